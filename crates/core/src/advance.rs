@@ -1,0 +1,210 @@
+//! Judges one operation beside a fresh look: the next step, and nothing but the next step.
+
+mod clearing;
+mod judge;
+mod releasing;
+mod rotating;
+mod sending;
+
+use std::time::Duration;
+
+use crate::authorise::{Authority, Refusal};
+use crate::clock::AwsTime;
+use crate::history::History;
+use crate::identity::{Arn, StageLabel, VersionId};
+use crate::operation::{Intent, Operation, Outcome, Step};
+use crate::pin::ClusterId;
+use crate::plan::BlockReason;
+use crate::policy::Policy;
+use crate::secret::Look;
+
+use self::judge::Judge;
+
+/// What to do next about an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Look again at once, this time with the list of versions.
+    LookAtVersions,
+    /// Journal the intent, then send the request.
+    Write(Write),
+    /// Do nothing until then, and look again.
+    Wait(Wait),
+    /// It has ended.
+    Done(Outcome),
+}
+
+/// A pause, with what to tell people about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// How long, on the local monotonic clock, counted from the look.
+    pub pause: Duration,
+    /// AWS time at which something is expected to have changed.
+    pub until: AwsTime,
+    /// The reason of condition `Complete` meanwhile.
+    pub phase: Phase,
+    /// A sentence for people, with absolute times only.
+    pub message: String,
+}
+
+/// What an unfinished operation is doing: the reason of condition `Complete` while it is False.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// It has not begun.
+    Queued,
+    /// AWS may still retry by itself: its own rotation window is open.
+    AwaitingWindow,
+    /// AWS is to be left alone for a while.
+    BackingOff,
+    /// Its policy is suspended.
+    Suspended,
+    /// It pins the pending version.
+    Pinning,
+    /// It waits between pin and clear.
+    Settling,
+    /// It removes AWSPENDING.
+    Clearing,
+    /// It starts a rotation.
+    Rotating,
+    /// It waits for the rotation function.
+    Verifying,
+    /// It removes pins.
+    Unpinning,
+}
+
+impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Queued,
+        Self::AwaitingWindow,
+        Self::BackingOff,
+        Self::Suspended,
+        Self::Pinning,
+        Self::Settling,
+        Self::Clearing,
+        Self::Rotating,
+        Self::Verifying,
+        Self::Unpinning,
+    ];
+
+    /// The condition reason.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::AwaitingWindow => "AwaitingWindow",
+            Self::BackingOff => "BackingOff",
+            Self::Suspended => "Suspended",
+            Self::Pinning => "Pinning",
+            Self::Settling => "Settling",
+            Self::Clearing => "Clearing",
+            Self::Rotating => "Rotating",
+            Self::Verifying => "Verifying",
+            Self::Unpinning => "Unpinning",
+        }
+    }
+}
+
+/// A request that may be sent to AWS, once, within ten seconds of the look it rests on.
+///
+/// Only [`advance`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    arn: Arn,
+    request: Request,
+    intent: Intent,
+}
+
+impl Write {
+    /// The secret.
+    pub const fn arn(&self) -> &Arn {
+        &self.arn
+    }
+
+    /// The request.
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// What must be in the journal first.
+    pub const fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    /// What the operation is doing with it.
+    pub const fn phase(&self) -> Phase {
+        match self.intent.step {
+            Step::Pin => Phase::Pinning,
+            Step::Clear => Phase::Clearing,
+            Step::Rotate => Phase::Rotating,
+            Step::Unpin => Phase::Unpinning,
+        }
+    }
+}
+
+/// The requests that are ever sent to change something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// `UpdateSecretVersionStage` with `MoveToVersionId` only: attach a label that is nowhere.
+    Attach {
+        /// A pin.
+        label: StageLabel,
+        /// To this version.
+        version: VersionId,
+    },
+    /// `UpdateSecretVersionStage` with `RemoveFromVersionId` only: a compare-and-swap.
+    Detach {
+        /// A pin, or AWSPENDING.
+        label: StageLabel,
+        /// From this version.
+        version: VersionId,
+    },
+    /// `RotateSecret` with this `ClientRequestToken` and nothing else.
+    Rotate {
+        /// The token.
+        token: VersionId,
+    },
+}
+
+/// Everything a step is judged by, all of it read for this step.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The secret, fresh.
+    pub look: &'a Look,
+    /// The policy, by quorum read; `None` = it is gone or is another one under the same name.
+    pub policy: Option<&'a Policy>,
+    /// Whether profile, policy and namespace allow the action on this secret.
+    pub authority: Result<Authority, Refusal>,
+    /// Whether budgets and the breaker let an automatic operation begin.
+    pub gate: Gate,
+    /// Every operation on this secret, the own one included, by quorum read.
+    pub history: History<'a>,
+    /// Which pins are ours.
+    pub cluster: &'a ClusterId,
+}
+
+/// Whether an automatic operation may begin, or go from pin to clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// It may.
+    Open,
+    /// Not now.
+    Held(BlockReason),
+    /// This process has not judged the policy yet, so it does not know.
+    Unknown,
+}
+
+/// Decides the next step of an unfinished operation. Total: every combination of journal and look has an answer.
+///
+/// ```text
+///  Queued ──► Pinning ──► Settling ──► Clearing ──► Rotating ──► Verifying ──► Unpinning ──► Succeeded
+///    │           │            │            │            │             │
+///    └───────────┴────────────┴────────────┴────────────┴─────────────┴──► Failed
+/// ```
+pub fn advance(operation: &Operation, facts: &Facts<'_>) -> Next {
+    if let Some(outcome) = &operation.outcome {
+        return Next::Done(outcome.clone());
+    }
+    match Judge::admit(operation, facts) {
+        Ok(judge) => judge.next(),
+        Err(next) => *next,
+    }
+}

@@ -1,0 +1,208 @@
+//! What every action has in common: who may go on at all, and what must be so before the first write.
+
+use std::time::Duration;
+
+use super::{Facts, Gate, Next, Phase, Wait};
+use crate::authorise::Authority;
+use crate::clock::AwsTime;
+use crate::identity::{StageLabel, VersionId};
+use crate::operation::{Action, Baseline, Failure, Operation, Outcome, PendingValue, Step, Trigger};
+use crate::pin::{self, Pin};
+use crate::policy::{Policy, Suspension};
+use crate::secret::{HandsOff, LabelMap, Secret, Seen};
+
+/// How often a wait that no date ends is looked at again.
+const POLL: Duration = Duration::from_secs(15);
+
+/// One operation beside one look at its secret, found fit to be judged further.
+pub(super) struct Judge<'a> {
+    pub(super) operation: &'a Operation,
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) policy: &'a Policy,
+    pub(super) authority: &'a Authority,
+    pub(super) secret: &'a Secret,
+    pub(super) now: AwsTime,
+}
+
+impl<'a> Judge<'a> {
+    /// Stop conditions: they hold at every step, also after a clear.
+    pub(super) fn admit(operation: &'a Operation, facts: &'a Facts<'a>) -> Result<Self, Box<Next>> {
+        let Seen::Present(secret) = &facts.look.secret else {
+            return Err(Box::new(failed(Failure::Gone, "the secret no longer exists")));
+        };
+        let Some(policy) = facts.policy else {
+            return Err(Box::new(failed(Failure::PolicyGone, "the policy of this operation no longer exists")));
+        };
+        if policy.suspension == Suspension::Suspended {
+            return Err(Box::new(wait(facts.look.at, facts.look.at.plus(POLL), Phase::Suspended, "the policy is suspended")));
+        }
+        let authority = match &facts.authority {
+            Ok(authority) if authority.covers(operation.action, &secret.arn) => authority,
+            Ok(_) => return Err(Box::new(failed(Failure::NotAuthorised, "the permission is for something else"))),
+            Err(refusal) => return Err(Box::new(failed(Failure::NotAuthorised, refusal.to_string()))),
+        };
+        if operation.arn.as_ref().is_some_and(|arn| *arn != secret.arn) {
+            return Err(Box::new(failed(Failure::Superseded, "the name belongs to another secret now")));
+        }
+        Ok(Self { operation, facts, policy, authority, secret, now: facts.look.at })
+    }
+
+    /// Dispatches on the action.
+    pub(super) fn next(&self) -> Next {
+        if let Some(hands_off) = self.secret.hands_off() {
+            return self.leave_alone(hands_off);
+        }
+        match self.operation.action {
+            Action::Rotate => self.rotate(),
+            Action::RetryRotation => self.retry(),
+            Action::ClearPending | Action::ClearAndRotate => self.clear(),
+            Action::ReleasePins => self.release(),
+        }
+    }
+
+    /// Nothing more is written to such a secret. A rotation of ours that has come through is a success all the same.
+    fn leave_alone(&self, hands_off: HandsOff) -> Next {
+        if self.has_rotated() {
+            return succeeded("rotated; pins stay, because nothing may be written to the secret now");
+        }
+        failed(Failure::Refused, hands_off.message())
+    }
+
+    /// What must be so before anything of an operation's is written.
+    pub(super) fn before_first_write(&self) -> Result<(), Next> {
+        self.expectations()?;
+        self.no_other_cluster()?;
+        self.budgets()
+    }
+
+    fn expectations(&self) -> Result<(), Next> {
+        let expect = &self.operation.expect;
+        if expect.current.as_ref().is_some_and(|version| self.secret.current() != Some(version)) {
+            return Err(failed(Failure::PreconditionFailed, "AWSCURRENT is on another version than expected"));
+        }
+        if expect.pending.as_ref().is_some_and(|version| self.secret.pending() != Some(version)) {
+            return Err(failed(Failure::PreconditionFailed, "AWSPENDING is not on the version expected"));
+        }
+        Ok(())
+    }
+
+    fn no_other_cluster(&self) -> Result<(), Next> {
+        let window = self.policy.remediation.attempt_window;
+        let foreign = pin::on(self.secret).any(|(_, _, pin)| pin.cluster != *self.facts.cluster && pin.is_within(window, self.now));
+        if foreign {
+            return Err(failed(Failure::PreconditionFailed, "another cluster is recovering this secret"));
+        }
+        Ok(())
+    }
+
+    /// Budgets bind machines, not people.
+    fn budgets(&self) -> Result<(), Next> {
+        if self.operation.trigger == Trigger::Manual {
+            return Ok(());
+        }
+        self.gate()?;
+        let remediation = &self.policy.remediation;
+        let (history, window) = (&self.facts.history, remediation.attempt_window);
+        let manual = history.manual_hold(window, self.now).map(|until| (until, "a person acted on this secret"));
+        let next = history.next_attempt(self.secret, remediation.backoff, window, self.now);
+        let pause = next.filter(|next| *next > self.now).map(|until| (until, "the last attempt was too recent"));
+        match manual.or(pause) {
+            Some((until, why)) => Err(wait(self.now, until, Phase::BackingOff, format!("{why}; waiting until {until}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Budgets and the breaker, before the first write and again before the clear.
+    pub(super) fn gate(&self) -> Result<(), Next> {
+        match self.facts.gate {
+            Gate::Open => Ok(()),
+            Gate::Held(reason) => Err(self.pause(POLL, Phase::Queued, format!("held back: {}", reason.reason()))),
+            Gate::Unknown => Err(self.pause(POLL, Phase::Queued, "waiting for the first check of the policy")),
+        }
+    }
+
+    /// Stuck by AWS's own dates: the pending version named is unfinished, and everything has been quiet for `stuckAfter`.
+    pub(super) fn stuck(&self, pending: &VersionId) -> Result<AwsTime, Next> {
+        if self.secret.unfinished() != Some(pending) {
+            return Err(failed(Failure::PreconditionFailed, "the version expected is not an unfinished AWSPENDING"));
+        }
+        let Some(quiet_since) = self.facts.history.quiet_since(self.secret) else {
+            return Err(failed(Failure::PreconditionFailed, "AWS does not say when the secret changed last"));
+        };
+        if self.now.since(quiet_since) < self.policy.detection.stuck_after {
+            let message = format!("the rotation is not stuck: something happened at {quiet_since}");
+            return Err(failed(Failure::PreconditionFailed, message));
+        }
+        Ok(quiet_since)
+    }
+
+    /// The version that the operation is to clear or to run again.
+    pub(super) fn expected_pending(&self) -> Result<&'a VersionId, Next> {
+        let missing = || failed(Failure::PreconditionFailed, "expect.pendingVersionId is missing");
+        self.operation.expect.pending.as_ref().ok_or_else(missing)
+    }
+
+    /// What this look saw, to be kept with the first intent.
+    pub(super) fn baseline_now(&self) -> Baseline {
+        Baseline { labels: self.secret.labels.clone(), last_changed: self.secret.last_changed, pending_value: self.pending_value() }
+    }
+
+    fn pending_value(&self) -> PendingValue {
+        match (self.secret.unfinished(), &self.facts.look.versions) {
+            (None, _) => PendingValue::None,
+            (Some(_), None) => PendingValue::Unknown,
+            (Some(pending), Some(versions)) if versions.lists(pending) => PendingValue::Present,
+            (Some(_), Some(_)) => PendingValue::Empty,
+        }
+    }
+
+    /// Whether AWSCURRENT is where it was at the first look.
+    pub(super) fn current_is_unmoved(&self) -> bool {
+        let before = self.operation.baseline.as_ref().and_then(|baseline| baseline.holder(&StageLabel::current()));
+        before.is_some() && before == self.secret.current()
+    }
+
+    /// The labels of the first look, with our own pin where it belongs.
+    pub(super) fn baseline_with_pin(&self, pinned: &VersionId, label: &StageLabel) -> LabelMap {
+        let mut labels = self.operation.baseline.as_ref().map(|baseline| baseline.labels.clone()).unwrap_or_default();
+        labels.entry(pinned.clone()).or_default().insert(label.clone());
+        labels
+    }
+
+    /// This operation's own pin on a version.
+    pub(super) fn own_pin(&self, version: &VersionId) -> Result<StageLabel, Next> {
+        let label = self.operation.pin(self.facts.cluster, version).label();
+        label.map_err(|_| failed(Failure::Refused, "the version id is too long for a pin"))
+    }
+
+    /// Our cluster's pins, each with the version that carries it.
+    pub(super) fn our_pins(&self) -> impl Iterator<Item = (&'a VersionId, &'a StageLabel, Pin)> {
+        let cluster = self.facts.cluster;
+        pin::on(self.secret).filter(move |(_, _, pin)| pin.cluster == *cluster)
+    }
+
+    pub(super) fn pause(&self, pause: Duration, phase: Phase, message: impl Into<String>) -> Next {
+        wait(self.now, self.now.plus(pause), phase, message)
+    }
+
+    pub(super) fn wait_until(&self, until: AwsTime, phase: Phase, message: impl Into<String>) -> Next {
+        wait(self.now, until, phase, message)
+    }
+
+    /// Whether a step was ever intended.
+    pub(super) fn intended(&self, step: Step) -> bool {
+        self.operation.journal.entry(step).is_some()
+    }
+}
+
+pub(super) fn failed(reason: Failure, message: impl Into<String>) -> Next {
+    Next::Done(Outcome::Failed { reason, message: message.into() })
+}
+
+pub(super) fn succeeded(message: impl Into<String>) -> Next {
+    Next::Done(Outcome::Succeeded { message: message.into() })
+}
+
+fn wait(now: AwsTime, until: AwsTime, phase: Phase, message: impl Into<String>) -> Next {
+    Next::Wait(Wait { pause: until.since(now), until, phase, message: message.into() })
+}

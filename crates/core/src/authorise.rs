@@ -1,0 +1,168 @@
+//! The one place that decides whether an action on a secret is allowed. Asked right before each write.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use crate::identity::{AccountId, Namespace, ObjectName, ProfileName, Region, SecretName};
+use crate::operation::Action;
+use crate::policy::Policy;
+use crate::profile::{Permission, Profile};
+use crate::secret::Secret;
+
+/// Where a request comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// The namespace of the policy and the operation.
+    pub namespace: Namespace,
+    /// The labels of that namespace.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Proof that [`authorise`] said yes to this action on this secret. Nothing else makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    action: Action,
+    secret: crate::identity::Arn,
+}
+
+impl Authority {
+    /// Whether it covers the action on the secret.
+    pub fn covers(&self, action: Action, secret: &crate::identity::Arn) -> bool {
+        self.action == action && self.secret == *secret
+    }
+}
+
+/// Why something is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The policy refers to another profile.
+    #[error("policy {policy} does not use profile {profile}")]
+    ProfileMismatch {
+        /// The policy.
+        policy: ObjectName,
+        /// The profile that was offered.
+        profile: ProfileName,
+    },
+    /// The namespace may not use the profile.
+    #[error("profile {profile} does not allow namespace {namespace}; ask its owner to add it to allowedNamespaces")]
+    NamespaceNotAllowed {
+        /// The profile.
+        profile: ProfileName,
+        /// The namespace.
+        namespace: Namespace,
+    },
+    /// The region is not in the profile, or not in the policy.
+    #[error("region {region} is not among the regions of the policy and its profile {profile}")]
+    RegionNotAllowed {
+        /// The profile.
+        profile: ProfileName,
+        /// The region.
+        region: Region,
+    },
+    /// The secret belongs to another account than the profile names.
+    #[error("the secret belongs to account {account}, which is not that of profile {profile}")]
+    AccountNotAllowed {
+        /// The profile.
+        profile: ProfileName,
+        /// The account of the secret.
+        account: AccountId,
+    },
+    /// The name lies outside the ceiling.
+    #[error("secret {secret} lies outside allowedSecrets of profile {profile}")]
+    SecretNotAllowed {
+        /// The profile.
+        profile: ProfileName,
+        /// The secret.
+        secret: SecretName,
+    },
+    /// The policy does not select it.
+    #[error("policy {policy} does not select secret {secret}")]
+    NotSelected {
+        /// The policy.
+        policy: ObjectName,
+        /// The secret.
+        secret: SecretName,
+    },
+    /// The profile does not allow the action.
+    #[error("profile {profile} does not list {permission} in allowedActions")]
+    ActionNotAllowed {
+        /// The profile.
+        profile: ProfileName,
+        /// What is missing.
+        permission: Permission,
+    },
+}
+
+impl Refusal {
+    /// The condition reason.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::ProfileMismatch { .. } => "ProfileNotFound",
+            Self::NamespaceNotAllowed { .. } => "NamespaceNotAllowed",
+            Self::RegionNotAllowed { .. } => "RegionNotAllowed",
+            Self::AccountNotAllowed { .. } | Self::SecretNotAllowed { .. } | Self::NotSelected { .. } => "SecretNotAllowed",
+            Self::ActionNotAllowed { .. } => "ActionNotAllowed",
+        }
+    }
+}
+
+/// Decides whether a policy of this tenant, using this profile, may do this to this secret.
+pub fn authorise(tenant: &Tenant, profile: &Profile, policy: &Policy, secret: &Secret, action: Action) -> Result<Authority, Refusal> {
+    within_reach(tenant, profile, policy, secret)?;
+    may_act(profile, action)?;
+    Ok(Authority { action, secret: secret.arn.clone() })
+}
+
+/// Decides whether the namespace may use the profile at all.
+pub fn may_use(tenant: &Tenant, profile: &Profile) -> Result<(), Refusal> {
+    if profile.allowed_namespaces.admits(&tenant.namespace, &tenant.labels) {
+        return Ok(());
+    }
+    Err(Refusal::NamespaceNotAllowed { profile: profile.name.clone(), namespace: tenant.namespace.clone() })
+}
+
+/// Decides whether the profile allows the action on any secret.
+pub fn may_act(profile: &Profile, action: Action) -> Result<(), Refusal> {
+    match action.permissions().iter().find(|permission| !profile.allowed_actions.contains(permission)) {
+        Some(&permission) => Err(Refusal::ActionNotAllowed { profile: profile.name.clone(), permission }),
+        None => Ok(()),
+    }
+}
+
+/// Decides whether the name lies under the ceiling of the profile for this namespace.
+pub fn under_ceiling(namespace: &Namespace, profile: &Profile, name: &SecretName) -> Result<(), Refusal> {
+    if profile.allowed_secrets.iter().any(|pattern| pattern.covers(namespace, name)) {
+        return Ok(());
+    }
+    Err(Refusal::SecretNotAllowed { profile: profile.name.clone(), secret: name.clone() })
+}
+
+fn within_reach(tenant: &Tenant, profile: &Profile, policy: &Policy, secret: &Secret) -> Result<(), Refusal> {
+    if policy.profile != profile.name || policy.key.namespace != tenant.namespace {
+        return Err(Refusal::ProfileMismatch { policy: policy.key.name.clone(), profile: profile.name.clone() });
+    }
+    may_use(tenant, profile)?;
+    in_region(profile, policy, secret.arn.region())?;
+    in_account(profile, secret.arn.account())?;
+    under_ceiling(&tenant.namespace, profile, &secret.name)?;
+    if policy.selector.selects(secret) {
+        return Ok(());
+    }
+    Err(Refusal::NotSelected { policy: policy.key.name.clone(), secret: secret.name.clone() })
+}
+
+fn in_region(profile: &Profile, policy: &Policy, region: &Region) -> Result<(), Refusal> {
+    let chosen = policy.regions.as_ref().is_none_or(|regions| regions.contains(region));
+    if chosen && profile.regions.contains(region) {
+        return Ok(());
+    }
+    Err(Refusal::RegionNotAllowed { profile: profile.name.clone(), region: region.clone() })
+}
+
+fn in_account(profile: &Profile, account: &AccountId) -> Result<(), Refusal> {
+    if profile.account.as_ref().is_none_or(|own| own == account) {
+        return Ok(());
+    }
+    Err(Refusal::AccountNotAllowed { profile: profile.name.clone(), account: account.clone() })
+}

@@ -1,0 +1,195 @@
+//! Judges an inventory for one policy: which state each selected secret is in, and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::authorise::{Tenant, under_ceiling};
+use crate::clock::AwsTime;
+use crate::identity::{Arn, Region, SecretName};
+use crate::inventory::{Inventory, Observation};
+use crate::operation::PendingValue;
+use crate::outcome::ErrorClass;
+use crate::policy::Policy;
+use crate::profile::Profile;
+use crate::secret::Secret;
+use crate::survey::{Ailment, Finding, Member, Memory, State, Survey};
+use crate::verdict::{self, Verdict};
+
+/// Classifies everything that the policy selects under the ceiling of its profile.
+///
+/// Ages are measured from the time of each inventory, by AWS's clock. `memory` is what the policy's status
+/// remembers; it can delay nothing and hasten only reports, never actions.
+pub fn classify(tenant: &Tenant, profile: &Profile, policy: &Policy, inventories: &[&Inventory], memory: &Memory) -> Survey {
+    let classifier = Classifier { tenant, profile, policy, memory };
+    let mut survey = empty(inventories);
+    let inventories: Vec<_> = inventories.iter().copied().filter(|inventory| classifier.covers(&inventory.region)).collect();
+    for inventory in &inventories {
+        for (arn, observation) in &inventory.secrets {
+            classifier.judge(arn, observation, inventory, &mut survey);
+        }
+    }
+    classifier.report_missing(&inventories, &mut survey);
+    survey.findings.sort_by(|a, b| rank(a).cmp(&rank(b)));
+    survey
+}
+
+fn empty(inventories: &[&Inventory]) -> Survey {
+    Survey {
+        time: inventories.iter().map(|inventory| inventory.time).min().unwrap_or(AwsTime::new(jiff::Timestamp::UNIX_EPOCH)),
+        counts: State::ALL.into_iter().map(|state| (state, 0)).collect(),
+        selected: 0,
+        outside_ceiling: 0,
+        eligible: 0,
+        findings: Vec::new(),
+        others: Vec::new(),
+        pinned: Vec::new(),
+        complete: inventories.iter().all(|inventory| inventory.is_complete()),
+    }
+}
+
+fn rank(finding: &Finding) -> (State, Option<AwsTime>, &SecretName, &Region) {
+    (finding.state, finding.since, &finding.name, &finding.region)
+}
+
+struct Classifier<'a> {
+    tenant: &'a Tenant,
+    profile: &'a Profile,
+    policy: &'a Policy,
+    memory: &'a Memory,
+}
+
+impl Classifier<'_> {
+    fn covers(&self, region: &Region) -> bool {
+        self.profile.regions.contains(region) && self.policy.regions.as_ref().is_none_or(|regions| regions.contains(region))
+    }
+
+    fn judge(&self, arn: &Arn, observation: &Observation, inventory: &Inventory, survey: &mut Survey) {
+        let secret = &observation.secret;
+        let foreign = self.profile.account.as_ref().is_some_and(|account| account != arn.account());
+        if vanished(observation) || !self.policy.selector.selects(secret) {
+            return;
+        }
+        if foreign || under_ceiling(&self.tenant.namespace, self.profile, &secret.name).is_err() {
+            survey.outside_ceiling += 1;
+            return;
+        }
+        let finding = self.finding(arn, observation, inventory.time);
+        count(&finding, survey);
+        file(finding, survey);
+    }
+
+    fn finding(&self, arn: &Arn, observation: &Observation, now: AwsTime) -> Finding {
+        let secret = &observation.secret;
+        let place = (arn.region().clone(), secret.name.clone());
+        let remembered = self.memory.0.get(&place);
+        let verdict = verdict::of(observation, &self.policy.detection, remembered, now);
+        let Verdict { state, since, message, ailment, first_observed } = verdict;
+        Finding {
+            name: secret.name.clone(),
+            region: arn.region().clone(),
+            arn: Some(arn.clone()),
+            state,
+            since: Some(since),
+            message,
+            current: secret.current().cloned(),
+            pending: secret.unfinished().cloned(),
+            first_observed,
+            pending_value: pending_value(secret, observation),
+            ailment,
+            secret: Some(secret.clone()),
+        }
+    }
+
+    /// Exact names that exist in none of the policy's regions, once all of them were seen completely.
+    fn report_missing(&self, inventories: &[&Inventory], survey: &mut Survey) {
+        let Some(first) = inventories.first() else { return };
+        if !survey.complete {
+            return;
+        }
+        let there: BTreeSet<_> = inventories.iter().flat_map(|inventory| present(inventory)).collect();
+        let expected: BTreeSet<_> = self.policy.selector.exact_names().collect();
+        let allowed = expected.into_iter().filter(|name| under_ceiling(&self.tenant.namespace, self.profile, name).is_ok());
+        for name in allowed.filter(|name| !there.contains(name)) {
+            let finding = self.missing(name, &first.region, first.time);
+            count(&finding, survey);
+            file(finding, survey);
+        }
+    }
+
+    fn missing(&self, name: &SecretName, region: &Region, now: AwsTime) -> Finding {
+        let remembered = self.memory.0.get(&(region.clone(), name.clone())).filter(|old| old.state == State::NotFound);
+        Finding {
+            name: name.clone(),
+            region: region.clone(),
+            arn: None,
+            state: State::NotFound,
+            since: Some(remembered.and_then(|old| old.since).map_or(now, |since| since.min(now))),
+            message: "no secret of this name exists; create it, or take the name out of the policy".to_owned(),
+            current: None,
+            pending: None,
+            first_observed: None,
+            pending_value: PendingValue::None,
+            ailment: Ailment::Untreatable,
+            secret: None,
+        }
+    }
+}
+
+fn present(inventory: &Inventory) -> impl Iterator<Item = &SecretName> {
+    inventory.secrets.values().filter(|observation| !vanished(observation)).map(|observation| &observation.secret.name)
+}
+
+/// Listed, but gone when it was looked at.
+fn vanished(observation: &Observation) -> bool {
+    observation.unreadable.as_ref().is_some_and(|error| error.class == ErrorClass::Gone)
+}
+
+fn pending_value(secret: &Secret, observation: &Observation) -> PendingValue {
+    match (secret.unfinished(), &observation.versions) {
+        (None, _) => PendingValue::None,
+        (Some(_), None) => PendingValue::Unknown,
+        (Some(pending), Some(versions)) if versions.lists(pending) => PendingValue::Present,
+        (Some(_), Some(_)) => PendingValue::Empty,
+    }
+}
+
+fn count(finding: &Finding, survey: &mut Survey) {
+    survey.selected += 1;
+    survey.eligible += usize::from(finding.secret.as_ref().is_some_and(|secret| secret.hands_off().is_none()));
+    *survey.counts.entry(finding.state).or_default() += 1;
+}
+
+fn file(finding: Finding, survey: &mut Survey) {
+    let Some(secret) = finding.secret.as_ref().filter(|_| matches!(finding.state, State::Healthy | State::Ineligible)) else {
+        return survey.findings.push(finding);
+    };
+    survey.others.push(Member {
+        name: finding.name.clone(),
+        region: finding.region.clone(),
+        last_rotated: secret.last_rotated,
+        next_rotation: secret.next_rotation,
+    });
+    if finding.state == State::Healthy && crate::pin::has_any(secret) {
+        survey.pinned.push(finding);
+    }
+}
+
+/// The number of stuck secrets on which a machine could act, for the circuit breaker.
+pub fn stuck_and_eligible(survey: &Survey) -> usize {
+    let stuck = survey.findings.iter().filter(|finding| finding.state == State::Stuck);
+    stuck.filter(|finding| finding.secret.as_ref().is_some_and(|secret| secret.hands_off().is_none())).count()
+}
+
+/// States by region and name, as the next pass will remember them.
+pub fn memory_of(survey: &Survey) -> Memory {
+    let remembered = survey.findings.iter().map(|finding| {
+        let place = (finding.region.clone(), finding.name.clone());
+        let old = crate::survey::Remembered {
+            state: finding.state,
+            since: finding.since,
+            pending: finding.pending.clone(),
+            first_observed: finding.first_observed,
+        };
+        (place, old)
+    });
+    Memory(remembered.collect::<BTreeMap<_, _>>())
+}

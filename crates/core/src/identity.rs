@@ -1,0 +1,211 @@
+//! Names of things, parsed once at the edge. After that no `String` has a meaning.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// A text that is not the name it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{text:?} is not {expected}")]
+pub struct InvalidIdentity {
+    text: String,
+    expected: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Parses the text; the error says what was expected.
+            pub fn parse(text: impl Into<String>) -> Result<Self, InvalidIdentity> {
+                let text = text.into();
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&text) { Ok(Self(text)) } else { Err(InvalidIdentity { text, expected: $expected }) }
+            }
+
+            /// The name, verbatim.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+fn bounded(text: &str, max: usize) -> bool {
+    !text.is_empty() && text.len() <= max && text.chars().all(|c| !c.is_control())
+}
+
+name!(
+    /// The friendly name of a secret, 1 to 512 characters.
+    SecretName, "a secret name of 1 to 512 characters", |text| bounded(text, 512)
+);
+name!(
+    /// The id of a secret's version, compared verbatim: AWS preserves its case.
+    VersionId, "a version id of 1 to 64 characters", |text| bounded(text, 64)
+);
+name!(
+    /// A staging label, 1 to 256 characters.
+    StageLabel, "a staging label of 1 to 256 characters", |text| bounded(text, 256)
+);
+name!(
+    /// An AWS region such as `eu-west-1`.
+    ///
+    /// A region becomes part of a host name, so nothing but lower-case letters, digits and hyphens passes.
+    Region, "a region such as eu-west-1",
+    |text| (5..=32).contains(&text.len())
+        && text.contains('-')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+);
+name!(
+    /// A twelve-digit AWS account number.
+    AccountId, "an account id of 12 digits", |text| text.len() == 12 && text.chars().all(|c| c.is_ascii_digit())
+);
+name!(
+    /// The ARN of a rotation function.
+    FunctionArn, "a function ARN", |text| bounded(text, 2048)
+);
+name!(
+    /// The name of an `AWSAccessProfile`.
+    ProfileName, "a profile name of 1 to 253 characters", |text| bounded(text, 253)
+);
+name!(
+    /// The name of a Kubernetes namespace.
+    Namespace, "a namespace name of 1 to 63 characters", |text| bounded(text, 63)
+);
+name!(
+    /// The name of a Kubernetes object within its namespace.
+    ObjectName, "an object name of 1 to 253 characters", |text| bounded(text, 253)
+);
+name!(
+    /// The UID of a Kubernetes object: unlike its name, never used twice.
+    Uid, "a UID of 1 to 128 characters", |text| bounded(text, 128)
+);
+
+impl StageLabel {
+    /// `AWSCURRENT`: the version that applications read.
+    pub fn current() -> Self {
+        Self("AWSCURRENT".to_owned())
+    }
+
+    /// `AWSPENDING`: the version that a rotation is making.
+    pub fn pending() -> Self {
+        Self("AWSPENDING".to_owned())
+    }
+
+    /// `AWSPREVIOUS`: the version that was current before.
+    pub fn previous() -> Self {
+        Self("AWSPREVIOUS".to_owned())
+    }
+}
+
+/// A namespaced Kubernetes object of ours, by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// Where it lives.
+    pub namespace: Namespace,
+    /// What it is called there.
+    pub name: ObjectName,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The ARN of a secret: `arn:<partition>:secretsmanager:<region>:<account>:secret:<name>-<suffix>`.
+///
+/// Always compared whole: names that end in `-xxxxxx` make partial ARNs ambiguous.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Arn {
+    text: String,
+    region: Region,
+    account: AccountId,
+}
+
+impl Arn {
+    /// Parses the ARN of a Secrets Manager secret.
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidIdentity> {
+        let text = text.into();
+        match Self::place(&text) {
+            Some((region, account)) => Ok(Self { text, region, account }),
+            None => Err(InvalidIdentity { text, expected: "the ARN of a secret" }),
+        }
+    }
+
+    fn place(text: &str) -> Option<(Region, AccountId)> {
+        let mut parts = text.splitn(7, ':');
+        let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (region, account, kind) = (parts.next()?, parts.next()?, parts.next()?);
+        let shape = arn == "arn" && !partition.is_empty() && service == "secretsmanager" && kind == "secret";
+        let name = parts.next().filter(|name| bounded(name, 519))?;
+        (shape && !name.is_empty()).then_some(())?;
+        Some((Region::parse(region).ok()?, AccountId::parse(account).ok()?))
+    }
+
+    /// The whole ARN.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The region it names.
+    pub const fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The account it names.
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+}
+
+impl fmt::Display for Arn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_knows_its_region_and_account() {
+        let arn = Arn::parse("arn:aws:secretsmanager:eu-west-1:111122223333:secret:a/b-AbCdEf").expect("valid");
+        assert_eq!(arn.region().as_str(), "eu-west-1");
+        assert_eq!(arn.account().as_str(), "111122223333");
+    }
+
+    #[test]
+    fn arns_of_other_services_and_torn_ones_are_refused() {
+        for text in [
+            "",
+            "arn:aws:s3:eu-west-1:111122223333:secret:a",
+            "arn:aws:secretsmanager:eu-west-1:111122223333:secret:",
+            "arn:aws:secretsmanager:evil.example:111122223333:secret:a",
+            "arn:aws:secretsmanager:eu-west-1:1111:secret:a",
+            "a/b",
+        ] {
+            assert!(Arn::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_region_cannot_carry_a_host_name() {
+        assert!(Region::parse("eu-west-1").is_ok());
+        for text in ["eu-west-1.evil", "eu-west-1/", "EU-west-1", "x", "-aaaaa", "eu west"] {
+            assert!(Region::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Our own stage labels: they keep a version from being collected, and say when and by which cluster it was pinned.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::{AwsTime, ServerTime};
+use crate::identity::{InvalidIdentity, StageLabel, VersionId};
+use crate::secret::Secret;
+
+/// What every pin of every cluster starts with.
+pub const PREFIX: &str = "srp-pin-";
+
+/// At most this many pins of ours on one secret.
+pub const MAX_PINS: usize = 5;
+
+/// AWS allows this many labels on one secret.
+pub const MAX_LABELS: usize = 20;
+
+/// Six hexadecimal digits of the kube-system namespace's UID: which cluster a pin belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClusterId(String);
+
+impl ClusterId {
+    /// Takes the first six hexadecimal digits of a UID.
+    pub fn from_uid(uid: &str) -> Option<Self> {
+        let digits: String = uid.chars().filter(char::is_ascii_hexdigit).take(6).collect();
+        (digits.len() == 6).then(|| Self(digits.to_ascii_lowercase()))
+    }
+
+    /// The six digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A pin: `srp-pin-<cluster>-<creation minute of the operation, base 36>-<whole version id>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pin {
+    /// The cluster that set it.
+    pub cluster: ClusterId,
+    /// Minutes since 1970 at which the operation that set it was created.
+    pub minute: u64,
+    /// The version it pins.
+    pub version: VersionId,
+}
+
+impl Pin {
+    /// The pin that an operation created at `created` sets on `version`.
+    pub fn new(cluster: ClusterId, created: ServerTime, version: VersionId) -> Self {
+        let minute = u64::try_from(created.timestamp().as_second()).unwrap_or(0) / 60;
+        Self { cluster, minute, version }
+    }
+
+    /// Reads a label; `None` if it is not a pin.
+    pub fn parse(label: &StageLabel) -> Option<Self> {
+        let mut parts = label.as_str().strip_prefix(PREFIX)?.splitn(3, '-');
+        let (cluster, minute, version) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self {
+            cluster: ClusterId::from_uid(cluster).filter(|id| id.as_str() == cluster)?,
+            minute: u64::from_str_radix(minute, 36).ok()?,
+            version: VersionId::parse(version).ok()?,
+        })
+    }
+
+    /// The label as AWS stores it.
+    pub fn label(&self) -> Result<StageLabel, InvalidIdentity> {
+        StageLabel::parse(self.to_string())
+    }
+
+    /// The minute it names, as an instant.
+    pub fn time(&self) -> AwsTime {
+        let second = i64::try_from(self.minute.saturating_mul(60)).unwrap_or(i64::MAX);
+        AwsTime::new(Timestamp::from_second(second).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Whether it was set less than `window` ago. Its minute is rounded down, so a minute is allowed for.
+    pub fn is_within(&self, window: Duration, now: AwsTime) -> bool {
+        now.since(self.time()) < window.saturating_add(Duration::from_secs(60))
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}-{}-{}", self.cluster.as_str(), base36(self.minute), self.version)
+    }
+}
+
+/// All pins on a secret with the version that really carries each.
+pub fn on(secret: &Secret) -> impl Iterator<Item = (&VersionId, &StageLabel, Pin)> {
+    secret
+        .labels
+        .iter()
+        .flat_map(|(version, labels)| labels.iter().map(move |label| (version, label)))
+        .filter_map(|(version, label)| Pin::parse(label).map(|pin| (version, label, pin)))
+}
+
+/// Whether any cluster's pin is on the secret.
+pub fn has_any(secret: &Secret) -> bool {
+    on(secret).next().is_some()
+}
+
+fn base36(mut number: u64) -> String {
+    let mut digits = Vec::new();
+    loop {
+        let digit = u32::try_from(number % 36).unwrap_or(0);
+        digits.push(char::from_digit(digit, 36).unwrap_or('0'));
+        number /= 36;
+        if number == 0 {
+            break digits.into_iter().rev().collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pin() -> Pin {
+        let created = ServerTime::new("2026-11-23T10:00:42Z".parse().expect("a time"));
+        let cluster = ClusterId::from_uid("0A1b2c3d-0000").expect("six digits");
+        Pin::new(cluster, created, VersionId::parse("6F1C-with-hyphens").expect("valid"))
+    }
+
+    #[test]
+    fn a_pin_survives_being_written_and_read() {
+        let label = pin().label().expect("short enough");
+        assert_eq!(label.as_str(), "srp-pin-0a1b2c-hzl54-6F1C-with-hyphens");
+        assert_eq!(Pin::parse(&label), Some(pin()));
+    }
+
+    #[test]
+    fn a_pin_of_the_longest_version_id_fits_a_label() {
+        let version = VersionId::parse("v".repeat(64)).expect("valid");
+        assert!(Pin { version, minute: u64::MAX, ..pin() }.label().is_ok());
+    }
+
+    #[test]
+    fn labels_of_others_are_not_pins() {
+        for text in ["AWSPENDING", "srp-pin-", "srp-pin-0a1b2-1-v", "srp-pin-0a1b2c-!-v", "srp-pin-0a1b2c-1", "srp-pin-zzzzzz-1-v"] {
+            assert_eq!(Pin::parse(&StageLabel::parse(text).expect("a label")), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pin_is_dated_to_the_minute() {
+        assert_eq!(pin().time().to_string(), "2026-11-23T10:00:00Z");
+    }
+}

@@ -1,0 +1,104 @@
+//! An `AWSAccessProfile`: what admins let tenants reach and do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use crate::identity::{AccountId, Namespace, ProfileName, Region, SecretName};
+
+/// The outer bounds of every policy that refers to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name.
+    pub name: ProfileName,
+    /// The account, checked against every ARN where given.
+    pub account: Option<AccountId>,
+    /// The regions.
+    pub regions: BTreeSet<Region>,
+    /// Who may refer to it.
+    pub allowed_namespaces: NamespaceRule,
+    /// The ceiling: which secrets may be seen at all. Empty = none.
+    pub allowed_secrets: Vec<NamePattern>,
+    /// What may be done. Empty = observe only.
+    pub allowed_actions: BTreeSet<Permission>,
+    /// The shortest interval between checks.
+    pub min_check_interval: Duration,
+    /// Started rotations per rotation function, over all policies of the profile.
+    pub max_concurrent_per_function: usize,
+    /// Requests to AWS.
+    pub rate_limit: RateLimit,
+}
+
+/// Requests per second to AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Reads; bursts of 100.
+    pub reads_per_second: u32,
+    /// Writes; bursts of 10.
+    pub writes_per_second: u32,
+}
+
+/// Namespaces by name or by label; empty = nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceRule {
+    /// Exact names; `*` = everybody.
+    pub names: BTreeSet<String>,
+    /// Labels that a namespace must all carry; `None` = no selection by label.
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+impl NamespaceRule {
+    /// Whether the namespace with these labels is admitted.
+    pub fn admits(&self, namespace: &Namespace, labels: &BTreeMap<String, String>) -> bool {
+        self.names.contains("*")
+            || self.names.contains(namespace.as_str())
+            || self
+                .labels
+                .as_ref()
+                .is_some_and(|wanted| !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    }
+}
+
+/// A name prefix, in which `${namespace}` stands for the policy's namespace; `*` alone = every name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamePattern(String);
+
+const NAMESPACE_VARIABLE: &str = "${namespace}";
+
+impl NamePattern {
+    /// Takes a pattern; `None` if the variable is not followed by a separator, for then `prod` would reach `production`.
+    pub fn parse(text: impl Into<String>) -> Option<Self> {
+        let text = text.into();
+        let rest = text.split_once(NAMESPACE_VARIABLE).map(|(_, rest)| rest);
+        let separated = rest.is_none_or(|rest| rest.starts_with(['/', '_', '.', '+', '=', '@']) && !rest.contains(NAMESPACE_VARIABLE));
+        (!text.is_empty() && separated).then_some(Self(text))
+    }
+
+    /// The beginning that names must have for this namespace; empty = every name.
+    pub fn prefix(&self, namespace: &Namespace) -> String {
+        if self.0 == "*" { String::new() } else { self.0.replace(NAMESPACE_VARIABLE, namespace.as_str()) }
+    }
+
+    /// Whether the name lies under this ceiling for policies of the namespace.
+    pub fn covers(&self, namespace: &Namespace, name: &SecretName) -> bool {
+        name.as_str().starts_with(&self.prefix(namespace))
+    }
+}
+
+/// What a profile may allow (`allowedActions`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    /// Start rotations, new ones and pending ones.
+    Rotate,
+    /// Pin and clear; release pins.
+    ClearPending,
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rotate => "Rotate",
+            Self::ClearPending => "ClearPending",
+        })
+    }
+}

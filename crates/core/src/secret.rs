@@ -1,0 +1,213 @@
+//! What AWS says of one secret: labels, dates, rotation settings. Never a value.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::clock::AwsTime;
+use crate::identity::{Arn, FunctionArn, Region, SecretName, StageLabel, VersionId};
+
+/// Which labels sit on which version. Versions without a label do not appear, as in AWS's answers.
+pub type LabelMap = BTreeMap<VersionId, BTreeSet<StageLabel>>;
+
+/// One secret as `ListSecrets` or `DescribeSecret` tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// Its whole ARN.
+    pub arn: Arn,
+    /// Its friendly name.
+    pub name: SecretName,
+    /// Labelled versions (`VersionIdsToStages` of describe, `SecretVersionsToStages` of list).
+    pub labels: LabelMap,
+    /// Whether and how it rotates.
+    pub rotation: Rotation,
+    /// When anything about it changed last.
+    pub last_changed: Option<AwsTime>,
+    /// When a rotation last succeeded.
+    pub last_rotated: Option<AwsTime>,
+    /// The latest date by which AWS means to rotate next; in the past when rotation fails.
+    pub next_rotation: Option<AwsTime>,
+    /// When it was created.
+    pub created: Option<AwsTime>,
+    /// Set while the secret is scheduled for deletion.
+    pub deleted: Option<AwsTime>,
+    /// The AWS service that manages it, if one does.
+    pub owning_service: Option<String>,
+    /// The type of a managed external secret, if it is one.
+    pub external_type: Option<String>,
+    /// The region of the primary, if it is replicated.
+    pub primary_region: Option<Region>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// `RotationEnabled` and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// Never configured (`RotationEnabled` absent).
+    NotConfigured,
+    /// Configured, then switched off by somebody.
+    Disabled,
+    /// On.
+    Enabled {
+        /// The rotation function; absent for managed rotation.
+        function: Option<FunctionArn>,
+        /// The schedule as AWS stores it.
+        rules: RotationRules,
+    },
+}
+
+/// `RotationRules`, verbatim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RotationRules {
+    /// `cron(…)` or `rate(…)`.
+    pub schedule: Option<String>,
+    /// Length of the rotation window, such as `3h`.
+    pub duration: Option<String>,
+    /// Days between rotations; computed by AWS where a schedule is set.
+    pub automatically_after_days: Option<i64>,
+}
+
+impl Secret {
+    /// The version that holds the label, if any does.
+    pub fn holder(&self, label: &StageLabel) -> Option<&VersionId> {
+        self.labels.iter().find(|(_, labels)| labels.contains(label)).map(|(version, _)| version)
+    }
+
+    /// The version with AWSCURRENT.
+    pub fn current(&self) -> Option<&VersionId> {
+        self.holder(&StageLabel::current())
+    }
+
+    /// The version with AWSPENDING, also where it is the current one.
+    pub fn pending(&self) -> Option<&VersionId> {
+        self.holder(&StageLabel::pending())
+    }
+
+    /// The version with AWSPREVIOUS.
+    pub fn previous(&self) -> Option<&VersionId> {
+        self.holder(&StageLabel::previous())
+    }
+
+    /// The pending version of a rotation that has not finished: AWSPENDING on another version than AWSCURRENT.
+    pub fn unfinished(&self) -> Option<&VersionId> {
+        self.pending().filter(|pending| self.current() != Some(*pending))
+    }
+
+    /// How many labels the secret carries, of the 20 that AWS allows.
+    pub fn label_count(&self) -> usize {
+        self.labels.values().map(BTreeSet::len).sum()
+    }
+
+    /// Whether any version is known to carry a label.
+    pub fn is_labelled(&self, version: &VersionId) -> bool {
+        self.labels.contains_key(version)
+    }
+
+    /// Whether this is a copy of a secret whose primary lives in another region.
+    pub fn is_replica(&self) -> bool {
+        self.primary_region.as_ref().is_some_and(|primary| primary != self.arn.region())
+    }
+
+    /// Whether AWS would accept a rotation: switched on, by somebody's own choice.
+    pub const fn rotates(&self) -> bool {
+        matches!(self.rotation, Rotation::Enabled { .. })
+    }
+
+    /// The rotation function, if rotation is on and has one.
+    pub const fn function(&self) -> Option<&FunctionArn> {
+        match &self.rotation {
+            Rotation::Enabled { function, .. } => function.as_ref(),
+            Rotation::Disabled | Rotation::NotConfigured => None,
+        }
+    }
+
+    /// Why nothing may ever be done to this secret, if so.
+    pub fn hands_off(&self) -> Option<HandsOff> {
+        if self.deleted.is_some() {
+            return Some(HandsOff::ScheduledForDeletion);
+        }
+        if self.is_replica() {
+            return Some(HandsOff::Replica);
+        }
+        if self.owning_service.is_some() {
+            return Some(HandsOff::Managed);
+        }
+        if self.external_type.is_some() {
+            return Some(HandsOff::External);
+        }
+        if self.current().is_none() {
+            return Some(HandsOff::NoCurrentVersion);
+        }
+        (!self.rotates()).then_some(HandsOff::RotationDisabled)
+    }
+}
+
+/// Why a secret is never acted on (design: hands off).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HandsOff {
+    /// Scheduled for deletion.
+    ScheduledForDeletion,
+    /// A replica: its primary is where things happen.
+    Replica,
+    /// Managed by another AWS service.
+    Managed,
+    /// A managed external secret: it has no rotation function.
+    External,
+    /// No AWSCURRENT: a person must set a value first.
+    NoCurrentVersion,
+    /// Rotation is off, or was never on; `RotateSecret` would switch it on.
+    RotationDisabled,
+}
+
+impl HandsOff {
+    /// A sentence for people.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::ScheduledForDeletion => "the secret is scheduled for deletion",
+            Self::Replica => "the secret is a replica; act on its primary",
+            Self::Managed => "the secret is managed by another AWS service",
+            Self::External => "the secret is a managed external secret",
+            Self::NoCurrentVersion => "no version holds AWSCURRENT; a person must set a value first",
+            Self::RotationDisabled => "rotation is not enabled, and starting one would switch it on",
+        }
+    }
+}
+
+/// What `ListSecretVersionIds` (all pages, `IncludeDeprecated`) told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionListing {
+    /// Creation time of each version listed.
+    pub created: BTreeMap<VersionId, Option<AwsTime>>,
+}
+
+impl VersionListing {
+    /// Whether the version is listed. A pending version that is not is taken to have no value:
+    /// AWS omits versions without one, and sometimes others too.
+    pub fn lists(&self, version: &VersionId) -> bool {
+        self.created.contains_key(version)
+    }
+
+    /// When the version was created, where the list says so.
+    pub fn created(&self, version: &VersionId) -> Option<AwsTime> {
+        self.created.get(version).copied().flatten()
+    }
+}
+
+/// One answer of `DescribeSecret`, and of `ListSecretVersionIds` where it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The `Date` header of the answer.
+    pub at: AwsTime,
+    /// The secret, or that there is none.
+    pub secret: Seen,
+    /// The complete list of versions, if it was asked for.
+    pub versions: Option<VersionListing>,
+}
+
+/// Whether a secret was there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// As AWS describes it.
+    Present(Box<Secret>),
+    /// `ResourceNotFoundException`.
+    Absent,
+}

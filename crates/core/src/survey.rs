@@ -1,0 +1,195 @@
+//! An inventory judged for one policy.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::clock::AwsTime;
+use crate::identity::{Arn, Region, SecretName, VersionId};
+use crate::operation::PendingValue;
+use crate::secret::Secret;
+
+/// What one policy's secrets look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// AWS time of the oldest answer in it.
+    pub time: AwsTime,
+    /// How many secrets are in each state; states without secrets are present with 0.
+    pub counts: BTreeMap<State, usize>,
+    /// Secrets that the policy selects under the ceiling.
+    pub selected: usize,
+    /// Secrets that the policy would select beyond the ceiling.
+    pub outside_ceiling: usize,
+    /// Selected secrets on which rotation works at all: what the circuit breaker's percentage refers to.
+    pub eligible: usize,
+    /// Every secret that is not healthy, worst first.
+    pub findings: Vec<Finding>,
+    /// Healthy and ineligible secrets.
+    pub others: Vec<Member>,
+    /// Healthy secrets that still carry pins of ours.
+    pub pinned: Vec<Finding>,
+    /// Whether every region was seen completely.
+    pub complete: bool,
+}
+
+impl Survey {
+    /// The number of secrets in a state.
+    pub fn count(&self, state: State) -> usize {
+        self.counts.get(&state).copied().unwrap_or(0)
+    }
+
+    /// The worst state of any finding that makes the policy unhealthy.
+    pub fn worst(&self) -> Option<State> {
+        self.findings.iter().map(|finding| finding.state).filter(|state| state.is_unhealthy()).min()
+    }
+}
+
+/// A secret that needs no attention, with the dates that metrics show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: SecretName,
+    /// Its region.
+    pub region: Region,
+    /// When a rotation last succeeded.
+    pub last_rotated: Option<AwsTime>,
+    /// When AWS means to rotate next.
+    pub next_rotation: Option<AwsTime>,
+}
+
+/// One secret that needs attention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its name.
+    pub name: SecretName,
+    /// Its region.
+    pub region: Region,
+    /// Its ARN; absent if it does not exist.
+    pub arn: Option<Arn>,
+    /// Its state.
+    pub state: State,
+    /// Since when it is in this state, where AWS tells or we remember.
+    pub since: Option<AwsTime>,
+    /// A sentence for people, with absolute times only.
+    pub message: String,
+    /// The version with AWSCURRENT.
+    pub current: Option<VersionId>,
+    /// The unfinished pending version.
+    pub pending: Option<VersionId>,
+    /// When this pending version was first seen by us.
+    pub first_observed: Option<AwsTime>,
+    /// Whether the pending version has a value.
+    pub pending_value: PendingValue,
+    /// Which kind of remedy could help.
+    pub ailment: Ailment,
+    /// The secret as seen, for planning; absent if it does not exist.
+    pub secret: Option<Secret>,
+}
+
+/// Which kind of remedy could help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ailment {
+    /// A stuck rotation: what `remediation.stuck` says.
+    Stuck,
+    /// A rotation that is due: what `remediation.overdue` says.
+    Overdue,
+    /// None: only a person, or time, can help.
+    Untreatable,
+}
+
+/// The states of a secret, worst first. A secret is in exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// No AWSCURRENT: a person must set a value.
+    Broken,
+    /// A pending version without progress.
+    Stuck,
+    /// The value expires soon, by its tag.
+    Expiring,
+    /// AWS's own next rotation date has passed.
+    Overdue,
+    /// The current version is too old.
+    TooOld,
+    /// Scheduled for deletion.
+    ScheduledForDeletion,
+    /// Named exactly, and not there.
+    NotFound,
+    /// Rotation is off.
+    Disabled,
+    /// It could not be read.
+    Unknown,
+    /// A rotation is under way.
+    Rotating,
+    /// A replica.
+    Ineligible,
+    /// Nothing to report.
+    Healthy,
+}
+
+impl State {
+    /// All of them, worst first.
+    pub const ALL: [Self; 12] = [
+        Self::Broken,
+        Self::Stuck,
+        Self::Expiring,
+        Self::Overdue,
+        Self::TooOld,
+        Self::ScheduledForDeletion,
+        Self::NotFound,
+        Self::Disabled,
+        Self::Unknown,
+        Self::Rotating,
+        Self::Ineligible,
+        Self::Healthy,
+    ];
+
+    /// The name used in status and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Broken => "Broken",
+            Self::Stuck => "Stuck",
+            Self::Expiring => "Expiring",
+            Self::Overdue => "Overdue",
+            Self::TooOld => "TooOld",
+            Self::ScheduledForDeletion => "ScheduledForDeletion",
+            Self::NotFound => "NotFound",
+            Self::Disabled => "Disabled",
+            Self::Unknown => "Unknown",
+            Self::Rotating => "Rotating",
+            Self::Ineligible => "Ineligible",
+            Self::Healthy => "Healthy",
+        }
+    }
+
+    /// Whether it makes `Healthy` false or unknown.
+    pub const fn is_unhealthy(self) -> bool {
+        !matches!(self, Self::Rotating | Self::Ineligible | Self::Healthy)
+    }
+
+    /// Whether the remedy for overdue secrets applies.
+    pub const fn is_overdue(self) -> bool {
+        matches!(self, Self::Expiring | Self::Overdue | Self::TooOld)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a policy's status remembers of its findings. A hint: it is clamped, and never enough to act on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory(pub BTreeMap<(Region, SecretName), Remembered>);
+
+/// What is remembered of one secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Option<AwsTime>,
+    /// Its unfinished pending version then.
+    pub pending: Option<VersionId>,
+    /// When that version was first seen.
+    pub first_observed: Option<AwsTime>,
+}
