@@ -1,5 +1,10 @@
 //! Judges one operation beside a fresh look: the next step, and nothing but the next step.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "an `Err` here is a decision that ends the ladder early, made once per step"
+)]
+
 mod clearing;
 mod judge;
 mod releasing;

@@ -45,7 +45,9 @@ pub enum Refusal {
         profile: ProfileName,
     },
     /// The namespace may not use the profile.
-    #[error("profile {profile} does not allow namespace {namespace}; ask its owner to add it to allowedNamespaces")]
+    #[error(
+        "profile {profile} does not allow namespace {namespace}; ask its owner to add it to allowedNamespaces"
+    )]
     NamespaceNotAllowed {
         /// The profile.
         profile: ProfileName,
@@ -101,46 +103,89 @@ impl Refusal {
             Self::ProfileMismatch { .. } => "ProfileNotFound",
             Self::NamespaceNotAllowed { .. } => "NamespaceNotAllowed",
             Self::RegionNotAllowed { .. } => "RegionNotAllowed",
-            Self::AccountNotAllowed { .. } | Self::SecretNotAllowed { .. } | Self::NotSelected { .. } => "SecretNotAllowed",
+            Self::AccountNotAllowed { .. }
+            | Self::SecretNotAllowed { .. }
+            | Self::NotSelected { .. } => "SecretNotAllowed",
             Self::ActionNotAllowed { .. } => "ActionNotAllowed",
         }
     }
 }
 
 /// Decides whether a policy of this tenant, using this profile, may do this to this secret.
-pub fn authorise(tenant: &Tenant, profile: &Profile, policy: &Policy, secret: &Secret, action: Action) -> Result<Authority, Refusal> {
+pub fn authorise(
+    tenant: &Tenant,
+    profile: &Profile,
+    policy: &Policy,
+    secret: &Secret,
+    action: Action,
+) -> Result<Authority, Refusal> {
     within_reach(tenant, profile, policy, secret)?;
     may_act(profile, action)?;
-    Ok(Authority { action, secret: secret.arn.clone() })
+    Ok(Authority {
+        action,
+        secret: secret.arn.clone(),
+    })
 }
 
 /// Decides whether the namespace may use the profile at all.
 pub fn may_use(tenant: &Tenant, profile: &Profile) -> Result<(), Refusal> {
-    if profile.allowed_namespaces.admits(&tenant.namespace, &tenant.labels) {
+    if profile
+        .allowed_namespaces
+        .admits(&tenant.namespace, &tenant.labels)
+    {
         return Ok(());
     }
-    Err(Refusal::NamespaceNotAllowed { profile: profile.name.clone(), namespace: tenant.namespace.clone() })
+    Err(Refusal::NamespaceNotAllowed {
+        profile: profile.name.clone(),
+        namespace: tenant.namespace.clone(),
+    })
 }
 
 /// Decides whether the profile allows the action on any secret.
 pub fn may_act(profile: &Profile, action: Action) -> Result<(), Refusal> {
-    match action.permissions().iter().find(|permission| !profile.allowed_actions.contains(permission)) {
-        Some(&permission) => Err(Refusal::ActionNotAllowed { profile: profile.name.clone(), permission }),
+    match action
+        .permissions()
+        .iter()
+        .find(|permission| !profile.allowed_actions.contains(permission))
+    {
+        Some(&permission) => Err(Refusal::ActionNotAllowed {
+            profile: profile.name.clone(),
+            permission,
+        }),
         None => Ok(()),
     }
 }
 
 /// Decides whether the name lies under the ceiling of the profile for this namespace.
-pub fn under_ceiling(namespace: &Namespace, profile: &Profile, name: &SecretName) -> Result<(), Refusal> {
-    if profile.allowed_secrets.iter().any(|pattern| pattern.covers(namespace, name)) {
+pub fn under_ceiling(
+    namespace: &Namespace,
+    profile: &Profile,
+    name: &SecretName,
+) -> Result<(), Refusal> {
+    if profile
+        .allowed_secrets
+        .iter()
+        .any(|pattern| pattern.covers(namespace, name))
+    {
         return Ok(());
     }
-    Err(Refusal::SecretNotAllowed { profile: profile.name.clone(), secret: name.clone() })
+    Err(Refusal::SecretNotAllowed {
+        profile: profile.name.clone(),
+        secret: name.clone(),
+    })
 }
 
-fn within_reach(tenant: &Tenant, profile: &Profile, policy: &Policy, secret: &Secret) -> Result<(), Refusal> {
+fn within_reach(
+    tenant: &Tenant,
+    profile: &Profile,
+    policy: &Policy,
+    secret: &Secret,
+) -> Result<(), Refusal> {
     if policy.profile != profile.name || policy.key.namespace != tenant.namespace {
-        return Err(Refusal::ProfileMismatch { policy: policy.key.name.clone(), profile: profile.name.clone() });
+        return Err(Refusal::ProfileMismatch {
+            policy: policy.key.name.clone(),
+            profile: profile.name.clone(),
+        });
     }
     may_use(tenant, profile)?;
     in_region(profile, policy, secret.arn.region())?;
@@ -149,20 +194,32 @@ fn within_reach(tenant: &Tenant, profile: &Profile, policy: &Policy, secret: &Se
     if policy.selector.selects(secret) {
         return Ok(());
     }
-    Err(Refusal::NotSelected { policy: policy.key.name.clone(), secret: secret.name.clone() })
+    Err(Refusal::NotSelected {
+        policy: policy.key.name.clone(),
+        secret: secret.name.clone(),
+    })
 }
 
 fn in_region(profile: &Profile, policy: &Policy, region: &Region) -> Result<(), Refusal> {
-    let chosen = policy.regions.as_ref().is_none_or(|regions| regions.contains(region));
+    let chosen = policy
+        .regions
+        .as_ref()
+        .is_none_or(|regions| regions.contains(region));
     if chosen && profile.regions.contains(region) {
         return Ok(());
     }
-    Err(Refusal::RegionNotAllowed { profile: profile.name.clone(), region: region.clone() })
+    Err(Refusal::RegionNotAllowed {
+        profile: profile.name.clone(),
+        region: region.clone(),
+    })
 }
 
 fn in_account(profile: &Profile, account: &AccountId) -> Result<(), Refusal> {
     if profile.account.as_ref().is_none_or(|own| own == account) {
         return Ok(());
     }
-    Err(Refusal::AccountNotAllowed { profile: profile.name.clone(), account: account.clone() })
+    Err(Refusal::AccountNotAllowed {
+        profile: profile.name.clone(),
+        account: account.clone(),
+    })
 }

@@ -18,10 +18,25 @@ use crate::verdict::{self, Verdict};
 ///
 /// Ages are measured from the time of each inventory, by AWS's clock. `memory` is what the policy's status
 /// remembers; it can delay nothing and hasten only reports, never actions.
-pub fn classify(tenant: &Tenant, profile: &Profile, policy: &Policy, inventories: &[&Inventory], memory: &Memory) -> Survey {
-    let classifier = Classifier { tenant, profile, policy, memory };
+pub fn classify(
+    tenant: &Tenant,
+    profile: &Profile,
+    policy: &Policy,
+    inventories: &[&Inventory],
+    memory: &Memory,
+) -> Survey {
+    let classifier = Classifier {
+        tenant,
+        profile,
+        policy,
+        memory,
+    };
     let mut survey = empty(inventories);
-    let inventories: Vec<_> = inventories.iter().copied().filter(|inventory| classifier.covers(&inventory.region)).collect();
+    let inventories: Vec<_> = inventories
+        .iter()
+        .copied()
+        .filter(|inventory| classifier.covers(&inventory.region))
+        .collect();
     for inventory in &inventories {
         for (arn, observation) in &inventory.secrets {
             classifier.judge(arn, observation, inventory, &mut survey);
@@ -34,7 +49,11 @@ pub fn classify(tenant: &Tenant, profile: &Profile, policy: &Policy, inventories
 
 fn empty(inventories: &[&Inventory]) -> Survey {
     Survey {
-        time: inventories.iter().map(|inventory| inventory.time).min().unwrap_or(AwsTime::new(jiff::Timestamp::UNIX_EPOCH)),
+        time: inventories
+            .iter()
+            .map(|inventory| inventory.time)
+            .min()
+            .unwrap_or(AwsTime::new(jiff::Timestamp::UNIX_EPOCH)),
         counts: State::ALL.into_iter().map(|state| (state, 0)).collect(),
         selected: 0,
         outside_ceiling: 0,
@@ -59,12 +78,27 @@ struct Classifier<'a> {
 
 impl Classifier<'_> {
     fn covers(&self, region: &Region) -> bool {
-        self.profile.regions.contains(region) && self.policy.regions.as_ref().is_none_or(|regions| regions.contains(region))
+        self.profile.regions.contains(region)
+            && self
+                .policy
+                .regions
+                .as_ref()
+                .is_none_or(|regions| regions.contains(region))
     }
 
-    fn judge(&self, arn: &Arn, observation: &Observation, inventory: &Inventory, survey: &mut Survey) {
+    fn judge(
+        &self,
+        arn: &Arn,
+        observation: &Observation,
+        inventory: &Inventory,
+        survey: &mut Survey,
+    ) {
         let secret = &observation.secret;
-        let foreign = self.profile.account.as_ref().is_some_and(|account| account != arn.account());
+        let foreign = self
+            .profile
+            .account
+            .as_ref()
+            .is_some_and(|account| account != arn.account());
         if vanished(observation) || !self.policy.selector.selects(secret) {
             return;
         }
@@ -82,7 +116,13 @@ impl Classifier<'_> {
         let place = (arn.region().clone(), secret.name.clone());
         let remembered = self.memory.0.get(&place);
         let verdict = verdict::of(observation, &self.policy.detection, remembered, now);
-        let Verdict { state, since, message, ailment, first_observed } = verdict;
+        let Verdict {
+            state,
+            since,
+            message,
+            ailment,
+            first_observed,
+        } = verdict;
         Finding {
             name: secret.name.clone(),
             region: arn.region().clone(),
@@ -101,13 +141,20 @@ impl Classifier<'_> {
 
     /// Exact names that exist in none of the policy's regions, once all of them were seen completely.
     fn report_missing(&self, inventories: &[&Inventory], survey: &mut Survey) {
-        let Some(first) = inventories.first() else { return };
+        let Some(first) = inventories.first() else {
+            return;
+        };
         if !survey.complete {
             return;
         }
-        let there: BTreeSet<_> = inventories.iter().flat_map(|inventory| present(inventory)).collect();
+        let there: BTreeSet<_> = inventories
+            .iter()
+            .flat_map(|inventory| present(inventory))
+            .collect();
         let expected: BTreeSet<_> = self.policy.selector.exact_names().collect();
-        let allowed = expected.into_iter().filter(|name| under_ceiling(&self.tenant.namespace, self.profile, name).is_ok());
+        let allowed = expected
+            .into_iter()
+            .filter(|name| under_ceiling(&self.tenant.namespace, self.profile, name).is_ok());
         for name in allowed.filter(|name| !there.contains(name)) {
             let finding = self.missing(name, &first.region, first.time);
             count(&finding, survey);
@@ -116,14 +163,23 @@ impl Classifier<'_> {
     }
 
     fn missing(&self, name: &SecretName, region: &Region, now: AwsTime) -> Finding {
-        let remembered = self.memory.0.get(&(region.clone(), name.clone())).filter(|old| old.state == State::NotFound);
+        let remembered = self
+            .memory
+            .0
+            .get(&(region.clone(), name.clone()))
+            .filter(|old| old.state == State::NotFound);
         Finding {
             name: name.clone(),
             region: region.clone(),
             arn: None,
             state: State::NotFound,
-            since: Some(remembered.and_then(|old| old.since).map_or(now, |since| since.min(now))),
-            message: "no secret of this name exists; create it, or take the name out of the policy".to_owned(),
+            since: Some(
+                remembered
+                    .and_then(|old| old.since)
+                    .map_or(now, |since| since.min(now)),
+            ),
+            message: "no secret of this name exists; create it, or take the name out of the policy"
+                .to_owned(),
             current: None,
             pending: None,
             first_observed: None,
@@ -135,12 +191,19 @@ impl Classifier<'_> {
 }
 
 fn present(inventory: &Inventory) -> impl Iterator<Item = &SecretName> {
-    inventory.secrets.values().filter(|observation| !vanished(observation)).map(|observation| &observation.secret.name)
+    inventory
+        .secrets
+        .values()
+        .filter(|observation| !vanished(observation))
+        .map(|observation| &observation.secret.name)
 }
 
 /// Listed, but gone when it was looked at.
 fn vanished(observation: &Observation) -> bool {
-    observation.unreadable.as_ref().is_some_and(|error| error.class == ErrorClass::Gone)
+    observation
+        .unreadable
+        .as_ref()
+        .is_some_and(|error| error.class == ErrorClass::Gone)
 }
 
 fn pending_value(secret: &Secret, observation: &Observation) -> PendingValue {
@@ -154,12 +217,21 @@ fn pending_value(secret: &Secret, observation: &Observation) -> PendingValue {
 
 fn count(finding: &Finding, survey: &mut Survey) {
     survey.selected += 1;
-    survey.eligible += usize::from(finding.secret.as_ref().is_some_and(|secret| secret.hands_off().is_none()));
+    survey.eligible += usize::from(
+        finding
+            .secret
+            .as_ref()
+            .is_some_and(|secret| secret.hands_off().is_none()),
+    );
     *survey.counts.entry(finding.state).or_default() += 1;
 }
 
 fn file(finding: Finding, survey: &mut Survey) {
-    let Some(secret) = finding.secret.as_ref().filter(|_| matches!(finding.state, State::Healthy | State::Ineligible)) else {
+    let Some(secret) = finding
+        .secret
+        .as_ref()
+        .filter(|_| matches!(finding.state, State::Healthy | State::Ineligible))
+    else {
         return survey.findings.push(finding);
     };
     survey.others.push(Member {
@@ -175,8 +247,18 @@ fn file(finding: Finding, survey: &mut Survey) {
 
 /// The number of stuck secrets on which a machine could act, for the circuit breaker.
 pub fn stuck_and_eligible(survey: &Survey) -> usize {
-    let stuck = survey.findings.iter().filter(|finding| finding.state == State::Stuck);
-    stuck.filter(|finding| finding.secret.as_ref().is_some_and(|secret| secret.hands_off().is_none())).count()
+    let stuck = survey
+        .findings
+        .iter()
+        .filter(|finding| finding.state == State::Stuck);
+    stuck
+        .filter(|finding| {
+            finding
+                .secret
+                .as_ref()
+                .is_some_and(|secret| secret.hands_off().is_none())
+        })
+        .count()
 }
 
 /// States by region and name, as the next pass will remember them.

@@ -22,13 +22,21 @@ pub struct History<'a> {
 impl<'a> History<'a> {
     /// Picks the operations on the secret.
     pub fn of(arn: &Arn, operations: &'a [Operation]) -> Self {
-        Self { operations: operations.iter().filter(|operation| operation.arn.as_ref() == Some(arn)).collect() }
+        Self {
+            operations: operations
+                .iter()
+                .filter(|operation| operation.arn.as_ref() == Some(arn))
+                .collect(),
+        }
     }
 
     /// How many attempts fall into the window: operations that meant to clear or rotate, or dated pins on the secret,
     /// whichever are more. Pins count so that deleting every operation resets nothing.
     pub fn attempts(&self, secret: &Secret, window: Duration, now: AwsTime) -> usize {
-        let journaled = self.attempt_times().filter(|at| now.since(*at) < window).count();
+        let journaled = self
+            .attempt_times()
+            .filter(|at| now.since(*at) < window)
+            .count();
         journaled.max(pin_minutes(secret, window, now))
     }
 
@@ -39,34 +47,62 @@ impl<'a> History<'a> {
     }
 
     /// When the next automatic attempt may begin, given how many there were.
-    pub fn next_attempt(&self, secret: &Secret, backoff: Backoff, window: Duration, now: AwsTime) -> Option<AwsTime> {
+    pub fn next_attempt(
+        &self,
+        secret: &Secret,
+        backoff: Backoff,
+        window: Duration,
+        now: AwsTime,
+    ) -> Option<AwsTime> {
         let attempts = self.attempts(secret, window, now);
-        self.last_attempt(secret).map(|last| last.plus(backoff.after(attempts)))
+        self.last_attempt(secret)
+            .map(|last| last.plus(backoff.after(attempts)))
     }
 
     /// When an attempt leaves the window, so that one more is allowed.
-    pub fn budget_returns(&self, secret: &Secret, window: Duration, now: AwsTime) -> Option<AwsTime> {
-        let pinned = pin::on(secret).map(|(_, _, pin)| pin.time().plus(Duration::from_secs(60)));
-        self.attempt_times().chain(pinned).filter(|at| now.since(*at) < window).min().map(|oldest| oldest.plus(window))
+    pub fn budget_returns(
+        &self,
+        secret: &Secret,
+        window: Duration,
+        now: AwsTime,
+    ) -> Option<AwsTime> {
+        let pinned = pin::on(secret).map(|(_, _, pin)| pin.time().plus(Duration::from_mins(1)));
+        self.attempt_times()
+            .chain(pinned)
+            .filter(|at| now.since(*at) < window)
+            .min()
+            .map(|oldest| oldest.plus(window))
     }
 
-    /// Since when nothing has happened to the secret: AWS's LastChangedDate, or our last write other than pinning and
+    /// Since when nothing has happened to the secret: AWS's `LastChangedDate`, or our last write other than pinning and
     /// unpinning if that is later. `None` if AWS names no date: then nothing is known to be quiet.
     pub fn quiet_since(&self, secret: &Secret) -> Option<AwsTime> {
         let changed = secret.last_changed?;
-        Some(self.attempt_times().max().map_or(changed, |disturbed| disturbed.max(changed)))
+        Some(
+            self.attempt_times()
+                .max()
+                .map_or(changed, |disturbed| disturbed.max(changed)),
+        )
     }
 
     /// Until when automatic operations hold back because a person's operation wrote.
     pub fn manual_hold(&self, window: Duration, now: AwsTime) -> Option<AwsTime> {
-        let manual = self.operations.iter().filter(|operation| operation.trigger == Trigger::Manual);
-        let last = manual.filter_map(|operation| operation.journal.last_intent(&Step::ALL)).max()?;
+        let manual = self
+            .operations
+            .iter()
+            .filter(|operation| operation.trigger == Trigger::Manual);
+        let last = manual
+            .filter_map(|operation| operation.journal.last_intent(&Step::ALL))
+            .max()?;
         (now.since(last) < window).then(|| last.plus(window))
     }
 
     /// An unfinished operation, if there is one.
     pub fn unfinished(&self) -> Option<&'a Operation> {
-        self.operations.iter().copied().find(|operation| !operation.is_finished())
+        self.operations
+            .iter()
+            .copied()
+            .find(|operation| !operation.is_finished())
     }
 
     /// Whether AWS was asked to run this pending version again, and heard it, in a finished operation.
@@ -83,7 +119,12 @@ impl<'a> History<'a> {
     pub fn about(&self, policy: &Uid, version: &VersionId) -> impl Iterator<Item = &'a Operation> {
         self.operations.iter().copied().filter(move |operation| {
             operation.policy.uid.as_ref() == Some(policy)
-                && operation.expect.pending.as_ref().or(operation.expect.current.as_ref()) == Some(version)
+                && operation
+                    .expect
+                    .pending
+                    .as_ref()
+                    .or(operation.expect.current.as_ref())
+                    == Some(version)
         })
     }
 
@@ -92,12 +133,17 @@ impl<'a> History<'a> {
     /// One that has a result goes first, then one whose intent may still be on its way, then the older one.
     pub fn rival(&self, own: &Operation, now: AwsTime) -> Option<&'a Operation> {
         self.operations.iter().copied().find(|other| {
-            other.uid != own.uid && other.has_started() && !other.is_finished() && goes_first(other, own, now)
+            other.uid != own.uid
+                && other.has_started()
+                && !other.is_finished()
+                && goes_first(other, own, now)
         })
     }
 
     fn attempt_times(&self) -> impl Iterator<Item = AwsTime> {
-        self.operations.iter().filter_map(|operation| operation.journal.last_intent(&[Step::Clear, Step::Rotate]))
+        self.operations
+            .iter()
+            .filter_map(|operation| operation.journal.last_intent(&[Step::Clear, Step::Rotate]))
     }
 }
 
@@ -106,8 +152,17 @@ fn heard(entry: &JournalEntry) -> bool {
 }
 
 fn goes_first(other: &Operation, own: &Operation, now: AwsTime) -> bool {
-    let wrote = |operation: &Operation| operation.journal.0.iter().any(|entry| entry.result.is_some());
-    let in_flight = other.journal.last_intent(&Step::ALL).is_some_and(|at| now.since(at) < IN_FLIGHT);
+    let wrote = |operation: &Operation| {
+        operation
+            .journal
+            .0
+            .iter()
+            .any(|entry| entry.result.is_some())
+    };
+    let in_flight = other
+        .journal
+        .last_intent(&Step::ALL)
+        .is_some_and(|at| now.since(at) < IN_FLIGHT);
     let older = (other.created, &other.uid) < (own.created, &own.uid);
     match (wrote(other), wrote(own)) {
         (true, false) => true,
@@ -118,6 +173,8 @@ fn goes_first(other: &Operation, own: &Operation, now: AwsTime) -> bool {
 }
 
 fn pin_minutes(secret: &Secret, window: Duration, now: AwsTime) -> usize {
-    let minutes = pin::on(secret).filter(|(_, _, pin)| pin.is_within(window, now)).map(|(_, _, pin)| pin.minute);
+    let minutes = pin::on(secret)
+        .filter(|(_, _, pin)| pin.is_within(window, now))
+        .map(|(_, _, pin)| pin.minute);
     minutes.collect::<std::collections::BTreeSet<_>>().len()
 }

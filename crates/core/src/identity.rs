@@ -139,8 +139,15 @@ impl Arn {
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidIdentity> {
         let text = text.into();
         match Self::place(&text) {
-            Some((region, account)) => Ok(Self { text, region, account }),
-            None => Err(InvalidIdentity { text, expected: "the ARN of a secret" }),
+            Some((region, account)) => Ok(Self {
+                text,
+                region,
+                account,
+            }),
+            None => Err(InvalidIdentity {
+                text,
+                expected: "the ARN of a secret",
+            }),
         }
     }
 
@@ -148,7 +155,10 @@ impl Arn {
         let mut parts = text.splitn(7, ':');
         let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
         let (region, account, kind) = (parts.next()?, parts.next()?, parts.next()?);
-        let shape = arn == "arn" && !partition.is_empty() && service == "secretsmanager" && kind == "secret";
+        let shape = arn == "arn"
+            && !partition.is_empty()
+            && service == "secretsmanager"
+            && kind == "secret";
         let name = parts.next().filter(|name| bounded(name, 519))?;
         (shape && !name.is_empty()).then_some(())?;
         Some((Region::parse(region).ok()?, AccountId::parse(account).ok()?))
@@ -182,7 +192,8 @@ mod tests {
 
     #[test]
     fn an_arn_knows_its_region_and_account() {
-        let arn = Arn::parse("arn:aws:secretsmanager:eu-west-1:111122223333:secret:a/b-AbCdEf").expect("valid");
+        let arn = Arn::parse("arn:aws:secretsmanager:eu-west-1:111122223333:secret:a/b-AbCdEf")
+            .expect("valid");
         assert_eq!(arn.region().as_str(), "eu-west-1");
         assert_eq!(arn.account().as_str(), "111122223333");
     }
@@ -204,7 +215,14 @@ mod tests {
     #[test]
     fn a_region_cannot_carry_a_host_name() {
         assert!(Region::parse("eu-west-1").is_ok());
-        for text in ["eu-west-1.evil", "eu-west-1/", "EU-west-1", "x", "-aaaaa", "eu west"] {
+        for text in [
+            "eu-west-1.evil",
+            "eu-west-1/",
+            "EU-west-1",
+            "x",
+            "-aaaaa",
+            "eu west",
+        ] {
             assert!(Region::parse(text).is_err(), "{text}");
         }
     }

@@ -43,7 +43,11 @@ impl Inventory {
 impl Observation {
     /// A secret of which the list told enough.
     pub const fn listed(secret: Secret) -> Self {
-        Self { secret, versions: None, unreadable: None }
+        Self {
+            secret,
+            versions: None,
+            unreadable: None,
+        }
     }
 
     /// How closely a listed secret must be looked at, given what the last close look at it saw.
@@ -51,11 +55,14 @@ impl Observation {
     /// Lists lag up to five minutes, so a secret that does not look healthy is described, and one that was
     /// described before is described again until list and look agree that it is at rest.
     pub fn detail_needed(listed: &Secret, last: Option<&Self>) -> Detail {
-        let unrested = |secret: &Secret| secret.unfinished().is_some() || crate::pin::has_any(secret);
+        let unrested =
+            |secret: &Secret| secret.unfinished().is_some() || crate::pin::has_any(secret);
         if listed.deleted.is_some() || listed.is_replica() {
             return Detail::Listed;
         }
-        let changed = last.is_some_and(|last| last.secret.last_changed != listed.last_changed || last.unreadable.is_some());
+        let changed = last.is_some_and(|last| {
+            last.secret.last_changed != listed.last_changed || last.unreadable.is_some()
+        });
         if unrested(listed) || changed || last.is_some_and(|last| unrested(&last.secret)) {
             return Detail::Described;
         }
@@ -66,7 +73,9 @@ impl Observation {
     pub fn versions_needed(described: &Secret, last: Option<&Self>) -> bool {
         let subject = |secret: &Secret| (secret.unfinished().cloned(), secret.current().cloned());
         let unrested = described.unfinished().is_some() || crate::pin::has_any(described);
-        let known = last.is_some_and(|last| last.versions.is_some() && subject(&last.secret) == subject(described));
+        let known = last.is_some_and(|last| {
+            last.versions.is_some() && subject(&last.secret) == subject(described)
+        });
         unrested && !known
     }
 }

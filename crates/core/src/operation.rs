@@ -57,7 +57,8 @@ pub struct PolicyReference {
 impl Operation {
     /// The token of its rotation, and so the id of the version that it makes: derived, never drawn.
     pub fn request_token(&self) -> Option<VersionId> {
-        VersionId::parse(Uuid::new_v5(&TOKEN_NAMESPACE, self.uid.as_str().as_bytes()).to_string()).ok()
+        VersionId::parse(Uuid::new_v5(&TOKEN_NAMESPACE, self.uid.as_str().as_bytes()).to_string())
+            .ok()
     }
 
     /// The pin that it sets on a version.
@@ -93,7 +94,13 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::RetryRotation, Self::Rotate, Self::ClearPending, Self::ClearAndRotate, Self::ReleasePins];
+    pub const ALL: [Self; 5] = [
+        Self::RetryRotation,
+        Self::Rotate,
+        Self::ClearPending,
+        Self::ClearAndRotate,
+        Self::ReleasePins,
+    ];
 
     /// The name used in the API.
     pub const fn name(self) -> &'static str {
@@ -122,7 +129,10 @@ impl Action {
 
     /// Whether it starts a rotation function.
     pub const fn rotates(self) -> bool {
-        matches!(self, Self::RetryRotation | Self::Rotate | Self::ClearAndRotate)
+        matches!(
+            self,
+            Self::RetryRotation | Self::Rotate | Self::ClearAndRotate
+        )
     }
 }
 
@@ -155,7 +165,7 @@ pub struct Expectation {
 pub struct Baseline {
     /// The labels.
     pub labels: crate::secret::LabelMap,
-    /// LastChangedDate then.
+    /// `LastChangedDate` then.
     pub last_changed: Option<AwsTime>,
     /// Whether the pending version had a value, as far as AWS tells.
     pub pending_value: PendingValue,
@@ -164,7 +174,10 @@ pub struct Baseline {
 impl Baseline {
     /// The version that held the label at the first look.
     pub fn holder(&self, label: &crate::identity::StageLabel) -> Option<&VersionId> {
-        self.labels.iter().find(|(_, labels)| labels.contains(label)).map(|(version, _)| version)
+        self.labels
+            .iter()
+            .find(|(_, labels)| labels.contains(label))
+            .map(|(version, _)| version)
     }
 }
 
@@ -198,8 +211,17 @@ impl Journal {
 
     /// Records an intent: a first try, or one more of a step that did not come through.
     pub fn intend(&mut self, intent: &Intent) {
-        let tries = self.entry(intent.step).map_or(0, |entry| entry.tries).saturating_add(1);
-        let entry = JournalEntry { step: intent.step, version: intent.version.clone(), tries, intent: intent.at, result: None };
+        let tries = self
+            .entry(intent.step)
+            .map_or(0, |entry| entry.tries)
+            .saturating_add(1);
+        let entry = JournalEntry {
+            step: intent.step,
+            version: intent.version.clone(),
+            tries,
+            intent: intent.at,
+            result: None,
+        };
         match self.0.iter_mut().find(|old| old.step == intent.step) {
             Some(old) => *old = entry,
             None => self.0.push(entry),
@@ -215,7 +237,11 @@ impl Journal {
 
     /// When an intent of one of the steps was last journaled.
     pub fn last_intent(&self, steps: &[Step]) -> Option<AwsTime> {
-        self.0.iter().filter(|entry| steps.contains(&entry.step)).map(|entry| entry.intent).max()
+        self.0
+            .iter()
+            .filter(|entry| steps.contains(&entry.step))
+            .map(|entry| entry.intent)
+            .max()
     }
 }
 
@@ -237,7 +263,9 @@ pub struct JournalEntry {
 impl JournalEntry {
     /// Whether AWS said yes.
     pub fn is_applied(&self) -> bool {
-        self.result.as_ref().is_some_and(|result| result.kind == ResultKind::Applied)
+        self.result
+            .as_ref()
+            .is_some_and(|result| result.kind == ResultKind::Applied)
     }
 
     /// Why AWS said no, if it did.
@@ -252,8 +280,14 @@ impl JournalEntry {
     pub fn is_unanswered(&self) -> bool {
         match &self.result {
             None => true,
-            Some(StepResult { kind: ResultKind::Refused(class), .. }) => class.may_have_applied(),
-            Some(StepResult { kind: ResultKind::Applied, .. }) => false,
+            Some(StepResult {
+                kind: ResultKind::Refused(class),
+                ..
+            }) => class.may_have_applied(),
+            Some(StepResult {
+                kind: ResultKind::Applied,
+                ..
+            }) => false,
         }
     }
 }

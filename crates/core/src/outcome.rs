@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// A failed call to AWS. The text never carries a response body.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{class}{}{}", detail(.code), request(.request_id))]
+#[error("{class}{}{}", detail(.code.as_deref()), request(.request_id.as_deref()))]
 pub struct AwsError {
     /// What to do about it.
     pub class: ErrorClass,
@@ -14,12 +14,12 @@ pub struct AwsError {
     pub request_id: Option<String>,
 }
 
-fn detail(code: &Option<String>) -> String {
-    code.as_ref().map_or_else(String::new, |code| format!(" ({code})"))
+fn detail(code: Option<&str>) -> String {
+    code.map_or_else(String::new, |code| format!(" ({code})"))
 }
 
-fn request(id: &Option<String>) -> String {
-    id.as_ref().map_or_else(String::new, |id| format!(", request {id}"))
+fn request(id: Option<&str>) -> String {
+    id.map_or_else(String::new, |id| format!(", request {id}"))
 }
 
 /// Error classes of AWS calls.

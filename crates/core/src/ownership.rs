@@ -30,6 +30,8 @@ pub fn owner<'a>(secret: &Secret, claimants: &'a [Claimant]) -> Option<&'a Objec
 
 impl Claimant {
     fn may_act_on(&self, secret: &Secret) -> bool {
-        Action::ALL.iter().any(|action| authorise(&self.tenant, &self.profile, &self.policy, secret, *action).is_ok())
+        Action::ALL.iter().any(|action| {
+            authorise(&self.tenant, &self.profile, &self.policy, secret, *action).is_ok()
+        })
     }
 }

@@ -25,7 +25,11 @@ pub struct ClusterId(String);
 impl ClusterId {
     /// Takes the first six hexadecimal digits of a UID.
     pub fn from_uid(uid: &str) -> Option<Self> {
-        let digits: String = uid.chars().filter(char::is_ascii_hexdigit).take(6).collect();
+        let digits: String = uid
+            .chars()
+            .filter(char::is_ascii_hexdigit)
+            .take(6)
+            .collect();
         (digits.len() == 6).then(|| Self(digits.to_ascii_lowercase()))
     }
 
@@ -50,7 +54,11 @@ impl Pin {
     /// The pin that an operation created at `created` sets on `version`.
     pub fn new(cluster: ClusterId, created: ServerTime, version: VersionId) -> Self {
         let minute = u64::try_from(created.timestamp().as_second()).unwrap_or(0) / 60;
-        Self { cluster, minute, version }
+        Self {
+            cluster,
+            minute,
+            version,
+        }
     }
 
     /// Reads a label; `None` if it is not a pin.
@@ -77,13 +85,19 @@ impl Pin {
 
     /// Whether it was set less than `window` ago. Its minute is rounded down, so a minute is allowed for.
     pub fn is_within(&self, window: Duration, now: AwsTime) -> bool {
-        now.since(self.time()) < window.saturating_add(Duration::from_secs(60))
+        now.since(self.time()) < window.saturating_add(Duration::from_mins(1))
     }
 }
 
 impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}-{}-{}", self.cluster.as_str(), base36(self.minute), self.version)
+        write!(
+            f,
+            "{PREFIX}{}-{}-{}",
+            self.cluster.as_str(),
+            base36(self.minute),
+            self.version
+        )
     }
 }
 
@@ -120,7 +134,11 @@ mod tests {
     fn pin() -> Pin {
         let created = ServerTime::new("2026-11-23T10:00:42Z".parse().expect("a time"));
         let cluster = ClusterId::from_uid("0A1b2c3d-0000").expect("six digits");
-        Pin::new(cluster, created, VersionId::parse("6F1C-with-hyphens").expect("valid"))
+        Pin::new(
+            cluster,
+            created,
+            VersionId::parse("6F1C-with-hyphens").expect("valid"),
+        )
     }
 
     #[test]
@@ -133,13 +151,32 @@ mod tests {
     #[test]
     fn a_pin_of_the_longest_version_id_fits_a_label() {
         let version = VersionId::parse("v".repeat(64)).expect("valid");
-        assert!(Pin { version, minute: u64::MAX, ..pin() }.label().is_ok());
+        assert!(
+            Pin {
+                version,
+                minute: u64::MAX,
+                ..pin()
+            }
+            .label()
+            .is_ok()
+        );
     }
 
     #[test]
     fn labels_of_others_are_not_pins() {
-        for text in ["AWSPENDING", "srp-pin-", "srp-pin-0a1b2-1-v", "srp-pin-0a1b2c-!-v", "srp-pin-0a1b2c-1", "srp-pin-zzzzzz-1-v"] {
-            assert_eq!(Pin::parse(&StageLabel::parse(text).expect("a label")), None, "{text}");
+        for text in [
+            "AWSPENDING",
+            "srp-pin-",
+            "srp-pin-0a1b2-1-v",
+            "srp-pin-0a1b2c-!-v",
+            "srp-pin-0a1b2c-1",
+            "srp-pin-zzzzzz-1-v",
+        ] {
+            assert_eq!(
+                Pin::parse(&StageLabel::parse(text).expect("a label")),
+                None,
+                "{text}"
+            );
         }
     }
 

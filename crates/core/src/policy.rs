@@ -37,7 +37,10 @@ pub struct Policy {
 impl Policy {
     /// Whether the policy may act by itself right now.
     pub const fn acts(&self) -> bool {
-        matches!((self.mode, self.suspension), (Mode::Remediate, Suspension::Active))
+        matches!(
+            (self.mode, self.suspension),
+            (Mode::Remediate, Suspension::Active)
+        )
     }
 }
 
@@ -64,7 +67,7 @@ pub enum Suspension {
 pub struct Detection {
     /// A pending version without progress for this long is stuck.
     pub stuck_after: Duration,
-    /// Grace after AWS's own NextRotationDate.
+    /// Grace after AWS's own `NextRotationDate`.
     pub overdue_after: Duration,
     /// Oldest acceptable current version.
     pub max_age: Option<Duration>,
@@ -162,8 +165,13 @@ pub struct Backoff {
 impl Backoff {
     /// The pause after `attempts` attempts; zero before the first.
     pub fn after(&self, attempts: usize) -> Duration {
-        let Some(doublings) = attempts.checked_sub(1) else { return Duration::ZERO };
-        let factor = u32::try_from(doublings).ok().and_then(|n| 1_u32.checked_shl(n)).unwrap_or(u32::MAX);
+        let Some(doublings) = attempts.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        let factor = u32::try_from(doublings)
+            .ok()
+            .and_then(|n| 1_u32.checked_shl(n))
+            .unwrap_or(u32::MAX);
         self.initial.saturating_mul(factor).min(self.max)
     }
 }
@@ -180,6 +188,7 @@ pub struct CircuitBreaker {
 impl CircuitBreaker {
     /// Whether it is open: more than `stuck_percent` of the eligible, and at least `min_stuck`, are stuck.
     pub const fn is_open(&self, stuck: usize, eligible: usize) -> bool {
-        stuck >= self.min_stuck && stuck.saturating_mul(100) > self.stuck_percent.saturating_mul(eligible)
+        stuck >= self.min_stuck
+            && stuck.saturating_mul(100) > self.stuck_percent.saturating_mul(eligible)
     }
 }

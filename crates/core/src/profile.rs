@@ -52,10 +52,12 @@ impl NamespaceRule {
     pub fn admits(&self, namespace: &Namespace, labels: &BTreeMap<String, String>) -> bool {
         self.names.contains("*")
             || self.names.contains(namespace.as_str())
-            || self
-                .labels
-                .as_ref()
-                .is_some_and(|wanted| !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+            || self.labels.as_ref().is_some_and(|wanted| {
+                !wanted.is_empty()
+                    && wanted
+                        .iter()
+                        .all(|(key, value)| labels.get(key) == Some(value))
+            })
     }
 }
 
@@ -70,13 +72,19 @@ impl NamePattern {
     pub fn parse(text: impl Into<String>) -> Option<Self> {
         let text = text.into();
         let rest = text.split_once(NAMESPACE_VARIABLE).map(|(_, rest)| rest);
-        let separated = rest.is_none_or(|rest| rest.starts_with(['/', '_', '.', '+', '=', '@']) && !rest.contains(NAMESPACE_VARIABLE));
+        let separated = rest.is_none_or(|rest| {
+            rest.starts_with(['/', '_', '.', '+', '=', '@']) && !rest.contains(NAMESPACE_VARIABLE)
+        });
         (!text.is_empty() && separated).then_some(Self(text))
     }
 
     /// The beginning that names must have for this namespace; empty = every name.
     pub fn prefix(&self, namespace: &Namespace) -> String {
-        if self.0 == "*" { String::new() } else { self.0.replace(NAMESPACE_VARIABLE, namespace.as_str()) }
+        if self.0 == "*" {
+            String::new()
+        } else {
+            self.0.replace(NAMESPACE_VARIABLE, namespace.as_str())
+        }
     }
 
     /// Whether the name lies under this ceiling for policies of the namespace.

@@ -16,18 +16,24 @@ const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
 /// A rotation that has been quiet for this long is no longer retried.
-const ALWAYS_CLOSED_AFTER: Duration = Duration::from_secs(24 * 3600);
+const ALWAYS_CLOSED_AFTER: Duration = Duration::from_hours(24);
 
 /// When the window closes in which AWS may still retry a rotation that last moved at `quiet_since`; `None` if it is closed.
 pub fn closes_at(secret: &Secret, quiet_since: AwsTime, now: AwsTime) -> Option<AwsTime> {
     let limit = quiet_since.plus(ALWAYS_CLOSED_AFTER);
-    let Rotation::Enabled { rules, .. } = &secret.rotation else { return None };
+    let Rotation::Enabled { rules, .. } = &secret.rotation else {
+        return None;
+    };
     let close = match DailyWindows::parse(rules) {
         Some(windows) if windows.close_after(quiet_since).is_some() => windows.close_after(now),
-        Some(windows) => end_of_day(quiet_since).filter(|end| now < *end).max(windows.close_after(now)),
+        Some(windows) => end_of_day(quiet_since)
+            .filter(|end| now < *end)
+            .max(windows.close_after(now)),
         None => end_of_day(quiet_since).filter(|end| now < *end),
     };
-    close.map(|close| close.min(limit)).filter(|close| now < *close)
+    close
+        .map(|close| close.min(limit))
+        .filter(|close| now < *close)
 }
 
 /// Windows that open at the same whole hours (UTC) of every day. A schedule that skips days is taken to open daily.
@@ -39,25 +45,43 @@ struct DailyWindows {
 impl DailyWindows {
     /// Understands `cron(0 H … )` with plain hours and a duration in hours; nothing else.
     fn parse(rules: &RotationRules) -> Option<Self> {
-        let fields = rules.schedule.as_deref()?.strip_prefix("cron(")?.strip_suffix(')')?;
+        let fields = rules
+            .schedule
+            .as_deref()?
+            .strip_prefix("cron(")?
+            .strip_suffix(')')?;
         let mut fields = fields.split_whitespace();
         let (minute, hours) = (fields.next()?, fields.next()?);
-        let hours = hours.split(',').map(|hour| hour.parse().ok().filter(|hour| (0..24).contains(hour))).collect::<Option<_>>()?;
+        let hours = hours
+            .split(',')
+            .map(|hour| hour.parse().ok().filter(|hour| (0..24).contains(hour)))
+            .collect::<Option<_>>()?;
         let length: i64 = rules.duration.as_deref()?.strip_suffix('h')?.parse().ok()?;
-        (minute == "0" && (1..=24).contains(&length)).then_some(Self { hours, length: length.checked_mul(HOUR)? })
+        (minute == "0" && (1..=24).contains(&length)).then_some(Self {
+            hours,
+            length: length.checked_mul(HOUR)?,
+        })
     }
 
     /// When the window that is open at this instant closes.
     fn close_after(&self, instant: AwsTime) -> Option<AwsTime> {
         let second = instant.timestamp().as_second();
         let midnight = second - second.rem_euclid(DAY);
-        let openings = self.hours.iter().flat_map(|hour| [midnight + hour * HOUR, midnight + hour * HOUR - DAY]);
-        let closes = openings.filter(|open| (*open..open + self.length).contains(&second)).map(|open| open + self.length).max()?;
+        let openings = self
+            .hours
+            .iter()
+            .flat_map(|hour| [midnight + hour * HOUR, midnight + hour * HOUR - DAY]);
+        let closes = openings
+            .filter(|open| (*open..open + self.length).contains(&second))
+            .map(|open| open + self.length)
+            .max()?;
         Timestamp::from_second(closes).ok().map(AwsTime::new)
     }
 }
 
 fn end_of_day(instant: AwsTime) -> Option<AwsTime> {
     let second = instant.timestamp().as_second();
-    Timestamp::from_second(second - second.rem_euclid(DAY) + DAY).ok().map(AwsTime::new)
+    Timestamp::from_second(second - second.rem_euclid(DAY) + DAY)
+        .ok()
+        .map(AwsTime::new)
 }

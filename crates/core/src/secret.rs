@@ -69,7 +69,10 @@ pub struct RotationRules {
 impl Secret {
     /// The version that holds the label, if any does.
     pub fn holder(&self, label: &StageLabel) -> Option<&VersionId> {
-        self.labels.iter().find(|(_, labels)| labels.contains(label)).map(|(version, _)| version)
+        self.labels
+            .iter()
+            .find(|(_, labels)| labels.contains(label))
+            .map(|(version, _)| version)
     }
 
     /// The version with AWSCURRENT.
@@ -89,7 +92,8 @@ impl Secret {
 
     /// The pending version of a rotation that has not finished: AWSPENDING on another version than AWSCURRENT.
     pub fn unfinished(&self) -> Option<&VersionId> {
-        self.pending().filter(|pending| self.current() != Some(*pending))
+        self.pending()
+            .filter(|pending| self.current() != Some(*pending))
     }
 
     /// How many labels the secret carries, of the 20 that AWS allows.
@@ -104,7 +108,9 @@ impl Secret {
 
     /// Whether this is a copy of a secret whose primary lives in another region.
     pub fn is_replica(&self) -> bool {
-        self.primary_region.as_ref().is_some_and(|primary| primary != self.arn.region())
+        self.primary_region
+            .as_ref()
+            .is_some_and(|primary| primary != self.arn.region())
     }
 
     /// Whether AWS would accept a rotation: switched on, by somebody's own choice.
@@ -166,8 +172,12 @@ impl HandsOff {
             Self::Replica => "the secret is a replica; act on its primary",
             Self::Managed => "the secret is managed by another AWS service",
             Self::External => "the secret is a managed external secret",
-            Self::NoCurrentVersion => "no version holds AWSCURRENT; a person must set a value first",
-            Self::RotationDisabled => "rotation is not enabled, and starting one would switch it on",
+            Self::NoCurrentVersion => {
+                "no version holds AWSCURRENT; a person must set a value first"
+            }
+            Self::RotationDisabled => {
+                "rotation is not enabled, and starting one would switch it on"
+            }
         }
     }
 }

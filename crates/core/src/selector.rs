@@ -56,13 +56,19 @@ impl Selector {
 impl Matcher {
     fn matches(&self, secret: &Secret) -> bool {
         (self.names.is_empty() || self.names.contains(&secret.name))
-            && self.name_prefix.as_ref().is_none_or(|prefix| secret.name.as_str().starts_with(prefix))
+            && self
+                .name_prefix
+                .as_ref()
+                .is_none_or(|prefix| secret.name.as_str().starts_with(prefix))
             && self.tags.iter().all(|tag| tag.matches(secret))
     }
 }
 
 impl TagMatcher {
     fn matches(&self, secret: &Secret) -> bool {
-        secret.tags.get(&self.key).is_some_and(|value| self.values.is_empty() || self.values.contains(value))
+        secret
+            .tags
+            .get(&self.key)
+            .is_some_and(|value| self.values.is_empty() || self.values.contains(value))
     }
 }

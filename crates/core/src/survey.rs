@@ -39,7 +39,11 @@ impl Survey {
 
     /// The worst state of any finding that makes the policy unhealthy.
     pub fn worst(&self) -> Option<State> {
-        self.findings.iter().map(|finding| finding.state).filter(|state| state.is_unhealthy()).min()
+        self.findings
+            .iter()
+            .map(|finding| finding.state)
+            .filter(|state| state.is_unhealthy())
+            .min()
     }
 }
 

@@ -1,6 +1,5 @@
 //! The state of one secret: the first that holds, in the order of the API.
 
-
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -29,8 +28,19 @@ pub struct Verdict {
 }
 
 /// Judges one secret by AWS time.
-pub fn of(observation: &Observation, detection: &Detection, remembered: Option<&Remembered>, now: AwsTime) -> Verdict {
-    let judge = Judge { observation, secret: &observation.secret, detection, remembered, now };
+pub fn of(
+    observation: &Observation,
+    detection: &Detection,
+    remembered: Option<&Remembered>,
+    now: AwsTime,
+) -> Verdict {
+    let judge = Judge {
+        observation,
+        secret: &observation.secret,
+        detection,
+        remembered,
+        now,
+    };
     judge
         .unknown()
         .or_else(|| judge.scheduled_for_deletion())
@@ -55,25 +65,44 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn unknown(&self) -> Option<Verdict> {
         let error = self.observation.unreadable.as_ref()?;
-        Some(self.verdict(State::Unknown, None, format!("it could not be read: {}", error.class)))
+        Some(self.verdict(
+            State::Unknown,
+            None,
+            format!("it could not be read: {}", error.class),
+        ))
     }
 
     fn scheduled_for_deletion(&self) -> Option<Verdict> {
         let deleted = self.secret.deleted?;
         Some(match self.detection.scheduled_for_deletion {
-            Reporting::Report => self.verdict(State::ScheduledForDeletion, Some(deleted), format!("scheduled for deletion since {deleted}")),
+            Reporting::Report => self.verdict(
+                State::ScheduledForDeletion,
+                Some(deleted),
+                format!("scheduled for deletion since {deleted}"),
+            ),
             Reporting::Ignore => self.healthy(),
         })
     }
 
     fn ineligible(&self) -> Option<Verdict> {
-        let primary = self.secret.primary_region.as_ref().filter(|_| self.secret.is_replica())?;
-        Some(self.verdict(State::Ineligible, None, format!("a replica of the secret in {primary}")))
+        let primary = self
+            .secret
+            .primary_region
+            .as_ref()
+            .filter(|_| self.secret.is_replica())?;
+        Some(self.verdict(
+            State::Ineligible,
+            None,
+            format!("a replica of the secret in {primary}"),
+        ))
     }
 
     fn broken(&self) -> Option<Verdict> {
         let message = "no version holds AWSCURRENT; a person must set a value".to_owned();
-        self.secret.current().is_none().then(|| self.verdict(State::Broken, None, message))
+        self.secret
+            .current()
+            .is_none()
+            .then(|| self.verdict(State::Broken, None, message))
     }
 
     fn stuck_or_rotating(&self) -> Option<Verdict> {
@@ -84,25 +113,42 @@ impl Judge<'_> {
         let (state, ailment, what) = if stuck {
             (State::Stuck, Ailment::Stuck, "rotation has not progressed")
         } else {
-            (State::Rotating, Ailment::Untreatable, "a rotation is under way")
+            (
+                State::Rotating,
+                Ailment::Untreatable,
+                "a rotation is under way",
+            )
         };
         let message = format!("{what} since {since}");
-        Some(Verdict { state, since, message, ailment, first_observed: Some(first_observed) })
+        Some(Verdict {
+            state,
+            since,
+            message,
+            ailment,
+            first_observed: Some(first_observed),
+        })
     }
 
     /// First-seen of this very pending version, clamped: a status that somebody edited makes nothing older than the secret.
     fn first_observed(&self, pending: &VersionId) -> AwsTime {
-        let old = self.remembered.filter(|old| old.pending.as_ref() == Some(pending));
+        let old = self
+            .remembered
+            .filter(|old| old.pending.as_ref() == Some(pending));
         self.clamped(old.and_then(|old| old.first_observed))
     }
 
     /// The earlier of the last change and the birth of the pending version. What was found before stays, so that our
-    /// own pin, which moves LastChangedDate, does not make a stuck rotation look young.
+    /// own pin, which moves `LastChangedDate`, does not make a stuck rotation look young.
     fn without_progress_since(&self, pending: &VersionId, first_observed: AwsTime) -> AwsTime {
         let versions = self.observation.versions.as_ref();
-        let born = versions.and_then(|versions| versions.created(pending)).unwrap_or(first_observed);
+        let born = versions
+            .and_then(|versions| versions.created(pending))
+            .unwrap_or(first_observed);
         let changed = self.secret.last_changed.unwrap_or(self.now);
-        let found = self.remembered.filter(|old| old.pending.as_ref() == Some(pending)).and_then(|old| old.since);
+        let found = self
+            .remembered
+            .filter(|old| old.pending.as_ref() == Some(pending))
+            .and_then(|old| old.since);
         changed.min(born).min(self.clamped(found)).min(self.now)
     }
 
@@ -115,7 +161,10 @@ impl Judge<'_> {
         let expiry = self.detection.expiry.as_ref()?;
         let tag = self.secret.tags.get(&expiry.tag_key)?;
         let Some(expires) = parse_expiry(tag) else {
-            let message = format!("ExpiryTagStale: tag {} is no RFC 3339 date or time; correct it", expiry.tag_key);
+            let message = format!(
+                "ExpiryTagStale: tag {} is no RFC 3339 date or time; correct it",
+                expiry.tag_key
+            );
             return Some(self.verdict(State::Expiring, None, message));
         };
         self.expires(expiry, expires)
@@ -127,14 +176,25 @@ impl Judge<'_> {
             return None;
         }
         if self.renewed_since(due) {
-            let message = format!("ExpiryTagStale: rotated after {due}, but tag {} still says {expires}; update it", expiry.tag_key);
+            let message = format!(
+                "ExpiryTagStale: rotated after {due}, but tag {} still says {expires}; update it",
+                expiry.tag_key
+            );
             return Some(self.verdict(State::Expiring, Some(due), message));
         }
-        Some(self.overdue_since(State::Expiring, due, format!("the value expires at {expires}, by tag {}", expiry.tag_key)))
+        Some(self.overdue_since(
+            State::Expiring,
+            due,
+            format!("the value expires at {expires}, by tag {}", expiry.tag_key),
+        ))
     }
 
     fn renewed_since(&self, due: AwsTime) -> bool {
-        self.secret.last_rotated.into_iter().chain(self.current_created()).any(|renewed| renewed >= due)
+        self.secret
+            .last_rotated
+            .into_iter()
+            .chain(self.current_created())
+            .any(|renewed| renewed >= due)
     }
 
     fn overdue(&self) -> Option<Verdict> {
@@ -144,7 +204,13 @@ impl Judge<'_> {
         self.unfinished_recovery().or_else(|| {
             let next = self.secret.next_rotation?;
             let late = self.now > next && self.now.since(next) >= self.detection.overdue_after;
-            late.then(|| self.overdue_since(State::Overdue, next, format!("AWS meant to rotate it by {next}")))
+            late.then(|| {
+                self.overdue_since(
+                    State::Overdue,
+                    next,
+                    format!("AWS meant to rotate it by {next}"),
+                )
+            })
         })
     }
 
@@ -153,26 +219,42 @@ impl Judge<'_> {
         let pinned = pin::on(self.secret).map(|(_, _, pin)| pin.time()).max()?;
         let renewed = self.current_created().or(self.secret.last_rotated);
         let unfinished = renewed.is_none_or(|renewed| renewed <= pinned);
-        let message = format!("recovery unfinished: AWSPENDING was cleared, and nothing has rotated since {pinned}");
+        let message = format!(
+            "recovery unfinished: AWSPENDING was cleared, and nothing has rotated since {pinned}"
+        );
         unfinished.then(|| self.overdue_since(State::Overdue, pinned, message))
     }
 
     fn too_old(&self) -> Option<Verdict> {
         let max_age = self.detection.max_age?;
         let oldest = self.now.minus(max_age);
-        let unchanged = self.secret.last_changed.filter(|changed| *changed <= oldest);
+        let unchanged = self
+            .secret
+            .last_changed
+            .filter(|changed| *changed <= oldest);
         let born = self.current_created().filter(|created| *created <= oldest);
         let since = unchanged.or(born)?;
-        Some(self.overdue_since(State::TooOld, since.plus(max_age), format!("the current value is unchanged since {since}")))
+        Some(self.overdue_since(
+            State::TooOld,
+            since.plus(max_age),
+            format!("the current value is unchanged since {since}"),
+        ))
     }
 
     fn disabled(&self) -> Option<Verdict> {
         let message = match (&self.secret.rotation, self.detection.rotation_disabled) {
-            (Rotation::Disabled, DisabledReporting::Report | DisabledReporting::ReportUnconfigured) => "rotation was switched off",
-            (Rotation::NotConfigured, DisabledReporting::ReportUnconfigured) => "rotation was never configured",
+            (
+                Rotation::Disabled,
+                DisabledReporting::Report | DisabledReporting::ReportUnconfigured,
+            ) => "rotation was switched off",
+            (Rotation::NotConfigured, DisabledReporting::ReportUnconfigured) => {
+                "rotation was never configured"
+            }
             (Rotation::Enabled { .. }, _)
             | (Rotation::Disabled, DisabledReporting::Ignore)
-            | (Rotation::NotConfigured, DisabledReporting::Report | DisabledReporting::Ignore) => return None,
+            | (Rotation::NotConfigured, DisabledReporting::Report | DisabledReporting::Ignore) => {
+                return None;
+            }
         };
         Some(self.verdict(State::Disabled, None, message.to_owned()))
     }
@@ -182,25 +264,45 @@ impl Judge<'_> {
     }
 
     fn current_created(&self) -> Option<AwsTime> {
-        self.observation.versions.as_ref()?.created(self.secret.current()?)
+        self.observation
+            .versions
+            .as_ref()?
+            .created(self.secret.current()?)
     }
 
     fn overdue_since(&self, state: State, since: AwsTime, message: String) -> Verdict {
-        Verdict { ailment: Ailment::Overdue, ..self.verdict(state, Some(since), message) }
+        Verdict {
+            ailment: Ailment::Overdue,
+            ..self.verdict(state, Some(since), message)
+        }
     }
 
     /// Where AWS names no date, the state lasts since it was first found.
     fn verdict(&self, state: State, since: Option<AwsTime>, message: String) -> Verdict {
-        let found = self.remembered.filter(|old| old.state == state).and_then(|old| old.since);
+        let found = self
+            .remembered
+            .filter(|old| old.state == state)
+            .and_then(|old| old.since);
         let since = since.unwrap_or_else(|| self.clamped(found));
-        Verdict { state, since, message, ailment: Ailment::Untreatable, first_observed: None }
+        Verdict {
+            state,
+            since,
+            message,
+            ailment: Ailment::Untreatable,
+            first_observed: None,
+        }
     }
 }
 
 /// Reads an RFC 3339 time, or a date, which stands for its first moment in UTC.
 fn parse_expiry(text: &str) -> Option<AwsTime> {
     let time = text.parse::<Timestamp>().ok();
-    let date = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    let date = || {
+        text.parse::<Date>()
+            .ok()?
+            .to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|zoned| zoned.timestamp())
+    };
     time.or_else(date).map(AwsTime::new)
 }
-

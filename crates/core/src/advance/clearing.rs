@@ -11,7 +11,7 @@ use crate::outcome::ErrorClass;
 use crate::pin::{self, MAX_LABELS, MAX_PINS};
 use crate::rotation_window;
 
-/// LastChangedDate of our own pin lies between its intent less this …
+/// `LastChangedDate` of our own pin lies between its intent less this …
 const PIN_EARLIEST: Duration = Duration::from_secs(5);
 
 /// … and its intent plus this.
@@ -30,7 +30,9 @@ impl Judge<'_> {
         if self.intended(Step::Unpin) {
             return Ok(self.withdraw());
         }
-        let Some(pin) = self.operation.journal.entry(Step::Pin) else { return self.pin(pending) };
+        let Some(pin) = self.operation.journal.entry(Step::Pin) else {
+            return self.pin(pending);
+        };
         let labelled = self.secret.pending() == Some(pending);
         if self.intended(Step::Clear) && !labelled {
             return self.cleared(pending);
@@ -49,21 +51,32 @@ impl Judge<'_> {
             self.aws_has_given_up(quiet_since)?;
         }
         if pin::on(self.secret).count() >= MAX_PINS || self.secret.label_count() >= MAX_LABELS {
-            return Err(failed(Failure::PinExhausted, "the secret has no room for one more pin, and nothing is cleared without one"));
+            return Err(failed(
+                Failure::PinExhausted,
+                "the secret has no room for one more pin, and nothing is cleared without one",
+            ));
         }
         self.send_pin(pending)
     }
 
     fn send_pin(&self, pending: &VersionId) -> Result<Next, Next> {
         let label = self.own_pin(pending)?;
-        Ok(self.send(Step::Pin, Some(pending), Request::Attach { label, version: pending.clone() }))
+        Ok(self.send(
+            Step::Pin,
+            Some(pending),
+            Request::Attach {
+                label,
+                version: pending.clone(),
+            },
+        ))
     }
 
     /// A pending version with a value may be run again by AWS while AWS's own rotation window is open.
     fn aws_has_given_up(&self, quiet_since: AwsTime) -> Result<(), Next> {
         match rotation_window::closes_at(self.secret, quiet_since, self.now) {
             Some(closes) => {
-                let message = format!("RotationWindowOpen: AWS may still retry by itself until {closes}");
+                let message =
+                    format!("RotationWindowOpen: AWS may still retry by itself until {closes}");
                 Err(self.wait_until(closes, Phase::AwaitingWindow, message))
             }
             None => Ok(()),
@@ -83,23 +96,41 @@ impl Judge<'_> {
         Err(self.withdraw())
     }
 
-    fn undisturbed_since_pin(&self, pending: &VersionId, label: &StageLabel, pin: &JournalEntry) -> Result<(), Next> {
+    fn undisturbed_since_pin(
+        &self,
+        pending: &VersionId,
+        label: &StageLabel,
+        pin: &JournalEntry,
+    ) -> Result<(), Next> {
         let ours = pin.intent.minus(PIN_EARLIEST)..=pin.intent.plus(PIN_LATEST);
-        let only_pin = self.secret.last_changed.is_some_and(|changed| ours.contains(&changed));
+        let only_pin = self
+            .secret
+            .last_changed
+            .is_some_and(|changed| ours.contains(&changed));
         let labels_kept = self.secret.labels == self.baseline_with_pin(pending, label);
-        if only_pin && labels_kept { Ok(()) } else { Err(self.withdraw()) }
+        if only_pin && labels_kept {
+            Ok(())
+        } else {
+            Err(self.withdraw())
+        }
     }
 
     fn is_as_before_pin(&self) -> bool {
         let before = self.operation.baseline.as_ref();
-        before.is_some_and(|before| before.labels == self.secret.labels && before.last_changed == self.secret.last_changed)
+        before.is_some_and(|before| {
+            before.labels == self.secret.labels && before.last_changed == self.secret.last_changed
+        })
     }
 
     /// The second look, `confirmAfter` after the first: gates still open, AWS still not retrying.
     fn confirm(&self, pending: &VersionId, since: AwsTime) -> Result<Next, Next> {
         let ripe = since.plus(self.operation.confirm_after);
         if self.now < ripe {
-            return Ok(self.wait_until(ripe, Phase::Settling, format!("pinned; AWSPENDING is removed after {ripe} if nothing else changes")));
+            return Ok(self.wait_until(
+                ripe,
+                Phase::Settling,
+                format!("pinned; AWSPENDING is removed after {ripe} if nothing else changes"),
+            ));
         }
         self.gate()?;
         let before = self.operation.baseline.as_ref();
@@ -109,7 +140,14 @@ impl Judge<'_> {
         if let Some(wait) = self.not_seen_yet(Step::Clear) {
             return Ok(wait);
         }
-        Ok(self.send(Step::Clear, Some(pending), Request::Detach { label: StageLabel::pending(), version: pending.clone() }))
+        Ok(self.send(
+            Step::Clear,
+            Some(pending),
+            Request::Detach {
+                label: StageLabel::pending(),
+                version: pending.clone(),
+            },
+        ))
     }
 
     /// The pin is not there. Only a version without a value, which AWS does not let us label, is cleared all the same.
@@ -117,8 +155,13 @@ impl Judge<'_> {
         if let Some(wait) = self.not_seen_yet(Step::Pin) {
             return Ok(wait);
         }
-        let was_empty = self.operation.baseline.as_ref().is_some_and(|before| before.pending_value == PendingValue::Empty);
-        let cannot_be_labelled = matches!(pin.refusal(), Some(ErrorClass::Mismatch | ErrorClass::Gone));
+        let was_empty = self
+            .operation
+            .baseline
+            .as_ref()
+            .is_some_and(|before| before.pending_value == PendingValue::Empty);
+        let cannot_be_labelled =
+            matches!(pin.refusal(), Some(ErrorClass::Mismatch | ErrorClass::Gone));
         if !(was_empty && cannot_be_labelled) {
             return self.send_pin(pending);
         }
@@ -139,27 +182,58 @@ impl Judge<'_> {
         }
         let clear = self.operation.journal.entry(Step::Clear);
         if !clear.is_some_and(|clear| clear.is_applied() || clear.is_unanswered()) {
-            return Err(failed(Failure::Superseded, "somebody else removed AWSPENDING"));
+            return Err(failed(
+                Failure::Superseded,
+                "somebody else removed AWSPENDING",
+            ));
         }
         if !self.current_is_unmoved() {
-            return Err(failed(Failure::Superseded, "another version became AWSCURRENT"));
+            return Err(failed(
+                Failure::Superseded,
+                "another version became AWSCURRENT",
+            ));
         }
         match self.operation.action {
             Action::ClearAndRotate => Ok(self.rotation()),
-            Action::ClearPending | Action::RetryRotation | Action::Rotate | Action::ReleasePins => match self.secret.unfinished() {
-                Some(_) => Err(failed(Failure::Superseded, "another rotation has begun")),
-                None => Ok(succeeded("AWSPENDING was removed; the version stays pinned so that this can be undone")),
-            },
+            Action::ClearPending | Action::RetryRotation | Action::Rotate | Action::ReleasePins => {
+                match self.secret.unfinished() {
+                    Some(_) => Err(failed(Failure::Superseded, "another rotation has begun")),
+                    None => Ok(succeeded(
+                        "AWSPENDING was removed; the version stays pinned so that this can be undone",
+                    )),
+                }
+            }
         }
     }
 
     /// The world moved on before we cleared: our own pin is taken back, and nothing else is touched.
     pub(super) fn withdraw(&self) -> Next {
-        let superseded = || failed(Failure::Superseded, "the secret changed by itself; nothing was cleared");
-        let own = self.operation.expect.pending.as_ref().and_then(|pending| self.own_pin(pending).ok());
-        let Some(label) = own else { return superseded() };
-        let Some(holder) = self.secret.holder(&label) else { return superseded() };
-        match self.send(Step::Unpin, Some(holder), Request::Detach { label, version: holder.clone() }) {
+        let superseded = || {
+            failed(
+                Failure::Superseded,
+                "the secret changed by itself; nothing was cleared",
+            )
+        };
+        let own = self
+            .operation
+            .expect
+            .pending
+            .as_ref()
+            .and_then(|pending| self.own_pin(pending).ok());
+        let Some(label) = own else {
+            return superseded();
+        };
+        let Some(holder) = self.secret.holder(&label) else {
+            return superseded();
+        };
+        match self.send(
+            Step::Unpin,
+            Some(holder),
+            Request::Detach {
+                label,
+                version: holder.clone(),
+            },
+        ) {
             Next::Done(_) => superseded(),
             next @ (Next::Write(_) | Next::Wait(_) | Next::LookAtVersions) => next,
         }

@@ -6,7 +6,9 @@ use super::{Facts, Gate, Next, Phase, Wait};
 use crate::authorise::Authority;
 use crate::clock::AwsTime;
 use crate::identity::{StageLabel, VersionId};
-use crate::operation::{Action, Baseline, Failure, Operation, Outcome, PendingValue, Step, Trigger};
+use crate::operation::{
+    Action, Baseline, Failure, Operation, Outcome, PendingValue, Step, Trigger,
+};
 use crate::pin::{self, Pin};
 use crate::policy::{Policy, Suspension};
 use crate::secret::{HandsOff, LabelMap, Secret, Seen};
@@ -28,23 +30,54 @@ impl<'a> Judge<'a> {
     /// Stop conditions: they hold at every step, also after a clear.
     pub(super) fn admit(operation: &'a Operation, facts: &'a Facts<'a>) -> Result<Self, Box<Next>> {
         let Seen::Present(secret) = &facts.look.secret else {
-            return Err(Box::new(failed(Failure::Gone, "the secret no longer exists")));
+            return Err(Box::new(failed(
+                Failure::Gone,
+                "the secret no longer exists",
+            )));
         };
         let Some(policy) = facts.policy else {
-            return Err(Box::new(failed(Failure::PolicyGone, "the policy of this operation no longer exists")));
+            return Err(Box::new(failed(
+                Failure::PolicyGone,
+                "the policy of this operation no longer exists",
+            )));
         };
         if policy.suspension == Suspension::Suspended {
-            return Err(Box::new(wait(facts.look.at, facts.look.at.plus(POLL), Phase::Suspended, "the policy is suspended")));
+            return Err(Box::new(wait(
+                facts.look.at,
+                facts.look.at.plus(POLL),
+                Phase::Suspended,
+                "the policy is suspended",
+            )));
         }
         let authority = match &facts.authority {
             Ok(authority) if authority.covers(operation.action, &secret.arn) => authority,
-            Ok(_) => return Err(Box::new(failed(Failure::NotAuthorised, "the permission is for something else"))),
-            Err(refusal) => return Err(Box::new(failed(Failure::NotAuthorised, refusal.to_string()))),
+            Ok(_) => {
+                return Err(Box::new(failed(
+                    Failure::NotAuthorised,
+                    "the permission is for something else",
+                )));
+            }
+            Err(refusal) => {
+                return Err(Box::new(failed(
+                    Failure::NotAuthorised,
+                    refusal.to_string(),
+                )));
+            }
         };
         if operation.arn.as_ref().is_some_and(|arn| *arn != secret.arn) {
-            return Err(Box::new(failed(Failure::Superseded, "the name belongs to another secret now")));
+            return Err(Box::new(failed(
+                Failure::Superseded,
+                "the name belongs to another secret now",
+            )));
         }
-        Ok(Self { operation, facts, policy, authority, secret, now: facts.look.at })
+        Ok(Self {
+            operation,
+            facts,
+            policy,
+            authority,
+            secret,
+            now: facts.look.at,
+        })
     }
 
     /// Dispatches on the action.
@@ -63,7 +96,9 @@ impl<'a> Judge<'a> {
     /// Nothing more is written to such a secret. A rotation of ours that has come through is a success all the same.
     fn leave_alone(&self, hands_off: HandsOff) -> Next {
         if self.has_rotated() {
-            return succeeded("rotated; pins stay, because nothing may be written to the secret now");
+            return succeeded(
+                "rotated; pins stay, because nothing may be written to the secret now",
+            );
         }
         failed(Failure::Refused, hands_off.message())
     }
@@ -77,20 +112,39 @@ impl<'a> Judge<'a> {
 
     fn expectations(&self) -> Result<(), Next> {
         let expect = &self.operation.expect;
-        if expect.current.as_ref().is_some_and(|version| self.secret.current() != Some(version)) {
-            return Err(failed(Failure::PreconditionFailed, "AWSCURRENT is on another version than expected"));
+        if expect
+            .current
+            .as_ref()
+            .is_some_and(|version| self.secret.current() != Some(version))
+        {
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "AWSCURRENT is on another version than expected",
+            ));
         }
-        if expect.pending.as_ref().is_some_and(|version| self.secret.pending() != Some(version)) {
-            return Err(failed(Failure::PreconditionFailed, "AWSPENDING is not on the version expected"));
+        if expect
+            .pending
+            .as_ref()
+            .is_some_and(|version| self.secret.pending() != Some(version))
+        {
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "AWSPENDING is not on the version expected",
+            ));
         }
         Ok(())
     }
 
     fn no_other_cluster(&self) -> Result<(), Next> {
         let window = self.policy.remediation.attempt_window;
-        let foreign = pin::on(self.secret).any(|(_, _, pin)| pin.cluster != *self.facts.cluster && pin.is_within(window, self.now));
+        let foreign = pin::on(self.secret).any(|(_, _, pin)| {
+            pin.cluster != *self.facts.cluster && pin.is_within(window, self.now)
+        });
         if foreign {
-            return Err(failed(Failure::PreconditionFailed, "another cluster is recovering this secret"));
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "another cluster is recovering this secret",
+            ));
         }
         Ok(())
     }
@@ -103,11 +157,20 @@ impl<'a> Judge<'a> {
         self.gate()?;
         let remediation = &self.policy.remediation;
         let (history, window) = (&self.facts.history, remediation.attempt_window);
-        let manual = history.manual_hold(window, self.now).map(|until| (until, "a person acted on this secret"));
+        let manual = history
+            .manual_hold(window, self.now)
+            .map(|until| (until, "a person acted on this secret"));
         let next = history.next_attempt(self.secret, remediation.backoff, window, self.now);
-        let pause = next.filter(|next| *next > self.now).map(|until| (until, "the last attempt was too recent"));
+        let pause = next
+            .filter(|next| *next > self.now)
+            .map(|until| (until, "the last attempt was too recent"));
         match manual.or(pause) {
-            Some((until, why)) => Err(wait(self.now, until, Phase::BackingOff, format!("{why}; waiting until {until}"))),
+            Some((until, why)) => Err(wait(
+                self.now,
+                until,
+                Phase::BackingOff,
+                format!("{why}; waiting until {until}"),
+            )),
             None => Ok(()),
         }
     }
@@ -116,18 +179,32 @@ impl<'a> Judge<'a> {
     pub(super) fn gate(&self) -> Result<(), Next> {
         match self.facts.gate {
             Gate::Open => Ok(()),
-            Gate::Held(reason) => Err(self.pause(POLL, Phase::Queued, format!("held back: {}", reason.reason()))),
-            Gate::Unknown => Err(self.pause(POLL, Phase::Queued, "waiting for the first check of the policy")),
+            Gate::Held(reason) => Err(self.pause(
+                POLL,
+                Phase::Queued,
+                format!("held back: {}", reason.reason()),
+            )),
+            Gate::Unknown => Err(self.pause(
+                POLL,
+                Phase::Queued,
+                "waiting for the first check of the policy",
+            )),
         }
     }
 
     /// Stuck by AWS's own dates: the pending version named is unfinished, and everything has been quiet for `stuckAfter`.
     pub(super) fn stuck(&self, pending: &VersionId) -> Result<AwsTime, Next> {
         if self.secret.unfinished() != Some(pending) {
-            return Err(failed(Failure::PreconditionFailed, "the version expected is not an unfinished AWSPENDING"));
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "the version expected is not an unfinished AWSPENDING",
+            ));
         }
         let Some(quiet_since) = self.facts.history.quiet_since(self.secret) else {
-            return Err(failed(Failure::PreconditionFailed, "AWS does not say when the secret changed last"));
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "AWS does not say when the secret changed last",
+            ));
         };
         if self.now.since(quiet_since) < self.policy.detection.stuck_after {
             let message = format!("the rotation is not stuck: something happened at {quiet_since}");
@@ -138,13 +215,22 @@ impl<'a> Judge<'a> {
 
     /// The version that the operation is to clear or to run again.
     pub(super) fn expected_pending(&self) -> Result<&'a VersionId, Next> {
-        let missing = || failed(Failure::PreconditionFailed, "expect.pendingVersionId is missing");
+        let missing = || {
+            failed(
+                Failure::PreconditionFailed,
+                "expect.pendingVersionId is missing",
+            )
+        };
         self.operation.expect.pending.as_ref().ok_or_else(missing)
     }
 
     /// What this look saw, to be kept with the first intent.
     pub(super) fn baseline_now(&self) -> Baseline {
-        Baseline { labels: self.secret.labels.clone(), last_changed: self.secret.last_changed, pending_value: self.pending_value() }
+        Baseline {
+            labels: self.secret.labels.clone(),
+            last_changed: self.secret.last_changed,
+            pending_value: self.pending_value(),
+        }
     }
 
     fn pending_value(&self) -> PendingValue {
@@ -158,14 +244,26 @@ impl<'a> Judge<'a> {
 
     /// Whether AWSCURRENT is where it was at the first look.
     pub(super) fn current_is_unmoved(&self) -> bool {
-        let before = self.operation.baseline.as_ref().and_then(|baseline| baseline.holder(&StageLabel::current()));
+        let before = self
+            .operation
+            .baseline
+            .as_ref()
+            .and_then(|baseline| baseline.holder(&StageLabel::current()));
         before.is_some() && before == self.secret.current()
     }
 
     /// The labels of the first look, with our own pin where it belongs.
     pub(super) fn baseline_with_pin(&self, pinned: &VersionId, label: &StageLabel) -> LabelMap {
-        let mut labels = self.operation.baseline.as_ref().map(|baseline| baseline.labels.clone()).unwrap_or_default();
-        labels.entry(pinned.clone()).or_default().insert(label.clone());
+        let mut labels = self
+            .operation
+            .baseline
+            .as_ref()
+            .map(|baseline| baseline.labels.clone())
+            .unwrap_or_default();
+        labels
+            .entry(pinned.clone())
+            .or_default()
+            .insert(label.clone());
         labels
     }
 
@@ -185,7 +283,12 @@ impl<'a> Judge<'a> {
         wait(self.now, self.now.plus(pause), phase, message)
     }
 
-    pub(super) fn wait_until(&self, until: AwsTime, phase: Phase, message: impl Into<String>) -> Next {
+    pub(super) fn wait_until(
+        &self,
+        until: AwsTime,
+        phase: Phase,
+        message: impl Into<String>,
+    ) -> Next {
         wait(self.now, until, phase, message)
     }
 
@@ -196,13 +299,23 @@ impl<'a> Judge<'a> {
 }
 
 pub(super) fn failed(reason: Failure, message: impl Into<String>) -> Next {
-    Next::Done(Outcome::Failed { reason, message: message.into() })
+    Next::Done(Outcome::Failed {
+        reason,
+        message: message.into(),
+    })
 }
 
 pub(super) fn succeeded(message: impl Into<String>) -> Next {
-    Next::Done(Outcome::Succeeded { message: message.into() })
+    Next::Done(Outcome::Succeeded {
+        message: message.into(),
+    })
 }
 
 fn wait(now: AwsTime, until: AwsTime, phase: Phase, message: impl Into<String>) -> Next {
-    Next::Wait(Wait { pause: until.since(now), until, phase, message: message.into() })
+    Next::Wait(Wait {
+        pause: until.since(now),
+        until,
+        phase,
+        message: message.into(),
+    })
 }

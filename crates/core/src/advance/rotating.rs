@@ -14,7 +14,7 @@ use crate::outcome::ErrorClass;
 const SHORTEST_POLL: Duration = Duration::from_secs(2);
 
 /// … nor further apart than this.
-const LONGEST_POLL: Duration = Duration::from_secs(300);
+const LONGEST_POLL: Duration = Duration::from_mins(5);
 
 impl Judge<'_> {
     /// `Rotate`: a secret at rest, then the same as after a clear.
@@ -26,7 +26,10 @@ impl Judge<'_> {
         if !self.intended(Step::Rotate) {
             self.before_first_write()?;
             if self.secret.unfinished().is_some() {
-                return Err(failed(Failure::PreconditionFailed, "a rotation is not finished; AWS would refuse another one"));
+                return Err(failed(
+                    Failure::PreconditionFailed,
+                    "a rotation is not finished; AWS would refuse another one",
+                ));
             }
         }
         Ok(self.rotation())
@@ -42,15 +45,22 @@ impl Judge<'_> {
         let Some(entry) = self.operation.journal.entry(Step::Rotate) else {
             self.before_first_write()?;
             self.stuck(pending)?;
-            return Ok(self.send_rotate()?);
+            return self.send_rotate();
         };
         if self.has_come_through(pending) {
             return Ok(self.unpin_all("the pending version became AWSCURRENT"));
         }
         if self.secret.unfinished() != Some(pending) {
-            return Err(failed(Failure::Superseded, "the pending version lost AWSPENDING without becoming current"));
+            return Err(failed(
+                Failure::Superseded,
+                "the pending version lost AWSPENDING without becoming current",
+            ));
         }
-        if heard(entry) { self.verify(entry.intent) } else { self.send_rotate() }
+        if heard(entry) {
+            self.verify(entry.intent)
+        } else {
+            self.send_rotate()
+        }
     }
 
     /// From the request to the new current version, by token.
@@ -65,16 +75,24 @@ impl Judge<'_> {
         }
         let entry = self.operation.journal.entry(Step::Rotate);
         match self.secret.unfinished() {
-            Some(pending) if *pending == token => return self.verify(entry.map_or(self.now, |entry| entry.intent)),
+            Some(pending) if *pending == token => {
+                return self.verify(entry.map_or(self.now, |entry| entry.intent));
+            }
             Some(_) => return Err(failed(Failure::Superseded, "another rotation has begun")),
             None => {}
         }
         if self.secret.is_labelled(&token) {
-            return Err(failed(Failure::RotationDidNotFinish, "the new version lost AWSPENDING without becoming current"));
+            return Err(failed(
+                Failure::RotationDidNotFinish,
+                "the new version lost AWSPENDING without becoming current",
+            ));
         }
         match entry {
             None => self.send_rotate(),
-            Some(_) if !self.current_is_unmoved() => Err(failed(Failure::Superseded, "another version became AWSCURRENT")),
+            Some(_) if !self.current_is_unmoved() => Err(failed(
+                Failure::Superseded,
+                "another version became AWSCURRENT",
+            )),
             Some(entry) => self.rotate_again(&token, entry),
         }
     }
@@ -83,24 +101,38 @@ impl Judge<'_> {
     fn rotate_again(&self, token: &VersionId, entry: &JournalEntry) -> Result<Next, Next> {
         if entry.is_applied() {
             let lagging = self.now.since(entry.intent) < LAG;
-            let gone = failed(Failure::RotationDidNotFinish, "AWS accepted the rotation, but its version carries no label");
-            return Ok(if lagging { self.watch(entry.intent) } else { gone });
+            let gone = failed(
+                Failure::RotationDidNotFinish,
+                "AWS accepted the rotation, but its version carries no label",
+            );
+            return Ok(if lagging {
+                self.watch(entry.intent)
+            } else {
+                gone
+            });
         }
         if !entry.is_unanswered() || self.now.since(entry.intent) < LAG {
             return self.send_rotate();
         }
         match &self.facts.look.versions {
             None => Ok(Next::LookAtVersions),
-            Some(versions) if versions.lists(token) => {
-                Err(failed(Failure::RotationDidNotFinish, "the rotation began, but its version carries no label any more"))
-            }
+            Some(versions) if versions.lists(token) => Err(failed(
+                Failure::RotationDidNotFinish,
+                "the rotation began, but its version carries no label any more",
+            )),
             Some(_) => self.send_rotate(),
         }
     }
 
     fn send_rotate(&self) -> Result<Next, Next> {
         let token = self.token()?;
-        Ok(self.send(Step::Rotate, Some(&token), Request::Rotate { token: token.clone() }))
+        Ok(self.send(
+            Step::Rotate,
+            Some(&token),
+            Request::Rotate {
+                token: token.clone(),
+            },
+        ))
     }
 
     /// The rotation function is at work, for at most `stuckAfter`.
@@ -108,28 +140,48 @@ impl Judge<'_> {
         if self.now.since(started) <= self.policy.detection.stuck_after {
             return Ok(self.watch(started));
         }
-        Err(failed(Failure::RotationDidNotFinish, format!("the rotation requested at {started} did not finish")))
+        Err(failed(
+            Failure::RotationDidNotFinish,
+            format!("the rotation requested at {started} did not finish"),
+        ))
     }
 
     /// Looks again, slower and slower.
     fn watch(&self, started: AwsTime) -> Next {
         let pause = (self.now.since(started) / 4).clamp(SHORTEST_POLL, LONGEST_POLL);
-        self.pause(pause, Phase::Verifying, format!("the rotation requested at {started} is under way"))
+        self.pause(
+            pause,
+            Phase::Verifying,
+            format!("the rotation requested at {started} is under way"),
+        )
     }
 
     /// Whether the rotation that this operation started, or ran again, has come through.
     pub(super) fn has_rotated(&self) -> bool {
-        let retried = self.operation.expect.pending.as_ref().filter(|_| self.operation.action == crate::operation::Action::RetryRotation);
+        let retried = self
+            .operation
+            .expect
+            .pending
+            .as_ref()
+            .filter(|_| self.operation.action == crate::operation::Action::RetryRotation);
         let made = self.operation.request_token();
-        self.intended(Step::Rotate) && [retried, made.as_ref()].into_iter().flatten().any(|version| self.has_come_through(version))
+        self.intended(Step::Rotate)
+            && [retried, made.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(|version| self.has_come_through(version))
     }
 
     fn has_come_through(&self, version: &VersionId) -> bool {
-        [StageLabel::current(), StageLabel::previous()].iter().any(|label| self.secret.holder(label) == Some(version))
+        [StageLabel::current(), StageLabel::previous()]
+            .iter()
+            .any(|label| self.secret.holder(label) == Some(version))
     }
 
     fn token(&self) -> Result<VersionId, Next> {
-        self.operation.request_token().ok_or_else(|| failed(Failure::Refused, "no request token can be derived"))
+        self.operation
+            .request_token()
+            .ok_or_else(|| failed(Failure::Refused, "no request token can be derived"))
     }
 }
 
@@ -141,7 +193,9 @@ fn heard(entry: &JournalEntry) -> bool {
 impl Judge<'_> {
     /// After a success: every pin of this cluster goes, one compare-and-swap each.
     fn unpin_all(&self, message: &str) -> Next {
-        let Some((holder, label, _)) = self.our_pins().next() else { return succeeded(message) };
+        let Some((holder, label, _)) = self.our_pins().next() else {
+            return succeeded(message);
+        };
         match self.send_unpin(holder, label) {
             Next::Done(_) => succeeded(format!("{message}; some pins could not be removed")),
             next @ (Next::Write(_) | Next::Wait(_) | Next::LookAtVersions) => next,

@@ -15,11 +15,11 @@ const MAX_TRIES: u32 = 8;
 /// An error that nobody knows is not tried more often than this.
 const MAX_UNEXPECTED: u32 = 3;
 
-/// Two RotateSecret of one operation are at least this far apart.
-const ROTATE_SPACING: Duration = Duration::from_secs(60);
+/// Two `RotateSecret` of one operation are at least this far apart.
+const ROTATE_SPACING: Duration = Duration::from_mins(1);
 
 /// Reads may lag behind our own write for this long.
-pub(super) const LAG: Duration = Duration::from_secs(60);
+pub(super) const LAG: Duration = Duration::from_mins(1);
 
 /// How long to wait before looking whether another operation has ended.
 const RIVAL_POLL: Duration = Duration::from_secs(15);
@@ -32,37 +32,79 @@ impl Judge<'_> {
     ///
     /// The look has just shown that its effect is not there.
     pub(super) fn send(&self, step: Step, version: Option<&VersionId>, request: Request) -> Next {
-        let Some(entry) = self.operation.journal.entry(step) else { return self.write(step, version, request) };
+        let Some(entry) = self.operation.journal.entry(step) else {
+            return self.write(step, version, request);
+        };
         if let Some(given_up) = give_up(entry) {
             return given_up;
         }
         let again = earliest_retry(entry);
         if self.now < again {
-            return self.wait_until(again, phase_of(step), format!("{} is tried again at {again}", step.name()));
+            return self.wait_until(
+                again,
+                phase_of(step),
+                format!("{} is tried again at {again}", step.name()),
+            );
         }
         self.write(step, version, request)
     }
 
     /// Sends the same kind of request about something else, after one that went well.
-    pub(super) fn send_anew(&self, step: Step, version: Option<&VersionId>, request: Request) -> Next {
+    pub(super) fn send_anew(
+        &self,
+        step: Step,
+        version: Option<&VersionId>,
+        request: Request,
+    ) -> Next {
         self.write(step, version, request)
     }
 
     fn write(&self, step: Step, version: Option<&VersionId>, request: Request) -> Next {
         if let Some(rival) = self.facts.history.rival(self.operation, self.now) {
-            return self.pause(RIVAL_POLL, Phase::Queued, format!("operation {} is at work on this secret", rival.key));
+            return self.pause(
+                RIVAL_POLL,
+                Phase::Queued,
+                format!("operation {} is at work on this secret", rival.key),
+            );
         }
-        debug_assert!(self.authority.covers(self.operation.action, &self.secret.arn), "admitted with this authority");
-        let baseline = self.operation.baseline.is_none().then(|| self.baseline_now());
-        let intent = Intent { step, version: version.cloned(), at: self.now, baseline };
-        Next::Write(Write { arn: self.secret.arn.clone(), request, intent })
+        debug_assert!(
+            self.authority
+                .covers(self.operation.action, &self.secret.arn),
+            "admitted with this authority"
+        );
+        let baseline = self
+            .operation
+            .baseline
+            .is_none()
+            .then(|| self.baseline_now());
+        let intent = Intent {
+            step,
+            version: version.cloned(),
+            at: self.now,
+            baseline,
+        };
+        Next::Write(Write {
+            arn: self.secret.arn.clone(),
+            request,
+            intent,
+        })
     }
 
     /// A write that AWS confirmed but that is not seen yet: reads lag.
     pub(super) fn not_seen_yet(&self, step: Step) -> Option<Next> {
-        let entry = self.operation.journal.entry(step).filter(|entry| entry.is_applied())?;
+        let entry = self
+            .operation
+            .journal
+            .entry(step)
+            .filter(|entry| entry.is_applied())?;
         let lagging = self.now.since(entry.intent) < LAG;
-        lagging.then(|| self.pause(LAG_POLL, phase_of(step), "AWS has confirmed the change but does not show it yet"))
+        lagging.then(|| {
+            self.pause(
+                LAG_POLL,
+                phase_of(step),
+                "AWS has confirmed the change but does not show it yet",
+            )
+        })
     }
 }
 
@@ -78,24 +120,43 @@ const fn phase_of(step: Step) -> Phase {
 /// Why a step is not tried again, if it is not.
 fn give_up(entry: &JournalEntry) -> Option<Next> {
     let name = entry.step.name();
-    let code = entry.result.as_ref().and_then(|result| result.code.as_deref()).unwrap_or("no answer");
+    let code = entry
+        .result
+        .as_ref()
+        .and_then(|result| result.code.as_deref())
+        .unwrap_or("no answer");
     let (limit, reason) = match entry.refusal() {
         Some(ErrorClass::Denied) => (0, Failure::AccessDenied),
         Some(ErrorClass::Refused) => (0, Failure::Refused),
         Some(ErrorClass::LimitExceeded) => (0, Failure::PinExhausted),
         Some(ErrorClass::Unexpected) => (MAX_UNEXPECTED, Failure::Unexpected),
-        Some(ErrorClass::Mismatch | ErrorClass::Gone | ErrorClass::RotationPending) => (MAX_TRIES, Failure::Unexpected),
-        Some(ErrorClass::Unreachable | ErrorClass::Throttled | ErrorClass::Credentials | ErrorClass::Malformed) | None => {
-            (MAX_TRIES, Failure::AwsUnavailable)
+        Some(ErrorClass::Mismatch | ErrorClass::Gone | ErrorClass::RotationPending) => {
+            (MAX_TRIES, Failure::Unexpected)
         }
+        Some(
+            ErrorClass::Unreachable
+            | ErrorClass::Throttled
+            | ErrorClass::Credentials
+            | ErrorClass::Malformed,
+        )
+        | None => (MAX_TRIES, Failure::AwsUnavailable),
     };
-    (entry.tries >= limit).then(|| failed(reason, format!("{name} failed {} times, last with {code}", entry.tries)))
+    (entry.tries >= limit).then(|| {
+        failed(
+            reason,
+            format!("{name} failed {} times, last with {code}", entry.tries),
+        )
+    })
 }
 
 /// One second after the first try, doubling to a minute; a rotation never sooner than a minute.
 fn earliest_retry(entry: &JournalEntry) -> AwsTime {
     let doublings = entry.tries.saturating_sub(1).min(6);
-    let pause = Duration::from_secs(1_u64 << doublings).min(Duration::from_secs(60));
-    let pause = if entry.step == Step::Rotate { pause.max(ROTATE_SPACING) } else { pause };
+    let pause = Duration::from_secs(1_u64 << doublings).min(Duration::from_mins(1));
+    let pause = if entry.step == Step::Rotate {
+        pause.max(ROTATE_SPACING)
+    } else {
+        pause
+    };
     entry.intent.plus(pause)
 }

@@ -1,0 +1,438 @@
+//! Goes through a survey finding by finding and decides about each.
+
+use std::collections::BTreeSet;
+
+use super::{Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, releasable};
+use crate::authorise::may_act;
+use crate::clock::AwsTime;
+use crate::history::History;
+use crate::identity::{Arn, FunctionArn, ObjectKey};
+use crate::naming;
+use crate::operation::{Action, Expectation, Failure, Operation, Outcome, PendingValue, Trigger};
+use crate::ownership::owner;
+use crate::pin;
+use crate::policy::{Mode, OverdueRemedy, StuckRemedy, Suspension};
+use crate::rotation_window;
+use crate::secret::{HandsOff, Secret};
+use crate::survey::{Ailment, Finding, State, Survey};
+
+/// A plan in the making: what it has created so far takes up places.
+pub(super) struct Planner<'a> {
+    survey: &'a Survey,
+    context: &'a Context<'a>,
+    breaker: Breaker,
+    plan: Plan,
+}
+
+/// What is to be done about one finding.
+enum Decision {
+    Nothing,
+    AtWork(ObjectKey),
+    Hold(Hold),
+    Create(Proposal),
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(survey: &'a Survey, context: &'a Context<'a>, breaker: Breaker) -> Self {
+        Self {
+            survey,
+            context,
+            breaker,
+            plan: Plan {
+                breaker,
+                ..Plan::default()
+            },
+        }
+    }
+
+    pub(super) fn run(mut self) -> Plan {
+        for finding in &self.survey.findings {
+            self.consider(finding);
+        }
+        for finding in &self.survey.pinned {
+            self.consider_release(finding);
+        }
+        self.supersede();
+        self.plan.wake_at = self
+            .plan
+            .held
+            .values()
+            .filter_map(|hold| hold.until)
+            .filter(|until| *until > self.context.now)
+            .min();
+        self.plan
+    }
+
+    fn consider(&mut self, finding: &Finding) {
+        let (Some(arn), Some(secret)) = (&finding.arn, &finding.secret) else {
+            return;
+        };
+        let history = History::of(arn, self.context.operations);
+        let attempts = self.attempts(&history, secret);
+        let decision = self.decide(finding, arn, secret, &history);
+        self.record(arn, attempts, decision);
+    }
+
+    fn record(&mut self, arn: &Arn, attempts: Attempts, decision: Decision) {
+        if attempts.count > 0 {
+            self.plan.attempts.insert(arn.clone(), attempts);
+        }
+        match decision {
+            Decision::Nothing => {}
+            Decision::AtWork(key) => {
+                self.plan.at_work.insert(arn.clone(), key);
+            }
+            Decision::Hold(hold) => {
+                self.plan.held.insert(arn.clone(), hold);
+            }
+            Decision::Create(proposal) => self.plan.create.push(proposal),
+        }
+    }
+
+    fn attempts(&self, history: &History<'_>, secret: &Secret) -> Attempts {
+        let remediation = &self.context.own.policy.remediation;
+        let (window, now) = (remediation.attempt_window, self.context.now);
+        let count = history.attempts(secret, window, now);
+        let next = history
+            .next_attempt(secret, remediation.backoff, window, now)
+            .filter(|next| *next > now);
+        Attempts {
+            count,
+            next: next.filter(|_| count > 0),
+        }
+    }
+
+    fn decide(
+        &self,
+        finding: &Finding,
+        arn: &Arn,
+        secret: &Secret,
+        history: &History<'_>,
+    ) -> Decision {
+        let Some(remedy) = self.remedy(finding, history) else {
+            return Decision::Nothing;
+        };
+        if let Some(operation) = history.unfinished() {
+            return Decision::AtWork(operation.key.clone());
+        }
+        let remedy = match remedy {
+            Remedy::Act(action) => action,
+            Remedy::Report => return Decision::Hold(Hold::open(BlockReason::ObserveOnly)),
+        };
+        let hold = self
+            .forbidden(secret, remedy)
+            .or_else(|| self.too_much())
+            .or_else(|| self.spent(finding, secret, history))
+            .or_else(|| self.too_early(finding, secret, history, remedy))
+            .or_else(|| self.crowded(secret, remedy));
+        match hold {
+            Some(hold) => Decision::Hold(hold),
+            None => self
+                .propose(finding, arn, remedy, history)
+                .map_or(Decision::Nothing, Decision::Create),
+        }
+    }
+
+    /// What the policy wants done about this kind of finding; `None` if nothing could be done.
+    fn remedy(&self, finding: &Finding, history: &History<'_>) -> Option<Remedy> {
+        let remediation = &self.context.own.policy.remediation;
+        Some(
+            match (finding.ailment, remediation.stuck, remediation.overdue) {
+                (Ailment::Untreatable, _, _) => return None,
+                (Ailment::Stuck, StuckRemedy::Report, _)
+                | (Ailment::Overdue, _, OverdueRemedy::Report) => Remedy::Report,
+                (Ailment::Stuck, StuckRemedy::RetryRotation, _) => {
+                    Remedy::Act(Action::RetryRotation)
+                }
+                (Ailment::Stuck, StuckRemedy::ClearPending, _) => Remedy::Act(Action::ClearPending),
+                (Ailment::Stuck, StuckRemedy::ClearAndRotate, _) => {
+                    Remedy::Act(Action::ClearAndRotate)
+                }
+                (Ailment::Stuck, StuckRemedy::Recover, _) => {
+                    Remedy::Act(recovery(finding, history))
+                }
+                (Ailment::Overdue, _, OverdueRemedy::Rotate) => Remedy::Act(Action::Rotate),
+            },
+        )
+    }
+
+    /// Reasons that only people can take away.
+    fn forbidden(&self, secret: &Secret, action: Action) -> Option<Hold> {
+        let own = self.context.own;
+        let reason = match secret.hands_off() {
+            Some(HandsOff::RotationDisabled) => Some(BlockReason::RotationDisabled),
+            Some(_) => Some(BlockReason::Ineligible),
+            None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),
+            None if own.policy.suspension == Suspension::Suspended => Some(BlockReason::Suspended),
+            None if may_act(&own.profile, action).is_err() => Some(BlockReason::ActionNotAllowed),
+            None if owner(secret, self.context.claimants) != Some(&own.policy.key) => {
+                Some(BlockReason::Conflict)
+            }
+            None if self.pinned_by_another_cluster(secret) => Some(BlockReason::Conflict),
+            None => None,
+        };
+        reason.map(Hold::open)
+    }
+
+    fn pinned_by_another_cluster(&self, secret: &Secret) -> bool {
+        let window = self.context.own.policy.remediation.attempt_window;
+        pin::on(secret).any(|(_, _, pin)| {
+            pin.cluster != *self.context.cluster && pin.is_within(window, self.context.now)
+        })
+    }
+
+    /// Too much at once for a machine to be trusted with.
+    fn too_much(&self) -> Option<Hold> {
+        if self.survey.selected > self.context.own.policy.selector.max_secrets {
+            return Some(Hold::open(BlockReason::SelectionTooLarge));
+        }
+        (self.breaker == Breaker::Open).then(|| Hold::open(BlockReason::CircuitBreakerOpen))
+    }
+
+    /// Budgets of this secret: attempts, back-off, and respect for what a person did.
+    fn spent(&self, finding: &Finding, secret: &Secret, history: &History<'_>) -> Option<Hold> {
+        let remediation = &self.context.own.policy.remediation;
+        let (window, now) = (remediation.attempt_window, self.context.now);
+        if let Some(until) = history.manual_hold(window, now) {
+            return Some(Hold::until(BlockReason::ManualHold, until));
+        }
+        if history.attempts(secret, window, now) >= remediation.max_attempts {
+            return Some(Hold {
+                reason: BlockReason::AttemptsExhausted,
+                until: history.budget_returns(secret, window, now),
+            });
+        }
+        let next = history
+            .next_attempt(secret, remediation.backoff, window, now)
+            .filter(|next| *next > now);
+        next.map(|next| Hold::until(BlockReason::BackingOff, next))
+            .or_else(|| self.failed_before(finding, history))
+    }
+
+    /// Operations that failed before they did anything count as no attempt, but they too must not follow one another at once.
+    fn failed_before(&self, finding: &Finding, history: &History<'_>) -> Option<Hold> {
+        let subject = finding.pending.as_ref().or(finding.current.as_ref())?;
+        let failed: Vec<_> = history
+            .about(&self.context.own.policy.uid, subject)
+            .filter_map(failure)
+            .collect();
+        let (last, reason) = failed.iter().max_by_key(|(at, _)| *at)?;
+        let backoff = self.context.own.policy.remediation.backoff;
+        let (reason, pause) = match reason {
+            Failure::AccessDenied => (BlockReason::AccessDenied, backoff.max),
+            Failure::PinExhausted => (BlockReason::PinExhausted, backoff.max),
+            Failure::Superseded
+            | Failure::PreconditionFailed
+            | Failure::Refused
+            | Failure::RotationDidNotFinish
+            | Failure::NotAuthorised
+            | Failure::PolicyGone
+            | Failure::Gone
+            | Failure::AwsUnavailable
+            | Failure::Unexpected => (BlockReason::BackingOff, backoff.after(failed.len())),
+        };
+        let until = last.plus(pause);
+        (until > self.context.now).then(|| Hold::until(reason, until))
+    }
+
+    /// Acting on a stuck rotation needs quiet by AWS's own dates, whatever status remembers.
+    fn too_early(
+        &self,
+        finding: &Finding,
+        secret: &Secret,
+        history: &History<'_>,
+        action: Action,
+    ) -> Option<Hold> {
+        if finding.ailment != Ailment::Stuck {
+            return None;
+        }
+        let now = self.context.now;
+        let Some(quiet_since) = history.quiet_since(secret) else {
+            return Some(Hold::open(BlockReason::RecentlyChanged));
+        };
+        let ripe = quiet_since.plus(self.context.own.policy.detection.stuck_after);
+        if now < ripe {
+            return Some(Hold::until(BlockReason::RecentlyChanged, ripe));
+        }
+        let retried_by_aws = action.clears() && finding.pending_value != PendingValue::Empty;
+        let closes =
+            rotation_window::closes_at(secret, quiet_since, now).filter(|_| retried_by_aws)?;
+        Some(Hold::until(BlockReason::RotationWindowOpen, closes))
+    }
+
+    /// Places at work, counting what this plan creates.
+    fn crowded(&self, secret: &Secret, action: Action) -> Option<Hold> {
+        let own = self.context.own;
+        let in_policy = self.context.unfinished_of_policy() + self.plan.create.len();
+        let function = secret.function().filter(|_| action.rotates());
+        let on_function = function.map_or(0, |function| {
+            self.context.unfinished_on(function) + self.proposed_on(function)
+        });
+        let full = in_policy >= own.policy.remediation.max_concurrent
+            || on_function >= own.profile.max_concurrent_per_function;
+        full.then(|| Hold::open(BlockReason::ConcurrencyLimit))
+    }
+
+    fn proposed_on(&self, function: &FunctionArn) -> usize {
+        let proposed: BTreeSet<_> = self
+            .plan
+            .create
+            .iter()
+            .filter(|proposal| proposal.action.rotates())
+            .map(|proposal| &proposal.arn)
+            .collect();
+        let secrets = self
+            .survey
+            .findings
+            .iter()
+            .filter_map(|finding| finding.secret.as_ref());
+        secrets
+            .filter(|secret| proposed.contains(&secret.arn) && secret.function() == Some(function))
+            .count()
+    }
+
+    fn propose(
+        &self,
+        finding: &Finding,
+        arn: &Arn,
+        action: Action,
+        history: &History<'_>,
+    ) -> Option<Proposal> {
+        let policy = &self.context.own.policy;
+        let subject = finding.pending.as_ref().or(finding.current.as_ref())?;
+        let sequence = history
+            .about(&policy.uid, subject)
+            .count()
+            .saturating_add(1);
+        Some(Proposal {
+            name: naming::operation(policy, arn, subject, sequence)?,
+            arn: arn.clone(),
+            secret: finding.name.clone(),
+            region: finding.region.clone(),
+            action,
+            expect: Expectation {
+                current: finding.current.clone(),
+                pending: finding.pending.clone(),
+            },
+            reason: finding.message.clone(),
+            confirm_after: policy.remediation.confirm_after,
+        })
+    }
+
+    /// Pins that failed recoveries left are taken away once a rotation has succeeded since and all has long been well.
+    fn consider_release(&mut self, finding: &Finding) {
+        let (Some(arn), Some(secret)) = (&finding.arn, &finding.secret) else {
+            return;
+        };
+        let history = History::of(arn, self.context.operations);
+        let window = self.context.own.policy.remediation.attempt_window;
+        let releasable = releasable(secret, self.context.cluster, window, self.context.now);
+        if releasable.is_err() || history.unfinished().is_some() {
+            return;
+        }
+        let held = self
+            .forbidden(secret, Action::ReleasePins)
+            .or_else(|| self.failed_before(finding, &history));
+        if let Some(hold) = held.or_else(|| self.crowded(secret, Action::ReleasePins)) {
+            self.plan.held.insert(arn.clone(), hold);
+            return;
+        }
+        let reason = "healthy for a whole attempt window since the recovery".to_owned();
+        let proposal = self.propose(finding, arn, Action::ReleasePins, &history);
+        self.plan
+            .create
+            .extend(proposal.map(|proposal| Proposal { reason, ..proposal }));
+    }
+
+    /// Operations that wait although what they were made for is gone.
+    fn supersede(&mut self) {
+        let own = &self.context.own.policy;
+        let waiting = self.context.operations.iter().filter(|operation| {
+            operation.policy.uid.as_ref() == Some(&own.uid)
+                && operation.trigger == Trigger::Policy
+                && !operation.is_finished()
+                && !operation.has_started()
+        });
+        let gone = waiting.filter_map(|operation| {
+            self.pointless(operation)
+                .map(|why| (operation.key.clone(), why.to_owned()))
+        });
+        self.plan.supersede = gone.collect();
+    }
+
+    fn pointless(&self, operation: &Operation) -> Option<&'static str> {
+        if self.context.own.policy.mode == Mode::Observe {
+            return Some("the policy is in mode Observe now");
+        }
+        let arn = operation.arn.as_ref()?;
+        let findings = self.survey.findings.iter().chain(&self.survey.pinned);
+        let about = |finding: &&Finding| finding.arn.as_ref() == Some(arn);
+        match findings.into_iter().find(about) {
+            Some(finding) => {
+                (!still_wanted(operation, finding)).then_some("the secret is in another state now")
+            }
+            None => self
+                .survey
+                .complete
+                .then_some("the secret needs it no longer"),
+        }
+    }
+}
+
+enum Remedy {
+    Report,
+    Act(Action),
+}
+
+impl Hold {
+    const fn open(reason: BlockReason) -> Self {
+        Self {
+            reason,
+            until: None,
+        }
+    }
+
+    const fn until(reason: BlockReason, until: AwsTime) -> Self {
+        Self {
+            reason,
+            until: Some(until),
+        }
+    }
+}
+
+/// A version without a value cannot have reached the target: it is cleared. One with a value may be the only copy of the
+/// live password, and running it again heals what clearing would break: that comes first, once.
+fn recovery(finding: &Finding, history: &History<'_>) -> Action {
+    let retried = finding
+        .pending
+        .as_ref()
+        .is_some_and(|pending| history.has_retried(pending));
+    match finding.pending_value {
+        PendingValue::Empty => Action::ClearAndRotate,
+        PendingValue::Present | PendingValue::Unknown | PendingValue::None if retried => {
+            Action::ClearAndRotate
+        }
+        PendingValue::Present | PendingValue::Unknown | PendingValue::None => Action::RetryRotation,
+    }
+}
+
+fn failure(operation: &Operation) -> Option<(AwsTime, Failure)> {
+    match (&operation.outcome, operation.completed) {
+        (Some(Outcome::Failed { reason, .. }), Some(at)) => Some((at, *reason)),
+        (Some(Outcome::Failed { .. } | Outcome::Succeeded { .. }) | None, _) => None,
+    }
+}
+
+fn still_wanted(operation: &Operation, finding: &Finding) -> bool {
+    match operation.action {
+        Action::RetryRotation | Action::ClearPending | Action::ClearAndRotate => {
+            finding.ailment == Ailment::Stuck && finding.pending == operation.expect.pending
+        }
+        Action::Rotate => {
+            finding.ailment == Ailment::Overdue && finding.current == operation.expect.current
+        }
+        Action::ReleasePins => {
+            finding.state == State::Healthy && finding.current == operation.expect.current
+        }
+    }
+}
