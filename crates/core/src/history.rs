@@ -85,6 +85,14 @@ impl<'a> History<'a> {
         )
     }
 
+    /// The same for a secret that changed at `changed`, leaving out what `own` did itself.
+    pub fn quiet_since_change(&self, changed: AwsTime, own: &Operation) -> AwsTime {
+        let others = self.operations.iter().filter(|other| other.uid != own.uid);
+        others
+            .filter_map(|other| attempt_time(other))
+            .fold(changed, AwsTime::max)
+    }
+
     /// Until when automatic operations hold back because a person's operation wrote.
     pub fn manual_hold(&self, window: Duration, now: AwsTime) -> Option<AwsTime> {
         let manual = self
@@ -143,8 +151,12 @@ impl<'a> History<'a> {
     fn attempt_times(&self) -> impl Iterator<Item = AwsTime> {
         self.operations
             .iter()
-            .filter_map(|operation| operation.journal.last_intent(&[Step::Clear, Step::Rotate]))
+            .filter_map(|operation| attempt_time(operation))
     }
+}
+
+fn attempt_time(operation: &Operation) -> Option<AwsTime> {
+    operation.journal.last_intent(&[Step::Clear, Step::Rotate])
 }
 
 fn heard(entry: &JournalEntry) -> bool {

@@ -135,7 +135,12 @@ impl Judge<'_> {
         self.gate()?;
         let before = self.operation.baseline.as_ref();
         if let Some(before) = before.filter(|before| before.pending_value != PendingValue::Empty) {
-            self.aws_has_given_up(before.last_changed.unwrap_or(self.now))?;
+            let changed = before.last_changed.unwrap_or(self.now);
+            self.aws_has_given_up(
+                self.facts
+                    .history
+                    .quiet_since_change(changed, self.operation),
+            )?;
         }
         if let Some(wait) = self.not_seen_yet(Step::Clear) {
             return Ok(wait);
