@@ -1,0 +1,129 @@
+//! Conditions of a status: a map keyed by type whose times move only when a status flips.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::{Schema, SchemaGenerator, json_schema};
+use secret_rotation_core::clock::ServerTime;
+
+use crate::text::clip;
+
+/// The longest message: well below the API server's bound, and long enough for a finding.
+const MAX_MESSAGE: usize = 4_096;
+
+/// The three values of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It holds.
+    True,
+    /// It does not hold.
+    False,
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl Verdict {
+    /// The value of `status`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// One condition as judged in this pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Its type.
+    pub kind: &'static str,
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// Why, in a sentence with absolute times only.
+    pub message: String,
+}
+
+impl Judgement {
+    /// The condition to publish, given those published before.
+    pub fn condition(self, previous: &[Condition], generation: i64, now: ServerTime) -> Condition {
+        let unflipped = find(previous, self.kind).filter(|old| old.status == self.verdict.name());
+        Condition {
+            type_: self.kind.to_owned(),
+            status: self.verdict.name().to_owned(),
+            reason: self.reason.to_owned(),
+            message: clip(&self.message, MAX_MESSAGE).to_owned(),
+            observed_generation: Some(generation),
+            last_transition_time: unflipped
+                .map_or_else(|| whole_second(now), |old| old.last_transition_time.clone()),
+        }
+    }
+}
+
+/// The instant without its fraction, as the API server stores it.
+fn whole_second(now: ServerTime) -> Time {
+    Time(jiff::Timestamp::from_second(now.timestamp().as_second()).unwrap_or(now.timestamp()))
+}
+
+/// The condition of a type.
+pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// Whether the condition of a type is True.
+pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
+    find(conditions, kind).is_some_and(|condition| condition.status == Verdict::True.name())
+}
+
+/// The schema of a list of conditions, with the bounds that the generated one lacks.
+pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 8,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "description": "One aspect of the current state of the object.",
+            "type": "object",
+            "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+            "properties": {
+                "type": {
+                    "description": "The aspect that the condition is about, in CamelCase.",
+                    "type": "string",
+                    "maxLength": 316,
+                    "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+                },
+                "status": {
+                    "description": "Whether the condition holds, one of True, False and Unknown.",
+                    "type": "string",
+                    "enum": ["True", "False", "Unknown"],
+                },
+                "observedGeneration": {
+                    "description": "The generation of the object that the condition was judged for.",
+                    "type": "integer",
+                    "format": "int64",
+                    "minimum": 0,
+                    "maximum": crate::count::LARGEST,
+                },
+                "lastTransitionTime": {
+                    "description": "When the status of the condition flipped last.",
+                    "type": "string",
+                    "format": "date-time",
+                    "maxLength": 64,
+                },
+                "reason": {
+                    "description": "Why the condition has its status, in one word for programs.",
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 1024,
+                    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+                },
+                "message": {
+                    "description": "Why the condition has its status, in a sentence for people.",
+                    "type": "string",
+                    "maxLength": 32768,
+                },
+            },
+        },
+    })
+}

@@ -1,0 +1,234 @@
+//! `SecretRotationOperation`: one act on one secret, with its journal.
+
+mod automatic;
+mod journal;
+mod parse;
+mod report;
+mod status;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use secret_rotation_core::operation as core;
+use serde::{Deserialize, Serialize};
+
+pub use automatic::secret_label;
+pub use parse::Subject;
+pub use report::{Progress, conditions};
+pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus};
+
+use crate::{
+    schema::rule,
+    span::{HOUR, MINUTE, SECOND, Span},
+    text::Text,
+};
+
+/// What to do to which secret, and what must be true before.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "secretrotation.dev",
+    version = "v1alpha1",
+    kind = "SecretRotationOperation",
+    plural = "secretrotationoperations",
+    singular = "secretrotationoperation",
+    shortname = "sro",
+    category = "secret-rotation",
+    namespaced,
+    derive = "PartialEq",
+    status = "SecretRotationOperationStatus",
+    doc = "SecretRotationOperation is one act on one AWS secret: its request, its journal, and its record for audits.",
+    selectable = ".spec.policyRef.name",
+    selectable = ".spec.action",
+    printcolumn(
+        name = "Action",
+        type_ = "string",
+        json_path = ".spec.action",
+        description = "What is done."
+    ),
+    printcolumn(
+        name = "Secret",
+        type_ = "string",
+        json_path = ".status.secretName",
+        description = "The secret to which it is done."
+    ),
+    printcolumn(
+        name = "State",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Complete")].reason"#,
+        description = "What the operation is doing, or how it ended."
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since the operation was created."
+    ),
+    printcolumn(
+        name = "Trigger",
+        type_ = "string",
+        json_path = ".spec.trigger",
+        description = "Who asked for the operation.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".spec.reason",
+        description = "Why the operation was asked for.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Complete")].message"#,
+        description = "What the operation is doing, or how it ended, in a sentence.",
+        priority = "1"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("self == oldSelf", "an operation cannot be changed; create another one"),
+    rule(
+        "self.action != 'Rotate' || (has(self.expect) && has(self.expect.currentVersionId))",
+        "write expect.currentVersionId: Rotate must name the version that it replaces",
+    ),
+    rule(
+        "!(self.action in ['RetryRotation', 'ClearPending', 'ClearAndRotate']) || (has(self.expect) && has(self.expect.pendingVersionId))",
+        "write expect.pendingVersionId: the action must name the pending version that it is about",
+    ),
+]))]
+pub struct SecretRotationOperationSpec {
+    /// The policy whose selection and profile bound what may be done.
+    pub policy_ref: PolicyReference,
+
+    /// The secret to act on: either its name and region, or its ARN.
+    pub secret: SecretReference,
+
+    /// What to do: RetryRotation, Rotate, ClearPending, ClearAndRotate or ReleasePins.
+    pub action: Action,
+
+    /// Which versions must hold their labels until the operation itself moves them; it fails where they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expectation>,
+
+    /// Why this is done, for the audit trail.
+    pub reason: Text<1, 1024>,
+
+    /// Who asks for it: Manual for a person, Policy for the controller itself.
+    #[serde(default)]
+    pub trigger: Trigger,
+
+    /// How long to wait between protecting a pending version and clearing its label, from 30s to 6h.
+    #[serde(default)]
+    pub confirm_after: Span<{ 30 * SECOND }, { 6 * HOUR }, { 5 * MINUTE }>,
+}
+
+/// A reference to a SecretRotationPolicy in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyReference {
+    /// The name of the SecretRotationPolicy, in the same namespace.
+    pub name: Text<1, 63>,
+
+    /// The UID of the SecretRotationPolicy, if the operation must not outlast it; automatic operations always name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Text<1, 128>>,
+}
+
+/// A secret, by name and region or by ARN.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [rule(
+    "has(self.arn) ? !has(self.name) && !has(self.region) : has(self.name) && has(self.region)",
+    "write either arn, or both name and region",
+)]))]
+pub struct SecretReference {
+    /// The exact name of the secret; needs region beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[!-~]+$"))]
+    pub name: Option<Text<1, 512>>,
+
+    /// The AWS region of the secret; needs name beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[a-z0-9]+(-[a-z0-9]+)+$"))]
+    pub region: Option<Text<5, 32>>,
+
+    /// The whole ARN of the secret, instead of name and region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(
+        pattern = "^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[!-~]+$"
+    ))]
+    pub arn: Option<Text<20, 2048>>,
+}
+
+/// Versions that must hold their labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Expectation {
+    /// The version that must hold AWSCURRENT; required for Rotate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[!-~]+$"))]
+    pub current_version_id: Option<Text<1, 64>>,
+
+    /// The version that must hold AWSPENDING; required for RetryRotation, ClearPending and ClearAndRotate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[!-~]+$"))]
+    pub pending_version_id: Option<Text<1, 64>>,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Action {
+    /// Ask AWS to run the pending version again.
+    RetryRotation,
+    /// Rotate a secret at rest.
+    Rotate,
+    /// Remove a stale AWSPENDING label.
+    ClearPending,
+    /// Remove a stale AWSPENDING label, then rotate.
+    ClearAndRotate,
+    /// Remove our pins from a secret that has long been healthy.
+    ReleasePins,
+}
+
+/// Who asks for an operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Trigger {
+    /// A person.
+    #[default]
+    Manual,
+    /// The controller, for a policy.
+    Policy,
+}
+
+impl From<Action> for core::Action {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::RetryRotation => Self::RetryRotation,
+            Action::Rotate => Self::Rotate,
+            Action::ClearPending => Self::ClearPending,
+            Action::ClearAndRotate => Self::ClearAndRotate,
+            Action::ReleasePins => Self::ReleasePins,
+        }
+    }
+}
+
+impl From<core::Action> for Action {
+    fn from(action: core::Action) -> Self {
+        match action {
+            core::Action::RetryRotation => Self::RetryRotation,
+            core::Action::Rotate => Self::Rotate,
+            core::Action::ClearPending => Self::ClearPending,
+            core::Action::ClearAndRotate => Self::ClearAndRotate,
+            core::Action::ReleasePins => Self::ReleasePins,
+        }
+    }
+}
+
+impl From<Trigger> for core::Trigger {
+    fn from(trigger: Trigger) -> Self {
+        match trigger {
+            Trigger::Manual => Self::Manual,
+            Trigger::Policy => Self::Policy,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Operations that the controller creates for a policy.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use secret_rotation_core::{identity::Arn, operation as core, plan::Proposal, policy::Policy};
+use uuid::Uuid;
+
+use super::{
+    Expectation, PolicyReference, SecretReference, SecretRotationOperation,
+    SecretRotationOperationSpec, Trigger,
+};
+use crate::{POLICY_LABEL, POLICY_UID_LABEL, SECRET_LABEL, span::Span};
+
+/// The namespace of the UUIDs that stand for ARNs in labels. It never changes: rivals are found by these labels.
+const ARN_NAMESPACE: Uuid = Uuid::from_u128(0x2b0e_6a4d_71c8_5f39_a1d2_94e7_08cb_6f15);
+
+impl SecretRotationOperation {
+    /// The object that carries out a proposal.
+    ///
+    /// It has no owner: the record for audits, and the count of attempts, outlive the policy.
+    pub fn automatic(proposal: &Proposal, policy: &Policy) -> Self {
+        let spec = SecretRotationOperationSpec {
+            policy_ref: PolicyReference {
+                name: policy.key.name.as_str().into(),
+                uid: Some(policy.uid.as_str().into()),
+            },
+            secret: SecretReference {
+                arn: Some(proposal.arn.as_str().into()),
+                ..SecretReference::default()
+            },
+            action: proposal.action.into(),
+            expect: Expectation::of(&proposal.expect),
+            reason: proposal.reason.as_str().into(),
+            trigger: Trigger::Policy,
+            confirm_after: Span::new(proposal.confirm_after),
+        };
+        Self {
+            metadata: metadata(proposal, policy),
+            spec,
+            status: None,
+        }
+    }
+}
+
+impl Expectation {
+    fn of(expect: &core::Expectation) -> Option<Self> {
+        let text = |id: &Option<_>| {
+            id.as_ref()
+                .map(|id: &secret_rotation_core::identity::VersionId| id.as_str().into())
+        };
+        let expectation = Self {
+            current_version_id: text(&expect.current),
+            pending_version_id: text(&expect.pending),
+        };
+        (expectation != Self::default()).then_some(expectation)
+    }
+}
+
+/// The value of label `secretrotation.dev/secret` for an ARN: 32 hexadecimal digits, as ARNs are too long for labels.
+pub fn secret_label(arn: &Arn) -> String {
+    Uuid::new_v5(&ARN_NAMESPACE, arn.as_str().as_bytes())
+        .simple()
+        .to_string()
+}
+
+fn metadata(proposal: &Proposal, policy: &Policy) -> ObjectMeta {
+    let labels = [
+        (POLICY_LABEL, policy.key.name.as_str().to_owned()),
+        (POLICY_UID_LABEL, policy.uid.as_str().to_owned()),
+        (SECRET_LABEL, secret_label(&proposal.arn)),
+    ];
+    ObjectMeta {
+        name: Some(proposal.name.as_str().to_owned()),
+        namespace: Some(policy.key.namespace.as_str().to_owned()),
+        labels: Some(
+            labels
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect::<BTreeMap<_, _>>(),
+        ),
+        ..ObjectMeta::default()
+    }
+}

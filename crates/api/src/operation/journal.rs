@@ -1,0 +1,230 @@
+//! The journal between status and core, exactly: what is written is what will be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secret_rotation_core::{
+    identity::{StageLabel, VersionId},
+    operation::{Baseline, Journal, JournalEntry, PendingValue, ResultKind, Step, StepResult},
+    outcome::ErrorClass,
+    secret::LabelMap,
+};
+
+use super::status::{BaselineStatus, SecretRotationOperationStatus, StepStatus};
+use crate::{Invalid, count::Count, invalid::named, text::Text, time::Time};
+
+const APPLIED: &str = "Applied";
+
+impl SecretRotationOperationStatus {
+    /// What the first look saw. Half a baseline is an error: nothing may be judged by it.
+    pub(super) fn read_baseline(&self) -> Result<Option<Baseline>, Invalid> {
+        let Some(baseline) = &self.baseline else {
+            let orphan = Invalid::contradiction(
+                "status.before",
+                "labels without status.baseline; create another operation",
+            );
+            return if self.before.is_some() {
+                Err(orphan)
+            } else {
+                Ok(None)
+            };
+        };
+        let pending = PENDING_VALUES
+            .into_iter()
+            .find(|value| baseline.pending_value == pending_name(*value));
+        let changed = baseline
+            .last_changed_time
+            .as_ref()
+            .map(|time| time.parse("status.baseline.lastChangedTime"));
+        Ok(Some(Baseline {
+            labels: self.before.as_ref().map_or_else(
+                || Ok(LabelMap::new()),
+                |labels| read_labels("status.before", labels),
+            )?,
+            last_changed: changed.transpose()?,
+            pending_value: pending.ok_or_else(|| {
+                Invalid::unreadable(
+                    "status.baseline.pendingValue",
+                    &baseline.pending_value,
+                    "None, Empty, Present or Unknown",
+                )
+            })?,
+        }))
+    }
+
+    /// The journal, whole or not at all.
+    pub(super) fn read_journal(&self) -> Result<Journal, Invalid> {
+        let read =
+            |(index, step): (usize, &StepStatus)| step.read(&format!("status.steps[{index}]"));
+        let entries: Vec<_> = self
+            .steps
+            .iter()
+            .enumerate()
+            .map(read)
+            .collect::<Result<_, _>>()?;
+        let distinct: BTreeSet<_> = entries.iter().map(|entry| entry.step).collect();
+        if distinct.len() == entries.len() {
+            return Ok(Journal(entries));
+        }
+        Err(Invalid::contradiction(
+            "status.steps",
+            "a step appears twice; create another operation",
+        ))
+    }
+}
+
+impl BaselineStatus {
+    pub(super) fn of(baseline: &Baseline) -> Self {
+        let holder = |label| baseline.holder(&label).map(|id| id.as_str().into());
+        Self {
+            current_version_id: holder(StageLabel::current()),
+            pending_version_id: holder(StageLabel::pending()),
+            last_changed_time: baseline.last_changed.map(Time::exact),
+            pending_value: pending_name(baseline.pending_value).into(),
+        }
+    }
+}
+
+impl StepStatus {
+    pub(super) fn of(entry: &JournalEntry) -> Self {
+        let result = entry.result.as_ref();
+        Self {
+            name: entry.step.name().into(),
+            version_id: entry.version.as_ref().map(|id| id.as_str().into()),
+            tries: Count::new(entry.tries.into()),
+            intent_time: Time::exact(entry.intent),
+            result_time: result.map(|result| Time::exact(result.at)),
+            result: result.map(|result| result_name(result.kind).into()),
+            request_id: result
+                .and_then(|result| result.request_id.as_deref())
+                .map(Into::into),
+            code: result
+                .and_then(|result| result.code.as_deref())
+                .map(Into::into),
+        }
+    }
+
+    fn read(&self, path: &str) -> Result<JournalEntry, Invalid> {
+        let step = Step::ALL.into_iter().find(|step| self.name == step.name());
+        let version = self
+            .version_id
+            .as_ref()
+            .map(|id| named(&format!("{path}.versionId"), id, VersionId::parse));
+        Ok(JournalEntry {
+            step: step.ok_or_else(|| {
+                Invalid::unreadable(&format!("{path}.name"), &self.name, "the name of a step")
+            })?,
+            version: version.transpose()?,
+            tries: self.tries.parse(&format!("{path}.tries"))?,
+            intent: self.intent_time.parse(&format!("{path}.intentTime"))?,
+            result: self.read_result(path)?,
+        })
+    }
+
+    fn read_result(&self, path: &str) -> Result<Option<StepResult>, Invalid> {
+        let (at, name) = match (&self.result_time, &self.result) {
+            (None, None) => return Ok(None),
+            (Some(at), Some(name)) => (at, name),
+            (None, Some(_)) | (Some(_), None) => {
+                let advice = "result and resultTime belong together; create another operation";
+                return Err(Invalid::contradiction(path, advice));
+            }
+        };
+        let unreadable = || {
+            Invalid::unreadable(
+                &format!("{path}.result"),
+                name,
+                "Applied or the class of an error",
+            )
+        };
+        Ok(Some(StepResult {
+            kind: KINDS
+                .into_iter()
+                .find(|kind| *name == result_name(*kind))
+                .ok_or_else(unreadable)?,
+            at: at.parse(&format!("{path}.resultTime"))?,
+            request_id: self.request_id.as_ref().map(ToString::to_string),
+            code: self.code.as_ref().map(ToString::to_string),
+        }))
+    }
+}
+
+/// Labels as they are written.
+pub(super) fn written_labels(labels: &LabelMap) -> BTreeMap<String, Vec<Text<1, 256>>> {
+    let texts =
+        |labels: &BTreeSet<StageLabel>| labels.iter().map(|label| label.as_str().into()).collect();
+    labels
+        .iter()
+        .map(|(version, labels)| (version.as_str().to_owned(), texts(labels)))
+        .collect()
+}
+
+fn read_labels(
+    path: &str,
+    written: &BTreeMap<String, Vec<Text<1, 256>>>,
+) -> Result<LabelMap, Invalid> {
+    let label = |text: &Text<1, 256>| named(path, text, StageLabel::parse);
+    let version = |(id, labels): (&String, &Vec<Text<1, 256>>)| {
+        let labels = labels.iter().map(label).collect::<Result<_, _>>()?;
+        Ok((named(path, id, VersionId::parse)?, labels))
+    };
+    written.iter().map(version).collect()
+}
+
+/// All results that a step can have.
+const KINDS: [ResultKind; 12] = [
+    ResultKind::Applied,
+    ResultKind::Refused(ErrorClass::Unreachable),
+    ResultKind::Refused(ErrorClass::Throttled),
+    ResultKind::Refused(ErrorClass::RotationPending),
+    ResultKind::Refused(ErrorClass::Refused),
+    ResultKind::Refused(ErrorClass::Denied),
+    ResultKind::Refused(ErrorClass::Credentials),
+    ResultKind::Refused(ErrorClass::Mismatch),
+    ResultKind::Refused(ErrorClass::Gone),
+    ResultKind::Refused(ErrorClass::LimitExceeded),
+    ResultKind::Refused(ErrorClass::Malformed),
+    ResultKind::Refused(ErrorClass::Unexpected),
+];
+
+const fn result_name(kind: ResultKind) -> &'static str {
+    match kind {
+        ResultKind::Applied => APPLIED,
+        ResultKind::Refused(ErrorClass::Unreachable) => "Unreachable",
+        ResultKind::Refused(ErrorClass::Throttled) => "Throttled",
+        ResultKind::Refused(ErrorClass::RotationPending) => "RotationPending",
+        ResultKind::Refused(ErrorClass::Refused) => "Refused",
+        ResultKind::Refused(ErrorClass::Denied) => "Denied",
+        ResultKind::Refused(ErrorClass::Credentials) => "Credentials",
+        ResultKind::Refused(ErrorClass::Mismatch) => "Mismatch",
+        ResultKind::Refused(ErrorClass::Gone) => "Gone",
+        ResultKind::Refused(ErrorClass::LimitExceeded) => "LimitExceeded",
+        ResultKind::Refused(ErrorClass::Malformed) => "Malformed",
+        ResultKind::Refused(ErrorClass::Unexpected) => "Unexpected",
+    }
+}
+
+const PENDING_VALUES: [PendingValue; 4] = [
+    PendingValue::None,
+    PendingValue::Empty,
+    PendingValue::Present,
+    PendingValue::Unknown,
+];
+
+const fn pending_name(value: PendingValue) -> &'static str {
+    match value {
+        PendingValue::None => "None",
+        PendingValue::Empty => "Empty",
+        PendingValue::Present => "Present",
+        PendingValue::Unknown => "Unknown",
+    }
+}
+
+/// The names of all results, for the schema.
+pub(super) fn results() -> [&'static str; 12] {
+    KINDS.map(result_name)
+}
+
+/// The names of all pending values, for the schema.
+pub(super) fn pending_values() -> [&'static str; 4] {
+    PENDING_VALUES.map(pending_name)
+}

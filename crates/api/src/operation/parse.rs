@@ -1,0 +1,209 @@
+//! From the object to core: the request, and what its status has recorded.
+
+use secret_rotation_core::{
+    identity::{Arn, Namespace, ObjectKey, ObjectName, Region, SecretName, Uid, VersionId},
+    operation as core,
+};
+
+use super::{Expectation, PolicyReference, SecretReference, SecretRotationOperation};
+use crate::{
+    Invalid,
+    conditions::{find, is_true},
+    invalid::{created, named, stored},
+    text::Text,
+};
+
+/// Which secret an operation is about, as its request says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// By its whole ARN.
+    Arn(Arn),
+    /// By its exact name in a region; the ARN is to be found out.
+    Name {
+        /// The name.
+        name: SecretName,
+        /// The region.
+        region: Region,
+    },
+}
+
+impl SecretRotationOperation {
+    /// Parses the operation and its journal.
+    ///
+    /// A journal that cannot be read is an error: an operation must not go on without knowing what it did.
+    pub fn to_core(&self) -> Result<core::Operation, Invalid> {
+        let spec = &self.spec;
+        let status = self.status.clone().unwrap_or_default();
+        let operation = core::Operation {
+            key: self.key()?,
+            uid: named(
+                "metadata.uid",
+                stored("metadata.uid", self.metadata.uid.as_ref())?,
+                Uid::parse,
+            )?,
+            created: created(self.metadata.creation_timestamp.as_ref())?,
+            policy: spec.policy_ref.to_core()?,
+            arn: self.arn()?,
+            action: spec.action.into(),
+            expect: spec
+                .expect
+                .as_ref()
+                .map(Expectation::to_core)
+                .transpose()?
+                .unwrap_or_default(),
+            trigger: spec.trigger.into(),
+            confirm_after: spec.confirm_after.parse("spec.confirmAfter")?,
+            baseline: status.read_baseline()?,
+            journal: status.read_journal()?,
+            outcome: self.outcome()?,
+            completed: status
+                .completion_time
+                .map(|time| time.parse("status.completionTime"))
+                .transpose()?,
+        };
+        complete(operation)
+    }
+
+    /// Which secret the request names.
+    pub fn subject(&self) -> Result<Subject, Invalid> {
+        self.spec.secret.to_core()
+    }
+
+    fn key(&self) -> Result<ObjectKey, Invalid> {
+        let namespace = stored("metadata.namespace", self.metadata.namespace.as_ref())?;
+        let name = stored("metadata.name", self.metadata.name.as_ref())?;
+        Ok(ObjectKey {
+            namespace: named("metadata.namespace", namespace, Namespace::parse)?,
+            name: named("metadata.name", name, ObjectName::parse)?,
+        })
+    }
+
+    /// The ARN of the request, or the one that was found out for its name.
+    fn arn(&self) -> Result<Option<Arn>, Invalid> {
+        let found = self.status.as_ref().and_then(|status| status.arn.as_ref());
+        let found = found
+            .map(|arn| named("status.arn", arn, Arn::parse))
+            .transpose()?;
+        match (self.subject()?, found) {
+            (Subject::Arn(asked), Some(found)) if asked != found => Err(Invalid::contradiction(
+                "status.arn",
+                "differs from spec.secret.arn; create another operation",
+            )),
+            (Subject::Name { region, .. }, Some(found)) if region != *found.region() => {
+                Err(Invalid::contradiction(
+                    "status.arn",
+                    "differs from spec.secret.region; create another operation",
+                ))
+            }
+            (Subject::Arn(asked), _) => Ok(Some(asked)),
+            (Subject::Name { .. }, found) => Ok(found),
+        }
+    }
+
+    /// How it ended, by its conditions.
+    fn outcome(&self) -> Result<Option<core::Outcome>, Invalid> {
+        let conditions = self
+            .status
+            .as_ref()
+            .map(|status| status.conditions.as_slice())
+            .unwrap_or_default();
+        let failed = find(conditions, "Failed").filter(|_| is_true(conditions, "Failed"));
+        let complete = find(conditions, "Complete").filter(|_| is_true(conditions, "Complete"));
+        match (complete, failed) {
+            (Some(_), Some(_)) => Err(Invalid::contradiction(
+                "status.conditions",
+                "Complete and Failed are both True",
+            )),
+            (Some(complete), None) => Ok(Some(core::Outcome::Succeeded {
+                message: complete.message.clone(),
+            })),
+            (None, Some(failed)) => Ok(Some(core::Outcome::Failed {
+                reason: failure(&failed.reason),
+                message: failed.message.clone(),
+            })),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// An ended operation stays ended, also where a newer release gave a reason that this one does not know.
+fn failure(reason: &str) -> core::Failure {
+    let known = core::Failure::ALL
+        .into_iter()
+        .find(|failure| failure.reason() == reason);
+    known.unwrap_or(core::Failure::Unexpected)
+}
+
+/// The schema asks for this too; the controller does not rest on it.
+fn complete(operation: core::Operation) -> Result<core::Operation, Invalid> {
+    let (current, pending) = (
+        operation.expect.current.is_some(),
+        operation.expect.pending.is_some(),
+    );
+    let (held, path, advice) = match operation.action {
+        core::Action::Rotate => (
+            current,
+            "spec.expect.currentVersionId",
+            "write the version that Rotate replaces",
+        ),
+        core::Action::RetryRotation | core::Action::ClearPending | core::Action::ClearAndRotate => {
+            (
+                pending,
+                "spec.expect.pendingVersionId",
+                "write the pending version that the action is about",
+            )
+        }
+        core::Action::ReleasePins => return Ok(operation),
+    };
+    if held {
+        Ok(operation)
+    } else {
+        Err(Invalid::Missing {
+            path: path.to_owned(),
+            advice,
+        })
+    }
+}
+
+impl SecretReference {
+    fn to_core(&self) -> Result<Subject, Invalid> {
+        match (&self.arn, &self.name, &self.region) {
+            (Some(arn), None, None) => Ok(Subject::Arn(named("spec.secret.arn", arn, Arn::parse)?)),
+            (None, Some(name), Some(region)) => Ok(Subject::Name {
+                name: named("spec.secret.name", name, SecretName::parse)?,
+                region: named("spec.secret.region", region, Region::parse)?,
+            }),
+            _ => Err(Invalid::contradiction(
+                "spec.secret",
+                "write either arn, or both name and region",
+            )),
+        }
+    }
+}
+
+impl PolicyReference {
+    fn to_core(&self) -> Result<core::PolicyReference, Invalid> {
+        let uid = self
+            .uid
+            .as_ref()
+            .map(|uid| named("spec.policyRef.uid", uid, Uid::parse));
+        Ok(core::PolicyReference {
+            name: named("spec.policyRef.name", &self.name, ObjectName::parse)?,
+            uid: uid.transpose()?,
+        })
+    }
+}
+
+impl Expectation {
+    fn to_core(&self) -> Result<core::Expectation, Invalid> {
+        let version = |path, id: &Option<Text<1, 64>>| {
+            id.as_ref()
+                .map(|id| named(path, id, VersionId::parse))
+                .transpose()
+        };
+        Ok(core::Expectation {
+            current: version("spec.expect.currentVersionId", &self.current_version_id)?,
+            pending: version("spec.expect.pendingVersionId", &self.pending_version_id)?,
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! From core to the status of an operation: the whole status, anew at each step.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use secret_rotation_core::{
+    advance::Phase,
+    clock::{AwsTime, ServerTime},
+    identity::SecretName,
+    operation::{Operation, Outcome},
+    secret::LabelMap,
+};
+
+use super::{
+    journal::written_labels,
+    status::{BaselineStatus, SecretRotationOperationStatus, StepStatus},
+};
+use crate::{
+    conditions::{Judgement, Verdict},
+    count::Count,
+    time::Time,
+};
+
+const COMPLETE: &str = "Complete";
+const FAILED: &str = "Failed";
+
+/// Where an operation stands after a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// The generation of the operation that was judged.
+    pub generation: i64,
+    /// The operation with its journal, baseline and outcome as they are now.
+    pub operation: &'a Operation,
+    /// The name of the secret, where it is known.
+    pub secret: Option<&'a SecretName>,
+    /// What it is doing, while it has not ended.
+    pub phase: Phase,
+    /// The same in a sentence, with absolute times only.
+    pub message: &'a str,
+    /// When the next step is due, while it has not ended.
+    pub next_step: Option<AwsTime>,
+    /// The labels at the last look, once they are worth recording.
+    pub after: Option<&'a LabelMap>,
+    /// The API server's time, for transitions.
+    pub now: ServerTime,
+}
+
+impl SecretRotationOperationStatus {
+    /// The status after a step. Times and labels that were recorded before stay.
+    pub fn after_step(previous: Option<&Self>, progress: &Progress<'_>) -> Self {
+        let old = previous.cloned().unwrap_or_default();
+        let operation = progress.operation;
+        let baseline = operation.baseline.as_ref();
+        let started = operation.journal.0.iter().map(|entry| entry.intent).min();
+        let ended = operation.is_finished();
+        Self {
+            observed_generation: Some(Count::new(progress.generation)),
+            arn: operation.arn.as_ref().map(|arn| arn.as_str().into()),
+            secret_name: progress
+                .secret
+                .map(|name| name.as_str().into())
+                .or(old.secret_name),
+            start_time: old.start_time.or_else(|| started.map(Time::from)),
+            completion_time: operation.completed.filter(|_| ended).map(Time::exact),
+            baseline: baseline.map(BaselineStatus::of),
+            before: baseline.map(|baseline| written_labels(&baseline.labels)),
+            after: progress.after.map(written_labels).or(old.after),
+            steps: operation.journal.0.iter().map(StepStatus::of).collect(),
+            client_request_token: token(operation),
+            next_step_time: progress.next_step.filter(|_| !ended).map(Time::from),
+            conditions: conditions(&old.conditions, progress),
+        }
+    }
+}
+
+/// Conditions `Complete`, and `Failed` if it failed.
+pub fn conditions(previous: &[Condition], progress: &Progress<'_>) -> Vec<Condition> {
+    let (verdict, reason, message) = match &progress.operation.outcome {
+        Some(Outcome::Succeeded { message }) => (Verdict::True, "Succeeded", message.as_str()),
+        Some(Outcome::Failed { reason, message }) => {
+            (Verdict::False, reason.reason(), message.as_str())
+        }
+        None => (Verdict::False, progress.phase.reason(), progress.message),
+    };
+    let complete = Judgement {
+        kind: COMPLETE,
+        verdict,
+        reason,
+        message: message.to_owned(),
+    };
+    let failed = matches!(progress.operation.outcome, Some(Outcome::Failed { .. }));
+    let failed = failed.then(|| Judgement {
+        kind: FAILED,
+        verdict: Verdict::True,
+        ..complete.clone()
+    });
+    let judged = [Some(complete), failed].into_iter().flatten();
+    judged
+        .map(|judgement| judgement.condition(previous, progress.generation, progress.now))
+        .collect()
+}
+
+fn token(operation: &Operation) -> Option<crate::text::Text<1, 64>> {
+    let token = operation
+        .request_token()
+        .filter(|_| operation.action.rotates());
+    token.map(|token| token.as_str().into())
+}

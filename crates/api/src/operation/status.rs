@@ -1,0 +1,152 @@
+//! What the controller did for an operation: the journal, and what was there before and after.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use secret_rotation_core::operation::Step;
+use serde::{Deserialize, Serialize};
+
+use super::journal::{pending_values, results};
+use crate::{
+    conditions,
+    count::{Count, LARGEST},
+    schema::key_length,
+    text::Text,
+    time::Time,
+};
+
+/// What an operation did and saw. It holds labels and dates, never a value of the secret.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRotationOperationStatus {
+    /// The generation of the operation that this status is about; -1 before the first visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<Count<-1, LARGEST>>,
+
+    /// The ARN of the secret, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<Text<1, 2048>>,
+
+    /// The name of the secret, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_name: Option<Text<1, 512>>,
+
+    /// When the operation began to act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+
+    /// When the operation ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+
+    /// What the first look saw, so that the controller tells its own changes from those of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineStatus>,
+
+    /// The labels of each version at the first look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "label_map")]
+    pub before: Option<BTreeMap<String, Vec<Text<1, 256>>>>,
+
+    /// The labels of each version at the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "label_map")]
+    pub after: Option<BTreeMap<String, Vec<Text<1, 256>>>>,
+
+    /// The journal: what was intended, written before it is done, and what came of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 12),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub steps: Vec<StepStatus>,
+
+    /// The token of the rotation that the operation starts, and so the id of the version that it makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_request_token: Option<Text<1, 64>>,
+
+    /// When the next step is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step_time: Option<Time>,
+
+    /// The current state of the operation: Complete always, Failed only if it failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions::schema")]
+    pub conditions: Vec<Condition>,
+}
+
+/// What the first look saw beside the labels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BaselineStatus {
+    /// The version that held AWSCURRENT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_version_id: Option<Text<1, 64>>,
+
+    /// The version that held AWSPENDING.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_version_id: Option<Text<1, 64>>,
+
+    /// When the secret had changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_changed_time: Option<Time>,
+
+    /// Whether the pending version had a value: None without such a version, Empty, Present, or Unknown where no list of versions was taken.
+    #[schemars(extend("enum" = pending_values()))]
+    pub pending_value: Text<1, 64>,
+}
+
+/// One step of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// The name of the step: Pin, Clear, Rotate or Unpin.
+    #[schemars(extend("enum" = Step::ALL.map(Step::name)))]
+    pub name: Text<1, 64>,
+
+    /// The version that the step is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<Text<1, 64>>,
+
+    /// How many times the step was intended.
+    #[serde(default)]
+    pub tries: Count<1, 1_000, 1>,
+
+    /// When the step was intended last, by the clock of AWS.
+    pub intent_time: Time,
+
+    /// When the result was seen, by the clock of AWS; absent while it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_time: Option<Time>,
+
+    /// What came of the step: Applied, or the class of the error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = results()))]
+    pub result: Option<Text<1, 64>>,
+
+    /// The request id that AWS gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Text<0, 256>>,
+
+    /// The error code that AWS gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Text<0, 256>>,
+}
+
+/// At most the 20 labels that AWS allows, and some to spare; written as a whole.
+fn label_map(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 40,
+        "x-kubernetes-map-type": "atomic",
+        "x-kubernetes-validations": key_length(64),
+        "additionalProperties": {
+            "description": "The labels of the version that the key names.",
+            "type": "array",
+            "maxItems": 40,
+            "x-kubernetes-list-type": "set",
+            "items": { "type": "string", "minLength": 1, "maxLength": 256 },
+        },
+    })
+}

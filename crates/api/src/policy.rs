@@ -1,0 +1,201 @@
+//! `SecretRotationPolicy`: what a team wants for its secrets.
+
+mod parse;
+mod remediation;
+mod report;
+mod selector;
+mod status;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use remediation::{
+    Backoff, CircuitBreaker, Detection, DisabledReporting, Expiry, Limits, OverdueRemedy,
+    Remediation, Reporting, StuckRemedy,
+};
+pub use report::Pass;
+pub use selector::{Selector, SelectorItem, TagRequirement};
+pub use status::{FindingStatus, SecretRotationPolicyStatus, Summary};
+
+use crate::{
+    schema::immutable,
+    span::{HOUR, MINUTE, SECOND, Span},
+    text::Text,
+};
+
+/// Which secrets are watched, what counts as unhealthy, and what is done about it.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "secretrotation.dev",
+    version = "v1alpha1",
+    kind = "SecretRotationPolicy",
+    plural = "secretrotationpolicies",
+    singular = "secretrotationpolicy",
+    shortname = "srp",
+    category = "secret-rotation",
+    namespaced,
+    derive = "PartialEq",
+    status = "SecretRotationPolicyStatus",
+    doc = "SecretRotationPolicy watches the rotations of a set of AWS secrets and, in mode Remediate, recovers those that are stuck.",
+    selectable = ".spec.mode",
+    selectable = ".spec.profileRef.name",
+    printcolumn(
+        name = "Mode",
+        type_ = "string",
+        json_path = ".spec.mode",
+        description = "Whether the policy acts."
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether the controller can do its job for the policy."
+    ),
+    printcolumn(
+        name = "Healthy",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Healthy")].status"#,
+        description = "Whether all rotations are fine."
+    ),
+    printcolumn(
+        name = "Secrets",
+        type_ = "integer",
+        json_path = ".status.summary.selected",
+        description = "Number of secrets selected."
+    ),
+    printcolumn(
+        name = "Stuck",
+        type_ = "integer",
+        json_path = ".status.summary.stuck",
+        description = "Number of secrets whose rotation is stuck."
+    ),
+    printcolumn(
+        name = "Last-Check",
+        type_ = "date",
+        json_path = ".status.lastCheckTime",
+        description = "Time since the last check."
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since the policy was created."
+    ),
+    printcolumn(
+        name = "Overdue",
+        type_ = "integer",
+        json_path = ".status.summary.overdue",
+        description = "Number of secrets whose rotation is overdue.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Suspended",
+        type_ = "boolean",
+        json_path = ".spec.suspend",
+        description = "Whether the policy stands still.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Profile",
+        type_ = "string",
+        json_path = ".spec.profileRef.name",
+        description = "The profile that bounds the policy.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        description = "Why the policy is ready or not, in one word.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        description = "Why the policy is ready or not, in a sentence.",
+        priority = "1"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRotationPolicySpec {
+    /// The AWSAccessProfile that bounds what this policy may see and do; it cannot be changed.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-validations" = immutable("profileRef cannot be changed; create another policy that refers to the other profile")))]
+    pub profile_ref: ProfileReference,
+
+    /// The AWS regions to watch, among those of the profile; all of them if the field is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 40),
+        inner(regex(pattern = "^[a-z0-9]+(-[a-z0-9]+)+$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub regions: Vec<Text<5, 32>>,
+
+    /// The secrets that this policy is about.
+    pub selector: Selector,
+
+    /// Whether the policy acts: Observe reports only, Remediate also creates operations.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// Whether the policy stands still: while true, nothing is checked and no operation starts or goes on.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// How often the secrets are checked, from 30s to 24h; never more often than the profile allows.
+    #[serde(default)]
+    pub check_interval: Span<{ 30 * SECOND }, { 24 * HOUR }, { 5 * MINUTE }>,
+
+    /// What counts as unhealthy.
+    #[serde(default)]
+    pub detection: Detection,
+
+    /// What is done about unhealthy secrets in mode Remediate.
+    #[serde(default)]
+    pub remediation: Remediation,
+}
+
+/// A reference to an AWSAccessProfile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileReference {
+    /// The name of the AWSAccessProfile.
+    #[serde(default = "default_profile")]
+    pub name: Text<1, 63>,
+}
+
+fn default_profile() -> Text<1, 63> {
+    "default".into()
+}
+
+impl Default for ProfileReference {
+    fn default() -> Self {
+        Self {
+            name: default_profile(),
+        }
+    }
+}
+
+/// Whether a policy acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// It reports only.
+    #[default]
+    Observe,
+    /// It creates operations.
+    Remediate,
+}
+
+impl SecretRotationPolicy {
+    /// The token of the last check that was asked for, to be echoed once that check is complete.
+    pub fn requested_check(&self) -> Option<&str> {
+        self.metadata
+            .annotations
+            .as_ref()?
+            .get(crate::CHECK_REQUESTED_ANNOTATION)
+            .map(String::as_str)
+    }
+}

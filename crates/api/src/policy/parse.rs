@@ -1,0 +1,334 @@
+//! From the object to core: every default filled in, every text parsed, every refusal with its field.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use secret_rotation_core::{
+    clock::ServerTime,
+    identity::{Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid, VersionId},
+    policy as core, selector as core_selector,
+    survey::{Memory, Remembered, State},
+};
+
+use super::{
+    Backoff, CircuitBreaker, Detection, DisabledReporting, FindingStatus, Mode, OverdueRemedy,
+    Remediation, Reporting, SecretRotationPolicy, Selector, SelectorItem, StuckRemedy,
+    TagRequirement,
+};
+use crate::{
+    Invalid,
+    invalid::{named, stored},
+    text::Text,
+};
+
+/// Memory that is further from the object's own times than this is not ours.
+const SLACK: SignedDuration = SignedDuration::from_hours(24);
+
+impl SecretRotationPolicy {
+    /// Parses the policy, and what its status remembers.
+    ///
+    /// The status is a hint: what cannot be read there, or cannot be true, is left out. The spec is not: the error
+    /// names the field and what to write.
+    pub fn to_core(&self) -> Result<(core::Policy, Memory), Invalid> {
+        Ok((self.policy()?, self.memory()))
+    }
+
+    fn policy(&self) -> Result<core::Policy, Invalid> {
+        let spec = &self.spec;
+        Ok(core::Policy {
+            key: self.key()?,
+            uid: named(
+                "metadata.uid",
+                stored("metadata.uid", self.metadata.uid.as_ref())?,
+                Uid::parse,
+            )?,
+            created: self.created()?,
+            profile: named(
+                "spec.profileRef.name",
+                &spec.profile_ref.name,
+                ProfileName::parse,
+            )?,
+            regions: regions(&spec.regions)?,
+            selector: spec.selector.to_core()?,
+            mode: spec.mode.into(),
+            suspension: if spec.suspend {
+                core::Suspension::Suspended
+            } else {
+                core::Suspension::Active
+            },
+            check_interval: spec.check_interval.parse("spec.checkInterval")?,
+            detection: spec.detection.to_core()?,
+            remediation: spec.remediation.to_core()?,
+        })
+    }
+
+    fn key(&self) -> Result<ObjectKey, Invalid> {
+        let namespace = stored("metadata.namespace", self.metadata.namespace.as_ref())?;
+        let name = stored("metadata.name", self.metadata.name.as_ref())?;
+        Ok(ObjectKey {
+            namespace: named("metadata.namespace", namespace, Namespace::parse)?,
+            name: named("metadata.name", name, ObjectName::parse)?,
+        })
+    }
+
+    fn created(&self) -> Result<ServerTime, Invalid> {
+        crate::invalid::created(self.metadata.creation_timestamp.as_ref())
+    }
+
+    /// What the findings of the last pass remember.
+    fn memory(&self) -> Memory {
+        let findings = self.status.iter().flat_map(|status| &status.findings);
+        let kept: BTreeMap<_, _> = findings.filter_map(FindingStatus::remembered).collect();
+        Memory(
+            kept.into_iter()
+                .map(|(key, remembered)| (key, self.credible(remembered)))
+                .collect(),
+        )
+    }
+
+    /// Nothing was seen before the policy existed, nor after its last check; clocks may differ by a little.
+    fn credible(&self, remembered: Remembered) -> Remembered {
+        let earliest = self
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .and_then(|created| created.0.checked_sub(SLACK).ok());
+        let checked = self
+            .status
+            .as_ref()
+            .and_then(|status| status.last_check_time.as_ref()?.timestamp());
+        let latest = checked.and_then(|checked| checked.checked_add(SLACK).ok());
+        let first_observed = remembered.first_observed.filter(|seen| {
+            earliest.is_none_or(|earliest| seen.timestamp() >= earliest)
+                && latest.is_none_or(|latest| seen.timestamp() <= latest)
+        });
+        Remembered {
+            first_observed,
+            ..remembered
+        }
+    }
+}
+
+impl FindingStatus {
+    fn remembered(&self) -> Option<((Region, SecretName), Remembered)> {
+        let region = Region::parse(self.region.as_str()).ok()?;
+        let name = SecretName::parse(self.name.as_str()).ok()?;
+        let state = State::ALL
+            .into_iter()
+            .find(|state| self.state == state.name())?;
+        let pending = self
+            .pending_version_id
+            .as_ref()
+            .and_then(|id| VersionId::parse(id.as_str()).ok());
+        let first_observed = self
+            .first_observed_time
+            .as_ref()
+            .and_then(|time| time.aws());
+        let since = self.since.as_ref().and_then(|time| time.aws());
+        Some((
+            (region, name),
+            Remembered {
+                state,
+                since,
+                pending,
+                first_observed,
+            },
+        ))
+    }
+}
+
+fn regions(texts: &[Text<5, 32>]) -> Result<Option<BTreeSet<Region>>, Invalid> {
+    let each = |(index, text): (usize, &Text<5, 32>)| {
+        named(&format!("spec.regions[{index}]"), text, Region::parse)
+    };
+    let regions: BTreeSet<_> = texts
+        .iter()
+        .enumerate()
+        .map(each)
+        .collect::<Result<_, _>>()?;
+    Ok((!regions.is_empty()).then_some(regions))
+}
+
+impl Selector {
+    fn to_core(&self) -> Result<core_selector::Selector, Invalid> {
+        if self.include.is_empty() {
+            let advice = "write at least one item with names, namePrefix or tags";
+            return Err(Invalid::Missing {
+                path: "spec.selector.include".to_owned(),
+                advice,
+            });
+        }
+        Ok(core_selector::Selector {
+            include: matchers("spec.selector.include", &self.include)?,
+            exclude: matchers("spec.selector.exclude", &self.exclude)?,
+            max_secrets: self.max_secrets.parse("spec.selector.maxSecrets")?,
+        })
+    }
+}
+
+fn matchers(path: &str, items: &[SelectorItem]) -> Result<Vec<core_selector::Matcher>, Invalid> {
+    items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| item.to_core(&format!("{path}[{index}]")))
+        .collect()
+}
+
+impl SelectorItem {
+    /// An item without any condition would match every secret, which nobody means by writing nothing.
+    fn to_core(&self, path: &str) -> Result<core_selector::Matcher, Invalid> {
+        if self.names.is_empty() && self.name_prefix.is_none() && self.tags.is_empty() {
+            return Err(Invalid::contradiction(
+                path,
+                "write at least one of names, namePrefix and tags",
+            ));
+        }
+        let name = |(index, name): (usize, &Text<1, 512>)| {
+            named(&format!("{path}.names[{index}]"), name, SecretName::parse)
+        };
+        Ok(core_selector::Matcher {
+            names: self
+                .names
+                .iter()
+                .enumerate()
+                .map(name)
+                .collect::<Result<_, _>>()?,
+            name_prefix: self.name_prefix.as_ref().map(ToString::to_string),
+            tags: self.tags.iter().map(TagRequirement::to_core).collect(),
+        })
+    }
+}
+
+impl TagRequirement {
+    fn to_core(&self) -> core_selector::TagMatcher {
+        let values = self.values.iter().map(ToString::to_string).collect();
+        core_selector::TagMatcher {
+            key: self.key.to_string(),
+            values,
+        }
+    }
+}
+
+impl Detection {
+    fn to_core(&self) -> Result<core::Detection, Invalid> {
+        Ok(core::Detection {
+            stuck_after: self.stuck_after.parse("spec.detection.stuckAfter")?,
+            overdue_after: self.overdue_after.parse("spec.detection.overdueAfter")?,
+            max_age: None,
+            expiry: self.expiry()?,
+            rotation_disabled: self.rotation_disabled.into(),
+            scheduled_for_deletion: self.scheduled_for_deletion.into(),
+        })
+    }
+
+    fn expiry(&self) -> Result<Option<core::Expiry>, Invalid> {
+        let Some(expiry) = &self.expiry else {
+            return Ok(None);
+        };
+        let rotate_before = expiry
+            .rotate_before
+            .parse("spec.detection.expiry.rotateBefore")?;
+        Ok(Some(core::Expiry {
+            tag_key: expiry.tag_key.to_string(),
+            rotate_before,
+        }))
+    }
+}
+
+impl Remediation {
+    fn to_core(&self) -> Result<core::Remediation, Invalid> {
+        let limits = &self.limits;
+        Ok(core::Remediation {
+            stuck: self.stuck.into(),
+            overdue: self.overdue.into(),
+            confirm_after: self.confirm_after.parse("spec.remediation.confirmAfter")?,
+            max_concurrent: limits
+                .max_concurrent
+                .parse("spec.remediation.limits.maxConcurrent")?,
+            max_attempts: limits
+                .max_attempts
+                .parse("spec.remediation.limits.maxAttempts")?,
+            attempt_window: limits
+                .attempt_window
+                .parse("spec.remediation.limits.attemptWindow")?,
+            backoff: self.backoff.to_core()?,
+            breaker: self.circuit_breaker.to_core()?,
+        })
+    }
+}
+
+impl Backoff {
+    fn to_core(&self) -> Result<core::Backoff, Invalid> {
+        let initial = self.initial.parse("spec.remediation.backoff.initial")?;
+        let max = self.max.parse("spec.remediation.backoff.max")?;
+        if max < initial {
+            return Err(Invalid::contradiction(
+                "spec.remediation.backoff",
+                "write a max that is not shorter than initial",
+            ));
+        }
+        Ok(core::Backoff { initial, max })
+    }
+}
+
+impl CircuitBreaker {
+    fn to_core(&self) -> Result<core::CircuitBreaker, Invalid> {
+        Ok(core::CircuitBreaker {
+            stuck_percent: self
+                .stuck_percent
+                .parse("spec.remediation.circuitBreaker.stuckPercent")?,
+            min_stuck: self
+                .min_stuck
+                .parse("spec.remediation.circuitBreaker.minStuck")?,
+        })
+    }
+}
+
+impl From<Mode> for core::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Observe => Self::Observe,
+            Mode::Remediate => Self::Remediate,
+        }
+    }
+}
+
+impl From<DisabledReporting> for core::DisabledReporting {
+    fn from(reporting: DisabledReporting) -> Self {
+        match reporting {
+            DisabledReporting::Report => Self::Report,
+            DisabledReporting::ReportUnconfigured => Self::ReportUnconfigured,
+            DisabledReporting::Ignore => Self::Ignore,
+        }
+    }
+}
+
+impl From<Reporting> for core::Reporting {
+    fn from(reporting: Reporting) -> Self {
+        match reporting {
+            Reporting::Report => Self::Report,
+            Reporting::Ignore => Self::Ignore,
+        }
+    }
+}
+
+impl From<StuckRemedy> for core::StuckRemedy {
+    fn from(remedy: StuckRemedy) -> Self {
+        match remedy {
+            StuckRemedy::Report => Self::Report,
+            StuckRemedy::RetryRotation => Self::RetryRotation,
+            StuckRemedy::ClearPending => Self::ClearPending,
+            StuckRemedy::ClearAndRotate => Self::ClearAndRotate,
+            StuckRemedy::Recover => Self::Recover,
+        }
+    }
+}
+
+impl From<OverdueRemedy> for core::OverdueRemedy {
+    fn from(remedy: OverdueRemedy) -> Self {
+        match remedy {
+            OverdueRemedy::Report => Self::Report,
+            OverdueRemedy::Rotate => Self::Rotate,
+        }
+    }
+}

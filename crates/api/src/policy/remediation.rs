@@ -1,0 +1,177 @@
+//! What counts as unhealthy and what is done about it, as users write it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    count::Count,
+    schema::rule,
+    span::{HOUR, MINUTE, PATTERN, SECOND, Span},
+    text::Text,
+};
+
+/// What counts as unhealthy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Detection {
+    /// How long a rotation may make no progress before it is stuck, from 2h to 720h; it must outlast the rotation function and the retries of AWS.
+    #[serde(default)]
+    pub stuck_after: Span<{ 2 * HOUR }, { 720 * HOUR }, { 6 * HOUR }>,
+
+    /// How long after the next rotation date of AWS a rotation is overdue, from 0s to 720h.
+    #[serde(default)]
+    pub overdue_after: Span<0, { 720 * HOUR }, HOUR>,
+
+    /// Where the expiry date of a partner's key is written; secrets are not checked for expiry if the field is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<Expiry>,
+
+    /// Whether secrets that do not rotate are reported: Report those configured and switched off, ReportUnconfigured also those never configured, Ignore neither.
+    #[serde(default)]
+    pub rotation_disabled: DisabledReporting,
+
+    /// Whether secrets scheduled for deletion are reported: Report or Ignore.
+    #[serde(default)]
+    pub scheduled_for_deletion: Reporting,
+}
+
+/// An expiry date in an AWS tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Expiry {
+    /// The key of the AWS tag that holds the date or time at which the value expires, by RFC 3339.
+    pub tag_key: Text<1, 128>,
+
+    /// How long before that date the secret must have been rotated, from 1h to 8760h.
+    #[serde(default)]
+    pub rotate_before: Span<HOUR, { 8_760 * HOUR }, { 168 * HOUR }>,
+}
+
+/// What to say of secrets that do not rotate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DisabledReporting {
+    /// Report what was configured and then switched off.
+    #[default]
+    Report,
+    /// Report also what was never configured.
+    ReportUnconfigured,
+    /// Report neither.
+    Ignore,
+}
+
+/// Whether something is reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Reporting {
+    /// It is a finding.
+    #[default]
+    Report,
+    /// It counts as healthy.
+    Ignore,
+}
+
+/// What is done about unhealthy secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Remediation {
+    /// What is done about a stuck rotation: Report, RetryRotation, ClearPending, ClearAndRotate, or Recover, which retries a pending version that has a value once and otherwise clears and rotates.
+    #[serde(default)]
+    pub stuck: StuckRemedy,
+
+    /// What is done about an overdue rotation or an expiring value: Report or Rotate.
+    #[serde(default)]
+    pub overdue: OverdueRemedy,
+
+    /// How long to wait between protecting a pending version and clearing its label, from 30s to 6h.
+    #[serde(default)]
+    pub confirm_after: Span<{ 30 * SECOND }, { 6 * HOUR }, { 5 * MINUTE }>,
+
+    /// How much may be done at a time, and how often.
+    #[serde(default)]
+    pub limits: Limits,
+
+    /// How long to pause between attempts on one secret.
+    #[serde(default)]
+    pub backoff: Backoff,
+
+    /// When so many rotations are stuck that a person should look first.
+    #[serde(default)]
+    pub circuit_breaker: CircuitBreaker,
+}
+
+/// What is done about a stuck rotation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StuckRemedy {
+    /// Nothing.
+    Report,
+    /// Ask AWS to run the pending version again.
+    RetryRotation,
+    /// Remove the stale label.
+    ClearPending,
+    /// Remove the stale label, then rotate.
+    ClearAndRotate,
+    /// Retry a pending version that has a value, once; otherwise clear and rotate.
+    #[default]
+    Recover,
+}
+
+/// What is done about an overdue rotation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OverdueRemedy {
+    /// Nothing.
+    Report,
+    /// Rotate.
+    #[default]
+    Rotate,
+}
+
+/// Budgets of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// The number of operations of this policy that may be at work at one time.
+    #[serde(default)]
+    pub max_concurrent: Count<1, 100, 5>,
+
+    /// The number of automatic attempts on one secret within attemptWindow.
+    #[serde(default)]
+    pub max_attempts: Count<1, 10, 3>,
+
+    /// The sliding window in which attempts are counted, from 1h to 720h.
+    #[serde(default)]
+    pub attempt_window: Span<HOUR, { 720 * HOUR }, { 24 * HOUR }>,
+}
+
+/// Exponential back-off between attempts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [longest_is_longest()]))]
+pub struct Backoff {
+    /// The pause after the first attempt, from 1m to 24h; it doubles with every further attempt.
+    #[serde(default)]
+    pub initial: Span<MINUTE, { 24 * HOUR }, { 15 * MINUTE }>,
+
+    /// The longest pause, from 1m to 168h.
+    #[serde(default)]
+    pub max: Span<MINUTE, { 168 * HOUR }, { 4 * HOUR }>,
+}
+
+/// The rule is silent about texts that are no durations: their own rules speak.
+fn longest_is_longest() -> serde_json::Value {
+    let condition = format!(
+        "!self.initial.matches('{PATTERN}') || !self.max.matches('{PATTERN}') || duration(self.initial) <= duration(self.max)"
+    );
+    rule(&condition, "write a max that is not shorter than initial")
+}
+
+/// When too much is stuck for a machine to act.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CircuitBreaker {
+    /// The percentage of eligible secrets above which nothing is done automatically, if minStuck is reached too.
+    #[serde(default)]
+    pub stuck_percent: Count<1, 100, 40>,
+
+    /// The number of stuck secrets from which nothing is done automatically, if stuckPercent is exceeded too.
+    #[serde(default)]
+    pub min_stuck: Count<1, 500_000, 5>,
+}

@@ -1,0 +1,250 @@
+//! From core to the status of a policy: the whole status, anew on each pass.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use secret_rotation_core::{
+    clock::ServerTime,
+    plan::Plan,
+    survey::{Finding, State, Survey},
+};
+
+use super::status::{FindingStatus, MAX_FINDINGS, SecretRotationPolicyStatus, Summary};
+use crate::{
+    Readiness,
+    conditions::{Judgement, Verdict, find, is_true},
+    count::Count,
+};
+
+const READY: &str = "Ready";
+const HEALTHY: &str = "Healthy";
+
+/// What one pass over a policy found out.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    /// The generation of the policy that was judged.
+    pub generation: i64,
+    /// Whether the controller can do its job.
+    pub readiness: &'a Readiness,
+    /// What was seen and planned. Without it, findings stay as they were.
+    pub seen: Option<(&'a Survey, &'a Plan)>,
+    /// The token of a requested check that is complete now.
+    pub handled_request: Option<&'a str>,
+    /// The API server's time, for transitions.
+    pub now: ServerTime,
+}
+
+impl SecretRotationPolicyStatus {
+    /// The status after a pass.
+    ///
+    /// What a pass did not find out is carried over: a suspended policy keeps its findings and its verdict `Healthy`.
+    /// On a pass that found nothing new only `lastCheckTime` moves.
+    pub fn after(previous: Option<&Self>, pass: &Pass<'_>) -> Self {
+        let old = previous.cloned().unwrap_or_default();
+        let pass = &Pass {
+            seen: pass
+                .seen
+                .filter(|_| *pass.readiness != Readiness::Suspended),
+            ..*pass
+        };
+        let conditions = conditions(&old.conditions, pass);
+        let handled = pass
+            .handled_request
+            .map(Into::into)
+            .or_else(|| old.last_handled_request.clone());
+        let frame = Self {
+            observed_generation: Some(Count::new(pass.generation)),
+            last_handled_request: handled,
+            conditions,
+            ..old
+        };
+        match pass.seen {
+            Some((survey, plan)) => frame.with_findings(survey, plan),
+            None => frame,
+        }
+    }
+
+    fn with_findings(self, survey: &Survey, plan: &Plan) -> Self {
+        let mut keys = BTreeSet::new();
+        let findings = survey
+            .findings
+            .iter()
+            .filter(|finding| keys.insert((&finding.region, &finding.name)));
+        let findings: Vec<_> = findings
+            .take(MAX_FINDINGS)
+            .map(|finding| FindingStatus::of(finding, plan))
+            .collect();
+        Self {
+            last_check_time: Some(survey.time.into()),
+            summary: Some(Summary::of(survey)),
+            findings_omitted: Some(survey.findings.len().saturating_sub(findings.len()).into()),
+            findings,
+            ..self
+        }
+    }
+}
+
+impl Summary {
+    fn of(survey: &Survey) -> Self {
+        let count = |state| survey.count(state).into();
+        Self {
+            selected: survey.selected.into(),
+            healthy: count(State::Healthy),
+            rotating: count(State::Rotating),
+            stuck: count(State::Stuck),
+            overdue: count(State::Overdue),
+            expiring: count(State::Expiring),
+            disabled: count(State::Disabled),
+            broken: count(State::Broken),
+            scheduled_for_deletion: count(State::ScheduledForDeletion),
+            not_found: count(State::NotFound),
+            ineligible: count(State::Ineligible),
+            unknown: count(State::Unknown),
+            outside_ceiling: survey.outside_ceiling.into(),
+        }
+    }
+}
+
+impl FindingStatus {
+    fn of(finding: &Finding, plan: &Plan) -> Self {
+        let arn = finding.arn.as_ref();
+        let attempts = arn.and_then(|arn| plan.attempts.get(arn));
+        Self {
+            name: finding.name.as_str().into(),
+            region: finding.region.as_str().into(),
+            arn: arn.map(|arn| arn.as_str().into()),
+            state: finding.state.name().into(),
+            since: finding.since.map(Into::into),
+            message: finding.message.as_str().into(),
+            current_version_id: finding.current.as_ref().map(|id| id.as_str().into()),
+            pending_version_id: finding.pending.as_ref().map(|id| id.as_str().into()),
+            first_observed_time: finding.first_observed.map(Into::into),
+            attempts: attempts.map(|attempts| attempts.count.into()),
+            next_attempt_time: attempts.and_then(|attempts| attempts.next).map(Into::into),
+            blocked_by: arn
+                .and_then(|arn| plan.held.get(arn))
+                .map(|hold| hold.reason.reason().into()),
+            operation: arn
+                .and_then(|arn| plan.at_work.get(arn))
+                .map(|key| key.name.as_str().into()),
+        }
+    }
+}
+
+fn conditions(previous: &[Condition], pass: &Pass<'_>) -> Vec<Condition> {
+    let settled = settled(previous, pass);
+    let progress = if settled.is_some() {
+        None
+    } else {
+        pass.readiness.progress()
+    };
+    let judge = |judgement: Judgement| judgement.condition(previous, pass.generation, pass.now);
+    let ready = settled.unwrap_or_else(|| judge(ready(pass)));
+    let healthy = health(pass)
+        .map(judge)
+        .or_else(|| find(previous, HEALTHY).cloned());
+    let healthy = healthy.unwrap_or_else(|| judge(unchecked(pass.readiness)));
+    [Some(ready), Some(healthy), progress.map(judge)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A policy that was ready for this very generation stays so while a controller that has just started looks again.
+fn settled(previous: &[Condition], pass: &Pass<'_>) -> Option<Condition> {
+    let known =
+        find(previous, READY).filter(|ready| ready.observed_generation == Some(pass.generation))?;
+    let starting = matches!(pass.readiness, Readiness::Progressing) && is_true(previous, READY);
+    starting.then(|| known.clone())
+}
+
+fn ready(pass: &Pass<'_>) -> Judgement {
+    let judgement = pass.readiness.ready();
+    match (pass.readiness, pass.seen) {
+        (Readiness::Succeeded, Some((survey, _))) => Judgement {
+            message: format!("secrets selected and checked: {}", survey.selected),
+            ..judgement
+        },
+        _ => judgement,
+    }
+}
+
+/// The verdict on the secrets, if this pass allows one.
+fn health(pass: &Pass<'_>) -> Option<Judgement> {
+    match pass.seen {
+        Some((survey, _)) => Some(health_of(survey)),
+        None if pass.readiness.leaves_health() => None,
+        None => Some(unchecked(pass.readiness)),
+    }
+}
+
+fn health_of(survey: &Survey) -> Judgement {
+    let (verdict, reason) = match survey.worst() {
+        Some(State::Unknown) => (Verdict::Unknown, "Unknown"),
+        Some(state) => (Verdict::False, unhealthy(state)),
+        None if !survey.complete => (Verdict::Unknown, "Unknown"),
+        None if survey.selected == 0 => (Verdict::True, "NothingSelected"),
+        None => (Verdict::True, "AllRotationsHealthy"),
+    };
+    Judgement {
+        kind: HEALTHY,
+        verdict,
+        reason,
+        message: health_message(survey, reason),
+    }
+}
+
+fn unchecked(readiness: &Readiness) -> Judgement {
+    let message = format!("the secrets were not checked: {}", readiness.message());
+    Judgement {
+        kind: HEALTHY,
+        verdict: Verdict::Unknown,
+        reason: "Unknown",
+        message,
+    }
+}
+
+const fn unhealthy(state: State) -> &'static str {
+    match state {
+        State::Broken => "SecretBroken",
+        State::Stuck => "RotationStuck",
+        State::Expiring => "SecretExpiring",
+        State::Overdue => "RotationOverdue",
+        State::TooOld => "SecretTooOld",
+        State::ScheduledForDeletion => "ScheduledForDeletion",
+        State::NotFound => "SecretNotFound",
+        State::Disabled => "RotationDisabled",
+        State::Unknown | State::Rotating | State::Ineligible | State::Healthy => "Unknown",
+    }
+}
+
+/// Counts of all unhealthy states, then the worst finding.
+fn health_message(survey: &Survey, reason: &str) -> String {
+    let unhealthy = State::ALL
+        .into_iter()
+        .filter(|state| state.is_unhealthy() && survey.count(*state) > 0);
+    let counts: Vec<_> = unhealthy
+        .map(|state| format!("{state}: {}", survey.count(state)))
+        .collect();
+    let worst = survey
+        .findings
+        .iter()
+        .find(|finding| finding.state.is_unhealthy());
+    match (worst, reason) {
+        (Some(worst), _) => format!(
+            "{}; {} in {}: {}",
+            counts.join(", "),
+            worst.name,
+            worst.region,
+            worst.message
+        ),
+        (None, "NothingSelected") => {
+            "the selector matches no secret within the bounds of the profile".to_owned()
+        }
+        (None, "Unknown") => {
+            "not every secret was seen in the last check, and nothing unhealthy among the others"
+                .to_owned()
+        }
+        (None, _) => "no rotation needs attention".to_owned(),
+    }
+}

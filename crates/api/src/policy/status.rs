@@ -1,0 +1,167 @@
+//! What the controller says of a policy.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use secret_rotation_core::{plan::BlockReason, survey::State};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    conditions,
+    count::{Count, LARGEST},
+    text::Text,
+    time::Time,
+};
+
+/// At most this many findings are listed.
+pub(super) const MAX_FINDINGS: usize = 50;
+
+/// More secrets than any account holds.
+const COUNTABLE: i64 = 10_000_000;
+
+/// What the controller saw and did for a policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRotationPolicyStatus {
+    /// The generation of the policy that this status is about; -1 before the first visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<Count<-1, LARGEST>>,
+
+    /// When the secrets were last checked, by the clock of AWS; written at most every 15 minutes while nothing else changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_check_time: Option<Time>,
+
+    /// The token of the last requested check that is complete, from annotation secretrotation.dev/check-requested-at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_request: Option<Text<0, 256>>,
+
+    /// How many secrets are in each state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
+
+    /// The secrets that are not healthy, worst first, at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 50),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region", "name"])
+    )]
+    pub findings: Vec<FindingStatus>,
+
+    /// How many more secrets are not healthy than are listed in findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings_omitted: Option<Count<0, COUNTABLE>>,
+
+    /// The current state of the policy: Ready and Healthy always, Reconciling and Stalled only while true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions::schema")]
+    pub conditions: Vec<Condition>,
+}
+
+/// How many secrets are in each state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Summary {
+    /// The number of secrets that the policy selects within the bounds of its profile.
+    pub selected: Count<0, COUNTABLE>,
+    /// The number of secrets with nothing to report.
+    pub healthy: Count<0, COUNTABLE>,
+    /// The number of secrets whose rotation is under way.
+    pub rotating: Count<0, COUNTABLE>,
+    /// The number of secrets whose rotation makes no progress.
+    pub stuck: Count<0, COUNTABLE>,
+    /// The number of secrets whose rotation date has passed.
+    pub overdue: Count<0, COUNTABLE>,
+    /// The number of secrets whose value expires soon.
+    pub expiring: Count<0, COUNTABLE>,
+    /// The number of secrets that do not rotate.
+    pub disabled: Count<0, COUNTABLE>,
+    /// The number of secrets without a current version, for which a person must set a value.
+    pub broken: Count<0, COUNTABLE>,
+    /// The number of secrets scheduled for deletion.
+    pub scheduled_for_deletion: Count<0, COUNTABLE>,
+    /// The number of exact names that do not exist.
+    pub not_found: Count<0, COUNTABLE>,
+    /// The number of replicas, whose primaries are where things happen.
+    pub ineligible: Count<0, COUNTABLE>,
+    /// The number of secrets that could not be read.
+    pub unknown: Count<0, COUNTABLE>,
+    /// The number of secrets that match the selector but lie beyond the bounds of the profile.
+    pub outside_ceiling: Count<0, COUNTABLE>,
+}
+
+/// One secret that is not healthy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingStatus {
+    /// The name of the secret.
+    pub name: Text<1, 512>,
+
+    /// The AWS region of the secret.
+    pub region: Text<1, 32>,
+
+    /// The ARN of the secret; absent if it does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<Text<1, 2048>>,
+
+    /// The state of the secret: Broken, Stuck, Expiring, Overdue, ScheduledForDeletion, NotFound, Disabled, Unknown or Rotating.
+    #[schemars(extend("enum" = states()))]
+    pub state: Text<1, 64>,
+
+    /// Since when the secret has been in this state, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+
+    /// Why the secret is in this state, in a sentence.
+    pub message: Text<0, 1024>,
+
+    /// The version that holds AWSCURRENT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_version_id: Option<Text<1, 64>>,
+
+    /// The version of the unfinished rotation, which holds AWSPENDING.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_version_id: Option<Text<1, 64>>,
+
+    /// When this pending version was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_observed_time: Option<Time>,
+
+    /// The number of attempts on the secret within the attempt window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<Count<0, 1_000>>,
+
+    /// When the next automatic attempt may begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_time: Option<Time>,
+
+    /// Why nothing is done about the secret automatically, in one word; absent if nothing blocks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = BlockReason::ALL.map(BlockReason::reason)))]
+    pub blocked_by: Option<Text<1, 64>>,
+
+    /// The name of the SecretRotationOperation at work on the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Text<1, 253>>,
+}
+
+/// The states of findings. No age is checked yet, so nothing is TooOld.
+fn states() -> Vec<&'static str> {
+    let listed = |state: &State| {
+        (state.is_unhealthy() || *state == State::Rotating) && *state != State::TooOld
+    };
+    State::ALL
+        .into_iter()
+        .filter(listed)
+        .map(State::name)
+        .collect()
+}
+
+impl SecretRotationPolicyStatus {
+    /// Whether anything but the time of the check differs: what is worth writing at once.
+    pub fn differs_beyond_check_time(&self, other: &Self) -> bool {
+        let timeless = |status: &Self| Self {
+            last_check_time: None,
+            ..status.clone()
+        };
+        timeless(self) != timeless(other)
+    }
+}

@@ -1,0 +1,212 @@
+//! `AWSAccessProfile`: what admins let tenants reach and do.
+
+mod parse;
+mod report;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use report::{ProfilePass, RegionSweep};
+
+use crate::{
+    conditions,
+    count::{Count, LARGEST},
+    schema::{key_length, rule},
+    span::{HOUR, MINUTE, SECOND, Span},
+    text::Text,
+    time::Time,
+};
+
+/// What policies that refer to the profile may reach and do.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "secretrotation.dev",
+    version = "v1alpha1",
+    kind = "AWSAccessProfile",
+    plural = "awsaccessprofiles",
+    singular = "awsaccessprofile",
+    shortname = "awsap",
+    category = "secret-rotation",
+    derive = "PartialEq",
+    status = "AWSAccessProfileStatus",
+    doc = "AWSAccessProfile bounds what policies may see and do in AWS; admins own it, and nothing secret is ever in it.",
+    printcolumn(
+        name = "Account",
+        type_ = "string",
+        json_path = ".spec.accountId",
+        description = "The AWS account."
+    ),
+    printcolumn(
+        name = "Regions",
+        type_ = "string",
+        json_path = ".spec.regions",
+        description = "The AWS regions."
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether the controller can use the profile."
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since the profile was created."
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AWSAccessProfileSpec {
+    /// The number of the AWS account; secrets of any other account are then refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9]{12}$"))]
+    pub account_id: Option<Text<12, 12>>,
+
+    /// The AWS regions that policies may watch.
+    #[schemars(
+        length(min = 1, max = 40),
+        inner(regex(pattern = "^[a-z0-9]+(-[a-z0-9]+)+$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub regions: Vec<Text<5, 32>>,
+
+    /// The namespaces whose policies may refer to the profile; nobody may if it is empty.
+    #[serde(default)]
+    pub allowed_namespaces: AllowedNamespaces,
+
+    /// The secrets that policies may see at all, by the beginning of their names; none if it is empty.
+    #[serde(default)]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic"))]
+    pub allowed_secrets: Vec<AllowedSecret>,
+
+    /// What policies and operations may do: Rotate, ClearPending, or both for ClearAndRotate; they only observe if it is empty.
+    #[serde(default)]
+    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "set"))]
+    pub allowed_actions: Vec<AllowedAction>,
+
+    /// The shortest interval at which policies are checked, from 30s to 24h.
+    #[serde(default)]
+    pub min_check_interval: Span<{ 30 * SECOND }, { 24 * HOUR }, MINUTE>,
+
+    /// The number of rotations that may be under way in one rotation function, over all policies of the profile.
+    #[serde(default)]
+    pub max_concurrent_per_function: Count<1, 100, 1>,
+
+    /// How many requests may be sent to AWS.
+    #[serde(default)]
+    pub rate_limit: RateLimit,
+}
+
+/// Namespaces by name or by label.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedNamespaces {
+    /// The exact names of namespaces, or * for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 200),
+        inner(regex(pattern = r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub names: Vec<Text<1, 63>>,
+
+    /// The labels that select namespaces beside those named; none are selected if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<NamespaceSelector>,
+}
+
+/// Namespaces by their labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSelector {
+    /// The labels that a namespace must carry, all of them; no namespace is selected if it is empty.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 20, "x-kubernetes-map-type" = "atomic", "x-kubernetes-validations" = key_length(317)))]
+    pub match_labels: BTreeMap<String, Text<0, 63>>,
+}
+
+/// Secrets by the beginning of their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedSecret {
+    /// The beginning of names, in which ${namespace} stands for the namespace of the policy; * alone allows every name.
+    #[schemars(
+        regex(pattern = "^[!-~]+$"),
+        extend("x-kubernetes-validations" = [
+            rule("self == '*' || !self.contains('*')", "write * alone to allow every name, or a prefix without it"),
+            rule(
+                "!self.contains('$') || self.matches('^[^$]*[$][{]namespace[}][/_.+=@][^$]*$')",
+                "write ${namespace} once and follow it with one of / _ . + = @, as in ${namespace}/",
+            ),
+        ])
+    )]
+    pub name_prefix: Text<1, 512>,
+}
+
+/// What a profile may allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AllowedAction {
+    /// Start rotations, new ones and pending ones.
+    Rotate,
+    /// Pin and clear pending versions; release pins.
+    ClearPending,
+}
+
+/// Requests per second to AWS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// The number of reading requests per second, with bursts of 100.
+    #[serde(default)]
+    pub reads_per_second: Count<1, 1_000, 20>,
+
+    /// The number of writing requests per second, with bursts of 10.
+    #[serde(default)]
+    pub writes_per_second: Count<1, 100, 2>,
+}
+
+/// Whether the profile can be used, and what was swept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AWSAccessProfileStatus {
+    /// The generation of the profile that this status is about; -1 before the first visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<Count<-1, LARGEST>>,
+
+    /// The last sweep of each region; written at most every 15 minutes while nothing else changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 40),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub regions: Vec<RegionStatus>,
+
+    /// The current state of the profile: Ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions::schema")]
+    pub conditions: Vec<Condition>,
+}
+
+/// The last sweep of one region.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegionStatus {
+    /// The name of the AWS region.
+    pub name: Text<1, 32>,
+
+    /// When the last sweep began, by the clock of AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sweep_time: Option<Time>,
+
+    /// The number of secrets that the last sweep saw.
+    #[serde(default)]
+    pub secrets: Count<0, 10_000_000>,
+
+    /// Whether the last sweep saw everything that policies ask for.
+    #[serde(default)]
+    pub complete: bool,
+}

@@ -1,0 +1,118 @@
+//! From the object to core: every default filled in, every text parsed, every refusal with its field.
+
+use secret_rotation_core::{
+    identity::{AccountId, ProfileName, Region},
+    profile as core,
+};
+
+use super::{AWSAccessProfile, AllowedAction, AllowedNamespaces, AllowedSecret, RateLimit};
+use crate::{
+    Invalid,
+    invalid::{named, stored},
+    text::Text,
+};
+
+impl AWSAccessProfile {
+    /// Parses the profile. The error names the field and what to write.
+    pub fn to_core(&self) -> Result<core::Profile, Invalid> {
+        let spec = &self.spec;
+        let region = |(index, text): (usize, &Text<5, 32>)| {
+            named(&format!("spec.regions[{index}]"), text, Region::parse)
+        };
+        let account = spec
+            .account_id
+            .as_ref()
+            .map(|id| named("spec.accountId", id, AccountId::parse));
+        Ok(core::Profile {
+            name: named(
+                "metadata.name",
+                stored("metadata.name", self.metadata.name.as_ref())?,
+                ProfileName::parse,
+            )?,
+            account: account.transpose()?,
+            regions: spec
+                .regions
+                .iter()
+                .enumerate()
+                .map(region)
+                .collect::<Result<_, _>>()?,
+            allowed_namespaces: spec.allowed_namespaces.to_core(),
+            allowed_secrets: self.ceiling()?,
+            allowed_actions: spec
+                .allowed_actions
+                .iter()
+                .copied()
+                .map(Into::into)
+                .collect(),
+            min_check_interval: spec.min_check_interval.parse("spec.minCheckInterval")?,
+            max_concurrent_per_function: spec
+                .max_concurrent_per_function
+                .parse("spec.maxConcurrentPerFunction")?,
+            rate_limit: spec.rate_limit.to_core()?,
+        })
+    }
+
+    fn ceiling(&self) -> Result<Vec<core::NamePattern>, Invalid> {
+        let pattern = |(index, allowed): (usize, &AllowedSecret)| {
+            allowed.to_core(&format!("spec.allowedSecrets[{index}].namePrefix"))
+        };
+        self.spec
+            .allowed_secrets
+            .iter()
+            .enumerate()
+            .map(pattern)
+            .collect()
+    }
+}
+
+impl AllowedNamespaces {
+    fn to_core(&self) -> core::NamespaceRule {
+        let labels = self.selector.as_ref().map(|selector| {
+            let label = |(key, value): (&String, &Text<0, 63>)| (key.clone(), value.to_string());
+            selector.match_labels.iter().map(label).collect()
+        });
+        core::NamespaceRule {
+            names: self.names.iter().map(ToString::to_string).collect(),
+            labels,
+        }
+    }
+}
+
+impl AllowedSecret {
+    fn to_core(&self, path: &str) -> Result<core::NamePattern, Invalid> {
+        let text = self.name_prefix.as_str();
+        if text != "*" && text.contains('*') {
+            return Err(Invalid::contradiction(
+                path,
+                "write * alone to allow every name, or a prefix without it",
+            ));
+        }
+        let known = !text.replace("${namespace}", "").contains('$');
+        let pattern = core::NamePattern::parse(text).filter(|_| known);
+        let advice =
+            "write ${namespace} once and follow it with one of / _ . + = @, as in ${namespace}/";
+        pattern.ok_or_else(|| Invalid::contradiction(path, advice))
+    }
+}
+
+impl RateLimit {
+    fn to_core(&self) -> Result<core::RateLimit, Invalid> {
+        Ok(core::RateLimit {
+            reads_per_second: self
+                .reads_per_second
+                .parse("spec.rateLimit.readsPerSecond")?,
+            writes_per_second: self
+                .writes_per_second
+                .parse("spec.rateLimit.writesPerSecond")?,
+        })
+    }
+}
+
+impl From<AllowedAction> for core::Permission {
+    fn from(action: AllowedAction) -> Self {
+        match action {
+            AllowedAction::Rotate => Self::Rotate,
+            AllowedAction::ClearPending => Self::ClearPending,
+        }
+    }
+}

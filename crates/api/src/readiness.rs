@@ -1,0 +1,212 @@
+//! Whether the controller can do its job for an object: the reason of condition `Ready`.
+
+use secret_rotation_core::{
+    authorise::Refusal,
+    identity::ProfileName,
+    outcome::{AwsError, ErrorClass},
+};
+
+use crate::{
+    Invalid,
+    conditions::{Judgement, Verdict},
+};
+
+/// Whether the controller can do its job for this generation of an object, and why not.
+///
+/// The text of a variant is the sentence for people. It must not change from pass to pass, so it holds neither
+/// ages nor request ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It can.
+    Succeeded,
+    /// It would, but somebody asked it to stand still.
+    Suspended,
+    /// The first visit to this generation is not over.
+    Progressing,
+    /// The profile does not exist.
+    ProfileNotFound(ProfileName),
+    /// The profile exists and is not in order.
+    ProfileNotReady(ProfileName),
+    /// The profile does not admit the namespace.
+    NamespaceNotAllowed(String),
+    /// A region lies beyond the profile's.
+    RegionNotAllowed(String),
+    /// A name or prefix lies beyond the profile's ceiling.
+    SecretNotAllowed(String),
+    /// The remedy asked for lies beyond the profile's allowed actions.
+    ActionNotAllowed(String),
+    /// AWS denied a request that sweeping needs.
+    AccessDenied(String),
+    /// There are no usable AWS credentials.
+    CredentialsUnavailable(String),
+    /// AWS throttles.
+    Throttled(String),
+    /// AWS cannot be reached, or answers with nonsense.
+    AwsUnavailable(String),
+    /// Something was seen, but not everything.
+    SweepIncomplete(String),
+    /// The object cannot be understood.
+    InvalidSpec(String),
+}
+
+impl Readiness {
+    /// The condition reason.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Suspended => "Suspended",
+            Self::Progressing => "Progressing",
+            Self::ProfileNotFound(_) => "ProfileNotFound",
+            Self::ProfileNotReady(_) => "ProfileNotReady",
+            Self::NamespaceNotAllowed(_) => "NamespaceNotAllowed",
+            Self::RegionNotAllowed(_) => "RegionNotAllowed",
+            Self::SecretNotAllowed(_) => "SecretNotAllowed",
+            Self::ActionNotAllowed(_) => "ActionNotAllowed",
+            Self::AccessDenied(_) => "AccessDenied",
+            Self::CredentialsUnavailable(_) => "CredentialsUnavailable",
+            Self::Throttled(_) => "Throttled",
+            Self::AwsUnavailable(_) => "AWSUnavailable",
+            Self::SweepIncomplete(_) => "SweepIncomplete",
+            Self::InvalidSpec(_) => "InvalidSpec",
+        }
+    }
+
+    /// The sentence for people.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Succeeded => "everything that is asked for can be done".to_owned(),
+            Self::Suspended => {
+                "suspended: nothing is checked and nothing is done; set spec.suspend to false"
+                    .to_owned()
+            }
+            Self::Progressing => "waiting for the first complete check".to_owned(),
+            Self::ProfileNotFound(profile) => {
+                format!("AWSAccessProfile {profile} does not exist; ask an admin to create it")
+            }
+            Self::ProfileNotReady(profile) => {
+                format!("AWSAccessProfile {profile} is not ready; see its conditions")
+            }
+            Self::NamespaceNotAllowed(message)
+            | Self::RegionNotAllowed(message)
+            | Self::SecretNotAllowed(message)
+            | Self::ActionNotAllowed(message)
+            | Self::AccessDenied(message)
+            | Self::CredentialsUnavailable(message)
+            | Self::Throttled(message)
+            | Self::AwsUnavailable(message)
+            | Self::SweepIncomplete(message)
+            | Self::InvalidSpec(message) => message.clone(),
+        }
+    }
+
+    /// The value of condition `Ready`.
+    pub const fn verdict(&self) -> Verdict {
+        match self {
+            Self::Succeeded | Self::Suspended => Verdict::True,
+            Self::Progressing => Verdict::Unknown,
+            Self::ProfileNotFound(_)
+            | Self::ProfileNotReady(_)
+            | Self::NamespaceNotAllowed(_)
+            | Self::RegionNotAllowed(_)
+            | Self::SecretNotAllowed(_)
+            | Self::ActionNotAllowed(_)
+            | Self::AccessDenied(_)
+            | Self::CredentialsUnavailable(_)
+            | Self::Throttled(_)
+            | Self::AwsUnavailable(_)
+            | Self::SweepIncomplete(_)
+            | Self::InvalidSpec(_) => Verdict::False,
+        }
+    }
+
+    /// Whether nothing but a change of the object or of its profile's bounds can help.
+    pub const fn is_stalled(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidSpec(_) | Self::NamespaceNotAllowed(_) | Self::RegionNotAllowed(_)
+        )
+    }
+
+    /// Whether nothing follows from it about secrets that were seen before.
+    pub(crate) const fn leaves_health(&self) -> bool {
+        matches!(
+            self,
+            Self::Succeeded
+                | Self::Suspended
+                | Self::Progressing
+                | Self::Throttled(_)
+                | Self::AwsUnavailable(_)
+                | Self::SweepIncomplete(_)
+        )
+    }
+
+    /// Condition `Ready`.
+    pub(crate) fn ready(&self) -> Judgement {
+        Judgement {
+            kind: "Ready",
+            verdict: self.verdict(),
+            reason: self.reason(),
+            message: self.message(),
+        }
+    }
+
+    /// Condition `Stalled` or `Reconciling`, as kstatus reads them; neither once all is well.
+    pub(crate) fn progress(&self) -> Option<Judgement> {
+        let (kind, reason) = match self.verdict() {
+            Verdict::True => return None,
+            Verdict::Unknown => ("Reconciling", "Progressing"),
+            Verdict::False if self.is_stalled() => ("Stalled", self.reason()),
+            Verdict::False => ("Reconciling", "ProgressingWithRetry"),
+        };
+        Some(Judgement {
+            kind,
+            verdict: Verdict::True,
+            reason,
+            message: self.message(),
+        })
+    }
+}
+
+impl From<&Refusal> for Readiness {
+    fn from(refusal: &Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::ProfileMismatch { profile, .. } => Self::ProfileNotFound(profile.clone()),
+            Refusal::NamespaceNotAllowed { .. } => Self::NamespaceNotAllowed(message),
+            Refusal::RegionNotAllowed { .. } => Self::RegionNotAllowed(message),
+            Refusal::AccountNotAllowed { .. }
+            | Refusal::SecretNotAllowed { .. }
+            | Refusal::NotSelected { .. } => Self::SecretNotAllowed(message),
+            Refusal::ActionNotAllowed { .. } => Self::ActionNotAllowed(message),
+        }
+    }
+}
+
+impl From<&AwsError> for Readiness {
+    fn from(error: &AwsError) -> Self {
+        let message = AwsError {
+            request_id: None,
+            ..error.clone()
+        }
+        .to_string();
+        match error.class {
+            ErrorClass::Denied => Self::AccessDenied(message),
+            ErrorClass::Credentials => Self::CredentialsUnavailable(message),
+            ErrorClass::Throttled => Self::Throttled(message),
+            ErrorClass::Unreachable
+            | ErrorClass::RotationPending
+            | ErrorClass::Refused
+            | ErrorClass::Mismatch
+            | ErrorClass::Gone
+            | ErrorClass::LimitExceeded
+            | ErrorClass::Malformed
+            | ErrorClass::Unexpected => Self::AwsUnavailable(message),
+        }
+    }
+}
+
+impl From<&Invalid> for Readiness {
+    fn from(invalid: &Invalid) -> Self {
+        Self::InvalidSpec(invalid.to_string())
+    }
+}

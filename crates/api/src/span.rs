@@ -1,0 +1,233 @@
+//! A duration as text (GEP-2257), with its bounds and its default.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::{Invalid, schema::rule};
+
+/// One second, in seconds.
+pub const SECOND: u64 = 1;
+/// One minute, in seconds.
+pub const MINUTE: u64 = 60;
+/// One hour, in seconds.
+pub const HOUR: u64 = 3_600;
+
+/// The shape of a duration, by GEP-2257 of the Gateway API.
+pub const PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+
+/// Four groups of five digits and two letters.
+const MAX_LENGTH: usize = 28;
+
+/// A duration such as `30m` or `1h30m`, from `MIN` to `MAX` seconds, `DEFAULT` where it is not written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Span<const MIN: u64, const MAX: u64, const DEFAULT: u64>(String);
+
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> Span<MIN, MAX, DEFAULT> {
+    /// Writes a duration, moved into the bounds if it lies beyond them.
+    pub fn new(duration: Duration) -> Self {
+        Self(written(
+            duration.clamp(Duration::from_secs(MIN), Duration::from_secs(MAX)),
+        ))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The duration as core takes it, if it lies within the bounds.
+    pub(crate) fn parse(&self, path: &str) -> Result<Duration, Invalid> {
+        let duration = read(&self.0).ok_or_else(|| self.refusal(path))?;
+        let within = (Duration::from_secs(MIN)..=Duration::from_secs(MAX)).contains(&duration);
+        if within {
+            Ok(duration)
+        } else {
+            Err(self.refusal(path))
+        }
+    }
+
+    fn refusal(&self, path: &str) -> Invalid {
+        Invalid::OutOfBounds {
+            path: path.to_owned(),
+            value: format!("{:?}", self.0),
+            bounds: Self::bounds(),
+        }
+    }
+
+    fn bounds() -> String {
+        format!(
+            "a duration such as 30m or 6h, between {} and {}",
+            seconds(MIN),
+            seconds(MAX)
+        )
+    }
+}
+
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> Default for Span<MIN, MAX, DEFAULT> {
+    fn default() -> Self {
+        Self(seconds(DEFAULT))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> From<&str> for Span<MIN, MAX, DEFAULT> {
+    /// Takes the text as it is; parsing judges it.
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> fmt::Display for Span<MIN, MAX, DEFAULT> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> JsonSchema for Span<MIN, MAX, DEFAULT> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("SpanOf{MIN}To{MAX}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let (min, max) = (seconds(MIN), seconds(MAX));
+        let bounds = format!(
+            "self.matches('{PATTERN}') && duration(self) >= duration('{min}') && duration(self) <= duration('{max}')"
+        );
+        json_schema!({
+            "type": "string",
+            "minLength": 2,
+            "maxLength": MAX_LENGTH,
+            "pattern": PATTERN,
+            "x-kubernetes-validations": [rule(&bounds, &format!("write {}", Self::bounds()))],
+        })
+    }
+}
+
+/// Reads one to four groups of up to five digits and a unit.
+fn read(text: &str) -> Option<Duration> {
+    let (mut total, mut rest, mut groups) = (Duration::ZERO, text, 0);
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .filter(|digits| (1..=5).contains(digits))?;
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let (unit, tail) = unit(tail)?;
+        total = total.checked_add(unit.checked_mul(number.parse().ok()?)?)?;
+        (rest, groups) = (tail, groups + 1);
+    }
+    (1..=4).contains(&groups).then_some(total)
+}
+
+fn unit(text: &str) -> Option<(Duration, &str)> {
+    let units = [
+        ("ms", Duration::from_millis(1)),
+        ("h", Duration::from_hours(1)),
+        ("m", Duration::from_mins(1)),
+    ];
+    let units = units.into_iter().chain([("s", Duration::from_secs(1))]);
+    units
+        .filter_map(|(name, unit)| Some((unit, text.strip_prefix(name)?)))
+        .next()
+}
+
+/// Writes a duration with the fewest groups.
+fn written(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        return seconds(duration.as_secs());
+    }
+    let whole = if duration.as_secs() == 0 {
+        String::new()
+    } else {
+        groups(duration.as_secs())
+    };
+    format!("{whole}{}ms", duration.subsec_millis())
+}
+
+/// Writes seconds in the largest unit that needs no other, or in groups.
+fn seconds(total: u64) -> String {
+    let single = [(HOUR, "h"), (MINUTE, "m"), (SECOND, "s")]
+        .into_iter()
+        .find(|(unit, _)| total.is_multiple_of(*unit));
+    match single {
+        Some(_) if total == 0 => "0s".to_owned(),
+        Some((unit, name)) if total / unit <= 99_999 => format!("{}{name}", total / unit),
+        _ => groups(total),
+    }
+}
+
+fn groups(total: u64) -> String {
+    let parts = [
+        (total / HOUR, "h"),
+        (total % HOUR / MINUTE, "m"),
+        (total % MINUTE, "s"),
+    ];
+    parts
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, unit)| format!("{number}{unit}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_the_gateway_api_defines_them() {
+        for (text, milliseconds) in [
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("0s", 0),
+            ("00030m", 1_800_000),
+            ("1s5ms", 1_005),
+        ] {
+            assert_eq!(
+                read(text),
+                Some(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "5",
+            "m",
+            "1800000ms",
+            "1h 30m",
+            "-5m",
+            "1.5h",
+            "5M",
+            "1h1m1s1ms1h",
+            "5d",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_write() {
+        let span: Span<{ 2 * HOUR }, { 720 * HOUR }, { 6 * HOUR }> = "90m".into();
+        let refusal = span
+            .parse("spec.detection.stuckAfter")
+            .expect_err("too short");
+        assert_eq!(
+            refusal.to_string(),
+            "spec.detection.stuckAfter is \"90m\"; write a duration such as 30m or 6h, between 2h and 720h"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(milliseconds in 0_u64..359_996_400_000) {
+            let duration = Duration::from_millis(milliseconds);
+            prop_assert_eq!(read(&written(duration)), Some(duration), "{}", written(duration));
+        }
+    }
+}
