@@ -1,0 +1,283 @@
+//! The states of the API and their precedence, judged for single secrets.
+
+mod fixtures;
+
+use std::time::Duration;
+
+use fixtures::{
+    ago, at, detection, error, hours, labelled, listing, minutes, now, pin_of, secret, seen, stuck,
+    version, with_value, without_value,
+};
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::policy::DisabledReporting::{Ignore, Report, ReportUnconfigured};
+use secret_rotation_core::policy::{Detection, Expiry, Reporting};
+use secret_rotation_core::secret::{Rotation, Secret};
+use secret_rotation_core::survey::{Ailment, Remembered, State};
+use secret_rotation_core::verdict::{self, Verdict};
+
+const ALMOST_STUCK: Duration = Duration::from_secs(6 * 3600 - 1);
+
+fn judged(secret: Secret) -> Verdict {
+    verdict::of(&Observation::listed(secret), &detection(), None, now())
+}
+
+fn state(secret: Secret) -> State {
+    judged(secret).state
+}
+
+fn remembered(pending: &str, first: AwsTime) -> Remembered {
+    Remembered {
+        state: State::Rotating,
+        since: None,
+        pending: Some(version(pending)),
+        first_observed: Some(first),
+    }
+}
+
+/// Ill in every way at once; taking away the worst shows the next.
+fn everything_wrong() -> (Secret, Detection) {
+    let mut secret = stuck("prod/a");
+    secret.deleted = Some(ago(hours(2)));
+    secret.primary_region = Some(fixtures::region("us-east-1"));
+    secret.labels.remove(&version("c"));
+    secret.next_rotation = Some(ago(hours(50)));
+    secret.last_changed = Some(ago(hours(200)));
+    secret.last_rotated = Some(ago(hours(200)));
+    secret
+        .tags
+        .insert("expires".to_owned(), "2026-11-24".to_owned());
+    let detection = Detection {
+        max_age: Some(hours(100)),
+        expiry: Some(Expiry {
+            tag_key: "expires".to_owned(),
+            rotate_before: hours(168),
+        }),
+        ..detection()
+    };
+    (secret, detection)
+}
+
+#[test]
+fn the_first_state_that_holds_wins() {
+    let (mut secret, detection) = everything_wrong();
+    let state = |secret: &Secret| {
+        verdict::of(
+            &Observation::listed(secret.clone()),
+            &detection,
+            None,
+            now(),
+        )
+        .state
+    };
+    assert_eq!(state(&secret), State::ScheduledForDeletion);
+    secret.deleted = None;
+    assert_eq!(state(&secret), State::Ineligible);
+    secret.primary_region = None;
+    assert_eq!(state(&secret), State::Broken);
+    let mut secret = labelled(secret, "AWSCURRENT", "c");
+    assert_eq!(state(&secret), State::Stuck);
+    secret.last_changed = Some(ago(hours(1)));
+    assert_eq!(state(&secret), State::Rotating);
+    secret.labels.remove(&version("p"));
+    secret.last_changed = Some(ago(hours(200)));
+    assert_eq!(state(&secret), State::Expiring);
+    secret.tags.clear();
+    assert_eq!(state(&secret), State::Overdue);
+    secret.next_rotation = None;
+    assert_eq!(state(&secret), State::TooOld);
+    secret.rotation = Rotation::Disabled;
+    secret.last_changed = Some(now());
+    assert_eq!(state(&secret), State::Disabled);
+    secret.rotation = fixtures::secret("prod/a").rotation;
+    assert_eq!(state(&secret), State::Healthy);
+}
+
+#[test]
+fn a_secret_that_could_not_be_read_is_unknown_whatever_the_list_said() {
+    for secret in [secret("prod/a"), stuck("prod/a"), everything_wrong().0] {
+        let observation = Observation {
+            unreadable: Some(error(ErrorClass::Denied)),
+            ..Observation::listed(secret)
+        };
+        let verdict = verdict::of(&observation, &detection(), None, now());
+        assert_eq!(
+            (verdict.state, verdict.ailment),
+            (State::Unknown, Ailment::Untreatable)
+        );
+    }
+}
+
+#[test]
+fn a_pending_label_on_the_current_version_is_healthy() {
+    assert_eq!(
+        state(labelled(secret("prod/a"), "AWSPENDING", "c")),
+        State::Healthy
+    );
+}
+
+#[test]
+fn a_rotation_is_stuck_at_exactly_stuck_after() {
+    let aged = |age| Secret {
+        last_changed: Some(ago(age)),
+        ..stuck("prod/a")
+    };
+    assert_eq!(state(aged(hours(6))), State::Stuck);
+    assert_eq!(state(aged(ALMOST_STUCK)), State::Rotating);
+}
+
+#[test]
+fn the_birth_of_a_pending_version_with_a_value_makes_it_stuck_although_something_changed_since() {
+    let touched = Secret {
+        last_changed: Some(ago(minutes(1))),
+        ..stuck("prod/a")
+    };
+    let of = |born| {
+        let observation = seen(touched.clone(), Some(listing(&[("p", born)])));
+        verdict::of(&observation, &detection(), None, now()).state
+    };
+    assert_eq!(of(ago(hours(6))), State::Stuck);
+    assert_eq!(of(ago(ALMOST_STUCK)), State::Rotating);
+}
+
+#[test]
+fn first_seen_makes_an_empty_pending_version_stuck_and_is_kept_by_version() {
+    let touched = Secret {
+        last_changed: Some(ago(minutes(1))),
+        ..stuck("prod/a")
+    };
+    let of = |memory: &Remembered| {
+        let observation = seen(touched.clone(), Some(without_value()));
+        verdict::of(&observation, &detection(), Some(memory), now())
+    };
+    let old = of(&remembered("p", ago(hours(6))));
+    assert_eq!(
+        (old.state, old.first_observed),
+        (State::Stuck, Some(ago(hours(6))))
+    );
+    let young = of(&remembered("p", ago(ALMOST_STUCK)));
+    assert_eq!(young.state, State::Rotating);
+    let another = of(&remembered("earlier", ago(hours(60))));
+    assert_eq!(
+        (another.state, another.first_observed),
+        (State::Rotating, Some(now()))
+    );
+}
+
+#[test]
+fn a_back_dated_memory_makes_nothing_older_than_the_secret_itself() {
+    let newborn = Secret {
+        created: Some(ago(hours(2))),
+        last_changed: Some(ago(minutes(1))),
+        ..stuck("prod/a")
+    };
+    let memory = Remembered {
+        since: Some(ago(hours(9000))),
+        ..remembered("p", ago(hours(9000)))
+    };
+    let observation = seen(newborn, Some(without_value()));
+    let verdict = verdict::of(&observation, &detection(), Some(&memory), now());
+    assert_eq!(verdict.state, State::Rotating);
+    assert_eq!(verdict.first_observed, Some(ago(hours(2))));
+    assert_eq!(verdict.since, ago(hours(2)));
+}
+
+#[test]
+fn a_memory_of_the_future_delays_nothing() {
+    let memory = Remembered {
+        since: Some(now().plus(hours(9000))),
+        ..remembered("p", now().plus(hours(9000)))
+    };
+    let observation = seen(stuck("prod/a"), Some(without_value()));
+    let verdict = verdict::of(&observation, &detection(), Some(&memory), now());
+    assert_eq!(
+        (verdict.state, verdict.since),
+        (State::Stuck, ago(hours(8)))
+    );
+    assert_eq!(verdict.first_observed, Some(now()));
+}
+
+#[test]
+fn without_a_date_of_the_last_change_only_first_seen_counts() {
+    let dateless = Secret {
+        last_changed: None,
+        ..stuck("prod/a")
+    };
+    let of = |memory: Option<&Remembered>| {
+        verdict::of(
+            &Observation::listed(dateless.clone()),
+            &detection(),
+            memory,
+            now(),
+        )
+        .state
+    };
+    assert_eq!(of(None), State::Rotating);
+    assert_eq!(of(Some(&remembered("p", ago(hours(7))))), State::Stuck);
+}
+
+#[test]
+fn our_own_pin_does_not_make_a_stuck_rotation_look_young() {
+    let before = judged(stuck("prod/a"));
+    let pin = pin_of(fixtures::cluster(), now(), "p");
+    let pinned = Secret {
+        last_changed: Some(now()),
+        ..labelled(stuck("prod/a"), pin.as_str(), "p")
+    };
+    let memory = Remembered {
+        state: before.state,
+        since: Some(before.since),
+        pending: Some(version("p")),
+        first_observed: before.first_observed,
+    };
+    let later = now().plus(minutes(1));
+    let after = verdict::of(
+        &seen(pinned, Some(without_value())),
+        &detection(),
+        Some(&memory),
+        later,
+    );
+    assert_eq!((after.state, after.since), (State::Stuck, before.since));
+}
+
+#[test]
+fn disabled_is_reported_as_the_policy_says() {
+    let of = |rotation, reporting| {
+        let secret = Secret {
+            rotation,
+            ..secret("prod/a")
+        };
+        let detection = Detection {
+            rotation_disabled: reporting,
+            ..detection()
+        };
+        verdict::of(&Observation::listed(secret), &detection, None, now()).state
+    };
+    assert_eq!(of(Rotation::Disabled, Report), State::Disabled);
+    assert_eq!(of(Rotation::Disabled, ReportUnconfigured), State::Disabled);
+    assert_eq!(of(Rotation::Disabled, Ignore), State::Healthy);
+    assert_eq!(of(Rotation::NotConfigured, Report), State::Healthy);
+    assert_eq!(
+        of(Rotation::NotConfigured, ReportUnconfigured),
+        State::Disabled
+    );
+    assert_eq!(of(Rotation::NotConfigured, Ignore), State::Healthy);
+}
+
+#[test]
+fn a_deletion_that_is_ignored_counts_as_healthy() {
+    let secret = Secret {
+        deleted: Some(at("2026-11-23T09:00:00Z")),
+        ..stuck("prod/a")
+    };
+    let ignoring = Detection {
+        scheduled_for_deletion: Reporting::Ignore,
+        ..detection()
+    };
+    let observation = seen(secret, Some(with_value()));
+    assert_eq!(
+        verdict::of(&observation, &ignoring, None, now()).state,
+        State::Healthy
+    );
+}
