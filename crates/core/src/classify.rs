@@ -31,12 +31,14 @@ pub fn classify(
         policy,
         memory,
     };
-    let mut survey = empty(inventories);
-    let inventories: Vec<_> = inventories
+    let mut inventories: Vec<_> = inventories
         .iter()
         .copied()
         .filter(|inventory| classifier.covers(&inventory.region))
         .collect();
+    inventories.sort_by(|a, b| a.region.cmp(&b.region));
+    let mut survey = empty(&inventories);
+    survey.complete = classifier.saw_everything(&inventories);
     for inventory in &inventories {
         for (arn, observation) in &inventory.secrets {
             classifier.judge(arn, observation, inventory, &mut survey);
@@ -61,7 +63,7 @@ fn empty(inventories: &[&Inventory]) -> Survey {
         findings: Vec::new(),
         others: Vec::new(),
         pinned: Vec::new(),
-        complete: inventories.iter().all(|inventory| inventory.is_complete()),
+        complete: false,
     }
 }
 
@@ -84,6 +86,16 @@ impl Classifier<'_> {
                 .regions
                 .as_ref()
                 .is_none_or(|regions| regions.contains(region))
+    }
+
+    /// Whether each of the policy's regions was swept, and completely.
+    fn saw_everything(&self, inventories: &[&Inventory]) -> bool {
+        let mut regions = self.profile.regions.iter();
+        regions.all(|region| {
+            let swept =
+                |inventory: &&Inventory| inventory.region == *region && inventory.is_complete();
+            !self.covers(region) || inventories.iter().any(swept)
+        })
     }
 
     fn judge(
