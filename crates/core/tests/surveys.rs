@@ -1,0 +1,259 @@
+//! What a policy selects, what it may see of it, and what becomes a finding.
+
+mod fixtures;
+
+use std::collections::BTreeSet;
+
+use fixtures::{
+    ago, arn, arn_in, claimant, error, hours, inventory, labelled, listing, minutes, name, now,
+    pin_of, policy, region, secret, seen, stuck, survey,
+};
+use secret_rotation_core::classify::{classify, memory_of};
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::inventory::{Inventory, Observation};
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::policy::{Expiry, Policy};
+use secret_rotation_core::secret::Secret;
+use secret_rotation_core::selector::{IGNORE_TAG, Matcher};
+use secret_rotation_core::survey::{Ailment, Finding, Memory, State, Survey};
+
+fn all() -> Claimant {
+    claimant(policy("payments"))
+}
+
+fn naming(names: &[&str]) -> Claimant {
+    let mut policy = policy("payments");
+    policy.selector.include = vec![Matcher {
+        names: names.iter().copied().map(name).collect(),
+        ..Matcher::default()
+    }];
+    claimant(policy)
+}
+
+fn expiring(tag: &str, last_rotated: Option<AwsTime>) -> Option<Finding> {
+    let mut policy = policy("payments");
+    policy.detection.expiry = Some(Expiry {
+        tag_key: "expires".to_owned(),
+        rotate_before: hours(168),
+    });
+    let mut secret = Secret {
+        last_rotated,
+        ..secret("prod/a")
+    };
+    secret.tags.insert("expires".to_owned(), tag.to_owned());
+    let survey = survey(&claimant(policy), vec![Observation::listed(secret)]);
+    survey.findings.into_iter().next()
+}
+
+fn over(claimant: &Claimant, inventories: &[&Inventory], memory: &Memory) -> Survey {
+    let (tenant, profile) = (&claimant.tenant, &claimant.profile);
+    classify(tenant, profile, &claimant.policy, inventories, memory)
+}
+
+/// State, ailment and whether the message speaks of a stale tag.
+fn gist(finding: Option<Finding>) -> Option<(State, Ailment, bool)> {
+    finding.map(|finding| {
+        let stale = finding.message.contains("ExpiryTagStale");
+        (finding.state, finding.ailment, stale)
+    })
+}
+
+#[test]
+fn a_value_expires_from_rotate_before_on_by_date_or_time() {
+    let due = Some((State::Expiring, Ailment::Overdue, false));
+    let long_ago = Some(ago(hours(1000)));
+    assert_eq!(gist(expiring("2026-11-30T10:00:00Z", long_ago)), due);
+    assert_eq!(gist(expiring("2026-11-30T10:00:01Z", long_ago)), None);
+    assert_eq!(gist(expiring("2026-11-30T12:00:00+02:00", long_ago)), due);
+    assert_eq!(gist(expiring("2026-11-30", long_ago)), due);
+    assert_eq!(gist(expiring("2026-12-01", long_ago)), None);
+    assert_eq!(gist(expiring("2026-11-24", None)), due);
+}
+
+#[test]
+fn an_expiry_that_cannot_be_read_or_is_outdated_is_told_and_never_acted_on() {
+    let stale = Some((State::Expiring, Ailment::Untreatable, true));
+    assert_eq!(gist(expiring("next tuesday", None)), stale);
+    assert_eq!(gist(expiring("", None)), stale);
+    assert_eq!(gist(expiring("2026-11-24", Some(ago(hours(1))))), stale);
+}
+
+#[test]
+fn a_current_version_made_after_the_due_date_makes_the_tag_stale() {
+    let mut policy = policy("payments");
+    policy.detection.expiry = Some(Expiry {
+        tag_key: "expires".to_owned(),
+        rotate_before: hours(168),
+    });
+    let mut secret = Secret {
+        last_rotated: None,
+        ..secret("prod/a")
+    };
+    secret
+        .tags
+        .insert("expires".to_owned(), "2026-11-24".to_owned());
+    let observation = seen(secret, Some(listing(&[("c", ago(hours(1)))])));
+    let survey = survey(&claimant(policy), vec![observation]);
+    assert!(survey.findings[0].message.contains("ExpiryTagStale"));
+    assert_eq!(survey.findings[0].ailment, Ailment::Untreatable);
+}
+
+#[test]
+fn a_pin_without_a_newer_current_version_is_an_unfinished_recovery() {
+    let pinned = |current_born| {
+        let pin = pin_of(fixtures::cluster(), ago(hours(2)), "p");
+        let secret = labelled(secret("prod/a"), pin.as_str(), "p");
+        let observation = seen(secret, Some(listing(&[("c", current_born)])));
+        survey(&all(), vec![observation])
+    };
+    let left = pinned(ago(hours(72)));
+    assert_eq!(left.findings[0].state, State::Overdue);
+    assert_eq!(left.findings[0].ailment, Ailment::Overdue);
+    assert!(left.findings[0].message.contains("recovery unfinished"));
+    let healed = pinned(ago(hours(1)));
+    assert_eq!(healed.findings, []);
+    assert_eq!(healed.pinned.len(), 1);
+}
+
+#[test]
+fn a_missing_name_is_reported_only_after_a_complete_sweep() {
+    let policy = naming(&["prod/a", "prod/gone"]);
+    let mut seen = inventory(vec![Observation::listed(secret("prod/a"))]);
+    let complete = over(&policy, &[&seen], &Memory::default());
+    assert_eq!(complete.count(State::NotFound), 1);
+    assert_eq!(complete.findings[0].name, name("prod/gone"));
+    seen.gap = Some(error(ErrorClass::Throttled));
+    let partial = over(&policy, &[&seen], &Memory::default());
+    assert_eq!((partial.complete, partial.findings.len()), (false, 0));
+}
+
+#[test]
+fn a_missing_name_is_not_reported_before_every_region_was_swept() {
+    let mut policy = naming(&["prod/gone"]);
+    policy.profile.regions.insert(region("us-east-1"));
+    let one = inventory(Vec::new());
+    let survey = over(&policy, &[&one], &Memory::default());
+    assert_eq!((survey.complete, survey.findings.len()), (false, 0));
+    let none = over(&policy, &[], &Memory::default());
+    assert!(!none.complete, "nothing was seen yet");
+}
+
+#[test]
+fn a_name_that_exists_in_one_region_is_not_missing() {
+    let mut policy = naming(&["prod/a"]);
+    policy.profile.regions.insert(region("us-east-1"));
+    let here = inventory(Vec::new());
+    let mut elsewhere = secret("prod/a");
+    elsewhere.arn = arn_in("us-east-1", "prod/a");
+    let there = Inventory {
+        region: region("us-east-1"),
+        ..inventory(vec![Observation::listed(elsewhere)])
+    };
+    let survey = over(&policy, &[&here, &there], &Memory::default());
+    assert_eq!((survey.complete, survey.findings), (true, Vec::new()));
+}
+
+#[test]
+fn a_region_that_the_policy_leaves_out_holds_nothing_up() {
+    let mut policy = naming(&["prod/gone"]);
+    policy.profile.regions.insert(region("us-east-1"));
+    policy.policy.regions = Some(BTreeSet::from([region("eu-west-1")]));
+    let one = inventory(Vec::new());
+    let survey = over(&policy, &[&one], &Memory::default());
+    assert_eq!(survey.count(State::NotFound), 1);
+}
+
+#[test]
+fn what_lies_beyond_the_ceiling_is_counted_and_nothing_else() {
+    let names = ["prod/a", "production/a", "shared/a", "prod", "other/a"];
+    let observations = names.map(|name| Observation::listed(stuck(name)));
+    let survey = survey(&all(), observations.into());
+    let found: Vec<_> = survey.findings.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(found, ["prod/a", "shared/a"]);
+    assert_eq!((survey.selected, survey.outside_ceiling), (2, 3));
+    assert_eq!(survey.count(State::Stuck), 2);
+}
+
+#[test]
+fn a_name_beyond_the_ceiling_is_never_said_to_be_missing() {
+    let survey = over(
+        &naming(&["production/x"]),
+        &[&inventory(Vec::new())],
+        &Memory::default(),
+    );
+    assert_eq!(survey.findings, []);
+}
+
+#[test]
+fn a_secret_of_another_account_lies_beyond_the_ceiling() {
+    let mut policy = all();
+    policy.profile.account =
+        Some(secret_rotation_core::identity::AccountId::parse("999999999999").expect("an account"));
+    let survey = survey(&policy, vec![Observation::listed(stuck("prod/a"))]);
+    assert_eq!((survey.selected, survey.outside_ceiling), (0, 1));
+}
+
+#[test]
+fn an_ignored_secret_is_neither_found_nor_missing() {
+    let mut ignored = stuck("prod/a");
+    ignored.tags.insert(IGNORE_TAG.to_owned(), String::new());
+    let inventory = inventory(vec![Observation::listed(ignored)]);
+    let survey = over(&naming(&["prod/a"]), &[&inventory], &Memory::default());
+    assert_eq!((survey.selected, survey.findings), (0, Vec::new()));
+}
+
+#[test]
+fn replicas_are_counted_and_are_no_finding() {
+    let replica = Secret {
+        primary_region: Some(region("us-east-1")),
+        ..stuck("prod/a")
+    };
+    let survey = survey(&all(), vec![Observation::listed(replica)]);
+    assert_eq!(survey.count(State::Ineligible), 1);
+    assert_eq!((survey.findings.len(), survey.eligible), (0, 0));
+}
+
+#[test]
+fn too_old_is_judged_by_the_last_change_and_else_by_the_version_list() {
+    let aged = |last_changed, versions| {
+        let mut policy: Policy = policy("payments");
+        policy.detection.max_age = Some(hours(100));
+        let secret = Secret {
+            last_changed: Some(last_changed),
+            ..secret("prod/a")
+        };
+        let survey = survey(&claimant(policy), vec![seen(secret, versions)]);
+        survey.findings.first().map(|finding| finding.state)
+    };
+    assert_eq!(aged(ago(hours(100)), None), Some(State::TooOld));
+    assert_eq!(aged(ago(minutes(1)), None), None);
+    let old = Some(listing(&[("c", ago(hours(100)))]));
+    assert_eq!(aged(ago(minutes(1)), old), Some(State::TooOld));
+    let young = Some(listing(&[("c", ago(hours(99)))]));
+    assert_eq!(aged(ago(minutes(1)), young), None);
+}
+
+#[test]
+fn what_is_remembered_of_a_survey_changes_nothing_in_the_next() {
+    let inventory = inventory(vec![
+        seen(stuck("prod/a"), Some(fixtures::without_value())),
+        Observation {
+            unreadable: Some(error(ErrorClass::Denied)),
+            ..Observation::listed(secret("prod/b"))
+        },
+    ]);
+    let first = over(&all(), &[&inventory], &Memory::default());
+    let later = Inventory {
+        time: now().plus(hours(1)),
+        ..inventory
+    };
+    let second = over(&all(), &[&later], &memory_of(&first));
+    let since = |survey: &Survey| {
+        let each = survey.findings.iter();
+        each.map(|f| (f.arn.clone(), f.since, f.first_observed))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(since(&second), since(&first));
+    assert_eq!(second.findings[0].arn, Some(arn("prod/a")));
+}
