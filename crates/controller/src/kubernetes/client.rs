@@ -1,0 +1,138 @@
+//! The one client: no retries of its own, bounded to the headers of an answer, counted, and a source of server time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Method, Request, Response, header};
+use kube::client::{Body, ClientBuilder};
+use kube::{Client, Config};
+use tower::timeout::TimeoutLayer;
+use tower::{BoxError, Layer, Service};
+
+use crate::clock::ServerClock;
+use crate::kubernetes::CALL_TIMEOUT;
+use crate::metrics::Metrics;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Connects by kubeconfig, else as a pod of the cluster.
+pub async fn connect(metrics: Arc<Metrics>, server_clock: Arc<ServerClock>) -> anyhow::Result<Client> {
+    let mut config = Config::infer().await?;
+    // kube's own retries take minutes inside one call; every loop here retries by itself.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    let builder = ClientBuilder::try_from(config)?;
+    let observed = ObserveLayer { metrics, server_clock };
+    Ok(builder.with_layer(&TimeoutLayer::new(CALL_TIMEOUT)).with_layer(&observed).build())
+}
+
+/// Counts requests and reads the `Date` header of each answer.
+#[derive(Clone, Debug)]
+pub struct ObserveLayer {
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
+    /// Where dates are noted.
+    pub server_clock: Arc<ServerClock>,
+}
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        Observe { inner, layer: self.clone() }
+    }
+}
+
+/// See [`ObserveLayer`].
+#[derive(Clone, Debug)]
+pub struct Observe<S> {
+    inner: S,
+    layer: ObserveLayer,
+}
+
+impl<S, B> Service<Request<Body>> for Observe<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (verb, resource) = call_of(request.method(), request.uri().path(), request.uri().query());
+        let ObserveLayer { metrics, server_clock } = self.layer.clone();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await.map_err(Into::into);
+            if let Some(date) = answer.as_ref().ok().and_then(|answer| answer.headers().get(header::DATE)) {
+                server_clock.saw(date.to_str().unwrap_or_default());
+            }
+            let class = answer.as_ref().map_or("none", |answer| code_class(answer.status().as_u16()));
+            metrics.kube_requests.with_label_values(&[verb, resource, class]).inc();
+            answer
+        })
+    }
+}
+
+const fn code_class(code: u16) -> &'static str {
+    match code {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}
+
+/// Verb and resource of a request, from closed sets.
+fn call_of(method: &Method, path: &str, query: Option<&str>) -> (&'static str, &'static str) {
+    const RESOURCES: [&str; 6] =
+        ["secretrotationpolicies", "secretrotationoperations", "awsaccessprofiles", "leases", "events", "namespaces"];
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    // `namespaces` comes last, because it is also a part of the path of everything in one.
+    let resource = RESOURCES.into_iter().find(|resource| parts.contains(resource));
+    let named = resource.and_then(|resource| parts.iter().position(|part| *part == resource)).is_some_and(|at| parts.len() > at + 1);
+    let watch = query.is_some_and(|query| query.split('&').any(|pair| pair == "watch=true" || pair == "watch=1"));
+    let verb = match *method {
+        Method::GET if watch => "watch",
+        Method::GET if named => "get",
+        Method::GET => "list",
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ => "other",
+    };
+    (verb, resource.unwrap_or("other"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_verb_and_resource_never_by_name() {
+        let operations = "/apis/secretrotation.dev/v1alpha1/namespaces/team/secretrotationoperations";
+        for (method, path, query, expected) in [
+            (Method::GET, operations, Some("labelSelector=a"), ("list", "secretrotationoperations")),
+            (Method::GET, operations, Some("a=b&watch=true"), ("watch", "secretrotationoperations")),
+            (Method::POST, operations, None, ("create", "secretrotationoperations")),
+            (Method::PATCH, &format!("{operations}/x/status"), Some(""), ("patch", "secretrotationoperations")),
+            (Method::GET, "/api/v1/namespaces/kube-system", None, ("get", "namespaces")),
+            (Method::GET, "/api/v1/namespaces", None, ("list", "namespaces")),
+            (Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/a/leases/b", None, ("update", "leases")),
+            (Method::GET, "/version", None, ("list", "other")),
+        ] {
+            assert_eq!(call_of(&method, path, query), expected, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Stop means stop: from SIGTERM or SIGINT on, no new write starts.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Tells everybody that the process is to end. Clones share one fate.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    begun: watch::Receiver<bool>,
+}
+
+/// Begins the end.
+#[derive(Debug)]
+pub struct Trigger {
+    begun: watch::Sender<bool>,
+}
+
+/// Makes a pair.
+pub fn channel() -> (Trigger, Shutdown) {
+    let (sender, begun) = watch::channel(false);
+    (Trigger { begun: sender }, Shutdown { begun })
+}
+
+impl Trigger {
+    /// From now on no new write starts.
+    pub fn begin(&self) {
+        self.begun.send_replace(true);
+    }
+}
+
+impl Shutdown {
+    /// Whether the end has begun.
+    pub fn has_begun(&self) -> bool {
+        *self.begun.borrow() || self.begun.has_changed().is_err()
+    }
+
+    /// Waits for the beginning of the end.
+    pub async fn begun(&self) {
+        let mut begun = self.begun.clone();
+        // An error means that the trigger is gone, which ends the process too.
+        let _ = begun.wait_for(|begun| *begun).await;
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn requested() -> std::io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

@@ -1,0 +1,133 @@
+//! What is kept of each object: parsed once, when its watch tells of it.
+
+use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PartialObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::{Resource, ResourceExt as _};
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::policy::{SecretRotationPolicy, SecretRotationPolicyStatus};
+use secret_rotation_api::profile::{AWSAccessProfile, AWSAccessProfileStatus};
+use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName, ProfileName};
+use secret_rotation_core::operation::Operation;
+use secret_rotation_core::policy::Policy;
+use secret_rotation_core::profile::Profile;
+use secret_rotation_core::survey::Memory;
+
+use super::Labels;
+use super::cache::Told;
+
+/// A policy.
+#[derive(Clone, Debug)]
+pub struct PolicyEntry {
+    /// For events.
+    pub reference: ObjectReference,
+    /// Of the spec.
+    pub generation: i64,
+    /// Of the whole object.
+    pub resource_version: String,
+    /// As last published.
+    pub status: Option<SecretRotationPolicyStatus>,
+    /// The token of a requested check.
+    pub requested: Option<String>,
+    /// What it means and remembers, or why it cannot be understood.
+    pub core: Result<(Policy, Memory), String>,
+}
+
+/// An operation.
+#[derive(Clone, Debug)]
+pub struct OperationEntry {
+    /// Of the whole object.
+    pub resource_version: String,
+    /// The policy that it names, where it can be decoded.
+    pub policy: Option<ObjectName>,
+    /// What it means and did, or why it cannot be understood.
+    pub core: Result<Operation, String>,
+}
+
+/// A profile.
+#[derive(Clone, Debug)]
+pub struct ProfileEntry {
+    /// Unlike its name never used twice.
+    pub uid: String,
+    /// Of the spec.
+    pub generation: i64,
+    /// Of the whole object.
+    pub resource_version: String,
+    /// As last published.
+    pub status: Option<AWSAccessProfileStatus>,
+    /// What it allows, or why it cannot be understood.
+    pub core: Result<Profile, String>,
+}
+
+impl PolicyEntry {
+    pub(super) fn told(object: DeserializeGuard<SecretRotationPolicy>) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
+        let reference = object_reference(&object);
+        let entry = |object: &DeserializeGuard<SecretRotationPolicy>| Self {
+            reference,
+            generation: object.meta().generation.unwrap_or(0),
+            resource_version: object.resource_version().unwrap_or_default(),
+            status: object.0.as_ref().ok().and_then(|policy| policy.status.clone()),
+            requested: object.0.as_ref().ok().and_then(|policy| policy.requested_check().map(str::to_owned)),
+            core: understood(object, |policy| policy.to_core()),
+        };
+        let (key, version) = (key(object.meta())?, version(object.meta()));
+        Some(Told { key, version, value: std::sync::Arc::new(entry(&object)) })
+    }
+}
+
+impl OperationEntry {
+    pub(super) fn told(object: DeserializeGuard<SecretRotationOperation>) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
+        let decoded = object.0.as_ref().ok();
+        let entry = Self {
+            resource_version: object.resource_version().unwrap_or_default(),
+            policy: decoded.and_then(|operation| ObjectName::parse(operation.spec.policy_ref.name.as_str()).ok()),
+            core: understood(&object, |operation| operation.to_core()),
+        };
+        Some(Told { key: key(object.meta())?, version: version(object.meta()), value: std::sync::Arc::new(entry) })
+    }
+}
+
+impl ProfileEntry {
+    pub(super) fn told(object: DeserializeGuard<AWSAccessProfile>) -> Option<Told<ProfileName, std::sync::Arc<Self>>> {
+        let entry = Self {
+            uid: object.uid().unwrap_or_default(),
+            generation: object.meta().generation.unwrap_or(0),
+            resource_version: object.resource_version().unwrap_or_default(),
+            status: object.0.as_ref().ok().and_then(|profile| profile.status.clone()),
+            core: understood(&object, |profile| profile.to_core()),
+        };
+        let name = ProfileName::parse(object.name_any()).ok()?;
+        Some(Told { key: name, version: version(object.meta()), value: std::sync::Arc::new(entry) })
+    }
+}
+
+/// The labels of a namespace, from its metadata.
+pub(super) fn namespace(object: PartialObjectMeta<NamespaceObject>) -> Option<Told<Namespace, Labels>> {
+    let key = Namespace::parse(object.name_any()).ok()?;
+    Some(Told { key, version: version(&object.metadata), value: object.labels().clone() })
+}
+
+fn understood<K, T, E: ToString>(object: &DeserializeGuard<K>, parse: impl Fn(&K) -> Result<T, E>) -> Result<T, String> {
+    let decoded = object.0.as_ref().map_err(|invalid| short(&invalid.error))?;
+    parse(decoded).map_err(|error| short(&error.to_string()))
+}
+
+/// Texts of others are cut and stripped before they reach a status or a log.
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(500).collect()
+}
+
+fn key(meta: &ObjectMeta) -> Option<ObjectKey> {
+    let namespace = Namespace::parse(meta.namespace.clone()?).ok()?;
+    Some(ObjectKey { namespace, name: ObjectName::parse(meta.name.clone()?).ok()? })
+}
+
+/// API servers count versions upwards; a text that is no number is never newer than anything.
+fn version(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+fn object_reference<K: Resource<DynamicType = ()>>(object: &DeserializeGuard<K>) -> ObjectReference {
+    object.object_ref(&())
+}
