@@ -1,0 +1,358 @@
+//! Which operations a survey calls for, and what is held back and why. Plans are compared as text.
+
+mod fixtures;
+
+use std::collections::BTreeMap;
+
+use fixtures::planning::{attempted, ended, failed, heard, plan_of, planned, text, with_pin};
+use fixtures::{
+    ago, claimant, cluster, hours, minutes, other_cluster, pin_of, policy, secret, seen, server,
+    stuck, version, with_value, without_value,
+};
+use secret_rotation_core::identity::AccountId;
+use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::operation::{Action, Failure, Outcome, Trigger};
+use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::policy::{Mode, OverdueRemedy, StuckRemedy, Suspension};
+use secret_rotation_core::profile::Permission;
+use secret_rotation_core::secret::{Rotation, Secret};
+
+fn payments() -> Claimant {
+    claimant(policy("payments"))
+}
+
+/// `prod/a`, stuck on a version without a value.
+fn empty() -> Vec<Observation> {
+    vec![seen(stuck("prod/a"), Some(without_value()))]
+}
+
+/// `prod/a`, stuck on a version with a value.
+fn valued() -> Vec<Observation> {
+    vec![seen(stuck("prod/a"), Some(with_value()))]
+}
+
+fn overdue(name: &str) -> Observation {
+    Observation::listed(Secret {
+        next_rotation: Some(ago(hours(2))),
+        ..secret(name)
+    })
+}
+
+#[test]
+fn recover_clears_a_version_without_a_value() {
+    assert_eq!(
+        planned(&payments(), empty(), &[]),
+        "create ClearAndRotate prod/a\n"
+    );
+}
+
+#[test]
+fn recover_retries_a_version_with_a_value_once_and_then_clears() {
+    assert_eq!(
+        planned(&payments(), valued(), &[]),
+        "create RetryRotation prod/a\n"
+    );
+    let retried = [heard("r", ago(hours(8)))];
+    assert_eq!(
+        planned(&payments(), valued(), &retried),
+        "create ClearAndRotate prod/a\n"
+    );
+}
+
+#[test]
+fn a_retry_that_aws_never_heard_is_no_retry() {
+    let deaf = [failed(
+        "r",
+        Action::RetryRotation,
+        ago(hours(8)),
+        Failure::AwsUnavailable,
+    )];
+    assert_eq!(
+        planned(&payments(), valued(), &deaf),
+        "create RetryRotation prod/a\n"
+    );
+}
+
+#[test]
+fn the_retry_of_another_version_does_not_count() {
+    let mut retried = heard("r", ago(hours(8)));
+    retried.expect.pending = Some(version("another"));
+    assert_eq!(
+        planned(&payments(), valued(), &[retried]),
+        "create RetryRotation prod/a\n"
+    );
+}
+
+#[test]
+fn a_remedy_that_is_named_is_taken() {
+    for (remedy, expected) in [
+        (StuckRemedy::RetryRotation, "create RetryRotation prod/a\n"),
+        (StuckRemedy::ClearPending, "create ClearPending prod/a\n"),
+        (
+            StuckRemedy::ClearAndRotate,
+            "create ClearAndRotate prod/a\n",
+        ),
+        (StuckRemedy::Report, "hold prod/a ObserveOnly\n"),
+    ] {
+        let mut own = payments();
+        own.policy.remediation.stuck = remedy;
+        assert_eq!(planned(&own, empty(), &[]), expected);
+    }
+}
+
+#[test]
+fn what_is_overdue_is_rotated_or_reported() {
+    let mut own = payments();
+    let secrets = || vec![overdue("prod/a")];
+    assert_eq!(planned(&own, secrets(), &[]), "create Rotate prod/a\n");
+    own.policy.remediation.overdue = OverdueRemedy::Report;
+    assert_eq!(planned(&own, secrets(), &[]), "hold prod/a ObserveOnly\n");
+}
+
+#[test]
+fn a_policy_that_observes_or_is_suspended_creates_nothing() {
+    let mut own = payments();
+    own.policy.mode = Mode::Observe;
+    assert_eq!(planned(&own, empty(), &[]), "hold prod/a ObserveOnly\n");
+    own.policy.mode = Mode::Remediate;
+    own.policy.suspension = Suspension::Suspended;
+    assert_eq!(planned(&own, empty(), &[]), "hold prod/a Suspended\n");
+}
+
+#[test]
+fn the_profile_must_allow_all_that_an_action_does() {
+    let mut own = payments();
+    own.profile.allowed_actions = [Permission::Rotate].into();
+    assert_eq!(
+        planned(&own, empty(), &[]),
+        "hold prod/a ActionNotAllowed\n"
+    );
+    assert_eq!(
+        planned(&own, valued(), &[]),
+        "create RetryRotation prod/a\n"
+    );
+    own.profile.allowed_actions = [Permission::ClearPending].into();
+    assert_eq!(
+        planned(&own, empty(), &[]),
+        "hold prod/a ActionNotAllowed\n"
+    );
+}
+
+#[test]
+fn the_oldest_acting_policy_owns_a_secret() {
+    let mut older = policy("older");
+    older.created = server(ago(hours(2000)));
+    older.selector.include[0].name_prefix = Some("prod/".to_owned());
+    let own = payments();
+    let held = "hold prod/a Conflict\n";
+    let planned = |older: Claimant| {
+        let claimants = [own.clone(), older];
+        text(&plan_of(&own, &claimants, empty(), &[]))
+    };
+    assert_eq!(planned(claimant(older.clone())), held);
+    let mut observing = older.clone();
+    observing.mode = Mode::Observe;
+    assert_eq!(
+        planned(claimant(observing)),
+        "create ClearAndRotate prod/a\n"
+    );
+    let mut unauthorised = claimant(older.clone());
+    unauthorised.profile.account = Some(AccountId::parse("999999999999").expect("an account"));
+    assert_eq!(planned(unauthorised), "create ClearAndRotate prod/a\n");
+    older.created = own.policy.created;
+    assert_eq!(planned(claimant(older)), held, "UIDs decide between equals");
+}
+
+#[test]
+fn a_fresh_pin_of_another_cluster_is_a_conflict_until_it_is_old() {
+    let pinned = |time| vec![with_pin(empty(), &pin_of(other_cluster(), time, "p"))];
+    assert_eq!(
+        planned(&payments(), pinned(ago(hours(8))), &[]),
+        "hold prod/a Conflict\n"
+    );
+    let old = planned(&payments(), pinned(ago(hours(25))), &[]);
+    assert_eq!(old, "create ClearAndRotate prod/a\n");
+}
+
+#[test]
+fn attempts_are_counted_over_namespaces_and_policies_within_the_window() {
+    let mut attempts = [20, 15, 10].map(|age| attempted(&format!("o{age}"), ago(hours(age))));
+    attempts[0].key.namespace = fixtures::key("elsewhere", "x").namespace;
+    attempts[1].policy.uid = None;
+    let exhausted = "hold prod/a AttemptsExhausted until 2026-11-23T14:00:00Z\n";
+    assert_eq!(planned(&payments(), empty(), &attempts), exhausted);
+    attempts[0] = attempted("o24", ago(hours(24)));
+    assert_eq!(
+        planned(&payments(), empty(), &attempts),
+        "create ClearAndRotate prod/a\n"
+    );
+}
+
+#[test]
+fn dated_pins_count_as_attempts_after_every_operation_was_deleted() {
+    let pins = |ages: &[u64]| {
+        let secret = empty().remove(0);
+        let pinned =
+            |secret, age: &u64| with_pin(vec![secret], &pin_of(cluster(), ago(hours(*age)), "p"));
+        vec![ages.iter().fold(secret, pinned)]
+    };
+    let exhausted = planned(&payments(), pins(&[20, 15, 10]), &[]);
+    assert_eq!(
+        exhausted,
+        "hold prod/a AttemptsExhausted until 2026-11-23T14:01:00Z\n"
+    );
+    let mut own = payments();
+    own.policy.remediation.backoff.initial = hours(4);
+    let mut backing_off = pins(&[1]);
+    backing_off[0].secret.last_changed = Some(ago(hours(8)));
+    let text = planned(&own, backing_off, &[]);
+    assert_eq!(text, "hold prod/a BackingOff until 2026-11-23T13:00:00Z\n");
+}
+
+#[test]
+fn the_pause_doubles_with_each_attempt_up_to_its_limit() {
+    let mut own = payments();
+    own.policy.detection.stuck_after = minutes(1);
+    own.policy.remediation.max_attempts = 100;
+    let after = |count: u64| {
+        let attempts: Vec<_> = (0..count)
+            .map(|n| attempted(&format!("o{n}"), ago(minutes(10 + n))))
+            .collect();
+        planned(&own, empty(), &attempts)
+    };
+    assert_eq!(
+        after(1),
+        "hold prod/a BackingOff until 2026-11-23T10:05:00Z\n"
+    );
+    assert_eq!(
+        after(3),
+        "hold prod/a BackingOff until 2026-11-23T10:50:00Z\n"
+    );
+    assert_eq!(
+        after(40),
+        "hold prod/a BackingOff until 2026-11-23T13:50:00Z\n"
+    );
+}
+
+#[test]
+fn an_operation_that_failed_before_it_began_is_not_followed_at_once() {
+    let at = |reason| {
+        let early = failed("f", Action::ClearAndRotate, ago(minutes(5)), reason);
+        planned(&payments(), empty(), &[early])
+    };
+    let backing_off = "hold prod/a BackingOff until 2026-11-23T10:10:00Z\n";
+    assert_eq!(at(Failure::PreconditionFailed), backing_off);
+    assert_eq!(
+        at(Failure::AccessDenied),
+        "hold prod/a AccessDenied until 2026-11-23T13:55:00Z\n"
+    );
+    assert_eq!(
+        at(Failure::PinExhausted),
+        "hold prod/a PinExhausted until 2026-11-23T13:55:00Z\n"
+    );
+}
+
+#[test]
+fn a_recent_change_holds_action_back_although_the_rotation_is_reported_stuck() {
+    let mut touched = valued();
+    touched[0].secret.last_changed = Some(ago(hours(2)));
+    let held = "hold prod/a RecentlyChanged until 2026-11-23T14:00:00Z\n";
+    assert_eq!(planned(&payments(), touched, &[]), held);
+}
+
+#[test]
+fn our_own_clears_and_rotations_restart_the_quiet_timer() {
+    let attempts = [attempted("o", ago(hours(3)))];
+    let held = "hold prod/a RecentlyChanged until 2026-11-23T13:00:00Z\n";
+    assert_eq!(planned(&payments(), empty(), &attempts), held);
+}
+
+#[test]
+fn a_version_with_a_value_is_not_cleared_while_aws_may_still_retry() {
+    let mut own = payments();
+    own.policy.remediation.stuck = StuckRemedy::ClearPending;
+    let rules = |secret: &mut Secret, schedule: Option<&str>| {
+        if let Rotation::Enabled { rules, .. } = &mut secret.rotation {
+            rules.schedule = schedule.map(str::to_owned);
+            rules.duration = Some("20h".to_owned());
+        }
+    };
+    let (mut with, mut without) = (valued(), empty());
+    rules(&mut with[0].secret, Some("cron(0 1 * * ? *)"));
+    rules(&mut without[0].secret, Some("cron(0 1 * * ? *)"));
+    let held = "hold prod/a RotationWindowOpen until 2026-11-23T21:00:00Z\n";
+    assert_eq!(planned(&own, with.clone(), &[]), held);
+    assert_eq!(planned(&own, without, &[]), "create ClearPending prod/a\n");
+    rules(&mut with[0].secret, None);
+    let unknown = "hold prod/a RotationWindowOpen until 2026-11-24T00:00:00Z\n";
+    assert_eq!(planned(&own, with.clone(), &[]), unknown);
+    with[0].secret.last_changed = Some(ago(hours(24)));
+    assert_eq!(planned(&own, with, &[]), "create ClearPending prod/a\n");
+}
+
+#[test]
+fn after_a_person_wrote_machines_keep_off() {
+    let mut manual = attempted("m", ago(hours(8)));
+    manual.trigger = Trigger::Manual;
+    manual.policy.uid = None;
+    let held = "hold prod/a ManualHold until 2026-11-24T02:00:00Z\n";
+    assert_eq!(planned(&payments(), empty(), &[manual]), held);
+}
+
+#[test]
+fn secrets_of_hands_off_kinds_are_never_acted_on() {
+    let kinds: BTreeMap<&str, fn(&mut Secret)> = BTreeMap::from([
+        (
+            "Ineligible",
+            (|secret| secret.owning_service = Some("rds".to_owned())) as fn(&mut Secret),
+        ),
+        ("RotationDisabled", |secret| {
+            secret.rotation = Rotation::Disabled;
+        }),
+    ]);
+    for (reason, change) in kinds {
+        let mut secrets = empty();
+        change(&mut secrets[0].secret);
+        let held = format!("hold prod/a {reason}\n");
+        assert_eq!(planned(&payments(), secrets, &[]), held);
+    }
+    let mut external = empty();
+    external[0].secret.external_type = Some("SalesforceClientSecret".to_owned());
+    assert_eq!(
+        planned(&payments(), external, &[]),
+        "hold prod/a Ineligible\n"
+    );
+    let never: [fn(&mut Secret); 3] = [
+        |secret| secret.deleted = Some(ago(hours(1))),
+        |secret| secret.primary_region = Some(fixtures::region("us-east-1")),
+        |secret| secret.labels.retain(|id, _| id.as_str() == "p"),
+    ];
+    for change in never {
+        let mut secrets = empty();
+        change(&mut secrets[0].secret);
+        assert_eq!(planned(&payments(), secrets, &[]), "");
+    }
+}
+
+#[test]
+fn an_unfinished_operation_is_at_work_and_none_is_created_beside_it() {
+    let unfinished = fixtures::operation("o", Action::ClearAndRotate, "prod/a");
+    let plan = plan_of(
+        &payments(),
+        &[payments()],
+        empty(),
+        std::slice::from_ref(&unfinished),
+    );
+    assert_eq!((text(&plan), plan.at_work.len()), (String::new(), 1));
+    let done = ended(
+        unfinished,
+        ago(hours(30)),
+        Outcome::Succeeded {
+            message: String::new(),
+        },
+    );
+    assert_eq!(
+        planned(&payments(), empty(), &[done]),
+        "create ClearAndRotate prod/a\n"
+    );
+}
