@@ -300,12 +300,16 @@ impl<'a> Planner<'a> {
     ) -> Option<Proposal> {
         let policy = &self.context.own.policy;
         let subject = finding.pending.as_ref().or(finding.current.as_ref())?;
-        let sequence = history
+        let taken: BTreeSet<_> = history
             .about(&policy.uid, subject)
-            .count()
-            .saturating_add(1);
+            .map(|operation| &operation.key.name)
+            .collect();
+        // Counting alone would meet a taken name again once an older operation was deleted.
+        let name = (taken.len()..=taken.len().saturating_mul(2))
+            .filter_map(|before| naming::operation(policy, arn, subject, before.saturating_add(1)))
+            .find(|name| !taken.contains(name))?;
         Some(Proposal {
-            name: naming::operation(policy, arn, subject, sequence)?,
+            name,
             arn: arn.clone(),
             secret: finding.name.clone(),
             region: finding.region.clone(),
