@@ -336,7 +336,8 @@ impl<'a> Planner<'a> {
         }
         let held = self
             .forbidden(secret, Action::ReleasePins)
-            .or_else(|| self.failed_before(finding, &history));
+            .or_else(|| self.too_much())
+            .or_else(|| self.spent(finding, secret, &history));
         if let Some(hold) = held.or_else(|| self.crowded(secret, Action::ReleasePins)) {
             self.plan.held.insert(arn.clone(), hold);
             return;
