@@ -373,6 +373,7 @@ impl<'a> Planner<'a> {
         let findings = self.survey.findings.iter().chain(&self.survey.pinned);
         let about = |finding: &&Finding| finding.arn.as_ref() == Some(arn);
         match findings.into_iter().find(about) {
+            Some(finding) if finding.state == State::Unknown => None,
             Some(finding) => {
                 (!still_wanted(operation, finding)).then_some("the secret is in another state now")
             }
