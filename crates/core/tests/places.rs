@@ -1,0 +1,328 @@
+//! Places at work, the breaker, names of operations, release of pins, and operations whose reason is gone.
+
+mod fixtures;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fixtures::planning::{failed, functions, plan_of, planned, text};
+use fixtures::{
+    ago, claimant, cluster, error, function, hours, inventory, labelled, operation, pin_of, policy,
+    secret, seen, server, stuck, version, with_value, without_value,
+};
+use secret_rotation_core::advance::Gate;
+use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::operation::{Action, Failure, Operation, Trigger};
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::plan::{BlockReason, Breaker, Context, Plan, gate};
+use secret_rotation_core::policy::{Mode, StuckRemedy};
+use secret_rotation_core::secret::{Rotation, Secret};
+
+fn payments() -> Claimant {
+    claimant(policy("payments"))
+}
+
+fn stuck_ones(count: usize) -> Vec<Observation> {
+    (0..count)
+        .map(|n| seen(stuck(&format!("prod/s{n}")), Some(without_value())))
+        .collect()
+}
+
+fn healthy_ones(count: usize) -> Vec<Observation> {
+    (0..count)
+        .map(|n| Observation::listed(secret(&format!("prod/h{n}"))))
+        .collect()
+}
+
+fn creates(text: &str) -> usize {
+    text.lines()
+        .filter(|line| line.starts_with("create"))
+        .count()
+}
+
+fn sharing_a_function(mut observations: Vec<Observation>) -> Vec<Observation> {
+    for observation in &mut observations {
+        if let Rotation::Enabled { function: own, .. } = &mut observation.secret.rotation {
+            *own = Some(function("shared"));
+        }
+    }
+    observations
+}
+
+/// Healthy for three days, rotated after the pin.
+fn pinned() -> Vec<Observation> {
+    let pin = pin_of(cluster(), ago(hours(100)), "b");
+    let secret = Secret {
+        last_rotated: Some(ago(hours(72))),
+        ..labelled(secret("prod/a"), pin.as_str(), "b")
+    };
+    vec![Observation::listed(secret)]
+}
+
+#[test]
+fn the_breaker_opens_only_when_share_and_number_are_exceeded() {
+    let with = |stuck, healthy| {
+        let mut secrets = stuck_ones(stuck);
+        secrets.extend(healthy_ones(healthy));
+        let plan = plan_of(&payments(), &[payments()], secrets, &[]);
+        (plan.breaker, plan.create.len())
+    };
+    assert_eq!(with(4, 0), (Breaker::Closed, 4));
+    assert_eq!(with(6, 9), (Breaker::Closed, 5), "40 % are not above 40 %");
+    assert_eq!(with(7, 9), (Breaker::Open, 0));
+    let text = planned(&payments(), stuck_ones(7), &[]);
+    assert_eq!(text.lines().next(), Some("hold prod/s0 CircuitBreakerOpen"));
+}
+
+#[test]
+fn ineligible_secrets_do_not_open_the_breaker() {
+    let mut secrets = stuck_ones(7);
+    for observation in &mut secrets {
+        observation.secret.rotation = Rotation::Disabled;
+    }
+    secrets.push(seen(stuck("prod/a"), Some(without_value())));
+    let plan = plan_of(&payments(), &[payments()], secrets, &[]);
+    assert_eq!((plan.breaker, plan.create.len()), (Breaker::Closed, 1));
+}
+
+#[test]
+fn a_selection_larger_than_declared_is_observed_only() {
+    let mut own = payments();
+    own.policy.selector.max_secrets = 2;
+    let mut secrets = stuck_ones(1);
+    secrets.extend(healthy_ones(2));
+    assert_eq!(
+        planned(&own, secrets.clone(), &[]),
+        "hold prod/s0 SelectionTooLarge\n"
+    );
+    secrets.pop();
+    assert_eq!(
+        planned(&own, secrets, &[]),
+        "create ClearAndRotate prod/s0\n"
+    );
+}
+
+#[test]
+fn no_more_operations_are_created_than_may_be_at_work() {
+    let mut own = payments();
+    own.policy.remediation.max_concurrent = 2;
+    let text = planned(&own, stuck_ones(3), &[]);
+    assert_eq!(creates(&text), 2);
+    assert!(text.contains("hold prod/s2 ConcurrencyLimit"));
+    let busy = [operation("o", Action::Rotate, "prod/busy")];
+    assert_eq!(creates(&planned(&own, stuck_ones(3), &busy)), 1);
+}
+
+#[test]
+fn one_function_runs_one_rotation_over_all_policies() {
+    let text = planned(&payments(), sharing_a_function(stuck_ones(3)), &[]);
+    assert_eq!(creates(&text), 1);
+    let mut clearing = payments();
+    clearing.policy.remediation.stuck = StuckRemedy::ClearPending;
+    let text = planned(&clearing, sharing_a_function(stuck_ones(3)), &[]);
+    assert_eq!(creates(&text), 3, "a clear starts no function");
+    let mut secrets = stuck_ones(2);
+    secrets.push(Observation::listed(secret("prod/busy")));
+    let mut elsewhere = operation("o", Action::Rotate, "prod/busy");
+    elsewhere.policy.uid = None;
+    let text = planned(&payments(), sharing_a_function(secrets), &[elsewhere]);
+    assert_eq!(creates(&text), 0);
+}
+
+#[test]
+fn the_same_inputs_make_the_same_names_and_others_make_others() {
+    let named = |own: &Claimant, operations: &[Operation]| {
+        let plan = plan_of(own, std::slice::from_ref(own), stuck_ones(1), operations);
+        plan.create[0].name.clone()
+    };
+    let first = named(&payments(), &[]);
+    assert_eq!(first, named(&payments(), &[]));
+    assert_eq!(first.as_str().len(), "payments-".len() + 10);
+    let mut recreated = payments();
+    recreated.policy.uid = secret_rotation_core::identity::Uid::parse("again").expect("a UID");
+    assert_ne!(first, named(&recreated, &[]));
+}
+
+#[test]
+fn a_name_that_is_taken_by_a_finished_operation_is_never_proposed() {
+    let finished = |name: &str, age| {
+        let mut old = failed(
+            "x",
+            Action::ClearAndRotate,
+            ago(hours(age)),
+            Failure::Superseded,
+        );
+        old.arn = Some(fixtures::arn("prod/s0"));
+        old.key = fixtures::key("prod", name);
+        old
+    };
+    let next = |operations: &[Operation]| {
+        let plan = plan_of(&payments(), &[payments()], stuck_ones(1), operations);
+        plan.create[0].name.to_string()
+    };
+    let first = next(&[]);
+    let second = next(&[finished(&first, 50)]);
+    assert_ne!(first, second);
+    let third = next(&[finished(&first, 50), finished(&second, 40)]);
+    let after_cleanup = next(&[finished(&second, 40)]);
+    assert_eq!(
+        after_cleanup, third,
+        "the first was deleted, the second is still there"
+    );
+}
+
+#[test]
+fn pins_are_released_once_all_has_long_been_well() {
+    assert_eq!(
+        planned(&payments(), pinned(), &[]),
+        "create ReleasePins prod/a\n"
+    );
+    let mut recent = pinned();
+    recent[0].secret.last_changed = Some(ago(hours(23)));
+    assert_eq!(planned(&payments(), recent, &[]), "");
+    let mut unrotated = pinned();
+    unrotated[0].secret.last_rotated = Some(ago(hours(101)));
+    unrotated[0].versions = Some(fixtures::without_value());
+    assert_eq!(planned(&payments(), unrotated, &[]), "");
+}
+
+#[test]
+fn no_automatic_action_means_no_release_of_pins_either() {
+    let mut large = payments();
+    large.policy.selector.max_secrets = 0;
+    assert_eq!(
+        planned(&large, pinned(), &[]),
+        "hold prod/a SelectionTooLarge\n"
+    );
+    let mut many = stuck_ones(7);
+    many.extend(pinned());
+    let text = planned(&payments(), many, &[]);
+    assert_eq!(creates(&text), 0, "the breaker is open");
+    let mut manual = fixtures::planning::attempted("m", ago(hours(8)));
+    manual.trigger = Trigger::Manual;
+    let text = planned(&payments(), pinned(), &[manual]);
+    assert!(text.starts_with("hold prod/a ManualHold"), "{text}");
+}
+
+fn superseded(own: &Claimant, observations: Vec<Observation>, waiting: &Operation) -> bool {
+    let waiting = std::slice::from_ref(waiting);
+    let plan: Plan = plan_of(own, std::slice::from_ref(own), observations, waiting);
+    !plan.supersede.is_empty()
+}
+
+#[test]
+fn a_waiting_operation_is_superseded_when_its_reason_is_gone() {
+    let own = payments();
+    let on_a = || vec![seen(stuck("prod/a"), Some(with_value()))];
+    let waiting = operation("w", Action::ClearAndRotate, "prod/a");
+    assert!(!superseded(&own, on_a(), &waiting));
+    assert!(superseded(
+        &own,
+        vec![Observation::listed(secret("prod/a"))],
+        &waiting
+    ));
+    assert!(superseded(&own, Vec::new(), &waiting));
+    let mut other = waiting.clone();
+    other.expect.pending = Some(version("another"));
+    assert!(superseded(&own, on_a(), &other));
+    let mut observing = payments();
+    observing.policy.mode = Mode::Observe;
+    assert!(superseded(&observing, on_a(), &waiting));
+    let mut manual = other;
+    manual.trigger = Trigger::Manual;
+    assert!(!superseded(&own, on_a(), &manual));
+}
+
+#[test]
+fn what_could_not_be_seen_supersedes_nothing() {
+    let waiting = operation("w", Action::ClearAndRotate, "prod/a");
+    let unreadable = Observation {
+        unreadable: Some(error(ErrorClass::Unreachable)),
+        ..seen(stuck("prod/a"), None)
+    };
+    assert!(!superseded(&payments(), vec![unreadable], &waiting));
+    let own = payments();
+    let mut partial = inventory(Vec::new());
+    partial.gap = Some(error(ErrorClass::Throttled));
+    let survey = secret_rotation_core::classify::classify(
+        &own.tenant,
+        &own.profile,
+        &own.policy,
+        &[&partial],
+        &secret_rotation_core::survey::Memory::default(),
+    );
+    let none = BTreeMap::new();
+    let claimants = std::slice::from_ref(&own);
+    let plan = fixtures::planning::plan_for(&survey, &own, claimants, &none, &[waiting]);
+    assert_eq!(text(&plan), "");
+}
+
+fn gated(own: &Claimant, subject: &Operation, breaker: Option<Breaker>, all: &[Operation]) -> Gate {
+    let observations = sharing_a_function(stuck_ones(4));
+    let functions = functions(&observations);
+    let context = Context {
+        own,
+        claimants: std::slice::from_ref(own),
+        operations: all,
+        functions: &functions,
+        cluster: &cluster(),
+        now: fixtures::now(),
+    };
+    gate(
+        subject,
+        functions.get(subject.arn.as_ref().expect("set")),
+        breaker,
+        &context,
+    )
+}
+
+#[test]
+fn the_gate_holds_back_machines_and_never_people() {
+    let mut own = payments();
+    let subject = operation("o", Action::ClearPending, "prod/s0");
+    let closed = Some(Breaker::Closed);
+    assert_eq!(gated(&own, &subject, closed, &[]), Gate::Open);
+    assert_eq!(gated(&own, &subject, None, &[]), Gate::Unknown);
+    let open = gated(&own, &subject, Some(Breaker::Open), &[]);
+    assert_eq!(open, Gate::Held(BlockReason::CircuitBreakerOpen));
+    own.policy.mode = Mode::Observe;
+    let observing = gated(&own, &subject, closed, &[]);
+    assert_eq!(observing, Gate::Held(BlockReason::ObserveOnly));
+    let mut manual = subject;
+    manual.trigger = Trigger::Manual;
+    assert_eq!(gated(&own, &manual, None, &[]), Gate::Open);
+}
+
+#[test]
+fn of_waiting_operations_the_oldest_pass_the_gate() {
+    let mut own = payments();
+    own.policy.remediation.max_concurrent = 2;
+    let waiting: Vec<_> = (0..4)
+        .map(|n| {
+            let mut waiting = operation(
+                &format!("o{n}"),
+                Action::ClearPending,
+                &format!("prod/s{n}"),
+            );
+            waiting.created = server(ago(hours(10 - n)));
+            waiting
+        })
+        .collect();
+    let passing = |all: &[Operation]| {
+        let open = |o: &&Operation| gated(&own, o, Some(Breaker::Closed), all) == Gate::Open;
+        all.iter()
+            .filter(open)
+            .map(|o| o.uid.to_string())
+            .collect::<BTreeSet<_>>()
+    };
+    let expected = BTreeSet::from(["op-o0".to_owned(), "op-o1".to_owned()]);
+    assert_eq!(passing(&waiting), expected);
+    let rotating: Vec<_> = waiting
+        .iter()
+        .map(|waiting| Operation {
+            action: Action::Rotate,
+            ..waiting.clone()
+        })
+        .collect();
+    assert_eq!(passing(&rotating).len(), 1, "they share a function");
+}
