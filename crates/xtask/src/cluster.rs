@@ -1,7 +1,7 @@
 //! A real Kubernetes API server with its etcd on loopback, for one test or one demo.
 //!
 //! No controller manager runs: namespaces never finish terminating, nothing is garbage-collected, no default
-//! ServiceAccounts appear. Use a fresh name for each namespace.
+//! `ServiceAccounts` appear. Use a fresh name for each namespace.
 
 use std::fs;
 use std::io::Write;
@@ -72,7 +72,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The kubeconfig of a user, or of a ServiceAccount for which [`Self::service_account`] was called.
+    /// The kubeconfig of a user, or of a `ServiceAccount` for which [`Self::service_account`] was called.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.folder.path().join(format!("{user}.kubeconfig"))
     }
@@ -136,7 +136,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes a kubeconfig with a token of an existing ServiceAccount, and returns its path.
+    /// Makes a kubeconfig with a token of an existing `ServiceAccount`, and returns its path.
     pub fn service_account(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = project::output(self.kubectl().args([
             "create",
@@ -207,7 +207,7 @@ fn token_of(user: &str) -> String {
     format!("token-of-{user}")
 }
 
-/// Users with static tokens, and the key that signs tokens of ServiceAccounts.
+/// Users with static tokens, and the key that signs tokens of `ServiceAccounts`.
 fn write_credentials(folder: &Path, users: &[&str]) -> Result<()> {
     let user = |name: &&str| format!("{},{name},{name},\"people\"\n", token_of(name));
     let admin = format!("{},{ADMIN},{ADMIN},\"system:masters\"\n", token_of(ADMIN));
