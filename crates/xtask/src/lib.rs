@@ -1,1 +1,12 @@
-//! Placeholder.
+//! Builds, starts, generates and checks what the project needs beside its crates.
+//!
+//! Not part of the product: nothing here runs in a cluster.
+
+pub mod assets;
+pub mod check;
+pub mod cluster;
+pub mod demo;
+pub mod generate;
+pub mod process;
+pub mod project;
+pub mod testing;

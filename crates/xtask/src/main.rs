@@ -1,1 +1,57 @@
-fn main() {}
+//! Commands for people who work on the project; see `crates/xtask/README.md`.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use xtask::cluster::{ADMIN, Cluster};
+use xtask::project;
+
+/// Generates what is generated, checks what is promised, starts what tests and demo need.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build everything, run all tests and print the counts.
+    Test {
+        /// Only tests whose names contain this.
+        filter: Option<String>,
+    },
+    /// Write the files that are generated from the code.
+    Generate,
+    /// Check crate edges, lints and generated files.
+    Check,
+    /// Start an API server with the CRDs, print its kubeconfig, and keep it until Ctrl-C.
+    Cluster,
+    /// Build the API server and its tools if they are not there yet.
+    Assets,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().task {
+        Task::Test { filter } => xtask::testing::run(filter.as_deref()),
+        Task::Generate => xtask::generate::write(),
+        Task::Check => xtask::check::all(),
+        Task::Cluster => cluster(),
+        Task::Assets => xtask::assets::Assets::locate().map(drop),
+    }
+}
+
+fn cluster() -> Result<()> {
+    let mut cluster = Cluster::start(&[])?;
+    cluster.apply(&project::root().join("deploy/crds"))?;
+    eprintln!(
+        "export KUBECONFIG={}\nCtrl-C ends it",
+        cluster.kubeconfig(ADMIN).display()
+    );
+    while cluster.is_running() {
+        thread::sleep(Duration::from_secs(1));
+    }
+    bail!("a server has ended by itself")
+}

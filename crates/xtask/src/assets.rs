@@ -1,0 +1,149 @@
+//! kube-apiserver, etcd and kubectl: found, or built from their Go modules into the cache.
+//!
+//! Nothing prebuilt is downloaded. `KUBEBUILDER_ASSETS`, the convention of envtest, names a folder that is used instead.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::project;
+
+/// The version of Kubernetes that is built.
+pub const KUBERNETES: &str = "v1.37.2";
+
+const ETCD: &str = "v3.7.0";
+
+const KUBE_APISERVER: Tool = Tool {
+    name: "kube-apiserver",
+    package: "k8s.io/kubernetes/cmd/kube-apiserver",
+    takes: "about 5 minutes, once",
+};
+const KUBECTL: Tool = Tool {
+    name: "kubectl",
+    package: "k8s.io/kubernetes/cmd/kubectl",
+    takes: "about 1 minute, once",
+};
+const ETCD_SERVER: Tool = Tool {
+    name: "etcd",
+    package: "go.etcd.io/etcd/server/v3",
+    takes: "about 1 minute, once",
+};
+
+/// Paths of the programs.
+#[derive(Clone, Debug)]
+pub struct Assets {
+    /// The API server.
+    pub kube_apiserver: PathBuf,
+    /// Its store.
+    pub etcd: PathBuf,
+    /// The client.
+    pub kubectl: PathBuf,
+}
+
+struct Tool {
+    name: &'static str,
+    package: &'static str,
+    takes: &'static str,
+}
+
+impl Assets {
+    /// Finds the programs, or builds what is missing. Says on standard error what it does and how long it takes.
+    pub fn locate() -> Result<Self> {
+        let cache = project::cache(&format!("kubernetes-{KUBERNETES}-etcd-{ETCD}"))?;
+        let given = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+        let find = |tool: &Tool| match given.as_ref().map(|folder| folder.join(tool.name)) {
+            Some(path) if path.is_file() => Ok(path),
+            Some(path) if tool.name != KUBECTL.name => bail!(
+                "KUBEBUILDER_ASSETS is set, but {} is not there",
+                path.display()
+            ),
+            Some(_) | None => built(&cache, tool),
+        };
+        Ok(Self {
+            etcd: find(&ETCD_SERVER)?,
+            kube_apiserver: find(&KUBE_APISERVER)?,
+            kubectl: find(&KUBECTL)?,
+        })
+    }
+}
+
+/// The tool in the cache, built first if need be. A lock file keeps two builds from doing the same work.
+fn built(cache: &Path, tool: &Tool) -> Result<PathBuf> {
+    let path = cache.join(tool.name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let lock = File::create(cache.join("lock")).context("cannot make the lock of the cache")?;
+    lock.lock().context("cannot lock the cache")?;
+    if !path.is_file() {
+        build(cache, tool)?;
+    }
+    Ok(path)
+}
+
+fn build(cache: &Path, tool: &Tool) -> Result<()> {
+    require_go()?;
+    eprintln!(
+        "Building {} {KUBERNETES} from its Go modules ({}) …",
+        tool.name, tool.takes
+    );
+    let unfinished = cache.join(format!("{}.unfinished", tool.name));
+    let mut command = Command::new("go");
+    command
+        .args(["build", "-trimpath", "-ldflags", &version_stamps(), "-o"])
+        .args([unfinished.as_os_str(), OsStr::new(tool.package)]);
+    command
+        .current_dir(project::root().join("crates/xtask/kubernetes"))
+        .env("CGO_ENABLED", "0")
+        .stdin(Stdio::null());
+    patiently(&mut command, tool.name)?;
+    fs::rename(&unfinished, cache.join(tool.name))
+        .context("cannot put the built program into the cache")
+}
+
+/// Without the stamps the server calls itself v0.0.0, which some clients refuse.
+fn version_stamps() -> String {
+    let package = "k8s.io/component-base/version";
+    let numbers: Vec<_> = KUBERNETES.trim_start_matches('v').split('.').collect();
+    let [major, minor, ..] = numbers.as_slice() else {
+        unreachable!("the version is a constant of three numbers")
+    };
+    format!(
+        "-s -w -X {package}.gitVersion={KUBERNETES} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
+    )
+}
+
+fn require_go() -> Result<()> {
+    let version = project::output(Command::new("go").arg("version").stdin(Stdio::null()));
+    version.map(drop).context(
+        "Go is needed to build the API server: install Go 1.26 or later and put `go` on the PATH",
+    )
+}
+
+/// Waits for the build and says every half minute that it still runs.
+fn patiently(command: &mut Command, name: &str) -> Result<()> {
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    let (mut waited, step) = (0_u64, 2);
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        thread::sleep(Duration::from_secs(step));
+        waited += step;
+        if waited % 30 == 0 {
+            eprintln!("  … still building {name}, {waited} s");
+        }
+    };
+    ensure!(
+        status.success(),
+        "building {name} ended with {status}; its messages are above"
+    );
+    Ok(())
+}

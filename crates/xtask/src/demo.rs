@@ -1,0 +1,4 @@
+//! `cargo xtask demo`.
+
+/// Placeholder until the pieces are there.
+pub fn run() {}

@@ -1,0 +1,72 @@
+//! Where things are: the checkout, and the cache outside it that a clean checkout finds again.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The top level of the checkout.
+pub fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).unwrap_or(manifest).to_owned()
+}
+
+/// A folder of the cache, made if it is not there: `$XDG_CACHE_HOME/secret-rotation/<name>`, or under `~/.cache`.
+pub fn cache(name: &str) -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let base = base.or_else(home).context(
+        "neither XDG_CACHE_HOME nor HOME is set; set one, the built tools are kept there",
+    )?;
+    let folder = base.join("secret-rotation").join(name);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// A `cargo` command in the checkout.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs a command to its end; the error names it.
+pub fn run(command: &mut Command) -> Result<()> {
+    let name = format!("{command:?}");
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {name}"))?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
+}
+
+/// Runs a command to its end and takes what it prints; the error carries what it complained about.
+pub fn output(command: &mut Command) -> Result<String> {
+    let name = format!("{command:?}");
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {name}"))?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{name} ended with {}: {}",
+        output.status,
+        complaint.trim()
+    );
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{name} printed something that is not UTF-8"))
+}
+
+/// Where cargo puts debug binaries.
+pub fn debug_binaries() -> Result<PathBuf> {
+    let metadata =
+        output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target directory")?;
+    Ok(Path::new(target).join("debug"))
+}
