@@ -1,4 +1,327 @@
-//! `cargo xtask demo`.
+//! `cargo xtask demo`: the whole product on one screen, against a simulated AWS with stuck rotations.
+//!
+//! Ends by itself, with success only if every secret that was stuck has become healthy.
 
-/// Placeholder until the pieces are there.
-pub fn run() {}
+mod screen;
+mod state;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use self::screen::Screen;
+use self::state::State;
+use crate::assets::Assets;
+use crate::cluster::{ADMIN, Cluster};
+use crate::process::{self, Server};
+use crate::project;
+
+/// The demo gives up after this long.
+const LIMIT: Duration = Duration::from_secs(170);
+
+/// How much faster than ours AWS's clock runs in the demo.
+const CLOCK_RATE: &str = "10";
+
+const NAMESPACES: [&str; 2] = ["team-payments", "team-search"];
+
+/// What the user asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// Leave everything running at the end.
+    pub keep: bool,
+    /// An existing cluster to use instead of an own API server.
+    pub context: Option<String>,
+}
+
+/// Builds everything, runs the demo and cleans up.
+pub fn run(wishes: &Wishes) -> Result<()> {
+    eprintln!(
+        "1/3 Kubernetes API server, etcd and kubectl (about 7 minutes the first time, then at once)"
+    );
+    let assets = Assets::locate()?;
+    eprintln!(
+        "2/3 Building the controller and the AWS simulator (about 5 minutes the first time on two cores)"
+    );
+    let binaries = [
+        "build",
+        "--locked",
+        "--bin",
+        "secret-rotation-controller",
+        "--bin",
+        "secretsmanager-simulator",
+    ];
+    project::run(project::cargo().args(binaries))?;
+    eprintln!(
+        "3/3 Starting API server, AWS simulator and controller; the rest takes about a minute and a half"
+    );
+    let stage = Stage::set(&assets, wishes)?;
+    let outcome = play(&stage);
+    if wishes.keep {
+        stage.keep();
+    }
+    stage.clear();
+    outcome
+}
+
+/// Where the API server is.
+enum Place {
+    Own(Box<Cluster>),
+    Existing {
+        kubectl: PathBuf,
+        kubeconfig: PathBuf,
+    },
+}
+
+/// Everything that runs. Ends with this value.
+struct Stage {
+    // Dropped in this order: first the controller, last the API server.
+    controller: Server,
+    simulator: Server,
+    simulator_url: String,
+    metrics: u16,
+    place: Place,
+    folder: TempDir,
+}
+
+impl Stage {
+    fn set(assets: &Assets, wishes: &Wishes) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("secret-rotation-demo-")
+            .tempdir()?;
+        let place = match &wishes.context {
+            None => Place::Own(Box::new(Cluster::start(&[])?)),
+            Some(context) => existing(assets, context, folder.path())?,
+        };
+        let root = project::root();
+        for manifests in [
+            "deploy/crds",
+            "deploy/controller/namespace.yaml",
+            "deploy/controller/rbac.yaml",
+            "crates/xtask/demo/profile.yaml",
+        ] {
+            project::output(
+                place
+                    .kubectl()
+                    .args(["apply", "--server-side", "-f"])
+                    .arg(root.join(manifests)),
+            )?;
+        }
+        let (simulator, simulator_url) = start_simulator(folder.path())?;
+        let metrics = process::free_port()?;
+        let controller = start_controller(&place, &simulator_url, metrics, folder.path())?;
+        project::output(
+            place
+                .kubectl()
+                .args(["apply", "-f"])
+                .arg(root.join("crates/xtask/demo/policies.yaml")),
+        )?;
+        Ok(Self {
+            controller,
+            simulator,
+            simulator_url,
+            metrics,
+            place,
+            folder,
+        })
+    }
+
+    /// Waits for Ctrl-C after telling how to look around.
+    fn keep(&self) {
+        eprintln!("\nEverything keeps running until Ctrl-C.");
+        eprintln!("  export KUBECONFIG={}", self.place.kubeconfig().display());
+        eprintln!("  kubectl get srp,sro,awsap -A");
+        eprintln!("  curl http://127.0.0.1:{}/metrics", self.metrics);
+        eprintln!("  AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo AWS_REGION=eu-west-1 \\");
+        eprintln!(
+            "    aws --endpoint-url {} secretsmanager list-secrets",
+            self.simulator_url
+        );
+        eprintln!("  logs: {}", self.folder.path().display());
+        loop {
+            thread::sleep(Duration::from_secs(3600));
+        }
+    }
+
+    /// Takes away what the demo put into a cluster that is not its own.
+    fn clear(mut self) {
+        self.controller.stop();
+        self.simulator.stop();
+        let Place::Existing { .. } = &self.place else {
+            return;
+        };
+        let root = project::root();
+        for manifests in [
+            "crates/xtask/demo/policies.yaml",
+            "crates/xtask/demo/profile.yaml",
+            "deploy/controller/rbac.yaml",
+            "deploy/crds",
+        ] {
+            let mut delete = self.place.kubectl();
+            delete
+                .args(["delete", "--ignore-not-found", "--wait=false", "-f"])
+                .arg(root.join(manifests));
+            if let Err(error) = project::output(&mut delete) {
+                eprintln!("not everything could be taken away: {error:#}");
+            }
+        }
+    }
+}
+
+impl Place {
+    fn kubectl(&self) -> Command {
+        match self {
+            Self::Own(cluster) => cluster.kubectl(),
+            Self::Existing {
+                kubectl,
+                kubeconfig,
+            } => {
+                let mut command = Command::new(kubectl);
+                command.env("KUBECONFIG", kubeconfig);
+                command
+            }
+        }
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        match self {
+            Self::Own(cluster) => cluster.kubeconfig(ADMIN),
+            Self::Existing { kubeconfig, .. } => kubeconfig.clone(),
+        }
+    }
+
+    /// In a cluster of our own the controller has exactly the rights that `deploy/` gives it.
+    fn controller_kubeconfig(&self) -> Result<PathBuf> {
+        match self {
+            Self::Own(cluster) => {
+                cluster.service_account("secret-rotation-system", "secret-rotation-controller")
+            }
+            Self::Existing { kubeconfig, .. } => Ok(kubeconfig.clone()),
+        }
+    }
+}
+
+fn existing(assets: &Assets, context: &str, folder: &Path) -> Result<Place> {
+    let mut view = Command::new(&assets.kubectl);
+    view.args([
+        "config",
+        "view",
+        "--minify",
+        "--flatten",
+        "--context",
+        context,
+    ]);
+    let config = project::output(&mut view).with_context(|| {
+        format!("there is no usable context {context}; see `kubectl config get-contexts`")
+    })?;
+    let kubeconfig = folder.join("kubeconfig");
+    fs::write(&kubeconfig, config)?;
+    Ok(Place::Existing {
+        kubectl: assets.kubectl.clone(),
+        kubeconfig,
+    })
+}
+
+fn start_simulator(folder: &Path) -> Result<(Server, String)> {
+    let log = folder.join("simulator.log");
+    let mut command = Command::new(project::debug_binaries()?.join("secretsmanager-simulator"));
+    command
+        .arg("--scenario")
+        .arg(project::root().join("crates/xtask/demo/estate.yaml"));
+    command.args(["--listen", "127.0.0.1:0", "--clock-rate", CLOCK_RATE]);
+    let mut server = Server::start("secretsmanager-simulator", &mut command, &log)?;
+    server.wait_until(Duration::from_secs(20), |log| url_in(log).is_some())?;
+    let url = url_in(&server.log()).context("the simulator names its URL")?;
+    Ok((server, url))
+}
+
+fn url_in(log: &str) -> Option<String> {
+    let start = log.find("http://127.0.0.1:")?;
+    let url: String = log[start..]
+        .chars()
+        .take_while(|c| !c.is_whitespace() && *c != '"')
+        .collect();
+    log[start..].contains('\n').then_some(url)
+}
+
+fn start_controller(place: &Place, aws: &str, metrics: u16, folder: &Path) -> Result<Server> {
+    let health = process::free_port()?;
+    let mut command = Command::new(project::debug_binaries()?.join("secret-rotation-controller"));
+    command.env("KUBECONFIG", place.controller_kubeconfig()?);
+    command
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws)
+        .env_remove("AWS_PROFILE");
+    command.envs([
+        ("AWS_ACCESS_KEY_ID", "demo"),
+        ("AWS_SECRET_ACCESS_KEY", "demo"),
+        ("AWS_REGION", "eu-west-1"),
+    ]);
+    command.args([
+        "--lease-namespace",
+        "secret-rotation-system",
+        "--log-format",
+        "json",
+    ]);
+    command.args([
+        "--metrics-address",
+        &format!("127.0.0.1:{metrics}"),
+        "--health-address",
+        &format!("127.0.0.1:{health}"),
+    ]);
+    Server::start(
+        "secret-rotation-controller",
+        &mut command,
+        &folder.join("controller.log"),
+    )
+}
+
+/// Shows what happens until every recoverable secret is well, or time is up.
+fn play(stage: &Stage) -> Result<()> {
+    let began = now();
+    let mut screen = Screen::new();
+    let mut stuck_seen = 0;
+    while began.elapsed() < LIMIT {
+        let state = State::read(&|| stage.place.kubectl(), &NAMESPACES)?;
+        stuck_seen = stuck_seen.max(state.stuck_in_remediate());
+        screen.show(&state, began.elapsed());
+        if stuck_seen > 0 && state.recovered() {
+            return finish(&state, stuck_seen, began.elapsed());
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
+    let log = stage.controller.log();
+    let lines: Vec<_> = log.lines().collect();
+    eprintln!("{}", lines[lines.len().saturating_sub(15)..].join("\n"));
+    bail!(
+        "not every stuck secret has recovered within {} s; the controller's last words are above",
+        LIMIT.as_secs()
+    )
+}
+
+fn finish(state: &State, stuck_seen: u64, took: Duration) -> Result<()> {
+    let operations = state.operations_succeeded();
+    ensure!(
+        operations > 0,
+        "the secrets are healthy, but no operation says that it made them so"
+    );
+    eprintln!(
+        "\n{stuck_seen} stuck rotations were found and recovered by {operations} operations in {} s.",
+        took.as_secs()
+    );
+    eprintln!(
+        "The policy of team-search only observes: its stuck secrets stay as they are, and are reported."
+    );
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a stopwatch for people, outside the product"
+)]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use xtask::cluster::{ADMIN, Cluster};
+use xtask::demo::Wishes;
 use xtask::project;
 
 /// Generates what is generated, checks what is promised, starts what tests and demo need.
@@ -18,6 +19,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Show the whole product on one screen, against a simulated AWS with stuck rotations.
+    Demo {
+        /// Leave everything running at the end.
+        #[arg(long)]
+        keep: bool,
+        /// Use an existing cluster instead of an API server of our own.
+        #[arg(long, value_name = "NAME")]
+        context: Option<String>,
+    },
     /// Build everything, run all tests and print the counts.
     Test {
         /// Only tests whose names contain this.
@@ -35,6 +45,7 @@ enum Task {
 
 fn main() -> Result<()> {
     match Arguments::parse().task {
+        Task::Demo { keep, context } => xtask::demo::run(&Wishes { keep, context }),
         Task::Test { filter } => xtask::testing::run(filter.as_deref()),
         Task::Generate => xtask::generate::write(),
         Task::Check => xtask::check::all(),
