@@ -4,6 +4,12 @@
 //! to an API server ([`crds`]), and pure functions between objects and core's nouns. Nothing here talks to a
 //! server or reads a clock: times are arguments.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comments on fields are what kubectl explain prints, as plain text"
+)]
+
+mod columns;
 pub mod conditions;
 pub mod count;
 pub mod invalid;

@@ -37,52 +37,7 @@ use crate::{
     status = "SecretRotationOperationStatus",
     doc = "SecretRotationOperation is one act on one AWS secret: its request, its journal, and its record for audits.",
     selectable = ".spec.policyRef.name",
-    selectable = ".spec.action",
-    printcolumn(
-        name = "Action",
-        type_ = "string",
-        json_path = ".spec.action",
-        description = "What is done."
-    ),
-    printcolumn(
-        name = "Secret",
-        type_ = "string",
-        json_path = ".status.secretName",
-        description = "The secret to which it is done."
-    ),
-    printcolumn(
-        name = "State",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Complete")].reason"#,
-        description = "What the operation is doing, or how it ended."
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "Time since the operation was created."
-    ),
-    printcolumn(
-        name = "Trigger",
-        type_ = "string",
-        json_path = ".spec.trigger",
-        description = "Who asked for the operation.",
-        priority = "1"
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".spec.reason",
-        description = "Why the operation was asked for.",
-        priority = "1"
-    ),
-    printcolumn(
-        name = "Message",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Complete")].message"#,
-        description = "What the operation is doing, or how it ended, in a sentence.",
-        priority = "1"
-    )
+    selectable = ".spec.action"
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [

@@ -33,31 +33,7 @@ use crate::{
     category = "secret-rotation",
     derive = "PartialEq",
     status = "AWSAccessProfileStatus",
-    doc = "AWSAccessProfile bounds what policies may see and do in AWS; admins own it, and nothing secret is ever in it.",
-    printcolumn(
-        name = "Account",
-        type_ = "string",
-        json_path = ".spec.accountId",
-        description = "The AWS account."
-    ),
-    printcolumn(
-        name = "Regions",
-        type_ = "string",
-        json_path = ".spec.regions",
-        description = "The AWS regions."
-    ),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
-        description = "Whether the controller can use the profile."
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "Time since the profile was created."
-    )
+    doc = "AWSAccessProfile bounds what policies may see and do in AWS; admins own it, and nothing secret is ever in it."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AWSAccessProfileSpec {

@@ -5,7 +5,8 @@ use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    operation::SecretRotationOperation, policy::SecretRotationPolicy, profile::AWSAccessProfile,
+    columns, operation::SecretRotationOperation, policy::SecretRotationPolicy,
+    profile::AWSAccessProfile,
 };
 
 /// The definitions of all kinds, ready to be applied.
@@ -52,6 +53,7 @@ pub(crate) fn key_length(max: usize) -> Vec<Value> {
 
 fn corrected(definition: CustomResourceDefinition) -> CustomResourceDefinition {
     let mut value = serde_json::to_value(definition).expect("a definition is plain data");
+    columns::print(&mut value);
     let named_by_people =
         value.pointer("/spec/names/kind") != Some(&json!("SecretRotationOperation"));
     if let Some(root) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
@@ -80,10 +82,11 @@ fn correct_root(root: &mut Value, named_by_people: bool) {
     let Some(root) = root.as_object_mut() else {
         return;
     };
+    root.remove("title");
     if named_by_people {
         let short = rule(
             "size(self.metadata.name) <= 63",
-            "choose a name of at most 63 characters",
+            "metadata.name: write a name of at most 63 characters",
         );
         root.insert("x-kubernetes-validations".to_owned(), json!([short]));
     }

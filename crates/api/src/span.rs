@@ -129,49 +129,36 @@ fn unit(text: &str) -> Option<(Duration, &str)> {
         ("ms", Duration::from_millis(1)),
         ("h", Duration::from_hours(1)),
         ("m", Duration::from_mins(1)),
+        ("s", Duration::from_secs(1)),
     ];
-    let units = units.into_iter().chain([("s", Duration::from_secs(1))]);
     units
-        .filter_map(|(name, unit)| Some((unit, text.strip_prefix(name)?)))
-        .next()
+        .into_iter()
+        .find_map(|(name, unit)| Some((unit, text.strip_prefix(name)?)))
 }
 
 /// Writes a duration with the fewest groups.
 fn written(duration: Duration) -> String {
-    if duration.subsec_millis() == 0 {
-        return seconds(duration.as_secs());
-    }
-    let whole = if duration.as_secs() == 0 {
-        String::new()
-    } else {
-        groups(duration.as_secs())
-    };
-    format!("{whole}{}ms", duration.subsec_millis())
-}
-
-/// Writes seconds in the largest unit that needs no other, or in groups.
-fn seconds(total: u64) -> String {
-    let single = [(HOUR, "h"), (MINUTE, "m"), (SECOND, "s")]
-        .into_iter()
-        .find(|(unit, _)| total.is_multiple_of(*unit));
-    match single {
-        Some(_) if total == 0 => "0s".to_owned(),
-        Some((unit, name)) if total / unit <= 99_999 => format!("{}{name}", total / unit),
-        _ => groups(total),
-    }
-}
-
-fn groups(total: u64) -> String {
+    let total = duration.as_secs();
     let parts = [
         (total / HOUR, "h"),
         (total % HOUR / MINUTE, "m"),
         (total % MINUTE, "s"),
+        (duration.subsec_millis().into(), "ms"),
     ];
-    parts
+    let groups = parts
         .into_iter()
         .filter(|(number, _)| *number > 0)
-        .map(|(number, unit)| format!("{number}{unit}"))
-        .collect()
+        .map(|(number, unit)| format!("{number}{unit}"));
+    let groups: Vec<_> = groups.collect();
+    if groups.is_empty() {
+        "0s".to_owned()
+    } else {
+        groups.concat()
+    }
+}
+
+fn seconds(total: u64) -> String {
+    written(Duration::from_secs(total))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::{
     Invalid,
     invalid::{named, stored},
     text::Text,
+    time::Time,
 };
 
 /// Memory that is further from the object's own times than this is not ours.
@@ -120,11 +121,8 @@ impl FindingStatus {
             .pending_version_id
             .as_ref()
             .and_then(|id| VersionId::parse(id.as_str()).ok());
-        let first_observed = self
-            .first_observed_time
-            .as_ref()
-            .and_then(|time| time.aws());
-        let since = self.since.as_ref().and_then(|time| time.aws());
+        let first_observed = self.first_observed_time.as_ref().and_then(Time::aws);
+        let since = self.since.as_ref().and_then(Time::aws);
         Some((
             (region, name),
             Remembered {

@@ -1,0 +1,7 @@
+//! What users and API servers may rely on: definitions, defaults, translation, status.
+
+mod definitions;
+mod operation;
+mod policy;
+mod profile;
+mod support;

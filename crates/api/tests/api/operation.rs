@@ -1,0 +1,494 @@
+//! Operations: requests, the journal there and back again, and conditions.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::Timestamp;
+use proptest::{collection, option, prelude::*};
+use secret_rotation_api::{
+    conditions::find,
+    operation::{
+        Progress, SecretRotationOperation, SecretRotationOperationStatus, Subject, secret_label,
+    },
+    policy::SecretRotationPolicy,
+};
+use secret_rotation_core::{
+    advance::Phase,
+    clock::AwsTime,
+    identity::{Arn, ObjectName, Region, SecretName, StageLabel, VersionId},
+    operation::{
+        Action, Baseline, Expectation, Failure, Journal, JournalEntry, Operation, Outcome,
+        PendingValue, ResultKind, Step, StepResult, Trigger,
+    },
+    outcome::ErrorClass,
+    plan::Proposal,
+};
+use serde_json::{Value, json};
+
+use crate::support::{self, aws, server};
+
+const KIND: &str = "SecretRotationOperation";
+const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/db-AbCdEf";
+
+fn request() -> Value {
+    json!({
+        "policyRef": { "name": "payments", "uid": "p-1" },
+        "secret": { "arn": ARN },
+        "action": "ClearAndRotate",
+        "expect": { "currentVersionId": "v1", "pendingVersionId": "v2" },
+        "reason": "stuck since 02:14 UTC",
+        "trigger": "Policy",
+        "confirmAfter": "10m",
+    })
+}
+
+fn object(spec: &Value, status: Option<Value>) -> SecretRotationOperation {
+    let mut object = json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": KIND,
+        "metadata": support::metadata("payments-x7k2m4q9ab"),
+        "spec": spec,
+    });
+    if let Some(status) = status {
+        object["status"] = status;
+    }
+    serde_json::from_value(object).expect("an operation that the schema admits")
+}
+
+fn operation() -> Operation {
+    object(&request(), None).to_core().expect("valid")
+}
+
+fn status_of(
+    operation: &Operation,
+    previous: Option<&SecretRotationOperationStatus>,
+) -> SecretRotationOperationStatus {
+    let name = SecretName::parse("payments/db").expect("valid");
+    SecretRotationOperationStatus::after_step(
+        previous,
+        &Progress {
+            generation: 1,
+            operation,
+            secret: Some(&name),
+            phase: Phase::Settling,
+            message: "waiting until 2026-11-23T10:05:00Z",
+            next_step: Some(aws("2026-11-23T10:05:00Z")),
+            after: None,
+            now: server("2026-11-23T10:00:00Z"),
+        },
+    )
+}
+
+#[test]
+fn a_request_arrives_in_core() {
+    let schema = support::schema(KIND)["properties"]["spec"].clone();
+    assert_eq!(support::violations(&schema, &request()), [""; 0]);
+    let object = object(&request(), None);
+    assert_eq!(
+        serde_json::to_value(&object.spec).expect("plain data"),
+        request()
+    );
+    let operation = object.to_core().expect("valid");
+    assert_eq!(
+        operation.key.to_string(),
+        "team-payments/payments-x7k2m4q9ab"
+    );
+    assert_eq!(
+        (operation.action, operation.trigger),
+        (Action::ClearAndRotate, Trigger::Policy)
+    );
+    assert_eq!(operation.arn.expect("named").as_str(), ARN);
+    assert_eq!(
+        operation.expect,
+        Expectation {
+            current: VersionId::parse("v1").ok(),
+            pending: VersionId::parse("v2").ok()
+        }
+    );
+    assert_eq!(operation.confirm_after, Duration::from_mins(10));
+    assert!(
+        operation.baseline.is_none() && operation.journal.is_empty() && operation.outcome.is_none()
+    );
+}
+
+#[test]
+fn an_operation_by_hand_needs_little() {
+    let schema = support::schema(KIND)["properties"]["spec"].clone();
+    let spec = json!({
+        "policyRef": { "name": "payments" },
+        "secret": { "name": "payments/db", "region": "eu-west-1" },
+        "action": "Rotate",
+        "expect": { "currentVersionId": "v1" },
+        "reason": "partner asked",
+    });
+    let old = object(&spec, None);
+    assert_eq!(old, object(&support::defaulted(&schema, spec), None));
+    let operation = old.to_core().expect("valid");
+    assert_eq!(
+        (operation.trigger, operation.confirm_after),
+        (Trigger::Manual, Duration::from_mins(5))
+    );
+    assert_eq!((operation.arn, operation.policy.uid), (None, None));
+    let name = SecretName::parse("payments/db").expect("valid");
+    let region = Region::parse("eu-west-1").expect("valid");
+    assert_eq!(old.subject(), Ok(Subject::Name { name, region }));
+}
+
+#[test]
+fn requests_that_contradict_themselves_are_refused() {
+    let refusal = |path: &str, value: Value| {
+        let mut spec = request();
+        spec[path] = value;
+        object(&spec, None)
+            .to_core()
+            .expect_err("refused")
+            .to_string()
+    };
+    let union = "spec.secret: write either arn, or both name and region";
+    assert_eq!(refusal("secret", json!({})), union);
+    assert_eq!(refusal("secret", json!({ "name": "a" })), union);
+    assert_eq!(
+        refusal("secret", json!({ "arn": ARN, "region": "eu-west-1" })),
+        union
+    );
+    assert_eq!(
+        refusal("secret", json!({ "arn": "arn:aws:s3:::b" })),
+        "spec.secret.arn: \"arn:aws:s3:::b\" is not the ARN of a secret"
+    );
+    assert_eq!(
+        refusal("expect", json!({ "currentVersionId": "v1" })),
+        "spec.expect.pendingVersionId is missing; write the pending version that the action is about"
+    );
+    let mut rotate = request();
+    rotate["action"] = json!("Rotate");
+    rotate["expect"] = json!({ "pendingVersionId": "v2" });
+    assert_eq!(
+        object(&rotate, None)
+            .to_core()
+            .expect_err("refused")
+            .to_string(),
+        "spec.expect.currentVersionId is missing; write the version that Rotate replaces"
+    );
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_an_error() {
+    let step = json!({ "name": "Clear", "tries": 1, "intentTime": "2026-11-23T10:00:00Z" });
+    let refusal = |status: Value| {
+        object(&request(), Some(status))
+            .to_core()
+            .expect_err("refused")
+            .to_string()
+    };
+    let with = |field: &str, value: Value| {
+        let mut step = step.clone();
+        step[field] = value;
+        refusal(json!({ "steps": [step] }))
+    };
+    let hands_off = "only the controller may write it";
+    assert_eq!(
+        with("name", json!("Explode")),
+        format!("status.steps[0].name: \"Explode\" is not the name of a step; {hands_off}")
+    );
+    assert_eq!(
+        with("intentTime", json!("noon")),
+        format!("status.steps[0].intentTime: \"noon\" is not an RFC 3339 time; {hands_off}")
+    );
+    assert_eq!(
+        with("tries", json!(0)),
+        "status.steps[0].tries is 0; write a whole number between 1 and 1000"
+    );
+    assert_eq!(
+        with("result", json!("Applied")),
+        "status.steps[0]: result and resultTime belong together; create another operation"
+    );
+    assert_eq!(
+        refusal(json!({ "steps": [step, step] })),
+        "status.steps: a step appears twice; create another operation"
+    );
+    assert_eq!(
+        refusal(json!({ "before": {} })),
+        "status.before: labels without status.baseline; create another operation"
+    );
+    assert_eq!(
+        refusal(json!({ "baseline": { "pendingValue": "Maybe" } })),
+        format!(
+            "status.baseline.pendingValue: \"Maybe\" is not None, Empty, Present or Unknown; {hands_off}"
+        )
+    );
+    let other = ARN.replace("AbCdEf", "GhIjKl");
+    assert_eq!(
+        refusal(json!({ "arn": other })),
+        "status.arn: differs from spec.secret.arn; create another operation"
+    );
+}
+
+#[test]
+fn a_running_operation_says_where_it_stands() {
+    let mut operation = operation();
+    let labels = [("v1", "AWSCURRENT"), ("v2", "AWSPENDING")];
+    let labels = labels.map(|(id, label)| {
+        (
+            VersionId::parse(id).expect("valid"),
+            BTreeSet::from([StageLabel::parse(label).expect("valid")]),
+        )
+    });
+    let last_changed = Some(aws("2026-11-23T02:14:09.713Z"));
+    operation.baseline = Some(Baseline {
+        labels: labels.into(),
+        last_changed,
+        pending_value: PendingValue::Present,
+    });
+    let at = aws("2026-11-23T10:00:01Z");
+    let result = StepResult {
+        kind: ResultKind::Applied,
+        at,
+        request_id: Some("r-1".to_owned()),
+        code: None,
+    };
+    let entry = JournalEntry {
+        step: Step::Pin,
+        version: VersionId::parse("v2").ok(),
+        tries: 1,
+        intent: at,
+        result: Some(result),
+    };
+    operation.journal = Journal(vec![entry]);
+    let expected = json!({
+        "observedGeneration": 1,
+        "arn": ARN,
+        "secretName": "payments/db",
+        "startTime": "2026-11-23T10:00:01Z",
+        "baseline": {
+            "currentVersionId": "v1", "pendingVersionId": "v2",
+            "lastChangedTime": "2026-11-23T02:14:09.713Z", "pendingValue": "Present",
+        },
+        "before": { "v1": ["AWSCURRENT"], "v2": ["AWSPENDING"] },
+        "steps": [{
+            "name": "Pin", "versionId": "v2", "tries": 1, "intentTime": "2026-11-23T10:00:01Z",
+            "resultTime": "2026-11-23T10:00:01Z", "result": "Applied", "requestId": "r-1",
+        }],
+        "clientRequestToken": operation.request_token().expect("derived").as_str(),
+        "nextStepTime": "2026-11-23T10:05:00Z",
+        "conditions": [{
+            "type": "Complete", "status": "False", "reason": "Settling", "observedGeneration": 1,
+            "message": "waiting until 2026-11-23T10:05:00Z", "lastTransitionTime": "2026-11-23T10:00:00Z",
+        }],
+    });
+    assert_eq!(
+        serde_json::to_value(status_of(&operation, None)).expect("plain data"),
+        expected
+    );
+}
+
+#[test]
+fn an_ended_operation_is_complete_or_failed() {
+    let ended = |outcome| {
+        let completed = Some(aws("2026-11-23T11:00:00Z"));
+        let status = status_of(
+            &Operation {
+                outcome: Some(outcome),
+                completed,
+                ..operation()
+            },
+            None,
+        );
+        assert_eq!(status.next_step_time, None);
+        let head = |kind| {
+            find(&status.conditions, kind)
+                .map(|condition| format!("{}/{}", condition.status, condition.reason))
+        };
+        (head("Complete"), head("Failed"))
+    };
+    let message = "done".to_owned();
+    assert_eq!(
+        ended(Outcome::Succeeded {
+            message: message.clone()
+        }),
+        (Some("True/Succeeded".to_owned()), None)
+    );
+    let reason = Failure::PinExhausted;
+    let failed = ended(Outcome::Failed { reason, message });
+    assert_eq!(
+        failed,
+        (
+            Some("False/PinExhausted".to_owned()),
+            Some("True/PinExhausted".to_owned())
+        )
+    );
+}
+
+#[test]
+fn a_failure_that_only_a_newer_release_knows_stays_a_failure() {
+    let condition = json!({
+        "type": "Failed", "status": "True", "reason": "Expired", "message": "too late", "lastTransitionTime": "2026-11-23T10:00:00Z",
+    });
+    let operation = object(&request(), Some(json!({ "conditions": [condition] })))
+        .to_core()
+        .expect("valid");
+    assert_eq!(
+        operation.outcome,
+        Some(Outcome::Failed {
+            reason: Failure::Unexpected,
+            message: "too late".to_owned()
+        })
+    );
+}
+
+#[test]
+fn an_automatic_operation_is_what_was_proposed() {
+    let policy = json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": "SecretRotationPolicy",
+        "metadata": support::metadata("payments"),
+        "spec": { "selector": { "include": [{ "namePrefix": "payments/" }] } },
+    });
+    let policy: SecretRotationPolicy = serde_json::from_value(policy).expect("a policy");
+    let (policy, _) = policy.to_core().expect("valid");
+    let proposal = Proposal {
+        name: ObjectName::parse("payments-x7k2m4q9ab").expect("valid"),
+        arn: Arn::parse(ARN).expect("valid"),
+        secret: SecretName::parse("payments/db").expect("valid"),
+        region: Region::parse("eu-west-1").expect("valid"),
+        action: Action::ClearAndRotate,
+        expect: Expectation {
+            current: VersionId::parse("v1").ok(),
+            pending: VersionId::parse("v2").ok(),
+        },
+        reason: "stuck since 2026-11-23T02:14:09Z".to_owned(),
+        confirm_after: Duration::from_mins(5),
+    };
+    let expected = json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": KIND,
+        "metadata": {
+            "name": "payments-x7k2m4q9ab",
+            "namespace": "team-payments",
+            "labels": {
+                "secretrotation.dev/policy": "payments",
+                "secretrotation.dev/policy-uid": "6e1f0c1a-0000-4000-8000-000000000001",
+                "secretrotation.dev/secret": secret_label(&proposal.arn),
+            },
+        },
+        "spec": {
+            "policyRef": { "name": "payments", "uid": "6e1f0c1a-0000-4000-8000-000000000001" },
+            "secret": { "arn": ARN },
+            "action": "ClearAndRotate",
+            "expect": { "currentVersionId": "v1", "pendingVersionId": "v2" },
+            "reason": "stuck since 2026-11-23T02:14:09Z",
+            "trigger": "Policy",
+            "confirmAfter": "5m",
+        },
+    });
+    let made = SecretRotationOperation::automatic(&proposal, &policy);
+    assert_eq!(serde_json::to_value(made).expect("plain data"), expected);
+}
+
+#[test]
+fn the_label_of_a_secret_never_changes() {
+    let label = secret_label(&Arn::parse(ARN).expect("valid"));
+    assert_eq!(label, "eb2eda2a121157fda3e5c865c1e2d52b");
+}
+
+fn version() -> impl Strategy<Value = VersionId> {
+    "[A-Za-z0-9-]{1,64}".prop_map(|text| VersionId::parse(text).expect("valid"))
+}
+
+/// Up to the year 9999, to the nanosecond.
+fn time() -> impl Strategy<Value = AwsTime> {
+    (0_i64..253_402_200_000, 0_i32..1_000_000_000).prop_map(|(second, nanosecond)| {
+        AwsTime::new(Timestamp::new(second, nanosecond).expect("in range"))
+    })
+}
+
+fn result() -> impl Strategy<Value = StepResult> {
+    let kinds = [
+        ResultKind::Applied,
+        ResultKind::Refused(ErrorClass::Unreachable),
+        ResultKind::Refused(ErrorClass::Throttled),
+        ResultKind::Refused(ErrorClass::RotationPending),
+        ResultKind::Refused(ErrorClass::Refused),
+        ResultKind::Refused(ErrorClass::Denied),
+        ResultKind::Refused(ErrorClass::Credentials),
+        ResultKind::Refused(ErrorClass::Mismatch),
+        ResultKind::Refused(ErrorClass::Gone),
+        ResultKind::Refused(ErrorClass::LimitExceeded),
+        ResultKind::Refused(ErrorClass::Malformed),
+        ResultKind::Refused(ErrorClass::Unexpected),
+    ];
+    let text = || option::of("[ -~]{0,200}");
+    (prop::sample::select(kinds.to_vec()), time(), text(), text()).prop_map(
+        |(kind, at, request_id, code)| StepResult {
+            kind,
+            at,
+            request_id,
+            code,
+        },
+    )
+}
+
+fn journal() -> impl Strategy<Value = Journal> {
+    let rest = (
+        option::of(version()),
+        1_u32..=1_000,
+        time(),
+        option::of(result()),
+    );
+    (
+        Just(Step::ALL.to_vec()).prop_shuffle(),
+        collection::vec(rest, 0..=Step::ALL.len()),
+    )
+        .prop_map(|(steps, rests)| {
+            let entry = |(step, (version, tries, intent, result))| JournalEntry {
+                step,
+                version,
+                tries,
+                intent,
+                result,
+            };
+            Journal(steps.into_iter().zip(rests).map(entry).collect())
+        })
+}
+
+fn baseline() -> impl Strategy<Value = Baseline> {
+    let label = "[ -~]{1,256}".prop_map(|text| StageLabel::parse(text).expect("valid"));
+    let labels = collection::btree_map(version(), collection::btree_set(label, 1..4), 0..6);
+    let values = vec![
+        PendingValue::None,
+        PendingValue::Empty,
+        PendingValue::Present,
+        PendingValue::Unknown,
+    ];
+    (labels, option::of(time()), prop::sample::select(values)).prop_map(
+        |(labels, last_changed, pending_value)| Baseline {
+            labels,
+            last_changed,
+            pending_value,
+        },
+    )
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let succeeded = "\\PC{0,200}".prop_map(|message| Outcome::Succeeded { message });
+    let failed = (prop::sample::select(Failure::ALL.to_vec()), "\\PC{0,200}");
+    prop_oneof![
+        succeeded,
+        failed.prop_map(|(reason, message)| Outcome::Failed { reason, message })
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_an_operation_knows_survives_its_status(
+        journal in journal(), baseline in option::of(baseline()), ended in option::of((outcome(), time())),
+    ) {
+        let (outcome, completed) = ended.unzip();
+        let before = Operation { journal, baseline, outcome, completed, ..operation() };
+        let status = serde_json::to_value(status_of(&before, None)).expect("plain data");
+        let schema = support::schema(KIND)["properties"]["status"].clone();
+        prop_assert_eq!(support::violations(&schema, &status), [""; 0]);
+        let after = object(&request(), Some(status)).to_core().expect("what we write we read");
+        prop_assert_eq!(&after, &before);
+        let (first, second) = (status_of(&before, None), status_of(&after, Some(&status_of(&before, None))));
+        prop_assert_eq!(first, second);
+    }
+}

@@ -1,0 +1,672 @@
+//! Policies: defaults, refusals, memory, and the status after a pass.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use secret_rotation_api::{
+    Invalid, Readiness,
+    conditions::find,
+    policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus},
+};
+use secret_rotation_core::{
+    clock::AwsTime,
+    identity::{Arn, ObjectKey, ObjectName, ProfileName, Region, SecretName, VersionId},
+    operation::PendingValue,
+    plan::{Attempts, BlockReason, Hold, Plan},
+    policy::{
+        Backoff, CircuitBreaker, DisabledReporting, Mode, OverdueRemedy, Reporting, StuckRemedy,
+        Suspension,
+    },
+    survey::{Ailment, Finding, State, Survey},
+};
+use serde_json::{Value, json};
+
+use crate::support::{self, aws, server};
+
+const KIND: &str = "SecretRotationPolicy";
+
+fn least() -> Value {
+    json!({ "selector": { "include": [{ "namePrefix": "payments/" }] } })
+}
+
+fn policy(spec: &Value) -> SecretRotationPolicy {
+    let object = json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": KIND,
+        "metadata": support::metadata("payments"),
+        "spec": spec,
+    });
+    serde_json::from_value(object).expect("a policy that the schema admits")
+}
+
+#[test]
+fn a_policy_written_before_there_were_defaults_means_what_the_schema_says() {
+    let schema = support::schema(KIND)["properties"]["spec"].clone();
+    let old = policy(&least());
+    let new = policy(&support::defaulted(&schema, least()));
+    assert_eq!(old, new);
+    assert_eq!(
+        serde_json::to_value(&old.spec).expect("plain data"),
+        support::defaulted(&schema, least())
+    );
+}
+
+#[test]
+fn defaults_arrive_in_core() {
+    let (policy, memory) = policy(&least()).to_core().expect("valid");
+    let hours = |hours| Duration::from_hours(hours);
+    assert!(memory.0.is_empty());
+    assert_eq!(policy.profile.as_str(), "default");
+    assert_eq!(
+        (policy.regions.clone(), policy.selector.max_secrets),
+        (None, 1_000)
+    );
+    assert_eq!(
+        (policy.mode, policy.suspension),
+        (Mode::Observe, Suspension::Active)
+    );
+    assert_eq!(policy.check_interval, Duration::from_mins(5));
+    let detection = policy.detection;
+    assert_eq!(
+        (detection.stuck_after, detection.overdue_after),
+        (hours(6), hours(1))
+    );
+    assert_eq!((detection.max_age, detection.expiry), (None, None));
+    assert_eq!(detection.rotation_disabled, DisabledReporting::Report);
+    assert_eq!(detection.scheduled_for_deletion, Reporting::Report);
+    let remediation = policy.remediation;
+    assert_eq!(
+        (remediation.stuck, remediation.overdue),
+        (StuckRemedy::Recover, OverdueRemedy::Rotate)
+    );
+    assert_eq!(remediation.confirm_after, Duration::from_mins(5));
+    assert_eq!(
+        (
+            remediation.max_concurrent,
+            remediation.max_attempts,
+            remediation.attempt_window
+        ),
+        (5, 3, hours(24))
+    );
+    assert_eq!(
+        remediation.backoff,
+        Backoff {
+            initial: Duration::from_mins(15),
+            max: hours(4)
+        }
+    );
+    assert_eq!(
+        remediation.breaker,
+        CircuitBreaker {
+            stuck_percent: 40,
+            min_stuck: 5
+        }
+    );
+}
+
+#[test]
+fn everything_that_can_be_written_is_read_and_kept() {
+    let spec = json!({
+        "profileRef": { "name": "prod" },
+        "regions": ["eu-west-1"],
+        "selector": {
+            "include": [{ "names": ["payments/db/main"] }, { "namePrefix": "a", "tags": [{ "key": "team", "values": ["x", ""] }] }],
+            "exclude": [{ "tags": [{ "key": "off" }] }],
+            "maxSecrets": 7,
+        },
+        "mode": "Remediate",
+        "suspend": true,
+        "checkInterval": "1h30m",
+        "detection": {
+            "stuckAfter": "8h",
+            "overdueAfter": "0s",
+            "expiry": { "tagKey": "expires-at", "rotateBefore": "24h" },
+            "rotationDisabled": "ReportUnconfigured",
+            "scheduledForDeletion": "Ignore",
+        },
+        "remediation": {
+            "stuck": "ClearAndRotate",
+            "overdue": "Report",
+            "confirmAfter": "30s",
+            "limits": { "maxConcurrent": 1, "maxAttempts": 10, "attemptWindow": "48h" },
+            "backoff": { "initial": "1m", "max": "1m" },
+            "circuitBreaker": { "stuckPercent": 100, "minStuck": 1 },
+        },
+    });
+    let schema = support::schema(KIND)["properties"]["spec"].clone();
+    assert_eq!(support::violations(&schema, &spec), [""; 0]);
+    let policy = policy(&spec);
+    assert_eq!(
+        serde_json::to_value(&policy.spec).expect("plain data"),
+        spec
+    );
+    let (core, _) = policy.to_core().expect("valid");
+    assert_eq!(core.regions, Some(BTreeSet::from([region()])));
+    assert_eq!(
+        core.detection.expiry.expect("given").rotate_before,
+        Duration::from_hours(24)
+    );
+    assert_eq!(core.check_interval, Duration::from_mins(90));
+    assert_eq!(
+        core.selector
+            .exclude
+            .first()
+            .expect("one")
+            .tags
+            .first()
+            .expect("one")
+            .key,
+        "off"
+    );
+}
+
+#[test]
+fn refusals_name_the_field_and_what_to_write() {
+    let refusal = |path: &str, value: Value| {
+        let mut spec = support::defaulted(&support::schema(KIND)["properties"]["spec"], least());
+        *spec
+            .pointer_mut(path)
+            .unwrap_or_else(|| panic!("{path} exists")) = value;
+        policy(&spec).to_core().expect_err("refused").to_string()
+    };
+    let cases = [
+        (
+            "/checkInterval",
+            json!("1d"),
+            "spec.checkInterval is \"1d\"; write a duration such as 30m or 6h, between 30s and 24h",
+        ),
+        (
+            "/detection/stuckAfter",
+            json!("1h"),
+            "spec.detection.stuckAfter is \"1h\"; write a duration such as 30m or 6h, between 2h and 720h",
+        ),
+        (
+            "/selector/maxSecrets",
+            json!(0),
+            "spec.selector.maxSecrets is 0; write a whole number between 1 and 500000",
+        ),
+        (
+            "/selector/include",
+            json!([]),
+            "spec.selector.include is missing; write at least one item with names, namePrefix or tags",
+        ),
+        (
+            "/selector/include/0",
+            json!({}),
+            "spec.selector.include[0]: write at least one of names, namePrefix and tags",
+        ),
+        (
+            "/selector/include/0",
+            json!({ "names": ["a", ""] }),
+            "spec.selector.include[0].names[1]: \"\" is not a secret name of 1 to 512 characters",
+        ),
+        (
+            "/remediation/backoff/max",
+            json!("1m"),
+            "spec.remediation.backoff: write a max that is not shorter than initial",
+        ),
+        (
+            "/profileRef/name",
+            json!(""),
+            "spec.profileRef.name: \"\" is not a profile name of 1 to 253 characters",
+        ),
+    ];
+    for (path, value, expected) in cases {
+        assert_eq!(refusal(path, value), expected);
+    }
+}
+
+#[test]
+fn a_policy_that_was_never_stored_is_refused() {
+    let unstored = SecretRotationPolicy::new("payments", policy(&least()).spec);
+    assert!(
+        matches!(unstored.to_core(), Err(Invalid::Missing { path, .. }) if path == "metadata.namespace")
+    );
+}
+
+#[test]
+fn memory_is_kept_where_it_is_credible_and_dropped_where_it_is_not() {
+    let finding = |name: &str, state: &str, first: &str| json!({ "name": name, "region": "eu-west-1", "state": state, "message": "", "pendingVersionId": "v2", "firstObservedTime": first });
+    let mut object = policy(&least());
+    let status = json!({
+        "lastCheckTime": "2026-11-23T10:00:00Z",
+        "findings": [
+            finding("good", "Stuck", "2026-11-23T02:19:00Z"),
+            finding("ancient", "Stuck", "2001-01-01T00:00:00Z"),
+            finding("future", "Stuck", "2099-01-01T00:00:00Z"),
+            finding("garbled", "Stuck", "yesterday"),
+            finding("unheard-of", "Exploded", "2026-11-23T02:19:00Z"),
+            finding("", "Stuck", "2026-11-23T02:19:00Z"),
+        ],
+    });
+    object.status = Some(serde_json::from_value(status).expect("any status is read"));
+    let (_, memory) = object.to_core().expect("valid");
+    let remembered: Vec<_> = memory
+        .0
+        .iter()
+        .map(|((_, name), memory)| (name.as_str(), memory.first_observed))
+        .collect();
+    let seen = Some(aws("2026-11-23T02:19:00Z"));
+    assert_eq!(
+        remembered,
+        [
+            ("ancient", None),
+            ("future", None),
+            ("garbled", None),
+            ("good", seen)
+        ]
+    );
+}
+
+fn region() -> Region {
+    Region::parse("eu-west-1").expect("valid")
+}
+
+fn arn(name: &str) -> Arn {
+    Arn::parse(format!(
+        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"
+    ))
+    .expect("valid")
+}
+
+fn finding(name: &str, state: State) -> Finding {
+    Finding {
+        name: SecretName::parse(name).expect("valid"),
+        region: region(),
+        arn: Some(arn(name)),
+        state,
+        since: Some(aws("2026-11-23T02:14:09.123Z")),
+        message: "rotation has not progressed since 2026-11-23T02:14:09Z".to_owned(),
+        current: VersionId::parse("v1").ok(),
+        pending: VersionId::parse("v2").ok(),
+        first_observed: Some(aws("2026-11-23T02:19:00Z")),
+        pending_value: PendingValue::Empty,
+        ailment: Ailment::Stuck,
+        secret: None,
+    }
+}
+
+fn survey(findings: Vec<Finding>, time: AwsTime) -> Survey {
+    let count = |state| {
+        (
+            state,
+            findings
+                .iter()
+                .filter(|finding| finding.state == state)
+                .count(),
+        )
+    };
+    Survey {
+        time,
+        counts: State::ALL.into_iter().map(count).collect(),
+        selected: findings.len(),
+        outside_ceiling: 1,
+        eligible: findings.len(),
+        findings,
+        others: vec![],
+        pinned: vec![],
+        complete: true,
+    }
+}
+
+fn pass<'a>(readiness: &'a Readiness, seen: Option<(&'a Survey, &'a Plan)>) -> Pass<'a> {
+    Pass {
+        generation: 3,
+        readiness,
+        seen,
+        handled_request: None,
+        now: server("2026-11-23T10:00:03.5Z"),
+    }
+}
+
+fn checked(findings: Vec<Finding>) -> SecretRotationPolicyStatus {
+    let survey = survey(findings, aws("2026-11-23T10:00:00Z"));
+    SecretRotationPolicyStatus::after(
+        None,
+        &pass(&Readiness::Succeeded, Some((&survey, &Plan::default()))),
+    )
+}
+
+fn condition(status: &SecretRotationPolicyStatus, kind: &str) -> String {
+    find(&status.conditions, kind).map_or_else(
+        || "-".to_owned(),
+        |condition| {
+            format!(
+                "{}/{}: {}",
+                condition.status, condition.reason, condition.message
+            )
+        },
+    )
+}
+
+#[test]
+fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
+    let survey = survey(
+        vec![finding("payments/db", State::Stuck)],
+        aws("2026-11-23T10:00:00Z"),
+    );
+    let mut plan = Plan::default();
+    plan.attempts.insert(
+        arn("payments/db"),
+        Attempts {
+            count: 1,
+            next: Some(aws("2026-11-23T10:44:00Z")),
+        },
+    );
+    plan.held.insert(
+        arn("payments/db"),
+        Hold {
+            reason: BlockReason::BackingOff,
+            until: None,
+        },
+    );
+    let name = ObjectName::parse("payments-x7k2m4q9ab").expect("valid");
+    let namespace =
+        secret_rotation_core::identity::Namespace::parse("team-payments").expect("valid");
+    plan.at_work
+        .insert(arn("payments/db"), ObjectKey { namespace, name });
+    let pass = Pass {
+        handled_request: Some("1764000000"),
+        ..pass(&Readiness::Succeeded, Some((&survey, &plan)))
+    };
+    let status = SecretRotationPolicyStatus::after(None, &pass);
+    let expected = json!({
+        "observedGeneration": 3,
+        "lastCheckTime": "2026-11-23T10:00:00Z",
+        "lastHandledRequest": "1764000000",
+        "summary": {
+            "selected": 1, "healthy": 0, "rotating": 0, "stuck": 1, "overdue": 0, "expiring": 0, "disabled": 0, "broken": 0,
+            "scheduledForDeletion": 0, "notFound": 0, "ineligible": 0, "unknown": 0, "outsideCeiling": 1,
+        },
+        "findings": [{
+            "name": "payments/db",
+            "region": "eu-west-1",
+            "arn": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/db-AbCdEf",
+            "state": "Stuck",
+            "since": "2026-11-23T02:14:09Z",
+            "message": "rotation has not progressed since 2026-11-23T02:14:09Z",
+            "currentVersionId": "v1",
+            "pendingVersionId": "v2",
+            "firstObservedTime": "2026-11-23T02:19:00Z",
+            "attempts": 1,
+            "nextAttemptTime": "2026-11-23T10:44:00Z",
+            "blockedBy": "BackingOff",
+            "operation": "payments-x7k2m4q9ab",
+        }],
+        "findingsOmitted": 0,
+        "conditions": [
+            {
+                "type": "Ready", "status": "True", "reason": "Succeeded", "observedGeneration": 3,
+                "message": "secrets selected and checked: 1", "lastTransitionTime": "2026-11-23T10:00:03Z",
+            },
+            {
+                "type": "Healthy", "status": "False", "reason": "RotationStuck", "observedGeneration": 3,
+                "message": "Stuck: 1; payments/db in eu-west-1: rotation has not progressed since 2026-11-23T02:14:09Z",
+                "lastTransitionTime": "2026-11-23T10:00:03Z",
+            },
+        ],
+    });
+    assert_eq!(serde_json::to_value(&status).expect("plain data"), expected);
+}
+
+#[test]
+fn the_worst_state_gives_the_reason() {
+    let reason = |states: &[State]| {
+        let findings = states
+            .iter()
+            .map(|state| finding(&format!("{state}"), *state))
+            .collect();
+        condition(&checked(findings), "Healthy")
+            .split(':')
+            .next()
+            .expect("a head")
+            .to_owned()
+    };
+    assert_eq!(reason(&[]), "True/NothingSelected");
+    assert_eq!(reason(&[State::Rotating]), "True/AllRotationsHealthy");
+    assert_eq!(
+        reason(&[State::Unknown, State::Rotating]),
+        "Unknown/Unknown"
+    );
+    assert_eq!(
+        reason(&[State::Disabled, State::Unknown]),
+        "False/RotationDisabled"
+    );
+    assert_eq!(reason(&[State::NotFound]), "False/SecretNotFound");
+    assert_eq!(
+        reason(&[State::ScheduledForDeletion]),
+        "False/ScheduledForDeletion"
+    );
+    assert_eq!(
+        reason(&[State::Overdue, State::Disabled]),
+        "False/RotationOverdue"
+    );
+    assert_eq!(
+        reason(&[State::Expiring, State::Overdue]),
+        "False/SecretExpiring"
+    );
+    assert_eq!(reason(&[State::Broken, State::Stuck]), "False/SecretBroken");
+}
+
+#[test]
+fn what_was_not_seen_is_not_called_healthy() {
+    let incomplete = Survey {
+        complete: false,
+        ..survey(vec![], aws("2026-11-23T10:00:00Z"))
+    };
+    let status = SecretRotationPolicyStatus::after(
+        None,
+        &pass(&Readiness::Succeeded, Some((&incomplete, &Plan::default()))),
+    );
+    assert_eq!(
+        condition(&status, "Healthy"),
+        "Unknown/Unknown: not every secret was seen in the last check, and nothing unhealthy among the others"
+    );
+}
+
+#[test]
+fn an_unchanged_pass_moves_nothing_but_the_time_of_the_check() {
+    let first = checked(vec![finding("a", State::Stuck)]);
+    let stored: SecretRotationPolicyStatus =
+        serde_json::from_value(serde_json::to_value(&first).expect("plain data"))
+            .expect("a status");
+    let later = survey(
+        vec![finding("a", State::Stuck)],
+        aws("2026-11-23T10:05:00Z"),
+    );
+    let plan = Plan::default();
+    let pass = Pass {
+        now: server("2026-11-23T10:05:03Z"),
+        ..pass(&Readiness::Succeeded, Some((&later, &plan)))
+    };
+    let second = SecretRotationPolicyStatus::after(Some(&stored), &pass);
+    assert!(!second.differs_beyond_check_time(&stored));
+    assert_ne!(second, stored);
+}
+
+#[test]
+fn a_transition_time_moves_only_when_the_status_flips() {
+    let first = checked(vec![finding("a", State::Stuck)]);
+    let at = |findings, now| {
+        let survey = survey(findings, aws("2026-11-23T11:00:00Z"));
+        let plan = Plan::default();
+        let pass = Pass {
+            now: server(now),
+            ..pass(&Readiness::Succeeded, Some((&survey, &plan)))
+        };
+        let status = SecretRotationPolicyStatus::after(Some(&first), &pass);
+        find(&status.conditions, "Healthy")
+            .expect("always there")
+            .last_transition_time
+            .0
+            .to_string()
+    };
+    assert_eq!(
+        at(vec![finding("b", State::Overdue)], "2026-11-23T11:00:00Z"),
+        "2026-11-23T10:00:03Z"
+    );
+    assert_eq!(at(vec![], "2026-11-23T11:00:00Z"), "2026-11-23T11:00:00Z");
+}
+
+#[test]
+fn a_suspended_policy_keeps_what_it_knew() {
+    let before = checked(vec![finding("a", State::Stuck)]);
+    let survey = survey(vec![], aws("2026-11-23T11:00:00Z"));
+    let plan = Plan::default();
+    let pass = Pass {
+        generation: 4,
+        ..pass(&Readiness::Suspended, Some((&survey, &plan)))
+    };
+    let after = SecretRotationPolicyStatus::after(Some(&before), &pass);
+    assert_eq!(
+        (&after.findings, &after.summary, &after.last_check_time),
+        (&before.findings, &before.summary, &before.last_check_time)
+    );
+    assert_eq!(
+        find(&after.conditions, "Healthy"),
+        find(&before.conditions, "Healthy")
+    );
+    assert_eq!(after.observed_generation.expect("set").value(), 4);
+    assert!(condition(&after, "Ready").starts_with("True/Suspended"));
+}
+
+#[test]
+fn every_readiness_has_its_conditions() {
+    let text = || "why".to_owned();
+    let profile = || ProfileName::parse("default").expect("valid");
+    let heads = |readiness: &Readiness| {
+        let status = SecretRotationPolicyStatus::after(None, &pass(readiness, None));
+        let heads = ["Ready", "Healthy", "Stalled", "Reconciling"].map(|kind| {
+            let text = condition(&status, kind);
+            text.split(':').next().expect("a head").to_owned()
+        });
+        heads.join(" ")
+    };
+    let retried =
+        |reason: &str| format!("False/{reason} Unknown/Unknown - True/ProgressingWithRetry");
+    let stalled = |reason: &str| format!("False/{reason} Unknown/Unknown True/{reason} -");
+    let cases = [
+        (
+            Readiness::Succeeded,
+            "True/Succeeded Unknown/Unknown - -".to_owned(),
+        ),
+        (
+            Readiness::Suspended,
+            "True/Suspended Unknown/Unknown - -".to_owned(),
+        ),
+        (
+            Readiness::Progressing,
+            "Unknown/Progressing Unknown/Unknown - True/Progressing".to_owned(),
+        ),
+        (
+            Readiness::ProfileNotFound(profile()),
+            retried("ProfileNotFound"),
+        ),
+        (
+            Readiness::ProfileNotReady(profile()),
+            retried("ProfileNotReady"),
+        ),
+        (
+            Readiness::NamespaceNotAllowed(text()),
+            stalled("NamespaceNotAllowed"),
+        ),
+        (
+            Readiness::RegionNotAllowed(text()),
+            stalled("RegionNotAllowed"),
+        ),
+        (
+            Readiness::SecretNotAllowed(text()),
+            retried("SecretNotAllowed"),
+        ),
+        (
+            Readiness::ActionNotAllowed(text()),
+            retried("ActionNotAllowed"),
+        ),
+        (Readiness::AccessDenied(text()), retried("AccessDenied")),
+        (
+            Readiness::CredentialsUnavailable(text()),
+            retried("CredentialsUnavailable"),
+        ),
+        (Readiness::Throttled(text()), retried("Throttled")),
+        (Readiness::AwsUnavailable(text()), retried("AWSUnavailable")),
+        (
+            Readiness::SweepIncomplete(text()),
+            retried("SweepIncomplete"),
+        ),
+        (Readiness::InvalidSpec(text()), stalled("InvalidSpec")),
+    ];
+    for (readiness, expected) in cases {
+        assert_eq!(heads(&readiness), expected);
+    }
+}
+
+#[test]
+fn a_restarted_controller_does_not_unsettle_a_ready_policy() {
+    let before = checked(vec![]);
+    let after =
+        SecretRotationPolicyStatus::after(Some(&before), &pass(&Readiness::Progressing, None));
+    assert!(!after.differs_beyond_check_time(&before));
+    let changed = Pass {
+        generation: 4,
+        ..pass(&Readiness::Progressing, None)
+    };
+    let after = SecretRotationPolicyStatus::after(Some(&before), &changed);
+    assert!(condition(&after, "Ready").starts_with("Unknown/Progressing"));
+}
+
+#[test]
+fn health_outlives_a_passing_trouble_and_not_a_lasting_one() {
+    let before = checked(vec![finding("a", State::Stuck)]);
+    let healthy = |readiness: Readiness| {
+        condition(
+            &SecretRotationPolicyStatus::after(Some(&before), &pass(&readiness, None)),
+            "Healthy",
+        )
+    };
+    assert!(healthy(Readiness::Throttled("slow".to_owned())).starts_with("False/RotationStuck"));
+    assert_eq!(
+        healthy(Readiness::AccessDenied("no".to_owned())),
+        "Unknown/Unknown: the secrets were not checked: no"
+    );
+}
+
+#[test]
+fn fifty_findings_are_listed_and_the_rest_counted_and_all_obey_the_schema() {
+    let schema = support::schema(KIND)["properties"]["status"].clone();
+    let mut findings: Vec<_> = (0..70)
+        .map(|index| finding(&format!("s{index:03}"), State::Stuck))
+        .collect();
+    findings.insert(
+        1,
+        Finding {
+            message: "x".repeat(5_000),
+            ..finding("s000", State::Overdue)
+        },
+    );
+    let status = checked(findings);
+    assert_eq!(
+        (
+            status.findings.len(),
+            status.findings_omitted.expect("set").value()
+        ),
+        (50, 21)
+    );
+    assert_eq!(
+        support::violations(&schema, &serde_json::to_value(&status).expect("plain data")),
+        [""; 0]
+    );
+    let listed = State::ALL.into_iter().filter(|state| {
+        (state.is_unhealthy() || *state == State::Rotating) && *state != State::TooOld
+    });
+    let all = checked(
+        listed
+            .map(|state| Finding {
+                message: "ä".repeat(5_000),
+                ..finding(state.name(), state)
+            })
+            .collect(),
+    );
+    assert_eq!(
+        support::violations(&schema, &serde_json::to_value(&all).expect("plain data")),
+        [""; 0]
+    );
+}
