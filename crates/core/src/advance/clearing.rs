@@ -185,8 +185,7 @@ impl Judge<'_> {
         if self.secret.current() == Some(pending) {
             return Err(self.withdraw());
         }
-        let clear = self.operation.journal.entry(Step::Clear);
-        if !clear.is_some_and(|clear| clear.is_applied() || clear.is_unanswered()) {
+        if !self.may_have_cleared() {
             return Err(failed(
                 Failure::Superseded,
                 "somebody else removed AWSPENDING",
@@ -211,7 +210,15 @@ impl Judge<'_> {
         }
     }
 
-    /// The world moved on before we cleared: our own pin is taken back, and nothing else is touched.
+    /// Whether a clear of ours was applied, or may still be: only the last try's answer is known, so one that was
+    /// refused says nothing of those before it.
+    fn may_have_cleared(&self) -> bool {
+        let clear = self.operation.journal.entry(Step::Clear);
+        clear.is_some_and(|clear| clear.is_applied() || clear.is_unanswered() || clear.tries > 1)
+    }
+
+    /// The world moved on before we cleared: our own pin is taken back, and nothing else is touched. Where a clear may
+    /// still arrive, the pin is all that would keep the version, and it stays.
     pub(super) fn withdraw(&self) -> Next {
         let superseded = || {
             failed(
@@ -231,6 +238,12 @@ impl Judge<'_> {
         let Some(holder) = self.secret.holder(&label) else {
             return superseded();
         };
+        if self.may_have_cleared() && self.secret.current() != Some(holder) {
+            return failed(
+                Failure::Superseded,
+                "the secret changed by itself while AWSPENDING was being removed; the pin stays so that this can be undone",
+            );
+        }
         match self.send(
             Step::Unpin,
             Some(holder),
