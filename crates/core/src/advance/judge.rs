@@ -164,7 +164,12 @@ impl<'a> Judge<'a> {
         let pause = next
             .filter(|next| *next > self.now)
             .map(|until| (until, "the last attempt was too recent"));
-        match manual.or(pause) {
+        let spent = history.attempts(self.secret, window, self.now) >= remediation.max_attempts;
+        let returns = history
+            .budget_returns(self.secret, window, self.now)
+            .filter(|_| spent)
+            .map(|until| (until, "no attempt is left"));
+        match manual.or(returns).or(pause) {
             Some((until, why)) => Err(wait(
                 self.now,
                 until,
