@@ -1,0 +1,396 @@
+//! One operation beside others who act: people, AWS itself, other operations, and those who withdraw a permission.
+
+mod fixtures;
+
+use std::time::Duration;
+
+use fixtures::planning::{attempted, intend};
+use fixtures::shell::{Fault, Shell};
+use fixtures::world::{Function, World};
+use fixtures::{
+    ago, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of, secret, server,
+    stuck, version, with_value, without_value,
+};
+use secret_rotation_core::advance::{Gate, Request};
+use secret_rotation_core::operation::{Action, Operation, ResultKind, Step, Trigger};
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::plan::BlockReason;
+use secret_rotation_core::policy::Suspension;
+use secret_rotation_core::secret::{Rotation, Secret};
+
+fn valued() -> World {
+    let mut world = World::new(stuck("prod/a"), with_value(), now());
+    world.live = version("p");
+    world
+}
+
+fn on_a(action: Action) -> Operation {
+    operation("o", action, "prod/a")
+}
+
+fn clearing() -> Shell {
+    Shell::new(valued(), on_a(Action::ClearAndRotate))
+}
+
+fn pinned() -> Shell {
+    let mut shell = clearing();
+    shell.until_said("(Settling)");
+    shell
+}
+
+fn cleared() -> Shell {
+    let mut shell = clearing();
+    shell.until_said("Clear");
+    shell
+}
+
+fn own_pin(shell: &Shell) -> bool {
+    let pin = shell.operation.pin(&cluster(), &version("p"));
+    let label = pin.label().expect("short enough");
+    shell.world.secret.holder(&label).is_some()
+}
+
+fn manual(mut operation: Operation) -> Operation {
+    operation.trigger = Trigger::Manual;
+    operation
+}
+
+#[test]
+fn a_rotation_that_comes_through_while_settling_is_left_alone_and_the_pin_withdrawn() {
+    let mut shell = pinned();
+    shell.world.unlabel("AWSPENDING");
+    shell.world.unlabel("AWSCURRENT");
+    shell.world.label("AWSCURRENT", "p");
+    let done = shell.run();
+    assert_eq!(done.story(), "Pin (Settling) Unpin Superseded");
+    assert!(!own_pin(&done));
+}
+
+#[test]
+fn any_foreign_change_while_settling_withdraws_the_pin() {
+    let changes: [fn(&mut World); 5] = [
+        |world| world.label("terraform", "b"),
+        |world| world.unlabel("AWSPREVIOUS"),
+        |world| {
+            world.unlabel("AWSCURRENT");
+            world.label("AWSCURRENT", "b");
+        },
+        |world| {
+            world.unlabel("AWSPENDING");
+            world.label("AWSPENDING", "new");
+        },
+        |world| world.secret.last_changed = Some(world.now),
+    ];
+    for change in changes {
+        let mut shell = pinned();
+        shell.pass(minutes(1));
+        change(&mut shell.world);
+        let done = shell.run();
+        assert_eq!(done.story(), "Pin (Settling) Unpin Superseded");
+        assert!(!own_pin(&done));
+    }
+}
+
+#[test]
+fn once_a_clear_may_be_under_way_the_pin_stays_whatever_happens() {
+    for fault in [
+        Fault::LostRequest,
+        Fault::Late(minutes(1)),
+        Fault::CrashBefore,
+    ] {
+        let mut shell = clearing().faulty(Step::Clear, fault);
+        shell.until(|shell| shell.operation.journal.entry(Step::Clear).is_some());
+        shell.world.label("terraform", "b");
+        let mut done = shell.run();
+        done.pass(minutes(2));
+        assert_eq!(done.trace.last().map(String::as_str), Some("Superseded"));
+        assert!(own_pin(&done), "{fault:?}: {}", done.story());
+        assert!(done.world.is_live_version_labelled());
+    }
+}
+
+#[test]
+fn a_clear_that_was_applied_late_is_still_ours() {
+    let late = Fault::Late(Duration::from_millis(1500));
+    let done = clearing().faulty(Step::Clear, late).run();
+    assert!(
+        done.story().ends_with("Unpin Succeeded"),
+        "{}",
+        done.story()
+    );
+    assert_eq!(done.world.accepted.len(), 1);
+}
+
+#[test]
+fn a_clear_by_somebody_else_is_not_followed_by_a_rotation() {
+    let mut shell = clearing().faulty(Step::Clear, Fault::Refused(ErrorClass::Mismatch));
+    shell.until_said("Clear:Mismatch");
+    shell.world.unlabel("AWSPENDING");
+    let done = shell.run();
+    assert_eq!(done.trace.last().map(String::as_str), Some("Superseded"));
+    assert_eq!((done.count("Rotate"), own_pin(&done)), (0, true));
+}
+
+#[test]
+fn what_happens_after_the_clear_is_respected_and_the_pin_stays() {
+    let changes: [fn(&mut World); 3] = [
+        |world| world.label("AWSPENDING", "new"),
+        |world| world.label("AWSPENDING", "p"),
+        |world| {
+            world.unlabel("AWSCURRENT");
+            world.label("AWSCURRENT", "b");
+        },
+    ];
+    for change in changes {
+        let mut shell = cleared();
+        change(&mut shell.world);
+        let done = shell.run();
+        assert_eq!(done.trace.last().map(String::as_str), Some("Superseded"));
+        assert_eq!((done.count("Rotate"), own_pin(&done)), (0, true));
+    }
+}
+
+#[test]
+fn a_token_that_is_known_but_unlabelled_is_never_sent_again() {
+    let mut shell = clearing().faulty(Step::Rotate, Fault::LostReply);
+    shell.world.function = Function::DiesLive;
+    shell.until_said("Rotate:unheard");
+    shell.pass(minutes(2));
+    shell.world.unlabel("AWSPENDING");
+    let done = shell.run();
+    let token = done.operation.request_token().expect("derived");
+    assert!(done.world.versions.contains_key(&token), "it is listed");
+    assert_eq!(
+        done.trace.last().map(String::as_str),
+        Some("RotationDidNotFinish")
+    );
+    assert_eq!(done.count("Rotate"), 1);
+}
+
+#[test]
+fn a_rotation_that_was_accepted_is_never_sent_again() {
+    let mut shell = clearing();
+    shell.world.function = Function::Hangs;
+    shell.until_said("Rotate");
+    shell.world.unlabel("AWSPENDING");
+    let done = shell.run();
+    assert_eq!(
+        done.trace.last().map(String::as_str),
+        Some("RotationDidNotFinish")
+    );
+    assert_eq!(done.count("Rotate"), 1);
+}
+
+#[test]
+fn rotations_of_one_operation_are_a_minute_apart() {
+    let mut shell = clearing();
+    let throttled = Fault::Refused(ErrorClass::Throttled);
+    shell.faults.insert((Step::Rotate, 1), Fault::LostRequest);
+    shell
+        .faults
+        .extend((2..6).map(|tries| ((Step::Rotate, tries), throttled)));
+    let done = shell.run();
+    let rotations = done
+        .sent
+        .iter()
+        .filter(|(_, sent)| matches!(sent, Request::Rotate { .. }));
+    let times: Vec<_> = rotations.map(|(at, _)| *at).collect();
+    assert_eq!(times.len(), 6);
+    for pair in times.windows(2) {
+        assert!(pair[1].since(pair[0]) >= minutes(1));
+    }
+}
+
+#[test]
+fn a_rotation_is_given_stuck_after_and_not_longer() {
+    let mut shell = clearing();
+    shell.world.function = Function::Hangs;
+    shell.until_said("Rotate");
+    let intent = shell
+        .operation
+        .journal
+        .entry(Step::Rotate)
+        .expect("sent")
+        .intent;
+    let done = shell.run();
+    let took = done.world.now.since(intent);
+    assert!(
+        (hours(6)..hours(6) + minutes(6)).contains(&took),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn rotation_switched_off_midway_stops_everything() {
+    for mut shell in [pinned(), cleared()] {
+        shell.world.secret.rotation = Rotation::Disabled;
+        let writes = shell.sent.len();
+        let done = shell.run();
+        assert_eq!(done.trace.last().map(String::as_str), Some("Refused"));
+        assert_eq!((done.sent.len(), own_pin(&done)), (writes, true));
+    }
+}
+
+#[test]
+fn withdrawn_permissions_stop_everything() {
+    for mut shell in [clearing(), pinned(), cleared()] {
+        let writes = shell.sent.len();
+        let mut gone = shell.clone();
+        gone.policy = None;
+        let gone = gone.run();
+        assert_eq!(gone.trace.last().map(String::as_str), Some("PolicyGone"));
+        shell.profile.allowed_actions.clear();
+        let done = shell.run();
+        assert_eq!(done.trace.last().map(String::as_str), Some("NotAuthorised"));
+        assert_eq!((done.sent.len(), gone.sent.len()), (writes, writes));
+    }
+}
+
+#[test]
+fn a_suspended_policy_pauses_its_operations() {
+    for mut shell in [clearing(), pinned(), cleared()] {
+        let writes = shell.sent.len();
+        let policy = |shell: &mut Shell, suspension| {
+            shell.policy.as_mut().expect("there").suspension = suspension;
+        };
+        policy(&mut shell, Suspension::Suspended);
+        shell.operation.trigger = Trigger::Manual;
+        shell.until_said("(Suspended)");
+        shell.step();
+        assert_eq!(shell.sent.len(), writes);
+        policy(&mut shell, Suspension::Active);
+        assert!(shell.run().story().ends_with("Succeeded"));
+    }
+}
+
+#[test]
+fn of_two_operations_on_one_secret_only_one_writes() {
+    let mut older = manual(operation("older", Action::ClearAndRotate, "prod/a"));
+    older.created = server(ago(minutes(5)));
+    intend(&mut older, Step::Pin, now(), ResultKind::Applied);
+    let mut shell = clearing();
+    shell.operation.trigger = Trigger::Manual;
+    shell.others = vec![older];
+    shell.until_said("(Queued)");
+    shell.pass(hours(1));
+    shell.step();
+    assert_eq!(shell.sent, []);
+    let started = pinned();
+    let mut younger = operation("younger", Action::ClearAndRotate, "prod/a");
+    younger.created = server(now());
+    let mut shell = Shell::new(started.world.clone(), younger);
+    shell.world.secret = stuck("prod/a");
+    shell.others = vec![started.operation];
+    shell.until_said("(Queued)");
+    assert_eq!(shell.sent, []);
+}
+
+#[test]
+fn expectations_that_are_wrong_at_the_first_look_fail_before_anything_is_written() {
+    let cases: [fn(&mut Secret); 5] = [
+        |secret| *secret = labelled(fixtures::secret("prod/a"), "AWSPENDING", "another"),
+        |secret| *secret = fixtures::secret("prod/a"),
+        |secret| *secret = labelled(fixtures::secret("prod/a"), "AWSPENDING", "c"),
+        |secret| secret.last_changed = Some(ago(hours(5))),
+        |secret| secret.last_changed = None,
+    ];
+    for action in [
+        Action::ClearPending,
+        Action::ClearAndRotate,
+        Action::RetryRotation,
+    ] {
+        for change in cases {
+            let mut shell = Shell::new(valued(), manual(on_a(action)));
+            change(&mut shell.world.secret);
+            assert_eq!(shell.run().story(), "PreconditionFailed");
+        }
+    }
+    let mut moved = Shell::new(valued(), on_a(Action::ClearAndRotate));
+    moved.operation.expect.current = Some(version("b"));
+    assert_eq!(moved.run().story(), "PreconditionFailed");
+    let pending = Shell::new(valued(), on_a(Action::Rotate));
+    assert_eq!(pending.run().story(), "PreconditionFailed");
+}
+
+#[test]
+fn the_pin_of_another_cluster_and_a_full_secret_are_respected_by_people_too() {
+    let mut foreign = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
+    let pin = pin_of(other_cluster(), ago(hours(1)), "p");
+    foreign.world.secret = labelled(foreign.world.secret, pin.as_str(), "p");
+    assert_eq!(foreign.run().story(), "PreconditionFailed");
+    let full = |labels: u64, label: fn(u64) -> String| {
+        let mut shell = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
+        for n in 0..labels {
+            shell.world.secret = labelled(shell.world.secret, &label(n), "b");
+        }
+        shell.run().story()
+    };
+    assert_eq!(full(17, |n| format!("label{n}")), "PinExhausted");
+    let old = |n| pin_of(cluster(), ago(hours(100 + n)), "b").to_string();
+    assert_eq!(full(5, old), "PinExhausted");
+    assert!(full(4, old).ends_with("Succeeded"));
+}
+
+#[test]
+fn budgets_bind_machines_and_not_people() {
+    for gate in [Gate::Held(BlockReason::CircuitBreakerOpen), Gate::Unknown] {
+        let mut held = clearing();
+        held.gate = gate;
+        held.until_said("(Queued)");
+        assert_eq!(held.sent, []);
+        let mut closing = pinned();
+        closing.gate = gate;
+        closing.until_said("(Queued)");
+        assert_eq!(closing.count("Clear"), 0);
+        let mut after = cleared();
+        after.gate = gate;
+        assert!(after.run().story().ends_with("Succeeded"));
+    }
+    let mut person = manual(attempted("m", ago(hours(8))));
+    person.outcome = None;
+    person.outcome = attempted("m", ago(hours(8))).outcome;
+    let mut automatic = clearing();
+    automatic.others = vec![person.clone()];
+    automatic.until_said("(BackingOff)");
+    assert_eq!(automatic.sent, []);
+    let mut by_hand = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
+    by_hand.others = vec![person];
+    assert!(by_hand.run().story().ends_with("Succeeded"));
+}
+
+#[test]
+fn a_machine_does_not_begin_once_the_attempts_are_used_up() {
+    let spent: Vec<_> = [20, 15, 10]
+        .map(|age| attempted(&format!("a{age}"), ago(hours(age))))
+        .into();
+    let mut automatic = clearing();
+    automatic.others.clone_from(&spent);
+    automatic.until(|shell| !shell.trace.is_empty());
+    assert_eq!(
+        (automatic.sent.len(), automatic.story()),
+        (0, "(BackingOff)".to_owned())
+    );
+    let mut by_hand = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
+    by_hand.others = spent;
+    assert!(by_hand.run().story().ends_with("Succeeded"));
+}
+
+#[test]
+fn a_version_with_a_value_waits_until_aws_has_stopped_retrying() {
+    let open = |versions| {
+        let mut world = World::new(stuck("prod/a"), versions, now());
+        if let Rotation::Enabled { rules, .. } = &mut world.secret.rotation {
+            rules.duration = Some("12h".to_owned());
+        }
+        Shell::new(world, manual(on_a(Action::ClearPending))).run()
+    };
+    let waited = open(with_value());
+    assert_eq!(
+        waited.story(),
+        "(AwaitingWindow) Pin (Settling) Clear Succeeded"
+    );
+    assert!(waited.sent[0].0 >= fixtures::at("2026-11-23T13:00:00Z"));
+    let at_once = open(without_value());
+    assert_eq!(at_once.story(), "Pin:Mismatch (Settling) Clear Succeeded");
+    assert!(secret("prod/a").rotates());
+}
