@@ -21,7 +21,7 @@ pub use status::{FindingStatus, SecretRotationPolicyStatus, Summary};
 use crate::{
     schema::immutable,
     span::{HOUR, MINUTE, SECOND, Span},
-    text::Text,
+    text::{Text, clip},
 };
 
 /// Which secrets are watched, what counts as unhealthy, and what is done about it.
@@ -114,11 +114,12 @@ pub enum Mode {
 
 impl SecretRotationPolicy {
     /// The token of the last check that was asked for, to be echoed once that check is complete.
+    ///
+    /// It is cut as the status cuts it: a longer one would never be found to be handled.
     pub fn requested_check(&self) -> Option<&str> {
-        self.metadata
-            .annotations
-            .as_ref()?
+        let annotations = self.metadata.annotations.as_ref()?;
+        annotations
             .get(crate::CHECK_REQUESTED_ANNOTATION)
-            .map(String::as_str)
+            .map(|token| clip(token, status::MAX_TOKEN))
     }
 }

@@ -210,3 +210,41 @@ impl From<&Invalid> for Readiness {
         Self::InvalidSpec(invalid.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_about_aws_stays_the_same_from_pass_to_pass() {
+        let error = |request: &str| AwsError {
+            class: ErrorClass::Denied,
+            code: Some("AccessDeniedException".to_owned()),
+            request_id: Some(request.to_owned()),
+        };
+        let readiness = Readiness::from(&error("r-1"));
+        assert_eq!(
+            readiness,
+            Readiness::AccessDenied("AWS denied access (AccessDeniedException)".to_owned())
+        );
+        assert_eq!(readiness, Readiness::from(&error("r-2")));
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_reason() {
+        let profile = || ProfileName::parse("default").expect("valid");
+        let namespace = secret_rotation_core::identity::Namespace::parse("prod").expect("valid");
+        let refusal = Refusal::NamespaceNotAllowed {
+            profile: profile(),
+            namespace,
+        };
+        assert_eq!(Readiness::from(&refusal).reason(), refusal.reason());
+        let region = secret_rotation_core::identity::Region::parse("eu-west-1").expect("valid");
+        let refusal = Refusal::RegionNotAllowed {
+            profile: profile(),
+            region,
+        };
+        assert_eq!(Readiness::from(&refusal).reason(), refusal.reason());
+        assert_eq!(Readiness::from(&refusal).message(), refusal.to_string());
+    }
+}

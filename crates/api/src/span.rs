@@ -212,6 +212,11 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_the_schema_admits_is_read(text in "([0-9]{1,5}(h|m|s|ms)){1,4}") {
+            prop_assert!(read(&text).is_some());
+        }
+
+        #[test]
         fn what_is_written_is_read_back(milliseconds in 0_u64..359_996_400_000) {
             let duration = Duration::from_millis(milliseconds);
             prop_assert_eq!(read(&written(duration)), Some(duration), "{}", written(duration));

@@ -15,6 +15,9 @@ use crate::{
 /// At most this many findings are listed.
 pub(super) const MAX_FINDINGS: usize = 50;
 
+/// At most this many characters of a check's token are kept.
+pub(super) const MAX_TOKEN: usize = 256;
+
 /// More secrets than any account holds.
 const COUNTABLE: i64 = 10_000_000;
 
@@ -32,7 +35,7 @@ pub struct SecretRotationPolicyStatus {
 
     /// The token of the last requested check that is complete, from annotation secretrotation.dev/check-requested-at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_handled_request: Option<Text<0, 256>>,
+    pub last_handled_request: Option<Text<0, MAX_TOKEN>>,
 
     /// How many secrets are in each state.
     #[serde(default, skip_serializing_if = "Option::is_none")]

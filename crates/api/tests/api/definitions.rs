@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use secret_rotation_api::{crds, manifests};
+use secret_rotation_api::{
+    crds, manifests, operation::SecretRotationOperation, policy::SecretRotationPolicy,
+    profile::AWSAccessProfile,
+};
 
 use crate::support;
 
@@ -241,6 +244,53 @@ fn the_definitions_stay_far_below_the_limits_of_etcd_and_of_client_side_apply() 
             "{}: {size} bytes",
             definition["metadata"]["name"]
         );
+    }
+}
+
+/// Reads and writes an object of a kind.
+fn there_and_back(kind: &str, spec: &Value, status: &Value) -> (Value, Value) {
+    let object = serde_json::json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": kind,
+        "metadata": support::metadata("any"),
+        "spec": spec,
+        "status": status,
+    });
+    let read =
+        match kind {
+            "SecretRotationPolicy" => serde_json::from_value::<SecretRotationPolicy>(object)
+                .and_then(serde_json::to_value),
+            "SecretRotationOperation" => serde_json::from_value::<SecretRotationOperation>(object)
+                .and_then(serde_json::to_value),
+            _ => serde_json::from_value::<AWSAccessProfile>(object).and_then(serde_json::to_value),
+        };
+    let read = read.unwrap_or_else(|error| panic!("{kind} {spec} {status}: {error}"));
+    (read["spec"].clone(), read["status"].clone())
+}
+
+#[test]
+fn nothing_that_the_schema_admits_is_refused_or_lost() {
+    for (kind, variant) in KINDS
+        .into_iter()
+        .flat_map(|kind| (0..16).map(move |variant| (kind, variant)))
+    {
+        let [spec, status] =
+            ["spec", "status"].map(|part| support::schema(kind)["properties"][part].clone());
+        let (full_spec, full_status) = (
+            support::sample(&spec, true, variant),
+            support::sample(&status, true, variant),
+        );
+        assert_eq!(support::violations(&spec, &full_spec), [""; 0]);
+        assert_eq!(
+            there_and_back(kind, &full_spec, &full_status),
+            (full_spec.clone(), full_status.clone())
+        );
+        let least = (
+            support::sample(&spec, false, variant),
+            support::sample(&status, false, variant),
+        );
+        let (read, _) = there_and_back(kind, &least.0, &least.1);
+        assert_eq!(read, support::defaulted(&spec, least.0));
     }
 }
 

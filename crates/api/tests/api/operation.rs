@@ -1,6 +1,6 @@
 //! Operations: requests, the journal there and back again, and conditions.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
 use jiff::Timestamp;
 use proptest::{collection, option, prelude::*};
@@ -476,6 +476,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
+static STATUS: LazyLock<Value> =
+    LazyLock::new(|| support::schema(KIND)["properties"]["status"].clone());
+
 proptest! {
     #[test]
     fn what_an_operation_knows_survives_its_status(
@@ -484,8 +487,7 @@ proptest! {
         let (outcome, completed) = ended.unzip();
         let before = Operation { journal, baseline, outcome, completed, ..operation() };
         let status = serde_json::to_value(status_of(&before, None)).expect("plain data");
-        let schema = support::schema(KIND)["properties"]["status"].clone();
-        prop_assert_eq!(support::violations(&schema, &status), [""; 0]);
+        prop_assert_eq!(support::violations(&STATUS, &status), [""; 0]);
         let after = object(&request(), Some(status)).to_core().expect("what we write we read");
         prop_assert_eq!(&after, &before);
         let (first, second) = (status_of(&before, None), status_of(&after, Some(&status_of(&before, None))));

@@ -409,6 +409,22 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
 }
 
 #[test]
+fn a_check_that_was_asked_for_is_known_by_its_token() {
+    let mut object = policy(&least());
+    assert_eq!(object.requested_check(), None);
+    let token = "1".repeat(300);
+    object.metadata.annotations =
+        Some([("secretrotation.dev/check-requested-at".to_owned(), token)].into());
+    let handled = object.requested_check();
+    let pass = Pass {
+        handled_request: handled,
+        ..pass(&Readiness::Succeeded, None)
+    };
+    let status = SecretRotationPolicyStatus::after(None, &pass);
+    assert_eq!(status.last_handled_request.as_deref(), handled);
+}
+
+#[test]
 fn the_worst_state_gives_the_reason() {
     let reason = |states: &[State]| {
         let findings = states

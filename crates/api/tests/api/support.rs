@@ -134,6 +134,42 @@ pub(crate) fn defaulted(schema: &Value, mut value: Value) -> Value {
     }
 }
 
+/// A value that the schema admits: with every field, or with the required ones only. `variant` chooses among enums.
+pub(crate) fn sample(schema: &Value, every: bool, variant: usize) -> Value {
+    if let Some(names) = schema["enum"].as_array() {
+        return names[variant % names.len()].clone();
+    }
+    match schema["type"].as_str().expect("one type") {
+        "string" if schema["format"] == "date-time" => json!("2026-11-23T10:00:00Z"),
+        "string" => json!(
+            "x".repeat(usize::try_from(schema["minLength"].as_u64().unwrap_or(0)).expect("short"))
+        ),
+        "integer" => schema[if every { "maximum" } else { "minimum" }].clone(),
+        "boolean" => json!(every),
+        "array" if every || schema["minItems"].is_u64() => {
+            json!([sample(&schema["items"], every, variant)])
+        }
+        "array" => json!([]),
+        _ => sample_object(schema, every, variant),
+    }
+}
+
+fn sample_object(schema: &Value, every: bool, variant: usize) -> Value {
+    if let Some(values) = schema.get("additionalProperties") {
+        return json!({ "key": sample(values, every, variant) });
+    }
+    let required = |name: &String| {
+        schema["required"]
+            .as_array()
+            .is_some_and(|names| names.contains(&json!(name)))
+    };
+    let fields = schema["properties"].as_object().expect("fields").iter();
+    let chosen = fields.filter(|(name, _)| every || required(name));
+    chosen
+        .map(|(name, schema)| (name.clone(), sample(schema, every, variant)))
+        .collect()
+}
+
 /// What an API server fills in.
 pub(crate) fn metadata(name: &str) -> Value {
     json!({
