@@ -50,6 +50,7 @@ impl Cluster {
         let folder = tempfile::Builder::new()
             .prefix("secret-rotation-")
             .tempdir()?;
+        process::remove_when_killed(folder.path())?;
         write_credentials(folder.path(), users)?;
         let ports = Ports {
             etcd: process::free_port()?,

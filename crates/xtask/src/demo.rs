@@ -93,6 +93,7 @@ impl Stage {
         let folder = tempfile::Builder::new()
             .prefix("secret-rotation-demo-")
             .tempdir()?;
+        process::remove_when_killed(folder.path())?;
         let place = match &wishes.context {
             None => Place::Own(Box::new(Cluster::start(&[])?)),
             Some(context) => existing(assets, context, folder.path())?,
@@ -143,7 +144,7 @@ impl Stage {
         );
         eprintln!("  logs: {}", self.folder.path().display());
         loop {
-            thread::sleep(Duration::from_secs(3600));
+            thread::sleep(Duration::from_hours(1));
         }
     }
 
@@ -285,11 +286,11 @@ fn play(stage: &Stage) -> Result<()> {
     let mut screen = Screen::new();
     let mut stuck_seen = 0;
     while began.elapsed() < LIMIT {
-        let state = State::read(&|| stage.place.kubectl(), &NAMESPACES)?;
-        stuck_seen = stuck_seen.max(state.stuck_in_remediate());
-        screen.show(&state, began.elapsed());
-        if stuck_seen > 0 && state.recovered() {
-            return finish(&state, stuck_seen, began.elapsed());
+        let seen = State::read(&|| stage.place.kubectl(), &NAMESPACES)?;
+        stuck_seen = stuck_seen.max(seen.stuck_in_remediate());
+        screen.show(&seen, began.elapsed());
+        if stuck_seen > 0 && seen.recovered() {
+            return finish(&seen, stuck_seen, began.elapsed());
         }
         thread::sleep(Duration::from_secs(1));
     }

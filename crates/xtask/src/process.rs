@@ -1,6 +1,12 @@
-//! Servers that end with us: children with a log file, signals, and a watchdog for the case that we are killed.
+//! Servers that end with us: children with a log file, signals, and watchdogs for the case that we are killed.
+//!
+//! Not a supervisor: a server that ends is not started again.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::TcpListener;
+use std::ops::Range;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,11 +17,15 @@ use anyhow::{Context, Result, bail, ensure};
 /// How long a server may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// Below the ports that Linux gives to outgoing connections: a chosen one stays free until its server, or the next, binds it.
+const PORTS: Range<u16> = 12_000..32_000;
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
     name: String,
     child: Child,
+    watchdog: Child,
     log: PathBuf,
 }
 
@@ -27,20 +37,26 @@ impl Server {
             .append(true)
             .open(log)
             .with_context(|| format!("cannot open {}", log.display()))?;
+        // A group of its own: Ctrl-C is for us, and etcd must not end before the API server does.
         command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file);
-        let child = command
+        let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {name}: {command:?}"))?;
-        let server = Self {
+        let watchdog = watch_over(child.id()).inspect_err(|_| {
+            // It has only just started; that it cannot be watched is the error to tell.
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
+        Ok(Self {
             name: name.to_owned(),
             child,
+            watchdog,
             log: log.to_owned(),
-        };
-        server.watch_over()?;
-        Ok(server)
+        })
     }
 
     /// Its process id.
@@ -125,31 +141,51 @@ impl Server {
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
-
-    /// A process that is killed drops nothing: a shell waits for its end and ends the server then.
-    fn watch_over(&self) -> Result<()> {
-        let (own, server) = (std::process::id(), self.id());
-        let script =
-            format!("while kill -0 {own} && kill -0 {server}; do sleep 1; done; kill -9 {server}");
-        let mut watchdog = Command::new("sh");
-        watchdog
-            .args(["-c", &script])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        watchdog
-            .spawn()
-            .map(drop)
-            .context("cannot start a watchdog: is there no `sh`?")
-    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A paused process does not see SIGTERM.
-        let _ = self.signal("CONT");
-        self.stop();
+        // The id of a process that has been waited for may belong to another one by now.
+        if self.is_running() {
+            // A paused process does not see SIGTERM.
+            let _ = self.signal("CONT");
+            self.stop();
+        }
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
     }
+}
+
+/// A process that is killed drops nothing: a shell waits for its end and ends the server then.
+fn watch_over(server: u32) -> Result<Child> {
+    let script = r#"
+        while kill -0 "$1"; do kill -0 "$2" || exit 0; sleep 1; done
+        kill -9 "$2""#;
+    watchdog(script, &server.to_string())
+}
+
+/// Removes a folder if this process is killed before it does so itself.
+pub fn remove_when_killed(folder: &Path) -> Result<()> {
+    let script = r#"
+        while kill -0 "$1"; do [ -d "$2" ] || exit 0; sleep 1; done
+        sleep 2 # the servers that write to it are being ended
+        rm -rf -- "$2""#;
+    let folder = folder.to_str().context("the folder is not UTF-8")?;
+    watchdog(script, folder).map(drop)
+}
+
+/// Runs a script with our process id as `$1`, out of the reach of signals that are meant for us.
+fn watchdog(script: &str, argument: &str) -> Result<Child> {
+    Command::new("sh")
+        .args(["-c", script, "watchdog"])
+        .args([&std::process::id().to_string(), argument])
+        .process_group(0)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start a watchdog: is there no `sh`?")
 }
 
 /// Sends a signal to a process that we started.
@@ -162,9 +198,13 @@ pub fn signal(process: u32, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A port of the loopback interface that was free a moment ago.
+/// A port of the loopback interface that was free a moment ago, drawn at random so that parallel tests rarely meet.
 pub fn free_port() -> Result<u16> {
-    let listener =
-        std::net::TcpListener::bind(("127.0.0.1", 0)).context("no free loopback port")?;
-    Ok(listener.local_addr()?.port())
+    let width = u64::from(PORTS.end - PORTS.start);
+    let draw = || RandomState::new().build_hasher().finish() % width;
+    (0..100)
+        .filter_map(|_| u16::try_from(draw()).ok())
+        .map(|offset| PORTS.start + offset)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .context("no free loopback port in a hundred tries")
 }
