@@ -85,6 +85,9 @@ impl Judge<'_> {
 
     /// Between pin and clear: nothing but our own pin may have changed, for `confirmAfter`.
     fn settle(&self, pending: &VersionId, pin: &JournalEntry) -> Result<Next, Next> {
+        if self.secret.unfinished() != Some(pending) {
+            return Err(self.withdraw());
+        }
         let label = self.own_pin(pending)?;
         if self.secret.holder(&label) == Some(pending) {
             self.undisturbed_since_pin(pending, &label, pin)?;
