@@ -1,0 +1,212 @@
+//! What holds of `advance` for every journal beside every look.
+
+mod fixtures;
+
+use std::time::Duration;
+
+use fixtures::arbitrary::{Case, case};
+use fixtures::{STUCK_AFTER, cluster, minutes, version};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use secret_rotation_core::advance::{Next, Request, Write};
+use secret_rotation_core::identity::{StageLabel, VersionId};
+use secret_rotation_core::operation::{Action, PendingValue, Step};
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::pin::Pin;
+use secret_rotation_core::policy::Suspension;
+
+const CASES: u32 = 1000;
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+fn written(case: &Case) -> Option<Write> {
+    match case.next() {
+        Next::Write(write) => Some(write),
+        Next::LookAtVersions | Next::Wait(_) | Next::Done(_) => None,
+    }
+}
+
+fn is_clear(request: &Request) -> bool {
+    matches!(request, Request::Detach { label, .. } if *label == StageLabel::pending())
+}
+
+/// Our pin of this operation sits on the version.
+fn pinned(case: &Case, on: &VersionId) -> bool {
+    let label = case.operation.pin(&cluster(), on).label().expect("short");
+    case.secret.holder(&label) == Some(on)
+}
+
+/// It was empty at the first look and is now, the pin was refused because of that, and `confirmAfter` has passed.
+fn may_go_unpinned(case: &Case, pending: &VersionId) -> bool {
+    let baseline = case.operation.baseline.as_ref();
+    let was_empty = baseline.is_some_and(|before| before.pending_value == PendingValue::Empty);
+    let is_empty = case
+        .look
+        .versions
+        .as_ref()
+        .is_some_and(|list| !list.lists(pending));
+    let refused = case.operation.journal.entry(Step::Pin).is_some_and(|pin| {
+        let ripe = pin.intent.plus(case.operation.confirm_after) <= case.look.at;
+        let class = pin.refusal();
+        ripe && matches!(class, Some(ErrorClass::Mismatch | ErrorClass::Gone))
+    });
+    was_empty && is_empty && refused
+}
+
+fn check_detach(case: &Case, label: &StageLabel, from: &VersionId) {
+    let secret = &case.secret;
+    assert_eq!(
+        secret.holder(label),
+        Some(from),
+        "the compare-and-swap names what was seen"
+    );
+    if *label == StageLabel::pending() {
+        assert_eq!(Some(from), case.operation.expect.pending.as_ref());
+        assert_ne!(Some(from), secret.current());
+        assert!(pinned(case, from) || may_go_unpinned(case, from));
+        assert!(case.operation.action.clears());
+    } else {
+        let pin = Pin::parse(label).expect("only pins are taken away beside AWSPENDING");
+        assert_eq!(pin.cluster, cluster());
+    }
+}
+
+fn check_attach(case: &Case, label: &StageLabel, to: &VersionId) {
+    let pin = Pin::parse(label).expect("only pins are attached");
+    assert_eq!((&pin.cluster, &pin.version), (&cluster(), to));
+    assert_eq!(case.secret.unfinished(), Some(to));
+    assert_eq!(case.operation.expect.pending.as_ref(), Some(to));
+}
+
+fn check_rotate(case: &Case, token: &VersionId) {
+    assert_eq!(Some(token), case.operation.request_token().as_ref());
+    let reruns = case.operation.action == Action::RetryRotation;
+    assert!(reruns || !case.secret.is_labelled(token));
+    if let Some(entry) = case.operation.journal.entry(Step::Rotate) {
+        assert!(!entry.is_applied(), "accepted ones are never sent again");
+        assert!(case.look.at.since(entry.intent) >= minutes(1));
+    }
+    let rerun = case.operation.expect.pending.as_ref();
+    match case.secret.unfinished() {
+        Some(pending) => assert_eq!(Some(pending), rerun),
+        None => assert!(case.secret.current().is_some()),
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn advance_has_an_answer_to_everything(case in case()) {
+        let first = case.next();
+        prop_assert_eq!(first, case.next(), "and always the same");
+    }
+
+    #[test]
+    fn nothing_is_written_without_permission(case in case()) {
+        if let Some(write) = written(&case) {
+            let authority = case.authority.as_ref().expect("authorised");
+            prop_assert!(authority.covers(case.operation.action, &case.secret.arn));
+            let policy = case.policy.as_ref().expect("there is a policy");
+            prop_assert_eq!(policy.suspension, Suspension::Active);
+            prop_assert_eq!(case.secret.hands_off(), None);
+            prop_assert_eq!(write.arn(), &case.secret.arn);
+            prop_assert_eq!(write.intent().at, case.look.at);
+        }
+    }
+
+    #[test]
+    fn every_write_has_a_shape_that_can_be_undone(case in case()) {
+        if let Some(write) = written(&case) {
+            match write.request() {
+                Request::Attach { label, version } => check_attach(&case, label, version),
+                Request::Detach { label, version } => check_detach(&case, label, version),
+                Request::Rotate { token } => check_rotate(&case, token),
+            }
+        }
+    }
+
+    #[test]
+    fn a_version_that_may_lose_its_label_to_a_clear_under_way_keeps_its_pin(case in case()) {
+        let pending = version("p");
+        let clear = case.operation.journal.entry(Step::Clear);
+        let under_way = clear.is_some_and(|clear| clear.result.is_none());
+        let rotated = case.operation.journal.entry(Step::Rotate).is_some();
+        let bare = case.secret.current() != Some(&pending) && case.operation.action.clears();
+        if let Some(write) = written(&case).filter(|_| under_way && !rotated && bare) {
+            let unpins = matches!(
+                write.request(),
+                Request::Detach { label, version } if *label != StageLabel::pending() && *version == pending
+            );
+            prop_assert!(!unpins);
+        }
+    }
+
+    #[test]
+    fn the_first_write_to_a_stuck_secret_follows_a_long_quiet(case in case()) {
+        let first = case.operation.journal.is_empty();
+        let stuck = case.operation.expect.pending.is_some() && (case.operation.action.clears()
+            || case.operation.action == Action::RetryRotation);
+        if written(&case).is_some() && first && stuck {
+            let changed = case.secret.last_changed.expect("AWS says when");
+            prop_assert!(case.look.at.since(changed) >= STUCK_AFTER);
+        }
+    }
+
+    #[test]
+    fn no_step_but_unpinning_is_tried_more_than_eight_times(case in case()) {
+        if let Some(write) = written(&case) {
+            let step = write.intent().step;
+            let tries = case.operation.journal.entry(step).map_or(0, |entry| entry.tries);
+            prop_assert!(step == Step::Unpin || tries < 8);
+        }
+    }
+
+    #[test]
+    fn an_operation_that_has_written_goes_before_one_that_has_not(case in case()) {
+        let wrote = case.others.iter().any(|other| {
+            !other.is_finished() && other.journal.0.iter().any(|entry| entry.result.is_some())
+        });
+        let own = case.operation.journal.0.iter().any(|entry| entry.result.is_some());
+        prop_assert!(!wrote || own || written(&case).is_none());
+    }
+
+    #[test]
+    fn a_wait_ends(case in case()) {
+        if let Next::Wait(wait) = case.next() {
+            prop_assert!(wait.until > case.look.at && wait.pause > Duration::ZERO, "{wait:?}");
+            prop_assert!(!wait.message.is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_cases_reach_every_kind_of_answer() {
+    let mut runner = TestRunner::deterministic();
+    let mut reached = std::collections::BTreeMap::<&str, usize>::new();
+    for _ in 0..10_000 {
+        let case = case().new_tree(&mut runner).expect("a case").current();
+        let kind = match case.next() {
+            Next::Write(write) => match write.request() {
+                Request::Attach { .. } => "pin",
+                Request::Rotate { .. } => "rotate",
+                request if !is_clear(request) => "unpin",
+                Request::Detach { version, .. } if pinned(&case, version) => "clear",
+                Request::Detach { .. } => "clear unpinned",
+            },
+            Next::LookAtVersions => "versions",
+            Next::Wait(_) => "wait",
+            Next::Done(_) => "done",
+        };
+        *reached.entry(kind).or_default() += 1;
+    }
+    assert_eq!(reached.len(), 8, "{reached:?}");
+    assert!(reached.values().all(|count| *count >= 5), "{reached:?}");
+}
