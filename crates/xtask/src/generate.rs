@@ -31,9 +31,10 @@ pub fn write() -> Result<()> {
     Ok(())
 }
 
-/// Compares every generated file with what it should be.
+/// Compares every generated file with what it should be, and looks for files of kinds that are no more.
 pub fn check() -> Result<()> {
-    for file in all()? {
+    let files = all()?;
+    for file in &files {
         let there = fs::read_to_string(&file.path).unwrap_or_default();
         ensure!(
             there == file.content,
@@ -41,18 +42,30 @@ pub fn check() -> Result<()> {
             file.path.display()
         );
     }
+    for entry in fs::read_dir(folder())? {
+        let path = entry?.path();
+        ensure!(
+            files.iter().any(|file| file.path == path),
+            "{} is not generated any more: remove it",
+            path.display()
+        );
+    }
     Ok(())
 }
 
-/// The CRDs: a plural and group name a file each.
+fn folder() -> PathBuf {
+    project::root().join("deploy/crds")
+}
+
+/// The CRDs: a file each, named by plural and group.
 fn all() -> Result<Vec<Generated>> {
-    let folder = project::root().join("deploy/crds");
-    let files = secret_rotation_api::crds().into_iter().map(|crd| {
-        let name = crd.metadata.name.clone().context("a CRD has a name")?;
+    let files = secret_rotation_api::manifests().into_iter().map(|crd| {
+        let name = crd["metadata"]["name"].as_str();
+        let name = name.context("a CRD has a name")?;
         let yaml = serde_saphyr::to_string(&crd)
             .with_context(|| format!("{name} does not print as YAML"))?;
         Ok(Generated {
-            path: folder.join(format!("{name}.yaml")),
+            path: folder().join(format!("{name}.yaml")),
             content: format!("{HEADER}{yaml}"),
         })
     });
