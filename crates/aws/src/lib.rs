@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Secrets Manager as three verbs over the types of core: [`inventory`](Account::inventory),
+//! [`look`](Account::look) and [`apply`](Account::apply).
+//!
+//! This crate decides nothing, and no call in it reads or writes the value of a secret.
+
+mod account;
+mod apply;
+mod bucket;
+mod call;
+mod date;
+mod endpoint;
+mod errors;
+mod look;
+mod parse;
+mod sweep;
+#[cfg(test)]
+mod wire;
+
+pub use account::{Account, Limits};
+pub use apply::{Applied, Rejected};
+pub use call::{Call, Observer, Operation};
+pub use endpoint::{Endpoint, EndpointError};
+pub use sweep::Scope;
