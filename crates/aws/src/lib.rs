@@ -10,6 +10,7 @@ mod call;
 mod date;
 mod endpoint;
 mod errors;
+mod list;
 mod look;
 mod parse;
 mod sweep;
