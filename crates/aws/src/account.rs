@@ -2,13 +2,9 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::retry::RetryConfig;
-use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
-use aws_sdk_secretsmanager::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use secret_rotation_core::clock::AwsTime;
@@ -20,6 +16,7 @@ use tokio::time::Instant;
 use crate::apply::Rejected;
 use crate::bucket::Bucket;
 use crate::call::{Call, Observer, Operation};
+use crate::clients::Clients;
 use crate::date::{Probe, Trace};
 use crate::errors;
 
@@ -57,16 +54,6 @@ struct Shared {
     writes: Arc<Bucket>,
     observer: Observer,
     clock: Mutex<Option<(AwsTime, Instant)>>,
-}
-
-/// One client for each way of failing.
-struct Clients {
-    /// Three attempts: a sweep is long and nobody waits for one page.
-    sweep: Client,
-    /// One short attempt: a late look is worth nothing.
-    look: Client,
-    /// One attempt: a retry would send a stale decision again.
-    write: Client,
 }
 
 /// An answer that was understood.
@@ -195,32 +182,6 @@ impl fmt::Debug for Account {
             .field("region", &self.shared.region)
             .finish_non_exhaustive()
     }
-}
-
-impl Clients {
-    fn new(config: &SdkConfig, region: &Region) -> Self {
-        let client = |attempts, attempt, operation| {
-            let settings = Builder::from(config)
-                .region(aws_config::Region::new(region.as_str().to_owned()))
-                .retry_config(RetryConfig::standard().with_max_attempts(attempts))
-                .timeout_config(timeouts(attempt, operation))
-                .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-                .build();
-            Client::from_conf(settings)
-        };
-        Self {
-            sweep: client(3, 5, 30),
-            look: client(1, 3, 3),
-            write: client(1, 10, 10),
-        }
-    }
-}
-
-fn timeouts(attempt: u64, operation: u64) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .operation_attempt_timeout(Duration::from_secs(attempt))
-        .operation_timeout(Duration::from_secs(operation))
-        .build()
 }
 
 fn judge<T, E>(

@@ -45,6 +45,15 @@ pub(crate) const fn malformed(request_id: Option<String>) -> AwsError {
     }
 }
 
+/// A call that did not come back to its caller.
+pub(crate) const fn unexpected() -> AwsError {
+    AwsError {
+        class: ErrorClass::Unexpected,
+        code: None,
+        request_id: None,
+    }
+}
+
 /// A text from outside, short and on one line.
 pub(crate) fn clean(text: &str) -> String {
     text.chars()

@@ -7,6 +7,7 @@ mod account;
 mod apply;
 mod bucket;
 mod call;
+mod clients;
 mod date;
 mod endpoint;
 mod errors;

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{Arn, SecretName};
 use secret_rotation_core::inventory::{Detail, Inventory, Observation};
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::pin;
 use secret_rotation_core::secret::{Secret, VersionListing};
 use tokio::task::JoinSet;
 
 use crate::account::Account;
 use crate::apply::Rejected;
+use crate::errors;
 
 /// Closer looks at a time.
 const ABREAST: usize = 8;
@@ -197,7 +198,7 @@ impl<'a> Sweep<'a> {
             }
             match looks.join_next().await {
                 Some(Ok((closer, target))) => self.record(target, closer),
-                Some(Err(_)) => self.note_gap(broken()),
+                Some(Err(_)) => self.note_gap(errors::unexpected()),
                 None => return,
             }
         }
@@ -244,13 +245,4 @@ fn unreadable(id: Id, last: Option<Observation>, error: &AwsError) -> Option<Obs
         unreadable: Some(error.clone()),
         ..seen
     })
-}
-
-/// A closer look that did not come back.
-const fn broken() -> AwsError {
-    AwsError {
-        class: ErrorClass::Unexpected,
-        code: None,
-        request_id: None,
-    }
 }
