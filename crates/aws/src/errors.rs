@@ -20,6 +20,10 @@ pub(crate) fn classify<E>(
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the SDK's enum is not exhaustive"
+    )]
     let class = match error {
         SdkError::TimeoutError(_) => ErrorClass::Unreachable,
         SdkError::DispatchFailure(_) if lacks_credentials(error) => ErrorClass::Credentials,

@@ -30,9 +30,10 @@ impl Account {
                 versions: None,
             });
         };
-        let versions = match with_versions {
-            true => Some(self.versions(self.looker(), secret.arn.as_str()).await?),
-            false => None,
+        let versions = if with_versions {
+            Some(self.versions(self.looker(), secret.arn.as_str()).await?)
+        } else {
+            None
         };
         Ok(Look {
             at,

@@ -71,7 +71,7 @@ impl Reply {
                 date: text.map(str::to_owned),
                 body,
             },
-            other => other,
+            Self::Silence | Self::NoConnection => self,
         }
     }
 

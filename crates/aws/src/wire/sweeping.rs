@@ -188,3 +188,16 @@ async fn names_are_described_and_missing_ones_are_named() {
     assert_eq!(gap, Some(ErrorClass::Malformed));
     assert_eq!(fake.count("ListSecrets"), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_can_run_as_a_task() {
+    let fake = region(101, 9);
+    let account = fake.account.clone();
+    let sweep = async move {
+        account
+            .inventory(&Scope::Everything, &BTreeMap::new())
+            .await
+    };
+    let inventory = tokio::spawn(sweep).await.expect("no panic");
+    assert_eq!(inventory.secrets.len(), 101);
+}
