@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Secrets Manager as three verbs over the types of core: [`inventory`](Account::inventory),
+//! [`look`](Account::look) and [`apply`](Account::apply).
+//!
+//! This crate decides nothing, and no call in it reads or writes the value of a secret.
+
+mod account;
+mod apply;
+mod bucket;
+mod call;
+mod clients;
+mod date;
+mod endpoint;
+mod errors;
+mod list;
+mod look;
+mod parse;
+mod sweep;
+#[cfg(test)]
+mod wire;
+
+pub use account::{Account, Limits};
+pub use apply::{Applied, Rejected};
+pub use call::{Call, Observer, Operation};
+pub use endpoint::{Endpoint, EndpointError};
+pub use sweep::Scope;

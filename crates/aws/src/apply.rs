@@ -1,0 +1,100 @@
+//! The only requests of this crate that change something.
+
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use secret_rotation_core::advance::{Request, Write};
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::identity::{Arn, StageLabel, VersionId};
+use secret_rotation_core::outcome::AwsError;
+use thiserror::Error;
+
+use crate::account::Account;
+use crate::call::Operation;
+
+/// A write that AWS accepted. For a rotation that means accepted, not finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The `Date` header of the answer.
+    pub at: AwsTime,
+    /// AWS's request id, for support and the audit.
+    pub request_id: Option<String>,
+}
+
+/// A call that failed. A write may have been applied all the same:
+/// [`may_have_applied`](secret_rotation_core::outcome::ErrorClass::may_have_applied).
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{error}")]
+pub struct Rejected {
+    /// What AWS said, sorted by what to do next.
+    pub error: AwsError,
+    /// The `Date` header of the answer, if there was an answer and it had one.
+    pub at: Option<AwsTime>,
+}
+
+impl Account {
+    /// Sends one write, once: no retry of any kind, and at most ten seconds.
+    ///
+    /// The secret is named by its whole ARN. A rotation carries its token and nothing else: rules or a function
+    /// would change the secret's configuration.
+    pub async fn apply(&self, write: &Write) -> Result<Applied, Rejected> {
+        self.send(write.arn(), write.request()).await
+    }
+
+    pub(crate) async fn send(&self, arn: &Arn, request: &Request) -> Result<Applied, Rejected> {
+        match request {
+            Request::Attach { label, version } => {
+                self.move_label(arn, label, None, Some(version)).await
+            }
+            Request::Detach { label, version } => {
+                self.move_label(arn, label, Some(version), None).await
+            }
+            Request::Rotate { token } => self.rotate(arn, token).await,
+        }
+    }
+
+    async fn move_label(
+        &self,
+        arn: &Arn,
+        label: &StageLabel,
+        from: Option<&VersionId>,
+        to: Option<&VersionId>,
+    ) -> Result<Applied, Rejected> {
+        let text = |version: &VersionId| version.as_str().to_owned();
+        let probe = self.writing(Operation::UpdateSecretVersionStage);
+        let request = self
+            .writer()
+            .update_secret_version_stage()
+            .secret_id(arn.as_str())
+            .version_stage(label.as_str())
+            .set_remove_from_version_id(from.map(text))
+            .set_move_to_version_id(to.map(text));
+        let sending = request.customize().interceptor(probe.clone()).send();
+        self.written(&probe, sending).await
+    }
+
+    async fn rotate(&self, arn: &Arn, token: &VersionId) -> Result<Applied, Rejected> {
+        let probe = self.writing(Operation::RotateSecret);
+        let request = self
+            .writer()
+            .rotate_secret()
+            .secret_id(arn.as_str())
+            .client_request_token(token.as_str());
+        let sending = request.customize().interceptor(probe.clone()).send();
+        self.written(&probe, sending).await
+    }
+
+    async fn written<T, E>(
+        &self,
+        probe: &crate::date::Probe,
+        sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<Applied, Rejected>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let answer = self.call(probe, sending).await?;
+        Ok(Applied {
+            at: answer.at,
+            request_id: answer.request_id,
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! The SDK's clients, with the patience of each. The SDK itself sets no operation timeout.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::retry::RetryConfig;
+use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::config::{Builder, StalledStreamProtectionConfig};
+use secret_rotation_core::identity::Region;
+
+/// One client for each way of failing.
+pub(crate) struct Clients {
+    /// Three attempts: a sweep is long and nobody waits for one page.
+    pub(crate) sweep: Client,
+    /// One short attempt: a late look is worth nothing.
+    pub(crate) look: Client,
+    /// One attempt: a retry would send a stale decision again.
+    pub(crate) write: Client,
+}
+
+impl Clients {
+    /// Three clients from one configuration, for one region.
+    pub(crate) fn new(config: &SdkConfig, region: &Region) -> Self {
+        let client = |attempts, attempt, operation| {
+            let settings = Builder::from(config)
+                .region(aws_config::Region::new(region.as_str().to_owned()))
+                .retry_config(RetryConfig::standard().with_max_attempts(attempts))
+                .timeout_config(timeouts(attempt, operation))
+                .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+                .build();
+            Client::from_conf(settings)
+        };
+        Self {
+            sweep: client(3, 5, 30),
+            look: client(1, 3, 3),
+            write: client(1, 10, 10),
+        }
+    }
+}
+
+fn timeouts(attempt: u64, operation: u64) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(attempt))
+        .operation_timeout(Duration::from_secs(operation))
+        .build()
+}

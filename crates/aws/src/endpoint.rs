@@ -1,0 +1,187 @@
+//! The custom AWS endpoint that the environment asks for, and whether it may be used.
+//!
+//! It follows the precedence of the SDK, which reads the same variables, and changes none of them.
+
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+const SPECIFIC: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
+const GENERAL: &str = "AWS_ENDPOINT_URL";
+const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+
+/// A custom endpoint that may be used. Its text carries neither credentials nor a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    variable: &'static str,
+    address: String,
+    loopback: bool,
+}
+
+/// Why a custom endpoint may not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EndpointError {
+    /// Not `http(s)://host[:port][/path]`. The text is not repeated: it may hold credentials.
+    #[error("{variable} is not an http or https URL without user, query and fragment")]
+    Unreadable {
+        /// Where it came from.
+        variable: &'static str,
+    },
+    /// Signed requests would leave the machine for a host that nobody has vouched for.
+    #[error(
+        "{variable} points at {address}, which is not loopback; allow custom endpoints to use it"
+    )]
+    NotAllowed {
+        /// Where it came from.
+        variable: &'static str,
+        /// Scheme, host and port.
+        address: String,
+    },
+}
+
+impl EndpointError {
+    /// A stable word for metrics and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "EndpointUnreadable",
+            Self::NotAllowed { .. } => "EndpointNotAllowed",
+        }
+    }
+}
+
+impl Endpoint {
+    /// Finds and judges the custom endpoint; `Ok(None)` = AWS's own. To be called before
+    /// [`Account::connect`](crate::Account::connect), with `|name| std::env::var(name).ok()`.
+    ///
+    /// The service's own variable beats the general one, and `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true`
+    /// switches both off (AWS SDKs and Tools reference, "Service-specific endpoints").
+    pub fn discover(
+        variables: impl Fn(&str) -> Option<String>,
+        allowed: bool,
+    ) -> Result<Option<Self>, EndpointError> {
+        let ignored = variables(IGNORE).is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        let found = [SPECIFIC, GENERAL]
+            .into_iter()
+            .find_map(|name| Some((name, variables(name).filter(|url| !url.is_empty())?)));
+        match found {
+            Some((variable, url)) if !ignored => Self::judge(variable, &url, allowed).map(Some),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// The variable that asks for it.
+    pub const fn variable(&self) -> &'static str {
+        self.variable
+    }
+
+    /// Scheme, host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether requests stay on this machine.
+    pub const fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    fn judge(variable: &'static str, url: &str, allowed: bool) -> Result<Self, EndpointError> {
+        let Some((address, host)) = split(url) else {
+            return Err(EndpointError::Unreadable { variable });
+        };
+        let loopback = is_loopback(&host);
+        if !loopback && !allowed {
+            return Err(EndpointError::NotAllowed { variable, address });
+        }
+        Ok(Self {
+            variable,
+            address,
+            loopback,
+        })
+    }
+}
+
+/// Scheme, host and port as one text, and the host alone.
+fn split(url: &str) -> Option<(String, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let plain = rest
+        .chars()
+        .all(|c| c.is_ascii_graphic() && !"@?#\\".contains(c));
+    let authority = rest.split('/').next().filter(|text| !text.is_empty())?;
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0,
+        None => authority.split(':').next()?,
+    };
+    let valid = plain && matches!(scheme.as_str(), "http" | "https") && !host.is_empty();
+    valid.then(|| (format!("{scheme}://{authority}"), host.to_ascii_lowercase()))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let literal = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    literal || host == "localhost"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn discover(
+        variables: &[(&str, &str)],
+        allowed: bool,
+    ) -> Result<Option<Endpoint>, EndpointError> {
+        let find = |name: &str| variables.iter().find(|(key, _)| *key == name);
+        Endpoint::discover(|name| find(name).map(|(_, url)| (*url).to_owned()), allowed)
+    }
+
+    #[test]
+    fn without_variables_aws_is_asked() {
+        assert_eq!(discover(&[], false), Ok(None));
+        assert_eq!(
+            discover(&[(GENERAL, "http://a"), (IGNORE, "TRUE")], false),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn loopback_passes_by_itself() {
+        for url in [
+            "http://127.0.0.1:4566",
+            "http://localhost",
+            "HTTPS://[::1]:1/x",
+        ] {
+            let endpoint = discover(&[(SPECIFIC, url), (GENERAL, "http://evil")], false);
+            assert!(
+                endpoint.is_ok_and(|endpoint| endpoint.is_some_and(|it| it.is_loopback())),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_hosts_pass_only_when_allowed() {
+        for host in ["moto:5000", "localhost.evil", "127.0.0.1.evil", "10.0.0.1"] {
+            let address = format!("http://{host}");
+            let variables = [(GENERAL, address.as_str())];
+            let refused = EndpointError::NotAllowed {
+                variable: GENERAL,
+                address: address.clone(),
+            };
+            assert_eq!(discover(&variables, false), Err(refused));
+            assert!(discover(&variables, true).is_ok_and(|it| it.is_some()));
+        }
+    }
+
+    #[test]
+    fn torn_urls_and_urls_with_credentials_are_refused() {
+        for url in [
+            "localhost:80",
+            "ftp://localhost",
+            "http://",
+            "http://u:p@localhost",
+            "http://a b",
+        ] {
+            let refused = EndpointError::Unreadable { variable: GENERAL };
+            assert_eq!(discover(&[(GENERAL, url)], true), Err(refused), "{url}");
+        }
+    }
+}

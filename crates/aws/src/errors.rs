@@ -1,0 +1,183 @@
+//! Sorts failed calls by what to do next. Never looks at a body, and never prints an `SdkError`.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use secret_rotation_core::outcome::{AwsError, ErrorClass};
+
+use crate::call::Operation;
+
+/// Characters kept of codes and request ids.
+const KEPT: usize = 64;
+
+/// The class and AWS's code of a failed call.
+pub(crate) fn classify<E>(
+    error: &SdkError<E, HttpResponse>,
+    operation: Operation,
+) -> (ErrorClass, Option<String>)
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the SDK's enum is not exhaustive"
+    )]
+    let class = match error {
+        SdkError::TimeoutError(_) => ErrorClass::Unreachable,
+        SdkError::DispatchFailure(_) if lacks_credentials(error) => ErrorClass::Credentials,
+        SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
+            ErrorClass::Unreachable
+        }
+        SdkError::ResponseError(answer) if answer.raw().status().is_server_error() => {
+            ErrorClass::Unreachable
+        }
+        SdkError::ResponseError(_) => ErrorClass::Malformed,
+        SdkError::ServiceError(answer) => of_answer(answer.err(), answer.raw(), operation),
+        _ => ErrorClass::Unexpected,
+    };
+    (class, error.code().map(clean))
+}
+
+/// An answer that is not what it should be.
+pub(crate) const fn malformed(request_id: Option<String>) -> AwsError {
+    AwsError {
+        class: ErrorClass::Malformed,
+        code: None,
+        request_id,
+    }
+}
+
+/// A call that did not come back to its caller.
+pub(crate) const fn unexpected() -> AwsError {
+    AwsError {
+        class: ErrorClass::Unexpected,
+        code: None,
+        request_id: None,
+    }
+}
+
+/// A text from outside, short and on one line.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(KEPT)
+        .collect()
+}
+
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// A 200 that cannot be parsed arrives as a service error without a code.
+fn of_answer(
+    error: &impl ProvideErrorMetadata,
+    raw: &HttpResponse,
+    operation: Operation,
+) -> ErrorClass {
+    let status = raw.status();
+    if status.is_success() {
+        return ErrorClass::Malformed;
+    }
+    let known = error
+        .code()
+        .and_then(|code| of_code(code, error.message().unwrap_or_default(), operation));
+    match known {
+        Some(class) => class,
+        None if status.is_server_error() => ErrorClass::Unreachable,
+        None if status.as_u16() == 429 => ErrorClass::Throttled,
+        None => ErrorClass::Unexpected,
+    }
+}
+
+/// Codes of the service and those common to all of AWS (API reference, "Common Errors").
+fn of_code(code: &str, message: &str, operation: Operation) -> Option<ErrorClass> {
+    Some(match code {
+        "ResourceNotFoundException" => ErrorClass::Gone,
+        "InvalidParameterException" => ErrorClass::Mismatch,
+        "InvalidRequestException" => of_message(message),
+        "LimitExceededException" => of_limit(operation),
+        "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "UnauthorizedOperation" => {
+            ErrorClass::Denied
+        }
+        "ExpiredTokenException"
+        | "ExpiredToken"
+        | "RequestExpired"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "RequestTimeTooSkewed"
+        | "AuthFailure" => ErrorClass::Credentials,
+        "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "SlowDown" => ErrorClass::Throttled,
+        "InternalServiceError"
+        | "InternalServiceErrorException"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "RequestTimeout"
+        | "RequestTimeoutException" => ErrorClass::Unreachable,
+        _ => return None,
+    })
+}
+
+/// AWS writes apostrophes in two ways, so only words without one are compared.
+fn of_message(message: &str) -> ErrorClass {
+    let pending = message.to_ascii_lowercase().contains("previous rotation");
+    if pending {
+        ErrorClass::RotationPending
+    } else {
+        ErrorClass::Refused
+    }
+}
+
+/// The code means too many labels where labels are attached, and too many requests elsewhere.
+const fn of_limit(operation: Operation) -> ErrorClass {
+    match operation {
+        Operation::UpdateSecretVersionStage => ErrorClass::LimitExceeded,
+        Operation::ListSecrets
+        | Operation::DescribeSecret
+        | Operation::ListSecretVersionIds
+        | Operation::RotateSecret => ErrorClass::Throttled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_from_outside_are_cut_and_kept_on_one_line() {
+        assert_eq!(clean("a\n\u{1b}[31mb"), "a[31mb");
+        assert_eq!(clean(&"x".repeat(1000)).len(), 64);
+    }
+
+    #[test]
+    fn the_meaning_of_an_invalid_request_is_in_its_message() {
+        let pending =
+            "A previous rotation isn\u{2019}t complete. That rotation will be reattempted.";
+        assert_eq!(of_message(pending), ErrorClass::RotationPending);
+        assert_eq!(of_message(""), ErrorClass::Refused);
+    }
+}

@@ -1,0 +1,151 @@
+//! The fresh look at one secret that every decision to write rests on.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_secretsmanager::Client;
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
+
+use crate::account::{Account, Answer};
+use crate::apply::Rejected;
+use crate::call::Operation;
+use crate::{errors, parse};
+
+/// AWS keeps about a hundred versions; this many pages of a hundred are no honest list.
+const MAX_PAGES: usize = 100;
+
+impl Account {
+    /// Looks at one secret, by whole ARN or by name: one attempt of three seconds for each request.
+    ///
+    /// `at` is the `Date` of `DescribeSecret`, the oldest part of the look. A secret that does not exist is
+    /// [`Seen::Absent`]; every other failure is an error, also that of the list of versions.
+    pub async fn look(&self, secret_id: &str, with_versions: bool) -> Result<Look, AwsError> {
+        let described = self.describe(self.looker(), secret_id).await;
+        let Answer { value, at, .. } = described.map_err(|rejected| rejected.error)?;
+        let Some(secret) = value else {
+            return Ok(Look {
+                at,
+                secret: Seen::Absent,
+                versions: None,
+            });
+        };
+        let versions = if with_versions {
+            Some(self.versions(self.looker(), secret.arn.as_str()).await?)
+        } else {
+            None
+        };
+        Ok(Look {
+            at,
+            secret: Seen::Present(Box::new(secret)),
+            versions,
+        })
+    }
+
+    /// `DescribeSecret`; `None` = there is none.
+    pub(crate) async fn describe(
+        &self,
+        client: &Client,
+        secret_id: &str,
+    ) -> Result<Answer<Option<Secret>>, Rejected> {
+        let probe = self.reading(Operation::DescribeSecret);
+        let request = client.describe_secret().secret_id(secret_id);
+        let sending = request.customize().interceptor(probe.clone()).send();
+        let answer = match self.call(&probe, sending).await {
+            Ok(answer) => answer,
+            Err(rejected) => return absent(rejected),
+        };
+        match parse::described(secret_id, &answer.value) {
+            Ok(secret) => Ok(answer.with(Some(secret))),
+            Err(parse::Malformed) => Err(answer.malformed()),
+        }
+    }
+
+    /// `ListSecretVersionIds` with `IncludeDeprecated`, all pages.
+    pub(crate) async fn versions(
+        &self,
+        client: &Client,
+        secret_id: &str,
+    ) -> Result<VersionListing, AwsError> {
+        let mut listing = VersionListing::default();
+        let mut tokens = BTreeSet::new();
+        let mut token = None;
+        for _ in 0..MAX_PAGES {
+            token = self
+                .versions_page(client, secret_id, token, &mut listing)
+                .await?;
+            match &token {
+                None => return Ok(listing),
+                Some(token) if !tokens.insert(token.clone()) => break,
+                Some(_) => {}
+            }
+        }
+        Err(errors::malformed(None))
+    }
+
+    /// Adds one page to the listing; the token of the next page, if there is one.
+    async fn versions_page(
+        &self,
+        client: &Client,
+        secret_id: &str,
+        token: Option<String>,
+        listing: &mut VersionListing,
+    ) -> Result<Option<String>, AwsError> {
+        let probe = self.reading(Operation::ListSecretVersionIds);
+        let request = client
+            .list_secret_version_ids()
+            .secret_id(secret_id)
+            .include_deprecated(true)
+            .max_results(100)
+            .set_next_token(token);
+        let sending = request.customize().interceptor(probe.clone()).send();
+        let page = self.call(&probe, sending).await;
+        let page = page.map_err(|rejected| rejected.error)?;
+        for entry in page.value.versions() {
+            let Ok((version, created)) = parse::version(entry) else {
+                return Err(page.malformed().error);
+            };
+            listing.created.insert(version, created);
+        }
+        Ok(parse::present(page.value.next_token()).map(str::to_owned))
+    }
+}
+
+impl<T> Answer<T> {
+    /// The same answer, read.
+    pub(crate) fn with<U>(self, value: U) -> Answer<U> {
+        Answer {
+            value,
+            at: self.at,
+            request_id: self.request_id,
+        }
+    }
+
+    /// An answer that arrived and makes no sense.
+    pub(crate) fn malformed(self) -> Rejected {
+        Rejected {
+            error: errors::malformed(self.request_id),
+            at: Some(self.at),
+        }
+    }
+}
+
+/// That there is no such secret is an answer, if it says when.
+fn absent(rejected: Rejected) -> Result<Answer<Option<Secret>>, Rejected> {
+    match (rejected.error.class, rejected.at) {
+        (ErrorClass::Gone, Some(at)) => Ok(gone(at, rejected.error)),
+        (ErrorClass::Gone, None) => Err(Rejected {
+            error: errors::malformed(rejected.error.request_id),
+            at: None,
+        }),
+        _ => Err(rejected),
+    }
+}
+
+fn gone(at: AwsTime, error: AwsError) -> Answer<Option<Secret>> {
+    Answer {
+        value: None,
+        at,
+        request_id: error.request_id,
+    }
+}

@@ -1,0 +1,219 @@
+//! Tests on the wire: a fake HTTP client under the SDK, and what goes over it.
+
+mod answers;
+mod sweeping;
+mod writing;
+
+use std::sync::{Arc, Mutex};
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::identity::{Arn, Region};
+use serde_json::{Value, json};
+
+use crate::{Account, Call, Limits};
+
+pub(crate) const DATE: &str = "Mon, 24 Nov 2025 16:00:00 GMT";
+pub(crate) const CURRENT: &str = "11111111-1111-1111-1111-111111111111";
+pub(crate) const PENDING: &str = "22222222-2222-2222-2222-222222222222";
+
+/// One request as it went out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) operation: String,
+    pub(crate) body: Value,
+}
+
+/// What the fake does about one request.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    Answer {
+        status: u16,
+        date: Option<String>,
+        body: String,
+    },
+    Silence,
+    NoConnection,
+}
+
+impl Reply {
+    pub(crate) fn ok(body: &Value) -> Self {
+        Self::raw(200, &body.to_string())
+    }
+
+    pub(crate) fn error(code: &str, message: &str) -> Self {
+        Self::raw(
+            400,
+            &json!({"__type": code, "Message": message}).to_string(),
+        )
+    }
+
+    pub(crate) fn raw(status: u16, body: &str) -> Self {
+        Self::Answer {
+            status,
+            date: Some(DATE.to_owned()),
+            body: body.to_owned(),
+        }
+    }
+
+    pub(crate) fn dated(self, text: Option<&str>) -> Self {
+        match self {
+            Self::Answer { status, body, .. } => Self::Answer {
+                status,
+                date: text.map(str::to_owned),
+                body,
+            },
+            Self::Silence | Self::NoConnection => self,
+        }
+    }
+
+    fn future(self) -> HttpConnectorFuture {
+        match self {
+            Self::Answer { status, date, body } => {
+                let status = status.try_into().expect("a status");
+                let mut response = HttpResponse::new(status, SdkBody::from(body));
+                let headers = response.headers_mut();
+                headers.insert("x-amzn-requestid", "request-1");
+                if let Some(date) = date {
+                    headers.insert("date", date);
+                }
+                HttpConnectorFuture::ready(Ok(response))
+            }
+            Self::Silence => HttpConnectorFuture::new(std::future::pending()),
+            Self::NoConnection => {
+                HttpConnectorFuture::ready(Err(ConnectorError::io("no route".into())))
+            }
+        }
+    }
+}
+
+type Script = dyn Fn(&Sent, usize) -> Reply + Send + Sync;
+
+/// Secrets Manager as the script plays it, and an account that talks to it.
+pub(crate) struct Fake {
+    pub(crate) account: Account,
+    sent: Arc<Mutex<Vec<Sent>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+#[derive(Clone)]
+struct Wire {
+    script: Arc<Script>,
+    sent: Arc<Mutex<Vec<Sent>>>,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").expect("a target");
+        let operation = target
+            .strip_prefix("secretsmanager.")
+            .expect("the service")
+            .to_owned();
+        let body = serde_json::from_slice(request.body().bytes().expect("a whole body"))
+            .expect("a JSON body");
+        let sent = Sent { operation, body };
+        let mut log = self.sent.lock().expect("the log");
+        let reply = (self.script)(&sent, log.len());
+        log.push(sent);
+        reply.future()
+    }
+}
+
+impl Fake {
+    /// The script is told the request and how many came before it.
+    pub(crate) fn new(script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static) -> Self {
+        let credentials = Credentials::new("AKIDEXAMPLE", "key", None, None, "test");
+        Self::with(
+            Arc::new(script),
+            SharedCredentialsProvider::new(credentials),
+        )
+    }
+
+    pub(crate) fn with(script: Arc<Script>, credentials: SharedCredentialsProvider) -> Self {
+        let (sent, calls) = (Arc::<Mutex<Vec<Sent>>>::default(), Arc::default());
+        let connector = SharedHttpConnector::new(Wire {
+            script,
+            sent: Arc::clone(&sent),
+        });
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .credentials_provider(credentials)
+            .build();
+        let region = Region::parse("eu-west-1").expect("a region");
+        let limits = Limits {
+            reads_per_second: 50,
+            writes_per_second: 5,
+        };
+        let account = Account::with_config(&config, region, limits, observer(&calls));
+        Self {
+            account,
+            sent,
+            calls,
+        }
+    }
+
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().expect("the log").clone()
+    }
+
+    pub(crate) fn count(&self, operation: &str) -> usize {
+        let sent = self.sent();
+        sent.iter().filter(|it| it.operation == operation).count()
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.lock().expect("the calls").clone()
+    }
+}
+
+fn observer(calls: &Arc<Mutex<Vec<Call>>>) -> crate::Observer {
+    let calls = Arc::clone(calls);
+    Arc::new(move |call| calls.lock().expect("the calls").push(*call))
+}
+
+pub(crate) fn arn(name: &str) -> Arn {
+    Arn::parse(format!(
+        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"
+    ))
+    .expect("an ARN")
+}
+
+pub(crate) fn date() -> AwsTime {
+    AwsTime::new("2025-11-24T16:00:00Z".parse().expect("a time"))
+}
+
+/// An entry of a list, or a description, by the name of the field that holds the labels.
+pub(crate) fn secret(name: &str, field: &str, labels: &Value) -> Value {
+    json!({
+        "ARN": arn(name).as_str(),
+        "Name": name,
+        "RotationEnabled": true,
+        "LastChangedDate": 1_763_000_000.123,
+        field: labels,
+    })
+}
+
+/// The labels of a rotation that has not finished.
+pub(crate) fn stuck() -> Value {
+    json!({CURRENT: ["AWSCURRENT"], PENDING: ["AWSPENDING"]})
+}
+
+/// The labels of a secret at rest.
+pub(crate) fn rested() -> Value {
+    json!({CURRENT: ["AWSCURRENT", "AWSPENDING"]})
+}

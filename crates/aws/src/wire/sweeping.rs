@@ -1,0 +1,203 @@
+//! Sweeps: what they read, how often, and what they say of what they could not see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secret_rotation_core::identity::{Arn, SecretName};
+use secret_rotation_core::inventory::{Inventory, Observation};
+use secret_rotation_core::outcome::ErrorClass;
+use serde_json::{Value, json};
+
+use super::{CURRENT, Fake, Reply, Sent, arn, date, rested, secret, stuck};
+use crate::Scope;
+
+/// A region with this many secrets, of which the first so many are stuck, in pages of a hundred.
+fn region(total: usize, sick: usize) -> Fake {
+    Fake::new(move |sent, _| match sent.operation.as_str() {
+        "ListSecrets" => list(sent, total, sick),
+        "DescribeSecret" => describe(sent),
+        _ => Reply::ok(&json!({"Versions": [{"VersionId": CURRENT}]})),
+    })
+}
+
+fn name(number: usize) -> String {
+    format!("secret-{number:04}")
+}
+
+fn list(sent: &Sent, total: usize, sick: usize) -> Reply {
+    let token = sent.body["NextToken"].as_str().unwrap_or("0");
+    let begin: usize = token.parse().expect("a token");
+    let end = (begin + 100).min(total);
+    let labels = |number| if number < sick { stuck() } else { rested() };
+    let entry = |number| secret(&name(number), "SecretVersionsToStages", &labels(number));
+    let entries: Vec<Value> = (begin..end).map(entry).collect();
+    let next = (end < total).then(|| end.to_string());
+    Reply::ok(&json!({"SecretList": entries, "NextToken": next}))
+}
+
+fn describe(sent: &Sent) -> Reply {
+    let id = sent.body["SecretId"].as_str().expect("an id");
+    let name = id.rsplit(':').next().expect("a name");
+    let name = name.strip_suffix("-AbCdEf").unwrap_or(name);
+    Reply::ok(&secret(name, "VersionIdsToStages", &stuck()))
+}
+
+async fn everything(fake: &Fake, last: &BTreeMap<Arn, Observation>) -> Inventory {
+    fake.account.inventory(&Scope::Everything, last).await
+}
+
+fn names(inventory: &Inventory) -> Vec<&str> {
+    let seen = inventory.secrets.values();
+    seen.map(|seen| seen.secret.name.as_str()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_costs_its_pages_and_two_reads_for_each_new_stuck_secret() {
+    let fake = region(950, 17);
+    let inventory = everything(&fake, &BTreeMap::new()).await;
+    assert!(inventory.is_complete());
+    assert_eq!((inventory.secrets.len(), inventory.time), (950, date()));
+    assert_eq!(fake.count("ListSecrets"), 10);
+    assert_eq!(fake.count("DescribeSecret"), 17);
+    assert_eq!(fake.count("ListSecretVersionIds"), 17);
+    assert_eq!(fake.sent().len(), 44);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_versions_of_a_stuck_secret_are_read_once() {
+    let fake = region(1, 1);
+    let first = everything(&fake, &BTreeMap::new()).await;
+    let second = everything(&fake, &first.secrets).await;
+    assert_eq!(first, second);
+    assert!(second.secrets[&arn("secret-0000")].versions.is_some());
+    assert_eq!(fake.count("DescribeSecret"), 2);
+    assert_eq!(fake.count("ListSecretVersionIds"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_list_asks_for_whole_pages_and_for_deleted_secrets() {
+    let fake = region(1, 0);
+    everything(&fake, &BTreeMap::new()).await;
+    let expected = json!({"MaxResults": 100, "IncludePlannedDeletion": true});
+    assert_eq!(fake.sent().first().map(|sent| &sent.body), Some(&expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_page_with_a_token_is_not_the_last_one() {
+    let fake = Fake::new(|sent, nth| match nth {
+        0 => Reply::ok(&json!({"SecretList": [], "NextToken": "0"})),
+        _ => list(sent, 1, 0),
+    });
+    let inventory = everything(&fake, &BTreeMap::new()).await;
+    assert_eq!(names(&inventory), ["secret-0000"]);
+    assert!(inventory.is_complete());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_fails_three_times_leaves_a_gap() {
+    let fake = Fake::new(|sent, nth| match nth {
+        0 => list(sent, 200, 0),
+        _ => Reply::raw(503, ""),
+    });
+    let inventory = everything(&fake, &BTreeMap::new()).await;
+    let gap = inventory.gap.map(|gap| gap.class);
+    assert_eq!(gap, Some(ErrorClass::Unreachable));
+    assert_eq!(inventory.secrets.len(), 100);
+    assert_eq!(fake.sent().len(), 4);
+    let retries: Vec<_> = fake.calls().iter().map(|call| call.retries).collect();
+    assert_eq!(retries, [0, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_throttled_once_is_tried_again() {
+    let fake = Fake::new(|sent, nth| match nth {
+        0 => Reply::error("ThrottlingException", "Rate exceeded"),
+        _ => list(sent, 1, 0),
+    });
+    assert!(everything(&fake, &BTreeMap::new()).await.is_complete());
+    assert_eq!(fake.sent().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_comes_back_leaves_a_gap() {
+    let fake = Fake::new(|_, _| Reply::ok(&json!({"SecretList": [], "NextToken": "again"})));
+    let inventory = everything(&fake, &BTreeMap::new()).await;
+    let gap = inventory.gap.map(|gap| gap.class);
+    assert_eq!(gap, Some(ErrorClass::Malformed));
+    assert_eq!(fake.sent().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_torn_entry_leaves_a_gap_and_hides_no_other() {
+    let fake = Fake::new(|_, _| {
+        let whole = secret("a", "SecretVersionsToStages", &rested());
+        Reply::ok(&json!({"SecretList": [{"Name": "torn"}, whole]}))
+    });
+    let inventory = everything(&fake, &BTreeMap::new()).await;
+    assert_eq!(names(&inventory), ["a"]);
+    assert!(!inventory.is_complete());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_cannot_be_described_is_unreadable() {
+    let fake = Fake::new(|sent, _| match sent.operation.as_str() {
+        "ListSecrets" => list(sent, 2, 1),
+        _ => Reply::error("AccessDeniedException", "not authorized"),
+    });
+    let inventory = everything(&fake, &BTreeMap::new()).await;
+    let error = inventory.secrets[&arn("secret-0000")].unreadable.clone();
+    assert_eq!(error.map(|it| it.class), Some(ErrorClass::Denied));
+    assert!(inventory.is_complete());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_secret_that_is_gone_is_not_in_the_inventory() {
+    let fake = Fake::new(|sent, _| match sent.operation.as_str() {
+        "ListSecrets" => list(sent, 2, 1),
+        _ => Reply::error("ResourceNotFoundException", ""),
+    });
+    let inventory = everything(&fake, &BTreeMap::new()).await;
+    assert_eq!(names(&inventory), ["secret-0001"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn prefixes_are_filtered_by_aws_and_checked_again() {
+    let fake = region(12, 0);
+    let scope = Scope::Prefixes(["secret-0003", "secret-001"].map(str::to_owned).into());
+    let inventory = fake.account.inventory(&scope, &BTreeMap::new()).await;
+    let expected = ["secret-0003", "secret-0010", "secret-0011"];
+    assert_eq!(names(&inventory), expected);
+    let filters = json!([{"Key": "name", "Values": ["secret-0003", "secret-001"]}]);
+    assert_eq!(fake.sent()[0].body["Filters"], filters);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_described_and_missing_ones_are_named() {
+    let fake = Fake::new(|sent, _| match sent.body["SecretId"].as_str() {
+        Some("gone") => Reply::error("ResourceNotFoundException", ""),
+        Some("torn") => Reply::raw(200, "<html>"),
+        _ if sent.operation == "DescribeSecret" => describe(sent),
+        _ => Reply::ok(&json!({"Versions": []})),
+    });
+    let parse = |name| SecretName::parse(name).expect("a name");
+    let wanted: BTreeSet<_> = ["a", "gone", "torn"].map(parse).into();
+    let scope = Scope::Names(wanted);
+    let inventory = fake.account.inventory(&scope, &BTreeMap::new()).await;
+    assert_eq!(names(&inventory), ["a"]);
+    assert_eq!(inventory.missing, [parse("gone")]);
+    let gap = inventory.gap.map(|gap| gap.class);
+    assert_eq!(gap, Some(ErrorClass::Malformed));
+    assert_eq!(fake.count("ListSecrets"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_can_run_as_a_task() {
+    let fake = region(101, 9);
+    let account = fake.account.clone();
+    let sweep = async move {
+        account
+            .inventory(&Scope::Everything, &BTreeMap::new())
+            .await
+    };
+    let inventory = tokio::spawn(sweep).await.expect("no panic");
+    assert_eq!(inventory.secrets.len(), 101);
+}
