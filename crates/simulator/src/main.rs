@@ -1,1 +1,66 @@
-fn main() {}
+//! `secretsmanager-simulator`: AWS Secrets Manager on loopback, for the demo and for trying things by hand.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use jiff::Timestamp;
+use secret_rotation_simulator::{Options, Simulator};
+
+/// AWS Secrets Manager with its rotation state machine, on loopback.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4599")]
+    listen: SocketAddr,
+    /// YAML file with secrets, functions, faults and switches.
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// Seconds of AWS's clock in one of ours.
+    #[arg(long, default_value_t = 1.0)]
+    clock_rate: f64,
+    /// Makes ARNs, and draws faults that have a probability.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where AWS's clock starts, such as 2026-11-23T10:00:00Z; now if left out.
+    #[arg(long)]
+    start_time: Option<Timestamp>,
+}
+
+fn main() -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let Arguments {
+        listen,
+        scenario,
+        clock_rate,
+        seed,
+        start_time,
+    } = Arguments::parse();
+    let simulator = Simulator::start(Options {
+        listen,
+        clock_rate,
+        start_time,
+        seed,
+        ..Options::default()
+    })?;
+    if let Some(path) = scenario {
+        let yaml =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        simulator
+            .add(&yaml)
+            .with_context(|| path.display().to_string())?;
+    }
+    announce(&simulator.url());
+    simulator.join();
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the URL is what the caller waits for")]
+fn announce(url: &str) {
+    println!("AWS Secrets Manager is simulated at {url}");
+}

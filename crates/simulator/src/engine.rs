@@ -1,0 +1,334 @@
+//! The rotation state machine: four steps against a function and a target, AWS's own retries, schedules.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::estate::Estate;
+use crate::functions::{STEPS, Script};
+use crate::model::{CURRENT, PENDING, PREVIOUS, Secret, Strategy};
+use crate::schedule;
+use crate::trace::Cause;
+
+/// A Lambda function is ended after this long.
+const LAMBDA_LIMIT: SignedDuration = SignedDuration::from_mins(15);
+
+/// Something that happens at its time.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A step of the rotation function ends.
+    Step {
+        arn: String,
+        token: String,
+        step: usize,
+        attempt: u32,
+    },
+    /// A function that hung is ended.
+    Timeout {
+        arn: String,
+        token: String,
+        attempt: u32,
+    },
+    /// AWS runs a failed rotation again by itself.
+    Retry {
+        arn: String,
+        token: String,
+        attempt: u32,
+    },
+    /// AWS takes AWSPENDING off a finished rotation.
+    CleanUp { arn: String, token: String },
+    /// NextRotationDate has come.
+    Due { arn: String },
+}
+
+/// How a step ended.
+enum StepEnd {
+    Done,
+    NothingToDo,
+    Failed,
+    Hung,
+}
+
+impl Estate {
+    pub(crate) fn happen(&mut self, event: &Event, at: Timestamp) {
+        match event {
+            Event::Step {
+                arn,
+                token,
+                step,
+                attempt,
+            } => self.step(arn, token, *step, *attempt, at),
+            Event::Timeout {
+                arn,
+                token,
+                attempt,
+            } => self.failed(arn, token, *attempt, at),
+            Event::Retry {
+                arn,
+                token,
+                attempt,
+            } => self.start(arn, token, *attempt, at),
+            Event::CleanUp { arn, token } => self.clean_up(arn, token, at),
+            Event::Due { arn } => self.due(arn, at),
+        }
+    }
+
+    /// Begins to run the function for a version, from the first step. One run at a time.
+    pub(crate) fn start(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
+        let Some(secret) = self.secrets.get_mut(arn) else {
+            return;
+        };
+        let runnable = secret.unfinished() == Some(token)
+            && secret.running.is_none()
+            && secret.deleted.is_none();
+        if !runnable || secret.rotation.enabled != Some(true) {
+            return;
+        }
+        secret.running = Some(token.to_owned());
+        let seconds = self.script(arn).seconds();
+        let event = Event::Step {
+            arn: arn.to_owned(),
+            token: token.to_owned(),
+            step: 0,
+            attempt,
+        };
+        self.schedule(at + SignedDuration::from_secs(seconds), event);
+    }
+
+    /// Makes the empty version of a new rotation.
+    pub(crate) fn begin(&mut self, arn: &str, token: &str, cause: &Cause, at: Timestamp) {
+        self.change(arn, cause, at, |secret| {
+            secret.attach(PENDING, token);
+            secret.last_changed = at;
+            secret.rotation.enabled = Some(true);
+        });
+        self.start(arn, token, 0, at);
+    }
+
+    pub(crate) fn script(&self, arn: &str) -> Script {
+        let function = self
+            .secrets
+            .get(arn)
+            .and_then(|secret| secret.rotation.function.clone())
+            .unwrap_or_default();
+        let name = function.rsplit(':').next().unwrap_or_default();
+        self.functions
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| Script::by_name(&function))
+    }
+
+    fn step(&mut self, arn: &str, token: &str, step: usize, attempt: u32, at: Timestamp) {
+        let script = self.script(arn);
+        let Some(name) = STEPS.get(step).copied() else {
+            return;
+        };
+        let Some(secret) = self.secrets.get_mut(arn) else {
+            return;
+        };
+        if secret.running.as_deref() != Some(token) {
+            return;
+        }
+        *secret.invocations.entry(name.to_owned()).or_default() += 1;
+        match self.play(arn, token, name, &script, attempt, at) {
+            StepEnd::Hung => self.schedule(
+                at + LAMBDA_LIMIT,
+                Event::Timeout {
+                    arn: arn.to_owned(),
+                    token: token.to_owned(),
+                    attempt,
+                },
+            ),
+            StepEnd::Failed => self.failed(arn, token, attempt, at),
+            StepEnd::NothingToDo => self.ended(arn),
+            StepEnd::Done if step + 1 == STEPS.len() => self.finished(arn, token, at),
+            StepEnd::Done => {
+                let next = Event::Step {
+                    arn: arn.to_owned(),
+                    token: token.to_owned(),
+                    step: step + 1,
+                    attempt,
+                };
+                self.schedule(at + SignedDuration::from_secs(script.seconds()), next);
+            }
+        }
+    }
+
+    fn play(
+        &mut self,
+        arn: &str,
+        token: &str,
+        name: &str,
+        script: &Script,
+        attempt: u32,
+        at: Timestamp,
+    ) -> StepEnd {
+        let in_step = |wanted: &Option<String>| wanted.as_deref() == Some(name);
+        let still_fails = script.failures.is_none_or(|failures| attempt < failures);
+        if script.noop {
+            return StepEnd::NothingToDo;
+        }
+        if script.nope || in_step(&script.fail) && still_fails {
+            return StepEnd::Failed;
+        }
+        if in_step(&script.hang) && still_fails {
+            return StepEnd::Hung;
+        }
+        let end = self
+            .change(arn, &Cause::Rotation, at, |secret| {
+                lambda(secret, token, name, at)
+            })
+            .unwrap_or(StepEnd::Failed);
+        if in_step(&script.crash_after) && still_fails {
+            StepEnd::Failed
+        } else {
+            end
+        }
+    }
+
+    fn ended(&mut self, arn: &str) {
+        if let Some(secret) = self.secrets.get_mut(arn) {
+            secret.running = None;
+        }
+    }
+
+    /// AWS runs a failed rotation again by itself, on the same UTC day.
+    fn failed(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
+        self.ended(arn);
+        let again = at + SignedDuration::from_secs(i64::from(self.world.own_retry_interval));
+        let same_day = again.as_second().div_euclid(86_400) == at.as_second().div_euclid(86_400);
+        if attempt < self.world.own_retries && same_day {
+            self.schedule(
+                again,
+                Event::Retry {
+                    arn: arn.to_owned(),
+                    token: token.to_owned(),
+                    attempt: attempt + 1,
+                },
+            );
+        }
+    }
+
+    fn finished(&mut self, arn: &str, token: &str, at: Timestamp) {
+        self.ended(arn);
+        let delay = SignedDuration::from_secs(i64::from(self.world.finish_delay));
+        self.schedule(
+            at + delay,
+            Event::CleanUp {
+                arn: arn.to_owned(),
+                token: token.to_owned(),
+            },
+        );
+        let Some(secret) = self.secrets.get_mut(arn) else {
+            return;
+        };
+        secret.last_rotated = Some(at);
+        secret.next_rotation = schedule::next(&secret.rotation, at);
+        self.plan_next(arn);
+    }
+
+    /// Enters NextRotationDate into the calendar.
+    pub(crate) fn plan_next(&mut self, arn: &str) {
+        let next = self
+            .secrets
+            .get(arn)
+            .and_then(|secret| secret.next_rotation);
+        if let Some(next) = next {
+            self.schedule(
+                next,
+                Event::Due {
+                    arn: arn.to_owned(),
+                },
+            );
+        }
+    }
+
+    fn due(&mut self, arn: &str, at: Timestamp) {
+        let Some(secret) = self.secrets.get(arn) else {
+            return;
+        };
+        let is_due = self.world.schedules_run
+            && secret.next_rotation == Some(at)
+            && secret.rotation.enabled == Some(true);
+        let idle =
+            secret.unfinished().is_none() && secret.deleted.is_none() && !secret.is_replica();
+        if is_due && idle && secret.rotation.function.is_some() {
+            let token =
+                uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("{arn}{at}").as_bytes())
+                    .to_string();
+            self.begin(arn, &token, &Cause::Rotation, at);
+        }
+    }
+
+    fn clean_up(&mut self, arn: &str, token: &str, at: Timestamp) {
+        self.change(arn, &Cause::Rotation, at, |secret| {
+            if secret.holder(PENDING) == Some(token) && secret.holder(CURRENT) == Some(token) {
+                secret.detach(PENDING);
+                secret.last_changed = at;
+            }
+        });
+    }
+}
+
+/// AWS's sample function for one step, with its guards.
+fn lambda(secret: &mut Secret, token: &str, step: &str, at: Timestamp) -> StepEnd {
+    if secret.holder(CURRENT) == Some(token) {
+        return StepEnd::Done;
+    }
+    if secret.holder(PENDING) != Some(token) || secret.holder(CURRENT).is_none() {
+        return StepEnd::Failed;
+    }
+    let well = match step {
+        "createSecret" => create(secret, token, at),
+        "setSecret" => set(secret, token),
+        "testSecret" => secret
+            .value_of(Some(token))
+            .is_some_and(|value| secret.target.accepts.contains(value)),
+        _ => finish(secret, token, at),
+    };
+    if well { StepEnd::Done } else { StepEnd::Failed }
+}
+
+fn create(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
+    let version = secret.versions.entry(token.to_owned()).or_default();
+    if version.value.is_none() {
+        version.value = Some(format!("value of {token}"));
+        version.created = Some(at);
+        secret.last_changed = at;
+    }
+    true
+}
+
+/// Tries to log in with the pending value, then the current, then the previous one, and sets the pending one.
+fn set(secret: &mut Secret, token: &str) -> bool {
+    let Some(pending) = secret.value_of(Some(token)).cloned() else {
+        return false;
+    };
+    let current = secret.value_of(secret.holder(CURRENT)).cloned();
+    let previous = secret.value_of(secret.holder(PREVIOUS)).cloned();
+    let accepts = |value: &Option<String>| {
+        value
+            .as_ref()
+            .is_some_and(|value| secret.target.accepts.contains(value))
+    };
+    if accepts(&Some(pending.clone())) {
+        return true;
+    }
+    if !accepts(&current) && !accepts(&previous) {
+        return false;
+    }
+    if secret.target.strategy == Strategy::SingleUser {
+        secret.target.accepts.clear();
+    } else {
+        secret
+            .target
+            .accepts
+            .retain(|value| Some(value) == current.as_ref());
+    }
+    secret.target.accepts.insert(pending);
+    true
+}
+
+fn finish(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
+    secret.promote(token);
+    secret.last_changed = at;
+    true
+}

@@ -1,0 +1,131 @@
+//! Everything that the simulator knows: secrets, functions, events that are due, the trace. No I/O.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::engine::Event;
+use crate::failure::Failure;
+use crate::faults::Faults;
+use crate::functions::Script;
+use crate::model::Secret;
+use crate::trace::{Cause, Trace};
+use crate::world::{Draw, World};
+
+/// The state behind the wire.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    pub(crate) clock: Clock,
+    pub(crate) world: World,
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) functions: BTreeMap<String, Script>,
+    pub(crate) events: BTreeMap<(Timestamp, u64), Event>,
+    pub(crate) trace: Trace,
+    pub(crate) faults: Faults,
+    pub(crate) draw: Draw,
+    pub(crate) seed: u64,
+    sequence: u64,
+}
+
+impl Estate {
+    pub(crate) fn new(clock: Clock, seed: u64) -> Self {
+        Self {
+            clock,
+            world: World::default(),
+            secrets: BTreeMap::new(),
+            functions: BTreeMap::new(),
+            events: BTreeMap::new(),
+            trace: Trace::default(),
+            faults: Faults::default(),
+            draw: Draw(seed),
+            seed,
+            sequence: 0,
+        }
+    }
+
+    pub(crate) fn schedule(&mut self, at: Timestamp, event: Event) {
+        self.sequence += 1;
+        self.events.insert((at, self.sequence), event);
+    }
+
+    /// Runs everything that has come due, in order, each at its own time.
+    pub(crate) fn catch_up(&mut self) -> Timestamp {
+        let now = self.clock.now();
+        while let Some(entry) = self
+            .events
+            .first_entry()
+            .filter(|entry| entry.key().0 <= now)
+        {
+            let at = entry.key().0;
+            let event = entry.remove();
+            self.happen(&event, at);
+        }
+        now
+    }
+
+    /// Changes a secret and writes down what became of its labels, and by whose doing.
+    pub(crate) fn change<T>(
+        &mut self,
+        arn: &str,
+        cause: &Cause,
+        at: Timestamp,
+        change: impl FnOnce(&mut Secret) -> T,
+    ) -> Option<T> {
+        let secret = self.secrets.get_mut(arn)?;
+        let before = secret.labels();
+        let result = change(secret);
+        let after = secret.labels();
+        if before != after {
+            self.trace.changed(at, cause, &secret.name, before, after);
+        }
+        Some(result)
+    }
+
+    /// The ARN that a `SecretId` means, for a caller in this account and region.
+    pub(crate) fn resolve(&self, id: &str, account: &str, region: &str) -> Result<String, Failure> {
+        if id.starts_with("arn:") {
+            let whole = self.secrets.get(id).map(|secret| secret.arn.clone());
+            return whole
+                .or_else(|| self.by_partial_arn(id))
+                .ok_or_else(Failure::not_found);
+        }
+        let mut named = self.secrets.values().filter(|secret| {
+            secret.name == id && secret.account == account && secret.region == region
+        });
+        named
+            .next()
+            .map(|secret| secret.arn.clone())
+            .ok_or_else(Failure::not_found)
+    }
+
+    /// An ARN without its last hyphen and six characters still finds its secret.
+    fn by_partial_arn(&self, id: &str) -> Option<String> {
+        let fits = |arn: &&String| {
+            arn.len() == id.len() + 7
+                && arn.starts_with(id)
+                && arn.as_bytes().get(id.len()) == Some(&b'-')
+        };
+        self.secrets.keys().find(fits).cloned()
+    }
+
+    /// `arn:aws:secretsmanager:<region>:<account>:secret:<name>-<six characters>`; the same seed makes the same characters.
+    pub(crate) fn new_arn(&self, name: &str, region: &str, account: &str) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let start = name
+            .bytes()
+            .chain(region.bytes())
+            .fold(self.seed, |sum, byte| {
+                sum.wrapping_mul(31).wrapping_add(u64::from(byte))
+            });
+        let mut draw = Draw(start);
+        let suffix: String = (0..6)
+            .map(|_| char::from(LETTERS[draw.below(LETTERS.len())]))
+            .collect();
+        format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}-{suffix}")
+    }
+
+    pub(crate) fn by_name(&self, name: &str) -> Option<&Secret> {
+        self.secrets.values().find(|secret| secret.name == name)
+    }
+}

@@ -1,0 +1,119 @@
+//! Every operation of the wire: parameters in, JSON or a refusal out.
+
+mod administration;
+mod labelling;
+mod listing;
+mod parameters;
+mod rotating;
+mod values;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::estate::Estate;
+use crate::failure::Failure;
+use crate::model::Secret;
+use crate::trace::Cause;
+
+pub(crate) use parameters::Parameters;
+pub(crate) use values::blank;
+
+type Answer = Result<Value, Failure>;
+
+/// Who asks, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) account: String,
+    pub(crate) region: String,
+    pub(crate) access_key: String,
+    pub(crate) request_id: String,
+}
+
+/// One request being judged.
+pub(crate) struct Call<'a> {
+    pub(crate) estate: &'a mut Estate,
+    pub(crate) caller: &'a Caller,
+    pub(crate) parameters: Parameters<'a>,
+    pub(crate) now: Timestamp,
+}
+
+impl Call<'_> {
+    /// Judges the request.
+    pub(crate) fn answer(mut self, operation: &str) -> Answer {
+        match operation {
+            "ListSecrets" => self.list_secrets(),
+            "DescribeSecret" => self.describe_secret(),
+            "ListSecretVersionIds" => self.list_secret_version_ids(),
+            "UpdateSecretVersionStage" => self.update_secret_version_stage(),
+            "RotateSecret" => self.rotate_secret(),
+            "CancelRotateSecret" => self.cancel_rotate_secret(),
+            "CreateSecret" => self.create_secret(),
+            "PutSecretValue" => self.put_secret_value(),
+            "UpdateSecret" => self.update_secret(),
+            "GetSecretValue" => self.get_secret_value(),
+            "BatchGetSecretValue" => self.batch_get_secret_value(),
+            "DeleteSecret" => self.delete_secret(),
+            "RestoreSecret" => self.restore_secret(),
+            "TagResource" => self.tag_resource(),
+            "UntagResource" => self.untag_resource(),
+            "ReplicateSecretToRegions" => self.replicate_secret_to_regions(),
+            "RemoveRegionsFromReplication" => self.remove_regions_from_replication(),
+            "StopReplicationToReplica" => self.stop_replication_to_replica(),
+            "GetRandomPassword" => self.random_password(),
+            "PutResourcePolicy" => self.put_resource_policy(),
+            "GetResourcePolicy" => self.resource_policy(),
+            "DeleteResourcePolicy" => self.delete_resource_policy(),
+            "ValidateResourcePolicy" => self.validate_resource_policy(),
+            other => Err(Failure::new(
+                "UnknownOperationException",
+                format!("there is no operation {other}"),
+            )),
+        }
+    }
+
+    /// The secret that the request names.
+    fn secret(&self) -> Result<&Secret, Failure> {
+        let id = self.parameters.required("SecretId")?;
+        let arn = self
+            .estate
+            .resolve(id, &self.caller.account, &self.caller.region)?;
+        self.estate.secrets.get(&arn).ok_or_else(Failure::not_found)
+    }
+
+    /// The secret that the request names, if it may be changed.
+    fn writable(&self) -> Result<&Secret, Failure> {
+        let secret = self.secret()?;
+        if secret.deleted.is_some() {
+            return Err(Failure::marked_for_deletion());
+        }
+        if secret.is_replica() {
+            return Err(Failure::replica());
+        }
+        Ok(secret)
+    }
+
+    fn change<T>(
+        &mut self,
+        arn: &str,
+        change: impl FnOnce(&mut Secret) -> T,
+    ) -> Result<T, Failure> {
+        let cause = Cause::Request(self.caller.request_id.clone());
+        self.estate
+            .change(arn, &cause, self.now, change)
+            .ok_or_else(Failure::not_found)
+    }
+}
+
+fn named(secret: &Secret) -> Value {
+    json!({"ARN": secret.arn, "Name": secret.name})
+}
+
+/// Epoch seconds with milliseconds, as AWS prints times.
+fn seconds(time: Timestamp) -> Value {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds of this era fit a double exactly"
+    )]
+    let seconds = time.as_millisecond() as f64 / 1000.0;
+    json!(seconds)
+}

@@ -1,0 +1,193 @@
+//! Deletion, tags, replicas and resource policies.
+
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::{Answer, Call, named, seconds, values};
+use crate::failure::Failure;
+use crate::model::Deletion;
+
+impl Call<'_> {
+    pub(super) fn delete_secret(&mut self) -> Answer {
+        let secret = self.secret()?;
+        let days = self.parameters.number("RecoveryWindowInDays").unwrap_or(30);
+        let force = self.parameters.flag("ForceDeleteWithoutRecovery") == Some(true);
+        if force && self.parameters.number("RecoveryWindowInDays").is_some() {
+            let message = "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.";
+            return Err(Failure::invalid_parameter(message));
+        }
+        if !(7..=30).contains(&days) {
+            return Err(Failure::invalid_parameter(
+                "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).",
+            ));
+        }
+        if !secret.replicas.is_empty() {
+            return Err(Failure::invalid_request(
+                "You can't delete secret while it still has replica regions.",
+            ));
+        }
+        let (arn, now, mut answer) = (secret.arn.clone(), self.now, named(secret));
+        if force || secret.is_replica() {
+            self.estate.secrets.remove(&arn);
+            answer["DeletionDate"] = seconds(now);
+            return Ok(answer);
+        }
+        if secret.deleted.is_some() {
+            return Err(Failure::marked_for_deletion());
+        }
+        self.change(&arn, |secret| {
+            secret.deleted = Some(Deletion {
+                requested: now,
+                window_days: days,
+            });
+            secret.last_changed = now;
+        })?;
+        answer["DeletionDate"] = seconds(now + SignedDuration::from_hours(24 * days));
+        Ok(answer)
+    }
+
+    pub(super) fn restore_secret(&mut self) -> Answer {
+        let secret = self.secret()?;
+        let (arn, now, answer) = (secret.arn.clone(), self.now, named(secret));
+        let over = |deletion: Deletion| {
+            now > deletion.requested + SignedDuration::from_hours(24 * deletion.window_days)
+        };
+        if secret.deleted.is_some_and(over) {
+            return Err(Failure::invalid_request(
+                "You can't perform this operation on the secret because it was deleted.",
+            ));
+        }
+        self.change(&arn, |secret| {
+            secret.deleted = None;
+            secret.last_changed = now;
+        })?;
+        Ok(answer)
+    }
+
+    pub(super) fn tag_resource(&mut self) -> Answer {
+        let arn = self.writable()?.arn.clone();
+        let (tags, now) = (values::tags(self.parameters.list("Tags")), self.now);
+        self.change(&arn, |secret| {
+            secret.tags.extend(tags);
+            secret.last_changed = now;
+        })?;
+        Ok(json!({}))
+    }
+
+    pub(super) fn untag_resource(&mut self) -> Answer {
+        let arn = self.writable()?.arn.clone();
+        let (keys, now) = (self.parameters.texts("TagKeys"), self.now);
+        self.change(&arn, |secret| {
+            secret.tags.retain(|key, _| !keys.contains(&key.as_str()));
+            secret.last_changed = now;
+        })?;
+        Ok(json!({}))
+    }
+
+    pub(super) fn replicate_secret_to_regions(&mut self) -> Answer {
+        let arn = self.writable()?.arn.clone();
+        let regions = self
+            .parameters
+            .list("AddReplicaRegions")
+            .iter()
+            .filter_map(|replica| replica["Region"].as_str());
+        let regions: Vec<String> = regions.map(str::to_owned).collect();
+        for region in &regions {
+            self.add_replica(&arn, region);
+        }
+        self.change(&arn, |secret| {
+            secret.primary_region = Some(secret.region.clone());
+            secret.replicas.extend(regions);
+        })?;
+        self.replication(&arn)
+    }
+
+    /// A replica has the ARN of its primary but for the region.
+    fn add_replica(&mut self, arn: &str, region: &str) {
+        let Some(primary) = self.estate.secrets.get(arn) else {
+            return;
+        };
+        let mut replica = primary.clone();
+        replica.arn = arn.replacen(&format!(":{}:", primary.region), &format!(":{region}:"), 1);
+        replica.primary_region = Some(primary.region.clone());
+        replica.replicas.clear();
+        region.clone_into(&mut replica.region);
+        self.estate.secrets.insert(replica.arn.clone(), replica);
+    }
+
+    pub(super) fn remove_regions_from_replication(&mut self) -> Answer {
+        let secret = self.writable()?;
+        let (arn, own) = (secret.arn.clone(), secret.region.clone());
+        for region in self.parameters.texts("RemoveReplicaRegions") {
+            self.estate.secrets.remove(&arn.replacen(
+                &format!(":{own}:"),
+                &format!(":{region}:"),
+                1,
+            ));
+            self.change(&arn, |secret| secret.replicas.remove(region))?;
+        }
+        self.replication(&arn)
+    }
+
+    /// Called in the replica's region: it becomes a secret of its own.
+    pub(super) fn stop_replication_to_replica(&mut self) -> Answer {
+        let secret = self.secret()?;
+        let (arn, region) = (secret.arn.clone(), secret.region.clone());
+        let primary = secret
+            .primary_region
+            .clone()
+            .filter(|_| secret.is_replica());
+        let primary =
+            primary.ok_or_else(|| Failure::invalid_request("The secret is not a replica."))?;
+        let primary_arn = arn.replacen(&format!(":{region}:"), &format!(":{primary}:"), 1);
+        self.change(&arn, |secret| secret.primary_region = None)?;
+        if self.estate.secrets.contains_key(&primary_arn) {
+            self.change(&primary_arn, |secret| secret.replicas.remove(&region))?;
+        }
+        Ok(json!({"ARN": arn}))
+    }
+
+    fn replication(&self, arn: &str) -> Answer {
+        let secret = self
+            .estate
+            .secrets
+            .get(arn)
+            .ok_or_else(Failure::not_found)?;
+        let status: Vec<_> = secret
+            .replicas
+            .iter()
+            .map(|region| json!({"Region": region, "Status": "InSync"}))
+            .collect();
+        Ok(json!({"ARN": arn, "ReplicationStatus": status}))
+    }
+
+    pub(super) fn put_resource_policy(&mut self) -> Answer {
+        let secret = self.writable()?;
+        let (arn, answer) = (secret.arn.clone(), named(secret));
+        let policy = self.parameters.required("ResourcePolicy")?.to_owned();
+        self.change(&arn, |secret| secret.resource_policy = Some(policy))?;
+        Ok(answer)
+    }
+
+    pub(super) fn resource_policy(&mut self) -> Answer {
+        let secret = self.secret()?;
+        let mut answer = named(secret);
+        if let Some(policy) = &secret.resource_policy {
+            answer["ResourcePolicy"] = json!(policy);
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn delete_resource_policy(&mut self) -> Answer {
+        let secret = self.writable()?;
+        let (arn, answer) = (secret.arn.clone(), named(secret));
+        self.change(&arn, |secret| secret.resource_policy = None)?;
+        Ok(answer)
+    }
+
+    pub(super) fn validate_resource_policy(&mut self) -> Answer {
+        let policy = self.parameters.required("ResourcePolicy")?;
+        let valid = serde_json::from_str::<serde_json::Value>(policy).is_ok();
+        Ok(json!({"PolicyValidationPassed": valid, "ValidationErrors": []}))
+    }
+}

@@ -1,0 +1,130 @@
+//! `UpdateSecretVersionStage`: moves a label, with `RemoveFromVersionId` as compare-and-swap.
+
+use super::{Answer, Call, named};
+use crate::failure::Failure;
+use crate::model::{CURRENT, PENDING, Secret};
+use crate::world::{LabelOnEmpty, World};
+
+/// AWS allows this many labels on one secret.
+const MAX_LABELS: usize = 20;
+
+impl Call<'_> {
+    pub(super) fn update_secret_version_stage(&mut self) -> Answer {
+        let label = self.parameters.required("VersionStage")?;
+        let (from, to) = (
+            self.parameters.text("RemoveFromVersionId"),
+            self.parameters.text("MoveToVersionId"),
+        );
+        let secret = self.writable()?;
+        let answer = named(secret);
+        judge(secret, label, from, to, &self.estate.world)?;
+        let (arn, now, drop_pending) = (
+            secret.arn.clone(),
+            self.now,
+            self.estate.world.promote_drops_pending,
+        );
+        let already = to.is_some() && secret.holder(label) == to;
+        if !already {
+            self.change(&arn, |secret| {
+                apply(secret, label, to, drop_pending);
+                secret.last_changed = now;
+                secret.collect(now);
+            })?;
+        }
+        Ok(answer)
+    }
+}
+
+/// Judges the whole request before anything moves.
+fn judge(
+    secret: &Secret,
+    label: &str,
+    from: Option<&str>,
+    to: Option<&str>,
+    world: &World,
+) -> Result<(), Failure> {
+    if label.len() > 256 {
+        return Err(Failure::invalid_parameter(
+            "VersionStage must be at most 256 characters long.",
+        ));
+    }
+    let holder = secret.holder(label);
+    if let Some(version) = to.filter(|version| !secret.versions.contains_key(*version)) {
+        return Err(Failure::new(
+            "ResourceNotFoundException",
+            format!("Secrets Manager can't find the specified secret version: {version}."),
+        ));
+    }
+    if to.is_some() && holder == to {
+        return already_there(label, world);
+    }
+    compare(holder, label, from)?;
+    if to.is_none() {
+        return if label == CURRENT {
+            Err(Failure::current_cannot_go())
+        } else {
+            Ok(())
+        };
+    }
+    if holder.is_none() && secret.label_count() >= MAX_LABELS {
+        return Err(Failure::new(
+            "LimitExceededException",
+            "You have reached the limit of 20 staging labels for this secret.",
+        ));
+    }
+    let empty = to
+        .and_then(|version| secret.versions.get(version))
+        .is_some_and(|version| version.value.is_none());
+    if empty && label != PENDING {
+        on_empty(world)
+    } else {
+        Ok(())
+    }
+}
+
+fn already_there(label: &str, world: &World) -> Result<(), Failure> {
+    let message = format!("Staging label {label} is already attached to this version.");
+    if world.already_attached_fails {
+        Err(Failure::invalid_parameter(message))
+    } else {
+        Ok(())
+    }
+}
+
+fn compare(holder: Option<&str>, label: &str, from: Option<&str>) -> Result<(), Failure> {
+    match (holder, from) {
+        (None, None) => Ok(()),
+        (Some(holder), Some(from)) if holder == from => Ok(()),
+        (Some(holder), _) => Err(Failure::label_elsewhere(label, holder)),
+        (None, Some(from)) => Err(Failure::invalid_parameter(format!(
+            "Staging label {label} is not attached to version {from}."
+        ))),
+    }
+}
+
+fn on_empty(world: &World) -> Result<(), Failure> {
+    match world.label_on_empty {
+        LabelOnEmpty::Accepted => Ok(()),
+        LabelOnEmpty::InvalidParameter => Err(Failure::invalid_parameter(
+            "You can't attach a staging label to a version without a value.",
+        )),
+        LabelOnEmpty::NotFound => Err(Failure::not_found()),
+    }
+}
+
+fn apply(secret: &mut Secret, label: &str, to: Option<&str>, drop_pending: bool) {
+    match to {
+        None => secret.detach(label),
+        Some(version) if label == CURRENT => {
+            secret.promote(version);
+            if drop_pending && secret.holder(PENDING) == Some(version) {
+                secret.detach(PENDING);
+            }
+        }
+        Some(version) => secret.attach(label, version),
+    }
+    // A version that lost its last label and never had a value is nothing that could be kept.
+    secret
+        .versions
+        .retain(|_, version| version.value.is_some() || !version.labels.is_empty());
+}

@@ -1,0 +1,318 @@
+//! `ListSecrets`, `DescribeSecret`, `ListSecretVersionIds`.
+
+use serde_json::{Map, Value, json};
+
+use super::parameters::encode;
+use super::{Answer, Call, seconds};
+use crate::failure::Failure;
+use crate::model::{Deletion, Secret, Version};
+
+impl Call<'_> {
+    pub(super) fn list_secrets(&mut self) -> Answer {
+        let filters = self.filters()?;
+        let planned = self
+            .parameters
+            .flag("IncludePlannedDeletion")
+            .unwrap_or(false);
+        let visible = self.estate.secrets.values().filter(|secret| {
+            secret.account == self.caller.account
+                && secret.region == self.caller.region
+                && (planned || secret.deleted.is_none())
+                && filters.iter().all(|filter| filter.matches(secret))
+        });
+        let key = sort_key(self.parameters.text("SortBy").unwrap_or("created-date"))?;
+        let mut sorted: Vec<_> = visible.map(|secret| (key(secret), secret)).collect();
+        sorted.sort_by(|a, b| a.0.cmp(&b.0));
+        if self.parameters.text("SortOrder") == Some("desc") {
+            sorted.reverse();
+        }
+        let (page, next) = self.page(sorted)?;
+        let mut answer = json!({"SecretList": page.into_iter().map(entry).collect::<Vec<_>>()});
+        put(&mut answer, "NextToken", next.map(Value::from));
+        Ok(answer)
+    }
+
+    pub(super) fn describe_secret(&mut self) -> Answer {
+        let secret = self.secret()?;
+        let mut answer = common(secret);
+        put(&mut answer, "VersionIdsToStages", labels(secret));
+        let status: Vec<_> = secret
+            .replicas
+            .iter()
+            .map(|region| json!({"Region": region, "Status": "InSync"}))
+            .collect();
+        put(
+            &mut answer,
+            "ReplicationStatus",
+            (!status.is_empty()).then(|| Value::from(status)),
+        );
+        if secret.rotation.enabled != Some(true) {
+            answer
+                .as_object_mut()
+                .map(|map| map.remove("LastRotatedDate"));
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn list_secret_version_ids(&mut self) -> Answer {
+        let secret = self.secret()?;
+        let deprecated = self.parameters.flag("IncludeDeprecated").unwrap_or(false);
+        let world = &self.estate.world;
+        let shown = secret.versions.iter().filter(|(id, version)| {
+            let unfinished = secret.unfinished() == Some(id.as_str());
+            let omitted = match version.value {
+                None => !world.empty_pending_listed,
+                Some(_) => unfinished && world.valued_pending_omitted,
+            };
+            !omitted && (deprecated || !version.labels.is_empty())
+        });
+        let (page, next) = self.page(
+            shown
+                .map(|pair| (format!("{}\u{1f}", pair.0), pair))
+                .collect(),
+        )?;
+        let mut answer = json!({"ARN": secret.arn, "Name": secret.name, "Versions": page.into_iter().map(listed).collect::<Vec<_>>()});
+        put(&mut answer, "NextToken", next.map(Value::from));
+        Ok(answer)
+    }
+
+    /// A page after the key in the token, so that what is deleted in between makes nothing be skipped.
+    fn page<T>(&self, sorted: Vec<(String, T)>) -> Result<(Vec<T>, Option<String>), Failure> {
+        let (size, after) = (self.parameters.page_size()?, self.parameters.next_token()?);
+        let descending = self.parameters.text("SortOrder") == Some("desc");
+        let beyond = |key: &String| {
+            after
+                .as_ref()
+                .is_none_or(|after| if descending { key < after } else { key > after })
+        };
+        let mut rest = sorted.into_iter().filter(|(key, _)| beyond(key)).peekable();
+        let (mut page, mut last) = (Vec::new(), None);
+        while page.len() < size {
+            let Some((key, item)) = rest.next() else {
+                break;
+            };
+            last = Some(key);
+            page.push(item);
+        }
+        let next = rest.peek().and(last).map(|key| encode(&key));
+        Ok((page, next))
+    }
+
+    fn filters(&self) -> Result<Vec<Filter>, Failure> {
+        let given = self.parameters.list("Filters");
+        if given.len() > 10 {
+            return Err(Failure::invalid_parameter(
+                "At most 10 filters are allowed.",
+            ));
+        }
+        given.iter().map(Filter::parse).collect()
+    }
+}
+
+/// One filter: any of its values, as prefixes.
+struct Filter {
+    key: String,
+    values: Vec<String>,
+}
+
+impl Filter {
+    fn parse(value: &Value) -> Result<Self, Failure> {
+        let key = value["Key"].as_str().unwrap_or_default().to_owned();
+        let known = [
+            "name",
+            "description",
+            "tag-key",
+            "tag-value",
+            "primary-region",
+            "owning-service",
+            "all",
+        ];
+        let values: Vec<_> = value["Values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        if !known.contains(&key.as_str()) || values.is_empty() || values.len() > 10 {
+            return Err(Failure::invalid_parameter(format!(
+                "The filter {key} is not valid."
+            )));
+        }
+        Ok(Self { key, values })
+    }
+
+    fn matches(&self, secret: &Secret) -> bool {
+        let negated = |value: &String| value.strip_prefix('!').map(str::to_owned);
+        let (without, with): (Vec<_>, Vec<_>) = self
+            .values
+            .iter()
+            .partition(|value| negated(value).is_some());
+        let wanted = with.is_empty() || with.iter().any(|value| self.has(secret, value));
+        wanted
+            && !without
+                .iter()
+                .filter_map(|value| negated(value))
+                .any(|value| self.has(secret, &value))
+    }
+
+    fn has(&self, secret: &Secret, value: &str) -> bool {
+        let description = secret.description.as_deref().unwrap_or_default();
+        match self.key.as_str() {
+            "name" => secret.name.starts_with(value),
+            "description" => words_begin(description, value),
+            "tag-key" => secret.tags.keys().any(|key| key.starts_with(value)),
+            "tag-value" => secret.tags.values().any(|tag| tag.starts_with(value)),
+            "primary-region" => secret
+                .primary_region
+                .as_ref()
+                .is_some_and(|region| region.starts_with(value)),
+            "owning-service" => secret
+                .owning_service
+                .as_ref()
+                .is_some_and(|service| service.starts_with(value)),
+            _ => {
+                let tags = secret.tags.iter().flat_map(|(key, value)| [key, value]);
+                let texts = tags
+                    .map(String::as_str)
+                    .chain([secret.name.as_str(), description]);
+                words_begin(&texts.collect::<Vec<_>>().join(" "), value)
+            }
+        }
+    }
+}
+
+/// Every word of the value begins some word of the text, whatever the case.
+fn words_begin(text: &str, value: &str) -> bool {
+    let text = text.to_lowercase();
+    let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();
+    value
+        .to_lowercase()
+        .split_whitespace()
+        .all(|wanted| words.iter().any(|word| word.starts_with(wanted)))
+}
+
+fn sort_key(name: &str) -> Result<fn(&Secret) -> String, Failure> {
+    Ok(match name {
+        "created-date" | "last-accessed-date" => |secret| {
+            format!(
+                "{:020}\u{1f}{}",
+                secret.created.as_millisecond(),
+                secret.arn
+            )
+        },
+        "last-changed-date" => |secret| {
+            format!(
+                "{:020}\u{1f}{}",
+                secret.last_changed.as_millisecond(),
+                secret.arn
+            )
+        },
+        "name" => |secret| format!("{}\u{1f}{}", secret.name, secret.arn),
+        _ => {
+            return Err(Failure::invalid_parameter(format!(
+                "SortBy {name} is not valid."
+            )));
+        }
+    })
+}
+
+fn entry(secret: &Secret) -> Value {
+    let mut entry = common(secret);
+    put(&mut entry, "SecretVersionsToStages", labels(secret));
+    entry
+}
+
+fn common(secret: &Secret) -> Value {
+    let mut answer = json!({
+        "ARN": secret.arn, "Name": secret.name,
+        "CreatedDate": seconds(secret.created), "LastChangedDate": seconds(secret.last_changed),
+    });
+    let rotation = &secret.rotation;
+    let mut set = |name: &str, value: Option<Value>| put(&mut answer, name, value);
+    set("Description", secret.description.clone().map(Value::from));
+    set("RotationEnabled", rotation.enabled.map(Value::from));
+    set(
+        "RotationLambdaARN",
+        rotation.function.clone().map(Value::from),
+    );
+    set("RotationRules", rules(secret));
+    set("LastRotatedDate", secret.last_rotated.map(seconds));
+    set(
+        "NextRotationDate",
+        secret
+            .next_rotation
+            .filter(|_| rotation.enabled == Some(true))
+            .map(seconds),
+    );
+    set(
+        "DeletedDate",
+        secret
+            .deleted
+            .map(|Deletion { requested, .. }| seconds(requested)),
+    );
+    set(
+        "OwningService",
+        secret.owning_service.clone().map(Value::from),
+    );
+    set("Type", secret.kind.clone().map(Value::from));
+    set(
+        "PrimaryRegion",
+        secret.primary_region.clone().map(Value::from),
+    );
+    let tags: Vec<_> = secret
+        .tags
+        .iter()
+        .map(|(key, value)| json!({"Key": key, "Value": value}))
+        .collect();
+    set("Tags", (!tags.is_empty()).then(|| Value::from(tags)));
+    answer
+}
+
+fn rules(secret: &Secret) -> Option<Value> {
+    let rotation = &secret.rotation;
+    let mut rules = json!({});
+    put(
+        &mut rules,
+        "AutomaticallyAfterDays",
+        rotation.days.map(Value::from),
+    );
+    put(
+        &mut rules,
+        "ScheduleExpression",
+        rotation.schedule.clone().map(Value::from),
+    );
+    put(
+        &mut rules,
+        "Duration",
+        rotation.duration.clone().map(Value::from),
+    );
+    rules
+        .as_object()
+        .is_some_and(|map| !map.is_empty())
+        .then_some(rules)
+}
+
+/// A secret without any labelled version has no such key at all (recorded 2023-09-05).
+fn labels(secret: &Secret) -> Option<Value> {
+    let labels = secret.labels();
+    (!labels.is_empty()).then(|| json!(labels))
+}
+
+fn listed((id, version): (&String, &Version)) -> Value {
+    let mut listed = json!({"VersionId": id, "KmsKeyIds": ["DefaultEncryptionKey"]});
+    put(
+        &mut listed,
+        "VersionStages",
+        (!version.labels.is_empty()).then(|| json!(version.labels)),
+    );
+    put(&mut listed, "CreatedDate", version.created.map(seconds));
+    listed
+}
+
+fn put(object: &mut Value, name: &str, value: Option<Value>) {
+    let map: Option<&mut Map<_, _>> = object.as_object_mut();
+    if let (Some(map), Some(value)) = (map, value) {
+        map.insert(name.to_owned(), value);
+    }
+}

@@ -1,0 +1,99 @@
+//! Parameters of a request, with AWS's complaints about those that are missing or too long.
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// The JSON object of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameters<'a>(pub(crate) &'a Value);
+
+impl<'a> Parameters<'a> {
+    pub(crate) fn text(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name)?.as_str()
+    }
+
+    pub(crate) fn required(&self, name: &str) -> Result<&'a str, Failure> {
+        let missing = || {
+            Failure::new(
+                "ValidationException",
+                format!(
+                    "1 validation error detected: Value null at '{name}' failed to satisfy constraint: Member must not be null"
+                ),
+            )
+        };
+        self.text(name)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(missing)
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        self.0.get(name)?.as_bool()
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Option<i64> {
+        self.0.get(name)?.as_i64()
+    }
+
+    pub(crate) fn list(&self, name: &str) -> &'a [Value] {
+        self.0
+            .get(name)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn texts(&self, name: &str) -> Vec<&'a str> {
+        self.list(name).iter().filter_map(Value::as_str).collect()
+    }
+
+    /// 32 to 64 characters.
+    pub(crate) fn token(&self) -> Result<Option<&'a str>, Failure> {
+        match self.text("ClientRequestToken") {
+            Some(token) if !(32..=64).contains(&token.len()) => Err(Failure::invalid_parameter(
+                "ClientRequestToken must be between 32 and 64 characters long.",
+            )),
+            token => Ok(token),
+        }
+    }
+
+    /// `MaxResults` from 1 to 100; 100 if it is left out.
+    pub(crate) fn page_size(&self) -> Result<usize, Failure> {
+        let size = self.number("MaxResults").unwrap_or(100);
+        let fits = usize::try_from(size)
+            .ok()
+            .filter(|size| (1..=100).contains(size));
+        fits.ok_or_else(|| Failure::invalid_parameter("MaxResults must be between 1 and 100."))
+    }
+
+    /// Where the last page ended; tokens are opaque, and garbage is refused.
+    pub(crate) fn next_token(&self) -> Result<Option<String>, Failure> {
+        let Some(token) = self.text("NextToken") else {
+            return Ok(None);
+        };
+        let refused = || {
+            Failure::new(
+                "InvalidNextTokenException",
+                "The NextToken value is invalid.",
+            )
+        };
+        decode(token).ok_or_else(refused).map(Some)
+    }
+}
+
+pub(crate) fn encode(key: &str) -> String {
+    key.bytes()
+        .map(|byte| format!("{:02x}", byte ^ 0x5a))
+        .collect()
+}
+
+fn decode(token: &str) -> Option<String> {
+    let digits = token
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let bytes: Option<Vec<u8>> = digits.map(|byte| byte.map(|byte| byte ^ 0x5a)).collect();
+    String::from_utf8(bytes?)
+        .ok()
+        .filter(|key| key.contains('\u{1f}'))
+}

@@ -1,0 +1,123 @@
+//! `RotateSecret` and `CancelRotateSecret`.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Call};
+use crate::failure::Failure;
+use crate::model::{CURRENT, PENDING};
+use crate::schedule;
+use crate::trace::Cause;
+
+impl Call<'_> {
+    pub(super) fn rotate_secret(&mut self) -> Answer {
+        // Reported even for a secret that does not exist (recorded 2023-05-12).
+        let Some(token) = self.parameters.token()? else {
+            return Err(Failure::invalid_parameter(
+                "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
+            ));
+        };
+        let (arn, name) = self.rotatable()?;
+        self.set_rules(&arn)?;
+        let script = self.estate.script(&arn);
+        if script.nope {
+            return Err(Failure::cannot_invoke());
+        }
+        let answer = json!({"ARN": arn, "Name": name, "VersionId": token});
+        if let Some(pending) = self.unfinished(&arn) {
+            return self.refuse_or_repeat(&arn, token, &pending, answer);
+        }
+        let known = self
+            .estate
+            .secrets
+            .get(&arn)
+            .is_some_and(|secret| secret.versions.contains_key(token));
+        if !known && self.parameters.flag("RotateImmediately") != Some(false) {
+            let cause = Cause::Request(self.caller.request_id.clone());
+            self.estate.begin(&arn, token, &cause, self.now);
+        }
+        Ok(answer)
+    }
+
+    fn rotatable(&self) -> Result<(String, String), Failure> {
+        let secret = self.writable()?;
+        let managed = secret.owning_service.is_some();
+        if managed && self.parameters.text("RotationLambdaARN").is_some() {
+            return Err(Failure::invalid_request(
+                "You can't set a rotation function for a secret that is managed by another service.",
+            ));
+        }
+        let function = secret.rotation.function.is_some()
+            || self.parameters.text("RotationLambdaARN").is_some();
+        if !function && !managed {
+            return Err(Failure::no_function());
+        }
+        Ok((secret.arn.clone(), secret.name.clone()))
+    }
+
+    fn unfinished(&self, arn: &str) -> Option<String> {
+        self.estate
+            .secrets
+            .get(arn)?
+            .unfinished()
+            .map(str::to_owned)
+    }
+
+    /// AWSPENDING on another version than AWSCURRENT: AWS refuses, and says that it will try that one again.
+    fn refuse_or_repeat(&mut self, arn: &str, token: &str, pending: &str, answer: Value) -> Answer {
+        if token == pending && self.estate.world.same_token_succeeds {
+            return Ok(answer);
+        }
+        if self.estate.world.retry_on_rotate {
+            self.estate
+                .start(arn, pending, self.estate.world.own_retries, self.now);
+        }
+        Err(Failure::previous_rotation())
+    }
+
+    /// Rules and function that come with the request reconfigure the rotation; the call itself switches it on.
+    fn set_rules(&mut self, arn: &str) -> Result<(), Failure> {
+        let function = self.parameters.text("RotationLambdaARN").map(str::to_owned);
+        let rules = self.parameters.0.get("RotationRules").cloned();
+        let now = self.now;
+        self.change(arn, |secret| {
+            let was = secret.rotation.enabled;
+            secret.rotation.function = function.or(secret.rotation.function.take());
+            if let Some(rules) = &rules {
+                secret.rotation.days = rules["AutomaticallyAfterDays"].as_i64();
+                secret.rotation.schedule = rules["ScheduleExpression"].as_str().map(str::to_owned);
+                secret.rotation.duration = rules["Duration"].as_str().map(str::to_owned);
+            }
+            if secret.unfinished().is_none() {
+                secret.rotation.enabled = Some(true);
+            }
+            if was != Some(true) || rules.is_some() {
+                secret.next_rotation = schedule::next(&secret.rotation, now);
+            }
+        })?;
+        self.estate.plan_next(arn);
+        Ok(())
+    }
+
+    /// Switches rotation off and leaves AWSPENDING where it is.
+    pub(super) fn cancel_rotate_secret(&mut self) -> Answer {
+        let secret = self.writable()?;
+        if secret.rotation.function.is_none() && secret.owning_service.is_none() {
+            return Err(Failure::no_function());
+        }
+        let mut answer = super::named(secret);
+        if let Some(pending) = secret
+            .holder(PENDING)
+            .filter(|pending| secret.holder(CURRENT) != Some(*pending))
+        {
+            answer["VersionId"] = json!(pending);
+        }
+        let (arn, now) = (secret.arn.clone(), self.now);
+        self.change(&arn, |secret| {
+            secret.rotation.enabled = Some(false);
+            secret.next_rotation = None;
+            secret.running = None;
+            secret.last_changed = now;
+        })?;
+        Ok(answer)
+    }
+}

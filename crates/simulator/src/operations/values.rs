@@ -1,0 +1,240 @@
+//! Operations on values: here so that people and rotation functions can be simulated. The product never calls them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Answer, Call, seconds};
+use crate::failure::Failure;
+use crate::model::{CURRENT, PENDING, Rotation, Secret, Target, Version};
+use crate::schedule;
+
+impl Call<'_> {
+    pub(super) fn create_secret(&mut self) -> Answer {
+        let name = self.parameters.required("Name")?;
+        let (account, region) = (self.caller.account.clone(), self.caller.region.clone());
+        if self.estate.resolve(name, &account, &region).is_ok() {
+            return Err(Failure::new(
+                "ResourceExistsException",
+                format!("The operation failed because the secret {name} already exists."),
+            ));
+        }
+        let arn = self.estate.new_arn(name, &region, &account);
+        let mut secret = blank(&arn, name, &region, &account, self.now);
+        secret.description = self.parameters.text("Description").map(str::to_owned);
+        secret.tags = tags(self.parameters.list("Tags"));
+        let mut answer = json!({"ARN": arn, "Name": name});
+        if let Some(value) = self.value() {
+            let token = self
+                .parameters
+                .token()?
+                .map_or_else(|| self.drawn_token(), str::to_owned);
+            secret.versions.insert(
+                token.clone(),
+                Version {
+                    labels: [CURRENT.to_owned()].into(),
+                    value: Some(value.clone()),
+                    created: Some(self.now),
+                },
+            );
+            secret.target.accepts = [value].into();
+            answer["VersionId"] = json!(token);
+        }
+        self.estate.secrets.insert(arn, secret);
+        Ok(answer)
+    }
+
+    pub(super) fn put_secret_value(&mut self) -> Answer {
+        let secret = self.writable()?;
+        let value = self.value().ok_or_else(|| {
+            Failure::invalid_request("You must provide either SecretString or SecretBinary.")
+        })?;
+        let Some(token) = self.parameters.token()? else {
+            return Err(Failure::invalid_request(
+                "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
+            ));
+        };
+        let labels = self.parameters.texts("VersionStages");
+        let labels: BTreeSet<String> = if labels.is_empty() {
+            [CURRENT.to_owned()].into()
+        } else {
+            labels.into_iter().map(str::to_owned).collect()
+        };
+        let answer = json!({"ARN": secret.arn, "Name": secret.name, "VersionId": token, "VersionStages": labels});
+        match secret
+            .versions
+            .get(token)
+            .and_then(|version| version.value.clone())
+        {
+            Some(there) if there == value => return Ok(answer),
+            Some(_) => {
+                let message =
+                    "You can't modify an existing version, you can only create a new version.";
+                return Err(Failure::new("ResourceExistsException", message));
+            }
+            None => {}
+        }
+        let arn = secret.arn.clone();
+        self.store(&arn, token, value, &labels)?;
+        Ok(answer)
+    }
+
+    /// A new current version abandons the rotation under way, and counts as one for the next date.
+    fn store(
+        &mut self,
+        arn: &str,
+        token: &str,
+        value: String,
+        labels: &BTreeSet<String>,
+    ) -> Result<(), Failure> {
+        let now = self.now;
+        self.change(arn, |secret| {
+            let version = secret.versions.entry(token.to_owned()).or_default();
+            version.value = Some(value);
+            version.created = Some(now);
+            for label in labels {
+                if label == CURRENT {
+                    secret.promote(token)
+                } else {
+                    secret.attach(label, token)
+                }
+            }
+            if labels.contains(CURRENT) {
+                secret.detach(PENDING);
+                secret.running = None;
+                secret.next_rotation = schedule::next(&secret.rotation, now);
+            }
+            secret.last_changed = now;
+            secret.collect(now);
+        })
+    }
+
+    pub(super) fn update_secret(&mut self) -> Answer {
+        let secret = self.writable()?;
+        let (arn, name, now) = (secret.arn.clone(), secret.name.clone(), self.now);
+        let description = self.parameters.text("Description").map(str::to_owned);
+        self.change(&arn, |secret| {
+            secret.description = description.or(secret.description.take());
+            secret.last_changed = now;
+        })?;
+        let mut answer = json!({"ARN": arn, "Name": name});
+        if let Some(value) = self.value() {
+            let token = self
+                .parameters
+                .token()?
+                .map_or_else(|| self.drawn_token(), str::to_owned);
+            self.store(&arn, &token, value, &[CURRENT.to_owned()].into())?;
+            answer["VersionId"] = json!(token);
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn get_secret_value(&mut self) -> Answer {
+        let secret = self.secret()?;
+        if secret.deleted.is_some() {
+            return Err(Failure::marked_for_deletion());
+        }
+        let stage = self.parameters.text("VersionStage").unwrap_or(CURRENT);
+        let version = self
+            .parameters
+            .text("VersionId")
+            .or_else(|| secret.holder(stage))
+            .ok_or_else(|| Failure::no_value(stage))?;
+        let there = secret
+            .versions
+            .get(version)
+            .ok_or_else(|| Failure::no_value(stage))?;
+        let value = there
+            .value
+            .as_ref()
+            .ok_or_else(|| Failure::no_value(stage))?;
+        let created = there.created.map(seconds);
+        Ok(
+            json!({"ARN": secret.arn, "Name": secret.name, "VersionId": version, "SecretString": value, "VersionStages": there.labels, "CreatedDate": created}),
+        )
+    }
+
+    pub(super) fn batch_get_secret_value(&mut self) -> Answer {
+        let (mut values, mut errors) = (Vec::new(), Vec::new());
+        for id in self.parameters.texts("SecretIdList") {
+            let wanted = json!({"SecretId": id});
+            let call = Call {
+                estate: &mut *self.estate,
+                caller: self.caller,
+                parameters: super::Parameters(&wanted),
+                now: self.now,
+            };
+            match call.answer("GetSecretValue") {
+                Ok(value) => values.push(value),
+                Err(failure) => errors.push(
+                    json!({"SecretId": id, "ErrorCode": failure.code, "Message": failure.message}),
+                ),
+            }
+        }
+        Ok(json!({"SecretValues": values, "Errors": errors}))
+    }
+
+    pub(super) fn random_password(&mut self) -> Answer {
+        let length = self
+            .parameters
+            .number("PasswordLength")
+            .unwrap_or(32)
+            .clamp(1, 4096);
+        let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+        let password: String = (0..length)
+            .map(|_| char::from(letters[self.estate.draw.below(letters.len())]))
+            .collect();
+        Ok(json!({"RandomPassword": password}))
+    }
+
+    fn value(&self) -> Option<String> {
+        self.parameters
+            .text("SecretString")
+            .or_else(|| self.parameters.text("SecretBinary"))
+            .map(str::to_owned)
+    }
+
+    fn drawn_token(&mut self) -> String {
+        let name = format!("{}{}", self.caller.request_id, self.estate.draw.next());
+        uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
+    }
+}
+
+pub(crate) fn blank(
+    arn: &str,
+    name: &str,
+    region: &str,
+    account: &str,
+    now: jiff::Timestamp,
+) -> Secret {
+    Secret {
+        arn: arn.to_owned(),
+        name: name.to_owned(),
+        region: region.to_owned(),
+        account: account.to_owned(),
+        description: None,
+        tags: BTreeMap::new(),
+        versions: BTreeMap::new(),
+        rotation: Rotation::default(),
+        created: now,
+        last_changed: now,
+        last_rotated: None,
+        next_rotation: None,
+        deleted: None,
+        owning_service: None,
+        kind: None,
+        primary_region: None,
+        replicas: BTreeSet::new(),
+        resource_policy: None,
+        target: Target::default(),
+        running: None,
+        invocations: BTreeMap::new(),
+    }
+}
+
+pub(super) fn tags(list: &[Value]) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    list.iter()
+        .map(|tag| (text(&tag["Key"]), text(&tag["Value"])))
+        .collect()
+}

@@ -1,0 +1,60 @@
+//! When AWS rotates next.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::Rotation;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+/// The next rotation date after a rotation, or after rules were set, at `from`; absent if rotation is off.
+///
+/// Windows start on the hour; schedules in days start at midnight UTC (User Guide, rotation schedules). Of `cron(…)` only
+/// plain hours are understood, on every day.
+pub(crate) fn next(rotation: &Rotation, from: Timestamp) -> Option<Timestamp> {
+    (rotation.enabled == Some(true)).then_some(())?;
+    if let Some(expression) = &rotation.schedule {
+        return by_expression(expression, from);
+    }
+    rotation.days.and_then(|days| end_of_day(from, days))
+}
+
+fn by_expression(expression: &str, from: Timestamp) -> Option<Timestamp> {
+    if let Some(rate) = expression
+        .strip_prefix("rate(")
+        .and_then(|rest| rest.strip_suffix(')'))
+    {
+        let (number, unit) = rate.split_once(' ')?;
+        let number: i64 = number.parse().ok()?;
+        let on_the_hour = from.as_second() - from.as_second().rem_euclid(HOUR);
+        return match unit.trim_end_matches('s') {
+            "hour" => Timestamp::from_second(on_the_hour + number * HOUR).ok(),
+            "day" => end_of_day(from, number),
+            _ => None,
+        };
+    }
+    let fields = expression.strip_prefix("cron(")?.strip_suffix(')')?;
+    let hours: Vec<i64> = fields
+        .split_whitespace()
+        .nth(1)?
+        .split(',')
+        .filter_map(|hour| hour.parse().ok())
+        .collect();
+    let midnight = from.as_second() - from.as_second().rem_euclid(DAY);
+    let openings = (0..=1).flat_map(|day| {
+        hours
+            .iter()
+            .map(move |hour| midnight + day * DAY + hour * HOUR)
+    });
+    openings
+        .filter(|opening| *opening > from.as_second())
+        .min()
+        .and_then(|opening| Timestamp::from_second(opening).ok())
+}
+
+/// The latest date of a window that is open for a whole day.
+fn end_of_day(from: Timestamp, days: i64) -> Option<Timestamp> {
+    let midnight = from.as_second() - from.as_second().rem_euclid(DAY);
+    let last = Timestamp::from_second(midnight + (days + 1) * DAY).ok()?;
+    last.checked_sub(SignedDuration::from_secs(1)).ok()
+}

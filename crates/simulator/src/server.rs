@@ -1,0 +1,257 @@
+//! The wire: AWS JSON 1.1 over HTTP, faults, and the `Date` of the simulated clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::routing::post;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::control;
+use crate::failure::Failure;
+use crate::faults::FaultKind;
+use crate::operations::{Call, Caller, Parameters};
+use crate::shared::Shared;
+use crate::trace::{Request, without_values};
+
+const DEFAULT_ACCOUNT: &str = "111122223333";
+
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", post(answer))
+        .merge(control::router())
+        .with_state(shared)
+}
+
+/// One request on its way through faults to its answer.
+struct Exchange {
+    caller: Caller,
+    operation: String,
+    parameters: Value,
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let exchange = Exchange::read(&shared, &headers, &body);
+    let fault = exchange.enter(&shared);
+    match fault {
+        None => exchange.finish(&shared),
+        Some(FaultKind::Delay(milliseconds)) => {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            exchange.finish(&shared)
+        }
+        Some(FaultKind::HangBefore) => {
+            shared
+                .hang(&exchange.caller.request_id, &exchange.operation, false)
+                .await;
+            exchange.finish(&shared)
+        }
+        Some(FaultKind::HangAfter) => {
+            let response = exchange.finish(&shared);
+            shared
+                .hang(&exchange.caller.request_id, &exchange.operation, true)
+                .await;
+            response
+        }
+        Some(FaultKind::ServerErrorAfter) => {
+            drop(exchange.finish(&shared));
+            exchange.refuse(
+                &shared,
+                &Failure::new(
+                    "InternalServiceError",
+                    "An error occurred on the server side.",
+                )
+                .with_status(500),
+            )
+        }
+        Some(FaultKind::Truncate) => truncated(exchange.finish(&shared)).await,
+        Some(FaultKind::Html) => exchange.respond(
+            &shared,
+            StatusCode::OK,
+            "<html><body>Please log in</body></html>".to_owned(),
+            "HTML",
+        ),
+        Some(FaultKind::Throttle) => exchange.refuse(
+            &shared,
+            &Failure::new("ThrottlingException", "Rate exceeded"),
+        ),
+        Some(FaultKind::ServerError) => exchange.refuse(
+            &shared,
+            &Failure::new(
+                "InternalServiceError",
+                "An error occurred on the server side.",
+            )
+            .with_status(500),
+        ),
+        Some(FaultKind::AccessDenied) => exchange.refuse(&shared, &exchange.denial()),
+        Some(FaultKind::Code { code, message }) => {
+            exchange.refuse(&shared, &Failure::new(&code, message))
+        }
+    }
+}
+
+impl Exchange {
+    fn read(shared: &Shared, headers: &HeaderMap, body: &Bytes) -> Self {
+        let text = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
+        let (access_key, region) = credential(text("authorization"));
+        let account = shared
+            .account_of(&access_key)
+            .unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned());
+        let caller = Caller {
+            account,
+            region,
+            access_key,
+            request_id: shared.request_id(),
+        };
+        let operation = text("x-amz-target")
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Self {
+            caller,
+            operation,
+            parameters: serde_json::from_slice(body).unwrap_or(json!({})),
+        }
+    }
+
+    /// Writes the request down and draws the fault that strikes it.
+    fn enter(&self, shared: &Shared) -> Option<FaultKind> {
+        let mut estate = shared.estate();
+        let time = estate.catch_up();
+        let parameters = without_values(&self.parameters);
+        let text = parameters.to_string();
+        let secret = self.parameters["SecretId"].as_str().map(str::to_owned);
+        let estate = &mut *estate;
+        let fault =
+            estate
+                .faults
+                .strike(&self.operation, secret.as_deref(), &text, &mut estate.draw);
+        let Caller {
+            access_key,
+            region,
+            request_id,
+            ..
+        } = self.caller.clone();
+        estate.trace.asked(Request {
+            time,
+            access_key,
+            region,
+            operation: self.operation.clone(),
+            secret,
+            parameters,
+            code: None,
+            request_id,
+        });
+        fault
+    }
+
+    /// Applies the request at the time at which it gets through.
+    fn finish(&self, shared: &Shared) -> Response<Body> {
+        let mut estate = shared.estate();
+        let now = estate.catch_up();
+        let call = Call {
+            estate: &mut estate,
+            caller: &self.caller,
+            parameters: Parameters(&self.parameters),
+            now,
+        };
+        let answer = call.answer(&self.operation);
+        drop(estate);
+        match answer {
+            Ok(value) => self.respond(shared, StatusCode::OK, value.to_string(), "OK"),
+            Err(failure) => self.refuse(shared, &failure),
+        }
+    }
+
+    fn refuse(&self, shared: &Shared, failure: &Failure) -> Response<Body> {
+        let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::BAD_REQUEST);
+        self.respond(shared, status, failure.body().to_string(), &failure.code)
+    }
+
+    fn respond(
+        &self,
+        shared: &Shared,
+        status: StatusCode,
+        body: String,
+        code: &str,
+    ) -> Response<Body> {
+        let mut estate = shared.estate();
+        let now = estate.clock.now();
+        estate.trace.answered(&self.caller.request_id, now, code);
+        drop(estate);
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/x-amz-json-1.1"),
+        );
+        let texts = [
+            ("x-amzn-requestid", self.caller.request_id.clone()),
+            ("date", http_date(now)),
+        ];
+        for (name, text) in texts {
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert(name, value);
+            }
+        }
+        response
+    }
+
+    fn denial(&self) -> Failure {
+        let Caller { account, .. } = &self.caller;
+        Failure::new(
+            "AccessDeniedException",
+            format!(
+                "User: arn:aws:iam::{account}:user/simulated is not authorized to perform: secretsmanager:{}",
+                self.operation
+            ),
+        )
+    }
+}
+
+/// Half of a body under a status of success.
+async fn truncated(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX)
+        .await
+        .unwrap_or_default();
+    parts.status = StatusCode::OK;
+    Response::from_parts(parts, Body::from(bytes.slice(..bytes.len() / 2)))
+}
+
+/// Access key and region from `Credential=KEY/DATE/REGION/secretsmanager/aws4_request`.
+fn credential(authorization: &str) -> (String, String) {
+    let scope = authorization
+        .split("Credential=")
+        .nth(1)
+        .and_then(|rest| rest.split([',', ' ']).next())
+        .unwrap_or_default();
+    let mut parts = scope.split('/');
+    let key = parts.next().unwrap_or_default().to_owned();
+    (
+        key,
+        parts
+            .nth(1)
+            .filter(|region| !region.is_empty())
+            .unwrap_or("us-east-1")
+            .to_owned(),
+    )
+}
+
+fn http_date(time: Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}

@@ -1,0 +1,111 @@
+//! What the server's tasks and the library's caller share: the estate, and requests that hang.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::estate::Estate;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    estate: Mutex<Estate>,
+    hanging: Mutex<BTreeMap<u64, (Hanging, oneshot::Sender<()>)>>,
+    counter: Mutex<u64>,
+    accounts: BTreeMap<String, String>,
+}
+
+/// A request that waits because of a fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hanging {
+    /// AWS's request id.
+    pub request_id: String,
+    /// The operation.
+    pub operation: String,
+    /// Whether it has been applied already.
+    pub applied: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(estate: Estate, accounts: BTreeMap<String, String>) -> Self {
+        Self {
+            estate: Mutex::new(estate),
+            hanging: Mutex::default(),
+            counter: Mutex::default(),
+            accounts,
+        }
+    }
+
+    pub(crate) fn estate(&self) -> MutexGuard<'_, Estate> {
+        // A panic while judging one request must not silence the oracle for all others.
+        self.estate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn account_of(&self, access_key: &str) -> Option<String> {
+        self.accounts.get(access_key).cloned()
+    }
+
+    pub(crate) fn request_id(&self) -> String {
+        uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, &self.next().to_be_bytes()).to_string()
+    }
+
+    fn next(&self) -> u64 {
+        let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
+        *counter += 1;
+        *counter
+    }
+
+    /// Waits until the request is released. A client that goes away ends the wait, and with it the request.
+    pub(crate) async fn hang(&self, request_id: &str, operation: &str, applied: bool) {
+        let (release, released) = oneshot::channel();
+        let (request_id, operation) = (request_id.to_owned(), operation.to_owned());
+        let number = self.next();
+        let entry = (
+            Hanging {
+                request_id,
+                operation,
+                applied,
+            },
+            release,
+        );
+        self.lock_hanging().insert(number, entry);
+        let _forget = Forget {
+            shared: self,
+            number,
+        };
+        // An error means that the simulator ends; the answer goes nowhere then.
+        let _ = released.await;
+    }
+
+    pub(crate) fn hanging(&self) -> Vec<Hanging> {
+        self.lock_hanging()
+            .values()
+            .map(|(hanging, _)| hanging.clone())
+            .collect()
+    }
+
+    /// Lets every hanging request go on.
+    pub(crate) fn release(&self) {
+        for (_, (_, release)) in std::mem::take(&mut *self.lock_hanging()) {
+            // The client may have gone away meanwhile.
+            let _ = release.send(());
+        }
+    }
+
+    fn lock_hanging(&self) -> MutexGuard<'_, BTreeMap<u64, (Hanging, oneshot::Sender<()>)>> {
+        self.hanging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Forgets a hanging request when its wait ends, however it ends.
+struct Forget<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.shared.lock_hanging().remove(&self.number);
+    }
+}

@@ -1,0 +1,68 @@
+//! The ground truth that tests look at, beyond what AWS would tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::estate::Estate;
+use crate::model::Labels;
+use crate::trace::{Entry, Trace};
+
+/// A secret as it really is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Truth {
+    /// Its ARN.
+    pub arn: String,
+    /// Labels by version.
+    pub labels: Labels,
+    /// Every version, also without labels, and whether it has a value.
+    pub versions: BTreeMap<String, bool>,
+    /// Versions whose value the target lets in.
+    pub accepted: BTreeSet<String>,
+    /// Whether a version with a label holds a value that the target lets in.
+    pub live_value_is_labelled: bool,
+    /// Whether the rotation function is at work.
+    pub rotating: bool,
+    /// How often the rotation function ran each step.
+    pub invocations: BTreeMap<String, u64>,
+    /// LastChangedDate.
+    pub last_changed: Timestamp,
+    /// Whether rotation is switched on.
+    pub rotation_enabled: Option<bool>,
+}
+
+pub(crate) fn of(estate: &Estate, name: &str) -> Option<Truth> {
+    let secret = estate.secrets.get(name).or_else(|| estate.by_name(name))?;
+    let accepted = secret.versions.iter().filter(|(_, version)| {
+        version
+            .value
+            .as_ref()
+            .is_some_and(|value| secret.target.accepts.contains(value))
+    });
+    Some(Truth {
+        arn: secret.arn.clone(),
+        labels: secret.labels(),
+        versions: secret
+            .versions
+            .iter()
+            .map(|(id, version)| (id.clone(), version.value.is_some()))
+            .collect(),
+        accepted: accepted.map(|(id, _)| id.clone()).collect(),
+        live_value_is_labelled: secret.live_value_is_labelled(),
+        rotating: secret.running.is_some(),
+        invocations: secret.invocations.clone(),
+        last_changed: secret.last_changed,
+        rotation_enabled: secret.rotation.enabled,
+    })
+}
+
+pub(crate) fn calls(trace: &Trace) -> BTreeMap<String, usize> {
+    let mut calls = BTreeMap::new();
+    for entry in &trace.entries {
+        if let Entry::Request(request) = entry {
+            *calls.entry(request.operation.clone()).or_default() += 1;
+        }
+    }
+    calls
+}

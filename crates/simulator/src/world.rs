@@ -1,0 +1,109 @@
+//! What AWS does not document, as switches. The controller must be safe whichever way they stand.
+
+use serde::{Deserialize, Serialize};
+
+/// One setting of everything that AWS leaves open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct World {
+    /// A pending version without a value appears in `ListSecretVersionIds`. (PCS guide: it can be omitted.)
+    pub empty_pending_listed: bool,
+    /// A pending version with a value is omitted from `ListSecretVersionIds` all the same.
+    pub valued_pending_omitted: bool,
+    /// What attaching a custom label to a version without a value answers.
+    pub label_on_empty: LabelOnEmpty,
+    /// `UpdateSecretVersionStage` that moves AWSCURRENT onto the pending version also drops AWSPENDING there.
+    pub promote_drops_pending: bool,
+    /// Attaching a label where it is already answers an error instead of doing nothing.
+    pub already_attached_fails: bool,
+    /// A refused `RotateSecret` makes AWS run the pending version again.
+    pub retry_on_rotate: bool,
+    /// How often AWS runs a failed rotation again by itself on the same UTC day.
+    pub own_retries: u32,
+    /// Seconds between those.
+    pub own_retry_interval: u32,
+    /// `RotateSecret` with the token of the version that is pending succeeds without effect.
+    pub same_token_succeeds: bool,
+    /// Seconds after a finished rotation until AWSPENDING goes away.
+    pub finish_delay: u32,
+    /// AWS rotates by itself when NextRotationDate has come.
+    pub schedules_run: bool,
+}
+
+/// What attaching a custom label to a version without a value answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelOnEmpty {
+    /// It works.
+    #[default]
+    Accepted,
+    /// `InvalidParameterException`.
+    InvalidParameter,
+    /// `ResourceNotFoundException`.
+    NotFound,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            empty_pending_listed: false,
+            valued_pending_omitted: false,
+            label_on_empty: LabelOnEmpty::Accepted,
+            promote_drops_pending: false,
+            already_attached_fails: false,
+            retry_on_rotate: true,
+            own_retries: 3,
+            own_retry_interval: 600,
+            same_token_succeeds: true,
+            finish_delay: 2,
+            schedules_run: true,
+        }
+    }
+}
+
+impl World {
+    /// Draws every switch from a seed: the same seed always makes the same world.
+    pub fn from_seed(seed: u64) -> Self {
+        let mut draw = Draw(seed);
+        Self {
+            empty_pending_listed: draw.coin(),
+            valued_pending_omitted: draw.coin(),
+            label_on_empty: [
+                LabelOnEmpty::Accepted,
+                LabelOnEmpty::InvalidParameter,
+                LabelOnEmpty::NotFound,
+            ][draw.below(3)],
+            promote_drops_pending: draw.coin(),
+            already_attached_fails: draw.coin(),
+            retry_on_rotate: draw.coin(),
+            own_retries: [0, 3, 8][draw.below(3)],
+            own_retry_interval: [120, 600, 1800][draw.below(3)],
+            same_token_succeeds: draw.coin(),
+            finish_delay: [0, 2, 30][draw.below(3)],
+            schedules_run: draw.coin(),
+        }
+    }
+}
+
+/// `SplitMix64`: small, and the same on every machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Draw(pub(crate) u64);
+
+impl Draw {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64)
+            .expect("smaller than the bound, which is a usize")
+    }
+
+    fn coin(&mut self) -> bool {
+        self.next() % 2 == 0
+    }
+}
