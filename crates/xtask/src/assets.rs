@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -21,16 +22,19 @@ const ETCD: &str = "v3.7.0";
 const KUBE_APISERVER: Tool = Tool {
     name: "kube-apiserver",
     package: "k8s.io/kubernetes/cmd/kube-apiserver",
+    version: KUBERNETES,
     takes: "about 5 minutes, once",
 };
 const KUBECTL: Tool = Tool {
     name: "kubectl",
     package: "k8s.io/kubernetes/cmd/kubectl",
+    version: KUBERNETES,
     takes: "about 1 minute, once",
 };
 const ETCD_SERVER: Tool = Tool {
     name: "etcd",
     package: "go.etcd.io/etcd/server/v3",
+    version: ETCD,
     takes: "about 1 minute, once",
 };
 
@@ -48,6 +52,7 @@ pub struct Assets {
 struct Tool {
     name: &'static str,
     package: &'static str,
+    version: &'static str,
     takes: &'static str,
 }
 
@@ -79,7 +84,10 @@ fn built(cache: &Path, tool: &Tool) -> Result<PathBuf> {
         return Ok(path);
     }
     let lock = File::create(cache.join("lock")).context("cannot make the lock of the cache")?;
-    lock.lock().context("cannot lock the cache")?;
+    if lock.try_lock().is_err() {
+        eprintln!("Another process builds into {}; waiting …", cache.display());
+        lock.lock().context("cannot lock the cache")?;
+    }
     if !path.is_file() {
         build(cache, tool)?;
     }
@@ -89,8 +97,8 @@ fn built(cache: &Path, tool: &Tool) -> Result<PathBuf> {
 fn build(cache: &Path, tool: &Tool) -> Result<()> {
     require_go()?;
     eprintln!(
-        "Building {} {KUBERNETES} from its Go modules ({}) …",
-        tool.name, tool.takes
+        "Building {} {} from its Go modules ({}) …",
+        tool.name, tool.version, tool.takes
     );
     let unfinished = cache.join(format!("{}.unfinished", tool.name));
     let mut command = Command::new("go");
@@ -98,7 +106,7 @@ fn build(cache: &Path, tool: &Tool) -> Result<()> {
         .args(["build", "-trimpath", "-ldflags", &version_stamps(), "-o"])
         .args([unfinished.as_os_str(), OsStr::new(tool.package)]);
     command
-        .current_dir(project::root().join("crates/xtask/kubernetes"))
+        .current_dir(module())
         .env("CGO_ENABLED", "0")
         .stdin(Stdio::null());
     patiently(&mut command, tool.name)?;
@@ -118,29 +126,44 @@ fn version_stamps() -> String {
     )
 }
 
+fn module() -> PathBuf {
+    project::root().join("crates/xtask/kubernetes")
+}
+
+/// Asks Go itself whether it may build the module: it may be too old, or may fetch a newer toolchain by itself.
 fn require_go() -> Result<()> {
-    let version = project::output(Command::new("go").arg("version").stdin(Stdio::null()));
-    version.map(drop).context(
-        "Go is needed to build the API server: install Go 1.26 or later and put `go` on the PATH",
+    let mut ask = Command::new("go");
+    ask.args(["list", "-m"])
+        .current_dir(module())
+        .stdin(Stdio::null());
+    project::output(&mut ask).map(drop).context(
+        "Go 1.26 or later is needed to build the API server: install it and put `go` on the PATH, \
+         or name a folder with kube-apiserver, etcd and kubectl in KUBEBUILDER_ASSETS",
     )
 }
 
-/// Waits for the build and says every half minute that it still runs.
+/// Waits for the build and says how long it has taken: each second on a terminal, each half minute elsewhere.
 fn patiently(command: &mut Command, name: &str) -> Result<()> {
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {command:?}"))?;
-    let (mut waited, step) = (0_u64, 2);
+    let terminal = stderr().is_terminal();
+    let mut waited = 0_u64;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        thread::sleep(Duration::from_secs(step));
-        waited += step;
-        if waited % 30 == 0 {
+        thread::sleep(Duration::from_secs(1));
+        waited += 1;
+        if terminal {
+            eprint!("\r  … {waited} s ");
+        } else if waited.is_multiple_of(30) {
             eprintln!("  … still building {name}, {waited} s");
         }
     };
+    if terminal {
+        eprintln!();
+    }
     ensure!(
         status.success(),
         "building {name} ended with {status}; its messages are above"
