@@ -3,14 +3,30 @@
 //! The only crate that awaits both sides, Kubernetes and AWS, that reads a clock and that spawns tasks. What
 //! should happen is decided in core; here it is read, asked for, written down and told.
 
-pub mod clock;
-pub mod error;
-pub mod kubernetes;
-pub mod lease;
+mod accounts;
+mod clock;
+mod context;
+mod error;
+mod events;
+mod judgements;
+mod kubernetes;
+mod lease;
+mod listen;
 pub mod logging;
-pub mod metrics;
-pub mod options;
-pub mod queue;
-pub mod shutdown;
-pub mod worker;
-pub mod world;
+mod metrics;
+mod operation;
+mod options;
+mod policy;
+mod profile;
+mod queue;
+mod run;
+mod server;
+mod shutdown;
+mod sweeps;
+#[cfg(test)]
+mod testing;
+mod worker;
+mod world;
+
+pub use options::{LogFormat, Options};
+pub use run::run;

@@ -1,1 +1,22 @@
-fn main() {}
+//! The daemon. See the library for what it does.
+
+use clap::Parser as _;
+use secret_rotation_controller::{Options, logging, run};
+
+fn main() -> anyhow::Result<()> {
+    // Before anything else: the AWS SDK and kube must not each choose a cryptography provider of their own.
+    let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let options = Options::parse();
+    logging::install(options.log_format, &options.log_level)?;
+    if installed.is_err() {
+        tracing::warn!("another cryptography provider was installed before");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run(options));
+    if let Err(error) = &outcome {
+        tracing::error!(error = format!("{error:#}"), "ended");
+    }
+    // A read that hangs must not keep the process from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}

@@ -20,7 +20,7 @@ pub struct Options {
     #[arg(long = "namespace", env = "SECRET_ROTATION_NAMESPACE", value_delimiter = ',', value_name = "NAMESPACE")]
     pub namespaces: Vec<String>,
 
-    /// Where the Lease lives. Default: the namespace of the pod, else secret-rotation-system.
+    /// Where the Lease lives. Default: the namespace of the pod, or of the kubeconfig's context.
     #[arg(long, env = "SECRET_ROTATION_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
 

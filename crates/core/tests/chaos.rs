@@ -228,4 +228,11 @@ proptest! {
         prop_assert_eq!(fate(&done), fate(&calm), "{} but {}", done.story(), calm.story());
         prop_assert_eq!(&done.world.secret.labels, &calm.world.secret.labels, "{}", done.story());
     }
+
+    #[test]
+    fn reads_that_lag_fail_no_operation(weather in weather()) {
+        let lagging = Weather { faults: BTreeMap::new(), delays: vec![0], function: Function::Rotates, ..weather };
+        let done = driven(&lagging);
+        prop_assert!(done.story().ends_with("Succeeded"), "{}", done.story());
+    }
 }

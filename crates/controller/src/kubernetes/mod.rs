@@ -1,6 +1,8 @@
 //! The Kubernetes side: one client, bounded calls, watches that survive, quorum reads and status patches.
 
 pub mod client;
+pub mod reads;
+pub mod status;
 pub mod watches;
 
 use std::time::Duration;

@@ -239,7 +239,10 @@ impl Families {
     fn fill_policy(&self, key: &ObjectKey, report: &PolicyReport) {
         let (namespace, policy) = (key.namespace.as_str(), key.name.as_str());
         let own = [namespace, policy];
-        self.info.with_label_values(&[namespace, policy, report.mode, &report.profile]).set(1.0);
+        // A policy that cannot be understood has no mode.
+        if !report.mode.is_empty() {
+            self.info.with_label_values(&[namespace, policy, report.mode, &report.profile]).set(1.0);
+        }
         self.suspended.with_label_values(&own).set(f64::from(u8::from(report.suspended)));
         for (condition, current) in &report.conditions {
             for status in ["true", "false", "unknown"] {

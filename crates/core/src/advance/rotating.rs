@@ -78,7 +78,7 @@ impl Judge<'_> {
             Some(pending) if *pending == token => {
                 return self.verify(entry.map_or(self.now, |entry| entry.intent));
             }
-            Some(_) => return Err(failed(Failure::Superseded, "another rotation has begun")),
+            Some(pending) => return self.another_pending(pending, entry),
             None => {}
         }
         if self.secret.is_labelled(&token) {
@@ -94,6 +94,19 @@ impl Judge<'_> {
                 "another version became AWSCURRENT",
             )),
             Some(entry) => self.rotate_again(&token, entry),
+        }
+    }
+
+    /// Somebody else's rotation, unless it is the version that we have just cleared: reads lag.
+    fn another_pending(
+        &self,
+        pending: &VersionId,
+        rotate: Option<&JournalEntry>,
+    ) -> Result<Next, Next> {
+        let cleared = self.operation.expect.pending.as_ref() == Some(pending);
+        match rotate.filter(|entry| cleared && self.now.since(entry.intent) < LAG) {
+            Some(entry) => Ok(self.watch(entry.intent)),
+            None => Err(failed(Failure::Superseded, "another rotation has begun")),
         }
     }
 

@@ -1,0 +1,189 @@
+//! One connection per (profile, region), kept as long as its limits stay the same.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use secret_rotation_aws::{Account, Call, Endpoint, Limits, Observer};
+use secret_rotation_core::identity::{ObjectKey, ProfileName, Region};
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::profile::Profile;
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::metrics::Metrics;
+
+/// Where a sweeper works.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// As whom.
+    pub profile: ProfileName,
+    /// Where.
+    pub region: Region,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.profile, self.region)
+    }
+}
+
+/// All connections to AWS.
+pub struct Accounts {
+    made: tokio::sync::Mutex<BTreeMap<Place, Made>>,
+    observer: Observer,
+}
+
+/// A connection with what paces its writes.
+#[derive(Clone, Debug)]
+pub struct Made {
+    limits: Limits,
+    /// The connection.
+    pub account: Account,
+    /// Paces the beginnings of writes.
+    pub pacer: Arc<Pacer>,
+}
+
+impl Accounts {
+    /// No connections yet.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let observer: Observer = Arc::new(move |call: &Call| {
+            metrics.aws_called(call.operation.name(), code(call.class), call.duration, call.retries);
+        });
+        Self { made: tokio::sync::Mutex::new(BTreeMap::new()), observer }
+    }
+
+    /// The connection for a region of a profile.
+    pub async fn of(&self, profile: &Profile, region: &Region) -> Made {
+        let place = Place { profile: profile.name.clone(), region: region.clone() };
+        let limits = Limits::from(profile.rate_limit);
+        let mut made = self.made.lock().await;
+        if let Some(known) = made.get(&place).filter(|known| known.limits == limits) {
+            return known.clone();
+        }
+        let account = Account::connect(region.clone(), limits, Arc::clone(&self.observer)).await;
+        let pacer = Arc::new(Pacer::new(limits.writes_per_second));
+        let fresh = Made { limits, account, pacer };
+        made.insert(place, fresh.clone());
+        fresh
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").finish_non_exhaustive()
+    }
+}
+
+/// Judges the custom endpoint of the environment before anything is asked, and says so aloud.
+pub fn custom_endpoint(allowed: bool) -> Result<Option<Endpoint>, secret_rotation_aws::EndpointError> {
+    let endpoint = Endpoint::discover(|name| std::env::var(name).ok(), allowed)?;
+    if let Some(endpoint) = &endpoint {
+        tracing::warn!(address = endpoint.address(), variable = endpoint.variable(), "AWS calls go to a custom endpoint");
+    }
+    Ok(endpoint)
+}
+
+/// The outcome of a call as label `code`.
+const fn code(class: Option<ErrorClass>) -> &'static str {
+    match class {
+        None => "success",
+        Some(ErrorClass::Throttled) => "throttled",
+        Some(ErrorClass::Denied) => "access_denied",
+        Some(ErrorClass::Gone) => "not_found",
+        Some(ErrorClass::Refused | ErrorClass::LimitExceeded) => "invalid",
+        Some(ErrorClass::Mismatch | ErrorClass::RotationPending) => "conflict",
+        Some(ErrorClass::Malformed) => "server_error",
+        Some(ErrorClass::Unreachable) => "network",
+        Some(ErrorClass::Credentials | ErrorClass::Unexpected) => "other",
+    }
+}
+
+/// All values of label `code`.
+pub const CODES: [&str; 9] =
+    ["success", "throttled", "access_denied", "not_found", "invalid", "conflict", "server_error", "network", "other"];
+
+/// Hands out write tokens before the reads that a write rests on, so that waiting for one ages nothing.
+///
+/// An operation that finds no token books the next one and comes back when it is there.
+#[derive(Debug)]
+pub struct Pacer {
+    interval: Duration,
+    state: Mutex<Pace>,
+}
+
+#[derive(Debug)]
+struct Pace {
+    /// When the next token is there, if nobody waited before; at most a burst in the past.
+    next: Instant,
+    booked: BTreeMap<ObjectKey, Instant>,
+}
+
+impl Pacer {
+    const BURST: u32 = 10;
+
+    /// A booking that nobody came for is void after this.
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    fn new(per_second: u32) -> Self {
+        let interval = Duration::from_secs(1) / per_second.max(1);
+        Self { interval, state: Mutex::new(Pace { next: clock::now() - interval * (Self::BURST - 1), booked: BTreeMap::new() }) }
+    }
+
+    /// Takes a token for an operation, or says how long to wait for the one that is booked now.
+    pub fn take(&self, who: &ObjectKey) -> Result<(), Duration> {
+        let now = clock::now();
+        let mut pace = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.booked.retain(|_, at| now.saturating_duration_since(*at) < Self::PATIENCE);
+        let at = pace.booked.get(who).copied().unwrap_or_else(|| pace.book(now, self.interval));
+        if at <= now {
+            pace.booked.remove(who);
+            return Ok(());
+        }
+        pace.booked.insert(who.clone(), at);
+        Err(at - now)
+    }
+}
+
+impl Pace {
+    fn book(&mut self, now: Instant, interval: Duration) -> Instant {
+        let full = now.checked_sub(interval * (Pacer::BURST - 1)).unwrap_or(now);
+        let at = self.next.max(full);
+        self.next = at + interval;
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::key;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_served_at_once_and_the_rest_at_the_rate() {
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let pacer = Pacer::new(2);
+        for n in 0..10 {
+            assert_eq!(pacer.take(&key(&format!("a{n}"))), Ok(()), "{n}");
+        }
+        assert_eq!(pacer.take(&key("b")), Err(Duration::from_millis(500)));
+        assert_eq!(pacer.take(&key("c")), Err(Duration::from_secs(1)));
+        assert_eq!(pacer.take(&key("b")), Err(Duration::from_millis(500)), "one booking each");
+        tokio::time::advance(Duration::from_millis(500)).await;
+        assert_eq!(pacer.take(&key("b")), Ok(()));
+        assert_eq!(pacer.take(&key("c")), Err(Duration::from_millis(500)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_booking_that_nobody_comes_for_is_void() {
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let pacer = Pacer::new(1);
+        for n in 0..10 {
+            assert_eq!(pacer.take(&key(&format!("a{n}"))), Ok(()));
+        }
+        assert!(pacer.take(&key("b")).is_err());
+        tokio::time::advance(Duration::from_mins(2)).await;
+        assert_eq!(pacer.take(&key("b")), Ok(()));
+    }
+}

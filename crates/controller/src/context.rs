@@ -1,0 +1,91 @@
+//! What all loops share.
+
+use std::sync::Arc;
+
+use kube::Client;
+use secret_rotation_core::identity::{ObjectKey, ProfileName};
+use secret_rotation_core::pin::ClusterId;
+
+use crate::accounts::{Accounts, Place};
+use crate::clock::ServerClock;
+use crate::error::Error;
+use crate::events::Announcer;
+use crate::judgements::Judgements;
+use crate::kubernetes::reads::Reader;
+use crate::lease::{Standing, Tenure};
+use crate::metrics::Metrics;
+use crate::operation::locks::Locks;
+use crate::queue::Queue;
+use crate::shutdown::Shutdown;
+use crate::sweeps::Sweeps;
+use crate::world::World;
+
+/// Both sides, and what is known of them.
+pub struct Context {
+    /// Kubernetes.
+    pub client: Client,
+    /// Quorum reads.
+    pub reader: Reader,
+    /// AWS.
+    pub accounts: Accounts,
+    /// Which pins are ours.
+    pub cluster: ClusterId,
+    /// Kubernetes as the watches tell of it.
+    pub world: World,
+    /// AWS as the sweeps saw it.
+    pub sweeps: Sweeps,
+    /// What was last judged of each policy.
+    pub judgements: Judgements,
+    /// Secrets at which an operation of this process is at work.
+    pub locks: Locks,
+    /// What is due.
+    pub queues: Queues,
+    /// Whether this replica may act.
+    pub standing: Standing,
+    /// Whether the process is to end.
+    pub shutdown: Shutdown,
+    /// The API server's clock.
+    pub server_clock: Arc<ServerClock>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Events.
+    pub announcer: Announcer,
+}
+
+/// One queue per loop.
+#[derive(Debug, Default)]
+pub struct Queues {
+    /// Policies to be judged.
+    pub policies: Arc<Queue<ObjectKey>>,
+    /// Operations to be carried on.
+    pub operations: Arc<Queue<ObjectKey>>,
+    /// Profiles to be told about.
+    pub profiles: Arc<Queue<ProfileName>>,
+    /// Places to be swept.
+    pub places: Arc<Queue<Place>>,
+}
+
+impl Context {
+    /// The tenure in which something may be written to Kubernetes at this very moment.
+    pub fn tenure(&self) -> Result<Tenure, Error> {
+        if self.shutdown.has_begun() {
+            return Err(Error::Stale("the process is to end"));
+        }
+        self.standing.tenure().ok_or(Error::Stale("the lease is not held"))
+    }
+
+    /// The API server's time.
+    pub fn server_time(&self) -> Result<secret_rotation_core::clock::ServerTime, Error> {
+        self.server_clock.time().ok_or(Error::Stale("the API server has not told its time yet"))
+    }
+
+    /// Forgets what only the holder of the lease may know.
+    pub fn forget_term(&self) {
+        self.queues.policies.clear();
+        self.queues.operations.clear();
+        self.queues.profiles.clear();
+        self.queues.places.clear();
+        self.sweeps.clear();
+        self.judgements.clear();
+    }
+}

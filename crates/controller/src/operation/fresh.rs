@@ -1,0 +1,98 @@
+//! The last check before a request leaves: everything it rests on is fresh, of this term, and nothing is ending.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::lease::Tenure;
+
+/// Nothing that a write rests on is older than this.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// When the facts of a step were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// Just before the first read from the API server was sent.
+    pub read: Instant,
+    /// Just before the look that is judged was sent.
+    pub looked: Instant,
+    /// The term of the lease in which the step began.
+    pub term: u64,
+}
+
+/// The world at the moment of the check.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The monotonic clock.
+    pub now: Instant,
+    /// The lease, if it can be trusted now.
+    pub tenure: Option<Tenure>,
+    /// Whether the process is to end.
+    pub is_ending: bool,
+}
+
+impl Freshness {
+    /// Says why the request must not be sent, if so. The intent stays in the journal, and the step begins again.
+    pub fn check(&self, moment: &Moment) -> Result<(), &'static str> {
+        if moment.is_ending {
+            return Err("the process is to end");
+        }
+        match moment.tenure {
+            Some(tenure) if tenure.term == self.term && moment.now < tenure.until => {}
+            Some(_) | None => return Err("the lease is not held, or not since this step began"),
+        }
+        let oldest = self.read.min(self.looked);
+        if moment.now.saturating_duration_since(oldest) > LIMIT {
+            return Err("what was read is too old");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_whose_reads_are_fresh_may_write() {
+        let now = Instant::now();
+        assert_eq!(freshness(now).check(&moment(now + LIMIT)), Ok(()));
+    }
+
+    #[test]
+    fn the_oldest_read_counts() {
+        let now = Instant::now();
+        let late = moment(now + LIMIT + Duration::from_millis(1));
+        assert!(freshness(now).check(&late).is_err());
+        let looked_again = Freshness { looked: late.now, ..freshness(now) };
+        assert!(looked_again.check(&late).is_err());
+        let read_again = Freshness { read: late.now, ..freshness(now) };
+        assert!(read_again.check(&late).is_err());
+    }
+
+    #[test]
+    fn another_term_is_as_bad_as_none() {
+        let now = Instant::now();
+        for tenure in [None, Some(tenure(now, 2)), Some(Tenure { until: now, ..tenure(now, 1) })] {
+            assert!(freshness(now).check(&Moment { tenure, ..moment(now) }).is_err(), "{tenure:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_once_the_end_has_begun() {
+        let now = Instant::now();
+        assert!(freshness(now).check(&Moment { is_ending: true, ..moment(now) }).is_err());
+    }
+
+    const fn freshness(now: Instant) -> Freshness {
+        Freshness { read: now, looked: now, term: 1 }
+    }
+
+    fn moment(now: Instant) -> Moment {
+        Moment { now, tenure: Some(tenure(now, 1)), is_ending: false }
+    }
+
+    fn tenure(now: Instant, term: u64) -> Tenure {
+        Tenure { term, until: now + Duration::from_mins(1) }
+    }
+}

@@ -1,0 +1,46 @@
+//! One operation at a time per secret in this process. Over processes the journal decides.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use secret_rotation_core::identity::Arn;
+
+/// The secrets at which somebody is at work.
+#[derive(Clone, Debug, Default)]
+pub struct Locks(Arc<Mutex<BTreeSet<Arn>>>);
+
+/// Gives the secret back when dropped.
+#[derive(Debug)]
+pub struct Held {
+    locks: Locks,
+    arn: Arn,
+}
+
+impl Locks {
+    /// Takes a secret; `None` = somebody is at work on it.
+    pub fn take(&self, arn: &Arn) -> Option<Held> {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(arn.clone());
+        taken.then(|| Held { locks: self.clone(), arn: arn.clone() })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.locks.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.arn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_free_again_when_its_holder_is_done_or_panics() {
+        let locks = Locks::default();
+        let arn = Arn::parse("arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf").expect("an ARN");
+        let held = locks.take(&arn);
+        assert!(held.is_some() && locks.take(&arn).is_none());
+        drop(held);
+        assert!(locks.take(&arn).is_some());
+    }
+}

@@ -1,0 +1,133 @@
+//! One request to AWS: the intent is in the journal before it leaves, and what came of it after.
+
+use std::sync::Arc;
+
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_aws::{Applied, Rejected};
+use secret_rotation_core::advance::{Phase, Write};
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::history::History;
+use secret_rotation_core::operation::{Operation, ResultKind, StepResult};
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::secret::{LabelMap, Look};
+
+use crate::clock;
+use crate::context::Context;
+use crate::error::Error;
+use crate::operation::fresh::{Freshness, Moment};
+use crate::operation::{Scene, others, present, telling};
+
+/// How often a result is tried to be written down; without it the next step takes the request for unanswered.
+const MAX_RESULT_TRIES: usize = 3;
+
+/// Journals the intent, checks that all of it still holds, sends once, looks, journals the result.
+pub async fn send(context: &Arc<Context>, scene: Scene, write: &Write) -> Result<(), Error> {
+    let fresh = Freshness { read: scene.reading.began, looked: scene.looked, term: scene.term };
+    fresh.check(&moment(context)).map_err(Error::Stale)?;
+    let (operation, stored) = intend(context, &scene, write).await?;
+    if !scene.reading.operation.has_started() {
+        no_rival(context, &scene, &operation).await?;
+    }
+    fresh.check(&moment(context)).map_err(Error::Stale)?;
+    let answer = scene.made.account.apply(write).await;
+    let look = scene.made.account.look(scene.reading.secret_id(), false).await.ok();
+    let result = result(&answer, look.as_ref(), scene.made.account.now().unwrap_or(scene.look.at));
+    telling::sent(context, &operation, write, &result);
+    conclude(context, (operation, stored), write, &result, look.as_ref()).await?;
+    telling::announce_sent(context, &scene.reading, write, &result).await;
+    Ok(())
+}
+
+fn moment(context: &Context) -> Moment {
+    Moment { now: clock::now(), tenure: context.standing.tenure(), is_ending: context.shutdown.has_begun() }
+}
+
+/// Refused with a conflict when the operation has changed since it was read: then the step begins again.
+async fn intend(context: &Arc<Context>, scene: &Scene, write: &Write) -> Result<(Operation, SecretRotationOperation), Error> {
+    let mut operation = scene.reading.operation.clone();
+    let intent = write.intent();
+    operation.journal.intend(intent);
+    operation.baseline = operation.baseline.or_else(|| intent.baseline.clone());
+    let secret = present(&scene.look).map(|secret| &secret.name);
+    let message = format!("{} is about to be sent", intent.step.name());
+    let progress = telling::progress(context, &scene.reading.object, &operation, write.phase(), &message)?;
+    let status = telling::after(&scene.reading.object, &secret_rotation_api::operation::Progress { secret, ..progress });
+    let stored = telling::store(context, &operation.key, &scene.reading.version(), &status).await?;
+    Ok((operation, stored))
+}
+
+/// Two operations may have journaled their first intents at once: after both did, each sees the other.
+async fn no_rival(context: &Context, scene: &Scene, operation: &Operation) -> Result<(), Error> {
+    let Ok(mut all) = others(context, &scene.arn).await? else {
+        return Err(Error::Stale("an operation that cannot be understood is at work on this secret"));
+    };
+    all.retain(|other| other.uid != operation.uid);
+    all.push(operation.clone());
+    let now = scene.made.account.now().unwrap_or(scene.look.at);
+    match History::of(&scene.arn, &all).rival(operation, now) {
+        Some(_) => Err(Error::Stale("another operation goes first on this secret")),
+        None => Ok(()),
+    }
+}
+
+fn result(answer: &Result<Applied, Rejected>, look: Option<&Look>, now: AwsTime) -> StepResult {
+    let unanswered = look.map_or(now, |look| look.at);
+    match answer {
+        Ok(applied) => StepResult { kind: ResultKind::Applied, at: applied.at, request_id: applied.request_id.clone(), code: None },
+        Err(Rejected { error, at }) => StepResult {
+            kind: ResultKind::Refused(error.class),
+            at: at.unwrap_or(unanswered),
+            request_id: error.request_id.clone(),
+            code: error.code.clone(),
+        },
+    }
+}
+
+/// Writes the result down. If the object changed meanwhile, it is read again, and its journal decides whether the
+/// result is still of its last intent.
+async fn conclude(
+    context: &Arc<Context>,
+    journaled: (Operation, SecretRotationOperation),
+    write: &Write,
+    result: &StepResult,
+    look: Option<&Look>,
+) -> Result<(), Error> {
+    let (mut operation, mut object) = journaled;
+    let intended = operation.journal.entry(write.intent().step).cloned();
+    let mut last = Ok(());
+    for _ in 0..MAX_RESULT_TRIES {
+        operation.journal.conclude(write.intent().step, result.clone());
+        last = record(context, &operation, &object, write.phase(), result, look).await;
+        match &last {
+            Err(Error::Conflict | Error::Unreachable(_)) => {}
+            Ok(()) | Err(_) => return last,
+        }
+        let Some(fresh) = context.reader.operation(&operation.key).await? else { return Ok(()) };
+        operation = fresh.to_core().map_err(|error| Error::Invalid(error.to_string()))?;
+        object = fresh;
+        if operation.journal.entry(write.intent().step) != intended.as_ref() {
+            return Ok(());
+        }
+    }
+    last
+}
+
+async fn record(
+    context: &Arc<Context>,
+    operation: &Operation,
+    object: &SecretRotationOperation,
+    phase: Phase,
+    result: &StepResult,
+    look: Option<&Look>,
+) -> Result<(), Error> {
+    let after: Option<&LabelMap> = look.and_then(present).map(|secret| &secret.labels);
+    let message = match result.kind {
+        ResultKind::Applied => "AWS accepted the request".to_owned(),
+        ResultKind::Refused(ErrorClass::RotationPending) => "AWS says that the pending rotation will be tried again".to_owned(),
+        ResultKind::Refused(class) => format!("the request failed: {class}"),
+    };
+    let progress = telling::progress(context, object, operation, phase, &message)?;
+    let status = telling::after(object, &secret_rotation_api::operation::Progress { after, ..progress });
+    let version = kube::ResourceExt::resource_version(object).unwrap_or_default();
+    telling::store(context, &operation.key, &version, &status).await.map(drop)
+}

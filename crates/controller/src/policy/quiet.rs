@@ -1,0 +1,59 @@
+//! When a status is worth writing: when it differs, or when the time of the check is a quarter of an hour old.
+
+use std::time::Duration;
+
+use secret_rotation_api::policy::SecretRotationPolicyStatus;
+use secret_rotation_api::profile::AWSAccessProfileStatus;
+use secret_rotation_api::time::Time;
+
+/// A healthy steady state writes no more often than this.
+const INTERVAL: Duration = Duration::from_mins(15);
+
+/// Whether the status of a policy is due.
+pub fn policy_is_due(old: Option<&SecretRotationPolicyStatus>, new: &SecretRotationPolicyStatus) -> bool {
+    let Some(old) = old else { return true };
+    old.differs_beyond_check_time(new) || has_aged(old.last_check_time.as_ref(), new.last_check_time.as_ref())
+}
+
+/// Whether the status of a profile is due.
+pub fn profile_is_due(old: Option<&AWSAccessProfileStatus>, new: &AWSAccessProfileStatus) -> bool {
+    let Some(old) = old else { return true };
+    let swept = |status: &AWSAccessProfileStatus| status.regions.iter().filter_map(|region| region.last_sweep_time.clone()).min();
+    old.differs_beyond_check_time(new) || has_aged(swept(old).as_ref(), swept(new).as_ref())
+}
+
+fn has_aged(old: Option<&Time>, new: Option<&Time>) -> bool {
+    match (old.and_then(Time::aws), new.and_then(Time::aws)) {
+        (Some(old), Some(new)) => new.since(old) >= INTERVAL,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secret_rotation_core::clock::AwsTime;
+
+    use super::*;
+
+    #[test]
+    fn the_time_of_the_check_alone_is_written_every_quarter_of_an_hour() {
+        let old = checked("2026-11-23T10:00:00Z");
+        assert!(policy_is_due(None, &old));
+        assert!(!policy_is_due(Some(&old), &checked("2026-11-23T10:14:59Z")));
+        assert!(policy_is_due(Some(&old), &checked("2026-11-23T10:15:00Z")));
+        assert!(!policy_is_due(Some(&old), &checked("2026-11-23T09:00:00Z")), "time does not run backwards");
+    }
+
+    #[test]
+    fn anything_else_that_differs_is_written_at_once() {
+        let old = checked("2026-11-23T10:00:00Z");
+        let new = SecretRotationPolicyStatus { last_handled_request: Some("7".into()), ..old.clone() };
+        assert!(policy_is_due(Some(&old), &new));
+    }
+
+    fn checked(time: &str) -> SecretRotationPolicyStatus {
+        let time = AwsTime::new(time.parse().expect("a time"));
+        SecretRotationPolicyStatus { last_check_time: Some(time.into()), ..SecretRotationPolicyStatus::default() }
+    }
+}
