@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 
 /// Where a sweeper works.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub(crate) struct Place {
     /// As whom.
     pub profile: ProfileName,
     /// Where.
@@ -30,14 +30,14 @@ impl fmt::Display for Place {
 }
 
 /// All connections to AWS.
-pub struct Accounts {
+pub(crate) struct Accounts {
     made: tokio::sync::Mutex<BTreeMap<Place, Made>>,
     observer: Observer,
 }
 
 /// A connection with what paces its writes.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub(crate) struct Made {
     limits: Limits,
     /// The connection.
     pub account: Account,
@@ -47,16 +47,27 @@ pub struct Made {
 
 impl Accounts {
     /// No connections yet.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         let observer: Observer = Arc::new(move |call: &Call| {
-            metrics.aws_called(call.operation.name(), code(call.class), call.duration, call.retries);
+            metrics.aws_called(
+                call.operation.name(),
+                code(call.class),
+                call.duration,
+                call.retries,
+            );
         });
-        Self { made: tokio::sync::Mutex::new(BTreeMap::new()), observer }
+        Self {
+            made: tokio::sync::Mutex::new(BTreeMap::new()),
+            observer,
+        }
     }
 
     /// The connection for a region of a profile.
-    pub async fn of(&self, profile: &Profile, region: &Region) -> Made {
-        let place = Place { profile: profile.name.clone(), region: region.clone() };
+    pub(crate) async fn of(&self, profile: &Profile, region: &Region) -> Made {
+        let place = Place {
+            profile: profile.name.clone(),
+            region: region.clone(),
+        };
         let limits = Limits::from(profile.rate_limit);
         let mut made = self.made.lock().await;
         if let Some(known) = made.get(&place).filter(|known| known.limits == limits) {
@@ -64,7 +75,11 @@ impl Accounts {
         }
         let account = Account::connect(region.clone(), limits, Arc::clone(&self.observer)).await;
         let pacer = Arc::new(Pacer::new(limits.writes_per_second));
-        let fresh = Made { limits, account, pacer };
+        let fresh = Made {
+            limits,
+            account,
+            pacer,
+        };
         made.insert(place, fresh.clone());
         fresh
     }
@@ -77,10 +92,16 @@ impl fmt::Debug for Accounts {
 }
 
 /// Judges the custom endpoint of the environment before anything is asked, and says so aloud.
-pub fn custom_endpoint(allowed: bool) -> Result<Option<Endpoint>, secret_rotation_aws::EndpointError> {
+pub(crate) fn custom_endpoint(
+    allowed: bool,
+) -> Result<Option<Endpoint>, secret_rotation_aws::EndpointError> {
     let endpoint = Endpoint::discover(|name| std::env::var(name).ok(), allowed)?;
     if let Some(endpoint) = &endpoint {
-        tracing::warn!(address = endpoint.address(), variable = endpoint.variable(), "AWS calls go to a custom endpoint");
+        tracing::warn!(
+            address = endpoint.address(),
+            variable = endpoint.variable(),
+            "AWS calls go to a custom endpoint"
+        );
     }
     Ok(endpoint)
 }
@@ -101,14 +122,23 @@ const fn code(class: Option<ErrorClass>) -> &'static str {
 }
 
 /// All values of label `code`.
-pub const CODES: [&str; 9] =
-    ["success", "throttled", "access_denied", "not_found", "invalid", "conflict", "server_error", "network", "other"];
+pub(crate) const CODES: [&str; 9] = [
+    "success",
+    "throttled",
+    "access_denied",
+    "not_found",
+    "invalid",
+    "conflict",
+    "server_error",
+    "network",
+    "other",
+];
 
 /// Hands out write tokens before the reads that a write rests on, so that waiting for one ages nothing.
 ///
 /// An operation that finds no token books the next one and comes back when it is there.
 #[derive(Debug)]
-pub struct Pacer {
+pub(crate) struct Pacer {
     interval: Duration,
     state: Mutex<Pace>,
 }
@@ -128,15 +158,26 @@ impl Pacer {
 
     fn new(per_second: u32) -> Self {
         let interval = Duration::from_secs(1) / per_second.max(1);
-        Self { interval, state: Mutex::new(Pace { next: clock::now() - interval * (Self::BURST - 1), booked: BTreeMap::new() }) }
+        Self {
+            interval,
+            state: Mutex::new(Pace {
+                next: clock::now() - interval * (Self::BURST - 1),
+                booked: BTreeMap::new(),
+            }),
+        }
     }
 
     /// Takes a token for an operation, or says how long to wait for the one that is booked now.
-    pub fn take(&self, who: &ObjectKey) -> Result<(), Duration> {
+    pub(crate) fn take(&self, who: &ObjectKey) -> Result<(), Duration> {
         let now = clock::now();
         let mut pace = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.booked.retain(|_, at| now.saturating_duration_since(*at) < Self::PATIENCE);
-        let at = pace.booked.get(who).copied().unwrap_or_else(|| pace.book(now, self.interval));
+        pace.booked
+            .retain(|_, at| now.saturating_duration_since(*at) < Self::PATIENCE);
+        let at = pace
+            .booked
+            .get(who)
+            .copied()
+            .unwrap_or_else(|| pace.book(now, self.interval));
         if at <= now {
             pace.booked.remove(who);
             return Ok(());
@@ -148,7 +189,9 @@ impl Pacer {
 
 impl Pace {
     fn book(&mut self, now: Instant, interval: Duration) -> Instant {
-        let full = now.checked_sub(interval * (Pacer::BURST - 1)).unwrap_or(now);
+        let full = now
+            .checked_sub(interval * (Pacer::BURST - 1))
+            .unwrap_or(now);
         let at = self.next.max(full);
         self.next = at + interval;
         at
@@ -169,7 +212,11 @@ mod tests {
         }
         assert_eq!(pacer.take(&key("b")), Err(Duration::from_millis(500)));
         assert_eq!(pacer.take(&key("c")), Err(Duration::from_secs(1)));
-        assert_eq!(pacer.take(&key("b")), Err(Duration::from_millis(500)), "one booking each");
+        assert_eq!(
+            pacer.take(&key("b")),
+            Err(Duration::from_millis(500)),
+            "one booking each"
+        );
         tokio::time::advance(Duration::from_millis(500)).await;
         assert_eq!(pacer.take(&key("b")), Ok(()));
         assert_eq!(pacer.take(&key("c")), Err(Duration::from_millis(500)));

@@ -8,37 +8,40 @@ use secret_rotation_core::clock::{AwsTime, ServerTime};
 use tokio::time::Instant;
 
 /// The local monotonic clock: leases, freshness of looks, time-outs and requeues are measured on it.
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// The API server's clock, carried forward from the `Date` header of its last answer.
 #[derive(Debug, Default)]
-pub struct ServerClock {
+pub(crate) struct ServerClock {
     last: Mutex<Option<(ServerTime, Instant)>>,
 }
 
 impl ServerClock {
     /// Takes note of a `Date` header; one that cannot be read is ignored.
-    pub fn saw(&self, date: &str) {
-        let Ok(zoned) = rfc2822::parse(date) else { return };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((ServerTime::new(zoned.timestamp()), now()));
+    pub(crate) fn saw(&self, date: &str) {
+        let Ok(zoned) = rfc2822::parse(date) else {
+            return;
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((ServerTime::new(zoned.timestamp()), now()));
     }
 
     /// The API server's time; `None` before its first answer.
-    pub fn time(&self) -> Option<ServerTime> {
+    pub(crate) fn time(&self) -> Option<ServerTime> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|(time, seen)| time.plus(now().saturating_duration_since(seen)))
     }
 }
 
 /// AWS's time at a local instant, given a reading and when it was taken.
-pub fn carried(reading: AwsTime, taken: Instant, now: Instant) -> AwsTime {
+pub(crate) fn carried(reading: AwsTime, taken: Instant, now: Instant) -> AwsTime {
     reading.plus(now.saturating_duration_since(taken))
 }
 
 /// How long until AWS's clock shows `until`; zero if it has.
-pub fn until(until: AwsTime, now: AwsTime) -> Duration {
+pub(crate) fn until(until: AwsTime, now: AwsTime) -> Duration {
     until.since(now)
 }
 
@@ -52,7 +55,10 @@ mod tests {
         assert_eq!(clock.time(), None);
         clock.saw("Mon, 23 Nov 2026 10:00:00 GMT");
         tokio::time::advance(Duration::from_secs(90)).await;
-        assert_eq!(clock.time().map(|time| time.to_string()), Some("2026-11-23T10:01:30Z".to_owned()));
+        assert_eq!(
+            clock.time().map(|time| time.to_string()),
+            Some("2026-11-23T10:01:30Z".to_owned())
+        );
     }
 
     #[test]

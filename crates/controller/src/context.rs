@@ -21,7 +21,7 @@ use crate::sweeps::Sweeps;
 use crate::world::World;
 
 /// Both sides, and what is known of them.
-pub struct Context {
+pub(crate) struct Context {
     /// Kubernetes.
     pub client: Client,
     /// Quorum reads.
@@ -54,7 +54,7 @@ pub struct Context {
 
 /// One queue per loop.
 #[derive(Debug, Default)]
-pub struct Queues {
+pub(crate) struct Queues {
     /// Policies to be judged.
     pub policies: Arc<Queue<ObjectKey>>,
     /// Operations to be carried on.
@@ -67,20 +67,24 @@ pub struct Queues {
 
 impl Context {
     /// The tenure in which something may be written to Kubernetes at this very moment.
-    pub fn tenure(&self) -> Result<Tenure, Error> {
+    pub(crate) fn tenure(&self) -> Result<Tenure, Error> {
         if self.shutdown.has_begun() {
             return Err(Error::Stale("the process is to end"));
         }
-        self.standing.tenure().ok_or(Error::Stale("the lease is not held"))
+        self.standing
+            .tenure()
+            .ok_or(Error::Stale("the lease is not held"))
     }
 
     /// The API server's time.
-    pub fn server_time(&self) -> Result<secret_rotation_core::clock::ServerTime, Error> {
-        self.server_clock.time().ok_or(Error::Stale("the API server has not told its time yet"))
+    pub(crate) fn server_time(&self) -> Result<secret_rotation_core::clock::ServerTime, Error> {
+        self.server_clock
+            .time()
+            .ok_or(Error::Stale("the API server has not told its time yet"))
     }
 
     /// Forgets what only the holder of the lease may know.
-    pub fn forget_term(&self) {
+    pub(crate) fn forget_term(&self) {
         self.queues.policies.clear();
         self.queues.operations.clear();
         self.queues.profiles.clear();

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 /// A reconcile that could not do its work.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The object changed since it was read: begin again with a fresh read.
     #[error("the object changed meanwhile")]
     Conflict,
@@ -39,21 +39,23 @@ pub enum Error {
 
 impl Error {
     /// Whether the object changed since it was read.
-    pub const fn is_conflict(&self) -> bool {
+    pub(crate) const fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict | Self::AlreadyExists)
     }
 
     /// Whether the next try is expected to work: no failure that anybody must look at.
-    pub const fn is_passing(&self) -> bool {
+    pub(crate) const fn is_passing(&self) -> bool {
         matches!(self, Self::Conflict | Self::AlreadyExists | Self::Stale(_))
     }
 
     /// How `reconcile_total` counts it.
-    pub const fn result(&self) -> &'static str {
+    pub(crate) const fn result(&self) -> &'static str {
         match self {
             Self::Conflict | Self::AlreadyExists | Self::Stale(_) => "requeue",
             Self::Invalid(_) => "terminal_error",
-            Self::NotFound | Self::Kubernetes { .. } | Self::Unreachable(_) | Self::Aws(_) => "error",
+            Self::NotFound | Self::Kubernetes { .. } | Self::Unreachable(_) | Self::Aws(_) => {
+                "error"
+            }
         }
     }
 }
@@ -66,9 +68,14 @@ impl From<kube::Error> for Error {
                 (409, "AlreadyExists") => Self::AlreadyExists,
                 (409, _) => Self::Conflict,
                 (404, _) => Self::NotFound,
-                (code, reason) => Self::Kubernetes { code, reason: reason.to_owned() },
+                (code, reason) => Self::Kubernetes {
+                    code,
+                    reason: reason.to_owned(),
+                },
             },
-            kube::Error::SerdeError(error) => Self::Invalid(format!("an object could not be understood: {error}")),
+            kube::Error::SerdeError(error) => {
+                Self::Invalid(format!("an object could not be understood: {error}"))
+            }
             other => Self::Unreachable(other.to_string()),
         }
     }

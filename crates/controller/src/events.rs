@@ -12,7 +12,7 @@ const MAX_NOTE: usize = 1000;
 
 /// The reasons of all events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// A rotation makes no progress.
     RotationStuck,
     /// A rotation is due.
@@ -51,7 +51,7 @@ pub enum Reason {
 
 impl Reason {
     /// Whether somebody should look.
-    pub const fn is_warning(self) -> bool {
+    pub(crate) const fn is_warning(self) -> bool {
         match self {
             Self::RotationStuck
             | Self::RotationOverdue
@@ -76,7 +76,7 @@ impl Reason {
 
 /// Something to tell about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announcement {
+pub(crate) struct Announcement {
     /// Why, in one word.
     pub reason: Reason,
     /// Why, in a sentence with absolute times only.
@@ -85,7 +85,7 @@ pub struct Announcement {
 
 /// Tells.
 #[derive(Clone)]
-pub struct Announcer {
+pub(crate) struct Announcer {
     recorder: Recorder,
 }
 
@@ -97,24 +97,40 @@ impl std::fmt::Debug for Announcer {
 
 impl Announcer {
     /// One recorder for all: it folds what is told again within six minutes.
-    pub fn new(client: Client, instance: String) -> Self {
-        let reporter = Reporter { controller: lease::NAME.to_owned(), instance: Some(instance) };
-        Self { recorder: Recorder::new(client, reporter) }
+    pub(crate) fn new(client: Client, instance: String) -> Self {
+        let reporter = Reporter {
+            controller: lease::NAME.to_owned(),
+            instance: Some(instance),
+        };
+        Self {
+            recorder: Recorder::new(client, reporter),
+        }
     }
 
     /// Tells all of it about one object, one after the other.
-    pub async fn tell(&self, about: &ObjectReference, announcements: &[Announcement]) {
+    pub(crate) async fn tell(&self, about: &ObjectReference, announcements: &[Announcement]) {
         for Announcement { reason, note } in announcements {
             let event = Event {
-                type_: if reason.is_warning() { EventType::Warning } else { EventType::Normal },
+                type_: if reason.is_warning() {
+                    EventType::Warning
+                } else {
+                    EventType::Normal
+                },
                 reason: format!("{reason:?}"),
-                note: Some(note.chars().filter(|c| !c.is_control()).take(MAX_NOTE).collect()),
+                note: Some(
+                    note.chars()
+                        .filter(|c| !c.is_control())
+                        .take(MAX_NOTE)
+                        .collect(),
+                ),
                 action: format!("{reason:?}"),
                 secondary: None,
             };
             match tokio::time::timeout(CALL_TIMEOUT, self.recorder.publish(&event, about)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(?reason, error = %crate::error::Error::from(error), "event not published"),
+                Ok(Err(error)) => {
+                    tracing::warn!(?reason, error = %crate::error::Error::from(error), "event not published")
+                }
                 Err(_) => tracing::warn!(?reason, "event not published in time"),
             }
         }

@@ -9,7 +9,7 @@ use secret_rotation_core::survey::Memory;
 
 /// By policy.
 #[derive(Debug, Default)]
-pub struct Judgements(Mutex<BTreeMap<Uid, Judgement>>);
+pub(crate) struct Judgements(Mutex<BTreeMap<Uid, Judgement>>);
 
 #[derive(Clone, Debug)]
 struct Judgement {
@@ -20,28 +20,42 @@ struct Judgement {
 
 impl Judgements {
     /// Takes note of a pass.
-    pub fn note(&self, policy: &Uid, term: u64, breaker: Breaker, memory: Memory) {
-        self.all().insert(policy.clone(), Judgement { term, breaker, memory });
+    pub(crate) fn note(&self, policy: &Uid, term: u64, breaker: Breaker, memory: Memory) {
+        self.all().insert(
+            policy.clone(),
+            Judgement {
+                term,
+                breaker,
+                memory,
+            },
+        );
     }
 
     /// The breaker, if the policy was judged in this term.
-    pub fn breaker(&self, policy: &Uid, term: u64) -> Option<Breaker> {
-        self.all().get(policy).filter(|judgement| judgement.term == term).map(|judgement| judgement.breaker)
+    pub(crate) fn breaker(&self, policy: &Uid, term: u64) -> Option<Breaker> {
+        self.all()
+            .get(policy)
+            .filter(|judgement| judgement.term == term)
+            .map(|judgement| judgement.breaker)
     }
 
     /// What is remembered of findings: of the last pass, else what the status says. A status lists only some.
-    pub fn memory(&self, policy: &Uid, term: u64, of_status: &Memory) -> Memory {
-        let known = self.all().get(policy).filter(|judgement| judgement.term == term).map(|judgement| judgement.memory.clone());
+    pub(crate) fn memory(&self, policy: &Uid, term: u64, of_status: &Memory) -> Memory {
+        let known = self
+            .all()
+            .get(policy)
+            .filter(|judgement| judgement.term == term)
+            .map(|judgement| judgement.memory.clone());
         known.unwrap_or_else(|| of_status.clone())
     }
 
     /// The policy is gone.
-    pub fn forget(&self, policy: &Uid) {
+    pub(crate) fn forget(&self, policy: &Uid) {
         self.all().remove(policy);
     }
 
     /// The term has ended.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.all().clear();
     }
 

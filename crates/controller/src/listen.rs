@@ -23,12 +23,17 @@ use crate::world::{Change, OperationEntry};
 const GATHERING: Duration = Duration::from_millis(300);
 
 /// Listens to policies for ever.
-pub async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) {
-    let mut stream = watches::merged(watches::namespaced::<SecretRotationPolicy>(&context.client, &namespaces));
+pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) {
+    let mut stream = watches::merged(watches::namespaced::<SecretRotationPolicy>(
+        &context.client,
+        &namespaces,
+    ));
     let mut known: BTreeMap<ObjectKey, (i64, Option<Uid>)> = BTreeMap::new();
     let mut trouble = Trouble::new("SecretRotationPolicy");
     while let Some((number, event)) = stream.next().await {
-        let Some(event) = trouble.sort(&context, event) else { continue };
+        let Some(event) = trouble.sort(&context, event) else {
+            continue;
+        };
         for change in context.world.hear_policy(number, event) {
             match change {
                 Change::Kept(key) => policy_kept(&context, &mut known, key),
@@ -39,12 +44,17 @@ pub async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) {
 }
 
 /// Listens to operations for ever.
-pub async fn to_operations(context: Arc<Context>, namespaces: Vec<String>) {
-    let mut stream = watches::merged(watches::namespaced::<SecretRotationOperation>(&context.client, &namespaces));
+pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>) {
+    let mut stream = watches::merged(watches::namespaced::<SecretRotationOperation>(
+        &context.client,
+        &namespaces,
+    ));
     let mut known: BTreeMap<ObjectKey, (bool, bool)> = BTreeMap::new();
     let mut trouble = Trouble::new("SecretRotationOperation");
     while let Some((number, event)) = stream.next().await {
-        let Some(event) = trouble.sort(&context, event) else { continue };
+        let Some(event) = trouble.sort(&context, event) else {
+            continue;
+        };
         for change in context.world.hear_operation(number, event) {
             match change {
                 Change::Kept(key) => operation_kept(&context, &mut known, &key),
@@ -59,12 +69,14 @@ pub async fn to_operations(context: Arc<Context>, namespaces: Vec<String>) {
 }
 
 /// Listens to profiles for ever.
-pub async fn to_profiles(context: Arc<Context>) {
+pub(crate) async fn to_profiles(context: Arc<Context>) {
     let mut stream = watches::guarded::<AWSAccessProfile>(Api::all(context.client.clone()));
     let mut known: BTreeMap<ProfileName, i64> = BTreeMap::new();
     let mut trouble = Trouble::new("AWSAccessProfile");
     while let Some(event) = stream.next().await {
-        let Some(event) = trouble.sort(&context, event) else { continue };
+        let Some(event) = trouble.sort(&context, event) else {
+            continue;
+        };
         for change in context.world.hear_profile(event) {
             match change {
                 Change::Kept(name) => profile_kept(&context, &mut known, &name),
@@ -79,12 +91,14 @@ pub async fn to_profiles(context: Arc<Context>) {
 }
 
 /// Listens to the labels of namespaces for ever.
-pub async fn to_namespaces(context: Arc<Context>) {
+pub(crate) async fn to_namespaces(context: Arc<Context>) {
     let api: Api<PartialObjectMeta<NamespaceObject>> = Api::all(context.client.clone());
     let mut stream = watches::metadata(api);
     let mut trouble = Trouble::new("Namespace");
     while let Some(event) = stream.next().await {
-        let Some(event) = trouble.sort(&context, event) else { continue };
+        let Some(event) = trouble.sort(&context, event) else {
+            continue;
+        };
         for change in context.world.hear_namespace(event) {
             let (Change::Kept(name) | Change::Gone(name)) = change;
             policies_in(&context, &name);
@@ -93,29 +107,54 @@ pub async fn to_namespaces(context: Arc<Context>) {
 }
 
 /// Asks for all work that there is: this replica has just got the lease.
-pub fn everything(context: &Context) {
+pub(crate) fn everything(context: &Context) {
     let now = clock::now();
-    context.world.profiles().into_iter().for_each(|name| context.queues.profiles.push(name, now));
-    context.world.policies().into_iter().for_each(|(key, _)| context.queues.policies.push(key, now));
+    context
+        .world
+        .profiles()
+        .into_iter()
+        .for_each(|name| context.queues.profiles.push(name, now));
+    context
+        .world
+        .policies()
+        .into_iter()
+        .for_each(|(key, _)| context.queues.policies.push(key, now));
     unfinished(context, |_, _| true);
 }
 
 /// The echo of a status write asks for nothing; a new generation asks also for the operations of the policy.
-fn policy_kept(context: &Context, known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>, key: ObjectKey) {
-    let Some(entry) = context.world.policy(&key) else { return };
+fn policy_kept(
+    context: &Context,
+    known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>,
+    key: ObjectKey,
+) {
+    let Some(entry) = context.world.policy(&key) else {
+        return;
+    };
     if let Err(why) = &entry.core {
         tracing::warn!(policy = %key, why, "policy cannot be understood");
     }
-    let uid = entry.core.as_ref().ok().map(|(policy, _)| policy.uid.clone());
+    let uid = entry
+        .core
+        .as_ref()
+        .ok()
+        .map(|(policy, _)| policy.uid.clone());
     let before = known.insert(key.clone(), (entry.generation, uid.clone()));
     if before.as_ref() != Some(&(entry.generation, uid)) {
         context.metrics.expect_policy(&key);
         unfinished(context, |other, operation| is_of(other, operation, &key));
     }
-    context.queues.policies.changed(key, &entry.resource_version);
+    context
+        .queues
+        .policies
+        .changed(key, &entry.resource_version);
 }
 
-fn policy_gone(context: &Context, known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>, key: &ObjectKey) {
+fn policy_gone(
+    context: &Context,
+    known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>,
+    key: &ObjectKey,
+) {
     if let Some((_, Some(uid))) = known.remove(key) {
         context.judgements.forget(&uid);
         context.sweeps.forget(&uid);
@@ -126,8 +165,14 @@ fn policy_gone(context: &Context, known: &mut BTreeMap<ObjectKey, (i64, Option<U
 }
 
 /// A policy is judged anew when one of its operations appears, begins or ends, not at each step.
-fn operation_kept(context: &Context, known: &mut BTreeMap<ObjectKey, (bool, bool)>, key: &ObjectKey) {
-    let Some(entry) = context.world.operation(key) else { return };
+fn operation_kept(
+    context: &Context,
+    known: &mut BTreeMap<ObjectKey, (bool, bool)>,
+    key: &ObjectKey,
+) {
+    let Some(entry) = context.world.operation(key) else {
+        return;
+    };
     let stage = match &entry.core {
         Ok(operation) => (operation.has_started(), operation.is_finished()),
         Err(why) => {
@@ -136,26 +181,47 @@ fn operation_kept(context: &Context, known: &mut BTreeMap<ObjectKey, (bool, bool
         }
     };
     if !stage.1 {
-        context.queues.operations.changed(key.clone(), &entry.resource_version);
+        context
+            .queues
+            .operations
+            .changed(key.clone(), &entry.resource_version);
     }
-    if let (true, Some(name)) = (known.insert(key.clone(), stage) != Some(stage), &entry.policy) {
-        let policy = ObjectKey { namespace: key.namespace.clone(), name: name.clone() };
-        context.queues.policies.push(policy, clock::now() + GATHERING);
+    if let (true, Some(name)) = (
+        known.insert(key.clone(), stage) != Some(stage),
+        &entry.policy,
+    ) {
+        let policy = ObjectKey {
+            namespace: key.namespace.clone(),
+            name: name.clone(),
+        };
+        context
+            .queues
+            .policies
+            .push(policy, clock::now() + GATHERING);
     }
 }
 
 fn profile_kept(context: &Context, known: &mut BTreeMap<ProfileName, i64>, name: &ProfileName) {
-    let Some(entry) = context.world.profile(name) else { return };
+    let Some(entry) = context.world.profile(name) else {
+        return;
+    };
     if known.insert(name.clone(), entry.generation) != Some(entry.generation) {
         policies_of(context, name);
         unfinished(context, |_, _| true);
     }
-    context.queues.profiles.changed(name.clone(), &entry.resource_version);
+    context
+        .queues
+        .profiles
+        .changed(name.clone(), &entry.resource_version);
 }
 
 fn policies_of(context: &Context, profile: &ProfileName) {
     for (key, entry) in context.world.policies() {
-        if entry.core.as_ref().is_ok_and(|(policy, _)| policy.profile == *profile) {
+        if entry
+            .core
+            .as_ref()
+            .is_ok_and(|(policy, _)| policy.profile == *profile)
+        {
             context.queues.policies.push(key, clock::now());
         }
     }
@@ -171,7 +237,10 @@ fn policies_in(context: &Context, namespace: &Namespace) {
 
 fn unfinished(context: &Context, wanted: impl Fn(&ObjectKey, &OperationEntry) -> bool) {
     for (key, entry) in context.world.operations() {
-        let finished = entry.core.as_ref().is_ok_and(secret_rotation_core::operation::Operation::is_finished);
+        let finished = entry
+            .core
+            .as_ref()
+            .is_ok_and(secret_rotation_core::operation::Operation::is_finished);
         if !finished && wanted(&key, &entry) {
             context.queues.operations.push(key, clock::now());
         }
@@ -190,10 +259,17 @@ struct Trouble {
 
 impl Trouble {
     const fn new(kind: &'static str) -> Self {
-        Self { kind, lasting: false }
+        Self {
+            kind,
+            lasting: false,
+        }
     }
 
-    fn sort<K>(&mut self, context: &Context, event: Result<Event<K>, watcher::Error>) -> Option<Event<K>> {
+    fn sort<K>(
+        &mut self,
+        context: &Context,
+        event: Result<Event<K>, watcher::Error>,
+    ) -> Option<Event<K>> {
         match event {
             Ok(event) => {
                 // A list that begins proves nothing; one that has told something does.
@@ -204,7 +280,11 @@ impl Trouble {
                 Some(event)
             }
             Err(error) => {
-                context.metrics.watch_errors.with_label_values(&[self.kind]).inc();
+                context
+                    .metrics
+                    .watch_errors
+                    .with_label_values(&[self.kind])
+                    .inc();
                 if !self.lasting {
                     self.lasting = true;
                     tracing::warn!(kind = self.kind, error = short(&error), "watch interrupted");
@@ -217,5 +297,10 @@ impl Trouble {
 
 /// The first words: `Display` of an API error prints a whole Status.
 fn short(error: &watcher::Error) -> String {
-    error.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
+    error
+        .to_string()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect()
 }

@@ -14,17 +14,26 @@ const MAX_PANIC: usize = 300;
 
 /// Installs the subscriber and a panic hook that logs instead of printing.
 pub fn install(format: LogFormat, level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(level).context("--log-level is neither a level nor a filter")?;
+    let filter =
+        EnvFilter::try_new(level).context("--log-level is neither a level nor a filter")?;
     let registry = tracing_subscriber::registry().with(filter);
     // Without `log_internal_errors(false)` a closed stderr makes the subscriber print to stderr, and panic.
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     match format {
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
         LogFormat::Text => registry.with(lines.with_ansi(false)).try_init()?,
     }
     panic::set_hook(Box::new(|info| {
-        let text: String = message(info.payload()).chars().filter(|c| !c.is_control()).take(MAX_PANIC).collect();
-        let place = info.location().map_or_else(String::new, ToString::to_string);
+        let text: String = message(info.payload())
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(MAX_PANIC)
+            .collect();
+        let place = info
+            .location()
+            .map_or_else(String::new, ToString::to_string);
         tracing::error!(place, text, "panic");
     }));
     Ok(())
@@ -32,5 +41,7 @@ pub fn install(format: LogFormat, level: &str) -> anyhow::Result<()> {
 
 fn message(payload: &dyn std::any::Any) -> &str {
     let owned = payload.downcast_ref::<String>().map(String::as_str);
-    owned.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no text")
+    owned
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no text")
 }

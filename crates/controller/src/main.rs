@@ -11,7 +11,9 @@ fn main() -> anyhow::Result<()> {
     if installed.is_err() {
         tracing::warn!("another cryptography provider was installed before");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(run(options));
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "ended");

@@ -6,7 +6,9 @@ use std::time::Duration;
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::Readiness;
-use secret_rotation_api::profile::{AWSAccessProfile, AWSAccessProfileStatus, ProfilePass, RegionSweep};
+use secret_rotation_api::profile::{
+    AWSAccessProfile, AWSAccessProfileStatus, ProfilePass, RegionSweep,
+};
 use secret_rotation_core::identity::ProfileName;
 use secret_rotation_core::outcome::{AwsError, ErrorClass};
 
@@ -17,12 +19,24 @@ use crate::policy::quiet;
 use crate::world::ProfileEntry;
 
 /// Tells what is known of one profile.
-pub async fn reconcile(context: Arc<Context>, name: ProfileName) -> Result<Option<Duration>, Error> {
-    let Some(entry) = context.world.profile(&name) else { return Ok(None) };
+pub(crate) async fn reconcile(
+    context: Arc<Context>,
+    name: ProfileName,
+) -> Result<Option<Duration>, Error> {
+    let Some(entry) = context.world.profile(&name) else {
+        return Ok(None);
+    };
     let (inventories, gap) = context.sweeps.of_profile(&name);
-    let sweeps: Vec<_> = inventories.iter().map(|inventory| RegionSweep::from(inventory.as_ref())).collect();
+    let sweeps: Vec<_> = inventories
+        .iter()
+        .map(|inventory| RegionSweep::from(inventory.as_ref()))
+        .collect();
     let readiness = readiness(&entry, gap.as_ref());
-    let regions = entry.core.as_ref().map(|profile| profile.regions.clone()).unwrap_or_default();
+    let regions = entry
+        .core
+        .as_ref()
+        .map(|profile| profile.regions.clone())
+        .unwrap_or_default();
     let pass = ProfilePass {
         generation: entry.generation,
         readiness: &readiness,
@@ -35,7 +49,10 @@ pub async fn reconcile(context: Arc<Context>, name: ProfileName) -> Result<Optio
         context.tenure()?;
         let api: Api<DeserializeGuard<AWSAccessProfile>> = Api::all(context.client.clone());
         let stored = status::apply(&api, name.as_str(), &entry.resource_version, &new).await?;
-        context.queues.profiles.wrote(&name, stored.resource_version().unwrap_or_default());
+        context
+            .queues
+            .profiles
+            .wrote(&name, stored.resource_version().unwrap_or_default());
     }
     Ok(None)
 }
@@ -44,7 +61,9 @@ pub async fn reconcile(context: Arc<Context>, name: ProfileName) -> Result<Optio
 fn readiness(entry: &ProfileEntry, gap: Option<&AwsError>) -> Readiness {
     match (&entry.core, gap) {
         (Err(why), _) => Readiness::InvalidSpec(why.clone()),
-        (Ok(_), Some(gap)) if matches!(gap.class, ErrorClass::Denied | ErrorClass::Credentials) => Readiness::from(gap),
+        (Ok(_), Some(gap)) if matches!(gap.class, ErrorClass::Denied | ErrorClass::Credentials) => {
+            Readiness::from(gap)
+        }
         (Ok(_), _) => Readiness::Succeeded,
     }
 }

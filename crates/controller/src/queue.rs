@@ -10,7 +10,7 @@ use crate::clock;
 
 /// Keys that are due now or later, and those at work.
 #[derive(Debug)]
-pub struct Queue<K> {
+pub(crate) struct Queue<K> {
     state: Mutex<State<K>>,
     wake: Notify,
 }
@@ -33,13 +33,21 @@ struct Parked {
 
 impl<K: Ord + Clone> Queue<K> {
     /// Makes an empty one.
-    pub fn new() -> Self {
-        let state = State { due: BTreeMap::new(), order: BTreeSet::new(), running: BTreeMap::new(), written: BTreeMap::new() };
-        Self { state: Mutex::new(state), wake: Notify::new() }
+    pub(crate) fn new() -> Self {
+        let state = State {
+            due: BTreeMap::new(),
+            order: BTreeSet::new(),
+            running: BTreeMap::new(),
+            written: BTreeMap::new(),
+        };
+        Self {
+            state: Mutex::new(state),
+            wake: Notify::new(),
+        }
     }
 
     /// Asks for a run at an instant; an earlier one that is already due stands.
-    pub fn push(&self, key: K, at: Instant) {
+    pub(crate) fn push(&self, key: K, at: Instant) {
         let mut state = self.lock();
         match state.running.get_mut(&key) {
             Some(parked) => parked.due = Some(parked.due.map_or(at, |due| due.min(at))),
@@ -50,7 +58,7 @@ impl<K: Ord + Clone> Queue<K> {
     }
 
     /// Asks for a run at once because the object changed, unless the change was the last write of ours.
-    pub fn changed(&self, key: K, version: &str) {
+    pub(crate) fn changed(&self, key: K, version: &str) {
         let mut state = self.lock();
         let echo = state.is_echo(&key, version);
         match state.running.get_mut(&key) {
@@ -63,26 +71,26 @@ impl<K: Ord + Clone> Queue<K> {
     }
 
     /// Takes note of the resourceVersion of a write of ours, so that its echo causes no run.
-    pub fn wrote(&self, key: &K, version: String) {
+    pub(crate) fn wrote(&self, key: &K, version: String) {
         self.lock().written.insert(key.clone(), version);
     }
 
     /// Forgets a key, unless it is at work.
-    pub fn forget(&self, key: &K) {
+    pub(crate) fn forget(&self, key: &K) {
         let mut state = self.lock();
         state.unschedule(key);
         state.written.remove(key);
     }
 
     /// Forgets every key that is not at work.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let mut state = self.lock();
         state.due.clear();
         state.order.clear();
     }
 
     /// Waits for the next key that is due, and marks it as at work.
-    pub async fn next(&self) -> K {
+    pub(crate) async fn next(&self) -> K {
         loop {
             let woken = self.wake.notified();
             let wait = match self.pop(clock::now()) {
@@ -102,10 +110,13 @@ impl<K: Ord + Clone> Queue<K> {
     }
 
     /// Ends a run; the key is due again at `again`, or at once if something arrived meanwhile.
-    pub fn done(&self, key: &K, again: Option<Instant>) {
+    pub(crate) fn done(&self, key: &K, again: Option<Instant>) {
         let mut state = self.lock();
         let parked = state.running.remove(key).unwrap_or_default();
-        let changed = parked.version.is_some_and(|version| !state.is_echo(key, &version)).then(clock::now);
+        let changed = parked
+            .version
+            .is_some_and(|version| !state.is_echo(key, &version))
+            .then(clock::now);
         if let Some(at) = [again, parked.due, changed].into_iter().flatten().min() {
             state.schedule(key.clone(), at);
         }
@@ -153,7 +164,9 @@ impl<K: Ord + Clone> State<K> {
     }
 
     fn is_echo(&self, key: &K, version: &str) -> bool {
-        self.written.get(key).is_some_and(|written| written == version)
+        self.written
+            .get(key)
+            .is_some_and(|written| written == version)
     }
 }
 
@@ -177,7 +190,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn asking_again_makes_a_key_due_earlier_but_never_twice() {
         let (queue, start) = (Queue::new(), clock::now());
-        queue.push("a", start + Duration::from_secs(60));
+        queue.push("a", start + Duration::from_mins(1));
         queue.push("a", start);
         queue.push("a", start + Duration::from_secs(5));
         assert_eq!(queue.next().await, "a");
@@ -211,6 +224,8 @@ mod tests {
     }
 
     async fn is_idle(queue: &Queue<&'static str>) -> bool {
-        tokio::time::timeout(Duration::from_secs(1), queue.next()).await.is_err()
+        tokio::time::timeout(Duration::from_secs(1), queue.next())
+            .await
+            .is_err()
     }
 }

@@ -31,11 +31,27 @@ const POLL: Duration = Duration::from_millis(200);
 /// How long the lease may take to be given up.
 const RELEASE: Duration = Duration::from_secs(7);
 
-const POLICY: Limits = Limits { name: "policy", concurrency: 8, timeout: Duration::from_mins(1) };
-const OPERATION: Limits = Limits { name: "operation", concurrency: 16, timeout: Duration::from_mins(2) };
-const PROFILE: Limits = Limits { name: "profile", concurrency: 2, timeout: Duration::from_secs(30) };
+const POLICY: Limits = Limits {
+    name: "policy",
+    concurrency: 8,
+    timeout: Duration::from_mins(1),
+};
+const OPERATION: Limits = Limits {
+    name: "operation",
+    concurrency: 16,
+    timeout: Duration::from_mins(2),
+};
+const PROFILE: Limits = Limits {
+    name: "profile",
+    concurrency: 2,
+    timeout: Duration::from_secs(30),
+};
 /// Half a million secrets at twenty pages a second take five minutes.
-const SWEEP: Limits = Limits { name: "sweep", concurrency: 16, timeout: Duration::from_hours(1) };
+const SWEEP: Limits = Limits {
+    name: "sweep",
+    concurrency: 16,
+    timeout: Duration::from_hours(1),
+};
 
 /// Runs the controller until it is asked to end.
 pub async fn run(options: Options) -> anyhow::Result<()> {
@@ -46,8 +62,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (closing, closed) = shutdown::channel();
     let stage = Stage::default();
     let mut servers = JoinSet::new();
-    servers.spawn(server::metrics(options.metrics_address, Arc::clone(&metrics), closed.clone()));
-    servers.spawn(server::health(options.health_address, stage.readiness(), closed));
+    servers.spawn(server::metrics(
+        options.metrics_address,
+        Arc::clone(&metrics),
+        closed.clone(),
+    ));
+    servers.spawn(server::health(
+        options.health_address,
+        stage.readiness(),
+        closed,
+    ));
     let controller = tokio::spawn(control(options, metrics, stage.clone(), shutdown));
     let abort = controller.abort_handle();
     let ended = tokio::select! {
@@ -81,14 +105,38 @@ async fn ended(task: &tokio::task::AbortHandle) {
 }
 
 /// Connects, listens until everything is known, then competes for the lease and works.
-async fn control(options: Options, metrics: Arc<Metrics>, stage: Stage, shutdown: Shutdown) -> anyhow::Result<()> {
+async fn control(
+    options: Options,
+    metrics: Arc<Metrics>,
+    stage: Stage,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let server_clock = Arc::new(ServerClock::default());
     stage.set("the Kubernetes API server has not been reached yet");
     let client = client::connect(Arc::clone(&metrics), Arc::clone(&server_clock)).await?;
     let identity = identity();
-    let namespace = options.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
-    let (keeper, standing) = Keeper::new(client.clone(), &namespace, identity.clone(), Arc::clone(&server_clock));
-    let Some(context) = context(&options, client, metrics, (standing, shutdown.clone()), server_clock, identity).await else { return Ok(()) };
+    let namespace = options
+        .lease_namespace
+        .clone()
+        .unwrap_or_else(|| client.default_namespace().to_owned());
+    let (keeper, standing) = Keeper::new(
+        client.clone(),
+        &namespace,
+        identity.clone(),
+        Arc::clone(&server_clock),
+    );
+    let Some(context) = context(
+        &options,
+        client,
+        metrics,
+        (standing, shutdown.clone()),
+        server_clock,
+        identity,
+    )
+    .await
+    else {
+        return Ok(());
+    };
     let mut listeners = listeners(&context, &options.namespaces);
     if !known(&context, &stage).await {
         return Ok(());
@@ -118,7 +166,9 @@ async fn context(
     let cluster = loop {
         match reader.cluster().await {
             Ok(cluster) => break cluster,
-            Err(error) => tracing::warn!(%error, "the UID of namespace kube-system could not be read"),
+            Err(error) => {
+                tracing::warn!(%error, "the UID of namespace kube-system could not be read")
+            }
         }
         tokio::select! {
             () = shutdown.begun() => return None,
@@ -147,8 +197,14 @@ fn listeners(context: &Arc<Context>, namespaces: &[String]) -> JoinSet<()> {
     let mut listeners = JoinSet::new();
     listeners.spawn(listen::to_namespaces(Arc::clone(context)));
     listeners.spawn(listen::to_profiles(Arc::clone(context)));
-    listeners.spawn(listen::to_operations(Arc::clone(context), namespaces.to_vec()));
-    listeners.spawn(listen::to_policies(Arc::clone(context), namespaces.to_vec()));
+    listeners.spawn(listen::to_operations(
+        Arc::clone(context),
+        namespaces.to_vec(),
+    ));
+    listeners.spawn(listen::to_policies(
+        Arc::clone(context),
+        namespaces.to_vec(),
+    ));
     listeners
 }
 
@@ -173,13 +229,21 @@ fn workers(context: &Arc<Context>) -> JoinSet<()> {
     let with = |context: &Arc<Context>| Arc::clone(context);
     let mut workers = JoinSet::new();
     let (own, queue) = (with(context), Arc::clone(&context.queues.profiles));
-    workers.spawn(worker::run(PROFILE, queue, around(), move |name| profile::reconcile(with(&own), name)));
+    workers.spawn(worker::run(PROFILE, queue, around(), move |name| {
+        profile::reconcile(with(&own), name)
+    }));
     let (own, queue) = (with(context), Arc::clone(&context.queues.places));
-    workers.spawn(worker::run(SWEEP, queue, around(), move |place| sweeps::sweep(with(&own), place)));
+    workers.spawn(worker::run(SWEEP, queue, around(), move |place| {
+        sweeps::sweep(with(&own), place)
+    }));
     let (own, queue) = (with(context), Arc::clone(&context.queues.policies));
-    workers.spawn(worker::run(POLICY, queue, around(), move |key| policy::reconcile(with(&own), key)));
+    workers.spawn(worker::run(POLICY, queue, around(), move |key| {
+        policy::reconcile(with(&own), key)
+    }));
     let (own, queue) = (with(context), Arc::clone(&context.queues.operations));
-    workers.spawn(worker::run(OPERATION, queue, around(), move |key| operation::reconcile(with(&own), key)));
+    workers.spawn(worker::run(OPERATION, queue, around(), move |key| {
+        operation::reconcile(with(&own), key)
+    }));
     workers
 }
 
@@ -189,10 +253,18 @@ async fn follow_lease(context: Arc<Context>) {
     while let Some(term) = context.standing.begins(last).await {
         context.forget_term();
         context.metrics.reports().speak(true);
-        context.metrics.leader.with_label_values(&[lease::NAME]).set(1);
+        context
+            .metrics
+            .leader
+            .with_label_values(&[lease::NAME])
+            .set(1);
         listen::everything(&context);
         context.standing.ends(term).await;
-        context.metrics.leader.with_label_values(&[lease::NAME]).set(0);
+        context
+            .metrics
+            .leader
+            .with_label_values(&[lease::NAME])
+            .set(0);
         context.metrics.reports().speak(false);
         context.forget_term();
         last = Some(term);
@@ -201,8 +273,12 @@ async fn follow_lease(context: Arc<Context>) {
 
 /// The pod's name and something that no earlier process of that name had.
 fn identity() -> String {
-    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "secret-rotation-controller".to_owned());
-    format!("{host}_{:016x}", RandomState::new().hash_one(std::process::id()))
+    let host =
+        std::env::var("HOSTNAME").unwrap_or_else(|_| "secret-rotation-controller".to_owned());
+    format!(
+        "{host}_{:016x}",
+        RandomState::new().hash_one(std::process::id())
+    )
 }
 
 /// Why the process is not ready.
@@ -220,6 +296,12 @@ impl Stage {
 
     fn readiness(&self) -> server::Readiness {
         let stage = self.clone();
-        Arc::new(move || stage.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        Arc::new(move || {
+            stage
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        })
     }
 }

@@ -15,30 +15,56 @@ use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
 /// Says why the process is not ready; `None` = it is.
-pub type Readiness = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+pub(crate) type Readiness = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Binds and serves metrics until the shutdown begins.
-pub async fn metrics(address: SocketAddr, metrics: Arc<Metrics>, shutdown: Shutdown) -> anyhow::Result<()> {
-    let router = Router::new().route("/metrics", get(scrape)).with_state(metrics);
-    serve(address, router, shutdown).await.with_context(|| format!("serving metrics on {address}"))
+pub(crate) async fn metrics(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let router = Router::new()
+        .route("/metrics", get(scrape))
+        .with_state(metrics);
+    serve(address, router, shutdown)
+        .await
+        .with_context(|| format!("serving metrics on {address}"))
 }
 
 /// Binds and serves health until the shutdown begins.
-pub async fn health(address: SocketAddr, ready: Readiness, shutdown: Shutdown) -> anyhow::Result<()> {
-    let router = Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readyz)).with_state(ready);
-    serve(address, router, shutdown).await.with_context(|| format!("serving health on {address}"))
+pub(crate) async fn health(
+    address: SocketAddr,
+    ready: Readiness,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let router = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(ready);
+    serve(address, router, shutdown)
+        .await
+        .with_context(|| format!("serving health on {address}"))
 }
 
 async fn serve(address: SocketAddr, router: Router, shutdown: Shutdown) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.begun().await }).await?;
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { shutdown.begun().await })
+        .await?;
     Ok(())
 }
 
 async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
     match metrics.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

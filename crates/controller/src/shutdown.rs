@@ -5,37 +5,37 @@ use tokio::sync::watch;
 
 /// Tells everybody that the process is to end. Clones share one fate.
 #[derive(Clone, Debug)]
-pub struct Shutdown {
+pub(crate) struct Shutdown {
     begun: watch::Receiver<bool>,
 }
 
 /// Begins the end.
 #[derive(Debug)]
-pub struct Trigger {
+pub(crate) struct Trigger {
     begun: watch::Sender<bool>,
 }
 
 /// Makes a pair.
-pub fn channel() -> (Trigger, Shutdown) {
+pub(crate) fn channel() -> (Trigger, Shutdown) {
     let (sender, begun) = watch::channel(false);
     (Trigger { begun: sender }, Shutdown { begun })
 }
 
 impl Trigger {
     /// From now on no new write starts.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.begun.send_replace(true);
     }
 }
 
 impl Shutdown {
     /// Whether the end has begun.
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         *self.begun.borrow() || self.begun.has_changed().is_err()
     }
 
     /// Waits for the beginning of the end.
-    pub async fn begun(&self) {
+    pub(crate) async fn begun(&self) {
         let mut begun = self.begun.clone();
         // An error means that the trigger is gone, which ends the process too.
         let _ = begun.wait_for(|begun| *begun).await;
@@ -43,7 +43,7 @@ impl Shutdown {
 }
 
 /// Waits for SIGTERM or SIGINT.
-pub async fn requested() -> std::io::Result<&'static str> {
+pub(crate) async fn requested() -> std::io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(tokio::select! {

@@ -8,29 +8,43 @@ use secret_rotation_core::clock::ServerTime;
 use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName, ProfileName, Region, Uid};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{
-    Backoff, CircuitBreaker, Detection, DisabledReporting, Mode, OverdueRemedy, Policy, Remediation, Reporting, StuckRemedy, Suspension,
+    Backoff, CircuitBreaker, Detection, DisabledReporting, Mode, OverdueRemedy, Policy,
+    Remediation, Reporting, StuckRemedy, Suspension,
 };
 use secret_rotation_core::profile::{NamePattern, NamespaceRule, Permission, Profile, RateLimit};
 use secret_rotation_core::selector::{Matcher, Selector};
 
-pub fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
-pub fn claimant() -> Claimant {
-    Claimant { tenant: tenant(), profile: profile(), policy: policy() }
+pub(crate) fn claimant() -> Claimant {
+    Claimant {
+        tenant: tenant(),
+        profile: profile(),
+        policy: policy(),
+    }
 }
 
-pub fn region() -> Region {
+pub(crate) fn region() -> Region {
     Region::parse("eu-west-1").expect("a region")
 }
 
-pub fn key(name: &str) -> ObjectKey {
-    ObjectKey { namespace: Namespace::parse("team").expect("a namespace"), name: ObjectName::parse(name).expect("a name") }
+pub(crate) fn key(name: &str) -> ObjectKey {
+    ObjectKey {
+        namespace: Namespace::parse("team").expect("a namespace"),
+        name: ObjectName::parse(name).expect("a name"),
+    }
 }
 
 fn tenant() -> Tenant {
-    Tenant { namespace: Namespace::parse("team").expect("a namespace"), labels: BTreeMap::new() }
+    Tenant {
+        namespace: Namespace::parse("team").expect("a namespace"),
+        labels: BTreeMap::new(),
+    }
 }
 
 fn profile() -> Profile {
@@ -38,23 +52,36 @@ fn profile() -> Profile {
         name: ProfileName::parse("default").expect("a name"),
         account: None,
         regions: [region()].into(),
-        allowed_namespaces: NamespaceRule { names: ["team".to_owned()].into(), labels: None },
+        allowed_namespaces: NamespaceRule {
+            names: ["team".to_owned()].into(),
+            labels: None,
+        },
         allowed_secrets: vec![NamePattern::parse("*").expect("a pattern")],
         allowed_actions: BTreeSet::from([Permission::Rotate, Permission::ClearPending]),
         min_check_interval: Duration::from_mins(1),
         max_concurrent_per_function: 1,
-        rate_limit: RateLimit { reads_per_second: 20, writes_per_second: 2 },
+        rate_limit: RateLimit {
+            reads_per_second: 20,
+            writes_per_second: 2,
+        },
     }
 }
 
-pub fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy {
         key: key("payments"),
         uid: Uid::parse("policy-uid").expect("a UID"),
         created: ServerTime::new("2026-11-01T00:00:00Z".parse().expect("a time")),
         profile: ProfileName::parse("default").expect("a name"),
         regions: None,
-        selector: Selector { include: vec![Matcher { name_prefix: Some("team/".to_owned()), ..Matcher::default() }], exclude: Vec::new(), max_secrets: 1000 },
+        selector: Selector {
+            include: vec![Matcher {
+                name_prefix: Some("team/".to_owned()),
+                ..Matcher::default()
+            }],
+            exclude: Vec::new(),
+            max_secrets: 1000,
+        },
         mode: Mode::Remediate,
         suspension: Suspension::Active,
         check_interval: Duration::from_mins(5),
@@ -73,8 +100,14 @@ pub fn policy() -> Policy {
             max_concurrent: 5,
             max_attempts: 3,
             attempt_window: Duration::from_hours(24),
-            backoff: Backoff { initial: Duration::from_mins(15), max: Duration::from_hours(4) },
-            breaker: CircuitBreaker { stuck_percent: 40, min_stuck: 5 },
+            backoff: Backoff {
+                initial: Duration::from_mins(15),
+                max: Duration::from_hours(4),
+            },
+            breaker: CircuitBreaker {
+                stuck_percent: 40,
+                min_stuck: 5,
+            },
         },
     }
 }

@@ -29,7 +29,7 @@ const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// How work is done for one kind of key.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The loop's name, in logs and metrics.
     pub name: &'static str,
     /// Runs at one time.
@@ -40,7 +40,7 @@ pub struct Limits {
 
 /// What a worker needs beside its queue.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Only the holder of the lease works.
@@ -62,7 +62,10 @@ impl<K: Ord + Clone> Failures<K> {
     }
 
     fn forget(&self, key: &K) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
     }
 }
 
@@ -74,8 +77,12 @@ fn pause_after(failures: u32) -> Duration {
 /// Works until the shutdown begins, then lets what runs come to its end.
 ///
 /// `work` answers when to run the key again, if at all.
-pub async fn run<K, W, F>(limits: Limits, queue: Arc<Queue<K>>, surroundings: Surroundings, work: W)
-where
+pub(crate) async fn run<K, W, F>(
+    limits: Limits,
+    queue: Arc<Queue<K>>,
+    surroundings: Surroundings,
+    work: W,
+) where
     K: Ord + Clone + Display + Send + Sync + 'static,
     W: Fn(K) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Option<Duration>, Error>> + Send + 'static,
@@ -91,17 +98,31 @@ where
             key = queue.next() => key,
         };
         while running.try_join_next().is_some() {}
-        let (queue, surroundings, failures, work) = (Arc::clone(&queue), surroundings.clone(), Arc::clone(&failures), work.clone());
+        let (queue, surroundings, failures, work) = (
+            Arc::clone(&queue),
+            surroundings.clone(),
+            Arc::clone(&failures),
+            work.clone(),
+        );
         running.spawn(async move {
             let pause = attempt(limits, &surroundings, &failures, &key, work).await;
             queue.done(&key, pause.map(|pause| clock::now() + pause));
             drop(place);
         });
     }
-    let _ = tokio::time::timeout(GRACE, async { while running.join_next().await.is_some() {} }).await;
+    let _ = tokio::time::timeout(GRACE, async {
+        while running.join_next().await.is_some() {}
+    })
+    .await;
 }
 
-async fn attempt<K, W, F>(limits: Limits, around: &Surroundings, failures: &Failures<K>, key: &K, work: W) -> Option<Duration>
+async fn attempt<K, W, F>(
+    limits: Limits,
+    around: &Surroundings,
+    failures: &Failures<K>,
+    key: &K,
+    work: W,
+) -> Option<Duration>
 where
     K: Ord + Clone + Display,
     W: Fn(K) -> F,
@@ -113,24 +134,50 @@ where
     }
     around.metrics.reconcile_began(limits.name);
     let began = clock::now();
-    let ended = tokio::time::timeout(limits.timeout, AssertUnwindSafe(work(key.clone())).catch_unwind()).await;
+    let ended = tokio::time::timeout(
+        limits.timeout,
+        AssertUnwindSafe(work(key.clone())).catch_unwind(),
+    )
+    .await;
     let (result, pause) = match ended {
         Ok(Ok(Ok(again))) => {
             failures.forget(key);
-            (if again.is_some() { "requeue" } else { "success" }, again)
+            (
+                if again.is_some() {
+                    "requeue"
+                } else {
+                    "success"
+                },
+                again,
+            )
         }
         Ok(Ok(Err(error))) => failed(limits, failures, key, &error),
         Ok(Err(_panic)) => {
             around.metrics.reconcile_panicked(limits.name);
-            (Error::Stale("").result(), Some(failures.pause(key).max(LONGEST_RETRY)))
+            (
+                Error::Stale("").result(),
+                Some(failures.pause(key).max(LONGEST_RETRY)),
+            )
         }
-        Err(_elapsed) => failed(limits, failures, key, &Error::Unreachable("it took too long".to_owned())),
+        Err(_elapsed) => failed(
+            limits,
+            failures,
+            key,
+            &Error::Unreachable("it took too long".to_owned()),
+        ),
     };
-    around.metrics.reconcile_ended(limits.name, result, clock::now() - began);
+    around
+        .metrics
+        .reconcile_ended(limits.name, result, clock::now() - began);
     pause
 }
 
-fn failed<K: Ord + Clone + Display>(limits: Limits, failures: &Failures<K>, key: &K, error: &Error) -> (&'static str, Option<Duration>) {
+fn failed<K: Ord + Clone + Display>(
+    limits: Limits,
+    failures: &Failures<K>,
+    key: &K,
+    error: &Error,
+) -> (&'static str, Option<Duration>) {
     if error.is_passing() {
         tracing::debug!(controller = limits.name, object = %key, %error, "begins again");
     } else {
@@ -148,7 +195,9 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute() {
-        let pauses: Vec<_> = (1..=8).map(|failures| pause_after(failures).as_secs()).collect();
+        let pauses: Vec<_> = (1..=8)
+            .map(|failures| pause_after(failures).as_secs())
+            .collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 
@@ -156,13 +205,21 @@ mod tests {
     async fn a_panic_of_one_key_stops_no_other() {
         let (_trigger, shutdown) = shutdown::channel();
         let (_tenure, standing) = Standing::held_for(1, Duration::from_hours(1));
-        let surroundings = Surroundings { metrics: Metrics::new(1).expect("metrics"), standing, shutdown };
+        let surroundings = Surroundings {
+            metrics: Metrics::new(1).expect("metrics"),
+            standing,
+            shutdown,
+        };
         let queue = Arc::new(Queue::new());
         queue.push("bad", clock::now());
         queue.push("good", clock::now());
         let done = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&done);
-        let limits = Limits { name: "policy", concurrency: 1, timeout: Duration::from_secs(5) };
+        let limits = Limits {
+            name: "policy",
+            concurrency: 1,
+            timeout: Duration::from_secs(5),
+        };
         let work = move |key: &'static str| {
             let counter = Arc::clone(&counter);
             async move {
@@ -171,7 +228,11 @@ mod tests {
                 Ok(None)
             }
         };
-        let _ = tokio::time::timeout(Duration::from_secs(10), run(limits, queue, surroundings.clone(), work)).await;
+        let _ = tokio::time::timeout(
+            Duration::from_secs(10),
+            run(limits, queue, surroundings.clone(), work),
+        )
+        .await;
         assert_eq!(done.load(Ordering::Relaxed), 1);
         let text = surroundings.metrics.text().expect("text");
         assert!(text.contains(r#"secretrotation_reconcile_panics_total{controller="policy"} 1"#));

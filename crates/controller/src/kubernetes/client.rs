@@ -19,19 +19,28 @@ use crate::metrics::Metrics;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Connects by kubeconfig, else as a pod of the cluster.
-pub async fn connect(metrics: Arc<Metrics>, server_clock: Arc<ServerClock>) -> anyhow::Result<Client> {
+pub(crate) async fn connect(
+    metrics: Arc<Metrics>,
+    server_clock: Arc<ServerClock>,
+) -> anyhow::Result<Client> {
     let mut config = Config::infer().await?;
     // kube's own retries take minutes inside one call; every loop here retries by itself.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     let builder = ClientBuilder::try_from(config)?;
-    let observed = ObserveLayer { metrics, server_clock };
-    Ok(builder.with_layer(&TimeoutLayer::new(CALL_TIMEOUT)).with_layer(&observed).build())
+    let observed = ObserveLayer {
+        metrics,
+        server_clock,
+    };
+    Ok(builder
+        .with_layer(&TimeoutLayer::new(CALL_TIMEOUT))
+        .with_layer(&observed)
+        .build())
 }
 
 /// Counts requests and reads the `Date` header of each answer.
 #[derive(Clone, Debug)]
-pub struct ObserveLayer {
+pub(crate) struct ObserveLayer {
     /// Where requests are counted.
     pub metrics: Arc<Metrics>,
     /// Where dates are noted.
@@ -42,13 +51,16 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, layer: self.clone() }
+        Observe {
+            inner,
+            layer: self.clone(),
+        }
     }
 }
 
 /// See [`ObserveLayer`].
 #[derive(Clone, Debug)]
-pub struct Observe<S> {
+pub(crate) struct Observe<S> {
     inner: S,
     layer: ObserveLayer,
 }
@@ -68,16 +80,32 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (verb, resource) = call_of(request.method(), request.uri().path(), request.uri().query());
-        let ObserveLayer { metrics, server_clock } = self.layer.clone();
+        let (verb, resource) = call_of(
+            request.method(),
+            request.uri().path(),
+            request.uri().query(),
+        );
+        let ObserveLayer {
+            metrics,
+            server_clock,
+        } = self.layer.clone();
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await.map_err(Into::into);
-            if let Some(date) = answer.as_ref().ok().and_then(|answer| answer.headers().get(header::DATE)) {
+            if let Some(date) = answer
+                .as_ref()
+                .ok()
+                .and_then(|answer| answer.headers().get(header::DATE))
+            {
                 server_clock.saw(date.to_str().unwrap_or_default());
             }
-            let class = answer.as_ref().map_or("none", |answer| code_class(answer.status().as_u16()));
-            metrics.kube_requests.with_label_values(&[verb, resource, class]).inc();
+            let class = answer
+                .as_ref()
+                .map_or("none", |answer| code_class(answer.status().as_u16()));
+            metrics
+                .kube_requests
+                .with_label_values(&[verb, resource, class])
+                .inc();
             answer
         })
     }
@@ -95,13 +123,27 @@ const fn code_class(code: u16) -> &'static str {
 
 /// Verb and resource of a request, from closed sets.
 fn call_of(method: &Method, path: &str, query: Option<&str>) -> (&'static str, &'static str) {
-    const RESOURCES: [&str; 6] =
-        ["secretrotationpolicies", "secretrotationoperations", "awsaccessprofiles", "leases", "events", "namespaces"];
+    const RESOURCES: [&str; 6] = [
+        "secretrotationpolicies",
+        "secretrotationoperations",
+        "awsaccessprofiles",
+        "leases",
+        "events",
+        "namespaces",
+    ];
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     // `namespaces` comes last, because it is also a part of the path of everything in one.
-    let resource = RESOURCES.into_iter().find(|resource| parts.contains(resource));
-    let named = resource.and_then(|resource| parts.iter().position(|part| *part == resource)).is_some_and(|at| parts.len() > at + 1);
-    let watch = query.is_some_and(|query| query.split('&').any(|pair| pair == "watch=true" || pair == "watch=1"));
+    let resource = RESOURCES
+        .into_iter()
+        .find(|resource| parts.contains(resource));
+    let named = resource
+        .and_then(|resource| parts.iter().position(|part| *part == resource))
+        .is_some_and(|at| parts.len() > at + 1);
+    let watch = query.is_some_and(|query| {
+        query
+            .split('&')
+            .any(|pair| pair == "watch=true" || pair == "watch=1")
+    });
     let verb = match *method {
         Method::GET if watch => "watch",
         Method::GET if named => "get",
@@ -121,15 +163,51 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_verb_and_resource_never_by_name() {
-        let operations = "/apis/secretrotation.dev/v1alpha1/namespaces/team/secretrotationoperations";
+        let operations =
+            "/apis/secretrotation.dev/v1alpha1/namespaces/team/secretrotationoperations";
         for (method, path, query, expected) in [
-            (Method::GET, operations, Some("labelSelector=a"), ("list", "secretrotationoperations")),
-            (Method::GET, operations, Some("a=b&watch=true"), ("watch", "secretrotationoperations")),
-            (Method::POST, operations, None, ("create", "secretrotationoperations")),
-            (Method::PATCH, &format!("{operations}/x/status"), Some(""), ("patch", "secretrotationoperations")),
-            (Method::GET, "/api/v1/namespaces/kube-system", None, ("get", "namespaces")),
-            (Method::GET, "/api/v1/namespaces", None, ("list", "namespaces")),
-            (Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/a/leases/b", None, ("update", "leases")),
+            (
+                Method::GET,
+                operations,
+                Some("labelSelector=a"),
+                ("list", "secretrotationoperations"),
+            ),
+            (
+                Method::GET,
+                operations,
+                Some("a=b&watch=true"),
+                ("watch", "secretrotationoperations"),
+            ),
+            (
+                Method::POST,
+                operations,
+                None,
+                ("create", "secretrotationoperations"),
+            ),
+            (
+                Method::PATCH,
+                &format!("{operations}/x/status"),
+                Some(""),
+                ("patch", "secretrotationoperations"),
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/kube-system",
+                None,
+                ("get", "namespaces"),
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces",
+                None,
+                ("list", "namespaces"),
+            ),
+            (
+                Method::PUT,
+                "/apis/coordination.k8s.io/v1/namespaces/a/leases/b",
+                None,
+                ("update", "leases"),
+            ),
             (Method::GET, "/version", None, ("list", "other")),
         ] {
             assert_eq!(call_of(&method, path, query), expected, "{method} {path}");

@@ -1,19 +1,19 @@
 //! The Kubernetes side: one client, bounded calls, watches that survive, quorum reads and status patches.
 
-pub mod client;
-pub mod reads;
-pub mod status;
-pub mod watches;
+pub(crate) mod client;
+pub(crate) mod reads;
+pub(crate) mod status;
+pub(crate) mod watches;
 
 use std::time::Duration;
 
 use crate::error::Error;
 
 /// No call to the API server takes longer, its body included.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bounds a whole call: the client's own time-out ends with the headers.
-pub async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+pub(crate) async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
     match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Error::Unreachable("no answer in time".to_owned())),

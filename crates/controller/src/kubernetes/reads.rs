@@ -22,14 +22,14 @@ use crate::kubernetes::bounded;
 
 /// Asks the API server.
 #[derive(Clone)]
-pub struct Reader {
+pub(crate) struct Reader {
     client: Client,
     namespaces: Vec<String>,
 }
 
 /// All operations on one secret.
 #[derive(Clone, Debug, Default)]
-pub struct OnSecret {
+pub(crate) struct OnSecret {
     /// Those that can be understood.
     pub operations: Vec<Operation>,
     /// One that has begun, has not ended, and cannot be understood.
@@ -38,47 +38,68 @@ pub struct OnSecret {
 
 impl Reader {
     /// Reads in these namespaces; none = in all.
-    pub const fn new(client: Client, namespaces: Vec<String>) -> Self {
+    pub(crate) const fn new(client: Client, namespaces: Vec<String>) -> Self {
         Self { client, namespaces }
     }
 
     /// One operation; `None` = it does not exist.
-    pub async fn operation(&self, key: &ObjectKey) -> Result<Option<SecretRotationOperation>, Error> {
-        let api: Api<DeserializeGuard<SecretRotationOperation>> = Api::namespaced(self.client.clone(), key.namespace.as_str());
+    pub(crate) async fn operation(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<SecretRotationOperation>, Error> {
+        let api: Api<DeserializeGuard<SecretRotationOperation>> =
+            Api::namespaced(self.client.clone(), key.namespace.as_str());
         let object = bounded(api.get_opt(key.name.as_str())).await?;
-        object.map(|object| object.0.map_err(|invalid| Error::Invalid(invalid.error))).transpose()
+        object
+            .map(|object| object.0.map_err(|invalid| Error::Invalid(invalid.error)))
+            .transpose()
     }
 
     /// One policy; `None` = it does not exist.
-    pub async fn policy(&self, key: &ObjectKey) -> Result<Option<Policy>, Error> {
-        let api: Api<SecretRotationPolicy> = Api::namespaced(self.client.clone(), key.namespace.as_str());
+    pub(crate) async fn policy(&self, key: &ObjectKey) -> Result<Option<Policy>, Error> {
+        let api: Api<SecretRotationPolicy> =
+            Api::namespaced(self.client.clone(), key.namespace.as_str());
         let object = bounded(api.get_opt(key.name.as_str())).await?;
         let parsed = object.map(|object| object.to_core()).transpose();
-        Ok(parsed.map_err(|error| Error::Invalid(error.to_string()))?.map(|(policy, _)| policy))
+        Ok(parsed
+            .map_err(|error| Error::Invalid(error.to_string()))?
+            .map(|(policy, _)| policy))
     }
 
     /// One profile; `None` = it does not exist.
-    pub async fn profile(&self, name: &ProfileName) -> Result<Option<Profile>, Error> {
+    pub(crate) async fn profile(&self, name: &ProfileName) -> Result<Option<Profile>, Error> {
         let api: Api<AWSAccessProfile> = Api::all(self.client.clone());
         let object = bounded(api.get_opt(name.as_str())).await?;
-        object.map(|object| object.to_core()).transpose().map_err(|error| Error::Invalid(error.to_string()))
+        object
+            .map(|object| object.to_core())
+            .transpose()
+            .map_err(|error| Error::Invalid(error.to_string()))
     }
 
     /// A namespace with its labels.
-    pub async fn tenant(&self, namespace: &Namespace) -> Result<Tenant, Error> {
+    pub(crate) async fn tenant(&self, namespace: &Namespace) -> Result<Tenant, Error> {
         let labels = self.namespace(namespace.as_str()).await?.labels().clone();
-        Ok(Tenant { namespace: namespace.clone(), labels })
+        Ok(Tenant {
+            namespace: namespace.clone(),
+            labels,
+        })
     }
 
     /// Which pins are ours.
-    pub async fn cluster(&self) -> Result<ClusterId, Error> {
-        let uid = self.namespace("kube-system").await?.uid().unwrap_or_default();
-        ClusterId::from_uid(&uid).ok_or_else(|| Error::Invalid("namespace kube-system has no UID".to_owned()))
+    pub(crate) async fn cluster(&self) -> Result<ClusterId, Error> {
+        let uid = self
+            .namespace("kube-system")
+            .await?
+            .uid()
+            .unwrap_or_default();
+        ClusterId::from_uid(&uid)
+            .ok_or_else(|| Error::Invalid("namespace kube-system has no UID".to_owned()))
     }
 
     /// Every operation on a secret, over all namespaces that are watched.
-    pub async fn on_secret(&self, arn: &Arn) -> Result<OnSecret, Error> {
-        let selector = ListParams::default().labels(&format!("{SECRET_LABEL}={}", secret_label(arn)));
+    pub(crate) async fn on_secret(&self, arn: &Arn) -> Result<OnSecret, Error> {
+        let selector =
+            ListParams::default().labels(&format!("{SECRET_LABEL}={}", secret_label(arn)));
         let mut found = OnSecret::default();
         for api in self.operations() {
             for object in bounded(api.list(&selector)).await? {
@@ -106,7 +127,10 @@ impl Reader {
 impl OnSecret {
     fn add(&mut self, object: DynamicObject) {
         let (key, at_work) = (object.name_any(), is_at_work(&object));
-        let parsed = object.try_parse::<SecretRotationOperation>().ok().and_then(|operation| operation.to_core().ok());
+        let parsed = object
+            .try_parse::<SecretRotationOperation>()
+            .ok()
+            .and_then(|operation| operation.to_core().ok());
         match parsed {
             Some(operation) => self.operations.push(operation),
             None if at_work => self.riddle = Some(key),
@@ -118,11 +142,24 @@ impl OnSecret {
 
 /// Whether an object that may be of a newer release has a journal and has not ended.
 fn is_at_work(object: &DynamicObject) -> bool {
-    let Some(status) = object.data.get("status") else { return false };
-    let begun = status.get("steps").and_then(|steps| steps.as_array()).is_some_and(|steps| !steps.is_empty());
-    let conditions = status.get("conditions").and_then(|conditions| conditions.as_array());
-    let conditions: BTreeMap<_, _> = conditions.into_iter().flatten().filter_map(|one| Some((one.get("type")?.as_str()?, one.get("status")?.as_str()?))).collect();
-    let ended = ["Complete", "Failed"].iter().any(|kind| conditions.get(kind) == Some(&"True"));
+    let Some(status) = object.data.get("status") else {
+        return false;
+    };
+    let begun = status
+        .get("steps")
+        .and_then(|steps| steps.as_array())
+        .is_some_and(|steps| !steps.is_empty());
+    let conditions = status
+        .get("conditions")
+        .and_then(|conditions| conditions.as_array());
+    let conditions: BTreeMap<_, _> = conditions
+        .into_iter()
+        .flatten()
+        .filter_map(|one| Some((one.get("type")?.as_str()?, one.get("status")?.as_str()?)))
+        .collect();
+    let ended = ["Complete", "Failed"]
+        .iter()
+        .any(|kind| conditions.get(kind) == Some(&"True"));
     begun && !ended
 }
 
@@ -135,14 +172,20 @@ mod tests {
     #[test]
     fn an_operation_that_is_at_work_and_cannot_be_understood_is_noticed() {
         let mut found = OnSecret::default();
-        found.add(object(json!({"spec": {"action": "FromTheFuture"}, "status": {"steps": [{"name": "Leap"}]}})));
+        found.add(object(
+            json!({"spec": {"action": "FromTheFuture"}, "status": {"steps": [{"name": "Leap"}]}}),
+        ));
         assert_eq!(found.riddle.as_deref(), Some("x"));
     }
 
     #[test]
     fn one_that_has_ended_or_never_began_blocks_nobody() {
         let ended = json!({"status": {"steps": [{"name": "Leap"}], "conditions": [{"type": "Failed", "status": "True"}]}});
-        for content in [ended, json!({"spec": {"action": "FromTheFuture"}}), json!({"status": {"steps": []}})] {
+        for content in [
+            ended,
+            json!({"spec": {"action": "FromTheFuture"}}),
+            json!({"status": {"steps": []}}),
+        ] {
             let mut found = OnSecret::default();
             found.add(object(content));
             assert_eq!((found.operations.len(), found.riddle), (0, None));

@@ -14,7 +14,7 @@ use crate::kubernetes::bounded;
 /// Publishes a status. Answers the object as stored, also where it cannot be decoded.
 ///
 /// A write that timed out may have been applied: with a resourceVersion, doing it again then is a conflict.
-pub async fn apply<K, S>(
+pub(crate) async fn apply<K, S>(
     api: &Api<DeserializeGuard<K>>,
     name: &str,
     resource_version: &str,

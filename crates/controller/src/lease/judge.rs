@@ -8,17 +8,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a lease holds that is not renewed, as others see it.
-pub const TERM: Duration = Duration::from_secs(15);
+pub(crate) const TERM: Duration = Duration::from_secs(15);
 
 /// How long the holder itself trusts a renewal, from before it was sent: it stops well before others may begin.
-pub const TRUST: Duration = Duration::from_secs(10);
+pub(crate) const TRUST: Duration = Duration::from_secs(10);
 
 /// No foreign lease is waited for longer than this, whatever it says.
-const LONGEST_TERM: Duration = Duration::from_secs(60);
+const LONGEST_TERM: Duration = Duration::from_mins(1);
 
 /// A Lease as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Who holds it; `None` = released.
     pub holder: Option<String>,
     /// Moves with every write.
@@ -29,7 +29,7 @@ pub struct Reading {
 
 /// Since when a resourceVersion has been the same, watched from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stillness {
+pub(crate) struct Stillness {
     /// The resourceVersion.
     pub resource_version: String,
     /// When it was seen first.
@@ -38,7 +38,7 @@ pub struct Stillness {
 
 /// What to do about the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
+pub(crate) enum Move {
     /// There is none: create it.
     Create,
     /// It is ours: renew it.
@@ -50,15 +50,29 @@ pub enum Move {
 }
 
 /// Carries the watch over one Lease forward.
-pub fn observe(last: Option<Stillness>, reading: Option<&Reading>, now: Instant) -> Option<Stillness> {
+pub(crate) fn observe(
+    last: Option<Stillness>,
+    reading: Option<&Reading>,
+    now: Instant,
+) -> Option<Stillness> {
     let reading = reading?;
     let same = last.filter(|last| last.resource_version == reading.resource_version);
-    Some(same.unwrap_or_else(|| Stillness { resource_version: reading.resource_version.clone(), since: now }))
+    Some(same.unwrap_or_else(|| Stillness {
+        resource_version: reading.resource_version.clone(),
+        since: now,
+    }))
 }
 
 /// Decides the next move of `own`.
-pub fn judge(own: &str, reading: Option<&Reading>, still: Option<&Stillness>, now: Instant) -> Move {
-    let Some(reading) = reading else { return Move::Create };
+pub(crate) fn judge(
+    own: &str,
+    reading: Option<&Reading>,
+    still: Option<&Stillness>,
+    now: Instant,
+) -> Move {
+    let Some(reading) = reading else {
+        return Move::Create;
+    };
     match reading.holder.as_deref() {
         None | Some("") => Move::Take,
         Some(holder) if holder == own => Move::Renew,
@@ -70,7 +84,8 @@ pub fn judge(own: &str, reading: Option<&Reading>, still: Option<&Stillness>, no
 fn has_run_out(reading: &Reading, still: Option<&Stillness>, now: Instant) -> bool {
     let term = reading.term.unwrap_or(TERM).clamp(TERM, LONGEST_TERM);
     still.is_some_and(|still| {
-        still.resource_version == reading.resource_version && now.saturating_duration_since(still.since) > term
+        still.resource_version == reading.resource_version
+            && now.saturating_duration_since(still.since) > term
     })
 }
 
@@ -90,34 +105,82 @@ mod tests {
     fn an_own_lease_is_renewed_however_old_it_is() {
         let now = Instant::now();
         let reading = held_by(Some("me"));
-        assert_eq!(judge("me", Some(&reading), Some(&still(now)), now + TERM * 4), Move::Renew);
+        assert_eq!(
+            judge("me", Some(&reading), Some(&still(now)), now + TERM * 4),
+            Move::Renew
+        );
     }
 
     #[test]
     fn a_foreign_lease_is_taken_only_after_standing_still_for_its_whole_term() {
         let now = Instant::now();
         let reading = held_by(Some("other"));
-        assert_eq!(judge("me", Some(&reading), None, now + TERM * 4), Move::Watch);
-        assert_eq!(judge("me", Some(&reading), Some(&still(now)), now + TERM), Move::Watch);
-        assert_eq!(judge("me", Some(&reading), Some(&still(now)), now + TERM + Duration::from_millis(1)), Move::Take);
+        assert_eq!(
+            judge("me", Some(&reading), None, now + TERM * 4),
+            Move::Watch
+        );
+        assert_eq!(
+            judge("me", Some(&reading), Some(&still(now)), now + TERM),
+            Move::Watch
+        );
+        assert_eq!(
+            judge(
+                "me",
+                Some(&reading),
+                Some(&still(now)),
+                now + TERM + Duration::from_millis(1)
+            ),
+            Move::Take
+        );
     }
 
     #[test]
     fn a_renewal_by_another_starts_the_watch_again() {
         let now = Instant::now();
-        let renewed = Reading { resource_version: "2".to_owned(), ..held_by(Some("other")) };
+        let renewed = Reading {
+            resource_version: "2".to_owned(),
+            ..held_by(Some("other"))
+        };
         let watched = observe(Some(still(now)), Some(&renewed), now + TERM * 2);
-        assert_eq!(watched.as_ref().map(|still| still.since), Some(now + TERM * 2));
-        assert_eq!(judge("me", Some(&renewed), watched.as_ref(), now + TERM * 2), Move::Watch);
+        assert_eq!(
+            watched.as_ref().map(|still| still.since),
+            Some(now + TERM * 2)
+        );
+        assert_eq!(
+            judge("me", Some(&renewed), watched.as_ref(), now + TERM * 2),
+            Move::Watch
+        );
     }
 
     #[test]
     fn an_absurd_foreign_term_is_bounded_on_both_sides() {
         let now = Instant::now();
-        let endless = Reading { term: Some(Duration::MAX), ..held_by(Some("other")) };
-        assert_eq!(judge("me", Some(&endless), Some(&still(now)), now + Duration::from_secs(61)), Move::Take);
-        let none = Reading { term: Some(Duration::ZERO), ..held_by(Some("other")) };
-        assert_eq!(judge("me", Some(&none), Some(&still(now)), now + Duration::from_secs(1)), Move::Watch);
+        let endless = Reading {
+            term: Some(Duration::MAX),
+            ..held_by(Some("other"))
+        };
+        assert_eq!(
+            judge(
+                "me",
+                Some(&endless),
+                Some(&still(now)),
+                now + Duration::from_secs(61)
+            ),
+            Move::Take
+        );
+        let none = Reading {
+            term: Some(Duration::ZERO),
+            ..held_by(Some("other"))
+        };
+        assert_eq!(
+            judge(
+                "me",
+                Some(&none),
+                Some(&still(now)),
+                now + Duration::from_secs(1)
+            ),
+            Move::Watch
+        );
     }
 
     #[test]
@@ -126,10 +189,17 @@ mod tests {
     }
 
     fn held_by(holder: Option<&str>) -> Reading {
-        Reading { holder: holder.map(str::to_owned), resource_version: "1".to_owned(), term: Some(TERM) }
+        Reading {
+            holder: holder.map(str::to_owned),
+            resource_version: "1".to_owned(),
+            term: Some(TERM),
+        }
     }
 
     fn still(since: Instant) -> Stillness {
-        Stillness { resource_version: "1".to_owned(), since }
+        Stillness {
+            resource_version: "1".to_owned(),
+            since,
+        }
     }
 }

@@ -7,7 +7,7 @@
 //!    └── not renewed within TRUST, taken by another, released ──┘
 //! ```
 
-pub mod judge;
+pub(crate) mod judge;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::kubernetes::bounded;
 use crate::lease::judge::{Move, Reading, Stillness, TERM, TRUST, judge, observe};
 
 /// The name of the Lease.
-pub const NAME: &str = "secret-rotation-controller";
+pub(crate) const NAME: &str = "secret-rotation-controller";
 
 /// How often the holder renews.
 const RENEW: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// One unbroken time of holding the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tenure {
+pub(crate) struct Tenure {
     /// Counts the times of holding it in this process.
     pub term: u64,
     /// Until when it may be trusted, on the monotonic clock.
@@ -44,49 +44,57 @@ pub struct Tenure {
 
 /// Whether this replica holds the lease. Clones see the same.
 #[derive(Clone, Debug)]
-pub struct Standing(watch::Receiver<Option<Tenure>>);
+pub(crate) struct Standing(watch::Receiver<Option<Tenure>>);
 
 impl Standing {
     /// The tenure, if it can be trusted at this very moment.
-    pub fn tenure(&self) -> Option<Tenure> {
+    pub(crate) fn tenure(&self) -> Option<Tenure> {
         self.0.borrow().filter(|tenure| clock::now() < tenure.until)
     }
 
     /// Whether the lease is held at this very moment.
-    pub fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.tenure().is_some()
     }
 
     /// Whether the given term goes on at this very moment.
-    pub fn goes_on(&self, term: u64) -> bool {
+    pub(crate) fn goes_on(&self, term: u64) -> bool {
         self.tenure().is_some_and(|tenure| tenure.term == term)
     }
 
     /// Waits for a term to begin that is not `last`.
-    pub async fn begins(&self, last: Option<u64>) -> Option<u64> {
+    pub(crate) async fn begins(&self, last: Option<u64>) -> Option<u64> {
         let mut standing = self.0.clone();
-        let tenure = standing.wait_for(|tenure| tenure.is_some_and(|tenure| Some(tenure.term) != last)).await.ok()?;
+        let tenure = standing
+            .wait_for(|tenure| tenure.is_some_and(|tenure| Some(tenure.term) != last))
+            .await
+            .ok()?;
         tenure.map(|tenure| tenure.term)
     }
 
     /// Waits for the end of a term.
-    pub async fn ends(&self, term: u64) {
+    pub(crate) async fn ends(&self, term: u64) {
         let mut standing = self.0.clone();
         // An error means that the lease loop is gone, which ends the term too.
-        let _ = standing.wait_for(|tenure| tenure.is_none_or(|tenure| tenure.term != term)).await;
+        let _ = standing
+            .wait_for(|tenure| tenure.is_none_or(|tenure| tenure.term != term))
+            .await;
     }
 
     /// A lease that is always held, for tests.
     #[cfg(test)]
-    pub fn held_for(term: u64, trust: Duration) -> (watch::Sender<Option<Tenure>>, Self) {
-        let (sender, receiver) = watch::channel(Some(Tenure { term, until: clock::now() + trust }));
+    pub(crate) fn held_for(term: u64, trust: Duration) -> (watch::Sender<Option<Tenure>>, Self) {
+        let (sender, receiver) = watch::channel(Some(Tenure {
+            term,
+            until: clock::now() + trust,
+        }));
         (sender, Self(receiver))
     }
 }
 
 /// Keeps the lease, or tries to get it.
 #[derive(Debug)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     leases: Api<Lease>,
     own: String,
     server_clock: Arc<ServerClock>,
@@ -97,14 +105,29 @@ pub struct Keeper {
 
 impl Keeper {
     /// A keeper that has not begun, and what it will publish.
-    pub fn new(client: Client, namespace: &str, own: String, server_clock: Arc<ServerClock>) -> (Self, Standing) {
+    pub(crate) fn new(
+        client: Client,
+        namespace: &str,
+        own: String,
+        server_clock: Arc<ServerClock>,
+    ) -> (Self, Standing) {
         let (standing, receiver) = watch::channel(None);
         let leases = Api::namespaced(client, namespace);
-        (Self { leases, own, server_clock, standing, still: None, terms: 0 }, Standing(receiver))
+        (
+            Self {
+                leases,
+                own,
+                server_clock,
+                standing,
+                still: None,
+                terms: 0,
+            },
+            Standing(receiver),
+        )
     }
 
     /// Keeps the lease until told to release it.
-    pub async fn run(mut self, mut release: oneshot::Receiver<()>) {
+    pub(crate) async fn run(mut self, mut release: oneshot::Receiver<()>) {
         loop {
             let wait = match self.turn().await {
                 Ok(wait) => wait,
@@ -137,13 +160,18 @@ impl Keeper {
         let reading = lease.as_ref().map(reading);
         self.still = observe(self.still.take(), reading.as_ref(), clock::now());
         let sent = clock::now();
-        match (judge(&self.own, reading.as_ref(), self.still.as_ref(), sent), lease) {
+        match (
+            judge(&self.own, reading.as_ref(), self.still.as_ref(), sent),
+            lease,
+        ) {
             (Move::Watch, _) => {
                 self.vacate("taken by another");
                 Ok(RETRY)
             }
             (Move::Create, _) | (_, None) => self.written(self.create().await, sent),
-            (Move::Renew | Move::Take, Some(lease)) => self.written(self.replace(lease).await, sent),
+            (Move::Renew | Move::Take, Some(lease)) => {
+                self.written(self.replace(lease).await, sent)
+            }
         }
     }
 
@@ -159,19 +187,36 @@ impl Keeper {
     }
 
     async fn create(&self) -> Result<Lease, Error> {
-        let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
-        let lease = Lease { metadata, spec: Some(self.claim(None)) };
+        let metadata = ObjectMeta {
+            name: Some(NAME.to_owned()),
+            ..ObjectMeta::default()
+        };
+        let lease = Lease {
+            metadata,
+            spec: Some(self.claim(None)),
+        };
         bounded(self.leases.create(&PostParams::default(), &lease)).await
     }
 
     /// The resourceVersion that was read makes this a compare-and-swap.
     async fn replace(&self, lease: Lease) -> Result<Lease, Error> {
         let spec = self.claim(lease.spec.as_ref());
-        bounded(self.leases.replace(NAME, &PostParams::default(), &Lease { spec: Some(spec), ..lease })).await
+        bounded(self.leases.replace(
+            NAME,
+            &PostParams::default(),
+            &Lease {
+                spec: Some(spec),
+                ..lease
+            },
+        ))
+        .await
     }
 
     fn claim(&self, last: Option<&LeaseSpec>) -> LeaseSpec {
-        let now = self.server_clock.time().map(|time| MicroTime(time.timestamp()));
+        let now = self
+            .server_clock
+            .time()
+            .map(|time| MicroTime(time.timestamp()));
         let own = last.filter(|last| last.holder_identity.as_deref() == Some(self.own.as_str()));
         let transitions = last.and_then(|last| last.lease_transitions).unwrap_or(0);
         LeaseSpec {
@@ -179,18 +224,31 @@ impl Keeper {
             lease_duration_seconds: Some(i32::try_from(TERM.as_secs()).unwrap_or(i32::MAX)),
             acquire_time: own.map_or_else(|| now.clone(), |own| own.acquire_time.clone()),
             renew_time: now,
-            lease_transitions: Some(transitions.saturating_add(i32::from(own.is_none() && last.is_some()))),
+            lease_transitions: Some(
+                transitions.saturating_add(i32::from(own.is_none() && last.is_some())),
+            ),
             ..LeaseSpec::default()
         }
     }
 
     fn hold(&mut self, until: Instant) {
-        let held = self.standing.borrow().filter(|tenure| clock::now() < tenure.until);
+        let held = self
+            .standing
+            .borrow()
+            .filter(|tenure| clock::now() < tenure.until);
         if held.is_none() {
             self.terms += 1;
-            tracing::info!(lease = NAME, holder = self.own, term = self.terms, "lease acquired");
+            tracing::info!(
+                lease = NAME,
+                holder = self.own,
+                term = self.terms,
+                "lease acquired"
+            );
         }
-        self.standing.send_replace(Some(Tenure { term: self.terms, until }));
+        self.standing.send_replace(Some(Tenure {
+            term: self.terms,
+            until,
+        }));
     }
 
     fn vacate(&self, why: &str) {
@@ -211,18 +269,35 @@ impl Keeper {
     }
 
     async fn give_up(&self) -> Result<(), Error> {
-        let Some(lease) = bounded(self.leases.get_opt(NAME)).await? else { return Ok(()) };
-        let Some(spec) = lease.spec.clone().filter(|spec| spec.holder_identity.as_deref() == Some(self.own.as_str())) else {
+        let Some(lease) = bounded(self.leases.get_opt(NAME)).await? else {
             return Ok(());
         };
-        let released = Lease { spec: Some(LeaseSpec { holder_identity: None, lease_duration_seconds: Some(1), ..spec }), ..lease };
-        bounded(self.leases.replace(NAME, &PostParams::default(), &released)).await.map(drop)
+        let Some(spec) = lease
+            .spec
+            .clone()
+            .filter(|spec| spec.holder_identity.as_deref() == Some(self.own.as_str()))
+        else {
+            return Ok(());
+        };
+        let released = Lease {
+            spec: Some(LeaseSpec {
+                holder_identity: None,
+                lease_duration_seconds: Some(1),
+                ..spec
+            }),
+            ..lease
+        };
+        bounded(self.leases.replace(NAME, &PostParams::default(), &released))
+            .await
+            .map(drop)
     }
 }
 
 fn reading(lease: &Lease) -> Reading {
     let spec = lease.spec.as_ref();
-    let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
+    let seconds = spec
+        .and_then(|spec| spec.lease_duration_seconds)
+        .and_then(|seconds| u64::try_from(seconds).ok());
     Reading {
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         resource_version: lease.metadata.resource_version.clone().unwrap_or_default(),

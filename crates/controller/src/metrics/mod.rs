@@ -7,31 +7,43 @@ use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use secret_rotation_core::identity::{ObjectKey, ProfileName, Region};
 use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Trigger};
 
-pub use self::reports::{PolicyReport, Reports, SecretSample};
+pub(crate) use self::reports::{PolicyReport, Reports};
 
 const PREFIX: &str = "secretrotation";
 
 /// The loops, as label `controller`.
-pub const CONTROLLERS: [&str; 4] = ["policy", "operation", "profile", "sweep"];
+pub(crate) const CONTROLLERS: [&str; 4] = ["policy", "operation", "profile", "sweep"];
 
 /// How a reconcile may end, as label `result`.
-pub const RESULTS: [&str; 4] = ["success", "requeue", "error", "terminal_error"];
+pub(crate) const RESULTS: [&str; 4] = ["success", "requeue", "error", "terminal_error"];
 
-const KINDS: [&str; 4] = ["SecretRotationPolicy", "SecretRotationOperation", "AWSAccessProfile", "Namespace"];
+const KINDS: [&str; 4] = [
+    "SecretRotationPolicy",
+    "SecretRotationOperation",
+    "AWSAccessProfile",
+    "Namespace",
+];
 
-const RECONCILE_BUCKETS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-const ROTATION_BUCKETS: [f64; 11] = [1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0];
-const SWEEP_BUCKETS: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
+const RECONCILE_BUCKETS: [f64; 12] = [
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+const ROTATION_BUCKETS: [f64; 11] = [
+    1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0,
+];
+const SWEEP_BUCKETS: [f64; 12] = [
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0,
+];
 const AWS_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Every metric of the process, in a registry of its own.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     /// Requests to the API server.
     pub kube_requests: IntCounterVec,
@@ -59,28 +71,93 @@ pub struct Metrics {
 
 impl Metrics {
     /// Makes and registers all of them; closed label sets start at 0.
-    pub fn new(max_secrets: usize) -> prometheus::Result<Arc<Self>> {
+    pub(crate) fn new(max_secrets: usize) -> prometheus::Result<Arc<Self>> {
         let registry = Registry::new();
         let reports = Reports::new(max_secrets)?;
-        let make = Maker { registry: &registry };
+        let make = Maker {
+            registry: &registry,
+        };
         let metrics = Self {
-            kube_requests: make.counter("kube_requests_total", "Total number of Kubernetes API requests", &["verb", "resource", "code_class"])?,
-            watch_errors: make.counter("watch_errors_total", "Total number of Kubernetes watch errors", &["kind"])?,
+            kube_requests: make.counter(
+                "kube_requests_total",
+                "Total number of Kubernetes API requests",
+                &["verb", "resource", "code_class"],
+            )?,
+            watch_errors: make.counter(
+                "watch_errors_total",
+                "Total number of Kubernetes watch errors",
+                &["kind"],
+            )?,
             leader: make.leader()?,
-            reconciles: make.counter("reconcile_total", "Total number of reconciliations by result", &["controller", "result"])?,
-            reconcile_duration: make.histogram("reconcile_duration_seconds", "Time taken by one reconciliation", &["controller"], &RECONCILE_BUCKETS)?,
-            reconcile_active: make.gauge("reconcile_active", "Number of reconciliations in progress", &["controller"])?,
-            reconcile_panics: make.counter("reconcile_panics_total", "Total number of panics caught during reconciliation", &["controller"])?,
-            aws_requests: make.counter("aws_requests_total", "Total number of AWS API calls by outcome", &["operation", "code"])?,
-            aws_duration: make.histogram("aws_request_duration_seconds", "Latency of AWS API calls including retries", &["operation"], &AWS_BUCKETS)?,
-            aws_retries: make.counter("aws_request_retries_total", "Total number of retried AWS API attempts", &["operation"])?,
-            sweep_duration: make.histogram("sweep_duration_seconds", "Time taken by one complete sweep", &["profile", "region"], &SWEEP_BUCKETS)?,
-            sweep_success: make.float_gauge("sweep_last_success_timestamp_seconds", "Unix time of the last complete sweep", &["profile", "region"])?,
-            rotations_triggered: make.counter("rotations_triggered_total", "Total number of rotations started by the controller", &["namespace", "policy", "trigger"])?,
-            rotations_finished: make.counter("rotations_finished_total", "Total number of started rotations that ended", &["namespace", "policy", "result"])?,
+            reconciles: make.counter(
+                "reconcile_total",
+                "Total number of reconciliations by result",
+                &["controller", "result"],
+            )?,
+            reconcile_duration: make.histogram(
+                "reconcile_duration_seconds",
+                "Time taken by one reconciliation",
+                &["controller"],
+                &RECONCILE_BUCKETS,
+            )?,
+            reconcile_active: make.gauge(
+                "reconcile_active",
+                "Number of reconciliations in progress",
+                &["controller"],
+            )?,
+            reconcile_panics: make.counter(
+                "reconcile_panics_total",
+                "Total number of panics caught during reconciliation",
+                &["controller"],
+            )?,
+            aws_requests: make.counter(
+                "aws_requests_total",
+                "Total number of AWS API calls by outcome",
+                &["operation", "code"],
+            )?,
+            aws_duration: make.histogram(
+                "aws_request_duration_seconds",
+                "Latency of AWS API calls including retries",
+                &["operation"],
+                &AWS_BUCKETS,
+            )?,
+            aws_retries: make.counter(
+                "aws_request_retries_total",
+                "Total number of retried AWS API attempts",
+                &["operation"],
+            )?,
+            sweep_duration: make.histogram(
+                "sweep_duration_seconds",
+                "Time taken by one complete sweep",
+                &["profile", "region"],
+                &SWEEP_BUCKETS,
+            )?,
+            sweep_success: make.float_gauge(
+                "sweep_last_success_timestamp_seconds",
+                "Unix time of the last complete sweep",
+                &["profile", "region"],
+            )?,
+            rotations_triggered: make.counter(
+                "rotations_triggered_total",
+                "Total number of rotations started by the controller",
+                &["namespace", "policy", "trigger"],
+            )?,
+            rotations_finished: make.counter(
+                "rotations_finished_total",
+                "Total number of started rotations that ended",
+                &["namespace", "policy", "result"],
+            )?,
             rotation_duration: make.rotation_duration()?,
-            pending_cleared: make.counter("pending_cleared_total", "Total number of stale AWSPENDING labels removed", &["namespace", "policy", "result"])?,
-            operations: make.counter("operations_total", "Total number of finished operations", &["namespace", "policy", "action", "result"])?,
+            pending_cleared: make.counter(
+                "pending_cleared_total",
+                "Total number of stale AWSPENDING labels removed",
+                &["namespace", "policy", "result"],
+            )?,
+            operations: make.counter(
+                "operations_total",
+                "Total number of finished operations",
+                &["namespace", "policy", "action", "result"],
+            )?,
             custom_endpoint: make.custom_endpoint()?,
             reports: reports.clone(),
             registry: registry.clone(),
@@ -94,105 +171,152 @@ impl Metrics {
 
     fn start_at_zero(&self) {
         for controller in CONTROLLERS {
-            RESULTS.iter().for_each(|result| self.reconciles.with_label_values(&[controller, result]).inc_by(0));
-            self.reconcile_panics.with_label_values(&[controller]).inc_by(0);
-            self.reconcile_active.with_label_values(&[controller]).set(0);
+            RESULTS.iter().for_each(|result| {
+                self.reconciles
+                    .with_label_values(&[controller, result])
+                    .inc_by(0)
+            });
+            self.reconcile_panics
+                .with_label_values(&[controller])
+                .inc_by(0);
+            self.reconcile_active
+                .with_label_values(&[controller])
+                .set(0);
             drop(self.reconcile_duration.with_label_values(&[controller]));
         }
-        KINDS.iter().for_each(|kind| self.watch_errors.with_label_values(&[kind]).inc_by(0));
+        KINDS
+            .iter()
+            .for_each(|kind| self.watch_errors.with_label_values(&[kind]).inc_by(0));
         self.leader.with_label_values(&[crate::lease::NAME]).set(0);
     }
 
     /// The last reports about policies, from which their series are made.
-    pub const fn reports(&self) -> &Reports {
+    pub(crate) const fn reports(&self) -> &Reports {
         &self.reports
     }
 
     /// The text that a scraper reads.
-    pub fn text(&self) -> prometheus::Result<String> {
+    pub(crate) fn text(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
     /// A reconcile begins.
-    pub fn reconcile_began(&self, controller: &str) {
+    pub(crate) fn reconcile_began(&self, controller: &str) {
         self.reconcile_active.with_label_values(&[controller]).inc();
     }
 
     /// A reconcile has ended.
-    pub fn reconcile_ended(&self, controller: &str, result: &str, took: Duration) {
+    pub(crate) fn reconcile_ended(&self, controller: &str, result: &str, took: Duration) {
         self.reconcile_active.with_label_values(&[controller]).dec();
-        self.reconciles.with_label_values(&[controller, result]).inc();
-        self.reconcile_duration.with_label_values(&[controller]).observe(took.as_secs_f64());
+        self.reconciles
+            .with_label_values(&[controller, result])
+            .inc();
+        self.reconcile_duration
+            .with_label_values(&[controller])
+            .observe(took.as_secs_f64());
     }
 
     /// A reconcile has panicked.
-    pub fn reconcile_panicked(&self, controller: &str) {
+    pub(crate) fn reconcile_panicked(&self, controller: &str) {
         self.reconcile_panics.with_label_values(&[controller]).inc();
     }
 
     /// An AWS call has ended, after `retries` further attempts.
-    pub fn aws_called(&self, operation: &str, code: &str, took: Duration, retries: u32) {
-        self.aws_requests.with_label_values(&[operation, code]).inc();
-        self.aws_duration.with_label_values(&[operation]).observe(took.as_secs_f64());
-        self.aws_retries.with_label_values(&[operation]).inc_by(u64::from(retries));
+    pub(crate) fn aws_called(&self, operation: &str, code: &str, took: Duration, retries: u32) {
+        self.aws_requests
+            .with_label_values(&[operation, code])
+            .inc();
+        self.aws_duration
+            .with_label_values(&[operation])
+            .observe(took.as_secs_f64());
+        self.aws_retries
+            .with_label_values(&[operation])
+            .inc_by(u64::from(retries));
     }
 
     /// Whether AWS calls go to a custom endpoint.
-    pub fn set_custom_endpoint(&self, custom: bool) {
+    pub(crate) fn set_custom_endpoint(&self, custom: bool) {
         self.custom_endpoint.set(f64::from(u8::from(custom)));
     }
 
     /// A sweep has seen everything in its scope.
-    #[expect(clippy::cast_precision_loss, reason = "Unix seconds are exact in an f64 for millions of years")]
-    pub fn swept(&self, profile: &ProfileName, region: &Region, took: Duration, at: secret_rotation_core::clock::AwsTime) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "Unix seconds are exact in an f64 for millions of years"
+    )]
+    pub(crate) fn swept(
+        &self,
+        profile: &ProfileName,
+        region: &Region,
+        took: Duration,
+        at: secret_rotation_core::clock::AwsTime,
+    ) {
         let labels = [profile.as_str(), region.as_str()];
-        self.sweep_duration.with_label_values(&labels).observe(took.as_secs_f64());
-        self.sweep_success.with_label_values(&labels).set(at.timestamp().as_second() as f64);
+        self.sweep_duration
+            .with_label_values(&labels)
+            .observe(took.as_secs_f64());
+        self.sweep_success
+            .with_label_values(&labels)
+            .set(at.timestamp().as_second() as f64);
     }
 
     /// Nothing is swept there any more.
-    pub fn forget_sweep(&self, profile: &ProfileName, region: &Region) {
+    pub(crate) fn forget_sweep(&self, profile: &ProfileName, region: &Region) {
         let labels = [profile.as_str(), region.as_str()];
         let _ = self.sweep_duration.remove_label_values(&labels);
         let _ = self.sweep_success.remove_label_values(&labels);
     }
 
     /// A policy exists: its counters start at 0.
-    pub fn expect_policy(&self, key: &ObjectKey) {
+    pub(crate) fn expect_policy(&self, key: &ObjectKey) {
         let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
         for trigger in ["Policy", "Manual"] {
-            self.rotations_triggered.with_label_values(&[namespace, name, trigger]).inc_by(0);
+            self.rotations_triggered
+                .with_label_values(&[namespace, name, trigger])
+                .inc_by(0);
         }
         for result in ["success", "failed", "timeout"] {
-            self.rotations_finished.with_label_values(&[namespace, name, result]).inc_by(0);
+            self.rotations_finished
+                .with_label_values(&[namespace, name, result])
+                .inc_by(0);
         }
         for result in ["success", "error", "superseded"] {
-            self.pending_cleared.with_label_values(&[namespace, name, result]).inc_by(0);
+            self.pending_cleared
+                .with_label_values(&[namespace, name, result])
+                .inc_by(0);
         }
     }
 
     /// A policy is gone, and its series with it.
-    pub fn forget_policy(&self, key: &ObjectKey) {
+    pub(crate) fn forget_policy(&self, key: &ObjectKey) {
         let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
         self.reports.forget(key);
         for trigger in ["Policy", "Manual"] {
-            let _ = self.rotations_triggered.remove_label_values(&[namespace, name, trigger]);
+            let _ = self
+                .rotations_triggered
+                .remove_label_values(&[namespace, name, trigger]);
         }
         for result in ["success", "failed", "timeout"] {
-            let _ = self.rotations_finished.remove_label_values(&[namespace, name, result]);
+            let _ = self
+                .rotations_finished
+                .remove_label_values(&[namespace, name, result]);
         }
         for result in ["success", "error", "superseded"] {
-            let _ = self.pending_cleared.remove_label_values(&[namespace, name, result]);
+            let _ = self
+                .pending_cleared
+                .remove_label_values(&[namespace, name, result]);
         }
         for action in Action::ALL {
             for result in std::iter::once("Succeeded").chain(Failure::ALL.map(Failure::reason)) {
-                let _ = self.operations.remove_label_values(&[namespace, name, action.name(), result]);
+                let _ =
+                    self.operations
+                        .remove_label_values(&[namespace, name, action.name(), result]);
             }
         }
     }
 
     /// AWS accepted a rotation.
-    pub fn rotation_triggered(&self, operation: &Operation) {
+    pub(crate) fn rotation_triggered(&self, operation: &Operation) {
         let trigger = match operation.trigger {
             Trigger::Policy => "Policy",
             Trigger::Manual => "Manual",
@@ -201,12 +325,17 @@ impl Metrics {
     }
 
     /// AWSPENDING was removed, or was not.
-    pub fn pending_cleared(&self, operation: &Operation, result: &str) {
+    pub(crate) fn pending_cleared(&self, operation: &Operation, result: &str) {
         self.of_policy(&self.pending_cleared, operation, result);
     }
 
     /// A rotation that was started has ended.
-    pub fn rotation_finished(&self, operation: &Operation, result: &str, took: Option<Duration>) {
+    pub(crate) fn rotation_finished(
+        &self,
+        operation: &Operation,
+        result: &str,
+        took: Option<Duration>,
+    ) {
         self.of_policy(&self.rotations_finished, operation, result);
         if let Some(took) = took {
             self.rotation_duration.observe(took.as_secs_f64());
@@ -214,17 +343,28 @@ impl Metrics {
     }
 
     /// An operation has ended.
-    pub fn operation_finished(&self, operation: &Operation, outcome: &Outcome) {
+    pub(crate) fn operation_finished(&self, operation: &Operation, outcome: &Outcome) {
         let result = match outcome {
             Outcome::Succeeded { .. } => "Succeeded",
             Outcome::Failed { reason, .. } => reason.reason(),
         };
-        let (namespace, policy) = (operation.key.namespace.as_str(), operation.policy.name.as_str());
-        self.operations.with_label_values(&[namespace, policy, operation.action.name(), result]).inc();
+        let (namespace, policy) = (
+            operation.key.namespace.as_str(),
+            operation.policy.name.as_str(),
+        );
+        self.operations
+            .with_label_values(&[namespace, policy, operation.action.name(), result])
+            .inc();
     }
 
     fn of_policy(&self, counter: &IntCounterVec, operation: &Operation, value: &str) {
-        counter.with_label_values(&[operation.key.namespace.as_str(), operation.policy.name.as_str(), value]).inc();
+        counter
+            .with_label_values(&[
+                operation.key.namespace.as_str(),
+                operation.policy.name.as_str(),
+                value,
+            ])
+            .inc();
     }
 }
 
@@ -233,50 +373,87 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn register<C: prometheus::core::Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        collector: C,
+    ) -> prometheus::Result<C> {
         self.registry.register(Box::new(collector.clone()))?;
         Ok(collector)
     }
 
-    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
-        self.register(IntCounterVec::new(Opts::new(name, help).namespace(PREFIX), labels)?)
+    fn counter(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.register(IntCounterVec::new(
+            Opts::new(name, help).namespace(PREFIX),
+            labels,
+        )?)
     }
 
     fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.register(IntGaugeVec::new(Opts::new(name, help).namespace(PREFIX), labels)?)
+        self.register(IntGaugeVec::new(
+            Opts::new(name, help).namespace(PREFIX),
+            labels,
+        )?)
     }
 
     fn float_gauge(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
-        self.register(GaugeVec::new(Opts::new(name, help).namespace(PREFIX), labels)?)
+        self.register(GaugeVec::new(
+            Opts::new(name, help).namespace(PREFIX),
+            labels,
+        )?)
     }
 
-    fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> prometheus::Result<HistogramVec> {
-        let options = HistogramOpts::new(name, help).namespace(PREFIX).buckets(buckets.to_vec());
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> prometheus::Result<HistogramVec> {
+        let options = HistogramOpts::new(name, help)
+            .namespace(PREFIX)
+            .buckets(buckets.to_vec());
         self.register(HistogramVec::new(options, labels)?)
     }
 
     fn rotation_duration(&self) -> prometheus::Result<Histogram> {
         let help = "Time from start of a rotation to promotion to AWSCURRENT";
         let options = HistogramOpts::new("rotation_duration_seconds", help).namespace(PREFIX);
-        self.register(Histogram::with_opts(options.buckets(ROTATION_BUCKETS.to_vec()))?)
+        self.register(Histogram::with_opts(
+            options.buckets(ROTATION_BUCKETS.to_vec()),
+        )?)
     }
 
     /// Named as client-go names it, so that common dashboards find it.
     fn leader(&self) -> prometheus::Result<IntGaugeVec> {
         let help = "Whether this replica holds the lease (1) or not (0)";
-        self.register(IntGaugeVec::new(Opts::new("leader_election_master_status", help), &["name"])?)
+        self.register(IntGaugeVec::new(
+            Opts::new("leader_election_master_status", help),
+            &["name"],
+        )?)
     }
 
     fn custom_endpoint(&self) -> prometheus::Result<Gauge> {
         let help = "Whether AWS calls go to a custom endpoint";
-        self.register(Gauge::with_opts(Opts::new("custom_endpoint", help).namespace(PREFIX))?)
+        self.register(Gauge::with_opts(
+            Opts::new("custom_endpoint", help).namespace(PREFIX),
+        )?)
     }
 
     fn build_info(&self) -> prometheus::Result<()> {
-        let info = self.gauge("build_info", "Build information of the running controller", &["version", "revision", "rustc"])?;
+        let info = self.gauge(
+            "build_info",
+            "Build information of the running controller",
+            &["version", "revision", "rustc"],
+        )?;
         let revision = option_env!("SECRET_ROTATION_REVISION").unwrap_or("unknown");
         let rustc = option_env!("SECRET_ROTATION_RUSTC").unwrap_or("unknown");
-        info.with_label_values(&[env!("CARGO_PKG_VERSION"), revision, rustc]).set(1);
+        info.with_label_values(&[env!("CARGO_PKG_VERSION"), revision, rustc])
+            .set(1);
         Ok(())
     }
 }
@@ -287,22 +464,38 @@ mod tests {
 
     #[test]
     fn every_family_has_a_help_text_a_unit_and_the_prefix() {
-        let text = Metrics::new(10).expect("metrics register").text().expect("metrics encode");
+        let text = Metrics::new(10)
+            .expect("metrics register")
+            .text()
+            .expect("metrics encode");
         for line in text.lines().filter(|line| line.starts_with("# HELP")) {
-            let (name, help) = line["# HELP ".len()..].split_once(' ').expect("a name and a text");
-            let known = name.starts_with("secretrotation_") || name.starts_with("process_") || name == "leader_election_master_status";
+            let (name, help) = line["# HELP ".len()..]
+                .split_once(' ')
+                .expect("a name and a text");
+            let known = name.starts_with("secretrotation_")
+                || name.starts_with("process_")
+                || name == "leader_election_master_status";
             assert!(known, "{name}");
             assert!(!help.is_empty(), "{name}");
         }
         for line in text.lines().filter(|line| line.starts_with("# TYPE")) {
-            let (name, kind) = line["# TYPE ".len()..].split_once(' ').expect("a name and a type");
-            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+            let (name, kind) = line["# TYPE ".len()..]
+                .split_once(' ')
+                .expect("a name and a type");
+            assert_eq!(
+                kind == "counter",
+                name.ends_with("_total"),
+                "{name} is a {kind}"
+            );
         }
     }
 
     #[test]
     fn closed_label_sets_start_at_zero() {
-        let text = Metrics::new(10).expect("metrics register").text().expect("metrics encode");
+        let text = Metrics::new(10)
+            .expect("metrics register")
+            .text()
+            .expect("metrics encode");
         for line in [
             r#"secretrotation_reconcile_total{controller="policy",result="error"} 0"#,
             r#"secretrotation_reconcile_panics_total{controller="operation"} 0"#,
@@ -311,7 +504,10 @@ mod tests {
             "secretrotation_custom_endpoint 0",
             "secretrotation_metrics_truncated_secrets 0",
         ] {
-            assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|have| have == line),
+                "{line} is not in\n{text}"
+            );
         }
     }
 }

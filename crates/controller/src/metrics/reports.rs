@@ -18,7 +18,7 @@ const SECRET: [&str; 4] = ["namespace", "policy", "region", "secret"];
 
 /// What the series of one policy are made from.
 #[derive(Clone, Debug, Default)]
-pub struct PolicyReport {
+pub(crate) struct PolicyReport {
     mode: &'static str,
     profile: String,
     suspended: bool,
@@ -32,7 +32,7 @@ pub struct PolicyReport {
 
 /// One secret's dates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SecretSample {
+pub(crate) struct SecretSample {
     region: String,
     name: String,
     healthy: bool,
@@ -43,7 +43,7 @@ pub struct SecretSample {
 
 impl PolicyReport {
     /// A report without findings.
-    pub fn of(policy: &Policy) -> Self {
+    pub(crate) fn of(policy: &Policy) -> Self {
         Self {
             mode: match policy.mode {
                 Mode::Observe => "Observe",
@@ -57,16 +57,31 @@ impl PolicyReport {
 
     /// Adds conditions, by type, with their value in lower case.
     #[must_use]
-    pub fn with_conditions(self, conditions: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
-        Self { conditions: conditions.into_iter().collect(), ..self }
+    pub(crate) fn with_conditions(
+        self,
+        conditions: impl IntoIterator<Item = (&'static str, &'static str)>,
+    ) -> Self {
+        Self {
+            conditions: conditions.into_iter().collect(),
+            ..self
+        }
     }
 
     /// Adds what was seen and planned, at most `max` secrets one by one, those that need attention first.
     #[must_use]
-    pub fn with_survey(self, survey: &Survey, plan: &Plan, max: usize) -> Self {
-        let samples = survey.findings.iter().map(SecretSample::of_finding).chain(survey.others.iter().map(SecretSample::of_member));
-        let mut blocked: BTreeMap<_, usize> = BlockReason::ALL.into_iter().map(|reason| (reason, 0)).collect();
-        plan.held.values().for_each(|hold| *blocked.entry(hold.reason).or_default() += 1);
+    pub(crate) fn with_survey(self, survey: &Survey, plan: &Plan, max: usize) -> Self {
+        let samples = survey
+            .findings
+            .iter()
+            .map(SecretSample::of_finding)
+            .chain(survey.others.iter().map(SecretSample::of_member));
+        let mut blocked: BTreeMap<_, usize> = BlockReason::ALL
+            .into_iter()
+            .map(|reason| (reason, 0))
+            .collect();
+        plan.held
+            .values()
+            .for_each(|hold| *blocked.entry(hold.reason).or_default() += 1);
         Self {
             counts: survey.counts.clone(),
             last_check: Some(survey.time),
@@ -79,9 +94,23 @@ impl PolicyReport {
 
     /// Keeps what an earlier report had seen.
     #[must_use]
-    pub fn with_findings_of(self, earlier: &Self) -> Self {
-        let Self { counts, last_check, secrets, omitted, blocked, .. } = earlier.clone();
-        Self { counts, last_check, secrets, omitted, blocked, ..self }
+    pub(crate) fn with_findings_of(self, earlier: &Self) -> Self {
+        let Self {
+            counts,
+            last_check,
+            secrets,
+            omitted,
+            blocked,
+            ..
+        } = earlier.clone();
+        Self {
+            counts,
+            last_check,
+            blocked,
+            secrets,
+            omitted,
+            ..self
+        }
     }
 }
 
@@ -94,7 +123,9 @@ impl SecretSample {
             healthy: false,
             stuck_since: finding.since.filter(|_| finding.state == State::Stuck),
             last_rotated: secret.and_then(|secret| secret.last_rotated),
-            next_rotation: secret.filter(|secret| secret.rotates()).and_then(|secret| secret.next_rotation),
+            next_rotation: secret
+                .filter(|secret| secret.rotates())
+                .and_then(|secret| secret.next_rotation),
         }
     }
 
@@ -112,7 +143,7 @@ impl SecretSample {
 
 /// The last report of each policy. Nothing is told while another replica holds the lease.
 #[derive(Clone, Debug)]
-pub struct Reports {
+pub(crate) struct Reports {
     shared: Arc<Shared>,
     max_secrets: usize,
     /// Never filled: they lend their descriptions.
@@ -127,32 +158,36 @@ struct Shared {
 
 impl Reports {
     /// No reports yet.
-    pub fn new(max_secrets: usize) -> prometheus::Result<Self> {
-        Ok(Self { shared: Arc::default(), max_secrets, families: Arc::new(Families::new()?) })
+    pub(crate) fn new(max_secrets: usize) -> prometheus::Result<Self> {
+        Ok(Self {
+            shared: Arc::default(),
+            max_secrets,
+            families: Arc::new(Families::new()?),
+        })
     }
 
     /// How many secrets have series of their own at most.
-    pub const fn max_secrets(&self) -> usize {
+    pub(crate) const fn max_secrets(&self) -> usize {
         self.max_secrets
     }
 
     /// Replaces the report of a policy.
-    pub fn tell(&self, key: &ObjectKey, report: PolicyReport) {
+    pub(crate) fn tell(&self, key: &ObjectKey, report: PolicyReport) {
         self.policies().insert(key.clone(), Arc::new(report));
     }
 
     /// The last report of a policy.
-    pub fn last(&self, key: &ObjectKey) -> Option<Arc<PolicyReport>> {
+    pub(crate) fn last(&self, key: &ObjectKey) -> Option<Arc<PolicyReport>> {
         self.policies().get(key).cloned()
     }
 
     /// The policy is gone.
-    pub fn forget(&self, key: &ObjectKey) {
+    pub(crate) fn forget(&self, key: &ObjectKey) {
         self.policies().remove(key);
     }
 
     /// This replica holds the lease and speaks for all policies, or no longer does and forgets what it saw.
-    pub fn speak(&self, speaks: bool) {
+    pub(crate) fn speak(&self, speaks: bool) {
         self.shared.told.store(speaks, Ordering::Relaxed);
         if !speaks {
             self.policies().clear();
@@ -160,29 +195,47 @@ impl Reports {
     }
 
     fn policies(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<PolicyReport>>> {
-        self.shared.policies.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .policies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn filled(&self) -> prometheus::Result<Families> {
         let families = Families::new()?;
-        let reports = if self.shared.told.load(Ordering::Relaxed) { self.policies().clone() } else { BTreeMap::new() };
+        let reports = if self.shared.told.load(Ordering::Relaxed) {
+            self.policies().clone()
+        } else {
+            BTreeMap::new()
+        };
         for (key, report) in &reports {
             families.fill_policy(key, report);
         }
         let truncated = families.fill_secrets(&reports, self.max_secrets);
-        families.truncated.with_label_values(&[] as &[&str]).set(number(truncated));
+        families
+            .truncated
+            .with_label_values(&[] as &[&str])
+            .set(number(truncated));
         Ok(families)
     }
 }
 
 impl Collector for Reports {
     fn desc(&self) -> Vec<&Desc> {
-        self.families.all().into_iter().flat_map(Collector::desc).collect()
+        self.families
+            .all()
+            .into_iter()
+            .flat_map(Collector::desc)
+            .collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let filled = self.filled();
-        filled.iter().flat_map(Families::all).flat_map(Collector::collect).collect()
+        filled
+            .iter()
+            .flat_map(Families::all)
+            .flat_map(Collector::collect)
+            .collect()
     }
 }
 
@@ -203,20 +256,66 @@ struct Families {
 
 impl Families {
     fn new() -> prometheus::Result<Self> {
-        let gauge = |name: &str, help: &str, labels: &[&str]| GaugeVec::new(Opts::new(name, help).namespace(super::PREFIX), labels);
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            GaugeVec::new(Opts::new(name, help).namespace(super::PREFIX), labels)
+        };
         let of_policy = |more: &[&'static str]| [&POLICY, more].concat();
         Ok(Self {
-            info: gauge("policy_info", "Static facts about a policy, for joins", &of_policy(&["mode", "profile"]))?,
-            condition: gauge("policy_status_condition", "Status of a policy condition, 1 for the current status", &of_policy(&["condition", "status"]))?,
-            suspended: gauge("policy_suspended", "Whether the policy is suspended", &POLICY)?,
-            secrets: gauge("policy_secrets", "Number of secrets selected by the policy in each state", &of_policy(&["state"]))?,
-            last_check: gauge("policy_last_check_timestamp_seconds", "Unix time of the last completed check against AWS", &POLICY)?,
-            blocked: gauge("operations_blocked", "Number of remedies held back, by reason", &of_policy(&["reason"]))?,
-            stuck: gauge("secret_stuck", "Whether the rotation of the secret is stuck", &SECRET)?,
-            stuck_since: gauge("secret_stuck_since_timestamp_seconds", "Unix time since which the rotation has not progressed", &SECRET)?,
-            last_rotation: gauge("secret_last_rotation_timestamp_seconds", "Unix time of the last completed rotation", &SECRET)?,
-            next_rotation: gauge("secret_next_rotation_timestamp_seconds", "Unix time of the next scheduled rotation", &SECRET)?,
-            truncated: gauge("metrics_truncated_secrets", "Number of secrets without per-secret series because of the limit", &[])?,
+            info: gauge(
+                "policy_info",
+                "Static facts about a policy, for joins",
+                &of_policy(&["mode", "profile"]),
+            )?,
+            condition: gauge(
+                "policy_status_condition",
+                "Status of a policy condition, 1 for the current status",
+                &of_policy(&["condition", "status"]),
+            )?,
+            suspended: gauge(
+                "policy_suspended",
+                "Whether the policy is suspended",
+                &POLICY,
+            )?,
+            secrets: gauge(
+                "policy_secrets",
+                "Number of secrets selected by the policy in each state",
+                &of_policy(&["state"]),
+            )?,
+            last_check: gauge(
+                "policy_last_check_timestamp_seconds",
+                "Unix time of the last completed check against AWS",
+                &POLICY,
+            )?,
+            blocked: gauge(
+                "operations_blocked",
+                "Number of remedies held back, by reason",
+                &of_policy(&["reason"]),
+            )?,
+            stuck: gauge(
+                "secret_stuck",
+                "Whether the rotation of the secret is stuck",
+                &SECRET,
+            )?,
+            stuck_since: gauge(
+                "secret_stuck_since_timestamp_seconds",
+                "Unix time since which the rotation has not progressed",
+                &SECRET,
+            )?,
+            last_rotation: gauge(
+                "secret_last_rotation_timestamp_seconds",
+                "Unix time of the last completed rotation",
+                &SECRET,
+            )?,
+            next_rotation: gauge(
+                "secret_next_rotation_timestamp_seconds",
+                "Unix time of the next scheduled rotation",
+                &SECRET,
+            )?,
+            truncated: gauge(
+                "metrics_truncated_secrets",
+                "Number of secrets without per-secret series because of the limit",
+                &[],
+            )?,
         })
     }
 
@@ -241,20 +340,30 @@ impl Families {
         let own = [namespace, policy];
         // A policy that cannot be understood has no mode.
         if !report.mode.is_empty() {
-            self.info.with_label_values(&[namespace, policy, report.mode, &report.profile]).set(1.0);
+            self.info
+                .with_label_values(&[namespace, policy, report.mode, &report.profile])
+                .set(1.0);
         }
-        self.suspended.with_label_values(&own).set(f64::from(u8::from(report.suspended)));
+        self.suspended
+            .with_label_values(&own)
+            .set(f64::from(u8::from(report.suspended)));
         for (condition, current) in &report.conditions {
             for status in ["true", "false", "unknown"] {
                 let value = f64::from(u8::from(status == *current));
-                self.condition.with_label_values(&[namespace, policy, condition, status]).set(value);
+                self.condition
+                    .with_label_values(&[namespace, policy, condition, status])
+                    .set(value);
             }
         }
         for (state, count) in &report.counts {
-            self.secrets.with_label_values(&[namespace, policy, state.name()]).set(number(*count));
+            self.secrets
+                .with_label_values(&[namespace, policy, state.name()])
+                .set(number(*count));
         }
         for (reason, count) in &report.blocked {
-            self.blocked.with_label_values(&[namespace, policy, reason.reason()]).set(number(*count));
+            self.blocked
+                .with_label_values(&[namespace, policy, reason.reason()])
+                .set(number(*count));
         }
         set(&self.last_check, &own, report.last_check);
     }
@@ -263,18 +372,32 @@ impl Families {
     fn fill_secrets(&self, reports: &BTreeMap<ObjectKey, Arc<PolicyReport>>, max: usize) -> usize {
         let samples = |healthy: bool| {
             reports.iter().flat_map(move |(key, report)| {
-                report.secrets.iter().filter(move |sample| sample.healthy == healthy).map(move |sample| (key, sample))
+                report
+                    .secrets
+                    .iter()
+                    .filter(move |sample| sample.healthy == healthy)
+                    .map(move |sample| (key, sample))
             })
         };
-        let total: usize = reports.values().map(|report| report.secrets.len() + report.omitted).sum();
+        let total: usize = reports
+            .values()
+            .map(|report| report.secrets.len() + report.omitted)
+            .sum();
         let told = samples(false).chain(samples(true)).take(max);
         told.for_each(|(key, sample)| self.fill_secret(key, sample));
         total.saturating_sub(max)
     }
 
     fn fill_secret(&self, key: &ObjectKey, sample: &SecretSample) {
-        let labels = [key.namespace.as_str(), key.name.as_str(), &sample.region, &sample.name];
-        self.stuck.with_label_values(&labels).set(f64::from(u8::from(sample.stuck_since.is_some())));
+        let labels = [
+            key.namespace.as_str(),
+            key.name.as_str(),
+            &sample.region,
+            &sample.name,
+        ];
+        self.stuck
+            .with_label_values(&labels)
+            .set(f64::from(u8::from(sample.stuck_since.is_some())));
         set(&self.stuck_since, &labels, sample.stuck_since);
         set(&self.last_rotation, &labels, sample.last_rotated);
         set(&self.next_rotation, &labels, sample.next_rotation);
@@ -284,12 +407,18 @@ impl Families {
 fn set(family: &GaugeVec, labels: &[&str], time: Option<AwsTime>) {
     if let Some(time) = time {
         let seconds = time.timestamp().as_second();
-        #[expect(clippy::cast_precision_loss, reason = "Unix seconds are exact in an f64 for millions of years")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "Unix seconds are exact in an f64 for millions of years"
+        )]
         family.with_label_values(labels).set(seconds as f64);
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "numbers of secrets are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers of secrets are far below 2^52"
+)]
 const fn number(count: usize) -> f64 {
     count as f64
 }
@@ -322,36 +451,81 @@ mod tests {
         reports.tell(&key("a"), report(0, 5));
         reports.tell(&key("b"), report(2, 5));
         let text = text(&reports);
-        let stuck = text.lines().filter(|line| line.starts_with("secretrotation_secret_stuck{") && line.ends_with(" 1")).count();
+        let stuck = text
+            .lines()
+            .filter(|line| line.starts_with("secretrotation_secret_stuck{") && line.ends_with(" 1"))
+            .count();
         assert_eq!(stuck, 2);
-        assert_eq!(text.lines().filter(|line| line.starts_with("secretrotation_secret_stuck{")).count(), 3);
-        assert!(text.contains("secretrotation_metrics_truncated_secrets 9\n"), "{text}");
+        assert_eq!(
+            text.lines()
+                .filter(|line| line.starts_with("secretrotation_secret_stuck{"))
+                .count(),
+            3
+        );
+        assert!(
+            text.contains("secretrotation_metrics_truncated_secrets 9\n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn exactly_one_status_of_a_condition_is_one() {
         let reports = Reports::new(3).expect("families are well formed");
         reports.speak(true);
-        reports.tell(&key("a"), report(0, 0).with_conditions([("Ready", "false")]));
+        reports.tell(
+            &key("a"),
+            report(0, 0).with_conditions([("Ready", "false")]),
+        );
         let text = text(&reports);
-        let ones: Vec<_> = text.lines().filter(|line| line.contains(r#"condition="Ready""#) && line.ends_with(" 1")).collect();
-        assert_eq!(ones, [r#"secretrotation_policy_status_condition{condition="Ready",namespace="team",policy="a",status="false"} 1"#]);
+        let ones: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains(r#"condition="Ready""#) && line.ends_with(" 1"))
+            .collect();
+        assert_eq!(
+            ones,
+            [
+                r#"secretrotation_policy_status_condition{condition="Ready",namespace="team",policy="a",status="false"} 1"#
+            ]
+        );
     }
 
     fn text(reports: &Reports) -> String {
         let registry = Registry::new();
-        registry.register(Box::new(reports.clone())).expect("not registered before");
-        TextEncoder::new().encode_to_string(&registry.gather()).expect("text")
+        registry
+            .register(Box::new(reports.clone()))
+            .expect("not registered before");
+        TextEncoder::new()
+            .encode_to_string(&registry.gather())
+            .expect("text")
     }
 
     fn key(name: &str) -> ObjectKey {
-        ObjectKey { namespace: Namespace::parse("team").expect("valid"), name: ObjectName::parse(name).expect("valid") }
+        ObjectKey {
+            namespace: Namespace::parse("team").expect("valid"),
+            name: ObjectName::parse(name).expect("valid"),
+        }
     }
 
     fn report(stuck: usize, healthy: usize) -> PolicyReport {
-        let since = Some(AwsTime::new("2026-11-23T02:14:09Z".parse().expect("a time")));
-        let stuck = (0..stuck).map(|n| SecretSample { name: format!("stuck-{n}"), region: "eu-west-1".to_owned(), stuck_since: since, ..SecretSample::default() });
-        let healthy = (0..healthy).map(|n| SecretSample { name: format!("healthy-{n}"), region: "eu-west-1".to_owned(), healthy: true, ..SecretSample::default() });
-        PolicyReport { mode: "Observe", secrets: stuck.chain(healthy).collect(), ..PolicyReport::default() }
+        let since = Some(AwsTime::new(
+            "2026-11-23T02:14:09Z".parse().expect("a time"),
+        ));
+        let stuck = (0..stuck).map(|n| SecretSample {
+            name: format!("stuck-{n}"),
+            region: "eu-west-1".to_owned(),
+            stuck_since: since,
+            ..SecretSample::default()
+        });
+        let healthy = (0..healthy).map(|n| SecretSample {
+            name: format!("healthy-{n}"),
+            region: "eu-west-1".to_owned(),
+            healthy: true,
+            ..SecretSample::default()
+        });
+        PolicyReport {
+            mode: "Observe",
+            secrets: stuck.chain(healthy).collect(),
+            ..PolicyReport::default()
+        }
     }
 }

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use crate::lease::Tenure;
 
 /// Nothing that a write rests on is older than this.
-pub const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// When the facts of a step were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Freshness {
+pub(super) struct Freshness {
     /// Just before the first read from the API server was sent.
     pub read: Instant,
     /// Just before the look that is judged was sent.
@@ -22,7 +22,7 @@ pub struct Freshness {
 
 /// The world at the moment of the check.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(super) struct Moment {
     /// The monotonic clock.
     pub now: Instant,
     /// The lease, if it can be trusted now.
@@ -33,7 +33,7 @@ pub struct Moment {
 
 impl Freshness {
     /// Says why the request must not be sent, if so. The intent stays in the journal, and the step begins again.
-    pub fn check(&self, moment: &Moment) -> Result<(), &'static str> {
+    pub(super) fn check(&self, moment: &Moment) -> Result<(), &'static str> {
         if moment.is_ending {
             return Err("the process is to end");
         }
@@ -64,35 +64,74 @@ mod tests {
         let now = Instant::now();
         let late = moment(now + LIMIT + Duration::from_millis(1));
         assert!(freshness(now).check(&late).is_err());
-        let looked_again = Freshness { looked: late.now, ..freshness(now) };
+        let looked_again = Freshness {
+            looked: late.now,
+            ..freshness(now)
+        };
         assert!(looked_again.check(&late).is_err());
-        let read_again = Freshness { read: late.now, ..freshness(now) };
+        let read_again = Freshness {
+            read: late.now,
+            ..freshness(now)
+        };
         assert!(read_again.check(&late).is_err());
     }
 
     #[test]
     fn another_term_is_as_bad_as_none() {
         let now = Instant::now();
-        for tenure in [None, Some(tenure(now, 2)), Some(Tenure { until: now, ..tenure(now, 1) })] {
-            assert!(freshness(now).check(&Moment { tenure, ..moment(now) }).is_err(), "{tenure:?}");
+        for tenure in [
+            None,
+            Some(tenure(now, 2)),
+            Some(Tenure {
+                until: now,
+                ..tenure(now, 1)
+            }),
+        ] {
+            assert!(
+                freshness(now)
+                    .check(&Moment {
+                        tenure,
+                        ..moment(now)
+                    })
+                    .is_err(),
+                "{tenure:?}"
+            );
         }
     }
 
     #[test]
     fn nothing_is_written_once_the_end_has_begun() {
         let now = Instant::now();
-        assert!(freshness(now).check(&Moment { is_ending: true, ..moment(now) }).is_err());
+        assert!(
+            freshness(now)
+                .check(&Moment {
+                    is_ending: true,
+                    ..moment(now)
+                })
+                .is_err()
+        );
     }
 
     const fn freshness(now: Instant) -> Freshness {
-        Freshness { read: now, looked: now, term: 1 }
+        Freshness {
+            read: now,
+            looked: now,
+            term: 1,
+        }
     }
 
     fn moment(now: Instant) -> Moment {
-        Moment { now, tenure: Some(tenure(now, 1)), is_ending: false }
+        Moment {
+            now,
+            tenure: Some(tenure(now, 1)),
+            is_ending: false,
+        }
     }
 
     fn tenure(now: Instant, term: u64) -> Tenure {
-        Tenure { term, until: now + Duration::from_mins(1) }
+        Tenure {
+            term,
+            until: now + Duration::from_mins(1),
+        }
     }
 }

@@ -7,26 +7,37 @@ use secret_rotation_core::identity::Arn;
 
 /// The secrets at which somebody is at work.
 #[derive(Clone, Debug, Default)]
-pub struct Locks(Arc<Mutex<BTreeSet<Arn>>>);
+pub(crate) struct Locks(Arc<Mutex<BTreeSet<Arn>>>);
 
 /// Gives the secret back when dropped.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     locks: Locks,
     arn: Arn,
 }
 
 impl Locks {
     /// Takes a secret; `None` = somebody is at work on it.
-    pub fn take(&self, arn: &Arn) -> Option<Held> {
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(arn.clone());
-        taken.then(|| Held { locks: self.clone(), arn: arn.clone() })
+    pub(crate) fn take(&self, arn: &Arn) -> Option<Held> {
+        let taken = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(arn.clone());
+        taken.then(|| Held {
+            locks: self.clone(),
+            arn: arn.clone(),
+        })
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.locks.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.arn);
+        self.locks
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.arn);
     }
 }
 
@@ -37,7 +48,8 @@ mod tests {
     #[test]
     fn a_secret_is_free_again_when_its_holder_is_done_or_panics() {
         let locks = Locks::default();
-        let arn = Arn::parse("arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf").expect("an ARN");
+        let arn = Arn::parse("arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf")
+            .expect("an ARN");
         let held = locks.take(&arn);
         assert!(held.is_some() && locks.take(&arn).is_none());
         drop(held);

@@ -8,7 +8,7 @@
 //! Whatever fails on the way, the step begins again with the reads; an intent that was journaled stays.
 
 mod fresh;
-pub mod locks;
+pub(crate) mod locks;
 mod quiet;
 mod reading;
 mod sending;
@@ -62,10 +62,20 @@ struct Scene {
 }
 
 /// Takes one operation one step further.
-pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Option<Duration>, Error> {
+pub(crate) async fn reconcile(
+    context: Arc<Context>,
+    key: ObjectKey,
+) -> Result<Option<Duration>, Error> {
     let term = context.tenure()?.term;
-    let Some(reading) = Reading::take(&context, &key).await? else { return Ok(None) };
-    let _held = match reading.operation.arn.as_ref().map(|arn| context.locks.take(arn)) {
+    let Some(reading) = Reading::take(&context, &key).await? else {
+        return Ok(None);
+    };
+    let _held = match reading
+        .operation
+        .arn
+        .as_ref()
+        .map(|arn| context.locks.take(arn))
+    {
         Some(None) => return Ok(Some(BUSY)),
         held => held,
     };
@@ -73,7 +83,10 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Option<D
         Bounds::Within(claimant) => *claimant,
         Bounds::Ended(outcome) => return telling::ended(&context, &reading, None, outcome).await,
     };
-    let made = context.accounts.of(&claimant.profile, reading.region()).await;
+    let made = context
+        .accounts
+        .of(&claimant.profile, reading.region())
+        .await;
     let looked = clock::now();
     let look = match made.account.look(reading.secret_id(), false).await {
         Ok(look) => look,
@@ -81,21 +94,44 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Option<D
     };
     let arn = match identity(&reading, &look) {
         Identity::Known(arn) => arn,
-        Identity::Found(arn) => return telling::identity(&context, &reading, &arn, &look).await.map(|()| Some(AGAIN)),
-        Identity::Nobody(outcome) => return telling::ended(&context, &reading, Some(&look), outcome).await,
+        Identity::Found(arn) => {
+            return telling::identity(&context, &reading, &arn, &look)
+                .await
+                .map(|()| Some(AGAIN));
+        }
+        Identity::Nobody(outcome) => {
+            return telling::ended(&context, &reading, Some(&look), outcome).await;
+        }
     };
     let others = match others(&context, &arn).await? {
         Ok(others) => others,
         Err(riddle) => return telling::riddle(&context, &reading, &look, &riddle).await,
     };
-    step(&context, Scene { reading, claimant, made, term, look, looked, arn, others }).await
+    step(
+        &context,
+        Scene {
+            reading,
+            claimant,
+            made,
+            term,
+            look,
+            looked,
+            arn,
+            others,
+        },
+    )
+    .await
 }
 
 async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duration>, Error> {
     let mut next = scene.next(context);
     if next == Next::LookAtVersions {
         scene.looked = clock::now();
-        scene.look = scene.made.account.look(scene.reading.secret_id(), true).await?;
+        scene.look = scene
+            .made
+            .account
+            .look(scene.reading.secret_id(), true)
+            .await?;
         next = scene.next(context);
     }
     match next {
@@ -104,10 +140,14 @@ async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duratio
             telling::waiting(context, &scene, &wait).await?;
             Ok(Some(pause(&wait)))
         }
-        Next::Done(outcome) => telling::ended(context, &scene.reading, Some(&scene.look), outcome).await,
+        Next::Done(outcome) => {
+            telling::ended(context, &scene.reading, Some(&scene.look), outcome).await
+        }
         // A token first: whoever must wait for one comes back with fresh reads.
         Next::Write(write) => match scene.made.pacer.take(&scene.reading.operation.key) {
-            Ok(()) => sending::send(context, scene, &write).await.map(|()| Some(AGAIN)),
+            Ok(()) => sending::send(context, scene, &write)
+                .await
+                .map(|()| Some(AGAIN)),
             Err(wait) => Ok(Some(wait)),
         },
     }
@@ -126,7 +166,10 @@ enum Identity {
 /// A name that means another secret than before is core's to judge.
 fn identity(reading: &Reading, look: &Look) -> Identity {
     match (&reading.operation.arn, present(look)) {
-        (None, None) => Identity::Nobody(Outcome::Failed { reason: Failure::Gone, message: "no secret of this name exists".to_owned() }),
+        (None, None) => Identity::Nobody(Outcome::Failed {
+            reason: Failure::Gone,
+            message: "no secret of this name exists".to_owned(),
+        }),
         (None, Some(secret)) => Identity::Found(secret.arn.clone()),
         (Some(arn), _) if reading.is_labelled(arn) => Identity::Known(arn.clone()),
         (Some(arn), _) => Identity::Found(arn.clone()),
@@ -135,13 +178,22 @@ fn identity(reading: &Reading, look: &Look) -> Identity {
 
 /// Every operation on the secret, by quorum; also those that only the cache still knows by their ARN.
 async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, String>, Error> {
-    let OnSecret { mut operations, riddle } = context.reader.on_secret(arn).await?;
+    let OnSecret {
+        mut operations,
+        riddle,
+    } = context.reader.on_secret(arn).await?;
     if let Some(riddle) = riddle {
         return Ok(Err(riddle));
     }
     let facts = context.world.facts();
-    let cached = facts.operations.iter().filter(|cached| cached.arn.as_ref() == Some(arn));
-    let unlisted: Vec<_> = cached.filter(|cached| operations.iter().all(|listed| listed.uid != cached.uid)).cloned().collect();
+    let cached = facts
+        .operations
+        .iter()
+        .filter(|cached| cached.arn.as_ref() == Some(arn));
+    let unlisted: Vec<_> = cached
+        .filter(|cached| operations.iter().all(|listed| listed.uid != cached.uid))
+        .cloned()
+        .collect();
     operations.extend(unlisted);
     Ok(Ok(operations))
 }
@@ -149,10 +201,17 @@ async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, S
 impl Scene {
     fn next(&self, context: &Context) -> Next {
         let operation = &self.reading.operation;
-        let Claimant { tenant, profile, policy } = &self.claimant;
+        let Claimant {
+            tenant,
+            profile,
+            policy,
+        } = &self.claimant;
         let authority = match present(&self.look) {
             Some(secret) => authorise(tenant, profile, policy, secret, operation.action),
-            None => Err(Refusal::NotSelected { policy: policy.key.name.clone(), secret: self.reading.secret_name() }),
+            None => Err(Refusal::NotSelected {
+                policy: policy.key.name.clone(),
+                secret: self.reading.secret_name(),
+            }),
         };
         let facts = Facts {
             look: &self.look,
@@ -178,7 +237,12 @@ impl Scene {
             now: self.look.at,
         };
         let function = present(&self.look).and_then(Secret::function);
-        plan::gate(&self.reading.operation, function, context.judgements.breaker(policy, self.term), &around)
+        plan::gate(
+            &self.reading.operation,
+            function,
+            context.judgements.breaker(policy, self.term),
+            &around,
+        )
     }
 }
 

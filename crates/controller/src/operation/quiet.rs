@@ -5,9 +5,16 @@ use secret_rotation_api::time::Time;
 use secret_rotation_core::clock::AwsTime;
 
 /// Whether it is due: something but the time of the next step differs, or that time has passed.
-pub fn is_due(old: Option<&SecretRotationOperationStatus>, new: &SecretRotationOperationStatus, now: AwsTime) -> bool {
+pub(super) fn is_due(
+    old: Option<&SecretRotationOperationStatus>,
+    new: &SecretRotationOperationStatus,
+    now: AwsTime,
+) -> bool {
     let Some(old) = old else { return true };
-    let timeless = |status: &SecretRotationOperationStatus| SecretRotationOperationStatus { next_step_time: None, ..status.clone() };
+    let timeless = |status: &SecretRotationOperationStatus| SecretRotationOperationStatus {
+        next_step_time: None,
+        ..status.clone()
+    };
     if timeless(old) != timeless(new) {
         return true;
     }
@@ -20,13 +27,14 @@ pub fn is_due(old: Option<&SecretRotationOperationStatus>, new: &SecretRotationO
 }
 
 /// The reason of condition `Complete`: what the operation was doing.
-pub fn phase(status: Option<&SecretRotationOperationStatus>) -> Option<&str> {
+pub(super) fn phase(status: Option<&SecretRotationOperationStatus>) -> Option<&str> {
     let conditions = &status?.conditions;
-    secret_rotation_api::conditions::find(conditions, "Complete").map(|complete| complete.reason.as_str())
+    secret_rotation_api::conditions::find(conditions, "Complete")
+        .map(|complete| complete.reason.as_str())
 }
 
 /// The instant that a status names for its next step.
-pub fn next_step(status: &SecretRotationOperationStatus) -> Option<AwsTime> {
+pub(super) fn next_step(status: &SecretRotationOperationStatus) -> Option<AwsTime> {
     status.next_step_time.as_ref().and_then(Time::aws)
 }
 
@@ -37,21 +45,35 @@ mod tests {
     #[test]
     fn a_pause_that_only_moves_on_is_not_written_before_its_time() {
         let old = due("2026-11-23T10:00:00Z");
-        assert!(!is_due(Some(&old), &due("2026-11-23T10:00:07Z"), at("2026-11-23T09:59:59Z")));
-        assert!(is_due(Some(&old), &due("2026-11-23T10:00:07Z"), at("2026-11-23T10:00:00Z")));
+        assert!(!is_due(
+            Some(&old),
+            &due("2026-11-23T10:00:07Z"),
+            at("2026-11-23T09:59:59Z")
+        ));
+        assert!(is_due(
+            Some(&old),
+            &due("2026-11-23T10:00:07Z"),
+            at("2026-11-23T10:00:00Z")
+        ));
         assert!(!is_due(Some(&old), &old, at("2026-11-23T09:59:59Z")));
     }
 
     #[test]
     fn anything_else_that_differs_is_written_at_once() {
         let old = due("2026-11-23T10:00:00Z");
-        let new = SecretRotationOperationStatus { secret_name: Some("a".into()), ..old.clone() };
+        let new = SecretRotationOperationStatus {
+            secret_name: Some("a".into()),
+            ..old.clone()
+        };
         assert!(is_due(Some(&old), &new, at("2026-11-23T09:00:00Z")));
         assert!(is_due(None, &old, at("2026-11-23T09:00:00Z")));
     }
 
     fn due(time: &str) -> SecretRotationOperationStatus {
-        SecretRotationOperationStatus { next_step_time: Some(at(time).into()), ..SecretRotationOperationStatus::default() }
+        SecretRotationOperationStatus {
+            next_step_time: Some(at(time).into()),
+            ..SecretRotationOperationStatus::default()
+        }
     }
 
     fn at(time: &str) -> AwsTime {

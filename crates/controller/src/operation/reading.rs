@@ -17,7 +17,7 @@ use crate::error::Error;
 
 /// An operation, just read.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub(super) struct Reading {
     /// Just before the first read was sent.
     pub began: Instant,
     /// As stored; its resourceVersion guards every write of its status.
@@ -30,7 +30,7 @@ pub struct Reading {
 
 /// What bounds an operation, just read.
 #[derive(Clone, Debug)]
-pub enum Bounds {
+pub(super) enum Bounds {
     /// It may ask AWS about its secret, as this claimant.
     Within(Box<Claimant>),
     /// It may not, and never will.
@@ -39,33 +39,61 @@ pub enum Bounds {
 
 impl Reading {
     /// Reads the operation; `None` = it does not exist, or has ended.
-    pub async fn take(context: &Context, key: &ObjectKey) -> Result<Option<Self>, Error> {
+    pub(super) async fn take(context: &Context, key: &ObjectKey) -> Result<Option<Self>, Error> {
         let began = clock::now();
-        let Some(object) = context.reader.operation(key).await? else { return Ok(None) };
+        let Some(object) = context.reader.operation(key).await? else {
+            return Ok(None);
+        };
         let invalid = |error: secret_rotation_api::Invalid| Error::Invalid(error.to_string());
         let operation = object.to_core().map_err(invalid)?;
         let subject = object.subject().map_err(invalid)?;
-        Ok((!operation.is_finished()).then_some(Self { began, object, operation, subject }))
+        Ok((!operation.is_finished()).then_some(Self {
+            began,
+            object,
+            operation,
+            subject,
+        }))
     }
 
     /// Reads what bounds it. A policy of another UID under the same name is another policy.
-    pub async fn bounds(&self, context: &Context) -> Result<Bounds, Error> {
-        let key = ObjectKey { namespace: self.operation.key.namespace.clone(), name: self.operation.policy.name.clone() };
+    pub(super) async fn bounds(&self, context: &Context) -> Result<Bounds, Error> {
+        let key = ObjectKey {
+            namespace: self.operation.key.namespace.clone(),
+            name: self.operation.policy.name.clone(),
+        };
         let policy = context.reader.policy(&key).await?;
-        let policy = policy.filter(|policy| self.operation.policy.uid.as_ref().is_none_or(|uid| *uid == policy.uid));
-        let Some(policy) = policy else { return Ok(ended(Failure::PolicyGone, "the policy of this operation no longer exists")) };
+        let policy = policy.filter(|policy| {
+            self.operation
+                .policy
+                .uid
+                .as_ref()
+                .is_none_or(|uid| *uid == policy.uid)
+        });
+        let Some(policy) = policy else {
+            return Ok(ended(
+                Failure::PolicyGone,
+                "the policy of this operation no longer exists",
+            ));
+        };
         let Some(profile) = context.reader.profile(&policy.profile).await? else {
-            return Ok(ended(Failure::NotAuthorised, &format!("AWSAccessProfile {} does not exist", policy.profile)));
+            return Ok(ended(
+                Failure::NotAuthorised,
+                &format!("AWSAccessProfile {} does not exist", policy.profile),
+            ));
         };
         let tenant = context.reader.tenant(&key.namespace).await?;
         Ok(match may_look(&tenant, &profile, &policy, &self.subject) {
-            Ok(()) => Bounds::Within(Box::new(Claimant { tenant, profile, policy })),
+            Ok(()) => Bounds::Within(Box::new(Claimant {
+                tenant,
+                profile,
+                policy,
+            })),
             Err(refusal) => ended(Failure::NotAuthorised, &refusal.to_string()),
         })
     }
 
     /// The region of its secret.
-    pub fn region(&self) -> &Region {
+    pub(super) fn region(&self) -> &Region {
         match &self.subject {
             Subject::Arn(arn) => arn.region(),
             Subject::Name { region, .. } => region,
@@ -73,7 +101,7 @@ impl Reading {
     }
 
     /// How AWS is asked for its secret: by name where the request says so, so that a new secret of that name is noticed.
-    pub fn secret_id(&self) -> &str {
+    pub(super) fn secret_id(&self) -> &str {
         match &self.subject {
             Subject::Arn(arn) => arn.as_str(),
             Subject::Name { name, .. } => name.as_str(),
@@ -81,7 +109,7 @@ impl Reading {
     }
 
     /// The name of its secret, as far as the request tells.
-    pub fn secret_name(&self) -> SecretName {
+    pub(super) fn secret_name(&self) -> SecretName {
         match &self.subject {
             Subject::Arn(arn) => name_in(arn),
             Subject::Name { name, .. } => name.clone(),
@@ -89,31 +117,48 @@ impl Reading {
     }
 
     /// Whether rivals find it by its secret.
-    pub fn is_labelled(&self, arn: &Arn) -> bool {
-        self.operation.arn.as_ref() == Some(arn) && self.object.labels().get(SECRET_LABEL) == Some(&secret_label(arn))
+    pub(super) fn is_labelled(&self, arn: &Arn) -> bool {
+        self.operation.arn.as_ref() == Some(arn)
+            && self.object.labels().get(SECRET_LABEL) == Some(&secret_label(arn))
     }
 
     /// The resourceVersion that was read.
-    pub fn version(&self) -> String {
+    pub(super) fn version(&self) -> String {
         self.object.resource_version().unwrap_or_default()
     }
 }
 
 fn ended(reason: Failure, message: &str) -> Bounds {
-    Bounds::Ended(Outcome::Failed { reason, message: message.to_owned() })
+    Bounds::Ended(Outcome::Failed {
+        reason,
+        message: message.to_owned(),
+    })
 }
 
 /// Whether AWS may be asked about the secret at all: a tenant must not learn what exists beyond its ceiling.
 ///
 /// Not the authority to do anything: that is given on what the look shows.
-fn may_look(tenant: &Tenant, profile: &Profile, policy: &Policy, subject: &Subject) -> Result<(), Refusal> {
+fn may_look(
+    tenant: &Tenant,
+    profile: &Profile,
+    policy: &Policy,
+    subject: &Subject,
+) -> Result<(), Refusal> {
     may_use(tenant, profile)?;
     let (name, region) = match subject {
         Subject::Arn(arn) => (name_in(arn), arn.region()),
         Subject::Name { name, region } => (name.clone(), region),
     };
-    if !profile.regions.contains(region) || policy.regions.as_ref().is_some_and(|regions| !regions.contains(region)) {
-        return Err(Refusal::RegionNotAllowed { profile: profile.name.clone(), region: region.clone() });
+    if !profile.regions.contains(region)
+        || policy
+            .regions
+            .as_ref()
+            .is_some_and(|regions| !regions.contains(region))
+    {
+        return Err(Refusal::RegionNotAllowed {
+            profile: profile.name.clone(),
+            region: region.clone(),
+        });
     }
     under_ceiling(&tenant.namespace, profile, &name)
 }
@@ -121,8 +166,14 @@ fn may_look(tenant: &Tenant, profile: &Profile, policy: &Policy, subject: &Subje
 /// The name that an ARN holds, with AWS's suffix: enough to compare beginnings.
 fn name_in(arn: &Arn) -> SecretName {
     let resource = arn.as_str().splitn(7, ':').nth(6).unwrap_or_default();
-    let end = resource.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 512).last().unwrap_or(0);
-    SecretName::parse(resource.get(..end).unwrap_or_default()).expect("an ARN ends in a name without control characters")
+    let end = resource
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .take_while(|end| *end <= 512)
+        .last()
+        .unwrap_or(0);
+    SecretName::parse(resource.get(..end).unwrap_or_default())
+        .expect("an ARN ends in a name without control characters")
 }
 
 #[cfg(test)]
@@ -135,8 +186,12 @@ mod tests {
     #[test]
     fn aws_is_not_asked_about_a_secret_beyond_the_ceiling() {
         let mut given = claimant();
-        given.profile.allowed_secrets = vec![NamePattern::parse("${namespace}/").expect("a pattern")];
-        let look = |subject: &Subject| may_look(&given.tenant, &given.profile, &given.policy, subject).map_err(|refusal| refusal.reason());
+        given.profile.allowed_secrets =
+            vec![NamePattern::parse("${namespace}/").expect("a pattern")];
+        let look = |subject: &Subject| {
+            may_look(&given.tenant, &given.profile, &given.policy, subject)
+                .map_err(|refusal| refusal.reason())
+        };
         assert_eq!(look(&arn("eu-west-1", "team/db")), Ok(()));
         assert_eq!(look(&arn("eu-west-1", "teams/db")), Err("SecretNotAllowed"));
         assert_eq!(look(&arn("us-east-1", "team/db")), Err("RegionNotAllowed"));
@@ -149,6 +204,9 @@ mod tests {
     }
 
     fn name(region: &str, name: &str) -> Subject {
-        Subject::Name { name: SecretName::parse(name).expect("a name"), region: Region::parse(region).expect("a region") }
+        Subject::Name {
+            name: SecretName::parse(name).expect("a name"),
+            region: Region::parse(region).expect("a region"),
+        }
     }
 }

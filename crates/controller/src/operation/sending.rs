@@ -21,8 +21,12 @@ use crate::operation::{Scene, others, present, telling};
 const MAX_RESULT_TRIES: usize = 3;
 
 /// Journals the intent, checks that all of it still holds, sends once, looks, journals the result.
-pub async fn send(context: &Arc<Context>, scene: Scene, write: &Write) -> Result<(), Error> {
-    let fresh = Freshness { read: scene.reading.began, looked: scene.looked, term: scene.term };
+pub(super) async fn send(context: &Arc<Context>, scene: Scene, write: &Write) -> Result<(), Error> {
+    let fresh = Freshness {
+        read: scene.reading.began,
+        looked: scene.looked,
+        term: scene.term,
+    };
     fresh.check(&moment(context)).map_err(Error::Stale)?;
     let (operation, stored) = intend(context, &scene, write).await?;
     if !scene.reading.operation.has_started() {
@@ -30,8 +34,17 @@ pub async fn send(context: &Arc<Context>, scene: Scene, write: &Write) -> Result
     }
     fresh.check(&moment(context)).map_err(Error::Stale)?;
     let answer = scene.made.account.apply(write).await;
-    let look = scene.made.account.look(scene.reading.secret_id(), false).await.ok();
-    let result = result(&answer, look.as_ref(), scene.made.account.now().unwrap_or(scene.look.at));
+    let look = scene
+        .made
+        .account
+        .look(scene.reading.secret_id(), false)
+        .await
+        .ok();
+    let result = result(
+        &answer,
+        look.as_ref(),
+        scene.made.account.now().unwrap_or(scene.look.at),
+    );
     telling::sent(context, &operation, write, &result);
     conclude(context, (operation, stored), write, &result, look.as_ref()).await?;
     telling::announce_sent(context, &scene.reading, write, &result).await;
@@ -39,19 +52,36 @@ pub async fn send(context: &Arc<Context>, scene: Scene, write: &Write) -> Result
 }
 
 fn moment(context: &Context) -> Moment {
-    Moment { now: clock::now(), tenure: context.standing.tenure(), is_ending: context.shutdown.has_begun() }
+    Moment {
+        now: clock::now(),
+        tenure: context.standing.tenure(),
+        is_ending: context.shutdown.has_begun(),
+    }
 }
 
 /// Refused with a conflict when the operation has changed since it was read: then the step begins again.
-async fn intend(context: &Arc<Context>, scene: &Scene, write: &Write) -> Result<(Operation, SecretRotationOperation), Error> {
+async fn intend(
+    context: &Arc<Context>,
+    scene: &Scene,
+    write: &Write,
+) -> Result<(Operation, SecretRotationOperation), Error> {
     let mut operation = scene.reading.operation.clone();
     let intent = write.intent();
     operation.journal.intend(intent);
     operation.baseline = operation.baseline.or_else(|| intent.baseline.clone());
     let secret = present(&scene.look).map(|secret| &secret.name);
     let message = format!("{} is about to be sent", intent.step.name());
-    let progress = telling::progress(context, &scene.reading.object, &operation, write.phase(), &message)?;
-    let status = telling::after(&scene.reading.object, &secret_rotation_api::operation::Progress { secret, ..progress });
+    let progress = telling::progress(
+        context,
+        &scene.reading.object,
+        &operation,
+        write.phase(),
+        &message,
+    )?;
+    let status = telling::after(
+        &scene.reading.object,
+        &secret_rotation_api::operation::Progress { secret, ..progress },
+    );
     let stored = telling::store(context, &operation.key, &scene.reading.version(), &status).await?;
     Ok((operation, stored))
 }
@@ -59,7 +89,9 @@ async fn intend(context: &Arc<Context>, scene: &Scene, write: &Write) -> Result<
 /// Two operations may have journaled their first intents at once: after both did, each sees the other.
 async fn no_rival(context: &Context, scene: &Scene, operation: &Operation) -> Result<(), Error> {
     let Ok(mut all) = others(context, &scene.arn).await? else {
-        return Err(Error::Stale("an operation that cannot be understood is at work on this secret"));
+        return Err(Error::Stale(
+            "an operation that cannot be understood is at work on this secret",
+        ));
     };
     all.retain(|other| other.uid != operation.uid);
     all.push(operation.clone());
@@ -73,7 +105,12 @@ async fn no_rival(context: &Context, scene: &Scene, operation: &Operation) -> Re
 fn result(answer: &Result<Applied, Rejected>, look: Option<&Look>, now: AwsTime) -> StepResult {
     let unanswered = look.map_or(now, |look| look.at);
     match answer {
-        Ok(applied) => StepResult { kind: ResultKind::Applied, at: applied.at, request_id: applied.request_id.clone(), code: None },
+        Ok(applied) => StepResult {
+            kind: ResultKind::Applied,
+            at: applied.at,
+            request_id: applied.request_id.clone(),
+            code: None,
+        },
         Err(Rejected { error, at }) => StepResult {
             kind: ResultKind::Refused(error.class),
             at: at.unwrap_or(unanswered),
@@ -96,14 +133,20 @@ async fn conclude(
     let intended = operation.journal.entry(write.intent().step).cloned();
     let mut last = Ok(());
     for _ in 0..MAX_RESULT_TRIES {
-        operation.journal.conclude(write.intent().step, result.clone());
+        operation
+            .journal
+            .conclude(write.intent().step, result.clone());
         last = record(context, &operation, &object, write.phase(), result, look).await;
         match &last {
             Err(Error::Conflict | Error::Unreachable(_)) => {}
             Ok(()) | Err(_) => return last,
         }
-        let Some(fresh) = context.reader.operation(&operation.key).await? else { return Ok(()) };
-        operation = fresh.to_core().map_err(|error| Error::Invalid(error.to_string()))?;
+        let Some(fresh) = context.reader.operation(&operation.key).await? else {
+            return Ok(());
+        };
+        operation = fresh
+            .to_core()
+            .map_err(|error| Error::Invalid(error.to_string()))?;
         object = fresh;
         if operation.journal.entry(write.intent().step) != intended.as_ref() {
             return Ok(());
@@ -123,11 +166,18 @@ async fn record(
     let after: Option<&LabelMap> = look.and_then(present).map(|secret| &secret.labels);
     let message = match result.kind {
         ResultKind::Applied => "AWS accepted the request".to_owned(),
-        ResultKind::Refused(ErrorClass::RotationPending) => "AWS says that the pending rotation will be tried again".to_owned(),
+        ResultKind::Refused(ErrorClass::RotationPending) => {
+            "AWS says that the pending rotation will be tried again".to_owned()
+        }
         ResultKind::Refused(class) => format!("the request failed: {class}"),
     };
     let progress = telling::progress(context, object, operation, phase, &message)?;
-    let status = telling::after(object, &secret_rotation_api::operation::Progress { after, ..progress });
+    let status = telling::after(
+        object,
+        &secret_rotation_api::operation::Progress { after, ..progress },
+    );
     let version = kube::ResourceExt::resource_version(object).unwrap_or_default();
-    telling::store(context, &operation.key, &version, &status).await.map(drop)
+    telling::store(context, &operation.key, &version, &status)
+        .await
+        .map(drop)
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use kube::api::PostParams;
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt as _};
-use secret_rotation_api::operation::{Progress, SecretRotationOperation, SecretRotationOperationStatus};
+use secret_rotation_api::operation::{
+    Progress, SecretRotationOperation, SecretRotationOperationStatus,
+};
 use secret_rotation_core::advance::Phase;
 use secret_rotation_core::identity::ObjectKey;
 use secret_rotation_core::operation::{Failure, Outcome};
@@ -19,7 +21,12 @@ use crate::kubernetes::{bounded, status};
 use crate::world::PolicyEntry;
 
 /// Does all of it; one failure stops nothing else, and the first is answered.
-pub async fn on(context: &Arc<Context>, entry: &PolicyEntry, policy: &Policy, plan: &Plan) -> Result<(), Error> {
+pub(super) async fn on(
+    context: &Arc<Context>,
+    entry: &PolicyEntry,
+    policy: &Policy,
+    plan: &Plan,
+) -> Result<(), Error> {
     let mut first = Ok(());
     for proposal in &plan.create {
         first = first.and(create(context, entry, policy, proposal).await);
@@ -31,9 +38,15 @@ pub async fn on(context: &Arc<Context>, entry: &PolicyEntry, policy: &Policy, pl
 }
 
 /// A twin that exists is success: if it has ended, the next pass takes the next name.
-async fn create(context: &Arc<Context>, entry: &PolicyEntry, policy: &Policy, proposal: &Proposal) -> Result<(), Error> {
+async fn create(
+    context: &Arc<Context>,
+    entry: &PolicyEntry,
+    policy: &Policy,
+    proposal: &Proposal,
+) -> Result<(), Error> {
     context.tenure()?;
-    let operations: Api<SecretRotationOperation> = Api::namespaced(context.client.clone(), policy.key.namespace.as_str());
+    let operations: Api<SecretRotationOperation> =
+        Api::namespaced(context.client.clone(), policy.key.namespace.as_str());
     let object = SecretRotationOperation::automatic(proposal, policy);
     let created = match bounded(operations.create(&PostParams::default(), &object)).await {
         Ok(created) => created,
@@ -41,26 +54,56 @@ async fn create(context: &Arc<Context>, entry: &PolicyEntry, policy: &Policy, pr
         Err(error) => return Err(error),
     };
     tracing::info!(policy = %policy.key, operation = created.name_any(), action = %proposal.action, secret = %proposal.secret, "operation created");
-    let note = format!("{} of {} in {}: {}", proposal.action, proposal.secret, proposal.region, proposal.reason);
-    context.announcer.tell(&entry.reference, &[Announcement { reason: Reason::OperationCreated, note }]).await;
+    let note = format!(
+        "{} of {} in {}: {}",
+        proposal.action, proposal.secret, proposal.region, proposal.reason
+    );
+    context
+        .announcer
+        .tell(
+            &entry.reference,
+            &[Announcement {
+                reason: Reason::OperationCreated,
+                note,
+            }],
+        )
+        .await;
     Ok(())
 }
 
 async fn twin(context: &Arc<Context>, policy: &Policy, proposal: &Proposal) -> Result<(), Error> {
-    let key = ObjectKey { namespace: policy.key.namespace.clone(), name: proposal.name.clone() };
+    let key = ObjectKey {
+        namespace: policy.key.namespace.clone(),
+        name: proposal.name.clone(),
+    };
     let twin = context.reader.operation(&key).await?;
-    let ended = twin.and_then(|twin| twin.to_core().ok()).is_some_and(|twin| twin.is_finished());
-    if ended { Err(Error::Stale("the operation of this name has ended; the cache does not know it yet")) } else { Ok(()) }
+    let ended = twin
+        .and_then(|twin| twin.to_core().ok())
+        .is_some_and(|twin| twin.is_finished());
+    if ended {
+        Err(Error::Stale(
+            "the operation of this name has ended; the cache does not know it yet",
+        ))
+    } else {
+        Ok(())
+    }
 }
 
 /// Ends an operation that has not begun. Its own loop may begin it meanwhile: then this write is a conflict.
 async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result<(), Error> {
-    let Some(object) = context.reader.operation(key).await? else { return Ok(()) };
-    let mut operation = object.to_core().map_err(|error| Error::Invalid(error.to_string()))?;
+    let Some(object) = context.reader.operation(key).await? else {
+        return Ok(());
+    };
+    let mut operation = object
+        .to_core()
+        .map_err(|error| Error::Invalid(error.to_string()))?;
     if operation.has_started() || operation.is_finished() {
         return Ok(());
     }
-    operation.outcome = Some(Outcome::Failed { reason: Failure::Superseded, message: why.to_owned() });
+    operation.outcome = Some(Outcome::Failed {
+        reason: Failure::Superseded,
+        message: why.to_owned(),
+    });
     let progress = Progress {
         generation: object.metadata.generation.unwrap_or(0),
         operation: &operation,
@@ -73,11 +116,18 @@ async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result
     };
     let ended = SecretRotationOperationStatus::after_step(object.status.as_ref(), &progress);
     context.tenure()?;
-    let api: Api<DeserializeGuard<SecretRotationOperation>> = Api::namespaced(context.client.clone(), key.namespace.as_str());
+    let api: Api<DeserializeGuard<SecretRotationOperation>> =
+        Api::namespaced(context.client.clone(), key.namespace.as_str());
     let version = object.resource_version().unwrap_or_default();
     let stored = status::apply(&api, key.name.as_str(), &version, &ended).await?;
     tracing::info!(operation = %key, why, "operation superseded before it began");
-    context.metrics.operation_finished(&operation, &Outcome::Failed { reason: Failure::Superseded, message: String::new() });
+    context.metrics.operation_finished(
+        &operation,
+        &Outcome::Failed {
+            reason: Failure::Superseded,
+            message: String::new(),
+        },
+    );
     if let Ok(stored) = stored.0 {
         context.world.wrote_operation(stored);
     }

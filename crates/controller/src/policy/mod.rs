@@ -2,8 +2,8 @@
 
 mod act;
 mod publish;
-pub mod quiet;
-pub mod reach;
+pub(crate) mod quiet;
+pub(crate) mod reach;
 mod transitions;
 
 use std::sync::Arc;
@@ -31,24 +31,46 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(15);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Judges one policy: parse, inventory, survey, plan, create, publish, and when to come back.
-pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Option<Duration>, Error> {
-    let Some(entry) = context.world.policy(&key) else { return Ok(None) };
+pub(crate) async fn reconcile(
+    context: Arc<Context>,
+    key: ObjectKey,
+) -> Result<Option<Duration>, Error> {
+    let Some(entry) = context.world.policy(&key) else {
+        return Ok(None);
+    };
     let (policy, remembered) = match &entry.core {
         Ok(parsed) => parsed,
-        Err(why) => return publish::unjudged(&context, &key, &entry, None, Readiness::InvalidSpec(why.clone())).await,
+        Err(why) => {
+            return publish::unjudged(
+                &context,
+                &key,
+                &entry,
+                None,
+                Readiness::InvalidSpec(why.clone()),
+            )
+            .await;
+        }
     };
     let claimant = match claimant(&context, policy) {
         Ok(claimant) => claimant,
-        Err(readiness) => return publish::unjudged(&context, &key, &entry, Some(policy), readiness).await,
+        Err(readiness) => {
+            return publish::unjudged(&context, &key, &entry, Some(policy), readiness).await;
+        }
     };
     let view = inventory(&context, &entry, &claimant);
     let (Some(now), false) = (view.now, view.inventories.is_empty()) else {
         return publish::unjudged(&context, &key, &entry, Some(policy), unseen(&view)).await;
     };
     let term = context.tenure()?.term;
-    let survey = survey(&claimant, &view, &context.judgements.memory(&policy.uid, term, remembered));
+    let survey = survey(
+        &claimant,
+        &view,
+        &context.judgements.memory(&policy.uid, term, remembered),
+    );
     let plan = planned(&context, &claimant, &survey, now);
-    context.judgements.note(&policy.uid, term, plan.breaker, memory_of(&survey));
+    context
+        .judgements
+        .note(&policy.uid, term, plan.breaker, memory_of(&survey));
     let acted = act::on(&context, &entry, policy, &plan).await;
     publish::judged(&context, &key, &entry, &claimant, &view, (&survey, &plan)).await?;
     acted.map(|()| Some(pause(&plan, now)))
@@ -68,8 +90,14 @@ fn claimant(context: &Context, policy: &Policy) -> Result<Claimant, Readiness> {
 /// What the sweeps saw last. A policy that they did not serve yet, or that asks for a check, makes them run at once.
 fn inventory(context: &Context, entry: &PolicyEntry, claimant: &Claimant) -> View {
     let (places, policy) = (sweeps::places(claimant), &claimant.policy);
-    let handled = entry.status.as_ref().and_then(|status| status.last_handled_request.as_deref());
-    let token = entry.requested.as_deref().filter(|token| Some(*token) != handled);
+    let handled = entry
+        .status
+        .as_ref()
+        .and_then(|status| status.last_handled_request.as_deref());
+    let token = entry
+        .requested
+        .as_deref()
+        .filter(|token| Some(*token) != handled);
     let asked = token.is_some_and(|token| context.sweeps.request(&policy.uid, token));
     for place in &places {
         if asked || !context.sweeps.serves(place, &policy.uid, &policy.selector) {
@@ -80,12 +108,20 @@ fn inventory(context: &Context, entry: &PolicyEntry, claimant: &Claimant) -> Vie
 }
 
 fn unseen(view: &View) -> Readiness {
-    view.gap.as_ref().map_or(Readiness::Progressing, Readiness::from)
+    view.gap
+        .as_ref()
+        .map_or(Readiness::Progressing, Readiness::from)
 }
 
 fn survey(claimant: &Claimant, view: &View, memory: &Memory) -> Survey {
     let inventories: Vec<_> = view.inventories.iter().map(AsRef::as_ref).collect();
-    classify(&claimant.tenant, &claimant.profile, &claimant.policy, &inventories, memory)
+    classify(
+        &claimant.tenant,
+        &claimant.profile,
+        &claimant.policy,
+        &inventories,
+        memory,
+    )
 }
 
 fn planned(context: &Context, own: &Claimant, survey: &Survey, now: AwsTime) -> Plan {
@@ -105,6 +141,8 @@ fn planned(context: &Context, own: &Claimant, survey: &Survey, now: AwsTime) -> 
 }
 
 fn pause(plan: &Plan, now: AwsTime) -> Duration {
-    let until = plan.wake_at.map_or(LONGEST_PAUSE, |wake_at| clock::until(wake_at, now));
+    let until = plan
+        .wake_at
+        .map_or(LONGEST_PAUSE, |wake_at| clock::until(wake_at, now));
     until.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }

@@ -23,7 +23,7 @@ use crate::sweeps::View;
 use crate::world::PolicyEntry;
 
 /// A policy whose secrets could not be judged: findings stay as they were.
-pub async fn unjudged(
+pub(super) async fn unjudged(
     context: &Arc<Context>,
     key: &ObjectKey,
     entry: &PolicyEntry,
@@ -39,15 +39,21 @@ pub async fn unjudged(
     };
     let new = SecretRotationPolicyStatus::after(entry.status.as_ref(), &pass);
     let earlier = context.metrics.reports().last(key);
-    let report = policy.map(PolicyReport::of).unwrap_or_default().with_conditions(conditions(&new));
-    let report = earlier.map_or_else(|| report.clone(), |earlier| report.clone().with_findings_of(&earlier));
+    let report = policy
+        .map(PolicyReport::of)
+        .unwrap_or_default()
+        .with_conditions(conditions(&new));
+    let report = earlier.map_or_else(
+        || report.clone(),
+        |earlier| report.clone().with_findings_of(&earlier),
+    );
     context.metrics.reports().tell(key, report);
     write(context, key, entry, &new).await?;
     Ok(None)
 }
 
 /// A policy whose secrets were judged.
-pub async fn judged(
+pub(super) async fn judged(
     context: &Arc<Context>,
     key: &ObjectKey,
     entry: &PolicyEntry,
@@ -67,37 +73,59 @@ pub async fn judged(
     let new = SecretRotationPolicyStatus::after(entry.status.as_ref(), &pass);
     let reports = context.metrics.reports();
     let report = PolicyReport::of(&claimant.policy).with_conditions(conditions(&new));
-    reports.tell(key, report.with_survey(seen.0, seen.1, reports.max_secrets()));
+    reports.tell(
+        key,
+        report.with_survey(seen.0, seen.1, reports.max_secrets()),
+    );
     write(context, key, entry, &new).await
 }
 
 fn readiness(claimant: &Claimant, view: &View) -> Readiness {
     let gap = view.gap.as_ref().map(reach::of_gap);
     let waiting = view.is_waiting.then_some(Readiness::Progressing);
-    gap.or(waiting).or_else(|| reach::shortfall(claimant)).unwrap_or(Readiness::Succeeded)
+    gap.or(waiting)
+        .or_else(|| reach::shortfall(claimant))
+        .unwrap_or(Readiness::Succeeded)
 }
 
 /// Refused with a conflict when the object has changed since it was judged; its change has queued it again already.
-async fn write(context: &Arc<Context>, key: &ObjectKey, entry: &PolicyEntry, new: &SecretRotationPolicyStatus) -> Result<(), Error> {
+async fn write(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    entry: &PolicyEntry,
+    new: &SecretRotationPolicyStatus,
+) -> Result<(), Error> {
     if !quiet::policy_is_due(entry.status.as_ref(), new) {
         return Ok(());
     }
     context.tenure()?;
-    let api: Api<DeserializeGuard<SecretRotationPolicy>> = Api::namespaced(context.client.clone(), key.namespace.as_str());
+    let api: Api<DeserializeGuard<SecretRotationPolicy>> =
+        Api::namespaced(context.client.clone(), key.namespace.as_str());
     let stored = status::apply(&api, key.name.as_str(), &entry.resource_version, new).await?;
-    context.queues.policies.wrote(key, stored.resource_version().unwrap_or_default());
+    context
+        .queues
+        .policies
+        .wrote(key, stored.resource_version().unwrap_or_default());
     if let Ok(stored) = stored.0 {
         context.world.wrote_policy(stored);
     }
     let announcements = transitions::between(entry.status.as_ref(), new);
-    announcements.iter().for_each(|one| tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy"));
-    context.announcer.tell(&entry.reference, &announcements).await;
+    announcements.iter().for_each(
+        |one| tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy"),
+    );
+    context
+        .announcer
+        .tell(&entry.reference, &announcements)
+        .await;
     Ok(())
 }
 
-fn conditions(status: &SecretRotationPolicyStatus) -> impl Iterator<Item = (&'static str, &'static str)> {
+fn conditions(
+    status: &SecretRotationPolicyStatus,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
     ["Ready", "Healthy", "Stalled"].into_iter().map(|kind| {
-        let value = match find(&status.conditions, kind).map(|condition| condition.status.as_str()) {
+        let value = match find(&status.conditions, kind).map(|condition| condition.status.as_str())
+        {
             Some(value) if value == Verdict::True.name() => "true",
             Some(value) if value == Verdict::False.name() => "false",
             None if kind == "Stalled" => "false",

@@ -10,15 +10,28 @@ use secret_rotation_api::time::Time;
 const INTERVAL: Duration = Duration::from_mins(15);
 
 /// Whether the status of a policy is due.
-pub fn policy_is_due(old: Option<&SecretRotationPolicyStatus>, new: &SecretRotationPolicyStatus) -> bool {
+pub(crate) fn policy_is_due(
+    old: Option<&SecretRotationPolicyStatus>,
+    new: &SecretRotationPolicyStatus,
+) -> bool {
     let Some(old) = old else { return true };
-    old.differs_beyond_check_time(new) || has_aged(old.last_check_time.as_ref(), new.last_check_time.as_ref())
+    old.differs_beyond_check_time(new)
+        || has_aged(old.last_check_time.as_ref(), new.last_check_time.as_ref())
 }
 
 /// Whether the status of a profile is due.
-pub fn profile_is_due(old: Option<&AWSAccessProfileStatus>, new: &AWSAccessProfileStatus) -> bool {
+pub(crate) fn profile_is_due(
+    old: Option<&AWSAccessProfileStatus>,
+    new: &AWSAccessProfileStatus,
+) -> bool {
     let Some(old) = old else { return true };
-    let swept = |status: &AWSAccessProfileStatus| status.regions.iter().filter_map(|region| region.last_sweep_time.clone()).min();
+    let swept = |status: &AWSAccessProfileStatus| {
+        status
+            .regions
+            .iter()
+            .filter_map(|region| region.last_sweep_time.clone())
+            .min()
+    };
     old.differs_beyond_check_time(new) || has_aged(swept(old).as_ref(), swept(new).as_ref())
 }
 
@@ -42,18 +55,27 @@ mod tests {
         assert!(policy_is_due(None, &old));
         assert!(!policy_is_due(Some(&old), &checked("2026-11-23T10:14:59Z")));
         assert!(policy_is_due(Some(&old), &checked("2026-11-23T10:15:00Z")));
-        assert!(!policy_is_due(Some(&old), &checked("2026-11-23T09:00:00Z")), "time does not run backwards");
+        assert!(
+            !policy_is_due(Some(&old), &checked("2026-11-23T09:00:00Z")),
+            "time does not run backwards"
+        );
     }
 
     #[test]
     fn anything_else_that_differs_is_written_at_once() {
         let old = checked("2026-11-23T10:00:00Z");
-        let new = SecretRotationPolicyStatus { last_handled_request: Some("7".into()), ..old.clone() };
+        let new = SecretRotationPolicyStatus {
+            last_handled_request: Some("7".into()),
+            ..old.clone()
+        };
         assert!(policy_is_due(Some(&old), &new));
     }
 
     fn checked(time: &str) -> SecretRotationPolicyStatus {
         let time = AwsTime::new(time.parse().expect("a time"));
-        SecretRotationPolicyStatus { last_check_time: Some(time.into()), ..SecretRotationPolicyStatus::default() }
+        SecretRotationPolicyStatus {
+            last_check_time: Some(time.into()),
+            ..SecretRotationPolicyStatus::default()
+        }
     }
 }

@@ -14,7 +14,7 @@ use secret_rotation_core::profile::Profile;
 
 /// What is known of the profile that a policy names.
 #[derive(Clone, Copy, Debug)]
-pub enum ProfileState<'a> {
+pub(crate) enum ProfileState<'a> {
     /// There is none of this name.
     Missing,
     /// There is one that cannot be understood.
@@ -24,7 +24,11 @@ pub enum ProfileState<'a> {
 }
 
 /// Whether the secrets of a policy may be looked at at all, and as whom.
-pub fn claimant(policy: &Policy, profile: ProfileState<'_>, tenant: Tenant) -> Result<Claimant, Readiness> {
+pub(crate) fn claimant(
+    policy: &Policy,
+    profile: ProfileState<'_>,
+    tenant: Tenant,
+) -> Result<Claimant, Readiness> {
     if policy.suspension == Suspension::Suspended {
         return Err(Readiness::Suspended);
     }
@@ -35,23 +39,33 @@ pub fn claimant(policy: &Policy, profile: ProfileState<'_>, tenant: Tenant) -> R
     };
     may_use(&tenant, &profile).map_err(|refusal| Readiness::from(&refusal))?;
     within_regions(policy, &profile)?;
-    Ok(Claimant { tenant, profile, policy: policy.clone() })
+    Ok(Claimant {
+        tenant,
+        profile,
+        policy: policy.clone(),
+    })
 }
 
 /// The regions that a policy is about.
-pub fn regions(claimant: &Claimant) -> BTreeSet<Region> {
-    claimant.policy.regions.clone().unwrap_or_else(|| claimant.profile.regions.clone())
+pub(crate) fn regions(claimant: &Claimant) -> BTreeSet<Region> {
+    claimant
+        .policy
+        .regions
+        .clone()
+        .unwrap_or_else(|| claimant.profile.regions.clone())
 }
 
 /// What a policy asks for and will not get, although the rest of it works.
-pub fn shortfall(claimant: &Claimant) -> Option<Readiness> {
+pub(crate) fn shortfall(claimant: &Claimant) -> Option<Readiness> {
     beyond_ceiling(claimant).or_else(|| no_action(claimant))
 }
 
 /// What a sweep that did not see everything means for the policies that it served.
-pub fn of_gap(gap: &AwsError) -> Readiness {
+pub(crate) fn of_gap(gap: &AwsError) -> Readiness {
     match gap.class {
-        ErrorClass::Denied | ErrorClass::Credentials | ErrorClass::Throttled => Readiness::from(gap),
+        ErrorClass::Denied | ErrorClass::Credentials | ErrorClass::Throttled => {
+            Readiness::from(gap)
+        }
         ErrorClass::Unreachable
         | ErrorClass::RotationPending
         | ErrorClass::Refused
@@ -60,29 +74,50 @@ pub fn of_gap(gap: &AwsError) -> Readiness {
         | ErrorClass::LimitExceeded
         | ErrorClass::Malformed
         | ErrorClass::Unexpected => {
-            let error = AwsError { request_id: None, ..gap.clone() };
+            let error = AwsError {
+                request_id: None,
+                ..gap.clone()
+            };
             Readiness::SweepIncomplete(format!("the last check did not see everything: {error}"))
         }
     }
 }
 
 fn within_regions(policy: &Policy, profile: &Profile) -> Result<(), Readiness> {
-    let beyond = policy.regions.iter().flatten().find(|region| !profile.regions.contains(*region));
+    let beyond = policy
+        .regions
+        .iter()
+        .flatten()
+        .find(|region| !profile.regions.contains(*region));
     beyond.map_or(Ok(()), |region| {
-        let refusal = Refusal::RegionNotAllowed { profile: profile.name.clone(), region: region.clone() };
+        let refusal = Refusal::RegionNotAllowed {
+            profile: profile.name.clone(),
+            region: region.clone(),
+        };
         Err(Readiness::from(&refusal))
     })
 }
 
 fn beyond_ceiling(claimant: &Claimant) -> Option<Readiness> {
-    let Claimant { tenant, profile, policy } = claimant;
+    let Claimant {
+        tenant,
+        profile,
+        policy,
+    } = claimant;
     let mut names = policy.selector.exact_names();
     let refusal = names.find_map(|name| under_ceiling(&tenant.namespace, profile, name).err());
     let by_name = refusal.map(|refusal| Readiness::from(&refusal));
     by_name.or_else(|| {
-        let mut prefixes = policy.selector.include.iter().filter_map(|item| item.name_prefix.as_deref());
+        let mut prefixes = policy
+            .selector
+            .include
+            .iter()
+            .filter_map(|item| item.name_prefix.as_deref());
         let beyond = prefixes.find(|prefix| !meets_ceiling(prefix, claimant))?;
-        Some(Readiness::SecretNotAllowed(format!("no name that begins with {beyond} lies within allowedSecrets of profile {}", profile.name)))
+        Some(Readiness::SecretNotAllowed(format!(
+            "no name that begins with {beyond} lies within allowedSecrets of profile {}",
+            profile.name
+        )))
     })
 }
 
@@ -94,7 +129,8 @@ fn meets_ceiling(prefix: &str, claimant: &Claimant) -> bool {
 }
 
 fn no_action(claimant: &Claimant) -> Option<Readiness> {
-    let idle = claimant.policy.mode == Mode::Remediate && claimant.profile.allowed_actions.is_empty();
+    let idle =
+        claimant.policy.mode == Mode::Remediate && claimant.profile.allowed_actions.is_empty();
     idle.then(|| {
         let message = format!("mode is Remediate, but profile {} allows no action; ask its owner to add some to allowedActions", claimant.profile.name);
         Readiness::ActionNotAllowed(message)
@@ -110,15 +146,20 @@ mod tests {
     fn a_suspended_policy_is_not_looked_at_whatever_else_is_wrong() {
         let mut policy = sample().policy;
         policy.suspension = Suspension::Suspended;
-        assert_eq!(claimant(&policy, ProfileState::Missing, sample().tenant), Err(Readiness::Suspended));
+        assert_eq!(
+            claimant(&policy, ProfileState::Missing, sample().tenant),
+            Err(Readiness::Suspended)
+        );
     }
 
     #[test]
     fn a_profile_that_is_missing_or_invalid_is_named() {
         let policy = sample().policy;
-        let missing = claimant(&policy, ProfileState::Missing, sample().tenant).expect_err("no profile");
+        let missing =
+            claimant(&policy, ProfileState::Missing, sample().tenant).expect_err("no profile");
         assert_eq!(missing.reason(), "ProfileNotFound");
-        let invalid = claimant(&policy, ProfileState::Invalid, sample().tenant).expect_err("a bad profile");
+        let invalid =
+            claimant(&policy, ProfileState::Invalid, sample().tenant).expect_err("a bad profile");
         assert_eq!(invalid.reason(), "ProfileNotReady");
     }
 
@@ -126,28 +167,61 @@ mod tests {
     fn a_namespace_that_is_not_admitted_reaches_nothing() {
         let mut given = sample();
         given.profile.allowed_namespaces.names.clear();
-        let refused = claimant(&given.policy, ProfileState::Valid(&given.profile), given.tenant.clone());
-        assert_eq!(refused.expect_err("nobody is admitted").reason(), "NamespaceNotAllowed");
+        let refused = claimant(
+            &given.policy,
+            ProfileState::Valid(&given.profile),
+            given.tenant.clone(),
+        );
+        assert_eq!(
+            refused.expect_err("nobody is admitted").reason(),
+            "NamespaceNotAllowed"
+        );
         given.profile.allowed_namespaces.labels = Some(labels(&[("tier", "prod")]));
         given.tenant.labels = labels(&[("tier", "prod")]);
-        assert!(claimant(&given.policy, ProfileState::Valid(&given.profile), given.tenant).is_ok());
+        assert!(
+            claimant(
+                &given.policy,
+                ProfileState::Valid(&given.profile),
+                given.tenant
+            )
+            .is_ok()
+        );
     }
 
     #[test]
     fn a_region_beyond_the_profile_is_refused() {
         let mut given = sample();
         given.policy.regions = Some([Region::parse("us-east-1").expect("valid")].into());
-        let refused = claimant(&given.policy, ProfileState::Valid(&given.profile), given.tenant);
-        assert_eq!(refused.expect_err("another region").reason(), "RegionNotAllowed");
+        let refused = claimant(
+            &given.policy,
+            ProfileState::Valid(&given.profile),
+            given.tenant,
+        );
+        assert_eq!(
+            refused.expect_err("another region").reason(),
+            "RegionNotAllowed"
+        );
     }
 
     #[test]
     fn prefixes_and_names_beyond_the_ceiling_are_a_shortfall() {
         let mut given = sample();
-        given.profile.allowed_secrets = vec![secret_rotation_core::profile::NamePattern::parse("${namespace}/").expect("valid")];
-        for (prefix, within) in [("team/", true), ("team/db/", true), ("te", true), ("teams/", false), ("other/", false)] {
+        given.profile.allowed_secrets = vec![
+            secret_rotation_core::profile::NamePattern::parse("${namespace}/").expect("valid"),
+        ];
+        for (prefix, within) in [
+            ("team/", true),
+            ("team/db/", true),
+            ("te", true),
+            ("teams/", false),
+            ("other/", false),
+        ] {
             given.policy.selector.include[0].name_prefix = Some(prefix.to_owned());
-            assert_eq!(shortfall(&given).map(|readiness| readiness.reason()), (!within).then_some("SecretNotAllowed"), "{prefix}");
+            assert_eq!(
+                shortfall(&given).map(|readiness| readiness.reason()),
+                (!within).then_some("SecretNotAllowed"),
+                "{prefix}"
+            );
         }
     }
 
@@ -156,7 +230,10 @@ mod tests {
         let mut given = sample();
         given.policy.mode = Mode::Remediate;
         given.profile.allowed_actions.clear();
-        assert_eq!(shortfall(&given).map(|readiness| readiness.reason()), Some("ActionNotAllowed"));
+        assert_eq!(
+            shortfall(&given).map(|readiness| readiness.reason()),
+            Some("ActionNotAllowed")
+        );
         given.policy.mode = Mode::Observe;
         assert_eq!(shortfall(&given), None);
     }

@@ -13,9 +13,16 @@ use crate::events::{Announcement, Reason};
 const MAX_NAMED: usize = 3;
 
 /// The events that follow from the change of a status.
-pub fn between(old: Option<&SecretRotationPolicyStatus>, new: &SecretRotationPolicyStatus) -> Vec<Announcement> {
+pub(super) fn between(
+    old: Option<&SecretRotationPolicyStatus>,
+    new: &SecretRotationPolicyStatus,
+) -> Vec<Announcement> {
     let blurred = is_truncated(old) || is_truncated(Some(new)) || is_incomplete(new);
-    let turned = Turned { old: by_place(old), new: by_place(Some(new)), blurred };
+    let turned = Turned {
+        old: by_place(old),
+        new: by_place(Some(new)),
+        blurred,
+    };
     let findings = [
         turned.into_state(Reason::RotationStuck, &[State::Stuck]),
         turned.into_state(Reason::RotationOverdue, &[State::Overdue, State::TooOld]),
@@ -25,7 +32,11 @@ pub fn between(old: Option<&SecretRotationPolicyStatus>, new: &SecretRotationPol
         turned.into_first_block(Reason::CircuitBreakerOpen, BlockReason::CircuitBreakerOpen),
         turned.recovered(),
     ];
-    findings.into_iter().flatten().chain(readiness(old, new)).collect()
+    findings
+        .into_iter()
+        .flatten()
+        .chain(readiness(old, new))
+        .collect()
 }
 
 type Place<'a> = (&'a str, &'a str);
@@ -39,20 +50,30 @@ struct Turned<'a> {
 
 fn by_place(status: Option<&SecretRotationPolicyStatus>) -> BTreeMap<Place<'_>, &FindingStatus> {
     let findings = status.iter().flat_map(|status| &status.findings);
-    findings.map(|finding| ((finding.region.as_str(), finding.name.as_str()), finding)).collect()
+    findings
+        .map(|finding| ((finding.region.as_str(), finding.name.as_str()), finding))
+        .collect()
 }
 
 fn is_truncated(status: Option<&SecretRotationPolicyStatus>) -> bool {
-    status.and_then(|status| status.findings_omitted).is_some_and(|omitted| omitted.value() > 0)
+    status
+        .and_then(|status| status.findings_omitted)
+        .is_some_and(|omitted| omitted.value() > 0)
 }
 
 /// Whether the last check did not see everything.
 fn is_incomplete(status: &SecretRotationPolicyStatus) -> bool {
-    const REASONS: [&str; 5] = ["SweepIncomplete", "AccessDenied", "CredentialsUnavailable", "Throttled", "AWSUnavailable"];
+    const REASONS: [&str; 5] = [
+        "SweepIncomplete",
+        "AccessDenied",
+        "CredentialsUnavailable",
+        "Throttled",
+        "AWSUnavailable",
+    ];
     find(&status.conditions, "Ready").is_some_and(|ready| REASONS.contains(&ready.reason.as_str()))
 }
 
-impl<'a> Turned<'a> {
+impl Turned<'_> {
     fn into_state(&self, reason: Reason, states: &[State]) -> Option<Announcement> {
         let is = |finding: &FindingStatus| states.iter().any(|state| finding.state == state.name());
         self.newly(reason, &is)
@@ -66,46 +87,84 @@ impl<'a> Turned<'a> {
     /// Told when the first finding turns, not for each.
     fn into_first_block(&self, reason: Reason, block: BlockReason) -> Option<Announcement> {
         let before = self.old.values().any(|finding| is_blocked(finding, block));
-        if before { None } else { self.into_block(reason, block) }
+        if before {
+            None
+        } else {
+            self.into_block(reason, block)
+        }
     }
 
     fn newly(&self, reason: Reason, is: &dyn Fn(&FindingStatus) -> bool) -> Option<Announcement> {
         let was = |place: &Place<'_>| self.old.get(place).is_some_and(|finding| is(finding));
-        let turned: Vec<_> = self.new.iter().filter(|(place, finding)| is(finding) && !was(place)).map(|(_, finding)| *finding).collect();
+        let turned: Vec<_> = self
+            .new
+            .iter()
+            .filter(|(place, finding)| is(finding) && !was(place))
+            .map(|(_, finding)| *finding)
+            .collect();
         announce(reason, &turned, |finding| finding.message.to_string())
     }
 
     /// Findings that are gone, or that are only rotating now. Where the view is blurred nobody can tell.
     fn recovered(&self) -> Option<Announcement> {
-        let ailing = |finding: &FindingStatus| finding.state != State::Rotating.name() && finding.state != State::Unknown.name();
+        let ailing = |finding: &FindingStatus| {
+            finding.state != State::Rotating.name() && finding.state != State::Unknown.name()
+        };
         let well = |place: &Place<'_>| !self.blurred && !self.new.contains_key(place);
-        let recovered: Vec<_> = self.old.iter().filter(|(place, finding)| ailing(finding) && well(place)).map(|(_, finding)| *finding).collect();
-        announce(Reason::RotationRecovered, &recovered, |finding| format!("no longer {}", finding.state))
+        let recovered: Vec<_> = self
+            .old
+            .iter()
+            .filter(|(place, finding)| ailing(finding) && well(place))
+            .map(|(_, finding)| *finding)
+            .collect();
+        announce(Reason::RotationRecovered, &recovered, |finding| {
+            format!("no longer {}", finding.state)
+        })
     }
 }
 
 fn is_blocked(finding: &FindingStatus, block: BlockReason) -> bool {
-    finding.blocked_by.as_ref().is_some_and(|reason| *reason == block.reason())
+    finding
+        .blocked_by
+        .as_ref()
+        .is_some_and(|reason| *reason == block.reason())
 }
 
-fn announce(reason: Reason, findings: &[&FindingStatus], say: impl Fn(&FindingStatus) -> String) -> Option<Announcement> {
-    let named = findings.iter().take(MAX_NAMED).map(|finding| format!("{} in {}: {}", finding.name, finding.region, say(finding)));
+fn announce(
+    reason: Reason,
+    findings: &[&FindingStatus],
+    say: impl Fn(&FindingStatus) -> String,
+) -> Option<Announcement> {
+    let named = findings
+        .iter()
+        .take(MAX_NAMED)
+        .map(|finding| format!("{} in {}: {}", finding.name, finding.region, say(finding)));
     let more = findings.len().saturating_sub(MAX_NAMED);
     let rest = (more > 0).then(|| format!("and {more} more"));
     let note = named.chain(rest).collect::<Vec<_>>().join("; ");
     (!findings.is_empty()).then_some(Announcement { reason, note })
 }
 
-fn readiness(old: Option<&SecretRotationPolicyStatus>, new: &SecretRotationPolicyStatus) -> Option<Announcement> {
+fn readiness(
+    old: Option<&SecretRotationPolicyStatus>,
+    new: &SecretRotationPolicyStatus,
+) -> Option<Announcement> {
     let ready = find(&new.conditions, "Ready")?;
     let before = old.and_then(|old| find(&old.conditions, "Ready"));
     let reason = match ready.reason.as_str() {
         "AccessDenied" => Reason::AccessDenied,
-        "InvalidSpec" | "NamespaceNotAllowed" | "RegionNotAllowed" | "SecretNotAllowed" | "ActionNotAllowed" => Reason::PolicyInvalid,
+        "InvalidSpec"
+        | "NamespaceNotAllowed"
+        | "RegionNotAllowed"
+        | "SecretNotAllowed"
+        | "ActionNotAllowed" => Reason::PolicyInvalid,
         _ => return None,
     };
     let same = before.is_some_and(|before| before.reason == ready.reason);
-    (!same).then(|| Announcement { reason, note: ready.message.clone() })
+    (!same).then(|| Announcement {
+        reason,
+        note: ready.message.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -115,7 +174,10 @@ mod tests {
     #[test]
     fn a_secret_that_gets_stuck_is_told_once() {
         let stuck = status(&[("a", State::Stuck, None)]);
-        assert_eq!(told(Some(&status(&[])), &stuck), ["RotationStuck a in eu-west-1: said"]);
+        assert_eq!(
+            told(Some(&status(&[])), &stuck),
+            ["RotationStuck a in eu-west-1: said"]
+        );
         assert_eq!(told(Some(&stuck), &stuck), Vec::<String>::new());
         assert_eq!(told(None, &stuck), ["RotationStuck a in eu-west-1: said"]);
     }
@@ -123,25 +185,44 @@ mod tests {
     #[test]
     fn a_secret_that_is_well_again_is_told_once() {
         let stuck = status(&[("a", State::Stuck, None)]);
-        assert_eq!(told(Some(&stuck), &status(&[])), ["RotationRecovered a in eu-west-1: no longer Stuck"]);
-        assert_eq!(told(Some(&stuck), &status(&[("a", State::Rotating, None)])), Vec::<String>::new(), "not yet");
+        assert_eq!(
+            told(Some(&stuck), &status(&[])),
+            ["RotationRecovered a in eu-west-1: no longer Stuck"]
+        );
+        assert_eq!(
+            told(Some(&stuck), &status(&[("a", State::Rotating, None)])),
+            Vec::<String>::new(),
+            "not yet"
+        );
     }
 
     #[test]
     fn nobody_is_called_well_for_being_one_finding_too_many() {
         let stuck = status(&[("a", State::Stuck, None)]);
         let other = status(&[("b", State::Stuck, None)]);
-        let truncated = SecretRotationPolicyStatus { findings_omitted: Some(1_usize.into()), ..other };
-        assert_eq!(told(Some(&stuck), &truncated), ["RotationStuck b in eu-west-1: said"]);
+        let truncated = SecretRotationPolicyStatus {
+            findings_omitted: Some(1_usize.into()),
+            ..other
+        };
+        assert_eq!(
+            told(Some(&stuck), &truncated),
+            ["RotationStuck b in eu-west-1: said"]
+        );
     }
 
     #[test]
     fn an_open_breaker_is_told_once_however_many_secrets_it_holds_back() {
         let one = status(&[("a", State::Stuck, Some(BlockReason::CircuitBreakerOpen))]);
-        let two = status(&[("a", State::Stuck, Some(BlockReason::CircuitBreakerOpen)), ("b", State::Stuck, Some(BlockReason::CircuitBreakerOpen))]);
+        let two = status(&[
+            ("a", State::Stuck, Some(BlockReason::CircuitBreakerOpen)),
+            ("b", State::Stuck, Some(BlockReason::CircuitBreakerOpen)),
+        ]);
         let first = told(Some(&status(&[("a", State::Stuck, None)])), &one);
         assert_eq!(first, ["CircuitBreakerOpen a in eu-west-1: said"]);
-        assert_eq!(told(Some(&one), &two), ["RotationStuck b in eu-west-1: said"]);
+        assert_eq!(
+            told(Some(&one), &two),
+            ["RotationStuck b in eu-west-1: said"]
+        );
     }
 
     #[test]
@@ -152,8 +233,14 @@ mod tests {
         assert!(notes[0].ends_with("; and 2 more"), "{notes:?}");
     }
 
-    fn told(old: Option<&SecretRotationPolicyStatus>, new: &SecretRotationPolicyStatus) -> Vec<String> {
-        between(old, new).into_iter().map(|announcement| format!("{:?} {}", announcement.reason, announcement.note)).collect()
+    fn told(
+        old: Option<&SecretRotationPolicyStatus>,
+        new: &SecretRotationPolicyStatus,
+    ) -> Vec<String> {
+        between(old, new)
+            .into_iter()
+            .map(|announcement| format!("{:?} {}", announcement.reason, announcement.note))
+            .collect()
     }
 
     fn status(findings: &[(&str, State, Option<BlockReason>)]) -> SecretRotationPolicyStatus {
@@ -165,6 +252,9 @@ mod tests {
             blocked_by: block.map(|block| block.reason().into()),
             ..FindingStatus::default()
         };
-        SecretRotationPolicyStatus { findings: findings.iter().map(finding).collect(), ..SecretRotationPolicyStatus::default() }
+        SecretRotationPolicyStatus {
+            findings: findings.iter().map(finding).collect(),
+            ..SecretRotationPolicyStatus::default()
+        }
     }
 }

@@ -11,8 +11,14 @@ const PATIENCE: u32 = 3;
 ///
 /// What an incomplete sweep did not see is carried over for a while, and with it the older time: ages are then
 /// measured too short, never too long.
-pub fn over(last: Option<&Arc<Inventory>>, seen: Option<Inventory>, failures: u32) -> Option<Arc<Inventory>> {
-    let Some(seen) = seen else { return last.cloned() };
+pub(super) fn over(
+    last: Option<&Arc<Inventory>>,
+    seen: Option<Inventory>,
+    failures: u32,
+) -> Option<Arc<Inventory>> {
+    let Some(seen) = seen else {
+        return last.cloned();
+    };
     match last {
         Some(last) if failures > 0 && failures < PATIENCE => Some(Arc::new(merged(last, seen))),
         Some(last) if failures > 0 && seen.secrets.is_empty() => Some(Arc::clone(last)),
@@ -23,7 +29,11 @@ pub fn over(last: Option<&Arc<Inventory>>, seen: Option<Inventory>, failures: u3
 fn merged(last: &Inventory, seen: Inventory) -> Inventory {
     let mut secrets = last.secrets.clone();
     secrets.extend(seen.secrets);
-    Inventory { time: last.time.min(seen.time), secrets, ..seen }
+    Inventory {
+        time: last.time.min(seen.time),
+        secrets,
+        ..seen
+    }
 }
 
 #[cfg(test)]
@@ -42,7 +52,10 @@ mod tests {
     #[test]
     fn a_complete_sweep_replaces_what_was_known() {
         let last = Arc::new(inventory("10:00", &["a", "b"], true));
-        assert_eq!(names(over(Some(&last), Some(inventory("10:05", &["a"], true)), 0)), ("10:05".to_owned(), vec!["a".to_owned()]));
+        assert_eq!(
+            names(over(Some(&last), Some(inventory("10:05", &["a"], true)), 0)),
+            ("10:05".to_owned(), vec!["a".to_owned()])
+        );
     }
 
     #[test]
@@ -50,7 +63,13 @@ mod tests {
         let last = Arc::new(inventory("10:00", &["a", "b"], true));
         let kept = over(Some(&last), Some(inventory("10:05", &["a", "c"], false)), 1);
         assert!(!kept.as_ref().expect("kept").is_complete());
-        assert_eq!(names(kept), ("10:00".to_owned(), ["a", "b", "c"].map(str::to_owned).to_vec()));
+        assert_eq!(
+            names(kept),
+            (
+                "10:00".to_owned(),
+                ["a", "b", "c"].map(str::to_owned).to_vec()
+            )
+        );
     }
 
     #[test]
@@ -64,25 +83,48 @@ mod tests {
     fn a_sweep_without_any_answer_changes_nothing() {
         let last = Arc::new(inventory("10:00", &["a"], true));
         assert_eq!(over(Some(&last), None, 7), Some(Arc::clone(&last)));
-        assert_eq!(over(Some(&last), Some(inventory("10:15", &[], false)), 7), Some(last));
+        assert_eq!(
+            over(Some(&last), Some(inventory("10:15", &[], false)), 7),
+            Some(last)
+        );
         assert_eq!(over(None, None, 1), None);
     }
 
     fn names(inventory: Option<Arc<Inventory>>) -> (String, Vec<String>) {
         let inventory = inventory.expect("an inventory");
-        let names = inventory.secrets.values().map(|observation| observation.secret.name.to_string()).collect();
+        let names = inventory
+            .secrets
+            .values()
+            .map(|observation| observation.secret.name.to_string())
+            .collect();
         (inventory.time.to_string()[11..16].to_owned(), names)
     }
 
     fn inventory(time: &str, secrets: &[&str], complete: bool) -> Inventory {
-        let secrets = secrets.iter().map(|name| observation(name)).map(|observation| (observation.secret.arn.clone(), observation));
-        let gap = AwsError { class: ErrorClass::Unreachable, code: None, request_id: None };
-        Inventory { time: at(time), region: region(), secrets: secrets.collect(), missing: Vec::new(), gap: (!complete).then_some(gap) }
+        let secrets = secrets
+            .iter()
+            .map(|name| observation(name))
+            .map(|observation| (observation.secret.arn.clone(), observation));
+        let gap = AwsError {
+            class: ErrorClass::Unreachable,
+            code: None,
+            request_id: None,
+        };
+        Inventory {
+            time: at(time),
+            region: region(),
+            secrets: secrets.collect(),
+            missing: Vec::new(),
+            gap: (!complete).then_some(gap),
+        }
     }
 
     fn observation(name: &str) -> Observation {
         Observation::listed(Secret {
-            arn: Arn::parse(format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf")).expect("an ARN"),
+            arn: Arn::parse(format!(
+                "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"
+            ))
+            .expect("an ARN"),
             name: SecretName::parse(name).expect("a name"),
             labels: BTreeMap::new(),
             rotation: Rotation::NotConfigured,

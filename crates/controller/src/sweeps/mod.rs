@@ -1,7 +1,7 @@
 //! One sweeper per (profile, region) serves every policy; what it saw last is kept here for all of them.
 
 mod carry;
-pub mod scope;
+pub(crate) mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ const SPACING: Duration = Duration::from_secs(2);
 
 /// What the sweepers saw last.
 #[derive(Debug, Default)]
-pub struct Sweeps {
+pub(crate) struct Sweeps {
     records: Mutex<BTreeMap<Place, Record>>,
     requests: Mutex<BTreeMap<Uid, Request>>,
 }
@@ -55,7 +55,7 @@ struct Request {
 
 /// What a policy can be judged on.
 #[derive(Clone, Debug, Default)]
-pub struct View {
+pub(crate) struct View {
     /// What each region's last sweep saw.
     pub inventories: Vec<Arc<Inventory>>,
     /// What could not be seen somewhere.
@@ -70,36 +70,64 @@ pub struct View {
 
 impl Sweeps {
     /// Whether the last sweep of the place served this selector.
-    pub fn serves(&self, place: &Place, policy: &Uid, selector: &Selector) -> bool {
-        self.records().get(place).and_then(|record| record.served.get(policy)) == Some(selector)
+    pub(crate) fn serves(&self, place: &Place, policy: &Uid, selector: &Selector) -> bool {
+        self.records()
+            .get(place)
+            .and_then(|record| record.served.get(policy))
+            == Some(selector)
     }
 
     /// What is known of all places together.
-    pub fn view(&self, places: &[Place]) -> View {
+    pub(crate) fn view(&self, places: &[Place]) -> View {
         let records = self.records();
-        let known: Vec<_> = places.iter().filter_map(|place| records.get(place)).collect();
+        let known: Vec<_> = places
+            .iter()
+            .filter_map(|place| records.get(place))
+            .collect();
         let now = clock::now();
         View {
-            inventories: known.iter().filter_map(|record| record.inventory.clone()).collect(),
+            inventories: known
+                .iter()
+                .filter_map(|record| record.inventory.clone())
+                .collect(),
             gap: known.iter().find_map(|record| record.gap.clone()),
-            is_waiting: places.iter().any(|place| records.get(place).is_none_or(|record| record.began.is_none())),
+            is_waiting: places.iter().any(|place| {
+                records
+                    .get(place)
+                    .is_none_or(|record| record.began.is_none())
+            }),
             began: known.iter().filter_map(|record| record.began).min(),
-            now: known.iter().filter_map(|record| record.time.map(|(time, taken)| clock::carried(time, taken, now))).max(),
+            now: known
+                .iter()
+                .filter_map(|record| {
+                    record
+                        .time
+                        .map(|(time, taken)| clock::carried(time, taken, now))
+                })
+                .max(),
         }
     }
 
     /// Takes note of a requested check, once; whether it is new.
-    pub fn request(&self, policy: &Uid, token: &str) -> bool {
+    pub(crate) fn request(&self, policy: &Uid, token: &str) -> bool {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = requests.get(policy).is_some_and(|request| request.token == token);
+        let known = requests
+            .get(policy)
+            .is_some_and(|request| request.token == token);
         if !known {
-            requests.insert(policy.clone(), Request { token: token.to_owned(), seen: clock::now() });
+            requests.insert(
+                policy.clone(),
+                Request {
+                    token: token.to_owned(),
+                    seen: clock::now(),
+                },
+            );
         }
         !known
     }
 
     /// The token of the requested check, if every sweep began after it was asked for.
-    pub fn handled(&self, policy: &Uid, view: &View) -> Option<String> {
+    pub(crate) fn handled(&self, policy: &Uid, view: &View) -> Option<String> {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let request = requests.get(policy)?;
         let complete = !view.is_waiting && view.began.is_some_and(|began| began >= request.seen);
@@ -107,30 +135,61 @@ impl Sweeps {
     }
 
     /// The rotation function of each secret that an unfinished operation is about.
-    pub fn functions(&self, operations: &[Operation]) -> BTreeMap<Arn, FunctionArn> {
-        let inventories: Vec<_> = self.records().values().filter_map(|record| record.inventory.clone()).collect();
-        let unfinished = operations.iter().filter(|operation| !operation.is_finished()).filter_map(|operation| operation.arn.as_ref());
-        let function = |arn: &Arn| inventories.iter().find_map(|inventory| inventory.secrets.get(arn)?.secret.function().cloned());
-        unfinished.filter_map(|arn| Some((arn.clone(), function(arn)?))).collect()
+    pub(crate) fn functions(&self, operations: &[Operation]) -> BTreeMap<Arn, FunctionArn> {
+        let inventories: Vec<_> = self
+            .records()
+            .values()
+            .filter_map(|record| record.inventory.clone())
+            .collect();
+        let unfinished = operations
+            .iter()
+            .filter(|operation| !operation.is_finished())
+            .filter_map(|operation| operation.arn.as_ref());
+        let function = |arn: &Arn| {
+            inventories
+                .iter()
+                .find_map(|inventory| inventory.secrets.get(arn)?.secret.function().cloned())
+        };
+        unfinished
+            .filter_map(|arn| Some((arn.clone(), function(arn)?)))
+            .collect()
     }
 
     /// The last inventories of a profile.
-    pub fn of_profile(&self, profile: &secret_rotation_core::identity::ProfileName) -> (Vec<Arc<Inventory>>, Option<AwsError>) {
+    pub(crate) fn of_profile(
+        &self,
+        profile: &secret_rotation_core::identity::ProfileName,
+    ) -> (Vec<Arc<Inventory>>, Option<AwsError>) {
         let records = self.records();
-        let own: Vec<_> = records.iter().filter(|(place, _)| place.profile == *profile).map(|(_, record)| record).collect();
+        let own: Vec<_> = records
+            .iter()
+            .filter(|(place, _)| place.profile == *profile)
+            .map(|(_, record)| record)
+            .collect();
         let gap = own.iter().find_map(|record| record.gap.clone());
-        (own.into_iter().filter_map(|record| record.inventory.clone()).collect(), gap)
+        (
+            own.into_iter()
+                .filter_map(|record| record.inventory.clone())
+                .collect(),
+            gap,
+        )
     }
 
     /// The policy is gone.
-    pub fn forget(&self, policy: &Uid) {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).remove(policy);
+    pub(crate) fn forget(&self, policy: &Uid) {
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(policy);
     }
 
     /// Forgets everything: another replica may have acted since.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.records().clear();
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<Place, Record>> {
@@ -139,25 +198,54 @@ impl Sweeps {
 }
 
 /// Sweeps one place, and answers when to do it again.
-pub async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<Duration>, Error> {
+pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<Duration>, Error> {
     let Some(served) = claimants(&context, &place) else {
         context.sweeps.records().remove(&place);
         context.metrics.forget_sweep(&place.profile, &place.region);
         return Ok(None);
     };
     let began = clock::now();
-    let last = context.sweeps.records().get(&place).cloned().unwrap_or_default();
-    if let Some(wait) = last.began.map(|last| (last + SPACING).saturating_duration_since(began)).filter(|wait| !wait.is_zero()) {
+    let last = context
+        .sweeps
+        .records()
+        .get(&place)
+        .cloned()
+        .unwrap_or_default();
+    if let Some(wait) = last
+        .began
+        .map(|last| (last + SPACING).saturating_duration_since(began))
+        .filter(|wait| !wait.is_zero())
+    {
         return Ok(Some(wait));
     }
     let record = look_around(&context, &place, &served, &last).await;
     let failures = record.failures;
     context.sweeps.records().insert(place.clone(), record);
-    served.iter().for_each(|claimant| context.queues.policies.push(claimant.policy.key.clone(), clock::now()));
-    context.queues.profiles.push(place.profile.clone(), clock::now());
-    let shortest = served.iter().map(|claimant| claimant.profile.min_check_interval).max().unwrap_or_default();
-    let seed = served.iter().map(|claimant| claimant.policy.uid.as_str()).min().unwrap_or_default();
-    let pace = scope::pace(served.iter().map(|claimant| claimant.policy.check_interval), shortest, seed);
+    served.iter().for_each(|claimant| {
+        context
+            .queues
+            .policies
+            .push(claimant.policy.key.clone(), clock::now())
+    });
+    context
+        .queues
+        .profiles
+        .push(place.profile.clone(), clock::now());
+    let shortest = served
+        .iter()
+        .map(|claimant| claimant.profile.min_check_interval)
+        .max()
+        .unwrap_or_default();
+    let seed = served
+        .iter()
+        .map(|claimant| claimant.policy.uid.as_str())
+        .min()
+        .unwrap_or_default();
+    let pace = scope::pace(
+        served.iter().map(|claimant| claimant.policy.check_interval),
+        shortest,
+        seed,
+    );
     Ok(pace.map(|pace| scope::next(pace, failures)))
 }
 
@@ -167,22 +255,39 @@ fn claimants(context: &Context, place: &Place) -> Option<Vec<Claimant>> {
     let wants = |claimant: &&Claimant| {
         let profile = reach::ProfileState::Valid(&claimant.profile);
         let within = reach::claimant(&claimant.policy, profile, claimant.tenant.clone()).is_ok();
-        within && claimant.profile.name == place.profile && reach::regions(claimant).contains(&place.region)
+        within
+            && claimant.profile.name == place.profile
+            && reach::regions(claimant).contains(&place.region)
     };
     let served: Vec<_> = facts.claimants.iter().filter(wants).cloned().collect();
     (!served.is_empty()).then_some(served)
 }
 
-async fn look_around(context: &Context, place: &Place, served: &[Claimant], last: &Record) -> Record {
+async fn look_around(
+    context: &Context,
+    place: &Place,
+    served: &[Claimant],
+    last: &Record,
+) -> Record {
     let began = clock::now();
-    let Some(profile) = served.first().map(|claimant| &claimant.profile) else { return last.clone() };
+    let Some(profile) = served.first().map(|claimant| &claimant.profile) else {
+        return last.clone();
+    };
     let account = context.accounts.of(profile, &place.region).await.account;
     let scope = scope::union(served.iter().map(|claimant| &claimant.policy.selector));
-    let known = last.inventory.as_ref().map(|inventory| inventory.secrets.clone()).unwrap_or_default();
+    let known = last
+        .inventory
+        .as_ref()
+        .map(|inventory| inventory.secrets.clone())
+        .unwrap_or_default();
     let inventory = account.inventory(&scope, &known).await;
     let took = clock::now() - began;
     report(context, place, &inventory, took);
-    let failures = if inventory.is_complete() { 0 } else { last.failures.saturating_add(1) };
+    let failures = if inventory.is_complete() {
+        0
+    } else {
+        last.failures.saturating_add(1)
+    };
     let gap = inventory.gap.clone();
     // Without any answer there is no time, and nothing was seen.
     let seen = account.now().is_some().then_some(inventory);
@@ -192,7 +297,15 @@ async fn look_around(context: &Context, place: &Place, served: &[Claimant], last
         failures,
         began: Some(began),
         time: account.now().map(|time| (time, clock::now())),
-        served: served.iter().map(|claimant| (claimant.policy.uid.clone(), claimant.policy.selector.clone())).collect(),
+        served: served
+            .iter()
+            .map(|claimant| {
+                (
+                    claimant.policy.uid.clone(),
+                    claimant.policy.selector.clone(),
+                )
+            })
+            .collect(),
     }
 }
 
@@ -200,15 +313,25 @@ fn report(context: &Context, place: &Place, inventory: &Inventory, took: Duratio
     let (secrets, milliseconds) = (inventory.secrets.len(), took.as_millis());
     match &inventory.gap {
         None => {
-            context.metrics.swept(&place.profile, &place.region, took, inventory.time);
+            context
+                .metrics
+                .swept(&place.profile, &place.region, took, inventory.time);
             tracing::debug!(%place, secrets, milliseconds, "sweep complete");
         }
-        Some(gap) => tracing::warn!(%place, secrets, milliseconds, error = %gap, "sweep incomplete"),
+        Some(gap) => {
+            tracing::warn!(%place, secrets, milliseconds, error = %gap, "sweep incomplete")
+        }
     }
 }
 
 /// All places of a claimant.
-pub fn places(claimant: &Claimant) -> Vec<Place> {
+pub(crate) fn places(claimant: &Claimant) -> Vec<Place> {
     let regions: BTreeSet<_> = reach::regions(claimant);
-    regions.into_iter().map(|region| Place { profile: claimant.profile.name.clone(), region }).collect()
+    regions
+        .into_iter()
+        .map(|region| Place {
+            profile: claimant.profile.name.clone(),
+            region,
+        })
+        .collect()
 }

@@ -22,7 +22,7 @@ struct Entry<V> {
 
 /// What an event changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change<K> {
+pub(crate) enum Change<K> {
     /// The object is there, new or changed.
     Kept(K),
     /// The object is gone.
@@ -43,7 +43,11 @@ pub(super) struct Told<K, V> {
 impl<K: Ord + Clone, V> Cache<K, V> {
     /// An empty one.
     pub(super) const fn new() -> Self {
-        Self { entries: BTreeMap::new(), listing: BTreeMap::new(), listed: BTreeSet::new() }
+        Self {
+            entries: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            listed: BTreeSet::new(),
+        }
     }
 
     /// What is known of one object.
@@ -62,47 +66,84 @@ impl<K: Ord + Clone, V> Cache<K, V> {
     }
 
     /// Applies an event of a stream. Objects that a new list no longer holds are gone when that list ends.
-    pub(super) fn apply<O>(&mut self, stream: usize, event: Event<O>, tell: impl Fn(O) -> Option<Told<K, V>>) -> Vec<Change<K>> {
+    pub(super) fn apply<O>(
+        &mut self,
+        stream: usize,
+        event: Event<O>,
+        tell: impl Fn(O) -> Option<Told<K, V>>,
+    ) -> Vec<Change<K>> {
         match event {
             Event::Init => {
                 self.listing.insert(stream, BTreeSet::new());
                 Vec::new()
             }
             Event::InitApply(object) => {
-                let Some(told) = tell(object) else { return Vec::new() };
-                self.listing.entry(stream).or_default().insert(told.key.clone());
+                let Some(told) = tell(object) else {
+                    return Vec::new();
+                };
+                self.listing
+                    .entry(stream)
+                    .or_default()
+                    .insert(told.key.clone());
                 self.keep(stream, told)
             }
-            Event::Apply(object) => tell(object).map(|told| self.keep(stream, told)).unwrap_or_default(),
-            Event::Delete(object) => tell(object).map(|told| self.remove(&told.key)).unwrap_or_default(),
+            Event::Apply(object) => tell(object)
+                .map(|told| self.keep(stream, told))
+                .unwrap_or_default(),
+            Event::Delete(object) => tell(object)
+                .map(|told| self.remove(&told.key))
+                .unwrap_or_default(),
             Event::InitDone => self.end_list(stream),
         }
     }
 
     /// Takes note of an object that was read or written, ahead of its watch.
     pub(super) fn advance(&mut self, told: Told<K, V>) {
-        if let Some(entry) = self.entries.get_mut(&told.key).filter(|entry| entry.version < told.version) {
-            *entry = Entry { stream: entry.stream, version: told.version, value: told.value };
+        if let Some(entry) = self
+            .entries
+            .get_mut(&told.key)
+            .filter(|entry| entry.version < told.version)
+        {
+            *entry = Entry {
+                stream: entry.stream,
+                version: told.version,
+                value: told.value,
+            };
         }
     }
 
     /// An event that is older than what is known, because a write of ours was quicker, changes nothing.
     fn keep(&mut self, stream: usize, told: Told<K, V>) -> Vec<Change<K>> {
-        if self.entries.get(&told.key).is_none_or(|known| told.version >= known.version || self.listing.contains_key(&stream)) {
-            let entry = Entry { stream, version: told.version, value: told.value };
+        if self
+            .entries
+            .get(&told.key)
+            .is_none_or(|known| told.version >= known.version || self.listing.contains_key(&stream))
+        {
+            let entry = Entry {
+                stream,
+                version: told.version,
+                value: told.value,
+            };
             self.entries.insert(told.key.clone(), entry);
         }
         vec![Change::Kept(told.key)]
     }
 
     fn remove(&mut self, key: &K) -> Vec<Change<K>> {
-        self.entries.remove(key).map(|_| Change::Gone(key.clone())).into_iter().collect()
+        self.entries
+            .remove(key)
+            .map(|_| Change::Gone(key.clone()))
+            .into_iter()
+            .collect()
     }
 
     fn end_list(&mut self, stream: usize) -> Vec<Change<K>> {
         let listed = self.listing.remove(&stream).unwrap_or_default();
         self.listed.insert(stream);
-        let own = self.entries.iter().filter(|(key, entry)| entry.stream == stream && !listed.contains(key));
+        let own = self
+            .entries
+            .iter()
+            .filter(|(key, entry)| entry.stream == stream && !listed.contains(key));
         let gone: Vec<_> = own.map(|(key, _)| key.clone()).collect();
         gone.iter().flat_map(|key| self.remove(key)).collect()
     }
@@ -116,7 +157,10 @@ mod tests {
     fn an_object_that_a_new_list_no_longer_holds_is_gone_when_the_list_ends() {
         let mut cache = filled();
         assert_eq!(apply(&mut cache, 0, Event::Init), []);
-        assert_eq!(apply(&mut cache, 0, Event::InitApply(("a", 3))), [Change::Kept("a")]);
+        assert_eq!(
+            apply(&mut cache, 0, Event::InitApply(("a", 3))),
+            [Change::Kept("a")]
+        );
         assert!(cache.get(&"b").is_some(), "until then it may only be late");
         assert_eq!(apply(&mut cache, 0, Event::InitDone), [Change::Gone("b")]);
     }
@@ -134,7 +178,10 @@ mod tests {
     fn a_late_event_does_not_undo_a_write_of_ours() {
         let mut cache = filled();
         cache.advance(told(("a", 9)));
-        assert_eq!(apply(&mut cache, 0, Event::Apply(("a", 5))), [Change::Kept("a")]);
+        assert_eq!(
+            apply(&mut cache, 0, Event::Apply(("a", 5))),
+            [Change::Kept("a")]
+        );
         assert_eq!(cache.get(&"a"), Some(&9));
         cache.advance(told(("a", 7)));
         assert_eq!(cache.get(&"a"), Some(&9));
@@ -143,24 +190,40 @@ mod tests {
     #[test]
     fn a_write_of_ours_does_not_bring_a_deleted_object_back() {
         let mut cache = filled();
-        assert_eq!(apply(&mut cache, 0, Event::Delete(("a", 4))), [Change::Gone("a")]);
+        assert_eq!(
+            apply(&mut cache, 0, Event::Delete(("a", 4))),
+            [Change::Gone("a")]
+        );
         cache.advance(told(("a", 9)));
         assert_eq!(cache.get(&"a"), None);
     }
 
     fn filled() -> Cache<&'static str, u64> {
         let mut cache = Cache::new();
-        for event in [Event::Init, Event::InitApply(("a", 1)), Event::InitApply(("b", 2)), Event::InitDone] {
+        for event in [
+            Event::Init,
+            Event::InitApply(("a", 1)),
+            Event::InitApply(("b", 2)),
+            Event::InitDone,
+        ] {
             apply(&mut cache, 0, event);
         }
         cache
     }
 
-    fn apply(cache: &mut Cache<&'static str, u64>, stream: usize, event: Event<(&'static str, u64)>) -> Vec<Change<&'static str>> {
+    fn apply(
+        cache: &mut Cache<&'static str, u64>,
+        stream: usize,
+        event: Event<(&'static str, u64)>,
+    ) -> Vec<Change<&'static str>> {
         cache.apply(stream, event, |object| Some(told(object)))
     }
 
     const fn told((key, version): (&'static str, u64)) -> Told<&'static str, u64> {
-        Told { key, version, value: version }
+        Told {
+            key,
+            version,
+            value: version,
+        }
     }
 }

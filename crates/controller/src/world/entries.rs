@@ -19,7 +19,7 @@ use super::cache::Told;
 
 /// A policy.
 #[derive(Clone, Debug)]
-pub struct PolicyEntry {
+pub(crate) struct PolicyEntry {
     /// For events.
     pub reference: ObjectReference,
     /// Of the spec.
@@ -36,7 +36,7 @@ pub struct PolicyEntry {
 
 /// An operation.
 #[derive(Clone, Debug)]
-pub struct OperationEntry {
+pub(crate) struct OperationEntry {
     /// Of the whole object.
     pub resource_version: String,
     /// The policy that it names, where it can be decoded.
@@ -47,7 +47,7 @@ pub struct OperationEntry {
 
 /// A profile.
 #[derive(Clone, Debug)]
-pub struct ProfileEntry {
+pub(crate) struct ProfileEntry {
     /// Unlike its name never used twice.
     pub uid: String,
     /// Of the spec.
@@ -61,54 +61,104 @@ pub struct ProfileEntry {
 }
 
 impl PolicyEntry {
-    pub(super) fn told(object: DeserializeGuard<SecretRotationPolicy>) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
+    pub(super) fn told(
+        object: DeserializeGuard<SecretRotationPolicy>,
+    ) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
         let reference = object_reference(&object);
         let entry = |object: &DeserializeGuard<SecretRotationPolicy>| Self {
             reference,
             generation: object.meta().generation.unwrap_or(0),
             resource_version: object.resource_version().unwrap_or_default(),
-            status: object.0.as_ref().ok().and_then(|policy| policy.status.clone()),
-            requested: object.0.as_ref().ok().and_then(|policy| policy.requested_check().map(str::to_owned)),
-            core: understood(object, |policy| policy.to_core()),
+            status: object
+                .0
+                .as_ref()
+                .ok()
+                .and_then(|policy| policy.status.clone()),
+            requested: object
+                .0
+                .as_ref()
+                .ok()
+                .and_then(|policy| policy.requested_check().map(str::to_owned)),
+            core: understood(
+                object,
+                secret_rotation_api::policy::SecretRotationPolicy::to_core,
+            ),
         };
         let (key, version) = (key(object.meta())?, version(object.meta()));
-        Some(Told { key, version, value: std::sync::Arc::new(entry(&object)) })
+        Some(Told {
+            key,
+            version,
+            value: std::sync::Arc::new(entry(&object)),
+        })
     }
 }
 
 impl OperationEntry {
-    pub(super) fn told(object: DeserializeGuard<SecretRotationOperation>) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
+    pub(super) fn told(
+        object: DeserializeGuard<SecretRotationOperation>,
+    ) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
         let decoded = object.0.as_ref().ok();
         let entry = Self {
             resource_version: object.resource_version().unwrap_or_default(),
-            policy: decoded.and_then(|operation| ObjectName::parse(operation.spec.policy_ref.name.as_str()).ok()),
-            core: understood(&object, |operation| operation.to_core()),
+            policy: decoded.and_then(|operation| {
+                ObjectName::parse(operation.spec.policy_ref.name.as_str()).ok()
+            }),
+            core: understood(
+                &object,
+                secret_rotation_api::operation::SecretRotationOperation::to_core,
+            ),
         };
-        Some(Told { key: key(object.meta())?, version: version(object.meta()), value: std::sync::Arc::new(entry) })
+        Some(Told {
+            key: key(object.meta())?,
+            version: version(object.meta()),
+            value: std::sync::Arc::new(entry),
+        })
     }
 }
 
 impl ProfileEntry {
-    pub(super) fn told(object: DeserializeGuard<AWSAccessProfile>) -> Option<Told<ProfileName, std::sync::Arc<Self>>> {
+    pub(super) fn told(
+        object: DeserializeGuard<AWSAccessProfile>,
+    ) -> Option<Told<ProfileName, std::sync::Arc<Self>>> {
         let entry = Self {
             uid: object.uid().unwrap_or_default(),
             generation: object.meta().generation.unwrap_or(0),
             resource_version: object.resource_version().unwrap_or_default(),
-            status: object.0.as_ref().ok().and_then(|profile| profile.status.clone()),
-            core: understood(&object, |profile| profile.to_core()),
+            status: object
+                .0
+                .as_ref()
+                .ok()
+                .and_then(|profile| profile.status.clone()),
+            core: understood(
+                &object,
+                secret_rotation_api::profile::AWSAccessProfile::to_core,
+            ),
         };
         let name = ProfileName::parse(object.name_any()).ok()?;
-        Some(Told { key: name, version: version(object.meta()), value: std::sync::Arc::new(entry) })
+        Some(Told {
+            key: name,
+            version: version(object.meta()),
+            value: std::sync::Arc::new(entry),
+        })
     }
 }
 
 /// The labels of a namespace, from its metadata.
-pub(super) fn namespace(object: PartialObjectMeta<NamespaceObject>) -> Option<Told<Namespace, Labels>> {
+pub(super) fn namespace(
+    object: PartialObjectMeta<NamespaceObject>,
+) -> Option<Told<Namespace, Labels>> {
     let key = Namespace::parse(object.name_any()).ok()?;
-    Some(Told { key, version: version(&object.metadata), value: object.labels().clone() })
+    Some(Told {
+        key,
+        version: version(&object.metadata),
+        value: object.labels().clone(),
+    })
 }
 
-fn understood<K, T, E: ToString>(object: &DeserializeGuard<K>, parse: impl Fn(&K) -> Result<T, E>) -> Result<T, String> {
+fn understood<K, T, E: ToString>(
+    object: &DeserializeGuard<K>,
+    parse: impl Fn(&K) -> Result<T, E>,
+) -> Result<T, String> {
     let decoded = object.0.as_ref().map_err(|invalid| short(&invalid.error))?;
     parse(decoded).map_err(|error| short(&error.to_string()))
 }
@@ -120,14 +170,22 @@ fn short(text: &str) -> String {
 
 fn key(meta: &ObjectMeta) -> Option<ObjectKey> {
     let namespace = Namespace::parse(meta.namespace.clone()?).ok()?;
-    Some(ObjectKey { namespace, name: ObjectName::parse(meta.name.clone()?).ok()? })
+    Some(ObjectKey {
+        namespace,
+        name: ObjectName::parse(meta.name.clone()?).ok()?,
+    })
 }
 
 /// API servers count versions upwards; a text that is no number is never newer than anything.
 fn version(meta: &ObjectMeta) -> u64 {
-    meta.resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or(0)
+    meta.resource_version
+        .as_ref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
 }
 
-fn object_reference<K: Resource<DynamicType = ()>>(object: &DeserializeGuard<K>) -> ObjectReference {
+fn object_reference<K: Resource<DynamicType = ()>>(
+    object: &DeserializeGuard<K>,
+) -> ObjectReference {
     object.object_ref(&())
 }

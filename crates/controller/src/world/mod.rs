@@ -6,10 +6,10 @@ mod entries;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
-use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
@@ -19,16 +19,16 @@ use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::Policy;
 
-pub use self::cache::Change;
 use self::cache::Cache;
-pub use self::entries::{OperationEntry, PolicyEntry, ProfileEntry};
+pub(crate) use self::cache::Change;
+pub(crate) use self::entries::{OperationEntry, PolicyEntry, ProfileEntry};
 
 /// Labels of a namespace.
-pub type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// The last known state of every object that is watched.
 #[derive(Debug)]
-pub struct World {
+pub(crate) struct World {
     state: Mutex<State>,
     /// How many watches there are for each namespaced kind of ours.
     streams: usize,
@@ -45,7 +45,7 @@ struct State {
 
 /// What every plan rests on beside its own survey. Made once for many plans.
 #[derive(Debug)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Every policy that is in order, with its profile and namespace.
     pub claimants: Vec<Claimant>,
     /// Every operation that can be understood.
@@ -54,14 +54,24 @@ pub struct Facts {
 
 impl World {
     /// An empty one, for so many watched namespaces; none = one watch over all of them.
-    pub fn new(namespaces: usize) -> Self {
-        let (policies, operations, profiles, namespaces_known) = (Cache::new(), Cache::new(), Cache::new(), Cache::new());
-        let state = State { policies, operations, profiles, namespaces: namespaces_known, facts: None };
-        Self { state: Mutex::new(state), streams: namespaces.max(1) }
+    pub(crate) fn new(namespaces: usize) -> Self {
+        let (policies, operations, profiles, namespaces_known) =
+            (Cache::new(), Cache::new(), Cache::new(), Cache::new());
+        let state = State {
+            policies,
+            operations,
+            profiles,
+            namespaces: namespaces_known,
+            facts: None,
+        };
+        Self {
+            state: Mutex::new(state),
+            streams: namespaces.max(1),
+        }
     }
 
     /// What has not been listed yet, in words; `None` = everything is known.
-    pub fn missing(&self) -> Option<&'static str> {
+    pub(crate) fn missing(&self) -> Option<&'static str> {
         let state = self.lock();
         if !state.profiles.is_complete(1) {
             return Some("AWSAccessProfiles have not been listed yet");
@@ -72,42 +82,61 @@ impl World {
         if !state.operations.is_complete(self.streams) {
             return Some("SecretRotationOperations have not been listed yet");
         }
-        (!state.policies.is_complete(self.streams)).then_some("SecretRotationPolicies have not been listed yet")
+        (!state.policies.is_complete(self.streams))
+            .then_some("SecretRotationPolicies have not been listed yet")
     }
 
     /// Takes in what a watch of policies tells.
-    pub fn hear_policy(&self, stream: usize, event: Event<DeserializeGuard<SecretRotationPolicy>>) -> Vec<Change<ObjectKey>> {
+    pub(crate) fn hear_policy(
+        &self,
+        stream: usize,
+        event: Event<DeserializeGuard<SecretRotationPolicy>>,
+    ) -> Vec<Change<ObjectKey>> {
         let mut state = self.lock();
         let before = state.facts.take();
         let changes = state.policies.apply(stream, event, PolicyEntry::told);
         // Most events are echoes of status writes, after which every policy means what it meant before.
-        state.facts = before.filter(|facts| changes.iter().all(|change| state.says_the_same(facts, change)));
+        state.facts = before.filter(|facts| {
+            changes
+                .iter()
+                .all(|change| state.says_the_same(facts, change))
+        });
         changes
     }
 
     /// Takes in what a watch of operations tells.
-    pub fn hear_operation(&self, stream: usize, event: Event<DeserializeGuard<SecretRotationOperation>>) -> Vec<Change<ObjectKey>> {
+    pub(crate) fn hear_operation(
+        &self,
+        stream: usize,
+        event: Event<DeserializeGuard<SecretRotationOperation>>,
+    ) -> Vec<Change<ObjectKey>> {
         let mut state = self.lock();
         state.facts = None;
         state.operations.apply(stream, event, OperationEntry::told)
     }
 
     /// Takes in what the watch of profiles tells.
-    pub fn hear_profile(&self, event: Event<DeserializeGuard<AWSAccessProfile>>) -> Vec<Change<ProfileName>> {
+    pub(crate) fn hear_profile(
+        &self,
+        event: Event<DeserializeGuard<AWSAccessProfile>>,
+    ) -> Vec<Change<ProfileName>> {
         let mut state = self.lock();
         state.facts = None;
         state.profiles.apply(0, event, ProfileEntry::told)
     }
 
     /// Takes in what the watch of namespaces tells.
-    pub fn hear_namespace(&self, event: Event<PartialObjectMeta<NamespaceObject>>) -> Vec<Change<Namespace>> {
+    pub(crate) fn hear_namespace(
+        &self,
+        event: Event<PartialObjectMeta<NamespaceObject>>,
+    ) -> Vec<Change<Namespace>> {
         let mut state = self.lock();
         state.facts = None;
         state.namespaces.apply(0, event, entries::namespace)
     }
 
     /// Takes in an operation that was just written, ahead of its watch.
-    pub fn wrote_operation(&self, operation: SecretRotationOperation) {
+    pub(crate) fn wrote_operation(&self, operation: SecretRotationOperation) {
         let mut state = self.lock();
         if let Some(told) = OperationEntry::told(DeserializeGuard(Ok(operation))) {
             state.facts = None;
@@ -116,7 +145,7 @@ impl World {
     }
 
     /// Takes in a policy that was just written, ahead of its watch.
-    pub fn wrote_policy(&self, policy: SecretRotationPolicy) {
+    pub(crate) fn wrote_policy(&self, policy: SecretRotationPolicy) {
         let mut state = self.lock();
         if let Some(told) = PolicyEntry::told(DeserializeGuard(Ok(policy))) {
             state.policies.advance(told);
@@ -124,43 +153,63 @@ impl World {
     }
 
     /// One policy.
-    pub fn policy(&self, key: &ObjectKey) -> Option<Arc<PolicyEntry>> {
+    pub(crate) fn policy(&self, key: &ObjectKey) -> Option<Arc<PolicyEntry>> {
         self.lock().policies.get(key).cloned()
     }
 
     /// One operation.
-    pub fn operation(&self, key: &ObjectKey) -> Option<Arc<OperationEntry>> {
+    pub(crate) fn operation(&self, key: &ObjectKey) -> Option<Arc<OperationEntry>> {
         self.lock().operations.get(key).cloned()
     }
 
     /// One profile.
-    pub fn profile(&self, name: &ProfileName) -> Option<Arc<ProfileEntry>> {
+    pub(crate) fn profile(&self, name: &ProfileName) -> Option<Arc<ProfileEntry>> {
         self.lock().profiles.get(name).cloned()
     }
 
     /// A namespace with its labels; one that is not known has none, which admits nobody by label.
-    pub fn tenant(&self, namespace: &Namespace) -> Tenant {
-        let labels = self.lock().namespaces.get(namespace).cloned().unwrap_or_default();
-        Tenant { namespace: namespace.clone(), labels }
+    pub(crate) fn tenant(&self, namespace: &Namespace) -> Tenant {
+        let labels = self
+            .lock()
+            .namespaces
+            .get(namespace)
+            .cloned()
+            .unwrap_or_default();
+        Tenant {
+            namespace: namespace.clone(),
+            labels,
+        }
     }
 
     /// All policies.
-    pub fn policies(&self) -> Vec<(ObjectKey, Arc<PolicyEntry>)> {
-        self.lock().policies.iter().map(|(key, entry)| (key.clone(), Arc::clone(entry))).collect()
+    pub(crate) fn policies(&self) -> Vec<(ObjectKey, Arc<PolicyEntry>)> {
+        self.lock()
+            .policies
+            .iter()
+            .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
+            .collect()
     }
 
     /// All operations.
-    pub fn operations(&self) -> Vec<(ObjectKey, Arc<OperationEntry>)> {
-        self.lock().operations.iter().map(|(key, entry)| (key.clone(), Arc::clone(entry))).collect()
+    pub(crate) fn operations(&self) -> Vec<(ObjectKey, Arc<OperationEntry>)> {
+        self.lock()
+            .operations
+            .iter()
+            .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
+            .collect()
     }
 
     /// All profiles.
-    pub fn profiles(&self) -> Vec<ProfileName> {
-        self.lock().profiles.iter().map(|(name, _)| name.clone()).collect()
+    pub(crate) fn profiles(&self) -> Vec<ProfileName> {
+        self.lock()
+            .profiles
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// What every plan rests on, made anew only when something changed.
-    pub fn facts(&self) -> Arc<Facts> {
+    pub(crate) fn facts(&self) -> Arc<Facts> {
         let mut state = self.lock();
         if let Some(facts) = &state.facts {
             return Arc::clone(facts);
@@ -177,25 +226,53 @@ impl World {
 
 impl State {
     fn gather(&self) -> Facts {
-        let policies = self.policies.iter().filter_map(|(_, entry)| entry.core.as_ref().ok());
-        let operations = self.operations.iter().filter_map(|(_, entry)| entry.core.as_ref().ok());
+        let policies = self
+            .policies
+            .iter()
+            .filter_map(|(_, entry)| entry.core.as_ref().ok());
+        let operations = self
+            .operations
+            .iter()
+            .filter_map(|(_, entry)| entry.core.as_ref().ok());
         Facts {
-            claimants: policies.filter_map(|(policy, _)| self.claimant(policy)).collect(),
+            claimants: policies
+                .filter_map(|(policy, _)| self.claimant(policy))
+                .collect(),
             operations: operations.cloned().collect(),
         }
     }
 
     fn claimant(&self, policy: &Policy) -> Option<Claimant> {
-        let profile = self.profiles.get(&policy.profile)?.core.as_ref().ok()?.clone();
+        let profile = self
+            .profiles
+            .get(&policy.profile)?
+            .core
+            .as_ref()
+            .ok()?
+            .clone();
         let namespace = policy.key.namespace.clone();
         let labels = self.namespaces.get(&namespace).cloned().unwrap_or_default();
-        Some(Claimant { tenant: Tenant { namespace, labels }, profile, policy: policy.clone() })
+        Some(Claimant {
+            tenant: Tenant { namespace, labels },
+            profile,
+            policy: policy.clone(),
+        })
     }
 
     fn says_the_same(&self, facts: &Facts, change: &Change<ObjectKey>) -> bool {
-        let Change::Kept(key) = change else { return false };
-        let now = self.policies.get(key).and_then(|entry| entry.core.as_ref().ok()).map(|(policy, _)| policy);
-        let before = facts.claimants.iter().find(|claimant| claimant.policy.key == *key).map(|claimant| &claimant.policy);
+        let Change::Kept(key) = change else {
+            return false;
+        };
+        let now = self
+            .policies
+            .get(key)
+            .and_then(|entry| entry.core.as_ref().ok())
+            .map(|(policy, _)| policy);
+        let before = facts
+            .claimants
+            .iter()
+            .find(|claimant| claimant.policy.key == *key)
+            .map(|claimant| &claimant.policy);
         now.is_some() && now == before
     }
 }
