@@ -121,19 +121,6 @@ const fn code(class: Option<ErrorClass>) -> &'static str {
     }
 }
 
-/// All values of label `code`.
-pub(crate) const CODES: [&str; 9] = [
-    "success",
-    "throttled",
-    "access_denied",
-    "not_found",
-    "invalid",
-    "conflict",
-    "server_error",
-    "network",
-    "other",
-];
-
 /// Hands out write tokens before the reads that a write rests on, so that waiting for one ages nothing.
 ///
 /// An operation that finds no token books the next one and comes back when it is there.

@@ -62,6 +62,10 @@ impl Error {
 
 impl From<kube::Error> for Error {
     /// Keeps codes and short texts: `Display` of kube's API error prints the whole Status.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "everything else means that no answer was had"
+    )]
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => match (status.code, status.reason.as_str()) {

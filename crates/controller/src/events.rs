@@ -129,7 +129,7 @@ impl Announcer {
             match tokio::time::timeout(CALL_TIMEOUT, self.recorder.publish(&event, about)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(?reason, error = %crate::error::Error::from(error), "event not published")
+                    tracing::warn!(?reason, error = %crate::error::Error::from(error), "event not published");
                 }
                 Err(_) => tracing::warn!(?reason, "event not published in time"),
             }

@@ -167,7 +167,7 @@ async fn context(
         match reader.cluster().await {
             Ok(cluster) => break cluster,
             Err(error) => {
-                tracing::warn!(%error, "the UID of namespace kube-system could not be read")
+                tracing::warn!(%error, "the UID of namespace kube-system could not be read");
             }
         }
         tokio::select! {

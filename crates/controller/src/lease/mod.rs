@@ -57,11 +57,6 @@ impl Standing {
         self.tenure().is_some()
     }
 
-    /// Whether the given term goes on at this very moment.
-    pub(crate) fn goes_on(&self, term: u64) -> bool {
-        self.tenure().is_some_and(|tenure| tenure.term == term)
-    }
-
     /// Waits for a term to begin that is not `last`.
     pub(crate) async fn begins(&self, last: Option<u64>) -> Option<u64> {
         let mut standing = self.0.clone();

@@ -171,11 +171,11 @@ impl Metrics {
 
     fn start_at_zero(&self) {
         for controller in CONTROLLERS {
-            RESULTS.iter().for_each(|result| {
+            for result in RESULTS {
                 self.reconciles
                     .with_label_values(&[controller, result])
-                    .inc_by(0)
-            });
+                    .inc_by(0);
+            }
             self.reconcile_panics
                 .with_label_values(&[controller])
                 .inc_by(0);
@@ -184,9 +184,9 @@ impl Metrics {
                 .set(0);
             drop(self.reconcile_duration.with_label_values(&[controller]));
         }
-        KINDS
-            .iter()
-            .for_each(|kind| self.watch_errors.with_label_values(&[kind]).inc_by(0));
+        for kind in KINDS {
+            self.watch_errors.with_label_values(&[kind]).inc_by(0);
+        }
         self.leader.with_label_values(&[crate::lease::NAME]).set(0);
     }
 
@@ -321,12 +321,12 @@ impl Metrics {
             Trigger::Policy => "Policy",
             Trigger::Manual => "Manual",
         };
-        self.of_policy(&self.rotations_triggered, operation, trigger);
+        count(&self.rotations_triggered, operation, trigger);
     }
 
     /// AWSPENDING was removed, or was not.
     pub(crate) fn pending_cleared(&self, operation: &Operation, result: &str) {
-        self.of_policy(&self.pending_cleared, operation, result);
+        count(&self.pending_cleared, operation, result);
     }
 
     /// A rotation that was started has ended.
@@ -336,7 +336,7 @@ impl Metrics {
         result: &str,
         took: Option<Duration>,
     ) {
-        self.of_policy(&self.rotations_finished, operation, result);
+        count(&self.rotations_finished, operation, result);
         if let Some(took) = took {
             self.rotation_duration.observe(took.as_secs_f64());
         }
@@ -356,16 +356,14 @@ impl Metrics {
             .with_label_values(&[namespace, policy, operation.action.name(), result])
             .inc();
     }
+}
 
-    fn of_policy(&self, counter: &IntCounterVec, operation: &Operation, value: &str) {
-        counter
-            .with_label_values(&[
-                operation.key.namespace.as_str(),
-                operation.policy.name.as_str(),
-                value,
-            ])
-            .inc();
-    }
+/// Counts one more of an operation's policy.
+fn count(counter: &IntCounterVec, operation: &Operation, value: &str) {
+    let (namespace, policy) = (&operation.key.namespace, &operation.policy.name);
+    counter
+        .with_label_values(&[namespace.as_str(), policy.as_str(), value])
+        .inc();
 }
 
 struct Maker<'a> {

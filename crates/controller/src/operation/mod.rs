@@ -107,7 +107,7 @@ pub(crate) async fn reconcile(
         Ok(others) => others,
         Err(riddle) => return telling::riddle(&context, &reading, &look, &riddle).await,
     };
-    step(
+    Box::pin(step(
         &context,
         Scene {
             reading,
@@ -119,7 +119,7 @@ pub(crate) async fn reconcile(
             arn,
             others,
         },
-    )
+    ))
     .await
 }
 

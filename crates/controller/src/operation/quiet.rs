@@ -1,7 +1,6 @@
 //! When the status of an operation that only waits is worth writing.
 
 use secret_rotation_api::operation::SecretRotationOperationStatus;
-use secret_rotation_api::time::Time;
 use secret_rotation_core::clock::AwsTime;
 
 /// Whether it is due: something but the time of the next step differs, or that time has passed.
@@ -20,8 +19,7 @@ pub(super) fn is_due(
     }
     match (&old.next_step_time, &new.next_step_time) {
         (Some(old), Some(_)) => old.aws().is_none_or(|due| due <= now),
-        (None, Some(_)) => true,
-        (Some(_), None) => true,
+        (None, Some(_)) | (Some(_), None) => true,
         (None, None) => false,
     }
 }
@@ -31,11 +29,6 @@ pub(super) fn phase(status: Option<&SecretRotationOperationStatus>) -> Option<&s
     let conditions = &status?.conditions;
     secret_rotation_api::conditions::find(conditions, "Complete")
         .map(|complete| complete.reason.as_str())
-}
-
-/// The instant that a status names for its next step.
-pub(super) fn next_step(status: &SecretRotationOperationStatus) -> Option<AwsTime> {
-    status.next_step_time.as_ref().and_then(Time::aws)
 }
 
 #[cfg(test)]

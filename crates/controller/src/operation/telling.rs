@@ -283,7 +283,7 @@ pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, resu
     let (key, arn) = (&operation.key, write.arn());
     match result.kind {
         ResultKind::Applied => {
-            tracing::info!(operation = %key, %arn, step, request_id, "request applied")
+            tracing::info!(operation = %key, %arn, step, request_id, "request applied");
         }
         ResultKind::Refused(class) => {
             let code = result.code.as_deref().unwrap_or_default();
@@ -293,7 +293,7 @@ pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, resu
     match write.intent().step {
         Step::Rotate if was_heard(result) => context.metrics.rotation_triggered(operation),
         Step::Clear if result.kind == ResultKind::Applied => {
-            context.metrics.pending_cleared(operation, "success")
+            context.metrics.pending_cleared(operation, "success");
         }
         Step::Clear => context.metrics.pending_cleared(operation, "error"),
         Step::Pin | Step::Rotate | Step::Unpin => {}

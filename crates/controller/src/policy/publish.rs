@@ -110,9 +110,9 @@ async fn write(
         context.world.wrote_policy(stored);
     }
     let announcements = transitions::between(entry.status.as_ref(), new);
-    announcements.iter().for_each(
-        |one| tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy"),
-    );
+    for one in &announcements {
+        tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy");
+    }
     context
         .announcer
         .tell(&entry.reference, &announcements)

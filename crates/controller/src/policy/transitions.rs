@@ -24,12 +24,12 @@ pub(super) fn between(
         blurred,
     };
     let findings = [
-        turned.into_state(Reason::RotationStuck, &[State::Stuck]),
-        turned.into_state(Reason::RotationOverdue, &[State::Overdue, State::TooOld]),
-        turned.into_state(Reason::SecretExpiring, &[State::Expiring]),
-        turned.into_block(Reason::AttemptsExhausted, BlockReason::AttemptsExhausted),
-        turned.into_block(Reason::ConflictingPolicy, BlockReason::Conflict),
-        turned.into_first_block(Reason::CircuitBreakerOpen, BlockReason::CircuitBreakerOpen),
+        turned.newly_in(Reason::RotationStuck, &[State::Stuck]),
+        turned.newly_in(Reason::RotationOverdue, &[State::Overdue, State::TooOld]),
+        turned.newly_in(Reason::SecretExpiring, &[State::Expiring]),
+        turned.newly_blocked_by(Reason::AttemptsExhausted, BlockReason::AttemptsExhausted),
+        turned.newly_blocked_by(Reason::ConflictingPolicy, BlockReason::Conflict),
+        turned.first_blocked_by(Reason::CircuitBreakerOpen, BlockReason::CircuitBreakerOpen),
         turned.recovered(),
     ];
     findings
@@ -74,23 +74,23 @@ fn is_incomplete(status: &SecretRotationPolicyStatus) -> bool {
 }
 
 impl Turned<'_> {
-    fn into_state(&self, reason: Reason, states: &[State]) -> Option<Announcement> {
+    fn newly_in(&self, reason: Reason, states: &[State]) -> Option<Announcement> {
         let is = |finding: &FindingStatus| states.iter().any(|state| finding.state == state.name());
         self.newly(reason, &is)
     }
 
-    fn into_block(&self, reason: Reason, block: BlockReason) -> Option<Announcement> {
+    fn newly_blocked_by(&self, reason: Reason, block: BlockReason) -> Option<Announcement> {
         let is = |finding: &FindingStatus| is_blocked(finding, block);
         self.newly(reason, &is)
     }
 
     /// Told when the first finding turns, not for each.
-    fn into_first_block(&self, reason: Reason, block: BlockReason) -> Option<Announcement> {
+    fn first_blocked_by(&self, reason: Reason, block: BlockReason) -> Option<Announcement> {
         let before = self.old.values().any(|finding| is_blocked(finding, block));
         if before {
             None
         } else {
-            self.into_block(reason, block)
+            self.newly_blocked_by(reason, block)
         }
     }
 

@@ -221,12 +221,10 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
     let record = look_around(&context, &place, &served, &last).await;
     let failures = record.failures;
     context.sweeps.records().insert(place.clone(), record);
-    served.iter().for_each(|claimant| {
-        context
-            .queues
-            .policies
-            .push(claimant.policy.key.clone(), clock::now())
-    });
+    for claimant in &served {
+        let key = claimant.policy.key.clone();
+        context.queues.policies.push(key, clock::now());
+    }
     context
         .queues
         .profiles
@@ -241,12 +239,12 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
         .map(|claimant| claimant.policy.uid.as_str())
         .min()
         .unwrap_or_default();
-    let pace = scope::pace(
+    let due = scope::pace(
         served.iter().map(|claimant| claimant.policy.check_interval),
         shortest,
         seed,
     );
-    Ok(pace.map(|pace| scope::next(pace, failures)))
+    Ok(due.map(|pace| scope::next(pace, failures)))
 }
 
 /// The policies that the sweeper of a place serves; `None` = there are none.
@@ -274,7 +272,11 @@ async fn look_around(
         return last.clone();
     };
     let account = context.accounts.of(profile, &place.region).await.account;
-    let scope = scope::union(served.iter().map(|claimant| &claimant.policy.selector));
+    let selectors: Vec<_> = served
+        .iter()
+        .map(|claimant| &claimant.policy.selector)
+        .collect();
+    let scope = scope::union(&selectors);
     let known = last
         .inventory
         .as_ref()
@@ -319,7 +321,7 @@ fn report(context: &Context, place: &Place, inventory: &Inventory, took: Duratio
             tracing::debug!(%place, secrets, milliseconds, "sweep complete");
         }
         Some(gap) => {
-            tracing::warn!(%place, secrets, milliseconds, error = %gap, "sweep incomplete")
+            tracing::warn!(%place, secrets, milliseconds, error = %gap, "sweep incomplete");
         }
     }
 }

@@ -16,8 +16,8 @@ const MAX_PREFIXES: usize = 10;
 const FIRST_RETRY: Duration = Duration::from_secs(15);
 
 /// The cheapest scope that covers all selectors.
-pub(crate) fn union<'a>(selectors: impl Iterator<Item = &'a Selector> + Clone) -> Scope {
-    let items = || selectors.clone().flat_map(|selector| &selector.include);
+pub(crate) fn union(selectors: &[&Selector]) -> Scope {
+    let items = || selectors.iter().flat_map(|selector| &selector.include);
     if items().all(|item| !item.names.is_empty()) {
         let names: BTreeSet<_> = items()
             .flat_map(|item| item.names.iter().cloned())
@@ -69,11 +69,8 @@ pub(crate) fn pace(
     seed: &str,
 ) -> Option<Duration> {
     let interval = intervals.min()?.max(shortest);
-    Some(
-        interval
-            .checked_sub(interval / 20 * u32::from(digest(seed)) / 256)
-            .unwrap(),
-    )
+    let drift = interval / 20 * u32::from(digest(seed)) / 256;
+    Some(interval.saturating_sub(drift))
 }
 
 /// The time until the next sweep after so many in a row that did not see everything.
@@ -106,7 +103,7 @@ mod tests {
     #[test]
     fn only_names_are_described_one_by_one() {
         assert_eq!(
-            union([names(&["b", "a"]), names(&["a"])].iter()),
+            union(&[&names(&["b", "a"]), &names(&["a"])]),
             Scope::Names(["a", "b"].map(name).into())
         );
     }
@@ -115,7 +112,7 @@ mod tests {
     fn prefixes_and_names_make_filtered_lists_and_the_wider_one_wins() {
         let selectors = [prefix("team/"), prefix("team/db/"), names(&["other"])];
         assert_eq!(
-            union(selectors.iter()),
+            union(&selectors.each_ref()),
             Scope::Prefixes(["other", "team/"].map(str::to_owned).into())
         );
     }
@@ -130,7 +127,7 @@ mod tests {
             tags,
             ..Matcher::default()
         });
-        assert_eq!(union([prefix("team/"), by_tag].iter()), Scope::Everything);
+        assert_eq!(union(&[&prefix("team/"), &by_tag]), Scope::Everything);
     }
 
     #[test]

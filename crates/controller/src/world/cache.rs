@@ -70,7 +70,7 @@ impl<K: Ord + Clone, V> Cache<K, V> {
         &mut self,
         stream: usize,
         event: Event<O>,
-        tell: impl Fn(O) -> Option<Told<K, V>>,
+        tell: impl Fn(&O) -> Option<Told<K, V>>,
     ) -> Vec<Change<K>> {
         match event {
             Event::Init => {
@@ -78,7 +78,7 @@ impl<K: Ord + Clone, V> Cache<K, V> {
                 Vec::new()
             }
             Event::InitApply(object) => {
-                let Some(told) = tell(object) else {
+                let Some(told) = tell(&object) else {
                     return Vec::new();
                 };
                 self.listing
@@ -87,10 +87,10 @@ impl<K: Ord + Clone, V> Cache<K, V> {
                     .insert(told.key.clone());
                 self.keep(stream, told)
             }
-            Event::Apply(object) => tell(object)
+            Event::Apply(object) => tell(&object)
                 .map(|told| self.keep(stream, told))
                 .unwrap_or_default(),
-            Event::Delete(object) => tell(object)
+            Event::Delete(object) => tell(&object)
                 .map(|told| self.remove(&told.key))
                 .unwrap_or_default(),
             Event::InitDone => self.end_list(stream),
@@ -216,7 +216,7 @@ mod tests {
         stream: usize,
         event: Event<(&'static str, u64)>,
     ) -> Vec<Change<&'static str>> {
-        cache.apply(stream, event, |object| Some(told(object)))
+        cache.apply(stream, event, |object| Some(told(*object)))
     }
 
     const fn told((key, version): (&'static str, u64)) -> Told<&'static str, u64> {

@@ -48,8 +48,6 @@ pub(crate) struct OperationEntry {
 /// A profile.
 #[derive(Clone, Debug)]
 pub(crate) struct ProfileEntry {
-    /// Unlike its name never used twice.
-    pub uid: String,
     /// Of the spec.
     pub generation: i64,
     /// Of the whole object.
@@ -62,9 +60,9 @@ pub(crate) struct ProfileEntry {
 
 impl PolicyEntry {
     pub(super) fn told(
-        object: DeserializeGuard<SecretRotationPolicy>,
+        object: &DeserializeGuard<SecretRotationPolicy>,
     ) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
-        let reference = object_reference(&object);
+        let reference = object_reference(object);
         let entry = |object: &DeserializeGuard<SecretRotationPolicy>| Self {
             reference,
             generation: object.meta().generation.unwrap_or(0),
@@ -88,14 +86,14 @@ impl PolicyEntry {
         Some(Told {
             key,
             version,
-            value: std::sync::Arc::new(entry(&object)),
+            value: std::sync::Arc::new(entry(object)),
         })
     }
 }
 
 impl OperationEntry {
     pub(super) fn told(
-        object: DeserializeGuard<SecretRotationOperation>,
+        object: &DeserializeGuard<SecretRotationOperation>,
     ) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
         let decoded = object.0.as_ref().ok();
         let entry = Self {
@@ -104,7 +102,7 @@ impl OperationEntry {
                 ObjectName::parse(operation.spec.policy_ref.name.as_str()).ok()
             }),
             core: understood(
-                &object,
+                object,
                 secret_rotation_api::operation::SecretRotationOperation::to_core,
             ),
         };
@@ -118,10 +116,9 @@ impl OperationEntry {
 
 impl ProfileEntry {
     pub(super) fn told(
-        object: DeserializeGuard<AWSAccessProfile>,
+        object: &DeserializeGuard<AWSAccessProfile>,
     ) -> Option<Told<ProfileName, std::sync::Arc<Self>>> {
         let entry = Self {
-            uid: object.uid().unwrap_or_default(),
             generation: object.meta().generation.unwrap_or(0),
             resource_version: object.resource_version().unwrap_or_default(),
             status: object
@@ -130,7 +127,7 @@ impl ProfileEntry {
                 .ok()
                 .and_then(|profile| profile.status.clone()),
             core: understood(
-                &object,
+                object,
                 secret_rotation_api::profile::AWSAccessProfile::to_core,
             ),
         };
@@ -145,7 +142,7 @@ impl ProfileEntry {
 
 /// The labels of a namespace, from its metadata.
 pub(super) fn namespace(
-    object: PartialObjectMeta<NamespaceObject>,
+    object: &PartialObjectMeta<NamespaceObject>,
 ) -> Option<Told<Namespace, Labels>> {
     let key = Namespace::parse(object.name_any()).ok()?;
     Some(Told {

@@ -138,7 +138,7 @@ impl World {
     /// Takes in an operation that was just written, ahead of its watch.
     pub(crate) fn wrote_operation(&self, operation: SecretRotationOperation) {
         let mut state = self.lock();
-        if let Some(told) = OperationEntry::told(DeserializeGuard(Ok(operation))) {
+        if let Some(told) = OperationEntry::told(&DeserializeGuard(Ok(operation))) {
             state.facts = None;
             state.operations.advance(told);
         }
@@ -147,7 +147,7 @@ impl World {
     /// Takes in a policy that was just written, ahead of its watch.
     pub(crate) fn wrote_policy(&self, policy: SecretRotationPolicy) {
         let mut state = self.lock();
-        if let Some(told) = PolicyEntry::told(DeserializeGuard(Ok(policy))) {
+        if let Some(told) = PolicyEntry::told(&DeserializeGuard(Ok(policy))) {
             state.policies.advance(told);
         }
     }
