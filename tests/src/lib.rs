@@ -1,1 +1,11 @@
-//! Harness.
+//! The stage of the stories: a real API server, a simulated AWS and the controller as `deploy/` installs it.
+//!
+//! Nothing of the controller is linked or called: stories see what its users see.
+
+pub mod controller;
+pub mod invariants;
+pub mod objects;
+pub mod story;
+
+pub use controller::Controller;
+pub use story::{Policy, Story};

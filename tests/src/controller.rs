@@ -1,0 +1,118 @@
+//! One replica of the controller as a process of its own.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use xtask::process::{self, Server};
+use xtask::project;
+
+/// A running replica. Ends when dropped.
+#[derive(Debug)]
+pub struct Controller {
+    server: Server,
+    metrics: u16,
+    health: u16,
+}
+
+impl Controller {
+    /// Starts a replica. It is not waited for.
+    pub fn start(kubeconfig: &Path, aws: &str, log: &Path, arguments: &[&str]) -> Result<Self> {
+        let (metrics, health) = (process::free_port()?, process::free_port()?);
+        let mut command = Command::new(binary());
+        command
+            .env("KUBECONFIG", kubeconfig)
+            .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws)
+            .env_remove("AWS_PROFILE")
+            .env_remove("RUST_LOG")
+            .env("AWS_ACCESS_KEY_ID", "story")
+            .env("AWS_SECRET_ACCESS_KEY", "story")
+            .env("AWS_REGION", "eu-west-1")
+            .args(["--lease-namespace", "secret-rotation-system"])
+            .args(["--log-format", "json"])
+            .args(["--metrics-address", &format!("127.0.0.1:{metrics}")])
+            .args(["--health-address", &format!("127.0.0.1:{health}")])
+            .args(arguments);
+        Ok(Self {
+            server: Server::start("secret-rotation-controller", &mut command, log)?,
+            metrics,
+            health,
+        })
+    }
+
+    /// Everything that it has logged.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// Asks it to end; `true` = it did so by itself within ten seconds.
+    pub fn terminate(&mut self) -> bool {
+        // It may have ended already.
+        let _ = self.server.signal("TERM");
+        self.server.ends_within(Duration::from_secs(10))
+    }
+
+    /// Makes it hang, or go on.
+    pub fn pause(&self, paused: bool) -> Result<()> {
+        self.server.signal(if paused { "STOP" } else { "CONT" })
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.server.is_running()
+    }
+
+    /// What Prometheus would scrape.
+    pub fn metrics(&self) -> Result<String> {
+        fetch(self.metrics, "/metrics").map(|(_, body)| body)
+    }
+
+    /// The value of a series, such as `name{label="value"}`.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.metrics().ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(series))?;
+        line.trim().parse().ok()
+    }
+
+    /// Status and answer of `/livez` or `/readyz`.
+    pub fn health(&self, path: &str) -> Result<(u16, String)> {
+        fetch(self.health, path)
+    }
+}
+
+fn fetch(port: u16, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
+    let status = head.split(' ').nth(1).context("a status line")?.parse()?;
+    Ok((status, body.to_owned()))
+}
+
+/// The controller's binary, built at most once: a stale one would judge yesterday's code.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<std::path::PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let build = [
+            "build",
+            "--quiet",
+            "--locked",
+            "--bin",
+            "secret-rotation-controller",
+        ];
+        project::run(project::cargo().args(build)).expect("the controller builds");
+        let folder = project::debug_binaries().expect("cargo names its target folder");
+        folder.join("secret-rotation-controller")
+    })
+}

@@ -1,0 +1,149 @@
+//! What the controller does about a stuck rotation, and what it leaves alone.
+
+use secret_rotation_simulator::Script;
+use secret_rotation_tests::invariants::writes_to;
+use secret_rotation_tests::objects::{count, finding, state, steps, text, verdict};
+use secret_rotation_tests::{Policy, Story};
+use serde_json::json;
+
+/// A pending version without a value heals nobody: it is pinned, cleared, and a new rotation runs.
+#[test]
+fn a_value_less_stuck_version_is_cleared_and_rotated() {
+    let story = Story::with(
+        "generate: [{count: 1, name: app/db, state: stuck-empty, function: ok-db}]",
+        &Policy::acting("apps"),
+    );
+    story.eventually("the secret is found stuck", || {
+        count(&story.get("srp", "apps"), "stuck") == 1
+    });
+    let stuck = story.aws.truth("app/db").expect("it exists");
+    story.while_time_flies("the policy is healthy", 20.0, || {
+        verdict(&story.get("srp", "apps"), "Healthy") == "True/AllRotationsHealthy"
+    });
+    let operations = story.operations_on("app/db");
+    assert_eq!(operations.len(), 1, "{operations:#?}");
+    assert_eq!(operations[0]["spec"]["action"], "ClearAndRotate");
+    assert_eq!(state(&operations[0]), "Succeeded");
+    assert_eq!(steps(&operations[0]), ["Pin", "Clear", "Rotate"]);
+    let well = story.aws.truth("app/db").expect("it exists");
+    assert_ne!(well.labels, stuck.labels);
+    assert!(well.live_value_is_labelled && !well.rotating);
+    let names: Vec<_> = writes_to(&story.aws, "app/db")
+        .into_iter()
+        .map(|one| one.operation)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "UpdateSecretVersionStage",
+            "UpdateSecretVersionStage",
+            "RotateSecret"
+        ]
+    );
+    story.end();
+}
+
+/// Where the stuck value never reached the target, the same version is tried again before anything is cleared.
+#[test]
+fn a_valued_stuck_version_is_retried_first() {
+    let story = Story::with(
+        "generate: [{count: 1, name: app/db, state: stuck-valued, function: ok-db}]",
+        &Policy::acting("apps"),
+    );
+    story.while_time_flies("the policy is healthy", 20.0, || {
+        verdict(&story.get("srp", "apps"), "Healthy") == "True/AllRotationsHealthy"
+            && count(&story.get("srp", "apps"), "selected") == 1
+    });
+    let operations = story.operations_on("app/db");
+    assert_eq!(operations.len(), 1, "{operations:#?}");
+    assert_eq!(operations[0]["spec"]["action"], "RetryRotation");
+    assert_eq!(steps(&operations[0]), ["Rotate"]);
+    let names: Vec<_> = writes_to(&story.aws, "app/db")
+        .into_iter()
+        .map(|one| one.operation)
+        .collect();
+    assert_eq!(names, ["RotateSecret"]);
+    story.end();
+}
+
+/// A single-user function died after setSecret: the pending value is the only one that works. It is never cleared.
+#[test]
+fn a_value_that_only_the_pending_version_holds_is_never_cleared() {
+    let story = Story::with(
+        "generate: [{count: 1, name: app/db, state: stuck-after-set, function: ok-db}]",
+        &Policy::acting("apps"),
+    );
+    let pending = story.aws.truth("app/db").expect("it exists").accepted;
+    story.while_time_flies("the policy is healthy", 20.0, || {
+        verdict(&story.get("srp", "apps"), "Healthy") == "True/AllRotationsHealthy"
+            && count(&story.get("srp", "apps"), "selected") == 1
+    });
+    let well = story.aws.truth("app/db").expect("it exists");
+    assert_eq!(
+        well.accepted, pending,
+        "the target's password is still the one that was set"
+    );
+    let current = well
+        .labels
+        .iter()
+        .find(|(_, labels)| labels.contains("AWSCURRENT"));
+    assert!(current.is_some_and(|(version, _)| pending.contains(version)));
+    assert!(
+        !story
+            .aws
+            .writes()
+            .iter()
+            .any(|one| one.operation == "UpdateSecretVersionStage")
+    );
+    story.end();
+}
+
+/// A rotation that fails again and again: the pauses grow, and in the end a person is asked for.
+#[test]
+fn a_rotation_that_keeps_failing_exhausts_its_attempts() {
+    let story = Story::with(
+        "generate: [{count: 1, name: app/db, state: stuck-valued, function: fail-testSecret-db}]",
+        &Policy::acting("apps").but(&json!({"remediation": {"limits": {"maxAttempts": 2}}})),
+    );
+    story.while_time_flies("two attempts are used up", 900.0, || {
+        finding(&story.get("srp", "apps"), "app/db")["blockedBy"] == "AttemptsExhausted"
+    });
+    let operations = story.operations_on("app/db");
+    let actions: Vec<_> = operations
+        .iter()
+        .map(|one| text(&one["spec"]["action"]))
+        .collect();
+    assert_eq!(actions, ["RetryRotation", "ClearAndRotate"]);
+    assert!(
+        operations.iter().all(|one| state(one).starts_with('!')),
+        "{operations:#?}"
+    );
+    let writes = story.aws.writes().len();
+    story.aws.jump(3600.0);
+    story.check("apps");
+    assert_eq!(story.aws.writes().len(), writes, "nothing more is tried");
+    let metric = r#"secretrotation_secrets{namespace="team-payments",policy="apps",state="stuck"}"#;
+    let metrics = story.controllers[0].metrics().expect("metrics");
+    assert!(metrics.contains(metric), "{metrics}");
+    story.end();
+}
+
+/// The function is mended between two attempts: the second one heals the secret.
+#[test]
+fn a_mended_function_lets_the_next_attempt_succeed() {
+    let story = Story::with(
+        "generate: [{count: 1, name: app/db, state: stuck-empty, function: fail-setSecret-db}]",
+        &Policy::acting("apps"),
+    );
+    story.while_time_flies("the first attempt has failed", 900.0, || {
+        story
+            .operations_on("app/db")
+            .first()
+            .is_some_and(|one| state(one).starts_with('!'))
+    });
+    story.aws.script("fail-setSecret-db", Script::default());
+    story.while_time_flies("the policy is healthy", 900.0, || {
+        verdict(&story.get("srp", "apps"), "Healthy") == "True/AllRotationsHealthy"
+    });
+    story.end();
+}
