@@ -24,7 +24,7 @@ fn a_value_less_stuck_version_is_cleared_and_rotated() {
     assert_eq!(operations.len(), 1, "{operations:#?}");
     assert_eq!(operations[0]["spec"]["action"], "ClearAndRotate");
     assert_eq!(state(&operations[0]), "Succeeded");
-    assert_eq!(steps(&operations[0]), ["Pin", "Clear", "Rotate"]);
+    assert_eq!(steps(&operations[0]), ["Pin", "Clear", "Rotate", "Unpin"]);
     let well = story.aws.truth("app/db").expect("it exists");
     assert_ne!(well.labels, stuck.labels);
     assert!(well.live_value_is_labelled && !well.rotating);
@@ -32,14 +32,8 @@ fn a_value_less_stuck_version_is_cleared_and_rotated() {
         .into_iter()
         .map(|one| one.operation)
         .collect();
-    assert_eq!(
-        names,
-        [
-            "UpdateSecretVersionStage",
-            "UpdateSecretVersionStage",
-            "RotateSecret"
-        ]
-    );
+    let relabel = "UpdateSecretVersionStage";
+    assert_eq!(names, [relabel, relabel, "RotateSecret", relabel]);
     story.end();
 }
 
@@ -122,9 +116,9 @@ fn a_rotation_that_keeps_failing_exhausts_its_attempts() {
     story.aws.jump(3600.0);
     story.check("apps");
     assert_eq!(story.aws.writes().len(), writes, "nothing more is tried");
-    let metric = r#"secretrotation_secrets{namespace="team-payments",policy="apps",state="stuck"}"#;
-    let metrics = story.controllers[0].metrics().expect("metrics");
-    assert!(metrics.contains(metric), "{metrics}");
+    let metric =
+        r#"secretrotation_policy_secrets{namespace="team-payments",policy="apps",state="Stuck"}"#;
+    assert_eq!(story.controllers[0].metric(metric), Some(1.0));
     story.end();
 }
 
