@@ -1,6 +1,8 @@
 //! What must hold at the end of every story, whatever it was about.
 
-use secret_rotation_simulator::{Entry, Request, Simulator};
+use std::collections::BTreeMap;
+
+use secret_rotation_simulator::{Cause, Entry, Labels, Request, Simulator};
 
 /// All that the controller may ever ask of AWS.
 const ALLOWED: [&str; 5] = [
@@ -10,6 +12,12 @@ const ALLOWED: [&str; 5] = [
     "UpdateSecretVersionStage",
     "RotateSecret",
 ];
+
+/// No policy of the stories may call a rotation stuck sooner: the least that the API admits.
+const STUCK_AFTER: f64 = 2.0 * 3600.0;
+
+/// The least back-off between two attempts that a story configures.
+const BACKOFF: f64 = 15.0 * 60.0;
 
 /// Checks the whole trace and the end state of all secrets; panics with what is wrong.
 pub fn hold(aws: &Simulator) {
@@ -29,6 +37,9 @@ pub fn hold(aws: &Simulator) {
         );
     }
     switches_no_schedule_on(aws);
+    clears_only_what_is_old(aws);
+    looks_before_each_write(aws);
+    spaces_rotations(aws);
 }
 
 fn moves_no_current(request: &Request) {
@@ -101,4 +112,97 @@ pub fn changes_of(aws: &Simulator, name: &str) -> usize {
         .iter()
         .filter(|entry| matches!(entry, Entry::Change { secret, .. } if secret == name))
         .count()
+}
+
+/// A clear comes long after the last change that was not a pin of ours, by AWS's clock.
+fn clears_only_what_is_old(aws: &Simulator) {
+    let mut changed = BTreeMap::new();
+    let mut clears = BTreeMap::new();
+    for entry in aws.trace() {
+        match entry {
+            Entry::Request(request) if is_clear(&request) => {
+                clears.insert(request.request_id.clone(), request);
+            }
+            Entry::Request(_) => {}
+            Entry::Change {
+                time,
+                cause,
+                secret,
+                before,
+                after,
+            } => {
+                let clear = match &cause {
+                    Cause::Request(id) => clears.get(id),
+                    Cause::Rotation => None,
+                };
+                if let (Some(clear), Some(last)) = (clear, changed.get(&secret)) {
+                    let age = time.duration_since(*last).as_secs_f64();
+                    assert!(
+                        age >= STUCK_AFTER,
+                        "cleared {age} s after a change: {clear:?}"
+                    );
+                }
+                if without_pins(&before) != without_pins(&after) {
+                    changed.insert(secret, time);
+                }
+            }
+        }
+    }
+}
+
+fn is_clear(request: &Request) -> bool {
+    request.operation == "UpdateSecretVersionStage"
+        && request.parameters["VersionStage"] == "AWSPENDING"
+        && request.parameters["MoveToVersionId"].is_null()
+}
+
+fn without_pins(labels: &Labels) -> Vec<(String, String)> {
+    let all = labels.iter().flat_map(|(version, labels)| {
+        labels
+            .iter()
+            .map(move |label| (version.clone(), label.clone()))
+    });
+    all.filter(|(_, label)| !label.starts_with("srp-pin-"))
+        .collect()
+}
+
+/// Between two writes to a secret somebody has looked at it.
+fn looks_before_each_write(aws: &Simulator) {
+    let mut looked: BTreeMap<String, bool> = BTreeMap::new();
+    for request in aws.requests() {
+        let truth = request.secret.as_ref().and_then(|id| aws.truth(id));
+        let Some(secret) = truth.map(|truth| truth.arn) else {
+            continue;
+        };
+        if request.operation == "DescribeSecret" {
+            looked.insert(secret, true);
+        } else if request.is_write() {
+            let seen = looked.insert(secret, false);
+            assert_eq!(
+                seen,
+                Some(true),
+                "a write without a look before it: {request:?}"
+            );
+        }
+    }
+}
+
+/// Two rotations of one secret are never started closer together than a back-off.
+fn spaces_rotations(aws: &Simulator) {
+    let mut last: BTreeMap<String, Request> = BTreeMap::new();
+    let rotations = aws.writes().into_iter();
+    for request in
+        rotations.filter(|one| one.operation == "RotateSecret" && one.code.as_deref() == Some("OK"))
+    {
+        let secret = request.secret.clone().expect("RotateSecret names a secret");
+        if let Some(before) = last.insert(secret, request.clone()) {
+            let same =
+                before.parameters["ClientRequestToken"] == request.parameters["ClientRequestToken"];
+            let apart = request.time.duration_since(before.time).as_secs_f64();
+            assert!(
+                same || apart >= BACKOFF,
+                "{apart} s apart: {before:?} {request:?}"
+            );
+        }
+    }
 }

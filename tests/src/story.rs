@@ -227,13 +227,27 @@ impl Story {
             if holds() {
                 return;
             }
+            thread::sleep(PAUSE);
             if let Some(leap) = leap {
+                self.wait_for_silence();
                 self.aws.jump(leap);
                 self.poke();
             }
-            thread::sleep(PAUSE);
         }
         panic!("it never came true that {what}\n{}", self.scene());
+    }
+
+    /// A leap while a request is on its way would look like a request that took so long.
+    fn wait_for_silence(&self) {
+        let mut asked = usize::MAX;
+        for _ in 0..20 {
+            let now = self.aws.requests().len();
+            if now == asked {
+                return;
+            }
+            asked = now;
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Lets time pass in which nothing may change.

@@ -54,14 +54,19 @@ impl Account {
     /// Sweeps the scope, about `ceil(n / 100)` lists and one or two reads for each secret that is not at rest.
     ///
     /// `last` is the previous sweep of the same scope: it tells which secrets need a closer look, and which
-    /// versions are known already. A secret whose closer look failed is there as `unreadable`; a list that
+    /// versions are known already. A listed secret that is not `wanted` gets no closer look. A secret whose closer look failed is there as `unreadable`; a list that
     /// ended early is a `gap`. Without any answer `time` is the account's clock, or 1970.
-    pub async fn inventory(&self, scope: &Scope, last: &BTreeMap<Arn, Observation>) -> Inventory {
+    pub async fn inventory(
+        &self,
+        scope: &Scope,
+        last: &BTreeMap<Arn, Observation>,
+        wanted: &(dyn Fn(&Secret) -> bool + Sync),
+    ) -> Inventory {
         let mut sweep = Sweep::new(self);
         let targets = match scope {
             Scope::Names(names) => named(names, last),
-            Scope::Prefixes(prefixes) => sweep.list(Some(prefixes), last).await,
-            Scope::Everything => sweep.list(None, last).await,
+            Scope::Prefixes(prefixes) => sweep.list(Some(prefixes), last, wanted).await,
+            Scope::Everything => sweep.list(None, last, wanted).await,
         };
         sweep.look_closer(targets).await;
         sweep.finish()
@@ -169,18 +174,19 @@ impl<'a> Sweep<'a> {
         &mut self,
         prefixes: Option<&BTreeSet<String>>,
         last: &BTreeMap<Arn, Observation>,
+        wanted: &(dyn Fn(&Secret) -> bool + Sync),
     ) -> Vec<Target> {
         let mut targets = Vec::new();
         for (arn, secret) in self.listed(prefixes).await {
             let last = last.get(&arn);
             match Observation::detail_needed(&secret, last) {
-                Detail::Listed => {
-                    self.secrets.insert(arn, Observation::listed(secret));
-                }
-                Detail::Described => targets.push(Target {
+                Detail::Described if wanted(&secret) => targets.push(Target {
                     id: Id::Listed(Box::new(secret)),
                     last: last.cloned(),
                 }),
+                Detail::Listed | Detail::Described => {
+                    self.secrets.insert(arn, Observation::listed(secret));
+                }
             }
         }
         targets

@@ -116,9 +116,18 @@ impl Cluster {
 
     /// Applies manifests from a text as the administrator; the error is what kubectl said.
     pub fn apply_text(&self, manifests: &str) -> Result<()> {
+        self.pipe(&["apply", "-f", "-"], manifests)
+    }
+
+    /// Replaces objects by what a text says, field by field; the error is what kubectl said.
+    pub fn replace_text(&self, manifests: &str) -> Result<()> {
+        self.pipe(&["replace", "-f", "-"], manifests)
+    }
+
+    fn pipe(&self, arguments: &[&str], manifests: &str) -> Result<()> {
         let mut child = self
             .kubectl()
-            .args(["apply", "-f", "-"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -42,7 +42,9 @@ fn describe(sent: &Sent) -> Reply {
 }
 
 async fn everything(fake: &Fake, last: &BTreeMap<Arn, Observation>) -> Inventory {
-    fake.account.inventory(&Scope::Everything, last).await
+    fake.account
+        .inventory(&Scope::Everything, last, &|_| true)
+        .await
 }
 
 fn names(inventory: &Inventory) -> Vec<&str> {
@@ -163,7 +165,10 @@ async fn a_listed_secret_that_is_gone_is_not_in_the_inventory() {
 async fn prefixes_are_filtered_by_aws_and_checked_again() {
     let fake = region(12, 0);
     let scope = Scope::Prefixes(["secret-0003", "secret-001"].map(str::to_owned).into());
-    let inventory = fake.account.inventory(&scope, &BTreeMap::new()).await;
+    let inventory = fake
+        .account
+        .inventory(&scope, &BTreeMap::new(), &|_| true)
+        .await;
     let expected = ["secret-0003", "secret-0010", "secret-0011"];
     assert_eq!(names(&inventory), expected);
     let filters = json!([{"Key": "name", "Values": ["secret-0003", "secret-001"]}]);
@@ -181,7 +186,10 @@ async fn names_are_described_and_missing_ones_are_named() {
     let parse = |name| SecretName::parse(name).expect("a name");
     let wanted: BTreeSet<_> = ["a", "gone", "torn"].map(parse).into();
     let scope = Scope::Names(wanted);
-    let inventory = fake.account.inventory(&scope, &BTreeMap::new()).await;
+    let inventory = fake
+        .account
+        .inventory(&scope, &BTreeMap::new(), &|_| true)
+        .await;
     assert_eq!(names(&inventory), ["a"]);
     assert_eq!(inventory.missing, [parse("gone")]);
     let gap = inventory.gap.map(|gap| gap.class);
@@ -195,7 +203,7 @@ async fn a_sweep_can_run_as_a_task() {
     let account = fake.account.clone();
     let sweep = async move {
         account
-            .inventory(&Scope::Everything, &BTreeMap::new())
+            .inventory(&Scope::Everything, &BTreeMap::new(), &|_| true)
             .await
     };
     let inventory = tokio::spawn(sweep).await.expect("no panic");

@@ -36,3 +36,23 @@ where
     tracing::debug!(kind = %K::kind(&()), name, unmoved, "status applied");
     Ok(stored)
 }
+
+/// Publishes a status on an object that its own schema no longer admits: the API server cannot apply to such a one,
+/// but it takes a merge that leaves the rest alone.
+pub(crate) async fn merge<K, S>(
+    api: &Api<DeserializeGuard<K>>,
+    name: &str,
+    resource_version: &str,
+    status: &S,
+) -> Result<DeserializeGuard<K>, Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    S: Serialize + Sync,
+{
+    let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": status});
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    bounded(api.patch_status(name, &parameters, &Patch::Merge(&patch))).await
+}

@@ -155,6 +155,9 @@ pub(super) async fn ended(
         &after(&reading.object, &progress),
     )
     .await?;
+    if let Some(arn) = &operation.arn {
+        context.sweeps.operation_ended(arn, operation.has_started());
+    }
     count(context, &operation, &outcome, look);
     tell_end(context, reading, &outcome).await;
     look_soon(context, &operation);

@@ -28,7 +28,8 @@ pub(super) async fn on(
     plan: &Plan,
 ) -> Result<(), Error> {
     let mut first = Ok(());
-    for proposal in &plan.create {
+    let current = |proposal: &&Proposal| context.sweeps.is_current(&proposal.arn);
+    for proposal in plan.create.iter().filter(current) {
         first = first.and(create(context, entry, policy, proposal).await);
     }
     for (key, why) in &plan.supersede {

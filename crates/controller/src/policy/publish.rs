@@ -101,7 +101,12 @@ async fn write(
     context.tenure()?;
     let api: Api<DeserializeGuard<SecretRotationPolicy>> =
         Api::namespaced(context.client.clone(), key.namespace.as_str());
-    let stored = status::apply(&api, key.name.as_str(), &entry.resource_version, new).await?;
+    let (name, version) = (key.name.as_str(), &entry.resource_version);
+    let stored = if entry.is_decoded {
+        status::apply(&api, name, version, new).await?
+    } else {
+        status::merge(&api, name, version, new).await?
+    };
     context
         .queues
         .policies

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use secret_rotation_core::authorise::under_ceiling;
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{Arn, FunctionArn, Uid};
 use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::Selector;
 use tokio::time::Instant;
 
@@ -25,11 +27,16 @@ use crate::policy::reach;
 /// Two sweeps of one place never begin closer together, whoever asks.
 const SPACING: Duration = Duration::from_secs(2);
 
+/// After an operation that ended without a write, none is created on the secret by what was seen within this time.
+const AFTER_NOTHING: Duration = Duration::from_mins(1);
+
 /// What the sweepers saw last.
 #[derive(Debug, Default)]
 pub(crate) struct Sweeps {
     records: Mutex<BTreeMap<Place, Record>>,
     requests: Mutex<BTreeMap<Uid, Request>>,
+    /// Secrets of which only a sweep that begins later knows the truth.
+    outdated: Mutex<BTreeMap<Arn, Instant>>,
 }
 
 /// What is kept of one place.
@@ -134,6 +141,32 @@ impl Sweeps {
         complete.then(|| request.token.clone())
     }
 
+    /// An operation on the secret has ended: what was seen of it before is no ground for another one. Where it ended
+    /// before it wrote anything, whoever wanted it judged differently from it, and does not get his way at once.
+    pub(crate) fn operation_ended(&self, arn: &Arn, wrote: bool) {
+        let pause = if wrote { Duration::ZERO } else { AFTER_NOTHING };
+        self.lock_outdated()
+            .insert(arn.clone(), clock::now() + pause);
+    }
+
+    /// Whether what is known of the secret was seen after its last operation ended.
+    pub(crate) fn is_current(&self, arn: &Arn) -> bool {
+        let Some(outdated) = self.lock_outdated().get(arn).copied() else {
+            return true;
+        };
+        let records = self.records();
+        let seen = records.values().any(|record| {
+            let inventory = record.inventory.as_ref();
+            inventory.is_some_and(|inventory| inventory.secrets.contains_key(arn))
+                && record.began.is_some_and(|began| began >= outdated)
+        });
+        drop(records);
+        if seen {
+            self.lock_outdated().remove(arn);
+        }
+        seen
+    }
+
     /// The rotation function of each secret that an unfinished operation is about.
     pub(crate) fn functions(&self, operations: &[Operation]) -> BTreeMap<Arn, FunctionArn> {
         let inventories: Vec<_> = self
@@ -190,6 +223,11 @@ impl Sweeps {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+        self.lock_outdated().clear();
+    }
+
+    fn lock_outdated(&self) -> MutexGuard<'_, BTreeMap<Arn, Instant>> {
+        self.outdated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<Place, Record>> {
@@ -282,7 +320,9 @@ async fn look_around(
         .as_ref()
         .map(|inventory| inventory.secrets.clone())
         .unwrap_or_default();
-    let inventory = account.inventory(&scope, &known).await;
+    // What lies beyond every ceiling is counted, and not looked at.
+    let wanted = |secret: &Secret| served.iter().any(|claimant| may_look(claimant, secret));
+    let inventory = account.inventory(&scope, &known, &wanted).await;
     let took = clock::now() - began;
     report(context, place, &inventory, took);
     let failures = if inventory.is_complete() {
@@ -309,6 +349,16 @@ async fn look_around(
             })
             .collect(),
     }
+}
+
+fn may_look(claimant: &Claimant, secret: &Secret) -> bool {
+    let Claimant {
+        tenant,
+        profile,
+        policy,
+    } = claimant;
+    policy.selector.selects(secret)
+        && under_ceiling(&tenant.namespace, profile, &secret.name).is_ok()
 }
 
 fn report(context: &Context, place: &Place, inventory: &Inventory, took: Duration) {

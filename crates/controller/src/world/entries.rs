@@ -28,6 +28,8 @@ pub(crate) struct PolicyEntry {
     pub resource_version: String,
     /// As last published.
     pub status: Option<SecretRotationPolicyStatus>,
+    /// Whether its shape is that of the kind.
+    pub is_decoded: bool,
     /// The token of a requested check.
     pub requested: Option<String>,
     /// What it means and remembers, or why it cannot be understood.
@@ -72,6 +74,7 @@ impl PolicyEntry {
                 .as_ref()
                 .ok()
                 .and_then(|policy| policy.status.clone()),
+            is_decoded: object.0.is_ok(),
             requested: object
                 .0
                 .as_ref()
@@ -156,7 +159,10 @@ fn understood<K, T, E: ToString>(
     object: &DeserializeGuard<K>,
     parse: impl Fn(&K) -> Result<T, E>,
 ) -> Result<T, String> {
-    let decoded = object.0.as_ref().map_err(|invalid| short(&invalid.error))?;
+    let decoded = object.0.as_ref().map_err(|invalid| {
+        let error = short(&invalid.error);
+        format!("the object does not have the shape of its kind, compare it with `kubectl explain --recursive`: {error}")
+    })?;
     parse(decoded).map_err(|error| short(&error.to_string()))
 }
 
