@@ -23,4 +23,6 @@
 mod conformance {
     mod account;
     mod labels;
+    mod machine;
+    mod rotating;
 }
