@@ -6,6 +6,7 @@ use super::parameters::encode;
 use super::{Answer, Call, seconds};
 use crate::failure::Failure;
 use crate::model::{Deletion, Secret, Version};
+use crate::schedule;
 
 impl Call<'_> {
     pub(super) fn list_secrets(&mut self) -> Answer {
@@ -275,7 +276,7 @@ fn rules(secret: &Secret) -> Option<Value> {
     put(
         &mut rules,
         "AutomaticallyAfterDays",
-        rotation.days.map(Value::from),
+        schedule::days(rotation).map(Value::from),
     );
     put(
         &mut rules,
