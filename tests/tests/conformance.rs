@@ -22,6 +22,7 @@
 
 mod conformance {
     mod account;
+    mod describing;
     mod labels;
     mod machine;
     mod rotating;
