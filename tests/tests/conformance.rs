@@ -24,6 +24,7 @@ mod conformance {
     mod account;
     mod describing;
     mod labels;
+    mod listing;
     mod machine;
     mod rotating;
 }
