@@ -27,4 +27,5 @@ mod conformance {
     mod listing;
     mod machine;
     mod rotating;
+    mod versions;
 }
