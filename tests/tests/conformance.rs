@@ -27,5 +27,6 @@ mod conformance {
     mod listing;
     mod machine;
     mod rotating;
+    mod values;
     mod versions;
 }
