@@ -292,7 +292,8 @@ impl Estate {
             && secret.rotation.enabled == Some(true);
         let idle =
             secret.unfinished().is_none() && secret.deleted.is_none() && !secret.is_replica();
-        if is_due && idle && secret.rotation.function.is_some() {
+        let rotatable = secret.rotation.function.is_some() || secret.owning_service.is_some();
+        if is_due && idle && rotatable {
             let token =
                 uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("{arn}{at}").as_bytes())
                     .to_string();
