@@ -55,6 +55,21 @@ pub(crate) fn days(rotation: &Rotation) -> Option<i64> {
     rotation.days.or_else(computed)
 }
 
+/// Whether AWS takes the expression: 4 hours to 999 days, or a cron of whole hours in any year (User Guide, schedules).
+pub(crate) fn is_valid(expression: &str) -> bool {
+    if let Some((number, unit)) = rate(expression) {
+        return (4 * HOUR..=999 * DAY).contains(&number.saturating_mul(unit));
+    }
+    let fields = expression
+        .strip_prefix("cron(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let fields: Vec<_> = fields.unwrap_or_default().split_whitespace().collect();
+    let &[minutes, _, day_of_month, _, day_of_week, year] = fields.as_slice() else {
+        return false;
+    };
+    minutes == "0" && year == "*" && (day_of_month == "?") != (day_of_week == "?")
+}
+
 /// The number of a rate, and the seconds of its unit.
 fn rate(expression: &str) -> Option<(i64, i64)> {
     let rate = expression.strip_prefix("rate(")?.strip_suffix(')')?;

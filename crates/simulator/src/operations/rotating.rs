@@ -135,6 +135,10 @@ fn judge_rules(rules: &Value) -> Result<(), Failure> {
     if days.is_some() && rules["ScheduleExpression"].is_string() {
         return refused("You can't set both AutomaticallyAfterDays and ScheduleExpression.");
     }
+    let expression = rules["ScheduleExpression"].as_str();
+    if expression.is_some_and(|expression| !schedule::is_valid(expression)) {
+        return refused("ScheduleExpression is not a schedule that AWS knows.");
+    }
     let is_hours = |text: &str| {
         text.strip_suffix('h')
             .is_some_and(|number| number.parse::<u32>().is_ok())
