@@ -23,10 +23,12 @@
 mod conformance {
     mod account;
     mod describing;
+    mod kinds;
     mod labels;
     mod listing;
     mod machine;
     mod rotating;
+    mod schedules;
     mod values;
     mod versions;
 }

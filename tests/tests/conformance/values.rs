@@ -76,6 +76,14 @@ async fn a_new_value_by_hand_abandons_the_rotation() {
     assert!(rotate.send().await.is_ok());
 }
 
+/// LocalStack recording of 2022: `[AWSCURRENT, AWSPENDING]` becomes `[AWSPREVIOUS]`.
+#[tokio::test]
+async fn a_new_value_takes_awspending_off_the_version_before() {
+    let account = Account::with(&idle().replace("[AWSCURRENT]", "[AWSCURRENT, AWSPENDING]"));
+    let expected = labels([(CURRENT, "AWSPREVIOUS"), (TOKEN, "AWSCURRENT")]);
+    assert_eq!(put(&account, "new", TOKEN).await, Ok(expected));
+}
+
 /// API reference, RotateSecret; User Guide, rotate-secrets_schedule: a new value counts as a rotation for the next date.
 #[tokio::test]
 async fn a_new_value_moves_the_next_date() {
