@@ -19,7 +19,12 @@
     clippy::disallowed_methods,
     reason = "the oracle is judged on every operation, also on those that the product never calls"
 )]
+#![expect(
+    clippy::doc_markdown,
+    reason = "the names of documents and projects are no code"
+)]
 
+#[cfg(test)]
 mod conformance {
     mod account;
     mod describing;
@@ -31,4 +36,5 @@ mod conformance {
     mod schedules;
     mod values;
     mod versions;
+    mod wire;
 }

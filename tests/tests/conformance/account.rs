@@ -53,9 +53,18 @@ pub(crate) struct Answer {
 impl Account {
     /// An account that holds what the scenario says. Its client sends each request once.
     pub(crate) fn with(scenario: &str) -> Self {
+        Self::starting(Some(START), scenario)
+    }
+
+    /// The same at the time of the machine.
+    pub(crate) fn of_today(scenario: &str) -> Self {
+        Self::starting(None, scenario)
+    }
+
+    fn starting(time: Option<&str>, scenario: &str) -> Self {
         let options = Options {
             clock_rate: 0.0,
-            start_time: Some(START.parse().unwrap()),
+            start_time: time.map(|time| time.parse().unwrap()),
             ..Options::default()
         };
         let simulator = Simulator::start(options).unwrap();

@@ -138,10 +138,8 @@ async fn an_accepted_rotation_has_only_begun() {
         (TOKEN, "AWSPENDING"),
     ]);
     assert_eq!(account.labels("app").await, expected);
-    assert_eq!(
-        account.simulator.truth("app").unwrap().versions[TOKEN],
-        false
-    );
+    let has_value = account.simulator.truth("app").unwrap().versions[TOKEN];
+    assert!(!has_value);
 }
 
 /// LocalStack recording of 2022-09-28.
