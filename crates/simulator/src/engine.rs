@@ -96,12 +96,13 @@ impl Estate {
         self.schedule(at + SignedDuration::from_secs(seconds), event);
     }
 
-    /// Makes the empty version of a new rotation.
+    /// Makes the empty version of a new rotation. A run of an earlier version, which lost its label, counts no more.
     pub(crate) fn begin(&mut self, arn: &str, token: &str, cause: &Cause, at: Timestamp) {
         self.change(arn, cause, at, |secret| {
             secret.attach(PENDING, token);
             secret.last_changed = at;
             secret.rotation.enabled = Some(true);
+            secret.running = None;
         });
         self.start(arn, token, 0, at);
     }
@@ -180,7 +181,7 @@ impl Estate {
                 },
             ),
             StepEnd::Failed => self.failed(arn, token, attempt, at),
-            StepEnd::NothingToDo => self.ended(arn),
+            StepEnd::NothingToDo => self.ended(arn, token),
             StepEnd::Done if step + 1 == STEPS.len() => self.finished(arn, token, at),
             StepEnd::Done => {
                 let next = Event::Step {
@@ -226,15 +227,17 @@ impl Estate {
         }
     }
 
-    fn ended(&mut self, arn: &str) {
-        if let Some(secret) = self.secrets.get_mut(arn) {
+    fn ended(&mut self, arn: &str, token: &str) {
+        if let Some(secret) = self.secrets.get_mut(arn)
+            && secret.running.as_deref() == Some(token)
+        {
             secret.running = None;
         }
     }
 
     /// AWS runs a failed rotation again by itself, on the same UTC day.
     fn failed(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
-        self.ended(arn);
+        self.ended(arn, token);
         let again = at + SignedDuration::from_secs(i64::from(self.world.own_retry_interval));
         let same_day = again.as_second().div_euclid(86_400) == at.as_second().div_euclid(86_400);
         if attempt < self.world.own_retries && same_day {
@@ -250,7 +253,7 @@ impl Estate {
     }
 
     fn finished(&mut self, arn: &str, token: &str, at: Timestamp) {
-        self.ended(arn);
+        self.ended(arn, token);
         let delay = SignedDuration::from_secs(i64::from(self.world.finish_delay));
         self.schedule(
             at + delay,
