@@ -1,6 +1,6 @@
-//! The AWS CLI as people have it: unmodified, from PyPI, in a virtual environment in the cache.
+//! The AWS CLI as people have it: unmodified, as a Python package in a virtual environment in the cache.
 //!
-//! Not needed by anything but tests; where Python or PyPI is missing, these say so and are skipped.
+//! Not needed by anything but tests; where Python or its package index is missing, these say so and are skipped.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
