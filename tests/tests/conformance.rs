@@ -33,6 +33,7 @@ mod conformance {
     mod listing;
     mod machine;
     mod rotating;
+    mod runbook;
     mod schedules;
     mod values;
     mod versions;

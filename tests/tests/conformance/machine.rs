@@ -1,5 +1,7 @@
 //! The rotation state machine over time: the four steps, what a failure strands, AWS's own retries, tests of a configuration.
 
+use secret_rotation_simulator::Script;
+
 use super::account::{
     Account, CURRENT, Labels, PENDING, PREVIOUS, TOKEN, app, idle, labels, refusal, stuck_empty,
     stuck_valued,
@@ -172,13 +174,43 @@ async fn running_the_same_version_again_heals_what_clearing_would_lock_out() {
     account.simulator.set_world(|world| world.own_retries = 0);
     rotate(&account).await;
     account.simulator.jump(60.0);
-    account.simulator.script(
-        "crash-after-setSecret",
-        secret_rotation_simulator::Script::default(),
-    );
+    account
+        .simulator
+        .script("crash-after-setSecret", Script::default());
     let again = account.client.rotate_secret().secret_id("app");
     assert_eq!(refusal(again.send().await).code, "InvalidRequestException");
     account.simulator.jump(60.0);
+    let expected = labels([(CURRENT, "AWSPREVIOUS"), (TOKEN, "AWSCURRENT")]);
+    assert_eq!(account.labels("app").await, expected);
+}
+
+/// API reference, RotateSecret: without AWSPENDING a new rotation begins; sample functions, the guards: what still runs for the
+/// version before ends with an error and does not disturb it.
+#[tokio::test]
+async fn a_new_rotation_runs_while_the_function_still_hangs_in_the_one_before() {
+    let account = Account::with(&app("", "hang-createSecret"));
+    let first = account
+        .client
+        .rotate_secret()
+        .secret_id("app")
+        .client_request_token(PENDING);
+    first.send().await.unwrap();
+    account.simulator.jump(60.0);
+    let update = account
+        .client
+        .update_secret_version_stage()
+        .secret_id("app");
+    let update = update
+        .version_stage("AWSPENDING")
+        .remove_from_version_id(PENDING);
+    update.send().await.unwrap();
+    let patient = Script {
+        step_seconds: Some(300),
+        ..Script::default()
+    };
+    account.simulator.script("hang-createSecret", patient);
+    rotate(&account).await;
+    account.simulator.jump(3600.0);
     let expected = labels([(CURRENT, "AWSPREVIOUS"), (TOKEN, "AWSCURRENT")]);
     assert_eq!(account.labels("app").await, expected);
 }
