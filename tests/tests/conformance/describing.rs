@@ -149,6 +149,15 @@ async fn a_secret_whose_rotation_is_off_has_rules_and_no_next_date() {
     }
 }
 
+/// API reference, DescribeSecret, `LastRotatedDate`: null if rotation is off; SecretListEntry: the last time it succeeded.
+#[tokio::test]
+async fn only_lists_tell_when_a_secret_rotated_whose_rotation_is_off() {
+    let account = Account::with("generate: [{count: 1, name: app, state: disabled}]");
+    assert_eq!(account.describe("app").await.last_rotated_date, None);
+    let listed = account.client.list_secrets().send().await.unwrap();
+    assert!(listed.secret_list()[0].last_rotated_date().is_some());
+}
+
 /// API reference, DescribeSecret, `NextRotationDate`: "If rotation is unsuccessful, this date may be in the past."
 #[tokio::test]
 async fn the_next_date_falls_into_the_past_if_rotation_fails() {

@@ -215,6 +215,55 @@ async fn a_new_rotation_runs_while_the_function_still_hangs_in_the_one_before() 
     assert_eq!(account.labels("app").await, expected);
 }
 
+/// Sample functions, setSecret of a single user: pending, current and previous are tried, and none of them is the live value
+/// once the version that holds it has been cleared.
+#[tokio::test]
+async fn clearing_what_died_after_set_secret_locks_everyone_out() {
+    let account = Account::with(&app("", "crash-after-setSecret"));
+    let first = account
+        .client
+        .rotate_secret()
+        .secret_id("app")
+        .client_request_token(PENDING);
+    first.send().await.unwrap();
+    account.simulator.jump(86_400.0);
+    let update = account
+        .client
+        .update_secret_version_stage()
+        .secret_id("app");
+    let update = update
+        .version_stage("AWSPENDING")
+        .remove_from_version_id(PENDING);
+    update.send().await.unwrap();
+    account
+        .simulator
+        .script("crash-after-setSecret", Script::default());
+    rotate(&account).await;
+    account.simulator.jump(86_400.0);
+    assert_eq!(account.labels("app").await, in_progress());
+    assert!(
+        !account
+            .simulator
+            .truth("app")
+            .unwrap()
+            .live_value_is_labelled
+    );
+}
+
+/// User Guide, rotation strategies: with alternating users the current value stays valid whatever becomes of the pending one.
+#[tokio::test]
+async fn with_alternating_users_the_current_value_stays_valid() {
+    let scenario = app(
+        "  target: {strategy: alternating-users}\n",
+        "crash-after-setSecret",
+    );
+    let account = Account::with(&scenario);
+    rotate(&account).await;
+    account.simulator.jump(86_400.0);
+    let accepted = account.simulator.truth("app").unwrap().accepted;
+    assert!(accepted.contains(CURRENT) && accepted.contains(TOKEN));
+}
+
 /// API reference, RotateSecret, `RotateImmediately`: Secrets Manager "tests the rotation configuration by running the
 /// testSecret step"; "this test creates an AWSPENDING version of the secret and then removes it".
 #[tokio::test]

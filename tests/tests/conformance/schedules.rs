@@ -131,6 +131,22 @@ async fn a_cancelled_secret_does_not_rotate() {
     assert_eq!(account.labels("app").await, before);
 }
 
+/// API reference, DeleteSecret: a secret that is to be deleted is not rotated either.
+#[tokio::test]
+async fn a_secret_to_be_deleted_does_not_rotate() {
+    let account = Account::with(&idle());
+    let before = account.labels("app").await;
+    account
+        .client
+        .delete_secret()
+        .secret_id("app")
+        .send()
+        .await
+        .unwrap();
+    account.simulator.jump(20.0 * 86_400.0);
+    assert_eq!(account.labels("app").await, before);
+}
+
 /// API reference, DescribeSecret, `NextRotationDate`: a stuck rotation lets the date go by, and no new version is made.
 #[tokio::test]
 async fn a_stuck_secret_makes_no_new_version_when_its_date_comes() {

@@ -94,6 +94,31 @@ async fn a_new_value_moves_the_next_date() {
     assert!(after > before, "{after:?} is not later than {before:?}");
 }
 
+/// API reference, PutSecretValue: text or bytes, not both and not neither, at most 65,536 bytes; at most 20 labels.
+#[tokio::test]
+async fn values_that_cannot_be_are_invalid() {
+    let account = Account::with(&idle());
+    let before = account.described_body("app").await;
+    let stages: Vec<_> = (0..21).map(|number| format!("mine-{number}")).collect();
+    for mut request in [
+        json!({"SecretString": "text", "SecretBinary": "Ynl0ZXM="}),
+        json!({}),
+        json!({"SecretString": "x".repeat(65_537)}),
+        json!({"SecretString": "text", "VersionStages": stages}),
+    ] {
+        request["SecretId"] = json!("app");
+        request["ClientRequestToken"] = json!(TOKEN);
+        let answer = account.post("PutSecretValue", &request).await;
+        assert_eq!(
+            answer.status,
+            400,
+            "{:?}",
+            request.as_object().unwrap().keys()
+        );
+    }
+    assert_eq!(account.described_body("app").await, before);
+}
+
 /// API reference, GetSecretValue: AWSCURRENT unless said otherwise; by version or by label.
 #[tokio::test]
 async fn a_value_is_read_by_label_or_version() {
