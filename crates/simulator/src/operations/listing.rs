@@ -136,7 +136,10 @@ impl Filter {
             .map(str::to_owned)
             .collect();
         let countable = (1..=10).contains(&values.len());
-        if !known.contains(&key.as_str()) || !countable || !values.iter().all(is_searchable) {
+        if !known.contains(&key.as_str())
+            || !countable
+            || !values.iter().all(|value| is_searchable(value))
+        {
             return Err(Failure::invalid_parameter(format!(
                 "The filter {key} is not valid."
             )));
@@ -186,7 +189,7 @@ impl Filter {
 }
 
 /// At most 512 characters of those that AWS takes.
-fn is_searchable(value: &String) -> bool {
+fn is_searchable(value: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || " :_@/+=.-!".contains(c);
     value.len() <= 512 && value.chars().all(fits)
 }
