@@ -33,6 +33,8 @@ pub(crate) enum Event {
         token: String,
         attempt: u32,
     },
+    /// The test of a configuration ends.
+    Tested { arn: String, token: String },
     /// AWS takes AWSPENDING off a finished rotation.
     CleanUp { arn: String, token: String },
     /// NextRotationDate has come.
@@ -66,6 +68,7 @@ impl Estate {
                 token,
                 attempt,
             } => self.start(arn, token, *attempt, at),
+            Event::Tested { arn, token } => self.tested(arn, token, at),
             Event::CleanUp { arn, token } => self.clean_up(arn, token, at),
             Event::Due { arn } => self.due(arn, at),
         }
@@ -83,7 +86,7 @@ impl Estate {
             return;
         }
         secret.running = Some(token.to_owned());
-        let seconds = self.script(arn).seconds();
+        let seconds = self.script(arn, None).seconds();
         let event = Event::Step {
             arn: arn.to_owned(),
             token: token.to_owned(),
@@ -93,21 +96,61 @@ impl Estate {
         self.schedule(at + SignedDuration::from_secs(seconds), event);
     }
 
-    /// Makes the empty version of a new rotation.
+    /// Makes the empty version of a new rotation. A run of an earlier version, which lost its label, counts no more.
     pub(crate) fn begin(&mut self, arn: &str, token: &str, cause: &Cause, at: Timestamp) {
         self.change(arn, cause, at, |secret| {
             secret.attach(PENDING, token);
             secret.last_changed = at;
             secret.rotation.enabled = Some(true);
+            secret.running = None;
         });
         self.start(arn, token, 0, at);
     }
 
-    pub(crate) fn script(&self, arn: &str) -> Script {
-        let function = self
-            .secrets
-            .get(arn)
-            .and_then(|secret| secret.rotation.function.clone())
+    /// Runs testSecret alone, on a pending version that is there for that long.
+    pub(crate) fn begin_test(&mut self, arn: &str, token: &str, cause: &Cause, at: Timestamp) {
+        self.change(arn, cause, at, |secret| {
+            secret.attach(PENDING, token);
+            secret.last_changed = at;
+            secret.running = Some(token.to_owned());
+        });
+        let script = self.script(arn, None);
+        let takes = if script.hang.as_deref() == Some("testSecret") {
+            LAMBDA_LIMIT
+        } else {
+            SignedDuration::from_secs(script.seconds())
+        };
+        let event = Event::Tested {
+            arn: arn.to_owned(),
+            token: token.to_owned(),
+        };
+        self.schedule(at + takes, event);
+    }
+
+    fn tested(&mut self, arn: &str, token: &str, at: Timestamp) {
+        self.change(arn, &Cause::Rotation, at, |secret| {
+            if secret.running.as_deref() != Some(token) {
+                return;
+            }
+            secret.running = None;
+            let step = "testSecret".to_owned();
+            *secret.invocations.entry(step).or_default() += 1;
+            if secret.unfinished() == Some(token) {
+                secret.detach(PENDING);
+                secret
+                    .versions
+                    .retain(|id, version| id != token || !version.labels.is_empty());
+                secret.last_changed = at;
+            }
+        });
+    }
+
+    /// What the secret's function does, or another one in its place.
+    pub(crate) fn script(&self, arn: &str, instead: Option<&str>) -> Script {
+        let secret = || self.secrets.get(arn)?.rotation.function.clone();
+        let function = instead
+            .map(str::to_owned)
+            .or_else(secret)
             .unwrap_or_default();
         let name = function.rsplit(':').next().unwrap_or_default();
         self.functions
@@ -117,7 +160,7 @@ impl Estate {
     }
 
     fn step(&mut self, arn: &str, token: &str, step: usize, attempt: u32, at: Timestamp) {
-        let script = self.script(arn);
+        let script = self.script(arn, None);
         let Some(name) = STEPS.get(step).copied() else {
             return;
         };
@@ -138,7 +181,7 @@ impl Estate {
                 },
             ),
             StepEnd::Failed => self.failed(arn, token, attempt, at),
-            StepEnd::NothingToDo => self.ended(arn),
+            StepEnd::NothingToDo => self.ended(arn, token),
             StepEnd::Done if step + 1 == STEPS.len() => self.finished(arn, token, at),
             StepEnd::Done => {
                 let next = Event::Step {
@@ -184,15 +227,17 @@ impl Estate {
         }
     }
 
-    fn ended(&mut self, arn: &str) {
-        if let Some(secret) = self.secrets.get_mut(arn) {
+    fn ended(&mut self, arn: &str, token: &str) {
+        if let Some(secret) = self.secrets.get_mut(arn)
+            && secret.running.as_deref() == Some(token)
+        {
             secret.running = None;
         }
     }
 
     /// AWS runs a failed rotation again by itself, on the same UTC day.
     fn failed(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
-        self.ended(arn);
+        self.ended(arn, token);
         let again = at + SignedDuration::from_secs(i64::from(self.world.own_retry_interval));
         let same_day = again.as_second().div_euclid(86_400) == at.as_second().div_euclid(86_400);
         if attempt < self.world.own_retries && same_day {
@@ -208,7 +253,7 @@ impl Estate {
     }
 
     fn finished(&mut self, arn: &str, token: &str, at: Timestamp) {
-        self.ended(arn);
+        self.ended(arn, token);
         let delay = SignedDuration::from_secs(i64::from(self.world.finish_delay));
         self.schedule(
             at + delay,
@@ -250,7 +295,8 @@ impl Estate {
             && secret.rotation.enabled == Some(true);
         let idle =
             secret.unfinished().is_none() && secret.deleted.is_none() && !secret.is_replica();
-        if is_due && idle && secret.rotation.function.is_some() {
+        let rotatable = secret.rotation.function.is_some() || secret.owning_service.is_some();
+        if is_due && idle && rotatable {
             let token =
                 uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("{arn}{at}").as_bytes())
                     .to_string();

@@ -79,7 +79,27 @@ impl Estate {
         if before != after {
             self.trace.changed(at, cause, &secret.name, before, after);
         }
+        self.replicate(arn);
         Some(result)
+    }
+
+    /// Versions and labels of a primary reach its replicas at once.
+    fn replicate(&mut self, arn: &str) {
+        let primary = self.secrets.get(arn);
+        let Some(primary) = primary
+            .filter(|primary| !primary.replicas.is_empty())
+            .cloned()
+        else {
+            return;
+        };
+        for region in &primary.replicas {
+            if let Some(replica) = self.secrets.get_mut(&primary.arn_in(region)) {
+                replica.versions.clone_from(&primary.versions);
+                replica.target.clone_from(&primary.target);
+                replica.last_changed = primary.last_changed;
+                replica.last_rotated = primary.last_rotated;
+            }
+        }
     }
 
     /// The ARN that a `SecretId` means, for a caller in this account and region.

@@ -151,6 +151,12 @@ impl Secret {
             .is_some_and(|primary| *primary != self.region)
     }
 
+    /// The ARN of its replica, or of its primary, which differs in the region only.
+    pub(crate) fn arn_in(&self, region: &str) -> String {
+        let (own, other) = (format!(":{}:", self.region), format!(":{region}:"));
+        self.arn.replacen(&own, &other, 1)
+    }
+
     /// Unlabelled versions are collected when there are more than a hundred, never within a day of their creation.
     pub(crate) fn collect(&mut self, now: Timestamp) {
         let day_ago = now - jiff::SignedDuration::from_hours(24);

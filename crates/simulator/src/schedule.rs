@@ -20,17 +20,11 @@ pub(crate) fn next(rotation: &Rotation, from: Timestamp) -> Option<Timestamp> {
 }
 
 fn by_expression(expression: &str, from: Timestamp) -> Option<Timestamp> {
-    if let Some(rate) = expression
-        .strip_prefix("rate(")
-        .and_then(|rest| rest.strip_suffix(')'))
-    {
-        let (number, unit) = rate.split_once(' ')?;
-        let number: i64 = number.parse().ok()?;
+    if let Some((number, unit)) = rate(expression) {
         let on_the_hour = from.as_second() - from.as_second().rem_euclid(HOUR);
-        return match unit.trim_end_matches('s') {
-            "hour" => Timestamp::from_second(on_the_hour + number * HOUR).ok(),
-            "day" => end_of_day(from, number),
-            _ => None,
+        return match unit {
+            HOUR => Timestamp::from_second(on_the_hour + number * HOUR).ok(),
+            _ => end_of_day(from, number),
         };
     }
     let fields = expression.strip_prefix("cron(")?.strip_suffix(')')?;
@@ -50,6 +44,42 @@ fn by_expression(expression: &str, from: Timestamp) -> Option<Timestamp> {
         .filter(|opening| *opening > from.as_second())
         .min()
         .and_then(|opening| Timestamp::from_second(opening).ok())
+}
+
+/// Days between rotations, as AWS computes them from `rate(…)`; what it makes of `cron(…)` is not documented.
+pub(crate) fn days(rotation: &Rotation) -> Option<i64> {
+    let computed = || {
+        let (number, unit) = rate(rotation.schedule.as_deref()?)?;
+        Some((number * unit + DAY - 1).div_euclid(DAY))
+    };
+    rotation.days.or_else(computed)
+}
+
+/// Whether AWS takes the expression: 4 hours to 999 days, or a cron of whole hours in any year (User Guide, schedules).
+pub(crate) fn is_valid(expression: &str) -> bool {
+    if let Some((number, unit)) = rate(expression) {
+        return (4 * HOUR..=999 * DAY).contains(&number.saturating_mul(unit));
+    }
+    let fields = expression
+        .strip_prefix("cron(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let fields: Vec<_> = fields.unwrap_or_default().split_whitespace().collect();
+    let &[minutes, _, day_of_month, _, day_of_week, year] = fields.as_slice() else {
+        return false;
+    };
+    minutes == "0" && year == "*" && (day_of_month == "?") != (day_of_week == "?")
+}
+
+/// The number of a rate, and the seconds of its unit.
+fn rate(expression: &str) -> Option<(i64, i64)> {
+    let rate = expression.strip_prefix("rate(")?.strip_suffix(')')?;
+    let (number, unit) = rate.split_once(' ')?;
+    let unit = match unit.trim_end_matches('s') {
+        "hour" => HOUR,
+        "day" => DAY,
+        _ => return None,
+    };
+    Some((number.parse().ok()?, unit))
 }
 
 /// The latest date of a window that is open for a whole day.

@@ -108,7 +108,7 @@ impl Call<'_> {
             return;
         };
         let mut replica = primary.clone();
-        replica.arn = arn.replacen(&format!(":{}:", primary.region), &format!(":{region}:"), 1);
+        replica.arn = primary.arn_in(region);
         replica.primary_region = Some(primary.region.clone());
         replica.replicas.clear();
         region.clone_into(&mut replica.region);

@@ -12,8 +12,8 @@ impl Call<'_> {
     pub(super) fn update_secret_version_stage(&mut self) -> Answer {
         let label = self.parameters.required("VersionStage")?;
         let (from, to) = (
-            self.parameters.text("RemoveFromVersionId"),
-            self.parameters.text("MoveToVersionId"),
+            self.parameters.version_id("RemoveFromVersionId")?,
+            self.parameters.version_id("MoveToVersionId")?,
         );
         let secret = self.writable()?;
         let answer = named(secret);

@@ -6,6 +6,7 @@ use super::parameters::encode;
 use super::{Answer, Call, seconds};
 use crate::failure::Failure;
 use crate::model::{Deletion, Secret, Version};
+use crate::schedule;
 
 impl Call<'_> {
     pub(super) fn list_secrets(&mut self) -> Answer {
@@ -134,7 +135,11 @@ impl Filter {
             .filter_map(Value::as_str)
             .map(str::to_owned)
             .collect();
-        if !known.contains(&key.as_str()) || values.is_empty() || values.len() > 10 {
+        let countable = (1..=10).contains(&values.len());
+        if !known.contains(&key.as_str())
+            || !countable
+            || !values.iter().all(|value| is_searchable(value))
+        {
             return Err(Failure::invalid_parameter(format!(
                 "The filter {key} is not valid."
             )));
@@ -176,10 +181,29 @@ impl Filter {
                 let texts = tags
                     .map(String::as_str)
                     .chain([secret.name.as_str(), description]);
-                words_begin(&texts.collect::<Vec<_>>().join(" "), value)
+                let text = texts.collect::<Vec<_>>().join(" ");
+                words_begin(&format!("{text} {}", humps_apart(&text)), value)
             }
         }
     }
+}
+
+/// At most 512 characters of those that AWS takes.
+fn is_searchable(value: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || " :_@/+=.-!".contains(c);
+    value.len() <= 512 && value.chars().all(fits)
+}
+
+/// `MyAppSecret` as `My App Secret`.
+fn humps_apart(text: &str) -> String {
+    let mut apart = String::new();
+    for c in text.chars() {
+        if c.is_uppercase() && apart.ends_with(char::is_lowercase) {
+            apart.push(' ');
+        }
+        apart.push(c);
+    }
+    apart
 }
 
 /// Every word of the value begins some word of the text, whatever the case.
@@ -275,7 +299,7 @@ fn rules(secret: &Secret) -> Option<Value> {
     put(
         &mut rules,
         "AutomaticallyAfterDays",
-        rotation.days.map(Value::from),
+        schedule::days(rotation).map(Value::from),
     );
     put(
         &mut rules,

@@ -47,13 +47,17 @@ impl<'a> Parameters<'a> {
         self.list(name).iter().filter_map(Value::as_str).collect()
     }
 
-    /// 32 to 64 characters.
     pub(crate) fn token(&self) -> Result<Option<&'a str>, Failure> {
-        match self.text("ClientRequestToken") {
-            Some(token) if !(32..=64).contains(&token.len()) => Err(Failure::invalid_parameter(
-                "ClientRequestToken must be between 32 and 64 characters long.",
-            )),
-            token => Ok(token),
+        self.version_id("ClientRequestToken")
+    }
+
+    /// 32 to 64 characters: tokens become version ids.
+    pub(crate) fn version_id(&self, name: &str) -> Result<Option<&'a str>, Failure> {
+        match self.text(name) {
+            Some(id) if !(32..=64).contains(&id.len()) => Err(Failure::invalid_parameter(format!(
+                "{name} must be between 32 and 64 characters long."
+            ))),
+            id => Ok(id),
         }
     }
 

@@ -16,24 +16,29 @@ impl Call<'_> {
                 "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
             ));
         };
+        judge_rules(&self.parameters.0["RotationRules"])?;
         let (arn, name) = self.rotatable()?;
-        self.set_rules(&arn)?;
-        let script = self.estate.script(&arn);
-        if script.nope {
+        let function = self.parameters.text("RotationLambdaARN");
+        if self.estate.script(&arn, function).nope {
             return Err(Failure::cannot_invoke());
         }
         let answer = json!({"ARN": arn, "Name": name, "VersionId": token});
         if let Some(pending) = self.unfinished(&arn) {
             return self.refuse_or_repeat(&arn, token, &pending, answer);
         }
+        self.set_rules(&arn)?;
         let known = self
             .estate
             .secrets
             .get(&arn)
             .is_some_and(|secret| secret.versions.contains_key(token));
-        if !known && self.parameters.flag("RotateImmediately") != Some(false) {
+        if !known {
             let cause = Cause::Request(self.caller.request_id.clone());
-            self.estate.begin(&arn, token, &cause, self.now);
+            if self.parameters.flag("RotateImmediately") == Some(false) {
+                self.estate.begin_test(&arn, token, &cause, self.now);
+            } else {
+                self.estate.begin(&arn, token, &cause, self.now);
+            }
         }
         Ok(answer)
     }
@@ -87,9 +92,7 @@ impl Call<'_> {
                 secret.rotation.schedule = rules["ScheduleExpression"].as_str().map(str::to_owned);
                 secret.rotation.duration = rules["Duration"].as_str().map(str::to_owned);
             }
-            if secret.unfinished().is_none() {
-                secret.rotation.enabled = Some(true);
-            }
+            secret.rotation.enabled = Some(true);
             if was != Some(true) || rules.is_some() {
                 secret.next_rotation = schedule::next(&secret.rotation, now);
             }
@@ -119,5 +122,29 @@ impl Call<'_> {
             secret.last_changed = now;
         })?;
         Ok(answer)
+    }
+}
+
+/// Days from 1 to 1000 or an expression, never both; a window is so many hours.
+fn judge_rules(rules: &Value) -> Result<(), Failure> {
+    let refused = |message: &str| Err(Failure::invalid_parameter(message));
+    let days = rules["AutomaticallyAfterDays"].as_i64();
+    if days.is_some_and(|days| !(1..=1000).contains(&days)) {
+        return refused("AutomaticallyAfterDays must be between 1 and 1000.");
+    }
+    if days.is_some() && rules["ScheduleExpression"].is_string() {
+        return refused("You can't set both AutomaticallyAfterDays and ScheduleExpression.");
+    }
+    let expression = rules["ScheduleExpression"].as_str();
+    if expression.is_some_and(|expression| !schedule::is_valid(expression)) {
+        return refused("ScheduleExpression is not a schedule that AWS knows.");
+    }
+    let is_hours = |text: &str| {
+        text.strip_suffix('h')
+            .is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    match rules["Duration"].as_str() {
+        Some(duration) if !is_hours(duration) => refused("Duration must be hours, such as 3h."),
+        Some(_) | None => Ok(()),
     }
 }

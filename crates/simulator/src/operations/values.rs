@@ -46,6 +46,7 @@ impl Call<'_> {
 
     pub(super) fn put_secret_value(&mut self) -> Answer {
         let secret = self.writable()?;
+        self.judge_value()?;
         let value = self.value().ok_or_else(|| {
             Failure::invalid_request("You must provide either SecretString or SecretBinary.")
         })?;
@@ -77,6 +78,27 @@ impl Call<'_> {
         let arn = secret.arn.clone();
         self.store(&arn, token, value, &labels)?;
         Ok(answer)
+    }
+
+    /// Text or bytes, never both, of at most 65,536 bytes, with at most 20 labels.
+    fn judge_value(&self) -> Result<(), Failure> {
+        let (text, bytes) = (
+            self.parameters.text("SecretString"),
+            self.parameters.text("SecretBinary"),
+        );
+        if text.is_some() && bytes.is_some() {
+            let message = "You can't specify both a binary secret value and a string secret value in the same secret.";
+            return Err(Failure::invalid_parameter(message));
+        }
+        if text.is_some_and(|text| text.len() > 65_536) {
+            let message = "SecretString must be at most 65536 bytes long.";
+            return Err(Failure::invalid_parameter(message));
+        }
+        if self.parameters.list("VersionStages").len() > 20 {
+            let message = "VersionStages must hold at most 20 staging labels.";
+            return Err(Failure::invalid_parameter(message));
+        }
+        Ok(())
     }
 
     /// A new current version abandons the rotation under way, and counts as one for the next date.

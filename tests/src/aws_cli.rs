@@ -1,0 +1,112 @@
+//! The AWS CLI as people have it: unmodified, as a Python package in a virtual environment in the cache.
+//!
+//! Not needed by anything but tests; where Python or its package index is missing, these say so and are skipped.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use xtask::project;
+
+/// The version that is installed; its botocore is the model that the simulator was written from.
+pub const VERSION: &str = "1.45.11";
+
+/// The CLI with an endpoint to talk to.
+#[derive(Clone, Debug)]
+pub struct AwsCli {
+    python: PathBuf,
+    endpoint: String,
+}
+
+/// What a command printed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Printed {
+    /// It went well; its output as JSON, null if there was none.
+    Output(Value),
+    /// It failed; what it complained about.
+    Complaint(String),
+}
+
+impl AwsCli {
+    /// Finds the CLI in the cache, or installs it there. An error says why it cannot be had.
+    pub fn locate(endpoint: &str) -> Result<Self> {
+        let cache = project::cache(&format!("awscli-{VERSION}"))?;
+        let environment = cache.join("venv");
+        if !environment.is_dir() {
+            // A lock file keeps two tests from doing the same work.
+            let lock =
+                File::create(cache.join("lock")).context("cannot make the lock of the cache")?;
+            lock.lock().context("cannot lock the cache")?;
+            if !environment.is_dir() {
+                install(&cache.join("venv.unfinished"), &environment)?;
+            }
+        }
+        Ok(Self {
+            python: python_of(&environment),
+            endpoint: endpoint.to_owned(),
+        })
+    }
+
+    /// Runs a line as it would be typed into a shell: `aws secretsmanager list-secrets`.
+    pub fn shell(&self, line: &str) -> Result<Printed> {
+        let script = format!("aws() {{ \"$PYTHON\" -m awscli \"$@\"; }}\n{line}\n");
+        let mut command = Command::new("sh");
+        command
+            .args(["-euc", &script])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PYTHON", &self.python)
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "example")
+            .env("AWS_DEFAULT_REGION", "eu-west-1")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        let output = command.output().context("cannot start a shell")?;
+        Printed::of(&output).with_context(|| format!("{line:?} printed something else than JSON"))
+    }
+}
+
+impl Printed {
+    fn of(output: &Output) -> Result<Self> {
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            return Ok(Self::Complaint(complaint.trim().to_owned()));
+        }
+        Ok(Self::Output(if output.stdout.trim_ascii().is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&output.stdout)?
+        }))
+    }
+}
+
+/// Installs aside, then renames: what is in the cache is whole.
+///
+/// Scripts of a virtual environment hold its path and do not survive the renaming, but its `python -m` does.
+fn install(aside: &Path, environment: &Path) -> Result<()> {
+    if aside.exists() {
+        fs::remove_dir_all(aside).context("cannot remove an unfinished installation")?;
+    }
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv"]).arg(aside);
+    project::output(&mut make).context("python3 cannot make a virtual environment")?;
+    let mut pip = Command::new(python_of(aside));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ])
+    .arg(format!("awscli=={VERSION}"));
+    project::output(&mut pip).context("the AWS CLI cannot be installed from PyPI")?;
+    fs::rename(aside, environment).context("cannot put the AWS CLI into the cache")
+}
+
+fn python_of(environment: &Path) -> PathBuf {
+    environment.join("bin/python")
+}
