@@ -64,7 +64,9 @@ fn a_kill_before_or_after_any_write_changes_nothing_in_the_end() {
         story.controllers.last_mut().expect("it runs").kill();
         story.start_controller();
     }
-    story.while_time_flies("all are well", 10.0, || is_well(&story, 12));
+    story.while_time_flies("all is done and well", 10.0, || {
+        is_well(&story, 12) && story.operations().iter().all(is_finished)
+    });
     for kind in ["pin", "clear", "rotate", "unpin"] {
         for number in 1..=2 {
             same_as(&story, &format!("app/{kind}-{number}"), "app/calm-empty");
