@@ -65,7 +65,7 @@ fn rotates_by_its_own_schedule(request: &Request) {
     }
 }
 
-/// RotateSecret on a secret whose rotation is switched off would switch it on.
+/// `RotateSecret` on a secret whose rotation is switched off would switch it on.
 fn switches_no_schedule_on(aws: &Simulator) {
     let off: Vec<_> = aws
         .names()

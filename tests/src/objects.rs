@@ -12,10 +12,11 @@ pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
 
 /// Status and reason of a condition, such as `True/Succeeded`; empty if there is none.
 pub fn verdict(object: &Value, kind: &str) -> String {
-    match condition(object, kind) {
-        Value::Null => String::new(),
-        found => format!("{}/{}", text(&found["status"]), text(&found["reason"])),
+    let found = condition(object, kind);
+    if found.is_null() {
+        return String::new();
     }
+    format!("{}/{}", text(&found["status"]), text(&found["reason"]))
 }
 
 /// The message of a condition.
