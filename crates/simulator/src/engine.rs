@@ -35,7 +35,7 @@ pub(crate) enum Event {
     },
     /// AWS takes AWSPENDING off a finished rotation.
     CleanUp { arn: String, token: String },
-    /// NextRotationDate has come.
+    /// `NextRotationDate` has come.
     Due { arn: String },
 }
 
@@ -225,7 +225,7 @@ impl Estate {
         self.plan_next(arn);
     }
 
-    /// Enters NextRotationDate into the calendar.
+    /// Enters `NextRotationDate` into the calendar.
     pub(crate) fn plan_next(&mut self, arn: &str) {
         let next = self
             .secrets

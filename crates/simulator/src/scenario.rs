@@ -49,9 +49,9 @@ pub struct SecretEntry {
     pub rotation: Option<RotationEntry>,
     /// When it was created: RFC 3339, or `-6h` for six hours ago.
     pub created: Option<String>,
-    /// LastChangedDate, likewise.
+    /// `LastChangedDate`, likewise.
     pub last_changed: Option<String>,
-    /// DeletedDate, likewise.
+    /// `DeletedDate`, likewise.
     pub deleted: Option<String>,
     /// The AWS service that manages it.
     pub owning_service: Option<String>,
@@ -94,9 +94,9 @@ pub struct RotationEntry {
     pub duration: Option<String>,
     /// Days between rotations.
     pub every_days: Option<i64>,
-    /// LastRotatedDate.
+    /// `LastRotatedDate`.
     pub last_rotated: Option<String>,
-    /// NextRotationDate.
+    /// `NextRotationDate`.
     pub next: Option<String>,
 }
 

@@ -39,7 +39,7 @@ pub enum Template {
     StuckAfterSet,
     /// A rotation under way.
     Rotating,
-    /// NextRotationDate two days ago.
+    /// `NextRotationDate` two days ago.
     Overdue,
     /// Rotation switched off.
     Disabled,

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 /// One setting of everything that AWS leaves open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that stands on its own, not a state of a machine"
+)]
 pub struct World {
     /// A pending version without a value appears in `ListSecretVersionIds`. (PCS guide: it can be omitted.)
     pub empty_pending_listed: bool,
@@ -26,7 +30,7 @@ pub struct World {
     pub same_token_succeeds: bool,
     /// Seconds after a finished rotation until AWSPENDING goes away.
     pub finish_delay: u32,
-    /// AWS rotates by itself when NextRotationDate has come.
+    /// AWS rotates by itself when `NextRotationDate` has come.
     pub schedules_run: bool,
 }
 
@@ -104,6 +108,6 @@ impl Draw {
     }
 
     fn coin(&mut self) -> bool {
-        self.next() % 2 == 0
+        self.next().is_multiple_of(2)
     }
 }
