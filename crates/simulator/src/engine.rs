@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::estate::Estate;
 use crate::functions::{STEPS, Script};
-use crate::model::{CURRENT, PENDING, PREVIOUS, Secret, Strategy};
+use crate::lambda::{StepEnd, lambda};
+use crate::model::{CURRENT, PENDING};
 use crate::schedule;
 use crate::trace::Cause;
 
@@ -37,14 +38,6 @@ pub(crate) enum Event {
     CleanUp { arn: String, token: String },
     /// `NextRotationDate` has come.
     Due { arn: String },
-}
-
-/// How a step ended.
-enum StepEnd {
-    Done,
-    NothingToDo,
-    Failed,
-    Hung,
 }
 
 impl Estate {
@@ -266,69 +259,4 @@ impl Estate {
             }
         });
     }
-}
-
-/// AWS's sample function for one step, with its guards.
-fn lambda(secret: &mut Secret, token: &str, step: &str, at: Timestamp) -> StepEnd {
-    if secret.holder(CURRENT) == Some(token) {
-        return StepEnd::Done;
-    }
-    if secret.holder(PENDING) != Some(token) || secret.holder(CURRENT).is_none() {
-        return StepEnd::Failed;
-    }
-    let well = match step {
-        "createSecret" => create(secret, token, at),
-        "setSecret" => set(secret, token),
-        "testSecret" => secret
-            .value_of(Some(token))
-            .is_some_and(|value| secret.target.accepts.contains(value)),
-        _ => finish(secret, token, at),
-    };
-    if well { StepEnd::Done } else { StepEnd::Failed }
-}
-
-fn create(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
-    let version = secret.versions.entry(token.to_owned()).or_default();
-    if version.value.is_none() {
-        version.value = Some(format!("value of {token}"));
-        version.created = Some(at);
-        secret.last_changed = at;
-    }
-    true
-}
-
-/// Tries to log in with the pending value, then the current, then the previous one, and sets the pending one.
-fn set(secret: &mut Secret, token: &str) -> bool {
-    let Some(pending) = secret.value_of(Some(token)).cloned() else {
-        return false;
-    };
-    let current = secret.value_of(secret.holder(CURRENT)).cloned();
-    let previous = secret.value_of(secret.holder(PREVIOUS)).cloned();
-    let accepts = |value: &Option<String>| {
-        value
-            .as_ref()
-            .is_some_and(|value| secret.target.accepts.contains(value))
-    };
-    if accepts(&Some(pending.clone())) {
-        return true;
-    }
-    if !accepts(&current) && !accepts(&previous) {
-        return false;
-    }
-    if secret.target.strategy == Strategy::SingleUser {
-        secret.target.accepts.clear();
-    } else {
-        secret
-            .target
-            .accepts
-            .retain(|value| Some(value) == current.as_ref());
-    }
-    secret.target.accepts.insert(pending);
-    true
-}
-
-fn finish(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
-    secret.promote(token);
-    secret.last_changed = at;
-    true
 }

@@ -10,6 +10,8 @@ mod estate;
 mod failure;
 mod faults;
 mod functions;
+mod instant;
+mod lambda;
 mod model;
 mod operations;
 mod scenario;

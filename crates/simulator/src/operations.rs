@@ -1,6 +1,7 @@
 //! Every operation of the wire: parameters in, JSON or a refusal out.
 
 mod administration;
+mod filter;
 mod labelling;
 mod listing;
 mod parameters;
