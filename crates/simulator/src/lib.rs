@@ -4,6 +4,7 @@
 //! [`World`] stands either way. Not a replacement for AWS: quotas, lag and authorisation are not simulated.
 
 mod clock;
+mod connection;
 mod control;
 mod engine;
 mod estate;
@@ -44,6 +45,7 @@ pub use truth::Truth;
 pub use world::{LabelOnEmpty, World};
 
 use crate::clock::Clock;
+use crate::connection::{Reset, Resettable};
 use crate::estate::Estate;
 use crate::shared::Shared;
 
@@ -263,8 +265,9 @@ async fn serve(
     stopped: oneshot::Receiver<()>,
 ) -> Result<()> {
     let listener = TcpListener::from_std(listener)?;
+    let service = router.into_make_service_with_connect_info::<Reset>();
     tokio::select! {
-        served = axum::serve(listener, router) => served.context("the server failed"),
+        served = axum::serve(Resettable(listener), service) => served.context("the server failed"),
         _ = stopped => Ok(()),
     }
 }

@@ -107,6 +107,13 @@ impl Draw {
             .expect("smaller than the bound, which is a usize")
     }
 
+    /// From 0 to 1, without 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+        let fraction = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        fraction
+    }
+
     fn coin(&mut self) -> bool {
         self.next().is_multiple_of(2)
     }
