@@ -64,13 +64,14 @@ impl Estate {
         }
     }
 
-    /// Begins to run the function for a version, from the first step. One run at a time.
+    /// Begins to run the function for a version, from the first step. One run of a version at a time; a run for another
+    /// version that has lost AWSPENDING is past mattering.
     pub(crate) fn start(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
         let Some(secret) = self.secrets.get_mut(arn) else {
             return;
         };
         let runnable = secret.unfinished() == Some(token)
-            && secret.running.is_none()
+            && secret.running.as_deref() != Some(token)
             && secret.deleted.is_none();
         if !runnable || secret.rotation.enabled != Some(true) {
             return;
@@ -121,7 +122,7 @@ impl Estate {
             return;
         }
         *secret.invocations.entry(name.to_owned()).or_default() += 1;
-        match self.play(arn, token, name, &script, attempt, at) {
+        match self.play(arn, token, name, &script, at) {
             StepEnd::Hung => self.schedule(
                 at + LAMBDA_LIMIT,
                 Event::Timeout {
@@ -151,18 +152,22 @@ impl Estate {
         token: &str,
         name: &str,
         script: &Script,
-        attempt: u32,
         at: Timestamp,
     ) -> StepEnd {
         let in_step = |wanted: &Option<String>| wanted.as_deref() == Some(name);
-        let still_fails = script.failures.is_none_or(|failures| attempt < failures);
+        let still_fails = self.still_fails(arn, script);
         if script.noop {
             return StepEnd::NothingToDo;
         }
-        if script.nope || in_step(&script.fail) && still_fails {
+        if script.nope {
+            return StepEnd::Failed;
+        }
+        if in_step(&script.fail) && still_fails {
+            self.count_failure(arn);
             return StepEnd::Failed;
         }
         if in_step(&script.hang) && still_fails {
+            self.count_failure(arn);
             return StepEnd::Hung;
         }
         let end = self
@@ -171,10 +176,39 @@ impl Estate {
             })
             .unwrap_or(StepEnd::Failed);
         if in_step(&script.crash_after) && still_fails {
+            self.count_failure(arn);
             StepEnd::Failed
         } else {
             end
         }
+    }
+
+    fn still_fails(&self, arn: &str, script: &Script) -> bool {
+        let failed = self.secrets.get(arn).map_or(0, |secret| secret.failures);
+        script.failures.is_none_or(|failures| failed < failures)
+    }
+
+    fn count_failure(&mut self, arn: &str) {
+        if let Some(secret) = self.secrets.get_mut(arn) {
+            secret.failures += 1;
+        }
+    }
+
+    /// Gives a function another script, whose failures are counted from here.
+    pub(crate) fn set_script(&mut self, function: String, script: Script) {
+        let end = format!(":{function}");
+        for secret in self.secrets.values_mut() {
+            let own = secret.rotation.function.as_ref();
+            if own.is_some_and(|own| own.ends_with(&end)) {
+                secret.failures = 0;
+            }
+        }
+        self.functions.insert(function, script);
+    }
+
+    fn is_running(&self, arn: &str, token: &str) -> bool {
+        let secret = self.secrets.get(arn);
+        secret.is_some_and(|secret| secret.running.as_deref() == Some(token))
     }
 
     fn ended(&mut self, arn: &str) {
@@ -185,6 +219,9 @@ impl Estate {
 
     /// AWS runs a failed rotation again by itself, on the same UTC day.
     fn failed(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
+        if !self.is_running(arn, token) {
+            return;
+        }
         self.ended(arn);
         let again = at + SignedDuration::from_secs(i64::from(self.world.own_retry_interval));
         let same_day = again.as_second().div_euclid(86_400) == at.as_second().div_euclid(86_400);
@@ -215,22 +252,16 @@ impl Estate {
         };
         secret.last_rotated = Some(at);
         secret.next_rotation = schedule::next(&secret.rotation, at);
-        self.plan_next(arn);
+        self.plan_next(arn, at);
     }
 
-    /// Enters `NextRotationDate` into the calendar.
-    pub(crate) fn plan_next(&mut self, arn: &str) {
-        let next = self
-            .secrets
-            .get(arn)
-            .and_then(|secret| secret.next_rotation);
-        if let Some(next) = next {
-            self.schedule(
-                next,
-                Event::Due {
-                    arn: arn.to_owned(),
-                },
-            );
+    /// Enters `NextRotationDate` into the calendar. A date that has passed stays passed: AWS missed it.
+    pub(crate) fn plan_next(&mut self, arn: &str, now: Timestamp) {
+        let secret = self.secrets.get(arn);
+        let next = secret.and_then(|secret| secret.next_rotation);
+        if let Some(next) = next.filter(|next| *next > now) {
+            let arn = arn.to_owned();
+            self.schedule(next, Event::Due { arn });
         }
     }
 

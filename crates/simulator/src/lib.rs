@@ -162,10 +162,7 @@ impl Simulator {
 
     /// Gives a rotation function another script.
     pub fn script(&self, function: &str, script: Script) {
-        self.shared
-            .estate()
-            .functions
-            .insert(function.to_owned(), script);
+        self.shared.estate().set_script(function.to_owned(), script);
     }
 
     /// Adds a fault.

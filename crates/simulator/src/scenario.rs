@@ -132,7 +132,9 @@ impl Scenario {
         if let Some(world) = self.world {
             estate.world = world;
         }
-        estate.functions.extend(self.functions);
+        for (function, script) in self.functions {
+            estate.set_script(function, script);
+        }
         estate.faults.0.extend(self.faults);
         let generated = self
             .generate
@@ -166,7 +168,7 @@ impl SecretEntry {
         self.fill(&mut secret, now)?;
         let pending = secret.unfinished().map(str::to_owned);
         estate.secrets.insert(arn.clone(), secret);
-        estate.plan_next(&arn);
+        estate.plan_next(&arn, now);
         match (self.rotating, pending) {
             (None, _) => Ok(()),
             (Some(_), None) => bail!("it is said to rotate, but no version holds AWSPENDING alone"),

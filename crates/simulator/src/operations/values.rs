@@ -229,6 +229,7 @@ pub(crate) fn blank(
         target: Target::default(),
         running: None,
         invocations: BTreeMap::new(),
+        failures: 0,
     }
 }
 
