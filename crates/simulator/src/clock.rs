@@ -18,7 +18,7 @@ impl Clock {
         Self {
             then: monotonic(),
             at,
-            rate,
+            rate: rate.max(0.0),
         }
     }
 
@@ -41,7 +41,7 @@ impl Clock {
 
     /// Goes on at another rate.
     pub(crate) fn set_rate(&mut self, rate: f64) {
-        *self = Self::new(self.now(), rate.max(0.0));
+        *self = Self::new(self.now(), rate);
     }
 
     /// How many seconds of this clock pass in one of ours.

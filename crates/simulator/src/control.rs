@@ -14,7 +14,7 @@ use crate::faults::Fault;
 use crate::scenario::Scenario;
 use crate::shared::Shared;
 use crate::truth;
-use crate::world::World;
+use crate::world::WorldChange;
 
 type Estate = State<Arc<Shared>>;
 
@@ -55,6 +55,9 @@ async fn set_clock(State(shared): Estate, body: String) -> Response {
             ));
         }
     };
+    if change.rate.is_some_and(|rate| rate < 0.0) {
+        return complain("the rate of a clock is not negative; to go back, jump");
+    }
     let mut estate = shared.estate();
     if let Some(rate) = change.rate {
         estate.clock.set_rate(rate);
@@ -76,10 +79,11 @@ async fn world(State(shared): Estate) -> Response {
 }
 
 async fn set_world(State(shared): Estate, body: String) -> Response {
-    match serde_json::from_str::<World>(&body) {
-        Ok(world) => {
-            shared.estate().world = world;
-            reply(&json!({}))
+    match serde_json::from_str::<WorldChange>(&body) {
+        Ok(change) => {
+            let mut estate = shared.estate();
+            estate.world = change.apply(&estate.world);
+            reply(&json!(estate.world))
         }
         Err(error) => complain(&error.to_string()),
     }
@@ -90,7 +94,8 @@ async fn faults(State(shared): Estate) -> Response {
 }
 
 async fn add_fault(State(shared): Estate, body: String) -> Response {
-    match serde_json::from_str::<Fault>(&body) {
+    let fault = serde_json::from_str::<Fault>(&body).map_err(anyhow::Error::from);
+    match fault.and_then(|fault| fault.check().map(|()| fault)) {
         Ok(fault) => {
             shared.estate().faults.0.push(fault);
             reply(&json!({}))

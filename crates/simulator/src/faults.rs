@@ -1,5 +1,6 @@
 //! Faults on the wire: by operation, secret, count or probability.
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::world::Draw;
@@ -131,6 +132,15 @@ impl Faults {
 }
 
 impl Fault {
+    pub(crate) fn check(&self) -> Result<()> {
+        ensure!(
+            (0.0..=1.0).contains(&self.probability),
+            "the probability {} of a fault is not from 0 to 1",
+            self.probability
+        );
+        Ok(())
+    }
+
     fn fits(&self, target: &Target<'_>) -> bool {
         let operation = self.operation.as_deref();
         operation.is_none_or(|wanted| wanted == target.operation)

@@ -7,6 +7,7 @@ mod clock;
 mod connection;
 mod control;
 mod engine;
+mod enter;
 mod estate;
 mod failure;
 mod faults;
@@ -42,7 +43,7 @@ pub use shared::Hanging;
 pub use templates::{Generate, Template};
 pub use trace::{Cause, Entry, Request};
 pub use truth::Truth;
-pub use world::{LabelOnEmpty, World};
+pub use world::{LabelOnEmpty, World, WorldChange};
 
 use crate::clock::Clock;
 use crate::connection::{Reset, Resettable};
@@ -60,6 +61,8 @@ pub struct Options {
     pub start_time: Option<Timestamp>,
     /// Makes ARNs, and draws faults with a probability.
     pub seed: u64,
+    /// How AWS behaves where it does not say.
+    pub world: World,
     /// Which account an access key belongs to; 111122223333 for keys not named.
     pub accounts: BTreeMap<String, String>,
 }
@@ -71,6 +74,7 @@ impl Default for Options {
             clock_rate: 1.0,
             start_time: None,
             seed: 0,
+            world: World::default(),
             accounts: BTreeMap::new(),
         }
     }
@@ -98,7 +102,7 @@ impl Simulator {
             options.clock_rate,
         );
         let shared = Arc::new(Shared::new(
-            Estate::new(clock, options.seed),
+            Estate::new(clock, options.seed, options.world),
             options.accounts,
         ));
         let listener = std::net::TcpListener::bind(options.listen)

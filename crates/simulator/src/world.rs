@@ -1,6 +1,7 @@
 //! What AWS does not document, as switches. The controller must be safe whichever way they stand.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 /// One setting of everything that AWS leaves open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +87,44 @@ impl World {
             finish_delay: [0, 2, 30][draw.below(3)],
             schedules_run: draw.coin(),
         }
+    }
+}
+
+/// Switches to set, by name; all others stay as they are. `seed` draws all of them first.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub struct WorldChange(Map<String, Value>);
+
+impl TryFrom<Map<String, Value>> for WorldChange {
+    type Error = String;
+
+    fn try_from(switches: Map<String, Value>) -> Result<Self, String> {
+        if let Some(seed) = switches.get("seed").filter(|seed| !seed.is_u64()) {
+            return Err(format!("the seed {seed} of a world is not a whole number"));
+        }
+        let change = Self(switches);
+        change
+            .on(&World::default())
+            .map_err(|error| error.to_string())?;
+        Ok(change)
+    }
+}
+
+impl WorldChange {
+    /// The world with these switches set.
+    pub(crate) fn apply(&self, world: &World) -> World {
+        self.on(world).expect("a change is tried when it is read")
+    }
+
+    fn on(&self, world: &World) -> serde_json::Result<World> {
+        let mut switches = self.0.clone();
+        let seed = switches.remove("seed").and_then(|seed| seed.as_u64());
+        let drawn = seed.map(World::from_seed);
+        let mut all = json!(drawn.as_ref().unwrap_or(world));
+        if let Some(all) = all.as_object_mut() {
+            all.extend(switches);
+        }
+        serde_json::from_value(all)
     }
 }
 
