@@ -142,49 +142,42 @@ fn entry(secret: &Secret) -> Value {
 }
 
 fn common(secret: &Secret) -> Value {
+    let rotation = &secret.rotation;
+    let switched_on = rotation.enabled == Some(true);
+    let text = |text: &Option<String>| text.clone().map(Value::from);
+    let deleted = secret
+        .deleted
+        .map(|Deletion { requested, .. }| seconds(requested));
+    let next = secret.next_rotation.filter(|_| switched_on).map(seconds);
+    let members = [
+        ("Description", text(&secret.description)),
+        ("RotationEnabled", rotation.enabled.map(Value::from)),
+        ("RotationLambdaARN", text(&rotation.function)),
+        ("RotationRules", rules(secret)),
+        ("LastRotatedDate", secret.last_rotated.map(seconds)),
+        ("NextRotationDate", next),
+        ("DeletedDate", deleted),
+        ("OwningService", text(&secret.owning_service)),
+        ("Type", text(&secret.kind)),
+        ("PrimaryRegion", text(&secret.primary_region)),
+        ("Tags", tags(secret)),
+    ];
     let mut answer = json!({
         "ARN": secret.arn, "Name": secret.name,
         "CreatedDate": seconds(secret.created), "LastChangedDate": seconds(secret.last_changed),
     });
-    let rotation = &secret.rotation;
-    let mut set = |name: &str, value: Option<Value>| put(&mut answer, name, value);
-    set("Description", secret.description.clone().map(Value::from));
-    set("RotationEnabled", rotation.enabled.map(Value::from));
-    set(
-        "RotationLambdaARN",
-        rotation.function.clone().map(Value::from),
-    );
-    set("RotationRules", rules(secret));
-    set("LastRotatedDate", secret.last_rotated.map(seconds));
-    set(
-        "NextRotationDate",
-        secret
-            .next_rotation
-            .filter(|_| rotation.enabled == Some(true))
-            .map(seconds),
-    );
-    set(
-        "DeletedDate",
-        secret
-            .deleted
-            .map(|Deletion { requested, .. }| seconds(requested)),
-    );
-    set(
-        "OwningService",
-        secret.owning_service.clone().map(Value::from),
-    );
-    set("Type", secret.kind.clone().map(Value::from));
-    set(
-        "PrimaryRegion",
-        secret.primary_region.clone().map(Value::from),
-    );
-    let tags: Vec<_> = secret
-        .tags
-        .iter()
+    for (name, value) in members {
+        put(&mut answer, name, value);
+    }
+    answer
+}
+
+fn tags(secret: &Secret) -> Option<Value> {
+    let tags = secret.tags.iter();
+    let tags: Vec<_> = tags
         .map(|(key, value)| json!({"Key": key, "Value": value}))
         .collect();
-    set("Tags", (!tags.is_empty()).then(|| Value::from(tags)));
-    answer
+    (!tags.is_empty()).then(|| Value::from(tags))
 }
 
 fn rules(secret: &Secret) -> Option<Value> {
