@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::scenario::Scenario;
 use crate::shared::Shared;
@@ -40,6 +41,23 @@ struct ClockChange {
     jump: Option<f64>,
 }
 
+impl ClockChange {
+    fn read(body: &str, clock: &Clock) -> Result<Self, String> {
+        let change: Self = serde_json::from_str(body).map_err(|error| error.to_string())?;
+        if change.rate.is_none() && change.jump.is_none() {
+            return Err("there is neither".to_owned());
+        }
+        if change.rate.is_some_and(|rate| rate < 0.0) {
+            return Err("a rate is not negative; to go back, jump".to_owned());
+        }
+        let jump = change.jump.unwrap_or(0.0);
+        if clock.after(jump).is_none() {
+            return Err(format!("a jump of {jump} seconds leaves the calendar"));
+        }
+        Ok(change)
+    }
+}
+
 async fn clock(State(shared): Estate) -> Response {
     let mut estate = shared.estate();
     let now = estate.catch_up();
@@ -47,18 +65,15 @@ async fn clock(State(shared): Estate) -> Response {
 }
 
 async fn set_clock(State(shared): Estate, body: String) -> Response {
-    let change: ClockChange = match serde_json::from_str(&body) {
+    let mut estate = shared.estate();
+    let change = match ClockChange::read(&body, &estate.clock) {
         Ok(change) => change,
-        Err(error) => {
+        Err(refusal) => {
             return complain(&format!(
-                "expected {{\"rate\": 1.0}} or {{\"jump\": 3600}}: {error}"
+                "expected {{\"rate\": 1.0}} or {{\"jump\": 3600}}: {refusal}"
             ));
         }
     };
-    if change.rate.is_some_and(|rate| rate < 0.0) {
-        return complain("the rate of a clock is not negative; to go back, jump");
-    }
-    let mut estate = shared.estate();
     if let Some(rate) = change.rate {
         estate.clock.set_rate(rate);
     }
