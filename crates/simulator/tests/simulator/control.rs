@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use secret_rotation_simulator::{Fault, FaultKind};
+use secret_rotation_simulator::{Fault, FaultKind, Options, Simulator};
 use serde_json::{Value, json};
 
 use crate::client::{ask, control, quiet, try_ask};
@@ -206,4 +206,15 @@ fn reads_are_no_writes() {
         .map(|write| write.operation)
         .collect();
     assert_eq!(writes, ["RestoreSecret"]);
+}
+
+#[test]
+fn no_address_but_loopback_is_listened_on() {
+    let listen = ([0, 0, 0, 0], 0).into();
+    let options = Options {
+        listen,
+        ..Options::default()
+    };
+    let refused = Simulator::start(options).unwrap_err().to_string();
+    assert!(refused.contains("not a loopback address"), "{refused}");
 }

@@ -177,6 +177,29 @@ fn a_rotation_after_the_label_was_cleared_does_not_wait_for_the_function_that_ha
 }
 
 #[test]
+fn the_end_of_a_function_that_hung_does_not_end_the_rotation_after_it() {
+    let aws = quiet(&scenario("main"));
+    let hang = Some("createSecret".to_owned());
+    let script = Script {
+        hang,
+        failures: Some(1),
+        step_seconds: Some(600),
+        ..Script::default()
+    };
+    aws.script("main", script);
+    assert_eq!(rotate(&aws, NEW), "OK");
+    aws.jump(900.0);
+    let clear =
+        json!({"SecretId": "app", "VersionStage": "AWSPENDING", "RemoveFromVersionId": NEW});
+    assert_eq!(ask(&aws, "UpdateSecretVersionStage", &clear).code(), "OK");
+    let newer = NEW.replace('9', "8");
+    assert_eq!(rotate(&aws, &newer), "OK");
+    aws.jump(2400.0);
+    let truth = aws.truth("app").unwrap();
+    assert_eq!(holder(&truth, "AWSCURRENT"), Some(newer));
+}
+
+#[test]
 fn alternating_users_leave_the_value_before_valid() {
     let aws = quiet(
         "secrets:
