@@ -18,7 +18,7 @@ impl Clock {
         Self {
             then: monotonic(),
             at,
-            rate,
+            rate: rate.max(0.0),
         }
     }
 
@@ -32,16 +32,22 @@ impl Clock {
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
-    /// Moves the clock forward, or back.
+    /// Moves the clock forward, or back; a jump that leaves the calendar moves nothing.
     pub(crate) fn jump(&mut self, seconds: f64) {
-        let now = self.now();
-        let by = SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::ZERO);
-        *self = Self::new(now.checked_add(by).unwrap_or(now), self.rate);
+        if let Some(then) = self.after(seconds) {
+            *self = Self::new(then, self.rate);
+        }
+    }
+
+    /// The time so many seconds from now, if there is such a time.
+    pub(crate) fn after(&self, seconds: f64) -> Option<Timestamp> {
+        let by = SignedDuration::try_from_secs_f64(seconds).ok()?;
+        self.now().checked_add(by).ok()
     }
 
     /// Goes on at another rate.
     pub(crate) fn set_rate(&mut self, rate: f64) {
-        *self = Self::new(self.now(), rate.max(0.0));
+        *self = Self::new(self.now(), rate);
     }
 
     /// How many seconds of this clock pass in one of ours.

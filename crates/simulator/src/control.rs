@@ -10,11 +10,12 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::scenario::Scenario;
 use crate::shared::Shared;
 use crate::truth;
-use crate::world::World;
+use crate::world::WorldChange;
 
 type Estate = State<Arc<Shared>>;
 
@@ -40,6 +41,23 @@ struct ClockChange {
     jump: Option<f64>,
 }
 
+impl ClockChange {
+    fn read(body: &str, clock: &Clock) -> Result<Self, String> {
+        let change: Self = serde_json::from_str(body).map_err(|error| error.to_string())?;
+        if change.rate.is_none() && change.jump.is_none() {
+            return Err("there is neither".to_owned());
+        }
+        if change.rate.is_some_and(|rate| rate < 0.0) {
+            return Err("a rate is not negative; to go back, jump".to_owned());
+        }
+        let jump = change.jump.unwrap_or(0.0);
+        if clock.after(jump).is_none() {
+            return Err(format!("a jump of {jump} seconds leaves the calendar"));
+        }
+        Ok(change)
+    }
+}
+
 async fn clock(State(shared): Estate) -> Response {
     let mut estate = shared.estate();
     let now = estate.catch_up();
@@ -47,15 +65,15 @@ async fn clock(State(shared): Estate) -> Response {
 }
 
 async fn set_clock(State(shared): Estate, body: String) -> Response {
-    let change: ClockChange = match serde_json::from_str(&body) {
+    let mut estate = shared.estate();
+    let change = match ClockChange::read(&body, &estate.clock) {
         Ok(change) => change,
-        Err(error) => {
+        Err(refusal) => {
             return complain(&format!(
-                "expected {{\"rate\": 1.0}} or {{\"jump\": 3600}}: {error}"
+                "expected {{\"rate\": 1.0}} or {{\"jump\": 3600}}: {refusal}"
             ));
         }
     };
-    let mut estate = shared.estate();
     if let Some(rate) = change.rate {
         estate.clock.set_rate(rate);
     }
@@ -76,10 +94,11 @@ async fn world(State(shared): Estate) -> Response {
 }
 
 async fn set_world(State(shared): Estate, body: String) -> Response {
-    match serde_json::from_str::<World>(&body) {
-        Ok(world) => {
-            shared.estate().world = world;
-            reply(&json!({}))
+    match serde_json::from_str::<WorldChange>(&body) {
+        Ok(change) => {
+            let mut estate = shared.estate();
+            estate.world = change.apply(&estate.world);
+            reply(&json!(estate.world))
         }
         Err(error) => complain(&error.to_string()),
     }
@@ -90,7 +109,8 @@ async fn faults(State(shared): Estate) -> Response {
 }
 
 async fn add_fault(State(shared): Estate, body: String) -> Response {
-    match serde_json::from_str::<Fault>(&body) {
+    let fault = serde_json::from_str::<Fault>(&body).map_err(anyhow::Error::from);
+    match fault.and_then(|fault| fault.check().map(|()| fault)) {
         Ok(fault) => {
             shared.estate().faults.0.push(fault);
             reply(&json!({}))

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::estate::Estate;
 use crate::functions::{STEPS, Script};
-use crate::model::{CURRENT, PENDING, PREVIOUS, Secret, Strategy};
+use crate::lambda::{StepEnd, lambda};
+use crate::model::{CURRENT, PENDING};
 use crate::schedule;
 use crate::trace::Cause;
 
@@ -37,16 +38,8 @@ pub(crate) enum Event {
     Tested { arn: String, token: String },
     /// AWS takes AWSPENDING off a finished rotation.
     CleanUp { arn: String, token: String },
-    /// NextRotationDate has come.
+    /// `NextRotationDate` has come.
     Due { arn: String },
-}
-
-/// How a step ended.
-enum StepEnd {
-    Done,
-    NothingToDo,
-    Failed,
-    Hung,
 }
 
 impl Estate {
@@ -74,13 +67,14 @@ impl Estate {
         }
     }
 
-    /// Begins to run the function for a version, from the first step. One run at a time.
+    /// Begins to run the function for a version, from the first step. One run of a version at a time; a run for another
+    /// version that has lost AWSPENDING is past mattering.
     pub(crate) fn start(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
         let Some(secret) = self.secrets.get_mut(arn) else {
             return;
         };
         let runnable = secret.unfinished() == Some(token)
-            && secret.running.is_none()
+            && secret.running.as_deref() != Some(token)
             && secret.deleted.is_none();
         if !runnable || secret.rotation.enabled != Some(true) {
             return;
@@ -171,7 +165,7 @@ impl Estate {
             return;
         }
         *secret.invocations.entry(name.to_owned()).or_default() += 1;
-        match self.play(arn, token, name, &script, attempt, at) {
+        match self.play(arn, token, name, &script, at) {
             StepEnd::Hung => self.schedule(
                 at + LAMBDA_LIMIT,
                 Event::Timeout {
@@ -201,18 +195,22 @@ impl Estate {
         token: &str,
         name: &str,
         script: &Script,
-        attempt: u32,
         at: Timestamp,
     ) -> StepEnd {
         let in_step = |wanted: &Option<String>| wanted.as_deref() == Some(name);
-        let still_fails = script.failures.is_none_or(|failures| attempt < failures);
+        let still_fails = self.still_fails(arn, script);
         if script.noop {
             return StepEnd::NothingToDo;
         }
-        if script.nope || in_step(&script.fail) && still_fails {
+        if script.nope {
+            return StepEnd::Failed;
+        }
+        if in_step(&script.fail) && still_fails {
+            self.count_failure(arn);
             return StepEnd::Failed;
         }
         if in_step(&script.hang) && still_fails {
+            self.count_failure(arn);
             return StepEnd::Hung;
         }
         let end = self
@@ -221,10 +219,39 @@ impl Estate {
             })
             .unwrap_or(StepEnd::Failed);
         if in_step(&script.crash_after) && still_fails {
+            self.count_failure(arn);
             StepEnd::Failed
         } else {
             end
         }
+    }
+
+    fn still_fails(&self, arn: &str, script: &Script) -> bool {
+        let failed = self.secrets.get(arn).map_or(0, |secret| secret.failures);
+        script.failures.is_none_or(|failures| failed < failures)
+    }
+
+    fn count_failure(&mut self, arn: &str) {
+        if let Some(secret) = self.secrets.get_mut(arn) {
+            secret.failures += 1;
+        }
+    }
+
+    /// Gives a function another script, whose failures are counted from here.
+    pub(crate) fn set_script(&mut self, function: String, script: Script) {
+        let end = format!(":{function}");
+        for secret in self.secrets.values_mut() {
+            let own = secret.rotation.function.as_ref();
+            if own.is_some_and(|own| own.ends_with(&end)) {
+                secret.failures = 0;
+            }
+        }
+        self.functions.insert(function, script);
+    }
+
+    fn is_running(&self, arn: &str, token: &str) -> bool {
+        let secret = self.secrets.get(arn);
+        secret.is_some_and(|secret| secret.running.as_deref() == Some(token))
     }
 
     fn ended(&mut self, arn: &str, token: &str) {
@@ -237,6 +264,9 @@ impl Estate {
 
     /// AWS runs a failed rotation again by itself, on the same UTC day.
     fn failed(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
+        if !self.is_running(arn, token) {
+            return;
+        }
         self.ended(arn, token);
         let again = at + SignedDuration::from_secs(i64::from(self.world.own_retry_interval));
         let same_day = again.as_second().div_euclid(86_400) == at.as_second().div_euclid(86_400);
@@ -267,22 +297,16 @@ impl Estate {
         };
         secret.last_rotated = Some(at);
         secret.next_rotation = schedule::next(&secret.rotation, at);
-        self.plan_next(arn);
+        self.plan_next(arn, at);
     }
 
-    /// Enters NextRotationDate into the calendar.
-    pub(crate) fn plan_next(&mut self, arn: &str) {
-        let next = self
-            .secrets
-            .get(arn)
-            .and_then(|secret| secret.next_rotation);
-        if let Some(next) = next {
-            self.schedule(
-                next,
-                Event::Due {
-                    arn: arn.to_owned(),
-                },
-            );
+    /// Enters `NextRotationDate` into the calendar. A date that has passed stays passed: AWS missed it.
+    pub(crate) fn plan_next(&mut self, arn: &str, now: Timestamp) {
+        let secret = self.secrets.get(arn);
+        let next = secret.and_then(|secret| secret.next_rotation);
+        if let Some(next) = next.filter(|next| *next > now) {
+            let arn = arn.to_owned();
+            self.schedule(next, Event::Due { arn });
         }
     }
 
@@ -312,69 +336,4 @@ impl Estate {
             }
         });
     }
-}
-
-/// AWS's sample function for one step, with its guards.
-fn lambda(secret: &mut Secret, token: &str, step: &str, at: Timestamp) -> StepEnd {
-    if secret.holder(CURRENT) == Some(token) {
-        return StepEnd::Done;
-    }
-    if secret.holder(PENDING) != Some(token) || secret.holder(CURRENT).is_none() {
-        return StepEnd::Failed;
-    }
-    let well = match step {
-        "createSecret" => create(secret, token, at),
-        "setSecret" => set(secret, token),
-        "testSecret" => secret
-            .value_of(Some(token))
-            .is_some_and(|value| secret.target.accepts.contains(value)),
-        _ => finish(secret, token, at),
-    };
-    if well { StepEnd::Done } else { StepEnd::Failed }
-}
-
-fn create(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
-    let version = secret.versions.entry(token.to_owned()).or_default();
-    if version.value.is_none() {
-        version.value = Some(format!("value of {token}"));
-        version.created = Some(at);
-        secret.last_changed = at;
-    }
-    true
-}
-
-/// Tries to log in with the pending value, then the current, then the previous one, and sets the pending one.
-fn set(secret: &mut Secret, token: &str) -> bool {
-    let Some(pending) = secret.value_of(Some(token)).cloned() else {
-        return false;
-    };
-    let current = secret.value_of(secret.holder(CURRENT)).cloned();
-    let previous = secret.value_of(secret.holder(PREVIOUS)).cloned();
-    let accepts = |value: &Option<String>| {
-        value
-            .as_ref()
-            .is_some_and(|value| secret.target.accepts.contains(value))
-    };
-    if accepts(&Some(pending.clone())) {
-        return true;
-    }
-    if !accepts(&current) && !accepts(&previous) {
-        return false;
-    }
-    if secret.target.strategy == Strategy::SingleUser {
-        secret.target.accepts.clear();
-    } else {
-        secret
-            .target
-            .accepts
-            .retain(|value| Some(value) == current.as_ref());
-    }
-    secret.target.accepts.insert(pending);
-    true
-}
-
-fn finish(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
-    secret.promote(token);
-    secret.last_changed = at;
-    true
 }

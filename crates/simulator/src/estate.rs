@@ -29,10 +29,10 @@ pub(crate) struct Estate {
 }
 
 impl Estate {
-    pub(crate) fn new(clock: Clock, seed: u64) -> Self {
+    pub(crate) fn new(clock: Clock, seed: u64, world: World) -> Self {
         Self {
             clock,
-            world: World::default(),
+            world,
             secrets: BTreeMap::new(),
             functions: BTreeMap::new(),
             events: BTreeMap::new(),

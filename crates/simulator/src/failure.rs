@@ -19,8 +19,16 @@ impl Failure {
         }
     }
 
-    pub(crate) fn with_status(self, status: u16) -> Self {
+    fn with_status(self, status: u16) -> Self {
         Self { status, ..self }
+    }
+
+    pub(crate) fn server_error() -> Self {
+        Self::new(
+            "InternalServiceError",
+            "An error occurred on the server side.",
+        )
+        .with_status(500)
     }
 
     pub(crate) fn not_found() -> Self {

@@ -1,5 +1,6 @@
 //! Faults on the wire: by operation, secret, count or probability.
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::world::Draw;
@@ -34,6 +35,10 @@ pub enum FaultKind {
     ServerError,
     /// HTTP 500, although it was applied.
     ServerErrorAfter,
+    /// The connection is reset without an answer; not applied.
+    ResetBefore,
+    /// Is applied, then the connection is reset without an answer.
+    ResetAfter,
     /// `AccessDeniedException`, not applied.
     AccessDenied,
     /// Any code, not applied.
@@ -108,48 +113,60 @@ impl Fault {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults(pub(crate) Vec<Fault>);
 
+/// What faults look at in a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) operation: &'a str,
+    /// Everything that names the secret: what the request says, its name, its ARN.
+    pub(crate) secret: &'a [String],
+    /// The parameters as text, without values.
+    pub(crate) parameters: &'a str,
+}
+
 impl Faults {
-    /// The fault that strikes this request, if one does.
-    pub(crate) fn strike(
-        &mut self,
-        operation: &str,
-        secret: Option<&str>,
-        parameters: &str,
-        draw: &mut Draw,
-    ) -> Option<FaultKind> {
-        let fault = self
-            .0
-            .iter_mut()
-            .find(|fault| fault.fits(operation, secret, parameters) && fault.count != Some(0))?;
-        if fault.skip > 0 {
-            fault.skip -= 1;
-            return None;
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a coin need not be fair to the last bit"
-        )]
-        let drawn = draw.next() as f64 / u64::MAX as f64;
-        if drawn > fault.probability {
-            return None;
-        }
-        fault.count = fault.count.map(|count| count - 1);
-        Some(fault.kind.clone())
+    /// The first fault that strikes this request, if one does.
+    pub(crate) fn strike(&mut self, target: &Target<'_>, draw: &mut Draw) -> Option<FaultKind> {
+        let mut fitting = self.0.iter_mut().filter(|fault| fault.fits(target));
+        fitting.find_map(|fault| fault.strikes(draw).then(|| fault.kind.clone()))
     }
 }
 
 impl Fault {
-    fn fits(&self, operation: &str, secret: Option<&str>, parameters: &str) -> bool {
-        let same_secret = |wanted: &String| {
-            secret.is_some_and(|id| id == wanted || id.contains(&format!(":secret:{wanted}-")))
-        };
-        self.operation
-            .as_ref()
-            .is_none_or(|wanted| wanted == operation)
-            && self.secret.as_ref().is_none_or(same_secret)
+    pub(crate) fn check(&self) -> Result<()> {
+        ensure!(
+            (0.0..=1.0).contains(&self.probability),
+            "the probability {} of a fault is not from 0 to 1",
+            self.probability
+        );
+        Ok(())
+    }
+
+    fn fits(&self, target: &Target<'_>) -> bool {
+        let operation = self.operation.as_deref();
+        operation.is_none_or(|wanted| wanted == target.operation)
+            && self
+                .secret
+                .as_ref()
+                .is_none_or(|wanted| target.secret.contains(wanted))
             && self
                 .containing
-                .as_ref()
-                .is_none_or(|text| parameters.contains(text.as_str()))
+                .as_deref()
+                .is_none_or(|text| target.parameters.contains(text))
+    }
+
+    /// Whether it is this fault's turn with a request that fits.
+    fn strikes(&mut self, draw: &mut Draw) -> bool {
+        if self.count == Some(0) {
+            return false;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        if draw.fraction() >= self.probability {
+            return false;
+        }
+        self.count = self.count.map(|count| count - 1);
+        true
     }
 }

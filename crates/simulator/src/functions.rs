@@ -1,5 +1,6 @@
 //! Rotation functions: what a Lambda does at each step, by script or by the start of its name.
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 /// The four steps in their order.
@@ -44,6 +45,19 @@ impl Script {
             nope: name.starts_with("nope"),
             ..Self::default()
         }
+    }
+
+    /// A step that is not there would never be reached, and nobody would notice.
+    pub(crate) fn check(&self) -> Result<()> {
+        let named = [&self.fail, &self.hang, &self.crash_after];
+        for step in named.into_iter().flatten() {
+            ensure!(
+                STEPS.contains(&step.as_str()),
+                "{step:?} is not one of {}",
+                STEPS.join(", ")
+            );
+        }
+        Ok(())
     }
 
     pub(crate) fn seconds(&self) -> i64 {

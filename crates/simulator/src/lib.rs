@@ -4,12 +4,16 @@
 //! [`World`] stands either way. Not a replacement for AWS: quotas, lag and authorisation are not simulated.
 
 mod clock;
+mod connection;
 mod control;
 mod engine;
+mod enter;
 mod estate;
 mod failure;
 mod faults;
 mod functions;
+mod instant;
+mod lambda;
 mod model;
 mod operations;
 mod scenario;
@@ -39,9 +43,10 @@ pub use shared::Hanging;
 pub use templates::{Generate, Template};
 pub use trace::{Cause, Entry, Request};
 pub use truth::Truth;
-pub use world::{LabelOnEmpty, World};
+pub use world::{LabelOnEmpty, World, WorldChange};
 
 use crate::clock::Clock;
+use crate::connection::{Reset, Resettable};
 use crate::estate::Estate;
 use crate::shared::Shared;
 
@@ -56,6 +61,8 @@ pub struct Options {
     pub start_time: Option<Timestamp>,
     /// Makes ARNs, and draws faults with a probability.
     pub seed: u64,
+    /// How AWS behaves where it does not say.
+    pub world: World,
     /// Which account an access key belongs to; 111122223333 for keys not named.
     pub accounts: BTreeMap<String, String>,
 }
@@ -67,6 +74,7 @@ impl Default for Options {
             clock_rate: 1.0,
             start_time: None,
             seed: 0,
+            world: World::default(),
             accounts: BTreeMap::new(),
         }
     }
@@ -94,7 +102,7 @@ impl Simulator {
             options.clock_rate,
         );
         let shared = Arc::new(Shared::new(
-            Estate::new(clock, options.seed),
+            Estate::new(clock, options.seed, options.world),
             options.accounts,
         ));
         let listener = std::net::TcpListener::bind(options.listen)
@@ -158,10 +166,7 @@ impl Simulator {
 
     /// Gives a rotation function another script.
     pub fn script(&self, function: &str, script: Script) {
-        self.shared
-            .estate()
-            .functions
-            .insert(function.to_owned(), script);
+        self.shared.estate().set_script(function.to_owned(), script);
     }
 
     /// Adds a fault.
@@ -261,8 +266,9 @@ async fn serve(
     stopped: oneshot::Receiver<()>,
 ) -> Result<()> {
     let listener = TcpListener::from_std(listener)?;
+    let service = router.into_make_service_with_connect_info::<Reset>();
     tokio::select! {
-        served = axum::serve(listener, router) => served.context("the server failed"),
+        served = axum::serve(Resettable(listener), service) => served.context("the server failed"),
         _ = stopped => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 use jiff::Timestamp;
-use secret_rotation_simulator::{Options, Simulator};
+use secret_rotation_simulator::{Options, Simulator, World};
 
 /// AWS Secrets Manager with its rotation state machine, on loopback.
 #[derive(Debug, Parser)]
@@ -25,6 +25,9 @@ struct Arguments {
     /// Makes ARNs, and draws faults that have a probability.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Draws a world: how AWS behaves where it does not say. The scenario may set single switches of it.
+    #[arg(long)]
+    world_seed: Option<u64>,
     /// Where AWS's clock starts, such as 2026-11-23T10:00:00Z; now if left out.
     #[arg(long)]
     start_time: Option<Timestamp>,
@@ -39,6 +42,7 @@ fn main() -> Result<()> {
         scenario,
         clock_rate,
         seed,
+        world_seed,
         start_time,
     } = Arguments::parse();
     let simulator = Simulator::start(Options {
@@ -46,6 +50,7 @@ fn main() -> Result<()> {
         clock_rate,
         start_time,
         seed,
+        world: world_seed.map(World::from_seed).unwrap_or_default(),
         ..Options::default()
     })?;
     if let Some(path) = scenario {

@@ -37,6 +37,8 @@ pub(crate) struct Secret {
     /// The version that the rotation function is at work on right now.
     pub(crate) running: Option<String>,
     pub(crate) invocations: BTreeMap<String, u64>,
+    /// How often the function failed, hung or crashed as its script says.
+    pub(crate) failures: u32,
 }
 
 #[derive(Clone, Copy, Debug)]

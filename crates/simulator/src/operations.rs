@@ -1,6 +1,7 @@
 //! Every operation of the wire: parameters in, JSON or a refusal out.
 
 mod administration;
+mod filter;
 mod labelling;
 mod listing;
 mod parameters;
@@ -51,7 +52,7 @@ impl Call<'_> {
             "PutSecretValue" => self.put_secret_value(),
             "UpdateSecret" => self.update_secret(),
             "GetSecretValue" => self.get_secret_value(),
-            "BatchGetSecretValue" => self.batch_get_secret_value(),
+            "BatchGetSecretValue" => Ok(self.batch_get_secret_value()),
             "DeleteSecret" => self.delete_secret(),
             "RestoreSecret" => self.restore_secret(),
             "TagResource" => self.tag_resource(),
@@ -59,7 +60,7 @@ impl Call<'_> {
             "ReplicateSecretToRegions" => self.replicate_secret_to_regions(),
             "RemoveRegionsFromReplication" => self.remove_regions_from_replication(),
             "StopReplicationToReplica" => self.stop_replication_to_replica(),
-            "GetRandomPassword" => self.random_password(),
+            "GetRandomPassword" => Ok(self.random_password()),
             "PutResourcePolicy" => self.put_resource_policy(),
             "GetResourcePolicy" => self.resource_policy(),
             "DeleteResourcePolicy" => self.delete_resource_policy(),

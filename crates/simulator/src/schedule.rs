@@ -23,7 +23,7 @@ fn by_expression(expression: &str, from: Timestamp) -> Option<Timestamp> {
     if let Some((number, unit)) = rate(expression) {
         let on_the_hour = from.as_second() - from.as_second().rem_euclid(HOUR);
         return match unit {
-            HOUR => Timestamp::from_second(on_the_hour + number * HOUR).ok(),
+            HOUR => after(on_the_hour, number, HOUR),
             _ => end_of_day(from, number),
         };
     }
@@ -33,6 +33,7 @@ fn by_expression(expression: &str, from: Timestamp) -> Option<Timestamp> {
         .nth(1)?
         .split(',')
         .filter_map(|hour| hour.parse().ok())
+        .filter(|hour| (0..24).contains(hour))
         .collect();
     let midnight = from.as_second() - from.as_second().rem_euclid(DAY);
     let openings = (0..=1).flat_map(|day| {
@@ -85,6 +86,74 @@ fn rate(expression: &str) -> Option<(i64, i64)> {
 /// The latest date of a window that is open for a whole day.
 fn end_of_day(from: Timestamp, days: i64) -> Option<Timestamp> {
     let midnight = from.as_second() - from.as_second().rem_euclid(DAY);
-    let last = Timestamp::from_second(midnight + (days + 1) * DAY).ok()?;
+    let last = after(midnight + DAY, days, DAY)?;
     last.checked_sub(SignedDuration::from_secs(1)).ok()
+}
+
+/// Absent for what is no period, or ends beyond all calendars.
+fn after(second: i64, number: i64, unit: i64) -> Option<Timestamp> {
+    let period = number.checked_mul(unit).filter(|period| *period > 0)?;
+    Timestamp::from_second(second.checked_add(period)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next_of(schedule: Option<&str>, days: Option<i64>, from: &str) -> Option<String> {
+        let rotation = Rotation {
+            enabled: Some(true),
+            schedule: schedule.map(str::to_owned),
+            days,
+            ..Rotation::default()
+        };
+        next(&rotation, from.parse().unwrap()).map(|at| at.to_string())
+    }
+
+    const FROM: &str = "2026-11-23T10:20:30Z";
+
+    #[test]
+    fn a_period_in_days_ends_with_its_last_day() {
+        let end = Some("2026-12-23T23:59:59Z".to_owned());
+        assert_eq!(next_of(None, Some(30), FROM), end);
+        assert_eq!(next_of(Some("rate(30 days)"), None, FROM), end);
+    }
+
+    #[test]
+    fn a_period_in_hours_starts_on_the_hour() {
+        let next = next_of(Some("rate(4 hours)"), None, FROM);
+        assert_eq!(next.as_deref(), Some("2026-11-23T14:00:00Z"));
+    }
+
+    #[test]
+    fn a_cron_expression_opens_at_its_next_hour() {
+        let schedule = Some("cron(0 2,16 * * ? *)");
+        let today = next_of(schedule, None, FROM);
+        assert_eq!(today.as_deref(), Some("2026-11-23T16:00:00Z"));
+        let tomorrow = next_of(schedule, None, "2026-11-23T16:00:00Z");
+        assert_eq!(tomorrow.as_deref(), Some("2026-11-24T02:00:00Z"));
+    }
+
+    #[test]
+    fn a_period_that_is_none_or_without_end_has_no_next_date() {
+        for days in [0, -1, i64::MAX] {
+            assert_eq!(next_of(None, Some(days), FROM), None, "{days}");
+        }
+        for schedule in [
+            "rate(0 hours)",
+            "rate(9223372036854775807 hours)",
+            "at noon",
+        ] {
+            assert_eq!(next_of(Some(schedule), None, FROM), None, "{schedule}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_is_off_has_no_next_date() {
+        let rotation = Rotation {
+            days: Some(30),
+            ..Rotation::default()
+        };
+        assert_eq!(next(&rotation, FROM.parse().unwrap()), None);
+    }
 }

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::post;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::connection::Reset;
 use crate::control;
+use crate::estate::Estate;
 use crate::failure::Failure;
-use crate::faults::FaultKind;
+use crate::faults::{FaultKind, Target};
 use crate::operations::{Call, Caller, Parameters};
 use crate::shared::Shared;
 use crate::trace::{Request, without_values};
@@ -36,64 +38,14 @@ struct Exchange {
 
 async fn answer(
     State(shared): State<Arc<Shared>>,
+    ConnectInfo(connection): ConnectInfo<Reset>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
     let exchange = Exchange::read(&shared, &headers, &body);
-    let fault = exchange.enter(&shared);
-    match fault {
+    match exchange.enter(&shared) {
         None => exchange.finish(&shared),
-        Some(FaultKind::Delay(milliseconds)) => {
-            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-            exchange.finish(&shared)
-        }
-        Some(FaultKind::HangBefore) => {
-            shared
-                .hang(&exchange.caller.request_id, &exchange.operation, false)
-                .await;
-            exchange.finish(&shared)
-        }
-        Some(FaultKind::HangAfter) => {
-            let response = exchange.finish(&shared);
-            shared
-                .hang(&exchange.caller.request_id, &exchange.operation, true)
-                .await;
-            response
-        }
-        Some(FaultKind::ServerErrorAfter) => {
-            drop(exchange.finish(&shared));
-            exchange.refuse(
-                &shared,
-                &Failure::new(
-                    "InternalServiceError",
-                    "An error occurred on the server side.",
-                )
-                .with_status(500),
-            )
-        }
-        Some(FaultKind::Truncate) => truncated(exchange.finish(&shared)).await,
-        Some(FaultKind::Html) => exchange.respond(
-            &shared,
-            StatusCode::OK,
-            "<html><body>Please log in</body></html>".to_owned(),
-            "HTML",
-        ),
-        Some(FaultKind::Throttle) => exchange.refuse(
-            &shared,
-            &Failure::new("ThrottlingException", "Rate exceeded"),
-        ),
-        Some(FaultKind::ServerError) => exchange.refuse(
-            &shared,
-            &Failure::new(
-                "InternalServiceError",
-                "An error occurred on the server side.",
-            )
-            .with_status(500),
-        ),
-        Some(FaultKind::AccessDenied) => exchange.refuse(&shared, &exchange.denial()),
-        Some(FaultKind::Code { code, message }) => {
-            exchange.refuse(&shared, &Failure::new(&code, message))
-        }
+        Some(fault) => exchange.suffer(fault, &shared, &connection).await,
     }
 }
 
@@ -135,10 +87,12 @@ impl Exchange {
         let text = parameters.to_string();
         let secret = self.parameters["SecretId"].as_str().map(str::to_owned);
         let estate = &mut *estate;
-        let fault =
-            estate
-                .faults
-                .strike(&self.operation, secret.as_deref(), &text, &mut estate.draw);
+        let target = Target {
+            operation: &self.operation,
+            secret: &self.names(estate, secret.as_deref()),
+            parameters: &text,
+        };
+        let fault = estate.faults.strike(&target, &mut estate.draw);
         let Caller {
             access_key,
             region,
@@ -156,6 +110,83 @@ impl Exchange {
             request_id,
         });
         fault
+    }
+
+    /// Everything that names the secret of the request.
+    fn names(&self, estate: &Estate, id: Option<&str>) -> Vec<String> {
+        let Some(id) = id else {
+            return Vec::new();
+        };
+        let found = estate
+            .resolve(id, &self.caller.account, &self.caller.region)
+            .ok()
+            .and_then(|arn| estate.secrets.get(&arn));
+        let known = found.map(|secret| [secret.name.clone(), secret.arn.clone()]);
+        [id.to_owned()]
+            .into_iter()
+            .chain(known.into_iter().flatten())
+            .collect()
+    }
+
+    async fn suffer(
+        &self,
+        fault: FaultKind,
+        shared: &Shared,
+        connection: &Reset,
+    ) -> Response<Body> {
+        match fault {
+            FaultKind::Throttle => self.refuse(
+                shared,
+                &Failure::new("ThrottlingException", "Rate exceeded"),
+            ),
+            FaultKind::ServerError => self.refuse(shared, &Failure::server_error()),
+            FaultKind::ServerErrorAfter => {
+                drop(self.finish(shared));
+                self.refuse(shared, &Failure::server_error())
+            }
+            FaultKind::AccessDenied => self.refuse(shared, &self.denial()),
+            FaultKind::Code { code, message } => self.refuse(shared, &Failure::new(&code, message)),
+            FaultKind::Delay(milliseconds) => {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                self.finish(shared)
+            }
+            FaultKind::HangBefore => {
+                self.hang(shared, false).await;
+                self.finish(shared)
+            }
+            FaultKind::HangAfter => {
+                let response = self.finish(shared);
+                self.hang(shared, true).await;
+                response
+            }
+            FaultKind::ResetBefore => Self::reset(connection),
+            FaultKind::ResetAfter => {
+                drop(self.finish(shared));
+                Self::reset(connection)
+            }
+            FaultKind::Truncate => truncated(self.finish(shared)).await,
+            FaultKind::Html => self.html(shared),
+        }
+    }
+
+    async fn hang(&self, shared: &Shared, applied: bool) {
+        shared
+            .hang(&self.caller.request_id, &self.operation, applied)
+            .await;
+    }
+
+    /// What this answers is never sent.
+    fn reset(connection: &Reset) -> Response<Body> {
+        connection.reset();
+        Response::default()
+    }
+
+    fn html(&self, shared: &Shared) -> Response<Body> {
+        let page = "<html><body>Please log in</body></html>".to_owned();
+        let mut response = self.respond(shared, StatusCode::OK, page, "HTML");
+        let kind = HeaderValue::from_static("text/html");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
     }
 
     /// Applies the request at the time at which it gets through.

@@ -39,7 +39,7 @@ pub enum Template {
     StuckAfterSet,
     /// A rotation under way.
     Rotating,
-    /// NextRotationDate two days ago.
+    /// `NextRotationDate` two days ago.
     Overdue,
     /// Rotation switched off.
     Disabled,
@@ -84,20 +84,9 @@ impl Template {
             Self::StuckValued => stuck(entry, name, false),
             Self::StuckAfterSet => {
                 stuck(entry, name, false);
-                entry.target = Some(TargetEntry {
-                    accepts: Some(id(name, "pending")),
-                    ..TargetEntry::default()
-                });
+                entry.target = Some(accepting(id(name, "pending")));
             }
-            Self::Rotating => {
-                stuck(entry, name, false);
-                entry.last_changed = Some("-60s".to_owned());
-                entry.versions[1].created = Some("-60s".to_owned());
-                entry.rotating = Some(Rotating {
-                    step: "setSecret".to_owned(),
-                    ends: "+1800s".to_owned(),
-                });
-            }
+            Self::Rotating => rotating(entry, name),
             Self::Overdue => {
                 rotation.last_rotated = Some("-32d".to_owned());
                 rotation.next = Some("-2d".to_owned());
@@ -108,7 +97,7 @@ impl Template {
                 entry.owning_service = Some("rds".to_owned());
                 rotation.function = None;
             }
-            Self::Replica => entry.primary_region = Some("us-east-1".to_owned()),
+            Self::Replica => entry.primary_region = Some(elsewhere(entry.region.as_deref())),
             Self::Broken => {
                 entry.versions = vec![VersionEntry {
                     id: id(name, "pending"),
@@ -158,6 +147,33 @@ fn stuck(entry: &mut SecretEntry, name: &str, empty: bool) {
     if let Some(rotation) = &mut entry.rotation {
         rotation.next = Some("-1d".to_owned());
     }
+}
+
+fn rotating(entry: &mut SecretEntry, name: &str) {
+    stuck(entry, name, false);
+    entry.last_changed = Some("-60s".to_owned());
+    entry.versions[1].created = Some("-60s".to_owned());
+    entry.rotating = Some(Rotating {
+        step: "setSecret".to_owned(),
+        ends: "+1800s".to_owned(),
+    });
+}
+
+fn accepting(version: String) -> TargetEntry {
+    TargetEntry {
+        accepts: Some(version),
+        ..TargetEntry::default()
+    }
+}
+
+/// A region that is not this one.
+fn elsewhere(region: Option<&str>) -> String {
+    let other = if region == Some("us-east-1") {
+        "eu-west-1"
+    } else {
+        "us-east-1"
+    };
+    other.to_owned()
 }
 
 /// A version id that looks like AWS's and is the same each time.

@@ -61,7 +61,7 @@ pub struct Request {
     pub secret: Option<String>,
     /// Its parameters, without values.
     pub parameters: Value,
-    /// `OK`, or the error code; absent while it hangs before being applied.
+    /// `OK`, or the error code; absent while it hangs before being applied, or if it was lost.
     pub code: Option<String>,
     /// AWS's request id.
     pub request_id: String,

@@ -26,7 +26,7 @@ pub struct Truth {
     pub rotating: bool,
     /// How often the rotation function ran each step.
     pub invocations: BTreeMap<String, u64>,
-    /// LastChangedDate.
+    /// `LastChangedDate`.
     pub last_changed: Timestamp,
     /// Whether rotation is switched on.
     pub rotation_enabled: Option<bool>,

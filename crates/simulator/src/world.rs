@@ -1,10 +1,15 @@
 //! What AWS does not document, as switches. The controller must be safe whichever way they stand.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 /// One setting of everything that AWS leaves open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that stands on its own, not a state of a machine"
+)]
 pub struct World {
     /// A pending version without a value appears in `ListSecretVersionIds`. (PCS guide: it can be omitted.)
     pub empty_pending_listed: bool,
@@ -26,7 +31,7 @@ pub struct World {
     pub same_token_succeeds: bool,
     /// Seconds after a finished rotation until AWSPENDING goes away.
     pub finish_delay: u32,
-    /// AWS rotates by itself when NextRotationDate has come.
+    /// AWS rotates by itself when `NextRotationDate` has come.
     pub schedules_run: bool,
 }
 
@@ -85,6 +90,44 @@ impl World {
     }
 }
 
+/// Switches to set, by name; all others stay as they are. `seed` draws all of them first.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub struct WorldChange(Map<String, Value>);
+
+impl TryFrom<Map<String, Value>> for WorldChange {
+    type Error = String;
+
+    fn try_from(switches: Map<String, Value>) -> Result<Self, String> {
+        if let Some(seed) = switches.get("seed").filter(|seed| !seed.is_u64()) {
+            return Err(format!("the seed {seed} of a world is not a whole number"));
+        }
+        let change = Self(switches);
+        change
+            .on(&World::default())
+            .map_err(|error| error.to_string())?;
+        Ok(change)
+    }
+}
+
+impl WorldChange {
+    /// The world with these switches set.
+    pub(crate) fn apply(&self, world: &World) -> World {
+        self.on(world).expect("a change is tried when it is read")
+    }
+
+    fn on(&self, world: &World) -> serde_json::Result<World> {
+        let mut switches = self.0.clone();
+        let seed = switches.remove("seed").and_then(|seed| seed.as_u64());
+        let drawn = seed.map(World::from_seed);
+        let mut all = json!(drawn.as_ref().unwrap_or(world));
+        if let Some(all) = all.as_object_mut() {
+            all.extend(switches);
+        }
+        serde_json::from_value(all)
+    }
+}
+
 /// `SplitMix64`: small, and the same on every machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Draw(pub(crate) u64);
@@ -103,7 +146,14 @@ impl Draw {
             .expect("smaller than the bound, which is a usize")
     }
 
+    /// From 0 to 1, without 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+        let fraction = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        fraction
+    }
+
     fn coin(&mut self) -> bool {
-        self.next() % 2 == 0
+        self.next().is_multiple_of(2)
     }
 }

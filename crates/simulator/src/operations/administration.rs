@@ -111,6 +111,7 @@ impl Call<'_> {
         replica.arn = primary.arn_in(region);
         replica.primary_region = Some(primary.region.clone());
         replica.replicas.clear();
+        replica.running = None;
         region.clone_into(&mut replica.region);
         self.estate.secrets.insert(replica.arn.clone(), replica);
     }

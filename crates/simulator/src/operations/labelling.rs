@@ -59,22 +59,24 @@ fn judge(
         return already_there(label, world);
     }
     compare(holder, label, from)?;
-    if to.is_none() {
-        return if label == CURRENT {
-            Err(Failure::current_cannot_go())
-        } else {
-            Ok(())
-        };
+    match to {
+        None if label == CURRENT => Err(Failure::current_cannot_go()),
+        None => Ok(()),
+        Some(version) => attachable(secret, label, version, world),
     }
+}
+
+/// Judges whether a label may come onto a version, once it is known to be there.
+fn attachable(secret: &Secret, label: &str, to: &str, world: &World) -> Result<(), Failure> {
+    let holder = secret.holder(label);
     if holder.is_none() && secret.label_count() >= MAX_LABELS {
         return Err(Failure::new(
             "LimitExceededException",
             "You have reached the limit of 20 staging labels for this secret.",
         ));
     }
-    let empty = to
-        .and_then(|version| secret.versions.get(version))
-        .is_some_and(|version| version.value.is_none());
+    let version = secret.versions.get(to);
+    let empty = version.is_some_and(|version| version.value.is_none());
     if empty && label != PENDING {
         on_empty(world)
     } else {

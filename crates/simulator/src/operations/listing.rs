@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::filter::Filter;
 use super::parameters::encode;
 use super::{Answer, Call, seconds};
 use crate::failure::Failure;
@@ -110,112 +111,6 @@ impl Call<'_> {
     }
 }
 
-/// One filter: any of its values, as prefixes.
-struct Filter {
-    key: String,
-    values: Vec<String>,
-}
-
-impl Filter {
-    fn parse(value: &Value) -> Result<Self, Failure> {
-        let key = value["Key"].as_str().unwrap_or_default().to_owned();
-        let known = [
-            "name",
-            "description",
-            "tag-key",
-            "tag-value",
-            "primary-region",
-            "owning-service",
-            "all",
-        ];
-        let values: Vec<_> = value["Values"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
-        let countable = (1..=10).contains(&values.len());
-        if !known.contains(&key.as_str())
-            || !countable
-            || !values.iter().all(|value| is_searchable(value))
-        {
-            return Err(Failure::invalid_parameter(format!(
-                "The filter {key} is not valid."
-            )));
-        }
-        Ok(Self { key, values })
-    }
-
-    fn matches(&self, secret: &Secret) -> bool {
-        let negated = |value: &String| value.strip_prefix('!').map(str::to_owned);
-        let (without, with): (Vec<_>, Vec<_>) = self
-            .values
-            .iter()
-            .partition(|value| negated(value).is_some());
-        let wanted = with.is_empty() || with.iter().any(|value| self.has(secret, value));
-        wanted
-            && !without
-                .iter()
-                .filter_map(|value| negated(value))
-                .any(|value| self.has(secret, &value))
-    }
-
-    fn has(&self, secret: &Secret, value: &str) -> bool {
-        let description = secret.description.as_deref().unwrap_or_default();
-        match self.key.as_str() {
-            "name" => secret.name.starts_with(value),
-            "description" => words_begin(description, value),
-            "tag-key" => secret.tags.keys().any(|key| key.starts_with(value)),
-            "tag-value" => secret.tags.values().any(|tag| tag.starts_with(value)),
-            "primary-region" => secret
-                .primary_region
-                .as_ref()
-                .is_some_and(|region| region.starts_with(value)),
-            "owning-service" => secret
-                .owning_service
-                .as_ref()
-                .is_some_and(|service| service.starts_with(value)),
-            _ => {
-                let tags = secret.tags.iter().flat_map(|(key, value)| [key, value]);
-                let texts = tags
-                    .map(String::as_str)
-                    .chain([secret.name.as_str(), description]);
-                let text = texts.collect::<Vec<_>>().join(" ");
-                words_begin(&format!("{text} {}", humps_apart(&text)), value)
-            }
-        }
-    }
-}
-
-/// At most 512 characters of those that AWS takes.
-fn is_searchable(value: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || " :_@/+=.-!".contains(c);
-    value.len() <= 512 && value.chars().all(fits)
-}
-
-/// `MyAppSecret` as `My App Secret`.
-fn humps_apart(text: &str) -> String {
-    let mut apart = String::new();
-    for c in text.chars() {
-        if c.is_uppercase() && apart.ends_with(char::is_lowercase) {
-            apart.push(' ');
-        }
-        apart.push(c);
-    }
-    apart
-}
-
-/// Every word of the value begins some word of the text, whatever the case.
-fn words_begin(text: &str, value: &str) -> bool {
-    let text = text.to_lowercase();
-    let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();
-    value
-        .to_lowercase()
-        .split_whitespace()
-        .all(|wanted| words.iter().any(|word| word.starts_with(wanted)))
-}
-
 fn sort_key(name: &str) -> Result<fn(&Secret) -> String, Failure> {
     Ok(match name {
         "created-date" | "last-accessed-date" => |secret| {
@@ -248,49 +143,42 @@ fn entry(secret: &Secret) -> Value {
 }
 
 fn common(secret: &Secret) -> Value {
+    let rotation = &secret.rotation;
+    let switched_on = rotation.enabled == Some(true);
+    let text = |text: &Option<String>| text.clone().map(Value::from);
+    let deleted = secret
+        .deleted
+        .map(|Deletion { requested, .. }| seconds(requested));
+    let next = secret.next_rotation.filter(|_| switched_on).map(seconds);
+    let members = [
+        ("Description", text(&secret.description)),
+        ("RotationEnabled", rotation.enabled.map(Value::from)),
+        ("RotationLambdaARN", text(&rotation.function)),
+        ("RotationRules", rules(secret)),
+        ("LastRotatedDate", secret.last_rotated.map(seconds)),
+        ("NextRotationDate", next),
+        ("DeletedDate", deleted),
+        ("OwningService", text(&secret.owning_service)),
+        ("Type", text(&secret.kind)),
+        ("PrimaryRegion", text(&secret.primary_region)),
+        ("Tags", tags(secret)),
+    ];
     let mut answer = json!({
         "ARN": secret.arn, "Name": secret.name,
         "CreatedDate": seconds(secret.created), "LastChangedDate": seconds(secret.last_changed),
     });
-    let rotation = &secret.rotation;
-    let mut set = |name: &str, value: Option<Value>| put(&mut answer, name, value);
-    set("Description", secret.description.clone().map(Value::from));
-    set("RotationEnabled", rotation.enabled.map(Value::from));
-    set(
-        "RotationLambdaARN",
-        rotation.function.clone().map(Value::from),
-    );
-    set("RotationRules", rules(secret));
-    set("LastRotatedDate", secret.last_rotated.map(seconds));
-    set(
-        "NextRotationDate",
-        secret
-            .next_rotation
-            .filter(|_| rotation.enabled == Some(true))
-            .map(seconds),
-    );
-    set(
-        "DeletedDate",
-        secret
-            .deleted
-            .map(|Deletion { requested, .. }| seconds(requested)),
-    );
-    set(
-        "OwningService",
-        secret.owning_service.clone().map(Value::from),
-    );
-    set("Type", secret.kind.clone().map(Value::from));
-    set(
-        "PrimaryRegion",
-        secret.primary_region.clone().map(Value::from),
-    );
-    let tags: Vec<_> = secret
-        .tags
-        .iter()
+    for (name, value) in members {
+        put(&mut answer, name, value);
+    }
+    answer
+}
+
+fn tags(secret: &Secret) -> Option<Value> {
+    let tags = secret.tags.iter();
+    let tags: Vec<_> = tags
         .map(|(key, value)| json!({"Key": key, "Value": value}))
         .collect();
-    set("Tags", (!tags.is_empty()).then(|| Value::from(tags)));
-    answer
+    (!tags.is_empty()).then(|| Value::from(tags))
 }
 
 fn rules(secret: &Secret) -> Option<Value> {

@@ -9,11 +9,11 @@ use crate::failure::Failure;
 pub(crate) struct Parameters<'a>(pub(crate) &'a Value);
 
 impl<'a> Parameters<'a> {
-    pub(crate) fn text(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn text(self, name: &str) -> Option<&'a str> {
         self.0.get(name)?.as_str()
     }
 
-    pub(crate) fn required(&self, name: &str) -> Result<&'a str, Failure> {
+    pub(crate) fn required(self, name: &str) -> Result<&'a str, Failure> {
         let missing = || {
             Failure::new(
                 "ValidationException",
@@ -27,15 +27,15 @@ impl<'a> Parameters<'a> {
             .ok_or_else(missing)
     }
 
-    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+    pub(crate) fn flag(self, name: &str) -> Option<bool> {
         self.0.get(name)?.as_bool()
     }
 
-    pub(crate) fn number(&self, name: &str) -> Option<i64> {
+    pub(crate) fn number(self, name: &str) -> Option<i64> {
         self.0.get(name)?.as_i64()
     }
 
-    pub(crate) fn list(&self, name: &str) -> &'a [Value] {
+    pub(crate) fn list(self, name: &str) -> &'a [Value] {
         self.0
             .get(name)
             .and_then(Value::as_array)
@@ -43,16 +43,16 @@ impl<'a> Parameters<'a> {
             .unwrap_or_default()
     }
 
-    pub(crate) fn texts(&self, name: &str) -> Vec<&'a str> {
+    pub(crate) fn texts(self, name: &str) -> Vec<&'a str> {
         self.list(name).iter().filter_map(Value::as_str).collect()
     }
 
-    pub(crate) fn token(&self) -> Result<Option<&'a str>, Failure> {
+    pub(crate) fn token(self) -> Result<Option<&'a str>, Failure> {
         self.version_id("ClientRequestToken")
     }
 
     /// 32 to 64 characters: tokens become version ids.
-    pub(crate) fn version_id(&self, name: &str) -> Result<Option<&'a str>, Failure> {
+    pub(crate) fn version_id(self, name: &str) -> Result<Option<&'a str>, Failure> {
         match self.text(name) {
             Some(id) if !(32..=64).contains(&id.len()) => Err(Failure::invalid_parameter(format!(
                 "{name} must be between 32 and 64 characters long."
@@ -62,7 +62,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// `MaxResults` from 1 to 100; 100 if it is left out.
-    pub(crate) fn page_size(&self) -> Result<usize, Failure> {
+    pub(crate) fn page_size(self) -> Result<usize, Failure> {
         let size = self.number("MaxResults").unwrap_or(100);
         let fits = usize::try_from(size)
             .ok()
@@ -71,7 +71,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// Where the last page ended; tokens are opaque, and garbage is refused.
-    pub(crate) fn next_token(&self) -> Result<Option<String>, Failure> {
+    pub(crate) fn next_token(self) -> Result<Option<String>, Failure> {
         let Some(token) = self.text("NextToken") else {
             return Ok(None);
         };
@@ -86,8 +86,11 @@ impl<'a> Parameters<'a> {
 }
 
 pub(crate) fn encode(key: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     key.bytes()
-        .map(|byte| format!("{:02x}", byte ^ 0x5a))
+        .map(|byte| byte ^ 0x5a)
+        .flat_map(|byte| [byte >> 4, byte & 0xf])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
         .collect()
 }
 

@@ -97,7 +97,7 @@ impl Call<'_> {
                 secret.next_rotation = schedule::next(&secret.rotation, now);
             }
         })?;
-        self.estate.plan_next(arn);
+        self.estate.plan_next(arn, now);
         Ok(())
     }
 

@@ -116,9 +116,9 @@ impl Call<'_> {
             version.created = Some(now);
             for label in labels {
                 if label == CURRENT {
-                    secret.promote(token)
+                    secret.promote(token);
                 } else {
-                    secret.attach(label, token)
+                    secret.attach(label, token);
                 }
             }
             if labels.contains(CURRENT) {
@@ -176,7 +176,7 @@ impl Call<'_> {
         )
     }
 
-    pub(super) fn batch_get_secret_value(&mut self) -> Answer {
+    pub(super) fn batch_get_secret_value(&mut self) -> Value {
         let (mut values, mut errors) = (Vec::new(), Vec::new());
         for id in self.parameters.texts("SecretIdList") {
             let wanted = json!({"SecretId": id});
@@ -193,10 +193,10 @@ impl Call<'_> {
                 ),
             }
         }
-        Ok(json!({"SecretValues": values, "Errors": errors}))
+        json!({"SecretValues": values, "Errors": errors})
     }
 
-    pub(super) fn random_password(&mut self) -> Answer {
+    pub(super) fn random_password(&mut self) -> Value {
         let length = self
             .parameters
             .number("PasswordLength")
@@ -206,7 +206,7 @@ impl Call<'_> {
         let password: String = (0..length)
             .map(|_| char::from(letters[self.estate.draw.below(letters.len())]))
             .collect();
-        Ok(json!({"RandomPassword": password}))
+        json!({"RandomPassword": password})
     }
 
     fn value(&self) -> Option<String> {
@@ -251,6 +251,7 @@ pub(crate) fn blank(
         target: Target::default(),
         running: None,
         invocations: BTreeMap::new(),
+        failures: 0,
     }
 }
 

@@ -1,0 +1,78 @@
+//! AWS's sample rotation function, step by step, against a secret and its target.
+
+use jiff::Timestamp;
+
+use crate::model::{CURRENT, PENDING, PREVIOUS, Secret, Strategy};
+
+/// How a step ended.
+pub(crate) enum StepEnd {
+    Done,
+    NothingToDo,
+    Failed,
+    Hung,
+}
+
+/// AWS's sample function for one step, with its guards.
+pub(crate) fn lambda(secret: &mut Secret, token: &str, step: &str, at: Timestamp) -> StepEnd {
+    if secret.holder(CURRENT) == Some(token) {
+        return StepEnd::Done;
+    }
+    if secret.holder(PENDING) != Some(token) || secret.holder(CURRENT).is_none() {
+        return StepEnd::Failed;
+    }
+    let well = match step {
+        "createSecret" => create(secret, token, at),
+        "setSecret" => set(secret, token),
+        "testSecret" => secret
+            .value_of(Some(token))
+            .is_some_and(|value| secret.target.accepts.contains(value)),
+        _ => finish(secret, token, at),
+    };
+    if well { StepEnd::Done } else { StepEnd::Failed }
+}
+
+fn create(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
+    let version = secret.versions.entry(token.to_owned()).or_default();
+    if version.value.is_none() {
+        version.value = Some(format!("value of {token}"));
+        version.created = Some(at);
+        secret.last_changed = at;
+    }
+    true
+}
+
+/// Tries to log in with the pending value, then the current, then the previous one, and sets the pending one.
+fn set(secret: &mut Secret, token: &str) -> bool {
+    let Some(pending) = secret.value_of(Some(token)).cloned() else {
+        return false;
+    };
+    let current = secret.value_of(secret.holder(CURRENT)).cloned();
+    let previous = secret.value_of(secret.holder(PREVIOUS)).cloned();
+    let accepts = |value: &Option<String>| {
+        value
+            .as_ref()
+            .is_some_and(|value| secret.target.accepts.contains(value))
+    };
+    if accepts(&Some(pending.clone())) {
+        return true;
+    }
+    if !accepts(&current) && !accepts(&previous) {
+        return false;
+    }
+    if secret.target.strategy == Strategy::SingleUser {
+        secret.target.accepts.clear();
+    } else {
+        secret
+            .target
+            .accepts
+            .retain(|value| Some(value) == current.as_ref());
+    }
+    secret.target.accepts.insert(pending);
+    true
+}
+
+fn finish(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
+    secret.promote(token);
+    secret.last_changed = at;
+    true
+}

@@ -1,0 +1,214 @@
+//! What each rotation function does, by its name and by its script.
+
+use secret_rotation_simulator::{STEPS, Script, Simulator, Truth};
+use serde_json::json;
+
+use crate::client::{ask, quiet, simulator};
+
+const NEW: &str = "99999999-9999-9999-9999-999999999999";
+
+fn rotate(aws: &Simulator, token: &str) -> String {
+    let parameters = json!({"SecretId": "app", "ClientRequestToken": token});
+    ask(aws, "RotateSecret", &parameters).code()
+}
+
+fn scenario(function: &str) -> String {
+    format!("generate: [{{count: 1, name: app, state: healthy, function: {function}}}]")
+}
+
+/// One rotation by the function, until nothing happens any more.
+fn rotated_by(function: &str) -> (Simulator, Truth) {
+    let aws = quiet(&scenario(function));
+    assert_eq!(rotate(&aws, NEW), "OK");
+    aws.jump(3600.0);
+    let truth = aws.truth("app").unwrap();
+    assert!(!truth.rotating);
+    (aws, truth)
+}
+
+fn holder(truth: &Truth, label: &str) -> Option<String> {
+    let mut labels = truth.labels.iter();
+    labels
+        .find(|(_, held)| held.contains(label))
+        .map(|(id, _)| id.clone())
+}
+
+fn steps_run(truth: &Truth) -> Vec<&'static str> {
+    let ran = |step: &&str| truth.invocations.contains_key(*step);
+    STEPS.into_iter().filter(ran).collect()
+}
+
+#[test]
+fn any_name_rotates_properly() {
+    let (_aws, truth) = rotated_by("ok-main");
+    assert_eq!(holder(&truth, "AWSCURRENT").as_deref(), Some(NEW));
+    assert_eq!(holder(&truth, "AWSPENDING"), None);
+    assert_eq!(truth.accepted.into_iter().collect::<Vec<_>>(), [NEW]);
+    assert_eq!(truth.invocations.into_values().collect::<Vec<_>>(), [1; 4]);
+}
+
+#[test]
+fn noop_leaves_an_empty_pending_version() {
+    let (_aws, truth) = rotated_by("noop-main");
+    assert_eq!(holder(&truth, "AWSPENDING").as_deref(), Some(NEW));
+    assert!(!truth.versions[NEW]);
+    assert_eq!(steps_run(&truth), ["createSecret"]);
+}
+
+#[test]
+fn nope_cannot_be_invoked() {
+    let aws = quiet(&scenario("nope-main"));
+    assert_eq!(rotate(&aws, NEW), "AccessDeniedException");
+    assert_eq!(holder(&aws.truth("app").unwrap(), "AWSPENDING"), None);
+}
+
+#[test]
+fn a_function_fails_in_the_step_of_its_name() {
+    for (number, step) in STEPS.into_iter().enumerate() {
+        let (_aws, truth) = rotated_by(&format!("fail-{step}-main"));
+        assert_eq!(holder(&truth, "AWSPENDING").as_deref(), Some(NEW), "{step}");
+        assert_eq!(steps_run(&truth), STEPS[..=number], "{step}");
+        assert_eq!(truth.versions[NEW], number > 0, "{step}");
+        assert_eq!(truth.accepted.contains(NEW), number > 1, "{step}");
+    }
+}
+
+#[test]
+fn a_function_that_crashes_after_a_step_has_done_it() {
+    for (number, step) in STEPS.into_iter().enumerate() {
+        let (_aws, truth) = rotated_by(&format!("crash-after-{step}"));
+        assert_eq!(holder(&truth, "AWSPENDING").as_deref(), Some(NEW), "{step}");
+        assert_eq!(steps_run(&truth), STEPS[..=number], "{step}");
+        assert!(truth.versions[NEW], "{step}");
+        assert_eq!(truth.accepted.contains(NEW), number > 0, "{step}");
+        let promoted = holder(&truth, "AWSCURRENT").as_deref() == Some(NEW);
+        assert_eq!(promoted, step == "finishSecret");
+    }
+}
+
+#[test]
+fn a_function_that_hangs_is_at_work_for_fifteen_minutes() {
+    for step in STEPS {
+        let aws = quiet(&scenario(&format!("hang-{step}")));
+        assert_eq!(rotate(&aws, NEW), "OK");
+        aws.jump(14.0 * 60.0);
+        assert!(aws.truth("app").unwrap().rotating, "{step}");
+        aws.jump(2.0 * 60.0);
+        let truth = aws.truth("app").unwrap();
+        assert!(!truth.rotating, "{step}");
+        assert_eq!(holder(&truth, "AWSPENDING").as_deref(), Some(NEW), "{step}");
+    }
+}
+
+#[test]
+fn a_script_goes_before_the_name() {
+    let aws = quiet(&scenario("nope-main"));
+    aws.script(
+        "nope-main",
+        Script {
+            step_seconds: Some(60),
+            ..Script::default()
+        },
+    );
+    assert_eq!(rotate(&aws, NEW), "OK");
+    aws.jump(239.0);
+    assert!(aws.truth("app").unwrap().rotating);
+    aws.jump(1.0);
+    assert_eq!(
+        holder(&aws.truth("app").unwrap(), "AWSCURRENT").as_deref(),
+        Some(NEW)
+    );
+}
+
+#[test]
+fn a_function_that_fails_twice_goes_well_when_aws_tries_again() {
+    let fails = |failures: u32| {
+        let aws = simulator(&scenario("main"));
+        let fail = Some("setSecret".to_owned());
+        aws.script(
+            "main",
+            Script {
+                fail,
+                failures: Some(failures),
+                ..Script::default()
+            },
+        );
+        assert_eq!(rotate(&aws, NEW), "OK");
+        aws.jump(2.0 * 3600.0);
+        aws
+    };
+    let current = |aws: &Simulator| holder(&aws.truth("app").unwrap(), "AWSCURRENT");
+    assert_eq!(current(&fails(2)).as_deref(), Some(NEW));
+    // AWS tries three times more by itself, and once more whenever it refuses.
+    let aws = fails(4);
+    assert_ne!(current(&aws).as_deref(), Some(NEW));
+    assert_eq!(
+        rotate(&aws, &NEW.replace('9', "8")),
+        "InvalidRequestException"
+    );
+    aws.jump(60.0);
+    assert_eq!(current(&aws).as_deref(), Some(NEW));
+}
+
+#[test]
+fn a_rotation_after_the_label_was_cleared_does_not_wait_for_the_function_that_hangs() {
+    let aws = quiet(&scenario("main"));
+    let hang = Some("setSecret".to_owned());
+    aws.script(
+        "main",
+        Script {
+            hang,
+            failures: Some(1),
+            ..Script::default()
+        },
+    );
+    assert_eq!(rotate(&aws, NEW), "OK");
+    aws.jump(60.0);
+    let clear =
+        json!({"SecretId": "app", "VersionStage": "AWSPENDING", "RemoveFromVersionId": NEW});
+    assert_eq!(ask(&aws, "UpdateSecretVersionStage", &clear).code(), "OK");
+    let newer = NEW.replace('9', "8");
+    assert_eq!(rotate(&aws, &newer), "OK");
+    aws.jump(60.0);
+    assert_eq!(
+        holder(&aws.truth("app").unwrap(), "AWSCURRENT"),
+        Some(newer)
+    );
+}
+
+#[test]
+fn the_end_of_a_function_that_hung_does_not_end_the_rotation_after_it() {
+    let aws = quiet(&scenario("main"));
+    let hang = Some("createSecret".to_owned());
+    let script = Script {
+        hang,
+        failures: Some(1),
+        step_seconds: Some(600),
+        ..Script::default()
+    };
+    aws.script("main", script);
+    assert_eq!(rotate(&aws, NEW), "OK");
+    aws.jump(900.0);
+    let clear =
+        json!({"SecretId": "app", "VersionStage": "AWSPENDING", "RemoveFromVersionId": NEW});
+    assert_eq!(ask(&aws, "UpdateSecretVersionStage", &clear).code(), "OK");
+    let newer = NEW.replace('9', "8");
+    assert_eq!(rotate(&aws, &newer), "OK");
+    aws.jump(2400.0);
+    let truth = aws.truth("app").unwrap();
+    assert_eq!(holder(&truth, "AWSCURRENT"), Some(newer));
+}
+
+#[test]
+fn alternating_users_leave_the_value_before_valid() {
+    let aws = quiet(
+        "secrets:
+- name: app
+  versions: [{id: 11111111-1111-1111-1111-111111111111, labels: [AWSCURRENT]}]
+  rotation: {function: ok, everyDays: 30}
+  target: {strategy: alternating-users}",
+    );
+    assert_eq!(rotate(&aws, NEW), "OK");
+    aws.jump(60.0);
+    assert_eq!(aws.truth("app").unwrap().accepted.len(), 2);
+}

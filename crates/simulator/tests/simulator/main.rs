@@ -1,0 +1,19 @@
+//! What the simulator offers beyond AWS's own interface: scenarios, clock, faults, functions, control, ground truth.
+
+// Marked as tests so that the lints treat their helpers as such.
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
+mod control;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod functions;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod templates;
+#[cfg(test)]
+mod worlds;

@@ -1,0 +1,239 @@
+//! Scenario files: what they say, and what is answered if they say it wrong.
+
+use secret_rotation_simulator::{Scenario, Simulator};
+use serde_json::{Value, json};
+
+use crate::client::{ask, simulator};
+
+const CURRENT: &str = "11111111-1111-1111-1111-111111111111";
+const PENDING: &str = "22222222-2222-2222-2222-222222222222";
+
+/// One of everything that a scenario file can hold.
+const WHOLE: &str = "
+world: {label_on_empty: invalid_parameter}
+functions:
+  slow: {stepSeconds: 600}
+secrets:
+- name: payments/db/main
+  region: eu-west-1
+  tags: {team: payments}
+  created: -400d
+  lastChanged: -26h
+  versions:
+  - {id: 11111111-1111-1111-1111-111111111111, labels: [AWSCURRENT], created: -40d}
+  - {id: 22222222-2222-2222-2222-222222222222, labels: [AWSPENDING], empty: true}
+  rotation: {function: slow, enabled: true, everyDays: 30, lastRotated: -40d, next: -10d}
+  target: {strategy: single-user, accepts: 11111111-1111-1111-1111-111111111111}
+generate:
+- {count: 2, name: 'app-{n}', state: healthy}
+faults:
+- {operation: RotateSecret, kind: throttle, count: 2}
+";
+
+/// Why a scenario is refused, with all causes.
+fn refusal(aws: &Simulator, yaml: &str) -> String {
+    format!("{:#}", aws.add(yaml).unwrap_err())
+}
+
+/// Asserts that the complaint about a scenario holds each of the texts.
+fn complains(yaml: &str, texts: &[&str]) {
+    let complaint = refusal(&simulator("{}"), yaml);
+    for text in texts {
+        assert!(complaint.contains(text), "{complaint:?} lacks {text:?}");
+    }
+}
+
+fn one_secret(rest: &str) -> String {
+    format!("secrets: [{{name: app, {rest}}}]")
+}
+
+fn described() -> Value {
+    let aws = simulator(WHOLE);
+    ask(
+        &aws,
+        "DescribeSecret",
+        &json!({"SecretId": "payments/db/main"}),
+    )
+    .json()
+}
+
+#[test]
+fn every_date_of_a_secret_is_entered() {
+    let told = described();
+    let dates = [
+        "CreatedDate",
+        "LastChangedDate",
+        "LastRotatedDate",
+        "NextRotationDate",
+    ];
+    let now = 1_795_428_000;
+    let ago = |hours: i32| json!(f64::from(now - hours * 3600));
+    assert_eq!(
+        dates.map(|name| told[name].clone()),
+        [ago(9600), ago(26), ago(960), ago(240)]
+    );
+}
+
+#[test]
+fn versions_tags_and_rotation_of_a_secret_are_entered() {
+    let told = described();
+    assert_eq!(
+        told["VersionIdsToStages"],
+        json!({CURRENT: ["AWSCURRENT"], PENDING: ["AWSPENDING"]})
+    );
+    assert_eq!(told["Tags"], json!([{"Key": "team", "Value": "payments"}]));
+    assert_eq!(told["RotationRules"], json!({"AutomaticallyAfterDays": 30}));
+    assert_eq!(
+        told["RotationLambdaARN"],
+        "arn:aws:lambda:eu-west-1:111122223333:function:slow"
+    );
+}
+
+#[test]
+fn the_target_of_a_secret_lets_in_what_it_accepts() {
+    let truth = simulator(WHOLE).truth("payments/db/main").unwrap();
+    assert_eq!(truth.accepted.into_iter().collect::<Vec<_>>(), [CURRENT]);
+    assert_eq!(
+        truth.versions.into_iter().collect::<Vec<_>>(),
+        [(CURRENT.to_owned(), true), (PENDING.to_owned(), false)]
+    );
+}
+
+#[test]
+fn a_second_scenario_adds_to_the_first() {
+    let aws = simulator(WHOLE);
+    aws.add("generate: [{count: 1, name: late, state: healthy}]")
+        .unwrap();
+    assert_eq!(aws.names(), ["app-1", "app-2", "late", "payments/db/main"]);
+}
+
+#[test]
+fn an_empty_scenario_is_none() {
+    assert_eq!(Scenario::parse("{}").unwrap(), Scenario::default());
+}
+
+#[test]
+fn the_scenario_of_the_readme_is_valid() {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("```yaml\n").unwrap();
+    let (yaml, _) = rest.split_once("```").unwrap();
+    let aws = simulator(yaml);
+    assert_eq!(aws.names().len(), 21);
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_line_and_those_there_are() {
+    complains(
+        "secrets:\n- name: app\n  labels: [x]\n",
+        &["the scenario is not valid", "labels", "versions", "3"],
+    );
+    complains("secret: []", &["secret", "generate"]);
+}
+
+#[test]
+fn an_unknown_state_is_named_with_those_there_are() {
+    complains(
+        "generate: [{count: 1, name: app, state: stuck}]",
+        &["stuck", "stuck-empty", "healthy"],
+    );
+}
+
+#[test]
+fn an_unknown_kind_of_fault_is_named_with_those_there_are() {
+    complains(
+        "faults: [{kind: explode}]",
+        &["explode", "throttle", "resetAfter"],
+    );
+}
+
+#[test]
+fn an_unknown_switch_is_named_with_those_there_are() {
+    complains("world: {lag: 5}", &["lag", "own_retries"]);
+}
+
+#[test]
+fn a_probability_beyond_one_is_refused() {
+    complains(
+        "faults: [{kind: throttle, probability: 30}]",
+        &["30", "from 0 to 1"],
+    );
+}
+
+#[test]
+fn a_step_that_is_not_there_is_refused() {
+    let texts = [
+        "setSecrets",
+        "createSecret, setSecret, testSecret, finishSecret",
+    ];
+    complains(
+        "functions: {bad: {fail: setSecrets}}",
+        &[&texts[..], &["function \"bad\""]].concat(),
+    );
+    let stuck =
+        "versions: [{id: a, labels: [AWSPENDING]}], rotating: {step: setSecrets, ends: +5s}";
+    complains(
+        &one_secret(stuck),
+        &[&texts[..], &["secret \"app\""]].concat(),
+    );
+}
+
+#[test]
+fn a_bad_duration_is_repeated_with_the_secret_and_examples() {
+    for field in ["created", "lastChanged", "deleted"] {
+        complains(
+            &one_secret(&format!("{field}: 6 hours")),
+            &["secret \"app\"", "6 hours", "-6h"],
+        );
+    }
+    for field in ["lastRotated", "next"] {
+        complains(
+            &one_secret(&format!("rotation: {{{field}: soon}}")),
+            &["secret \"app\"", "soon", "-6h"],
+        );
+    }
+    complains(
+        &one_secret("versions: [{id: a, created: -6w}]"),
+        &["secret \"app\"", "-6w", "-6h"],
+    );
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    complains("secrets: [{tags: {}}]", &["it has no name"]);
+    complains(
+        &one_secret("versions: [{labels: [x]}]"),
+        &["a version has no id"],
+    );
+    complains(
+        &one_secret("versions: [{id: a}, {id: a}]"),
+        &["version \"a\" is there twice"],
+    );
+    let labels = "versions: [{id: a, labels: [AWSCURRENT]}, {id: b, labels: [AWSCURRENT]}]";
+    complains(&one_secret(labels), &["two versions hold AWSCURRENT"]);
+    complains(
+        &one_secret("target: {accepts: a}"),
+        &["its target accepts a version that is not there"],
+    );
+    complains(
+        &one_secret("rotating: {step: setSecret, ends: +5s}"),
+        &["no version holds AWSPENDING alone"],
+    );
+    complains(
+        "secrets: [{name: app}, {name: app}]",
+        &["secret \"app\"", "it is there twice"],
+    );
+    complains(
+        "generate: [{count: 2, name: app, state: healthy}]",
+        &["\"app\"", "{n}"],
+    );
+}
+
+#[test]
+fn of_a_scenario_that_is_refused_nothing_is_entered() {
+    let aws = simulator("generate: [{count: 1, name: app, state: healthy}]");
+    let faulty = format!("{WHOLE}- {{operation: ListSecrets, kind: throttle, probability: 2}}\n");
+    refusal(&aws, &faulty);
+    refusal(&aws, "secrets: [{name: early}, {name: app}]");
+    assert_eq!(aws.names(), ["app"]);
+    assert_eq!(ask(&aws, "ListSecrets", &json!({})).code(), "OK");
+}

@@ -1,0 +1,97 @@
+//! The switches for what AWS does not document.
+
+use secret_rotation_simulator::{LabelOnEmpty, Options, Simulator, World};
+use serde_json::{Value, json};
+
+use crate::client::{control, quiet, simulator};
+
+fn world_of(aws: &Simulator) -> Value {
+    control(aws, "GET", "world", "").json()
+}
+
+#[test]
+fn a_seed_always_makes_the_same_world_and_seeds_differ() {
+    assert_eq!(World::from_seed(7), World::from_seed(7));
+    let worlds = (0..64).map(World::from_seed);
+    let mut different: Vec<World> = Vec::new();
+    for world in worlds {
+        if !different.contains(&world) {
+            different.push(world);
+        }
+    }
+    assert!(different.len() > 50, "{}", different.len());
+}
+
+#[test]
+fn seeds_reach_both_sides_of_every_switch() {
+    let mut seen: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
+    for seed in 0..64 {
+        let world = json!(World::from_seed(seed));
+        let switches = world.as_object().unwrap().iter();
+        seen.extend(switches.map(|(name, value)| format!("{name}={value}")));
+    }
+    assert_eq!(seen.len(), 7 * 2 + 4 * 3);
+}
+
+#[test]
+fn the_options_choose_a_world() {
+    let world = World::from_seed(7);
+    let aws = Simulator::start(Options {
+        world: world.clone(),
+        ..Options::default()
+    })
+    .unwrap();
+    assert_eq!(world_of(&aws), json!(world));
+}
+
+#[test]
+fn a_scenario_chooses_a_world_by_its_seed() {
+    let aws = simulator("world: {seed: 7}");
+    assert_eq!(world_of(&aws), json!(World::from_seed(7)));
+}
+
+#[test]
+fn single_switches_go_before_the_seed() {
+    let aws = simulator("world: {seed: 7, own_retries: 5}");
+    let expected = World {
+        own_retries: 5,
+        ..World::from_seed(7)
+    };
+    assert_eq!(world_of(&aws), json!(expected));
+}
+
+#[test]
+fn switches_not_named_stay_as_they_are() {
+    let aws = quiet("{}");
+    aws.add("world: {label_on_empty: not_found}").unwrap();
+    let set = control(&aws, "POST", "world", r#"{"finish_delay": 30}"#);
+    let expected = World {
+        own_retries: 0,
+        retry_on_rotate: false,
+        schedules_run: false,
+        label_on_empty: LabelOnEmpty::NotFound,
+        finish_delay: 30,
+        ..World::default()
+    };
+    assert_eq!(set.json(), json!(expected));
+    assert_eq!(world_of(&aws), json!(expected));
+}
+
+#[test]
+fn a_switch_that_is_not_there_is_refused_and_those_that_are_are_named() {
+    let aws = quiet("{}");
+    let before = world_of(&aws);
+    for wrong in [
+        r#"{"ownRetries": 1}"#,
+        r#"{"own_retries": "many"}"#,
+        r#"{"seed": -1}"#,
+    ] {
+        assert_eq!(control(&aws, "POST", "world", wrong).status, 400, "{wrong}");
+    }
+    let refused = control(&aws, "POST", "world", r#"{"ownRetries": 1}"#).body;
+    assert!(
+        refused.contains("ownRetries") && refused.contains("own_retries"),
+        "{refused}"
+    );
+    assert_eq!(world_of(&aws), before);
+}
