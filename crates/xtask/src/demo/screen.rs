@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::state::{Finding, Policy, State};
 
+/// Columns of a terminal that nobody has widened.
+const WIDTH: usize = 80;
+
 /// Findings shown per policy.
 const SHOWN: usize = 12;
 
@@ -116,8 +119,24 @@ fn row(finding: &Finding) -> String {
     } else {
         &finding.remedy
     };
-    let text = format!("{:<26}{:<22}{done}", finding.name, finding.state);
-    text.chars().take(80).collect()
+    let done = shortened(done, WIDTH - 48);
+    format!("{:<26}{:<22}{done}", finding.name, finding.state)
+}
+
+/// What fits: a message's first part if that does, and whole words otherwise.
+fn shortened(text: &str, width: usize) -> String {
+    let fits = |text: &str| text.chars().count() <= width;
+    let first = [";", ":", " since "]
+        .into_iter()
+        .filter_map(|end| text.split(end).next());
+    if let Some(text) = std::iter::once(text).chain(first).find(|text| fits(text)) {
+        return text.to_owned();
+    }
+    let cut: String = text.chars().take(width - 1).collect();
+    let words = cut
+        .rsplit_once(' ')
+        .map_or(cut.as_str(), |(words, _)| words);
+    format!("{words}…")
 }
 
 fn line(table: &mut String, text: &str) {
@@ -128,4 +147,21 @@ fn write_out(text: &str) {
     let mut out = stdout().lock();
     // A screen that nobody sees any more is no reason to stop the demo.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_cut_at_its_first_part_or_at_a_word() {
+        let dated = "scheduled for deletion since 2026-11-23T10:00:00Z";
+        assert_eq!(shortened(dated, 32), "scheduled for deletion");
+        let long = "the version that is pending is not the current one";
+        assert_eq!(shortened(long, 20), "the version that is…");
+        assert_eq!(
+            shortened("pinned, step 2: wait", 32),
+            "pinned, step 2: wait"
+        );
+    }
 }
