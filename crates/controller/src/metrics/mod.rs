@@ -1,5 +1,7 @@
 //! What `/metrics` tells. Counters live here; series of policies and secrets are made from the last reports.
 
+mod maker;
+mod report;
 mod reports;
 
 use std::sync::Arc;
@@ -7,13 +9,14 @@ use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
 };
 use secret_rotation_core::identity::{ObjectKey, ProfileName, Region};
 use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Trigger};
 
-pub(crate) use self::reports::{PolicyReport, Reports};
+use self::maker::Maker;
+pub(crate) use self::report::PolicyReport;
+pub(crate) use self::reports::Reports;
 
 const PREFIX: &str = "secretrotation";
 
@@ -364,96 +367,6 @@ fn count(counter: &IntCounterVec, operation: &Operation, value: &str) {
     counter
         .with_label_values(&[namespace.as_str(), policy.as_str(), value])
         .inc();
-}
-
-struct Maker<'a> {
-    registry: &'a Registry,
-}
-
-impl Maker<'_> {
-    fn register<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        collector: C,
-    ) -> prometheus::Result<C> {
-        self.registry.register(Box::new(collector.clone()))?;
-        Ok(collector)
-    }
-
-    fn counter(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        self.register(IntCounterVec::new(
-            Opts::new(name, help).namespace(PREFIX),
-            labels,
-        )?)
-    }
-
-    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.register(IntGaugeVec::new(
-            Opts::new(name, help).namespace(PREFIX),
-            labels,
-        )?)
-    }
-
-    fn float_gauge(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
-        self.register(GaugeVec::new(
-            Opts::new(name, help).namespace(PREFIX),
-            labels,
-        )?)
-    }
-
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> prometheus::Result<HistogramVec> {
-        let options = HistogramOpts::new(name, help)
-            .namespace(PREFIX)
-            .buckets(buckets.to_vec());
-        self.register(HistogramVec::new(options, labels)?)
-    }
-
-    fn rotation_duration(&self) -> prometheus::Result<Histogram> {
-        let help = "Time from start of a rotation to promotion to AWSCURRENT";
-        let options = HistogramOpts::new("rotation_duration_seconds", help).namespace(PREFIX);
-        self.register(Histogram::with_opts(
-            options.buckets(ROTATION_BUCKETS.to_vec()),
-        )?)
-    }
-
-    /// Named as client-go names it, so that common dashboards find it.
-    fn leader(&self) -> prometheus::Result<IntGaugeVec> {
-        let help = "Whether this replica holds the lease (1) or not (0)";
-        self.register(IntGaugeVec::new(
-            Opts::new("leader_election_master_status", help),
-            &["name"],
-        )?)
-    }
-
-    fn custom_endpoint(&self) -> prometheus::Result<Gauge> {
-        let help = "Whether AWS calls go to a custom endpoint";
-        self.register(Gauge::with_opts(
-            Opts::new("custom_endpoint", help).namespace(PREFIX),
-        )?)
-    }
-
-    fn build_info(&self) -> prometheus::Result<()> {
-        let info = self.gauge(
-            "build_info",
-            "Build information of the running controller",
-            &["version", "revision", "rustc"],
-        )?;
-        let revision = option_env!("SECRET_ROTATION_REVISION").unwrap_or("unknown");
-        let rustc = option_env!("SECRET_ROTATION_RUSTC").unwrap_or("unknown");
-        info.with_label_values(&[env!("CARGO_PKG_VERSION"), revision, rustc])
-            .set(1);
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! ```
 //! Whatever fails on the way, the step begins again with the reads; an intent that was journaled stays.
 
+mod announcing;
 mod fresh;
 pub(crate) mod locks;
 mod quiet;

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::operation::fresh::{Freshness, Moment};
-use crate::operation::{Scene, others, present, telling};
+use crate::operation::{Scene, announcing, others, present, telling};
 
 /// How often a result is tried to be written down; without it the next step takes the request for unanswered.
 const MAX_RESULT_TRIES: usize = 3;
@@ -45,9 +45,9 @@ pub(super) async fn send(context: &Arc<Context>, scene: Scene, write: &Write) ->
         look.as_ref(),
         scene.made.account.now().unwrap_or(scene.look.at),
     );
-    telling::sent(context, &operation, write, &result);
+    announcing::sent(context, &operation, write, &result);
     conclude(context, (operation, stored), write, &result, look.as_ref()).await?;
-    telling::announce_sent(context, &scene.reading, write, &result).await;
+    announcing::announce_sent(context, &scene.reading, write, &result).await;
     Ok(())
 }
 

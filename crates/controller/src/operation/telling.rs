@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use kube::core::DeserializeGuard;
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use secret_rotation_api::SECRET_LABEL;
 use secret_rotation_api::operation::{
     Progress, SecretRotationOperation, SecretRotationOperationStatus, secret_label,
 };
-use secret_rotation_core::advance::{Phase, Wait, Write};
+use secret_rotation_core::advance::{Phase, Wait};
 use secret_rotation_core::identity::{Arn, ObjectKey};
-use secret_rotation_core::operation::{
-    Action, Failure, Operation, Outcome, ResultKind, Step, StepResult,
-};
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::operation::{Operation, Outcome};
+use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::secret::Look;
 use serde_json::json;
 
@@ -23,10 +21,10 @@ use crate::accounts::Place;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::events::{Announcement, Reason};
+use crate::events::Reason;
 use crate::kubernetes::{bounded, status};
 use crate::operation::reading::Reading;
-use crate::operation::{Scene, present, quiet};
+use crate::operation::{Scene, announcing, present, quiet};
 
 /// Shorter pauses are not told: their ends would be written again and again.
 const SHORTEST_TOLD: Duration = Duration::from_mins(1);
@@ -110,7 +108,7 @@ pub(super) async fn waiting(
     context.tenure()?;
     store(context, &reading.operation.key, &reading.version(), &new).await?;
     if is_deferred(wait.phase) && quiet::phase(old) != Some(wait.phase.reason()) {
-        tell(
+        announcing::tell(
             context,
             reading,
             Reason::OperationDeferred,
@@ -158,8 +156,8 @@ pub(super) async fn ended(
     if let Some(arn) = &operation.arn {
         context.sweeps.operation_ended(arn, operation.has_started());
     }
-    count(context, &operation, &outcome, look);
-    tell_end(context, reading, &outcome).await;
+    announcing::count(context, &operation, &outcome, look);
+    announcing::tell_end(context, reading, &outcome).await;
     look_soon(context, &operation);
     Ok(None)
 }
@@ -275,148 +273,4 @@ pub(super) async fn identity(
     store(context, key, &version, &after(&labelled, &progress))
         .await
         .map(drop)
-}
-
-/// One log line and the counts for a request that was sent.
-pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, result: &StepResult) {
-    let (step, request_id) = (
-        write.intent().step.name(),
-        result.request_id.as_deref().unwrap_or_default(),
-    );
-    let (key, arn) = (&operation.key, write.arn());
-    match result.kind {
-        ResultKind::Applied => {
-            tracing::info!(operation = %key, %arn, step, request_id, "request applied");
-        }
-        ResultKind::Refused(class) => {
-            let code = result.code.as_deref().unwrap_or_default();
-            tracing::warn!(operation = %key, %arn, step, request_id, code, error = %class, "request failed");
-        }
-    }
-    match write.intent().step {
-        Step::Rotate if was_heard(result) => context.metrics.rotation_triggered(operation),
-        Step::Clear if result.kind == ResultKind::Applied => {
-            context.metrics.pending_cleared(operation, "success");
-        }
-        Step::Clear => context.metrics.pending_cleared(operation, "error"),
-        Step::Pin | Step::Rotate | Step::Unpin => {}
-    }
-}
-
-/// The event for a request that AWS accepted.
-pub(super) async fn announce_sent(
-    context: &Arc<Context>,
-    reading: &Reading,
-    write: &Write,
-    result: &StepResult,
-) {
-    let (reason, what) = match write.intent().step {
-        Step::Pin if result.kind == ResultKind::Applied => {
-            (Reason::PendingPinned, "pinned the pending version")
-        }
-        Step::Clear if result.kind == ResultKind::Applied => (
-            Reason::PendingCleared,
-            "removed AWSPENDING from the stale version",
-        ),
-        Step::Rotate if was_heard(result) => {
-            (Reason::RotationTriggered, "AWS accepted the rotation")
-        }
-        Step::Pin | Step::Clear | Step::Rotate | Step::Unpin => return,
-    };
-    let version = write
-        .intent()
-        .version
-        .as_ref()
-        .map_or_else(String::new, |version| format!(" {version}"));
-    tell(
-        context,
-        reading,
-        reason,
-        format!("{what}{version} of {}", reading.secret_name()),
-    )
-    .await;
-}
-
-/// Whether AWS runs a rotation because of the request.
-fn was_heard(result: &StepResult) -> bool {
-    matches!(
-        result.kind,
-        ResultKind::Applied | ResultKind::Refused(ErrorClass::RotationPending)
-    )
-}
-
-fn count(context: &Context, operation: &Operation, outcome: &Outcome, look: Option<&Look>) {
-    context.metrics.operation_finished(operation, outcome);
-    let superseded = matches!(
-        outcome,
-        Outcome::Failed {
-            reason: Failure::Superseded,
-            ..
-        }
-    );
-    if superseded && operation.action.clears() && operation.has_started() {
-        context.metrics.pending_cleared(operation, "superseded");
-    }
-    let Some(rotate) = operation.journal.entry(Step::Rotate) else {
-        return;
-    };
-    let result = match outcome {
-        Outcome::Succeeded { .. } => "success",
-        Outcome::Failed {
-            reason: Failure::RotationDidNotFinish,
-            ..
-        } => "timeout",
-        Outcome::Failed { .. } => "failed",
-    };
-    let took = look
-        .filter(|_| result == "success")
-        .map(|look| look.at.since(rotate.intent));
-    context.metrics.rotation_finished(operation, result, took);
-}
-
-async fn tell_end(context: &Arc<Context>, reading: &Reading, outcome: &Outcome) {
-    let (key, action) = (&reading.operation.key, reading.operation.action);
-    match outcome {
-        Outcome::Succeeded { message } => {
-            tracing::info!(operation = %key, %action, message, "operation succeeded");
-            let reason = match action {
-                Action::RetryRotation | Action::Rotate | Action::ClearAndRotate => {
-                    Reason::RotationCompleted
-                }
-                Action::ReleasePins => Reason::PinsReleased,
-                // What it did was told when it was done.
-                Action::ClearPending => return,
-            };
-            tell(
-                context,
-                reading,
-                reason,
-                format!("{action} of {}: {message}", reading.secret_name()),
-            )
-            .await;
-        }
-        Outcome::Failed {
-            reason: Failure::Superseded,
-            message,
-        } => {
-            tracing::info!(operation = %key, %action, message, "operation superseded");
-        }
-        Outcome::Failed { reason, message } => {
-            tracing::warn!(operation = %key, %action, reason = reason.reason(), message, "operation failed");
-            let note = format!(
-                "{action} of {} failed, {}: {message}",
-                reading.secret_name(),
-                reason.reason()
-            );
-            tell(context, reading, Reason::RemediationFailed, note).await;
-        }
-    }
-}
-
-async fn tell(context: &Arc<Context>, reading: &Reading, reason: Reason, note: String) {
-    let about = reading.object.object_ref(&());
-    context
-        .announcer
-        .tell(&about, &[Announcement { reason, note }])
-        .await;
 }

@@ -1,0 +1,133 @@
+//! What is reported about one policy.
+
+use std::collections::BTreeMap;
+
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::plan::{BlockReason, Plan};
+use secret_rotation_core::policy::{Mode, Policy, Suspension};
+use secret_rotation_core::survey::{Finding, Member, State, Survey};
+
+/// What the series of one policy are made from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PolicyReport {
+    pub(super) mode: &'static str,
+    pub(super) profile: String,
+    pub(super) suspended: bool,
+    pub(super) conditions: BTreeMap<&'static str, &'static str>,
+    pub(super) counts: BTreeMap<State, usize>,
+    pub(super) last_check: Option<AwsTime>,
+    pub(super) blocked: BTreeMap<BlockReason, usize>,
+    pub(super) secrets: Vec<SecretSample>,
+    pub(super) omitted: usize,
+}
+
+/// One secret's dates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SecretSample {
+    pub(super) region: String,
+    pub(super) name: String,
+    pub(super) healthy: bool,
+    pub(super) stuck_since: Option<AwsTime>,
+    pub(super) last_rotated: Option<AwsTime>,
+    pub(super) next_rotation: Option<AwsTime>,
+}
+
+impl PolicyReport {
+    /// A report without findings.
+    pub(crate) fn of(policy: &Policy) -> Self {
+        Self {
+            mode: match policy.mode {
+                Mode::Observe => "Observe",
+                Mode::Remediate => "Remediate",
+            },
+            profile: policy.profile.to_string(),
+            suspended: policy.suspension == Suspension::Suspended,
+            ..Self::default()
+        }
+    }
+
+    /// Adds conditions, by type, with their value in lower case.
+    #[must_use]
+    pub(crate) fn with_conditions(
+        self,
+        conditions: impl IntoIterator<Item = (&'static str, &'static str)>,
+    ) -> Self {
+        Self {
+            conditions: conditions.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// Adds what was seen and planned, at most `max` secrets one by one, those that need attention first.
+    #[must_use]
+    pub(crate) fn with_survey(self, survey: &Survey, plan: &Plan, max: usize) -> Self {
+        let samples = survey
+            .findings
+            .iter()
+            .map(SecretSample::of_finding)
+            .chain(survey.others.iter().map(SecretSample::of_member));
+        let mut blocked: BTreeMap<_, usize> = BlockReason::ALL
+            .into_iter()
+            .map(|reason| (reason, 0))
+            .collect();
+        plan.held
+            .values()
+            .for_each(|hold| *blocked.entry(hold.reason).or_default() += 1);
+        Self {
+            counts: survey.counts.clone(),
+            last_check: Some(survey.time),
+            secrets: samples.take(max).collect(),
+            omitted: (survey.findings.len() + survey.others.len()).saturating_sub(max),
+            blocked,
+            ..self
+        }
+    }
+
+    /// Keeps what an earlier report had seen.
+    #[must_use]
+    pub(crate) fn with_findings_of(self, earlier: &Self) -> Self {
+        let Self {
+            counts,
+            last_check,
+            secrets,
+            omitted,
+            blocked,
+            ..
+        } = earlier.clone();
+        Self {
+            counts,
+            last_check,
+            blocked,
+            secrets,
+            omitted,
+            ..self
+        }
+    }
+}
+
+impl SecretSample {
+    fn of_finding(finding: &Finding) -> Self {
+        let secret = finding.secret.as_ref();
+        Self {
+            region: finding.region.to_string(),
+            name: finding.name.to_string(),
+            healthy: false,
+            stuck_since: finding.since.filter(|_| finding.state == State::Stuck),
+            last_rotated: secret.and_then(|secret| secret.last_rotated),
+            next_rotation: secret
+                .filter(|secret| secret.rotates())
+                .and_then(|secret| secret.next_rotation),
+        }
+    }
+
+    fn of_member(member: &Member) -> Self {
+        Self {
+            region: member.region.to_string(),
+            name: member.name.to_string(),
+            healthy: true,
+            stuck_since: None,
+            last_rotated: member.last_rotated,
+            next_rotation: member.next_rotation,
+        }
+    }
+}

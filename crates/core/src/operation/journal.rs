@@ -1,0 +1,167 @@
+//! What an operation intended, step by step, and what came of it.
+
+use super::Baseline;
+use crate::clock::AwsTime;
+use crate::identity::VersionId;
+use crate::outcome::ErrorClass;
+
+/// The journal: one entry per step, in the order in which the steps began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Journal(pub Vec<JournalEntry>);
+
+impl Journal {
+    /// Whether nothing was ever intended.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The entry of a step.
+    pub fn entry(&self, step: Step) -> Option<&JournalEntry> {
+        self.0.iter().find(|entry| entry.step == step)
+    }
+
+    /// Records an intent: a first try, or one more of a step that did not come through.
+    pub fn intend(&mut self, intent: &Intent) {
+        let tries = self
+            .entry(intent.step)
+            .map_or(0, |entry| entry.tries)
+            .saturating_add(1);
+        let entry = JournalEntry {
+            step: intent.step,
+            version: intent.version.clone(),
+            tries,
+            intent: intent.at,
+            result: None,
+        };
+        match self.0.iter_mut().find(|old| old.step == intent.step) {
+            Some(old) => *old = entry,
+            None => self.0.push(entry),
+        }
+    }
+
+    /// Records what came of the last intent of a step.
+    pub fn conclude(&mut self, step: Step, result: StepResult) {
+        if let Some(entry) = self.0.iter_mut().find(|entry| entry.step == step) {
+            entry.result = Some(result);
+        }
+    }
+
+    /// When an intent of one of the steps was last journaled.
+    pub fn last_intent(&self, steps: &[Step]) -> Option<AwsTime> {
+        self.0
+            .iter()
+            .filter(|entry| steps.contains(&entry.step))
+            .map(|entry| entry.intent)
+            .max()
+    }
+}
+
+/// One step of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// Which step.
+    pub step: Step,
+    /// The version it is about.
+    pub version: Option<VersionId>,
+    /// How many intents were journaled.
+    pub tries: u32,
+    /// AWS time of the last intent.
+    pub intent: AwsTime,
+    /// What came of it; absent if the process did not live to write it down.
+    pub result: Option<StepResult>,
+}
+
+impl JournalEntry {
+    /// Whether AWS said yes.
+    pub fn is_applied(&self) -> bool {
+        self.result
+            .as_ref()
+            .is_some_and(|result| result.kind == ResultKind::Applied)
+    }
+
+    /// Why AWS said no, if it did.
+    pub fn refusal(&self) -> Option<ErrorClass> {
+        match self.result.as_ref()?.kind {
+            ResultKind::Applied => None,
+            ResultKind::Refused(class) => Some(class),
+        }
+    }
+
+    /// Whether the request may have been applied although nobody knows: no answer, or none that says.
+    pub fn is_unanswered(&self) -> bool {
+        match &self.result {
+            None => true,
+            Some(StepResult {
+                kind: ResultKind::Refused(class),
+                ..
+            }) => class.may_have_applied(),
+            Some(StepResult {
+                kind: ResultKind::Applied,
+                ..
+            }) => false,
+        }
+    }
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepResult {
+    /// Yes or no.
+    pub kind: ResultKind,
+    /// AWS time of the answer, or of the next look if there was none.
+    pub at: AwsTime,
+    /// AWS's request id.
+    pub request_id: Option<String>,
+    /// AWS's error code, if it refused.
+    pub code: Option<String>,
+}
+
+/// Yes, or a classified no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultKind {
+    /// AWS answered with success.
+    Applied,
+    /// AWS answered with an error, or did not answer.
+    Refused(ErrorClass),
+}
+
+/// Steps that write to AWS, as named in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Attach our pin.
+    Pin,
+    /// Remove AWSPENDING.
+    Clear,
+    /// Start a rotation, or run a pending one again.
+    Rotate,
+    /// Remove our pins.
+    Unpin,
+}
+
+impl Step {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pin, Self::Clear, Self::Rotate, Self::Unpin];
+
+    /// The name used in the journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pin => "Pin",
+            Self::Clear => "Clear",
+            Self::Rotate => "Rotate",
+            Self::Unpin => "Unpin",
+        }
+    }
+}
+
+/// What must be in the journal before a request goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// Which step.
+    pub step: Step,
+    /// The version it is about.
+    pub version: Option<VersionId>,
+    /// AWS time of the look it rests on.
+    pub at: AwsTime,
+    /// The baseline, with the first intent.
+    pub baseline: Option<Baseline>,
+}
