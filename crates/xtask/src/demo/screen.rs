@@ -158,7 +158,7 @@ mod tests {
         let dated = "scheduled for deletion since 2026-11-23T10:00:00Z";
         assert_eq!(shortened(dated, 32), "scheduled for deletion");
         let long = "the version that is pending is not the current one";
-        assert_eq!(shortened(long, 20), "the version that is…");
+        assert_eq!(shortened(long, 20), "the version that…");
         assert_eq!(
             shortened("pinned, step 2: wait", 32),
             "pinned, step 2: wait"
