@@ -20,6 +20,7 @@ use crate::{
     schema::rule,
     span::{HOUR, MINUTE, SECOND, Span},
     text::Text,
+    time::Time,
 };
 
 /// What to do to which secret, and what must be true before.
@@ -47,8 +48,28 @@ use crate::{
         "write expect.currentVersionId: Rotate must name the version that it replaces",
     ),
     rule(
-        "!(self.action in ['RetryRotation', 'ClearPending', 'ClearAndRotate']) || (has(self.expect) && has(self.expect.pendingVersionId))",
+        "!(self.action in ['RetryRotation', 'ClearPending', 'ClearAndRotate', 'PromotePending']) || (has(self.expect) && has(self.expect.pendingVersionId))",
         "write expect.pendingVersionId: the action must name the pending version that it is about",
+    ),
+    rule(
+        "!(self.action in ['PromotePending', 'RevertToPrevious']) || (has(self.expect) && has(self.expect.currentVersionId))",
+        "write expect.currentVersionId: the action must name the version that loses AWSCURRENT",
+    ),
+    rule(
+        "self.action != 'RevertToPrevious' || (has(self.expect) && has(self.expect.previousVersionId))",
+        "write expect.previousVersionId: RevertToPrevious must name the version that gets AWSCURRENT",
+    ),
+    rule(
+        "self.action != 'RestorePending' || (has(self.expect) && has(self.expect.pinnedVersionId))",
+        "write expect.pinnedVersionId: RestorePending must name the pinned version that gets AWSPENDING back",
+    ),
+    rule(
+        "self.action != 'RestoreSecret' || (has(self.expect) && has(self.expect.deletedTime))",
+        "write expect.deletedTime: RestoreSecret must name the DeletedDate that it calls off",
+    ),
+    rule(
+        "!(self.action in ['PromotePending', 'RestorePending', 'RevertToPrevious']) || !has(self.trigger) || self.trigger == 'Manual'",
+        "write trigger Manual: only a person can know that this action is right",
     ),
 ]))]
 pub struct SecretRotationOperationSpec {
@@ -58,7 +79,7 @@ pub struct SecretRotationOperationSpec {
     /// The secret to act on: either its name and region, or its ARN.
     pub secret: SecretReference,
 
-    /// What to do: RetryRotation, Rotate, ClearPending, ClearAndRotate or ReleasePins.
+    /// What to do: RetryRotation, Rotate, ClearPending, ClearAndRotate, PromotePending, RestorePending, RevertToPrevious, RestoreSecret or ReleasePins.
     pub action: Action,
 
     /// Which versions must hold their labels until the operation itself moves them; it fails where they do not.
@@ -119,15 +140,29 @@ pub struct SecretReference {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expectation {
-    /// The version that must hold AWSCURRENT; required for Rotate.
+    /// The version that must hold AWSCURRENT; required for Rotate, PromotePending and RevertToPrevious.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[!-~]+$"))]
     pub current_version_id: Option<Text<1, 64>>,
 
-    /// The version that must hold AWSPENDING; required for RetryRotation, ClearPending and ClearAndRotate.
+    /// The version that must hold AWSPENDING; required for RetryRotation, ClearPending, ClearAndRotate and PromotePending, and for RestorePending if any version holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[!-~]+$"))]
     pub pending_version_id: Option<Text<1, 64>>,
+
+    /// The version that must hold AWSPREVIOUS; required for RevertToPrevious.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[!-~]+$"))]
+    pub previous_version_id: Option<Text<1, 64>>,
+
+    /// The version that must carry a pin of the controller; required for RestorePending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[!-~]+$"))]
+    pub pinned_version_id: Option<Text<1, 64>>,
+
+    /// The DeletedDate of the secret, to the second; required for RestoreSecret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_time: Option<Time>,
 }
 
 /// What an operation does.
@@ -141,6 +176,14 @@ pub enum Action {
     ClearPending,
     /// Remove a stale AWSPENDING label, then rotate.
     ClearAndRotate,
+    /// Make the pending version current, because the target accepts its value.
+    PromotePending,
+    /// Put AWSPENDING back on a version that the controller pinned.
+    RestorePending,
+    /// Make the previous version current again.
+    RevertToPrevious,
+    /// Call a scheduled deletion off.
+    RestoreSecret,
     /// Remove our pins from a secret that has long been healthy.
     ReleasePins,
 }
@@ -162,6 +205,10 @@ impl From<Action> for core::Action {
             Action::Rotate => Self::Rotate,
             Action::ClearPending => Self::ClearPending,
             Action::ClearAndRotate => Self::ClearAndRotate,
+            Action::PromotePending => Self::PromotePending,
+            Action::RestorePending => Self::RestorePending,
+            Action::RevertToPrevious => Self::RevertToPrevious,
+            Action::RestoreSecret => Self::RestoreSecret,
             Action::ReleasePins => Self::ReleasePins,
         }
     }
@@ -174,6 +221,10 @@ impl From<core::Action> for Action {
             core::Action::Rotate => Self::Rotate,
             core::Action::ClearPending => Self::ClearPending,
             core::Action::ClearAndRotate => Self::ClearAndRotate,
+            core::Action::PromotePending => Self::PromotePending,
+            core::Action::RestorePending => Self::RestorePending,
+            core::Action::RevertToPrevious => Self::RevertToPrevious,
+            core::Action::RestoreSecret => Self::RestoreSecret,
             core::Action::ReleasePins => Self::ReleasePins,
         }
     }

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use remediation::{
-    Backoff, CircuitBreaker, Detection, DisabledReporting, Expiry, Limits, OverdueRemedy,
-    Remediation, Reporting, StuckRemedy,
+    Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Expiry, Limits,
+    OverdueRemedy, Remediation, Reporting, StuckRemedy,
 };
 pub use report::Pass;
 pub use selector::{Selector, SelectorItem, TagRequirement};

@@ -8,8 +8,8 @@ use secret_rotation_core::clock::ServerTime;
 use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName, ProfileName, Region, Uid};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{
-    Backoff, CircuitBreaker, Detection, DisabledReporting, Mode, OverdueRemedy, Policy,
-    Remediation, Reporting, StuckRemedy, Suspension,
+    Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Mode, OverdueRemedy,
+    Policy, Remediation, Reporting, StuckRemedy, Suspension,
 };
 use secret_rotation_core::profile::{NamePattern, NamespaceRule, Permission, Profile, RateLimit};
 use secret_rotation_core::selector::{Matcher, Selector};
@@ -96,6 +96,7 @@ pub(crate) fn policy() -> Policy {
         remediation: Remediation {
             stuck: StuckRemedy::Recover,
             overdue: OverdueRemedy::Rotate,
+            deletion: DeletionRemedy::Report,
             confirm_after: Duration::from_mins(5),
             max_concurrent: 5,
             max_attempts: 3,

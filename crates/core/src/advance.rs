@@ -7,7 +7,9 @@
 
 mod clearing;
 mod judge;
+mod moving;
 mod releasing;
+mod restoring;
 mod rotating;
 mod sending;
 
@@ -72,13 +74,19 @@ pub enum Phase {
     Rotating,
     /// It waits for the rotation function.
     Verifying,
+    /// It moves AWSCURRENT to the pending version.
+    Promoting,
+    /// It puts AWSPENDING back, or calls a deletion off.
+    Restoring,
+    /// It moves AWSCURRENT to the previous version.
+    Reverting,
     /// It removes pins.
     Unpinning,
 }
 
 impl Phase {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Queued,
         Self::AwaitingWindow,
         Self::BackingOff,
@@ -88,8 +96,24 @@ impl Phase {
         Self::Clearing,
         Self::Rotating,
         Self::Verifying,
+        Self::Promoting,
+        Self::Restoring,
+        Self::Reverting,
         Self::Unpinning,
     ];
+
+    /// What an operation is doing while it sends this step's request.
+    const fn of(step: Step) -> Self {
+        match step {
+            Step::Pin => Self::Pinning,
+            Step::Clear => Self::Clearing,
+            Step::Rotate => Self::Rotating,
+            Step::Unpin => Self::Unpinning,
+            Step::Promote | Step::DropPending => Self::Promoting,
+            Step::RestorePending | Step::RestoreSecret => Self::Restoring,
+            Step::Revert => Self::Reverting,
+        }
+    }
 
     /// The condition reason.
     pub const fn reason(self) -> &'static str {
@@ -103,6 +127,9 @@ impl Phase {
             Self::Clearing => "Clearing",
             Self::Rotating => "Rotating",
             Self::Verifying => "Verifying",
+            Self::Promoting => "Promoting",
+            Self::Restoring => "Restoring",
+            Self::Reverting => "Reverting",
             Self::Unpinning => "Unpinning",
         }
     }
@@ -136,12 +163,7 @@ impl Write {
 
     /// What the operation is doing with it.
     pub const fn phase(&self) -> Phase {
-        match self.intent.step {
-            Step::Pin => Phase::Pinning,
-            Step::Clear => Phase::Clearing,
-            Step::Rotate => Phase::Rotating,
-            Step::Unpin => Phase::Unpinning,
-        }
+        Phase::of(self.intent.step)
     }
 }
 
@@ -150,7 +172,7 @@ impl Write {
 pub enum Request {
     /// `UpdateSecretVersionStage` with `MoveToVersionId` only: attach a label that is nowhere.
     Attach {
-        /// A pin.
+        /// A pin, or AWSPENDING where no version holds it.
         label: StageLabel,
         /// To this version.
         version: VersionId,
@@ -162,6 +184,17 @@ pub enum Request {
         /// From this version.
         version: VersionId,
     },
+    /// `UpdateSecretVersionStage` with both versions named: a compare-and-swap.
+    Move {
+        /// AWSCURRENT or AWSPENDING.
+        label: StageLabel,
+        /// From this version.
+        from: VersionId,
+        /// To this version.
+        to: VersionId,
+    },
+    /// `RestoreSecret`.
+    RestoreSecret,
     /// `RotateSecret` with this `ClientRequestToken` and nothing else.
     Rotate {
         /// The token.

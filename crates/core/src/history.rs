@@ -79,9 +79,10 @@ impl<'a> History<'a> {
     pub fn quiet_since(&self, secret: &Secret) -> Option<AwsTime> {
         let changed = secret.last_changed?;
         Some(
-            self.attempt_times()
-                .max()
-                .map_or(changed, |disturbed| disturbed.max(changed)),
+            self.operations
+                .iter()
+                .filter_map(|operation| disturbance(operation))
+                .fold(changed, AwsTime::max),
         )
     }
 
@@ -89,7 +90,7 @@ impl<'a> History<'a> {
     pub fn quiet_since_change(&self, changed: AwsTime, own: &Operation) -> AwsTime {
         let others = self.operations.iter().filter(|other| other.uid != own.uid);
         others
-            .filter_map(|other| attempt_time(other))
+            .filter_map(|other| disturbance(other))
             .fold(changed, AwsTime::max)
     }
 
@@ -102,6 +103,16 @@ impl<'a> History<'a> {
         let last = manual
             .filter_map(|operation| operation.journal.last_intent(&Step::ALL))
             .max()?;
+        (now.since(last) < window).then(|| last.plus(window))
+    }
+
+    /// Until when no machine calls a deletion off again, because one was called off within the window.
+    pub fn restored_until(&self, window: Duration, now: AwsTime) -> Option<AwsTime> {
+        let restored = self
+            .operations
+            .iter()
+            .filter_map(|operation| operation.journal.last_intent(&[Step::RestoreSecret]));
+        let last = restored.max()?;
         (now.since(last) < window).then(|| last.plus(window))
     }
 
@@ -157,6 +168,15 @@ impl<'a> History<'a> {
 
 fn attempt_time(operation: &Operation) -> Option<AwsTime> {
     operation.journal.last_intent(&[Step::Clear, Step::Rotate])
+}
+
+/// When an operation last meant to change more than a pin.
+fn disturbance(operation: &Operation) -> Option<AwsTime> {
+    let steps: Vec<_> = Step::ALL
+        .into_iter()
+        .filter(|step| !matches!(step, Step::Pin | Step::Unpin))
+        .collect();
+    operation.journal.last_intent(&steps)
 }
 
 fn heard(entry: &JournalEntry) -> bool {

@@ -90,17 +90,29 @@ pub enum Action {
     ClearPending,
     /// Pin, wait, remove AWSPENDING, rotate, verify, unpin.
     ClearAndRotate,
+    /// Pin, then move AWSCURRENT to the pending version, and drop AWSPENDING from it.
+    PromotePending,
+    /// Put AWSPENDING back on a version that we pinned: the undo of a clear.
+    RestorePending,
+    /// Move AWSCURRENT back to the previous version.
+    RevertToPrevious,
+    /// `RestoreSecret`: call a scheduled deletion off.
+    RestoreSecret,
     /// Remove our pins from a secret that has long been healthy.
     ReleasePins,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::RetryRotation,
         Self::Rotate,
         Self::ClearPending,
         Self::ClearAndRotate,
+        Self::PromotePending,
+        Self::RestorePending,
+        Self::RevertToPrevious,
+        Self::RestoreSecret,
         Self::ReleasePins,
     ];
 
@@ -111,6 +123,10 @@ impl Action {
             Self::Rotate => "Rotate",
             Self::ClearPending => "ClearPending",
             Self::ClearAndRotate => "ClearAndRotate",
+            Self::PromotePending => "PromotePending",
+            Self::RestorePending => "RestorePending",
+            Self::RevertToPrevious => "RevertToPrevious",
+            Self::RestoreSecret => "RestoreSecret",
             Self::ReleasePins => "ReleasePins",
         }
     }
@@ -119,7 +135,12 @@ impl Action {
     pub const fn permissions(self) -> &'static [Permission] {
         match self {
             Self::RetryRotation | Self::Rotate => &[Permission::Rotate],
-            Self::ClearPending | Self::ReleasePins => &[Permission::ClearPending],
+            Self::ClearPending | Self::RestorePending | Self::ReleasePins => {
+                &[Permission::ClearPending]
+            }
+            Self::PromotePending => &[Permission::PromotePending],
+            Self::RevertToPrevious => &[Permission::RevertToPrevious],
+            Self::RestoreSecret => &[Permission::RestoreSecret],
             Self::ClearAndRotate => &[Permission::Rotate, Permission::ClearPending],
         }
     }
@@ -127,6 +148,14 @@ impl Action {
     /// Whether it begins by pinning a stuck version.
     pub const fn clears(self) -> bool {
         matches!(self, Self::ClearPending | Self::ClearAndRotate)
+    }
+
+    /// Whether only a person can know that it is right.
+    pub const fn needs_a_person(self) -> bool {
+        matches!(
+            self,
+            Self::PromotePending | Self::RestorePending | Self::RevertToPrevious
+        )
     }
 
     /// Whether it starts a rotation function.
@@ -160,6 +189,12 @@ pub struct Expectation {
     pub current: Option<VersionId>,
     /// Which version holds AWSPENDING.
     pub pending: Option<VersionId>,
+    /// Which version holds AWSPREVIOUS.
+    pub previous: Option<VersionId>,
+    /// Which version carries a pin of ours.
+    pub pinned: Option<VersionId>,
+    /// For when the secret is scheduled for deletion, as AWS writes it.
+    pub deleted: Option<AwsTime>,
 }
 
 /// What the first look saw, so that our own pin is told from a foreign change.

@@ -115,6 +115,8 @@ pub struct Remediation {
     pub stuck: StuckRemedy,
     /// About overdue, too old and expiring secrets.
     pub overdue: OverdueRemedy,
+    /// About secrets that are scheduled for deletion.
+    pub deletion: DeletionRemedy,
     /// Time between pin and clear.
     pub confirm_after: Duration,
     /// Started operations of this policy at one time.
@@ -151,6 +153,15 @@ pub enum OverdueRemedy {
     Report,
     /// Rotate.
     Rotate,
+}
+
+/// What is done about a secret that is scheduled for deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletionRemedy {
+    /// Nothing.
+    Report,
+    /// Call the deletion off, once per attempt window.
+    RestoreSecret,
 }
 
 /// Exponential back-off: `initial`, doubled per attempt, at most `max`.

@@ -96,6 +96,8 @@ pub enum Ailment {
     Stuck,
     /// A rotation that is due: what `remediation.overdue` says.
     Overdue,
+    /// A scheduled deletion: what `remediation.scheduledForDeletion` says.
+    Deletion,
     /// None: only a person, or time, can help.
     Untreatable,
 }

@@ -52,6 +52,9 @@ impl Expectation {
         let expectation = Self {
             current_version_id: text(&expect.current),
             pending_version_id: text(&expect.pending),
+            previous_version_id: text(&expect.previous),
+            pinned_version_id: text(&expect.pinned),
+            deleted_time: expect.deleted.map(crate::time::Time::exact),
         };
         (expectation != Self::default()).then_some(expectation)
     }

@@ -136,32 +136,54 @@ fn failure(reason: &str) -> core::Failure {
 
 /// The schema asks for this too; the controller does not rest on it.
 fn complete(operation: core::Operation) -> Result<core::Operation, Invalid> {
-    let (current, pending) = (
-        operation.expect.current.is_some(),
-        operation.expect.pending.is_some(),
-    );
-    let (held, path, advice) = match operation.action {
-        core::Action::Rotate => (
-            current,
-            "spec.expect.currentVersionId",
-            "write the version that Rotate replaces",
-        ),
-        core::Action::RetryRotation | core::Action::ClearPending | core::Action::ClearAndRotate => {
-            (
-                pending,
-                "spec.expect.pendingVersionId",
-                "write the pending version that the action is about",
-            )
+    for (path, advice) in required(operation.action) {
+        if !given(&operation.expect, path) {
+            return Err(Invalid::Missing {
+                path: format!("spec.expect.{path}"),
+                advice,
+            });
         }
-        core::Action::ReleasePins => return Ok(operation),
-    };
-    if held {
-        Ok(operation)
-    } else {
-        Err(Invalid::Missing {
-            path: path.to_owned(),
-            advice,
-        })
+    }
+    Ok(operation)
+}
+
+const CURRENT: &str = "currentVersionId";
+const PENDING: &str = "pendingVersionId";
+const PREVIOUS: &str = "previousVersionId";
+const PINNED: &str = "pinnedVersionId";
+const DELETED: &str = "deletedTime";
+
+/// What an action must name, each with what to write.
+const fn required(action: core::Action) -> &'static [(&'static str, &'static str)] {
+    const MOVES: (&str, &str) = (CURRENT, "write the version that loses AWSCURRENT");
+    const SUBJECT: (&str, &str) = (
+        PENDING,
+        "write the pending version that the action is about",
+    );
+    match action {
+        core::Action::Rotate => &[(CURRENT, "write the version that Rotate replaces")],
+        core::Action::RetryRotation | core::Action::ClearPending | core::Action::ClearAndRotate => {
+            &[SUBJECT]
+        }
+        core::Action::PromotePending => &[SUBJECT, MOVES],
+        core::Action::RestorePending => {
+            &[(PINNED, "write the pinned version that gets AWSPENDING back")]
+        }
+        core::Action::RevertToPrevious => {
+            &[MOVES, (PREVIOUS, "write the version that gets AWSCURRENT")]
+        }
+        core::Action::RestoreSecret => &[(DELETED, "write the DeletedDate that is called off")],
+        core::Action::ReleasePins => &[],
+    }
+}
+
+fn given(expect: &core::Expectation, path: &str) -> bool {
+    match path {
+        CURRENT => expect.current.is_some(),
+        PENDING => expect.pending.is_some(),
+        PREVIOUS => expect.previous.is_some(),
+        PINNED => expect.pinned.is_some(),
+        _ => expect.deleted.is_some(),
     }
 }
 
@@ -204,6 +226,13 @@ impl Expectation {
         Ok(core::Expectation {
             current: version("spec.expect.currentVersionId", &self.current_version_id)?,
             pending: version("spec.expect.pendingVersionId", &self.pending_version_id)?,
+            previous: version("spec.expect.previousVersionId", &self.previous_version_id)?,
+            pinned: version("spec.expect.pinnedVersionId", &self.pinned_version_id)?,
+            deleted: self
+                .deleted_time
+                .as_ref()
+                .map(|time| time.parse("spec.expect.deletedTime"))
+                .transpose()?,
         })
     }
 }

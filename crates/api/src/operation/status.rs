@@ -101,7 +101,7 @@ pub struct BaselineStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepStatus {
-    /// The name of the step: Pin, Clear, Rotate or Unpin.
+    /// The name of the step: Pin, Clear, Rotate, Unpin, Promote, DropPending, RestorePending, Revert or RestoreSecret.
     #[schemars(extend("enum" = Step::ALL.map(Step::name)))]
     pub name: Text<1, 64>,
 

@@ -11,9 +11,9 @@ use secret_rotation_core::{
 };
 
 use super::{
-    Backoff, CircuitBreaker, Detection, DisabledReporting, FindingStatus, Mode, OverdueRemedy,
-    Remediation, Reporting, SecretRotationPolicy, Selector, SelectorItem, StuckRemedy,
-    TagRequirement,
+    Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, FindingStatus, Mode,
+    OverdueRemedy, Remediation, Reporting, SecretRotationPolicy, Selector, SelectorItem,
+    StuckRemedy, TagRequirement,
 };
 use crate::{
     Invalid,
@@ -212,7 +212,11 @@ impl Detection {
         Ok(core::Detection {
             stuck_after: self.stuck_after.parse("spec.detection.stuckAfter")?,
             overdue_after: self.overdue_after.parse("spec.detection.overdueAfter")?,
-            max_age: None,
+            max_age: self
+                .max_age
+                .as_ref()
+                .map(|age| age.parse("spec.detection.maxAge"))
+                .transpose()?,
             expiry: self.expiry()?,
             rotation_disabled: self.rotation_disabled.into(),
             scheduled_for_deletion: self.scheduled_for_deletion.into(),
@@ -239,6 +243,7 @@ impl Remediation {
         Ok(core::Remediation {
             stuck: self.stuck.into(),
             overdue: self.overdue.into(),
+            deletion: self.scheduled_for_deletion.into(),
             confirm_after: self.confirm_after.parse("spec.remediation.confirmAfter")?,
             max_concurrent: limits
                 .max_concurrent
@@ -287,6 +292,15 @@ impl From<Mode> for core::Mode {
         match mode {
             Mode::Observe => Self::Observe,
             Mode::Remediate => Self::Remediate,
+        }
+    }
+}
+
+impl From<DeletionRemedy> for core::DeletionRemedy {
+    fn from(remedy: DeletionRemedy) -> Self {
+        match remedy {
+            DeletionRemedy::Report => Self::Report,
+            DeletionRemedy::RestoreSecret => Self::RestoreSecret,
         }
     }
 }

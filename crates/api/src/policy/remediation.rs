@@ -22,6 +22,10 @@ pub struct Detection {
     #[serde(default)]
     pub overdue_after: Span<0, { 720 * HOUR }, HOUR>,
 
+    /// How old the current version may become, from 4h to 99999h; not checked if the field is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Span<{ 4 * HOUR }, { 99_999 * HOUR }, { 99_999 * HOUR }>>,
+
     /// Where the expiry date of a partner's key is written; secrets are not checked for expiry if the field is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<Expiry>,
@@ -77,9 +81,13 @@ pub struct Remediation {
     #[serde(default)]
     pub stuck: StuckRemedy,
 
-    /// What is done about an overdue rotation or an expiring value: Report or Rotate.
+    /// What is done about an overdue rotation, an expiring value or one that is too old: Report or Rotate.
     #[serde(default)]
     pub overdue: OverdueRemedy,
+
+    /// What is done about a secret that is scheduled for deletion: Report, or RestoreSecret once per secret within attemptWindow.
+    #[serde(default)]
+    pub scheduled_for_deletion: DeletionRemedy,
 
     /// How long to wait between protecting a pending version and clearing its label, from 30s to 6h.
     #[serde(default)]
@@ -122,6 +130,16 @@ pub enum OverdueRemedy {
     /// Rotate.
     #[default]
     Rotate,
+}
+
+/// What is done about a secret that is scheduled for deletion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionRemedy {
+    /// Nothing.
+    #[default]
+    Report,
+    /// Call the deletion off.
+    RestoreSecret,
 }
 
 /// Budgets of a policy.

@@ -113,6 +113,9 @@ impl From<AllowedAction> for core::Permission {
         match action {
             AllowedAction::Rotate => Self::Rotate,
             AllowedAction::ClearPending => Self::ClearPending,
+            AllowedAction::PromotePending => Self::PromotePending,
+            AllowedAction::RevertToPrevious => Self::RevertToPrevious,
+            AllowedAction::RestoreSecret => Self::RestoreSecret,
         }
     }
 }

@@ -101,7 +101,8 @@ fn a_request_arrives_in_core() {
         operation.expect,
         Expectation {
             current: VersionId::parse("v1").ok(),
-            pending: VersionId::parse("v2").ok()
+            pending: VersionId::parse("v2").ok(),
+            ..Expectation::default()
         }
     );
     assert_eq!(operation.confirm_after, Duration::from_mins(10));
@@ -353,6 +354,7 @@ fn an_automatic_operation_is_what_was_proposed() {
         expect: Expectation {
             current: VersionId::parse("v1").ok(),
             pending: VersionId::parse("v2").ok(),
+            ..Expectation::default()
         },
         reason: "stuck since 2026-11-23T02:14:09Z".to_owned(),
         confirm_after: Duration::from_mins(5),

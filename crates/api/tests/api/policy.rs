@@ -118,6 +118,7 @@ fn everything_that_can_be_written_is_read_and_kept() {
         "checkInterval": "1h30m",
         "detection": {
             "stuckAfter": "8h",
+            "maxAge": "2160h",
             "overdueAfter": "0s",
             "expiry": { "tagKey": "expires-at", "rotateBefore": "24h" },
             "rotationDisabled": "ReportUnconfigured",
@@ -126,6 +127,7 @@ fn everything_that_can_be_written_is_read_and_kept() {
         "remediation": {
             "stuck": "ClearAndRotate",
             "overdue": "Report",
+            "scheduledForDeletion": "RestoreSecret",
             "confirmAfter": "30s",
             "limits": { "maxConcurrent": 1, "maxAttempts": 10, "attemptWindow": "48h" },
             "backoff": { "initial": "1m", "max": "1m" },

@@ -82,10 +82,17 @@ impl<'a> Judge<'a> {
 
     /// Dispatches on the action.
     pub(super) fn next(&self) -> Next {
+        if self.operation.action == Action::RestoreSecret {
+            return self.restore_secret();
+        }
         if let Some(hands_off) = self.secret.hands_off() {
             return self.leave_alone(hands_off);
         }
         match self.operation.action {
+            Action::PromotePending => self.promote(),
+            Action::RestorePending => self.restore_pending(),
+            Action::RevertToPrevious => self.revert(),
+            Action::RestoreSecret => self.restore_secret(),
             Action::Rotate => self.rotate(),
             Action::RetryRotation => self.retry(),
             Action::ClearPending | Action::ClearAndRotate => self.clear(),
@@ -106,6 +113,7 @@ impl<'a> Judge<'a> {
     /// What must be so before anything of an operation's is written.
     pub(super) fn before_first_write(&self) -> Result<(), Next> {
         self.expectations()?;
+        self.asked_by_a_person()?;
         self.no_other_cluster()?;
         self.budgets()
     }
@@ -130,6 +138,38 @@ impl<'a> Judge<'a> {
             return Err(failed(
                 Failure::PreconditionFailed,
                 "AWSPENDING is not on the version expected",
+            ));
+        }
+        if expect
+            .previous
+            .as_ref()
+            .is_some_and(|version| self.secret.previous() != Some(version))
+        {
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "AWSPREVIOUS is not on the version expected",
+            ));
+        }
+        if expect
+            .pinned
+            .as_ref()
+            .is_some_and(|version| !self.our_pins().any(|(holder, _, _)| holder == version))
+        {
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "the version expected carries no pin of this cluster",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Only somebody who knows what the target accepts can ask for some actions.
+    fn asked_by_a_person(&self) -> Result<(), Next> {
+        let action = self.operation.action;
+        if action.needs_a_person() && self.operation.trigger == Trigger::Policy {
+            return Err(failed(
+                Failure::Refused,
+                format!("{action} is for people only"),
             ));
         }
         Ok(())
@@ -229,6 +269,17 @@ impl<'a> Judge<'a> {
         self.operation.expect.pending.as_ref().ok_or_else(missing)
     }
 
+    /// The version that AWSCURRENT is to be moved from.
+    pub(super) fn expected_current(&self) -> Result<&'a VersionId, Next> {
+        let missing = || {
+            failed(
+                Failure::PreconditionFailed,
+                "expect.currentVersionId is missing",
+            )
+        };
+        self.operation.expect.current.as_ref().ok_or_else(missing)
+    }
+
     /// What this look saw, to be kept with the first intent.
     pub(super) fn baseline_now(&self) -> Baseline {
         Baseline {
@@ -245,6 +296,14 @@ impl<'a> Judge<'a> {
             (Some(pending), Some(versions)) if versions.lists(pending) => PendingValue::Present,
             (Some(_), Some(_)) => PendingValue::Empty,
         }
+    }
+
+    /// Whether nothing has changed since the first look.
+    pub(super) fn is_as_before(&self) -> bool {
+        let before = self.operation.baseline.as_ref();
+        before.is_some_and(|before| {
+            before.labels == self.secret.labels && before.last_changed == self.secret.last_changed
+        })
     }
 
     /// Whether AWSCURRENT is where it was at the first look.

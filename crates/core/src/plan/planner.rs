@@ -11,7 +11,7 @@ use crate::naming;
 use crate::operation::{Action, Expectation, Failure, Operation, Outcome, PendingValue, Trigger};
 use crate::ownership::owner;
 use crate::pin;
-use crate::policy::{Mode, OverdueRemedy, StuckRemedy, Suspension};
+use crate::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
 use crate::rotation_window;
 use crate::secret::{HandsOff, Secret};
 use crate::survey::{Ailment, Finding, State, Survey};
@@ -29,7 +29,7 @@ enum Decision {
     Nothing,
     AtWork(ObjectKey),
     Hold(Hold),
-    Create(Proposal),
+    Create(Box<Proposal>),
 }
 
 impl<'a> Planner<'a> {
@@ -85,7 +85,7 @@ impl<'a> Planner<'a> {
             Decision::Hold(hold) => {
                 self.plan.held.insert(arn.clone(), hold);
             }
-            Decision::Create(proposal) => self.plan.create.push(proposal),
+            Decision::Create(proposal) => self.plan.create.push(*proposal),
         }
     }
 
@@ -129,37 +129,50 @@ impl<'a> Planner<'a> {
             Some(hold) => Decision::Hold(hold),
             None => self
                 .propose(finding, arn, remedy, history)
-                .map_or(Decision::Nothing, Decision::Create),
+                .map_or(Decision::Nothing, |proposal| {
+                    Decision::Create(Box::new(proposal))
+                }),
         }
     }
 
     /// What the policy wants done about this kind of finding; `None` if nothing could be done.
     fn remedy(&self, finding: &Finding, history: &History<'_>) -> Option<Remedy> {
         let remediation = &self.context.own.policy.remediation;
-        Some(
-            match (finding.ailment, remediation.stuck, remediation.overdue) {
-                (Ailment::Untreatable, _, _) => return None,
-                (Ailment::Stuck, StuckRemedy::Report, _)
-                | (Ailment::Overdue, _, OverdueRemedy::Report) => Remedy::Report,
-                (Ailment::Stuck, StuckRemedy::RetryRotation, _) => {
-                    Remedy::Act(Action::RetryRotation)
-                }
-                (Ailment::Stuck, StuckRemedy::ClearPending, _) => Remedy::Act(Action::ClearPending),
-                (Ailment::Stuck, StuckRemedy::ClearAndRotate, _) => {
-                    Remedy::Act(Action::ClearAndRotate)
-                }
-                (Ailment::Stuck, StuckRemedy::Recover, _) => {
-                    Remedy::Act(recovery(finding, history))
-                }
-                (Ailment::Overdue, _, OverdueRemedy::Rotate) => Remedy::Act(Action::Rotate),
+        Some(match finding.ailment {
+            Ailment::Untreatable => return None,
+            Ailment::Stuck => match remediation.stuck {
+                StuckRemedy::Report => Remedy::Report,
+                StuckRemedy::RetryRotation => Remedy::Act(Action::RetryRotation),
+                StuckRemedy::ClearPending => Remedy::Act(Action::ClearPending),
+                StuckRemedy::ClearAndRotate => Remedy::Act(Action::ClearAndRotate),
+                StuckRemedy::Recover => Remedy::Act(recovery(finding, history)),
             },
-        )
+            Ailment::Overdue => match remediation.overdue {
+                OverdueRemedy::Report => Remedy::Report,
+                OverdueRemedy::Rotate => Remedy::Act(Action::Rotate),
+            },
+            Ailment::Deletion => match remediation.deletion {
+                DeletionRemedy::Report => Remedy::Report,
+                DeletionRemedy::RestoreSecret => Remedy::Act(Action::RestoreSecret),
+            },
+        })
     }
 
     /// Reasons that only people can take away.
     fn forbidden(&self, secret: &Secret, action: Action) -> Option<Hold> {
         let own = self.context.own;
-        let reason = match secret.hands_off() {
+        let hands_off = match action {
+            Action::RestoreSecret => secret.belongs_to_others(),
+            Action::RetryRotation
+            | Action::Rotate
+            | Action::ClearPending
+            | Action::ClearAndRotate
+            | Action::PromotePending
+            | Action::RestorePending
+            | Action::RevertToPrevious
+            | Action::ReleasePins => secret.hands_off(),
+        };
+        let reason = match hands_off {
             Some(HandsOff::RotationDisabled) => Some(BlockReason::RotationDisabled),
             Some(_) => Some(BlockReason::Ineligible),
             None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),
@@ -201,6 +214,12 @@ impl<'a> Planner<'a> {
                 reason: BlockReason::AttemptsExhausted,
                 until: history.budget_returns(secret, window, now),
             });
+        }
+        if let Some(until) = history
+            .restored_until(window, now)
+            .filter(|_| finding.ailment == Ailment::Deletion)
+        {
+            return Some(Hold::until(BlockReason::AttemptsExhausted, until));
         }
         let next = history
             .next_attempt(secret, remediation.backoff, window, now)
@@ -317,6 +336,8 @@ impl<'a> Planner<'a> {
             expect: Expectation {
                 current: finding.current.clone(),
                 pending: finding.pending.clone(),
+                deleted: finding.secret.as_ref().and_then(|secret| secret.deleted),
+                ..Expectation::default()
             },
             reason: finding.message.clone(),
             confirm_after: policy.remediation.confirm_after,
@@ -440,5 +461,7 @@ fn still_wanted(operation: &Operation, finding: &Finding) -> bool {
         Action::ReleasePins => {
             finding.state == State::Healthy && finding.current == operation.expect.current
         }
+        Action::RestoreSecret => finding.ailment == Ailment::Deletion,
+        Action::PromotePending | Action::RestorePending | Action::RevertToPrevious => false,
     }
 }
