@@ -153,7 +153,7 @@ impl Judge<'_> {
     /// The version that loses AWSPENDING is pinned, or surely empty, and nothing else has happened.
     fn holder_is_safe(&self, pin: &JournalEntry) -> Result<(), Next> {
         let holder = self.expected_pending()?;
-        if self.intended(Step::Unpin) || self.secret.pending() != Some(holder) {
+        if self.intended(Step::Unpin) || self.secret.unfinished() != Some(holder) {
             return Err(self.withdraw());
         }
         let label = self.own_pin(holder)?;
