@@ -216,7 +216,7 @@ impl Judge<'_> {
                 "AWSCURRENT is on the version that was previous; the password at the target does not move with it: set it \
                  back there if it was changed, or rotate",
             ));
-        } else if !self.is_as_before() {
+        } else if !self.is_as_before() || self.secret.current() != Some(current) {
             return Err(failed(
                 Failure::Superseded,
                 "the secret changed by itself; AWSCURRENT is not moved",
