@@ -119,6 +119,9 @@ impl Judge<'_> {
                 return self.send_pin(holder);
             }
         }
+        if self.secret.pending() == Some(pinned) {
+            return Ok(self.withdraw());
+        }
         if let Some(pin) = self.operation.journal.entry(Step::Pin) {
             self.holder_is_safe(pin)?;
         } else if self.secret.unfinished().is_some()
