@@ -136,6 +136,9 @@ impl Stage {
         eprintln!("\nEverything keeps running until Ctrl-C.");
         eprintln!("  export KUBECONFIG={}", self.place.kubeconfig().display());
         eprintln!("  kubectl get srp,sro,awsap -A");
+        eprintln!(
+            "  (AWS's clock runs fast here: LAST-CHECK lies in the future and is shown as <invalid>)"
+        );
         eprintln!("  curl http://127.0.0.1:{}/metrics", self.metrics);
         eprintln!("  AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo AWS_REGION=eu-west-1 \\");
         eprintln!(

@@ -108,8 +108,14 @@ impl Reading {
         }
     }
 
-    /// The name of its secret, as far as the request tells.
+    /// The name of its secret, as an earlier step found it, or as far as the request tells.
     pub(super) fn secret_name(&self) -> SecretName {
+        let status = self.object.status.as_ref();
+        let found =
+            status.and_then(|status| SecretName::parse(status.secret_name.as_deref()?).ok());
+        if let Some(found) = found {
+            return found;
+        }
         match &self.subject {
             Subject::Arn(arn) => name_in(arn),
             Subject::Name { name, .. } => name.clone(),

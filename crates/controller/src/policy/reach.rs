@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 
 use secret_rotation_api::Readiness;
-use secret_rotation_core::authorise::{Refusal, Tenant, may_use, under_ceiling};
+use secret_rotation_core::authorise::{Refusal, Tenant, may_act, may_use, under_ceiling};
 use secret_rotation_core::identity::Region;
+use secret_rotation_core::operation::Action;
 use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::policy::{Mode, Policy, Suspension};
+use secret_rotation_core::policy::{Mode, Policy, StuckRemedy, Suspension};
 use secret_rotation_core::profile::Profile;
 
 /// What is known of the profile that a policy names.
@@ -128,13 +129,37 @@ fn meets_ceiling(prefix: &str, claimant: &Claimant) -> bool {
     })
 }
 
+/// What the policy is to do about stuck rotations, and its profile forbids altogether. Other remedies are judged finding by
+/// finding: their defaults are more than many a profile means to allow.
 fn no_action(claimant: &Claimant) -> Option<Readiness> {
-    let idle =
-        claimant.policy.mode == Mode::Remediate && claimant.profile.allowed_actions.is_empty();
-    idle.then(|| {
-        let message = format!("mode is Remediate, but profile {} allows no action; ask its owner to add some to allowedActions", claimant.profile.name);
-        Readiness::ActionNotAllowed(message)
-    })
+    let Claimant {
+        profile, policy, ..
+    } = claimant;
+    if policy.mode == Mode::Observe {
+        return None;
+    }
+    if profile.allowed_actions.is_empty() {
+        let message = format!(
+            "mode is Remediate, but profile {} allows no action; ask its owner to add some to allowedActions",
+            profile.name
+        );
+        return Some(Readiness::ActionNotAllowed(message));
+    }
+    let wanted: &[Action] = match policy.remediation.stuck {
+        StuckRemedy::Report => return None,
+        StuckRemedy::RetryRotation => &[Action::RetryRotation],
+        StuckRemedy::ClearPending => &[Action::ClearPending],
+        StuckRemedy::ClearAndRotate => &[Action::ClearAndRotate],
+        StuckRemedy::Recover => &[Action::ClearAndRotate, Action::RetryRotation],
+    };
+    let refusals: Vec<_> = wanted
+        .iter()
+        .filter_map(|action| may_act(profile, *action).err())
+        .collect();
+    let refusal = refusals
+        .first()
+        .filter(|_| refusals.len() == wanted.len())?;
+    Some(Readiness::from(refusal))
 }
 
 #[cfg(test)]
@@ -236,5 +261,27 @@ mod tests {
         );
         given.policy.mode = Mode::Observe;
         assert_eq!(shortfall(&given), None);
+    }
+
+    #[test]
+    fn a_stuck_remedy_that_the_profile_forbids_altogether_is_a_shortfall() {
+        use secret_rotation_core::profile::Permission::{ClearPending, Rotate};
+        let cases: [(StuckRemedy, &[_], bool); 7] = [
+            (StuckRemedy::ClearAndRotate, &[Rotate], true),
+            (StuckRemedy::ClearAndRotate, &[Rotate, ClearPending], false),
+            (StuckRemedy::ClearPending, &[Rotate], true),
+            (StuckRemedy::RetryRotation, &[Rotate], false),
+            (StuckRemedy::Recover, &[Rotate], false),
+            (StuckRemedy::Recover, &[ClearPending], true),
+            (StuckRemedy::Report, &[ClearPending], false),
+        ];
+        for (remedy, allowed, short) in cases {
+            let mut given = sample();
+            given.policy.mode = Mode::Remediate;
+            given.policy.remediation.stuck = remedy;
+            given.profile.allowed_actions = allowed.iter().copied().collect();
+            let reason = shortfall(&given).map(|readiness| readiness.reason());
+            assert_eq!(reason, short.then_some("ActionNotAllowed"), "{remedy:?}");
+        }
     }
 }

@@ -70,7 +70,7 @@ fn summary(policy: &Policy) -> String {
 
 fn table(state: &State, elapsed: Duration) -> String {
     let mut table = format!(
-        "{} s\n{:<28}{:<11}{:<24}{:>7} {:>7} {:>5}\n",
+        "{} s\n{:<24}{:<11}{:<24}{:>7} {:>7} {:>5}\n",
         elapsed.as_secs(),
         "POLICY",
         "MODE",
@@ -85,7 +85,7 @@ fn table(state: &State, elapsed: Duration) -> String {
         line(
             &mut table,
             &format!(
-                "{:<28}{:<11}{:<24}{selected:>7} {healthy:>7} {stuck:>5}",
+                "{:<24}{:<11}{:<24}{selected:>7} {healthy:>7} {stuck:>5}",
                 policy.name, policy.mode, policy.healthy_condition
             ),
         );

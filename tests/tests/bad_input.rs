@@ -1,0 +1,277 @@
+//! Mistakes in what people write: the API server refuses them and says what to write, or a condition does.
+
+use secret_rotation_tests::objects::{message, state, verdict};
+use secret_rotation_tests::story::TEAM;
+use secret_rotation_tests::{Policy, Story};
+use serde_json::{Value, json};
+
+/// The object is refused, and the refusal contains each of these words.
+fn refused(story: &Story, object: &Value, words: &[&str]) {
+    let error = match story.try_apply(object) {
+        Ok(()) => panic!("it was taken: {object:#}"),
+        Err(error) => format!("{error:#}"),
+    };
+    for word in words {
+        assert!(error.contains(word), "{word:?} in: {error}");
+    }
+}
+
+fn policy(changes: &Value) -> Value {
+    Policy::observing("apps").but(changes).object()
+}
+
+fn operation(changes: &Value) -> Value {
+    let mut object = json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": "SecretRotationOperation",
+        "metadata": {"name": "by-hand", "namespace": TEAM},
+        "spec": {
+            "policyRef": {"name": "apps"},
+            "secret": {"name": "app/db", "region": "eu-west-1"},
+            "action": "ClearAndRotate",
+            "expect": {"pendingVersionId": "v2"},
+            "reason": "stuck since this morning",
+        },
+    });
+    for (field, value) in changes.as_object().expect("fields") {
+        object["spec"][field] = value.clone();
+    }
+    object
+}
+
+fn profile(changes: &Value) -> Value {
+    let mut object = json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": "AWSAccessProfile",
+        "metadata": {"name": "default"},
+        "spec": {"regions": ["eu-west-1"], "allowedSecrets": [{"namePrefix": "app/"}]},
+    });
+    for (field, value) in changes.as_object().expect("fields") {
+        object["spec"][field] = value.clone();
+    }
+    object
+}
+
+/// The API server refuses a policy that makes no sense, and says what would.
+#[test]
+fn policies_that_make_no_sense_are_refused_with_advice() {
+    let story = Story::begin("generate: []");
+    let many: Vec<_> = (0..41).map(|n| format!("eu-west-{n}")).collect();
+    let items: Vec<_> = (0..21)
+        .map(|n| json!({"namePrefix": format!("a{n}/")}))
+        .collect();
+    let cases: [(Value, &[&str]); 16] = [
+        (
+            json!({"checkInterval": "5 minutes"}),
+            &["spec.checkInterval", "30s", "24h"],
+        ),
+        (
+            json!({"checkInterval": "10s"}),
+            &["spec.checkInterval", "between 30s and 24h"],
+        ),
+        (
+            json!({"checkInterval": 300}),
+            &["spec.checkInterval", "string"],
+        ),
+        (
+            json!({"detection": {"stuckAfter": "1h"}}),
+            &["stuckAfter", "between 2h and 720h"],
+        ),
+        (
+            json!({"selector": {"include": []}}),
+            &["spec.selector.include", "at least 1"],
+        ),
+        (json!({"selector": null}), &["spec.selector", "Required"]),
+        (
+            json!({"selector": {"include": [{}]}}),
+            &["include[0]", "names", "namePrefix", "tags"],
+        ),
+        (json!({"selector": {"include": items}}), &["include", "20"]),
+        (json!({"regions": many}), &["spec.regions", "40"]),
+        (
+            json!({"regions": ["Ireland"]}),
+            &["spec.regions[0]", "should match"],
+        ),
+        (
+            json!({"mode": "Fix"}),
+            &["spec.mode", "\"Observe\", \"Remediate\""],
+        ),
+        (
+            json!({"remediation": {"stuck": "Restart"}}),
+            &["stuck", "ClearAndRotate"],
+        ),
+        (
+            json!({"remediation": {"backoff": {"initial": "2h", "max": "1h"}}}),
+            &["backoff", "max that is not shorter"],
+        ),
+        (
+            json!({"remediation": {"limits": {"maxAttempts": 0}}}),
+            &["maxAttempts", "greater than or equal to 1"],
+        ),
+        (
+            json!({"remediaton": {}}),
+            &["unknown field \"spec.remediaton\""],
+        ),
+        (
+            json!({"selector": {"include": [{"namePrefix": "x".repeat(513)}]}}),
+            &["namePrefix", "512"],
+        ),
+    ];
+    for (changes, words) in cases {
+        refused(&story, &policy(&changes), words);
+    }
+    let mut long = policy(&json!({}));
+    long["metadata"]["name"] = json!("p".repeat(64));
+    refused(&story, &long, &["63"]);
+    story.apply(&policy(&json!({})));
+    refused(
+        &story,
+        &policy(&json!({"profileRef": {"name": "other"}})),
+        &["profileRef cannot be changed"],
+    );
+    story.end();
+}
+
+/// The same of operations: an act on a secret must be spelt out.
+#[test]
+fn operations_that_are_not_spelt_out_are_refused_with_advice() {
+    let story = Story::begin("generate: []");
+    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:app/db-AbCdEf";
+    let cases: [(Value, &[&str]); 8] = [
+        (
+            json!({"action": "DeleteSecret"}),
+            &["spec.action", "RetryRotation"],
+        ),
+        (json!({"expect": {}}), &["write expect.pendingVersionId"]),
+        (
+            json!({"action": "Rotate"}),
+            &["write expect.currentVersionId"],
+        ),
+        (
+            json!({"secret": {"name": "app/db"}}),
+            &["write either arn, or both name and region"],
+        ),
+        (
+            json!({"secret": {"name": "app/db", "region": "eu-west-1", "arn": arn}}),
+            &["write either arn, or both name and region"],
+        ),
+        (
+            json!({"secret": {"arn": "arn:aws:s3:::a-bucket/app/db"}}),
+            &["spec.secret.arn", "should match"],
+        ),
+        (json!({"reason": ""}), &["spec.reason", "at least 1"]),
+        (
+            json!({"confirmAfter": "1s"}),
+            &["confirmAfter", "between 30s and 6h"],
+        ),
+    ];
+    for (changes, words) in cases {
+        refused(&story, &operation(&changes), words);
+    }
+    story.apply(&operation(&json!({})));
+    refused(
+        &story,
+        &operation(&json!({"reason": "changed my mind"})),
+        &["an operation cannot be changed; create another one"],
+    );
+    story.end();
+}
+
+/// The same of profiles: a ceiling must not be wider than it looks.
+#[test]
+fn profiles_that_reach_further_than_they_look_are_refused_with_advice() {
+    let story = Story::begin("generate: []");
+    let cases: [(Value, &[&str]); 6] = [
+        (json!({"regions": []}), &["spec.regions", "at least 1"]),
+        (
+            json!({"allowedSecrets": [{"namePrefix": "${namespace}"}]}),
+            &["follow it with one of / _ . + = @"],
+        ),
+        (
+            json!({"allowedSecrets": [{"namePrefix": "app*"}]}),
+            &["write * alone"],
+        ),
+        (
+            json!({"allowedActions": ["Everything"]}),
+            &["allowedActions", "Rotate"],
+        ),
+        (json!({"accountId": "1234"}), &["spec.accountId"]),
+        (
+            json!({"endpoint": "http://localhost"}),
+            &["unknown field \"spec.endpoint\""],
+        ),
+    ];
+    for (changes, words) in cases {
+        refused(&story, &profile(&changes), words);
+    }
+    story.end();
+}
+
+/// What no schema can know is said by conditions, and AWS hears nothing of it.
+#[test]
+fn what_is_out_of_reach_is_said_by_conditions() {
+    let mut story = Story::begin("generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}]");
+    story.profile(
+        &json!({"allowedActions": ["Rotate"], "allowedSecrets": [{"namePrefix": "app/"}]}),
+    );
+    let closed = json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": "AWSAccessProfile",
+        "metadata": {"name": "closed"},
+        "spec": {"regions": ["eu-west-1"], "allowedNamespaces": {"names": ["somebody-else"]}, "allowedSecrets": [{"namePrefix": "*"}]},
+    });
+    story.apply(&closed);
+    let wanted: [(&str, Value, &str, &[&str]); 5] = [
+        (
+            "no-profile",
+            json!({"profileRef": {"name": "nowhere"}}),
+            "False/ProfileNotFound",
+            &["AWSAccessProfile", "nowhere"],
+        ),
+        (
+            "no-entry",
+            json!({"profileRef": {"name": "closed"}}),
+            "False/NamespaceNotAllowed",
+            &["closed", TEAM],
+        ),
+        (
+            "no-region",
+            json!({"regions": ["us-east-1"]}),
+            "False/RegionNotAllowed",
+            &["us-east-1"],
+        ),
+        (
+            "no-secret",
+            json!({"selector": {"include": [{"names": ["other/db"]}]}}),
+            "False/SecretNotAllowed",
+            &["other/db"],
+        ),
+        (
+            "no-action",
+            json!({"mode": "Remediate", "remediation": {"stuck": "ClearAndRotate"}}),
+            "False/ActionNotAllowed",
+            &["ClearPending", "allowedActions"],
+        ),
+    ];
+    for (name, changes, _, _) in &wanted {
+        story.apply_policy(&Policy::observing(name).but(changes));
+    }
+    story.apply(&operation(&json!({"policyRef": {"name": "no-action"}, "secret": {"name": "app/db-1", "region": "eu-west-1"}})));
+    story.start_controller();
+    for (name, _, reason, words) in &wanted {
+        story.eventually(&format!("{name} says {reason}"), || {
+            verdict(&story.get("srp", name), "Ready") == *reason
+        });
+        let message = message(&story.get("srp", name), "Ready");
+        for word in *words {
+            assert!(message.contains(word), "{word:?} in {name}: {message}");
+        }
+    }
+    story.eventually("the operation has failed", || {
+        state(&story.get("sro", "by-hand")) == "!NotAuthorised"
+    });
+    let message = message(&story.get("sro", "by-hand"), "Failed");
+    assert!(message.contains("ClearPending"), "{message}");
+    assert_eq!(story.aws.writes(), []);
+    story.end();
+}
