@@ -84,6 +84,7 @@ pub(crate) fn policy() -> Policy {
         },
         mode: Mode::Remediate,
         suspension: Suspension::Active,
+        retry_requested: None,
         check_interval: Duration::from_mins(5),
         detection: Detection {
             stuck_after: Duration::from_hours(6),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::clock::ServerTime;
+use crate::clock::{AwsTime, ServerTime};
 use crate::identity::{ObjectKey, ProfileName, Region, Uid};
 use crate::selector::Selector;
 
@@ -26,6 +26,8 @@ pub struct Policy {
     pub mode: Mode,
     /// Whether everything stands still.
     pub suspension: Suspension,
+    /// Since when attempts count, where a person asked to start counting anew.
+    pub retry_requested: Option<AwsTime>,
     /// How often it is checked.
     pub check_interval: Duration,
     /// What counts as unhealthy.
@@ -35,12 +37,39 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The attempts that count now.
+    pub fn attempt_window(&self, now: AwsTime) -> AttemptWindow {
+        AttemptWindow {
+            length: self.remediation.attempt_window,
+            restarted: self.retry_requested.filter(|restarted| *restarted <= now),
+            now,
+        }
+    }
+
     /// Whether the policy may act by itself right now.
     pub const fn acts(&self) -> bool {
         matches!(
             (self.mode, self.suspension),
             (Mode::Remediate, Suspension::Active)
         )
+    }
+}
+
+/// A sliding window over attempts, which a person's request to try again cuts short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptWindow {
+    /// How far it reaches back.
+    pub length: Duration,
+    /// What lies before does not count.
+    pub restarted: Option<AwsTime>,
+    /// AWS time.
+    pub now: AwsTime,
+}
+
+impl AttemptWindow {
+    /// Whether an attempt made then counts.
+    pub fn contains(&self, at: AwsTime) -> bool {
+        self.now.since(at) < self.length && self.restarted.is_none_or(|restarted| at > restarted)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use secret_rotation_core::{
-    clock::ServerTime,
+    clock::{AwsTime, ServerTime},
     identity::{Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid, VersionId},
     policy as core, selector as core_selector,
     survey::{Memory, Remembered, State},
@@ -57,10 +57,21 @@ impl SecretRotationPolicy {
             } else {
                 core::Suspension::Active
             },
+            retry_requested: self.retry_requested(),
             check_interval: spec.check_interval.parse("spec.checkInterval")?,
             detection: spec.detection.to_core()?,
             remediation: spec.remediation.to_core()?,
         })
+    }
+
+    /// The status remembers when a request to count anew was seen; no status, no request.
+    fn retry_requested(&self) -> Option<AwsTime> {
+        self.status
+            .as_ref()?
+            .last_retry_request
+            .as_ref()?
+            .time
+            .aws()
     }
 
     fn key(&self) -> Result<ObjectKey, Invalid> {

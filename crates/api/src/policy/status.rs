@@ -37,6 +37,10 @@ pub struct SecretRotationPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<Text<0, MAX_TOKEN>>,
 
+    /// The last request to count attempts anew, from annotation secretrotation.dev/retry-requested-at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_retry_request: Option<RetryRequest>,
+
     /// How many secrets are in each state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
@@ -57,6 +61,17 @@ pub struct SecretRotationPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions::schema")]
     pub conditions: Vec<Condition>,
+}
+
+/// A request to count attempts anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryRequest {
+    /// The token of the annotation.
+    pub token: Text<0, MAX_TOKEN>,
+
+    /// When the controller saw it, by the clock of AWS; attempts before do not count any more.
+    pub time: Time,
 }
 
 /// How many secrets are in each state.

@@ -315,6 +315,7 @@ fn pass<'a>(readiness: &'a Readiness, seen: Option<(&'a Survey, &'a Plan)>) -> P
         generation: 3,
         readiness,
         seen,
+        retry_request: None,
         handled_request: None,
         now: server("2026-11-23T10:00:03.5Z"),
     }

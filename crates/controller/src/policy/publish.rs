@@ -14,6 +14,7 @@ use secret_rotation_core::plan::Plan;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::survey::Survey;
 
+use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status;
@@ -35,6 +36,7 @@ pub(super) async fn unjudged(
         readiness: &readiness,
         seen: None,
         handled_request: None,
+        retry_request: None,
         now: context.server_time()?,
     };
     let new = SecretRotationPolicyStatus::after(entry.status.as_ref(), &pass);
@@ -68,6 +70,7 @@ pub(super) async fn judged(
         readiness: &readiness,
         seen: Some(seen),
         handled_request: handled.as_deref(),
+        retry_request: entry.retry.as_deref(),
         now: context.server_time()?,
     };
     let new = SecretRotationPolicyStatus::after(entry.status.as_ref(), &pass);
@@ -77,7 +80,12 @@ pub(super) async fn judged(
         key,
         report.with_survey(seen.0, seen.1, reports.max_secrets()),
     );
-    write(context, key, entry, &new).await
+    write(context, key, entry, &new).await?;
+    if entry.retry.is_some() {
+        // What was held back for want of attempts is planned again.
+        context.queues.policies.push(key.clone(), clock::now());
+    }
+    Ok(())
 }
 
 fn readiness(claimant: &Claimant, view: &View) -> Readiness {

@@ -196,17 +196,17 @@ impl<'a> Judge<'a> {
         }
         self.gate()?;
         let remediation = &self.policy.remediation;
-        let (history, window) = (&self.facts.history, remediation.attempt_window);
+        let (history, window) = (&self.facts.history, self.policy.attempt_window(self.now));
         let manual = history
-            .manual_hold(window, self.now)
+            .manual_hold(window.length, self.now)
             .map(|until| (until, "a person acted on this secret"));
-        let next = history.next_attempt(self.secret, remediation.backoff, window, self.now);
+        let next = history.next_attempt(self.secret, remediation.backoff, &window);
         let pause = next
             .filter(|next| *next > self.now)
             .map(|until| (until, "the last attempt was too recent"));
-        let spent = history.attempts(self.secret, window, self.now) >= remediation.max_attempts;
+        let spent = history.attempts(self.secret, &window) >= remediation.max_attempts;
         let returns = history
-            .budget_returns(self.secret, window, self.now)
+            .budget_returns(self.secret, &window)
             .filter(|_| spent)
             .map(|until| (until, "no attempt is left"));
         match manual.or(returns).or(pause) {

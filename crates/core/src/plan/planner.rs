@@ -90,12 +90,12 @@ impl<'a> Planner<'a> {
     }
 
     fn attempts(&self, history: &History<'_>, secret: &Secret) -> Attempts {
-        let remediation = &self.context.own.policy.remediation;
-        let (window, now) = (remediation.attempt_window, self.context.now);
-        let count = history.attempts(secret, window, now);
+        let policy = &self.context.own.policy;
+        let window = policy.attempt_window(self.context.now);
+        let count = history.attempts(secret, &window);
         let next = history
-            .next_attempt(secret, remediation.backoff, window, now)
-            .filter(|next| *next > now);
+            .next_attempt(secret, policy.remediation.backoff, &window)
+            .filter(|next| *next > self.context.now);
         Attempts {
             count,
             next: next.filter(|_| count > 0),
@@ -204,25 +204,25 @@ impl<'a> Planner<'a> {
 
     /// Budgets of this secret: attempts, back-off, and respect for what a person did.
     fn spent(&self, finding: &Finding, secret: &Secret, history: &History<'_>) -> Option<Hold> {
-        let remediation = &self.context.own.policy.remediation;
-        let (window, now) = (remediation.attempt_window, self.context.now);
-        if let Some(until) = history.manual_hold(window, now) {
+        let (policy, now) = (&self.context.own.policy, self.context.now);
+        let window = policy.attempt_window(now);
+        if let Some(until) = history.manual_hold(window.length, now) {
             return Some(Hold::until(BlockReason::ManualHold, until));
         }
-        if history.attempts(secret, window, now) >= remediation.max_attempts {
+        if history.attempts(secret, &window) >= policy.remediation.max_attempts {
             return Some(Hold {
                 reason: BlockReason::AttemptsExhausted,
-                until: history.budget_returns(secret, window, now),
+                until: history.budget_returns(secret, &window),
             });
         }
         if let Some(until) = history
-            .restored_until(window, now)
+            .restored_until(&window)
             .filter(|_| finding.ailment == Ailment::Deletion)
         {
             return Some(Hold::until(BlockReason::AttemptsExhausted, until));
         }
         let next = history
-            .next_attempt(secret, remediation.backoff, window, now)
+            .next_attempt(secret, policy.remediation.backoff, &window)
             .filter(|next| *next > now);
         next.map(|next| Hold::until(BlockReason::BackingOff, next))
             .or_else(|| self.failed_before(finding, history))
