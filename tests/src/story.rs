@@ -14,7 +14,7 @@ use crate::controller::Controller;
 use crate::{invariants, objects};
 
 /// How long anything may take to become true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -40,10 +40,20 @@ pub struct Policy {
     spec: Value,
 }
 
+/// Seconds until AWS's clock next shows 18:00 UTC. Rotation windows end with days, so that a story told at
+/// another hour would be another story.
+fn until_evening(aws: &Simulator) -> f64 {
+    const DAY: i64 = 24 * 3600;
+    const EVENING: i64 = 18 * 3600;
+    let wait = (EVENING - aws.now().as_second()).rem_euclid(DAY);
+    Duration::from_secs(wait.unsigned_abs()).as_secs_f64()
+}
+
 impl Story {
     /// Starts API server and AWS, and installs what `deploy/` holds. No controller runs yet.
     pub fn begin(estate: &str) -> Self {
         let aws = Simulator::start(Options::default()).expect("the simulator starts");
+        aws.jump(until_evening(&aws));
         aws.add(estate).expect("a valid estate");
         let cluster = Cluster::start(&[]).expect("an API server starts");
         for manifests in [
