@@ -9,6 +9,7 @@
     reason = "the comments on fields are what kubectl explain prints, as plain text"
 )]
 
+pub mod approval;
 mod columns;
 pub mod conditions;
 pub mod count;

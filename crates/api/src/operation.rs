@@ -17,6 +17,7 @@ pub use report::{Progress, conditions};
 pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus};
 
 use crate::{
+    approval::Approval,
     schema::rule,
     span::{HOUR, MINUTE, SECOND, Span},
     text::Text,
@@ -42,7 +43,10 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    rule("self == oldSelf", "an operation cannot be changed; create another one"),
+    rule(
+        "has(oldSelf.decision) ? self == oldSelf : self.policyRef == oldSelf.policyRef && self.secret == oldSelf.secret && self.action == oldSelf.action && has(self.expect) == has(oldSelf.expect) && (!has(self.expect) || self.expect == oldSelf.expect) && self.reason == oldSelf.reason && self.trigger == oldSelf.trigger && self.approval == oldSelf.approval && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy) && self.confirmAfter == oldSelf.confirmAfter && self.deadline == oldSelf.deadline && self.ttlAfterFinished == oldSelf.ttlAfterFinished",
+        "an operation cannot be changed but for its decision, once; create another one",
+    ),
     rule(
         "self.action != 'Rotate' || (has(self.expect) && has(self.expect.currentVersionId))",
         "write expect.currentVersionId: Rotate must name the version that it replaces",
@@ -93,9 +97,53 @@ pub struct SecretRotationOperationSpec {
     #[serde(default)]
     pub trigger: Trigger,
 
+    /// Whether a person must agree first: Required or NotRequired; its policy and profile may ask for more.
+    #[serde(default)]
+    pub approval: Approval,
+
+    /// Who asks for it, as the API server knows them; needed where approval is, so that nobody approves a request of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<Text<1, 512>>,
+
+    /// How long after its creation, or after its approval, the operation may still begin to act, from 1m to 720h.
+    #[serde(default)]
+    pub deadline: Span<MINUTE, { 720 * HOUR }, { 24 * HOUR }>,
+
+    /// How long the operation is kept after it has ended, from 0s to 8760h; never less than the attemptWindow of its policy.
+    #[serde(default)]
+    pub ttl_after_finished: Span<0, { 8_760 * HOUR }, { 168 * HOUR }>,
+
+    /// What a person who may approve has decided; it can be set once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+
     /// How long to wait between protecting a pending version and clearing its label, from 30s to 6h.
     #[serde(default)]
     pub confirm_after: Span<{ 30 * SECOND }, { 6 * HOUR }, { 5 * MINUTE }>,
+}
+
+/// What a person decided about an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Whether the operation may go on: Approve or Deny.
+    pub verdict: DecisionVerdict,
+
+    /// Who decided, as the API server knows them.
+    pub by: Text<1, 512>,
+
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Text<0, 1024>>,
+}
+
+/// Whether an operation may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DecisionVerdict {
+    /// It may.
+    Approve,
+    /// It must not.
+    Deny,
 }
 
 /// A reference to a SecretRotationPolicy in the same namespace.

@@ -5,6 +5,7 @@ mod remediation;
 mod report;
 mod selector;
 mod status;
+mod windows;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -16,7 +17,8 @@ pub use remediation::{
 };
 pub use report::Pass;
 pub use selector::{Selector, SelectorItem, TagRequirement};
-pub use status::{FindingStatus, RetryRequest, SecretRotationPolicyStatus, Summary};
+pub use status::{FindingStatus, NextWindow, RetryRequest, SecretRotationPolicyStatus, Summary};
+pub use windows::{Window, Windows};
 
 use crate::{
     schema::immutable,

@@ -64,6 +64,11 @@ pub struct AWSAccessProfileSpec {
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
     pub allowed_actions: Vec<AllowedAction>,
 
+    /// What always needs the approval of a person, whatever a policy says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
+    pub approval_required_for: Vec<AllowedAction>,
+
     /// The shortest interval at which policies are checked, from 30s to 24h.
     #[serde(default)]
     pub min_check_interval: Span<{ 30 * SECOND }, { 24 * HOUR }, MINUTE>,

@@ -15,13 +15,14 @@ mod sending;
 
 use std::time::Duration;
 
+use crate::approval::Consent;
 use crate::authorise::{Authority, Refusal};
-use crate::clock::AwsTime;
+use crate::clock::{AwsTime, ServerTime};
 use crate::history::History;
 use crate::identity::{Arn, StageLabel, VersionId};
 use crate::operation::{Intent, Operation, Outcome, Step};
 use crate::pin::ClusterId;
-use crate::plan::BlockReason;
+use crate::plan::Hold;
 use crate::policy::Policy;
 use crate::secret::Look;
 
@@ -58,7 +59,9 @@ pub struct Wait {
 pub enum Phase {
     /// It has not begun.
     Queued,
-    /// AWS may still retry by itself: its own rotation window is open.
+    /// A person has not agreed yet.
+    AwaitingApproval,
+    /// No maintenance window is open; or AWS's own rotation window is, in which it may still retry by itself.
     AwaitingWindow,
     /// AWS is to be left alone for a while.
     BackingOff,
@@ -86,8 +89,9 @@ pub enum Phase {
 
 impl Phase {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Queued,
+        Self::AwaitingApproval,
         Self::AwaitingWindow,
         Self::BackingOff,
         Self::Suspended,
@@ -119,6 +123,7 @@ impl Phase {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Queued => "Queued",
+            Self::AwaitingApproval => "AwaitingApproval",
             Self::AwaitingWindow => "AwaitingWindow",
             Self::BackingOff => "BackingOff",
             Self::Suspended => "Suspended",
@@ -211,7 +216,11 @@ pub struct Facts<'a> {
     pub policy: Option<&'a Policy>,
     /// Whether profile, policy and namespace allow the action on this secret.
     pub authority: Result<Authority, Refusal>,
-    /// Whether budgets and the breaker let an automatic operation begin.
+    /// Whether a person agrees, where that is needed.
+    pub consent: Consent,
+    /// The API server's time: deadlines are measured on it.
+    pub server_now: ServerTime,
+    /// Whether windows, budgets and the breaker let an automatic operation begin.
     pub gate: Gate,
     /// Every operation on this secret, the own one included, by quorum read.
     pub history: History<'a>,
@@ -220,12 +229,12 @@ pub struct Facts<'a> {
 }
 
 /// Whether an automatic operation may begin, or go from pin to clear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
     /// It may.
     Open,
     /// Not now.
-    Held(BlockReason),
+    Held(Hold),
     /// This process has not judged the policy yet, so it does not know.
     Unknown,
 }

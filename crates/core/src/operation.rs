@@ -8,6 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use self::journal::{Intent, Journal, JournalEntry, ResultKind, Step, StepResult};
+use crate::approval::{Approval, Decision};
 use crate::clock::{AwsTime, ServerTime};
 use crate::identity::{Arn, ObjectKey, ObjectName, Uid, VersionId};
 use crate::pin::{ClusterId, Pin};
@@ -35,6 +36,18 @@ pub struct Operation {
     pub expect: Expectation,
     /// Who asked for it.
     pub trigger: Trigger,
+    /// Who asked for it, as the API server knows them; automatic ones do not say.
+    pub requested_by: Option<String>,
+    /// Whether the request itself asks for approval.
+    pub approval: Approval,
+    /// What a person decided about it.
+    pub decision: Option<Decision>,
+    /// When the approval was noticed.
+    pub approved: Option<ServerTime>,
+    /// How long after its creation, or after its approval, it may still begin to act.
+    pub deadline: Duration,
+    /// How long it is kept after it has ended.
+    pub ttl: Duration,
     /// Time between pin and clear.
     pub confirm_after: Duration,
     /// What the first look saw.
@@ -45,6 +58,8 @@ pub struct Operation {
     pub outcome: Option<Outcome>,
     /// AWS time at which it ended.
     pub completed: Option<AwsTime>,
+    /// The same by the API server's clock.
+    pub ended: Option<ServerTime>,
 }
 
 /// The policy an operation belongs to.
@@ -71,6 +86,11 @@ impl Operation {
     /// Whether it has begun to act: an intent is in its journal.
     pub fn has_started(&self) -> bool {
         !self.journal.is_empty()
+    }
+
+    /// When it is too late to begin.
+    pub fn expires(&self) -> ServerTime {
+        self.approved.unwrap_or(self.created).plus(self.deadline)
     }
 
     /// Whether it has ended.
@@ -263,6 +283,10 @@ pub enum Failure {
     PinExhausted,
     /// The rotation that was started stopped half-way.
     RotationDidNotFinish,
+    /// A person said no.
+    Rejected,
+    /// It did not begin to act before its deadline.
+    Expired,
     /// Profile, policy or ceiling do not allow it.
     NotAuthorised,
     /// The policy it belongs to no longer exists.
@@ -277,13 +301,15 @@ pub enum Failure {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Superseded,
         Self::PreconditionFailed,
         Self::Refused,
         Self::AccessDenied,
         Self::PinExhausted,
         Self::RotationDidNotFinish,
+        Self::Rejected,
+        Self::Expired,
         Self::NotAuthorised,
         Self::PolicyGone,
         Self::Gone,
@@ -300,6 +326,8 @@ impl Failure {
             Self::AccessDenied => "AccessDenied",
             Self::PinExhausted => "PinExhausted",
             Self::RotationDidNotFinish => "RotationDidNotFinish",
+            Self::Rejected => "Rejected",
+            Self::Expired => "Expired",
             Self::NotAuthorised => "NotAuthorised",
             Self::PolicyGone => "PolicyGone",
             Self::Gone => "Gone",

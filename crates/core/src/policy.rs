@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::approval::Approval;
 use crate::clock::{AwsTime, ServerTime};
 use crate::identity::{ObjectKey, ProfileName, Region, Uid};
+use crate::maintenance::Windows;
 use crate::selector::Selector;
 
 /// What a team wants for its secrets.
@@ -146,6 +148,10 @@ pub struct Remediation {
     pub overdue: OverdueRemedy,
     /// About secrets that are scheduled for deletion.
     pub deletion: DeletionRemedy,
+    /// Whether a person must agree to each operation, automatic or not.
+    pub approval: Approval,
+    /// When automatic operations may start.
+    pub windows: Windows,
     /// Time between pin and clear.
     pub confirm_after: Duration,
     /// Started operations of this policy at one time.

@@ -21,6 +21,8 @@ pub struct Profile {
     pub allowed_secrets: Vec<NamePattern>,
     /// What may be done. Empty = observe only.
     pub allowed_actions: BTreeSet<Permission>,
+    /// What always needs a person's approval, whatever a policy says.
+    pub approval_required_for: BTreeSet<Permission>,
     /// The shortest interval between checks.
     pub min_check_interval: Duration,
     /// Started rotations per rotation function, over all policies of the profile.

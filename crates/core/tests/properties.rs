@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use secret_rotation_core::advance::{Next, Request, Write};
+use secret_rotation_core::approval::Consent;
 use secret_rotation_core::identity::{StageLabel, VersionId};
 use secret_rotation_core::operation::{Action, PendingValue, Step};
 use secret_rotation_core::outcome::ErrorClass;
@@ -240,6 +241,19 @@ proptest! {
         });
         let own = case.operation.journal.0.iter().any(|entry| entry.result.is_some());
         prop_assert!(!wrote || own || written(&case).is_none());
+    }
+
+    #[test]
+    fn nothing_begins_without_consent_or_after_the_deadline(case in case()) {
+        let Some(write) = written(&case) else { return Ok(()) };
+        let agreed = matches!(case.consent, Consent::NotNeeded | Consent::Given { .. });
+        let late = case.server_now >= case.operation.expires() && !matches!(case.consent, Consent::Given { .. });
+        let first = case.operation.journal.is_empty();
+        prop_assert!(!first || agreed && !late, "{write:?}");
+        let refused = matches!(case.consent, Consent::Refused { .. });
+        let goes_on = matches!(write.intent().step, Step::Clear | Step::Promote | Step::RestorePending)
+            && case.operation.journal.entry(write.intent().step).is_none();
+        prop_assert!(!(goes_on && (refused || late)), "{write:?}");
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl SecretRotationOperation {
             expect: Expectation::of(&proposal.expect),
             reason: proposal.reason.as_str().into(),
             trigger: Trigger::Policy,
+            approval: proposal.approval.into(),
+            requested_by: None,
+            deadline: Span::default(),
+            ttl_after_finished: Span::default(),
+            decision: None,
             confirm_after: Span::new(proposal.confirm_after),
         };
         Self {

@@ -1,11 +1,16 @@
 //! From the object to core: the request, and what its status has recorded.
 
 use secret_rotation_core::{
+    approval,
+    clock::ServerTime,
     identity::{Arn, Namespace, ObjectKey, ObjectName, Region, SecretName, Uid, VersionId},
     operation as core,
 };
 
-use super::{Expectation, PolicyReference, SecretReference, SecretRotationOperation};
+use super::{
+    Decision, DecisionVerdict, Expectation, PolicyReference, SecretReference,
+    SecretRotationOperation,
+};
 use crate::{
     Invalid,
     conditions::{find, is_true},
@@ -52,6 +57,13 @@ impl SecretRotationOperation {
                 .transpose()?
                 .unwrap_or_default(),
             trigger: spec.trigger.into(),
+            requested_by: spec.requested_by.as_ref().map(ToString::to_string),
+            approval: spec.approval.into(),
+            decision: spec.decision.as_ref().map(Decision::to_core),
+            approved: self.since("Approved"),
+            deadline: spec.deadline.parse("spec.deadline")?,
+            ttl: spec.ttl_after_finished.parse("spec.ttlAfterFinished")?,
+            ended: self.since("Complete").or_else(|| self.since("Failed")),
             confirm_after: spec.confirm_after.parse("spec.confirmAfter")?,
             baseline: status.read_baseline()?,
             journal: status.read_journal()?,
@@ -98,6 +110,13 @@ impl SecretRotationOperation {
             (Subject::Arn(asked), _) => Ok(Some(asked)),
             (Subject::Name { .. }, found) => Ok(found),
         }
+    }
+
+    /// Since when a condition is true.
+    fn since(&self, kind: &str) -> Option<ServerTime> {
+        let conditions = &self.status.as_ref()?.conditions;
+        let condition = find(conditions, kind).filter(|_| is_true(conditions, kind))?;
+        Some(ServerTime::new(condition.last_transition_time.0))
     }
 
     /// How it ended, by its conditions.
@@ -184,6 +203,19 @@ fn given(expect: &core::Expectation, path: &str) -> bool {
         PREVIOUS => expect.previous.is_some(),
         PINNED => expect.pinned.is_some(),
         _ => expect.deleted.is_some(),
+    }
+}
+
+impl Decision {
+    fn to_core(&self) -> approval::Decision {
+        approval::Decision {
+            answer: match self.verdict {
+                DecisionVerdict::Approve => approval::Answer::Approve,
+                DecisionVerdict::Deny => approval::Answer::Deny,
+            },
+            by: self.by.to_string(),
+            message: self.message.as_ref().map(ToString::to_string),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use secret_rotation_core::{
 use super::{
     Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, FindingStatus, Mode,
     OverdueRemedy, Remediation, Reporting, SecretRotationPolicy, Selector, SelectorItem,
-    StuckRemedy, TagRequirement,
+    StuckRemedy, TagRequirement, Windows,
 };
 use crate::{
     Invalid,
@@ -255,6 +255,12 @@ impl Remediation {
             stuck: self.stuck.into(),
             overdue: self.overdue.into(),
             deletion: self.scheduled_for_deletion.into(),
+            approval: self.approval.into(),
+            windows: self
+                .windows
+                .as_ref()
+                .map(Windows::to_core)
+                .unwrap_or_default(),
             confirm_after: self.confirm_after.parse("spec.remediation.confirmAfter")?,
             max_concurrent: limits
                 .max_concurrent

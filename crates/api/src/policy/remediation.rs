@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::windows::Windows;
 use crate::{
+    approval::Approval,
     count::Count,
     schema::rule,
     span::{HOUR, MINUTE, PATTERN, SECOND, Span},
@@ -88,6 +90,14 @@ pub struct Remediation {
     /// What is done about a secret that is scheduled for deletion: Report, or RestoreSecret once per secret within attemptWindow.
     #[serde(default)]
     pub scheduled_for_deletion: DeletionRemedy,
+
+    /// Whether a person must agree to every operation on a secret of the policy, also in mode Observe: Required or NotRequired.
+    #[serde(default)]
+    pub approval: Approval,
+
+    /// When automatic operations may start; always if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
 
     /// How long to wait between protecting a pending version and clearing its label, from 30s to 6h.
     #[serde(default)]

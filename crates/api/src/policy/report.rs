@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::{
     clock::ServerTime,
+    maintenance::Opening,
     plan::Plan,
     survey::{Finding, State, Survey},
 };
 
 use super::status::{
-    FindingStatus, MAX_FINDINGS, RetryRequest, SecretRotationPolicyStatus, Summary,
+    FindingStatus, MAX_FINDINGS, NextWindow, RetryRequest, SecretRotationPolicyStatus, Summary,
 };
 use crate::{
     Readiness,
@@ -91,7 +92,26 @@ impl SecretRotationPolicyStatus {
             summary: Some(Summary::of(survey)),
             findings_omitted: Some(survey.findings.len().saturating_sub(findings.len()).into()),
             findings,
+            next_window: NextWindow::of(plan.window),
             ..self
+        }
+    }
+}
+
+impl NextWindow {
+    fn of(opening: Opening) -> Option<Self> {
+        match opening {
+            Opening::Always | Opening::Never => None,
+            Opening::Open { closes } => Some(Self {
+                opens: None,
+                closes: closes.map(Into::into),
+            }),
+            Opening::Closed {
+                next: (opens, closes),
+            } => Some(Self {
+                opens: Some(opens.into()),
+                closes: closes.map(Into::into),
+            }),
         }
     }
 }

@@ -133,6 +133,9 @@ impl Judge<'_> {
                 format!("pinned; AWSPENDING is removed after {ripe} if nothing else changes"),
             ));
         }
+        if self.called_off().is_some() {
+            return Err(self.withdraw());
+        }
         self.gate()?;
         let before = self.operation.baseline.as_ref();
         if let Some(before) = before.filter(|before| before.pending_value != PendingValue::Empty) {
@@ -243,11 +246,12 @@ impl Judge<'_> {
     /// The world moved on before we acted: our own pin is taken back, and nothing else is touched. Where a request of ours may
     /// still arrive, the pin is all that would keep the version, and it stays.
     pub(super) fn withdraw(&self) -> Next {
-        let superseded = || {
-            failed(
+        let superseded = || match self.called_off().filter(|_| !self.may_have_acted()) {
+            Some((reason, message)) => failed(reason, message),
+            None => failed(
                 Failure::Superseded,
                 "the secret changed by itself; nothing but a pin was changed",
-            )
+            ),
         };
         let own = self
             .operation

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Facts, Gate, Next, Phase, Wait};
+use crate::approval::Consent;
 use crate::authorise::Authority;
 use crate::clock::AwsTime;
 use crate::identity::{StageLabel, VersionId};
@@ -10,6 +11,7 @@ use crate::operation::{
     Action, Baseline, Failure, Operation, Outcome, PendingValue, Step, Trigger,
 };
 use crate::pin::{self, Pin};
+use crate::plan::BlockReason;
 use crate::policy::{Policy, Suspension};
 use crate::secret::{HandsOff, LabelMap, Secret, Seen};
 
@@ -115,7 +117,38 @@ impl<'a> Judge<'a> {
         self.expectations()?;
         self.asked_by_a_person()?;
         self.no_other_cluster()?;
+        if let Some((reason, message)) = self.called_off() {
+            return Err(failed(reason, message));
+        }
+        self.agreed()?;
         self.budgets()
+    }
+
+    /// Why an operation that has not yet moved a label must end: its time is over, or a person said no.
+    pub(super) fn called_off(&self) -> Option<(Failure, String)> {
+        if let Consent::Refused { message } = &self.facts.consent {
+            return Some((Failure::Rejected, message.clone()));
+        }
+        // An approval that is noticed only now starts the time anew.
+        let begins = matches!(self.facts.consent, Consent::Given { .. })
+            && self.operation.approved.is_none();
+        let expires = self.operation.expires();
+        let late = !begins && self.facts.server_now >= expires;
+        late.then(|| {
+            (
+                Failure::Expired,
+                format!("it had not begun to act by {expires}, its deadline"),
+            )
+        })
+    }
+
+    fn agreed(&self) -> Result<(), Next> {
+        match &self.facts.consent {
+            Consent::Awaited { message } => {
+                Err(self.pause(POLL, Phase::AwaitingApproval, message.clone()))
+            }
+            Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => Ok(()),
+        }
     }
 
     fn expectations(&self) -> Result<(), Next> {
@@ -220,14 +253,20 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Budgets and the breaker, before the first write and again before the clear.
+    /// Windows, budgets and the breaker, before the first write and again before the clear.
     pub(super) fn gate(&self) -> Result<(), Next> {
-        match self.facts.gate {
+        match &self.facts.gate {
             Gate::Open => Ok(()),
-            Gate::Held(reason) => Err(self.pause(
+            Gate::Held(hold) if hold.reason == BlockReason::OutsideWindow => {
+                let opens = hold.until.unwrap_or_else(|| self.now.plus(POLL));
+                let message =
+                    format!("OutsideWindow: the next maintenance window opens at {opens}");
+                Err(self.wait_until(opens, Phase::AwaitingWindow, message))
+            }
+            Gate::Held(hold) => Err(self.pause(
                 POLL,
                 Phase::Queued,
-                format!("held back: {}", reason.reason()),
+                format!("held back: {}", hold.reason.reason()),
             )),
             Gate::Unknown => Err(self.pause(
                 POLL,

@@ -26,6 +26,7 @@ impl Judge<'_> {
             return self.pin_before_promotion(current, pending);
         };
         if self.intended(Step::Unpin)
+            || self.called_off().is_some() && !self.intended(Step::Promote)
             || self.secret.unfinished() != Some(pending)
             || self.secret.current() != Some(current)
         {
@@ -156,7 +157,10 @@ impl Judge<'_> {
     /// The version that loses AWSPENDING is pinned, or surely empty, and nothing else has happened.
     fn holder_is_safe(&self, pin: &JournalEntry) -> Result<(), Next> {
         let holder = self.expected_pending()?;
-        if self.intended(Step::Unpin) || self.secret.unfinished() != Some(holder) {
+        if self.intended(Step::Unpin)
+            || self.called_off().is_some() && !self.intended(Step::RestorePending)
+            || self.secret.unfinished() != Some(holder)
+        {
             return Err(self.withdraw());
         }
         let label = self.own_pin(holder)?;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, releasable};
+use super::{
+    Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, outside_window, releasable,
+};
+use crate::approval;
 use crate::authorise::may_act;
 use crate::clock::AwsTime;
 use crate::history::History;
@@ -28,6 +31,7 @@ pub(super) struct Planner<'a> {
 enum Decision {
     Nothing,
     AtWork(ObjectKey),
+    AwaitingApproval(ObjectKey),
     Hold(Hold),
     Create(Box<Proposal>),
 }
@@ -40,6 +44,7 @@ impl<'a> Planner<'a> {
             breaker,
             plan: Plan {
                 breaker,
+                window: context.own.policy.remediation.windows.at(context.now),
                 ..Plan::default()
             },
         }
@@ -58,6 +63,7 @@ impl<'a> Planner<'a> {
             .held
             .values()
             .filter_map(|hold| hold.until)
+            .chain(self.plan.window.changes())
             .filter(|until| *until > self.context.now)
             .min();
         self.plan
@@ -81,6 +87,11 @@ impl<'a> Planner<'a> {
             Decision::Nothing => {}
             Decision::AtWork(key) => {
                 self.plan.at_work.insert(arn.clone(), key);
+            }
+            Decision::AwaitingApproval(key) => {
+                self.plan.at_work.insert(arn.clone(), key);
+                let hold = Hold::open(BlockReason::AwaitingApproval);
+                self.plan.held.insert(arn.clone(), hold);
             }
             Decision::Hold(hold) => {
                 self.plan.held.insert(arn.clone(), hold);
@@ -113,7 +124,12 @@ impl<'a> Planner<'a> {
             return Decision::Nothing;
         };
         if let Some(operation) = history.unfinished() {
-            return Decision::AtWork(operation.key.clone());
+            let key = operation.key.clone();
+            return if self.context.is_undecided(operation) {
+                Decision::AwaitingApproval(key)
+            } else {
+                Decision::AtWork(key)
+            };
         }
         let remedy = match remedy {
             Remedy::Act(action) => action,
@@ -124,6 +140,7 @@ impl<'a> Planner<'a> {
             .or_else(|| self.too_much())
             .or_else(|| self.spent(finding, secret, history))
             .or_else(|| self.too_early(finding, secret, history, remedy))
+            .or_else(|| outside_window(self.plan.window))
             .or_else(|| self.crowded(secret, remedy));
         match hold {
             Some(hold) => Decision::Hold(hold),
@@ -236,14 +253,17 @@ impl<'a> Planner<'a> {
             .filter_map(failure)
             .collect();
         let (last, reason) = failed.iter().max_by_key(|(at, _)| *at)?;
-        let backoff = self.context.own.policy.remediation.backoff;
+        let remediation = &self.context.own.policy.remediation;
+        let backoff = remediation.backoff;
         let (reason, pause) = match reason {
             Failure::AccessDenied => (BlockReason::AccessDenied, backoff.max),
             Failure::PinExhausted => (BlockReason::PinExhausted, backoff.max),
+            Failure::Rejected => (BlockReason::ManualHold, remediation.attempt_window),
             Failure::Superseded
             | Failure::PreconditionFailed
             | Failure::Refused
             | Failure::RotationDidNotFinish
+            | Failure::Expired
             | Failure::NotAuthorised
             | Failure::PolicyGone
             | Failure::Gone
@@ -340,6 +360,12 @@ impl<'a> Planner<'a> {
                 ..Expectation::default()
             },
             reason: finding.message.clone(),
+            approval: approval::required(
+                approval::Approval::NotRequired,
+                action,
+                policy,
+                &self.context.own.profile,
+            ),
             confirm_after: policy.remediation.confirm_after,
         })
     }
@@ -358,7 +384,8 @@ impl<'a> Planner<'a> {
         let held = self
             .forbidden(secret, Action::ReleasePins)
             .or_else(|| self.too_much())
-            .or_else(|| self.spent(finding, secret, &history));
+            .or_else(|| self.spent(finding, secret, &history))
+            .or_else(|| outside_window(self.plan.window));
         if let Some(hold) = held.or_else(|| self.crowded(secret, Action::ReleasePins)) {
             self.plan.held.insert(arn.clone(), hold);
             return;
@@ -412,7 +439,8 @@ enum Remedy {
 }
 
 impl Hold {
-    const fn open(reason: BlockReason) -> Self {
+    /// Held back until something other than time changes.
+    pub const fn open(reason: BlockReason) -> Self {
         Self {
             reason,
             until: None,
