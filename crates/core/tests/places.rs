@@ -329,3 +329,20 @@ fn of_waiting_operations_the_oldest_pass_the_gate() {
         .collect();
     assert_eq!(passing(&rotating).len(), 1, "they share a function");
 }
+
+/// The other policy says so for as long as the secret is unhealthy, also while an operation is at work there.
+#[test]
+fn a_policy_that_steps_back_says_conflict_while_the_owner_is_at_work() {
+    let (first, mut second) = (claimant(policy("payments")), claimant(policy("second")));
+    second.policy.created = first.policy.created.plus(hours(1));
+    let claimants = [first, second.clone()];
+    let at_work = operation("o", Action::ClearAndRotate, "prod/a");
+    let plan = plan_of(
+        &second,
+        &claimants,
+        vec![seen(stuck("prod/a"), Some(with_value()))],
+        &[at_work],
+    );
+    assert_eq!(text(&plan), "hold prod/a Conflict\n");
+    assert!(plan.at_work.is_empty());
+}

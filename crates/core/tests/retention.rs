@@ -1,10 +1,10 @@
-//! How long the record of an ended operation is kept.
+//! How long the records of ended operations are kept.
 
 mod fixtures;
 
 use fixtures::{ago, hours, minutes, now, operation, server};
 use secret_rotation_core::operation::{Action, Operation, Outcome, Trigger};
-use secret_rotation_core::retention::{MAX_KEPT, Retention, retention};
+use secret_rotation_core::retention::{MAX_KEPT, deletable};
 
 fn ended(name: &str, hours_ago: u64) -> Operation {
     let at = ago(hours(hours_ago));
@@ -19,24 +19,23 @@ fn ended(name: &str, hours_ago: u64) -> Operation {
     }
 }
 
-fn judge(operation: &Operation, others: &[Operation]) -> Retention {
-    retention(operation, others, hours(24), now(), server(now()))
+fn deleted(operations: &[Operation]) -> Vec<&str> {
+    let deletable = deletable(operations, hours(24), now(), server(now()));
+    deletable.iter().map(|one| one.key.name.as_str()).collect()
 }
 
 #[test]
-fn it_is_kept_for_its_ttl() {
-    assert_eq!(judge(&ended("a", 99), &[]), Retention::Keep);
-    assert_eq!(judge(&ended("a", 100), &[]), Retention::Delete);
+fn they_are_kept_for_their_ttl() {
+    assert_eq!(deleted(&[ended("a", 99), ended("b", 100)]), ["b"]);
 }
 
 #[test]
 fn never_less_than_attempts_count() {
-    let short = |hours_ago| Operation {
+    let short = |name: &str, hours_ago| Operation {
         ttl: minutes(1),
-        ..ended("a", hours_ago)
+        ..ended(name, hours_ago)
     };
-    assert_eq!(judge(&short(23), &[]), Retention::Keep);
-    assert_eq!(judge(&short(24), &[]), Retention::Delete);
+    assert_eq!(deleted(&[short("a", 23), short("b", 24)]), ["b"]);
 }
 
 #[test]
@@ -45,25 +44,26 @@ fn what_has_not_ended_is_kept() {
         outcome: None,
         ..ended("a", 1000)
     };
-    assert_eq!(judge(&old, &[]), Retention::Keep);
+    assert!(deleted(&[old]).is_empty());
 }
 
 #[test]
 fn of_the_automatic_ones_of_a_policy_only_the_latest_are_kept() {
-    let later: Vec<_> = (0..MAX_KEPT).map(|n| ended(&format!("b{n}"), 30)).collect();
-    let old = ended("a", 40);
-    assert_eq!(judge(&old, &later), Retention::Delete);
-    assert_eq!(judge(&old, &later[1..]), Retention::Keep);
-    let recent = ended("a", 23);
-    let latest: Vec<_> = (0..MAX_KEPT).map(|n| ended(&format!("b{n}"), 1)).collect();
-    assert_eq!(
-        judge(&recent, &latest),
-        Retention::Keep,
-        "its attempt counts"
-    );
+    let latest = |hours_ago| -> Vec<_> {
+        (0..MAX_KEPT)
+            .map(|n| ended(&format!("b{n}"), hours_ago))
+            .collect()
+    };
+    let beside = |mut others: Vec<Operation>, one: Operation| {
+        others.push(one);
+        deleted(&others).contains(&"a")
+    };
+    assert!(beside(latest(30), ended("a", 40)));
+    assert!(!beside(latest(30).split_off(1), ended("a", 40)));
+    assert!(!beside(latest(1), ended("a", 23)), "its attempt counts");
     let by_hand = Operation {
         trigger: Trigger::Manual,
-        ..old
+        ..ended("a", 40)
     };
-    assert_eq!(judge(&by_hand, &later), Retention::Keep);
+    assert!(!beside(latest(30), by_hand));
 }

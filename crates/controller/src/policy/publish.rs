@@ -8,6 +8,7 @@ use kube::{Api, ResourceExt as _};
 use secret_rotation_api::Readiness;
 use secret_rotation_api::conditions::{Verdict, find};
 use secret_rotation_api::policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus};
+use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::ObjectKey;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::plan::Plan;
@@ -64,7 +65,7 @@ pub(super) async fn judged(
     seen: (&Survey, &Plan),
 ) -> Result<(), Error> {
     let handled = context.sweeps.handled(&claimant.policy.uid, view);
-    let readiness = readiness(claimant, view);
+    let readiness = readiness(claimant, view, seen.0.time);
     let pass = Pass {
         generation: entry.generation,
         readiness: &readiness,
@@ -88,12 +89,19 @@ pub(super) async fn judged(
     Ok(())
 }
 
-fn readiness(claimant: &Claimant, view: &View) -> Readiness {
+fn readiness(claimant: &Claimant, view: &View, now: AwsTime) -> Readiness {
     let gap = view.gap.as_ref().map(reach::of_gap);
     let waiting = view.is_waiting.then_some(Readiness::Progressing);
     gap.or(waiting)
         .or_else(|| reach::shortfall(claimant))
+        .or_else(|| never_open(claimant, now))
         .unwrap_or(Readiness::Succeeded)
+}
+
+/// Maintenance windows in which nothing can ever start.
+fn never_open(claimant: &Claimant, now: AwsTime) -> Option<Readiness> {
+    let problem = claimant.policy.remediation.windows.problem(now)?;
+    Some(Readiness::InvalidSchedule(problem.to_owned()))
 }
 
 /// Refused with a conflict when the object has changed since it was judged; its change has queued it again already.

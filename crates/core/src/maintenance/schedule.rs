@@ -1,6 +1,6 @@
 //! Cron schedules: the minutes of a calendar on which a window opens.
 //!
-//! The five fields and the macros that Kubernetes accepts for a CronJob (`robfig/cron`, standard parser). A day matches
+//! The five fields and the macros that Kubernetes accepts for a `CronJob` (`robfig/cron`, standard parser). A day matches
 //! by day of the month *or* by day of the week if both are restricted, as cron(5) says.
 
 use jiff::civil::{Date, DateTime, Time};

@@ -123,7 +123,8 @@ impl<'a> Planner<'a> {
         let Some(remedy) = self.remedy(finding, history) else {
             return Decision::Nothing;
         };
-        if let Some(operation) = history.unfinished() {
+        let unfinished = history.unfinished();
+        if let Some(operation) = unfinished.filter(|_| !self.steps_back(secret)) {
             let key = operation.key.clone();
             return if self.context.is_undecided(operation) {
                 Decision::AwaitingApproval(key)
@@ -202,6 +203,12 @@ impl<'a> Planner<'a> {
             None => None,
         };
         reason.map(Hold::open)
+    }
+
+    /// Whether another policy takes care of the secret, although this one would: what is at work there is not its own.
+    fn steps_back(&self, secret: &Secret) -> bool {
+        let own = &self.context.own.policy;
+        own.acts() && owner(secret, self.context.claimants).is_some_and(|owner| *owner != own.key)
     }
 
     fn pinned_by_another_cluster(&self, secret: &Secret) -> bool {
