@@ -44,6 +44,13 @@ impl ByHand {
         self
     }
 
+    /// With a further field.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: &Value) -> Self {
+        self.spec.insert(field.to_owned(), value.clone());
+        self
+    }
+
     /// As it is applied.
     pub fn object(&self) -> Value {
         let mut spec = json!(self.spec);

@@ -11,6 +11,7 @@ use secret_rotation_core::approval::{
 use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Trigger};
 use secret_rotation_core::profile::Permission;
 
+#[expect(clippy::unnecessary_wraps, reason = "it is a field")]
 fn decided(answer: Answer, by: &str) -> Option<Decision> {
     Some(Decision {
         answer,
