@@ -327,6 +327,16 @@ impl Story {
     /// Checks what must hold at the end of every story.
     pub fn end(self) {
         invariants::hold(&self.aws);
+        for operation in self
+            .operations()
+            .iter()
+            .filter(|one| objects::is_finished(one))
+        {
+            assert!(
+                operation["status"]["completionTime"].is_string(),
+                "{operation:#}"
+            );
+        }
         for controller in &self.controllers {
             let log = controller.log();
             assert!(!log.contains("panicked"), "a controller panicked:\n{log}");

@@ -13,7 +13,7 @@ pub(crate) mod locks;
 mod quiet;
 mod reading;
 mod sending;
-mod telling;
+pub(crate) mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,6 +12,7 @@ use secret_rotation_api::operation::{
 };
 use secret_rotation_core::advance::{Phase, Wait};
 use secret_rotation_core::approval::Consent;
+use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{Arn, ObjectKey};
 use secret_rotation_core::operation::{Operation, Outcome};
 use secret_rotation_core::outcome::AwsError;
@@ -139,6 +140,10 @@ pub(super) async fn ended(
 ) -> Result<Option<Duration>, Error> {
     let operation = Operation {
         outcome: Some(outcome.clone()),
+        completed: Some(match look {
+            Some(look) => look.at,
+            None => unlooked(context)?,
+        }),
         ..reading.operation.clone()
     };
     let seen = look.and_then(present);
@@ -165,6 +170,11 @@ pub(super) async fn ended(
     announcing::tell_end(context, reading, &outcome).await;
     look_soon(context, &operation);
     Ok(None)
+}
+
+/// When something ended without a look at AWS: by the API server's clock, as no better one was read.
+pub(crate) fn unlooked(context: &Context) -> Result<AwsTime, Error> {
+    Ok(AwsTime::new(context.server_time()?.timestamp()))
 }
 
 /// Its policy is judged, and its secret looked at, without waiting for their time.

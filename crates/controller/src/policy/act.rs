@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::events::{Announcement, Reason};
 use crate::kubernetes::{bounded, status};
+use crate::operation::telling::unlooked;
 use crate::world::PolicyEntry;
 
 /// Does all of it; one failure stops nothing else, and the first is answered.
@@ -105,6 +106,7 @@ async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result
         reason: Failure::Superseded,
         message: why.to_owned(),
     });
+    operation.completed = Some(unlooked(context)?);
     let progress = Progress {
         generation: object.metadata.generation.unwrap_or(0),
         operation: &operation,
