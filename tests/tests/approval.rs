@@ -183,7 +183,7 @@ fn the_api_server_knows_who_may_and_who_may_not() {
 #[test]
 fn an_operation_waits_for_another_person() {
     let mut story = cast(
-        "generate: [{count: 1, name: app/db, state: stuck-empty}, {count: 1, name: app/web, state: healthy}]",
+        "generate: [{count: 1, name: app/db, state: stuck-empty}, {count: 1, name: app/web, state: healthy}, {count: 1, name: app/api, state: healthy}]",
     );
     let asks = json!({"remediation": {"approval": "Required"}});
     story.apply_policy(&Policy::acting("apps").but(&asks));
@@ -204,7 +204,7 @@ fn an_operation_waits_for_another_person() {
     });
     let by_hand = rotate(&story, "by-hand", "app/web").with("requestedBy", &json!("alice"));
     create(&story, "alice", &by_hand.object()).expect("alice asks");
-    let nameless = rotate(&story, "nameless", "app/web");
+    let nameless = rotate(&story, "nameless", "app/api");
     create(&story, "alice", &nameless.object()).expect("she need not say who she is");
     for name in [name.as_str(), "by-hand", "nameless"] {
         decide(&story, "bob", name, "Approve", "bob").expect("bob approves");

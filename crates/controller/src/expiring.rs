@@ -25,10 +25,13 @@ const MAX_DELETED: usize = 100;
 /// Attempts count for at least this long, whatever policies there are.
 const SHORTEST_WINDOW: Duration = Duration::from_hours(24);
 
-/// Deletes what nobody needs any more, for ever.
+/// Deletes what nobody needs any more, until the process is to end.
 pub(crate) async fn run(context: Arc<Context>) {
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        tokio::select! {
+            () = context.shutdown.begun() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
         if context.tenure().is_ok() && context.world.missing().is_none() {
             once(&context).await;
         }

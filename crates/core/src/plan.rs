@@ -156,6 +156,30 @@ impl BlockReason {
         Self::Suspended,
     ];
 
+    /// Why, in a sentence for people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::ObserveOnly => "the policy only observes, or its remedy is Report",
+            Self::OutsideWindow => "no maintenance window is open",
+            Self::AwaitingApproval => "an operation waits for the approval of a person",
+            Self::ConcurrencyLimit => "as many operations as allowed are at work",
+            Self::BackingOff => "the last attempt was too recent",
+            Self::AttemptsExhausted => "no attempt is left in this attempt window",
+            Self::CircuitBreakerOpen => "too many rotations are stuck for a machine to act",
+            Self::SelectionTooLarge => "the policy selects more secrets than maxSecrets",
+            Self::Conflict => "another policy or cluster takes care of the secret",
+            Self::ActionNotAllowed => "the profile does not allow the remedy",
+            Self::AccessDenied => "AWS denied the last attempt",
+            Self::PinExhausted => "the secret has no room for one more label",
+            Self::Ineligible => "nothing may ever be done to this kind of secret",
+            Self::RotationDisabled => "rotation is off, and rotating would switch it on",
+            Self::RotationWindowOpen => "AWS may still retry the rotation by itself",
+            Self::RecentlyChanged => "the secret changed too recently",
+            Self::ManualHold => "a person acted on the secret or denied an operation on it",
+            Self::Suspended => "the policy is suspended",
+        }
+    }
+
     /// The name used in status and metrics.
     pub const fn reason(self) -> &'static str {
         match self {

@@ -266,7 +266,7 @@ impl<'a> Judge<'a> {
             Gate::Held(hold) => Err(self.pause(
                 POLL,
                 Phase::Queued,
-                format!("held back: {}", hold.reason.reason()),
+                format!("{}: {}", hold.reason.reason(), hold.reason.sentence()),
             )),
             Gate::Unknown => Err(self.pause(
                 POLL,
