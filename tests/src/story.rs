@@ -297,6 +297,18 @@ impl Story {
         thread::sleep(pause);
     }
 
+    /// AWSCURRENT moves, and deletions are called off, only where somebody asked for it.
+    fn moves_by_hand_only(&self) {
+        const MOVES: [&str; 3] = ["PromotePending", "RevertToPrevious", "RestoreSecret"];
+        let asked = self
+            .operations()
+            .iter()
+            .any(|one| MOVES.contains(&objects::text(&one["spec"]["action"]).as_str()));
+        if !asked {
+            invariants::moves_no_current(&self.aws);
+        }
+    }
+
     /// Everything that helps to understand a story that went wrong.
     pub fn scene(&self) -> String {
         let mut scene = String::new();
@@ -327,6 +339,7 @@ impl Story {
     /// Checks what must hold at the end of every story.
     pub fn end(self) {
         invariants::hold(&self.aws);
+        self.moves_by_hand_only();
         for operation in self
             .operations()
             .iter()

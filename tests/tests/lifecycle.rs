@@ -92,6 +92,74 @@ fn a_suspended_policy_stands_still_at_every_step() {
     story.end();
 }
 
+/// When the owner goes, the next policy takes its secrets over, and the profile's shortest interval holds for both.
+#[test]
+fn ownership_passes_on_when_a_policy_goes() {
+    let mut story = Story::begin(STUCK);
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::acting("first").but(&json!({"remediation": {"stuck": "Report"}})));
+    // Creation times have seconds.
+    story.meanwhile(std::time::Duration::from_millis(1100));
+    story.apply_policy(&Policy::acting("second"));
+    story.start_controller();
+    story.eventually("the second policy steps back", || {
+        finding(&story.get("srp", "second"), "app/db")["blockedBy"] == "Conflict"
+    });
+    assert!(story.operations().is_empty());
+    story.kubectl(&["delete", "srp", "first", "-n", TEAM]);
+    story.while_time_flies("the second policy heals it", 20.0, || {
+        count(&story.get("srp", "second"), "healthy") == 1
+    });
+    story.end();
+}
+
+/// Pins that a failed recovery left go once all has been well for a whole attempt window.
+#[test]
+fn pins_are_collected_when_nobody_needs_them() {
+    let story = Story::with(
+        "
+        secrets:
+        - name: app/db
+          created: -400d
+          lastChanged: -26h
+          versions:
+          - {id: 11111111-1111-1111-1111-111111111111, labels: [AWSCURRENT], created: -40d}
+          - {id: 22222222-2222-2222-2222-222222222222, labels: [AWSPENDING], created: -26h}
+          rotation: {function: ok, everyDays: 300, lastRotated: -40d, next: +30h}
+        ",
+        &Policy::observing("apps"),
+    );
+    let truth = story.aws.truth("app/db").expect("it exists");
+    let clear = ByHand::new("clear", "apps", "ClearPending", "app/db")
+        .expecting(&json!({"pendingVersionId": holder(&truth, "AWSPENDING")}));
+    story.apply(&clear.object());
+    story.while_time_flies("it is cleared", 20.0, || {
+        state(&story.get("sro", "clear")) == "Succeeded"
+    });
+    let pins = |story: &Story| {
+        let truth = story.aws.truth("app/db").expect("it exists");
+        let labels = truth.labels.values().flatten();
+        labels.filter(|label| label.starts_with("srp-pin-")).count()
+    };
+    assert_eq!(pins(&story), 1);
+    // AWS rotates by its own schedule.
+    story.aws.jump(31.0 * 3600.0);
+    story.apply_policy(&Policy::acting("apps"));
+    story.check("apps");
+    assert_eq!(pins(&story), 1, "not yet");
+    story.aws.jump(26.0 * 3600.0);
+    story.while_time_flies("the pin is collected", 20.0, || {
+        pins(&story) == 0 && story.operations().iter().all(is_finished)
+    });
+    let actions: Vec<_> = story
+        .operations()
+        .iter()
+        .map(|one| one["spec"]["action"].clone())
+        .collect();
+    assert!(actions.contains(&json!("ReleasePins")), "{actions:?}");
+    story.end();
+}
+
 /// A record goes when its time is over, but never while its attempt counts.
 #[test]
 fn records_are_deleted_when_nobody_needs_them() {

@@ -59,6 +59,23 @@ pub fn of(
         .unwrap_or_else(|| judge.healthy())
 }
 
+/// When the value of a secret expires, if a tag says so in a way that can be read.
+pub fn expires(secret: &Secret, detection: &Detection) -> Option<AwsTime> {
+    parse_expiry(secret.tags.get(&detection.expiry.as_ref()?.tag_key)?)
+}
+
+/// Until when a scheduled deletion can surely be called off. AWS documents `DeletedDate` as the date the secret is scheduled
+/// for deletion, and answers with the date of the request: the window of 7 to 30 days counts from there. A date in the
+/// future can only be that of the purge.
+pub fn restorable_until(secret: &Secret, now: AwsTime) -> Option<AwsTime> {
+    let deleted = secret.deleted?;
+    Some(if deleted > now {
+        deleted
+    } else {
+        deleted.plus(SHORTEST_RECOVERY_WINDOW)
+    })
+}
+
 struct Judge<'a> {
     observation: &'a Observation,
     secret: &'a Secret,
@@ -92,17 +109,15 @@ impl Judge<'_> {
         })
     }
 
-    /// AWS documents `DeletedDate` as the date the secret is scheduled for deletion, and answers with the date of the
-    /// request: the window of 7 to 30 days counts from there. A date in the future can only be that of the purge.
     fn deletion(&self, deleted: AwsTime) -> String {
         if deleted > self.now {
             return format!(
                 "scheduled for deletion; AWS purges it after {deleted}, restore it before"
             );
         }
-        let earliest = deleted.plus(SHORTEST_RECOVERY_WINDOW);
+        let until = restorable_until(self.secret, self.now).unwrap_or(self.now);
         format!(
-            "scheduled for deletion since {deleted}; AWS keeps it at least until {earliest}, restore it before"
+            "scheduled for deletion since {deleted}; AWS keeps it at least until {until}, restore it before"
         )
     }
 
