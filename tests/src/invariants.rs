@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use secret_rotation_simulator::{Cause, Entry, Labels, Request, Simulator};
 
 /// All that the controller may ever ask of AWS.
-const ALLOWED: [&str; 5] = [
+const ALLOWED: [&str; 6] = [
     "ListSecrets",
     "DescribeSecret",
     "ListSecretVersionIds",
     "UpdateSecretVersionStage",
     "RotateSecret",
+    "RestoreSecret",
 ];
 
 /// No policy of the stories may call a rotation stuck sooner: the least that the API admits.
@@ -26,7 +27,7 @@ pub fn hold(aws: &Simulator) {
             ALLOWED.contains(&request.operation.as_str()),
             "a call outside the allowed list: {request:?}"
         );
-        moves_no_current(&request);
+        moves_current_by_name_only(&request);
         rotates_by_its_own_schedule(&request);
     }
     for name in aws.names() {
@@ -42,10 +43,26 @@ pub fn hold(aws: &Simulator) {
     spaces_rotations(aws);
 }
 
-fn moves_no_current(request: &Request) {
-    if request.operation == "UpdateSecretVersionStage" {
-        let stage = request.parameters["VersionStage"].as_str();
-        assert_ne!(stage, Some("AWSCURRENT"), "AWSCURRENT moved: {request:?}");
+/// AWSCURRENT is moved from a version that is named to one that is named.
+fn moves_current_by_name_only(request: &Request) {
+    let parameters = &request.parameters;
+    if request.operation == "UpdateSecretVersionStage" && parameters["VersionStage"] == "AWSCURRENT"
+    {
+        for version in ["RemoveFromVersionId", "MoveToVersionId"] {
+            assert!(
+                parameters[version].is_string(),
+                "AWSCURRENT moved without {version}: {request:?}"
+            );
+        }
+    }
+}
+
+/// Nobody asked for AWSCURRENT to be moved, or for a secret to be restored.
+pub fn moves_no_current(aws: &Simulator) {
+    for request in aws.writes() {
+        let moves = request.parameters["VersionStage"] == "AWSCURRENT";
+        assert!(!moves, "AWSCURRENT moved: {request:?}");
+        assert_ne!(request.operation, "RestoreSecret", "{request:?}");
     }
 }
 
@@ -135,7 +152,8 @@ fn clears_only_what_is_old(aws: &Simulator) {
                     Cause::Request(id) => clears.get(id),
                     Cause::Rotation => None,
                 };
-                if let (Some(clear), Some(last)) = (clear, changed.get(&secret)) {
+                let stale = clear.filter(|clear| !drops_from_current(clear, &before));
+                if let (Some(clear), Some(last)) = (stale, changed.get(&secret)) {
                     let age = time.duration_since(*last).as_secs_f64();
                     assert!(
                         age >= STUCK_AFTER,
@@ -148,6 +166,13 @@ fn clears_only_what_is_old(aws: &Simulator) {
             }
         }
     }
+}
+
+/// AWSPENDING goes from the version that is current: nothing is pending.
+fn drops_from_current(clear: &Request, before: &Labels) -> bool {
+    let from = clear.parameters["RemoveFromVersionId"].as_str();
+    let labels = from.and_then(|from| before.get(from));
+    labels.is_some_and(|labels| labels.contains("AWSCURRENT"))
 }
 
 fn is_clear(request: &Request) -> bool {

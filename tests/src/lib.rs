@@ -3,6 +3,7 @@
 //! Nothing of the controller is linked or called: stories see what its users see.
 
 pub mod aws_cli;
+pub mod by_hand;
 pub mod controller;
 pub mod invariants;
 pub mod objects;

@@ -52,14 +52,20 @@ fn until_evening(aws: &Simulator) -> f64 {
 impl Story {
     /// Starts API server and AWS, and installs what `deploy/` holds. No controller runs yet.
     pub fn begin(estate: &str) -> Self {
+        Self::among(&[], estate)
+    }
+
+    /// The same, with users beside the administrator, who may do nothing yet.
+    pub fn among(users: &[&str], estate: &str) -> Self {
         let aws = Simulator::start(Options::default()).expect("the simulator starts");
         aws.jump(until_evening(&aws));
         aws.add(estate).expect("a valid estate");
-        let cluster = Cluster::start(&[]).expect("an API server starts");
+        let cluster = Cluster::start(users).expect("an API server starts");
         for manifests in [
             "deploy/crds",
             "deploy/controller/namespace.yaml",
             "deploy/controller/rbac.yaml",
+            "deploy/admission",
         ] {
             cluster
                 .apply(&project::root().join(manifests))
@@ -133,6 +139,32 @@ impl Story {
     /// Applies an object; the error is what the API server said.
     pub fn try_apply(&self, object: &Value) -> anyhow::Result<()> {
         self.cluster.apply_text(&object.to_string())
+    }
+
+    /// Runs `kubectl` as a user with something on standard input; the error is what the API server said.
+    pub fn kubectl_as(
+        &self,
+        user: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<String, String> {
+        use std::io::Write as _;
+        let mut command = self.cluster.kubectl_as(user);
+        command
+            .args(arguments)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("kubectl starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        stdin.write_all(input.as_bytes()).expect("kubectl reads");
+        drop(stdin);
+        let output = child.wait_with_output().expect("kubectl ends");
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
     }
 
     /// Runs `kubectl` as the administrator; panics if it fails.
@@ -265,6 +297,18 @@ impl Story {
         thread::sleep(pause);
     }
 
+    /// AWSCURRENT moves, and deletions are called off, only where somebody asked for it.
+    fn moves_by_hand_only(&self) {
+        const MOVES: [&str; 3] = ["PromotePending", "RevertToPrevious", "RestoreSecret"];
+        let asked = self
+            .operations()
+            .iter()
+            .any(|one| MOVES.contains(&objects::text(&one["spec"]["action"]).as_str()));
+        if !asked {
+            invariants::moves_no_current(&self.aws);
+        }
+    }
+
     /// Everything that helps to understand a story that went wrong.
     pub fn scene(&self) -> String {
         let mut scene = String::new();
@@ -295,6 +339,7 @@ impl Story {
     /// Checks what must hold at the end of every story.
     pub fn end(self) {
         invariants::hold(&self.aws);
+        self.moves_by_hand_only();
         for operation in self
             .operations()
             .iter()

@@ -172,7 +172,7 @@ fn operations_that_are_not_spelt_out_are_refused_with_advice() {
     refused(
         &story,
         &operation(&json!({"reason": "changed my mind"})),
-        &["an operation cannot be changed; create another one"],
+        &["an operation cannot be changed but for its decision, once; create another one"],
     );
     story.end();
 }

@@ -122,7 +122,7 @@ const OPERATION: [Column; 4] = [
     ),
 ];
 
-const OPERATION_WIDE: [Column; 3] = [
+const OPERATION_WIDE: [Column; 5] = [
     column(
         "Trigger",
         "string",
@@ -134,6 +134,18 @@ const OPERATION_WIDE: [Column; 3] = [
         "string",
         ".spec.reason",
         "Why the operation was asked for.",
+    ),
+    column(
+        "Requested-By",
+        "string",
+        ".spec.requestedBy",
+        "Who asked for the operation by hand.",
+    ),
+    column(
+        "Decided-By",
+        "string",
+        ".spec.decision.by",
+        "Who approved or denied the operation.",
     ),
     column(
         "Message",

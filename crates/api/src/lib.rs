@@ -9,6 +9,7 @@
     reason = "the comments on fields are what kubectl explain prints, as plain text"
 )]
 
+pub mod approval;
 mod columns;
 pub mod conditions;
 pub mod count;
@@ -43,6 +44,9 @@ pub const POLICY_UID_LABEL: &str = "secretrotation.dev/policy-uid";
 
 /// Label of an operation: which secret, by [`secret_label`](operation::secret_label).
 pub const SECRET_LABEL: &str = "secretrotation.dev/secret";
+
+/// Annotation of a policy: count attempts anew, once for each token.
+pub const RETRY_REQUESTED_ANNOTATION: &str = "secretrotation.dev/retry-requested-at";
 
 /// Annotation of a policy: check now, and echo this token in `status.lastHandledRequest`.
 pub const CHECK_REQUESTED_ANNOTATION: &str = "secretrotation.dev/check-requested-at";

@@ -17,9 +17,11 @@ pub use report::{Progress, conditions};
 pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus};
 
 use crate::{
+    approval::Approval,
     schema::rule,
     span::{HOUR, MINUTE, SECOND, Span},
     text::Text,
+    time::Time,
 };
 
 /// What to do to which secret, and what must be true before.
@@ -41,14 +43,37 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    rule("self == oldSelf", "an operation cannot be changed; create another one"),
+    rule(
+        "has(oldSelf.decision) ? self == oldSelf : self.policyRef == oldSelf.policyRef && self.secret == oldSelf.secret && self.action == oldSelf.action && has(self.expect) == has(oldSelf.expect) && (!has(self.expect) || self.expect == oldSelf.expect) && self.reason == oldSelf.reason && self.trigger == oldSelf.trigger && self.approval == oldSelf.approval && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy) && self.confirmAfter == oldSelf.confirmAfter && self.deadline == oldSelf.deadline && self.ttlAfterFinished == oldSelf.ttlAfterFinished",
+        "an operation cannot be changed but for its decision, once; create another one",
+    ),
     rule(
         "self.action != 'Rotate' || (has(self.expect) && has(self.expect.currentVersionId))",
         "write expect.currentVersionId: Rotate must name the version that it replaces",
     ),
     rule(
-        "!(self.action in ['RetryRotation', 'ClearPending', 'ClearAndRotate']) || (has(self.expect) && has(self.expect.pendingVersionId))",
+        "!(self.action in ['RetryRotation', 'ClearPending', 'ClearAndRotate', 'PromotePending']) || (has(self.expect) && has(self.expect.pendingVersionId))",
         "write expect.pendingVersionId: the action must name the pending version that it is about",
+    ),
+    rule(
+        "!(self.action in ['PromotePending', 'RevertToPrevious']) || (has(self.expect) && has(self.expect.currentVersionId))",
+        "write expect.currentVersionId: the action must name the version that loses AWSCURRENT",
+    ),
+    rule(
+        "self.action != 'RevertToPrevious' || (has(self.expect) && has(self.expect.previousVersionId))",
+        "write expect.previousVersionId: RevertToPrevious must name the version that gets AWSCURRENT",
+    ),
+    rule(
+        "self.action != 'RestorePending' || (has(self.expect) && has(self.expect.pinnedVersionId))",
+        "write expect.pinnedVersionId: RestorePending must name the pinned version that gets AWSPENDING back",
+    ),
+    rule(
+        "self.action != 'RestoreSecret' || (has(self.expect) && has(self.expect.deletedTime))",
+        "write expect.deletedTime: RestoreSecret must name the DeletedDate that it calls off",
+    ),
+    rule(
+        "!(self.action in ['PromotePending', 'RestorePending', 'RevertToPrevious']) || !has(self.trigger) || self.trigger == 'Manual'",
+        "write trigger Manual: only a person can know that this action is right",
     ),
 ]))]
 pub struct SecretRotationOperationSpec {
@@ -58,7 +83,7 @@ pub struct SecretRotationOperationSpec {
     /// The secret to act on: either its name and region, or its ARN.
     pub secret: SecretReference,
 
-    /// What to do: RetryRotation, Rotate, ClearPending, ClearAndRotate or ReleasePins.
+    /// What to do: RetryRotation, Rotate, ClearPending, ClearAndRotate, PromotePending, RestorePending, RevertToPrevious, RestoreSecret or ReleasePins.
     pub action: Action,
 
     /// Which versions must hold their labels until the operation itself moves them; it fails where they do not.
@@ -72,9 +97,53 @@ pub struct SecretRotationOperationSpec {
     #[serde(default)]
     pub trigger: Trigger,
 
+    /// Whether a person must agree first: Required or NotRequired; its policy and profile may ask for more.
+    #[serde(default)]
+    pub approval: Approval,
+
+    /// Who asks for it, as the API server knows them; needed where approval is, so that nobody approves a request of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<Text<1, 512>>,
+
+    /// How long after its creation, or after its approval, the operation may still begin to act, from 1m to 720h.
+    #[serde(default)]
+    pub deadline: Span<MINUTE, { 720 * HOUR }, { 24 * HOUR }>,
+
+    /// How long the operation is kept after it has ended, from 0s to 8760h; never less than the attemptWindow of its policy.
+    #[serde(default)]
+    pub ttl_after_finished: Span<0, { 8_760 * HOUR }, { 168 * HOUR }>,
+
+    /// What a person who may approve has decided; it can be set once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+
     /// How long to wait between protecting a pending version and clearing its label, from 30s to 6h.
     #[serde(default)]
     pub confirm_after: Span<{ 30 * SECOND }, { 6 * HOUR }, { 5 * MINUTE }>,
+}
+
+/// What a person decided about an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Whether the operation may go on: Approve or Deny.
+    pub verdict: DecisionVerdict,
+
+    /// Who decided, as the API server knows them.
+    pub by: Text<1, 512>,
+
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Text<0, 1024>>,
+}
+
+/// Whether an operation may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DecisionVerdict {
+    /// It may.
+    Approve,
+    /// It must not.
+    Deny,
 }
 
 /// A reference to a SecretRotationPolicy in the same namespace.
@@ -119,15 +188,29 @@ pub struct SecretReference {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expectation {
-    /// The version that must hold AWSCURRENT; required for Rotate.
+    /// The version that must hold AWSCURRENT; required for Rotate, PromotePending and RevertToPrevious.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[!-~]+$"))]
     pub current_version_id: Option<Text<1, 64>>,
 
-    /// The version that must hold AWSPENDING; required for RetryRotation, ClearPending and ClearAndRotate.
+    /// The version that must hold AWSPENDING; required for RetryRotation, ClearPending, ClearAndRotate and PromotePending, and for RestorePending if any version holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[!-~]+$"))]
     pub pending_version_id: Option<Text<1, 64>>,
+
+    /// The version that must hold AWSPREVIOUS; required for RevertToPrevious.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[!-~]+$"))]
+    pub previous_version_id: Option<Text<1, 64>>,
+
+    /// The version that must carry a pin of the controller; required for RestorePending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[!-~]+$"))]
+    pub pinned_version_id: Option<Text<1, 64>>,
+
+    /// The DeletedDate of the secret, to the second; required for RestoreSecret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_time: Option<Time>,
 }
 
 /// What an operation does.
@@ -141,6 +224,14 @@ pub enum Action {
     ClearPending,
     /// Remove a stale AWSPENDING label, then rotate.
     ClearAndRotate,
+    /// Make the pending version current, because the target accepts its value.
+    PromotePending,
+    /// Put AWSPENDING back on a version that the controller pinned.
+    RestorePending,
+    /// Make the previous version current again.
+    RevertToPrevious,
+    /// Call a scheduled deletion off.
+    RestoreSecret,
     /// Remove our pins from a secret that has long been healthy.
     ReleasePins,
 }
@@ -162,6 +253,10 @@ impl From<Action> for core::Action {
             Action::Rotate => Self::Rotate,
             Action::ClearPending => Self::ClearPending,
             Action::ClearAndRotate => Self::ClearAndRotate,
+            Action::PromotePending => Self::PromotePending,
+            Action::RestorePending => Self::RestorePending,
+            Action::RevertToPrevious => Self::RevertToPrevious,
+            Action::RestoreSecret => Self::RestoreSecret,
             Action::ReleasePins => Self::ReleasePins,
         }
     }
@@ -174,6 +269,10 @@ impl From<core::Action> for Action {
             core::Action::Rotate => Self::Rotate,
             core::Action::ClearPending => Self::ClearPending,
             core::Action::ClearAndRotate => Self::ClearAndRotate,
+            core::Action::PromotePending => Self::PromotePending,
+            core::Action::RestorePending => Self::RestorePending,
+            core::Action::RevertToPrevious => Self::RevertToPrevious,
+            core::Action::RestoreSecret => Self::RestoreSecret,
             core::Action::ReleasePins => Self::ReleasePins,
         }
     }

@@ -5,18 +5,20 @@ mod remediation;
 mod report;
 mod selector;
 mod status;
+mod windows;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use remediation::{
-    Backoff, CircuitBreaker, Detection, DisabledReporting, Expiry, Limits, OverdueRemedy,
-    Remediation, Reporting, StuckRemedy,
+    Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Expiry, Limits,
+    OverdueRemedy, Remediation, Reporting, StuckRemedy,
 };
 pub use report::Pass;
 pub use selector::{Selector, SelectorItem, TagRequirement};
-pub use status::{FindingStatus, SecretRotationPolicyStatus, Summary};
+pub use status::{FindingStatus, NextWindow, RetryRequest, SecretRotationPolicyStatus, Summary};
+pub use windows::{Window, Windows};
 
 use crate::{
     schema::immutable,
@@ -117,9 +119,23 @@ impl SecretRotationPolicy {
     ///
     /// It is cut as the status cuts it: a longer one would never be found to be handled.
     pub fn requested_check(&self) -> Option<&str> {
+        self.token(crate::CHECK_REQUESTED_ANNOTATION)
+    }
+
+    /// The token of the last request to count attempts anew, if it is not in the status yet.
+    pub fn requested_retry(&self) -> Option<&str> {
+        let handled = self
+            .status
+            .as_ref()
+            .and_then(|status| status.last_retry_request.as_ref());
+        let token = self.token(crate::RETRY_REQUESTED_ANNOTATION)?;
+        (handled.map(|handled| handled.token.as_str()) != Some(token)).then_some(token)
+    }
+
+    fn token(&self, annotation: &str) -> Option<&str> {
         let annotations = self.metadata.annotations.as_ref()?;
         annotations
-            .get(crate::CHECK_REQUESTED_ANNOTATION)
+            .get(annotation)
             .map(|token| clip(token, status::MAX_TOKEN))
     }
 }

@@ -59,10 +59,15 @@ pub struct AWSAccessProfileSpec {
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic"))]
     pub allowed_secrets: Vec<AllowedSecret>,
 
-    /// What policies and operations may do: Rotate, ClearPending, or both for ClearAndRotate; they only observe if it is empty.
+    /// What policies and operations may do: Rotate (also RetryRotation), ClearPending (also RestorePending and ReleasePins), both for ClearAndRotate, PromotePending, RevertToPrevious, RestoreSecret; they only observe if it is empty.
     #[serde(default)]
-    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
     pub allowed_actions: Vec<AllowedAction>,
+
+    /// What always needs the approval of a person, whatever a policy says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
+    pub approval_required_for: Vec<AllowedAction>,
 
     /// The shortest interval at which policies are checked, from 30s to 24h.
     #[serde(default)]
@@ -128,8 +133,14 @@ pub struct AllowedSecret {
 pub enum AllowedAction {
     /// Start rotations, new ones and pending ones.
     Rotate,
-    /// Pin and clear pending versions; release pins.
+    /// Pin and clear pending versions; restore what was cleared; release pins.
     ClearPending,
+    /// Make a pending version current.
+    PromotePending,
+    /// Make the previous version current.
+    RevertToPrevious,
+    /// Call a scheduled deletion off.
+    RestoreSecret,
 }
 
 /// Requests per second to AWS.

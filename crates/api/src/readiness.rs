@@ -45,6 +45,8 @@ pub enum Readiness {
     AwsUnavailable(String),
     /// Something was seen, but not everything.
     SweepIncomplete(String),
+    /// The maintenance windows cannot be understood, or never open.
+    InvalidSchedule(String),
     /// The object cannot be understood.
     InvalidSpec(String),
 }
@@ -67,6 +69,7 @@ impl Readiness {
             Self::Throttled(_) => "Throttled",
             Self::AwsUnavailable(_) => "AWSUnavailable",
             Self::SweepIncomplete(_) => "SweepIncomplete",
+            Self::InvalidSchedule(_) => "InvalidSchedule",
             Self::InvalidSpec(_) => "InvalidSpec",
         }
     }
@@ -95,6 +98,7 @@ impl Readiness {
             | Self::Throttled(message)
             | Self::AwsUnavailable(message)
             | Self::SweepIncomplete(message)
+            | Self::InvalidSchedule(message)
             | Self::InvalidSpec(message) => message.clone(),
         }
     }
@@ -115,6 +119,7 @@ impl Readiness {
             | Self::Throttled(_)
             | Self::AwsUnavailable(_)
             | Self::SweepIncomplete(_)
+            | Self::InvalidSchedule(_)
             | Self::InvalidSpec(_) => Verdict::False,
         }
     }
@@ -123,7 +128,10 @@ impl Readiness {
     pub const fn is_stalled(&self) -> bool {
         matches!(
             self,
-            Self::InvalidSpec(_) | Self::NamespaceNotAllowed(_) | Self::RegionNotAllowed(_)
+            Self::InvalidSpec(_)
+                | Self::InvalidSchedule(_)
+                | Self::NamespaceNotAllowed(_)
+                | Self::RegionNotAllowed(_)
         )
     }
 
@@ -137,6 +145,7 @@ impl Readiness {
                 | Self::Throttled(_)
                 | Self::AwsUnavailable(_)
                 | Self::SweepIncomplete(_)
+                | Self::InvalidSchedule(_)
         )
     }
 

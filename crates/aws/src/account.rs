@@ -23,6 +23,9 @@ use crate::errors;
 const READ_BURST: u32 = 100;
 const WRITE_BURST: u32 = 10;
 
+/// Ages of versions are looked up at leisure, beside everything else.
+const AGES_PER_SECOND: u32 = 5;
+
 /// Requests per second to AWS, with bursts of 100 reads and 10 writes. Retries of reads count too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -52,6 +55,7 @@ struct Shared {
     clients: Clients,
     reads: Arc<Bucket>,
     writes: Arc<Bucket>,
+    ages: Bucket,
     observer: Observer,
     clock: Mutex<Option<(AwsTime, Instant)>>,
 }
@@ -90,6 +94,7 @@ impl Account {
             clients,
             reads: Arc::new(Bucket::new(limits.reads_per_second, READ_BURST)),
             writes: Arc::new(Bucket::new(limits.writes_per_second, WRITE_BURST)),
+            ages: Bucket::new(AGES_PER_SECOND, AGES_PER_SECOND),
             observer,
             clock: Mutex::default(),
         };
@@ -115,6 +120,10 @@ impl Account {
 
     pub(crate) fn looker(&self) -> &Client {
         &self.shared.clients.look
+    }
+
+    pub(crate) fn ages(&self) -> &Bucket {
+        &self.shared.ages
     }
 
     pub(crate) fn writer(&self) -> &Client {

@@ -48,6 +48,10 @@ impl Account {
             Request::Detach { label, version } => {
                 self.move_label(arn, label, Some(version), None).await
             }
+            Request::Move { label, from, to } => {
+                self.move_label(arn, label, Some(from), Some(to)).await
+            }
+            Request::RestoreSecret => self.restore(arn).await,
             Request::Rotate { token } => self.rotate(arn, token).await,
         }
     }
@@ -68,6 +72,13 @@ impl Account {
             .version_stage(label.as_str())
             .set_remove_from_version_id(from.map(text))
             .set_move_to_version_id(to.map(text));
+        let sending = request.customize().interceptor(probe.clone()).send();
+        self.written(&probe, sending).await
+    }
+
+    async fn restore(&self, arn: &Arn) -> Result<Applied, Rejected> {
+        let probe = self.writing(Operation::RestoreSecret);
+        let request = self.writer().restore_secret().secret_id(arn.as_str());
         let sending = request.customize().interceptor(probe.clone()).send();
         self.written(&probe, sending).await
     }

@@ -34,16 +34,19 @@ pub enum Operation {
     UpdateSecretVersionStage,
     /// `RotateSecret`.
     RotateSecret,
+    /// `RestoreSecret`.
+    RestoreSecret,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ListSecrets,
         Self::DescribeSecret,
         Self::ListSecretVersionIds,
         Self::UpdateSecretVersionStage,
         Self::RotateSecret,
+        Self::RestoreSecret,
     ];
 
     /// The name AWS gives it: the metric label, and the action in IAM.
@@ -54,6 +57,7 @@ impl Operation {
             Self::ListSecretVersionIds => "ListSecretVersionIds",
             Self::UpdateSecretVersionStage => "UpdateSecretVersionStage",
             Self::RotateSecret => "RotateSecret",
+            Self::RestoreSecret => "RestoreSecret",
         }
     }
 }

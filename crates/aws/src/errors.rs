@@ -159,7 +159,8 @@ const fn of_limit(operation: Operation) -> ErrorClass {
         Operation::ListSecrets
         | Operation::DescribeSecret
         | Operation::ListSecretVersionIds
-        | Operation::RotateSecret => ErrorClass::Throttled,
+        | Operation::RotateSecret
+        | Operation::RestoreSecret => ErrorClass::Throttled,
     }
 }
 

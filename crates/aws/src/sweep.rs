@@ -3,6 +3,7 @@
 //! Nothing here judges a secret, and nothing here is fresh enough to write on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use secret_rotation_core::clock::AwsTime;
@@ -19,6 +20,9 @@ use crate::errors;
 
 /// Closer looks at a time.
 const ABREAST: usize = 8;
+
+/// At most this many ages are looked up in one sweep, so that it stays short; the others follow in the next ones.
+const MAX_AGES: usize = 50;
 
 /// What a sweep reads, from the cheapest to the dearest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +59,14 @@ impl Account {
     ///
     /// `last` is the previous sweep of the same scope: it tells which secrets need a closer look, and which
     /// versions are known already. A listed secret that is not `wanted` gets no closer look. A secret whose closer look failed is there as `unreadable`; a list that
-    /// ended early is a `gap`. Without any answer `time` is the account's clock, or 1970.
+    /// ended early is a `gap`. Where `max_age` is given, the age of current versions that no date tells is looked up, of some
+    /// secrets in each sweep, and kept. Without any answer `time` is the account's clock, or 1970.
     pub async fn inventory(
         &self,
         scope: &Scope,
         last: &BTreeMap<Arn, Observation>,
         wanted: &(dyn Fn(&Secret) -> bool + Sync),
+        max_age: Option<Duration>,
     ) -> Inventory {
         let mut sweep = Sweep::new(self);
         let targets = match scope {
@@ -69,6 +75,9 @@ impl Account {
             Scope::Everything => sweep.list(None, last, wanted).await,
         };
         sweep.look_closer(targets).await;
+        if let Some(max_age) = max_age {
+            sweep.look_up_ages(last, wanted, max_age).await;
+        }
         sweep.finish()
     }
 
@@ -206,6 +215,33 @@ impl<'a> Sweep<'a> {
                 Some(Ok((closer, target))) => self.record(target, closer),
                 Some(Err(_)) => self.note_gap(errors::unexpected()),
                 None => return,
+            }
+        }
+    }
+
+    /// Versions that were listed before are kept while the same one is current. A failure leaves the age unknown.
+    async fn look_up_ages(
+        &mut self,
+        last: &BTreeMap<Arn, Observation>,
+        wanted: &(dyn Fn(&Secret) -> bool + Sync),
+        max_age: Duration,
+    ) {
+        let Some(now) = self.time else { return };
+        let oldest = now.minus(max_age);
+        let mut looked_up = 0;
+        for (arn, seen) in &mut self.secrets {
+            if !seen.age_needed(oldest) || !wanted(&seen.secret) {
+                continue;
+            }
+            let known = last
+                .get(arn)
+                .filter(|last| last.secret.current() == seen.secret.current());
+            seen.versions = known.and_then(|known| known.versions.clone());
+            if seen.age_needed(oldest) && looked_up < MAX_AGES {
+                looked_up += 1;
+                self.account.ages().take().await;
+                let listing = self.account.versions(self.account.sweeper(), arn.as_str());
+                seen.versions = listing.await.ok().or(seen.versions.take());
             }
         }
     }

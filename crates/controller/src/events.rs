@@ -43,6 +43,14 @@ pub(crate) enum Reason {
     RotationTriggered,
     /// A rotation that was started came through.
     RotationCompleted,
+    /// AWSPENDING was put back on a version.
+    PendingRestored,
+    /// A pending version was made current.
+    PendingPromoted,
+    /// The previous version was made current.
+    VersionReverted,
+    /// A scheduled deletion was called off.
+    SecretRestored,
     /// Pins were removed.
     PinsReleased,
     /// An operation waits.
@@ -68,6 +76,10 @@ impl Reason {
             | Self::PendingCleared
             | Self::RotationTriggered
             | Self::RotationCompleted
+            | Self::PendingRestored
+            | Self::PendingPromoted
+            | Self::VersionReverted
+            | Self::SecretRestored
             | Self::PinsReleased
             | Self::OperationDeferred => false,
         }

@@ -8,6 +8,7 @@ mod clock;
 mod context;
 mod error;
 mod events;
+mod expiring;
 mod judgements;
 mod kubernetes;
 mod lease;

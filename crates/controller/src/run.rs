@@ -12,6 +12,7 @@ use crate::accounts::{self, Accounts};
 use crate::clock::ServerClock;
 use crate::context::{Context, Queues};
 use crate::events::Announcer;
+use crate::expiring;
 use crate::judgements::Judgements;
 use crate::kubernetes::client;
 use crate::kubernetes::reads::Reader;
@@ -244,6 +245,7 @@ fn workers(context: &Arc<Context>) -> JoinSet<()> {
     workers.spawn(worker::run(OPERATION, queue, around(), move |key| {
         operation::reconcile(with(&own), key)
     }));
+    workers.spawn(expiring::run(with(context)));
     workers
 }
 

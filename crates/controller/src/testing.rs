@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use secret_rotation_core::approval::Approval;
 use secret_rotation_core::authorise::Tenant;
 use secret_rotation_core::clock::ServerTime;
 use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName, ProfileName, Region, Uid};
+use secret_rotation_core::maintenance::Windows;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{
-    Backoff, CircuitBreaker, Detection, DisabledReporting, Mode, OverdueRemedy, Policy,
-    Remediation, Reporting, StuckRemedy, Suspension,
+    Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Mode, OverdueRemedy,
+    Policy, Remediation, Reporting, StuckRemedy, Suspension,
 };
 use secret_rotation_core::profile::{NamePattern, NamespaceRule, Permission, Profile, RateLimit};
 use secret_rotation_core::selector::{Matcher, Selector};
@@ -58,6 +60,7 @@ fn profile() -> Profile {
         },
         allowed_secrets: vec![NamePattern::parse("*").expect("a pattern")],
         allowed_actions: BTreeSet::from([Permission::Rotate, Permission::ClearPending]),
+        approval_required_for: std::collections::BTreeSet::new(),
         min_check_interval: Duration::from_mins(1),
         max_concurrent_per_function: 1,
         rate_limit: RateLimit {
@@ -84,6 +87,7 @@ pub(crate) fn policy() -> Policy {
         },
         mode: Mode::Remediate,
         suspension: Suspension::Active,
+        retry_requested: None,
         check_interval: Duration::from_mins(5),
         detection: Detection {
             stuck_after: Duration::from_hours(6),
@@ -96,6 +100,9 @@ pub(crate) fn policy() -> Policy {
         remediation: Remediation {
             stuck: StuckRemedy::Recover,
             overdue: OverdueRemedy::Rotate,
+            deletion: DeletionRemedy::Report,
+            approval: Approval::NotRequired,
+            windows: Windows::default(),
             confirm_after: Duration::from_mins(5),
             max_concurrent: 5,
             max_attempts: 3,

@@ -7,19 +7,22 @@
 
 mod clearing;
 mod judge;
+mod moving;
 mod releasing;
+mod restoring;
 mod rotating;
 mod sending;
 
 use std::time::Duration;
 
+use crate::approval::Consent;
 use crate::authorise::{Authority, Refusal};
-use crate::clock::AwsTime;
+use crate::clock::{AwsTime, ServerTime};
 use crate::history::History;
 use crate::identity::{Arn, StageLabel, VersionId};
 use crate::operation::{Intent, Operation, Outcome, Step};
 use crate::pin::ClusterId;
-use crate::plan::BlockReason;
+use crate::plan::Hold;
 use crate::policy::Policy;
 use crate::secret::Look;
 
@@ -56,7 +59,9 @@ pub struct Wait {
 pub enum Phase {
     /// It has not begun.
     Queued,
-    /// AWS may still retry by itself: its own rotation window is open.
+    /// A person has not agreed yet.
+    AwaitingApproval,
+    /// No maintenance window is open; or AWS's own rotation window is, in which it may still retry by itself.
     AwaitingWindow,
     /// AWS is to be left alone for a while.
     BackingOff,
@@ -72,14 +77,21 @@ pub enum Phase {
     Rotating,
     /// It waits for the rotation function.
     Verifying,
+    /// It moves AWSCURRENT to the pending version.
+    Promoting,
+    /// It puts AWSPENDING back, or calls a deletion off.
+    Restoring,
+    /// It moves AWSCURRENT to the previous version.
+    Reverting,
     /// It removes pins.
     Unpinning,
 }
 
 impl Phase {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Queued,
+        Self::AwaitingApproval,
         Self::AwaitingWindow,
         Self::BackingOff,
         Self::Suspended,
@@ -88,13 +100,30 @@ impl Phase {
         Self::Clearing,
         Self::Rotating,
         Self::Verifying,
+        Self::Promoting,
+        Self::Restoring,
+        Self::Reverting,
         Self::Unpinning,
     ];
+
+    /// What an operation is doing while it sends this step's request.
+    const fn of(step: Step) -> Self {
+        match step {
+            Step::Pin => Self::Pinning,
+            Step::Clear => Self::Clearing,
+            Step::Rotate => Self::Rotating,
+            Step::Unpin => Self::Unpinning,
+            Step::Promote | Step::DropPending => Self::Promoting,
+            Step::RestorePending | Step::RestoreSecret => Self::Restoring,
+            Step::Revert => Self::Reverting,
+        }
+    }
 
     /// The condition reason.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Queued => "Queued",
+            Self::AwaitingApproval => "AwaitingApproval",
             Self::AwaitingWindow => "AwaitingWindow",
             Self::BackingOff => "BackingOff",
             Self::Suspended => "Suspended",
@@ -103,6 +132,9 @@ impl Phase {
             Self::Clearing => "Clearing",
             Self::Rotating => "Rotating",
             Self::Verifying => "Verifying",
+            Self::Promoting => "Promoting",
+            Self::Restoring => "Restoring",
+            Self::Reverting => "Reverting",
             Self::Unpinning => "Unpinning",
         }
     }
@@ -136,12 +168,7 @@ impl Write {
 
     /// What the operation is doing with it.
     pub const fn phase(&self) -> Phase {
-        match self.intent.step {
-            Step::Pin => Phase::Pinning,
-            Step::Clear => Phase::Clearing,
-            Step::Rotate => Phase::Rotating,
-            Step::Unpin => Phase::Unpinning,
-        }
+        Phase::of(self.intent.step)
     }
 }
 
@@ -150,7 +177,7 @@ impl Write {
 pub enum Request {
     /// `UpdateSecretVersionStage` with `MoveToVersionId` only: attach a label that is nowhere.
     Attach {
-        /// A pin.
+        /// A pin, or AWSPENDING where no version holds it.
         label: StageLabel,
         /// To this version.
         version: VersionId,
@@ -162,6 +189,17 @@ pub enum Request {
         /// From this version.
         version: VersionId,
     },
+    /// `UpdateSecretVersionStage` with both versions named: a compare-and-swap.
+    Move {
+        /// AWSCURRENT or AWSPENDING.
+        label: StageLabel,
+        /// From this version.
+        from: VersionId,
+        /// To this version.
+        to: VersionId,
+    },
+    /// `RestoreSecret`.
+    RestoreSecret,
     /// `RotateSecret` with this `ClientRequestToken` and nothing else.
     Rotate {
         /// The token.
@@ -178,7 +216,11 @@ pub struct Facts<'a> {
     pub policy: Option<&'a Policy>,
     /// Whether profile, policy and namespace allow the action on this secret.
     pub authority: Result<Authority, Refusal>,
-    /// Whether budgets and the breaker let an automatic operation begin.
+    /// Whether a person agrees, where that is needed.
+    pub consent: Consent,
+    /// The API server's time: deadlines are measured on it.
+    pub server_now: ServerTime,
+    /// Whether windows, budgets and the breaker let an automatic operation begin.
     pub gate: Gate,
     /// Every operation on this secret, the own one included, by quorum read.
     pub history: History<'a>,
@@ -187,12 +229,12 @@ pub struct Facts<'a> {
 }
 
 /// Whether an automatic operation may begin, or go from pin to clear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
     /// It may.
     Open,
     /// Not now.
-    Held(BlockReason),
+    Held(Hold),
     /// This process has not judged the policy yet, so it does not know.
     Unknown,
 }

@@ -8,7 +8,7 @@ use crate::identity::{Arn, Region, SecretName};
 use crate::inventory::{Inventory, Observation};
 use crate::operation::PendingValue;
 use crate::outcome::ErrorClass;
-use crate::policy::Policy;
+use crate::policy::{Detection, Policy};
 use crate::profile::Profile;
 use crate::secret::Secret;
 use crate::survey::{Ailment, Finding, Member, Memory, State, Survey};
@@ -120,7 +120,7 @@ impl Classifier<'_> {
         }
         let finding = self.finding(arn, observation, inventory.time);
         count(&finding, survey);
-        file(finding, survey);
+        file(finding, &self.policy.detection, survey);
     }
 
     fn finding(&self, arn: &Arn, observation: &Observation, now: AwsTime) -> Finding {
@@ -170,7 +170,7 @@ impl Classifier<'_> {
         for name in allowed.filter(|name| !there.contains(name)) {
             let finding = self.missing(name, &first.region, first.time);
             count(&finding, survey);
-            file(finding, survey);
+            file(finding, &self.policy.detection, survey);
         }
     }
 
@@ -238,7 +238,7 @@ fn count(finding: &Finding, survey: &mut Survey) {
     *survey.counts.entry(finding.state).or_default() += 1;
 }
 
-fn file(finding: Finding, survey: &mut Survey) {
+fn file(finding: Finding, detection: &Detection, survey: &mut Survey) {
     let Some(secret) = finding
         .secret
         .as_ref()
@@ -251,6 +251,7 @@ fn file(finding: Finding, survey: &mut Survey) {
         region: finding.region.clone(),
         last_rotated: secret.last_rotated,
         next_rotation: secret.next_rotation,
+        expires: verdict::expires(secret, detection),
     });
     if finding.state == State::Healthy && crate::pin::has_any(secret) {
         survey.pinned.push(finding);

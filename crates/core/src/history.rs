@@ -7,11 +7,14 @@ use crate::identity::{Arn, Uid, VersionId};
 use crate::operation::{Action, JournalEntry, Operation, Step, Trigger};
 use crate::outcome::ErrorClass;
 use crate::pin;
-use crate::policy::Backoff;
+use crate::policy::{AttemptWindow, Backoff};
 use crate::secret::Secret;
 
 /// Another operation's intent without a result may still be on its way to AWS for this long.
 const IN_FLIGHT: Duration = Duration::from_secs(30);
+
+/// A pin's minute is rounded down, so a minute is allowed for.
+const PIN_ROUNDING: Duration = Duration::from_mins(1);
 
 /// Every known operation on one secret.
 #[derive(Clone, Debug)]
@@ -32,12 +35,9 @@ impl<'a> History<'a> {
 
     /// How many attempts fall into the window: operations that meant to clear or rotate, or dated pins on the secret,
     /// whichever are more. Pins count so that deleting every operation resets nothing.
-    pub fn attempts(&self, secret: &Secret, window: Duration, now: AwsTime) -> usize {
-        let journaled = self
-            .attempt_times()
-            .filter(|at| now.since(*at) < window)
-            .count();
-        journaled.max(pin_minutes(secret, window, now))
+    pub fn attempts(&self, secret: &Secret, window: &AttemptWindow) -> usize {
+        let journaled = self.attempt_times().filter(|at| window.contains(*at));
+        journaled.count().max(pin_minutes(secret, window))
     }
 
     /// When the last attempt was made.
@@ -46,32 +46,27 @@ impl<'a> History<'a> {
         self.attempt_times().chain(pinned).max()
     }
 
-    /// When the next automatic attempt may begin, given how many there were.
+    /// When the next automatic attempt may begin, given how many there were. Also where a person asked to count anew, two
+    /// rotations never follow one another within a step of the back-off.
     pub fn next_attempt(
         &self,
         secret: &Secret,
         backoff: Backoff,
-        window: Duration,
-        now: AwsTime,
+        window: &AttemptWindow,
     ) -> Option<AwsTime> {
-        let attempts = self.attempts(secret, window, now);
+        let attempts = self.attempts(secret, window).max(1);
         self.last_attempt(secret)
             .map(|last| last.plus(backoff.after(attempts)))
     }
 
     /// When an attempt leaves the window, so that one more is allowed.
-    pub fn budget_returns(
-        &self,
-        secret: &Secret,
-        window: Duration,
-        now: AwsTime,
-    ) -> Option<AwsTime> {
-        let pinned = pin::on(secret).map(|(_, _, pin)| pin.time().plus(Duration::from_mins(1)));
+    pub fn budget_returns(&self, secret: &Secret, window: &AttemptWindow) -> Option<AwsTime> {
+        let pinned = pin::on(secret).map(|(_, _, pin)| pin.time().plus(PIN_ROUNDING));
         self.attempt_times()
             .chain(pinned)
-            .filter(|at| now.since(*at) < window)
+            .filter(|at| window.contains(*at))
             .min()
-            .map(|oldest| oldest.plus(window))
+            .map(|oldest| oldest.plus(window.length))
     }
 
     /// Since when nothing has happened to the secret: AWS's `LastChangedDate`, or our last write other than pinning and
@@ -79,9 +74,10 @@ impl<'a> History<'a> {
     pub fn quiet_since(&self, secret: &Secret) -> Option<AwsTime> {
         let changed = secret.last_changed?;
         Some(
-            self.attempt_times()
-                .max()
-                .map_or(changed, |disturbed| disturbed.max(changed)),
+            self.operations
+                .iter()
+                .filter_map(|operation| disturbance(operation))
+                .fold(changed, AwsTime::max),
         )
     }
 
@@ -89,7 +85,7 @@ impl<'a> History<'a> {
     pub fn quiet_since_change(&self, changed: AwsTime, own: &Operation) -> AwsTime {
         let others = self.operations.iter().filter(|other| other.uid != own.uid);
         others
-            .filter_map(|other| attempt_time(other))
+            .filter_map(|other| disturbance(other))
             .fold(changed, AwsTime::max)
     }
 
@@ -103,6 +99,16 @@ impl<'a> History<'a> {
             .filter_map(|operation| operation.journal.last_intent(&Step::ALL))
             .max()?;
         (now.since(last) < window).then(|| last.plus(window))
+    }
+
+    /// Until when no machine calls a deletion off again, because one was called off within the window.
+    pub fn restored_until(&self, window: &AttemptWindow) -> Option<AwsTime> {
+        let restored = self
+            .operations
+            .iter()
+            .filter_map(|operation| operation.journal.last_intent(&[Step::RestoreSecret]));
+        let last = restored.max()?;
+        window.contains(last).then(|| last.plus(window.length))
     }
 
     /// An unfinished operation, if there is one.
@@ -159,6 +165,15 @@ fn attempt_time(operation: &Operation) -> Option<AwsTime> {
     operation.journal.last_intent(&[Step::Clear, Step::Rotate])
 }
 
+/// When an operation last meant to change more than a pin.
+fn disturbance(operation: &Operation) -> Option<AwsTime> {
+    let steps: Vec<_> = Step::ALL
+        .into_iter()
+        .filter(|step| !matches!(step, Step::Pin | Step::Unpin))
+        .collect();
+    operation.journal.last_intent(&steps)
+}
+
 fn heard(entry: &JournalEntry) -> bool {
     entry.is_applied() || entry.refusal() == Some(ErrorClass::RotationPending)
 }
@@ -184,9 +199,9 @@ fn goes_first(other: &Operation, own: &Operation, now: AwsTime) -> bool {
     }
 }
 
-fn pin_minutes(secret: &Secret, window: Duration, now: AwsTime) -> usize {
+fn pin_minutes(secret: &Secret, window: &AttemptWindow) -> usize {
     let minutes = pin::on(secret)
-        .filter(|(_, _, pin)| pin.is_within(window, now))
+        .filter(|(_, _, pin)| window.contains(pin.time().plus(PIN_ROUNDING)))
         .map(|(_, _, pin)| pin.minute);
     minutes.collect::<std::collections::BTreeSet<_>>().len()
 }

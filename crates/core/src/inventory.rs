@@ -80,6 +80,25 @@ impl Observation {
     }
 }
 
+impl Observation {
+    /// Whether only the list of versions can tell whether the current version was made before `oldest`: the secret is
+    /// that old itself, and something about it has changed since.
+    pub fn age_needed(&self, oldest: AwsTime) -> bool {
+        let secret = &self.secret;
+        let at_hand = secret.deleted.is_none() && !secret.is_replica() && self.unreadable.is_none();
+        let changed = secret.last_changed.is_none_or(|changed| changed > oldest);
+        let old_enough = secret.created.is_none_or(|created| created <= oldest);
+        let Some(current) = secret.current() else {
+            return false;
+        };
+        let known = self
+            .versions
+            .as_ref()
+            .is_some_and(|versions| versions.lists(current));
+        at_hand && changed && old_enough && !known
+    }
+}
+
 /// How closely a sweep looks at one secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {

@@ -7,12 +7,14 @@
 //! iterates over nothing in hash order: everything it needs is an argument, time included.
 
 pub mod advance;
+pub mod approval;
 pub mod authorise;
 pub mod classify;
 pub mod clock;
 pub mod history;
 pub mod identity;
 pub mod inventory;
+pub mod maintenance;
 pub mod naming;
 pub mod operation;
 pub mod outcome;
@@ -21,6 +23,7 @@ pub mod pin;
 pub mod plan;
 pub mod policy;
 pub mod profile;
+pub mod retention;
 pub mod rotation_window;
 pub mod secret;
 pub mod selector;

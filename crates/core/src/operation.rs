@@ -8,6 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use self::journal::{Intent, Journal, JournalEntry, ResultKind, Step, StepResult};
+use crate::approval::{Approval, Decision};
 use crate::clock::{AwsTime, ServerTime};
 use crate::identity::{Arn, ObjectKey, ObjectName, Uid, VersionId};
 use crate::pin::{ClusterId, Pin};
@@ -35,6 +36,18 @@ pub struct Operation {
     pub expect: Expectation,
     /// Who asked for it.
     pub trigger: Trigger,
+    /// Who asked for it, as the API server knows them; automatic ones do not say.
+    pub requested_by: Option<String>,
+    /// Whether the request itself asks for approval.
+    pub approval: Approval,
+    /// What a person decided about it.
+    pub decision: Option<Decision>,
+    /// When the approval was noticed.
+    pub approved: Option<ServerTime>,
+    /// How long after its creation, or after its approval, it may still begin to act.
+    pub deadline: Duration,
+    /// How long it is kept after it has ended.
+    pub ttl: Duration,
     /// Time between pin and clear.
     pub confirm_after: Duration,
     /// What the first look saw.
@@ -45,6 +58,8 @@ pub struct Operation {
     pub outcome: Option<Outcome>,
     /// AWS time at which it ended.
     pub completed: Option<AwsTime>,
+    /// The same by the API server's clock.
+    pub ended: Option<ServerTime>,
 }
 
 /// The policy an operation belongs to.
@@ -73,6 +88,11 @@ impl Operation {
         !self.journal.is_empty()
     }
 
+    /// When it is too late to begin.
+    pub fn expires(&self) -> ServerTime {
+        self.approved.unwrap_or(self.created).plus(self.deadline)
+    }
+
     /// Whether it has ended.
     pub const fn is_finished(&self) -> bool {
         self.outcome.is_some()
@@ -90,17 +110,29 @@ pub enum Action {
     ClearPending,
     /// Pin, wait, remove AWSPENDING, rotate, verify, unpin.
     ClearAndRotate,
+    /// Pin, then move AWSCURRENT to the pending version, and drop AWSPENDING from it.
+    PromotePending,
+    /// Put AWSPENDING back on a version that we pinned: the undo of a clear.
+    RestorePending,
+    /// Move AWSCURRENT back to the previous version.
+    RevertToPrevious,
+    /// `RestoreSecret`: call a scheduled deletion off.
+    RestoreSecret,
     /// Remove our pins from a secret that has long been healthy.
     ReleasePins,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::RetryRotation,
         Self::Rotate,
         Self::ClearPending,
         Self::ClearAndRotate,
+        Self::PromotePending,
+        Self::RestorePending,
+        Self::RevertToPrevious,
+        Self::RestoreSecret,
         Self::ReleasePins,
     ];
 
@@ -111,6 +143,10 @@ impl Action {
             Self::Rotate => "Rotate",
             Self::ClearPending => "ClearPending",
             Self::ClearAndRotate => "ClearAndRotate",
+            Self::PromotePending => "PromotePending",
+            Self::RestorePending => "RestorePending",
+            Self::RevertToPrevious => "RevertToPrevious",
+            Self::RestoreSecret => "RestoreSecret",
             Self::ReleasePins => "ReleasePins",
         }
     }
@@ -119,7 +155,12 @@ impl Action {
     pub const fn permissions(self) -> &'static [Permission] {
         match self {
             Self::RetryRotation | Self::Rotate => &[Permission::Rotate],
-            Self::ClearPending | Self::ReleasePins => &[Permission::ClearPending],
+            Self::ClearPending | Self::RestorePending | Self::ReleasePins => {
+                &[Permission::ClearPending]
+            }
+            Self::PromotePending => &[Permission::PromotePending],
+            Self::RevertToPrevious => &[Permission::RevertToPrevious],
+            Self::RestoreSecret => &[Permission::RestoreSecret],
             Self::ClearAndRotate => &[Permission::Rotate, Permission::ClearPending],
         }
     }
@@ -127,6 +168,14 @@ impl Action {
     /// Whether it begins by pinning a stuck version.
     pub const fn clears(self) -> bool {
         matches!(self, Self::ClearPending | Self::ClearAndRotate)
+    }
+
+    /// Whether only a person can know that it is right.
+    pub const fn needs_a_person(self) -> bool {
+        matches!(
+            self,
+            Self::PromotePending | Self::RestorePending | Self::RevertToPrevious
+        )
     }
 
     /// Whether it starts a rotation function.
@@ -160,6 +209,12 @@ pub struct Expectation {
     pub current: Option<VersionId>,
     /// Which version holds AWSPENDING.
     pub pending: Option<VersionId>,
+    /// Which version holds AWSPREVIOUS.
+    pub previous: Option<VersionId>,
+    /// Which version carries a pin of ours.
+    pub pinned: Option<VersionId>,
+    /// For when the secret is scheduled for deletion, as AWS writes it.
+    pub deleted: Option<AwsTime>,
 }
 
 /// What the first look saw, so that our own pin is told from a foreign change.
@@ -228,6 +283,10 @@ pub enum Failure {
     PinExhausted,
     /// The rotation that was started stopped half-way.
     RotationDidNotFinish,
+    /// A person said no.
+    Rejected,
+    /// It did not begin to act before its deadline.
+    Expired,
     /// Profile, policy or ceiling do not allow it.
     NotAuthorised,
     /// The policy it belongs to no longer exists.
@@ -242,13 +301,15 @@ pub enum Failure {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Superseded,
         Self::PreconditionFailed,
         Self::Refused,
         Self::AccessDenied,
         Self::PinExhausted,
         Self::RotationDidNotFinish,
+        Self::Rejected,
+        Self::Expired,
         Self::NotAuthorised,
         Self::PolicyGone,
         Self::Gone,
@@ -265,6 +326,8 @@ impl Failure {
             Self::AccessDenied => "AccessDenied",
             Self::PinExhausted => "PinExhausted",
             Self::RotationDidNotFinish => "RotationDidNotFinish",
+            Self::Rejected => "Rejected",
+            Self::Expired => "Expired",
             Self::NotAuthorised => "NotAuthorised",
             Self::PolicyGone => "PolicyGone",
             Self::Gone => "Gone",

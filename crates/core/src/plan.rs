@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use self::planner::Planner;
 use crate::advance::Gate;
+use crate::approval::{Approval, is_undecided};
 use crate::classify::stuck_and_eligible;
 use crate::clock::AwsTime;
 use crate::identity::{Arn, FunctionArn, ObjectKey, ObjectName, Region, SecretName};
+use crate::maintenance::Opening;
 use crate::operation::{Action, Expectation, Operation, Trigger};
 use crate::ownership::Claimant;
 use crate::pin::{self, ClusterId};
@@ -33,6 +35,8 @@ pub struct Plan {
     pub supersede: Vec<(ObjectKey, String)>,
     /// Whether the circuit breaker is open.
     pub breaker: Breaker,
+    /// How the maintenance windows stand.
+    pub window: Opening,
     /// When time alone changes the plan.
     pub wake_at: Option<AwsTime>,
 }
@@ -54,6 +58,8 @@ pub struct Proposal {
     pub expect: Expectation,
     /// Why, for the audit.
     pub reason: String,
+    /// Whether a person must agree first.
+    pub approval: Approval,
     /// Time between pin and clear.
     pub confirm_after: Duration,
 }
@@ -91,6 +97,10 @@ pub enum Breaker {
 pub enum BlockReason {
     /// The policy observes only, or its remedy is Report.
     ObserveOnly,
+    /// No maintenance window is open.
+    OutsideWindow,
+    /// An operation waits for a person.
+    AwaitingApproval,
     /// As many operations as allowed are at work.
     ConcurrencyLimit,
     /// The pause after an attempt is not over.
@@ -125,8 +135,10 @@ pub enum BlockReason {
 
 impl BlockReason {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ObserveOnly,
+        Self::OutsideWindow,
+        Self::AwaitingApproval,
         Self::ConcurrencyLimit,
         Self::BackingOff,
         Self::AttemptsExhausted,
@@ -144,10 +156,36 @@ impl BlockReason {
         Self::Suspended,
     ];
 
+    /// Why, in a sentence for people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::ObserveOnly => "the policy only observes, or its remedy is Report",
+            Self::OutsideWindow => "no maintenance window is open",
+            Self::AwaitingApproval => "an operation waits for the approval of a person",
+            Self::ConcurrencyLimit => "as many operations as allowed are at work",
+            Self::BackingOff => "the last attempt was too recent",
+            Self::AttemptsExhausted => "no attempt is left in this attempt window",
+            Self::CircuitBreakerOpen => "too many rotations are stuck for a machine to act",
+            Self::SelectionTooLarge => "the policy selects more secrets than maxSecrets",
+            Self::Conflict => "another policy or cluster takes care of the secret",
+            Self::ActionNotAllowed => "the profile does not allow the remedy",
+            Self::AccessDenied => "AWS denied the last attempt",
+            Self::PinExhausted => "the secret has no room for one more label",
+            Self::Ineligible => "nothing may ever be done to this kind of secret",
+            Self::RotationDisabled => "rotation is off, and rotating would switch it on",
+            Self::RotationWindowOpen => "AWS may still retry the rotation by itself",
+            Self::RecentlyChanged => "the secret changed too recently",
+            Self::ManualHold => "a person acted on the secret or denied an operation on it",
+            Self::Suspended => "the policy is suspended",
+        }
+    }
+
     /// The name used in status and metrics.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::ObserveOnly => "ObserveOnly",
+            Self::OutsideWindow => "OutsideWindow",
+            Self::AwaitingApproval => "AwaitingApproval",
             Self::ConcurrencyLimit => "ConcurrencyLimit",
             Self::BackingOff => "BackingOff",
             Self::AttemptsExhausted => "AttemptsExhausted",
@@ -202,18 +240,21 @@ pub fn gate(
         return Gate::Open;
     }
     if context.own.policy.mode == Mode::Observe {
-        return Gate::Held(BlockReason::ObserveOnly);
+        return Gate::Held(Hold::open(BlockReason::ObserveOnly));
+    }
+    if let Some(hold) = outside_window(context.own.policy.remediation.windows.at(context.now)) {
+        return Gate::Held(hold);
     }
     match breaker {
         None => return Gate::Unknown,
-        Some(Breaker::Open) => return Gate::Held(BlockReason::CircuitBreakerOpen),
+        Some(Breaker::Open) => return Gate::Held(Hold::open(BlockReason::CircuitBreakerOpen)),
         Some(Breaker::Closed) => {}
     }
     let ahead = || {
         context
             .operations
             .iter()
-            .filter(|other| other.uid != operation.uid && is_ahead(other, operation))
+            .filter(|other| other.uid != operation.uid && context.is_ahead(other, operation))
     };
     let of_policy = ahead().filter(|other| {
         other.policy.uid.as_ref() == Some(&context.own.policy.uid)
@@ -225,17 +266,18 @@ pub fn gate(
         || operation.action.rotates()
             && on_function.count() >= context.own.profile.max_concurrent_per_function;
     if full {
-        Gate::Held(BlockReason::ConcurrencyLimit)
+        Gate::Held(Hold::open(BlockReason::ConcurrencyLimit))
     } else {
         Gate::Open
     }
 }
 
-/// An operation that takes a place before another one does: it has started, or it waits and is older.
-fn is_ahead(other: &Operation, own: &Operation) -> bool {
-    let waits_longer =
-        other.trigger == Trigger::Policy && (other.created, &other.uid) < (own.created, &own.uid);
-    !other.is_finished() && (other.has_started() || waits_longer)
+/// What keeps automatic operations from starting while no window is open.
+pub(crate) fn outside_window(opening: Opening) -> Option<Hold> {
+    (!opening.is_open()).then(|| Hold {
+        reason: BlockReason::OutsideWindow,
+        until: opening.changes(),
+    })
 }
 
 fn breaker(survey: &Survey, own: &Claimant) -> Breaker {
@@ -262,6 +304,24 @@ impl Context<'_> {
             .and_then(|arn| self.functions.get(arn))
     }
 
+    /// Whether an operation takes a place before another one does: it has started, or it waits and is older.
+    fn is_ahead(&self, other: &Operation, own: &Operation) -> bool {
+        let waits_longer = other.trigger == Trigger::Policy
+            && (other.created, &other.uid) < (own.created, &own.uid)
+            && !self.is_undecided(other);
+        !other.is_finished() && (other.has_started() || waits_longer)
+    }
+
+    /// Whether a person is still to decide about it: it takes up no place meanwhile.
+    fn is_undecided(&self, operation: &Operation) -> bool {
+        let mut claimants = self.claimants.iter();
+        let claimant = claimants.find(|one| {
+            one.policy.key.namespace == operation.key.namespace
+                && one.policy.key.name == operation.policy.name
+        });
+        claimant.is_some_and(|one| is_undecided(operation, &one.policy, &one.profile))
+    }
+
     fn unfinished_of_policy(&self) -> usize {
         let own = &self.own.policy.uid;
         let automatic = self
@@ -270,6 +330,7 @@ impl Context<'_> {
             .filter(|operation| operation.trigger == Trigger::Policy && !operation.is_finished());
         automatic
             .filter(|operation| operation.policy.uid.as_ref() == Some(own))
+            .filter(|operation| !self.is_undecided(operation))
             .count()
     }
 
@@ -280,6 +341,7 @@ impl Context<'_> {
             .filter(|operation| !operation.is_finished());
         unfinished
             .filter(|operation| self.running_on(operation) == Some(function))
+            .filter(|operation| !self.is_undecided(operation))
             .count()
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::clock::ServerTime;
+use crate::approval::Approval;
+use crate::clock::{AwsTime, ServerTime};
 use crate::identity::{ObjectKey, ProfileName, Region, Uid};
+use crate::maintenance::Windows;
 use crate::selector::Selector;
 
 /// What a team wants for its secrets.
@@ -26,6 +28,8 @@ pub struct Policy {
     pub mode: Mode,
     /// Whether everything stands still.
     pub suspension: Suspension,
+    /// Since when attempts count, where a person asked to start counting anew.
+    pub retry_requested: Option<AwsTime>,
     /// How often it is checked.
     pub check_interval: Duration,
     /// What counts as unhealthy.
@@ -35,12 +39,39 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The attempts that count now.
+    pub fn attempt_window(&self, now: AwsTime) -> AttemptWindow {
+        AttemptWindow {
+            length: self.remediation.attempt_window,
+            restarted: self.retry_requested.filter(|restarted| *restarted <= now),
+            now,
+        }
+    }
+
     /// Whether the policy may act by itself right now.
     pub const fn acts(&self) -> bool {
         matches!(
             (self.mode, self.suspension),
             (Mode::Remediate, Suspension::Active)
         )
+    }
+}
+
+/// A sliding window over attempts, which a person's request to try again cuts short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptWindow {
+    /// How far it reaches back.
+    pub length: Duration,
+    /// What lies before does not count.
+    pub restarted: Option<AwsTime>,
+    /// AWS time.
+    pub now: AwsTime,
+}
+
+impl AttemptWindow {
+    /// Whether an attempt made then counts.
+    pub fn contains(&self, at: AwsTime) -> bool {
+        self.now.since(at) < self.length && self.restarted.is_none_or(|restarted| at > restarted)
     }
 }
 
@@ -115,6 +146,12 @@ pub struct Remediation {
     pub stuck: StuckRemedy,
     /// About overdue, too old and expiring secrets.
     pub overdue: OverdueRemedy,
+    /// About secrets that are scheduled for deletion.
+    pub deletion: DeletionRemedy,
+    /// Whether a person must agree to each operation, automatic or not.
+    pub approval: Approval,
+    /// When automatic operations may start.
+    pub windows: Windows,
     /// Time between pin and clear.
     pub confirm_after: Duration,
     /// Started operations of this policy at one time.
@@ -151,6 +188,15 @@ pub enum OverdueRemedy {
     Report,
     /// Rotate.
     Rotate,
+}
+
+/// What is done about a secret that is scheduled for deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletionRemedy {
+    /// Nothing.
+    Report,
+    /// Call the deletion off, once per attempt window.
+    RestoreSecret,
 }
 
 /// Exponential back-off: `initial`, doubled per attempt, at most `max`.

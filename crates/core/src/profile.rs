@@ -21,6 +21,8 @@ pub struct Profile {
     pub allowed_secrets: Vec<NamePattern>,
     /// What may be done. Empty = observe only.
     pub allowed_actions: BTreeSet<Permission>,
+    /// What always needs a person's approval, whatever a policy says.
+    pub approval_required_for: BTreeSet<Permission>,
     /// The shortest interval between checks.
     pub min_check_interval: Duration,
     /// Started rotations per rotation function, over all policies of the profile.
@@ -98,8 +100,25 @@ impl NamePattern {
 pub enum Permission {
     /// Start rotations, new ones and pending ones.
     Rotate,
-    /// Pin and clear; release pins.
+    /// Pin and clear; restore what was cleared; release pins.
     ClearPending,
+    /// Make a pending version current.
+    PromotePending,
+    /// Make the previous version current.
+    RevertToPrevious,
+    /// Call a scheduled deletion off.
+    RestoreSecret,
+}
+
+impl Permission {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Rotate,
+        Self::ClearPending,
+        Self::PromotePending,
+        Self::RevertToPrevious,
+        Self::RestoreSecret,
+    ];
 }
 
 impl fmt::Display for Permission {
@@ -107,6 +126,9 @@ impl fmt::Display for Permission {
         f.write_str(match self {
             Self::Rotate => "Rotate",
             Self::ClearPending => "ClearPending",
+            Self::PromotePending => "PromotePending",
+            Self::RevertToPrevious => "RevertToPrevious",
+            Self::RestoreSecret => "RestoreSecret",
         })
     }
 }

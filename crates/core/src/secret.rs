@@ -131,19 +131,26 @@ impl Secret {
         if self.deleted.is_some() {
             return Some(HandsOff::ScheduledForDeletion);
         }
+        if let Some(foreign) = self.belongs_to_others() {
+            return Some(foreign);
+        }
+        if self.current().is_none() {
+            return Some(HandsOff::NoCurrentVersion);
+        }
+        (!self.rotates()).then_some(HandsOff::RotationDisabled)
+    }
+}
+
+impl Secret {
+    /// Why the secret is somebody else's to act on, if so: not even its deletion is called off.
+    pub fn belongs_to_others(&self) -> Option<HandsOff> {
         if self.is_replica() {
             return Some(HandsOff::Replica);
         }
         if self.owning_service.is_some() {
             return Some(HandsOff::Managed);
         }
-        if self.external_type.is_some() {
-            return Some(HandsOff::External);
-        }
-        if self.current().is_none() {
-            return Some(HandsOff::NoCurrentVersion);
-        }
-        (!self.rotates()).then_some(HandsOff::RotationDisabled)
+        self.external_type.as_ref().map(|_| HandsOff::External)
     }
 }
 

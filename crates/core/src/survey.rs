@@ -58,6 +58,8 @@ pub struct Member {
     pub last_rotated: Option<AwsTime>,
     /// When AWS means to rotate next.
     pub next_rotation: Option<AwsTime>,
+    /// When its value expires, by its tag.
+    pub expires: Option<AwsTime>,
 }
 
 /// One secret that needs attention.
@@ -96,6 +98,8 @@ pub enum Ailment {
     Stuck,
     /// A rotation that is due: what `remediation.overdue` says.
     Overdue,
+    /// A scheduled deletion: what `remediation.scheduledForDeletion` says.
+    Deletion,
     /// None: only a person, or time, can help.
     Untreatable,
 }

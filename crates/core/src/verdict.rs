@@ -1,5 +1,7 @@
 //! The state of one secret: the first that holds, in the order of the API.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -11,6 +13,9 @@ use crate::pin;
 use crate::policy::{Detection, DisabledReporting, Expiry, Reporting};
 use crate::secret::{Rotation, Secret};
 use crate::survey::{Ailment, Remembered, State};
+
+/// AWS keeps a deleted secret at least this long (API reference, `DeleteSecret`, `RecoveryWindowInDays`).
+const SHORTEST_RECOVERY_WINDOW: Duration = Duration::from_hours(7 * 24);
 
 /// What is found about one secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +59,23 @@ pub fn of(
         .unwrap_or_else(|| judge.healthy())
 }
 
+/// When the value of a secret expires, if a tag says so in a way that can be read.
+pub fn expires(secret: &Secret, detection: &Detection) -> Option<AwsTime> {
+    parse_expiry(secret.tags.get(&detection.expiry.as_ref()?.tag_key)?)
+}
+
+/// Until when a scheduled deletion can surely be called off. AWS documents `DeletedDate` as the date the secret is scheduled
+/// for deletion, and answers with the date of the request: the window of 7 to 30 days counts from there. A date in the
+/// future can only be that of the purge.
+pub fn restorable_until(secret: &Secret, now: AwsTime) -> Option<AwsTime> {
+    let deleted = secret.deleted?;
+    Some(if deleted > now {
+        deleted
+    } else {
+        deleted.plus(SHORTEST_RECOVERY_WINDOW)
+    })
+}
+
 struct Judge<'a> {
     observation: &'a Observation,
     secret: &'a Secret,
@@ -75,13 +97,28 @@ impl Judge<'_> {
     fn scheduled_for_deletion(&self) -> Option<Verdict> {
         let deleted = self.secret.deleted?;
         Some(match self.detection.scheduled_for_deletion {
-            Reporting::Report => self.verdict(
-                State::ScheduledForDeletion,
-                Some(deleted),
-                format!("scheduled for deletion since {deleted}"),
-            ),
+            Reporting::Report => Verdict {
+                ailment: Ailment::Deletion,
+                ..self.verdict(
+                    State::ScheduledForDeletion,
+                    Some(deleted),
+                    self.deletion(deleted),
+                )
+            },
             Reporting::Ignore => self.healthy(),
         })
+    }
+
+    fn deletion(&self, deleted: AwsTime) -> String {
+        if deleted > self.now {
+            return format!(
+                "scheduled for deletion; AWS purges it after {deleted}, restore it before"
+            );
+        }
+        let until = restorable_until(self.secret, self.now).unwrap_or(self.now);
+        format!(
+            "scheduled for deletion since {deleted}; AWS keeps it at least until {until}, restore it before"
+        )
     }
 
     fn ineligible(&self) -> Option<Verdict> {
@@ -216,6 +253,9 @@ impl Judge<'_> {
 
     /// A pin of ours, nothing pending, and a current version that is not newer than the pin.
     fn unfinished_recovery(&self) -> Option<Verdict> {
+        if self.is_promoted() {
+            return None;
+        }
         let pinned = pin::on(self.secret).map(|(_, _, pin)| pin.time()).max()?;
         let renewed = self.current_created().or(self.secret.last_rotated);
         let unfinished = renewed.is_none_or(|renewed| renewed <= pinned);
@@ -223,6 +263,11 @@ impl Judge<'_> {
             "recovery unfinished: AWSPENDING was cleared, and nothing has rotated since {pinned}"
         );
         unfinished.then(|| self.overdue_since(State::Overdue, pinned, message))
+    }
+
+    /// Only pending versions are pinned: a current one that carries a pin was made current afterwards.
+    fn is_promoted(&self) -> bool {
+        pin::on(self.secret).any(|(holder, _, _)| self.secret.current() == Some(holder))
     }
 
     fn too_old(&self) -> Option<Verdict> {

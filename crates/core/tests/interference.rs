@@ -14,7 +14,7 @@ use fixtures::{
 use secret_rotation_core::advance::{Gate, Request};
 use secret_rotation_core::operation::{Action, Operation, ResultKind, Step, Trigger};
 use secret_rotation_core::outcome::ErrorClass;
-use secret_rotation_core::plan::BlockReason;
+use secret_rotation_core::plan::{BlockReason, Hold};
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::{Rotation, Secret};
 
@@ -333,13 +333,16 @@ fn the_pin_of_another_cluster_and_a_full_secret_are_respected_by_people_too() {
 
 #[test]
 fn budgets_bind_machines_and_not_people() {
-    for gate in [Gate::Held(BlockReason::CircuitBreakerOpen), Gate::Unknown] {
+    for gate in [
+        Gate::Held(Hold::open(BlockReason::CircuitBreakerOpen)),
+        Gate::Unknown,
+    ] {
         let mut held = clearing();
-        held.gate = gate;
+        held.gate = gate.clone();
         held.until_said("(Queued)");
         assert_eq!(held.sent, []);
         let mut closing = pinned();
-        closing.gate = gate;
+        closing.gate = gate.clone();
         closing.until_said("(Queued)");
         assert_eq!(closing.count("Clear"), 0);
         let mut after = cleared();

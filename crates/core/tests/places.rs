@@ -14,7 +14,7 @@ use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::operation::{Action, Failure, Operation, Trigger};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{BlockReason, Breaker, Context, Plan, gate};
+use secret_rotation_core::plan::{BlockReason, Breaker, Context, Hold, Plan, gate};
 use secret_rotation_core::policy::{Mode, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret};
 
@@ -284,10 +284,13 @@ fn the_gate_holds_back_machines_and_never_people() {
     assert_eq!(gated(&own, &subject, closed, &[]), Gate::Open);
     assert_eq!(gated(&own, &subject, None, &[]), Gate::Unknown);
     let open = gated(&own, &subject, Some(Breaker::Open), &[]);
-    assert_eq!(open, Gate::Held(BlockReason::CircuitBreakerOpen));
+    assert_eq!(
+        open,
+        Gate::Held(Hold::open(BlockReason::CircuitBreakerOpen))
+    );
     own.policy.mode = Mode::Observe;
     let observing = gated(&own, &subject, closed, &[]);
-    assert_eq!(observing, Gate::Held(BlockReason::ObserveOnly));
+    assert_eq!(observing, Gate::Held(Hold::open(BlockReason::ObserveOnly)));
     let mut manual = subject;
     manual.trigger = Trigger::Manual;
     assert_eq!(gated(&own, &manual, None, &[]), Gate::Open);

@@ -4,16 +4,18 @@ mod fixtures;
 
 use std::collections::BTreeMap;
 
-use fixtures::planning::{attempted, ended, failed, heard, plan_of, planned, text, with_pin};
+use fixtures::planning::{
+    attempted, ended, failed, heard, intend, plan_of, planned, text, with_pin,
+};
 use fixtures::{
-    ago, claimant, cluster, hours, minutes, other_cluster, pin_of, policy, secret, seen, server,
-    stuck, version, with_value, without_value,
+    ago, claimant, cluster, hours, minutes, now, other_cluster, pin_of, policy, secret, seen,
+    server, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::identity::AccountId;
 use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::operation::{Action, Failure, Outcome, Trigger};
+use secret_rotation_core::operation::{Action, Failure, Outcome, ResultKind, Step, Trigger};
 use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::policy::{Mode, OverdueRemedy, StuckRemedy, Suspension};
+use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
 use secret_rotation_core::profile::Permission;
 use secret_rotation_core::secret::{Rotation, Secret};
 
@@ -322,8 +324,7 @@ fn secrets_of_hands_off_kinds_are_never_acted_on() {
         planned(&payments(), external, &[]),
         "hold prod/a Ineligible\n"
     );
-    let never: [fn(&mut Secret); 3] = [
-        |secret| secret.deleted = Some(ago(hours(1))),
+    let never: [fn(&mut Secret); 2] = [
         |secret| secret.primary_region = Some(fixtures::region("us-east-1")),
         |secret| secret.labels.retain(|id, _| id.as_str() == "p"),
     ];
@@ -332,6 +333,40 @@ fn secrets_of_hands_off_kinds_are_never_acted_on() {
         change(&mut secrets[0].secret);
         assert_eq!(planned(&payments(), secrets, &[]), "");
     }
+}
+
+#[test]
+fn a_deletion_is_called_off_once_per_window_where_the_policy_says_so() {
+    let mut deleted = empty();
+    deleted[0].secret.deleted = Some(ago(hours(1)));
+    let held = "hold prod/a ObserveOnly\n";
+    assert_eq!(planned(&payments(), deleted.clone(), &[]), held);
+
+    let mut own = payments();
+    own.policy.remediation.deletion = DeletionRemedy::RestoreSecret;
+    let text = planned(&own, deleted.clone(), &[]);
+    assert!(text.contains("RestoreSecret prod/a"), "{text}");
+
+    let mut before = fixtures::operation("before", Action::RestoreSecret, "prod/a");
+    intend(
+        &mut before,
+        Step::RestoreSecret,
+        ago(hours(2)),
+        ResultKind::Applied,
+    );
+    before.outcome = Some(Outcome::Succeeded {
+        message: String::new(),
+    });
+    before.completed = Some(ago(hours(2)));
+    let text = planned(&own, deleted.clone(), &[before]);
+    let again = now().plus(hours(22));
+    assert_eq!(
+        text,
+        format!("hold prod/a AttemptsExhausted until {again}\n")
+    );
+
+    deleted[0].secret.owning_service = Some("rds".to_owned());
+    assert_eq!(planned(&own, deleted, &[]), "hold prod/a Ineligible\n");
 }
 
 #[test]

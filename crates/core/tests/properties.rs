@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use secret_rotation_core::advance::{Next, Request, Write};
+use secret_rotation_core::approval::Consent;
 use secret_rotation_core::identity::{StageLabel, VersionId};
 use secret_rotation_core::operation::{Action, PendingValue, Step};
 use secret_rotation_core::outcome::ErrorClass;
@@ -67,7 +68,11 @@ fn check_detach(case: &Case, label: &StageLabel, from: &VersionId) {
         Some(from),
         "the compare-and-swap names what was seen"
     );
-    if *label == StageLabel::pending() {
+    if *label == StageLabel::pending() && case.operation.action == Action::PromotePending {
+        assert_eq!(Some(from), secret.current(), "another label holds it");
+        assert!(pinned(case, from), "and a pin");
+        assert!(case.operation.journal.entry(Step::Promote).is_some());
+    } else if *label == StageLabel::pending() {
         assert_eq!(Some(from), case.operation.expect.pending.as_ref());
         assert_ne!(Some(from), secret.current());
         assert!(pinned(case, from) || may_go_unpinned(case, from));
@@ -78,7 +83,61 @@ fn check_detach(case: &Case, label: &StageLabel, from: &VersionId) {
     }
 }
 
+fn carries_our_pin(case: &Case, on: &VersionId) -> bool {
+    let mut pins = secret_rotation_core::pin::on(&case.secret);
+    pins.any(|(holder, _, pin)| holder == on && pin.cluster == cluster())
+}
+
+/// Both versions are named by the person who asked, and the look shows the label where it is taken from.
+fn check_move(case: &Case, label: &StageLabel, from: &VersionId, to: &VersionId) {
+    let (expect, action) = (&case.operation.expect, case.operation.action);
+    assert_eq!(case.secret.holder(label), Some(from));
+    assert_ne!(from, to);
+    if *label == StageLabel::current() {
+        assert_eq!(Some(from), expect.current.as_ref());
+        let named = match action {
+            Action::PromotePending => expect.pending.as_ref(),
+            Action::RevertToPrevious => expect.previous.as_ref(),
+            other @ (Action::RetryRotation
+            | Action::Rotate
+            | Action::ClearPending
+            | Action::ClearAndRotate
+            | Action::RestorePending
+            | Action::RestoreSecret
+            | Action::ReleasePins) => panic!("{other} moves AWSCURRENT"),
+        };
+        assert_eq!(Some(to), named);
+        assert!(action == Action::RevertToPrevious || pinned(case, to));
+    } else {
+        assert_eq!(
+            (label, action),
+            (&StageLabel::pending(), Action::RestorePending)
+        );
+        assert_eq!(Some(to), expect.pinned.as_ref());
+        let safe = case.secret.current() == Some(from)
+            || pinned(case, from)
+            || may_go_unpinned(case, from);
+        assert!(safe, "the version that loses AWSPENDING is kept");
+    }
+    if case.operation.journal.is_empty() && case.secret.pending().is_some() {
+        let changed = case.secret.last_changed.expect("AWS says when");
+        assert!(case.look.at.since(changed) >= minutes(75));
+    }
+}
+
+fn check_restore(case: &Case) {
+    assert_eq!(case.operation.action, Action::RestoreSecret);
+    assert_eq!(case.secret.deleted, case.operation.expect.deleted);
+    assert!(case.secret.deleted.is_some());
+}
+
 fn check_attach(case: &Case, label: &StageLabel, to: &VersionId) {
+    if *label == StageLabel::pending() {
+        assert_eq!(case.operation.action, Action::RestorePending);
+        assert_eq!(case.secret.pending(), None);
+        assert!(carries_our_pin(case, to) || !case.operation.journal.is_empty());
+        return;
+    }
     let pin = Pin::parse(label).expect("only pins are attached");
     assert_eq!((&pin.cluster, &pin.version), (&cluster(), to));
     assert_eq!(case.secret.unfinished(), Some(to));
@@ -116,7 +175,11 @@ proptest! {
             prop_assert!(authority.covers(case.operation.action, &case.secret.arn));
             let policy = case.policy.as_ref().expect("there is a policy");
             prop_assert_eq!(policy.suspension, Suspension::Active);
-            prop_assert_eq!(case.secret.hands_off(), None);
+            if case.operation.action == Action::RestoreSecret {
+                prop_assert_eq!(case.secret.belongs_to_others(), None);
+            } else {
+                prop_assert_eq!(case.secret.hands_off(), None);
+            }
             prop_assert_eq!(write.arn(), &case.secret.arn);
             prop_assert_eq!(write.intent().at, case.look.at);
         }
@@ -128,6 +191,8 @@ proptest! {
             match write.request() {
                 Request::Attach { label, version } => check_attach(&case, label, version),
                 Request::Detach { label, version } => check_detach(&case, label, version),
+                Request::Move { label, from, to } => check_move(&case, label, from, to),
+                Request::RestoreSecret => check_restore(&case),
                 Request::Rotate { token } => check_rotate(&case, token),
             }
         }
@@ -179,6 +244,19 @@ proptest! {
     }
 
     #[test]
+    fn nothing_begins_without_consent_or_after_the_deadline(case in case()) {
+        let Some(write) = written(&case) else { return Ok(()) };
+        let agreed = matches!(case.consent, Consent::NotNeeded | Consent::Given { .. });
+        let late = case.server_now >= case.operation.expires() && !matches!(case.consent, Consent::Given { .. });
+        let first = case.operation.journal.is_empty();
+        prop_assert!(!first || agreed && !late, "{write:?}");
+        let refused = matches!(case.consent, Consent::Refused { .. });
+        let goes_on = matches!(write.intent().step, Step::Clear | Step::Promote | Step::RestorePending)
+            && case.operation.journal.entry(write.intent().step).is_none();
+        prop_assert!(!(goes_on && (refused || late)), "{write:?}");
+    }
+
+    #[test]
     fn a_wait_ends(case in case()) {
         if let Next::Wait(wait) = case.next() {
             prop_assert!(wait.until > case.look.at && wait.pause > Duration::ZERO, "{wait:?}");
@@ -195,7 +273,19 @@ fn the_cases_reach_every_kind_of_answer() {
         let case = case().new_tree(&mut runner).expect("a case").current();
         let kind = match case.next() {
             Next::Write(write) => match write.request() {
+                Request::Attach { label, .. } if *label == StageLabel::pending() => "attach",
                 Request::Attach { .. } => "pin",
+                Request::Move { label, .. } if *label == StageLabel::pending() => "swap",
+                Request::Move { .. } if case.operation.action == Action::RevertToPrevious => {
+                    "revert"
+                }
+                Request::Move { .. } => "promote",
+                Request::RestoreSecret => "restore",
+                Request::Detach { version, .. }
+                    if is_clear(write.request()) && case.secret.current() == Some(version) =>
+                {
+                    "drop"
+                }
                 Request::Rotate { .. } => "rotate",
                 request if !is_clear(request) => "unpin",
                 Request::Detach { version, .. } if pinned(&case, version) => "clear",
@@ -207,6 +297,6 @@ fn the_cases_reach_every_kind_of_answer() {
         };
         *reached.entry(kind).or_default() += 1;
     }
-    assert_eq!(reached.len(), 8, "{reached:?}");
+    assert_eq!(reached.len(), 14, "{reached:?}");
     assert!(reached.values().all(|count| *count >= 5), "{reached:?}");
 }

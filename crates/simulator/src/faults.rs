@@ -99,6 +99,15 @@ impl Fault {
         Self { skip, ..self }
     }
 
+    /// Strikes only requests about the secret of this name or ARN.
+    #[must_use]
+    pub fn about(self, secret: &str) -> Self {
+        Self {
+            secret: Some(secret.to_owned()),
+            ..self
+        }
+    }
+
     /// Strikes only requests whose parameters contain the text.
     #[must_use]
     pub fn containing(self, text: &str) -> Self {

@@ -28,6 +28,8 @@ pub struct Truth {
     pub invocations: BTreeMap<String, u64>,
     /// `LastChangedDate`.
     pub last_changed: Timestamp,
+    /// When it was scheduled for deletion: `DeletedDate`.
+    pub deleted: Option<Timestamp>,
     /// Whether rotation is switched on.
     pub rotation_enabled: Option<bool>,
 }
@@ -53,6 +55,7 @@ pub(crate) fn of(estate: &Estate, name: &str) -> Option<Truth> {
         rotating: secret.running.is_some(),
         invocations: secret.invocations.clone(),
         last_changed: secret.last_changed,
+        deleted: secret.deleted.as_ref().map(|deletion| deletion.requested),
         rotation_enabled: secret.rotation.enabled,
     })
 }

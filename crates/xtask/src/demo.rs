@@ -103,6 +103,7 @@ impl Stage {
             "deploy/crds",
             "deploy/controller/namespace.yaml",
             "deploy/controller/rbac.yaml",
+            "deploy/admission",
             "crates/xtask/demo/profile.yaml",
         ] {
             project::output(
@@ -163,6 +164,7 @@ impl Stage {
             "crates/xtask/demo/policies.yaml",
             "crates/xtask/demo/profile.yaml",
             "deploy/controller/rbac.yaml",
+            "deploy/admission",
             "deploy/crds",
         ] {
             let mut delete = self.place.kubectl();

@@ -33,6 +33,11 @@ impl SecretRotationOperation {
             expect: Expectation::of(&proposal.expect),
             reason: proposal.reason.as_str().into(),
             trigger: Trigger::Policy,
+            approval: proposal.approval.into(),
+            requested_by: None,
+            deadline: Span::default(),
+            ttl_after_finished: Span::default(),
+            decision: None,
             confirm_after: Span::new(proposal.confirm_after),
         };
         Self {
@@ -52,6 +57,9 @@ impl Expectation {
         let expectation = Self {
             current_version_id: text(&expect.current),
             pending_version_id: text(&expect.pending),
+            previous_version_id: text(&expect.previous),
+            pinned_version_id: text(&expect.pinned),
+            deleted_time: expect.deleted.map(crate::time::Time::exact),
         };
         (expectation != Self::default()).then_some(expectation)
     }

@@ -1,11 +1,16 @@
 //! From the object to core: the request, and what its status has recorded.
 
 use secret_rotation_core::{
+    approval,
+    clock::ServerTime,
     identity::{Arn, Namespace, ObjectKey, ObjectName, Region, SecretName, Uid, VersionId},
     operation as core,
 };
 
-use super::{Expectation, PolicyReference, SecretReference, SecretRotationOperation};
+use super::{
+    Decision, DecisionVerdict, Expectation, PolicyReference, SecretReference,
+    SecretRotationOperation,
+};
 use crate::{
     Invalid,
     conditions::{find, is_true},
@@ -52,6 +57,13 @@ impl SecretRotationOperation {
                 .transpose()?
                 .unwrap_or_default(),
             trigger: spec.trigger.into(),
+            requested_by: spec.requested_by.as_ref().map(ToString::to_string),
+            approval: spec.approval.into(),
+            decision: spec.decision.as_ref().map(Decision::to_core),
+            approved: self.since("Approved"),
+            deadline: spec.deadline.parse("spec.deadline")?,
+            ttl: spec.ttl_after_finished.parse("spec.ttlAfterFinished")?,
+            ended: self.since("Complete").or_else(|| self.since("Failed")),
             confirm_after: spec.confirm_after.parse("spec.confirmAfter")?,
             baseline: status.read_baseline()?,
             journal: status.read_journal()?,
@@ -100,6 +112,13 @@ impl SecretRotationOperation {
         }
     }
 
+    /// Since when a condition is true.
+    fn since(&self, kind: &str) -> Option<ServerTime> {
+        let conditions = &self.status.as_ref()?.conditions;
+        let condition = find(conditions, kind).filter(|_| is_true(conditions, kind))?;
+        Some(ServerTime::new(condition.last_transition_time.0))
+    }
+
     /// How it ended, by its conditions.
     fn outcome(&self) -> Result<Option<core::Outcome>, Invalid> {
         let conditions = self
@@ -136,32 +155,67 @@ fn failure(reason: &str) -> core::Failure {
 
 /// The schema asks for this too; the controller does not rest on it.
 fn complete(operation: core::Operation) -> Result<core::Operation, Invalid> {
-    let (current, pending) = (
-        operation.expect.current.is_some(),
-        operation.expect.pending.is_some(),
-    );
-    let (held, path, advice) = match operation.action {
-        core::Action::Rotate => (
-            current,
-            "spec.expect.currentVersionId",
-            "write the version that Rotate replaces",
-        ),
-        core::Action::RetryRotation | core::Action::ClearPending | core::Action::ClearAndRotate => {
-            (
-                pending,
-                "spec.expect.pendingVersionId",
-                "write the pending version that the action is about",
-            )
+    for (path, advice) in required(operation.action) {
+        if !given(&operation.expect, path) {
+            return Err(Invalid::Missing {
+                path: format!("spec.expect.{path}"),
+                advice,
+            });
         }
-        core::Action::ReleasePins => return Ok(operation),
-    };
-    if held {
-        Ok(operation)
-    } else {
-        Err(Invalid::Missing {
-            path: path.to_owned(),
-            advice,
-        })
+    }
+    Ok(operation)
+}
+
+const CURRENT: &str = "currentVersionId";
+const PENDING: &str = "pendingVersionId";
+const PREVIOUS: &str = "previousVersionId";
+const PINNED: &str = "pinnedVersionId";
+const DELETED: &str = "deletedTime";
+
+/// What an action must name, each with what to write.
+const fn required(action: core::Action) -> &'static [(&'static str, &'static str)] {
+    const MOVES: (&str, &str) = (CURRENT, "write the version that loses AWSCURRENT");
+    const SUBJECT: (&str, &str) = (
+        PENDING,
+        "write the pending version that the action is about",
+    );
+    match action {
+        core::Action::Rotate => &[(CURRENT, "write the version that Rotate replaces")],
+        core::Action::RetryRotation | core::Action::ClearPending | core::Action::ClearAndRotate => {
+            &[SUBJECT]
+        }
+        core::Action::PromotePending => &[SUBJECT, MOVES],
+        core::Action::RestorePending => {
+            &[(PINNED, "write the pinned version that gets AWSPENDING back")]
+        }
+        core::Action::RevertToPrevious => {
+            &[MOVES, (PREVIOUS, "write the version that gets AWSCURRENT")]
+        }
+        core::Action::RestoreSecret => &[(DELETED, "write the DeletedDate that is called off")],
+        core::Action::ReleasePins => &[],
+    }
+}
+
+fn given(expect: &core::Expectation, path: &str) -> bool {
+    match path {
+        CURRENT => expect.current.is_some(),
+        PENDING => expect.pending.is_some(),
+        PREVIOUS => expect.previous.is_some(),
+        PINNED => expect.pinned.is_some(),
+        _ => expect.deleted.is_some(),
+    }
+}
+
+impl Decision {
+    fn to_core(&self) -> approval::Decision {
+        approval::Decision {
+            answer: match self.verdict {
+                DecisionVerdict::Approve => approval::Answer::Approve,
+                DecisionVerdict::Deny => approval::Answer::Deny,
+            },
+            by: self.by.to_string(),
+            message: self.message.as_ref().map(ToString::to_string),
+        }
     }
 }
 
@@ -204,6 +258,13 @@ impl Expectation {
         Ok(core::Expectation {
             current: version("spec.expect.currentVersionId", &self.current_version_id)?,
             pending: version("spec.expect.pendingVersionId", &self.pending_version_id)?,
+            previous: version("spec.expect.previousVersionId", &self.previous_version_id)?,
+            pinned: version("spec.expect.pinnedVersionId", &self.pinned_version_id)?,
+            deleted: self
+                .deleted_time
+                .as_ref()
+                .map(|time| time.parse("spec.expect.deletedTime"))
+                .transpose()?,
         })
     }
 }

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::{
     advance::Phase,
+    approval::Consent,
     clock::{AwsTime, ServerTime},
     identity::SecretName,
     operation::{Operation, Outcome},
@@ -14,13 +15,14 @@ use super::{
     status::{BaselineStatus, SecretRotationOperationStatus, StepStatus},
 };
 use crate::{
-    conditions::{Judgement, Verdict},
+    conditions::{Judgement, Verdict, find},
     count::Count,
     time::Time,
 };
 
 const COMPLETE: &str = "Complete";
 const FAILED: &str = "Failed";
+const APPROVED: &str = "Approved";
 
 /// Where an operation stands after a step.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ pub struct Progress<'a> {
     pub phase: Phase,
     /// The same in a sentence, with absolute times only.
     pub message: &'a str,
+    /// Whether a person agrees, where it was judged in this step.
+    pub consent: Option<&'a Consent>,
     /// When the next step is due, while it has not ended.
     pub next_step: Option<AwsTime>,
     /// The labels at the last look, once they are worth recording.
@@ -71,7 +75,7 @@ impl SecretRotationOperationStatus {
     }
 }
 
-/// Conditions `Complete`, and `Failed` if it failed.
+/// Conditions `Complete`, `Failed` if it failed, and `Approved` once somebody has decided.
 pub fn conditions(previous: &[Condition], progress: &Progress<'_>) -> Vec<Condition> {
     let (verdict, reason, message) = match &progress.operation.outcome {
         Some(Outcome::Succeeded { message }) => (Verdict::True, "Succeeded", message.as_str()),
@@ -92,10 +96,29 @@ pub fn conditions(previous: &[Condition], progress: &Progress<'_>) -> Vec<Condit
         verdict: Verdict::True,
         ..complete.clone()
     });
-    let judged = [Some(complete), failed].into_iter().flatten();
+    let decided = progress.consent.and_then(decided);
+    let kept = find(previous, APPROVED)
+        .filter(|_| decided.is_none())
+        .cloned();
+    let judged = [Some(complete), failed, decided].into_iter().flatten();
     judged
         .map(|judgement| judgement.condition(previous, progress.generation, progress.now))
+        .chain(kept)
         .collect()
+}
+
+fn decided(consent: &Consent) -> Option<Judgement> {
+    let (verdict, reason, message) = match consent {
+        Consent::NotNeeded | Consent::Awaited { .. } => return None,
+        Consent::Given { by } => (Verdict::True, "Approved", format!("approved by {by}")),
+        Consent::Refused { message } => (Verdict::False, "Denied", message.clone()),
+    };
+    Some(Judgement {
+        kind: APPROVED,
+        verdict,
+        reason,
+        message,
+    })
 }
 
 fn token(operation: &Operation) -> Option<crate::text::Text<1, 64>> {

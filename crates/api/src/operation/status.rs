@@ -70,7 +70,7 @@ pub struct SecretRotationOperationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step_time: Option<Time>,
 
-    /// The current state of the operation: Complete always, Failed only if it failed.
+    /// The current state of the operation: Complete always, Failed only if it failed, Approved once somebody has decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions::schema")]
     pub conditions: Vec<Condition>,
@@ -101,7 +101,7 @@ pub struct BaselineStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepStatus {
-    /// The name of the step: Pin, Clear, Rotate or Unpin.
+    /// The name of the step: Pin, Clear, Rotate, Unpin, Promote, DropPending, RestorePending, Revert or RestoreSecret.
     #[schemars(extend("enum" = Step::ALL.map(Step::name)))]
     pub name: Text<1, 64>,
 

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use secret_rotation_core::{
-    clock::ServerTime,
+    clock::{AwsTime, ServerTime},
     identity::{Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid, VersionId},
     policy as core, selector as core_selector,
     survey::{Memory, Remembered, State},
 };
 
 use super::{
-    Backoff, CircuitBreaker, Detection, DisabledReporting, FindingStatus, Mode, OverdueRemedy,
-    Remediation, Reporting, SecretRotationPolicy, Selector, SelectorItem, StuckRemedy,
-    TagRequirement,
+    Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, FindingStatus, Mode,
+    OverdueRemedy, Remediation, Reporting, SecretRotationPolicy, Selector, SelectorItem,
+    StuckRemedy, TagRequirement, Windows,
 };
 use crate::{
     Invalid,
@@ -57,10 +57,21 @@ impl SecretRotationPolicy {
             } else {
                 core::Suspension::Active
             },
+            retry_requested: self.retry_requested(),
             check_interval: spec.check_interval.parse("spec.checkInterval")?,
             detection: spec.detection.to_core()?,
             remediation: spec.remediation.to_core()?,
         })
+    }
+
+    /// The status remembers when a request to count anew was seen; no status, no request.
+    fn retry_requested(&self) -> Option<AwsTime> {
+        self.status
+            .as_ref()?
+            .last_retry_request
+            .as_ref()?
+            .time
+            .aws()
     }
 
     fn key(&self) -> Result<ObjectKey, Invalid> {
@@ -212,7 +223,11 @@ impl Detection {
         Ok(core::Detection {
             stuck_after: self.stuck_after.parse("spec.detection.stuckAfter")?,
             overdue_after: self.overdue_after.parse("spec.detection.overdueAfter")?,
-            max_age: None,
+            max_age: self
+                .max_age
+                .as_ref()
+                .map(|age| age.parse("spec.detection.maxAge"))
+                .transpose()?,
             expiry: self.expiry()?,
             rotation_disabled: self.rotation_disabled.into(),
             scheduled_for_deletion: self.scheduled_for_deletion.into(),
@@ -239,6 +254,13 @@ impl Remediation {
         Ok(core::Remediation {
             stuck: self.stuck.into(),
             overdue: self.overdue.into(),
+            deletion: self.scheduled_for_deletion.into(),
+            approval: self.approval.into(),
+            windows: self
+                .windows
+                .as_ref()
+                .map(Windows::to_core)
+                .unwrap_or_default(),
             confirm_after: self.confirm_after.parse("spec.remediation.confirmAfter")?,
             max_concurrent: limits
                 .max_concurrent
@@ -287,6 +309,15 @@ impl From<Mode> for core::Mode {
         match mode {
             Mode::Observe => Self::Observe,
             Mode::Remediate => Self::Remediate,
+        }
+    }
+}
+
+impl From<DeletionRemedy> for core::DeletionRemedy {
+    fn from(remedy: DeletionRemedy) -> Self {
+        match remedy {
+            DeletionRemedy::Report => Self::Report,
+            DeletionRemedy::RestoreSecret => Self::RestoreSecret,
         }
     }
 }

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::windows::Windows;
 use crate::{
+    approval::Approval,
     count::Count,
     schema::rule,
     span::{HOUR, MINUTE, PATTERN, SECOND, Span},
@@ -21,6 +23,10 @@ pub struct Detection {
     /// How long after the next rotation date of AWS a rotation is overdue, from 0s to 720h.
     #[serde(default)]
     pub overdue_after: Span<0, { 720 * HOUR }, HOUR>,
+
+    /// How old the current version may become, from 4h to 99999h; not checked if the field is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Span<{ 4 * HOUR }, { 99_999 * HOUR }, { 99_999 * HOUR }>>,
 
     /// Where the expiry date of a partner's key is written; secrets are not checked for expiry if the field is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,9 +83,21 @@ pub struct Remediation {
     #[serde(default)]
     pub stuck: StuckRemedy,
 
-    /// What is done about an overdue rotation or an expiring value: Report or Rotate.
+    /// What is done about an overdue rotation, an expiring value or one that is too old: Report or Rotate.
     #[serde(default)]
     pub overdue: OverdueRemedy,
+
+    /// What is done about a secret that is scheduled for deletion: Report, or RestoreSecret once per secret within attemptWindow.
+    #[serde(default)]
+    pub scheduled_for_deletion: DeletionRemedy,
+
+    /// Whether a person must agree to every operation on a secret of the policy, also in mode Observe: Required or NotRequired.
+    #[serde(default)]
+    pub approval: Approval,
+
+    /// When automatic operations may start; always if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
 
     /// How long to wait between protecting a pending version and clearing its label, from 30s to 6h.
     #[serde(default)]
@@ -122,6 +140,16 @@ pub enum OverdueRemedy {
     /// Rotate.
     #[default]
     Rotate,
+}
+
+/// What is done about a secret that is scheduled for deletion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionRemedy {
+    /// Nothing.
+    #[default]
+    Report,
+    /// Call the deletion off.
+    RestoreSecret,
 }
 
 /// Budgets of a policy.

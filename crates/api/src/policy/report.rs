@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::{
     clock::ServerTime,
+    maintenance::Opening,
     plan::Plan,
     survey::{Finding, State, Survey},
 };
 
-use super::status::{FindingStatus, MAX_FINDINGS, SecretRotationPolicyStatus, Summary};
+use super::status::{
+    FindingStatus, MAX_FINDINGS, NextWindow, RetryRequest, SecretRotationPolicyStatus, Summary,
+};
 use crate::{
     Readiness,
     conditions::{Judgement, Verdict, find, is_true},
@@ -30,6 +33,8 @@ pub struct Pass<'a> {
     pub seen: Option<(&'a Survey, &'a Plan)>,
     /// The token of a requested check that is complete now.
     pub handled_request: Option<&'a str>,
+    /// The token of a request to count attempts anew that was not handled before.
+    pub retry_request: Option<&'a str>,
     /// The API server's time, for transitions.
     pub now: ServerTime,
 }
@@ -52,7 +57,15 @@ impl SecretRotationPolicyStatus {
             .handled_request
             .map(Into::into)
             .or_else(|| old.last_handled_request.clone());
+        let retried = pass
+            .retry_request
+            .zip(pass.seen)
+            .map(|(token, (survey, _))| RetryRequest {
+                token: token.into(),
+                time: survey.time.into(),
+            });
         let frame = Self {
+            last_retry_request: retried.or_else(|| old.last_retry_request.clone()),
             observed_generation: Some(Count::new(pass.generation)),
             last_handled_request: handled,
             conditions,
@@ -79,7 +92,26 @@ impl SecretRotationPolicyStatus {
             summary: Some(Summary::of(survey)),
             findings_omitted: Some(survey.findings.len().saturating_sub(findings.len()).into()),
             findings,
+            next_window: NextWindow::of(plan.window),
             ..self
+        }
+    }
+}
+
+impl NextWindow {
+    fn of(opening: Opening) -> Option<Self> {
+        match opening {
+            Opening::Always | Opening::Never => None,
+            Opening::Open { closes } => Some(Self {
+                opens: None,
+                closes: closes.map(Into::into),
+            }),
+            Opening::Closed {
+                next: (opens, closes),
+            } => Some(Self {
+                opens: Some(opens.into()),
+                closes: closes.map(Into::into),
+            }),
         }
     }
 }

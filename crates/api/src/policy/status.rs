@@ -37,6 +37,10 @@ pub struct SecretRotationPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<Text<0, MAX_TOKEN>>,
 
+    /// The last request to count attempts anew, from annotation secretrotation.dev/retry-requested-at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_retry_request: Option<RetryRequest>,
+
     /// How many secrets are in each state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
@@ -53,10 +57,38 @@ pub struct SecretRotationPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings_omitted: Option<Count<0, COUNTABLE>>,
 
+    /// When automatic operations may start next; absent without windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_window: Option<NextWindow>,
+
     /// The current state of the policy: Ready and Healthy always, Reconciling and Stalled only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions::schema")]
     pub conditions: Vec<Condition>,
+}
+
+/// The maintenance window that is open, or the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NextWindow {
+    /// When it opens; absent while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Time>,
+
+    /// When it closes; absent if no end is in sight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<Time>,
+}
+
+/// A request to count attempts anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryRequest {
+    /// The token of the annotation.
+    pub token: Text<0, MAX_TOKEN>,
+
+    /// When the controller saw it, by the clock of AWS; attempts before do not count any more.
+    pub time: Time,
 }
 
 /// How many secrets are in each state.
@@ -105,7 +137,7 @@ pub struct FindingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arn: Option<Text<1, 2048>>,
 
-    /// The state of the secret: Broken, Stuck, Expiring, Overdue, ScheduledForDeletion, NotFound, Disabled, Unknown or Rotating.
+    /// The state of the secret: Broken, Stuck, Expiring, Overdue, TooOld, ScheduledForDeletion, NotFound, Disabled, Unknown or Rotating.
     #[schemars(extend("enum" = states()))]
     pub state: Text<1, 64>,
 
@@ -146,11 +178,9 @@ pub struct FindingStatus {
     pub operation: Option<Text<1, 253>>,
 }
 
-/// The states of findings. No age is checked yet, so nothing is TooOld.
+/// The states of findings.
 fn states() -> Vec<&'static str> {
-    let listed = |state: &State| {
-        (state.is_unhealthy() || *state == State::Rotating) && *state != State::TooOld
-    };
+    let listed = |state: &State| state.is_unhealthy() || *state == State::Rotating;
     State::ALL
         .into_iter()
         .filter(listed)

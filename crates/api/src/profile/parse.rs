@@ -44,6 +44,12 @@ impl AWSAccessProfile {
                 .copied()
                 .map(Into::into)
                 .collect(),
+            approval_required_for: spec
+                .approval_required_for
+                .iter()
+                .copied()
+                .map(Into::into)
+                .collect(),
             min_check_interval: spec.min_check_interval.parse("spec.minCheckInterval")?,
             max_concurrent_per_function: spec
                 .max_concurrent_per_function
@@ -113,6 +119,9 @@ impl From<AllowedAction> for core::Permission {
         match action {
             AllowedAction::Rotate => Self::Rotate,
             AllowedAction::ClearPending => Self::ClearPending,
+            AllowedAction::PromotePending => Self::PromotePending,
+            AllowedAction::RevertToPrevious => Self::RevertToPrevious,
+            AllowedAction::RestoreSecret => Self::RestoreSecret,
         }
     }
 }

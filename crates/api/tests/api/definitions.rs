@@ -194,7 +194,7 @@ fn each_kind_has_its_names_columns_and_selectors() {
         [
             "secretrotationpolicies srp secret-rotation Namespaced | MODE READY HEALTHY SECRETS STUCK LAST-CHECK AGE \
              | OVERDUE SUSPENDED PROFILE REASON MESSAGE | .spec.mode .spec.profileRef.name",
-            "secretrotationoperations sro secret-rotation Namespaced | ACTION SECRET STATE AGE | TRIGGER REASON MESSAGE \
+            "secretrotationoperations sro secret-rotation Namespaced | ACTION SECRET STATE AGE | TRIGGER REASON REQUESTED-BY DECIDED-BY MESSAGE \
              | .spec.policyRef.name .spec.action",
             "awsaccessprofiles awsap secret-rotation Cluster | ACCOUNT REGIONS READY AGE |  | ",
         ]

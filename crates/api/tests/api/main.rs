@@ -4,4 +4,5 @@ mod definitions;
 mod operation;
 mod policy;
 mod profile;
+mod reasons;
 mod support;

@@ -13,6 +13,7 @@ use secret_rotation_api::{
 };
 use secret_rotation_core::{
     advance::Phase,
+    approval::{Answer, Approval, Consent},
     clock::AwsTime,
     identity::{Arn, ObjectName, Region, SecretName, StageLabel, VersionId},
     operation::{
@@ -37,6 +38,11 @@ fn request() -> Value {
         "expect": { "currentVersionId": "v1", "pendingVersionId": "v2" },
         "reason": "stuck since 02:14 UTC",
         "trigger": "Policy",
+        "approval": "Required",
+        "requestedBy": "alice",
+        "deadline": "2h",
+        "ttlAfterFinished": "24h",
+        "decision": { "verdict": "Approve", "by": "bob", "message": "checked" },
         "confirmAfter": "10m",
     })
 }
@@ -71,11 +77,47 @@ fn status_of(
             secret: Some(&name),
             phase: Phase::Settling,
             message: "waiting until 2026-11-23T10:05:00Z",
+            consent: None,
             next_step: Some(aws("2026-11-23T10:05:00Z")),
             after: None,
             now: server("2026-11-23T10:00:00Z"),
         },
     )
+}
+
+/// An approval is noticed once; that it was lives on in its condition.
+#[test]
+fn an_approval_is_a_condition_that_stays() {
+    let operation = operation();
+    let mut progress = Progress {
+        generation: 1,
+        operation: &operation,
+        secret: None,
+        phase: Phase::Pinning,
+        message: "",
+        consent: Some(&Consent::Given {
+            by: "bob".to_owned(),
+        }),
+        next_step: None,
+        after: None,
+        now: server("2026-11-23T10:00:00Z"),
+    };
+    let approved = SecretRotationOperationStatus::after_step(None, &progress);
+    let condition = find(&approved.conditions, "Approved").expect("it is there");
+    assert_eq!(
+        (condition.status.as_str(), condition.message.as_str()),
+        ("True", "approved by bob")
+    );
+    progress.consent = None;
+    progress.now = server("2026-11-23T11:00:00Z");
+    let later = SecretRotationOperationStatus::after_step(Some(&approved), &progress);
+    assert_eq!(find(&later.conditions, "Approved"), Some(condition));
+    let status = serde_json::to_value(&later).expect("plain data");
+    let read = object(&request(), Some(status)).to_core().expect("valid");
+    assert_eq!(read.approved, Some(server("2026-11-23T10:00:00Z")));
+    progress.consent = Some(&Consent::NotNeeded);
+    let unasked = SecretRotationOperationStatus::after_step(None, &progress);
+    assert!(find(&unasked.conditions, "Approved").is_none());
 }
 
 #[test]
@@ -101,10 +143,28 @@ fn a_request_arrives_in_core() {
         operation.expect,
         Expectation {
             current: VersionId::parse("v1").ok(),
-            pending: VersionId::parse("v2").ok()
+            pending: VersionId::parse("v2").ok(),
+            ..Expectation::default()
         }
     );
     assert_eq!(operation.confirm_after, Duration::from_mins(10));
+    assert_eq!(
+        (operation.approval, operation.requested_by.as_deref()),
+        (Approval::Required, Some("alice"))
+    );
+    assert_eq!(
+        (operation.deadline, operation.ttl),
+        (Duration::from_hours(2), Duration::from_hours(24))
+    );
+    let decision = operation.decision.expect("decided");
+    assert_eq!(
+        (
+            decision.answer,
+            decision.by.as_str(),
+            decision.message.as_deref()
+        ),
+        (Answer::Approve, "bob", Some("checked"))
+    );
     assert!(
         operation.baseline.is_none() && operation.journal.is_empty() && operation.outcome.is_none()
     );
@@ -320,7 +380,7 @@ fn an_ended_operation_is_complete_or_failed() {
 #[test]
 fn a_failure_that_only_a_newer_release_knows_stays_a_failure() {
     let condition = json!({
-        "type": "Failed", "status": "True", "reason": "Expired", "message": "too late", "lastTransitionTime": "2026-11-23T10:00:00Z",
+        "type": "Failed", "status": "True", "reason": "FromTheFuture", "message": "too late", "lastTransitionTime": "2026-11-23T10:00:00Z",
     });
     let operation = object(&request(), Some(json!({ "conditions": [condition] })))
         .to_core()
@@ -353,8 +413,10 @@ fn an_automatic_operation_is_what_was_proposed() {
         expect: Expectation {
             current: VersionId::parse("v1").ok(),
             pending: VersionId::parse("v2").ok(),
+            ..Expectation::default()
         },
         reason: "stuck since 2026-11-23T02:14:09Z".to_owned(),
+        approval: Approval::Required,
         confirm_after: Duration::from_mins(5),
     };
     let expected = json!({
@@ -376,6 +438,9 @@ fn an_automatic_operation_is_what_was_proposed() {
             "expect": { "currentVersionId": "v1", "pendingVersionId": "v2" },
             "reason": "stuck since 2026-11-23T02:14:09Z",
             "trigger": "Policy",
+            "approval": "Required",
+            "deadline": "24h",
+            "ttlAfterFinished": "168h",
             "confirmAfter": "5m",
         },
     });
@@ -485,7 +550,8 @@ proptest! {
         journal in journal(), baseline in option::of(baseline()), ended in option::of((outcome(), time())),
     ) {
         let (outcome, completed) = ended.unzip();
-        let before = Operation { journal, baseline, outcome, completed, ..operation() };
+        let ended = outcome.is_some().then(|| server("2026-11-23T10:00:00Z"));
+        let before = Operation { journal, baseline, outcome, completed, ended, ..operation() };
         let status = serde_json::to_value(status_of(&before, None)).expect("plain data");
         prop_assert_eq!(support::violations(&STATUS, &status), [""; 0]);
         let after = object(&request(), Some(status)).to_core().expect("what we write we read");

@@ -8,8 +8,10 @@ use secret_rotation_api::{
     policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus},
 };
 use secret_rotation_core::{
+    approval::Approval,
     clock::AwsTime,
     identity::{Arn, ObjectKey, ObjectName, ProfileName, Region, SecretName, VersionId},
+    maintenance::Opening,
     operation::PendingValue,
     plan::{Attempts, BlockReason, Hold, Plan},
     policy::{
@@ -118,6 +120,7 @@ fn everything_that_can_be_written_is_read_and_kept() {
         "checkInterval": "1h30m",
         "detection": {
             "stuckAfter": "8h",
+            "maxAge": "2160h",
             "overdueAfter": "0s",
             "expiry": { "tagKey": "expires-at", "rotateBefore": "24h" },
             "rotationDisabled": "ReportUnconfigured",
@@ -126,6 +129,12 @@ fn everything_that_can_be_written_is_read_and_kept() {
         "remediation": {
             "stuck": "ClearAndRotate",
             "overdue": "Report",
+            "scheduledForDeletion": "RestoreSecret",
+            "approval": "Required",
+            "windows": {
+                "allow": [{ "schedule": "0 2 * * 1-5", "duration": "2h", "timeZone": "Europe/Berlin" }],
+                "deny": [{ "schedule": "0 0 20 11 *", "duration": "240h", "timeZone": "UTC" }],
+            },
             "confirmAfter": "30s",
             "limits": { "maxConcurrent": 1, "maxAttempts": 10, "attemptWindow": "48h" },
             "backoff": { "initial": "1m", "max": "1m" },
@@ -146,6 +155,16 @@ fn everything_that_can_be_written_is_read_and_kept() {
         Duration::from_hours(24)
     );
     assert_eq!(core.check_interval, Duration::from_mins(90));
+    assert_eq!(core.remediation.approval, Approval::Required);
+    assert_eq!(
+        core.remediation.windows.at(aws("2026-11-23T01:00:00Z")),
+        Opening::Closed {
+            next: (
+                aws("2026-11-30T01:00:00Z"),
+                Some(aws("2026-11-30T03:00:00Z"))
+            )
+        }
+    );
     assert_eq!(
         core.selector
             .exclude
@@ -157,6 +176,36 @@ fn everything_that_can_be_written_is_read_and_kept() {
             .key,
         "off"
     );
+}
+
+/// A window that cannot be understood never opens; the policy is watched all the same.
+#[test]
+fn an_unreadable_window_closes_for_ever() {
+    for (window, part) in [
+        (
+            json!({ "schedule": "0 25 * * *", "duration": "2h" }),
+            "allow[0]: 25 is no hour",
+        ),
+        (
+            json!({ "schedule": "@daily", "duration": "2h", "timeZone": "Mars/Olympus" }),
+            "Mars/Olympus is no time zone",
+        ),
+        (
+            json!({ "schedule": "@daily", "duration": "2d" }),
+            "allow[0].duration",
+        ),
+    ] {
+        let mut spec = least();
+        spec["remediation"] = json!({ "windows": { "allow": [window] } });
+        let (core, _) = policy(&spec).to_core().expect("it can be watched");
+        let now = aws("2026-11-23T01:00:00Z");
+        let problem = core
+            .remediation
+            .windows
+            .problem(now)
+            .expect("it never opens");
+        assert!(problem.contains(part), "{problem}");
+    }
 }
 
 #[test]
@@ -313,6 +362,7 @@ fn pass<'a>(readiness: &'a Readiness, seen: Option<(&'a Survey, &'a Plan)>) -> P
         generation: 3,
         readiness,
         seen,
+        retry_request: None,
         handled_request: None,
         now: server("2026-11-23T10:00:03.5Z"),
     }
@@ -607,6 +657,10 @@ fn every_readiness_has_its_conditions() {
         (
             Readiness::SweepIncomplete(text()),
             retried("SweepIncomplete"),
+        ),
+        (
+            Readiness::InvalidSchedule(text()),
+            stalled("InvalidSchedule"),
         ),
         (Readiness::InvalidSpec(text()), stalled("InvalidSpec")),
     ];

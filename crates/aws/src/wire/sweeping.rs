@@ -43,7 +43,7 @@ fn describe(sent: &Sent) -> Reply {
 
 async fn everything(fake: &Fake, last: &BTreeMap<Arn, Observation>) -> Inventory {
     fake.account
-        .inventory(&Scope::Everything, last, &|_| true)
+        .inventory(&Scope::Everything, last, &|_| true, None)
         .await
 }
 
@@ -167,7 +167,7 @@ async fn prefixes_are_filtered_by_aws_and_checked_again() {
     let scope = Scope::Prefixes(["secret-0003", "secret-001"].map(str::to_owned).into());
     let inventory = fake
         .account
-        .inventory(&scope, &BTreeMap::new(), &|_| true)
+        .inventory(&scope, &BTreeMap::new(), &|_| true, None)
         .await;
     let expected = ["secret-0003", "secret-0010", "secret-0011"];
     assert_eq!(names(&inventory), expected);
@@ -188,7 +188,7 @@ async fn names_are_described_and_missing_ones_are_named() {
     let scope = Scope::Names(wanted);
     let inventory = fake
         .account
-        .inventory(&scope, &BTreeMap::new(), &|_| true)
+        .inventory(&scope, &BTreeMap::new(), &|_| true, None)
         .await;
     assert_eq!(names(&inventory), ["a"]);
     assert_eq!(inventory.missing, [parse("gone")]);
@@ -203,7 +203,7 @@ async fn a_sweep_can_run_as_a_task() {
     let account = fake.account.clone();
     let sweep = async move {
         account
-            .inventory(&Scope::Everything, &BTreeMap::new(), &|_| true)
+            .inventory(&Scope::Everything, &BTreeMap::new(), &|_| true, None)
             .await
     };
     let inventory = tokio::spawn(sweep).await.expect("no panic");

@@ -6,7 +6,7 @@ use secret_rotation_core::outcome::ErrorClass;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{DATE, Fake, PENDING, Reply, Sent, arn, date};
+use super::{CURRENT, DATE, Fake, PENDING, Reply, Sent, arn, date};
 use crate::{Applied, Operation};
 
 fn version() -> VersionId {
@@ -73,6 +73,28 @@ async fn attaching_a_label_moves_it_from_nowhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn moving_a_label_names_both_versions() {
+    let request = Request::Move {
+        label: StageLabel::current(),
+        from: VersionId::parse(CURRENT).expect("a version"),
+        to: version(),
+    };
+    let expected = stage(&json!({
+        "VersionStage": "AWSCURRENT", "RemoveFromVersionId": CURRENT, "MoveToVersionId": PENDING,
+    }));
+    assert_eq!(sent_for(request).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calling_a_deletion_off_names_the_secret_and_nothing_else() {
+    let expected = Sent {
+        operation: "RestoreSecret".to_owned(),
+        body: json!({"SecretId": arn("a").as_str()}),
+    };
+    assert_eq!(sent_for(Request::RestoreSecret).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_failure_makes_a_write_go_out_twice() {
     let failures = [
         Reply::raw(503, ""),
@@ -86,7 +108,7 @@ async fn no_failure_makes_a_write_go_out_twice() {
         Reply::Silence,
     ];
     for failure in failures {
-        for request in [rotate(), clear()] {
+        for request in [rotate(), clear(), Request::RestoreSecret] {
             let reply = failure.clone();
             let fake = Fake::new(move |_, _| reply.clone());
             assert!(fake.account.send(&arn("a"), &request).await.is_err());

@@ -1,5 +1,6 @@
 //! The Kubernetes side: one client, bounded calls, watches that survive, quorum reads and status patches.
 
+pub(crate) mod admission;
 pub(crate) mod client;
 pub(crate) mod reads;
 pub(crate) mod status;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::plan::{BlockReason, Plan};
-use secret_rotation_core::policy::{Mode, Policy, Suspension};
+use secret_rotation_core::policy::{Detection, Mode, Policy, Suspension};
 use secret_rotation_core::survey::{Finding, Member, State, Survey};
+use secret_rotation_core::verdict;
 
 /// What the series of one policy are made from.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,7 @@ pub(crate) struct PolicyReport {
     pub(super) mode: &'static str,
     pub(super) profile: String,
     pub(super) suspended: bool,
+    pub(super) detection: Option<Detection>,
     pub(super) conditions: BTreeMap<&'static str, &'static str>,
     pub(super) counts: BTreeMap<State, usize>,
     pub(super) last_check: Option<AwsTime>,
@@ -30,6 +32,8 @@ pub(crate) struct SecretSample {
     pub(super) stuck_since: Option<AwsTime>,
     pub(super) last_rotated: Option<AwsTime>,
     pub(super) next_rotation: Option<AwsTime>,
+    pub(super) expires: Option<AwsTime>,
+    pub(super) restorable_until: Option<AwsTime>,
 }
 
 impl PolicyReport {
@@ -42,6 +46,7 @@ impl PolicyReport {
             },
             profile: policy.profile.to_string(),
             suspended: policy.suspension == Suspension::Suspended,
+            detection: Some(policy.detection.clone()),
             ..Self::default()
         }
     }
@@ -64,7 +69,7 @@ impl PolicyReport {
         let samples = survey
             .findings
             .iter()
-            .map(SecretSample::of_finding)
+            .map(|finding| SecretSample::of_finding(finding, self.detection.as_ref(), survey.time))
             .chain(survey.others.iter().map(SecretSample::of_member));
         let mut blocked: BTreeMap<_, usize> = BlockReason::ALL
             .into_iter()
@@ -106,7 +111,7 @@ impl PolicyReport {
 }
 
 impl SecretSample {
-    fn of_finding(finding: &Finding) -> Self {
+    fn of_finding(finding: &Finding, detection: Option<&Detection>, now: AwsTime) -> Self {
         let secret = finding.secret.as_ref();
         Self {
             region: finding.region.to_string(),
@@ -117,6 +122,10 @@ impl SecretSample {
             next_rotation: secret
                 .filter(|secret| secret.rotates())
                 .and_then(|secret| secret.next_rotation),
+            expires: secret
+                .zip(detection)
+                .and_then(|(secret, detection)| verdict::expires(secret, detection)),
+            restorable_until: secret.and_then(|secret| verdict::restorable_until(secret, now)),
         }
     }
 
@@ -128,6 +137,8 @@ impl SecretSample {
             stuck_since: None,
             last_rotated: member.last_rotated,
             next_rotation: member.next_rotation,
+            expires: member.expires,
+            restorable_until: None,
         }
     }
 }

@@ -125,6 +125,8 @@ struct Families {
     stuck_since: GaugeVec,
     last_rotation: GaugeVec,
     next_rotation: GaugeVec,
+    expiry: GaugeVec,
+    deletion: GaugeVec,
     truncated: GaugeVec,
 }
 
@@ -185,6 +187,16 @@ impl Families {
                 "Unix time of the next scheduled rotation",
                 &SECRET,
             )?,
+            expiry: gauge(
+                "secret_expiry_timestamp_seconds",
+                "Unix time at which the value expires, from its tag",
+                &SECRET,
+            )?,
+            deletion: gauge(
+                "secret_deletion_timestamp_seconds",
+                "Unix time at which a deleted secret can no longer be restored",
+                &SECRET,
+            )?,
             truncated: gauge(
                 "metrics_truncated_secrets",
                 "Number of secrets without per-secret series because of the limit",
@@ -193,7 +205,7 @@ impl Families {
         })
     }
 
-    const fn all(&self) -> [&GaugeVec; 11] {
+    const fn all(&self) -> [&GaugeVec; 13] {
         [
             &self.info,
             &self.condition,
@@ -205,6 +217,8 @@ impl Families {
             &self.stuck_since,
             &self.last_rotation,
             &self.next_rotation,
+            &self.expiry,
+            &self.deletion,
             &self.truncated,
         ]
     }
@@ -275,6 +289,8 @@ impl Families {
         set(&self.stuck_since, &labels, sample.stuck_since);
         set(&self.last_rotation, &labels, sample.last_rotated);
         set(&self.next_rotation, &labels, sample.next_rotation);
+        set(&self.expiry, &labels, sample.expires);
+        set(&self.deletion, &labels, sample.restorable_until);
     }
 }
 

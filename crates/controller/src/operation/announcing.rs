@@ -36,7 +36,14 @@ pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, resu
             context.metrics.pending_cleared(operation, "success");
         }
         Step::Clear => context.metrics.pending_cleared(operation, "error"),
-        Step::Pin | Step::Rotate | Step::Unpin => {}
+        Step::Pin
+        | Step::Rotate
+        | Step::Unpin
+        | Step::Promote
+        | Step::DropPending
+        | Step::RestorePending
+        | Step::Revert
+        | Step::RestoreSecret => {}
     }
 }
 
@@ -58,7 +65,16 @@ pub(super) async fn announce_sent(
         Step::Rotate if was_heard(result) => {
             (Reason::RotationTriggered, "AWS accepted the rotation")
         }
-        Step::Pin | Step::Clear | Step::Rotate | Step::Unpin => return,
+        // What these come to is told at the end.
+        Step::Pin
+        | Step::Clear
+        | Step::Rotate
+        | Step::Unpin
+        | Step::Promote
+        | Step::DropPending
+        | Step::RestorePending
+        | Step::Revert
+        | Step::RestoreSecret => return,
     };
     let version = write
         .intent()
@@ -127,6 +143,10 @@ pub(super) async fn tell_end(context: &Arc<Context>, reading: &Reading, outcome:
                 Action::RetryRotation | Action::Rotate | Action::ClearAndRotate => {
                     Reason::RotationCompleted
                 }
+                Action::PromotePending => Reason::PendingPromoted,
+                Action::RestorePending => Reason::PendingRestored,
+                Action::RevertToPrevious => Reason::VersionReverted,
+                Action::RestoreSecret => Reason::SecretRestored,
                 Action::ReleasePins => Reason::PinsReleased,
                 // What it did was told when it was done.
                 Action::ClearPending => return,

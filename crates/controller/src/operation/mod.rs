@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secret_rotation_core::advance::{Facts, Gate, Next, Wait, advance};
+use secret_rotation_core::approval::{self, Admission, Consent};
 use secret_rotation_core::authorise::{Refusal, authorise};
+use secret_rotation_core::clock::ServerTime;
 use secret_rotation_core::history::History;
 use secret_rotation_core::identity::{Arn, ObjectKey};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
@@ -32,6 +34,7 @@ use crate::accounts::Made;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
+use crate::kubernetes::admission;
 use crate::kubernetes::reads::OnSecret;
 use crate::operation::reading::{Bounds, Reading};
 
@@ -60,6 +63,7 @@ struct Scene {
     looked: Instant,
     arn: Arn,
     others: Vec<Operation>,
+    consent: Consent,
 }
 
 /// Takes one operation one step further.
@@ -82,7 +86,9 @@ pub(crate) async fn reconcile(
     };
     let claimant = match reading.bounds(&context).await? {
         Bounds::Within(claimant) => *claimant,
-        Bounds::Ended(outcome) => return telling::ended(&context, &reading, None, outcome).await,
+        Bounds::Ended(outcome) => {
+            return telling::ended(&context, &reading, None, None, outcome).await;
+        }
     };
     let made = context
         .accounts
@@ -101,13 +107,14 @@ pub(crate) async fn reconcile(
                 .map(|()| Some(AGAIN));
         }
         Identity::Nobody(outcome) => {
-            return telling::ended(&context, &reading, Some(&look), outcome).await;
+            return telling::ended(&context, &reading, Some(&look), None, outcome).await;
         }
     };
     let others = match others(&context, &arn).await? {
         Ok(others) => others,
         Err(riddle) => return telling::riddle(&context, &reading, &look, &riddle).await,
     };
+    let consent = consent(&context, &reading.operation, &claimant).await?;
     Box::pin(step(
         &context,
         Scene {
@@ -119,13 +126,15 @@ pub(crate) async fn reconcile(
             looked,
             arn,
             others,
+            consent,
         },
     ))
     .await
 }
 
 async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duration>, Error> {
-    let mut next = scene.next(context);
+    let server_now = context.server_time()?;
+    let mut next = scene.next(context, server_now);
     if next == Next::LookAtVersions {
         scene.looked = clock::now();
         scene.look = scene
@@ -133,7 +142,7 @@ async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duratio
             .account
             .look(scene.reading.secret_id(), true)
             .await?;
-        next = scene.next(context);
+        next = scene.next(context, server_now);
     }
     match next {
         Next::LookAtVersions => Err(Error::Stale("the versions were not listed")),
@@ -142,7 +151,8 @@ async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duratio
             Ok(Some(pause(&wait)))
         }
         Next::Done(outcome) => {
-            telling::ended(context, &scene.reading, Some(&scene.look), outcome).await
+            let (reading, look, consent) = (&scene.reading, &scene.look, &scene.consent);
+            telling::ended(context, reading, Some(look), Some(consent), outcome).await
         }
         // A token first: whoever must wait for one comes back with fresh reads.
         Next::Write(write) => match scene.made.pacer.take(&scene.reading.operation.key) {
@@ -152,6 +162,22 @@ async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duratio
             Err(wait) => Ok(Some(wait)),
         },
     }
+}
+
+/// Where its approval stands. The admission policies are looked for only where everything hangs on them.
+async fn consent(
+    context: &Context,
+    operation: &Operation,
+    Claimant {
+        policy, profile, ..
+    }: &Claimant,
+) -> Result<Consent, Error> {
+    let judged = approval::consent(operation, policy, profile, &Admission::Enforced);
+    if !matches!(judged, Consent::Given { .. }) {
+        return Ok(judged);
+    }
+    let admission = admission::enforced(&context.client).await?;
+    Ok(approval::consent(operation, policy, profile, &admission))
 }
 
 /// Which secret an operation is about.
@@ -200,7 +226,7 @@ async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, S
 }
 
 impl Scene {
-    fn next(&self, context: &Context) -> Next {
+    fn next(&self, context: &Context, server_now: ServerTime) -> Next {
         let operation = &self.reading.operation;
         let Claimant {
             tenant,
@@ -218,6 +244,8 @@ impl Scene {
             look: &self.look,
             policy: Some(policy),
             authority,
+            consent: self.consent.clone(),
+            server_now,
             gate: self.gate(context),
             history: History::of(&self.arn, &self.others),
             cluster: &context.cluster,

@@ -80,7 +80,11 @@ async fn intend(
     )?;
     let status = telling::after(
         &scene.reading.object,
-        &secret_rotation_api::operation::Progress { secret, ..progress },
+        &secret_rotation_api::operation::Progress {
+            secret,
+            consent: Some(&scene.consent),
+            ..progress
+        },
     );
     let stored = telling::store(context, &operation.key, &scene.reading.version(), &status).await?;
     Ok((operation, stored))

@@ -11,6 +11,7 @@ use secret_rotation_api::operation::{
     Progress, SecretRotationOperation, SecretRotationOperationStatus, secret_label,
 };
 use secret_rotation_core::advance::{Phase, Wait};
+use secret_rotation_core::approval::Consent;
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{Arn, ObjectKey};
 use secret_rotation_core::operation::{Operation, Outcome};
@@ -50,6 +51,7 @@ pub(super) fn progress<'a>(
         secret: None,
         phase,
         message,
+        consent: None,
         next_step: None,
         after: None,
         now: context.server_time()?,
@@ -92,6 +94,7 @@ pub(super) async fn waiting(
     let reading = &scene.reading;
     let progress = Progress {
         secret: present(&scene.look).map(|secret| &secret.name),
+        consent: Some(&scene.consent),
         next_step: (wait.pause >= SHORTEST_TOLD).then_some(wait.until),
         ..progress(
             context,
@@ -123,7 +126,7 @@ pub(super) async fn waiting(
 const fn is_deferred(phase: Phase) -> bool {
     matches!(
         phase,
-        Phase::Queued | Phase::AwaitingWindow | Phase::BackingOff
+        Phase::Queued | Phase::AwaitingApproval | Phase::AwaitingWindow | Phase::BackingOff
     )
 }
 
@@ -132,6 +135,7 @@ pub(super) async fn ended(
     context: &Arc<Context>,
     reading: &Reading,
     look: Option<&Look>,
+    consent: Option<&Consent>,
     outcome: Outcome,
 ) -> Result<Option<Duration>, Error> {
     let operation = Operation {
@@ -145,6 +149,7 @@ pub(super) async fn ended(
     let seen = look.and_then(present);
     let progress = Progress {
         secret: seen.map(|secret| &secret.name),
+        consent,
         after: seen
             .filter(|_| operation.has_started())
             .map(|secret| &secret.labels),

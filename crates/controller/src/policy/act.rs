@@ -113,6 +113,7 @@ async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result
         secret: None,
         phase: Phase::Queued,
         message: why,
+        consent: None,
         next_step: None,
         after: None,
         now: context.server_time()?,

@@ -8,12 +8,14 @@ use kube::{Api, ResourceExt as _};
 use secret_rotation_api::Readiness;
 use secret_rotation_api::conditions::{Verdict, find};
 use secret_rotation_api::policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus};
+use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::ObjectKey;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::plan::Plan;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::survey::Survey;
 
+use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status;
@@ -35,6 +37,7 @@ pub(super) async fn unjudged(
         readiness: &readiness,
         seen: None,
         handled_request: None,
+        retry_request: None,
         now: context.server_time()?,
     };
     let new = SecretRotationPolicyStatus::after(entry.status.as_ref(), &pass);
@@ -62,12 +65,13 @@ pub(super) async fn judged(
     seen: (&Survey, &Plan),
 ) -> Result<(), Error> {
     let handled = context.sweeps.handled(&claimant.policy.uid, view);
-    let readiness = readiness(claimant, view);
+    let readiness = readiness(claimant, view, seen.0.time);
     let pass = Pass {
         generation: entry.generation,
         readiness: &readiness,
         seen: Some(seen),
         handled_request: handled.as_deref(),
+        retry_request: entry.retry.as_deref(),
         now: context.server_time()?,
     };
     let new = SecretRotationPolicyStatus::after(entry.status.as_ref(), &pass);
@@ -77,15 +81,27 @@ pub(super) async fn judged(
         key,
         report.with_survey(seen.0, seen.1, reports.max_secrets()),
     );
-    write(context, key, entry, &new).await
+    write(context, key, entry, &new).await?;
+    if entry.retry.is_some() {
+        // What was held back for want of attempts is planned again.
+        context.queues.policies.push(key.clone(), clock::now());
+    }
+    Ok(())
 }
 
-fn readiness(claimant: &Claimant, view: &View) -> Readiness {
+fn readiness(claimant: &Claimant, view: &View, now: AwsTime) -> Readiness {
     let gap = view.gap.as_ref().map(reach::of_gap);
     let waiting = view.is_waiting.then_some(Readiness::Progressing);
     gap.or(waiting)
         .or_else(|| reach::shortfall(claimant))
+        .or_else(|| never_open(claimant, now))
         .unwrap_or(Readiness::Succeeded)
+}
+
+/// Maintenance windows in which nothing can ever start.
+fn never_open(claimant: &Claimant, now: AwsTime) -> Option<Readiness> {
+    let problem = claimant.policy.remediation.windows.problem(now)?;
+    Some(Readiness::InvalidSchedule(problem.to_owned()))
 }
 
 /// Refused with a conflict when the object has changed since it was judged; its change has queued it again already.

@@ -322,7 +322,11 @@ async fn look_around(
         .unwrap_or_default();
     // What lies beyond every ceiling is counted, and not looked at.
     let wanted = |secret: &Secret| served.iter().any(|claimant| may_look(claimant, secret));
-    let inventory = account.inventory(&scope, &known, &wanted).await;
+    let max_age = served
+        .iter()
+        .filter_map(|claimant| claimant.policy.detection.max_age)
+        .min();
+    let inventory = account.inventory(&scope, &known, &wanted, max_age).await;
     let took = clock::now() - began;
     report(context, place, &inventory, took);
     let failures = if inventory.is_complete() {

@@ -32,6 +32,8 @@ pub(crate) struct PolicyEntry {
     pub is_decoded: bool,
     /// The token of a requested check.
     pub requested: Option<String>,
+    /// The token of a request to count attempts anew that was not handled yet.
+    pub retry: Option<String>,
     /// What it means and remembers, or why it cannot be understood.
     pub core: Result<(Policy, Memory), String>,
 }
@@ -80,6 +82,11 @@ impl PolicyEntry {
                 .as_ref()
                 .ok()
                 .and_then(|policy| policy.requested_check().map(str::to_owned)),
+            retry: object
+                .0
+                .as_ref()
+                .ok()
+                .and_then(|policy| policy.requested_retry().map(str::to_owned)),
             core: understood(
                 object,
                 secret_rotation_api::policy::SecretRotationPolicy::to_core,

@@ -50,16 +50,21 @@ impl Judge<'_> {
         if self.baseline_now().pending_value != PendingValue::Empty {
             self.aws_has_given_up(quiet_since)?;
         }
-        if pin::on(self.secret).count() >= MAX_PINS || self.secret.label_count() >= MAX_LABELS {
-            return Err(failed(
-                Failure::PinExhausted,
-                "the secret has no room for one more pin, and nothing is cleared without one",
-            ));
-        }
+        self.room_for_a_pin()?;
         self.send_pin(pending)
     }
 
-    fn send_pin(&self, pending: &VersionId) -> Result<Next, Next> {
+    pub(super) fn room_for_a_pin(&self) -> Result<(), Next> {
+        if pin::on(self.secret).count() >= MAX_PINS || self.secret.label_count() >= MAX_LABELS {
+            return Err(failed(
+                Failure::PinExhausted,
+                "the secret has no room for one more pin, and nothing is done without one",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_pin(&self, pending: &VersionId) -> Result<Next, Next> {
         let label = self.own_pin(pending)?;
         Ok(self.send(
             Step::Pin,
@@ -93,13 +98,13 @@ impl Judge<'_> {
             self.undisturbed_since_pin(pending, &label, pin)?;
             return self.confirm(pending, self.secret.last_changed.unwrap_or(self.now));
         }
-        if self.is_as_before_pin() {
+        if self.is_as_before() {
             return self.unpinned(pending, pin);
         }
         Err(self.withdraw())
     }
 
-    fn undisturbed_since_pin(
+    pub(super) fn undisturbed_since_pin(
         &self,
         pending: &VersionId,
         label: &StageLabel,
@@ -118,13 +123,6 @@ impl Judge<'_> {
         }
     }
 
-    fn is_as_before_pin(&self) -> bool {
-        let before = self.operation.baseline.as_ref();
-        before.is_some_and(|before| {
-            before.labels == self.secret.labels && before.last_changed == self.secret.last_changed
-        })
-    }
-
     /// The second look, `confirmAfter` after the first: gates still open, AWS still not retrying.
     fn confirm(&self, pending: &VersionId, since: AwsTime) -> Result<Next, Next> {
         let ripe = since.plus(self.operation.confirm_after);
@@ -134,6 +132,9 @@ impl Judge<'_> {
                 Phase::Settling,
                 format!("pinned; AWSPENDING is removed after {ripe} if nothing else changes"),
             ));
+        }
+        if self.called_off().is_some() {
+            return Err(self.withdraw());
         }
         self.gate()?;
         let before = self.operation.baseline.as_ref();
@@ -160,8 +161,14 @@ impl Judge<'_> {
 
     /// The pin is not there. Only a version without a value, which AWS does not let us label, is cleared all the same.
     fn unpinned(&self, pending: &VersionId, pin: &JournalEntry) -> Result<Next, Next> {
+        self.surely_empty(pending, pin)?;
+        self.confirm(pending, pin.intent)
+    }
+
+    /// Two complete lists of versions, `confirmAfter` apart, omit the version, and AWS does not let us label it.
+    pub(super) fn surely_empty(&self, pending: &VersionId, pin: &JournalEntry) -> Result<(), Next> {
         if let Some(wait) = self.not_seen_yet(Step::Pin) {
-            return Ok(wait);
+            return Err(wait);
         }
         let was_empty = self
             .operation
@@ -171,15 +178,19 @@ impl Judge<'_> {
         let cannot_be_labelled =
             matches!(pin.refusal(), Some(ErrorClass::Mismatch | ErrorClass::Gone));
         if !(was_empty && cannot_be_labelled) {
-            return self.send_pin(pending);
+            return Err(self.send_pin(pending)?);
         }
-        if self.now < pin.intent.plus(self.operation.confirm_after) {
-            return self.confirm(pending, pin.intent);
+        let ripe = pin.intent.plus(self.operation.confirm_after);
+        if self.now < ripe {
+            let message = format!(
+                "AWS does not let the version be pinned; whether it has a value is looked at again at {ripe}"
+            );
+            return Err(self.wait_until(ripe, Phase::Settling, message));
         }
         match &self.facts.look.versions {
-            None => Ok(Next::LookAtVersions),
-            Some(versions) if versions.lists(pending) => self.send_pin(pending),
-            Some(_) => self.confirm(pending, pin.intent),
+            None => Err(Next::LookAtVersions),
+            Some(versions) if versions.lists(pending) => Err(self.send_pin(pending)?),
+            Some(_) => Ok(()),
         }
     }
 
@@ -202,14 +213,19 @@ impl Judge<'_> {
         }
         match self.operation.action {
             Action::ClearAndRotate => Ok(self.rotation()),
-            Action::ClearPending | Action::RetryRotation | Action::Rotate | Action::ReleasePins => {
-                match self.secret.unfinished() {
-                    Some(_) => Err(failed(Failure::Superseded, "another rotation has begun")),
-                    None => Ok(succeeded(
-                        "AWSPENDING was removed; the version stays pinned so that this can be undone",
-                    )),
-                }
-            }
+            Action::ClearPending
+            | Action::RetryRotation
+            | Action::Rotate
+            | Action::PromotePending
+            | Action::RestorePending
+            | Action::RevertToPrevious
+            | Action::RestoreSecret
+            | Action::ReleasePins => match self.secret.unfinished() {
+                Some(_) => Err(failed(Failure::Superseded, "another rotation has begun")),
+                None => Ok(succeeded(
+                    "AWSPENDING was removed; the version stays pinned so that this can be undone",
+                )),
+            },
         }
     }
 
@@ -220,14 +236,22 @@ impl Judge<'_> {
         clear.is_some_and(|clear| clear.is_applied() || clear.is_unanswered() || clear.tries > 1)
     }
 
-    /// The world moved on before we cleared: our own pin is taken back, and nothing else is touched. Where a clear may
+    /// Whether a label other than a pin may have been moved by us, or may still be.
+    fn may_have_acted(&self) -> bool {
+        self.may_have_cleared()
+            || self.intended(Step::Promote)
+            || self.intended(Step::RestorePending)
+    }
+
+    /// The world moved on before we acted: our own pin is taken back, and nothing else is touched. Where a request of ours may
     /// still arrive, the pin is all that would keep the version, and it stays.
     pub(super) fn withdraw(&self) -> Next {
-        let superseded = || {
-            failed(
+        let superseded = || match self.called_off().filter(|_| !self.may_have_acted()) {
+            Some((reason, message)) => failed(reason, message),
+            None => failed(
                 Failure::Superseded,
-                "the secret changed by itself; nothing was cleared",
-            )
+                "the secret changed by itself; nothing but a pin was changed",
+            ),
         };
         let own = self
             .operation
@@ -241,10 +265,10 @@ impl Judge<'_> {
         let Some(holder) = self.secret.holder(&label) else {
             return superseded();
         };
-        if self.may_have_cleared() && self.secret.current() != Some(holder) {
+        if self.may_have_acted() && self.secret.current() != Some(holder) {
             return failed(
                 Failure::Superseded,
-                "the secret changed by itself while AWSPENDING was being removed; the pin stays so that this can be undone",
+                "the secret changed by itself while a label was being moved; the pin stays so that this can be undone",
             );
         }
         match self.send(

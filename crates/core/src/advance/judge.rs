@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Facts, Gate, Next, Phase, Wait};
+use crate::approval::Consent;
 use crate::authorise::Authority;
 use crate::clock::AwsTime;
 use crate::identity::{StageLabel, VersionId};
@@ -10,6 +11,7 @@ use crate::operation::{
     Action, Baseline, Failure, Operation, Outcome, PendingValue, Step, Trigger,
 };
 use crate::pin::{self, Pin};
+use crate::plan::BlockReason;
 use crate::policy::{Policy, Suspension};
 use crate::secret::{HandsOff, LabelMap, Secret, Seen};
 
@@ -82,10 +84,17 @@ impl<'a> Judge<'a> {
 
     /// Dispatches on the action.
     pub(super) fn next(&self) -> Next {
+        if self.operation.action == Action::RestoreSecret {
+            return self.restore_secret();
+        }
         if let Some(hands_off) = self.secret.hands_off() {
             return self.leave_alone(hands_off);
         }
         match self.operation.action {
+            Action::PromotePending => self.promote(),
+            Action::RestorePending => self.restore_pending(),
+            Action::RevertToPrevious => self.revert(),
+            Action::RestoreSecret => self.restore_secret(),
             Action::Rotate => self.rotate(),
             Action::RetryRotation => self.retry(),
             Action::ClearPending | Action::ClearAndRotate => self.clear(),
@@ -106,8 +115,40 @@ impl<'a> Judge<'a> {
     /// What must be so before anything of an operation's is written.
     pub(super) fn before_first_write(&self) -> Result<(), Next> {
         self.expectations()?;
+        self.asked_by_a_person()?;
         self.no_other_cluster()?;
+        if let Some((reason, message)) = self.called_off() {
+            return Err(failed(reason, message));
+        }
+        self.agreed()?;
         self.budgets()
+    }
+
+    /// Why an operation that has not yet moved a label must end: its time is over, or a person said no.
+    pub(super) fn called_off(&self) -> Option<(Failure, String)> {
+        if let Consent::Refused { message } = &self.facts.consent {
+            return Some((Failure::Rejected, message.clone()));
+        }
+        // An approval that is noticed only now starts the time anew.
+        let begins = matches!(self.facts.consent, Consent::Given { .. })
+            && self.operation.approved.is_none();
+        let expires = self.operation.expires();
+        let late = !begins && self.facts.server_now >= expires;
+        late.then(|| {
+            (
+                Failure::Expired,
+                format!("it had not begun to act by {expires}, its deadline"),
+            )
+        })
+    }
+
+    fn agreed(&self) -> Result<(), Next> {
+        match &self.facts.consent {
+            Consent::Awaited { message } => {
+                Err(self.pause(POLL, Phase::AwaitingApproval, message.clone()))
+            }
+            Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => Ok(()),
+        }
     }
 
     fn expectations(&self) -> Result<(), Next> {
@@ -130,6 +171,38 @@ impl<'a> Judge<'a> {
             return Err(failed(
                 Failure::PreconditionFailed,
                 "AWSPENDING is not on the version expected",
+            ));
+        }
+        if expect
+            .previous
+            .as_ref()
+            .is_some_and(|version| self.secret.previous() != Some(version))
+        {
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "AWSPREVIOUS is not on the version expected",
+            ));
+        }
+        if expect
+            .pinned
+            .as_ref()
+            .is_some_and(|version| !self.our_pins().any(|(holder, _, _)| holder == version))
+        {
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "the version expected carries no pin of this cluster",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Only somebody who knows what the target accepts can ask for some actions.
+    fn asked_by_a_person(&self) -> Result<(), Next> {
+        let action = self.operation.action;
+        if action.needs_a_person() && self.operation.trigger == Trigger::Policy {
+            return Err(failed(
+                Failure::Refused,
+                format!("{action} is for people only"),
             ));
         }
         Ok(())
@@ -156,17 +229,17 @@ impl<'a> Judge<'a> {
         }
         self.gate()?;
         let remediation = &self.policy.remediation;
-        let (history, window) = (&self.facts.history, remediation.attempt_window);
+        let (history, window) = (&self.facts.history, self.policy.attempt_window(self.now));
         let manual = history
-            .manual_hold(window, self.now)
+            .manual_hold(window.length, self.now)
             .map(|until| (until, "a person acted on this secret"));
-        let next = history.next_attempt(self.secret, remediation.backoff, window, self.now);
+        let next = history.next_attempt(self.secret, remediation.backoff, &window);
         let pause = next
             .filter(|next| *next > self.now)
             .map(|until| (until, "the last attempt was too recent"));
-        let spent = history.attempts(self.secret, window, self.now) >= remediation.max_attempts;
+        let spent = history.attempts(self.secret, &window) >= remediation.max_attempts;
         let returns = history
-            .budget_returns(self.secret, window, self.now)
+            .budget_returns(self.secret, &window)
             .filter(|_| spent)
             .map(|until| (until, "no attempt is left"));
         match manual.or(returns).or(pause) {
@@ -180,14 +253,20 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Budgets and the breaker, before the first write and again before the clear.
+    /// Windows, budgets and the breaker, before the first write and again before the clear.
     pub(super) fn gate(&self) -> Result<(), Next> {
-        match self.facts.gate {
+        match &self.facts.gate {
             Gate::Open => Ok(()),
-            Gate::Held(reason) => Err(self.pause(
+            Gate::Held(hold) if hold.reason == BlockReason::OutsideWindow => {
+                let opens = hold.until.unwrap_or_else(|| self.now.plus(POLL));
+                let message =
+                    format!("OutsideWindow: the next maintenance window opens at {opens}");
+                Err(self.wait_until(opens, Phase::AwaitingWindow, message))
+            }
+            Gate::Held(hold) => Err(self.pause(
                 POLL,
                 Phase::Queued,
-                format!("held back: {}", reason.reason()),
+                format!("{}: {}", hold.reason.reason(), hold.reason.sentence()),
             )),
             Gate::Unknown => Err(self.pause(
                 POLL,
@@ -229,6 +308,17 @@ impl<'a> Judge<'a> {
         self.operation.expect.pending.as_ref().ok_or_else(missing)
     }
 
+    /// The version that AWSCURRENT is to be moved from.
+    pub(super) fn expected_current(&self) -> Result<&'a VersionId, Next> {
+        let missing = || {
+            failed(
+                Failure::PreconditionFailed,
+                "expect.currentVersionId is missing",
+            )
+        };
+        self.operation.expect.current.as_ref().ok_or_else(missing)
+    }
+
     /// What this look saw, to be kept with the first intent.
     pub(super) fn baseline_now(&self) -> Baseline {
         Baseline {
@@ -245,6 +335,14 @@ impl<'a> Judge<'a> {
             (Some(pending), Some(versions)) if versions.lists(pending) => PendingValue::Present,
             (Some(_), Some(_)) => PendingValue::Empty,
         }
+    }
+
+    /// Whether nothing has changed since the first look.
+    pub(super) fn is_as_before(&self) -> bool {
+        let before = self.operation.baseline.as_ref();
+        before.is_some_and(|before| {
+            before.labels == self.secret.labels && before.last_changed == self.secret.last_changed
+        })
     }
 
     /// Whether AWSCURRENT is where it was at the first look.

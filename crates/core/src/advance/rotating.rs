@@ -70,7 +70,7 @@ impl Judge<'_> {
 
     fn try_rotation(&self) -> Result<Next, Next> {
         let token = self.token()?;
-        if self.has_come_through(&token) {
+        if self.intended(Step::Rotate) && self.has_come_through(&token) {
             return Ok(self.unpin_all("rotated"));
         }
         let entry = self.operation.journal.entry(Step::Rotate);

@@ -42,7 +42,7 @@ impl Judge<'_> {
         if self.now < again {
             return self.wait_until(
                 again,
-                phase_of(step),
+                Phase::of(step),
                 format!("{} is tried again at {again}", step.name()),
             );
         }
@@ -101,19 +101,10 @@ impl Judge<'_> {
         lagging.then(|| {
             self.pause(
                 LAG_POLL,
-                phase_of(step),
+                Phase::of(step),
                 "AWS has confirmed the change but does not show it yet",
             )
         })
-    }
-}
-
-const fn phase_of(step: Step) -> Phase {
-    match step {
-        Step::Pin => Phase::Pinning,
-        Step::Clear => Phase::Clearing,
-        Step::Rotate => Phase::Rotating,
-        Step::Unpin => Phase::Unpinning,
     }
 }
 

@@ -136,11 +136,31 @@ pub enum Step {
     Rotate,
     /// Remove our pins.
     Unpin,
+    /// Move AWSCURRENT to the pending version.
+    Promote,
+    /// Drop AWSPENDING from the version that has become current.
+    DropPending,
+    /// Put AWSPENDING back on a pinned version.
+    RestorePending,
+    /// Move AWSCURRENT to the previous version.
+    Revert,
+    /// Call a scheduled deletion off.
+    RestoreSecret,
 }
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Pin, Self::Clear, Self::Rotate, Self::Unpin];
+    pub const ALL: [Self; 9] = [
+        Self::Pin,
+        Self::Clear,
+        Self::Rotate,
+        Self::Unpin,
+        Self::Promote,
+        Self::DropPending,
+        Self::RestorePending,
+        Self::Revert,
+        Self::RestoreSecret,
+    ];
 
     /// The name used in the journal.
     pub const fn name(self) -> &'static str {
@@ -149,6 +169,11 @@ impl Step {
             Self::Clear => "Clear",
             Self::Rotate => "Rotate",
             Self::Unpin => "Unpin",
+            Self::Promote => "Promote",
+            Self::DropPending => "DropPending",
+            Self::RestorePending => "RestorePending",
+            Self::Revert => "Revert",
+            Self::RestoreSecret => "RestoreSecret",
         }
     }
 }

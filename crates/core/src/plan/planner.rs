@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, releasable};
+use super::{
+    Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, outside_window, releasable,
+};
+use crate::approval;
 use crate::authorise::may_act;
 use crate::clock::AwsTime;
 use crate::history::History;
@@ -11,7 +14,7 @@ use crate::naming;
 use crate::operation::{Action, Expectation, Failure, Operation, Outcome, PendingValue, Trigger};
 use crate::ownership::owner;
 use crate::pin;
-use crate::policy::{Mode, OverdueRemedy, StuckRemedy, Suspension};
+use crate::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
 use crate::rotation_window;
 use crate::secret::{HandsOff, Secret};
 use crate::survey::{Ailment, Finding, State, Survey};
@@ -28,8 +31,9 @@ pub(super) struct Planner<'a> {
 enum Decision {
     Nothing,
     AtWork(ObjectKey),
+    AwaitingApproval(ObjectKey),
     Hold(Hold),
-    Create(Proposal),
+    Create(Box<Proposal>),
 }
 
 impl<'a> Planner<'a> {
@@ -40,6 +44,7 @@ impl<'a> Planner<'a> {
             breaker,
             plan: Plan {
                 breaker,
+                window: context.own.policy.remediation.windows.at(context.now),
                 ..Plan::default()
             },
         }
@@ -58,6 +63,7 @@ impl<'a> Planner<'a> {
             .held
             .values()
             .filter_map(|hold| hold.until)
+            .chain(self.plan.window.changes())
             .filter(|until| *until > self.context.now)
             .min();
         self.plan
@@ -82,20 +88,25 @@ impl<'a> Planner<'a> {
             Decision::AtWork(key) => {
                 self.plan.at_work.insert(arn.clone(), key);
             }
+            Decision::AwaitingApproval(key) => {
+                self.plan.at_work.insert(arn.clone(), key);
+                let hold = Hold::open(BlockReason::AwaitingApproval);
+                self.plan.held.insert(arn.clone(), hold);
+            }
             Decision::Hold(hold) => {
                 self.plan.held.insert(arn.clone(), hold);
             }
-            Decision::Create(proposal) => self.plan.create.push(proposal),
+            Decision::Create(proposal) => self.plan.create.push(*proposal),
         }
     }
 
     fn attempts(&self, history: &History<'_>, secret: &Secret) -> Attempts {
-        let remediation = &self.context.own.policy.remediation;
-        let (window, now) = (remediation.attempt_window, self.context.now);
-        let count = history.attempts(secret, window, now);
+        let policy = &self.context.own.policy;
+        let window = policy.attempt_window(self.context.now);
+        let count = history.attempts(secret, &window);
         let next = history
-            .next_attempt(secret, remediation.backoff, window, now)
-            .filter(|next| *next > now);
+            .next_attempt(secret, policy.remediation.backoff, &window)
+            .filter(|next| *next > self.context.now);
         Attempts {
             count,
             next: next.filter(|_| count > 0),
@@ -114,7 +125,12 @@ impl<'a> Planner<'a> {
         };
         let unfinished = history.unfinished();
         if let Some(operation) = unfinished.filter(|_| !self.steps_back(secret)) {
-            return Decision::AtWork(operation.key.clone());
+            let key = operation.key.clone();
+            return if self.context.is_undecided(operation) {
+                Decision::AwaitingApproval(key)
+            } else {
+                Decision::AtWork(key)
+            };
         }
         let remedy = match remedy {
             Remedy::Act(action) => action,
@@ -125,42 +141,56 @@ impl<'a> Planner<'a> {
             .or_else(|| self.too_much())
             .or_else(|| self.spent(finding, secret, history))
             .or_else(|| self.too_early(finding, secret, history, remedy))
+            .or_else(|| outside_window(self.plan.window))
             .or_else(|| self.crowded(secret, remedy));
         match hold {
             Some(hold) => Decision::Hold(hold),
             None => self
                 .propose(finding, arn, remedy, history)
-                .map_or(Decision::Nothing, Decision::Create),
+                .map_or(Decision::Nothing, |proposal| {
+                    Decision::Create(Box::new(proposal))
+                }),
         }
     }
 
     /// What the policy wants done about this kind of finding; `None` if nothing could be done.
     fn remedy(&self, finding: &Finding, history: &History<'_>) -> Option<Remedy> {
         let remediation = &self.context.own.policy.remediation;
-        Some(
-            match (finding.ailment, remediation.stuck, remediation.overdue) {
-                (Ailment::Untreatable, _, _) => return None,
-                (Ailment::Stuck, StuckRemedy::Report, _)
-                | (Ailment::Overdue, _, OverdueRemedy::Report) => Remedy::Report,
-                (Ailment::Stuck, StuckRemedy::RetryRotation, _) => {
-                    Remedy::Act(Action::RetryRotation)
-                }
-                (Ailment::Stuck, StuckRemedy::ClearPending, _) => Remedy::Act(Action::ClearPending),
-                (Ailment::Stuck, StuckRemedy::ClearAndRotate, _) => {
-                    Remedy::Act(Action::ClearAndRotate)
-                }
-                (Ailment::Stuck, StuckRemedy::Recover, _) => {
-                    Remedy::Act(recovery(finding, history))
-                }
-                (Ailment::Overdue, _, OverdueRemedy::Rotate) => Remedy::Act(Action::Rotate),
+        Some(match finding.ailment {
+            Ailment::Untreatable => return None,
+            Ailment::Stuck => match remediation.stuck {
+                StuckRemedy::Report => Remedy::Report,
+                StuckRemedy::RetryRotation => Remedy::Act(Action::RetryRotation),
+                StuckRemedy::ClearPending => Remedy::Act(Action::ClearPending),
+                StuckRemedy::ClearAndRotate => Remedy::Act(Action::ClearAndRotate),
+                StuckRemedy::Recover => Remedy::Act(recovery(finding, history)),
             },
-        )
+            Ailment::Overdue => match remediation.overdue {
+                OverdueRemedy::Report => Remedy::Report,
+                OverdueRemedy::Rotate => Remedy::Act(Action::Rotate),
+            },
+            Ailment::Deletion => match remediation.deletion {
+                DeletionRemedy::Report => Remedy::Report,
+                DeletionRemedy::RestoreSecret => Remedy::Act(Action::RestoreSecret),
+            },
+        })
     }
 
     /// Reasons that only people can take away.
     fn forbidden(&self, secret: &Secret, action: Action) -> Option<Hold> {
         let own = self.context.own;
-        let reason = match secret.hands_off() {
+        let hands_off = match action {
+            Action::RestoreSecret => secret.belongs_to_others(),
+            Action::RetryRotation
+            | Action::Rotate
+            | Action::ClearPending
+            | Action::ClearAndRotate
+            | Action::PromotePending
+            | Action::RestorePending
+            | Action::RevertToPrevious
+            | Action::ReleasePins => secret.hands_off(),
+        };
+        let reason = match hands_off {
             Some(HandsOff::RotationDisabled) => Some(BlockReason::RotationDisabled),
             Some(_) => Some(BlockReason::Ineligible),
             None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),
@@ -198,19 +228,25 @@ impl<'a> Planner<'a> {
 
     /// Budgets of this secret: attempts, back-off, and respect for what a person did.
     fn spent(&self, finding: &Finding, secret: &Secret, history: &History<'_>) -> Option<Hold> {
-        let remediation = &self.context.own.policy.remediation;
-        let (window, now) = (remediation.attempt_window, self.context.now);
-        if let Some(until) = history.manual_hold(window, now) {
+        let (policy, now) = (&self.context.own.policy, self.context.now);
+        let window = policy.attempt_window(now);
+        if let Some(until) = history.manual_hold(window.length, now) {
             return Some(Hold::until(BlockReason::ManualHold, until));
         }
-        if history.attempts(secret, window, now) >= remediation.max_attempts {
+        if history.attempts(secret, &window) >= policy.remediation.max_attempts {
             return Some(Hold {
                 reason: BlockReason::AttemptsExhausted,
-                until: history.budget_returns(secret, window, now),
+                until: history.budget_returns(secret, &window),
             });
         }
+        if let Some(until) = history
+            .restored_until(&window)
+            .filter(|_| finding.ailment == Ailment::Deletion)
+        {
+            return Some(Hold::until(BlockReason::AttemptsExhausted, until));
+        }
         let next = history
-            .next_attempt(secret, remediation.backoff, window, now)
+            .next_attempt(secret, policy.remediation.backoff, &window)
             .filter(|next| *next > now);
         next.map(|next| Hold::until(BlockReason::BackingOff, next))
             .or_else(|| self.failed_before(finding, history))
@@ -224,14 +260,17 @@ impl<'a> Planner<'a> {
             .filter_map(failure)
             .collect();
         let (last, reason) = failed.iter().max_by_key(|(at, _)| *at)?;
-        let backoff = self.context.own.policy.remediation.backoff;
+        let remediation = &self.context.own.policy.remediation;
+        let backoff = remediation.backoff;
         let (reason, pause) = match reason {
             Failure::AccessDenied => (BlockReason::AccessDenied, backoff.max),
             Failure::PinExhausted => (BlockReason::PinExhausted, backoff.max),
+            Failure::Rejected => (BlockReason::ManualHold, remediation.attempt_window),
             Failure::Superseded
             | Failure::PreconditionFailed
             | Failure::Refused
             | Failure::RotationDidNotFinish
+            | Failure::Expired
             | Failure::NotAuthorised
             | Failure::PolicyGone
             | Failure::Gone
@@ -324,8 +363,16 @@ impl<'a> Planner<'a> {
             expect: Expectation {
                 current: finding.current.clone(),
                 pending: finding.pending.clone(),
+                deleted: finding.secret.as_ref().and_then(|secret| secret.deleted),
+                ..Expectation::default()
             },
             reason: finding.message.clone(),
+            approval: approval::required(
+                approval::Approval::NotRequired,
+                action,
+                policy,
+                &self.context.own.profile,
+            ),
             confirm_after: policy.remediation.confirm_after,
         })
     }
@@ -344,7 +391,8 @@ impl<'a> Planner<'a> {
         let held = self
             .forbidden(secret, Action::ReleasePins)
             .or_else(|| self.too_much())
-            .or_else(|| self.spent(finding, secret, &history));
+            .or_else(|| self.spent(finding, secret, &history))
+            .or_else(|| outside_window(self.plan.window));
         if let Some(hold) = held.or_else(|| self.crowded(secret, Action::ReleasePins)) {
             self.plan.held.insert(arn.clone(), hold);
             return;
@@ -398,7 +446,8 @@ enum Remedy {
 }
 
 impl Hold {
-    const fn open(reason: BlockReason) -> Self {
+    /// Held back until something other than time changes.
+    pub const fn open(reason: BlockReason) -> Self {
         Self {
             reason,
             until: None,
@@ -447,5 +496,7 @@ fn still_wanted(operation: &Operation, finding: &Finding) -> bool {
         Action::ReleasePins => {
             finding.state == State::Healthy && finding.current == operation.expect.current
         }
+        Action::RestoreSecret => finding.ailment == Ailment::Deletion,
+        Action::PromotePending | Action::RestorePending | Action::RevertToPrevious => false,
     }
 }

@@ -1,0 +1,73 @@
+//! Every reason has a paragraph in `docs/reasons.md`, and every paragraph a reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use secret_rotation_core::{advance::Phase, operation::Failure, plan::BlockReason};
+
+/// Reasons of conditions are chosen in these files, each in an arm of its own: `… => "Reason",`.
+const CHOSEN_IN: [&str; 2] = [
+    include_str!("../../src/readiness.rs"),
+    include_str!("../../src/policy/report.rs"),
+];
+
+fn of_conditions() -> impl Iterator<Item = &'static str> {
+    let quoted = |line: &'static str| {
+        let (_, arm) = line.split_once("=> \"")?;
+        arm.trim_end().strip_suffix("\",")
+    };
+    let arms = CHOSEN_IN
+        .into_iter()
+        .flat_map(str::lines)
+        .filter_map(quoted);
+    let others = [
+        "ProgressingWithRetry",
+        "AllRotationsHealthy",
+        "NothingSelected",
+    ];
+    arms.chain(others)
+}
+
+fn reasons() -> BTreeSet<&'static str> {
+    let blocked = BlockReason::ALL.map(BlockReason::reason);
+    let phases = Phase::ALL.map(Phase::reason);
+    let failures = Failure::ALL.map(Failure::reason);
+    of_conditions()
+        .chain(blocked)
+        .chain(phases)
+        .chain(failures)
+        .collect()
+}
+
+#[test]
+fn every_reason_has_its_paragraph() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reasons.md");
+    let page = fs::read_to_string(page).expect("the page exists");
+    let sections: BTreeMap<_, _> = page
+        .split("\n### ")
+        .skip(1)
+        .map(|section| {
+            let (title, text) = section.split_once('\n').expect("a title and a text");
+            let text = text.split("\n## ").next().unwrap_or_default().trim();
+            (title, text)
+        })
+        .collect();
+    let documented: BTreeSet<_> = sections.keys().copied().collect();
+    assert_eq!(documented, reasons());
+    for (title, text) in sections {
+        assert!(text.len() >= 40 && text.ends_with('.'), "{title}: {text}");
+    }
+}
+
+/// The sentences that people read in status and events.
+#[test]
+fn every_block_reason_is_one_sentence() {
+    for reason in BlockReason::ALL {
+        let sentence = reason.sentence();
+        assert!(
+            sentence.len() > 20 && !sentence.ends_with('.'),
+            "{sentence}"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! Deletes the records of operations that ended long ago.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::{DeleteParams, Preconditions};
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_core::clock::{AwsTime, ServerTime};
+use secret_rotation_core::operation::Operation;
+use secret_rotation_core::retention::deletable;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::kubernetes::bounded;
+use crate::sweeps;
+use crate::world::Facts;
+
+/// Between two looks at all operations, which are in memory.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// At one look, so that a long absence makes no storm.
+const MAX_DELETED: usize = 100;
+
+/// Attempts count for at least this long, whatever policies there are.
+const SHORTEST_WINDOW: Duration = Duration::from_hours(24);
+
+/// Deletes what nobody needs any more, until the process is to end.
+pub(crate) async fn run(context: Arc<Context>) {
+    loop {
+        tokio::select! {
+            () = context.shutdown.begun() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        if context.tenure().is_ok() && context.world.missing().is_none() {
+            once(&context).await;
+        }
+    }
+}
+
+async fn once(context: &Arc<Context>) {
+    let facts = context.world.facts();
+    let Ok(server_now) = context.server_time() else {
+        return;
+    };
+    let now = aws_now(context, &facts, server_now);
+    let old = deletable(&facts.operations, longest_window(&facts), now, server_now);
+    for operation in old.into_iter().take(MAX_DELETED) {
+        match delete(context, operation).await {
+            Ok(()) => tracing::info!(operation = %operation.key, "record of an operation deleted"),
+            Err(Error::NotFound | Error::Conflict | Error::AlreadyExists) => {}
+            Err(error) => {
+                tracing::warn!(operation = %operation.key, %error, "record of an operation could not be deleted");
+                return;
+            }
+        }
+    }
+}
+
+async fn delete(context: &Context, operation: &Operation) -> Result<(), Error> {
+    let Some(entry) = context.world.operation(&operation.key) else {
+        return Ok(());
+    };
+    context.tenure()?;
+    let api: Api<SecretRotationOperation> =
+        Api::namespaced(context.client.clone(), operation.key.namespace.as_str());
+    let unchanged = DeleteParams::default().preconditions(Preconditions {
+        resource_version: Some(entry.resource_version.clone()),
+        uid: Some(operation.uid.as_str().to_owned()),
+    });
+    bounded(api.delete(operation.key.name.as_str(), &unchanged))
+        .await
+        .map(drop)
+}
+
+fn longest_window(facts: &Facts) -> Duration {
+    let windows = facts
+        .claimants
+        .iter()
+        .map(|one| one.policy.remediation.attempt_window);
+    windows.max().unwrap_or_default().max(SHORTEST_WINDOW)
+}
+
+/// The earliest time that AWS told any policy. Where it has told none, the API server's clock must do.
+fn aws_now(context: &Context, facts: &Facts, server_now: ServerTime) -> AwsTime {
+    let views = facts
+        .claimants
+        .iter()
+        .map(|one| context.sweeps.view(&sweeps::places(one)));
+    views
+        .filter_map(|view| view.now)
+        .min()
+        .unwrap_or_else(|| AwsTime::new(server_now.timestamp()))
+}

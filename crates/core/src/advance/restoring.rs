@@ -1,0 +1,57 @@
+//! `RestoreSecret`: a scheduled deletion is called off.
+
+use super::judge::{Judge, failed, succeeded};
+use super::{Next, Request};
+use crate::operation::{Failure, Step};
+
+impl Judge<'_> {
+    pub(super) fn restore_secret(&self) -> Next {
+        self.try_restore_secret().unwrap_or_else(|next| next)
+    }
+
+    fn try_restore_secret(&self) -> Result<Next, Next> {
+        if let Some(foreign) = self.secret.belongs_to_others() {
+            return Err(failed(Failure::Refused, foreign.message()));
+        }
+        let intended = self.intended(Step::RestoreSecret);
+        if self.secret.deleted.is_none() && intended {
+            return Ok(succeeded(
+                "the secret is no longer scheduled for deletion; its labels are as they were",
+            ));
+        }
+        if !intended {
+            self.before_first_write()?;
+        }
+        match (self.secret.deleted, self.operation.expect.deleted) {
+            (_, None) => {
+                return Err(failed(
+                    Failure::PreconditionFailed,
+                    "expect.deletedTime is missing",
+                ));
+            }
+            (None, _) => {
+                return Err(failed(
+                    Failure::PreconditionFailed,
+                    "the secret is not scheduled for deletion",
+                ));
+            }
+            (Some(seen), Some(expected))
+                if seen.timestamp().as_second() == expected.timestamp().as_second() => {}
+            (Some(seen), Some(_)) => {
+                let reason = if intended {
+                    Failure::Superseded
+                } else {
+                    Failure::PreconditionFailed
+                };
+                return Err(failed(
+                    reason,
+                    format!("the secret is scheduled for deletion anew: its DeletedDate is {seen}"),
+                ));
+            }
+        }
+        if let Some(wait) = self.not_seen_yet(Step::RestoreSecret) {
+            return Ok(wait);
+        }
+        Ok(self.send(Step::RestoreSecret, None, Request::RestoreSecret))
+    }
+}

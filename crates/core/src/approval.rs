@@ -1,0 +1,143 @@
+//! Whether an operation waits for a person, and what that person said.
+//!
+//! Who may decide is settled by the API server, in its admission policies. Here it is only checked that they are in
+//! place, and that nobody decided about a request of their own.
+
+use crate::operation::{Action, Operation, Trigger};
+use crate::policy::Policy;
+use crate::profile::Profile;
+
+/// Whether a person must agree first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Approval {
+    /// Nobody need agree.
+    #[default]
+    NotRequired,
+    /// Somebody other than the requester must.
+    Required,
+}
+
+/// What a person decided, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Yes or no.
+    pub answer: Answer,
+    /// Who decided, as the API server knows them.
+    pub by: String,
+    /// Why.
+    pub message: Option<String>,
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It may go on.
+    Approve,
+    /// It must not.
+    Deny,
+}
+
+/// Whether the API server itself watches over who decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It does.
+    Enforced,
+    /// It does not, or that is not known: whoever may write an operation could approve it.
+    Missing {
+        /// What is missing.
+        what: String,
+    },
+}
+
+/// Where the agreement to one operation stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// None is needed.
+    NotNeeded,
+    /// It is needed and not given yet.
+    Awaited {
+        /// What to do, in a sentence.
+        message: String,
+    },
+    /// It is given.
+    Given {
+        /// By whom.
+        by: String,
+    },
+    /// It is refused, or can never be given.
+    Refused {
+        /// Why, in a sentence.
+        message: String,
+    },
+}
+
+/// The strictest of what operation, policy and profile ask for.
+pub fn required(asked: Approval, action: Action, policy: &Policy, profile: &Profile) -> Approval {
+    let by_profile = action
+        .permissions()
+        .iter()
+        .any(|permission| profile.approval_required_for.contains(permission));
+    let by_profile = if by_profile {
+        Approval::Required
+    } else {
+        Approval::NotRequired
+    };
+    asked.max(policy.remediation.approval).max(by_profile)
+}
+
+/// Whether a decision is still to be made about an operation that needs one.
+pub fn is_undecided(operation: &Operation, policy: &Policy, profile: &Profile) -> bool {
+    !operation.has_started()
+        && operation.decision.is_none()
+        && required(operation.approval, operation.action, policy, profile) == Approval::Required
+}
+
+/// Where the agreement to an operation stands. A refusal counts wherever it comes from: to stop is always safe.
+pub fn consent(
+    operation: &Operation,
+    policy: &Policy,
+    profile: &Profile,
+    admission: &Admission,
+) -> Consent {
+    let required = required(operation.approval, operation.action, policy, profile);
+    match (&operation.decision, required) {
+        (Some(decision), _) if decision.answer == Answer::Deny => Consent::Refused {
+            message: with_reason(format!("denied by {}", decision.by), decision),
+        },
+        (_, Approval::NotRequired) => Consent::NotNeeded,
+        (None, Approval::Required) => Consent::Awaited {
+            message: "waiting for a person who may approve to set spec.decision".to_owned(),
+        },
+        (Some(decision), Approval::Required) => approved(operation, decision, admission),
+    }
+}
+
+fn approved(operation: &Operation, decision: &Decision, admission: &Admission) -> Consent {
+    if let Admission::Missing { what } = admission {
+        return Consent::Awaited {
+            message: format!("admission policies not installed: {what}; nobody's approval counts"),
+        };
+    }
+    match (&operation.requested_by, operation.trigger) {
+        (Some(requester), _) if *requester == decision.by => Consent::Refused {
+            message: format!(
+                "{requester} asked for it and cannot approve it; create another operation"
+            ),
+        },
+        (None, Trigger::Manual) => Consent::Refused {
+            message: "spec.requestedBy is missing, so nobody knows whether another person approved; create another operation that says it"
+                .to_owned(),
+        },
+        (Some(_), _) | (None, Trigger::Policy) => Consent::Given {
+            by: decision.by.clone(),
+        },
+    }
+}
+
+fn with_reason(mut text: String, decision: &Decision) -> String {
+    if let Some(message) = &decision.message {
+        text.push_str(": ");
+        text.push_str(message);
+    }
+    text
+}

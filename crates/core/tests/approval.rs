@@ -1,0 +1,218 @@
+//! Approval: who must agree, whose word counts, and what an operation does meanwhile.
+
+mod fixtures;
+
+use fixtures::shell::Shell;
+use fixtures::world::World;
+use fixtures::{hours, minutes, operation, policy, profile};
+use secret_rotation_core::approval::{
+    Admission, Answer, Approval, Consent, Decision, consent, required,
+};
+use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Trigger};
+use secret_rotation_core::profile::Permission;
+
+#[expect(clippy::unnecessary_wraps, reason = "it is a field")]
+fn decided(answer: Answer, by: &str) -> Option<Decision> {
+    Some(Decision {
+        answer,
+        by: by.to_owned(),
+        message: Some("looks right".to_owned()),
+    })
+}
+
+fn asked(decision: Option<Decision>) -> Operation {
+    Operation {
+        approval: Approval::Required,
+        requested_by: Some("alice".to_owned()),
+        trigger: Trigger::Manual,
+        decision,
+        ..operation("o", Action::ClearAndRotate, "prod/a")
+    }
+}
+
+fn judged(operation: &Operation, admission: &Admission) -> Consent {
+    consent(operation, &policy("payments"), &profile(), admission)
+}
+
+fn given(by: &str) -> Consent {
+    Consent::Given { by: by.to_owned() }
+}
+
+#[test]
+fn the_strictest_of_operation_policy_and_profile_holds() {
+    let cases = [
+        (false, false, None, false),
+        (true, false, None, true),
+        (false, true, None, true),
+        (false, false, Some(Permission::ClearPending), true),
+        (false, false, Some(Permission::Rotate), true),
+        (false, false, Some(Permission::PromotePending), false),
+    ];
+    for (by_operation, by_policy, by_profile, expected) in cases {
+        let of = |wanted: bool| {
+            if wanted {
+                Approval::Required
+            } else {
+                Approval::NotRequired
+            }
+        };
+        let (mut policy, mut profile) = (policy("payments"), profile());
+        policy.remediation.approval = of(by_policy);
+        profile.approval_required_for.extend(by_profile);
+        let found = required(of(by_operation), Action::ClearAndRotate, &policy, &profile);
+        assert_eq!(
+            found,
+            of(expected),
+            "{by_operation} {by_policy} {by_profile:?}"
+        );
+    }
+}
+
+#[test]
+fn another_person_may_approve_and_the_requester_may_not() {
+    let approve = |by: &str| judged(&asked(decided(Answer::Approve, by)), &Admission::Enforced);
+    assert_eq!(approve("bob"), given("bob"));
+    assert!(matches!(approve("alice"), Consent::Refused { .. }));
+    let nameless = Operation {
+        requested_by: None,
+        ..asked(decided(Answer::Approve, "bob"))
+    };
+    let refused = judged(&nameless, &Admission::Enforced);
+    assert!(
+        matches!(refused, Consent::Refused { message } if message.contains("spec.requestedBy"))
+    );
+    let automatic = Operation {
+        trigger: Trigger::Policy,
+        ..nameless
+    };
+    assert_eq!(judged(&automatic, &Admission::Enforced), given("bob"));
+}
+
+#[test]
+fn without_admission_policies_no_approval_counts_and_every_refusal_does() {
+    let missing = Admission::Missing {
+        what: "x".to_owned(),
+    };
+    let approved = judged(&asked(decided(Answer::Approve, "bob")), &missing);
+    assert!(
+        matches!(approved, Consent::Awaited { message } if message.contains("admission policies not installed"))
+    );
+    let denied = judged(&asked(decided(Answer::Deny, "mallory")), &missing);
+    assert_eq!(
+        denied,
+        Consent::Refused {
+            message: "denied by mallory: looks right".to_owned()
+        }
+    );
+}
+
+#[test]
+fn an_operation_waits_for_its_approval_and_then_goes_on() {
+    let mut shell = stuck_shell(asked(None));
+    shell.until_said("(AwaitingApproval)");
+    assert!(shell.sent.is_empty());
+    shell.operation.decision = decided(Answer::Approve, "bob");
+    let done = shell.run();
+    assert_eq!(
+        done.story(),
+        "(AwaitingApproval) Pin (Settling) Clear Rotate (Verifying) Unpin Succeeded"
+    );
+}
+
+#[test]
+fn one_that_is_denied_ends_before_its_first_write() {
+    let done = stuck_shell(asked(decided(Answer::Deny, "bob"))).run();
+    assert_eq!(failure(&done), Failure::Rejected);
+    assert!(done.sent.is_empty());
+}
+
+#[test]
+fn a_denial_between_pin_and_clear_takes_the_pin_back() {
+    let unasked = Operation {
+        approval: Approval::NotRequired,
+        ..asked(None)
+    };
+    let mut shell = stuck_shell(unasked);
+    shell.until_said("(Settling)");
+    shell.operation.decision = decided(Answer::Deny, "bob");
+    let done = shell.run();
+    assert_eq!(done.story(), "Pin (Settling) Unpin Rejected");
+    assert_eq!(failure(&done), Failure::Rejected);
+}
+
+/// After the clear only stop conditions apply: a secret left without AWSPENDING and without a rotation helps nobody.
+#[test]
+fn a_denial_after_the_clear_comes_too_late() {
+    let unasked = Operation {
+        approval: Approval::NotRequired,
+        ..asked(None)
+    };
+    let mut shell = stuck_shell(unasked);
+    shell.until_said("Clear");
+    shell.operation.decision = decided(Answer::Deny, "bob");
+    let done = shell.run();
+    assert_eq!(
+        done.story(),
+        "Pin (Settling) Clear Rotate (Verifying) Unpin Succeeded"
+    );
+}
+
+#[test]
+fn what_nobody_approves_expires() {
+    let brief = Operation {
+        deadline: hours(2),
+        ..asked(None)
+    };
+    let done = stuck_shell(brief).run();
+    assert_eq!(done.story(), "(AwaitingApproval) Expired");
+    assert!(done.sent.is_empty());
+}
+
+#[test]
+fn a_deadline_between_pin_and_clear_takes_the_pin_back() {
+    let hasty = Operation {
+        approval: Approval::NotRequired,
+        deadline: minutes(2),
+        ..asked(None)
+    };
+    let done = stuck_shell(hasty).run();
+    assert_eq!(done.story(), "Pin (Settling) Unpin Expired");
+}
+
+#[test]
+fn an_approval_starts_the_deadline_anew() {
+    let mut shell = stuck_shell(Operation {
+        deadline: hours(1),
+        ..asked(None)
+    });
+    shell.until_said("(AwaitingApproval)");
+    shell.operation.decision = decided(Answer::Approve, "bob");
+    shell.operation.approved = Some(secret_rotation_core::clock::ServerTime::new(
+        shell.world.now.timestamp(),
+    ));
+    let expires = shell.operation.expires();
+    assert!(expires > shell.operation.created.plus(hours(1)));
+    assert_eq!(failure_of(&shell.run().operation), None);
+}
+
+fn stuck_shell(operation: Operation) -> Shell {
+    Shell::new(
+        World::new(
+            fixtures::stuck("prod/a"),
+            fixtures::with_value(),
+            fixtures::now(),
+        ),
+        operation,
+    )
+}
+
+fn failure(shell: &Shell) -> Failure {
+    failure_of(&shell.operation).expect("it failed")
+}
+
+fn failure_of(operation: &Operation) -> Option<Failure> {
+    match &operation.outcome {
+        Some(Outcome::Failed { reason, .. }) => Some(*reason),
+        Some(Outcome::Succeeded { .. }) | None => None,
+    }
+}

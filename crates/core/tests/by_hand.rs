@@ -1,0 +1,241 @@
+//! What only people ask for: promote, restore, revert, and calling a deletion off.
+
+mod fixtures;
+
+use fixtures::shell::{Fault, Shell};
+use fixtures::world::{EmptyVersions, World};
+use fixtures::{
+    ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, stuck,
+    version, with_value, without_value,
+};
+use secret_rotation_core::operation::{Action, Operation, Step, Trigger};
+use secret_rotation_core::secret::Secret;
+
+fn by_hand(action: Action) -> Operation {
+    Operation {
+        trigger: Trigger::Manual,
+        ..operation("o", action, "prod/a")
+    }
+}
+
+/// `prod/a`, stuck on a version with a value, which is the live password.
+fn valued() -> World {
+    let mut world = World::new(stuck("prod/a"), with_value(), now());
+    world.live = version("p");
+    world
+}
+
+/// `x` was cleared and is pinned; it holds the live password.
+fn cleared(secret: Secret) -> World {
+    let pin = pin_of(cluster(), ago(hours(10)), "x");
+    let versions = listing(&[
+        ("b", ago(hours(500))),
+        ("c", ago(hours(72))),
+        ("p", ago(hours(9))),
+        ("x", ago(hours(30))),
+    ]);
+    let mut world = World::new(labelled(secret, pin.as_str(), "x"), versions, now());
+    world.live = version("x");
+    world
+}
+
+fn restoring(pending: Option<&str>) -> Operation {
+    let mut operation = by_hand(Action::RestorePending);
+    operation.expect.pending = pending.map(version);
+    operation
+}
+
+/// Every situation in which a person's action works, with its way.
+fn ways() -> Vec<(World, Operation, &'static str)> {
+    let mut deleted = World::new(secret("prod/a"), without_value(), now());
+    deleted.secret.deleted = Some(ago(hours(50)));
+    vec![
+        (
+            valued(),
+            by_hand(Action::PromotePending),
+            "Pin Move Clear Succeeded",
+        ),
+        (
+            cleared(secret("prod/a")),
+            restoring(None),
+            "Attach Succeeded",
+        ),
+        (
+            cleared(stuck("prod/a")),
+            restoring(Some("p")),
+            "Pin Swap Succeeded",
+        ),
+        (
+            World::new(secret("prod/a"), without_value(), now()),
+            by_hand(Action::RevertToPrevious),
+            "Move Succeeded",
+        ),
+        (deleted, by_hand(Action::RestoreSecret), "Restore Succeeded"),
+    ]
+}
+
+#[test]
+fn each_goes_its_way_and_keeps_the_live_password_labelled() {
+    for (world, operation, way) in ways() {
+        let done = Shell::new(world, operation).run();
+        assert_eq!(done.story(), way);
+        assert!(done.world.is_live_version_labelled(), "{way}");
+    }
+}
+
+#[test]
+fn a_crash_or_a_lost_message_at_any_write_ends_as_if_nothing_had_happened() {
+    for (world, operation, way) in ways() {
+        let calm = Shell::new(world.clone(), operation.clone()).run();
+        for step in Step::ALL {
+            for fault in [
+                Fault::LostRequest,
+                Fault::LostReply,
+                Fault::CrashBefore,
+                Fault::CrashAfter,
+                Fault::Duplicate,
+            ] {
+                let shell = Shell::new(world.clone(), operation.clone()).faulty(step, fault);
+                let done = shell.run();
+                assert_eq!(
+                    done.world.secret.labels,
+                    calm.world.secret.labels,
+                    "{way}: {fault:?} at {}: {}",
+                    step.name(),
+                    done.story()
+                );
+                assert_eq!(done.trace.last(), calm.trace.last());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_promotion_makes_the_pending_version_current_and_the_old_one_previous() {
+    let done = Shell::new(valued(), by_hand(Action::PromotePending)).run();
+    let secret = &done.world.secret;
+    assert_eq!(secret.current(), Some(&version("p")));
+    assert_eq!(secret.previous(), Some(&version("c")));
+    assert_eq!(secret.pending(), None);
+}
+
+#[test]
+fn a_version_without_a_value_is_never_promoted() {
+    let world = World::new(stuck("prod/a"), without_value(), now());
+    let done = Shell::new(world, by_hand(Action::PromotePending)).run();
+    assert_eq!(done.story(), "PreconditionFailed");
+}
+
+#[test]
+fn nobody_moves_a_label_while_a_function_may_run() {
+    let mut young = stuck("prod/a");
+    young.last_changed = Some(ago(minutes(74)));
+    for operation in [
+        by_hand(Action::PromotePending),
+        by_hand(Action::RevertToPrevious),
+        restoring(Some("p")),
+    ] {
+        let mut world = cleared(young.clone());
+        world.secret.last_changed = young.last_changed;
+        let done = Shell::new(world, operation).run();
+        assert_eq!(done.story(), "PreconditionFailed");
+    }
+}
+
+#[test]
+fn a_machine_asks_for_none_of_what_only_people_know() {
+    for (world, operation, _) in ways() {
+        let action = operation.action;
+        let automatic = Operation {
+            trigger: Trigger::Policy,
+            ..operation
+        };
+        let done = Shell::new(world, automatic).run();
+        let expected = if action == Action::RestoreSecret {
+            "Restore Succeeded"
+        } else {
+            "Refused"
+        };
+        assert_eq!(done.story(), expected);
+    }
+}
+
+#[test]
+fn what_is_expected_must_be_so() {
+    for (world, operation, _) in ways() {
+        let mut wrong = operation.clone();
+        let expect = &mut wrong.expect;
+        for version_id in [
+            &mut expect.current,
+            &mut expect.pending,
+            &mut expect.previous,
+            &mut expect.pinned,
+        ] {
+            *version_id = version_id.is_some().then(|| version("z"));
+        }
+        expect.deleted = expect.deleted.map(|deleted| deleted.plus(minutes(1)));
+        let done = Shell::new(world, wrong).run();
+        assert_eq!(done.story(), "PreconditionFailed");
+        assert!(done.sent.is_empty());
+    }
+}
+
+/// What a clear took away comes back as it was right before the clear, and the version that had taken its place is kept.
+#[test]
+fn a_restore_brings_back_the_labels_from_before_the_clear() {
+    let mut operation = restoring(None);
+    operation.expect.current = Some(version("c"));
+    let done = Shell::new(cleared(secret("prod/a")), operation).run();
+    let before = labelled(cleared(secret("prod/a")).secret, "AWSPENDING", "x");
+    assert_eq!(done.world.secret.labels, before.labels);
+
+    let done = Shell::new(cleared(stuck("prod/a")), restoring(Some("p"))).run();
+    let kept = pin_of(cluster(), ago(minutes(1)), "p");
+    let before = labelled(before, kept.as_str(), "p");
+    assert_eq!(done.world.secret.labels, before.labels);
+}
+
+#[test]
+fn a_holder_without_a_value_loses_the_label_after_two_lists_that_omit_it() {
+    let mut world = cleared(stuck("prod/a"));
+    world.versions.insert(version("p"), None);
+    world.empty_versions = EmptyVersions::CannotBeLabelled;
+    let done = Shell::new(world, restoring(Some("p"))).run();
+    assert_eq!(done.story(), "Pin:Mismatch (Settling) Swap Succeeded");
+    assert_eq!(done.world.secret.pending(), Some(&version("x")));
+}
+
+#[test]
+fn only_a_version_that_we_pinned_gets_awspending_back() {
+    let world = World::new(secret("prod/a"), with_value(), now());
+    let done = Shell::new(world, restoring(None)).run();
+    assert_eq!(done.story(), "PreconditionFailed");
+    let mut foreign = World::new(secret("prod/a"), with_value(), now());
+    let pin = pin_of(fixtures::other_cluster(), ago(hours(100)), "x");
+    foreign.secret = labelled(foreign.secret, pin.as_str(), "x");
+    let done = Shell::new(foreign, restoring(None)).run();
+    assert_eq!(done.story(), "PreconditionFailed");
+}
+
+#[test]
+fn a_change_between_pin_and_move_takes_the_pin_back() {
+    for (world, operation) in [
+        (valued(), by_hand(Action::PromotePending)),
+        (cleared(stuck("prod/a")), restoring(Some("p"))),
+    ] {
+        let mut shell = Shell::new(world, operation);
+        shell.until_said("Pin");
+        shell.world.label("terraform", "b");
+        shell.until(|_| false);
+        assert_eq!(shell.story(), "Pin Unpin Superseded");
+    }
+}
+
+#[test]
+fn secrets_of_others_are_not_restored() {
+    let mut world = World::new(secret("prod/a"), without_value(), now());
+    world.secret.deleted = Some(ago(hours(50)));
+    world.secret.owning_service = Some("rds".to_owned());
+    let done = Shell::new(world, by_hand(Action::RestoreSecret)).run();
+    assert_eq!(done.story(), "Refused");
+}

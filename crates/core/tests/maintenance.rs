@@ -1,0 +1,328 @@
+//! Maintenance windows, also against calendars of other makers: `croner` says which local minutes a schedule names,
+//! `chrono-tz` what a wall clock showed at each minute of UTC.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
+use chrono_tz::Tz;
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::maintenance::{Opening, Window, WindowError, Windows};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn at(text: &str) -> AwsTime {
+    AwsTime::new(text.parse().expect("a time"))
+}
+
+fn window(schedule: &str, duration: Duration, zone: &str) -> Window {
+    Window::new(schedule, duration, zone).expect("a window")
+}
+
+fn windows(allow: Vec<Window>, deny: Vec<Window>) -> Windows {
+    Windows::Readable { allow, deny }
+}
+
+fn closed_until(opens: &str, closes: &str) -> Opening {
+    Opening::Closed {
+        next: (at(opens), Some(at(closes))),
+    }
+}
+
+fn open_until(closes: &str) -> Opening {
+    Opening::Open {
+        closes: Some(at(closes)),
+    }
+}
+
+#[test]
+fn without_windows_it_is_always_open() {
+    assert_eq!(
+        Windows::default().at(at("2026-11-23T10:00:00Z")),
+        Opening::Always
+    );
+}
+
+#[test]
+fn a_window_opens_on_its_minute_and_closes_with_its_duration() {
+    let nights = windows(
+        vec![window("0 2 * * 1-5", 2 * HOUR, "Europe/Berlin")],
+        vec![],
+    );
+    let monday = closed_until("2026-11-23T01:00:00Z", "2026-11-23T03:00:00Z");
+    assert_eq!(
+        nights.at(at("2026-11-21T10:00:00Z")),
+        monday,
+        "Saturday waits for Monday"
+    );
+    assert_eq!(nights.at(at("2026-11-23T00:59:59Z")), monday);
+    assert_eq!(
+        nights.at(at("2026-11-23T01:00:00Z")),
+        open_until("2026-11-23T03:00:00Z")
+    );
+    assert_eq!(
+        nights.at(at("2026-11-23T02:59:59Z")),
+        open_until("2026-11-23T03:00:00Z")
+    );
+    let tuesday = closed_until("2026-11-24T01:00:00Z", "2026-11-24T03:00:00Z");
+    assert_eq!(nights.at(at("2026-11-23T03:00:00Z")), tuesday);
+}
+
+#[test]
+fn what_is_denied_wins() {
+    let freeze = window("0 0 20 11 *", 240 * HOUR, "UTC");
+    let nightly = windows(vec![window("0 2 * * *", HOUR, "UTC")], vec![freeze.clone()]);
+    let after_freeze = closed_until("2026-11-30T02:00:00Z", "2026-11-30T03:00:00Z");
+    assert_eq!(nightly.at(at("2026-11-23T02:30:00Z")), after_freeze);
+    let alone = windows(vec![], vec![freeze]);
+    let next_year = closed_until("2026-11-30T00:00:00Z", "2027-11-20T00:00:00Z");
+    assert_eq!(alone.at(at("2026-11-23T02:30:00Z")), next_year);
+    assert_eq!(
+        alone.at(at("2026-11-19T23:59:00Z")),
+        open_until("2026-11-20T00:00:00Z")
+    );
+}
+
+#[test]
+fn windows_that_overlap_are_one() {
+    let chain = windows(
+        vec![
+            window("0 2 * * *", 2 * HOUR, "UTC"),
+            window("0 3 * * *", 2 * HOUR, "UTC"),
+        ],
+        vec![window("30 4 * * *", HOUR, "UTC")],
+    );
+    assert_eq!(
+        chain.at(at("2026-11-23T02:00:00Z")),
+        open_until("2026-11-23T04:30:00Z")
+    );
+    let all_day = windows(vec![window("@daily", 24 * HOUR, "UTC")], vec![]);
+    assert_eq!(
+        all_day.at(at("2026-11-23T02:00:00Z")),
+        Opening::Open { closes: None }
+    );
+}
+
+#[test]
+fn what_can_never_open_says_so() {
+    let never = windows(
+        vec![window("0 2 * * *", HOUR, "UTC")],
+        vec![window("@daily", 24 * HOUR, "UTC")],
+    );
+    let now = at("2026-11-23T02:00:00Z");
+    assert_eq!(never.at(now), Opening::Never);
+    assert!(never.problem(now).is_some());
+    let unreadable = Windows::Unreadable {
+        problem: "x".to_owned(),
+    };
+    assert_eq!(unreadable.at(now), Opening::Never);
+    assert_eq!(unreadable.problem(now), Some("x"));
+}
+
+/// Leap days included: a rare window is found however far it is.
+#[test]
+fn the_rarest_day_is_found() {
+    let leap = windows(vec![window("0 12 29 2 *", HOUR, "UTC")], vec![]);
+    let next = closed_until("2028-02-29T12:00:00Z", "2028-02-29T13:00:00Z");
+    assert_eq!(leap.at(at("2026-11-23T02:00:00Z")), next);
+    let century = closed_until("2104-02-29T12:00:00Z", "2104-02-29T13:00:00Z");
+    assert_eq!(leap.at(at("2096-03-01T02:00:00Z")), century);
+}
+
+#[test]
+fn errors_say_what_to_write() {
+    let error = |schedule: &str, zone: &str| {
+        Window::new(schedule, HOUR, zone)
+            .expect_err(schedule)
+            .to_string()
+    };
+    for (schedule, part) in [
+        ("", "it has 0"),
+        ("0 2 * *", "it has 4"),
+        ("0 0 2 * * *", "it has 6"),
+        ("60 2 * * *", "60 is no minute; write 0 to 59"),
+        ("0 24 * * *", "24 is no hour"),
+        ("0 2 0 * *", "0 is no day of month; write 1 to 31"),
+        ("0 2 * 13 *", "13 is no month"),
+        ("0 2 * * 8", "8 is no day of week"),
+        ("0 2 * * mon-", "mon- is no day of week"),
+        ("0 5-2 * * *", "5-2 is no hour"),
+        ("*/0 * * * *", "*/0 is no minute"),
+        ("+5 * * * *", "+5 is no minute"),
+        ("0 2 30 2 *", "no day ever matches"),
+        ("0 2 31 4,6,9,11 *", "no day ever matches"),
+        ("@reboot", "@reboot is no macro"),
+        ("CRON_TZ=UTC 0 2 * * *", "timeZone"),
+    ] {
+        let error = error(schedule, "UTC");
+        assert!(error.contains(part), "{schedule}: {error}");
+    }
+    assert!(error("@daily", "Europe/Berlyn").contains("Europe/Berlin"));
+    assert_eq!(
+        Window::new("@daily", Duration::ZERO, "UTC"),
+        Err(WindowError::Duration)
+    );
+}
+
+/// Both days on which clocks change, in three zones, minute by minute, with windows before, in and after the gap and fold.
+#[test]
+fn daylight_saving_agrees_with_another_calendar() {
+    let zones = [
+        (
+            "Europe/Berlin",
+            ["2026-03-28T00:00:00Z", "2026-10-24T00:00:00Z"],
+        ),
+        (
+            "America/New_York",
+            ["2026-03-07T12:00:00Z", "2026-10-31T12:00:00Z"],
+        ),
+        // Half an hour only, and the other way round in the year.
+        (
+            "Australia/Lord_Howe",
+            ["2026-10-03T00:00:00Z", "2026-04-04T00:00:00Z"],
+        ),
+    ];
+    let schedules = [
+        "0 1 * * *",
+        "30 1 * * *",
+        "0 2 * * *",
+        "15 2 * * 0",
+        "30 2 * * *",
+        "45 1,2,3 * * *",
+        "*/20 2 * * *",
+        "0 3 * * *",
+        "0 */4 * * *",
+        "0 0 * * *",
+    ];
+    for (zone, starts) in zones {
+        for start in starts {
+            for schedule in schedules {
+                for minutes in [7, 300] {
+                    agree(schedule, minutes, zone, start);
+                }
+            }
+        }
+    }
+}
+
+/// Lists, ranges, steps, names, macros, and both kinds of day together, over a year.
+#[test]
+fn schedules_agree_with_another_parser() {
+    for schedule in [
+        "0 2 * * 1-5",
+        "0 0 20 11 *",
+        "5,35 4 1-7 * *",
+        "0 12 * feb-apr,OCT mon",
+        "0 9 13 * FRI",
+        "0 9 */10 * *",
+        "0 6 * * 7",
+        "0 6 * * 0,3",
+        "@monthly",
+        "@weekly",
+        "10 3 29 2 *",
+    ] {
+        let expected = openings(schedule, Tz::UTC, "2027-06-01T00:00:00Z", 366 * 24 * 60);
+        let windows = windows(
+            vec![window(schedule, Duration::from_mins(1), "UTC")],
+            vec![],
+        );
+        let mut now = at("2027-06-01T00:00:00Z").minus(Duration::from_mins(1));
+        for opening in expected {
+            let opens =
+                AwsTime::new(jiff::Timestamp::from_second(opening.timestamp()).expect("in range"));
+            match windows.at(now) {
+                Opening::Closed { next: (next, _) } => assert_eq!(next, opens, "{schedule}"),
+                other @ (Opening::Always | Opening::Open { .. } | Opening::Never) => {
+                    panic!("{schedule} at {now}: {other:?}")
+                }
+            }
+            now = opens.plus(Duration::from_mins(1));
+        }
+    }
+}
+
+fn agree(schedule: &str, minutes: u64, zone: &str, start: &str) {
+    const SPAN: i64 = 3 * 24 * 60;
+    let tz: Tz = zone.parse().expect("a zone");
+    let length = TimeDelta::minutes(i64::try_from(minutes).expect("small"));
+    let first: DateTime<Utc> = start.parse().expect("a time");
+    let before = (first - TimeDelta::days(2)).to_rfc3339();
+    let opened = openings(schedule, tz, &before, SPAN + 2 * 24 * 60);
+    let open = |now: DateTime<Utc>| {
+        opened
+            .range(now - length + TimeDelta::seconds(1)..=now)
+            .next()
+    };
+    let windows = windows(
+        vec![window(schedule, Duration::from_mins(minutes), zone)],
+        vec![],
+    );
+    // The change comes 15 to 25 hours after the start: there every minute counts.
+    let near = |minute: &i64| (14 * 60..28 * 60).contains(minute);
+    for minute in (0..SPAN).filter(|minute| near(minute) || minute % 13 == 0) {
+        let now = first + TimeDelta::minutes(minute);
+        let aws = AwsTime::new(jiff::Timestamp::from_second(now.timestamp()).expect("in range"));
+        let ours = windows.at(aws);
+        assert_eq!(
+            ours.is_open(),
+            open(now).is_some(),
+            "{schedule} for {minutes} minutes in {zone} at {now}: {ours:?}"
+        );
+    }
+}
+
+/// The minutes of UTC at which a window opens: the wall clock shows a minute that the schedule names, for the first time;
+/// or it has just skipped one.
+fn openings(schedule: &str, zone: Tz, start: &str, minutes: i64) -> BTreeSet<DateTime<Utc>> {
+    let cron: croner::Cron = schedule.parse().expect("croner reads it too");
+    let named = |local: NaiveDateTime| {
+        let as_utc = Utc.from_utc_datetime(&local);
+        cron.is_time_matching(&as_utc).expect("a date in range")
+    };
+    let start: DateTime<Utc> = start.parse().expect("a time");
+    let wall = |minute: i64| {
+        let instant = start + TimeDelta::minutes(minute);
+        (
+            instant,
+            zone.from_utc_datetime(&instant.naive_utc()).naive_local(),
+        )
+    };
+    let mut shown = BTreeSet::new();
+    let mut opened = BTreeSet::new();
+    let (_, mut previous) = wall(-1);
+    for minute in 0..minutes {
+        let (instant, local) = wall(minute);
+        let mut skipped = previous + TimeDelta::minutes(1);
+        while skipped < local {
+            if named(skipped) {
+                opened.insert(instant);
+            }
+            skipped += TimeDelta::minutes(1);
+        }
+        if shown.insert(local) && named(local) {
+            opened.insert(instant);
+        }
+        previous = local;
+    }
+    opened
+}
+
+/// A time that comes twice is denied twice: here from 02:30 for ten minutes, on both sides of the change.
+#[test]
+fn a_denied_time_that_comes_twice_is_denied_twice() {
+    let deny = window("30 2 * * *", Duration::from_mins(10), "Europe/Berlin");
+    let denied = windows(vec![], vec![deny.clone()]);
+    let allowed = windows(vec![deny], vec![]);
+    for (time, first, second) in [
+        ("2026-10-25T00:35:00Z", true, false),
+        ("2026-10-25T01:35:00Z", false, true),
+    ] {
+        assert!(!denied.at(at(time)).is_open(), "{time}");
+        assert_eq!(allowed.at(at(time)).is_open(), first, "{time}");
+        assert_eq!(!allowed.at(at(time)).is_open(), second, "{time}");
+    }
+    assert_eq!(
+        denied.at(at("2026-10-25T00:35:00Z")),
+        closed_until("2026-10-25T00:40:00Z", "2026-10-25T01:30:00Z")
+    );
+}

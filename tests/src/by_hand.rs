@@ -1,0 +1,81 @@
+//! Operations as people write them.
+
+use std::collections::BTreeMap;
+
+use secret_rotation_simulator::Truth;
+use serde_json::{Value, json};
+
+use crate::story::TEAM;
+
+/// A version id that no secret has.
+pub const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+
+/// A request of a person, for policy `policy`.
+#[derive(Clone, Debug)]
+pub struct ByHand {
+    name: String,
+    policy: String,
+    spec: BTreeMap<String, Value>,
+}
+
+impl ByHand {
+    /// An operation of this name: the action, on the secret.
+    pub fn new(name: &str, policy: &str, action: &str, secret: &str) -> Self {
+        let spec = BTreeMap::from([
+            ("action".to_owned(), json!(action)),
+            (
+                "secret".to_owned(),
+                json!({"name": secret, "region": "eu-west-1"}),
+            ),
+            ("reason".to_owned(), json!("a story")),
+            ("confirmAfter".to_owned(), json!("30s")),
+        ]);
+        Self {
+            name: name.to_owned(),
+            policy: policy.to_owned(),
+            spec,
+        }
+    }
+
+    /// What it expects, such as `currentVersionId`.
+    #[must_use]
+    pub fn expecting(mut self, expect: &Value) -> Self {
+        self.spec.insert("expect".to_owned(), expect.clone());
+        self
+    }
+
+    /// With a further field.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: &Value) -> Self {
+        self.spec.insert(field.to_owned(), value.clone());
+        self
+    }
+
+    /// As it is applied.
+    pub fn object(&self) -> Value {
+        let mut spec = json!(self.spec);
+        spec["policyRef"] = json!({"name": self.policy});
+        json!({
+            "apiVersion": "secretrotation.dev/v1alpha1",
+            "kind": "SecretRotationOperation",
+            "metadata": {"name": self.name, "namespace": TEAM},
+            "spec": spec,
+        })
+    }
+}
+
+/// The version that holds a label.
+pub fn holder(truth: &Truth, label: &str) -> Option<String> {
+    let mut versions = truth.labels.iter();
+    versions
+        .find(|(_, labels)| labels.contains(label))
+        .map(|(version, _)| version.clone())
+}
+
+/// The version that carries a pin.
+pub fn pinned(truth: &Truth) -> Option<String> {
+    let mut versions = truth.labels.iter();
+    versions
+        .find(|(_, labels)| labels.iter().any(|label| label.starts_with("srp-pin-")))
+        .map(|(version, _)| version.clone())
+}

@@ -1,0 +1,300 @@
+//! Four eyes: who may ask, who may approve, who may use a profile, and what the API server says to everybody else.
+
+use secret_rotation_tests::by_hand::{ByHand, holder};
+use secret_rotation_tests::objects::{condition, finding, is_finished, message, state, text};
+use secret_rotation_tests::story::TEAM;
+use secret_rotation_tests::{Policy, Story};
+use serde_json::{Value, json};
+
+/// Edit operations and policies, in team-payments.
+const EDITORS: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: editor, namespace: team-payments}
+rules:
+- apiGroups: [secretrotation.dev]
+  resources: [secretrotationpolicies, secretrotationoperations, secretrotationoperations/status]
+  verbs: [get, list, create, update, patch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: editors, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: editor}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: mallory}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: approvers, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-approver}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: default-profile}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-profile-user}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+";
+
+/// alice edits, approves and uses the profile; bob approves; mallory edits and nothing else.
+fn cast(estate: &str) -> Story {
+    let story = Story::among(&["alice", "bob", "mallory"], estate);
+    story.cluster.apply_text(EDITORS).expect("roles apply");
+    story.profile(&json!({}));
+    story.eventually("the admission policies are at work", || {
+        let policy = Policy::observing("probe").object().to_string();
+        let probe = ["create", "--dry-run=server", "-f", "-"];
+        story
+            .kubectl_as("mallory", &probe, &policy)
+            .is_err_and(|error| error.contains("may not use"))
+    });
+    story
+}
+
+fn create(story: &Story, user: &str, object: &Value) -> Result<String, String> {
+    story.kubectl_as(user, &["create", "-f", "-"], &object.to_string())
+}
+
+fn patch(story: &Story, user: &str, name: &str, change: &Value) -> Result<String, String> {
+    let change = change.to_string();
+    let patch = [
+        "patch",
+        "sro",
+        name,
+        "-n",
+        TEAM,
+        "--type=merge",
+        "-p",
+        &change,
+    ];
+    story.kubectl_as(user, &patch, "")
+}
+
+fn decide(
+    story: &Story,
+    user: &str,
+    name: &str,
+    verdict: &str,
+    by: &str,
+) -> Result<String, String> {
+    let decision = json!({"verdict": verdict, "by": by, "message": "a story"});
+    patch(story, user, name, &json!({"spec": {"decision": decision}}))
+}
+
+#[track_caller]
+fn refused(answer: Result<String, String>, part: &str) {
+    let error = answer.expect_err(part);
+    assert!(error.contains(part), "{error}");
+}
+
+fn rotate(story: &Story, name: &str, secret: &str) -> ByHand {
+    let truth = story.aws.truth(secret).expect("it exists");
+    ByHand::new(name, "apps", "Rotate", secret)
+        .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
+}
+
+#[test]
+fn the_api_server_knows_who_may_and_who_may_not() {
+    let story = cast("generate: [{count: 1, name: app/db, state: healthy}]");
+    let policy = Policy::observing("apps").object();
+    refused(
+        create(&story, "mallory", &policy),
+        "may not use AWSAccessProfile default",
+    );
+    create(&story, "alice", &policy).expect("alice may use the profile");
+    let label = ["label", "srp", "apps", "-n", TEAM, "team=payments"];
+    story
+        .kubectl_as("mallory", &label, "")
+        .expect("labels need no use");
+    let resume = json!({"spec": {"suspend": true}}).to_string();
+    let change = [
+        "patch",
+        "srp",
+        "apps",
+        "-n",
+        TEAM,
+        "--type=merge",
+        "-p",
+        &resume,
+    ];
+    refused(story.kubectl_as("mallory", &change, ""), "may not use");
+
+    let plain = rotate(&story, "one", "app/db");
+    let by = |user: &str| plain.clone().with("requestedBy", &json!(user)).object();
+    refused(
+        create(&story, "alice", &by("bob")),
+        "write alice into spec.requestedBy",
+    );
+    let automatic = plain.clone().with("trigger", &json!("Policy")).object();
+    refused(create(&story, "alice", &automatic), "write trigger Manual");
+    let decided = |by: &str| json!({"verdict": "Approve", "by": by});
+    let approved = plain.clone().with("decision", &decided("mallory")).object();
+    refused(
+        create(&story, "mallory", &approved),
+        "may not decide about operations",
+    );
+    create(&story, "alice", &by("alice")).expect("alice asks");
+
+    let approve = |user: &str, by: &str| decide(&story, user, "one", "Approve", by);
+    refused(approve("mallory", "mallory"), "may not decide");
+    refused(approve("bob", "alice"), "write bob into spec.decision.by");
+    refused(approve("alice", "alice"), "another person must");
+    let status = json!({"status": {"secretName": "x"}}).to_string();
+    let forged = [
+        "patch",
+        "sro",
+        "one",
+        "-n",
+        TEAM,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &status,
+    ];
+    refused(
+        story.kubectl_as("alice", &forged, ""),
+        "may not write the status",
+    );
+    let label = [
+        "label",
+        "sro",
+        "one",
+        "-n",
+        TEAM,
+        "secretrotation.dev/secret=x",
+    ];
+    refused(story.kubectl_as("alice", &label, ""), "leave the labels");
+    let other = json!({"spec": {"reason": "another"}});
+    refused(
+        patch(&story, "bob", "one", &other),
+        "cannot be changed but for its decision",
+    );
+    approve("bob", "bob").expect("bob approves");
+    refused(decide(&story, "bob", "one", "Deny", "bob"), "once");
+    let undecided = json!({"spec": {"decision": null}});
+    refused(patch(&story, "bob", "one", &undecided), "once");
+}
+
+/// From the finding to the approval to the rotation.
+#[test]
+fn an_operation_waits_for_another_person() {
+    let mut story = cast(
+        "generate: [{count: 1, name: app/db, state: stuck-empty}, {count: 1, name: app/web, state: healthy}, {count: 1, name: app/api, state: healthy}]",
+    );
+    let asks = json!({"remediation": {"approval": "Required"}});
+    story.apply_policy(&Policy::acting("apps").but(&asks));
+    story.start_controller();
+    story.eventually("the operation waits", || {
+        story
+            .operations()
+            .iter()
+            .any(|one| state(one) == "AwaitingApproval")
+    });
+    let operation = &story.operations()[0];
+    assert_eq!(operation["spec"]["approval"], "Required");
+    let name = text(&operation["metadata"]["name"]);
+    story.eventually("the finding says so", || {
+        let policy = story.get("srp", "apps");
+        let found = finding(&policy, "app/db");
+        found["blockedBy"] == "AwaitingApproval" && found["operation"] == *name
+    });
+    let by_hand = rotate(&story, "by-hand", "app/web").with("requestedBy", &json!("alice"));
+    create(&story, "alice", &by_hand.object()).expect("alice asks");
+    let nameless = rotate(&story, "nameless", "app/api");
+    create(&story, "alice", &nameless.object()).expect("she need not say who she is");
+    for name in [name.as_str(), "by-hand", "nameless"] {
+        decide(&story, "bob", name, "Approve", "bob").expect("bob approves");
+    }
+    story.while_time_flies("all have ended", 20.0, || {
+        story.operations().iter().all(is_finished)
+    });
+    for name in [name.as_str(), "by-hand"] {
+        let operation = story.get("sro", name);
+        assert_eq!(state(&operation), "Succeeded", "{operation:#}");
+        assert_eq!(condition(&operation, "Approved")["status"], "True");
+        assert_eq!(message(&operation, "Approved"), "approved by bob");
+    }
+    let nameless = story.get("sro", "nameless");
+    assert_eq!(state(&nameless), "!Rejected");
+    assert!(message(&nameless, "Failed").contains("spec.requestedBy"));
+    let wide = story.kubectl(&["get", "sro", "-n", TEAM, "-o", "wide"]);
+    assert!(
+        wide.contains("DECIDED-BY") && wide.contains("bob"),
+        "{wide}"
+    );
+    story.end();
+}
+
+/// A cluster without the admission policies is not open: anybody could have written the approval.
+#[test]
+fn without_admission_policies_nobody_can_approve() {
+    let mut story = cast("generate: [{count: 1, name: app/db, state: stuck-empty}]");
+    story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
+    let binding = "secret-rotation-operations.secretrotation.dev";
+    story.kubectl(&["delete", "validatingadmissionpolicybinding", binding]);
+    story.apply_policy(&Policy::acting("apps"));
+    story.start_controller();
+    story.eventually("the operation waits", || {
+        story
+            .operations()
+            .iter()
+            .any(|one| state(one) == "AwaitingApproval")
+    });
+    let name = text(&story.operations()[0]["metadata"]["name"]);
+    story.eventually("mallory approves, as nothing keeps her from it", || {
+        decide(&story, "mallory", &name, "Approve", "bob").is_ok()
+    });
+    story.eventually("the operation says what is missing", || {
+        message(&story.get("sro", &name), "Complete").contains("admission policies not installed")
+    });
+    story.meanwhile(std::time::Duration::from_secs(2));
+    story.poke();
+    assert_eq!(state(&story.get("sro", &name)), "AwaitingApproval");
+    assert!(
+        story
+            .aws
+            .truth("app/db")
+            .expect("it exists")
+            .labels
+            .values()
+            .flatten()
+            .all(|label| !label.starts_with("srp-pin"))
+    );
+    story.end();
+}
+
+/// No means no: the operation ends, and no machine asks again for a while.
+#[test]
+fn a_denial_is_respected() {
+    let mut story = cast("generate: [{count: 1, name: app/db, state: stuck-empty}]");
+    let asks = json!({"remediation": {"approval": "Required"}});
+    story.apply_policy(&Policy::acting("apps").but(&asks));
+    story.start_controller();
+    story.eventually("the operation waits", || {
+        story
+            .operations()
+            .iter()
+            .any(|one| state(one) == "AwaitingApproval")
+    });
+    let name = text(&story.operations()[0]["metadata"]["name"]);
+    decide(&story, "bob", &name, "Deny", "bob").expect("bob denies");
+    story.eventually("it is rejected", || {
+        state(&story.get("sro", &name)) == "!Rejected"
+    });
+    let rejected = story.get("sro", &name);
+    assert_eq!(message(&rejected, "Failed"), "denied by bob: a story");
+    story.aws.jump(12.0 * 3600.0);
+    story.check("apps");
+    let policy = story.get("srp", "apps");
+    assert_eq!(finding(&policy, "app/db")["blockedBy"], "ManualHold");
+    assert_eq!(story.operations().len(), 1);
+    story.aws.jump(13.0 * 3600.0);
+    story.while_time_flies("it asks again a day later", 20.0, || {
+        story.operations().len() == 2
+    });
+    story.end();
+}

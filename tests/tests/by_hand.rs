@@ -1,0 +1,217 @@
+//! What people ask for when no machine can know: promote, restore, revert, call a deletion off.
+
+use secret_rotation_tests::by_hand::{ByHand, holder, pinned};
+use secret_rotation_tests::objects::{is_finished, message, state};
+use secret_rotation_tests::{Policy, Story};
+use serde_json::{Value, json};
+
+const EVERYTHING: [&str; 5] = [
+    "Rotate",
+    "ClearPending",
+    "PromotePending",
+    "RevertToPrevious",
+    "RestoreSecret",
+];
+
+fn ended(story: &Story, name: &str) -> bool {
+    is_finished(&story.get("sro", name))
+}
+
+fn labels(story: &Story, secret: &str, label: &str) -> String {
+    let truth = story.aws.truth(secret).expect("it exists");
+    holder(&truth, label).unwrap_or_default()
+}
+
+/// The lock-out: the only live password is in a version whose label was cleared, and no later rotation can log in. Both ways
+/// out of it lead through the undo of the clear; no value is ever read.
+#[test]
+fn a_lock_out_is_healed_by_undoing_the_clear() {
+    let story = Story::begin(
+        "generate: [{count: 2, name: 'app/db-{n}', state: stuck-after-set, function: 'ok-{n}'}]",
+    );
+    let mut story = story;
+    story.profile(&json!({"allowedActions": EVERYTHING}));
+    let clears =
+        json!({"detection": {"stuckAfter": "2h"}, "remediation": {"stuck": "ClearAndRotate"}});
+    story.apply_policy(&Policy::acting("apps").but(&clears));
+    story.start_controller();
+    let live: Vec<_> = ["app/db-1", "app/db-2"]
+        .map(|name| labels(&story, name, "AWSPENDING"))
+        .into();
+    story.while_time_flies("both are locked out", 300.0, || {
+        ["app/db-1", "app/db-2"].iter().all(|name| {
+            let operations = story.operations_on(name);
+            operations
+                .first()
+                .is_some_and(|one| state(one) == "!RotationDidNotFinish")
+        })
+    });
+    story.apply_policy(&Policy::observing("apps").but(&clears));
+    for (number, live) in live.iter().enumerate() {
+        let secret = format!("app/db-{}", number + 1);
+        let truth = story.aws.truth(&secret).expect("it exists");
+        assert_eq!(pinned(&truth).as_ref(), Some(live), "{truth:?}");
+        assert!(
+            truth.accepted.contains(live),
+            "only the cleared value is accepted"
+        );
+        let restore = ByHand::new(
+            &format!("restore-{}", number + 1),
+            "apps",
+            "RestorePending",
+            &secret,
+        );
+        story.apply(
+            &restore
+                .expecting(&json!({
+                    "currentVersionId": holder(&truth, "AWSCURRENT"),
+                    "pendingVersionId": holder(&truth, "AWSPENDING"),
+                    "pinnedVersionId": live,
+                }))
+                .object(),
+        );
+    }
+    story.while_time_flies("both are restored", 20.0, || {
+        ended(&story, "restore-1") && ended(&story, "restore-2")
+    });
+    for (number, live) in live.iter().enumerate() {
+        let operation = story.get("sro", &format!("restore-{}", number + 1));
+        assert_eq!(state(&operation), "Succeeded", "{operation:#}");
+        assert_eq!(
+            labels(&story, &format!("app/db-{}", number + 1), "AWSPENDING"),
+            *live
+        );
+        let after = &operation["status"]["after"][live];
+        assert!(
+            after
+                .as_array()
+                .is_some_and(|all| all.contains(&json!("AWSPENDING"))),
+            "{operation:#}"
+        );
+    }
+    story.aws.jump(3.0 * 3600.0);
+    let expect = |secret: &str| {
+        let truth = story.aws.truth(secret).expect("it exists");
+        json!({"currentVersionId": holder(&truth, "AWSCURRENT"), "pendingVersionId": holder(&truth, "AWSPENDING")})
+    };
+    let retry =
+        ByHand::new("retry", "apps", "RetryRotation", "app/db-1").expecting(&expect("app/db-1"));
+    let promote =
+        ByHand::new("promote", "apps", "PromotePending", "app/db-2").expecting(&expect("app/db-2"));
+    story.apply(&retry.object());
+    story.apply(&promote.object());
+    story.while_time_flies("both are healed", 20.0, || {
+        ended(&story, "retry") && ended(&story, "promote")
+    });
+    for (number, (name, live)) in ["retry", "promote"].into_iter().zip(&live).enumerate() {
+        let operation = story.get("sro", name);
+        assert_eq!(state(&operation), "Succeeded", "{operation:#}");
+        let secret = format!("app/db-{}", number + 1);
+        assert_eq!(labels(&story, &secret, "AWSCURRENT"), *live);
+        assert_eq!(labels(&story, &secret, "AWSPENDING"), "");
+    }
+    story.end();
+}
+
+/// With the default remedy it never comes that far: the same version is run again, and heals.
+#[test]
+fn the_default_remedy_never_locks_out() {
+    let story = Story::with(
+        "generate: [{count: 1, name: app/db, state: stuck-after-set, function: ok-db}]",
+        &Policy::acting("apps"),
+    );
+    let live = labels(&story, "app/db", "AWSPENDING");
+    story.while_time_flies("it is healed", 20.0, || {
+        labels(&story, "app/db", "AWSCURRENT") == live
+    });
+    let clears = story.aws.writes();
+    assert!(
+        !clears
+            .iter()
+            .any(|one| one.operation == "UpdateSecretVersionStage"),
+        "{clears:?}"
+    );
+    story.end();
+}
+
+/// A clear by hand, undone by hand: the labels are as they were right before it.
+#[test]
+fn the_undo_of_a_clear_brings_the_labels_back() {
+    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: stuck-valued}]");
+    story.profile(&json!({"allowedActions": EVERYTHING}));
+    story.apply_policy(&Policy::observing("apps"));
+    story.start_controller();
+    let truth = story.aws.truth("app/db").expect("it exists");
+    let (current, pending) = (holder(&truth, "AWSCURRENT"), holder(&truth, "AWSPENDING"));
+    let clear = ByHand::new("clear", "apps", "ClearPending", "app/db")
+        .expecting(&json!({"currentVersionId": current, "pendingVersionId": pending}));
+    story.apply(&clear.object());
+    story.while_time_flies("it is cleared", 20.0, || ended(&story, "clear"));
+    assert_eq!(state(&story.get("sro", "clear")), "Succeeded");
+    let undo = ByHand::new("undo", "apps", "RestorePending", "app/db")
+        .expecting(&json!({"currentVersionId": current, "pinnedVersionId": pending}));
+    story.apply(&undo.object());
+    story.while_time_flies("it is undone", 5.0, || ended(&story, "undo"));
+    let (clear, undo) = (story.get("sro", "clear"), story.get("sro", "undo"));
+    assert_eq!(state(&undo), "Succeeded", "{undo:#}");
+    let without_pins = |labels: &Value| {
+        let mut labels = labels.clone();
+        for (_, held) in labels.as_object_mut().expect("a map") {
+            held.as_array_mut()
+                .expect("labels")
+                .retain(|label| !label.as_str().unwrap_or_default().starts_with("srp-pin-"));
+        }
+        labels
+    };
+    let before = without_pins(&clear["status"]["before"]);
+    assert_eq!(without_pins(&undo["status"]["after"]), before);
+    story.end();
+}
+
+/// A revert moves the label and says that the password does not move with it; a deletion is called off.
+#[test]
+fn a_revert_and_a_restored_secret() {
+    let mut story = Story::begin(
+        "generate:
+         - {count: 1, name: app/db, state: healthy}
+         - {count: 2, name: 'app/old-{n}', state: deleted}",
+    );
+    story.profile(&json!({"allowedActions": EVERYTHING}));
+    let restores = json!({"remediation": {"scheduledForDeletion": "RestoreSecret"}, "selector": {"include": [{"names": ["app/old-2"]}]}});
+    story.apply_policy(&Policy::observing("apps"));
+    story.start_controller();
+    let truth = story.aws.truth("app/db").expect("it exists");
+    let (current, previous) = (holder(&truth, "AWSCURRENT"), holder(&truth, "AWSPREVIOUS"));
+    let revert = ByHand::new("revert", "apps", "RevertToPrevious", "app/db")
+        .expecting(&json!({"currentVersionId": current, "previousVersionId": previous}));
+    story.apply(&revert.object());
+    let deleted = story.kubectl(&["get", "srp", "-A", "-o", "name"]);
+    assert!(!deleted.is_empty());
+    story.eventually("the deletion is seen", || {
+        story.get("srp", "apps")["status"]["summary"]["scheduledForDeletion"] == 2
+    });
+    let finding =
+        secret_rotation_tests::objects::finding(&story.get("srp", "apps"), "app/old-1").clone();
+    let restore = ByHand::new("restore", "apps", "RestoreSecret", "app/old-1")
+        .expecting(&json!({"deletedTime": finding["since"]}));
+    story.apply(&restore.object());
+    story.eventually("both have ended", || {
+        ended(&story, "revert") && ended(&story, "restore")
+    });
+    let (revert, restore) = (story.get("sro", "revert"), story.get("sro", "restore"));
+    assert_eq!(state(&revert), "Succeeded", "{revert:#}");
+    assert!(message(&revert, "Complete").contains("does not move with it"));
+    assert_eq!(Some(labels(&story, "app/db", "AWSCURRENT")), previous);
+    assert_eq!(Some(labels(&story, "app/db", "AWSPREVIOUS")), current);
+    assert_eq!(state(&restore), "Succeeded", "{restore:#}");
+    story.apply_policy(&Policy::acting("restorer").but(&restores));
+    story.while_time_flies("the policy restores the other one", 5.0, || {
+        story
+            .operations_on("app/old-2")
+            .first()
+            .is_some_and(|one| state(one) == "Succeeded")
+    });
+    let operation = &story.operations_on("app/old-2")[0];
+    assert_eq!(operation["spec"]["action"], "RestoreSecret");
+    story.end();
+}
