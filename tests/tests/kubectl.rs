@@ -369,7 +369,7 @@ fn what_the_readme_says_to_apply_applies() {
         .into_iter()
         .filter(|line| !line.is_empty())
         .collect();
-    assert_eq!(commands.len(), 3, "{install}");
+    assert_eq!(commands.len(), 4, "{install}");
     for command in commands {
         let words = command.strip_prefix("kubectl ").expect("a kubectl command");
         let mut kubectl = story.cluster.kubectl();

@@ -239,3 +239,31 @@ fn secrets_of_others_are_not_restored() {
     let done = Shell::new(world, by_hand(Action::RestoreSecret)).run();
     assert_eq!(done.story(), "Refused");
 }
+
+/// Another operation of the same minute has left the very pin that this one would set: setting it again moves nothing, and
+/// whoever withdraws leaves it.
+#[test]
+fn a_pin_of_the_same_minute_serves_both() {
+    let pin = pin_of(cluster(), ago(minutes(1)), "p");
+    let pinned = || {
+        let mut world = valued();
+        let (label, changed) = (pin.as_str().to_owned(), world.secret.last_changed);
+        world.secret = labelled(world.secret, &label, "p");
+        world.secret.last_changed = changed;
+        World::new(world.secret, with_value(), now())
+    };
+    let promoted = Shell::new(pinned(), by_hand(Action::PromotePending)).run();
+    assert_eq!(promoted.story(), "Pin:Mismatch Move Clear Succeeded");
+    let mut clearing = Shell::new(pinned(), by_hand(Action::ClearPending));
+    clearing.until_said("(Settling)");
+    let done = clearing.run();
+    assert_eq!(done.story(), "Pin:Mismatch (Settling) Clear Succeeded");
+    assert_eq!(done.world.secret.holder(&pin), Some(&version("p")));
+
+    let mut disturbed = Shell::new(pinned(), by_hand(Action::ClearPending));
+    disturbed.until_said("(Settling)");
+    disturbed.world.label("somebody", "b");
+    let withdrawn = disturbed.run();
+    assert_eq!(withdrawn.story(), "Pin:Mismatch (Settling) Superseded");
+    assert_eq!(withdrawn.world.secret.holder(&pin), Some(&version("p")));
+}

@@ -96,7 +96,8 @@ impl Judge<'_> {
         let label = self.own_pin(pending)?;
         if self.secret.holder(&label) == Some(pending) {
             self.undisturbed_since_pin(pending, &label, pin)?;
-            return self.confirm(pending, self.secret.last_changed.unwrap_or(self.now));
+            let changed = self.secret.last_changed.unwrap_or(self.now);
+            return self.confirm(pending, changed.max(pin.intent));
         }
         if self.is_as_before() {
             return self.unpinned(pending, pin);
@@ -111,16 +112,26 @@ impl Judge<'_> {
         pin: &JournalEntry,
     ) -> Result<(), Next> {
         let ours = pin.intent.minus(PIN_EARLIEST)..=pin.intent.plus(PIN_LATEST);
-        let only_pin = self
-            .secret
-            .last_changed
-            .is_some_and(|changed| ours.contains(&changed));
+        let before = self.operation.baseline.as_ref();
+        let unmoved = self.pinned_before(pending, label)
+            && before.is_some_and(|before| before.last_changed == self.secret.last_changed);
+        let only_pin = unmoved
+            || self
+                .secret
+                .last_changed
+                .is_some_and(|changed| ours.contains(&changed));
         let labels_kept = self.secret.labels == self.baseline_with_pin(pending, label);
         if only_pin && labels_kept {
             Ok(())
         } else {
             Err(self.withdraw())
         }
+    }
+
+    /// Whether an operation of the same minute has left the very pin that this one sets: then nothing moves when it is set.
+    fn pinned_before(&self, version: &VersionId, label: &StageLabel) -> bool {
+        let before = self.operation.baseline.as_ref();
+        before.is_some_and(|before| before.holder(label) == Some(version))
     }
 
     /// The second look, `confirmAfter` after the first: gates still open, AWS still not retrying.
@@ -265,6 +276,9 @@ impl Judge<'_> {
         let Some(holder) = self.secret.holder(&label) else {
             return superseded();
         };
+        if self.pinned_before(holder, &label) {
+            return superseded();
+        }
         if self.may_have_acted() && self.secret.current() != Some(holder) {
             return failed(
                 Failure::Superseded,

@@ -120,7 +120,8 @@ impl Judge<'_> {
                 return self.send_pin(holder);
             }
         }
-        if self.secret.pending() == Some(pinned) {
+        let is_called_off = self.called_off().is_some() && !self.intended(Step::RestorePending);
+        if self.secret.pending() == Some(pinned) || is_called_off {
             return Ok(self.withdraw());
         }
         if let Some(pin) = self.operation.journal.entry(Step::Pin) {
@@ -157,10 +158,7 @@ impl Judge<'_> {
     /// The version that loses AWSPENDING is pinned, or surely empty, and nothing else has happened.
     fn holder_is_safe(&self, pin: &JournalEntry) -> Result<(), Next> {
         let holder = self.expected_pending()?;
-        if self.intended(Step::Unpin)
-            || self.called_off().is_some() && !self.intended(Step::RestorePending)
-            || self.secret.unfinished() != Some(holder)
-        {
+        if self.intended(Step::Unpin) || self.secret.unfinished() != Some(holder) {
             return Err(self.withdraw());
         }
         let label = self.own_pin(holder)?;
