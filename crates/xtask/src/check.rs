@@ -14,7 +14,7 @@ struct Rule {
     never: &'static [&'static str],
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule {
         name: "core",
         may_use: &[],
@@ -51,6 +51,11 @@ const RULES: [Rule; 6] = [
         name: "controller",
         may_use: &["api", "aws", "core"],
         never: &["ring", "openssl", "native-tls"],
+    },
+    Rule {
+        name: "cli",
+        may_use: &["api", "aws", "core"],
+        never: &["prometheus", "ring", "openssl", "native-tls"],
     },
     Rule {
         name: "simulator",

@@ -1,0 +1,62 @@
+//! What went wrong, and what the user can do about it.
+
+use std::fmt;
+
+/// A failure that ends the command: a sentence, and where possible one that says what to do.
+///
+/// Printed on standard error as `error: …` and `hint: …`. The exit status is 1; mistakes in the command line
+/// itself end with 2, as clap does it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    what: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure of which nothing more is known than this sentence.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            hint: None,
+        }
+    }
+
+    /// The same, with what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.what)?;
+        self.hint
+            .iter()
+            .try_for_each(|hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(format!("output cannot be written: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_to_do() {
+        let failure =
+            Failure::new("no context is named prod").hint("see kubectl config get-contexts");
+        assert_eq!(
+            failure.to_string(),
+            "error: no context is named prod\nhint: see kubectl config get-contexts"
+        );
+    }
+}
