@@ -80,6 +80,7 @@ impl Estate {
             return;
         }
         secret.running = Some(token.to_owned());
+        self.announce_rotation(arn, token, "RotationStarted", None, at);
         let seconds = self.script(arn, None).seconds();
         let event = Event::Step {
             arn: arn.to_owned(),
@@ -268,6 +269,15 @@ impl Estate {
             return;
         }
         self.ended(arn, token);
+        let function = self
+            .secrets
+            .get(arn)
+            .and_then(|secret| secret.rotation.function.clone());
+        let error = format!(
+            "Error when executing lambda {} during rotation",
+            function.unwrap_or_default()
+        );
+        self.announce_rotation(arn, token, "RotationFailed", Some(error), at);
         let again = at + SignedDuration::from_secs(i64::from(self.world.own_retry_interval));
         let same_day = again.as_second().div_euclid(86_400) == at.as_second().div_euclid(86_400);
         if attempt < self.world.own_retries && same_day {
@@ -297,6 +307,7 @@ impl Estate {
         };
         secret.last_rotated = Some(at);
         secret.next_rotation = schedule::next(&secret.rotation, at);
+        self.announce_rotation(arn, token, "RotationSucceeded", None, at);
         self.plan_next(arn, at);
     }
 

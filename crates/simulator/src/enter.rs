@@ -46,6 +46,10 @@ impl Scenario {
             estate.set_script(function, script);
         }
         estate.faults.0.extend(self.faults);
+        for queue in &self.queues {
+            let region = queue.region.as_deref().unwrap_or("eu-west-1");
+            estate.queues.make(&queue.name, region, ACCOUNT);
+        }
         Ok(())
     }
 

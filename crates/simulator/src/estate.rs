@@ -9,7 +9,8 @@ use crate::engine::Event;
 use crate::failure::Failure;
 use crate::faults::Faults;
 use crate::functions::Script;
-use crate::model::Secret;
+use crate::model::{Labels, Secret};
+use crate::queues::{self, Queues};
 use crate::trace::{Cause, Trace};
 use crate::world::{Draw, World};
 
@@ -23,6 +24,7 @@ pub(crate) struct Estate {
     pub(crate) events: BTreeMap<(Timestamp, u64), Event>,
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
+    pub(crate) queues: Queues,
     pub(crate) draw: Draw,
     pub(crate) seed: u64,
     sequence: u64,
@@ -38,6 +40,7 @@ impl Estate {
             events: BTreeMap::new(),
             trace: Trace::default(),
             faults: Faults::default(),
+            queues: Queues::default(),
             draw: Draw(seed),
             seed,
             sequence: 0,
@@ -77,10 +80,37 @@ impl Estate {
         let result = change(secret);
         let after = secret.labels();
         if before != after {
-            self.trace.changed(at, cause, &secret.name, before, after);
+            let name = secret.name.clone();
+            self.announce_labels(arn, &before, &after, at);
+            self.trace.changed(at, cause, &name, before, after);
         }
         self.replicate(arn);
         Some(result)
+    }
+
+    fn announce_labels(&mut self, arn: &str, before: &Labels, after: &Labels, at: Timestamp) {
+        let Some(secret) = self.secrets.get(arn) else {
+            return;
+        };
+        for event in queues::labels(secret, before, after, at) {
+            self.queues.announce(secret, &event, at);
+        }
+    }
+
+    /// Tells of a rotation that began, succeeded or failed.
+    pub(crate) fn announce_rotation(
+        &mut self,
+        arn: &str,
+        token: &str,
+        name: &str,
+        error: Option<String>,
+        at: Timestamp,
+    ) {
+        let Some(secret) = self.secrets.get(arn) else {
+            return;
+        };
+        let event = queues::rotation(secret, token, name, error, at);
+        self.queues.announce(secret, &event, at);
     }
 
     /// Versions and labels of a primary reach its replicas at once.

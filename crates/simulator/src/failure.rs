@@ -31,6 +31,17 @@ impl Failure {
         .with_status(500)
     }
 
+    pub(crate) fn no_operation(name: &str) -> Self {
+        Self::new(
+            "UnknownOperationException",
+            format!("there is no operation {name}"),
+        )
+    }
+
+    pub(crate) fn no_queue() -> Self {
+        Self::new("QueueDoesNotExist", "The specified queue does not exist.")
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(
             "ResourceNotFoundException",

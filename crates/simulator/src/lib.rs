@@ -16,6 +16,7 @@ mod instant;
 mod lambda;
 mod model;
 mod operations;
+mod queues;
 mod scenario;
 mod schedule;
 mod server;
@@ -38,7 +39,7 @@ use tokio::sync::oneshot;
 pub use faults::{Fault, FaultKind};
 pub use functions::{STEPS, Script};
 pub use model::{Labels, Strategy};
-pub use scenario::{Scenario, SecretEntry};
+pub use scenario::{QueueEntry, Scenario, SecretEntry};
 pub use shared::Hanging;
 pub use templates::{Generate, Template};
 pub use trace::{Cause, Entry, Request};
@@ -194,6 +195,33 @@ impl Simulator {
         let mut estate = self.shared.estate();
         estate.catch_up();
         truth::of(&estate, secret)
+    }
+
+    /// The number of messages in a queue, those included that were received and not deleted; `None` = no such queue.
+    pub fn messages(&self, queue: &str) -> Option<usize> {
+        let mut estate = self.shared.estate();
+        estate.catch_up();
+        estate.queues.by_arn(queue).map(|queue| queue.len())
+    }
+
+    /// The messages of a queue that are JSON, oldest first. None of them is received by this.
+    pub fn events(&self, queue: &str) -> Vec<serde_json::Value> {
+        let mut estate = self.shared.estate();
+        estate.catch_up();
+        let queue = estate.queues.by_arn(queue);
+        queue.map(|queue| queue.events()).unwrap_or_default()
+    }
+
+    /// Puts a message into a queue, as anybody could who may.
+    pub fn send(&self, queue: &str, body: &str) -> Result<()> {
+        let mut estate = self.shared.estate();
+        let now = estate.catch_up();
+        let queue = estate
+            .queues
+            .by_arn(queue)
+            .context("there is no such queue")?;
+        queue.send(body.to_owned(), now);
+        Ok(())
     }
 
     /// Names of all secrets.

@@ -5,6 +5,7 @@ mod filter;
 mod labelling;
 mod listing;
 mod parameters;
+mod queueing;
 mod rotating;
 mod values;
 
@@ -18,6 +19,9 @@ use crate::trace::Cause;
 
 pub(crate) use parameters::Parameters;
 pub(crate) use values::blank;
+
+/// How requests to SQS begin their target; all others are to Secrets Manager.
+pub(crate) const SQS: &str = "AmazonSQS";
 
 type Answer = Result<Value, Failure>;
 
@@ -39,8 +43,27 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Judges the request.
-    pub(crate) fn answer(mut self, operation: &str) -> Answer {
+    /// Judges a request to a service.
+    pub(crate) fn answer(self, service: &str, operation: &str) -> Answer {
+        if service == SQS {
+            self.answer_of_queues(operation)
+        } else {
+            self.answer_of_secrets(operation)
+        }
+    }
+
+    fn answer_of_queues(mut self, operation: &str) -> Answer {
+        match operation {
+            "ReceiveMessage" => self.receive_message(),
+            "DeleteMessage" => self.delete_message(),
+            "DeleteMessageBatch" => self.delete_message_batch(),
+            "SendMessage" => self.send_message(),
+            "GetQueueAttributes" => self.queue_attributes(),
+            other => Err(Failure::no_operation(other)),
+        }
+    }
+
+    pub(crate) fn answer_of_secrets(mut self, operation: &str) -> Answer {
         match operation {
             "ListSecrets" => self.list_secrets(),
             "DescribeSecret" => self.describe_secret(),
@@ -65,10 +88,7 @@ impl Call<'_> {
             "GetResourcePolicy" => self.resource_policy(),
             "DeleteResourcePolicy" => self.delete_resource_policy(),
             "ValidateResourcePolicy" => self.validate_resource_policy(),
-            other => Err(Failure::new(
-                "UnknownOperationException",
-                format!("there is no operation {other}"),
-            )),
+            other => Err(Failure::no_operation(other)),
         }
     }
 

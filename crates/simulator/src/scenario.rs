@@ -25,6 +25,19 @@ pub struct Scenario {
     pub generate: Vec<Generate>,
     /// Faults on the wire.
     pub faults: Vec<Fault>,
+    /// SQS queues that get the events of their region.
+    pub queues: Vec<QueueEntry>,
+}
+
+/// A standard SQS queue of account 111122223333.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct QueueEntry {
+    /// Its name.
+    pub name: String,
+    /// `eu-west-1` if left out.
+    #[serde(default)]
+    pub region: Option<String>,
 }
 
 /// One secret.

@@ -16,11 +16,17 @@ use crate::control;
 use crate::estate::Estate;
 use crate::failure::Failure;
 use crate::faults::{FaultKind, Target};
-use crate::operations::{Call, Caller, Parameters};
+use crate::operations::{Call, Caller, Parameters, SQS};
 use crate::shared::Shared;
 use crate::trace::{Request, without_values};
 
 const DEFAULT_ACCOUNT: &str = "111122223333";
+
+/// Between two looks into a queue that a request waits for.
+const MESSAGE_POLL: Duration = Duration::from_millis(50);
+
+/// So many of them make a second.
+const MESSAGE_POLLS: u64 = 20;
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -32,6 +38,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 /// One request on its way through faults to its answer.
 struct Exchange {
     caller: Caller,
+    service: String,
     operation: String,
     parameters: Value,
 }
@@ -44,7 +51,10 @@ async fn answer(
 ) -> Response<Body> {
     let exchange = Exchange::read(&shared, &headers, &body);
     match exchange.enter(&shared) {
-        None => exchange.finish(&shared),
+        None => {
+            exchange.wait_for_messages(&shared).await;
+            exchange.finish(&shared)
+        }
         Some(fault) => exchange.suffer(fault, &shared, &connection).await,
     }
 }
@@ -67,14 +77,11 @@ impl Exchange {
             access_key,
             request_id: shared.request_id(),
         };
-        let operation = text("x-amz-target")
-            .rsplit('.')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let (service, operation) = text("x-amz-target").rsplit_once('.').unwrap_or_default();
         Self {
             caller,
-            operation,
+            service: service.to_owned(),
+            operation: operation.to_owned(),
             parameters: serde_json::from_slice(body).unwrap_or(json!({})),
         }
     }
@@ -169,6 +176,21 @@ impl Exchange {
         }
     }
 
+    /// A request for messages waits for some by the clock on the wall, as long as it asks for and at most 20 s.
+    async fn wait_for_messages(&self, shared: &Shared) {
+        if (self.service.as_str(), self.operation.as_str()) != (SQS, "ReceiveMessage") {
+            return;
+        }
+        let seconds = self.parameters["WaitTimeSeconds"].as_u64().unwrap_or(0);
+        let pauses = seconds.min(20) * MESSAGE_POLLS;
+        for _ in 0..pauses {
+            if !self.judged(shared, |mut call| call.would_wait()) {
+                return;
+            }
+            tokio::time::sleep(MESSAGE_POLL).await;
+        }
+    }
+
     async fn hang(&self, shared: &Shared, applied: bool) {
         shared
             .hang(&self.caller.request_id, &self.operation, applied)
@@ -191,20 +213,21 @@ impl Exchange {
 
     /// Applies the request at the time at which it gets through.
     fn finish(&self, shared: &Shared) -> Response<Body> {
+        match self.judged(shared, |call| call.answer(&self.service, &self.operation)) {
+            Ok(value) => self.respond(shared, StatusCode::OK, value.to_string(), "OK"),
+            Err(failure) => self.refuse(shared, &failure),
+        }
+    }
+
+    fn judged<T>(&self, shared: &Shared, judge: impl FnOnce(Call<'_>) -> T) -> T {
         let mut estate = shared.estate();
         let now = estate.catch_up();
-        let call = Call {
+        judge(Call {
             estate: &mut estate,
             caller: &self.caller,
             parameters: Parameters(&self.parameters),
             now,
-        };
-        let answer = call.answer(&self.operation);
-        drop(estate);
-        match answer {
-            Ok(value) => self.respond(shared, StatusCode::OK, value.to_string(), "OK"),
-            Err(failure) => self.refuse(shared, &failure),
-        }
+        })
     }
 
     fn refuse(&self, shared: &Shared, failure: &Failure) -> Response<Body> {
@@ -228,7 +251,11 @@ impl Exchange {
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
-            HeaderValue::from_static("application/x-amz-json-1.1"),
+            HeaderValue::from_static(if self.service == SQS {
+                "application/x-amz-json-1.0"
+            } else {
+                "application/x-amz-json-1.1"
+            }),
         );
         let texts = [
             ("x-amzn-requestid", self.caller.request_id.clone()),

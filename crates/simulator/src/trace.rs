@@ -68,7 +68,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether it asks AWS to change something.
+    /// Whether it asks AWS to change a secret.
     pub fn is_write(&self) -> bool {
         ![
             "ListSecrets",
@@ -79,6 +79,11 @@ impl Request {
             "GetRandomPassword",
             "GetResourcePolicy",
             "ValidateResourcePolicy",
+            "ReceiveMessage",
+            "DeleteMessage",
+            "DeleteMessageBatch",
+            "GetQueueAttributes",
+            "SendMessage",
         ]
         .contains(&self.operation.as_str())
     }

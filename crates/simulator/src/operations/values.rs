@@ -186,7 +186,7 @@ impl Call<'_> {
                 parameters: super::Parameters(&wanted),
                 now: self.now,
             };
-            match call.answer("GetSecretValue") {
+            match call.answer_of_secrets("GetSecretValue") {
                 Ok(value) => values.push(value),
                 Err(failure) => errors.push(
                     json!({"SecretId": id, "ErrorCode": failure.code, "Message": failure.message}),

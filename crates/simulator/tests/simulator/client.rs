@@ -57,15 +57,20 @@ impl Reply {
     }
 }
 
-/// Asks AWS for something.
+/// Asks AWS for something: an operation of Secrets Manager, or of another service with its prefix.
 pub(crate) fn ask(aws: &Simulator, operation: &str, parameters: &Value) -> Reply {
     try_ask(&aws.url(), operation, parameters).unwrap()
 }
 
 /// Likewise, where the connection may break.
 pub(crate) fn try_ask(url: &str, operation: &str, parameters: &Value) -> io::Result<Reply> {
+    let target = if operation.contains('.') {
+        operation.to_owned()
+    } else {
+        format!("secretsmanager.{operation}")
+    };
     let headers = format!(
-        "X-Amz-Target: secretsmanager.{operation}\r\n\
+        "X-Amz-Target: {target}\r\n\
          Authorization: AWS4-HMAC-SHA256 Credential=KEY/20261123/eu-west-1/secretsmanager/aws4_request, Signature=0\r\n"
     );
     exchange(url, "POST", "/", &headers, &parameters.to_string())

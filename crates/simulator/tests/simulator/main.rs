@@ -12,6 +12,8 @@ mod faults;
 #[cfg(test)]
 mod functions;
 #[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod templates;
