@@ -80,6 +80,21 @@ pub struct AWSAccessProfileSpec {
     /// How many requests may be sent to AWS.
     #[serde(default)]
     pub rate_limit: RateLimit,
+
+    /// The SQS queue in which EventBridge puts events about secrets, so that they are looked at within seconds; without it they are seen at the next check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_queue: Option<EventQueue>,
+}
+
+/// A queue of events about secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventQueue {
+    /// The ARN of a standard SQS queue; the controller receives and deletes its messages.
+    #[schemars(regex(
+        pattern = "^arn:[a-z-]+:sqs:[a-z0-9]+(-[a-z0-9]+)+:[0-9]{12}:[A-Za-z0-9_-]{1,80}$"
+    ))]
+    pub arn: Text<20, 256>,
 }
 
 /// Namespaces by name or by label.

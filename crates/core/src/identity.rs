@@ -186,9 +186,119 @@ impl fmt::Display for Arn {
     }
 }
 
+/// The ARN of a queue: `arn:<partition>:sqs:<region>:<account>:<name>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueArn {
+    text: String,
+    region: Region,
+    account: AccountId,
+}
+
+impl QueueArn {
+    /// Parses the ARN of an SQS queue. Names have 1 to 80 letters, digits, hyphens and underscores; events go to no
+    /// FIFO queue, whose names end in `.fifo`.
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidIdentity> {
+        let text = text.into();
+        match Self::place(&text) {
+            Some((region, account)) => Ok(Self {
+                text,
+                region,
+                account,
+            }),
+            None => Err(InvalidIdentity {
+                text,
+                expected: "the ARN of an SQS queue",
+            }),
+        }
+    }
+
+    fn place(text: &str) -> Option<(Region, AccountId)> {
+        let parts: Vec<_> = text.split(':').collect();
+        let ["arn", partition, "sqs", region, account, name] = parts.as_slice() else {
+            return None;
+        };
+        let named = (1..=80).contains(&name.len())
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        let partitioned = !partition.is_empty()
+            && partition
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c == '-');
+        (named && partitioned).then_some(())?;
+        Some((
+            Region::parse(*region).ok()?,
+            AccountId::parse(*account).ok()?,
+        ))
+    }
+
+    /// The whole ARN.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The region it names.
+    pub const fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The account it names.
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// The partition it names, such as `aws` or `aws-cn`.
+    pub fn partition(&self) -> &str {
+        self.text.split(':').nth(1).unwrap_or_default()
+    }
+
+    /// The name of the queue.
+    pub fn name(&self) -> &str {
+        self.text.rsplit(':').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for QueueArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_knows_its_place_and_name() {
+        let queue = QueueArn::parse("arn:aws-cn:sqs:cn-north-1:111122223333:rotation_events")
+            .expect("valid");
+        assert_eq!(
+            (
+                queue.partition(),
+                queue.region().as_str(),
+                queue.account().as_str(),
+                queue.name()
+            ),
+            ("aws-cn", "cn-north-1", "111122223333", "rotation_events")
+        );
+    }
+
+    #[test]
+    fn what_is_no_standard_queue_is_refused() {
+        for text in [
+            "",
+            "arn:aws:sns:eu-west-1:111122223333:a",
+            "arn:aws:sqs:eu-west-1:111122223333:",
+            "arn:aws:sqs:eu-west-1:111122223333:a.fifo",
+            "arn:aws:sqs:eu-west-1:111122223333:a/../b",
+            "arn:aws:sqs:evil.example:111122223333:a",
+            "arn:aws:sqs:eu-west-1:1111:a",
+            "arn::sqs:eu-west-1:111122223333:a",
+            "https://sqs.eu-west-1.amazonaws.com/111122223333/a",
+        ] {
+            assert!(QueueArn::parse(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn an_arn_knows_its_region_and_account() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use crate::identity::{AccountId, Namespace, ProfileName, Region, SecretName};
+use crate::identity::{AccountId, Namespace, ProfileName, QueueArn, Region, SecretName};
 
 /// The outer bounds of every policy that refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Profile {
     pub max_concurrent_per_function: usize,
     /// Requests to AWS.
     pub rate_limit: RateLimit,
+    /// Where events about secrets arrive: hints to look sooner, never more.
+    pub event_queue: Option<QueueArn>,
 }
 
 /// Requests per second to AWS.

@@ -1,7 +1,7 @@
 //! From the object to core: every default filled in, every text parsed, every refusal with its field.
 
 use secret_rotation_core::{
-    identity::{AccountId, ProfileName, Region},
+    identity::{AccountId, ProfileName, QueueArn, Region},
     profile as core,
 };
 
@@ -55,6 +55,11 @@ impl AWSAccessProfile {
                 .max_concurrent_per_function
                 .parse("spec.maxConcurrentPerFunction")?,
             rate_limit: spec.rate_limit.to_core()?,
+            event_queue: spec
+                .event_queue
+                .as_ref()
+                .map(|queue| named("spec.eventQueue.arn", &queue.arn, QueueArn::parse))
+                .transpose()?,
         })
     }
 

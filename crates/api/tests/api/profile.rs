@@ -66,6 +66,7 @@ fn everything_that_can_be_written_is_read_and_kept() {
         "minCheckInterval": "5m",
         "maxConcurrentPerFunction": 3,
         "rateLimit": { "readsPerSecond": 40, "writesPerSecond": 4 },
+        "eventQueue": { "arn": "arn:aws:sqs:eu-west-1:111122223333:secret-rotation" },
     });
     let schema = support::schema(KIND)["properties"]["spec"].clone();
     assert_eq!(support::violations(&schema, &spec), [""; 0]);
