@@ -36,20 +36,26 @@ pub enum Operation {
     RotateSecret,
     /// `RestoreSecret`.
     RestoreSecret,
+    /// `ReceiveMessage`, of SQS.
+    ReceiveMessage,
+    /// `DeleteMessageBatch`, of SQS.
+    DeleteMessageBatch,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ListSecrets,
         Self::DescribeSecret,
         Self::ListSecretVersionIds,
         Self::UpdateSecretVersionStage,
         Self::RotateSecret,
         Self::RestoreSecret,
+        Self::ReceiveMessage,
+        Self::DeleteMessageBatch,
     ];
 
-    /// The name AWS gives it: the metric label, and the action in IAM.
+    /// The name AWS gives it: the metric label.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ListSecrets => "ListSecrets",
@@ -58,6 +64,8 @@ impl Operation {
             Self::UpdateSecretVersionStage => "UpdateSecretVersionStage",
             Self::RotateSecret => "RotateSecret",
             Self::RestoreSecret => "RestoreSecret",
+            Self::ReceiveMessage => "ReceiveMessage",
+            Self::DeleteMessageBatch => "DeleteMessageBatch",
         }
     }
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use thiserror::Error;
 
 const SPECIFIC: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
+const OF_QUEUES: &str = "AWS_ENDPOINT_URL_SQS";
 const GENERAL: &str = "AWS_ENDPOINT_URL";
 const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
@@ -50,8 +51,8 @@ impl EndpointError {
 }
 
 impl Endpoint {
-    /// Finds and judges the custom endpoint; `Ok(None)` = AWS's own. To be called before
-    /// [`Account::connect`](crate::Account::connect), with `|name| std::env::var(name).ok()`.
+    /// Finds and judges the custom endpoints of Secrets Manager and of SQS, and names the first; `Ok(None)` = AWS's own.
+    /// To be called before [`Account::connect`](crate::Account::connect), with `|name| std::env::var(name).ok()`.
     ///
     /// The service's own variable beats the general one, and `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true`
     /// switches both off (AWS SDKs and Tools reference, "Service-specific endpoints").
@@ -60,13 +61,19 @@ impl Endpoint {
         allowed: bool,
     ) -> Result<Option<Self>, EndpointError> {
         let ignored = variables(IGNORE).is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        let found = [SPECIFIC, GENERAL]
-            .into_iter()
-            .find_map(|name| Some((name, variables(name).filter(|url| !url.is_empty())?)));
-        match found {
-            Some((variable, url)) if !ignored => Self::judge(variable, &url, allowed).map(Some),
-            Some(_) | None => Ok(None),
+        if ignored {
+            return Ok(None);
         }
+        let judged = |service| {
+            let found = [service, GENERAL]
+                .into_iter()
+                .find_map(|name| Some((name, variables(name).filter(|url| !url.is_empty())?)));
+            found
+                .map(|(variable, url)| Self::judge(variable, &url, allowed))
+                .transpose()
+        };
+        let (secrets, queues) = (judged(SPECIFIC)?, judged(OF_QUEUES)?);
+        Ok(secrets.or(queues))
     }
 
     /// The variable that asks for it.
@@ -149,7 +156,8 @@ mod tests {
             "http://localhost",
             "HTTPS://[::1]:1/x",
         ] {
-            let endpoint = discover(&[(SPECIFIC, url), (GENERAL, "http://evil")], false);
+            let own = [(SPECIFIC, url), (OF_QUEUES, url), (GENERAL, "http://evil")];
+            let endpoint = discover(&own, false);
             assert!(
                 endpoint.is_ok_and(|endpoint| endpoint.is_some_and(|it| it.is_loopback())),
                 "{url}"
@@ -169,6 +177,19 @@ mod tests {
             assert_eq!(discover(&variables, false), Err(refused));
             assert!(discover(&variables, true).is_ok_and(|it| it.is_some()));
         }
+    }
+
+    #[test]
+    fn the_endpoint_of_queues_is_judged_too() {
+        let evil = "http://evil.example";
+        let variables = [(SPECIFIC, "http://127.0.0.1:1"), (OF_QUEUES, evil)];
+        let refused = EndpointError::NotAllowed {
+            variable: OF_QUEUES,
+            address: evil.to_owned(),
+        };
+        assert_eq!(discover(&variables, false), Err(refused));
+        let found = discover(&[(OF_QUEUES, "http://127.0.0.1:1")], false).expect("loopback");
+        assert_eq!(found.map(|endpoint| endpoint.variable()), Some(OF_QUEUES));
     }
 
     #[test]

@@ -101,7 +101,9 @@ fn of_answer(
 /// Codes of the service and those common to all of AWS (API reference, "Common Errors").
 fn of_code(code: &str, message: &str, operation: Operation) -> Option<ErrorClass> {
     Some(match code {
-        "ResourceNotFoundException" => ErrorClass::Gone,
+        "ResourceNotFoundException"
+        | "QueueDoesNotExist"
+        | "AWS.SimpleQueueService.NonExistentQueue" => ErrorClass::Gone,
         "InvalidParameterException" => ErrorClass::Mismatch,
         "InvalidRequestException" => of_message(message),
         "LimitExceededException" => of_limit(operation),
@@ -129,6 +131,7 @@ fn of_code(code: &str, message: &str, operation: Operation) -> Option<ErrorClass
         | "RequestThrottledException"
         | "RequestLimitExceeded"
         | "TooManyRequestsException"
+        | "OverLimit"
         | "SlowDown" => ErrorClass::Throttled,
         "InternalServiceError"
         | "InternalServiceErrorException"
@@ -160,7 +163,9 @@ const fn of_limit(operation: Operation) -> ErrorClass {
         | Operation::DescribeSecret
         | Operation::ListSecretVersionIds
         | Operation::RotateSecret
-        | Operation::RestoreSecret => ErrorClass::Throttled,
+        | Operation::RestoreSecret
+        | Operation::ReceiveMessage
+        | Operation::DeleteMessageBatch => ErrorClass::Throttled,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Secrets Manager as three verbs over the types of core: [`inventory`](Account::inventory),
-//! [`look`](Account::look) and [`apply`](Account::apply).
+//! [`look`](Account::look) and [`apply`](Account::apply); beside them the [queue](EventQueue) whose events tell when to
+//! look sooner.
 //!
 //! This crate decides nothing, and no call in it reads or writes the value of a secret.
 
@@ -11,9 +12,11 @@ mod clients;
 mod date;
 mod endpoint;
 mod errors;
+mod event;
 mod list;
 mod look;
 mod parse;
+mod queue;
 mod sweep;
 #[cfg(test)]
 mod wire;
@@ -22,4 +25,5 @@ pub use account::{Account, Limits};
 pub use apply::{Applied, Rejected};
 pub use call::{Call, Observer, Operation};
 pub use endpoint::{Endpoint, EndpointError};
+pub use queue::{Batch, EventQueue};
 pub use sweep::Scope;

@@ -1,6 +1,7 @@
 //! Tests on the wire: a fake HTTP client under the SDK, and what goes over it.
 
 mod answers;
+mod listening;
 mod sweeping;
 mod writing;
 
@@ -10,7 +11,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -116,12 +117,21 @@ impl std::fmt::Debug for Wire {
     }
 }
 
+impl Wire {
+    fn client(script: Arc<Script>, sent: &Arc<Mutex<Vec<Sent>>>) -> SharedHttpClient {
+        let sent = Arc::clone(sent);
+        let connector = SharedHttpConnector::new(Self { script, sent });
+        http_client_fn(move |_, _| connector.clone())
+    }
+}
+
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").expect("a target");
-        let operation = target
-            .strip_prefix("secretsmanager.")
-            .expect("the service")
+        let operation = ["secretsmanager.", "AmazonSQS."]
+            .iter()
+            .find_map(|service| target.strip_prefix(service))
+            .expect("a known service")
             .to_owned();
         let body = serde_json::from_slice(request.body().bytes().expect("a whole body"))
             .expect("a JSON body");
@@ -145,13 +155,9 @@ impl Fake {
 
     pub(crate) fn with(script: Arc<Script>, credentials: SharedCredentialsProvider) -> Self {
         let (sent, calls) = (Arc::<Mutex<Vec<Sent>>>::default(), Arc::default());
-        let connector = SharedHttpConnector::new(Wire {
-            script,
-            sent: Arc::clone(&sent),
-        });
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .http_client(Wire::client(script, &sent))
             .credentials_provider(credentials)
             .build();
         let region = Region::parse("eu-west-1").expect("a region");
