@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use secret_rotation_aws::{Account, Call, Endpoint, Limits, Observer};
-use secret_rotation_core::identity::{ObjectKey, ProfileName, Region};
+use secret_rotation_aws::{Account, Call, Endpoint, EventQueue, Limits, Observer};
+use secret_rotation_core::identity::{ObjectKey, ProfileName, QueueArn, Region};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::profile::Profile;
 use tokio::time::Instant;
@@ -32,6 +32,7 @@ impl fmt::Display for Place {
 /// All connections to AWS.
 pub(crate) struct Accounts {
     made: tokio::sync::Mutex<BTreeMap<Place, Made>>,
+    queues: tokio::sync::Mutex<BTreeMap<QueueArn, EventQueue>>,
     observer: Observer,
 }
 
@@ -58,6 +59,7 @@ impl Accounts {
         });
         Self {
             made: tokio::sync::Mutex::new(BTreeMap::new()),
+            queues: tokio::sync::Mutex::new(BTreeMap::new()),
             observer,
         }
     }
@@ -81,6 +83,17 @@ impl Accounts {
             pacer,
         };
         made.insert(place, fresh.clone());
+        fresh
+    }
+
+    /// The connection to an event queue.
+    pub(crate) async fn queue(&self, arn: &QueueArn) -> EventQueue {
+        let mut queues = self.queues.lock().await;
+        if let Some(known) = queues.get(arn) {
+            return known.clone();
+        }
+        let fresh = EventQueue::connect(arn.clone(), Arc::clone(&self.observer)).await;
+        queues.insert(arn.clone(), fresh.clone());
         fresh
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Queues {
     pub profiles: Arc<Queue<ProfileName>>,
     /// Places to be swept.
     pub places: Arc<Queue<Place>>,
+    /// Profiles whose event queues are to be listened to.
+    pub hints: Arc<Queue<ProfileName>>,
 }
 
 impl Context {
@@ -89,6 +91,7 @@ impl Context {
         self.queues.operations.clear();
         self.queues.profiles.clear();
         self.queues.places.clear();
+        self.queues.hints.clear();
         self.sweeps.clear();
         self.judgements.clear();
     }

@@ -9,6 +9,7 @@ mod context;
 mod error;
 mod events;
 mod expiring;
+mod hints;
 mod judgements;
 mod kubernetes;
 mod lease;

@@ -83,6 +83,7 @@ pub(crate) async fn to_profiles(context: Arc<Context>) {
                 Change::Gone(name) => {
                     known.remove(&name);
                     context.queues.profiles.forget(&name);
+                    context.queues.hints.forget(&name);
                     policies_of(&context, &name);
                 }
             }
@@ -109,11 +110,10 @@ pub(crate) async fn to_namespaces(context: Arc<Context>) {
 /// Asks for all work that there is: this replica has just got the lease.
 pub(crate) fn everything(context: &Context) {
     let now = clock::now();
-    context
-        .world
-        .profiles()
-        .into_iter()
-        .for_each(|name| context.queues.profiles.push(name, now));
+    context.world.profiles().into_iter().for_each(|name| {
+        context.queues.hints.push(name.clone(), now);
+        context.queues.profiles.push(name, now);
+    });
     context
         .world
         .policies()
@@ -208,6 +208,7 @@ fn profile_kept(context: &Context, known: &mut BTreeMap<ProfileName, i64>, name:
     if known.insert(name.clone(), entry.generation) != Some(entry.generation) {
         policies_of(context, name);
         unfinished(context, |_, _| true);
+        context.queues.hints.push(name.clone(), clock::now());
     }
     context
         .queues

@@ -24,7 +24,7 @@ use crate::shutdown::{self, Shutdown};
 use crate::sweeps::{self, Sweeps};
 use crate::worker::{self, Limits, Surroundings};
 use crate::world::World;
-use crate::{listen, operation, policy, profile, server};
+use crate::{hints, listen, operation, policy, profile, server};
 
 /// While the API server is not there yet, or has not told everything.
 const POLL: Duration = Duration::from_millis(200);
@@ -46,6 +46,12 @@ const PROFILE: Limits = Limits {
     name: "profile",
     concurrency: 2,
     timeout: Duration::from_secs(30),
+};
+/// SQS waits for messages for twenty seconds.
+const EVENTS: Limits = Limits {
+    name: "events",
+    concurrency: 64,
+    timeout: Duration::from_secs(50),
 };
 /// Half a million secrets at twenty pages a second take five minutes.
 const SWEEP: Limits = Limits {
@@ -244,6 +250,10 @@ fn workers(context: &Arc<Context>) -> JoinSet<()> {
     let (own, queue) = (with(context), Arc::clone(&context.queues.operations));
     workers.spawn(worker::run(OPERATION, queue, around(), move |key| {
         operation::reconcile(with(&own), key)
+    }));
+    let (own, queue) = (with(context), Arc::clone(&context.queues.hints));
+    workers.spawn(worker::run(EVENTS, queue, around(), move |name| {
+        hints::listen(with(&own), name)
     }));
     workers.spawn(expiring::run(with(context)));
     workers

@@ -67,6 +67,7 @@ fn profile() -> Profile {
             reads_per_second: 20,
             writes_per_second: 2,
         },
+        event_queue: None,
     }
 }
 

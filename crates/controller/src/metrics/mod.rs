@@ -21,7 +21,7 @@ pub(crate) use self::reports::Reports;
 const PREFIX: &str = "secretrotation";
 
 /// The loops, as label `controller`.
-pub(crate) const CONTROLLERS: [&str; 4] = ["policy", "operation", "profile", "sweep"];
+pub(crate) const CONTROLLERS: [&str; 5] = ["policy", "operation", "profile", "sweep", "events"];
 
 /// How a reconcile may end, as label `result`.
 pub(crate) const RESULTS: [&str; 4] = ["success", "requeue", "error", "terminal_error"];

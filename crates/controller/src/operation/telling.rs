@@ -195,6 +195,7 @@ fn look_soon(context: &Context, operation: &Operation) {
             profile,
             region: arn.region().clone(),
         };
+        context.sweeps.want(&place);
         context.queues.places.push(place, clock::now() + SETTLING);
     }
     context.queues.policies.push(key, clock::now());

@@ -101,6 +101,7 @@ fn inventory(context: &Context, entry: &PolicyEntry, claimant: &Claimant) -> Vie
     let asked = token.is_some_and(|token| context.sweeps.request(&policy.uid, token));
     for place in &places {
         if asked || !context.sweeps.serves(place, &policy.uid, &policy.selector) {
+            context.sweeps.want(place);
             context.queues.places.push(place.clone(), clock::now());
         }
     }

@@ -1,7 +1,9 @@
 //! One sweeper per (profile, region) serves every policy; what it saw last is kept here for all of them.
 
+mod again;
 mod carry;
 pub(crate) mod scope;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,7 @@ use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::Selector;
 use tokio::time::Instant;
 
+use self::wishes::Wishes;
 use crate::accounts::Place;
 use crate::clock;
 use crate::context::Context;
@@ -37,6 +40,7 @@ pub(crate) struct Sweeps {
     requests: Mutex<BTreeMap<Uid, Request>>,
     /// Secrets of which only a sweep that begins later knows the truth.
     outdated: Mutex<BTreeMap<Arn, Instant>>,
+    wishes: Mutex<BTreeMap<Place, Wishes>>,
 }
 
 /// What is kept of one place.
@@ -47,6 +51,8 @@ struct Record {
     gap: Option<AwsError>,
     failures: u32,
     began: Option<Instant>,
+    /// When the next one is due.
+    due: Option<Instant>,
     /// Until when a local reading of AWS's clock goes: its value and when it was taken.
     time: Option<(AwsTime, Instant)>,
     /// The selectors that the last sweep served, by policy.
@@ -141,6 +147,48 @@ impl Sweeps {
         complete.then(|| request.token.clone())
     }
 
+    /// Somebody wants the place swept, not just some secrets looked at.
+    pub(crate) fn want(&self, place: &Place) {
+        self.lock_wishes()
+            .entry(place.clone())
+            .or_default()
+            .want_everything();
+    }
+
+    /// Something may have happened to a secret: the places whose sweepers know it.
+    pub(crate) fn hint(&self, secret: &Arn) -> Vec<Place> {
+        let knows = |record: &Record| {
+            let inventory = record.inventory.as_ref();
+            inventory.is_some_and(|inventory| inventory.secrets.contains_key(secret))
+        };
+        let records = self.records();
+        let places: Vec<_> = records
+            .iter()
+            .filter(|(_, record)| knows(record))
+            .map(|(place, _)| place.clone())
+            .collect();
+        drop(records);
+        let mut wishes = self.lock_wishes();
+        for place in &places {
+            wishes
+                .entry(place.clone())
+                .or_default()
+                .hint(secret.clone());
+        }
+        places
+    }
+
+    /// Some secrets were looked at again.
+    fn renew(&self, place: &Place, inventory: Arc<Inventory>) {
+        if let Some(record) = self.records().get_mut(place) {
+            record.inventory = Some(inventory);
+        }
+    }
+
+    fn lock_wishes(&self) -> MutexGuard<'_, BTreeMap<Place, Wishes>> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An operation on the secret has ended: what was seen of it before is no ground for another one. Where it ended
     /// before it wrote anything, whoever wanted it judged differently from it, and does not get his way at once.
     pub(crate) fn operation_ended(&self, arn: &Arn, wrote: bool) {
@@ -224,6 +272,7 @@ impl Sweeps {
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
         self.lock_outdated().clear();
+        self.lock_wishes().clear();
     }
 
     fn lock_outdated(&self) -> MutexGuard<'_, BTreeMap<Arn, Instant>> {
@@ -256,17 +305,38 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
     {
         return Ok(Some(wait));
     }
-    let record = look_around(&context, &place, &served, &last).await;
-    let failures = record.failures;
-    context.sweeps.records().insert(place.clone(), record);
-    for claimant in &served {
-        let key = claimant.policy.key.clone();
-        context.queues.policies.push(key, clock::now());
+    let wishes = context.sweeps.lock_wishes().remove(&place);
+    let rest = last.due.and_then(|due| due.checked_duration_since(began));
+    if let (Some(secrets), Some(rest)) = (wishes.and_then(Wishes::secrets_only), rest) {
+        let seen = again::look(&context, &place, &served, &last, &secrets).await;
+        if let Some(inventory) = seen {
+            context.sweeps.renew(&place, inventory);
+            tell(&context, &served);
+        }
+        return Ok(Some(rest));
     }
+    let mut record = look_around(&context, &place, &served, &last).await;
+    let pause = pace(&served).map(|pace| scope::next(pace, record.failures));
+    record.due = pause.map(|pause| clock::now() + pause);
+    context.sweeps.records().insert(place.clone(), record);
+    tell(&context, &served);
     context
         .queues
         .profiles
         .push(place.profile.clone(), clock::now());
+    Ok(pause)
+}
+
+/// The policies are judged anew.
+fn tell(context: &Context, served: &[Claimant]) {
+    for claimant in served {
+        let key = claimant.policy.key.clone();
+        context.queues.policies.push(key, clock::now());
+    }
+}
+
+/// How often a place is swept.
+fn pace(served: &[Claimant]) -> Option<Duration> {
     let shortest = served
         .iter()
         .map(|claimant| claimant.profile.min_check_interval)
@@ -277,12 +347,11 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
         .map(|claimant| claimant.policy.uid.as_str())
         .min()
         .unwrap_or_default();
-    let due = scope::pace(
+    scope::pace(
         served.iter().map(|claimant| claimant.policy.check_interval),
         shortest,
         seed,
-    );
-    Ok(due.map(|pace| scope::next(pace, failures)))
+    )
 }
 
 /// The policies that the sweeper of a place serves; `None` = there are none.
@@ -342,6 +411,7 @@ async fn look_around(
         gap,
         failures,
         began: Some(began),
+        due: None,
         time: account.now().map(|time| (time, clock::now())),
         served: served
             .iter()
