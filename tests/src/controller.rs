@@ -27,6 +27,7 @@ impl Controller {
         command
             .env("KUBECONFIG", kubeconfig)
             .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws)
+            .env("AWS_ENDPOINT_URL_SQS", aws)
             .env_remove("AWS_PROFILE")
             .env_remove("RUST_LOG")
             .env("AWS_ACCESS_KEY_ID", "story")

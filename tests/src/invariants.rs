@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use secret_rotation_simulator::{Cause, Entry, Labels, Request, Simulator};
 
 /// All that the controller may ever ask of AWS.
-const ALLOWED: [&str; 6] = [
+const ALLOWED: [&str; 8] = [
     "ListSecrets",
     "DescribeSecret",
     "ListSecretVersionIds",
     "UpdateSecretVersionStage",
     "RotateSecret",
     "RestoreSecret",
+    "ReceiveMessage",
+    "DeleteMessageBatch",
 ];
 
 /// No policy of the stories may call a rotation stuck sooner: the least that the API admits.
