@@ -6,7 +6,10 @@ use std::time::Duration;
 use secret_rotation_core::approval::Approval;
 use secret_rotation_core::authorise::Tenant;
 use secret_rotation_core::clock::ServerTime;
-use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName, ProfileName, Region, Uid};
+use secret_rotation_core::identity::{
+    Arn, Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid,
+};
+use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::maintenance::Windows;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{
@@ -14,6 +17,7 @@ use secret_rotation_core::policy::{
     Policy, Remediation, Reporting, StuckRemedy, Suspension,
 };
 use secret_rotation_core::profile::{NamePattern, NamespaceRule, Permission, Profile, RateLimit};
+use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::selector::{Matcher, Selector};
 
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -40,6 +44,28 @@ pub(crate) fn key(name: &str) -> ObjectKey {
         namespace: Namespace::parse("team").expect("a namespace"),
         name: ObjectName::parse(name).expect("a name"),
     }
+}
+
+/// A secret without anything about it, as a list shows it.
+pub(crate) fn observation(name: &str) -> Observation {
+    Observation::listed(Secret {
+        arn: Arn::parse(format!(
+            "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"
+        ))
+        .expect("an ARN"),
+        name: SecretName::parse(name).expect("a name"),
+        labels: BTreeMap::new(),
+        rotation: Rotation::NotConfigured,
+        last_changed: None,
+        last_rotated: None,
+        next_rotation: None,
+        created: None,
+        deleted: None,
+        owning_service: None,
+        external_type: None,
+        primary_region: None,
+        tags: BTreeMap::new(),
+    })
 }
 
 fn tenant() -> Tenant {

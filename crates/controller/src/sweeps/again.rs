@@ -7,6 +7,7 @@ use secret_rotation_aws::Scope;
 use secret_rotation_core::identity::{Arn, SecretName};
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::secret::VersionListing;
 
 use super::{Record, may_look};
 use crate::accounts::Place;
@@ -68,10 +69,7 @@ fn renewed(known: &Inventory, seen: BTreeMap<Arn, Observation>) -> Inventory {
 }
 
 /// The versions that were listed before, if they are about the same ones.
-fn still_valid(
-    before: &Observation,
-    fresh: &Observation,
-) -> Option<secret_rotation_core::secret::VersionListing> {
+fn still_valid(before: &Observation, fresh: &Observation) -> Option<VersionListing> {
     let subject = |seen: &Observation| {
         (
             seen.secret.unfinished().cloned(),
@@ -82,4 +80,80 @@ fn still_valid(
         .versions
         .clone()
         .filter(|_| subject(before) == subject(fresh))
+}
+
+#[cfg(test)]
+mod tests {
+    use secret_rotation_core::clock::AwsTime;
+    use secret_rotation_core::identity::{StageLabel, VersionId};
+    use secret_rotation_core::outcome::{AwsError, ErrorClass};
+
+    use super::*;
+    use crate::testing::{observation, region};
+
+    #[test]
+    fn a_second_look_replaces_what_it_saw_and_keeps_the_time_of_the_sweep() {
+        let known = inventory([current("a", "one"), current("b", "one")]);
+        let seen = [current("b", "two")];
+        let expected = inventory([current("a", "one"), current("b", "two")]);
+        assert_eq!(renewed(&known, by_arn(seen)), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_as_it_was_known() {
+        let known = inventory([current("a", "one")]);
+        let denied = AwsError {
+            class: ErrorClass::Denied,
+            code: None,
+            request_id: None,
+        };
+        let seen = Observation {
+            unreadable: Some(denied),
+            ..observation("a")
+        };
+        assert_eq!(renewed(&known, by_arn([seen])), known);
+    }
+
+    #[test]
+    fn versions_are_kept_while_they_are_about_the_same_current_one() {
+        let listing = VersionListing {
+            created: [(version("one"), None)].into(),
+        };
+        let listed = Observation {
+            versions: Some(listing.clone()),
+            ..current("a", "one")
+        };
+        let known = inventory([listed.clone()]);
+        assert_eq!(renewed(&known, by_arn([current("a", "one")])), known);
+        assert_eq!(
+            renewed(&known, by_arn([current("a", "two")])),
+            inventory([current("a", "two")])
+        );
+    }
+
+    fn version(id: &str) -> VersionId {
+        VersionId::parse(id).expect("an id")
+    }
+
+    fn current(name: &str, id: &str) -> Observation {
+        let mut seen = observation(name);
+        seen.secret.labels = [(version(id), [StageLabel::current()].into())].into();
+        seen
+    }
+
+    fn by_arn(seen: impl IntoIterator<Item = Observation>) -> BTreeMap<Arn, Observation> {
+        seen.into_iter()
+            .map(|seen| (seen.secret.arn.clone(), seen))
+            .collect()
+    }
+
+    fn inventory(seen: impl IntoIterator<Item = Observation>) -> Inventory {
+        Inventory {
+            time: AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time")),
+            region: region(),
+            secrets: by_arn(seen),
+            missing: Vec::new(),
+            gap: None,
+        }
+    }
 }

@@ -38,16 +38,11 @@ fn merged(last: &Inventory, seen: Inventory) -> Inventory {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use secret_rotation_core::clock::AwsTime;
-    use secret_rotation_core::identity::{Arn, SecretName};
-    use secret_rotation_core::inventory::Observation;
     use secret_rotation_core::outcome::{AwsError, ErrorClass};
-    use secret_rotation_core::secret::{Rotation, Secret};
 
     use super::*;
-    use crate::testing::region;
+    use crate::testing::{observation, region};
 
     #[test]
     fn a_complete_sweep_replaces_what_was_known() {
@@ -117,27 +112,6 @@ mod tests {
             missing: Vec::new(),
             gap: (!complete).then_some(gap),
         }
-    }
-
-    fn observation(name: &str) -> Observation {
-        Observation::listed(Secret {
-            arn: Arn::parse(format!(
-                "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"
-            ))
-            .expect("an ARN"),
-            name: SecretName::parse(name).expect("a name"),
-            labels: BTreeMap::new(),
-            rotation: Rotation::NotConfigured,
-            last_changed: None,
-            last_rotated: None,
-            next_rotation: None,
-            created: None,
-            deleted: None,
-            owning_service: None,
-            external_type: None,
-            primary_region: None,
-            tags: BTreeMap::new(),
-        })
     }
 
     fn at(time: &str) -> AwsTime {
