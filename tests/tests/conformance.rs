@@ -32,6 +32,7 @@ mod conformance {
     mod labels;
     mod listing;
     mod machine;
+    mod queues;
     mod rotating;
     mod runbook;
     mod schedules;
