@@ -1,6 +1,7 @@
-//! kube-apiserver, etcd and kubectl: found, or built from their Go modules into the cache.
+//! kube-apiserver, etcd, kubectl and Helm: found, or built from their Go modules into the cache.
 //!
-//! Nothing prebuilt is downloaded. `KUBEBUILDER_ASSETS`, the convention of envtest, names a folder that is used instead.
+//! Nothing prebuilt is downloaded. `KUBEBUILDER_ASSETS`, the convention of envtest, names a folder with the first three
+//! that is used instead.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -19,23 +20,36 @@ pub const KUBERNETES: &str = "v1.37.2";
 
 const ETCD: &str = "v3.7.0";
 
+/// The version of Helm that is built; its module names the same.
+pub const HELM: &str = "v4.3.1";
+
 const KUBE_APISERVER: Tool = Tool {
     name: "kube-apiserver",
     package: "k8s.io/kubernetes/cmd/kube-apiserver",
     version: KUBERNETES,
+    module: "kubernetes",
     takes: "about 5 minutes, once",
 };
 const KUBECTL: Tool = Tool {
     name: "kubectl",
     package: "k8s.io/kubernetes/cmd/kubectl",
     version: KUBERNETES,
+    module: "kubernetes",
     takes: "about 1 minute, once",
 };
 const ETCD_SERVER: Tool = Tool {
     name: "etcd",
     package: "go.etcd.io/etcd/server/v3",
     version: ETCD,
+    module: "kubernetes",
     takes: "about 1 minute, once",
+};
+const HELM_CLIENT: Tool = Tool {
+    name: "helm",
+    package: "helm.sh/helm/v4/cmd/helm",
+    version: HELM,
+    module: "helm",
+    takes: "about 3 minutes, once",
 };
 
 /// Paths of the programs.
@@ -53,6 +67,8 @@ struct Tool {
     name: &'static str,
     package: &'static str,
     version: &'static str,
+    /// The folder of `crates/xtask` whose go.mod pins it.
+    module: &'static str,
     takes: &'static str,
 }
 
@@ -77,6 +93,11 @@ impl Assets {
     }
 }
 
+/// The path of Helm, which is built if it is not there.
+pub fn helm() -> Result<PathBuf> {
+    built(&project::cache(&format!("helm-{HELM}"))?, &HELM_CLIENT)
+}
+
 /// The tool in the cache, built first if need be. A lock file keeps two builds from doing the same work.
 fn built(cache: &Path, tool: &Tool) -> Result<PathBuf> {
     let path = cache.join(tool.name);
@@ -95,7 +116,8 @@ fn built(cache: &Path, tool: &Tool) -> Result<PathBuf> {
 }
 
 fn build(cache: &Path, tool: &Tool) -> Result<()> {
-    require_go()?;
+    let module = project::root().join("crates/xtask").join(tool.module);
+    require_go(&module)?;
     eprintln!(
         "Building {} {} from its Go modules ({}) …",
         tool.name, tool.version, tool.takes
@@ -103,10 +125,10 @@ fn build(cache: &Path, tool: &Tool) -> Result<()> {
     let unfinished = cache.join(format!("{}.unfinished", tool.name));
     let mut command = Command::new("go");
     command
-        .args(["build", "-trimpath", "-ldflags", &version_stamps(), "-o"])
+        .args(["build", "-trimpath", "-ldflags", &tool.stamps(), "-o"])
         .args([unfinished.as_os_str(), OsStr::new(tool.package)]);
     command
-        .current_dir(module())
+        .current_dir(&module)
         .env("CGO_ENABLED", "0")
         .stdin(Stdio::null());
     patiently(&mut command, tool.name)?;
@@ -114,31 +136,32 @@ fn build(cache: &Path, tool: &Tool) -> Result<()> {
         .context("cannot put the built program into the cache")
 }
 
-/// Without the stamps the server calls itself v0.0.0, which some clients refuse.
-fn version_stamps() -> String {
-    let package = "k8s.io/component-base/version";
-    let numbers: Vec<_> = KUBERNETES.trim_start_matches('v').split('.').collect();
-    let [major, minor, ..] = numbers.as_slice() else {
-        unreachable!("the version is a constant of three numbers")
-    };
-    format!(
-        "-s -w -X {package}.gitVersion={KUBERNETES} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
-    )
-}
-
-fn module() -> PathBuf {
-    project::root().join("crates/xtask/kubernetes")
+impl Tool {
+    /// Without the stamps an API server calls itself v0.0.0, which some clients refuse.
+    fn stamps(&self) -> String {
+        if self.module == HELM_CLIENT.module {
+            return format!("-s -w -X helm.sh/helm/v4/internal/version.version={HELM}");
+        }
+        let package = "k8s.io/component-base/version";
+        let numbers: Vec<_> = KUBERNETES.trim_start_matches('v').split('.').collect();
+        let [major, minor, ..] = numbers.as_slice() else {
+            unreachable!("the version is a constant of three numbers")
+        };
+        format!(
+            "-s -w -X {package}.gitVersion={KUBERNETES} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
+        )
+    }
 }
 
 /// Asks Go itself whether it may build the module: it may be too old, or may fetch a newer toolchain by itself.
-fn require_go() -> Result<()> {
+fn require_go(module: &Path) -> Result<()> {
     let mut ask = Command::new("go");
     ask.args(["list", "-m"])
-        .current_dir(module())
+        .current_dir(module)
         .stdin(Stdio::null());
     project::output(&mut ask).map(drop).context(
-        "Go 1.26 or later is needed to build the API server: install it and put `go` on the PATH, \
-         or name a folder with kube-apiserver, etcd and kubectl in KUBEBUILDER_ASSETS",
+        "Go 1.26 or later is needed to build the API server and Helm: install it and put `go` on the PATH; \
+         for the API server you may also name a folder with kube-apiserver, etcd and kubectl in KUBEBUILDER_ASSETS",
     )
 }
 
