@@ -3,7 +3,9 @@
 //! Not part of the product: nothing here runs in a cluster.
 
 pub mod assets;
+pub mod chart;
 pub mod check;
+mod cloudformation;
 pub mod cluster;
 pub mod demo;
 pub mod generate;

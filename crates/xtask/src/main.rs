@@ -50,7 +50,9 @@ fn main() -> Result<()> {
         Task::Generate => xtask::generate::write(),
         Task::Check => xtask::check::all(),
         Task::Cluster => cluster(),
-        Task::Assets => xtask::assets::Assets::locate().map(drop),
+        Task::Assets => xtask::assets::Assets::locate()
+            .and(xtask::assets::helm())
+            .map(drop),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::assets::Assets;
+use crate::assets::{self, Assets};
 use crate::project;
 
 /// Sums over all test binaries.
@@ -21,9 +21,10 @@ struct Counts {
 /// Builds what is needed and runs all tests, or those whose names contain the filter.
 pub fn run(filter: Option<&str>) -> Result<()> {
     eprintln!(
-        "1/3 Kubernetes API server, etcd and kubectl (about 7 minutes the first time, then at once)"
+        "1/3 Kubernetes API server, etcd, kubectl and Helm (about 10 minutes the first time, then at once)"
     );
     let assets = Assets::locate()?;
+    assets::helm()?;
     eprintln!("2/3 Building everything (about 5 minutes the first time on two cores)");
     let targets = ["build", "--workspace", "--all-targets", "--locked"];
     project::run(project::cargo().args(targets))?;

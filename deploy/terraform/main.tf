@@ -1,0 +1,50 @@
+# The IAM policy of secret-rotation-controller, by level. Attach it to the role of the controller's pods:
+#
+#   module "secret_rotation" {
+#     source = "github.com/secretrotation/secret-rotation-controller//deploy/terraform?ref=v0.1.0"
+#     level  = "recover"
+#   }
+
+terraform {
+  required_version = ">= 1.3"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.0"
+    }
+  }
+}
+
+variable "level" {
+  description = "What the controller may do: observe looks; recover also pins, clears and rotates; by-hand adds what people may ask for"
+  type        = string
+  default     = "observe"
+
+  validation {
+    condition     = contains(["observe", "recover", "by-hand"], var.level)
+    error_message = "Write observe, recover or by-hand."
+  }
+}
+
+variable "name" {
+  description = "The name of the policy"
+  type        = string
+  default     = "secret-rotation-controller"
+}
+
+variable "tags" {
+  description = "Tags of the policy"
+  type        = map(string)
+  default     = {}
+}
+
+resource "aws_iam_policy" "this" {
+  name   = var.name
+  policy = file("${path.module}/../iam/${var.level}.json")
+  tags   = var.tags
+}
+
+output "policy_arn" {
+  description = "To be attached to the controller's role"
+  value       = aws_iam_policy.this.arn
+}
