@@ -57,20 +57,27 @@ impl Story {
 
     /// The same, with users beside the administrator, who may do nothing yet.
     pub fn among(users: &[&str], estate: &str) -> Self {
-        let aws = Simulator::start(Options::default()).expect("the simulator starts");
-        aws.jump(until_evening(&aws));
-        aws.add(estate).expect("a valid estate");
-        let cluster = Cluster::start(users).expect("an API server starts");
+        let story = Self::bare(users, estate);
         for manifests in [
             "deploy/crds",
             "deploy/controller/namespace.yaml",
             "deploy/controller/rbac.yaml",
             "deploy/admission",
         ] {
-            cluster
+            story
+                .cluster
                 .apply(&project::root().join(manifests))
                 .expect("the manifests apply");
         }
+        story
+    }
+
+    /// The same, with nothing of ours installed.
+    pub fn bare(users: &[&str], estate: &str) -> Self {
+        let aws = Simulator::start(Options::default()).expect("the simulator starts");
+        aws.jump(until_evening(&aws));
+        aws.add(estate).expect("a valid estate");
+        let cluster = Cluster::start(users).expect("an API server starts");
         let story = Self {
             controllers: Vec::new(),
             aws,

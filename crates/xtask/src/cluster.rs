@@ -14,6 +14,7 @@ use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use tempfile::TempDir;
 
 use crate::assets::Assets;
+use crate::chart;
 use crate::process::{self, Server};
 use crate::project;
 
@@ -102,6 +103,13 @@ impl Cluster {
     /// `kubectl` as the administrator.
     pub fn kubectl(&self) -> Command {
         self.kubectl_as(ADMIN)
+    }
+
+    /// Helm as the administrator.
+    pub fn helm(&self) -> Result<Command> {
+        let mut command = chart::helm()?;
+        command.env("KUBECONFIG", self.kubeconfig(ADMIN));
+        Ok(command)
     }
 
     /// Applies a file or a folder of manifests as the administrator.

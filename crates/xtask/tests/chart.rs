@@ -1,0 +1,293 @@
+//! The chart as Helm sees it: what it accepts, what it refuses, what it renders. No cluster is needed.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use xtask::assets::Assets;
+use xtask::project::{self, output};
+use xtask::{chart, generate};
+
+/// Renders the chart with values set on the command line; the error is what Helm said.
+fn rendered(set: &[&str]) -> Result<String> {
+    let mut command = chart::helm()?;
+    command
+        .args(["template", chart::RELEASE])
+        .arg(chart::folder());
+    for value in set {
+        command.args(["--set", value]);
+    }
+    output(&mut command)
+}
+
+#[track_caller]
+fn refused(set: &[&str], part: &str) {
+    let error = rendered(set).expect_err(part).to_string();
+    assert!(error.contains(part), "{set:?}: {error}");
+}
+
+/// Objects of a text of several documents.
+fn objects(text: &str) -> Result<Vec<Value>> {
+    let documents = text.split("\n---\n").map(serde_saphyr::from_str::<Value>);
+    let mut objects = documents.collect::<Result<Vec<_>, _>>()?;
+    objects.retain(|object| !object.is_null());
+    Ok(objects)
+}
+
+fn of_kind(objects: &[Value], kind: &str) -> Vec<Value> {
+    let found = objects.iter().filter(|object| object["kind"] == kind);
+    found.cloned().collect()
+}
+
+/// Among them what the chart renders for each case of `ci/`.
+#[test]
+fn every_generated_file_is_fresh() -> Result<()> {
+    generate::check()
+}
+
+#[test]
+fn helm_finds_nothing_to_complain_about() -> Result<()> {
+    for (name, values) in chart::cases()? {
+        let mut command = chart::helm()?;
+        command.args(["lint", "--strict", "--values"]).arg(values);
+        output(command.arg(chart::folder())).with_context(|| name)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_cases_are_those_that_the_documentation_names() -> Result<()> {
+    let names: Vec<_> = chart::cases()?.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["all-on", "default", "ha", "minimal", "scoped"]);
+    Ok(())
+}
+
+#[test]
+fn the_chart_is_of_the_version_of_the_controller() -> Result<()> {
+    let text = fs::read_to_string(chart::folder().join("Chart.yaml"))?;
+    let chart: Value = serde_saphyr::from_str(&text)?;
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        (chart["version"].as_str(), chart["appVersion"].as_str()),
+        (Some(version), Some(version))
+    );
+    Ok(())
+}
+
+#[test]
+fn an_unknown_value_is_refused_at_every_level() -> Result<()> {
+    let text = fs::read_to_string(chart::folder().join("values.schema.json"))?;
+    let mut levels = Vec::new();
+    closed_levels(&serde_json::from_str(&text)?, &mut Vec::new(), &mut levels);
+    assert!(
+        levels.contains(&"metrics.serviceMonitor.".to_owned()),
+        "{levels:?}"
+    );
+    assert!(
+        levels.contains(&"profile.spec.rateLimit.".to_owned()),
+        "{levels:?}"
+    );
+    for level in levels {
+        refused(
+            &[&format!("{level}surprise=1")],
+            "additional properties 'surprise' not allowed",
+        );
+    }
+    Ok(())
+}
+
+/// Paths of objects that accept nothing but what they name; what lies in lists is not visited.
+fn closed_levels(schema: &Value, path: &mut Vec<String>, levels: &mut Vec<String>) {
+    if schema["additionalProperties"] == false {
+        let prefix = |text: String, key: &String| text + key.as_str() + ".";
+        levels.push(path.iter().fold(String::new(), prefix));
+    }
+    for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+        path.push(key.clone());
+        closed_levels(inner, path, levels);
+        path.pop();
+    }
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_refused_by_name() {
+    refused(
+        &["replicas=many"],
+        "at '/replicas': got string, want integer",
+    );
+    refused(&["replicas=-1"], "at '/replicas': minimum: got -1, want 0");
+    refused(&["image.digest=sha256:abc"], "at '/image/digest'");
+    refused(&["image.pullPolicy=Sometimes"], "at '/image/pullPolicy'");
+    refused(&["log.format=xml"], "at '/log/format'");
+    refused(&["watchNamespaces={Team_A}"], "at '/watchNamespaces/0'");
+    refused(&["metrics.secretLabel=arn"], "at '/metrics/secretLabel'");
+    refused(
+        &["podDisruptionBudget.maxUnavailable=0"],
+        "at '/podDisruptionBudget/maxUnavailable'",
+    );
+    refused(
+        &["alerts.thresholds.throttledRatio=2"],
+        "at '/alerts/thresholds/throttledRatio'",
+    );
+    refused(
+        &["profile.spec.regions={Frankfurt}"],
+        "at '/profile/spec/regions/0'",
+    );
+    refused(
+        &["profile.spec.allowedActions={Delete}"],
+        "at '/profile/spec/allowedActions/0'",
+    );
+    refused(
+        &["topologySpread[0].topologyKey=zone"],
+        "at '/topologySpread/0'",
+    );
+}
+
+#[test]
+fn what_a_schema_cannot_know_is_refused_with_a_sentence() {
+    refused(
+        &["serviceAccount.create=false"],
+        "serviceAccount.name is needed when serviceAccount.create is false",
+    );
+    refused(
+        &[
+            "alerts.enabled=true",
+            "alerts.disabled={SecretRotationBored}",
+        ],
+        "alerts.disabled names SecretRotationBored, which is no alert of this chart",
+    );
+}
+
+#[test]
+fn an_older_kubernetes_is_refused() -> Result<()> {
+    let mut command = chart::helm()?;
+    command
+        .args(["template", "--kube-version", "1.31.9", chart::RELEASE])
+        .arg(chart::folder());
+    let error = output(&mut command).expect_err("it is too old").to_string();
+    assert!(
+        error.contains("chart requires kubeVersion: >=1.32.0-0"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn alerts_take_their_thresholds_from_values_and_can_be_left_out_one_by_one() -> Result<()> {
+    let set = [
+        "alerts.enabled=true",
+        "alerts.disabled={SecretRotationStuck}",
+        "alerts.thresholds.overdueSeconds=4321",
+        "alerts.jobLabel=other",
+        "alerts.runbookBaseUrl=https://runbooks.example.com",
+    ];
+    let rules = of_kind(&objects(&rendered(&set)?)?, "PrometheusRule");
+    let text = serde_json::to_string(&rules)?;
+    for part in [
+        "> 4321",
+        "job=\\\"other\\\"",
+        "https://runbooks.example.com/runbooks/",
+        "{{ $labels.secret }}",
+    ] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    let alerts: Vec<_> = rules[0]["spec"]["groups"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|group| group["rules"].as_array().into_iter().flatten())
+        .filter_map(|rule| rule["alert"].as_str())
+        .collect();
+    assert!(alerts.contains(&"SecretRotationOverdue"), "{alerts:?}");
+    assert!(!alerts.contains(&"SecretRotationStuck"), "{alerts:?}");
+    Ok(())
+}
+
+#[test]
+fn the_dashboard_of_the_chart_is_the_file() -> Result<()> {
+    let maps = of_kind(
+        &objects(&rendered(&["dashboard.enabled=true"])?)?,
+        "ConfigMap",
+    );
+    let shown: Value = serde_json::from_str(
+        maps[0]["data"]["secret-rotation.json"]
+            .as_str()
+            .context("the dashboard is a text")?,
+    )?;
+    let file = fs::read_to_string(chart::folder().join("files/dashboard.json"))?;
+    assert_eq!(shown, serde_json::from_str::<Value>(&file)?);
+    Ok(())
+}
+
+/// A right on Secrets would be one on every value that was ever synced into the cluster.
+#[test]
+fn no_role_is_about_secrets_or_about_everything() -> Result<()> {
+    for (name, values) in chart::cases()? {
+        let objects = objects(&chart::manifests(&values, &[])?)?;
+        let roles = [of_kind(&objects, "ClusterRole"), of_kind(&objects, "Role")].concat();
+        assert!(!roles.is_empty(), "{name} has no roles");
+        for role in roles {
+            let words: BTreeSet<_> = words(&role["rules"]).into_iter().collect();
+            for never in ["secrets", "*", "escalate", "bind", "impersonate"] {
+                assert!(!words.contains(never), "{name}: {role:#}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(word) => vec![word.clone()],
+        Value::Array(items) => items.iter().flat_map(words).collect(),
+        Value::Object(fields) => fields.values().flat_map(words).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn only_authenticated_metrics_let_the_controller_review_tokens() -> Result<()> {
+    let reviews = |set: &[&str]| -> Result<bool> { Ok(rendered(set)?.contains("tokenreviews")) };
+    assert!(!reviews(&[])?);
+    assert!(reviews(&["metrics.auth=true"])?);
+    Ok(())
+}
+
+#[test]
+fn the_kinds_of_the_chart_are_those_of_the_code() -> Result<()> {
+    let shown = of_kind(&objects(&rendered(&[])?)?, "CustomResourceDefinition");
+    let definitions = secret_rotation_api::manifests();
+    assert_eq!(shown.len(), definitions.len());
+    for definition in definitions {
+        let name = &definition["metadata"]["name"];
+        let shown = shown.iter().find(|one| one["metadata"]["name"] == *name);
+        let shown = shown.with_context(|| format!("{name} is missing"))?;
+        assert_eq!(shown["spec"], definition["spec"]);
+        assert_eq!(
+            shown["metadata"]["annotations"]["helm.sh/resource-policy"],
+            "keep"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn kustomize_takes_every_plain_manifest() -> Result<()> {
+    let deploy = project::root().join("deploy");
+    let mut kustomize = std::process::Command::new(Assets::locate()?.kubectl);
+    let built = output(kustomize.arg("kustomize").arg(&deploy))?;
+    let mut files = Vec::new();
+    for folder in ["crds", "admission", "controller"] {
+        for entry in fs::read_dir(deploy.join(folder))? {
+            files.extend(objects(&fs::read_to_string(entry?.path())?)?);
+        }
+    }
+    assert_eq!(names(&objects(&built)?), names(&files));
+    Ok(())
+}
+
+fn names(objects: &[Value]) -> BTreeSet<String> {
+    let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
+    objects.iter().map(name).collect()
+}

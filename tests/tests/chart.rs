@@ -1,0 +1,404 @@
+//! The Helm chart on a real API server: its life, its rights, and what each of its roles may.
+
+use secret_rotation_tests::by_hand::{ByHand, holder};
+use secret_rotation_tests::objects::{is_finished, state, text, verdict};
+use secret_rotation_tests::story::TEAM;
+use secret_rotation_tests::{Policy, Story};
+use serde_json::{Value, json};
+use xtask::{chart, project};
+
+const SYSTEM: &str = chart::NAMESPACE;
+const NAME: &str = chart::RELEASE;
+
+/// Runs Helm on the release; the error is what Helm said.
+fn try_helm(story: &Story, verb: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    let mut command = story.cluster.helm()?;
+    command.args([verb, NAME, "--namespace", SYSTEM]);
+    if matches!(verb, "install" | "upgrade") {
+        command.arg(chart::folder());
+    }
+    project::output(command.args(arguments))
+}
+
+fn helm(story: &Story, verb: &str, arguments: &[&str]) -> String {
+    try_helm(story, verb, arguments).expect("Helm succeeds")
+}
+
+fn install(story: &Story, arguments: &[&str]) -> String {
+    helm(
+        story,
+        "install",
+        &[&["--create-namespace"], arguments].concat(),
+    )
+}
+
+/// An object of the release's namespace, or null.
+fn installed(story: &Story, kind: &str, name: &str) -> Value {
+    let get = [
+        "get",
+        kind,
+        name,
+        "-n",
+        SYSTEM,
+        "-o",
+        "json",
+        "--ignore-not-found",
+    ];
+    serde_json::from_str(&story.kubectl(&get)).unwrap_or(Value::Null)
+}
+
+fn replicas(story: &Story) -> Value {
+    installed(story, "deployment", NAME)["spec"]["replicas"].clone()
+}
+
+/// The arguments that the chart gives the controller and that a story does not set itself.
+fn namespaces_watched(story: &Story) -> Vec<String> {
+    let deployment = installed(story, "deployment", NAME);
+    let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+    let arguments = arguments.as_array().expect("the controller has arguments");
+    let arguments = arguments.iter().map(text);
+    arguments
+        .filter(|one| one.starts_with("--namespace="))
+        .collect()
+}
+
+#[test]
+fn it_is_installed_upgraded_rolled_back_and_taken_away_and_policies_outlive_it_all() {
+    let story = Story::bare(&[], "{}");
+    let notes = install(&story, &[]);
+    for part in [
+        "Next:",
+        "kind: AWSAccessProfile",
+        "secret-rotation-profile-user",
+    ] {
+        assert!(notes.contains(part), "{notes}");
+    }
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::observing("apps"));
+    let policy = text(&story.get("srp", "apps")["metadata"]["uid"]);
+    let kept = |story: &Story| text(&story.get("srp", "apps")["metadata"]["uid"]) == policy;
+
+    assert_eq!(replicas(&story), 2);
+    helm(&story, "upgrade", &["--set", "replicas=3"]);
+    assert_eq!((replicas(&story), kept(&story)), (json!(3), true));
+    let refused = try_helm(&story, "upgrade", &["--set", "replicas=many"]).expect_err("no number");
+    assert!(
+        refused.to_string().contains("got string, want integer"),
+        "{refused}"
+    );
+    assert_eq!(replicas(&story), 3);
+    helm(&story, "rollback", &["1"]);
+    assert_eq!((replicas(&story), kept(&story)), (json!(2), true));
+
+    helm(&story, "uninstall", &[]);
+    assert_eq!(replicas(&story), Value::Null);
+    let names = |kind: &str| story.kubectl(&["get", kind, "-o", "name"]);
+    assert_eq!(names("validatingadmissionpolicy"), "");
+    assert!(!names("clusterrole").contains("secret-rotation"));
+    assert_eq!(names("crd").lines().count(), 3);
+    assert!(kept(&story));
+
+    install(&story, &[]);
+    assert_eq!((replicas(&story), kept(&story)), (json!(2), true));
+    story.end();
+}
+
+/// Helm looks kinds up before it makes any.
+#[test]
+fn a_profile_from_values_needs_a_second_step_and_follows_them_from_then_on() {
+    let story = Story::bare(&[], "{}");
+    let values = story.cluster.folder().join("profile.yaml");
+    let write = |region: &str| {
+        let profile = json!({"create": true, "spec": {"regions": [region]}});
+        std::fs::write(&values, json!({"profile": profile}).to_string()).expect("it is written");
+    };
+    let values = values.to_string_lossy();
+    let values = ["--values", &*values];
+    write("eu-west-1");
+    let first = [&["--create-namespace"], values.as_slice()].concat();
+    let refused = try_helm(&story, "install", &first).expect_err("the kind is not there yet");
+    assert!(
+        refused
+            .to_string()
+            .contains("no matches for kind \"AWSAccessProfile\""),
+        "{refused}"
+    );
+    install(&story, &[]);
+    let regions = || story.get("awsap", "default")["spec"]["regions"].clone();
+    for region in ["eu-west-1", "eu-central-1"] {
+        write(region);
+        story.eventually("the kind is known", || {
+            try_helm(&story, "upgrade", &values).is_ok()
+        });
+        assert_eq!(regions(), json!([region]));
+    }
+    story.end();
+}
+
+#[test]
+fn with_its_roles_the_controller_recovers_a_stuck_secret() {
+    let mut story = Story::bare(
+        &[],
+        "generate: [{count: 1, name: app/db, state: stuck-empty}]",
+    );
+    install(&story, &[]);
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::acting("apps"));
+    assert_eq!(namespaces_watched(&story), Vec::<String>::new());
+    story.start_controller();
+    recovered(&story);
+    story.end();
+}
+
+/// The rights on policies and operations are Roles, and they are enough.
+#[test]
+fn limited_to_some_namespaces_it_recovers_there_and_sees_nothing_elsewhere() {
+    const OTHER: &str = "team-search";
+    let estate = "generate: [{count: 1, name: app/db, state: stuck-empty}, {count: 1, name: search/db, state: stuck-empty}]";
+    let mut story = Story::bare(&[], estate);
+    story.kubectl(&["create", "namespace", OTHER]);
+    let scope = format!("watchNamespaces={{{TEAM}}}");
+    install(&story, &["--set", &scope]);
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::acting("apps"));
+    let elsewhere = Policy::acting("search")
+        .selecting("search/")
+        .in_namespace(OTHER);
+    story.apply_policy(&elsewhere);
+
+    let arguments = namespaces_watched(&story);
+    assert_eq!(arguments, [format!("--namespace={TEAM}")]);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    story.start_controller_with(&arguments);
+    recovered(&story);
+    let search = story.kubectl(&["get", "srp", "search", "-n", OTHER, "-o", "json"]);
+    let search: Value = serde_json::from_str(&search).expect("kubectl prints JSON");
+    assert_eq!(search["status"], json!({"observedGeneration": -1}));
+
+    let identity = format!("system:serviceaccount:{SYSTEM}:{NAME}");
+    let may = |verb: &str, resource: &str, namespace: &str| {
+        let ask = [
+            "auth", "can-i", verb, resource, "-n", namespace, "--as", &identity,
+        ];
+        project::output(story.cluster.kubectl().args(ask)).is_ok()
+    };
+    for (verb, resource) in [
+        ("list", "secretrotationpolicies"),
+        ("create", "secretrotationoperations"),
+        ("automate", "secretrotationoperations"),
+        ("create", "events.events.k8s.io"),
+    ] {
+        assert!(may(verb, resource, TEAM), "{verb} {resource}");
+        assert!(!may(verb, resource, OTHER), "{verb} {resource}");
+    }
+    story.end();
+}
+
+fn recovered(story: &Story) {
+    story.while_time_flies("the secret is recovered", 20.0, || {
+        let operations = story.operations_on("app/db");
+        !operations.is_empty() && operations.iter().all(is_finished)
+    });
+    let operations = story.operations_on("app/db");
+    let states: Vec<_> = operations.iter().map(state).collect();
+    assert_eq!(states, ["Succeeded"], "{}", story.scene());
+    story.check("apps");
+    let policy = story.get("srp", "apps");
+    assert_eq!(verdict(&policy, "Ready"), "True/Succeeded");
+    assert_eq!(verdict(&policy, "Healthy"), "True/AllRotationsHealthy");
+}
+
+const PEOPLE: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: viewers, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-viewer}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: vera}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: editors, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-editor}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: eddie}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: approvers, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-approver}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: anna}]
+";
+
+const PROFILE_USER: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: payments-use-default}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-profile-user}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: eddie}]
+";
+
+#[track_caller]
+fn refused(answer: Result<String, String>, part: &str) {
+    let error = answer.expect_err(part);
+    assert!(error.contains(part), "{error}");
+}
+
+#[test]
+fn viewers_see_editors_ask_approvers_approve_and_a_profile_must_be_granted() {
+    let story = Story::bare(
+        &["vera", "eddie", "anna"],
+        "generate: [{count: 1, name: app/db, state: healthy}]",
+    );
+    install(&story, &[]);
+    story.cluster.apply_text(PEOPLE).expect("bindings apply");
+    story.profile(&json!({}));
+    let policy = Policy::observing("apps").object().to_string();
+    let create = ["create", "-f", "-"];
+    story.eventually("the admission policies are at work", || {
+        let probe = ["create", "--dry-run=server", "-f", "-"];
+        story
+            .kubectl_as("eddie", &probe, &policy)
+            .is_err_and(|error| error.contains("may not use"))
+    });
+    story
+        .cluster
+        .apply_text(PROFILE_USER)
+        .expect("the binding applies");
+    story
+        .kubectl_as("eddie", &create, &policy)
+        .expect("eddie edits, and may use the profile");
+
+    let secret = story.aws.truth("app/db").expect("it exists");
+    let operation = ByHand::new("one", "apps", "Rotate", "app/db")
+        .expecting(&json!({"currentVersionId": holder(&secret, "AWSCURRENT")}))
+        .with("requestedBy", &json!("eddie"))
+        .object()
+        .to_string();
+    story
+        .kubectl_as("eddie", &create, &operation)
+        .expect("eddie asks");
+
+    let as_vera = |arguments: &[&str]| {
+        let arguments = [arguments, &["-n", TEAM]].concat();
+        story.kubectl_as("vera", &arguments, "")
+    };
+    let seen = as_vera(&["get", "srp,sro", "-o", "jsonpath={.items[*].status}"]);
+    assert!(seen.expect("vera sees").contains("observedGeneration"));
+    refused(as_vera(&["get", "secrets"]), "Forbidden");
+    refused(as_vera(&["get", "awsap", "default"]), "Forbidden");
+    refused(as_vera(&["delete", "srp", "apps"]), "Forbidden");
+    refused(as_vera(&["label", "srp", "apps", "a=b"]), "Forbidden");
+
+    let decide = |user: &str| {
+        let decision = json!({"verdict": "Approve", "by": user});
+        let change = json!({"spec": {"decision": decision}}).to_string();
+        let patch = [
+            "patch",
+            "sro",
+            "one",
+            "-n",
+            TEAM,
+            "--type=merge",
+            "-p",
+            &change,
+        ];
+        story.kubectl_as(user, &patch, "")
+    };
+    refused(decide("vera"), "Forbidden");
+    refused(decide("eddie"), "may not decide about operations");
+    let delete = ["delete", "sro", "one", "-n", TEAM];
+    refused(story.kubectl_as("eddie", &delete, ""), "Forbidden");
+    refused(story.kubectl_as("anna", &create, &policy), "Forbidden");
+    decide("anna").expect("anna approves");
+    story.end();
+}
+
+/// No controller manager runs here, so the labels are compared with what the built-in roles ask for.
+#[test]
+fn viewer_and_editor_are_part_of_the_built_in_roles_and_approver_is_not() {
+    let story = Story::bare(&[], "{}");
+    install(&story, &[]);
+    let role = |name: &str| -> Value {
+        let role = story.kubectl(&["get", "clusterrole", name, "-o", "json"]);
+        serde_json::from_str(&role).expect("kubectl prints JSON")
+    };
+    let takes = |built_in: &str, ours: &str| {
+        let (built_in, ours) = (role(built_in), role(ours));
+        let selectors = built_in["aggregationRule"]["clusterRoleSelectors"].as_array();
+        let selectors = selectors.expect("it is an aggregate").iter();
+        let mut wanted = selectors.filter_map(|one| one["matchLabels"].as_object());
+        wanted.any(|labels| {
+            labels
+                .iter()
+                .all(|(key, value)| ours["metadata"]["labels"][key] == *value)
+        })
+    };
+    let table = ["viewer", "editor", "approver", "profile-user"].map(|ours| {
+        ["view", "edit", "admin"].map(|one| takes(one, &format!("secret-rotation-{ours}")))
+    });
+    assert_eq!(
+        table,
+        [
+            [true, true, true],
+            [false, true, true],
+            [false, false, false],
+            [false, false, false]
+        ]
+    );
+    story.end();
+}
+
+/// Kinds of the Prometheus operator are not known to this API server; the golden files hold them.
+#[test]
+fn the_api_server_accepts_every_render_and_restricted_pods() {
+    let story = Story::bare(&[], "{}");
+    story
+        .cluster
+        .apply(&project::root().join("deploy/crds"))
+        .expect("kinds apply");
+    story
+        .cluster
+        .apply(&project::root().join("deploy/controller/namespace.yaml"))
+        .expect("it applies");
+    story.kubectl(&["create", "namespace", "team-search"]);
+    let without_operator = [
+        "--set",
+        "metrics.serviceMonitor.enabled=false,alerts.enabled=false",
+    ];
+    let dry_run = [
+        "apply",
+        "--server-side",
+        "--dry-run=server",
+        "--validate=strict",
+        "-o",
+        "json",
+        "-f",
+        "-",
+    ];
+    for (name, values) in chart::cases().expect("there are cases") {
+        let rendered = chart::manifests(&values, &without_operator).expect("it renders");
+        let accepted = story.kubectl_as("admin", &dry_run, &rendered);
+        let accepted = accepted.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let accepted: Value = serde_json::from_str(&accepted).expect("kubectl prints JSON");
+        let objects = accepted["items"].as_array().expect("a list");
+        let deployment = objects.iter().find(|one| one["kind"] == "Deployment");
+        let template = &deployment.expect("there is one")["spec"]["template"];
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "like-the-deployment", "namespace": SYSTEM},
+            "spec": template["spec"],
+        });
+        story
+            .kubectl_as("admin", &dry_run, &pod.to_string())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let privileged = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "privileged", "namespace": SYSTEM},
+            "spec": {"containers": [{"name": "x", "image": "x"}]},
+        });
+        refused(
+            story.kubectl_as("admin", &dry_run, &privileged.to_string()),
+            "violates PodSecurity",
+        );
+    }
+    story.end();
+}
