@@ -48,6 +48,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- ternary "https" "http" (not (empty .Values.metrics.tls.secretName)) -}}
 {{- end -}}
 
+{{- /* What the controller and its self-test must be told alike. */ -}}
+{{- define "secret-rotation-controller.sharedArgs" -}}
+- --lease-namespace={{ .Release.Namespace }}
+{{- range .Values.watchNamespaces }}
+- --namespace={{ . }}
+{{- end }}
+{{- if .Values.metrics.auth }}
+- --metrics-auth
+{{- end }}
+{{- range .Values.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}
+
 {{- /* Binds a role to the ServiceAccount; call with (dict "root" $ "kind" "ClusterRole" "name" …). */ -}}
 {{- define "secret-rotation-controller.boundTo" -}}
 roleRef:
