@@ -39,7 +39,7 @@ pub(crate) fn policies() -> Result<Generated> {
     });
     let yaml = serde_saphyr::to_string(&template).context("a template prints as YAML")?;
     Ok(Generated {
-        path: project::root().join("deploy/cloudformation/iam.yaml"),
+        path: project::root().join("deploy/iam/cloudformation.yaml"),
         content: format!("{HEADER}{yaml}"),
     })
 }
@@ -88,6 +88,8 @@ fn pascal(level: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -111,8 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_a_level_is_in_the_template() {
+    fn every_level_is_in_the_template_and_in_the_module() {
         let files = fs::read_dir(project::root().join("deploy/iam")).expect("it is there");
-        assert_eq!(files.count(), LEVELS.len());
+        let names = files.map(|file| file.expect("it can be read").file_name());
+        let names = names.filter_map(|name| Some(name.to_str()?.strip_suffix(".json")?.to_owned()));
+        let names: BTreeSet<_> = names.collect();
+        assert_eq!(names, LEVELS.map(str::to_owned).into());
+        let module = fs::read_to_string(project::root().join("deploy/iam/main.tf"));
+        let levels = r#"contains(["observe", "recover", "by-hand"], var.level)"#;
+        assert!(module.expect("it is there").contains(levels));
     }
 }

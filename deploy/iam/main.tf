@@ -1,7 +1,7 @@
 # The IAM policy of secret-rotation-controller, by level. Attach it to the role of the controller's pods:
 #
 #   module "secret_rotation" {
-#     source = "github.com/secretrotation/secret-rotation-controller//deploy/terraform?ref=v0.1.0"
+#     source = "github.com/secretrotation/secret-rotation-controller//deploy/iam?ref=v0.1.0"
 #     level  = "recover"
 #   }
 
@@ -40,7 +40,7 @@ variable "tags" {
 
 resource "aws_iam_policy" "this" {
   name   = var.name
-  policy = file("${path.module}/../iam/${var.level}.json")
+  policy = file("${path.module}/${var.level}.json")
   tags   = var.tags
 }
 
