@@ -100,7 +100,10 @@ fn it_is_installed_upgraded_rolled_back_and_taken_away_and_policies_outlive_it_a
 
     install(&story, &[]);
     assert_eq!((replicas(&story), kept(&story)), (json!(2), true));
-    story.end();
+    helm(&story, "uninstall", &[]);
+    let ours = "app.kubernetes.io/part-of=secret-rotation-controller";
+    story.kubectl(&["delete", "crd", "-l", ours]);
+    assert_eq!(names("crd"), "");
 }
 
 /// Helm looks kinds up before it makes any.
@@ -175,6 +178,7 @@ fn limited_to_some_namespaces_it_recovers_there_and_sees_nothing_elsewhere() {
     let search: Value = serde_json::from_str(&search).expect("kubectl prints JSON");
     assert_eq!(search["status"], json!({"observedGeneration": -1}));
 
+    install_another(&story, OTHER);
     let identity = format!("system:serviceaccount:{SYSTEM}:{NAME}");
     let may = |verb: &str, resource: &str, namespace: &str| {
         let ask = [
@@ -192,6 +196,18 @@ fn limited_to_some_namespaces_it_recovers_there_and_sees_nothing_elsewhere() {
         assert!(!may(verb, resource, OTHER), "{verb} {resource}");
     }
     story.end();
+}
+
+/// A second release, for other namespaces, without what exists once in a cluster.
+fn install_another(story: &Story, namespace: &str) {
+    let mut command = story.cluster.helm().expect("Helm is there");
+    command
+        .args(["install", "another", "--namespace", "another-system"])
+        .args(["--create-namespace", "--set", "crds.enabled=false"])
+        .args(["--set", "admission.enabled=false,roles.create=false"])
+        .args(["--set", &format!("watchNamespaces={{{namespace}}}")])
+        .arg(chart::folder());
+    project::output(&mut command).expect("a second release is installed");
 }
 
 fn recovered(story: &Story) {
@@ -347,18 +363,13 @@ fn viewer_and_editor_are_part_of_the_built_in_roles_and_approver_is_not() {
     story.end();
 }
 
-/// Kinds of the Prometheus operator are not known to this API server; the golden files hold them.
+/// The plain manifests come first, all at once. Kinds of the Prometheus operator are not known to this API server; the golden files hold them.
 #[test]
 fn the_api_server_accepts_every_render_and_restricted_pods() {
     let story = Story::bare(&[], "{}");
-    story
-        .cluster
-        .apply(&project::root().join("deploy/crds"))
-        .expect("kinds apply");
-    story
-        .cluster
-        .apply(&project::root().join("deploy/controller/namespace.yaml"))
-        .expect("it applies");
+    let deploy = project::root().join("deploy");
+    let deploy = deploy.to_string_lossy();
+    story.kubectl(&["apply", "--server-side", "-k", &deploy]);
     story.kubectl(&["create", "namespace", "team-search"]);
     let without_operator = [
         "--set",

@@ -67,7 +67,7 @@ impl Values {
             format!(
                 "| `{}` | {} | `{}` |\n",
                 value.path.join("."),
-                value.description,
+                value.description.clone() + &value.choices(),
                 value.default
             )
         };
@@ -88,6 +88,17 @@ impl Values {
             path.pop();
         }
         Ok(())
+    }
+}
+
+impl Described {
+    /// A sentence with the values that are accepted, where they can be counted.
+    fn choices(&self) -> String {
+        let Some(Value::Array(choices)) = self.bounds.get("enum") else {
+            return String::new();
+        };
+        let choices = choices.iter().map(|choice| format!("`{choice}`"));
+        format!(" One of {}.", choices.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -181,11 +192,16 @@ image:
     }
 
     #[test]
-    fn the_table_has_a_row_for_each_value() {
-        let values = Values::parse("# How many.\nreplicas: 2\n").expect("valid");
-        assert_eq!(
-            values.table(),
-            "| Value | What it is | Default |\n|---|---|---|\n| `replicas` | How many. | `2` |\n"
-        );
+    fn the_table_has_a_row_for_each_value_and_names_what_can_be_chosen() {
+        let text =
+            "# How many.\nreplicas: 2\n# How.\n# @schema {enum: [json, text]}\nformat: json\n";
+        let table = Values::parse(text).expect("valid").table();
+        let rows = [
+            "| Value | What it is | Default |",
+            "|---|---|---|",
+            "| `replicas` | How many. | `2` |",
+            r#"| `format` | How. One of `"json"`, `"text"`. | `"json"` |"#,
+        ];
+        assert_eq!(table.lines().collect::<Vec<_>>(), rows);
     }
 }
