@@ -1,5 +1,7 @@
 //! The Helm chart on a real API server: its life, its rights, and what each of its roles may.
 
+use std::collections::BTreeSet;
+
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{is_finished, state, text, verdict};
 use secret_rotation_tests::story::TEAM;
@@ -51,15 +53,27 @@ fn replicas(story: &Story) -> Value {
     installed(story, "deployment", NAME)["spec"]["replicas"].clone()
 }
 
-/// The arguments that the chart gives the controller and that a story does not set itself.
-fn namespaces_watched(story: &Story) -> Vec<String> {
+/// The arguments that the chart gives the controller, but for those that a story gives it as well.
+fn arguments(story: &Story) -> Vec<String> {
     let deployment = installed(story, "deployment", NAME);
     let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
     let arguments = arguments.as_array().expect("the controller has arguments");
-    let arguments = arguments.iter().map(text);
-    arguments
-        .filter(|one| one.starts_with("--namespace="))
-        .collect()
+    let (given, rest): (Vec<_>, Vec<_>) = arguments
+        .iter()
+        .map(text)
+        .partition(|one| one.starts_with("--lease-namespace=") || one.starts_with("--log-format="));
+    let expected = [
+        format!("--lease-namespace={SYSTEM}"),
+        "--log-format=json".to_owned(),
+    ];
+    assert_eq!(BTreeSet::from_iter(given), BTreeSet::from(expected));
+    rest
+}
+
+fn start_as_installed(story: &mut Story) {
+    let arguments = arguments(story);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    story.start_controller_with(&arguments);
 }
 
 #[test]
@@ -69,14 +83,21 @@ fn it_is_installed_upgraded_rolled_back_and_taken_away_and_policies_outlive_it_a
     for part in [
         "Next:",
         "kind: AWSAccessProfile",
+        "helm test secret-rotation-controller",
         "secret-rotation-profile-user",
     ] {
         assert!(notes.contains(part), "{notes}");
     }
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::observing("apps"));
-    let policy = text(&story.get("srp", "apps")["metadata"]["uid"]);
-    let kept = |story: &Story| text(&story.get("srp", "apps")["metadata"]["uid"]) == policy;
+    let advised = notes.split("<<EOF\n").skip(1);
+    for manifest in advised.filter_map(|rest| rest.split("\nEOF\n").next()) {
+        story
+            .cluster
+            .apply_text(manifest)
+            .expect("the advice is good");
+    }
+    let policy = text(&story.get("srp", "payments")["metadata"]["uid"]);
+    assert_ne!(policy, "");
+    let kept = |story: &Story| text(&story.get("srp", "payments")["metadata"]["uid"]) == policy;
 
     assert_eq!(replicas(&story), 2);
     helm(&story, "upgrade", &["--set", "replicas=3"]);
@@ -147,8 +168,7 @@ fn with_its_roles_the_controller_recovers_a_stuck_secret() {
     install(&story, &[]);
     story.profile(&json!({}));
     story.apply_policy(&Policy::acting("apps"));
-    assert_eq!(namespaces_watched(&story), Vec::<String>::new());
-    story.start_controller();
+    start_as_installed(&mut story);
     recovered(&story);
     story.end();
 }
@@ -169,10 +189,8 @@ fn limited_to_some_namespaces_it_recovers_there_and_sees_nothing_elsewhere() {
         .in_namespace(OTHER);
     story.apply_policy(&elsewhere);
 
-    let arguments = namespaces_watched(&story);
-    assert_eq!(arguments, [format!("--namespace={TEAM}")]);
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    story.start_controller_with(&arguments);
+    assert!(arguments(&story).contains(&format!("--namespace={TEAM}")));
+    start_as_installed(&mut story);
     recovered(&story);
     let search = story.kubectl(&["get", "srp", "search", "-n", OTHER, "-o", "json"]);
     let search: Value = serde_json::from_str(&search).expect("kubectl prints JSON");

@@ -33,7 +33,7 @@ enum Task {
         /// Only tests whose names contain this.
         filter: Option<String>,
     },
-    /// Write the files that are generated from the code.
+    /// Write the files that are generated from the code and the chart.
     Generate,
     /// Check crate edges, lints and generated files.
     Check,
