@@ -1,7 +1,7 @@
 //! What Argo CD and Flux make of our objects, by the expressions of `deploy/gitops`, from statuses that the controller wrote.
 
 use cel::{Context, Program};
-use mlua::{Lua, LuaSerdeExt as _, Table};
+use mlua::{Lua, LuaOptions, LuaSerdeExt as _, StdLib, Table};
 use secret_rotation_tests::by_hand::{ByHand, NOBODY, holder};
 use secret_rotation_tests::objects::{condition, state, text, verdict};
 use secret_rotation_tests::{Policy, Story};
@@ -14,14 +14,14 @@ fn read(file: &str) -> Value {
     serde_saphyr::from_str(&text).expect("it is YAML")
 }
 
-/// Health as Argo CD shows it: a status and a message. It runs the script in the Lua 5.1 of its own.
+/// Health as Argo CD shows it: a status and a message. Its Lua is a 5.1 with no library but the one of tables.
 fn argo(object: &Value) -> (String, String) {
     let key = format!(
         "resource.customizations.health.secretrotation.dev_{}",
         text(&object["kind"])
     );
     let script = text(&read("argocd-health.yaml")["data"][&key]);
-    let lua = Lua::new();
+    let lua = Lua::new_with(StdLib::TABLE, LuaOptions::default()).expect("Lua starts");
     let object = lua.to_value(object).expect("an object is a table");
     lua.globals().set("obj", object).expect("a global is set");
     let health: Table = lua.load(script).eval().expect("the script runs");
