@@ -276,8 +276,8 @@ fn refused(answer: Result<String, String>, part: &str) {
     assert!(error.contains(part), "{error}");
 }
 
-#[test]
-fn viewers_see_editors_ask_approvers_approve_and_a_profile_must_be_granted() {
+/// vera views; eddie edits, uses the profile, has made a policy and asked for a rotation; anna approves.
+fn cast() -> Story {
     let story = Story::bare(
         &["vera", "eddie", "anna"],
         "generate: [{count: 1, name: app/db, state: healthy}]",
@@ -286,8 +286,7 @@ fn viewers_see_editors_ask_approvers_approve_and_a_profile_must_be_granted() {
     story.cluster.apply_text(PEOPLE).expect("bindings apply");
     story.profile(&json!({}));
     let policy = Policy::observing("apps").object().to_string();
-    let create = ["create", "-f", "-"];
-    story.eventually("the admission policies are at work", || {
+    story.eventually("eddie may edit, but not use the profile", || {
         let probe = ["create", "--dry-run=server", "-f", "-"];
         story
             .kubectl_as("eddie", &probe, &policy)
@@ -297,52 +296,68 @@ fn viewers_see_editors_ask_approvers_approve_and_a_profile_must_be_granted() {
         .cluster
         .apply_text(PROFILE_USER)
         .expect("the binding applies");
-    story
-        .kubectl_as("eddie", &create, &policy)
-        .expect("eddie edits, and may use the profile");
-
     let secret = story.aws.truth("app/db").expect("it exists");
     let operation = ByHand::new("one", "apps", "Rotate", "app/db")
         .expecting(&json!({"currentVersionId": holder(&secret, "AWSCURRENT")}))
         .with("requestedBy", &json!("eddie"))
-        .object()
-        .to_string();
+        .object();
+    for object in [policy, operation.to_string()] {
+        story
+            .kubectl_as("eddie", &["create", "-f", "-"], &object)
+            .expect("eddie edits");
+    }
     story
-        .kubectl_as("eddie", &create, &operation)
-        .expect("eddie asks");
+}
 
-    let as_vera = |arguments: &[&str]| {
+fn approve(story: &Story, user: &str) -> Result<String, String> {
+    let decision = json!({"verdict": "Approve", "by": user});
+    let change = json!({"spec": {"decision": decision}}).to_string();
+    let patch = [
+        "patch",
+        "sro",
+        "one",
+        "-n",
+        TEAM,
+        "--type=merge",
+        "-p",
+        &change,
+    ];
+    story.kubectl_as(user, &patch, "")
+}
+
+#[test]
+fn a_viewer_sees_status_and_nothing_else() {
+    let story = cast();
+    let vera = |arguments: &[&str]| {
         let arguments = [arguments, &["-n", TEAM]].concat();
         story.kubectl_as("vera", &arguments, "")
     };
-    let seen = as_vera(&["get", "srp,sro", "-o", "jsonpath={.items[*].status}"]);
-    assert!(seen.expect("vera sees").contains("observedGeneration"));
-    refused(as_vera(&["get", "secrets"]), "Forbidden");
-    refused(as_vera(&["get", "awsap", "default"]), "Forbidden");
-    refused(as_vera(&["delete", "srp", "apps"]), "Forbidden");
-    refused(as_vera(&["label", "srp", "apps", "a=b"]), "Forbidden");
+    let seen = vera(&["get", "srp,sro", "-o", "jsonpath={.items[*].status}"]);
+    let seen = seen.expect("vera sees");
+    assert_eq!(seen.matches("observedGeneration").count(), 2, "{seen}");
+    for forbidden in [
+        ["get", "secrets", "--all-namespaces=false"],
+        ["get", "awsap", "default"],
+        ["delete", "srp", "apps"],
+        ["delete", "sro", "one"],
+    ] {
+        refused(vera(&forbidden), "Forbidden");
+    }
+    refused(vera(&["label", "srp", "apps", "a=b"]), "Forbidden");
+    refused(approve(&story, "vera"), "Forbidden");
+    story.end();
+}
 
-    let decide = |user: &str| {
-        let decision = json!({"verdict": "Approve", "by": user});
-        let change = json!({"spec": {"decision": decision}}).to_string();
-        let patch = [
-            "patch",
-            "sro",
-            "one",
-            "-n",
-            TEAM,
-            "--type=merge",
-            "-p",
-            &change,
-        ];
-        story.kubectl_as(user, &patch, "")
-    };
-    refused(decide("vera"), "Forbidden");
-    refused(decide("eddie"), "may not decide about operations");
+#[test]
+fn an_editor_asks_and_cannot_approve_and_an_approver_can() {
+    let story = cast();
+    refused(approve(&story, "eddie"), "may not decide about operations");
     let delete = ["delete", "sro", "one", "-n", TEAM];
     refused(story.kubectl_as("eddie", &delete, ""), "Forbidden");
+    let policy = Policy::observing("another").object().to_string();
+    let create = ["create", "-f", "-"];
     refused(story.kubectl_as("anna", &create, &policy), "Forbidden");
-    decide("anna").expect("anna approves");
+    approve(&story, "anna").expect("anna approves");
     story.end();
 }
 
