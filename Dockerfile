@@ -1,20 +1,38 @@
 # syntax=docker/dockerfile:1
-# The base of the result: distroless brings CA roots and user 65532; `scratch` works too, with CA roots copied from the build.
-ARG RUNTIME_BASE=gcr.io/distroless/static-debian12:nonroot
-ARG BUILD_BASE=docker.io/library/rust:1.95-bookworm
+# Builds the controller and puts it on an image that holds nothing else.
+#
+# Both bases are arguments, so that a digest can be given:
+#   docker build --build-arg RUNTIME_BASE=gcr.io/distroless/static-debian13:nonroot@sha256:… .
+# `scratch` works as well: the program is static, and brings CA roots and time zones.
+ARG BUILD_BASE=docker.io/library/rust:1.95-trixie
+ARG RUNTIME_BASE=gcr.io/distroless/static-debian13:nonroot
 
 FROM ${BUILD_BASE} AS build
+ARG CARGO_AUDITABLE_VERSION=0.7.7
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    cargo install --quiet --locked --version "${CARGO_AUDITABLE_VERSION}" cargo-auditable
 WORKDIR /src
 COPY . .
-# A static binary needs nothing from the base image; paths of the build machine do not get into it.
-ENV RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/src=/build"
-RUN cargo build --release --locked --target x86_64-unknown-linux-gnu --bin secret-rotation-controller
+# amd64 or arm64, set by the builder. Each is built on its own kind of machine: nothing is cross-compiled.
+ARG TARGETARCH
+ARG REVISION=unknown
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=target-${TARGETARCH},target=/src/target \
+    REVISION="${REVISION}" deploy/build secret-rotation-controller secret-rotation-controller /out \
+    && install -D --mode=0644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt
 
 FROM ${RUNTIME_BASE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
 LABEL org.opencontainers.image.title="secret-rotation-controller" \
       org.opencontainers.image.description="Keeps AWS Secrets Manager rotations healthy without ever reading a value" \
-      org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /src/target/x86_64-unknown-linux-gnu/release/secret-rotation-controller /secret-rotation-controller
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/secretrotation/secret-rotation-controller" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+COPY --from=build /out/ /
+# The number, not the name: Kubernetes can tell only from a number that it is not root.
 USER 65532:65532
 ENTRYPOINT ["/secret-rotation-controller"]

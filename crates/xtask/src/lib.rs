@@ -11,4 +11,5 @@ pub mod demo;
 pub mod generate;
 pub mod process;
 pub mod project;
+pub mod release;
 pub mod testing;

@@ -1,5 +1,6 @@
 //! Commands for people who work on the project; see `crates/xtask/README.md`.
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use xtask::cluster::{ADMIN, Cluster};
 use xtask::demo::Wishes;
-use xtask::project;
+use xtask::{project, release};
 
 /// Generates what is generated, checks what is promised, starts what tests and demo need.
 #[derive(Debug, Parser)]
@@ -41,6 +42,32 @@ enum Task {
     Cluster,
     /// Build the API server and its tools if they are not there yet.
     Assets,
+    /// Write the bill of materials of a program, in CycloneDX.
+    Sbom {
+        /// Package of the program.
+        package: String,
+        /// Where to write it.
+        file: PathBuf,
+        /// Platform of the program, as rustc names it.
+        #[arg(
+            long,
+            default_value = "x86_64-unknown-linux-gnu",
+            value_name = "TRIPLE"
+        )]
+        target: String,
+    },
+    /// Print the section of the changelog for a version.
+    ReleaseNotes {
+        /// Version such as 0.1.0.
+        version: String,
+    },
+    /// Print the manifest with which krew installs the kubectl plugin.
+    KrewManifest {
+        /// Tag such as v0.1.0.
+        tag: String,
+        /// Checksums of the archives, as sha256sum writes them.
+        checksums: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
@@ -53,7 +80,24 @@ fn main() -> Result<()> {
         Task::Assets => xtask::assets::Assets::locate()
             .and(xtask::assets::helm())
             .map(drop),
+        Task::Sbom {
+            package,
+            file,
+            target,
+        } => release::sbom::write(&package, &target, &file),
+        Task::ReleaseNotes { version } => release::notes::of(&version).map(|text| print(&text)),
+        Task::KrewManifest { tag, checksums } => {
+            release::krew::manifest(&tag, &checksums).map(|text| print(&text))
+        }
     }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "what was asked for is to be redirected"
+)]
+fn print(text: &str) {
+    print!("{text}");
 }
 
 fn cluster() -> Result<()> {

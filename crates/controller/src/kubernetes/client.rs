@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use http::{Method, Request, Response, header};
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
@@ -23,7 +24,9 @@ pub(crate) async fn connect(
     metrics: Arc<Metrics>,
     server_clock: Arc<ServerClock>,
 ) -> anyhow::Result<Client> {
-    let mut config = Config::infer().await?;
+    let mut config = Config::infer().await.context(
+        "no cluster was given: run in a pod that mounts its service account, or set KUBECONFIG",
+    )?;
     // kube's own retries take minutes inside one call; every loop here retries by itself.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
