@@ -118,7 +118,7 @@ pub enum Command {
 /// What a self-test looks at beside the API server and AWS.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SelftestOptions {
-    /// Where a running controller serves metrics, with scheme and path.
+    /// Where a running controller serves metrics, with its scheme; the path is /metrics if there is none.
     #[arg(long, env = "SECRET_ROTATION_SELFTEST_METRICS_URL", value_name = "URL")]
     pub metrics_url: Option<http::Uri>,
 
@@ -126,7 +126,7 @@ pub struct SelftestOptions {
     #[arg(long, env = "SECRET_ROTATION_SELFTEST_METRICS_CA", value_name = "FILE")]
     pub metrics_ca: Option<PathBuf>,
 
-    /// Where a running controller says whether it is ready, with scheme and path.
+    /// Where a running controller says whether it is ready, with its scheme; the path is /readyz if there is none.
     #[arg(long, env = "SECRET_ROTATION_SELFTEST_HEALTH_URL", value_name = "URL")]
     pub health_url: Option<http::Uri>,
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, header};
 use kube::client::Body;
 use kube::{Client, Config};
@@ -26,7 +27,7 @@ pub(super) async fn metrics(wanted: &SelftestOptions) -> Check {
         return Check::skipped("metrics", "no --metrics-url");
     };
     let subject = format!("metrics at {url}");
-    match fetch(url, wanted.metrics_ca.as_deref()).await {
+    match fetch(url, "/metrics", wanted.metrics_ca.as_deref()).await {
         Ok(answer) => judge(subject, &answer),
         Err(error) => Check::failed(
             subject,
@@ -61,7 +62,7 @@ pub(super) async fn health(wanted: &SelftestOptions) -> Check {
         return Check::skipped("health", "no --health-url");
     };
     let subject = format!("health at {url}");
-    match fetch(url, None).await {
+    match fetch(url, "/readyz", None).await {
         Ok(answer) if answer.status() == StatusCode::OK => Check::fine(subject),
         Ok(answer) => {
             let why = String::from_utf8_lossy(answer.body()).trim().to_owned();
@@ -78,10 +79,16 @@ pub(super) async fn health(wanted: &SelftestOptions) -> Check {
     }
 }
 
-/// Gets a URL. kube's client is an HTTP client with an authority of one's own; nothing of Kubernetes is in the request.
-async fn fetch(url: &Uri, authority: Option<&Path>) -> anyhow::Result<Response<Vec<u8>>> {
+/// Gets a URL; one that is only a host is asked for `usual`. kube's client is an HTTP client with an authority of one's
+/// own; nothing of Kubernetes is in the request.
+async fn fetch(
+    url: &Uri,
+    usual: &str,
+    authority: Option<&Path>,
+) -> anyhow::Result<Response<Vec<u8>>> {
     let client = client(url, authority)?;
-    let path = url.path_and_query().map_or("/", |path| path.as_str());
+    let path = url.path_and_query().map(PathAndQuery::as_str);
+    let path = path.filter(|path| *path != "/").unwrap_or(usual);
     let request = Request::get(path).body(Body::empty())?;
     let answer = tokio::time::timeout(PATIENCE, async {
         let (head, body) = client.send(request).await?.into_parts();
