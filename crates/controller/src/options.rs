@@ -103,7 +103,7 @@ pub struct Options {
     )]
     pub metrics_max_secrets: usize,
 
-    /// What label `secret` of those series shows.
+    /// What label secret of those series shows: the name, a hash of the name, or nothing, and single secrets have no series.
     #[arg(long, env = "SECRET_ROTATION_METRICS_SECRET_LABEL", value_enum, default_value_t = SecretLabel::Name)]
     pub metrics_secret_label: SecretLabel,
 }

@@ -82,6 +82,45 @@ async fn plain_http_answers_and_ends_with_the_process() {
         .expect("no error");
 }
 
+#[tokio::test]
+async fn whoever_keeps_the_server_waiting_is_hung_up_on() {
+    let tls = Stage::over_tls().await;
+    let (_trigger, shutdown) = shutdown::channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let plain = listener.local_addr().expect("an address");
+    tokio::spawn(serve(listener, router(), 4, shutdown));
+    let whole = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for (address, sent) in [
+        (plain, b"".as_slice()),
+        (plain, b"GET /metr"),
+        (plain, whole),
+        (tls.address, b""),
+        (tls.address, b"\x16\x03\x01"),
+    ] {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(sent).await.expect("sent");
+        if sent == whole {
+            let mut answer = vec![0; 1024];
+            let length = stream.read(&mut answer).await.expect("an answer");
+            assert!(answer[..length].ends_with(b"series 1\n"));
+        }
+        // What is on its way arrives before time begins to leap from timer to timer.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::pause();
+        let began = crate::clock::now();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        let waited = crate::clock::now() - began;
+        tokio::time::resume();
+        let range = PATIENCE / 2..=PATIENCE;
+        assert!(range.contains(&waited), "{sent:?} is waited for {waited:?}");
+        assert!(
+            rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"),
+            "{rest:?}"
+        );
+    }
+}
+
 /// A server over TLS on a free port.
 struct Stage {
     address: SocketAddr,
