@@ -25,8 +25,10 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     // A read that hangs must not keep the process from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    Ok(match outcome? {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    let passed = outcome?;
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }

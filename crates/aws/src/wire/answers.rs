@@ -13,7 +13,7 @@ use secret_rotation_core::secret::{Look, Seen, VersionListing};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{CURRENT, Fake, PENDING, Reply, arn, date, secret, stuck};
+use super::{CURRENT, Fake, PENDING, Reply, Sent, arn, date, secret, stuck};
 
 fn description(name: &str) -> Value {
     secret(name, "VersionIdsToStages", &stuck())
