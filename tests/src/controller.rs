@@ -23,17 +23,8 @@ impl Controller {
     /// Starts a replica. It is not waited for.
     pub fn start(kubeconfig: &Path, aws: &str, log: &Path, arguments: &[&str]) -> Result<Self> {
         let (metrics, health) = (process::free_port()?, process::free_port()?);
-        let mut command = Command::new(binary());
+        let mut command = command(kubeconfig, aws);
         command
-            .env("KUBECONFIG", kubeconfig)
-            .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws)
-            .env("AWS_ENDPOINT_URL_SQS", aws)
-            .env_remove("AWS_PROFILE")
-            .env_remove("RUST_LOG")
-            .env("AWS_ACCESS_KEY_ID", "story")
-            .env("AWS_SECRET_ACCESS_KEY", "story")
-            .env("AWS_REGION", "eu-west-1")
-            .args(["--lease-namespace", "secret-rotation-system"])
             .args(["--log-format", "json"])
             .args(["--metrics-address", &format!("127.0.0.1:{metrics}")])
             .args(["--health-address", &format!("127.0.0.1:{health}")])
@@ -72,6 +63,16 @@ impl Controller {
         self.server.is_running()
     }
 
+    /// The port of its metrics.
+    pub const fn metrics_port(&self) -> u16 {
+        self.metrics
+    }
+
+    /// The port of its health.
+    pub const fn health_port(&self) -> u16 {
+        self.health
+    }
+
     /// What Prometheus would scrape.
     pub fn metrics(&self) -> Result<String> {
         fetch(self.metrics, "/metrics").map(|(_, body)| body)
@@ -88,6 +89,22 @@ impl Controller {
     pub fn health(&self, path: &str) -> Result<(u16, String)> {
         fetch(self.health, path)
     }
+}
+
+/// The program with the surroundings of a story, to be given flags or a subcommand.
+pub fn command(kubeconfig: &Path, aws: &str) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .env("KUBECONFIG", kubeconfig)
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws)
+        .env("AWS_ENDPOINT_URL_SQS", aws)
+        .env_remove("AWS_PROFILE")
+        .env_remove("RUST_LOG")
+        .env("AWS_ACCESS_KEY_ID", "story")
+        .env("AWS_SECRET_ACCESS_KEY", "story")
+        .env("AWS_REGION", "eu-west-1")
+        .args(["--lease-namespace", "secret-rotation-system"]);
+    command
 }
 
 fn fetch(port: u16, path: &str) -> Result<(u16, String)> {

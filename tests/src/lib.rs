@@ -8,6 +8,7 @@ pub mod controller;
 pub mod invariants;
 pub mod objects;
 pub mod story;
+pub mod tls;
 
 pub use controller::Controller;
 pub use story::{Policy, Story};

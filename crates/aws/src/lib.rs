@@ -17,6 +17,7 @@ mod list;
 mod look;
 mod parse;
 mod queue;
+mod reach;
 mod sweep;
 #[cfg(test)]
 mod wire;
@@ -26,4 +27,5 @@ pub use apply::{Applied, Rejected};
 pub use call::{Call, Observer, Operation};
 pub use endpoint::{Endpoint, EndpointError};
 pub use queue::{Batch, EventQueue};
+pub use reach::find_credentials;
 pub use sweep::Scope;

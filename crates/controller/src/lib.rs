@@ -22,6 +22,7 @@ mod policy;
 mod profile;
 mod queue;
 mod run;
+mod selftest;
 mod server;
 mod shutdown;
 mod sweeps;
@@ -30,5 +31,6 @@ mod testing;
 mod worker;
 mod world;
 
-pub use options::{LogFormat, Options};
+pub use options::{Command, LogFormat, Options, SecretLabel, SelftestOptions};
 pub use run::run;
+pub use selftest::run as selftest;

@@ -1,12 +1,14 @@
 //! The daemon. See the library for what it does.
 
-use clap::Parser as _;
-use secret_rotation_controller::{Options, logging, run};
+use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
+use clap::Parser as _;
+use secret_rotation_controller::{Command, Options, logging, run, selftest};
+
+fn main() -> anyhow::Result<ExitCode> {
     // Before anything else: the AWS SDK and kube must not each choose a cryptography provider of their own.
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let options = Options::parse();
+    let mut options = Options::parse();
     logging::install(options.log_format, &options.log_level)?;
     if installed.is_err() {
         tracing::warn!("another cryptography provider was installed before");
@@ -14,11 +16,19 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(run(options));
+    let outcome = match options.command.take() {
+        None => runtime.block_on(run(options)).map(|()| true),
+        Some(Command::Selftest(wanted)) => runtime.block_on(selftest(&options, &wanted)),
+    };
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "ended");
     }
     // A read that hangs must not keep the process from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    outcome
+    let passed = outcome?;
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -1,13 +1,22 @@
 //! What an operator may set: flags, each also as a `SECRET_ROTATION_…` environment variable.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Watches `SecretRotationPolicies` and recovers stuck rotations in AWS Secrets Manager.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "secret-rotation-controller", version)]
+#[command(
+    name = "secret-rotation-controller",
+    version,
+    disable_help_subcommand = true
+)]
 pub struct Options {
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Where /metrics is served.
     #[arg(
         long,
@@ -26,9 +35,32 @@ pub struct Options {
     )]
     pub health_address: SocketAddr,
 
+    /// PEM file with the certificate chain for /metrics, which is then served over TLS; read again when it changes.
+    #[arg(
+        long,
+        env = "SECRET_ROTATION_METRICS_TLS_CERT",
+        requires = "metrics_tls_key",
+        value_name = "FILE"
+    )]
+    pub metrics_tls_cert: Option<PathBuf>,
+
+    /// PEM file with the private key of that certificate.
+    #[arg(
+        long,
+        env = "SECRET_ROTATION_METRICS_TLS_KEY",
+        requires = "metrics_tls_cert",
+        value_name = "FILE"
+    )]
+    pub metrics_tls_key: Option<PathBuf>,
+
+    /// Serve /metrics only to whom the API server knows by bearer token and allows to get it.
+    #[arg(long, env = "SECRET_ROTATION_METRICS_AUTH", global = true)]
+    pub metrics_auth: bool,
+
     /// Watch policies and operations in this namespace only; may be repeated. Default: all namespaces.
     #[arg(
         long = "namespace",
+        global = true,
         env = "SECRET_ROTATION_NAMESPACE",
         value_delimiter = ',',
         value_name = "NAMESPACE"
@@ -39,25 +71,27 @@ pub struct Options {
     #[arg(
         long,
         env = "SECRET_ROTATION_LEASE_NAMESPACE",
+        global = true,
         value_name = "NAMESPACE"
     )]
     pub lease_namespace: Option<String>,
 
     /// How log lines are written to stderr.
-    #[arg(long, env = "SECRET_ROTATION_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    #[arg(long, env = "SECRET_ROTATION_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
 
     /// Least severe level that is logged, or a filter such as info,kube=debug.
     #[arg(
         long,
         env = "SECRET_ROTATION_LOG_LEVEL",
+        global = true,
         default_value = "info",
         value_name = "LEVEL"
     )]
     pub log_level: String,
 
     /// Accept a custom AWS endpoint from the environment although it is not on loopback.
-    #[arg(long, env = "SECRET_ROTATION_ALLOW_CUSTOM_ENDPOINT")]
+    #[arg(long, env = "SECRET_ROTATION_ALLOW_CUSTOM_ENDPOINT", global = true)]
     pub allow_custom_endpoint: bool,
 
     /// Export at most this many secrets one by one, those that need attention first.
@@ -68,6 +102,33 @@ pub struct Options {
         value_name = "NUMBER"
     )]
     pub metrics_max_secrets: usize,
+
+    /// What label secret of those series shows: the name, a hash of the name, or nothing, and single secrets have no series.
+    #[arg(long, env = "SECRET_ROTATION_METRICS_SECRET_LABEL", value_enum, default_value_t = SecretLabel::Name)]
+    pub metrics_secret_label: SecretLabel,
+}
+
+/// What the program can do beside running.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Checks what the controller needs, a line each, and exits with 1 if something is missing.
+    Selftest(SelftestOptions),
+}
+
+/// What a self-test looks at beside the API server and AWS.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SelftestOptions {
+    /// Where a running controller serves metrics, with its scheme; the path is /metrics if there is none.
+    #[arg(long, env = "SECRET_ROTATION_SELFTEST_METRICS_URL", value_name = "URL")]
+    pub metrics_url: Option<http::Uri>,
+
+    /// PEM file with the authority that signed the certificate of the metrics URL. Default: those of the system.
+    #[arg(long, env = "SECRET_ROTATION_SELFTEST_METRICS_CA", value_name = "FILE")]
+    pub metrics_ca: Option<PathBuf>,
+
+    /// Where a running controller says whether it is ready, with its scheme; the path is /readyz if there is none.
+    #[arg(long, env = "SECRET_ROTATION_SELFTEST_HEALTH_URL", value_name = "URL")]
+    pub health_url: Option<http::Uri>,
 }
 
 /// How log lines look.
@@ -79,9 +140,22 @@ pub enum LogFormat {
     Text,
 }
 
+/// How series of single secrets name their secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SecretLabel {
+    /// The name of the secret.
+    #[default]
+    Name,
+    /// The first 16 hexadecimal digits of the SHA-256 of the name.
+    Hash,
+    /// Single secrets have no series.
+    None,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     use super::*;
 
@@ -101,9 +175,46 @@ mod tests {
     }
 
     #[test]
+    fn certificate_and_key_come_together_or_not_at_all() {
+        let parse = |flags: &[&str]| {
+            Options::try_parse_from([&["secret-rotation-controller"], flags].concat())
+        };
+        for (given, missing) in [
+            ("--metrics-tls-cert=tls.crt", "--metrics-tls-key <FILE>"),
+            ("--metrics-tls-key=tls.key", "--metrics-tls-cert <FILE>"),
+        ] {
+            let error = parse(&[given]).expect_err("one is not enough");
+            assert_eq!(error.kind(), ErrorKind::MissingRequiredArgument);
+            assert!(error.to_string().contains(missing), "{error}");
+        }
+        let both = parse(&["--metrics-tls-cert=tls.crt", "--metrics-tls-key=tls.key"]);
+        let both = both.expect("both are enough");
+        assert_eq!(
+            both.metrics_tls_cert.zip(both.metrics_tls_key),
+            Some(("tls.crt".into(), "tls.key".into()))
+        );
+    }
+
+    #[test]
+    fn a_self_test_takes_the_flags_that_shape_it_on_either_side() {
+        for flags in [
+            ["--namespace=a", "--namespace=b", "selftest"],
+            ["selftest", "--namespace=a", "--namespace=b"],
+        ] {
+            let options =
+                Options::try_parse_from([&["secret-rotation-controller"], &flags[..]].concat())
+                    .expect("valid flags");
+            assert_eq!(options.namespaces, ["a", "b"]);
+            assert!(matches!(options.command, Some(Command::Selftest(_))));
+        }
+    }
+
+    #[test]
     fn every_flag_can_be_set_by_the_environment() {
-        let missing: Vec<_> = Options::command()
-            .get_arguments()
+        let command = Options::command();
+        let missing: Vec<_> = std::iter::once(&command)
+            .chain(command.get_subcommands())
+            .flat_map(clap::Command::get_arguments)
             .filter(|argument| !matches!(argument.get_id().as_str(), "help" | "version"))
             .filter(|argument| {
                 argument

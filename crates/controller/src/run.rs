@@ -20,6 +20,7 @@ use crate::lease::{self, Keeper, Standing};
 use crate::metrics::Metrics;
 use crate::operation::locks::Locks;
 use crate::options::Options;
+use crate::server::Guards;
 use crate::shutdown::{self, Shutdown};
 use crate::sweeps::{self, Sweeps};
 use crate::worker::{self, Limits, Surroundings};
@@ -63,15 +64,20 @@ const SWEEP: Limits = Limits {
 /// Runs the controller until it is asked to end.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let endpoint = accounts::custom_endpoint(options.allow_custom_endpoint)?;
-    let metrics = Metrics::new(options.metrics_max_secrets)?;
+    let metrics = Metrics::new(options.metrics_max_secrets, options.metrics_secret_label)?;
     metrics.set_custom_endpoint(endpoint.is_some());
+    let server_clock = Arc::new(ServerClock::default());
+    let client = client::connect(Arc::clone(&metrics), Arc::clone(&server_clock)).await?;
     let (trigger, shutdown) = shutdown::channel();
     let (closing, closed) = shutdown::channel();
     let stage = Stage::default();
+    stage.set("the Kubernetes API server has not been reached yet");
     let mut servers = JoinSet::new();
     servers.spawn(server::metrics(
         options.metrics_address,
         Arc::clone(&metrics),
+        guards(&options),
+        client.clone(),
         closed.clone(),
     ));
     servers.spawn(server::health(
@@ -79,7 +85,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         stage.readiness(),
         closed,
     ));
-    let controller = tokio::spawn(control(options, metrics, stage.clone(), shutdown));
+    let controller = tokio::spawn(control(
+        options,
+        metrics,
+        (client, server_clock),
+        stage.clone(),
+        shutdown,
+    ));
     let abort = controller.abort_handle();
     let ended = tokio::select! {
         signal = shutdown::requested() => Ended::Asked(signal?),
@@ -96,7 +108,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         Ended::Broken(error) => controller.await?.and(Err(error)),
     };
     closing.begin();
-    servers.shutdown().await;
+    // Each bounds by itself how long it takes to end.
+    while servers.join_next().await.is_some() {}
     outcome
 }
 
@@ -105,22 +118,28 @@ enum Ended {
     Broken(anyhow::Error),
 }
 
+fn guards(options: &Options) -> Guards {
+    let (chain, key) = (&options.metrics_tls_cert, &options.metrics_tls_key);
+    Guards {
+        tls: chain.clone().zip(key.clone()),
+        auth: options.metrics_auth,
+    }
+}
+
 async fn ended(task: &tokio::task::AbortHandle) {
     while !task.is_finished() {
         tokio::time::sleep(POLL).await;
     }
 }
 
-/// Connects, listens until everything is known, then competes for the lease and works.
+/// Listens until everything is known, then competes for the lease and works.
 async fn control(
     options: Options,
     metrics: Arc<Metrics>,
+    (client, server_clock): (Client, Arc<ServerClock>),
     stage: Stage,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let server_clock = Arc::new(ServerClock::default());
-    stage.set("the Kubernetes API server has not been reached yet");
-    let client = client::connect(Arc::clone(&metrics), Arc::clone(&server_clock)).await?;
     let identity = identity();
     let namespace = options
         .lease_namespace

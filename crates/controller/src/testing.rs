@@ -20,6 +20,22 @@ use secret_rotation_core::profile::{NamePattern, NamespaceRule, Permission, Prof
 use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::selector::{Matcher, Selector};
 
+/// A certificate for `localhost` that signs itself, and its key, as PEM.
+#[derive(Clone)]
+pub(crate) struct Signed {
+    pub(crate) chain: String,
+    pub(crate) key: String,
+}
+
+pub(crate) fn signed() -> Signed {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+    let made = made.expect("a certificate");
+    Signed {
+        chain: made.cert.pem(),
+        key: made.signing_key.serialize_pem(),
+    }
+}
+
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
         .iter()

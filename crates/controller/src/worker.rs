@@ -191,6 +191,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::options::SecretLabel;
     use crate::shutdown;
 
     #[test]
@@ -206,7 +207,7 @@ mod tests {
         let (_trigger, shutdown) = shutdown::channel();
         let (_tenure, standing) = Standing::held_for(1, Duration::from_hours(1));
         let surroundings = Surroundings {
-            metrics: Metrics::new(1).expect("metrics"),
+            metrics: Metrics::new(1, SecretLabel::Name).expect("metrics"),
             standing,
             shutdown,
         };

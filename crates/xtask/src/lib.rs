@@ -9,6 +9,7 @@ mod cloudformation;
 pub mod cluster;
 pub mod demo;
 pub mod generate;
+mod pages;
 pub mod process;
 pub mod project;
 pub mod release;

@@ -13,7 +13,7 @@ use secret_rotation_core::secret::{Look, Seen, VersionListing};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{CURRENT, Fake, PENDING, Reply, arn, date, secret, stuck};
+use super::{CURRENT, Fake, PENDING, Reply, Sent, arn, date, secret, stuck};
 
 fn description(name: &str) -> Value {
     secret(name, "VersionIdsToStages", &stuck())
@@ -127,6 +127,20 @@ async fn a_code_from_outside_is_cut_and_no_message_is_kept() {
     let error = error.expect_err("a failure");
     assert_eq!(error.code.as_deref().map(str::len), Some(64));
     assert!(!format!("{error} {error:?}").contains("password"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reaching_is_one_list_of_one_secret() {
+    let fake = Fake::new(|_, _| Reply::ok(&json!({"SecretList": []})));
+    assert_eq!(fake.account.reach().await, Ok(()));
+    let expected = Sent {
+        operation: "ListSecrets".to_owned(),
+        body: json!({"MaxResults": 1}),
+    };
+    assert_eq!(fake.sent(), [expected]);
+    let denied = Fake::new(|_, _| Reply::error("AccessDeniedException", "no"));
+    let error = denied.account.reach().await.expect_err("it is denied");
+    assert_eq!(error.class, ErrorClass::Denied);
 }
 
 #[derive(Debug)]

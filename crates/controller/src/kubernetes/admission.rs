@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kubernetes::bounded;
 
 /// The policies that guard approvals, by the names under which `deploy/admission` installs them and their bindings.
-const GUARDS: [&str; 2] = [
+pub(crate) const GUARDS: [&str; 2] = [
     "secret-rotation-operations.secretrotation.dev",
     "secret-rotation-status.secretrotation.dev",
 ];

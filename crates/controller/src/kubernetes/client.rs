@@ -126,12 +126,14 @@ const fn code_class(code: u16) -> &'static str {
 
 /// Verb and resource of a request, from closed sets.
 fn call_of(method: &Method, path: &str, query: Option<&str>) -> (&'static str, &'static str) {
-    const RESOURCES: [&str; 6] = [
+    const RESOURCES: [&str; 8] = [
         "secretrotationpolicies",
         "secretrotationoperations",
         "awsaccessprofiles",
         "leases",
         "events",
+        "tokenreviews",
+        "subjectaccessreviews",
         "namespaces",
     ];
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();

@@ -3,6 +3,7 @@
 mod maker;
 mod report;
 mod reports;
+mod secret_label;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Trigg
 use self::maker::Maker;
 pub(crate) use self::report::PolicyReport;
 pub(crate) use self::reports::Reports;
+use crate::options::SecretLabel;
 
 const PREFIX: &str = "secretrotation";
 
@@ -74,9 +76,9 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Makes and registers all of them; closed label sets start at 0.
-    pub(crate) fn new(max_secrets: usize) -> prometheus::Result<Arc<Self>> {
+    pub(crate) fn new(max_secrets: usize, label: SecretLabel) -> prometheus::Result<Arc<Self>> {
         let registry = Registry::new();
-        let reports = Reports::new(max_secrets)?;
+        let reports = Reports::new(max_secrets)?.labelled(label);
         let make = Maker {
             registry: &registry,
         };
@@ -375,7 +377,7 @@ mod tests {
 
     #[test]
     fn every_family_has_a_help_text_a_unit_and_the_prefix() {
-        let text = Metrics::new(10)
+        let text = Metrics::new(10, SecretLabel::Name)
             .expect("metrics register")
             .text()
             .expect("metrics encode");
@@ -403,7 +405,7 @@ mod tests {
 
     #[test]
     fn closed_label_sets_start_at_zero() {
-        let text = Metrics::new(10)
+        let text = Metrics::new(10, SecretLabel::Name)
             .expect("metrics register")
             .text()
             .expect("metrics encode");

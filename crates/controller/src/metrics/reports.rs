@@ -11,6 +11,8 @@ use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::ObjectKey;
 
 use super::report::{PolicyReport, SecretSample};
+use super::secret_label;
+use crate::options::SecretLabel;
 
 const POLICY: [&str; 2] = ["namespace", "policy"];
 const SECRET: [&str; 4] = ["namespace", "policy", "region", "secret"];
@@ -20,6 +22,7 @@ const SECRET: [&str; 4] = ["namespace", "policy", "region", "secret"];
 pub(crate) struct Reports {
     shared: Arc<Shared>,
     max_secrets: usize,
+    label: SecretLabel,
     /// Never filled: they lend their descriptions.
     families: Arc<Families>,
 }
@@ -36,8 +39,14 @@ impl Reports {
         Ok(Self {
             shared: Arc::default(),
             max_secrets,
+            label: SecretLabel::Name,
             families: Arc::new(Families::new()?),
         })
+    }
+
+    /// The same, with other values of label `secret`.
+    pub(crate) fn labelled(self, label: SecretLabel) -> Self {
+        Self { label, ..self }
     }
 
     /// How many secrets have series of their own at most.
@@ -85,7 +94,7 @@ impl Reports {
         for (key, report) in &reports {
             families.fill_policy(key, report);
         }
-        let truncated = families.fill_secrets(&reports, self.max_secrets);
+        let truncated = families.fill_secrets(&reports, self.max_secrets, self.label);
         families
             .truncated
             .with_label_values(&[] as &[&str])
@@ -256,8 +265,16 @@ impl Families {
         set(&self.last_check, &own, report.last_check);
     }
 
-    /// Secrets that need attention come first, over all policies; answers how many got no series.
-    fn fill_secrets(&self, reports: &BTreeMap<ObjectKey, Arc<PolicyReport>>, max: usize) -> usize {
+    /// Secrets that need attention come first, over all policies; answers how many got no series because of `max`.
+    fn fill_secrets(
+        &self,
+        reports: &BTreeMap<ObjectKey, Arc<PolicyReport>>,
+        max: usize,
+        label: SecretLabel,
+    ) -> usize {
+        if label == SecretLabel::None {
+            return 0;
+        }
         let samples = |healthy: bool| {
             reports.iter().flat_map(move |(key, report)| {
                 report
@@ -272,16 +289,19 @@ impl Families {
             .map(|report| report.secrets.len() + report.omitted)
             .sum();
         let told = samples(false).chain(samples(true)).take(max);
-        told.for_each(|(key, sample)| self.fill_secret(key, sample));
+        told.for_each(|(key, sample)| self.fill_secret(key, sample, label));
         total.saturating_sub(max)
     }
 
-    fn fill_secret(&self, key: &ObjectKey, sample: &SecretSample) {
+    fn fill_secret(&self, key: &ObjectKey, sample: &SecretSample, label: SecretLabel) {
+        let Some(secret) = secret_label::of(&sample.name, label) else {
+            return;
+        };
         let labels = [
             key.namespace.as_str(),
             key.name.as_str(),
             &sample.region,
-            &sample.name,
+            &*secret,
         ];
         self.stuck
             .with_label_values(&labels)
@@ -355,6 +375,36 @@ mod tests {
         assert!(
             text.contains("secretrotation_metrics_truncated_secrets 9\n"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn names_of_secrets_can_be_hashed_or_left_out() {
+        let lines = |label| {
+            let reports = Reports::new(1).expect("families are well formed");
+            let reports = reports.labelled(label);
+            reports.speak(true);
+            reports.tell(&key("a"), report(2, 0));
+            let text = text(&reports);
+            let wanted = |line: &&str| {
+                line.starts_with("secretrotation_secret_stuck{")
+                    || line.starts_with("secretrotation_metrics_truncated_secrets ")
+            };
+            text.lines()
+                .filter(wanted)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(SecretLabel::Hash),
+            [
+                "secretrotation_metrics_truncated_secrets 1",
+                r#"secretrotation_secret_stuck{namespace="team",policy="a",region="eu-west-1",secret="c1e22b76a9036ff8"} 1"#,
+            ]
+        );
+        assert_eq!(
+            lines(SecretLabel::None),
+            ["secretrotation_metrics_truncated_secrets 0"]
         );
     }
 

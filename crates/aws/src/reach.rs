@@ -1,0 +1,40 @@
+//! Whether AWS lets us in at all, for a self-test: credentials, and one list of one secret.
+
+use aws_config::BehaviorVersion;
+use aws_credential_types::provider::ProvideCredentials as _;
+use secret_rotation_core::outcome::{AwsError, ErrorClass};
+
+use crate::account::Account;
+use crate::call::Operation;
+
+/// Looks for ambient credentials as [`Account::connect`] does, and asks for them once.
+///
+/// A web identity is exchanged at STS, a pod identity at its agent; Secrets Manager is not asked.
+pub async fn find_credentials() -> Result<(), AwsError> {
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .load()
+        .await;
+    let missing = AwsError {
+        class: ErrorClass::Credentials,
+        code: None,
+        request_id: None,
+    };
+    let Some(provider) = config.credentials_provider() else {
+        return Err(missing);
+    };
+    // Its error may quote what a provider answered.
+    let found = provider.provide_credentials().await;
+    found.map(drop).map_err(|_| missing)
+}
+
+impl Account {
+    /// Lists one secret: whether the region answers these credentials, and `ListSecrets` is allowed. What is listed is
+    /// not looked at.
+    pub async fn reach(&self) -> Result<(), AwsError> {
+        let probe = self.reading(Operation::ListSecrets);
+        let request = self.sweeper().list_secrets().max_results(1);
+        let sending = request.customize().interceptor(probe.clone()).send();
+        let answer = self.call(&probe, sending).await;
+        answer.map(drop).map_err(|rejected| rejected.error)
+    }
+}

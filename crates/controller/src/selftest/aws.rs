@@ -1,0 +1,111 @@
+//! AWS: whether there are credentials, and whether they open the first region of each profile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::ListParams;
+use kube::core::DeserializeGuard;
+use kube::{Api, Client, ResourceExt as _};
+use secret_rotation_api::profile::AWSAccessProfile;
+use secret_rotation_aws::find_credentials;
+use secret_rotation_core::outcome::{AwsError, ErrorClass};
+
+use super::Check;
+use crate::accounts::{self, Accounts};
+use crate::kubernetes::bounded;
+use crate::metrics::Metrics;
+use crate::options::Options;
+
+/// A machine without an instance profile keeps the SDK waiting for one.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+const CREDENTIALS: &str = "AWS credentials";
+const PROFILES: &str = "AWS by profile";
+
+/// Looks for credentials, then tries them where profiles say. No client = no API server to ask for profiles.
+pub(super) async fn reached(
+    client: Option<&Client>,
+    options: &Options,
+    metrics: Arc<Metrics>,
+) -> Vec<Check> {
+    if let Err(refused) = accounts::custom_endpoint(options.allow_custom_endpoint) {
+        return vec![Check::failed("AWS endpoint", refused.to_string())];
+    }
+    let credentials = credentials().await;
+    if credentials.has_failed() {
+        let why = "there are no credentials to try";
+        return vec![credentials, Check::skipped(PROFILES, why)];
+    }
+    let mut checks = vec![credentials];
+    match client {
+        Some(client) => checks.extend(profiles(client, &Accounts::new(metrics)).await),
+        None => checks.push(Check::skipped(PROFILES, "they are in the API server")),
+    }
+    checks
+}
+
+async fn credentials() -> Check {
+    match tokio::time::timeout(PATIENCE, find_credentials()).await {
+        Ok(Ok(())) => Check::fine(CREDENTIALS),
+        Ok(Err(_)) | Err(_) => Check::failed(
+            CREDENTIALS,
+            "none found; give the ServiceAccount a role, by EKS Pod Identity or by annotation eks.amazonaws.com/role-arn",
+        ),
+    }
+}
+
+async fn profiles(client: &Client, accounts: &Accounts) -> Vec<Check> {
+    let api: Api<DeserializeGuard<AWSAccessProfile>> = Api::all(client.clone());
+    let found = match bounded(api.list(&ListParams::default())).await {
+        Ok(found) => found.items,
+        Err(error) => return vec![Check::failed(PROFILES, format!("not listed: {error}"))],
+    };
+    if found.is_empty() {
+        return vec![Check::skipped(PROFILES, "no AWSAccessProfile exists yet")];
+    }
+    let mut checks = Vec::new();
+    for profile in found {
+        let name = profile.name_any();
+        checks.push(match profile.0 {
+            Ok(profile) => reach(&name, &profile, accounts).await,
+            Err(invalid) => Check::failed(subject(&name), invalid.error),
+        });
+    }
+    checks
+}
+
+fn subject(name: &str) -> String {
+    format!("AWS by profile {name}")
+}
+
+/// One read-only call.
+async fn reach(name: &str, profile: &AWSAccessProfile, accounts: &Accounts) -> Check {
+    let profile = match profile.to_core() {
+        Ok(profile) => profile,
+        Err(invalid) => return Check::failed(subject(name), invalid.to_string()),
+    };
+    let Some(region) = profile.regions.first() else {
+        return Check::failed(subject(name), "it names no region");
+    };
+    let subject = format!("{}, ListSecrets in {region}", subject(name));
+    match accounts.of(&profile, region).await.account.reach().await {
+        Ok(()) => Check::fine(subject),
+        Err(error) => Check::failed(subject, format!("{error}; {}", advice(&error))),
+    }
+}
+
+const fn advice(error: &AwsError) -> &'static str {
+    match error.class {
+        ErrorClass::Denied => "attach deploy/iam/observe.json or more to the role",
+        ErrorClass::Credentials => "look at the trust policy of the role, and at the clock",
+        ErrorClass::Throttled => "try again later",
+        ErrorClass::Unreachable
+        | ErrorClass::RotationPending
+        | ErrorClass::Refused
+        | ErrorClass::Mismatch
+        | ErrorClass::Gone
+        | ErrorClass::LimitExceeded
+        | ErrorClass::Malformed
+        | ErrorClass::Unexpected => "look at the region, and at what stands between here and AWS",
+    }
+}

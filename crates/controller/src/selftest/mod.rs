@@ -1,0 +1,145 @@
+//! Whether everything is there that the controller needs: asked once, as the controller, changing nothing.
+
+mod aws;
+mod cluster;
+mod rights;
+mod web;
+
+use std::fmt;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use kube::Client;
+
+use crate::clock::ServerClock;
+use crate::kubernetes::client;
+use crate::metrics::Metrics;
+use crate::options::{Options, SecretLabel, SelftestOptions};
+
+/// What was found about one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Check {
+    subject: String,
+    finding: Finding,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Finding {
+    Fine,
+    /// It is missing or wrong: what, and what to do.
+    Failed(String),
+    /// It could not be looked at, for a reason that is no failure.
+    Skipped(String),
+}
+
+impl Check {
+    fn fine(subject: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            finding: Finding::Fine,
+        }
+    }
+
+    fn failed(subject: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            finding: Finding::Failed(what.into()),
+        }
+    }
+
+    fn skipped(subject: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            finding: Finding::Skipped(why.into()),
+        }
+    }
+
+    const fn has_failed(&self) -> bool {
+        matches!(self.finding, Finding::Failed(_))
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = &self.subject;
+        match &self.finding {
+            Finding::Fine => write!(f, "ok       {subject}"),
+            Finding::Failed(what) => write!(f, "FAILED   {subject}: {what}"),
+            Finding::Skipped(why) => write!(f, "skipped  {subject}: {why}"),
+        }
+    }
+}
+
+/// Checks everything, prints a line each, and says whether nothing has failed.
+pub async fn run(options: &Options, wanted: &SelftestOptions) -> anyhow::Result<bool> {
+    let metrics = Metrics::new(0, SecretLabel::None)?;
+    let mut report = Report::default();
+    match client::connect(Arc::clone(&metrics), Arc::new(ServerClock::default())).await {
+        Ok(client) => of_cluster(&client, options, metrics, &mut report).await?,
+        Err(error) => report.tell(&[Check::failed(
+            cluster::API_SERVER,
+            format!("no kubeconfig and no ServiceAccount can be used: {error}"),
+        )])?,
+    }
+    report.tell(&[web::metrics(wanted).await])?;
+    report.tell(&[web::health(wanted).await])?;
+    Ok(!report.failed)
+}
+
+/// Everything that takes an API server. Where it does not answer, one line says so instead of thirty.
+async fn of_cluster(
+    client: &Client,
+    options: &Options,
+    metrics: Arc<Metrics>,
+    report: &mut Report,
+) -> std::io::Result<()> {
+    let answers = cluster::answers(client).await;
+    report.tell(std::slice::from_ref(&answers))?;
+    if !answers.has_failed() {
+        report.tell(&cluster::kinds(client).await)?;
+        report.tell(&rights::held(client, options).await)?;
+        report.tell(&[cluster::admission(client).await])?;
+    }
+    let profiles = (!answers.has_failed()).then_some(client);
+    report.tell(&aws::reached(profiles, options, metrics).await)
+}
+
+/// Lines on standard output, as soon as they are known.
+#[derive(Default)]
+struct Report {
+    failed: bool,
+}
+
+impl Report {
+    fn tell(&mut self, checks: &[Check]) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        for check in checks {
+            self.failed |= check.has_failed();
+            writeln!(out, "{check}")?;
+        }
+        out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_begins_with_the_finding() {
+        let lines = [
+            Check::fine("a"),
+            Check::failed("b", "do this"),
+            Check::skipped("c", "not asked for"),
+        ]
+        .map(|check| check.to_string());
+        assert_eq!(
+            lines,
+            [
+                "ok       a",
+                "FAILED   b: do this",
+                "skipped  c: not asked for"
+            ]
+        );
+    }
+}

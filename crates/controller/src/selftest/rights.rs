@@ -1,0 +1,348 @@
+//! Every right that the controller needs in the cluster, in one place, and whether it holds them.
+//!
+//! `deploy/controller/rbac.yaml` grants these and no others; a test compares the two.
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::api::PostParams;
+use kube::{Api, Client};
+
+use super::Check;
+use crate::error::Error;
+use crate::kubernetes::{admission, bounded};
+use crate::options::Options;
+
+/// Verbs on one resource.
+struct Right {
+    group: &'static str,
+    /// With a subresource after a slash, if there is one.
+    resource: &'static str,
+    /// Empty = every name.
+    names: &'static [&'static str],
+    verbs: &'static [&'static str],
+    place: Place,
+}
+
+/// Where a right is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In each namespace that is watched, or in all.
+    Watched,
+    /// For objects of the cluster.
+    Cluster,
+    /// Where the lease lives.
+    Lease,
+}
+
+/// What every installation needs.
+const RIGHTS: [Right; 11] = [
+    Right {
+        group: "secretrotation.dev",
+        resource: "secretrotationpolicies",
+        names: &[],
+        verbs: &["get", "list", "watch", "automate"],
+        place: Place::Watched,
+    },
+    Right {
+        group: "secretrotation.dev",
+        resource: "secretrotationpolicies/status",
+        names: &[],
+        verbs: &["patch"],
+        place: Place::Watched,
+    },
+    Right {
+        group: "secretrotation.dev",
+        resource: "secretrotationoperations",
+        names: &[],
+        verbs: &[
+            "get", "list", "watch", "create", "patch", "delete", "automate",
+        ],
+        place: Place::Watched,
+    },
+    Right {
+        group: "secretrotation.dev",
+        resource: "secretrotationoperations/status",
+        names: &[],
+        verbs: &["patch"],
+        place: Place::Watched,
+    },
+    Right {
+        group: "events.k8s.io",
+        resource: "events",
+        names: &[],
+        verbs: &["create", "patch"],
+        place: Place::Watched,
+    },
+    Right {
+        group: "secretrotation.dev",
+        resource: "awsaccessprofiles",
+        names: &[],
+        verbs: &["get", "list", "watch", "automate"],
+        place: Place::Cluster,
+    },
+    Right {
+        group: "secretrotation.dev",
+        resource: "awsaccessprofiles/status",
+        names: &[],
+        verbs: &["patch"],
+        place: Place::Cluster,
+    },
+    Right {
+        group: "",
+        resource: "namespaces",
+        names: &[],
+        verbs: &["get", "list", "watch"],
+        place: Place::Cluster,
+    },
+    Right {
+        group: "admissionregistration.k8s.io",
+        resource: "validatingadmissionpolicies",
+        names: &admission::GUARDS,
+        verbs: &["get"],
+        place: Place::Cluster,
+    },
+    Right {
+        group: "admissionregistration.k8s.io",
+        resource: "validatingadmissionpolicybindings",
+        names: &admission::GUARDS,
+        verbs: &["get"],
+        place: Place::Cluster,
+    },
+    Right {
+        group: "coordination.k8s.io",
+        resource: "leases",
+        names: &[],
+        verbs: &["get", "create", "update"],
+        place: Place::Lease,
+    },
+];
+
+/// What `--metrics-auth` needs beside.
+const REVIEWS: [Right; 2] = [
+    Right {
+        group: "authentication.k8s.io",
+        resource: "tokenreviews",
+        names: &[],
+        verbs: &["create"],
+        place: Place::Cluster,
+    },
+    Right {
+        group: "authorization.k8s.io",
+        resource: "subjectaccessreviews",
+        names: &[],
+        verbs: &["create"],
+        place: Place::Cluster,
+    },
+];
+
+/// Asks the API server for every right, a line for each resource and namespace.
+pub(super) async fn held(client: &Client, options: &Options) -> Vec<Check> {
+    let reviews = options.metrics_auth.then_some(&REVIEWS);
+    let lease = options.lease_namespace.as_deref();
+    let lease = lease.unwrap_or_else(|| client.default_namespace());
+    let mut checks = Vec::new();
+    for right in RIGHTS.iter().chain(reviews.into_iter().flatten()) {
+        for namespace in right.place.namespaces(&options.namespaces, lease) {
+            checks.push(right.held(client, namespace).await);
+        }
+    }
+    checks
+}
+
+impl Place {
+    /// The namespaces in which to ask; `None` = in the cluster, or in all namespaces.
+    fn namespaces<'a>(self, watched: &'a [String], lease: &'a str) -> Vec<Option<&'a str>> {
+        match self {
+            Self::Cluster => vec![None],
+            Self::Watched if watched.is_empty() => vec![None],
+            Self::Watched => watched.iter().map(|name| Some(name.as_str())).collect(),
+            Self::Lease => vec![Some(lease)],
+        }
+    }
+}
+
+impl Right {
+    async fn held(&self, client: &Client, namespace: Option<&str>) -> Check {
+        let mut missing = Vec::new();
+        for verb in self.verbs {
+            match self.allows(client, namespace, verb).await {
+                Ok(true) => {}
+                Ok(false) => missing.push(*verb),
+                Err(error) => return Check::failed(self.subject(namespace), error.to_string()),
+            }
+        }
+        self.check(namespace, &missing)
+    }
+
+    /// Whether a verb is allowed on every name.
+    async fn allows(
+        &self,
+        client: &Client,
+        namespace: Option<&str>,
+        verb: &str,
+    ) -> Result<bool, Error> {
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+        let names = self.names.iter().map(|name| Some(*name));
+        let names: Vec<_> = match self.names {
+            [] => vec![None],
+            _ => names.collect(),
+        };
+        for name in names {
+            let review = self.review(namespace, verb, name);
+            let answer = bounded(reviews.create(&PostParams::default(), &review)).await?;
+            if !answer.status.is_some_and(|status| status.allowed) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn review(
+        &self,
+        namespace: Option<&str>,
+        verb: &str,
+        name: Option<&str>,
+    ) -> SelfSubjectAccessReview {
+        let (resource, subresource) = match self.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource)),
+            None => (self.resource, None),
+        };
+        let attributes = ResourceAttributes {
+            group: Some(self.group.to_owned()),
+            resource: Some(resource.to_owned()),
+            subresource: subresource.map(str::to_owned),
+            namespace: namespace.map(str::to_owned),
+            name: name.map(str::to_owned),
+            verb: Some(verb.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(attributes),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        }
+    }
+
+    fn check(&self, namespace: Option<&str>, missing: &[&str]) -> Check {
+        let subject = self.subject(namespace);
+        if missing.is_empty() {
+            return Check::fine(subject);
+        }
+        let verbs = missing.join(", ");
+        let what = format!(
+            "may not {verbs}; bind this ServiceAccount to the roles of deploy/controller/rbac.yaml, or of the chart"
+        );
+        Check::failed(subject, what)
+    }
+
+    fn subject(&self, namespace: Option<&str>) -> String {
+        let (verbs, resource) = (self.verbs.join(", "), self.resource);
+        match namespace {
+            Some(namespace) => format!("right to {verbs} {resource} in namespace {namespace}"),
+            None => format!("right to {verbs} {resource}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// One verb on one thing, in a role of this kind.
+    type Grant = [String; 5];
+
+    #[test]
+    fn the_manifests_grant_what_is_asked_for_and_no_more() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../deploy/controller/rbac.yaml"
+        );
+        let text = std::fs::read_to_string(file).expect("the manifest is there");
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("valid YAML");
+        let granted: BTreeSet<Grant> = objects.iter().flat_map(granted).collect();
+        let needed: BTreeSet<Grant> = RIGHTS.iter().flat_map(needed).collect();
+        let only = |ours: &BTreeSet<Grant>, theirs| {
+            ours.difference(theirs)
+                .map(|grant| grant.join(" "))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(only(&needed, &granted), Vec::<String>::new(), "not granted");
+        assert_eq!(only(&granted, &needed), Vec::<String>::new(), "not needed");
+    }
+
+    #[test]
+    fn rights_are_asked_for_where_they_are_needed() {
+        let watched = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(
+            Place::Watched.namespaces(&watched, "here"),
+            [Some("a"), Some("b")]
+        );
+        assert_eq!(Place::Watched.namespaces(&[], "here"), [None]);
+        assert_eq!(Place::Cluster.namespaces(&watched, "here"), [None]);
+        assert_eq!(Place::Lease.namespaces(&watched, "here"), [Some("here")]);
+    }
+
+    #[test]
+    fn a_missing_right_is_named_with_what_to_do() {
+        let line = RIGHTS[4].check(Some("team"), &["patch"]).to_string();
+        assert_eq!(
+            line,
+            "FAILED   right to create, patch events in namespace team: may not patch; bind this ServiceAccount to the roles of deploy/controller/rbac.yaml, or of the chart"
+        );
+    }
+
+    fn granted(object: &Value) -> Vec<Grant> {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let mut grants = Vec::new();
+        for rule in object["rules"].as_array().into_iter().flatten() {
+            let mut names = texts(&rule["resourceNames"]);
+            if names.is_empty() {
+                names.push(String::new());
+            }
+            for group in texts(&rule["apiGroups"]) {
+                for resource in texts(&rule["resources"]) {
+                    for name in &names {
+                        for verb in texts(&rule["verbs"]) {
+                            let thing = [kind, &group, &resource, name, &verb];
+                            grants.push(thing.map(str::to_owned));
+                        }
+                    }
+                }
+            }
+        }
+        grants
+    }
+
+    fn needed(right: &Right) -> Vec<Grant> {
+        let kind = match right.place {
+            Place::Watched | Place::Cluster => "ClusterRole",
+            Place::Lease => "Role",
+        };
+        let names = if right.names.is_empty() {
+            &[""]
+        } else {
+            right.names
+        };
+        let mut grants = Vec::new();
+        for name in names {
+            for verb in right.verbs {
+                grants.push([kind, right.group, right.resource, name, verb].map(str::to_owned));
+            }
+        }
+        grants
+    }
+
+    fn texts(list: &Value) -> Vec<String> {
+        let texts = list.as_array().into_iter().flatten();
+        texts
+            .filter_map(|text| text.as_str().map(str::to_owned))
+            .collect()
+    }
+}

@@ -1,0 +1,401 @@
+//! Who may scrape: the API server says who a bearer token belongs to, and whether they may get `/metrics`.
+//!
+//! Whoever cannot be asked about is not let in.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::error::Error;
+use crate::kubernetes::bounded;
+
+/// How long an answer holds: a right that is taken away ends within this.
+const KEPT: Duration = Duration::from_mins(1);
+
+/// More tokens are not remembered at a time.
+const MAX_KEPT: usize = 1000;
+
+/// What a scraper must be allowed to do.
+const PATH: &str = "/metrics";
+const VERB: &str = "get";
+
+/// What is said to those who bring no token that anybody knows (RFC 6750, section 3).
+pub(crate) const CHALLENGE: &str = r#"Bearer realm="secret-rotation-controller""#;
+
+/// What is known about the bearer of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Allowed,
+    /// The token belongs to nobody.
+    Unknown,
+    /// Its bearer may not scrape.
+    Forbidden,
+}
+
+/// Asks the API server, and remembers its answers for a while.
+pub(super) struct Gate {
+    client: Client,
+    known: Mutex<Known>,
+    /// Whether the last question got no answer.
+    unanswered: AtomicBool,
+}
+
+/// Lets a request pass if its bearer may scrape.
+pub(super) async fn guard(
+    Extension(gate): Extension<Arc<Gate>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(token) = bearer(request.headers()) else {
+        return unknown();
+    };
+    match gate.verdict(token).await {
+        Ok(Verdict::Allowed) => next.run(request).await,
+        Ok(Verdict::Unknown) => unknown(),
+        Ok(Verdict::Forbidden) => forbidden(),
+        Err(_) => unavailable(),
+    }
+}
+
+fn unknown() -> Response {
+    let why = "a bearer token that the Kubernetes API server knows is needed\n";
+    let challenge = [(header::WWW_AUTHENTICATE, CHALLENGE)];
+    (StatusCode::UNAUTHORIZED, challenge, why).into_response()
+}
+
+fn forbidden() -> Response {
+    let why = "verb get on the non-resource URL /metrics is needed\n";
+    (StatusCode::FORBIDDEN, why).into_response()
+}
+
+fn unavailable() -> Response {
+    let why = "the Kubernetes API server cannot be asked who may scrape\n";
+    (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+}
+
+/// The token of an `Authorization` header (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+impl Gate {
+    /// Nobody is known yet.
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            known: Mutex::default(),
+            unanswered: AtomicBool::new(false),
+        }
+    }
+
+    async fn verdict(&self, token: &str) -> Result<Verdict, Error> {
+        let fingerprint = Fingerprint::of(token);
+        if let Some(verdict) = self.known().recall(&fingerprint, clock::now()) {
+            return Ok(verdict);
+        }
+        let answer = self.ask(token).await;
+        let failed = answer.is_err();
+        if self.unanswered.swap(failed, Ordering::Relaxed) != failed {
+            match &answer {
+                Ok(_) => tracing::info!("scrapers can be reviewed again"),
+                Err(error) => tracing::warn!(%error, "scrapers cannot be reviewed and are refused"),
+            }
+        }
+        let verdict = answer?;
+        self.known().keep(fingerprint, verdict, clock::now());
+        Ok(verdict)
+    }
+
+    async fn ask(&self, token: &str) -> Result<Verdict, Error> {
+        let Some(user) = self.who(token).await? else {
+            return Ok(Verdict::Unknown);
+        };
+        let name = user.username.clone().unwrap_or_default();
+        if self.may_scrape(user).await? {
+            return Ok(Verdict::Allowed);
+        }
+        tracing::info!(user = name, "scrape refused");
+        Ok(Verdict::Forbidden)
+    }
+
+    /// Whose token it is; `None` = nobody's.
+    async fn who(&self, token: &str) -> Result<Option<UserInfo>, Error> {
+        let reviews: Api<TokenReview> = Api::all(self.client.clone());
+        let review = TokenReview {
+            spec: TokenReviewSpec {
+                token: Some(token.to_owned()),
+                audiences: None,
+            },
+            ..TokenReview::default()
+        };
+        let answer = bounded(reviews.create(&PostParams::default(), &review)).await?;
+        let status = answer.status.unwrap_or_default();
+        Ok(status.user.filter(|_| status.authenticated == Some(true)))
+    }
+
+    async fn may_scrape(&self, user: UserInfo) -> Result<bool, Error> {
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: user.username,
+                uid: user.uid,
+                groups: user.groups,
+                extra: user.extra,
+                non_resource_attributes: Some(NonResourceAttributes {
+                    path: Some(PATH.to_owned()),
+                    verb: Some(VERB.to_owned()),
+                }),
+                resource_attributes: None,
+            },
+            ..SubjectAccessReview::default()
+        };
+        let answer = bounded(reviews.create(&PostParams::default(), &review)).await?;
+        Ok(answer
+            .status
+            .is_some_and(|status| status.allowed && status.denied != Some(true)))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands for a token, which is kept nowhere.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+}
+
+/// The last verdicts.
+#[derive(Default)]
+struct Known {
+    verdicts: BTreeMap<Fingerprint, (Instant, Verdict)>,
+}
+
+impl Known {
+    fn recall(&self, fingerprint: &Fingerprint, now: Instant) -> Option<Verdict> {
+        let (since, verdict) = self.verdicts.get(fingerprint)?;
+        (now.saturating_duration_since(*since) < KEPT).then_some(*verdict)
+    }
+
+    /// Where there are too many, the oldest goes.
+    fn keep(&mut self, fingerprint: Fingerprint, verdict: Verdict, now: Instant) {
+        self.verdicts
+            .retain(|_, (since, _)| now.saturating_duration_since(*since) < KEPT);
+        while self.verdicts.len() >= MAX_KEPT {
+            let oldest = self.verdicts.iter().min_by_key(|(_, (since, _))| *since);
+            let Some(oldest) = oldest.map(|(fingerprint, _)| fingerprint.clone()) else {
+                break;
+            };
+            self.verdicts.remove(&oldest);
+        }
+        self.verdicts.insert(fingerprint, (now, verdict));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::AtomicUsize;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware;
+    use axum::routing::get;
+    use http::{Request as HttpRequest, Response as HttpResponse};
+    use kube::client::Body as KubeBody;
+    use serde_json::{Value, json};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_allowed_passes_and_is_asked_about_once_a_minute() {
+        tokio::time::pause();
+        let (api, gate) = stage(200);
+        for _ in 0..3 {
+            assert_eq!(scrape(&gate, Some("Bearer good")).await, StatusCode::OK);
+        }
+        assert_eq!(api.asked(), ["tokenreviews", "subjectaccessreviews"]);
+        tokio::time::advance(KEPT).await;
+        assert_eq!(scrape(&gate, Some("bearer good")).await, StatusCode::OK);
+        assert_eq!(api.asked().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn the_whole_user_is_passed_on() {
+        let (api, gate) = stage(200);
+        scrape(&gate, Some("Bearer good")).await;
+        let bodies = api.bodies();
+        assert_eq!(bodies[0]["spec"], json!({"token": "good"}));
+        assert_eq!(
+            bodies[1]["spec"],
+            json!({
+                "user": "prometheus", "uid": "u1", "groups": ["scrapers"], "extra": {"pod": ["p"]},
+                "nonResourceAttributes": {"path": "/metrics", "verb": "get"},
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn without_a_token_that_somebody_knows_it_is_401() {
+        let (api, gate) = stage(200);
+        for header in [
+            None,
+            Some("Basic good"),
+            Some("Bearer "),
+            Some("Bearer bad"),
+        ] {
+            let answer = answer(&gate, header).await;
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{header:?}");
+            assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], CHALLENGE);
+        }
+        assert_eq!(api.asked(), ["tokenreviews"], "only about a token");
+    }
+
+    #[tokio::test]
+    async fn a_user_who_may_not_scrape_is_refused() {
+        let (_api, gate) = stage(200);
+        assert_eq!(
+            scrape(&gate, Some("Bearer poor")).await,
+            StatusCode::FORBIDDEN
+        );
+    }
+
+    #[tokio::test]
+    async fn while_the_api_server_cannot_be_asked_nobody_passes() {
+        tokio::time::pause();
+        for broken in [403, 500, 0] {
+            let (api, gate) = stage(broken);
+            for _ in 0..2 {
+                let status = scrape(&gate, Some("Bearer good")).await;
+                assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{broken}");
+            }
+            assert_eq!(api.asked().len(), 2, "no failure is remembered");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_verdict_makes_room() {
+        let mut known = Known::default();
+        for number in 0..=MAX_KEPT {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            let fingerprint = Fingerprint::of(&number.to_string());
+            known.keep(fingerprint, Verdict::Allowed, clock::now());
+        }
+        assert_eq!(known.verdicts.len(), MAX_KEPT);
+        let recalled = |token| known.recall(&Fingerprint::of(token), clock::now());
+        assert_eq!(
+            (recalled("0"), recalled("1")),
+            (None, Some(Verdict::Allowed))
+        );
+    }
+
+    async fn scrape(gate: &Arc<Gate>, header: Option<&str>) -> StatusCode {
+        answer(gate, header).await.status()
+    }
+
+    async fn answer(gate: &Arc<Gate>, header: Option<&str>) -> Response {
+        let router = Router::new()
+            .route("/metrics", get(|| async { "series" }))
+            .layer(middleware::from_fn(guard))
+            .layer(Extension(Arc::clone(gate)));
+        let mut request = HttpRequest::get("/metrics");
+        if let Some(header) = header {
+            request = request.header(header::AUTHORIZATION, header);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        router.oneshot(request).await.expect("an answer")
+    }
+
+    /// An API server that answers reviews with this status; 0 = it does not answer at all.
+    fn stage(status: u16) -> (Arc<ApiServer>, Arc<Gate>) {
+        let api = Arc::new(ApiServer {
+            status,
+            ..ApiServer::default()
+        });
+        let serving = Arc::clone(&api);
+        let service = tower::service_fn(move |request: HttpRequest<KubeBody>| {
+            let serving = Arc::clone(&serving);
+            async move { Ok::<_, Infallible>(serving.answer(request).await) }
+        });
+        let gate = Gate::new(Client::new(service, "default"));
+        (api, Arc::new(gate))
+    }
+
+    #[derive(Default)]
+    struct ApiServer {
+        status: u16,
+        count: AtomicUsize,
+        seen: Mutex<Vec<(String, Value)>>,
+    }
+
+    impl ApiServer {
+        fn asked(&self) -> Vec<String> {
+            let seen = self.seen.lock().expect("the list");
+            assert_eq!(seen.len(), self.count.load(Ordering::Relaxed));
+            seen.iter().map(|(what, _)| what.clone()).collect()
+        }
+
+        fn bodies(&self) -> Vec<Value> {
+            let seen = self.seen.lock().expect("the list");
+            seen.iter().map(|(_, body)| body.clone()).collect()
+        }
+
+        async fn answer(&self, request: HttpRequest<KubeBody>) -> HttpResponse<KubeBody> {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            let (head, body) = request.into_parts();
+            let body = body.collect_bytes().await.expect("a whole body");
+            let mut review: Value = serde_json::from_slice(&body).expect("JSON");
+            let what = head.uri.path().rsplit('/').next().unwrap_or_default();
+            let seen = (what.to_owned(), review.clone());
+            self.seen.lock().expect("the list").push(seen);
+            if self.status == 0 {
+                std::future::pending::<()>().await;
+            }
+            review["status"] = verdict(&review["spec"]);
+            if self.status != 200 {
+                review = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self.status, "reason": "x", "message": "x"});
+            }
+            HttpResponse::builder()
+                .status(self.status)
+                .body(KubeBody::from(review.to_string().into_bytes()))
+                .expect("an answer")
+        }
+    }
+
+    /// Knows the tokens `good` and `poor`, and lets `prometheus` in.
+    fn verdict(spec: &Value) -> Value {
+        let user = |name| json!({"authenticated": true, "user": {"username": name, "uid": "u1", "groups": ["scrapers"], "extra": {"pod": ["p"]}}});
+        match (spec["token"].as_str(), spec["user"].as_str()) {
+            (Some("good"), _) => user("prometheus"),
+            (Some("poor"), _) => user("somebody"),
+            (Some(_), _) => json!({"authenticated": false, "error": "invalid bearer token"}),
+            (None, Some("prometheus")) => json!({"allowed": true}),
+            (None, _) => json!({"allowed": false}),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `/metrics` on one address, `/livez` and `/readyz` on another.
+
+mod access;
+mod certificate;
+mod limit;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use axum_server::tls_rustls::RustlsAcceptor;
+use axum_server::{Handle, Server};
+use kube::Client;
+use tokio::net::TcpListener;
+
+pub(crate) use self::access::CHALLENGE;
+use self::access::Gate;
+use self::certificate::Certificate;
+use self::limit::Limit;
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+
+/// Scrapers are few; everybody else may wait.
+const METRICS_CONNECTIONS: usize = 64;
+
+/// Far more than probes need, and far fewer than the process may open.
+const HEALTH_CONNECTIONS: usize = 1024;
+
+/// How long a TLS handshake, or the head of a request, may take. An idle connection is closed after this, too.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long answers on their way may take to arrive when the process ends.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Says why the process is not ready; `None` = it is.
+pub(crate) type Readiness = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// How `/metrics` is guarded.
+#[derive(Debug, Default)]
+pub(crate) struct Guards {
+    /// Certificate chain and private key; `None` = plain HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whether the API server is asked who may scrape.
+    pub auth: bool,
+}
+
+/// Binds and serves metrics until the shutdown begins.
+pub(crate) async fn metrics(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    guards: Guards,
+    client: Client,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let mut router = Router::new().route("/metrics", get(scrape).with_state(metrics));
+    if guards.auth {
+        if guards.tls.is_none() {
+            tracing::warn!(
+                "bearer tokens for /metrics travel in the clear: add --metrics-tls-cert"
+            );
+        }
+        router = router
+            .layer(middleware::from_fn(access::guard))
+            .layer(Extension(Arc::new(Gate::new(client))));
+    }
+    let served = async {
+        let listener = TcpListener::bind(address).await?;
+        match guards.tls {
+            None => serve(listener, router, METRICS_CONNECTIONS, shutdown).await,
+            Some((chain, key)) => {
+                let certificate = Certificate::read(chain, key).await?;
+                serve_tls(listener, router, certificate, shutdown).await
+            }
+        }
+    };
+    served
+        .await
+        .with_context(|| format!("serving metrics on {address}"))
+}
+
+/// Binds and serves health until the shutdown begins.
+pub(crate) async fn health(
+    address: SocketAddr,
+    ready: Readiness,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let router = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(ready);
+    let served = async {
+        let listener = TcpListener::bind(address).await?;
+        serve(listener, router, HEALTH_CONNECTIONS, shutdown).await
+    };
+    served
+        .await
+        .with_context(|| format!("serving health on {address}"))
+}
+
+/// Serves plain HTTP.
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: usize,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let handle = Handle::new();
+    let serving = server(listener, &handle)?
+        .acceptor(Limit::new(connections))
+        .serve(router.into_make_service());
+    Ok(until(shutdown, handle, serving).await?)
+}
+
+/// Serves over TLS, by the certificate as its files tell at the time.
+async fn serve_tls(
+    listener: TcpListener,
+    router: Router,
+    mut certificate: Certificate,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let handle = Handle::new();
+    let acceptor = RustlsAcceptor::new(certificate.served())
+        .handshake_timeout(PATIENCE)
+        .acceptor(Limit::new(METRICS_CONNECTIONS));
+    let serving = server(listener, &handle)?
+        .acceptor(acceptor)
+        .serve(router.into_make_service());
+    tokio::select! {
+        ended = until(shutdown, handle, serving) => Ok(ended?),
+        never = certificate.follow() => match never {},
+    }
+}
+
+/// A server that waits for nobody longer than it must.
+fn server(
+    listener: TcpListener,
+    handle: &Handle<SocketAddr>,
+) -> std::io::Result<Server<SocketAddr>> {
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let mut server = Server::from_listener(listener).http1_only();
+    server.http_builder().http1().header_read_timeout(PATIENCE);
+    Ok(server
+        .handle(handle.clone())
+        .first_request_timeout(PATIENCE)
+        .accept_error_handler(|peer, error| {
+            tracing::debug!(?peer, %error, "connection refused");
+        }))
+}
+
+/// Serves until the shutdown begins, and then until what is on its way has arrived.
+async fn until(
+    shutdown: Shutdown,
+    handle: Handle<SocketAddr>,
+    serving: impl Future<Output = std::io::Result<()>>,
+) -> std::io::Result<()> {
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        () = shutdown.begun() => handle.graceful_shutdown(Some(GRACE)),
+    }
+    serving.await
+}
+
+async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
+    match metrics.text() {
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn readyz(State(ready): State<Readiness>) -> Response {
+    match ready() {
+        None => "ok\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
