@@ -31,3 +31,8 @@ mod world;
 
 pub use options::{LogFormat, Options};
 pub use run::run;
+
+/// The reference page of the metrics, from the metrics themselves.
+pub fn metrics_reference() -> anyhow::Result<String> {
+    Ok(metrics::Metrics::reference()?)
+}
