@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use secret_rotation_aws::{Account, Call, Endpoint, Limits, Observer};
+use secret_rotation_aws::{Account, Call, Endpoint, Limits, Observer, Renewal, SdkConfig};
 use secret_rotation_core::identity::{ObjectKey, ProfileName, Region};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::profile::Profile;
@@ -32,7 +32,10 @@ impl fmt::Display for Place {
 /// All connections to AWS.
 pub(crate) struct Accounts {
     made: tokio::sync::Mutex<BTreeMap<Place, Made>>,
+    /// The credentials of the process, the same for every place.
+    ambient: tokio::sync::OnceCell<SdkConfig>,
     observer: Observer,
+    renewed: Renewal,
 }
 
 /// A connection with what paces its writes.
@@ -48,8 +51,9 @@ pub(crate) struct Made {
 impl Accounts {
     /// No connections yet.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        let told = Arc::clone(&metrics);
         let observer: Observer = Arc::new(move |call: &Call| {
-            metrics.aws_called(
+            told.aws_called(
                 call.operation.name(),
                 code(call.class),
                 call.duration,
@@ -58,7 +62,9 @@ impl Accounts {
         });
         Self {
             made: tokio::sync::Mutex::new(BTreeMap::new()),
+            ambient: tokio::sync::OnceCell::new(),
             observer,
+            renewed: Arc::new(move |expiry| metrics.credentials_expire(expiry)),
         }
     }
 
@@ -73,7 +79,10 @@ impl Accounts {
         if let Some(known) = made.get(&place).filter(|known| known.limits == limits) {
             return known.clone();
         }
-        let account = Account::connect(region.clone(), limits, Arc::clone(&self.observer)).await;
+        let ambient = || secret_rotation_aws::ambient(region, Arc::clone(&self.renewed));
+        let config = self.ambient.get_or_init(ambient).await;
+        let observer = Arc::clone(&self.observer);
+        let account = Account::with_config(config, region.clone(), limits, observer);
         let pacer = Arc::new(Pacer::new(limits.writes_per_second));
         let fresh = Made {
             limits,
