@@ -9,4 +9,5 @@ pub mod demo;
 pub mod generate;
 pub mod process;
 pub mod project;
+pub mod prometheus;
 pub mod testing;

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use xtask::cluster::{ADMIN, Cluster};
 use xtask::demo::Wishes;
 use xtask::project;
+use xtask::prometheus::Prometheus;
 
 /// Generates what is generated, checks what is promised, starts what tests and demo need.
 #[derive(Debug, Parser)]
@@ -39,7 +40,7 @@ enum Task {
     Check,
     /// Start an API server with the CRDs, print its kubeconfig, and keep it until Ctrl-C.
     Cluster,
-    /// Build the API server and its tools if they are not there yet.
+    /// Build the API server, Prometheus and their tools if they are not there yet.
     Assets,
 }
 
@@ -50,8 +51,13 @@ fn main() -> Result<()> {
         Task::Generate => xtask::generate::write(),
         Task::Check => xtask::check::all(),
         Task::Cluster => cluster(),
-        Task::Assets => xtask::assets::Assets::locate().map(drop),
+        Task::Assets => assets(),
     }
+}
+
+fn assets() -> Result<()> {
+    xtask::assets::Assets::locate()?;
+    Prometheus::locate().map(drop)
 }
 
 fn cluster() -> Result<()> {
