@@ -7,6 +7,7 @@ pub mod check;
 pub mod cluster;
 pub mod demo;
 pub mod generate;
+mod pages;
 pub mod process;
 pub mod project;
 pub mod prometheus;
