@@ -20,15 +20,20 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts a replica. It is not waited for.
-    pub fn start(kubeconfig: &Path, aws: &str, log: &Path, arguments: &[&str]) -> Result<Self> {
+    /// Starts a replica, with what `adjust` adds to its command. It is not waited for.
+    pub fn start(
+        kubeconfig: &Path,
+        aws: &str,
+        log: &Path,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let (metrics, health) = (process::free_port()?, process::free_port()?);
         let mut command = command(kubeconfig, aws);
         command
             .args(["--log-format", "json"])
             .args(["--metrics-address", &format!("127.0.0.1:{metrics}")])
-            .args(["--health-address", &format!("127.0.0.1:{health}")])
-            .args(arguments);
+            .args(["--health-address", &format!("127.0.0.1:{health}")]);
+        adjust(&mut command);
         Ok(Self {
             server: Server::start("secret-rotation-controller", &mut command, log)?,
             metrics,
@@ -63,11 +68,6 @@ impl Controller {
         self.server.is_running()
     }
 
-    /// The port of its metrics.
-    pub const fn metrics_port(&self) -> u16 {
-        self.metrics
-    }
-
     /// The port of its health.
     pub const fn health_port(&self) -> u16 {
         self.health
@@ -76,6 +76,11 @@ impl Controller {
     /// What Prometheus would scrape.
     pub fn metrics(&self) -> Result<String> {
         fetch(self.metrics, "/metrics").map(|(_, body)| body)
+    }
+
+    /// The port of `/metrics`.
+    pub const fn metrics_port(&self) -> u16 {
+        self.metrics
     }
 
     /// The value of a series, such as `name{label="value"}`.
@@ -107,7 +112,8 @@ pub fn command(kubeconfig: &Path, aws: &str) -> Command {
     command
 }
 
-fn fetch(port: u16, path: &str) -> Result<(u16, String)> {
+/// Status and body of what a server on loopback answers.
+pub(crate) fn fetch(port: u16, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;

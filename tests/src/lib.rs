@@ -5,8 +5,14 @@
 pub mod aws_cli;
 pub mod by_hand;
 pub mod controller;
+pub mod credentials;
+pub mod dashboard;
+pub mod expression;
 pub mod invariants;
 pub mod objects;
+pub mod prometheus;
+pub mod rules;
+pub mod runbooks;
 pub mod story;
 pub mod tls;
 

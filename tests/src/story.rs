@@ -1,6 +1,7 @@
 //! A stage with everything on it.
 
 use std::fmt::Write as _;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -104,6 +105,13 @@ impl Story {
 
     /// The same, with further arguments.
     pub fn start_controller_with(&mut self, arguments: &[&str]) -> &Controller {
+        self.start_controller_as(|command| {
+            command.args(arguments);
+        })
+    }
+
+    /// The same, with further arguments and another environment.
+    pub fn start_controller_as(&mut self, adjust: impl FnOnce(&mut Command)) -> &Controller {
         let kubeconfig = self
             .cluster
             .service_account("secret-rotation-system", "secret-rotation-controller")
@@ -112,7 +120,7 @@ impl Story {
             .cluster
             .folder()
             .join(format!("controller-{}.log", self.controllers.len()));
-        let controller = Controller::start(&kubeconfig, &self.aws.url(), &log, arguments);
+        let controller = Controller::start(&kubeconfig, &self.aws.url(), &log, adjust);
         self.controllers
             .push(controller.expect("the controller starts"));
         self.controllers.last().expect("it was just pushed")

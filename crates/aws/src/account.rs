@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -17,6 +17,7 @@ use crate::apply::Rejected;
 use crate::bucket::Bucket;
 use crate::call::{Call, Observer, Operation};
 use crate::clients::Clients;
+use crate::credentials;
 use crate::date::{Probe, Trace};
 use crate::errors;
 
@@ -74,10 +75,7 @@ impl Account {
     /// Asks nothing yet. The SDK follows the endpoint variables of the environment, so judge them first with
     /// [`Endpoint::discover`](crate::Endpoint::discover).
     pub async fn connect(region: Region, limits: Limits, observer: Observer) -> Self {
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(aws_config::Region::new(region.as_str().to_owned()))
-            .load()
-            .await;
+        let config = credentials::ambient(&region, Arc::new(|_| ())).await;
         Self::with_config(&config, region, limits, observer)
     }
 

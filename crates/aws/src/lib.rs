@@ -9,6 +9,7 @@ mod apply;
 mod bucket;
 mod call;
 mod clients;
+mod credentials;
 mod date;
 mod endpoint;
 mod errors;
@@ -24,7 +25,9 @@ mod wire;
 
 pub use account::{Account, Limits};
 pub use apply::{Applied, Rejected};
+pub use aws_config::SdkConfig;
 pub use call::{Call, Observer, Operation};
+pub use credentials::{Renewal, ambient};
 pub use endpoint::{Endpoint, EndpointError};
 pub use queue::{Batch, EventQueue};
 pub use reach::find_credentials;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
@@ -56,17 +56,7 @@ pub struct Batch {
 }
 
 impl EventQueue {
-    /// Connects with the ambient credentials. Asks nothing yet; judge the environment's endpoints before, with
-    /// [`Endpoint::discover`](crate::Endpoint::discover).
-    pub async fn connect(arn: QueueArn, observer: Observer) -> Self {
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(aws_config::Region::new(arn.region().as_str().to_owned()))
-            .load()
-            .await;
-        Self::with_config(&config, arn, observer)
-    }
-
-    /// Uses the HTTP client, the credentials and the endpoint of this configuration.
+    /// Uses the HTTP client, the credentials and the endpoint of this configuration, and asks nothing yet.
     pub fn with_config(config: &SdkConfig, arn: QueueArn, observer: Observer) -> Self {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(TIMEOUT)

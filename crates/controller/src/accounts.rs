@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use secret_rotation_aws::{Account, Call, Endpoint, EventQueue, Limits, Observer};
+use secret_rotation_aws::{
+    Account, Call, Endpoint, EventQueue, Limits, Observer, Renewal, SdkConfig,
+};
 use secret_rotation_core::identity::{ObjectKey, ProfileName, QueueArn, Region};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::profile::Profile;
@@ -33,7 +35,10 @@ impl fmt::Display for Place {
 pub(crate) struct Accounts {
     made: tokio::sync::Mutex<BTreeMap<Place, Made>>,
     queues: tokio::sync::Mutex<BTreeMap<QueueArn, EventQueue>>,
+    /// The credentials of the process, the same for every place.
+    ambient: tokio::sync::OnceCell<SdkConfig>,
     observer: Observer,
+    renewed: Renewal,
 }
 
 /// A connection with what paces its writes.
@@ -49,8 +54,9 @@ pub(crate) struct Made {
 impl Accounts {
     /// No connections yet.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        let told = Arc::clone(&metrics);
         let observer: Observer = Arc::new(move |call: &Call| {
-            metrics.aws_called(
+            told.aws_called(
                 call.operation.name(),
                 code(call.class),
                 call.duration,
@@ -60,7 +66,9 @@ impl Accounts {
         Self {
             made: tokio::sync::Mutex::new(BTreeMap::new()),
             queues: tokio::sync::Mutex::new(BTreeMap::new()),
+            ambient: tokio::sync::OnceCell::new(),
             observer,
+            renewed: Arc::new(move |expiry| metrics.credentials_expire(expiry)),
         }
     }
 
@@ -75,7 +83,9 @@ impl Accounts {
         if let Some(known) = made.get(&place).filter(|known| known.limits == limits) {
             return known.clone();
         }
-        let account = Account::connect(region.clone(), limits, Arc::clone(&self.observer)).await;
+        let config = self.config(region).await;
+        let observer = Arc::clone(&self.observer);
+        let account = Account::with_config(config, region.clone(), limits, observer);
         let pacer = Arc::new(Pacer::new(limits.writes_per_second));
         let fresh = Made {
             limits,
@@ -92,9 +102,15 @@ impl Accounts {
         if let Some(known) = queues.get(arn) {
             return known.clone();
         }
-        let fresh = EventQueue::connect(arn.clone(), Arc::clone(&self.observer)).await;
+        let config = self.config(arn.region()).await;
+        let fresh = EventQueue::with_config(config, arn.clone(), Arc::clone(&self.observer));
         queues.insert(arn.clone(), fresh.clone());
         fresh
+    }
+
+    async fn config(&self, region: &Region) -> &SdkConfig {
+        let ambient = || secret_rotation_aws::ambient(region, Arc::clone(&self.renewed));
+        self.ambient.get_or_init(ambient).await
     }
 }
 

@@ -34,3 +34,8 @@ mod world;
 pub use options::{Command, LogFormat, Options, SecretLabel, SelftestOptions};
 pub use run::run;
 pub use selftest::run as selftest;
+
+/// The reference page of the metrics, from the metrics themselves.
+pub fn metrics_reference() -> anyhow::Result<String> {
+    Ok(metrics::Metrics::reference()?)
+}

@@ -166,7 +166,7 @@ fn require_go(module: &Path) -> Result<()> {
 }
 
 /// Waits for the build and says how long it has taken: each second on a terminal, each half minute elsewhere.
-fn patiently(command: &mut Command, name: &str) -> Result<()> {
+pub(crate) fn patiently(command: &mut Command, name: &str) -> Result<()> {
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {command:?}"))?;

@@ -12,5 +12,6 @@ pub mod generate;
 mod pages;
 pub mod process;
 pub mod project;
+pub mod prometheus;
 pub mod release;
 pub mod testing;

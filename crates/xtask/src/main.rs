@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use xtask::cluster::{ADMIN, Cluster};
 use xtask::demo::Wishes;
+use xtask::prometheus::Prometheus;
 use xtask::{project, release};
 
 /// Generates what is generated, checks what is promised, starts what tests and demo need.
@@ -40,7 +41,7 @@ enum Task {
     Check,
     /// Start an API server with the CRDs, print its kubeconfig, and keep it until Ctrl-C.
     Cluster,
-    /// Build the API server and its tools if they are not there yet.
+    /// Build the API server, Helm, Prometheus and their tools if they are not there yet.
     Assets,
     /// Write the bill of materials of a program, in CycloneDX.
     Sbom {
@@ -77,9 +78,7 @@ fn main() -> Result<()> {
         Task::Generate => xtask::generate::write(),
         Task::Check => xtask::check::all(),
         Task::Cluster => cluster(),
-        Task::Assets => xtask::assets::Assets::locate()
-            .and(xtask::assets::helm())
-            .map(drop),
+        Task::Assets => assets(),
         Task::Sbom {
             package,
             file,
@@ -98,6 +97,12 @@ fn main() -> Result<()> {
 )]
 fn print(text: &str) {
     print!("{text}");
+}
+
+fn assets() -> Result<()> {
+    xtask::assets::Assets::locate()?;
+    xtask::assets::helm()?;
+    Prometheus::locate().map(drop)
 }
 
 fn cluster() -> Result<()> {

@@ -7,11 +7,18 @@ use anyhow::Result;
 use crate::project;
 
 /// Where each page lies, and which example of which crate prints it.
-const PAGES: [Page; 1] = [Page {
-    path: "docs/reference/flags.md",
-    package: "secret-rotation-controller",
-    example: "flags",
-}];
+const PAGES: [Page; 2] = [
+    Page {
+        path: "docs/reference/flags.md",
+        package: "secret-rotation-controller",
+        example: "flags",
+    },
+    Page {
+        path: "docs/reference/metrics.md",
+        package: "secret-rotation-controller",
+        example: "metrics",
+    },
+];
 
 struct Page {
     path: &'static str,

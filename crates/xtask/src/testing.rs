@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::assets::{self, Assets};
 use crate::project;
+use crate::prometheus::Prometheus;
 
 /// Sums over all test binaries.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,10 +22,12 @@ struct Counts {
 /// Builds what is needed and runs all tests, or those whose names contain the filter.
 pub fn run(filter: Option<&str>) -> Result<()> {
     eprintln!(
-        "1/3 Kubernetes API server, etcd, kubectl and Helm (about 10 minutes the first time, then at once)"
+        "1/3 Kubernetes API server, etcd, kubectl and Helm (about 10 minutes the first time, then at once), \
+         Prometheus where it is not installed (about 8 minutes)"
     );
     let assets = Assets::locate()?;
     assets::helm()?;
+    Prometheus::locate()?;
     eprintln!("2/3 Building everything (about 5 minutes the first time on two cores)");
     let targets = ["build", "--workspace", "--all-targets", "--locked"];
     project::run(project::cargo().args(targets))?;

@@ -1,24 +1,45 @@
 //! How metrics are made and registered.
 
+use prometheus::core::Collector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts,
     Registry,
 };
 
-use super::{PREFIX, ROTATION_BUCKETS};
+use super::catalogue::Catalogue;
+use super::voice::{Spoken, Voice};
+use super::{PREFIX, ROTATION_BUCKETS, SWEEP_BUCKETS};
 
-/// Makes metrics and registers them.
+/// Makes metrics, registers them and lists them.
 pub(super) struct Maker<'a> {
     pub(super) registry: &'a Registry,
+    pub(super) catalogue: &'a Catalogue,
+    /// Who must speak for the metrics to be told; `None` = every replica tells them.
+    pub(super) voice: Option<Voice>,
 }
 
 impl Maker<'_> {
-    pub(super) fn register<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        collector: C,
-    ) -> prometheus::Result<C> {
-        self.registry.register(Box::new(collector.clone()))?;
+    /// Makes metrics that only the holder of the lease tells.
+    pub(super) fn for_holder(&self, voice: &Voice) -> Self {
+        Self {
+            voice: Some(voice.clone()),
+            ..*self
+        }
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
+        let inner = collector.clone();
+        match self.voice.clone() {
+            Some(voice) => self.add(Spoken { voice, inner })?,
+            None => self.add(inner)?,
+        }
         Ok(collector)
+    }
+
+    /// Registers a collector that nothing else needs.
+    pub(super) fn add(&self, collector: impl Collector + 'static) -> prometheus::Result<()> {
+        self.catalogue.add(&collector);
+        self.registry.register(Box::new(collector))
     }
 
     pub(super) fn counter(
@@ -76,6 +97,24 @@ impl Maker<'_> {
         self.register(Histogram::with_opts(
             options.buckets(ROTATION_BUCKETS.to_vec()),
         )?)
+    }
+
+    pub(super) fn sweep_duration(&self) -> prometheus::Result<HistogramVec> {
+        self.histogram(
+            "sweep_duration_seconds",
+            "Time taken by one complete sweep",
+            &["profile", "region"],
+            &SWEEP_BUCKETS,
+        )
+    }
+
+    /// Without labels, but a vector all the same: credentials that do not expire have no series.
+    pub(super) fn credentials_expiry(&self) -> prometheus::Result<GaugeVec> {
+        self.float_gauge(
+            "aws_credentials_expiry_timestamp_seconds",
+            "Unix time at which the current AWS credentials expire",
+            &[],
+        )
     }
 
     /// Named as client-go names it, so that common dashboards find it.

@@ -1,39 +1,32 @@
 //! What `/metrics` tells. Counters live here; series of policies and secrets are made from the last reports.
 
+mod catalogue;
+mod closed;
 mod maker;
 mod report;
 mod reports;
 mod secret_label;
+mod voice;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
 };
-use secret_rotation_core::identity::{ObjectKey, ProfileName, Region};
-use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Trigger};
+use secret_rotation_core::identity::{ProfileName, Region};
+use secret_rotation_core::operation::{Operation, Outcome, Trigger};
 
+use self::catalogue::{Catalogue, Described};
 use self::maker::Maker;
 pub(crate) use self::report::PolicyReport;
 pub(crate) use self::reports::Reports;
+use self::voice::Voice;
 use crate::options::SecretLabel;
 
 const PREFIX: &str = "secretrotation";
-
-/// The loops, as label `controller`.
-pub(crate) const CONTROLLERS: [&str; 5] = ["policy", "operation", "profile", "sweep", "events"];
-
-/// How a reconcile may end, as label `result`.
-pub(crate) const RESULTS: [&str; 4] = ["success", "requeue", "error", "terminal_error"];
-
-const KINDS: [&str; 4] = [
-    "SecretRotationPolicy",
-    "SecretRotationOperation",
-    "AWSAccessProfile",
-    "Namespace",
-];
 
 const RECONCILE_BUCKETS: [f64; 12] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
@@ -71,17 +64,43 @@ pub(crate) struct Metrics {
     pending_cleared: IntCounterVec,
     operations: IntCounterVec,
     custom_endpoint: Gauge,
+    credentials_expiry: GaugeVec,
     reports: Reports,
 }
 
 impl Metrics {
     /// Makes and registers all of them; closed label sets start at 0.
     pub(crate) fn new(max_secrets: usize, label: SecretLabel) -> prometheus::Result<Arc<Self>> {
+        let metrics = Self::made(max_secrets, label, &Catalogue::default())?;
+        metrics.start_at_zero();
+        Ok(Arc::new(metrics))
+    }
+
+    /// The reference page of all families.
+    pub(crate) fn reference() -> prometheus::Result<String> {
+        Self::described().map(|all| catalogue::page(&all))
+    }
+
+    fn described() -> prometheus::Result<Vec<Described>> {
+        let catalogue = Catalogue::default();
+        Self::made(0, SecretLabel::Name, &catalogue)?;
+        Ok(catalogue.into_sorted())
+    }
+
+    fn made(
+        max_secrets: usize,
+        label: SecretLabel,
+        catalogue: &Catalogue,
+    ) -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let reports = Reports::new(max_secrets)?.labelled(label);
+        let voice = Voice::default();
+        let reports = Reports::new(max_secrets, voice.clone())?.labelled(label);
         let make = Maker {
             registry: &registry,
+            catalogue,
+            voice: None,
         };
+        let make_for_holder = make.for_holder(&voice);
         let metrics = Self {
             kube_requests: make.counter(
                 "kube_requests_total",
@@ -131,68 +150,42 @@ impl Metrics {
                 "Total number of retried AWS API attempts",
                 &["operation"],
             )?,
-            sweep_duration: make.histogram(
-                "sweep_duration_seconds",
-                "Time taken by one complete sweep",
-                &["profile", "region"],
-                &SWEEP_BUCKETS,
-            )?,
-            sweep_success: make.float_gauge(
+            sweep_duration: make_for_holder.sweep_duration()?,
+            sweep_success: make_for_holder.float_gauge(
                 "sweep_last_success_timestamp_seconds",
                 "Unix time of the last complete sweep",
                 &["profile", "region"],
             )?,
-            rotations_triggered: make.counter(
+            rotations_triggered: make_for_holder.counter(
                 "rotations_triggered_total",
                 "Total number of rotations started by the controller",
                 &["namespace", "policy", "trigger"],
             )?,
-            rotations_finished: make.counter(
+            rotations_finished: make_for_holder.counter(
                 "rotations_finished_total",
                 "Total number of started rotations that ended",
                 &["namespace", "policy", "result"],
             )?,
             rotation_duration: make.rotation_duration()?,
-            pending_cleared: make.counter(
+            pending_cleared: make_for_holder.counter(
                 "pending_cleared_total",
                 "Total number of stale AWSPENDING labels removed",
                 &["namespace", "policy", "result"],
             )?,
-            operations: make.counter(
+            operations: make_for_holder.counter(
                 "operations_total",
                 "Total number of finished operations",
                 &["namespace", "policy", "action", "result"],
             )?,
             custom_endpoint: make.custom_endpoint()?,
+            credentials_expiry: make_for_holder.credentials_expiry()?,
             reports: reports.clone(),
             registry: registry.clone(),
         };
         make.build_info()?;
-        registry.register(Box::new(ProcessCollector::for_self()))?;
-        registry.register(Box::new(reports))?;
-        metrics.start_at_zero();
-        Ok(Arc::new(metrics))
-    }
-
-    fn start_at_zero(&self) {
-        for controller in CONTROLLERS {
-            for result in RESULTS {
-                self.reconciles
-                    .with_label_values(&[controller, result])
-                    .inc_by(0);
-            }
-            self.reconcile_panics
-                .with_label_values(&[controller])
-                .inc_by(0);
-            self.reconcile_active
-                .with_label_values(&[controller])
-                .set(0);
-            drop(self.reconcile_duration.with_label_values(&[controller]));
-        }
-        for kind in KINDS {
-            self.watch_errors.with_label_values(&[kind]).inc_by(0);
-        }
-        self.leader.with_label_values(&[crate::lease::NAME]).set(0);
+        make.add(ProcessCollector::for_self())?;
+        make.add(reports)?;
+        Ok(metrics)
     }
 
     /// The last reports about policies, from which their series are made.
@@ -239,6 +232,22 @@ impl Metrics {
             .inc_by(u64::from(retries));
     }
 
+    /// New credentials have come; `None` = they do not expire.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "Unix seconds are exact in an f64 for millions of years"
+    )]
+    pub(crate) fn credentials_expire(&self, at: Option<Timestamp>) {
+        let none: [&str; 0] = [];
+        match at {
+            Some(at) => self
+                .credentials_expiry
+                .with_label_values(&none)
+                .set(at.as_second() as f64),
+            None => self.credentials_expiry.reset(),
+        }
+    }
+
     /// Whether AWS calls go to a custom endpoint.
     pub(crate) fn set_custom_endpoint(&self, custom: bool) {
         self.custom_endpoint.set(f64::from(u8::from(custom)));
@@ -270,54 +279,6 @@ impl Metrics {
         let labels = [profile.as_str(), region.as_str()];
         let _ = self.sweep_duration.remove_label_values(&labels);
         let _ = self.sweep_success.remove_label_values(&labels);
-    }
-
-    /// A policy exists: its counters start at 0.
-    pub(crate) fn expect_policy(&self, key: &ObjectKey) {
-        let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
-        for trigger in ["Policy", "Manual"] {
-            self.rotations_triggered
-                .with_label_values(&[namespace, name, trigger])
-                .inc_by(0);
-        }
-        for result in ["success", "failed", "timeout"] {
-            self.rotations_finished
-                .with_label_values(&[namespace, name, result])
-                .inc_by(0);
-        }
-        for result in ["success", "error", "superseded"] {
-            self.pending_cleared
-                .with_label_values(&[namespace, name, result])
-                .inc_by(0);
-        }
-    }
-
-    /// A policy is gone, and its series with it.
-    pub(crate) fn forget_policy(&self, key: &ObjectKey) {
-        let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
-        self.reports.forget(key);
-        for trigger in ["Policy", "Manual"] {
-            let _ = self
-                .rotations_triggered
-                .remove_label_values(&[namespace, name, trigger]);
-        }
-        for result in ["success", "failed", "timeout"] {
-            let _ = self
-                .rotations_finished
-                .remove_label_values(&[namespace, name, result]);
-        }
-        for result in ["success", "error", "superseded"] {
-            let _ = self
-                .pending_cleared
-                .remove_label_values(&[namespace, name, result]);
-        }
-        for action in Action::ALL {
-            for result in std::iter::once("Succeeded").chain(Failure::ALL.map(Failure::reason)) {
-                let _ =
-                    self.operations
-                        .remove_label_values(&[namespace, name, action.name(), result]);
-            }
-        }
     }
 
     /// AWS accepted a rotation.
@@ -373,6 +334,8 @@ fn count(counter: &IntCounterVec, operation: &Operation, value: &str) {
 
 #[cfg(test)]
 mod tests {
+    use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName};
+
     use super::*;
 
     #[test]
@@ -414,6 +377,9 @@ mod tests {
             r#"secretrotation_reconcile_panics_total{controller="operation"} 0"#,
             r#"secretrotation_watch_errors_total{kind="AWSAccessProfile"} 0"#,
             r#"leader_election_master_status{name="secret-rotation-controller"} 0"#,
+            r#"secretrotation_aws_requests_total{code="access_denied",operation="RotateSecret"} 0"#,
+            r#"secretrotation_aws_request_retries_total{operation="ListSecrets"} 0"#,
+            r#"secretrotation_aws_request_duration_seconds_count{operation="DescribeSecret"} 0"#,
             "secretrotation_custom_endpoint 0",
             "secretrotation_metrics_truncated_secrets 0",
         ] {
@@ -422,5 +388,33 @@ mod tests {
                 "{line} is not in\n{text}"
             );
         }
+    }
+
+    #[test]
+    fn policies_are_told_by_the_holder_of_the_lease_only() {
+        let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
+        let key = ObjectKey {
+            namespace: Namespace::parse("team").expect("valid"),
+            name: ObjectName::parse("payments").expect("valid"),
+        };
+        metrics.expect_policy(&key);
+        let told = || metrics.text().expect("metrics encode").contains("payments");
+        assert!(!told());
+        metrics.reports().speak(true);
+        assert!(told());
+        metrics.reports().speak(false);
+        assert!(!told());
+    }
+
+    #[test]
+    fn credentials_that_do_not_expire_have_no_date() {
+        let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
+        metrics.reports().speak(true);
+        let line = "secretrotation_aws_credentials_expiry_timestamp_seconds 1764000000\n";
+        let told = || metrics.text().expect("metrics encode").contains(line);
+        metrics.credentials_expire(Timestamp::from_second(1_764_000_000).ok());
+        assert!(told());
+        metrics.credentials_expire(None);
+        assert!(!told());
     }
 }

@@ -1,6 +1,7 @@
 //! What is reported about one policy.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::plan::{BlockReason, Plan};
@@ -18,6 +19,7 @@ pub(crate) struct PolicyReport {
     pub(super) conditions: BTreeMap<&'static str, &'static str>,
     pub(super) counts: BTreeMap<State, usize>,
     pub(super) last_check: Option<AwsTime>,
+    pub(super) check_interval: Option<Duration>,
     pub(super) blocked: BTreeMap<BlockReason, usize>,
     pub(super) secrets: Vec<SecretSample>,
     pub(super) omitted: usize,
@@ -47,7 +49,17 @@ impl PolicyReport {
             profile: policy.profile.to_string(),
             suspended: policy.suspension == Suspension::Suspended,
             detection: Some(policy.detection.clone()),
+            check_interval: Some(policy.check_interval),
             ..Self::default()
+        }
+    }
+
+    /// Takes into account that the profile may not let checks follow each other so quickly.
+    #[must_use]
+    pub(crate) fn not_more_often_than(self, shortest: Duration) -> Self {
+        Self {
+            check_interval: self.check_interval.map(|interval| interval.max(shortest)),
+            ..self
         }
     }
 

@@ -1,7 +1,6 @@
 //! Series of policies and secrets, made on each scrape from the last report of each policy: they vanish with it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Collector, Desc};
@@ -12,6 +11,7 @@ use secret_rotation_core::identity::ObjectKey;
 
 use super::report::{PolicyReport, SecretSample};
 use super::secret_label;
+use super::voice::Voice;
 use crate::options::SecretLabel;
 
 const POLICY: [&str; 2] = ["namespace", "policy"];
@@ -20,24 +20,20 @@ const SECRET: [&str; 4] = ["namespace", "policy", "region", "secret"];
 /// The last report of each policy. Nothing is told while another replica holds the lease.
 #[derive(Clone, Debug)]
 pub(crate) struct Reports {
-    shared: Arc<Shared>,
+    voice: Voice,
+    policies: Arc<Mutex<BTreeMap<ObjectKey, Arc<PolicyReport>>>>,
     max_secrets: usize,
     label: SecretLabel,
     /// Never filled: they lend their descriptions.
     families: Arc<Families>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    told: AtomicBool,
-    policies: Mutex<BTreeMap<ObjectKey, Arc<PolicyReport>>>,
-}
-
 impl Reports {
     /// No reports yet.
-    pub(crate) fn new(max_secrets: usize) -> prometheus::Result<Self> {
+    pub(super) fn new(max_secrets: usize, voice: Voice) -> prometheus::Result<Self> {
         Ok(Self {
-            shared: Arc::default(),
+            voice,
+            policies: Arc::default(),
             max_secrets,
             label: SecretLabel::Name,
             families: Arc::new(Families::new()?),
@@ -71,22 +67,19 @@ impl Reports {
 
     /// This replica holds the lease and speaks for all policies, or no longer does and forgets what it saw.
     pub(crate) fn speak(&self, speaks: bool) {
-        self.shared.told.store(speaks, Ordering::Relaxed);
+        self.voice.set(speaks);
         if !speaks {
             self.policies().clear();
         }
     }
 
     fn policies(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<PolicyReport>>> {
-        self.shared
-            .policies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.policies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn filled(&self) -> prometheus::Result<Families> {
         let families = Families::new()?;
-        let reports = if self.shared.told.load(Ordering::Relaxed) {
+        let reports = if self.voice.speaks() {
             self.policies().clone()
         } else {
             BTreeMap::new()
@@ -129,6 +122,7 @@ struct Families {
     suspended: GaugeVec,
     secrets: GaugeVec,
     last_check: GaugeVec,
+    check_interval: GaugeVec,
     blocked: GaugeVec,
     stuck: GaugeVec,
     stuck_since: GaugeVec,
@@ -171,6 +165,11 @@ impl Families {
                 "Unix time of the last completed check against AWS",
                 &POLICY,
             )?,
+            check_interval: gauge(
+                "policy_check_interval_seconds",
+                "Time between two checks against AWS that the policy and its profile ask for",
+                &POLICY,
+            )?,
             blocked: gauge(
                 "operations_blocked",
                 "Number of remedies held back, by reason",
@@ -183,7 +182,7 @@ impl Families {
             )?,
             stuck_since: gauge(
                 "secret_stuck_since_timestamp_seconds",
-                "Unix time since which the rotation has not progressed",
+                "Unix time since which the rotation has not progressed; a pin does not move it",
                 &SECRET,
             )?,
             last_rotation: gauge(
@@ -214,13 +213,14 @@ impl Families {
         })
     }
 
-    const fn all(&self) -> [&GaugeVec; 13] {
+    const fn all(&self) -> [&GaugeVec; 14] {
         [
             &self.info,
             &self.condition,
             &self.suspended,
             &self.secrets,
             &self.last_check,
+            &self.check_interval,
             &self.blocked,
             &self.stuck,
             &self.stuck_since,
@@ -261,6 +261,11 @@ impl Families {
             self.blocked
                 .with_label_values(&[namespace, policy, reason.reason()])
                 .set(number(*count));
+        }
+        if let Some(interval) = report.check_interval {
+            self.check_interval
+                .with_label_values(&own)
+                .set(interval.as_secs_f64());
         }
         set(&self.last_check, &own, report.last_check);
     }
@@ -335,6 +340,8 @@ const fn number(count: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use prometheus::{Registry, TextEncoder};
     use secret_rotation_core::identity::{Namespace, ObjectName};
 
@@ -342,7 +349,7 @@ mod tests {
 
     #[test]
     fn series_vanish_with_their_policy_and_with_the_lease() {
-        let reports = Reports::new(10).expect("families are well formed");
+        let reports = Reports::new(10, Voice::default()).expect("families are well formed");
         let key = key("payments");
         reports.speak(true);
         reports.tell(&key, report(1, 1));
@@ -356,7 +363,7 @@ mod tests {
 
     #[test]
     fn secrets_that_need_attention_keep_their_series_when_there_are_too_many() {
-        let reports = Reports::new(3).expect("families are well formed");
+        let reports = Reports::new(3, Voice::default()).expect("families are well formed");
         reports.speak(true);
         reports.tell(&key("a"), report(0, 5));
         reports.tell(&key("b"), report(2, 5));
@@ -381,7 +388,7 @@ mod tests {
     #[test]
     fn names_of_secrets_can_be_hashed_or_left_out() {
         let lines = |label| {
-            let reports = Reports::new(1).expect("families are well formed");
+            let reports = Reports::new(1, Voice::default()).expect("families are well formed");
             let reports = reports.labelled(label);
             reports.speak(true);
             reports.tell(&key("a"), report(2, 0));
@@ -409,8 +416,28 @@ mod tests {
     }
 
     #[test]
+    fn the_interval_is_that_of_the_policy_unless_the_profile_is_slower() {
+        let interval = |shortest| {
+            let report = PolicyReport {
+                check_interval: Some(Duration::from_mins(5)),
+                ..PolicyReport::default()
+            };
+            let reports = Reports::new(3, Voice::default()).expect("families are well formed");
+            reports.speak(true);
+            reports.tell(&key("a"), report.not_more_often_than(shortest));
+            let text = text(&reports);
+            let series =
+                r#"secretrotation_policy_check_interval_seconds{namespace="team",policy="a"} "#;
+            let found = text.lines().find_map(|line| line.strip_prefix(series));
+            found.map(str::to_owned)
+        };
+        assert_eq!(interval(Duration::from_mins(1)).as_deref(), Some("300"));
+        assert_eq!(interval(Duration::from_hours(1)).as_deref(), Some("3600"));
+    }
+
+    #[test]
     fn exactly_one_status_of_a_condition_is_one() {
-        let reports = Reports::new(3).expect("families are well formed");
+        let reports = Reports::new(3, Voice::default()).expect("families are well formed");
         reports.speak(true);
         reports.tell(
             &key("a"),

@@ -76,7 +76,9 @@ pub(super) async fn judged(
     };
     let new = SecretRotationPolicyStatus::after(entry.status.as_ref(), &pass);
     let reports = context.metrics.reports();
-    let report = PolicyReport::of(&claimant.policy).with_conditions(conditions(&new));
+    let report = PolicyReport::of(&claimant.policy)
+        .not_more_often_than(claimant.profile.min_check_interval)
+        .with_conditions(conditions(&new));
     reports.tell(
         key,
         report.with_survey(seen.0, seen.1, reports.max_secrets()),

@@ -1,0 +1,80 @@
+//! Who speaks of policies, secrets and sweeps: the replica that holds the lease, and no other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+
+/// Whether this replica speaks. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Voice(Arc<AtomicBool>);
+
+impl Voice {
+    pub(super) fn set(&self, speaks: bool) {
+        self.0.store(speaks, Ordering::Relaxed);
+    }
+
+    pub(super) fn speaks(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A collector that says nothing while another replica speaks. What it has counted stays for the next time: a counter
+/// that began anew would hide what was counted between the last scrape and the loss of the lease.
+#[derive(Clone, Debug)]
+pub(super) struct Spoken<C> {
+    pub(super) voice: Voice,
+    pub(super) inner: C,
+}
+
+impl<C: Collector> Collector for Spoken<C> {
+    fn desc(&self) -> Vec<&Desc> {
+        self.inner.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut families = self.inner.collect();
+        if !self.voice.speaks() {
+            for family in &mut families {
+                family.set_metric(Vec::new());
+            }
+        }
+        families
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{IntCounterVec, Opts, Registry, TextEncoder};
+
+    use super::*;
+
+    #[test]
+    fn a_counter_goes_with_the_lease_and_comes_back_with_its_count() {
+        let counter = IntCounterVec::new(Opts::new("cleared_total", "Cleared"), &["policy"])
+            .expect("well formed");
+        let voice = Voice::default();
+        let registry = Registry::new();
+        registry
+            .register(Box::new(Spoken {
+                voice: voice.clone(),
+                inner: counter.clone(),
+            }))
+            .expect("not registered before");
+        let text = || {
+            TextEncoder::new()
+                .encode_to_string(&registry.gather())
+                .expect("text")
+        };
+        counter.with_label_values(&["payments"]).inc();
+        assert_eq!(text(), "");
+        voice.set(true);
+        let told = "# HELP cleared_total Cleared\n# TYPE cleared_total counter\ncleared_total{policy=\"payments\"} 1\n";
+        assert_eq!(text(), told);
+        voice.set(false);
+        assert_eq!(text(), "");
+        voice.set(true);
+        assert_eq!(text(), told);
+    }
+}

@@ -1,0 +1,108 @@
+//! What a `PromQL` expression asks for, and what it keeps apart.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+
+use promql_parser::label::METRIC_NAME;
+use promql_parser::parser::{self, Expr, LabelModifier};
+use promql_parser::util::{ExprVisitor, walk_expr};
+
+/// An expression that could be read.
+#[derive(Debug)]
+pub struct Expression(Expr);
+
+impl Expression {
+    /// Reads it; the error is the parser's.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        parser::parse(text).map(Self)
+    }
+
+    /// The metrics that it names.
+    pub fn metrics(&self) -> BTreeSet<String> {
+        let mut metrics = Metrics(BTreeSet::new());
+        let Ok(_) = walk_expr(&mut metrics, &self.0);
+        metrics.0
+    }
+
+    /// Whether series that differ in this label only are apart in the outcome.
+    pub fn keeps(&self, label: &str) -> bool {
+        keeps(&self.0, label)
+    }
+}
+
+struct Metrics(BTreeSet<String>);
+
+impl ExprVisitor for Metrics {
+    type Error = Infallible;
+
+    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Infallible> {
+        if let Expr::VectorSelector(selector) = expr {
+            self.0.extend(selector.name.clone());
+        }
+        if let Expr::MatrixSelector(selector) = expr {
+            self.0.extend(selector.vs.name.clone());
+        }
+        Ok(true)
+    }
+}
+
+fn keeps(expr: &Expr, label: &str) -> bool {
+    match expr {
+        Expr::Aggregate(aggregate) => match &aggregate.modifier {
+            Some(LabelModifier::Include(labels)) => labels.labels.iter().any(|one| one == label),
+            Some(LabelModifier::Exclude(labels)) => {
+                !labels.labels.iter().any(|one| one == label) && keeps(&aggregate.expr, label)
+            }
+            None => false,
+        },
+        Expr::Binary(binary) => keeps(&binary.lhs, label) || keeps(&binary.rhs, label),
+        Expr::Unary(unary) => keeps(&unary.expr, label),
+        Expr::Paren(paren) => keeps(&paren.expr, label),
+        Expr::Subquery(subquery) => keeps(&subquery.expr, label),
+        Expr::Call(call) if call.func.name == "absent" => false,
+        Expr::Call(call) => call.args.args.iter().any(|one| keeps(one, label)),
+        // What a recording rule aggregates is checked where it is recorded.
+        Expr::VectorSelector(selector) => !selector
+            .name
+            .as_deref()
+            .unwrap_or(METRIC_NAME)
+            .contains(':'),
+        Expr::MatrixSelector(_) | Expr::Extension(_) => true,
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_found_in_matrices_and_on_both_sides() {
+        let text = r#"sum by (a) (rate(x_total{y="z_total"}[5m])) / on (b) max(last_over_time(g[5m])) unless h:i:j > 0.5"#;
+        let found = Expression::parse(text).expect("it is PromQL").metrics();
+        assert_eq!(found, ["g", "h:i:j", "x_total"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn a_label_is_kept_unless_it_is_aggregated_away() {
+        for (text, kept) in [
+            ("x", true),
+            ("max by (policy) (x)", false),
+            ("max by (pod) (x)", true),
+            ("max without (pod) (x)", false),
+            ("max without (policy) (x)", true),
+            (
+                "time() - max by (policy) (x) > 3 unless on (policy) max by (policy) (y) == 1",
+                false,
+            ),
+            ("max by (policy) (x) and y", true),
+            ("absent(up == 1)", false),
+            ("a:b:c > 0.1", false),
+            ("round(sum(increase(x[6h]))) > 3", false),
+            ("rate(x[5m])", true),
+        ] {
+            let expression = Expression::parse(text).expect("it is PromQL");
+            assert_eq!(expression.keeps("pod"), kept, "{text}");
+        }
+    }
+}

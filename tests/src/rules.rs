@@ -1,0 +1,124 @@
+//! The alert rules of the chart as Prometheus gets them, and what `tests/prometheus` says about them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use xtask::project;
+
+use crate::objects::text;
+
+/// Values of the chart that the rules ask for.
+const VALUES: [(&str, &str); 9] = [
+    ("jobLabel", "secret-rotation-controller"),
+    (
+        "runbookBaseUrl",
+        "https://secretrotation.github.io/secret-rotation-controller",
+    ),
+    ("thresholds.stuckTooLongSeconds", "86400"),
+    ("thresholds.overdueSeconds", "21600"),
+    ("thresholds.detectionStaleSeconds", "3600"),
+    ("thresholds.remediationLoopClears", "3"),
+    ("thresholds.reconcileErrorRatio", "0.1"),
+    ("thresholds.throttledRatio", "0.05"),
+    ("thresholds.credentialsExpireSeconds", "1800"),
+];
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The alert, or the recorded metric.
+    pub name: String,
+    /// What is asked.
+    pub expr: String,
+    /// As it is written.
+    pub text: Value,
+}
+
+impl Rule {
+    /// Whether it wakes people.
+    pub fn is_alert(&self) -> bool {
+        self.text["alert"].is_string()
+    }
+}
+
+/// The text of the rules with the chart's defaults.
+pub fn rendered() -> String {
+    let path = "charts/secret-rotation-controller/files/alerts.yaml";
+    let template = fs::read_to_string(project::root().join(path)).expect("the rules are there");
+    VALUES
+        .iter()
+        .fold(template, |text, (name, value)| {
+            text.replace(&format!("{{{{ .Values.alerts.{name} }}}}"), value)
+        })
+        .replace("{{`", "")
+        .replace("`}}", "")
+}
+
+/// All rules.
+pub fn all() -> Vec<Rule> {
+    let rules: Value = serde_saphyr::from_str(&rendered()).expect("the rules are YAML");
+    let groups = rules["groups"].as_array().expect("rules come in groups");
+    groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().into_iter().flatten())
+        .map(|rule| Rule {
+            name: text(&rule["alert"]) + &text(&rule["record"]),
+            expr: text(&rule["expr"]),
+            text: rule.clone(),
+        })
+        .collect()
+}
+
+/// The alerts.
+pub fn alerts() -> Vec<Rule> {
+    all().into_iter().filter(Rule::is_alert).collect()
+}
+
+/// The files of `tests/prometheus`, by name.
+pub fn test_files() -> Vec<String> {
+    let folder = project::root().join("tests/prometheus");
+    let entries = fs::read_dir(folder).expect("there are tests of the rules");
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").file_name())
+        .map(|name| name.into_string().expect("a name in UTF-8"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The alerts of which some test says that they fire (`true`), or that they do not (`false`).
+pub fn tested(firing: bool) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for file in test_files() {
+        let path = project::root().join("tests/prometheus").join(file);
+        let text_of_file = fs::read_to_string(path).expect("a test");
+        let file: Value = serde_saphyr::from_str(&text_of_file).expect("tests are YAML");
+        let tests = file["tests"].as_array().expect("a list of tests");
+        let cases = tests
+            .iter()
+            .flat_map(|test| test["alert_rule_test"].as_array().into_iter().flatten());
+        let wanted = cases.filter(|case| {
+            let expected = case["exp_alerts"].as_array();
+            expected.is_none_or(Vec::is_empty) != firing
+        });
+        names.extend(wanted.map(|case| text(&case["alertname"])));
+    }
+    names
+}
+
+/// Lays rules and tests out in a folder as they lie in the project, so that the tests find the rules.
+pub fn lay_out(folder: &Path) {
+    let (rules, tests) = (
+        folder.join("deploy/prometheus"),
+        folder.join("tests/prometheus"),
+    );
+    fs::create_dir_all(&rules).expect("a folder");
+    fs::create_dir_all(&tests).expect("a folder");
+    fs::write(rules.join("alerts.yaml"), rendered()).expect("the rules are written");
+    for file in test_files() {
+        let from = project::root().join("tests/prometheus").join(&file);
+        fs::copy(from, tests.join(file)).expect("a test is copied");
+    }
+}

@@ -1,0 +1,223 @@
+//! Alerts from end to end: a stuck secret, the controller, a real Prometheus, and what the runbooks tell people to do.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::process::Command;
+
+use secret_rotation_tests::by_hand::holder;
+use secret_rotation_tests::credentials::{self, Endpoint};
+use secret_rotation_tests::expression::Expression;
+use secret_rotation_tests::objects::count;
+use secret_rotation_tests::prometheus::{self, Prometheus};
+use secret_rotation_tests::story::TEAM;
+use secret_rotation_tests::{Policy, Story, dashboard, rules, runbooks};
+use serde_json::json;
+use xtask::assets::Assets;
+use xtask::cluster::ADMIN;
+use xtask::project;
+
+/// Two policies: the secret of one will recover, those of the other stay as they are.
+const ESTATE: &str = "
+generate:
+- {count: 1, name: app/db, state: stuck-empty}
+- {count: 1, name: partner/gone, state: deleted}
+secrets:
+- name: partner/key
+  created: -400d
+  lastChanged: -26h
+  tags: {expires-at: '2040-01-01'}
+  versions:
+  - {id: 11111111-1111-1111-1111-111111111111, labels: [AWSCURRENT], created: -40d}
+  - {id: 22222222-2222-2222-2222-222222222222, labels: [AWSPENDING], created: -26h}
+  rotation: {function: ok, everyDays: 30, lastRotated: -40d, next: -10d}
+";
+
+fn expiring(name: &str) -> Policy {
+    let tag = json!({"detection": {"expiry": {"tagKey": "expires-at", "rotateBefore": "168h"}}});
+    Policy::observing(name).selecting("partner/").but(&tag)
+}
+
+fn names(all: &[&str]) -> BTreeSet<String> {
+    all.iter().map(|&one| one.to_owned()).collect()
+}
+
+#[test]
+fn prometheus_tells_of_a_stuck_secret_until_it_recovers() {
+    let endpoint = Endpoint::start().expect("a free port");
+    let mut story = Story::begin(ESTATE);
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::observing("apps"));
+    story.apply_policy(&expiring("partners"));
+    let port = story
+        .start_controller_as(|command| endpoint.serve(command))
+        .metrics_port();
+    let folder = story.cluster.folder().join("prometheus");
+    std::fs::create_dir(&folder).expect("a folder");
+    let prometheus = Prometheus::start(&folder, &[port]).expect("Prometheus starts");
+
+    story.eventually("the alert fires for both secrets", || {
+        prometheus.secrets("SecretRotationStuck", "firing") == names(&["app/db", "partner/key"])
+    });
+    story.apply_policy(&Policy::acting("apps"));
+    story.while_time_flies("the secret recovers", 60.0, || {
+        count(&story.get("srp", "apps"), "healthy") == 1
+    });
+    story.eventually(
+        "the alert resolves for that secret, and for it alone",
+        || prometheus.secrets("SecretRotationStuck", "firing") == names(&["partner/key"]),
+    );
+    assert_eq!(prometheus.broken_rules(), Vec::<String>::new());
+    let firing = prometheus.firing();
+    for quiet in [
+        "SecretRotationControllerDown",
+        "SecretRotationNoLeader",
+        "SecretRotationPolicyNotReady",
+        "SecretRotationReconcileErrors",
+        "SecretRotationAWSAccessDenied",
+        "SecretRotationCredentialsExpiring",
+    ] {
+        assert!(!firing.contains(quiet), "{firing:?}");
+    }
+
+    let scrape = story.controllers[0].metrics().expect("a scrape");
+    assert_eq!(prometheus::complaints(&scrape).expect("promtool"), "");
+    assert_eq!(missing(&scrape), BTreeSet::new());
+    let end: jiff::Timestamp = credentials::END.parse().expect("a time");
+    let series = "secretrotation_aws_credentials_expiry_timestamp_seconds";
+    let line = format!("{series} {}\n", end.as_second());
+    assert!(scrape.contains(&line), "{line} is not in\n{scrape}");
+    drop(prometheus);
+    story.end();
+}
+
+/// What rules and dashboard ask for and the scrape does not have.
+fn missing(scrape: &str) -> BTreeSet<String> {
+    let there: BTreeSet<_> = scrape
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .collect();
+    let rules = rules::all();
+    let asked = rules.iter().map(|rule| rule.expr.clone());
+    let shown = dashboard::expressions().into_iter().map(|(_, text)| text);
+    asked
+        .chain(shown)
+        .flat_map(|text| Expression::parse(&text).expect("PromQL").metrics())
+        .filter(|metric| {
+            let recorded = rules.iter().any(|rule| rule.name == *metric);
+            !recorded && metric != "up" && !there.contains(metric.as_str())
+        })
+        .collect()
+}
+
+/// A standby that tells of policies would tell of what it does not look at.
+#[test]
+fn only_the_holder_of_the_lease_tells_of_policies_and_secrets() {
+    let mut story = Story::with(ESTATE, &Policy::observing("apps"));
+    story.eventually("the first replica tells of the secret", || {
+        story.controllers[0]
+            .metrics()
+            .is_ok_and(|text| text.contains("app/db"))
+    });
+    story.start_controller();
+    story.eventually("the second is ready", || {
+        story.controllers[1]
+            .health("/readyz")
+            .is_ok_and(|(status, _)| status == 200)
+    });
+    story.check("apps");
+    let standby = story.controllers[1].metrics().expect("a scrape");
+    let told: Vec<_> = standby
+        .lines()
+        .filter(|line| line.contains("policy=\"") || line.contains("profile=\""))
+        .collect();
+    assert_eq!(told, Vec::<&str>::new());
+    assert_eq!(prometheus::complaints(&standby).expect("promtool"), "");
+    assert!(story.controllers[0].terminate());
+    story.eventually("the second takes over", || {
+        story.controllers[1]
+            .metrics()
+            .is_ok_and(|text| text.contains("app/db"))
+    });
+    story.end();
+}
+
+/// What needs nodes or the plugin is left out.
+#[test]
+fn commands_of_the_runbooks_run_against_an_api_server() {
+    let story = Story::with(ESTATE, &Policy::observing("apps"));
+    story
+        .cluster
+        .apply(&project::root().join("deploy/controller/deployment.yaml"))
+        .expect("the Deployment applies");
+    story.apply(&json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a-pod", "namespace": "secret-rotation-system"},
+        "spec": {
+            "serviceAccountName": "secret-rotation-controller",
+            "containers": [{"name": "controller", "image": "controller"}],
+        },
+    }));
+    story.eventually("the secret is found stuck", || {
+        count(&story.get("srp", "apps"), "stuck") == 1
+    });
+    let truth = story.aws.truth("app/db").expect("it exists");
+    let (current, pending) = (holder(&truth, "AWSCURRENT"), holder(&truth, "AWSPENDING"));
+    let words = [
+        ("NAMESPACE", TEAM),
+        ("POLICY", "apps"),
+        ("SECRET", "app/db"),
+        ("REGION", "eu-west-1"),
+        ("PROFILE", "default"),
+        ("POD", "a-pod"),
+        ("CURRENT", current.as_deref().expect("a current version")),
+        ("PENDING", pending.as_deref().expect("a pending version")),
+    ];
+    for page in runbooks::all() {
+        assert!(!page.plugin_commands().is_empty(), "{}", page.name);
+        let scripts = page.scripts();
+        assert!(!scripts.is_empty(), "{}", page.name);
+        for script in scripts {
+            run(&story, &page.name, &with_words(&script, &words));
+        }
+    }
+    story.end();
+}
+
+/// Replaces whole words: `SECRET` is not part of `SECRET_ROTATION_…`.
+fn with_words(script: &str, words: &[(&str, &str)]) -> String {
+    let belongs = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut text = String::new();
+    let mut word = String::new();
+    for c in script.chars().chain(['\n']) {
+        if belongs(c) {
+            word.push(c);
+            continue;
+        }
+        let meant = words.iter().find(|(name, _)| *name == word);
+        text.push_str(meant.map_or(word.as_str(), |(_, value)| value));
+        text.push(c);
+        word.clear();
+    }
+    text
+}
+
+fn run(story: &Story, page: &str, script: &str) {
+    let kubectl = Assets::locate().expect("kubectl").kubectl;
+    let mut path = OsString::from(kubectl.parent().expect("it lies in a folder"));
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let output = Command::new("bash")
+        .args(["-euc", script])
+        .env("PATH", path)
+        .env("KUBECONFIG", story.cluster.kubeconfig(ADMIN))
+        .output()
+        .expect("bash runs");
+    assert!(
+        output.status.success(),
+        "{page}:\n{script}{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

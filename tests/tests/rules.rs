@@ -1,0 +1,151 @@
+//! The alert rules: right by promtool, with all that a person who is woken up needs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use secret_rotation_tests::expression::Expression;
+use secret_rotation_tests::objects::text;
+use secret_rotation_tests::rules;
+use xtask::project;
+use xtask::prometheus::Prometheus;
+
+const RUNBOOKS: &str = "https://secretrotation.github.io/secret-rotation-controller/runbooks";
+
+#[test]
+fn promtool_accepts_the_rules_and_every_test_of_them_passes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    rules::lay_out(folder.path());
+    let promtool = Prometheus::locate().expect("promtool").promtool;
+    let mut check = Command::new(&promtool);
+    check
+        .current_dir(folder.path())
+        .args(["check", "rules", "deploy/prometheus/alerts.yaml"]);
+    project::output(&mut check).expect("the rules are right");
+    let mut test = Command::new(&promtool);
+    test.current_dir(folder.path())
+        .args(["test", "rules"])
+        .args(
+            rules::test_files()
+                .iter()
+                .map(|file| format!("tests/prometheus/{file}")),
+        );
+    let output = test.output().expect("promtool runs");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn every_alert_is_tested_firing_and_quiet() {
+    let alerts: BTreeSet<_> = rules::alerts()
+        .into_iter()
+        .map(|alert| alert.name)
+        .collect();
+    assert_eq!(alerts.len(), 14);
+    assert_eq!(rules::tested(true), alerts);
+    assert_eq!(rules::tested(false), alerts);
+}
+
+#[test]
+fn every_alert_says_what_it_is_how_bad_it_is_and_where_to_read_on() {
+    for alert in rules::alerts() {
+        let annotations = &alert.text["annotations"];
+        let summary = text(&annotations["summary"]);
+        assert!(
+            summary.ends_with('.') && !summary.contains("{{"),
+            "{summary}"
+        );
+        assert!(
+            text(&annotations["description"]).ends_with('.'),
+            "{}",
+            alert.name
+        );
+        let severity = text(&alert.text["labels"]["severity"]);
+        assert!(
+            ["critical", "warning", "info"].contains(&severity.as_str()),
+            "{}",
+            alert.name
+        );
+        let page = alert.name.to_lowercase();
+        assert_eq!(
+            text(&annotations["runbook_url"]),
+            format!("{RUNBOOKS}/{page}.html#{page}")
+        );
+    }
+}
+
+#[test]
+fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
+    let folder = project::root().join("docs/runbooks");
+    let there: BTreeSet<_> = fs::read_dir(&folder)
+        .expect("there are runbooks")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .collect();
+    let alerts = rules::alerts();
+    let wanted: BTreeSet<_> = alerts
+        .iter()
+        .map(|alert| format!("{}.md", alert.name.to_lowercase()))
+        .collect();
+    assert_eq!(there, wanted);
+    for alert in &alerts {
+        let page = fs::read_to_string(folder.join(format!("{}.md", alert.name.to_lowercase())))
+            .expect("a page");
+        let headings: Vec<_> = page
+            .lines()
+            .filter(|line| line.starts_with("# ") || line.starts_with("## "))
+            .collect();
+        let title = format!("# {}", alert.name);
+        assert_eq!(
+            headings,
+            [&title, "## At stake", "## See", "## Do", "## Resolves"]
+        );
+        let first = page.lines().nth(2).unwrap_or_default().to_lowercase();
+        let severity = text(&alert.text["labels"]["severity"]);
+        assert!(
+            first.starts_with(&format!("{severity}. ")),
+            "{}: {first}",
+            alert.name
+        );
+    }
+}
+
+/// Another holder of the lease is another pod: what keeps pods apart begins to wait anew.
+#[test]
+fn no_rule_keeps_pods_or_instances_apart() {
+    for rule in rules::all() {
+        let expression = Expression::parse(&rule.expr).expect("it is PromQL");
+        for label in ["pod", "instance"] {
+            assert!(!expression.keeps(label), "{} keeps {label}", rule.name);
+        }
+    }
+}
+
+#[test]
+fn rules_rest_on_stable_metrics_only() {
+    let reference = fs::read_to_string(project::root().join("docs/reference/metrics.md"))
+        .expect("the reference page");
+    let recorded: BTreeSet<_> = rules::all().into_iter().map(|rule| rule.name).collect();
+    for rule in rules::all() {
+        for metric in Expression::parse(&rule.expr).expect("PromQL").metrics() {
+            let row = format!("| `{metric}` |");
+            let stable = reference
+                .lines()
+                .any(|line| line.starts_with(&row) && line.ends_with("| stable |"));
+            assert!(
+                stable || metric == "up" || recorded.contains(&metric),
+                "{} rests on {metric}",
+                rule.name
+            );
+        }
+    }
+}
