@@ -230,9 +230,12 @@ impl<'a> Judge<'a> {
         self.gate()?;
         let remediation = &self.policy.remediation;
         let (history, window) = (&self.facts.history, self.policy.attempt_window(self.now));
-        let manual = history
-            .manual_hold(window.length, self.now)
-            .map(|until| (until, "a person acted on this secret"));
+        let manual = history.manual_hold(window.length, self.now).map(|until| {
+            (
+                until,
+                "a person acted on this secret, or denied an operation on it",
+            )
+        });
         let next = history.next_attempt(self.secret, remediation.backoff, &window);
         let pause = next
             .filter(|next| *next > self.now)
@@ -258,10 +261,7 @@ impl<'a> Judge<'a> {
         match &self.facts.gate {
             Gate::Open => Ok(()),
             Gate::Held(hold) if hold.reason == BlockReason::OutsideWindow => {
-                let opens = hold.until.unwrap_or_else(|| self.now.plus(POLL));
-                let message =
-                    format!("OutsideWindow: the next maintenance window opens at {opens}");
-                Err(self.wait_until(opens, Phase::AwaitingWindow, message))
+                Err(self.outside_window(hold.until))
             }
             Gate::Held(hold) => Err(self.pause(
                 POLL,
@@ -273,6 +273,21 @@ impl<'a> Judge<'a> {
                 Phase::Queued,
                 "waiting for the first check of the policy",
             )),
+        }
+    }
+
+    fn outside_window(&self, opens: Option<AwsTime>) -> Next {
+        match opens {
+            Some(opens) => self.wait_until(
+                opens,
+                Phase::AwaitingWindow,
+                format!("OutsideWindow: the next maintenance window opens at {opens}"),
+            ),
+            None => self.pause(
+                POLL,
+                Phase::AwaitingWindow,
+                "OutsideWindow: no maintenance window ever opens; correct spec.remediation.windows of the policy",
+            ),
         }
     }
 
