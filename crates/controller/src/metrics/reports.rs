@@ -9,6 +9,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts};
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::ObjectKey;
+use secret_rotation_core::plan::Breaker;
 
 use super::report::{PolicyReport, SecretSample};
 use super::secret_label;
@@ -129,6 +130,7 @@ struct Families {
     suspended: GaugeVec,
     secrets: GaugeVec,
     last_check: GaugeVec,
+    breaker: GaugeVec,
     blocked: GaugeVec,
     stuck: GaugeVec,
     stuck_since: GaugeVec,
@@ -169,6 +171,11 @@ impl Families {
             last_check: gauge(
                 "policy_last_check_timestamp_seconds",
                 "Unix time of the last completed check against AWS",
+                &POLICY,
+            )?,
+            breaker: gauge(
+                "policy_circuit_breaker_open",
+                "Whether the circuit breaker of the policy is open",
                 &POLICY,
             )?,
             blocked: gauge(
@@ -214,13 +221,14 @@ impl Families {
         })
     }
 
-    const fn all(&self) -> [&GaugeVec; 13] {
+    const fn all(&self) -> [&GaugeVec; 14] {
         [
             &self.info,
             &self.condition,
             &self.suspended,
             &self.secrets,
             &self.last_check,
+            &self.breaker,
             &self.blocked,
             &self.stuck,
             &self.stuck_since,
@@ -251,6 +259,10 @@ impl Families {
                     .with_label_values(&[namespace, policy, condition, status])
                     .set(value);
             }
+        }
+        if let Some(breaker) = report.breaker {
+            let open = f64::from(u8::from(breaker == Breaker::Open));
+            self.breaker.with_label_values(&own).set(open);
         }
         for (state, count) in &report.counts {
             self.secrets
@@ -425,6 +437,33 @@ mod tests {
             ones,
             [
                 r#"secretrotation_policy_status_condition{condition="Ready",namespace="team",policy="a",status="false"} 1"#
+            ]
+        );
+    }
+
+    /// A policy that was never judged has none.
+    #[test]
+    fn an_open_breaker_is_told_until_it_is_known_to_be_closed() {
+        let reports = Reports::new(3).expect("families are well formed");
+        reports.speak(true);
+        let of = |breaker| PolicyReport {
+            breaker,
+            ..report(0, 0)
+        };
+        reports.tell(&key("unjudged"), of(None));
+        reports.tell(&key("closed"), of(Some(Breaker::Closed)));
+        let open = of(Some(Breaker::Open));
+        reports.tell(&key("open"), of(None).with_findings_of(&open));
+        let text = text(&reports);
+        let told: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("secretrotation_policy_circuit_breaker_open"))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                r#"{namespace="team",policy="closed"} 0"#,
+                r#"{namespace="team",policy="open"} 1"#
             ]
         );
     }
