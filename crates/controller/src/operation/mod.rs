@@ -85,11 +85,13 @@ pub(crate) async fn reconcile(
         Some(None) => return Ok(Some(BUSY)),
         held => held,
     };
-    let claimant = match reading.bounds(&context).await? {
-        Bounds::Within(claimant) => *claimant,
-        Bounds::Ended(outcome) => {
+    let claimant = match reading.bounds(&context).await {
+        Ok(Bounds::Within(claimant)) => *claimant,
+        Ok(Bounds::Ended(outcome)) => {
             return telling::ended(&context, &reading, None, None, outcome).await;
         }
+        Err(Error::Invalid(why)) => return telling::unclear(&context, &reading, &why).await,
+        Err(error) => return Err(error),
     };
     let made = context
         .accounts
