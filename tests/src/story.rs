@@ -222,6 +222,12 @@ impl Story {
         operations
     }
 
+    /// Whether an event of this reason was told in [`TEAM`].
+    pub fn tells(&self, reason: &str) -> bool {
+        let events = self.list("events.events.k8s.io");
+        events.iter().any(|event| event["reason"] == reason)
+    }
+
     /// Makes the controller look at every policy and every unfinished operation at once.
     pub fn poke(&self) {
         let token = self.tokens.fetch_add(1, Ordering::Relaxed).to_string();

@@ -1,10 +1,13 @@
 //! Four eyes: who may ask, who may approve, who may use a profile, and what the API server says to everybody else.
 
+use std::time::Duration;
+
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{condition, finding, is_finished, message, state, text};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
+use xtask::project;
 
 /// Edit operations and policies, in team-payments.
 const EDITORS: &str = "
@@ -13,7 +16,7 @@ kind: Role
 metadata: {name: editor, namespace: team-payments}
 rules:
 - apiGroups: [secretrotation.dev]
-  resources: [secretrotationpolicies, secretrotationoperations, secretrotationoperations/status]
+  resources: [secretrotationpolicies, secretrotationpolicies/status, secretrotationoperations, secretrotationoperations/status]
   verbs: [get, list, create, update, patch]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -31,6 +34,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-r
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+- {kind: ServiceAccount, name: bot, namespace: team-payments}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -52,6 +56,8 @@ fn cast(estate: &str) -> Story {
             .kubectl_as("mallory", &probe, &policy)
             .is_err_and(|error| error.contains("may not use"))
     });
+    // What was created while they took hold could never be approved.
+    story.meanwhile(Duration::from_secs(6));
     story
 }
 
@@ -122,6 +128,29 @@ fn the_api_server_knows_who_may_and_who_may_not() {
         &resume,
     ];
     refused(story.kubectl_as("mallory", &change, ""), "may not use");
+    let other = json!({"spec": {"profileRef": {"name": "other"}}}).to_string();
+    let mut move_over = change;
+    move_over[7] = &other;
+    let moved = story.kubectl_as("alice", &move_over, "");
+    refused(moved, "profileRef cannot be changed");
+    let forged =
+        json!({"status": {"lastRetryRequest": {"token": "x", "time": "2026-11-23T10:00:00Z"}}});
+    let forged = forged.to_string();
+    let forge = [
+        "patch",
+        "srp",
+        "apps",
+        "-n",
+        TEAM,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &forged,
+    ];
+    refused(
+        story.kubectl_as("alice", &forge, ""),
+        "may not write the status",
+    );
 
     let plain = rotate(&story, "one", "app/db");
     let by = |user: &str| plain.clone().with("requestedBy", &json!(user)).object();
@@ -129,6 +158,15 @@ fn the_api_server_knows_who_may_and_who_may_not() {
         create(&story, "alice", &by("bob")),
         "write alice into spec.requestedBy",
     );
+    let dry_run = ["create", "--dry-run=server", "-f", "-"];
+    refused(
+        story.kubectl_as("alice", &dry_run, &by("bob").to_string()),
+        "write alice into spec.requestedBy",
+    );
+    let as_alice = story
+        .try_apply(&by("alice"))
+        .map_err(|error| format!("{error:#}"));
+    refused(as_alice.map(|()| String::new()), "into spec.requestedBy");
     let automatic = plain.clone().with("trigger", &json!("Policy")).object();
     refused(create(&story, "alice", &automatic), "write trigger Manual");
     let decided = |by: &str| json!({"verdict": "Approve", "by": by});
@@ -137,6 +175,12 @@ fn the_api_server_knows_who_may_and_who_may_not() {
         create(&story, "mallory", &approved),
         "may not decide about operations",
     );
+    let own = plain
+        .clone()
+        .with("requestedBy", &json!("alice"))
+        .with("decision", &decided("alice"))
+        .object();
+    refused(create(&story, "alice", &own), "another person must");
     create(&story, "alice", &by("alice")).expect("alice asks");
 
     let approve = |user: &str, by: &str| decide(&story, user, "one", "Approve", by);
@@ -177,6 +221,33 @@ fn the_api_server_knows_who_may_and_who_may_not() {
     refused(decide(&story, "bob", "one", "Deny", "bob"), "once");
     let undecided = json!({"spec": {"decision": null}});
     refused(patch(&story, "bob", "one", &undecided), "once");
+
+    let second = rotate(&story, "two", "app/db").with("requestedBy", &json!("alice"));
+    create(&story, "alice", &second.object()).expect("alice asks again");
+    let bot = "system:serviceaccount:team-payments:bot";
+    refused(
+        decide(&story, "bob", "two", "Approve", bot),
+        "write bob into spec.decision.by",
+    );
+    let decision = json!({"spec": {"decision": {"verdict": "Approve", "by": bot}}}).to_string();
+    let approve = [
+        "patch",
+        "sro",
+        "two",
+        "-n",
+        TEAM,
+        "--type=merge",
+        "-p",
+        &decision,
+    ];
+    let as_bot = ["--as", bot].into_iter().chain(approve);
+    let approved = story.cluster.kubectl().args(as_bot).output();
+    let approved = approved.expect("kubectl runs");
+    assert!(
+        approved.status.success(),
+        "an account with the role may: {}",
+        String::from_utf8_lossy(&approved.stderr)
+    );
 }
 
 /// From the finding to the approval to the rotation.
@@ -206,6 +277,11 @@ fn an_operation_waits_for_another_person() {
     create(&story, "alice", &by_hand.object()).expect("alice asks");
     let nameless = rotate(&story, "nameless", "app/api");
     create(&story, "alice", &nameless.object()).expect("she need not say who she is");
+    let decision = json!({"verdict": "Approve", "by": "alice"});
+    let foregone = rotate(&story, "foregone", "app/api")
+        .with("approval", &json!("Required"))
+        .with("decision", &decision);
+    create(&story, "alice", &foregone.object()).expect("she may decide, as far as anybody knows");
     for name in [name.as_str(), "by-hand", "nameless"] {
         decide(&story, "bob", name, "Approve", "bob").expect("bob approves");
     }
@@ -218,9 +294,11 @@ fn an_operation_waits_for_another_person() {
         assert_eq!(condition(&operation, "Approved")["status"], "True");
         assert_eq!(message(&operation, "Approved"), "approved by bob");
     }
-    let nameless = story.get("sro", "nameless");
-    assert_eq!(state(&nameless), "!Rejected");
-    assert!(message(&nameless, "Failed").contains("spec.requestedBy"));
+    for name in ["nameless", "foregone"] {
+        let operation = story.get("sro", name);
+        assert_eq!(state(&operation), "!Rejected");
+        assert!(message(&operation, "Failed").contains("spec.requestedBy"));
+    }
     let wide = story.kubectl(&["get", "sro", "-n", TEAM, "-o", "wide"]);
     assert!(
         wide.contains("DECIDED-BY") && wide.contains("bob"),
@@ -251,8 +329,25 @@ fn without_admission_policies_nobody_can_approve() {
     story.eventually("the operation says what is missing", || {
         message(&story.get("sro", &name), "Complete").contains("admission policies not installed")
     });
-    story.meanwhile(std::time::Duration::from_secs(2));
-    story.poke();
+    let role = role(&story);
+    let replace = |role: &Value| story.cluster.replace_text(&role.to_string());
+    replace(&older(&role)).expect("the rights are taken away");
+    story.eventually("it says what may not be read", || {
+        story.poke();
+        message(&story.get("sro", &name), "Complete").contains("the controller may not read")
+    });
+    replace(&role).expect("the rights are given back");
+    story
+        .cluster
+        .apply(&project::root().join("deploy/admission"))
+        .expect("the policies apply");
+    story.eventually(
+        "an approval that nobody watched counts no more afterwards",
+        || {
+            story.poke();
+            message(&story.get("sro", &name), "Complete").contains("create another operation")
+        },
+    );
     assert_eq!(state(&story.get("sro", &name)), "AwaitingApproval");
     assert!(
         story
@@ -265,6 +360,29 @@ fn without_admission_policies_nobody_can_approve() {
             .all(|label| !label.starts_with("srp-pin"))
     );
     story.end();
+}
+
+/// The role of the controller as it was installed.
+fn role(story: &Story) -> Value {
+    const ROLE: [&str; 5] = [
+        "get",
+        "clusterrole",
+        "secret-rotation-controller",
+        "-o",
+        "json",
+    ];
+    let mut role: Value = serde_json::from_str(&story.kubectl(&ROLE)).expect("JSON");
+    role["metadata"] = json!({"name": ROLE[2]});
+    role
+}
+
+/// The same as an older release had it.
+fn older(role: &Value) -> Value {
+    let mut older = role.clone();
+    let rules = older["rules"].as_array_mut().expect("rules");
+    rules.retain(|rule| rule["apiGroups"] != json!(["admissionregistration.k8s.io"]));
+    assert_ne!(older, *role);
+    older
 }
 
 /// No means no: the operation ends, and no machine asks again for a while.
