@@ -1,5 +1,6 @@
 //! Deletes the records of operations that ended long ago.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_core::clock::{AwsTime, ServerTime};
+use secret_rotation_core::identity::Uid;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::retention::deletable;
 
@@ -14,7 +16,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::bounded;
 use crate::sweeps;
-use crate::world::{Facts, World};
+use crate::world::{Facts, PolicyEntry, World};
 
 /// Between two looks at all operations, which are in memory.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -48,7 +50,8 @@ async fn once(context: &Arc<Context>) {
     };
     let now = aws_now(context, &facts, server_now);
     let window = longest_window(&context.world);
-    let old = deletable(&facts.operations, window, now, server_now);
+    let policies = known(&context.world);
+    let old = deletable(&facts.operations, window, &policies, now, server_now);
     for operation in old.into_iter().take(MAX_DELETED) {
         match delete(context, operation).await {
             Ok(()) => tracing::info!(operation = %operation.key, "record of an operation deleted"),
@@ -75,6 +78,15 @@ async fn delete(context: &Context, operation: &Operation) -> Result<(), Error> {
     bounded(api.delete(operation.key.name.as_str(), &unchanged))
         .await
         .map(drop)
+}
+
+fn known(world: &World) -> BTreeSet<Uid> {
+    let policies = world.policies().into_iter();
+    let uid = |(_, entry): (_, Arc<PolicyEntry>)| {
+        let policy = entry.core.as_ref().ok();
+        policy.map(|(policy, _)| policy.uid.clone())
+    };
+    policies.filter_map(uid).collect()
 }
 
 /// Over all policies, also those whose profile is missing just now.
@@ -121,6 +133,8 @@ mod tests {
             json!({"backoff": {"initial": "4h", "max": "1h"}}),
         );
         assert_eq!(longest_window(&world), LONGEST_WINDOW);
+        let known: Vec<_> = known(&world).iter().map(ToString::to_string).collect();
+        assert_eq!(known, ["far", "near"]);
     }
 
     fn hear(world: &World, name: &str, remediation: Value) {
