@@ -66,17 +66,18 @@ fn create(story: &Story, user: &str, object: &Value) -> Result<String, String> {
 }
 
 fn patch(story: &Story, user: &str, name: &str, change: &Value) -> Result<String, String> {
+    self::change(story, user, &["sro", name], change)
+}
+
+fn change(story: &Story, user: &str, object: &[&str], change: &Value) -> Result<String, String> {
     let change = change.to_string();
-    let patch = [
-        "patch",
-        "sro",
-        name,
-        "-n",
-        TEAM,
-        "--type=merge",
-        "-p",
-        &change,
-    ];
+    let how = ["-n", TEAM, "--type=merge", "-p", &change];
+    let patch: Vec<_> = ["patch"]
+        .iter()
+        .chain(object)
+        .chain(&how)
+        .copied()
+        .collect();
     story.kubectl_as(user, &patch, "")
 }
 
@@ -106,73 +107,55 @@ fn rotate(story: &Story, name: &str, secret: &str) -> ByHand {
 #[test]
 fn the_api_server_knows_who_may_and_who_may_not() {
     let story = cast("generate: [{count: 1, name: app/db, state: healthy}]");
+    who_may_refer_to_a_profile(&story);
+    who_may_ask(&story);
+    who_may_approve(&story);
+    an_account_may_approve_in_its_own_name(&story);
+    who_may_write_what_the_controller_writes(&story);
+}
+
+fn who_may_refer_to_a_profile(story: &Story) {
     let policy = Policy::observing("apps").object();
     refused(
-        create(&story, "mallory", &policy),
+        create(story, "mallory", &policy),
         "may not use AWSAccessProfile default",
     );
-    create(&story, "alice", &policy).expect("alice may use the profile");
+    create(story, "alice", &policy).expect("alice may use the profile");
     let label = ["label", "srp", "apps", "-n", TEAM, "team=payments"];
     story
         .kubectl_as("mallory", &label, "")
         .expect("labels need no use");
-    let resume = json!({"spec": {"suspend": true}}).to_string();
-    let change = [
-        "patch",
-        "srp",
-        "apps",
-        "-n",
-        TEAM,
-        "--type=merge",
-        "-p",
-        &resume,
-    ];
-    refused(story.kubectl_as("mallory", &change, ""), "may not use");
-    let other = json!({"spec": {"profileRef": {"name": "other"}}}).to_string();
-    let mut move_over = change;
-    move_over[7] = &other;
-    let moved = story.kubectl_as("alice", &move_over, "");
-    refused(moved, "profileRef cannot be changed");
-    let forged =
-        json!({"status": {"lastRetryRequest": {"token": "x", "time": "2026-11-23T10:00:00Z"}}});
-    let forged = forged.to_string();
-    let forge = [
-        "patch",
-        "srp",
-        "apps",
-        "-n",
-        TEAM,
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &forged,
-    ];
+    let suspended = json!({"spec": {"suspend": true}});
     refused(
-        story.kubectl_as("alice", &forge, ""),
-        "may not write the status",
+        change(story, "mallory", &["srp", "apps"], &suspended),
+        "may not use",
     );
+    let other = json!({"spec": {"profileRef": {"name": "other"}}});
+    refused(
+        change(story, "alice", &["srp", "apps"], &other),
+        "profileRef cannot be changed",
+    );
+}
 
-    let plain = rotate(&story, "one", "app/db");
+fn who_may_ask(story: &Story) {
+    let plain = rotate(story, "one", "app/db");
     let by = |user: &str| plain.clone().with("requestedBy", &json!(user)).object();
-    refused(
-        create(&story, "alice", &by("bob")),
-        "write alice into spec.requestedBy",
-    );
+    let own_name = "write alice into spec.requestedBy";
+    refused(create(story, "alice", &by("bob")), own_name);
     let dry_run = ["create", "--dry-run=server", "-f", "-"];
+    let dry = story.kubectl_as("alice", &dry_run, &by("bob").to_string());
+    refused(dry, own_name);
+    let as_administrator = story.try_apply(&by("alice")).map(|()| String::new());
     refused(
-        story.kubectl_as("alice", &dry_run, &by("bob").to_string()),
-        "write alice into spec.requestedBy",
+        as_administrator.map_err(|error| format!("{error:#}")),
+        "into spec.requestedBy",
     );
-    let as_alice = story
-        .try_apply(&by("alice"))
-        .map_err(|error| format!("{error:#}"));
-    refused(as_alice.map(|()| String::new()), "into spec.requestedBy");
     let automatic = plain.clone().with("trigger", &json!("Policy")).object();
-    refused(create(&story, "alice", &automatic), "write trigger Manual");
+    refused(create(story, "alice", &automatic), "write trigger Manual");
     let decided = |by: &str| json!({"verdict": "Approve", "by": by});
     let approved = plain.clone().with("decision", &decided("mallory")).object();
     refused(
-        create(&story, "mallory", &approved),
+        create(story, "mallory", &approved),
         "may not decide about operations",
     );
     let own = plain
@@ -180,29 +163,50 @@ fn the_api_server_knows_who_may_and_who_may_not() {
         .with("requestedBy", &json!("alice"))
         .with("decision", &decided("alice"))
         .object();
-    refused(create(&story, "alice", &own), "another person must");
-    create(&story, "alice", &by("alice")).expect("alice asks");
+    refused(create(story, "alice", &own), "another person must");
+    create(story, "alice", &by("alice")).expect("alice asks");
+}
 
-    let approve = |user: &str, by: &str| decide(&story, user, "one", "Approve", by);
+fn who_may_approve(story: &Story) {
+    let approve = |user: &str, by: &str| decide(story, user, "one", "Approve", by);
     refused(approve("mallory", "mallory"), "may not decide");
     refused(approve("bob", "alice"), "write bob into spec.decision.by");
     refused(approve("alice", "alice"), "another person must");
-    let status = json!({"status": {"secretName": "x"}}).to_string();
-    let forged = [
-        "patch",
-        "sro",
-        "one",
-        "-n",
-        TEAM,
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &status,
-    ];
+    let other = json!({"spec": {"reason": "another"}});
     refused(
-        story.kubectl_as("alice", &forged, ""),
-        "may not write the status",
+        patch(story, "bob", "one", &other),
+        "cannot be changed but for its decision",
     );
+    approve("bob", "bob").expect("bob approves");
+    refused(decide(story, "bob", "one", "Deny", "bob"), "once");
+    let undecided = json!({"spec": {"decision": null}});
+    refused(patch(story, "bob", "one", &undecided), "once");
+}
+
+fn an_account_may_approve_in_its_own_name(story: &Story) {
+    let second = rotate(story, "two", "app/db").with("requestedBy", &json!("alice"));
+    create(story, "alice", &second.object()).expect("alice asks again");
+    let bot = "system:serviceaccount:team-payments:bot";
+    refused(
+        decide(story, "bob", "two", "Approve", bot),
+        "write bob into spec.decision.by",
+    );
+    let decision = json!({"spec": {"decision": {"verdict": "Approve", "by": bot}}}).to_string();
+    let approve = ["patch", "sro", "two", "--type=merge", "-p", &decision];
+    let as_bot = ["--as", bot, "-n", TEAM].into_iter().chain(approve);
+    story.kubectl(&as_bot.collect::<Vec<_>>());
+}
+
+fn who_may_write_what_the_controller_writes(story: &Story) {
+    let retried = json!({"token": "x", "time": "2026-11-23T10:00:00Z"});
+    for (kind, name, status) in [
+        ("srp", "apps", json!({"lastRetryRequest": retried})),
+        ("sro", "one", json!({"secretName": "x"})),
+    ] {
+        let object = [kind, name, "--subresource=status"];
+        let forged = change(story, "alice", &object, &json!({"status": status}));
+        refused(forged, "may not write the status");
+    }
     let label = [
         "label",
         "sro",
@@ -212,42 +216,6 @@ fn the_api_server_knows_who_may_and_who_may_not() {
         "secretrotation.dev/secret=x",
     ];
     refused(story.kubectl_as("alice", &label, ""), "leave the labels");
-    let other = json!({"spec": {"reason": "another"}});
-    refused(
-        patch(&story, "bob", "one", &other),
-        "cannot be changed but for its decision",
-    );
-    approve("bob", "bob").expect("bob approves");
-    refused(decide(&story, "bob", "one", "Deny", "bob"), "once");
-    let undecided = json!({"spec": {"decision": null}});
-    refused(patch(&story, "bob", "one", &undecided), "once");
-
-    let second = rotate(&story, "two", "app/db").with("requestedBy", &json!("alice"));
-    create(&story, "alice", &second.object()).expect("alice asks again");
-    let bot = "system:serviceaccount:team-payments:bot";
-    refused(
-        decide(&story, "bob", "two", "Approve", bot),
-        "write bob into spec.decision.by",
-    );
-    let decision = json!({"spec": {"decision": {"verdict": "Approve", "by": bot}}}).to_string();
-    let approve = [
-        "patch",
-        "sro",
-        "two",
-        "-n",
-        TEAM,
-        "--type=merge",
-        "-p",
-        &decision,
-    ];
-    let as_bot = ["--as", bot].into_iter().chain(approve);
-    let approved = story.cluster.kubectl().args(as_bot).output();
-    let approved = approved.expect("kubectl runs");
-    assert!(
-        approved.status.success(),
-        "an account with the role may: {}",
-        String::from_utf8_lossy(&approved.stderr)
-    );
 }
 
 /// From the finding to the approval to the rotation.
@@ -323,18 +291,19 @@ fn without_admission_policies_nobody_can_approve() {
             .any(|one| state(one) == "AwaitingApproval")
     });
     let name = text(&story.operations()[0]["metadata"]["name"]);
+    let says = |what: &str| message(&story.get("sro", &name), "Complete").contains(what);
+    story.eventually("it says that nobody can", || {
+        says("admission policies not installed")
+    });
     story.eventually("mallory approves, as nothing keeps her from it", || {
         decide(&story, "mallory", &name, "Approve", "bob").is_ok()
-    });
-    story.eventually("the operation says what is missing", || {
-        message(&story.get("sro", &name), "Complete").contains("admission policies not installed")
     });
     let role = role(&story);
     let replace = |role: &Value| story.cluster.replace_text(&role.to_string());
     replace(&older(&role)).expect("the rights are taken away");
     story.eventually("it says what may not be read", || {
         story.poke();
-        message(&story.get("sro", &name), "Complete").contains("the controller may not read")
+        says("the controller may not read")
     });
     replace(&role).expect("the rights are given back");
     story
@@ -345,7 +314,7 @@ fn without_admission_policies_nobody_can_approve() {
         "an approval that nobody watched counts no more afterwards",
         || {
             story.poke();
-            message(&story.get("sro", &name), "Complete").contains("create another operation")
+            says("create another operation")
         },
     );
     assert_eq!(state(&story.get("sro", &name)), "AwaitingApproval");

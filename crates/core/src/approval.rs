@@ -120,7 +120,9 @@ pub fn consent(
         },
         (_, Approval::NotRequired) => Consent::NotNeeded,
         (None, Approval::Required) => Consent::Awaited {
-            message: "waiting for a person who may approve to set spec.decision".to_owned(),
+            message: unguarded(operation, admission).unwrap_or_else(|| {
+                "waiting for a person who may approve to set spec.decision".to_owned()
+            }),
         },
         (Some(decision), Approval::Required) => approved(operation, decision, admission),
     }

@@ -105,6 +105,11 @@ fn without_admission_policies_no_approval_counts_and_every_refusal_does() {
     assert!(
         matches!(approved, Consent::Awaited { message } if message.contains("admission policies not installed"))
     );
+    let undecided = judged(&asked(None), &missing);
+    assert!(
+        matches!(undecided, Consent::Awaited { message } if message.contains("admission policies not installed")),
+        "told before somebody decides in vain"
+    );
     let denied = judged(&asked(decided(Answer::Deny, "mallory")), &missing);
     assert_eq!(
         denied,

@@ -167,7 +167,7 @@ async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duratio
     }
 }
 
-/// Where its approval stands. The admission policies are looked for only where everything hangs on them.
+/// Where its approval stands. The admission policies are looked for only where something hangs on them.
 async fn consent(
     context: &Context,
     operation: &Operation,
@@ -179,11 +179,13 @@ async fn consent(
         since: ServerTime::new(Timestamp::UNIX_EPOCH),
     };
     let judged = approval::consent(operation, policy, profile, &always);
-    if !matches!(judged, Consent::Given { .. }) {
-        return Ok(judged);
+    match judged {
+        Consent::NotNeeded | Consent::Refused { .. } => Ok(judged),
+        Consent::Awaited { .. } | Consent::Given { .. } => {
+            let admission = admission::enforced(&context.client).await?;
+            Ok(approval::consent(operation, policy, profile, &admission))
+        }
     }
-    let admission = admission::enforced(&context.client).await?;
-    Ok(approval::consent(operation, policy, profile, &admission))
 }
 
 /// Which secret an operation is about.

@@ -18,6 +18,9 @@ use crate::secret::{HandsOff, LabelMap, Secret, Seen};
 /// How often a wait that no date ends is looked at again.
 const POLL: Duration = Duration::from_secs(15);
 
+/// The same while a person is waited for: what they decide is noticed at once.
+const APPROVAL_POLL: Duration = Duration::from_secs(45);
+
 /// One operation beside one look at its secret, found fit to be judged further.
 pub(super) struct Judge<'a> {
     pub(super) operation: &'a Operation,
@@ -145,7 +148,7 @@ impl<'a> Judge<'a> {
     fn agreed(&self) -> Result<(), Next> {
         match &self.facts.consent {
             Consent::Awaited { message } => {
-                Err(self.pause(POLL, Phase::AwaitingApproval, message.clone()))
+                Err(self.pause(APPROVAL_POLL, Phase::AwaitingApproval, message.clone()))
             }
             Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => Ok(()),
         }
