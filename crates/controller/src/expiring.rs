@@ -124,20 +124,20 @@ mod tests {
     fn records_are_kept_for_the_longest_window_of_any_policy_also_one_that_cannot_act() {
         let world = World::new(0);
         assert_eq!(longest_window(&world), SHORTEST_WINDOW);
-        hear(&world, "far", json!({"limits": {"attemptWindow": "300h"}}));
-        hear(&world, "near", json!({"limits": {"attemptWindow": "1h"}}));
+        hear(&world, "far", &json!({"limits": {"attemptWindow": "300h"}}));
+        hear(&world, "near", &json!({"limits": {"attemptWindow": "1h"}}));
         assert_eq!(longest_window(&world), Duration::from_hours(300));
         hear(
             &world,
             "odd",
-            json!({"backoff": {"initial": "4h", "max": "1h"}}),
+            &json!({"backoff": {"initial": "4h", "max": "1h"}}),
         );
         assert_eq!(longest_window(&world), LONGEST_WINDOW);
         let known: Vec<_> = known(&world).iter().map(ToString::to_string).collect();
         assert_eq!(known, ["far", "near"]);
     }
 
-    fn hear(world: &World, name: &str, remediation: Value) {
+    fn hear(world: &World, name: &str, remediation: &Value) {
         let policy = json!({
             "apiVersion": "secretrotation.dev/v1alpha1",
             "kind": "SecretRotationPolicy",
