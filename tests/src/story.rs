@@ -230,31 +230,21 @@ impl Story {
         operations
     }
 
+    /// Whether an event of this reason was told in [`TEAM`].
+    pub fn tells(&self, reason: &str) -> bool {
+        let events = self.list("events.events.k8s.io");
+        events.iter().any(|event| event["reason"] == reason)
+    }
+
     /// Makes the controller look at every policy and every unfinished operation at once.
     pub fn poke(&self) {
         let token = self.tokens.fetch_add(1, Ordering::Relaxed).to_string();
         let check = format!("secretrotation.dev/check-requested-at={token}");
         self.kubectl(&["annotate", "srp", "--all", "-A", "--overwrite", &check]);
-        for operation in self
-            .operations()
-            .iter()
-            .filter(|one| !objects::is_finished(one))
-        {
-            let (namespace, name) = (
-                &operation["metadata"]["namespace"],
-                &operation["metadata"]["name"],
-            );
-            let (namespace, name) = (objects::text(namespace), objects::text(name));
+        // All at once: one call for each would take longer than a request may hang.
+        if !self.operations().iter().all(objects::is_finished) {
             let look = format!("story/look={token}");
-            self.kubectl(&[
-                "annotate",
-                "sro",
-                &name,
-                "-n",
-                &namespace,
-                "--overwrite",
-                &look,
-            ]);
+            self.kubectl(&["annotate", "sro", "--all", "-A", "--overwrite", &look]);
         }
     }
 

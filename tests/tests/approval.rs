@@ -1,10 +1,13 @@
 //! Four eyes: who may ask, who may approve, who may use a profile, and what the API server says to everybody else.
 
+use std::time::Duration;
+
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{condition, finding, is_finished, message, state, text};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
+use xtask::project;
 
 /// Edit operations and policies, in team-payments.
 const EDITORS: &str = "
@@ -13,7 +16,7 @@ kind: Role
 metadata: {name: editor, namespace: team-payments}
 rules:
 - apiGroups: [secretrotation.dev]
-  resources: [secretrotationpolicies, secretrotationoperations, secretrotationoperations/status]
+  resources: [secretrotationpolicies, secretrotationpolicies/status, secretrotationoperations, secretrotationoperations/status]
   verbs: [get, list, create, update, patch]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -31,6 +34,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-r
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+- {kind: ServiceAccount, name: bot, namespace: team-payments}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -52,6 +56,8 @@ fn cast(estate: &str) -> Story {
             .kubectl_as("mallory", &probe, &policy)
             .is_err_and(|error| error.contains("may not use"))
     });
+    // What was created while they took hold could never be approved.
+    story.meanwhile(Duration::from_secs(6));
     story
 }
 
@@ -60,17 +66,18 @@ fn create(story: &Story, user: &str, object: &Value) -> Result<String, String> {
 }
 
 fn patch(story: &Story, user: &str, name: &str, change: &Value) -> Result<String, String> {
+    self::change(story, user, &["sro", name], change)
+}
+
+fn change(story: &Story, user: &str, object: &[&str], change: &Value) -> Result<String, String> {
     let change = change.to_string();
-    let patch = [
-        "patch",
-        "sro",
-        name,
-        "-n",
-        TEAM,
-        "--type=merge",
-        "-p",
-        &change,
-    ];
+    let how = ["-n", TEAM, "--type=merge", "-p", &change];
+    let patch: Vec<_> = ["patch"]
+        .iter()
+        .chain(object)
+        .chain(&how)
+        .copied()
+        .collect();
     story.kubectl_as(user, &patch, "")
 }
 
@@ -100,65 +107,106 @@ fn rotate(story: &Story, name: &str, secret: &str) -> ByHand {
 #[test]
 fn the_api_server_knows_who_may_and_who_may_not() {
     let story = cast("generate: [{count: 1, name: app/db, state: healthy}]");
+    who_may_refer_to_a_profile(&story);
+    who_may_ask(&story);
+    who_may_approve(&story);
+    an_account_may_approve_in_its_own_name(&story);
+    who_may_write_what_the_controller_writes(&story);
+}
+
+fn who_may_refer_to_a_profile(story: &Story) {
     let policy = Policy::observing("apps").object();
     refused(
-        create(&story, "mallory", &policy),
+        create(story, "mallory", &policy),
         "may not use AWSAccessProfile default",
     );
-    create(&story, "alice", &policy).expect("alice may use the profile");
+    create(story, "alice", &policy).expect("alice may use the profile");
     let label = ["label", "srp", "apps", "-n", TEAM, "team=payments"];
     story
         .kubectl_as("mallory", &label, "")
         .expect("labels need no use");
-    let resume = json!({"spec": {"suspend": true}}).to_string();
-    let change = [
-        "patch",
-        "srp",
-        "apps",
-        "-n",
-        TEAM,
-        "--type=merge",
-        "-p",
-        &resume,
-    ];
-    refused(story.kubectl_as("mallory", &change, ""), "may not use");
-
-    let plain = rotate(&story, "one", "app/db");
-    let by = |user: &str| plain.clone().with("requestedBy", &json!(user)).object();
+    let suspended = json!({"spec": {"suspend": true}});
     refused(
-        create(&story, "alice", &by("bob")),
-        "write alice into spec.requestedBy",
+        change(story, "mallory", &["srp", "apps"], &suspended),
+        "may not use",
+    );
+    let other = json!({"spec": {"profileRef": {"name": "other"}}});
+    refused(
+        change(story, "alice", &["srp", "apps"], &other),
+        "profileRef cannot be changed",
+    );
+}
+
+fn who_may_ask(story: &Story) {
+    let plain = rotate(story, "one", "app/db");
+    let by = |user: &str| plain.clone().with("requestedBy", &json!(user)).object();
+    let own_name = "write alice into spec.requestedBy";
+    refused(create(story, "alice", &by("bob")), own_name);
+    let dry_run = ["create", "--dry-run=server", "-f", "-"];
+    let dry = story.kubectl_as("alice", &dry_run, &by("bob").to_string());
+    refused(dry, own_name);
+    let as_administrator = story.try_apply(&by("alice")).map(|()| String::new());
+    refused(
+        as_administrator.map_err(|error| format!("{error:#}")),
+        "into spec.requestedBy",
     );
     let automatic = plain.clone().with("trigger", &json!("Policy")).object();
-    refused(create(&story, "alice", &automatic), "write trigger Manual");
+    refused(create(story, "alice", &automatic), "write trigger Manual");
     let decided = |by: &str| json!({"verdict": "Approve", "by": by});
     let approved = plain.clone().with("decision", &decided("mallory")).object();
     refused(
-        create(&story, "mallory", &approved),
+        create(story, "mallory", &approved),
         "may not decide about operations",
     );
-    create(&story, "alice", &by("alice")).expect("alice asks");
+    let own = plain
+        .clone()
+        .with("requestedBy", &json!("alice"))
+        .with("decision", &decided("alice"))
+        .object();
+    refused(create(story, "alice", &own), "another person must");
+    create(story, "alice", &by("alice")).expect("alice asks");
+}
 
-    let approve = |user: &str, by: &str| decide(&story, user, "one", "Approve", by);
+fn who_may_approve(story: &Story) {
+    let approve = |user: &str, by: &str| decide(story, user, "one", "Approve", by);
     refused(approve("mallory", "mallory"), "may not decide");
     refused(approve("bob", "alice"), "write bob into spec.decision.by");
     refused(approve("alice", "alice"), "another person must");
-    let status = json!({"status": {"secretName": "x"}}).to_string();
-    let forged = [
-        "patch",
-        "sro",
-        "one",
-        "-n",
-        TEAM,
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &status,
-    ];
+    let other = json!({"spec": {"reason": "another"}});
     refused(
-        story.kubectl_as("alice", &forged, ""),
-        "may not write the status",
+        patch(story, "bob", "one", &other),
+        "cannot be changed but for its decision",
     );
+    approve("bob", "bob").expect("bob approves");
+    refused(decide(story, "bob", "one", "Deny", "bob"), "once");
+    let undecided = json!({"spec": {"decision": null}});
+    refused(patch(story, "bob", "one", &undecided), "once");
+}
+
+fn an_account_may_approve_in_its_own_name(story: &Story) {
+    let second = rotate(story, "two", "app/db").with("requestedBy", &json!("alice"));
+    create(story, "alice", &second.object()).expect("alice asks again");
+    let bot = "system:serviceaccount:team-payments:bot";
+    refused(
+        decide(story, "bob", "two", "Approve", bot),
+        "write bob into spec.decision.by",
+    );
+    let decision = json!({"spec": {"decision": {"verdict": "Approve", "by": bot}}}).to_string();
+    let approve = ["patch", "sro", "two", "--type=merge", "-p", &decision];
+    let as_bot = ["--as", bot, "-n", TEAM].into_iter().chain(approve);
+    story.kubectl(&as_bot.collect::<Vec<_>>());
+}
+
+fn who_may_write_what_the_controller_writes(story: &Story) {
+    let retried = json!({"token": "x", "time": "2026-11-23T10:00:00Z"});
+    for (kind, name, status) in [
+        ("srp", "apps", json!({"lastRetryRequest": retried})),
+        ("sro", "one", json!({"secretName": "x"})),
+    ] {
+        let object = [kind, name, "--subresource=status"];
+        let forged = change(story, "alice", &object, &json!({"status": status}));
+        refused(forged, "may not write the status");
+    }
     let label = [
         "label",
         "sro",
@@ -168,15 +216,6 @@ fn the_api_server_knows_who_may_and_who_may_not() {
         "secretrotation.dev/secret=x",
     ];
     refused(story.kubectl_as("alice", &label, ""), "leave the labels");
-    let other = json!({"spec": {"reason": "another"}});
-    refused(
-        patch(&story, "bob", "one", &other),
-        "cannot be changed but for its decision",
-    );
-    approve("bob", "bob").expect("bob approves");
-    refused(decide(&story, "bob", "one", "Deny", "bob"), "once");
-    let undecided = json!({"spec": {"decision": null}});
-    refused(patch(&story, "bob", "one", &undecided), "once");
 }
 
 /// From the finding to the approval to the rotation.
@@ -206,6 +245,11 @@ fn an_operation_waits_for_another_person() {
     create(&story, "alice", &by_hand.object()).expect("alice asks");
     let nameless = rotate(&story, "nameless", "app/api");
     create(&story, "alice", &nameless.object()).expect("she need not say who she is");
+    let decision = json!({"verdict": "Approve", "by": "alice"});
+    let foregone = rotate(&story, "foregone", "app/api")
+        .with("approval", &json!("Required"))
+        .with("decision", &decision);
+    create(&story, "alice", &foregone.object()).expect("she may decide, as far as anybody knows");
     for name in [name.as_str(), "by-hand", "nameless"] {
         decide(&story, "bob", name, "Approve", "bob").expect("bob approves");
     }
@@ -218,9 +262,11 @@ fn an_operation_waits_for_another_person() {
         assert_eq!(condition(&operation, "Approved")["status"], "True");
         assert_eq!(message(&operation, "Approved"), "approved by bob");
     }
-    let nameless = story.get("sro", "nameless");
-    assert_eq!(state(&nameless), "!Rejected");
-    assert!(message(&nameless, "Failed").contains("spec.requestedBy"));
+    for name in ["nameless", "foregone"] {
+        let operation = story.get("sro", name);
+        assert_eq!(state(&operation), "!Rejected");
+        assert!(message(&operation, "Failed").contains("spec.requestedBy"));
+    }
     let wide = story.kubectl(&["get", "sro", "-n", TEAM, "-o", "wide"]);
     assert!(
         wide.contains("DECIDED-BY") && wide.contains("bob"),
@@ -245,14 +291,32 @@ fn without_admission_policies_nobody_can_approve() {
             .any(|one| state(one) == "AwaitingApproval")
     });
     let name = text(&story.operations()[0]["metadata"]["name"]);
+    let says = |what: &str| message(&story.get("sro", &name), "Complete").contains(what);
+    story.eventually("it says that nobody can", || {
+        says("admission policies not installed")
+    });
     story.eventually("mallory approves, as nothing keeps her from it", || {
         decide(&story, "mallory", &name, "Approve", "bob").is_ok()
     });
-    story.eventually("the operation says what is missing", || {
-        message(&story.get("sro", &name), "Complete").contains("admission policies not installed")
+    let role = role(&story);
+    let replace = |role: &Value| story.cluster.replace_text(&role.to_string());
+    replace(&older(&role)).expect("the rights are taken away");
+    story.eventually("it says what may not be read", || {
+        story.poke();
+        says("the controller may not read")
     });
-    story.meanwhile(std::time::Duration::from_secs(2));
-    story.poke();
+    replace(&role).expect("the rights are given back");
+    story
+        .cluster
+        .apply(&project::root().join("deploy/admission"))
+        .expect("the policies apply");
+    story.eventually(
+        "an approval that nobody watched counts no more afterwards",
+        || {
+            story.poke();
+            says("create another operation")
+        },
+    );
     assert_eq!(state(&story.get("sro", &name)), "AwaitingApproval");
     assert!(
         story
@@ -265,6 +329,29 @@ fn without_admission_policies_nobody_can_approve() {
             .all(|label| !label.starts_with("srp-pin"))
     );
     story.end();
+}
+
+/// The role of the controller as it was installed.
+fn role(story: &Story) -> Value {
+    const ROLE: [&str; 5] = [
+        "get",
+        "clusterrole",
+        "secret-rotation-controller",
+        "-o",
+        "json",
+    ];
+    let mut role: Value = serde_json::from_str(&story.kubectl(&ROLE)).expect("JSON");
+    role["metadata"] = json!({"name": ROLE[2]});
+    role
+}
+
+/// The same as an older release had it.
+fn older(role: &Value) -> Value {
+    let mut older = role.clone();
+    let rules = older["rules"].as_array_mut().expect("rules");
+    rules.retain(|rule| rule["apiGroups"] != json!(["admissionregistration.k8s.io"]));
+    assert_ne!(older, *role);
+    older
 }
 
 /// No means no: the operation ends, and no machine asks again for a while.

@@ -1,6 +1,7 @@
 //! What the controller leaves alone, and who else is respected.
 
 use secret_rotation_simulator::{Fault, FaultKind};
+use secret_rotation_tests::by_hand::ByHand;
 use secret_rotation_tests::invariants::{changes_of, writes_to};
 use secret_rotation_tests::objects::{count, finding, is_finished, message, state, text, verdict};
 use secret_rotation_tests::story::TEAM;
@@ -196,6 +197,8 @@ fn a_manual_operation_goes_beside_an_automatic_one() {
         .filter(|one| one.parameters["VersionStage"] == "AWSPENDING");
     assert_eq!(clears.count(), 1);
     story.check("apps");
+    let found = finding(&story.get("srp", "apps"), "app/db").clone();
+    assert_eq!(found["blockedBy"], "ManualHold", "{found:#}");
     let automatic = story
         .operations()
         .into_iter()
@@ -269,8 +272,13 @@ fn the_breaker_stops_a_policy_in_which_everything_is_stuck() {
     story.check("apps");
     assert_eq!(story.aws.writes(), []);
     assert!(story.operations().is_empty());
-    let events = story.kubectl(&["get", "events.events.k8s.io", "-n", TEAM, "-o", "json"]);
-    assert!(events.contains("CircuitBreakerOpen"), "{events}");
+    story.eventually("it is told", || story.tells("CircuitBreakerOpen"));
+    let labels = r#"namespace="team-payments",policy="apps""#;
+    let open = format!("secretrotation_policy_circuit_breaker_open{{{labels}}}");
+    let blocked =
+        format!(r#"secretrotation_operations_blocked{{{labels},reason="CircuitBreakerOpen"}}"#);
+    let metric = |series: &str| story.controllers[0].metric(series);
+    assert_eq!((metric(&open), metric(&blocked)), (Some(1.0), Some(6.0)));
     // One fewer than 40 % of the eligible ones.
     story
         .aws
@@ -281,6 +289,7 @@ fn the_breaker_stops_a_policy_in_which_everything_is_stuck() {
         count(&policy, "selected") == 16
             && verdict(&policy, "Healthy") == "True/AllRotationsHealthy"
     });
+    assert_eq!((metric(&open), metric(&blocked)), (Some(0.0), Some(0.0)));
     story.end();
 }
 
@@ -326,6 +335,11 @@ fn a_policy_that_cannot_be_decoded_stands_beside_good_ones() {
     });
     let why = message(&story.get("srp", "odd"), "Ready");
     assert!(why.contains("kubectl explain"), "{why}");
+    let asked = ByHand::new("asked", "odd", "ReleasePins", "app/db-1");
+    story.apply(&asked.object());
+    story.eventually("its operation says so, too", || {
+        message(&story.get("sro", "asked"), "Complete").contains("cannot be understood")
+    });
     story.end();
 }
 

@@ -60,9 +60,9 @@ fn a_policy_that_comes_again_has_no_new_budget() {
     story.end();
 }
 
-/// Suspended at each step of the ladder in turn: nothing is written meanwhile, and all goes on after.
+/// Suspended where the ladder rests: nothing is written meanwhile, and all goes on after. Every step is core's to test.
 #[test]
-fn a_suspended_policy_stands_still_at_every_step() {
+fn a_suspended_policy_stands_still_wherever_it_was() {
     let story = Story::with(STUCK, &slowly());
     for phase in ["Settling", "Verifying"] {
         story.while_time_flies("the step is reached", 200.0, || {
@@ -92,7 +92,7 @@ fn a_suspended_policy_stands_still_at_every_step() {
     story.end();
 }
 
-/// When the owner goes, the next policy takes its secrets over, and the profile's shortest interval holds for both.
+/// When the owner goes, the next policy takes its secrets over.
 #[test]
 fn ownership_passes_on_when_a_policy_goes() {
     let mut story = Story::begin(STUCK);
@@ -105,6 +105,7 @@ fn ownership_passes_on_when_a_policy_goes() {
     story.eventually("the second policy steps back", || {
         finding(&story.get("srp", "second"), "app/db")["blockedBy"] == "Conflict"
     });
+    story.eventually("it is told", || story.tells("ConflictingPolicy"));
     assert!(story.operations().is_empty());
     story.kubectl(&["delete", "srp", "first", "-n", TEAM]);
     story.while_time_flies("the second policy heals it", 20.0, || {

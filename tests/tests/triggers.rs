@@ -77,6 +77,7 @@ fn a_partner_key_is_rotated_before_it_expires() {
             "{found:#}"
         );
     }
+    assert!(story.tells("SecretExpiring"));
     assert!(finding(&policy, "app/later").is_null());
     assert_eq!(story.operations().len(), 1, "one rotation for one date");
     assert_eq!(story.operations()[0]["spec"]["action"], "Rotate");
@@ -129,6 +130,7 @@ fn a_person_can_ask_to_try_again() {
         let policy = story.get("srp", "apps");
         finding(&policy, "app/db")["blockedBy"] == "AttemptsExhausted"
     });
+    story.eventually("it is told", || story.tells("AttemptsExhausted"));
     story.aws.script("fail-createSecret", Script::default());
     let before = story.operations().len();
     story.kubectl(&[
@@ -142,6 +144,9 @@ fn a_person_can_ask_to_try_again() {
     story.while_time_flies("one more attempt succeeds", 20.0, || {
         let operations = story.operations();
         operations.len() > before && operations.iter().any(|one| state(one) == "Succeeded")
+    });
+    story.while_time_flies("the recovery is told", 20.0, || {
+        story.tells("RotationRecovered")
     });
     let request = &story.get("srp", "apps")["status"]["lastRetryRequest"];
     assert_eq!(request["token"], "now");

@@ -115,6 +115,7 @@ fn what_is_denied_wins_and_what_can_never_open_says_so() {
     assert_eq!(count(&stalled, "stuck"), 1, "it goes on watching");
     assert_eq!(finding(&stalled, "app/db")["blockedBy"], "OutsideWindow");
 
+    story.eventually("it is told", || story.tells("PolicyInvalid"));
     let nowhere = json!([{"schedule": "0 2 * * *", "duration": "2h", "timeZone": "Europe/Berlyn"}]);
     story.apply_policy(&policy(&nowhere, &json!([])));
     story.eventually("the zone is named", || {

@@ -3,6 +3,9 @@
 //! Who may decide is settled by the API server, in its admission policies. Here it is only checked that they are in
 //! place, and that nobody decided about a request of their own.
 
+use std::time::Duration;
+
+use crate::clock::ServerTime;
 use crate::operation::{Action, Operation, Trigger};
 use crate::policy::Policy;
 use crate::profile::Profile;
@@ -37,14 +40,25 @@ pub enum Answer {
     Deny,
 }
 
+/// API servers take a moment until a policy that was just created refuses anything.
+const ADMISSION_TAKES_HOLD: Duration = Duration::from_secs(5);
+
 /// Whether the API server itself watches over who decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It does.
-    Enforced,
-    /// It does not, or that is not known: whoever may write an operation could approve it.
+    /// It does, over all operations that were created later than this.
+    Enforced {
+        /// When the last of its policies and bindings was created.
+        since: ServerTime,
+    },
+    /// It does not: whoever may write an operation could approve it.
     Missing {
         /// What is missing.
+        what: String,
+    },
+    /// The controller may not look whether it does.
+    Unreadable {
+        /// What it may not read.
         what: String,
     },
 }
@@ -106,17 +120,17 @@ pub fn consent(
         },
         (_, Approval::NotRequired) => Consent::NotNeeded,
         (None, Approval::Required) => Consent::Awaited {
-            message: "waiting for a person who may approve to set spec.decision".to_owned(),
+            message: unguarded(operation, admission).unwrap_or_else(|| {
+                "waiting for a person who may approve to set spec.decision".to_owned()
+            }),
         },
         (Some(decision), Approval::Required) => approved(operation, decision, admission),
     }
 }
 
 fn approved(operation: &Operation, decision: &Decision, admission: &Admission) -> Consent {
-    if let Admission::Missing { what } = admission {
-        return Consent::Awaited {
-            message: format!("admission policies not installed: {what}; nobody's approval counts"),
-        };
+    if let Some(message) = unguarded(operation, admission) {
+        return Consent::Awaited { message };
     }
     match (&operation.requested_by, operation.trigger) {
         (Some(requester), _) if *requester == decision.by => Consent::Refused {
@@ -131,6 +145,25 @@ fn approved(operation: &Operation, decision: &Decision, admission: &Admission) -
         (Some(_), _) | (None, Trigger::Policy) => Consent::Given {
             by: decision.by.clone(),
         },
+    }
+}
+
+/// Why nobody can have watched over who approved, if so.
+fn unguarded(operation: &Operation, admission: &Admission) -> Option<String> {
+    match admission {
+        Admission::Missing { what } => Some(format!(
+            "admission policies not installed: {what}; nobody's approval counts"
+        )),
+        Admission::Unreadable { what } => Some(format!(
+            "admission policies not known to be installed: the controller may not read {what}; nobody's approval counts"
+        )),
+        Admission::Enforced { since } if operation.created < since.plus(ADMISSION_TAKES_HOLD) => {
+            Some(format!(
+                "admission policies not installed when this was created: they are in force since {since}, so that anybody may have \
+                 approved it before; create another operation"
+            ))
+        }
+        Admission::Enforced { .. } => None,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::approval::Answer;
 use crate::clock::AwsTime;
-use crate::identity::{Arn, Uid, VersionId};
-use crate::operation::{Action, JournalEntry, Operation, Step, Trigger};
+use crate::identity::{Arn, ObjectKey, Uid, VersionId};
+use crate::operation::{Action, Failure, JournalEntry, Operation, Outcome, Step, Trigger};
 use crate::outcome::ErrorClass;
 use crate::pin;
 use crate::policy::{AttemptWindow, Backoff};
@@ -89,15 +90,14 @@ impl<'a> History<'a> {
             .fold(changed, AwsTime::max)
     }
 
-    /// Until when automatic operations hold back because a person's operation wrote.
+    /// Until when automatic operations hold back because a person's operation wrote, or a person denied an operation.
     pub fn manual_hold(&self, window: Duration, now: AwsTime) -> Option<AwsTime> {
-        let manual = self
-            .operations
-            .iter()
-            .filter(|operation| operation.trigger == Trigger::Manual);
-        let last = manual
-            .filter_map(|operation| operation.journal.last_intent(&Step::ALL))
-            .max()?;
+        let by_hand = |operation: &&Operation| operation.trigger == Trigger::Manual;
+        let operations = || self.operations.iter().copied();
+        let wrote = operations()
+            .filter(by_hand)
+            .filter_map(|operation| operation.journal.last_intent(&Step::ALL));
+        let last = wrote.chain(operations().filter_map(denial)).max()?;
         (now.since(last) < window).then(|| last.plus(window))
     }
 
@@ -111,12 +111,11 @@ impl<'a> History<'a> {
         window.contains(last).then(|| last.plus(window.length))
     }
 
-    /// An unfinished operation, if there is one.
+    /// An unfinished operation, if there is one: that which has begun, else the oldest.
     pub fn unfinished(&self) -> Option<&'a Operation> {
-        self.operations
-            .iter()
-            .copied()
-            .find(|operation| !operation.is_finished())
+        let unfinished = self.operations.iter().filter(|one| !one.is_finished());
+        let order = |one: &&&Operation| (!one.has_started(), one.created, one.uid.clone());
+        unfinished.min_by_key(order).copied()
     }
 
     /// Whether AWS was asked to run this pending version again, and heard it, in a finished operation.
@@ -132,13 +131,22 @@ impl<'a> History<'a> {
     /// The finished and unfinished operations of a policy that were about this version.
     pub fn about(&self, policy: &Uid, version: &VersionId) -> impl Iterator<Item = &'a Operation> {
         self.operations.iter().copied().filter(move |operation| {
-            operation.policy.uid.as_ref() == Some(policy)
-                && operation
-                    .expect
-                    .pending
-                    .as_ref()
-                    .or(operation.expect.current.as_ref())
-                    == Some(version)
+            operation.policy.uid.as_ref() == Some(policy) && subject(operation) == Some(version)
+        })
+    }
+
+    /// The automatic operations about this version that were made for a policy of this name. One that was created again is
+    /// another policy, but what failed a moment ago fails for it as well.
+    pub fn made_for(
+        &self,
+        policy: &ObjectKey,
+        version: &VersionId,
+    ) -> impl Iterator<Item = &'a Operation> {
+        self.operations.iter().copied().filter(move |operation| {
+            operation.trigger == Trigger::Policy
+                && operation.key.namespace == policy.namespace
+                && operation.policy.name == policy.name
+                && subject(operation) == Some(version)
         })
     }
 
@@ -163,6 +171,27 @@ impl<'a> History<'a> {
 
 fn attempt_time(operation: &Operation) -> Option<AwsTime> {
     operation.journal.last_intent(&[Step::Clear, Step::Rotate])
+}
+
+/// The version that an operation is about.
+fn subject(operation: &Operation) -> Option<&VersionId> {
+    let expect = &operation.expect;
+    expect.pending.as_ref().or(expect.current.as_ref())
+}
+
+/// When a person denied the operation, if it ended so.
+fn denial(operation: &Operation) -> Option<AwsTime> {
+    let rejected = matches!(
+        operation.outcome,
+        Some(Outcome::Failed {
+            reason: Failure::Rejected,
+            ..
+        })
+    );
+    let decision = operation.decision.as_ref().filter(|_| rejected)?;
+    operation
+        .completed
+        .filter(|_| decision.answer == Answer::Deny)
 }
 
 /// When an operation last meant to change more than a pin.

@@ -1,22 +1,24 @@
 //! What to do about a survey: operations to create, and what is held back and why.
 
+mod gate;
+mod holding;
 mod planner;
+mod superseding;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+pub use self::gate::gate;
 use self::planner::Planner;
-use crate::advance::Gate;
-use crate::approval::{Approval, is_undecided};
+use crate::approval::Approval;
 use crate::classify::stuck_and_eligible;
 use crate::clock::AwsTime;
 use crate::identity::{Arn, FunctionArn, ObjectKey, ObjectName, Region, SecretName};
 use crate::maintenance::Opening;
-use crate::operation::{Action, Expectation, Operation, Trigger};
+use crate::operation::{Action, Expectation, Operation};
 use crate::ownership::Claimant;
 use crate::pin::{self, ClusterId};
-use crate::policy::Mode;
 use crate::secret::Secret;
 use crate::survey::Survey;
 
@@ -228,58 +230,6 @@ pub fn plan(survey: &Survey, context: &Context<'_>) -> Plan {
     Planner::new(survey, context, breaker).run()
 }
 
-/// Whether budgets let an automatic operation begin, or go on to clear. `breaker` is what this process last planned for
-/// the policy. Operations by hand are not subject to budgets.
-pub fn gate(
-    operation: &Operation,
-    function: Option<&FunctionArn>,
-    breaker: Option<Breaker>,
-    context: &Context<'_>,
-) -> Gate {
-    if operation.trigger == Trigger::Manual {
-        return Gate::Open;
-    }
-    if context.own.policy.mode == Mode::Observe {
-        return Gate::Held(Hold::open(BlockReason::ObserveOnly));
-    }
-    if let Some(hold) = outside_window(context.own.policy.remediation.windows.at(context.now)) {
-        return Gate::Held(hold);
-    }
-    match breaker {
-        None => return Gate::Unknown,
-        Some(Breaker::Open) => return Gate::Held(Hold::open(BlockReason::CircuitBreakerOpen)),
-        Some(Breaker::Closed) => {}
-    }
-    let ahead = || {
-        context
-            .operations
-            .iter()
-            .filter(|other| other.uid != operation.uid && context.is_ahead(other, operation))
-    };
-    let of_policy = ahead().filter(|other| {
-        other.policy.uid.as_ref() == Some(&context.own.policy.uid)
-            && other.trigger == Trigger::Policy
-    });
-    let on_function =
-        ahead().filter(|other| function.is_some() && context.running_on(other) == function);
-    let full = of_policy.count() >= context.own.policy.remediation.max_concurrent
-        || operation.action.rotates()
-            && on_function.count() >= context.own.profile.max_concurrent_per_function;
-    if full {
-        Gate::Held(Hold::open(BlockReason::ConcurrencyLimit))
-    } else {
-        Gate::Open
-    }
-}
-
-/// What keeps automatic operations from starting while no window is open.
-pub(crate) fn outside_window(opening: Opening) -> Option<Hold> {
-    (!opening.is_open()).then(|| Hold {
-        reason: BlockReason::OutsideWindow,
-        until: opening.changes(),
-    })
-}
-
 fn breaker(survey: &Survey, own: &Claimant) -> Breaker {
     let stuck = stuck_and_eligible(survey);
     if own
@@ -291,58 +241,6 @@ fn breaker(survey: &Survey, own: &Claimant) -> Breaker {
         Breaker::Open
     } else {
         Breaker::Closed
-    }
-}
-
-impl Context<'_> {
-    /// The rotation function on which an operation runs or may run, if it is one that rotates.
-    fn running_on(&self, operation: &Operation) -> Option<&FunctionArn> {
-        operation
-            .arn
-            .as_ref()
-            .filter(|_| operation.action.rotates())
-            .and_then(|arn| self.functions.get(arn))
-    }
-
-    /// Whether an operation takes a place before another one does: it has started, or it waits and is older.
-    fn is_ahead(&self, other: &Operation, own: &Operation) -> bool {
-        let waits_longer = other.trigger == Trigger::Policy
-            && (other.created, &other.uid) < (own.created, &own.uid)
-            && !self.is_undecided(other);
-        !other.is_finished() && (other.has_started() || waits_longer)
-    }
-
-    /// Whether a person is still to decide about it: it takes up no place meanwhile.
-    fn is_undecided(&self, operation: &Operation) -> bool {
-        let mut claimants = self.claimants.iter();
-        let claimant = claimants.find(|one| {
-            one.policy.key.namespace == operation.key.namespace
-                && one.policy.key.name == operation.policy.name
-        });
-        claimant.is_some_and(|one| is_undecided(operation, &one.policy, &one.profile))
-    }
-
-    fn unfinished_of_policy(&self) -> usize {
-        let own = &self.own.policy.uid;
-        let automatic = self
-            .operations
-            .iter()
-            .filter(|operation| operation.trigger == Trigger::Policy && !operation.is_finished());
-        automatic
-            .filter(|operation| operation.policy.uid.as_ref() == Some(own))
-            .filter(|operation| !self.is_undecided(operation))
-            .count()
-    }
-
-    fn unfinished_on(&self, function: &FunctionArn) -> usize {
-        let unfinished = self
-            .operations
-            .iter()
-            .filter(|operation| !operation.is_finished());
-        unfinished
-            .filter(|operation| self.running_on(operation) == Some(function))
-            .filter(|operation| !self.is_undecided(operation))
-            .count()
     }
 }
 

@@ -1,7 +1,7 @@
 //! How long the records of ended operations are kept.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::clock::{AwsTime, ServerTime};
@@ -11,15 +11,18 @@ use crate::operation::{Operation, Trigger};
 /// Once the attempts of a policy no longer count, at most this many of its ended automatic operations are kept.
 pub const MAX_KEPT: usize = 20;
 
-/// The operations whose records nobody needs any more. `window` is the longest attempt window of any policy: while it
-/// lasts, an operation is the memory of attempts on its secret, for every policy that may ever come to own it.
-pub fn deletable(
-    operations: &[Operation],
+/// The operations whose records nobody needs any more. `window` is the longest attempt window of any of `policies`: while
+/// it lasts, an operation is the memory of attempts on its secret, for every policy that may ever come to own it. How long
+/// the window of a policy was that is gone, only the operation's own time tells.
+pub fn deletable<'a>(
+    operations: &'a [Operation],
     window: Duration,
+    policies: &BTreeSet<Uid>,
     aws_now: AwsTime,
     server_now: ServerTime,
-) -> Vec<&Operation> {
-    let kept_since = kept_since(operations);
+) -> Vec<&'a Operation> {
+    let mut kept_since = kept_since(operations);
+    kept_since.retain(|policy, _| policies.contains(*policy));
     let ended = operations.iter().filter_map(|one| {
         let ended = one.ended.filter(|_| one.is_finished())?;
         Some((one, ended))

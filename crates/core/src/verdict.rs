@@ -339,15 +339,19 @@ impl Judge<'_> {
     }
 }
 
+/// `2026-11-30`
+const DATE: usize = 10;
+
 /// Reads an RFC 3339 time, or a date, which stands for its first moment in UTC.
 fn parse_expiry(text: &str) -> Option<AwsTime> {
-    let time = text.parse::<Timestamp>().ok();
-    let date = || {
-        text.parse::<Date>()
-            .ok()?
-            .to_zoned(TimeZone::UTC)
+    let time = if text.len() == DATE {
+        let date = text.parse::<Date>().ok()?;
+        date.to_zoned(TimeZone::UTC).ok()?.timestamp()
+    } else {
+        // jiff reads more than RFC 3339: as a date also what has a time and no zone, and zones in brackets.
+        text.parse::<Timestamp>()
             .ok()
-            .map(|zoned| zoned.timestamp())
+            .filter(|_| !text.contains('['))?
     };
-    time.or_else(date).map(AwsTime::new)
+    Some(AwsTime::new(time))
 }

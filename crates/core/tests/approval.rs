@@ -4,10 +4,11 @@ mod fixtures;
 
 use fixtures::shell::Shell;
 use fixtures::world::World;
-use fixtures::{hours, minutes, operation, policy, profile};
+use fixtures::{ago, hours, minutes, operation, policy, profile, server};
 use secret_rotation_core::approval::{
     Admission, Answer, Approval, Consent, Decision, consent, required,
 };
+use secret_rotation_core::clock::ServerTime;
 use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Trigger};
 use secret_rotation_core::profile::Permission;
 
@@ -32,6 +33,13 @@ fn asked(decision: Option<Decision>) -> Operation {
 
 fn judged(operation: &Operation, admission: &Admission) -> Consent {
     consent(operation, &policy("payments"), &profile(), admission)
+}
+
+/// Long before any operation of these tests.
+fn enforced() -> Admission {
+    Admission::Enforced {
+        since: server(ago(hours(100))),
+    }
 }
 
 fn given(by: &str) -> Consent {
@@ -70,14 +78,14 @@ fn the_strictest_of_operation_policy_and_profile_holds() {
 
 #[test]
 fn another_person_may_approve_and_the_requester_may_not() {
-    let approve = |by: &str| judged(&asked(decided(Answer::Approve, by)), &Admission::Enforced);
+    let approve = |by: &str| judged(&asked(decided(Answer::Approve, by)), &enforced());
     assert_eq!(approve("bob"), given("bob"));
     assert!(matches!(approve("alice"), Consent::Refused { .. }));
     let nameless = Operation {
         requested_by: None,
         ..asked(decided(Answer::Approve, "bob"))
     };
-    let refused = judged(&nameless, &Admission::Enforced);
+    let refused = judged(&nameless, &enforced());
     assert!(
         matches!(refused, Consent::Refused { message } if message.contains("spec.requestedBy"))
     );
@@ -85,7 +93,7 @@ fn another_person_may_approve_and_the_requester_may_not() {
         trigger: Trigger::Policy,
         ..nameless
     };
-    assert_eq!(judged(&automatic, &Admission::Enforced), given("bob"));
+    assert_eq!(judged(&automatic, &enforced()), given("bob"));
 }
 
 #[test]
@@ -97,6 +105,11 @@ fn without_admission_policies_no_approval_counts_and_every_refusal_does() {
     assert!(
         matches!(approved, Consent::Awaited { message } if message.contains("admission policies not installed"))
     );
+    let undecided = judged(&asked(None), &missing);
+    assert!(
+        matches!(undecided, Consent::Awaited { message } if message.contains("admission policies not installed")),
+        "told before somebody decides in vain"
+    );
     let denied = judged(&asked(decided(Answer::Deny, "mallory")), &missing);
     assert_eq!(
         denied,
@@ -104,6 +117,35 @@ fn without_admission_policies_no_approval_counts_and_every_refusal_does() {
             message: "denied by mallory: looks right".to_owned()
         }
     );
+}
+
+#[test]
+fn where_the_admission_policies_cannot_be_read_no_approval_counts() {
+    let unreadable = Admission::Unreadable {
+        what: "x".to_owned(),
+    };
+    let approved = judged(&asked(decided(Answer::Approve, "bob")), &unreadable);
+    assert!(matches!(approved, Consent::Awaited { message } if message.contains("may not read x")));
+}
+
+/// Somebody may have approved it while nobody watched, and installed the policies afterwards.
+#[test]
+fn an_operation_older_than_the_admission_policies_cannot_be_approved() {
+    let approved = asked(decided(Answer::Approve, "bob"));
+    let since = |seconds| {
+        let created = approved.created.timestamp().as_second();
+        let since = jiff::Timestamp::from_second(created + seconds).expect("in range");
+        let since = ServerTime::new(since);
+        judged(&approved, &Admission::Enforced { since })
+    };
+    for seconds in [3600, 0, -4] {
+        let awaited = since(seconds);
+        assert!(
+            matches!(&awaited, Consent::Awaited { message } if message.contains("create another operation")),
+            "{seconds}: {awaited:?}"
+        );
+    }
+    assert_eq!(since(-5), given("bob"));
 }
 
 #[test]
@@ -187,9 +229,7 @@ fn an_approval_starts_the_deadline_anew() {
     });
     shell.until_said("(AwaitingApproval)");
     shell.operation.decision = decided(Answer::Approve, "bob");
-    shell.operation.approved = Some(secret_rotation_core::clock::ServerTime::new(
-        shell.world.now.timestamp(),
-    ));
+    shell.operation.approved = Some(ServerTime::new(shell.world.now.timestamp()));
     let expires = shell.operation.expires();
     assert!(expires > shell.operation.created.plus(hours(1)));
     assert_eq!(failure_of(&shell.run().operation), None);

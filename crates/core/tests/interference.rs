@@ -11,7 +11,7 @@ use fixtures::{
     ago, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of, secret, server,
     stuck, version, with_value, without_value,
 };
-use secret_rotation_core::advance::{Gate, Request};
+use secret_rotation_core::advance::{Gate, Next, Request};
 use secret_rotation_core::operation::{Action, Operation, ResultKind, Step, Trigger};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::plan::{BlockReason, Hold};
@@ -359,6 +359,30 @@ fn budgets_bind_machines_and_not_people() {
     let mut by_hand = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
     by_hand.others = vec![person];
     assert!(by_hand.run().story().ends_with("Succeeded"));
+}
+
+/// The message holds no time that would move on with every look.
+#[test]
+fn windows_that_never_open_are_not_said_to_open() {
+    let mut shell = clearing();
+    shell.gate = Gate::Held(Hold::open(BlockReason::OutsideWindow));
+    let message = |shell: &mut Shell| {
+        let look = shell.world.look(false);
+        match shell.next(&look) {
+            Next::Wait(wait) => wait.message,
+            other @ (Next::LookAtVersions | Next::Write(_) | Next::Done(_)) => {
+                panic!("it does not wait: {other:?}")
+            }
+        }
+    };
+    let first = message(&mut shell);
+    assert!(
+        first.contains("no maintenance window ever opens"),
+        "{first}"
+    );
+    shell.pass(hours(1));
+    assert_eq!(message(&mut shell), first);
+    assert_eq!(shell.sent, []);
 }
 
 #[test]

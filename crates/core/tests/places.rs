@@ -4,14 +4,14 @@ mod fixtures;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fixtures::planning::{failed, functions, plan_of, planned, text};
+use fixtures::planning::{failed, functions, intend, plan_of, planned, text};
 use fixtures::{
     ago, claimant, cluster, error, function, hours, inventory, labelled, operation, pin_of, policy,
     secret, seen, server, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::advance::Gate;
 use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::operation::{Action, Failure, Operation, Trigger};
+use secret_rotation_core::operation::{Action, Failure, Operation, ResultKind, Step, Trigger};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::plan::{BlockReason, Breaker, Context, Hold, Plan, gate};
@@ -228,9 +228,29 @@ fn a_waiting_operation_is_superseded_when_its_reason_is_gone() {
     let mut observing = payments();
     observing.policy.mode = Mode::Observe;
     assert!(superseded(&observing, on_a(), &waiting));
+    let mut reporting = payments();
+    reporting.policy.remediation.stuck = StuckRemedy::Report;
+    assert!(superseded(&reporting, on_a(), &waiting));
+    reporting.policy.remediation.stuck = StuckRemedy::ClearPending;
+    assert!(superseded(&reporting, on_a(), &waiting));
     let mut manual = other;
     manual.trigger = Trigger::Manual;
     assert!(!superseded(&own, on_a(), &manual));
+}
+
+/// Nothing is done for a policy to which the secret no longer belongs.
+#[test]
+fn a_waiting_operation_is_superseded_when_an_older_policy_takes_the_secret_over() {
+    let own = payments();
+    let mut older = claimant(policy("older"));
+    older.policy.created = server(ago(hours(2000)));
+    let waiting = [operation("w", Action::ClearAndRotate, "prod/a")];
+    let secrets = vec![seen(stuck("prod/a"), Some(with_value()))];
+    let plan = plan_of(&own, &[own.clone(), older], secrets, &waiting);
+    assert_eq!(
+        text(&plan),
+        "hold prod/a Conflict\nsupersede prod/w: another policy takes care of the secret now\n"
+    );
 }
 
 #[test]
@@ -328,6 +348,44 @@ fn of_waiting_operations_the_oldest_pass_the_gate() {
         })
         .collect();
     assert_eq!(passing(&rotating).len(), 1, "they share a function");
+}
+
+/// Two may be too many once the number of places was lowered: one of them goes on, and the other one waits for it.
+#[test]
+fn operations_that_have_begun_never_wait_for_each_other() {
+    let mut own = payments();
+    own.policy.remediation.max_concurrent = 1;
+    let mut begun: Vec<_> = (0..3)
+        .map(|n| {
+            let name = format!("o{n}");
+            let mut begun = operation(&name, Action::ClearAndRotate, &format!("prod/s{n}"));
+            begun.created = server(ago(hours(10 - n)));
+            intend(&mut begun, Step::Pin, ago(hours(1)), ResultKind::Applied);
+            begun
+        })
+        .collect();
+    let passing = |all: &[Operation]| {
+        let open = |o: &&Operation| gated(&own, o, Some(Breaker::Closed), all) == Gate::Open;
+        let passing = all.iter().filter(open);
+        passing.map(|o| o.uid.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(passing(&begun), ["op-o0"]);
+    intend(
+        &mut begun[2],
+        Step::Clear,
+        ago(hours(1)),
+        ResultKind::Applied,
+    );
+    assert_eq!(passing(&begun), ["op-o2"], "it has gone further");
+    begun[2].journal = secret_rotation_core::operation::Journal::default();
+    let mut waiting = operation("older", Action::ClearAndRotate, "prod/s3");
+    waiting.created = server(ago(hours(20)));
+    begun.push(waiting);
+    assert_eq!(
+        passing(&begun),
+        ["op-o0"],
+        "an older one that waits holds nobody up"
+    );
 }
 
 /// The other policy says so for as long as the secret is unhealthy, also while an operation is at work there.

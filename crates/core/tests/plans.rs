@@ -11,7 +11,8 @@ use fixtures::{
     ago, claimant, cluster, hours, minutes, now, other_cluster, pin_of, policy, secret, seen,
     server, stuck, version, with_value, without_value,
 };
-use secret_rotation_core::identity::AccountId;
+use secret_rotation_core::approval::{Answer, Decision};
+use secret_rotation_core::identity::{AccountId, Uid};
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::operation::{Action, Failure, Outcome, ResultKind, Step, Trigger};
 use secret_rotation_core::ownership::Claimant;
@@ -301,6 +302,50 @@ fn after_a_person_wrote_machines_keep_off() {
     assert_eq!(planned(&payments(), empty(), &[manual]), held);
 }
 
+/// Whichever policy made it, and whichever version it was about.
+#[test]
+fn after_a_person_denied_an_operation_machines_keep_off() {
+    let rejected = |answer| {
+        let mut rejected = failed(
+            "d",
+            Action::ClearAndRotate,
+            ago(hours(8)),
+            Failure::Rejected,
+        );
+        rejected.policy.uid = None;
+        rejected.expect.pending = Some(version("another"));
+        rejected.decision = Some(Decision {
+            answer,
+            by: "bob".to_owned(),
+            message: None,
+        });
+        planned(&payments(), empty(), &[rejected])
+    };
+    assert_eq!(
+        rejected(Answer::Deny),
+        "hold prod/a ManualHold until 2026-11-24T02:00:00Z\n"
+    );
+    assert_eq!(
+        rejected(Answer::Approve),
+        "create ClearAndRotate prod/a\n",
+        "nobody denied that one"
+    );
+}
+
+#[test]
+fn a_policy_that_is_created_again_backs_off_as_before() {
+    let after = |reason| {
+        let mut early = failed("f", Action::ClearAndRotate, ago(minutes(5)), reason);
+        early.policy.uid = Some(Uid::parse("uid-of-the-deleted-one").expect("a UID"));
+        planned(&payments(), empty(), &[early])
+    };
+    assert_eq!(
+        after(Failure::AccessDenied),
+        "hold prod/a AccessDenied until 2026-11-23T13:55:00Z\n"
+    );
+    assert_eq!(after(Failure::PolicyGone), "create ClearAndRotate prod/a\n");
+}
+
 #[test]
 fn secrets_of_hands_off_kinds_are_never_acted_on() {
     let kinds: BTreeMap<&str, fn(&mut Secret)> = BTreeMap::from([
@@ -390,4 +435,39 @@ fn an_unfinished_operation_is_at_work_and_none_is_created_beside_it() {
         planned(&payments(), empty(), &[done]),
         "create ClearAndRotate prod/a\n"
     );
+}
+
+#[test]
+fn an_operation_is_at_work_also_on_a_secret_that_is_rotating() {
+    let mut rotating = valued();
+    rotating[0].secret.last_changed = Some(ago(minutes(1)));
+    rotating[0].versions = None;
+    let mut verifying = fixtures::operation("o", Action::Rotate, "prod/a");
+    let (step, intended) = (Step::Rotate, ago(minutes(1)));
+    intend(&mut verifying, step, intended, ResultKind::Applied);
+    let beside = fixtures::operation("beside", Action::Rotate, "prod/a");
+    let plan = plan_of(
+        &payments(),
+        &[payments()],
+        rotating,
+        &[beside, verifying.clone()],
+    );
+    let at_work: Vec<_> = plan.at_work.values().collect();
+    assert_eq!(at_work, [&verifying.key], "the one that has begun");
+}
+
+/// What keeps an operation from beginning is told beside it.
+#[test]
+fn a_finding_says_what_its_operation_waits_for() {
+    let mut own = payments();
+    own.policy.selector.max_secrets = 0;
+    let waiting = fixtures::operation("o", Action::ClearAndRotate, "prod/a");
+    let mut begun = waiting.clone();
+    let (step, intended) = (Step::Pin, ago(minutes(1)));
+    intend(&mut begun, step, intended, ResultKind::Applied);
+    assert_eq!(
+        planned(&own, empty(), &[waiting]),
+        "hold prod/a SelectionTooLarge\n"
+    );
+    assert_eq!(planned(&own, empty(), &[begun]), "");
 }

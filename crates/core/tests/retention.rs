@@ -3,6 +3,7 @@
 mod fixtures;
 
 use fixtures::{ago, hours, minutes, now, operation, server};
+use secret_rotation_core::identity::Uid;
 use secret_rotation_core::operation::{Action, Operation, Outcome, Trigger};
 use secret_rotation_core::retention::{MAX_KEPT, deletable};
 
@@ -20,7 +21,13 @@ fn ended(name: &str, hours_ago: u64) -> Operation {
 }
 
 fn deleted(operations: &[Operation]) -> Vec<&str> {
-    let deletable = deletable(operations, hours(24), now(), server(now()));
+    deleted_beside(operations, &["uid-payments"])
+}
+
+fn deleted_beside<'a>(operations: &'a [Operation], policies: &[&str]) -> Vec<&'a str> {
+    let policies = policies.iter().map(|uid| Uid::parse(*uid).expect("a UID"));
+    let policies = policies.collect();
+    let deletable = deletable(operations, hours(24), &policies, now(), server(now()));
     deletable.iter().map(|one| one.key.name.as_str()).collect()
 }
 
@@ -61,6 +68,10 @@ fn of_the_automatic_ones_of_a_policy_only_the_latest_are_kept() {
     assert!(beside(latest(30), ended("a", 40)));
     assert!(!beside(latest(30).split_off(1), ended("a", 40)));
     assert!(!beside(latest(1), ended("a", 23)), "its attempt counts");
+    let mut of_gone = latest(30);
+    of_gone.push(ended("a", 40));
+    let deleted = deleted_beside(&of_gone, &[]);
+    assert!(deleted.is_empty(), "its policy may come again");
     let by_hand = Operation {
         trigger: Trigger::Manual,
         ..ended("a", 40)

@@ -74,8 +74,16 @@ fn a_value_expires_from_rotate_before_on_by_date_or_time() {
 #[test]
 fn an_expiry_that_cannot_be_read_or_is_outdated_is_told_and_never_acted_on() {
     let stale = Some((State::Expiring, Ailment::Untreatable, true));
-    assert_eq!(gist(expiring("next tuesday", None)), stale);
-    assert_eq!(gist(expiring("", None)), stale);
+    for unreadable in [
+        "next tuesday",
+        "",
+        "2026-13-01",
+        "20261124",
+        "2026-11-24T10:00:00",
+        "2026-11-24T10:00:00+01:00[Europe/Berlin]",
+    ] {
+        assert_eq!(gist(expiring(unreadable, None)), stale, "{unreadable}");
+    }
     assert_eq!(gist(expiring("2026-11-24", Some(ago(hours(1))))), stale);
 }
 

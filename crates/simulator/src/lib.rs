@@ -185,6 +185,11 @@ impl Simulator {
         self.shared.hanging()
     }
 
+    /// How many requests have ever hung: a client gives up sooner than a busy observer looks.
+    pub fn hung(&self) -> usize {
+        self.shared.hung()
+    }
+
     /// Lets every hanging request go on.
     pub fn release(&self) {
         self.shared.release();

@@ -1,6 +1,7 @@
 //! What the server's tasks and the library's caller share: the estate, and requests that hang.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -12,6 +13,7 @@ use crate::estate::Estate;
 pub(crate) struct Shared {
     estate: Mutex<Estate>,
     hanging: Mutex<BTreeMap<u64, (Hanging, oneshot::Sender<()>)>>,
+    hung: AtomicUsize,
     counter: Mutex<u64>,
     accounts: BTreeMap<String, String>,
 }
@@ -32,6 +34,7 @@ impl Shared {
         Self {
             estate: Mutex::new(estate),
             hanging: Mutex::default(),
+            hung: AtomicUsize::new(0),
             counter: Mutex::default(),
             accounts,
         }
@@ -70,12 +73,17 @@ impl Shared {
             release,
         );
         self.lock_hanging().insert(number, entry);
+        self.hung.fetch_add(1, Ordering::Relaxed);
         let _forget = Forget {
             shared: self,
             number,
         };
         // An error means that the simulator ends; the answer goes nowhere then.
         let _ = released.await;
+    }
+
+    pub(crate) fn hung(&self) -> usize {
+        self.hung.load(Ordering::Relaxed)
     }
 
     pub(crate) fn hanging(&self) -> Vec<Hanging> {

@@ -1,6 +1,6 @@
 //! Operations that the controller creates for a policy.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use secret_rotation_core::{identity::Arn, operation as core, plan::Proposal, policy::Policy};
@@ -14,6 +14,10 @@ use crate::{POLICY_LABEL, POLICY_UID_LABEL, SECRET_LABEL, span::Span};
 
 /// The namespace of the UUIDs that stand for ARNs in labels. It never changes: rivals are found by these labels.
 const ARN_NAMESPACE: Uuid = Uuid::from_u128(0x2b0e_6a4d_71c8_5f39_a1d2_94e7_08cb_6f15);
+
+/// A record is kept for so long, and always for as long as it counts as an attempt: its policy, and with it the window, may
+/// be gone by then.
+const KEPT: Duration = Duration::from_hours(168);
 
 impl SecretRotationOperation {
     /// The object that carries out a proposal.
@@ -36,7 +40,7 @@ impl SecretRotationOperation {
             approval: proposal.approval.into(),
             requested_by: None,
             deadline: Span::default(),
-            ttl_after_finished: Span::default(),
+            ttl_after_finished: Span::new(policy.remediation.attempt_window.max(KEPT)),
             decision: None,
             confirm_after: Span::new(proposal.confirm_after),
         };

@@ -141,6 +141,11 @@ impl FindingStatus {
     fn of(finding: &Finding, plan: &Plan) -> Self {
         let arn = finding.arn.as_ref();
         let attempts = arn.and_then(|arn| plan.attempts.get(arn));
+        let hold = arn.and_then(|arn| plan.held.get(arn));
+        // The later of the two: a pause that is over helps nothing while the attempts are used up.
+        let next = attempts
+            .and_then(|attempts| attempts.next)
+            .max(hold.and_then(|hold| hold.until));
         Self {
             name: finding.name.as_str().into(),
             region: finding.region.as_str().into(),
@@ -152,10 +157,8 @@ impl FindingStatus {
             pending_version_id: finding.pending.as_ref().map(|id| id.as_str().into()),
             first_observed_time: finding.first_observed.map(Into::into),
             attempts: attempts.map(|attempts| attempts.count.into()),
-            next_attempt_time: attempts.and_then(|attempts| attempts.next).map(Into::into),
-            blocked_by: arn
-                .and_then(|arn| plan.held.get(arn))
-                .map(|hold| hold.reason.reason().into()),
+            next_attempt_time: next.map(Into::into),
+            blocked_by: hold.map(|hold| hold.reason.reason().into()),
             operation: arn
                 .and_then(|arn| plan.at_work.get(arn))
                 .map(|key| key.name.as_str().into()),

@@ -446,6 +446,14 @@ fn an_automatic_operation_is_what_was_proposed() {
     });
     let made = SecretRotationOperation::automatic(&proposal, &policy);
     assert_eq!(serde_json::to_value(made).expect("plain data"), expected);
+    let mut far_sighted = policy;
+    far_sighted.remediation.attempt_window = Duration::from_hours(720);
+    let made = SecretRotationOperation::automatic(&proposal, &far_sighted);
+    assert_eq!(
+        made.spec.ttl_after_finished.as_str(),
+        "720h",
+        "it counts as an attempt for so long"
+    );
 }
 
 #[test]

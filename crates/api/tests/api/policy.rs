@@ -459,6 +459,34 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
 }
 
 #[test]
+fn the_next_attempt_is_not_promised_before_what_holds_it_back_ends() {
+    let survey = survey(
+        vec![finding("payments/db", State::Stuck)],
+        aws("2026-11-23T10:00:00Z"),
+    );
+    let next = |attempt: Option<&str>, until: Option<&str>| {
+        let mut plan = Plan::default();
+        let next = attempt.map(aws);
+        let attempts = Attempts { count: 3, next };
+        plan.attempts.insert(arn("payments/db"), attempts);
+        let hold = Hold {
+            reason: BlockReason::AttemptsExhausted,
+            until: until.map(aws),
+        };
+        plan.held.insert(arn("payments/db"), hold);
+        let pass = pass(&Readiness::Succeeded, Some((&survey, &plan)));
+        let status = SecretRotationPolicyStatus::after(None, &pass);
+        let next = status.findings[0].next_attempt_time.clone();
+        next.map(|time| time.to_string())
+    };
+    let (early, late) = (Some("2026-11-23T10:44:00Z"), Some("2026-11-23T14:00:00Z"));
+    assert_eq!(next(early, late).as_deref(), late);
+    assert_eq!(next(late, early).as_deref(), late);
+    assert_eq!(next(None, late).as_deref(), late);
+    assert_eq!(next(early, None).as_deref(), early);
+}
+
+#[test]
 fn a_check_that_was_asked_for_is_known_by_its_token() {
     let mut object = policy(&least());
     assert_eq!(object.requested_check(), None);

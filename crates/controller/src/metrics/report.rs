@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::plan::{BlockReason, Plan};
+use secret_rotation_core::plan::{BlockReason, Breaker, Plan};
 use secret_rotation_core::policy::{Detection, Mode, Policy, Suspension};
 use secret_rotation_core::survey::{Finding, Member, State, Survey};
 use secret_rotation_core::verdict;
@@ -20,6 +20,7 @@ pub(crate) struct PolicyReport {
     pub(super) counts: BTreeMap<State, usize>,
     pub(super) last_check: Option<AwsTime>,
     pub(super) check_interval: Option<Duration>,
+    pub(super) breaker: Option<Breaker>,
     pub(super) blocked: BTreeMap<BlockReason, usize>,
     pub(super) secrets: Vec<SecretSample>,
     pub(super) omitted: usize,
@@ -95,6 +96,7 @@ impl PolicyReport {
             last_check: Some(survey.time),
             secrets: samples.take(max).collect(),
             omitted: (survey.findings.len() + survey.others.len()).saturating_sub(max),
+            breaker: Some(plan.breaker),
             blocked,
             ..self
         }
@@ -108,12 +110,14 @@ impl PolicyReport {
             last_check,
             secrets,
             omitted,
+            breaker,
             blocked,
             ..
         } = earlier.clone();
         Self {
             counts,
             last_check,
+            breaker,
             blocked,
             secrets,
             omitted,

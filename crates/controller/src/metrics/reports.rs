@@ -8,6 +8,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts};
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::ObjectKey;
+use secret_rotation_core::plan::Breaker;
 
 use super::report::{PolicyReport, SecretSample};
 use super::secret_label;
@@ -123,6 +124,7 @@ struct Families {
     secrets: GaugeVec,
     last_check: GaugeVec,
     check_interval: GaugeVec,
+    breaker: GaugeVec,
     blocked: GaugeVec,
     stuck: GaugeVec,
     stuck_since: GaugeVec,
@@ -170,6 +172,11 @@ impl Families {
                 "Time between two checks against AWS that the policy and its profile ask for",
                 &POLICY,
             )?,
+            breaker: gauge(
+                "policy_circuit_breaker_open",
+                "Whether the circuit breaker of the policy is open",
+                &POLICY,
+            )?,
             blocked: gauge(
                 "operations_blocked",
                 "Number of remedies held back, by reason",
@@ -213,7 +220,7 @@ impl Families {
         })
     }
 
-    const fn all(&self) -> [&GaugeVec; 14] {
+    const fn all(&self) -> [&GaugeVec; 15] {
         [
             &self.info,
             &self.condition,
@@ -221,6 +228,7 @@ impl Families {
             &self.secrets,
             &self.last_check,
             &self.check_interval,
+            &self.breaker,
             &self.blocked,
             &self.stuck,
             &self.stuck_since,
@@ -251,6 +259,10 @@ impl Families {
                     .with_label_values(&[namespace, policy, condition, status])
                     .set(value);
             }
+        }
+        if let Some(breaker) = report.breaker {
+            let open = f64::from(u8::from(breaker == Breaker::Open));
+            self.breaker.with_label_values(&own).set(open);
         }
         for (state, count) in &report.counts {
             self.secrets
@@ -452,6 +464,33 @@ mod tests {
             ones,
             [
                 r#"secretrotation_policy_status_condition{condition="Ready",namespace="team",policy="a",status="false"} 1"#
+            ]
+        );
+    }
+
+    /// A policy that was never judged has none.
+    #[test]
+    fn an_open_breaker_is_told_until_it_is_known_to_be_closed() {
+        let reports = Reports::new(3, Voice::default()).expect("families are well formed");
+        reports.speak(true);
+        let of = |breaker| PolicyReport {
+            breaker,
+            ..report(0, 0)
+        };
+        reports.tell(&key("unjudged"), of(None));
+        reports.tell(&key("closed"), of(Some(Breaker::Closed)));
+        let open = of(Some(Breaker::Open));
+        reports.tell(&key("open"), of(None).with_findings_of(&open));
+        let text = text(&reports);
+        let told: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("secretrotation_policy_circuit_breaker_open"))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                r#"{namespace="team",policy="closed"} 0"#,
+                r#"{namespace="team",policy="open"} 1"#
             ]
         );
     }

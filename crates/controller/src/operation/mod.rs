@@ -18,6 +18,7 @@ pub(crate) mod telling;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secret_rotation_core::advance::{Facts, Gate, Next, Wait, advance};
 use secret_rotation_core::approval::{self, Admission, Consent};
 use secret_rotation_core::authorise::{Refusal, authorise};
@@ -84,11 +85,13 @@ pub(crate) async fn reconcile(
         Some(None) => return Ok(Some(BUSY)),
         held => held,
     };
-    let claimant = match reading.bounds(&context).await? {
-        Bounds::Within(claimant) => *claimant,
-        Bounds::Ended(outcome) => {
+    let claimant = match reading.bounds(&context).await {
+        Ok(Bounds::Within(claimant)) => *claimant,
+        Ok(Bounds::Ended(outcome)) => {
             return telling::ended(&context, &reading, None, None, outcome).await;
         }
+        Err(Error::Invalid(why)) => return telling::unclear(&context, &reading, &why).await,
+        Err(error) => return Err(error),
     };
     let made = context
         .accounts
@@ -164,7 +167,7 @@ async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duratio
     }
 }
 
-/// Where its approval stands. The admission policies are looked for only where everything hangs on them.
+/// Where its approval stands. The admission policies are looked for only where something hangs on them.
 async fn consent(
     context: &Context,
     operation: &Operation,
@@ -172,12 +175,17 @@ async fn consent(
         policy, profile, ..
     }: &Claimant,
 ) -> Result<Consent, Error> {
-    let judged = approval::consent(operation, policy, profile, &Admission::Enforced);
-    if !matches!(judged, Consent::Given { .. }) {
-        return Ok(judged);
+    let always = Admission::Enforced {
+        since: ServerTime::new(Timestamp::UNIX_EPOCH),
+    };
+    let judged = approval::consent(operation, policy, profile, &always);
+    match judged {
+        Consent::NotNeeded | Consent::Refused { .. } => Ok(judged),
+        Consent::Awaited { .. } | Consent::Given { .. } => {
+            let admission = admission::enforced(&context.client).await?;
+            Ok(approval::consent(operation, policy, profile, &admission))
+        }
     }
-    let admission = admission::enforced(&context.client).await?;
-    Ok(approval::consent(operation, policy, profile, &admission))
 }
 
 /// Which secret an operation is about.

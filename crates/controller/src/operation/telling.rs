@@ -6,10 +6,10 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt as _};
-use secret_rotation_api::SECRET_LABEL;
 use secret_rotation_api::operation::{
     Progress, SecretRotationOperation, SecretRotationOperationStatus, secret_label,
 };
+use secret_rotation_api::{POLICY_LABEL, SECRET_LABEL};
 use secret_rotation_core::advance::{Phase, Wait};
 use secret_rotation_core::approval::Consent;
 use secret_rotation_core::clock::AwsTime;
@@ -229,6 +229,16 @@ pub(super) async fn riddle(
     stalled(context, reading, &message).await
 }
 
+/// What bounds the operation cannot be understood, so nothing is done until it can.
+pub(super) async fn unclear(
+    context: &Arc<Context>,
+    reading: &Reading,
+    why: &str,
+) -> Result<Option<Duration>, Error> {
+    let message = format!("its policy or profile cannot be understood: {why}");
+    stalled(context, reading, &message).await
+}
+
 async fn stalled(
     context: &Arc<Context>,
     reading: &Reading,
@@ -259,7 +269,8 @@ pub(super) async fn identity(
 ) -> Result<(), Error> {
     let key = &reading.operation.key;
     context.tenure()?;
-    let patch = json!({"metadata": {"resourceVersion": reading.version(), "labels": {SECRET_LABEL: secret_label(arn)}}});
+    let labels = json!({SECRET_LABEL: secret_label(arn), POLICY_LABEL: reading.operation.policy.name.as_str()});
+    let patch = json!({"metadata": {"resourceVersion": reading.version(), "labels": labels}});
     let api: Api<SecretRotationOperation> =
         Api::namespaced(context.client.clone(), key.namespace.as_str());
     let labelled = bounded(api.patch(

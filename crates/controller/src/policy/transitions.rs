@@ -105,10 +105,16 @@ impl Turned<'_> {
         announce(reason, &turned, |finding| finding.message.to_string())
     }
 
-    /// Findings that are gone, or that are only rotating now. Where the view is blurred nobody can tell.
+    /// Findings that are gone. A rotation that has come through is told if it followed an attempt of ours: others were
+    /// never unwell. Where the view is blurred nobody can tell.
     fn recovered(&self) -> Option<Announcement> {
         let ailing = |finding: &FindingStatus| {
-            finding.state != State::Rotating.name() && finding.state != State::Unknown.name()
+            let was_tried = finding
+                .attempts
+                .as_ref()
+                .is_some_and(|made| made.value() > 0);
+            was_tried && finding.state == State::Rotating.name()
+                || finding.state != State::Rotating.name() && finding.state != State::Unknown.name()
         };
         let well = |place: &Place<'_>| !self.blurred && !self.new.contains_key(place);
         let recovered: Vec<_> = self
@@ -154,6 +160,7 @@ fn readiness(
     let reason = match ready.reason.as_str() {
         "AccessDenied" => Reason::AccessDenied,
         "InvalidSpec"
+        | "InvalidSchedule"
         | "NamespaceNotAllowed"
         | "RegionNotAllowed"
         | "SecretNotAllowed"
@@ -225,12 +232,85 @@ mod tests {
         );
     }
 
+    /// With what the stories above tell, these are all the warnings about secrets.
+    #[test]
+    fn every_turn_for_the_worse_is_told_once_under_its_own_reason() {
+        let cases = [
+            (State::Overdue, None, "RotationOverdue"),
+            (State::TooOld, None, "RotationOverdue"),
+            (State::Expiring, None, "SecretExpiring"),
+            (
+                State::Stuck,
+                Some(BlockReason::AttemptsExhausted),
+                "AttemptsExhausted",
+            ),
+            (
+                State::Stuck,
+                Some(BlockReason::Conflict),
+                "ConflictingPolicy",
+            ),
+        ];
+        for (state, block, reason) in cases {
+            let before = status(&[("a", State::Stuck, None)]);
+            let after = status(&[("a", state, block)]);
+            let said = format!("{reason} a in eu-west-1: said");
+            assert_eq!(told(Some(&before), &after), [said], "{state} {block:?}");
+            assert_eq!(told(Some(&after), &after), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_policy_that_is_not_ready_is_told_once_by_kind() {
+        for (reason, event) in [
+            ("InvalidSpec", Some("PolicyInvalid")),
+            ("InvalidSchedule", Some("PolicyInvalid")),
+            ("NamespaceNotAllowed", Some("PolicyInvalid")),
+            ("RegionNotAllowed", Some("PolicyInvalid")),
+            ("SecretNotAllowed", Some("PolicyInvalid")),
+            ("ActionNotAllowed", Some("PolicyInvalid")),
+            ("AccessDenied", Some("AccessDenied")),
+            ("AWSUnavailable", None),
+            ("Progressing", None),
+        ] {
+            let status = unready(reason);
+            let expected: Vec<_> = event.iter().map(|event| format!("{event} said")).collect();
+            assert_eq!(told(None, &status), expected, "{reason}");
+            assert_eq!(told(Some(&status), &status), Vec::<String>::new());
+        }
+    }
+
+    /// On the way a recovered secret rotates, and the next status no longer knows it as stuck.
+    #[test]
+    fn a_rotation_that_was_tried_by_us_is_told_when_it_has_come_through() {
+        let rotating = |attempts: Option<usize>| {
+            let mut status = status(&[("a", State::Rotating, None)]);
+            status.findings[0].attempts = attempts.map(Into::into);
+            told(Some(&status), &self::status(&[]))
+        };
+        assert_eq!(
+            rotating(Some(1)),
+            ["RotationRecovered a in eu-west-1: no longer Rotating"]
+        );
+        assert_eq!(rotating(None), Vec::<String>::new(), "it was never unwell");
+    }
+
     #[test]
     fn many_secrets_make_one_event() {
         let names = ["a", "b", "c", "d", "e"].map(|name| (name, State::Stuck, None));
         let notes = told(Some(&status(&[])), &status(&names));
         assert_eq!(notes.len(), 1);
         assert!(notes[0].ends_with("; and 2 more"), "{notes:?}");
+    }
+
+    fn unready(reason: &str) -> SecretRotationPolicyStatus {
+        let ready = serde_json::json!({
+            "type": "Ready", "status": "False", "reason": reason, "message": "said",
+            "lastTransitionTime": "2026-11-23T10:00:00Z",
+        });
+        SecretRotationPolicyStatus {
+            conditions: vec![serde_json::from_value(ready).expect("a condition")],
+            ..SecretRotationPolicyStatus::default()
+        }
     }
 
     fn told(

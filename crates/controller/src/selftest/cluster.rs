@@ -59,10 +59,14 @@ fn kind(plural: &str, version: &str, served: Result<&[APIResource], &Error>) -> 
 pub(super) async fn admission(client: &Client) -> Check {
     let subject = "admission policies of approvals";
     match admission::enforced(client).await {
-        Ok(Admission::Enforced) => Check::fine(subject),
+        Ok(Admission::Enforced { .. }) => Check::fine(subject),
         Ok(Admission::Missing { what }) => Check::failed(
             subject,
             format!("{what}; apply deploy/admission, or no approval counts"),
+        ),
+        Ok(Admission::Unreadable { what }) => Check::failed(
+            subject,
+            format!("may not read {what}; apply deploy/controller, or no approval counts"),
         ),
         Err(error) => Check::failed(subject, error.to_string()),
     }

@@ -18,6 +18,9 @@ use crate::secret::{HandsOff, LabelMap, Secret, Seen};
 /// How often a wait that no date ends is looked at again.
 const POLL: Duration = Duration::from_secs(15);
 
+/// The same while a person is waited for: what they decide is noticed at once.
+const APPROVAL_POLL: Duration = Duration::from_secs(45);
+
 /// One operation beside one look at its secret, found fit to be judged further.
 pub(super) struct Judge<'a> {
     pub(super) operation: &'a Operation,
@@ -145,7 +148,7 @@ impl<'a> Judge<'a> {
     fn agreed(&self) -> Result<(), Next> {
         match &self.facts.consent {
             Consent::Awaited { message } => {
-                Err(self.pause(POLL, Phase::AwaitingApproval, message.clone()))
+                Err(self.pause(APPROVAL_POLL, Phase::AwaitingApproval, message.clone()))
             }
             Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => Ok(()),
         }
@@ -230,9 +233,12 @@ impl<'a> Judge<'a> {
         self.gate()?;
         let remediation = &self.policy.remediation;
         let (history, window) = (&self.facts.history, self.policy.attempt_window(self.now));
-        let manual = history
-            .manual_hold(window.length, self.now)
-            .map(|until| (until, "a person acted on this secret"));
+        let manual = history.manual_hold(window.length, self.now).map(|until| {
+            (
+                until,
+                "a person acted on this secret, or denied an operation on it",
+            )
+        });
         let next = history.next_attempt(self.secret, remediation.backoff, &window);
         let pause = next
             .filter(|next| *next > self.now)
@@ -258,10 +264,7 @@ impl<'a> Judge<'a> {
         match &self.facts.gate {
             Gate::Open => Ok(()),
             Gate::Held(hold) if hold.reason == BlockReason::OutsideWindow => {
-                let opens = hold.until.unwrap_or_else(|| self.now.plus(POLL));
-                let message =
-                    format!("OutsideWindow: the next maintenance window opens at {opens}");
-                Err(self.wait_until(opens, Phase::AwaitingWindow, message))
+                Err(self.outside_window(hold.until))
             }
             Gate::Held(hold) => Err(self.pause(
                 POLL,
@@ -273,6 +276,21 @@ impl<'a> Judge<'a> {
                 Phase::Queued,
                 "waiting for the first check of the policy",
             )),
+        }
+    }
+
+    fn outside_window(&self, opens: Option<AwsTime>) -> Next {
+        match opens {
+            Some(opens) => self.wait_until(
+                opens,
+                Phase::AwaitingWindow,
+                format!("OutsideWindow: the next maintenance window opens at {opens}"),
+            ),
+            None => self.pause(
+                POLL,
+                Phase::AwaitingWindow,
+                "OutsideWindow: no maintenance window ever opens; correct spec.remediation.windows of the policy",
+            ),
         }
     }
 

@@ -2,36 +2,30 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, outside_window, releasable,
-};
+use super::gate::outside_window;
+use super::{Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, releasable};
 use crate::approval;
-use crate::authorise::may_act;
-use crate::clock::AwsTime;
 use crate::history::History;
-use crate::identity::{Arn, FunctionArn, ObjectKey};
+use crate::identity::{Arn, ObjectKey};
 use crate::naming;
-use crate::operation::{Action, Expectation, Failure, Operation, Outcome, PendingValue, Trigger};
-use crate::ownership::owner;
-use crate::pin;
-use crate::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
-use crate::rotation_window;
-use crate::secret::{HandsOff, Secret};
-use crate::survey::{Ailment, Finding, State, Survey};
+use crate::operation::{Action, Expectation, Operation, PendingValue, Trigger};
+use crate::policy::{DeletionRemedy, OverdueRemedy, StuckRemedy};
+use crate::secret::Secret;
+use crate::survey::{Ailment, Finding, Survey};
 
 /// A plan in the making: what it has created so far takes up places.
 pub(super) struct Planner<'a> {
-    survey: &'a Survey,
-    context: &'a Context<'a>,
-    breaker: Breaker,
-    plan: Plan,
+    pub(super) survey: &'a Survey,
+    pub(super) context: &'a Context<'a>,
+    pub(super) breaker: Breaker,
+    pub(super) plan: Plan,
 }
 
 /// What is to be done about one finding.
 enum Decision {
     Nothing,
-    AtWork(ObjectKey),
-    AwaitingApproval(ObjectKey),
+    /// An operation is at work, or waits for something.
+    AtWork(ObjectKey, Option<Hold>),
     Hold(Hold),
     Create(Box<Proposal>),
 }
@@ -85,13 +79,9 @@ impl<'a> Planner<'a> {
         }
         match decision {
             Decision::Nothing => {}
-            Decision::AtWork(key) => {
+            Decision::AtWork(key, hold) => {
                 self.plan.at_work.insert(arn.clone(), key);
-            }
-            Decision::AwaitingApproval(key) => {
-                self.plan.at_work.insert(arn.clone(), key);
-                let hold = Hold::open(BlockReason::AwaitingApproval);
-                self.plan.held.insert(arn.clone(), hold);
+                self.plan.held.extend(hold.map(|hold| (arn.clone(), hold)));
             }
             Decision::Hold(hold) => {
                 self.plan.held.insert(arn.clone(), hold);
@@ -120,21 +110,14 @@ impl<'a> Planner<'a> {
         secret: &Secret,
         history: &History<'_>,
     ) -> Decision {
-        let Some(remedy) = self.remedy(finding, history) else {
-            return Decision::Nothing;
-        };
         let unfinished = history.unfinished();
         if let Some(operation) = unfinished.filter(|_| !self.steps_back(secret)) {
-            let key = operation.key.clone();
-            return if self.context.is_undecided(operation) {
-                Decision::AwaitingApproval(key)
-            } else {
-                Decision::AtWork(key)
-            };
+            return Decision::AtWork(operation.key.clone(), self.waits_for(operation));
         }
-        let remedy = match remedy {
-            Remedy::Act(action) => action,
-            Remedy::Report => return Decision::Hold(Hold::open(BlockReason::ObserveOnly)),
+        let remedy = match self.remedy(finding, history) {
+            Some(Remedy::Act(action)) => action,
+            Some(Remedy::Report) => return Decision::Hold(Hold::open(BlockReason::ObserveOnly)),
+            None => return Decision::Nothing,
         };
         let hold = self
             .forbidden(secret, remedy)
@@ -151,6 +134,18 @@ impl<'a> Planner<'a> {
                     Decision::Create(Box::new(proposal))
                 }),
         }
+    }
+
+    /// What keeps an operation from beginning.
+    fn waits_for(&self, operation: &Operation) -> Option<Hold> {
+        if self.context.is_undecided(operation) {
+            return Some(Hold::open(BlockReason::AwaitingApproval));
+        }
+        let is_own = operation.policy.uid.as_ref() == Some(&self.context.own.policy.uid);
+        if operation.has_started() || operation.trigger == Trigger::Manual || !is_own {
+            return None;
+        }
+        self.too_much().or_else(|| outside_window(self.plan.window))
     }
 
     /// What the policy wants done about this kind of finding; `None` if nothing could be done.
@@ -174,167 +169,6 @@ impl<'a> Planner<'a> {
                 DeletionRemedy::RestoreSecret => Remedy::Act(Action::RestoreSecret),
             },
         })
-    }
-
-    /// Reasons that only people can take away.
-    fn forbidden(&self, secret: &Secret, action: Action) -> Option<Hold> {
-        let own = self.context.own;
-        let hands_off = match action {
-            Action::RestoreSecret => secret.belongs_to_others(),
-            Action::RetryRotation
-            | Action::Rotate
-            | Action::ClearPending
-            | Action::ClearAndRotate
-            | Action::PromotePending
-            | Action::RestorePending
-            | Action::RevertToPrevious
-            | Action::ReleasePins => secret.hands_off(),
-        };
-        let reason = match hands_off {
-            Some(HandsOff::RotationDisabled) => Some(BlockReason::RotationDisabled),
-            Some(_) => Some(BlockReason::Ineligible),
-            None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),
-            None if own.policy.suspension == Suspension::Suspended => Some(BlockReason::Suspended),
-            None if may_act(&own.profile, action).is_err() => Some(BlockReason::ActionNotAllowed),
-            None if owner(secret, self.context.claimants) != Some(&own.policy.key) => {
-                Some(BlockReason::Conflict)
-            }
-            None if self.pinned_by_another_cluster(secret) => Some(BlockReason::Conflict),
-            None => None,
-        };
-        reason.map(Hold::open)
-    }
-
-    /// Whether another policy takes care of the secret, although this one would: what is at work there is not its own.
-    fn steps_back(&self, secret: &Secret) -> bool {
-        let own = &self.context.own.policy;
-        own.acts() && owner(secret, self.context.claimants).is_some_and(|owner| *owner != own.key)
-    }
-
-    fn pinned_by_another_cluster(&self, secret: &Secret) -> bool {
-        let window = self.context.own.policy.remediation.attempt_window;
-        pin::on(secret).any(|(_, _, pin)| {
-            pin.cluster != *self.context.cluster && pin.is_within(window, self.context.now)
-        })
-    }
-
-    /// Too much at once for a machine to be trusted with.
-    fn too_much(&self) -> Option<Hold> {
-        if self.survey.selected > self.context.own.policy.selector.max_secrets {
-            return Some(Hold::open(BlockReason::SelectionTooLarge));
-        }
-        (self.breaker == Breaker::Open).then(|| Hold::open(BlockReason::CircuitBreakerOpen))
-    }
-
-    /// Budgets of this secret: attempts, back-off, and respect for what a person did.
-    fn spent(&self, finding: &Finding, secret: &Secret, history: &History<'_>) -> Option<Hold> {
-        let (policy, now) = (&self.context.own.policy, self.context.now);
-        let window = policy.attempt_window(now);
-        if let Some(until) = history.manual_hold(window.length, now) {
-            return Some(Hold::until(BlockReason::ManualHold, until));
-        }
-        if history.attempts(secret, &window) >= policy.remediation.max_attempts {
-            return Some(Hold {
-                reason: BlockReason::AttemptsExhausted,
-                until: history.budget_returns(secret, &window),
-            });
-        }
-        if let Some(until) = history
-            .restored_until(&window)
-            .filter(|_| finding.ailment == Ailment::Deletion)
-        {
-            return Some(Hold::until(BlockReason::AttemptsExhausted, until));
-        }
-        let next = history
-            .next_attempt(secret, policy.remediation.backoff, &window)
-            .filter(|next| *next > now);
-        next.map(|next| Hold::until(BlockReason::BackingOff, next))
-            .or_else(|| self.failed_before(finding, history))
-    }
-
-    /// Operations that failed before they did anything count as no attempt, but they too must not follow one another at once.
-    fn failed_before(&self, finding: &Finding, history: &History<'_>) -> Option<Hold> {
-        let subject = finding.pending.as_ref().or(finding.current.as_ref())?;
-        let failed: Vec<_> = history
-            .about(&self.context.own.policy.uid, subject)
-            .filter_map(failure)
-            .collect();
-        let (last, reason) = failed.iter().max_by_key(|(at, _)| *at)?;
-        let remediation = &self.context.own.policy.remediation;
-        let backoff = remediation.backoff;
-        let (reason, pause) = match reason {
-            Failure::AccessDenied => (BlockReason::AccessDenied, backoff.max),
-            Failure::PinExhausted => (BlockReason::PinExhausted, backoff.max),
-            Failure::Rejected => (BlockReason::ManualHold, remediation.attempt_window),
-            Failure::Superseded
-            | Failure::PreconditionFailed
-            | Failure::Refused
-            | Failure::RotationDidNotFinish
-            | Failure::Expired
-            | Failure::NotAuthorised
-            | Failure::PolicyGone
-            | Failure::Gone
-            | Failure::AwsUnavailable
-            | Failure::Unexpected => (BlockReason::BackingOff, backoff.after(failed.len())),
-        };
-        let until = last.plus(pause);
-        (until > self.context.now).then(|| Hold::until(reason, until))
-    }
-
-    /// Acting on a stuck rotation needs quiet by AWS's own dates, whatever status remembers.
-    fn too_early(
-        &self,
-        finding: &Finding,
-        secret: &Secret,
-        history: &History<'_>,
-        action: Action,
-    ) -> Option<Hold> {
-        if finding.ailment != Ailment::Stuck {
-            return None;
-        }
-        let now = self.context.now;
-        let Some(quiet_since) = history.quiet_since(secret) else {
-            return Some(Hold::open(BlockReason::RecentlyChanged));
-        };
-        let ripe = quiet_since.plus(self.context.own.policy.detection.stuck_after);
-        if now < ripe {
-            return Some(Hold::until(BlockReason::RecentlyChanged, ripe));
-        }
-        let retried_by_aws = action.clears() && finding.pending_value != PendingValue::Empty;
-        let closes =
-            rotation_window::closes_at(secret, quiet_since, now).filter(|_| retried_by_aws)?;
-        Some(Hold::until(BlockReason::RotationWindowOpen, closes))
-    }
-
-    /// Places at work, counting what this plan creates.
-    fn crowded(&self, secret: &Secret, action: Action) -> Option<Hold> {
-        let own = self.context.own;
-        let in_policy = self.context.unfinished_of_policy() + self.plan.create.len();
-        let function = secret.function().filter(|_| action.rotates());
-        let on_function = function.map_or(0, |function| {
-            self.context.unfinished_on(function) + self.proposed_on(function)
-        });
-        let full = in_policy >= own.policy.remediation.max_concurrent
-            || on_function >= own.profile.max_concurrent_per_function;
-        full.then(|| Hold::open(BlockReason::ConcurrencyLimit))
-    }
-
-    fn proposed_on(&self, function: &FunctionArn) -> usize {
-        let proposed: BTreeSet<_> = self
-            .plan
-            .create
-            .iter()
-            .filter(|proposal| proposal.action.rotates())
-            .map(|proposal| &proposal.arn)
-            .collect();
-        let secrets = self
-            .survey
-            .findings
-            .iter()
-            .filter_map(|finding| finding.secret.as_ref());
-        secrets
-            .filter(|secret| proposed.contains(&secret.arn) && secret.function() == Some(function))
-            .count()
     }
 
     fn propose(
@@ -403,63 +237,11 @@ impl<'a> Planner<'a> {
             .create
             .extend(proposal.map(|proposal| Proposal { reason, ..proposal }));
     }
-
-    /// Operations that wait although what they were made for is gone.
-    fn supersede(&mut self) {
-        let own = &self.context.own.policy;
-        let waiting = self.context.operations.iter().filter(|operation| {
-            operation.policy.uid.as_ref() == Some(&own.uid)
-                && operation.trigger == Trigger::Policy
-                && !operation.is_finished()
-                && !operation.has_started()
-        });
-        let gone = waiting.filter_map(|operation| {
-            self.pointless(operation)
-                .map(|why| (operation.key.clone(), why.to_owned()))
-        });
-        self.plan.supersede = gone.collect();
-    }
-
-    fn pointless(&self, operation: &Operation) -> Option<&'static str> {
-        if self.context.own.policy.mode == Mode::Observe {
-            return Some("the policy is in mode Observe now");
-        }
-        let arn = operation.arn.as_ref()?;
-        let findings = self.survey.findings.iter().chain(&self.survey.pinned);
-        let about = |finding: &&Finding| finding.arn.as_ref() == Some(arn);
-        match findings.into_iter().find(about) {
-            Some(finding) if finding.state == State::Unknown => None,
-            Some(finding) => {
-                (!still_wanted(operation, finding)).then_some("the secret is in another state now")
-            }
-            None => self
-                .survey
-                .complete
-                .then_some("the secret needs it no longer"),
-        }
-    }
 }
 
 enum Remedy {
     Report,
     Act(Action),
-}
-
-impl Hold {
-    /// Held back until something other than time changes.
-    pub const fn open(reason: BlockReason) -> Self {
-        Self {
-            reason,
-            until: None,
-        }
-    }
-
-    const fn until(reason: BlockReason, until: AwsTime) -> Self {
-        Self {
-            reason,
-            until: Some(until),
-        }
-    }
 }
 
 /// A version without a value cannot have reached the target: it is cleared. One with a value may be the only copy of the
@@ -475,28 +257,5 @@ fn recovery(finding: &Finding, history: &History<'_>) -> Action {
             Action::ClearAndRotate
         }
         PendingValue::Present | PendingValue::Unknown | PendingValue::None => Action::RetryRotation,
-    }
-}
-
-fn failure(operation: &Operation) -> Option<(AwsTime, Failure)> {
-    match (&operation.outcome, operation.completed) {
-        (Some(Outcome::Failed { reason, .. }), Some(at)) => Some((at, *reason)),
-        (Some(Outcome::Failed { .. } | Outcome::Succeeded { .. }) | None, _) => None,
-    }
-}
-
-fn still_wanted(operation: &Operation, finding: &Finding) -> bool {
-    match operation.action {
-        Action::RetryRotation | Action::ClearPending | Action::ClearAndRotate => {
-            finding.ailment == Ailment::Stuck && finding.pending == operation.expect.pending
-        }
-        Action::Rotate => {
-            finding.ailment == Ailment::Overdue && finding.current == operation.expect.current
-        }
-        Action::ReleasePins => {
-            finding.state == State::Healthy && finding.current == operation.expect.current
-        }
-        Action::RestoreSecret => finding.ailment == Ailment::Deletion,
-        Action::PromotePending | Action::RestorePending | Action::RevertToPrevious => false,
     }
 }

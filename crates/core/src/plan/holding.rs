@@ -1,0 +1,210 @@
+//! Why nothing is done about a finding now: one question a function, each answered with a reason.
+
+use std::collections::BTreeSet;
+
+use super::planner::Planner;
+use super::{BlockReason, Breaker, Hold};
+use crate::authorise::may_act;
+use crate::clock::AwsTime;
+use crate::history::History;
+use crate::identity::FunctionArn;
+use crate::operation::{Action, Failure, Operation, Outcome, PendingValue};
+use crate::ownership::owner;
+use crate::pin;
+use crate::policy::{Mode, Suspension};
+use crate::rotation_window;
+use crate::secret::{HandsOff, Secret};
+use crate::survey::{Ailment, Finding};
+
+impl Hold {
+    /// Held back until something other than time changes.
+    pub const fn open(reason: BlockReason) -> Self {
+        Self {
+            reason,
+            until: None,
+        }
+    }
+
+    pub(super) const fn until(reason: BlockReason, until: AwsTime) -> Self {
+        Self {
+            reason,
+            until: Some(until),
+        }
+    }
+}
+
+impl Planner<'_> {
+    /// Reasons that only people can take away.
+    pub(super) fn forbidden(&self, secret: &Secret, action: Action) -> Option<Hold> {
+        let own = self.context.own;
+        let hands_off = match action {
+            Action::RestoreSecret => secret.belongs_to_others(),
+            Action::RetryRotation
+            | Action::Rotate
+            | Action::ClearPending
+            | Action::ClearAndRotate
+            | Action::PromotePending
+            | Action::RestorePending
+            | Action::RevertToPrevious
+            | Action::ReleasePins => secret.hands_off(),
+        };
+        let reason = match hands_off {
+            Some(HandsOff::RotationDisabled) => Some(BlockReason::RotationDisabled),
+            Some(_) => Some(BlockReason::Ineligible),
+            None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),
+            None if own.policy.suspension == Suspension::Suspended => Some(BlockReason::Suspended),
+            None if may_act(&own.profile, action).is_err() => Some(BlockReason::ActionNotAllowed),
+            None if owner(secret, self.context.claimants) != Some(&own.policy.key) => {
+                Some(BlockReason::Conflict)
+            }
+            None if self.pinned_by_another_cluster(secret) => Some(BlockReason::Conflict),
+            None => None,
+        };
+        reason.map(Hold::open)
+    }
+
+    /// Whether another policy takes care of the secret, although this one would: what is at work there is not its own.
+    pub(super) fn steps_back(&self, secret: &Secret) -> bool {
+        let own = &self.context.own.policy;
+        own.acts() && owner(secret, self.context.claimants).is_some_and(|owner| *owner != own.key)
+    }
+
+    fn pinned_by_another_cluster(&self, secret: &Secret) -> bool {
+        let window = self.context.own.policy.remediation.attempt_window;
+        pin::on(secret).any(|(_, _, pin)| {
+            pin.cluster != *self.context.cluster && pin.is_within(window, self.context.now)
+        })
+    }
+
+    /// Too much at once for a machine to be trusted with.
+    pub(super) fn too_much(&self) -> Option<Hold> {
+        if self.survey.selected > self.context.own.policy.selector.max_secrets {
+            return Some(Hold::open(BlockReason::SelectionTooLarge));
+        }
+        (self.breaker == Breaker::Open).then(|| Hold::open(BlockReason::CircuitBreakerOpen))
+    }
+
+    /// Budgets of this secret: attempts, back-off, and respect for what a person did.
+    pub(super) fn spent(
+        &self,
+        finding: &Finding,
+        secret: &Secret,
+        history: &History<'_>,
+    ) -> Option<Hold> {
+        let (policy, now) = (&self.context.own.policy, self.context.now);
+        let window = policy.attempt_window(now);
+        if let Some(until) = history.manual_hold(window.length, now) {
+            return Some(Hold::until(BlockReason::ManualHold, until));
+        }
+        if history.attempts(secret, &window) >= policy.remediation.max_attempts {
+            return Some(Hold {
+                reason: BlockReason::AttemptsExhausted,
+                until: history.budget_returns(secret, &window),
+            });
+        }
+        if let Some(until) = history
+            .restored_until(&window)
+            .filter(|_| finding.ailment == Ailment::Deletion)
+        {
+            return Some(Hold::until(BlockReason::AttemptsExhausted, until));
+        }
+        let next = history
+            .next_attempt(secret, policy.remediation.backoff, &window)
+            .filter(|next| *next > now);
+        next.map(|next| Hold::until(BlockReason::BackingOff, next))
+            .or_else(|| self.failed_before(finding, history))
+    }
+
+    /// Operations that failed before they did anything count as no attempt, but they too must not follow one another at once.
+    fn failed_before(&self, finding: &Finding, history: &History<'_>) -> Option<Hold> {
+        let subject = finding.pending.as_ref().or(finding.current.as_ref())?;
+        let failed: Vec<_> = history
+            .made_for(&self.context.own.policy.key, subject)
+            .filter_map(failure)
+            .filter(|(_, reason)| *reason != Failure::PolicyGone)
+            .collect();
+        let (last, reason) = failed.iter().max_by_key(|(at, _)| *at)?;
+        let remediation = &self.context.own.policy.remediation;
+        let backoff = remediation.backoff;
+        let (reason, pause) = match reason {
+            Failure::AccessDenied => (BlockReason::AccessDenied, backoff.max),
+            Failure::PinExhausted => (BlockReason::PinExhausted, backoff.max),
+            Failure::Rejected => (BlockReason::ManualHold, remediation.attempt_window),
+            Failure::Superseded
+            | Failure::PreconditionFailed
+            | Failure::Refused
+            | Failure::RotationDidNotFinish
+            | Failure::Expired
+            | Failure::NotAuthorised
+            | Failure::PolicyGone
+            | Failure::Gone
+            | Failure::AwsUnavailable
+            | Failure::Unexpected => (BlockReason::BackingOff, backoff.after(failed.len())),
+        };
+        let until = last.plus(pause);
+        (until > self.context.now).then(|| Hold::until(reason, until))
+    }
+
+    /// Acting on a stuck rotation needs quiet by AWS's own dates, whatever status remembers.
+    pub(super) fn too_early(
+        &self,
+        finding: &Finding,
+        secret: &Secret,
+        history: &History<'_>,
+        action: Action,
+    ) -> Option<Hold> {
+        if finding.ailment != Ailment::Stuck {
+            return None;
+        }
+        let now = self.context.now;
+        let Some(quiet_since) = history.quiet_since(secret) else {
+            return Some(Hold::open(BlockReason::RecentlyChanged));
+        };
+        let ripe = quiet_since.plus(self.context.own.policy.detection.stuck_after);
+        if now < ripe {
+            return Some(Hold::until(BlockReason::RecentlyChanged, ripe));
+        }
+        let retried_by_aws = action.clears() && finding.pending_value != PendingValue::Empty;
+        let closes =
+            rotation_window::closes_at(secret, quiet_since, now).filter(|_| retried_by_aws)?;
+        Some(Hold::until(BlockReason::RotationWindowOpen, closes))
+    }
+
+    /// Places at work, counting what this plan creates.
+    pub(super) fn crowded(&self, secret: &Secret, action: Action) -> Option<Hold> {
+        let own = self.context.own;
+        let in_policy = self.context.unfinished_of_policy() + self.plan.create.len();
+        let function = secret.function().filter(|_| action.rotates());
+        let on_function = function.map_or(0, |function| {
+            self.context.unfinished_on(function) + self.proposed_on(function)
+        });
+        let full = in_policy >= own.policy.remediation.max_concurrent
+            || on_function >= own.profile.max_concurrent_per_function;
+        full.then(|| Hold::open(BlockReason::ConcurrencyLimit))
+    }
+
+    fn proposed_on(&self, function: &FunctionArn) -> usize {
+        let proposed: BTreeSet<_> = self
+            .plan
+            .create
+            .iter()
+            .filter(|proposal| proposal.action.rotates())
+            .map(|proposal| &proposal.arn)
+            .collect();
+        let secrets = self
+            .survey
+            .findings
+            .iter()
+            .filter_map(|finding| finding.secret.as_ref());
+        secrets
+            .filter(|secret| proposed.contains(&secret.arn) && secret.function() == Some(function))
+            .count()
+    }
+}
+
+fn failure(operation: &Operation) -> Option<(AwsTime, Failure)> {
+    match (&operation.outcome, operation.completed) {
+        (Some(Outcome::Failed { reason, .. }), Some(at)) => Some((at, *reason)),
+        (Some(Outcome::Failed { .. } | Outcome::Succeeded { .. }) | None, _) => None,
+    }
+}

@@ -1,0 +1,90 @@
+//! Operations that wait although what they were made for is gone.
+
+use super::planner::Planner;
+use crate::operation::{Action, Operation, Trigger};
+use crate::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy};
+use crate::survey::{Ailment, Finding, State};
+
+impl Planner<'_> {
+    /// Notes them down.
+    pub(super) fn supersede(&mut self) {
+        let own = &self.context.own.policy;
+        let waiting = self.context.operations.iter().filter(|operation| {
+            operation.policy.uid.as_ref() == Some(&own.uid)
+                && operation.trigger == Trigger::Policy
+                && !operation.is_finished()
+                && !operation.has_started()
+        });
+        let gone = waiting.filter_map(|operation| {
+            self.pointless(operation)
+                .map(|why| (operation.key.clone(), why.to_owned()))
+        });
+        self.plan.supersede = gone.collect();
+    }
+
+    fn pointless(&self, operation: &Operation) -> Option<&'static str> {
+        if self.context.own.policy.mode == Mode::Observe {
+            return Some("the policy is in mode Observe now");
+        }
+        let arn = operation.arn.as_ref()?;
+        let findings = self.survey.findings.iter().chain(&self.survey.pinned);
+        let about = |finding: &&Finding| finding.arn.as_ref() == Some(arn);
+        match findings.into_iter().find(about) {
+            Some(finding) if finding.state == State::Unknown => None,
+            Some(finding) => self.no_longer_wanted(operation, finding),
+            None => self
+                .survey
+                .complete
+                .then_some("the secret needs it no longer"),
+        }
+    }
+
+    fn no_longer_wanted(&self, operation: &Operation, finding: &Finding) -> Option<&'static str> {
+        if !still_wanted(operation, finding) {
+            return Some("the secret is in another state now");
+        }
+        let secret = finding.secret.as_ref()?;
+        if self.steps_back(secret) {
+            return Some("another policy takes care of the secret now");
+        }
+        (!self.asks_for(operation.action)).then_some("the policy asks for something else now")
+    }
+
+    /// Whether the policy may still mean this action. `Recover` means either, depending on what is known of the version.
+    const fn asks_for(&self, action: Action) -> bool {
+        let remediation = &self.context.own.policy.remediation;
+        match action {
+            Action::RetryRotation => matches!(
+                remediation.stuck,
+                StuckRemedy::RetryRotation | StuckRemedy::Recover
+            ),
+            Action::ClearAndRotate => matches!(
+                remediation.stuck,
+                StuckRemedy::ClearAndRotate | StuckRemedy::Recover
+            ),
+            Action::ClearPending => matches!(remediation.stuck, StuckRemedy::ClearPending),
+            Action::Rotate => matches!(remediation.overdue, OverdueRemedy::Rotate),
+            Action::RestoreSecret => matches!(remediation.deletion, DeletionRemedy::RestoreSecret),
+            Action::PromotePending
+            | Action::RestorePending
+            | Action::RevertToPrevious
+            | Action::ReleasePins => true,
+        }
+    }
+}
+
+fn still_wanted(operation: &Operation, finding: &Finding) -> bool {
+    match operation.action {
+        Action::RetryRotation | Action::ClearPending | Action::ClearAndRotate => {
+            finding.ailment == Ailment::Stuck && finding.pending == operation.expect.pending
+        }
+        Action::Rotate => {
+            finding.ailment == Ailment::Overdue && finding.current == operation.expect.current
+        }
+        Action::ReleasePins => {
+            finding.state == State::Healthy && finding.current == operation.expect.current
+        }
+        Action::RestoreSecret => finding.ailment == Ailment::Deletion,
+        Action::PromotePending | Action::RestorePending | Action::RevertToPrevious => false,
+    }
+}
