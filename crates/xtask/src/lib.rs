@@ -3,6 +3,7 @@
 //! Not part of the product: nothing here runs in a cluster.
 
 pub mod assets;
+pub mod book;
 pub mod chart;
 pub mod check;
 mod cloudformation;
@@ -11,6 +12,7 @@ pub mod demo;
 pub mod generate;
 pub mod markdown;
 mod pages;
+pub mod playground;
 pub mod process;
 pub mod project;
 pub mod reference;

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use secret_rotation_api::reasons;
 use serde_json::Value;
-use xtask::pages::{self, Page, Piece};
+use xtask::markdown::{self, Page, Piece};
 use xtask::project;
 
 /// Where the book is published.
@@ -22,7 +22,7 @@ const TREE: [&str; 2] = [
 const OTHERS: &str = include_str!("pages/others.txt");
 
 fn all() -> Vec<Page> {
-    pages::all().expect("the pages can be read")
+    markdown::all().expect("the pages can be read")
 }
 
 fn of_the_book() -> impl Iterator<Item = Page> {
