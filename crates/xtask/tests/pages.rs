@@ -32,7 +32,7 @@ fn of_the_book() -> impl Iterator<Item = Page> {
 }
 
 /// Fails with everything that is wrong, not only with the first of it.
-fn none(complaints: Vec<String>) {
+fn none(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
@@ -104,7 +104,7 @@ fn every_link_leads_somewhere() {
             Some(format!("{}: {}: {why}", page.at(link.line), link.text))
         })
     });
-    none(complaints.collect());
+    none(&complaints.collect::<Vec<_>>());
 }
 
 /// The published book holds nothing but docs/: a relative link out of it works on GitHub only.
@@ -127,7 +127,7 @@ fn links_of_the_book_stay_in_the_book() {
             )
         }));
     }
-    none(complaints);
+    none(&complaints);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn every_field_that_is_mentioned_exists() {
             }
         }
     }
-    none(complaints);
+    none(&complaints);
 }
 
 /// Every name in CamelCase that we define: kinds, values, conditions, reasons, statements of IAM policies.
@@ -297,7 +297,7 @@ fn every_reason_and_value_that_is_mentioned_exists() {
             }
         }
     }
-    none(complaints);
+    none(&complaints);
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn every_flag_that_is_mentioned_exists() {
             }
         }
     }
-    none(complaints);
+    none(&complaints);
 }
 
 /// A file of the checkout, as pages name it.
@@ -405,7 +405,7 @@ fn every_metric_that_is_mentioned_exists() {
             }
         }
     }
-    none(complaints);
+    none(&complaints);
 }
 
 /// A page of the book names a test behind the file that holds it.
@@ -435,5 +435,5 @@ fn every_file_and_test_that_is_named_exists() {
             }
         }
     }
-    none(complaints);
+    none(&complaints);
 }
