@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use xtask::cluster::Cluster;
-use xtask::pages::{self, Block, Page};
+use xtask::markdown::{self, Block, Page};
 use xtask::playground::Playground;
 use xtask::project;
 
@@ -107,7 +107,7 @@ fn the_commands_of_the_quickstart_run() {
 /// Whoever writes a block decides whether it is run; a forgotten word must not mean that it is not.
 #[test]
 fn every_block_says_what_it_is() {
-    for page in pages::all().expect("the pages can be read") {
+    for page in markdown::all().expect("the pages can be read") {
         for block in &page.blocks {
             let place = page.at(block.line);
             let info = &block.info;
@@ -139,7 +139,7 @@ fn every_example_is_accepted_by_the_api_server() {
     let crds = project::root().join("deploy/crds");
     cluster.apply(&crds).expect("the kinds apply");
     let mut applied = 0;
-    for page in pages::all().expect("the pages can be read") {
+    for page in markdown::all().expect("the pages can be read") {
         for block in page.blocks.iter().filter(|block| block.info == "yaml") {
             for object in objects(&block.text) {
                 let place = page.at(block.line);

@@ -7,7 +7,7 @@ mod pod;
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use self::pod::{Pod, Running};
 use crate::cluster::{ADMIN, Cluster};
 use crate::process::Server;
-use crate::{demo, project};
+use crate::{assets, demo, project};
 
 const BINARIES: [&str; 3] = [
     "secret-rotation-controller",
@@ -71,10 +71,10 @@ impl Playground {
     /// What a shell needs to work in it.
     pub fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
         let kubectl = self.cluster.kubectl().get_program().to_owned();
-        let mut path: Vec<_> = Path::new(&kubectl)
-            .parent()
-            .map(Into::into)
-            .into_iter()
+        let tools = [kubectl.into(), assets::helm()?];
+        let mut path: Vec<PathBuf> = tools
+            .iter()
+            .filter_map(|tool: &PathBuf| tool.parent().map(Into::into))
             .collect();
         path.push(project::debug_binaries()?);
         path.extend(std::env::split_paths(

@@ -310,11 +310,10 @@ fn other_names_are_used_and_sorted() {
     let names: Vec<_> = OTHERS.lines().collect();
     assert!(names.is_sorted(), "{names:?}");
     let unused = names.iter().filter(|name| !spans.contains(**name));
-    none(
-        unused
-            .map(|name| format!("no page mentions {name}"))
-            .collect(),
-    );
+    let complaints: Vec<_> = unused
+        .map(|name| format!("no page mentions {name}"))
+        .collect();
+    none(&complaints);
 }
 
 /// Flags of programs that are not ours.
