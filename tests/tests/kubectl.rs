@@ -358,35 +358,3 @@ fn an_operation_does_not_outlive_its_policy() {
     );
     story.end();
 }
-
-/// What the README tells people to apply is applied, word for word.
-#[test]
-fn what_the_readme_says_to_apply_applies() {
-    let readme = include_str!("../../README.md");
-    let story = Story::begin("generate: []");
-    let install = block(readme, "## Install it", "```");
-    let commands: Vec<_> = lines(install)
-        .into_iter()
-        .filter(|line| !line.is_empty())
-        .collect();
-    assert_eq!(commands.len(), 4, "{install}");
-    for command in commands {
-        let words = command.strip_prefix("kubectl ").expect("a kubectl command");
-        let mut kubectl = story.cluster.kubectl();
-        kubectl
-            .current_dir(xtask::project::root())
-            .args(cells(words));
-        xtask::project::output(&mut kubectl).expect("it applies");
-    }
-    let policy = block(readme, "## A policy", "```yaml");
-    story.cluster.apply_text(policy).expect("it applies");
-    assert_eq!(story.get("srp", "payments")["spec"]["mode"], "Remediate");
-    story.end();
-}
-
-/// The first block of a section.
-fn block<'a>(text: &'a str, section: &str, fence: &str) -> &'a str {
-    let (_, section) = text.split_once(section).expect("the section");
-    let (_, block) = section.split_once(fence).expect("a block");
-    block.split("```").next().unwrap_or_default()
-}

@@ -18,6 +18,7 @@ pub mod operation;
 pub mod policy;
 pub mod profile;
 pub mod readiness;
+pub mod reasons;
 mod schema;
 pub mod span;
 pub mod text;

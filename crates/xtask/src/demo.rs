@@ -113,7 +113,8 @@ impl Stage {
                     .arg(root.join(manifests)),
             )?;
         }
-        let (simulator, simulator_url) = start_simulator(folder.path())?;
+        let estate = root.join("crates/xtask/demo/estate.yaml");
+        let (simulator, simulator_url) = start_simulator(&estate, CLOCK_RATE, folder.path())?;
         let metrics = process::free_port()?;
         let controller = start_controller(&place, &simulator_url, metrics, folder.path())?;
         project::output(
@@ -232,13 +233,16 @@ fn existing(assets: &Assets, context: &str, folder: &Path) -> Result<Place> {
     })
 }
 
-fn start_simulator(folder: &Path) -> Result<(Server, String)> {
+/// Starts AWS with the secrets of a scenario; its log lies in the folder.
+pub(crate) fn start_simulator(
+    estate: &Path,
+    clock_rate: &str,
+    folder: &Path,
+) -> Result<(Server, String)> {
     let log = folder.join("simulator.log");
     let mut command = Command::new(project::debug_binaries()?.join("secretsmanager-simulator"));
-    command
-        .arg("--scenario")
-        .arg(project::root().join("crates/xtask/demo/estate.yaml"));
-    command.args(["--listen", "127.0.0.1:0", "--clock-rate", CLOCK_RATE]);
+    command.arg("--scenario").arg(estate);
+    command.args(["--listen", "127.0.0.1:0", "--clock-rate", clock_rate]);
     let mut server = Server::start("secretsmanager-simulator", &mut command, &log)?;
     server.wait_until(Duration::from_secs(20), |log| url_in(log).is_some())?;
     let url = url_in(&server.log()).context("the simulator names its URL")?;

@@ -35,6 +35,14 @@ enum Task {
         /// Only tests whose names contain this.
         filter: Option<String>,
     },
+    /// Start a cluster and a simulated AWS to install the product in, and keep them until Ctrl-C.
+    Playground {
+        /// How much faster than ours AWS's clock runs.
+        #[arg(long, default_value = "1", value_name = "RATE")]
+        clock_rate: String,
+    },
+    /// Build the documentation as a book.
+    Book,
     /// Write the files that are generated from the code and the chart.
     Generate,
     /// Check crate edges, lints and generated files.
@@ -75,6 +83,8 @@ fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Demo { keep, context } => xtask::demo::run(&Wishes { keep, context }),
         Task::Test { filter } => xtask::testing::run(filter.as_deref()),
+        Task::Playground { clock_rate } => xtask::playground::run(&clock_rate),
+        Task::Book => xtask::book::build(),
         Task::Generate => xtask::generate::write(),
         Task::Check => xtask::check::all(),
         Task::Cluster => cluster(),

@@ -62,11 +62,16 @@ pub fn output(command: &mut Command) -> Result<String> {
 
 /// Where cargo puts debug binaries.
 pub fn debug_binaries() -> Result<PathBuf> {
+    target().map(|target| target.join("debug"))
+}
+
+/// Where cargo puts everything that is built.
+pub fn target() -> Result<PathBuf> {
     let metadata =
         output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let target = metadata["target_directory"]
         .as_str()
         .context("cargo metadata names no target directory")?;
-    Ok(Path::new(target).join("debug"))
+    Ok(PathBuf::from(target))
 }

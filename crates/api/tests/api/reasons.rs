@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use secret_rotation_api::reasons::conditions;
 use secret_rotation_core::{advance::Phase, operation::Failure, plan::BlockReason};
 
 /// Reasons of conditions are chosen in these files, each in an arm of its own: `… => "Reason",`.
@@ -25,6 +26,8 @@ fn of_conditions() -> impl Iterator<Item = &'static str> {
         "ProgressingWithRetry",
         "AllRotationsHealthy",
         "NothingSelected",
+        "Approved",
+        "Denied",
     ];
     arms.chain(others)
 }
@@ -58,6 +61,34 @@ fn every_reason_has_its_paragraph() {
     for (title, text) in sections {
         assert!(text.len() >= 40 && text.ends_with('.'), "{title}: {text}");
     }
+}
+
+/// The list of conditions that the reference is made of knows each reason that is chosen somewhere, and no other.
+#[test]
+fn every_reason_belongs_to_a_condition() {
+    let listed: BTreeSet<_> = conditions()
+        .into_iter()
+        .flat_map(|condition| [condition.if_true, condition.otherwise].concat())
+        .collect();
+    let phases = Phase::ALL.map(Phase::reason);
+    let failures = Failure::ALL.map(Failure::reason);
+    let chosen: BTreeSet<_> = of_conditions().chain(phases).chain(failures).collect();
+    assert_eq!(listed, chosen);
+}
+
+#[test]
+fn a_stalled_policy_is_one_of_those_that_are_not_ready() {
+    let conditions = conditions();
+    let of = |name| conditions.iter().find(|one| one.name == name);
+    let (ready, stalled) = (of("Ready"), of("Stalled"));
+    let ready = ready.expect("policies have it");
+    let stalled = stalled.expect("policies have it");
+    assert!(
+        stalled
+            .if_true
+            .iter()
+            .all(|reason| ready.otherwise.contains(reason))
+    );
 }
 
 /// The sentences that people read in status and events.

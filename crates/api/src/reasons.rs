@@ -1,0 +1,137 @@
+//! Which reasons each condition may have: the vocabulary that reference pages and clients list.
+//!
+//! Not where reasons are chosen; a test compares this with the places where they are.
+
+use secret_rotation_core::{advance::Phase, operation::Failure};
+
+/// A condition of a kind, with every reason that it may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The kind that has it.
+    pub kind: &'static str,
+    /// Its type.
+    pub name: &'static str,
+    /// What it says while it is True.
+    pub meaning: &'static str,
+    /// The reasons while it is True.
+    pub if_true: Vec<&'static str>,
+    /// The reasons while it is False or Unknown; none if it is only there while True.
+    pub otherwise: Vec<&'static str>,
+}
+
+const NOT_READY: [&str; 14] = [
+    "Progressing",
+    "ProfileNotFound",
+    "ProfileNotReady",
+    "NamespaceNotAllowed",
+    "RegionNotAllowed",
+    "SecretNotAllowed",
+    "ActionNotAllowed",
+    "AccessDenied",
+    "CredentialsUnavailable",
+    "Throttled",
+    "AWSUnavailable",
+    "SweepIncomplete",
+    "InvalidSchedule",
+    "InvalidSpec",
+];
+
+const NOT_HEALTHY: [&str; 9] = [
+    "SecretBroken",
+    "RotationStuck",
+    "SecretExpiring",
+    "RotationOverdue",
+    "SecretTooOld",
+    "ScheduledForDeletion",
+    "SecretNotFound",
+    "RotationDisabled",
+    "Unknown",
+];
+
+/// Every condition of every kind, in the order in which the kinds are documented.
+pub fn conditions() -> Vec<Condition> {
+    [of_policies(), of_operations(), of_profiles()].concat()
+}
+
+fn of_policies() -> Vec<Condition> {
+    let condition = |name, meaning, if_true: &[_], otherwise: &[_]| Condition {
+        kind: "SecretRotationPolicy",
+        name,
+        meaning,
+        if_true: if_true.into(),
+        otherwise: otherwise.into(),
+    };
+    vec![
+        condition(
+            "Ready",
+            "The controller can do its job for this generation.",
+            &["Succeeded", "Suspended"],
+            &NOT_READY,
+        ),
+        condition(
+            "Healthy",
+            "No selected secret needs attention; rotations under way do not count.",
+            &["AllRotationsHealthy", "NothingSelected"],
+            &NOT_HEALTHY,
+        ),
+        condition(
+            "Stalled",
+            "Nothing but a change of the policy or of its profile can help; only there while True.",
+            &[
+                "InvalidSpec",
+                "InvalidSchedule",
+                "NamespaceNotAllowed",
+                "RegionNotAllowed",
+            ],
+            &[],
+        ),
+        condition(
+            "Reconciling",
+            "The controller works towards Ready; only there while True.",
+            &["Progressing", "ProgressingWithRetry"],
+            &[],
+        ),
+    ]
+}
+
+fn of_operations() -> Vec<Condition> {
+    let failures = Failure::ALL.map(Failure::reason);
+    let phases = Phase::ALL.map(Phase::reason);
+    let condition = |name, meaning, if_true: &[_], otherwise: Vec<_>| Condition {
+        kind: "SecretRotationOperation",
+        name,
+        meaning,
+        if_true: if_true.into(),
+        otherwise,
+    };
+    vec![
+        condition(
+            "Complete",
+            "The operation has done what it was asked for; always there.",
+            &["Succeeded"],
+            [phases.as_slice(), &failures].concat(),
+        ),
+        condition(
+            "Failed",
+            "The operation has ended otherwise; only there while True.",
+            &failures,
+            Vec::new(),
+        ),
+        condition(
+            "Approved",
+            "A person has agreed; there once somebody has decided.",
+            &["Approved"],
+            vec!["Denied"],
+        ),
+    ]
+}
+
+fn of_profiles() -> Vec<Condition> {
+    vec![Condition {
+        kind: "AWSAccessProfile",
+        name: "Ready",
+        meaning: "Policies can use the profile.",
+        if_true: vec!["Succeeded"],
+        otherwise: vec!["InvalidSpec", "AccessDenied", "CredentialsUnavailable"],
+    }]
+}

@@ -1,0 +1,234 @@
+//! The pages of the documentation as data: headings, links and code, each with its line.
+//!
+//! Not a renderer: mdBook and GitHub show the pages, this is how tests read them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+
+use crate::project;
+
+/// One page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Where it lies below the top level of the checkout.
+    pub path: PathBuf,
+    /// What links to its headings end with, from the top.
+    pub anchors: Vec<String>,
+    /// The targets of its links.
+    pub links: Vec<Piece>,
+    /// The code within its sentences.
+    pub spans: Vec<Piece>,
+    /// Its blocks of code.
+    pub blocks: Vec<Block>,
+}
+
+/// A piece of text and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The text.
+    pub text: String,
+    /// The line, counted from 1.
+    pub line: usize,
+}
+
+/// A block of code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// What stands behind the fence, such as `sh` or `yaml`; empty if nothing does.
+    pub info: String,
+    /// What is inside.
+    pub text: String,
+    /// The line of the fence, counted from 1.
+    pub line: usize,
+}
+
+/// All pages of the checkout, in the order of their paths.
+pub fn all() -> Result<Vec<Page>> {
+    let mut paths = Vec::new();
+    collect(Path::new(""), &mut paths)?;
+    paths.sort();
+    paths.iter().map(|path| Page::read(path)).collect()
+}
+
+/// Hidden folders hold nothing that readers see, and `target` is where cargo and mdBook write.
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = fs::read_dir(project::root().join(folder))
+        .with_context(|| format!("cannot list {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let path = folder.join(&name);
+        let hidden = name.to_string_lossy().starts_with('.') || name == "target";
+        if entry.file_type()?.is_dir() {
+            if !hidden {
+                collect(&path, paths)?;
+            }
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+impl Page {
+    /// Reads a page of the checkout.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(project::root().join(path))
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self::parse(path, &text))
+    }
+
+    /// Understands the text of a page.
+    pub fn parse(path: &Path, text: &str) -> Self {
+        let page = Self {
+            path: path.to_owned(),
+            ..Self::default()
+        };
+        let mut reader = Reader {
+            page,
+            title: None,
+            in_block: false,
+            titles: BTreeMap::new(),
+        };
+        for (event, range) in Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter() {
+            let line = text[..range.start].matches('\n').count() + 1;
+            reader.take(event, line);
+        }
+        reader.page
+    }
+
+    /// The page and a line of it, as compilers write it.
+    pub fn at(&self, line: usize) -> String {
+        format!("{}:{line}", self.path.display())
+    }
+}
+
+/// A page being read.
+struct Reader {
+    page: Page,
+    title: Option<String>,
+    in_block: bool,
+    titles: BTreeMap<String, usize>,
+}
+
+impl Reader {
+    fn take(&mut self, event: Event<'_>, line: usize) {
+        if let Event::Start(tag) = event {
+            self.open(tag, line);
+        } else if let Event::End(tag) = event {
+            self.close(tag);
+        } else if let Event::Text(text) = event {
+            self.text(&text);
+        } else if let Event::Code(code) = event {
+            self.text(&code);
+            self.page.spans.push(Piece::new(&code, line));
+        }
+    }
+
+    fn open(&mut self, tag: Tag<'_>, line: usize) {
+        if let Tag::Heading { .. } = tag {
+            self.title = Some(String::new());
+        } else if let Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } = tag {
+            self.page.links.push(Piece::new(&dest_url, line));
+        } else if let Tag::CodeBlock(kind) = tag {
+            self.in_block = true;
+            self.page.blocks.push(Block {
+                info: info(&kind).to_owned(),
+                text: String::new(),
+                line,
+            });
+        }
+    }
+
+    fn close(&mut self, tag: TagEnd) {
+        if tag == TagEnd::CodeBlock {
+            self.in_block = false;
+        } else if let Some(title) = self.title.take_if(|_| matches!(tag, TagEnd::Heading(_))) {
+            let anchor = anchor(&title);
+            let seen = self.titles.entry(anchor.clone()).or_default();
+            let anchors = &mut self.page.anchors;
+            anchors.push(if *seen == 0 {
+                anchor
+            } else {
+                format!("{anchor}-{seen}")
+            });
+            *seen += 1;
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        if let Some(title) = &mut self.title {
+            title.push_str(text);
+        }
+        if let Some(block) = self.page.blocks.last_mut().filter(|_| self.in_block) {
+            block.text.push_str(text);
+        }
+    }
+}
+
+impl Piece {
+    fn new(text: &str, line: usize) -> Self {
+        Self {
+            text: text.to_owned(),
+            line,
+        }
+    }
+}
+
+fn info<'a>(kind: &'a CodeBlockKind<'_>) -> &'a str {
+    match kind {
+        CodeBlockKind::Fenced(info) => info.trim(),
+        CodeBlockKind::Indented => "",
+    }
+}
+
+/// What GitHub and mdBook make of a title: lower case, hyphens for spaces, no punctuation.
+fn anchor(title: &str) -> String {
+    let kept = title.trim().chars().filter_map(|letter| match letter {
+        ' ' => Some('-'),
+        '-' | '_' => Some(letter),
+        other => other.is_alphanumeric().then_some(other),
+    });
+    kept.collect::<String>().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(text: &str, line: usize) -> Piece {
+        Piece::new(text, line)
+    }
+
+    #[test]
+    fn headings_links_spans_and_blocks_are_found_with_their_lines() {
+        let text = "# A `b` c!\n\nSee [x](y.md#z), `--flag`.\n\n```sh skip-because=that\nrun\nit\n```\n\n## A b c\n\n| [t](u) |\n|---|\n";
+        let page = Page::parse(Path::new("p.md"), text);
+        let expected = Page {
+            path: "p.md".into(),
+            anchors: vec!["a-b-c".into(), "a-b-c-1".into()],
+            links: vec![piece("y.md#z", 3), piece("u", 12)],
+            spans: vec![piece("b", 1), piece("--flag", 3)],
+            blocks: vec![Block {
+                info: "sh skip-because=that".into(),
+                text: "run\nit\n".into(),
+                line: 5,
+            }],
+        };
+        assert_eq!(page, expected);
+        assert_eq!(page.at(3), "p.md:3");
+    }
+
+    #[test]
+    fn anchors_are_those_of_github() {
+        let anchors = ["Three clocks", "Why AWSPENDING ≠ AWSCURRENT", "a_b-c (d)"].map(anchor);
+        assert_eq!(
+            anchors,
+            ["three-clocks", "why-awspending--awscurrent", "a_b-c-d"]
+        );
+    }
+}

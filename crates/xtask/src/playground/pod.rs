@@ -1,0 +1,185 @@
+//! The one pod of the playground: what a Deployment asks for, and the process that stands for it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::process::{self, Server};
+use crate::project;
+
+/// How deployments of the product are found.
+const LABEL: &str = "app.kubernetes.io/name=secret-rotation-controller";
+
+/// Flags whose values are chosen here: every process listens on loopback, on ports of its own.
+const ADDRESSES: [&str; 2] = ["--metrics-address", "--health-address"];
+
+/// What a Deployment asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pod {
+    namespace: String,
+    deployment: String,
+    generation: i64,
+    replicas: i64,
+    account: String,
+    arguments: Vec<String>,
+}
+
+/// The process that stands for a pod.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) pod: Pod,
+    server: Server,
+    health: u16,
+    reported: bool,
+}
+
+impl Pod {
+    /// The pod of the first Deployment that asks for one; none while the API server cannot say.
+    pub(super) fn wanted(cluster: &Cluster) -> Result<Option<Self>> {
+        let mut list = cluster.kubectl();
+        list.args(["get", "deployments", "-A", "-o", "json", "-l", LABEL]);
+        let list: Value = serde_json::from_str(&project::output(&mut list)?)?;
+        let pods = list["items"].as_array().into_iter().flatten();
+        Ok(pods.map(Self::of).find(|pod| pod.replicas > 0))
+    }
+
+    fn of(deployment: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let arguments = pod["containers"][0]["args"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        Self {
+            namespace: text(&deployment["metadata"]["namespace"]),
+            deployment: text(&deployment["metadata"]["name"]),
+            generation: deployment["metadata"]["generation"].as_i64().unwrap_or(0),
+            replicas: deployment["spec"]["replicas"].as_i64().unwrap_or(0),
+            account: text(&pod["serviceAccountName"]),
+            arguments: arguments.map(text).collect(),
+        }
+    }
+
+    /// The arguments, but for the addresses.
+    fn kept_arguments(&self) -> impl Iterator<Item = &String> {
+        let chosen = |argument: &&String| {
+            let name = argument.split('=').next().unwrap_or_default();
+            !ADDRESSES.contains(&name)
+        };
+        self.arguments.iter().filter(chosen)
+    }
+}
+
+impl Running {
+    /// Starts the controller under the pod's `ServiceAccount`.
+    pub(super) fn start(pod: Pod, cluster: &Cluster, aws: &str) -> Result<Self> {
+        let (metrics, health) = (process::free_port()?, process::free_port()?);
+        let binary = project::debug_binaries()?.join("secret-rotation-controller");
+        let mut command = Command::new(binary);
+        command
+            .env(
+                "KUBECONFIG",
+                cluster.service_account(&pod.namespace, &pod.account)?,
+            )
+            .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws)
+            .env_remove("AWS_PROFILE")
+            .envs([
+                ("AWS_ACCESS_KEY_ID", "playground"),
+                ("AWS_SECRET_ACCESS_KEY", "playground"),
+                ("AWS_REGION", "eu-west-1"),
+            ])
+            .args(pod.kept_arguments())
+            .arg(format!("--metrics-address=127.0.0.1:{metrics}"))
+            .arg(format!("--health-address=127.0.0.1:{health}"));
+        let log = cluster.folder().join("controller.log");
+        let server = Server::start("secret-rotation-controller", &mut command, &log)?;
+        eprintln!("the controller runs; its metrics are at http://127.0.0.1:{metrics}/metrics");
+        Ok(Self {
+            pod,
+            server,
+            health,
+            reported: false,
+        })
+    }
+
+    /// Writes the status of the Deployment once its pod is ready.
+    pub(super) fn report(&mut self, cluster: &Cluster) -> Result<()> {
+        if self.reported || !is_ready(self.health) {
+            return Ok(());
+        }
+        let count = self.pod.replicas;
+        let available = json!([{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": "the process is ready"}]);
+        let status = json!({"status": {
+            "observedGeneration": self.pod.generation,
+            "replicas": count,
+            "updatedReplicas": count,
+            "readyReplicas": count,
+            "availableReplicas": count,
+            "conditions": available,
+        }});
+        let mut patch = cluster.kubectl();
+        patch
+            .args(["patch", "deployment", &self.pod.deployment])
+            .args(["-n", &self.pod.namespace, "--subresource=status"])
+            .args(["--type=merge", "-p", &status.to_string()]);
+        project::output(&mut patch).context("the status of the Deployment cannot be written")?;
+        self.reported = true;
+        Ok(())
+    }
+
+    /// The last lines that the controller has logged.
+    pub(super) fn log(&self) -> String {
+        let log = self.server.log();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+/// Whether `/readyz` answers well.
+fn is_ready(port: u16) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        write!(stream, "GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deployment_is_read_and_its_addresses_are_left_out() {
+        let deployment = json!({
+            "metadata": {"namespace": "system", "name": "controller", "generation": 3},
+            "spec": {"replicas": 2, "template": {"spec": {
+                "serviceAccountName": "robot",
+                "containers": [{"args": ["--lease-namespace=system", "--metrics-address=[::]:8080"]}],
+            }}},
+        });
+        let pod = Pod::of(&deployment);
+        let expected = Pod {
+            namespace: "system".into(),
+            deployment: "controller".into(),
+            generation: 3,
+            replicas: 2,
+            account: "robot".into(),
+            arguments: vec![
+                "--lease-namespace=system".into(),
+                "--metrics-address=[::]:8080".into(),
+            ],
+        };
+        assert_eq!(pod, expected);
+        let kept: Vec<_> = pod.kept_arguments().collect();
+        assert_eq!(kept, ["--lease-namespace=system"]);
+    }
+}

@@ -1,0 +1,438 @@
+//! What the documentation says is there: its links lead somewhere, its book is whole, and it speaks of fields, reasons,
+//! flags and commands that exist.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use secret_rotation_api::reasons;
+use serde_json::Value;
+use xtask::markdown::{self, Page, Piece};
+use xtask::project;
+
+/// Where the book is published.
+const BOOK: &str = "https://secretrotation.github.io/secret-rotation-controller/";
+
+/// Where files beside the book are looked at.
+const TREE: [&str; 2] = [
+    "https://github.com/secretrotation/secret-rotation-controller/blob/main/",
+    "https://github.com/secretrotation/secret-rotation-controller/tree/main/",
+];
+
+/// Names in CamelCase that are neither reasons nor values: those of AWS and Kubernetes, and words within messages.
+const OTHERS: &str = include_str!("pages/others.txt");
+
+fn all() -> Vec<Page> {
+    markdown::all().expect("the pages can be read")
+}
+
+fn of_the_book() -> impl Iterator<Item = Page> {
+    all()
+        .into_iter()
+        .filter(|page| page.path.starts_with("docs"))
+}
+
+/// Fails with everything that is wrong, not only with the first of it.
+fn none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+/// A path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::Normal(name) => plain.push(name),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    plain
+}
+
+/// The file that a link means, from the top of the checkout; none if it leads out of the project.
+fn target(page: &Page, link: &str) -> Option<PathBuf> {
+    if let Some(rest) = link.strip_prefix(BOOK) {
+        let source = rest.replace(".html", ".md");
+        let source = if source.is_empty() {
+            "README.md"
+        } else {
+            &source
+        };
+        return Some(Path::new("docs").join(source));
+    }
+    if let Some(rest) = TREE.iter().find_map(|tree| link.strip_prefix(tree)) {
+        return Some(rest.into());
+    }
+    if link.contains("://") || link.starts_with("mailto:") {
+        return None;
+    }
+    let folder = page.path.parent().unwrap_or(Path::new(""));
+    Some(match link {
+        "" => page.path.clone(),
+        relative => plain(&folder.join(relative)),
+    })
+}
+
+/// What is wrong with a link.
+fn broken(page: &Page, pages: &[Page], link: &str) -> Option<String> {
+    let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let target = target(page, path)?;
+    if !project::root().join(&target).exists() {
+        return Some(format!("{} is not there", target.display()));
+    }
+    let leads = |page: &&Page| page.path == target;
+    let there = pages.iter().find(leads);
+    match there {
+        _ if anchor.is_empty() => None,
+        Some(there) if there.anchors.iter().any(|known| known == anchor) => None,
+        Some(there) => Some(format!("{} has no #{anchor}", there.path.display())),
+        None => Some(format!(
+            "{} is no page, so it has no #{anchor}",
+            target.display()
+        )),
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = all();
+    let complaints = pages.iter().flat_map(|page| {
+        page.links.iter().filter_map(|link| {
+            let why = broken(page, &pages, &link.text)?;
+            Some(format!("{}: {}: {why}", page.at(link.line), link.text))
+        })
+    });
+    none(&complaints.collect::<Vec<_>>());
+}
+
+/// The published book holds nothing but docs/: a relative link out of it works on GitHub only.
+#[test]
+fn links_of_the_book_stay_in_the_book() {
+    let mut complaints = Vec::new();
+    for page in of_the_book() {
+        let leaves = |link: &&Piece| {
+            !link.text.contains("://")
+                && target(&page, link.text.split('#').next().unwrap_or_default())
+                    .is_some_and(|target| !target.starts_with("docs"))
+        };
+        let leaving = page.links.iter().filter(leaves);
+        complaints.extend(leaving.map(|link| {
+            format!(
+                "{}: write {}… instead of {}",
+                page.at(link.line),
+                TREE[0],
+                link.text
+            )
+        }));
+    }
+    none(&complaints);
+}
+
+#[test]
+fn every_page_of_the_book_is_in_its_summary_once() {
+    let summary = Page::read(Path::new("docs/SUMMARY.md")).expect("the summary exists");
+    let listed = summary
+        .links
+        .iter()
+        .filter_map(|link| target(&summary, &link.text));
+    let listed: Vec<_> = listed.collect();
+    let distinct: BTreeSet<_> = listed.iter().cloned().collect();
+    assert_eq!(
+        distinct.len(),
+        listed.len(),
+        "a page is listed twice: {listed:?}"
+    );
+    let written: BTreeSet<_> = of_the_book().map(|page| page.path).collect();
+    let written = written.into_iter().filter(|path| *path != summary.path);
+    assert_eq!(distinct, written.collect());
+}
+
+/// The schemas of spec and status of all kinds.
+fn schemas() -> Vec<Value> {
+    let schema = |definition: Value| {
+        definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"].clone()
+    };
+    secret_rotation_api::manifests()
+        .into_iter()
+        .map(schema)
+        .collect()
+}
+
+/// Whether a path such as `detection.expiry.tagKey` or `findings[].state` exists below a schema.
+fn has(schema: &Value, path: &[&str]) -> bool {
+    let Some((name, rest)) = path.split_first() else {
+        return true;
+    };
+    let name = name.split('[').next().unwrap_or_default();
+    let field = &schema["properties"][name];
+    // Conditions and maps have keys of their own.
+    let field = if field["items"].is_object() {
+        &field["items"]
+    } else {
+        field
+    };
+    let free = field["additionalProperties"].is_object();
+    field.is_object() && (free || has(field, rest))
+}
+
+/// The path of a field that a span begins with, as in `spec.mode: Remediate`; none if it is something else.
+fn path_of(span: &str) -> Option<Vec<&str>> {
+    let is_path = |letter: char| letter.is_ascii_alphanumeric() || "._[]".contains(letter);
+    let path = span.split(|letter| !is_path(letter)).next()?;
+    let path = path.trim_start_matches('.').trim_end_matches('.');
+    let parts: Vec<_> = path.split('.').collect();
+    let rest = &span[span.find(path)? + path.len()..];
+    let ends = rest.is_empty() || rest.starts_with([':', '=', '…', ' ']);
+    (parts.len() > 1 && ends).then_some(parts)
+}
+
+/// `spec.…` and `status.…` wherever they stand, and `detection.stuckAfter` without its `spec.`.
+#[test]
+fn every_field_that_is_mentioned_exists() {
+    let schemas = schemas();
+    let mut complaints = Vec::new();
+    for page in all() {
+        for span in &page.spans {
+            let Some(path) = path_of(&span.text) else {
+                continue;
+            };
+            let within =
+                |root: &str, path: &[&str]| schemas.iter().any(|kind| has(&kind[root], path));
+            let known = match path[0] {
+                "spec" | "status" => within(path[0], &path[1..]),
+                first if within("spec", &[first]) => within("spec", &path),
+                _ => continue,
+            };
+            if !known {
+                complaints.push(format!(
+                    "{}: no kind has a field {}",
+                    page.at(span.line),
+                    path.join(".")
+                ));
+            }
+        }
+    }
+    none(&complaints);
+}
+
+/// Every name in CamelCase that we define: kinds, values, conditions, reasons, statements of IAM policies.
+fn names() -> BTreeSet<String> {
+    let mut names = statements();
+    for definition in secret_rotation_api::manifests() {
+        names.extend(
+            definition["spec"]["names"]["kind"]
+                .as_str()
+                .map(str::to_owned),
+        );
+        values(&definition, &mut names);
+    }
+    for condition in reasons::conditions() {
+        let all = [condition.if_true, condition.otherwise, vec![condition.name]].concat();
+        names.extend(all.into_iter().map(str::to_owned));
+    }
+    names
+}
+
+/// The names of the statements in `deploy/iam`.
+fn statements() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for level in ["observe", "recover", "by-hand"] {
+        let path = project::root().join(format!("deploy/iam/{level}.json"));
+        let policy = std::fs::read_to_string(path).expect("the policy is there");
+        let policy: Value = serde_json::from_str(&policy).expect("the policy is JSON");
+        let statements = policy["Statement"].as_array().into_iter().flatten();
+        names.extend(statements.filter_map(|one| one["Sid"].as_str().map(str::to_owned)));
+    }
+    names
+}
+
+/// The values of all enums below a schema.
+fn values(schema: &Value, names: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(fields) => {
+            let listed = fields.get("enum").and_then(Value::as_array);
+            names.extend(
+                listed
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned),
+            );
+            fields.values().for_each(|field| values(field, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| values(item, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Two words or more, each with a capital: how reasons are written.
+fn is_camel_case(text: &str) -> bool {
+    let capitals = text.chars().filter(char::is_ascii_uppercase).count();
+    let letters = text.chars().all(|letter| letter.is_ascii_alphabetic());
+    let small = text.chars().any(|letter| letter.is_ascii_lowercase());
+    letters && small && capitals > 1 && text.starts_with(|first: char| first.is_ascii_uppercase())
+}
+
+/// An alert is known by its runbook.
+fn has_runbook(name: &str) -> bool {
+    let page = format!("docs/runbooks/{}.md", name.to_lowercase());
+    project::root().join(page).exists()
+}
+
+#[test]
+fn every_reason_and_value_that_is_mentioned_exists() {
+    let ours = names();
+    let others: BTreeSet<_> = OTHERS.lines().collect();
+    let mut complaints = Vec::new();
+    for page in all() {
+        for span in page.spans.iter().filter(|span| is_camel_case(&span.text)) {
+            let name = span.text.as_str();
+            if !ours.contains(name) && !others.contains(name) && !has_runbook(name) {
+                let place = page.at(span.line);
+                complaints.push(format!(
+                    "{place}: `{name}` is neither a reason nor a value of ours; if it is somebody else's, add it to tests/pages/others.txt"
+                ));
+            }
+        }
+    }
+    none(&complaints);
+}
+
+#[test]
+fn other_names_are_used_and_sorted() {
+    let spans: BTreeSet<_> = all()
+        .into_iter()
+        .flat_map(|page| page.spans)
+        .map(|span| span.text)
+        .collect();
+    let names: Vec<_> = OTHERS.lines().collect();
+    assert!(names.is_sorted(), "{names:?}");
+    let unused = names.iter().filter(|name| !spans.contains(**name));
+    let complaints: Vec<_> = unused
+        .map(|name| format!("no page mentions {name}"))
+        .collect();
+    none(&complaints);
+}
+
+/// Flags of programs that are not ours.
+const FLAGS_OF_OTHERS: [&str; 1] = ["--endpoint-url"];
+
+/// The words that begin with `--` on a page.
+fn flags(page: &Page) -> BTreeSet<String> {
+    let text =
+        std::fs::read_to_string(project::root().join(&page.path)).expect("it was read before");
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
+    let flags = words.filter(|word| word.starts_with("--") && word.len() > 3);
+    flags.map(str::to_owned).collect()
+}
+
+/// The pages that list all flags are themselves generated; before they are there, there is nothing to compare with.
+#[test]
+fn every_flag_that_is_mentioned_exists() {
+    let pages = all();
+    let reference = ["docs/reference/flags.md", "docs/reference/cli.md"];
+    let listing: Vec<_> = pages
+        .iter()
+        .filter(|page| reference.iter().any(|path| page.path == Path::new(path)))
+        .collect();
+    if listing.len() < reference.len() {
+        eprintln!("SKIPPED: {reference:?} are not all there");
+        return;
+    }
+    let known: BTreeSet<_> = listing.into_iter().flat_map(flags).collect();
+    let mut complaints = Vec::new();
+    for page in pages.iter().filter(|page| page.path.starts_with("docs")) {
+        for span in page.spans.iter().filter(|span| span.text.starts_with("--")) {
+            let flag = span
+                .text
+                .split([' ', '=', '/', '['])
+                .next()
+                .unwrap_or_default();
+            if !known.contains(flag) && !FLAGS_OF_OTHERS.contains(&flag) {
+                complaints.push(format!(
+                    "{}: no program of ours has a flag {flag}",
+                    page.at(span.line)
+                ));
+            }
+        }
+    }
+    none(&complaints);
+}
+
+/// A file of the checkout, as pages name it.
+fn is_file_of_ours(span: &str) -> bool {
+    const TOP: [&str; 6] = ["crates/", "tests/", "deploy/", "docs/", "charts/", ".ci/"];
+    TOP.iter().any(|folder| span.starts_with(folder)) && !span.contains(['*', '…', ' ', '<', '{'])
+}
+
+/// The name of a test is a sentence.
+fn is_test(span: &str) -> bool {
+    let words =
+        |letter: char| letter.is_ascii_lowercase() || letter == '_' || letter.is_ascii_digit();
+    span.chars().all(words) && span.split('_').count() > 4 && metric(span).is_none()
+}
+
+/// The name of a metric of ours without its prefix, as it stands in the code.
+fn metric(span: &str) -> Option<&str> {
+    let name = span.split('{').next()?.strip_prefix("secretrotation_")?;
+    let parts = ["_bucket", "_count", "_sum"];
+    let whole = parts.iter().find_map(|part| name.strip_suffix(part));
+    Some(whole.unwrap_or(name)).filter(|name| !name.is_empty())
+}
+
+#[test]
+fn every_metric_that_is_mentioned_exists() {
+    let folder = project::root().join("crates/controller/src/metrics");
+    let files = std::fs::read_dir(folder).expect("metrics have a folder");
+    let code: String = files
+        .map(|file| std::fs::read_to_string(file.expect("it can be listed").path()))
+        .map(|text| text.expect("it can be read"))
+        .collect();
+    let mut complaints = Vec::new();
+    for page in of_the_book() {
+        for span in &page.spans {
+            if let Some(name) = metric(&span.text)
+                && !code.contains(&format!("\"{name}\""))
+            {
+                complaints.push(format!(
+                    "{}: there is no metric {}",
+                    page.at(span.line),
+                    span.text
+                ));
+            }
+        }
+    }
+    none(&complaints);
+}
+
+/// A page of the book names a test behind the file that holds it.
+#[test]
+fn every_file_and_test_that_is_named_exists() {
+    let mut complaints = Vec::new();
+    for page in of_the_book() {
+        let mut file = None;
+        for span in &page.spans {
+            let name = span.text.as_str();
+            if is_file_of_ours(name) {
+                let path = project::root().join(name);
+                if !path.exists() {
+                    complaints.push(format!("{}: {name} is not there", page.at(span.line)));
+                }
+                file = Some(path);
+            } else if is_test(name) {
+                let code = file
+                    .as_ref()
+                    .and_then(|path| std::fs::read_to_string(path).ok());
+                if !code.is_some_and(|code| code.contains(&format!("fn {name}("))) {
+                    complaints.push(format!(
+                        "{}: no test {name} in the file before it",
+                        page.at(span.line)
+                    ));
+                }
+            }
+        }
+    }
+    none(&complaints);
+}
