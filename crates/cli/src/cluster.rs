@@ -16,7 +16,7 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::client::ClientBuilder;
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::{Api, Client, Resource, ResourceExt};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use serde::Serialize;
@@ -181,7 +181,7 @@ impl Cluster {
         let names: Vec<String> = there
             .unwrap_or_default()
             .iter()
-            .map(|object| object.name_any())
+            .map(ResourceExt::name_any)
             .collect();
         let what = format!(
             "there is no {} {name} in namespace {}",

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use k8s_openapi::api::core::v1::Event;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
@@ -75,10 +75,10 @@ async fn of_policy(
     operations.retain(|operation| overview::belongs(operation, policy));
     let events = events(cluster, policy).await;
     let views = PolicyView::all(std::slice::from_ref(policy), &operations);
-    let sheets = views
+    let mut sheets = views
         .iter()
         .map(|view| policy_sheet(view, &operations, &events, dress, cluster.now()));
-    Ok(sheets.last().unwrap_or_default())
+    Ok(sheets.next_back().unwrap_or_default())
 }
 
 async fn events<K: Kind>(cluster: &Cluster, object: &K) -> Events {
@@ -133,9 +133,9 @@ impl<'a> Wanted<'a> {
         let policies: Vec<SecretRotationPolicy> = cluster.list(scope).await.unwrap_or_default();
         let operations: Vec<SecretRotationOperation> =
             cluster.list(scope).await.unwrap_or_default();
-        let names = policies.iter().map(|policy| policy.name_any());
+        let names = policies.iter().map(ResourceExt::name_any);
         let names: Vec<_> = names
-            .chain(operations.iter().map(|operation| operation.name_any()))
+            .chain(operations.iter().map(ResourceExt::name_any))
             .collect();
         let what = format!(
             "neither a policy nor an operation is named {} in namespace {}",

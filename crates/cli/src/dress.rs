@@ -15,17 +15,17 @@ pub(crate) struct Dress {
     pub(crate) colour: bool,
 }
 
-/// What a reader should feel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a reader should feel, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mood {
-    /// Fine.
-    Good,
     /// Needs attention.
     Bad,
-    /// Under way.
-    Busy,
     /// Nobody can tell.
     Unsure,
+    /// Under way.
+    Busy,
+    /// Fine.
+    Good,
     /// Not worth a colour.
     Quiet,
 }
@@ -118,7 +118,7 @@ impl Dress {
 
     /// Text in the colour of a mood.
     pub(crate) fn paint(self, mood: Mood, text: &str) -> String {
-        let style = mood.colour().map(|colour| colour.on_default());
+        let style = mood.colour().map(anstyle::AnsiColor::on_default);
         self.styled(style.unwrap_or_default(), text)
     }
 

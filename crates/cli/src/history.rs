@@ -7,6 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::time::Time;
 
 use crate::age;
 use crate::arguments::ClusterOptions;
@@ -76,10 +77,7 @@ fn is_wanted(operation: &SecretRotationOperation, arguments: &HistoryArgs) -> bo
 /// When it ended; by the API server's clock where AWS's was not written down.
 fn end(operation: &SecretRotationOperation) -> Option<Timestamp> {
     let status = operation.status.as_ref()?;
-    let written = status
-        .completion_time
-        .as_ref()
-        .and_then(|time| time.timestamp());
+    let written = status.completion_time.as_ref().and_then(Time::timestamp);
     let complete = status.conditions.iter().find(|one| one.type_ == "Complete");
     written.or_else(|| complete.map(|complete| complete.last_transition_time.0))
 }

@@ -5,6 +5,7 @@
 
 mod feed;
 mod lines;
+mod links;
 mod model;
 mod screen;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use kube::ResourceExt as _;
 use secret_rotation_api::conditions::{find, is_true};
 use secret_rotation_api::operation::{Action, SecretRotationOperation};
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, Summary};
+use secret_rotation_api::time::Time;
 use secret_rotation_core::identity::Arn;
 
 use crate::age;
@@ -168,7 +169,7 @@ impl PolicyView {
         let status = self.policy.status.as_ref();
         status
             .and_then(|status| status.findings_omitted)
-            .map_or(0, |omitted| omitted.value())
+            .map_or(0, secret_rotation_api::count::Count::value)
     }
 
     /// Whether a secret's name stands for more than one row here, so that its region must be told.
@@ -216,11 +217,13 @@ impl Row {
                 region: finding.region.to_string(),
             },
             state: Some(finding.state.to_string()),
-            since: finding.since.as_ref().and_then(|time| time.timestamp()),
+            since: finding.since.as_ref().and_then(Time::timestamp),
             message: finding.message.to_string(),
             current: text(&finding.current_version_id),
             pending: text(&finding.pending_version_id),
-            attempts: finding.attempts.map(|attempts| attempts.value()),
+            attempts: finding
+                .attempts
+                .map(secret_rotation_api::count::Count::value),
             doing: Doing::about(finding, operations),
         }
     }
@@ -261,10 +264,7 @@ impl Doing {
                     .iter()
                     .find(|one| secret_of(one).as_ref() == Some(&key))
             });
-        let until = finding
-            .next_attempt_time
-            .as_ref()
-            .and_then(|time| time.timestamp());
+        let until = finding.next_attempt_time.as_ref().and_then(Time::timestamp);
         match (at_work, &finding.blocked_by, until) {
             (Some(operation), _, _) => Self::by(operation),
             (None, Some(reason), until) => Self::Blocked {
@@ -285,7 +285,7 @@ impl Doing {
             name: operation.name_any(),
             action: action_name(operation.spec.action),
             phase: phase(operation),
-            next: next.and_then(|time| time.timestamp()),
+            next: next.and_then(Time::timestamp),
         }
     }
 
@@ -366,9 +366,12 @@ pub(crate) fn belongs(operation: &SecretRotationOperation, policy: &SecretRotati
 pub(crate) fn secret_of(operation: &SecretRotationOperation) -> Option<(String, String)> {
     let secret = &operation.spec.secret;
     let status = operation.status.as_ref();
-    let arn = secret.arn.as_ref().map(|arn| arn.as_str());
+    let arn = secret
+        .arn
+        .as_ref()
+        .map(secret_rotation_api::text::Text::as_str);
     let found = status.and_then(|status| status.arn.as_ref());
-    let arn = arn.or_else(|| found.map(|arn| arn.as_str()));
+    let arn = arn.or_else(|| found.map(secret_rotation_api::text::Text::as_str));
     let arn = arn.and_then(|arn| Arn::parse(arn).ok());
     let known = status.and_then(|status| status.secret_name.as_ref());
     let name = secret

@@ -60,14 +60,29 @@ pub(crate) async fn clear(
     } else {
         Action::ClearPending
     };
-    run(options, &arguments.remedy, action).await
+    request(
+        options,
+        &arguments.remedy,
+        action,
+        arguments.confirm_after.as_deref(),
+    )
+    .await
 }
 
-/// Asks for an operation, and may follow it.
+/// Any other: asks for an operation, and may follow it.
 pub(crate) async fn run(
     options: &ClusterOptions,
     arguments: &RemedyArgs,
     action: Action,
+) -> Result<ExitCode, Failure> {
+    request(options, arguments, action, None).await
+}
+
+async fn request(
+    options: &ClusterOptions,
+    arguments: &RemedyArgs,
+    action: Action,
+    confirm_after: Option<&str>,
 ) -> Result<ExitCode, Failure> {
     let cluster = Cluster::connect(options).await?;
     let policies: Vec<SecretRotationPolicy> = cluster.list(Some(cluster.namespace())).await?;
@@ -99,9 +114,7 @@ pub(crate) async fn run(
         deadline: Span::default(),
         ttl_after_finished: Span::default(),
         decision: None,
-        confirm_after: arguments
-            .confirm_after
-            .map_or_else(Span::default, Span::new),
+        confirm_after: confirm_after.map_or_else(Span::default, Into::into),
     };
     output::note(&telling::announcement(&subject, &spec));
     let operation = named(&cluster, &subject, spec, &operations);

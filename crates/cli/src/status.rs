@@ -21,6 +21,10 @@ pub(crate) use self::tree::counts;
 
 /// Flags of `status`.
 #[derive(Args, Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub struct StatusArgs {
     /// The policy to show; all of the namespace if it is left out.
     #[arg(value_name = "POLICY")]

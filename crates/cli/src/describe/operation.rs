@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::{Decision, SecretRotationOperation, StepStatus};
 use secret_rotation_api::text::Text;
+use secret_rotation_api::time::Time;
 
 use super::Events;
 use super::secret::event_lines;
@@ -105,8 +106,8 @@ fn state(
         Some(message(operation)).filter(|text| !text.is_empty()),
     );
     let status = operation.status.as_ref();
-    let time = |time: Option<&secret_rotation_api::time::Time>| {
-        let time = time.and_then(|time| time.timestamp());
+    let time = |time: Option<&Time>| {
+        let time = time.and_then(Time::timestamp);
         time.map(|time| moment(time, now))
     };
     sheet.some(
@@ -175,7 +176,10 @@ fn labels(sheet: &mut Sheet, title: &str, labels: Option<&BTreeMap<String, Vec<T
     };
     sheet.title(title);
     for (version, labels) in labels {
-        let labels: Vec<_> = labels.iter().map(|label| label.as_str()).collect();
+        let labels: Vec<_> = labels
+            .iter()
+            .map(secret_rotation_api::text::Text::as_str)
+            .collect();
         sheet.line(vec![plain(format!("{version}  {}", labels.join(", ")))]);
     }
 }

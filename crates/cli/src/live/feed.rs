@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::links::Source;
 use crate::Failure;
 use crate::cluster::{Attempt, Cluster, Kind};
 
@@ -44,8 +45,8 @@ pub(super) enum News {
     Operations(Vec<SecretRotationOperation>),
     /// The API server answers.
     Alive,
-    /// It does not.
-    Lost(Failure),
+    /// A source does not answer.
+    Lost(Source, Failure),
 }
 
 /// Watches until it is dropped.
@@ -63,6 +64,7 @@ impl Feed {
             cluster.clone(),
             scope.namespace.clone(),
             name("metadata.name"),
+            Source::Policies,
             News::Policies,
             news.clone(),
         ));
@@ -70,6 +72,7 @@ impl Feed {
             cluster.clone(),
             scope.namespace.clone(),
             name("spec.policyRef.name"),
+            Source::Operations,
             News::Operations,
             news.clone(),
         ));
@@ -83,6 +86,7 @@ async fn follow<K: Kind>(
     cluster: Cluster,
     namespace: Option<String>,
     fields: Option<String>,
+    source: Source,
     tell: fn(Vec<K>) -> News,
     news: Sender<News>,
 ) {
@@ -96,11 +100,11 @@ async fn follow<K: Kind>(
             pause = FIRST_PAUSE;
         }
         if is_forbidden(&end.error) {
-            return poll(&cluster, namespace, fields, tell, &news).await;
+            return poll(&cluster, namespace, fields, source, tell, &news).await;
         }
         let attempt = Attempt::on::<K>("watch", namespace);
         if let Some(failure) = failure(&cluster, &attempt, &end.error)
-            && news.send(News::Lost(failure)).await.is_err()
+            && news.send(News::Lost(source, failure)).await.is_err()
         {
             return;
         }
@@ -161,13 +165,14 @@ async fn poll<K: Kind>(
     cluster: &Cluster,
     namespace: Option<&str>,
     fields: Option<&str>,
+    source: Source,
     tell: fn(Vec<K>) -> News,
     news: &Sender<News>,
 ) {
     loop {
         let told = match cluster.list_where::<K>(namespace, fields).await {
             Ok(all) => tell(all),
-            Err(failure) => News::Lost(failure),
+            Err(failure) => News::Lost(source, failure),
         };
         if news.send(told).await.is_err() {
             return;
@@ -181,9 +186,9 @@ async fn pulse(cluster: Cluster, news: Sender<News>) {
     loop {
         let told = match cluster.ping().await {
             Ok(()) => News::Alive,
-            Err(failure) => News::Lost(failure),
+            Err(failure) => News::Lost(Source::Server, failure),
         };
-        let pause = if matches!(told, News::Lost(_)) {
+        let pause = if matches!(told, News::Lost(..)) {
             FIRST_PAUSE
         } else {
             PULSE

@@ -13,6 +13,7 @@ use crate::overview::{Key, PolicyView, Row};
 use crate::sheet::Sheet;
 
 use super::feed::Scope;
+use super::links::Links;
 
 /// Everything that is known and chosen.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Model {
     pub(super) now: Option<Timestamp>,
     pub(super) policies: Vec<SecretRotationPolicy>,
     pub(super) operations: Vec<SecretRotationOperation>,
-    pub(super) link: Link,
+    pub(super) links: Links,
     pub(super) page: Page,
     /// What is selected, wherever it moves.
     pub(super) chosen: Option<Choice>,
@@ -47,18 +48,6 @@ pub(super) struct Model {
     pub(super) deepest: usize,
     /// Lines that fit on a page.
     pub(super) height: usize,
-}
-
-/// Whether the API server answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Link {
-    /// It does.
-    Up,
-    /// It does not, since then and for this reason.
-    Lost {
-        since: Option<Timestamp>,
-        why: String,
-    },
 }
 
 /// What fills the screen.
@@ -151,7 +140,7 @@ impl Model {
             now: None,
             policies: Vec::new(),
             operations: Vec::new(),
-            link: Link::Up,
+            links: Links::default(),
             page: Page::List,
             chosen: None,
             cursor: 0,

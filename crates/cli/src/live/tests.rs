@@ -6,7 +6,8 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
 use super::feed::{News, Scope};
-use super::model::{Choice, Link, Model, Page, Sort};
+use super::links::Source;
+use super::model::{Choice, Model, Page, Sort};
 use super::update::{Effect, Message, update};
 use super::view::draw;
 use crate::Failure;
@@ -126,7 +127,10 @@ fn a_lost_connection_is_on_every_page() {
     let mut model = model(UNICODE);
     learn(
         &mut model,
-        News::Lost(Failure::new("the API server cannot be reached")),
+        News::Lost(
+            Source::Server,
+            Failure::new("the API server cannot be reached"),
+        ),
     );
     for open in [false, true] {
         if open {
@@ -138,7 +142,7 @@ fn a_lost_connection_is_on_every_page() {
         assert_eq!(picture.lines().nth(1), Some(banner), "{picture}");
     }
     learn(&mut model, News::Alive);
-    assert_eq!(model.link, Link::Up);
+    assert_eq!(model.links.loss(), None);
     assert!(!text(&mut model, 80, 24).contains("LOST"));
 }
 

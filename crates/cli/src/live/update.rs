@@ -3,7 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::feed::{News, Scope};
-use super::model::{Choice, Link, Model, Page, entries};
+use super::links::{Links, Source};
+use super::model::{Choice, Model, Page, entries};
 use crate::Failure;
 use crate::describe::Events;
 
@@ -69,6 +70,7 @@ fn moved(model: &mut Model, scope: Result<Scope, Failure>) {
             model.scope = scope;
             model.policies.clear();
             model.operations.clear();
+            model.links = Links::default();
         }
         Err(failure) => model.notice = Some(failure.sentence().to_owned()),
     }
@@ -79,28 +81,21 @@ fn learn(model: &mut Model, news: News) -> Option<Effect> {
         News::Policies(policies) => {
             let changed = policies != model.policies;
             model.policies = policies;
-            model.link = Link::Up;
+            model.links.found(Source::Policies);
             changed
         }
         News::Operations(operations) => {
             let changed = operations != model.operations;
             model.operations = operations;
-            model.link = Link::Up;
+            model.links.found(Source::Operations);
             changed
         }
         News::Alive => {
-            model.link = Link::Up;
+            model.links.found(Source::Server);
             false
         }
-        News::Lost(failure) => {
-            let since = match &model.link {
-                Link::Lost { since, .. } => *since,
-                Link::Up => model.now,
-            };
-            model.link = Link::Lost {
-                since,
-                why: failure.sentence().to_owned(),
-            };
+        News::Lost(source, failure) => {
+            model.links.lost(source, model.now, failure.sentence());
             false
         }
     };
@@ -219,7 +214,7 @@ fn walk(model: &mut Model, step: isize) {
         .position(&entries)
         .saturating_add_signed(step)
         .min(last);
-    model.chosen = entries.get(cursor).map(|entry| entry.choice());
+    model.chosen = entries.get(cursor).map(super::model::Entry::choice);
     model.cursor = cursor;
 }
 
@@ -228,7 +223,7 @@ fn selected(model: &Model) -> Option<Choice> {
     let entries = entries(&views);
     entries
         .get(model.position(&entries))
-        .map(|entry| entry.choice())
+        .map(super::model::Entry::choice)
 }
 
 fn open(model: &mut Model) -> Option<Effect> {

@@ -9,7 +9,8 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::model::{Link, Model, Page};
+use super::links::Loss;
+use super::model::{Model, Page};
 use super::update::Message;
 use crate::dress::Mood;
 use crate::sheet::whole;
@@ -19,7 +20,7 @@ const KEYS_OF_HELP: &str = "q quit  any key back";
 
 /// Draws a model; tells what fitted.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
-    let banner = u16::from(model.link != Link::Up);
+    let banner = u16::from(model.links.loss().is_some());
     let [title, lost, body, bottom] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(banner),
@@ -28,7 +29,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
     ])
     .areas(frame.area());
     frame.render_widget(Paragraph::new(title_line(model)), title);
-    if let Link::Lost { since, why } = &model.link {
+    if let Some(Loss { since, why }) = model.links.loss() {
         let since = since.map_or_else(String::new, |since| format!(" since {}", whole(since)));
         let text = format!("CONNECTION LOST{since}, what is shown may be old: {why}");
         let style = Style::new().add_modifier(Modifier::REVERSED);
@@ -85,6 +86,7 @@ fn totals(model: &Model) -> Vec<Span<'static>> {
             None => totals.push((mood, count)),
         }
     }
+    totals.sort_by_key(|(mood, _)| *mood);
     let spans = totals.into_iter().map(|(mood, total)| {
         let text = format!(" {} {total}", model.dress.sign(mood));
         Span::styled(text, painted(model, mood))

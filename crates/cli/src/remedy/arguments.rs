@@ -1,10 +1,8 @@
 //! Flags of operations by hand.
 
-use std::time::Duration;
-
 use clap::{Args, ValueEnum};
 
-use crate::patience::{self, WaitArgs};
+use crate::patience::WaitArgs;
 
 /// Flags that all operations by hand have.
 #[derive(Args, Clone, Debug)]
@@ -33,10 +31,6 @@ pub struct RemedyArgs {
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "client", conflicts_with = "wait")]
     pub dry_run: Option<DryRun>,
 
-    /// Between pin and clear, from 30s to 6h; 5m if it is left out.
-    #[arg(long, value_name = "DURATION", value_parser = patience::parse)]
-    pub confirm_after: Option<Duration>,
-
     /// What must be so.
     #[command(flatten)]
     pub expect: ExpectArgs,
@@ -64,7 +58,7 @@ pub struct ExpectArgs {
     #[arg(long, value_name = "ID")]
     pub pinned_version: Option<String>,
 
-    /// When the secret was scheduled for deletion (DeletedDate).
+    /// When the secret was scheduled for deletion (`DeletedDate`).
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub deleted_time: Option<jiff::Timestamp>,
 }
@@ -72,25 +66,29 @@ pub struct ExpectArgs {
 /// Flags of `rotate`.
 #[derive(Args, Clone, Debug)]
 pub struct RotateArgs {
-    /// What all operations by hand have.
-    #[command(flatten)]
-    pub remedy: RemedyArgs,
-
     /// Have AWS run the pending version of a stuck rotation again; nothing is cleared.
     #[arg(long)]
     pub retry: bool,
+
+    /// What all operations by hand have.
+    #[command(flatten)]
+    pub remedy: RemedyArgs,
 }
 
 /// Flags of `clear`.
 #[derive(Args, Clone, Debug)]
 pub struct ClearArgs {
-    /// What all operations by hand have.
-    #[command(flatten)]
-    pub remedy: RemedyArgs,
-
     /// Rotate once it is cleared.
     #[arg(long)]
     pub rotate: bool,
+
+    /// How long to wait between pin and clear, from 30s to 6h; 5m if it is left out.
+    #[arg(long, value_name = "DURATION")]
+    pub confirm_after: Option<String>,
+
+    /// What all operations by hand have.
+    #[command(flatten)]
+    pub remedy: RemedyArgs,
 }
 
 /// What is done instead of creating.

@@ -32,7 +32,14 @@ pub(super) async fn gather(
     subject: &Subject,
     operations: &[SecretRotationOperation],
 ) -> Result<Expectation, Failure> {
-    let mut known = Known::typed(&arguments.expect)
+    let typed = Known::typed(&arguments.expect);
+    if let Some(flag) = typed.superfluous(action) {
+        return Err(Failure::new(format!(
+            "{flag} says nothing about {}",
+            action_name(action)
+        )));
+    }
+    let mut known = typed
         .or(Known::reported(subject))
         .or(Known::remembered(subject, operations));
     let needed = !known.lacks(action).is_empty();
@@ -98,7 +105,7 @@ impl Known {
                 .since
                 .as_ref()
                 .filter(|_| finding.state.as_str() == State::ScheduledForDeletion.name())
-                .and_then(|time| time.timestamp()),
+                .and_then(Time::timestamp),
             ..Self::default()
         }
     }
@@ -191,6 +198,37 @@ impl Known {
         lacking.map(|(what, flag, _)| (what, flag)).collect()
     }
 
+    /// The flag of something that the action does not name.
+    fn superfluous(&self, action: Action) -> Option<&'static str> {
+        let named = self.expectation(action);
+        let flags = [
+            (
+                "--current-version",
+                self.current.is_some() && named.current_version_id.is_none(),
+            ),
+            (
+                "--pending-version",
+                self.pending.is_some() && named.pending_version_id.is_none(),
+            ),
+            (
+                "--previous-version",
+                self.previous.is_some() && named.previous_version_id.is_none(),
+            ),
+            (
+                "--pinned-version",
+                self.pinned.is_some() && named.pinned_version_id.is_none(),
+            ),
+            (
+                "--deleted-time",
+                self.deleted.is_some() && named.deleted_time.is_none(),
+            ),
+        ];
+        flags
+            .into_iter()
+            .find(|(_, idle)| *idle)
+            .map(|(flag, _)| flag)
+    }
+
     /// As the operation says it: what the action is about, and all that would make it another situation.
     fn expectation(&self, action: Action) -> Expectation {
         let text = |version: &Option<String>| version.clone().map(Text::<1, 64>::from);
@@ -279,5 +317,15 @@ mod tests {
             ]
         );
         assert_eq!(known().lacks(Action::PromotePending), []);
+    }
+
+    #[test]
+    fn a_flag_that_the_action_does_not_name_is_refused() {
+        let pinned = Known {
+            pinned: Some("n".to_owned()),
+            ..Known::default()
+        };
+        assert_eq!(pinned.superfluous(Action::RestorePending), None);
+        assert_eq!(pinned.superfluous(Action::Rotate), Some("--pinned-version"));
     }
 }

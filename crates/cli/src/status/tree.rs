@@ -1,6 +1,9 @@
 //! The tree of policies and secrets, as text.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
+use secret_rotation_api::time::Time;
 
 use crate::age;
 use crate::dress::{Dress, Mood};
@@ -43,10 +46,8 @@ fn tree(view: &PolicyView, wide: bool, dress: Dress, now: Option<Timestamp>) -> 
     }
     text.push_str(&table.render(dress));
     if view.omitted() > 0 {
-        text.push_str(&format!(
-            "and {} more that the status does not list\n",
-            view.omitted()
-        ));
+        let more = view.omitted();
+        let _ = writeln!(text, "and {more} more that the status does not list");
     }
     text
 }
@@ -76,18 +77,14 @@ fn secrets(view: &PolicyView, dress: Dress, now: Option<Timestamp>) -> String {
     let selected = view
         .selected()
         .map_or_else(|| "not counted yet".to_owned(), |number| number.to_string());
-    let counts: String = counts(view, dress)
-        .into_iter()
-        .map(|(mood, text)| format!("   {}", dress.paint(mood, &text)))
-        .collect();
-    let checked = view.checked().zip(now);
-    let checked = checked.map_or_else(String::new, |(then, now)| {
-        format!("   Checked: {} ago", age::since(then, now))
-    });
-    format!(
-        "Secrets:   {selected}{counts}{checked}{}",
-        window(view, now)
-    )
+    let mut text = format!("Secrets:   {selected}");
+    for (mood, count) in counts(view, dress) {
+        let _ = write!(text, "   {}", dress.paint(mood, &count));
+    }
+    if let Some((then, now)) = view.checked().zip(now) {
+        let _ = write!(text, "   Checked: {} ago", age::since(then, now));
+    }
+    text + &window(view, now)
 }
 
 /// How many secrets are in each state, such as `✖ 1 stuck`.
@@ -119,8 +116,8 @@ fn window(view: &PolicyView, now: Option<Timestamp>) -> String {
     let Some(window) = status.and_then(|status| status.next_window.as_ref()) else {
         return String::new();
     };
-    let wait = |time: &Option<secret_rotation_api::time::Time>| {
-        let time = time.as_ref().and_then(|time| time.timestamp());
+    let wait = |time: &Option<Time>| {
+        let time = time.as_ref().and_then(Time::timestamp);
         time.zip(now).and_then(|(then, now)| age::until(then, now))
     };
     match (wait(&window.opens), wait(&window.closes)) {

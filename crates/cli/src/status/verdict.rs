@@ -31,7 +31,7 @@ fn one(policy: &SecretRotationPolicy) -> u8 {
         |kind, value| find(&status.conditions, kind).is_some_and(|found| found.status == value);
     let judged = status
         .observed_generation
-        .map(|generation| generation.value());
+        .map(secret_rotation_api::count::Count::value);
     let fresh = judged == policy.metadata.generation && !policy.spec.suspend;
     if is("Healthy", "False") {
         UNHEALTHY

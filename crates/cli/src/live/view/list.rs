@@ -161,8 +161,10 @@ fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
     } else if mood == Mood::Unsure {
         spans.push(Span::raw(format!("  {reason}")));
     }
-    // The line may be short: the healthy ones are what it can lack.
-    for (mood, text) in status::counts(view, model.dress).into_iter().rev() {
+    // The line may be short: what is well is what it can lack.
+    let mut counts = status::counts(view, model.dress);
+    counts.sort_by_key(|(mood, _)| *mood);
+    for (mood, text) in counts {
         spans.push(Span::styled(format!("  {text}"), painted(model, mood)));
     }
     if view.omitted() > 0 {

@@ -52,12 +52,14 @@ pub(super) fn draw_help(frame: &mut Frame<'_>, area: Rect) -> usize {
     0
 }
 
-/// Breaks lines between words; what continues is indented as the value of a fact, or as a line below a title.
+/// Breaks lines between words; what continues begins where the value of a fact does, or the text below a title.
 fn wrapped(sheet: &Sheet, width: usize, model: &Model) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for pieces in &sheet.lines {
         let label = pieces.first().map_or(0, |piece| piece.text.width());
-        let indent = if width > 2 * label { label } else { 2 };
+        let text = pieces.get(1).map_or("", |piece| &piece.text);
+        let indent = label + text.len() - text.trim_start().len();
+        let indent = if width > 2 * indent { indent } else { 2 };
         lines.extend(wrap(pieces, width, indent, model));
     }
     lines
