@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::arguments::ClusterOptions;
 use crate::cluster::{Cluster, type_and_name};
+use crate::dress::printable;
 use crate::patience::{self, WaitArgs};
 use crate::{Failure, output};
 
@@ -76,7 +77,7 @@ fn verdict(policy: &SecretRotationPolicy) -> String {
     let healthy = conditions.and_then(|conditions| find(conditions, "Healthy"));
     healthy.map_or_else(
         || "nothing is known".to_owned(),
-        |healthy| format!("{}: {}", healthy.reason, healthy.message),
+        |healthy| printable(&format!("{}: {}", healthy.reason, healthy.message)),
     )
 }
 

@@ -136,6 +136,12 @@ impl Dress {
     }
 }
 
+/// Text of others without control characters: a terminal obeys some.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |letter: char| if letter.is_control() { '.' } else { letter };
+    text.chars().map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +176,11 @@ mod tests {
             dress(false, true, &[UTF8, ("TERM", "dumb")]),
             (false, false)
         );
+    }
+
+    #[test]
+    fn text_of_others_gives_no_orders_to_a_terminal() {
+        assert_eq!(printable("a\u{1b}[2J\nb ✔"), "a.[2J.b ✔");
     }
 
     #[test]

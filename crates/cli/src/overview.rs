@@ -13,6 +13,7 @@ use secret_rotation_api::time::Time;
 use secret_rotation_core::identity::Arn;
 
 use crate::age;
+use crate::dress::printable;
 
 /// What a policy says of its secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -339,7 +340,7 @@ pub(crate) fn message(operation: &SecretRotationOperation) -> String {
     let conditions = operation.status.as_ref().map(|status| &status.conditions);
     conditions
         .and_then(|conditions| find(conditions, "Complete"))
-        .map_or_else(String::new, |complete| complete.message.clone())
+        .map_or_else(String::new, |complete| printable(&complete.message))
 }
 
 /// How an operation ended: `true` = as asked; `None` = it has not.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::age;
-use crate::dress::{Dress, Mood};
+use crate::dress::{Dress, Mood, printable};
 
 /// Where values begin.
 const INDENT: usize = 15;
@@ -34,18 +34,18 @@ pub(crate) struct Sheet {
 }
 
 /// A piece without a dress.
-pub(crate) fn plain(text: impl Into<String>) -> Piece {
+pub(crate) fn plain(text: impl AsRef<str>) -> Piece {
     Piece {
         tone: Tone::Plain,
-        text: text.into(),
+        text: printable(text.as_ref()),
     }
 }
 
 /// A piece in the colour of a mood.
-pub(crate) fn painted(mood: Mood, text: impl Into<String>) -> Piece {
+pub(crate) fn painted(mood: Mood, text: impl AsRef<str>) -> Piece {
     Piece {
         tone: Tone::Mood(mood),
-        text: text.into(),
+        text: printable(text.as_ref()),
     }
 }
 
@@ -62,12 +62,12 @@ impl Sheet {
     }
 
     /// A fact with its name.
-    pub(crate) fn fact(&mut self, name: &str, value: impl Into<String>) {
+    pub(crate) fn fact(&mut self, name: &str, value: impl AsRef<str>) {
         self.pieces(name, vec![plain(value)]);
     }
 
     /// A fact with its name, if there is one.
-    pub(crate) fn some(&mut self, name: &str, value: Option<impl Into<String>>) {
+    pub(crate) fn some(&mut self, name: &str, value: Option<impl AsRef<str>>) {
         if let Some(value) = value {
             self.fact(name, value);
         }

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::dress::{Dress, Mood};
+use crate::dress::{Dress, Mood, printable};
 
 /// Between two columns.
 const GAP: usize = 3;
@@ -14,20 +14,17 @@ pub(crate) struct Cell {
     pub(crate) mood: Mood,
 }
 
-impl<T: Into<String>> From<T> for Cell {
+impl<T: AsRef<str>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self {
-            text: text.into(),
-            mood: Mood::Quiet,
-        }
+        Self::painted(Mood::Quiet, text)
     }
 }
 
 impl Cell {
     /// A cell in the colour of a mood.
-    pub(crate) fn painted(mood: Mood, text: impl Into<String>) -> Self {
+    pub(crate) fn painted(mood: Mood, text: impl AsRef<str>) -> Self {
         Self {
-            text: text.into(),
+            text: printable(text.as_ref()),
             mood,
         }
     }

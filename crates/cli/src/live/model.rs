@@ -1,7 +1,9 @@
 //! What the screen knows, and what of it is shown.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_core::survey::State;
@@ -9,11 +11,14 @@ use secret_rotation_core::survey::State;
 use crate::Failure;
 use crate::describe::{Events, policy_sheet, secret_sheet};
 use crate::dress::Dress;
-use crate::overview::{Key, PolicyView, Row};
+use crate::overview::{self, Key, PolicyView, Row};
 use crate::sheet::Sheet;
 
 use super::feed::Scope;
 use super::links::Links;
+
+/// The events of at most this many operations are read.
+const READ: usize = 3;
 
 /// Everything that is known and chosen.
 #[derive(Debug)]
@@ -203,6 +208,23 @@ impl Model {
         found.unwrap_or_else(|| self.cursor.min(entries.len().saturating_sub(1)))
     }
 
+    /// The names of the newest operations on a secret; none for a policy.
+    pub(super) fn operations_on(&self, choice: &Choice) -> Vec<String> {
+        let Choice::Secret(key) = choice else {
+            return Vec::new();
+        };
+        let place = Some((key.secret.clone(), key.region.clone()));
+        let mut own: Vec<_> = self
+            .operations
+            .iter()
+            .filter(|one| one.namespace().as_ref() == Some(&key.namespace))
+            .filter(|one| overview::secret_of(one) == place)
+            .collect();
+        own.sort_by_key(|one| Reverse(one.metadata.creation_timestamp.clone()));
+        own.truncate(READ);
+        own.into_iter().map(ResourceExt::name_any).collect()
+    }
+
     /// What is open, in full; `None` if nothing is, or it is no more.
     pub(super) fn sheet(&self) -> Option<Sheet> {
         let Page::Open(choice) = &self.page else {
@@ -217,7 +239,7 @@ impl Model {
         let own: Vec<_> = self
             .operations
             .iter()
-            .filter(|one| crate::overview::belongs(one, &view.policy))
+            .filter(|one| overview::belongs(one, &view.policy))
             .cloned()
             .collect();
         match choice {

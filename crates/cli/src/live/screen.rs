@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures::StreamExt as _;
+use kube::Resource as _;
 use ratatui::DefaultTerminal;
+use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{self, Instant, MissedTickBehavior};
@@ -15,8 +17,9 @@ use super::model::{Choice, Model};
 use super::update::{Effect, Message, update};
 use super::view;
 use crate::cluster::Cluster;
+use crate::describe::Events;
 use crate::dress::Dress;
-use crate::{Failure, check};
+use crate::{Failure, check, events};
 
 /// Ages move on once in this time.
 const TICK: Duration = Duration::from_secs(1);
@@ -165,27 +168,26 @@ async fn carry_out(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
             let look = first_look(&cluster, &scope).await;
             Message::Moved(look.map(|_| scope))
         }
-        Effect::Read(choice) => {
-            let (namespace, policy) = choice.policy();
-            Message::Events(read(&cluster, namespace, policy, &choice).await)
+        Effect::Read { choice, operations } => {
+            let events = read(&cluster, &choice, &operations).await;
+            Message::Events(choice, events)
         }
     };
     // Nobody waits any more when the screen has closed.
     let _ = answers.send(answer).await;
 }
 
-async fn read(
-    cluster: &Cluster,
-    namespace: &str,
-    policy: &str,
-    choice: &Choice,
-) -> crate::describe::Events {
+/// What happened to a policy, or to a secret and in the operations on it; oldest first.
+async fn read(cluster: &Cluster, choice: &Choice, operations: &[String]) -> Events {
+    let (namespace, policy) = choice.policy();
     let mut events = cluster
-        .events(namespace, "SecretRotationPolicy", policy)
+        .events(namespace, SecretRotationPolicy::kind(&()).as_ref(), policy)
         .await?;
-    if let Choice::Secret(key) = choice {
-        events.retain(|event| crate::events::line(event).contains(&key.secret));
+    let kind = SecretRotationOperation::kind(&());
+    for operation in operations {
+        events.extend(cluster.events(namespace, kind.as_ref(), operation).await?);
     }
+    events.sort_by_key(events::time);
     Ok(events)
 }
 

@@ -234,7 +234,10 @@ fn a_filter_keeps_what_contains_it() {
 fn enter_opens_a_secret_and_escape_goes_back() {
     let mut model = model(UNICODE);
     let effect = open_first_secret(&mut model);
-    assert!(matches!(effect, Some(Effect::Read(Choice::Secret(_)))));
+    assert!(matches!(
+        effect,
+        Some(Effect::Read { choice: Choice::Secret(_), operations }) if operations == ["payments-x7k2m4q9ab"]
+    ));
     assert!(matches!(model.page, Page::Open(_)));
     // What is open is read anew when something has changed, and only then.
     assert_eq!(learn(&mut model, News::Alive), None);
@@ -244,10 +247,26 @@ fn enter_opens_a_secret_and_escape_goes_back() {
     );
     assert!(matches!(
         learn(&mut model, News::Operations(Vec::new())),
-        Some(Effect::Read(_))
+        Some(Effect::Read { .. })
     ));
     press(&mut model, KeyCode::Esc);
     assert_eq!(model.page, Page::List);
+}
+
+#[test]
+fn events_that_come_late_belong_to_what_was_open() {
+    let mut model = model(UNICODE);
+    let Some(Effect::Read { choice, .. }) = open_first_secret(&mut model) else {
+        panic!("it asks for events");
+    };
+    press(&mut model, KeyCode::Esc);
+    press(&mut model, KeyCode::Up);
+    press(&mut model, KeyCode::Enter);
+    update(&mut model, Message::Events(choice, Ok(Vec::new())));
+    assert!(text(&mut model, 160, 60).contains("being read"));
+    let open = model.chosen.clone().expect("it is open");
+    update(&mut model, Message::Events(open, Ok(Vec::new())));
+    assert!(text(&mut model, 160, 60).contains("none that are still kept"));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::describe::Events;
 pub(super) enum Message {
     /// Of the cluster.
     News(News),
-    /// What happened to that which is open.
-    Events(Events),
+    /// What happened to that which was open when it was asked for.
+    Events(Choice, Events),
     /// Somebody pressed a key.
     Key(KeyEvent),
     /// A picture was drawn: so many lines fit, and an open page can be scrolled so far.
@@ -34,16 +34,21 @@ pub(super) enum Effect {
     Check { namespace: String, name: String },
     /// Watch other namespaces.
     Watch(Scope),
-    /// Read what happened to that which is open.
-    Read(Choice),
+    /// Read what happened to that which is open, and to these operations on it.
+    Read {
+        choice: Choice,
+        operations: Vec<String>,
+    },
 }
 
 /// Takes a message in. Pure: the model is all that changes.
 pub(super) fn update(model: &mut Model, message: Message) -> Option<Effect> {
     match message {
         Message::News(news) => learn(model, news),
-        Message::Events(events) => {
-            model.events = Some(events);
+        Message::Events(choice, events) => {
+            if model.page == Page::Open(choice) {
+                model.events = Some(events);
+            }
             None
         }
         Message::Drawn { height, deepest } => {
@@ -100,7 +105,7 @@ fn learn(model: &mut Model, news: News) -> Option<Effect> {
         }
     };
     match &model.page {
-        Page::Open(choice) if changed => Some(Effect::Read(choice.clone())),
+        Page::Open(choice) if changed => Some(read(model, choice)),
         Page::Open(_) | Page::List | Page::Help => None,
     }
 }
@@ -232,7 +237,15 @@ fn open(model: &mut Model) -> Option<Effect> {
     model.page = Page::Open(choice.clone());
     model.scroll = 0;
     model.events = None;
-    Some(Effect::Read(choice))
+    Some(read(model, &choice))
+}
+
+/// Events lie at the object that they are about: at the policy, and at operations on the secret.
+fn read(model: &Model, choice: &Choice) -> Effect {
+    Effect::Read {
+        choice: choice.clone(),
+        operations: model.operations_on(choice),
+    }
 }
 
 fn check(choice: &Choice) -> Effect {
