@@ -1,15 +1,17 @@
 //! What went wrong, and what the user can do about it.
 
 use std::fmt;
+use std::process::ExitCode;
 
 /// A failure that ends the command: a sentence, and where possible one that says what to do.
 ///
 /// Printed on standard error as `error: …` and `hint: …`. The exit status is 1; mistakes in the command line
-/// itself end with 2, as clap does it.
+/// itself end with 2, as clap does it. Where 1 has another meaning, [`exit`](Self::exit) sets the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     what: String,
     hint: Option<String>,
+    code: u8,
 }
 
 impl Failure {
@@ -18,6 +20,7 @@ impl Failure {
         Self {
             what: what.into(),
             hint: None,
+            code: 1,
         }
     }
 
@@ -26,6 +29,22 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same, with another exit status.
+    #[must_use]
+    pub fn exit(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
+    /// With what the process ends.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+
+    /// What went wrong, in a sentence without the hint.
+    pub fn sentence(&self) -> &str {
+        &self.what
     }
 }
 

@@ -1,9 +1,13 @@
 //! From what was typed to an exit status.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::{Arguments, Command, Failure, version};
+use secret_rotation_api::operation::Action;
+
+use crate::{
+    Arguments, Command, Failure, check, completion, decide, describe, history, output, remedy,
+    status, suspend, version,
+};
 
 /// Carries a command out and says on standard error why it failed, if it did.
 pub fn run(arguments: Arguments) -> ExitCode {
@@ -15,15 +19,36 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Err(error) => Err(Failure::new(format!("the runtime cannot start: {error}"))),
     };
     outcome.unwrap_or_else(|failure| {
-        // Nobody is left to be told if standard error is closed.
-        let _ = writeln!(io::stderr(), "{failure}");
-        ExitCode::FAILURE
+        output::note(&failure.to_string());
+        failure.exit_code()
     })
 }
 
 async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let cluster = &arguments.cluster;
     match arguments.command {
-        Command::Version => version::print()?,
+        Command::Status(arguments) => status::run(cluster, &arguments).await,
+        Command::Describe(arguments) => describe::run(cluster, &arguments).await,
+        Command::Check(arguments) => check::run(cluster, &arguments).await,
+        Command::History(arguments) => history::run(cluster, &arguments).await,
+        Command::Approve(arguments) => decide::run(cluster, &arguments, true).await,
+        Command::Deny(arguments) => decide::run(cluster, &arguments, false).await,
+        Command::Suspend(arguments) => suspend::run(cluster, &arguments, true).await,
+        Command::Resume(arguments) => suspend::run(cluster, &arguments, false).await,
+        Command::Rotate(arguments) => remedy::rotate(cluster, &arguments).await,
+        Command::Clear(arguments) => remedy::clear(cluster, &arguments).await,
+        Command::Promote(arguments) => {
+            remedy::run(cluster, &arguments, Action::PromotePending).await
+        }
+        Command::Undo(arguments) => remedy::run(cluster, &arguments, Action::RestorePending).await,
+        Command::Revert(arguments) => {
+            remedy::run(cluster, &arguments, Action::RevertToPrevious).await
+        }
+        Command::Restore(arguments) => {
+            remedy::run(cluster, &arguments, Action::RestoreSecret).await
+        }
+        Command::Completion(arguments) => completion::run(&arguments),
+        Command::Complete(arguments) => completion::complete(&arguments),
+        Command::Version => version::run(),
     }
-    Ok(ExitCode::SUCCESS)
 }

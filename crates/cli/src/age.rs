@@ -1,0 +1,68 @@
+//! Ages and waits as kubectl writes them: two units at most, the larger the coarser.
+
+use jiff::{SignedDuration, Timestamp};
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// A length of time, such as `41s`, `2h7m` or `31d`. A negative one counts as nothing.
+pub(crate) fn length(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let two = |large: i64, unit: &str, small: i64, rest: &str| {
+        if small == 0 {
+            format!("{large}{unit}")
+        } else {
+            format!("{large}{unit}{small}{rest}")
+        }
+    };
+    match seconds {
+        ..120 => format!("{seconds}s"),
+        120..600 => two(seconds / MINUTE, "m", seconds % MINUTE, "s"),
+        600..10_800 => format!("{}m", seconds / MINUTE),
+        10_800..28_800 => two(seconds / HOUR, "h", seconds % HOUR / MINUTE, "m"),
+        28_800..172_800 => format!("{}h", seconds / HOUR),
+        172_800..691_200 => two(seconds / DAY, "d", seconds % DAY / HOUR, "h"),
+        691_200..63_072_000 => format!("{}d", seconds / DAY),
+        _ => two(seconds / (365 * DAY), "y", seconds % (365 * DAY) / DAY, "d"),
+    }
+}
+
+/// How long ago something was. AWS's clock may be a little ahead of the API server's: that is `0s`.
+pub(crate) fn since(then: Timestamp, now: Timestamp) -> String {
+    length(now.duration_since(then))
+}
+
+/// How long until something is; `None` if it has been.
+pub(crate) fn until(then: Timestamp, now: Timestamp) -> Option<String> {
+    let wait = then.duration_since(now);
+    wait.is_positive().then(|| length(wait))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_those_of_kubectl() {
+        for (seconds, text) in [
+            (-5, "0s"),
+            (41, "41s"),
+            (119, "119s"),
+            (150, "2m30s"),
+            (300, "5m"),
+            (7_620, "127m"),
+            (11_220, "3h7m"),
+            (86_400, "24h"),
+            (183_600, "2d3h"),
+            (2_678_400, "31d"),
+            (63_158_400, "2y1d"),
+        ] {
+            assert_eq!(
+                length(SignedDuration::from_secs(seconds)),
+                text,
+                "{seconds}"
+            );
+        }
+    }
+}
