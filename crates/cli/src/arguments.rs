@@ -4,6 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::audit::AuditArguments;
+use crate::doctor::DoctorArguments;
+use crate::explain::ExplainArguments;
+use crate::iam_policy::IamPolicyArguments;
+use crate::list::ListArguments;
+use crate::put::PutArguments;
+use crate::versions::VersionsArguments;
+
 /// Sees and mends the rotations of AWS Secrets Manager secrets; never reads a value.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -47,6 +55,13 @@ pub struct ClusterOptions {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    Audit(AuditArguments),
+    List(ListArguments),
+    Versions(VersionsArguments),
+    Put(PutArguments),
+    IamPolicy(IamPolicyArguments),
+    Doctor(DoctorArguments),
+    Explain(ExplainArguments),
     /// Print the version of this plugin.
     Version,
 }

@@ -1,15 +1,17 @@
 //! What went wrong, and what the user can do about it.
 
 use std::fmt;
+use std::process::ExitCode;
 
 /// A failure that ends the command: a sentence, and where possible one that says what to do.
 ///
 /// Printed on standard error as `error: …` and `hint: …`. The exit status is 1; mistakes in the command line
-/// itself end with 2, as clap does it.
+/// itself, or in what it names, end with 2, as clap does it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     what: String,
     hint: Option<String>,
+    code: u8,
 }
 
 impl Failure {
@@ -18,6 +20,15 @@ impl Failure {
         Self {
             what: what.into(),
             hint: None,
+            code: 1,
+        }
+    }
+
+    /// What was typed, or a file that it names, cannot be meant so.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self {
+            code: 2,
+            ..Self::new(what)
         }
     }
 
@@ -26,6 +37,11 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// With what the process ends.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
     }
 }
 
@@ -57,6 +73,15 @@ mod tests {
         assert_eq!(
             failure.to_string(),
             "error: no context is named prod\nhint: see kubectl config get-contexts"
+        );
+    }
+
+    #[test]
+    fn mistakes_in_what_was_typed_have_a_status_of_their_own() {
+        assert_eq!(
+            [Failure::new("it failed"), Failure::usage("no such thing")]
+                .map(|failure| failure.exit_code()),
+            [ExitCode::from(1), ExitCode::from(2)]
         );
     }
 }

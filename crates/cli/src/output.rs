@@ -12,3 +12,9 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         outcome => Ok(outcome?),
     }
 }
+
+/// Says on standard error what failed, where the command goes on all the same.
+pub(crate) fn complain(failure: &Failure) {
+    // Nobody is left to be told if standard error is closed.
+    let _ = writeln!(io::stderr(), "{failure}");
+}
