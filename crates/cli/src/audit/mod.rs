@@ -186,6 +186,26 @@ fn verdict(report: &Report, survey: &Survey, alarms: &[Alarm]) -> ExitCode {
 }
 
 /// The JSON schema of a report.
-pub fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     schemars::schema_for!(Report)
+}
+
+/// The same as text: what `docs/reference/audit.schema.json` holds.
+pub fn schema_text() -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&schema()).map(|text| text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_schema_is_fresh() {
+        let published = include_str!("../../../../docs/reference/audit.schema.json");
+        assert_eq!(
+            schema_text().expect("JSON"),
+            published,
+            "run: cargo run -p secret-rotation-cli --example audit-schema > docs/reference/audit.schema.json"
+        );
+    }
 }

@@ -89,13 +89,10 @@ impl Line {
         if call.class.is_some() {
             return;
         }
-        let counter = match call.operation {
-            Operation::ListSecrets => &self.pages,
-            Operation::DescribeSecret
-            | Operation::ListSecretVersionIds
-            | Operation::UpdateSecretVersionStage
-            | Operation::RotateSecret
-            | Operation::RestoreSecret => &self.looks,
+        let counter = if call.operation == Operation::ListSecrets {
+            &self.pages
+        } else {
+            &self.looks
         };
         counter.fetch_add(1, Ordering::Relaxed);
         self.bar.set_message(self.words());

@@ -168,6 +168,7 @@ impl Report {
     pub(crate) fn headline(&self) -> String {
         let judged = count(self.selected, "secret");
         let verdict = match (self.unhealthy(), self.complete) {
+            (0, false) if self.selected == 0 => "nothing could be judged".to_owned(),
             (0, true) => "none needs attention".to_owned(),
             (0, false) => "none of those that could be read needs attention".to_owned(),
             (1, _) => "1 needs attention".to_owned(),
@@ -213,6 +214,8 @@ impl FindingReport {
     fn of(finding: &Finding, now: AwsTime) -> Self {
         let secret = finding.secret.as_ref();
         let time = |time: AwsTime| time.to_string();
+        // Where AWS names no date, core says since it was found: for an audit, which remembers nothing, that is no date.
+        let since = finding.since.filter(|since| *since < now);
         Self {
             name: finding.name.to_string(),
             region: finding.region.to_string(),
@@ -220,8 +223,8 @@ impl FindingReport {
             account: finding.arn.as_ref().map(|arn| arn.account().to_string()),
             state: finding.state.name(),
             level: Level::of(finding.state),
-            since: finding.since.map(time),
-            age: finding.since.map(|since| age::since(Some(since), now)),
+            since: since.map(time),
+            age: since.map(|since| age::since(Some(since), now)),
             message: finding.message.clone(),
             current_version_id: finding.current.as_ref().map(ToString::to_string),
             pending_version_id: finding.pending.as_ref().map(ToString::to_string),
@@ -319,8 +322,7 @@ mod tests {
         assert_eq!(
             headline(testing::nothing_read()),
             (
-                "0 secrets in 1 region: none of those that could be read needs attention"
-                    .to_owned(),
+                "0 secrets in 1 region: nothing could be judged".to_owned(),
                 false
             )
         );

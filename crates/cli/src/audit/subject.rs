@@ -194,6 +194,8 @@ fn object<T: DeserializeOwned>(document: &Value) -> Result<T, Failure> {
     let read = serde_ignored::deserialize(reader, |path| strangers.push(path.to_string()));
     let object = read
         .map_err(|error: serde_json::Error| Failure::usage(format!("{}: {error}", track.path())))?;
+    // Every object has these two; kube reads them elsewhere.
+    strangers.retain(|path| !matches!(path.as_str(), "apiVersion" | "kind"));
     if strangers.is_empty() {
         return Ok(object);
     }
@@ -238,6 +240,7 @@ fn open(
             reads_per_second: 20,
             writes_per_second: 1,
         },
+        event_queue: None,
     })
 }
 

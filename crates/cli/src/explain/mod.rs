@@ -106,7 +106,7 @@ mod tests {
         let text = about("OUTSIDEWINDOW", &entries()).expect("it is explained");
         assert_eq!(
             text,
-            "OutsideWindow (blockedBy of a finding)\n  No maintenance window is open. status.nextWindow tells when the next one opens.\n"
+            "OutsideWindow (blockedBy of a finding)\n  No maintenance window is open. status.nextWindow tells when the next one\n  opens.\n"
         );
         assert!(
             !about("AwaitingApproval", &entries())
