@@ -10,6 +10,7 @@ pub mod dashboard;
 pub mod expression;
 pub mod invariants;
 pub mod objects;
+pub mod plugin;
 pub mod prometheus;
 pub mod rules;
 pub mod runbooks;

@@ -3,12 +3,11 @@
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
 use secret_rotation_simulator::{Fault, FaultKind, Options, Simulator};
 use secret_rotation_tests::by_hand::holder;
+use secret_rotation_tests::plugin::binary;
 use serde_json::Value;
-use xtask::project;
 
 /// Must not show anywhere.
 const CANARY: &str = "CANARY-c0ffee-7f3a";
@@ -80,23 +79,6 @@ fn stderr(output: &Output) -> String {
 
 fn json(output: &Output) -> Value {
     serde_json::from_str(&stdout(output)).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
-/// The plugin's binary, built at most once: a stale one would judge yesterday's code.
-fn binary() -> &'static std::path::Path {
-    static BINARY: OnceLock<std::path::PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let build = [
-            "build",
-            "--quiet",
-            "--locked",
-            "--bin",
-            "kubectl-secret_rotation",
-        ];
-        project::run(project::cargo().args(build)).expect("the plugin builds");
-        let folder = project::debug_binaries().expect("cargo names its target folder");
-        folder.join("kubectl-secret_rotation")
-    })
 }
 
 /// 200 pages of a list, and two closer looks for each of the five that are stuck.

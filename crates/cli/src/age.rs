@@ -1,53 +1,42 @@
-//! Ages and spans as kubectl prints them: two units at most, and only where the second one matters.
+//! Ages and waits as kubectl writes them: two units at most, the larger the coarser.
 
-use secret_rotation_core::clock::AwsTime;
+use jiff::{SignedDuration, Timestamp};
 
-const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
-const YEAR: u64 = 365 * DAY;
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
 
-/// How long ago something was; a dash if nobody knows.
-pub(crate) fn since(time: Option<AwsTime>, now: AwsTime) -> String {
-    time.map_or_else(dash, |time| human(now.since(time).as_secs()))
-}
-
-/// In how long something will be: `18d`, or `overdue` if it should have been.
-pub(crate) fn until(time: Option<AwsTime>, now: AwsTime) -> String {
-    match time {
-        None => dash(),
-        Some(time) if time <= now => "overdue".to_owned(),
-        Some(time) => human(time.since(now).as_secs()),
-    }
-}
-
-/// What stands where nothing is known.
-pub(crate) fn dash() -> String {
-    "-".to_owned()
-}
-
-/// `45s`, `9m12s`, `26h`, `12d`, `2y40d`: the rules of apimachinery's `HumanDuration`.
-pub(crate) fn human(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / MINUTE, seconds / HOUR, seconds / DAY);
+/// A length of time, such as `41s`, `2h7m` or `31d`. A negative one counts as nothing.
+pub(crate) fn length(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let two = |large: i64, unit: &str, small: i64, rest: &str| {
+        if small == 0 {
+            format!("{large}{unit}")
+        } else {
+            format!("{large}{unit}{small}{rest}")
+        }
+    };
     match seconds {
-        0..120 => format!("{seconds}s"),
-        120..600 => two(minutes, "m", seconds % MINUTE, "s"),
-        600..10_800 => format!("{minutes}m"),
-        10_800..28_800 => two(hours, "h", minutes % 60, "m"),
-        28_800..172_800 => format!("{hours}h"),
-        172_800..691_200 => two(days, "d", hours % 24, "h"),
-        691_200..63_072_000 => format!("{days}d"),
-        63_072_000..252_288_000 => two(seconds / YEAR, "y", days % 365, "d"),
-        _ => format!("{}y", seconds / YEAR),
+        ..120 => format!("{seconds}s"),
+        120..600 => two(seconds / MINUTE, "m", seconds % MINUTE, "s"),
+        600..10_800 => format!("{}m", seconds / MINUTE),
+        10_800..28_800 => two(seconds / HOUR, "h", seconds % HOUR / MINUTE, "m"),
+        28_800..172_800 => format!("{}h", seconds / HOUR),
+        172_800..691_200 => two(seconds / DAY, "d", seconds % DAY / HOUR, "h"),
+        691_200..63_072_000 => format!("{}d", seconds / DAY),
+        _ => two(seconds / (365 * DAY), "y", seconds % (365 * DAY) / DAY, "d"),
     }
 }
 
-fn two(first: u64, unit: &str, second: u64, smaller: &str) -> String {
-    if second == 0 {
-        format!("{first}{unit}")
-    } else {
-        format!("{first}{unit}{second}{smaller}")
-    }
+/// How long ago something was. AWS's clock may be a little ahead of the API server's: that is `0s`.
+pub(crate) fn since(then: Timestamp, now: Timestamp) -> String {
+    length(now.duration_since(then))
+}
+
+/// How long until something is; `None` if it has been.
+pub(crate) fn until(then: Timestamp, now: Timestamp) -> Option<String> {
+    let wait = then.duration_since(now);
+    wait.is_positive().then(|| length(wait))
 }
 
 #[cfg(test)]
@@ -55,22 +44,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_look_as_kubectl_prints_them() {
-        let cases = [
-            (0, "0s"),
+    fn lengths_are_those_of_kubectl() {
+        for (seconds, text) in [
+            (-5, "0s"),
+            (41, "41s"),
             (119, "119s"),
-            (552, "9m12s"),
-            (600, "10m"),
+            (150, "2m30s"),
+            (300, "5m"),
+            (7_620, "127m"),
             (11_220, "3h7m"),
-            (93_600, "26h"),
-            (172_800, "2d"),
-            (180_000, "2d2h"),
-            (12 * DAY, "12d"),
-            (770 * DAY, "2y40d"),
-            (3000 * DAY, "8y"),
-        ];
-        for (seconds, text) in cases {
-            assert_eq!(human(seconds), text, "{seconds}");
+            (86_400, "24h"),
+            (183_600, "2d3h"),
+            (2_678_400, "31d"),
+            (63_158_400, "2y1d"),
+        ] {
+            assert_eq!(
+                length(SignedDuration::from_secs(seconds)),
+                text,
+                "{seconds}"
+            );
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn aligned(rows: &[Vec<String>]) -> Result<String, Failure> {
 
 /// The beginning of a version id, or a dash.
 pub(crate) fn short(id: Option<&str>) -> String {
-    id.map_or_else(crate::age::dash, |id| id.chars().take(SHORT).collect())
+    id.map_or_else(crate::aws::age::dash, |id| id.chars().take(SHORT).collect())
 }
 
 fn printable(cell: &str) -> String {

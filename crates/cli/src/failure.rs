@@ -6,7 +6,7 @@ use std::process::ExitCode;
 /// A failure that ends the command: a sentence, and where possible one that says what to do.
 ///
 /// Printed on standard error as `error: …` and `hint: …`. The exit status is 1; mistakes in the command line
-/// itself, or in what it names, end with 2, as clap does it.
+/// itself end with 2, as clap does it. Where 1 has another meaning, [`exit`](Self::exit) sets the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     what: String,
@@ -39,9 +39,20 @@ impl Failure {
         self
     }
 
+    /// The same, with another exit status.
+    #[must_use]
+    pub fn exit(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// With what the process ends.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
+    }
+
+    /// What went wrong, in a sentence without the hint.
+    pub fn sentence(&self) -> &str {
+        &self.what
     }
 }
 
@@ -73,15 +84,6 @@ mod tests {
         assert_eq!(
             failure.to_string(),
             "error: no context is named prod\nhint: see kubectl config get-contexts"
-        );
-    }
-
-    #[test]
-    fn mistakes_in_what_was_typed_have_a_status_of_their_own() {
-        assert_eq!(
-            [Failure::new("it failed"), Failure::usage("no such thing")]
-                .map(|failure| failure.exit_code()),
-            [ExitCode::from(1), ExitCode::from(2)]
         );
     }
 }

@@ -11,8 +11,7 @@ use serde::Serialize;
 use super::ages::{self, AgeClass};
 use super::{Subject, Swept};
 use crate::Failure;
-use crate::age;
-use crate::aws::Trouble;
+use crate::aws::{Trouble, age};
 
 /// Grows by one when a field changes its meaning or goes away; new fields may come at any time.
 pub(crate) const SCHEMA_VERSION: &str = "1";

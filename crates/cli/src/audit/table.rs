@@ -41,7 +41,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
             short(finding.current_version_id.as_deref()),
             short(finding.pending_version_id.as_deref()),
             finding.message.clone(),
-            finding.age.clone().unwrap_or_else(crate::age::dash),
+            finding.age.clone().unwrap_or_else(crate::aws::age::dash),
         ]
     });
     let title = title.map(str::to_owned).to_vec();

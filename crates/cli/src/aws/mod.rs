@@ -2,6 +2,7 @@
 //!
 //! The requests themselves are those of crate `aws`; nothing here sends one.
 
+pub(crate) mod age;
 mod trouble;
 
 use std::sync::Arc;

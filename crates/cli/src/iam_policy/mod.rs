@@ -3,12 +3,10 @@
 mod narrow;
 mod terraform;
 
-use clap::{Args, ValueEnum};
-use serde_json::Value;
-
 use crate::{Failure, output};
+use clap::{Args, ValueEnum};
 
-use narrow::{Prefix, Tag, parse_prefix, parse_tag};
+use narrow::{Policy, Prefix, Tag, parse_prefix, parse_tag};
 
 /// Prints the least-privilege IAM policy for a level of access.
 #[derive(Args, Clone, Debug)]
@@ -99,8 +97,8 @@ fn rendered(arguments: &IamPolicyArguments) -> Result<String, Failure> {
 
 fn narrowed(file: &str, arguments: &IamPolicyArguments) -> Result<String, Failure> {
     let failed = |error| Failure::new(format!("the policy is not JSON: {error}"));
-    let mut policy: Value = serde_json::from_str(file).map_err(failed)?;
-    narrow::apply(&mut policy, &arguments.secrets, arguments.tag.as_ref());
+    let mut policy: Policy = serde_json::from_str(file).map_err(failed)?;
+    policy.bound(&arguments.secrets, arguments.tag.as_ref());
     let text = serde_json::to_string_pretty(&policy).map_err(failed)?;
     Ok(text + "\n")
 }
@@ -108,6 +106,8 @@ fn narrowed(file: &str, arguments: &IamPolicyArguments) -> Result<String, Failur
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use serde_json::Value;
 
     use super::*;
 

@@ -1,6 +1,9 @@
 //! Bounds on which secrets a policy allows something.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// The beginning of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,18 +40,34 @@ pub(super) fn parse_tag(text: &str) -> Result<Tag, String> {
     }
 }
 
-/// Bounds every statement that allows something on secrets. Statements that deny stay as wide as they are.
-pub(super) fn apply(policy: &mut Value, prefixes: &[Prefix], tag: Option<&Tag>) {
-    let statements = policy["Statement"].as_array_mut().into_iter().flatten();
-    let bound = |statement: &&mut Value| {
-        statement["Effect"] == "Allow" && statement["Resource"] != json!("*")
-    };
-    for statement in statements.filter(bound) {
-        if !prefixes.is_empty() {
-            statement["Resource"] = prefixes.iter().map(arn).collect();
-        }
-        if let Some(statement) = statement.as_object_mut() {
-            replace_tag(statement, tag);
+/// A policy, with its fields in the order in which people write them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Policy {
+    version: String,
+    statement: Vec<Statement>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Statement {
+    sid: String,
+    effect: String,
+    action: Value,
+    resource: Value,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    condition: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+impl Policy {
+    /// Bounds every statement that allows something on secrets. Statements that deny stay as wide as they are.
+    pub(super) fn bound(&mut self, prefixes: &[Prefix], tag: Option<&Tag>) {
+        let on_secrets = |one: &&mut Statement| one.effect == "Allow" && one.resource != "*";
+        for statement in self.statement.iter_mut().filter(on_secrets) {
+            if !prefixes.is_empty() {
+                statement.resource = prefixes.iter().map(arn).collect();
+            }
+            statement.replace_tag(tag);
         }
     }
 }
@@ -57,24 +76,14 @@ fn arn(Prefix(prefix): &Prefix) -> Value {
     json!(format!("arn:aws:secretsmanager:*:*:secret:{prefix}*"))
 }
 
-/// The tag of the file goes; the one that was typed, if any, takes its place.
-fn replace_tag(statement: &mut Map<String, Value>, tag: Option<&Tag>) {
-    let mut condition = match statement.remove("Condition") {
-        Some(Value::Object(condition)) => condition,
-        Some(_) | None => Map::new(),
-    };
-    let mut equals = match condition.remove("StringEquals") {
-        Some(Value::Object(equals)) => equals,
-        Some(_) | None => Map::new(),
-    };
-    equals.retain(|key, _| !key.starts_with(RESOURCE_TAG));
-    if let Some(Tag { key, value }) = tag {
-        equals.insert(format!("{RESOURCE_TAG}{key}"), json!(value));
-    }
-    if !equals.is_empty() {
-        condition.insert("StringEquals".to_owned(), Value::Object(equals));
-    }
-    if !condition.is_empty() {
-        statement.insert("Condition".to_owned(), Value::Object(condition));
+impl Statement {
+    /// The tag of the file goes; the one that was typed, if any, takes its place.
+    fn replace_tag(&mut self, tag: Option<&Tag>) {
+        let equals = self.condition.entry("StringEquals".to_owned()).or_default();
+        equals.retain(|key, _| !key.starts_with(RESOURCE_TAG));
+        if let Some(Tag { key, value }) = tag {
+            equals.insert(format!("{RESOURCE_TAG}{key}"), json!(value));
+        }
+        self.condition.retain(|_, keys| !keys.is_empty());
     }
 }

@@ -13,9 +13,9 @@ use secret_rotation_core::verdict;
 use serde::Serialize;
 
 use crate::audit::{Progress, Subject, Swept, sweep};
-use crate::aws::{AwsOptions, Pace, parse_region};
+use crate::aws::{AwsOptions, Pace, age, parse_region};
 use crate::columns::{aligned, short};
-use crate::{Failure, age, output};
+use crate::{Failure, output};
 
 /// With what the process ends when not every secret could be listed.
 const INCOMPLETE: u8 = 3;

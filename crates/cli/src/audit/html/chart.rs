@@ -10,11 +10,11 @@ const STEP: usize = 28;
 const BAR: usize = 18;
 
 /// Where bars begin, and how long the longest is.
-const LEFT: usize = 170;
-const LONGEST: usize = 250;
+const LEFT: usize = 178;
+const LONGEST: usize = 150;
 
 /// Room for the number behind a bar.
-const WIDTH: usize = LEFT + LONGEST + 70;
+const WIDTH: usize = LEFT + LONGEST + 62;
 
 struct Bar {
     label: String,

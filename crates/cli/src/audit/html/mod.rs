@@ -12,6 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::report::{Report, count};
+use crate::age::length;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -82,15 +83,21 @@ fn heading(report: &Report) -> Markup {
                 Some(policy) => { "judged by policy " strong { (policy) } }
                 None => "judged by the defaults"
             }
-            " · stuck after " (crate::age::human(report.stuck_after_seconds))
+            " · stuck after " (span(report.stuck_after_seconds))
         }
     }
+}
+
+fn span(seconds: u64) -> String {
+    length(jiff::SignedDuration::from_secs(
+        i64::try_from(seconds).unwrap_or(i64::MAX),
+    ))
 }
 
 fn warnings(report: &Report) -> Markup {
     html! {
         @if !report.complete {
-            section.warning aria-labelledby="incomplete" {
+            section.incomplete aria-labelledby="incomplete" {
                 h2 #incomplete { "This report is incomplete" }
                 p { "What is not in it may still exist, and is not known to be healthy." }
                 ul {
