@@ -190,6 +190,31 @@ fn a_secret_that_cannot_be_described_is_unknown() {
     assert_eq!(code(&run(&aws, "audit --fail-on unknown")), 1);
 }
 
+/// Fifty ages a sweep: the audit goes on until it knows them all, or says how many it does not.
+#[test]
+fn an_age_that_could_not_be_read_is_not_taken_for_young() {
+    let aws = aws("
+secrets:
+- name: app/old
+  created: -400d
+  lastChanged: -1d
+  versions: [{id: 11111111-1111-1111-1111-111111111111, labels: [AWSCURRENT], created: -200d}]
+");
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = folder.path().join("policy.yaml");
+    let text = "kind: SecretRotationPolicy\nmetadata: {name: p}\nspec: {selector: {include: [{namePrefix: app/}]}, detection: {maxAge: 2160h}}\n";
+    fs::write(&policy, text).expect("the file can be written");
+    let line = format!("audit -o json -f {}", policy.display());
+    assert_eq!(json(&run(&aws, &line))["states"]["TooOld"], 1);
+    aws.inject(Fault::on("ListSecretVersionIds", FaultKind::AccessDenied));
+    let output = run(&aws, &line);
+    assert_eq!(code(&output), 3, "{output:?}");
+    assert!(
+        stderr(&output).contains("age could not be read in eu-west-1: 1"),
+        "{output:?}"
+    );
+}
+
 #[test]
 fn several_regions_are_one_report() {
     let aws = aws(ESTATE);

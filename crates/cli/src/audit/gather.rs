@@ -53,7 +53,8 @@ pub(crate) async fn sweep(
         async move {
             let inventory = inventory(&account, scope, subject).await;
             progress.of(&region).done();
-            let trouble = trouble(&inventory, &witness, &region);
+            let mut trouble = trouble(&inventory, &witness, &region);
+            trouble.extend(unaged(ages_missing(&inventory, subject).len(), &region));
             Swept { inventory, trouble }
         }
     });
@@ -95,6 +96,15 @@ fn ages_missing(inventory: &Inventory, subject: &Subject) -> Vec<(Arn, SecretNam
     let named = |seen: &Observation| (seen.secret.arn.clone(), seen.secret.name.clone());
     let secrets = inventory.secrets.values();
     secrets.filter(missing).map(named).collect()
+}
+
+/// A version whose age is not known is not known to be young.
+fn unaged(count: usize, region: &Region) -> Option<Trouble> {
+    (count > 0).then(|| Trouble {
+        reason: "AgeUnknown",
+        message: format!("current versions whose age could not be read in {region}: {count}"),
+        hint: "secretsmanager:ListSecretVersionIds is needed to judge by maxAge".to_owned(),
+    })
 }
 
 /// The gap of the sweep first, then each kind of error that kept single secrets from being read.

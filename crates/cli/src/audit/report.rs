@@ -125,12 +125,12 @@ impl Report {
     /// Puts together what was read and what core says of it.
     pub(crate) fn of(subject: &Subject, swept: &[Swept], survey: &Survey) -> Self {
         let answered = swept.iter().any(Swept::answered);
-        let unknown = survey.count(State::Unknown) > 0;
+        let is_read = swept.iter().all(|swept| swept.trouble.is_empty());
         Self {
             schema_version: SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION"),
             time: answered.then(|| survey.time.to_string()),
-            complete: survey.complete && !unknown,
+            complete: survey.complete && is_read && survey.count(State::Unknown) == 0,
             policy: subject.is_given.then(|| subject.policy.key.to_string()),
             stuck_after_seconds: subject.policy.detection.stuck_after.as_secs(),
             regions: swept.iter().map(RegionReport::of).collect(),

@@ -22,12 +22,12 @@ pub(super) fn report() -> Report {
     let mut well = inventory("eu-west-1", estate());
     well.secrets
         .extend(BTreeMap::from([unreadable("payments/denied")]));
-    report_of(vec![swept(well), swept(torn("us-east-1"))])
+    report_of(&[swept(well), swept(torn("us-east-1"))])
 }
 
 /// A report without a finding.
 pub(super) fn healthy() -> Report {
-    report_of(vec![swept(inventory(
+    report_of(&[swept(inventory(
         "eu-west-1",
         vec![secret("a"), secret("b")],
     ))])
@@ -37,7 +37,7 @@ pub(super) fn healthy() -> Report {
 pub(super) fn nothing_read() -> Report {
     let mut nothing = torn("eu-west-1");
     nothing.time = AwsTime::new(jiff::Timestamp::UNIX_EPOCH);
-    report_of(vec![swept(nothing)])
+    report_of(&[swept(nothing)])
 }
 
 /// Compares with `tests/golden/NAME`; `UPDATE_GOLDEN=1` writes it anew.
@@ -55,11 +55,11 @@ pub(super) fn golden(name: &str, text: &str) {
     );
 }
 
-fn report_of(swept: Vec<Swept>) -> Report {
+fn report_of(swept: &[Swept]) -> Report {
     let regions = swept.iter().map(|swept| swept.inventory.region.clone());
     let subject = Subject::everything(regions.collect()).expect("a subject");
-    let survey = judge(&subject, &swept);
-    Report::of(&subject, &swept, &survey)
+    let survey = judge(&subject, swept);
+    Report::of(&subject, swept, &survey)
 }
 
 fn swept(inventory: Inventory) -> Swept {

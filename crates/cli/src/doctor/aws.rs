@@ -7,25 +7,36 @@ use secret_rotation_aws::{Call, Scope};
 use secret_rotation_core::identity::Region;
 
 use super::Finding;
+use crate::Failure;
 use crate::aws::{AwsOptions, Login, Pace, Witness};
 
 /// A list of the secrets whose names begin so is short, and shows whether listing is allowed.
 const NOTHING: &str = "secret-rotation-doctor/";
 
-/// One request for each region; none at all if no region was named.
+/// One request for each region; none at all if nothing about AWS was named.
 pub(super) async fn check(options: &AwsOptions, regions: &[Region]) -> Vec<Finding> {
-    if regions.is_empty() {
+    let is_named = options.profile.is_some() || options.allow_custom_endpoint;
+    if regions.is_empty() && !is_named {
         return Vec::new();
     }
-    let login = match options.login().await {
-        Ok(login) => login,
-        Err(failure) => return vec![Finding::failed("AWS", failure.to_string())],
+    match ask_all(options, regions).await {
+        Ok(findings) => findings,
+        Err(failure) => vec![Finding::failed("AWS", failure.sentence())],
+    }
+}
+
+async fn ask_all(options: &AwsOptions, regions: &[Region]) -> Result<Vec<Finding>, Failure> {
+    let login = options.login().await?;
+    let regions = if regions.is_empty() {
+        vec![login.region()?]
+    } else {
+        regions.to_vec()
     };
     let mut findings = Vec::new();
-    for region in regions {
+    for region in &regions {
         findings.push(ask(&login, region).await);
     }
-    findings
+    Ok(findings)
 }
 
 async fn ask(login: &Login, region: &Region) -> Finding {

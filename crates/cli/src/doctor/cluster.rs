@@ -37,11 +37,8 @@ const GUARDS: [&str; 3] = [
 
 /// No cluster to ask.
 pub(super) fn unreachable(failure: &Failure) -> Finding {
-    let text = failure.to_string();
-    let (seen, advice) = text
-        .split_once("\nhint: ")
-        .unwrap_or((&text, "check the kubeconfig"));
-    Finding::failed("cluster", seen.trim_start_matches("error: ")).advice(advice)
+    Finding::failed("cluster", failure.sentence())
+        .advice("choose one with --kubeconfig and --context, or set KUBECONFIG")
 }
 
 /// Whether the API server answers, and its time: ages of leases are measured by it.

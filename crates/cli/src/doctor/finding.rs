@@ -50,13 +50,13 @@ impl Finding {
 
     /// A check that the API server did not answer: not allowed to look is no failure of what was to be looked at.
     pub(crate) fn unseen(what: impl Into<String>, error: &kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) if status.code == 403 => {
-                Self::warn(what, "you may not look at it")
-                    .advice("ask somebody who may, or bind the viewer role")
-            }
-            _ => Self::warn(what, format!("it could not be read: {error}")),
+        if let kube::Error::Api(status) = error
+            && status.code == 403
+        {
+            return Self::warn(what, "you may not look at it")
+                .advice("ask somebody who may, or bind the viewer role");
         }
+        Self::warn(what, format!("it could not be read: {error}"))
     }
 
     fn new(grade: Grade, what: impl Into<String>, seen: impl Into<String>) -> Self {

@@ -29,7 +29,7 @@ pub struct DoctorArguments {
     #[arg(long, value_name = "NAME", default_value = "secret-rotation-system")]
     pub controller_namespace: String,
 
-    /// Also check your own access to AWS in these regions, separated by commas.
+    /// Also check your own access to AWS in these regions, separated by commas; --profile alone means its own region.
     #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
     pub regions: Vec<Region>,
 
@@ -100,5 +100,4 @@ async fn connect(options: &ClusterOptions) -> Result<(Client, String), Failure> 
 
 fn no_config(error: &kube::config::KubeconfigError) -> Failure {
     Failure::new(format!("no cluster is known: {error}"))
-        .hint("choose one with --kubeconfig and --context, or set KUBECONFIG")
 }

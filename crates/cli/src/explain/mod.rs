@@ -53,17 +53,17 @@ fn told(entry: &Entry) -> String {
 }
 
 fn listed(entries: &[Entry]) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     let mut group = "";
     for entry in entries {
         if entry.group != group {
-            let gap = if group.is_empty() { "" } else { "\n" };
+            lines.extend((!group.is_empty()).then(String::new));
             group = &entry.group;
-            text += &format!("{gap}{group}\n");
+            lines.push(group.to_owned());
         }
-        text += &format!("  {}\n", entry.name);
+        lines.push(format!("  {}", entry.name));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 fn unknown(word: &str, entries: &[Entry]) -> Failure {

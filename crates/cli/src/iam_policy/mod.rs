@@ -166,8 +166,8 @@ mod tests {
             let reads = ["GetSecretValue", "BatchGetSecretValue"]
                 .map(|action| format!("secretsmanager:{action}"));
             // A Deny on a person would also take away what the person may read otherwise.
-            let denies = reads.iter().all(|read| denied.contains(read));
-            assert_eq!(denies, level != Level::Put, "{level:?}");
+            let is_shut = reads.iter().all(|read| denied.contains(read));
+            assert_eq!(is_shut, level != Level::Put, "{level:?}");
             assert!(
                 reads.iter().all(|read| !allowed.contains(read)),
                 "{level:?}"

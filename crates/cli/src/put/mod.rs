@@ -26,6 +26,7 @@ use value::{Shape, Value};
 /// which other users of the machine could see. AWS keeps the version that was current as AWSPREVIOUS. What the secret
 /// opens, such as a database, is not told of the new value.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct PutArguments {
     /// Which secret.
     #[command(flatten)]
