@@ -19,6 +19,7 @@ mod look;
 mod parse;
 mod queue;
 mod reach;
+mod scope;
 mod sweep;
 #[cfg(test)]
 mod wire;
@@ -31,4 +32,4 @@ pub use credentials::{Renewal, ambient};
 pub use endpoint::{Endpoint, EndpointError};
 pub use queue::{Batch, EventQueue};
 pub use reach::find_credentials;
-pub use sweep::Scope;
+pub use scope::Scope;

@@ -17,23 +17,13 @@ use tokio::task::JoinSet;
 use crate::account::Account;
 use crate::apply::Rejected;
 use crate::errors;
+use crate::scope::Scope;
 
 /// Closer looks at a time.
 const ABREAST: usize = 8;
 
 /// At most this many ages are looked up in one sweep, so that it stays short; the others follow in the next ones.
 const MAX_AGES: usize = 50;
-
-/// What a sweep reads, from the cheapest to the dearest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// These secrets, by `DescribeSecret` each.
-    Names(BTreeSet<SecretName>),
-    /// Secrets whose names begin with one of these, by filtered lists.
-    Prefixes(BTreeSet<String>),
-    /// Every secret of the region.
-    Everything,
-}
 
 /// One secret that needs a closer look, and what is known of it.
 struct Target {

@@ -4,14 +4,21 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::audit::AuditArguments;
 use crate::check::CheckArgs;
 use crate::completion::{CompleteArgs, CompletionArgs};
 use crate::decide::DecideArgs;
 use crate::describe::DescribeArgs;
+use crate::doctor::DoctorArguments;
+use crate::explain::ExplainArguments;
 use crate::history::HistoryArgs;
+use crate::iam_policy::IamPolicyArguments;
+use crate::list::ListArguments;
+use crate::put::PutArguments;
 use crate::remedy::{ClearArgs, RemedyArgs, RotateArgs};
 use crate::status::StatusArgs;
 use crate::suspend::SuspendArgs;
+use crate::versions::VersionsArguments;
 
 /// Sees and mends the rotations of AWS Secrets Manager secrets; never reads a value.
 #[derive(Clone, Debug, Parser)]
@@ -89,6 +96,13 @@ pub enum Command {
     /// Complete a command line for kubectl.
     #[command(name = "__complete", hide = true)]
     Complete(CompleteArgs),
+    Audit(AuditArguments),
+    List(ListArguments),
+    Versions(VersionsArguments),
+    Put(PutArguments),
+    IamPolicy(IamPolicyArguments),
+    Doctor(DoctorArguments),
+    Explain(ExplainArguments),
     /// Print the version of this plugin.
     Version,
 }

@@ -24,6 +24,14 @@ impl Failure {
         }
     }
 
+    /// What was typed, or a file that it names, cannot be meant so.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self {
+            code: 2,
+            ..Self::new(what)
+        }
+    }
+
     /// The same, with what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

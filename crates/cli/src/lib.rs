@@ -6,21 +6,30 @@
 mod advice;
 mod age;
 mod arguments;
+pub mod audit;
+mod aws;
 mod check;
 mod cluster;
+mod columns;
 mod completion;
 mod decide;
 mod describe;
+mod doctor;
 mod dress;
 mod events;
+mod explain;
 mod failure;
 mod follow;
 mod history;
+mod iam_policy;
+mod list;
 mod live;
 mod objects;
 mod output;
 mod overview;
 mod patience;
+mod place;
+mod put;
 mod remedy;
 mod run;
 mod sheet;
@@ -30,6 +39,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod version;
+mod versions;
 
 pub use arguments::{Arguments, ClusterOptions, Command};
 pub use completion::command as completing;

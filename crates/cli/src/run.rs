@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use secret_rotation_api::operation::Action;
 
 use crate::{
-    Arguments, Command, Failure, check, completion, decide, describe, history, output, remedy,
-    status, suspend, version,
+    Arguments, Command, Failure, audit, check, completion, decide, describe, doctor, explain,
+    history, iam_policy, list, output, put, remedy, status, suspend, version, versions,
 };
 
 /// Carries a command out and says on standard error why it failed, if it did.
@@ -49,6 +49,13 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Completion(arguments) => completion::run(&arguments),
         Command::Complete(arguments) => completion::complete(&arguments),
+        Command::Audit(audit) => audit::run(audit).await,
+        Command::List(list) => list::run(list).await,
+        Command::Versions(versions) => versions::run(versions).await.map(|()| ExitCode::SUCCESS),
+        Command::Put(put) => put::run(put).await.map(|()| ExitCode::SUCCESS),
+        Command::IamPolicy(policy) => iam_policy::run(policy).await.map(|()| ExitCode::SUCCESS),
+        Command::Doctor(doctor) => doctor::run(cluster, doctor).await,
+        Command::Explain(explain) => explain::run(explain).await.map(|()| ExitCode::SUCCESS),
         Command::Version => version::run(),
     }
 }

@@ -1,11 +1,11 @@
-//! Every reason has a paragraph in `docs/reasons.md`, and every paragraph a reason.
+//! Every reason and every state has a paragraph in `docs/reasons.md`, and every paragraph a reason or a state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use secret_rotation_api::reasons::conditions;
-use secret_rotation_core::{advance::Phase, operation::Failure, plan::BlockReason};
+use secret_rotation_core::{advance::Phase, operation::Failure, plan::BlockReason, survey::State};
 
 /// Reasons of conditions are chosen in these files, each in an arm of its own: `… => "Reason",`.
 const CHOSEN_IN: [&str; 2] = [
@@ -40,6 +40,7 @@ fn reasons() -> BTreeSet<&'static str> {
         .chain(blocked)
         .chain(phases)
         .chain(failures)
+        .chain(State::ALL.map(State::name))
         .collect()
 }
 

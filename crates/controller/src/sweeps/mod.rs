@@ -2,14 +2,15 @@
 
 mod again;
 mod carry;
+mod pace;
 mod records;
-pub(crate) mod scope;
 mod wishes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secret_rotation_aws::Scope;
 use secret_rotation_core::authorise::under_ceiling;
 use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::ownership::Claimant;
@@ -59,7 +60,7 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
         return Ok(Some(rest));
     }
     let mut record = look_around(&context, &place, &served, &last).await;
-    let pause = pace(&served).map(|pace| scope::next(pace, record.failures));
+    let pause = pace(&served).map(|pace| pace::next(pace, record.failures));
     record.due = pause.map(|pause| clock::now() + pause);
     context.sweeps.records().insert(place.clone(), record);
     tell(&context, &served);
@@ -90,7 +91,7 @@ fn pace(served: &[Claimant]) -> Option<Duration> {
         .map(|claimant| claimant.policy.uid.as_str())
         .min()
         .unwrap_or_default();
-    scope::pace(
+    pace::pace(
         served.iter().map(|claimant| claimant.policy.check_interval),
         shortest,
         seed,
@@ -126,7 +127,7 @@ async fn look_around(
         .iter()
         .map(|claimant| &claimant.policy.selector)
         .collect();
-    let scope = scope::union(&selectors);
+    let scope = Scope::covering(&selectors);
     let known = last
         .inventory
         .as_ref()

@@ -1,0 +1,86 @@
+//! How long ago secrets were rotated: a few classes that fit a chart.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::survey::Survey;
+use serde::Serialize;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Upper ends of the classes, in days.
+const CLASSES: [(u32, &str); 5] = [
+    (7, "a week"),
+    (30, "30 days"),
+    (90, "90 days"),
+    (180, "180 days"),
+    (365, "a year"),
+];
+
+/// The secrets whose last completed rotation lies within a span.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgeClass {
+    /// The span in words.
+    pub label: String,
+    /// At most so many days ago, and longer than in the class before; absent where there is no upper end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_to_days: Option<u32>,
+    /// How many secrets.
+    pub secrets: usize,
+}
+
+/// Sorts every selected secret that exists by the time of its last rotation; the last class was never rotated.
+pub(super) fn classes(survey: &Survey) -> Vec<AgeClass> {
+    let findings = survey
+        .findings
+        .iter()
+        .filter_map(|finding| finding.secret.as_ref())
+        .map(|secret| secret.last_rotated);
+    let others = survey.others.iter().map(|member| member.last_rotated);
+    let mut counts = [0; CLASSES.len() + 2];
+    for rotated in findings.chain(others) {
+        counts[class(rotated, survey.time)] += 1;
+    }
+    let bounded = CLASSES
+        .iter()
+        .map(|(days, words)| (format!("within {words}"), Some(*days)));
+    let open = [
+        ("longer ago".to_owned(), None),
+        ("never rotated".to_owned(), None),
+    ];
+    bounded
+        .chain(open)
+        .zip(counts)
+        .map(|((label, up_to_days), secrets)| AgeClass {
+            label,
+            up_to_days,
+            secrets,
+        })
+        .collect()
+}
+
+fn class(rotated: Option<AwsTime>, now: AwsTime) -> usize {
+    let Some(rotated) = rotated else {
+        return CLASSES.len() + 1;
+    };
+    let age = now.since(rotated);
+    CLASSES
+        .iter()
+        .position(|(days, _)| age <= DAY * *days)
+        .unwrap_or(CLASSES.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_ends_with_its_last_day() {
+        let now = AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"));
+        let ago = |days: u32| class(Some(now.minus(DAY * days)), now);
+        assert_eq!([0, 7, 8, 30, 365, 366].map(ago), [0, 0, 1, 1, 4, 5]);
+        assert_eq!(class(None, now), 6);
+    }
+}

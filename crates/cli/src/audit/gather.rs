@@ -1,0 +1,137 @@
+//! Reads everything that an audit judges, several regions at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use secret_rotation_aws::{Account, Call, Scope};
+use secret_rotation_core::identity::{Arn, Region, SecretName};
+use secret_rotation_core::inventory::{Inventory, Observation};
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::secret::Secret;
+
+use super::progress::Progress;
+use super::subject::Subject;
+use crate::aws::{Login, Pace, Trouble, Witness};
+
+/// One sweep looks up the ages of so many versions; the others need further ones.
+const AGES_A_SWEEP: usize = 50;
+
+/// What was read of one region, and what was not.
+#[derive(Clone, Debug)]
+pub(crate) struct Swept {
+    /// What was seen.
+    pub inventory: Inventory,
+    /// What could not be seen, in words that help.
+    pub trouble: Vec<Trouble>,
+}
+
+impl Swept {
+    /// Whether AWS told anything at all of the region.
+    pub(crate) fn answered(&self) -> bool {
+        self.inventory.is_complete() || !self.inventory.secrets.is_empty()
+    }
+}
+
+/// Sweeps all regions of the subject at once; each has rate limits of its own, as AWS has.
+pub(crate) async fn sweep(
+    login: &Login,
+    pace: Pace,
+    subject: &Subject,
+    progress: &Progress,
+) -> Vec<Swept> {
+    let scope = Scope::covering(&[&subject.policy.selector]);
+    let regions = subject.regions().into_iter().map(|region| {
+        let witness = Witness::default();
+        let (seen, shown) = (witness.clone(), progress.of(&region));
+        let observer = Arc::new(move |call: &Call| {
+            seen.saw(call);
+            shown.saw(call);
+        });
+        let account = login.account(region.clone(), pace, observer);
+        let scope = &scope;
+        async move {
+            let inventory = inventory(&account, scope, subject).await;
+            progress.of(&region).done();
+            let mut trouble = trouble(&inventory, &witness, &region);
+            trouble.extend(unaged(ages_missing(&inventory, subject).len(), &region));
+            Swept { inventory, trouble }
+        }
+    });
+    join_all(regions).await
+}
+
+/// One sweep, and where ages are asked for as many more as it takes to know them.
+async fn inventory(account: &Account, scope: &Scope, subject: &Subject) -> Inventory {
+    let wanted = |secret: &Secret| subject.may_look(secret);
+    let max_age = subject.policy.detection.max_age;
+    let nothing = BTreeMap::new();
+    let mut inventory = account.inventory(scope, &nothing, &wanted, max_age).await;
+    let mut unknown = ages_missing(&inventory, subject);
+    while !unknown.is_empty() {
+        let some = unknown.iter().take(AGES_A_SWEEP);
+        let names = some.map(|(_, name)| name.clone()).collect();
+        let known = inventory.secrets.clone();
+        let more = account
+            .inventory(&Scope::Names(names), &known, &wanted, max_age)
+            .await;
+        inventory.gap = inventory.gap.or(more.gap);
+        inventory.secrets.extend(more.secrets);
+        let left = ages_missing(&inventory, subject);
+        if left.len() >= unknown.len() {
+            break;
+        }
+        unknown = left;
+    }
+    inventory
+}
+
+/// Selected secrets whose age only their list of versions can tell, where it was not read yet.
+fn ages_missing(inventory: &Inventory, subject: &Subject) -> Vec<(Arn, SecretName)> {
+    let Some(max_age) = subject.policy.detection.max_age else {
+        return Vec::new();
+    };
+    let oldest = inventory.time.minus(max_age);
+    let missing = |seen: &&Observation| seen.age_needed(oldest) && subject.may_look(&seen.secret);
+    let named = |seen: &Observation| (seen.secret.arn.clone(), seen.secret.name.clone());
+    let secrets = inventory.secrets.values();
+    secrets.filter(missing).map(named).collect()
+}
+
+/// A version whose age is not known is not known to be young.
+fn unaged(count: usize, region: &Region) -> Option<Trouble> {
+    (count > 0).then(|| Trouble {
+        reason: "AgeUnknown",
+        message: format!("current versions whose age could not be read in {region}: {count}"),
+        hint: "secretsmanager:ListSecretVersionIds is needed to judge by maxAge".to_owned(),
+    })
+}
+
+/// The gap of the sweep first, then each kind of error that kept single secrets from being read.
+fn trouble(inventory: &Inventory, witness: &Witness, region: &Region) -> Vec<Trouble> {
+    let explain = |error| witness.explain(error, region);
+    let mut all: Vec<_> = inventory.gap.iter().map(explain).collect();
+    let errors = inventory
+        .secrets
+        .values()
+        .filter_map(|seen| seen.unreadable.as_ref())
+        .filter(|error| error.class != ErrorClass::Gone);
+    let mut single = BTreeMap::new();
+    for error in errors {
+        single
+            .entry(error.class)
+            .or_insert_with(|| (0_usize, error))
+            .0 += 1;
+    }
+    for (count, error) in single.into_values() {
+        let trouble = explain(error);
+        all.push(Trouble {
+            message: format!(
+                "secrets that could not be read: {count}; {}",
+                trouble.message
+            ),
+            ..trouble
+        });
+    }
+    all
+}

@@ -1,0 +1,211 @@
+//! `audit`: the controller's own judgement of an account, without a cluster and without a write.
+//!
+//! Crate `aws` reads, core judges; what is here is the reporting. An audit has no memory of earlier ones, so that the
+//! age of a pending version without a value is known by the secret's last change only.
+
+mod ages;
+mod alarm;
+mod gather;
+mod html;
+mod markdown;
+mod progress;
+mod report;
+mod sarif;
+mod subject;
+mod table;
+#[cfg(test)]
+mod testing;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use schemars::Schema;
+use secret_rotation_core::classify::classify;
+use secret_rotation_core::identity::Region;
+use secret_rotation_core::survey::Survey;
+
+use crate::aws::{AwsOptions, Pace, parse_region};
+use crate::{Failure, output};
+
+pub use alarm::Alarm;
+pub(crate) use gather::{Swept, sweep};
+pub(crate) use progress::Progress;
+pub use report::Report;
+pub(crate) use subject::Subject;
+
+/// With what the process ends when something that was asked for could not be read, and nothing else is worse.
+const INCOMPLETE: u8 = 3;
+
+/// Judges the rotations of an AWS account as the controller would, without a cluster.
+///
+/// Exit status: 0 nothing named by --fail-on was found; 1 something was; 2 the command line or the policy file is
+/// wrong; 3 not everything could be read, and nothing named by --fail-on was found in the rest.
+#[derive(Args, Clone, Debug)]
+pub struct AuditArguments {
+    /// The AWS regions to look at, separated by commas; those of the policy, or of the AWS profile, if left out.
+    #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
+    pub regions: Vec<Region>,
+
+    /// A file with a `SecretRotationPolicy` to judge by, and an `AWSAccessProfile` if it holds one; - reads standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: Option<PathBuf>,
+
+    /// A pending version without progress for this long is stuck; beats the policy.
+    #[arg(long, value_name = "DURATION")]
+    pub stuck_after: Option<String>,
+
+    /// How the report looks.
+    #[arg(short = 'o', long = "format", value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+
+    /// Where the report goes; standard output if left out.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// The states that make the command end with 1, separated by commas; any is each state that needs attention.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        ignore_case = true,
+        value_name = "STATE",
+        default_value = "never"
+    )]
+    pub fail_on: Vec<Alarm>,
+
+    /// As whom AWS is asked.
+    #[command(flatten)]
+    pub aws: AwsOptions,
+
+    /// How fast AWS is asked.
+    #[command(flatten)]
+    pub pace: Pace,
+}
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for a terminal.
+    Table,
+    /// JSON, by `docs/reference/audit.schema.json`.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Markdown, for a comment.
+    Markdown,
+    /// One HTML page that needs nothing else.
+    Html,
+}
+
+/// Reads, judges, reports.
+pub(crate) async fn run(arguments: AuditArguments) -> Result<ExitCode, Failure> {
+    let login = arguments.aws.login().await?;
+    let policy = arguments.filename.as_deref();
+    let subject = Subject::read(policy, arguments.stuck_after.as_deref(), || {
+        regions(&arguments.regions, &login)
+    })?
+    .within(&arguments.regions)?;
+    let progress = Progress::new(&subject.regions());
+    let swept = sweep(&login, arguments.pace, &subject, &progress).await;
+    progress.finish();
+    let survey = judge(&subject, &swept);
+    let report = Report::of(&subject, &swept, &survey);
+    publish(
+        &rendered(&report, arguments.format)?,
+        arguments.output.as_deref(),
+    )?;
+    complain(&report);
+    Ok(verdict(&report, &survey, &arguments.fail_on))
+}
+
+/// The regions that were asked for, else the one that the environment names.
+fn regions(asked: &[Region], login: &crate::aws::Login) -> Result<Vec<Region>, Failure> {
+    if asked.is_empty() {
+        return Ok(vec![login.region()?]);
+    }
+    Ok(asked.to_vec())
+}
+
+/// What core makes of it. A region that answered nothing at all is not judged: nothing is known of it.
+pub(crate) fn judge(subject: &Subject, swept: &[Swept]) -> Survey {
+    let answered: Vec<_> = swept
+        .iter()
+        .filter(|swept| swept.answered())
+        .map(|swept| &swept.inventory)
+        .collect();
+    let memory = secret_rotation_core::survey::Memory::default();
+    classify(
+        &subject.tenant,
+        &subject.profile,
+        &subject.policy,
+        &answered,
+        &memory,
+    )
+}
+
+fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
+    match format {
+        Format::Table => table::render(report),
+        Format::Json => report::json(report),
+        Format::Sarif => sarif::render(report),
+        Format::Markdown => Ok(markdown::render(report)),
+        Format::Html => Ok(html::render(report)),
+    }
+}
+
+fn publish(text: &str, to: Option<&std::path::Path>) -> Result<(), Failure> {
+    let Some(path) = to else {
+        return output::print(text);
+    };
+    fs::write(path, text)
+        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))
+}
+
+/// What could not be read is said on standard error too, whatever the report looks like and wherever it goes.
+fn complain(report: &Report) {
+    for (_, trouble) in report.trouble() {
+        output::complain(&Failure::from(trouble.clone()));
+    }
+}
+
+fn verdict(report: &Report, survey: &Survey, alarms: &[Alarm]) -> ExitCode {
+    if survey
+        .counts
+        .iter()
+        .any(|(state, count)| *count > 0 && alarms.iter().any(|alarm| alarm.rings(*state)))
+    {
+        return ExitCode::FAILURE;
+    }
+    if report.complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INCOMPLETE)
+    }
+}
+
+/// The JSON schema of a report.
+pub(crate) fn schema() -> Schema {
+    schemars::schema_for!(Report)
+}
+
+/// The same as text: what `docs/reference/audit.schema.json` holds.
+pub fn schema_text() -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&schema()).map(|text| text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_schema_is_fresh() {
+        let published = include_str!("../../../../docs/reference/audit.schema.json");
+        assert_eq!(
+            schema_text().expect("JSON"),
+            published,
+            "run: cargo run -p secret-rotation-cli --example audit-schema > docs/reference/audit.schema.json"
+        );
+    }
+}

@@ -1,0 +1,335 @@
+//! What an audit judges by: a policy and a profile, from a file or made for the occasion.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::ObjectMeta;
+use secret_rotation_api::policy::SecretRotationPolicy;
+use secret_rotation_api::profile::AWSAccessProfile;
+use secret_rotation_core::authorise::{Tenant, under_ceiling};
+use secret_rotation_core::identity::Region;
+use secret_rotation_core::policy::Policy;
+use secret_rotation_core::profile::{NamePattern, NamespaceRule, Profile, RateLimit};
+use secret_rotation_core::secret::Secret;
+use secret_rotation_core::selector::{Matcher, Selector};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::Failure;
+
+/// What core needs to judge an inventory.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    /// The namespace that the policy would live in.
+    pub tenant: Tenant,
+    /// The bounds of the policy.
+    pub profile: Profile,
+    /// What is selected, and what counts as unhealthy.
+    pub policy: Policy,
+    /// Whether the policy was read from a file.
+    pub is_given: bool,
+}
+
+impl Subject {
+    /// Reads a policy file, or makes a policy that selects everything; `regions` is asked where neither names any.
+    pub(crate) fn read(
+        file: Option<&Path>,
+        stuck_after: Option<&str>,
+        regions: impl FnOnce() -> Result<Vec<Region>, Failure>,
+    ) -> Result<Self, Failure> {
+        let documents = match file {
+            Some(path) => Documents::parse(&text_of(path)?)?,
+            None => Documents {
+                policy: everything()?,
+                profile: None,
+            },
+        };
+        let mut policy = documents.core(stuck_after)?;
+        if file.is_none() {
+            // The schema has no words for "every secret", because nobody should mean it in a cluster.
+            policy.selector = Selector {
+                include: vec![Matcher::default()],
+                ..policy.selector
+            };
+        }
+        let profile = match &documents.profile {
+            Some(profile) => bounds(profile, &policy)?,
+            None => open(&policy, regions)?,
+        };
+        Ok(Self {
+            tenant: Tenant {
+                namespace: policy.key.namespace.clone(),
+                labels: std::collections::BTreeMap::new(),
+            },
+            profile,
+            policy,
+            is_given: file.is_some(),
+        })
+    }
+
+    /// Every secret of these regions.
+    pub(crate) fn everything(regions: Vec<Region>) -> Result<Self, Failure> {
+        Self::read(None, None, || Ok(regions))
+    }
+
+    /// The same in these regions only, if any are named.
+    pub(crate) fn within(mut self, asked: &[Region]) -> Result<Self, Failure> {
+        if asked.is_empty() {
+            return Ok(self);
+        }
+        let known = self.regions();
+        if let Some(stranger) = asked.iter().find(|region| !known.contains(region)) {
+            return Err(Failure::usage(format!(
+                "region {stranger} is not among the regions of the policy and its profile"
+            )));
+        }
+        self.profile.regions = asked.iter().cloned().collect();
+        Ok(self)
+    }
+
+    /// The regions to look at.
+    pub(crate) fn regions(&self) -> Vec<Region> {
+        let chosen = |region: &&Region| {
+            let regions = self.policy.regions.as_ref();
+            regions.is_none_or(|regions| regions.contains(*region))
+        };
+        self.profile
+            .regions
+            .iter()
+            .filter(chosen)
+            .cloned()
+            .collect()
+    }
+
+    /// Whether the controller would look closer at the secret for this policy.
+    pub(crate) fn may_look(&self, secret: &Secret) -> bool {
+        self.policy.selector.selects(secret)
+            && under_ceiling(&self.tenant.namespace, &self.profile, &secret.name).is_ok()
+    }
+}
+
+fn text_of(path: &Path) -> Result<String, Failure> {
+    let unreadable =
+        |error: io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    if path == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+        return Ok(text);
+    }
+    fs::read_to_string(path).map_err(unreadable)
+}
+
+/// The objects of a policy file.
+#[derive(Debug)]
+struct Documents {
+    policy: SecretRotationPolicy,
+    profile: Option<AWSAccessProfile>,
+}
+
+impl Documents {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+            .map_err(|error| Failure::usage(format!("the policy file is not YAML: {error}")))?;
+        let (mut policies, mut profiles) = (Vec::new(), Vec::new());
+        for document in documents.into_iter().filter(|document| !document.is_null()) {
+            match document["kind"].as_str() {
+                Some("SecretRotationPolicy") => policies.push(object(&document)?),
+                Some("AWSAccessProfile") => profiles.push(object(&document)?),
+                kind => return Err(unexpected(kind)),
+            }
+        }
+        let hint = "write exactly one SecretRotationPolicy, and at most one AWSAccessProfile";
+        match (policies.pop(), profiles.pop()) {
+            (Some(policy), profile) if policies.is_empty() && profiles.is_empty() => {
+                Ok(Self { policy, profile })
+            }
+            (Some(_), _) => Err(Failure::usage("the policy file holds too much").hint(hint)),
+            (None, _) => Err(Failure::usage("the policy file holds no policy").hint(hint)),
+        }
+    }
+
+    /// What the API server would have filled in is filled in here.
+    fn core(&self, stuck_after: Option<&str>) -> Result<Policy, Failure> {
+        let mut policy = self.policy.clone();
+        let given = policy.metadata;
+        policy.metadata = ObjectMeta {
+            name: given.name.or_else(|| Some("audit".to_owned())),
+            namespace: given.namespace.or_else(|| Some("default".to_owned())),
+            uid: Some("audit".to_owned()),
+            creation_timestamp: Some(Time(Timestamp::UNIX_EPOCH)),
+            ..ObjectMeta::default()
+        };
+        policy.status = None;
+        if let Some(duration) = stuck_after {
+            policy.spec.detection.stuck_after = duration.into();
+        }
+        let parsed = policy.to_core();
+        parsed.map(|(policy, _)| policy).map_err(|error| {
+            let text = error.to_string();
+            Failure::usage(match stuck_after {
+                Some(_) => text.replace("spec.detection.stuckAfter", "--stuck-after"),
+                None => text,
+            })
+        })
+    }
+}
+
+fn unexpected(kind: Option<&str>) -> Failure {
+    let what = kind.map_or_else(
+        || "the policy file holds an object without a kind".to_owned(),
+        |kind| format!("the policy file holds a {kind}"),
+    );
+    Failure::usage(what).hint("only SecretRotationPolicy and AWSAccessProfile belong there")
+}
+
+/// Reads one object. A field that does not exist is a mistake too: the API server would say so.
+fn object<T: DeserializeOwned>(document: &Value) -> Result<T, Failure> {
+    let mut strangers = Vec::new();
+    let mut track = serde_path_to_error::Track::new();
+    let reader = serde_path_to_error::Deserializer::new(document, &mut track);
+    let read = serde_ignored::deserialize(reader, |path| strangers.push(path.to_string()));
+    let object = read
+        .map_err(|error: serde_json::Error| Failure::usage(format!("{}: {error}", track.path())))?;
+    // Every object has these two; kube reads them elsewhere.
+    strangers.retain(|path| !matches!(path.as_str(), "apiVersion" | "kind"));
+    if strangers.is_empty() {
+        return Ok(object);
+    }
+    let hint = "see `kubectl explain srp.spec` for the fields that there are";
+    Err(Failure::usage(format!("no such field: {}", strangers.join(", "))).hint(hint))
+}
+
+/// The profile of the file, if it is the one that the policy names.
+fn bounds(profile: &AWSAccessProfile, policy: &Policy) -> Result<Profile, Failure> {
+    let profile = profile
+        .to_core()
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    if profile.name != policy.profile {
+        return Err(Failure::usage(format!(
+            "spec.profileRef.name is {}, but the file holds profile {}",
+            policy.profile, profile.name
+        )));
+    }
+    Ok(profile)
+}
+
+/// A profile without bounds, in the regions of the policy or those that were asked for.
+fn open(
+    policy: &Policy,
+    regions: impl FnOnce() -> Result<Vec<Region>, Failure>,
+) -> Result<Profile, Failure> {
+    let regions: BTreeSet<_> = match &policy.regions {
+        Some(regions) => regions.clone(),
+        None => regions()?.into_iter().collect(),
+    };
+    Ok(Profile {
+        name: policy.profile.clone(),
+        account: None,
+        regions,
+        allowed_namespaces: NamespaceRule::default(),
+        allowed_secrets: NamePattern::parse("*").into_iter().collect(),
+        allowed_actions: BTreeSet::new(),
+        approval_required_for: BTreeSet::new(),
+        min_check_interval: policy.check_interval,
+        max_concurrent_per_function: 1,
+        rate_limit: RateLimit {
+            reads_per_second: 20,
+            writes_per_second: 1,
+        },
+        event_queue: None,
+    })
+}
+
+/// A policy with every default, and a selector that is replaced.
+fn everything() -> Result<SecretRotationPolicy, Failure> {
+    object(&json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": "SecretRotationPolicy",
+        "metadata": {"name": "audit"},
+        "spec": {"selector": {"include": [{"namePrefix": "*"}], "maxSecrets": 500_000}},
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Documents::parse(text)
+            .and_then(|documents| documents.core(None))
+            .expect_err("a mistake")
+            .to_string()
+    }
+
+    fn policy(spec: &str) -> String {
+        format!(
+            "apiVersion: secretrotation.dev/v1alpha1\nkind: SecretRotationPolicy\nmetadata: {{name: p}}\nspec: {spec}\n"
+        )
+    }
+
+    #[test]
+    fn mistakes_in_a_policy_file_name_the_field() {
+        let cases = [
+            (
+                policy("{selector: {include: [{namePrefix: a/}]}, detection: {stuckAfter: 5m}}"),
+                "spec.detection.stuckAfter is \"5m\"; write a duration such as 30m or 6h, between 2h and 720h",
+            ),
+            (
+                policy("{selector: {include: [{namePrefix: a/}]}, detection: {stuckafter: 6h}}"),
+                "no such field: spec.detection.stuckafter",
+            ),
+            (
+                policy("{selector: {include: [{namePrefix: 7}]}}"),
+                "spec.selector.include[0].namePrefix: invalid type",
+            ),
+            (
+                policy("{selector: {include: [{}]}}"),
+                "spec.selector.include[0]: write at least one",
+            ),
+            (
+                "kind: Deployment".to_owned(),
+                "the policy file holds a Deployment",
+            ),
+            ("- [".to_owned(), "the policy file is not YAML"),
+            (String::new(), "the policy file holds no policy"),
+        ];
+        for (text, expected) in cases {
+            let refusal = refusal(&text);
+            assert!(refusal.contains(expected), "{text}\n{refusal}");
+        }
+    }
+
+    #[test]
+    fn without_a_file_everything_is_selected_by_the_defaults() {
+        let region = Region::parse("eu-west-1").expect("a region");
+        let subject = Subject::everything(vec![region.clone()]).expect("a subject");
+        assert_eq!(subject.regions(), [region]);
+        assert_eq!(subject.policy.selector.include, [Matcher::default()]);
+        assert_eq!(subject.policy.detection.stuck_after.as_secs(), 6 * 3600);
+    }
+
+    #[test]
+    fn a_threshold_that_was_typed_is_called_by_its_flag() {
+        let failure = Subject::read(None, Some("1h"), || Ok(Vec::new())).expect_err("too short");
+        assert!(
+            failure
+                .to_string()
+                .starts_with("error: --stuck-after is \"1h\""),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn a_profile_in_the_file_bounds_the_policy() {
+        let text = policy("{selector: {include: [{namePrefix: default/}]}, regions: [eu-west-1]}")
+            + "---\napiVersion: secretrotation.dev/v1alpha1\nkind: AWSAccessProfile\nmetadata: {name: default}\nspec: {regions: [eu-west-1, eu-central-1], allowedSecrets: [{namePrefix: '${namespace}/'}]}\n";
+        let documents = Documents::parse(&text).expect("two objects");
+        let policy = documents.core(None).expect("a policy");
+        let profile = bounds(documents.profile.as_ref().expect("a profile"), &policy);
+        assert_eq!(profile.expect("its own").regions.len(), 2);
+    }
+}

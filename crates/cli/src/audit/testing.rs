@@ -1,0 +1,220 @@
+//! Reports to render in tests, made by core from what AWS could have said.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::identity::{Arn, Region, SecretName, StageLabel, VersionId};
+use secret_rotation_core::inventory::{Inventory, Observation};
+use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::secret::{LabelMap, Rotation, RotationRules, Secret, VersionListing};
+
+use super::{Report, Subject, Swept, judge};
+use crate::aws::{Trouble, Witness};
+
+const CURRENT: &str = "6f1c0000-0000-4000-8000-000000000001";
+const PENDING: &str = "0a2e0000-0000-4000-8000-000000000002";
+
+/// A report with a finding of most kinds, and a region that could not be read.
+pub(super) fn report() -> Report {
+    let mut well = inventory("eu-west-1", estate());
+    well.secrets
+        .extend(BTreeMap::from([unreadable("payments/denied")]));
+    report_of(&[swept(well), swept(torn("us-east-1"))])
+}
+
+/// A report without a finding.
+pub(super) fn healthy() -> Report {
+    report_of(&[swept(inventory(
+        "eu-west-1",
+        vec![secret("a"), secret("b")],
+    ))])
+}
+
+/// A report about nothing: no credentials.
+pub(super) fn nothing_read() -> Report {
+    let mut nothing = torn("eu-west-1");
+    nothing.time = AwsTime::new(jiff::Timestamp::UNIX_EPOCH);
+    report_of(&[swept(nothing)])
+}
+
+/// Compares with `tests/golden/NAME`; `UPDATE_GOLDEN=1` writes it anew.
+pub(super) fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, text).expect("the golden file can be written");
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        text, kept,
+        "{name}: run with UPDATE_GOLDEN=1 and look at the difference"
+    );
+}
+
+fn report_of(swept: &[Swept]) -> Report {
+    let regions = swept.iter().map(|swept| swept.inventory.region.clone());
+    let subject = Subject::everything(regions.collect()).expect("a subject");
+    let survey = judge(&subject, swept);
+    Report::of(&subject, swept, &survey)
+}
+
+fn swept(inventory: Inventory) -> Swept {
+    let explain = |error: &AwsError| Witness::default().explain(error, &inventory.region);
+    let gap = inventory.gap.iter().map(explain);
+    let single = inventory
+        .secrets
+        .values()
+        .filter_map(|seen| seen.unreadable.as_ref());
+    let trouble: Vec<Trouble> = gap.chain(single.map(explain)).collect();
+    Swept { inventory, trouble }
+}
+
+fn estate() -> Vec<Secret> {
+    let stuck = Secret {
+        labels: labels(&[(CURRENT, "AWSCURRENT"), (PENDING, "AWSPENDING")]),
+        last_changed: Some(ago(26)),
+        next_rotation: Some(ago(24)),
+        ..secret("payments/db/main")
+    };
+    let rotating = Secret {
+        last_changed: Some(ago(1)),
+        ..Secret {
+            ..renamed(&stuck, "payments/db/replica")
+        }
+    };
+    let hostile = Secret {
+        next_rotation: Some(ago(50)),
+        ..secret("web/<script>alert('1')</script>|`&\"x\"")
+    };
+    let disabled = Secret {
+        rotation: Rotation::Disabled,
+        last_rotated: None,
+        ..secret("legacy/ftp")
+    };
+    let deleted = Secret {
+        deleted: Some(ago(72)),
+        ..secret("old/api-key")
+    };
+    let broken = Secret {
+        labels: LabelMap::new(),
+        ..secret("new/empty")
+    };
+    let replica = Secret {
+        primary_region: Some(region("us-east-1")),
+        ..secret("copied")
+    };
+    vec![
+        stuck,
+        rotating,
+        hostile,
+        disabled,
+        deleted,
+        broken,
+        replica,
+        secret("payments/api-key"),
+    ]
+}
+
+fn secret(name: &str) -> Secret {
+    Secret {
+        arn: arn(name),
+        name: SecretName::parse(name).expect("a name"),
+        labels: labels(&[(CURRENT, "AWSCURRENT")]),
+        rotation: Rotation::Enabled {
+            function: None,
+            rules: RotationRules::default(),
+        },
+        last_changed: Some(ago(12 * 24)),
+        last_rotated: Some(ago(12 * 24)),
+        next_rotation: Some(now().plus(Duration::from_hours(18 * 24))),
+        created: Some(ago(400 * 24)),
+        deleted: None,
+        owning_service: None,
+        external_type: None,
+        primary_region: None,
+        tags: BTreeMap::new(),
+    }
+}
+
+fn renamed(secret: &Secret, name: &str) -> Secret {
+    Secret {
+        arn: arn(name),
+        name: SecretName::parse(name).expect("a name"),
+        ..secret.clone()
+    }
+}
+
+fn unreadable(name: &str) -> (Arn, Observation) {
+    let seen = Observation {
+        unreadable: Some(error(ErrorClass::Denied, "AccessDeniedException")),
+        ..Observation::listed(secret(name))
+    };
+    (arn(name), seen)
+}
+
+fn torn(name: &str) -> Inventory {
+    Inventory {
+        gap: Some(error(ErrorClass::Credentials, "ExpiredTokenException")),
+        ..inventory(name, Vec::new())
+    }
+}
+
+fn inventory(name: &str, secrets: Vec<Secret>) -> Inventory {
+    let observed = secrets.into_iter().map(|secret| {
+        let pending = secret.unfinished().cloned();
+        let versions = pending.map(|pending| VersionListing {
+            created: BTreeMap::from([(pending, secret.last_changed)]),
+        });
+        let seen = Observation {
+            versions,
+            ..Observation::listed(secret)
+        };
+        (seen.secret.arn.clone(), seen)
+    });
+    Inventory {
+        time: now(),
+        region: region(name),
+        secrets: observed.collect(),
+        missing: Vec::new(),
+        gap: None,
+    }
+}
+
+fn labels(pairs: &[(&str, &str)]) -> LabelMap {
+    let pair = |(version, label): &(&str, &str)| {
+        let label = StageLabel::parse(*label).expect("a label");
+        (VersionId::parse(*version).expect("an id"), [label].into())
+    };
+    pairs.iter().map(pair).collect()
+}
+
+fn error(class: ErrorClass, code: &str) -> AwsError {
+    AwsError {
+        class,
+        code: Some(code.to_owned()),
+        request_id: None,
+    }
+}
+
+fn arn(name: &str) -> Arn {
+    Arn::parse(format!(
+        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"
+    ))
+    .expect("an ARN")
+}
+
+fn region(name: &str) -> Region {
+    Region::parse(name).expect("a region")
+}
+
+fn ago(hours: u64) -> AwsTime {
+    now().minus(Duration::from_hours(hours))
+}
+
+fn now() -> AwsTime {
+    AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"))
+}

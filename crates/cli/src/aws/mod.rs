@@ -1,0 +1,134 @@
+//! How commands reach AWS: with the caller's own credentials, at the endpoint that the caller allows.
+//!
+//! The requests themselves are those of crate `aws`; nothing here sends one.
+
+pub(crate) mod age;
+mod trouble;
+
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_types::service_config::ServiceConfigKey;
+use clap::Args;
+use secret_rotation_aws::{Account, Call, Endpoint, EndpointError, Limits, Observer};
+use secret_rotation_core::identity::Region;
+
+use crate::Failure;
+
+pub(crate) use trouble::{Trouble, Witness};
+
+/// Nothing here writes through an account but what a person confirms, one secret at a time.
+const WRITES_PER_SECOND: u32 = 1;
+
+/// As whom AWS is asked, and where.
+#[derive(Args, Clone, Debug, Default)]
+pub struct AwsOptions {
+    /// The profile of the AWS configuration file to use; the default chain of credentials if it is left out.
+    #[arg(long, value_name = "AWS_PROFILE", help_heading = "AWS")]
+    pub profile: Option<String>,
+
+    /// Accept a custom AWS endpoint from the environment or the profile although it is not on loopback.
+    #[arg(
+        long,
+        env = "SECRET_ROTATION_ALLOW_CUSTOM_ENDPOINT",
+        help_heading = "AWS"
+    )]
+    pub allow_custom_endpoint: bool,
+}
+
+/// How many requests may be sent.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Pace {
+    /// Reading requests per second and region, after a burst of 100; the controller's default.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "AWS")]
+    pub reads_per_second: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            reads_per_second: 20,
+        }
+    }
+}
+
+/// The configuration of the SDK with its endpoint judged.
+#[derive(Clone, Debug)]
+pub(crate) struct Login {
+    config: SdkConfig,
+}
+
+impl AwsOptions {
+    /// Reads the configuration as the SDK does, and judges the endpoint before anything is asked.
+    pub(crate) async fn login(&self) -> Result<Login, Failure> {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        let config = loader.load().await;
+        let found = |variable: &str| configured(&config, variable);
+        Endpoint::discover(found, self.allow_custom_endpoint).map_err(|error| refused(&error))?;
+        Ok(Login { config })
+    }
+}
+
+impl Login {
+    /// The region of the environment or the profile.
+    pub(crate) fn region(&self) -> Result<Region, Failure> {
+        let hint = "name one with --regions, or set AWS_REGION or a region in the AWS profile";
+        let Some(region) = self.config.region() else {
+            return Err(Failure::usage("no AWS region is known").hint(hint));
+        };
+        Region::parse(region.as_ref()).map_err(|error| Failure::usage(error.to_string()).hint(hint))
+    }
+
+    /// One region of the account; each call is told to the observer.
+    pub(crate) fn account(&self, region: Region, pace: Pace, observer: Observer) -> Account {
+        let limits = Limits {
+            reads_per_second: pace.reads_per_second,
+            writes_per_second: WRITES_PER_SECOND,
+        };
+        Account::with_config(&self.config, region, limits, observer)
+    }
+
+    /// The same where nobody wants to be told.
+    pub(crate) fn quiet_account(&self, region: Region) -> Account {
+        self.account(region, Pace::default(), Arc::new(|_: &Call| {}))
+    }
+
+    /// The configuration, for the one request that crate `aws` refuses to know.
+    pub(crate) const fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+}
+
+/// Where the SDK would send requests, also if a profile of the configuration file says so.
+fn configured(config: &SdkConfig, variable: &str) -> Option<String> {
+    match variable {
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER" => {
+            let key = ServiceConfigKey::builder()
+                .service_id("Secrets Manager")
+                .env("AWS_ENDPOINT_URL")
+                .profile("endpoint_url")
+                .build()
+                .ok()?;
+            config.service_config()?.load_config(key)
+        }
+        "AWS_ENDPOINT_URL" => config.endpoint_url().map(str::to_owned),
+        other => std::env::var(other).ok(),
+    }
+}
+
+fn refused(error: &EndpointError) -> Failure {
+    Failure::usage(error.to_string()).hint(match error {
+        EndpointError::Unreadable { .. } => "write http(s)://host[:port]",
+        EndpointError::NotAllowed { .. } => {
+            "--allow-custom-endpoint allows it; signed requests then go to that host"
+        }
+    })
+}
+
+/// A region as it is typed.
+pub(crate) fn parse_region(text: &str) -> Result<Region, String> {
+    Region::parse(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,172 @@
+//! What AWS would not tell, in words that help.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use schemars::JsonSchema;
+use secret_rotation_aws::{Call, Operation};
+use secret_rotation_core::identity::Region;
+use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use serde::Serialize;
+
+use crate::Failure;
+
+/// Why something could not be read, and what can be done about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// What kind of trouble it is, in one word.
+    pub reason: &'static str,
+    /// What happened, in a sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// Takes note of the calls that failed: an error alone does not say what was asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Witness {
+    failed: Arc<Mutex<BTreeSet<(Operation, ErrorClass)>>>,
+}
+
+impl Witness {
+    /// Takes note of one call.
+    pub(crate) fn saw(&self, call: &Call) {
+        if let Some(class) = call.class {
+            self.failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert((call.operation, class));
+        }
+    }
+
+    /// What an error means, given what was asked.
+    pub(crate) fn explain(&self, error: &AwsError, region: &Region) -> Trouble {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked: Vec<_> = failed
+            .iter()
+            .filter(|(_, class)| *class == error.class)
+            .map(|(operation, _)| *operation)
+            .collect();
+        Trouble::of(error, &asked, region)
+    }
+}
+
+impl Trouble {
+    /// What an error means where it is known what was asked.
+    pub(crate) fn of(error: &AwsError, asked: &[Operation], region: &Region) -> Self {
+        let actions: Vec<_> = asked
+            .iter()
+            .map(|operation| format!("secretsmanager:{}", operation.name()))
+            .collect();
+        let message = match (error.class, actions.as_slice()) {
+            (ErrorClass::Denied, [_, ..]) => {
+                format!("{error}: {} in {region}", actions.join(", "))
+            }
+            _ => format!("{error} in {region}"),
+        };
+        Self {
+            reason: reason(error.class),
+            message,
+            hint: hint(error),
+        }
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::new(trouble.message).hint(trouble.hint)
+    }
+}
+
+/// The same words as in conditions, where there are such.
+const fn reason(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Denied => "AccessDenied",
+        ErrorClass::Credentials => "CredentialsUnavailable",
+        ErrorClass::Throttled | ErrorClass::LimitExceeded => "Throttled",
+        ErrorClass::Unreachable | ErrorClass::Malformed => "AWSUnavailable",
+        ErrorClass::Gone => "Gone",
+        ErrorClass::Refused | ErrorClass::RotationPending | ErrorClass::Mismatch => "Refused",
+        ErrorClass::Unexpected => "Unexpected",
+    }
+}
+
+fn hint(error: &AwsError) -> String {
+    let hint = match error.class {
+        ErrorClass::Denied => {
+            "`kubectl secret-rotation iam-policy --level audit` prints what is needed; an explicit Deny, a permissions boundary or a service control policy may also be in the way"
+        }
+        ErrorClass::Credentials => of_credentials(error.code.as_deref()),
+        ErrorClass::Throttled | ErrorClass::LimitExceeded => {
+            "lower --reads-per-second, or try again when other clients of the account are quiet"
+        }
+        ErrorClass::Unreachable => {
+            "check that the region exists and how it is spelled, then the network, a proxy or the VPC endpoint"
+        }
+        ErrorClass::Malformed => {
+            "something between here and AWS answers in its stead: look at proxies and endpoint variables"
+        }
+        ErrorClass::Gone => "check the name and the region: `kubectl secret-rotation list`",
+        ErrorClass::Refused | ErrorClass::RotationPending | ErrorClass::Mismatch => {
+            "look at the state of the secret: `kubectl secret-rotation versions SECRET`"
+        }
+        ErrorClass::Unexpected => "try again; the request id helps AWS support to find it",
+    };
+    hint.to_owned()
+}
+
+fn of_credentials(code: Option<&str>) -> &'static str {
+    match code {
+        Some("ExpiredTokenException" | "ExpiredToken" | "RequestExpired") => {
+            "the session has expired: sign in again, for instance with `aws sso login`"
+        }
+        Some("UnrecognizedClientException" | "InvalidClientTokenId") => {
+            "AWS does not know these credentials here; a region that is not enabled for the account answers so, too"
+        }
+        Some("RequestTimeTooSkewed" | "InvalidSignatureException" | "SignatureDoesNotMatch") => {
+            "check the secret access key and the clock of this machine"
+        }
+        Some(_) => "AWS does not accept these credentials: sign in again",
+        None => {
+            "none were found: sign in with `aws sso login`, choose one with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(class: ErrorClass, code: Option<&str>) -> AwsError {
+        AwsError {
+            class,
+            code: code.map(str::to_owned),
+            request_id: None,
+        }
+    }
+
+    fn region() -> Region {
+        Region::parse("eu-west-1").expect("a region")
+    }
+
+    #[test]
+    fn a_denial_names_the_action_that_is_missing() {
+        let denied = error(ErrorClass::Denied, Some("AccessDeniedException"));
+        let trouble = Trouble::of(&denied, &[Operation::ListSecrets], &region());
+        assert_eq!(trouble.reason, "AccessDenied");
+        assert_eq!(
+            trouble.message,
+            "AWS denied access (AccessDeniedException): secretsmanager:ListSecrets in eu-west-1"
+        );
+        assert!(trouble.hint.contains("iam-policy --level audit"));
+    }
+
+    #[test]
+    fn an_expired_session_is_not_taken_for_a_missing_one() {
+        let hint = |code| Trouble::of(&error(ErrorClass::Credentials, code), &[], &region()).hint;
+        assert!(hint(Some("ExpiredTokenException")).contains("has expired"));
+        assert!(hint(Some("UnrecognizedClientException")).contains("not enabled"));
+        assert!(hint(None).contains("none were found"));
+    }
+}

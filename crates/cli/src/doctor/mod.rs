@@ -1,0 +1,103 @@
+//! `doctor`: looks at everything that must be in place, one line a check, as far as it can be reached.
+//!
+//! A check that cannot be made is a warning, not a failure of the others.
+
+mod aws;
+mod caller;
+mod cluster;
+mod controller;
+mod finding;
+
+use std::process::ExitCode;
+
+use clap::Args;
+use kube::Client;
+use secret_rotation_core::identity::Region;
+
+use crate::arguments::ClusterOptions;
+use crate::aws::{AwsOptions, parse_region};
+use crate::{Failure, output};
+
+pub(crate) use finding::{Finding, Grade};
+
+/// Checks the installation, what you may do in the cluster, and your access to AWS; says what to do.
+///
+/// Exit status: 0 nothing FAILED; 1 something did.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorArguments {
+    /// The namespace of the controller.
+    #[arg(long, value_name = "NAME", default_value = "secret-rotation-system")]
+    pub controller_namespace: String,
+
+    /// Also check your own access to AWS in these regions, separated by commas; --profile alone means its own region.
+    #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
+    pub regions: Vec<Region>,
+
+    /// As whom AWS is asked.
+    #[command(flatten)]
+    pub aws: AwsOptions,
+}
+
+/// Makes every check and prints a line for each as soon as it is known.
+pub(crate) async fn run(
+    options: &ClusterOptions,
+    arguments: DoctorArguments,
+) -> Result<ExitCode, Failure> {
+    let mut worst = Grade::Ok;
+    let mut tell = |findings: Vec<Finding>| {
+        worst = findings
+            .iter()
+            .map(|finding| finding.grade)
+            .fold(worst, Grade::max);
+        let lines: String = findings.iter().map(ToString::to_string).collect();
+        output::print(&lines)
+    };
+    match connect(options).await {
+        Err(failure) => tell(vec![cluster::unreachable(&failure)])?,
+        Ok((client, namespace)) => {
+            let (reached, now) = cluster::server(&client).await;
+            let is_reached = reached.grade != Grade::Failed;
+            tell(vec![reached])?;
+            if is_reached {
+                tell(cluster::kinds(&client).await)?;
+                tell(cluster::admission(&client).await)?;
+                tell(controller::check(&client, &arguments.controller_namespace, now).await)?;
+                tell(caller::check(&client, &namespace).await)?;
+                tell(cluster::profiles(&client).await)?;
+            }
+        }
+    }
+    tell(aws::check(&arguments.aws, &arguments.regions).await)?;
+    Ok(match worst {
+        Grade::Ok | Grade::Warn => ExitCode::SUCCESS,
+        Grade::Failed => ExitCode::FAILURE,
+    })
+}
+
+/// A client by the kubectl flags, and the namespace to work in.
+async fn connect(options: &ClusterOptions) -> Result<(Client, String), Failure> {
+    use kube::config::{KubeConfigOptions, Kubeconfig};
+    let chosen = KubeConfigOptions {
+        context: options.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let config = match &options.kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|error| no_config(&error))?;
+            kube::Config::from_custom_kubeconfig(file, &chosen).await
+        }
+        None => kube::Config::from_kubeconfig(&chosen).await,
+    };
+    let config = config.map_err(|error| no_config(&error))?;
+    let namespace = options
+        .namespace
+        .clone()
+        .unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config)
+        .map_err(|error| Failure::new(format!("the kubeconfig cannot be used: {error}")))?;
+    Ok((client, namespace))
+}
+
+fn no_config(error: &kube::config::KubeconfigError) -> Failure {
+    Failure::new(format!("no cluster is known: {error}"))
+}

@@ -1,0 +1,135 @@
+//! `explain`: what a state, a reason or a word of `blockedBy` means and what to do, from `docs/reasons.md`.
+
+mod page;
+
+use clap::Args;
+
+use crate::{Failure, output};
+
+use page::{Entry, entries};
+
+/// Lines are not longer than this, however wide the terminal is: nobody reads longer ones.
+const WIDTH: usize = 80;
+
+/// Explains a state, a reason or a word of blockedBy; lists all of them if none is given.
+#[derive(Args, Clone, Debug)]
+pub struct ExplainArguments {
+    /// The word, in any case, such as Stuck, `AttemptsExhausted` or `OutsideWindow`.
+    #[arg(value_name = "REASON")]
+    pub reason: Option<String>,
+}
+
+/// Prints the paragraphs on the word.
+#[expect(clippy::unused_async, reason = "every command runs alike")]
+pub(crate) async fn run(arguments: ExplainArguments) -> Result<(), Failure> {
+    let entries = entries();
+    output::print(&match arguments.reason {
+        Some(word) => about(&word, &entries)?,
+        None => listed(&entries),
+    })
+}
+
+/// One word may stand in several places, with a paragraph in each.
+fn about(word: &str, entries: &[Entry]) -> Result<String, Failure> {
+    let found: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.name.eq_ignore_ascii_case(word))
+        .map(told)
+        .collect();
+    if found.is_empty() {
+        return Err(unknown(word, entries));
+    }
+    Ok(found.join("\n"))
+}
+
+fn told(entry: &Entry) -> String {
+    let text = textwrap::fill(
+        &entry.text,
+        textwrap::Options::new(WIDTH)
+            .initial_indent("  ")
+            .subsequent_indent("  "),
+    );
+    format!("{} ({})\n{text}\n", entry.name, entry.group)
+}
+
+fn listed(entries: &[Entry]) -> String {
+    let mut lines = Vec::new();
+    let mut group = "";
+    for entry in entries {
+        if entry.group != group {
+            lines.extend((!group.is_empty()).then(String::new));
+            group = &entry.group;
+            lines.push(group.to_owned());
+        }
+        lines.push(format!("  {}", entry.name));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn unknown(word: &str, entries: &[Entry]) -> Failure {
+    let distance = |entry: &&Entry| {
+        strsim::damerau_levenshtein(&entry.name.to_ascii_lowercase(), &word.to_ascii_lowercase())
+    };
+    let failure = Failure::usage(format!("no state and no reason is called {word:?}"));
+    match entries.iter().min_by_key(distance) {
+        Some(nearest) if distance(&nearest) <= nearest.name.len() / 2 => {
+            failure.hint(format!("did you mean {}?", nearest.name))
+        }
+        Some(_) | None => failure.hint("`kubectl secret-rotation explain` lists them all"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secret_rotation_core::plan::BlockReason;
+    use secret_rotation_core::survey::State;
+
+    use super::*;
+
+    #[test]
+    fn every_state_and_every_block_reason_is_explained_in_any_case() {
+        let entries = entries();
+        let states = State::ALL.map(State::name).to_vec();
+        let blocks = BlockReason::ALL.map(BlockReason::reason).to_vec();
+        for word in states.into_iter().chain(blocks) {
+            let text = about(&word.to_ascii_lowercase(), &entries).expect(word);
+            assert!(text.starts_with(word), "{text}");
+            assert!(
+                text.lines().all(|line| line.chars().count() <= WIDTH),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_paragraph_is_plain_text() {
+        let text = about("OUTSIDEWINDOW", &entries()).expect("it is explained");
+        assert_eq!(
+            text,
+            "OutsideWindow (blockedBy of a finding)\n  No maintenance window is open. status.nextWindow tells when the next one\n  opens.\n"
+        );
+        assert!(
+            !about("AwaitingApproval", &entries())
+                .expect("it is explained")
+                .contains("](")
+        );
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_understood() {
+        let failure = about("Stcuk", &entries()).expect_err("no such word");
+        assert_eq!(
+            failure.to_string(),
+            "error: no state and no reason is called \"Stcuk\"\nhint: did you mean Stuck?"
+        );
+        let failure = about("xyzzyxyzzyxyzzy", &entries()).expect_err("no such word");
+        assert!(failure.to_string().contains("lists them all"));
+    }
+
+    #[test]
+    fn the_list_names_every_word_below_its_group() {
+        let text = listed(&entries());
+        assert!(text.starts_with("States of a secret\n  Stuck\n"), "{text}");
+        assert!(text.contains("\n\nblockedBy of a finding\n  ObserveOnly\n"));
+    }
+}

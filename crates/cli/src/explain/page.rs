@@ -1,0 +1,77 @@
+//! The page `docs/reasons.md` taken apart: groups are headings of the second level, entries of the third.
+
+const PAGE: &str = include_str!("../../../../docs/reasons.md");
+
+/// What the page says of one word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The word.
+    pub name: String,
+    /// The heading above it.
+    pub group: String,
+    /// Its paragraph, as plain text on one line.
+    pub text: String,
+}
+
+/// Everything on the page, in its order.
+pub(super) fn entries() -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut group = String::new();
+    let mut within = false;
+    for line in PAGE.lines() {
+        if let Some(name) = line.strip_prefix("### ") {
+            within = true;
+            entries.push(Entry {
+                name: name.trim().to_owned(),
+                group: group.clone(),
+                text: String::new(),
+            });
+        } else if let Some(heading) = line.strip_prefix("## ") {
+            within = false;
+            heading.trim().clone_into(&mut group);
+        } else if let Some(entry) = entries.last_mut().filter(|_| within) {
+            append(&mut entry.text, &plain(line));
+        }
+    }
+    entries
+}
+
+fn append(text: &mut String, line: &str) {
+    if !text.is_empty() && !line.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(line);
+}
+
+/// Without marks: code loses its ticks, and of a link the text stays.
+fn plain(line: &str) -> String {
+    let (mut text, mut rest) = (String::new(), line);
+    while let Some((before, label, after)) = link(rest) {
+        text.push_str(before);
+        text.push_str(label);
+        rest = after;
+    }
+    text.push_str(rest);
+    text.replace('`', "").trim().to_owned()
+}
+
+/// What stands before the first link, its text, and what follows it.
+fn link(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, tail) = text.split_once("](")?;
+    let (before, label) = before.rsplit_once('[')?;
+    let (_, after) = tail.split_once(')')?;
+    Some((before, label, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_become_their_text_and_code_loses_its_ticks() {
+        assert_eq!(
+            plain("See [windows.md](windows.md) for `allow`, and a[0]."),
+            "See windows.md for allow, and a[0]."
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! `iam-policy`: the least that AWS must allow, by level, from the files of `deploy/iam`.
+
+mod narrow;
+mod terraform;
+
+use crate::{Failure, output};
+use clap::{Args, ValueEnum};
+
+use narrow::{Policy, Prefix, Tag, parse_prefix, parse_tag};
+
+/// Prints the least-privilege IAM policy for a level of access.
+#[derive(Args, Clone, Debug)]
+pub struct IamPolicyArguments {
+    /// What the policy is for.
+    #[arg(long, value_enum, default_value_t = Level::Observe)]
+    pub level: Level,
+
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    pub format: Format,
+
+    /// Allow only secrets whose names begin so; may be repeated. Without --tag no tag is asked for then.
+    #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
+    pub secrets: Vec<Prefix>,
+
+    /// Allow only secrets with this tag, instead of rotation-controller=enabled.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
+    pub tag: Option<Tag>,
+}
+
+/// What a policy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// The controller looks.
+    Observe,
+    /// The controller also pins, clears and rotates.
+    Recover,
+    /// The controller also carries out what people ask for: promote, revert, restore.
+    ByHand,
+    /// A person or a pipeline runs audit, list and versions.
+    Audit,
+    /// A person runs put.
+    Put,
+}
+
+/// How a policy is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// As IAM takes it.
+    Json,
+    /// As a resource `aws_iam_policy`.
+    Terraform,
+}
+
+impl Level {
+    /// The file of `deploy/iam`, verbatim.
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Observe => include_str!("../../../../deploy/iam/observe.json"),
+            Self::Recover => include_str!("../../../../deploy/iam/recover.json"),
+            Self::ByHand => include_str!("../../../../deploy/iam/by-hand.json"),
+            Self::Audit => include_str!("../../../../deploy/iam/audit.json"),
+            Self::Put => include_str!("../../../../deploy/iam/put.json"),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Recover => "recover",
+            Self::ByHand => "by-hand",
+            Self::Audit => "audit",
+            Self::Put => "put",
+        }
+    }
+}
+
+/// Prints the policy.
+#[expect(clippy::unused_async, reason = "every command runs alike")]
+pub(crate) async fn run(arguments: IamPolicyArguments) -> Result<(), Failure> {
+    output::print(&rendered(&arguments)?)
+}
+
+fn rendered(arguments: &IamPolicyArguments) -> Result<String, Failure> {
+    let file = arguments.level.file();
+    let as_it_is = arguments.secrets.is_empty() && arguments.tag.is_none();
+    let text = if as_it_is {
+        file.to_owned()
+    } else {
+        narrowed(file, arguments)?
+    };
+    Ok(match arguments.format {
+        Format::Json => text,
+        Format::Terraform => terraform::resource(arguments.level.name(), &text),
+    })
+}
+
+fn narrowed(file: &str, arguments: &IamPolicyArguments) -> Result<String, Failure> {
+    let failed = |error| Failure::new(format!("the policy is not JSON: {error}"));
+    let mut policy: Policy = serde_json::from_str(file).map_err(failed)?;
+    policy.bound(&arguments.secrets, arguments.tag.as_ref());
+    let text = serde_json::to_string_pretty(&policy).map_err(failed)?;
+    Ok(text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    const LEVELS: [Level; 5] = [
+        Level::Observe,
+        Level::Recover,
+        Level::ByHand,
+        Level::Audit,
+        Level::Put,
+    ];
+
+    fn arguments(level: Level) -> IamPolicyArguments {
+        IamPolicyArguments {
+            level,
+            format: Format::Json,
+            secrets: Vec::new(),
+            tag: None,
+        }
+    }
+
+    fn statements(text: &str) -> Vec<Value> {
+        let policy: Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(policy["Version"], "2012-10-17");
+        policy["Statement"].as_array().expect("statements").clone()
+    }
+
+    fn actions(statement: &Value) -> Vec<String> {
+        let text = |value: &Value| value.as_str().expect("an action").to_owned();
+        match statement["Action"].as_array() {
+            Some(actions) => actions.iter().map(text).collect(),
+            None => vec![text(&statement["Action"])],
+        }
+    }
+
+    #[test]
+    fn without_bounds_a_policy_is_the_file_of_deploy() {
+        for level in LEVELS {
+            assert_eq!(rendered(&arguments(level)), Ok(level.file().to_owned()));
+        }
+    }
+
+    #[test]
+    fn no_level_reads_a_value_and_one_writes_one() {
+        for level in LEVELS {
+            let (mut allowed, mut denied) = (BTreeSet::new(), BTreeSet::new());
+            let mut sids = BTreeSet::new();
+            for statement in statements(level.file()) {
+                let set = if statement["Effect"] == "Allow" {
+                    &mut allowed
+                } else {
+                    &mut denied
+                };
+                set.extend(actions(&statement));
+                assert!(sids.insert(statement["Sid"].to_string()), "{level:?}");
+            }
+            let reads = ["GetSecretValue", "BatchGetSecretValue"]
+                .map(|action| format!("secretsmanager:{action}"));
+            // A Deny on a person would also take away what the person may read otherwise.
+            let is_shut = reads.iter().all(|read| denied.contains(read));
+            assert_eq!(is_shut, level != Level::Put, "{level:?}");
+            assert!(
+                reads.iter().all(|read| !allowed.contains(read)),
+                "{level:?}"
+            );
+            assert!(
+                allowed.iter().all(|action| !action.contains('*')),
+                "{level:?}"
+            );
+            let writes = allowed.contains("secretsmanager:PutSecretValue");
+            assert_eq!(writes, level == Level::Put, "{level:?}");
+        }
+    }
+
+    #[test]
+    fn prefixes_and_tags_bound_every_statement_that_allows_something_on_secrets() {
+        let bounded = IamPolicyArguments {
+            secrets: vec![parse_prefix("payments/").expect("a prefix")],
+            tag: Some(parse_tag("team=payments").expect("a tag")),
+            ..arguments(Level::ByHand)
+        };
+        for statement in statements(&rendered(&bounded).expect("a policy")) {
+            if statement["Effect"] == "Deny" || statement["Sid"] == "Discover" {
+                continue;
+            }
+            assert_eq!(
+                statement["Resource"],
+                serde_json::json!(["arn:aws:secretsmanager:*:*:secret:payments/*"])
+            );
+            let condition = &statement["Condition"]["StringEquals"];
+            assert_eq!(
+                *condition,
+                serde_json::json!({"aws:ResourceTag/team": "payments"})
+            );
+        }
+    }
+
+    #[test]
+    fn prefixes_alone_take_the_place_of_the_tag() {
+        let bounded = IamPolicyArguments {
+            secrets: vec![parse_prefix("a/").expect("a prefix")],
+            ..arguments(Level::Recover)
+        };
+        let text = rendered(&bounded).expect("a policy");
+        assert!(!text.contains("aws:ResourceTag"));
+        assert!(
+            text.contains("secretsmanager:VersionStage"),
+            "other conditions stay"
+        );
+    }
+
+    #[test]
+    fn a_prefix_with_a_wildcard_of_its_own_is_refused() {
+        for text in ["", "a*", "a?", "${aws:username}", "ä"] {
+            assert!(parse_prefix(text).is_err(), "{text}");
+        }
+        assert!(parse_tag("novalue").is_err());
+    }
+
+    #[test]
+    fn terraform_gets_the_same_statements() {
+        let printed = rendered(&IamPolicyArguments {
+            format: Format::Terraform,
+            ..arguments(Level::Put)
+        });
+        let printed = printed.expect("a resource");
+        assert!(printed.starts_with("resource \"aws_iam_policy\" \"secret_rotation_put\" {\n"));
+        let body = printed
+            .split_once("jsonencode(")
+            .and_then(|(_, rest)| rest.rsplit_once(")\n}"))
+            .map(|(body, _)| body);
+        assert_eq!(
+            statements(body.expect("a body")),
+            statements(Level::Put.file())
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! Bounds on which secrets a policy allows something.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The beginning of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix(String);
+
+/// A tag with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    key: String,
+    value: String,
+}
+
+/// The prefix of IAM condition keys on a secret's tags.
+const RESOURCE_TAG: &str = "aws:ResourceTag/";
+
+/// A prefix as it is typed. What IAM would take for a wildcard or a variable is refused: it would widen the policy.
+pub(super) fn parse_prefix(text: &str) -> Result<Prefix, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-!".contains(c);
+    if text.is_empty() || !text.chars().all(allowed) {
+        return Err("write letters, digits and / _ + = . @ - only".to_owned());
+    }
+    Ok(Prefix(text.to_owned()))
+}
+
+/// A tag as it is typed.
+pub(super) fn parse_tag(text: &str) -> Result<Tag, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || " /_+=.:@-".contains(c);
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && text.chars().all(allowed) => Ok(Tag {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }),
+        Some(_) | None => Err("write KEY=VALUE, such as team=payments".to_owned()),
+    }
+}
+
+/// A policy, with its fields in the order in which people write them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Policy {
+    version: String,
+    statement: Vec<Statement>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Statement {
+    sid: String,
+    effect: String,
+    action: Value,
+    resource: Value,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    condition: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+impl Policy {
+    /// Bounds every statement that allows something on secrets. Statements that deny stay as wide as they are.
+    pub(super) fn bound(&mut self, prefixes: &[Prefix], tag: Option<&Tag>) {
+        let on_secrets = |one: &&mut Statement| one.effect == "Allow" && one.resource != "*";
+        for statement in self.statement.iter_mut().filter(on_secrets) {
+            if !prefixes.is_empty() {
+                statement.resource = prefixes.iter().map(arn).collect();
+            }
+            statement.replace_tag(tag);
+        }
+    }
+}
+
+fn arn(Prefix(prefix): &Prefix) -> Value {
+    json!(format!("arn:aws:secretsmanager:*:*:secret:{prefix}*"))
+}
+
+impl Statement {
+    /// The tag of the file goes; the one that was typed, if any, takes its place.
+    fn replace_tag(&mut self, tag: Option<&Tag>) {
+        let equals = self.condition.entry("StringEquals".to_owned()).or_default();
+        equals.retain(|key, _| !key.starts_with(RESOURCE_TAG));
+        if let Some(Tag { key, value }) = tag {
+            equals.insert(format!("{RESOURCE_TAG}{key}"), json!(value));
+        }
+        self.condition.retain(|_, keys| !keys.is_empty());
+    }
+}

@@ -1,0 +1,228 @@
+//! `list`: every secret of an account with its state, labels and dates, straight from AWS.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::identity::{Region, VersionId};
+use secret_rotation_core::inventory::{Inventory, Observation};
+use secret_rotation_core::policy::Detection;
+use secret_rotation_core::secret::Rotation;
+use secret_rotation_core::survey::State;
+use secret_rotation_core::verdict;
+use serde::Serialize;
+
+use crate::audit::{Progress, Subject, Swept, sweep};
+use crate::aws::{AwsOptions, Pace, age, parse_region};
+use crate::columns::{aligned, short};
+use crate::{Failure, output};
+
+/// With what the process ends when not every secret could be listed.
+const INCOMPLETE: u8 = 3;
+
+/// Lists all secrets of an account with their state, versions and dates.
+///
+/// Exit status: 0 everything was read; 3 something could not be read, and is named on standard error.
+#[derive(Args, Clone, Debug)]
+pub struct ListArguments {
+    /// The AWS regions to look at, separated by commas; that of the AWS profile if left out.
+    #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
+    pub regions: Vec<Region>,
+
+    /// How the list looks.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+
+    /// As whom AWS is asked.
+    #[command(flatten)]
+    pub aws: AwsOptions,
+
+    /// How fast AWS is asked.
+    #[command(flatten)]
+    pub pace: Pace,
+}
+
+/// How a list looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns.
+    Table,
+    /// More columns.
+    Wide,
+    /// JSON.
+    Json,
+}
+
+/// One secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    name: String,
+    region: String,
+    arn: String,
+    state: &'static str,
+    message: String,
+    current_version_id: Option<String>,
+    pending_version_id: Option<String>,
+    last_rotated: Option<String>,
+    next_rotation: Option<String>,
+    created: Option<String>,
+    rotation: &'static str,
+    function: Option<String>,
+    labels: usize,
+    #[serde(skip)]
+    ages: Ages,
+}
+
+/// The dates of a secret as columns show them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ages {
+    last_rotated: String,
+    next_rotation: String,
+    created: String,
+}
+
+/// Reads and prints.
+pub(crate) async fn run(arguments: ListArguments) -> Result<ExitCode, Failure> {
+    let login = arguments.aws.login().await?;
+    let regions = if arguments.regions.is_empty() {
+        vec![login.region()?]
+    } else {
+        arguments.regions
+    };
+    let subject = Subject::everything(regions)?;
+    let progress = Progress::new(&subject.regions());
+    let swept = sweep(&login, arguments.pace, &subject, &progress).await;
+    progress.finish();
+    let rows = rows(&swept, &subject.policy.detection);
+    output::print(&rendered(&rows, arguments.output, swept.len() > 1)?)?;
+    let trouble = || swept.iter().flat_map(|swept| &swept.trouble);
+    for one in trouble() {
+        output::complain(&Failure::from(one.clone()));
+    }
+    Ok(match trouble().next() {
+        Some(_) => ExitCode::from(INCOMPLETE),
+        None => ExitCode::SUCCESS,
+    })
+}
+
+fn rows(swept: &[Swept], detection: &Detection) -> Vec<Row> {
+    let each = |inventory: &Inventory| {
+        let secrets = inventory.secrets.values();
+        let row = |seen| Row::of(seen, detection, inventory.time);
+        secrets.map(row).collect::<Vec<_>>()
+    };
+    let mut rows: Vec<_> = swept
+        .iter()
+        .flat_map(|swept| each(&swept.inventory))
+        .collect();
+    rows.sort_by(|a, b| (&a.name, &a.region).cmp(&(&b.name, &b.region)));
+    rows
+}
+
+impl Row {
+    fn of(seen: &Observation, detection: &Detection, now: AwsTime) -> Self {
+        let secret = &seen.secret;
+        let verdict = verdict::of(seen, detection, None, now);
+        let id = |id: Option<&VersionId>| id.map(ToString::to_string);
+        let time = |time: Option<AwsTime>| time.map(|time| time.to_string());
+        Self {
+            name: secret.name.to_string(),
+            region: secret.arn.region().to_string(),
+            arn: secret.arn.to_string(),
+            state: verdict.state.name(),
+            message: verdict.message,
+            current_version_id: id(secret.current()),
+            pending_version_id: id(secret.unfinished()),
+            last_rotated: time(secret.last_rotated),
+            next_rotation: time(secret.next_rotation),
+            created: time(secret.created),
+            rotation: rotation(&secret.rotation),
+            function: secret.function().map(ToString::to_string),
+            labels: secret.label_count(),
+            ages: Ages {
+                last_rotated: age::since(secret.last_rotated, now),
+                next_rotation: age::until(secret.next_rotation, now),
+                created: age::since(secret.created, now),
+            },
+        }
+    }
+
+    fn cells(&self, format: Format, with_region: bool) -> Vec<String> {
+        let mut cells = vec![self.name.clone()];
+        if with_region {
+            cells.push(self.region.clone());
+        }
+        cells.extend([
+            self.state.to_owned(),
+            short(self.current_version_id.as_deref()),
+            short(self.pending_version_id.as_deref()),
+            self.ages.last_rotated.clone(),
+            self.ages.next_rotation.clone(),
+        ]);
+        if format == Format::Wide {
+            cells.extend([
+                self.rotation.to_owned(),
+                function_name(self.function.as_deref()),
+                self.labels.to_string(),
+                self.arn.clone(),
+            ]);
+        }
+        cells.push(self.ages.created.clone());
+        cells
+    }
+}
+
+const fn rotation(rotation: &Rotation) -> &'static str {
+    match rotation {
+        Rotation::NotConfigured => "NotConfigured",
+        Rotation::Disabled => "Disabled",
+        Rotation::Enabled { .. } => "Enabled",
+    }
+}
+
+/// The last part of a function's ARN says enough to a person.
+fn function_name(arn: Option<&str>) -> String {
+    arn.and_then(|arn| arn.rsplit(':').next())
+        .map_or_else(age::dash, str::to_owned)
+}
+
+fn titles(format: Format, with_region: bool) -> Vec<String> {
+    let mut titles = vec!["NAME"];
+    if with_region {
+        titles.push("REGION");
+    }
+    titles.extend(["STATE", "CURRENT", "PENDING", "LAST-ROTATION", "NEXT"]);
+    if format == Format::Wide {
+        titles.extend(["ROTATION", "FUNCTION", "LABELS", "ARN"]);
+    }
+    titles.push("AGE");
+    titles.into_iter().map(str::to_owned).collect()
+}
+
+fn rendered(rows: &[Row], format: Format, several_regions: bool) -> Result<String, Failure> {
+    if format == Format::Json {
+        let text = serde_json::to_string_pretty(rows);
+        let failed = |error| Failure::new(format!("the list does not print as JSON: {error}"));
+        return text.map(|text| text + "\n").map_err(failed);
+    }
+    if rows.is_empty() {
+        return Ok(String::new());
+    }
+    let with_region = several_regions || format == Format::Wide;
+    let mut table = vec![titles(format, with_region)];
+    table.extend(rows.iter().map(|row| row.cells(format, with_region)));
+    Ok(aligned(&table)? + &footer(rows))
+}
+
+/// A word to whoever looks for trouble.
+fn footer(rows: &[Row]) -> String {
+    let stuck = rows
+        .iter()
+        .filter(|row| row.state == State::Stuck.name())
+        .count();
+    if stuck == 0 {
+        return String::new();
+    }
+    format!("\nstuck: {stuck}; see `kubectl secret-rotation explain Stuck`\n")
+}

@@ -1,0 +1,121 @@
+//! `put`: a new value for one secret, by a person, with the person's own credentials.
+//!
+//! The one place of the project that writes a value. The value comes from a file, standard input or a prompt, never from an
+//! argument, and nothing here prints it. What this process holds of it is wiped; copies within the SDK and the TLS
+//! library are not, and go with the process.
+
+mod value;
+mod write;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use secret_rotation_core::identity::Region;
+use secret_rotation_core::secret::{Secret, Seen};
+
+use crate::aws::AwsOptions;
+use crate::place::Place;
+use crate::{Failure, output};
+
+use value::{Shape, Value};
+
+/// Puts a new value into a secret, as AWSCURRENT; the value is never printed.
+///
+/// The value is read from a file, from standard input, or from a prompt that does not echo; never from an argument,
+/// which other users of the machine could see. AWS keeps the version that was current as AWSPREVIOUS. What the secret
+/// opens, such as a database, is not told of the new value.
+#[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct PutArguments {
+    /// Which secret.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The file that holds the value; - or nothing reads standard input, or asks if that is a terminal.
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+
+    /// Leave out one line break at the end of the value.
+    #[arg(long)]
+    pub strip_newline: bool,
+
+    /// Store the value as `SecretBinary` also where it is text; what is not UTF-8 always is.
+    #[arg(long)]
+    pub binary: bool,
+
+    /// Write although a rotation of the secret has not finished; AWS then abandons that rotation.
+    #[arg(long)]
+    pub force_while_rotating: bool,
+
+    /// Do not ask before writing.
+    #[arg(short, long)]
+    pub yes: bool,
+
+    /// As whom AWS is asked.
+    #[command(flatten)]
+    pub aws: AwsOptions,
+}
+
+/// Looks, refuses or asks, writes.
+pub(crate) async fn run(arguments: PutArguments) -> Result<(), Failure> {
+    if !arguments.yes && !io::stdin().is_terminal() {
+        return Err(Failure::usage("nobody can be asked whether to write")
+            .hint("add --yes: standard input is no terminal"));
+    }
+    let login = arguments.aws.login().await?;
+    let region = arguments.place.region(&login)?;
+    let account = login.quiet_account(region.clone());
+    let look = arguments.place.look(&account, false).await?;
+    let Seen::Present(secret) = look.secret else {
+        return Err(arguments.place.absent(&region));
+    };
+    refuse(&secret, arguments.force_while_rotating)?;
+    let value = Value::read(arguments.from_file.as_deref(), arguments.strip_newline)?;
+    if !arguments.yes && !is_confirmed(&secret, &region)? {
+        return Err(Failure::new("nothing was written"));
+    }
+    let shape = if arguments.binary {
+        Shape::Binary
+    } else {
+        value.shape()
+    };
+    let version = write::put(&login, &region, &secret.arn, &value, shape).await?;
+    output::print(&format!(
+        "secret/{} value put: version {version} is AWSCURRENT\n",
+        secret.name
+    ))
+}
+
+/// Why nobody should write to this secret now.
+fn refuse(secret: &Secret, forced: bool) -> Result<(), Failure> {
+    if secret.deleted.is_some() {
+        return Err(Failure::new("the secret is scheduled for deletion")
+            .hint("call the deletion off first: aws secretsmanager restore-secret"));
+    }
+    if let Some(foreign) = secret.belongs_to_others() {
+        return Err(Failure::new(foreign.message()));
+    }
+    match secret.unfinished() {
+        Some(pending) if !forced => Err(Failure::new(format!(
+            "a rotation has not finished: version {pending} holds AWSPENDING"
+        ))
+        .hint("wait for it, or recover it; --force-while-rotating writes all the same, and AWS abandons the rotation")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Asks on the terminal.
+fn is_confirmed(secret: &Secret, region: &Region) -> Result<bool, Failure> {
+    write!(
+        io::stderr(),
+        "Put a new value into {} (account {}, region {region})? It becomes AWSCURRENT at once. [y/N] ",
+        secret.name,
+        secret.arn.account()
+    )?;
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::new(format!("no answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+}

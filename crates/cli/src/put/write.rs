@@ -1,0 +1,86 @@
+//! The request that writes a value, and what is said when it fails: codes only, never a message or a body.
+
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Builder;
+use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
+use aws_sdk_secretsmanager::primitives::Blob;
+use secret_rotation_core::identity::{Arn, Region};
+
+use super::value::{Shape, Value};
+use crate::Failure;
+use crate::aws::Login;
+
+/// A request that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Puts the value and answers the id of its version. The SDK makes the request's token, so that its retries write once.
+pub(super) async fn put(
+    login: &Login,
+    region: &Region,
+    secret: &Arn,
+    value: &Value,
+    shape: Shape,
+) -> Result<String, Failure> {
+    let timeout = TimeoutConfig::builder().operation_timeout(PATIENCE).build();
+    let settings = Builder::from(login.config())
+        .region(aws_config::Region::new(region.as_str().to_owned()))
+        .timeout_config(timeout)
+        .build();
+    let client = Client::from_conf(settings);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one write of a value: a person's own, confirmed, with the person's credentials"
+    )]
+    let request = client.put_secret_value().secret_id(secret.as_str());
+    let request = match (shape, std::str::from_utf8(value.bytes())) {
+        (Shape::Text, Ok(text)) => request.secret_string(text),
+        (Shape::Text, Err(_)) | (Shape::Binary, _) => {
+            request.secret_binary(Blob::new(value.bytes()))
+        }
+    };
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| explained(error.code(), region))?;
+    let version = answer.version_id().unwrap_or("of an unknown id");
+    Ok(version.to_owned())
+}
+
+fn explained(code: Option<&str>, region: &Region) -> Failure {
+    let Some(code) = code else {
+        return Failure::new(format!("no answer of AWS in {region} could be understood")).hint(
+            "the value may have been written: look with `kubectl secret-rotation versions SECRET`",
+        );
+    };
+    match code {
+        "AccessDeniedException" | "AccessDenied" => Failure::new(format!(
+            "AWS denied secretsmanager:PutSecretValue in {region}"
+        ))
+        .hint("`kubectl secret-rotation iam-policy --level put` prints what is needed; a key of your own in KMS also needs kms:GenerateDataKey and kms:Decrypt"),
+        "LimitExceededException" => Failure::new("the secret has too many versions")
+            .hint("AWS deletes versions without labels after a day: try again later"),
+        "InvalidRequestException" => Failure::new("AWS refuses to write to this secret")
+            .hint("it may be scheduled for deletion, or managed by another AWS service"),
+        "ExpiredTokenException" | "ExpiredToken" => Failure::new("the AWS session has expired")
+            .hint("sign in again, for instance with `aws sso login`"),
+        code => Failure::new(format!("AWS refused the value ({code})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_points_to_the_policy_that_helps() {
+        let region = Region::parse("eu-west-1").expect("a region");
+        let failure = explained(Some("AccessDeniedException"), &region).to_string();
+        assert!(
+            failure.starts_with("error: AWS denied secretsmanager:PutSecretValue in eu-west-1")
+        );
+        assert!(failure.contains("iam-policy --level put"));
+    }
+}

@@ -1,0 +1,203 @@
+//! `versions`: all versions of one secret with their labels, and what the labels of ours mean.
+
+use clap::{Args, ValueEnum};
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::identity::{StageLabel, VersionId};
+use secret_rotation_core::pin::{self, Pin};
+use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
+use serde::Serialize;
+
+use crate::aws::{AwsOptions, age};
+use crate::columns::aligned;
+use crate::place::Place;
+use crate::{Failure, output};
+
+/// Lists all versions of a secret, also those without a label; no value is read.
+#[derive(Args, Clone, Debug)]
+pub struct VersionsArguments {
+    /// Which secret.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// How the list looks.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+
+    /// As whom AWS is asked.
+    #[command(flatten)]
+    pub aws: AwsOptions,
+}
+
+/// How a list of versions looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns, and a sentence for each pin.
+    Table,
+    /// JSON.
+    Json,
+}
+
+/// One version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    version_id: String,
+    labels: Vec<String>,
+    created: Option<String>,
+    /// Whether it has a value, as far as can be known without reading it.
+    value: &'static str,
+    pins: Vec<String>,
+    #[serde(skip)]
+    born: Option<AwsTime>,
+}
+
+/// Looks and prints.
+pub(crate) async fn run(arguments: VersionsArguments) -> Result<(), Failure> {
+    let login = arguments.aws.login().await?;
+    let region = arguments.place.region(&login)?;
+    let account = login.quiet_account(region);
+    let look = arguments.place.look(&account, true).await?;
+    let Seen::Present(secret) = &look.secret else {
+        return Err(arguments.place.absent(account.region()));
+    };
+    let rows = rows(secret, &look.versions.clone().unwrap_or_default());
+    output::print(&match arguments.output {
+        Format::Json => json(&rows)?,
+        Format::Table => table(&rows, secret, &look)?,
+    })
+}
+
+/// The newest first; those of which AWS tells no date, before all others.
+fn rows(secret: &Secret, listing: &VersionListing) -> Vec<Row> {
+    let labelled = secret.labels.keys();
+    let mut ids: Vec<_> = listing.created.keys().chain(labelled).collect();
+    ids.sort();
+    ids.dedup();
+    let mut rows: Vec<_> = ids.into_iter().map(|id| row(id, secret, listing)).collect();
+    let latest = AwsTime::new(jiff::Timestamp::MAX);
+    rows.sort_by_key(|row| std::cmp::Reverse(row.born.unwrap_or(latest)));
+    rows
+}
+
+fn row(id: &VersionId, secret: &Secret, listing: &VersionListing) -> Row {
+    let none = std::collections::BTreeSet::new();
+    let labels = secret.labels.get(id).unwrap_or(&none);
+    let born = listing.created(id);
+    Row {
+        version_id: id.to_string(),
+        labels: labels.iter().map(ToString::to_string).collect(),
+        created: born.map(|time| time.to_string()),
+        // AWS lists a version once it has a value; see VersionListing::lists.
+        value: if listing.lists(id) { "Yes" } else { "No" },
+        pins: labels
+            .iter()
+            .filter_map(|label| explained(label, id))
+            .collect(),
+        born,
+    }
+}
+
+/// What a label of ours means.
+fn explained(label: &StageLabel, holder: &VersionId) -> Option<String> {
+    if !label.as_str().starts_with(pin::PREFIX) {
+        return None;
+    }
+    let Some(pin) = Pin::parse(label) else {
+        return Some(format!(
+            "{label} looks like a pin, but cannot be read as one"
+        ));
+    };
+    let whose = if pin.version == *holder {
+        "so that AWS keeps it".to_owned()
+    } else {
+        format!("although it names {}", pin.version)
+    };
+    Some(format!(
+        "pinned by cluster {} for an operation of {}, {whose}",
+        pin.cluster.as_str(),
+        pin.time()
+    ))
+}
+
+fn table(rows: &[Row], secret: &Secret, look: &Look) -> Result<String, Failure> {
+    let title = ["VERSION", "LABELS", "VALUE", "CREATED", "AGE"].map(str::to_owned);
+    let mut table = vec![title.to_vec()];
+    table.extend(rows.iter().map(|row| {
+        let labels = if row.labels.is_empty() {
+            "(deprecated)".to_owned()
+        } else {
+            row.labels.join(",")
+        };
+        let created = row.created.clone().unwrap_or_else(age::dash);
+        vec![
+            row.version_id.clone(),
+            labels,
+            row.value.to_owned(),
+            created,
+            age::since(row.born, look.at),
+        ]
+    }));
+    Ok(aligned(&table)? + &remarks(rows, secret))
+}
+
+fn remarks(rows: &[Row], secret: &Secret) -> String {
+    let mut remarks = Vec::new();
+    if let Some(pending) = secret.unfinished() {
+        remarks.push(format!(
+            "{pending} is of a rotation that has not finished: AWSPENDING is not on the current version"
+        ));
+    }
+    let pins = rows.iter().flat_map(|row| {
+        row.pins
+            .iter()
+            .map(move |pin| format!("{} is {pin}", row.version_id))
+    });
+    remarks.extend(pins);
+    if rows.iter().any(|row| row.value == "No") {
+        remarks.push(
+            "VALUE is No where AWS does not list the version, which it does once there is a value"
+                .to_owned(),
+        );
+    }
+    if remarks.is_empty() {
+        return String::new();
+    }
+    format!("\n{}\n", remarks.join("\n"))
+}
+
+fn json(rows: &[Row]) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(rows);
+    let failed = |error| Failure::new(format!("the versions do not print as JSON: {error}"));
+    text.map(|text| text + "\n").map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explain(label: &str, holder: &str) -> Option<String> {
+        let label = StageLabel::parse(label).expect("a label");
+        explained(&label, &VersionId::parse(holder).expect("an id"))
+    }
+
+    #[test]
+    fn pins_are_explained_and_other_labels_are_not() {
+        assert_eq!(
+            explain("srp-pin-abc123-htdd8-v1", "v1").as_deref(),
+            Some(
+                "pinned by cluster abc123 for an operation of 2026-11-23T10:20:00Z, so that AWS keeps it"
+            )
+        );
+        assert_eq!(
+            explain("srp-pin-abc123-htdd8-v1", "v2").as_deref(),
+            Some(
+                "pinned by cluster abc123 for an operation of 2026-11-23T10:20:00Z, although it names v1"
+            )
+        );
+        assert_eq!(
+            explain("srp-pin-x", "v1").as_deref(),
+            Some("srp-pin-x looks like a pin, but cannot be read as one")
+        );
+        assert_eq!(explain("AWSCURRENT", "v1"), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! How often one sweep is made, so that it serves every policy.
+
+use std::time::Duration;
+
+/// The first pause after a sweep that did not see everything; it doubles, up to the pace.
+const FIRST_RETRY: Duration = Duration::from_secs(15);
+
+/// The time between two sweeps: the shortest interval asked for, not below the profile's, less up to a twentieth that
+/// is derived from `seed` so that sweepers of one interval drift apart.
+pub(crate) fn pace(
+    intervals: impl Iterator<Item = Duration>,
+    shortest: Duration,
+    seed: &str,
+) -> Option<Duration> {
+    let interval = intervals.min()?.max(shortest);
+    let drift = interval / 20 * u32::from(digest(seed)) / 256;
+    Some(interval.saturating_sub(drift).max(shortest))
+}
+
+/// The time until the next sweep after so many in a row that did not see everything.
+pub(crate) fn next(pace: Duration, failures: u32) -> Duration {
+    match failures.checked_sub(1) {
+        None => pace,
+        Some(doublings) => FIRST_RETRY
+            .saturating_mul(2_u32.saturating_pow(doublings))
+            .min(pace),
+    }
+}
+
+/// One byte of FNV-1a: any stable spread will do.
+fn digest(text: &str) -> u8 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.to_be_bytes()
+        .iter()
+        .fold(0, |folded, byte| folded ^ byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_interval_sets_the_pace_within_the_bounds_of_the_profile() {
+        let minutes = |all: &[u64]| {
+            all.iter()
+                .map(|minutes| Duration::from_mins(*minutes))
+                .collect::<Vec<_>>()
+        };
+        let paced = |all: &[u64]| pace(minutes(all).into_iter(), Duration::from_mins(2), "uid");
+        assert_eq!(paced(&[]), None);
+        let five = paced(&[60, 5]).expect("a pace");
+        assert!(
+            five <= Duration::from_mins(5) && five >= Duration::from_secs(285),
+            "{five:?}"
+        );
+        assert_eq!(paced(&[1]), Some(Duration::from_mins(2)));
+        assert_eq!(paced(&[60, 5]), paced(&[5]), "derived, not drawn");
+    }
+
+    #[test]
+    fn failures_are_retried_sooner_than_the_pace_but_slower_and_slower() {
+        let pace = Duration::from_mins(5);
+        assert_eq!(
+            [0, 1, 2, 3, 9, 99].map(|failures| next(pace, failures).as_secs()),
+            [300, 15, 30, 60, 300, 300]
+        );
+    }
+}

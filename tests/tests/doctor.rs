@@ -1,0 +1,48 @@
+//! The doctor against a real API server: before and after somebody is at work, and without a cluster at all.
+
+use std::path::Path;
+
+use secret_rotation_tests::plugin::{command, run};
+use secret_rotation_tests::{Policy, Story};
+
+#[test]
+fn the_doctor_tells_what_is_there_and_what_is_not() {
+    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    let before = story.plugin(&["doctor"]);
+    assert_eq!(before.code, 1, "{before:?}");
+    for line in [
+        "ok      API server: v1.",
+        "ok      kinds of secretrotation.dev: all 3 are served",
+        "ok      admission policies: all 3 are installed",
+        "ok      admission bindings: all 3 are installed",
+        "FAILED  lease: nobody has taken it yet",
+        "ok      you in team-payments: may approve secretrotationoperations",
+        "warn    AWSAccessProfiles: there are none",
+    ] {
+        assert!(before.out.contains(line), "{line}\n{}", before.out);
+    }
+    story.profile(&serde_json::json!({}));
+    story.apply_policy(&Policy::observing("apps"));
+    story.start_controller();
+    story.eventually("the doctor is content", || {
+        let after = story.plugin(&["doctor"]);
+        after.code == 0
+            && after.out.contains(" is at work")
+            && after
+                .out
+                .contains("ok      AWSAccessProfile default: Ready")
+    });
+    let aws = story.plugin_with_aws(&["doctor", "--regions", "eu-west-1"]);
+    assert!(
+        aws.out
+            .contains("ok      AWS in eu-west-1: you may list secrets"),
+        "{aws:?}"
+    );
+}
+
+#[test]
+fn without_a_cluster_the_doctor_says_so() {
+    let alone = run(&mut command(Path::new("/dev/null"), &["doctor"]));
+    assert_eq!(alone.code, 1, "{alone:?}");
+    assert!(alone.out.starts_with("FAILED  cluster: "), "{alone:?}");
+}
