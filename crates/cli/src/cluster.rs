@@ -98,6 +98,11 @@ impl Cluster {
         })
     }
 
+    /// The connection itself, for kinds that are not ours.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The namespace to work in.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace

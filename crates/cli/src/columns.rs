@@ -1,28 +1,23 @@
-//! Text in columns, as kubectl prints it.
+//! What AWS tells, in columns without colours.
 
-use std::io::Write as _;
-
-use tabwriter::TabWriter;
-
-use crate::Failure;
-
-/// Between two columns.
-const GAP: usize = 3;
+use crate::dress::Dress;
+use crate::table::{Cell, Table};
 
 /// Characters of a version id that are shown: git shows as many of a commit.
 const SHORT: usize = 8;
 
-/// Pads every column to its widest cell. Control characters of names are shown as dots: a terminal obeys some.
-pub(crate) fn aligned(rows: &[Vec<String>]) -> Result<String, Failure> {
-    let mut writer = TabWriter::new(Vec::new()).padding(GAP).minwidth(0);
+const PLAIN: Dress = Dress {
+    unicode: false,
+    colour: false,
+};
+
+/// Pads every column to its widest cell.
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
+    let mut table = Table::default();
     for row in rows {
-        let cells: Vec<_> = row.iter().map(|cell| printable(cell)).collect();
-        writeln!(writer, "{}", cells.join("\t"))?;
+        table.push(row.iter().map(Cell::from).collect());
     }
-    let bytes = writer
-        .into_inner()
-        .map_err(|error| Failure::new(format!("the table cannot be laid out: {error}")))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    table.render(PLAIN)
 }
 
 /// The beginning of a version id, or a dash.
@@ -30,20 +25,15 @@ pub(crate) fn short(id: Option<&str>) -> String {
     id.map_or_else(crate::aws::age::dash, |id| id.chars().take(SHORT).collect())
 }
 
-fn printable(cell: &str) -> String {
-    let shown = |c: char| if c.is_control() { '.' } else { c };
-    cell.chars().map(shown).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
+    fn names_of_others_command_no_terminal() {
         let rows =
             [["NAME", "AGE"], ["a\tb\u{1b}", "3d"]].map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(aligned(&rows).expect("a table"), "NAME   AGE\na.b.   3d\n");
+        assert_eq!(aligned(&rows), "NAME   AGE\na.b.   3d\n");
     }
 
     #[test]

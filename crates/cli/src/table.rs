@@ -31,7 +31,7 @@ impl Cell {
 }
 
 /// Titles and rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
 }

@@ -147,7 +147,7 @@ pub(crate) fn judge(subject: &Subject, swept: &[Swept]) -> Survey {
 
 fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
     match format {
-        Format::Table => table::render(report),
+        Format::Table => Ok(table::render(report)),
         Format::Json => report::json(report),
         Format::Sarif => sarif::render(report),
         Format::Markdown => Ok(markdown::render(report)),

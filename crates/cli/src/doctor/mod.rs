@@ -11,11 +11,11 @@ mod finding;
 use std::process::ExitCode;
 
 use clap::Args;
-use kube::Client;
 use secret_rotation_core::identity::Region;
 
 use crate::arguments::ClusterOptions;
 use crate::aws::{AwsOptions, parse_region};
+use crate::cluster::Cluster;
 use crate::{Failure, output};
 
 pub(crate) use finding::{Finding, Grade};
@@ -52,18 +52,19 @@ pub(crate) async fn run(
         let lines: String = findings.iter().map(ToString::to_string).collect();
         output::print(&lines)
     };
-    match connect(options).await {
+    match Cluster::connect(options).await {
         Err(failure) => tell(vec![cluster::unreachable(&failure)])?,
-        Ok((client, namespace)) => {
-            let (reached, now) = cluster::server(&client).await;
+        Ok(connected) => {
+            let (client, namespace) = (connected.client(), connected.namespace());
+            let (reached, now) = cluster::server(client).await;
             let is_reached = reached.grade != Grade::Failed;
             tell(vec![reached])?;
             if is_reached {
-                tell(cluster::kinds(&client).await)?;
-                tell(cluster::admission(&client).await)?;
-                tell(controller::check(&client, &arguments.controller_namespace, now).await)?;
-                tell(caller::check(&client, &namespace).await)?;
-                tell(cluster::profiles(&client).await)?;
+                tell(cluster::kinds(client).await)?;
+                tell(cluster::admission(client).await)?;
+                tell(controller::check(client, &arguments.controller_namespace, now).await)?;
+                tell(caller::check(client, namespace).await)?;
+                tell(cluster::profiles(client).await)?;
             }
         }
     }
@@ -72,32 +73,4 @@ pub(crate) async fn run(
         Grade::Ok | Grade::Warn => ExitCode::SUCCESS,
         Grade::Failed => ExitCode::FAILURE,
     })
-}
-
-/// A client by the kubectl flags, and the namespace to work in.
-async fn connect(options: &ClusterOptions) -> Result<(Client, String), Failure> {
-    use kube::config::{KubeConfigOptions, Kubeconfig};
-    let chosen = KubeConfigOptions {
-        context: options.context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    let config = match &options.kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).map_err(|error| no_config(&error))?;
-            kube::Config::from_custom_kubeconfig(file, &chosen).await
-        }
-        None => kube::Config::from_kubeconfig(&chosen).await,
-    };
-    let config = config.map_err(|error| no_config(&error))?;
-    let namespace = options
-        .namespace
-        .clone()
-        .unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config)
-        .map_err(|error| Failure::new(format!("the kubeconfig cannot be used: {error}")))?;
-    Ok((client, namespace))
-}
-
-fn no_config(error: &kube::config::KubeconfigError) -> Failure {
-    Failure::new(format!("no cluster is known: {error}"))
 }

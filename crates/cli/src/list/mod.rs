@@ -212,7 +212,7 @@ fn rendered(rows: &[Row], format: Format, several_regions: bool) -> Result<Strin
     let with_region = several_regions || format == Format::Wide;
     let mut table = vec![titles(format, with_region)];
     table.extend(rows.iter().map(|row| row.cells(format, with_region)));
-    Ok(aligned(&table)? + &footer(rows))
+    Ok(aligned(&table) + &footer(rows))
 }
 
 /// A word to whoever looks for trouble.

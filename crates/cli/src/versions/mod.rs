@@ -63,7 +63,7 @@ pub(crate) async fn run(arguments: VersionsArguments) -> Result<(), Failure> {
     let rows = rows(secret, &look.versions.clone().unwrap_or_default());
     output::print(&match arguments.output {
         Format::Json => json(&rows)?,
-        Format::Table => table(&rows, secret, &look)?,
+        Format::Table => table(&rows, secret, &look),
     })
 }
 
@@ -119,7 +119,7 @@ fn explained(label: &StageLabel, holder: &VersionId) -> Option<String> {
     ))
 }
 
-fn table(rows: &[Row], secret: &Secret, look: &Look) -> Result<String, Failure> {
+fn table(rows: &[Row], secret: &Secret, look: &Look) -> String {
     let title = ["VERSION", "LABELS", "VALUE", "CREATED", "AGE"].map(str::to_owned);
     let mut table = vec![title.to_vec()];
     table.extend(rows.iter().map(|row| {
@@ -137,7 +137,7 @@ fn table(rows: &[Row], secret: &Secret, look: &Look) -> Result<String, Failure> 
             age::since(row.born, look.at),
         ]
     }));
-    Ok(aligned(&table)? + &remarks(rows, secret))
+    aligned(&table) + &remarks(rows, secret)
 }
 
 fn remarks(rows: &[Row], secret: &Secret) -> String {

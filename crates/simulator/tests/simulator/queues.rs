@@ -141,7 +141,7 @@ fn a_request_waits_for_its_messages() {
     let aws = quiet(SCENARIO);
     let waiting = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| receive(&aws, &json!({"WaitTimeSeconds": 20})));
-        while aws.calls().get("ReceiveMessage").is_none() {
+        while !aws.calls().contains_key("ReceiveMessage") {
             std::thread::yield_now();
         }
         rotate(&aws, "good-1");
