@@ -14,22 +14,16 @@ const RUNBOOKS: &str = "https://secretrotation.github.io/secret-rotation-control
 
 #[test]
 fn promtool_accepts_the_rules_and_every_test_of_them_passes() {
-    let folder = tempfile::tempdir().expect("a folder");
-    rules::lay_out(folder.path());
     let promtool = Prometheus::locate().expect("promtool").promtool;
     let mut check = Command::new(&promtool);
     check
-        .current_dir(folder.path())
-        .args(["check", "rules", "deploy/prometheus/alerts.yaml"]);
+        .current_dir(project::root())
+        .args(["check", "rules", rules::FILE]);
     project::output(&mut check).expect("the rules are right");
     let mut test = Command::new(&promtool);
-    test.current_dir(folder.path())
+    test.current_dir(project::root())
         .args(["test", "rules"])
-        .args(
-            rules::test_files()
-                .iter()
-                .map(|file| format!("tests/prometheus/{file}")),
-        );
+        .args(rules::test_files());
     let output = test.output().expect("promtool runs");
     assert!(
         output.status.success(),
