@@ -113,6 +113,25 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
     }
 }
 
+#[test]
+fn the_page_of_alerts_lists_each_with_its_severity() {
+    let page = fs::read_to_string(project::root().join("docs/alerts.md")).expect("the page");
+    let listed: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("| [SecretRotation"))
+        .filter_map(|line| line.rsplit_once(" | ").map(|(cells, _)| cells.to_owned()))
+        .collect();
+    let wanted: Vec<_> = rules::alerts()
+        .iter()
+        .map(|alert| {
+            let (name, page) = (&alert.name, alert.name.to_lowercase());
+            let severity = text(&alert.text["labels"]["severity"]);
+            format!("| [{name}](runbooks/{page}.md) | {severity}")
+        })
+        .collect();
+    assert_eq!(listed, wanted);
+}
+
 /// Another holder of the lease is another pod: what keeps pods apart begins to wait anew.
 #[test]
 fn no_rule_keeps_pods_or_instances_apart() {
