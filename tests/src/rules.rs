@@ -2,28 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
 use xtask::project;
 
 use crate::objects::text;
 
-/// Values of the chart that the rules ask for.
-const VALUES: [(&str, &str); 9] = [
-    ("jobLabel", "secret-rotation-controller"),
-    (
-        "runbookBaseUrl",
-        "https://secretrotation.github.io/secret-rotation-controller",
-    ),
-    ("thresholds.stuckTooLongSeconds", "86400"),
-    ("thresholds.overdueSeconds", "21600"),
-    ("thresholds.detectionStaleSeconds", "3600"),
-    ("thresholds.remediationLoopClears", "3"),
-    ("thresholds.reconcileErrorRatio", "0.1"),
-    ("thresholds.throttledRatio", "0.05"),
-    ("thresholds.credentialsExpireSeconds", "1800"),
-];
+/// As the chart renders them with its own values; `cargo xtask check` sees to it that they are fresh.
+pub const FILE: &str = "deploy/prometheus/alerts.yaml";
 
 /// One rule.
 #[derive(Clone, Debug)]
@@ -43,17 +29,9 @@ impl Rule {
     }
 }
 
-/// The text of the rules with the chart's defaults.
+/// The text of the rules.
 pub fn rendered() -> String {
-    let path = "charts/secret-rotation-controller/files/alerts.yaml";
-    let template = fs::read_to_string(project::root().join(path)).expect("the rules are there");
-    VALUES
-        .iter()
-        .fold(template, |text, (name, value)| {
-            text.replace(&format!("{{{{ .Values.alerts.{name} }}}}"), value)
-        })
-        .replace("{{`", "")
-        .replace("`}}", "")
+    fs::read_to_string(project::root().join(FILE)).expect("the rules are rendered")
 }
 
 /// All rules.
@@ -76,13 +54,14 @@ pub fn alerts() -> Vec<Rule> {
     all().into_iter().filter(Rule::is_alert).collect()
 }
 
-/// The files of `tests/prometheus`, by name.
+/// The files of `tests/prometheus`, from the top of the project.
 pub fn test_files() -> Vec<String> {
     let folder = project::root().join("tests/prometheus");
     let entries = fs::read_dir(folder).expect("there are tests of the rules");
     let mut names: Vec<_> = entries
         .map(|entry| entry.expect("an entry").file_name())
         .map(|name| name.into_string().expect("a name in UTF-8"))
+        .map(|name| format!("tests/prometheus/{name}"))
         .collect();
     names.sort();
     names
@@ -92,7 +71,7 @@ pub fn test_files() -> Vec<String> {
 pub fn tested(firing: bool) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for file in test_files() {
-        let path = project::root().join("tests/prometheus").join(file);
+        let path = project::root().join(file);
         let text_of_file = fs::read_to_string(path).expect("a test");
         let file: Value = serde_saphyr::from_str(&text_of_file).expect("tests are YAML");
         let tests = file["tests"].as_array().expect("a list of tests");
@@ -106,19 +85,4 @@ pub fn tested(firing: bool) -> BTreeSet<String> {
         names.extend(wanted.map(|case| text(&case["alertname"])));
     }
     names
-}
-
-/// Lays rules and tests out in a folder as they lie in the project, so that the tests find the rules.
-pub fn lay_out(folder: &Path) {
-    let (rules, tests) = (
-        folder.join("deploy/prometheus"),
-        folder.join("tests/prometheus"),
-    );
-    fs::create_dir_all(&rules).expect("a folder");
-    fs::create_dir_all(&tests).expect("a folder");
-    fs::write(rules.join("alerts.yaml"), rendered()).expect("the rules are written");
-    for file in test_files() {
-        let from = project::root().join("tests/prometheus").join(&file);
-        fs::copy(from, tests.join(file)).expect("a test is copied");
-    }
 }

@@ -156,7 +156,12 @@ fn commands_of_the_runbooks_run_against_an_api_server() {
         "metadata": {"name": "a-pod", "namespace": "secret-rotation-system"},
         "spec": {
             "serviceAccountName": "secret-rotation-controller",
-            "containers": [{"name": "controller", "image": "controller"}],
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "controller",
+                "image": "controller",
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }],
         },
     }));
     story.eventually("the secret is found stuck", || {

@@ -14,22 +14,16 @@ const RUNBOOKS: &str = "https://secretrotation.github.io/secret-rotation-control
 
 #[test]
 fn promtool_accepts_the_rules_and_every_test_of_them_passes() {
-    let folder = tempfile::tempdir().expect("a folder");
-    rules::lay_out(folder.path());
     let promtool = Prometheus::locate().expect("promtool").promtool;
     let mut check = Command::new(&promtool);
     check
-        .current_dir(folder.path())
-        .args(["check", "rules", "deploy/prometheus/alerts.yaml"]);
+        .current_dir(project::root())
+        .args(["check", "rules", rules::FILE]);
     project::output(&mut check).expect("the rules are right");
     let mut test = Command::new(&promtool);
-    test.current_dir(folder.path())
+    test.current_dir(project::root())
         .args(["test", "rules"])
-        .args(
-            rules::test_files()
-                .iter()
-                .map(|file| format!("tests/prometheus/{file}")),
-        );
+        .args(rules::test_files());
     let output = test.output().expect("promtool runs");
     assert!(
         output.status.success(),
@@ -117,6 +111,25 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
             alert.name
         );
     }
+}
+
+#[test]
+fn the_page_of_alerts_lists_each_with_its_severity() {
+    let page = fs::read_to_string(project::root().join("docs/alerts.md")).expect("the page");
+    let listed: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("| [SecretRotation"))
+        .filter_map(|line| line.rsplit_once(" | ").map(|(cells, _)| cells.to_owned()))
+        .collect();
+    let wanted: Vec<_> = rules::alerts()
+        .iter()
+        .map(|alert| {
+            let (name, page) = (&alert.name, alert.name.to_lowercase());
+            let severity = text(&alert.text["labels"]["severity"]);
+            format!("| [{name}](runbooks/{page}.md) | {severity}")
+        })
+        .collect();
+    assert_eq!(listed, wanted);
 }
 
 /// Another holder of the lease is another pod: what keeps pods apart begins to wait anew.

@@ -66,9 +66,10 @@ pub(crate) fn sources(kinds: &[(String, String)]) -> Result<Vec<Generated>> {
     Ok(files)
 }
 
-/// What Helm makes of the chart: plain manifests, and one file for each case.
+/// What Helm makes of the chart: plain manifests, the alert rules, and one file for each case.
 pub(crate) fn renders() -> Result<Vec<Generated>> {
     let mut files = render::plain()?;
+    files.push(render::rules()?);
     for (name, values) in cases()? {
         files.push(render::golden(&name, &values)?);
     }

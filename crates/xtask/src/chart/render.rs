@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use super::folder;
 use crate::generate::Generated;
@@ -90,6 +91,21 @@ pub(super) fn plain() -> Result<Vec<Generated>> {
             })
         })
         .collect()
+}
+
+/// The alert rules as a plain rule file of Prometheus, for who has no operator.
+pub(super) fn rules() -> Result<Generated> {
+    let mut command = template()?;
+    command
+        .args(["--set", "alerts.enabled=true"])
+        .args(["--show-only", "templates/metrics/prometheusrule.yaml"]);
+    let object: Value = serde_saphyr::from_str(&project::output(&mut command)?)
+        .context("the PrometheusRule is not YAML")?;
+    let rules = serde_saphyr::to_string(&object["spec"])?;
+    Ok(Generated {
+        path: project::root().join("deploy/prometheus/alerts.yaml"),
+        content: format!("{HEADER}{rules}"),
+    })
 }
 
 /// What the chart renders for one case. Kinds are cut short: `deploy/crds` holds them.
