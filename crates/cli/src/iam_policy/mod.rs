@@ -59,8 +59,8 @@ impl Level {
             Self::Observe => include_str!("../../../../deploy/iam/observe.json"),
             Self::Recover => include_str!("../../../../deploy/iam/recover.json"),
             Self::ByHand => include_str!("../../../../deploy/iam/by-hand.json"),
-            Self::Audit => include_str!("../../../../deploy/iam/audit.json"),
-            Self::Put => include_str!("../../../../deploy/iam/put.json"),
+            Self::Audit => include_str!("../../../../deploy/iam/people/audit.json"),
+            Self::Put => include_str!("../../../../deploy/iam/people/put.json"),
         }
     }
 
