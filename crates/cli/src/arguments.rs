@@ -5,11 +5,19 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::audit::AuditArguments;
+use crate::check::CheckArgs;
+use crate::completion::{CompleteArgs, CompletionArgs};
+use crate::decide::DecideArgs;
+use crate::describe::DescribeArgs;
 use crate::doctor::DoctorArguments;
 use crate::explain::ExplainArguments;
+use crate::history::HistoryArgs;
 use crate::iam_policy::IamPolicyArguments;
 use crate::list::ListArguments;
 use crate::put::PutArguments;
+use crate::remedy::{ClearArgs, RemedyArgs, RotateArgs};
+use crate::status::StatusArgs;
+use crate::suspend::SuspendArgs;
 use crate::versions::VersionsArguments;
 
 /// Sees and mends the rotations of AWS Secrets Manager secrets; never reads a value.
@@ -62,6 +70,39 @@ pub enum Command {
     IamPolicy(IamPolicyArguments),
     Doctor(DoctorArguments),
     Explain(ExplainArguments),
+    /// Show policies and their secrets; live with --watch.
+    Status(StatusArgs),
+    /// Show all that is known of a policy or an operation, and what to do about it.
+    Describe(DescribeArgs),
+    /// Ask for a check of a policy now.
+    Check(CheckArgs),
+    /// Show operations that have ended, newest first.
+    History(HistoryArgs),
+    /// Approve an operation that waits for a person.
+    Approve(DecideArgs),
+    /// Deny an operation.
+    Deny(DecideArgs),
+    /// Make a policy stand still: nothing is checked, no operation starts or goes on.
+    Suspend(SuspendArgs),
+    /// Make a suspended policy go on.
+    Resume(SuspendArgs),
+    /// Start a rotation of a secret.
+    Rotate(RotateArgs),
+    /// Take AWSPENDING from a stuck version, and with --rotate rotate after that.
+    Clear(ClearArgs),
+    /// Make the pending version current, because the target accepts its value.
+    Promote(RemedyArgs),
+    /// Take a clear back: put AWSPENDING back on the version that was pinned.
+    Undo(RemedyArgs),
+    /// Make the previous version current again.
+    Revert(RemedyArgs),
+    /// Call a scheduled deletion off.
+    Restore(RemedyArgs),
+    /// Print a script that completes commands, flags and names in a shell.
+    Completion(CompletionArgs),
+    /// Complete a command line for kubectl.
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
     /// Print the version of this plugin.
     Version,
 }

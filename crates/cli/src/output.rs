@@ -1,4 +1,4 @@
-//! Standard output, which may be closed at any time by whoever reads it.
+//! Standard output, which may be closed at any time by whoever reads it, and standard error.
 
 use std::io::{self, ErrorKind, Write as _};
 
@@ -6,15 +6,25 @@ use crate::Failure;
 
 /// Writes text to standard output. A reader that has gone, as `head` does, is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_open(text).map(drop)
+}
+
+/// Writes a line to standard error, for people. Nobody is left to be told if it is closed.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes text to standard output; whether somebody still reads it.
+pub(crate) fn print_open(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        outcome => Ok(outcome?),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Says on standard error what failed, where the command goes on all the same.
 pub(crate) fn complain(failure: &Failure) {
-    // Nobody is left to be told if standard error is closed.
-    let _ = writeln!(io::stderr(), "{failure}");
+    note(&failure.to_string());
 }

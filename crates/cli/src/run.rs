@@ -1,10 +1,12 @@
 //! From what was typed to an exit status.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use secret_rotation_api::operation::Action;
+
 use crate::{
-    Arguments, Command, Failure, audit, doctor, explain, iam_policy, list, put, version, versions,
+    Arguments, Command, Failure, audit, check, completion, decide, describe, doctor, explain,
+    history, iam_policy, list, output, put, remedy, status, suspend, version, versions,
 };
 
 /// Carries a command out and says on standard error why it failed, if it did.
@@ -17,22 +19,43 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Err(error) => Err(Failure::new(format!("the runtime cannot start: {error}"))),
     };
     outcome.unwrap_or_else(|failure| {
-        // Nobody is left to be told if standard error is closed.
-        let _ = writeln!(io::stderr(), "{failure}");
+        output::note(&failure.to_string());
         failure.exit_code()
     })
 }
 
 async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let cluster = &arguments.cluster;
     match arguments.command {
-        Command::Audit(audit) => return audit::run(audit).await,
-        Command::List(list) => return list::run(list).await,
-        Command::Versions(versions) => versions::run(versions).await?,
-        Command::Put(put) => put::run(put).await?,
-        Command::IamPolicy(policy) => iam_policy::run(policy).await?,
-        Command::Doctor(doctor) => return doctor::run(&arguments.cluster, doctor).await,
-        Command::Explain(explain) => explain::run(explain).await?,
-        Command::Version => version::print()?,
+        Command::Status(arguments) => status::run(cluster, &arguments).await,
+        Command::Describe(arguments) => describe::run(cluster, &arguments).await,
+        Command::Check(arguments) => check::run(cluster, &arguments).await,
+        Command::History(arguments) => history::run(cluster, &arguments).await,
+        Command::Approve(arguments) => decide::run(cluster, &arguments, true).await,
+        Command::Deny(arguments) => decide::run(cluster, &arguments, false).await,
+        Command::Suspend(arguments) => suspend::run(cluster, &arguments, true).await,
+        Command::Resume(arguments) => suspend::run(cluster, &arguments, false).await,
+        Command::Rotate(arguments) => remedy::rotate(cluster, &arguments).await,
+        Command::Clear(arguments) => remedy::clear(cluster, &arguments).await,
+        Command::Promote(arguments) => {
+            remedy::run(cluster, &arguments, Action::PromotePending).await
+        }
+        Command::Undo(arguments) => remedy::run(cluster, &arguments, Action::RestorePending).await,
+        Command::Revert(arguments) => {
+            remedy::run(cluster, &arguments, Action::RevertToPrevious).await
+        }
+        Command::Restore(arguments) => {
+            remedy::run(cluster, &arguments, Action::RestoreSecret).await
+        }
+        Command::Completion(arguments) => completion::run(&arguments),
+        Command::Complete(arguments) => completion::complete(&arguments),
+        Command::Audit(audit) => audit::run(audit).await,
+        Command::List(list) => list::run(list).await,
+        Command::Versions(versions) => versions::run(versions).await,
+        Command::Put(put) => put::run(put).await,
+        Command::IamPolicy(policy) => iam_policy::run(policy).await,
+        Command::Doctor(doctor) => doctor::run(cluster, doctor).await,
+        Command::Explain(explain) => explain::run(explain).await,
+        Command::Version => version::run(),
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,12 @@ use anyhow::Result;
 use crate::project;
 
 /// Where each page lies, and which example of which crate prints it.
-const PAGES: [Page; 2] = [
+const PAGES: [Page; 3] = [
+    Page {
+        path: "docs/reference/cli.md",
+        package: "secret-rotation-cli",
+        example: "reference",
+    },
     Page {
         path: "docs/reference/flags.md",
         package: "secret-rotation-controller",

@@ -2,6 +2,8 @@
 
 mod page;
 
+use std::process::ExitCode;
+
 use clap::Args;
 
 use crate::{Failure, output};
@@ -21,12 +23,13 @@ pub struct ExplainArguments {
 
 /// Prints the paragraphs on the word.
 #[expect(clippy::unused_async, reason = "every command runs alike")]
-pub(crate) async fn run(arguments: ExplainArguments) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: ExplainArguments) -> Result<ExitCode, Failure> {
     let entries = entries();
     output::print(&match arguments.reason {
         Some(word) => about(&word, &entries)?,
         None => listed(&entries),
-    })
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One word may stand in several places, with a paragraph in each.

@@ -1,0 +1,101 @@
+//! `check`: asks for a check now, and may wait for the very one.
+
+use std::process::ExitCode;
+use std::process::id;
+
+use clap::Args;
+use secret_rotation_api::CHECK_REQUESTED_ANNOTATION;
+use secret_rotation_api::conditions::find;
+use secret_rotation_api::policy::SecretRotationPolicy;
+use serde_json::json;
+
+use crate::arguments::ClusterOptions;
+use crate::cluster::{Cluster, type_and_name};
+use crate::dress::printable;
+use crate::patience::{self, WaitArgs};
+use crate::{Failure, output};
+
+/// Flags of `check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// The policy to check.
+    #[arg(value_name = "POLICY")]
+    pub name: String,
+
+    /// Whether to wait for the end of this check.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// Asks for a check of a policy.
+pub(crate) async fn run(
+    options: &ClusterOptions,
+    arguments: &CheckArgs,
+) -> Result<ExitCode, Failure> {
+    let cluster = Cluster::connect(options).await?;
+    let token = ask(&cluster, cluster.namespace(), &arguments.name).await?;
+    let name = type_and_name::<SecretRotationPolicy>(&arguments.name);
+    if !arguments.wait.wait {
+        output::print(&format!("{name} check requested\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let handled = |policy: &SecretRotationPolicy| {
+        let status = policy.status.as_ref()?;
+        let echo = status.last_handled_request.as_ref()?;
+        (echo.as_str() == token).then(|| verdict(policy))
+    };
+    let timeout = arguments.wait.timeout;
+    let verdict = patience::until(&cluster, &arguments.name, timeout, handled).await?;
+    match verdict {
+        Some(verdict) => output::print(&format!("{name} checked: {verdict}\n"))?,
+        None => return Err(late(&cluster, &arguments.name).await),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks for a check; the token that its status will echo.
+pub(crate) async fn ask(cluster: &Cluster, namespace: &str, name: &str) -> Result<String, Failure> {
+    let api = cluster.within(namespace);
+    let policy: SecretRotationPolicy = api.get(name).await?;
+    if policy.spec.suspend {
+        return Err(
+            Failure::new(format!("policy {name} is suspended: nothing is checked")).hint(format!(
+                "kubectl secret-rotation resume {name} -n {namespace}"
+            )),
+        );
+    }
+    // Of the API server's clock, to the nanosecond, and of this process: nobody else's.
+    let time = cluster.now().unwrap_or_default();
+    let token = format!("{time}/{}", id());
+    let change = json!({"metadata": {"annotations": {CHECK_REQUESTED_ANNOTATION: token}}});
+    api.patch::<SecretRotationPolicy>(name, &change).await?;
+    Ok(token)
+}
+
+fn verdict(policy: &SecretRotationPolicy) -> String {
+    let conditions = policy.status.as_ref().map(|status| &status.conditions);
+    let healthy = conditions.and_then(|conditions| find(conditions, "Healthy"));
+    healthy.map_or_else(
+        || "nothing is known".to_owned(),
+        |healthy| printable(&format!("{}: {}", healthy.reason, healthy.message)),
+    )
+}
+
+/// Why a check takes so long, as far as the policy tells.
+async fn late(cluster: &Cluster, name: &str) -> Failure {
+    let failure = Failure::new(format!(
+        "the check of policy {name} is not complete in time"
+    ));
+    let policy = cluster.find::<SecretRotationPolicy>(name).await;
+    let status = policy.ok().flatten().and_then(|policy| policy.status);
+    let ready = status
+        .as_ref()
+        .and_then(|status| find(&status.conditions, "Ready"));
+    match ready {
+        Some(ready) => failure.hint(format!(
+            "its condition Ready is {} ({}): {}",
+            ready.status, ready.reason, ready.message
+        )),
+        None => failure.hint("no controller has visited it; does one run?"),
+    }
+}

@@ -1,0 +1,303 @@
+//! The API server, as the person who types sees it: their kubeconfig, their namespace, their rights.
+//!
+//! What goes wrong here is told with what to do about it; see [`failures`].
+
+mod clock;
+mod config;
+mod failures;
+mod nearest;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::client::ClientBuilder;
+use kube::{Api, Client, Resource, ResourceExt};
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::policy::SecretRotationPolicy;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tower::timeout::TimeoutLayer;
+
+use crate::Failure;
+use crate::arguments::ClusterOptions;
+
+use self::clock::{ClockLayer, ServerClock};
+pub(crate) use self::failures::{Attempt, Server};
+pub(crate) use self::nearest::did_you_mean;
+
+/// How long the headers of an answer may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Who writes, in `metadata.managedFields`.
+const FIELD_MANAGER: &str = "kubectl-secret_rotation";
+
+/// A kind of ours that commands name.
+pub(crate) trait Kind:
+    Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// What a person calls one of it.
+    const NOUN: &'static str;
+}
+
+impl Kind for SecretRotationPolicy {
+    const NOUN: &'static str = "policy";
+}
+
+impl Kind for SecretRotationOperation {
+    const NOUN: &'static str = "operation";
+}
+
+/// A connection to the API server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    client: Client,
+    clock: Arc<ServerClock>,
+    server: Arc<Server>,
+    namespace: String,
+}
+
+impl Cluster {
+    /// Finds the API server by flags, `KUBECONFIG`, `~/.kube/config` or as a pod, as kubectl does. Asks nothing yet.
+    pub(crate) async fn connect(options: &ClusterOptions) -> Result<Self, Failure> {
+        let place = config::find(options).await?;
+        let mut config = place.config;
+        // A person waits: one attempt, and a sentence if it fails.
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        let namespace = options
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let server = Server {
+            url: config.cluster_url.to_string(),
+            context: place.context,
+        };
+        let clock = Arc::new(ServerClock::default());
+        let builder = ClientBuilder::try_from(config).map_err(|error| server.unusable(&error))?;
+        Ok(Self {
+            client: builder
+                .with_layer(&TimeoutLayer::new(CALL_TIMEOUT))
+                .with_layer(&ClockLayer::new(&clock))
+                .build(),
+            clock,
+            server: Arc::new(server),
+            namespace,
+        })
+    }
+
+    /// The namespace to work in.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The namespace to look at: none means all of them.
+    pub(crate) fn scope(&self, all_namespaces: bool) -> Option<String> {
+        (!all_namespaces).then(|| self.namespace.clone())
+    }
+
+    /// The same cluster, with another namespace to work in.
+    pub(crate) fn within(&self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The name of the context, or what else says which cluster this is.
+    pub(crate) fn name(&self) -> &str {
+        self.server.name()
+    }
+
+    /// The API server's time: that of its last answer, moved on. Ages are told by it, not by the local clock.
+    pub(crate) fn now(&self) -> Option<Timestamp> {
+        self.clock.now()
+    }
+
+    /// The objects of a kind in one namespace, or in all.
+    pub(crate) fn api<K: Kind>(&self, namespace: Option<&str>) -> Api<K> {
+        match namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    /// All objects of a kind in one namespace, or in all.
+    pub(crate) async fn list<K: Kind>(&self, namespace: Option<&str>) -> Result<Vec<K>, Failure> {
+        self.list_where(namespace, None).await
+    }
+
+    /// The same, as far as a field selector matches.
+    pub(crate) async fn list_where<K: Kind>(
+        &self,
+        namespace: Option<&str>,
+        fields: Option<&str>,
+    ) -> Result<Vec<K>, Failure> {
+        let parameters = ListParams {
+            field_selector: fields.map(str::to_owned),
+            ..ListParams::default()
+        };
+        let list = self.api::<K>(namespace).list(&parameters).await;
+        let attempt = Attempt::on::<K>("list", namespace);
+        Ok(list.map_err(|error| self.failed(&attempt, &error))?.items)
+    }
+
+    /// One object; `None` if there is none of this name.
+    pub(crate) async fn find<K: Kind>(&self, name: &str) -> Result<Option<K>, Failure> {
+        let found = self.api::<K>(Some(&self.namespace)).get(name).await;
+        match found {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if failures::is_absent(&error) => Ok(None),
+            Err(error) => {
+                let attempt = Attempt::on::<K>("get", Some(&self.namespace)).named(name);
+                Err(self.failed(&attempt, &error))
+            }
+        }
+    }
+
+    /// One object; a failure that offers the names there are if there is none of this name.
+    pub(crate) async fn get<K: Kind>(&self, name: &str) -> Result<K, Failure> {
+        match self.find::<K>(name).await? {
+            Some(object) => Ok(object),
+            None => Err(self.missing::<K>(name).await),
+        }
+    }
+
+    /// That there is no object of this name, and which there are.
+    pub(crate) async fn missing<K: Kind>(&self, name: &str) -> Failure {
+        let there = self.list::<K>(Some(&self.namespace)).await;
+        let names: Vec<String> = there
+            .unwrap_or_default()
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect();
+        let what = format!(
+            "there is no {} {name} in namespace {}",
+            K::NOUN,
+            self.namespace
+        );
+        Failure::new(what).hint(did_you_mean(name, &names).unwrap_or_else(|| {
+            format!(
+                "namespace {} holds no {} at all; choose another with -n",
+                self.namespace,
+                K::plural(&())
+            )
+        }))
+    }
+
+    /// Changes an object by a JSON merge patch.
+    pub(crate) async fn patch<K: Kind>(&self, name: &str, change: &Value) -> Result<K, Failure> {
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = self.api::<K>(Some(&self.namespace));
+        let patched = api.patch(name, &parameters, &Patch::Merge(change)).await;
+        match patched {
+            Ok(object) => Ok(object),
+            Err(error) if failures::is_absent(&error) => Err(self.missing::<K>(name).await),
+            Err(error) => {
+                let attempt = Attempt::on::<K>("patch", Some(&self.namespace)).named(name);
+                Err(self.failed(&attempt, &error))
+            }
+        }
+    }
+
+    /// Creates an object, or only asks whether it could be; `None` if there is one of this name already.
+    pub(crate) async fn create<K: Kind>(
+        &self,
+        object: &K,
+        dry_run: bool,
+    ) -> Result<Option<K>, Failure> {
+        let parameters = PostParams {
+            dry_run,
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+        };
+        let api = self.api::<K>(Some(&self.namespace));
+        match api.create(&parameters, object).await {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
+            Err(error) => {
+                let attempt = Attempt::on::<K>("create", Some(&self.namespace));
+                Err(self.failed(&attempt, &error))
+            }
+        }
+    }
+
+    /// Who the API server says that the person who types is.
+    pub(crate) async fn whoami(&self) -> Result<String, Failure> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let review = api
+            .create(&PostParams::default(), &SelfSubjectReview::default())
+            .await
+            .map_err(|error| {
+                let attempt = Attempt::to("create", "selfsubjectreviews.authentication.k8s.io");
+                self.failed(&attempt, &error)
+            })?;
+        let user = review.status.and_then(|status| status.user_info);
+        user.and_then(|user| user.username).ok_or_else(|| {
+            Failure::new("the API server does not say who you are")
+                .hint("compare `kubectl auth whoami`")
+        })
+    }
+
+    /// What happened to an object, oldest first.
+    pub(crate) async fn events(
+        &self,
+        namespace: &str,
+        kind: &str,
+        name: &str,
+    ) -> Result<Vec<Event>, Failure> {
+        let about = format!("involvedObject.kind={kind},involvedObject.name={name}");
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let list = api.list(&ListParams::default().fields(&about)).await;
+        let attempt = Attempt::to("list", "events").within(Some(namespace));
+        let mut events = list.map_err(|error| self.failed(&attempt, &error))?.items;
+        events.sort_by_key(crate::events::time);
+        Ok(events)
+    }
+
+    /// A request that costs next to nothing: whether the API server answers. It also renews its time.
+    pub(crate) async fn ping(&self) -> Result<(), Failure> {
+        let answer = self.client.apiserver_version().await;
+        let attempt = Attempt::to("get", "/version");
+        answer
+            .map(drop)
+            .map_err(|error| self.failed(&attempt, &error))
+    }
+
+    /// What a failed attempt means, and what to do about it.
+    pub(crate) fn failed(&self, attempt: &Attempt, error: &kube::Error) -> Failure {
+        self.server.failure(attempt, error)
+    }
+}
+
+impl Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("server", &self.server)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How kubectl names an object, such as `secretrotationpolicy.secretrotation.dev/payments`.
+pub(crate) fn type_and_name<K: Kind>(name: &str) -> String {
+    format!(
+        "{}.{}/{name}",
+        K::kind(&()).to_ascii_lowercase(),
+        K::group(&())
+    )
+}

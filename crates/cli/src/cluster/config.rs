@@ -1,0 +1,145 @@
+//! Which cluster: by `--kubeconfig`, `KUBECONFIG`, `~/.kube/config`, or as a pod, in this order, as kubectl looks for it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use super::failures::cause;
+use super::nearest::did_you_mean;
+use crate::Failure;
+use crate::arguments::ClusterOptions;
+
+/// The variable that lists kubeconfig files.
+const VARIABLE: &str = "KUBECONFIG";
+
+/// What was found.
+pub(super) struct Place {
+    pub(super) config: Config,
+    /// The name of the context; none as a pod.
+    pub(super) context: Option<String>,
+}
+
+/// Finds the configuration. Asks no server.
+pub(super) async fn find(options: &ClusterOptions) -> Result<Place, Failure> {
+    let files = files(options);
+    let there: Vec<_> = files.iter().filter(|file| file.exists()).collect();
+    if there.is_empty() {
+        return as_a_pod(options, &files);
+    }
+    let kubeconfig = there
+        .iter()
+        .try_fold(Kubeconfig::default(), |merged, file| {
+            merged.merge(Kubeconfig::read_from(file)?)
+        })
+        .map_err(|error| unreadable(&there, &error))?;
+    let context = context(options, &kubeconfig, &there)?;
+    let chosen = KubeConfigOptions {
+        context: Some(context.clone()),
+        ..KubeConfigOptions::default()
+    };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &chosen)
+        .await
+        .map_err(|error| {
+            Failure::new(format!(
+                "context {context} cannot be used: {}",
+                cause(&error)
+            ))
+            .hint("compare `kubectl config view --minify`")
+        })?;
+    Ok(Place {
+        config,
+        context: Some(context),
+    })
+}
+
+/// The files to look at. An explicit one stands alone.
+fn files(options: &ClusterOptions) -> Vec<PathBuf> {
+    if let Some(file) = &options.kubeconfig {
+        return vec![file.clone()];
+    }
+    let listed = env::var_os(VARIABLE).unwrap_or_default();
+    let listed: Vec<_> = env::split_paths(&listed)
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    if !listed.is_empty() {
+        return listed;
+    }
+    let home = env::home_dir().map(|home| home.join(".kube/config"));
+    home.into_iter().collect()
+}
+
+fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Place, Failure> {
+    let asked = options.kubeconfig.is_some() || options.context.is_some();
+    if !asked && env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        let config = Config::incluster().map_err(|error| {
+            Failure::new(format!(
+                "the ServiceAccount of this pod cannot be used: {}",
+                cause(&error)
+            ))
+        })?;
+        return Ok(Place {
+            config,
+            context: None,
+        });
+    }
+    let files = list(files);
+    Err(
+        Failure::new(format!("there is no kubeconfig: {files} does not exist")).hint(format!(
+            "name the file of your cluster with --kubeconfig FILE or {VARIABLE}=FILE"
+        )),
+    )
+}
+
+fn context(
+    options: &ClusterOptions,
+    kubeconfig: &Kubeconfig,
+    files: &[&PathBuf],
+) -> Result<String, Failure> {
+    let names: Vec<String> = kubeconfig
+        .contexts
+        .iter()
+        .map(|context| context.name.clone())
+        .collect();
+    let current = kubeconfig.current_context.clone();
+    let wanted = options
+        .context
+        .clone()
+        .or(current.filter(|name| !name.is_empty()));
+    match wanted {
+        Some(wanted) if names.contains(&wanted) => Ok(wanted),
+        Some(wanted) => {
+            let what = format!("no context is named {wanted} in {}", list(files));
+            Err(Failure::new(what).hint(offer(&wanted, &names)))
+        }
+        None => {
+            let what = format!("{} names no current context", list(files));
+            Err(Failure::new(what).hint(offer("", &names)))
+        }
+    }
+}
+
+fn offer(wanted: &str, names: &[String]) -> String {
+    did_you_mean(wanted, names).map_or_else(
+        || "it holds no contexts; name another file with --kubeconfig FILE".to_owned(),
+        |offer| format!("{offer}; choose one with --context NAME"),
+    )
+}
+
+fn unreadable(files: &[&PathBuf], error: &kube::config::KubeconfigError) -> Failure {
+    Failure::new(format!("{} cannot be read: {}", list(files), cause(error)))
+        .hint("compare `kubectl config view`")
+}
+
+fn list(files: &[impl AsRef<Path>]) -> String {
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.as_ref().display().to_string())
+        .collect();
+    if names.is_empty() {
+        "~/.kube/config".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,303 @@
+//! What a failed request means to the person who typed, and what they can do.
+
+use std::error::Error;
+
+use kube::Resource as _;
+use secret_rotation_api::GROUP;
+use secret_rotation_api::operation::SecretRotationOperation;
+
+use super::Kind;
+use crate::Failure;
+
+/// Which API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// Its address.
+    pub(crate) url: String,
+    /// The context that names it; none as a pod.
+    pub(crate) context: Option<String>,
+}
+
+/// What was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    verb: &'static str,
+    resource: String,
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+impl Attempt {
+    /// On objects of ours, in one namespace or in all.
+    pub(crate) fn on<K: Kind>(verb: &'static str, namespace: Option<&str>) -> Self {
+        Self::to(verb, format!("{}.{GROUP}", K::plural(&()))).within(namespace)
+    }
+
+    /// On a resource, by its name for `kubectl auth can-i`.
+    pub(crate) fn to(verb: &'static str, resource: impl Into<String>) -> Self {
+        Self {
+            verb,
+            resource: resource.into(),
+            namespace: None,
+            name: None,
+        }
+    }
+
+    /// The same in a namespace.
+    pub(crate) fn within(self, namespace: Option<&str>) -> Self {
+        Self {
+            namespace: namespace.map(str::to_owned),
+            ..self
+        }
+    }
+
+    /// The same on one object.
+    pub(crate) fn named(self, name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            ..self
+        }
+    }
+
+    /// Such as `list secretrotationpolicies.secretrotation.dev in namespace team-payments`.
+    fn sentence(&self) -> String {
+        let name = self
+            .name
+            .as_deref()
+            .map_or_else(String::new, |name| format!(" {name}"));
+        let place = match &self.namespace {
+            Some(namespace) => format!(" in namespace {namespace}"),
+            None if self.is_ours() => " in all namespaces".to_owned(),
+            None => String::new(),
+        };
+        format!("{} {}{name}{place}", self.verb, self.resource)
+    }
+
+    fn is_ours(&self) -> bool {
+        self.resource.ends_with(GROUP)
+    }
+
+    fn can_i(&self) -> String {
+        let place = match &self.namespace {
+            Some(namespace) => format!(" -n {namespace}"),
+            None if self.is_ours() => " -A".to_owned(),
+            None => String::new(),
+        };
+        format!("kubectl auth can-i {} {}{place}", self.verb, self.resource)
+    }
+}
+
+impl Server {
+    /// The name of the context, or the address.
+    pub(crate) fn name(&self) -> &str {
+        self.context.as_deref().unwrap_or(&self.url)
+    }
+
+    /// That no client can be made of the configuration.
+    pub(super) fn unusable(&self, error: &kube::Error) -> Failure {
+        Failure::new(format!(
+            "no connection to {} can be prepared: {}",
+            self.described(),
+            cause(error)
+        ))
+        .hint("compare `kubectl config view --minify`")
+    }
+
+    /// What a failed attempt means, and what to do about it.
+    pub(super) fn failure(&self, attempt: &Attempt, error: &kube::Error) -> Failure {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "an enum of kube, of which a few variants have a remedy of their own"
+        )]
+        match error {
+            kube::Error::Api(status) => self.refused(attempt, status),
+            kube::Error::Auth(error) => Failure::new(format!(
+                "credentials for {} cannot be obtained: {}",
+                self.described(),
+                cause(error)
+            ))
+            .hint("log in again; compare `kubectl auth whoami`"),
+            kube::Error::SerdeError(error) => Failure::new(format!(
+                "the answer to {} is not understood: {error}",
+                attempt.sentence()
+            ))
+            .hint("compare the versions of this plugin and of the controller's CRDs"),
+            other => self.unreachable(other),
+        }
+    }
+
+    fn unreachable(&self, error: &kube::Error) -> Failure {
+        let why = cause(error);
+        let why = if why == "request timed out" {
+            "no answer in time".to_owned()
+        } else {
+            why
+        };
+        Failure::new(format!("{} cannot be reached: {why}", self.described())).hint(
+            "compare `kubectl cluster-info`; is the cluster up, the VPN on, the context the right one?",
+        )
+    }
+
+    fn refused(&self, attempt: &Attempt, status: &kube::core::Status) -> Failure {
+        match status.code {
+            401 => Failure::new(format!(
+                "{} does not accept your credentials",
+                self.described()
+            ))
+            .hint("log in again; compare `kubectl auth whoami`"),
+            403 if is_by_admission(status) => denied(status),
+            403 => Failure::new(format!(
+                "you may not {}: {}",
+                attempt.sentence(),
+                status.message
+            ))
+            .hint(format!(
+                "ask an administrator for it; `{}` tells when you may",
+                attempt.can_i()
+            )),
+            404 => self.absent(attempt, status),
+            _ => Failure::new(format!(
+                "the API server does not {}: {}",
+                attempt.sentence(),
+                status.message
+            )),
+        }
+    }
+
+    /// A whole kind, a namespace or an object is not there.
+    fn absent(&self, attempt: &Attempt, status: &kube::core::Status) -> Failure {
+        let details = status.details.as_ref();
+        let named = details.filter(|details| !details.name.is_empty());
+        match named {
+            Some(details) if details.kind == "namespaces" => {
+                Failure::new(format!("there is no namespace {}", details.name))
+                    .hint("choose another with -n; see `kubectl get namespaces`")
+            }
+            Some(_) => Failure::new(status.message.clone()),
+            None if attempt.is_ours() => Failure::new(format!(
+                "{} does not know {}: the CRDs are not installed",
+                self.described(),
+                attempt.resource
+            ))
+            .hint(
+                "install them with `kubectl apply --server-side -f deploy/crds` or the Helm chart, or choose another cluster with --context",
+            ),
+            None => Failure::new(format!(
+                "the API server does not know {}",
+                attempt.resource
+            )),
+        }
+    }
+
+    fn described(&self) -> String {
+        match &self.context {
+            Some(context) => format!("the API server {} of context {context}", self.url),
+            None => format!("the API server {}", self.url),
+        }
+    }
+}
+
+/// Whether there is no object of this name, where its kind and namespace are known.
+pub(super) fn is_absent(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404
+        && status.details.as_ref().is_some_and(|details| !details.name.is_empty() && details.kind != "namespaces"))
+}
+
+fn is_by_admission(status: &kube::core::Status) -> bool {
+    status.message.contains("ValidatingAdmissionPolicy")
+}
+
+/// What an admission policy says, without the names of the policy and its binding in front.
+fn denied(status: &kube::core::Status) -> Failure {
+    let message = status.message.split_once("denied request: ");
+    let message = message.map_or(status.message.as_str(), |(_, words)| words);
+    let failure = Failure::new(format!("the API server does not allow it: {message}"));
+    if message.contains("verb approve") {
+        let plural = SecretRotationOperation::plural(&());
+        return failure.hint(format!(
+            "`kubectl auth can-i approve {plural}.{GROUP}` tells when you may; ClusterRole secret-rotation-approver grants it"
+        ));
+    }
+    failure
+}
+
+/// The innermost cause of an error, which says what really happened.
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use secret_rotation_api::policy::SecretRotationPolicy;
+
+    use super::*;
+
+    fn server() -> Server {
+        Server {
+            url: "https://127.0.0.1:6443/".to_owned(),
+            context: Some("prod".to_owned()),
+        }
+    }
+
+    fn told(attempt: &Attempt, status: Status) -> String {
+        server()
+            .failure(attempt, &kube::Error::Api(status.boxed()))
+            .to_string()
+    }
+
+    fn listing() -> Attempt {
+        Attempt::on::<SecretRotationPolicy>("list", Some("team"))
+    }
+
+    #[test]
+    fn a_missing_right_names_verb_resource_and_namespace() {
+        let status = Status::failure("User \"eve\" cannot list it", "Forbidden").with_code(403);
+        assert_eq!(
+            told(&listing(), status.clone()),
+            "error: you may not list secretrotationpolicies.secretrotation.dev in namespace team: User \"eve\" cannot list it\n\
+             hint: ask an administrator for it; `kubectl auth can-i list secretrotationpolicies.secretrotation.dev -n team` tells when you may"
+        );
+        let everywhere = Attempt::on::<SecretRotationPolicy>("list", None);
+        assert!(told(&everywhere, status).contains("in all namespaces"));
+    }
+
+    #[test]
+    fn a_missing_kind_is_told_from_a_missing_object() {
+        let kind = Status::failure("404 page not found", "NotFound").with_code(404);
+        assert!(
+            told(&listing(), kind).contains("the CRDs are not installed\nhint: install them with `kubectl apply --server-side -f deploy/crds`")
+        );
+        let details = serde_json::json!({"name": "team", "kind": "namespaces"});
+        let details = serde_json::from_value(details).expect("details");
+        let namespace = Status::failure("namespaces \"team\" not found", "NotFound")
+            .with_code(404)
+            .with_details(details);
+        assert!(told(&listing(), namespace).starts_with("error: there is no namespace team\n"));
+    }
+
+    #[test]
+    fn an_admission_policy_speaks_for_itself() {
+        let message = "secretrotationoperations \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: user eve may not decide about operations; verb approve on secretrotationoperations is needed";
+        let status = Status::failure(message, "Forbidden").with_code(403);
+        assert_eq!(
+            told(&listing(), status),
+            "error: the API server does not allow it: user eve may not decide about operations; verb approve on secretrotationoperations is needed\n\
+             hint: `kubectl auth can-i approve secretrotationoperations.secretrotation.dev` tells when you may; ClusterRole secret-rotation-approver grants it"
+        );
+    }
+
+    #[test]
+    fn unknown_credentials_send_people_to_log_in() {
+        let status = Status::failure("Unauthorized", "Unauthorized").with_code(401);
+        assert_eq!(
+            told(&listing(), status),
+            "error: the API server https://127.0.0.1:6443/ of context prod does not accept your credentials\n\
+             hint: log in again; compare `kubectl auth whoami`"
+        );
+    }
+}

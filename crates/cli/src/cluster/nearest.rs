@@ -1,0 +1,72 @@
+//! The names that somebody may have meant.
+
+/// At most this many names are offered.
+const OFFERED: usize = 8;
+
+/// Names in the order of their likeness to what was typed; equals by name.
+pub(crate) fn nearest_first(typed: &str, names: &[String]) -> Vec<String> {
+    let mut names: Vec<_> = names
+        .iter()
+        .map(|name| (likeness(typed, name), name))
+        .collect();
+    names.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.cmp(y)));
+    names.into_iter().map(|(_, name)| name.clone()).collect()
+}
+
+/// A sentence that offers the names there are, nearest first; `None` without any.
+pub(crate) fn did_you_mean(typed: &str, names: &[String]) -> Option<String> {
+    let mut names = nearest_first(typed, names);
+    if names.is_empty() {
+        return None;
+    }
+    let more = names.len().saturating_sub(OFFERED);
+    names.truncate(OFFERED);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    Some(format!("there are: {}{more}", names.join(", ")))
+}
+
+/// Jaro-Winkler, which favours a common beginning; a part of a name counts as much as a typing mistake.
+fn likeness(typed: &str, name: &str) -> f64 {
+    const PART: f64 = 0.9;
+    let alike = strsim::jaro_winkler(typed, name);
+    if !typed.is_empty() && name.contains(typed) {
+        alike.max(PART)
+    } else {
+        alike
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_nearest_name_is_offered_first() {
+        let there = names(&["search", "payments-eu", "payments", "billing"]);
+        assert_eq!(
+            did_you_mean("paymets", &there).as_deref(),
+            Some("there are: payments, payments-eu, search, billing")
+        );
+        assert_eq!(nearest_first("eu", &there)[0], "payments-eu");
+    }
+
+    #[test]
+    fn without_names_nothing_is_offered() {
+        assert_eq!(did_you_mean("x", &[]), None);
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let there: Vec<_> = (0..20).map(|number| format!("app-{number:02}")).collect();
+        let offer = did_you_mean("app", &there).expect("there are names");
+        assert!(offer.ends_with("app-07 and 12 more"), "{offer}");
+    }
+}

@@ -1,0 +1,184 @@
+//! `describe`: all that is known of a policy or an operation, and what to do about it.
+
+mod operation;
+mod policy;
+mod secret;
+
+use std::process::ExitCode;
+
+use clap::Args;
+use k8s_openapi::api::core::v1::Event;
+use kube::ResourceExt;
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::policy::SecretRotationPolicy;
+
+use crate::arguments::ClusterOptions;
+use crate::cluster::{Cluster, Kind, did_you_mean};
+use crate::dress::Dress;
+use crate::overview::{self, PolicyView};
+use crate::sheet::Sheet;
+use crate::{Failure, output};
+
+pub(crate) use self::policy::sheet as policy_sheet;
+pub(crate) use self::secret::sheet as secret_sheet;
+
+/// Flags of `describe`.
+#[derive(Args, Clone, Debug)]
+pub struct DescribeArgs {
+    /// A policy or an operation; srp/NAME or sro/NAME where both have the name.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// Use no signs beyond ASCII.
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// What happened, as far as one may know.
+pub(crate) type Events = Result<Vec<Event>, Failure>;
+
+/// Describes a policy, an operation, or both if both have the name.
+pub(crate) async fn run(
+    options: &ClusterOptions,
+    arguments: &DescribeArgs,
+) -> Result<ExitCode, Failure> {
+    let wanted = Wanted::parse(&arguments.name)?;
+    let cluster = Cluster::connect(options).await?;
+    let dress = Dress::of_stdout(arguments.ascii);
+    let mut sheets = Vec::new();
+    if wanted.policy
+        && let Some(policy) = cluster.find::<SecretRotationPolicy>(wanted.name).await?
+    {
+        sheets.push(of_policy(&cluster, &policy, dress).await?);
+    }
+    if wanted.operation
+        && let Some(operation) = cluster.find::<SecretRotationOperation>(wanted.name).await?
+    {
+        let events = events(&cluster, &operation).await;
+        sheets.push(operation::sheet(&operation, &events, dress, cluster.now()));
+    }
+    if sheets.is_empty() {
+        return Err(wanted.missing(&cluster).await);
+    }
+    let texts: Vec<_> = sheets.iter().map(|sheet| sheet.render(dress)).collect();
+    output::print(&texts.join("\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn of_policy(
+    cluster: &Cluster,
+    policy: &SecretRotationPolicy,
+    dress: Dress,
+) -> Result<Sheet, Failure> {
+    let mut operations: Vec<SecretRotationOperation> =
+        cluster.list(Some(cluster.namespace())).await?;
+    operations.retain(|operation| overview::belongs(operation, policy));
+    let events = events(cluster, policy).await;
+    let views = PolicyView::all(std::slice::from_ref(policy), &operations);
+    let mut sheets = views
+        .iter()
+        .map(|view| policy_sheet(view, &operations, &events, dress, cluster.now()));
+    Ok(sheets.next_back().unwrap_or_default())
+}
+
+async fn events<K: Kind>(cluster: &Cluster, object: &K) -> Events {
+    cluster
+        .events(cluster.namespace(), &K::kind(&()), &object.name_any())
+        .await
+}
+
+/// What was typed: a name, and of which kind it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted<'a> {
+    name: &'a str,
+    policy: bool,
+    operation: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// Types are written as kubectl takes them: short, singular or plural, with or without the group.
+    fn parse(text: &'a str) -> Result<Self, Failure> {
+        let Some((kind, name)) = text.split_once('/') else {
+            return Ok(Self {
+                name: text,
+                policy: true,
+                operation: true,
+            });
+        };
+        let kind = kind.split('.').next().unwrap_or_default();
+        let policy = ["srp", "secretrotationpolicy", "secretrotationpolicies"];
+        let operation = ["sro", "secretrotationoperation", "secretrotationoperations"];
+        let wanted = Self {
+            name,
+            policy: policy.contains(&kind),
+            operation: operation.contains(&kind),
+        };
+        if wanted.policy || wanted.operation {
+            return Ok(wanted);
+        }
+        Err(
+            Failure::new(format!("{kind} is neither policy nor operation"))
+                .hint("write srp/NAME for a policy, sro/NAME for an operation"),
+        )
+    }
+
+    async fn missing(&self, cluster: &Cluster) -> Failure {
+        if !self.operation {
+            return cluster.missing::<SecretRotationPolicy>(self.name).await;
+        }
+        if !self.policy {
+            return cluster.missing::<SecretRotationOperation>(self.name).await;
+        }
+        let scope = Some(cluster.namespace());
+        let policies: Vec<SecretRotationPolicy> = cluster.list(scope).await.unwrap_or_default();
+        let operations: Vec<SecretRotationOperation> =
+            cluster.list(scope).await.unwrap_or_default();
+        let names = policies.iter().map(ResourceExt::name_any);
+        let names: Vec<_> = names
+            .chain(operations.iter().map(ResourceExt::name_any))
+            .collect();
+        let what = format!(
+            "neither a policy nor an operation is named {} in namespace {}",
+            self.name,
+            cluster.namespace()
+        );
+        Failure::new(what).hint(did_you_mean(self.name, &names).unwrap_or_else(|| {
+            format!(
+                "namespace {} holds none; choose another with -n",
+                cluster.namespace()
+            )
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_written_as_kubectl_takes_them() {
+        let both = Wanted {
+            name: "a",
+            policy: true,
+            operation: true,
+        };
+        let policy = Wanted {
+            operation: false,
+            ..both
+        };
+        let operation = Wanted {
+            policy: false,
+            ..both
+        };
+        for (text, wanted) in [
+            ("a", both),
+            ("srp/a", policy),
+            ("secretrotationpolicy.secretrotation.dev/a", policy),
+            ("sro/a", operation),
+            ("secretrotationoperations/a", operation),
+        ] {
+            assert_eq!(Wanted::parse(text), Ok(wanted), "{text}");
+        }
+        assert!(Wanted::parse("pod/a").is_err());
+    }
+}

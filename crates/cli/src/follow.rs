@@ -1,0 +1,77 @@
+//! An operation followed to its end, a line for each step.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use secret_rotation_api::operation::SecretRotationOperation;
+
+use crate::cluster::{Cluster, type_and_name};
+use crate::overview::{ended, message, phase, short};
+use crate::{Failure, advice, output, patience};
+
+/// Follows an operation on standard error; how it ended goes to standard output, or is the failure.
+pub(crate) async fn run(
+    cluster: &Cluster,
+    name: &str,
+    timeout: Duration,
+) -> Result<ExitCode, Failure> {
+    let mut told = Vec::new();
+    let end = patience::until(
+        cluster,
+        name,
+        timeout,
+        |operation: &SecretRotationOperation| {
+            for line in lines(operation) {
+                if !told.contains(&line) {
+                    output::note(&line);
+                    told.push(line);
+                }
+            }
+            ended(operation).map(|success| (success, phase(operation), message(operation)))
+        },
+    )
+    .await?;
+    match end {
+        Some((true, _, message)) => {
+            let title = type_and_name::<SecretRotationOperation>(name);
+            output::print(&format!("{title} succeeded: {message}\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some((false, reason, message)) => {
+            let failure = Failure::new(format!("operation {name} failed: {reason}: {message}"));
+            Err(match advice::about(&reason) {
+                Some(advice) => failure.hint(advice),
+                None => failure,
+            })
+        }
+        None => Err(Failure::new(format!(
+            "operation {name} has not ended in time; it goes on"
+        ))
+        .hint(format!(
+            "kubectl secret-rotation describe sro/{name} -n {}",
+            cluster.namespace()
+        ))),
+    }
+}
+
+/// What is so of it by now: its steps, and what it waits for.
+fn lines(operation: &SecretRotationOperation) -> Vec<String> {
+    let steps = operation.status.iter().flat_map(|status| &status.steps);
+    let mut lines: Vec<_> = steps
+        .map(|step| {
+            let version = step.version_id.as_ref();
+            let version = version.map_or_else(String::new, |id| format!(" {}", short(id)));
+            let result = step.result.as_deref().unwrap_or("sent");
+            format!("{}  {}{version}: {result}", step.intent_time, step.name)
+        })
+        .collect();
+    if ended(operation).is_none() {
+        let phase = phase(operation);
+        let mut line = format!("{phase}: {}", message(operation));
+        if phase == "AwaitingApproval" {
+            line.push_str(" (`kubectl secret-rotation approve NAME -m TEXT`, by another person)");
+        }
+        lines.push(line);
+    }
+    lines
+}

@@ -1,0 +1,188 @@
+//! `history`: operations that have ended, newest first.
+
+use std::cmp::Reverse;
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::time::Time;
+
+use crate::age;
+use crate::arguments::ClusterOptions;
+use crate::cluster::Cluster;
+use crate::dress::{Dress, Mood};
+use crate::overview::{action_name, ended, message, phase, secret_of};
+use crate::status::Format;
+use crate::table::{Cell, Table};
+use crate::{Failure, objects, output};
+
+/// Flags of `history`.
+#[derive(Args, Clone, Debug)]
+pub struct HistoryArgs {
+    /// Only operations on this secret.
+    #[arg(value_name = "SECRET")]
+    pub secret: Option<String>,
+
+    /// Only operations of this policy.
+    #[arg(short, long, value_name = "POLICY")]
+    pub policy: Option<String>,
+
+    /// Look into all namespaces.
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+
+    /// What to print: wide adds columns; json and yaml print the operations themselves.
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Prints operations that have ended.
+pub(crate) async fn run(
+    options: &ClusterOptions,
+    arguments: &HistoryArgs,
+) -> Result<ExitCode, Failure> {
+    let cluster = Cluster::connect(options).await?;
+    let scope = cluster.scope(arguments.all_namespaces);
+    let mut operations: Vec<SecretRotationOperation> = cluster.list(scope.as_deref()).await?;
+    operations.retain(|operation| is_wanted(operation, arguments));
+    operations.sort_by_key(|one| Reverse((end(one), one.name_any())));
+    match arguments.output {
+        Some(Format::Json) => output::print(&objects::json(&operations, false)?)?,
+        Some(Format::Yaml) => output::print(&objects::yaml(&operations, false)?)?,
+        Some(Format::Wide) | None if operations.is_empty() => {
+            output::note("No operations have ended.");
+        }
+        format => {
+            let wide = format == Some(Format::Wide);
+            let table = table(&operations, wide, arguments.all_namespaces, cluster.now());
+            output::print(&table.render(Dress::of_stdout(false)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_wanted(operation: &SecretRotationOperation, arguments: &HistoryArgs) -> bool {
+    let secret = secret_of(operation).map(|(name, _)| name);
+    let policy = &operation.spec.policy_ref.name;
+    ended(operation).is_some()
+        && (arguments.secret.is_none() || arguments.secret == secret)
+        && arguments
+            .policy
+            .as_ref()
+            .is_none_or(|wanted| policy.as_str() == wanted)
+}
+
+/// When it ended; by the API server's clock where AWS's was not written down.
+fn end(operation: &SecretRotationOperation) -> Option<Timestamp> {
+    let status = operation.status.as_ref()?;
+    let written = status.completion_time.as_ref().and_then(Time::timestamp);
+    let complete = status.conditions.iter().find(|one| one.type_ == "Complete");
+    written.or_else(|| complete.map(|complete| complete.last_transition_time.0))
+}
+
+fn table(
+    operations: &[SecretRotationOperation],
+    wide: bool,
+    namespaces: bool,
+    now: Option<Timestamp>,
+) -> Table {
+    let mut titles = vec!["NAME", "ACTION", "SECRET", "RESULT", "BY", "TOOK"];
+    if namespaces {
+        titles.insert(0, "NAMESPACE");
+    }
+    if wide {
+        titles.extend(["DECIDED-BY", "MESSAGE"]);
+    }
+    titles.push("AGE");
+    let mut table = Table::new(&titles);
+    for operation in operations {
+        table.push(row(operation, wide, namespaces, now));
+    }
+    table
+}
+
+fn row(
+    operation: &SecretRotationOperation,
+    wide: bool,
+    namespaces: bool,
+    now: Option<Timestamp>,
+) -> Vec<Cell> {
+    let nothing = || "-".to_owned();
+    let spec = &operation.spec;
+    let mood = if ended(operation) == Some(true) {
+        Mood::Good
+    } else {
+        Mood::Bad
+    };
+    let by = spec.requested_by.as_ref().map(ToString::to_string);
+    let mut cells: Vec<Cell> = vec![
+        operation.name_any().into(),
+        action_name(spec.action).into(),
+        secret_of(operation)
+            .map_or_else(nothing, |(name, _)| name)
+            .into(),
+        Cell::painted(mood, phase(operation)),
+        by.unwrap_or_else(|| format!("{:?}", spec.trigger)).into(),
+        took(operation).unwrap_or_else(nothing).into(),
+    ];
+    if namespaces {
+        cells.insert(0, operation.namespace().unwrap_or_default().into());
+    }
+    if wide {
+        let decision = spec.decision.as_ref();
+        cells.push(
+            decision
+                .map_or_else(nothing, |decision| decision.by.to_string())
+                .into(),
+        );
+        cells.push(message(operation).into());
+    }
+    let end = end(operation).zip(now);
+    cells.push(
+        end.map_or_else(nothing, |(then, now)| age::since(then, now))
+            .into(),
+    );
+    cells
+}
+
+/// From the first request to AWS to the end.
+fn took(operation: &SecretRotationOperation) -> Option<String> {
+    let start = operation
+        .status
+        .as_ref()?
+        .start_time
+        .as_ref()?
+        .timestamp()?;
+    Some(age::length(end(operation)?.duration_since(start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn what_has_ended_is_listed_with_who_asked_and_how_long_it_took() {
+        let mut operations = testing::operations();
+        let all = HistoryArgs {
+            secret: None,
+            policy: Some("payments".to_owned()),
+            all_namespaces: false,
+            output: None,
+        };
+        operations.retain(|operation| is_wanted(operation, &all));
+        let plain = Dress {
+            unicode: true,
+            colour: false,
+        };
+        assert_eq!(
+            table(&operations, false, false, testing::now()).render(plain),
+            "NAME                 ACTION           SECRET         RESULT      BY       TOOK    AGE\n\
+             payments-old0000000  ClearAndRotate   payments/old   Succeeded   Policy   6m30s   23h\n"
+                .replace("payments-old0000000  ", "payments-old0000000   ")
+                .replace("NAME                 ", "NAME                  ")
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! Changes line by line, for pipes and logs: a time, what it is about, and what is so now.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::policy::SecretRotationPolicy;
+use tokio::sync::mpsc;
+
+use super::feed::{Feed, News, Scope};
+use super::links::{Links, Source};
+use super::screen::first_look;
+use crate::cluster::Cluster;
+use crate::overview::{PolicyView, Row};
+use crate::sheet::whole;
+use crate::{Failure, output};
+
+/// Room for news that nobody has looked at yet.
+const BACKLOG: usize = 64;
+
+/// What is so, by what it is about.
+type Facts = BTreeMap<String, String>;
+
+/// Prints a line for each change until nobody reads any more, or the process is ended.
+pub(crate) async fn run(cluster: &Cluster, scope: Scope) -> Result<ExitCode, Failure> {
+    first_look(cluster, &scope).await?;
+    let (sender, mut news) = mpsc::channel(BACKLOG);
+    let _feed = Feed::start(cluster, &scope, &sender);
+    let mut teller = Teller::default();
+    while let Some(one) = news.recv().await {
+        let now = cluster.now();
+        let time = now.map_or_else(|| "-".to_owned(), whole);
+        for line in teller.take(one, now) {
+            if !output::print_open(&format!("{time} {line}\n"))? {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is known, and what was told of it.
+#[derive(Debug, Default)]
+struct Teller {
+    policies: Option<Vec<SecretRotationPolicy>>,
+    operations: Option<Vec<SecretRotationOperation>>,
+    links: Links,
+    told: Facts,
+}
+
+impl Teller {
+    /// Takes news in; a line for each change. Nothing is told before everything is known.
+    fn take(&mut self, news: News, now: Option<Timestamp>) -> Vec<String> {
+        let before = self.links.clone();
+        match news {
+            News::Policies(all) => {
+                self.policies = Some(all);
+                self.links.found(Source::Policies);
+            }
+            News::Operations(all) => {
+                self.operations = Some(all);
+                self.links.found(Source::Operations);
+            }
+            News::Alive => self.links.found(Source::Server),
+            News::Lost(source, failure) => self.links.lost(source, now, failure.sentence()),
+        }
+        let mut lines = Vec::new();
+        match (before.loss(), self.links.loss()) {
+            (None, Some(loss)) => lines.push(format!("connection lost: {}", loss.why)),
+            (Some(_), None) => lines.push("connected again".to_owned()),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        if let (Some(policies), Some(operations)) = (&self.policies, &self.operations) {
+            let facts = facts(&PolicyView::all(policies, operations));
+            lines.extend(changes(&self.told, &facts));
+            self.told = facts;
+        }
+        lines
+    }
+}
+
+/// What is so of each policy and of each secret that it reports. Nothing in it moves with time alone.
+fn facts(views: &[PolicyView]) -> Facts {
+    let mut facts = Facts::new();
+    for view in views {
+        facts.insert(view.title(), of_policy(view));
+        for row in &view.rows {
+            let about = format!("{} {} in {}", view.title(), row.key.secret, row.key.region);
+            facts.insert(about, of_secret(row));
+        }
+    }
+    facts
+}
+
+fn of_policy(view: &PolicyView) -> String {
+    let verdict = |kind| {
+        let (status, reason) = view.condition(kind);
+        format!("{kind}={status} {reason}").trim_end().to_owned()
+    };
+    let counts: Vec<_> = view
+        .counts()
+        .into_iter()
+        .map(|(state, count)| format!("{state}: {count}"))
+        .collect();
+    format!(
+        "{}; {}; {}; {}",
+        view.mode(),
+        verdict("Ready"),
+        verdict("Healthy"),
+        counts.join(", ")
+    )
+}
+
+fn of_secret(row: &Row) -> String {
+    let state = row.state.as_deref().unwrap_or("not reported");
+    match row.doing.words(None) {
+        Some(words) => format!("{state}; {words}"),
+        None => state.to_owned(),
+    }
+}
+
+/// A sentence for each fact that is new, different or gone.
+fn changes(before: &Facts, now: &Facts) -> Vec<String> {
+    let changed = now
+        .iter()
+        .filter(|(about, fact)| before.get(*about) != Some(fact))
+        .map(|(about, fact)| format!("{about}: {fact}"));
+    let gone = before
+        .keys()
+        .filter(|about| !now.contains_key(*about))
+        .map(|about| format!("{about}: not reported any more"));
+    changed.chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn the_first_lines_tell_everything() {
+        let mut teller = Teller::default();
+        let policies = News::Policies(vec![testing::payments()]);
+        assert_eq!(teller.take(policies, None), Vec::<String>::new());
+        let expected = "\
+team-payments/payments: Remediate; Ready=True Succeeded; Healthy=False RotationStuck; Healthy: 11, Rotating: 1, Stuck: 2, Overdue: 1
+team-payments/payments payments/api-key in eu-west-1: not reported; Rotate: Verifying
+team-payments/payments payments/batch in eu-west-1: Rotating
+team-payments/payments payments/db/main in eu-west-1: Stuck; ClearAndRotate: Settling
+team-payments/payments payments/ledger in eu-central-1: Overdue; ObserveOnly
+team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
+        let lines = teller.take(News::Operations(testing::operations()), None);
+        assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
+    fn later_lines_tell_what_has_changed() {
+        let mut teller = Teller::default();
+        teller.take(News::Operations(testing::operations()), None);
+        teller.take(News::Policies(vec![testing::payments()]), None);
+        let again = teller.take(News::Policies(vec![testing::payments()]), None);
+        assert_eq!(again, Vec::<String>::new());
+        assert_eq!(
+            teller.take(News::Operations(Vec::new()), None),
+            [
+                "team-payments/payments payments/db/main in eu-west-1: Stuck",
+                "team-payments/payments payments/api-key in eu-west-1: not reported any more",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_lost_connection_is_told_once_and_so_is_its_return() {
+        let mut teller = Teller::default();
+        let lost = |source| News::Lost(source, Failure::new("no answer"));
+        assert_eq!(
+            teller.take(lost(Source::Server), None),
+            ["connection lost: no answer"]
+        );
+        assert_eq!(
+            teller.take(lost(Source::Policies), None),
+            Vec::<String>::new()
+        );
+        assert_eq!(teller.take(News::Alive, None), Vec::<String>::new());
+        assert_eq!(
+            teller.take(News::Policies(Vec::new()), None),
+            ["connected again"]
+        );
+    }
+}

@@ -1,0 +1,270 @@
+//! What the screen knows, and what of it is shown.
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::policy::SecretRotationPolicy;
+use secret_rotation_core::survey::State;
+
+use crate::Failure;
+use crate::describe::{Events, policy_sheet, secret_sheet};
+use crate::dress::Dress;
+use crate::overview::{self, Key, PolicyView, Row};
+use crate::sheet::Sheet;
+
+use super::feed::Scope;
+use super::links::Links;
+
+/// The events of at most this many operations are read.
+const READ: usize = 3;
+
+/// Everything that is known and chosen.
+#[derive(Debug)]
+pub(super) struct Model {
+    /// Which cluster, by the name of its context.
+    pub(super) cluster: String,
+    /// The namespace that `a` returns to.
+    pub(super) home: String,
+    pub(super) scope: Scope,
+    pub(super) dress: Dress,
+    /// The API server's time.
+    pub(super) now: Option<Timestamp>,
+    pub(super) policies: Vec<SecretRotationPolicy>,
+    pub(super) operations: Vec<SecretRotationOperation>,
+    pub(super) links: Links,
+    pub(super) page: Page,
+    /// What is selected, wherever it moves.
+    pub(super) chosen: Option<Choice>,
+    /// The line of the selection, should what is selected vanish.
+    pub(super) cursor: usize,
+    pub(super) sort: Sort,
+    pub(super) filter: String,
+    /// Whether keys go into the filter.
+    pub(super) typing: bool,
+    /// What was asked for last, and what came of it.
+    pub(super) notice: Option<String>,
+    /// What happened to that which is open; none before it is known.
+    pub(super) events: Option<Events>,
+    /// Lines that an open page is scrolled by.
+    pub(super) scroll: usize,
+    /// Lines that it can be scrolled by.
+    pub(super) deepest: usize,
+    /// Lines that fit on a page.
+    pub(super) height: usize,
+}
+
+/// What fills the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// All policies and secrets.
+    List,
+    /// One of them.
+    Open(Choice),
+    /// The keys.
+    Help,
+}
+
+/// Something that can be selected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    Policy { namespace: String, name: String },
+    Secret(Key),
+}
+
+/// The order of the secrets of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Worst first, as the policy reports them.
+    Severity,
+    /// By name.
+    Name,
+    /// Longest in their state first.
+    Since,
+}
+
+impl Sort {
+    /// The next order.
+    pub(super) const fn next(self) -> Self {
+        match self {
+            Self::Severity => Self::Name,
+            Self::Name => Self::Since,
+            Self::Since => Self::Severity,
+        }
+    }
+
+    /// Its name on the screen.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Severity => "worst first",
+            Self::Name => "by name",
+            Self::Since => "longest first",
+        }
+    }
+}
+
+/// A line of the list.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Entry<'a> {
+    Policy(&'a PolicyView),
+    Secret(&'a PolicyView, &'a Row),
+}
+
+impl Entry<'_> {
+    /// What is selected with this line.
+    pub(super) fn choice(&self) -> Choice {
+        match self {
+            Self::Policy(view) => Choice::Policy {
+                namespace: view.namespace(),
+                name: view.policy.name_any(),
+            },
+            Self::Secret(_, row) => Choice::Secret(row.key.clone()),
+        }
+    }
+}
+
+impl Choice {
+    /// The policy that it is, or belongs to.
+    pub(super) fn policy(&self) -> (&str, &str) {
+        match self {
+            Self::Policy { namespace, name } => (namespace, name),
+            Self::Secret(key) => (&key.namespace, &key.policy),
+        }
+    }
+}
+
+impl Model {
+    /// Before anything is known.
+    pub(super) fn new(cluster: &str, home: &str, scope: Scope, dress: Dress) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            home: home.to_owned(),
+            scope,
+            dress,
+            now: None,
+            policies: Vec::new(),
+            operations: Vec::new(),
+            links: Links::default(),
+            page: Page::List,
+            chosen: None,
+            cursor: 0,
+            sort: Sort::Severity,
+            filter: String::new(),
+            typing: false,
+            notice: None,
+            events: None,
+            scroll: 0,
+            deepest: 0,
+            height: 24,
+        }
+    }
+
+    /// Policies with their secrets, sorted and filtered.
+    pub(super) fn views(&self) -> Vec<PolicyView> {
+        let mut views = PolicyView::all(&self.policies, &self.operations);
+        for view in &mut views {
+            match self.sort {
+                Sort::Severity => view.rows.sort_by_key(severity),
+                Sort::Name => view
+                    .rows
+                    .sort_by_key(|row| (row.key.secret.clone(), row.key.region.clone())),
+                Sort::Since => view
+                    .rows
+                    .sort_by_key(|row| row.since.unwrap_or(Timestamp::MAX)),
+            }
+            if !self.shows(&view.title()) {
+                view.rows.retain(|row| self.shows_row(row));
+            }
+        }
+        views.retain(|view| !view.rows.is_empty() || self.shows(&view.title()));
+        views
+    }
+
+    fn shows(&self, text: &str) -> bool {
+        text.to_lowercase().contains(&self.filter.to_lowercase())
+    }
+
+    fn shows_row(&self, row: &Row) -> bool {
+        let words = row.doing.words(self.now).unwrap_or_default();
+        let state = row.state.clone().unwrap_or_default();
+        [
+            &row.key.secret,
+            &row.key.region,
+            &state,
+            &row.message,
+            &words,
+        ]
+        .into_iter()
+        .any(|text| self.shows(text))
+    }
+
+    /// The line of what is selected among these.
+    pub(super) fn position(&self, entries: &[Entry<'_>]) -> usize {
+        let chosen = self.chosen.as_ref();
+        let found = entries
+            .iter()
+            .position(|entry| Some(&entry.choice()) == chosen);
+        found.unwrap_or_else(|| self.cursor.min(entries.len().saturating_sub(1)))
+    }
+
+    /// The names of the newest operations on a secret; none for a policy.
+    pub(super) fn operations_on(&self, choice: &Choice) -> Vec<String> {
+        let Choice::Secret(key) = choice else {
+            return Vec::new();
+        };
+        let place = Some((key.secret.clone(), key.region.clone()));
+        let mut own: Vec<_> = self
+            .operations
+            .iter()
+            .filter(|one| one.namespace().as_ref() == Some(&key.namespace))
+            .filter(|one| overview::secret_of(one) == place)
+            .collect();
+        own.sort_by_key(|one| Reverse(one.metadata.creation_timestamp.clone()));
+        own.truncate(READ);
+        own.into_iter().map(ResourceExt::name_any).collect()
+    }
+
+    /// What is open, in full; `None` if nothing is, or it is no more.
+    pub(super) fn sheet(&self) -> Option<Sheet> {
+        let Page::Open(choice) = &self.page else {
+            return None;
+        };
+        let views = PolicyView::all(&self.policies, &self.operations);
+        let view = views.iter().find(|view| {
+            (view.namespace().as_str(), view.policy.name_any().as_str()) == choice.policy()
+        })?;
+        let waiting = Err(Failure::new("being read"));
+        let events = self.events.as_ref().unwrap_or(&waiting);
+        let own: Vec<_> = self
+            .operations
+            .iter()
+            .filter(|one| overview::belongs(one, &view.policy))
+            .cloned()
+            .collect();
+        match choice {
+            Choice::Policy { .. } => Some(policy_sheet(view, &own, events, self.dress, self.now)),
+            Choice::Secret(key) => {
+                let row = view.rows.iter().find(|row| row.key == *key)?;
+                Some(secret_sheet(view, row, &own, events, self.dress, self.now))
+            }
+        }
+    }
+}
+
+/// The policies above their secrets, line by line.
+pub(super) fn entries(views: &[PolicyView]) -> Vec<Entry<'_>> {
+    fn of(view: &PolicyView) -> impl Iterator<Item = Entry<'_>> {
+        let secrets = view.rows.iter().map(move |row| Entry::Secret(view, row));
+        std::iter::once(Entry::Policy(view)).chain(secrets)
+    }
+    views.iter().flat_map(of).collect()
+}
+
+fn severity(row: &Row) -> usize {
+    let state = row.state.as_deref();
+    let place = State::ALL
+        .iter()
+        .position(|known| Some(known.name()) == state);
+    place.unwrap_or(State::ALL.len())
+}

@@ -1,0 +1,230 @@
+//! The terminal: keys in, pictures out. It is given back whatever happens.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crossterm::event::{Event, EventStream, KeyEventKind};
+use futures::StreamExt as _;
+use kube::Resource as _;
+use ratatui::DefaultTerminal;
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::policy::SecretRotationPolicy;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::{self, Instant, MissedTickBehavior};
+
+use super::feed::{Feed, News, Scope};
+use super::model::{Choice, Model};
+use super::update::{Effect, Message, update};
+use super::view;
+use crate::cluster::Cluster;
+use crate::describe::Events;
+use crate::dress::Dress;
+use crate::{Failure, check, events};
+
+/// Ages move on once in this time.
+const TICK: Duration = Duration::from_secs(1);
+
+/// At most one picture in this time: news come in bursts, and lines may be slow.
+const REST: Duration = Duration::from_millis(200);
+
+/// Room for news that nobody has looked at yet.
+const BACKLOG: usize = 64;
+
+/// Shows policies and secrets until somebody quits.
+pub(crate) async fn run(
+    cluster: &Cluster,
+    scope: Scope,
+    dress: Dress,
+) -> Result<ExitCode, Failure> {
+    // Whatever is wrong from the beginning is told in full, outside of the screen.
+    let policies = first_look(cluster, &scope).await?;
+    let mut model = Model::new(cluster.name(), cluster.namespace(), scope, dress);
+    model.policies = policies;
+    let terminal = ratatui::try_init().map_err(|error| {
+        Failure::new(format!("the terminal cannot be used: {error}"))
+            .hint("leave --watch away, or write its lines to a pipe: … | cat")
+    })?;
+    let outcome = Show::new(cluster, model).play(terminal).await;
+    ratatui::restore();
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// The policies of a scope, or why they cannot be shown.
+pub(super) async fn first_look(
+    cluster: &Cluster,
+    scope: &Scope,
+) -> Result<Vec<SecretRotationPolicy>, Failure> {
+    match &scope.name {
+        Some(name) => Ok(vec![cluster.get(name).await?]),
+        None => cluster.list(scope.namespace.as_deref()).await,
+    }
+}
+
+/// A screen at work.
+struct Show<'a> {
+    cluster: &'a Cluster,
+    model: Model,
+    feed: Feed,
+    news: (Sender<News>, Receiver<News>),
+    answers: (Sender<Message>, Receiver<Message>),
+}
+
+impl<'a> Show<'a> {
+    fn new(cluster: &'a Cluster, model: Model) -> Self {
+        let news = mpsc::channel(BACKLOG);
+        Self {
+            cluster,
+            feed: Feed::start(cluster, &model.scope, &news.0),
+            news,
+            answers: mpsc::channel(BACKLOG),
+            model,
+        }
+    }
+
+    /// Waits, takes in, draws; a picture only when something may have changed, and not too often.
+    async fn play(mut self, mut terminal: DefaultTerminal) -> Result<(), Failure> {
+        let mut keys = EventStream::new();
+        let mut ticks = time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut signals = Signals::listen()?;
+        loop {
+            self.draw(&mut terminal)?;
+            let rested = Instant::now() + REST;
+            let mut due = false;
+            // Keys are answered at once; what else is new waits for the rest to be over.
+            loop {
+                tokio::select! {
+                    event = keys.next() => {
+                        let Some(event) = event.transpose()? else { return Ok(()) };
+                        if self.take_event(&event) { return Ok(()) }
+                        break;
+                    }
+                    Some(news) = self.news.1.recv() => {
+                        self.take(Message::News(news));
+                        due = true;
+                    }
+                    Some(answer) = self.answers.1.recv() => {
+                        self.take(answer);
+                        due = true;
+                    }
+                    _ = ticks.tick() => due = true,
+                    () = time::sleep_until(rested), if due => break,
+                    () = signals.end() => return Ok(()),
+                }
+            }
+        }
+    }
+
+    fn draw(&mut self, terminal: &mut DefaultTerminal) -> Result<(), Failure> {
+        self.model.now = self.cluster.now();
+        let mut drawn = None;
+        terminal.draw(|frame| drawn = Some(view::draw(frame, &self.model)))?;
+        if let Some(drawn) = drawn {
+            self.take(drawn);
+        }
+        Ok(())
+    }
+
+    /// Whether it is time to end.
+    fn take_event(&mut self, event: &Event) -> bool {
+        // Whatever else happens, a new size among it, shows in the next picture.
+        match event.as_key_event() {
+            Some(key) if key.kind != KeyEventKind::Release => self.take(Message::Key(key)),
+            Some(_) | None => false,
+        }
+    }
+
+    /// Takes a message in and does what it asks for; whether it is time to end.
+    fn take(&mut self, message: Message) -> bool {
+        let scope = self.model.scope.clone();
+        let effect = update(&mut self.model, message);
+        if self.model.scope != scope {
+            self.feed = Feed::start(self.cluster, &self.model.scope, &self.news.0);
+        }
+        match effect {
+            None => false,
+            Some(Effect::Quit) => true,
+            Some(effect) => {
+                tokio::spawn(carry_out(
+                    self.cluster.clone(),
+                    effect,
+                    self.answers.0.clone(),
+                ));
+                false
+            }
+        }
+    }
+}
+
+/// Does what the model asked for, beside everything else.
+async fn carry_out(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
+    let answer = match effect {
+        Effect::Quit => return,
+        Effect::Check { namespace, name } => {
+            let asked = check::ask(&cluster, &namespace, &name).await;
+            Message::Answer(asked.map(|_| format!("a check of {namespace}/{name} is asked for")))
+        }
+        Effect::Watch(scope) => {
+            let look = first_look(&cluster, &scope).await;
+            Message::Moved(look.map(|_| scope))
+        }
+        Effect::Read { choice, operations } => {
+            let events = read(&cluster, &choice, &operations).await;
+            Message::Events(choice, events)
+        }
+    };
+    // Nobody waits any more when the screen has closed.
+    let _ = answers.send(answer).await;
+}
+
+/// What happened to a policy, or to a secret and in the operations on it; oldest first.
+async fn read(cluster: &Cluster, choice: &Choice, operations: &[String]) -> Events {
+    let (namespace, policy) = choice.policy();
+    let mut events = cluster
+        .events(namespace, SecretRotationPolicy::kind(&()).as_ref(), policy)
+        .await?;
+    let kind = SecretRotationOperation::kind(&());
+    for operation in operations {
+        events.extend(cluster.events(namespace, kind.as_ref(), operation).await?);
+    }
+    events.sort_by_key(events::time);
+    Ok(events)
+}
+
+/// What else may ask for the end.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn end(&mut self) {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,266 @@
+//! What a message changes, and what it asks of the world.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::feed::{News, Scope};
+use super::links::{Links, Source};
+use super::model::{Choice, Model, Page, entries};
+use crate::Failure;
+use crate::describe::Events;
+
+/// Something that happened.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Of the cluster.
+    News(News),
+    /// What happened to that which was open when it was asked for.
+    Events(Choice, Events),
+    /// Somebody pressed a key.
+    Key(KeyEvent),
+    /// A picture was drawn: so many lines fit, and an open page can be scrolled so far.
+    Drawn { height: usize, deepest: usize },
+    /// Other namespaces can be watched, or cannot.
+    Moved(Result<Scope, Failure>),
+    /// What came of a request, in a sentence.
+    Answer(Result<String, Failure>),
+}
+
+/// What is to be done now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// End.
+    Quit,
+    /// Ask for a check of a policy.
+    Check { namespace: String, name: String },
+    /// Watch other namespaces.
+    Watch(Scope),
+    /// Read what happened to that which is open, and to these operations on it.
+    Read {
+        choice: Choice,
+        operations: Vec<String>,
+    },
+}
+
+/// Takes a message in. Pure: the model is all that changes.
+pub(super) fn update(model: &mut Model, message: Message) -> Option<Effect> {
+    match message {
+        Message::News(news) => learn(model, news),
+        Message::Events(choice, events) => {
+            if model.page == Page::Open(choice) {
+                model.events = Some(events);
+            }
+            None
+        }
+        Message::Drawn { height, deepest } => {
+            model.height = height;
+            model.deepest = deepest;
+            model.scroll = model.scroll.min(deepest);
+            None
+        }
+        Message::Moved(scope) => {
+            moved(model, scope);
+            None
+        }
+        Message::Answer(answer) => {
+            model.notice = Some(answer.unwrap_or_else(|failure| failure.sentence().to_owned()));
+            None
+        }
+        Message::Key(key) => press(model, key),
+    }
+}
+
+fn moved(model: &mut Model, scope: Result<Scope, Failure>) {
+    match scope {
+        Ok(scope) => {
+            model.scope = scope;
+            model.policies.clear();
+            model.operations.clear();
+            model.links = Links::default();
+        }
+        Err(failure) => model.notice = Some(failure.sentence().to_owned()),
+    }
+}
+
+fn learn(model: &mut Model, news: News) -> Option<Effect> {
+    let changed = match news {
+        News::Policies(policies) => {
+            let changed = policies != model.policies;
+            model.policies = policies;
+            model.links.found(Source::Policies);
+            changed
+        }
+        News::Operations(operations) => {
+            let changed = operations != model.operations;
+            model.operations = operations;
+            model.links.found(Source::Operations);
+            changed
+        }
+        News::Alive => {
+            model.links.found(Source::Server);
+            false
+        }
+        News::Lost(source, failure) => {
+            model.links.lost(source, model.now, failure.sentence());
+            false
+        }
+    };
+    match &model.page {
+        Page::Open(choice) if changed => Some(read(model, choice)),
+        Page::Open(_) | Page::List | Page::Help => None,
+    }
+}
+
+fn press(model: &mut Model, key: KeyEvent) -> Option<Effect> {
+    if key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL) {
+        return Some(Effect::Quit);
+    }
+    if model.typing {
+        type_filter(model, key.code);
+        return None;
+    }
+    model.notice = None;
+    match (model.page.clone(), key.code) {
+        (_, KeyCode::Char('q')) => Some(Effect::Quit),
+        (Page::Help, _) => {
+            model.page = Page::List;
+            None
+        }
+        (_, KeyCode::Char('?')) => {
+            model.page = Page::Help;
+            None
+        }
+        (Page::List, code) => on_list(model, code),
+        (Page::Open(choice), code) => on_page(model, &choice, code),
+    }
+}
+
+fn type_filter(model: &mut Model, code: KeyCode) {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an enum of crossterm with every key there is"
+    )]
+    match code {
+        KeyCode::Enter => model.typing = false,
+        KeyCode::Esc => {
+            model.typing = false;
+            model.filter.clear();
+        }
+        KeyCode::Backspace => {
+            model.filter.pop();
+        }
+        KeyCode::Char(letter) => model.filter.push(letter),
+        _ => {}
+    }
+}
+
+fn on_list(model: &mut Model, code: KeyCode) -> Option<Effect> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an enum of crossterm with every key there is"
+    )]
+    match code {
+        KeyCode::Char('s') => model.sort = model.sort.next(),
+        KeyCode::Char('/') => model.typing = true,
+        KeyCode::Esc => model.filter.clear(),
+        KeyCode::Char('a') => return Some(other_namespaces(model)),
+        KeyCode::Char('r') => return selected(model).map(|choice| check(&choice)),
+        KeyCode::Enter => return open(model),
+        other => {
+            if let Some(step) = step(other, model.height) {
+                walk(model, step);
+            }
+        }
+    }
+    None
+}
+
+fn on_page(model: &mut Model, choice: &Choice, code: KeyCode) -> Option<Effect> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an enum of crossterm with every key there is"
+    )]
+    match code {
+        KeyCode::Esc | KeyCode::Backspace | KeyCode::Left => model.page = Page::List,
+        KeyCode::Char('r') => return Some(check(choice)),
+        other => {
+            if let Some(step) = step(other, model.height) {
+                let scroll = model.scroll.saturating_add_signed(step);
+                model.scroll = scroll.min(model.deepest);
+            }
+        }
+    }
+    None
+}
+
+/// By how many lines a key moves.
+fn step(code: KeyCode, height: usize) -> Option<isize> {
+    const FAR: isize = 1 << 20;
+    let page = isize::try_from(height / 2).unwrap_or(1).max(1);
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an enum of crossterm with every key there is"
+    )]
+    match code {
+        KeyCode::Down | KeyCode::Char('j') => Some(1),
+        KeyCode::Up | KeyCode::Char('k') => Some(-1),
+        KeyCode::PageDown | KeyCode::Char(' ') => Some(page),
+        KeyCode::PageUp => Some(-page),
+        KeyCode::Home | KeyCode::Char('g') => Some(-FAR),
+        KeyCode::End | KeyCode::Char('G') => Some(FAR),
+        _ => None,
+    }
+}
+
+fn walk(model: &mut Model, step: isize) {
+    let views = model.views();
+    let entries = entries(&views);
+    let last = entries.len().saturating_sub(1);
+    let cursor = model
+        .position(&entries)
+        .saturating_add_signed(step)
+        .min(last);
+    model.chosen = entries.get(cursor).map(super::model::Entry::choice);
+    model.cursor = cursor;
+}
+
+fn selected(model: &Model) -> Option<Choice> {
+    let views = model.views();
+    let entries = entries(&views);
+    entries
+        .get(model.position(&entries))
+        .map(super::model::Entry::choice)
+}
+
+fn open(model: &mut Model) -> Option<Effect> {
+    let choice = selected(model)?;
+    model.chosen = Some(choice.clone());
+    model.page = Page::Open(choice.clone());
+    model.scroll = 0;
+    model.events = None;
+    Some(read(model, &choice))
+}
+
+/// Events lie at the object that they are about: at the policy, and at operations on the secret.
+fn read(model: &Model, choice: &Choice) -> Effect {
+    Effect::Read {
+        choice: choice.clone(),
+        operations: model.operations_on(choice),
+    }
+}
+
+fn check(choice: &Choice) -> Effect {
+    let (namespace, name) = choice.policy();
+    Effect::Check {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+/// From one namespace to all, and back home.
+fn other_namespaces(model: &Model) -> Effect {
+    let home = || model.home.clone();
+    Effect::Watch(Scope {
+        namespace: model.scope.namespace.is_none().then(home),
+        name: None,
+    })
+}

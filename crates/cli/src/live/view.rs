@@ -1,0 +1,139 @@
+//! The picture of a model.
+
+mod list;
+mod page;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::links::Loss;
+use super::model::{Model, Page};
+use super::update::Message;
+use crate::dress::Mood;
+use crate::sheet::whole;
+
+const KEYS_OF_PAGE: &str = "q quit  ? help  esc back  j/k scroll  r check";
+const KEYS_OF_HELP: &str = "q quit  any key back";
+
+/// Draws a model; tells what fitted.
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
+    let banner = u16::from(model.links.loss().is_some());
+    let [title, lost, body, bottom] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(banner),
+        Constraint::Min(0),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    frame.render_widget(Paragraph::new(title_line(model)), title);
+    if let Some(Loss { since, why }) = model.links.loss() {
+        let since = since.map_or_else(String::new, |since| format!(" since {}", whole(since)));
+        let text = format!("CONNECTION LOST{since}, what is shown may be old: {why}");
+        let style = Style::new().add_modifier(Modifier::REVERSED);
+        frame.render_widget(
+            Paragraph::new(text).style(painted(model, Mood::Bad).patch(style)),
+            lost,
+        );
+    }
+    let deepest = draw_body(frame, model, body);
+    frame.render_widget(Paragraph::new(bottom_line(model)), bottom);
+    Message::Drawn {
+        height: usize::from(body.height),
+        deepest,
+    }
+}
+
+/// Draws what fills the screen; how far it can be scrolled.
+fn draw_body(frame: &mut Frame<'_>, model: &Model, area: Rect) -> usize {
+    match &model.page {
+        Page::List => {
+            list::draw(frame, model, area);
+            0
+        }
+        Page::Open(_) => page::draw_sheet(frame, model, area),
+        Page::Help => page::draw_help(frame, area),
+    }
+}
+
+fn title_line(model: &Model) -> Line<'static> {
+    let place = match (&model.scope.namespace, &model.scope.name) {
+        (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+        (Some(namespace), None) => namespace.clone(),
+        (None, _) => "all namespaces".to_owned(),
+    };
+    let place = format!(" {place} ");
+    let mut spans = vec![
+        Span::styled("secret-rotation", Style::new().add_modifier(Modifier::BOLD)),
+        Span::styled(place, Style::new().add_modifier(Modifier::REVERSED)),
+        Span::raw(format!(" {}", model.cluster)),
+    ];
+    // What matters more comes first where the line is short.
+    spans.splice(2..2, totals(model));
+    Line::from(spans)
+}
+
+/// How many secrets are in each state, over all policies.
+fn totals(model: &Model) -> Vec<Span<'static>> {
+    let views = crate::overview::PolicyView::all(&model.policies, &model.operations);
+    let mut totals: Vec<(Mood, i64)> = Vec::new();
+    for (state, count) in views.iter().flat_map(crate::overview::PolicyView::counts) {
+        let mood = Mood::of_state(state);
+        match totals.iter_mut().find(|(known, _)| *known == mood) {
+            Some((_, total)) => *total += count,
+            None => totals.push((mood, count)),
+        }
+    }
+    totals.sort_by_key(|(mood, _)| *mood);
+    let spans = totals.into_iter().map(|(mood, total)| {
+        let text = format!(" {} {total}", model.dress.sign(mood));
+        Span::styled(text, painted(model, mood))
+    });
+    spans.chain([Span::raw(" ")]).collect()
+}
+
+fn bottom_line(model: &Model) -> Line<'static> {
+    let quiet = Style::new().add_modifier(Modifier::DIM);
+    if model.typing {
+        return Line::from(format!("/{}_   enter keep, esc clear", model.filter));
+    }
+    if let Some(notice) = &model.notice {
+        return Line::from(notice.clone());
+    }
+    let keys = format!(
+        "q quit  ? help  enter open  / filter  s {}  a namespaces  r check",
+        model.sort.name()
+    );
+    match model.page {
+        Page::List if !model.filter.is_empty() => Line::from(vec![
+            Span::raw(format!("/{} ", model.filter)),
+            Span::styled("esc clear  ", quiet),
+            Span::styled(keys, quiet),
+        ]),
+        Page::List => Line::styled(keys, quiet),
+        Page::Open(_) => Line::styled(KEYS_OF_PAGE, quiet),
+        Page::Help => Line::styled(KEYS_OF_HELP, quiet),
+    }
+}
+
+/// The colour of a mood, where colours are wanted.
+fn painted(model: &Model, mood: Mood) -> Style {
+    let colour = mood.colour().filter(|_| model.dress.colour);
+    colour.map_or_else(Style::new, |colour| Style::new().fg(terminal(colour)))
+}
+
+fn terminal(colour: anstyle::AnsiColor) -> Color {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a mood has one of these four colours"
+    )]
+    match colour {
+        anstyle::AnsiColor::Green => Color::Green,
+        anstyle::AnsiColor::Red => Color::Red,
+        anstyle::AnsiColor::Yellow => Color::Yellow,
+        anstyle::AnsiColor::Cyan => Color::Cyan,
+        _ => Color::Reset,
+    }
+}

@@ -1,0 +1,223 @@
+//! The list of policies and their secrets.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Cell, Paragraph, Row, Table};
+
+use super::painted;
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::age;
+use crate::dress::Mood;
+use crate::live::model::{Entry, Model, entries};
+use crate::overview::{self, PolicyView, short};
+use crate::status;
+
+/// A column: its title, its width, and from which width of the screen on it is shown.
+struct Column {
+    title: &'static str,
+    width: Width,
+    from: u16,
+}
+
+/// How wide a column is.
+enum Width {
+    /// As its longest cell, within these bounds; the upper one is in percent of the screen.
+    Fitting(u16, u16),
+    /// So wide.
+    Fixed(u16),
+    /// As wide as there is room.
+    Rest,
+}
+
+const fn column(title: &'static str, width: Width, from: u16) -> Column {
+    Column { title, width, from }
+}
+
+const COLUMNS: [Column; 8] = [
+    column("NAME", Width::Fitting(16, 50), 0),
+    column("REGION", Width::Fixed(14), 150),
+    column("STATE", Width::Fitting(10, 30), 0),
+    column("CURRENT", Width::Fixed(8), 110),
+    column("PENDING", Width::Fixed(8), 96),
+    column("ATTEMPTS", Width::Fixed(8), 130),
+    column("ACTION", Width::Rest, 60),
+    column("SINCE", Width::Fixed(6), 40),
+];
+
+impl Column {
+    fn constraint(&self, longest: usize, screen: u16) -> Constraint {
+        match self.width {
+            Width::Fixed(width) => Constraint::Length(width),
+            Width::Rest => Constraint::Fill(1),
+            Width::Fitting(least, percent) => {
+                let most = (screen.saturating_mul(percent) / 100).max(least);
+                let longest = u16::try_from(longest).unwrap_or(u16::MAX);
+                Constraint::Length(longest.clamp(least, most))
+            }
+        }
+    }
+}
+
+/// The columns that there is room for, and how wide they are.
+struct Grid {
+    titles: Vec<&'static str>,
+    widths: Vec<Constraint>,
+}
+
+impl Grid {
+    fn new(model: &Model, entries: &[Entry<'_>], screen: u16) -> Self {
+        let shown = || COLUMNS.iter().filter(|column| screen >= column.from);
+        let width =
+            |column: &Column| column.constraint(longest(model, entries, column.title), screen);
+        Self {
+            titles: shown().map(|column| column.title).collect(),
+            widths: shown().map(width).collect(),
+        }
+    }
+
+    fn table<'a>(&self, row: Row<'a>) -> Table<'a> {
+        Table::new([row], self.widths.clone()).column_spacing(2)
+    }
+}
+
+/// Draws the list, with what is selected always in sight.
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+    let [titles, body] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
+    let views = model.views();
+    let entries = entries(&views);
+    let grid = Grid::new(model, &entries, area.width);
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    frame.render_widget(
+        grid.table(Row::new(grid.titles.clone()).style(bold)),
+        titles,
+    );
+    if entries.is_empty() {
+        frame.render_widget(Paragraph::new(nothing(model)), body);
+        return;
+    }
+    let selected = model.position(&entries);
+    let height = usize::from(body.height);
+    let first = first_line(selected, entries.len(), height);
+    let shown = entries.iter().enumerate().skip(first).take(height);
+    for (line, (index, entry)) in body.rows().zip(shown) {
+        let style = if index == selected {
+            Style::new().add_modifier(Modifier::REVERSED)
+        } else {
+            Style::new()
+        };
+        match entry {
+            Entry::Policy(view) => {
+                frame.render_widget(Paragraph::new(heading(model, view)).style(style), line);
+            }
+            Entry::Secret(view, row) => {
+                let cells = grid.titles.iter().map(|title| {
+                    let (mood, text) = cell(model, view, row, title);
+                    Cell::from(Span::styled(text, painted(model, mood)))
+                });
+                frame.render_widget(grid.table(Row::new(cells)).style(style), line);
+            }
+        }
+    }
+}
+
+fn nothing(model: &Model) -> String {
+    if !model.filter.is_empty() {
+        return format!(
+            "Nothing contains {:?}; esc clears the filter.",
+            model.filter
+        );
+    }
+    match &model.scope.namespace {
+        Some(namespace) => {
+            format!("No policies in namespace {namespace}; a looks into all namespaces.")
+        }
+        None => "No policies in any namespace.".to_owned(),
+    }
+}
+
+/// The first line to show, such that the selected one is about in the middle.
+fn first_line(selected: usize, lines: usize, height: usize) -> usize {
+    selected
+        .saturating_sub(height / 2)
+        .min(lines.saturating_sub(height))
+}
+
+fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
+    let (healthy, reason) = view.condition("Healthy");
+    let (ready, obstacle) = view.condition("Ready");
+    let mood = Mood::of_condition(&healthy);
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let mut spans = vec![
+        Span::styled(model.dress.sign(mood), painted(model, mood)),
+        Span::styled(format!(" {}", view.title()), bold),
+        Span::raw(format!("  {}", view.mode())),
+    ];
+    if Mood::of_condition(&ready) != Mood::Good {
+        let style = painted(model, Mood::of_condition(&ready));
+        spans.push(Span::styled(format!("  not ready: {obstacle}"), style));
+    } else if mood == Mood::Unsure {
+        spans.push(Span::raw(format!("  {reason}")));
+    }
+    // The line may be short: what is well is what it can lack.
+    let mut counts = status::counts(view, model.dress);
+    counts.sort_by_key(|(mood, _)| *mood);
+    for (mood, text) in counts {
+        spans.push(Span::styled(format!("  {text}"), painted(model, mood)));
+    }
+    if view.omitted() > 0 {
+        spans.push(Span::raw(format!("  ({} not listed)", view.omitted())));
+    }
+    if let Some((then, now)) = view.checked().zip(model.now) {
+        spans.push(Span::raw(format!(
+            "  checked {} ago",
+            age::since(then, now)
+        )));
+    }
+    Line::from(spans)
+}
+
+/// The width of the longest cell of a column.
+fn longest(model: &Model, entries: &[Entry<'_>], title: &str) -> usize {
+    let widths = entries.iter().map(|entry| match entry {
+        Entry::Policy(_) => 0,
+        Entry::Secret(view, row) => cell(model, view, row, title).1.width(),
+    });
+    widths.max().unwrap_or(0)
+}
+
+/// The mood and the text of a cell.
+fn cell(model: &Model, view: &PolicyView, row: &overview::Row, title: &str) -> (Mood, String) {
+    let nothing = || model.dress.nothing().to_owned();
+    let version = |id: &Option<String>| {
+        let id = id.as_deref();
+        id.map_or_else(nothing, |id| short(id).to_owned())
+    };
+    let text = match title {
+        "NAME" if view.is_ambiguous(&row.key.secret) => {
+            format!("  {} ({})", row.key.secret, row.key.region)
+        }
+        "NAME" => format!("  {}", row.key.secret),
+        "REGION" => row.key.region.clone(),
+        "STATE" => {
+            let Some(state) = &row.state else {
+                return (Mood::Quiet, nothing());
+            };
+            let mood = Mood::of_state(state);
+            return (mood, format!("{} {state}", model.dress.sign(mood)));
+        }
+        "CURRENT" => version(&row.current),
+        "PENDING" => version(&row.pending),
+        "ATTEMPTS" => row
+            .attempts
+            .map_or_else(nothing, |number| number.to_string()),
+        "ACTION" => row.doing.words(model.now).unwrap_or_else(nothing),
+        _ => {
+            let since = row.since.zip(model.now);
+            since.map_or_else(nothing, |(then, now)| age::since(then, now))
+        }
+    };
+    (Mood::Quiet, text)
+}

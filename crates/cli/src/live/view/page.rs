@@ -1,0 +1,93 @@
+//! What is open, in full, and the help.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::painted;
+use crate::live::model::Model;
+use crate::sheet::{Piece, Sheet, Tone};
+
+const HELP: &str = "\
+arrows, j, k      select, or scroll
+page up, down     half a screen
+g, G              first, last
+enter             open a secret or a policy
+esc               back; in the list: clear the filter
+s                 sort: worst first, by name, longest first
+/                 filter by a text, such as a name or a state
+a                 all namespaces, and back
+r                 ask for a check of the policy
+?                 this help
+q, ctrl-c         quit
+
+Healthy secrets are counted, not listed: the status of a policy
+does not name them.";
+
+/// Draws what is open; how far it can be scrolled.
+pub(super) fn draw_sheet(frame: &mut Frame<'_>, model: &Model, area: Rect) -> usize {
+    let Some(sheet) = model.sheet() else {
+        let text = "It is not reported any more: healthy again, or gone. esc goes back.";
+        frame.render_widget(Paragraph::new(text), area);
+        return 0;
+    };
+    let lines = wrapped(&sheet, usize::from(area.width), model);
+    let deepest = lines.len().saturating_sub(usize::from(area.height));
+    let first = model.scroll.min(deepest);
+    let shown: Vec<_> = lines
+        .into_iter()
+        .skip(first)
+        .take(usize::from(area.height))
+        .collect();
+    frame.render_widget(Paragraph::new(shown), area);
+    deepest
+}
+
+/// Draws the keys.
+pub(super) fn draw_help(frame: &mut Frame<'_>, area: Rect) -> usize {
+    frame.render_widget(Paragraph::new(HELP), area);
+    0
+}
+
+/// Breaks lines between words; what continues begins where the value of a fact does, or the text below a title.
+fn wrapped(sheet: &Sheet, width: usize, model: &Model) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for pieces in &sheet.lines {
+        let label = pieces.first().map_or(0, |piece| piece.text.width());
+        let text = pieces.get(1).map_or("", |piece| &piece.text);
+        let indent = label + text.len() - text.trim_start().len();
+        let indent = if width > 2 * indent { indent } else { 2 };
+        lines.extend(wrap(pieces, width, indent, model));
+    }
+    lines
+}
+
+fn wrap(pieces: &[Piece], width: usize, indent: usize, model: &Model) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let (mut line, mut used) = (Vec::new(), 0);
+    for piece in pieces {
+        let style = dressed(piece.tone, model);
+        for word in piece.text.split_inclusive(' ') {
+            if used + word.trim_end().width() > width && used > indent {
+                lines.push(Line::from(std::mem::take(&mut line)));
+                line.push(Span::raw(" ".repeat(indent)));
+                used = indent;
+            }
+            used += word.width();
+            line.push(Span::styled(word.to_owned(), style));
+        }
+    }
+    lines.push(Line::from(line));
+    lines
+}
+
+fn dressed(tone: Tone, model: &Model) -> Style {
+    match tone {
+        Tone::Plain => Style::new(),
+        Tone::Title => Style::new().add_modifier(Modifier::BOLD),
+        Tone::Mood(mood) => painted(model, mood),
+    }
+}

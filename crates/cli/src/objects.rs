@@ -1,0 +1,70 @@
+//! Objects as kubectl prints them with `-o json` and `-o yaml`.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::Failure;
+
+/// As JSON: the one object that was named, else a `List`.
+pub(crate) fn json<K: Serialize>(objects: &[K], named: bool) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(&whole(objects, named)?);
+    Ok(text.map_err(unprintable)? + "\n")
+}
+
+/// As YAML: the one object that was named, else a `List`.
+pub(crate) fn yaml<K: Serialize>(objects: &[K], named: bool) -> Result<String, Failure> {
+    serde_saphyr::to_string(&whole(objects, named)?).map_err(unprintable)
+}
+
+fn whole<K: Serialize>(objects: &[K], named: bool) -> Result<Value, Failure> {
+    let mut items = objects
+        .iter()
+        .map(serde_json::to_value)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unprintable)?;
+    items.iter_mut().for_each(without_managed_fields);
+    Ok(match items.pop() {
+        Some(one) if named && items.is_empty() => one,
+        last => {
+            items.extend(last);
+            json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items})
+        }
+    })
+}
+
+/// kubectl hides them too unless it is asked.
+fn without_managed_fields(object: &mut Value) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+}
+
+fn unprintable(error: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("the objects cannot be printed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_object_stands_alone_and_many_are_a_list() {
+        let object = json!({"metadata": {"name": "a", "managedFields": []}});
+        let one: Value =
+            serde_json::from_str(&json(std::slice::from_ref(&object), true).expect("it prints"))
+                .expect("it is JSON");
+        assert_eq!(one, json!({"metadata": {"name": "a"}}));
+        let list: Value =
+            serde_json::from_str(&json(&[object.clone(), object], false).expect("it prints"))
+                .expect("it is JSON");
+        assert_eq!(list["kind"], "List");
+        assert_eq!(
+            list["items"],
+            json!([{"metadata": {"name": "a"}}, {"metadata": {"name": "a"}}])
+        );
+        assert_eq!(
+            yaml::<Value>(&[], false).expect("it prints").lines().next(),
+            Some("apiVersion: v1")
+        );
+    }
+}

@@ -1,0 +1,402 @@
+//! Policies and operations side by side: one line for each secret that a policy reports, or that is being worked on.
+//!
+//! Healthy secrets are counted in a status and not listed; so are they here.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use secret_rotation_api::conditions::{find, is_true};
+use secret_rotation_api::operation::{Action, SecretRotationOperation};
+use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, Summary};
+use secret_rotation_api::time::Time;
+use secret_rotation_core::identity::Arn;
+
+use crate::age;
+use crate::dress::printable;
+
+/// What a policy says of its secrets.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PolicyView {
+    pub(crate) policy: SecretRotationPolicy,
+    /// Reported secrets as the policy orders them, worst first; then others that are being worked on.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// Which secret of which policy.
+    pub(crate) key: Key,
+    /// Its state; none if it is not among the findings.
+    pub(crate) state: Option<String>,
+    /// Since when it is in this state.
+    pub(crate) since: Option<Timestamp>,
+    /// Why, in a sentence.
+    pub(crate) message: String,
+    /// The version with AWSCURRENT.
+    pub(crate) current: Option<String>,
+    /// The version of the unfinished rotation.
+    pub(crate) pending: Option<String>,
+    /// Attempts within the attempt window.
+    pub(crate) attempts: Option<i64>,
+    /// What is done about it.
+    pub(crate) doing: Doing,
+}
+
+/// A secret as one policy sees it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) namespace: String,
+    pub(crate) policy: String,
+    pub(crate) secret: String,
+    pub(crate) region: String,
+}
+
+/// What is done about a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// An operation is at work.
+    Operation {
+        name: String,
+        action: &'static str,
+        phase: String,
+        next: Option<Timestamp>,
+    },
+    /// Nothing, for this reason.
+    Blocked {
+        reason: String,
+        until: Option<Timestamp>,
+    },
+    /// The next attempt is due then.
+    Due(Timestamp),
+    /// Nothing is said.
+    Nothing,
+}
+
+impl PolicyView {
+    /// All policies in the order of their names, each with the secrets that are worth a line.
+    pub(crate) fn all(
+        policies: &[SecretRotationPolicy],
+        operations: &[SecretRotationOperation],
+    ) -> Vec<Self> {
+        let mut views: Vec<_> = policies
+            .iter()
+            .map(|policy| Self::of(policy, operations))
+            .collect();
+        views.sort_by_key(|view| (view.namespace(), view.policy.name_any()));
+        views
+    }
+
+    fn of(policy: &SecretRotationPolicy, operations: &[SecretRotationOperation]) -> Self {
+        let own: Vec<_> = operations
+            .iter()
+            .filter(|operation| is_unfinished(operation) && belongs(operation, policy))
+            .collect();
+        let findings = policy.status.iter().flat_map(|status| &status.findings);
+        let mut rows: Vec<_> = findings
+            .map(|finding| Row::of_finding(policy, finding, &own))
+            .collect();
+        let listed: BTreeSet<_> = rows.iter().map(|row| row.key.clone()).collect();
+        let others = own.iter().filter_map(|operation| {
+            let row = Row::of_operation(policy, operation)?;
+            (!listed.contains(&row.key)).then_some(row)
+        });
+        rows.extend(others);
+        Self {
+            policy: policy.clone(),
+            rows,
+        }
+    }
+
+    /// Its namespace.
+    pub(crate) fn namespace(&self) -> String {
+        self.policy.namespace().unwrap_or_default()
+    }
+
+    /// Namespace and name.
+    pub(crate) fn title(&self) -> String {
+        format!("{}/{}", self.namespace(), self.policy.name_any())
+    }
+
+    /// Whether it acts, only looks, or stands still.
+    pub(crate) fn mode(&self) -> String {
+        if self.policy.spec.suspend {
+            format!("{:?} (suspended)", self.policy.spec.mode)
+        } else {
+            format!("{:?}", self.policy.spec.mode)
+        }
+    }
+
+    /// Status and reason of a condition; `Unknown` before the first visit.
+    pub(crate) fn condition(&self, kind: &str) -> (String, String) {
+        let conditions = self.policy.status.as_ref().map(|status| &status.conditions);
+        conditions
+            .and_then(|conditions| find(conditions, kind))
+            .map_or_else(
+                || ("Unknown".to_owned(), String::new()),
+                |found| (found.status.clone(), found.reason.clone()),
+            )
+    }
+
+    /// How many secrets are selected, if that is known.
+    pub(crate) fn selected(&self) -> Option<i64> {
+        let summary = self.policy.status.as_ref()?.summary.as_ref()?;
+        Some(summary.selected.value())
+    }
+
+    /// Numbers of secrets by state, the healthy first, without zeros.
+    pub(crate) fn counts(&self) -> Vec<(&'static str, i64)> {
+        let summary = self
+            .policy
+            .status
+            .as_ref()
+            .and_then(|status| status.summary.as_ref());
+        summary.map(counts).unwrap_or_default()
+    }
+
+    /// When the secrets were checked last.
+    pub(crate) fn checked(&self) -> Option<Timestamp> {
+        self.policy
+            .status
+            .as_ref()?
+            .last_check_time
+            .as_ref()?
+            .timestamp()
+    }
+
+    /// How many unhealthy secrets are not listed.
+    pub(crate) fn omitted(&self) -> i64 {
+        let status = self.policy.status.as_ref();
+        status
+            .and_then(|status| status.findings_omitted)
+            .map_or(0, secret_rotation_api::count::Count::value)
+    }
+
+    /// Whether a secret's name stands for more than one row here, so that its region must be told.
+    pub(crate) fn is_ambiguous(&self, secret: &str) -> bool {
+        self.rows
+            .iter()
+            .filter(|row| row.key.secret == secret)
+            .count()
+            > 1
+    }
+}
+
+fn counts(summary: &Summary) -> Vec<(&'static str, i64)> {
+    [
+        ("Healthy", summary.healthy),
+        ("Rotating", summary.rotating),
+        ("Stuck", summary.stuck),
+        ("Broken", summary.broken),
+        ("Expiring", summary.expiring),
+        ("Overdue", summary.overdue),
+        ("ScheduledForDeletion", summary.scheduled_for_deletion),
+        ("NotFound", summary.not_found),
+        ("Disabled", summary.disabled),
+        ("Unknown", summary.unknown),
+        ("Ineligible", summary.ineligible),
+    ]
+    .into_iter()
+    .map(|(state, count)| (state, count.value()))
+    .filter(|(_, count)| *count > 0)
+    .collect()
+}
+
+impl Row {
+    fn of_finding(
+        policy: &SecretRotationPolicy,
+        finding: &FindingStatus,
+        operations: &[&SecretRotationOperation],
+    ) -> Self {
+        let text = |text: &Option<_>| text.as_ref().map(ToString::to_string);
+        Self {
+            key: Key {
+                namespace: policy.namespace().unwrap_or_default(),
+                policy: policy.name_any(),
+                secret: finding.name.to_string(),
+                region: finding.region.to_string(),
+            },
+            state: Some(finding.state.to_string()),
+            since: finding.since.as_ref().and_then(Time::timestamp),
+            message: finding.message.to_string(),
+            current: text(&finding.current_version_id),
+            pending: text(&finding.pending_version_id),
+            attempts: finding
+                .attempts
+                .map(secret_rotation_api::count::Count::value),
+            doing: Doing::about(finding, operations),
+        }
+    }
+
+    /// A secret that is being worked on though nothing is reported of it.
+    fn of_operation(
+        policy: &SecretRotationPolicy,
+        operation: &SecretRotationOperation,
+    ) -> Option<Self> {
+        let (secret, region) = secret_of(operation)?;
+        Some(Self {
+            key: Key {
+                namespace: policy.namespace().unwrap_or_default(),
+                policy: policy.name_any(),
+                secret,
+                region,
+            },
+            state: None,
+            since: None,
+            message: String::new(),
+            current: None,
+            pending: None,
+            attempts: None,
+            doing: Doing::by(operation),
+        })
+    }
+}
+
+impl Doing {
+    fn about(finding: &FindingStatus, operations: &[&SecretRotationOperation]) -> Self {
+        let key = (finding.name.to_string(), finding.region.to_string());
+        let named = finding.operation.as_deref();
+        let at_work = operations
+            .iter()
+            .find(|operation| Some(operation.name_any().as_str()) == named)
+            .or_else(|| {
+                operations
+                    .iter()
+                    .find(|one| secret_of(one).as_ref() == Some(&key))
+            });
+        let until = finding.next_attempt_time.as_ref().and_then(Time::timestamp);
+        match (at_work, &finding.blocked_by, until) {
+            (Some(operation), _, _) => Self::by(operation),
+            (None, Some(reason), until) => Self::Blocked {
+                reason: reason.to_string(),
+                until,
+            },
+            (None, None, Some(until)) => Self::Due(until),
+            (None, None, None) => Self::Nothing,
+        }
+    }
+
+    fn by(operation: &SecretRotationOperation) -> Self {
+        let next = operation
+            .status
+            .as_ref()
+            .and_then(|status| status.next_step_time.as_ref());
+        Self::Operation {
+            name: operation.name_any(),
+            action: action_name(operation.spec.action),
+            phase: phase(operation),
+            next: next.and_then(Time::timestamp),
+        }
+    }
+
+    /// Why nothing happens, or what happens, in the one word that is explained elsewhere.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Operation { phase, .. } => Some(phase),
+            Self::Blocked { reason, .. } => Some(reason),
+            Self::Due(_) | Self::Nothing => None,
+        }
+    }
+
+    /// In a few words.
+    pub(crate) fn words(&self, now: Option<Timestamp>) -> Option<String> {
+        let wait = |then: &Option<Timestamp>| {
+            let wait = then.zip(now).and_then(|(then, now)| age::until(then, now));
+            wait.map_or_else(String::new, |wait| format!(", next in {wait}"))
+        };
+        match self {
+            Self::Operation {
+                action,
+                phase,
+                next,
+                ..
+            } => Some(format!("{action}: {phase}{}", wait(next))),
+            Self::Blocked { reason, until } => Some(format!("{reason}{}", wait(until))),
+            Self::Due(then) => {
+                let wait = now.and_then(|now| age::until(*then, now));
+                Some(wait.map_or_else(|| "due".to_owned(), |wait| format!("due in {wait}")))
+            }
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// The name of an action as it is written in an operation.
+pub(crate) fn action_name(action: Action) -> &'static str {
+    secret_rotation_core::operation::Action::from(action).name()
+}
+
+/// What an operation is doing, or how it ended: the reason of condition `Complete`.
+pub(crate) fn phase(operation: &SecretRotationOperation) -> String {
+    let conditions = operation.status.as_ref().map(|status| &status.conditions);
+    conditions
+        .and_then(|conditions| find(conditions, "Complete"))
+        .map_or_else(|| "New".to_owned(), |complete| complete.reason.clone())
+}
+
+/// The message of condition `Complete`.
+pub(crate) fn message(operation: &SecretRotationOperation) -> String {
+    let conditions = operation.status.as_ref().map(|status| &status.conditions);
+    conditions
+        .and_then(|conditions| find(conditions, "Complete"))
+        .map_or_else(String::new, |complete| printable(&complete.message))
+}
+
+/// How an operation ended: `true` = as asked; `None` = it has not.
+pub(crate) fn ended(operation: &SecretRotationOperation) -> Option<bool> {
+    let conditions = &operation.status.as_ref()?.conditions;
+    if is_true(conditions, "Failed") {
+        return Some(false);
+    }
+    is_true(conditions, "Complete").then_some(true)
+}
+
+/// Whether an operation has not come to its end.
+pub(crate) fn is_unfinished(operation: &SecretRotationOperation) -> bool {
+    ended(operation).is_none()
+}
+
+/// Whether an operation is one of this policy.
+pub(crate) fn belongs(operation: &SecretRotationOperation, policy: &SecretRotationPolicy) -> bool {
+    operation.namespace() == policy.namespace()
+        && operation.spec.policy_ref.name.as_str() == policy.name_any()
+}
+
+/// Name and region of an operation's secret, as far as they are known.
+pub(crate) fn secret_of(operation: &SecretRotationOperation) -> Option<(String, String)> {
+    let secret = &operation.spec.secret;
+    let status = operation.status.as_ref();
+    let arn = secret
+        .arn
+        .as_ref()
+        .map(secret_rotation_api::text::Text::as_str);
+    let found = status.and_then(|status| status.arn.as_ref());
+    let arn = arn.or_else(|| found.map(secret_rotation_api::text::Text::as_str));
+    let arn = arn.and_then(|arn| Arn::parse(arn).ok());
+    let known = status.and_then(|status| status.secret_name.as_ref());
+    let name = secret
+        .name
+        .as_ref()
+        .map(ToString::to_string)
+        .or_else(|| known.map(ToString::to_string))
+        .or_else(|| arn.as_ref().and_then(|arn| name_in(arn.as_str())));
+    let region = secret
+        .region
+        .as_ref()
+        .map(ToString::to_string)
+        .or_else(|| arn.as_ref().map(|arn| arn.region().as_str().to_owned()));
+    Some((name?, region?))
+}
+
+/// The name in an ARN, without the six characters that AWS adds.
+fn name_in(arn: &str) -> Option<String> {
+    let (_, name) = arn.split_once(":secret:")?;
+    let (name, _) = name.rsplit_once('-')?;
+    Some(name.to_owned())
+}
+
+/// The beginning of a version id, enough to tell versions apart.
+pub(crate) fn short(version: &str) -> &str {
+    version.get(..8).unwrap_or(version)
+}

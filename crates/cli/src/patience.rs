@@ -1,0 +1,71 @@
+//! Waiting for an object to become what somebody waits for.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::SignedDuration;
+use tokio::time::{Instant, sleep};
+
+use crate::Failure;
+use crate::cluster::{Cluster, Kind};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether to wait, and how long.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct WaitArgs {
+    /// Wait until it is done.
+    #[arg(long)]
+    pub wait: bool,
+
+    /// How long to wait at most, such as 90s or 1h30m.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse, requires = "wait")]
+    pub timeout: Duration,
+}
+
+/// Reads a duration such as `90s` or `1h30m`.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from(duration).map_err(|_| "it lies in the past".to_owned())
+}
+
+/// Looks at an object again and again until `judge` is content with it; `None` = time is up.
+///
+/// An API server that is away for a while is waited for; an object that is gone is a failure at once.
+pub(crate) async fn until<K: Kind, T>(
+    cluster: &Cluster,
+    name: &str,
+    timeout: Duration,
+    mut judge: impl FnMut(&K) -> Option<T>,
+) -> Result<Option<T>, Failure> {
+    let began = Instant::now();
+    let mut trouble = None;
+    while began.elapsed() < timeout {
+        match cluster.find::<K>(name).await {
+            Ok(Some(object)) => {
+                trouble = None;
+                if let Some(content) = judge(&object) {
+                    return Ok(Some(content));
+                }
+            }
+            Ok(None) => return Err(cluster.missing::<K>(name).await),
+            Err(failure) => trouble = Some(failure),
+        }
+        sleep(PAUSE).await;
+    }
+    trouble.map_or(Ok(None), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(parse("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse("1h30m"), Ok(Duration::from_mins(90)));
+        assert!(parse("-5m").is_err());
+        assert!(parse("soon").is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! `rotate`, `clear`, `promote`, `undo`, `revert` and `restore`: operations by hand.
+//!
+//! Each says what will happen and what it expects before it asks, and asks with an operation: whether it may be
+//! done, and does still hold, the controller judges.
+
+mod arguments;
+mod aws;
+mod expecting;
+mod subject;
+mod telling;
+
+use std::process::ExitCode;
+
+use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
+use secret_rotation_api::approval::Approval;
+use secret_rotation_api::operation::{
+    Action, PolicyReference, SecretReference, SecretRotationOperation, SecretRotationOperationSpec,
+    Trigger,
+};
+use secret_rotation_api::policy::SecretRotationPolicy;
+use secret_rotation_api::span::Span;
+use uuid::Uuid;
+
+use crate::arguments::ClusterOptions;
+use crate::cluster::{Cluster, type_and_name};
+use crate::overview::is_unfinished;
+use crate::{Failure, follow, objects, output};
+
+use self::arguments::DryRun;
+pub(crate) use self::arguments::{ClearArgs, RemedyArgs, RotateArgs};
+use self::subject::Subject;
+
+/// The namespace of the UUIDs that end the names of operations by hand.
+const NAMES: Uuid = Uuid::from_u128(0x6d1f_0c52_9ab3_5e70_8f44_1c26_d7e9_3b08);
+
+/// So many operations that are alike, and have ended, may be kept.
+const LIKE: usize = 1_000;
+
+/// `rotate`: starts a rotation, or with `--retry` the pending one again.
+pub(crate) async fn rotate(
+    options: &ClusterOptions,
+    arguments: &RotateArgs,
+) -> Result<ExitCode, Failure> {
+    let action = if arguments.retry {
+        Action::RetryRotation
+    } else {
+        Action::Rotate
+    };
+    run(options, &arguments.remedy, action).await
+}
+
+/// `clear`: takes AWSPENDING from a stuck version, and with `--rotate` rotates after that.
+pub(crate) async fn clear(
+    options: &ClusterOptions,
+    arguments: &ClearArgs,
+) -> Result<ExitCode, Failure> {
+    let action = if arguments.rotate {
+        Action::ClearAndRotate
+    } else {
+        Action::ClearPending
+    };
+    request(
+        options,
+        &arguments.remedy,
+        action,
+        arguments.confirm_after.as_deref(),
+    )
+    .await
+}
+
+/// Any other: asks for an operation, and may follow it.
+pub(crate) async fn run(
+    options: &ClusterOptions,
+    arguments: &RemedyArgs,
+    action: Action,
+) -> Result<ExitCode, Failure> {
+    request(options, arguments, action, None).await
+}
+
+async fn request(
+    options: &ClusterOptions,
+    arguments: &RemedyArgs,
+    action: Action,
+    confirm_after: Option<&str>,
+) -> Result<ExitCode, Failure> {
+    let cluster = Cluster::connect(options).await?;
+    let policies: Vec<SecretRotationPolicy> = cluster.list(Some(cluster.namespace())).await?;
+    let operations: Vec<SecretRotationOperation> = cluster.list(Some(cluster.namespace())).await?;
+    let subject = subject::find(&cluster, arguments, &policies).await?;
+    telling::advise(action, &subject)?;
+    let expect = expecting::gather(action, arguments, &subject, &operations).await?;
+    let user = cluster.whoami().await?;
+    let spec = SecretRotationOperationSpec {
+        policy_ref: PolicyReference {
+            name: subject.policy.name_any().into(),
+            uid: subject.policy.uid().map(Into::into),
+        },
+        secret: SecretReference {
+            name: Some(subject.secret.clone().into()),
+            region: Some(subject.region.clone().into()),
+            arn: None,
+        },
+        action,
+        expect: Some(expect),
+        reason: arguments
+            .reason
+            .clone()
+            .unwrap_or_else(|| format!("asked for by {user} on the command line"))
+            .into(),
+        trigger: Trigger::Manual,
+        approval: Approval::default(),
+        requested_by: Some(user.into()),
+        deadline: Span::default(),
+        ttl_after_finished: Span::default(),
+        decision: None,
+        confirm_after: confirm_after.map_or_else(Span::default, Into::into),
+    };
+    output::note(&telling::announcement(&subject, &spec));
+    let operation = named(&cluster, &subject, spec, &operations);
+    ask(&cluster, operation, arguments, &operations).await
+}
+
+/// The operation under the first name that no ended one has.
+fn named(
+    cluster: &Cluster,
+    subject: &Subject,
+    spec: SecretRotationOperationSpec,
+    operations: &[SecretRotationOperation],
+) -> SecretRotationOperation {
+    let ended = |name: &str| {
+        let known = operations.iter().find(|one| one.name_any() == name);
+        known.is_some_and(|known| !is_unfinished(known))
+    };
+    let names = (1..=LIKE).map(|number| name(subject, &spec, number));
+    let mut names = names.skip_while(|name| ended(name));
+    let name = names.next().unwrap_or_else(|| name(subject, &spec, 0));
+    SecretRotationOperation {
+        metadata: ObjectMeta {
+            name: Some(name),
+            namespace: Some(cluster.namespace().to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec,
+        status: None,
+    }
+}
+
+/// `<policy>-manual-<8 digits>`: who asks twice for the same gets the same name, and so the same operation.
+fn name(subject: &Subject, spec: &SecretRotationOperationSpec, number: usize) -> String {
+    let what = format!(
+        "{}/{}/{}/{:?}/{:?}/{number}",
+        subject.policy.uid().unwrap_or_default(),
+        subject.region,
+        subject.secret,
+        spec.action,
+        spec.expect,
+    );
+    let digits = Uuid::new_v5(&NAMES, what.as_bytes()).simple().to_string();
+    let digits = digits.get(..8).unwrap_or_default();
+    format!("{}-manual-{digits}", subject.policy.name_any())
+}
+
+async fn ask(
+    cluster: &Cluster,
+    operation: SecretRotationOperation,
+    arguments: &RemedyArgs,
+    operations: &[SecretRotationOperation],
+) -> Result<ExitCode, Failure> {
+    let name = operation.name_any();
+    let title = type_and_name::<SecretRotationOperation>(&name);
+    if arguments.dry_run == Some(DryRun::Client) {
+        output::print(&objects::yaml(&[operation], true)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let server = arguments.dry_run == Some(DryRun::Server);
+    let there = operations.iter().any(|one| one.name_any() == name);
+    // One that was made since the list was read is the same request, too: names are derived from it.
+    let created = !there && cluster.create(&operation, server).await?.is_some();
+    let verb = match (created, server) {
+        (true, true) => "created (server dry run)",
+        (true, false) => "created",
+        (false, _) => "unchanged, it is at work already",
+    };
+    output::print(&format!("{title} {verb}\n"))?;
+    if server || !arguments.wait.wait {
+        return Ok(ExitCode::SUCCESS);
+    }
+    follow::run(cluster, &name, arguments.wait.timeout).await
+}

@@ -1,0 +1,105 @@
+//! Flags of operations by hand.
+
+use clap::{Args, ValueEnum};
+
+use crate::patience::WaitArgs;
+
+/// Flags that all operations by hand have.
+#[derive(Args, Clone, Debug)]
+pub struct RemedyArgs {
+    /// The name of the secret.
+    #[arg(value_name = "SECRET")]
+    pub secret: String,
+
+    /// The policy that holds it; found by its findings and selector if it is left out.
+    #[arg(short, long, value_name = "POLICY")]
+    pub policy: Option<String>,
+
+    /// The AWS region of the secret, where its policy does not tell.
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+
+    /// Why, for the audit trail.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+
+    /// Whether to follow the operation to its end.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+
+    /// Print the operation and create nothing; with server, also ask the API server whether it would be created.
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "client", conflicts_with = "wait")]
+    pub dry_run: Option<DryRun>,
+
+    /// What must be so.
+    #[command(flatten)]
+    pub expect: ExpectArgs,
+}
+
+/// Versions to expect, where neither the policy's status nor AWS tells them, or others are meant.
+#[derive(Args, Clone, Debug, Default)]
+#[command(
+    next_help_heading = "What is expected; filled in from the policy and, with your own credentials, from AWS"
+)]
+pub struct ExpectArgs {
+    /// The version with AWSCURRENT.
+    #[arg(long, value_name = "ID")]
+    pub current_version: Option<String>,
+
+    /// The version with AWSPENDING.
+    #[arg(long, value_name = "ID")]
+    pub pending_version: Option<String>,
+
+    /// The version with AWSPREVIOUS.
+    #[arg(long, value_name = "ID")]
+    pub previous_version: Option<String>,
+
+    /// The version that the controller pinned.
+    #[arg(long, value_name = "ID")]
+    pub pinned_version: Option<String>,
+
+    /// When the secret was scheduled for deletion (`DeletedDate`).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub deleted_time: Option<jiff::Timestamp>,
+}
+
+/// Flags of `rotate`.
+#[derive(Args, Clone, Debug)]
+pub struct RotateArgs {
+    /// Have AWS run the pending version of a stuck rotation again; nothing is cleared.
+    #[arg(long)]
+    pub retry: bool,
+
+    /// What all operations by hand have.
+    #[command(flatten)]
+    pub remedy: RemedyArgs,
+}
+
+/// Flags of `clear`.
+#[derive(Args, Clone, Debug)]
+pub struct ClearArgs {
+    /// Rotate once it is cleared.
+    #[arg(long)]
+    pub rotate: bool,
+
+    /// How long to wait between pin and clear, from 30s to 6h; 5m if it is left out.
+    #[arg(long, value_name = "DURATION")]
+    pub confirm_after: Option<String>,
+
+    /// What all operations by hand have.
+    #[command(flatten)]
+    pub remedy: RemedyArgs,
+}
+
+/// What is done instead of creating.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// Print the operation.
+    Client,
+    /// Have the API server judge it.
+    Server,
+}
+
+fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}

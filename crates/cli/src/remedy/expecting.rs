@@ -1,0 +1,331 @@
+//! What an operation expects: from flags, from the policy's status, from operations that have ended, from AWS.
+
+use jiff::Timestamp;
+use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperation};
+use secret_rotation_api::text::Text;
+use secret_rotation_api::time::Time;
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::pin;
+use secret_rotation_core::secret::Secret;
+use secret_rotation_core::survey::State;
+
+use super::arguments::{ExpectArgs, RemedyArgs};
+use super::aws;
+use super::subject::Subject;
+use crate::Failure;
+use crate::overview::{action_name, secret_of};
+
+/// Which version holds what, as far as somebody told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) current: Option<String>,
+    pub(super) pending: Option<String>,
+    pub(super) previous: Option<String>,
+    pub(super) pinned: Option<String>,
+    pub(super) deleted: Option<Timestamp>,
+}
+
+/// Gathers what the action must name. AWS is asked only for what nobody else knows.
+pub(super) async fn gather(
+    action: Action,
+    arguments: &RemedyArgs,
+    subject: &Subject,
+    operations: &[SecretRotationOperation],
+) -> Result<Expectation, Failure> {
+    let typed = Known::typed(&arguments.expect);
+    if let Some(flag) = typed.superfluous(action) {
+        return Err(Failure::new(format!(
+            "{flag} says nothing about {}",
+            action_name(action)
+        )));
+    }
+    let mut known = typed
+        .or(Known::reported(subject))
+        .or(Known::remembered(subject, operations));
+    let needed = !known.lacks(action).is_empty();
+    // A status does not tell of AWSPENDING on a healthy secret, and an undo must name it.
+    if needed || action == Action::RestorePending {
+        match aws::look(&subject.region, &subject.secret).await {
+            // One look beats pieces of different ages; what was typed still comes first.
+            Ok(secret) => known = Known::typed(&arguments.expect).or(Known::seen(&secret)),
+            Err(why) if needed => return Err(lacking(action, &known, subject, &why)),
+            Err(_) => {}
+        }
+    }
+    let lacks = known.lacks(action);
+    if lacks.is_empty() {
+        return Ok(known.expectation(action));
+    }
+    let names: Vec<_> = lacks.iter().map(|(what, _)| *what).collect();
+    Err(Failure::new(format!(
+        "{} in {} has no {}: {} cannot apply to it",
+        subject.secret,
+        subject.region,
+        names.join(", and no "),
+        action_name(action)
+    )))
+}
+
+fn lacking(action: Action, known: &Known, subject: &Subject, why: &str) -> Failure {
+    let lacks = known.lacks(action);
+    let what: Vec<_> = lacks.iter().map(|(what, _)| *what).collect();
+    let flags: Vec<_> = lacks.iter().map(|(_, flag)| *flag).collect();
+    Failure::new(format!(
+        "neither the status of the policy nor AWS tells of {} in {}: {} ({why})",
+        subject.secret,
+        subject.region,
+        what.join(", ")
+    ))
+    .hint(format!(
+        "provide AWS credentials that may describe the secret, or say it yourself with {}",
+        flags.join(" ")
+    ))
+}
+
+impl Known {
+    fn typed(arguments: &ExpectArgs) -> Self {
+        Self {
+            current: arguments.current_version.clone(),
+            pending: arguments.pending_version.clone(),
+            previous: arguments.previous_version.clone(),
+            pinned: arguments.pinned_version.clone(),
+            deleted: arguments.deleted_time,
+        }
+    }
+
+    fn reported(subject: &Subject) -> Self {
+        let Some(finding) = &subject.finding else {
+            return Self::default();
+        };
+        Self {
+            current: finding.current_version_id.as_ref().map(ToString::to_string),
+            pending: finding.pending_version_id.as_ref().map(ToString::to_string),
+            // Since its DeletedDate a secret is scheduled for deletion.
+            deleted: finding
+                .since
+                .as_ref()
+                .filter(|_| finding.state.as_str() == State::ScheduledForDeletion.name())
+                .and_then(Time::timestamp),
+            ..Self::default()
+        }
+    }
+
+    /// The pin that the newest operation left behind. Whether it is still there, the controller looks.
+    fn remembered(subject: &Subject, operations: &[SecretRotationOperation]) -> Self {
+        let place = (subject.secret.clone(), subject.region.clone());
+        let newest = operations
+            .iter()
+            .filter(|one| secret_of(one).as_ref() == Some(&place))
+            .filter_map(|one| {
+                Some((
+                    one.metadata.creation_timestamp.clone(),
+                    one.status.as_ref()?.after.as_ref()?,
+                ))
+            })
+            .max_by_key(|(created, _)| created.clone());
+        let pinned = newest.and_then(|(_, after)| {
+            let mut versions = after.iter();
+            versions.find(|(_, labels)| labels.iter().any(|label| label.starts_with(pin::PREFIX)))
+        });
+        Self {
+            pinned: pinned.map(|(version, _)| version.clone()),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn seen(secret: &Secret) -> Self {
+        let text = |version: Option<&secret_rotation_core::identity::VersionId>| {
+            version.map(|version| version.as_str().to_owned())
+        };
+        // Several pins of one secret: the newest is the one to undo.
+        let newest = pin::on(secret).max_by_key(|(_, _, pin)| pin.minute);
+        Self {
+            current: text(secret.current()),
+            pending: text(secret.pending()),
+            previous: text(secret.previous()),
+            pinned: text(newest.map(|(version, _, _)| version)),
+            deleted: secret.deleted.map(AwsTime::timestamp),
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            current: self.current.or(other.current),
+            pending: self.pending.or(other.pending),
+            previous: self.previous.or(other.previous),
+            pinned: self.pinned.or(other.pinned),
+            deleted: self.deleted.or(other.deleted),
+        }
+    }
+
+    /// What the action must name and nobody told, and with which flag to say it.
+    fn lacks(&self, action: Action) -> Vec<(&'static str, &'static str)> {
+        let current = (
+            "version with AWSCURRENT",
+            "--current-version ID",
+            self.current.is_none(),
+        );
+        let pending = (
+            "version with AWSPENDING",
+            "--pending-version ID",
+            self.pending.is_none(),
+        );
+        let previous = (
+            "version with AWSPREVIOUS",
+            "--previous-version ID",
+            self.previous.is_none(),
+        );
+        let pinned = (
+            "pinned version",
+            "--pinned-version ID",
+            self.pinned.is_none(),
+        );
+        let deleted = (
+            "scheduled deletion",
+            "--deleted-time TIME",
+            self.deleted.is_none(),
+        );
+        let needed = match action {
+            Action::Rotate => vec![current],
+            Action::RetryRotation | Action::ClearPending | Action::ClearAndRotate => vec![pending],
+            Action::PromotePending => vec![pending, current],
+            Action::RestorePending => vec![pinned],
+            Action::RevertToPrevious => vec![current, previous],
+            Action::RestoreSecret => vec![deleted],
+            Action::ReleasePins => vec![],
+        };
+        let lacking = needed.into_iter().filter(|(_, _, lacks)| *lacks);
+        lacking.map(|(what, flag, _)| (what, flag)).collect()
+    }
+
+    /// The flag of something that the action does not name.
+    fn superfluous(&self, action: Action) -> Option<&'static str> {
+        let named = self.expectation(action);
+        let flags = [
+            (
+                "--current-version",
+                self.current.is_some() && named.current_version_id.is_none(),
+            ),
+            (
+                "--pending-version",
+                self.pending.is_some() && named.pending_version_id.is_none(),
+            ),
+            (
+                "--previous-version",
+                self.previous.is_some() && named.previous_version_id.is_none(),
+            ),
+            (
+                "--pinned-version",
+                self.pinned.is_some() && named.pinned_version_id.is_none(),
+            ),
+            (
+                "--deleted-time",
+                self.deleted.is_some() && named.deleted_time.is_none(),
+            ),
+        ];
+        flags
+            .into_iter()
+            .find(|(_, idle)| *idle)
+            .map(|(flag, _)| flag)
+    }
+
+    /// As the operation says it: what the action is about, and all that would make it another situation.
+    fn expectation(&self, action: Action) -> Expectation {
+        let text = |version: &Option<String>| version.clone().map(Text::<1, 64>::from);
+        let deletion = action == Action::RestoreSecret;
+        // Around a rotation at rest AWSPENDING is nowhere, or where AWSCURRENT is: nothing to hold on to.
+        let rest = matches!(action, Action::Rotate | Action::RevertToPrevious);
+        Expectation {
+            current_version_id: text(&self.current).filter(|_| !deletion),
+            pending_version_id: text(&self.pending).filter(|_| !deletion && !rest),
+            previous_version_id: text(&self.previous)
+                .filter(|_| action == Action::RevertToPrevious),
+            pinned_version_id: text(&self.pinned).filter(|_| action == Action::RestorePending),
+            deleted_time: self
+                .deleted
+                .filter(|_| deletion)
+                .map(|time| Time::exact(AwsTime::new(time))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Known {
+        let text = |text: &str| Some(text.to_owned());
+        Known {
+            current: text("c"),
+            pending: text("p"),
+            previous: text("v"),
+            pinned: text("n"),
+            deleted: "2026-11-23T10:00:00Z".parse().ok(),
+        }
+    }
+
+    fn expected(action: Action) -> [Option<String>; 5] {
+        let expect = known().expectation(action);
+        let text = |version: Option<Text<1, 64>>| version.map(|version| version.to_string());
+        [
+            text(expect.current_version_id),
+            text(expect.pending_version_id),
+            text(expect.previous_version_id),
+            text(expect.pinned_version_id),
+            expect.deleted_time.map(|time| time.to_string()),
+        ]
+    }
+
+    #[test]
+    fn each_action_names_what_it_is_about() {
+        let some = |text: &str| Some(text.to_owned());
+        for action in [
+            Action::RetryRotation,
+            Action::ClearPending,
+            Action::ClearAndRotate,
+            Action::PromotePending,
+        ] {
+            assert_eq!(expected(action), [some("c"), some("p"), None, None, None]);
+        }
+        assert_eq!(
+            expected(Action::Rotate),
+            [some("c"), None, None, None, None]
+        );
+        assert_eq!(
+            expected(Action::RevertToPrevious),
+            [some("c"), None, some("v"), None, None]
+        );
+        assert_eq!(
+            expected(Action::RestorePending),
+            [some("c"), some("p"), None, some("n"), None]
+        );
+        assert_eq!(
+            expected(Action::RestoreSecret),
+            [None, None, None, None, some("2026-11-23T10:00:00Z")]
+        );
+    }
+
+    #[test]
+    fn what_is_lacking_names_the_flag_that_says_it() {
+        let nothing = Known::default();
+        assert_eq!(nothing.lacks(Action::ReleasePins), []);
+        assert_eq!(
+            nothing.lacks(Action::RevertToPrevious),
+            [
+                ("version with AWSCURRENT", "--current-version ID"),
+                ("version with AWSPREVIOUS", "--previous-version ID"),
+            ]
+        );
+        assert_eq!(known().lacks(Action::PromotePending), []);
+    }
+
+    #[test]
+    fn a_flag_that_the_action_does_not_name_is_refused() {
+        let pinned = Known {
+            pinned: Some("n".to_owned()),
+            ..Known::default()
+        };
+        assert_eq!(pinned.superfluous(Action::RestorePending), None);
+        assert_eq!(pinned.superfluous(Action::Rotate), Some("--pinned-version"));
+    }
+}

@@ -1,0 +1,102 @@
+//! What will happen and what is expected, in sentences; and what to use instead.
+
+use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperationSpec};
+
+use super::subject::Subject;
+use crate::Failure;
+use crate::overview::action_name;
+
+/// What a person surely did not mean, with what they may mean instead.
+pub(super) fn advise(action: Action, subject: &Subject) -> Result<(), Failure> {
+    let state = subject
+        .finding
+        .as_ref()
+        .map(|finding| finding.state.as_str());
+    let secret = &subject.secret;
+    match (action, state) {
+        (Action::Rotate, Some("Stuck")) => Err(Failure::new(format!(
+            "{secret} is stuck: AWS refuses to start another rotation of it"
+        ))
+        .hint(format!(
+            "`rotate {secret} --retry` runs the pending version again; `clear {secret} --rotate` gives it up and rotates; `promote {secret}` makes it current, if the target accepts it"
+        ))),
+        (Action::Rotate, Some("Rotating")) => Err(Failure::new(format!(
+            "{secret} is being rotated already"
+        ))
+        .hint("`status -w` shows how it goes on")),
+        (Action::RestoreSecret, Some(state)) if state != "ScheduledForDeletion" => {
+            Err(Failure::new(format!(
+                "{secret} is {state}, not scheduled for deletion"
+            ))
+            .hint("`undo` takes a clear back; `restore` calls a deletion off"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What will happen, and what is expected before.
+pub(super) fn announcement(subject: &Subject, spec: &SecretRotationOperationSpec) -> String {
+    let mut lines = vec![
+        format!(
+            "{} of {} in {}, for policy {}:",
+            action_name(spec.action),
+            subject.secret,
+            subject.region,
+            spec.policy_ref.name
+        ),
+        format!("  {}", effect(spec)),
+    ];
+    let expected = spec.expect.as_ref().map(expectations).unwrap_or_default();
+    lines.push(format!(
+        "  It is done only if {}; else the operation fails and nothing has changed.",
+        expected.join(", and ")
+    ));
+    lines.extend(undo(spec.action).map(|undo| format!("  {undo}")));
+    lines.join("\n")
+}
+
+/// What is sent to AWS.
+fn effect(spec: &SecretRotationOperationSpec) -> String {
+    let pause = &spec.confirm_after;
+    match spec.action {
+        Action::RetryRotation => "AWS runs the rotation function again for the pending version. No label is moved by the controller.".to_owned(),
+        Action::Rotate => "AWS starts a rotation.".to_owned(),
+        Action::ClearPending => format!("The pending version is pinned, so that AWS keeps it; after {pause} AWSPENDING is taken from it."),
+        Action::ClearAndRotate => format!("The pending version is pinned, so that AWS keeps it; after {pause} AWSPENDING is taken from it; then AWS starts a rotation, and once that has succeeded the pin is removed."),
+        Action::PromotePending => "AWSCURRENT moves to the pending version. You vouch that the target accepts its value.".to_owned(),
+        Action::RestorePending => "AWSPENDING moves back onto the pinned version.".to_owned(),
+        Action::RevertToPrevious => "AWSCURRENT moves back to the previous version. The password at the target does not move with it.".to_owned(),
+        Action::RestoreSecret => "The scheduled deletion is called off.".to_owned(),
+        Action::ReleasePins => "The controller's own labels are removed.".to_owned(),
+    }
+}
+
+fn expectations(expect: &Expectation) -> Vec<String> {
+    let labels = [
+        ("AWSCURRENT", &expect.current_version_id),
+        ("AWSPENDING", &expect.pending_version_id),
+        ("AWSPREVIOUS", &expect.previous_version_id),
+        ("a pin", &expect.pinned_version_id),
+    ];
+    let versions = labels
+        .into_iter()
+        .filter_map(|(label, version)| Some(format!("{label} is on {}", version.as_ref()?)));
+    let deleted = expect.deleted_time.as_ref();
+    let deleted = deleted.map(|time| format!("the deletion was scheduled on {time}"));
+    versions.chain(deleted).collect()
+}
+
+/// How it can be taken back (docs/actions.md).
+const fn undo(action: Action) -> Option<&'static str> {
+    match action {
+        Action::ClearPending => Some("`undo` takes it back."),
+        Action::ClearAndRotate => {
+            Some("`undo` takes the clear back until the rotation has succeeded.")
+        }
+        Action::Rotate | Action::PromotePending | Action::RevertToPrevious => {
+            Some("`revert` takes the label back, not what the target knows.")
+        }
+        Action::RestorePending => Some("`clear` takes it back."),
+        Action::RetryRotation | Action::RestoreSecret | Action::ReleasePins => None,
+    }
+}

@@ -1,0 +1,137 @@
+//! `status`: policies and their secrets, once or live.
+
+mod tree;
+mod verdict;
+
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use kube::ResourceExt as _;
+use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::policy::SecretRotationPolicy;
+
+use crate::arguments::ClusterOptions;
+use crate::cluster::Cluster;
+use crate::dress::Dress;
+use crate::overview::PolicyView;
+use crate::{Failure, live, objects, output};
+
+pub(crate) use self::tree::counts;
+
+/// Flags of `status`.
+#[derive(Args, Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
+pub struct StatusArgs {
+    /// The policy to show; all of the namespace if it is left out.
+    #[arg(value_name = "POLICY")]
+    pub name: Option<String>,
+
+    /// Show all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "name")]
+    pub all_namespaces: bool,
+
+    /// Stay, and show what changes: a live view on a terminal, else a line for each change.
+    #[arg(short, long, conflicts_with_all = ["output", "exit_code"])]
+    pub watch: bool,
+
+    /// What to print: wide adds columns; json and yaml print the policies themselves.
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+
+    /// Exit with 0 if all is healthy, 1 if something is not, 3 if nobody can tell.
+    #[arg(long)]
+    pub exit_code: bool,
+
+    /// Use no signs beyond ASCII.
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// What `status` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// More columns.
+    Wide,
+    /// The policies as JSON.
+    Json,
+    /// The policies as YAML.
+    Yaml,
+}
+
+/// Shows policies and their secrets.
+pub(crate) async fn run(
+    options: &ClusterOptions,
+    arguments: &StatusArgs,
+) -> Result<ExitCode, Failure> {
+    match show(options, arguments).await {
+        // 1 would say that something is unhealthy.
+        Err(failure) if arguments.exit_code => Err(failure.exit(verdict::CANNOT_TELL)),
+        outcome => outcome,
+    }
+}
+
+async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCode, Failure> {
+    let cluster = Cluster::connect(options).await?;
+    let dress = Dress::of_stdout(arguments.ascii);
+    if arguments.watch {
+        let scope = live::Scope {
+            namespace: cluster.scope(arguments.all_namespaces),
+            name: arguments.name.clone(),
+        };
+        return if io::stdout().is_terminal() {
+            live::screen(&cluster, scope, dress).await
+        } else {
+            live::lines(&cluster, scope).await
+        };
+    }
+    let policies = policies(&cluster, arguments).await?;
+    match arguments.output {
+        Some(Format::Json) => output::print(&objects::json(&policies, arguments.name.is_some())?)?,
+        Some(Format::Yaml) => output::print(&objects::yaml(&policies, arguments.name.is_some())?)?,
+        Some(Format::Wide) | None => print_tree(&cluster, &policies, arguments, dress).await?,
+    }
+    let code = if arguments.exit_code {
+        verdict::of(&policies)
+    } else {
+        0
+    };
+    Ok(ExitCode::from(code))
+}
+
+async fn policies(
+    cluster: &Cluster,
+    arguments: &StatusArgs,
+) -> Result<Vec<SecretRotationPolicy>, Failure> {
+    if let Some(name) = &arguments.name {
+        return Ok(vec![cluster.get(name).await?]);
+    }
+    let scope = cluster.scope(arguments.all_namespaces);
+    let mut policies: Vec<SecretRotationPolicy> = cluster.list(scope.as_deref()).await?;
+    policies.sort_by_key(|policy| (policy.namespace(), policy.name_any()));
+    Ok(policies)
+}
+
+async fn print_tree(
+    cluster: &Cluster,
+    policies: &[SecretRotationPolicy],
+    arguments: &StatusArgs,
+    dress: Dress,
+) -> Result<(), Failure> {
+    if policies.is_empty() {
+        // As kubectl: nothing on standard output, and no failure.
+        output::note(&match cluster.scope(arguments.all_namespaces) {
+            Some(namespace) => format!("No policies found in namespace {namespace}."),
+            None => "No policies found.".to_owned(),
+        });
+        return Ok(());
+    }
+    let scope = cluster.scope(arguments.all_namespaces);
+    let operations: Vec<SecretRotationOperation> = cluster.list(scope.as_deref()).await?;
+    let views = PolicyView::all(policies, &operations);
+    let wide = arguments.output == Some(Format::Wide);
+    output::print(&tree::render(&views, wide, dress, cluster.now()))
+}

@@ -1,0 +1,239 @@
+//! The tree of policies and secrets, as text.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use secret_rotation_api::time::Time;
+
+use crate::age;
+use crate::dress::{Dress, Mood};
+use crate::overview::{PolicyView, Row, short};
+use crate::table::{Cell, Table};
+
+const NARROW: [&str; 7] = [
+    "NAME", "STATE", "CURRENT", "PENDING", "ATTEMPTS", "ACTION", "SINCE",
+];
+const WIDE: [&str; 9] = [
+    "NAME", "REGION", "STATE", "CURRENT", "PENDING", "ATTEMPTS", "ACTION", "MESSAGE", "SINCE",
+];
+
+/// All policies, an empty line between two.
+pub(super) fn render(
+    views: &[PolicyView],
+    wide: bool,
+    dress: Dress,
+    now: Option<Timestamp>,
+) -> String {
+    let trees: Vec<_> = views
+        .iter()
+        .map(|view| tree(view, wide, dress, now))
+        .collect();
+    trees.join("\n")
+}
+
+fn tree(view: &PolicyView, wide: bool, dress: Dress, now: Option<Timestamp>) -> String {
+    let mut text = heading(view, dress);
+    text.push('\n');
+    text.push_str(&secrets(view, dress, now));
+    text.push('\n');
+    if view.rows.is_empty() {
+        return text;
+    }
+    let mut table = Table::new(if wide { &WIDE } else { &NARROW });
+    let last = view.rows.len().saturating_sub(1);
+    for (index, row) in view.rows.iter().enumerate() {
+        table.push(cells(view, row, index == last, wide, dress, now));
+    }
+    text.push_str(&table.render(dress));
+    if view.omitted() > 0 {
+        let more = view.omitted();
+        let _ = writeln!(text, "and {more} more that the status does not list");
+    }
+    text
+}
+
+/// Who the policy is, and its two verdicts.
+fn heading(view: &PolicyView, dress: Dress) -> String {
+    let verdict = |kind: &str| {
+        let (status, reason) = view.condition(kind);
+        let mood = Mood::of_condition(&status);
+        let why = if mood == Mood::Good && reason != "Suspended" || reason.is_empty() {
+            String::new()
+        } else {
+            format!(" {reason}")
+        };
+        format!("{kind}: {}{why}", dress.paint(mood, dress.sign(mood)))
+    };
+    format!(
+        "Policy:    {}   Mode: {}   {}   {}",
+        dress.bold(&view.title()),
+        view.mode(),
+        verdict("Ready"),
+        verdict("Healthy"),
+    )
+}
+
+fn secrets(view: &PolicyView, dress: Dress, now: Option<Timestamp>) -> String {
+    let selected = view
+        .selected()
+        .map_or_else(|| "not counted yet".to_owned(), |number| number.to_string());
+    let mut text = format!("Secrets:   {selected}");
+    for (mood, count) in counts(view, dress) {
+        let _ = write!(text, "   {}", dress.paint(mood, &count));
+    }
+    if let Some((then, now)) = view.checked().zip(now) {
+        let _ = write!(text, "   Checked: {} ago", age::since(then, now));
+    }
+    text + &window(view, now)
+}
+
+/// How many secrets are in each state, such as `✖ 1 stuck`.
+pub(crate) fn counts(view: &PolicyView, dress: Dress) -> Vec<(Mood, String)> {
+    let counts = view.counts().into_iter().map(|(state, count)| {
+        let mood = Mood::of_state(state);
+        (
+            mood,
+            format!("{} {count} {}", dress.sign(mood), words(state)),
+        )
+    });
+    counts.collect()
+}
+
+/// `ScheduledForDeletion` as `scheduled for deletion`.
+fn words(state: &str) -> String {
+    let mut words = String::new();
+    for letter in state.chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
+}
+
+fn window(view: &PolicyView, now: Option<Timestamp>) -> String {
+    let status = view.policy.status.as_ref();
+    let Some(window) = status.and_then(|status| status.next_window.as_ref()) else {
+        return String::new();
+    };
+    let wait = |time: &Option<Time>| {
+        let time = time.as_ref().and_then(Time::timestamp);
+        time.zip(now).and_then(|(then, now)| age::until(then, now))
+    };
+    match (wait(&window.opens), wait(&window.closes)) {
+        (Some(opens), _) => format!("   Window: opens in {opens}"),
+        (None, Some(closes)) => format!("   Window: open for {closes}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn cells(
+    view: &PolicyView,
+    row: &Row,
+    last: bool,
+    wide: bool,
+    dress: Dress,
+    now: Option<Timestamp>,
+) -> Vec<Cell> {
+    let nothing = || dress.nothing().to_owned();
+    let name = if wide || !view.is_ambiguous(&row.key.secret) {
+        row.key.secret.clone()
+    } else {
+        format!("{} ({})", row.key.secret, row.key.region)
+    };
+    let version = |id: &Option<String>| {
+        let id = id.as_deref().map(|id| if wide { id } else { short(id) });
+        id.map_or_else(nothing, str::to_owned)
+    };
+    let since = row.since.zip(now);
+    let mut cells = vec![Cell::from(format!("{}{name}", branch(last, dress)))];
+    if wide {
+        cells.push(row.key.region.clone().into());
+    }
+    cells.extend([
+        state(row, dress),
+        version(&row.current).into(),
+        version(&row.pending).into(),
+        row.attempts
+            .map_or_else(nothing, |number| number.to_string())
+            .into(),
+        row.doing.words(now).unwrap_or_else(nothing).into(),
+    ]);
+    if wide {
+        cells.push(row.message.clone().into());
+    }
+    cells.push(
+        since
+            .map_or_else(nothing, |(then, now)| age::since(then, now))
+            .into(),
+    );
+    cells
+}
+
+fn state(row: &Row, dress: Dress) -> Cell {
+    row.state.as_ref().map_or_else(
+        || Cell::from(dress.nothing()),
+        |state| {
+            let mood = Mood::of_state(state);
+            Cell::painted(mood, format!("{} {state}", dress.sign(mood)))
+        },
+    )
+}
+
+const fn branch(last: bool, dress: Dress) -> &'static str {
+    match (last, dress.unicode) {
+        (false, true) => "├── ",
+        (true, true) => "└── ",
+        (false, false) => "|-- ",
+        (true, false) => "`-- ",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    const PLAIN: Dress = Dress {
+        unicode: true,
+        colour: false,
+    };
+
+    #[test]
+    fn a_policy_shows_what_its_status_knows() {
+        let views = PolicyView::all(&[testing::payments()], &testing::operations());
+        insta::assert_snapshot!(render(&views, false, PLAIN, testing::now()));
+    }
+
+    #[test]
+    fn wide_adds_region_and_message() {
+        let views = PolicyView::all(&[testing::payments()], &testing::operations());
+        insta::assert_snapshot!(render(&views, true, PLAIN, testing::now()));
+    }
+
+    #[test]
+    fn ascii_is_enough_for_everything() {
+        let views = PolicyView::all(
+            &[testing::search(), testing::payments()],
+            &testing::operations(),
+        );
+        let ascii = Dress {
+            unicode: false,
+            colour: false,
+        };
+        let text = render(&views, false, ascii, testing::now());
+        assert!(text.is_ascii(), "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_policy_that_nobody_has_visited_says_so() {
+        let mut fresh = testing::search();
+        fresh.status = None;
+        let views = PolicyView::all(&[fresh], &[]);
+        assert_eq!(
+            render(&views, false, PLAIN, testing::now()),
+            "Policy:    team-search/search   Mode: Observe   Ready: ?   Healthy: ?\nSecrets:   not counted yet\n"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! Whether all is well, as an exit status.
+
+use secret_rotation_api::conditions::find;
+use secret_rotation_api::policy::SecretRotationPolicy;
+
+/// Everything is healthy.
+const HEALTHY: u8 = 0;
+/// Something is not.
+const UNHEALTHY: u8 = 1;
+/// Nobody can tell. 2 is taken by mistakes in the command line.
+pub(super) const CANNOT_TELL: u8 = 3;
+
+/// The verdict on all policies: something unhealthy outweighs what nobody can tell.
+pub(super) fn of(policies: &[SecretRotationPolicy]) -> u8 {
+    let verdicts: Vec<_> = policies.iter().map(one).collect();
+    if verdicts.contains(&UNHEALTHY) {
+        UNHEALTHY
+    } else if verdicts.contains(&CANNOT_TELL) || verdicts.is_empty() {
+        CANNOT_TELL
+    } else {
+        HEALTHY
+    }
+}
+
+/// A policy that is suspended, not ready, or changed since it was judged, proves no health.
+fn one(policy: &SecretRotationPolicy) -> u8 {
+    let Some(status) = &policy.status else {
+        return CANNOT_TELL;
+    };
+    let is =
+        |kind, value| find(&status.conditions, kind).is_some_and(|found| found.status == value);
+    let judged = status
+        .observed_generation
+        .map(secret_rotation_api::count::Count::value);
+    let fresh = judged == policy.metadata.generation && !policy.spec.suspend;
+    if is("Healthy", "False") {
+        UNHEALTHY
+    } else if fresh && is("Healthy", "True") && is("Ready", "True") {
+        HEALTHY
+    } else {
+        CANNOT_TELL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn policy(healthy: &str, ready: &str, change: &Value) -> SecretRotationPolicy {
+        let condition = |kind, status| json!({"type": kind, "status": status, "reason": "X", "message": "", "lastTransitionTime": "2026-11-23T10:00:00Z"});
+        let mut object = json!({
+            "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationPolicy",
+            "metadata": {"name": "p", "namespace": "n", "generation": 2},
+            "spec": {"selector": {"include": [{"namePrefix": "a/"}]}},
+            "status": {"observedGeneration": 2, "conditions": [condition("Healthy", healthy), condition("Ready", ready)]},
+        });
+        if let Some(suspend) = change.get("suspend") {
+            object["spec"]["suspend"] = suspend.clone();
+        }
+        if let Some(generation) = change.get("generation") {
+            object["metadata"]["generation"] = generation.clone();
+        }
+        serde_json::from_value(object).expect("a policy")
+    }
+
+    #[test]
+    fn health_must_be_proved() {
+        let none = json!({});
+        let healthy = policy("True", "True", &none);
+        for (policies, code) in [
+            (vec![healthy.clone()], 0),
+            (vec![policy("False", "True", &none)], 1),
+            (vec![policy("Unknown", "True", &none)], 3),
+            (vec![policy("True", "False", &none)], 3),
+            (vec![policy("True", "True", &json!({"suspend": true}))], 3),
+            (vec![policy("True", "True", &json!({"generation": 3}))], 3),
+            (
+                vec![
+                    policy("Unknown", "False", &none),
+                    policy("False", "True", &none),
+                    healthy.clone(),
+                ],
+                1,
+            ),
+            (vec![policy("Unknown", "False", &none), healthy], 3),
+            (vec![], 3),
+        ] {
+            assert_eq!(of(&policies), code, "{policies:#?}");
+        }
+    }
+}

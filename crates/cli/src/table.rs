@@ -1,0 +1,109 @@
+//! Tables as kubectl prints them: columns padded to their widest cell, three spaces between, no lines.
+
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::dress::{Dress, Mood, printable};
+
+/// Between two columns.
+const GAP: usize = 3;
+
+/// One cell and its colour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) mood: Mood,
+}
+
+impl<T: AsRef<str>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::painted(Mood::Quiet, text)
+    }
+}
+
+impl Cell {
+    /// A cell in the colour of a mood.
+    pub(crate) fn painted(mood: Mood, text: impl AsRef<str>) -> Self {
+        Self {
+            text: printable(text.as_ref()),
+            mood,
+        }
+    }
+}
+
+/// Titles and rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table with these titles and no rows.
+    pub(crate) fn new(titles: &[&str]) -> Self {
+        Self {
+            rows: vec![titles.iter().map(|title| Cell::from(*title)).collect()],
+        }
+    }
+
+    /// Adds a row.
+    pub(crate) fn push(&mut self, row: Vec<Cell>) {
+        self.rows.push(row);
+    }
+
+    /// The table as text, a line each. Nothing is padded at the end of a line.
+    pub(crate) fn render(&self, dress: Dress) -> String {
+        let widths = self.widths();
+        let lines = self.rows.iter().map(|row| {
+            let mut line = String::new();
+            let mut behind = 0;
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(&" ".repeat(behind));
+                line.push_str(&dress.paint(cell.mood, &cell.text));
+                behind = width.saturating_sub(cell.text.width()) + GAP;
+            }
+            format!("{}\n", line.trim_end())
+        });
+        lines.collect()
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.text.width()).max().unwrap_or(0)
+        };
+        (0..columns).map(width).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Dress = Dress {
+        unicode: true,
+        colour: false,
+    };
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(&["NAME", "STATE", "AGE"]);
+        table.push(vec!["├── app/db".into(), "✖ Stuck".into(), "2h".into()]);
+        table.push(vec!["└── x".into(), "".into(), "".into()]);
+        let expected = "NAME         STATE     AGE\n├── app/db   ✖ Stuck   2h\n└── x\n";
+        assert_eq!(table.render(PLAIN), expected);
+    }
+
+    #[test]
+    fn colours_do_not_count_as_width() {
+        let mut table = Table::new(&["A", "B"]);
+        table.push(vec![Cell::painted(Mood::Good, "yes"), "b".into()]);
+        let coloured = Dress {
+            colour: true,
+            ..PLAIN
+        };
+        assert_eq!(
+            table.render(coloured),
+            "A     B\n\u{1b}[32myes\u{1b}[0m   b\n"
+        );
+    }
+}

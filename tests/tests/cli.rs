@@ -1,0 +1,514 @@
+//! The kubectl plugin against the real API server, with the controller at work.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use secret_rotation_tests::by_hand::holder;
+use secret_rotation_tests::objects::{condition, finding, state, text};
+use secret_rotation_tests::plugin::{self, command, run};
+use secret_rotation_tests::story::TEAM;
+use secret_rotation_tests::{Policy, Story};
+use serde_json::{Value, json};
+
+/// alice edits and uses the profile; bob approves; mallory may only read; eve may do nothing.
+const ROLES: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: editor, namespace: team-payments}
+rules:
+- apiGroups: [secretrotation.dev]
+  resources: [secretrotationpolicies, secretrotationoperations]
+  verbs: [get, list, watch, create, update, patch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: viewer, namespace: team-payments}
+rules:
+- apiGroups: [secretrotation.dev]
+  resources: [secretrotationpolicies, secretrotationoperations]
+  verbs: [get, list, watch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: editors, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: editor}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: viewers, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: viewer}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: mallory}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: approvers, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-approver}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: default-profile}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-profile-user}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+";
+
+const ESTATE: &str = "
+    generate:
+    - {count: 3, name: 'app/service-{n}', state: healthy}
+    - {count: 1, name: app/ledger, state: stuck-empty}
+";
+
+#[track_caller]
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+}
+
+/// From the first look to the healed secret, with the plugin alone.
+#[test]
+fn a_stuck_secret_is_seen_explained_cleared_and_rotated() {
+    let mut story = Story::with(ESTATE, &Policy::observing("apps"));
+    let checked = story
+        .plugin(&["check", "apps", "--wait", "--timeout", "2m"])
+        .succeeds();
+    has(
+        &checked,
+        &["secretrotationpolicy.secretrotation.dev/apps checked: RotationStuck"],
+    );
+    sees(&story);
+    let versions = story.aws.truth("app/ledger").expect("it exists");
+    let pending = holder(&versions, "AWSPENDING").expect("something is pending");
+
+    let manifest = story
+        .plugin(&["clear", "app/ledger", "--rotate", "--dry-run"])
+        .succeeds();
+    has(
+        &manifest,
+        &["action: ClearAndRotate", &pending, "requestedBy: admin"],
+    );
+    assert_eq!(story.operations(), Vec::<Value>::new());
+    let judged = story
+        .plugin(&["clear", "app/ledger", "--rotate", "--dry-run=server"])
+        .succeeds();
+    has(
+        &judged,
+        &[
+            "secretrotationoperation.secretrotation.dev/apps-manual-",
+            "created (server dry run)",
+        ],
+    );
+    assert_eq!(story.operations(), Vec::<Value>::new());
+
+    let clear = [
+        "clear",
+        "app/ledger",
+        "--rotate",
+        "--confirm-after",
+        "30s",
+        "--wait",
+        "--timeout",
+        "5m",
+        "-n",
+        TEAM,
+    ];
+    let mut clear = command(&story.cluster.kubeconfig("admin"), &clear);
+    let clear = clear
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    story.while_time_flies("the operation has ended", 20.0, || {
+        story
+            .operations()
+            .iter()
+            .any(|one| state(one) == "Succeeded")
+    });
+    let clear = clear.wait_with_output().expect("it ends");
+    let (out, err) = (
+        String::from_utf8_lossy(&clear.stdout),
+        String::from_utf8_lossy(&clear.stderr),
+    );
+    assert!(clear.status.success(), "{out}{err}");
+    has(
+        &err,
+        &[
+            "It is done only if AWSCURRENT is on",
+            &format!("AWSPENDING is on {pending}"),
+            "Pin ",
+            "Applied",
+        ],
+    );
+    has(&out, &[" created\n", " succeeded: "]);
+    story
+        .plugin(&["check", "apps", "--wait", "--timeout", "2m"])
+        .succeeds();
+    assert_eq!(story.plugin(&["status", "apps", "--exit-code"]).code, 0);
+    remembers(&story);
+    completes(&mut story);
+    story.end();
+}
+
+fn sees(story: &Story) {
+    let tree = story.plugin(&["status"]).succeeds();
+    has(
+        &tree,
+        &[
+            "team-payments/apps",
+            "Healthy: ✖ RotationStuck",
+            "✔ 3 healthy",
+            "✖ 1 stuck",
+            "└── app/ledger",
+            "✖ Stuck",
+            "ObserveOnly",
+        ],
+    );
+    assert!(!tree.contains('\u{1b}'), "escape codes in a pipe: {tree:?}");
+    assert_eq!(story.plugin(&["status", "--exit-code"]).code, 1);
+    let ascii = story
+        .plugin(&["status", "--ascii", "-o", "wide"])
+        .succeeds();
+    assert!(ascii.is_ascii(), "{ascii}");
+    let object = story.plugin(&["status", "apps", "-o", "json"]).succeeds();
+    let object: Value = serde_json::from_str(&object).expect("it is JSON");
+    assert_eq!(object["status"]["findings"][0]["name"], "app/ledger");
+    let list = story.plugin(&["status", "-o", "yaml"]).succeeds();
+    has(&list, &["kind: List", "kind: SecretRotationPolicy"]);
+    let told = story.plugin(&["describe", "apps"]).succeeds();
+    has(
+        &told,
+        &[
+            "Healthy=False RotationStuck",
+            "app/ledger in eu-west-1",
+            "Set mode: Remediate",
+            "RotationStuck: ",
+        ],
+    );
+    let stuck = story.plugin(&["rotate", "app/ledger"]).fails();
+    has(
+        &stuck,
+        &["app/ledger is stuck", "clear app/ledger --rotate"],
+    );
+}
+
+fn remembers(story: &Story) {
+    let history = story.plugin(&["history", "app/ledger"]).succeeds();
+    let lines: Vec<_> = history.lines().collect();
+    assert_eq!(lines.len(), 2, "{history}");
+    has(
+        lines[1],
+        &[
+            "apps-manual-",
+            "ClearAndRotate",
+            "app/ledger",
+            "Succeeded",
+            "admin",
+        ],
+    );
+    let name = text(&story.operations()[0]["metadata"]["name"]);
+    let told = story.plugin(&["describe", &name]).succeeds();
+    has(
+        &told,
+        &[
+            "Requested by:  admin",
+            "Journal of",
+            "Unpin",
+            "Labels after",
+            "AWSCURRENT",
+        ],
+    );
+    let healthy = story
+        .plugin(&["revert", "app/ledger", "--region", "eu-west-1"])
+        .fails();
+    has(
+        &healthy,
+        &[
+            "neither the status of the policy nor AWS tells",
+            "--previous-version ID",
+        ],
+    );
+    // With credentials of one's own the labels are looked up.
+    let revert = ["revert", "app/ledger", "--region", "eu-west-1", "--dry-run"];
+    let manifest = story.plugin_with_aws(&revert).succeeds();
+    has(
+        &manifest,
+        &[
+            "action: RevertToPrevious",
+            "previousVersionId: ",
+            "currentVersionId: ",
+        ],
+    );
+}
+
+/// As kubectl calls it, and as a shell does.
+fn completes(story: &mut Story) {
+    let complete = |words: &[&str]| {
+        let words = [&["__complete", "--"], words].concat();
+        run(&mut command(&story.cluster.kubeconfig("admin"), &words)).succeeds()
+    };
+    assert_eq!(
+        complete(&["-n", TEAM, "suspend", "a"]),
+        "apps\tpolicy, Observe\n:4\n"
+    );
+    has(&complete(&["hist"]), &["history\t"]);
+    assert_eq!(
+        complete(&["-n", "nowhere", "suspend", ""]).lines().last(),
+        Some(":4")
+    );
+    let script = xtask::project::root().join("deploy/completion/kubectl_complete-secret_rotation");
+    let folder = plugin::binary()
+        .parent()
+        .expect("a folder")
+        .display()
+        .to_string();
+    let mut kubectl = std::process::Command::new("sh");
+    kubectl
+        .arg(&script)
+        .args(["status", "-n", TEAM, ""])
+        .env("KUBECONFIG", story.cluster.kubeconfig("admin"))
+        .env(
+            "PATH",
+            format!("{folder}:{}", std::env::var("PATH").unwrap_or_default()),
+        );
+    has(&run(&mut kubectl).succeeds(), &["apps\tpolicy"]);
+    let printed = story.plugin(&["completion", "kubectl"]).succeeds();
+    assert_eq!(Some(printed), std::fs::read_to_string(&script).ok());
+    has(
+        &story.plugin(&["completion", "bash"]).succeeds(),
+        &["complete -o", "kubectl-secret_rotation"],
+    );
+}
+
+/// What is printed while something changes, where there is no terminal.
+#[test]
+fn a_watch_without_a_terminal_is_a_line_for_each_change() {
+    let mut story = Story::with(ESTATE, &Policy::observing("apps"));
+    story.check("apps");
+    let mut watch = command(
+        &story.cluster.kubeconfig("admin"),
+        &["status", "-w", "-n", TEAM],
+    );
+    let mut watch = watch.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(watch.stdout.take().expect("it is piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    let first = next();
+    has(
+        &first,
+        &["Z team-payments/apps: Observe; ", "Healthy: 3, Stuck: 1"],
+    );
+    assert!(!first.contains('\u{1b}'), "{first:?}");
+    has(
+        &next(),
+        &["team-payments/apps app/ledger in eu-west-1: Stuck; ObserveOnly"],
+    );
+    story.plugin(&["suspend", "apps"]).succeeds();
+    has(&next(), &["team-payments/apps: Observe (suspended); "]);
+    story.cluster.kill_apiserver();
+    while !next().contains("connection lost: the API server https://127.0.0.1") {}
+    story.cluster.restart_apiserver().expect("it starts again");
+    while !next().contains("connected again") {}
+    watch.kill().expect("it runs");
+    watch.wait().expect("it ends");
+    story.end();
+}
+
+/// Who may not is told by the API server; who may, decides under their own name.
+#[test]
+fn another_person_approves_and_nobody_their_own_request() {
+    let mut story = Story::among(&["alice", "bob", "mallory", "eve"], ESTATE);
+    story.cluster.apply_text(ROLES).expect("roles apply");
+    story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
+    story.apply_policy(&Policy::observing("apps"));
+    story.start_controller();
+    story.check("apps");
+    let asked = story
+        .plugin_as(
+            "alice",
+            &[
+                "clear",
+                "app/ledger",
+                "--confirm-after",
+                "30s",
+                "--reason",
+                "a story",
+            ],
+        )
+        .succeeds();
+    has(&asked, &[" created\n"]);
+    let again = story
+        .plugin_as("alice", &["clear", "app/ledger", "--confirm-after", "30s"])
+        .succeeds();
+    has(&again, &["unchanged, it is at work already"]);
+    let name = text(&story.operations()[0]["metadata"]["name"]);
+    story.eventually("it waits for a person", || {
+        state(&story.get("sro", &name)) == "AwaitingApproval"
+    });
+
+    let own = story
+        .plugin_as("alice", &["approve", &name, "-m", "I am sure"])
+        .fails();
+    has(
+        &own,
+        &[
+            "the API server does not allow it: alice asked for this operation and cannot approve it; another person must",
+        ],
+    );
+    let reader = story
+        .plugin_as("mallory", &["deny", &name, "-m", "no"])
+        .fails();
+    has(
+        &reader,
+        &[
+            "you may not patch secretrotationoperations.secretrotation.dev",
+            "kubectl auth can-i patch secretrotationoperations.secretrotation.dev -n team-payments",
+        ],
+    );
+    let approved = story
+        .plugin_as("bob", &["approve", &name, "-m", "checked"])
+        .succeeds();
+    assert_eq!(
+        approved,
+        format!("secretrotationoperation.secretrotation.dev/{name} approved\n")
+    );
+    let twice = story
+        .plugin_as("bob", &["deny", &name, "-m", "on second thoughts"])
+        .fails();
+    has(&twice, &["bob has decided about operation", "Approve"]);
+    story.while_time_flies("it is done", 20.0, || {
+        state(&story.get("sro", &name)) == "Succeeded"
+    });
+    assert_eq!(
+        condition(&story.get("sro", &name), "Approved")["message"],
+        "approved by bob"
+    );
+
+    // The clear can be taken back: the pin is known from the operation that made it.
+    story.check("apps");
+    let policy = story.get("srp", "apps");
+    assert_eq!(finding(&policy, "app/ledger")["state"], "Overdue");
+    let undo = story
+        .plugin(&["undo", "app/ledger", "--dry-run"])
+        .succeeds();
+    let pinned =
+        secret_rotation_tests::by_hand::pinned(&story.aws.truth("app/ledger").expect("it exists"));
+    has(
+        &undo,
+        &[
+            "action: RestorePending",
+            &format!("pinnedVersionId: {}", pinned.expect("it is pinned")),
+        ],
+    );
+    story.end();
+}
+
+/// Whatever is missing, somebody says what to do about it.
+#[test]
+fn every_failure_says_what_to_do() {
+    let story = Story::among(&["eve"], ESTATE);
+    story.cluster.apply_text(ROLES).expect("roles apply");
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::observing("payments"));
+    story.apply_policy(&Policy::observing("search"));
+    let admin = story.cluster.kubeconfig("admin");
+
+    let missing = run(command(&admin, &["status"]).env("KUBECONFIG", "/nowhere/config")).fails();
+    has(
+        &missing,
+        &[
+            "there is no kubeconfig: /nowhere/config does not exist",
+            "--kubeconfig FILE",
+        ],
+    );
+    let context = story.plugin(&["status", "--context", "her"]).fails();
+    has(
+        &context,
+        &[
+            "no context is named her in",
+            "there are: here; choose one with --context NAME",
+        ],
+    );
+    let name = story.plugin(&["status", "serach"]).fails();
+    has(
+        &name,
+        &[
+            "there is no policy serach in namespace team-payments",
+            "there are: search, payments",
+        ],
+    );
+    let name = story.plugin(&["describe", "paymets"]).fails();
+    has(
+        &name,
+        &[
+            "neither a policy nor an operation is named paymets",
+            "there are: payments, search",
+        ],
+    );
+    let forbidden = story.plugin_as("eve", &["status"]).fails();
+    has(
+        &forbidden,
+        &[
+            "you may not list secretrotationpolicies.secretrotation.dev in namespace team-payments",
+            "User \"eve\" cannot list resource",
+            "`kubectl auth can-i list secretrotationpolicies.secretrotation.dev -n team-payments`",
+        ],
+    );
+    let secret = story.plugin(&["clear", "other/secret"]).fails();
+    has(
+        &secret,
+        &["no policy of namespace team-payments reports or selects other/secret"],
+    );
+
+    let other = |server: &str, token: &str| {
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "other",
+            "clusters": [{"name": "c", "cluster": {"server": server, "insecure-skip-tls-verify": true}}],
+            "users": [{"name": "u", "user": {"token": token}}],
+            "contexts": [{"name": "other", "context": {"cluster": "c", "user": "u"}}],
+        });
+        let file = story.cluster.folder().join("other.kubeconfig");
+        std::fs::write(&file, config.to_string()).expect("it is written");
+        run(&mut command(&file, &["status"]))
+    };
+    let stranger = other(&story.cluster.url(), "nobody").fails();
+    has(
+        &stranger,
+        &[
+            "of context other does not accept your credentials",
+            "log in again",
+        ],
+    );
+    let port = xtask::process::free_port().expect("a port");
+    let nobody = other(&format!("https://127.0.0.1:{port}"), "nobody").fails();
+    has(
+        &nobody,
+        &["of context other cannot be reached", "kubectl cluster-info"],
+    );
+
+    story.kubectl(&[
+        "delete",
+        "crd",
+        "--wait=false",
+        "secretrotationpolicies.secretrotation.dev",
+    ]);
+    story.eventually("the kind is gone", || {
+        story
+            .plugin(&["status"])
+            .err
+            .contains("the CRDs are not installed")
+    });
+    let absent = story.plugin(&["status"]).fails();
+    has(
+        &absent,
+        &[
+            "does not know secretrotationpolicies.secretrotation.dev",
+            "kubectl apply --server-side -f deploy/crds",
+        ],
+    );
+    assert_eq!(story.plugin(&["status", "--exit-code"]).code, 3);
+}
