@@ -63,13 +63,6 @@ pub struct ClusterOptions {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    Audit(AuditArguments),
-    List(ListArguments),
-    Versions(VersionsArguments),
-    Put(PutArguments),
-    IamPolicy(IamPolicyArguments),
-    Doctor(DoctorArguments),
-    Explain(ExplainArguments),
     /// Show policies and their secrets; live with --watch.
     Status(StatusArgs),
     /// Show all that is known of a policy or an operation, and what to do about it.
@@ -103,6 +96,13 @@ pub enum Command {
     /// Complete a command line for kubectl.
     #[command(name = "__complete", hide = true)]
     Complete(CompleteArgs),
+    Audit(AuditArguments),
+    List(ListArguments),
+    Versions(VersionsArguments),
+    Put(PutArguments),
+    IamPolicy(IamPolicyArguments),
+    Doctor(DoctorArguments),
+    Explain(ExplainArguments),
     /// Print the version of this plugin.
     Version,
 }
