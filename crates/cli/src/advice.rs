@@ -56,10 +56,9 @@ mod tests {
 
     #[test]
     fn advice_is_plain_text() {
-        assert_eq!(
-            about("OutsideWindow").as_deref(),
-            Some("No maintenance window is open. status.nextWindow tells when the next one opens.")
-        );
+        let window = about("OutsideWindow").expect("it is there");
+        let beginning = "No maintenance window is open. status.nextWindow tells when";
+        assert!(window.starts_with(beginning), "{window}");
         let approval = about("AwaitingApproval").expect("it is there");
         assert!(
             approval.contains("See docs/approval.md for how"),

@@ -26,6 +26,5 @@ pub(crate) fn print_open(text: &str) -> Result<bool, Failure> {
 
 /// Says on standard error what failed, where the command goes on all the same.
 pub(crate) fn complain(failure: &Failure) {
-    // Nobody is left to be told if standard error is closed.
-    let _ = writeln!(io::stderr(), "{failure}");
+    note(&failure.to_string());
 }

@@ -51,11 +51,11 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Complete(arguments) => completion::complete(&arguments),
         Command::Audit(audit) => audit::run(audit).await,
         Command::List(list) => list::run(list).await,
-        Command::Versions(versions) => versions::run(versions).await.map(|()| ExitCode::SUCCESS),
-        Command::Put(put) => put::run(put).await.map(|()| ExitCode::SUCCESS),
-        Command::IamPolicy(policy) => iam_policy::run(policy).await.map(|()| ExitCode::SUCCESS),
+        Command::Versions(versions) => versions::run(versions).await,
+        Command::Put(put) => put::run(put).await,
+        Command::IamPolicy(policy) => iam_policy::run(policy).await,
         Command::Doctor(doctor) => doctor::run(cluster, doctor).await,
-        Command::Explain(explain) => explain::run(explain).await.map(|()| ExitCode::SUCCESS),
+        Command::Explain(explain) => explain::run(explain).await,
         Command::Version => version::run(),
     }
 }

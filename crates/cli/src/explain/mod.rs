@@ -2,6 +2,8 @@
 
 mod page;
 
+use std::process::ExitCode;
+
 use clap::Args;
 
 use crate::{Failure, output};
@@ -21,12 +23,13 @@ pub struct ExplainArguments {
 
 /// Prints the paragraphs on the word.
 #[expect(clippy::unused_async, reason = "every command runs alike")]
-pub(crate) async fn run(arguments: ExplainArguments) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: ExplainArguments) -> Result<ExitCode, Failure> {
     let entries = entries();
     output::print(&match arguments.reason {
         Some(word) => about(&word, &entries)?,
         None => listed(&entries),
-    })
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One word may stand in several places, with a paragraph in each.
@@ -102,17 +105,21 @@ mod tests {
     }
 
     #[test]
-    fn a_paragraph_is_plain_text() {
-        let text = about("OUTSIDEWINDOW", &entries()).expect("it is explained");
+    fn a_paragraph_is_wrapped_below_its_word() {
+        let entry = Entry {
+            name: "OutsideWindow".to_owned(),
+            group: "blockedBy of a finding".to_owned(),
+            text: "No maintenance window is open. "
+                .repeat(3)
+                .trim()
+                .to_owned(),
+        };
         assert_eq!(
-            text,
-            "OutsideWindow (blockedBy of a finding)\n  No maintenance window is open. status.nextWindow tells when the next one\n  opens.\n"
+            told(&entry),
+            "OutsideWindow (blockedBy of a finding)\n  No maintenance window is open. No maintenance window is open. No maintenance\n  window is open.\n"
         );
-        assert!(
-            !about("AwaitingApproval", &entries())
-                .expect("it is explained")
-                .contains("](")
-        );
+        let words = entries();
+        assert!(words.iter().all(|entry| !entry.text.contains("](")));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod narrow;
 mod terraform;
 
+use std::process::ExitCode;
+
 use crate::{Failure, output};
 use clap::{Args, ValueEnum};
 
@@ -59,8 +61,8 @@ impl Level {
             Self::Observe => include_str!("../../../../deploy/iam/observe.json"),
             Self::Recover => include_str!("../../../../deploy/iam/recover.json"),
             Self::ByHand => include_str!("../../../../deploy/iam/by-hand.json"),
-            Self::Audit => include_str!("../../../../deploy/iam/audit.json"),
-            Self::Put => include_str!("../../../../deploy/iam/put.json"),
+            Self::Audit => include_str!("../../../../deploy/iam/people/audit.json"),
+            Self::Put => include_str!("../../../../deploy/iam/people/put.json"),
         }
     }
 
@@ -77,8 +79,9 @@ impl Level {
 
 /// Prints the policy.
 #[expect(clippy::unused_async, reason = "every command runs alike")]
-pub(crate) async fn run(arguments: IamPolicyArguments) -> Result<(), Failure> {
-    output::print(&rendered(&arguments)?)
+pub(crate) async fn run(arguments: IamPolicyArguments) -> Result<ExitCode, Failure> {
+    output::print(&rendered(&arguments)?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn rendered(arguments: &IamPolicyArguments) -> Result<String, Failure> {

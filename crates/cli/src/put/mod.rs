@@ -7,6 +7,8 @@
 mod value;
 mod write;
 
+use std::process::ExitCode;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
@@ -58,7 +60,7 @@ pub struct PutArguments {
 }
 
 /// Looks, refuses or asks, writes.
-pub(crate) async fn run(arguments: PutArguments) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, Failure> {
     if !arguments.yes && !io::stdin().is_terminal() {
         return Err(Failure::usage("nobody can be asked whether to write")
             .hint("add --yes: standard input is no terminal"));
@@ -84,7 +86,8 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<(), Failure> {
     output::print(&format!(
         "secret/{} value put: version {version} is AWSCURRENT\n",
         secret.name
-    ))
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Why nobody should write to this secret now.

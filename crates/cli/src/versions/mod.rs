@@ -1,5 +1,7 @@
 //! `versions`: all versions of one secret with their labels, and what the labels of ours mean.
 
+use std::process::ExitCode;
+
 use clap::{Args, ValueEnum};
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{StageLabel, VersionId};
@@ -52,7 +54,7 @@ struct Row {
 }
 
 /// Looks and prints.
-pub(crate) async fn run(arguments: VersionsArguments) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: VersionsArguments) -> Result<ExitCode, Failure> {
     let login = arguments.aws.login().await?;
     let region = arguments.place.region(&login)?;
     let account = login.quiet_account(region);
@@ -64,7 +66,8 @@ pub(crate) async fn run(arguments: VersionsArguments) -> Result<(), Failure> {
     output::print(&match arguments.output {
         Format::Json => json(&rows)?,
         Format::Table => table(&rows, secret, &look),
-    })
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The newest first; those of which AWS tells no date, before all others.
