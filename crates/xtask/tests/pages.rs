@@ -185,7 +185,8 @@ fn path_of(span: &str) -> Option<Vec<&str>> {
     let parts: Vec<_> = path.split('.').collect();
     let rest = &span[span.find(path)? + path.len()..];
     let ends = rest.is_empty() || rest.starts_with([':', '=', '…', ' ']);
-    (parts.len() > 1 && ends).then_some(parts)
+    let is_file = matches!(parts.last(), Some(&("rs" | "md" | "yaml" | "json")));
+    (parts.len() > 1 && ends && !is_file).then_some(parts)
 }
 
 /// Fields of a Lease.
