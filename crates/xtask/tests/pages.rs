@@ -321,7 +321,7 @@ fn other_names_are_used_and_sorted() {
 }
 
 /// Flags of programs that are not ours.
-const FLAGS_OF_OTHERS: [&str; 1] = ["--endpoint-url"];
+const FLAGS_OF_OTHERS: [&str; 4] = ["--endpoint-url", "--field-selector", "--for", "--locked"];
 
 /// The words that begin with `--` on a page.
 fn flags(page: &Page) -> BTreeSet<String> {
