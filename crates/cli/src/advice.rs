@@ -1,35 +1,13 @@
 //! What to do about a reason: the paragraphs of `docs/reasons.md`, which a test of the API holds complete.
 
-const REASONS: &str = include_str!("../../../docs/reasons.md");
+use crate::explain;
 
-/// The paragraph about a reason, on one line and without Markdown; `None` for an unknown one.
+/// The paragraph about a reason, as plain text on one line; `None` for an unknown one.
 pub(crate) fn about(reason: &str) -> Option<String> {
-    let mut lines = REASONS.lines();
-    lines.find(|line| line.strip_prefix("### ") == Some(reason))?;
-    let paragraph: Vec<_> = lines
-        .take_while(|line| !line.starts_with('#'))
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    Some(plain(&paragraph.join(" ")))
-}
-
-/// Without backticks, and links as the names of their pages.
-fn plain(text: &str) -> String {
-    let text = text.replace('`', "");
-    let mut plain = String::new();
-    let mut rest = text.as_str();
-    while let Some((before, link)) = rest.split_once('[') {
-        plain.push_str(before);
-        let Some((name, after)) = link.split_once("](") else {
-            rest = link;
-            continue;
-        };
-        plain.push_str("docs/");
-        plain.push_str(name);
-        rest = after.split_once(')').map_or(after, |(_, rest)| rest);
-    }
-    plain + rest
+    let mut entries = explain::entries().into_iter();
+    entries
+        .find(|entry| entry.name == reason)
+        .map(|entry| entry.text)
 }
 
 #[cfg(test)]
@@ -61,7 +39,7 @@ mod tests {
         assert!(window.starts_with(beginning), "{window}");
         let approval = about("AwaitingApproval").expect("it is there");
         assert!(
-            approval.contains("See docs/approval.md for how"),
+            approval.contains("See approval.md for how"),
             "{approval}"
         );
     }

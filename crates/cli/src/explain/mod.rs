@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::{Failure, output};
 
-use page::{Entry, entries};
+pub(crate) use page::{Entry, entries};
 
 /// Lines are not longer than this, however wide the terminal is: nobody reads longer ones.
 const WIDTH: usize = 80;

@@ -4,7 +4,7 @@ const PAGE: &str = include_str!("../../../../docs/reasons.md");
 
 /// What the page says of one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The word.
     pub name: String,
     /// The heading above it.
@@ -14,7 +14,7 @@ pub(super) struct Entry {
 }
 
 /// Everything on the page, in its order.
-pub(super) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut group = String::new();
     let mut within = false;
