@@ -1,13 +1,11 @@
 //! One replica of the controller as a process of its own.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use xtask::process::{self, Server};
 use xtask::project;
 
@@ -75,7 +73,7 @@ impl Controller {
 
     /// What Prometheus would scrape.
     pub fn metrics(&self) -> Result<String> {
-        fetch(self.metrics, "/metrics").map(|(_, body)| body)
+        process::ask(self.metrics, "/metrics").map(|(_, body)| body)
     }
 
     /// The port of `/metrics`.
@@ -92,7 +90,7 @@ impl Controller {
 
     /// Status and answer of `/livez` or `/readyz`.
     pub fn health(&self, path: &str) -> Result<(u16, String)> {
-        fetch(self.health, path)
+        process::ask(self.health, path)
     }
 }
 
@@ -110,18 +108,6 @@ pub fn command(kubeconfig: &Path, aws: &str) -> Command {
         .env("AWS_REGION", "eu-west-1")
         .args(["--lease-namespace", "secret-rotation-system"]);
     command
-}
-
-/// Status and body of what a server on loopback answers.
-pub(crate) fn fetch(port: u16, path: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
-    let status = head.split(' ').nth(1).context("a status line")?.parse()?;
-    Ok((status, body.to_owned()))
 }
 
 /// The controller's binary, built at most once: a stale one would judge yesterday's code.

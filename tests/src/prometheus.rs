@@ -1,71 +1,27 @@
 //! A real Prometheus on loopback, with the rules of the chart.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use serde_json::{Value, json};
-use xtask::process::{self, Server};
+use serde_json::Value;
+use xtask::process;
+use xtask::prometheus::Running;
 
-use crate::controller::fetch;
 use crate::objects::text;
-use crate::rules;
 
 /// How long an alert must hold in stories, whatever the rule says.
 const FOR: &str = "2s";
 
 /// A running Prometheus. Ends when dropped.
 #[derive(Debug)]
-pub struct Prometheus {
-    // Holds the process.
-    _server: Server,
-    port: u16,
-}
+pub struct Prometheus(Running);
 
 impl Prometheus {
     /// Starts it in a folder that is there; it scrapes these ports each second.
     pub fn start(folder: &Path, targets: &[u16]) -> anyhow::Result<Self> {
-        let port = process::free_port()?;
-        let targets: Vec<_> = targets
-            .iter()
-            .map(|port| format!("127.0.0.1:{port}"))
-            .collect();
-        let config = json!({
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": ["rules.yaml"],
-            "scrape_configs": [{
-                "job_name": "secret-rotation-controller",
-                "honor_labels": true,
-                "static_configs": [{"targets": targets}],
-            }],
-        });
-        fs::write(folder.join("prometheus.yaml"), config.to_string())?;
-        fs::write(folder.join("rules.yaml"), impatient(&rules::rendered()))?;
-        let program = xtask::prometheus::Prometheus::locate()?.prometheus;
-        let mut command = Command::new(program);
-        command
-            .arg(format!(
-                "--config.file={}",
-                folder.join("prometheus.yaml").display()
-            ))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                folder.join("data").display()
-            ))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--log.level=warn");
-        let log = folder.join("prometheus.log");
-        let mut server = Server::start("prometheus", &mut command, &log)?;
-        server.wait_until(Duration::from_mins(1), |_| {
-            fetch(port, "/-/ready").is_ok_and(|(status, _)| status == 200)
-        })?;
-        Ok(Self {
-            _server: server,
-            port,
-        })
+        Running::start(folder, targets, FOR).map(Self)
     }
 
     /// The secrets of which an alert tells in this state: `pending` or `firing`.
@@ -111,19 +67,10 @@ impl Prometheus {
     }
 
     fn get(&self, path: &str) -> Value {
-        let (status, body) = fetch(self.port, path).expect("Prometheus answers");
+        let (status, body) = process::ask(self.0.port(), path).expect("Prometheus answers");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).expect("Prometheus speaks JSON")
     }
-}
-
-/// The rules as they are, but for how long they wait.
-fn impatient(rules: &str) -> String {
-    let lines = rules.lines().map(|line| match line.split_once("for: ") {
-        Some((key, _)) if matches!(key.trim(), "" | "keep_firing_") => format!("{key}for: {FOR}\n"),
-        Some(_) | None => format!("{line}\n"),
-    });
-    lines.collect()
 }
 
 /// What `promtool check metrics` complains about in a scrape; nothing if it is as it should be.
@@ -146,17 +93,4 @@ pub fn complaints(scrape: &str) -> anyhow::Result<String> {
     } else {
         format!("{}: {said}", output.status)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_waits_of_the_rules_are_cut_short() {
-        assert_eq!(
-            impatient("  for: 5m\n  keep_firing_for: 10m\n  summary: wait for: it\n"),
-            "  for: 2s\n  keep_firing_for: 2s\n  summary: wait for: it\n"
-        );
-    }
 }

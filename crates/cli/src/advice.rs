@@ -38,9 +38,6 @@ mod tests {
         let beginning = "No maintenance window is open. status.nextWindow tells when";
         assert!(window.starts_with(beginning), "{window}");
         let approval = about("AwaitingApproval").expect("it is there");
-        assert!(
-            approval.contains("See approval.md for how"),
-            "{approval}"
-        );
+        assert!(approval.contains("See approval.md for how"), "{approval}");
     }
 }

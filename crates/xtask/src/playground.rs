@@ -1,4 +1,4 @@
-//! A cluster, a simulated AWS, and whoever starts containers in it: the product is installed here as anywhere else.
+//! A cluster, a simulated AWS, a Prometheus, and whoever starts containers: the product is installed here as anywhere else.
 //!
 //! No container is started. A Deployment of the controller gets one process with its arguments, under its
 //! `ServiceAccount`, and is reported ready when that process is.
@@ -6,6 +6,7 @@
 mod pod;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::thread;
@@ -15,7 +16,8 @@ use anyhow::{Context, Result, bail};
 
 use self::pod::{Pod, Running};
 use crate::cluster::{ADMIN, Cluster};
-use crate::process::Server;
+use crate::process::{self, Server};
+use crate::prometheus::{self, Prometheus};
 use crate::{assets, demo, project};
 
 const BINARIES: [&str; 3] = [
@@ -23,6 +25,9 @@ const BINARIES: [&str; 3] = [
     "secretsmanager-simulator",
     "kubectl-secret_rotation",
 ];
+
+/// How long an alert must hold before it fires: nobody tries anything for five minutes.
+const PATIENCE: &str = "15s";
 
 /// Between two looks at what Deployments ask for.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -32,8 +37,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub struct Playground {
     // Dropped in this order: first those who ask, last those who answer.
     running: Option<Running>,
+    prometheus: prometheus::Running,
     simulator: Server,
     aws: String,
+    metrics: u16,
     cluster: Cluster,
 }
 
@@ -60,10 +67,16 @@ impl Playground {
         let cluster = Cluster::start(&[])?;
         let estate = project::root().join("crates/xtask/playground/estate.yaml");
         let (simulator, aws) = demo::start_simulator(&estate, clock_rate, cluster.folder())?;
+        let metrics = process::free_port()?;
+        let folder = cluster.folder().join("prometheus");
+        fs::create_dir(&folder)?;
+        let prometheus = prometheus::Running::start(&folder, &[metrics], PATIENCE)?;
         Ok(Self {
             running: None,
+            prometheus,
             simulator,
             aws,
+            metrics,
             cluster,
         })
     }
@@ -71,7 +84,8 @@ impl Playground {
     /// What a shell needs to work in it.
     pub fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
         let kubectl = self.cluster.kubectl().get_program().to_owned();
-        let tools = [kubectl.into(), assets::helm()?];
+        let promtool = Prometheus::locate()?.promtool;
+        let tools = [kubectl.into(), assets::helm()?, promtool];
         let mut path: Vec<PathBuf> = tools
             .iter()
             .filter_map(|tool: &PathBuf| tool.parent().map(Into::into))
@@ -84,6 +98,10 @@ impl Playground {
             ("PATH", std::env::join_paths(path)?),
             ("KUBECONFIG", self.cluster.kubeconfig(ADMIN).into()),
             ("KUBECACHEDIR", self.cluster.folder().join("kubectl").into()),
+            (
+                "PROMETHEUS",
+                format!("http://127.0.0.1:{}", self.prometheus.port()).into(),
+            ),
             ("AWS_ENDPOINT_URL", self.aws.clone().into()),
             ("AWS_ACCESS_KEY_ID", "playground".into()),
             ("AWS_SECRET_ACCESS_KEY", "playground".into()),
@@ -96,7 +114,7 @@ impl Playground {
         let wanted = Pod::wanted(&self.cluster)?;
         if self.running.as_ref().map(|running| &running.pod) != wanted.as_ref() {
             self.running = None;
-            let start = |pod| Running::start(pod, &self.cluster, &self.aws);
+            let start = |pod| Running::start(pod, &self.cluster, &self.aws, self.metrics);
             self.running = wanted.map(start).transpose()?;
         }
         match &mut self.running {

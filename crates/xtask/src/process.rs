@@ -4,7 +4,8 @@
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -196,6 +197,23 @@ pub fn signal(process: u32, name: &str) -> Result<()> {
         .status()?;
     ensure!(status.success(), "process {process} cannot be sent {name}");
     Ok(())
+}
+
+/// Status and body of what a server on loopback answers.
+pub fn ask(port: u16, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
+    let status = head.split(' ').nth(1).context("a status line")?.parse()?;
+    Ok((status, body.to_owned()))
+}
+
+/// Whether a server on loopback answers well.
+pub fn is_ready(port: u16, path: &str) -> bool {
+    ask(port, path).is_ok_and(|(status, _)| status == 200)
 }
 
 /// A port of the loopback interface that was free a moment ago, drawn at random so that parallel tests rarely meet.

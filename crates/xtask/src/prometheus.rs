@@ -5,14 +5,20 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use crate::assets::patiently;
+use crate::process::{self, Server};
 use crate::project;
 
 /// The version that is built; 3.16.0 in the module's own numbers.
 const VERSION: &str = "v0.316.0";
+
+/// The rules as the chart renders them.
+const RULES: &str = "deploy/prometheus/alerts.yaml";
 
 /// Paths of the programs.
 #[derive(Clone, Debug)]
@@ -31,6 +37,75 @@ impl Prometheus {
             promtool: find("promtool")?,
         })
     }
+}
+
+/// A Prometheus on loopback that scrapes the controller each second, and its rules with shorter waits. Ends when dropped.
+#[derive(Debug)]
+pub struct Running {
+    // Holds the process.
+    _server: Server,
+    port: u16,
+}
+
+impl Running {
+    /// Starts it in a folder that is there. `ports` are those of the controller's metrics on loopback; `patience` is how
+    /// long an alert must hold before it fires, and goes on firing, whatever the rules say.
+    pub fn start(folder: &Path, ports: &[u16], patience: &str) -> Result<Self> {
+        let port = process::free_port()?;
+        let targets: Vec<_> = ports
+            .iter()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
+        let config = json!({
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": ["rules.yaml"],
+            "scrape_configs": [{
+                "job_name": "secret-rotation-controller",
+                "honor_labels": true,
+                "static_configs": [{"targets": targets}],
+            }],
+        });
+        let rules =
+            fs::read_to_string(project::root().join(RULES)).context("cannot read the rules")?;
+        fs::write(folder.join("prometheus.yaml"), config.to_string())?;
+        fs::write(folder.join("rules.yaml"), impatient(&rules, patience))?;
+        let mut command = Command::new(Prometheus::locate()?.prometheus);
+        command
+            .arg(format!(
+                "--config.file={}",
+                folder.join("prometheus.yaml").display()
+            ))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.join("data").display()
+            ))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--log.level=warn");
+        let mut server = Server::start("prometheus", &mut command, &folder.join("prometheus.log"))?;
+        server.wait_until(Duration::from_mins(1), |_| {
+            process::is_ready(port, "/-/ready")
+        })?;
+        Ok(Self {
+            _server: server,
+            port,
+        })
+    }
+
+    /// Where it listens.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// The rules as they are, but for how long they wait.
+fn impatient(rules: &str, patience: &str) -> String {
+    let lines = rules.lines().map(|line| match line.split_once("for: ") {
+        Some((key, _)) if matches!(key.trim(), "" | "keep_firing_") => {
+            format!("{key}for: {patience}\n")
+        }
+        Some(_) | None => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 fn find(name: &str) -> Result<PathBuf> {
@@ -73,4 +148,20 @@ fn build(cache: &Path, name: &str) -> Result<()> {
          or install Prometheus itself",
     )?;
     fs::rename(&unfinished, cache.join(name)).context("cannot put the built program into the cache")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_waits_of_the_rules_are_cut_short() {
+        assert_eq!(
+            impatient(
+                "  for: 5m\n  keep_firing_for: 10m\n  summary: wait for: it\n",
+                "2s"
+            ),
+            "  for: 2s\n  keep_firing_for: 2s\n  summary: wait for: it\n"
+        );
+    }
 }

@@ -1,9 +1,6 @@
 //! The one pod of the playground: what a Deployment asks for, and the process that stands for it.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -76,9 +73,9 @@ impl Pod {
 }
 
 impl Running {
-    /// Starts the controller under the pod's `ServiceAccount`.
-    pub(super) fn start(pod: Pod, cluster: &Cluster, aws: &str) -> Result<Self> {
-        let (metrics, health) = (process::free_port()?, process::free_port()?);
+    /// Starts the controller under the pod's `ServiceAccount`, with its metrics on this port.
+    pub(super) fn start(pod: Pod, cluster: &Cluster, aws: &str, metrics: u16) -> Result<Self> {
+        let health = process::free_port()?;
         let binary = project::debug_binaries()?.join("secret-rotation-controller");
         let mut command = Command::new(binary);
         command
@@ -86,7 +83,7 @@ impl Running {
                 "KUBECONFIG",
                 cluster.service_account(&pod.namespace, &pod.account)?,
             )
-            .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws)
+            .env("AWS_ENDPOINT_URL", aws)
             .env_remove("AWS_PROFILE")
             .envs([
                 ("AWS_ACCESS_KEY_ID", "playground"),
@@ -98,7 +95,6 @@ impl Running {
             .arg(format!("--health-address=127.0.0.1:{health}"));
         let log = cluster.folder().join("controller.log");
         let server = Server::start("secret-rotation-controller", &mut command, &log)?;
-        eprintln!("the controller runs; its metrics are at http://127.0.0.1:{metrics}/metrics");
         Ok(Self {
             pod,
             server,
@@ -109,7 +105,7 @@ impl Running {
 
     /// Writes the status of the Deployment once its pod is ready.
     pub(super) fn report(&mut self, cluster: &Cluster) -> Result<()> {
-        if self.reported || !is_ready(self.health) {
+        if self.reported || !process::is_ready(self.health, "/readyz") {
             return Ok(());
         }
         let count = self.pod.replicas;
@@ -138,19 +134,6 @@ impl Running {
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
-}
-
-/// Whether `/readyz` answers well.
-fn is_ready(port: u16) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        write!(stream, "GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
 }
 
 #[cfg(test)]
