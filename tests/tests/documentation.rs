@@ -10,6 +10,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use secret_rotation_cli::Arguments;
 use serde_json::{Value, json};
 use xtask::cluster::Cluster;
 use xtask::markdown::{self, Block, Page};
@@ -102,6 +105,51 @@ fn the_commands_of_the_readme_run() {
 #[test]
 fn the_commands_of_the_quickstart_run() {
     follow(PAGES[1]);
+}
+
+/// Every command of the plugin that a page shows, in a block or within a sentence, is one that the plugin understands.
+/// What stands for a name is not judged.
+#[test]
+fn every_command_of_the_plugin_is_one_that_it_has() {
+    let mut seen = 0;
+    for page in markdown::all().expect("the pages can be read") {
+        if page.path == Path::new("docs/reference/cli.md") {
+            continue;
+        }
+        let text = fs::read_to_string(project::root().join(&page.path)).expect("a page");
+        for command in plugin_commands(&text) {
+            let words = shlex::split(&command).unwrap_or_else(|| panic!("{command}"));
+            let parsed = Arguments::try_parse_from(words);
+            let wrong = parsed.err().map(|error| error.kind());
+            let tolerable = [
+                None,
+                Some(ErrorKind::ValueValidation),
+                Some(ErrorKind::InvalidValue),
+                Some(ErrorKind::MissingRequiredArgument),
+                Some(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ];
+            assert!(
+                tolerable.contains(&wrong),
+                "{}: {command}: {wrong:?}",
+                page.path.display()
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "only {seen} commands were found");
+}
+
+/// From the name of the plugin to the end of the line, of the code or of the pipe.
+fn plugin_commands(text: &str) -> Vec<String> {
+    const PLUGIN: &str = "kubectl secret-rotation ";
+    let joined = text.replace("\\\n", " ");
+    joined
+        .split(PLUGIN)
+        .skip(1)
+        .filter_map(|rest| rest.split(['\n', '`', '|', '#', ')', ';']).next())
+        .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+        .map(|rest| format!("kubectl-secret_rotation {}", rest.replace(" …", "")))
+        .collect()
 }
 
 /// Whoever writes a block decides whether it is run; a forgotten word must not mean that it is not.

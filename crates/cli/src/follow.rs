@@ -65,9 +65,10 @@ fn lines(operation: &SecretRotationOperation) -> Vec<String> {
             format!("{}  {}{version}: {result}", step.intent_time, step.name)
         })
         .collect();
-    if ended(operation).is_none() {
+    let waits = Some(message(operation)).filter(|message| !message.is_empty());
+    if let (None, Some(message)) = (ended(operation), waits) {
         let phase = phase(operation);
-        let mut line = format!("{phase}: {}", message(operation));
+        let mut line = format!("{phase}: {message}");
         if phase == "AwaitingApproval" {
             line.push_str(" (`kubectl secret-rotation approve NAME -m TEXT`, by another person)");
         }

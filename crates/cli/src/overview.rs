@@ -380,20 +380,13 @@ pub(crate) fn secret_of(operation: &SecretRotationOperation) -> Option<(String, 
         .as_ref()
         .map(ToString::to_string)
         .or_else(|| known.map(ToString::to_string))
-        .or_else(|| arn.as_ref().and_then(|arn| name_in(arn.as_str())));
+        .or_else(|| arn.as_ref().map(|arn| arn.name().to_owned()));
     let region = secret
         .region
         .as_ref()
         .map(ToString::to_string)
         .or_else(|| arn.as_ref().map(|arn| arn.region().as_str().to_owned()));
     Some((name?, region?))
-}
-
-/// The name in an ARN, without the six characters that AWS adds.
-fn name_in(arn: &str) -> Option<String> {
-    let (_, name) = arn.split_once(":secret:")?;
-    let (name, _) = name.rsplit_once('-')?;
-    Some(name.to_owned())
 }
 
 /// The beginning of a version id, enough to tell versions apart.

@@ -26,6 +26,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
     let cluster = &arguments.cluster;
+    if let Some(flag) = cluster
+        .first()
+        .filter(|_| !arguments.command.asks_cluster())
+    {
+        return Err(Failure::usage(format!(
+            "this command asks no cluster: leave out {flag}"
+        )));
+    }
     match arguments.command {
         Command::Status(arguments) => status::run(cluster, &arguments).await,
         Command::Describe(arguments) => describe::run(cluster, &arguments).await,
@@ -57,5 +65,25 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Doctor(doctor) => doctor::run(cluster, doctor).await,
         Command::Explain(explain) => explain::run(explain).await,
         Command::Version => version::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flag_that_would_do_nothing_is_refused() {
+        for (flag, command) in [("--context=prod", "explain"), ("-nteam", "version")] {
+            let typed = ["kubectl-secret_rotation", command, flag];
+            let refused = carry_out(Arguments::parse_from(typed)).await;
+            let failure = refused.expect_err("refused").to_string();
+            assert!(
+                failure.starts_with("error: this command asks no cluster"),
+                "{failure}"
+            );
+        }
     }
 }

@@ -178,6 +178,15 @@ impl Arn {
     pub const fn account(&self) -> &AccountId {
         &self.account
     }
+
+    /// The name of the secret: what stands before the hyphen and the six characters that AWS adds.
+    pub fn name(&self) -> &str {
+        let resource = self.text.splitn(7, ':').nth(6).unwrap_or_default();
+        match resource.rsplit_once('-') {
+            Some((name, suffix)) if suffix.len() == 6 && !name.is_empty() => name,
+            Some(_) | None => resource,
+        }
+    }
 }
 
 impl fmt::Display for Arn {
@@ -306,6 +315,22 @@ mod tests {
             .expect("valid");
         assert_eq!(arn.region().as_str(), "eu-west-1");
         assert_eq!(arn.account().as_str(), "111122223333");
+    }
+
+    #[test]
+    fn the_name_in_an_arn_stands_before_the_characters_that_aws_adds() {
+        let name = |resource: &str| {
+            let text = format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:{resource}");
+            Arn::parse(text).expect("valid").name().to_owned()
+        };
+        assert_eq!(name("a/b-AbCdEf"), "a/b");
+        assert_eq!(
+            name("team-dbmain-AbCdEf"),
+            "team-dbmain",
+            "only the last ones are AWS's"
+        );
+        assert_eq!(name("whole"), "whole");
+        assert_eq!(name("-AbCdEf"), "-AbCdEf");
     }
 
     #[test]

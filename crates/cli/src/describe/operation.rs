@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use secret_rotation_api::operation::{Decision, SecretRotationOperation, StepStatus};
+use secret_rotation_api::operation::{Action, Decision, SecretRotationOperation, StepStatus};
 use secret_rotation_api::text::Text;
 use secret_rotation_api::time::Time;
 
@@ -122,7 +122,8 @@ fn state(
         "Next step",
         time(status.and_then(|status| status.next_step_time.as_ref())),
     );
-    sheet.some("Advice", advice::about(&phase));
+    let done = ended(operation) == Some(true);
+    sheet.some("Advice", advice::about(&phase).filter(|_| !done));
 }
 
 fn mood(operation: &SecretRotationOperation) -> Mood {
@@ -147,6 +148,10 @@ pub(super) fn journal(sheet: &mut Sheet, operation: &SecretRotationOperation, dr
     for step in steps {
         let (mood, result) = match step.result.as_deref() {
             Some("Applied") => (Mood::Good, "Applied".to_owned()),
+            // Refused in words, and done all the same: that is how a pending version is run again.
+            Some("RotationPending") if operation.spec.action == Action::RetryRotation => {
+                (Mood::Good, with_code("RotationPending", step))
+            }
             Some(result) => (Mood::Bad, with_code(result, step)),
             None => (Mood::Busy, "no answer yet".to_owned()),
         };

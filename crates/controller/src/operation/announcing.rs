@@ -62,8 +62,15 @@ pub(super) async fn announce_sent(
             Reason::PendingCleared,
             "removed AWSPENDING from the stale version",
         ),
-        Step::Rotate if was_heard(result) => {
+        Step::Rotate if result.kind == ResultKind::Applied => {
             (Reason::RotationTriggered, "AWS accepted the rotation")
+        }
+        Step::Rotate if was_heard(result) => {
+            let note = format!(
+                "AWS says that it will attempt the pending rotation of {} again",
+                reading.secret_name()
+            );
+            return tell(context, reading, Reason::RotationTriggered, note).await;
         }
         // What these come to is told at the end.
         Step::Pin

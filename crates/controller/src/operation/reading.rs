@@ -169,16 +169,16 @@ fn may_look(
     under_ceiling(&tenant.namespace, profile, &name)
 }
 
-/// The name that an ARN holds, with AWS's suffix: enough to compare beginnings.
+/// The name that an ARN holds, as far as names may be long.
 fn name_in(arn: &Arn) -> SecretName {
-    let resource = arn.as_str().splitn(7, ':').nth(6).unwrap_or_default();
-    let end = resource
+    let name = arn.name();
+    let end = name
         .char_indices()
         .map(|(at, c)| at + c.len_utf8())
         .take_while(|end| *end <= 512)
         .last()
         .unwrap_or(0);
-    SecretName::parse(resource.get(..end).unwrap_or_default())
+    SecretName::parse(name.get(..end).unwrap_or_default())
         .expect("an ARN ends in a name without control characters")
 }
 
