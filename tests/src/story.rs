@@ -297,6 +297,11 @@ impl Story {
         }
     }
 
+    /// Waits until the approval of an operation counts that is created now: the admission policies must be older.
+    pub fn until_approvals_count(&self) {
+        self.meanwhile(Duration::from_secs(6));
+    }
+
     /// Lets time pass in which nothing may change.
     pub fn meanwhile(&self, pause: Duration) {
         thread::sleep(pause);

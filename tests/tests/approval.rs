@@ -1,6 +1,5 @@
 //! Four eyes: who may ask, who may approve, who may use a profile, and what the API server says to everybody else.
 
-use std::time::Duration;
 
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{condition, finding, is_finished, message, state, text};
@@ -57,7 +56,7 @@ fn cast(estate: &str) -> Story {
             .is_err_and(|error| error.contains("may not use"))
     });
     // What was created while they took hold could never be approved.
-    story.meanwhile(Duration::from_secs(6));
+    story.until_approvals_count();
     story
 }
 

@@ -326,6 +326,7 @@ fn another_person_approves_and_nobody_their_own_request() {
     story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
     story.apply_policy(&Policy::observing("apps"));
     story.start_controller();
+    story.until_approvals_count();
     story.check("apps");
     let asked = story
         .plugin_as(

@@ -50,13 +50,15 @@ impl Finding {
 
     /// A check that the API server did not answer: not allowed to look is no failure of what was to be looked at.
     pub(crate) fn unseen(what: impl Into<String>, error: &kube::Error) -> Self {
-        if let kube::Error::Api(status) = error
-            && status.code == 403
-        {
+        // `Display` of an API error prints the whole Status.
+        let kube::Error::Api(status) = error else {
+            return Self::warn(what, format!("it could not be read: {error}"));
+        };
+        if status.code == 403 {
             return Self::warn(what, "you may not look at it")
                 .advice("ask somebody who may, or bind the viewer role");
         }
-        Self::warn(what, format!("it could not be read: {error}"))
+        Self::warn(what, format!("it could not be read: {}", status.message))
     }
 
     fn new(grade: Grade, what: impl Into<String>, seen: impl Into<String>) -> Self {
