@@ -1,6 +1,5 @@
 //! Four eyes: who may ask, who may approve, who may use a profile, and what the API server says to everybody else.
 
-
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{condition, finding, is_finished, message, state, text};
 use secret_rotation_tests::story::TEAM;

@@ -36,13 +36,31 @@ pub(super) struct Running {
 }
 
 impl Pod {
-    /// The pod of the first Deployment that asks for one; none while the API server cannot say.
+    /// The pod of the first Deployment that asks for one, once its `ServiceAccount` is there.
     pub(super) fn wanted(cluster: &Cluster) -> Result<Option<Self>> {
         let mut list = cluster.kubectl();
         list.args(["get", "deployments", "-A", "-o", "json", "-l", LABEL]);
         let list: Value = serde_json::from_str(&project::output(&mut list)?)?;
         let pods = list["items"].as_array().into_iter().flatten();
-        Ok(pods.map(Self::of).find(|pod| pod.replicas > 0))
+        let wanted = pods.map(Self::of).find(|pod| pod.replicas > 0);
+        Ok(match wanted {
+            Some(pod) if pod.may_start(cluster)? => Some(pod),
+            Some(_) | None => None,
+        })
+    }
+
+    /// Manifests arrive in any order.
+    fn may_start(&self, cluster: &Cluster) -> Result<bool> {
+        let mut get = cluster.kubectl();
+        get.args([
+            "get",
+            "serviceaccount",
+            &self.account,
+            "-n",
+            &self.namespace,
+        ])
+        .args(["--ignore-not-found", "-o", "name"]);
+        Ok(!project::output(&mut get)?.is_empty())
     }
 
     fn of(deployment: &Value) -> Self {
