@@ -72,10 +72,11 @@ fn a_queue_that_lets_nobody_in_changes_nothing_else() {
     story.profile(&json!({"eventQueue": {"arn": QUEUE}}));
     story.apply_policy(&tomorrow());
     story.start_controller();
-    story.eventually("the queue was asked, in vain", || {
+    story.eventually("the secret was seen, and the queue asked in vain", || {
         story.controllers[0]
             .metric(r#"secretrotation_aws_requests_total{code="access_denied",operation="ReceiveMessage"}"#)
-            .is_some()
+            .is_some_and(|count| count > 0.0)
+            && story.get("srp", "apps")["status"]["summary"]["healthy"] == 1
     });
     story.aws.jump(3700.0);
     story.meanwhile(Duration::from_secs(3));
