@@ -2,7 +2,7 @@
 //!
 //! Not where reasons are chosen; a test compares this with the places where they are.
 
-use secret_rotation_core::{advance::Phase, operation::Failure};
+use secret_rotation_core::{advance::Phase, operation::Failure, plan::BlockReason, survey::State};
 
 /// A condition of a kind, with every reason that it may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,63 @@ const NOT_HEALTHY: [&str; 9] = [
     "RotationDisabled",
     "Unknown",
 ];
+
+/// What a reason of a condition, a state, or a word of `blockedBy` means, in a sentence without its full stop; `None` for
+/// other words. `docs/reasons.md` has a paragraph for each, with what to do.
+pub fn sentence(word: &str) -> Option<&'static str> {
+    of_policy(word)
+        .or_else(|| found(word, State::ALL, State::name, State::sentence))
+        .or_else(|| {
+            found(
+                word,
+                BlockReason::ALL,
+                BlockReason::reason,
+                BlockReason::sentence,
+            )
+        })
+        .or_else(|| found(word, Phase::ALL, Phase::reason, Phase::sentence))
+        .or_else(|| found(word, Failure::ALL, Failure::reason, Failure::sentence))
+}
+
+fn found<T: Copy, const N: usize>(
+    word: &str,
+    all: [T; N],
+    name: fn(T) -> &'static str,
+    sentence: fn(T) -> &'static str,
+) -> Option<&'static str> {
+    let one = all.into_iter().find(|one| name(*one) == word)?;
+    Some(sentence(one))
+}
+
+/// Words that no enum of core holds.
+fn of_policy(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "Succeeded" => "everything that was asked for can be done, or was",
+        "Progressing" => "the controller has not seen everything yet",
+        "ProfileNotFound" => "there is no AWSAccessProfile of this name",
+        "ProfileNotReady" => "the AWSAccessProfile cannot be used",
+        "NamespaceNotAllowed" => "the profile does not admit the namespace",
+        "RegionNotAllowed" => "the profile does not have the region",
+        "SecretNotAllowed" => "a name or prefix lies outside of the profile",
+        "CredentialsUnavailable" => "AWS credentials are missing or not valid",
+        "Throttled" => "AWS asks for fewer requests",
+        "SweepIncomplete" => "the last check did not see everything",
+        "InvalidSchedule" => "a maintenance window can never open",
+        "InvalidSpec" => "the spec contradicts itself",
+        "ProgressingWithRetry" => "something failed and is tried again",
+        "AllRotationsHealthy" => "no selected secret needs attention",
+        "NothingSelected" => "no secret matches the selector",
+        "SecretBroken" => "a secret has no current version",
+        "RotationStuck" => "a rotation has stopped half-way",
+        "SecretExpiring" => "the value of a secret expires soon",
+        "RotationOverdue" => "the date of a rotation has passed",
+        "SecretTooOld" => "a current version is older than the policy allows",
+        "SecretNotFound" => "a secret that is named exactly does not exist",
+        "Approved" => "a person has agreed",
+        "Denied" => "a person has not agreed",
+        _ => return None,
+    })
+}
 
 /// Every condition of every kind, in the order in which the kinds are documented.
 pub fn conditions() -> Vec<Condition> {

@@ -138,6 +138,26 @@ impl Phase {
             Self::Unpinning => "Unpinning",
         }
     }
+
+    /// What it means, for whoever looks for the word; each message says more about its own case.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Queued => "it has not been looked at, or another one is at work",
+            Self::AwaitingApproval => "a person who may approve must decide",
+            Self::AwaitingWindow => "no maintenance window is open",
+            Self::BackingOff => "the last attempt was too recent",
+            Self::Suspended => "its policy is suspended",
+            Self::Pinning => "the pending version gets a label that protects it",
+            Self::Settling => "it waits for the second look at the secret",
+            Self::Clearing => "AWSPENDING is taken from the stale version",
+            Self::Rotating => "AWS is asked to rotate",
+            Self::Verifying => "it watches the rotation",
+            Self::Promoting => "the pending version becomes the current one",
+            Self::Restoring => "a label, or the secret, is put back",
+            Self::Reverting => "the previous version becomes the current one",
+            Self::Unpinning => "labels that protected versions are taken away",
+        }
+    }
 }
 
 /// A request that may be sent to AWS, once, within ten seconds of the look it rests on.

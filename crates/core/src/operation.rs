@@ -335,4 +335,23 @@ impl Failure {
             Self::Unexpected => "Unexpected",
         }
     }
+
+    /// What it means, for whoever looks for the word; each message says more about its own case.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Superseded => "something else changed what it was about",
+            Self::PreconditionFailed => "AWS shows something else than it expects",
+            Self::Refused => "this must not, or cannot, be done to this secret",
+            Self::AccessDenied => "AWS does not allow it to the controller",
+            Self::PinExhausted => "the secret has no room for one more label",
+            Self::RotationDidNotFinish => "the rotation started and did not come to its end",
+            Self::Rejected => "a person denied it",
+            Self::Expired => "it did not begin before its deadline",
+            Self::NotAuthorised => "policy and profile do not allow it",
+            Self::PolicyGone => "its policy was deleted or replaced",
+            Self::Gone => "the secret does not exist",
+            Self::AwsUnavailable => "AWS could not be reached often enough",
+            Self::Unexpected => "AWS answered what nobody foresaw",
+        }
+    }
 }

@@ -177,7 +177,7 @@ impl BlockReason {
             Self::RotationDisabled => "rotation is off, and rotating would switch it on",
             Self::RotationWindowOpen => "AWS may still retry the rotation by itself",
             Self::RecentlyChanged => "the secret changed too recently",
-            Self::ManualHold => "a person acted on the secret or denied an operation on it",
+            Self::ManualHold => "a person acted on it, or denied an operation on it",
             Self::Suspended => "the policy is suspended",
         }
     }

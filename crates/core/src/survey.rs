@@ -168,6 +168,24 @@ impl State {
         }
     }
 
+    /// What it means, for whoever looks for the word; each finding says more about its own case.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Broken => "no version is current; a person must set a value",
+            Self::Stuck => "a rotation has stopped half-way",
+            Self::Expiring => "the value expires soon, by its tag",
+            Self::Overdue => "the date of its next rotation has passed",
+            Self::TooOld => "the current version is older than the policy allows",
+            Self::ScheduledForDeletion => "AWS will delete it",
+            Self::NotFound => "no secret has this exact name",
+            Self::Disabled => "it does not rotate",
+            Self::Unknown => "it could not be read",
+            Self::Rotating => "a rotation is under way",
+            Self::Ineligible => "a replica, which follows its primary",
+            Self::Healthy => "nothing is to be done",
+        }
+    }
+
     /// Whether it makes `Healthy` false or unknown.
     pub const fn is_unhealthy(self) -> bool {
         !matches!(self, Self::Rotating | Self::Ineligible | Self::Healthy)

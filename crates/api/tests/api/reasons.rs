@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use secret_rotation_api::reasons::conditions;
+use secret_rotation_api::reasons::{conditions, sentence};
 use secret_rotation_core::{advance::Phase, operation::Failure, plan::BlockReason, survey::State};
 
 /// Reasons of conditions are chosen in these files, each in an arm of its own: `… => "Reason",`.
@@ -92,14 +92,15 @@ fn a_stalled_policy_is_one_of_those_that_are_not_ready() {
     );
 }
 
-/// The sentences that people read in status and events.
+/// The sentences that people read in status and events, and in the list of all words.
 #[test]
-fn every_block_reason_is_one_sentence() {
-    for reason in BlockReason::ALL {
-        let sentence = reason.sentence();
+fn every_reason_is_one_sentence() {
+    for reason in reasons() {
+        let sentence = sentence(reason).unwrap_or_else(|| panic!("{reason} has none"));
         assert!(
-            sentence.len() > 20 && !sentence.ends_with('.'),
-            "{sentence}"
+            sentence.len() > 10 && sentence.len() < 60 && !sentence.ends_with('.'),
+            "{reason}: {sentence}"
         );
     }
+    assert_eq!(sentence("Nonsense"), None);
 }

@@ -5,6 +5,7 @@ mod page;
 use std::process::ExitCode;
 
 use clap::Args;
+use secret_rotation_api::reasons;
 
 use crate::{Failure, output};
 
@@ -12,6 +13,9 @@ pub(crate) use page::{Entry, entries};
 
 /// Lines are not longer than this, however wide the terminal is: nobody reads longer ones.
 const WIDTH: usize = 80;
+
+/// The room for a word in the list of all.
+const NAME: usize = 22;
 
 /// Explains a state, a reason or a word of blockedBy; lists all of them if none is given.
 #[derive(Args, Clone, Debug)]
@@ -64,7 +68,8 @@ fn listed(entries: &[Entry]) -> String {
             group = &entry.group;
             lines.push(group.to_owned());
         }
-        lines.push(format!("  {}", entry.name));
+        let sentence = reasons::sentence(&entry.name).unwrap_or_default();
+        lines.push(format!("  {:<NAME$} {sentence}", entry.name));
     }
     lines.join("\n") + "\n"
 }
@@ -134,9 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn the_list_names_every_word_below_its_group() {
+    fn the_list_names_every_word_below_its_group_with_a_sentence() {
         let text = listed(&entries());
-        assert!(text.starts_with("States of a secret\n  Stuck\n"), "{text}");
-        assert!(text.contains("\n\nblockedBy of a finding\n  ObserveOnly\n"));
+        let first = "States of a secret\n  Stuck                  a rotation has stopped half-way\n";
+        assert!(text.starts_with(first), "{text}");
+        assert!(text.contains("\n\nblockedBy of a finding\n  ObserveOnly            the policy"));
+        let width = |line: &str| line.chars().count();
+        assert!(text.lines().all(|line| width(line) <= WIDTH), "{text}");
+        assert!(text.lines().all(|line| !line.ends_with(' ')), "{text}");
     }
 }
