@@ -31,7 +31,7 @@ pub fn run(filter: Option<&str>) -> Result<()> {
     eprintln!("2/3 Building everything (about 5 minutes the first time on two cores)");
     let targets = ["build", "--workspace", "--all-targets", "--locked"];
     project::run(project::cargo().args(targets))?;
-    eprintln!("3/3 Tests (about 10 minutes; the stories each start an API server of their own)");
+    eprintln!("3/3 Tests (about 20 minutes; the stories each start an API server of their own)");
     let counts = test(&assets, filter)?;
     report(counts);
     ensure!(counts.failed == 0, "{} tests failed", counts.failed);
