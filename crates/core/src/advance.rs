@@ -246,6 +246,9 @@ pub struct Facts<'a> {
     pub history: History<'a>,
     /// Which pins are ours.
     pub cluster: &'a ClusterId,
+    /// Since when this process has seen the labels and versions of the secret unchanged, without a gap of more than an
+    /// hour between two looks. `None` = it has not watched long enough to tell.
+    pub unchanged_since: Option<AwsTime>,
 }
 
 /// Whether an automatic operation may begin, or go from pin to clear.

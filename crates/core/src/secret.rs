@@ -96,6 +96,22 @@ impl Secret {
             .filter(|pending| self.current() != Some(*pending))
     }
 
+    /// Whether the unfinished pending version is one that was current before, or that a later rotation or a person has
+    /// passed over: it holds AWSPREVIOUS, or a rotation succeeded no earlier than it was created. A person moved
+    /// AWSCURRENT back, or set a value; to rotate such a version in again would undo that decision.
+    ///
+    /// `versions` is the complete list of versions; without it, and for a version without a value, only the label tells.
+    pub fn is_rolled_back(&self, versions: Option<&VersionListing>) -> bool {
+        let Some(pending) = self.unfinished() else {
+            return false;
+        };
+        let created = versions.and_then(|versions| versions.created(pending));
+        let passed_over = created
+            .zip(self.last_rotated)
+            .is_some_and(|(created, rotated)| rotated >= created);
+        self.previous() == Some(pending) || passed_over
+    }
+
     /// How many labels the secret carries, of the 20 that AWS allows.
     pub fn label_count(&self) -> usize {
         self.labels.values().map(BTreeSet::len).sum()

@@ -281,3 +281,30 @@ fn a_deletion_that_is_ignored_counts_as_healthy() {
         State::Healthy
     );
 }
+
+#[test]
+fn a_pending_version_that_was_current_before_or_was_passed_over_is_rolled_back() {
+    let plain = stuck("prod/a");
+    assert!(!plain.is_rolled_back(None));
+    assert!(!plain.is_rolled_back(Some(&with_value())));
+    let mut previous = labelled(plain.clone(), "AWSPREVIOUS", "p");
+    previous
+        .labels
+        .remove(&version("b"))
+        .expect("the version that was previous");
+    assert!(previous.is_rolled_back(None), "the label tells by itself");
+    for (rotated, passed_over) in [(9, false), (8, true), (7, true)] {
+        let secret = Secret {
+            last_rotated: Some(ago(hours(rotated))),
+            ..plain.clone()
+        };
+        assert_eq!(secret.is_rolled_back(Some(&with_value())), passed_over);
+        assert!(
+            !secret.is_rolled_back(None),
+            "nothing tells when it was made"
+        );
+        assert!(!secret.is_rolled_back(Some(&without_value())));
+    }
+    let at_rest = labelled(secret("prod/a"), "AWSPENDING", "c");
+    assert!(!at_rest.is_rolled_back(None), "nothing is pending");
+}

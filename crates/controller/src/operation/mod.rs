@@ -257,6 +257,7 @@ impl Scene {
             gate: self.gate(context),
             history: History::of(&self.arn, &self.others),
             cluster: &context.cluster,
+            unchanged_since: None,
         };
         advance(operation, &facts)
     }
