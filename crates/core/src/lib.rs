@@ -24,6 +24,7 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod retention;
+pub mod rolled_back;
 pub mod rotation_window;
 pub mod secret;
 pub mod selector;

@@ -1,0 +1,59 @@
+//! Versions that a person moved AWSCURRENT away from, or passed over by setting a value: no machine makes one of them
+//! current again.
+//!
+//! The rule of planner and [`advance`](crate::advance): both ask here.
+
+use crate::operation::Action;
+use crate::secret::{Secret, VersionListing};
+
+/// How the unfinished pending version stands to what is current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A rotation made it, and none has succeeded since. Also where nothing is pending.
+    Ahead,
+    /// A person decided against it.
+    RolledBack,
+    /// Only the list of versions can tell, and it is not at hand.
+    Unknown,
+}
+
+impl Standing {
+    /// Judges by labels and dates. `versions` is the complete list of versions.
+    pub fn of(secret: &Secret, versions: Option<&VersionListing>) -> Self {
+        if secret.is_rolled_back(versions) {
+            return Self::RolledBack;
+        }
+        let (Some(pending), Some(_)) = (secret.unfinished(), secret.last_rotated) else {
+            return Self::Ahead;
+        };
+        // A version that a complete list omits has no value, and so was never current.
+        let is_known = versions.is_some_and(|versions| {
+            !versions.lists(pending) || versions.created(pending).is_some()
+        });
+        if is_known { Self::Ahead } else { Self::Unknown }
+    }
+
+    /// Whether a machine may do this about the version. A person may do anything.
+    pub fn admits(self, action: Action) -> bool {
+        match self {
+            Self::Ahead => true,
+            Self::RolledBack => instead_of(action) == Some(action),
+            Self::Unknown => !action.rotates(),
+        }
+    }
+}
+
+/// What a machine may do about a version that was rolled back, where a policy asks for `action`: take its label away, where
+/// the policy allows that. `None` = nothing.
+pub const fn instead_of(action: Action) -> Option<Action> {
+    match action {
+        Action::ClearPending | Action::ClearAndRotate => Some(Action::ClearPending),
+        Action::ReleasePins => Some(Action::ReleasePins),
+        Action::RestoreSecret => Some(Action::RestoreSecret),
+        Action::RetryRotation
+        | Action::Rotate
+        | Action::PromotePending
+        | Action::RestorePending
+        | Action::RevertToPrevious => None,
+    }
+}
