@@ -6,30 +6,38 @@ use crate::authorise::{Tenant, under_ceiling};
 use crate::clock::AwsTime;
 use crate::identity::{Arn, Region, SecretName};
 use crate::inventory::{Inventory, Observation};
-use crate::operation::PendingValue;
+use crate::operation::{Operation, PendingValue};
 use crate::outcome::ErrorClass;
 use crate::policy::{Detection, Policy};
 use crate::profile::Profile;
 use crate::secret::Secret;
 use crate::survey::{Ailment, Finding, Member, Memory, State, Survey};
-use crate::verdict::{self, Verdict};
+use crate::verdict::{self, Background, Verdict};
+
+/// What is known beside the inventories.
+#[derive(Clone, Copy, Debug)]
+pub struct Knowledge<'a> {
+    /// What the policy's status remembers; it can delay nothing and hasten only reports, never actions.
+    pub memory: &'a Memory,
+    /// Every known operation: their journals tell which changes were our own, and what was left undone.
+    pub operations: &'a [Operation],
+}
 
 /// Classifies everything that the policy selects under the ceiling of its profile.
 ///
-/// Ages are measured from the time of each inventory, by AWS's clock. `memory` is what the policy's status
-/// remembers; it can delay nothing and hasten only reports, never actions.
+/// Ages are measured from the time of each inventory, by AWS's clock.
 pub fn classify(
     tenant: &Tenant,
     profile: &Profile,
     policy: &Policy,
     inventories: &[&Inventory],
-    memory: &Memory,
+    known: Knowledge<'_>,
 ) -> Survey {
     let classifier = Classifier {
         tenant,
         profile,
         policy,
-        memory,
+        known,
     };
     let mut inventories: Vec<_> = inventories
         .iter()
@@ -75,7 +83,7 @@ struct Classifier<'a> {
     tenant: &'a Tenant,
     profile: &'a Profile,
     policy: &'a Policy,
-    memory: &'a Memory,
+    known: Knowledge<'a>,
 }
 
 impl Classifier<'_> {
@@ -126,8 +134,11 @@ impl Classifier<'_> {
     fn finding(&self, arn: &Arn, observation: &Observation, now: AwsTime) -> Finding {
         let secret = &observation.secret;
         let place = (arn.region().clone(), secret.name.clone());
-        let remembered = self.memory.0.get(&place);
-        let verdict = verdict::of(observation, &self.policy.detection, remembered, now);
+        let background = Background {
+            remembered: self.known.memory.0.get(&place),
+            operations: self.known.operations,
+        };
+        let verdict = verdict::of(observation, &self.policy.detection, background, now);
         let Verdict {
             state,
             since,
@@ -176,6 +187,7 @@ impl Classifier<'_> {
 
     fn missing(&self, name: &SecretName, region: &Region, now: AwsTime) -> Finding {
         let remembered = self
+            .known
             .memory
             .0
             .get(&(region.clone(), name.clone()))

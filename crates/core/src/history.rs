@@ -14,6 +14,12 @@ use crate::secret::Secret;
 /// Another operation's intent without a result may still be on its way to AWS for this long.
 const IN_FLIGHT: Duration = Duration::from_secs(30);
 
+/// `LastChangedDate` of our own pin lies between its intent less this …
+const PIN_EARLIEST: Duration = Duration::from_secs(5);
+
+/// … and its intent plus this.
+const PIN_LATEST: Duration = Duration::from_secs(15);
+
 /// A pin's minute is rounded down, so a minute is allowed for.
 const PIN_ROUNDING: Duration = Duration::from_mins(1);
 
@@ -68,6 +74,25 @@ impl<'a> History<'a> {
             .filter(|at| window.contains(*at))
             .min()
             .map(|oldest| oldest.plus(window.length))
+    }
+
+    /// When something other than our own pinning and unpinning last changed the secret, for reports. AWS's
+    /// `LastChangedDate`, unless a journal shows that a pin of ours moved it: then what it was before. `None` if AWS names
+    /// no date.
+    pub fn last_foreign_change(&self, secret: &Secret) -> Option<AwsTime> {
+        let mut changed = secret.last_changed?;
+        // One pin may follow another: each step goes further back, and there are no more steps than operations.
+        for _ in &self.operations {
+            let earlier = self
+                .operations
+                .iter()
+                .filter_map(|own| before(own, changed));
+            match earlier.filter(|earlier| *earlier < changed).min() {
+                Some(earlier) => changed = earlier,
+                None => break,
+            }
+        }
+        Some(changed)
     }
 
     /// Since when nothing has happened to the secret: AWS's `LastChangedDate`, or our last write other than pinning and
@@ -192,6 +217,22 @@ fn denial(operation: &Operation) -> Option<AwsTime> {
     operation
         .completed
         .filter(|_| decision.answer == Answer::Deny)
+}
+
+/// When the secret had changed before the operation's pin or unpin changed it at `changed`, if it did.
+fn before(operation: &Operation, changed: AwsTime) -> Option<AwsTime> {
+    let is_ours = [Step::Pin, Step::Unpin]
+        .into_iter()
+        .filter_map(|step| operation.journal.entry(step))
+        .any(|entry| {
+            (entry.intent.minus(PIN_EARLIEST)..=entry.intent.plus(PIN_LATEST)).contains(&changed)
+        });
+    let last = operation
+        .baseline
+        .as_ref()
+        .filter(|_| is_ours)?
+        .last_changed?;
+    Some(disturbance(operation).map_or(last, |write| last.max(write)))
 }
 
 /// When an operation last meant to change more than a pin.

@@ -7,8 +7,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::clock::AwsTime;
+use crate::history::History;
 use crate::identity::VersionId;
 use crate::inventory::Observation;
+use crate::operation::Operation;
 use crate::pin;
 use crate::policy::{Detection, DisabledReporting, Expiry, Reporting};
 use crate::secret::{Rotation, Secret};
@@ -32,18 +34,28 @@ pub struct Verdict {
     pub first_observed: Option<AwsTime>,
 }
 
+/// What is known of a secret beside what AWS shows of it now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Background<'a> {
+    /// What the last pass found.
+    pub remembered: Option<&'a Remembered>,
+    /// Every known operation, on whichever secret: journals tell which changes were our own.
+    pub operations: &'a [Operation],
+}
+
 /// Judges one secret by AWS time.
 pub fn of(
     observation: &Observation,
     detection: &Detection,
-    remembered: Option<&Remembered>,
+    background: Background<'_>,
     now: AwsTime,
 ) -> Verdict {
     let judge = Judge {
         observation,
         secret: &observation.secret,
         detection,
-        remembered,
+        remembered: background.remembered,
+        operations: background.operations,
         now,
     };
     judge
@@ -81,10 +93,16 @@ struct Judge<'a> {
     secret: &'a Secret,
     detection: &'a Detection,
     remembered: Option<&'a Remembered>,
+    operations: &'a [Operation],
     now: AwsTime,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    /// The operations on this secret. Only a secret that is not at rest needs them.
+    fn history(&self) -> History<'a> {
+        History::of(&self.secret.arn, self.operations)
+    }
+
     fn unknown(&self) -> Option<Verdict> {
         let error = self.observation.unreadable.as_ref()?;
         Some(self.verdict(
@@ -174,14 +192,15 @@ impl Judge<'_> {
         self.clamped(old.and_then(|old| old.first_observed))
     }
 
-    /// The earlier of the last change and the birth of the pending version. What was found before stays, so that our
-    /// own pin, which moves `LastChangedDate`, does not make a stuck rotation look young.
+    /// The earlier of the last change and the birth of the pending version. Our own pin is no change, and what was found
+    /// before stays, so that neither makes a stuck rotation look young.
     fn without_progress_since(&self, pending: &VersionId, first_observed: AwsTime) -> AwsTime {
         let versions = self.observation.versions.as_ref();
         let born = versions
             .and_then(|versions| versions.created(pending))
             .unwrap_or(first_observed);
-        let changed = self.secret.last_changed.unwrap_or(self.now);
+        let changed = self.history().last_foreign_change(self.secret);
+        let changed = changed.unwrap_or(self.now);
         let found = self
             .remembered
             .filter(|old| old.pending.as_ref() == Some(pending))

@@ -269,7 +269,10 @@ fn what_could_not_be_seen_supersedes_nothing() {
         &own.profile,
         &own.policy,
         &[&partial],
-        &secret_rotation_core::survey::Memory::default(),
+        secret_rotation_core::classify::Knowledge {
+            memory: &secret_rotation_core::survey::Memory::default(),
+            operations: &[],
+        },
     );
     let none = BTreeMap::new();
     let claimants = std::slice::from_ref(&own);

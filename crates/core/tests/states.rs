@@ -4,23 +4,33 @@ mod fixtures;
 
 use std::time::Duration;
 
+use fixtures::planning::intend;
 use fixtures::{
-    ago, at, detection, error, hours, labelled, listing, minutes, now, pin_of, secret, seen, stuck,
-    version, with_value, without_value,
+    ago, at, detection, error, hours, labelled, listing, minutes, now, operation, pin_of, secret,
+    seen, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::operation::{
+    Action, Baseline, Failure, Operation, Outcome, PendingValue, ResultKind, Step,
+};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::policy::DisabledReporting::{Ignore, Report, ReportUnconfigured};
 use secret_rotation_core::policy::{Detection, Expiry, Reporting};
-use secret_rotation_core::secret::{Rotation, Secret};
+use secret_rotation_core::rolled_back::Standing;
+use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
 use secret_rotation_core::survey::{Ailment, Remembered, State};
-use secret_rotation_core::verdict::{self, Verdict};
+use secret_rotation_core::verdict::{self, Background, Verdict};
 
 const ALMOST_STUCK: Duration = Duration::from_secs(6 * 3600 - 1);
 
 fn judged(secret: Secret) -> Verdict {
-    verdict::of(&Observation::listed(secret), &detection(), None, now())
+    verdict::of(
+        &Observation::listed(secret),
+        &detection(),
+        Background::default(),
+        now(),
+    )
 }
 
 fn state(secret: Secret) -> State {
@@ -33,6 +43,13 @@ fn remembered(pending: &str, first: AwsTime) -> Remembered {
         since: None,
         pending: Some(version(pending)),
         first_observed: Some(first),
+    }
+}
+
+const fn after(memory: &Remembered) -> Background<'_> {
+    Background {
+        remembered: Some(memory),
+        operations: &[],
     }
 }
 
@@ -66,7 +83,7 @@ fn the_first_state_that_holds_wins() {
         verdict::of(
             &Observation::listed(secret.clone()),
             &detection,
-            None,
+            Background::default(),
             now(),
         )
         .state
@@ -101,7 +118,7 @@ fn a_secret_that_could_not_be_read_is_unknown_whatever_the_list_said() {
             unreadable: Some(error(ErrorClass::Denied)),
             ..Observation::listed(secret)
         };
-        let verdict = verdict::of(&observation, &detection(), None, now());
+        let verdict = verdict::of(&observation, &detection(), Background::default(), now());
         assert_eq!(
             (verdict.state, verdict.ailment),
             (State::Unknown, Ailment::Untreatable)
@@ -135,7 +152,7 @@ fn the_birth_of_a_pending_version_with_a_value_makes_it_stuck_although_something
     };
     let of = |born| {
         let observation = seen(touched.clone(), Some(listing(&[("p", born)])));
-        verdict::of(&observation, &detection(), None, now()).state
+        verdict::of(&observation, &detection(), Background::default(), now()).state
     };
     assert_eq!(of(ago(hours(6))), State::Stuck);
     assert_eq!(of(ago(ALMOST_STUCK)), State::Rotating);
@@ -149,7 +166,7 @@ fn first_seen_makes_an_empty_pending_version_stuck_and_is_kept_by_version() {
     };
     let of = |memory: &Remembered| {
         let observation = seen(touched.clone(), Some(without_value()));
-        verdict::of(&observation, &detection(), Some(memory), now())
+        verdict::of(&observation, &detection(), after(memory), now())
     };
     let old = of(&remembered("p", ago(hours(6))));
     assert_eq!(
@@ -177,7 +194,7 @@ fn a_back_dated_memory_makes_nothing_older_than_the_secret_itself() {
         ..remembered("p", ago(hours(9000)))
     };
     let observation = seen(newborn, Some(without_value()));
-    let verdict = verdict::of(&observation, &detection(), Some(&memory), now());
+    let verdict = verdict::of(&observation, &detection(), after(&memory), now());
     assert_eq!(verdict.state, State::Rotating);
     assert_eq!(verdict.first_observed, Some(ago(hours(2))));
     assert_eq!(verdict.since, ago(hours(2)));
@@ -190,7 +207,7 @@ fn a_memory_of_the_future_delays_nothing() {
         ..remembered("p", now().plus(hours(9000)))
     };
     let observation = seen(stuck("prod/a"), Some(without_value()));
-    let verdict = verdict::of(&observation, &detection(), Some(&memory), now());
+    let verdict = verdict::of(&observation, &detection(), after(&memory), now());
     assert_eq!(
         (verdict.state, verdict.since),
         (State::Stuck, ago(hours(8)))
@@ -208,7 +225,10 @@ fn without_a_date_of_the_last_change_only_first_seen_counts() {
         verdict::of(
             &Observation::listed(dateless.clone()),
             &detection(),
-            memory,
+            Background {
+                remembered: memory,
+                ..Background::default()
+            },
             now(),
         )
         .state
@@ -235,10 +255,58 @@ fn our_own_pin_does_not_make_a_stuck_rotation_look_young() {
     let after = verdict::of(
         &seen(pinned, Some(without_value())),
         &detection(),
-        Some(&memory),
+        after(&memory),
         later,
     );
     assert_eq!((after.state, after.since), (State::Stuck, before.since));
+}
+
+/// The operation pinned `p` of a secret that had changed last at `before`, and has ended.
+fn pinning(at: AwsTime, before: Option<AwsTime>) -> Operation {
+    let mut pinning = operation("pins", Action::ClearPending, "prod/a");
+    intend(&mut pinning, Step::Pin, at, ResultKind::Applied);
+    pinning.baseline = before.map(|before| Baseline {
+        labels: stuck("prod/a").labels,
+        last_changed: Some(before),
+        pending_value: PendingValue::Empty,
+    });
+    pinning.outcome = Some(Outcome::Failed {
+        reason: Failure::PolicyGone,
+        message: String::new(),
+    });
+    pinning
+}
+
+#[test]
+fn our_own_pin_is_no_change_also_for_a_policy_that_remembers_nothing() {
+    let pin = pin_of(fixtures::cluster(), ago(minutes(2)), "p");
+    let pinned = |changed| Secret {
+        last_changed: Some(changed),
+        ..labelled(stuck("prod/a"), pin.as_str(), "p")
+    };
+    let of = |secret: Secret, operations: &[Operation]| {
+        let background = Background {
+            operations,
+            ..Background::default()
+        };
+        let observation = seen(secret, Some(without_value()));
+        let verdict = verdict::of(&observation, &detection(), background, now());
+        (verdict.state, verdict.since)
+    };
+    let young = (State::Rotating, ago(minutes(1)));
+    let stuck = (State::Stuck, ago(hours(48)));
+    let journaled = [pinning(ago(minutes(1)), Some(ago(hours(48))))];
+    assert_eq!(of(pinned(ago(minutes(1))), &journaled), stuck);
+    assert_eq!(of(pinned(ago(minutes(1))), &[]), young, "no journal");
+    let dateless = [pinning(ago(minutes(1)), None)];
+    assert_eq!(of(pinned(ago(minutes(1))), &dateless), young, "no baseline");
+    let touched = (State::Rotating, now());
+    assert_eq!(of(pinned(now()), &journaled), touched, "changed since");
+    let again = [
+        pinning(ago(minutes(9)), Some(ago(hours(48)))),
+        pinning(ago(minutes(1)), Some(ago(minutes(9)))),
+    ];
+    assert_eq!(of(pinned(ago(minutes(1))), &again), stuck, "pinned twice");
 }
 
 #[test]
@@ -252,7 +320,13 @@ fn disabled_is_reported_as_the_policy_says() {
             rotation_disabled: reporting,
             ..detection()
         };
-        verdict::of(&Observation::listed(secret), &detection, None, now()).state
+        verdict::of(
+            &Observation::listed(secret),
+            &detection,
+            Background::default(),
+            now(),
+        )
+        .state
     };
     assert_eq!(of(Rotation::Disabled, Report), State::Disabled);
     assert_eq!(of(Rotation::Disabled, ReportUnconfigured), State::Disabled);
@@ -277,7 +351,7 @@ fn a_deletion_that_is_ignored_counts_as_healthy() {
     };
     let observation = seen(secret, Some(with_value()));
     assert_eq!(
-        verdict::of(&observation, &ignoring, None, now()).state,
+        verdict::of(&observation, &ignoring, Background::default(), now()).state,
         State::Healthy
     );
 }
@@ -307,4 +381,45 @@ fn a_pending_version_that_was_current_before_or_was_passed_over_is_rolled_back()
     }
     let at_rest = labelled(secret("prod/a"), "AWSPENDING", "c");
     assert!(!at_rest.is_rolled_back(None), "nothing is pending");
+}
+
+#[test]
+fn without_the_list_of_versions_only_a_secret_that_never_rotated_is_known_not_to_be_rolled_back() {
+    let of = |secret: &Secret, versions: Option<&VersionListing>| Standing::of(secret, versions);
+    let plain = stuck("prod/a");
+    assert_eq!(of(&plain, None), Standing::Unknown);
+    assert_eq!(of(&plain, Some(&with_value())), Standing::Ahead);
+    assert_eq!(of(&plain, Some(&without_value())), Standing::Ahead);
+    let dateless = VersionListing {
+        created: [(version("p"), None)].into(),
+    };
+    assert_eq!(of(&plain, Some(&dateless)), Standing::Unknown);
+    let never = Secret {
+        last_rotated: None,
+        ..plain.clone()
+    };
+    assert_eq!(of(&never, None), Standing::Ahead);
+    let passed_over = Secret {
+        last_rotated: Some(ago(hours(8))),
+        ..plain
+    };
+    assert_eq!(of(&passed_over, Some(&with_value())), Standing::RolledBack);
+    assert_eq!(of(&secret("prod/a"), None), Standing::Ahead);
+}
+
+#[test]
+fn a_machine_only_takes_the_label_from_a_version_that_was_rolled_back() {
+    let admitted = |standing: Standing| -> Vec<Action> {
+        let all = Action::ALL.into_iter();
+        all.filter(|action| !action.needs_a_person() && standing.admits(*action))
+            .collect()
+    };
+    let kept = [
+        Action::ClearPending,
+        Action::RestoreSecret,
+        Action::ReleasePins,
+    ];
+    assert_eq!(admitted(Standing::RolledBack), kept);
+    assert_eq!(admitted(Standing::Unknown), kept);
+    assert_eq!(admitted(Standing::Ahead).len(), 6);
 }

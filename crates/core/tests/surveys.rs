@@ -8,7 +8,7 @@ use fixtures::{
     ago, arn, arn_in, claimant, error, hours, inventory, labelled, listing, minutes, name, now,
     pin_of, policy, region, secret, seen, stuck, survey,
 };
-use secret_rotation_core::classify::{classify, memory_of};
+use secret_rotation_core::classify::{Knowledge, classify, memory_of};
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::outcome::ErrorClass;
@@ -48,7 +48,11 @@ fn expiring(tag: &str, last_rotated: Option<AwsTime>) -> Option<Finding> {
 
 fn over(claimant: &Claimant, inventories: &[&Inventory], memory: &Memory) -> Survey {
     let (tenant, profile) = (&claimant.tenant, &claimant.profile);
-    classify(tenant, profile, &claimant.policy, inventories, memory)
+    let known = Knowledge {
+        memory,
+        operations: &[],
+    };
+    classify(tenant, profile, &claimant.policy, inventories, known)
 }
 
 /// State, ailment and whether the message speaks of a stale tag.

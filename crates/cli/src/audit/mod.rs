@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use schemars::Schema;
-use secret_rotation_core::classify::classify;
+use secret_rotation_core::classify::{Knowledge, classify};
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::survey::Survey;
 
@@ -135,13 +135,16 @@ pub(crate) fn judge(subject: &Subject, swept: &[Swept]) -> Survey {
         .filter(|swept| swept.answered())
         .map(|swept| &swept.inventory)
         .collect();
-    let memory = secret_rotation_core::survey::Memory::default();
+    let known = Knowledge {
+        memory: &secret_rotation_core::survey::Memory::default(),
+        operations: &[],
+    };
     classify(
         &subject.tenant,
         &subject.profile,
         &subject.policy,
         &answered,
-        &memory,
+        known,
     )
 }
 

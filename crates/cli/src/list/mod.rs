@@ -9,7 +9,7 @@ use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::policy::Detection;
 use secret_rotation_core::secret::Rotation;
 use secret_rotation_core::survey::State;
-use secret_rotation_core::verdict;
+use secret_rotation_core::verdict::{self, Background};
 use serde::Serialize;
 
 use crate::audit::{Progress, Subject, Swept, sweep};
@@ -123,7 +123,7 @@ fn rows(swept: &[Swept], detection: &Detection) -> Vec<Row> {
 impl Row {
     fn of(seen: &Observation, detection: &Detection, now: AwsTime) -> Self {
         let secret = &seen.secret;
-        let verdict = verdict::of(seen, detection, None, now);
+        let verdict = verdict::of(seen, detection, Background::default(), now);
         let id = |id: Option<&VersionId>| id.map(ToString::to_string);
         let time = |time: Option<AwsTime>| time.map(|time| time.to_string());
         Self {

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secret_rotation_api::Readiness;
-use secret_rotation_core::classify::{classify, memory_of};
+use secret_rotation_core::classify::{Knowledge, classify, memory_of};
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::ObjectKey;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::plan::{self, Plan, plan};
 use secret_rotation_core::policy::Policy;
-use secret_rotation_core::survey::{Memory, Survey};
+use secret_rotation_core::survey::Survey;
 
 use crate::clock;
 use crate::context::Context;
@@ -62,11 +62,12 @@ pub(crate) async fn reconcile(
         return publish::unjudged(&context, &key, &entry, Some(policy), unseen(&view)).await;
     };
     let term = context.tenure()?.term;
-    let survey = survey(
-        &claimant,
-        &view,
-        &context.judgements.memory(&policy.uid, term, remembered),
-    );
+    let facts = context.world.facts();
+    let known = Knowledge {
+        memory: &context.judgements.memory(&policy.uid, term, remembered),
+        operations: &facts.operations,
+    };
+    let survey = survey(&claimant, &view, known);
     let plan = planned(&context, &claimant, &survey, now);
     context
         .judgements
@@ -114,14 +115,14 @@ fn unseen(view: &View) -> Readiness {
         .map_or(Readiness::Progressing, Readiness::from)
 }
 
-fn survey(claimant: &Claimant, view: &View, memory: &Memory) -> Survey {
+fn survey(claimant: &Claimant, view: &View, known: Knowledge<'_>) -> Survey {
     let inventories: Vec<_> = view.inventories.iter().map(AsRef::as_ref).collect();
     classify(
         &claimant.tenant,
         &claimant.profile,
         &claimant.policy,
         &inventories,
-        memory,
+        known,
     )
 }
 
