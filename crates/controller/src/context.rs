@@ -22,6 +22,8 @@ use crate::world::World;
 
 /// Both sides, and what is known of them.
 pub(crate) struct Context {
+    /// Who this replica is: the holder in the Lease.
+    pub identity: String,
     /// Kubernetes.
     pub client: Client,
     /// Quorum reads.
@@ -85,13 +87,17 @@ impl Context {
             .ok_or(Error::Stale("the API server has not told its time yet"))
     }
 
-    /// Forgets what only the holder of the lease may know.
-    pub(crate) fn forget_term(&self) {
+    /// Leaves all work that waits: it is asked for anew in the next term.
+    pub(crate) fn rest(&self) {
         self.queues.policies.clear();
         self.queues.operations.clear();
         self.queues.profiles.clear();
         self.queues.places.clear();
         self.queues.hints.clear();
+    }
+
+    /// Forgets what was seen and judged before another replica may have acted.
+    pub(crate) fn forget_reign(&self) {
         self.sweeps.clear();
         self.judgements.clear();
     }

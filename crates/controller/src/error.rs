@@ -1,7 +1,14 @@
 //! What can go wrong between the two sides, sorted by what to do next.
 
+use std::time::Duration;
+
 use secret_rotation_core::outcome::AwsError;
 use thiserror::Error;
+
+use crate::kubernetes::client::Busy;
+
+/// No `Retry-After` is waited for longer.
+const LONGEST_REST: Duration = Duration::from_mins(5);
 
 /// A reconcile that could not do its work.
 #[derive(Debug, Error)]
@@ -23,6 +30,9 @@ pub(crate) enum Error {
         /// The reason in its Status.
         reason: String,
     },
+    /// The API server asks to be left alone for a while.
+    #[error(transparent)]
+    Busy(Busy),
     /// The API server did not answer, or not in time.
     #[error("the Kubernetes API server could not be reached: {0}")]
     Unreachable(String),
@@ -48,14 +58,31 @@ impl Error {
         matches!(self, Self::Conflict | Self::AlreadyExists | Self::Stale(_))
     }
 
+    /// How long the API server asked to be left alone, if it did.
+    pub(crate) fn rest(&self) -> Option<Duration> {
+        match self {
+            Self::Busy(busy) => Some(busy.rest.min(LONGEST_REST)),
+            Self::Conflict
+            | Self::NotFound
+            | Self::AlreadyExists
+            | Self::Kubernetes { .. }
+            | Self::Unreachable(_)
+            | Self::Invalid(_)
+            | Self::Aws(_)
+            | Self::Stale(_) => None,
+        }
+    }
+
     /// How `reconcile_total` counts it.
     pub(crate) const fn result(&self) -> &'static str {
         match self {
             Self::Conflict | Self::AlreadyExists | Self::Stale(_) => "requeue",
             Self::Invalid(_) => "terminal_error",
-            Self::NotFound | Self::Kubernetes { .. } | Self::Unreachable(_) | Self::Aws(_) => {
-                "error"
-            }
+            Self::NotFound
+            | Self::Kubernetes { .. }
+            | Self::Busy(_)
+            | Self::Unreachable(_)
+            | Self::Aws(_) => "error",
         }
     }
 }
@@ -80,6 +107,10 @@ impl From<kube::Error> for Error {
             kube::Error::SerdeError(error) => {
                 Self::Invalid(format!("an object could not be understood: {error}"))
             }
+            kube::Error::Service(error) => match error.downcast::<Busy>() {
+                Ok(busy) => Self::Busy(*busy),
+                Err(error) => Self::Unreachable(error.to_string()),
+            },
             other => Self::Unreachable(other.to_string()),
         }
     }

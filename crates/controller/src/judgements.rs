@@ -1,4 +1,4 @@
-//! What this process last judged of each policy, within one term of the lease.
+//! What this process last judged of each policy: the breaker within one term of the lease, the rest within one reign.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,11 +40,10 @@ impl Judgements {
     }
 
     /// What is remembered of findings: of the last pass, else what the status says. A status lists only some.
-    pub(crate) fn memory(&self, policy: &Uid, term: u64, of_status: &Memory) -> Memory {
+    pub(crate) fn memory(&self, policy: &Uid, of_status: &Memory) -> Memory {
         let known = self
             .all()
             .get(policy)
-            .filter(|judgement| judgement.term == term)
             .map(|judgement| judgement.memory.clone());
         known.unwrap_or_else(|| of_status.clone())
     }
@@ -54,7 +53,7 @@ impl Judgements {
         self.all().remove(policy);
     }
 
-    /// The term has ended.
+    /// Another replica may have acted since.
     pub(crate) fn clear(&self) {
         self.all().clear();
     }

@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod expiring;
 mod hints;
+mod jitter;
 mod judgements;
 mod kubernetes;
 mod lease;
@@ -26,6 +27,7 @@ mod selftest;
 mod server;
 mod shutdown;
 mod sweeps;
+mod tasks;
 #[cfg(test)]
 mod testing;
 mod worker;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::Api;
 use kube::api::PartialObjectMeta;
 use kube::runtime::watcher::Event;
-use kube::{Api, runtime::watcher};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
@@ -27,6 +27,7 @@ pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) 
     let mut stream = watches::merged(watches::namespaced::<SecretRotationPolicy>(
         &context.client,
         &namespaces,
+        &context.identity,
     ));
     let mut known: BTreeMap<ObjectKey, (i64, Option<Uid>)> = BTreeMap::new();
     let mut trouble = Trouble::new("SecretRotationPolicy");
@@ -48,6 +49,7 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
     let mut stream = watches::merged(watches::namespaced::<SecretRotationOperation>(
         &context.client,
         &namespaces,
+        &context.identity,
     ));
     let mut known: BTreeMap<ObjectKey, (bool, bool)> = BTreeMap::new();
     let mut trouble = Trouble::new("SecretRotationOperation");
@@ -70,7 +72,8 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
 
 /// Listens to profiles for ever.
 pub(crate) async fn to_profiles(context: Arc<Context>) {
-    let mut stream = watches::guarded::<AWSAccessProfile>(Api::all(context.client.clone()));
+    let api = Api::all(context.client.clone());
+    let mut stream = watches::guarded::<AWSAccessProfile>(api, &context.identity);
     let mut known: BTreeMap<ProfileName, i64> = BTreeMap::new();
     let mut trouble = Trouble::new("AWSAccessProfile");
     while let Some(event) = stream.next().await {
@@ -94,7 +97,7 @@ pub(crate) async fn to_profiles(context: Arc<Context>) {
 /// Listens to the labels of namespaces for ever.
 pub(crate) async fn to_namespaces(context: Arc<Context>) {
     let api: Api<PartialObjectMeta<NamespaceObject>> = Api::all(context.client.clone());
-    let mut stream = watches::metadata(api);
+    let mut stream = watches::metadata(api, &context.identity);
     let mut trouble = Trouble::new("Namespace");
     while let Some(event) = stream.next().await {
         let Some(event) = trouble.sort(&context, event) else {
@@ -120,6 +123,10 @@ pub(crate) fn everything(context: &Context) {
         .into_iter()
         .for_each(|(key, _)| context.queues.policies.push(key, now));
     unfinished(context, |_, _| true);
+    // Places whose sweeps are kept from the last term go on in their rhythm; policies ask for all others.
+    for (place, due) in context.sweeps.due() {
+        context.queues.places.push(place, due);
+    }
 }
 
 /// The echo of a status write asks for nothing; a new generation asks also for the operations of the policy.
@@ -269,7 +276,7 @@ impl Trouble {
     fn sort<K>(
         &mut self,
         context: &Context,
-        event: Result<Event<K>, watcher::Error>,
+        event: Result<Event<K>, watches::Error>,
     ) -> Option<Event<K>> {
         match event {
             Ok(event) => {
@@ -297,7 +304,7 @@ impl Trouble {
 }
 
 /// The first words: `Display` of an API error prints a whole Status.
-fn short(error: &watcher::Error) -> String {
+fn short(error: &watches::Error) -> String {
     error
         .to_string()
         .chars()

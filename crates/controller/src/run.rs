@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kube::Client;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::accounts::{self, Accounts};
 use crate::clock::ServerClock;
@@ -21,8 +21,9 @@ use crate::metrics::Metrics;
 use crate::operation::locks::Locks;
 use crate::options::Options;
 use crate::server::Guards;
-use crate::shutdown::{self, Shutdown};
+use crate::shutdown::{self, Shutdown, Trigger};
 use crate::sweeps::{self, Sweeps};
+use crate::tasks::{Pulse, Tasks};
 use crate::worker::{self, Limits, Surroundings};
 use crate::world::World;
 use crate::{hints, listen, operation, policy, profile, server};
@@ -30,47 +31,56 @@ use crate::{hints, listen, operation, policy, profile, server};
 /// While the API server is not there yet, or has not told everything.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long the lease may take to be given up.
-const RELEASE: Duration = Duration::from_secs(7);
+/// How long the lease may take to be given up: what is left of a try, a read and a write.
+const RELEASE: Duration = Duration::from_secs(6);
 
 const POLICY: Limits = Limits {
     name: "policy",
     concurrency: 8,
     timeout: Duration::from_mins(1),
+    grace: Duration::from_secs(4),
 };
 const OPERATION: Limits = Limits {
     name: "operation",
     concurrency: 16,
     timeout: Duration::from_mins(2),
+    // A request that was sent is answered within ten seconds; then its result is written down.
+    grace: Duration::from_secs(15),
 };
 const PROFILE: Limits = Limits {
     name: "profile",
     concurrency: 2,
     timeout: Duration::from_secs(30),
+    grace: Duration::from_secs(4),
 };
 /// SQS waits for messages for twenty seconds.
 const EVENTS: Limits = Limits {
     name: "events",
     concurrency: 64,
     timeout: Duration::from_secs(50),
+    // What was received and not passed on comes again.
+    grace: Duration::ZERO,
 };
 /// Half a million secrets at twenty pages a second take five minutes.
 const SWEEP: Limits = Limits {
     name: "sweep",
     concurrency: 16,
     timeout: Duration::from_hours(1),
+    // A sweep writes nothing.
+    grace: Duration::ZERO,
 };
 
-/// Runs the controller until it is asked to end.
+/// Runs the controller until it is asked to end, or until something ends that it cannot do without.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let endpoint = accounts::custom_endpoint(options.allow_custom_endpoint)?;
     let metrics = Metrics::new(options.metrics_max_secrets, options.metrics_secret_label)?;
     metrics.set_custom_endpoint(endpoint.is_some());
     let server_clock = Arc::new(ServerClock::default());
-    let client = client::connect(Arc::clone(&metrics), Arc::clone(&server_clock)).await?;
+    let connect = || client::connect(Arc::clone(&metrics), Arc::clone(&server_clock));
+    let (client, of_lease) = (connect().await?, connect().await?);
     let (trigger, shutdown) = shutdown::channel();
     let (closing, closed) = shutdown::channel();
-    let stage = Stage::default();
+    let (stage, pulse) = (Stage::default(), Pulse::default());
     stage.set("the Kubernetes API server has not been reached yet");
     let mut servers = JoinSet::new();
     servers.spawn(server::metrics(
@@ -82,40 +92,49 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     ));
     servers.spawn(server::health(
         options.health_address,
+        alive(&pulse),
         stage.readiness(),
         closed,
     ));
-    let controller = tokio::spawn(control(
+    let mut controller = tokio::spawn(control(
         options,
         metrics,
-        (client, server_clock),
-        stage.clone(),
-        shutdown,
+        (client, of_lease, server_clock),
+        (stage.clone(), pulse),
+        (trigger.clone(), shutdown),
     ));
-    let abort = controller.abort_handle();
-    let ended = tokio::select! {
-        signal = shutdown::requested() => Ended::Asked(signal?),
-        Some(server) = servers.join_next() => Ended::Broken(server?.err().unwrap_or_else(|| anyhow::anyhow!("a server has ended"))),
-        () = ended(&abort) => Ended::Broken(anyhow::anyhow!("the controller has ended")),
+    let (broken, ended) = tokio::select! {
+        signal = shutdown::requested() => {
+            tracing::info!(signal = signal?, "ending");
+            (Ok(()), None)
+        }
+        Some(server) = servers.join_next() => (Err(broken(server)), None),
+        ended = &mut controller => (Ok(()), Some(ended)),
     };
     stage.set("the process is to end");
     trigger.begin();
     let outcome = match ended {
-        Ended::Asked(signal) => {
-            tracing::info!(signal, "ending");
-            controller.await?
-        }
-        Ended::Broken(error) => controller.await?.and(Err(error)),
+        Some(ended) => ended,
+        None => controller.await,
     };
     closing.begin();
     // Each bounds by itself how long it takes to end.
     while servers.join_next().await.is_some() {}
-    outcome
+    broken.and(outcome?)
 }
 
-enum Ended {
-    Asked(&'static str),
-    Broken(anyhow::Error),
+fn alive(pulse: &Pulse) -> server::Check {
+    let pulse = pulse.clone();
+    Arc::new(move || pulse.silent())
+}
+
+/// Why a server has ended that was not told to.
+fn broken(server: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
+    match server {
+        Ok(Ok(())) => anyhow::anyhow!("a server has ended"),
+        Ok(Err(error)) => error,
+        Err(panic) => anyhow::Error::new(panic).context("a server has panicked"),
+    }
 }
 
 fn guards(options: &Options) -> Guards {
@@ -126,19 +145,13 @@ fn guards(options: &Options) -> Guards {
     }
 }
 
-async fn ended(task: &tokio::task::AbortHandle) {
-    while !task.is_finished() {
-        tokio::time::sleep(POLL).await;
-    }
-}
-
 /// Listens until everything is known, then competes for the lease and works.
 async fn control(
     options: Options,
     metrics: Arc<Metrics>,
-    (client, server_clock): (Client, Arc<ServerClock>),
-    stage: Stage,
-    shutdown: Shutdown,
+    (client, of_lease, server_clock): (Client, Client, Arc<ServerClock>),
+    (stage, pulse): (Stage, Pulse),
+    (trigger, shutdown): (Trigger, Shutdown),
 ) -> anyhow::Result<()> {
     let identity = identity();
     let namespace = options
@@ -146,7 +159,7 @@ async fn control(
         .clone()
         .unwrap_or_else(|| client.default_namespace().to_owned());
     let (keeper, standing) = Keeper::new(
-        client.clone(),
+        of_lease,
         &namespace,
         identity.clone(),
         Arc::clone(&server_clock),
@@ -163,21 +176,38 @@ async fn control(
     else {
         return Ok(());
     };
-    let mut listeners = listeners(&context, &options.namespaces);
-    if !known(&context, &stage).await {
+    let mut listeners = listeners(&context, &options.namespaces, &pulse);
+    let known = tokio::select! {
+        known = known(&context, &stage) => known,
+        ended = listeners.first() => return Err(ended.into()),
+    };
+    if !known {
         return Ok(());
     }
     stage.clear();
     let (release, released) = oneshot::channel();
-    let keeper = tokio::spawn(keeper.run(released));
-    listeners.spawn(follow_lease(Arc::clone(&context)));
-    let mut workers = workers(&context);
+    let mut lease = Tasks::new(&pulse);
+    lease.spawn("the keeper of the lease", keeper.run(released));
+    listeners.spawn(
+        "the follower of the lease",
+        follow_lease(Arc::clone(&context)),
+    );
+    let mut workers = workers(&context, &pulse);
+    let outcome = tokio::select! {
+        biased;
+        () = shutdown.begun() => Ok(()),
+        ended = workers.first() => Err(ended.into()),
+        ended = lease.first() => Err(ended.into()),
+        ended = listeners.first() => Err(ended.into()),
+    };
+    // Also where nobody asked for the end: no new write from here on, and what was sent is written down.
+    trigger.begin();
     // Workers end by themselves, once the shutdown has begun and what runs has come to its end.
-    while workers.join_next().await.is_some() {}
+    workers.all().await;
     let _ = release.send(());
-    let _ = tokio::time::timeout(RELEASE, keeper).await;
-    listeners.shutdown().await;
-    Ok(())
+    let _ = tokio::time::timeout(RELEASE, lease.all()).await;
+    listeners.stop().await;
+    outcome
 }
 
 async fn context(
@@ -202,7 +232,8 @@ async fn context(
         }
     };
     Some(Arc::new(Context {
-        announcer: Announcer::new(client.clone(), identity),
+        announcer: Announcer::new(client.clone(), identity.clone()),
+        identity,
         reader,
         accounts: Accounts::new(Arc::clone(&metrics)),
         cluster,
@@ -219,18 +250,19 @@ async fn context(
     }))
 }
 
-fn listeners(context: &Arc<Context>, namespaces: &[String]) -> JoinSet<()> {
-    let mut listeners = JoinSet::new();
-    listeners.spawn(listen::to_namespaces(Arc::clone(context)));
-    listeners.spawn(listen::to_profiles(Arc::clone(context)));
-    listeners.spawn(listen::to_operations(
-        Arc::clone(context),
-        namespaces.to_vec(),
-    ));
-    listeners.spawn(listen::to_policies(
-        Arc::clone(context),
-        namespaces.to_vec(),
-    ));
+fn listeners(context: &Arc<Context>, namespaces: &[String], pulse: &Pulse) -> Tasks {
+    let mut listeners = Tasks::new(pulse);
+    let with = || Arc::clone(context);
+    listeners.spawn("the watch of namespaces", listen::to_namespaces(with()));
+    listeners.spawn("the watch of profiles", listen::to_profiles(with()));
+    listeners.spawn(
+        "the watch of operations",
+        listen::to_operations(with(), namespaces.to_vec()),
+    );
+    listeners.spawn(
+        "the watch of policies",
+        listen::to_policies(with(), namespaces.to_vec()),
+    );
     listeners
 }
 
@@ -246,59 +278,78 @@ async fn known(context: &Context, stage: &Stage) -> bool {
     true
 }
 
-fn workers(context: &Arc<Context>) -> JoinSet<()> {
+fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
     let around = || Surroundings {
         metrics: Arc::clone(&context.metrics),
         standing: context.standing.clone(),
         shutdown: context.shutdown.clone(),
     };
     let with = |context: &Arc<Context>| Arc::clone(context);
-    let mut workers = JoinSet::new();
+    let mut workers = Tasks::new(pulse);
     let (own, queue) = (with(context), Arc::clone(&context.queues.profiles));
-    workers.spawn(worker::run(PROFILE, queue, around(), move |name| {
+    let run = worker::run(PROFILE, queue, around(), move |name| {
         profile::reconcile(with(&own), name)
-    }));
+    });
+    workers.spawn("the profile loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.places));
-    workers.spawn(worker::run(SWEEP, queue, around(), move |place| {
+    let run = worker::run(SWEEP, queue, around(), move |place| {
         sweeps::sweep(with(&own), place)
-    }));
+    });
+    workers.spawn("the sweep loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.policies));
-    workers.spawn(worker::run(POLICY, queue, around(), move |key| {
+    let run = worker::run(POLICY, queue, around(), move |key| {
         policy::reconcile(with(&own), key)
-    }));
+    });
+    workers.spawn("the policy loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.operations));
-    workers.spawn(worker::run(OPERATION, queue, around(), move |key| {
+    let run = worker::run(OPERATION, queue, around(), move |key| {
         operation::reconcile(with(&own), key)
-    }));
+    });
+    workers.spawn("the operation loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.hints));
-    workers.spawn(worker::run(EVENTS, queue, around(), move |name| {
+    let run = worker::run(EVENTS, queue, around(), move |name| {
         hints::listen(with(&own), name)
-    }));
-    workers.spawn(expiring::run(with(context)));
+    });
+    workers.spawn("the event loop", run);
+    workers.spawn("the deletion of records", expiring::run(with(context)));
     workers
 }
 
-/// Speaks for all policies while the lease is held, and knows nothing of them otherwise.
+/// Speaks for all policies while the lease is held. What was seen is kept until another replica may have acted.
 async fn follow_lease(context: Arc<Context>) {
-    let mut last = None;
-    while let Some(term) = context.standing.begins(last).await {
-        context.forget_term();
-        context.metrics.reports().speak(true);
-        context
-            .metrics
-            .leader
-            .with_label_values(&[lease::NAME])
-            .set(1);
+    let (mut last, mut kept) = (None, None);
+    loop {
+        let begun = tokio::select! {
+            biased;
+            begun = context.standing.begins(last) => begun,
+            () = context.standing.passes(kept) => {
+                context.forget_reign();
+                kept = None;
+                continue;
+            }
+        };
+        let Some((term, reign)) = begun else { return };
+        if kept != Some(reign) {
+            context.forget_reign();
+        }
+        context.rest();
+        speak(&context, true);
         listen::everything(&context);
         context.standing.ends(term).await;
-        context
-            .metrics
-            .leader
-            .with_label_values(&[lease::NAME])
-            .set(0);
+        speak(&context, false);
+        context.rest();
+        (last, kept) = (Some(term), Some(reign));
+    }
+}
+
+fn speak(context: &Context, holds: bool) {
+    let leader = context.metrics.leader.with_label_values(&[lease::NAME]);
+    if holds {
+        context.metrics.reports().speak(true);
+        leader.set(1);
+    } else {
+        leader.set(0);
         context.metrics.reports().speak(false);
-        context.forget_term();
-        last = Some(term);
     }
 }
 
@@ -325,7 +376,7 @@ impl Stage {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn readiness(&self) -> server::Readiness {
+    fn readiness(&self) -> server::Check {
         let stage = self.clone();
         Arc::new(move || {
             stage

@@ -9,8 +9,8 @@ pub(crate) struct Shutdown {
     begun: watch::Receiver<bool>,
 }
 
-/// Begins the end.
-#[derive(Debug)]
+/// Begins the end. Clones begin the same.
+#[derive(Clone, Debug)]
 pub(crate) struct Trigger {
     begun: watch::Sender<bool>,
 }

@@ -8,18 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::error::Error;
+use crate::jitter::spread;
 use crate::lease::Standing;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
-
-/// How long running work may go on after the end has begun.
-const GRACE: Duration = Duration::from_secs(20);
 
 /// The first pause after a failure; it doubles.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -36,6 +34,8 @@ pub(crate) struct Limits {
     pub concurrency: usize,
     /// Nothing takes longer than this.
     pub timeout: Duration,
+    /// How long running work may go on after the end has begun; none = it is dropped at once.
+    pub grace: Duration,
 }
 
 /// What a worker needs beside its queue.
@@ -53,12 +53,13 @@ pub(crate) struct Surroundings {
 #[derive(Debug)]
 struct Failures<K>(Mutex<BTreeMap<K, u32>>);
 
-impl<K: Ord + Clone> Failures<K> {
+impl<K: Ord + Clone + Display> Failures<K> {
+    /// Keys that failed together, because the API server was away, do not come back together.
     fn pause(&self, key: &K) -> Duration {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(key.clone()).or_default();
         *count = count.saturating_add(1);
-        pause_after(*count)
+        spread(pause_after(*count), (key.to_string(), *count))
     }
 
     fn forget(&self, key: &K) {
@@ -91,13 +92,18 @@ pub(crate) async fn run<K, W, F>(
     let failures = Arc::new(Failures(Mutex::new(BTreeMap::new())));
     let mut running = JoinSet::new();
     loop {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let key = tokio::select! {
+        // The place first, so that a key waits where others can still join it. Both waits end with the process.
+        let (place, key) = tokio::select! {
             biased;
             () = surroundings.shutdown.begun() => break,
-            key = queue.next() => key,
+            next = next(&places, &queue) => next,
         };
-        while running.try_join_next().is_some() {}
+        while let Some(ended) = running.try_join_next() {
+            // What a key does is caught; this would be a fault of the loop, which must not go on with a place less.
+            if let Err(Ok(panic)) = ended.map_err(tokio::task::JoinError::try_into_panic) {
+                std::panic::resume_unwind(panic);
+            }
+        }
         let (queue, surroundings, failures, work) = (
             Arc::clone(&queue),
             surroundings.clone(),
@@ -110,10 +116,21 @@ pub(crate) async fn run<K, W, F>(
             drop(place);
         });
     }
-    let _ = tokio::time::timeout(GRACE, async {
+    let _ = tokio::time::timeout(limits.grace, async {
         while running.join_next().await.is_some() {}
     })
     .await;
+    running.shutdown().await;
+}
+
+/// Waits for a place, and then for the next key.
+async fn next<K: Ord + Clone>(
+    places: &Arc<Semaphore>,
+    queue: &Queue<K>,
+) -> (OwnedSemaphorePermit, K) {
+    let place = Arc::clone(places).acquire_owned().await;
+    let place = place.expect("a semaphore that nobody closes");
+    (place, queue.next().await)
 }
 
 async fn attempt<K, W, F>(
@@ -183,7 +200,9 @@ fn failed<K: Ord + Clone + Display>(
     } else {
         tracing::warn!(controller = limits.name, object = %key, %error, "reconcile failed");
     }
-    (error.result(), Some(failures.pause(key)))
+    let pause = failures.pause(key);
+    let rest = error.rest().map(|rest| spread(rest, key.to_string()));
+    (error.result(), Some(pause.max(rest.unwrap_or_default())))
 }
 
 #[cfg(test)]
@@ -191,8 +210,16 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::kubernetes::client::Busy;
     use crate::options::SecretLabel;
-    use crate::shutdown;
+    use crate::shutdown::{self, Trigger};
+
+    const LIMITS: Limits = Limits {
+        name: "policy",
+        concurrency: 1,
+        timeout: Duration::from_mins(10),
+        grace: Duration::from_secs(15),
+    };
 
     #[test]
     fn pauses_double_up_to_a_minute() {
@@ -204,23 +231,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_of_one_key_stops_no_other() {
-        let (_trigger, shutdown) = shutdown::channel();
-        let (_tenure, standing) = Standing::held_for(1, Duration::from_hours(1));
-        let surroundings = Surroundings {
-            metrics: Metrics::new(1, SecretLabel::Name).expect("metrics"),
-            standing,
-            shutdown,
-        };
-        let queue = Arc::new(Queue::new());
-        queue.push("bad", clock::now());
-        queue.push("good", clock::now());
+        let (_trigger, surroundings) = surroundings();
         let done = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&done);
-        let limits = Limits {
-            name: "policy",
-            concurrency: 1,
-            timeout: Duration::from_secs(5),
-        };
         let work = move |key: &'static str| {
             let counter = Arc::clone(&counter);
             async move {
@@ -231,11 +244,102 @@ mod tests {
         };
         let _ = tokio::time::timeout(
             Duration::from_secs(10),
-            run(limits, queue, surroundings.clone(), work),
+            run(LIMITS, queue(&["bad", "good"]), surroundings.clone(), work),
         )
         .await;
         assert_eq!(done.load(Ordering::Relaxed), 1);
         let text = surroundings.metrics.text().expect("text");
         assert!(text.contains(r#"secretrotation_reconcile_panics_total{controller="policy"} 1"#));
+    }
+
+    /// The only place is taken by work that takes ten minutes.
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_seen_while_every_place_is_taken() {
+        for (grace, longest) in [(Duration::ZERO, 1), (Duration::from_secs(15), 16)] {
+            let (trigger, surroundings) = surroundings();
+            let limits = Limits { grace, ..LIMITS };
+            let began = Arc::new(AtomicUsize::new(0));
+            let counter = Arc::clone(&began);
+            let work = move |_| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                std::future::pending()
+            };
+            let running = tokio::spawn(run(limits, queue(&["a", "b"]), surroundings, work));
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let asked = clock::now();
+            trigger.begin();
+            running.await.expect("no panic");
+            assert!(
+                clock::now() - asked <= Duration::from_secs(longest),
+                "{grace:?}"
+            );
+            assert_eq!(began.load(Ordering::Relaxed), 1, "nothing new begins");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_ends_within_its_grace_comes_to_its_end() {
+        let (trigger, surroundings) = surroundings();
+        let done = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&done);
+        let work = move |_| {
+            let counter = Arc::clone(&counter);
+            async move {
+                tokio::time::sleep(Duration::from_secs(12)).await;
+                counter.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+        };
+        let running = tokio::spawn(run(LIMITS, queue(&["a"]), surroundings, work));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        trigger.begin();
+        running.await.expect("no panic");
+        assert_eq!(done.load(Ordering::Relaxed), 1);
+    }
+
+    /// One that is told nothing comes back after a second.
+    #[tokio::test(start_paused = true)]
+    async fn a_key_rests_for_as_long_as_the_api_server_asks() {
+        let (_trigger, surroundings) = surroundings();
+        let tries = Arc::new(Mutex::new(Vec::new()));
+        let times = Arc::clone(&tries);
+        let busy = || Busy::told(http::StatusCode::TOO_MANY_REQUESTS, &asking("30"));
+        let work = move |_| {
+            times.lock().expect("no panic").push(clock::now());
+            std::future::ready(Err(Error::Busy(busy().expect("it asks"))))
+        };
+        let _ = tokio::time::timeout(
+            Duration::from_secs(50),
+            run(LIMITS, queue(&["a"]), surroundings, work),
+        )
+        .await;
+        let tries = tries.lock().expect("no panic").clone();
+        assert_eq!(tries.len(), 2);
+        let rest = tries[1] - tries[0];
+        assert!((30..=38).contains(&rest.as_secs()), "{rest:?}");
+    }
+
+    fn asking(seconds: &str) -> http::HeaderMap {
+        let value = seconds.parse().expect("a value");
+        [(http::header::RETRY_AFTER, value)].into_iter().collect()
+    }
+
+    fn queue(keys: &[&'static str]) -> Arc<Queue<&'static str>> {
+        let queue = Arc::new(Queue::new());
+        for key in keys {
+            queue.push(*key, clock::now());
+        }
+        queue
+    }
+
+    fn surroundings() -> (Trigger, Surroundings) {
+        let (trigger, shutdown) = shutdown::channel();
+        let (_tenure, standing) = Standing::held_for(1, Duration::from_hours(1));
+        let surroundings = Surroundings {
+            metrics: Metrics::new(1, SecretLabel::Name).expect("metrics"),
+            standing,
+            shutdown,
+        };
+        (trigger, surroundings)
     }
 }

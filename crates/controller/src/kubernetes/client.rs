@@ -1,4 +1,4 @@
-//! The one client: no retries of its own, bounded to the headers of an answer, counted, and a source of server time.
+//! The client: no retries of its own, bounded to the headers of an answer, counted, and a source of server time.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use http::{Method, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
+use thiserror::Error;
 use tower::timeout::TimeoutLayer;
 use tower::{BoxError, Layer, Service};
 
@@ -18,6 +19,36 @@ use crate::metrics::Metrics;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Nothing is read on a connection for so long: it is dead. Watches end before, by themselves: see `watches`. It bounds
+/// the body of a list, which [`CALL_TIMEOUT`] does not, and the life of connections that wait for a request.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// The API server asks to be left alone: 429 or 503 with a `Retry-After`.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the Kubernetes API server answered {code}: try again in {} s", rest.as_secs())]
+pub(crate) struct Busy {
+    /// HTTP status.
+    code: u16,
+    /// How long it asks for.
+    pub rest: Duration,
+}
+
+impl Busy {
+    /// A date instead of seconds, which no API server sends, is as good as none.
+    pub(crate) fn told(code: StatusCode, headers: &HeaderMap) -> Option<Self> {
+        let asks = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+        let seconds = seconds.trim().parse().ok()?;
+        asks.contains(&code).then_some(Self {
+            code: code.as_u16(),
+            rest: Duration::from_secs(seconds),
+        })
+    }
+}
 
 /// Connects by kubeconfig, else as a pod of the cluster.
 pub(crate) async fn connect(
@@ -30,6 +61,9 @@ pub(crate) async fn connect(
     // kube's own retries take minutes inside one call; every loop here retries by itself.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(SILENCE);
+    // Else a connection that waited for a request in the pool for long would be given too little time to answer.
+    config.reset_reader_on_write = true;
     let builder = ClientBuilder::try_from(config)?;
     let observed = ObserveLayer {
         metrics,
@@ -109,7 +143,11 @@ where
                 .kube_requests
                 .with_label_values(&[verb, resource, class])
                 .inc();
-            answer
+            let answer = answer?;
+            match Busy::told(answer.status(), answer.headers()) {
+                Some(busy) => Err(busy.into()),
+                None => Ok(answer),
+            }
         })
     }
 }

@@ -1,25 +1,84 @@
 //! Watches that survive: guarded against objects that cannot be decoded, back in two seconds, in any namespaces.
+//!
+//! | What happens | How it is noticed | Then |
+//! |---|---|---|
+//! | the connection dies without a word | nothing is read for a while, not even the end of the watch: `client` | the watch goes on from its last version |
+//! | the body of a list stalls | no page within [`PAGE`] | it is listed anew |
+//! | the API server was restored to older data | a list of one object tells an older version than was told before | it is listed anew |
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::PartialObjectMeta;
+use kube::api::{ListParams, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::jitter::spread;
+use crate::kubernetes::bounded;
+use crate::kubernetes::client::Busy;
+
+/// How long one watch lasts, in seconds. The API server ends it then, and tells its version just before: a connection on
+/// which nothing comes for longer is dead.
+const LASTS: u32 = 15;
+
+/// How long one page of a list may take, its body included.
+const PAGE: Duration = Duration::from_secs(30);
+
+/// Between two looks at the version that the API server has come to.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// What a watch tells: objects come and go, or the whole list starts over.
-pub(crate) type Events<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
+pub(crate) type Events<K> = BoxStream<'static, Result<Event<K>, Error>>;
+
+/// Trouble of a watch. It goes on by itself.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// What the API server said, or did not.
+    #[error(transparent)]
+    Watch(#[from] watcher::Error),
+    /// A list stalled.
+    #[error("no page of the list arrived within {} s: it is listed anew", PAGE.as_secs())]
+    Stalled,
+    /// A watch from a version that is yet to come tells nothing, and is not refused.
+    #[error(
+        "the API server is at version {now} and was at {before}: its data was restored, and is listed anew"
+    )]
+    Rewound {
+        /// Where it is.
+        now: u64,
+        /// Where it was.
+        before: u64,
+    },
+}
+
+impl Error {
+    /// How long the API server asked to be left alone, if it did.
+    fn rest(&self) -> Option<Duration> {
+        let Self::Watch(
+            watcher::Error::InitialListFailed(kube::Error::Service(error))
+            | watcher::Error::WatchStartFailed(kube::Error::Service(error)),
+        ) = self
+        else {
+            return None;
+        };
+        error.downcast_ref().map(|busy: &Busy| busy.rest.min(PAGE))
+    }
+}
 
 /// Watches a namespaced kind, one stream per namespace; no namespaces = all of them, in one stream.
 pub(crate) fn namespaced<K>(
     client: &Client,
     namespaces: &[String],
+    seed: &str,
 ) -> Vec<Events<DeserializeGuard<K>>>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
@@ -30,42 +89,163 @@ where
         + 'static,
 {
     if namespaces.is_empty() {
-        return vec![guarded(Api::all(client.clone()))];
+        return vec![guarded(Api::all(client.clone()), seed)];
     }
     namespaces
         .iter()
-        .map(|namespace| guarded(Api::namespaced(client.clone(), namespace)))
+        .map(|namespace| guarded(Api::namespaced(client.clone(), namespace), seed))
         .collect()
 }
 
-/// Watches a kind through one API handle.
-pub(crate) fn guarded<K>(api: Api<DeserializeGuard<K>>) -> Events<DeserializeGuard<K>>
+/// Watches a kind through one API handle. `seed` keeps replicas apart that come back together.
+pub(crate) fn guarded<K>(api: Api<DeserializeGuard<K>>, seed: &str) -> Events<DeserializeGuard<K>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let lean = |object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear();
-    watcher(api, watcher::Config::default())
-        .backoff(QuickBackoff::default())
+    watched(api, seed)
+}
+
+/// Watches nothing but the metadata of a kind.
+pub(crate) fn metadata<K>(
+    api: Api<PartialObjectMeta<K>>,
+    seed: &str,
+) -> Events<PartialObjectMeta<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    watched(api, seed)
+}
+
+fn watched<K>(api: Api<K>, seed: &str) -> Events<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let watch = Watch {
+        events: events(&api, seed),
+        seed: seed.to_owned(),
+        api,
+        listing: true,
+        newest: 0,
+        due: clock::now() + PAGE,
+        rests: None,
+    };
+    stream::unfold(watch, |mut watch| async {
+        let event = watch.next().await;
+        Some((event, watch))
+    })
+    .boxed()
+}
+
+/// From the list on.
+fn events<K>(api: &Api<K>, seed: &str) -> BoxStream<'static, watcher::Result<Event<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let lean = |object: &mut K| object.managed_fields_mut().clear();
+    watcher(api.clone(), watcher::Config::default().timeout(LASTS))
+        .backoff(QuickBackoff::new(seed))
         .modify(lean)
         .boxed()
 }
 
-/// Watches nothing but the metadata of a kind.
-pub(crate) fn metadata<K>(api: Api<PartialObjectMeta<K>>) -> Events<PartialObjectMeta<K>>
+/// One watch, and what it takes to know that it can be believed.
+struct Watch<K> {
+    api: Api<K>,
+    seed: String,
+    events: BoxStream<'static, watcher::Result<Event<K>>>,
+    /// Whether a list has begun and not ended.
+    listing: bool,
+    /// The newest version that the API server ever told here.
+    newest: u64,
+    /// When a list has stalled, or when the API server is asked next how far it is.
+    due: Instant,
+    /// Until when the API server is left alone.
+    rests: Option<Instant>,
+}
+
+impl<K> Watch<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let lean = |object: &mut PartialObjectMeta<K>| object.managed_fields_mut().clear();
-    watcher(api, watcher::Config::default())
-        .backoff(QuickBackoff::default())
-        .modify(lean)
-        .boxed()
+    async fn next(&mut self) -> Result<Event<K>, Error> {
+        if let Some(until) = self.rests.take() {
+            tokio::time::sleep_until(until).await;
+            self.due = self.due.max(clock::now() + PAGE);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = self.events.next() => return self.told(event),
+                () = tokio::time::sleep_until(self.due) => match self.look().await {
+                    Ok(()) => {}
+                    Err(error) => {
+                        self.start_over();
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, event: watcher::Result<Event<K>>) -> Result<Event<K>, Error> {
+        let event = event.map_err(Error::from).inspect_err(|error| {
+            self.rests = error
+                .rest()
+                .map(|rest| clock::now() + spread(rest, &self.seed));
+        });
+        match &event {
+            Ok(Event::Init | Event::InitApply(_)) => self.listing = true,
+            Ok(Event::InitDone) => {
+                self.listing = false;
+                self.due = clock::now() + spread(LOOK, (&self.seed, K::kind(&()).as_ref()));
+            }
+            Ok(Event::Apply(_) | Event::Delete(_)) | Err(_) => {}
+        }
+        if let Ok(Event::Apply(object) | Event::Delete(object) | Event::InitApply(object)) = &event
+        {
+            self.newest = self.newest.max(version(object.resource_version()));
+        }
+        if self.listing {
+            self.due = clock::now() + PAGE;
+        }
+        event
+    }
+
+    /// Asks, by quorum, which version the API server has come to. One that does not answer says nothing.
+    async fn look(&mut self) -> Result<(), Error> {
+        if self.listing {
+            return Err(Error::Stalled);
+        }
+        let asked = bounded(self.api.list(&ListParams::default().limit(1))).await;
+        self.due = clock::now() + spread(LOOK, (&self.seed, K::kind(&()).as_ref()));
+        let now = asked.map_or(0, |list| version(list.metadata.resource_version));
+        let before = self.newest;
+        if now != 0 && now < before {
+            return Err(Error::Rewound { now, before });
+        }
+        self.newest = now.max(before);
+        Ok(())
+    }
+
+    fn start_over(&mut self) {
+        self.events = events(&self.api, &self.seed);
+        self.listing = true;
+        self.newest = 0;
+        self.due = clock::now() + PAGE;
+    }
+}
+
+/// API servers count versions upwards; a text that is no number says nothing.
+fn version(version: Option<String>) -> u64 {
+    version
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Numbers the streams, so that one that starts over does not hide what the others told.
 pub(crate) fn merged<K: Send + 'static>(
     streams: Vec<Events<K>>,
-) -> BoxStream<'static, (usize, Result<Event<K>, watcher::Error>)> {
+) -> BoxStream<'static, (usize, Result<Event<K>, Error>)> {
     let numbered = streams
         .into_iter()
         .enumerate()
@@ -73,20 +253,23 @@ pub(crate) fn merged<K: Send + 'static>(
     stream::select_all(numbered).boxed()
 }
 
-/// From a fifth of a second to two: with kube's default, half a minute passes until a restarted server is heard again.
+/// From a fifth of a second to two, and a bit: with kube's default, half a minute passes until a restarted server is heard
+/// again.
 #[derive(Clone, Debug)]
 pub(crate) struct QuickBackoff {
+    seed: String,
     next: Duration,
 }
 
 impl QuickBackoff {
     const FIRST: Duration = Duration::from_millis(200);
     const LONGEST: Duration = Duration::from_secs(2);
-}
 
-impl Default for QuickBackoff {
-    fn default() -> Self {
-        Self { next: Self::FIRST }
+    fn new(seed: &str) -> Self {
+        Self {
+            seed: seed.to_owned(),
+            next: Self::FIRST,
+        }
     }
 }
 
@@ -96,30 +279,198 @@ impl Iterator for QuickBackoff {
     fn next(&mut self) -> Option<Duration> {
         let wait = self.next;
         self.next = (wait * 2).min(Self::LONGEST);
-        Some(wait)
+        Some(spread(wait, &self.seed))
     }
 }
 
 impl Backoff for QuickBackoff {
     fn reset(&mut self) {
-        *self = Self::default();
+        self.next = Self::FIRST;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use kube::client::Body;
+    use secret_rotation_api::profile::AWSAccessProfile;
+    use serde_json::{Value, json};
+
     use super::*;
 
+    type Profiles = Events<DeserializeGuard<AWSAccessProfile>>;
+
     #[test]
-    fn a_watch_is_never_further_away_than_two_seconds() {
-        let mut backoff = QuickBackoff::default();
-        let waits: Vec<_> = backoff
-            .by_ref()
-            .take(6)
-            .map(|wait| wait.as_millis())
-            .collect();
-        assert_eq!(waits, [200, 400, 800, 1600, 2000, 2000]);
+    fn a_watch_is_never_further_away_than_two_seconds_and_a_half() {
+        let mut backoff = QuickBackoff::new("a");
+        let waits: Vec<_> = backoff.by_ref().take(6).collect();
+        for (wait, least) in waits.iter().zip([200, 400, 800, 1600, 2000, 2000]) {
+            let least = Duration::from_millis(least);
+            assert!(*wait >= least && *wait <= least * 5 / 4, "{wait:?}");
+        }
         backoff.reset();
-        assert_eq!(backoff.next(), Some(QuickBackoff::FIRST));
+        assert_eq!(backoff.next(), waits.first().copied());
+    }
+
+    /// An API server that lists, and whose watches tell nothing.
+    #[derive(Clone, Default)]
+    struct Server(Arc<Mutex<State>>);
+
+    #[derive(Default)]
+    struct State {
+        version: u64,
+        profiles: Vec<(&'static str, u64)>,
+        lists: Vec<Instant>,
+        /// So many lists stall.
+        stalling: usize,
+        /// So many lists are refused, for so long.
+        busy: (usize, u64),
+    }
+
+    impl Server {
+        fn at(version: u64, profiles: &[(&'static str, u64)]) -> Self {
+            let server = Self::default();
+            server.moves_to(version, profiles);
+            server
+        }
+
+        fn moves_to(&self, version: u64, profiles: &[(&'static str, u64)]) {
+            let mut state = self.0.lock().expect("no panic");
+            state.version = version;
+            state.profiles = profiles.to_vec();
+        }
+
+        fn watch(&self) -> Profiles {
+            let server = self.clone();
+            let answer = move |request| server.clone().answer(request);
+            let client = Client::new(tower::service_fn(answer), "default");
+            guarded(Api::all(client), "me")
+        }
+
+        async fn answer(
+            self,
+            request: http::Request<Body>,
+        ) -> Result<http::Response<Body>, tower::BoxError> {
+            let is_watch = request
+                .uri()
+                .query()
+                .is_some_and(|query| query.contains("watch"));
+            let list = if is_watch { None } else { self.list()? };
+            let Some(list) = list else {
+                return std::future::pending().await;
+            };
+            Ok(http::Response::new(Body::from(
+                list.to_string().into_bytes(),
+            )))
+        }
+
+        fn list(&self) -> Result<Option<Value>, Busy> {
+            let mut state = self.0.lock().expect("no panic");
+            state.lists.push(clock::now());
+            if state.stalling > 0 {
+                state.stalling -= 1;
+                return Ok(None);
+            }
+            if state.busy.0 > 0 {
+                state.busy.0 -= 1;
+                let value = state.busy.1.into();
+                let headers = [(http::header::RETRY_AFTER, value)].into_iter().collect();
+                return Err(
+                    Busy::told(http::StatusCode::SERVICE_UNAVAILABLE, &headers).expect("it asks")
+                );
+            }
+            let item = |(name, version): &(&str, u64)| json!({"metadata": {"name": name, "resourceVersion": version.to_string()}, "spec": {"regions": ["eu-west-1"]}});
+            let items: Vec<_> = state.profiles.iter().map(item).collect();
+            Ok(Some(json!({
+                "apiVersion": "secretrotation.dev/v1alpha1", "kind": "AWSAccessProfileList",
+                "metadata": {"resourceVersion": state.version.to_string()}, "items": items,
+            })))
+        }
+    }
+
+    /// The next words of a watch, if they come in time.
+    async fn told(watch: &mut Profiles, seconds: u64) -> Option<String> {
+        let next = tokio::time::timeout(Duration::from_secs(seconds), watch.next()).await;
+        Some(match next.ok()?? {
+            Ok(Event::InitApply(object)) => {
+                format!("{}@{}", object.name_any(), object.resource_version()?)
+            }
+            Ok(event) => event.to_string(),
+            Err(error) => error.to_string(),
+        })
+    }
+
+    async fn listed(watch: &mut Profiles) -> Vec<String> {
+        let mut all = Vec::new();
+        while all.last().is_none_or(|last| last != "InitDone") {
+            all.push(told(watch, 1).await.expect("it is listed at once"));
+        }
+        all
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn data_that_was_restored_is_listed_anew_within_half_a_minute() {
+        for (version, before) in [
+            (500, "500"),
+            // The restored data is newer than any object, but not than what the API server told without any.
+            (470, "500"),
+        ] {
+            let server = Server::at(500, &[("a", 450), ("b", 440)]);
+            let mut watch = server.watch();
+            assert_eq!(
+                listed(&mut watch).await,
+                ["Init", "a@450", "b@440", "InitDone"]
+            );
+            assert_eq!(told(&mut watch, 60).await, None, "nothing happens");
+            let restored = if version == 500 { 300 } else { version };
+            server.moves_to(restored, &[("a", 200)]);
+            let error = told(&mut watch, 30).await.expect("it is noticed");
+            assert!(
+                error.contains(&format!("at version {restored} and was at {before}")),
+                "{error}"
+            );
+            assert_eq!(listed(&mut watch).await, ["Init", "a@200", "InitDone"]);
+            assert_eq!(told(&mut watch, 60).await, None, "once");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_stalls_is_begun_again() {
+        let server = Server::at(500, &[("a", 450)]);
+        server.0.lock().expect("no panic").stalling = 1;
+        let mut watch = server.watch();
+        assert_eq!(told(&mut watch, 1).await.as_deref(), Some("Init"));
+        let error = told(&mut watch, 31).await.expect("it is noticed");
+        assert!(error.contains("no page"), "{error}");
+        assert_eq!(listed(&mut watch).await, ["Init", "a@450", "InitDone"]);
+    }
+
+    /// The look at the version asks only while nothing else is known to be wrong.
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_does_not_answer_is_not_one_that_was_restored() {
+        let server = Server::at(500, &[("a", 450)]);
+        let mut watch = server.watch();
+        listed(&mut watch).await;
+        server.0.lock().expect("no panic").stalling = 3;
+        assert_eq!(told(&mut watch, 100).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_rests_for_as_long_as_the_api_server_asks() {
+        let server = Server::at(500, &[]);
+        server.0.lock().expect("no panic").busy = (1, 12);
+        let mut watch = server.watch();
+        assert_eq!(told(&mut watch, 1).await.as_deref(), Some("Init"));
+        let error = told(&mut watch, 1).await.expect("an error");
+        assert!(
+            error.contains("failed to perform initial object list"),
+            "{error}"
+        );
+        assert_eq!(told(&mut watch, 20).await.as_deref(), Some("Init"));
+        listed(&mut watch).await;
+        let lists = server.0.lock().expect("no panic").lists.clone();
+        let rest = lists[1] - lists[0];
+        assert!((12..=16).contains(&rest.as_secs()), "{rest:?}");
     }
 }

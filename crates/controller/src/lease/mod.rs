@@ -1,13 +1,18 @@
 //! The one Lease that says which replica sweeps, writes status and acts. It is not the fence: see the operation loop.
 //!
 //! ```text
-//!            created, taken                 renewed every 5 s
+//!            created, taken                 renewed every 2 s
 //!  Vacant ───────────────────▶ Held(until) ──────────────────▶ Held(later)
 //!    ▲                             │
 //!    └── not renewed within TRUST, taken by another, released ──┘
 //! ```
+//!
+//! Each time of holding the lease is a *term*: no step outlives it. Terms between which no other replica held the lease
+//! make a *reign*: what was seen of AWS stays true over it.
 
 pub(crate) mod judge;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,17 +26,21 @@ use tokio::time::Instant;
 
 use crate::clock::{self, ServerClock};
 use crate::error::Error;
-use crate::kubernetes::bounded;
+use crate::jitter::spread;
+use crate::kubernetes::within;
 use crate::lease::judge::{Move, Reading, Stillness, TERM, TRUST, judge, observe};
 
 /// The name of the Lease.
 pub(crate) const NAME: &str = "secret-rotation-controller";
 
-/// How often the holder renews.
-const RENEW: Duration = Duration::from_secs(5);
+/// How often the holder renews, and everybody else looks. Five tries fit into [`TRUST`].
+const RENEW: Duration = Duration::from_secs(2);
 
-/// How often everybody else looks, and the holder after a failure.
-const RETRY: Duration = Duration::from_secs(2);
+/// No request about the Lease takes longer: one that hangs costs one try.
+const TRY: Duration = Duration::from_secs(2);
+
+/// However long the API server asks to be left alone: two tries must fit into [`TRUST`].
+const LONGEST_REST: Duration = Duration::from_secs(4);
 
 /// One unbroken time of holding the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +51,22 @@ pub(crate) struct Tenure {
     pub until: Instant,
 }
 
+/// What the keeper publishes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Post {
+    tenure: Option<Tenure>,
+    /// Moves when another replica may have held the lease.
+    reign: u64,
+}
+
 /// Whether this replica holds the lease. Clones see the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing(watch::Receiver<Option<Tenure>>);
+pub(crate) struct Standing(watch::Receiver<Post>);
 
 impl Standing {
     /// The tenure, if it can be trusted at this very moment.
     pub(crate) fn tenure(&self) -> Option<Tenure> {
-        self.0.borrow().filter(|tenure| clock::now() < tenure.until)
+        self.0.borrow().trusted()
     }
 
     /// Whether the lease is held at this very moment.
@@ -57,14 +74,19 @@ impl Standing {
         self.tenure().is_some()
     }
 
-    /// Waits for a term to begin that is not `last`.
-    pub(crate) async fn begins(&self, last: Option<u64>) -> Option<u64> {
+    /// Which reign it is. While it stays the same, no other replica has held the lease.
+    pub(crate) fn reign(&self) -> u64 {
+        self.0.borrow().reign
+    }
+
+    /// Waits for a term to begin that is not `last`, and answers it with its reign.
+    pub(crate) async fn begins(&self, last: Option<u64>) -> Option<(u64, u64)> {
         let mut standing = self.0.clone();
-        let tenure = standing
-            .wait_for(|tenure| tenure.is_some_and(|tenure| Some(tenure.term) != last))
+        let post = *standing
+            .wait_for(|post| post.tenure.is_some_and(|tenure| Some(tenure.term) != last))
             .await
             .ok()?;
-        tenure.map(|tenure| tenure.term)
+        post.tenure.map(|tenure| (tenure.term, post.reign))
     }
 
     /// Waits for the end of a term.
@@ -72,19 +94,46 @@ impl Standing {
         let mut standing = self.0.clone();
         // An error means that the lease loop is gone, which ends the term too.
         let _ = standing
-            .wait_for(|tenure| tenure.is_none_or(|tenure| tenure.term != term))
+            .wait_for(|post| post.tenure.is_none_or(|tenure| tenure.term != term))
             .await;
+    }
+
+    /// Waits for the end of a reign; without one, for ever.
+    pub(crate) async fn passes(&self, reign: Option<u64>) {
+        let Some(reign) = reign else {
+            return std::future::pending().await;
+        };
+        let mut standing = self.0.clone();
+        if standing.wait_for(|post| post.reign != reign).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// A lease that is always held, for tests.
     #[cfg(test)]
-    pub(crate) fn held_for(term: u64, trust: Duration) -> (watch::Sender<Option<Tenure>>, Self) {
-        let (sender, receiver) = watch::channel(Some(Tenure {
-            term,
-            until: clock::now() + trust,
-        }));
+    pub(crate) fn held_for(term: u64, trust: Duration) -> (watch::Sender<Post>, Self) {
+        let (sender, receiver) = watch::channel(Post {
+            tenure: Some(Tenure {
+                term,
+                until: clock::now() + trust,
+            }),
+            reign: 1,
+        });
         (sender, Self(receiver))
     }
+}
+
+impl Post {
+    fn trusted(&self) -> Option<Tenure> {
+        self.tenure.filter(|tenure| clock::now() < tenure.until)
+    }
+}
+
+/// What a Lease shows of who held it: it moves whenever another replica took it, or somebody made it anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Succession {
+    uid: Option<String>,
+    transitions: Option<i32>,
 }
 
 /// Keeps the lease, or tries to get it.
@@ -93,28 +142,38 @@ pub(crate) struct Keeper {
     leases: Api<Lease>,
     own: String,
     server_clock: Arc<ServerClock>,
-    standing: watch::Sender<Option<Tenure>>,
+    standing: watch::Sender<Post>,
     still: Option<Stillness>,
+    /// As this replica last wrote it. Without it, the next try reads first.
+    written: Option<Lease>,
+    succession: Option<Succession>,
     terms: u64,
+    /// Between two looks of a replica that does not hold the lease.
+    look: Duration,
 }
 
 impl Keeper {
     /// A keeper that has not begun, and what it will publish.
+    ///
+    /// `client` serves nobody else: a connection that hangs under another loop must not cost a try here.
     pub(crate) fn new(
         client: Client,
         namespace: &str,
         own: String,
         server_clock: Arc<ServerClock>,
     ) -> (Self, Standing) {
-        let (standing, receiver) = watch::channel(None);
+        let (standing, receiver) = watch::channel(Post::default());
         let leases = Api::namespaced(client, namespace);
         (
             Self {
                 leases,
+                look: spread(RENEW, &own),
                 own,
                 server_clock,
                 standing,
                 still: None,
+                written: None,
+                succession: None,
                 terms: 0,
             },
             Standing(receiver),
@@ -124,25 +183,26 @@ impl Keeper {
     /// Keeps the lease until told to release it.
     pub(crate) async fn run(mut self, mut release: oneshot::Receiver<()>) {
         loop {
+            let began = clock::now();
             let wait = match self.turn().await {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::warn!(%error, "lease");
-                    RETRY
+                    error.rest().unwrap_or(RENEW).clamp(RENEW, LONGEST_REST)
                 }
             };
             tokio::select! {
                 // Also when the sender is gone.
                 _ = &mut release => return self.release().await,
-                () = self.pause(wait) => {}
+                // A try that took its whole time is followed by the next at once.
+                () = self.pause(began + wait) => {}
             }
         }
     }
 
     /// Waits, and says so at once if trust in the last renewal ends meanwhile.
-    async fn pause(&self, wait: Duration) {
-        let next = clock::now() + wait;
-        let trusted = self.standing.borrow().map(|tenure| tenure.until);
+    async fn pause(&self, next: Instant) {
+        let trusted = self.standing.borrow().tenure.map(|tenure| tenure.until);
         if let Some(until) = trusted.filter(|until| *until <= next) {
             tokio::time::sleep_until(until).await;
             self.vacate("not renewed in time");
@@ -150,33 +210,37 @@ impl Keeper {
         tokio::time::sleep_until(next).await;
     }
 
+    /// One try: the holder writes over what it wrote last, everybody else reads first.
     async fn turn(&mut self) -> Result<Duration, Error> {
-        let lease = bounded(self.leases.get_opt(NAME)).await?;
+        if let Some(lease) = self.written.clone() {
+            let sent = clock::now();
+            match self.replace(lease).await {
+                Ok(lease) => return Ok(self.hold(lease, sent)),
+                // Somebody wrote it, deleted it, or an earlier try came through after all.
+                Err(Error::Conflict | Error::AlreadyExists | Error::NotFound) => {
+                    self.written = None;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let lease = within(TRY, self.leases.get_opt(NAME)).await?;
         let reading = lease.as_ref().map(reading);
         self.still = observe(self.still.take(), reading.as_ref(), clock::now());
         let sent = clock::now();
-        match (
+        let written = match (
             judge(&self.own, reading.as_ref(), self.still.as_ref(), sent),
             lease,
         ) {
             (Move::Watch, _) => {
-                self.vacate("taken by another");
-                Ok(RETRY)
+                self.succeeded();
+                return Ok(self.look);
             }
-            (Move::Create, _) | (_, None) => self.written(self.create().await, sent),
-            (Move::Renew | Move::Take, Some(lease)) => {
-                self.written(self.replace(lease).await, sent)
-            }
-        }
-    }
-
-    fn written(&mut self, written: Result<Lease, Error>, sent: Instant) -> Result<Duration, Error> {
+            (Move::Create, _) | (_, None) => self.create().await,
+            (Move::Renew | Move::Take, Some(lease)) => self.replace(lease).await,
+        };
         match written {
-            Ok(_) => {
-                self.hold(sent + TRUST);
-                Ok(RENEW)
-            }
-            Err(error) if error.is_conflict() => Ok(RETRY),
+            Ok(lease) => Ok(self.hold(lease, sent)),
+            Err(error) if error.is_conflict() => Ok(self.look),
             Err(error) => Err(error),
         }
     }
@@ -190,21 +254,18 @@ impl Keeper {
             metadata,
             spec: Some(self.claim(None)),
         };
-        bounded(self.leases.create(&PostParams::default(), &lease)).await
+        within(TRY, self.leases.create(&PostParams::default(), &lease)).await
     }
 
     /// The resourceVersion that was read makes this a compare-and-swap.
     async fn replace(&self, lease: Lease) -> Result<Lease, Error> {
         let spec = self.claim(lease.spec.as_ref());
-        bounded(self.leases.replace(
-            NAME,
-            &PostParams::default(),
-            &Lease {
-                spec: Some(spec),
-                ..lease
-            },
-        ))
-        .await
+        let lease = Lease {
+            spec: Some(spec),
+            ..lease
+        };
+        let parameters = PostParams::default();
+        within(TRY, self.leases.replace(NAME, &parameters, &lease)).await
     }
 
     fn claim(&self, last: Option<&LeaseSpec>) -> LeaseSpec {
@@ -226,35 +287,61 @@ impl Keeper {
         }
     }
 
-    fn hold(&mut self, until: Instant) {
-        let held = self
-            .standing
-            .borrow()
-            .filter(|tenure| clock::now() < tenure.until);
-        if held.is_none() {
-            self.terms += 1;
+    /// Takes note of a write of ours that was accepted; `sent` is from before it left.
+    fn hold(&mut self, lease: Lease, sent: Instant) -> Duration {
+        let until = sent + TRUST;
+        let succession = succession(&lease);
+        let same = self.succession.as_ref() == Some(&succession);
+        self.written = Some(lease);
+        self.succession = Some(succession);
+        let (terms, mut begins) = (&mut self.terms, false);
+        // The clock is read while nobody can read the tenure: whoever found that trust had ended sees a new term.
+        self.standing.send_modify(|post| {
+            begins = !same || post.trusted().is_none();
+            *terms += u64::from(begins);
+            post.reign += u64::from(!same);
+            let term = *terms;
+            post.tenure = Some(Tenure { term, until });
+        });
+        if begins {
+            let (holder, term) = (&self.own, self.terms);
             tracing::info!(
                 lease = NAME,
-                holder = self.own,
-                term = self.terms,
+                holder,
+                term,
+                regained = same,
                 "lease acquired"
             );
         }
-        self.standing.send_replace(Some(Tenure {
-            term: self.terms,
-            until,
-        }));
+        RENEW
+    }
+
+    /// Another replica holds it.
+    fn succeeded(&mut self) {
+        self.vacate("taken by another");
+        if self.succession.take().is_some() {
+            self.standing.send_modify(|post| post.reign += 1);
+        }
     }
 
     fn vacate(&self, why: &str) {
-        if self.standing.send_replace(None).is_some() {
+        if self.withdraw().is_some() {
             tracing::warn!(lease = NAME, holder = self.own, why, "lease lost");
         }
     }
 
+    fn withdraw(&self) -> Option<Tenure> {
+        let mut last = None;
+        self.standing.send_if_modified(|post| {
+            last = post.tenure.take();
+            last.is_some()
+        });
+        last
+    }
+
     /// Gives the lease up, so that another replica need not wait for its end.
     async fn release(self) {
-        if self.standing.send_replace(None).is_none() {
+        if self.withdraw().is_none() {
             return;
         }
         match self.give_up().await {
@@ -264,7 +351,7 @@ impl Keeper {
     }
 
     async fn give_up(&self) -> Result<(), Error> {
-        let Some(lease) = bounded(self.leases.get_opt(NAME)).await? else {
+        let Some(lease) = within(TRY, self.leases.get_opt(NAME)).await? else {
             return Ok(());
         };
         let Some(spec) = lease
@@ -282,9 +369,17 @@ impl Keeper {
             }),
             ..lease
         };
-        bounded(self.leases.replace(NAME, &PostParams::default(), &released))
+        let parameters = PostParams::default();
+        within(TRY, self.leases.replace(NAME, &parameters, &released))
             .await
             .map(drop)
+    }
+}
+
+fn succession(lease: &Lease) -> Succession {
+    Succession {
+        uid: lease.metadata.uid.clone(),
+        transitions: lease.spec.as_ref().and_then(|spec| spec.lease_transitions),
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) async fn reconcile(
     let term = context.tenure()?.term;
     let facts = context.world.facts();
     let known = Knowledge {
-        memory: &context.judgements.memory(&policy.uid, term, remembered),
+        memory: &context.judgements.memory(&policy.uid, remembered),
         operations: &facts.operations,
     };
     let survey = survey(&claimant, &view, known);

@@ -42,8 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long answers on their way may take to arrive when the process ends.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Says why the process is not ready; `None` = it is.
-pub(crate) type Readiness = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+/// Says why the process is not alive, or not ready; `None` = it is.
+pub(crate) type Check = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// How `/metrics` is guarded.
 #[derive(Debug, Default)]
@@ -91,13 +91,13 @@ pub(crate) async fn metrics(
 /// Binds and serves health until the shutdown begins.
 pub(crate) async fn health(
     address: SocketAddr,
-    ready: Readiness,
+    alive: Check,
+    ready: Check,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let router = Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .with_state(ready);
+        .route("/livez", get(checked).with_state(alive))
+        .route("/readyz", get(checked).with_state(ready));
     let served = async {
         let listener = TcpListener::bind(address).await?;
         serve(listener, router, HEALTH_CONNECTIONS, shutdown).await
@@ -185,8 +185,8 @@ async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
     }
 }
 
-async fn readyz(State(ready): State<Readiness>) -> Response {
-    match ready() {
+async fn checked(State(check): State<Check>) -> Response {
+    match check() {
         None => "ok\n".into_response(),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }

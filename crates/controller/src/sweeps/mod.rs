@@ -35,7 +35,7 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
         context.metrics.forget_sweep(&place.profile, &place.region);
         return Ok(None);
     };
-    let began = clock::now();
+    let (began, reign) = (clock::now(), context.standing.reign());
     let last = context
         .sweeps
         .records()
@@ -60,6 +60,9 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
         return Ok(Some(rest));
     }
     let mut record = look_around(&context, &place, &served, &last).await;
+    if context.standing.reign() != reign {
+        return Err(Error::Stale("another replica may have acted meanwhile"));
+    }
     let pause = pace(&served).map(|pace| pace::next(pace, record.failures));
     record.due = pause.map(|pause| clock::now() + pause);
     context.sweeps.records().insert(place.clone(), record);

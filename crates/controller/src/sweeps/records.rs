@@ -250,6 +250,14 @@ impl Sweeps {
             .remove(policy);
     }
 
+    /// When each place is due that was swept before.
+    pub(crate) fn due(&self) -> Vec<(Place, Instant)> {
+        let now = clock::now();
+        let records = self.records();
+        let due = |(place, record): (&Place, &Record)| (place.clone(), record.due.unwrap_or(now));
+        records.iter().map(due).collect()
+    }
+
     /// Forgets everything: another replica may have acted since.
     pub(crate) fn clear(&self) {
         self.records().clear();

@@ -1,0 +1,242 @@
+//! The keeper against an API server of its own, on a paused clock.
+
+use std::sync::{Mutex, PoisonError};
+
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// An API server that holds one Lease.
+#[derive(Clone, Default)]
+struct Server(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    lease: Option<Value>,
+    version: u64,
+    uids: u64,
+    /// When each request came, from the start.
+    requests: Vec<(Instant, http::Method)>,
+    /// From now on so many requests hang.
+    hanging: usize,
+    /// So many requests are done, and hang then.
+    muted: usize,
+}
+
+impl Server {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self) -> Client {
+        let server = self.clone();
+        Client::new(
+            tower::service_fn(move |request| server.clone().answer(request)),
+            "default",
+        )
+    }
+
+    fn keeper(&self, own: &str) -> (Keeper, Standing) {
+        let clock = Arc::new(ServerClock::default());
+        Keeper::new(self.client(), "default", own.to_owned(), clock)
+    }
+
+    /// Somebody else writes into the Lease.
+    fn edit(&self, edit: impl FnOnce(&mut Value)) {
+        let mut state = self.lock();
+        state.version += 1;
+        let version = state.version;
+        let lease = state.lease.as_mut().expect("a lease");
+        edit(lease);
+        lease["metadata"]["resourceVersion"] = json!(version.to_string());
+    }
+
+    /// `None` = the request hangs, whether it was done or not.
+    fn heard(&self, method: &http::Method, body: &[u8]) -> Option<(u16, Value)> {
+        let mut state = self.lock();
+        state.requests.push((clock::now(), method.clone()));
+        if state.hanging > 0 {
+            state.hanging -= 1;
+            return None;
+        }
+        let answer = state.serve(method, body);
+        let heard = state.muted == 0;
+        state.muted = state.muted.saturating_sub(1);
+        heard.then_some(answer)
+    }
+
+    async fn answer(
+        self,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, std::convert::Infallible> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect_bytes().await.expect("a body");
+        let Some((code, answer)) = self.heard(&parts.method, &body) else {
+            return std::future::pending().await;
+        };
+        let response = http::Response::builder()
+            .status(code)
+            .header("content-type", "application/json")
+            .body(Body::from(answer.to_string().into_bytes()));
+        Ok(response.expect("a response"))
+    }
+}
+
+impl State {
+    fn serve(&mut self, method: &http::Method, body: &[u8]) -> (u16, Value) {
+        let stored = self.lease.clone();
+        if *method == http::Method::GET {
+            return stored.map_or_else(|| refusal(404, "NotFound"), |lease| (200, lease));
+        }
+        let mut lease: Value = serde_json::from_slice(body).expect("a lease");
+        if *method == http::Method::POST {
+            if stored.is_some() {
+                return refusal(409, "AlreadyExists");
+            }
+            self.uids += 1;
+            lease["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
+        } else {
+            let Some(stored) = stored else {
+                return refusal(404, "NotFound");
+            };
+            if lease["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"] {
+                return refusal(409, "Conflict");
+            }
+        }
+        self.version += 1;
+        lease["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.lease = Some(lease.clone());
+        (200, lease)
+    }
+}
+
+fn refusal(code: u16, reason: &str) -> (u16, Value) {
+    (
+        code,
+        json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"}),
+    )
+}
+
+/// A keeper at work that holds the lease, in its first term.
+async fn holding(server: &Server) -> (oneshot::Sender<()>, Standing) {
+    let (keeper, standing) = server.keeper("me");
+    let (release, released) = oneshot::channel();
+    tokio::spawn(keeper.run(released));
+    assert_eq!(standing.begins(None).await, Some((1, 1)));
+    (release, standing)
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_holder_renews_every_two_seconds_by_one_request() {
+    let server = Server::default();
+    let (_release, standing) = holding(&server).await;
+    server.lock().requests.clear();
+    let began = clock::now();
+    pass(21).await;
+    let requests = server.lock().requests.clone();
+    let writes: Vec<_> = requests
+        .iter()
+        .map(|(at, method)| ((*at - began).as_secs(), method.as_str()))
+        .collect();
+    let expected: Vec<_> = (1..=10).map(|turn| (turn * 2, "PUT")).collect();
+    assert_eq!(writes, expected);
+    assert_eq!(standing.tenure().map(|tenure| tenure.term), Some(1));
+}
+
+/// Whatever request hangs, and whether it was done or not: the term goes on.
+#[tokio::test(start_paused = true)]
+async fn one_request_that_hangs_never_loses_the_lease() {
+    for hang in [
+        (|state| state.hanging = 1) as fn(&mut State),
+        |state| state.muted = 1,
+        |state| state.hanging = 2,
+        |state| {
+            state.muted = 1;
+            state.hanging = 1;
+        },
+    ] {
+        let server = Server::default();
+        let (_release, standing) = holding(&server).await;
+        for at in [0_u64, 1, 3, 5] {
+            pass(at).await;
+            hang(&mut server.lock());
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                assert_eq!(standing.tenure().map(|tenure| tenure.term), Some(1));
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_regained_without_another_holder_is_a_new_term_of_the_same_reign() {
+    let server = Server::default();
+    let (_release, standing) = holding(&server).await;
+    server.lock().hanging = 6;
+    standing.ends(1).await;
+    assert!(!standing.is_held());
+    assert_eq!(standing.begins(Some(1)).await, Some((2, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_another_held_meanwhile_begins_a_new_reign() {
+    let server = Server::default();
+    let (_release, standing) = holding(&server).await;
+    server.edit(|lease| {
+        lease["spec"]["holderIdentity"] = json!("other");
+        lease["spec"]["leaseTransitions"] = json!(1);
+    });
+    standing.ends(1).await;
+    tokio::time::timeout(Duration::from_secs(1), standing.passes(Some(1)))
+        .await
+        .expect("it is noticed at once, not when the lease is regained");
+    assert_eq!(standing.begins(Some(1)).await, Some((2, 3)));
+}
+
+/// Another replica took the lease and gave it up again, between two looks of this one.
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_came_and_went_unseen_is_told_by_the_transitions() {
+    let server = Server::default();
+    let (_release, standing) = holding(&server).await;
+    server.edit(|lease| {
+        lease["spec"]["holderIdentity"] = Value::Null;
+        lease["spec"]["leaseTransitions"] = json!(1);
+    });
+    assert_eq!(standing.begins(Some(1)).await, Some((2, 2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_made_anew_begins_a_new_reign() {
+    let server = Server::default();
+    let (_release, standing) = holding(&server).await;
+    server.lock().lease = None;
+    assert_eq!(standing.begins(Some(1)).await, Some((2, 2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_given_up_within_seconds_also_while_a_request_hangs() {
+    let server = Server::default();
+    let (release, standing) = holding(&server).await;
+    pass(1).await;
+    server.lock().hanging = 1;
+    pass(2).await;
+    let began = clock::now();
+    release.send(()).expect("the keeper runs");
+    standing.ends(1).await;
+    pass(4).await;
+    assert!(clock::now() - began < Duration::from_secs(6));
+    let lease = server.lock().lease.clone().expect("a lease");
+    assert_eq!(lease["spec"]["holderIdentity"], Value::Null);
+}
+
+/// A server that asks for a rest gets one, but never so long that the lease runs out.
+#[test]
+fn two_tries_fit_into_the_trust_also_with_the_longest_rest() {
+    assert!(LONGEST_REST * 2 + TRY <= TRUST);
+    assert!(RENEW * 4 + TRY <= TRUST);
+}
