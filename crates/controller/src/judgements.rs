@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use secret_rotation_core::identity::Uid;
-use secret_rotation_core::plan::Breaker;
+use secret_rotation_core::identity::{Region, Uid};
+use secret_rotation_core::plan::RegionGate;
 use secret_rotation_core::survey::Memory;
 
 /// By policy.
@@ -14,29 +14,35 @@ pub(crate) struct Judgements(Mutex<BTreeMap<Uid, Judgement>>);
 #[derive(Clone, Debug)]
 struct Judgement {
     term: u64,
-    breaker: Breaker,
+    regions: BTreeMap<Region, RegionGate>,
     memory: Memory,
 }
 
 impl Judgements {
     /// Takes note of a pass.
-    pub(crate) fn note(&self, policy: &Uid, term: u64, breaker: Breaker, memory: Memory) {
+    pub(crate) fn note(
+        &self,
+        policy: &Uid,
+        term: u64,
+        regions: BTreeMap<Region, RegionGate>,
+        memory: Memory,
+    ) {
         self.all().insert(
             policy.clone(),
             Judgement {
                 term,
-                breaker,
+                regions,
                 memory,
             },
         );
     }
 
-    /// The breaker, if the policy was judged in this term.
-    pub(crate) fn breaker(&self, policy: &Uid, term: u64) -> Option<Breaker> {
+    /// Whether automatic operations may start in the region, if the policy was judged in this term.
+    pub(crate) fn region(&self, policy: &Uid, term: u64, region: &Region) -> Option<RegionGate> {
         self.all()
             .get(policy)
             .filter(|judgement| judgement.term == term)
-            .map(|judgement| judgement.breaker)
+            .and_then(|judgement| judgement.regions.get(region).copied())
     }
 
     /// What is remembered of findings: of the last pass, else what the status says. A status lists only some.
@@ -65,15 +71,22 @@ impl Judgements {
 
 #[cfg(test)]
 mod tests {
+    use secret_rotation_core::plan::BlockReason;
+
     use super::*;
+    use crate::testing::region;
 
     #[test]
-    fn a_breaker_of_an_earlier_term_is_not_known() {
+    fn a_judgement_of_an_earlier_term_is_not_known() {
         let judgements = Judgements::default();
         let policy = Uid::parse("policy-uid").expect("a UID");
-        assert_eq!(judgements.breaker(&policy, 1), None);
-        judgements.note(&policy, 1, Breaker::Open, Memory::default());
-        assert_eq!(judgements.breaker(&policy, 1), Some(Breaker::Open));
-        assert_eq!(judgements.breaker(&policy, 2), None);
+        let held = RegionGate::Held(BlockReason::CircuitBreakerOpen);
+        assert_eq!(judgements.region(&policy, 1, &region()), None);
+        let regions = [(region(), held)].into();
+        judgements.note(&policy, 1, regions, Memory::default());
+        assert_eq!(judgements.region(&policy, 1, &region()), Some(held));
+        let elsewhere = Region::parse("us-east-1").expect("a region");
+        assert_eq!(judgements.region(&policy, 1, &elsewhere), None);
+        assert_eq!(judgements.region(&policy, 2, &region()), None);
     }
 }

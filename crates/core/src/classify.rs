@@ -11,7 +11,7 @@ use crate::outcome::ErrorClass;
 use crate::policy::{Detection, Policy};
 use crate::profile::Profile;
 use crate::secret::Secret;
-use crate::survey::{Ailment, Finding, Member, Memory, State, Survey};
+use crate::survey::{Ailment, Finding, Member, Memory, RegionSurvey, State, Survey};
 use crate::verdict::{self, Background, Verdict};
 
 /// What is known beside the inventories.
@@ -46,7 +46,7 @@ pub fn classify(
         .collect();
     inventories.sort_by(|a, b| a.region.cmp(&b.region));
     let mut survey = empty(&inventories);
-    survey.complete = classifier.saw_everything(&inventories);
+    survey.regions = classifier.regions(&inventories);
     for inventory in &inventories {
         for (arn, observation) in &inventory.secrets {
             classifier.judge(arn, observation, inventory, &mut survey);
@@ -67,11 +67,10 @@ fn empty(inventories: &[&Inventory]) -> Survey {
         counts: State::ALL.into_iter().map(|state| (state, 0)).collect(),
         selected: 0,
         outside_ceiling: 0,
-        eligible: 0,
+        regions: BTreeMap::new(),
         findings: Vec::new(),
         others: Vec::new(),
         pinned: Vec::new(),
-        complete: false,
     }
 }
 
@@ -96,14 +95,21 @@ impl Classifier<'_> {
                 .is_none_or(|regions| regions.contains(region))
     }
 
-    /// Whether each of the policy's regions was swept, and completely.
-    fn saw_everything(&self, inventories: &[&Inventory]) -> bool {
-        let mut regions = self.profile.regions.iter();
-        regions.all(|region| {
-            let swept =
-                |inventory: &&Inventory| inventory.region == *region && inventory.is_complete();
-            !self.covers(region) || inventories.iter().any(swept)
-        })
+    /// The policy's regions, before anything is counted. One that was not swept is not complete.
+    fn regions(&self, inventories: &[&Inventory]) -> BTreeMap<Region, RegionSurvey> {
+        let regions = self.profile.regions.iter();
+        let covered = regions.filter(|region| self.covers(region));
+        covered
+            .map(|region| {
+                let swept =
+                    |inventory: &&Inventory| inventory.region == *region && inventory.is_complete();
+                let empty = RegionSurvey {
+                    complete: inventories.iter().any(swept),
+                    ..RegionSurvey::default()
+                };
+                (region.clone(), empty)
+            })
+            .collect()
     }
 
     fn judge(
@@ -167,7 +173,7 @@ impl Classifier<'_> {
         let Some(first) = inventories.first() else {
             return;
         };
-        if !survey.complete {
+        if !survey.is_complete() {
             return;
         }
         let there: BTreeSet<_> = inventories
@@ -240,13 +246,15 @@ fn pending_value(secret: &Secret, observation: &Observation) -> PendingValue {
 }
 
 fn count(finding: &Finding, survey: &mut Survey) {
+    let eligible = finding
+        .secret
+        .as_ref()
+        .is_some_and(|secret| secret.hands_off().is_none());
+    let region = survey.regions.entry(finding.region.clone()).or_default();
+    region.selected += 1;
+    region.eligible += usize::from(eligible);
+    region.stuck += usize::from(eligible && finding.state == State::Stuck);
     survey.selected += 1;
-    survey.eligible += usize::from(
-        finding
-            .secret
-            .as_ref()
-            .is_some_and(|secret| secret.hands_off().is_none()),
-    );
     *survey.counts.entry(finding.state).or_default() += 1;
 }
 
@@ -268,22 +276,6 @@ fn file(finding: Finding, detection: &Detection, survey: &mut Survey) {
     if finding.state == State::Healthy && crate::pin::has_any(secret) {
         survey.pinned.push(finding);
     }
-}
-
-/// The number of stuck secrets on which a machine could act, for the circuit breaker.
-pub fn stuck_and_eligible(survey: &Survey) -> usize {
-    let stuck = survey
-        .findings
-        .iter()
-        .filter(|finding| finding.state == State::Stuck);
-    stuck
-        .filter(|finding| {
-            finding
-                .secret
-                .as_ref()
-                .is_some_and(|secret| secret.hands_off().is_none())
-        })
-        .count()
 }
 
 /// States by region and name, as the next pass will remember them.

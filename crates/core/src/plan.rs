@@ -12,7 +12,6 @@ use std::time::Duration;
 pub use self::gate::gate;
 use self::planner::Planner;
 use crate::approval::Approval;
-use crate::classify::stuck_and_eligible;
 use crate::clock::AwsTime;
 use crate::identity::{Arn, FunctionArn, ObjectKey, ObjectName, Region, SecretName};
 use crate::maintenance::Opening;
@@ -20,7 +19,7 @@ use crate::operation::{Action, Expectation, Operation};
 use crate::ownership::Claimant;
 use crate::pin::{self, ClusterId};
 use crate::secret::Secret;
-use crate::survey::Survey;
+use crate::survey::{RegionSurvey, Survey};
 
 /// Operations to create for one policy, and why others are not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +34,10 @@ pub struct Plan {
     pub at_work: BTreeMap<Arn, ObjectKey>,
     /// Operations of this policy that have not started and whose reason is gone, with a sentence why.
     pub supersede: Vec<(ObjectKey, String)>,
-    /// Whether the circuit breaker is open.
+    /// Whether the circuit breaker is open in any region.
     pub breaker: Breaker,
+    /// Whether automatic operations may start in each region.
+    pub regions: BTreeMap<Region, RegionGate>,
     /// How the maintenance windows stand.
     pub window: Opening,
     /// When time alone changes the plan.
@@ -94,6 +95,15 @@ pub enum Breaker {
     Open,
 }
 
+/// Whether automatic operations may start in a region, by what its latest sweep saw. No other region has a say in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegionGate {
+    /// They may.
+    Open,
+    /// They may not.
+    Held(BlockReason),
+}
+
 /// Why nothing is done about a finding (`blockedBy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlockReason {
@@ -113,6 +123,8 @@ pub enum BlockReason {
     CircuitBreakerOpen,
     /// The policy selects more than it said.
     SelectionTooLarge,
+    /// The latest sweep of the region did not see everything, or not this secret.
+    SweepIncomplete,
     /// Another policy, or another cluster, takes care of it.
     Conflict,
     /// The profile does not allow it.
@@ -137,7 +149,7 @@ pub enum BlockReason {
 
 impl BlockReason {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ObserveOnly,
         Self::OutsideWindow,
         Self::AwaitingApproval,
@@ -146,6 +158,7 @@ impl BlockReason {
         Self::AttemptsExhausted,
         Self::CircuitBreakerOpen,
         Self::SelectionTooLarge,
+        Self::SweepIncomplete,
         Self::Conflict,
         Self::ActionNotAllowed,
         Self::AccessDenied,
@@ -167,8 +180,9 @@ impl BlockReason {
             Self::ConcurrencyLimit => "as many operations as allowed are at work",
             Self::BackingOff => "the last attempt was too recent",
             Self::AttemptsExhausted => "no attempt is left in this attempt window",
-            Self::CircuitBreakerOpen => "too many rotations are stuck for a machine to act",
-            Self::SelectionTooLarge => "the policy selects more secrets than maxSecrets",
+            Self::CircuitBreakerOpen => "too much is stuck in the region for a machine to act",
+            Self::SelectionTooLarge => "the selection in the region is larger than maxSecrets",
+            Self::SweepIncomplete => "the latest check did not see everything in the region",
             Self::Conflict => "another policy or cluster takes care of the secret",
             Self::ActionNotAllowed => "the profile does not allow the remedy",
             Self::AccessDenied => "AWS denied the last attempt",
@@ -193,6 +207,7 @@ impl BlockReason {
             Self::AttemptsExhausted => "AttemptsExhausted",
             Self::CircuitBreakerOpen => "CircuitBreakerOpen",
             Self::SelectionTooLarge => "SelectionTooLarge",
+            Self::SweepIncomplete => "SweepIncomplete",
             Self::Conflict => "Conflict",
             Self::ActionNotAllowed => "ActionNotAllowed",
             Self::AccessDenied => "AccessDenied",
@@ -226,21 +241,25 @@ pub struct Context<'a> {
 
 /// Plans what to do about the survey: creates nothing itself, and says of every finding why nothing is done.
 pub fn plan(survey: &Survey, context: &Context<'_>) -> Plan {
-    let breaker = breaker(survey, context.own);
-    Planner::new(survey, context, breaker).run()
+    Planner::new(survey, context).run()
 }
 
-fn breaker(survey: &Survey, own: &Claimant) -> Breaker {
-    let stuck = stuck_and_eligible(survey);
-    if own
-        .policy
-        .remediation
-        .breaker
-        .is_open(stuck, survey.eligible)
-    {
-        Breaker::Open
+/// Whether too much is stuck in a region, as far as it is known.
+fn trips(region: &RegionSurvey, own: &Claimant) -> bool {
+    let breaker = own.policy.remediation.breaker;
+    breaker.is_open(region.stuck, region.eligible)
+}
+
+/// Too much at once for a machine to be trusted with, or perhaps too much: what was not seen is not taken to be absent.
+fn region_gate(region: &RegionSurvey, own: &Claimant) -> RegionGate {
+    if region.selected > own.policy.selector.max_secrets {
+        RegionGate::Held(BlockReason::SelectionTooLarge)
+    } else if trips(region, own) {
+        RegionGate::Held(BlockReason::CircuitBreakerOpen)
+    } else if region.complete {
+        RegionGate::Open
     } else {
-        Breaker::Closed
+        RegionGate::Held(BlockReason::SweepIncomplete)
     }
 }
 

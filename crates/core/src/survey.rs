@@ -19,19 +19,36 @@ pub struct Survey {
     pub selected: usize,
     /// Secrets that the policy would select beyond the ceiling.
     pub outside_ceiling: usize,
-    /// Selected secrets on which rotation works at all: what the circuit breaker's percentage refers to.
-    pub eligible: usize,
+    /// Each region of the policy, also those that were never swept.
+    pub regions: BTreeMap<Region, RegionSurvey>,
     /// Every secret that is not healthy, worst first.
     pub findings: Vec<Finding>,
     /// Healthy and ineligible secrets.
     pub others: Vec<Member>,
     /// Healthy secrets that still carry pins of ours.
     pub pinned: Vec<Finding>,
-    /// Whether every region was seen completely.
+}
+
+/// What one region holds of the selected secrets. Limits are judged here, never over all regions: a region that could not be
+/// seen makes no other one look smaller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegionSurvey {
+    /// Secrets that the policy selects.
+    pub selected: usize,
+    /// Selected secrets on which rotation works at all: what the circuit breaker's percentage refers to.
+    pub eligible: usize,
+    /// Stuck secrets among the eligible.
+    pub stuck: usize,
+    /// Whether the latest sweep saw everything. If not, the numbers are only what is known.
     pub complete: bool,
 }
 
 impl Survey {
+    /// Whether the latest sweep of every region saw everything.
+    pub fn is_complete(&self) -> bool {
+        self.regions.values().all(|region| region.complete)
+    }
+
     /// The number of secrets in a state.
     pub fn count(&self, state: State) -> usize {
         self.counts.get(&state).copied().unwrap_or(0)

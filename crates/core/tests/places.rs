@@ -4,19 +4,21 @@ mod fixtures;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fixtures::planning::{failed, functions, intend, plan_of, planned, text};
+use fixtures::planning::{failed, functions, intend, plan_for, plan_of, planned, text};
 use fixtures::{
-    ago, claimant, cluster, error, function, hours, inventory, labelled, operation, pin_of, policy,
-    secret, seen, server, stuck, version, with_value, without_value,
+    REGION, ago, arn_in, claimant, cluster, error, function, hours, inventory, labelled, operation,
+    pin_of, policy, region, secret, seen, server, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::advance::Gate;
-use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::classify::{Knowledge, classify};
+use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::operation::{Action, Failure, Operation, ResultKind, Step, Trigger};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{BlockReason, Breaker, Context, Hold, Plan, gate};
+use secret_rotation_core::plan::{BlockReason, Breaker, Context, Hold, Plan, RegionGate, gate};
 use secret_rotation_core::policy::{Mode, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret};
+use secret_rotation_core::survey::Memory;
 
 fn payments() -> Claimant {
     claimant(policy("payments"))
@@ -100,6 +102,103 @@ fn a_selection_larger_than_declared_is_observed_only() {
         planned(&own, secrets, &[]),
         "create ClearAndRotate prod/s0\n"
     );
+}
+
+/// Two regions with the same names; what the second one saw decides nothing in the first.
+fn over(own: &Claimant, inventories: &[&Inventory], operations: &[Operation]) -> Plan {
+    let survey = classify(
+        &own.tenant,
+        &own.profile,
+        &own.policy,
+        inventories,
+        Knowledge {
+            memory: &Memory::default(),
+            operations,
+        },
+    );
+    let seen = inventories
+        .iter()
+        .flat_map(|inventory| inventory.secrets.values());
+    let functions = functions(&seen.cloned().collect::<Vec<_>>());
+    let claimants = std::slice::from_ref(own);
+    plan_for(&survey, own, claimants, &functions, operations)
+}
+
+fn in_two_regions() -> Claimant {
+    let mut own = payments();
+    own.profile.regions.insert(region("us-east-1"));
+    own.policy.remediation.max_concurrent = 100;
+    own
+}
+
+fn elsewhere(observations: Vec<Observation>) -> Inventory {
+    let moved = observations.into_iter().map(|mut seen| {
+        seen.secret.arn = arn_in("us-east-1", seen.secret.name.as_str());
+        seen
+    });
+    Inventory {
+        region: region("us-east-1"),
+        ..inventory(moved.collect())
+    }
+}
+
+fn torn(inventory: Inventory) -> Inventory {
+    Inventory {
+        gap: Some(error(ErrorClass::Unreachable)),
+        ..inventory
+    }
+}
+
+fn created_in(plan: &Plan, text: &str) -> usize {
+    let created = plan.create.iter();
+    created.filter(|one| one.region == region(text)).count()
+}
+
+#[test]
+fn nothing_starts_in_a_region_that_was_not_seen_completely() {
+    let own = in_two_regions();
+    let (here, there) = (inventory(stuck_ones(2)), elsewhere(stuck_ones(2)));
+    let plan = over(&own, &[&here, &torn(there.clone())], &[]);
+    assert_eq!(created_in(&plan, REGION), 2);
+    assert_eq!(created_in(&plan, "us-east-1"), 0);
+    let held: Vec<_> = plan.held.values().map(|hold| hold.reason).collect();
+    assert_eq!(held, [BlockReason::SweepIncomplete; 2]);
+    assert_eq!(over(&own, &[&here], &[]).create.len(), 2, "never swept");
+    assert_eq!(over(&own, &[&torn(here), &there], &[]).create.len(), 2);
+}
+
+#[test]
+fn limits_are_judged_in_each_region() {
+    let mut own = in_two_regions();
+    own.policy.selector.max_secrets = 3;
+    let (few, many) = (stuck_ones(3), elsewhere(healthy_ones(4)));
+    let plan = over(&own, &[&inventory(few), &many], &[]);
+    assert_eq!(created_in(&plan, REGION), 3, "seven in all, three here");
+    let mut own = in_two_regions();
+    own.policy.remediation.max_concurrent = 100;
+    let healthy = inventory(healthy_ones(100));
+    let plan = over(&own, &[&healthy, &elsewhere(stuck_ones(7))], &[]);
+    assert_eq!(
+        (plan.breaker, plan.create.len()),
+        (Breaker::Open, 0),
+        "a hundred healthy ones elsewhere close no breaker"
+    );
+    let mixed = inventory([healthy_ones(100), stuck_ones(1)].concat());
+    let plan = over(&own, &[&mixed, &elsewhere(stuck_ones(7))], &[]);
+    assert_eq!(plan.breaker, Breaker::Open);
+    assert_eq!(created_in(&plan, REGION), 1, "and one elsewhere opens none");
+    assert_eq!(plan.create.len(), 1);
+}
+
+#[test]
+fn an_operation_that_waits_is_superseded_by_what_its_own_region_shows() {
+    let own = in_two_regions();
+    let waiting = [operation("w", Action::ClearAndRotate, "prod/s0")];
+    let (here, there) = (inventory(Vec::new()), elsewhere(Vec::new()));
+    let superseded = |seen: &[&Inventory]| !over(&own, seen, &waiting).supersede.is_empty();
+    assert!(superseded(&[&here, &torn(there.clone())]));
+    assert!(!superseded(&[&torn(here), &there]));
+    assert!(!superseded(&[&there]), "its region was never swept");
 }
 
 #[test]
@@ -280,7 +379,12 @@ fn what_could_not_be_seen_supersedes_nothing() {
     assert_eq!(text(&plan), "");
 }
 
-fn gated(own: &Claimant, subject: &Operation, breaker: Option<Breaker>, all: &[Operation]) -> Gate {
+fn gated(
+    own: &Claimant,
+    subject: &Operation,
+    region: Option<RegionGate>,
+    all: &[Operation],
+) -> Gate {
     let observations = sharing_a_function(stuck_ones(4));
     let functions = functions(&observations);
     let context = Context {
@@ -294,7 +398,7 @@ fn gated(own: &Claimant, subject: &Operation, breaker: Option<Breaker>, all: &[O
     gate(
         subject,
         functions.get(subject.arn.as_ref().expect("set")),
-        breaker,
+        region.as_ref(),
         &context,
     )
 }
@@ -303,14 +407,17 @@ fn gated(own: &Claimant, subject: &Operation, breaker: Option<Breaker>, all: &[O
 fn the_gate_holds_back_machines_and_never_people() {
     let mut own = payments();
     let subject = operation("o", Action::ClearPending, "prod/s0");
-    let closed = Some(Breaker::Closed);
+    let closed = Some(RegionGate::Open);
     assert_eq!(gated(&own, &subject, closed, &[]), Gate::Open);
     assert_eq!(gated(&own, &subject, None, &[]), Gate::Unknown);
-    let open = gated(&own, &subject, Some(Breaker::Open), &[]);
-    assert_eq!(
-        open,
-        Gate::Held(Hold::open(BlockReason::CircuitBreakerOpen))
-    );
+    for reason in [
+        BlockReason::CircuitBreakerOpen,
+        BlockReason::SelectionTooLarge,
+        BlockReason::SweepIncomplete,
+    ] {
+        let held = gated(&own, &subject, Some(RegionGate::Held(reason)), &[]);
+        assert_eq!(held, Gate::Held(Hold::open(reason)));
+    }
     own.policy.mode = Mode::Observe;
     let observing = gated(&own, &subject, closed, &[]);
     assert_eq!(observing, Gate::Held(Hold::open(BlockReason::ObserveOnly)));
@@ -335,7 +442,7 @@ fn of_waiting_operations_the_oldest_pass_the_gate() {
         })
         .collect();
     let passing = |all: &[Operation]| {
-        let open = |o: &&Operation| gated(&own, o, Some(Breaker::Closed), all) == Gate::Open;
+        let open = |o: &&Operation| gated(&own, o, Some(RegionGate::Open), all) == Gate::Open;
         all.iter()
             .filter(open)
             .map(|o| o.uid.to_string())
@@ -368,7 +475,7 @@ fn operations_that_have_begun_never_wait_for_each_other() {
         })
         .collect();
     let passing = |all: &[Operation]| {
-        let open = |o: &&Operation| gated(&own, o, Some(Breaker::Closed), all) == Gate::Open;
+        let open = |o: &&Operation| gated(&own, o, Some(RegionGate::Open), all) == Gate::Open;
         let passing = all.iter().filter(open);
         passing.map(|o| o.uid.to_string()).collect::<Vec<_>>()
     };

@@ -195,11 +195,11 @@ fn longest_is_longest() -> serde_json::Value {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CircuitBreaker {
-    /// The percentage of eligible secrets above which nothing is done automatically, if minStuck is reached too.
+    /// The percentage of the eligible secrets of a region above which nothing is done automatically there, if minStuck is reached too.
     #[serde(default)]
     pub stuck_percent: Count<1, 100, 40>,
 
-    /// The number of stuck secrets from which nothing is done automatically, if stuckPercent is exceeded too.
+    /// The number of stuck secrets in a region from which nothing is done automatically there, if stuckPercent is exceeded too.
     #[serde(default)]
     pub min_stuck: Count<1, 500_000, 5>,
 }

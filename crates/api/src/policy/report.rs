@@ -217,7 +217,7 @@ fn health_of(survey: &Survey) -> Judgement {
     let (verdict, reason) = match survey.worst() {
         Some(State::Unknown) => (Verdict::Unknown, "Unknown"),
         Some(state) => (Verdict::False, unhealthy(state)),
-        None if !survey.complete => (Verdict::Unknown, "Unknown"),
+        None if !survey.is_complete() => (Verdict::Unknown, "Unknown"),
         None if survey.selected == 0 => (Verdict::True, "NothingSelected"),
         None => (Verdict::True, "AllRotationsHealthy"),
     };

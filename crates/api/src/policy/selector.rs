@@ -18,7 +18,7 @@ pub struct Selector {
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub exclude: Vec<SelectorItem>,
 
-    /// The number of secrets that the selection is expected to stay within; beyond it secrets are still observed, but nothing is done automatically.
+    /// The number of secrets in each region that the selection is expected to stay within; beyond it secrets are still observed, but nothing is done automatically there.
     #[serde(default)]
     pub max_secrets: Count<1, 500_000, 1_000>,
 }

@@ -1,6 +1,9 @@
 //! Policies: defaults, refusals, memory, and the status after a pass.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use secret_rotation_api::{
     Invalid, Readiness,
@@ -18,7 +21,7 @@ use secret_rotation_core::{
         Backoff, CircuitBreaker, DisabledReporting, Mode, OverdueRemedy, Reporting, StuckRemedy,
         Suspension,
     },
-    survey::{Ailment, Finding, State, Survey},
+    survey::{Ailment, Finding, RegionSurvey, State, Survey},
 };
 use serde_json::{Value, json};
 
@@ -349,11 +352,10 @@ fn survey(findings: Vec<Finding>, time: AwsTime) -> Survey {
         counts: State::ALL.into_iter().map(count).collect(),
         selected: findings.len(),
         outside_ceiling: 1,
-        eligible: findings.len(),
+        regions: BTreeMap::new(),
         findings,
         others: vec![],
         pinned: vec![],
-        complete: true,
     }
 }
 
@@ -544,7 +546,7 @@ fn the_worst_state_gives_the_reason() {
 #[test]
 fn what_was_not_seen_is_not_called_healthy() {
     let incomplete = Survey {
-        complete: false,
+        regions: [(region(), RegionSurvey::default())].into(),
         ..survey(vec![], aws("2026-11-23T10:00:00Z"))
     };
     let status = SecretRotationPolicyStatus::after(

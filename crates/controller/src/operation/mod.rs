@@ -275,12 +275,10 @@ impl Scene {
             now: self.look.at,
         };
         let function = present(&self.look).and_then(Secret::function);
-        plan::gate(
-            &self.reading.operation,
-            function,
-            context.judgements.breaker(policy, self.term),
-            &around,
-        )
+        let region = context
+            .judgements
+            .region(policy, self.term, self.arn.region());
+        plan::gate(&self.reading.operation, function, region.as_ref(), &around)
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) async fn reconcile(
     let plan = planned(&context, &claimant, &survey, now);
     context
         .judgements
-        .note(&policy.uid, term, plan.breaker, memory_of(&survey));
+        .note(&policy.uid, term, plan.regions.clone(), memory_of(&survey));
     let acted = act::on(&context, &entry, policy, &plan).await;
     publish::judged(&context, &key, &entry, &claimant, &view, (&survey, &plan)).await?;
     acted.map(|()| Some(pause(&plan, now)))

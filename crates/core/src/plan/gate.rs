@@ -1,6 +1,6 @@
 //! Whether an operation that exists may begin, or go on to clear: windows, the breaker, and places at work.
 
-use super::{BlockReason, Breaker, Context, Hold};
+use super::{BlockReason, Context, Hold, RegionGate};
 use crate::advance::Gate;
 use crate::approval::is_undecided;
 use crate::identity::FunctionArn;
@@ -8,12 +8,12 @@ use crate::maintenance::Opening;
 use crate::operation::{Operation, Step, Trigger};
 use crate::policy::Mode;
 
-/// Whether budgets let an automatic operation begin, or go on to clear. `breaker` is what this process last planned for
-/// the policy. Operations by hand are not subject to budgets.
+/// Whether budgets let an automatic operation begin, or go on to clear. `region` is what this process last planned for
+/// the policy in the secret's region. Operations by hand are not subject to budgets.
 pub fn gate(
     operation: &Operation,
     function: Option<&FunctionArn>,
-    breaker: Option<Breaker>,
+    region: Option<&RegionGate>,
     context: &Context<'_>,
 ) -> Gate {
     if operation.trigger == Trigger::Manual {
@@ -25,10 +25,10 @@ pub fn gate(
     if let Some(hold) = outside_window(context.own.policy.remediation.windows.at(context.now)) {
         return Gate::Held(hold);
     }
-    match breaker {
+    match region {
         None => return Gate::Unknown,
-        Some(Breaker::Open) => return Gate::Held(Hold::open(BlockReason::CircuitBreakerOpen)),
-        Some(Breaker::Closed) => {}
+        Some(RegionGate::Held(reason)) => return Gate::Held(Hold::open(*reason)),
+        Some(RegionGate::Open) => {}
     }
     let ahead = || {
         context

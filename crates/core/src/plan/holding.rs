@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::planner::Planner;
-use super::{BlockReason, Breaker, Hold};
+use super::{BlockReason, Hold, RegionGate};
 use crate::authorise::may_act;
 use crate::clock::AwsTime;
 use crate::history::History;
-use crate::identity::FunctionArn;
+use crate::identity::{FunctionArn, Region};
 use crate::operation::{Action, Failure, Operation, Outcome, PendingValue};
 use crate::ownership::owner;
 use crate::pin;
@@ -76,12 +76,13 @@ impl Planner<'_> {
         })
     }
 
-    /// Too much at once for a machine to be trusted with.
-    pub(super) fn too_much(&self) -> Option<Hold> {
-        if self.survey.selected > self.context.own.policy.selector.max_secrets {
-            return Some(Hold::open(BlockReason::SelectionTooLarge));
+    /// What keeps automatic operations from starting in the region.
+    pub(super) fn held_in(&self, region: &Region) -> Option<Hold> {
+        match self.plan.regions.get(region) {
+            Some(RegionGate::Open) => None,
+            Some(RegionGate::Held(reason)) => Some(Hold::open(*reason)),
+            None => Some(Hold::open(BlockReason::SweepIncomplete)),
         }
-        (self.breaker == Breaker::Open).then(|| Hold::open(BlockReason::CircuitBreakerOpen))
     }
 
     /// Budgets of this secret: attempts, back-off, and respect for what a person did.

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::gate::outside_window;
-use super::{Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, releasable};
+use super::{
+    Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, region_gate, releasable, trips,
+};
 use crate::approval;
 use crate::history::History;
-use crate::identity::{Arn, ObjectKey};
+use crate::identity::{Arn, ObjectKey, Region};
 use crate::naming;
 use crate::operation::{Action, Expectation, Operation, PendingValue, Trigger};
 use crate::policy::{DeletionRemedy, OverdueRemedy, StuckRemedy};
@@ -17,7 +19,6 @@ use crate::survey::{Ailment, Finding, Survey};
 pub(super) struct Planner<'a> {
     pub(super) survey: &'a Survey,
     pub(super) context: &'a Context<'a>,
-    pub(super) breaker: Breaker,
     pub(super) plan: Plan,
 }
 
@@ -31,13 +32,22 @@ enum Decision {
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(survey: &'a Survey, context: &'a Context<'a>, breaker: Breaker) -> Self {
+    pub(super) fn new(survey: &'a Survey, context: &'a Context<'a>) -> Self {
+        let own = context.own;
+        let regions = survey.regions.iter();
+        let breaker = if survey.regions.values().any(|region| trips(region, own)) {
+            Breaker::Open
+        } else {
+            Breaker::Closed
+        };
         Self {
             survey,
             context,
-            breaker,
             plan: Plan {
                 breaker,
+                regions: regions
+                    .map(|(region, seen)| (region.clone(), region_gate(seen, own)))
+                    .collect(),
                 window: context.own.policy.remediation.windows.at(context.now),
                 ..Plan::default()
             },
@@ -112,7 +122,10 @@ impl<'a> Planner<'a> {
     ) -> Decision {
         let unfinished = history.unfinished();
         if let Some(operation) = unfinished.filter(|_| !self.steps_back(secret)) {
-            return Decision::AtWork(operation.key.clone(), self.waits_for(operation));
+            return Decision::AtWork(
+                operation.key.clone(),
+                self.waits_for(operation, &finding.region),
+            );
         }
         let remedy = match self.remedy(finding, history) {
             Some(Remedy::Act(action)) => action,
@@ -121,7 +134,7 @@ impl<'a> Planner<'a> {
         };
         let hold = self
             .forbidden(secret, remedy)
-            .or_else(|| self.too_much())
+            .or_else(|| self.held_in(&finding.region))
             .or_else(|| self.spent(finding, secret, history))
             .or_else(|| self.too_early(finding, secret, history, remedy))
             .or_else(|| outside_window(self.plan.window))
@@ -137,7 +150,7 @@ impl<'a> Planner<'a> {
     }
 
     /// What keeps an operation from beginning.
-    fn waits_for(&self, operation: &Operation) -> Option<Hold> {
+    fn waits_for(&self, operation: &Operation, region: &Region) -> Option<Hold> {
         if self.context.is_undecided(operation) {
             return Some(Hold::open(BlockReason::AwaitingApproval));
         }
@@ -145,7 +158,8 @@ impl<'a> Planner<'a> {
         if operation.has_started() || operation.trigger == Trigger::Manual || !is_own {
             return None;
         }
-        self.too_much().or_else(|| outside_window(self.plan.window))
+        self.held_in(region)
+            .or_else(|| outside_window(self.plan.window))
     }
 
     /// What the policy wants done about this kind of finding; `None` if nothing could be done.
@@ -224,7 +238,7 @@ impl<'a> Planner<'a> {
         }
         let held = self
             .forbidden(secret, Action::ReleasePins)
-            .or_else(|| self.too_much())
+            .or_else(|| self.held_in(&finding.region))
             .or_else(|| self.spent(finding, secret, &history))
             .or_else(|| outside_window(self.plan.window));
         if let Some(hold) = held.or_else(|| self.crowded(secret, Action::ReleasePins)) {

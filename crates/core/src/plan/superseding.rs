@@ -32,10 +32,11 @@ impl Planner<'_> {
         match findings.into_iter().find(about) {
             Some(finding) if finding.state == State::Unknown => None,
             Some(finding) => self.no_longer_wanted(operation, finding),
-            None => self
-                .survey
-                .complete
-                .then_some("the secret needs it no longer"),
+            None => {
+                let region = self.survey.regions.get(arn.region());
+                let seen = region.is_some_and(|region| region.complete);
+                seen.then_some("the secret needs it no longer")
+            }
         }
     }
 
