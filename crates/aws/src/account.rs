@@ -1,15 +1,17 @@
 //! One region of one AWS account: its clients, its rate limits and its clock.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use secret_rotation_core::clock::AwsTime;
+use futures::FutureExt as _;
+use secret_rotation_core::clock::{AwsTime, Heard};
 use secret_rotation_core::identity::Region;
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::profile::RateLimit;
 use tokio::time::Instant;
 
@@ -17,6 +19,7 @@ use crate::apply::Rejected;
 use crate::bucket::Bucket;
 use crate::call::{Call, Observer, Operation};
 use crate::clients::Clients;
+use crate::clock::Clock;
 use crate::credentials;
 use crate::date::{Probe, Trace};
 use crate::errors;
@@ -26,6 +29,9 @@ const WRITE_BURST: u32 = 10;
 
 /// Ages of versions are looked up at leisure, beside everything else.
 const AGES_PER_SECOND: u32 = 5;
+
+/// How often a read is sent at most until the date of an answer is believed: a clock that was set is, at the third.
+const ASKED: usize = 3;
 
 /// Requests per second to AWS, with bursts of 100 reads and 10 writes. Retries of reads count too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +59,14 @@ pub struct Account {
 
 struct Shared {
     region: Region,
-    clients: Clients,
+    config: SdkConfig,
+    /// Replaced after a panic: nobody knows what it left behind in them.
+    clients: RwLock<Clients>,
     reads: Arc<Bucket>,
     writes: Arc<Bucket>,
     ages: Bucket,
     observer: Observer,
-    clock: Mutex<Option<(AwsTime, Instant)>>,
+    clock: Clock,
 }
 
 /// An answer that was understood.
@@ -86,15 +94,17 @@ impl Account {
         limits: Limits,
         observer: Observer,
     ) -> Self {
-        let clients = Clients::new(config, &region);
+        let clock = Clock::new();
+        let clients = Clients::new(config, &region, &clock);
         let shared = Shared {
             region,
-            clients,
+            config: config.clone(),
+            clients: RwLock::new(clients),
             reads: Arc::new(Bucket::new(limits.reads_per_second, READ_BURST)),
             writes: Arc::new(Bucket::new(limits.writes_per_second, WRITE_BURST)),
             ages: Bucket::new(AGES_PER_SECOND, AGES_PER_SECOND),
             observer,
-            clock: Mutex::default(),
+            clock,
         };
         Self {
             shared: Arc::new(shared),
@@ -106,36 +116,65 @@ impl Account {
         &self.shared.region
     }
 
-    /// AWS's time now: the `Date` of the last answer, moved on by the local monotonic clock. `None` = no answer yet.
+    /// AWS's time now: what its answers agree about, carried on by the local monotonic clock. `None` = nothing is agreed
+    /// yet.
     pub fn now(&self) -> Option<AwsTime> {
-        let clock = self.clock();
-        clock.map(|(date, seen)| date.plus(seen.elapsed()))
+        self.shared.clock.now()
     }
 
-    pub(crate) fn sweeper(&self) -> &Client {
-        &self.shared.clients.sweep
+    #[cfg(test)]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
-    pub(crate) fn looker(&self) -> &Client {
-        &self.shared.clients.look
+    pub(crate) fn sweeper(&self) -> Client {
+        self.clients(|clients| &clients.sweep)
+    }
+
+    pub(crate) fn looker(&self) -> Client {
+        self.clients(|clients| &clients.look)
     }
 
     pub(crate) fn ages(&self) -> &Bucket {
         &self.shared.ages
     }
 
-    pub(crate) fn writer(&self) -> &Client {
-        &self.shared.clients.write
+    pub(crate) fn writer(&self) -> Client {
+        self.clients(|clients| &clients.write)
     }
 
     /// A probe for a call that changes nothing.
     pub(crate) fn reading(&self, operation: Operation) -> Probe {
-        Probe::new(operation, &self.shared.reads)
+        Probe::new(operation, &self.shared.reads, &self.shared.clock)
     }
 
     /// A probe for a call that changes something.
     pub(crate) fn writing(&self, operation: Operation) -> Probe {
-        Probe::new(operation, &self.shared.writes)
+        Probe::new(operation, &self.shared.writes, &self.shared.clock)
+    }
+
+    /// Sends a read, and at once again while the date of its answer is not believed.
+    ///
+    /// So one absurd date costs one more request, and a clock that was set two. Whatever is not an answer, or says that
+    /// AWS has enough to do, is not sent again here.
+    pub(crate) async fn ask<T, E, F>(
+        &self,
+        operation: Operation,
+        send: impl Fn(Probe) -> F,
+    ) -> Result<Answer<T>, Rejected>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        for _ in 1..ASKED {
+            let probe = self.reading(operation);
+            let answer = self.call(&probe, send(probe.clone())).await;
+            if !is_worth_repeating(probe.trace().heard, &answer) {
+                return answer;
+            }
+        }
+        let probe = self.reading(operation);
+        self.call(&probe, send(probe.clone())).await
     }
 
     /// Waits for the rate limit, sends, sorts the outcome and tells the observer.
@@ -149,11 +188,19 @@ impl Account {
     {
         probe.bucket().take().await;
         let begun = Instant::now();
-        let result = sending.await;
+        let sending = AssertUnwindSafe(sending).catch_unwind().await;
         let trace = probe.trace();
-        self.set_clock(trace.date);
         let sent = trace.sent;
-        let judged = judge(result, trace, probe.operation());
+        let judged = match sending {
+            Ok(result) => judge(result, trace, probe.operation()),
+            Err(_panic) => {
+                self.renew();
+                Err(Rejected {
+                    error: errors::panicked(),
+                    at: None,
+                })
+            }
+        };
         (self.shared.observer)(&Call {
             operation: probe.operation(),
             class: judged.as_ref().err().map(|rejected| rejected.error.class),
@@ -163,23 +210,21 @@ impl Account {
         judged
     }
 
-    fn clock(&self) -> Option<(AwsTime, Instant)> {
-        *self
-            .shared
-            .clock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn clients(&self, of: impl Fn(&Clients) -> &Client) -> Client {
+        let clients = &self.shared.clients;
+        of(&clients.read().unwrap_or_else(PoisonError::into_inner)).clone()
     }
 
-    fn set_clock(&self, date: Option<AwsTime>) {
-        if let Some(date) = date {
-            let mut clock = self
-                .shared
-                .clock
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *clock = Some((date, Instant::now()));
-        }
+    fn renew(&self) {
+        let Shared {
+            config,
+            region,
+            clock,
+            clients,
+            ..
+        } = &*self.shared;
+        *clients.write().unwrap_or_else(PoisonError::into_inner) =
+            Clients::new(config, region, clock);
     }
 }
 
@@ -188,6 +233,19 @@ impl fmt::Debug for Account {
         f.debug_struct("Account")
             .field("region", &self.shared.region)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether an answer is worth another request: its date is not believed, or it refuses a signature that is right only
+/// now that a time is agreed.
+fn is_worth_repeating<T>(heard: Option<Heard>, answer: &Result<T, Rejected>) -> bool {
+    let class = answer.as_ref().err().map(|rejected| rejected.error.class);
+    match heard {
+        None | Some(Heard::Agrees) => false,
+        Some(Heard::Adopted) => class == Some(ErrorClass::Credentials),
+        Some(Heard::Doubted | Heard::Absurd) => {
+            !matches!(class, Some(ErrorClass::Throttled | ErrorClass::Unreachable))
+        }
     }
 }
 
@@ -200,7 +258,10 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let Trace {
-        date, request_id, ..
+        heard,
+        date,
+        request_id,
+        ..
     } = trace;
     match (result, date) {
         (Ok(value), Some(at)) => Ok(Answer {
@@ -209,7 +270,7 @@ where
             request_id,
         }),
         (Ok(_), None) => Err(Rejected {
-            error: errors::malformed(request_id),
+            error: errors::undated(heard, request_id),
             at: None,
         }),
         (Err(error), at) => {

@@ -9,7 +9,10 @@ use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::config::{Builder, StalledStreamProtectionConfig};
 use secret_rotation_core::identity::Region;
 
+use crate::clock::Clock;
+
 /// One client for each way of failing.
+#[derive(Clone)]
 pub(crate) struct Clients {
     /// Three attempts: a sweep is long and nobody waits for one page.
     pub(crate) sweep: Client,
@@ -20,14 +23,16 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Three clients from one configuration, for one region.
-    pub(crate) fn new(config: &SdkConfig, region: &Region) -> Self {
+    /// Three clients from one configuration, for one region, that sign with the time of one clock.
+    pub(crate) fn new(config: &SdkConfig, region: &Region, clock: &Clock) -> Self {
         let client = |attempts, attempt, operation| {
             let settings = Builder::from(config)
                 .region(aws_config::Region::new(region.as_str().to_owned()))
                 .retry_config(RetryConfig::standard().with_max_attempts(attempts))
                 .timeout_config(timeouts(attempt, operation))
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+                .disable_clock_skew_correction(true)
+                .time_source(clock.clone())
                 .build();
             Client::from_conf(settings)
         };

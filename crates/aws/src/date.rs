@@ -10,25 +10,22 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::clock::{AwsTime, Heard};
 
 use crate::bucket::Bucket;
 use crate::call::Operation;
+use crate::clock::Clock;
 use crate::errors::clean;
 
 /// Bytes of an answer that are read at most. The largest honest page is about 3 MB.
 const MAX_BODY: usize = 8 * 1024 * 1024;
-
-/// 2020-01-01 and 2100-01-01, in seconds: what lies outside is no clock of AWS.
-const SANE: std::ops::Range<i64> = 1_577_836_800..4_102_444_800;
 
 /// Follows one call through its attempts.
 #[derive(Clone, Debug)]
 pub(crate) struct Probe {
     operation: Operation,
     bucket: Arc<Bucket>,
+    clock: Clock,
     trace: Arc<Mutex<Trace>>,
 }
 
@@ -37,18 +34,21 @@ pub(crate) struct Probe {
 pub(crate) struct Trace {
     /// Requests that went out.
     pub(crate) sent: u32,
-    /// The `Date` header, if it is there and makes sense.
+    /// What its `Date` header meant; `None` = there was no answer.
+    pub(crate) heard: Option<Heard>,
+    /// The `Date` header, if it is believed.
     pub(crate) date: Option<AwsTime>,
     /// The request id.
     pub(crate) request_id: Option<String>,
 }
 
 impl Probe {
-    /// A probe for one call; its retries are charged to the bucket.
-    pub(crate) fn new(operation: Operation, bucket: &Arc<Bucket>) -> Self {
+    /// A probe for one call; its retries are charged to the bucket, and its dates are judged by the clock.
+    pub(crate) fn new(operation: Operation, bucket: &Arc<Bucket>, clock: &Clock) -> Self {
         Self {
             operation,
             bucket: Arc::clone(bucket),
+            clock: clock.clone(),
             trace: Arc::default(),
         }
     }
@@ -100,7 +100,9 @@ impl Intercept for Probe {
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
         let mut trace = self.lock();
-        trace.date = response.headers().get("date").and_then(parse_date);
+        let (heard, date) = self.clock.hear(response.headers().get("date"));
+        trace.heard = Some(heard);
+        trace.date = date;
         trace.request_id = response.headers().get("x-amzn-requestid").map(clean);
         bound(response);
         Ok(())
@@ -110,42 +112,4 @@ impl Intercept for Probe {
 fn bound(response: &mut HttpResponse) {
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
     *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, MAX_BODY));
-}
-
-/// A `Date` header (RFC 9110 § 5.6.7, a subset of RFC 2822), unless it is absurd.
-fn parse_date(text: &str) -> Option<AwsTime> {
-    let date = rfc2822::DateTimeParser::new()
-        .parse_timestamp(text.trim())
-        .ok()?;
-    sane(date).then(|| AwsTime::new(date))
-}
-
-/// Whether a clock of AWS may show this: from 2020 to 2099.
-fn sane(timestamp: Timestamp) -> bool {
-    SANE.contains(&timestamp.as_second())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_header_is_a_time_of_aws() {
-        let date = parse_date("Mon, 24 Nov 2025 16:00:00 GMT").map(|date| date.to_string());
-        assert_eq!(date.as_deref(), Some("2025-11-24T16:00:00Z"));
-    }
-
-    #[test]
-    fn absurd_and_torn_dates_are_none() {
-        for text in [
-            "",
-            "now",
-            "1764000000",
-            "Thu, 01 Jan 1970 00:00:00 GMT",
-            "Fri, 01 Jan 2100 00:00:00 GMT",
-            "Mon, 24 Nov 2025",
-        ] {
-            assert_eq!(parse_date(text), None, "{text}");
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use secret_rotation_core::clock::Heard;
 use secret_rotation_core::outcome::{AwsError, ErrorClass};
 
 use crate::call::Operation;
@@ -46,6 +47,26 @@ pub(crate) const fn malformed(request_id: Option<String>) -> AwsError {
         class: ErrorClass::Malformed,
         code: None,
         request_id,
+    }
+}
+
+/// An answer whose `Date` header is not believed, or missing.
+pub(crate) fn undated(heard: Option<Heard>, request_id: Option<String>) -> AwsError {
+    let code = match heard {
+        Some(Heard::Absurd) | None => "NoUsableDate",
+        Some(Heard::Doubted | Heard::Agrees | Heard::Adopted) => "DateNotBelieved",
+    };
+    AwsError {
+        code: Some(code.to_owned()),
+        ..malformed(request_id)
+    }
+}
+
+/// A call in which the SDK panicked.
+pub(crate) fn panicked() -> AwsError {
+    AwsError {
+        code: Some("Panic".to_owned()),
+        ..unexpected()
     }
 }
 

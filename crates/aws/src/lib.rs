@@ -9,6 +9,7 @@ mod apply;
 mod bucket;
 mod call;
 mod clients;
+mod clock;
 mod credentials;
 mod date;
 mod endpoint;

@@ -60,7 +60,6 @@ impl Sweep<'_> {
         filter: Option<&Filter>,
         token: Option<String>,
     ) -> Result<Answer<ListSecretsOutput>, Rejected> {
-        let probe = self.account.reading(Operation::ListSecrets);
         let request = self
             .account
             .sweeper()
@@ -69,8 +68,10 @@ impl Sweep<'_> {
             .include_planned_deletion(true)
             .set_filters(filter.map(|filter| vec![filter.clone()]))
             .set_next_token(token);
-        let sending = request.customize().interceptor(probe.clone()).send();
-        self.account.call(&probe, sending).await
+        let asked = self.account.ask(Operation::ListSecrets, |probe| {
+            request.clone().customize().interceptor(probe).send()
+        });
+        asked.await
     }
 
     /// Adds one page; the token of the next one, if there is one. An empty page may have one.

@@ -21,7 +21,7 @@ impl Account {
     /// `at` is the `Date` of `DescribeSecret`, the oldest part of the look. A secret that does not exist is
     /// [`Seen::Absent`]; every other failure is an error, also that of the list of versions.
     pub async fn look(&self, secret_id: &str, with_versions: bool) -> Result<Look, AwsError> {
-        let described = self.describe(self.looker(), secret_id).await;
+        let described = self.describe(&self.looker(), secret_id).await;
         let Answer { value, at, .. } = described.map_err(|rejected| rejected.error)?;
         let Some(secret) = value else {
             return Ok(Look {
@@ -31,7 +31,7 @@ impl Account {
             });
         };
         let versions = if with_versions {
-            Some(self.versions(self.looker(), secret.arn.as_str()).await?)
+            Some(self.versions(&self.looker(), secret.arn.as_str()).await?)
         } else {
             None
         };
@@ -48,10 +48,11 @@ impl Account {
         client: &Client,
         secret_id: &str,
     ) -> Result<Answer<Option<Secret>>, Rejected> {
-        let probe = self.reading(Operation::DescribeSecret);
         let request = client.describe_secret().secret_id(secret_id);
-        let sending = request.customize().interceptor(probe.clone()).send();
-        let answer = match self.call(&probe, sending).await {
+        let asked = self.ask(Operation::DescribeSecret, |probe| {
+            request.clone().customize().interceptor(probe).send()
+        });
+        let answer = match asked.await {
             Ok(answer) => answer,
             Err(rejected) => return absent(rejected),
         };
@@ -91,16 +92,16 @@ impl Account {
         token: Option<String>,
         listing: &mut VersionListing,
     ) -> Result<Option<String>, AwsError> {
-        let probe = self.reading(Operation::ListSecretVersionIds);
         let request = client
             .list_secret_version_ids()
             .secret_id(secret_id)
             .include_deprecated(true)
             .max_results(100)
             .set_next_token(token);
-        let sending = request.customize().interceptor(probe.clone()).send();
-        let page = self.call(&probe, sending).await;
-        let page = page.map_err(|rejected| rejected.error)?;
+        let page = self.ask(Operation::ListSecretVersionIds, |probe| {
+            request.clone().customize().interceptor(probe).send()
+        });
+        let page = page.await.map_err(|rejected| rejected.error)?;
         for entry in page.value.versions() {
             let Ok((version, created)) = parse::version(entry) else {
                 return Err(page.malformed().error);
@@ -135,7 +136,7 @@ fn absent(rejected: Rejected) -> Result<Answer<Option<Secret>>, Rejected> {
     match (rejected.error.class, rejected.at) {
         (ErrorClass::Gone, Some(at)) => Ok(gone(at, rejected.error)),
         (ErrorClass::Gone, None) => Err(Rejected {
-            error: errors::malformed(rejected.error.request_id),
+            error: errors::undated(None, rejected.error.request_id),
             at: None,
         }),
         _ => Err(rejected),

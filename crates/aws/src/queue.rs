@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -16,12 +17,14 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use futures::FutureExt as _;
 use secret_rotation_core::identity::{self, QueueArn};
 use secret_rotation_core::outcome::AwsError;
 use tokio::time::Instant;
 
 use crate::bucket::Bucket;
 use crate::call::{Call, Observer, Operation};
+use crate::clock::Clock;
 use crate::date::Probe;
 use crate::{errors, event};
 
@@ -41,7 +44,11 @@ const RATE: u32 = 10;
 #[derive(Clone)]
 pub struct EventQueue {
     arn: QueueArn,
-    client: Client,
+    config: SdkConfig,
+    /// Replaced after a panic: nobody knows what it left behind in it.
+    client: Arc<RwLock<Client>>,
+    /// Requests are signed with it; what is received does not depend on it.
+    clock: Clock,
     bucket: Arc<Bucket>,
     observer: Observer,
 }
@@ -58,20 +65,13 @@ pub struct Batch {
 impl EventQueue {
     /// Uses the HTTP client, the credentials and the endpoint of this configuration, and asks nothing yet.
     pub fn with_config(config: &SdkConfig, arn: QueueArn, observer: Observer) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(TIMEOUT)
-            .operation_timeout(TIMEOUT)
-            .build();
-        // Whoever listens comes back by himself, so a failed call is not sent again here.
-        let settings = Builder::from(config)
-            .region(aws_config::Region::new(arn.region().as_str().to_owned()))
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
+        let clock = Clock::new();
+        let client = client(config, &arn, &clock);
         Self {
             arn,
-            client: Client::from_conf(settings),
+            config: config.clone(),
+            client: Arc::new(RwLock::new(client)),
+            clock,
             bucket: Arc::new(Bucket::new(RATE, RATE)),
             observer,
         }
@@ -85,9 +85,9 @@ impl EventQueue {
     /// Waits up to 20 s for messages and hands out at most ten. They stay in the queue until [`Self::forget`], and are
     /// handed out again if that is not called.
     pub async fn receive(&self) -> Result<Batch, AwsError> {
-        let probe = Probe::new(Operation::ReceiveMessage, &self.bucket);
+        let probe = Probe::new(Operation::ReceiveMessage, &self.bucket, &self.clock);
         let sending = self
-            .client
+            .client()
             .receive_message()
             .queue_url(self.url())
             .wait_time_seconds(WAIT)
@@ -105,9 +105,9 @@ impl EventQueue {
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
             return Ok(());
         };
-        let probe = Probe::new(Operation::DeleteMessageBatch, &self.bucket);
+        let probe = Probe::new(Operation::DeleteMessageBatch, &self.bucket, &self.clock);
         let sending = self
-            .client
+            .client()
             .delete_message_batch()
             .queue_url(self.url())
             .set_entries(Some(entries))
@@ -132,6 +132,11 @@ impl EventQueue {
         )
     }
 
+    fn client(&self) -> Client {
+        let client = self.client.read();
+        client.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn call<T, E>(
         &self,
         probe: &Probe,
@@ -142,15 +147,22 @@ impl EventQueue {
     {
         probe.bucket().take().await;
         let begun = Instant::now();
-        let result = sending.await.map_err(|error| {
-            let (class, code) = errors::classify(&error, probe.operation());
-            let request_id = probe.trace().request_id;
-            AwsError {
-                class,
-                code,
-                request_id,
+        let result = match AssertUnwindSafe(sending).catch_unwind().await {
+            Ok(result) => result.map_err(|error| {
+                let (class, code) = errors::classify(&error, probe.operation());
+                let request_id = probe.trace().request_id;
+                AwsError {
+                    class,
+                    code,
+                    request_id,
+                }
+            }),
+            Err(_panic) => {
+                let fresh = client(&self.config, &self.arn, &self.clock);
+                *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+                Err(errors::panicked())
             }
-        });
+        };
         (self.observer)(&Call {
             operation: probe.operation(),
             class: result.as_ref().err().map(|error| error.class),
@@ -159,6 +171,23 @@ impl EventQueue {
         });
         result
     }
+}
+
+/// Whoever listens comes back by himself, so a failed call is not sent again here.
+fn client(config: &SdkConfig, arn: &QueueArn, clock: &Clock) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(TIMEOUT)
+        .operation_timeout(TIMEOUT)
+        .build();
+    let settings = Builder::from(config)
+        .region(aws_config::Region::new(arn.region().as_str().to_owned()))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .disable_clock_skew_correction(true)
+        .time_source(clock.clone())
+        .build();
+    Client::from_conf(settings)
 }
 
 impl fmt::Debug for EventQueue {

@@ -31,10 +31,10 @@ impl Account {
     /// Lists one secret: whether the region answers these credentials, and `ListSecrets` is allowed. What is listed is
     /// not looked at.
     pub async fn reach(&self) -> Result<(), AwsError> {
-        let probe = self.reading(Operation::ListSecrets);
         let request = self.sweeper().list_secrets().max_results(1);
-        let sending = request.customize().interceptor(probe.clone()).send();
-        let answer = self.call(&probe, sending).await;
-        answer.map(drop).map_err(|rejected| rejected.error)
+        let asked = self.ask(Operation::ListSecrets, |probe| {
+            request.clone().customize().interceptor(probe).send()
+        });
+        asked.await.map(drop).map_err(|rejected| rejected.error)
     }
 }

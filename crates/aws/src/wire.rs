@@ -1,6 +1,7 @@
 //! Tests on the wire: a fake HTTP client under the SDK, and what goes over it.
 
 mod answers;
+mod dates;
 mod listening;
 mod sweeping;
 mod writing;
@@ -27,10 +28,29 @@ pub(crate) const CURRENT: &str = "11111111-1111-1111-1111-111111111111";
 pub(crate) const PENDING: &str = "22222222-2222-2222-2222-222222222222";
 
 /// One request as it went out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) operation: String,
     pub(crate) body: Value,
+    /// When it says that it was signed, as `20251124T160000Z`.
+    pub(crate) signed: String,
+}
+
+/// When it was signed is no part of what it says.
+impl PartialEq for Sent {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.operation, &self.body) == (&other.operation, &other.body)
+    }
+}
+
+impl Sent {
+    pub(crate) fn new(operation: &str, body: Value) -> Self {
+        Self {
+            operation: operation.to_owned(),
+            body,
+            signed: String::new(),
+        }
+    }
 }
 
 /// What the fake does about one request.
@@ -43,6 +63,7 @@ pub(crate) enum Reply {
     },
     Silence,
     NoConnection,
+    Panic,
 }
 
 impl Reply {
@@ -72,7 +93,7 @@ impl Reply {
                 date: text.map(str::to_owned),
                 body,
             },
-            Self::Silence | Self::NoConnection => self,
+            Self::Silence | Self::NoConnection | Self::Panic => self,
         }
     }
 
@@ -89,6 +110,7 @@ impl Reply {
                 HttpConnectorFuture::ready(Ok(response))
             }
             Self::Silence => HttpConnectorFuture::new(std::future::pending()),
+            Self::Panic => HttpConnectorFuture::new(async { panic!("boom") }),
             Self::NoConnection => {
                 HttpConnectorFuture::ready(Err(ConnectorError::io("no route".into())))
             }
@@ -135,7 +157,11 @@ impl HttpConnector for Wire {
             .to_owned();
         let body = serde_json::from_slice(request.body().bytes().expect("a whole body"))
             .expect("a JSON body");
-        let sent = Sent { operation, body };
+        let signed = request.headers().get("x-amz-date").unwrap_or_default();
+        let sent = Sent {
+            signed: signed.to_owned(),
+            ..Sent::new(&operation, body)
+        };
         let mut log = self.sent.lock().expect("the log");
         let reply = (self.script)(&sent, log.len());
         log.push(sent);
@@ -144,8 +170,17 @@ impl HttpConnector for Wire {
 }
 
 impl Fake {
-    /// The script is told the request and how many came before it.
+    /// The script is told the request and how many came before it. That it is [`date`] is agreed.
     pub(crate) fn new(script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static) -> Self {
+        let fake = Self::unheard(script);
+        for _ in 0..2 {
+            fake.account.clock().hear(Some(DATE));
+        }
+        fake
+    }
+
+    /// The same before anything was heard of AWS.
+    pub(crate) fn unheard(script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static) -> Self {
         let credentials = Credentials::new("AKIDEXAMPLE", "key", None, None, "test");
         Self::with(
             Arc::new(script),

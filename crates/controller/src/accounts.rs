@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::metrics::Metrics;
+use crate::sight::Sight;
 
 /// Where a sweeper works.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,7 @@ pub(crate) struct Accounts {
     ambient: tokio::sync::OnceCell<SdkConfig>,
     observer: Observer,
     renewed: Renewal,
+    sight: Arc<Sight>,
 }
 
 /// A connection with what paces its writes.
@@ -53,9 +55,10 @@ pub(crate) struct Made {
 
 impl Accounts {
     /// No connections yet.
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        let told = Arc::clone(&metrics);
+    pub(crate) fn new(metrics: Arc<Metrics>, sight: Arc<Sight>) -> Self {
+        let (told, seeing) = (Arc::clone(&metrics), Arc::clone(&sight));
         let observer: Observer = Arc::new(move |call: &Call| {
+            seeing.saw(call.class);
             told.aws_called(
                 call.operation.name(),
                 code(call.class),
@@ -69,7 +72,13 @@ impl Accounts {
             ambient: tokio::sync::OnceCell::new(),
             observer,
             renewed: Arc::new(move |expiry| metrics.credentials_expire(expiry)),
+            sight,
         }
+    }
+
+    /// Forgets how calls ended: from now on, others make them.
+    pub(crate) fn forget_term(&self) {
+        self.sight.forget();
     }
 
     /// The connection for a region of a profile.

@@ -1,10 +1,10 @@
 //! The one place that reads the monotonic clock. The local wall clock is read nowhere.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::fmt::rfc2822;
-use secret_rotation_core::clock::{AwsTime, ServerTime};
+use secret_rotation_core::clock::{Agreement, AwsTime, Heard, ServerTime};
 use tokio::time::Instant;
 
 /// The local monotonic clock: leases, freshness of looks, time-outs and requeues are measured on it.
@@ -12,26 +12,55 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The API server's clock, carried forward from the `Date` header of its last answer.
-#[derive(Debug, Default)]
+/// The API server's clock, as far as the `Date` headers of its answers agree about it.
+///
+/// Deadlines and the ends of records are judged by it, so one absurd date must not move it.
+#[derive(Debug)]
 pub(crate) struct ServerClock {
-    last: Mutex<Option<(ServerTime, Instant)>>,
+    origin: Instant,
+    agreement: Mutex<Agreement>,
+}
+
+impl Default for ServerClock {
+    fn default() -> Self {
+        Self {
+            origin: now(),
+            agreement: Mutex::default(),
+        }
+    }
 }
 
 impl ServerClock {
-    /// Takes note of a `Date` header; one that cannot be read is ignored.
+    /// Takes note of the `Date` header of an answer that arrived just now.
     pub(crate) fn saw(&self, date: &str) {
-        let Ok(zoned) = rfc2822::parse(date) else {
-            return;
-        };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((ServerTime::new(zoned.timestamp()), now()));
+        let shown = rfc2822::parse(date).ok().map(|zoned| zoned.timestamp());
+        let heard = self.lock().hear(shown, self.passed());
+        match heard {
+            Heard::Agrees => {}
+            Heard::Adopted => tracing::debug!(date, "the time of the API server is agreed"),
+            Heard::Doubted | Heard::Absurd => {
+                tracing::debug!(
+                    date,
+                    "the date of an answer of the API server is not believed"
+                );
+            }
+        }
     }
 
-    /// The API server's time; `None` before its first answer.
+    /// The API server's time; `None` until two of its answers agree.
     pub(crate) fn time(&self) -> Option<ServerTime> {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map(|(time, seen)| time.plus(now().saturating_duration_since(seen)))
+        let time = self.lock().now(self.passed());
+        time.map(ServerTime::new)
+    }
+
+    fn passed(&self) -> Duration {
+        now().saturating_duration_since(self.origin)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Agreement> {
+        self.agreement
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,22 +78,52 @@ pub(crate) fn until(until: AwsTime, now: AwsTime) -> Duration {
 mod tests {
     use super::*;
 
+    const TEN: &str = "Mon, 23 Nov 2026 10:00:00 GMT";
+
+    fn shown(clock: &ServerClock) -> Option<String> {
+        clock.time().map(|time| time.to_string())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_servers_time_moves_on_between_its_answers() {
         let clock = ServerClock::default();
         assert_eq!(clock.time(), None);
-        clock.saw("Mon, 23 Nov 2026 10:00:00 GMT");
+        clock.saw(TEN);
+        assert_eq!(clock.time(), None, "one answer is not enough");
+        clock.saw(TEN);
         tokio::time::advance(Duration::from_secs(90)).await;
-        assert_eq!(
-            clock.time().map(|time| time.to_string()),
-            Some("2026-11-23T10:01:30Z".to_owned())
-        );
+        assert_eq!(shown(&clock).as_deref(), Some("2026-11-23T10:01:30Z"));
     }
 
-    #[test]
-    fn a_date_that_cannot_be_read_changes_nothing() {
+    #[tokio::test(start_paused = true)]
+    async fn one_absurd_date_moves_no_deadline() {
+        for absurd in [
+            "yesterday",
+            "",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+            "Sun, 23 Nov 2036 10:00:00 GMT",
+            "Mon, 23 Nov 2026 12:00:00 GMT",
+        ] {
+            let clock = ServerClock::default();
+            clock.saw(absurd);
+            for _ in 0..5 {
+                clock.saw(TEN);
+                clock.saw(TEN);
+                assert_eq!(shown(&clock).as_deref(), Some("2026-11-23T10:00:00Z"));
+                clock.saw(absurd);
+                assert_eq!(shown(&clock).as_deref(), Some("2026-11-23T10:00:00Z"));
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_was_set_is_followed() {
         let clock = ServerClock::default();
-        clock.saw("yesterday");
-        assert_eq!(clock.time(), None);
+        clock.saw(TEN);
+        clock.saw(TEN);
+        for _ in 0..3 {
+            clock.saw("Mon, 23 Nov 2026 20:00:00 GMT");
+        }
+        assert_eq!(shown(&clock).as_deref(), Some("2026-11-23T20:00:00Z"));
     }
 }

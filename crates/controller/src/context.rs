@@ -100,5 +100,6 @@ impl Context {
     pub(crate) fn forget_reign(&self) {
         self.sweeps.clear();
         self.judgements.clear();
+        self.accounts.forget_term();
     }
 }

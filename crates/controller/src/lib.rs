@@ -26,6 +26,7 @@ mod run;
 mod selftest;
 mod server;
 mod shutdown;
+mod sight;
 mod sweeps;
 mod tasks;
 #[cfg(test)]

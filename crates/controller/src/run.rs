@@ -22,6 +22,7 @@ use crate::operation::locks::Locks;
 use crate::options::Options;
 use crate::server::Guards;
 use crate::shutdown::{self, Shutdown, Trigger};
+use crate::sight::Sight;
 use crate::sweeps::{self, Sweeps};
 use crate::tasks::{Pulse, Tasks};
 use crate::worker::{self, Limits, Surroundings};
@@ -81,6 +82,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (trigger, shutdown) = shutdown::channel();
     let (closing, closed) = shutdown::channel();
     let (stage, pulse) = (Stage::default(), Pulse::default());
+    let sight = Arc::<Sight>::default();
     stage.set("the Kubernetes API server has not been reached yet");
     let mut servers = JoinSet::new();
     servers.spawn(server::metrics(
@@ -93,14 +95,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     servers.spawn(server::health(
         options.health_address,
         alive(&pulse),
-        stage.readiness(),
+        stage.readiness(Arc::clone(&sight)),
         closed,
     ));
     let mut controller = tokio::spawn(control(
         options,
         metrics,
         (client, of_lease, server_clock),
-        (stage.clone(), pulse),
+        (stage.clone(), pulse, sight),
         (trigger.clone(), shutdown),
     ));
     let (broken, ended) = tokio::select! {
@@ -150,7 +152,7 @@ async fn control(
     options: Options,
     metrics: Arc<Metrics>,
     (client, of_lease, server_clock): (Client, Client, Arc<ServerClock>),
-    (stage, pulse): (Stage, Pulse),
+    (stage, pulse, sight): (Stage, Pulse, Arc<Sight>),
     (trigger, shutdown): (Trigger, Shutdown),
 ) -> anyhow::Result<()> {
     let identity = identity();
@@ -167,7 +169,7 @@ async fn control(
     let Some(context) = context(
         &options,
         client,
-        metrics,
+        (metrics, sight),
         (standing, shutdown.clone()),
         server_clock,
         identity,
@@ -213,7 +215,7 @@ async fn control(
 async fn context(
     options: &Options,
     client: Client,
-    metrics: Arc<Metrics>,
+    (metrics, sight): (Arc<Metrics>, Arc<Sight>),
     (standing, shutdown): (Standing, Shutdown),
     server_clock: Arc<ServerClock>,
     identity: String,
@@ -235,7 +237,7 @@ async fn context(
         announcer: Announcer::new(client.clone(), identity.clone()),
         identity,
         reader,
-        accounts: Accounts::new(Arc::clone(&metrics)),
+        accounts: Accounts::new(Arc::clone(&metrics), sight),
         cluster,
         world: World::new(options.namespaces.len()),
         sweeps: Sweeps::default(),
@@ -376,14 +378,12 @@ impl Stage {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn readiness(&self) -> server::Check {
+    fn readiness(&self, sight: Arc<Sight>) -> server::Check {
         let stage = self.clone();
         Arc::new(move || {
-            stage
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()
+            let stage = stage.0.lock();
+            let why = stage.unwrap_or_else(PoisonError::into_inner).clone();
+            why.or_else(|| sight.trouble())
         })
     }
 }

@@ -1,6 +1,7 @@
-//! Instants of the two remote clocks that decisions rest on. Never the local wall clock.
+//! Instants of the two remote clocks that decisions rest on, and when a clock is believed. Never the local wall clock.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -63,9 +64,229 @@ instant! {
     ServerTime
 }
 
+/// 2020-01-01 and 2100-01-01, in seconds. What lies outside is no date of a service that runs today.
+const POSSIBLE: Range<i64> = 1_577_836_800..4_102_444_800;
+
+/// An answer whose date is further from the agreed time than this is not believed.
+const BELIEVED: Duration = Duration::from_hours(1);
+
+/// Dates that are at most this far apart, once each is carried on to the same moment, agree with each other.
+const ALIKE: Duration = Duration::from_mins(5);
+
+/// Answers that must agree with each other before anything was agreed: one alone may be the absurd one.
+const TO_BEGIN: usize = 2;
+
+/// Answers that must agree with each other to replace the agreed time.
+const TO_REPLACE: usize = 3;
+
+/// Dates that are remembered while they are not believed.
+const REMEMBERED: usize = 5;
+
+/// What a remote clock is taken to show, learned from the dates of its answers.
+///
+/// One absurd date changes nothing. Between answers the agreed time is carried on by the local monotonic clock, of
+/// which all that counts is how much of it passes: readings are durations since an origin of the caller's choice.
+#[derive(Clone, Debug, Default)]
+pub struct Agreement {
+    agreed: Option<Reading>,
+    /// Dates that were not believed, oldest first. An answer that agrees with the agreed time refutes them all.
+    doubted: Vec<Reading>,
+}
+
+/// What a date means for the agreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It agrees with the agreed time, and is the agreed time from now on.
+    Agrees,
+    /// Enough answers agree with it: it is the agreed time from now on, and what was agreed before is not.
+    Adopted,
+    /// It does not agree, or too little was heard so far. The answer is no ground for anything.
+    Doubted,
+    /// There is no date, or none that a service may have today.
+    Absurd,
+}
+
+impl Heard {
+    /// Whether the date may be used.
+    pub const fn is_believed(self) -> bool {
+        matches!(self, Self::Agrees | Self::Adopted)
+    }
+}
+
+/// A date and when it was read on the local monotonic clock.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    shown: Timestamp,
+    at: Duration,
+}
+
+impl Agreement {
+    /// Judges the date of an answer that arrived at the local reading `at`.
+    pub fn hear(&mut self, shown: Option<Timestamp>, at: Duration) -> Heard {
+        let Some(shown) = shown.filter(|shown| POSSIBLE.contains(&shown.as_second())) else {
+            return Heard::Absurd;
+        };
+        let reading = Reading { shown, at };
+        if self
+            .agreed
+            .is_some_and(|agreed| agreed.distance(reading) <= BELIEVED)
+        {
+            self.agree(reading);
+            return Heard::Agrees;
+        }
+        let needed = self.agreed.map_or(TO_BEGIN, |_| TO_REPLACE);
+        let alike = |other: &&Reading| other.distance(reading) <= ALIKE;
+        if self.doubted.iter().filter(alike).count() + 1 >= needed {
+            self.agree(reading);
+            return Heard::Adopted;
+        }
+        if self.doubted.len() == REMEMBERED {
+            self.doubted.remove(0);
+        }
+        self.doubted.push(reading);
+        Heard::Doubted
+    }
+
+    /// The agreed time at the local reading `at`; `None` = nothing is agreed yet.
+    pub fn now(&self, at: Duration) -> Option<Timestamp> {
+        self.agreed.map(|agreed| agreed.carried(at))
+    }
+
+    fn agree(&mut self, reading: Reading) {
+        self.agreed = Some(reading);
+        self.doubted.clear();
+    }
+}
+
+impl Reading {
+    /// What the clock shows at another local reading, which may be earlier if answers overtook each other.
+    fn carried(self, at: Duration) -> Timestamp {
+        let shown = AwsTime(self.shown);
+        if at >= self.at {
+            shown.plus(at.saturating_sub(self.at)).0
+        } else {
+            shown.minus(self.at.saturating_sub(at)).0
+        }
+    }
+
+    /// How far the clocks of two readings are apart.
+    fn distance(self, other: Self) -> Duration {
+        let (expected, shown) = (AwsTime(self.carried(other.at)), AwsTime(other.shown));
+        expected.since(shown).max(shown.since(expected))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The agreement after dates, each heard one second after the other, and what each meant.
+    fn hearing(dates: &[Option<i64>]) -> (Agreement, Vec<Heard>) {
+        let mut agreement = Agreement::default();
+        let heard = dates.iter().zip(0..).map(|(date, second)| {
+            let date = date.map(|date| Timestamp::from_second(date).expect("in range"));
+            agreement.hear(date, Duration::from_secs(second))
+        });
+        let heard = heard.collect();
+        (agreement, heard)
+    }
+
+    fn now(agreement: &Agreement, second: u64) -> Option<i64> {
+        let now = agreement.now(Duration::from_secs(second));
+        now.map(Timestamp::as_second)
+    }
+
+    const T: i64 = 1_764_000_000;
+    const HOUR: i64 = 3600;
+
+    #[test]
+    fn nothing_is_agreed_before_two_answers_agree() {
+        let (agreement, heard) = hearing(&[Some(T)]);
+        assert_eq!(heard, [Heard::Doubted]);
+        assert_eq!(now(&agreement, 0), None);
+        let (agreement, heard) = hearing(&[Some(T), Some(T + 1)]);
+        assert_eq!(heard, [Heard::Doubted, Heard::Adopted]);
+        assert_eq!(now(&agreement, 61), Some(T + 61));
+    }
+
+    #[test]
+    fn a_first_answer_with_an_absurd_date_is_outvoted() {
+        let (agreement, heard) = hearing(&[Some(T + 40 * HOUR), Some(T), Some(T + 1)]);
+        assert_eq!(heard, [Heard::Doubted, Heard::Doubted, Heard::Adopted]);
+        assert_eq!(now(&agreement, 2), Some(T + 1));
+    }
+
+    #[test]
+    fn one_absurd_date_spoils_that_answer_only() {
+        for absurd in [
+            None,
+            Some(0),
+            Some(253_402_207_200),
+            Some(T + 2 * HOUR),
+            Some(T - 2 * HOUR),
+        ] {
+            let (agreement, heard) = hearing(&[Some(T), Some(T), absurd, Some(T + 3)]);
+            assert!(!heard[2].is_believed(), "{absurd:?}");
+            assert_eq!(heard[3], Heard::Agrees, "{absurd:?}");
+            assert_eq!(now(&agreement, 3), Some(T + 3), "{absurd:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_believed_at_the_third_answer() {
+        let jump = T + 24 * HOUR;
+        let (agreement, heard) = hearing(&[
+            Some(T),
+            Some(T),
+            Some(jump),
+            Some(jump + 1),
+            Some(jump + 2),
+            Some(jump + 3),
+        ]);
+        assert_eq!(
+            heard[2..],
+            [
+                Heard::Doubted,
+                Heard::Doubted,
+                Heard::Adopted,
+                Heard::Agrees
+            ]
+        );
+        assert_eq!(now(&agreement, 5), Some(jump + 3));
+    }
+
+    #[test]
+    fn two_clocks_in_turn_never_move_the_agreed_time() {
+        let mut dates = vec![Some(T), Some(T)];
+        for _ in 0..20 {
+            dates.extend([Some(T + 2 * HOUR), Some(T)]);
+        }
+        let (agreement, heard) = hearing(&dates);
+        assert_eq!(now(&agreement, 41), Some(T));
+        assert!(heard[2..].iter().step_by(2).all(|one| !one.is_believed()));
+    }
+
+    #[test]
+    fn absurd_dates_that_differ_never_agree_with_each_other() {
+        let dates: Vec<_> = (0..30).map(|n| Some(T + n * 3 * HOUR)).collect();
+        let (agreement, heard) = hearing(&dates);
+        assert!(heard.iter().all(|one| *one == Heard::Doubted));
+        assert_eq!(now(&agreement, 30), None);
+        assert_eq!(agreement.doubted.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn dates_of_answers_far_apart_are_compared_as_of_the_same_moment() {
+        let mut agreement = Agreement::default();
+        let at = |hours: i64| Timestamp::from_second(T + hours * HOUR).ok();
+        assert_eq!(agreement.hear(at(0), Duration::ZERO), Heard::Doubted);
+        let later = Duration::from_hours(10);
+        assert_eq!(agreement.hear(at(10), later), Heard::Adopted);
+        assert_eq!(
+            agreement.hear(at(10), Duration::from_hours(20)),
+            Heard::Doubted
+        );
+    }
 
     fn at(seconds: i64) -> AwsTime {
         AwsTime::new(Timestamp::from_second(seconds).expect("in range"))

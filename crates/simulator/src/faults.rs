@@ -58,6 +58,8 @@ pub enum FaultKind {
     Truncate,
     /// Answers HTML with status 200, not applied.
     Html,
+    /// Is applied, and answered under this `Date` header; an empty text is no date.
+    Date(String),
 }
 
 impl Default for Fault {

@@ -173,6 +173,7 @@ impl Exchange {
             }
             FaultKind::Truncate => truncated(self.finish(shared)).await,
             FaultKind::Html => self.html(shared),
+            FaultKind::Date(text) => dated(self.finish(shared), &text),
         }
     }
 
@@ -279,6 +280,14 @@ impl Exchange {
             ),
         )
     }
+}
+
+/// The same answer under another date.
+fn dated(mut response: Response<Body>, text: &str) -> Response<Body> {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        response.headers_mut().insert(header::DATE, value);
+    }
+    response
 }
 
 /// Half of a body under a status of success.

@@ -114,10 +114,6 @@ async fn an_answer_that_makes_no_sense_is_no_data() {
             ErrorClass::Malformed
         );
     }
-    for text in [None, Some("Thu, 01 Jan 1970 00:00:00 GMT")] {
-        let reply = Reply::ok(&description("a")).dated(text);
-        assert_eq!(class_of_look(reply).await, ErrorClass::Malformed);
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,10 +129,7 @@ async fn a_code_from_outside_is_cut_and_no_message_is_kept() {
 async fn reaching_is_one_list_of_one_secret() {
     let fake = Fake::new(|_, _| Reply::ok(&json!({"SecretList": []})));
     assert_eq!(fake.account.reach().await, Ok(()));
-    let expected = Sent {
-        operation: "ListSecrets".to_owned(),
-        body: json!({"MaxResults": 1}),
-    };
+    let expected = Sent::new("ListSecrets", json!({"MaxResults": 1}));
     assert_eq!(fake.sent(), [expected]);
     let denied = Fake::new(|_, _| Reply::error("AccessDeniedException", "no"));
     let error = denied.account.reach().await.expect_err("it is denied");
@@ -212,7 +205,7 @@ async fn a_token_that_comes_back_ends_the_list_of_versions() {
 
 #[tokio::test(start_paused = true)]
 async fn the_clock_of_aws_moves_on_between_answers() {
-    let fake = Fake::new(|_, _| Reply::ok(&description("a")));
+    let fake = Fake::unheard(|_, _| Reply::ok(&description("a")));
     assert_eq!(fake.account.now(), None);
     assert!(fake.account.look("a", false).await.is_ok());
     tokio::time::advance(Duration::from_secs(90)).await;

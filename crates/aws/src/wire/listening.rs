@@ -64,14 +64,14 @@ async fn a_batch_names_each_secret_once_and_takes_every_message_away() {
         .map(|n| json!({"Id": n.to_string(), "ReceiptHandle": format!("receipt-{n}")}))
         .collect();
     let expected = [
-        Sent {
-            operation: "ReceiveMessage".to_owned(),
-            body: json!({"QueueUrl": URL, "WaitTimeSeconds": 20, "MaxNumberOfMessages": 10}),
-        },
-        Sent {
-            operation: "DeleteMessageBatch".to_owned(),
-            body: json!({"QueueUrl": URL, "Entries": entries}),
-        },
+        Sent::new(
+            "ReceiveMessage",
+            json!({"QueueUrl": URL, "WaitTimeSeconds": 20, "MaxNumberOfMessages": 10}),
+        ),
+        Sent::new(
+            "DeleteMessageBatch",
+            json!({"QueueUrl": URL, "Entries": entries}),
+        ),
     ];
     assert_eq!(*sent.lock().expect("the log"), expected);
     let calls: Vec<_> = calls

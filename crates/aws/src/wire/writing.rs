@@ -41,18 +41,15 @@ fn stage(fields: &Value) -> Sent {
     let mut body = json!({"SecretId": arn("a").as_str()});
     let target = body.as_object_mut().expect("an object");
     target.extend(fields.as_object().expect("an object").clone());
-    Sent {
-        operation: "UpdateSecretVersionStage".to_owned(),
-        body,
-    }
+    Sent::new("UpdateSecretVersionStage", body)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rotation_carries_secret_and_token_and_nothing_else() {
-    let expected = Sent {
-        operation: "RotateSecret".to_owned(),
-        body: json!({"SecretId": arn("a").as_str(), "ClientRequestToken": PENDING}),
-    };
+    let expected = Sent::new(
+        "RotateSecret",
+        json!({"SecretId": arn("a").as_str(), "ClientRequestToken": PENDING}),
+    );
     assert_eq!(sent_for(rotate()).await, expected);
 }
 
@@ -87,10 +84,7 @@ async fn moving_a_label_names_both_versions() {
 
 #[tokio::test(start_paused = true)]
 async fn calling_a_deletion_off_names_the_secret_and_nothing_else() {
-    let expected = Sent {
-        operation: "RestoreSecret".to_owned(),
-        body: json!({"SecretId": arn("a").as_str()}),
-    };
+    let expected = Sent::new("RestoreSecret", json!({"SecretId": arn("a").as_str()}));
     assert_eq!(sent_for(Request::RestoreSecret).await, expected);
 }
 

@@ -38,7 +38,9 @@ pub(super) async fn reached(
     }
     let mut checks = vec![credentials];
     match client {
-        Some(client) => checks.extend(profiles(client, &Accounts::new(metrics)).await),
+        Some(client) => {
+            checks.extend(profiles(client, &Accounts::new(metrics, Arc::default())).await)
+        }
         None => checks.push(Check::skipped(PROFILES, "they are in the API server")),
     }
     checks

@@ -74,10 +74,11 @@ fn every_kind_of_fault_has_a_name_on_the_wire() {
     let aws = quiet("{}");
     let code = json!({"code": {"code": "DecryptionFailure", "message": "no key"}});
     let names = "throttle serverError serverErrorAfter resetBefore resetAfter accessDenied hangBefore hangAfter truncate html";
-    let kinds = names
-        .split(' ')
-        .map(Value::from)
-        .chain([code, json!({"delay": 5})]);
+    let kinds = names.split(' ').map(Value::from).chain([
+        code,
+        json!({"delay": 5}),
+        json!({"date": "soon"}),
+    ]);
     for kind in kinds {
         let fault = json!({"kind": kind}).to_string();
         assert_eq!(
@@ -92,7 +93,7 @@ fn every_kind_of_fault_has_a_name_on_the_wire() {
             .as_array()
             .unwrap()
             .len(),
-        12
+        13
     );
 }
 

@@ -103,6 +103,23 @@ fn a_truncated_answer_is_half_of_it_after_the_effect() {
 }
 
 #[test]
+fn an_answer_may_carry_any_date_after_the_effect() {
+    for date in ["Fri, 31 Dec 9999 23:59:59 GMT", ""] {
+        let aws = struck(FaultKind::Date(date.to_owned()));
+        let reply = tag(&aws);
+        let dates: Vec<_> = reply
+            .head
+            .lines()
+            .filter_map(|line| line.strip_prefix("date:"))
+            .map(str::trim)
+            .collect();
+        let told = date.to_lowercase();
+        assert_eq!((reply.code().as_str(), dates), ("OK", vec![told.as_str()]));
+        assert!(tagged(&aws));
+    }
+}
+
+#[test]
 fn html_is_answered_with_success_and_without_effect() {
     let aws = struck(FaultKind::Html);
     let reply = tag(&aws);

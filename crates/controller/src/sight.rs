@@ -1,0 +1,152 @@
+//! Whether anything of AWS can be read at all: what `/readyz` says beside the state of this process.
+//!
+//! One region that is down, one profile without rights or a slow hour make nobody unready: other regions go on, and a new
+//! pod would see no more than this one. Only a replica that asks again and again, and for long has read nothing anywhere,
+//! says so. Conditions and metrics tell sooner, and in more detail.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use secret_rotation_core::outcome::ErrorClass;
+use tokio::time::Instant;
+
+use crate::clock;
+
+/// For so long nothing must have been read.
+const LONG: Duration = Duration::from_mins(15);
+
+/// And so often something must have been tried.
+const OFTEN: u32 = 5;
+
+/// What came of the latest calls to AWS.
+#[derive(Debug, Default)]
+pub(crate) struct Sight {
+    blind: Mutex<Option<Blind>>,
+}
+
+/// Nothing was read since.
+#[derive(Clone, Copy, Debug)]
+struct Blind {
+    since: Instant,
+    failures: u32,
+    last: ErrorClass,
+}
+
+impl Sight {
+    /// Takes note of how a call ended; `None` = it succeeded.
+    pub(crate) fn saw(&self, class: Option<ErrorClass>) {
+        let mut blind = self.lock();
+        *blind = match class {
+            Some(class) if is_blind(class) => {
+                let (since, failures) =
+                    blind.map_or_else(|| (clock::now(), 0), |blind| (blind.since, blind.failures));
+                Some(Blind {
+                    since,
+                    failures: failures.saturating_add(1),
+                    last: class,
+                })
+            }
+            Some(_) | None => None,
+        };
+    }
+
+    /// A replica that asks nothing sees nothing, and is ready to begin.
+    pub(crate) fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    /// Why this replica cannot do its job, if so.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let Blind {
+            since,
+            failures,
+            last,
+        } = (*self.lock())?;
+        let passed = clock::now().saturating_duration_since(since);
+        (passed >= LONG && failures >= OFTEN).then(|| {
+            let minutes = passed.as_secs() / 60;
+            format!(
+                "nothing could be read from AWS for {minutes} minutes, in any region of any profile; the last call failed: {last}"
+            )
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Blind>> {
+        self.blind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a call that failed so read nothing. A refusal of one request is an answer about one secret.
+const fn is_blind(class: ErrorClass) -> bool {
+    match class {
+        ErrorClass::Unreachable
+        | ErrorClass::Throttled
+        | ErrorClass::Denied
+        | ErrorClass::Credentials
+        | ErrorClass::Malformed
+        | ErrorClass::Unexpected => true,
+        ErrorClass::RotationPending
+        | ErrorClass::Refused
+        | ErrorClass::Mismatch
+        | ErrorClass::Gone
+        | ErrorClass::LimitExceeded => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn after(calls: &[Option<ErrorClass>], apart: Duration) -> Option<String> {
+        let sight = Sight::default();
+        for call in calls {
+            sight.saw(*call);
+            tokio::time::advance(apart).await;
+        }
+        sight.trouble()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_reads_nothing_for_long_is_not_ready_and_says_why() {
+        let failures = [Some(ErrorClass::Credentials); 6];
+        let why = after(&failures, Duration::from_mins(3)).await;
+        assert_eq!(
+            why.as_deref(),
+            Some(
+                "nothing could be read from AWS for 18 minutes, in any region of any profile; the last call failed: no usable AWS credentials"
+            )
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_answer_from_anywhere_is_enough_to_be_ready() {
+        for good in [None, Some(ErrorClass::Gone), Some(ErrorClass::Refused)] {
+            let mut calls = vec![Some(ErrorClass::Unreachable); 20];
+            calls.push(good);
+            assert_eq!(after(&calls, Duration::from_mins(3)).await, None);
+            calls.extend([Some(ErrorClass::Unexpected); 4]);
+            assert_eq!(after(&calls, Duration::from_mins(1)).await, None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_failures_and_short_ones_make_nobody_unready() {
+        let one = [Some(ErrorClass::Denied)];
+        assert_eq!(after(&one, Duration::from_hours(5)).await, None, "few");
+        let many = [Some(ErrorClass::Denied); 100];
+        assert_eq!(after(&many, Duration::from_secs(1)).await, None, "short");
+        assert_eq!(after(&[], Duration::ZERO).await, None, "nothing is asked");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_gave_up_its_lease_is_ready() {
+        let sight = Sight::default();
+        for _ in 0..10 {
+            sight.saw(Some(ErrorClass::Unreachable));
+            tokio::time::advance(Duration::from_mins(3)).await;
+        }
+        assert!(sight.trouble().is_some());
+        sight.forget();
+        assert_eq!(sight.trouble(), None);
+    }
+}
