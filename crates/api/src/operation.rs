@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use automatic::secret_label;
 pub use parse::Subject;
-pub use report::{Progress, conditions};
+pub use report::{Progress, Riddle, conditions};
 pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Deletes the records of operations that ended long ago.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,95 +8,124 @@ use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_core::clock::{AwsTime, ServerTime};
-use secret_rotation_core::identity::Uid;
+use secret_rotation_core::identity::{ObjectKey, Uid};
 use secret_rotation_core::operation::Operation;
-use secret_rotation_core::retention::deletable;
+use secret_rotation_core::retention::{deletable, window};
+use tokio::time::Instant;
 
+use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::bounded;
 use crate::sweeps;
-use crate::world::{Facts, PolicyEntry, World};
+use crate::world::{Facts, World};
 
 /// Between two looks at all operations, which are in memory.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// At one look, so that a long absence makes no storm.
-const MAX_DELETED: usize = 100;
+/// Tried at one look, so that a long absence makes no storm.
+const MAX_TRIED: usize = 100;
 
-/// Attempts count for at least this long, whatever policies there are.
-const SHORTEST_WINDOW: Duration = Duration::from_hours(24);
+/// One that may not be deleted is left alone for so long.
+const AFTER_REFUSAL: Duration = Duration::from_mins(10);
 
 /// The longest window that the API admits: that of a policy that cannot be understood.
 const LONGEST_WINDOW: Duration = Duration::from_hours(720);
 
+/// Records that could not be deleted, and until when they are left alone.
+type Refused = BTreeMap<ObjectKey, Instant>;
+
 /// Deletes what nobody needs any more, until the process is to end.
 pub(crate) async fn run(context: Arc<Context>) {
+    let mut refused = Refused::new();
     loop {
         tokio::select! {
             () = context.shutdown.begun() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
         if context.tenure().is_ok() && context.world.missing().is_none() {
-            once(&context).await;
+            once(&context, &mut refused).await;
         }
     }
 }
 
-async fn once(context: &Arc<Context>) {
+async fn once(context: &Arc<Context>, refused: &mut Refused) {
     let facts = context.world.facts();
     let Ok(server_now) = context.server_time() else {
         return;
     };
-    let now = aws_now(context, &facts, server_now);
-    let window = longest_window(&context.world);
-    let policies = known(&context.world);
-    let old = deletable(&facts.operations, window, &policies, now, server_now);
-    for operation in old.into_iter().take(MAX_DELETED) {
-        match delete(context, operation).await {
-            Ok(()) => tracing::info!(operation = %operation.key, "record of an operation deleted"),
+    let aws_now = aws_now(context, &facts, server_now);
+    let own = |policy: &ObjectKey| window_of(&context.world, policy);
+    let window = |operation: &Operation| window(operation, own, &facts.claimants);
+    let old = deletable(&facts.operations, window, aws_now, server_now);
+    let old = old.into_iter().map(|old| (&old.key, &old.uid));
+    let unread = unread(&context.world, server_now);
+    let unread = unread.iter().map(|(key, uid)| (key, uid));
+    let old: Vec<_> = old.chain(unread).collect();
+    all(old, refused, |key, uid| delete(context, key, uid)).await;
+}
+
+/// Deletes all of them; one that is refused stops no other.
+async fn all<'a, F>(
+    old: Vec<(&'a ObjectKey, &'a Uid)>,
+    refused: &mut Refused,
+    delete: impl Fn(&'a ObjectKey, &'a Uid) -> F,
+) where
+    F: Future<Output = Result<(), Error>>,
+{
+    let now = clock::now();
+    refused.retain(|key, _| old.iter().any(|(old, _)| *old == key));
+    let mut due = old;
+    due.retain(|(key, _)| refused.get(*key).is_none_or(|until| *until <= now));
+    for (key, uid) in due.into_iter().take(MAX_TRIED) {
+        match delete(key, uid).await {
+            Ok(()) => tracing::info!(operation = %key, "record of an operation deleted"),
             Err(Error::NotFound | Error::Conflict | Error::AlreadyExists) => {}
-            Err(error) => {
-                tracing::warn!(operation = %operation.key, %error, "record of an operation could not be deleted");
+            // Nobody else would get another answer now.
+            Err(error @ (Error::Unreachable(_) | Error::Busy(_) | Error::Stale(_))) => {
+                tracing::debug!(operation = %key, %error, "records are deleted later");
                 return;
+            }
+            Err(error @ (Error::Kubernetes { .. } | Error::Invalid(_) | Error::Aws(_))) => {
+                if refused.insert(key.clone(), now + AFTER_REFUSAL).is_none() {
+                    tracing::warn!(operation = %key, %error, "record of an operation could not be deleted");
+                }
             }
         }
     }
 }
 
-async fn delete(context: &Context, operation: &Operation) -> Result<(), Error> {
-    let Some(entry) = context.world.operation(&operation.key) else {
+async fn delete(context: &Context, key: &ObjectKey, uid: &Uid) -> Result<(), Error> {
+    let Some(entry) = context.world.operation(key) else {
         return Ok(());
     };
     context.tenure()?;
     let api: Api<SecretRotationOperation> =
-        Api::namespaced(context.client.clone(), operation.key.namespace.as_str());
+        Api::namespaced(context.client.clone(), key.namespace.as_str());
     let unchanged = DeleteParams::default().preconditions(Preconditions {
         resource_version: Some(entry.resource_version.clone()),
-        uid: Some(operation.uid.as_str().to_owned()),
+        uid: Some(uid.as_str().to_owned()),
     });
-    bounded(api.delete(operation.key.name.as_str(), &unchanged))
+    bounded(api.delete(key.name.as_str(), &unchanged))
         .await
         .map(drop)
 }
 
-fn known(world: &World) -> BTreeSet<Uid> {
-    let policies = world.policies().into_iter();
-    let uid = |(_, entry): (_, Arc<PolicyEntry>)| {
-        let policy = entry.core.as_ref().ok();
-        policy.map(|(policy, _)| policy.uid.clone())
-    };
-    policies.filter_map(uid).collect()
+/// The attempt window of a policy, also of one whose profile is missing just now.
+fn window_of(world: &World, policy: &ObjectKey) -> Option<Duration> {
+    let entry = world.policy(policy)?;
+    let policy = entry.core.as_ref().map(|(policy, _)| policy);
+    Some(policy.map_or(LONGEST_WINDOW, |policy| policy.remediation.attempt_window))
 }
 
-/// Over all policies, also those whose profile is missing just now.
-fn longest_window(world: &World) -> Duration {
-    let policies = world.policies().into_iter();
-    let windows = policies.map(|(_, entry)| {
-        let policy = entry.core.as_ref().map(|(policy, _)| policy);
-        policy.map_or(LONGEST_WINDOW, |policy| policy.remediation.attempt_window)
-    });
-    windows.max().unwrap_or_default().max(SHORTEST_WINDOW)
+/// Operations that ended because nobody understands them. They never began, so they are no attempts.
+fn unread(world: &World, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
+    let all = world.operations().into_iter();
+    all.filter_map(|(key, entry)| {
+        let (uid, expires) = entry.unread.clone()?;
+        (now >= expires).then_some((key, uid))
+    })
+    .collect()
 }
 
 /// The earliest time that AWS told any policy. Where it has told none, the API server's clock must do.
@@ -121,20 +150,70 @@ mod tests {
 
     /// There is no profile in this world, so no policy can act.
     #[test]
-    fn records_are_kept_for_the_longest_window_of_any_policy_also_one_that_cannot_act() {
+    fn a_policy_has_its_window_also_where_it_cannot_act_or_be_understood() {
         let world = World::new(0);
-        assert_eq!(longest_window(&world), SHORTEST_WINDOW);
         hear(&world, "far", &json!({"limits": {"attemptWindow": "300h"}}));
-        hear(&world, "near", &json!({"limits": {"attemptWindow": "1h"}}));
-        assert_eq!(longest_window(&world), Duration::from_hours(300));
         hear(
             &world,
             "odd",
             &json!({"backoff": {"initial": "4h", "max": "1h"}}),
         );
-        assert_eq!(longest_window(&world), LONGEST_WINDOW);
-        let known: Vec<_> = known(&world).iter().map(ToString::to_string).collect();
-        assert_eq!(known, ["far", "near"]);
+        let of = |name| window_of(&world, &crate::testing::key(name));
+        assert_eq!(of("far"), Some(Duration::from_hours(300)));
+        assert_eq!(of("odd"), Some(LONGEST_WINDOW));
+        assert_eq!(of("gone"), None);
+    }
+
+    /// As an admission policy in one namespace, or a Role that lacks `delete`, would.
+    #[tokio::test(start_paused = true)]
+    async fn records_go_on_being_deleted_past_those_that_are_refused() {
+        let keys: Vec<_> = (0..150)
+            .map(|n| crate::testing::key(&format!("bad-{n:03}")))
+            .chain([crate::testing::key("good")])
+            .collect();
+        let uid = Uid::parse("uid").expect("a UID");
+        let (mut refused, tried) = (Refused::new(), std::cell::RefCell::new(Vec::new()));
+        let mut look = async || {
+            let old = keys.iter().map(|key| (key, &uid)).collect();
+            tried.borrow_mut().clear();
+            let delete = |key: &ObjectKey, _: &Uid| {
+                tried.borrow_mut().push(key.name.to_string());
+                let good = key.name.as_str() == "good";
+                std::future::ready(if good { Ok(()) } else { Err(forbidden()) })
+            };
+            all(old, &mut refused, delete).await;
+            tried.borrow().clone()
+        };
+        assert_eq!(look().await.len(), MAX_TRIED);
+        let second = look().await;
+        assert_eq!(
+            (second.len(), second.last()),
+            (51, Some(&"good".to_owned()))
+        );
+        assert_eq!(look().await, ["good"]);
+        tokio::time::advance(AFTER_REFUSAL).await;
+        assert_eq!(look().await.len(), MAX_TRIED, "they are tried again");
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_does_not_answer_is_asked_once() {
+        let keys = ["a", "b"].map(crate::testing::key);
+        let uid = Uid::parse("uid").expect("a UID");
+        let tried = std::cell::Cell::new(0);
+        let delete = |_: &ObjectKey, _: &Uid| {
+            tried.set(tried.get() + 1);
+            std::future::ready(Err(Error::Unreachable("no answer in time".to_owned())))
+        };
+        let old = keys.iter().map(|key| (key, &uid)).collect();
+        all(old, &mut Refused::new(), delete).await;
+        assert_eq!(tried.get(), 1);
+    }
+
+    fn forbidden() -> Error {
+        Error::Kubernetes {
+            code: 403,
+            reason: "Forbidden".to_owned(),
+        }
     }
 
     fn hear(world: &World, name: &str, remediation: &Value) {

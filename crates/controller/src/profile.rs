@@ -48,7 +48,12 @@ pub(crate) async fn reconcile(
     if quiet::profile_is_due(entry.status.as_ref(), &new) {
         context.tenure()?;
         let api: Api<DeserializeGuard<AWSAccessProfile>> = Api::all(context.client.clone());
-        let stored = status::apply(&api, name.as_str(), &entry.resource_version, &new).await?;
+        let (text, version) = (name.as_str(), &entry.resource_version);
+        let stored = if entry.is_decoded {
+            status::apply(&api, text, version, &new).await?
+        } else {
+            status::merge(&api, text, version, &new).await?
+        };
         context
             .queues
             .profiles

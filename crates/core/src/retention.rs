@@ -1,74 +1,74 @@
 //! How long the records of ended operations are kept.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::authorise::under_ceiling;
 use crate::clock::{AwsTime, ServerTime};
-use crate::identity::Uid;
-use crate::operation::{Operation, Trigger};
+use crate::identity::{ObjectKey, SecretName};
+use crate::operation::Operation;
+use crate::ownership::Claimant;
 
-/// Once the attempts of a policy no longer count, at most this many of its ended automatic operations are kept.
-pub const MAX_KEPT: usize = 20;
+/// Attempts count for at least this long, whatever policies there are.
+pub const SHORTEST_WINDOW: Duration = Duration::from_hours(24);
 
-/// The operations whose records nobody needs any more. `window` is the longest attempt window of any of `policies`: while
-/// it lasts, an operation is the memory of attempts on its secret, for every policy that may ever come to own it. How long
-/// the window of a policy was that is gone, only the operation's own time tells.
+/// The operations whose records nobody needs any more: their own time is over, and they are no longer the memory of attempts
+/// on their secret. `window` tells how long an operation is that; see [`window`].
 pub fn deletable<'a>(
     operations: &'a [Operation],
-    window: Duration,
-    policies: &BTreeSet<Uid>,
+    window: impl Fn(&Operation) -> Duration,
     aws_now: AwsTime,
     server_now: ServerTime,
 ) -> Vec<&'a Operation> {
-    let mut kept_since = kept_since(operations);
-    kept_since.retain(|policy, _| policies.contains(*policy));
-    let ended = operations.iter().filter_map(|one| {
-        let ended = one.ended.filter(|_| one.is_finished())?;
-        Some((one, ended))
-    });
-    let outlived = |operation: &Operation, ended: ServerTime| {
-        let surplus = || {
-            let since = automatic(operation).and_then(|policy| kept_since.get(policy));
-            since.is_some_and(|since| ended < *since)
-        };
-        server_now >= ended.plus(operation.ttl) || surplus()
+    let is_over = |operation: &Operation| {
+        let ended = operation.ended.filter(|_| operation.is_finished());
+        ended.is_some_and(|ended| server_now >= ended.plus(operation.ttl))
     };
-    ended
-        .filter(|(operation, ended)| {
-            !counts(operation, window, aws_now) && outlived(operation, *ended)
-        })
-        .map(|(operation, _)| operation)
-        .collect()
+    let counts = |operation: &Operation| {
+        last_act(operation).is_some_and(|last| aws_now < last.plus(window(operation)))
+    };
+    // What is over is rare, and a window takes a look at all policies: in this order.
+    let over = operations.iter().filter(|operation| is_over(operation));
+    over.filter(|operation| !counts(operation)).collect()
 }
 
-fn counts(operation: &Operation, window: Duration, now: AwsTime) -> bool {
+/// For how long an operation counts as an attempt: by the window of its own policy, and of each policy that may come to own
+/// its secret. A policy that has nothing to do with the secret has no say. `own` is the attempt window of a policy by name;
+/// how long it was where the policy is gone, only the operation's own time tells.
+pub fn window(
+    operation: &Operation,
+    own: impl Fn(&ObjectKey) -> Option<Duration>,
+    claimants: &[Claimant],
+) -> Duration {
+    let policy = ObjectKey {
+        namespace: operation.key.namespace.clone(),
+        name: operation.policy.name.clone(),
+    };
+    let others = claimants
+        .iter()
+        .filter(|claimant| may_own(claimant, operation))
+        .map(|claimant| claimant.policy.remediation.attempt_window);
+    let longest = others.chain(own(&policy)).max();
+    longest.unwrap_or_default().max(SHORTEST_WINDOW)
+}
+
+/// By the name alone: tags come and go.
+fn may_own(claimant: &Claimant, operation: &Operation) -> bool {
+    let Claimant {
+        tenant,
+        profile,
+        policy,
+    } = claimant;
+    let Some(arn) = &operation.arn else {
+        return false;
+    };
+    SecretName::parse(arn.name()).is_ok_and(|name| {
+        profile.regions.contains(arn.region())
+            && policy.selector.may_select(&name)
+            && under_ceiling(&tenant.namespace, profile, &name).is_ok()
+    })
+}
+
+fn last_act(operation: &Operation) -> Option<AwsTime> {
     let intents = operation.journal.0.iter().map(|entry| entry.intent);
-    let last = intents.chain(operation.completed).max();
-    last.is_some_and(|last| now < last.plus(window))
-}
-
-/// When the oldest of the latest ended automatic operations of each policy ended.
-fn kept_since(operations: &[Operation]) -> BTreeMap<&Uid, ServerTime> {
-    let mut ends: BTreeMap<&Uid, Vec<ServerTime>> = BTreeMap::new();
-    for operation in operations {
-        if let (Some(policy), Some(ended)) = (automatic(operation), operation.ended) {
-            ends.entry(policy).or_default().push(ended);
-        }
-    }
-    let oldest = |mut ends: Vec<ServerTime>| {
-        ends.sort_by_key(|ended| Reverse(*ended));
-        ends.get(MAX_KEPT.saturating_sub(1)).copied()
-    };
-    ends.into_iter()
-        .filter_map(|(policy, ends)| Some((policy, oldest(ends)?)))
-        .collect()
-}
-
-fn automatic(operation: &Operation) -> Option<&Uid> {
-    operation
-        .policy
-        .uid
-        .as_ref()
-        .filter(|_| operation.trigger == Trigger::Policy)
+    intents.chain(operation.completed).max()
 }

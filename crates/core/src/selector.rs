@@ -47,6 +47,12 @@ impl Selector {
             && !self.exclude.iter().any(|item| item.matches(secret))
     }
 
+    /// Whether the policy may mean a secret of this name, with the right tags.
+    pub fn may_select(&self, name: &SecretName) -> bool {
+        let excluded = |item: &Matcher| item.tags.is_empty() && item.admits(name);
+        self.include.iter().any(|item| item.admits(name)) && !self.exclude.iter().any(excluded)
+    }
+
     /// The exact names that the policy expects to exist.
     pub fn exact_names(&self) -> impl Iterator<Item = &SecretName> {
         self.include.iter().flat_map(|item| item.names.iter())
@@ -55,12 +61,15 @@ impl Selector {
 
 impl Matcher {
     fn matches(&self, secret: &Secret) -> bool {
-        (self.names.is_empty() || self.names.contains(&secret.name))
+        self.admits(&secret.name) && self.tags.iter().all(|tag| tag.matches(secret))
+    }
+
+    fn admits(&self, name: &SecretName) -> bool {
+        (self.names.is_empty() || self.names.contains(name))
             && self
                 .name_prefix
                 .as_ref()
-                .is_none_or(|prefix| secret.name.as_str().starts_with(prefix))
-            && self.tags.iter().all(|tag| tag.matches(secret))
+                .is_none_or(|prefix| name.as_str().starts_with(prefix))
     }
 }
 

@@ -2,10 +2,11 @@
 
 mod fixtures;
 
-use fixtures::{ago, hours, minutes, now, operation, server};
-use secret_rotation_core::identity::Uid;
-use secret_rotation_core::operation::{Action, Operation, Outcome, Trigger};
-use secret_rotation_core::retention::{MAX_KEPT, deletable};
+use fixtures::{ago, claimant, hours, key, minutes, now, operation, policy, server};
+use secret_rotation_core::operation::{Action, Operation, Outcome};
+use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::policy::Policy;
+use secret_rotation_core::retention::{deletable, window};
 
 fn ended(name: &str, hours_ago: u64) -> Operation {
     let at = ago(hours(hours_ago));
@@ -20,15 +21,37 @@ fn ended(name: &str, hours_ago: u64) -> Operation {
     }
 }
 
-fn deleted(operations: &[Operation]) -> Vec<&str> {
-    deleted_beside(operations, &["uid-payments"])
+fn short(name: &str, hours_ago: u64) -> Operation {
+    Operation {
+        ttl: minutes(1),
+        ..ended(name, hours_ago)
+    }
 }
 
-fn deleted_beside<'a>(operations: &'a [Operation], policies: &[&str]) -> Vec<&'a str> {
-    let policies = policies.iter().map(|uid| Uid::parse(*uid).expect("a UID"));
-    let policies = policies.collect();
-    let deletable = deletable(operations, hours(24), &policies, now(), server(now()));
+fn deleted(operations: &[Operation]) -> Vec<&str> {
+    deleted_beside(operations, &[])
+}
+
+fn deleted_beside<'a>(operations: &'a [Operation], claimants: &[Claimant]) -> Vec<&'a str> {
+    let own = |policy: &_| {
+        let mut policies = claimants.iter().map(|claimant| &claimant.policy);
+        let found = policies.find(|other| other.key == *policy)?;
+        Some(found.remediation.attempt_window)
+    };
+    let window = |operation: &Operation| window(operation, own, claimants);
+    let deletable = deletable(operations, window, now(), server(now()));
     deletable.iter().map(|one| one.key.name.as_str()).collect()
+}
+
+/// A policy that claims what begins so, with an attempt window of 300 hours.
+fn patient(namespace: &str, name: &str, prefix: &str) -> Claimant {
+    let mut policy = Policy {
+        key: key(namespace, name),
+        ..policy(name)
+    };
+    policy.remediation.attempt_window = hours(300);
+    policy.selector.include[0].name_prefix = Some(prefix.to_owned());
+    claimant(policy)
 }
 
 #[test]
@@ -38,10 +61,6 @@ fn they_are_kept_for_their_ttl() {
 
 #[test]
 fn never_less_than_attempts_count() {
-    let short = |name: &str, hours_ago| Operation {
-        ttl: minutes(1),
-        ..ended(name, hours_ago)
-    };
     assert_eq!(deleted(&[short("a", 23), short("b", 24)]), ["b"]);
 }
 
@@ -54,27 +73,47 @@ fn what_has_not_ended_is_kept() {
     assert!(deleted(&[old]).is_empty());
 }
 
+/// A mass recovery leaves many records at once, and all of them are the audit.
 #[test]
-fn of_the_automatic_ones_of_a_policy_only_the_latest_are_kept() {
-    let latest = |hours_ago| -> Vec<_> {
-        (0..MAX_KEPT)
-            .map(|n| ended(&format!("b{n}"), hours_ago))
-            .collect()
+fn however_many_there_are_each_is_kept_for_its_ttl() {
+    let many: Vec<_> = (0..100).map(|n| ended(&format!("a{n}"), 99)).collect();
+    assert!(deleted(&many).is_empty());
+}
+
+#[test]
+fn the_window_of_its_own_policy_counts_also_where_that_policy_came_again() {
+    let again = Policy {
+        uid: secret_rotation_core::identity::Uid::parse("another").expect("a UID"),
+        ..patient("prod", "payments", "none/").policy
     };
-    let beside = |mut others: Vec<Operation>, one: Operation| {
-        others.push(one);
-        deleted(&others).contains(&"a")
+    let records = [short("a", 299), short("b", 300)];
+    assert_eq!(deleted_beside(&records, &[claimant(again)]), ["b"]);
+}
+
+#[test]
+fn the_window_of_a_policy_counts_that_may_come_to_own_the_secret() {
+    let records = [short("a", 299), short("b", 300)];
+    let heir = patient("prod", "heir", "prod/");
+    assert_eq!(deleted_beside(&records, &[heir]), ["b"]);
+}
+
+#[test]
+fn the_window_of_a_policy_that_has_nothing_to_do_with_the_secret_does_not() {
+    let elsewhere = Operation {
+        arn: Some(fixtures::arn_in("us-east-1", "prod/a")),
+        ..short("c", 25)
     };
-    assert!(beside(latest(30), ended("a", 40)));
-    assert!(!beside(latest(30).split_off(1), ended("a", 40)));
-    assert!(!beside(latest(1), ended("a", 23)), "its attempt counts");
-    let mut of_gone = latest(30);
-    of_gone.push(ended("a", 40));
-    let deleted = deleted_beside(&of_gone, &[]);
-    assert!(deleted.is_empty(), "its policy may come again");
-    let by_hand = Operation {
-        trigger: Trigger::Manual,
-        ..ended("a", 40)
+    let nothing = Operation {
+        arn: None,
+        ..short("d", 25)
     };
-    assert!(!beside(latest(30), by_hand));
+    let records = [short("a", 23), short("b", 25), elsewhere, nothing];
+    for stranger in [
+        patient("other", "stranger", "other/"),
+        // It names secrets beyond the ceiling of its namespace.
+        patient("other", "greedy", "prod/"),
+        patient("prod", "neighbor", "prod/b"),
+    ] {
+        assert_eq!(deleted_beside(&records, &[stranger]), ["b", "c", "d"]);
+    }
 }

@@ -17,7 +17,7 @@ const ARN_NAMESPACE: Uuid = Uuid::from_u128(0x2b0e_6a4d_71c8_5f39_a1d2_94e7_08cb
 
 /// A record is kept for so long, and always for as long as it counts as an attempt: its policy, and with it the window, may
 /// be gone by then.
-const KEPT: Duration = Duration::from_hours(168);
+pub(super) const KEPT: Duration = Duration::from_hours(168);
 
 impl SecretRotationOperation {
     /// The object that carries out a proposal.

@@ -76,6 +76,22 @@ impl SecretRotationOperation {
         complete(operation)
     }
 
+    /// When its record may go, if it has ended without ever having begun: also where it cannot be understood.
+    pub fn expires(&self) -> Option<ServerTime> {
+        let never_began = self
+            .status
+            .as_ref()
+            .is_some_and(|status| status.steps.is_empty());
+        let ended = self.since("Failed").filter(|_| never_began)?;
+        let ttl = &self.spec.ttl_after_finished;
+        Some(
+            ended.plus(
+                ttl.parse("spec.ttlAfterFinished")
+                    .unwrap_or(super::automatic::KEPT),
+            ),
+        )
+    }
+
     /// Which secret the request names.
     pub fn subject(&self) -> Result<Subject, Invalid> {
         self.spec.secret.to_core()

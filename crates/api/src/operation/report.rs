@@ -6,7 +6,7 @@ use secret_rotation_core::{
     approval::Consent,
     clock::{AwsTime, ServerTime},
     identity::SecretName,
-    operation::{Operation, Outcome},
+    operation::{Failure, Operation, Outcome},
     secret::LabelMap,
 };
 
@@ -72,6 +72,74 @@ impl SecretRotationOperationStatus {
             next_step_time: progress.next_step.filter(|_| !ended).map(Time::from),
             conditions: conditions(&old.conditions, progress),
         }
+    }
+}
+
+/// What can be said of an operation that cannot be understood.
+#[derive(Clone, Copy, Debug)]
+pub struct Riddle<'a> {
+    /// The generation of the operation.
+    pub generation: i64,
+    /// Why it cannot be understood.
+    pub why: &'a str,
+    /// When it ends because of that; `None` = it has begun, so that it may not.
+    pub ends: Option<AwsTime>,
+    /// The API server's time, for transitions.
+    pub now: ServerTime,
+}
+
+impl SecretRotationOperationStatus {
+    /// The status of an operation that cannot be understood: as it was, with a condition that says so.
+    pub fn of_riddle(previous: Option<&Self>, riddle: &Riddle<'_>) -> Self {
+        let old = previous.cloned().unwrap_or_default();
+        let (reason, message) = match riddle.ends {
+            Some(_) => (
+                Failure::Refused.reason(),
+                format!(
+                    "the operation cannot be understood, so it ends: {}",
+                    riddle.why
+                ),
+            ),
+            None => (
+                old.phase().reason(),
+                format!(
+                    "the operation has begun, and this release does not understand it: {}",
+                    riddle.why
+                ),
+            ),
+        };
+        let complete = Judgement {
+            kind: COMPLETE,
+            verdict: Verdict::False,
+            reason,
+            message,
+        };
+        let failed = riddle.ends.map(|_| Judgement {
+            kind: FAILED,
+            verdict: Verdict::True,
+            ..complete.clone()
+        });
+        let kept = find(&old.conditions, APPROVED).cloned();
+        let judged = [Some(complete), failed].into_iter().flatten();
+        let conditions = judged
+            .map(|judgement| judgement.condition(&old.conditions, riddle.generation, riddle.now))
+            .chain(kept)
+            .collect();
+        Self {
+            observed_generation: Some(Count::new(riddle.generation)),
+            completion_time: riddle.ends.map(Time::exact).or(old.completion_time),
+            conditions,
+            ..old
+        }
+    }
+
+    /// What it was doing last.
+    fn phase(&self) -> Phase {
+        let reason = find(&self.conditions, COMPLETE).map(|complete| complete.reason.as_str());
+        let mut phases = Phase::ALL.into_iter();
+        phases
+            .find(|phase| reason == Some(phase.reason()))
+            .unwrap_or(Phase::Queued)
     }
 }
 

@@ -55,6 +55,17 @@ impl Reader {
             .transpose()
     }
 
+    /// One operation as it is stored, whether it can be understood or not; `None` = it does not exist.
+    pub(crate) async fn raw_operation(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<DynamicObject>, Error> {
+        let kind = ApiResource::erase::<SecretRotationOperation>(&());
+        let namespace = key.namespace.as_str();
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
+        bounded(api.get_opt(key.name.as_str())).await
+    }
+
     /// One policy; `None` = it does not exist.
     pub(crate) async fn policy(&self, key: &ObjectKey) -> Result<Option<Policy>, Error> {
         let api: Api<SecretRotationPolicy> =

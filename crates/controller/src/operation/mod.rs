@@ -14,6 +14,7 @@ mod quiet;
 mod reading;
 mod sending;
 pub(crate) mod telling;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,8 +74,11 @@ pub(crate) async fn reconcile(
     key: ObjectKey,
 ) -> Result<Option<Duration>, Error> {
     let term = context.tenure()?.term;
-    let Some(reading) = Reading::take(&context, &key).await? else {
-        return Ok(None);
+    let reading = match Reading::take(&context, &key).await {
+        Ok(Some(reading)) => reading,
+        Ok(None) => return Ok(None),
+        Err(Error::Invalid(why)) => return unread::tell(&context, &key, &why).await,
+        Err(error) => return Err(error),
     };
     let _held = match reading
         .operation

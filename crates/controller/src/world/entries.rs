@@ -8,7 +8,8 @@ use kube::{Resource, ResourceExt as _};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::{SecretRotationPolicy, SecretRotationPolicyStatus};
 use secret_rotation_api::profile::{AWSAccessProfile, AWSAccessProfileStatus};
-use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName, ProfileName};
+use secret_rotation_core::clock::ServerTime;
+use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName, ProfileName, Uid};
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::profile::Profile;
@@ -47,6 +48,8 @@ pub(crate) struct OperationEntry {
     pub policy: Option<ObjectName>,
     /// What it means and did, or why it cannot be understood.
     pub core: Result<Operation, String>,
+    /// Its UID and when its record may go, where it ended because it cannot be understood.
+    pub unread: Option<(Uid, ServerTime)>,
 }
 
 /// A profile.
@@ -58,6 +61,8 @@ pub(crate) struct ProfileEntry {
     pub resource_version: String,
     /// As last published.
     pub status: Option<AWSAccessProfileStatus>,
+    /// Whether its shape is that of the kind.
+    pub is_decoded: bool,
     /// What it allows, or why it cannot be understood.
     pub core: Result<Profile, String>,
 }
@@ -106,15 +111,20 @@ impl OperationEntry {
         object: &DeserializeGuard<SecretRotationOperation>,
     ) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
         let decoded = object.0.as_ref().ok();
+        let core = understood(
+            object,
+            secret_rotation_api::operation::SecretRotationOperation::to_core,
+        );
+        let unread = decoded
+            .filter(|_| core.is_err())
+            .and_then(|operation| Some((Uid::parse(object.uid()?).ok()?, operation.expires()?)));
         let entry = Self {
             resource_version: object.resource_version().unwrap_or_default(),
             policy: decoded.and_then(|operation| {
                 ObjectName::parse(operation.spec.policy_ref.name.as_str()).ok()
             }),
-            core: understood(
-                object,
-                secret_rotation_api::operation::SecretRotationOperation::to_core,
-            ),
+            core,
+            unread,
         };
         Some(Told {
             key: key(object.meta())?,
@@ -136,6 +146,7 @@ impl ProfileEntry {
                 .as_ref()
                 .ok()
                 .and_then(|profile| profile.status.clone()),
+            is_decoded: object.0.is_ok(),
             core: understood(
                 object,
                 secret_rotation_api::profile::AWSAccessProfile::to_core,

@@ -1,0 +1,124 @@
+//! Operations that cannot be understood: mistakes that no schema catches, and what a newer release wrote.
+//!
+//! One that never began has written nothing, and ends. One that has begun may be at work in AWS: it stays as it is and says
+//! why, and everybody else keeps off its secret.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::core::{DeserializeGuard, DynamicObject};
+use kube::{Api, ResourceExt as _};
+use secret_rotation_api::conditions::is_true;
+use secret_rotation_api::operation::{
+    Riddle, SecretRotationOperation, SecretRotationOperationStatus,
+};
+use secret_rotation_core::identity::ObjectKey;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::kubernetes::status;
+use crate::operation::telling::unlooked;
+
+/// A newer release, or a person who deletes it, may take long.
+const PAUSE: Duration = Duration::from_mins(10);
+
+/// Says why, and ends it where that is safe.
+pub(super) async fn tell(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    why: &str,
+) -> Result<Option<Duration>, Error> {
+    let Some(object) = context.reader.raw_operation(key).await? else {
+        return Ok(None);
+    };
+    let old = published(&object);
+    let ended = |kind| {
+        old.as_ref()
+            .is_some_and(|old| is_true(&old.conditions, kind))
+    };
+    if ended("Complete") || ended("Failed") {
+        return Ok(None);
+    }
+    let begun = has_begun(&object);
+    let ends = if begun {
+        None
+    } else {
+        Some(unlooked(context)?)
+    };
+    let riddle = Riddle {
+        generation: object.metadata.generation.unwrap_or(0),
+        why,
+        ends,
+        now: context.server_time()?,
+    };
+    let new = SecretRotationOperationStatus::of_riddle(old.as_ref(), &riddle);
+    if old.as_ref() != Some(&new) {
+        write(context, key, object, &new).await?;
+        tracing::warn!(operation = %key, why, begun, "operation cannot be understood");
+    }
+    Ok(begun.then_some(PAUSE))
+}
+
+async fn write(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    object: DynamicObject,
+    new: &SecretRotationOperationStatus,
+) -> Result<(), Error> {
+    context.tenure()?;
+    let api: Api<DeserializeGuard<SecretRotationOperation>> =
+        Api::namespaced(context.client.clone(), key.namespace.as_str());
+    let version = object.resource_version().unwrap_or_default();
+    let stored = if object.try_parse::<SecretRotationOperation>().is_ok() {
+        status::apply(&api, key.name.as_str(), &version, new).await?
+    } else {
+        status::merge(&api, key.name.as_str(), &version, new).await?
+    };
+    let version = stored.resource_version().unwrap_or_default();
+    context.queues.operations.wrote(key, version);
+    Ok(())
+}
+
+/// The status, as far as this release understands it.
+fn published(object: &DynamicObject) -> Option<SecretRotationOperationStatus> {
+    let status = object.data.get("status")?.clone();
+    serde_json::from_value(status).ok()
+}
+
+/// Whether it has a journal, whatever that says. A status that cannot be read may hold one.
+fn has_begun(object: &DynamicObject) -> bool {
+    let Some(status) = object.data.get("status") else {
+        return false;
+    };
+    let steps = status.get("steps").and_then(|steps| steps.as_array());
+    steps.is_some_and(|steps| !steps.is_empty()) || published(object).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(status: Value) -> DynamicObject {
+        let object = json!({
+            "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationOperation",
+            "metadata": {"name": "x", "namespace": "team"}, "status": status,
+        });
+        serde_json::from_value(object).expect("an object")
+    }
+
+    #[test]
+    fn only_what_surely_never_began_ends() {
+        assert!(!has_begun(&object(json!({"observedGeneration": -1}))));
+        assert!(!has_begun(&object(
+            json!({"steps": [], "ofANewerRelease": 1})
+        )));
+        for status in [
+            json!({"steps": [{"name": "Leap"}]}),
+            json!({"observedGeneration": "many"}),
+        ] {
+            assert!(has_begun(&object(status.clone())), "{status}");
+        }
+    }
+}
