@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_core::approval::Approval;
 use secret_rotation_core::authorise::Tenant;
 use secret_rotation_core::clock::ServerTime;
@@ -11,6 +12,7 @@ use secret_rotation_core::identity::{
 };
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::maintenance::Windows;
+use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{
     Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Mode, OverdueRemedy,
@@ -60,6 +62,25 @@ pub(crate) fn key(name: &str) -> ObjectKey {
         namespace: Namespace::parse("team").expect("a namespace"),
         name: ObjectName::parse(name).expect("a name"),
     }
+}
+
+/// A manual rotation of a policy that nobody has begun.
+pub(crate) fn operation(policy: &str) -> Operation {
+    let object = serde_json::json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": "SecretRotationOperation",
+        "metadata": {"name": "by-hand", "namespace": "team", "uid": "by-hand", "creationTimestamp": "2026-11-01T00:00:00Z"},
+        "spec": {
+            "policyRef": {"name": policy},
+            "secret": {"name": "team/db", "region": "eu-west-1"},
+            "action": "Rotate",
+            "expect": {"currentVersionId": "v1"},
+            "reason": "a test",
+        },
+    });
+    let object = serde_json::from_value::<SecretRotationOperation>(object);
+    let operation = object.expect("an operation").to_core();
+    operation.expect("it can be understood")
 }
 
 /// A secret without anything about it, as a list shows it.

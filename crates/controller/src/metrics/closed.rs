@@ -70,6 +70,7 @@ impl Metrics {
 
     /// A policy exists: its counters start at 0.
     pub(crate) fn expect_policy(&self, key: &ObjectKey) {
+        self.known().insert(key.clone());
         let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
         for trigger in TRIGGERS {
             self.rotations_triggered
@@ -90,6 +91,8 @@ impl Metrics {
 
     /// A policy is gone, and its series with it.
     pub(crate) fn forget_policy(&self, key: &ObjectKey) {
+        let mut known = self.known();
+        known.remove(key);
         let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
         self.reports.forget(key);
         for trigger in TRIGGERS {

@@ -8,7 +8,8 @@ mod reports;
 mod secret_label;
 mod voice;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,7 +17,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
 };
-use secret_rotation_core::identity::{ProfileName, Region};
+use secret_rotation_core::identity::{ObjectKey, ProfileName, Region};
 use secret_rotation_core::operation::{Operation, Outcome, Trigger};
 
 use self::catalogue::{Catalogue, Described};
@@ -66,6 +67,8 @@ pub(crate) struct Metrics {
     custom_endpoint: Gauge,
     credentials_expiry: GaugeVec,
     reports: Reports,
+    /// The policies that exist: no others have series, whatever operations name.
+    known: Mutex<BTreeSet<ObjectKey>>,
 }
 
 impl Metrics {
@@ -181,6 +184,7 @@ impl Metrics {
             credentials_expiry: make_for_holder.credentials_expiry()?,
             reports: reports.clone(),
             registry: registry.clone(),
+            known: Mutex::default(),
         };
         make.build_info()?;
         make.add(ProcessCollector::for_self())?;
@@ -287,12 +291,12 @@ impl Metrics {
             Trigger::Policy => "Policy",
             Trigger::Manual => "Manual",
         };
-        count(&self.rotations_triggered, operation, trigger);
+        self.count(&self.rotations_triggered, operation, &[trigger]);
     }
 
     /// AWSPENDING was removed, or was not.
     pub(crate) fn pending_cleared(&self, operation: &Operation, result: &str) {
-        count(&self.pending_cleared, operation, result);
+        self.count(&self.pending_cleared, operation, &[result]);
     }
 
     /// A rotation that was started has ended.
@@ -302,7 +306,7 @@ impl Metrics {
         result: &str,
         took: Option<Duration>,
     ) {
-        count(&self.rotations_finished, operation, result);
+        self.count(&self.rotations_finished, operation, &[result]);
         if let Some(took) = took {
             self.rotation_duration.observe(took.as_secs_f64());
         }
@@ -314,29 +318,74 @@ impl Metrics {
             Outcome::Succeeded { .. } => "Succeeded",
             Outcome::Failed { reason, .. } => reason.reason(),
         };
-        let (namespace, policy) = (
-            operation.key.namespace.as_str(),
-            operation.policy.name.as_str(),
-        );
-        self.operations
-            .with_label_values(&[namespace, policy, operation.action.name(), result])
+        let values = [operation.action.name(), result];
+        self.count(&self.operations, operation, &values);
+    }
+
+    /// Counts one more of an operation's policy. People write what they like into `policyRef`, and a policy may go before its
+    /// operation: what belongs to no policy is counted together, under no name.
+    fn count(&self, counter: &IntCounterVec, operation: &Operation, values: &[&str]) {
+        let policy = ObjectKey {
+            namespace: operation.key.namespace.clone(),
+            name: operation.policy.name.clone(),
+        };
+        // Held until it is counted: else a series could come back that went with its policy.
+        let known = self.known();
+        let named = match known.get(&policy) {
+            Some(policy) => [policy.namespace.as_str(), policy.name.as_str()],
+            None => ["", ""],
+        };
+        counter
+            .with_label_values(&[named.as_slice(), values].concat())
             .inc();
     }
-}
 
-/// Counts one more of an operation's policy.
-fn count(counter: &IntCounterVec, operation: &Operation, value: &str) {
-    let (namespace, policy) = (&operation.key.namespace, &operation.policy.name);
-    counter
-        .with_label_values(&[namespace.as_str(), policy.as_str(), value])
-        .inc();
+    fn known(&self) -> MutexGuard<'_, BTreeSet<ObjectKey>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName};
+    use secret_rotation_core::identity::{Namespace, ObjectName};
 
     use super::*;
+
+    /// Anybody may write any name into `policyRef`.
+    #[test]
+    fn an_operation_of_a_policy_that_does_not_exist_has_no_series_of_its_own() {
+        let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
+        metrics.reports().speak(true);
+        let policy = crate::testing::key("payments");
+        let gone = Outcome::Failed {
+            reason: secret_rotation_core::operation::Failure::PolicyGone,
+            message: String::new(),
+        };
+        let text = || metrics.text().expect("metrics encode");
+        let lines = |word: &str| text().lines().filter(|line| line.contains(word)).count();
+        for name in ["made-up", "payments", "made-up-too"] {
+            let operation = crate::testing::operation(name);
+            metrics.operation_finished(&operation, &gone);
+            metrics.rotation_triggered(&operation);
+            metrics.pending_cleared(&operation, "success");
+            metrics.rotation_finished(&operation, "failed", None);
+        }
+        let before = text().lines().count();
+        assert_eq!((lines("made-up"), lines("payments")), (0, 0));
+        let counted =
+            r#"operations_total{action="Rotate",namespace="",policy="",result="PolicyGone"} 3"#;
+        assert_eq!(lines(counted), 1);
+        metrics.expect_policy(&policy);
+        metrics.operation_finished(&crate::testing::operation("payments"), &gone);
+        assert!(lines("payments") > 0);
+        metrics.forget_policy(&policy);
+        metrics.operation_finished(&crate::testing::operation("payments"), &gone);
+        assert_eq!(
+            text().lines().count(),
+            before,
+            "they went with it, and stay away"
+        );
+    }
 
     #[test]
     fn every_family_has_a_help_text_a_unit_and_the_prefix() {
