@@ -15,6 +15,7 @@ use crate::kubernetes::reads::Reader;
 use crate::lease::{Standing, Tenure};
 use crate::metrics::Metrics;
 use crate::operation::locks::Locks;
+use crate::policy::told::Told;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
 use crate::sweeps::Sweeps;
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     pub sweeps: Sweeps,
     /// What was last judged of each policy.
     pub judgements: Judgements,
+    /// What events last told of each policy.
+    pub told: Told,
     /// Secrets at which an operation of this process is at work.
     pub locks: Locks,
     /// What is due.
@@ -101,5 +104,6 @@ impl Context {
         self.sweeps.clear();
         self.judgements.clear();
         self.accounts.forget_term();
+        self.told.clear();
     }
 }

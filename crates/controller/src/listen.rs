@@ -164,6 +164,7 @@ fn policy_gone(
 ) {
     if let Some((_, Some(uid))) = known.remove(key) {
         context.judgements.forget(&uid);
+        context.told.forget(&uid);
         context.sweeps.forget(&uid);
     }
     context.queues.policies.forget(key);

@@ -20,6 +20,7 @@ use crate::lease::{self, Keeper, Standing};
 use crate::metrics::Metrics;
 use crate::operation::locks::Locks;
 use crate::options::Options;
+use crate::policy::told::Told;
 use crate::server::Guards;
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::sight::Sight;
@@ -242,6 +243,7 @@ async fn context(
         world: World::new(options.namespaces.len()),
         sweeps: Sweeps::default(),
         judgements: Judgements::default(),
+        told: Told::default(),
         locks: Locks::default(),
         queues: Queues::default(),
         standing,

@@ -138,7 +138,8 @@ impl Summary {
 }
 
 impl FindingStatus {
-    fn of(finding: &Finding, plan: &Plan) -> Self {
+    /// What a status says of a finding, were there room for all of them.
+    pub fn of(finding: &Finding, plan: &Plan) -> Self {
         let arn = finding.arn.as_ref();
         let attempts = arn.and_then(|arn| plan.attempts.get(arn));
         let hold = arn.and_then(|arn| plan.held.get(arn));

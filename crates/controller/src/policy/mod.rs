@@ -4,6 +4,7 @@ mod act;
 mod publish;
 pub(crate) mod quiet;
 pub(crate) mod reach;
+pub(crate) mod told;
 mod transitions;
 
 use std::sync::Arc;

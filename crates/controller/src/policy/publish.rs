@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status;
 use crate::metrics::PolicyReport;
+use crate::policy::transitions::Findings;
 use crate::policy::{quiet, reach, transitions};
 use crate::sweeps::View;
 use crate::world::PolicyEntry;
@@ -50,8 +51,10 @@ pub(super) async fn unjudged(
         || report.clone(),
         |earlier| report.clone().with_findings_of(&earlier),
     );
-    context.metrics.reports().tell(key, report);
+    report_on(context, key, report);
     write(context, key, entry, &new).await?;
+    let known = Findings::of_status(entry.status.as_ref());
+    announce(context, (key, entry), &known, (&known, &new)).await?;
     Ok(None)
 }
 
@@ -79,16 +82,28 @@ pub(super) async fn judged(
     let report = PolicyReport::of(&claimant.policy)
         .not_more_often_than(claimant.profile.min_check_interval)
         .with_conditions(conditions(&new));
-    reports.tell(
-        key,
-        report.with_survey(seen.0, seen.1, reports.max_secrets()),
-    );
+    let report = report.with_survey(seen.0, seen.1, reports.max_secrets());
+    report_on(context, key, report);
     write(context, key, entry, &new).await?;
+    let uid = &claimant.policy.uid;
+    let known = context.told.last(uid);
+    let known = known.unwrap_or_else(|| Arc::new(Findings::of_status(entry.status.as_ref())));
+    let found = Findings::of_pass(seen.0, seen.1).beside(&known, &new);
+    announce(context, (key, entry), &known, (&found, &new)).await?;
+    context.told.note(uid, found);
     if entry.retry.is_some() {
         // What was held back for want of attempts is planned again.
         context.queues.policies.push(key.clone(), clock::now());
     }
     Ok(())
+}
+
+/// A policy that was deleted while it was judged must not come back in metrics.
+fn report_on(context: &Context, key: &ObjectKey, report: PolicyReport) {
+    context.metrics.reports().tell(key, report);
+    if context.world.policy(key).is_none() {
+        context.metrics.forget_policy(key);
+    }
 }
 
 fn readiness(claimant: &Claimant, view: &View, now: AwsTime) -> Readiness {
@@ -132,7 +147,21 @@ async fn write(
     if let Ok(stored) = stored.0 {
         context.world.wrote_policy(stored);
     }
-    let announcements = transitions::between(entry.status.as_ref(), new);
+    Ok(())
+}
+
+/// After the status is stored: whoever could not write it would tell the same again.
+async fn announce(
+    context: &Context,
+    (key, entry): (&ObjectKey, &PolicyEntry),
+    old: &Findings,
+    new: (&Findings, &SecretRotationPolicyStatus),
+) -> Result<(), Error> {
+    let announcements = transitions::between((old, entry.status.as_ref()), new);
+    if announcements.is_empty() {
+        return Ok(());
+    }
+    context.tenure()?;
     for one in &announcements {
         tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy");
     }

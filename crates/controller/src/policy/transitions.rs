@@ -1,27 +1,78 @@
-//! What turned between two statuses of a policy, as events: nothing is told twice, also after a failover.
+//! What turned between two passes over a policy, as events: nothing is told twice, also after a failover.
 
 use std::collections::BTreeMap;
 
 use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
-use secret_rotation_core::plan::BlockReason;
-use secret_rotation_core::survey::State;
+use secret_rotation_core::plan::{BlockReason, Plan};
+use secret_rotation_core::survey::{State, Survey};
 
 use crate::events::{Announcement, Reason};
 
 /// At most this many secrets are named in one event.
 const MAX_NAMED: usize = 3;
 
-/// The events that follow from the change of a status.
+/// The findings of a policy at one time. A status holds only the worst of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Findings {
+    by_place: BTreeMap<Place, FindingStatus>,
+    /// Whether these are all of them.
+    all: bool,
+}
+
+/// Region and name.
+type Place = (String, String);
+
+impl Findings {
+    /// Those of a pass.
+    pub(super) fn of_pass(survey: &Survey, plan: &Plan) -> Self {
+        let findings = survey.findings.iter();
+        Self {
+            by_place: by_place(findings.map(|finding| FindingStatus::of(finding, plan))),
+            all: true,
+        }
+    }
+
+    /// The same beside what was known before, where the pass did not see everything: absent is not gone.
+    pub(super) fn beside(mut self, old: &Self, status: &SecretRotationPolicyStatus) -> Self {
+        if is_incomplete(status) {
+            for (place, finding) in &old.by_place {
+                let kept = self.by_place.entry(place.clone());
+                kept.or_insert_with(|| finding.clone());
+            }
+        }
+        self
+    }
+
+    /// Those that a status holds: all that is known of a pass of another process.
+    pub(super) fn of_status(status: Option<&SecretRotationPolicyStatus>) -> Self {
+        let findings = status.iter().flat_map(|status| &status.findings);
+        Self {
+            by_place: by_place(findings.cloned()),
+            all: !is_truncated(status),
+        }
+    }
+}
+
+/// The worst finding of a place comes first, and stands.
+fn by_place(findings: impl Iterator<Item = FindingStatus>) -> BTreeMap<Place, FindingStatus> {
+    let mut all = BTreeMap::new();
+    for finding in findings {
+        let place = (finding.region.to_string(), finding.name.to_string());
+        all.entry(place).or_insert(finding);
+    }
+    all
+}
+
+/// The events that follow from two passes; of each its findings and the status that tells them.
 pub(super) fn between(
-    old: Option<&SecretRotationPolicyStatus>,
-    new: &SecretRotationPolicyStatus,
+    old: (&Findings, Option<&SecretRotationPolicyStatus>),
+    new: (&Findings, &SecretRotationPolicyStatus),
 ) -> Vec<Announcement> {
-    let blurred = is_truncated(old) || is_truncated(Some(new)) || is_incomplete(new);
     let turned = Turned {
-        old: by_place(old),
-        new: by_place(Some(new)),
-        blurred,
+        old: old.0,
+        new: new.0,
+        status: new.1,
     };
     let findings = [
         turned.newly_in(Reason::RotationStuck, &[State::Stuck]),
@@ -35,24 +86,14 @@ pub(super) fn between(
     findings
         .into_iter()
         .flatten()
-        .chain(readiness(old, new))
+        .chain(readiness(old.1, new.1))
         .collect()
 }
-
-type Place<'a> = (&'a str, &'a str);
 
 struct Turned<'a> {
-    old: BTreeMap<Place<'a>, &'a FindingStatus>,
-    new: BTreeMap<Place<'a>, &'a FindingStatus>,
-    /// Whether a finding may be missing only because there are too many, or because it was not seen.
-    blurred: bool,
-}
-
-fn by_place(status: Option<&SecretRotationPolicyStatus>) -> BTreeMap<Place<'_>, &FindingStatus> {
-    let findings = status.iter().flat_map(|status| &status.findings);
-    findings
-        .map(|finding| ((finding.region.as_str(), finding.name.as_str()), finding))
-        .collect()
+    old: &'a Findings,
+    new: &'a Findings,
+    status: &'a SecretRotationPolicyStatus,
 }
 
 fn is_truncated(status: Option<&SecretRotationPolicyStatus>) -> bool {
@@ -86,7 +127,8 @@ impl Turned<'_> {
 
     /// Told when the first finding turns, not for each.
     fn first_blocked_by(&self, reason: Reason, block: BlockReason) -> Option<Announcement> {
-        let before = self.old.values().any(|finding| is_blocked(finding, block));
+        let mut before = self.old.by_place.values();
+        let before = before.any(|finding| is_blocked(finding, block));
         if before {
             None
         } else {
@@ -95,18 +137,27 @@ impl Turned<'_> {
     }
 
     fn newly(&self, reason: Reason, is: &dyn Fn(&FindingStatus) -> bool) -> Option<Announcement> {
-        let was = |place: &Place<'_>| self.old.get(place).is_some_and(|finding| is(finding));
+        let was = |place: &Place| self.old.by_place.get(place).is_some_and(is);
         let turned: Vec<_> = self
             .new
+            .by_place
             .iter()
-            .filter(|(place, finding)| is(finding) && !was(place))
-            .map(|(_, finding)| *finding)
+            .filter(|(place, finding)| is(finding) && !was(place) && self.is_news(finding))
+            .map(|(_, finding)| finding)
             .collect();
         announce(reason, &turned, |finding| finding.message.to_string())
     }
 
+    /// What was too much for the last status may have been told before a restart; what is listed now may not.
+    fn is_news(&self, finding: &FindingStatus) -> bool {
+        let same = |listed: &&FindingStatus| {
+            listed.name == finding.name && listed.region == finding.region
+        };
+        self.old.all || self.status.findings.iter().any(|listed| same(&listed))
+    }
+
     /// Findings that are gone. A rotation that has come through is told if it followed an attempt of ours: others were
-    /// never unwell. Where the view is blurred nobody can tell.
+    /// never unwell. Where not everything was seen nobody can tell.
     fn recovered(&self) -> Option<Announcement> {
         let ailing = |finding: &FindingStatus| {
             let was_tried = finding
@@ -116,12 +167,14 @@ impl Turned<'_> {
             was_tried && finding.state == State::Rotating.name()
                 || finding.state != State::Rotating.name() && finding.state != State::Unknown.name()
         };
-        let well = |place: &Place<'_>| !self.blurred && !self.new.contains_key(place);
+        let sharp = self.new.all && !is_incomplete(self.status);
+        let well = |place: &Place| sharp && !self.new.by_place.contains_key(place);
         let recovered: Vec<_> = self
             .old
+            .by_place
             .iter()
             .filter(|(place, finding)| ailing(finding) && well(place))
-            .map(|(_, finding)| *finding)
+            .map(|(_, finding)| finding)
             .collect();
         announce(Reason::RotationRecovered, &recovered, |finding| {
             format!("no longer {}", finding.state)
@@ -302,6 +355,52 @@ mod tests {
         assert!(notes[0].ends_with("; and 2 more"), "{notes:?}");
     }
 
+    /// A status has room for the worst; events tell of all.
+    #[test]
+    fn what_a_status_has_no_room_for_is_told_once_and_so_is_its_recovery() {
+        let full = |names: &[&str]| {
+            let findings: Vec<_> = names
+                .iter()
+                .map(|name| (*name, State::Stuck, None))
+                .collect();
+            let whole = status(&findings);
+            let mut listed = whole.clone();
+            let omitted = listed.findings.split_off(1).len();
+            listed.findings_omitted = Some(omitted.into());
+            (
+                Findings {
+                    all: true,
+                    ..Findings::of_status(Some(&whole))
+                },
+                listed,
+            )
+        };
+        let told = |old: &(Findings, SecretRotationPolicyStatus),
+                    new: &(Findings, SecretRotationPolicyStatus)| {
+            let all = between((&old.0, Some(&old.1)), (&new.0, &new.1)).into_iter();
+            all.map(|one| format!("{:?} {}", one.reason, one.note))
+                .collect::<Vec<_>>()
+        };
+        let (none, two) = (full(&["a"]), full(&["a", "b"]));
+        assert_eq!(told(&none, &two), ["RotationStuck b in eu-west-1: said"]);
+        assert_eq!(told(&two, &two), Vec::<String>::new());
+        // One recovers and another gets stuck: the status is the same.
+        assert_eq!(
+            told(&two, &full(&["a", "c"])),
+            [
+                "RotationStuck c in eu-west-1: said",
+                "RotationRecovered b in eu-west-1: no longer Stuck"
+            ]
+        );
+        // After a restart only the status is known: nothing is told again, and nothing is taken for well.
+        let known = (Findings::of_status(Some(&two.1)), two.1.clone());
+        assert_eq!(told(&known, &two), Vec::<String>::new());
+        assert_eq!(
+            told(&known, &full(&["b"]))[1..],
+            ["RotationRecovered a in eu-west-1: no longer Stuck"]
+        );
+    }
+
     fn unready(reason: &str) -> SecretRotationPolicyStatus {
         let ready = serde_json::json!({
             "type": "Ready", "status": "False", "reason": reason, "message": "said",
@@ -317,7 +416,8 @@ mod tests {
         old: Option<&SecretRotationPolicyStatus>,
         new: &SecretRotationPolicyStatus,
     ) -> Vec<String> {
-        between(old, new)
+        let (before, now) = (Findings::of_status(old), Findings::of_status(Some(new)));
+        between((&before, old), (&now, new))
             .into_iter()
             .map(|announcement| format!("{:?} {}", announcement.reason, announcement.note))
             .collect()
