@@ -56,6 +56,16 @@ impl Controller {
         self.server.ends_within(Duration::from_secs(10))
     }
 
+    /// Asks it to end, and waits until it has; the error says that it did not in time.
+    pub fn terminate_within(&mut self, patience: Duration) -> Result<()> {
+        self.server.signal("TERM")?;
+        anyhow::ensure!(
+            self.server.ends_within(patience),
+            "it did not end within {patience:?}"
+        );
+        Ok(())
+    }
+
     /// Makes it hang, or go on.
     pub fn pause(&self, paused: bool) -> Result<()> {
         self.server.signal(if paused { "STOP" } else { "CONT" })

@@ -12,6 +12,7 @@ pub mod invariants;
 pub mod objects;
 pub mod plugin;
 pub mod prometheus;
+pub mod proxy;
 pub mod rules;
 pub mod runbooks;
 pub mod story;

@@ -184,6 +184,28 @@ impl Cluster {
         self.apiserver.signal(if paused { "STOP" } else { "CONT" })
     }
 
+    /// Keeps what etcd holds now, for [`Self::restore`]. Both servers are away meanwhile.
+    pub fn save(&mut self) -> Result<()> {
+        self.exchange("etcd", "etcd.saved")
+    }
+
+    /// Puts what [`Self::save`] kept into the place of all that was written since, as from a backup.
+    pub fn restore(&mut self) -> Result<()> {
+        self.exchange("etcd.saved", "etcd")
+    }
+
+    fn exchange(&mut self, from: &str, to: &str) -> Result<()> {
+        self.apiserver.kill();
+        self.etcd.kill();
+        let (from, to) = (self.folder.path().join(from), self.folder.path().join(to));
+        if to.exists() {
+            fs::remove_dir_all(&to)?;
+        }
+        copy_folder(&from, &to)?;
+        self.etcd = start_etcd(&self.assets, self.folder.path(), self.ports)?;
+        self.restart_apiserver()
+    }
+
     /// Whether both servers still run.
     pub fn is_running(&mut self) -> bool {
         self.apiserver.is_running() && self.etcd.is_running()
@@ -219,6 +241,20 @@ impl Cluster {
         });
         fs::write(self.kubeconfig(user), config.to_string()).context("cannot write a kubeconfig")
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 fn token_of(user: &str) -> String {

@@ -1,0 +1,249 @@
+//! What lies between the controller and the API server: connections that die silently, data that was restored, and the end
+//! of the process at any moment.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use secret_rotation_simulator::{Fault, FaultKind};
+use secret_rotation_tests::objects::{count, is_finished, message, state, verdict};
+use secret_rotation_tests::proxy::Proxy;
+use secret_rotation_tests::story::TEAM;
+use secret_rotation_tests::{Policy, Story};
+use serde_json::{Value, json};
+
+/// What the design asks for, and as much again for a busy machine.
+const HALF_A_MINUTE: Duration = Duration::from_secs(60);
+
+/// As long as the kubelet waits, less what it needs itself.
+const PATIENCE: Duration = Duration::from_secs(28);
+
+fn now() -> Instant {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a story waits for a real process"
+    )]
+    Instant::now()
+}
+
+fn observed(story: &Story, name: &str) -> bool {
+    let policy = story.get("srp", name);
+    policy["metadata"]["generation"] == policy["status"]["observedGeneration"]
+}
+
+/// Without a limit of its own a watch notices after five minutes.
+#[test]
+fn a_connection_that_died_silently_is_noticed_within_half_a_minute() {
+    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::observing("apps"));
+    let port = story
+        .cluster
+        .url()
+        .rsplit_once(':')
+        .map(|(_, port)| port.parse());
+    let proxy = Proxy::to(port.expect("a port").expect("a number")).expect("a proxy");
+    let folder = story.cluster.folder().to_owned();
+    let direct = story
+        .cluster
+        .service_account("secret-rotation-system", "secret-rotation-controller")
+        .expect("the ServiceAccount exists");
+    let config = fs::read_to_string(direct).expect("a kubeconfig");
+    let config = config.replace(
+        &story.cluster.url(),
+        &format!("https://127.0.0.1:{}", proxy.port()),
+    );
+    let detour = folder.join("detour.kubeconfig");
+    fs::write(&detour, config).expect("it is written");
+    story.start_controller_as(|command| {
+        command.env("KUBECONFIG", &detour);
+    });
+    story.eventually("it is well", || {
+        verdict(&story.get("srp", "apps"), "Ready") == "True/Succeeded"
+    });
+    proxy.swallow();
+    story.apply_policy(&Policy::observing("apps").but(&json!({"suspend": true})));
+    let began = now();
+    story.eventually("the change is seen", || observed(&story, "apps"));
+    let took = began.elapsed();
+    assert!(took < HALF_A_MINUTE, "{took:?}");
+    let log = story.controllers[0].log();
+    assert!(!log.contains("lease lost"), "{log}");
+    story.end();
+}
+
+/// A watch from a version that is yet to come is not refused, and tells nothing.
+#[test]
+fn after_a_restore_of_etcd_the_controller_knows_what_is_there() {
+    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::observing("apps"));
+    story.cluster.save().expect("etcd is saved");
+    story.start_controller();
+    story.apply_policy(&Policy::observing("later"));
+    story.eventually("both are well", || {
+        ["apps", "later"]
+            .iter()
+            .all(|name| verdict(&story.get("srp", name), "Ready") == "True/Succeeded")
+    });
+    // The versions of the restored data are far behind.
+    for n in 0..50 {
+        let label = format!("story={n}");
+        story.kubectl(&["label", "srp", "apps", "-n", TEAM, "--overwrite", &label]);
+    }
+    story.cluster.restore().expect("etcd is restored");
+    assert!(story.get("srp", "later").is_null(), "it was never there");
+    story.apply_policy(&Policy::observing("apps").but(&json!({"suspend": true})));
+    let began = now();
+    story.eventually("the change is seen", || observed(&story, "apps"));
+    let took = began.elapsed();
+    assert!(took < HALF_A_MINUTE, "{took:?}");
+    let series = |name: &str| {
+        let line =
+            format!(r#"secretrotation_policy_suspended{{namespace="{TEAM}",policy="{name}"}}"#);
+        story.controllers[0].metric(&line)
+    };
+    assert_eq!((series("apps"), series("later")), (Some(1.0), None));
+    story.end();
+}
+
+/// SIGTERM at many moments of a recovery whose requests are slow, lost and answered late: the process ends in time by itself,
+/// no write starts afterwards, and in the end nothing was done twice.
+#[test]
+fn the_process_ends_in_time_at_any_moment() {
+    const SECRETS: u64 = 12;
+    const TIMES: u64 = 50;
+    // A bound for slow machines.
+    const ALL: Duration = Duration::from_secs(420);
+    let mut story = Story::begin("generate: [{count: 12, name: 'app/db-{n}', state: stuck-empty}]");
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::acting("apps"));
+    let began = now();
+    let mut longest = Duration::ZERO;
+    for time in 0..TIMES {
+        if began.elapsed() > ALL {
+            break;
+        }
+        if time % 5 == 0 {
+            for (operation, kind) in [
+                ("DescribeSecret", FaultKind::HangBefore),
+                ("UpdateSecretVersionStage", FaultKind::HangAfter),
+                ("RotateSecret", FaultKind::HangAfter),
+            ] {
+                story.aws.inject(Fault::on(operation, kind).times(1));
+            }
+        }
+        story.start_controller();
+        story.aws.jump(30.0);
+        // Not drawn: the same moments each time, spread over the first four seconds of a life.
+        std::thread::sleep(Duration::from_millis(time * 7919 % 4001));
+        let asked = now();
+        let controller = story.controllers.last_mut().expect("it runs");
+        controller.terminate_within(PATIENCE).expect("it ends");
+        longest = longest.max(asked.elapsed());
+        let log = controller.log();
+        let lost = log.contains("lease acquired") && !log.contains("lease released");
+        assert!(!lost, "the lease is given up:\n{log}");
+        story.controllers.pop();
+    }
+    println!("the longest end took {longest:?}");
+    story.start_controller();
+    story.while_time_flies("all is done and well", 30.0, || {
+        count(&story.get("srp", "apps"), "healthy") == SECRETS
+            && story.operations().iter().all(is_finished)
+    });
+    story.end();
+}
+
+/// A region that the schema cannot tell from a real one.
+#[test]
+fn an_operation_that_nobody_understands_ends_and_says_why() {
+    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    story.profile(&json!({}));
+    story.apply_policy(&Policy::observing("apps"));
+    story.start_controller();
+    let arn = "arn:aws:secretsmanager:abc:111122223333:secret:app/db-AbCdEf";
+    story.apply(&json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": "SecretRotationOperation",
+        "metadata": {"name": "odd", "namespace": TEAM},
+        "spec": {
+            "policyRef": {"name": "apps"},
+            "secret": {"arn": arn},
+            "action": "Rotate",
+            "expect": {"currentVersionId": "v1"},
+            "reason": "a typo",
+        },
+    }));
+    story.eventually("it has ended", || {
+        state(&story.get("sro", "odd")) == "!Refused"
+    });
+    let why = message(&story.get("sro", "odd"), "Failed");
+    assert!(why.contains("spec.secret.arn"), "{why}");
+    story.end();
+}
+
+/// A stored policy that its own schema no longer admits, as after a change of the CRDs, and its correction.
+#[test]
+fn a_policy_that_is_corrected_is_no_longer_stalled() {
+    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    story.profile(&json!({}));
+    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/mode/enum";
+    let crd = "secretrotationpolicies.secretrotation.dev";
+    let modes = [
+        "get",
+        "crd",
+        crd,
+        "-o",
+        "jsonpath={.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.mode.enum}",
+    ];
+    let modes: Value = serde_json::from_str(&story.kubectl(&modes)).expect("a list");
+    let patch = |operation: &Value| {
+        let patch = json!([operation]).to_string();
+        story.kubectl(&["patch", "crd", crd, "--type=json", "-p", &patch]);
+    };
+    patch(&json!({"op": "remove", "path": path}));
+    story.eventually("the schema is wide", || {
+        let odd = Policy::observing("apps").but(&json!({"mode": "Fix"}));
+        story.try_apply(&odd.object()).is_ok()
+    });
+    patch(&json!({"op": "add", "path": path, "value": modes}));
+    story.start_controller();
+    story.eventually("it is stalled", || {
+        verdict(&story.get("srp", "apps"), "Stalled") == "True/InvalidSpec"
+    });
+    story.eventually("it is corrected", || {
+        story.try_apply(&Policy::observing("apps").object()).is_ok()
+    });
+    story.eventually("it is well and no longer stalled", || {
+        let policy = story.get("srp", "apps");
+        verdict(&policy, "Ready") == "True/Succeeded"
+            && !verdict(&policy, "Stalled").starts_with("True")
+    });
+    let managers = story.kubectl(&[
+        "get",
+        "srp",
+        "apps",
+        "-n",
+        TEAM,
+        "--show-managed-fields",
+        "-o",
+        "json",
+    ]);
+    let policy: Value = serde_json::from_str(&managers).expect("JSON");
+    let entries = policy["metadata"]["managedFields"]
+        .as_array()
+        .expect("entries");
+    let of_status = entries
+        .iter()
+        .filter(|entry| entry["subresource"] == "status");
+    let how: Vec<_> = of_status.map(|entry| entry["operation"].clone()).collect();
+    assert_eq!(how, [json!("Apply")]);
+    // It stays still: no patch that changes nothing, again and again.
+    let version = policy["metadata"]["resourceVersion"].clone();
+    story.meanwhile(Duration::from_secs(5));
+    assert_eq!(
+        story.get("srp", "apps")["metadata"]["resourceVersion"],
+        version
+    );
+    story.end();
+}
