@@ -95,6 +95,11 @@ pub(crate) fn stored<'a>(path: &str, field: Option<&'a String>) -> Result<&'a st
     })
 }
 
+/// Takes the time at which the object was deleted, if a finalizer still keeps it.
+pub(crate) fn deleted(time: Option<&Time>) -> Option<ServerTime> {
+    time.map(|time| ServerTime::new(time.0))
+}
+
 /// Takes the creation time that every stored object has.
 pub(crate) fn created(time: Option<&Time>) -> Result<ServerTime, Invalid> {
     let path = "metadata.creationTimestamp".to_owned();

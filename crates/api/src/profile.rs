@@ -69,6 +69,10 @@ pub struct AWSAccessProfileSpec {
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
     pub approval_required_for: Vec<AllowedAction>,
 
+    /// Whether everything stands still for every policy of the profile, as with suspend in each of them: nothing is checked, and no operation begins or goes on.
+    #[serde(default)]
+    pub suspend: bool,
+
     /// The shortest interval at which policies are checked, from 30s to 24h.
     #[serde(default)]
     pub min_check_interval: Span<{ 30 * SECOND }, { 24 * HOUR }, MINUTE>,

@@ -21,6 +21,8 @@ pub enum Readiness {
     Succeeded,
     /// It would, but somebody asked it to stand still.
     Suspended,
+    /// It would, but an admin asked every policy of the profile to stand still.
+    ProfileSuspended(ProfileName),
     /// The first visit to this generation is not over.
     Progressing,
     /// The profile does not exist.
@@ -56,7 +58,7 @@ impl Readiness {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Succeeded => "Succeeded",
-            Self::Suspended => "Suspended",
+            Self::Suspended | Self::ProfileSuspended(_) => "Suspended",
             Self::Progressing => "Progressing",
             Self::ProfileNotFound(_) => "ProfileNotFound",
             Self::ProfileNotReady(_) => "ProfileNotReady",
@@ -82,6 +84,9 @@ impl Readiness {
                 "suspended: nothing is checked and nothing is done; set spec.suspend to false"
                     .to_owned()
             }
+            Self::ProfileSuspended(profile) => format!(
+                "suspended: nothing is checked and nothing is done for any policy of AWSAccessProfile {profile}; ask an admin to set its spec.suspend to false"
+            ),
             Self::Progressing => "waiting for the first complete check".to_owned(),
             Self::ProfileNotFound(profile) => {
                 format!("AWSAccessProfile {profile} does not exist; ask an admin to create it")
@@ -106,7 +111,7 @@ impl Readiness {
     /// The value of condition `Ready`.
     pub const fn verdict(&self) -> Verdict {
         match self {
-            Self::Succeeded | Self::Suspended => Verdict::True,
+            Self::Succeeded | Self::Suspended | Self::ProfileSuspended(_) => Verdict::True,
             Self::Progressing => Verdict::Unknown,
             Self::ProfileNotFound(_)
             | Self::ProfileNotReady(_)
@@ -141,6 +146,7 @@ impl Readiness {
             self,
             Self::Succeeded
                 | Self::Suspended
+                | Self::ProfileSuspended(_)
                 | Self::Progressing
                 | Self::Throttled(_)
                 | Self::AwsUnavailable(_)
@@ -180,7 +186,11 @@ impl From<&Refusal> for Readiness {
     fn from(refusal: &Refusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            Refusal::ProfileMismatch { profile, .. } => Self::ProfileNotFound(profile.clone()),
+            Refusal::ProfileMismatch { profile, .. } | Refusal::ProfileGone { profile } => {
+                Self::ProfileNotFound(profile.clone())
+            }
+            Refusal::ProfileSuspended { profile } => Self::ProfileSuspended(profile.clone()),
+            Refusal::PolicySuspended => Self::Suspended,
             Refusal::NamespaceNotAllowed { .. } => Self::NamespaceNotAllowed(message),
             Refusal::RegionNotAllowed { .. } => Self::RegionNotAllowed(message),
             Refusal::AccountNotAllowed { .. }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secret_rotation_core::identity::ProfileName;
+use secret_rotation_core::policy::Suspension;
 
 use crate::clock;
 use crate::context::Context;
@@ -18,7 +19,14 @@ pub(crate) async fn listen(
     name: ProfileName,
 ) -> Result<Option<Duration>, Error> {
     let profile = context.world.profile(&name);
-    let arn = profile.and_then(|entry| entry.core.as_ref().ok()?.event_queue.clone());
+    let arn = profile.and_then(|entry| {
+        let profile = entry.core.as_ref().ok()?;
+        // Events of a profile that stands still wait in the queue.
+        profile
+            .event_queue
+            .clone()
+            .filter(|_| profile.suspension == Suspension::Active)
+    });
     let Some(arn) = arn else {
         return Ok(None);
     };

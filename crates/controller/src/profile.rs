@@ -11,6 +11,7 @@ use secret_rotation_api::profile::{
 };
 use secret_rotation_core::identity::ProfileName;
 use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::policy::Suspension;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -66,6 +67,9 @@ pub(crate) async fn reconcile(
 fn readiness(entry: &ProfileEntry, gap: Option<&AwsError>) -> Readiness {
     match (&entry.core, gap) {
         (Err(why), _) => Readiness::InvalidSpec(why.clone()),
+        (Ok(profile), _) if profile.suspension == Suspension::Suspended => {
+            Readiness::ProfileSuspended(profile.name.clone())
+        }
         (Ok(_), Some(gap)) if matches!(gap.class, ErrorClass::Denied | ErrorClass::Credentials) => {
             Readiness::from(gap)
         }

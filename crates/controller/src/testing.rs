@@ -124,6 +124,8 @@ fn profile() -> Profile {
         allowed_secrets: vec![NamePattern::parse("*").expect("a pattern")],
         allowed_actions: BTreeSet::from([Permission::Rotate, Permission::ClearPending]),
         approval_required_for: std::collections::BTreeSet::new(),
+        suspension: Suspension::Active,
+        deletion_requested: None,
         min_check_interval: Duration::from_mins(1),
         max_concurrent_per_function: 1,
         rate_limit: RateLimit {
@@ -139,6 +141,7 @@ pub(crate) fn policy() -> Policy {
         key: key("payments"),
         uid: Uid::parse("policy-uid").expect("a UID"),
         created: ServerTime::new("2026-11-01T00:00:00Z".parse().expect("a time")),
+        deletion_requested: None,
         profile: ProfileName::parse("default").expect("a name"),
         regions: None,
         selector: Selector {

@@ -20,9 +20,9 @@ use crate::authorise::{Authority, Refusal};
 use crate::clock::{AwsTime, ServerTime};
 use crate::history::History;
 use crate::identity::{Arn, StageLabel, VersionId};
-use crate::operation::{Intent, Operation, Outcome, Step};
+use crate::operation::{Intent, Operation, Outcome};
+pub use crate::permit::{Gate, Phase};
 use crate::pin::ClusterId;
-use crate::plan::Hold;
 use crate::policy::Policy;
 use crate::secret::Look;
 
@@ -52,112 +52,6 @@ pub struct Wait {
     pub phase: Phase,
     /// A sentence for people, with absolute times only.
     pub message: String,
-}
-
-/// What an unfinished operation is doing: the reason of condition `Complete` while it is False.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// It has not begun.
-    Queued,
-    /// A person has not agreed yet.
-    AwaitingApproval,
-    /// No maintenance window is open; or AWS's own rotation window is, in which it may still retry by itself.
-    AwaitingWindow,
-    /// AWS is to be left alone for a while.
-    BackingOff,
-    /// Its policy is suspended.
-    Suspended,
-    /// It pins the pending version.
-    Pinning,
-    /// It waits between pin and clear.
-    Settling,
-    /// It removes AWSPENDING.
-    Clearing,
-    /// It starts a rotation.
-    Rotating,
-    /// It waits for the rotation function.
-    Verifying,
-    /// It moves AWSCURRENT to the pending version.
-    Promoting,
-    /// It puts AWSPENDING back, or calls a deletion off.
-    Restoring,
-    /// It moves AWSCURRENT to the previous version.
-    Reverting,
-    /// It removes pins.
-    Unpinning,
-}
-
-impl Phase {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Queued,
-        Self::AwaitingApproval,
-        Self::AwaitingWindow,
-        Self::BackingOff,
-        Self::Suspended,
-        Self::Pinning,
-        Self::Settling,
-        Self::Clearing,
-        Self::Rotating,
-        Self::Verifying,
-        Self::Promoting,
-        Self::Restoring,
-        Self::Reverting,
-        Self::Unpinning,
-    ];
-
-    /// What an operation is doing while it sends this step's request.
-    const fn of(step: Step) -> Self {
-        match step {
-            Step::Pin => Self::Pinning,
-            Step::Clear => Self::Clearing,
-            Step::Rotate => Self::Rotating,
-            Step::Unpin => Self::Unpinning,
-            Step::Promote | Step::DropPending => Self::Promoting,
-            Step::RestorePending | Step::RestoreSecret => Self::Restoring,
-            Step::Revert => Self::Reverting,
-        }
-    }
-
-    /// The condition reason.
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Queued => "Queued",
-            Self::AwaitingApproval => "AwaitingApproval",
-            Self::AwaitingWindow => "AwaitingWindow",
-            Self::BackingOff => "BackingOff",
-            Self::Suspended => "Suspended",
-            Self::Pinning => "Pinning",
-            Self::Settling => "Settling",
-            Self::Clearing => "Clearing",
-            Self::Rotating => "Rotating",
-            Self::Verifying => "Verifying",
-            Self::Promoting => "Promoting",
-            Self::Restoring => "Restoring",
-            Self::Reverting => "Reverting",
-            Self::Unpinning => "Unpinning",
-        }
-    }
-
-    /// What it means, for whoever looks for the word; each message says more about its own case.
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::Queued => "it has not been looked at, or another one is at work",
-            Self::AwaitingApproval => "a person who may approve must decide",
-            Self::AwaitingWindow => "no maintenance window is open",
-            Self::BackingOff => "the last attempt was too recent",
-            Self::Suspended => "its policy is suspended",
-            Self::Pinning => "the pending version gets a label that protects it",
-            Self::Settling => "it waits for the second look at the secret",
-            Self::Clearing => "AWSPENDING is taken from the stale version",
-            Self::Rotating => "AWS is asked to rotate",
-            Self::Verifying => "it watches the rotation",
-            Self::Promoting => "the pending version becomes the current one",
-            Self::Restoring => "a label, or the secret, is put back",
-            Self::Reverting => "the previous version becomes the current one",
-            Self::Unpinning => "labels that protected versions are taken away",
-        }
-    }
 }
 
 /// A request that may be sent to AWS, once, within ten seconds of the look it rests on.
@@ -249,17 +143,6 @@ pub struct Facts<'a> {
     /// Since when this process has seen the labels and versions of the secret unchanged, without a gap of more than an
     /// hour between two looks. `None` = it has not watched long enough to tell.
     pub unchanged_since: Option<AwsTime>,
-}
-
-/// Whether an automatic operation may begin, or go from pin to clear.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// It may.
-    Open,
-    /// Not now.
-    Held(Hold),
-    /// This process has not judged the policy yet, so it does not know.
-    Unknown,
 }
 
 /// Decides the next step of an unfinished operation. Total: every combination of journal and look has an answer.

@@ -106,6 +106,22 @@ pub fn is_undecided(operation: &Operation, policy: &Policy, profile: &Profile) -
         && required(operation.approval, operation.action, policy, profile) == Approval::Required
 }
 
+/// A refusal counts whatever policy and profile say, and where they are not known.
+pub fn denied(operation: &Operation) -> Option<Consent> {
+    let decision = operation.decision.as_ref()?;
+    (decision.answer == Answer::Deny).then(|| Consent::Refused {
+        message: with_reason(format!("denied by {}", decision.by), decision),
+    })
+}
+
+/// Where the agreement stands if the API server has watched over who decides: as much as the operation itself tells.
+pub fn foreseen(operation: &Operation, policy: &Policy, profile: &Profile) -> Consent {
+    let always = Admission::Enforced {
+        since: ServerTime::new(jiff::Timestamp::UNIX_EPOCH),
+    };
+    consent(operation, policy, profile, &always)
+}
+
 /// Where the agreement to an operation stands. A refusal counts wherever it comes from: to stop is always safe.
 pub fn consent(
     operation: &Operation,
@@ -113,11 +129,11 @@ pub fn consent(
     profile: &Profile,
     admission: &Admission,
 ) -> Consent {
+    if let Some(denied) = denied(operation) {
+        return denied;
+    }
     let required = required(operation.approval, operation.action, policy, profile);
     match (&operation.decision, required) {
-        (Some(decision), _) if decision.answer == Answer::Deny => Consent::Refused {
-            message: with_reason(format!("denied by {}", decision.by), decision),
-        },
         (_, Approval::NotRequired) => Consent::NotNeeded,
         (None, Approval::Required) => Consent::Awaited {
             message: unguarded(operation, admission).unwrap_or_else(|| {

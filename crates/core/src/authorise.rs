@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::identity::{AccountId, Namespace, ObjectName, ProfileName, Region, SecretName};
 use crate::operation::Action;
-use crate::policy::Policy;
+use crate::policy::{Policy, Suspension};
 use crate::profile::{Permission, Profile};
 use crate::secret::Secret;
 
@@ -94,20 +94,41 @@ pub enum Refusal {
         /// What is missing.
         permission: Permission,
     },
+    /// The profile does not exist, or was deleted and a finalizer still keeps it.
+    #[error("AWSAccessProfile {profile} does not exist; ask an admin to create it")]
+    ProfileGone {
+        /// Its name.
+        profile: ProfileName,
+    },
+    /// The profile is suspended: nothing is done for any of its policies.
+    #[error("AWSAccessProfile {profile} is suspended; an admin can set its spec.suspend to false")]
+    ProfileSuspended {
+        /// The profile.
+        profile: ProfileName,
+    },
+    /// The policy is suspended.
+    #[error("the policy is suspended; set its spec.suspend to false")]
+    PolicySuspended,
 }
 
 impl Refusal {
     /// The condition reason.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::ProfileMismatch { .. } => "ProfileNotFound",
+            Self::ProfileMismatch { .. } | Self::ProfileGone { .. } => "ProfileNotFound",
             Self::NamespaceNotAllowed { .. } => "NamespaceNotAllowed",
             Self::RegionNotAllowed { .. } => "RegionNotAllowed",
             Self::AccountNotAllowed { .. }
             | Self::SecretNotAllowed { .. }
             | Self::NotSelected { .. } => "SecretNotAllowed",
             Self::ActionNotAllowed { .. } => "ActionNotAllowed",
+            Self::ProfileSuspended { .. } | Self::PolicySuspended => "Suspended",
         }
+    }
+
+    /// Whether it is a brake that somebody will release: what waits for it does not end.
+    pub const fn is_suspension(&self) -> bool {
+        matches!(self, Self::ProfileSuspended { .. } | Self::PolicySuspended)
     }
 }
 
@@ -119,12 +140,41 @@ pub fn authorise(
     secret: &Secret,
     action: Action,
 ) -> Result<Authority, Refusal> {
-    within_reach(tenant, profile, policy, secret)?;
+    within_reach(tenant, profile, policy, &secret.name, secret.arn.region())?;
+    in_account(profile, secret.arn.account())?;
+    selected(policy, secret)?;
     may_act(profile, action)?;
+    active(policy, profile)?;
     Ok(Authority {
         action,
         secret: secret.arn.clone(),
     })
+}
+
+/// Decides the same as far as the secret's name and region tell. It gives no authority: that needs the secret.
+pub fn foresee(
+    tenant: &Tenant,
+    profile: &Profile,
+    policy: &Policy,
+    (name, region): (&SecretName, &Region),
+    action: Action,
+) -> Result<(), Refusal> {
+    within_reach(tenant, profile, policy, name, region)?;
+    may_act(profile, action)?;
+    active(policy, profile)
+}
+
+/// Decides whether neither policy nor profile is suspended. Asked last: what is not allowed at all ends, and does not wait.
+pub fn active(policy: &Policy, profile: &Profile) -> Result<(), Refusal> {
+    if profile.suspension == Suspension::Suspended {
+        return Err(Refusal::ProfileSuspended {
+            profile: profile.name.clone(),
+        });
+    }
+    match policy.suspension {
+        Suspension::Active => Ok(()),
+        Suspension::Suspended => Err(Refusal::PolicySuspended),
+    }
 }
 
 /// Decides whether the namespace may use the profile at all.
@@ -179,7 +229,8 @@ fn within_reach(
     tenant: &Tenant,
     profile: &Profile,
     policy: &Policy,
-    secret: &Secret,
+    name: &SecretName,
+    region: &Region,
 ) -> Result<(), Refusal> {
     if policy.profile != profile.name || policy.key.namespace != tenant.namespace {
         return Err(Refusal::ProfileMismatch {
@@ -187,10 +238,17 @@ fn within_reach(
             profile: profile.name.clone(),
         });
     }
+    if profile.deletion_requested.is_some() {
+        return Err(Refusal::ProfileGone {
+            profile: profile.name.clone(),
+        });
+    }
     may_use(tenant, profile)?;
-    in_region(profile, policy, secret.arn.region())?;
-    in_account(profile, secret.arn.account())?;
-    under_ceiling(&tenant.namespace, profile, &secret.name)?;
+    in_region(profile, policy, region)?;
+    under_ceiling(&tenant.namespace, profile, name)
+}
+
+fn selected(policy: &Policy, secret: &Secret) -> Result<(), Refusal> {
     if policy.selector.selects(secret) {
         return Ok(());
     }

@@ -42,33 +42,49 @@ impl<'a> History<'a> {
 
     /// How many attempts fall into the window: operations that meant to clear or rotate, or dated pins on the secret,
     /// whichever are more. Pins count so that deleting every operation resets nothing.
-    pub fn attempts(&self, secret: &Secret, window: &AttemptWindow) -> usize {
+    ///
+    /// Of a secret that was not looked at only the operations are known.
+    pub fn attempts<'s>(
+        &self,
+        secret: impl Into<Option<&'s Secret>>,
+        window: &AttemptWindow,
+    ) -> usize {
         let journaled = self.attempt_times().filter(|at| window.contains(*at));
-        journaled.count().max(pin_minutes(secret, window))
+        let pinned = secret
+            .into()
+            .map_or(0, |secret| pin_minutes(secret, window));
+        journaled.count().max(pinned)
     }
 
     /// When the last attempt was made.
-    pub fn last_attempt(&self, secret: &Secret) -> Option<AwsTime> {
-        let pinned = pin::on(secret).map(|(_, _, pin)| pin.time());
+    pub fn last_attempt<'s>(&self, secret: impl Into<Option<&'s Secret>>) -> Option<AwsTime> {
+        let pins = secret.into().into_iter().flat_map(pin::on);
+        let pinned = pins.map(|(_, _, pin)| pin.time());
         self.attempt_times().chain(pinned).max()
     }
 
     /// When the next automatic attempt may begin, given how many there were. Also where a person asked to count anew, two
     /// rotations never follow one another within a step of the back-off.
-    pub fn next_attempt(
+    pub fn next_attempt<'s>(
         &self,
-        secret: &Secret,
+        secret: impl Into<Option<&'s Secret>>,
         backoff: Backoff,
         window: &AttemptWindow,
     ) -> Option<AwsTime> {
+        let secret = secret.into();
         let attempts = self.attempts(secret, window).max(1);
         self.last_attempt(secret)
             .map(|last| last.plus(backoff.after(attempts)))
     }
 
     /// When an attempt leaves the window, so that one more is allowed.
-    pub fn budget_returns(&self, secret: &Secret, window: &AttemptWindow) -> Option<AwsTime> {
-        let pinned = pin::on(secret).map(|(_, _, pin)| pin.time().plus(PIN_ROUNDING));
+    pub fn budget_returns<'s>(
+        &self,
+        secret: impl Into<Option<&'s Secret>>,
+        window: &AttemptWindow,
+    ) -> Option<AwsTime> {
+        let pins = secret.into().into_iter().flat_map(pin::on);
+        let pinned = pins.map(|(_, _, pin)| pin.time().plus(PIN_ROUNDING));
         self.attempt_times()
             .chain(pinned)
             .filter(|at| window.contains(*at))

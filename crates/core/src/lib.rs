@@ -19,6 +19,7 @@ pub mod naming;
 pub mod operation;
 pub mod outcome;
 pub mod ownership;
+pub mod permit;
 pub mod pin;
 pub mod plan;
 pub mod policy;

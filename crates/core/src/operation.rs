@@ -26,6 +26,8 @@ pub struct Operation {
     pub uid: Uid,
     /// When it was created.
     pub created: ServerTime,
+    /// When somebody deleted it, if a finalizer still keeps it.
+    pub deletion_requested: Option<ServerTime>,
     /// The policy whose selection and profile bound it, by name and, once known, by UID.
     pub policy: PolicyReference,
     /// The secret, once it is known which ARN its name means.
@@ -86,6 +88,11 @@ impl Operation {
     /// Whether it has begun to act: an intent is in its journal.
     pub fn has_started(&self) -> bool {
         !self.journal.is_empty()
+    }
+
+    /// Whether it has meant to do more than to pin: from then on only what stops everything stops it.
+    pub fn has_acted(&self) -> bool {
+        self.journal.last_intent(self.action.deeds()).is_some()
     }
 
     /// When it is too late to begin.
@@ -162,6 +169,19 @@ impl Action {
             Self::RevertToPrevious => &[Permission::RevertToPrevious],
             Self::RestoreSecret => &[Permission::RestoreSecret],
             Self::ClearAndRotate => &[Permission::Rotate, Permission::ClearPending],
+        }
+    }
+
+    /// The steps that do what was asked for, as against those that prepare it and clean up after it.
+    pub const fn deeds(self) -> &'static [Step] {
+        match self {
+            Self::RetryRotation | Self::Rotate => &[Step::Rotate],
+            Self::ClearPending | Self::ClearAndRotate => &[Step::Clear, Step::Rotate],
+            Self::PromotePending => &[Step::Promote],
+            Self::RestorePending => &[Step::RestorePending],
+            Self::RevertToPrevious => &[Step::DropPending, Step::Revert],
+            Self::RestoreSecret => &[Step::RestoreSecret],
+            Self::ReleasePins => &[Step::Unpin],
         }
     }
 

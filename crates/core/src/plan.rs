@@ -143,7 +143,7 @@ pub enum BlockReason {
     RecentlyChanged,
     /// A person acted.
     ManualHold,
-    /// The policy is suspended.
+    /// The policy or its profile is suspended, or the policy is being deleted.
     Suspended,
 }
 
@@ -192,7 +192,7 @@ impl BlockReason {
             Self::RotationWindowOpen => "AWS may still retry the rotation by itself",
             Self::RecentlyChanged => "the secret changed too recently",
             Self::ManualHold => "a person acted on it, or denied an operation on it",
-            Self::Suspended => "the policy is suspended",
+            Self::Suspended => "the policy or its profile is suspended, or being deleted",
         }
     }
 

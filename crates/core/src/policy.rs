@@ -18,6 +18,8 @@ pub struct Policy {
     pub uid: Uid,
     /// When it was created; the oldest policy owns a secret.
     pub created: ServerTime,
+    /// When somebody deleted it, if a finalizer still keeps it.
+    pub deletion_requested: Option<ServerTime>,
     /// The profile it uses.
     pub profile: ProfileName,
     /// Its regions; `None` = all of the profile's.
@@ -51,8 +53,8 @@ impl Policy {
     /// Whether the policy may act by itself right now.
     pub const fn acts(&self) -> bool {
         matches!(
-            (self.mode, self.suspension),
-            (Mode::Remediate, Suspension::Active)
+            (self.mode, self.suspension, self.deletion_requested),
+            (Mode::Remediate, Suspension::Active, None)
         )
     }
 }
@@ -84,13 +86,24 @@ pub enum Mode {
     Remediate,
 }
 
-/// Whether a policy is switched off for a while.
+/// Whether a policy, or a profile with all its policies, is switched off for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suspension {
     /// It works.
     Active,
     /// Neither checks nor operations.
     Suspended,
+}
+
+impl Suspension {
+    /// What a field `suspend` means.
+    pub const fn of(suspend: bool) -> Self {
+        if suspend {
+            Self::Suspended
+        } else {
+            Self::Active
+        }
+    }
 }
 
 /// Thresholds of states.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use crate::clock::ServerTime;
 use crate::identity::{AccountId, Namespace, ProfileName, QueueArn, Region, SecretName};
+use crate::policy::Suspension;
 
 /// The outer bounds of every policy that refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub struct Profile {
     pub allowed_actions: BTreeSet<Permission>,
     /// What always needs a person's approval, whatever a policy says.
     pub approval_required_for: BTreeSet<Permission>,
+    /// The admins' brake.
+    pub suspension: Suspension,
+    /// When somebody deleted it, if a finalizer still keeps it.
+    pub deletion_requested: Option<ServerTime>,
     /// The shortest interval between checks.
     pub min_check_interval: Duration,
     /// Started rotations per rotation function, over all policies of the profile.

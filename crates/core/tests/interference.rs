@@ -12,11 +12,12 @@ use fixtures::{
     stuck, version, with_value, without_value,
 };
 use secret_rotation_core::advance::{Gate, Next, Request};
+use secret_rotation_core::approval::{Answer, Decision};
 use secret_rotation_core::operation::{Action, Operation, ResultKind, Step, Trigger};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::plan::{BlockReason, Hold};
 use secret_rotation_core::policy::Suspension;
-use secret_rotation_core::secret::{Rotation, Secret};
+use secret_rotation_core::secret::{LabelMap, Rotation, Secret};
 
 fn valued() -> World {
     let mut world = World::new(stuck("prod/a"), with_value(), now());
@@ -261,6 +262,126 @@ fn a_suspended_policy_pauses_its_operations() {
         policy(&mut shell, Suspension::Active);
         assert!(shell.run().story().ends_with("Succeeded"));
     }
+}
+
+/// A shell before each step of a run without trouble, and at its end.
+fn moments(start: Shell) -> Vec<Shell> {
+    let mut moments = vec![start];
+    while let Some(last) = moments.last().filter(|last| !last.operation.is_finished()) {
+        let mut next = last.clone();
+        next.step();
+        moments.push(next);
+    }
+    moments.pop();
+    moments
+}
+
+/// One run of every action that comes to its end.
+fn runs() -> Vec<Shell> {
+    let pinned_long_ago = |secret: Secret, on: &str| {
+        let pin = pin_of(cluster(), ago(hours(100)), on);
+        World::new(labelled(secret, pin.as_str(), on), with_value(), now())
+    };
+    let at_rest = || World::new(secret("prod/a"), with_value(), now());
+    let mut restoring = manual(on_a(Action::RestorePending));
+    restoring.expect.pending = Some(version("p"));
+    vec![
+        clearing(),
+        Shell::new(valued(), on_a(Action::ClearPending)),
+        Shell::new(valued(), on_a(Action::RetryRotation)),
+        Shell::new(at_rest(), on_a(Action::Rotate)),
+        Shell::new(valued(), manual(on_a(Action::PromotePending))),
+        Shell::new(pinned_long_ago(stuck("prod/a"), "x"), restoring),
+        Shell::new(at_rest(), manual(on_a(Action::RevertToPrevious))),
+        Shell::new(
+            pinned_long_ago(secret("prod/a"), "b"),
+            on_a(Action::ReleasePins),
+        ),
+    ]
+}
+
+#[test]
+fn after_a_deletion_of_policy_operation_or_profile_nothing_more_is_sent() {
+    let deletions: [fn(&mut Shell); 3] = [
+        |shell| shell.operation.deletion_requested = Some(server(now())),
+        |shell| {
+            let policy = shell.policy.as_mut().expect("there");
+            policy.deletion_requested = Some(server(now()));
+        },
+        |shell| shell.profile.deletion_requested = Some(server(now())),
+    ];
+    for run in runs() {
+        let moments = moments(run);
+        assert!(moments.len() > 1, "{}", moments[0].story());
+        for moment in moments {
+            for delete in deletions {
+                let (mut shell, before) = (moment.clone(), moment.story());
+                delete(&mut shell);
+                let done = shell.run();
+                assert_eq!(
+                    done.sent.len(),
+                    moment.sent.len(),
+                    "{before}: {}",
+                    done.story()
+                );
+                assert_eq!(done.world.secret, moment.world.secret, "{before}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_suspended_profile_stops_every_step_and_lets_it_go_on_later() {
+    for run in runs() {
+        for moment in moments(run) {
+            let mut shell = moment.clone();
+            shell.profile.suspension = Suspension::Suspended;
+            shell.until_said("(Suspended)");
+            shell.step();
+            assert_eq!(shell.sent.len(), moment.sent.len(), "{}", moment.story());
+            shell.profile.suspension = Suspension::Active;
+            let done = shell.run();
+            assert!(done.story().ends_with("Succeeded"), "{}", done.story());
+        }
+    }
+}
+
+/// Between pin and clear both take the pin back; after the clear neither counts.
+#[test]
+fn a_denial_and_the_deadline_stop_every_step_before_the_deed_and_none_after() {
+    let ends: [fn(&mut Shell); 2] = [
+        |shell| {
+            shell.operation.decision = Some(Decision {
+                answer: Answer::Deny,
+                by: "bob".to_owned(),
+                message: None,
+            });
+        },
+        |shell| shell.operation.deadline = Duration::ZERO,
+    ];
+    for run in runs() {
+        for moment in moments(run) {
+            for end in ends {
+                let mut shell = moment.clone();
+                end(&mut shell);
+                let done = shell.run();
+                let told = format!("{}: {}", moment.story(), done.story());
+                let succeeded = done.story().ends_with("Succeeded");
+                assert_eq!(succeeded, moment.operation.has_acted(), "{told}");
+                let unpinned = succeeded || done.world.secret.labels == run_start(&moment);
+                assert!(unpinned, "{told}");
+            }
+        }
+    }
+}
+
+/// The labels before the operation's first write.
+fn run_start(moment: &Shell) -> LabelMap {
+    let before = moment.operation.baseline.as_ref();
+    before.map_or_else(
+        || moment.world.secret.labels.clone(),
+        |before| before.labels.clone(),
+    )
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Invalid,
     conditions::{find, is_true},
-    invalid::{created, named, stored},
+    invalid::{created, deleted, named, stored},
     text::Text,
 };
 
@@ -47,6 +47,7 @@ impl SecretRotationOperation {
                 Uid::parse,
             )?,
             created: created(self.metadata.creation_timestamp.as_ref())?,
+            deletion_requested: deleted(self.metadata.deletion_timestamp.as_ref()),
             policy: spec.policy_ref.to_core()?,
             arn: self.arn()?,
             action: spec.action.into(),

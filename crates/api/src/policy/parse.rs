@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Invalid,
-    invalid::{named, stored},
+    invalid::{deleted, named, stored},
     text::Text,
     time::Time,
 };
@@ -44,6 +44,7 @@ impl SecretRotationPolicy {
                 Uid::parse,
             )?,
             created: self.created()?,
+            deletion_requested: deleted(self.metadata.deletion_timestamp.as_ref()),
             profile: named(
                 "spec.profileRef.name",
                 &spec.profile_ref.name,
@@ -52,11 +53,7 @@ impl SecretRotationPolicy {
             regions: regions(&spec.regions)?,
             selector: spec.selector.to_core()?,
             mode: spec.mode.into(),
-            suspension: if spec.suspend {
-                core::Suspension::Suspended
-            } else {
-                core::Suspension::Active
-            },
+            suspension: core::Suspension::of(spec.suspend),
             retry_requested: self.retry_requested(),
             check_interval: spec.check_interval.parse("spec.checkInterval")?,
             detection: spec.detection.to_core()?,

@@ -2,13 +2,14 @@
 
 use secret_rotation_core::{
     identity::{AccountId, ProfileName, QueueArn, Region},
+    policy::Suspension,
     profile as core,
 };
 
 use super::{AWSAccessProfile, AllowedAction, AllowedNamespaces, AllowedSecret, RateLimit};
 use crate::{
     Invalid,
-    invalid::{named, stored},
+    invalid::{deleted, named, stored},
     text::Text,
 };
 
@@ -50,6 +51,8 @@ impl AWSAccessProfile {
                 .copied()
                 .map(Into::into)
                 .collect(),
+            suspension: Suspension::of(spec.suspend),
+            deletion_requested: deleted(self.metadata.deletion_timestamp.as_ref()),
             min_check_interval: spec.min_check_interval.parse("spec.minCheckInterval")?,
             max_concurrent_per_function: spec
                 .max_concurrent_per_function

@@ -12,7 +12,7 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::authorise::{Tenant, under_ceiling};
 use secret_rotation_core::identity::Region;
-use secret_rotation_core::policy::Policy;
+use secret_rotation_core::policy::{Policy, Suspension};
 use secret_rotation_core::profile::{NamePattern, NamespaceRule, Profile, RateLimit};
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::{Matcher, Selector};
@@ -234,6 +234,8 @@ fn open(
         allowed_secrets: NamePattern::parse("*").into_iter().collect(),
         allowed_actions: BTreeSet::new(),
         approval_required_for: BTreeSet::new(),
+        suspension: Suspension::Active,
+        deletion_requested: None,
         min_check_interval: policy.check_interval,
         max_concurrent_per_function: 1,
         rate_limit: RateLimit {

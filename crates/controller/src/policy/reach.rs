@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use secret_rotation_api::Readiness;
-use secret_rotation_core::authorise::{Refusal, Tenant, may_act, may_use, under_ceiling};
+use secret_rotation_core::authorise::{Refusal, Tenant, active, may_act, may_use, under_ceiling};
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::operation::Action;
 use secret_rotation_core::outcome::{AwsError, ErrorClass};
@@ -39,6 +39,7 @@ pub(crate) fn claimant(
         ProfileState::Valid(profile) => profile.clone(),
     };
     may_use(&tenant, &profile).map_err(|refusal| Readiness::from(&refusal))?;
+    active(policy, &profile).map_err(|refusal| Readiness::from(&refusal))?;
     within_regions(policy, &profile)?;
     Ok(Claimant {
         tenant,

@@ -258,7 +258,7 @@ impl Judge<'_> {
     /// still arrive, the pin is all that would keep the version, and it stays.
     pub(super) fn withdraw(&self) -> Next {
         let superseded = || match self.called_off().filter(|_| !self.may_have_acted()) {
-            Some((reason, message)) => failed(reason, message),
+            Some(outcome) => Next::Done(outcome),
             None => failed(
                 Failure::Superseded,
                 "the secret changed by itself; nothing but a pin was changed",

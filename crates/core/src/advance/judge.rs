@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Facts, Gate, Next, Phase, Wait};
-use crate::approval::Consent;
+use super::{Facts, Next, Phase, Wait};
 use crate::authorise::Authority;
 use crate::clock::AwsTime;
 use crate::identity::{StageLabel, VersionId};
 use crate::operation::{
     Action, Baseline, Failure, Operation, Outcome, PendingValue, Step, Trigger,
 };
+use crate::permit::{self, Bounds, Circumstances, Pause, Permit, permit};
 use crate::pin::{self, Pin};
-use crate::plan::BlockReason;
-use crate::policy::{Policy, Suspension};
+use crate::policy::Policy;
 use crate::secret::{HandsOff, LabelMap, Secret, Seen};
 
 /// How often a wait that no date ends is looked at again.
@@ -29,46 +28,31 @@ pub(super) struct Judge<'a> {
     pub(super) authority: &'a Authority,
     pub(super) secret: &'a Secret,
     pub(super) now: AwsTime,
+    /// How it ends once its pin is taken back, if a person said no or its time is over.
+    ends: Option<Outcome>,
 }
 
 impl<'a> Judge<'a> {
-    /// Stop conditions: they hold at every step, also after a clear.
+    /// What the store says comes first: it also ends what is about a secret that no longer exists.
     pub(super) fn admit(operation: &'a Operation, facts: &'a Facts<'a>) -> Result<Self, Box<Next>> {
+        let permit = permit(operation, &circumstances(facts));
+        let ends = match permit {
+            Permit::Go => None,
+            Permit::EndAfterUnpin(outcome) => Some(outcome),
+            Permit::End(outcome) => return Err(Box::new(Next::Done(outcome))),
+            Permit::Wait(pause) => return Err(Box::new(waiting(facts.look.at, pause))),
+        };
         let Seen::Present(secret) = &facts.look.secret else {
-            return Err(Box::new(failed(
-                Failure::Gone,
-                "the secret no longer exists",
-            )));
+            let gone = failed(Failure::Gone, "the secret no longer exists");
+            return Err(Box::new(ends.map_or(gone, Next::Done)));
         };
-        let Some(policy) = facts.policy else {
-            return Err(Box::new(failed(
-                Failure::PolicyGone,
-                "the policy of this operation no longer exists",
-            )));
+        let not_authorised = |why: &str| Box::new(failed(Failure::NotAuthorised, why));
+        let (Some(policy), Ok(authority)) = (facts.policy, &facts.authority) else {
+            return Err(not_authorised("nothing allows it"));
         };
-        if policy.suspension == Suspension::Suspended {
-            return Err(Box::new(wait(
-                facts.look.at,
-                facts.look.at.plus(POLL),
-                Phase::Suspended,
-                "the policy is suspended",
-            )));
+        if !authority.covers(operation.action, &secret.arn) {
+            return Err(not_authorised("the permission is for something else"));
         }
-        let authority = match &facts.authority {
-            Ok(authority) if authority.covers(operation.action, &secret.arn) => authority,
-            Ok(_) => {
-                return Err(Box::new(failed(
-                    Failure::NotAuthorised,
-                    "the permission is for something else",
-                )));
-            }
-            Err(refusal) => {
-                return Err(Box::new(failed(
-                    Failure::NotAuthorised,
-                    refusal.to_string(),
-                )));
-            }
-        };
         if operation.arn.as_ref().is_some_and(|arn| *arn != secret.arn) {
             return Err(Box::new(failed(
                 Failure::Superseded,
@@ -82,11 +66,15 @@ impl<'a> Judge<'a> {
             authority,
             secret,
             now: facts.look.at,
+            ends,
         })
     }
 
     /// Dispatches on the action.
     pub(super) fn next(&self) -> Next {
+        if let Some(outcome) = &self.ends {
+            return self.end_unpinned(outcome);
+        }
         if self.operation.action == Action::RestoreSecret {
             return self.restore_secret();
         }
@@ -105,6 +93,16 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// A person said no, or its time is over: the pin is taken back, if that is possible.
+    fn end_unpinned(&self, outcome: &Outcome) -> Next {
+        if self.secret.hands_off().is_some() {
+            return Next::Done(outcome.clone());
+        }
+        self.not_seen_yet(Step::Pin)
+            .filter(|_| !self.is_pinned())
+            .unwrap_or_else(|| self.withdraw())
+    }
+
     /// Nothing more is written to such a secret. A rotation of ours that has come through is a success all the same.
     fn leave_alone(&self, hands_off: HandsOff) -> Next {
         if self.has_rotated() {
@@ -119,39 +117,13 @@ impl<'a> Judge<'a> {
     pub(super) fn before_first_write(&self) -> Result<(), Next> {
         self.expectations()?;
         self.asked_by_a_person()?;
-        self.no_other_cluster()?;
-        if let Some((reason, message)) = self.called_off() {
-            return Err(failed(reason, message));
-        }
-        self.agreed()?;
-        self.budgets()
+        self.no_other_cluster()
     }
 
     /// Why an operation that has not yet moved a label must end: its time is over, or a person said no.
-    pub(super) fn called_off(&self) -> Option<(Failure, String)> {
-        if let Consent::Refused { message } = &self.facts.consent {
-            return Some((Failure::Rejected, message.clone()));
-        }
-        // An approval that is noticed only now starts the time anew.
-        let begins = matches!(self.facts.consent, Consent::Given { .. })
-            && self.operation.approved.is_none();
-        let expires = self.operation.expires();
-        let late = !begins && self.facts.server_now >= expires;
-        late.then(|| {
-            (
-                Failure::Expired,
-                format!("it had not begun to act by {expires}, its deadline"),
-            )
-        })
-    }
-
-    fn agreed(&self) -> Result<(), Next> {
-        match &self.facts.consent {
-            Consent::Awaited { message } => {
-                Err(self.pause(APPROVAL_POLL, Phase::AwaitingApproval, message.clone()))
-            }
-            Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => Ok(()),
-        }
+    pub(super) fn called_off(&self) -> Option<Outcome> {
+        let facts = self.facts;
+        permit::called_off(self.operation, &facts.consent, facts.server_now)
     }
 
     fn expectations(&self) -> Result<(), Next> {
@@ -225,72 +197,12 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Budgets bind machines, not people.
-    fn budgets(&self) -> Result<(), Next> {
-        if self.operation.trigger == Trigger::Manual {
-            return Ok(());
-        }
-        self.gate()?;
-        let remediation = &self.policy.remediation;
-        let (history, window) = (&self.facts.history, self.policy.attempt_window(self.now));
-        let manual = history.manual_hold(window.length, self.now).map(|until| {
-            (
-                until,
-                "a person acted on this secret, or denied an operation on it",
-            )
-        });
-        let next = history.next_attempt(self.secret, remediation.backoff, &window);
-        let pause = next
-            .filter(|next| *next > self.now)
-            .map(|until| (until, "the last attempt was too recent"));
-        let spent = history.attempts(self.secret, &window) >= remediation.max_attempts;
-        let returns = history
-            .budget_returns(self.secret, &window)
-            .filter(|_| spent)
-            .map(|until| (until, "no attempt is left"));
-        match manual.or(returns).or(pause) {
-            Some((until, why)) => Err(wait(
-                self.now,
-                until,
-                Phase::BackingOff,
-                format!("{why}; waiting until {until}"),
-            )),
-            None => Ok(()),
-        }
-    }
-
-    /// Windows, budgets and the breaker, before the first write and again before the clear.
+    /// Windows, budgets and the breaker, asked again where a clear is sent again. Machines only.
     pub(super) fn gate(&self) -> Result<(), Next> {
-        match &self.facts.gate {
-            Gate::Open => Ok(()),
-            Gate::Held(hold) if hold.reason == BlockReason::OutsideWindow => {
-                Err(self.outside_window(hold.until))
-            }
-            Gate::Held(hold) => Err(self.pause(
-                POLL,
-                Phase::Queued,
-                format!("{}: {}", hold.reason.reason(), hold.reason.sentence()),
-            )),
-            Gate::Unknown => Err(self.pause(
-                POLL,
-                Phase::Queued,
-                "waiting for the first check of the policy",
-            )),
-        }
-    }
-
-    fn outside_window(&self, opens: Option<AwsTime>) -> Next {
-        match opens {
-            Some(opens) => self.wait_until(
-                opens,
-                Phase::AwaitingWindow,
-                format!("OutsideWindow: the next maintenance window opens at {opens}"),
-            ),
-            None => self.pause(
-                POLL,
-                Phase::AwaitingWindow,
-                "OutsideWindow: no maintenance window ever opens; correct spec.remediation.windows of the policy",
-            ),
+        let automatic = self.operation.trigger == Trigger::Policy;
+        match permit::held(&self.facts.gate).filter(|_| automatic) {
+            Some(pause) => Err(waiting(self.now, pause)),
+            None => Ok(()),
         }
     }
 
@@ -394,6 +306,13 @@ impl<'a> Judge<'a> {
         label.map_err(|_| failed(Failure::Refused, "the version id is too long for a pin"))
     }
 
+    /// Whether this operation's own pin is seen on the version that it is to set it on.
+    fn is_pinned(&self) -> bool {
+        let pending = self.operation.expect.pending.as_ref();
+        let own = pending.and_then(|pending| self.own_pin(pending).ok());
+        own.is_some_and(|label| self.secret.holder(&label).is_some())
+    }
+
     /// Our cluster's pins, each with the version that carries it.
     pub(super) fn our_pins(&self) -> impl Iterator<Item = (&'a VersionId, &'a StageLabel, Pin)> {
         let cluster = self.facts.cluster;
@@ -430,6 +349,39 @@ pub(super) fn succeeded(message: impl Into<String>) -> Next {
     Next::Done(Outcome::Succeeded {
         message: message.into(),
     })
+}
+
+fn circumstances<'a>(facts: &'a Facts<'a>) -> Circumstances<'a> {
+    let bounds = match facts.policy {
+        Some(policy) => Bounds::Within {
+            policy,
+            authority: facts.authority.as_ref().map(drop),
+            consent: &facts.consent,
+            gate: &facts.gate,
+        },
+        None => Bounds::PolicyGone,
+    };
+    Circumstances {
+        bounds,
+        history: &facts.history,
+        secret: match &facts.look.secret {
+            Seen::Present(secret) => Some(secret),
+            Seen::Absent => None,
+        },
+        server_now: facts.server_now,
+        now: facts.look.at,
+    }
+}
+
+/// What no date ends is looked at again after a while.
+fn waiting(now: AwsTime, pause: Pause) -> Next {
+    let poll = if pause.phase == Phase::AwaitingApproval {
+        APPROVAL_POLL
+    } else {
+        POLL
+    };
+    let until = pause.until.unwrap_or_else(|| now.plus(poll));
+    wait(now, until, pause.phase, pause.message)
 }
 
 fn wait(now: AwsTime, until: AwsTime, phase: Phase, message: impl Into<String>) -> Next {

@@ -26,7 +26,6 @@ impl Judge<'_> {
             return self.pin_before_promotion(current, pending);
         };
         if self.intended(Step::Unpin)
-            || self.called_off().is_some() && !self.intended(Step::Promote)
             || self.secret.unfinished() != Some(pending)
             || self.secret.current() != Some(current)
         {
@@ -120,8 +119,7 @@ impl Judge<'_> {
                 return self.send_pin(holder);
             }
         }
-        let is_called_off = self.called_off().is_some() && !self.intended(Step::RestorePending);
-        if self.secret.pending() == Some(pinned) || is_called_off {
+        if self.secret.pending() == Some(pinned) {
             return Ok(self.withdraw());
         }
         if let Some(pin) = self.operation.journal.entry(Step::Pin) {

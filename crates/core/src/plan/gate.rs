@@ -1,11 +1,11 @@
 //! Whether an operation that exists may begin, or go on to clear: windows, the breaker, and places at work.
 
 use super::{BlockReason, Context, Hold, RegionGate};
-use crate::advance::Gate;
 use crate::approval::is_undecided;
 use crate::identity::FunctionArn;
 use crate::maintenance::Opening;
 use crate::operation::{Operation, Step, Trigger};
+use crate::permit::Gate;
 use crate::policy::Mode;
 
 /// Whether budgets let an automatic operation begin, or go on to clear. `region` is what this process last planned for

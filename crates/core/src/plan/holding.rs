@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::planner::Planner;
 use super::{BlockReason, Hold, RegionGate};
-use crate::authorise::may_act;
+use crate::authorise::{active, may_act};
 use crate::clock::AwsTime;
 use crate::history::History;
 use crate::identity::{FunctionArn, Region};
 use crate::operation::{Action, Failure, Operation, Outcome, PendingValue};
-use crate::ownership::owner;
+use crate::ownership::{Claimant, owner};
 use crate::pin;
-use crate::policy::{Mode, Suspension};
+use crate::policy::Mode;
 use crate::rotation_window;
 use crate::secret::{HandsOff, Secret};
 use crate::survey::{Ailment, Finding};
@@ -52,7 +52,7 @@ impl Planner<'_> {
             Some(HandsOff::RotationDisabled) => Some(BlockReason::RotationDisabled),
             Some(_) => Some(BlockReason::Ineligible),
             None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),
-            None if own.policy.suspension == Suspension::Suspended => Some(BlockReason::Suspended),
+            None if stands_still(own) => Some(BlockReason::Suspended),
             None if may_act(&own.profile, action).is_err() => Some(BlockReason::ActionNotAllowed),
             None if owner(secret, self.context.claimants) != Some(&own.policy.key) => {
                 Some(BlockReason::Conflict)
@@ -201,6 +201,11 @@ impl Planner<'_> {
             .filter(|secret| proposed.contains(&secret.arn) && secret.function() == Some(function))
             .count()
     }
+}
+
+/// Whether nothing is done for the policy, whatever it says.
+fn stands_still(own: &Claimant) -> bool {
+    own.policy.deletion_requested.is_some() || active(&own.policy, &own.profile).is_err()
 }
 
 fn failure(operation: &Operation) -> Option<(AwsTime, Failure)> {

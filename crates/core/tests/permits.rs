@@ -1,0 +1,251 @@
+//! What ends an operation and what makes it wait, judged from the store alone.
+
+mod fixtures;
+
+use fixtures::planning::intend;
+use fixtures::{ago, hours, minutes, now, operation, policy, profile, server, tenant};
+use secret_rotation_core::approval::{Answer, Approval, Consent, Decision, foreseen};
+use secret_rotation_core::authorise::{Refusal, foresee};
+use secret_rotation_core::history::History;
+use secret_rotation_core::operation::{Action, Operation, Outcome, ResultKind, Step, Trigger};
+use secret_rotation_core::permit::{Bounds, Circumstances, Gate, Permit, Phase, permit};
+use secret_rotation_core::plan::{BlockReason, Hold};
+use secret_rotation_core::policy::{Policy, Suspension};
+use secret_rotation_core::profile::{Permission, Profile};
+
+/// Everything an operation is judged by, at rest and allowed until changed.
+#[derive(Clone)]
+struct Store {
+    operation: Operation,
+    policy: Option<Policy>,
+    profile: Profile,
+    gate: Gate,
+    unclear: Option<&'static str>,
+}
+
+impl Store {
+    fn of(action: Action) -> Self {
+        Self {
+            operation: operation("o", action, "prod/a"),
+            policy: Some(policy("payments")),
+            profile: profile(),
+            gate: Gate::Open,
+            unclear: None,
+        }
+    }
+
+    fn with(mut self, step: Step) -> Self {
+        intend(&mut self.operation, step, now(), ResultKind::Applied);
+        self
+    }
+
+    fn permit(&self) -> Permit {
+        let arn = self.operation.arn.as_ref().expect("known");
+        let name = fixtures::name(arn.name());
+        let own = policy("payments");
+        let policy = self.policy.as_ref().unwrap_or(&own);
+        let authority: Result<(), Refusal> = foresee(
+            &tenant("prod"),
+            &self.profile,
+            policy,
+            (&name, arn.region()),
+            self.operation.action,
+        );
+        let consent: Consent = foreseen(&self.operation, policy, &self.profile);
+        let operations = [self.operation.clone()];
+        let bounds = match (self.unclear, &self.policy) {
+            (Some(why), _) => Bounds::Unclear(why),
+            (None, None) => Bounds::PolicyGone,
+            (None, Some(policy)) => Bounds::Within {
+                policy,
+                authority: authority.as_ref().map(|()| ()),
+                consent: &consent,
+                gate: &self.gate,
+            },
+        };
+        permit(
+            &self.operation,
+            &Circumstances {
+                bounds,
+                history: &History::of(arn, &operations),
+                secret: None,
+                server_now: server(now()),
+                now: now(),
+            },
+        )
+    }
+
+    /// What it comes to, in a word.
+    fn word(&self) -> &'static str {
+        match self.permit() {
+            Permit::End(outcome) => reason(&outcome),
+            Permit::EndAfterUnpin(outcome) => match reason(&outcome) {
+                "Rejected" => "unpin, Rejected",
+                "Expired" => "unpin, Expired",
+                other => panic!("nothing else is unpinned first: {other}"),
+            },
+            Permit::Wait(pause) => pause.phase.reason(),
+            Permit::Go => "go",
+        }
+    }
+}
+
+fn reason(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded { .. } => "Succeeded",
+        Outcome::Failed { reason, .. } => reason.reason(),
+    }
+}
+
+/// In the order in which they are judged, the first first.
+const QUESTIONS: [(&str, fn(&mut Store)); 11] = [
+    ("Succeeded", |store| {
+        store.operation.outcome = Some(Outcome::Succeeded {
+            message: String::new(),
+        });
+    }),
+    ("Rejected", |store| {
+        store.operation.deletion_requested = Some(server(now()));
+    }),
+    ("PolicyGone", |store| {
+        if let Some(policy) = &mut store.policy {
+            policy.deletion_requested = Some(server(now()));
+        }
+    }),
+    ("NotAuthorised", |store| {
+        store.profile.allowed_actions.clear();
+    }),
+    ("Rejected", |store| {
+        store.operation.decision = Some(Decision {
+            answer: Answer::Deny,
+            by: "bob".to_owned(),
+            message: None,
+        });
+    }),
+    ("Expired", |store| {
+        store.operation.created = server(ago(hours(24)));
+    }),
+    ("Suspended", |store| {
+        store.profile.suspension = Suspension::Suspended;
+    }),
+    ("Suspended", |store| {
+        if let Some(policy) = &mut store.policy {
+            policy.suspension = Suspension::Suspended;
+        }
+    }),
+    ("AwaitingApproval", |store| {
+        store.profile.approval_required_for = Permission::ALL.into();
+    }),
+    ("AwaitingWindow", |store| {
+        store.gate = Gate::Held(Hold::open(BlockReason::OutsideWindow));
+    }),
+    ("Queued", |store| {
+        store.gate = Gate::Held(Hold::open(BlockReason::ConcurrencyLimit));
+    }),
+];
+
+#[test]
+fn the_questions_are_asked_in_their_order_and_what_ends_comes_first() {
+    for first in 0..QUESTIONS.len() {
+        let mut store = Store::of(Action::ClearAndRotate);
+        for (_, change) in QUESTIONS[first..].iter().rev() {
+            change(&mut store);
+        }
+        assert_eq!(store.word(), QUESTIONS[first].0, "question {first}");
+    }
+    assert_eq!(Store::of(Action::ClearAndRotate).word(), "go");
+}
+
+#[test]
+fn a_policy_or_profile_that_is_gone_ends_an_operation() {
+    let mut gone = Store::of(Action::Rotate);
+    gone.policy = None;
+    assert_eq!(gone.word(), "PolicyGone");
+    let mut deleted = Store::of(Action::Rotate);
+    deleted.profile.deletion_requested = Some(server(now()));
+    assert_eq!(deleted.word(), "NotAuthorised");
+    let mut beyond = Store::of(Action::Rotate);
+    beyond.profile.allowed_secrets.clear();
+    assert_eq!(beyond.word(), "NotAuthorised");
+}
+
+#[test]
+fn a_denial_or_the_deadline_unpins_first_and_counts_no_more_after_the_clear() {
+    for (word, change) in [
+        ("unpin, Rejected", QUESTIONS[4].1),
+        ("unpin, Expired", QUESTIONS[5].1),
+    ] {
+        let mut store = Store::of(Action::ClearAndRotate).with(Step::Pin);
+        change(&mut store);
+        assert_eq!(store.word(), word);
+        let mut suspended = store.clone();
+        suspended.profile.suspension = Suspension::Suspended;
+        assert_eq!(
+            suspended.word(),
+            word.trim_start_matches("unpin, "),
+            "nothing is written under the brake"
+        );
+        assert_eq!(store.with(Step::Clear).word(), "go");
+    }
+}
+
+#[test]
+fn the_brake_stops_everything_at_every_step() {
+    let steps: [&[Step]; 4] = [
+        &[],
+        &[Step::Pin],
+        &[Step::Pin, Step::Clear],
+        &[Step::Pin, Step::Clear, Step::Rotate],
+    ];
+    for steps in steps {
+        for brake in [QUESTIONS[6].1, QUESTIONS[7].1] {
+            let mut store = Store::of(Action::ClearAndRotate);
+            store.operation.trigger = Trigger::Manual;
+            for step in steps {
+                store = store.with(*step);
+            }
+            brake(&mut store);
+            assert_eq!(store.word(), "Suspended", "{steps:?}");
+        }
+    }
+}
+
+#[test]
+fn budgets_are_not_asked_about_people_nor_after_the_clear() {
+    let mut manual = Store::of(Action::ClearAndRotate);
+    manual.gate = Gate::Unknown;
+    assert_eq!(manual.word(), "Queued");
+    assert_eq!(manual.clone().with(Step::Pin).word(), "Queued");
+    assert_eq!(
+        manual.clone().with(Step::Pin).with(Step::Clear).word(),
+        "go"
+    );
+    manual.operation.trigger = Trigger::Manual;
+    assert_eq!(manual.word(), "go");
+}
+
+#[test]
+fn what_cannot_be_understood_waits_but_not_for_ever() {
+    let mut unclear = Store::of(Action::ClearAndRotate);
+    unclear.unclear = Some("spec.remediation.windows");
+    assert!(matches!(unclear.permit(), Permit::Wait(pause) if pause.phase == Phase::Queued));
+    let mut denied = unclear.clone();
+    QUESTIONS[4].1(&mut denied);
+    assert_eq!(denied.word(), "Rejected");
+    QUESTIONS[5].1(&mut unclear);
+    assert_eq!(unclear.word(), "Expired");
+}
+
+#[test]
+fn an_approval_that_is_noticed_only_now_starts_the_deadline_anew() {
+    let mut store = Store::of(Action::ClearAndRotate);
+    store.operation.approval = Approval::Required;
+    store.operation.created = server(ago(hours(24) + minutes(1)));
+    assert_eq!(store.word(), "Expired");
+    store.operation.decision = Some(Decision {
+        answer: Answer::Approve,
+        by: "bob".to_owned(),
+        message: None,
+    });
+    assert_eq!(store.word(), "go");
+}
