@@ -19,6 +19,7 @@ use crate::policy::told::Told;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
 use crate::sweeps::Sweeps;
+use crate::watching::Watching;
 use crate::world::World;
 
 /// Both sides, and what is known of them.
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub world: World,
     /// AWS as the sweeps saw it.
     pub sweeps: Sweeps,
+    /// Unfinished rotations, as this process has watched them.
+    pub watching: Watching,
     /// What was last judged of each policy.
     pub judgements: Judgements,
     /// What events last told of each policy.

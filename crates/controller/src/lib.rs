@@ -31,6 +31,7 @@ mod sweeps;
 mod tasks;
 #[cfg(test)]
 mod testing;
+mod watching;
 mod worker;
 mod world;
 

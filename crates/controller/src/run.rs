@@ -26,6 +26,7 @@ use crate::shutdown::{self, Shutdown, Trigger};
 use crate::sight::Sight;
 use crate::sweeps::{self, Sweeps};
 use crate::tasks::{Pulse, Tasks};
+use crate::watching::Watching;
 use crate::worker::{self, Limits, Surroundings};
 use crate::world::World;
 use crate::{hints, listen, operation, policy, profile, server};
@@ -242,6 +243,7 @@ async fn context(
         cluster,
         world: World::new(options.namespaces.len()),
         sweeps: Sweeps::default(),
+        watching: Watching::default(),
         judgements: Judgements::default(),
         told: Told::default(),
         locks: Locks::default(),

@@ -10,9 +10,9 @@ use crate::operation::{Operation, PendingValue};
 use crate::outcome::ErrorClass;
 use crate::policy::{Detection, Policy};
 use crate::profile::Profile;
-use crate::secret::Secret;
 use crate::survey::{Ailment, Finding, Member, Memory, RegionSurvey, State, Survey};
 use crate::verdict::{self, Background, Verdict};
+use crate::watch::Watches;
 
 /// What is known beside the inventories.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub struct Knowledge<'a> {
     pub memory: &'a Memory,
     /// Every known operation: their journals tell which changes were our own, and what was left undone.
     pub operations: &'a [Operation],
+    /// Unfinished rotations as this process has watched them.
+    pub watches: &'a Watches,
 }
 
 /// Classifies everything that the policy selects under the ceiling of its profile.
@@ -143,6 +145,7 @@ impl Classifier<'_> {
         let background = Background {
             remembered: self.known.memory.0.get(&place),
             operations: self.known.operations,
+            rest: self.known.watches.rest(secret, now),
         };
         let verdict = verdict::of(observation, &self.policy.detection, background, now);
         let Verdict {
@@ -152,6 +155,7 @@ impl Classifier<'_> {
             ailment,
             first_observed,
         } = verdict;
+        let rest = background.rest.cloned();
         Finding {
             name: secret.name.clone(),
             region: arn.region().clone(),
@@ -162,8 +166,9 @@ impl Classifier<'_> {
             current: secret.current().cloned(),
             pending: secret.unfinished().cloned(),
             first_observed,
-            pending_value: pending_value(secret, observation),
+            pending_value: observation.pending_value(),
             ailment,
+            rest,
             secret: Some(secret.clone()),
         }
     }
@@ -215,6 +220,7 @@ impl Classifier<'_> {
             first_observed: None,
             pending_value: PendingValue::None,
             ailment: Ailment::Untreatable,
+            rest: None,
             secret: None,
         }
     }
@@ -234,15 +240,6 @@ fn vanished(observation: &Observation) -> bool {
         .unreadable
         .as_ref()
         .is_some_and(|error| error.class == ErrorClass::Gone)
-}
-
-fn pending_value(secret: &Secret, observation: &Observation) -> PendingValue {
-    match (secret.unfinished(), &observation.versions) {
-        (None, _) => PendingValue::None,
-        (Some(_), None) => PendingValue::Unknown,
-        (Some(pending), Some(versions)) if versions.lists(pending) => PendingValue::Present,
-        (Some(_), Some(_)) => PendingValue::Empty,
-    }
 }
 
 fn count(finding: &Finding, survey: &mut Survey) {

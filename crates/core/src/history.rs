@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::approval::Answer;
 use crate::clock::AwsTime;
-use crate::identity::{Arn, ObjectKey, Uid, VersionId};
+use crate::identity::{Arn, ObjectKey, StageLabel, Uid, VersionId};
 use crate::operation::{Action, Failure, JournalEntry, Operation, Outcome, Step, Trigger};
 use crate::outcome::ErrorClass;
 use crate::pin;
@@ -109,6 +109,42 @@ impl<'a> History<'a> {
             }
         }
         Some(changed)
+    }
+
+    /// When a recovery took AWSPENDING away without the rotation that was to follow: a `ClearAndRotate` cleared, AWS accepted
+    /// no rotation, and nobody has done anything to the secret since. A `ClearPending` asked for no rotation.
+    pub fn unfinished_recovery(&self, secret: &Secret) -> Option<AwsTime> {
+        let cleared = self.operations.iter().filter_map(|own| {
+            let clear = own.journal.entry(Step::Clear)?;
+            clear.may_have_applied().then_some((clear.intent, *own))
+        });
+        let (at, last) = cleared.max_by_key(|(at, own)| (*at, own.created, own.uid.clone()))?;
+        let unmoved = last
+            .baseline
+            .as_ref()
+            .is_some_and(|before| before.holder(&StageLabel::current()) == secret.current());
+        let left = last.action == Action::ClearAndRotate
+            && secret.unfinished().is_none()
+            && unmoved
+            && secret.last_rotated.is_none_or(|rotated| rotated <= at)
+            && !self.operations.iter().any(|one| has_moved(one, at));
+        left.then_some(at)
+    }
+
+    /// When an operation of ours asked for the rotation that made this version.
+    pub fn started(&self, version: &VersionId) -> Option<AwsTime> {
+        let made = |own: &&Operation| own.request_token().as_ref() == Some(version);
+        let makers = self.operations.iter().copied().filter(made);
+        makers
+            .filter_map(|own| own.journal.entry(Step::Rotate))
+            .map(|rotate| rotate.intent)
+            .min()
+    }
+
+    /// When an operation of ours last meant to change more than a pin.
+    pub fn last_write(&self) -> Option<AwsTime> {
+        let writes = self.operations.iter();
+        writes.filter_map(|operation| disturbance(operation)).max()
     }
 
     /// Since when nothing has happened to the secret: AWS's `LastChangedDate`, or our last write other than pinning and
@@ -249,6 +285,13 @@ fn before(operation: &Operation, changed: AwsTime) -> Option<AwsTime> {
         .filter(|_| is_ours)?
         .last_changed?;
     Some(disturbance(operation).map_or(last, |write| last.max(write)))
+}
+
+/// Whether AWS accepted anything of the operation's but pins after `at`.
+fn has_moved(operation: &Operation, at: AwsTime) -> bool {
+    operation.journal.0.iter().any(|entry| {
+        !matches!(entry.step, Step::Pin | Step::Unpin) && entry.is_applied() && entry.intent > at
+    })
 }
 
 /// When an operation last meant to change more than a pin.

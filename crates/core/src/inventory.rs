@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::AwsTime;
 use crate::identity::{Arn, Region, SecretName};
+use crate::operation::PendingValue;
 use crate::outcome::AwsError;
 use crate::secret::{Secret, VersionListing};
 
@@ -69,14 +70,28 @@ impl Observation {
         Detail::Listed
     }
 
-    /// Whether the described secret's versions must be listed too: once for each new pending version.
+    /// Whether the described secret's versions must be listed too: once for each new pending version, and again after
+    /// each change while it has no value, because a rotation that AWS runs again may give it one.
     pub fn versions_needed(described: &Secret, last: Option<&Self>) -> bool {
         let subject = |secret: &Secret| (secret.unfinished().cloned(), secret.current().cloned());
         let unrested = described.unfinished().is_some() || crate::pin::has_any(described);
         let known = last.is_some_and(|last| {
-            last.versions.is_some() && subject(&last.secret) == subject(described)
+            let valued = last.pending_value() != PendingValue::Empty;
+            last.versions.is_some()
+                && subject(&last.secret) == subject(described)
+                && (valued || last.secret.last_changed == described.last_changed)
         });
         unrested && !known
+    }
+
+    /// Whether the unfinished pending version has a value, as far as AWS tells.
+    pub fn pending_value(&self) -> PendingValue {
+        match (self.secret.unfinished(), &self.versions) {
+            (None, _) => PendingValue::None,
+            (Some(_), None) => PendingValue::Unknown,
+            (Some(pending), Some(versions)) if versions.lists(pending) => PendingValue::Present,
+            (Some(_), Some(_)) => PendingValue::Empty,
+        }
     }
 }
 

@@ -31,3 +31,4 @@ pub mod secret;
 pub mod selector;
 pub mod survey;
 pub mod verdict;
+pub mod watch;

@@ -7,6 +7,7 @@ use crate::clock::AwsTime;
 use crate::identity::{Arn, Region, SecretName, VersionId};
 use crate::operation::PendingValue;
 use crate::secret::Secret;
+use crate::watch::Rest;
 
 /// What one policy's secrets look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub struct Finding {
     pub pending_value: PendingValue,
     /// Which kind of remedy could help.
     pub ailment: Ailment,
+    /// How its labels and versions have rested, as far as this process has watched the unfinished pending version.
+    pub rest: Option<Rest>,
     /// The secret as seen, for planning; absent if it does not exist.
     pub secret: Option<Secret>,
 }
@@ -113,6 +116,10 @@ pub struct Finding {
 pub enum Ailment {
     /// A stuck rotation: what `remediation.stuck` says.
     Stuck,
+    /// A pending version that was rolled back: what `remediation.stuck` says, as far as it does not bring that version back.
+    RolledBack,
+    /// A stuck rotation whose versions were not listed yet: nothing, until they are.
+    Unlisted,
     /// A rotation that is due: what `remediation.overdue` says.
     Overdue,
     /// A scheduled deletion: what `remediation.scheduledForDeletion` says.
@@ -126,7 +133,7 @@ pub enum Ailment {
 pub enum State {
     /// No AWSCURRENT: a person must set a value.
     Broken,
-    /// A pending version without progress.
+    /// A pending version without progress, or one that was rolled back.
     Stuck,
     /// The value expires soon, by its tag.
     Expiring,
@@ -138,7 +145,7 @@ pub enum State {
     ScheduledForDeletion,
     /// Named exactly, and not there.
     NotFound,
-    /// Rotation is off.
+    /// Rotation is off. An AWSPENDING that was left over is part of it.
     Disabled,
     /// It could not be read.
     Unknown,

@@ -10,11 +10,12 @@ use crate::clock::AwsTime;
 use crate::history::History;
 use crate::identity::VersionId;
 use crate::inventory::Observation;
-use crate::operation::Operation;
-use crate::pin;
+use crate::operation::{Operation, PendingValue};
 use crate::policy::{Detection, DisabledReporting, Expiry, Reporting};
+use crate::rolled_back::Standing;
 use crate::secret::{Rotation, Secret};
 use crate::survey::{Ailment, Remembered, State};
+use crate::watch::{self, Rest};
 
 /// AWS keeps a deleted secret at least this long (API reference, `DeleteSecret`, `RecoveryWindowInDays`).
 const SHORTEST_RECOVERY_WINDOW: Duration = Duration::from_hours(7 * 24);
@@ -41,6 +42,8 @@ pub struct Background<'a> {
     pub remembered: Option<&'a Remembered>,
     /// Every known operation, on whichever secret: journals tell which changes were our own.
     pub operations: &'a [Operation],
+    /// How this process has seen its labels and versions rest.
+    pub rest: Option<&'a Rest>,
 }
 
 /// Judges one secret by AWS time.
@@ -56,6 +59,7 @@ pub fn of(
         detection,
         remembered: background.remembered,
         operations: background.operations,
+        rest: background.rest,
         now,
     };
     judge
@@ -64,9 +68,9 @@ pub fn of(
         .or_else(|| judge.ineligible())
         .or_else(|| judge.broken())
         .or_else(|| judge.stuck_or_rotating())
-        .or_else(|| judge.expiring())
+        .or_else(|| judge.expiring().map(|found| judge.with_leftover(found)))
         .or_else(|| judge.overdue())
-        .or_else(|| judge.too_old())
+        .or_else(|| judge.too_old().map(|found| judge.with_leftover(found)))
         .or_else(|| judge.disabled())
         .unwrap_or_else(|| judge.healthy())
 }
@@ -94,7 +98,17 @@ struct Judge<'a> {
     detection: &'a Detection,
     remembered: Option<&'a Remembered>,
     operations: &'a [Operation],
+    rest: Option<&'a Rest>,
     now: AwsTime,
+}
+
+/// Since when a pending version has not moved on, and what tells.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    first_observed: AwsTime,
+    since: AwsTime,
+    /// AWS's own date for the rotation, where only that tells.
+    meant_by: Option<AwsTime>,
 }
 
 impl<'a> Judge<'a> {
@@ -152,36 +166,140 @@ impl<'a> Judge<'a> {
         ))
     }
 
+    /// No AWSCURRENT, and no first rotation under way that may bring one.
     fn broken(&self) -> Option<Verdict> {
-        let message = "no version holds AWSCURRENT; a person must set a value".to_owned();
-        self.secret
-            .current()
-            .is_none()
-            .then(|| self.verdict(State::Broken, None, message))
+        if self.secret.current().is_some() {
+            return None;
+        }
+        let Some(pending) = self.secret.unfinished() else {
+            let message = format!("no version holds AWSCURRENT; set a value: {}", self.put());
+            return Some(self.verdict(State::Broken, None, message));
+        };
+        let progress = self.progress(pending);
+        if self.secret.rotates() && !self.is_stuck(progress) {
+            return None;
+        }
+        Some(Verdict {
+            first_observed: Some(progress.first_observed),
+            ..self.verdict(State::Broken, None, self.without_current(pending))
+        })
+    }
+
+    fn without_current(&self, pending: &VersionId) -> String {
+        let (name, put) = (&self.secret.name, self.put());
+        let what = match self.observation.pending_value() {
+            PendingValue::None | PendingValue::Empty => {
+                return format!(
+                    "no version holds AWSCURRENT, and version {pending}, which holds AWSPENDING, has no value; set one: {put}"
+                );
+            }
+            PendingValue::Present => "has",
+            PendingValue::Unknown => "may have",
+        };
+        format!(
+            "no version holds AWSCURRENT, but version {pending}, which holds AWSPENDING, {what} a value that the target may accept. \
+             If it does: aws secretsmanager update-secret-version-stage --secret-id {name} --version-stage AWSCURRENT --move-to-version-id {pending}. \
+             If not, set another: {put} --force-while-rotating"
+        )
+    }
+
+    /// The command that sets a value.
+    fn put(&self) -> String {
+        let (name, region) = (&self.secret.name, self.secret.arn.region());
+        format!("kubectl secret-rotation put {name} --region {region}")
     }
 
     fn stuck_or_rotating(&self) -> Option<Verdict> {
-        let pending = self.secret.unfinished()?;
-        let first_observed = self.first_observed(pending);
-        let since = self.without_progress_since(pending, first_observed);
-        let stuck = self.now.since(since) >= self.detection.stuck_after;
-        let (state, ailment, what) = if stuck {
-            (State::Stuck, Ailment::Stuck, "rotation has not progressed")
+        let pending = self.secret.unfinished().filter(|_| self.secret.rotates())?;
+        let progress = self.progress(pending);
+        let standing = Standing::of(self.secret, self.observation.versions.as_ref());
+        if standing == Standing::RolledBack {
+            return Some(self.rolled_back(pending, progress));
+        }
+        let since = progress.since;
+        let (state, ailment, message) = if !self.is_stuck(progress) {
+            let message = format!("a rotation is under way since {since}");
+            (State::Rotating, Ailment::Untreatable, message)
+        } else if standing == Standing::Unknown || self.observation.versions.is_none() {
+            (
+                State::Stuck,
+                Ailment::Unlisted,
+                self.without_progress(progress),
+            )
         } else {
             (
-                State::Rotating,
-                Ailment::Untreatable,
-                "a rotation is under way",
+                State::Stuck,
+                Ailment::Stuck,
+                self.without_progress(progress),
             )
         };
-        let message = format!("{what} since {since}");
         Some(Verdict {
             state,
             since,
             message,
             ailment,
-            first_observed: Some(first_observed),
+            first_observed: Some(progress.first_observed),
         })
+    }
+
+    fn is_stuck(&self, progress: Progress) -> bool {
+        self.now.since(progress.since) >= self.detection.stuck_after
+    }
+
+    fn without_progress(&self, progress: Progress) -> String {
+        let message = match progress.meant_by {
+            Some(date) => format!(
+                "AWS meant to rotate it by {date}, and its rotation has not finished, whatever else has changed since"
+            ),
+            None => format!("rotation has not progressed since {}", progress.since),
+        };
+        match self.disturbance() {
+            Some(disturbance) => format!("{message}; {disturbance}"),
+            None => message,
+        }
+    }
+
+    /// What a person is to know where metadata keeps changing so that the secret never rests by its date.
+    fn disturbance(&self) -> Option<String> {
+        let rest = self.rest.filter(|rest| rest.is_disturbed())?;
+        let changed = self.last_change();
+        if self.now.since(changed) >= self.detection.stuck_after {
+            return None;
+        }
+        let then = match watch::clearable_from(rest.since, self.observation.pending_value()) {
+            Some(from) => format!("the version has no value, and is not cleared before {from}"),
+            None => "nothing is done automatically meanwhile".to_owned(),
+        };
+        Some(format!(
+            "its labels have rested since {} at least, but this keeps changing: {rest}. AWS may be running the rotation again, so {then}. \
+             Stop what changes it, for example a job that sets tags",
+            rest.since
+        ))
+    }
+
+    /// A decision of a person, whatever the date of the version: it lasts since the labels moved.
+    fn rolled_back(&self, pending: &VersionId, progress: Progress) -> Verdict {
+        let how = if self.secret.previous() == Some(pending) {
+            "it holds AWSPREVIOUS too".to_owned()
+        } else {
+            let rotated = self.secret.last_rotated.unwrap_or(self.now);
+            format!("another value has become current at {rotated}")
+        };
+        let message = format!(
+            "version {pending}, which holds AWSPENDING, was rolled back: {how}. It is never rotated in again automatically. \
+             To keep it so, remove AWSPENDING with `kubectl secret-rotation clear`; to return to it, use `kubectl secret-rotation promote`"
+        );
+        let found = self
+            .remembered
+            .filter(|old| old.state == State::Stuck && old.pending.as_ref() == Some(pending))
+            .and_then(|old| old.since);
+        Verdict {
+            state: State::Stuck,
+            since: self.last_change().min(self.clamped(found)),
+            message,
+            ailment: Ailment::RolledBack,
+            first_observed: Some(progress.first_observed),
+        }
     }
 
     /// First-seen of this very pending version, clamped: a status that somebody edited makes nothing older than the secret.
@@ -194,18 +312,43 @@ impl<'a> Judge<'a> {
 
     /// The earlier of the last change and the birth of the pending version. Our own pin is no change, and what was found
     /// before stays, so that neither makes a stuck rotation look young.
-    fn without_progress_since(&self, pending: &VersionId, first_observed: AwsTime) -> AwsTime {
+    fn progress(&self, pending: &VersionId) -> Progress {
+        let first_observed = self.first_observed(pending);
         let versions = self.observation.versions.as_ref();
         let born = versions
             .and_then(|versions| versions.created(pending))
-            .unwrap_or(first_observed);
-        let changed = self.history().last_foreign_change(self.secret);
-        let changed = changed.unwrap_or(self.now);
+            .or_else(|| self.history().started(pending));
         let found = self
             .remembered
             .filter(|old| old.pending.as_ref() == Some(pending))
             .and_then(|old| old.since);
-        changed.min(born).min(self.clamped(found)).min(self.now)
+        let since = self
+            .last_change()
+            .min(born.unwrap_or(first_observed))
+            .min(self.clamped(found));
+        let meant_by = self
+            .long_overdue()
+            .filter(|date| born.is_none() && *date < since);
+        Progress {
+            first_observed,
+            since: meant_by.unwrap_or(since),
+            meant_by,
+        }
+    }
+
+    fn last_change(&self) -> AwsTime {
+        let changed = self.history().last_foreign_change(self.secret);
+        changed.unwrap_or(self.now).min(self.now)
+    }
+
+    /// AWS's own date for the rotation, where it passed long ago and the secret is not remembered: then nothing tells how old
+    /// a pending version without a value is, because `LastChangedDate` moves with every tag. A secret that was this late
+    /// before the rotation began would be remembered as overdue.
+    fn long_overdue(&self) -> Option<AwsTime> {
+        let next = self.secret.next_rotation?;
+        let grace = self.detection.stuck_after.max(self.detection.overdue_after);
+        let long = self.now > next && self.now.since(next) >= grace;
+        (long && self.remembered.is_none()).then_some(next)
     }
 
     fn clamped(&self, time: Option<AwsTime>) -> AwsTime {
@@ -270,23 +413,13 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// A pin of ours, nothing pending, and a current version that is not newer than the pin.
+    /// A recovery that cleared and did not rotate, by its journal: pins alone say nothing of what was meant to follow.
     fn unfinished_recovery(&self) -> Option<Verdict> {
-        if self.is_promoted() {
-            return None;
-        }
-        let pinned = pin::on(self.secret).map(|(_, _, pin)| pin.time()).max()?;
-        let renewed = self.current_created().or(self.secret.last_rotated);
-        let unfinished = renewed.is_none_or(|renewed| renewed <= pinned);
+        let cleared = self.history().unfinished_recovery(self.secret)?;
         let message = format!(
-            "recovery unfinished: AWSPENDING was cleared, and nothing has rotated since {pinned}"
+            "recovery unfinished: AWSPENDING was cleared at {cleared}, and nothing has rotated since"
         );
-        unfinished.then(|| self.overdue_since(State::Overdue, pinned, message))
-    }
-
-    /// Only pending versions are pinned: a current one that carries a pin was made current afterwards.
-    fn is_promoted(&self) -> bool {
-        pin::on(self.secret).any(|(holder, _, _)| self.secret.current() == Some(holder))
+        Some(self.overdue_since(State::Overdue, cleared, message))
     }
 
     fn too_old(&self) -> Option<Verdict> {
@@ -305,22 +438,72 @@ impl<'a> Judge<'a> {
         ))
     }
 
+    /// A state that comes before `Disabled` does not hide what was left over.
+    fn with_leftover(&self, found: Verdict) -> Verdict {
+        match self.leftover() {
+            Some(leftover) => Verdict {
+                message: format!(
+                    "{}; rotation was switched off, and {leftover}",
+                    found.message
+                ),
+                ..found
+            },
+            None => found,
+        }
+    }
+
     fn disabled(&self) -> Option<Verdict> {
+        let leftover = self.leftover();
+        let off = "rotation was switched off";
         let message = match (&self.secret.rotation, self.detection.rotation_disabled) {
             (
                 Rotation::Disabled,
                 DisabledReporting::Report | DisabledReporting::ReportUnconfigured,
-            ) => "rotation was switched off",
+            ) => leftover.map_or_else(|| off.to_owned(), |leftover| format!("{off}; {leftover}")),
+            // What may be the live password is no mere setting.
+            (Rotation::Disabled, DisabledReporting::Ignore) => leftover
+                .filter(|_| self.observation.pending_value() != PendingValue::Empty)
+                .map(|leftover| format!("{off}; {leftover}"))?,
             (Rotation::NotConfigured, DisabledReporting::ReportUnconfigured) => {
-                "rotation was never configured"
+                "rotation was never configured".to_owned()
             }
             (Rotation::Enabled { .. }, _)
-            | (Rotation::Disabled, DisabledReporting::Ignore)
             | (Rotation::NotConfigured, DisabledReporting::Report | DisabledReporting::Ignore) => {
                 return None;
             }
         };
-        Some(self.verdict(State::Disabled, None, message.to_owned()))
+        let pending = self.secret.unfinished();
+        Some(Verdict {
+            first_observed: pending.map(|pending| self.first_observed(pending)),
+            ..self.verdict(State::Disabled, None, message)
+        })
+    }
+
+    /// The AWSPENDING of a rotation that was switched off or cancelled half-way.
+    fn leftover(&self) -> Option<String> {
+        let switched_off = self.secret.rotation == Rotation::Disabled;
+        let pending = self.secret.unfinished().filter(|_| switched_off)?;
+        if self
+            .secret
+            .is_rolled_back(self.observation.versions.as_ref())
+        {
+            return Some(format!(
+                "version {pending} still holds AWSPENDING and was rolled back: remove the label with `kubectl secret-rotation clear`"
+            ));
+        }
+        let what = match self.observation.pending_value() {
+            PendingValue::None | PendingValue::Empty => {
+                return Some(format!(
+                    "version {pending} still holds AWSPENDING and has no value: remove the label with `kubectl secret-rotation clear`"
+                ));
+            }
+            PendingValue::Present => "has",
+            PendingValue::Unknown => "may have",
+        };
+        Some(format!(
+            "version {pending} still holds AWSPENDING and {what} a value, which may be the one that the target accepts: \
+             if so, use `kubectl secret-rotation promote`; if not, remove the label with `kubectl secret-rotation clear`"
+        ))
     }
 
     fn healthy(&self) -> Verdict {

@@ -114,6 +114,7 @@ fn over(own: &Claimant, inventories: &[&Inventory], operations: &[Operation]) ->
         Knowledge {
             memory: &Memory::default(),
             operations,
+            watches: &secret_rotation_core::watch::Watches::default(),
         },
     );
     let seen = inventories
@@ -371,6 +372,7 @@ fn what_could_not_be_seen_supersedes_nothing() {
         secret_rotation_core::classify::Knowledge {
             memory: &secret_rotation_core::survey::Memory::default(),
             operations: &[],
+            watches: &secret_rotation_core::watch::Watches::default(),
         },
     );
     let none = BTreeMap::new();

@@ -2,8 +2,6 @@
 
 mod fixtures;
 
-use std::collections::BTreeMap;
-
 use fixtures::planning::{
     attempted, ended, failed, heard, intend, plan_of, planned, text, with_pin,
 };
@@ -348,28 +346,30 @@ fn a_policy_that_is_created_again_backs_off_as_before() {
 
 #[test]
 fn secrets_of_hands_off_kinds_are_never_acted_on() {
-    let kinds: BTreeMap<&str, fn(&mut Secret)> = BTreeMap::from([
-        (
-            "Ineligible",
-            (|secret| secret.owning_service = Some("rds".to_owned())) as fn(&mut Secret),
-        ),
-        ("RotationDisabled", |secret| {
-            secret.rotation = Rotation::Disabled;
-        }),
-    ]);
-    for (reason, change) in kinds {
-        let mut secrets = empty();
-        change(&mut secrets[0].secret);
-        let held = format!("hold prod/a {reason}\n");
-        assert_eq!(planned(&payments(), secrets, &[]), held);
-    }
+    let mut managed = empty();
+    managed[0].secret.owning_service = Some("rds".to_owned());
+    assert_eq!(
+        planned(&payments(), managed, &[]),
+        "hold prod/a Ineligible\n"
+    );
+    let mut off = overdue("prod/a");
+    off.secret.rotation = Rotation::Disabled;
+    off.secret.last_changed = Some(ago(hours(2000)));
+    let mut aging = payments();
+    aging.policy.detection.max_age = Some(hours(1000));
+    assert_eq!(
+        planned(&aging, vec![off], &[]),
+        "hold prod/a RotationDisabled\n"
+    );
     let mut external = empty();
     external[0].secret.external_type = Some("SalesforceClientSecret".to_owned());
     assert_eq!(
         planned(&payments(), external, &[]),
         "hold prod/a Ineligible\n"
     );
-    let never: [fn(&mut Secret); 2] = [
+    let never: [fn(&mut Secret); 4] = [
+        |secret| secret.rotation = Rotation::Disabled,
+        |secret| secret.rotation = Rotation::NotConfigured,
         |secret| secret.primary_region = Some(fixtures::region("us-east-1")),
         |secret| secret.labels.retain(|id, _| id.as_str() == "p"),
     ];

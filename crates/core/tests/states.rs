@@ -50,6 +50,7 @@ const fn after(memory: &Remembered) -> Background<'_> {
     Background {
         remembered: Some(memory),
         operations: &[],
+        rest: None,
     }
 }
 
@@ -96,7 +97,9 @@ fn the_first_state_that_holds_wins() {
     let mut secret = labelled(secret, "AWSCURRENT", "c");
     assert_eq!(state(&secret), State::Stuck);
     secret.last_changed = Some(ago(hours(1)));
+    secret.next_rotation = Some(now().plus(hours(1)));
     assert_eq!(state(&secret), State::Rotating);
+    secret.next_rotation = Some(ago(hours(50)));
     secret.labels.remove(&version("p"));
     secret.last_changed = Some(ago(hours(200)));
     assert_eq!(state(&secret), State::Expiring);
@@ -422,4 +425,235 @@ fn a_machine_only_takes_the_label_from_a_version_that_was_rolled_back() {
     assert_eq!(admitted(Standing::RolledBack), kept);
     assert_eq!(admitted(Standing::Unknown), kept);
     assert_eq!(admitted(Standing::Ahead).len(), 6);
+}
+
+/// A secret that was created without a value, and whose first rotation began at its last change.
+fn first_rotation(last_changed: AwsTime) -> Secret {
+    Secret {
+        created: Some(last_changed.minus(minutes(1))),
+        last_changed: Some(last_changed),
+        last_rotated: None,
+        next_rotation: Some(now().plus(hours(24))),
+        labels: [(
+            version("p"),
+            [secret_rotation_core::identity::StageLabel::pending()].into(),
+        )]
+        .into(),
+        ..secret("prod/a")
+    }
+}
+
+fn of(secret: Secret, versions: Option<VersionListing>) -> Verdict {
+    let observation = seen(secret, versions);
+    verdict::of(&observation, &detection(), Background::default(), now())
+}
+
+#[test]
+fn a_first_rotation_is_under_way_until_stuck_after_and_then_the_secret_is_broken() {
+    let empty = || Some(VersionListing::default());
+    let young = of(first_rotation(ago(Duration::from_secs(30))), empty());
+    assert_eq!(
+        (young.state, young.ailment),
+        (State::Rotating, Ailment::Untreatable)
+    );
+    assert_eq!(
+        of(first_rotation(ago(ALMOST_STUCK)), empty()).state,
+        State::Rotating
+    );
+    let died = of(first_rotation(ago(hours(6))), empty());
+    assert_eq!(died.state, State::Broken);
+    assert!(
+        died.message.contains(
+            "has no value; set one: kubectl secret-rotation put prod/a --region eu-west-1"
+        ),
+        "{}",
+        died.message
+    );
+    let off = Secret {
+        rotation: Rotation::Disabled,
+        ..first_rotation(ago(minutes(1)))
+    };
+    assert_eq!(of(off, empty()).state, State::Broken, "no rotation runs");
+    let replica = Secret {
+        primary_region: Some(fixtures::region("us-east-1")),
+        ..first_rotation(ago(minutes(1)))
+    };
+    assert_eq!(of(replica, empty()).state, State::Ineligible);
+}
+
+#[test]
+fn a_first_value_that_never_became_current_is_not_ignored() {
+    let valued = listing(&[("p", ago(hours(200)))]);
+    let broken = of(first_rotation(ago(hours(200))), Some(valued));
+    assert_eq!(broken.state, State::Broken);
+    for part in [
+        "has a value that the target may accept",
+        "aws secretsmanager update-secret-version-stage --secret-id prod/a --version-stage AWSCURRENT --move-to-version-id p",
+        "put prod/a --region eu-west-1 --force-while-rotating",
+    ] {
+        assert!(broken.message.contains(part), "{part}: {}", broken.message);
+    }
+    let unlisted = of(first_rotation(ago(hours(200))), None);
+    assert!(unlisted.message.contains("may have a value"));
+    let bare = Secret {
+        labels: std::collections::BTreeMap::new(),
+        ..secret("prod/a")
+    };
+    let bare = of(bare, None);
+    assert_eq!(
+        bare.message,
+        "no version holds AWSCURRENT; set a value: kubectl secret-rotation put prod/a --region eu-west-1"
+    );
+}
+
+#[test]
+fn a_label_left_over_where_rotation_was_switched_off_is_part_of_disabled() {
+    let found = |rotation: Rotation, reporting, versions: Option<VersionListing>| {
+        let secret = Secret {
+            rotation,
+            ..stuck("prod/a")
+        };
+        let detection = Detection {
+            rotation_disabled: reporting,
+            ..detection()
+        };
+        let observation = seen(secret, versions);
+        verdict::of(&observation, &detection, Background::default(), now())
+    };
+    let off = |reporting, versions| found(Rotation::Disabled, reporting, versions);
+    let empty = off(Report, Some(without_value()));
+    assert_eq!(
+        (empty.state, empty.ailment),
+        (State::Disabled, Ailment::Untreatable)
+    );
+    assert_eq!(
+        empty.message,
+        "rotation was switched off; version p still holds AWSPENDING and has no value: remove the label with `kubectl secret-rotation clear`"
+    );
+    let valued = off(ReportUnconfigured, Some(with_value()));
+    assert!(valued.message.contains("has a value"), "{}", valued.message);
+    assert!(valued.message.contains("kubectl secret-rotation promote"));
+
+    assert_eq!(off(Ignore, Some(without_value())).state, State::Healthy);
+    let kept = off(Ignore, Some(with_value()));
+    assert_eq!(
+        (kept.state, kept.message),
+        (State::Disabled, valued.message)
+    );
+    let unknown = off(Ignore, None);
+    assert_eq!(unknown.state, State::Disabled);
+    assert!(unknown.message.contains("may have a value"));
+
+    let staging = |reporting| found(Rotation::NotConfigured, reporting, Some(with_value()));
+    assert_eq!(staging(Report).state, State::Healthy);
+    assert_eq!(staging(Ignore).state, State::Healthy);
+    assert_eq!(
+        staging(ReportUnconfigured).message,
+        "rotation was never configured"
+    );
+}
+
+#[test]
+fn a_leftover_that_was_rolled_back_is_only_to_be_cleared_and_another_state_does_not_hide_it() {
+    let rolled_back = Secret {
+        rotation: Rotation::Disabled,
+        last_rotated: Some(ago(hours(7))),
+        ..stuck("prod/a")
+    };
+    let verdict = of(rolled_back.clone(), Some(with_value()));
+    assert_eq!(verdict.state, State::Disabled);
+    assert!(
+        verdict
+            .message
+            .contains("was rolled back: remove the label")
+    );
+    assert!(!verdict.message.contains("promote"));
+    let detection = Detection {
+        max_age: Some(hours(8)),
+        ..detection()
+    };
+    let observation = seen(rolled_back, Some(with_value()));
+    let old = verdict::of(&observation, &detection, Background::default(), now());
+    assert_eq!(old.state, State::TooOld);
+    assert!(old.message.contains("still holds AWSPENDING"));
+}
+
+#[test]
+fn a_rotation_whose_date_passed_long_ago_is_not_in_progress_because_a_tag_changed() {
+    let tagged = |next: AwsTime| Secret {
+        last_changed: Some(ago(minutes(30))),
+        next_rotation: Some(next),
+        ..stuck("prod/a")
+    };
+    let state = |secret, versions| {
+        let verdict = of(secret, Some(versions));
+        (verdict.state, verdict.since)
+    };
+    let late = (State::Stuck, ago(hours(30)));
+    assert_eq!(state(tagged(ago(hours(30))), without_value()), late);
+    let message = of(tagged(ago(hours(30))), Some(without_value())).message;
+    assert!(message.contains("AWS meant to rotate it by 2026-11-22T04:00:00Z"));
+    let young = (State::Rotating, ago(minutes(30)));
+    let (due, hour) = (tagged(ago(ALMOST_STUCK)), ago(hours(1)));
+    assert_eq!(state(due, without_value()), young, "it may just have begun");
+    let begun = listing(&[("c", ago(hours(99))), ("p", hour)]);
+    let begun = state(tagged(ago(hours(30))), begun);
+    assert_eq!(begun, (State::Rotating, hour), "its version was made since");
+    let patient = Detection {
+        overdue_after: hours(40),
+        ..detection()
+    };
+    let observation = seen(tagged(ago(hours(30))), Some(without_value()));
+    let patient = verdict::of(&observation, &patient, Background::default(), now());
+    assert_eq!(patient.state, State::Rotating, "nobody would remember it");
+}
+
+#[test]
+fn a_rotation_that_began_while_its_secret_was_watched_as_overdue_is_under_way() {
+    let begun = Secret {
+        last_changed: Some(ago(minutes(1))),
+        next_rotation: Some(ago(hours(30))),
+        ..stuck("prod/a")
+    };
+    let overdue = Remembered {
+        state: State::Overdue,
+        since: Some(ago(hours(30))),
+        pending: None,
+        first_observed: None,
+    };
+    let observation = seen(begun.clone(), Some(without_value()));
+    let first = verdict::of(&observation, &detection(), after(&overdue), now());
+    assert_eq!(
+        (first.state, first.first_observed),
+        (State::Rotating, Some(now()))
+    );
+    let then = Remembered {
+        state: first.state,
+        since: Some(first.since),
+        pending: Some(version("p")),
+        first_observed: first.first_observed,
+    };
+    let later = now().plus(minutes(5));
+    let second = verdict::of(&observation, &detection(), after(&then), later);
+    assert_eq!(second.state, State::Rotating);
+
+    let mut ours = operation("ours", Action::Rotate, "prod/a");
+    intend(
+        &mut ours,
+        Step::Rotate,
+        ago(minutes(1)),
+        ResultKind::Applied,
+    );
+    let token = ours.request_token().expect("a token");
+    let mut made = begun;
+    let labels = made.labels.remove(&version("p")).expect("labels");
+    made.labels.insert(token, labels);
+    let operations = [ours];
+    let background = Background {
+        operations: &operations,
+        ..Background::default()
+    };
+    let observation = seen(made, Some(without_value()));
+    let verdict = verdict::of(&observation, &detection(), background, now());
+    assert_eq!(verdict.state, State::Rotating, "this one is ours");
 }

@@ -125,6 +125,7 @@ impl Summary {
             rotating: count(State::Rotating),
             stuck: count(State::Stuck),
             overdue: count(State::Overdue),
+            too_old: count(State::TooOld),
             expiring: count(State::Expiring),
             disabled: count(State::Disabled),
             broken: count(State::Broken),

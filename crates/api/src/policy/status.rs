@@ -95,16 +95,18 @@ pub struct RetryRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Summary {
-    /// The number of secrets that the policy selects within the bounds of its profile.
+    /// The number of secrets that the policy selects within the bounds of its profile; the states below add up to it.
     pub selected: Count<0, COUNTABLE>,
     /// The number of secrets with nothing to report.
     pub healthy: Count<0, COUNTABLE>,
     /// The number of secrets whose rotation is under way.
     pub rotating: Count<0, COUNTABLE>,
-    /// The number of secrets whose rotation makes no progress.
+    /// The number of secrets whose rotation makes no progress, or whose pending version was rolled back.
     pub stuck: Count<0, COUNTABLE>,
     /// The number of secrets whose rotation date has passed.
     pub overdue: Count<0, COUNTABLE>,
+    /// The number of secrets whose current version is older than the policy allows.
+    pub too_old: Count<0, COUNTABLE>,
     /// The number of secrets whose value expires soon.
     pub expiring: Count<0, COUNTABLE>,
     /// The number of secrets that do not rotate.

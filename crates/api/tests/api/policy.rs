@@ -333,6 +333,7 @@ fn finding(name: &str, state: State) -> Finding {
         first_observed: Some(aws("2026-11-23T02:19:00Z")),
         pending_value: PendingValue::Empty,
         ailment: Ailment::Stuck,
+        rest: None,
         secret: None,
     }
 }

@@ -25,6 +25,7 @@ use schemars::Schema;
 use secret_rotation_core::classify::{Knowledge, classify};
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::survey::Survey;
+use secret_rotation_core::watch::Watches;
 
 use crate::aws::{AwsOptions, Pace, parse_region};
 use crate::{Failure, output};
@@ -138,6 +139,7 @@ pub(crate) fn judge(subject: &Subject, swept: &[Swept]) -> Survey {
     let known = Knowledge {
         memory: &secret_rotation_core::survey::Memory::default(),
         operations: &[],
+        watches: &Watches::default(),
     };
     classify(
         &subject.tenant,

@@ -261,7 +261,7 @@ impl Scene {
             gate: self.gate(context),
             history: History::of(&self.arn, &self.others),
             cluster: &context.cluster,
-            unchanged_since: None,
+            unchanged_since: context.watching.looked(&self.look),
         };
         advance(operation, &facts)
     }

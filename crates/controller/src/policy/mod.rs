@@ -64,11 +64,15 @@ pub(crate) async fn reconcile(
     };
     let term = context.tenure()?.term;
     let facts = context.world.facts();
-    let known = Knowledge {
-        memory: &context.judgements.memory(&policy.uid, remembered),
-        operations: &facts.operations,
-    };
-    let survey = survey(&claimant, &view, known);
+    let survey = survey(
+        &claimant,
+        &view,
+        Knowledge {
+            memory: &context.judgements.memory(&policy.uid, remembered),
+            operations: &facts.operations,
+            watches: &context.watching.watches(),
+        },
+    );
     let plan = planned(&context, &claimant, &survey, now);
     context
         .judgements

@@ -44,6 +44,7 @@ pub(super) async fn look(
     let seen = account
         .inventory(&scope, &known.secrets, &|_| true, None)
         .await;
+    context.watching.swept(&seen);
     Some(Arc::new(renewed(known, seen.secrets)))
 }
 

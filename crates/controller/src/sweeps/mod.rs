@@ -143,6 +143,7 @@ async fn look_around(
         .filter_map(|claimant| claimant.policy.detection.max_age)
         .min();
     let inventory = account.inventory(&scope, &known, &wanted, max_age).await;
+    context.watching.swept(&inventory);
     let took = clock::now() - began;
     report(context, place, &inventory, took);
     let failures = if inventory.is_complete() {

@@ -87,6 +87,12 @@ impl JournalEntry {
         }
     }
 
+    /// Whether one of its requests may have been applied. Only the last answer is known: a refusal says nothing of earlier
+    /// tries.
+    pub fn may_have_applied(&self) -> bool {
+        self.is_applied() || self.is_unanswered() || self.tries > 1
+    }
+
     /// Whether the request may have been applied although nobody knows: no answer, or none that says.
     pub fn is_unanswered(&self) -> bool {
         match &self.result {

@@ -15,6 +15,7 @@ use crate::policy::Mode;
 use crate::rotation_window;
 use crate::secret::{HandsOff, Secret};
 use crate::survey::{Ailment, Finding};
+use crate::watch;
 
 impl Hold {
     /// Held back until something other than time changes.
@@ -154,7 +155,7 @@ impl Planner<'_> {
         history: &History<'_>,
         action: Action,
     ) -> Option<Hold> {
-        if finding.ailment != Ailment::Stuck {
+        if !matches!(finding.ailment, Ailment::Stuck | Ailment::RolledBack) {
             return None;
         }
         let now = self.context.now;
@@ -163,12 +164,37 @@ impl Planner<'_> {
         };
         let ripe = quiet_since.plus(self.context.own.policy.detection.stuck_after);
         if now < ripe {
-            return Some(Hold::until(BlockReason::RecentlyChanged, ripe));
+            return self.unrested(finding, history, action, ripe);
         }
         let retried_by_aws = action.clears() && finding.pending_value != PendingValue::Empty;
         let closes =
             rotation_window::closes_at(secret, quiet_since, now).filter(|_| retried_by_aws)?;
         Some(Hold::until(BlockReason::RotationWindowOpen, closes))
+    }
+
+    /// The secret changed too recently, by its date. Where something keeps changing it, that date is never old enough: a
+    /// version without a value may then be cleared once labels and versions have rested for long, and for one with a value
+    /// nobody knows when.
+    fn unrested(
+        &self,
+        finding: &Finding,
+        history: &History<'_>,
+        action: Action,
+        ripe: AwsTime,
+    ) -> Option<Hold> {
+        let Some(rest) = finding.rest.as_ref().filter(|rest| rest.is_disturbed()) else {
+            return Some(Hold::until(BlockReason::RecentlyChanged, ripe));
+        };
+        let written = history.last_write();
+        let after_write = written.map(|at| at.plus(self.context.own.policy.detection.stuck_after));
+        let clearable = watch::clearable_from(rest.since, finding.pending_value)
+            .filter(|_| action.clears())
+            .map(|from| after_write.map_or(from, |ripe| ripe.max(from)));
+        match clearable {
+            Some(from) if from <= self.context.now => None,
+            Some(from) => Some(Hold::until(BlockReason::RecentlyChanged, from)),
+            None => Some(Hold::open(BlockReason::RecentlyChanged)),
+        }
     }
 
     /// Places at work, counting what this plan creates.

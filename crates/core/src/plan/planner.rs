@@ -12,6 +12,7 @@ use crate::identity::{Arn, ObjectKey, Region};
 use crate::naming;
 use crate::operation::{Action, Expectation, Operation, PendingValue, Trigger};
 use crate::policy::{DeletionRemedy, OverdueRemedy, StuckRemedy};
+use crate::rolled_back;
 use crate::secret::Secret;
 use crate::survey::{Ailment, Finding, Survey};
 
@@ -130,6 +131,7 @@ impl<'a> Planner<'a> {
         let remedy = match self.remedy(finding, history) {
             Some(Remedy::Act(action)) => action,
             Some(Remedy::Report) => return Decision::Hold(Hold::open(BlockReason::ObserveOnly)),
+            Some(Remedy::Leave) => return Decision::Hold(Hold::open(BlockReason::ManualHold)),
             None => return Decision::Nothing,
         };
         let hold = self
@@ -166,13 +168,13 @@ impl<'a> Planner<'a> {
     fn remedy(&self, finding: &Finding, history: &History<'_>) -> Option<Remedy> {
         let remediation = &self.context.own.policy.remediation;
         Some(match finding.ailment {
-            Ailment::Untreatable => return None,
-            Ailment::Stuck => match remediation.stuck {
-                StuckRemedy::Report => Remedy::Report,
-                StuckRemedy::RetryRotation => Remedy::Act(Action::RetryRotation),
-                StuckRemedy::ClearPending => Remedy::Act(Action::ClearPending),
-                StuckRemedy::ClearAndRotate => Remedy::Act(Action::ClearAndRotate),
-                StuckRemedy::Recover => Remedy::Act(recovery(finding, history)),
+            Ailment::Untreatable | Ailment::Unlisted => return None,
+            Ailment::Stuck => self
+                .recovery(finding, history)
+                .map_or(Remedy::Report, Remedy::Act),
+            Ailment::RolledBack => match self.recovery(finding, history) {
+                None => Remedy::Report,
+                Some(action) => rolled_back::instead_of(action).map_or(Remedy::Leave, Remedy::Act),
             },
             Ailment::Overdue => match remediation.overdue {
                 OverdueRemedy::Report => Remedy::Report,
@@ -183,6 +185,17 @@ impl<'a> Planner<'a> {
                 DeletionRemedy::RestoreSecret => Remedy::Act(Action::RestoreSecret),
             },
         })
+    }
+
+    /// What the policy asks for about a version that does not move on; `None` = a report.
+    fn recovery(&self, finding: &Finding, history: &History<'_>) -> Option<Action> {
+        match self.context.own.policy.remediation.stuck {
+            StuckRemedy::Report => None,
+            StuckRemedy::RetryRotation => Some(Action::RetryRotation),
+            StuckRemedy::ClearPending => Some(Action::ClearPending),
+            StuckRemedy::ClearAndRotate => Some(Action::ClearAndRotate),
+            StuckRemedy::Recover => Some(recover(finding, history)),
+        }
     }
 
     fn propose(
@@ -256,18 +269,22 @@ impl<'a> Planner<'a> {
 enum Remedy {
     Report,
     Act(Action),
+    /// What the policy asks for would undo what a person decided.
+    Leave,
 }
 
 /// A version without a value cannot have reached the target: it is cleared. One with a value may be the only copy of the
-/// live password, and running it again heals what clearing would break: that comes first, once.
-fn recovery(finding: &Finding, history: &History<'_>) -> Action {
+/// live password, and running it again heals what clearing would break: that comes first, once. One that was rolled back
+/// is never run again.
+fn recover(finding: &Finding, history: &History<'_>) -> Action {
     let retried = finding
         .pending
         .as_ref()
         .is_some_and(|pending| history.has_retried(pending));
+    let is_over = retried || finding.ailment == Ailment::RolledBack;
     match finding.pending_value {
         PendingValue::Empty => Action::ClearAndRotate,
-        PendingValue::Present | PendingValue::Unknown | PendingValue::None if retried => {
+        PendingValue::Present | PendingValue::Unknown | PendingValue::None if is_over => {
             Action::ClearAndRotate
         }
         PendingValue::Present | PendingValue::Unknown | PendingValue::None => Action::RetryRotation,

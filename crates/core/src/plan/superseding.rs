@@ -3,6 +3,7 @@
 use super::planner::Planner;
 use crate::operation::{Action, Operation, Trigger};
 use crate::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy};
+use crate::rolled_back::Standing;
 use crate::survey::{Ailment, Finding, State};
 
 impl Planner<'_> {
@@ -48,7 +49,22 @@ impl Planner<'_> {
         if self.steps_back(secret) {
             return Some("another policy takes care of the secret now");
         }
+        if finding.ailment == Ailment::RolledBack {
+            return self.undoes_a_decision(operation.action);
+        }
         (!self.asks_for(operation.action)).then_some("the policy asks for something else now")
+    }
+
+    /// The version that it is about was rolled back: what remains is to take the label away, where the policy clears at all.
+    fn undoes_a_decision(&self, action: Action) -> Option<&'static str> {
+        if !Standing::RolledBack.admits(action) {
+            return Some("the pending version was rolled back");
+        }
+        let clears = match self.context.own.policy.remediation.stuck {
+            StuckRemedy::ClearPending | StuckRemedy::ClearAndRotate | StuckRemedy::Recover => true,
+            StuckRemedy::Report | StuckRemedy::RetryRotation => false,
+        };
+        (action.clears() && !clears).then_some("the policy asks for something else now")
     }
 
     /// Whether the policy may still mean this action. `Recover` means either, depending on what is known of the version.
@@ -77,7 +93,11 @@ impl Planner<'_> {
 fn still_wanted(operation: &Operation, finding: &Finding) -> bool {
     match operation.action {
         Action::RetryRotation | Action::ClearPending | Action::ClearAndRotate => {
-            finding.ailment == Ailment::Stuck && finding.pending == operation.expect.pending
+            let stuck = matches!(
+                finding.ailment,
+                Ailment::Stuck | Ailment::RolledBack | Ailment::Unlisted
+            );
+            stuck && finding.pending == operation.expect.pending
         }
         Action::Rotate => {
             finding.ailment == Ailment::Overdue && finding.current == operation.expect.current

@@ -1,0 +1,126 @@
+//! What this process has watched of unfinished rotations, for all loops: sweeps and operations look, policies and
+//! operations judge.
+//!
+//! It outlives the lease: what was seen was seen, whoever acted, and a replica that does not look soon knows nothing.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::inventory::Inventory;
+use secret_rotation_core::secret::{Look, Seen};
+use secret_rotation_core::watch::Watches;
+
+/// By secret.
+#[derive(Debug, Default)]
+pub(crate) struct Watching(Mutex<Watches>);
+
+impl Watching {
+    /// Takes note of what a sweep saw itself. What it could not read is as it was known before.
+    pub(crate) fn swept(&self, inventory: &Inventory) {
+        let mut watches = self.watches();
+        let readable = inventory.secrets.values();
+        for seen in readable.filter(|seen| seen.unreadable.is_none()) {
+            watches.see(&seen.secret, seen.versions.as_ref(), inventory.time);
+        }
+        watches.forget_before(inventory.time);
+    }
+
+    /// Takes note of a look, and answers since when labels and versions have been seen unchanged.
+    pub(crate) fn looked(&self, look: &Look) -> Option<AwsTime> {
+        let Seen::Present(secret) = &look.secret else {
+            return None;
+        };
+        let mut watches = self.watches();
+        watches.see(secret, look.versions.as_ref(), look.at);
+        watches.rest(secret, look.at).map(|rest| rest.since)
+    }
+
+    /// All that is known. Not to be held while something is waited for.
+    pub(crate) fn watches(&self) -> MutexGuard<'_, Watches> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use secret_rotation_core::identity::{StageLabel, VersionId};
+    use secret_rotation_core::inventory::Observation;
+    use secret_rotation_core::outcome::{AwsError, ErrorClass};
+    use secret_rotation_core::secret::Secret;
+
+    use super::*;
+    use crate::testing::{observation, region};
+
+    #[test]
+    fn what_was_swept_tells_since_when_a_later_look_sees_nothing_new() {
+        let watching = Watching::default();
+        let pending = pending();
+        watching.swept(&inventory(0, pending.clone(), None));
+        assert_eq!(watching.looked(&look(30, pending.clone())), Some(at(0)));
+        let other = labelled(pending, "STAGING", "one");
+        assert_eq!(watching.looked(&look(31, other)), Some(at(31)));
+    }
+
+    #[test]
+    fn what_could_not_be_read_was_not_seen() {
+        let watching = Watching::default();
+        let denied = AwsError {
+            class: ErrorClass::Denied,
+            code: None,
+            request_id: None,
+        };
+        watching.swept(&inventory(0, pending(), Some(denied)));
+        assert_eq!(watching.looked(&look(30, pending())), Some(at(30)));
+    }
+
+    /// Another account's sweep makes nobody forget what was seen a moment ago.
+    #[test]
+    fn a_place_that_is_swept_later_keeps_what_another_knows() {
+        let watching = Watching::default();
+        watching.swept(&inventory(0, pending(), None));
+        let mut elsewhere = inventory(50, pending(), None);
+        elsewhere.secrets.clear();
+        watching.swept(&elsewhere);
+        assert_eq!(watching.looked(&look(55, pending())), Some(at(0)));
+    }
+
+    fn at(minutes: u64) -> AwsTime {
+        let ten = AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"));
+        ten.plus(Duration::from_mins(minutes))
+    }
+
+    fn pending() -> Secret {
+        labelled(observation("a").secret, "AWSPENDING", "two")
+    }
+
+    fn labelled(mut secret: Secret, label: &str, on: &str) -> Secret {
+        let version = VersionId::parse(on).expect("an id");
+        let label = StageLabel::parse(label).expect("a label");
+        secret.labels.entry(version).or_default().insert(label);
+        secret
+    }
+
+    fn look(minutes: u64, secret: Secret) -> Look {
+        Look {
+            at: at(minutes),
+            secret: Seen::Present(Box::new(secret)),
+            versions: None,
+        }
+    }
+
+    fn inventory(minutes: u64, secret: Secret, unreadable: Option<AwsError>) -> Inventory {
+        let seen = Observation {
+            unreadable,
+            ..Observation::listed(secret)
+        };
+        Inventory {
+            time: at(minutes),
+            region: region(),
+            secrets: [(seen.secret.arn.clone(), seen)].into(),
+            missing: Vec::new(),
+            gap: None,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What one process has seen of unfinished rotations, look after look: since when labels and versions rest, and what
+//! keeps changing all the same.
+//!
+//! `LastChangedDate` moves with every tag that somebody sets, and may be the only trace of a rotation that AWS runs
+//! again. So the date is never argued away; this tells people what moves it, and lets a version without a value be cleared
+//! in the end. Nothing of it is stored: a process that has not watched knows nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::AwsTime;
+use crate::identity::{Arn, StageLabel, VersionId};
+use crate::operation::PendingValue;
+use crate::pin::Pin;
+use crate::secret::{LabelMap, Secret, VersionListing};
+
+/// Between two looks further apart anything may have happened: an hour, and a little for a sweep of one hour that is late.
+const LONGEST_GAP: Duration = Duration::from_mins(65);
+
+/// Labels and versions must have been seen unchanged for so long before a version without a value may be cleared although
+/// other metadata keeps changing.
+const LONG_ENOUGH: Duration = Duration::from_hours(24);
+
+/// Fewer changes are an event, not a habit.
+const HABIT: u32 = 2;
+
+/// The names of so many tags are told.
+const MAX_TAGS: usize = 3;
+
+/// Every unfinished rotation that this process watches.
+#[derive(Clone, Debug, Default)]
+pub struct Watches(BTreeMap<Arn, Watch>);
+
+/// One of them, as it was seen last.
+#[derive(Clone, Debug)]
+struct Watch {
+    secret: Secret,
+    versions: Option<VersionListing>,
+    at: AwsTime,
+    rest: Rest,
+}
+
+/// How the labels and versions of a secret have rested, as this process saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The pending version that rests.
+    pub pending: VersionId,
+    /// Since when labels, other than our pins, and versions have been seen unchanged.
+    pub since: AwsTime,
+    /// How often `LastChangedDate` has moved since, other than by a pin.
+    pub changes: u32,
+    /// What changed, as far as AWS shows.
+    pub changing: BTreeSet<Changing>,
+}
+
+/// What can change about a secret while its labels and versions do not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Changing {
+    /// The tag of this key.
+    Tag(String),
+    /// Whether and how it rotates.
+    Rotation,
+    /// Something that `DescribeSecret` does not tell apart.
+    Unseen,
+}
+
+impl Watches {
+    /// Takes note of a look at a secret. A list is no look: it lags.
+    pub fn see(&mut self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) {
+        let Some(pending) = secret.unfinished() else {
+            self.0.remove(&secret.arn);
+            return;
+        };
+        let known = self.0.remove(&secret.arn);
+        if let Some(newer) = known.as_ref().filter(|known| known.is_newer(secret, at)) {
+            self.0.insert(secret.arn.clone(), newer.clone());
+            return;
+        }
+        let rested = known.filter(|known| known.rests_in(secret, versions, at));
+        let watch = match rested {
+            Some(known) => known.goes_on(secret, versions, at),
+            None => Watch {
+                secret: secret.clone(),
+                versions: versions.cloned(),
+                at,
+                rest: Rest {
+                    pending: pending.clone(),
+                    since: at,
+                    changes: 0,
+                    changing: BTreeSet::new(),
+                },
+            },
+        };
+        self.0.insert(secret.arn.clone(), watch);
+    }
+
+    /// Forgets what was seen so long ago that it tells nothing any more.
+    pub fn forget_before(&mut self, now: AwsTime) {
+        self.0.retain(|_, watch| now.since(watch.at) <= LONGEST_GAP);
+    }
+
+    /// How the secret has rested, if it still looks as it was seen last.
+    pub fn rest(&self, secret: &Secret, now: AwsTime) -> Option<&Rest> {
+        let watch = self.0.get(&secret.arn)?;
+        let same = own_labels(&watch.secret.labels) == own_labels(&secret.labels);
+        (same && is_close(watch.at, now)).then_some(&watch.rest)
+    }
+}
+
+impl Watch {
+    /// Whether the look tells nothing new: it was taken a little earlier, or it lags.
+    fn is_newer(&self, secret: &Secret, at: AwsTime) -> bool {
+        let lags = self.at > at || self.secret.last_changed > secret.last_changed;
+        lags && is_close(self.at, at)
+    }
+
+    /// Whether nothing has happened to labels and versions between the last look and this one.
+    fn rests_in(&self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) -> bool {
+        let same_versions = match (&self.versions, versions) {
+            (Some(before), Some(now)) => before == now,
+            (Some(_), None) | (None, _) => true,
+        };
+        is_close(self.at, at)
+            && own_labels(&self.secret.labels) == own_labels(&secret.labels)
+            && same_versions
+    }
+
+    fn goes_on(self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) -> Self {
+        let mut rest = self.rest;
+        // A pin that came or went explains the date by itself.
+        if self.secret.last_changed != secret.last_changed && self.secret.labels == secret.labels {
+            rest.changes = rest.changes.saturating_add(1);
+            rest.changing.extend(changed(&self.secret, secret));
+        }
+        Self {
+            secret: secret.clone(),
+            versions: versions.cloned().or(self.versions),
+            at,
+            rest,
+        }
+    }
+}
+
+impl Rest {
+    /// Whether something keeps changing the secret while its labels and versions rest.
+    pub const fn is_disturbed(&self) -> bool {
+        self.changes >= HABIT
+    }
+}
+
+/// When a pending version may be cleared although other metadata keeps changing: only one without a value, and only after
+/// labels and versions were seen unchanged for long enough. `None` = never. The rule of planner and
+/// [`advance`](crate::advance) alike.
+pub fn clearable_from(unchanged_since: AwsTime, value: PendingValue) -> Option<AwsTime> {
+    match value {
+        PendingValue::Empty => Some(unchanged_since.plus(LONG_ENOUGH)),
+        PendingValue::Present | PendingValue::Unknown | PendingValue::None => None,
+    }
+}
+
+/// Whether a look at one time and one at the other follow each other without a gap. A date that is far off in either
+/// direction breaks the chain.
+fn is_close(one: AwsTime, other: AwsTime) -> bool {
+    one.since(other).max(other.since(one)) <= LONGEST_GAP
+}
+
+/// Labels but for pins: those move whenever a machine prepares to act.
+fn own_labels(labels: &LabelMap) -> BTreeSet<(&VersionId, &StageLabel)> {
+    labels
+        .iter()
+        .flat_map(|(version, labels)| labels.iter().map(move |label| (version, label)))
+        .filter(|(_, label)| Pin::parse(label).is_none())
+        .collect()
+}
+
+fn changed(before: &Secret, after: &Secret) -> BTreeSet<Changing> {
+    let keys = before.tags.keys().chain(after.tags.keys());
+    let mut changed: BTreeSet<_> = keys
+        .filter(|key| before.tags.get(*key) != after.tags.get(*key))
+        .map(|key| Changing::Tag(key.clone()))
+        .collect();
+    if before.rotation != after.rotation {
+        changed.insert(Changing::Rotation);
+    }
+    if changed.is_empty() {
+        changed.insert(Changing::Unseen);
+    }
+    changed
+}
+
+impl fmt::Display for Rest {
+    /// What keeps changing, as the subject of a sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tags: Vec<_> = self
+            .changing
+            .iter()
+            .filter_map(|what| match what {
+                Changing::Tag(key) => Some(key.as_str()),
+                Changing::Rotation | Changing::Unseen => None,
+            })
+            .collect();
+        let mut parts = Vec::new();
+        if !tags.is_empty() {
+            let named: Vec<_> = tags.iter().take(MAX_TAGS).copied().collect();
+            let others = if tags.len() > MAX_TAGS {
+                " and others"
+            } else {
+                ""
+            };
+            parts.push(format!("its tags ({}{others})", named.join(", ")));
+        }
+        if self.changing.contains(&Changing::Rotation) {
+            parts.push("its rotation settings".to_owned());
+        }
+        if self.changing.contains(&Changing::Unseen) {
+            parts.push("metadata such as its description, key, policy or replicas".to_owned());
+        }
+        f.write_str(&parts.join(" and "))
+    }
+}
