@@ -23,6 +23,8 @@ use crate::clock::Clock;
 use crate::credentials;
 use crate::date::{Probe, Trace};
 use crate::errors;
+use crate::line::Line;
+use crate::ticket::Payer;
 
 const READ_BURST: u32 = 100;
 const WRITE_BURST: u32 = 10;
@@ -64,6 +66,7 @@ struct Shared {
     clients: RwLock<Clients>,
     reads: Arc<Bucket>,
     writes: Arc<Bucket>,
+    line: Line,
     ages: Bucket,
     observer: Observer,
     clock: Clock,
@@ -96,12 +99,15 @@ impl Account {
     ) -> Self {
         let clock = Clock::new();
         let clients = Clients::new(config, &region, &clock);
+        let reads = Arc::new(Bucket::new(limits.reads_per_second, READ_BURST));
+        let writes = Arc::new(Bucket::new(limits.writes_per_second, WRITE_BURST));
         let shared = Shared {
             region,
             config: config.clone(),
             clients: RwLock::new(clients),
-            reads: Arc::new(Bucket::new(limits.reads_per_second, READ_BURST)),
-            writes: Arc::new(Bucket::new(limits.writes_per_second, WRITE_BURST)),
+            line: Line::new(Arc::clone(&reads), Arc::clone(&writes)),
+            reads,
+            writes,
             ages: Bucket::new(AGES_PER_SECOND, AGES_PER_SECOND),
             observer,
             clock,
@@ -114,6 +120,11 @@ impl Account {
     /// The region.
     pub fn region(&self) -> &Region {
         &self.shared.region
+    }
+
+    /// Whether both are one connection.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// AWS's time now: what its answers agree about, carried on by the local monotonic clock. `None` = nothing is agreed
@@ -143,14 +154,26 @@ impl Account {
         self.clients(|clients| &clients.write)
     }
 
-    /// A probe for a call that changes nothing.
-    pub(crate) fn reading(&self, operation: Operation) -> Probe {
-        Probe::new(operation, &self.shared.reads, &self.shared.clock)
+    pub(crate) fn reads(&self) -> &Arc<Bucket> {
+        &self.shared.reads
     }
 
-    /// A probe for a call that changes something.
-    pub(crate) fn writing(&self, operation: Operation) -> Probe {
-        Probe::new(operation, &self.shared.writes, &self.shared.clock)
+    pub(crate) fn writes(&self) -> &Arc<Bucket> {
+        &self.shared.writes
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.shared.line
+    }
+
+    /// Who pays for a read that belongs to no step of an operation.
+    pub(crate) fn turn(&self) -> Payer {
+        Payer::Turn(Arc::clone(&self.shared.reads))
+    }
+
+    /// A probe for a call that somebody pays for.
+    pub(crate) fn probe(&self, operation: Operation, payer: &Payer) -> Probe {
+        Probe::new(operation, payer, &self.shared.clock)
     }
 
     /// Sends a read, and at once again while the date of its answer is not believed.
@@ -159,7 +182,7 @@ impl Account {
     /// AWS has enough to do, is not sent again here.
     pub(crate) async fn ask<T, E, F>(
         &self,
-        operation: Operation,
+        (operation, payer): (Operation, &Payer),
         send: impl Fn(Probe) -> F,
     ) -> Result<Answer<T>, Rejected>
     where
@@ -167,17 +190,17 @@ impl Account {
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         for _ in 1..ASKED {
-            let probe = self.reading(operation);
+            let probe = self.probe(operation, payer);
             let answer = self.call(&probe, send(probe.clone())).await;
             if !is_worth_repeating(probe.trace().heard, &answer) {
                 return answer;
             }
         }
-        let probe = self.reading(operation);
+        let probe = self.probe(operation, payer);
         self.call(&probe, send(probe.clone())).await
     }
 
-    /// Waits for the rate limit, sends, sorts the outcome and tells the observer.
+    /// Waits for the rate limit where the call was not paid for, sends, sorts the outcome and tells the observer.
     pub(crate) async fn call<T, E>(
         &self,
         probe: &Probe,
@@ -186,7 +209,7 @@ impl Account {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        probe.bucket().take().await;
+        probe.payer().pay().await;
         let begun = Instant::now();
         let sending = AssertUnwindSafe(sending).catch_unwind().await;
         let trace = probe.trace();

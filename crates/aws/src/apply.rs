@@ -2,7 +2,7 @@
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use secret_rotation_core::advance::{Request, Write};
+use secret_rotation_core::advance::Request;
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{Arn, StageLabel, VersionId};
 use secret_rotation_core::outcome::AwsError;
@@ -10,6 +10,8 @@ use thiserror::Error;
 
 use crate::account::Account;
 use crate::call::Operation;
+use crate::date::Probe;
+use crate::ticket::Payer;
 
 /// A write that AWS accepted. For a rotation that means accepted, not finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,27 +34,28 @@ pub struct Rejected {
 }
 
 impl Account {
-    /// Sends one write, once: no retry of any kind, and at most ten seconds.
-    ///
-    /// The secret is named by its whole ARN. A rotation carries its token and nothing else: rules or a function
-    /// would change the secret's configuration.
-    pub async fn apply(&self, write: &Write) -> Result<Applied, Rejected> {
-        self.send(write.arn(), write.request()).await
-    }
-
-    pub(crate) async fn send(&self, arn: &Arn, request: &Request) -> Result<Applied, Rejected> {
+    /// Sends one request, once; see [`Ticket::apply`](crate::Ticket::apply).
+    pub(crate) async fn send(
+        &self,
+        arn: &Arn,
+        request: &Request,
+        payer: &Payer,
+    ) -> Result<Applied, Rejected> {
         match request {
             Request::Attach { label, version } => {
-                self.move_label(arn, label, None, Some(version)).await
+                self.move_label(arn, label, (None, Some(version)), payer)
+                    .await
             }
             Request::Detach { label, version } => {
-                self.move_label(arn, label, Some(version), None).await
+                self.move_label(arn, label, (Some(version), None), payer)
+                    .await
             }
             Request::Move { label, from, to } => {
-                self.move_label(arn, label, Some(from), Some(to)).await
+                self.move_label(arn, label, (Some(from), Some(to)), payer)
+                    .await
             }
-            Request::RestoreSecret => self.restore(arn).await,
-            Request::Rotate { token } => self.rotate(arn, token).await,
+            Request::RestoreSecret => self.restore(arn, payer).await,
+            Request::Rotate { token } => self.rotate(arn, token, payer).await,
         }
     }
 
@@ -60,11 +63,11 @@ impl Account {
         &self,
         arn: &Arn,
         label: &StageLabel,
-        from: Option<&VersionId>,
-        to: Option<&VersionId>,
+        (from, to): (Option<&VersionId>, Option<&VersionId>),
+        payer: &Payer,
     ) -> Result<Applied, Rejected> {
         let text = |version: &VersionId| version.as_str().to_owned();
-        let probe = self.writing(Operation::UpdateSecretVersionStage);
+        let probe = self.probe(Operation::UpdateSecretVersionStage, payer);
         let request = self
             .writer()
             .update_secret_version_stage()
@@ -76,15 +79,20 @@ impl Account {
         self.written(&probe, sending).await
     }
 
-    async fn restore(&self, arn: &Arn) -> Result<Applied, Rejected> {
-        let probe = self.writing(Operation::RestoreSecret);
+    async fn restore(&self, arn: &Arn, payer: &Payer) -> Result<Applied, Rejected> {
+        let probe = self.probe(Operation::RestoreSecret, payer);
         let request = self.writer().restore_secret().secret_id(arn.as_str());
         let sending = request.customize().interceptor(probe.clone()).send();
         self.written(&probe, sending).await
     }
 
-    async fn rotate(&self, arn: &Arn, token: &VersionId) -> Result<Applied, Rejected> {
-        let probe = self.writing(Operation::RotateSecret);
+    async fn rotate(
+        &self,
+        arn: &Arn,
+        token: &VersionId,
+        payer: &Payer,
+    ) -> Result<Applied, Rejected> {
+        let probe = self.probe(Operation::RotateSecret, payer);
         let request = self
             .writer()
             .rotate_secret()
@@ -96,7 +104,7 @@ impl Account {
 
     async fn written<T, E>(
         &self,
-        probe: &crate::date::Probe,
+        probe: &Probe,
         sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<Applied, Rejected>
     where

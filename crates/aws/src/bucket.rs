@@ -1,9 +1,20 @@
 //! A token bucket on tokio's clock: spreads requests, and knows nothing of what they are.
+//!
+//! Two kinds of callers share it. Sweeps [`take`](Bucket::take) one token after the other and wait for each. Operations
+//! stand in a [line](crate::line) and [`withdraw`](Bucket::withdraw) all tokens of a step at once, or none. What the line
+//! needs is left to it, but for one token in [`SHARE`], so that neither kind waits for ever.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
+
+/// One token in so many goes to those who take turns, however long the line is.
+const SHARE: f64 = 4.0;
+
+/// Below this a missing part of a token is an error of the arithmetic.
+const NEGLIGIBLE: f64 = 1e-6;
 
 /// Tokens that come back at a steady rate, up to a burst.
 #[derive(Debug)]
@@ -11,12 +22,20 @@ pub(crate) struct Bucket {
     per_second: f64,
     burst: f64,
     level: Mutex<Level>,
+    /// Those who take turns are served in the order in which they ask: only the first one looks at the level.
+    turn: tokio::sync::Mutex<()>,
+    /// Tokens came back, or the line needs fewer.
+    eased: Notify,
 }
 
 #[derive(Debug)]
 struct Level {
     tokens: f64,
     at: Instant,
+    /// What those in the line need together.
+    spoken_for: f64,
+    /// What the takers may take of that.
+    share: f64,
 }
 
 impl Bucket {
@@ -25,35 +44,116 @@ impl Bucket {
         let level = Level {
             tokens: f64::from(burst),
             at: Instant::now(),
+            spoken_for: 0.0,
+            share: 1.0,
         };
         Self {
             per_second: f64::from(per_second.max(1)),
             burst: f64::from(burst),
             level: Mutex::new(level),
+            turn: tokio::sync::Mutex::new(()),
+            eased: Notify::new(),
         }
     }
 
     /// Waits for one token. Callers are served in the order in which they ask.
     pub(crate) async fn take(&self) {
-        let wait = self.spend(1);
-        if !wait.is_zero() {
-            sleep(wait).await;
+        let _turn = self.turn.lock().await;
+        while let Err(wait) = self.try_take() {
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.eased.notified() => {}
+            }
         }
     }
 
-    /// Takes tokens that may not be there yet; returns when they will be. Retries are paid so, afterwards.
-    pub(crate) fn spend(&self, count: u32) -> Duration {
+    /// Takes tokens that may not be there yet, without waiting: whoever comes next waits longer. For retries, and for
+    /// requests that turned out to be more than was foreseen.
+    pub(crate) fn spend(&self, count: u32) {
+        self.refilled().tokens -= f64::from(count);
+    }
+
+    /// How long until so many tokens are there; zero if they are.
+    pub(crate) fn wait_for(&self, count: u32) -> Duration {
+        let level = self.refilled();
+        self.until(f64::from(count) - level.tokens)
+    }
+
+    /// Takes so many tokens at once if they are there; `false` = nothing was taken.
+    pub(crate) fn withdraw(&self, count: u32) -> bool {
+        let mut level = self.refilled();
+        let enough = level.tokens + NEGLIGIBLE >= f64::from(count);
+        if enough {
+            level.tokens -= f64::from(count);
+        }
+        enough
+    }
+
+    /// Puts tokens back that were not used.
+    pub(crate) fn put_back(&self, count: u32) {
+        if count > 0 {
+            let mut level = self.refilled();
+            level.tokens = (level.tokens + f64::from(count)).min(self.burst);
+            drop(level);
+            self.eased.notify_one();
+        }
+    }
+
+    /// Says how many tokens those in the line need together. Half a burst is left to them at most: a line that waits for
+    /// something else than these tokens must not keep everybody from them.
+    pub(crate) fn speak_for(&self, count: u32) {
+        let wanted = f64::from(count).min(self.burst / 2.0);
+        let mut level = self.refilled();
+        let eased = level.spoken_for > wanted;
+        level.spoken_for = wanted;
+        drop(level);
+        if eased {
+            self.eased.notify_one();
+        }
+    }
+
+    fn try_take(&self) -> Result<(), Duration> {
+        let mut level = self.refilled();
+        let (free, share) = (level.tokens - level.spoken_for, level.share);
+        if free + NEGLIGIBLE >= 1.0 {
+            level.tokens -= 1.0;
+            return Ok(());
+        }
+        if share + NEGLIGIBLE >= 1.0 && level.tokens + NEGLIGIBLE >= 1.0 {
+            level.tokens -= 1.0;
+            level.share = 0.0;
+            return Ok(());
+        }
+        let shared = self
+            .until((1.0 - share) * SHARE)
+            .max(self.until(1.0 - level.tokens));
+        Err(self.until(1.0 - free).min(shared))
+    }
+
+    /// The time in which so many tokens come back.
+    fn until(&self, missing: f64) -> Duration {
+        if missing <= NEGLIGIBLE {
+            return Duration::ZERO;
+        }
+        // A timer has milliseconds; one that ends too early would find nothing.
+        Duration::from_secs_f64(missing / self.per_second).max(Duration::from_millis(1))
+    }
+
+    fn refilled(&self) -> MutexGuard<'_, Level> {
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let earned = now.duration_since(level.at).as_secs_f64() * self.per_second;
-        level.tokens = (level.tokens + earned).min(self.burst) - f64::from(count);
+        level.tokens = (level.tokens + earned).min(self.burst);
+        level.share = (level.share + earned / SHARE).min(1.0);
         level.at = now;
-        Duration::from_secs_f64((-level.tokens / self.per_second).max(0.0))
+        level
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -74,5 +174,49 @@ mod tests {
         let start = Instant::now();
         bucket.take().await;
         assert_eq!(start.elapsed().as_secs(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_are_withdrawn_together_or_not_at_all() {
+        let bucket = Bucket::new(1, 4);
+        assert!(bucket.withdraw(3) && !bucket.withdraw(3));
+        assert_eq!(bucket.wait_for(3), Duration::from_secs(2));
+        bucket.put_back(2);
+        assert!(bucket.withdraw(3) && !bucket.withdraw(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_a_burst_cannot_be_put_back() {
+        let bucket = Bucket::new(1, 4);
+        bucket.put_back(9);
+        assert_eq!(bucket.wait_for(5), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_take_turns_get_a_quarter_while_the_line_waits_and_all_of_it_after() {
+        let bucket = Arc::new(Bucket::new(4, 4));
+        assert!(bucket.withdraw(4));
+        bucket.speak_for(1000);
+        let taken = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let (sweep, count) = (Arc::clone(&bucket), Arc::clone(&taken));
+        let sweep = tokio::spawn(async move {
+            loop {
+                sweep.take().await;
+                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        let taken = move || taken.swap(0, std::sync::atomic::Ordering::Relaxed);
+        // The line takes what is there as soon as it is there.
+        for _ in 0..1000 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let _ = bucket.withdraw(2);
+        }
+        let shared = taken();
+        assert!((95..=105).contains(&shared), "{shared} in 100 s");
+        bucket.speak_for(0);
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        let alone = taken();
+        assert!((395..=405).contains(&alone), "{alone} in 100 s");
+        sweep.abort();
     }
 }

@@ -12,10 +12,10 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 use secret_rotation_core::clock::{AwsTime, Heard};
 
-use crate::bucket::Bucket;
 use crate::call::Operation;
 use crate::clock::Clock;
 use crate::errors::clean;
+use crate::ticket::Payer;
 
 /// Bytes of an answer that are read at most. The largest honest page is about 3 MB.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -24,7 +24,7 @@ const MAX_BODY: usize = 8 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Probe {
     operation: Operation,
-    bucket: Arc<Bucket>,
+    payer: Payer,
     clock: Clock,
     trace: Arc<Mutex<Trace>>,
 }
@@ -43,11 +43,11 @@ pub(crate) struct Trace {
 }
 
 impl Probe {
-    /// A probe for one call; its retries are charged to the bucket, and its dates are judged by the clock.
-    pub(crate) fn new(operation: Operation, bucket: &Arc<Bucket>, clock: &Clock) -> Self {
+    /// A probe for one call; whoever pays for the call pays for its retries too, and the clock judges its dates.
+    pub(crate) fn new(operation: Operation, payer: &Payer, clock: &Clock) -> Self {
         Self {
             operation,
-            bucket: Arc::clone(bucket),
+            payer: payer.clone(),
             clock: clock.clone(),
             trace: Arc::default(),
         }
@@ -57,8 +57,8 @@ impl Probe {
         self.operation
     }
 
-    pub(crate) fn bucket(&self) -> &Bucket {
-        &self.bucket
+    pub(crate) const fn payer(&self) -> &Payer {
+        &self.payer
     }
 
     pub(crate) fn trace(&self) -> Trace {
@@ -87,7 +87,7 @@ impl Intercept for Probe {
             ..Trace::default()
         };
         if sent > 1 {
-            self.bucket.spend(1);
+            self.payer.pay_for_retry();
         }
         Ok(())
     }

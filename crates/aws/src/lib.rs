@@ -1,5 +1,5 @@
 //! Secrets Manager as three verbs over the types of core: [`inventory`](Account::inventory),
-//! [`look`](Account::look) and [`apply`](Account::apply); beside them the [queue](EventQueue) whose events tell when to
+//! [`look`](Account::look) and [`apply`](Ticket::apply); beside them the [queue](EventQueue) whose events tell when to
 //! look sooner.
 //!
 //! This crate decides nothing, and no call in it reads or writes the value of a secret.
@@ -15,6 +15,7 @@ mod date;
 mod endpoint;
 mod errors;
 mod event;
+mod line;
 mod list;
 mod look;
 mod parse;
@@ -22,6 +23,7 @@ mod queue;
 mod reach;
 mod scope;
 mod sweep;
+mod ticket;
 #[cfg(test)]
 mod wire;
 
@@ -31,6 +33,8 @@ pub use aws_config::SdkConfig;
 pub use call::{Call, Observer, Operation};
 pub use credentials::{Renewal, ambient};
 pub use endpoint::{Endpoint, EndpointError};
+pub use line::Need;
 pub use queue::{Batch, EventQueue};
 pub use reach::find_credentials;
 pub use scope::Scope;
+pub use ticket::Ticket;

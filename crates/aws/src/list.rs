@@ -60,6 +60,7 @@ impl Sweep<'_> {
         filter: Option<&Filter>,
         token: Option<String>,
     ) -> Result<Answer<ListSecretsOutput>, Rejected> {
+        let turn = self.account.turn();
         let request = self
             .account
             .sweeper()
@@ -68,7 +69,7 @@ impl Sweep<'_> {
             .include_planned_deletion(true)
             .set_filters(filter.map(|filter| vec![filter.clone()]))
             .set_next_token(token);
-        let asked = self.account.ask(Operation::ListSecrets, |probe| {
+        let asked = self.account.ask((Operation::ListSecrets, &turn), |probe| {
             request.clone().customize().interceptor(probe).send()
         });
         asked.await

@@ -10,6 +10,7 @@ use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
 use crate::account::{Account, Answer};
 use crate::apply::Rejected;
 use crate::call::Operation;
+use crate::ticket::Payer;
 use crate::{errors, parse};
 
 /// AWS keeps about a hundred versions; this many pages of a hundred are no honest list.
@@ -21,24 +22,22 @@ impl Account {
     /// `at` is the `Date` of `DescribeSecret`, the oldest part of the look. A secret that does not exist is
     /// [`Seen::Absent`]; every other failure is an error, also that of the list of versions.
     pub async fn look(&self, secret_id: &str, with_versions: bool) -> Result<Look, AwsError> {
-        let described = self.describe(&self.looker(), secret_id).await;
+        let mut look = self.look_paid(secret_id, &self.turn()).await?;
+        if let (Seen::Present(secret), true) = (&look.secret, with_versions) {
+            let arn = secret.arn.as_str();
+            look.versions = Some(self.versions(&self.looker(), arn, &self.turn()).await?);
+        }
+        Ok(look)
+    }
+
+    /// The same without the versions, and paid by whoever asks.
+    pub(crate) async fn look_paid(&self, secret_id: &str, payer: &Payer) -> Result<Look, AwsError> {
+        let described = self.describe(&self.looker(), secret_id, payer).await;
         let Answer { value, at, .. } = described.map_err(|rejected| rejected.error)?;
-        let Some(secret) = value else {
-            return Ok(Look {
-                at,
-                secret: Seen::Absent,
-                versions: None,
-            });
-        };
-        let versions = if with_versions {
-            Some(self.versions(&self.looker(), secret.arn.as_str()).await?)
-        } else {
-            None
-        };
         Ok(Look {
             at,
-            secret: Seen::Present(Box::new(secret)),
-            versions,
+            secret: value.map_or(Seen::Absent, |secret| Seen::Present(Box::new(secret))),
+            versions: None,
         })
     }
 
@@ -47,9 +46,10 @@ impl Account {
         &self,
         client: &Client,
         secret_id: &str,
+        payer: &Payer,
     ) -> Result<Answer<Option<Secret>>, Rejected> {
         let request = client.describe_secret().secret_id(secret_id);
-        let asked = self.ask(Operation::DescribeSecret, |probe| {
+        let asked = self.ask((Operation::DescribeSecret, payer), |probe| {
             request.clone().customize().interceptor(probe).send()
         });
         let answer = match asked.await {
@@ -67,13 +67,14 @@ impl Account {
         &self,
         client: &Client,
         secret_id: &str,
+        payer: &Payer,
     ) -> Result<VersionListing, AwsError> {
         let mut listing = VersionListing::default();
         let mut tokens = BTreeSet::new();
         let mut token = None;
         for _ in 0..MAX_PAGES {
             token = self
-                .versions_page(client, secret_id, token, &mut listing)
+                .versions_page((client, payer), secret_id, token, &mut listing)
                 .await?;
             match &token {
                 None => return Ok(listing),
@@ -87,7 +88,7 @@ impl Account {
     /// Adds one page to the listing; the token of the next page, if there is one.
     async fn versions_page(
         &self,
-        client: &Client,
+        (client, payer): (&Client, &Payer),
         secret_id: &str,
         token: Option<String>,
         listing: &mut VersionListing,
@@ -98,7 +99,7 @@ impl Account {
             .include_deprecated(true)
             .max_results(100)
             .set_next_token(token);
-        let page = self.ask(Operation::ListSecretVersionIds, |probe| {
+        let page = self.ask((Operation::ListSecretVersionIds, payer), |probe| {
             request.clone().customize().interceptor(probe).send()
         });
         let page = page.await.map_err(|rejected| rejected.error)?;

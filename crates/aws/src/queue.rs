@@ -26,6 +26,7 @@ use crate::bucket::Bucket;
 use crate::call::{Call, Observer, Operation};
 use crate::clock::Clock;
 use crate::date::Probe;
+use crate::ticket::Payer;
 use crate::{errors, event};
 
 /// The longest that SQS waits for a message.
@@ -49,7 +50,7 @@ pub struct EventQueue {
     client: Arc<RwLock<Client>>,
     /// Requests are signed with it; what is received does not depend on it.
     clock: Clock,
-    bucket: Arc<Bucket>,
+    payer: Payer,
     observer: Observer,
 }
 
@@ -72,7 +73,7 @@ impl EventQueue {
             config: config.clone(),
             client: Arc::new(RwLock::new(client)),
             clock,
-            bucket: Arc::new(Bucket::new(RATE, RATE)),
+            payer: Payer::Turn(Arc::new(Bucket::new(RATE, RATE))),
             observer,
         }
     }
@@ -85,7 +86,7 @@ impl EventQueue {
     /// Waits up to 20 s for messages and hands out at most ten. They stay in the queue until [`Self::forget`], and are
     /// handed out again if that is not called.
     pub async fn receive(&self) -> Result<Batch, AwsError> {
-        let probe = Probe::new(Operation::ReceiveMessage, &self.bucket, &self.clock);
+        let probe = Probe::new(Operation::ReceiveMessage, &self.payer, &self.clock);
         let sending = self
             .client()
             .receive_message()
@@ -105,7 +106,7 @@ impl EventQueue {
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
             return Ok(());
         };
-        let probe = Probe::new(Operation::DeleteMessageBatch, &self.bucket, &self.clock);
+        let probe = Probe::new(Operation::DeleteMessageBatch, &self.payer, &self.clock);
         let sending = self
             .client()
             .delete_message_batch()
@@ -145,7 +146,7 @@ impl EventQueue {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        probe.bucket().take().await;
+        probe.payer().pay().await;
         let begun = Instant::now();
         let result = match AssertUnwindSafe(sending).catch_unwind().await {
             Ok(result) => result.map_err(|error| {

@@ -31,8 +31,9 @@ impl Account {
     /// Lists one secret: whether the region answers these credentials, and `ListSecrets` is allowed. What is listed is
     /// not looked at.
     pub async fn reach(&self) -> Result<(), AwsError> {
+        let turn = self.turn();
         let request = self.sweeper().list_secrets().max_results(1);
-        let asked = self.ask(Operation::ListSecrets, |probe| {
+        let asked = self.ask((Operation::ListSecrets, &turn), |probe| {
             request.clone().customize().interceptor(probe).send()
         });
         asked.await.map(drop).map_err(|rejected| rejected.error)

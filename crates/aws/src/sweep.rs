@@ -72,7 +72,9 @@ impl Account {
     }
 
     async fn closer(&self, target: &Target) -> Closer {
-        let described = self.describe(&self.sweeper(), target.id.as_str()).await;
+        let described = self
+            .describe(&self.sweeper(), target.id.as_str(), &self.turn())
+            .await;
         let (secret, at) = match described {
             Ok(answer) => (answer.value, Some(answer.at)),
             Err(Rejected { error, at }) => {
@@ -98,8 +100,8 @@ impl Account {
                 ..Observation::listed(secret)
             };
         }
-        let (versions, unreadable) = match self.versions(&self.sweeper(), secret.arn.as_str()).await
-        {
+        let (client, arn) = (self.sweeper(), secret.arn.as_str());
+        let (versions, unreadable) = match self.versions(&client, arn, &self.turn()).await {
             Ok(versions) => (Some(versions), None),
             Err(error) => (None, Some(error)),
         };
@@ -230,8 +232,8 @@ impl<'a> Sweep<'a> {
             if seen.age_needed(oldest) && looked_up < MAX_AGES {
                 looked_up += 1;
                 self.account.ages().take().await;
-                let sweeper = self.account.sweeper();
-                let listing = self.account.versions(&sweeper, arn.as_str());
+                let (client, payer) = (self.account.sweeper(), self.account.turn());
+                let listing = self.account.versions(&client, arn.as_str(), &payer);
                 seen.versions = listing.await.ok().or(seen.versions.take());
             }
         }

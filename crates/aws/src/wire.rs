@@ -3,6 +3,7 @@
 mod answers;
 mod dates;
 mod listening;
+mod rates;
 mod sweeping;
 mod writing;
 
@@ -17,11 +18,13 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use secret_rotation_core::advance::Request;
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{Arn, Region};
 use serde_json::{Value, json};
 
-use crate::{Account, Call, Limits};
+use crate::ticket::Payer;
+use crate::{Account, Applied, Call, Limits, Rejected};
 
 pub(crate) const DATE: &str = "Mon, 24 Nov 2025 16:00:00 GMT";
 pub(crate) const CURRENT: &str = "11111111-1111-1111-1111-111111111111";
@@ -181,14 +184,31 @@ impl Fake {
 
     /// The same before anything was heard of AWS.
     pub(crate) fn unheard(script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static) -> Self {
+        let limits = Limits {
+            reads_per_second: 50,
+            writes_per_second: 5,
+        };
+        Self::at(limits, script)
+    }
+
+    pub(crate) fn at(
+        limits: Limits,
+        script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let credentials = Credentials::new("AKIDEXAMPLE", "key", None, None, "test");
-        Self::with(
-            Arc::new(script),
-            SharedCredentialsProvider::new(credentials),
-        )
+        let credentials = SharedCredentialsProvider::new(credentials);
+        Self::made(limits, Arc::new(script), credentials)
     }
 
     pub(crate) fn with(script: Arc<Script>, credentials: SharedCredentialsProvider) -> Self {
+        let limits = Limits {
+            reads_per_second: 50,
+            writes_per_second: 5,
+        };
+        Self::made(limits, script, credentials)
+    }
+
+    fn made(limits: Limits, script: Arc<Script>, credentials: SharedCredentialsProvider) -> Self {
         let (sent, calls) = (Arc::<Mutex<Vec<Sent>>>::default(), Arc::default());
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -196,16 +216,18 @@ impl Fake {
             .credentials_provider(credentials)
             .build();
         let region = Region::parse("eu-west-1").expect("a region");
-        let limits = Limits {
-            reads_per_second: 50,
-            writes_per_second: 5,
-        };
         let account = Account::with_config(&config, region, limits, observer(&calls));
         Self {
             account,
             sent,
             calls,
         }
+    }
+
+    /// Sends a write about secret `a` as a step of its own.
+    pub(crate) async fn send(&self, request: &Request) -> Result<Applied, Rejected> {
+        let payer = Payer::Turn(Arc::clone(self.account.writes()));
+        self.account.send(&arn("a"), request, &payer).await
     }
 
     pub(crate) fn sent(&self) -> Vec<Sent> {

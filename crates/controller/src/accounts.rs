@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use secret_rotation_aws::{
     Account, Call, Endpoint, EventQueue, Limits, Observer, Renewal, SdkConfig,
 };
-use secret_rotation_core::identity::{ObjectKey, ProfileName, QueueArn, Region};
+use secret_rotation_core::identity::{ProfileName, QueueArn, Region};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::profile::Profile;
-use tokio::time::Instant;
 
-use crate::clock;
 use crate::metrics::Metrics;
+use crate::outage::Outage;
 use crate::sight::Sight;
 
 /// Where a sweeper works.
@@ -43,14 +41,14 @@ pub(crate) struct Accounts {
     sight: Arc<Sight>,
 }
 
-/// A connection with what paces its writes.
+/// A connection, and whether it answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
     limits: Limits,
     /// The connection.
     pub account: Account,
-    /// Paces the beginnings of writes.
-    pub pacer: Arc<Pacer>,
+    /// Whether the region answers the steps of operations.
+    pub outage: Arc<Outage>,
 }
 
 impl Accounts {
@@ -95,11 +93,10 @@ impl Accounts {
         let config = self.config(region).await;
         let observer = Arc::clone(&self.observer);
         let account = Account::with_config(config, region.clone(), limits, observer);
-        let pacer = Arc::new(Pacer::new(limits.writes_per_second));
         let fresh = Made {
             limits,
             account,
-            pacer,
+            outage: Arc::default(),
         };
         made.insert(place, fresh.clone());
         fresh
@@ -156,106 +153,5 @@ const fn code(class: Option<ErrorClass>) -> &'static str {
         Some(ErrorClass::Malformed) => "server_error",
         Some(ErrorClass::Unreachable) => "network",
         Some(ErrorClass::Credentials | ErrorClass::Unexpected) => "other",
-    }
-}
-
-/// Hands out write tokens before the reads that a write rests on, so that waiting for one ages nothing.
-///
-/// An operation that finds no token books the next one and comes back when it is there.
-#[derive(Debug)]
-pub(crate) struct Pacer {
-    interval: Duration,
-    state: Mutex<Pace>,
-}
-
-#[derive(Debug)]
-struct Pace {
-    /// When the next token is there, if nobody waited before; at most a burst in the past.
-    next: Instant,
-    booked: BTreeMap<ObjectKey, Instant>,
-}
-
-impl Pacer {
-    const BURST: u32 = 10;
-
-    /// A booking that nobody came for is void after this.
-    const PATIENCE: Duration = Duration::from_mins(1);
-
-    fn new(per_second: u32) -> Self {
-        let interval = Duration::from_secs(1) / per_second.max(1);
-        Self {
-            interval,
-            state: Mutex::new(Pace {
-                next: clock::now() - interval * (Self::BURST - 1),
-                booked: BTreeMap::new(),
-            }),
-        }
-    }
-
-    /// Takes a token for an operation, or says how long to wait for the one that is booked now.
-    pub(crate) fn take(&self, who: &ObjectKey) -> Result<(), Duration> {
-        let now = clock::now();
-        let mut pace = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.booked
-            .retain(|_, at| now.saturating_duration_since(*at) < Self::PATIENCE);
-        let at = pace
-            .booked
-            .get(who)
-            .copied()
-            .unwrap_or_else(|| pace.book(now, self.interval));
-        if at <= now {
-            pace.booked.remove(who);
-            return Ok(());
-        }
-        pace.booked.insert(who.clone(), at);
-        Err(at - now)
-    }
-}
-
-impl Pace {
-    fn book(&mut self, now: Instant, interval: Duration) -> Instant {
-        let full = now
-            .checked_sub(interval * (Pacer::BURST - 1))
-            .unwrap_or(now);
-        let at = self.next.max(full);
-        self.next = at + interval;
-        at
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::key;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_burst_is_served_at_once_and_the_rest_at_the_rate() {
-        tokio::time::advance(Duration::from_mins(1)).await;
-        let pacer = Pacer::new(2);
-        for n in 0..10 {
-            assert_eq!(pacer.take(&key(&format!("a{n}"))), Ok(()), "{n}");
-        }
-        assert_eq!(pacer.take(&key("b")), Err(Duration::from_millis(500)));
-        assert_eq!(pacer.take(&key("c")), Err(Duration::from_secs(1)));
-        assert_eq!(
-            pacer.take(&key("b")),
-            Err(Duration::from_millis(500)),
-            "one booking each"
-        );
-        tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(pacer.take(&key("b")), Ok(()));
-        assert_eq!(pacer.take(&key("c")), Err(Duration::from_millis(500)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_booking_that_nobody_comes_for_is_void() {
-        tokio::time::advance(Duration::from_mins(1)).await;
-        let pacer = Pacer::new(1);
-        for n in 0..10 {
-            assert_eq!(pacer.take(&key(&format!("a{n}"))), Ok(()));
-        }
-        assert!(pacer.take(&key("b")).is_err());
-        tokio::time::advance(Duration::from_mins(2)).await;
-        assert_eq!(pacer.take(&key("b")), Ok(()));
     }
 }

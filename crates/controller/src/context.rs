@@ -14,6 +14,7 @@ use crate::judgements::Judgements;
 use crate::kubernetes::reads::Reader;
 use crate::lease::{Standing, Tenure};
 use crate::metrics::Metrics;
+use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
 use crate::policy::told::Told;
 use crate::queue::Queue;
@@ -46,6 +47,8 @@ pub(crate) struct Context {
     pub told: Told,
     /// Secrets at which an operation of this process is at work.
     pub locks: Locks,
+    /// What is doubtful about single operations.
+    pub doubts: Doubts,
     /// What is due.
     pub queues: Queues,
     /// Whether this replica may act.
@@ -108,5 +111,6 @@ impl Context {
         self.judgements.clear();
         self.accounts.forget_term();
         self.told.clear();
+        self.doubts.clear();
     }
 }

@@ -33,6 +33,11 @@ pub(crate) enum Error {
     /// The API server asks to be left alone for a while.
     #[error(transparent)]
     Busy(Busy),
+    /// Something may not be read that must be.
+    #[error(
+        "the controller may not read {0}; grant it what `secret-rotation-controller selftest` lists"
+    )]
+    Forbidden(String),
     /// The API server did not answer, or not in time.
     #[error("the Kubernetes API server could not be reached: {0}")]
     Unreachable(String),
@@ -48,6 +53,15 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// The same, with what was read, if that is forbidden.
+    pub(crate) fn reading(self, what: impl FnOnce() -> String) -> Self {
+        if matches!(self, Self::Kubernetes { code: 403, .. }) {
+            Self::Forbidden(what())
+        } else {
+            self
+        }
+    }
+
     /// Whether the object changed since it was read.
     pub(crate) const fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict | Self::AlreadyExists)
@@ -66,6 +80,7 @@ impl Error {
             | Self::NotFound
             | Self::AlreadyExists
             | Self::Kubernetes { .. }
+            | Self::Forbidden(_)
             | Self::Unreachable(_)
             | Self::Invalid(_)
             | Self::Aws(_)
@@ -81,6 +96,7 @@ impl Error {
             Self::NotFound
             | Self::Kubernetes { .. }
             | Self::Busy(_)
+            | Self::Forbidden(_)
             | Self::Unreachable(_)
             | Self::Aws(_) => "error",
         }

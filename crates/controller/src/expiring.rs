@@ -86,7 +86,12 @@ async fn all<'a, F>(
                 tracing::debug!(operation = %key, %error, "records are deleted later");
                 return;
             }
-            Err(error @ (Error::Kubernetes { .. } | Error::Invalid(_) | Error::Aws(_))) => {
+            Err(
+                error @ (Error::Kubernetes { .. }
+                | Error::Forbidden(_)
+                | Error::Invalid(_)
+                | Error::Aws(_)),
+            ) => {
                 if refused.insert(key.clone(), now + AFTER_REFUSAL).is_none() {
                     tracing::warn!(operation = %key, %error, "record of an operation could not be deleted");
                 }

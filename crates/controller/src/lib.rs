@@ -19,6 +19,7 @@ pub mod logging;
 mod metrics;
 mod operation;
 mod options;
+mod outage;
 mod policy;
 mod profile;
 mod queue;

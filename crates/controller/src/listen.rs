@@ -63,6 +63,7 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
                 Change::Gone(key) => {
                     known.remove(&key);
                     context.queues.operations.forget(&key);
+                    context.doubts.cleared_up(&key);
                     policies_in(&context, &key.namespace);
                 }
             }

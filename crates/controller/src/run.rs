@@ -18,6 +18,7 @@ use crate::kubernetes::client;
 use crate::kubernetes::reads::Reader;
 use crate::lease::{self, Keeper, Standing};
 use crate::metrics::Metrics;
+use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
 use crate::options::Options;
 use crate::policy::told::Told;
@@ -247,6 +248,7 @@ async fn context(
         judgements: Judgements::default(),
         told: Told::default(),
         locks: Locks::default(),
+        doubts: Doubts::default(),
         queues: Queues::default(),
         standing,
         shutdown,

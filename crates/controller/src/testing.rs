@@ -12,7 +12,7 @@ use secret_rotation_core::identity::{
 };
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::maintenance::Windows;
-use secret_rotation_core::operation::Operation;
+use secret_rotation_core::operation::{Action, Operation};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{
     Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Mode, OverdueRemedy,
@@ -134,6 +134,24 @@ fn profile() -> Profile {
         },
         event_queue: None,
     }
+}
+
+/// An operation on a secret of its own, which has not begun.
+pub(crate) fn operation_on(name: &str, action: Action) -> Operation {
+    let object = serde_json::json!({
+        "apiVersion": "secretrotation.dev/v1alpha1",
+        "kind": "SecretRotationOperation",
+        "metadata": {"name": name, "namespace": "team", "uid": name, "creationTimestamp": "2026-11-23T09:00:00Z"},
+        "spec": {
+            "policyRef": {"name": "payments"},
+            "secret": {"arn": format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/{name}-AbCdEf")},
+            "action": action.name(),
+            "expect": {"currentVersionId": "v1", "pendingVersionId": "v2"},
+            "reason": "stuck",
+        },
+    });
+    let object: SecretRotationOperation = serde_json::from_value(object).expect("an operation");
+    object.to_core().expect("a valid operation")
 }
 
 pub(crate) fn policy() -> Policy {

@@ -34,7 +34,7 @@ async fn class_of_rotate(reply: Reply) -> ErrorClass {
     let fake = Fake::new(move |_, _| reply.clone());
     let token = VersionId::parse(PENDING).expect("a version");
     let request = Request::Rotate { token };
-    let applied = fake.account.send(&arn("a"), &request).await;
+    let applied = fake.send(&request).await;
     applied.expect_err("a failure").error.class
 }
 

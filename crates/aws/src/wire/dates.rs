@@ -58,7 +58,7 @@ async fn an_answer_with_an_absurd_date_is_asked_for_again_and_harms_no_other_req
             assert_eq!(seen, Ok(date().to_string()), "{absurd:?}");
             assert_eq!(fake.sent().len(), sent, "{absurd:?}");
         }
-        assert!(fake.account.send(&arn("a"), &rotate()).await.is_ok());
+        assert!(fake.send(&rotate()).await.is_ok());
         assert_eq!(fake.account.now(), Some(date()), "{absurd:?}");
     }
 }
@@ -163,7 +163,7 @@ async fn answers_that_never_have_a_date_are_malformed_and_say_so() {
 async fn a_write_whose_answer_has_an_absurd_date_is_not_sent_again_and_moves_no_clock() {
     for absurd in ABSURD {
         let fake = Fake::new(move |_, _| Reply::ok(&json!({})).dated(absurd));
-        let rejected = fake.account.send(&arn("a"), &rotate()).await;
+        let rejected = fake.send(&rotate()).await;
         let rejected = rejected.expect_err("no time");
         assert_eq!(
             (rejected.error.class, rejected.at),

@@ -26,7 +26,7 @@ fn clear() -> Request {
 
 async fn sent_for(request: Request) -> Sent {
     let fake = Fake::new(|_, _| Reply::ok(&json!({})));
-    let applied = fake.account.send(&arn("a"), &request).await;
+    let applied = fake.send(&request).await;
     let expected = Applied {
         at: date(),
         request_id: Some("request-1".to_owned()),
@@ -105,7 +105,7 @@ async fn no_failure_makes_a_write_go_out_twice() {
         for request in [rotate(), clear(), Request::RestoreSecret] {
             let reply = failure.clone();
             let fake = Fake::new(move |_, _| reply.clone());
-            assert!(fake.account.send(&arn("a"), &request).await.is_err());
+            assert!(fake.send(&request).await.is_err());
             assert_eq!(fake.sent().len(), 1, "{failure:?}");
             assert_eq!(fake.calls().first().map(|call| call.retries), Some(0));
         }
@@ -116,7 +116,7 @@ async fn no_failure_makes_a_write_go_out_twice() {
 async fn a_write_gives_up_after_ten_seconds() {
     let fake = Fake::new(|_, _| Reply::Silence);
     let begun = Instant::now();
-    let rejected = fake.account.send(&arn("a"), &clear()).await;
+    let rejected = fake.send(&clear()).await;
     assert_eq!(begun.elapsed().as_secs(), 10);
     let rejected = rejected.expect_err("no answer");
     assert_eq!(
@@ -128,7 +128,7 @@ async fn a_write_gives_up_after_ten_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_write_says_when_and_as_which_request() {
     let fake = Fake::new(|_, _| Reply::error("InvalidParameterException", "mismatch"));
-    let rejected = fake.account.send(&arn("a"), &clear()).await;
+    let rejected = fake.send(&clear()).await;
     let rejected = rejected.expect_err("refused");
     assert_eq!(rejected.at, Some(date()));
     let text = "the labels are not as expected (InvalidParameterException), request request-1";
@@ -142,7 +142,7 @@ async fn a_refused_write_says_when_and_as_which_request() {
 async fn a_write_without_a_date_may_have_been_applied() {
     for text in [None, Some("soon"), Some("Thu, 01 Jan 1970 00:00:00 GMT")] {
         let fake = Fake::new(move |_, _| Reply::ok(&json!({})).dated(text));
-        let rejected = fake.account.send(&arn("a"), &rotate()).await;
+        let rejected = fake.send(&rotate()).await;
         let rejected = rejected.expect_err("no time");
         assert_eq!(rejected.error.class, ErrorClass::Malformed);
         assert!(rejected.error.class.may_have_applied());
@@ -154,7 +154,7 @@ async fn writes_come_at_the_rate_after_a_burst_of_ten() {
     let fake = Fake::new(|_, _| Reply::ok(&json!({})).dated(Some(DATE)));
     let begun = Instant::now();
     for _ in 0..20 {
-        assert!(fake.account.send(&arn("a"), &clear()).await.is_ok());
+        assert!(fake.send(&clear()).await.is_ok());
     }
     assert_eq!(begun.elapsed().as_secs(), 2);
 }

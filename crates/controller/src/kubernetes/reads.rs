@@ -49,7 +49,9 @@ impl Reader {
     ) -> Result<Option<SecretRotationOperation>, Error> {
         let api: Api<DeserializeGuard<SecretRotationOperation>> =
             Api::namespaced(self.client.clone(), key.namespace.as_str());
-        let object = bounded(api.get_opt(key.name.as_str())).await?;
+        let object = bounded(api.get_opt(key.name.as_str()))
+            .await
+            .map_err(|error| error.reading(|| format!("SecretRotationOperation {key}")))?;
         object
             .map(|object| object.0.map_err(|invalid| Error::Invalid(invalid.error)))
             .transpose()
@@ -70,7 +72,9 @@ impl Reader {
     pub(crate) async fn policy(&self, key: &ObjectKey) -> Result<Option<Policy>, Error> {
         let api: Api<SecretRotationPolicy> =
             Api::namespaced(self.client.clone(), key.namespace.as_str());
-        let object = bounded(api.get_opt(key.name.as_str())).await?;
+        let object = bounded(api.get_opt(key.name.as_str()))
+            .await
+            .map_err(|error| error.reading(|| format!("SecretRotationPolicy {key}")))?;
         let parsed = object.map(|object| object.to_core()).transpose();
         Ok(parsed
             .map_err(|error| Error::Invalid(error.to_string()))?
@@ -80,7 +84,9 @@ impl Reader {
     /// One profile; `None` = it does not exist.
     pub(crate) async fn profile(&self, name: &ProfileName) -> Result<Option<Profile>, Error> {
         let api: Api<AWSAccessProfile> = Api::all(self.client.clone());
-        let object = bounded(api.get_opt(name.as_str())).await?;
+        let object = bounded(api.get_opt(name.as_str()))
+            .await
+            .map_err(|error| error.reading(|| format!("AWSAccessProfile {name}")))?;
         object
             .map(|object| object.to_core())
             .transpose()
@@ -113,7 +119,10 @@ impl Reader {
             ListParams::default().labels(&format!("{SECRET_LABEL}={}", secret_label(arn)));
         let mut found = OnSecret::default();
         for api in self.operations() {
-            for object in bounded(api.list(&selector)).await? {
+            let listed = bounded(api.list(&selector)).await.map_err(|error| {
+                error.reading(|| "the SecretRotationOperations on this secret".to_owned())
+            })?;
+            for object in listed {
                 found.add(object);
             }
         }
@@ -122,7 +131,9 @@ impl Reader {
 
     async fn namespace(&self, name: &str) -> Result<PartialObjectMeta<NamespaceObject>, Error> {
         let api: Api<NamespaceObject> = Api::all(self.client.clone());
-        bounded(api.get_metadata(name)).await
+        bounded(api.get_metadata(name))
+            .await
+            .map_err(|error| error.reading(|| format!("Namespace {name}")))
     }
 
     fn operations(&self) -> Vec<Api<DynamicObject>> {

@@ -1,13 +1,15 @@
 //! The operation loop: the only writer to AWS.
 //!
 //! ```text
-//!  read ──▶ look ──▶ advance ──┬─▶ Wait ─▶ say so, come back
-//!                              ├─▶ Done ─▶ say so
-//!                              └─▶ Write ─▶ token ─▶ journal the intent ─▶ rival? fresh? lease? ─▶ apply ─▶ look ─▶ journal the result
+//!  tokens ──▶ read ──▶ look ──▶ advance ──┬─▶ Wait ─▶ say so, come back
+//!                                         ├─▶ Done ─▶ say so
+//!                                         └─▶ Write ─▶ journal the intent ─▶ rival? fresh? lease? ─▶ apply ─▶ look ─▶ journal the result
 //! ```
 //! Whatever fails on the way, the step begins again with the reads; an intent that was journaled stays.
 
 mod announcing;
+pub(crate) mod doubts;
+mod entering;
 mod fresh;
 pub(crate) mod locks;
 mod quiet;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use secret_rotation_aws::Operation as Call;
 use secret_rotation_core::advance::{Facts, Gate, Next, Wait, advance};
 use secret_rotation_core::approval::{self, Admission, Consent};
 use secret_rotation_core::authorise::{Refusal, authorise};
@@ -32,12 +35,12 @@ use secret_rotation_core::plan;
 use secret_rotation_core::secret::{Look, Secret, Seen};
 use tokio::time::Instant;
 
-use crate::accounts::Made;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::admission;
 use crate::kubernetes::reads::OnSecret;
+use crate::operation::entering::Pass;
 use crate::operation::reading::{Bounds, Reading};
 
 /// However long core says to wait, an operation is looked at again after this.
@@ -57,7 +60,6 @@ const AGAIN: Duration = Duration::ZERO;
 struct Scene {
     reading: Reading,
     claimant: Claimant,
-    made: Made,
     /// The term of the lease in which the step began.
     term: u64,
     look: Look,
@@ -69,15 +71,49 @@ struct Scene {
 }
 
 /// Takes one operation one step further.
+///
+/// The step is paid for before anything is read: what is read ages, and whoever must wait for tokens would grow stale.
 pub(crate) async fn reconcile(
     context: Arc<Context>,
     key: ObjectKey,
 ) -> Result<Option<Duration>, Error> {
     let term = context.tenure()?.term;
-    let reading = match Reading::take(&context, &key).await {
+    let Some(entry) = context.world.operation(&key) else {
+        return Ok(None);
+    };
+    if entry.core.as_ref().is_ok_and(Operation::is_finished) {
+        return Ok(None);
+    }
+    let mut pass = None;
+    if let (Ok(operation), Some((profile, region))) =
+        (&entry.core, entering::place(&context, &entry))
+    {
+        match entering::enter(&context, operation, (&profile, &region)).await {
+            Ok(entered) => pass = Some(entered),
+            Err(wait) => return Ok(Some(wait)),
+        }
+    }
+    let answer = match look(&context, &key, term, pass.as_mut()).await {
+        Err(Error::Forbidden(what)) => telling::forbidden(&context, &entry, what).await,
+        answer => answer,
+    };
+    if let Some(pass) = pass {
+        entering::call_next(&context, pass.ticket);
+    }
+    answer
+}
+
+/// Reads everything that the step rests on, and judges it.
+async fn look(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    term: u64,
+    pass: Option<&mut Pass>,
+) -> Result<Option<Duration>, Error> {
+    let reading = match Reading::take(context, key).await {
         Ok(Some(reading)) => reading,
         Ok(None) => return Ok(None),
-        Err(Error::Invalid(why)) => return unread::tell(&context, &key, &why).await,
+        Err(Error::Invalid(why)) => return unread::tell(context, key, &why).await,
         Err(error) => return Err(error),
     };
     let _held = match reading
@@ -89,68 +125,86 @@ pub(crate) async fn reconcile(
         Some(None) => return Ok(Some(BUSY)),
         held => held,
     };
-    let claimant = match reading.bounds(&context).await {
+    let claimant = match reading.bounds(context).await {
         Ok(Bounds::Within(claimant)) => *claimant,
         Ok(Bounds::Ended(outcome)) => {
-            return telling::ended(&context, &reading, None, None, outcome).await;
+            return telling::ended(context, &reading, None, None, outcome).await;
         }
-        Err(Error::Invalid(why)) => return telling::unclear(&context, &reading, &why).await,
+        Err(Error::Invalid(why)) => return telling::unclear(context, &reading, &why).await,
         Err(error) => return Err(error),
     };
-    let made = context
+    let account = context
         .accounts
         .of(&claimant.profile, reading.region())
-        .await;
-    let looked = clock::now();
-    let look = match made.account.look(reading.secret_id(), false).await {
-        Ok(look) => look,
-        Err(error) => return telling::trouble(&context, &reading, error).await,
+        .await
+        .account;
+    // The watches may be behind: then the step was paid for elsewhere, or not at all.
+    let Some(pass) = pass.filter(|pass| pass.ticket.account().is(&account)) else {
+        return Ok(Some(BUSY));
     };
+    let looked = clock::now();
+    let look = pass.ticket.look(reading.secret_id()).await;
+    pass.note(look.as_ref().err().map(|error| error.class));
+    let look = match look {
+        Ok(look) => look,
+        Err(error) => {
+            return telling::trouble(context, &reading, Call::DescribeSecret, error).await;
+        }
+    };
+    if look.secret == Seen::Absent {
+        if let Err(wait) = context.doubts.absent(key) {
+            return telling::absent(context, &reading, wait).await;
+        }
+    } else {
+        context.doubts.present(key);
+    }
     let arn = match identity(&reading, &look) {
         Identity::Known(arn) => arn,
         Identity::Found(arn) => {
-            return telling::identity(&context, &reading, &arn, &look)
+            return telling::identity(context, &reading, &arn, &look)
                 .await
                 .map(|()| Some(AGAIN));
         }
         Identity::Nobody(outcome) => {
-            return telling::ended(&context, &reading, Some(&look), None, outcome).await;
+            return telling::ended(context, &reading, Some(&look), None, outcome).await;
         }
     };
-    let others = match others(&context, &arn).await? {
+    let others = match others(context, &arn).await? {
         Ok(others) => others,
-        Err(riddle) => return telling::riddle(&context, &reading, &look, &riddle).await,
+        Err(riddle) => return telling::riddle(context, &reading, &riddle).await,
     };
-    let consent = consent(&context, &reading.operation, &claimant).await?;
-    Box::pin(step(
-        &context,
-        Scene {
-            reading,
-            claimant,
-            made,
-            term,
-            look,
-            looked,
-            arn,
-            others,
-            consent,
-        },
-    ))
-    .await
+    let consent = consent(context, &reading.operation, &claimant).await?;
+    let scene = Scene {
+        reading,
+        claimant,
+        term,
+        look,
+        looked,
+        arn,
+        others,
+        consent,
+    };
+    Box::pin(step(context, scene, pass)).await
 }
 
-async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duration>, Error> {
+async fn step(
+    context: &Arc<Context>,
+    mut scene: Scene,
+    pass: &mut Pass,
+) -> Result<Option<Duration>, Error> {
     let server_now = context.server_time()?;
     let mut next = scene.next(context, server_now);
     if next == Next::LookAtVersions {
-        scene.looked = clock::now();
-        scene.look = scene
-            .made
-            .account
-            .look(scene.reading.secret_id(), true)
-            .await?;
+        // The look stays the oldest part of what is judged, so `looked` stays too.
+        let listed = pass.ticket.list_versions(&mut scene.look, &scene.arn).await;
+        pass.note(listed.as_ref().err().map(|error| error.class));
+        if let Err(error) = listed {
+            let (reading, call) = (&scene.reading, Call::ListSecretVersionIds);
+            return telling::trouble(context, reading, call, error).await;
+        }
         next = scene.next(context, server_now);
     }
+    context.doubts.cleared_up(&scene.reading.operation.key);
     match next {
         Next::LookAtVersions => Err(Error::Stale("the versions were not listed")),
         Next::Wait(wait) => {
@@ -161,13 +215,12 @@ async fn step(context: &Arc<Context>, mut scene: Scene) -> Result<Option<Duratio
             let (reading, look, consent) = (&scene.reading, &scene.look, &scene.consent);
             telling::ended(context, reading, Some(look), Some(consent), outcome).await
         }
-        // A token first: whoever must wait for one comes back with fresh reads.
-        Next::Write(write) => match scene.made.pacer.take(&scene.reading.operation.key) {
-            Ok(()) => sending::send(context, scene, &write)
-                .await
-                .map(|()| Some(AGAIN)),
-            Err(wait) => Ok(Some(wait)),
-        },
+        Next::Write(_) if !pass.ticket.may_write() => {
+            Ok(Some(pass.ticket.book_write(&scene.reading.operation.key)))
+        }
+        Next::Write(write) => sending::send(context, scene, pass, &write)
+            .await
+            .map(|()| Some(AGAIN)),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
+use crate::world::OperationEntry;
 
 /// An operation, just read.
 #[derive(Clone, Debug)]
@@ -53,6 +54,18 @@ impl Reading {
             operation,
             subject,
         }))
+    }
+
+    /// The operation as the watches tell of it: good enough to say something about it, never to write to AWS on. `None` =
+    /// it cannot be understood, or has ended.
+    pub(super) fn cached(entry: &OperationEntry) -> Option<Self> {
+        let object = entry.object.clone()?;
+        Some(Self {
+            began: clock::now(),
+            operation: entry.core.as_ref().ok()?.clone(),
+            subject: object.subject().ok()?,
+            object,
+        })
     }
 
     /// Reads what bounds it. A policy of another UID under the same name is another policy.

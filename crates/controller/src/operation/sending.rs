@@ -14,6 +14,7 @@ use secret_rotation_core::secret::{LabelMap, Look};
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
+use crate::operation::entering::Pass;
 use crate::operation::fresh::{Freshness, Moment};
 use crate::operation::{Scene, announcing, others, present, telling};
 
@@ -21,7 +22,12 @@ use crate::operation::{Scene, announcing, others, present, telling};
 const MAX_RESULT_TRIES: usize = 3;
 
 /// Journals the intent, checks that all of it still holds, sends once, looks, journals the result.
-pub(super) async fn send(context: &Arc<Context>, scene: Scene, write: &Write) -> Result<(), Error> {
+pub(super) async fn send(
+    context: &Arc<Context>,
+    scene: Scene,
+    pass: &mut Pass,
+    write: &Write,
+) -> Result<(), Error> {
     let fresh = Freshness {
         read: scene.reading.began,
         looked: scene.looked,
@@ -30,21 +36,17 @@ pub(super) async fn send(context: &Arc<Context>, scene: Scene, write: &Write) ->
     fresh.check(&moment(context)).map_err(Error::Stale)?;
     let (operation, stored) = intend(context, &scene, write).await?;
     if !scene.reading.operation.has_started() {
-        no_rival(context, &scene, &operation).await?;
+        no_rival(context, &scene, pass, &operation).await?;
     }
     fresh.check(&moment(context)).map_err(Error::Stale)?;
-    let answer = scene.made.account.apply(write).await;
-    let look = scene
-        .made
-        .account
-        .look(scene.reading.secret_id(), false)
-        .await
-        .ok();
-    let result = result(
-        &answer,
-        look.as_ref(),
-        scene.made.account.now().unwrap_or(scene.look.at),
-    );
+    // Nothing waits between this check and the request.
+    let answer = pass.ticket.apply(write).await;
+    let look = pass.ticket.look(scene.reading.secret_id()).await;
+    pass.note(answer.as_ref().err().map(|rejected| rejected.error.class));
+    pass.note(look.as_ref().err().map(|error| error.class));
+    let look = look.ok();
+    let now = pass.ticket.account().now().unwrap_or(scene.look.at);
+    let result = result(&answer, look.as_ref(), now);
     announcing::sent(context, &operation, write, &result);
     conclude(context, (operation, stored), write, &result, look.as_ref()).await?;
     announcing::announce_sent(context, &scene.reading, write, &result).await;
@@ -91,7 +93,12 @@ async fn intend(
 }
 
 /// Two operations may have journaled their first intents at once: after both did, each sees the other.
-async fn no_rival(context: &Context, scene: &Scene, operation: &Operation) -> Result<(), Error> {
+async fn no_rival(
+    context: &Context,
+    scene: &Scene,
+    pass: &Pass,
+    operation: &Operation,
+) -> Result<(), Error> {
     let Ok(mut all) = others(context, &scene.arn).await? else {
         return Err(Error::Stale(
             "an operation that cannot be understood is at work on this secret",
@@ -99,7 +106,7 @@ async fn no_rival(context: &Context, scene: &Scene, operation: &Operation) -> Re
     };
     all.retain(|other| other.uid != operation.uid);
     all.push(operation.clone());
-    let now = scene.made.account.now().unwrap_or(scene.look.at);
+    let now = pass.ticket.account().now().unwrap_or(scene.look.at);
     match History::of(&scene.arn, &all).rival(operation, now) {
         Some(_) => Err(Error::Stale("another operation goes first on this secret")),
         None => Ok(()),

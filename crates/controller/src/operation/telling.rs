@@ -10,6 +10,7 @@ use secret_rotation_api::operation::{
     Progress, SecretRotationOperation, SecretRotationOperationStatus, secret_label,
 };
 use secret_rotation_api::{POLICY_LABEL, SECRET_LABEL};
+use secret_rotation_aws::Operation as Call;
 use secret_rotation_core::advance::{Phase, Wait};
 use secret_rotation_core::approval::Consent;
 use secret_rotation_core::clock::AwsTime;
@@ -24,15 +25,14 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::events::Reason;
+use crate::jitter::spread;
 use crate::kubernetes::{bounded, status};
 use crate::operation::reading::Reading;
 use crate::operation::{Scene, announcing, present, quiet};
+use crate::world::OperationEntry;
 
 /// Shorter pauses are not told: their ends would be written again and again.
 const SHORTEST_TOLD: Duration = Duration::from_mins(1);
-
-/// How long to wait before asking AWS again after a failed look.
-const AFTER_TROUBLE: Duration = Duration::from_secs(15);
 
 /// Long enough for a change to show in AWS's answers.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -163,6 +163,7 @@ pub(super) async fn ended(
         &after(&reading.object, &progress),
     )
     .await?;
+    context.doubts.cleared_up(&operation.key);
     if let Some(arn) = &operation.arn {
         context.sweeps.operation_ended(arn, operation.has_started());
     }
@@ -205,28 +206,54 @@ fn look_soon(context: &Context, operation: &Operation) {
 pub(super) async fn trouble(
     context: &Arc<Context>,
     reading: &Reading,
+    call: Call,
     error: AwsError,
 ) -> Result<Option<Duration>, Error> {
     let error = AwsError {
         request_id: None,
         ..error
     };
-    tracing::warn!(operation = %reading.operation.key, %error, "the secret could not be looked at");
-    let message = format!("the secret could not be looked at: {error}");
-    stalled(context, reading, &message).await
+    let call = call.name();
+    tracing::warn!(operation = %reading.operation.key, call, %error, "the secret could not be looked at");
+    let message = format!("the secret could not be looked at: {call}: {error}");
+    troubled(context, reading, &message).await
+}
+
+/// The controller may not read what the operation rests on, so nothing is done until it may.
+pub(super) async fn forbidden(
+    context: &Arc<Context>,
+    entry: &OperationEntry,
+    what: String,
+) -> Result<Option<Duration>, Error> {
+    let error = Error::Forbidden(what);
+    let Some(reading) = Reading::cached(entry) else {
+        return Err(error);
+    };
+    tracing::warn!(operation = %reading.operation.key, %error, "the operation cannot go on");
+    troubled(context, &reading, &error.to_string()).await
+}
+
+/// AWS says that there is no such secret. One answer may lag, so it is asked once more.
+pub(super) async fn absent(
+    context: &Arc<Context>,
+    reading: &Reading,
+    again: Duration,
+) -> Result<Option<Duration>, Error> {
+    let message = "AWS does not find the secret; the operation ends if AWS says so once more";
+    stalled(context, reading, message).await?;
+    Ok(Some(again))
 }
 
 /// An operation of a release that this one does not understand is at work on the secret.
 pub(super) async fn riddle(
     context: &Arc<Context>,
     reading: &Reading,
-    _look: &Look,
     riddle: &str,
 ) -> Result<Option<Duration>, Error> {
     let message = format!(
         "operation {riddle} is at work on this secret, and this release does not understand it"
     );
-    stalled(context, reading, &message).await
+    troubled(context, reading, &message).await
 }
 
 /// What bounds the operation cannot be understood, so nothing is done until it can.
@@ -236,14 +263,22 @@ pub(super) async fn unclear(
     why: &str,
 ) -> Result<Option<Duration>, Error> {
     let message = format!("its policy or profile cannot be understood: {why}");
-    stalled(context, reading, &message).await
+    troubled(context, reading, &message).await
 }
 
-async fn stalled(
+/// Says what is wrong, and waits longer each time.
+async fn troubled(
     context: &Arc<Context>,
     reading: &Reading,
     message: &str,
 ) -> Result<Option<Duration>, Error> {
+    let pause = context.doubts.failed(&reading.operation.key);
+    stalled(context, reading, message).await?;
+    let uid = reading.operation.uid.as_str();
+    Ok(Some(spread(pause, uid)))
+}
+
+async fn stalled(context: &Arc<Context>, reading: &Reading, message: &str) -> Result<(), Error> {
     let old = reading.object.status.as_ref();
     let phase = Phase::ALL
         .into_iter()
@@ -257,7 +292,7 @@ async fn stalled(
         context.tenure()?;
         store(context, &reading.operation.key, &reading.version(), &new).await?;
     }
-    Ok(Some(AFTER_TROUBLE))
+    Ok(())
 }
 
 /// Writes down which secret the name means, where rivals look for it: first the label, then the status.

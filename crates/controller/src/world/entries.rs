@@ -50,6 +50,8 @@ pub(crate) struct OperationEntry {
     pub core: Result<Operation, String>,
     /// Its UID and when its record may go, where it ended because it cannot be understood.
     pub unread: Option<(Uid, ServerTime)>,
+    /// As stored, until it has ended: records of what is over are many.
+    pub object: Option<SecretRotationOperation>,
 }
 
 /// A profile.
@@ -118,11 +120,13 @@ impl OperationEntry {
         let unread = decoded
             .filter(|_| core.is_err())
             .and_then(|operation| Some((Uid::parse(object.uid()?).ok()?, operation.expires()?)));
+        let is_finished = core.as_ref().is_ok_and(Operation::is_finished);
         let entry = Self {
             resource_version: object.resource_version().unwrap_or_default(),
             policy: decoded.and_then(|operation| {
                 ObjectName::parse(operation.spec.policy_ref.name.as_str()).ok()
             }),
+            object: decoded.filter(|_| !is_finished).cloned(),
             core,
             unread,
         };

@@ -1,0 +1,178 @@
+//! What one step of an operation may ask of AWS: paid for before it reads anything, so that nothing in it waits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use secret_rotation_core::advance::{Request, Write};
+use secret_rotation_core::identity::{Arn, ObjectKey};
+use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::secret::Look;
+
+use crate::account::Account;
+use crate::apply::{Applied, Rejected};
+use crate::bucket::Bucket;
+use crate::line::Need;
+
+/// Tokens of one bucket that were taken in advance. Those that are left go back.
+#[derive(Debug)]
+pub(crate) struct Purse {
+    bucket: Arc<Bucket>,
+    tokens: AtomicU32,
+}
+
+impl Purse {
+    fn new(bucket: &Arc<Bucket>, tokens: u32) -> Self {
+        Self {
+            bucket: Arc::clone(bucket),
+            tokens: AtomicU32::new(tokens),
+        }
+    }
+
+    /// Pays for a request. One that was not foreseen is paid by whoever comes next: it must not wait.
+    fn pay(&self) {
+        let less = |tokens: u32| tokens.checked_sub(1);
+        let paid = self
+            .tokens
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        if paid.is_err() {
+            self.bucket.spend(1);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tokens.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Drop for Purse {
+    fn drop(&mut self) {
+        self.bucket.put_back(*self.tokens.get_mut());
+    }
+}
+
+/// Who pays for a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Payer {
+    /// It waits until it is its turn.
+    Turn(Arc<Bucket>),
+    /// It was paid for.
+    Purse(Arc<Purse>),
+}
+
+impl Payer {
+    /// Returns once the request may be sent.
+    pub(crate) async fn pay(&self) {
+        match self {
+            Self::Turn(bucket) => bucket.take().await,
+            Self::Purse(purse) => purse.pay(),
+        }
+    }
+
+    /// Pays for a retry, which has been sent already.
+    pub(crate) fn pay_for_retry(&self) {
+        match self {
+            Self::Turn(bucket) => bucket.spend(1),
+            Self::Purse(purse) => purse.pay(),
+        }
+    }
+}
+
+/// The right to take one step at once: its reads, and the write that may follow. What is left goes back when it is dropped.
+pub struct Ticket {
+    account: Account,
+    reads: Arc<Purse>,
+    writes: Arc<Purse>,
+}
+
+impl Account {
+    /// Pays for one step of an operation, or says when to come back for it; the place in the line is kept meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait. Nothing is held meanwhile, so nothing grows stale.
+    pub fn ticket(&self, who: &ObjectKey, need: Need) -> Result<Ticket, Duration> {
+        let need = self.line().enter(who, need)?;
+        Ok(Ticket {
+            account: self.clone(),
+            reads: Arc::new(Purse::new(self.reads(), need.reads)),
+            writes: Arc::new(Purse::new(self.writes(), u32::from(need.write))),
+        })
+    }
+
+    /// Gives up the place of an operation that takes no step after all.
+    pub fn leave_line(&self, who: &ObjectKey) {
+        self.line().leave(who);
+    }
+
+    /// Who is next, and in how long: to be asked after a step, whose tokens may have come back.
+    pub fn next_in_line(&self) -> Vec<(ObjectKey, Duration)> {
+        self.line().next()
+    }
+}
+
+impl Ticket {
+    /// The account that is asked.
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Looks at one secret, by whole ARN or by name, as [`Account::look`] without the versions.
+    pub async fn look(&self, secret_id: &str) -> Result<Look, AwsError> {
+        self.account.look_paid(secret_id, &self.payer()).await
+    }
+
+    /// Adds the list of versions to a look. `at` stays that of `DescribeSecret`, the oldest part of the look.
+    pub async fn list_versions(&self, look: &mut Look, arn: &Arn) -> Result<(), AwsError> {
+        let (client, payer) = (self.account.looker(), self.payer());
+        let versions = self.account.versions(&client, arn.as_str(), &payer).await?;
+        look.versions = Some(versions);
+        Ok(())
+    }
+
+    /// Whether a write is paid for, or can be paid at once: this step has begun and holds fresh reads, so it goes before
+    /// those who wait.
+    pub fn may_write(&mut self) -> bool {
+        if self.writes.is_empty() && self.account.writes().withdraw(1) {
+            self.writes = Arc::new(Purse::new(self.account.writes(), 1));
+        }
+        !self.writes.is_empty()
+    }
+
+    /// Takes a place in the line for a step that writes, and says when to come back for it.
+    pub fn book_write(&self, who: &ObjectKey) -> Duration {
+        let need = Need {
+            reads: 2,
+            write: true,
+            begun: true,
+        };
+        let booked = self.account.ticket(who, need);
+        booked.err().unwrap_or_default()
+    }
+
+    /// Sends one write, once: no retry of any kind, no wait before it, and at most ten seconds.
+    ///
+    /// The secret is named by its whole ARN. A rotation carries its token and nothing else: rules or a function
+    /// would change the secret's configuration.
+    pub async fn apply(&self, write: &Write) -> Result<Applied, Rejected> {
+        self.send(write.arn(), write.request()).await
+    }
+
+    pub(crate) async fn send(&self, arn: &Arn, request: &Request) -> Result<Applied, Rejected> {
+        let payer = Payer::Purse(Arc::clone(&self.writes));
+        self.account.send(arn, request, &payer).await
+    }
+
+    fn payer(&self) -> Payer {
+        Payer::Purse(Arc::clone(&self.reads))
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("region", self.account.region())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! What one process remembers of operations between their steps: nothing that a write rests on, only how long to wait.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use secret_rotation_core::identity::ObjectKey;
+use tokio::time::Instant;
+
+use crate::clock;
+
+/// That a secret does not exist is believed when it is said again after this. Reads lag, and replicas of one answer lag together.
+pub(super) const SECOND_THOUGHT: Duration = Duration::from_secs(6);
+
+/// The pause after a look that failed; it doubles.
+const FIRST: Duration = Duration::from_secs(15);
+
+/// No longer than this.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// Doubts about secrets, by the operation that has them.
+#[derive(Debug, Default)]
+pub(crate) struct Doubts(Mutex<BTreeMap<ObjectKey, Doubt>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Doubt {
+    /// Since when AWS says that there is no such secret.
+    absent_since: Option<Instant>,
+    /// Steps in a row that could not see what they had to.
+    failures: u32,
+}
+
+impl Doubts {
+    /// Takes note that AWS says that there is no such secret; whether it has said so before, long enough ago.
+    pub(super) fn absent(&self, key: &ObjectKey) -> Result<(), Duration> {
+        let now = clock::now();
+        let mut doubts = self.lock();
+        let doubt = doubts.entry(key.clone()).or_default();
+        let since = *doubt.absent_since.get_or_insert(now);
+        let left = (since + SECOND_THOUGHT).saturating_duration_since(now);
+        if left.is_zero() { Ok(()) } else { Err(left) }
+    }
+
+    /// Takes note that the secret is there.
+    pub(super) fn present(&self, key: &ObjectKey) {
+        if let Some(doubt) = self.lock().get_mut(key) {
+            doubt.absent_since = None;
+        }
+    }
+
+    /// Takes note that a step could not see what it had to; how long to wait.
+    pub(super) fn failed(&self, key: &ObjectKey) -> Duration {
+        let mut doubts = self.lock();
+        let doubt = doubts.entry(key.clone()).or_default();
+        let pause = (FIRST * 2_u32.pow(doubt.failures.min(5))).min(LONGEST);
+        doubt.failures = doubt.failures.saturating_add(1);
+        pause
+    }
+
+    /// Forgets everything: another replica is at work now.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// Takes note that a step saw everything it had to, or that there will be none any more.
+    pub(crate) fn cleared_up(&self, key: &ObjectKey) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Doubt>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::key;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_answer_that_there_is_no_secret_is_not_believed() {
+        let (doubts, key) = (Doubts::default(), key("a"));
+        assert_eq!(doubts.absent(&key), Err(SECOND_THOUGHT));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(doubts.absent(&key), Err(Duration::from_secs(1)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(doubts.absent(&key), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_there_again_was_never_away() {
+        let (doubts, key) = (Doubts::default(), key("a"));
+        assert!(doubts.absent(&key).is_err());
+        tokio::time::advance(SECOND_THOUGHT).await;
+        doubts.present(&key);
+        assert_eq!(doubts.absent(&key), Err(SECOND_THOUGHT));
+    }
+
+    #[test]
+    fn looks_that_fail_come_slower_and_slower_until_one_does_not() {
+        let (doubts, key) = (Doubts::default(), key("a"));
+        let pauses: Vec<_> = (0..7).map(|_| doubts.failed(&key).as_secs()).collect();
+        assert_eq!(pauses, [15, 30, 60, 120, 240, 300, 300]);
+        doubts.cleared_up(&key);
+        assert_eq!(doubts.failed(&key), FIRST);
+    }
+}

@@ -1,0 +1,172 @@
+//! The way to AWS: every step is paid for, and its region answers, before anything is read for it.
+
+use std::time::Duration;
+
+use secret_rotation_api::operation::Subject;
+use secret_rotation_aws::{Need, Ticket};
+use secret_rotation_core::identity::{ObjectKey, Region};
+use secret_rotation_core::operation::{Operation, Step};
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::profile::Profile;
+
+use crate::clock;
+use crate::context::Context;
+use crate::jitter::spread;
+use crate::outage::Visit;
+use crate::world::OperationEntry;
+
+/// The right to take one step.
+#[derive(Debug)]
+pub(super) struct Pass {
+    /// What was paid for.
+    pub ticket: Ticket,
+    /// What is told of the region when the step is over.
+    pub visit: Visit,
+}
+
+impl Pass {
+    /// Takes note of whether AWS answered at all.
+    pub(super) fn note(&mut self, failed: Option<ErrorClass>) {
+        self.visit.note(!failed.is_some_and(is_outage));
+    }
+}
+
+/// Whether a failure says something about the region and not about the secret.
+const fn is_outage(class: ErrorClass) -> bool {
+    matches!(
+        class,
+        ErrorClass::Unreachable | ErrorClass::Throttled | ErrorClass::Credentials
+    )
+}
+
+/// Where an operation would ask, as far as the watches have told; quorum reads judge it again.
+pub(super) fn place(context: &Context, entry: &OperationEntry) -> Option<(Profile, Region)> {
+    let operation = entry.core.as_ref().ok()?;
+    let region = match entry.object.as_ref()?.subject().ok()? {
+        Subject::Arn(arn) => arn.region().clone(),
+        Subject::Name { region, .. } => region,
+    };
+    let policy = context.world.policy(&ObjectKey {
+        namespace: operation.key.namespace.clone(),
+        name: operation.policy.name.clone(),
+    })?;
+    let (policy, _) = policy.core.as_ref().ok()?;
+    let profile = context.world.profile(&policy.profile)?;
+    Some((profile.core.as_ref().ok()?.clone(), region))
+}
+
+/// Pays for the next step, or says when to come back.
+pub(super) async fn enter(
+    context: &Context,
+    operation: &Operation,
+    (profile, region): (&Profile, &Region),
+) -> Result<Pass, Duration> {
+    let made = context.accounts.of(profile, region).await;
+    let uid = operation.uid.as_str();
+    let visit = made.outage.enter().map_err(|wait| spread(wait, uid))?;
+    let ticket = made.account.ticket(&operation.key, need(operation))?;
+    Ok(Pass { ticket, visit })
+}
+
+/// Calls those who are next: the tokens that a step left over may be enough for them.
+pub(super) fn call_next(context: &Context, ticket: Ticket) {
+    let account = ticket.account().clone();
+    drop(ticket);
+    let now = clock::now();
+    for (key, wait) in account.next_in_line() {
+        context.queues.operations.push(key, now + wait);
+    }
+}
+
+/// What the next step may need: more is paid for afterwards, and what is left goes back.
+fn need(operation: &Operation) -> Need {
+    let begun = operation.has_started();
+    let write = !is_verifying(operation);
+    let versions = !begun && operation.action.clears();
+    Need {
+        reads: 1 + u32::from(versions) + u32::from(write),
+        write,
+        begun,
+    }
+}
+
+/// Whether AWS has been asked to rotate, and nothing is to be written before it has.
+fn is_verifying(operation: &Operation) -> bool {
+    let rotate = operation.journal.entry(Step::Rotate);
+    let heard = rotate.is_some_and(|entry| {
+        entry.is_applied() || entry.refusal() == Some(ErrorClass::RotationPending)
+    });
+    heard && operation.journal.entry(Step::Unpin).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use secret_rotation_core::clock::AwsTime;
+    use secret_rotation_core::operation::{Action, Intent, ResultKind, StepResult};
+
+    use super::*;
+    use crate::testing::operation_on;
+
+    #[test]
+    fn the_first_step_of_a_clear_lists_versions_and_later_ones_do_not() {
+        let mut clear = operation_on("a", Action::ClearAndRotate);
+        let expected = Need {
+            reads: 3,
+            write: true,
+            begun: false,
+        };
+        assert_eq!(need(&clear), expected);
+        intend(&mut clear, Step::Pin);
+        let expected = Need {
+            reads: 2,
+            write: true,
+            begun: true,
+        };
+        assert_eq!(need(&clear), expected);
+        assert_eq!(need(&operation_on("a", Action::Rotate)).reads, 2);
+    }
+
+    #[test]
+    fn a_rotation_that_is_watched_needs_no_write_until_something_is_unpinned() {
+        let mut rotate = operation_on("a", Action::Rotate);
+        intend(&mut rotate, Step::Rotate);
+        assert!(need(&rotate).write, "it may have to be sent again");
+        for kind in [
+            ResultKind::Applied,
+            ResultKind::Refused(ErrorClass::RotationPending),
+        ] {
+            conclude(&mut rotate, kind);
+            let expected = Need {
+                reads: 1,
+                write: false,
+                begun: true,
+            };
+            assert_eq!(need(&rotate), expected);
+        }
+        intend(&mut rotate, Step::Unpin);
+        assert!(need(&rotate).write);
+    }
+
+    fn intend(operation: &mut Operation, step: Step) {
+        operation.journal.intend(&Intent {
+            step,
+            version: None,
+            at: at(),
+            baseline: None,
+        });
+    }
+
+    fn conclude(operation: &mut Operation, kind: ResultKind) {
+        let result = StepResult {
+            kind,
+            at: at(),
+            request_id: None,
+            code: None,
+        };
+        operation.journal.conclude(Step::Rotate, result);
+    }
+
+    fn at() -> AwsTime {
+        AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"))
+    }
+}
