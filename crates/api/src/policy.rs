@@ -21,6 +21,9 @@ pub use status::{FindingStatus, NextWindow, RetryRequest, SecretRotationPolicySt
 pub use windows::{Window, Windows};
 
 use crate::{
+    Readiness,
+    conditions::find,
+    count::Count,
     schema::immutable,
     span::{HOUR, MINUTE, SECOND, Span},
     text::{Text, clip},
@@ -114,7 +117,28 @@ pub enum Mode {
     Remediate,
 }
 
+/// What keeps a policy suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brake {
+    /// Its own `spec.suspend`.
+    Policy,
+    /// That of its profile.
+    Profile,
+}
+
 impl SecretRotationPolicy {
+    /// What keeps it suspended: itself, or its profile as far as its status tells of this generation.
+    pub fn brake(&self) -> Option<Brake> {
+        if self.spec.suspend {
+            return Some(Brake::Policy);
+        }
+        let status = self.status.as_ref()?;
+        let ready = find(&status.conditions, "Ready")?;
+        let judged = status.observed_generation.map(Count::value) == self.metadata.generation;
+        let suspended = ready.reason == Readiness::Suspended.reason();
+        (judged && suspended).then_some(Brake::Profile)
+    }
+
     /// The token of the last check that was asked for, to be echoed once that check is complete.
     ///
     /// It is cut as the status cuts it: a longer one would never be found to be handled.

@@ -129,6 +129,11 @@ impl Readiness {
         }
     }
 
+    /// Whether somebody asked for it to stand still.
+    pub const fn is_suspended(&self) -> bool {
+        matches!(self, Self::Suspended | Self::ProfileSuspended(_))
+    }
+
     /// Whether nothing but a change of the object or of its profile's bounds can help.
     pub const fn is_stalled(&self) -> bool {
         matches!(

@@ -6,7 +6,7 @@ use std::process::id;
 use clap::Args;
 use secret_rotation_api::CHECK_REQUESTED_ANNOTATION;
 use secret_rotation_api::conditions::find;
-use secret_rotation_api::policy::SecretRotationPolicy;
+use secret_rotation_api::policy::{Brake, SecretRotationPolicy};
 use serde_json::json;
 
 use crate::arguments::ClusterOptions;
@@ -57,12 +57,8 @@ pub(crate) async fn run(
 pub(crate) async fn ask(cluster: &Cluster, namespace: &str, name: &str) -> Result<String, Failure> {
     let api = cluster.within(namespace);
     let policy: SecretRotationPolicy = api.get(name).await?;
-    if policy.spec.suspend {
-        return Err(
-            Failure::new(format!("policy {name} is suspended: nothing is checked")).hint(format!(
-                "kubectl secret-rotation resume {name} -n {namespace}"
-            )),
-        );
+    if let Some(brake) = policy.brake() {
+        return Err(suspended(&policy, namespace, name, brake));
     }
     // Of the API server's clock, to the nanosecond, and of this process: nobody else's.
     let time = cluster.now().unwrap_or_default();
@@ -70,6 +66,22 @@ pub(crate) async fn ask(cluster: &Cluster, namespace: &str, name: &str) -> Resul
     let change = json!({"metadata": {"annotations": {CHECK_REQUESTED_ANNOTATION: token}}});
     api.patch::<SecretRotationPolicy>(name, &change).await?;
     Ok(token)
+}
+
+fn suspended(policy: &SecretRotationPolicy, namespace: &str, name: &str, brake: Brake) -> Failure {
+    let profile = &*policy.spec.profile_ref.name;
+    match brake {
+        Brake::Policy => Failure::new(format!("policy {name} is suspended: nothing is checked"))
+            .hint(format!(
+                "kubectl secret-rotation resume {name} -n {namespace}"
+            )),
+        Brake::Profile => Failure::new(format!(
+            "AWSAccessProfile {profile} of policy {name} is suspended: nothing is checked"
+        ))
+        .hint(format!(
+            "ask an admin to set spec.suspend of AWSAccessProfile {profile} to false"
+        )),
+    }
 }
 
 fn verdict(policy: &SecretRotationPolicy) -> String {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use secret_rotation_api::conditions::{find, is_true};
 use secret_rotation_api::operation::{Action, SecretRotationOperation};
-use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, Summary};
+use secret_rotation_api::policy::{Brake, FindingStatus, SecretRotationPolicy, Summary};
 use secret_rotation_api::time::Time;
 use secret_rotation_core::identity::Arn;
 
@@ -121,10 +121,11 @@ impl PolicyView {
 
     /// Whether it acts, only looks, or stands still.
     pub(crate) fn mode(&self) -> String {
-        if self.policy.spec.suspend {
-            format!("{:?} (suspended)", self.policy.spec.mode)
-        } else {
-            format!("{:?}", self.policy.spec.mode)
+        let mode = self.policy.spec.mode;
+        match self.policy.brake() {
+            Some(Brake::Policy) => format!("{mode:?} (suspended)"),
+            Some(Brake::Profile) => format!("{mode:?} (profile suspended)"),
+            None => format!("{mode:?}"),
         }
     }
 

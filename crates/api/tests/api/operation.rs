@@ -60,6 +60,18 @@ fn object(spec: &Value, status: Option<Value>) -> SecretRotationOperation {
     serde_json::from_value(object).expect("an operation that the schema admits")
 }
 
+#[test]
+fn an_operation_that_a_finalizer_keeps_says_when_it_was_deleted() {
+    let deleted = server("2026-11-23T09:00:00Z");
+    let mut kept = object(&request(), None);
+    assert_eq!(kept.to_core().expect("valid").deletion_requested, None);
+    kept.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+        deleted.timestamp(),
+    ));
+    let core = kept.to_core().expect("valid");
+    assert_eq!(core.deletion_requested, Some(deleted));
+}
+
 fn operation() -> Operation {
     object(&request(), None).to_core().expect("valid")
 }

@@ -44,6 +44,18 @@ fn policy(spec: &Value) -> SecretRotationPolicy {
 }
 
 #[test]
+fn a_policy_that_a_finalizer_keeps_says_when_it_was_deleted() {
+    let deleted = server("2026-11-23T09:00:00Z");
+    let mut kept = policy(&json!({"selector": {"include": [{"namePrefix": "a/"}]}}));
+    kept.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+        deleted.timestamp(),
+    ));
+    let (core, _) = kept.to_core().expect("valid");
+    assert_eq!(core.deletion_requested, Some(deleted));
+    assert!(!core.acts());
+}
+
+#[test]
 fn a_policy_written_before_there_were_defaults_means_what_the_schema_says() {
     let schema = support::schema(KIND)["properties"]["spec"].clone();
     let old = policy(&least());
@@ -624,6 +636,21 @@ fn a_suspended_policy_keeps_what_it_knew() {
     );
     assert_eq!(after.observed_generation.expect("set").value(), 4);
     assert!(condition(&after, "Ready").starts_with("True/Suspended"));
+}
+
+#[test]
+fn a_policy_of_a_suspended_profile_says_so_and_keeps_what_it_knew() {
+    let before = checked(vec![finding("a", State::Stuck)]);
+    let suspended = Readiness::ProfileSuspended(ProfileName::parse("shared").expect("valid"));
+    let pass = Pass {
+        generation: 4,
+        ..pass(&suspended, None)
+    };
+    let after = SecretRotationPolicyStatus::after(Some(&before), &pass);
+    assert_eq!(after.findings, before.findings);
+    let ready = condition(&after, "Ready");
+    assert!(ready.starts_with("True/Suspended"), "{ready}");
+    assert!(ready.contains("AWSAccessProfile shared"), "{ready}");
 }
 
 #[test]

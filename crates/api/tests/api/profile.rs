@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secret_rotation_api::{
     Readiness,
     profile::{AWSAccessProfile, AWSAccessProfileStatus, ProfilePass, RegionSweep},
 };
 use secret_rotation_core::{
     identity::{Namespace, Region, SecretName},
+    policy::Suspension,
     profile::{NamespaceRule, Permission, RateLimit},
 };
 use serde_json::{Value, json};
@@ -63,6 +65,7 @@ fn everything_that_can_be_written_is_read_and_kept() {
         "allowedNamespaces": { "names": ["team-payments"], "selector": { "matchLabels": { "tier": "prod" } } },
         "allowedSecrets": [{ "namePrefix": "${namespace}/" }, { "namePrefix": "shared/" }],
         "allowedActions": ["Rotate", "ClearPending"],
+        "suspend": true,
         "minCheckInterval": "5m",
         "maxConcurrentPerFunction": 3,
         "rateLimit": { "readsPerSecond": 40, "writesPerSecond": 4 },
@@ -88,8 +91,21 @@ fn everything_that_can_be_written_is_read_and_kept() {
             .any(|pattern| pattern.covers(&namespace, &name))
     };
     assert!(covered("prod/db") && covered("shared/db") && !covered("production/db"));
+    assert_eq!(core.suspension, Suspension::Suspended);
     let labels = [("tier".to_owned(), "prod".to_owned())].into();
     assert!(core.allowed_namespaces.admits(&namespace, &labels));
+}
+
+#[test]
+fn an_object_that_a_finalizer_keeps_says_when_it_was_deleted() {
+    let deleted = server("2026-11-23T09:00:00Z");
+    let mut kept = profile(&json!({ "regions": ["eu-west-1"] }));
+    assert_eq!(kept.to_core().expect("valid").deletion_requested, None);
+    kept.metadata.deletion_timestamp = Some(Time(deleted.timestamp()));
+    assert_eq!(
+        kept.to_core().expect("valid").deletion_requested,
+        Some(deleted)
+    );
 }
 
 #[test]

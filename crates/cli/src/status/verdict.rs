@@ -32,7 +32,7 @@ fn one(policy: &SecretRotationPolicy) -> u8 {
     let judged = status
         .observed_generation
         .map(secret_rotation_api::count::Count::value);
-    let fresh = judged == policy.metadata.generation && !policy.spec.suspend;
+    let fresh = judged == policy.metadata.generation && policy.brake().is_none();
     if is("Healthy", "False") {
         UNHEALTHY
     } else if fresh && is("Healthy", "True") && is("Ready", "True") {
@@ -59,6 +59,9 @@ mod tests {
         if let Some(suspend) = change.get("suspend") {
             object["spec"]["suspend"] = suspend.clone();
         }
+        if let Some(reason) = change.get("reason") {
+            object["status"]["conditions"][1]["reason"] = reason.clone();
+        }
         if let Some(generation) = change.get("generation") {
             object["metadata"]["generation"] = generation.clone();
         }
@@ -75,6 +78,10 @@ mod tests {
             (vec![policy("Unknown", "True", &none)], 3),
             (vec![policy("True", "False", &none)], 3),
             (vec![policy("True", "True", &json!({"suspend": true}))], 3),
+            (
+                vec![policy("True", "True", &json!({"reason": "Suspended"}))],
+                3,
+            ),
             (vec![policy("True", "True", &json!({"generation": 3}))], 3),
             (
                 vec![

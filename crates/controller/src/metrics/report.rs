@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use secret_rotation_api::Readiness;
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::plan::{BlockReason, Breaker, Plan};
 use secret_rotation_core::policy::{Detection, Mode, Policy, Suspension};
@@ -52,6 +53,15 @@ impl PolicyReport {
             detection: Some(policy.detection.clone()),
             check_interval: Some(policy.check_interval),
             ..Self::default()
+        }
+    }
+
+    /// Takes into account that its profile may be suspended.
+    #[must_use]
+    pub(crate) fn suspended_by(self, readiness: &Readiness) -> Self {
+        Self {
+            suspended: self.suspended || readiness.is_suspended(),
+            ..self
         }
     }
 

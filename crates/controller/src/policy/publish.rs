@@ -46,6 +46,7 @@ pub(super) async fn unjudged(
     let report = policy
         .map(PolicyReport::of)
         .unwrap_or_default()
+        .suspended_by(&readiness)
         .with_conditions(conditions(&new));
     let report = earlier.map_or_else(
         || report.clone(),

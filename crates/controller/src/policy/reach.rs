@@ -179,6 +179,17 @@ mod tests {
     }
 
     #[test]
+    fn no_policy_of_a_suspended_profile_is_looked_at() {
+        let mut given = sample();
+        given.profile.suspension = Suspension::Suspended;
+        let profile = ProfileState::Valid(&given.profile);
+        assert_eq!(
+            claimant(&given.policy, profile, given.tenant.clone()),
+            Err(Readiness::ProfileSuspended(given.profile.name.clone()))
+        );
+    }
+
+    #[test]
     fn a_profile_that_is_missing_or_invalid_is_named() {
         let policy = sample().policy;
         let missing =
