@@ -139,6 +139,109 @@ fn an_audit_finds_what_the_controller_would_in_every_format() {
     assert!(aws.writes().is_empty());
 }
 
+/// Labels that are left over, first rotations, a tag job, and a version that was rolled back.
+const HALF_WAY: &str = "
+secrets:
+- name: app/cancelled
+  created: -200d
+  lastChanged: -9d
+  versions:
+  - {id: 0a11d0c2-1111-4c6e-9d0b-8f6a5e3b2c11, labels: [AWSCURRENT], created: -60d}
+  - {id: 1b22e1d3-2222-4c6e-9d0b-8f6a5e3b2c12, labels: [AWSPENDING], empty: true}
+  rotation: {function: ok, enabled: false, everyDays: 30, lastRotated: -60d}
+- name: app/first-run
+  created: -60s
+  lastChanged: -30s
+  versions: [{id: AF585B8F-AA06-4EAB-8827-EFF43E6FD896, labels: [AWSPENDING], empty: true}]
+  rotation: {function: ok, everyDays: 90}
+  rotating: {step: createSecret, ends: +600s}
+- name: app/first-run-died
+  created: -9d
+  lastChanged: -9d
+  versions: [{id: BF585B8F-AA06-4EAB-8827-EFF43E6FD896, labels: [AWSPENDING], empty: true}]
+  rotation: {function: ok, everyDays: 90}
+- name: app/first-valued
+  created: -9d
+  lastChanged: -9d
+  versions: [{id: CF585B8F-AA06-4EAB-8827-EFF43E6FD896, labels: [AWSPENDING], created: -9d}]
+  rotation: {function: ok, everyDays: 90}
+- name: app/tagged
+  created: -200d
+  lastChanged: -30m
+  versions:
+  - {id: 2a11d0c2-1111-4c6e-9d0b-8f6a5e3b2c11, labels: [AWSCURRENT], created: -60d}
+  - {id: 2b22e1d3-2222-4c6e-9d0b-8f6a5e3b2c12, labels: [AWSPENDING], empty: true}
+  rotation: {function: ok, everyDays: 30, lastRotated: -60d, next: -2d}
+- name: app/reverted
+  created: -200d
+  lastChanged: -26h
+  versions:
+  - {id: 3a11d0c2-1111-4c6e-9d0b-8f6a5e3b2c01, labels: [AWSCURRENT], created: -40d}
+  - {id: 3a11d0c2-2222-4c6e-9d0b-8f6a5e3b2c02, labels: [AWSPENDING, AWSPREVIOUS], created: -27h}
+  rotation: {function: ok, everyDays: 30, lastRotated: -27h, next: +20d}
+";
+
+#[test]
+fn an_audit_tells_apart_what_a_pending_label_can_mean() {
+    let aws = aws(HALF_WAY);
+    let report = json(&run(&aws, "audit -o json"));
+    let found = |name: &str| {
+        let findings = report["findings"].as_array().expect("findings");
+        let finding = findings.iter().find(|finding| finding["name"] == name);
+        let finding = finding.unwrap_or_else(|| panic!("no finding on {name}: {report}"));
+        let text = |field: &str| finding[field].as_str().unwrap_or_default().to_owned();
+        (text("state"), text("message"))
+    };
+    for (name, state, says) in [
+        (
+            "app/cancelled",
+            "Disabled",
+            "still holds AWSPENDING and has no value",
+        ),
+        ("app/first-run", "Rotating", "under way"),
+        (
+            "app/first-run-died",
+            "Broken",
+            "kubectl secret-rotation put app/first-run-died",
+        ),
+        ("app/first-valued", "Broken", "--force-while-rotating"),
+        ("app/tagged", "Stuck", "AWS meant to rotate it by"),
+        ("app/reverted", "Stuck", "was rolled back"),
+    ] {
+        let (found, message) = found(name);
+        assert_eq!(found, state, "{name}");
+        assert!(message.contains(says), "{name}: {message}");
+    }
+    assert_eq!(report["states"]["Stuck"], 2);
+}
+
+#[test]
+fn put_sets_the_value_that_a_first_rotation_never_made() {
+    let aws = aws(HALF_WAY);
+    for (secret, says) in [
+        ("app/first-run", "may be in progress"),
+        ("app/first-valued", "have a value that the target accepts"),
+    ] {
+        let output = run_with(&aws, &format!("put {secret} --yes"), CANARY.as_bytes());
+        assert_eq!(code(&output), 1, "{secret}");
+        let shown = stderr(&output);
+        assert!(
+            shown.contains(says) && shown.contains("--force-while-rotating"),
+            "{shown}"
+        );
+    }
+    assert!(aws.writes().is_empty());
+    for line in [
+        "put app/first-run-died --yes",
+        "put app/first-valued --yes --force-while-rotating",
+    ] {
+        let output = run_with(&aws, line, CANARY.as_bytes());
+        assert_eq!(code(&output), 0, "{line}: {}", stderr(&output));
+    }
+    let states = &json(&run(&aws, "audit -o json"))["states"];
+    assert_eq!(states["Broken"], 0);
+}
+
 #[test]
 fn only_what_is_named_makes_an_audit_fail() {
     let sick = aws(ESTATE);

@@ -23,7 +23,7 @@ impl Standing {
         if secret.is_rolled_back(versions) {
             return Self::RolledBack;
         }
-        let (Some(pending), Some(_)) = (secret.unfinished(), secret.last_rotated) else {
+        let Some(pending) = secret.unfinished() else {
             return Self::Ahead;
         };
         // A version that a complete list omits has no value, and so was never current.

@@ -97,19 +97,29 @@ impl Secret {
     }
 
     /// Whether the unfinished pending version is one that was current before, or that a later rotation or a person has
-    /// passed over: it holds AWSPREVIOUS, or a rotation succeeded no earlier than it was created. A person moved
-    /// AWSCURRENT back, or set a value; to rotate such a version in again would undo that decision.
+    /// passed over: it holds AWSPREVIOUS, or a rotation succeeded no earlier than it was created, or a version that was
+    /// created later is current or was so just before. A person moved AWSCURRENT back, or set a value, which AWS may not
+    /// count as a rotation; to rotate such a version in again would undo that decision.
     ///
     /// `versions` is the complete list of versions; without it, and for a version without a value, only the label tells.
     pub fn is_rolled_back(&self, versions: Option<&VersionListing>) -> bool {
         let Some(pending) = self.unfinished() else {
             return false;
         };
-        let created = versions.and_then(|versions| versions.created(pending));
-        let passed_over = created
-            .zip(self.last_rotated)
-            .is_some_and(|(created, rotated)| rotated >= created);
-        self.previous() == Some(pending) || passed_over
+        self.previous() == Some(pending)
+            || versions.is_some_and(|versions| self.is_passed_over(pending, versions))
+    }
+
+    fn is_passed_over(&self, pending: &VersionId, versions: &VersionListing) -> bool {
+        let Some(created) = versions.created(pending) else {
+            return false;
+        };
+        let newer = [self.current(), self.previous()]
+            .into_iter()
+            .flatten()
+            .filter_map(|version| versions.created(version))
+            .any(|other| other > created);
+        newer || self.last_rotated.is_some_and(|rotated| rotated >= created)
     }
 
     /// How many labels the secret carries, of the 20 that AWS allows.

@@ -280,10 +280,9 @@ impl<'a> Judge<'a> {
     /// A decision of a person, whatever the date of the version: it lasts since the labels moved.
     fn rolled_back(&self, pending: &VersionId, progress: Progress) -> Verdict {
         let how = if self.secret.previous() == Some(pending) {
-            "it holds AWSPREVIOUS too".to_owned()
+            "it holds AWSPREVIOUS too"
         } else {
-            let rotated = self.secret.last_rotated.unwrap_or(self.now);
-            format!("another value has become current at {rotated}")
+            "another value has become current since it was made"
         };
         let message = format!(
             "version {pending}, which holds AWSPENDING, was rolled back: {how}. It is never rotated in again automatically. \

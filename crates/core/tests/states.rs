@@ -387,7 +387,7 @@ fn a_pending_version_that_was_current_before_or_was_passed_over_is_rolled_back()
 }
 
 #[test]
-fn without_the_list_of_versions_only_a_secret_that_never_rotated_is_known_not_to_be_rolled_back() {
+fn without_the_list_of_versions_nobody_knows_whether_a_version_was_rolled_back() {
     let of = |secret: &Secret, versions: Option<&VersionListing>| Standing::of(secret, versions);
     let plain = stuck("prod/a");
     assert_eq!(of(&plain, None), Standing::Unknown);
@@ -401,7 +401,16 @@ fn without_the_list_of_versions_only_a_secret_that_never_rotated_is_known_not_to
         last_rotated: None,
         ..plain.clone()
     };
-    assert_eq!(of(&never, None), Standing::Ahead);
+    assert_eq!(of(&never, None), Standing::Unknown);
+    assert_eq!(of(&never, Some(&with_value())), Standing::Ahead);
+    for newer in ["c", "b"] {
+        let set_later = listing(&[("p", ago(hours(8))), (newer, ago(hours(7)))]);
+        assert_eq!(
+            of(&never, Some(&set_later)),
+            Standing::RolledBack,
+            "{newer}"
+        );
+    }
     let passed_over = Secret {
         last_rotated: Some(ago(hours(8))),
         ..plain

@@ -8,11 +8,14 @@ mod value;
 mod write;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
+use secret_rotation_aws::Account;
+use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::secret::{Secret, Seen};
 
@@ -21,6 +24,9 @@ use crate::place::Place;
 use crate::{Failure, output};
 
 use value::{Shape, Value};
+
+/// A rotation function that began before this has ended: four steps of at most 15 minutes, and some time between them.
+const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
 
 /// Puts a new value into a secret, as AWSCURRENT; the value is never printed.
 ///
@@ -69,10 +75,15 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, Failure> {
     let region = arguments.place.region(&login)?;
     let account = login.quiet_account(region.clone());
     let look = arguments.place.look(&account, false).await?;
+    let now = look.at;
     let Seen::Present(secret) = look.secret else {
         return Err(arguments.place.absent(&region));
     };
-    refuse(&secret, arguments.force_while_rotating)?;
+    refuse(&secret)?;
+    if !arguments.force_while_rotating && !has_died(&arguments.place, &account, &secret, now).await
+    {
+        refuse_unfinished(&secret)?;
+    }
     let value = Value::read(arguments.from_file.as_deref(), arguments.strip_newline)?;
     if !arguments.yes && !is_confirmed(&secret, &region)? {
         return Err(Failure::new("nothing was written"));
@@ -90,22 +101,49 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why nobody should write to this secret now.
-fn refuse(secret: &Secret, forced: bool) -> Result<(), Failure> {
+/// Whether a first rotation has died before it made a value: there is nothing that a new value could replace or interrupt.
+/// What cannot be read tells nothing.
+async fn has_died(place: &Place, account: &Account, secret: &Secret, now: AwsTime) -> bool {
+    let Some(pending) = secret.unfinished().filter(|_| secret.current().is_none()) else {
+        return false;
+    };
+    let at_rest = secret
+        .last_changed
+        .is_some_and(|changed| now.since(changed) >= FUNCTION_AT_REST);
+    if !at_rest {
+        return false;
+    }
+    let versions = place.look(account, true).await.ok();
+    let versions = versions.and_then(|look| look.versions);
+    versions.is_some_and(|versions| !versions.lists(pending))
+}
+
+/// Why nobody should write to this secret.
+fn refuse(secret: &Secret) -> Result<(), Failure> {
     if secret.deleted.is_some() {
         return Err(Failure::new("the secret is scheduled for deletion")
             .hint("call the deletion off first: aws secretsmanager restore-secret"));
     }
-    if let Some(foreign) = secret.belongs_to_others() {
-        return Err(Failure::new(foreign.message()));
+    match secret.belongs_to_others() {
+        Some(foreign) => Err(Failure::new(foreign.message())),
+        None => Ok(()),
     }
-    match secret.unfinished() {
-        Some(pending) if !forced => Err(Failure::new(format!(
-            "a rotation has not finished: version {pending} holds AWSPENDING"
-        ))
-        .hint("wait for it, or recover it; --force-while-rotating writes all the same, and AWS abandons the rotation")),
-        Some(_) | None => Ok(()),
-    }
+}
+
+/// Why nobody should write to it now.
+fn refuse_unfinished(secret: &Secret) -> Result<(), Failure> {
+    let Some(pending) = secret.unfinished() else {
+        return Ok(());
+    };
+    let hint = if secret.current().is_none() {
+        "it may be in progress, or have a value that the target accepts: look with `kubectl secret-rotation versions`; --force-while-rotating writes all the same, and AWS abandons the rotation"
+    } else {
+        "wait for it, or recover it; --force-while-rotating writes all the same, and AWS abandons the rotation"
+    };
+    Err(Failure::new(format!(
+        "a rotation has not finished: version {pending} holds AWSPENDING"
+    ))
+    .hint(hint))
 }
 
 /// Asks on the terminal.
