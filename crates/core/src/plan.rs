@@ -192,7 +192,7 @@ impl BlockReason {
             Self::RotationWindowOpen => "AWS may still retry the rotation by itself",
             Self::RecentlyChanged => "the secret changed too recently",
             Self::ManualHold => "a person acted on it, or denied an operation on it",
-            Self::Suspended => "the policy or its profile is suspended, or being deleted",
+            Self::Suspended => "the policy or its profile is suspended or being deleted",
         }
     }
 
