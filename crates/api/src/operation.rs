@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use automatic::secret_label;
 pub use parse::Subject;
 pub use report::{Progress, Riddle, conditions};
-pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus};
+pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
 
 use crate::{
     approval::Approval,

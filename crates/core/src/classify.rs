@@ -6,7 +6,7 @@ use crate::authorise::{Tenant, under_ceiling};
 use crate::clock::AwsTime;
 use crate::identity::{Arn, Region, SecretName};
 use crate::inventory::{Inventory, Observation};
-use crate::operation::{Operation, PendingValue};
+use crate::operation::{Action, Operation, PendingValue};
 use crate::outcome::ErrorClass;
 use crate::policy::{Detection, Policy};
 use crate::profile::Profile;
@@ -146,6 +146,7 @@ impl Classifier<'_> {
             remembered: self.known.memory.0.get(&place),
             operations: self.known.operations,
             rest: self.known.watches.rest(secret, now),
+            bounds: Some((self.profile, self.tenant)),
         };
         let verdict = verdict::of(observation, &self.policy.detection, background, now);
         let Verdict {
@@ -246,7 +247,7 @@ fn count(finding: &Finding, survey: &mut Survey) {
     let eligible = finding
         .secret
         .as_ref()
-        .is_some_and(|secret| secret.hands_off().is_none());
+        .is_some_and(|secret| secret.hands_off(Action::Rotate).is_none());
     let region = survey.regions.entry(finding.region.clone()).or_default();
     region.selected += 1;
     region.eligible += usize::from(eligible);

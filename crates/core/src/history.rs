@@ -1,24 +1,21 @@
 //! What was done to one secret before, by anybody, over all namespaces: budgets are counted from it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::approval::Answer;
+use crate::authorise::{Tenant, may_use, under_ceiling};
 use crate::clock::AwsTime;
-use crate::identity::{Arn, ObjectKey, StageLabel, Uid, VersionId};
+use crate::identity::{Arn, ObjectKey, SecretName, StageLabel, Uid, VersionId};
 use crate::operation::{Action, Failure, JournalEntry, Operation, Outcome, Step, Trigger};
 use crate::outcome::ErrorClass;
 use crate::pin;
 use crate::policy::{AttemptWindow, Backoff};
+use crate::profile::Profile;
 use crate::secret::Secret;
 
 /// Another operation's intent without a result may still be on its way to AWS for this long.
 const IN_FLIGHT: Duration = Duration::from_secs(30);
-
-/// `LastChangedDate` of our own pin lies between its intent less this …
-const PIN_EARLIEST: Duration = Duration::from_secs(5);
-
-/// … and its intent plus this.
-const PIN_LATEST: Duration = Duration::from_secs(15);
 
 /// A pin's minute is rounded down, so a minute is allowed for.
 const PIN_ROUNDING: Duration = Duration::from_mins(1);
@@ -27,17 +24,47 @@ const PIN_ROUNDING: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub struct History<'a> {
     operations: Vec<&'a Operation>,
+    /// Those whose journals are believed when they say that a change was our own pinning.
+    believed: Vec<&'a Operation>,
 }
 
 impl<'a> History<'a> {
-    /// Picks the operations on the secret.
+    /// Picks the operations on the secret. No journal among them is believed yet: every change counts as somebody else's.
     pub fn of(arn: &Arn, operations: &'a [Operation]) -> Self {
         Self {
             operations: operations
                 .iter()
                 .filter(|operation| operation.arn.as_ref() == Some(arn))
                 .collect(),
+            believed: Vec::new(),
         }
+    }
+
+    /// Believes the journals in the namespaces of those tenants that may act on the secret through this profile.
+    ///
+    /// Whoever can write the status of an operation in some other namespace could make a rotation that runs look old.
+    /// A namespace that may act on the secret anyway gains nothing by it. The policy of an operation may be gone: one that
+    /// was deleted and created again must not take its own pin for somebody's change.
+    #[must_use]
+    pub fn believing<'t>(
+        mut self,
+        profile: &Profile,
+        tenants: impl IntoIterator<Item = &'t Tenant>,
+    ) -> Self {
+        let admitted = tenants
+            .into_iter()
+            .filter(|tenant| may_use(tenant, profile).is_ok());
+        let namespaces: BTreeSet<_> = admitted.map(|tenant| &tenant.namespace).collect();
+        let operations = self.operations.iter().copied();
+        self.believed = operations
+            .filter(|operation| {
+                let namespace = &operation.key.namespace;
+                let name = operation.arn.as_ref().map(|arn| SecretName::parse(arn.name()));
+                namespaces.contains(namespace)
+                    && matches!(name, Some(Ok(name)) if under_ceiling(namespace, profile, &name).is_ok())
+            })
+            .collect();
+        self
     }
 
     /// How many attempts fall into the window: operations that meant to clear or rotate, or dated pins on the secret,
@@ -92,23 +119,16 @@ impl<'a> History<'a> {
             .map(|oldest| oldest.plus(window.length))
     }
 
-    /// When something other than our own pinning and unpinning last changed the secret, for reports. AWS's
-    /// `LastChangedDate`, unless a journal shows that a pin of ours moved it: then what it was before. `None` if AWS names
-    /// no date.
+    /// When the secret changed last, our own pinning and unpinning left out. `None` if AWS names no date.
+    ///
+    /// `LastChangedDate` is ours only if the journal of an operation explains it; then that which the journal had seen
+    /// before counts. A pin that is not on the secret explains nothing: something has changed since it was set.
     pub fn last_foreign_change(&self, secret: &Secret) -> Option<AwsTime> {
-        let mut changed = secret.last_changed?;
-        // One pin may follow another: each step goes further back, and there are no more steps than operations.
-        for _ in &self.operations {
-            let earlier = self
-                .operations
-                .iter()
-                .filter_map(|own| before(own, changed));
-            match earlier.filter(|earlier| *earlier < changed).min() {
-                Some(earlier) => changed = earlier,
-                None => break,
-            }
-        }
-        Some(changed)
+        let changed = secret.last_changed?;
+        let believed = self.believed.iter();
+        let before = believed.flat_map(|operation| before_own_pinning(operation, secret, changed));
+        // Of several explanations the latest: what was seen between two tries must not be left out.
+        Some(before.max().unwrap_or(changed))
     }
 
     /// When a recovery took AWSPENDING away without the rotation that was to follow: a `ClearAndRotate` cleared, AWS accepted
@@ -147,24 +167,21 @@ impl<'a> History<'a> {
         writes.filter_map(|operation| disturbance(operation)).max()
     }
 
-    /// Since when nothing has happened to the secret: AWS's `LastChangedDate`, or our last write other than pinning and
+    /// Since when nothing has happened to the secret: its last foreign change, or our last write other than pinning and
     /// unpinning if that is later. `None` if AWS names no date: then nothing is known to be quiet.
     pub fn quiet_since(&self, secret: &Secret) -> Option<AwsTime> {
-        let changed = secret.last_changed?;
-        Some(
-            self.operations
-                .iter()
-                .filter_map(|operation| disturbance(operation))
-                .fold(changed, AwsTime::max),
-        )
+        let changed = self.last_foreign_change(secret)?;
+        let operations = self.operations.iter();
+        let ours = operations.filter_map(|operation| disturbance(operation));
+        Some(ours.fold(changed, AwsTime::max))
     }
 
-    /// The same for a secret that changed at `changed`, leaving out what `own` did itself.
-    pub fn quiet_since_change(&self, changed: AwsTime, own: &Operation) -> AwsTime {
+    /// The same, leaving out what `own` did itself.
+    pub fn quiet_since_before(&self, secret: &Secret, own: &Operation) -> Option<AwsTime> {
+        let changed = self.last_foreign_change(secret)?;
         let others = self.operations.iter().filter(|other| other.uid != own.uid);
-        others
-            .filter_map(|other| disturbance(other))
-            .fold(changed, AwsTime::max)
+        let others = others.filter_map(|other| disturbance(other));
+        Some(others.fold(changed, AwsTime::max))
     }
 
     /// Until when automatic operations hold back because a person's operation wrote, or a person denied an operation.
@@ -271,20 +288,42 @@ fn denial(operation: &Operation) -> Option<AwsTime> {
         .filter(|_| decision.answer == Answer::Deny)
 }
 
-/// When the secret had changed before the operation's pin or unpin changed it at `changed`, if it did.
-fn before(operation: &Operation, changed: AwsTime) -> Option<AwsTime> {
-    let is_ours = [Step::Pin, Step::Unpin]
-        .into_iter()
-        .filter_map(|step| operation.journal.entry(step))
-        .any(|entry| {
-            (entry.intent.minus(PIN_EARLIEST)..=entry.intent.plus(PIN_LATEST)).contains(&changed)
-        });
-    let last = operation
-        .baseline
-        .as_ref()
-        .filter(|_| is_ours)?
-        .last_changed?;
-    Some(disturbance(operation).map_or(last, |write| last.max(write)))
+/// What the looks before those tries saw that explain `changed` as our own pinning or unpinning.
+fn before_own_pinning<'a>(
+    operation: &'a Operation,
+    secret: &'a Secret,
+    changed: AwsTime,
+) -> impl Iterator<Item = AwsTime> + 'a {
+    let entries = operation.journal.0.iter();
+    entries
+        .filter(|entry| match entry.step {
+            Step::Pin => carries_pin(secret, operation, entry),
+            Step::Unpin => true,
+            Step::Clear
+            | Step::Rotate
+            | Step::Promote
+            | Step::DropPending
+            | Step::RestorePending
+            | Step::Revert
+            | Step::RestoreSecret => false,
+        })
+        .flat_map(move |entry| {
+            let first_pin = entry.step == Step::Pin && entry.tries == 1;
+            // Journals of earlier releases know only the baseline.
+            let baseline = operation.baseline.as_ref().filter(|_| first_pin);
+            let baseline = baseline.and_then(|baseline| baseline.last_changed);
+            entry
+                .tries_that_explain(changed)
+                .map(move |one| one.foreign_change.or(baseline).unwrap_or(changed))
+        })
+}
+
+/// Whether the pin that an entry tells of is on its version.
+fn carries_pin(secret: &Secret, operation: &Operation, entry: &JournalEntry) -> bool {
+    let minute = pin::minute_of(operation.created);
+    pin::on(secret).any(|(holder, _, pin)| {
+        Some(holder) == entry.version.as_ref() && pin.version == *holder && pin.minute == minute
+    })
 }
 
 /// Whether AWS accepted anything of the operation's but pins after `at`.
@@ -332,5 +371,5 @@ fn pin_minutes(secret: &Secret, window: &AttemptWindow) -> usize {
     let minutes = pin::on(secret)
         .filter(|(_, _, pin)| window.contains(pin.time().plus(PIN_ROUNDING)))
         .map(|(_, _, pin)| pin.minute);
-    minutes.collect::<std::collections::BTreeSet<_>>().len()
+    minutes.collect::<BTreeSet<_>>().len()
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use self::journal::{Intent, Journal, JournalEntry, ResultKind, Step, StepResult};
+pub use self::journal::{
+    Intent, Journal, JournalEntry, MAX_EARLIER, ResultKind, Step, StepResult, Try,
+};
 use crate::approval::{Approval, Decision};
 use crate::clock::{AwsTime, ServerTime};
 use crate::identity::{Arn, ObjectKey, ObjectName, Uid, VersionId};

@@ -53,10 +53,9 @@ pub struct Pin {
 impl Pin {
     /// The pin that an operation created at `created` sets on `version`.
     pub fn new(cluster: ClusterId, created: ServerTime, version: VersionId) -> Self {
-        let minute = u64::try_from(created.timestamp().as_second()).unwrap_or(0) / 60;
         Self {
             cluster,
-            minute,
+            minute: minute_of(created),
             version,
         }
     }
@@ -99,6 +98,11 @@ impl fmt::Display for Pin {
             self.version
         )
     }
+}
+
+/// The minute in the pins of an operation that was created then.
+pub(crate) fn minute_of(created: ServerTime) -> u64 {
+    u64::try_from(created.timestamp().as_second()).unwrap_or(0) / 60
 }
 
 /// All pins on a secret with the version that really carries each.

@@ -13,6 +13,7 @@ pub use self::gate::gate;
 use self::planner::Planner;
 use crate::approval::Approval;
 use crate::clock::AwsTime;
+use crate::history::History;
 use crate::identity::{Arn, FunctionArn, ObjectKey, ObjectName, Region, SecretName};
 use crate::maintenance::Opening;
 use crate::operation::{Action, Expectation, Operation};
@@ -237,6 +238,15 @@ pub struct Context<'a> {
     pub cluster: &'a ClusterId,
     /// AWS time.
     pub now: AwsTime,
+}
+
+impl Context<'_> {
+    /// What was done to a secret, with the journals that this policy's profile believes.
+    fn history(&self, arn: &Arn) -> History<'_> {
+        let tenants = self.claimants.iter().map(|one| &one.tenant);
+        History::of(arn, self.operations)
+            .believing(&self.own.profile, tenants.chain([&self.own.tenant]))
+    }
 }
 
 /// Plans what to do about the survey: creates nothing itself, and says of every finding why nothing is done.

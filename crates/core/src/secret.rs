@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::AwsTime;
 use crate::identity::{Arn, FunctionArn, Region, SecretName, StageLabel, VersionId};
+use crate::operation::Action;
 
 /// Which labels sit on which version. Versions without a label do not appear, as in AWS's answers.
 pub type LabelMap = BTreeMap<VersionId, BTreeSet<StageLabel>>;
@@ -152,18 +153,21 @@ impl Secret {
         }
     }
 
-    /// Why nothing may ever be done to this secret, if so.
-    pub fn hands_off(&self) -> Option<HandsOff> {
-        if self.deleted.is_some() {
-            return Some(HandsOff::ScheduledForDeletion);
-        }
+    /// Why this may not be done to this secret, if so. Only what rotates needs rotation to be on.
+    pub fn hands_off(&self, action: Action) -> Option<HandsOff> {
         if let Some(foreign) = self.belongs_to_others() {
             return Some(foreign);
+        }
+        if action == Action::RestoreSecret {
+            return None;
+        }
+        if self.deleted.is_some() {
+            return Some(HandsOff::ScheduledForDeletion);
         }
         if self.current().is_none() {
             return Some(HandsOff::NoCurrentVersion);
         }
-        (!self.rotates()).then_some(HandsOff::RotationDisabled)
+        (action.rotates() && !self.rotates()).then_some(HandsOff::RotationDisabled)
     }
 }
 
@@ -193,7 +197,7 @@ pub enum HandsOff {
     External,
     /// No AWSCURRENT: a person must set a value first.
     NoCurrentVersion,
-    /// Rotation is off, or was never on; `RotateSecret` would switch it on.
+    /// Rotation is off, or was never on, and `RotateSecret` would switch it on.
     RotationDisabled,
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::authorise::Tenant;
 use crate::clock::AwsTime;
 use crate::history::History;
 use crate::identity::VersionId;
@@ -13,6 +14,7 @@ use crate::inventory::Observation;
 use crate::operation::{Operation, PendingValue};
 use crate::policy::{Detection, DisabledReporting, Expiry, Reporting};
 use crate::rolled_back::Standing;
+use crate::profile::Profile;
 use crate::secret::{Rotation, Secret};
 use crate::survey::{Ailment, Remembered, State};
 use crate::watch::{self, Rest};
@@ -44,6 +46,8 @@ pub struct Background<'a> {
     pub operations: &'a [Operation],
     /// How this process has seen its labels and versions rest.
     pub rest: Option<&'a Rest>,
+    /// Which journals are believed: those of this namespace, as far as the profile admits it. `None` = none are.
+    pub bounds: Option<(&'a Profile, &'a Tenant)>,
 }
 
 /// Judges one secret by AWS time.
@@ -60,6 +64,7 @@ pub fn of(
         remembered: background.remembered,
         operations: background.operations,
         rest: background.rest,
+        bounds: background.bounds,
         now,
     };
     judge
@@ -99,6 +104,7 @@ struct Judge<'a> {
     remembered: Option<&'a Remembered>,
     operations: &'a [Operation],
     rest: Option<&'a Rest>,
+    bounds: Option<(&'a Profile, &'a Tenant)>,
     now: AwsTime,
 }
 
@@ -114,7 +120,11 @@ struct Progress {
 impl<'a> Judge<'a> {
     /// The operations on this secret. Only a secret that is not at rest needs them.
     fn history(&self) -> History<'a> {
-        History::of(&self.secret.arn, self.operations)
+        let history = History::of(&self.secret.arn, self.operations);
+        match self.bounds {
+            Some((profile, tenant)) => history.believing(profile, [tenant]),
+            None => history,
+        }
     }
 
     fn unknown(&self) -> Option<Verdict> {

@@ -175,11 +175,7 @@ proptest! {
             prop_assert!(authority.covers(case.operation.action, &case.secret.arn));
             let policy = case.policy.as_ref().expect("there is a policy");
             prop_assert_eq!(policy.suspension, Suspension::Active);
-            if case.operation.action == Action::RestoreSecret {
-                prop_assert_eq!(case.secret.belongs_to_others(), None);
-            } else {
-                prop_assert_eq!(case.secret.hands_off(), None);
-            }
+            prop_assert_eq!(case.secret.hands_off(case.operation.action), None);
             prop_assert_eq!(write.arn(), &case.secret.arn);
             prop_assert_eq!(write.intent().at, case.look.at);
         }

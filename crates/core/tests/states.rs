@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fixtures::planning::intend;
 use fixtures::{
-    ago, at, detection, error, hours, labelled, listing, minutes, now, operation, pin_of, secret,
-    seen, stuck, version, with_value, without_value,
+    ago, at, detection, error, hours, labelled, listing, minutes, now, operation, pin_of, profile,
+    secret, seen, server, stuck, tenant, version, with_value, without_value,
 };
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::inventory::Observation;
@@ -51,6 +51,7 @@ const fn after(memory: &Remembered) -> Background<'_> {
         remembered: Some(memory),
         operations: &[],
         rest: None,
+        bounds: None,
     }
 }
 
@@ -267,6 +268,7 @@ fn our_own_pin_does_not_make_a_stuck_rotation_look_young() {
 /// The operation pinned `p` of a secret that had changed last at `before`, and has ended.
 fn pinning(at: AwsTime, before: Option<AwsTime>) -> Operation {
     let mut pinning = operation("pins", Action::ClearPending, "prod/a");
+    pinning.created = server(ago(minutes(2)));
     intend(&mut pinning, Step::Pin, at, ResultKind::Applied);
     pinning.baseline = before.map(|before| Baseline {
         labels: stuck("prod/a").labels,
@@ -288,8 +290,10 @@ fn our_own_pin_is_no_change_also_for_a_policy_that_remembers_nothing() {
         ..labelled(stuck("prod/a"), pin.as_str(), "p")
     };
     let of = |secret: Secret, operations: &[Operation]| {
+        let (profile, tenant) = (profile(), tenant("prod"));
         let background = Background {
             operations,
+            bounds: Some((&profile, &tenant)),
             ..Background::default()
         };
         let observation = seen(secret, Some(without_value()));
@@ -305,11 +309,9 @@ fn our_own_pin_is_no_change_also_for_a_policy_that_remembers_nothing() {
     assert_eq!(of(pinned(ago(minutes(1))), &dateless), young, "no baseline");
     let touched = (State::Rotating, now());
     assert_eq!(of(pinned(now()), &journaled), touched, "changed since");
-    let again = [
-        pinning(ago(minutes(9)), Some(ago(hours(48)))),
-        pinning(ago(minutes(1)), Some(ago(minutes(9)))),
-    ];
-    assert_eq!(of(pinned(ago(minutes(1))), &again), stuck, "pinned twice");
+    let mut strange = journaled.clone();
+    strange[0].key.namespace = fixtures::key("other", "o").namespace;
+    assert_eq!(of(pinned(ago(minutes(1))), &strange), young, "not believed");
 }
 
 #[test]

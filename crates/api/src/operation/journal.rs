@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use secret_rotation_core::{
+    clock::AwsTime,
     identity::{StageLabel, VersionId},
-    operation::{Baseline, Journal, JournalEntry, PendingValue, ResultKind, Step, StepResult},
+    operation::{Baseline, Journal, JournalEntry, PendingValue, ResultKind, Step, StepResult, Try},
     outcome::ErrorClass,
     secret::LabelMap,
 };
 
-use super::status::{BaselineStatus, SecretRotationOperationStatus, StepStatus};
+use super::status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
 use crate::{Invalid, count::Count, invalid::named, text::Text, time::Time};
 
 const APPLIED: &str = "Applied";
@@ -92,6 +93,8 @@ impl StepStatus {
             version_id: entry.version.as_ref().map(|id| id.as_str().into()),
             tries: Count::new(entry.tries.into()),
             intent_time: Time::exact(entry.intent),
+            foreign_change_time: entry.foreign_change.map(Time::exact),
+            earlier_tries: entry.earlier.iter().map(TryStatus::of).collect(),
             result_time: result.map(|result| Time::exact(result.at)),
             result: result.map(|result| result_name(result.kind).into()),
             request_id: result
@@ -116,8 +119,19 @@ impl StepStatus {
             version: version.transpose()?,
             tries: self.tries.parse(&format!("{path}.tries"))?,
             intent: self.intent_time.parse(&format!("{path}.intentTime"))?,
+            foreign_change: read_time(self.foreign_change_time.as_ref(), || {
+                format!("{path}.foreignChangeTime")
+            })?,
+            earlier: self.read_earlier(path)?,
             result: self.read_result(path)?,
         })
+    }
+
+    fn read_earlier(&self, path: &str) -> Result<Vec<Try>, Invalid> {
+        let tries = self.earlier_tries.iter().enumerate();
+        tries
+            .map(|(index, one)| one.read(&format!("{path}.earlierTries[{index}]")))
+            .collect()
     }
 
     fn read_result(&self, path: &str) -> Result<Option<StepResult>, Invalid> {
@@ -129,23 +143,49 @@ impl StepStatus {
                 return Err(Invalid::contradiction(path, advice));
             }
         };
-        let unreadable = || {
-            Invalid::unreadable(
-                &format!("{path}.result"),
-                name,
-                "Applied or the class of an error",
-            )
-        };
         Ok(Some(StepResult {
-            kind: KINDS
-                .into_iter()
-                .find(|kind| *name == result_name(*kind))
-                .ok_or_else(unreadable)?,
+            kind: read_kind(path, name)?,
             at: at.parse(&format!("{path}.resultTime"))?,
             request_id: self.request_id.as_ref().map(ToString::to_string),
             code: self.code.as_ref().map(ToString::to_string),
         }))
     }
+}
+
+impl TryStatus {
+    fn of(one: &Try) -> Self {
+        Self {
+            intent_time: Time::exact(one.intent),
+            foreign_change_time: one.foreign_change.map(Time::exact),
+            result: one.result.map(|kind| result_name(kind).into()),
+        }
+    }
+
+    fn read(&self, path: &str) -> Result<Try, Invalid> {
+        let result = self.result.as_ref();
+        Ok(Try {
+            intent: self.intent_time.parse(&format!("{path}.intentTime"))?,
+            foreign_change: read_time(self.foreign_change_time.as_ref(), || {
+                format!("{path}.foreignChangeTime")
+            })?,
+            result: result.map(|name| read_kind(path, name)).transpose()?,
+        })
+    }
+}
+
+fn read_time(time: Option<&Time>, path: impl Fn() -> String) -> Result<Option<AwsTime>, Invalid> {
+    time.map(|time| time.parse(&path())).transpose()
+}
+
+fn read_kind(path: &str, name: &Text<1, 64>) -> Result<ResultKind, Invalid> {
+    let kind = KINDS.into_iter().find(|kind| *name == result_name(*kind));
+    kind.ok_or_else(|| {
+        Invalid::unreadable(
+            &format!("{path}.result"),
+            name,
+            "Applied or the class of an error",
+        )
+    })
 }
 
 /// Labels as they are written.

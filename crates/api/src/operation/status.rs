@@ -116,6 +116,18 @@ pub struct StepStatus {
     /// When the step was intended last, by the clock of AWS.
     pub intent_time: Time,
 
+    /// When the secret had changed last before that, by anything but the pinning and unpinning of the controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_change_time: Option<Time>,
+
+    /// The tries before the last one, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 12),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub earlier_tries: Vec<TryStatus>,
+
     /// When the result was seen, by the clock of AWS; absent while it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_time: Option<Time>,
@@ -132,6 +144,23 @@ pub struct StepStatus {
     /// The error code that AWS gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Text<0, 256>>,
+}
+
+/// One try of a step before the last one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TryStatus {
+    /// When it was intended, by the clock of AWS.
+    pub intent_time: Time,
+
+    /// When the secret had changed last before that, by anything but the pinning and unpinning of the controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_change_time: Option<Time>,
+
+    /// What came of it: Applied, or the class of the error; absent if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = results()))]
+    pub result: Option<Text<1, 64>>,
 }
 
 /// At most the 20 labels that AWS allows, and some to spare; written as a whole.

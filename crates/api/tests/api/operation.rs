@@ -17,8 +17,8 @@ use secret_rotation_core::{
     clock::AwsTime,
     identity::{Arn, ObjectName, Region, SecretName, StageLabel, VersionId},
     operation::{
-        Action, Baseline, Expectation, Failure, Journal, JournalEntry, Operation, Outcome,
-        PendingValue, ResultKind, Step, StepResult, Trigger,
+        Action, Baseline, Expectation, Failure, Journal, JournalEntry, MAX_EARLIER, Operation,
+        Outcome, PendingValue, ResultKind, Step, StepResult, Trigger, Try,
     },
     outcome::ErrorClass,
     plan::Proposal,
@@ -322,6 +322,8 @@ fn a_running_operation_says_where_it_stands() {
         version: VersionId::parse("v2").ok(),
         tries: 1,
         intent: at,
+        foreign_change: last_changed,
+        earlier: Vec::new(),
         result: Some(result),
     };
     operation.journal = Journal(vec![entry]);
@@ -337,7 +339,7 @@ fn a_running_operation_says_where_it_stands() {
         "before": { "v1": ["AWSCURRENT"], "v2": ["AWSPENDING"] },
         "steps": [{
             "name": "Pin", "versionId": "v2", "tries": 1, "intentTime": "2026-11-23T10:00:01Z",
-            "resultTime": "2026-11-23T10:00:01Z", "result": "Applied", "requestId": "r-1",
+            "foreignChangeTime": "2026-11-23T02:14:09.713Z", "resultTime": "2026-11-23T10:00:01Z", "result": "Applied", "requestId": "r-1",
         }],
         "clientRequestToken": operation.request_token().expect("derived").as_str(),
         "nextStepTime": "2026-11-23T10:05:00Z",
@@ -511,11 +513,22 @@ fn result() -> impl Strategy<Value = StepResult> {
     )
 }
 
+fn earlier_try() -> impl Strategy<Value = Try> {
+    let result = option::of(result().prop_map(|result| result.kind));
+    (time(), option::of(time()), result).prop_map(|(intent, foreign_change, result)| Try {
+        intent,
+        foreign_change,
+        result,
+    })
+}
+
 fn journal() -> impl Strategy<Value = Journal> {
     let rest = (
         option::of(version()),
         1_u32..=1_000,
         time(),
+        option::of(time()),
+        collection::vec(earlier_try(), 0..=MAX_EARLIER),
         option::of(result()),
     );
     (
@@ -523,13 +536,16 @@ fn journal() -> impl Strategy<Value = Journal> {
         collection::vec(rest, 0..=Step::ALL.len()),
     )
         .prop_map(|(steps, rests)| {
-            let entry = |(step, (version, tries, intent, result))| JournalEntry {
-                step,
-                version,
-                tries,
-                intent,
-                result,
-            };
+            let entry =
+                |(step, (version, tries, intent, foreign_change, earlier, result))| JournalEntry {
+                    step,
+                    version,
+                    tries,
+                    intent,
+                    foreign_change,
+                    earlier,
+                    result,
+                };
             Journal(steps.into_iter().zip(rests).map(entry).collect())
         })
 }

@@ -293,6 +293,8 @@ async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, S
 impl Scene {
     fn next(&self, context: &Context, server_now: ServerTime) -> Next {
         let operation = &self.reading.operation;
+        let world = context.world.facts();
+        let tenants = world.claimants.iter().map(|one| &one.tenant);
         let Claimant {
             tenant,
             profile,
@@ -312,7 +314,8 @@ impl Scene {
             consent: self.consent.clone(),
             server_now,
             gate: self.gate(context),
-            history: History::of(&self.arn, &self.others),
+            history: History::of(&self.arn, &self.others)
+                .believing(profile, tenants.chain([tenant])),
             cluster: &context.cluster,
             unchanged_since: context.watching.looked(&self.look),
         };

@@ -1,7 +1,5 @@
 //! `ClearPending` and `ClearAndRotate` up to the cleared label: pin, settle, clear.
 
-use std::time::Duration;
-
 use super::judge::{Judge, failed, succeeded};
 use super::{Next, Phase, Request};
 use crate::clock::AwsTime;
@@ -10,12 +8,6 @@ use crate::operation::{Action, Failure, JournalEntry, PendingValue, Step};
 use crate::outcome::ErrorClass;
 use crate::pin::{self, MAX_LABELS, MAX_PINS};
 use crate::rotation_window;
-
-/// `LastChangedDate` of our own pin lies between its intent less this …
-const PIN_EARLIEST: Duration = Duration::from_secs(5);
-
-/// … and its intent plus this.
-const PIN_LATEST: Duration = Duration::from_secs(15);
 
 impl Judge<'_> {
     pub(super) fn clear(&self) -> Next {
@@ -76,8 +68,12 @@ impl Judge<'_> {
         ))
     }
 
-    /// A pending version with a value may be run again by AWS while AWS's own rotation window is open.
+    /// A pending version with a value may be run again by AWS while AWS's own rotation window is open. Where rotation is
+    /// off there is no such window.
     fn aws_has_given_up(&self, quiet_since: AwsTime) -> Result<(), Next> {
+        if !self.secret.rotates() {
+            return Ok(());
+        }
         match rotation_window::closes_at(self.secret, quiet_since, self.now) {
             Some(closes) => {
                 let message =
@@ -105,21 +101,20 @@ impl Judge<'_> {
         Err(self.withdraw())
     }
 
+    /// The pin is there, and nothing but the pin has happened since the first look.
+    ///
+    /// A date that did not move at all is the strongest evidence: AWS does not document that a label moves it.
     pub(super) fn undisturbed_since_pin(
         &self,
         pending: &VersionId,
         label: &StageLabel,
         pin: &JournalEntry,
     ) -> Result<(), Next> {
-        let ours = pin.intent.minus(PIN_EARLIEST)..=pin.intent.plus(PIN_LATEST);
+        let changed = self.secret.last_changed;
         let before = self.operation.baseline.as_ref();
-        let unmoved = self.pinned_before(pending, label)
-            && before.is_some_and(|before| before.last_changed == self.secret.last_changed);
-        let only_pin = unmoved
-            || self
-                .secret
-                .last_changed
-                .is_some_and(|changed| ours.contains(&changed));
+        let unmoved =
+            changed.is_some() && before.is_some_and(|before| before.last_changed == changed);
+        let only_pin = unmoved || changed.is_some_and(|changed| pin.explains(changed));
         let labels_kept = self.secret.labels == self.baseline_with_pin(pending, label);
         if only_pin && labels_kept {
             Ok(())
@@ -149,13 +144,10 @@ impl Judge<'_> {
         }
         self.gate()?;
         let before = self.operation.baseline.as_ref();
-        if let Some(before) = before.filter(|before| before.pending_value != PendingValue::Empty) {
-            let changed = before.last_changed.unwrap_or(self.now);
-            self.aws_has_given_up(
-                self.facts
-                    .history
-                    .quiet_since_change(changed, self.operation),
-            )?;
+        if before.is_some_and(|before| before.pending_value != PendingValue::Empty) {
+            let history = &self.facts.history;
+            let quiet = history.quiet_since_before(self.secret, self.operation);
+            self.aws_has_given_up(quiet.unwrap_or(self.now))?;
         }
         if let Some(wait) = self.not_seen_yet(Step::Clear) {
             return Ok(wait);
@@ -285,15 +277,18 @@ impl Judge<'_> {
                 "the secret changed by itself while a label was being moved; the pin stays so that this can be undone",
             );
         }
-        match self.send(
-            Step::Unpin,
-            Some(holder),
-            Request::Detach {
-                label,
-                version: holder.clone(),
-            },
-        ) {
+        let is_disturbed = self.secret.labels != self.baseline_with_pin(holder, &label);
+        let request = Request::Detach {
+            label,
+            version: holder.clone(),
+        };
+        match self.send(Step::Unpin, Some(holder), request) {
             Next::Done(_) => superseded(),
+            // What moved a label within seconds of our pin shows the date of the pin, and counts all the same.
+            Next::Write(mut write) if is_disturbed => {
+                write.intent.foreign_change = self.secret.last_changed;
+                Next::Write(write)
+            }
             next @ (Next::Write(_) | Next::Wait(_) | Next::LookAtVersions) => next,
         }
     }

@@ -78,7 +78,7 @@ impl<'a> Judge<'a> {
         if self.operation.action == Action::RestoreSecret {
             return self.restore_secret();
         }
-        if let Some(hands_off) = self.secret.hands_off() {
+        if let Some(hands_off) = self.secret.hands_off(self.operation.action) {
             return self.leave_alone(hands_off);
         }
         match self.operation.action {
@@ -95,7 +95,7 @@ impl<'a> Judge<'a> {
 
     /// A person said no, or its time is over: the pin is taken back, if that is possible.
     fn end_unpinned(&self, outcome: &Outcome) -> Next {
-        if self.secret.hands_off().is_some() {
+        if self.secret.hands_off(self.operation.action).is_some() {
             return Next::Done(outcome.clone());
         }
         self.not_seen_yet(Step::Pin)
@@ -117,6 +117,7 @@ impl<'a> Judge<'a> {
     pub(super) fn before_first_write(&self) -> Result<(), Next> {
         self.expectations()?;
         self.asked_by_a_person()?;
+        self.rests_without_rotation()?;
         self.no_other_cluster()
     }
 
@@ -181,6 +182,19 @@ impl<'a> Judge<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// Where rotation is off only people act, and not while a function may still run: switching rotation off stops none.
+    fn rests_without_rotation(&self) -> Result<(), Next> {
+        let action = self.operation.action;
+        if self.secret.rotates() || action == Action::RestoreSecret {
+            return Ok(());
+        }
+        if self.operation.trigger == Trigger::Policy {
+            let message = format!("rotation is off, and there {action} is for people only");
+            return Err(failed(Failure::Refused, message));
+        }
+        self.function_is_at_rest()
     }
 
     fn no_other_cluster(&self) -> Result<(), Next> {

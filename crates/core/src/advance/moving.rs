@@ -232,7 +232,7 @@ impl Judge<'_> {
     }
 
     /// Nothing has happened for longer than a rotation function can run.
-    fn function_is_at_rest(&self) -> Result<(), Next> {
+    pub(super) fn function_is_at_rest(&self) -> Result<(), Next> {
         match self.facts.history.quiet_since(self.secret) {
             Some(quiet) if self.now.since(quiet) >= FUNCTION_AT_REST => Ok(()),
             Some(quiet) => Err(failed(

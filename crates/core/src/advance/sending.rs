@@ -81,6 +81,7 @@ impl Judge<'_> {
             step,
             version: version.cloned(),
             at: self.now,
+            foreign_change: self.facts.history.last_foreign_change(self.secret),
             baseline,
         };
         Next::Write(Write {

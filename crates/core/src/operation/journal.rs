@@ -1,9 +1,20 @@
 //! What an operation intended, step by step, and what came of it.
 
+use std::time::Duration;
+
 use super::Baseline;
 use crate::clock::AwsTime;
 use crate::identity::VersionId;
 use crate::outcome::ErrorClass;
+
+/// `LastChangedDate` of a write lies between the time of its intent less this …
+const EARLIEST: Duration = Duration::from_secs(5);
+
+/// … and the same time plus this.
+const LATEST: Duration = Duration::from_secs(15);
+
+/// Earlier tries that an entry keeps; the oldest is dropped first, and what it changed then counts as somebody else's.
+pub const MAX_EARLIER: usize = 12;
 
 /// The journal: one entry per step, in the order in which the steps began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,15 +33,17 @@ impl Journal {
 
     /// Records an intent: a first try, or one more of a step that did not come through.
     pub fn intend(&mut self, intent: &Intent) {
-        let tries = self
-            .entry(intent.step)
-            .map_or(0, |entry| entry.tries)
-            .saturating_add(1);
+        let last = self.entry(intent.step);
+        let mut earlier: Vec<_> = last.map_or_else(Vec::new, |last| last.earlier.clone());
+        earlier.extend(last.map(JournalEntry::last_try));
+        let too_many = earlier.len().saturating_sub(MAX_EARLIER);
         let entry = JournalEntry {
             step: intent.step,
             version: intent.version.clone(),
-            tries,
+            tries: last.map_or(0, |last| last.tries).saturating_add(1),
             intent: intent.at,
+            foreign_change: intent.foreign_change,
+            earlier: earlier.split_off(too_many),
             result: None,
         };
         match self.0.iter_mut().find(|old| old.step == intent.step) {
@@ -67,6 +80,10 @@ pub struct JournalEntry {
     pub tries: u32,
     /// AWS time of the last intent.
     pub intent: AwsTime,
+    /// The last change before the last intent that was not our own pinning.
+    pub foreign_change: Option<AwsTime>,
+    /// The tries before the last one, the oldest first.
+    pub earlier: Vec<Try>,
     /// What came of it; absent if the process did not live to write it down.
     pub result: Option<StepResult>,
 }
@@ -106,6 +123,57 @@ impl JournalEntry {
                 ..
             }) => false,
         }
+    }
+
+    /// Whether `changed` can be the `LastChangedDate` that one of its tries left; AWS confirms a change late, and a try
+    /// whose answer was lost may be seen only after the next one.
+    pub fn explains(&self, changed: AwsTime) -> bool {
+        self.tries_that_explain(changed).next().is_some()
+    }
+
+    /// The tries that may have been applied and whose date `changed` can be.
+    pub fn tries_that_explain(&self, changed: AwsTime) -> impl Iterator<Item = Try> {
+        let tries = self.earlier.iter().copied().chain([self.last_try()]);
+        tries.filter(move |one| one.may_have_applied() && one.range_holds(changed))
+    }
+
+    /// Whether every try that was ever made is known to have been refused, so that nothing was changed by any.
+    pub fn is_surely_refused(&self) -> bool {
+        let known = self.earlier.len() + 1 == usize::try_from(self.tries).unwrap_or(usize::MAX);
+        let mut tries = self.earlier.iter().copied().chain([self.last_try()]);
+        known && tries.all(|one| !one.may_have_applied())
+    }
+
+    fn last_try(&self) -> Try {
+        Try {
+            intent: self.intent,
+            foreign_change: self.foreign_change,
+            result: self.result.as_ref().map(|result| result.kind),
+        }
+    }
+}
+
+/// One try of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// AWS time of its intent.
+    pub intent: AwsTime,
+    /// The last change before it that was not our own pinning.
+    pub foreign_change: Option<AwsTime>,
+    /// What came of it, if that is known.
+    pub result: Option<ResultKind>,
+}
+
+impl Try {
+    const fn may_have_applied(&self) -> bool {
+        match self.result {
+            None | Some(ResultKind::Applied) => true,
+            Some(ResultKind::Refused(class)) => class.may_have_applied(),
+        }
+    }
+
+    fn range_holds(&self, changed: AwsTime) -> bool {
+        (self.intent.minus(EARLIEST)..=self.intent.plus(LATEST)).contains(&changed)
     }
 }
 
@@ -193,6 +261,8 @@ pub struct Intent {
     pub version: Option<VersionId>,
     /// AWS time of the look it rests on.
     pub at: AwsTime,
+    /// The last change which that look saw and which was not our own pinning.
+    pub foreign_change: Option<AwsTime>,
     /// The baseline, with the first intent.
     pub baseline: Option<Baseline>,
 }

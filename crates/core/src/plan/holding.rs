@@ -38,18 +38,7 @@ impl Planner<'_> {
     /// Reasons that only people can take away.
     pub(super) fn forbidden(&self, secret: &Secret, action: Action) -> Option<Hold> {
         let own = self.context.own;
-        let hands_off = match action {
-            Action::RestoreSecret => secret.belongs_to_others(),
-            Action::RetryRotation
-            | Action::Rotate
-            | Action::ClearPending
-            | Action::ClearAndRotate
-            | Action::PromotePending
-            | Action::RestorePending
-            | Action::RevertToPrevious
-            | Action::ReleasePins => secret.hands_off(),
-        };
-        let reason = match hands_off {
+        let reason = match secret.hands_off(action) {
             Some(HandsOff::RotationDisabled) => Some(BlockReason::RotationDisabled),
             Some(_) => Some(BlockReason::Ineligible),
             None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),

@@ -78,7 +78,7 @@ impl<'a> Planner<'a> {
         let (Some(arn), Some(secret)) = (&finding.arn, &finding.secret) else {
             return;
         };
-        let history = History::of(arn, self.context.operations);
+        let history = self.context.history(arn);
         let attempts = self.attempts(&history, secret);
         let decision = self.decide(finding, arn, secret, &history);
         self.record(arn, attempts, decision);
@@ -243,7 +243,7 @@ impl<'a> Planner<'a> {
         let (Some(arn), Some(secret)) = (&finding.arn, &finding.secret) else {
             return;
         };
-        let history = History::of(arn, self.context.operations);
+        let history = self.context.history(arn);
         let window = self.context.own.policy.remediation.attempt_window;
         let releasable = releasable(secret, self.context.cluster, window, self.context.now);
         if releasable.is_err() || history.unfinished().is_some() {

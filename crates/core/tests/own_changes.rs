@@ -1,0 +1,234 @@
+//! What is ours: a secret's last change other than the pinning and unpinning of journals that are believed.
+
+mod fixtures;
+
+use std::time::Duration;
+
+use fixtures::shell::{Fault, Shell};
+use fixtures::world::World;
+use fixtures::{
+    ago, hours, labelled, minutes, now, operation, profile, server, stuck, tenant, with_value,
+};
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::history::History;
+use secret_rotation_core::operation::{Action, Operation, Step, Trigger};
+use secret_rotation_core::secret::Secret;
+
+fn valued() -> World {
+    World::new(stuck("prod/a"), with_value(), now())
+}
+
+fn on_a(name: &str, action: Action) -> Operation {
+    operation(name, action, "prod/a")
+}
+
+fn clearing() -> Shell {
+    Shell::new(valued(), on_a("o", Action::ClearPending))
+}
+
+fn pinned() -> Shell {
+    let mut shell = clearing();
+    shell.until_said("(Settling)");
+    shell
+}
+
+/// The last foreign change as seen by `namespace`, whose profile admits `prod` and `other`.
+fn believed_by(namespace: &str, secret: &Secret, operations: &[Operation]) -> AwsTime {
+    let history = History::of(&secret.arn, operations);
+    let history = history.believing(&profile(), [&tenant(namespace)]);
+    history.last_foreign_change(secret).expect("a date")
+}
+
+fn foreign_change(shell: &Shell) -> AwsTime {
+    let operations: Vec<_> = shell
+        .others
+        .iter()
+        .chain([&shell.operation])
+        .cloned()
+        .collect();
+    believed_by("prod", &shell.world.secret, &operations)
+}
+
+#[test]
+fn our_own_pin_is_no_change() {
+    let shell = pinned();
+    assert_eq!(foreign_change(&shell), ago(hours(8)));
+    assert_ne!(shell.world.secret.last_changed, Some(ago(hours(8))));
+}
+
+/// A policy was deleted while its operation settled, and created again under another UID.
+#[test]
+fn a_pin_stays_ours_after_its_operation_has_ended() {
+    let mut shell = pinned();
+    shell.policy = None;
+    let mut ended = shell.run();
+    assert_eq!(ended.story(), "Pin (Settling) PolicyGone");
+    ended.pass(hours(1));
+    assert_eq!(foreign_change(&ended), ago(hours(8)));
+    let mut again = Shell::new(ended.world.clone(), on_a("again", Action::ClearPending));
+    again.operation.created = server(ended.world.now);
+    again.operation.trigger = Trigger::Manual;
+    again.others = vec![ended.operation];
+    let done = again.run();
+    assert!(
+        done.story().ends_with("Clear Succeeded"),
+        "{}",
+        done.story()
+    );
+}
+
+#[test]
+fn a_chain_of_pins_over_several_operations_leads_back_to_the_foreign_change() {
+    let mut world = valued();
+    let mut others = Vec::new();
+    for name in ["first", "second", "third"] {
+        let mut shell = Shell::new(world, on_a(name, Action::ClearPending));
+        shell.operation.created = server(shell.world.now);
+        shell.operation.trigger = Trigger::Manual;
+        shell.others.clone_from(&others);
+        shell.until_said("(Settling)");
+        shell.policy = None;
+        let ended = shell.run();
+        others.push(ended.operation);
+        world = ended.world;
+        world.pass(minutes(20));
+    }
+    assert_eq!(believed_by("prod", &world.secret, &others), ago(hours(8)));
+    // The journal that is missing breaks the chain: what it did counts.
+    let seen = believed_by("prod", &world.secret, &others[..2]);
+    assert_eq!(Some(seen), world.secret.last_changed);
+}
+
+#[test]
+fn a_change_after_the_pin_or_between_pin_and_unpin_is_never_discounted() {
+    let mut shell = pinned();
+    shell.pass(minutes(1));
+    shell.world.secret.last_changed = Some(shell.world.now);
+    let changed = shell.world.now;
+    assert_eq!(foreign_change(&shell), changed);
+    let done = shell.run();
+    assert_eq!(done.story(), "Pin (Settling) Unpin Superseded");
+    assert!(
+        done.world.secret.last_changed > Some(changed),
+        "the unpin moved the date"
+    );
+    assert_eq!(foreign_change(&done), changed);
+}
+
+/// The label moves within the seconds in which the date could be that of our pin.
+#[test]
+fn a_label_that_moves_right_after_the_pin_counts_although_its_date_could_be_ours() {
+    let mut shell = clearing();
+    shell.until_said("Pin");
+    shell.pass(Duration::from_secs(3));
+    shell.world.label("terraform", "b");
+    let moved = shell.world.now;
+    let done = shell.run();
+    assert_eq!(done.story(), "Pin Unpin Superseded");
+    assert_eq!(foreign_change(&done), moved);
+}
+
+/// Somebody takes our pin away right after it was set: the date could be ours, but the pin is not there.
+#[test]
+fn a_pin_that_is_gone_explains_nothing() {
+    let mut shell = clearing();
+    shell.until_said("Pin");
+    let pin = shell
+        .operation
+        .pin(&fixtures::cluster(), &fixtures::version("p"));
+    shell.world.unlabel(&pin.to_string());
+    assert_eq!(
+        Some(foreign_change(&shell)),
+        shell.world.secret.last_changed
+    );
+}
+
+#[test]
+fn the_unpin_of_an_operation_that_was_called_off_restarts_nothing() {
+    let mut shell = pinned();
+    shell.pass(minutes(3));
+    shell.operation.deadline = minutes(1);
+    let done = shell.run();
+    assert_eq!(done.story(), "Pin (Settling) Unpin Expired");
+    assert_eq!(foreign_change(&done), ago(hours(8)));
+}
+
+/// The reply is lost and reads lag: the pin is set again, and the date of the first try is still ours.
+#[test]
+fn several_tries_of_one_pin_are_all_ours() {
+    let mut shell = clearing().faulty(Step::Pin, Fault::LostReply);
+    shell.world.lag = Duration::from_secs(40);
+    shell.until(|shell| {
+        shell
+            .operation
+            .journal
+            .entry(Step::Pin)
+            .is_some_and(|pin| pin.tries > 5)
+    });
+    shell.world.lag = Duration::ZERO;
+    let first = shell
+        .operation
+        .journal
+        .entry(Step::Pin)
+        .expect("tried")
+        .earlier[0];
+    assert!(shell.world.now.since(first.intent) > Duration::from_secs(20));
+    assert_eq!(foreign_change(&shell), ago(hours(8)));
+    let done = shell.run();
+    assert!(
+        done.story().ends_with("Clear Succeeded"),
+        "{}",
+        done.story()
+    );
+}
+
+#[test]
+fn a_pin_that_was_surely_refused_explains_nothing() {
+    let denied = Fault::Refused(secret_rotation_core::outcome::ErrorClass::Denied);
+    let mut done = clearing().faulty(Step::Pin, denied).run();
+    let pin = done
+        .operation
+        .pin(&fixtures::cluster(), &fixtures::version("p"));
+    done.world.secret = labelled(done.world.secret, &pin.to_string(), "p");
+    done.world.secret.last_changed = Some(done.world.now);
+    assert_eq!(foreign_change(&done), done.world.now);
+}
+
+/// AWS does not document that a label moves the date.
+#[test]
+fn a_pin_that_moves_no_date_disturbs_nothing() {
+    let mut shell = clearing();
+    shell.world.label_writes_move_the_date = false;
+    let done = shell.run();
+    assert_eq!(done.story(), "Pin (Settling) Clear Succeeded");
+    let mut shell = clearing();
+    shell.world.label_writes_move_the_date = false;
+    shell.until_said("(Settling)");
+    shell.world.label("terraform", "b");
+    assert_eq!(shell.run().story(), "Pin (Settling) Unpin Superseded");
+}
+
+#[test]
+fn a_journal_of_a_namespace_that_the_profile_does_not_admit_is_not_believed() {
+    let mut shell = pinned();
+    shell.operation.key.namespace =
+        secret_rotation_core::identity::Namespace::parse("stranger").expect("a namespace");
+    let (secret, forged) = (&shell.world.secret, [shell.operation.clone()]);
+    assert_eq!(
+        Some(believed_by("stranger", secret, &forged)),
+        secret.last_changed
+    );
+    assert_eq!(
+        Some(believed_by("prod", secret, &forged)),
+        secret.last_changed
+    );
+    // A namespace that the profile admits, but not for this secret.
+    let other = Operation {
+        key: fixtures::key("other", "o"),
+        ..shell.operation.clone()
+    };
+    assert_eq!(
+        Some(believed_by("other", secret, &[other])),
+        secret.last_changed
+    );
+}
