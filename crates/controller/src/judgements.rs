@@ -19,22 +19,21 @@ struct Judgement {
 }
 
 impl Judgements {
-    /// Takes note of a pass.
+    /// Takes note of a pass; whether automatic operations may start somewhere where they might not, or the reverse.
     pub(crate) fn note(
         &self,
         policy: &Uid,
         term: u64,
         regions: BTreeMap<Region, RegionGate>,
         memory: Memory,
-    ) {
-        self.all().insert(
-            policy.clone(),
-            Judgement {
-                term,
-                regions,
-                memory,
-            },
-        );
+    ) -> bool {
+        let judgement = Judgement {
+            term,
+            regions: regions.clone(),
+            memory,
+        };
+        let before = self.all().insert(policy.clone(), judgement);
+        before.is_none_or(|before| before.term != term || before.regions != regions)
     }
 
     /// Whether automatic operations may start in the region, if the policy was judged in this term.
@@ -83,7 +82,9 @@ mod tests {
         let held = RegionGate::Held(BlockReason::CircuitBreakerOpen);
         assert_eq!(judgements.region(&policy, 1, &region()), None);
         let regions = [(region(), held)].into();
-        judgements.note(&policy, 1, regions, Memory::default());
+        assert!(judgements.note(&policy, 1, regions, Memory::default()));
+        let regions = [(region(), held)].into();
+        assert!(!judgements.note(&policy, 1, regions, Memory::default()));
         assert_eq!(judgements.region(&policy, 1, &region()), Some(held));
         let elsewhere = Region::parse("us-east-1").expect("a region");
         assert_eq!(judgements.region(&policy, 1, &elsewhere), None);

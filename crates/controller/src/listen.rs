@@ -64,6 +64,7 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
                     known.remove(&key);
                     context.queues.operations.forget(&key);
                     context.doubts.cleared_up(&key);
+                    freed(&context);
                     policies_in(&context, &key.namespace);
                 }
             }
@@ -107,6 +108,7 @@ pub(crate) async fn to_namespaces(context: Arc<Context>) {
         for change in context.world.hear_namespace(event) {
             let (Change::Kept(name) | Change::Gone(name)) = change;
             policies_in(&context, &name);
+            unfinished(&context, |key, _| key.namespace == name);
         }
     }
 }
@@ -151,6 +153,7 @@ fn policy_kept(
     if before.as_ref() != Some(&(entry.generation, uid)) {
         context.metrics.expect_policy(&key);
         unfinished(context, |other, operation| is_of(other, operation, &key));
+        freed(context);
     }
     context
         .queues
@@ -195,10 +198,12 @@ fn operation_kept(
             .operations
             .changed(key.clone(), &entry.resource_version);
     }
-    if let (true, Some(name)) = (
-        known.insert(key.clone(), stage) != Some(stage),
-        &entry.policy,
-    ) {
+    let moved = known.insert(key.clone(), stage) != Some(stage);
+    if moved && (stage.0 || stage.1) {
+        on_the_same(context, &entry);
+        freed(context);
+    }
+    if let (true, Some(name)) = (moved, &entry.policy) {
         let policy = ObjectKey {
             namespace: key.namespace.clone(),
             name: name.clone(),
@@ -255,6 +260,41 @@ fn unfinished(context: &Context, wanted: impl Fn(&ObjectKey, &OperationEntry) ->
             context.queues.operations.push(key, clock::now());
         }
     }
+}
+
+/// A concurrency slot may be free: those who have waited longest are judged again, some of each policy.
+pub(crate) fn freed(context: &Context) {
+    const CALLED: usize = 8;
+    let mut waiting: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (key, entry) in context.world.operations() {
+        let Ok(operation) = &entry.core else { continue };
+        if !operation.is_finished() && !operation.has_acted() {
+            let policy = (key.namespace.clone(), operation.policy.name.clone());
+            let turn = (!operation.has_started(), operation.created, key);
+            waiting.entry(policy).or_default().push(turn);
+        }
+    }
+    for mut turns in waiting.into_values() {
+        turns.sort();
+        for (_, _, key) in turns.into_iter().take(CALLED) {
+            context.queues.operations.push(key, clock::now());
+        }
+    }
+}
+
+/// Whoever waits for an operation on the same secret is judged again.
+fn on_the_same(context: &Context, changed: &OperationEntry) {
+    let arn = changed.core.as_ref().ok().and_then(|one| one.arn.clone());
+    let is_same = |entry: &OperationEntry| {
+        let other = entry.core.as_ref().ok().and_then(|one| one.arn.as_ref());
+        other.is_some() && other == arn.as_ref()
+    };
+    unfinished(context, |_, entry| is_same(entry));
+}
+
+/// What was judged of a policy lets its operations begin, or keeps them from it.
+pub(crate) fn judged(context: &Context, policy: &ObjectKey) {
+    unfinished(context, |key, entry| is_of(key, entry, policy));
 }
 
 fn is_of(key: &ObjectKey, operation: &OperationEntry, policy: &ObjectKey) -> bool {

@@ -18,6 +18,12 @@ const FIRST: Duration = Duration::from_secs(15);
 /// No longer than this.
 const LONGEST: Duration = Duration::from_mins(5);
 
+/// An operation that is over takes its pin back within this, or ends without.
+const UNPIN: Duration = Duration::from_mins(15);
+
+/// Between two looks at the admission policies for the sake of a message.
+const GUARDS: Duration = Duration::from_mins(5);
+
 /// Doubts about secrets, by the operation that has them.
 #[derive(Debug, Default)]
 pub(crate) struct Doubts(Mutex<BTreeMap<ObjectKey, Doubt>>);
@@ -28,6 +34,10 @@ struct Doubt {
     absent_since: Option<Instant>,
     /// Steps in a row that could not see what they had to.
     failures: u32,
+    /// Since when it is over but for a pin.
+    over_since: Option<Instant>,
+    /// When it was last asked whether a decision would count.
+    asked: Option<Instant>,
 }
 
 impl Doubts {
@@ -62,6 +72,26 @@ impl Doubts {
         self.lock().clear();
     }
 
+    /// Takes note that an operation is over but for its pin; whether that has lasted too long.
+    pub(super) fn is_overdue(&self, key: &ObjectKey) -> bool {
+        let now = clock::now();
+        let mut doubts = self.lock();
+        let doubt = doubts.entry(key.clone()).or_default();
+        let since = *doubt.over_since.get_or_insert(now);
+        now.saturating_duration_since(since) >= UNPIN
+    }
+
+    /// Whether it is long since it was asked whether a decision would count.
+    pub(super) fn may_ask_again(&self, key: &ObjectKey) -> bool {
+        let asked = self.lock().get(key).and_then(|doubt| doubt.asked);
+        asked.is_none_or(|asked| clock::now().saturating_duration_since(asked) >= GUARDS)
+    }
+
+    /// Takes note that it was asked just now.
+    pub(super) fn asked(&self, key: &ObjectKey) {
+        self.lock().entry(key.clone()).or_default().asked = Some(clock::now());
+    }
+
     /// Takes note that a step saw everything it had to, or that there will be none any more.
     pub(crate) fn cleared_up(&self, key: &ObjectKey) {
         self.lock().remove(key);
@@ -94,6 +124,17 @@ mod tests {
         tokio::time::advance(SECOND_THOUGHT).await;
         doubts.present(&key);
         assert_eq!(doubts.absent(&key), Err(SECOND_THOUGHT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pin_that_cannot_be_taken_back_keeps_no_operation_for_ever() {
+        let (doubts, key) = (Doubts::default(), key("a"));
+        assert!(!doubts.is_overdue(&key));
+        tokio::time::advance(UNPIN - Duration::from_secs(1)).await;
+        assert!(!doubts.is_overdue(&key));
+        doubts.failed(&key);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(doubts.is_overdue(&key));
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use secret_rotation_api::operation::Subject;
 use secret_rotation_aws::{Need, Ticket};
-use secret_rotation_core::identity::{ObjectKey, Region};
+use secret_rotation_core::identity::Region;
 use secret_rotation_core::operation::{Operation, Step};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::profile::Profile;
@@ -13,7 +12,6 @@ use crate::clock;
 use crate::context::Context;
 use crate::jitter::spread;
 use crate::outage::Visit;
-use crate::world::OperationEntry;
 
 /// The right to take one step.
 #[derive(Debug)]
@@ -37,22 +35,6 @@ const fn is_outage(class: ErrorClass) -> bool {
         class,
         ErrorClass::Unreachable | ErrorClass::Throttled | ErrorClass::Credentials
     )
-}
-
-/// Where an operation would ask, as far as the watches have told; quorum reads judge it again.
-pub(super) fn place(context: &Context, entry: &OperationEntry) -> Option<(Profile, Region)> {
-    let operation = entry.core.as_ref().ok()?;
-    let region = match entry.object.as_ref()?.subject().ok()? {
-        Subject::Arn(arn) => arn.region().clone(),
-        Subject::Name { region, .. } => region,
-    };
-    let policy = context.world.policy(&ObjectKey {
-        namespace: operation.key.namespace.clone(),
-        name: operation.policy.name.clone(),
-    })?;
-    let (policy, _) = policy.core.as_ref().ok()?;
-    let profile = context.world.profile(&policy.profile)?;
-    Some((profile.core.as_ref().ok()?.clone(), region))
 }
 
 /// Pays for the next step, or says when to come back.
@@ -153,6 +135,7 @@ mod tests {
             version: None,
             at: at(),
             baseline: None,
+            foreign_change: None,
         });
     }
 

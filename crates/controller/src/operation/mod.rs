@@ -12,6 +12,7 @@ pub(crate) mod doubts;
 mod entering;
 mod fresh;
 pub(crate) mod locks;
+mod permitted;
 mod quiet;
 mod reading;
 mod sending;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secret_rotation_aws::Operation as Call;
-use secret_rotation_core::advance::{Facts, Gate, Next, Wait, advance};
+use secret_rotation_core::advance::{Facts, Gate, Next, Phase, Wait, advance};
 use secret_rotation_core::approval::{self, Admission, Consent};
 use secret_rotation_core::authorise::{Refusal, authorise};
 use secret_rotation_core::clock::ServerTime;
@@ -31,6 +32,7 @@ use secret_rotation_core::history::History;
 use secret_rotation_core::identity::{Arn, ObjectKey};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::permit::Permit;
 use secret_rotation_core::plan;
 use secret_rotation_core::secret::{Look, Secret, Seen};
 use tokio::time::Instant;
@@ -38,10 +40,12 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
+use crate::jitter::spread;
 use crate::kubernetes::admission;
 use crate::kubernetes::reads::OnSecret;
 use crate::operation::entering::Pass;
 use crate::operation::reading::{Bounds, Reading};
+use crate::world::OperationEntry;
 
 /// However long core says to wait, an operation is looked at again after this.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
@@ -84,15 +88,11 @@ pub(crate) async fn reconcile(
     if entry.core.as_ref().is_ok_and(Operation::is_finished) {
         return Ok(None);
     }
-    let mut pass = None;
-    if let (Ok(operation), Some((profile, region))) =
-        (&entry.core, entering::place(&context, &entry))
-    {
-        match entering::enter(&context, operation, (&profile, &region)).await {
-            Ok(entered) => pass = Some(entered),
-            Err(wait) => return Ok(Some(wait)),
-        }
-    }
+    let mut pass = match leave(&context, &entry, term).await? {
+        Leave::Back(wait) => return Ok(wait),
+        Leave::WithoutAws => None,
+        Leave::Go(pass) => Some(*pass),
+    };
     let answer = match look(&context, &key, term, pass.as_mut()).await {
         Err(Error::Forbidden(what)) => telling::forbidden(&context, &entry, what).await,
         answer => answer,
@@ -101,6 +101,49 @@ pub(crate) async fn reconcile(
         entering::call_next(&context, pass.ticket);
     }
     answer
+}
+
+/// What an operation may do now, as the watches tell.
+enum Leave {
+    /// Nothing; come back then.
+    Back(Option<Duration>),
+    /// Read, but ask nothing of AWS: it seems to end, or something is not understood.
+    WithoutAws,
+    /// Take a step, which is paid for.
+    Go(Box<Pass>),
+}
+
+/// Judges by the watches. Whoever waits makes no call; whoever seems to end is read again before it does.
+async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Result<Leave, Error> {
+    let Some(reading) = Reading::cached(entry) else {
+        return Ok(Leave::WithoutAws);
+    };
+    let Some(claimant) = permitted::watched(context, &reading) else {
+        return Ok(Leave::WithoutAws);
+    };
+    let judged = permitted::foreseen(context, &reading, &claimant, term).await?;
+    match &judged.permit {
+        Permit::End(_) => return Ok(Leave::WithoutAws),
+        Permit::Wait(pause) if pause.phase == Phase::AwaitingApproval => {
+            let rest = permitted::await_decision(context, &reading, &claimant, (pause, judged.now));
+            return rest.await.map(Leave::Back);
+        }
+        Permit::Wait(pause) => {
+            let rest = permitted::rest(context, &reading, None, (pause, judged.now));
+            return rest.await.map(Leave::Back);
+        }
+        // A region that does not answer must not keep an operation that is over for ever.
+        Permit::EndAfterUnpin(_) if context.doubts.is_overdue(&reading.operation.key) => {
+            return Ok(Leave::WithoutAws);
+        }
+        Permit::EndAfterUnpin(_) | Permit::Go => {}
+    }
+    let place = (&claimant.profile, reading.region());
+    let entered = entering::enter(context, &reading.operation, place).await;
+    Ok(match entered {
+        Ok(pass) => Leave::Go(Box::new(pass)),
+        Err(wait) => Leave::Back(Some(wait)),
+    })
 }
 
 /// Reads everything that the step rests on, and judges it.
@@ -133,6 +176,24 @@ async fn look(
         Err(Error::Invalid(why)) => return telling::unclear(context, &reading, &why).await,
         Err(error) => return Err(error),
     };
+    let consent = consent(context, &reading.operation, &claimant).await?;
+    // The same question as to the watches: whatever ends or waits needs no look.
+    let judged = permitted::judge(context, &reading, &claimant, &consent, term).await?;
+    match judged.permit {
+        Permit::Go => {}
+        Permit::End(outcome) => {
+            return telling::ended(context, &reading, None, Some(&consent), outcome).await;
+        }
+        Permit::EndAfterUnpin(outcome) if context.doubts.is_overdue(key) => {
+            let outcome = telling::with_pin(outcome);
+            return telling::ended(context, &reading, None, Some(&consent), outcome).await;
+        }
+        Permit::EndAfterUnpin(_) => {}
+        Permit::Wait(pause) => {
+            let told = Some(&consent);
+            return permitted::rest(context, &reading, told, (&pause, judged.now)).await;
+        }
+    }
     let account = context
         .accounts
         .of(&claimant.profile, reading.region())
@@ -173,7 +234,6 @@ async fn look(
         Ok(others) => others,
         Err(riddle) => return telling::riddle(context, &reading, &riddle).await,
     };
-    let consent = consent(context, &reading.operation, &claimant).await?;
     let scene = Scene {
         reading,
         claimant,
@@ -209,7 +269,7 @@ async fn step(
         Next::LookAtVersions => Err(Error::Stale("the versions were not listed")),
         Next::Wait(wait) => {
             telling::waiting(context, &scene, &wait).await?;
-            Ok(Some(pause(&wait)))
+            Ok(Some(pause(&scene.reading.operation, &wait)))
         }
         Next::Done(outcome) => {
             let (reading, look, consent) = (&scene.reading, &scene.look, &scene.consent);
@@ -349,6 +409,7 @@ fn present(look: &Look) -> Option<&Secret> {
     }
 }
 
-fn pause(wait: &Wait) -> Duration {
-    wait.pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+fn pause(operation: &Operation, wait: &Wait) -> Duration {
+    let longest = spread(LONGEST_PAUSE, operation.uid.as_str());
+    wait.pause.clamp(SHORTEST_PAUSE, longest)
 }

@@ -14,9 +14,10 @@ use secret_rotation_aws::Operation as Call;
 use secret_rotation_core::advance::{Phase, Wait};
 use secret_rotation_core::approval::Consent;
 use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, ObjectKey};
+use secret_rotation_core::identity::{Arn, ObjectKey, SecretName};
 use secret_rotation_core::operation::{Operation, Outcome};
 use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::permit::Pause;
 use secret_rotation_core::secret::Look;
 use serde_json::json;
 
@@ -85,16 +86,43 @@ pub(super) async fn store(
     Ok(stored)
 }
 
-/// It waits, and says for what.
+/// It waits for something that the store tells of, and says for what.
+pub(super) async fn resting(
+    context: &Arc<Context>,
+    reading: &Reading,
+    consent: Option<&Consent>,
+    (pause, now): (&Pause, AwsTime),
+) -> Result<(), Error> {
+    let wait = Wait {
+        pause: pause.until.map_or(Duration::ZERO, |until| until.since(now)),
+        until: pause.until.unwrap_or(now),
+        phase: pause.phase,
+        message: pause.message.clone(),
+    };
+    say(context, reading, (None, consent), (&wait, now)).await
+}
+
+/// It waits for something that AWS shows, and says for what.
 pub(super) async fn waiting(
     context: &Arc<Context>,
     scene: &Scene,
     wait: &Wait,
 ) -> Result<(), Error> {
-    let reading = &scene.reading;
+    let secret = present(&scene.look).map(|secret| &secret.name);
+    let seen = (secret, Some(&scene.consent));
+    say(context, &scene.reading, seen, (wait, scene.look.at)).await
+}
+
+/// Once, not at each visit.
+async fn say(
+    context: &Arc<Context>,
+    reading: &Reading,
+    (secret, consent): (Option<&SecretName>, Option<&Consent>),
+    (wait, now): (&Wait, AwsTime),
+) -> Result<(), Error> {
     let progress = Progress {
-        secret: present(&scene.look).map(|secret| &secret.name),
-        consent: Some(&scene.consent),
+        secret,
+        consent,
         next_step: (wait.pause >= SHORTEST_TOLD).then_some(wait.until),
         ..progress(
             context,
@@ -106,7 +134,7 @@ pub(super) async fn waiting(
     };
     let old = reading.object.status.as_ref();
     let new = after(&reading.object, &progress);
-    if !quiet::is_due(old, &new, scene.look.at) {
+    if !quiet::is_due(old, &new, now) {
         return Ok(());
     }
     context.tenure()?;
@@ -171,6 +199,19 @@ pub(super) async fn ended(
     announcing::tell_end(context, reading, &outcome).await;
     look_soon(context, &operation);
     Ok(None)
+}
+
+/// An end after which a pin should have been taken back, and could not be.
+pub(super) fn with_pin(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed { reason, message } => Outcome::Failed {
+            reason,
+            message: format!(
+                "{message}; its pin could not be taken back, because AWS could not be looked at, and stays"
+            ),
+        },
+        succeeded @ Outcome::Succeeded { .. } => succeeded,
+    }
 }
 
 /// When something ended without a look at AWS: by the API server's clock, as no better one was read.

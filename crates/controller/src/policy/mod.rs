@@ -22,6 +22,7 @@ use secret_rotation_core::survey::Survey;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
+use crate::listen;
 use crate::sweeps::{self, View};
 use crate::world::PolicyEntry;
 
@@ -74,9 +75,13 @@ pub(crate) async fn reconcile(
         },
     );
     let plan = planned(&context, &claimant, &survey, now);
-    context
-        .judgements
-        .note(&policy.uid, term, plan.regions.clone(), memory_of(&survey));
+    let moved =
+        context
+            .judgements
+            .note(&policy.uid, term, plan.regions.clone(), memory_of(&survey));
+    if moved {
+        listen::judged(&context, &key);
+    }
     let acted = act::on(&context, &entry, policy, &plan).await;
     publish::judged(&context, &key, &entry, &claimant, &view, (&survey, &plan)).await?;
     acted.map(|()| Some(pause(&plan, now)))

@@ -1,0 +1,216 @@
+//! Whether an operation may take a step, as Kubernetes objects tell: asked of the watches before anything is read, and again of
+//! quorum reads before AWS is asked.
+//!
+//! Waiting is free. An operation that waits makes no call to AWS, and to the API server only to write down what has changed.
+//! Whatever it waits for wakes it: a change of an object, an operation that ends, a judgement of its policy, or its time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secret_rotation_core::approval::{self, Consent};
+use secret_rotation_core::authorise::foresee;
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::history::History;
+use secret_rotation_core::identity::{Arn, ObjectKey, Uid};
+use secret_rotation_core::operation::Operation;
+use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::permit::{Bounds, Circumstances, Pause, Permit, Phase, permit};
+use secret_rotation_core::plan;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::jitter::spread;
+use crate::operation::reading::Reading;
+use crate::operation::{consent, quiet, telling};
+
+/// Whatever an operation waits for, it is judged again after this.
+const SAFETY_NET: Duration = Duration::from_mins(10);
+
+/// A decision that does not count yet counts once the admission policies are in order, of which no watch tells.
+const UNGUARDED: Duration = Duration::from_secs(45);
+
+/// However short a wait is, not sooner than this.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// What was judged.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// Whether it may go on.
+    pub permit: Permit,
+    /// AWS time, as far as it is known.
+    pub now: AwsTime,
+}
+
+/// What bounds an operation, as the watches tell. `None` = something is missing or not understood: quorum reads tell what.
+pub(super) fn watched(context: &Context, reading: &Reading) -> Option<Claimant> {
+    let operation = &reading.operation;
+    let policy = context.world.policy(&ObjectKey {
+        namespace: operation.key.namespace.clone(),
+        name: operation.policy.name.clone(),
+    })?;
+    let (policy, _) = policy.core.as_ref().ok()?;
+    let is_another = |uid: &Uid| policy.uid != *uid;
+    if operation.policy.uid.as_ref().is_some_and(is_another) {
+        return None;
+    }
+    let profile = context.world.profile(&policy.profile)?;
+    Some(Claimant {
+        tenant: context.world.tenant(&operation.key.namespace),
+        profile: profile.core.as_ref().ok()?.clone(),
+        policy: policy.clone(),
+    })
+}
+
+/// Judges by the watches alone.
+pub(super) async fn foreseen(
+    context: &Context,
+    reading: &Reading,
+    claimant: &Claimant,
+    term: u64,
+) -> Result<Judged, Error> {
+    let Claimant {
+        policy, profile, ..
+    } = claimant;
+    let agreed = approval::foreseen(&reading.operation, policy, profile);
+    judge(context, reading, claimant, &agreed, term).await
+}
+
+/// Judges an operation within its bounds. Nothing is asked of AWS or of the API server.
+pub(super) async fn judge(
+    context: &Context,
+    reading: &Reading,
+    claimant: &Claimant,
+    consent: &Consent,
+    term: u64,
+) -> Result<Judged, Error> {
+    let operation = &reading.operation;
+    let region = reading.region();
+    let made = context.accounts.of(&claimant.profile, region).await;
+    let server_now = context.server_time()?;
+    let now = made.account.now();
+    let now = now.unwrap_or_else(|| AwsTime::new(server_now.timestamp()));
+    let facts = context.world.facts();
+    let functions = context.sweeps.functions(&facts.operations);
+    let around = plan::Context {
+        own: claimant,
+        claimants: &facts.claimants,
+        operations: &facts.operations,
+        functions: &functions,
+        cluster: &context.cluster,
+        now,
+    };
+    let policy = &claimant.policy;
+    let gate = plan::gate(
+        operation,
+        operation.arn.as_ref().and_then(|arn| functions.get(arn)),
+        context
+            .judgements
+            .region(&policy.uid, term, region)
+            .as_ref(),
+        &around,
+    );
+    let name = reading.secret_name();
+    let tenant = &claimant.tenant;
+    let authority = foresee(
+        tenant,
+        &claimant.profile,
+        policy,
+        (&name, region),
+        operation.action,
+    );
+    let unknown = nobody(reading);
+    let history = History::of(
+        operation.arn.as_ref().unwrap_or(&unknown),
+        &facts.operations,
+    );
+    let circumstances = Circumstances {
+        bounds: Bounds::Within {
+            policy,
+            authority: authority.as_ref().copied(),
+            consent,
+            gate: &gate,
+        },
+        history: &history,
+        secret: None,
+        server_now,
+        now,
+    };
+    let judged = permit(operation, &circumstances);
+    let permit = match judged {
+        Permit::Go => behind(operation, &history, now).map_or(Permit::Go, Permit::Wait),
+        Permit::End(_) | Permit::EndAfterUnpin(_) | Permit::Wait(_) => judged,
+    };
+    Ok(Judged { permit, now })
+}
+
+/// Before it has begun, it waits without a look until whoever is at work on the secret is done.
+fn behind(operation: &Operation, history: &History<'_>, now: AwsTime) -> Option<Pause> {
+    if operation.has_started() {
+        return None;
+    }
+    let rival = history.rival(operation, now)?;
+    Some(Pause {
+        phase: Phase::Queued,
+        message: format!("operation {} is at work on this secret", rival.key),
+        until: None,
+    })
+}
+
+/// Says what it waits for, and answers when it is judged again at the latest.
+pub(super) async fn rest(
+    context: &Arc<Context>,
+    reading: &Reading,
+    consent: Option<&Consent>,
+    (pause, now): (&Pause, AwsTime),
+) -> Result<Option<Duration>, Error> {
+    telling::resting(context, reading, consent, (pause, now)).await?;
+    let operation = &reading.operation;
+    let net = if pause.phase == Phase::AwaitingApproval && operation.decision.is_some() {
+        UNGUARDED
+    } else {
+        spread(SAFETY_NET, operation.uid.as_str())
+    };
+    let due = pause.until.map(|until| until.since(now));
+    let server_now = context.server_time()?;
+    let deadline = operation.expires().since(server_now);
+    let deadline = (!operation.has_acted()).then_some(deadline);
+    let soonest = [Some(net), due, deadline].into_iter().flatten().min();
+    Ok(soonest.map(|pause| pause.max(SHORTEST)))
+}
+
+/// Says that a person must decide, and whether a decision would count. Whether it would is asked once in a while only.
+pub(super) async fn await_decision(
+    context: &Arc<Context>,
+    reading: &Reading,
+    claimant: &Claimant,
+    (pause, now): (&Pause, AwsTime),
+) -> Result<Option<Duration>, Error> {
+    let key = &reading.operation.key;
+    let told = quiet::phase(reading.object.status.as_ref()) == Some(pause.phase.reason());
+    if told && !context.doubts.may_ask_again(key) {
+        let uid = reading.operation.uid.as_str();
+        return Ok(Some(spread(SAFETY_NET, uid)));
+    }
+    let agreed = consent(context, &reading.operation, claimant).await?;
+    context.doubts.asked(key);
+    let message = match &agreed {
+        Consent::Awaited { message } => message.clone(),
+        Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => {
+            pause.message.clone()
+        }
+    };
+    let pause = Pause {
+        message,
+        ..pause.clone()
+    };
+    rest(context, reading, Some(&agreed), (&pause, now)).await
+}
+
+/// An ARN that no secret has: the history of a name that nobody has looked up yet is empty.
+fn nobody(reading: &Reading) -> Arn {
+    let region = reading.region();
+    Arn::parse(format!(
+        "arn:aws:secretsmanager:{region}:000000000000:secret:unknown-000000"
+    ))
+    .expect("a region makes an ARN")
+}
