@@ -218,6 +218,7 @@ impl From<&AwsError> for Readiness {
             ErrorClass::Credentials => Self::CredentialsUnavailable(message),
             ErrorClass::Throttled => Self::Throttled(message),
             ErrorClass::Unreachable
+            | ErrorClass::CannotInvoke
             | ErrorClass::RotationPending
             | ErrorClass::Refused
             | ErrorClass::Mismatch

@@ -128,6 +128,7 @@ fn of_code(code: &str, message: &str, operation: Operation) -> Option<ErrorClass
         "InvalidParameterException" => ErrorClass::Mismatch,
         "InvalidRequestException" => of_message(message),
         "LimitExceededException" => of_limit(operation),
+        "AccessDeniedException" if cannot_invoke(message) => ErrorClass::CannotInvoke,
         "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "UnauthorizedOperation" => {
             ErrorClass::Denied
         }
@@ -176,6 +177,13 @@ fn of_message(message: &str) -> ErrorClass {
     }
 }
 
+/// The code means a permission of ours, or one that Secrets Manager lacks to the rotation function; only the message tells.
+fn cannot_invoke(message: &str) -> bool {
+    message
+        .to_ascii_lowercase()
+        .contains("cannot invoke the specified lambda")
+}
+
 /// The code means too many labels where labels are attached, and too many requests elsewhere.
 const fn of_limit(operation: Operation) -> ErrorClass {
     match operation {
@@ -198,6 +206,17 @@ mod tests {
     fn texts_from_outside_are_cut_and_kept_on_one_line() {
         assert_eq!(clean("a\n\u{1b}[31mb"), "a[31mb");
         assert_eq!(clean(&"x".repeat(1000)).len(), 64);
+    }
+
+    #[test]
+    fn a_function_that_cannot_be_invoked_is_no_missing_permission_of_ours() {
+        let of = |message| of_code("AccessDeniedException", message, Operation::RotateSecret);
+        let function = "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy \
+                        grants access to the principal secretsmanager.amazonaws.com.";
+        assert_eq!(of(function), Some(ErrorClass::CannotInvoke));
+        let ours = "User: arn:aws:sts::111122223333:assumed-role/r/s is not authorized to perform: \
+                    secretsmanager:RotateSecret because no identity-based policy allows the action";
+        assert_eq!(of(ours), Some(ErrorClass::Denied));
     }
 
     #[test]

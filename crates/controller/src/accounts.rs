@@ -148,7 +148,9 @@ const fn code(class: Option<ErrorClass>) -> &'static str {
         Some(ErrorClass::Throttled) => "throttled",
         Some(ErrorClass::Denied) => "access_denied",
         Some(ErrorClass::Gone) => "not_found",
-        Some(ErrorClass::Refused | ErrorClass::LimitExceeded) => "invalid",
+        Some(ErrorClass::Refused | ErrorClass::CannotInvoke | ErrorClass::LimitExceeded) => {
+            "invalid"
+        }
         Some(ErrorClass::Mismatch | ErrorClass::RotationPending) => "conflict",
         Some(ErrorClass::Malformed) => "server_error",
         Some(ErrorClass::Unreachable) => "network",

@@ -86,6 +86,7 @@ const fn is_blind(class: ErrorClass) -> bool {
         | ErrorClass::Malformed
         | ErrorClass::Unexpected => true,
         ErrorClass::RotationPending
+        | ErrorClass::CannotInvoke
         | ErrorClass::Refused
         | ErrorClass::Mismatch
         | ErrorClass::Gone

@@ -248,6 +248,8 @@ pub struct Baseline {
     pub last_changed: Option<AwsTime>,
     /// Whether the pending version had a value, as far as AWS tells.
     pub pending_value: PendingValue,
+    /// Whether rotation was on; `None` in what earlier releases stored.
+    pub rotates: Option<bool>,
 }
 
 impl Baseline {

@@ -37,9 +37,12 @@ pub enum ErrorClass {
     /// `InvalidRequestException` of any other meaning: deleted, managed, no function.
     #[error("AWS refused the request for this secret")]
     Refused,
-    /// Permission denied, also "cannot invoke the specified Lambda function".
+    /// Permission denied.
     #[error("AWS denied access")]
     Denied,
+    /// "Secrets Manager cannot invoke the specified Lambda function": not a permission of ours, but of the function.
+    #[error("Secrets Manager cannot invoke the rotation function")]
+    CannotInvoke,
     /// No or expired credentials: nothing was asked.
     #[error("no usable AWS credentials")]
     Credentials,

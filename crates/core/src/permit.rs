@@ -400,7 +400,8 @@ fn spent(
         .budget_returns(secret, &window)
         .filter(|_| spent)
         .map(|until| (until, "no attempt is left"));
-    let (until, why) = manual.or(returns).or(next)?;
+    let all = [manual, returns, next].into_iter().flatten();
+    let (until, why) = all.max_by_key(|(until, _)| *until)?;
     Some(Pause {
         phase: Phase::BackingOff,
         message: format!("{why}; waiting until {until}"),

@@ -114,6 +114,74 @@ pub fn on(secret: &Secret) -> impl Iterator<Item = (&VersionId, &StageLabel, Pin
         .filter_map(|(version, label)| Pin::parse(label).map(|pin| (version, label, pin)))
 }
 
+/// Whether one more pin has room on the secret, as far as its labels tell.
+pub fn room(secret: &Secret, cluster: &ClusterId) -> Result<(), Full> {
+    let (labels, pins) = (secret.label_count(), on(secret).count());
+    if pins < MAX_PINS && labels < MAX_LABELS {
+        return Ok(());
+    }
+    let ours = on(secret).filter(|(_, _, pin)| pin.cluster == *cluster);
+    let aws = [
+        StageLabel::current(),
+        StageLabel::pending(),
+        StageLabel::previous(),
+    ];
+    let others = secret.labels.values().flatten();
+    let others = others.filter(|label| Pin::parse(label).is_none() && !aws.contains(label));
+    Err(Full {
+        labels,
+        pins,
+        ours: ours.count(),
+        others: others.cloned().collect(),
+    })
+}
+
+/// What takes up the places of labels on a secret that has no room for one more pin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Full {
+    labels: usize,
+    pins: usize,
+    ours: usize,
+    others: Vec<StageLabel>,
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            labels,
+            pins,
+            ours,
+            others,
+        } = self;
+        write!(
+            f,
+            "the secret has no room for one more pin, and nothing is cleared without one: it carries {labels} of at most \
+             {MAX_LABELS} labels, among them {pins} of at most {MAX_PINS} pins, {ours} of them of this cluster"
+        )?;
+        if !others.is_empty() {
+            let mut names: Vec<_> = others.iter().map(|label| clipped(label.as_str())).collect();
+            names.sort();
+            write!(f, "; labels of others: {}", names.join(", "))?;
+        }
+        match (*labels >= MAX_LABELS, *ours) {
+            (true, 0) => f.write_str("; remove labels that nobody needs"),
+            (true, _) => f.write_str(
+                "; remove labels that nobody needs, or release older pins with action ReleasePins",
+            ),
+            (false, _) => f.write_str("; release older pins with action ReleasePins"),
+        }
+    }
+}
+
+/// A label may have 256 characters, and a message must stay readable.
+fn clipped(text: &str) -> String {
+    let mut short: String = text.chars().take(40).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
 /// Whether any cluster's pin is on the secret.
 pub fn has_any(secret: &Secret) -> bool {
     on(secret).next().is_some()

@@ -222,14 +222,123 @@ fn a_rotation_is_given_stuck_after_and_not_longer() {
 }
 
 #[test]
-fn rotation_switched_off_midway_stops_everything() {
-    for mut shell in [pinned(), cleared()] {
+fn rotation_switched_off_midway_ends_what_rotates() {
+    for (mut shell, way, stays) in [
+        (pinned(), "Pin (Settling) Unpin Superseded", false),
+        (cleared(), "Pin (Settling) Clear Superseded", true),
+    ] {
         shell.world.secret.rotation = Rotation::Disabled;
-        let writes = shell.sent.len();
         let done = shell.run();
-        assert_eq!(done.trace.last().map(String::as_str), Some("Refused"));
-        assert_eq!((done.sent.len(), own_pin(&done)), (writes, true));
+        assert_eq!((done.story().as_str(), own_pin(&done)), (way, stays));
+        assert!(done.world.is_live_version_labelled());
     }
+}
+
+#[test]
+fn rotation_switched_on_or_off_while_a_label_is_about_to_move_withdraws() {
+    let mut off = valued();
+    off.secret.rotation = Rotation::Disabled;
+    for (world, to) in [
+        (valued(), Rotation::Disabled),
+        (off, valued().secret.rotation),
+    ] {
+        let mut shell = Shell::new(world, manual(on_a(Action::ClearPending)));
+        shell.until_said("(Settling)");
+        shell.world.secret.rotation = to;
+        let done = shell.run();
+        assert_eq!(done.story(), "Pin (Settling) Unpin Superseded");
+    }
+}
+
+#[test]
+fn where_rotation_is_off_people_clear_what_is_left_over_and_machines_nothing() {
+    let mut off = valued();
+    off.secret.rotation = Rotation::Disabled;
+    let cleared = Shell::new(off.clone(), manual(on_a(Action::ClearPending))).run();
+    assert_eq!(cleared.story(), "Pin (Settling) Clear Succeeded");
+    let promoted = Shell::new(off.clone(), manual(on_a(Action::PromotePending))).run();
+    assert_eq!(promoted.story(), "Pin Move Clear Succeeded");
+    for rotating in [Action::RetryRotation, Action::ClearAndRotate] {
+        let done = Shell::new(off.clone(), manual(on_a(rotating))).run();
+        assert_eq!(done.story(), "Refused", "{rotating}");
+    }
+    assert_eq!(
+        Shell::new(off.clone(), on_a(Action::ClearPending))
+            .run()
+            .story(),
+        "Refused"
+    );
+    off.secret.last_changed = Some(ago(minutes(70)));
+    let young = Shell::new(off, manual(on_a(Action::PromotePending))).run();
+    assert_eq!(young.story(), "PreconditionFailed");
+}
+
+/// `p` was current; a person moved AWSCURRENT back to `c` and left AWSPENDING where it was.
+fn rolled_back(action: Action) -> Shell {
+    let mut shell = Shell::new(valued(), on_a(action));
+    shell.world.unlabel("AWSPREVIOUS");
+    shell.world.label("AWSPREVIOUS", "p");
+    shell.world.secret.last_changed = Some(ago(hours(8)));
+    shell.world = World::new(shell.world.secret.clone(), with_value(), now());
+    shell
+}
+
+#[test]
+fn no_machine_makes_a_version_current_that_was_rolled_back() {
+    for action in [Action::RetryRotation, Action::ClearAndRotate] {
+        let done = rolled_back(action).run();
+        assert_eq!((done.story().as_str(), done.sent.len()), ("Refused", 0));
+        let mut passed_over = Shell::new(valued(), on_a(action));
+        passed_over.world.secret.last_rotated = Some(ago(hours(7)));
+        assert_eq!(passed_over.run().story(), "Refused");
+    }
+    let done = rolled_back(Action::ClearPending).run();
+    assert_eq!(done.story(), "Pin (Settling) Clear Succeeded");
+}
+
+/// A person who names that very version may; and success is what was seen after the request, not what was there before.
+#[test]
+fn a_retry_of_a_rolled_back_version_succeeds_only_if_it_becomes_current() {
+    let mut shell = rolled_back(Action::RetryRotation);
+    shell.operation.trigger = Trigger::Manual;
+    shell.world.function = Function::Hangs;
+    let failed = shell.clone().run();
+    assert!(
+        failed.story().ends_with("RotationDidNotFinish"),
+        "{}",
+        failed.story()
+    );
+    shell.world.function = Function::Rotates;
+    let done = shell.run();
+    assert!(done.story().ends_with("Succeeded"), "{}", done.story());
+    assert_eq!(done.world.secret.current(), Some(&version("p")));
+}
+
+#[test]
+fn a_clear_that_aws_surely_refused_takes_its_pin_back_and_one_that_may_arrive_does_not() {
+    let denied = Fault::Refused(ErrorClass::Denied);
+    let done = clearing().faulty(Step::Clear, denied).run();
+    assert!(
+        done.story().ends_with("Clear:Denied Unpin AccessDenied"),
+        "{}",
+        done.story()
+    );
+    assert!(!own_pin(&done));
+    assert!(
+        done.operation.journal.entry(Step::Clear).is_some(),
+        "an attempt all the same"
+    );
+    let mut lost = clearing().faulty(Step::Clear, Fault::LostRequest);
+    lost.faults.insert((Step::Clear, 2), denied);
+    let done = lost.run();
+    assert!(
+        done.story().ends_with("AccessDenied") && own_pin(&done),
+        "{}",
+        done.story()
+    );
+    let promoting = Shell::new(valued(), manual(on_a(Action::PromotePending)));
+    let done = promoting.faulty(Step::Promote, denied).run();
+    assert_eq!(done.story(), "Pin Move:Denied Unpin AccessDenied");
 }
 
 #[test]

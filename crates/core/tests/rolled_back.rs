@@ -149,6 +149,7 @@ fn cleared(action: Action, at: AwsTime, kind: ResultKind) -> Operation {
         labels: stuck("prod/a").labels,
         last_changed: Some(ago(hours(80))),
         pending_value: PendingValue::Present,
+        rotates: None,
     });
     intend(&mut clear, Step::Clear, at, kind);
     clear

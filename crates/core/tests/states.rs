@@ -274,6 +274,7 @@ fn pinning(at: AwsTime, before: Option<AwsTime>) -> Operation {
         labels: stuck("prod/a").labels,
         last_changed: Some(before),
         pending_value: PendingValue::Empty,
+        rotates: None,
     });
     pinning.outcome = Some(Outcome::Failed {
         reason: Failure::PolicyGone,

@@ -15,6 +15,10 @@ use crate::{Invalid, count::Count, invalid::named, text::Text, time::Time};
 
 const APPLIED: &str = "Applied";
 
+/// Whether rotation was on, as written.
+pub(super) const ON: &str = "On";
+pub(super) const OFF: &str = "Off";
+
 impl SecretRotationOperationStatus {
     /// What the first look saw. Half a baseline is an error: nothing may be judged by it.
     pub(super) fn read_baseline(&self) -> Result<Option<Baseline>, Invalid> {
@@ -49,6 +53,7 @@ impl SecretRotationOperationStatus {
                     "None, Empty, Present or Unknown",
                 )
             })?,
+            rotates: baseline.rotation.as_ref().map(|rotation| *rotation == ON),
         }))
     }
 
@@ -81,6 +86,7 @@ impl BaselineStatus {
             pending_version_id: holder(StageLabel::pending()),
             last_changed_time: baseline.last_changed.map(Time::exact),
             pending_value: pending_name(baseline.pending_value).into(),
+            rotation: baseline.rotates.map(|on| if on { ON } else { OFF }.into()),
         }
     }
 }
@@ -211,13 +217,14 @@ fn read_labels(
 }
 
 /// All results that a step can have.
-const KINDS: [ResultKind; 12] = [
+const KINDS: [ResultKind; 13] = [
     ResultKind::Applied,
     ResultKind::Refused(ErrorClass::Unreachable),
     ResultKind::Refused(ErrorClass::Throttled),
     ResultKind::Refused(ErrorClass::RotationPending),
     ResultKind::Refused(ErrorClass::Refused),
     ResultKind::Refused(ErrorClass::Denied),
+    ResultKind::Refused(ErrorClass::CannotInvoke),
     ResultKind::Refused(ErrorClass::Credentials),
     ResultKind::Refused(ErrorClass::Mismatch),
     ResultKind::Refused(ErrorClass::Gone),
@@ -234,6 +241,7 @@ const fn result_name(kind: ResultKind) -> &'static str {
         ResultKind::Refused(ErrorClass::RotationPending) => "RotationPending",
         ResultKind::Refused(ErrorClass::Refused) => "Refused",
         ResultKind::Refused(ErrorClass::Denied) => "Denied",
+        ResultKind::Refused(ErrorClass::CannotInvoke) => "CannotInvoke",
         ResultKind::Refused(ErrorClass::Credentials) => "Credentials",
         ResultKind::Refused(ErrorClass::Mismatch) => "Mismatch",
         ResultKind::Refused(ErrorClass::Gone) => "Gone",
@@ -260,7 +268,7 @@ const fn pending_name(value: PendingValue) -> &'static str {
 }
 
 /// The names of all results, for the schema.
-pub(super) fn results() -> [&'static str; 12] {
+pub(super) fn results() -> [&'static str; 13] {
     KINDS.map(result_name)
 }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use secret_rotation_core::operation::Step;
 use serde::{Deserialize, Serialize};
 
-use super::journal::{pending_values, results};
+use super::journal::{OFF, ON, pending_values, results};
 use crate::{
     conditions,
     count::{Count, LARGEST},
@@ -95,6 +95,11 @@ pub struct BaselineStatus {
     /// Whether the pending version had a value: None without such a version, Empty, Present, or Unknown where no list of versions was taken.
     #[schemars(extend("enum" = pending_values()))]
     pub pending_value: Text<1, 64>,
+
+    /// Whether rotation was switched on: On or Off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = [ON, OFF]))]
+    pub rotation: Option<Text<1, 64>>,
 }
 
 /// One step of the journal.

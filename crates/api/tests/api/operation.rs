@@ -309,6 +309,7 @@ fn a_running_operation_says_where_it_stands() {
         labels: labels.into(),
         last_changed,
         pending_value: PendingValue::Present,
+        rotates: Some(true),
     });
     let at = aws("2026-11-23T10:00:01Z");
     let result = StepResult {
@@ -335,6 +336,7 @@ fn a_running_operation_says_where_it_stands() {
         "baseline": {
             "currentVersionId": "v1", "pendingVersionId": "v2",
             "lastChangedTime": "2026-11-23T02:14:09.713Z", "pendingValue": "Present",
+            "rotation": "On",
         },
         "before": { "v1": ["AWSCURRENT"], "v2": ["AWSPENDING"] },
         "steps": [{
@@ -494,6 +496,7 @@ fn result() -> impl Strategy<Value = StepResult> {
         ResultKind::Refused(ErrorClass::Throttled),
         ResultKind::Refused(ErrorClass::RotationPending),
         ResultKind::Refused(ErrorClass::Refused),
+        ResultKind::Refused(ErrorClass::CannotInvoke),
         ResultKind::Refused(ErrorClass::Denied),
         ResultKind::Refused(ErrorClass::Credentials),
         ResultKind::Refused(ErrorClass::Mismatch),
@@ -564,6 +567,7 @@ fn baseline() -> impl Strategy<Value = Baseline> {
             labels,
             last_changed,
             pending_value,
+            rotates: Some(pending_value == PendingValue::Empty),
         },
     )
 }

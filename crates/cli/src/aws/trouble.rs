@@ -87,7 +87,10 @@ const fn reason(class: ErrorClass) -> &'static str {
         ErrorClass::Throttled | ErrorClass::LimitExceeded => "Throttled",
         ErrorClass::Unreachable | ErrorClass::Malformed => "AWSUnavailable",
         ErrorClass::Gone => "Gone",
-        ErrorClass::Refused | ErrorClass::RotationPending | ErrorClass::Mismatch => "Refused",
+        ErrorClass::Refused
+        | ErrorClass::CannotInvoke
+        | ErrorClass::RotationPending
+        | ErrorClass::Mismatch => "Refused",
         ErrorClass::Unexpected => "Unexpected",
     }
 }
@@ -108,7 +111,10 @@ fn hint(error: &AwsError) -> String {
             "something between here and AWS answers in its stead: look at proxies and endpoint variables"
         }
         ErrorClass::Gone => "check the name and the region: `kubectl secret-rotation list`",
-        ErrorClass::Refused | ErrorClass::RotationPending | ErrorClass::Mismatch => {
+        ErrorClass::Refused
+        | ErrorClass::CannotInvoke
+        | ErrorClass::RotationPending
+        | ErrorClass::Mismatch => {
             "look at the state of the secret: `kubectl secret-rotation versions SECRET`"
         }
         ErrorClass::Unexpected => "try again; the request id helps AWS support to find it",

@@ -69,6 +69,7 @@ pub(crate) fn of_gap(gap: &AwsError) -> Readiness {
             Readiness::from(gap)
         }
         ErrorClass::Unreachable
+        | ErrorClass::CannotInvoke
         | ErrorClass::RotationPending
         | ErrorClass::Refused
         | ErrorClass::Mismatch

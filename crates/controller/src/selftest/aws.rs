@@ -102,6 +102,7 @@ const fn advice(error: &AwsError) -> &'static str {
         ErrorClass::Credentials => "look at the trust policy of the role, and at the clock",
         ErrorClass::Throttled => "try again later",
         ErrorClass::Unreachable
+        | ErrorClass::CannotInvoke
         | ErrorClass::RotationPending
         | ErrorClass::Refused
         | ErrorClass::Mismatch

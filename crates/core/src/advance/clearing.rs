@@ -6,7 +6,7 @@ use crate::clock::AwsTime;
 use crate::identity::{StageLabel, VersionId};
 use crate::operation::{Action, Failure, JournalEntry, PendingValue, Step};
 use crate::outcome::ErrorClass;
-use crate::pin::{self, MAX_LABELS, MAX_PINS};
+use crate::pin;
 use crate::rotation_window;
 
 impl Judge<'_> {
@@ -33,27 +33,34 @@ impl Judge<'_> {
     }
 
     /// Before the first write: the rotation is stuck, AWS has given up on it, and there is room for a pin.
+    ///
+    /// Where other metadata never rests, AWS's dates cannot show that nothing runs; a version that has no value is cleared
+    /// all the same once labels and versions have long been seen to rest.
     fn pin(&self, pending: &VersionId) -> Result<Next, Next> {
         self.before_first_write()?;
-        let quiet_since = self.stuck(pending)?;
+        let stuck = self.stuck(pending);
+        let may_go_by_labels = self.secret.unfinished() == Some(pending)
+            && self.secret.last_changed.is_some()
+            && self.labels_rest();
+        if !may_go_by_labels {
+            stuck.clone()?;
+        }
         if self.facts.look.versions.is_none() {
             return Ok(Next::LookAtVersions);
         }
+        self.no_rolled_back_version()?;
         if self.baseline_now().pending_value != PendingValue::Empty {
-            self.aws_has_given_up(quiet_since)?;
+            self.aws_has_given_up(stuck?)?;
         }
         self.room_for_a_pin()?;
         self.send_pin(pending)
     }
 
     pub(super) fn room_for_a_pin(&self) -> Result<(), Next> {
-        if pin::on(self.secret).count() >= MAX_PINS || self.secret.label_count() >= MAX_LABELS {
-            return Err(failed(
-                Failure::PinExhausted,
-                "the secret has no room for one more pin, and nothing is done without one",
-            ));
+        match pin::room(self.secret, self.facts.cluster) {
+            Ok(()) => Ok(()),
+            Err(full) => Err(failed(Failure::PinExhausted, full.to_string())),
         }
-        Ok(())
     }
 
     pub(super) fn send_pin(&self, pending: &VersionId) -> Result<Next, Next> {
@@ -90,6 +97,12 @@ impl Judge<'_> {
             return Err(self.withdraw());
         }
         let label = self.own_pin(pending)?;
+        if self.gave_up_for_sure(Step::Clear) {
+            return Err(self.withdraw());
+        }
+        if self.goes_by_labels(pin) {
+            return self.settle_by_labels(pending, &label, pin);
+        }
         if self.secret.holder(&label) == Some(pending) {
             self.undisturbed_since_pin(pending, &label, pin)?;
             let changed = self.secret.last_changed.unwrap_or(self.now);
@@ -99,6 +112,56 @@ impl Judge<'_> {
             return self.unpinned(pending, pin);
         }
         Err(self.withdraw())
+    }
+
+    /// Whether the pin was set although the last change was young: then the dates say nothing, and labels and versions all.
+    fn goes_by_labels(&self, pin: &JournalEntry) -> bool {
+        let first = pin.first_try();
+        first
+            .foreign_change
+            .is_some_and(|changed| first.intent.since(changed) < self.policy.detection.stuck_after)
+    }
+
+    /// The same as [`Self::settle`] while other metadata keeps changing: no label and no version may have changed, and the
+    /// version must still have no value right before the clear.
+    fn settle_by_labels(
+        &self,
+        pending: &VersionId,
+        label: &StageLabel,
+        pin: &JournalEntry,
+    ) -> Result<Next, Next> {
+        let before = self.operation.baseline.as_ref();
+        let was_empty = before.is_some_and(|before| before.pending_value == PendingValue::Empty);
+        let is_pinned = self.secret.holder(label) == Some(pending);
+        let labels_kept = if is_pinned {
+            self.secret.labels == self.baseline_with_pin(pending, label)
+        } else {
+            before.is_some_and(|before| before.labels == self.secret.labels)
+        };
+        if !was_empty || !labels_kept {
+            return Err(self.withdraw());
+        }
+        if !is_pinned {
+            self.surely_empty(pending, pin)?;
+        }
+        let ripe = pin.intent.plus(self.operation.confirm_after);
+        if self.now >= ripe {
+            self.versions_are_kept(pending, pin)?;
+        }
+        self.confirm(pending, pin.intent)
+    }
+
+    /// No version has got a value since the pin was first meant, and the pending one has none.
+    fn versions_are_kept(&self, pending: &VersionId, pin: &JournalEntry) -> Result<(), Next> {
+        let Some(versions) = &self.facts.look.versions else {
+            return Err(Next::LookAtVersions);
+        };
+        let since = pin.first_try().intent;
+        let is_new = |created: &Option<AwsTime>| created.is_none_or(|created| created >= since);
+        if versions.lists(pending) || versions.created.values().any(is_new) {
+            return Err(self.withdraw());
+        }
+        Ok(())
     }
 
     /// The pin is there, and nothing but the pin has happened since the first look.
@@ -232,30 +295,57 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether a clear of ours was applied, or may still be: only the last try's answer is known, so one that was
-    /// refused says nothing of those before it.
+    /// Whether a clear of ours was applied, or may still be.
     fn may_have_cleared(&self) -> bool {
-        let clear = self.operation.journal.entry(Step::Clear);
-        clear.is_some_and(|clear| clear.is_applied() || clear.is_unanswered() || clear.tries > 1)
+        self.may_have_applied(Step::Clear)
     }
 
     /// Whether a label other than a pin may have been moved by us, or may still be.
     fn may_have_acted(&self) -> bool {
-        self.may_have_cleared()
-            || self.intended(Step::Promote)
-            || self.intended(Step::RestorePending)
+        [Step::Clear, Step::Promote, Step::RestorePending]
+            .into_iter()
+            .any(|step| self.may_have_applied(step))
     }
 
-    /// The world moved on before we acted: our own pin is taken back, and nothing else is touched. Where a request of ours may
-    /// still arrive, the pin is all that would keep the version, and it stays.
+    fn may_have_applied(&self, step: Step) -> bool {
+        let entry = self.operation.journal.entry(step);
+        entry.is_some_and(JournalEntry::may_have_applied)
+    }
+
+    /// Whether a step is tried no more, and AWS certainly refused each try of it.
+    pub(super) fn gave_up_for_sure(&self, step: Step) -> bool {
+        self.intended(step) && !self.may_have_applied(step) && self.gave_up(step).is_some()
+    }
+
+    /// Why an operation ends that takes its pin back.
+    fn withdrawal(&self) -> Next {
+        let refused = [Step::Clear, Step::Promote, Step::RestorePending]
+            .into_iter()
+            .filter(|step| self.gave_up_for_sure(*step))
+            .find_map(|step| self.gave_up(step));
+        if let Some(refused) = refused {
+            return refused;
+        }
+        if let Some(outcome) = self.called_off().filter(|_| !self.may_have_acted()) {
+            return Next::Done(outcome);
+        }
+        failed(
+            Failure::Superseded,
+            match (self.rotation_was_switched(), self.secret.rotates()) {
+                (true, true) => "rotation was switched on meanwhile, so nothing more is done",
+                (true, false) if self.may_have_acted() => {
+                    "rotation was switched off meanwhile, so nothing more is done; pins stay for undo"
+                }
+                (true, false) => "rotation was switched off meanwhile, so nothing more is done",
+                (false, _) => "the secret changed by itself; nothing but a pin was changed",
+            },
+        )
+    }
+
+    /// The world moved on before we acted, or AWS refused what we were to do: our own pin is taken back, and nothing else is
+    /// touched. Where a request of ours may still arrive, the pin is all that would keep the version, and it stays.
     pub(super) fn withdraw(&self) -> Next {
-        let superseded = || match self.called_off().filter(|_| !self.may_have_acted()) {
-            Some(outcome) => Next::Done(outcome),
-            None => failed(
-                Failure::Superseded,
-                "the secret changed by itself; nothing but a pin was changed",
-            ),
-        };
+        let superseded = || self.withdrawal();
         let own = self
             .operation
             .expect
@@ -272,6 +362,9 @@ impl Judge<'_> {
             return superseded();
         }
         if self.may_have_acted() && self.secret.current() != Some(holder) {
+            if self.rotation_was_switched() {
+                return superseded();
+            }
             return failed(
                 Failure::Superseded,
                 "the secret changed by itself while a label was being moved; the pin stays so that this can be undone",

@@ -13,6 +13,7 @@ use crate::permit::{self, Bounds, Circumstances, Pause, Permit, permit};
 use crate::pin::{self, Pin};
 use crate::policy::Policy;
 use crate::secret::{HandsOff, LabelMap, Secret, Seen};
+use crate::watch;
 
 /// How often a wait that no date ends is looked at again.
 const POLL: Duration = Duration::from_secs(15);
@@ -78,8 +79,12 @@ impl<'a> Judge<'a> {
         if self.operation.action == Action::RestoreSecret {
             return self.restore_secret();
         }
-        if let Some(hands_off) = self.secret.hands_off(self.operation.action) {
-            return self.leave_alone(hands_off);
+        match self.secret.hands_off(self.operation.action) {
+            Some(HandsOff::RotationDisabled) if self.rotation_was_switched() => {
+                return self.stop_without_rotation();
+            }
+            Some(hands_off) => return self.leave_alone(hands_off),
+            None => {}
         }
         match self.operation.action {
             Action::PromotePending => self.promote(),
@@ -111,6 +116,23 @@ impl<'a> Judge<'a> {
             );
         }
         failed(Failure::Refused, hands_off.message())
+    }
+
+    /// Somebody switched rotation off while the operation was under way: what has come through is a success, a pin that
+    /// protects nothing is taken back, and nothing else is written.
+    fn stop_without_rotation(&self) -> Next {
+        if self.has_rotated() {
+            return self.leave_alone(HandsOff::RotationDisabled);
+        }
+        self.withdraw()
+    }
+
+    /// Whether rotation is on now and was off at the first look, or the other way round.
+    pub(super) fn rotation_was_switched(&self) -> bool {
+        let before = self.operation.baseline.as_ref();
+        before
+            .and_then(|before| before.rotates)
+            .is_some_and(|rotated| rotated != self.secret.rotates())
     }
 
     /// What must be so before anything of an operation's is written.
@@ -235,10 +257,39 @@ impl<'a> Judge<'a> {
             ));
         };
         if self.now.since(quiet_since) < self.policy.detection.stuck_after {
-            let message = format!("the rotation is not stuck: something happened at {quiet_since}");
-            return Err(failed(Failure::PreconditionFailed, message));
+            return Err(failed(
+                Failure::PreconditionFailed,
+                self.not_quiet(quiet_since),
+            ));
         }
         Ok(quiet_since)
+    }
+
+    fn not_quiet(&self, quiet_since: AwsTime) -> String {
+        if self.labels_rest() {
+            let stuck_after = self.policy.detection.stuck_after;
+            let quiet = quiet_since.plus(stuck_after);
+            return format!(
+                "labels and versions rest, but something else about the secret keeps changing, last at {quiet_since}, so \
+                 that a rotation that runs would not be noticed; find in CloudTrail what writes tags or settings of the \
+                 secret, stop it, and try again after {quiet}"
+            );
+        }
+        format!("the rotation is not stuck: something happened at {quiet_since}")
+    }
+
+    /// Whether labels and versions were seen unchanged for so long that only other metadata can be what keeps changing,
+    /// and nothing that we did ourselves is young.
+    pub(super) fn labels_rest(&self) -> bool {
+        let since = self.facts.unchanged_since;
+        let stuck_after = self.policy.detection.stuck_after;
+        let clearable = since.and_then(|since| watch::clearable_from(since, PendingValue::Empty));
+        clearable.is_some_and(|from| self.now >= from)
+            && self
+                .facts
+                .history
+                .last_write()
+                .is_none_or(|at| self.now.since(at) >= stuck_after)
     }
 
     /// The version that the operation is to clear or to run again.
@@ -269,6 +320,7 @@ impl<'a> Judge<'a> {
             labels: self.secret.labels.clone(),
             last_changed: self.secret.last_changed,
             pending_value: self.pending_value(),
+            rotates: Some(self.secret.rotates()),
         }
     }
 

@@ -6,6 +6,7 @@ use super::judge::{Judge, failed, succeeded};
 use super::{Next, Request};
 use crate::identity::{StageLabel, VersionId};
 use crate::operation::{Failure, JournalEntry, Step};
+use crate::secret::LabelMap;
 
 /// Four steps of a rotation function, 15 minutes each, and some to spare: after this much quiet none is at work.
 const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
@@ -32,6 +33,9 @@ impl Judge<'_> {
             return Ok(self.withdraw());
         }
         self.pinned_and_undisturbed(pending, pin)?;
+        if self.gave_up_for_sure(Step::Promote) {
+            return Ok(self.withdraw());
+        }
         if let Some(wait) = self.not_seen_yet(Step::Promote) {
             return Ok(wait);
         }
@@ -124,6 +128,9 @@ impl Judge<'_> {
         }
         if let Some(pin) = self.operation.journal.entry(Step::Pin) {
             self.holder_is_safe(pin)?;
+            if self.gave_up_for_sure(Step::RestorePending) {
+                return Ok(self.withdraw());
+            }
         } else if self.secret.unfinished().is_some()
             || self.intended(Step::RestorePending) && !self.is_as_before()
         {
@@ -195,8 +202,15 @@ impl Judge<'_> {
         self.operation.expect.pinned.as_ref().ok_or_else(missing)
     }
 
-    /// `RevertToPrevious`: AWS moves AWSPREVIOUS to the version that loses AWSCURRENT, so that this can be undone the same
-    /// way.
+    /// `RevertToPrevious`: AWSPENDING is dropped from the current version first, if it is there, then AWSCURRENT moves.
+    ///
+    /// ```text
+    /// step  request                               it is safe because                        undone by
+    /// drop  AWSPENDING off the current version    that version holds AWSCURRENT             nothing: it was a leftover
+    /// move  AWSCURRENT, from current to previous  both are named, and no function can run   another RevertToPrevious
+    /// ```
+    /// The drop comes first: otherwise the version that loses AWSCURRENT would look like a rotation that is stuck, and the
+    /// next recovery would undo what the person decided. AWS moves AWSPREVIOUS to the version that loses AWSCURRENT.
     pub(super) fn revert(&self) -> Next {
         self.try_revert().unwrap_or_else(|next| next)
     }
@@ -209,26 +223,68 @@ impl Judge<'_> {
                 "expect.previousVersionId is missing",
             ));
         };
-        if !self.intended(Step::Revert) {
-            self.before_first_write()?;
-            if self.secret.pending().is_some() {
-                self.function_is_at_rest()?;
-            }
-        } else if self.secret.current() == Some(previous) {
+        if self.operation.journal.is_empty() {
+            self.may_revert(current, previous)?;
+        } else if self.intended(Step::Revert) && self.secret.current() == Some(previous) {
             return Ok(succeeded(
                 "AWSCURRENT is on the version that was previous; the password at the target does not move with it: set it \
                  back there if it was changed, or rotate",
             ));
-        } else if !self.is_as_before() || self.secret.current() != Some(current) {
+        } else if !self.is_as_before_the_revert() || self.secret.current() != Some(current) {
             return Err(failed(
                 Failure::Superseded,
                 "the secret changed by itself; AWSCURRENT is not moved",
             ));
         }
+        if self.secret.pending() == Some(current) {
+            return Ok(self.drop_leftover(current));
+        }
+        if let Some(outcome) = self.called_off().filter(|_| !self.intended(Step::Revert)) {
+            return Err(Next::Done(outcome));
+        }
         if let Some(wait) = self.not_seen_yet(Step::Revert) {
             return Ok(wait);
         }
         Ok(self.send_move(Step::Revert, StageLabel::current(), current, previous))
+    }
+
+    fn may_revert(&self, current: &VersionId, previous: &VersionId) -> Result<(), Next> {
+        self.before_first_write()?;
+        if current == previous {
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "the previous version is the current one already",
+            ));
+        }
+        if self.secret.pending().is_some() {
+            self.function_is_at_rest()?;
+        }
+        Ok(())
+    }
+
+    fn drop_leftover(&self, current: &VersionId) -> Next {
+        let request = Request::Detach {
+            label: StageLabel::pending(),
+            version: current.clone(),
+        };
+        self.not_seen_yet(Step::DropPending)
+            .unwrap_or_else(|| self.send(Step::DropPending, Some(current), request))
+    }
+
+    /// Whether nothing has changed since the first look but that AWSPENDING was dropped by us.
+    fn is_as_before_the_revert(&self) -> bool {
+        let Some(drop) = self.operation.journal.entry(Step::DropPending) else {
+            return self.is_as_before();
+        };
+        let Some(before) = &self.operation.baseline else {
+            return false;
+        };
+        let changed = self.secret.last_changed;
+        let dated =
+            changed == before.last_changed || changed.is_some_and(|changed| drop.explains(changed));
+        let dropped = without_pending(before.labels.clone());
+        let labels = &self.secret.labels;
+        dated && (*labels == before.labels || *labels == dropped)
     }
 
     /// Nothing has happened for longer than a rotation function can run.
@@ -260,4 +316,12 @@ impl Judge<'_> {
             },
         )
     }
+}
+
+fn without_pending(mut labels: LabelMap) -> LabelMap {
+    for held in labels.values_mut() {
+        held.remove(&StageLabel::pending());
+    }
+    labels.retain(|_, held| !held.is_empty());
+    labels
 }

@@ -3,13 +3,42 @@
 use super::judge::{Judge, failed, succeeded};
 use super::{Next, Request};
 use crate::identity::{StageLabel, VersionId};
-use crate::operation::{Failure, Step};
+use crate::operation::{Failure, Step, Trigger};
 use crate::plan::releasable;
 
 impl Judge<'_> {
-    /// `ReleasePins`: a secret that has long been well needs no undo any more.
+    /// `ReleasePins`: a secret that has long been well needs no undo any more. A person may name a version whose pins are
+    /// to go sooner, but never the newest pin: it is what undoes the last clear.
     pub(super) fn release(&self) -> Next {
-        self.try_release().unwrap_or_else(|next| next)
+        let named = self.operation.expect.pinned.as_ref();
+        let named = named.filter(|_| self.operation.trigger == Trigger::Manual);
+        let next = named.map_or_else(
+            || self.try_release(),
+            |version| self.try_release_of(version),
+        );
+        next.unwrap_or_else(|next| next)
+    }
+
+    fn try_release_of(&self, version: &VersionId) -> Result<Next, Next> {
+        let begun = self.intended(Step::Unpin);
+        if !begun {
+            self.before_first_write()?;
+        }
+        let newest = self.our_pins().map(|(_, _, pin)| pin.minute).max();
+        let mut older = self.our_pins().filter(|(holder, _, pin)| {
+            *holder == version && newest.is_some_and(|newest| pin.minute < newest)
+        });
+        match older.next() {
+            Some((holder, label, _)) => Ok(self.send_unpin(holder, label)),
+            None if begun => Ok(succeeded(
+                "the older pins of the version are gone; the newest pin of the secret stays",
+            )),
+            None => Err(failed(
+                Failure::PreconditionFailed,
+                "the version carries the newest pin of the secret, which undoes the last clear and is released only when a \
+                 rotation has succeeded since; name an older one",
+            )),
+        }
     }
 
     fn try_release(&self) -> Result<Next, Next> {

@@ -7,8 +7,9 @@ use super::sending::LAG;
 use super::{Next, Phase, Request};
 use crate::clock::AwsTime;
 use crate::identity::{StageLabel, VersionId};
-use crate::operation::{Failure, JournalEntry, Step};
+use crate::operation::{Failure, JournalEntry, Step, Trigger};
 use crate::outcome::ErrorClass;
+use crate::rolled_back::Standing;
 
 /// Looks at a running rotation are never closer together …
 const SHORTEST_POLL: Duration = Duration::from_secs(2);
@@ -45,10 +46,11 @@ impl Judge<'_> {
         let Some(entry) = self.operation.journal.entry(Step::Rotate) else {
             self.before_first_write()?;
             self.stuck(pending)?;
+            self.no_rolled_back_version()?;
             return self.send_rotate();
         };
         if self.has_come_through(pending) {
-            return Ok(self.unpin_all("the pending version became AWSCURRENT"));
+            return Ok(self.unpin_all(self.came_through_again()));
         }
         if self.secret.unfinished() != Some(pending) {
             return Err(failed(
@@ -57,10 +59,63 @@ impl Judge<'_> {
             ));
         }
         if heard(entry) {
-            self.verify(entry.intent)
-        } else {
-            self.send_rotate()
+            return self.verify(entry.intent);
         }
+        self.no_rolled_back_version()?;
+        self.send_rotate()
+    }
+
+    fn came_through_again(&self) -> &'static str {
+        let pending = self.operation.expect.pending.as_ref();
+        let before = self.operation.baseline.as_ref();
+        let previous = before.and_then(|before| before.holder(&StageLabel::previous()));
+        if previous.is_some() && previous == pending {
+            return "the pending version became AWSCURRENT; it had been so before, and somebody had moved AWSCURRENT back";
+        }
+        "the pending version became AWSCURRENT"
+    }
+
+    /// The same at the step that follows a clear, where only the first look still shows the version.
+    fn not_over_a_rolled_back_version(&self) -> Result<(), Next> {
+        let before = self.operation.baseline.as_ref();
+        let previous = before.and_then(|before| before.holder(&StageLabel::previous()));
+        let was_rolled_back =
+            previous.is_some() && previous == self.operation.expect.pending.as_ref();
+        if was_rolled_back && self.operation.trigger == Trigger::Policy {
+            return Err(failed(
+                Failure::Refused,
+                "the version that was cleared had been rolled back, and no rotation follows that nobody asked for",
+            ));
+        }
+        Ok(())
+    }
+
+    /// No machine runs a version again, or rotates over it, that a person decided against. A person who names that very
+    /// version may.
+    pub(super) fn no_rolled_back_version(&self) -> Result<(), Next> {
+        if self.operation.trigger == Trigger::Manual {
+            return Ok(());
+        }
+        let (action, versions) = (self.operation.action, self.facts.look.versions.as_ref());
+        let standing = Standing::of(self.secret, versions);
+        if standing.admits(action) {
+            return Ok(());
+        }
+        Err(match (standing, versions) {
+            (Standing::Unknown, None) => Next::LookAtVersions,
+            (Standing::Unknown, Some(_)) => failed(
+                Failure::Refused,
+                "AWS does not say when the pending version was made, so that nobody can tell whether it was rolled back",
+            ),
+            (Standing::RolledBack | Standing::Ahead, _) => failed(
+                Failure::Refused,
+                format!(
+                    "somebody moved AWSCURRENT back from the pending version, or set a value since it was made, and {action} \
+                     would undo that; clear its label (ClearPending), or promote it (PromotePending) if the target accepts \
+                     its value"
+                ),
+            ),
+        })
     }
 
     /// From the request to the new current version, by token.
@@ -88,7 +143,10 @@ impl Judge<'_> {
             ));
         }
         match entry {
-            None => self.send_rotate(),
+            None => {
+                self.not_over_a_rolled_back_version()?;
+                self.send_rotate()
+            }
             Some(_) if !self.current_is_unmoved() => Err(failed(
                 Failure::Superseded,
                 "another version became AWSCURRENT",
@@ -185,10 +243,17 @@ impl Judge<'_> {
                 .any(|version| self.has_come_through(version))
     }
 
+    /// Whether the version holds AWSCURRENT, or AWSPREVIOUS after it, and did not at the first look: a change is proved by a
+    /// difference, never by a state that was there before.
     fn has_come_through(&self, version: &VersionId) -> bool {
+        let Some(before) = &self.operation.baseline else {
+            return false;
+        };
         [StageLabel::current(), StageLabel::previous()]
             .iter()
-            .any(|label| self.secret.holder(label) == Some(version))
+            .any(|label| {
+                self.secret.holder(label) == Some(version) && before.holder(label) != Some(version)
+            })
     }
 
     fn token(&self) -> Result<VersionId, Next> {

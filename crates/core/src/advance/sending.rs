@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::judge::{Judge, failed};
 use super::{Next, Phase, Request, Write};
 use crate::clock::AwsTime;
-use crate::identity::VersionId;
+use crate::identity::{FunctionArn, VersionId};
 use crate::operation::{Failure, Intent, JournalEntry, Step};
 use crate::outcome::ErrorClass;
+use crate::pin;
 
 /// A step that failed this often for reasons that pass is given up.
 const MAX_TRIES: u32 = 8;
@@ -35,7 +36,7 @@ impl Judge<'_> {
         let Some(entry) = self.operation.journal.entry(step) else {
             return self.write(step, version, request);
         };
-        if let Some(given_up) = give_up(entry) {
+        if let Some(given_up) = self.gave_up(step) {
             return given_up;
         }
         let again = earliest_retry(entry);
@@ -60,6 +61,21 @@ impl Judge<'_> {
     }
 
     fn write(&self, step: Step, version: Option<&VersionId>, request: Request) -> Next {
+        // What finishes or takes back what was begun is still done; nothing else is.
+        let is_clean_up = match step {
+            Step::Unpin => true,
+            Step::DropPending => self.intended(Step::Promote),
+            Step::Pin
+            | Step::Clear
+            | Step::Rotate
+            | Step::Promote
+            | Step::RestorePending
+            | Step::Revert
+            | Step::RestoreSecret => false,
+        };
+        if self.rotation_was_switched() && !is_clean_up {
+            return self.withdraw();
+        }
         if let Some(rival) = self.facts.history.rival(self.operation, self.now) {
             return self.pause(
                 RIVAL_POLL,
@@ -91,6 +107,36 @@ impl Judge<'_> {
         })
     }
 
+    /// Why a step is not tried again, if it is not.
+    pub(super) fn gave_up(&self, step: Step) -> Option<Next> {
+        let entry = self.operation.journal.entry(step)?;
+        let (limit, reason) = limit(entry);
+        (entry.tries >= limit).then(|| failed(reason, self.complaint(entry)))
+    }
+
+    /// What went wrong with a step that is tried no more, and what a person can do.
+    fn complaint(&self, entry: &JournalEntry) -> String {
+        if entry.refusal() == Some(ErrorClass::CannotInvoke) {
+            let function = self.secret.function().map_or("", FunctionArn::as_str);
+            return format!(
+                "Secrets Manager cannot invoke the rotation function {function}: see that the function exists, and that \
+                 its resource policy allows secretsmanager.amazonaws.com to invoke it"
+            );
+        }
+        let result = entry.result.as_ref();
+        let code = result.and_then(|result| result.code.as_deref());
+        let failed = format!(
+            "{} failed {} times, last with {}",
+            entry.step.name(),
+            entry.tries,
+            code.unwrap_or("no answer")
+        );
+        match (entry.refusal(), pin::room(self.secret, self.facts.cluster)) {
+            (Some(ErrorClass::LimitExceeded), Err(full)) => format!("{failed}: {full}"),
+            _ => failed,
+        }
+    }
+
     /// A write that AWS confirmed but that is not seen yet: reads lag.
     pub(super) fn not_seen_yet(&self, step: Step) -> Option<Next> {
         let entry = self
@@ -109,17 +155,11 @@ impl Judge<'_> {
     }
 }
 
-/// Why a step is not tried again, if it is not.
-fn give_up(entry: &JournalEntry) -> Option<Next> {
-    let name = entry.step.name();
-    let code = entry
-        .result
-        .as_ref()
-        .and_then(|result| result.code.as_deref())
-        .unwrap_or("no answer");
-    let (limit, reason) = match entry.refusal() {
+/// How often a step is tried that ends so, and what it then means.
+fn limit(entry: &JournalEntry) -> (u32, Failure) {
+    match entry.refusal() {
         Some(ErrorClass::Denied) => (0, Failure::AccessDenied),
-        Some(ErrorClass::Refused) => (0, Failure::Refused),
+        Some(ErrorClass::Refused | ErrorClass::CannotInvoke) => (0, Failure::Refused),
         Some(ErrorClass::LimitExceeded) => (0, Failure::PinExhausted),
         Some(ErrorClass::Unexpected) => (MAX_UNEXPECTED, Failure::Unexpected),
         Some(ErrorClass::Mismatch | ErrorClass::Gone | ErrorClass::RotationPending) => {
@@ -132,13 +172,7 @@ fn give_up(entry: &JournalEntry) -> Option<Next> {
             | ErrorClass::Malformed,
         )
         | None => (MAX_TRIES, Failure::AwsUnavailable),
-    };
-    (entry.tries >= limit).then(|| {
-        failed(
-            reason,
-            format!("{name} failed {} times, last with {code}", entry.tries),
-        )
-    })
+    }
 }
 
 /// One second after the first try, doubling to a minute; a rotation never sooner than a minute.

@@ -104,10 +104,11 @@ impl JournalEntry {
         }
     }
 
-    /// Whether one of its requests may have been applied. Only the last answer is known: a refusal says nothing of earlier
-    /// tries.
+    /// Whether one of its requests may have been applied: any whose refusal the journal does not show.
     pub fn may_have_applied(&self) -> bool {
-        self.is_applied() || self.is_unanswered() || self.tries > 1
+        let known = self.earlier.len() + 1 == usize::try_from(self.tries).unwrap_or(usize::MAX);
+        let mut tries = self.earlier.iter().copied().chain([self.last_try()]);
+        !known || tries.any(|one| one.may_have_applied())
     }
 
     /// Whether the request may have been applied although nobody knows: no answer, or none that says.
@@ -137,11 +138,12 @@ impl JournalEntry {
         tries.filter(move |one| one.may_have_applied() && one.range_holds(changed))
     }
 
-    /// Whether every try that was ever made is known to have been refused, so that nothing was changed by any.
-    pub fn is_surely_refused(&self) -> bool {
-        let known = self.earlier.len() + 1 == usize::try_from(self.tries).unwrap_or(usize::MAX);
-        let mut tries = self.earlier.iter().copied().chain([self.last_try()]);
-        known && tries.all(|one| !one.may_have_applied())
+    /// The first try, as far back as the journal goes.
+    pub fn first_try(&self) -> Try {
+        self.earlier
+            .first()
+            .copied()
+            .unwrap_or_else(|| self.last_try())
     }
 
     fn last_try(&self) -> Try {

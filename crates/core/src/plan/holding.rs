@@ -8,7 +8,8 @@ use crate::authorise::{active, may_act};
 use crate::clock::AwsTime;
 use crate::history::History;
 use crate::identity::{FunctionArn, Region};
-use crate::operation::{Action, Failure, Operation, Outcome, PendingValue};
+use crate::operation::{Action, Failure, Operation, Outcome, PendingValue, Step};
+use crate::outcome::ErrorClass;
 use crate::ownership::{Claimant, owner};
 use crate::pin;
 use crate::policy::Mode;
@@ -24,6 +25,18 @@ impl Hold {
             reason,
             until: None,
         }
+    }
+
+    /// The last of several to end: until then something holds. One that time does not end comes before all.
+    pub(super) fn latest(holds: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        let holds = holds.into_iter().flatten();
+        // Of two that end together the first counts: they come in the order of their weight.
+        holds.reduce(|one, other| match (one.until, other.until) {
+            (None, _) => one,
+            (Some(_), None) => other,
+            (Some(first), Some(second)) if second > first => other,
+            (Some(_), Some(_)) => one,
+        })
     }
 
     pub(super) const fn until(reason: BlockReason, until: AwsTime) -> Self {
@@ -84,26 +97,24 @@ impl Planner<'_> {
     ) -> Option<Hold> {
         let (policy, now) = (&self.context.own.policy, self.context.now);
         let window = policy.attempt_window(now);
-        if let Some(until) = history.manual_hold(window.length, now) {
-            return Some(Hold::until(BlockReason::ManualHold, until));
-        }
-        if history.attempts(secret, &window) >= policy.remediation.max_attempts {
-            return Some(Hold {
-                reason: BlockReason::AttemptsExhausted,
-                until: history.budget_returns(secret, &window),
-            });
-        }
-        if let Some(until) = history
+        let manual = history
+            .manual_hold(window.length, now)
+            .map(|until| Hold::until(BlockReason::ManualHold, until));
+        let is_exhausted = history.attempts(secret, &window) >= policy.remediation.max_attempts;
+        let exhausted = is_exhausted.then(|| Hold {
+            reason: BlockReason::AttemptsExhausted,
+            until: history.budget_returns(secret, &window),
+        });
+        let restored = history
             .restored_until(&window)
             .filter(|_| finding.ailment == Ailment::Deletion)
-        {
-            return Some(Hold::until(BlockReason::AttemptsExhausted, until));
-        }
+            .map(|until| Hold::until(BlockReason::AttemptsExhausted, until));
         let next = history
             .next_attempt(secret, policy.remediation.backoff, &window)
-            .filter(|next| *next > now);
-        next.map(|next| Hold::until(BlockReason::BackingOff, next))
-            .or_else(|| self.failed_before(finding, history))
+            .filter(|next| *next > now)
+            .map(|next| Hold::until(BlockReason::BackingOff, next));
+        let failed = self.failed_before(finding, history);
+        Hold::latest([manual, exhausted, restored, next, failed])
     }
 
     /// Operations that failed before they did anything count as no attempt, but they too must not follow one another at once.
@@ -112,12 +123,14 @@ impl Planner<'_> {
         let failed: Vec<_> = history
             .made_for(&self.context.own.policy.key, subject)
             .filter_map(failure)
-            .filter(|(_, reason)| *reason != Failure::PolicyGone)
+            .filter(|(_, reason, _)| *reason != Failure::PolicyGone)
             .collect();
-        let (last, reason) = failed.iter().max_by_key(|(at, _)| *at)?;
+        let (last, reason, operation) = failed.iter().max_by_key(|(at, ..)| *at)?;
         let remediation = &self.context.own.policy.remediation;
         let backoff = remediation.backoff;
         let (reason, pause) = match reason {
+            // Only a person can give the function back what it lacks.
+            Failure::Refused if cannot_invoke(operation) => (BlockReason::BackingOff, backoff.max),
             Failure::AccessDenied => (BlockReason::AccessDenied, backoff.max),
             Failure::PinExhausted => (BlockReason::PinExhausted, backoff.max),
             Failure::Rejected => (BlockReason::ManualHold, remediation.attempt_window),
@@ -134,6 +147,12 @@ impl Planner<'_> {
         };
         let until = last.plus(pause);
         (until > self.context.now).then(|| Hold::until(reason, until))
+    }
+
+    /// Nothing is cleared without a pin, and no operation is created to find that out.
+    pub(super) fn unpinnable(&self, secret: &Secret, action: Action) -> Option<Hold> {
+        let is_full = pin::room(secret, self.context.cluster).is_err();
+        (action.clears() && is_full).then(|| Hold::open(BlockReason::PinExhausted))
     }
 
     /// Acting on a stuck rotation needs quiet by AWS's own dates, whatever status remembers.
@@ -223,9 +242,14 @@ fn stands_still(own: &Claimant) -> bool {
     own.policy.deletion_requested.is_some() || active(&own.policy, &own.profile).is_err()
 }
 
-fn failure(operation: &Operation) -> Option<(AwsTime, Failure)> {
+fn cannot_invoke(operation: &Operation) -> bool {
+    let rotate = operation.journal.entry(Step::Rotate);
+    rotate.is_some_and(|rotate| rotate.refusal() == Some(ErrorClass::CannotInvoke))
+}
+
+fn failure(operation: &Operation) -> Option<(AwsTime, Failure, &Operation)> {
     match (&operation.outcome, operation.completed) {
-        (Some(Outcome::Failed { reason, .. }), Some(at)) => Some((at, *reason)),
+        (Some(Outcome::Failed { reason, .. }), Some(at)) => Some((at, *reason, operation)),
         (Some(Outcome::Failed { .. } | Outcome::Succeeded { .. }) | None, _) => None,
     }
 }

@@ -11,6 +11,7 @@ use crate::history::History;
 use crate::identity::{Arn, ObjectKey, Region};
 use crate::naming;
 use crate::operation::{Action, Expectation, Operation, PendingValue, Trigger};
+use crate::pin;
 use crate::policy::{DeletionRemedy, OverdueRemedy, StuckRemedy};
 use crate::rolled_back;
 use crate::secret::Secret;
@@ -136,9 +137,13 @@ impl<'a> Planner<'a> {
         };
         let hold = self
             .forbidden(secret, remedy)
+            .or_else(|| self.unpinnable(secret, remedy))
             .or_else(|| self.held_in(&finding.region))
-            .or_else(|| self.spent(finding, secret, history))
-            .or_else(|| self.too_early(finding, secret, history, remedy))
+            .or_else(|| {
+                let spent = self.spent(finding, secret, history);
+                let early = self.too_early(finding, secret, history, remedy);
+                Hold::latest([spent, early]).map(|hold| self.unless_no_window_is_open_then(hold))
+            })
             .or_else(|| outside_window(self.plan.window))
             .or_else(|| self.crowded(secret, remedy));
         match hold {
@@ -149,6 +154,14 @@ impl<'a> Planner<'a> {
                     Decision::Create(Box::new(proposal))
                 }),
         }
+    }
+
+    /// Where no maintenance window is open when a hold ends, the attempt waits for one, and that is said from the first
+    /// moment.
+    fn unless_no_window_is_open_then(&self, hold: Hold) -> Hold {
+        let windows = &self.context.own.policy.remediation.windows;
+        let then = hold.until.map(|until| windows.at(until));
+        then.and_then(outside_window).unwrap_or(hold)
     }
 
     /// What keeps an operation from beginning.
@@ -194,8 +207,18 @@ impl<'a> Planner<'a> {
             StuckRemedy::RetryRotation => Some(Action::RetryRotation),
             StuckRemedy::ClearPending => Some(Action::ClearPending),
             StuckRemedy::ClearAndRotate => Some(Action::ClearAndRotate),
+            // Running a version again needs no pin; where none has room, nothing else is left.
+            StuckRemedy::Recover if self.has_no_room_for_a_pin(finding) => {
+                Some(Action::RetryRotation)
+            }
             StuckRemedy::Recover => Some(recover(finding, history)),
         }
+    }
+
+    fn has_no_room_for_a_pin(&self, finding: &Finding) -> bool {
+        let secret = finding.secret.as_ref();
+        finding.ailment == Ailment::Stuck
+            && secret.is_some_and(|secret| pin::room(secret, self.context.cluster).is_err())
     }
 
     fn propose(
