@@ -230,7 +230,7 @@ fn a_profile_bounds_what_its_policies_may_do() {
     story.start_controller();
     story.eventually("the policies are judged", || {
         count(&story.get("srp", "apps"), "stuck") == 2
-            && count(&story.get("srp", "prod"), "outsideCeiling") == 2
+            && count(&story.get("srp", "prod"), "stuck") == 2
     });
     for name in ["app/db-1", "app/db-2"] {
         let policy = story.get("srp", "apps");

@@ -2,7 +2,7 @@
 
 use secret_rotation_core::{
     authorise::Refusal,
-    identity::ProfileName,
+    identity::{ProfileName, Region},
     outcome::{AwsError, ErrorClass},
 };
 
@@ -105,6 +105,31 @@ impl Readiness {
             | Self::SweepIncomplete(message)
             | Self::InvalidSchedule(message)
             | Self::InvalidSpec(message) => message.clone(),
+        }
+    }
+
+    /// The same trouble with AWS, naming the region where it was met.
+    #[must_use]
+    pub fn in_region(self, region: &Region) -> Self {
+        let named = |message: String| format!("{region}: {message}");
+        match self {
+            Self::AccessDenied(message) => Self::AccessDenied(named(message)),
+            Self::CredentialsUnavailable(message) => Self::CredentialsUnavailable(named(message)),
+            Self::Throttled(message) => Self::Throttled(named(message)),
+            Self::AwsUnavailable(message) => Self::AwsUnavailable(named(message)),
+            Self::SweepIncomplete(message) => Self::SweepIncomplete(named(message)),
+            Self::Succeeded
+            | Self::Suspended
+            | Self::Progressing
+            | Self::ProfileSuspended(_)
+            | Self::ProfileNotFound(_)
+            | Self::ProfileNotReady(_)
+            | Self::NamespaceNotAllowed(_)
+            | Self::RegionNotAllowed(_)
+            | Self::SecretNotAllowed(_)
+            | Self::ActionNotAllowed(_)
+            | Self::InvalidSchedule(_)
+            | Self::InvalidSpec(_) => self,
         }
     }
 

@@ -1,20 +1,24 @@
 //! The pages of `ListSecrets`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use aws_sdk_secretsmanager::operation::list_secrets::ListSecretsOutput;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
-use secret_rotation_core::identity::Arn;
+use secret_rotation_core::identity::{Arn, SecretName};
 use secret_rotation_core::secret::Secret;
 
 use crate::account::Answer;
 use crate::apply::Rejected;
 use crate::call::Operation;
-use crate::sweep::Sweep;
+use crate::sweep::{Found, Sweep};
 use crate::{errors, parse};
 
 /// AWS allows 500,000 secrets in a region: 5,000 pages.
 const MAX_PAGES: usize = 6000;
+
+/// A filter by name is a prefix: more pages than this are not read to find one name.
+const MAX_PAGES_OF_NAME: usize = 3;
 
 /// AWS allows ten values in a filter.
 const MAX_VALUES: usize = 10;
@@ -55,6 +59,34 @@ impl Sweep<'_> {
         self.note_gap(errors::malformed(None));
     }
 
+    /// Looks for one exact name: AWS's filter is a prefix, so each name is compared whole.
+    pub(crate) async fn find(&self, name: &SecretName) -> Found {
+        if !is_filterable(name.as_str()) {
+            return Found::Unknown;
+        }
+        let filter = Filter::builder()
+            .key(FilterNameStringType::Name)
+            .values(name.as_str())
+            .build();
+        let mut token = None;
+        for _ in 0..MAX_PAGES_OF_NAME {
+            let page = match self.page(Some(&filter), token).await {
+                Ok(page) => page,
+                Err(Rejected { error, .. }) => return Found::Refused(error),
+            };
+            let mut entries = page.value.secret_list().iter();
+            if let Some(entry) = entries.find(|entry| entry.name() == Some(name.as_str())) {
+                let secret = parse::listed(entry);
+                return secret.map_or(Found::Unknown, |secret| Found::Listed(Box::new(secret)));
+            }
+            token = parse::present(page.value.next_token()).map(str::to_owned);
+            if token.is_none() {
+                return Found::Absent;
+            }
+        }
+        Found::Unknown
+    }
+
     async fn page(
         &self,
         filter: Option<&Filter>,
@@ -88,7 +120,12 @@ impl Sweep<'_> {
                     found.insert(secret.arn.clone(), secret);
                 }
                 Err(parse::Malformed) => {
-                    self.note_gap(errors::malformed(page.request_id.clone()));
+                    let error = errors::malformed(page.request_id.clone());
+                    // One secret that can be named blinds nobody for the others. An entry without a name could be any.
+                    match entry.name().and_then(|name| SecretName::parse(name).ok()) {
+                        Some(name) => self.note_torn(name, error),
+                        None => self.note_gap(error),
+                    }
                 }
             }
         }
@@ -96,12 +133,13 @@ impl Sweep<'_> {
     }
 }
 
-/// One filter for each ten prefixes; one unfiltered list where a filter cannot say it, or nothing limits it.
+/// One filter for up to ten prefixes; one unfiltered list where a filter cannot say it, nothing limits it, or more filters
+/// would cost more.
 fn filters(prefixes: Option<&BTreeSet<String>>) -> Vec<Option<Filter>> {
     let Some(prefixes) = prefixes else {
         return vec![None];
     };
-    if !prefixes.iter().all(|prefix| is_filterable(prefix)) {
+    if prefixes.len() > MAX_VALUES || !prefixes.iter().all(|prefix| is_filterable(prefix)) {
         return vec![None];
     }
     let prefixes: Vec<_> = prefixes.iter().cloned().collect();
@@ -123,11 +161,13 @@ fn is_filterable(prefix: &str) -> bool {
     (1..=512).contains(&prefix.len()) && !prefix.starts_with('!') && prefix.chars().all(allowed)
 }
 
-/// Whether a name begins with one of the prefixes.
+/// Whether a name begins with one of the prefixes, of which none begins with another: only the last one that sorts before
+/// the name can.
 fn begins(name: &str, prefixes: &BTreeSet<String>) -> bool {
-    prefixes
-        .iter()
-        .any(|prefix| name.starts_with(prefix.as_str()))
+    let mut before = prefixes.range::<str, _>((Bound::Unbounded, Bound::Included(name)));
+    before
+        .next_back()
+        .is_some_and(|prefix| name.starts_with(prefix.as_str()))
 }
 
 #[cfg(test)]
@@ -145,7 +185,8 @@ mod tests {
     fn a_filter_has_at_most_ten_values() {
         let many: Vec<_> = (10..33).map(|number| number.to_string()).collect();
         let many: Vec<_> = many.iter().map(String::as_str).collect();
-        assert_eq!(filters_of(&many), [10, 10, 3]);
+        assert_eq!(filters_of(&many[..10]), [10]);
+        assert_eq!(filters_of(&many), [0]);
         assert!(filters_of(&[]).is_empty());
     }
 

@@ -8,22 +8,20 @@ use secret_rotation_core::selector::{Matcher, Selector};
 /// More names than this are cheaper to find in a list of everything.
 const MAX_NAMES: usize = 500;
 
-/// More prefixes than this are cheaper to find in a list of everything.
-const MAX_PREFIXES: usize = 10;
-
 /// What a sweep reads, from the cheapest to the dearest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// These secrets, by `DescribeSecret` each.
     Names(BTreeSet<SecretName>),
-    /// Secrets whose names begin with one of these, by filtered lists.
+    /// Secrets whose names begin with one of these, none of which begins with another, by lists. Nothing else is kept.
     Prefixes(BTreeSet<String>),
     /// Every secret of the region.
     Everything,
 }
 
 impl Scope {
-    /// The cheapest scope that covers all selectors.
+    /// The cheapest scope that covers all selectors. What they may not see must be left out of them before:
+    /// see [`Selector::within`].
     pub fn covering(selectors: &[&Selector]) -> Self {
         let items = || selectors.iter().flat_map(|selector| &selector.include);
         if items().all(|item| !item.names.is_empty()) {
@@ -33,17 +31,15 @@ impl Scope {
             return if names.len() <= MAX_NAMES {
                 Self::Names(names)
             } else {
-                Self::Everything
+                Self::Prefixes(outermost(names.iter().map(ToString::to_string).collect()))
             };
         }
         let prefixes: Option<Vec<_>> = items().map(prefixes).collect();
         let prefixes: Option<BTreeSet<_>> =
             prefixes.map(|sets| sets.into_iter().flatten().collect());
         match prefixes {
-            Some(prefixes) if prefixes.len() <= MAX_PREFIXES => {
-                Self::Prefixes(outermost(&prefixes))
-            }
-            Some(_) | None => Self::Everything,
+            Some(prefixes) => Self::Prefixes(outermost(prefixes)),
+            None => Self::Everything,
         }
     }
 }
@@ -59,18 +55,16 @@ fn prefixes(item: &Matcher) -> Option<BTreeSet<String>> {
         .map(|prefix| BTreeSet::from([prefix]))
 }
 
-/// Leaves out what a shorter prefix covers.
-fn outermost(prefixes: &BTreeSet<String>) -> BTreeSet<String> {
-    let covered = |prefix: &String| {
-        prefixes
-            .iter()
-            .any(|other| other != prefix && prefix.starts_with(other.as_str()))
-    };
-    prefixes
-        .iter()
-        .filter(|prefix| !covered(prefix))
-        .cloned()
-        .collect()
+/// Leaves out what a shorter prefix covers: it sorts behind it, and before everything else.
+fn outermost(prefixes: BTreeSet<String>) -> BTreeSet<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for prefix in prefixes {
+        let covered = kept.last().is_some_and(|last| prefix.starts_with(last));
+        if !covered {
+            kept.push(prefix);
+        }
+    }
+    kept.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -94,6 +88,30 @@ mod tests {
             Scope::covering(&selectors.each_ref()),
             Scope::Prefixes(["other", "team/"].map(str::to_owned).into())
         );
+    }
+
+    #[test]
+    fn a_selector_that_means_nothing_below_its_ceiling_reads_nothing() {
+        let none = Selector {
+            include: Vec::new(),
+            exclude: Vec::new(),
+            max_secrets: 10,
+        };
+        assert_eq!(Scope::covering(&[&none]), Scope::Names(BTreeSet::new()));
+        assert_eq!(
+            Scope::covering(&[&none, &prefix("team/")]),
+            Scope::Prefixes(["team/".to_owned()].into())
+        );
+    }
+
+    #[test]
+    fn many_names_are_prefixes_of_a_list() {
+        let many: Vec<_> = (1000..1501).map(|number| number.to_string()).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        let Scope::Prefixes(prefixes) = Scope::covering(&[&names(&many)]) else {
+            panic!("501 names are too many to describe");
+        };
+        assert_eq!(prefixes.len(), 501);
     }
 
     #[test]

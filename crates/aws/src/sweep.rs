@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{Arn, SecretName};
 use secret_rotation_core::inventory::{Detail, Inventory, Observation};
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::pin;
 use secret_rotation_core::secret::{Secret, VersionListing};
 use tokio::task::JoinSet;
@@ -25,6 +25,9 @@ const ABREAST: usize = 8;
 /// At most this many ages are looked up in one sweep, so that it stays short; the others follow in the next ones.
 const MAX_AGES: usize = 50;
 
+/// Secrets that a list misses are looked at one by one, but no more than this in one sweep.
+const MAX_MISSED: usize = 100;
+
 /// One secret that needs a closer look, and what is known of it.
 struct Target {
     id: Id,
@@ -36,6 +39,15 @@ enum Id {
     Named(SecretName),
     /// Found in a list.
     Listed(Box<Secret>),
+    /// Known before, and missed by a complete list.
+    Missed(Box<Secret>),
+}
+
+/// A name that could not be described.
+struct Failed {
+    name: SecretName,
+    last: Option<Observation>,
+    error: AwsError,
 }
 
 /// A closer look: when AWS answered, if it did, and what was there, if anything.
@@ -48,8 +60,9 @@ impl Account {
     /// Sweeps the scope, about `ceil(n / 100)` lists and one or two reads for each secret that is not at rest.
     ///
     /// `last` is the previous sweep of the same scope: it tells which secrets need a closer look, and which
-    /// versions are known already. A listed secret that is not `wanted` gets no closer look. A secret whose closer look failed is there as `unreadable`; a list that
-    /// ended early is a `gap`. Where `max_age` is given, the age of current versions that no date tells is looked up, of some
+    /// versions are known already. A listed secret that is not `wanted` gets no closer look. A secret whose closer look failed
+    /// is there as `unreadable`, and a name of which nothing else is known is `unread`: neither is a gap, for a refusal is an
+    /// answer. A list that ended early, and a name without an answer, is a `gap`. Where `max_age` is given, the age of current versions that no date tells is looked up, of some
     /// secrets in each sweep, and kept. Without any answer `time` is the account's clock, or 1970.
     pub async fn inventory(
         &self,
@@ -65,6 +78,7 @@ impl Account {
             Scope::Everything => sweep.list(None, last, wanted).await,
         };
         sweep.look_closer(targets).await;
+        sweep.tell_apart().await;
         if let Some(max_age) = max_age {
             sweep.look_up_ages(last, wanted, max_age).await;
         }
@@ -109,6 +123,7 @@ impl Account {
             secret,
             versions,
             unreadable,
+            unseen: None,
         }
     }
 }
@@ -135,7 +150,7 @@ impl Id {
     fn as_str(&self) -> &str {
         match self {
             Self::Named(name) => name.as_str(),
-            Self::Listed(secret) => secret.arn.as_str(),
+            Self::Listed(secret) | Self::Missed(secret) => secret.arn.as_str(),
         }
     }
 }
@@ -146,6 +161,9 @@ pub(crate) struct Sweep<'a> {
     time: Option<AwsTime>,
     secrets: BTreeMap<Arn, Observation>,
     missing: Vec<SecretName>,
+    gone: BTreeSet<Arn>,
+    unread: BTreeMap<SecretName, AwsError>,
+    failed: Vec<Failed>,
     gap: Option<AwsError>,
 }
 
@@ -156,6 +174,9 @@ impl<'a> Sweep<'a> {
             time: None,
             secrets: BTreeMap::new(),
             missing: Vec::new(),
+            gone: BTreeSet::new(),
+            unread: BTreeMap::new(),
+            failed: Vec::new(),
             gap: None,
         }
     }
@@ -170,6 +191,11 @@ impl<'a> Sweep<'a> {
         self.gap.get_or_insert(error);
     }
 
+    /// Remembers an entry of a list that names a secret and makes no sense beside.
+    pub(crate) fn note_torn(&mut self, name: SecretName, error: AwsError) {
+        self.unread.insert(name, error);
+    }
+
     /// Lists, keeps what the list tells enough of, and returns the rest.
     async fn list(
         &mut self,
@@ -177,8 +203,9 @@ impl<'a> Sweep<'a> {
         last: &BTreeMap<Arn, Observation>,
         wanted: &(dyn Fn(&Secret) -> bool + Sync),
     ) -> Vec<Target> {
-        let mut targets = Vec::new();
-        for (arn, secret) in self.listed(prefixes).await {
+        let listed = self.listed(prefixes).await;
+        let mut targets = self.missed(&listed, last, wanted);
+        for (arn, secret) in listed {
             let last = last.get(&arn);
             match Observation::detail_needed(&secret, last) {
                 Detail::Described if wanted(&secret) => targets.push(Target {
@@ -188,6 +215,36 @@ impl<'a> Sweep<'a> {
                 Detail::Listed | Detail::Described => {
                     self.secrets.insert(arn, Observation::listed(secret));
                 }
+            }
+        }
+        targets
+    }
+
+    /// Secrets that a complete list misses although they were known: AWS is asked whether they are gone. An entry of the list
+    /// that could not be read misses nothing.
+    fn missed(
+        &mut self,
+        listed: &BTreeMap<Arn, Secret>,
+        last: &BTreeMap<Arn, Observation>,
+        wanted: &(dyn Fn(&Secret) -> bool + Sync),
+    ) -> Vec<Target> {
+        let mut targets = Vec::new();
+        for (arn, known) in last {
+            if listed.contains_key(arn) || !wanted(&known.secret) {
+                continue;
+            }
+            if let Some(error) = self.unread.remove(&known.secret.name) {
+                let torn = Observation {
+                    unreadable: Some(error),
+                    unseen: None,
+                    ..known.clone()
+                };
+                self.keep(torn);
+            } else if self.gap.is_none() && targets.len() < MAX_MISSED {
+                targets.push(Target {
+                    id: Id::Missed(Box::new(known.secret.clone())),
+                    last: Some(known.clone()),
+                });
             }
         }
         targets
@@ -244,11 +301,69 @@ impl<'a> Sweep<'a> {
         match (seen, target.id) {
             (Ok(Some(seen)), _) => self.keep(seen),
             (Ok(None), Id::Named(name)) => self.missing.push(name),
-            (Ok(None), Id::Listed(_)) => {}
-            (Err(error), id) => match unreadable(id, target.last, &error) {
-                Some(seen) => self.keep(seen),
-                None => self.note_gap(error),
-            },
+            (Ok(None), Id::Listed(secret)) => self.missing.push(secret.name),
+            (Ok(None), Id::Missed(secret)) => {
+                self.gone.insert(secret.arn);
+            }
+            (Err(error), Id::Listed(secret)) => {
+                self.keep(unreadable(*secret, target.last, error));
+            }
+            (Err(_), Id::Missed(_)) => {}
+            (Err(error), Id::Named(name)) => self.failed.push(Failed {
+                name,
+                last: target.last,
+                error,
+            }),
+        }
+    }
+
+    /// IAM refuses names that do not exist as it refuses those that may not be read. A list of names is another permission,
+    /// and tells the two apart, with what it knows of the secret. Only answers are looked into: where none came, the region is
+    /// in trouble, and that is a gap.
+    async fn tell_apart(&mut self) {
+        let mut may_list = true;
+        let denied_everything = self.secrets.is_empty() && self.missing.is_empty();
+        for Failed { name, last, error } in std::mem::take(&mut self.failed) {
+            if !is_answer(error.class) {
+                self.note_gap(error);
+                continue;
+            }
+            let listed = if may_list {
+                self.find(&name).await
+            } else {
+                Found::Unknown
+            };
+            match listed {
+                Found::Listed(secret) => self.keep(unreadable(*secret, last, error)),
+                Found::Absent => {}
+                Found::Unknown => self.leave_unread(name, last, error),
+                Found::Refused(refusal) if refusal.class == ErrorClass::Denied => {
+                    may_list = false;
+                    if denied_everything {
+                        self.note_gap(refusal);
+                    }
+                    self.leave_unread(name, last, error);
+                }
+                Found::Refused(refusal) => {
+                    may_list = false;
+                    self.note_gap(refusal);
+                    self.leave_unread(name, last, error);
+                }
+            }
+        }
+    }
+
+    /// A description, even an old one, beats nothing.
+    fn leave_unread(&mut self, name: SecretName, last: Option<Observation>, error: AwsError) {
+        match last {
+            Some(last) => self.keep(Observation {
+                unreadable: Some(error),
+                unseen: None,
+                ..last
+            }),
+            None => {
+                self.unread.insert(name, error);
+            }
         }
     }
 
@@ -264,20 +379,58 @@ impl<'a> Sweep<'a> {
             region: self.account.region().clone(),
             secrets: self.secrets,
             missing: self.missing,
+            gone: self.gone,
+            unread: self.unread,
+            completed: None,
             gap: self.gap,
         }
     }
 }
 
-/// The best view there is of a secret that could not be described: a description, even an old one, beats a list.
-fn unreadable(id: Id, last: Option<Observation>, error: &AwsError) -> Option<Observation> {
-    let seen = match (last, id) {
-        (Some(last), _) => last,
-        (None, Id::Listed(secret)) => Observation::listed(*secret),
-        (None, Id::Named(_)) => return None,
+/// What a list of names shows of one of them.
+pub(crate) enum Found {
+    /// It is there.
+    Listed(Box<Secret>),
+    /// It is not.
+    Absent,
+    /// A list by name cannot tell.
+    Unknown,
+    /// The list was refused, or ended early.
+    Refused(AwsError),
+}
+
+/// Whether AWS answered the question, if only with a refusal.
+const fn is_answer(class: ErrorClass) -> bool {
+    match class {
+        ErrorClass::Unreachable | ErrorClass::Throttled | ErrorClass::Credentials => false,
+        ErrorClass::Denied
+        | ErrorClass::RotationPending
+        | ErrorClass::Refused
+        | ErrorClass::Mismatch
+        | ErrorClass::Gone
+        | ErrorClass::LimitExceeded
+        | ErrorClass::Malformed
+        | ErrorClass::Unexpected => true,
+    }
+}
+
+/// The best view there is of a secret that could not be described: the later of a list and an earlier description, for
+/// the list alone may show that it has got stuck since.
+fn unreadable(listed: Secret, last: Option<Observation>, error: AwsError) -> Observation {
+    let seen = match last {
+        Some(last) if last.secret.last_changed >= listed.last_changed => last,
+        Some(last) => Observation {
+            versions: kept(&listed, &last).filter(|_| {
+                last.secret.current() == listed.current()
+                    && last.secret.unfinished() == listed.unfinished()
+            }),
+            ..Observation::listed(listed)
+        },
+        None => Observation::listed(listed),
     };
-    Some(Observation {
-        unreadable: Some(error.clone()),
+    Observation {
+        unreadable: Some(error),
+        unseen: None,
         ..seen
-    })
+    }
 }

@@ -17,6 +17,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::bounded;
+use crate::policy::reach;
 use crate::sweeps;
 use crate::world::{Facts, World};
 
@@ -135,10 +136,12 @@ fn unread(world: &World, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
 
 /// The earliest time that AWS told any policy. Where it has told none, the API server's clock must do.
 fn aws_now(context: &Context, facts: &Facts, server_now: ServerTime) -> AwsTime {
-    let views = facts
-        .claimants
-        .iter()
-        .map(|one| context.sweeps.view(&sweeps::places(one)));
+    let views = facts.claimants.iter().map(|one| {
+        let reach = reach::selection(one);
+        context
+            .sweeps
+            .view(&one.policy.uid, &reach, &sweeps::places(one))
+    });
     views
         .filter_map(|view| view.now)
         .min()

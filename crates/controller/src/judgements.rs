@@ -1,10 +1,10 @@
 //! What this process last judged of each policy: the breaker within one term of the lease, the rest within one reign.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secret_rotation_core::identity::{Region, Uid};
-use secret_rotation_core::plan::RegionGate;
+use secret_rotation_core::plan::{BlockReason, RegionGate};
 use secret_rotation_core::survey::Memory;
 
 /// By policy.
@@ -44,13 +44,29 @@ impl Judgements {
             .and_then(|judgement| judgement.regions.get(region).copied())
     }
 
-    /// What is remembered of findings: of the last pass, else what the status says. A status lists only some.
-    pub(crate) fn memory(&self, policy: &Uid, of_status: &Memory) -> Memory {
-        let known = self
-            .all()
-            .get(policy)
-            .map(|judgement| judgement.memory.clone());
-        known.unwrap_or_else(|| of_status.clone())
+    /// What is remembered of findings: of the last pass, else what the status says. A status lists only some. Of `unsettled`
+    /// regions it is all there is.
+    pub(crate) fn memory(
+        &self,
+        policy: &Uid,
+        of_status: &Memory,
+        unsettled: &BTreeSet<Region>,
+    ) -> Memory {
+        let known = self.all().get(policy).map(|judgement| {
+            let held = RegionGate::Held(BlockReason::CircuitBreakerOpen);
+            let regions = judgement.regions.iter();
+            let tripped = regions.filter(|(_, gate)| **gate == held);
+            Memory {
+                // What the status could not list was never seen by this process either.
+                omitted: of_status.omitted,
+                tripped: tripped.map(|(region, _)| region.clone()).collect(),
+                ..judgement.memory.clone()
+            }
+        });
+        Memory {
+            unsettled: unsettled.clone(),
+            ..known.unwrap_or_else(|| of_status.clone())
+        }
     }
 
     /// The policy is gone.
@@ -70,8 +86,6 @@ impl Judgements {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::plan::BlockReason;
-
     use super::*;
     use crate::testing::region;
 

@@ -9,7 +9,7 @@ use secret_rotation_api::Readiness;
 use secret_rotation_api::profile::{
     AWSAccessProfile, AWSAccessProfileStatus, ProfilePass, RegionSweep,
 };
-use secret_rotation_core::identity::ProfileName;
+use secret_rotation_core::identity::{ProfileName, Region};
 use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::policy::Suspension;
 
@@ -64,14 +64,16 @@ pub(crate) async fn reconcile(
 }
 
 /// A profile is ready unless it cannot be understood, or AWS lets it in nowhere.
-fn readiness(entry: &ProfileEntry, gap: Option<&AwsError>) -> Readiness {
+fn readiness(entry: &ProfileEntry, gap: Option<&(Region, AwsError)>) -> Readiness {
     match (&entry.core, gap) {
         (Err(why), _) => Readiness::InvalidSpec(why.clone()),
         (Ok(profile), _) if profile.suspension == Suspension::Suspended => {
             Readiness::ProfileSuspended(profile.name.clone())
         }
-        (Ok(_), Some(gap)) if matches!(gap.class, ErrorClass::Denied | ErrorClass::Credentials) => {
-            Readiness::from(gap)
+        (Ok(_), Some((region, gap)))
+            if matches!(gap.class, ErrorClass::Denied | ErrorClass::Credentials) =>
+        {
+            Readiness::from(gap).in_region(region)
         }
         (Ok(_), _) => Readiness::Succeeded,
     }

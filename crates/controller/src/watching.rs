@@ -120,6 +120,9 @@ mod tests {
             region: region(),
             secrets: [(seen.secret.arn.clone(), seen)].into(),
             missing: Vec::new(),
+            gone: std::collections::BTreeSet::new(),
+            unread: std::collections::BTreeMap::new(),
+            completed: None,
             gap: None,
         }
     }

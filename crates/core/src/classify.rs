@@ -10,7 +10,7 @@ use crate::operation::{Action, Operation, PendingValue};
 use crate::outcome::ErrorClass;
 use crate::policy::{Detection, Policy};
 use crate::profile::Profile;
-use crate::survey::{Ailment, Finding, Member, Memory, RegionSurvey, State, Survey};
+use crate::survey::{Ailment, Finding, Member, Memory, RegionSurvey, Remembered, State, Survey};
 use crate::verdict::{self, Background, Verdict};
 use crate::watch::Watches;
 
@@ -49,12 +49,15 @@ pub fn classify(
     inventories.sort_by(|a, b| a.region.cmp(&b.region));
     let mut survey = empty(&inventories);
     survey.regions = classifier.regions(&inventories);
+    survey.checked = classifier.checked(&inventories);
     for inventory in &inventories {
         for (arn, observation) in &inventory.secrets {
             classifier.judge(arn, observation, inventory, &mut survey);
         }
     }
+    classifier.report_unread(&inventories, &mut survey);
     classifier.report_missing(&inventories, &mut survey);
+    classifier.report_remembered(&inventories, &mut survey);
     survey.findings.sort_by(|a, b| rank(a).cmp(&rank(b)));
     survey
 }
@@ -66,9 +69,9 @@ fn empty(inventories: &[&Inventory]) -> Survey {
             .map(|inventory| inventory.time)
             .min()
             .unwrap_or(AwsTime::new(jiff::Timestamp::UNIX_EPOCH)),
+        checked: None,
         counts: State::ALL.into_iter().map(|state| (state, 0)).collect(),
         selected: 0,
-        outside_ceiling: 0,
         regions: BTreeMap::new(),
         findings: Vec::new(),
         others: Vec::new(),
@@ -105,13 +108,28 @@ impl Classifier<'_> {
             .map(|region| {
                 let swept =
                     |inventory: &&Inventory| inventory.region == *region && inventory.is_complete();
+                let memory = self.known.memory;
                 let empty = RegionSurvey {
                     complete: inventories.iter().any(swept),
+                    was_tripped: memory.unsettled.contains(region)
+                        && memory.tripped.contains(region),
                     ..RegionSurvey::default()
                 };
                 (region.clone(), empty)
             })
             .collect()
+    }
+
+    /// When everything had been seen: the oldest of the latest complete sweeps.
+    fn checked(&self, inventories: &[&Inventory]) -> Option<AwsTime> {
+        let regions = self.profile.regions.iter();
+        let completed = regions.filter(|region| self.covers(region)).map(|region| {
+            let mut inventories = inventories.iter();
+            inventories
+                .find(|inventory| inventory.region == *region)?
+                .completed
+        });
+        completed.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
     fn judge(
@@ -127,23 +145,31 @@ impl Classifier<'_> {
             .account
             .as_ref()
             .is_some_and(|account| account != arn.account());
-        if vanished(observation) || !self.policy.selector.selects(secret) {
+        if vanished(observation)
+            || foreign
+            || !self.may_see(&secret.name)
+            || !self.policy.selector.selects(secret)
+        {
             return;
         }
-        if foreign || under_ceiling(&self.tenant.namespace, self.profile, &secret.name).is_err() {
-            survey.outside_ceiling += 1;
-            return;
-        }
-        let finding = self.finding(arn, observation, inventory.time);
+        // What was not seen keeps the verdict of its last sight: time alone makes it no worse.
+        let at = observation
+            .unseen
+            .map_or(inventory.time, |unseen| unseen.since);
+        let finding = self.finding(arn, observation, at);
         count(&finding, survey);
         file(finding, &self.policy.detection, survey);
+    }
+
+    fn may_see(&self, name: &SecretName) -> bool {
+        under_ceiling(&self.tenant.namespace, self.profile, name).is_ok()
     }
 
     fn finding(&self, arn: &Arn, observation: &Observation, now: AwsTime) -> Finding {
         let secret = &observation.secret;
         let place = (arn.region().clone(), secret.name.clone());
         let background = Background {
-            remembered: self.known.memory.0.get(&place),
+            remembered: self.known.memory.findings.get(&place),
             operations: self.known.operations,
             rest: self.known.watches.rest(secret, now),
             bounds: Some((self.profile, self.tenant)),
@@ -171,6 +197,77 @@ impl Classifier<'_> {
             ailment,
             rest,
             secret: Some(secret.clone()),
+            unseen_since: observation.unseen.map(|unseen| unseen.since),
+            unreadable: observation.unreadable.as_ref().map(|error| error.class),
+        }
+    }
+
+    /// Names that could not be read, and of which nothing else is known. One that another region holds is not expected here.
+    fn report_unread(&self, inventories: &[&Inventory], survey: &mut Survey) {
+        let unread = inventories.iter().flat_map(|inventory| {
+            let names = inventory.unread.iter();
+            names.map(move |(name, error)| (*inventory, name, error))
+        });
+        let mut there: Option<BTreeSet<&SecretName>> = None;
+        for (inventory, name, error) in unread {
+            let there = there.get_or_insert_with(|| names_in(inventories));
+            if there.contains(name) || !self.may_see(name) || !self.policy.selector.may_select(name)
+            {
+                continue;
+            }
+            let message = if error.class == ErrorClass::Denied {
+                "it does not exist, or the AWS role may not read it: AWS gives the same answer to both"
+                    .to_owned()
+            } else {
+                format!("it could not be read: {}", error.class)
+            };
+            let mut finding =
+                self.nameless(name, &inventory.region, State::Unknown, inventory.time);
+            finding.message = message;
+            finding.unreadable = Some(error.class);
+            count(&finding, survey);
+            file(finding, &self.policy.detection, survey);
+        }
+    }
+
+    /// Findings from before the controller started, in regions that nobody has seen completely since: they stay.
+    fn report_remembered(&self, inventories: &[&Inventory], survey: &mut Survey) {
+        let memory = self.known.memory;
+        if memory.unsettled.is_empty() {
+            return;
+        }
+        let there = names_in_regions(inventories);
+        let told: BTreeSet<_> = survey
+            .findings
+            .iter()
+            .map(|finding| (finding.region.clone(), finding.name.clone()))
+            .collect();
+        for (place, old) in &memory.findings {
+            let (region, name) = place;
+            let is_known = there.contains(&(region, name)) || told.contains(place);
+            let is_ours =
+                self.covers(region) && self.may_see(name) && self.policy.selector.may_select(name);
+            if is_known || !is_ours || !memory.unsettled.contains(region) {
+                continue;
+            }
+            let finding = remembered(region, name, old);
+            count(&finding, survey);
+            file(finding, &self.policy.detection, survey);
+        }
+        self.hold_counts(survey);
+    }
+
+    /// A status lists only some findings and no healthy secret: their numbers hold until a complete sweep.
+    fn hold_counts(&self, survey: &mut Survey) {
+        let memory = self.known.memory;
+        for (state, counted) in &memory.counts {
+            let is_listed = !matches!(state, State::Healthy | State::Ineligible);
+            if is_listed && memory.omitted == 0 {
+                continue;
+            }
+            let count = survey.counts.entry(*state).or_default();
+            survey.selected += counted.saturating_sub(*count);
+            *count = (*count).max(*counted);
         }
     }
 
@@ -179,36 +276,48 @@ impl Classifier<'_> {
         let Some(first) = inventories.first() else {
             return;
         };
-        if !survey.is_complete() {
+        if self.policy.selector.exact_names().next().is_none() {
             return;
         }
-        let there: BTreeSet<_> = inventories
+        let there = names_in(inventories);
+        let unread: BTreeSet<_> = inventories
             .iter()
-            .flat_map(|inventory| present(inventory))
+            .flat_map(|inventory| inventory.unread.keys())
             .collect();
         let expected: BTreeSet<_> = self.policy.selector.exact_names().collect();
         let allowed = expected
             .into_iter()
-            .filter(|name| under_ceiling(&self.tenant.namespace, self.profile, name).is_ok());
+            .filter(|name| self.may_see(name) && !unread.contains(name));
+        let complete = survey.is_complete();
         for name in allowed.filter(|name| !there.contains(name)) {
-            let finding = self.missing(name, &first.region, first.time);
+            let mut finding = self.nameless(name, &first.region, State::NotFound, first.time);
+            // Only what a complete view showed is told while some region cannot be seen.
+            if !complete {
+                let place = (first.region.clone(), name.clone());
+                let old = self.known.memory.findings.get(&place);
+                let Some(old) = old.filter(|old| old.state == State::NotFound) else {
+                    continue;
+                };
+                finding.unseen_since = old.seen;
+            }
             count(&finding, survey);
             file(finding, &self.policy.detection, survey);
         }
     }
 
-    fn missing(&self, name: &SecretName, region: &Region, now: AwsTime) -> Finding {
+    /// A finding of which only the name is known.
+    fn nameless(&self, name: &SecretName, region: &Region, state: State, now: AwsTime) -> Finding {
         let remembered = self
             .known
             .memory
-            .0
+            .findings
             .get(&(region.clone(), name.clone()))
-            .filter(|old| old.state == State::NotFound);
+            .filter(|old| old.state == state);
         Finding {
             name: name.clone(),
             region: region.clone(),
             arn: None,
-            state: State::NotFound,
+            state,
             since: Some(
                 remembered
                     .and_then(|old| old.since)
@@ -223,8 +332,46 @@ impl Classifier<'_> {
             ailment: Ailment::Untreatable,
             rest: None,
             secret: None,
+            unseen_since: None,
+            unreadable: None,
         }
     }
+}
+
+fn remembered(region: &Region, name: &SecretName, old: &Remembered) -> Finding {
+    Finding {
+        name: name.clone(),
+        region: region.clone(),
+        arn: old.arn.clone(),
+        state: old.state,
+        since: old.since,
+        message: old.message.clone(),
+        current: old.current.clone(),
+        pending: old.pending.clone(),
+        first_observed: old.first_observed,
+        pending_value: PendingValue::Unknown,
+        ailment: Ailment::Untreatable,
+        rest: None,
+        secret: None,
+        unseen_since: old.seen,
+        unreadable: None,
+    }
+}
+
+/// The names that some region holds.
+fn names_in<'a>(inventories: &[&'a Inventory]) -> BTreeSet<&'a SecretName> {
+    let inventories = inventories.iter();
+    inventories
+        .flat_map(|inventory| present(inventory))
+        .collect()
+}
+
+fn names_in_regions<'a>(inventories: &[&'a Inventory]) -> BTreeSet<(&'a Region, &'a SecretName)> {
+    let places = inventories.iter().flat_map(|inventory| {
+        let names = present(inventory);
+        names.map(|name| (&inventory.region, name))
+    });
+    places.collect()
 }
 
 fn present(inventory: &Inventory) -> impl Iterator<Item = &SecretName> {
@@ -278,15 +425,23 @@ fn file(finding: Finding, detection: &Detection, survey: &mut Survey) {
 
 /// States by region and name, as the next pass will remember them.
 pub fn memory_of(survey: &Survey) -> Memory {
-    let remembered = survey.findings.iter().map(|finding| {
+    let findings = survey.findings.iter().map(|finding| {
         let place = (finding.region.clone(), finding.name.clone());
-        let old = crate::survey::Remembered {
+        let old = Remembered {
             state: finding.state,
             since: finding.since,
             pending: finding.pending.clone(),
             first_observed: finding.first_observed,
+            arn: finding.arn.clone(),
+            message: finding.message.clone(),
+            current: finding.current.clone(),
+            seen: Some(finding.unseen_since.unwrap_or(survey.time)),
         };
         (place, old)
     });
-    Memory(remembered.collect::<BTreeMap<_, _>>())
+    Memory {
+        findings: findings.collect(),
+        counts: survey.counts.clone(),
+        ..Memory::default()
+    }
 }

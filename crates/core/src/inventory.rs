@@ -1,6 +1,7 @@
 //! What one sweep over a (profile, region) saw, when, and what it could not see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::clock::AwsTime;
 use crate::identity::{Arn, Region, SecretName};
@@ -8,7 +9,13 @@ use crate::operation::PendingValue;
 use crate::outcome::AwsError;
 use crate::secret::{Secret, VersionListing};
 
-/// The result of one sweep.
+/// Two complete sweeps this far apart that both miss a secret prove that it is gone: lists lag up to five minutes.
+const MISSED_FOR: Duration = Duration::from_mins(5);
+
+/// A second answer that there is no such secret counts only after this time: reads are eventually consistent.
+const CONFIRMED_AFTER: Duration = Duration::from_secs(10);
+
+/// The result of one sweep, with what earlier ones saw and this one could not see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inventory {
     /// The `Date` header of the sweep's first answer: nothing in it is older.
@@ -17,10 +24,16 @@ pub struct Inventory {
     pub region: Region,
     /// What was seen, by ARN.
     pub secrets: BTreeMap<Arn, Observation>,
-    /// Exact names that were asked for and do not exist.
+    /// Names for which AWS answered once that there is no such secret.
     pub missing: Vec<SecretName>,
+    /// Secrets that a list lacks and AWS says do not exist: both at once prove it.
+    pub gone: BTreeSet<Arn>,
+    /// Names of secrets that could not be read, and of which nothing else is known: they may not exist.
+    pub unread: BTreeMap<SecretName, AwsError>,
     /// What went wrong, if the sweep is not complete. Absent secrets are then not known to be gone.
     pub gap: Option<AwsError>,
+    /// The time of the latest sweep that saw everything.
+    pub completed: Option<AwsTime>,
 }
 
 /// One secret as the sweep saw it.
@@ -32,9 +45,68 @@ pub struct Observation {
     pub versions: Option<VersionListing>,
     /// Why the closer look failed, if it did: the secret's state is then unknown.
     pub unreadable: Option<AwsError>,
+    /// Set while the latest sweep did not see it: everything else is as last seen.
+    pub unseen: Option<Unseen>,
+}
+
+/// That the latest sweep did not see a secret that was known before. Absent is not gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// The time of the last sweep that saw it: ages are measured up to then.
+    pub since: AwsTime,
+    /// When a complete sweep first missed it, or AWS first answered that it does not exist.
+    pub missed: Option<AwsTime>,
 }
 
 impl Inventory {
+    /// What is known after this sweep: what it saw, and what `last` knew and nothing proves gone. A row that no policy
+    /// wants any more is dropped, for nobody looks for it.
+    #[must_use]
+    pub fn after(mut self, last: Option<&Self>, wanted: &dyn Fn(&Secret) -> bool) -> Self {
+        let completed = self.is_complete().then_some(self.time);
+        self.completed = completed.or_else(|| last?.completed);
+        let Some(last) = last else { return self };
+        let carried: Vec<_> = last
+            .secrets
+            .iter()
+            .filter(|(arn, row)| !self.secrets.contains_key(*arn) && wanted(&row.secret))
+            .filter_map(|(arn, row)| Some((arn.clone(), self.carried(last, arn, row)?)))
+            .collect();
+        if carried.is_empty() {
+            return self;
+        }
+        // A name belongs to one secret: where another one has it now, the earlier one was deleted.
+        let names: BTreeSet<_> = self
+            .secrets
+            .values()
+            .map(|seen| seen.secret.name.clone())
+            .collect();
+        let carried = carried
+            .into_iter()
+            .filter(|(_, row)| !names.contains(&row.secret.name));
+        self.secrets.extend(carried);
+        self
+    }
+
+    /// A row that this sweep did not see; `None` if it is proved gone.
+    fn carried(&self, last: &Self, arn: &Arn, row: &Observation) -> Option<Observation> {
+        let before = row.unseen;
+        let missed = before.and_then(|unseen| unseen.missed);
+        let missed_for = missed.map(|missed| self.time.since(missed));
+        let denied = self.missing.contains(&row.secret.name);
+        let proved = self.gone.contains(arn)
+            || denied && missed_for.is_some_and(|time| time >= CONFIRMED_AFTER)
+            || self.is_complete() && missed_for.is_some_and(|time| time >= MISSED_FOR);
+        let unseen = Unseen {
+            since: before.map_or(last.time, |unseen| unseen.since),
+            missed: missed.or_else(|| (denied || self.is_complete()).then_some(self.time)),
+        };
+        (!proved).then(|| Observation {
+            unseen: Some(unseen),
+            ..row.clone()
+        })
+    }
+
     /// Whether everything in scope was seen.
     pub const fn is_complete(&self) -> bool {
         self.gap.is_none()
@@ -48,6 +120,7 @@ impl Observation {
             secret,
             versions: None,
             unreadable: None,
+            unseen: None,
         }
     }
 

@@ -257,7 +257,7 @@ pub fn plan(survey: &Survey, context: &Context<'_>) -> Plan {
 /// Whether too much is stuck in a region, as far as it is known.
 fn trips(region: &RegionSurvey, own: &Claimant) -> bool {
     let breaker = own.policy.remediation.breaker;
-    breaker.is_open(region.stuck, region.eligible)
+    region.was_tripped || breaker.is_open(region.stuck, region.eligible)
 }
 
 /// Too much at once for a machine to be trusted with, or perhaps too much: what was not seen is not taken to be absent.

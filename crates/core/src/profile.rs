@@ -39,6 +39,14 @@ pub struct Profile {
     pub event_queue: Option<QueueArn>,
 }
 
+impl Profile {
+    /// The beginnings that names of secrets must have for policies of the namespace; an empty one = every name.
+    pub fn ceilings(&self, namespace: &Namespace) -> Vec<String> {
+        let patterns = self.allowed_secrets.iter();
+        patterns.map(|pattern| pattern.prefix(namespace)).collect()
+    }
+}
+
 /// Requests per second to AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {

@@ -47,10 +47,21 @@ impl Selector {
             && !self.exclude.iter().any(|item| item.matches(secret))
     }
 
-    /// Whether the policy may mean a secret of this name, with the right tags.
+    /// Whether the policy may mean a secret of which only the name is known. Tags that were not read exclude nothing.
     pub fn may_select(&self, name: &SecretName) -> bool {
-        let excluded = |item: &Matcher| item.tags.is_empty() && item.admits(name);
-        self.include.iter().any(|item| item.admits(name)) && !self.exclude.iter().any(excluded)
+        let by_name_alone = |item: &Matcher| item.tags.is_empty() && item.admits(name);
+        self.include.iter().any(|item| item.admits(name)) && !self.exclude.iter().any(by_name_alone)
+    }
+
+    /// The part of the selection whose names begin with one of these: what may be asked for at all. An item that lies
+    /// wholly beyond them is left out, for without names it would mean every secret.
+    #[must_use]
+    pub fn within(&self, ceilings: &[String]) -> Self {
+        let include = self.include.iter().flat_map(|item| item.within(ceilings));
+        Self {
+            include: include.collect(),
+            ..self.clone()
+        }
     }
 
     /// The exact names that the policy expects to exist.
@@ -70,6 +81,35 @@ impl Matcher {
                 .name_prefix
                 .as_ref()
                 .is_none_or(|prefix| name.as_str().starts_with(prefix))
+    }
+
+    fn within(&self, ceilings: &[String]) -> Vec<Self> {
+        if !self.names.is_empty() {
+            let below = |name: &&SecretName| {
+                let mut ceilings = ceilings.iter();
+                ceilings.any(|ceiling| name.as_str().starts_with(ceiling)) && self.admits(name)
+            };
+            let names: BTreeSet<_> = self.names.iter().filter(below).cloned().collect();
+            let some = (!names.is_empty()).then(|| Self {
+                names,
+                ..self.clone()
+            });
+            return some.into_iter().collect();
+        }
+        let prefix = self.name_prefix.clone().unwrap_or_default();
+        let narrower = |ceiling: &String| {
+            if prefix.starts_with(ceiling) {
+                Some(prefix.clone())
+            } else {
+                ceiling.starts_with(&prefix).then(|| ceiling.clone())
+            }
+        };
+        let prefixes: BTreeSet<_> = ceilings.iter().filter_map(narrower).collect();
+        let item = |prefix: String| Self {
+            name_prefix: (!prefix.is_empty()).then_some(prefix),
+            ..self.clone()
+        };
+        prefixes.into_iter().map(item).collect()
     }
 }
 

@@ -1,25 +1,26 @@
 //! An inventory judged for one policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::clock::AwsTime;
 use crate::identity::{Arn, Region, SecretName, VersionId};
 use crate::operation::PendingValue;
+use crate::outcome::ErrorClass;
 use crate::secret::Secret;
 use crate::watch::Rest;
 
 /// What one policy's secrets look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
-    /// AWS time of the oldest answer in it.
+    /// AWS time of the oldest answer in the latest sweeps.
     pub time: AwsTime,
+    /// The time of the oldest among the latest complete sweeps of all regions; absent if some region has had none.
+    pub checked: Option<AwsTime>,
     /// How many secrets are in each state; states without secrets are present with 0.
     pub counts: BTreeMap<State, usize>,
     /// Secrets that the policy selects under the ceiling.
     pub selected: usize,
-    /// Secrets that the policy would select beyond the ceiling.
-    pub outside_ceiling: usize,
     /// Each region of the policy, also those that were never swept.
     pub regions: BTreeMap<Region, RegionSurvey>,
     /// Every secret that is not healthy, worst first.
@@ -42,6 +43,8 @@ pub struct RegionSurvey {
     pub stuck: usize,
     /// Whether the latest sweep saw everything. If not, the numbers are only what is known.
     pub complete: bool,
+    /// Whether the circuit breaker was open before the controller started, and nothing has shown since that it may close.
+    pub was_tripped: bool,
 }
 
 impl Survey {
@@ -107,8 +110,12 @@ pub struct Finding {
     pub ailment: Ailment,
     /// How its labels and versions have rested, as far as this process has watched the unfinished pending version.
     pub rest: Option<Rest>,
-    /// The secret as seen, for planning; absent if it does not exist.
+    /// The secret as seen, for planning; absent if it does not exist, or was not seen since the controller started.
     pub secret: Option<Secret>,
+    /// Set while the latest sweeps could not see it: everything else is as last seen.
+    pub unseen_since: Option<AwsTime>,
+    /// Why a closer look failed, if it did: what is known is then what a list tells.
+    pub unreadable: Option<ErrorClass>,
 }
 
 /// Which kind of remedy could help.
@@ -229,7 +236,18 @@ impl fmt::Display for State {
 
 /// What a policy's status remembers of its findings. A hint: it is clamped, and never enough to act on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory(pub BTreeMap<(Region, SecretName), Remembered>);
+pub struct Memory {
+    /// Findings by place.
+    pub findings: BTreeMap<(Region, SecretName), Remembered>,
+    /// How many secrets were in each state.
+    pub counts: BTreeMap<State, usize>,
+    /// How many findings were counted and not listed.
+    pub omitted: usize,
+    /// Regions in which the circuit breaker was open.
+    pub tripped: BTreeSet<Region>,
+    /// Regions that were not yet seen completely since this was remembered: absence there proves nothing.
+    pub unsettled: BTreeSet<Region>,
+}
 
 /// What is remembered of one secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,4 +260,12 @@ pub struct Remembered {
     pub pending: Option<VersionId>,
     /// When that version was first seen.
     pub first_observed: Option<AwsTime>,
+    /// Its ARN.
+    pub arn: Option<Arn>,
+    /// Why it was in this state.
+    pub message: String,
+    /// Its current version then.
+    pub current: Option<VersionId>,
+    /// When it was last seen.
+    pub seen: Option<AwsTime>,
 }

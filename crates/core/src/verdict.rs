@@ -67,17 +67,7 @@ pub fn of(
         bounds: background.bounds,
         now,
     };
-    judge
-        .unknown()
-        .or_else(|| judge.scheduled_for_deletion())
-        .or_else(|| judge.ineligible())
-        .or_else(|| judge.broken())
-        .or_else(|| judge.stuck_or_rotating())
-        .or_else(|| judge.expiring().map(|found| judge.with_leftover(found)))
-        .or_else(|| judge.overdue())
-        .or_else(|| judge.too_old().map(|found| judge.with_leftover(found)))
-        .or_else(|| judge.disabled())
-        .unwrap_or_else(|| judge.healthy())
+    judge.unreadable().unwrap_or_else(|| judge.readable())
 }
 
 /// When the value of a secret expires, if a tag says so in a way that can be read.
@@ -127,8 +117,27 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn unknown(&self) -> Option<Verdict> {
+    /// The state by what is known of the secret, whether that is little or much.
+    fn readable(&self) -> Verdict {
+        self.scheduled_for_deletion()
+            .or_else(|| self.ineligible())
+            .or_else(|| self.broken())
+            .or_else(|| self.stuck_or_rotating())
+            .or_else(|| self.expiring().map(|found| self.with_leftover(found)))
+            .or_else(|| self.overdue())
+            .or_else(|| self.too_old().map(|found| self.with_leftover(found)))
+            .or_else(|| self.disabled())
+            .unwrap_or_else(|| self.healthy())
+    }
+
+    /// What a closer look could not read is unknown. But a list shows labels too: what is stuck there is not taken for less.
+    fn unreadable(&self) -> Option<Verdict> {
         let error = self.observation.unreadable.as_ref()?;
+        let listed = self.readable();
+        if listed.state == State::Stuck {
+            let message = format!("{}; it could not be read: {}", listed.message, error.class);
+            return Some(Verdict { message, ..listed });
+        }
         Some(self.verdict(
             State::Unknown,
             None,

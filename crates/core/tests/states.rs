@@ -43,6 +43,10 @@ fn remembered(pending: &str, first: AwsTime) -> Remembered {
         since: None,
         pending: Some(version(pending)),
         first_observed: Some(first),
+        arn: None,
+        message: String::new(),
+        current: None,
+        seen: None,
     }
 }
 
@@ -116,8 +120,15 @@ fn the_first_state_that_holds_wins() {
 }
 
 #[test]
-fn a_secret_that_could_not_be_read_is_unknown_whatever_the_list_said() {
-    for secret in [secret("prod/a"), stuck("prod/a"), everything_wrong().0] {
+fn a_secret_that_could_not_be_read_is_unknown_unless_the_list_shows_it_stuck() {
+    let unreadable = Observation {
+        unreadable: Some(error(ErrorClass::Denied)),
+        ..Observation::listed(stuck("prod/a"))
+    };
+    let verdict = verdict::of(&unreadable, &detection(), Background::default(), now());
+    assert_eq!(verdict.state, State::Stuck);
+    assert!(verdict.message.contains("it could not be read"));
+    for secret in [secret("prod/a"), everything_wrong().0] {
         let observation = Observation {
             unreadable: Some(error(ErrorClass::Denied)),
             ..Observation::listed(secret)
@@ -254,6 +265,10 @@ fn our_own_pin_does_not_make_a_stuck_rotation_look_young() {
         since: Some(before.since),
         pending: Some(version("p")),
         first_observed: before.first_observed,
+        arn: None,
+        message: String::new(),
+        current: None,
+        seen: None,
     };
     let later = now().plus(minutes(1));
     let after = verdict::of(
@@ -632,6 +647,10 @@ fn a_rotation_that_began_while_its_secret_was_watched_as_overdue_is_under_way() 
         since: Some(ago(hours(30))),
         pending: None,
         first_observed: None,
+        arn: None,
+        message: String::new(),
+        current: None,
+        seen: None,
     };
     let observation = seen(begun.clone(), Some(without_value()));
     let first = verdict::of(&observation, &detection(), after(&overdue), now());
@@ -644,6 +663,10 @@ fn a_rotation_that_began_while_its_secret_was_watched_as_overdue_is_under_way() 
         since: Some(first.since),
         pending: Some(version("p")),
         first_observed: first.first_observed,
+        arn: None,
+        message: String::new(),
+        current: None,
+        seen: None,
     };
     let later = now().plus(minutes(5));
     let second = verdict::of(&observation, &detection(), after(&then), later);

@@ -64,10 +64,17 @@ fn judged_after(
         since: Some(ago(hours(48))),
         pending: Some(version("p")),
         first_observed: Some(ago(hours(48))),
+        arn: None,
+        message: String::new(),
+        current: None,
+        seen: None,
     };
     let place = (inventory.region.clone(), fixtures::name("prod/a"));
     let known = Knowledge {
-        memory: &Memory(BTreeMap::from([(place, remembered)])),
+        memory: &Memory {
+            findings: BTreeMap::from([(place, remembered)]),
+            ..Memory::default()
+        },
         operations,
         watches,
     };

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 use secret_rotation_core::{
     clock::{AwsTime, ServerTime},
-    identity::{Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid, VersionId},
+    identity::{
+        Arn, Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid, VersionId,
+    },
+    plan::BlockReason,
     policy as core, selector as core_selector,
     survey::{Memory, Remembered, State},
 };
@@ -88,11 +91,41 @@ impl SecretRotationPolicy {
     fn memory(&self) -> Memory {
         let findings = self.status.iter().flat_map(|status| &status.findings);
         let kept: BTreeMap<_, _> = findings.filter_map(FindingStatus::remembered).collect();
-        Memory(
-            kept.into_iter()
+        Memory {
+            findings: kept
+                .into_iter()
                 .map(|(key, remembered)| (key, self.credible(remembered)))
                 .collect(),
-        )
+            counts: self
+                .status
+                .iter()
+                .flat_map(super::SecretRotationPolicyStatus::counts)
+                .collect(),
+            omitted: self.omitted(),
+            tripped: self.tripped().collect(),
+            unsettled: BTreeSet::new(),
+        }
+    }
+
+    fn omitted(&self) -> usize {
+        let omitted = self
+            .status
+            .as_ref()
+            .and_then(|status| status.findings_omitted);
+        omitted.map_or(0, |count| usize::try_from(count.value()).unwrap_or(0))
+    }
+
+    /// Regions in which the circuit breaker held something back.
+    fn tripped(&self) -> impl Iterator<Item = Region> {
+        let findings = self.status.iter().flat_map(|status| &status.findings);
+        let held = findings.filter(|finding| {
+            let reason = BlockReason::CircuitBreakerOpen.reason();
+            finding
+                .blocked_by
+                .as_ref()
+                .is_some_and(|blocked| *blocked == reason)
+        });
+        held.filter_map(|finding| Region::parse(finding.region.as_str()).ok())
     }
 
     /// Nothing was seen before the policy existed, nor after its last check; clocks may differ by a little.
@@ -111,8 +144,13 @@ impl SecretRotationPolicy {
             earliest.is_none_or(|earliest| seen.timestamp() >= earliest)
                 && latest.is_none_or(|latest| seen.timestamp() <= latest)
         });
+        let checked = self
+            .status
+            .as_ref()
+            .and_then(|status| status.last_check_time.as_ref()?.aws());
         Remembered {
             first_observed,
+            seen: remembered.seen.or(checked),
             ..remembered
         }
     }
@@ -138,6 +176,16 @@ impl FindingStatus {
                 since,
                 pending,
                 first_observed,
+                arn: self
+                    .arn
+                    .as_ref()
+                    .and_then(|arn| Arn::parse(arn.as_str()).ok()),
+                message: self.message.to_string(),
+                current: self
+                    .current_version_id
+                    .as_ref()
+                    .and_then(|id| VersionId::parse(id.as_str()).ok()),
+                seen: self.unseen_since.as_ref().and_then(Time::aws),
             },
         ))
     }

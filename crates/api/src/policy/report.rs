@@ -88,7 +88,7 @@ impl SecretRotationPolicyStatus {
             .map(|finding| FindingStatus::of(finding, plan))
             .collect();
         Self {
-            last_check_time: Some(survey.time.into()),
+            last_check_time: survey.checked.map(Into::into).or(self.last_check_time),
             summary: Some(Summary::of(survey)),
             findings_omitted: Some(survey.findings.len().saturating_sub(findings.len()).into()),
             findings,
@@ -133,8 +133,29 @@ impl Summary {
             not_found: count(State::NotFound),
             ineligible: count(State::Ineligible),
             unknown: count(State::Unknown),
-            outside_ceiling: survey.outside_ceiling.into(),
+            outside_ceiling: 0_usize.into(),
         }
+    }
+
+    /// The counts by state, as far as the status names them.
+    pub(super) fn counts(&self) -> Vec<(State, usize)> {
+        let counts = [
+            (State::Healthy, &self.healthy),
+            (State::Rotating, &self.rotating),
+            (State::Stuck, &self.stuck),
+            (State::Overdue, &self.overdue),
+            (State::Expiring, &self.expiring),
+            (State::Disabled, &self.disabled),
+            (State::Broken, &self.broken),
+            (State::ScheduledForDeletion, &self.scheduled_for_deletion),
+            (State::NotFound, &self.not_found),
+            (State::Ineligible, &self.ineligible),
+            (State::Unknown, &self.unknown),
+        ];
+        counts
+            .into_iter()
+            .map(|(state, count)| (state, usize::try_from(count.value()).unwrap_or(0)))
+            .collect()
     }
 }
 
@@ -164,6 +185,7 @@ impl FindingStatus {
             operation: arn
                 .and_then(|arn| plan.at_work.get(arn))
                 .map(|key| key.name.as_str().into()),
+            unseen_since: finding.unseen_since.map(Into::into),
         }
     }
 }

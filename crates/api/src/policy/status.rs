@@ -121,7 +121,7 @@ pub struct Summary {
     pub ineligible: Count<0, COUNTABLE>,
     /// The number of secrets that could not be read.
     pub unknown: Count<0, COUNTABLE>,
-    /// The number of secrets that match the selector but lie beyond the bounds of the profile.
+    /// Deprecated: always 0. What lies beyond the bounds of the profile is neither read nor counted.
     pub outside_ceiling: Count<0, COUNTABLE>,
 }
 
@@ -178,6 +178,10 @@ pub struct FindingStatus {
     /// The name of the SecretRotationOperation at work on the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Text<1, 253>>,
+
+    /// Since when the secret could not be seen; absent while it can. Everything else is then as it was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_since: Option<Time>,
 }
 
 /// The states of findings.
@@ -191,6 +195,14 @@ fn states() -> Vec<&'static str> {
 }
 
 impl SecretRotationPolicyStatus {
+    /// How many secrets were in each state, as far as the status tells.
+    pub fn counts(&self) -> Vec<(State, usize)> {
+        self.summary
+            .as_ref()
+            .map(Summary::counts)
+            .unwrap_or_default()
+    }
+
     /// Whether anything but the time of the check differs: what is worth writing at once.
     pub fn differs_beyond_check_time(&self, other: &Self) -> bool {
         let timeless = |status: &Self| Self {

@@ -71,7 +71,7 @@ fn a_policy_written_before_there_were_defaults_means_what_the_schema_says() {
 fn defaults_arrive_in_core() {
     let (policy, memory) = policy(&least()).to_core().expect("valid");
     let hours = |hours| Duration::from_hours(hours);
-    assert!(memory.0.is_empty());
+    assert!(memory.findings.is_empty());
     assert_eq!(policy.profile.as_str(), "default");
     assert_eq!(
         (policy.regions.clone(), policy.selector.max_secrets),
@@ -305,7 +305,7 @@ fn memory_is_kept_where_it_is_credible_and_dropped_where_it_is_not() {
     object.status = Some(serde_json::from_value(status).expect("any status is read"));
     let (_, memory) = object.to_core().expect("valid");
     let remembered: Vec<_> = memory
-        .0
+        .findings
         .iter()
         .map(|((_, name), memory)| (name.as_str(), memory.first_observed))
         .collect();
@@ -347,6 +347,8 @@ fn finding(name: &str, state: State) -> Finding {
         ailment: Ailment::Stuck,
         rest: None,
         secret: None,
+        unseen_since: None,
+        unreadable: None,
     }
 }
 
@@ -364,7 +366,7 @@ fn survey(findings: Vec<Finding>, time: AwsTime) -> Survey {
         time,
         counts: State::ALL.into_iter().map(count).collect(),
         selected: findings.len(),
-        outside_ceiling: 1,
+        checked: Some(time),
         regions: BTreeMap::new(),
         findings,
         others: vec![],
@@ -440,7 +442,7 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
         "lastHandledRequest": "1764000000",
         "summary": {
             "selected": 1, "healthy": 0, "rotating": 0, "stuck": 1, "overdue": 0, "expiring": 0, "disabled": 0, "broken": 0,
-            "scheduledForDeletion": 0, "notFound": 0, "ineligible": 0, "unknown": 0, "outsideCeiling": 1,
+            "scheduledForDeletion": 0, "notFound": 0, "ineligible": 0, "unknown": 0, "outsideCeiling": 0,
         },
         "findings": [{
             "name": "payments/db",

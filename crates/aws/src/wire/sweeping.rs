@@ -129,14 +129,77 @@ async fn a_token_that_comes_back_leaves_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_torn_entry_leaves_a_gap_and_hides_no_other() {
-    let fake = Fake::new(|_, _| {
-        let whole = secret("a", "SecretVersionsToStages", &rested());
-        Reply::ok(&json!({"SecretList": [{"Name": "torn"}, whole]}))
-    });
-    let inventory = everything(&fake, &BTreeMap::new()).await;
+async fn a_torn_entry_that_names_a_secret_hides_no_other() {
+    let torn = |entry: &'static str| {
+        Fake::new(move |_, _| {
+            let whole = secret("a", "SecretVersionsToStages", &rested());
+            let torn: Value = serde_json::from_str(entry).expect("JSON");
+            Reply::ok(&json!({"SecretList": [torn, whole]}))
+        })
+    };
+    let inventory = everything(&torn(r#"{"Name": "torn"}"#), &BTreeMap::new()).await;
     assert_eq!(names(&inventory), ["a"]);
-    assert!(!inventory.is_complete());
+    let unread: Vec<_> = inventory.unread.keys().map(SecretName::as_str).collect();
+    assert_eq!(unread, ["torn"]);
+    assert!(inventory.is_complete());
+    let nameless = everything(&torn(r#"{"RotationEnabled": true}"#), &BTreeMap::new()).await;
+    assert!(!nameless.is_complete(), "it could be any secret");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_torn_entry_of_a_secret_that_was_known_keeps_what_was_known() {
+    let fake = Fake::new(|_, nth| match nth {
+        0 => Reply::ok(&json!({"SecretList": [secret("a", "SecretVersionsToStages", &rested())]})),
+        _ => Reply::ok(&json!({"SecretList": [{"Name": "a"}]})),
+    });
+    let first = everything(&fake, &BTreeMap::new()).await;
+    let second = everything(&fake, &first.secrets).await;
+    let seen = &second.secrets[&arn("a")];
+    assert_eq!(seen.secret, first.secrets[&arn("a")].secret);
+    let class = seen.unreadable.as_ref().map(|error| error.class);
+    assert_eq!(class, Some(ErrorClass::Malformed));
+    assert!(second.unread.is_empty() && second.is_complete());
+}
+
+/// What a list alone knows may be newer than the last description.
+#[tokio::test(start_paused = true)]
+async fn of_a_list_and_an_old_description_the_later_one_counts() {
+    let later = |mut entry: Value| {
+        entry["LastChangedDate"] = json!(1_763_500_000);
+        entry
+    };
+    let fake = Fake::new(move |sent, nth| match (sent.operation.as_str(), nth) {
+        ("ListSecrets", 0) => list(sent, 1, 0),
+        ("ListSecrets", _) => {
+            let stuck = secret("secret-0000", "SecretVersionsToStages", &stuck());
+            Reply::ok(&json!({"SecretList": [later(stuck)]}))
+        }
+        _ => Reply::error("AccessDeniedException", "not authorized"),
+    });
+    let first = everything(&fake, &BTreeMap::new()).await;
+    let second = everything(&fake, &first.secrets).await;
+    let seen = &second.secrets[&arn("secret-0000")];
+    assert!(seen.unreadable.is_some());
+    assert!(
+        seen.secret.unfinished().is_some(),
+        "the list shows it stuck"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_secret_that_a_complete_list_misses_is_looked_at() {
+    let fake = Fake::new(|sent, nth| match (sent.operation.as_str(), nth) {
+        ("ListSecrets", 0) => list(sent, 3, 0),
+        ("ListSecrets", _) => list(sent, 1, 0),
+        _ if sent.body["SecretId"] == arn("secret-0001").as_str() => describe(sent),
+        ("DescribeSecret", _) => Reply::error("ResourceNotFoundException", ""),
+        _ => Reply::ok(&json!({"Versions": [{"VersionId": CURRENT}]})),
+    });
+    let first = everything(&fake, &BTreeMap::new()).await;
+    let second = everything(&fake, &first.secrets).await;
+    assert_eq!(names(&second), ["secret-0000", "secret-0001"]);
+    assert_eq!(second.gone, [arn("secret-0002")].into());
+    assert!(second.is_complete());
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,26 +238,115 @@ async fn prefixes_are_filtered_by_aws_and_checked_again() {
     assert_eq!(fake.sent()[0].body["Filters"], filters);
 }
 
+async fn named(fake: &Fake, wanted: &[&str]) -> Inventory {
+    let parse = |name: &&str| SecretName::parse(*name).expect("a name");
+    let scope = Scope::Names(wanted.iter().map(parse).collect());
+    fake.account
+        .inventory(&scope, &BTreeMap::new(), &|_| true, None)
+        .await
+}
+
+fn filtered(sent: &Sent) -> &str {
+    sent.body["Filters"][0]["Values"][0]
+        .as_str()
+        .expect("a name")
+}
+
+/// IAM answers alike for what is not there and what may not be read; a list tells the two apart.
 #[tokio::test(start_paused = true)]
-async fn names_are_described_and_missing_ones_are_named() {
+async fn a_name_that_is_denied_is_looked_for_in_a_list() {
+    let fake = Fake::new(|sent, _| match sent.operation.as_str() {
+        "ListSecrets" => {
+            let entry = |name: &str| secret(name, "SecretVersionsToStages", &stuck());
+            let longer = format!("{}-longer", filtered(sent));
+            match filtered(sent) {
+                "hidden" => Reply::ok(&json!({"SecretList": [entry(&longer), entry("hidden")]})),
+                _ => Reply::ok(&json!({"SecretList": [entry(&longer)]})),
+            }
+        }
+        _ if sent.body["SecretId"] == "a" => describe(sent),
+        "DescribeSecret" => Reply::error("AccessDeniedException", "not authorized"),
+        _ => Reply::ok(&json!({"Versions": []})),
+    });
+    let inventory = named(&fake, &["a", "hidden", "misspelt"]).await;
+    assert!(inventory.is_complete(), "a refusal is an answer");
+    assert_eq!(names(&inventory), ["a", "hidden"]);
+    let hidden = &inventory.secrets[&arn("hidden")];
+    assert!(hidden.secret.unfinished().is_some(), "as the list shows it");
+    let class = hidden.unreadable.as_ref().map(|error| error.class);
+    assert_eq!(class, Some(ErrorClass::Denied));
+    assert!(
+        inventory.unread.is_empty(),
+        "the misspelt one does not exist"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_lists_are_denied_too_a_denied_name_stays_unread() {
+    let fake = Fake::new(|sent, _| match sent.body["SecretId"].as_str() {
+        Some("a") => describe(sent),
+        Some("bad") => Reply::error("ValidationException", "no such name can be"),
+        _ if sent.operation == "ListSecretVersionIds" => Reply::ok(&json!({"Versions": []})),
+        _ => Reply::error("AccessDeniedException", "not authorized"),
+    });
+    let inventory = named(&fake, &["a", "bad", "denied", "other"]).await;
+    assert_eq!(names(&inventory), ["a"]);
+    let unread: Vec<_> = inventory.unread.keys().map(SecretName::as_str).collect();
+    assert_eq!(unread, ["bad", "denied", "other"]);
+    assert!(inventory.is_complete());
+    let lists = |call: &&crate::Call| call.operation.name() == "ListSecrets";
+    let lists = fake.calls().iter().filter(lists).count();
+    assert_eq!(lists, 1, "one denial is enough");
+    let nothing = named(&fake, &["denied", "other"]).await;
+    let gap = nothing.gap.map(|gap| gap.class);
+    assert_eq!(gap, Some(ErrorClass::Denied), "the whole region is denied");
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_described_and_what_no_answer_came_for_is_a_gap() {
     let fake = Fake::new(|sent, _| match sent.body["SecretId"].as_str() {
         Some("gone") => Reply::error("ResourceNotFoundException", ""),
-        Some("torn") => Reply::raw(200, "<html>"),
+        Some("dead") => Reply::raw(503, ""),
         _ if sent.operation == "DescribeSecret" => describe(sent),
         _ => Reply::ok(&json!({"Versions": []})),
     });
-    let parse = |name| SecretName::parse(name).expect("a name");
-    let wanted: BTreeSet<_> = ["a", "gone", "torn"].map(parse).into();
-    let scope = Scope::Names(wanted);
+    let inventory = named(&fake, &["a", "dead", "gone"]).await;
+    assert_eq!(names(&inventory), ["a"]);
+    assert_eq!(inventory.missing.len(), 1);
+    let gap = inventory.gap.map(|gap| gap.class);
+    assert_eq!(gap, Some(ErrorClass::Unreachable));
+    assert_eq!(fake.count("ListSecrets"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_secret_whose_versions_are_denied_is_there_and_unreadable() {
+    let fake = Fake::new(|sent, _| match sent.operation.as_str() {
+        "ListSecretVersionIds" => Reply::error("AccessDeniedException", "not authorized"),
+        _ => describe(sent),
+    });
+    let inventory = named(&fake, &["a"]).await;
+    let seen = &inventory.secrets[&arn("a")];
+    assert!(seen.unreadable.is_some() && seen.secret.unfinished().is_some());
+    assert!(inventory.is_complete());
+}
+
+/// A plain list is cheaper than many filters, and what it shows beyond the prefixes is dropped.
+#[tokio::test(start_paused = true)]
+async fn many_prefixes_are_listed_at_once_and_nothing_beyond_them_is_kept() {
+    let fake = region(30, 0);
+    let prefixes: BTreeSet<_> = (10..25).map(|number| name(number)).collect();
+    let count = prefixes.len();
     let inventory = fake
         .account
-        .inventory(&scope, &BTreeMap::new(), &|_| true, None)
+        .inventory(
+            &Scope::Prefixes(prefixes),
+            &BTreeMap::new(),
+            &|_| true,
+            None,
+        )
         .await;
-    assert_eq!(names(&inventory), ["a"]);
-    assert_eq!(inventory.missing, [parse("gone")]);
-    let gap = inventory.gap.map(|gap| gap.class);
-    assert_eq!(gap, Some(ErrorClass::Malformed));
-    assert_eq!(fake.count("ListSecrets"), 0);
+    assert_eq!(inventory.secrets.len(), count);
+    assert_eq!(fake.count("ListSecrets"), 1);
 }
 
 #[tokio::test(start_paused = true)]

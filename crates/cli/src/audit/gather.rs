@@ -40,7 +40,8 @@ pub(crate) async fn sweep(
     subject: &Subject,
     progress: &Progress,
 ) -> Vec<Swept> {
-    let scope = Scope::covering(&[&subject.policy.selector]);
+    let ceilings = subject.profile.ceilings(&subject.tenant.namespace);
+    let scope = Scope::covering(&[&subject.policy.selector.within(&ceilings)]);
     let regions = subject.regions().into_iter().map(|region| {
         let witness = Witness::default();
         let (seen, shown) = (witness.clone(), progress.of(&region));
@@ -51,7 +52,9 @@ pub(crate) async fn sweep(
         let account = login.account(region.clone(), pace, observer);
         let scope = &scope;
         async move {
-            let inventory = inventory(&account, scope, subject).await;
+            let inventory = inventory(&account, scope, subject)
+                .await
+                .after(None, &|_| true);
             progress.of(&region).done();
             let mut trouble = trouble(&inventory, &witness, &region);
             trouble.extend(unaged(ages_missing(&inventory, subject).len(), &region));
@@ -115,6 +118,7 @@ fn trouble(inventory: &Inventory, witness: &Witness, region: &Region) -> Vec<Tro
         .secrets
         .values()
         .filter_map(|seen| seen.unreadable.as_ref())
+        .chain(inventory.unread.values())
         .filter(|error| error.class != ErrorClass::Gone);
     let mut single = BTreeMap::new();
     for error in errors {

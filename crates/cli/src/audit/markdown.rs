@@ -35,13 +35,6 @@ fn limits(report: &Report, text: &mut String) {
     for (region, trouble) in report.trouble() {
         let _ = writeln!(text, "> - {}: {}", plain(region), plain(&trouble.message));
     }
-    if report.outside_ceiling > 0 {
-        let beyond = report.outside_ceiling;
-        let _ = writeln!(
-            text,
-            "\nSelected beyond the bounds of the profile, not judged: {beyond}"
-        );
-    }
 }
 
 fn states(report: &Report, text: &mut String) {

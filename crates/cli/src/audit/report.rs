@@ -41,7 +41,7 @@ pub struct Report {
     pub regions: Vec<RegionReport>,
     /// The number of secrets that were judged.
     pub selected: usize,
-    /// The number of secrets that the policy selects beyond the bounds of its profile; they were not judged.
+    /// Deprecated: always 0. What lies beyond the bounds of the profile is neither read nor counted.
     pub outside_ceiling: usize,
     /// The number of judged secrets in each state.
     pub states: BTreeMap<&'static str, usize>,
@@ -135,7 +135,7 @@ impl Report {
             stuck_after_seconds: subject.policy.detection.stuck_after.as_secs(),
             regions: swept.iter().map(RegionReport::of).collect(),
             selected: survey.selected,
-            outside_ceiling: survey.outside_ceiling,
+            outside_ceiling: 0,
             states: counts(survey),
             ages: ages::classes(survey),
             findings: survey

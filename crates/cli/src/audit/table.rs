@@ -48,13 +48,6 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
 }
 
 fn note_limits(report: &Report, text: &mut String) {
-    if report.outside_ceiling > 0 {
-        let beyond = report.outside_ceiling;
-        let _ = writeln!(
-            text,
-            "Selected beyond the bounds of the profile, not judged: {beyond}"
-        );
-    }
     for (region, trouble) in report.trouble() {
         let _ = writeln!(text, "Not read in {region}: {}", trouble.message);
     }

@@ -180,6 +180,9 @@ fn inventory(name: &str, secrets: Vec<Secret>) -> Inventory {
         region: region(name),
         secrets: observed.collect(),
         missing: Vec::new(),
+        gone: std::collections::BTreeSet::new(),
+        unread: BTreeMap::new(),
+        completed: None,
         gap: None,
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secret_rotation_api::Readiness;
+use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
+use secret_rotation_api::time::Time;
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::plan::{BlockReason, Breaker, Plan};
 use secret_rotation_core::policy::{Detection, Mode, Policy, Suspension};
@@ -103,11 +105,33 @@ impl PolicyReport {
             .for_each(|hold| *blocked.entry(hold.reason).or_default() += 1);
         Self {
             counts: survey.counts.clone(),
-            last_check: Some(survey.time),
+            last_check: survey.checked.or(self.last_check),
             secrets: samples.take(max).collect(),
             omitted: (survey.findings.len() + survey.others.len()).saturating_sub(max),
             breaker: Some(plan.breaker),
             blocked,
+            ..self
+        }
+    }
+
+    /// Keeps what the status tells of an earlier process: numbers, and the findings that it lists.
+    #[must_use]
+    pub(crate) fn with_status(self, status: &SecretRotationPolicyStatus) -> Self {
+        let samples = status.findings.iter().map(SecretSample::of_status);
+        let blocked = status.findings.iter().filter_map(|finding| {
+            let reason = finding.blocked_by.as_ref()?;
+            let known = BlockReason::ALL.into_iter();
+            known.into_iter().find(|known| *reason == known.reason())
+        });
+        let mut counted = BTreeMap::<_, usize>::new();
+        blocked.for_each(|reason| *counted.entry(reason).or_default() += 1);
+        let open = counted.contains_key(&BlockReason::CircuitBreakerOpen);
+        Self {
+            counts: status.counts().into_iter().collect(),
+            last_check: status.last_check_time.as_ref().and_then(Time::aws),
+            secrets: samples.collect(),
+            breaker: open.then_some(Breaker::Open),
+            blocked: counted,
             ..self
         }
     }
@@ -152,6 +176,20 @@ impl SecretSample {
                 .zip(detection)
                 .and_then(|(secret, detection)| verdict::expires(secret, detection)),
             restorable_until: secret.and_then(|secret| verdict::restorable_until(secret, now)),
+        }
+    }
+
+    fn of_status(finding: &FindingStatus) -> Self {
+        let is_stuck = finding.state == State::Stuck.name();
+        Self {
+            region: finding.region.to_string(),
+            name: finding.name.to_string(),
+            stuck_since: finding
+                .since
+                .as_ref()
+                .and_then(Time::aws)
+                .filter(|_| is_stuck),
+            ..Self::default()
         }
     }
 

@@ -69,7 +69,9 @@ pub(crate) async fn reconcile(
         &claimant,
         &view,
         Knowledge {
-            memory: &context.judgements.memory(&policy.uid, remembered),
+            memory: &context
+                .judgements
+                .memory(&policy.uid, remembered, &view.unsettled),
             operations: &facts.operations,
             watches: &context.watching.watches(),
         },
@@ -110,19 +112,22 @@ fn inventory(context: &Context, entry: &PolicyEntry, claimant: &Claimant) -> Vie
         .as_deref()
         .filter(|token| Some(*token) != handled);
     let asked = token.is_some_and(|token| context.sweeps.request(&policy.uid, token));
+    let reach = reach::selection(claimant);
     for place in &places {
-        if asked || !context.sweeps.serves(place, &policy.uid, &policy.selector) {
+        if asked || !context.sweeps.serves(place, &policy.uid, &reach) {
             context.sweeps.want(place);
             context.queues.places.push(place.clone(), clock::now());
         }
     }
-    context.sweeps.view(&places)
+    context.sweeps.view(&policy.uid, &reach, &places)
 }
 
 fn unseen(view: &View) -> Readiness {
     view.gap
         .as_ref()
-        .map_or(Readiness::Progressing, Readiness::from)
+        .map_or(Readiness::Progressing, |(region, gap)| {
+            Readiness::from(gap).in_region(region)
+        })
 }
 
 fn survey(claimant: &Claimant, view: &View, known: Knowledge<'_>) -> Survey {

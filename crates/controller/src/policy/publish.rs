@@ -48,12 +48,14 @@ pub(super) async fn unjudged(
         .unwrap_or_default()
         .suspended_by(&readiness)
         .with_conditions(conditions(&new));
-    let report = earlier.map_or_else(
-        || report.clone(),
-        |earlier| report.clone().with_findings_of(&earlier),
-    );
+    // A process that has just started knows what the status holds: an outage of AWS resolves no alert.
+    let report = match (&earlier, &entry.status) {
+        (Some(earlier), _) => report.with_findings_of(earlier),
+        (None, Some(status)) => report.with_status(status),
+        (None, None) => report,
+    };
     report_on(context, key, report);
-    write(context, key, entry, &new).await?;
+    write(context, key, entry, &new, false).await?;
     let known = Findings::of_status(entry.status.as_ref());
     announce(context, (key, entry), &known, (&known, &new)).await?;
     Ok(None)
@@ -85,7 +87,7 @@ pub(super) async fn judged(
         .with_conditions(conditions(&new));
     let report = report.with_survey(seen.0, seen.1, reports.max_secrets());
     report_on(context, key, report);
-    write(context, key, entry, &new).await?;
+    write(context, key, entry, &new, view.is_blinking).await?;
     let uid = &claimant.policy.uid;
     let known = context.told.last(uid);
     let known = known.unwrap_or_else(|| Arc::new(Findings::of_status(entry.status.as_ref())));
@@ -108,7 +110,10 @@ fn report_on(context: &Context, key: &ObjectKey, report: PolicyReport) {
 }
 
 fn readiness(claimant: &Claimant, view: &View, now: AwsTime) -> Readiness {
-    let gap = view.gap.as_ref().map(reach::of_gap);
+    let gap = view
+        .gap
+        .as_ref()
+        .map(|(region, gap)| reach::of_gap(region, gap));
     let waiting = view.is_waiting.then_some(Readiness::Progressing);
     gap.or(waiting)
         .or_else(|| reach::shortfall(claimant))
@@ -128,8 +133,10 @@ async fn write(
     key: &ObjectKey,
     entry: &PolicyEntry,
     new: &SecretRotationPolicyStatus,
+    is_blinking: bool,
 ) -> Result<(), Error> {
-    if !quiet::policy_is_due(entry.status.as_ref(), new) {
+    let old = entry.status.as_ref();
+    if !quiet::policy_is_due(old, new) || is_blinking && quiet::is_blink(old, new) {
         return Ok(());
     }
     context.tenure()?;

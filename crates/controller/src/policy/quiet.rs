@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::SecretRotationPolicyStatus;
 use secret_rotation_api::profile::AWSAccessProfileStatus;
 use secret_rotation_api::time::Time;
@@ -17,6 +18,43 @@ pub(crate) fn policy_is_due(
     let Some(old) = old else { return true };
     old.differs_beyond_check_time(new)
         || has_aged(old.last_check_time.as_ref(), new.last_check_time.as_ref())
+}
+
+/// Whether a status says nothing but that the last sweep missed something, for the first time: a sweep that fails now and
+/// then is not worth a write each time. The next one tells whether it lasts.
+pub(crate) fn is_blink(
+    old: Option<&SecretRotationPolicyStatus>,
+    new: &SecretRotationPolicyStatus,
+) -> bool {
+    const UNSEEN: [&str; 5] = [
+        "SweepIncomplete",
+        "AccessDenied",
+        "CredentialsUnavailable",
+        "Throttled",
+        "AWSUnavailable",
+    ];
+    let Some(old) = old else { return false };
+    let is_blurred = |status: &SecretRotationPolicyStatus| {
+        let ready = find(&status.conditions, "Ready");
+        ready.is_some_and(|ready| UNSEEN.contains(&ready.reason.as_str()))
+    };
+    let plain = |status: &SecretRotationPolicyStatus| {
+        let mut status = SecretRotationPolicyStatus {
+            last_check_time: None,
+            conditions: Vec::new(),
+            ..status.clone()
+        };
+        for finding in &mut status.findings {
+            finding.unseen_since = None;
+            finding.blocked_by = None;
+            finding.next_attempt_time = None;
+        }
+        status
+    };
+    is_blurred(new)
+        && !is_blurred(old)
+        && old.observed_generation == new.observed_generation
+        && plain(old) == plain(new)
 }
 
 /// Whether the status of a profile is due.

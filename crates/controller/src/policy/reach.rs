@@ -12,6 +12,7 @@ use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{Mode, Policy, StuckRemedy, Suspension};
 use secret_rotation_core::profile::Profile;
+use secret_rotation_core::selector::Selector;
 
 /// What is known of the profile that a policy names.
 #[derive(Clone, Copy, Debug)]
@@ -57,16 +58,22 @@ pub(crate) fn regions(claimant: &Claimant) -> BTreeSet<Region> {
         .unwrap_or_else(|| claimant.profile.regions.clone())
 }
 
+/// What may be read for a policy: its selection, as far as it lies below the ceiling. Nothing else is asked for.
+pub(crate) fn selection(claimant: &Claimant) -> Selector {
+    let ceilings = claimant.profile.ceilings(&claimant.tenant.namespace);
+    claimant.policy.selector.within(&ceilings)
+}
+
 /// What a policy asks for and will not get, although the rest of it works.
 pub(crate) fn shortfall(claimant: &Claimant) -> Option<Readiness> {
     beyond_ceiling(claimant).or_else(|| no_action(claimant))
 }
 
 /// What a sweep that did not see everything means for the policies that it served.
-pub(crate) fn of_gap(gap: &AwsError) -> Readiness {
+pub(crate) fn of_gap(region: &Region, gap: &AwsError) -> Readiness {
     match gap.class {
         ErrorClass::Denied | ErrorClass::Credentials | ErrorClass::Throttled => {
-            Readiness::from(gap)
+            Readiness::from(gap).in_region(region)
         }
         ErrorClass::Unreachable
         | ErrorClass::CannotInvoke
@@ -81,7 +88,9 @@ pub(crate) fn of_gap(gap: &AwsError) -> Readiness {
                 request_id: None,
                 ..gap.clone()
             };
-            Readiness::SweepIncomplete(format!("the last check did not see everything: {error}"))
+            Readiness::SweepIncomplete(format!(
+                "the last check did not see everything in {region}: {error}"
+            ))
         }
     }
 }

@@ -154,7 +154,10 @@ mod tests {
             region: region(),
             secrets: by_arn(seen),
             missing: Vec::new(),
+            gone: BTreeSet::new(),
+            unread: BTreeMap::new(),
             gap: None,
+            completed: None,
         }
     }
 }

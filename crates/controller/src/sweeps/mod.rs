@@ -1,12 +1,11 @@
 //! One sweeper per (profile, region) serves every policy; what it saw last is kept here for all of them.
 
 mod again;
-mod carry;
 mod pace;
 mod records;
 mod wishes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +62,10 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
     if context.standing.reign() != reign {
         return Err(Error::Stale("another replica may have acted meanwhile"));
     }
-    let pause = pace(&served).map(|pace| pace::next(pace, record.failures));
+    let pause = pace(&served).map(|pace| {
+        let next = pace::next(pace, record.failures);
+        record.unproved().map_or(next, |again| again.min(next))
+    });
     record.due = pause.map(|pause| clock::now() + pause);
     context.sweeps.records().insert(place.clone(), record);
     tell(&context, &served);
@@ -126,23 +128,19 @@ async fn look_around(
         return last.clone();
     };
     let account = context.accounts.of(profile, &place.region).await.account;
-    let selectors: Vec<_> = served
-        .iter()
-        .map(|claimant| &claimant.policy.selector)
-        .collect();
-    let scope = Scope::covering(&selectors);
+    let reaches: Vec<_> = served.iter().map(reach::selection).collect();
+    let scope = Scope::covering(&reaches.iter().collect::<Vec<_>>());
+    let nothing = BTreeMap::new();
     let known = last
         .inventory
         .as_ref()
-        .map(|inventory| inventory.secrets.clone())
-        .unwrap_or_default();
-    // What lies beyond every ceiling is counted, and not looked at.
+        .map_or(&nothing, |inventory| &inventory.secrets);
     let wanted = |secret: &Secret| served.iter().any(|claimant| may_look(claimant, secret));
     let max_age = served
         .iter()
         .filter_map(|claimant| claimant.policy.detection.max_age)
         .min();
-    let inventory = account.inventory(&scope, &known, &wanted, max_age).await;
+    let inventory = account.inventory(&scope, known, &wanted, max_age).await;
     context.watching.swept(&inventory);
     let took = clock::now() - began;
     report(context, place, &inventory, took);
@@ -152,24 +150,29 @@ async fn look_around(
         last.failures.saturating_add(1)
     };
     let gap = inventory.gap.clone();
-    // Without any answer there is no time, and nothing was seen.
+    let served: BTreeMap<_, _> = served
+        .iter()
+        .map(|claimant| claimant.policy.uid.clone())
+        .zip(reaches)
+        .collect();
+    let mut settled = last.settled.clone();
+    settled.retain(|policy, reach| served.get(policy) == Some(reach));
+    if inventory.is_complete() {
+        settled.clone_from(&served);
+    }
+    // Without any answer since the process started there is no time, and nothing was seen.
     let seen = account.now().is_some().then_some(inventory);
+    let before = last.inventory.as_deref();
+    let inventory = seen.map(|seen| Arc::new(seen.after(before, &wanted)));
     Record {
-        inventory: carry::over(last.inventory.as_ref(), seen, failures),
+        inventory: inventory.or_else(|| last.inventory.clone()),
         gap,
         failures,
         began: Some(began),
         due: None,
         time: account.now().map(|time| (time, clock::now())),
-        served: served
-            .iter()
-            .map(|claimant| {
-                (
-                    claimant.policy.uid.clone(),
-                    claimant.policy.selector.clone(),
-                )
-            })
-            .collect(),
+        served,
+        settled,
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the sweepers saw last, and what they were asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, FunctionArn, ProfileName, Uid};
+use secret_rotation_core::identity::{Arn, FunctionArn, ProfileName, Region, Uid};
 use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::outcome::AwsError;
@@ -18,6 +18,12 @@ use crate::clock;
 
 /// After an operation that ended without a write, none is created on the secret by what was seen within this time.
 const AFTER_NOTHING: Duration = Duration::from_mins(1);
+
+/// When to look again for a secret that a sweep missed.
+const FIRST_PROOF: Duration = Duration::from_secs(15);
+
+/// The same after the first time: two complete sweeps must be this far apart.
+const NEXT_PROOF: Duration = Duration::from_mins(5);
 
 /// What the sweepers saw last.
 #[derive(Debug, Default)]
@@ -41,8 +47,37 @@ pub(super) struct Record {
     pub(super) due: Option<Instant>,
     /// Until when a local reading of AWS's clock goes: its value and when it was taken.
     pub(super) time: Option<(AwsTime, Instant)>,
-    /// The selectors that the last sweep served, by policy.
+    /// What the last sweep was to read for each policy.
     pub(super) served: BTreeMap<Uid, Selector>,
+    /// The same of sweeps that saw everything: of these policies it is known what is absent.
+    pub(super) settled: BTreeMap<Uid, Selector>,
+}
+
+impl Record {
+    /// How soon another sweep is to prove that secrets are gone which this one missed. The first proof is sought at once,
+    /// later ones as far apart as lists lag.
+    pub(super) fn unproved(&self) -> Option<Duration> {
+        let inventory = self.inventory.as_ref()?;
+        let rows = inventory.secrets.values();
+        let missed = rows.filter_map(|row| row.unseen?.missed);
+        let latest = missed.max()?;
+        Some(if latest >= inventory.time {
+            FIRST_PROOF
+        } else {
+            NEXT_PROOF
+        })
+    }
+
+    /// Whether the last sweep was to read this for the policy. One that served a narrower selection says nothing of what it
+    /// left out.
+    fn serves(&self, policy: &Uid, reach: &Selector) -> bool {
+        self.served.get(policy) == Some(reach)
+    }
+
+    /// Whether some sweep saw all of this for the policy.
+    fn is_settled(&self, policy: &Uid, reach: &Selector) -> bool {
+        self.settled.get(policy) == Some(reach)
+    }
 }
 
 /// A check that somebody asked for.
@@ -57,10 +92,16 @@ struct Request {
 pub(crate) struct View {
     /// What each region's last sweep saw.
     pub inventories: Vec<Arc<Inventory>>,
-    /// What could not be seen somewhere.
-    pub gap: Option<AwsError>,
+    /// What could not be seen somewhere, and where.
+    pub gap: Option<(Region, AwsError)>,
     /// Whether some region was not swept yet.
     pub is_waiting: bool,
+    /// Whether what could not be seen is missing for the first time: the next sweep may see it again.
+    pub is_blinking: bool,
+    /// Whether every region was seen completely.
+    is_complete: bool,
+    /// Regions that were never seen completely for the policy.
+    pub unsettled: BTreeSet<Region>,
     /// When the sweep began that began first.
     began: Option<Instant>,
     /// AWS's time now.
@@ -68,20 +109,20 @@ pub(crate) struct View {
 }
 
 impl Sweeps {
-    /// Whether the last sweep of the place served this selector.
-    pub(crate) fn serves(&self, place: &Place, policy: &Uid, selector: &Selector) -> bool {
-        self.records()
-            .get(place)
-            .and_then(|record| record.served.get(policy))
-            == Some(selector)
+    /// Whether the last sweep of the place was to read this for the policy.
+    pub(crate) fn serves(&self, place: &Place, policy: &Uid, reach: &Selector) -> bool {
+        let records = self.records();
+        let record = records.get(place);
+        record.is_some_and(|record| record.serves(policy, reach))
     }
 
     /// What is known of all places together.
-    pub(crate) fn view(&self, places: &[Place]) -> View {
+    pub(crate) fn view(&self, policy: &Uid, reach: &Selector, places: &[Place]) -> View {
         let records = self.records();
         let known: Vec<_> = places
             .iter()
             .filter_map(|place| records.get(place))
+            .filter(|record| record.serves(policy, reach))
             .collect();
         let now = clock::now();
         View {
@@ -89,15 +130,29 @@ impl Sweeps {
                 .iter()
                 .filter_map(|record| record.inventory.clone())
                 .collect(),
-            gap: known.iter().find_map(|record| record.gap.clone()),
-            is_waiting: places.iter().any(|place| {
-                records
-                    .get(place)
-                    .is_none_or(|record| record.began.is_none())
+            gap: places.iter().find_map(|place| {
+                let gap = records.get(place)?.gap.clone()?;
+                Some((place.region.clone(), gap))
             }),
-            began: known.iter().filter_map(|record| record.began).min(),
-            now: known
+            is_blinking: known.iter().all(|record| record.failures < 2),
+            is_complete: places.iter().all(|place| {
+                let record = records.get(place);
+                record
+                    .is_some_and(|record| record.gap.is_none() && record.is_settled(policy, reach))
+            }),
+            unsettled: places
                 .iter()
+                .filter(|place| {
+                    let record = records.get(place);
+                    record.is_none_or(|record| !record.is_settled(policy, reach))
+                })
+                .map(|place| place.region.clone())
+                .collect(),
+            is_waiting: known.len() < places.len(),
+            began: known.iter().filter_map(|record| record.began).min(),
+            now: places
+                .iter()
+                .filter_map(|place| records.get(place))
                 .filter_map(|record| {
                     record
                         .time
@@ -125,12 +180,12 @@ impl Sweeps {
         !known
     }
 
-    /// The token of the requested check, if every sweep began after it was asked for.
+    /// The token of the requested check, if every sweep began after it was asked for and saw everything.
     pub(crate) fn handled(&self, policy: &Uid, view: &View) -> Option<String> {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let request = requests.get(policy)?;
-        let complete = !view.is_waiting && view.began.is_some_and(|began| began >= request.seen);
-        complete.then(|| request.token.clone())
+        let is_later = view.began.is_some_and(|began| began >= request.seen);
+        (is_later && view.is_complete).then(|| request.token.clone())
     }
 
     /// Somebody wants the place swept, not just some secrets looked at.
@@ -191,7 +246,8 @@ impl Sweeps {
         let records = self.records();
         let seen = records.values().any(|record| {
             let inventory = record.inventory.as_ref();
-            inventory.is_some_and(|inventory| inventory.secrets.contains_key(arn))
+            let row = inventory.and_then(|inventory| inventory.secrets.get(arn));
+            row.is_some_and(|row| row.unseen.is_none())
                 && record.began.is_some_and(|began| began >= outdated)
         });
         drop(records);
@@ -226,17 +282,18 @@ impl Sweeps {
     pub(crate) fn of_profile(
         &self,
         profile: &ProfileName,
-    ) -> (Vec<Arc<Inventory>>, Option<AwsError>) {
+    ) -> (Vec<Arc<Inventory>>, Option<(Region, AwsError)>) {
         let records = self.records();
         let own: Vec<_> = records
             .iter()
             .filter(|(place, _)| place.profile == *profile)
-            .map(|(_, record)| record)
             .collect();
-        let gap = own.iter().find_map(|record| record.gap.clone());
+        let gap = own
+            .iter()
+            .find_map(|(place, record)| Some((place.region.clone(), record.gap.clone()?)));
         (
             own.into_iter()
-                .filter_map(|record| record.inventory.clone())
+                .filter_map(|(_, record)| record.inventory.clone())
                 .collect(),
             gap,
         )

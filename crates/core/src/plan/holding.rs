@@ -79,6 +79,26 @@ impl Planner<'_> {
         })
     }
 
+    /// Nothing is done to a secret of which the latest sweep could not see everything. Where the circuit breaker holds the
+    /// region, it says so: that is the graver reason.
+    pub(super) fn unseen(&self, finding: &Finding) -> Option<Hold> {
+        let reason = match finding.unreadable {
+            Some(ErrorClass::Denied) => BlockReason::AccessDenied,
+            Some(_) => BlockReason::SweepIncomplete,
+            None => {
+                finding.unseen_since?;
+                let region = self.plan.regions.get(&finding.region);
+                let breaker = RegionGate::Held(BlockReason::CircuitBreakerOpen);
+                if region == Some(&breaker) {
+                    BlockReason::CircuitBreakerOpen
+                } else {
+                    BlockReason::SweepIncomplete
+                }
+            }
+        };
+        Some(Hold::open(reason))
+    }
+
     /// What keeps automatic operations from starting in the region.
     pub(super) fn held_in(&self, region: &Region) -> Option<Hold> {
         match self.plan.regions.get(region) {

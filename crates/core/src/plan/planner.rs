@@ -77,6 +77,11 @@ impl<'a> Planner<'a> {
 
     fn consider(&mut self, finding: &Finding) {
         let (Some(arn), Some(secret)) = (&finding.arn, &finding.secret) else {
+            if let Some(arn) = &finding.arn {
+                self.plan
+                    .held
+                    .extend(self.unseen(finding).map(|hold| (arn.clone(), hold)));
+            }
             return;
         };
         let history = self.context.history(arn);
@@ -137,6 +142,7 @@ impl<'a> Planner<'a> {
         };
         let hold = self
             .forbidden(secret, remedy)
+            .or_else(|| self.unseen(finding))
             .or_else(|| self.unpinnable(secret, remedy))
             .or_else(|| self.held_in(&finding.region))
             .or_else(|| {
@@ -274,6 +280,7 @@ impl<'a> Planner<'a> {
         }
         let held = self
             .forbidden(secret, Action::ReleasePins)
+            .or_else(|| self.unseen(finding))
             .or_else(|| self.held_in(&finding.region))
             .or_else(|| self.spent(finding, secret, &history))
             .or_else(|| outside_window(self.plan.window));

@@ -31,7 +31,13 @@ impl Planner<'_> {
         let findings = self.survey.findings.iter().chain(&self.survey.pinned);
         let about = |finding: &&Finding| finding.arn.as_ref() == Some(arn);
         match findings.into_iter().find(about) {
-            Some(finding) if finding.state == State::Unknown => None,
+            Some(finding)
+                if finding.state == State::Unknown
+                    || finding.unseen_since.is_some()
+                    || finding.unreadable.is_some() =>
+            {
+                None
+            }
             Some(finding) => self.no_longer_wanted(operation, finding),
             None => {
                 let region = self.survey.regions.get(arn.region());

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-use super::report::{Report, count};
+use super::report::Report;
 use crate::age::length;
 
 const STYLE: &str = include_str!("style.css");
@@ -106,9 +106,6 @@ fn warnings(report: &Report) -> Markup {
                     }
                 }
             }
-        }
-        @if report.outside_ceiling > 0 {
-            p.note { (count(report.outside_ceiling, "secret")) " beyond the bounds of the profile: not judged." }
         }
     }
 }
