@@ -192,6 +192,7 @@ fn counts(summary: &Summary) -> Vec<(&'static str, i64)> {
         ("Broken", summary.broken),
         ("Expiring", summary.expiring),
         ("Overdue", summary.overdue),
+        ("TooOld", summary.too_old),
         ("ScheduledForDeletion", summary.scheduled_for_deletion),
         ("NotFound", summary.not_found),
         ("Disabled", summary.disabled),
