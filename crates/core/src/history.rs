@@ -133,6 +133,8 @@ impl<'a> History<'a> {
 
     /// When a recovery took AWSPENDING away without the rotation that was to follow: a `ClearAndRotate` cleared, AWS accepted
     /// no rotation, and nobody has done anything to the secret since. A `ClearPending` asked for no rotation.
+    ///
+    /// A rotation may follow from it, so the journal that tells must be a believed one; any other can only speak against it.
     pub fn unfinished_recovery(&self, secret: &Secret) -> Option<AwsTime> {
         let cleared = self.operations.iter().filter_map(|own| {
             let clear = own.journal.entry(Step::Clear)?;
@@ -144,6 +146,7 @@ impl<'a> History<'a> {
             .as_ref()
             .is_some_and(|before| before.holder(&StageLabel::current()) == secret.current());
         let left = last.action == Action::ClearAndRotate
+            && self.believed.iter().any(|own| own.uid == last.uid)
             && secret.unfinished().is_none()
             && unmoved
             && secret.last_rotated.is_none_or(|rotated| rotated <= at)

@@ -188,6 +188,9 @@ fn only_a_clear_and_rotate_that_did_not_rotate_is_an_unfinished_recovery() {
     let refused = ResultKind::Refused(ErrorClass::Mismatch);
     let kept = cleared(Action::ClearAndRotate, at, refused);
     assert_eq!(only(&kept), None, "it cleared nothing");
+    let mut foreign = unfinished.clone();
+    foreign.key = fixtures::key("elsewhere", "clear");
+    assert_eq!(only(&foreign), None, "anybody may have written that");
     let mut rotated = unfinished;
     intend(
         &mut rotated,
