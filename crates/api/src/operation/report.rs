@@ -62,7 +62,8 @@ impl SecretRotationOperationStatus {
                 .secret
                 .map(|name| name.as_str().into())
                 .or(old.secret_name),
-            start_time: old.start_time.or_else(|| started.map(Time::from)),
+            // An intent that was not sent is taken back, and with the first one the start.
+            start_time: started.map(|started| old.start_time.unwrap_or_else(|| started.into())),
             completion_time: operation.completed.filter(|_| ended).map(Time::exact),
             baseline: baseline.map(BaselineStatus::of),
             before: baseline.map(|baseline| written_labels(&baseline.labels)),

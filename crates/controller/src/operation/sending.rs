@@ -35,10 +35,10 @@ pub(super) async fn send(
     };
     fresh.check(&moment(context)).map_err(Error::Stale)?;
     let (operation, stored) = intend(context, &scene, write).await?;
-    if !scene.reading.operation.has_started() {
-        no_rival(context, &scene, pass, &operation).await?;
+    if let Err(error) = still_holds(context, &scene, pass, &operation, &fresh).await {
+        retract(context, &scene, &stored, write).await;
+        return Err(error);
     }
-    fresh.check(&moment(context)).map_err(Error::Stale)?;
     // Nothing waits between this check and the request.
     let answer = pass.ticket.apply(write).await;
     let look = pass.ticket.look(scene.reading.secret_id()).await;
@@ -51,6 +51,44 @@ pub(super) async fn send(
     conclude(context, (operation, stored), write, &result, look.as_ref()).await?;
     announcing::announce_sent(context, &scene.reading, write, &result).await;
     Ok(())
+}
+
+/// The last checks between the intent in the journal and the request.
+async fn still_holds(
+    context: &Context,
+    scene: &Scene,
+    pass: &Pass,
+    operation: &Operation,
+    fresh: &Freshness,
+) -> Result<(), Error> {
+    if !scene.reading.operation.has_started() {
+        no_rival(context, scene, pass, operation).await?;
+    }
+    fresh.check(&moment(context)).map_err(Error::Stale)
+}
+
+/// Takes an intent back whose request was never sent, so that it counts as no try: the journal is as it was before. Refused
+/// with a conflict when anybody has written since, or not done at all, it stays as a try without an answer.
+async fn retract(
+    context: &Arc<Context>,
+    scene: &Scene,
+    stored: &SecretRotationOperation,
+    write: &Write,
+) {
+    let operation = &scene.reading.operation;
+    let message = format!(
+        "{} was not sent, and is judged again",
+        write.intent().step.name()
+    );
+    let Ok(progress) = telling::progress(context, stored, operation, write.phase(), &message)
+    else {
+        return;
+    };
+    let status = telling::after(stored, &progress);
+    let version = kube::ResourceExt::resource_version(stored).unwrap_or_default();
+    if let Err(error) = telling::store(context, &operation.key, &version, &status).await {
+        tracing::debug!(operation = %operation.key, %error, "an intent that was not sent stays in the journal");
+    }
 }
 
 fn moment(context: &Context) -> Moment {
