@@ -408,6 +408,7 @@ const fn is_answer(class: ErrorClass) -> bool {
         | ErrorClass::Refused
         | ErrorClass::Mismatch
         | ErrorClass::Gone
+        | ErrorClass::CannotInvoke
         | ErrorClass::LimitExceeded
         | ErrorClass::Malformed
         | ErrorClass::Unexpected => true,
