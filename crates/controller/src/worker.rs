@@ -145,9 +145,10 @@ where
     W: Fn(K) -> F,
     F: Future<Output = Result<Option<Duration>, Error>>,
 {
-    // Everything is asked for again when this replica gets the lease.
+    // Everything is asked for again in the next term. A term that is renewed a moment too late goes on, and then nobody
+    // asks again: what was due stays due.
     if !around.standing.is_held() {
-        return None;
+        return around.standing.is_in_doubt().then_some(FIRST_RETRY);
     }
     around.metrics.reconcile_began(limits.name);
     let began = clock::now();
@@ -317,6 +318,27 @@ mod tests {
         assert_eq!(tries.len(), 2);
         let rest = tries[1] - tries[0];
         assert!((30..=38).contains(&rest.as_secs()), "{rest:?}");
+    }
+
+    /// Nobody asks again for what was due, because no new term begins.
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_comes_between_trust_and_renewal_is_not_lost() {
+        let (_trigger, mut surroundings) = surroundings();
+        let (sender, standing) = Standing::held_for(1, Duration::ZERO);
+        surroundings.standing = standing;
+        let done = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&done);
+        let work = move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(Ok(None))
+        };
+        let running = tokio::spawn(run(LIMITS, queue(&["a"]), surroundings, work));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(done.load(Ordering::Relaxed), 0);
+        Standing::renew(&sender, Duration::from_mins(1));
+        tokio::time::sleep(FIRST_RETRY).await;
+        assert_eq!(done.load(Ordering::Relaxed), 1);
+        running.abort();
     }
 
     fn asking(seconds: &str) -> http::HeaderMap {

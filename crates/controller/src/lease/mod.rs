@@ -74,6 +74,12 @@ impl Standing {
         self.tenure().is_some()
     }
 
+    /// Whether a term has begun and can neither be trusted nor is it over: a renewal may be under way.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        let post = self.0.borrow();
+        post.tenure.is_some() && post.trusted().is_none()
+    }
+
     /// Which reign it is. While it stays the same, no other replica has held the lease.
     pub(crate) fn reign(&self) -> u64 {
         self.0.borrow().reign
@@ -107,6 +113,16 @@ impl Standing {
         if standing.wait_for(|post| post.reign != reign).await.is_err() {
             std::future::pending().await
         }
+    }
+
+    /// The same term, trusted for longer, for tests.
+    #[cfg(test)]
+    pub(crate) fn renew(sender: &watch::Sender<Post>, trust: Duration) {
+        sender.send_modify(|post| {
+            if let Some(tenure) = &mut post.tenure {
+                tenure.until = clock::now() + trust;
+            }
+        });
     }
 
     /// A lease that is always held, for tests.
