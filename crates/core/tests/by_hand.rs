@@ -267,3 +267,85 @@ fn a_pin_of_the_same_minute_serves_both() {
     assert_eq!(withdrawn.story(), "Pin:Mismatch (Settling) Superseded");
     assert_eq!(withdrawn.world.secret.holder(&pin), Some(&version("p")));
 }
+
+/// AWS left AWSPENDING on the version that a rotation made current.
+fn pending_on_current() -> World {
+    let secret = labelled(secret("prod/a"), "AWSPENDING", "c");
+    World::new(secret, without_value(), now())
+}
+
+#[test]
+fn a_revert_drops_a_leftover_label_first_and_undoes_nothing_half_way() {
+    let done = Shell::new(pending_on_current(), by_hand(Action::RevertToPrevious)).run();
+    assert_eq!(done.story(), "Clear Move Succeeded");
+    let secret = &done.world.secret;
+    assert_eq!(
+        (secret.current(), secret.previous(), secret.pending()),
+        (Some(&version("b")), Some(&version("c")), None)
+    );
+    for step in [Step::DropPending, Step::Revert] {
+        for fault in [
+            Fault::LostRequest,
+            Fault::LostReply,
+            Fault::CrashBefore,
+            Fault::CrashAfter,
+            Fault::Duplicate,
+        ] {
+            let shell = Shell::new(pending_on_current(), by_hand(Action::RevertToPrevious));
+            let other = shell.faulty(step, fault).run();
+            assert_eq!(
+                other.world.secret.labels,
+                secret.labels,
+                "{fault:?} {}",
+                other.story()
+            );
+        }
+    }
+    let mut disturbed = Shell::new(pending_on_current(), by_hand(Action::RevertToPrevious));
+    disturbed.until_said("Clear");
+    disturbed.world.label("terraform", "b");
+    assert_eq!(disturbed.run().story(), "Clear Superseded");
+    let mut young = pending_on_current();
+    young.secret.last_changed = Some(ago(minutes(70)));
+    let young = Shell::new(young, by_hand(Action::RevertToPrevious)).run();
+    assert_eq!(young.story(), "PreconditionFailed");
+}
+
+fn releasing(named: &str) -> Shell {
+    let mut world = World::new(stuck("prod/a"), with_value(), now());
+    for (age, on) in [(90, "x"), (80, "y"), (70, "y")] {
+        let pin = pin_of(cluster(), ago(hours(age)), on);
+        world.secret = labelled(world.secret, pin.as_str(), on);
+    }
+    let mut operation = by_hand(Action::ReleasePins);
+    operation.expect.current = None;
+    operation.expect.pinned = Some(version(named));
+    Shell::new(world, operation)
+}
+
+#[test]
+fn a_person_releases_the_pins_of_one_version_but_never_the_newest_pin() {
+    let done = releasing("x").run();
+    assert_eq!(
+        (done.story().as_str(), done.count("Unpin")),
+        ("Unpin Succeeded", 1)
+    );
+    assert!(!done.world.secret.is_labelled(&version("x")));
+    let done = releasing("y").run();
+    assert!(
+        done.story().ends_with("Unpin Succeeded"),
+        "{}",
+        done.story()
+    );
+    assert_eq!(done.count("Unpin"), 1);
+    let newest = pin_of(cluster(), ago(hours(70)), "y");
+    assert_eq!(done.world.secret.holder(&newest), Some(&version("y")));
+    let mut again = releasing("y");
+    again.world.secret = done.world.secret;
+    assert_eq!(again.run().story(), "PreconditionFailed");
+    assert_eq!(
+        releasing("p").run().story(),
+        "PreconditionFailed",
+        "it carries none"
+    );
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fixtures::planning::{attempted, intend};
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::{Function, World};
+use fixtures::world::{EmptyVersions, Function, World};
 use fixtures::{
     ago, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of, secret, server,
     stuck, version, with_value, without_value,
@@ -650,4 +650,71 @@ fn a_version_with_a_value_waits_until_aws_has_stopped_retrying() {
     let at_once = open(without_value());
     assert_eq!(at_once.story(), "Pin:Mismatch (Settling) Clear Succeeded");
     assert!(secret("prod/a").rotates());
+}
+
+/// Somebody writes a tag every few minutes; labels and versions have rested since `since`.
+fn tagged(versions: secret_rotation_core::secret::VersionListing, since: u64) -> Shell {
+    let mut world = World::new(stuck("prod/a"), versions, now());
+    world.secret.last_changed = Some(ago(minutes(20)));
+    let mut shell = Shell::new(world, on_a(Action::ClearPending));
+    shell.unchanged_since = Some(ago(hours(since)));
+    shell
+}
+
+fn driven_by_tags(mut shell: Shell) -> Shell {
+    for _ in 0..5000 {
+        if shell.operation.is_finished() {
+            break;
+        }
+        shell.step();
+        shell.world.secret.last_changed = Some(shell.world.now);
+    }
+    shell
+}
+
+#[test]
+fn while_metadata_keeps_changing_only_a_version_without_a_value_is_cleared_after_a_day_of_rest() {
+    for empty_versions in [
+        EmptyVersions::CanBeLabelled,
+        EmptyVersions::CannotBeLabelled,
+    ] {
+        let mut shell = tagged(without_value(), 25);
+        shell.world.empty_versions = empty_versions;
+        let done = driven_by_tags(shell);
+        assert!(
+            done.story().ends_with("(Settling) Clear Succeeded"),
+            "{}",
+            done.story()
+        );
+    }
+    assert_eq!(
+        driven_by_tags(tagged(without_value(), 23)).story(),
+        "PreconditionFailed"
+    );
+    let valued = driven_by_tags(tagged(with_value(), 25));
+    assert_eq!(valued.story(), "PreconditionFailed");
+    let outcome = format!("{:?}", valued.operation.outcome);
+    assert!(
+        outcome.contains("keeps changing") && outcome.contains("CloudTrail"),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn while_metadata_keeps_changing_every_label_and_version_that_moves_is_noticed() {
+    let changes: [fn(&mut World); 4] = [
+        |world| world.label("terraform", "b"),
+        |world| world.unlabel("AWSPREVIOUS"),
+        |world| drop(world.versions.insert(version("p"), Some(world.now))),
+        |world| drop(world.versions.insert(version("new"), Some(world.now))),
+    ];
+    for change in changes {
+        let mut shell = tagged(without_value(), 25);
+        shell.world.empty_versions = EmptyVersions::CanBeLabelled;
+        shell.until_said("(Settling)");
+        change(&mut shell.world);
+        let done = driven_by_tags(shell);
+        assert_eq!(done.story(), "Pin (Settling) Unpin Superseded");
+        assert_eq!(done.count("Clear"), 0);
+    }
 }

@@ -471,3 +471,22 @@ fn a_finding_says_what_its_operation_waits_for() {
     );
     assert_eq!(planned(&own, empty(), &[begun]), "");
 }
+
+#[test]
+fn without_room_for_a_pin_a_rotation_is_only_retried() {
+    let full = || {
+        let mut secrets = empty();
+        for n in 0..17 {
+            let label = format!("team-{n}");
+            secrets[0].secret = fixtures::labelled(secrets[0].secret.clone(), &label, "c");
+        }
+        secrets
+    };
+    let text = planned(&payments(), full(), &[]);
+    assert_eq!(text, "create RetryRotation prod/a\n");
+    for stuck in [StuckRemedy::ClearPending, StuckRemedy::ClearAndRotate] {
+        let mut own = payments();
+        own.policy.remediation.stuck = stuck;
+        assert_eq!(planned(&own, full(), &[]), "hold prod/a PinExhausted\n");
+    }
+}
