@@ -1,7 +1,10 @@
 //! Why an object cannot be understood, and what to write instead.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use secret_rotation_core::{clock::ServerTime, identity::InvalidIdentity};
+use secret_rotation_core::{
+    clock::ServerTime,
+    identity::{Arn, InvalidIdentity, SecretName},
+};
 use thiserror::Error;
 
 /// An object that cannot be translated into core. Each variant names the field.
@@ -73,6 +76,24 @@ impl Invalid {
             advice: advice.into(),
         }
     }
+}
+
+/// Refuses what can be no name of a secret, nor the beginning of one.
+pub(crate) fn possible(path: &str, text: &str) -> Result<(), Invalid> {
+    if text.starts_with("arn:") {
+        let advice = Arn::parse(text).map_or_else(
+            |_| "write the beginning of names, not of an ARN".to_owned(),
+            |arn| format!("write the name {} instead of the ARN", arn.name()),
+        );
+        return Err(Invalid::contradiction(path, advice));
+    }
+    if SecretName::is_possible(text) {
+        return Ok(());
+    }
+    Err(Invalid::contradiction(
+        path,
+        "write only letters, digits and / _ + = . @ -: no name of a secret has other characters",
+    ))
 }
 
 /// Parses one of core's names, adding the field to the error.

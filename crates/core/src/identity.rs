@@ -92,6 +92,17 @@ name!(
     Uid, "a UID of 1 to 128 characters", |text| bounded(text, 128)
 );
 
+impl SecretName {
+    /// Whether AWS may accept the text as a name, or as a part of one: ASCII letters, digits and `/_+=.@-` (API
+    /// reference, `CreateSecret`). What is read from AWS is taken as it is.
+    pub fn is_possible(text: &str) -> bool {
+        text.len() <= 512
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c))
+    }
+}
+
 impl StageLabel {
     /// `AWSCURRENT`: the version that applications read.
     pub fn current() -> Self {
@@ -179,9 +190,21 @@ impl Arn {
         &self.account
     }
 
+    /// Whether it is the other one with a hyphen and six characters behind it.
+    pub fn is_suffixed(&self, other: &Self) -> bool {
+        let suffix = self.text.strip_prefix(&other.text);
+        let suffix = suffix.and_then(|rest| rest.strip_prefix('-'));
+        suffix.is_some_and(|suffix| suffix.len() == 6 && !suffix.contains(['-', '/']))
+    }
+
+    /// What stands after `secret:`.
+    pub fn resource(&self) -> &str {
+        self.text.splitn(7, ':').nth(6).unwrap_or_default()
+    }
+
     /// The name of the secret: what stands before the hyphen and the six characters that AWS adds.
     pub fn name(&self) -> &str {
-        let resource = self.text.splitn(7, ':').nth(6).unwrap_or_default();
+        let resource = self.resource();
         match resource.rsplit_once('-') {
             Some((name, suffix)) if suffix.len() == 6 && !name.is_empty() => name,
             Some(_) | None => resource,

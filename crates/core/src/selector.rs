@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::identity::SecretName;
+use thiserror::Error;
+
+use crate::identity::{Arn, SecretName};
 use crate::secret::Secret;
 
 /// A secret with this tag key is excluded from every policy.
@@ -22,8 +24,10 @@ pub struct Selector {
 /// All of its conditions that are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matcher {
-    /// Exact names; empty = any.
+    /// Exact names; where there are neither names nor ARNs, any name will do.
     pub names: BTreeSet<SecretName>,
+    /// Secrets by their ARN, beside those by name. Only old exclusions have them.
+    pub arns: BTreeSet<Arn>,
     /// The beginning of the name.
     pub name_prefix: Option<String>,
     /// Tags, all of which must match.
@@ -39,7 +43,60 @@ pub struct TagMatcher {
     pub values: BTreeSet<String>,
 }
 
+/// A part of a selector that matches no secret there can be: somebody meant something else.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unmatchable {
+    /// A name that another condition of the same item rules out.
+    #[error(
+        "name {name} does not begin with namePrefix {prefix} of the same item; write it into an item of its own"
+    )]
+    NameBesidePrefix {
+        /// The name.
+        name: String,
+        /// The prefix.
+        prefix: String,
+    },
+    /// An exclusion of what is not included.
+    #[error("{text} excludes nothing that is included; correct it, or remove it")]
+    ExcludesNothing {
+        /// The name, ARN or prefix.
+        text: String,
+    },
+    /// Everything that is included is excluded.
+    #[error("everything that is included is excluded; narrow the exclusions")]
+    NothingLeft,
+}
+
 impl Selector {
+    /// The first part that can match nothing, as far as names tell. Tags are never known to rule a secret out.
+    pub fn unmatchable(&self) -> Option<Unmatchable> {
+        let mut items = self.include.iter().chain(&self.exclude);
+        let inconsistent = items.find_map(Matcher::name_beside_prefix);
+        let idle = || {
+            let mut texts = self.exclude.iter().flat_map(Matcher::texts);
+            let text = texts.find(|text| !self.include.iter().any(|item| item.may_match(text)))?;
+            Some(Unmatchable::ExcludesNothing {
+                text: text.to_string(),
+            })
+        };
+        let nothing_left = || {
+            let mut included = self.include.iter();
+            let all = included.all(|item| self.excludes_all(item));
+            (all && !self.include.is_empty()).then_some(Unmatchable::NothingLeft)
+        };
+        inconsistent.or_else(idle).or_else(nothing_left)
+    }
+
+    /// Whether an exclusion without tags takes away everything that an item could match.
+    fn excludes_all(&self, item: &Matcher) -> bool {
+        let excluded = |text: &Name<'_>| {
+            let mut untagged = self.exclude.iter().filter(|other| other.tags.is_empty());
+            untagged.any(|other| other.matches_all(text))
+        };
+        let texts = item.texts();
+        !texts.is_empty() && texts.iter().all(excluded)
+    }
+
     /// Whether the policy means this secret. Compared whole and case-sensitively: AWS's own filters are prefixes.
     pub fn selects(&self, secret: &Secret) -> bool {
         !secret.tags.contains_key(IGNORE_TAG)
@@ -70,17 +127,122 @@ impl Selector {
     }
 }
 
+/// What a part of a matcher says about names.
+#[derive(Clone, Copy, Debug)]
+enum Name<'a> {
+    Exactly(&'a str),
+    Arn(&'a Arn),
+    Beginning(&'a str),
+}
+
+impl std::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exactly(text) => write!(f, "name {text}"),
+            Self::Arn(arn) => write!(f, "ARN {arn}"),
+            Self::Beginning(text) => write!(f, "namePrefix {text}"),
+        }
+    }
+}
+
 impl Matcher {
-    fn matches(&self, secret: &Secret) -> bool {
-        self.admits(&secret.name) && self.tags.iter().all(|tag| tag.matches(secret))
+    /// Each name, or else the beginning; empty = any name.
+    fn texts(&self) -> Vec<Name<'_>> {
+        let names = self.names.iter().map(|name| Name::Exactly(name.as_str()));
+        let mut texts: Vec<_> = names.chain(self.arns.iter().map(Name::Arn)).collect();
+        if texts.is_empty() {
+            texts.extend(self.name_prefix.as_deref().map(Name::Beginning));
+        }
+        texts
     }
 
+    fn name_beside_prefix(&self) -> Option<Unmatchable> {
+        let prefix = self.name_prefix.as_deref()?;
+        let name = self
+            .names
+            .iter()
+            .map(SecretName::as_str)
+            .chain(self.arns.iter().map(Arn::name))
+            .find(|name| !name.starts_with(prefix))?;
+        Some(Unmatchable::NameBesidePrefix {
+            name: name.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    /// Whether some secret could fit both.
+    fn may_match(&self, text: &Name<'_>) -> bool {
+        let of_name = |name: &str| {
+            let named = self.names.iter().any(|own| own.as_str() == name);
+            (named || (self.names.is_empty() && self.arns.is_empty()))
+                && self
+                    .name_prefix
+                    .as_deref()
+                    .is_none_or(|prefix| name.starts_with(prefix))
+        };
+        match text {
+            Name::Exactly(name) => of_name(name),
+            // An ARN without the six characters ends with the name itself.
+            Name::Arn(arn) => of_name(arn.name()) || of_name(arn.resource()),
+            Name::Beginning(beginning) => {
+                let named = self
+                    .names
+                    .iter()
+                    .any(|own| own.as_str().starts_with(beginning));
+                let any = self.names.is_empty()
+                    && self.name_prefix.as_deref().is_none_or(|prefix| {
+                        prefix.starts_with(beginning) || beginning.starts_with(prefix)
+                    });
+                named || any
+            }
+        }
+    }
+
+    /// Whether every secret that fits the text fits the names of this matcher.
+    fn matches_all(&self, text: &Name<'_>) -> bool {
+        let begins = |text: &str| {
+            self.name_prefix
+                .as_deref()
+                .is_none_or(|prefix| text.starts_with(prefix))
+        };
+        match text {
+            Name::Exactly(name) => {
+                let named = self.names.iter().any(|own| own.as_str() == *name);
+                (named || (self.names.is_empty() && self.arns.is_empty())) && begins(name)
+            }
+            Name::Beginning(text) => self.names.is_empty() && self.arns.is_empty() && begins(text),
+            Name::Arn(_) => false,
+        }
+    }
+
+    /// An ARN means the secret that has it. One without the six characters at its end means, as in AWS, the secret that
+    /// would have it with some: whoever excludes by it must not be surprised.
+    fn names_secret(&self, secret: &Secret) -> bool {
+        let arn = &secret.arn;
+        self.names.contains(&secret.name)
+            || self
+                .arns
+                .iter()
+                .any(|own| own == arn || arn.is_suffixed(own))
+    }
+
+    fn matches(&self, secret: &Secret) -> bool {
+        let any = self.names.is_empty() && self.arns.is_empty();
+        (any || self.names_secret(secret))
+            && self.begins(&secret.name)
+            && self.tags.iter().all(|tag| tag.matches(secret))
+    }
+
+    /// Whether the name fits, whatever else is asked for.
     fn admits(&self, name: &SecretName) -> bool {
-        (self.names.is_empty() || self.names.contains(name))
-            && self
-                .name_prefix
-                .as_ref()
-                .is_none_or(|prefix| name.as_str().starts_with(prefix))
+        let any = self.names.is_empty() && self.arns.is_empty();
+        (any || self.names.contains(name)) && self.begins(name)
+    }
+
+    fn begins(&self, name: &SecretName) -> bool {
+        self.name_prefix
+            .as_ref()
+            .is_none_or(|prefix| name.as_str().starts_with(prefix))
     }
 
     fn within(&self, ceilings: &[String]) -> Vec<Self> {
@@ -119,5 +281,126 @@ impl TagMatcher {
             .tags
             .get(&self.key)
             .is_some_and(|value| self.values.is_empty() || self.values.contains(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Matcher {
+        let name = |name: &&str| SecretName::parse(*name).expect("a name");
+        Matcher {
+            names: names.iter().map(name).collect(),
+            ..Matcher::default()
+        }
+    }
+
+    fn prefix(prefix: &str) -> Matcher {
+        Matcher {
+            name_prefix: Some(prefix.to_owned()),
+            ..Matcher::default()
+        }
+    }
+
+    fn arn(resource: &str) -> Arn {
+        let text = format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:{resource}");
+        Arn::parse(text).expect("an ARN")
+    }
+
+    fn by_arn(resource: &str) -> Matcher {
+        Matcher {
+            arns: [arn(resource)].into(),
+            ..Matcher::default()
+        }
+    }
+
+    fn tagged() -> Matcher {
+        let tag = TagMatcher {
+            key: "team".to_owned(),
+            values: BTreeSet::new(),
+        };
+        Matcher {
+            tags: vec![tag],
+            ..Matcher::default()
+        }
+    }
+
+    fn fault(include: &[Matcher], exclude: &[Matcher]) -> Option<String> {
+        let selector = Selector {
+            include: include.to_vec(),
+            exclude: exclude.to_vec(),
+            max_secrets: 10,
+        };
+        selector.unmatchable().map(|why| why.to_string())
+    }
+
+    #[test]
+    fn an_arn_means_the_secret_that_has_it_with_or_without_the_six_characters() {
+        let whole = arn("payments/my-ledger-AbCdEf");
+        assert!(whole.is_suffixed(&arn("payments/my-ledger")));
+        for other in [
+            "payments/my",
+            "payments/my-ledger-AbCdEf",
+            "payments/my-ledge",
+            "payments",
+        ] {
+            assert!(!whole.is_suffixed(&arn(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_can_match_is_no_fault() {
+        for (include, exclude) in [
+            (vec![prefix("payments/")], vec![]),
+            (vec![prefix("payments/")], vec![prefix("payments/old")]),
+            (vec![prefix("payments/")], vec![names(&["payments/a"])]),
+            (vec![prefix("payments/")], vec![by_arn("payments/a-AbCdEf")]),
+            (vec![prefix("payments/")], vec![by_arn("payments/a")]),
+            (
+                vec![prefix("payments/my-ledger")],
+                vec![by_arn("payments/my-ledger")],
+            ),
+            (vec![names(&["a", "b"])], vec![names(&["a"])]),
+            (vec![names(&["a"])], vec![tagged()]),
+            (vec![tagged()], vec![names(&["anything"])]),
+            (vec![prefix("a/"), prefix("b/")], vec![prefix("a/")]),
+            (vec![prefix("a/"), tagged()], vec![prefix("a/")]),
+            (vec![prefix("payments/a")], vec![prefix("payments/ab")]),
+        ] {
+            assert_eq!(fault(&include, &exclude), None, "{include:?} {exclude:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_match_nothing_is_named() {
+        let mut both = names(&["a/x", "b/y"]);
+        both.name_prefix = Some("a/".to_owned());
+        assert_eq!(
+            fault(std::slice::from_ref(&both), &[]).as_deref(),
+            Some(
+                "name b/y does not begin with namePrefix a/ of the same item; write it into an item of its own"
+            )
+        );
+        for (exclude, text) in [
+            (names(&["payments/a", "payment/b"]), "name payment/b"),
+            (prefix("Payments/"), "namePrefix Payments/"),
+            (
+                by_arn("billing/a-AbCdEf"),
+                "ARN arn:aws:secretsmanager:eu-west-1:111122223333:secret:billing/a-AbCdEf",
+            ),
+        ] {
+            let expected =
+                format!("{text} excludes nothing that is included; correct it, or remove it");
+            assert_eq!(fault(&[prefix("payments/")], &[exclude]), Some(expected));
+        }
+        for (include, exclude) in [
+            (prefix("a/b"), prefix("a/")),
+            (names(&["a/b"]), prefix("a/")),
+            (names(&["a/b"]), names(&["a/b"])),
+        ] {
+            let left = "everything that is included is excluded; narrow the exclusions";
+            assert_eq!(fault(&[include], &[exclude]).as_deref(), Some(left));
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Invalid,
     conditions::{find, is_true},
-    invalid::{created, deleted, named, stored},
+    invalid::{created, deleted, named, possible, stored},
     text::Text,
 };
 
@@ -240,10 +240,13 @@ impl SecretReference {
     fn to_core(&self) -> Result<Subject, Invalid> {
         match (&self.arn, &self.name, &self.region) {
             (Some(arn), None, None) => Ok(Subject::Arn(named("spec.secret.arn", arn, Arn::parse)?)),
-            (None, Some(name), Some(region)) => Ok(Subject::Name {
-                name: named("spec.secret.name", name, SecretName::parse)?,
-                region: named("spec.secret.region", region, Region::parse)?,
-            }),
+            (None, Some(name), Some(region)) => {
+                possible("spec.secret.name", name)?;
+                Ok(Subject::Name {
+                    name: named("spec.secret.name", name, SecretName::parse)?,
+                    region: named("spec.secret.region", region, Region::parse)?,
+                })
+            }
             _ => Err(Invalid::contradiction(
                 "spec.secret",
                 "write either arn, or both name and region",

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Invalid,
-    invalid::{deleted, named, stored},
+    invalid::{deleted, named, possible, stored},
     text::Text,
     time::Time,
 };
@@ -212,41 +212,67 @@ impl Selector {
                 advice,
             });
         }
-        Ok(core_selector::Selector {
-            include: matchers("spec.selector.include", &self.include)?,
-            exclude: matchers("spec.selector.exclude", &self.exclude)?,
+        let selector = core_selector::Selector {
+            include: matchers("spec.selector.include", &self.include, ArnsIn::Nowhere)?,
+            exclude: matchers("spec.selector.exclude", &self.exclude, ArnsIn::Names)?,
             max_secrets: self.max_secrets.parse("spec.selector.maxSecrets")?,
-        })
+        };
+        match selector.unmatchable() {
+            None => Ok(selector),
+            Some(why) => Err(Invalid::contradiction("spec.selector", why.to_string())),
+        }
     }
 }
 
-fn matchers(path: &str, items: &[SelectorItem]) -> Result<Vec<core_selector::Matcher>, Invalid> {
+/// Where stored objects may hold ARNs. New ones may nowhere: the schema refuses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ArnsIn {
+    /// An exclusion by ARN excludes that secret: whoever wrote it must not lose it.
+    Names,
+    /// What is included by an ARN would be nothing at all.
+    Nowhere,
+}
+
+fn matchers(
+    path: &str,
+    items: &[SelectorItem],
+    arns: ArnsIn,
+) -> Result<Vec<core_selector::Matcher>, Invalid> {
     items
         .iter()
         .enumerate()
-        .map(|(index, item)| item.to_core(&format!("{path}[{index}]")))
+        .map(|(index, item)| item.to_core(&format!("{path}[{index}]"), arns))
         .collect()
 }
 
 impl SelectorItem {
     /// An item without any condition would match every secret, which nobody means by writing nothing.
-    fn to_core(&self, path: &str) -> Result<core_selector::Matcher, Invalid> {
+    fn to_core(&self, path: &str, allowed: ArnsIn) -> Result<core_selector::Matcher, Invalid> {
         if self.names.is_empty() && self.name_prefix.is_none() && self.tags.is_empty() {
             return Err(Invalid::contradiction(
                 path,
                 "write at least one of names, namePrefix and tags",
             ));
         }
-        let name = |(index, name): (usize, &Text<1, 512>)| {
-            named(&format!("{path}.names[{index}]"), name, SecretName::parse)
-        };
+        let (mut names, mut arns) = (BTreeSet::new(), BTreeSet::new());
+        for (index, text) in self.names.iter().enumerate() {
+            let path = format!("{path}.names[{index}]");
+            match Arn::parse(text.as_str()) {
+                Ok(arn) if allowed == ArnsIn::Names => {
+                    arns.insert(arn);
+                }
+                Ok(_) | Err(_) => {
+                    possible(&path, text)?;
+                    names.insert(named(&path, text, SecretName::parse)?);
+                }
+            }
+        }
+        if let Some(prefix) = &self.name_prefix {
+            possible(&format!("{path}.namePrefix"), prefix)?;
+        }
         Ok(core_selector::Matcher {
-            names: self
-                .names
-                .iter()
-                .enumerate()
-                .map(name)
-                .collect::<Result<_, _>>()?,
+            names,
+            arns,
             name_prefix: self.name_prefix.as_ref().map(ToString::to_string),
             tags: self.tags.iter().map(TagRequirement::to_core).collect(),
         })

@@ -9,7 +9,7 @@ use secret_rotation_core::{
 use super::{AWSAccessProfile, AllowedAction, AllowedNamespaces, AllowedSecret, RateLimit};
 use crate::{
     Invalid,
-    invalid::{deleted, named, stored},
+    invalid::{deleted, named, possible, stored},
     text::Text,
 };
 
@@ -105,7 +105,11 @@ impl AllowedSecret {
         let pattern = core::NamePattern::parse(text).filter(|_| known);
         let advice =
             "write ${namespace} once and follow it with one of / _ . + = @, as in ${namespace}/";
-        pattern.ok_or_else(|| Invalid::contradiction(path, advice))
+        let pattern = pattern.ok_or_else(|| Invalid::contradiction(path, advice))?;
+        if text != "*" {
+            possible(path, &text.replace("${namespace}", ""))?;
+        }
+        Ok(pattern)
     }
 }
 

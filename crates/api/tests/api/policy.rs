@@ -264,6 +264,36 @@ fn refusals_name_the_field_and_what_to_write() {
             "spec.selector.include[0].names[1]: \"\" is not a secret name of 1 to 512 characters",
         ),
         (
+            "/selector/include/0",
+            json!({ "names": ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/db-AbCdEf"] }),
+            "spec.selector.include[0].names[0]: write the name payments/db instead of the ARN",
+        ),
+        (
+            "/selector/include/0",
+            json!({ "namePrefix": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/" }),
+            "spec.selector.include[0].namePrefix: write the name payments/ instead of the ARN",
+        ),
+        (
+            "/selector/include/0",
+            json!({ "namePrefix": "arn:aws:secretsmanager:eu" }),
+            "spec.selector.include[0].namePrefix: write the beginning of names, not of an ARN",
+        ),
+        (
+            "/selector/include/0",
+            json!({ "namePrefix": "payments/*" }),
+            "spec.selector.include[0].namePrefix: write only letters, digits and / _ + = . @ -: no name of a secret has other characters",
+        ),
+        (
+            "/selector/include/0",
+            json!({ "names": [" payments/db"] }),
+            "spec.selector.include[0].names[0]: write only letters, digits and / _ + = . @ -: no name of a secret has other characters",
+        ),
+        (
+            "/selector/include/0",
+            json!({ "names": ["payments/db"], "namePrefix": "billing/" }),
+            "spec.selector: name payments/db does not begin with namePrefix billing/ of the same item; write it into an item of its own",
+        ),
+        (
             "/remediation/backoff/max",
             json!("1m"),
             "spec.remediation.backoff: write a max that is not shorter than initial",
@@ -277,6 +307,24 @@ fn refusals_name_the_field_and_what_to_write() {
     for (path, value, expected) in cases {
         assert_eq!(refusal(path, value), expected);
     }
+}
+
+/// Whoever wrote such an exclusion before the schema refused it must not lose it.
+#[test]
+fn a_stored_arn_excludes_that_secret() {
+    let whole = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/db-AbCdEf";
+    let mut spec = least();
+    spec["selector"] = json!({
+        "include": [{ "namePrefix": "payments/" }],
+        "exclude": [{ "names": [whole, "payments/other"] }],
+    });
+    let (policy, _) = policy(&spec).to_core().expect("it is understood");
+    let [exclusion] = policy.selector.exclude.as_slice() else {
+        panic!("one exclusion");
+    };
+    let arns: Vec<_> = exclusion.arns.iter().map(ToString::to_string).collect();
+    assert_eq!(arns, [whole]);
+    assert_eq!(exclusion.names.len(), 1);
 }
 
 #[test]
