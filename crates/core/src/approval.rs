@@ -48,7 +48,7 @@ const ADMISSION_TAKES_HOLD: Duration = Duration::from_secs(5);
 pub enum Admission {
     /// It does, over all operations that were created later than this.
     Enforced {
-        /// When the last of its policies and bindings was created.
+        /// When the last of its policies and bindings was created or changed.
         since: ServerTime,
     },
     /// It does not: whoever may write an operation could approve it.
@@ -175,7 +175,7 @@ fn unguarded(operation: &Operation, admission: &Admission) -> Option<String> {
         )),
         Admission::Enforced { since } if operation.created < since.plus(ADMISSION_TAKES_HOLD) => {
             Some(format!(
-                "admission policies not installed when this was created: they are in force since {since}, so that anybody may have \
+                "admission policies not installed when this was created: they are unchanged and in force since {since}, so that anybody may have \
                  approved it before; create another operation"
             ))
         }

@@ -12,15 +12,21 @@ use kube::{Api, Client, Resource};
 use secret_rotation_core::approval::Admission;
 use secret_rotation_core::clock::ServerTime;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::Error;
 use crate::kubernetes::bounded;
 
-/// The policies that guard approvals, by the names under which `deploy/admission` installs them and their bindings.
-pub(crate) const GUARDS: [&str; 2] = [
+/// The policies that guard approvals, profiles and status, by the names under which `deploy/admission` installs them and
+/// their bindings.
+pub(crate) const GUARDS: [&str; 3] = [
     "secret-rotation-operations.secretrotation.dev",
+    "secret-rotation-profiles.secretrotation.dev",
     "secret-rotation-status.secretrotation.dev",
 ];
+
+/// What this release ships, and so what it relies on.
+const SHIPPED: &str = include_str!("../../../../deploy/admission/admission.yaml");
 
 /// Asks the API server, by quorum, for the policies and their bindings.
 pub(crate) async fn enforced(client: &Client) -> Result<Admission, Error> {
@@ -34,12 +40,84 @@ pub(crate) async fn enforced(client: &Client) -> Result<Admission, Error> {
             Found::Object(binding) => binding,
             Found::Nothing(admission) => return Ok(admission),
         };
-        if let Some(what) = gap(name, &policy, &binding) {
+        let gap = gap(name, &policy, &binding).or_else(|| other_version(name, &policy));
+        if let Some(what) = gap {
             return Ok(Admission::Missing { what });
         }
-        since = since.max(created(&policy)).max(created(&binding));
+        since = since.max(unchanged(&policy)).max(unchanged(&binding));
     }
     Ok(Admission::Enforced { since })
+}
+
+/// That a policy judges otherwise than the one that this release ships, if so.
+fn other_version(name: &str, policy: &ValidatingAdmissionPolicy) -> Option<String> {
+    let shipped = shipped(name)?;
+    let (ours, theirs) = (rules(&shipped), rules(policy));
+    let part = ours
+        .iter()
+        .zip(&theirs)
+        .find(|(own, other)| own.1 != other.1)?
+        .0
+        .0;
+    Some(format!(
+        "ValidatingAdmissionPolicy {name} is of another version: its {part} differ from those of this release; apply deploy/admission of the release that runs"
+    ))
+}
+
+fn shipped(name: &str) -> Option<ValidatingAdmissionPolicy> {
+    let documents = SHIPPED.split("\n---\n");
+    let policies = documents.filter_map(|text| {
+        let value: Value = serde_saphyr::from_str(text).ok()?;
+        (value["kind"] == "ValidatingAdmissionPolicy")
+            .then(|| serde_json::from_value(value).ok())?
+    });
+    let mut policies: Vec<ValidatingAdmissionPolicy> = policies.collect();
+    policies.retain(|policy| policy.metadata.name.as_deref() == Some(name));
+    policies.pop()
+}
+
+/// Everything in a policy that decides, with the word for it. What an API server fills in is left out.
+fn rules(policy: &ValidatingAdmissionPolicy) -> [(&'static str, Vec<String>); 5] {
+    let spec = policy.spec.clone().unwrap_or_default();
+    let matched = spec.match_constraints.unwrap_or_default();
+    let resources = matched.resource_rules.into_iter().flatten().map(|rule| {
+        let sorted = |list: Option<Vec<String>>| {
+            let mut list = list.unwrap_or_default();
+            list.sort();
+            list
+        };
+        format!(
+            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            sorted(rule.api_groups),
+            sorted(rule.api_versions),
+            sorted(rule.resources),
+            sorted(rule.operations),
+            sorted(rule.resource_names),
+            rule.scope.as_deref().unwrap_or("*"),
+        )
+    });
+    let conditions = spec.match_conditions.into_iter().flatten();
+    let variables = spec.variables.into_iter().flatten();
+    let validations = spec.validations.into_iter().flatten();
+    let kinds = spec.param_kind.map(|kind| format!("{kind:?}"));
+    [
+        ("resourceRules", resources.collect()),
+        (
+            "matchConditions",
+            conditions.map(|one| one.expression).collect(),
+        ),
+        (
+            "variables",
+            variables
+                .map(|one| format!("{} {}", one.name, one.expression))
+                .collect(),
+        ),
+        (
+            "validations",
+            validations.map(|one| one.expression).collect(),
+        ),
+        ("paramKind", kinds.into_iter().collect()),
+    ]
 }
 
 /// One object of a guard, or what it means that there is none.
@@ -67,10 +145,25 @@ where
     }
 }
 
-/// An object without a date, which no API server sends, is as good as just made.
-fn created<K: Resource>(object: &K) -> ServerTime {
-    let created = object.meta().creation_timestamp.as_ref();
-    ServerTime::new(created.map_or(Timestamp::MAX, |created| created.0))
+/// Since when an object certainly says what it says now, by what the API server keeps of it.
+///
+/// An object of generation 1 has not changed since it was created. Another one changed last when one of those who own its
+/// fields wrote last: each change of the spec moves the time of its writer. Without such a time nothing is certain.
+fn unchanged<K: Resource>(object: &K) -> ServerTime {
+    let meta = object.meta();
+    let created = meta.creation_timestamp.as_ref().map(|time| time.0);
+    let written = meta.managed_fields.iter().flatten();
+    // The status of a policy is the API server's own business.
+    let written = written.filter(|entry| entry.subresource.is_none());
+    let written = written
+        .filter_map(|entry| entry.time.as_ref())
+        .map(|time| time.0)
+        .max();
+    let since = match meta.generation {
+        Some(1) => created,
+        Some(_) | None => written.max(written.and(created)),
+    };
+    ServerTime::new(since.unwrap_or(Timestamp::MAX))
 }
 
 /// What keeps a policy from refusing anything, if something does.
@@ -117,7 +210,6 @@ fn is_narrowed(policy: &ValidatingAdmissionPolicy) -> bool {
             .as_ref()
             .is_some_and(|selector| *selector != LabelSelector::default())
     };
-    let has_conditions = spec.match_conditions.iter().flatten().next().is_some();
     let leaves_out = spec.match_constraints.as_ref().is_none_or(|constraints| {
         selects(&constraints.namespace_selector)
             || selects(&constraints.object_selector)
@@ -128,12 +220,12 @@ fn is_narrowed(policy: &ValidatingAdmissionPolicy) -> bool {
                 .next()
                 .is_some()
     });
-    has_conditions || leaves_out || spec.validations.iter().flatten().next().is_none()
+    leaves_out || spec.validations.iter().flatten().next().is_none()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -192,10 +284,6 @@ mod tests {
         for policy in [
             with("failurePolicy", json!("Ignore")),
             with("validations", json!([])),
-            with(
-                "matchConditions",
-                json!([{"name": "never", "expression": "false"}]),
-            ),
             with("matchConstraints", json!({"objectSelector": labelled})),
             with("matchConstraints", json!({"namespaceSelector": labelled})),
             with(
@@ -206,6 +294,91 @@ mod tests {
         ] {
             assert!(weakness(&policy, &binding()).is_some(), "{policy}");
         }
+    }
+
+    fn changed(change: impl Fn(&mut Value)) -> Option<String> {
+        let shipped = shipped(NAME).expect("it is shipped");
+        let mut value = serde_json::to_value(shipped).expect("plain data");
+        change(&mut value["spec"]);
+        let policy = serde_json::from_value(value).expect("a policy");
+        other_version(NAME, &policy)
+    }
+
+    #[test]
+    fn what_is_shipped_is_of_this_version_however_the_api_server_completes_it() {
+        for name in GUARDS {
+            let shipped = shipped(name).expect("it is shipped");
+            assert_eq!(other_version(name, &shipped), None, "{name}");
+        }
+        let completed = changed(|spec| {
+            spec["matchConstraints"]["resourceRules"][0]["scope"] = json!("*");
+            spec["matchConstraints"]["matchPolicy"] = json!("Equivalent");
+            spec["matchConstraints"]["namespaceSelector"] = json!({});
+            spec["matchConstraints"]["resourceRules"][0]["operations"] =
+                json!(["UPDATE", "CREATE"]);
+            spec["validations"][0]["message"] = json!("translated");
+        });
+        assert_eq!(completed, None);
+    }
+
+    #[test]
+    fn what_judges_otherwise_is_of_another_version() {
+        let changes: [(&str, fn(&mut Value)); 7] = [
+            ("resourceRules", |spec| {
+                spec["matchConstraints"]["resourceRules"][0]["operations"] = json!(["CREATE"]);
+            }),
+            ("resourceRules", |spec| {
+                spec["matchConstraints"]["resourceRules"][0]["resourceNames"] = json!(["one"]);
+            }),
+            ("matchConditions", |spec| {
+                spec["matchConditions"] = json!([{"name": "never", "expression": "false"}]);
+            }),
+            ("variables", |spec| {
+                spec["variables"][2]["expression"] = json!("true");
+            }),
+            ("validations", |spec| {
+                spec["validations"][3]["expression"] = json!("true");
+            }),
+            ("validations", |spec| {
+                spec["validations"].as_array_mut().expect("a list").pop();
+            }),
+            ("paramKind", |spec| {
+                spec["paramKind"] = json!({"apiVersion": "v1", "kind": "ConfigMap"});
+            }),
+        ];
+        for (part, change) in changes {
+            let what = changed(change).expect("another version");
+            assert!(
+                what.contains(&format!("another version: its {part} differ")),
+                "{what}"
+            );
+        }
+    }
+
+    fn since(meta: &Value) -> ServerTime {
+        let binding: ValidatingAdmissionPolicyBinding =
+            serde_json::from_value(json!({"metadata": meta})).expect("a binding");
+        unchanged(&binding)
+    }
+
+    #[test]
+    fn guards_hold_since_their_last_change() {
+        let time = |text: &str| ServerTime::new(text.parse().expect("a time"));
+        let (made, relabelled, changed) = (
+            "2026-11-01T10:00:00Z",
+            "2026-11-02T10:00:00Z",
+            "2026-11-03T10:00:00Z",
+        );
+        let written = |at: &[&str]| {
+            let entries = at.iter().map(|at| json!({"manager": "m", "time": at}));
+            Value::Array(entries.collect())
+        };
+        let meta = |generation: u8, at: &[&str]| json!({"creationTimestamp": made, "generation": generation, "managedFields": written(at)});
+        assert_eq!(since(&meta(1, &[made, relabelled])), time(made));
+        assert_eq!(since(&meta(3, &[made, changed])), time(changed));
+        let never = ServerTime::new(Timestamp::MAX);
+        assert_eq!(since(&meta(3, &[])), never, "nothing is certain");
+        assert_eq!(since(&json!({"generation": 1})), never);
     }
 
     /// Rights of an older release: the operation waits and says so, instead of being tried again without a word.
