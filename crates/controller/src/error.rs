@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, StatusCode, header};
 use secret_rotation_core::outcome::AwsError;
 use thiserror::Error;
-
-use crate::kubernetes::client::Busy;
 
 /// No `Retry-After` is waited for longer.
 const LONGEST_REST: Duration = Duration::from_mins(5);
@@ -50,6 +49,32 @@ pub(crate) enum Error {
     /// Something has changed since this step began, so what was read may no longer hold.
     #[error("begin again: {0}")]
     Stale(&'static str),
+}
+
+/// The API server asks to be left alone: 429 or 503 with a `Retry-After`.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the Kubernetes API server answered {code}: try again in {} s", rest.as_secs())]
+pub(crate) struct Busy {
+    /// HTTP status.
+    code: u16,
+    /// How long it asks for.
+    pub rest: Duration,
+}
+
+impl Busy {
+    /// A date instead of seconds, which no API server sends, is as good as none.
+    pub(crate) fn told(code: StatusCode, headers: &HeaderMap) -> Option<Self> {
+        let asks = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+        let seconds = seconds.trim().parse().ok()?;
+        asks.contains(&code).then_some(Self {
+            code: code.as_u16(),
+            rest: Duration::from_secs(seconds),
+        })
+    }
 }
 
 impl Error {

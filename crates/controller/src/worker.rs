@@ -211,7 +211,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::kubernetes::client::Busy;
+    use crate::error::Busy;
     use crate::options::SecretLabel;
     use crate::shutdown::{self, Trigger};
 

@@ -6,14 +6,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, header};
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
-use thiserror::Error;
 use tower::timeout::TimeoutLayer;
 use tower::{BoxError, Layer, Service};
 
 use crate::clock::ServerClock;
+use crate::error::Busy;
 use crate::kubernetes::CALL_TIMEOUT;
 use crate::metrics::Metrics;
 
@@ -23,32 +23,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Nothing is read on a connection for so long: it is dead. Watches end before, by themselves: see `watches`. It bounds
 /// the body of a list, which [`CALL_TIMEOUT`] does not, and the life of connections that wait for a request.
 const SILENCE: Duration = Duration::from_secs(20);
-
-/// The API server asks to be left alone: 429 or 503 with a `Retry-After`.
-#[derive(Clone, Copy, Debug, Error)]
-#[error("the Kubernetes API server answered {code}: try again in {} s", rest.as_secs())]
-pub(crate) struct Busy {
-    /// HTTP status.
-    code: u16,
-    /// How long it asks for.
-    pub rest: Duration,
-}
-
-impl Busy {
-    /// A date instead of seconds, which no API server sends, is as good as none.
-    pub(crate) fn told(code: StatusCode, headers: &HeaderMap) -> Option<Self> {
-        let asks = [
-            StatusCode::TOO_MANY_REQUESTS,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ];
-        let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-        let seconds = seconds.trim().parse().ok()?;
-        asks.contains(&code).then_some(Self {
-            code: code.as_u16(),
-            rest: Duration::from_secs(seconds),
-        })
-    }
-}
 
 /// Connects by kubeconfig, else as a pod of the cluster.
 pub(crate) async fn connect(
@@ -202,7 +176,12 @@ fn call_of(method: &Method, path: &str, query: Option<&str>) -> (&'static str, &
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::coordination::v1::Lease;
+    use kube::Api;
+
     use super::*;
+    use crate::kubernetes::bounded;
+    use crate::options::SecretLabel;
 
     #[test]
     fn requests_are_counted_by_verb_and_resource_never_by_name() {
@@ -254,6 +233,40 @@ mod tests {
             (Method::GET, "/version", None, ("list", "other")),
         ] {
             assert_eq!(call_of(&method, path, query), expected, "{method} {path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_an_answer_that_asks_for_a_rest_gets_one() {
+        for (code, after, rest) in [
+            (429, Some("7"), Some(7)),
+            (503, Some(" 1 "), Some(1)),
+            (429, Some("86400"), Some(300)),
+            (429, None, None),
+            (503, Some("soon"), None),
+            (500, Some("7"), None),
+        ] {
+            let answer = move |_: Request<Body>| {
+                let mut response = Response::builder().status(code);
+                if let Some(after) = after {
+                    response = response.header(header::RETRY_AFTER, after);
+                }
+                let body = Body::from(b"Too many requests, please try again later.".to_vec());
+                std::future::ready(response.body(body))
+            };
+            let layer = ObserveLayer {
+                metrics: Metrics::new(1, SecretLabel::Name).expect("metrics register"),
+                server_clock: Arc::default(),
+            };
+            let client = ClientBuilder::new(tower::service_fn(answer), "default");
+            let client = client.with_layer(&layer).build();
+            let leases: Api<Lease> = Api::default_namespaced(client);
+            let error = bounded(leases.get("any")).await.expect_err("it is refused");
+            assert_eq!(
+                error.rest().map(|rest| rest.as_secs()),
+                rest,
+                "{code} {after:?}: {error}"
+            );
         }
     }
 }

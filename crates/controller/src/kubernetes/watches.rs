@@ -22,9 +22,9 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::clock;
+use crate::error::Busy;
 use crate::jitter::spread;
 use crate::kubernetes::bounded;
-use crate::kubernetes::client::Busy;
 
 /// How long one watch lasts, in seconds. The API server ends it then, and tells its version just before: a connection on
 /// which nothing comes for longer is dead.
