@@ -44,6 +44,14 @@ impl Judgements {
             .and_then(|judgement| judgement.regions.get(region).copied())
     }
 
+    /// The same for every policy that was ever judged.
+    pub(crate) fn regions(&self) -> BTreeMap<Uid, BTreeMap<Region, RegionGate>> {
+        let all = self.all();
+        let each = all.iter();
+        each.map(|(policy, judgement)| (policy.clone(), judgement.regions.clone()))
+            .collect()
+    }
+
     /// What is remembered of findings: of the last pass, else what the status says. A status lists only some. Of `unsettled`
     /// regions it is all there is.
     pub(crate) fn memory(

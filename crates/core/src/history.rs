@@ -26,6 +26,8 @@ pub struct History<'a> {
     operations: Vec<&'a Operation>,
     /// Those whose journals are believed when they say that a change was our own pinning.
     believed: Vec<&'a Operation>,
+    /// Those that nothing lets act now, such as those of suspended policies.
+    idle: Vec<&'a Uid>,
 }
 
 impl<'a> History<'a> {
@@ -37,7 +39,19 @@ impl<'a> History<'a> {
                 .filter(|operation| operation.arn.as_ref() == Some(arn))
                 .collect(),
             believed: Vec::new(),
+            idle: Vec::new(),
         }
+    }
+
+    /// Leaves out as rivals those that may not act now: they stand in nobody's way, unless a request is still under way.
+    #[must_use]
+    pub fn without_idle(self, may_act: impl Fn(&Operation) -> bool) -> Self {
+        let unfinished = self.operations.iter().filter(|one| !one.is_finished());
+        let idle = unfinished
+            .filter(|one| !may_act(one))
+            .map(|one| &one.uid)
+            .collect();
+        Self { idle, ..self }
     }
 
     /// Believes the journals in the namespaces of those tenants that may act on the secret through this profile.
@@ -208,9 +222,12 @@ impl<'a> History<'a> {
         window.contains(last).then(|| last.plus(window.length))
     }
 
-    /// An unfinished operation, if there is one: that which has begun, else the oldest.
-    pub fn unfinished(&self) -> Option<&'a Operation> {
-        let unfinished = self.operations.iter().filter(|one| !one.is_finished());
+    /// The unfinished operation that counts, if there is one: that which has begun, else the oldest.
+    pub fn unfinished(&self, counts: impl Fn(&Operation) -> bool) -> Option<&'a Operation> {
+        let unfinished = self
+            .operations
+            .iter()
+            .filter(|one| !one.is_finished() && counts(one));
         let order = |one: &&&Operation| (!one.has_started(), one.created, one.uid.clone());
         unfinished.min_by_key(order).copied()
     }
@@ -249,12 +266,14 @@ impl<'a> History<'a> {
 
     /// The operation that goes first where two want to write to one secret.
     ///
-    /// One that has a result goes first, then one whose intent may still be on its way, then the older one.
+    /// One that has a result goes first, then one whose intent may still be on its way, then the older one. Of two that have
+    /// results, the one that wrote last goes on: the other one stood still meanwhile, and has to see what became of it.
     pub fn rival(&self, own: &Operation, now: AwsTime) -> Option<&'a Operation> {
         self.operations.iter().copied().find(|other| {
             other.uid != own.uid
                 && other.has_started()
                 && !other.is_finished()
+                && (!self.idle.contains(&&other.uid) || is_in_flight(other, now))
                 && goes_first(other, own, now)
         })
     }
@@ -349,6 +368,12 @@ fn heard(entry: &JournalEntry) -> bool {
     entry.is_applied() || entry.refusal() == Some(ErrorClass::RotationPending)
 }
 
+/// Whether a request may still be on its way to AWS.
+fn is_in_flight(operation: &Operation, now: AwsTime) -> bool {
+    let last = operation.journal.last_intent(&Step::ALL);
+    last.is_some_and(|at| now.since(at) < IN_FLIGHT)
+}
+
 fn goes_first(other: &Operation, own: &Operation, now: AwsTime) -> bool {
     let wrote = |operation: &Operation| {
         operation
@@ -357,15 +382,14 @@ fn goes_first(other: &Operation, own: &Operation, now: AwsTime) -> bool {
             .iter()
             .any(|entry| entry.result.is_some())
     };
-    let in_flight = other
-        .journal
-        .last_intent(&Step::ALL)
-        .is_some_and(|at| now.since(at) < IN_FLIGHT);
+    let in_flight = is_in_flight(other, now);
     let older = (other.created, &other.uid) < (own.created, &own.uid);
+    let last = |operation: &Operation| operation.journal.last_intent(&Step::ALL);
     match (wrote(other), wrote(own)) {
         (true, false) => true,
         (false, true) => false,
-        (true, true) => older,
+        (true, true) if last(other) == last(own) => older,
+        (true, true) => last(other) > last(own),
         (false, false) => older || in_flight,
     }
 }

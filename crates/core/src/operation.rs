@@ -12,12 +12,15 @@ pub use self::journal::{
 };
 use crate::approval::{Approval, Decision};
 use crate::clock::{AwsTime, ServerTime};
-use crate::identity::{Arn, ObjectKey, ObjectName, Uid, VersionId};
+use crate::identity::{Arn, FunctionArn, ObjectKey, ObjectName, Uid, VersionId};
 use crate::pin::{ClusterId, Pin};
 use crate::profile::Permission;
 
 /// The namespace of the UUIDs from which request tokens are made.
 const TOKEN_NAMESPACE: Uuid = Uuid::from_u128(0x7d3f_2c1e_9a54_4f0b_8e61_5b0c_d2a7_91f4);
+
+/// Four steps of a rotation function, 15 minutes each, and some to spare: after this much quiet none is at work.
+pub const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
 
 /// One act on one secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,6 +253,8 @@ pub struct Baseline {
     pub pending_value: PendingValue,
     /// Whether rotation was on; `None` in what earlier releases stored.
     pub rotates: Option<bool>,
+    /// The rotation function then, if there was one: it counts against the limit also where no sweep sees the secret.
+    pub function: Option<FunctionArn>,
 }
 
 impl Baseline {

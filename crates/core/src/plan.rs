@@ -3,6 +3,7 @@
 mod gate;
 mod holding;
 mod planner;
+mod slots;
 mod superseding;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use self::planner::Planner;
 use crate::approval::Approval;
 use crate::clock::AwsTime;
 use crate::history::History;
-use crate::identity::{Arn, FunctionArn, ObjectKey, ObjectName, Region, SecretName};
+use crate::identity::{Arn, FunctionArn, ObjectKey, ObjectName, Region, SecretName, Uid};
 use crate::maintenance::Opening;
 use crate::operation::{Action, Expectation, Operation};
 use crate::ownership::Claimant;
@@ -234,6 +235,8 @@ pub struct Context<'a> {
     pub operations: &'a [Operation],
     /// The rotation function of each secret that an unfinished operation is about.
     pub functions: &'a BTreeMap<Arn, FunctionArn>,
+    /// What this process last planned for each policy in each region.
+    pub judged: &'a BTreeMap<Uid, BTreeMap<Region, RegionGate>>,
     /// Which pins are ours.
     pub cluster: &'a ClusterId,
     /// AWS time.

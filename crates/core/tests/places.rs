@@ -394,6 +394,7 @@ fn gated(
         claimants: std::slice::from_ref(own),
         operations: all,
         functions: &functions,
+        judged: &BTreeMap::new(),
         cluster: &cluster(),
         now: fixtures::now(),
     };

@@ -146,6 +146,7 @@ fn an_operation_that_waits_is_superseded_when_its_version_turns_out_rolled_back(
 fn cleared(action: Action, at: AwsTime, kind: ResultKind) -> Operation {
     let mut clear = failed("clear", action, at, Failure::AwsUnavailable);
     clear.baseline = Some(Baseline {
+        function: None,
         labels: stuck("prod/a").labels,
         last_changed: Some(ago(hours(80))),
         pending_value: PendingValue::Present,

@@ -80,6 +80,7 @@ fn judged_after(
     };
     let survey = classify(&own.tenant, &own.profile, &own.policy, &[&inventory], known);
     let context = Context {
+        judged: &std::collections::BTreeMap::new(),
         own: &own,
         claimants: std::slice::from_ref(&own),
         operations,

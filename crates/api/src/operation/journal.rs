@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secret_rotation_core::{
     clock::AwsTime,
-    identity::{StageLabel, VersionId},
+    identity::{FunctionArn, StageLabel, VersionId},
     operation::{Baseline, Journal, JournalEntry, PendingValue, ResultKind, Step, StepResult, Try},
     outcome::ErrorClass,
     secret::LabelMap,
@@ -36,6 +36,10 @@ impl SecretRotationOperationStatus {
         let pending = PENDING_VALUES
             .into_iter()
             .find(|value| baseline.pending_value == pending_name(*value));
+        let function = baseline
+            .function_arn
+            .as_ref()
+            .map(|arn| named("status.baseline.functionArn", arn, FunctionArn::parse));
         let changed = baseline
             .last_changed_time
             .as_ref()
@@ -46,6 +50,7 @@ impl SecretRotationOperationStatus {
                 |labels| read_labels("status.before", labels),
             )?,
             last_changed: changed.transpose()?,
+            function: function.transpose()?,
             pending_value: pending.ok_or_else(|| {
                 Invalid::unreadable(
                     "status.baseline.pendingValue",
@@ -87,6 +92,10 @@ impl BaselineStatus {
             last_changed_time: baseline.last_changed.map(Time::exact),
             pending_value: pending_name(baseline.pending_value).into(),
             rotation: baseline.rotates.map(|on| if on { ON } else { OFF }.into()),
+            function_arn: baseline
+                .function
+                .as_ref()
+                .map(|arn| arn.to_string().as_str().into()),
         }
     }
 }

@@ -100,6 +100,10 @@ pub struct BaselineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = [ON, OFF]))]
     pub rotation: Option<Text<1, 64>>,
+
+    /// The ARN of the rotation function; it counts against the limit of the profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function_arn: Option<Text<1, 2048>>,
 }
 
 /// One step of the journal.

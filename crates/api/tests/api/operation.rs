@@ -310,6 +310,12 @@ fn a_running_operation_says_where_it_stands() {
         last_changed,
         pending_value: PendingValue::Present,
         rotates: Some(true),
+        function: Some(
+            secret_rotation_core::identity::FunctionArn::parse(
+                "arn:aws:lambda:eu-west-1:111122223333:function:rotate",
+            )
+            .expect("a function"),
+        ),
     });
     let at = aws("2026-11-23T10:00:01Z");
     let result = StepResult {
@@ -564,6 +570,7 @@ fn baseline() -> impl Strategy<Value = Baseline> {
     ];
     (labels, option::of(time()), prop::sample::select(values)).prop_map(
         |(labels, last_changed, pending_value)| Baseline {
+            function: None,
             labels,
             last_changed,
             pending_value,

@@ -367,38 +367,41 @@ impl Scene {
                 secret: self.reading.secret_name(),
             }),
         };
+        let world = context.world.facts();
+        let functions = context.sweeps.functions(&world.operations);
+        let judged = context.judgements.regions();
+        let around = plan::Context {
+            own: &self.claimant,
+            claimants: &world.claimants,
+            operations: &world.operations,
+            functions: &functions,
+            judged: &judged,
+            cluster: &context.cluster,
+            now: self.look.at,
+        };
         let facts = Facts {
             look: &self.look,
             policy: Some(policy),
             authority,
             consent: self.consent.clone(),
             server_now,
-            gate: self.gate(context),
+            gate: self.gate(context, &around),
             history: History::of(&self.arn, &self.others)
-                .believing(profile, tenants.chain([tenant])),
+                .believing(profile, tenants.chain([tenant]))
+                .without_idle(|other| around.may_act(other)),
             cluster: &context.cluster,
             unchanged_since: context.watching.looked(&self.look),
         };
         advance(operation, &facts)
     }
 
-    fn gate(&self, context: &Context) -> Gate {
-        let facts = context.world.facts();
-        let functions = context.sweeps.functions(&facts.operations);
+    fn gate(&self, context: &Context, around: &plan::Context<'_>) -> Gate {
         let policy = &self.claimant.policy.uid;
-        let around = plan::Context {
-            own: &self.claimant,
-            claimants: &facts.claimants,
-            operations: &facts.operations,
-            functions: &functions,
-            cluster: &context.cluster,
-            now: self.look.at,
-        };
         let function = present(&self.look).and_then(Secret::function);
         let region = context
             .judgements
             .region(policy, self.term, self.arn.region());
-        plan::gate(&self.reading.operation, function, region.as_ref(), &around)
+        plan::gate(&self.reading.operation, function, region.as_ref(), around)
     }
 }
 

@@ -144,6 +144,7 @@ fn survey(claimant: &Claimant, view: &View, known: Knowledge<'_>) -> Survey {
 fn planned(context: &Context, own: &Claimant, survey: &Survey, now: AwsTime) -> Plan {
     let facts = context.world.facts();
     let functions = context.sweeps.functions(&facts.operations);
+    let judged = context.judgements.regions();
     plan(
         survey,
         &plan::Context {
@@ -151,6 +152,7 @@ fn planned(context: &Context, own: &Claimant, survey: &Survey, now: AwsTime) -> 
             claimants: &facts.claimants,
             operations: &facts.operations,
             functions: &functions,
+            judged: &judged,
             cluster: &context.cluster,
             now,
         },

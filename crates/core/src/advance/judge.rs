@@ -9,8 +9,9 @@ use crate::identity::{StageLabel, VersionId};
 use crate::operation::{
     Action, Baseline, Failure, Operation, Outcome, PendingValue, Step, Trigger,
 };
-use crate::permit::{self, Bounds, Circumstances, Pause, Permit, permit};
+use crate::permit::{self, Bounds, Circumstances, Gate, Pause, Permit, permit};
 use crate::pin::{self, Pin};
+use crate::plan::BlockReason;
 use crate::policy::Policy;
 use crate::secret::{HandsOff, LabelMap, Secret, Seen};
 use crate::watch;
@@ -242,6 +243,14 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// A slot, taken again before a rotation where it was released meanwhile; windows and the breaker are past. Machines only.
+    pub(super) fn slot(&self) -> Result<(), Next> {
+        match &self.facts.gate {
+            Gate::Held(hold) if hold.reason == BlockReason::ConcurrencyLimit => self.gate(),
+            Gate::Held(_) | Gate::Open | Gate::Unknown => Ok(()),
+        }
+    }
+
     /// Stuck by AWS's own dates: the pending version named is unfinished, and everything has been quiet for `stuckAfter`.
     pub(super) fn stuck(&self, pending: &VersionId) -> Result<AwsTime, Next> {
         if self.secret.unfinished() != Some(pending) {
@@ -321,6 +330,7 @@ impl<'a> Judge<'a> {
             last_changed: self.secret.last_changed,
             pending_value: self.pending_value(),
             rotates: Some(self.secret.rotates()),
+            function: self.secret.function().cloned(),
         }
     }
 

@@ -1,15 +1,10 @@
 //! Labels that a person has moved: `PromotePending`, `RestorePending`, `RevertToPrevious`.
 
-use std::time::Duration;
-
 use super::judge::{Judge, failed, succeeded};
 use super::{Next, Request};
 use crate::identity::{StageLabel, VersionId};
-use crate::operation::{Failure, JournalEntry, Step};
+use crate::operation::{FUNCTION_AT_REST, Failure, JournalEntry, Step};
 use crate::secret::LabelMap;
-
-/// Four steps of a rotation function, 15 minutes each, and some to spare: after this much quiet none is at work.
-const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
 
 impl Judge<'_> {
     /// `PromotePending`: pin, move AWSCURRENT, drop AWSPENDING. The pin stays: it tells that the version was not made by

@@ -196,6 +196,7 @@ impl Judge<'_> {
     }
 
     fn send_rotate(&self) -> Result<Next, Next> {
+        self.slot()?;
         let token = self.token()?;
         Ok(self.send(
             Step::Rotate,

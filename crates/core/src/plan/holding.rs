@@ -228,10 +228,10 @@ impl Planner<'_> {
     /// Places at work, counting what this plan creates.
     pub(super) fn crowded(&self, secret: &Secret, action: Action) -> Option<Hold> {
         let own = self.context.own;
-        let in_policy = self.context.unfinished_of_policy() + self.plan.create.len();
+        let in_policy = self.context.ahead_in_policy(None) + self.plan.create.len();
         let function = secret.function().filter(|_| action.rotates());
         let on_function = function.map_or(0, |function| {
-            self.context.unfinished_on(function) + self.proposed_on(function)
+            self.context.ahead_on(function, None) + self.proposed_on(function)
         });
         let full = in_policy >= own.policy.remediation.max_concurrent
             || on_function >= own.profile.max_concurrent_per_function;

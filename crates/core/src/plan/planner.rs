@@ -127,7 +127,7 @@ impl<'a> Planner<'a> {
         secret: &Secret,
         history: &History<'_>,
     ) -> Decision {
-        let unfinished = history.unfinished();
+        let unfinished = history.unfinished(|one| self.counts(one));
         if let Some(operation) = unfinished.filter(|_| !self.steps_back(secret)) {
             return Decision::AtWork(
                 operation.key.clone(),
@@ -168,6 +168,12 @@ impl<'a> Planner<'a> {
         let windows = &self.context.own.policy.remediation.windows;
         let then = hold.until.map(|until| windows.at(until));
         then.and_then(outside_window).unwrap_or(hold)
+    }
+
+    /// Whether an unfinished operation keeps the policy from making another one: its own, or one that is at work.
+    fn counts(&self, operation: &Operation) -> bool {
+        let is_own = operation.policy.uid.as_ref() == Some(&self.context.own.policy.uid);
+        is_own && operation.trigger == Trigger::Policy || self.context.is_at_work(operation)
     }
 
     /// What keeps an operation from beginning.
@@ -275,7 +281,7 @@ impl<'a> Planner<'a> {
         let history = self.context.history(arn);
         let window = self.context.own.policy.remediation.attempt_window;
         let releasable = releasable(secret, self.context.cluster, window, self.context.now);
-        if releasable.is_err() || history.unfinished().is_some() {
+        if releasable.is_err() || history.unfinished(|one| self.counts(one)).is_some() {
             return;
         }
         let held = self
