@@ -91,7 +91,9 @@ pub(super) async fn judge(
     let now = now.unwrap_or_else(|| AwsTime::new(server_now.timestamp()));
     let facts = context.world.facts();
     let functions = context.sweeps.functions(&facts.operations);
+    let judged = context.judgements.regions();
     let around = plan::Context {
+        judged: &judged,
         own: claimant,
         claimants: &facts.claimants,
         operations: &facts.operations,
