@@ -705,8 +705,12 @@ fn while_metadata_keeps_changing_every_label_and_version_that_moves_is_noticed()
     let changes: [fn(&mut World); 4] = [
         |world| world.label("terraform", "b"),
         |world| world.unlabel("AWSPREVIOUS"),
-        |world| drop(world.versions.insert(version("p"), Some(world.now))),
-        |world| drop(world.versions.insert(version("new"), Some(world.now))),
+        |world| {
+            world.versions.insert(version("p"), Some(world.now));
+        },
+        |world| {
+            world.versions.insert(version("new"), Some(world.now));
+        },
     ];
     for change in changes {
         let mut shell = tagged(without_value(), 25);

@@ -275,6 +275,7 @@ impl Life {
             claimants: std::slice::from_ref(&self.own),
             operations: &[],
             functions: &functions,
+            judged: &std::collections::BTreeMap::new(),
             cluster: &cluster(),
             now: self.now,
         };

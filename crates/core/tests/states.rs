@@ -290,6 +290,7 @@ fn pinning(at: AwsTime, before: Option<AwsTime>) -> Operation {
         last_changed: Some(before),
         pending_value: PendingValue::Empty,
         rotates: None,
+        function: None,
     });
     pinning.outcome = Some(Outcome::Failed {
         reason: Failure::PolicyGone,

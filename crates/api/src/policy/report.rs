@@ -144,6 +144,7 @@ impl Summary {
             (State::Rotating, &self.rotating),
             (State::Stuck, &self.stuck),
             (State::Overdue, &self.overdue),
+            (State::TooOld, &self.too_old),
             (State::Expiring, &self.expiring),
             (State::Disabled, &self.disabled),
             (State::Broken, &self.broken),

@@ -164,8 +164,16 @@ async fn look_around(
     let seen = account.now().is_some().then_some(inventory);
     let before = last.inventory.as_deref();
     let inventory = seen.map(|seen| Arc::new(seen.after(before, &wanted)));
+    // What is kept of the last sweep is not complete any more: nothing automatic may rest on it.
+    let kept = || {
+        let old = last.inventory.as_deref()?;
+        Some(Arc::new(Inventory {
+            gap: gap.clone(),
+            ..old.clone()
+        }))
+    };
     Record {
-        inventory: inventory.or_else(|| last.inventory.clone()),
+        inventory: inventory.or_else(kept),
         gap,
         failures,
         began: Some(began),
