@@ -121,10 +121,12 @@ pub(super) async fn judge(
         operation.action,
     );
     let unknown = nobody(reading);
+    // One that may not act, such as a suspended one, is nobody's rival.
     let history = History::of(
         operation.arn.as_ref().unwrap_or(&unknown),
         &facts.operations,
-    );
+    )
+    .without_idle(|other| around.may_act(other));
     let circumstances = Circumstances {
         bounds: Bounds::Within {
             policy,
