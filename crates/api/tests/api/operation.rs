@@ -343,6 +343,7 @@ fn a_running_operation_says_where_it_stands() {
             "currentVersionId": "v1", "pendingVersionId": "v2",
             "lastChangedTime": "2026-11-23T02:14:09.713Z", "pendingValue": "Present",
             "rotation": "On",
+            "functionArn": "arn:aws:lambda:eu-west-1:111122223333:function:rotate",
         },
         "before": { "v1": ["AWSCURRENT"], "v2": ["AWSPENDING"] },
         "steps": [{

@@ -490,7 +490,7 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
         "lastHandledRequest": "1764000000",
         "summary": {
             "selected": 1, "healthy": 0, "rotating": 0, "stuck": 1, "overdue": 0, "expiring": 0, "disabled": 0, "broken": 0,
-            "scheduledForDeletion": 0, "notFound": 0, "ineligible": 0, "unknown": 0, "outsideCeiling": 0,
+            "scheduledForDeletion": 0, "notFound": 0, "ineligible": 0, "unknown": 0, "tooOld": 0, "outsideCeiling": 0,
         },
         "findings": [{
             "name": "payments/db",

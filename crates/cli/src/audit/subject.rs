@@ -252,7 +252,7 @@ fn everything() -> Result<SecretRotationPolicy, Failure> {
         "apiVersion": "secretrotation.dev/v1alpha1",
         "kind": "SecretRotationPolicy",
         "metadata": {"name": "audit"},
-        "spec": {"selector": {"include": [{"namePrefix": "*"}], "maxSecrets": 500_000}},
+        "spec": {"selector": {"include": [{"namePrefix": "replaced"}], "maxSecrets": 500_000}},
     }))
 }
 
