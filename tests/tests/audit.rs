@@ -81,9 +81,10 @@ fn json(output: &Output) -> Value {
     serde_json::from_str(&stdout(output)).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// 200 pages of a list, and two closer looks for each of the five that are stuck.
+/// 200 pages of a list, two closer looks for each of the five that are stuck, and the first page once more: a date is
+/// believed only where two answers agree.
 #[test]
-fn twenty_thousand_secrets_take_at_most_210_calls() {
+fn twenty_thousand_secrets_take_at_most_211_calls() {
     let aws = aws("
 generate:
 - {count: 19995, name: 'app/well-{n}', state: healthy}
@@ -100,7 +101,7 @@ generate:
     assert_eq!(report["states"]["Stuck"], 5);
     assert_eq!(report["complete"], true);
     let calls = aws.calls();
-    assert!(calls.values().sum::<usize>() <= 210, "{calls:?}");
+    assert!(calls.values().sum::<usize>() <= 211, "{calls:?}");
     assert!(aws.writes().is_empty());
 }
 
@@ -283,14 +284,17 @@ fn a_region_that_cannot_be_read_is_never_taken_for_healthy() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_described_is_unknown() {
+fn a_secret_that_cannot_be_described_is_stuck_as_far_as_the_list_shows() {
     let aws = aws(ESTATE);
     let fault = Fault::on("DescribeSecret", FaultKind::AccessDenied);
     aws.inject(fault.about("app/stuck"));
     let output = run(&aws, "audit -o json --fail-on broken");
     assert_eq!(code(&output), 3, "{output:?}");
-    assert_eq!(json(&output)["states"]["Unknown"], 1);
-    assert_eq!(code(&run(&aws, "audit --fail-on unknown")), 1);
+    let states = &json(&output)["states"];
+    assert_eq!(
+        (&states["Stuck"], &states["Unknown"]),
+        (&Value::from(2), &Value::from(0))
+    );
 }
 
 /// Fifty ages a sweep: the audit goes on until it knows them all, or says how many it does not.

@@ -191,25 +191,22 @@ impl State {
     fn place(&mut self, who: &ObjectKey, need: Need, now: Instant) -> (Place, Need) {
         let known = self.known.remove(who);
         let kept = known.and_then(|place| Some((place, self.places.remove(&place)?)));
-        let (number, waiting) = match kept {
-            Some((place, waiting)) => {
-                let need = need.and(waiting.need);
-                (place.number, Waiting { need, ..waiting })
-            }
-            None => {
-                self.number += 1;
-                let who = who.clone();
-                let (came, expected) = (now, now);
-                (
-                    self.number,
-                    Waiting {
-                        who,
-                        need,
-                        came,
-                        expected,
-                    },
-                )
-            }
+        let (number, waiting) = if let Some((place, waiting)) = kept {
+            let need = need.and(waiting.need);
+            (place.number, Waiting { need, ..waiting })
+        } else {
+            self.number += 1;
+            let who = who.clone();
+            let (came, expected) = (now, now);
+            (
+                self.number,
+                Waiting {
+                    who,
+                    need,
+                    came,
+                    expected,
+                },
+            )
         };
         let need = waiting.need;
         let since = if need.begun {

@@ -115,17 +115,14 @@ impl Sweep<'_> {
     ) -> Option<String> {
         self.note_time(Some(page.at));
         for entry in page.value.secret_list() {
-            match parse::listed(entry) {
-                Ok(secret) => {
-                    found.insert(secret.arn.clone(), secret);
-                }
-                Err(parse::Malformed) => {
-                    let error = errors::malformed(page.request_id.clone());
-                    // One secret that can be named blinds nobody for the others. An entry without a name could be any.
-                    match entry.name().and_then(|name| SecretName::parse(name).ok()) {
-                        Some(name) => self.note_torn(name, error),
-                        None => self.note_gap(error),
-                    }
+            if let Ok(secret) = parse::listed(entry) {
+                found.insert(secret.arn.clone(), secret);
+            } else {
+                let error = errors::malformed(page.request_id.clone());
+                // One secret that can be named blinds nobody for the others. An entry without a name could be any.
+                match entry.name().and_then(|name| SecretName::parse(name).ok()) {
+                    Some(name) => self.note_torn(name, error),
+                    None => self.note_gap(error),
                 }
             }
         }

@@ -24,7 +24,7 @@ impl Judgements {
         &self,
         policy: &Uid,
         term: u64,
-        regions: BTreeMap<Region, RegionGate>,
+        regions: &BTreeMap<Region, RegionGate>,
         memory: Memory,
     ) -> bool {
         let judgement = Judgement {
@@ -33,7 +33,7 @@ impl Judgements {
             memory,
         };
         let before = self.all().insert(policy.clone(), judgement);
-        before.is_none_or(|before| before.term != term || before.regions != regions)
+        before.is_none_or(|before| before.term != term || before.regions != *regions)
     }
 
     /// Whether automatic operations may start in the region, if the policy was judged in this term.
@@ -104,9 +104,9 @@ mod tests {
         let held = RegionGate::Held(BlockReason::CircuitBreakerOpen);
         assert_eq!(judgements.region(&policy, 1, &region()), None);
         let regions = [(region(), held)].into();
-        assert!(judgements.note(&policy, 1, regions, Memory::default()));
+        assert!(judgements.note(&policy, 1, &regions, Memory::default()));
         let regions = [(region(), held)].into();
-        assert!(!judgements.note(&policy, 1, regions, Memory::default()));
+        assert!(!judgements.note(&policy, 1, &regions, Memory::default()));
         assert_eq!(judgements.region(&policy, 1, &region()), Some(held));
         let elsewhere = Region::parse("us-east-1").expect("a region");
         assert_eq!(judgements.region(&policy, 1, &elsewhere), None);

@@ -30,6 +30,10 @@ use self::judge::Judge;
 
 /// What to do next about an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is made per step, and moved once"
+)]
 pub enum Next {
     /// Look again at once, this time with the list of versions.
     LookAtVersions,

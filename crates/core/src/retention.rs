@@ -13,12 +13,12 @@ pub const SHORTEST_WINDOW: Duration = Duration::from_hours(24);
 
 /// The operations whose records nobody needs any more: their own time is over, and they are no longer the memory of attempts
 /// on their secret. `window` tells how long an operation is that; see [`window`].
-pub fn deletable<'a>(
-    operations: &'a [Operation],
+pub fn deletable(
+    operations: &[Operation],
     window: impl Fn(&Operation) -> Duration,
     aws_now: AwsTime,
     server_now: ServerTime,
-) -> Vec<&'a Operation> {
+) -> Vec<&Operation> {
     let is_over = |operation: &Operation| {
         let ended = operation.ended.filter(|_| operation.is_finished());
         ended.is_some_and(|ended| server_now >= ended.plus(operation.ttl))

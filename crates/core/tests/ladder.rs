@@ -162,9 +162,10 @@ fn a_denied_write_ends_the_operation_at_once() {
         let done = clearing(valued())
             .faulty(step, Fault::Refused(ErrorClass::Denied))
             .run();
-        let end = match step {
-            Step::Clear => ":Denied Unpin AccessDenied",
-            _ => ":Denied AccessDenied",
+        let end = if step == Step::Clear {
+            ":Denied Unpin AccessDenied"
+        } else {
+            ":Denied AccessDenied"
         };
         assert!(done.story().ends_with(end), "{}", done.story());
         assert_eq!(done.count(step.name()), 1);

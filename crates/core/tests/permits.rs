@@ -58,7 +58,7 @@ impl Store {
             (None, None) => Bounds::PolicyGone,
             (None, Some(policy)) => Bounds::Within {
                 policy,
-                authority: authority.as_ref().map(|()| ()),
+                authority: authority.as_ref().copied(),
                 consent: &consent,
                 gate: &self.gate,
             },
@@ -97,8 +97,11 @@ fn reason(outcome: &Outcome) -> &'static str {
     }
 }
 
+/// What a question is answered with, and what makes it so.
+type Question = (&'static str, fn(&mut Store));
+
 /// In the order in which they are judged, the first first.
-const QUESTIONS: [(&str, fn(&mut Store)); 11] = [
+const QUESTIONS: [Question; 11] = [
     ("Succeeded", |store| {
         store.operation.outcome = Some(Outcome::Succeeded {
             message: String::new(),

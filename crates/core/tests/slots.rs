@@ -44,7 +44,7 @@ fn of(policy: &str, n: u64, action: Action) -> Operation {
     let mut own = operation(&format!("{policy}-{n}"), action, &format!("prod/s{n}"));
     own.policy.name = ObjectName::parse(policy).expect("a name");
     own.policy.uid = Some(Uid::parse(format!("uid-{policy}")).expect("a UID"));
-    own.created = server(ago(hours(20) - minutes(n)));
+    own.created = server(ago(hours(20).saturating_sub(minutes(n))));
     own
 }
 

@@ -334,7 +334,7 @@ async fn a_stuck_secret_whose_versions_are_denied_is_there_and_unreadable() {
 #[tokio::test(start_paused = true)]
 async fn many_prefixes_are_listed_at_once_and_nothing_beyond_them_is_kept() {
     let fake = region(30, 0);
-    let prefixes: BTreeSet<_> = (10..25).map(|number| name(number)).collect();
+    let prefixes: BTreeSet<_> = (10..25).map(name).collect();
     let count = prefixes.len();
     let inventory = fake
         .account

@@ -323,7 +323,8 @@ mod tests {
 
     #[test]
     fn what_judges_otherwise_is_of_another_version() {
-        let changes: [(&str, fn(&mut Value)); 7] = [
+        type Change = (&'static str, fn(&mut Value));
+        let changes: [Change; 7] = [
             ("resourceRules", |spec| {
                 spec["matchConstraints"]["resourceRules"][0]["operations"] = json!(["CREATE"]);
             }),

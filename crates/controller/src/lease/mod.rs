@@ -111,7 +111,7 @@ impl Standing {
         };
         let mut standing = self.0.clone();
         if standing.wait_for(|post| post.reign != reign).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

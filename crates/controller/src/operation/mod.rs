@@ -93,7 +93,7 @@ pub(crate) async fn reconcile(
         Leave::WithoutAws => None,
         Leave::Go(pass) => Some(*pass),
     };
-    let answer = match look(&context, &key, term, pass.as_mut()).await {
+    let answer = match Box::pin(look(&context, &key, term, pass.as_mut())).await {
         Err(Error::Forbidden(what)) => telling::forbidden(&context, &entry, what).await,
         answer => answer,
     };
@@ -180,7 +180,6 @@ async fn look(
     // The same question as to the watches: whatever ends or waits needs no look.
     let judged = permitted::judge(context, &reading, &claimant, &consent, term).await?;
     match judged.permit {
-        Permit::Go => {}
         Permit::End(outcome) => {
             return telling::ended(context, &reading, None, Some(&consent), outcome).await;
         }
@@ -188,7 +187,7 @@ async fn look(
             let outcome = telling::with_pin(outcome);
             return telling::ended(context, &reading, None, Some(&consent), outcome).await;
         }
-        Permit::EndAfterUnpin(_) => {}
+        Permit::Go | Permit::EndAfterUnpin(_) => {}
         Permit::Wait(pause) => {
             let told = Some(&consent);
             return permitted::rest(context, &reading, told, (&pause, judged.now)).await;
@@ -278,7 +277,7 @@ async fn step(
         Next::Write(_) if !pass.ticket.may_write() => {
             Ok(Some(pass.ticket.book_write(&scene.reading.operation.key)))
         }
-        Next::Write(write) => sending::send(context, scene, pass, &write)
+        Next::Write(write) => Box::pin(sending::send(context, scene, pass, &write))
             .await
             .map(|()| Some(AGAIN)),
     }

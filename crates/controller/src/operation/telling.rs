@@ -29,7 +29,7 @@ use crate::events::Reason;
 use crate::jitter::spread;
 use crate::kubernetes::{bounded, status};
 use crate::operation::reading::Reading;
-use crate::operation::{Scene, announcing, present, quiet};
+use crate::operation::{Scene, announcing, permitted, present, quiet};
 use crate::world::OperationEntry;
 
 /// Shorter pauses are not told: their ends would be written again and again.
@@ -170,7 +170,7 @@ pub(super) async fn ended(
         outcome: Some(outcome.clone()),
         completed: Some(match look {
             Some(look) => look.at,
-            None => unlooked(context)?,
+            None => carried(context, reading).await?,
         }),
         ..reading.operation.clone()
     };
@@ -212,6 +212,20 @@ pub(super) fn with_pin(outcome: Outcome) -> Outcome {
         },
         succeeded @ Outcome::Succeeded { .. } => succeeded,
     }
+}
+
+/// When an operation ended without a look at AWS: AWS's agreed time in its region, for holds are measured on it. The API
+/// server's time stands in for it where AWS has told none.
+async fn carried(context: &Context, reading: &Reading) -> Result<AwsTime, Error> {
+    let told = match permitted::watched(context, reading) {
+        Some(claimant) => {
+            let accounts = &context.accounts;
+            let made = accounts.of(&claimant.profile, reading.region()).await;
+            made.account.now()
+        }
+        None => None,
+    };
+    told.map_or_else(|| unlooked(context), Ok)
 }
 
 /// When something ended without a look at AWS: by the API server's clock, as no better one was read.

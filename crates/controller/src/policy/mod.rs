@@ -77,10 +77,9 @@ pub(crate) async fn reconcile(
         },
     );
     let plan = planned(&context, &claimant, &survey, now);
-    let moved =
-        context
-            .judgements
-            .note(&policy.uid, term, plan.regions.clone(), memory_of(&survey));
+    let moved = context
+        .judgements
+        .note(&policy.uid, term, &plan.regions, memory_of(&survey));
     if moved {
         listen::judged(&context, &key);
     }

@@ -39,7 +39,7 @@ pub(super) async fn reached(
     let mut checks = vec![credentials];
     match client {
         Some(client) => {
-            checks.extend(profiles(client, &Accounts::new(metrics, Arc::default())).await)
+            checks.extend(profiles(client, &Accounts::new(metrics, Arc::default())).await);
         }
         None => checks.push(Check::skipped(PROFILES, "they are in the API server")),
     }

@@ -19,10 +19,10 @@ pub fn gate<'a>(
     if operation.trigger == Trigger::Manual {
         return Gate::Open;
     }
-    if !operation.has_acted() {
-        if let Some(gate) = closed(region, context) {
-            return gate;
-        }
+    if !operation.has_acted()
+        && let Some(gate) = closed(region, context)
+    {
+        return gate;
     }
     let remediation = &context.own.policy.remediation;
     let function = function.filter(|_| operation.action.rotates());

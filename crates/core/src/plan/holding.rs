@@ -32,10 +32,9 @@ impl Hold {
         let holds = holds.into_iter().flatten();
         // Of two that end together the first counts: they come in the order of their weight.
         holds.reduce(|one, other| match (one.until, other.until) {
-            (None, _) => one,
             (Some(_), None) => other,
             (Some(first), Some(second)) if second > first => other,
-            (Some(_), Some(_)) => one,
+            (None | Some(_), _) => one,
         })
     }
 

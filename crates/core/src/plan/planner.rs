@@ -138,6 +138,12 @@ impl<'a> Planner<'a> {
             Some(Remedy::Act(action)) => action,
             Some(Remedy::Report) => return Decision::Hold(Hold::open(BlockReason::ObserveOnly)),
             Some(Remedy::Leave) => return Decision::Hold(Hold::open(BlockReason::ManualHold)),
+            // Nothing is planned before the versions are known; where they may not be read, that is said.
+            None if finding.ailment == Ailment::Unlisted => {
+                return self
+                    .unseen(finding)
+                    .map_or(Decision::Nothing, Decision::Hold);
+            }
             None => return Decision::Nothing,
         };
         let hold = self
