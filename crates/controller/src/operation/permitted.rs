@@ -168,6 +168,15 @@ pub(super) async fn rest(
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
     telling::resting(context, reading, consent, (pause, now)).await?;
+    back_at(context, reading, (pause, now))
+}
+
+/// When an operation that waits is judged again at the latest: its deadline ends it whatever it waits for.
+fn back_at(
+    context: &Context,
+    reading: &Reading,
+    (pause, now): (&Pause, AwsTime),
+) -> Result<Option<Duration>, Error> {
     let operation = &reading.operation;
     let net = if pause.phase == Phase::AwaitingApproval && operation.decision.is_some() {
         UNGUARDED
@@ -192,8 +201,7 @@ pub(super) async fn await_decision(
     let key = &reading.operation.key;
     let told = quiet::phase(reading.object.status.as_ref()) == Some(pause.phase.reason());
     if told && !context.doubts.may_ask_again(key) {
-        let uid = reading.operation.uid.as_str();
-        return Ok(Some(spread(SAFETY_NET, uid)));
+        return back_at(context, reading, (pause, now));
     }
     let agreed = consent(context, &reading.operation, claimant).await?;
     context.doubts.asked(key);
