@@ -218,8 +218,14 @@ impl Judge<'_> {
                 "expect.previousVersionId is missing",
             ));
         };
+        if current == previous {
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "the previous version is the current one already",
+            ));
+        }
         if self.operation.journal.is_empty() {
-            self.may_revert(current, previous)?;
+            self.may_revert()?;
         } else if self.intended(Step::Revert) && self.secret.current() == Some(previous) {
             return Ok(succeeded(
                 "AWSCURRENT is on the version that was previous; the password at the target does not move with it: set it \
@@ -243,14 +249,8 @@ impl Judge<'_> {
         Ok(self.send_move(Step::Revert, StageLabel::current(), current, previous))
     }
 
-    fn may_revert(&self, current: &VersionId, previous: &VersionId) -> Result<(), Next> {
+    fn may_revert(&self) -> Result<(), Next> {
         self.before_first_write()?;
-        if current == previous {
-            return Err(failed(
-                Failure::PreconditionFailed,
-                "the previous version is the current one already",
-            ));
-        }
         if self.secret.pending().is_some() {
             self.function_is_at_rest()?;
         }
