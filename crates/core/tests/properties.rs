@@ -73,6 +73,13 @@ fn check_detach(case: &Case, label: &StageLabel, from: &VersionId) {
         assert_eq!(Some(from), secret.current(), "another label holds it");
         assert!(pinned(case, from), "and a pin");
         assert!(case.operation.journal.entry(Step::Promote).is_some());
+    } else if *label == StageLabel::pending() && case.operation.action == Action::RevertToPrevious {
+        assert_eq!(
+            Some(from),
+            secret.current(),
+            "nothing is lost: another label holds it"
+        );
+        assert_eq!(Some(from), case.operation.expect.current.as_ref());
     } else if *label == StageLabel::pending() {
         assert_eq!(Some(from), case.operation.expect.pending.as_ref());
         assert_ne!(Some(from), secret.current());
