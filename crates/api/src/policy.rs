@@ -127,7 +127,7 @@ pub enum Brake {
 }
 
 impl SecretRotationPolicy {
-    /// What keeps it suspended: itself, or its profile as far as its status tells of this generation.
+    /// Returns what suspends the policy: its own spec, or its profile according to the status of this generation.
     pub fn brake(&self) -> Option<Brake> {
         if self.spec.suspend {
             return Some(Brake::Policy);

@@ -21,7 +21,7 @@ pub enum Readiness {
     Succeeded,
     /// It would, but somebody asked it to stand still.
     Suspended,
-    /// It would, but an admin asked every policy of the profile to stand still.
+    /// An admin suspended the profile, and with it every policy of the profile.
     ProfileSuspended(ProfileName),
     /// The first visit to this generation is not over.
     Progressing,
@@ -154,7 +154,7 @@ impl Readiness {
         }
     }
 
-    /// Whether somebody asked for it to stand still.
+    /// Returns whether the policy or its profile is suspended.
     pub const fn is_suspended(&self) -> bool {
         matches!(self, Self::Suspended | Self::ProfileSuspended(_))
     }

@@ -62,7 +62,7 @@ pub struct Account {
 struct Shared {
     region: Region,
     config: SdkConfig,
-    /// Replaced after a panic: nobody knows what it left behind in them.
+    /// Are replaced after a panic, which may have left them in an inconsistent state.
     clients: RwLock<Clients>,
     reads: Arc<Bucket>,
     writes: Arc<Bucket>,

@@ -46,7 +46,7 @@ const RATE: u32 = 10;
 pub struct EventQueue {
     arn: QueueArn,
     config: SdkConfig,
-    /// Replaced after a panic: nobody knows what it left behind in it.
+    /// Is replaced after a panic, which may have left it in an inconsistent state.
     client: Arc<RwLock<Client>>,
     /// Requests are signed with it; what is received does not depend on it.
     clock: Clock,

@@ -227,7 +227,7 @@ impl Selector {
 /// Where stored objects may hold ARNs. New ones may nowhere: the schema refuses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ArnsIn {
-    /// An exclusion by ARN excludes that secret: whoever wrote it must not lose it.
+    /// Names, where a stored exclusion by ARN keeps excluding that secret.
     Names,
     /// What is included by an ARN would be nothing at all.
     Nowhere,

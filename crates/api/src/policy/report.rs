@@ -137,7 +137,7 @@ impl Summary {
         }
     }
 
-    /// The counts by state, as far as the status names them.
+    /// Returns the counts by state that the status holds.
     pub(super) fn counts(&self) -> Vec<(State, usize)> {
         let counts = [
             (State::Healthy, &self.healthy),

@@ -195,7 +195,7 @@ fn states() -> Vec<&'static str> {
 }
 
 impl SecretRotationPolicyStatus {
-    /// How many secrets were in each state, as far as the status tells.
+    /// Returns how many secrets were in each state at the last check.
     pub fn counts(&self) -> Vec<(State, usize)> {
         self.summary
             .as_ref()

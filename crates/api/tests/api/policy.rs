@@ -309,7 +309,7 @@ fn refusals_name_the_field_and_what_to_write() {
     }
 }
 
-/// Whoever wrote such an exclusion before the schema refused it must not lose it.
+/// An exclusion that was stored before this rule existed keeps excluding its secret.
 #[test]
 fn a_stored_arn_excludes_that_secret() {
     let whole = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/db-AbCdEf";
