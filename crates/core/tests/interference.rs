@@ -13,6 +13,7 @@ use fixtures::{
 };
 use secret_rotation_core::advance::{Gate, Next, Request};
 use secret_rotation_core::approval::{Answer, Decision};
+use secret_rotation_core::history::History;
 use secret_rotation_core::operation::{Action, Operation, ResultKind, Step, Trigger};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::plan::{BlockReason, Hold};
@@ -721,4 +722,44 @@ fn while_metadata_keeps_changing_every_label_and_version_that_moves_is_noticed()
         assert_eq!(done.story(), "Pin (Settling) Unpin Superseded");
         assert_eq!(done.count("Clear"), 0);
     }
+}
+
+/// Its policy was suspended after the pin; the policy that owns the secret now acts meanwhile.
+#[test]
+fn a_pinned_operation_that_resumes_yields_to_the_one_in_progress_and_ends_without_a_clear() {
+    let paused = pinned();
+    let (resting, now) = (paused.operation.clone(), paused.world.now);
+    let mut owner = operation("owner", Action::ClearAndRotate, "prod/a");
+    owner.created = server(now);
+    let arn = resting.arn.clone().expect("identified");
+    let later = now.plus(hours(1));
+
+    let both = [resting.clone(), owner.clone()];
+    let history = History::of(&arn, &both).without_idle(|one| one.uid == owner.uid);
+    assert_eq!(
+        history.rival(&owner, later),
+        None,
+        "what may not act blocks nobody"
+    );
+    assert!(
+        History::of(&arn, &both).rival(&owner, later).is_some(),
+        "what may act does"
+    );
+
+    intend(&mut owner, Step::Pin, later, ResultKind::Applied);
+    let both = [resting.clone(), owner.clone()];
+    let resumed = History::of(&arn, &both);
+    let first = resumed.rival(&resting, later.plus(minutes(5)));
+    assert_eq!(first.map(|one| &one.uid), Some(&owner.uid));
+    assert_eq!(resumed.rival(&owner, later.plus(minutes(5))), None);
+
+    let mut shell = paused;
+    shell.pass(hours(1));
+    let pin = owner.pin(&cluster(), &version("p")).label();
+    shell.world.label(pin.expect("short enough").as_str(), "p");
+    shell.world.secret.last_changed = Some(shell.world.now);
+    let done = shell.run();
+    assert_eq!(done.count("Clear"), 0, "{}", done.story());
+    assert_eq!(done.trace.last().map(String::as_str), Some("Superseded"));
+    assert!(done.world.is_live_version_labelled());
 }
