@@ -7,11 +7,15 @@ use std::time::Duration;
 use fixtures::shell::{Fault, Shell};
 use fixtures::world::World;
 use fixtures::{
-    ago, hours, labelled, minutes, now, operation, profile, server, stuck, tenant, with_value,
+    ago, cluster, hours, labelled, minutes, now, operation, profile, server, stuck, tenant,
+    version, with_value,
 };
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::history::History;
-use secret_rotation_core::operation::{Action, Operation, Step, Trigger};
+use secret_rotation_core::operation::{
+    Action, Intent, Operation, ResultKind, Step, StepResult, Trigger,
+};
+use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::secret::Secret;
 
 fn valued() -> World {
@@ -180,6 +184,43 @@ fn several_tries_of_one_pin_are_all_ours() {
         "{}",
         done.story()
     );
+}
+
+/// Both tries could have moved the date; between them somebody changed the secret, which the second look saw.
+#[test]
+fn a_change_between_two_tries_of_one_pin_is_not_discounted() {
+    let (first, second) = (now(), now().plus(Duration::from_secs(8)));
+    let between = now().plus(Duration::from_secs(4));
+    let mut pinning = on_a("o", Action::ClearPending);
+    for (at, seen, kind) in [
+        (
+            first,
+            ago(hours(8)),
+            ResultKind::Refused(ErrorClass::Unreachable),
+        ),
+        (second, between, ResultKind::Applied),
+    ] {
+        pinning.journal.intend(&Intent {
+            step: Step::Pin,
+            version: pinning.expect.pending.clone(),
+            at,
+            foreign_change: Some(seen),
+            baseline: None,
+        });
+        let result = StepResult {
+            kind,
+            at,
+            request_id: None,
+            code: None,
+        };
+        pinning.journal.conclude(Step::Pin, result);
+    }
+    let pin = pinning.pin(&cluster(), &version("p")).label();
+    let secret = Secret {
+        last_changed: Some(now().plus(Duration::from_secs(9))),
+        ..labelled(stuck("prod/a"), pin.expect("short enough").as_str(), "p")
+    };
+    assert_eq!(believed_by("prod", &secret, &[pinning]), between);
 }
 
 #[test]
