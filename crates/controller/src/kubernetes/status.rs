@@ -6,7 +6,7 @@ use kube::{Api, Resource, ResourceExt as _};
 use secret_rotation_api::FIELD_MANAGER;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::error::Error;
 use crate::kubernetes::bounded;
@@ -50,20 +50,9 @@ where
     S: Serialize + Sync,
 {
     let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": status});
-    patched(api, name, &patch).await
-}
-
-async fn patched<K>(
-    api: &Api<DeserializeGuard<K>>,
-    name: &str,
-    patch: &Value,
-) -> Result<DeserializeGuard<K>, Error>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
     let parameters = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    bounded(api.patch_status(name, &parameters, &Patch::Merge(patch))).await
+    bounded(api.patch_status(name, &parameters, &Patch::Merge(&patch))).await
 }
