@@ -24,6 +24,8 @@ pub struct Page {
     pub spans: Vec<Piece>,
     /// Its blocks of code.
     pub blocks: Vec<Block>,
+    /// Its tables: the text of the first cell of each row, without the header.
+    pub tables: Vec<Vec<Piece>>,
 }
 
 /// A piece of text and where it stands.
@@ -92,6 +94,8 @@ impl Page {
             page,
             title: None,
             in_block: false,
+            cell: None,
+            row_is_new: false,
             titles: BTreeMap::new(),
         };
         for (event, range) in Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter() {
@@ -112,6 +116,9 @@ struct Reader {
     page: Page,
     title: Option<String>,
     in_block: bool,
+    /// The first cell of a row, while it is read.
+    cell: Option<Piece>,
+    row_is_new: bool,
     titles: BTreeMap<String, usize>,
 }
 
@@ -141,12 +148,25 @@ impl Reader {
                 text: String::new(),
                 line,
             });
+        } else if tag == Tag::TableRow {
+            self.row_is_new = true;
+        } else if tag == Tag::TableCell {
+            let first = std::mem::take(&mut self.row_is_new);
+            self.cell = first.then(|| Piece::new("", line));
+        } else if matches!(tag, Tag::Table(_)) {
+            self.page.tables.push(Vec::new());
         }
     }
 
     fn close(&mut self, tag: TagEnd) {
         if tag == TagEnd::CodeBlock {
             self.in_block = false;
+        } else if let Some(cell) = self.cell.take_if(|_| tag == TagEnd::TableCell) {
+            self.page
+                .tables
+                .last_mut()
+                .into_iter()
+                .for_each(|table| table.push(cell.clone()));
         } else if let Some(title) = self.title.take_if(|_| matches!(tag, TagEnd::Heading(_))) {
             let anchor = anchor(&title);
             let seen = self.titles.entry(anchor.clone()).or_default();
@@ -163,6 +183,9 @@ impl Reader {
     fn text(&mut self, text: &str) {
         if let Some(title) = &mut self.title {
             title.push_str(text);
+        }
+        if let Some(cell) = &mut self.cell {
+            cell.text.push_str(text);
         }
         if let Some(block) = self.page.blocks.last_mut().filter(|_| self.in_block) {
             block.text.push_str(text);

@@ -107,6 +107,61 @@ fn every_link_leads_somewhere() {
     none(&complaints.collect::<Vec<_>>());
 }
 
+/// A merge of two versions of a table leaves some rows twice.
+#[test]
+fn no_table_begins_two_rows_alike() {
+    let mut complaints = Vec::new();
+    for page in all() {
+        for table in &page.tables {
+            let mut seen = BTreeSet::new();
+            let again = table
+                .iter()
+                .filter(|cell| !cell.text.is_empty() && !seen.insert(&cell.text));
+            complaints.extend(
+                again.map(|cell| format!("{}: a second row {}", page.at(cell.line), cell.text)),
+            );
+        }
+    }
+    none(&complaints);
+}
+
+/// The modules of a crate, as its page writes them: `name.rs`, or `name/` where only the folder is there.
+fn modules(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(project::root().join(folder)).expect("the crate has sources");
+    let names: BTreeSet<_> = entries
+        .map(|entry| entry.expect("the folder can be listed"))
+        .map(|entry| {
+            let slash = if entry.path().is_dir() { "/" } else { "" };
+            format!("{}{slash}", entry.file_name().display())
+        })
+        .collect();
+    let is_module = |name: &&String| {
+        let beside = name.strip_suffix('/').map(|name| format!("{name}.rs"));
+        !["lib.rs", "main.rs"].contains(&name.as_str())
+            && !beside.is_some_and(|beside| names.contains(&beside))
+    };
+    names.iter().filter(is_module).cloned().collect()
+}
+
+#[test]
+fn a_page_that_lists_modules_names_each_of_them() {
+    let mut complaints = Vec::new();
+    for name in ["aws", "cli"] {
+        let folder = Path::new("crates").join(name);
+        let page = Page::read(&folder.join("README.md")).expect("the crate has a page");
+        let named: BTreeSet<_> = page.spans.iter().map(|span| span.text.as_str()).collect();
+        let modules = modules(&folder.join("src"));
+        let missing = modules.iter().filter(|name| !named.contains(name.as_str()));
+        complaints.extend(missing.map(|name| format!("{} lacks {name}", page.path.display())));
+        let is_source = |span: &&str| span.ends_with(".rs") && !span.contains(['*', '/']);
+        let gone = named
+            .iter()
+            .filter(|span| is_source(span) && !modules.contains(**span));
+        complaints.extend(gone.map(|name| format!("{} names {name}", page.path.display())));
+    }
+    none(&complaints);
+}
+
 /// The published book holds nothing but docs/: a relative link out of it works on GitHub only.
 #[test]
 fn links_of_the_book_stay_in_the_book() {
