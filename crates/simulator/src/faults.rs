@@ -15,6 +15,8 @@ pub struct Fault {
     pub secret: Option<String>,
     /// Text that must occur in the parameters, such as a label; absent = anything.
     pub containing: Option<String>,
+    /// The region that the request is signed for; absent = every one.
+    pub region: Option<String>,
     /// What happens.
     pub kind: FaultKind,
     /// Lets this many go by first.
@@ -68,6 +70,7 @@ impl Default for Fault {
             operation: None,
             secret: None,
             containing: None,
+            region: None,
             kind: FaultKind::ServerError,
             skip: 0,
             count: None,
@@ -118,6 +121,15 @@ impl Fault {
             ..self
         }
     }
+
+    /// Strikes only requests to this region.
+    #[must_use]
+    pub fn within(self, region: &str) -> Self {
+        Self {
+            region: Some(region.to_owned()),
+            ..self
+        }
+    }
 }
 
 /// The faults that are set.
@@ -132,6 +144,8 @@ pub(crate) struct Target<'a> {
     pub(crate) secret: &'a [String],
     /// The parameters as text, without values.
     pub(crate) parameters: &'a str,
+    /// The region that it is signed for.
+    pub(crate) region: &'a str,
 }
 
 impl Faults {
@@ -163,6 +177,10 @@ impl Fault {
                 .containing
                 .as_deref()
                 .is_none_or(|text| target.parameters.contains(text))
+            && self
+                .region
+                .as_deref()
+                .is_none_or(|wanted| wanted == target.region)
     }
 
     /// Whether it is this fault's turn with a request that fits.

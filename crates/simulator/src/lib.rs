@@ -160,6 +160,19 @@ impl Simulator {
         self.shared.estate().clock.set_rate(rate);
     }
 
+    /// Tags a secret, by name or ARN, as any job of its owner may.
+    pub fn tag(&self, secret: &str, key: &str, value: &str) -> Result<()> {
+        let mut estate = self.shared.estate();
+        let now = estate.catch_up();
+        let found = truth::of(&estate, secret).context("there is no such secret")?;
+        let cause = Cause::Request(String::new());
+        estate.change(&found.arn, &cause, now, |secret| {
+            secret.tags.insert(key.to_owned(), value.to_owned());
+            secret.last_changed = now;
+        });
+        Ok(())
+    }
+
     /// Changes the switches.
     pub fn set_world(&self, change: impl FnOnce(&mut World)) {
         change(&mut self.shared.estate().world);

@@ -98,6 +98,7 @@ impl Exchange {
             operation: &self.operation,
             secret: &self.names(estate, secret.as_deref()),
             parameters: &text,
+            region: &self.caller.region,
         };
         let fault = estate.faults.strike(&target, &mut estate.draw);
         let Caller {

@@ -33,6 +33,8 @@ pub struct World {
     pub finish_delay: u32,
     /// AWS rotates by itself when `NextRotationDate` has come.
     pub schedules_run: bool,
+    /// A label that moves sets `LastChangedDate`.
+    pub label_moves_date: bool,
 }
 
 /// What attaching a custom label to a version without a value answers.
@@ -62,6 +64,7 @@ impl Default for World {
             same_token_succeeds: true,
             finish_delay: 2,
             schedules_run: true,
+            label_moves_date: true,
         }
     }
 }
@@ -86,6 +89,7 @@ impl World {
             same_token_succeeds: draw.coin(),
             finish_delay: [0, 2, 30][draw.below(3)],
             schedules_run: draw.coin(),
+            label_moves_date: draw.coin(),
         }
     }
 }

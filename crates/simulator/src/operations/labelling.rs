@@ -18,16 +18,19 @@ impl Call<'_> {
         let secret = self.writable()?;
         let answer = named(secret);
         judge(secret, label, from, to, &self.estate.world)?;
-        let (arn, now, drop_pending) = (
-            secret.arn.clone(),
-            self.now,
-            self.estate.world.promote_drops_pending,
-        );
+        let (arn, now) = (secret.arn.clone(), self.now);
+        let World {
+            promote_drops_pending,
+            label_moves_date,
+            ..
+        } = self.estate.world;
         let already = to.is_some() && secret.holder(label) == to;
         if !already {
             self.change(&arn, |secret| {
-                apply(secret, label, to, drop_pending);
-                secret.last_changed = now;
+                apply(secret, label, to, promote_drops_pending);
+                if label_moves_date {
+                    secret.last_changed = now;
+                }
                 secret.collect(now);
             })?;
         }

@@ -203,6 +203,15 @@ fn a_fault_strikes_only_what_contains_its_text() {
 }
 
 #[test]
+fn a_fault_strikes_only_its_region() {
+    let aws = quiet(STUCK);
+    aws.inject(Fault::on("DescribeSecret", FaultKind::Throttle).within("us-east-1"));
+    assert_eq!(describe(&aws, "app"), "OK");
+    aws.inject(Fault::on("DescribeSecret", FaultKind::Throttle).within("eu-west-1"));
+    assert_eq!(describe(&aws, "app"), "ThrottlingException");
+}
+
+#[test]
 fn a_fault_on_a_secret_strikes_its_name_and_arn_and_no_longer_name() {
     let aws = quiet(
         "generate: [{count: 1, name: app, state: healthy}, {count: 1, name: app-1, state: healthy}]",

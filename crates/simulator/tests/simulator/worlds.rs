@@ -30,7 +30,7 @@ fn seeds_reach_both_sides_of_every_switch() {
         let switches = world.as_object().unwrap().iter();
         seen.extend(switches.map(|(name, value)| format!("{name}={value}")));
     }
-    assert_eq!(seen.len(), 7 * 2 + 4 * 3);
+    assert_eq!(seen.len(), 8 * 2 + 4 * 3);
 }
 
 #[test]
