@@ -17,7 +17,7 @@ use secret_rotation_core::identity::{Namespace, ObjectKey, ProfileName, Uid};
 use crate::clock;
 use crate::context::Context;
 use crate::kubernetes::watches;
-use crate::world::{Change, OperationEntry};
+use crate::world::{Change, Labels, OperationEntry};
 
 /// Changes of operations come in bursts; their policy is judged once for several.
 const GATHERING: Duration = Duration::from_millis(300);
@@ -36,10 +36,7 @@ pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) 
             continue;
         };
         for change in context.world.hear_policy(number, event) {
-            match change {
-                Change::Kept(key) => policy_kept(&context, &mut known, key),
-                Change::Gone(key) => policy_gone(&context, &mut known, &key),
-            }
+            policy_changed(&context, &mut known, change);
         }
     }
 }
@@ -58,16 +55,7 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
             continue;
         };
         for change in context.world.hear_operation(number, event) {
-            match change {
-                Change::Kept(key) => operation_kept(&context, &mut known, &key),
-                Change::Gone(key) => {
-                    known.remove(&key);
-                    context.queues.operations.forget(&key);
-                    context.doubts.cleared_up(&key);
-                    freed(&context);
-                    policies_in(&context, &key.namespace);
-                }
-            }
+            operation_changed(&context, &mut known, change);
         }
     }
 }
@@ -83,15 +71,7 @@ pub(crate) async fn to_profiles(context: Arc<Context>) {
             continue;
         };
         for change in context.world.hear_profile(event) {
-            match change {
-                Change::Kept(name) => profile_kept(&context, &mut known, &name),
-                Change::Gone(name) => {
-                    known.remove(&name);
-                    context.queues.profiles.forget(&name);
-                    context.queues.hints.forget(&name);
-                    policies_of(&context, &name);
-                }
-            }
+            profile_changed(&context, &mut known, change);
         }
     }
 }
@@ -100,15 +80,14 @@ pub(crate) async fn to_profiles(context: Arc<Context>) {
 pub(crate) async fn to_namespaces(context: Arc<Context>) {
     let api: Api<PartialObjectMeta<NamespaceObject>> = Api::all(context.client.clone());
     let mut stream = watches::metadata(api, &context.identity);
+    let mut known: BTreeMap<Namespace, Labels> = BTreeMap::new();
     let mut trouble = Trouble::new("Namespace");
     while let Some(event) = stream.next().await {
         let Some(event) = trouble.sort(&context, event) else {
             continue;
         };
         for change in context.world.hear_namespace(event) {
-            let (Change::Kept(name) | Change::Gone(name)) = change;
-            policies_in(&context, &name);
-            unfinished(&context, |key, _| key.namespace == name);
+            namespace_changed(&context, &mut known, &change);
         }
     }
 }
@@ -129,6 +108,17 @@ pub(crate) fn everything(context: &Context) {
     // Places whose sweeps are kept from the last term go on in their rhythm; policies ask for all others.
     for (place, due) in context.sweeps.due() {
         context.queues.places.push(place, due);
+    }
+}
+
+fn policy_changed(
+    context: &Context,
+    known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>,
+    change: Change<ObjectKey>,
+) {
+    match change {
+        Change::Kept(key) => policy_kept(context, known, key),
+        Change::Gone(key) => policy_gone(context, known, &key),
     }
 }
 
@@ -176,6 +166,23 @@ fn policy_gone(
     unfinished(context, |other, operation| is_of(other, operation, key));
 }
 
+fn operation_changed(
+    context: &Context,
+    known: &mut BTreeMap<ObjectKey, (bool, bool)>,
+    change: Change<ObjectKey>,
+) {
+    match change {
+        Change::Kept(key) => operation_kept(context, known, &key),
+        Change::Gone(key) => {
+            known.remove(&key);
+            context.queues.operations.forget(&key);
+            context.doubts.cleared_up(&key);
+            freed(context);
+            policies_in(context, &key.namespace);
+        }
+    }
+}
+
 /// A policy is judged anew when one of its operations appears, begins or ends, not at each step.
 fn operation_kept(
     context: &Context,
@@ -215,6 +222,22 @@ fn operation_kept(
     }
 }
 
+fn profile_changed(
+    context: &Context,
+    known: &mut BTreeMap<ProfileName, i64>,
+    change: Change<ProfileName>,
+) {
+    match change {
+        Change::Kept(name) => profile_kept(context, known, &name),
+        Change::Gone(name) => {
+            known.remove(&name);
+            context.queues.profiles.forget(&name);
+            context.queues.hints.forget(&name);
+            policies_of(context, &name);
+        }
+    }
+}
+
 fn profile_kept(context: &Context, known: &mut BTreeMap<ProfileName, i64>, name: &ProfileName) {
     let Some(entry) = context.world.profile(name) else {
         return;
@@ -228,6 +251,26 @@ fn profile_kept(context: &Context, known: &mut BTreeMap<ProfileName, i64>, name:
         .queues
         .profiles
         .changed(name.clone(), &entry.resource_version);
+}
+
+/// Labels admit a namespace, and what may no longer act there keeps nobody else waiting. Other metadata means nothing.
+fn namespace_changed(
+    context: &Context,
+    known: &mut BTreeMap<Namespace, Labels>,
+    change: &Change<Namespace>,
+) {
+    let (Change::Kept(name) | Change::Gone(name)) = change;
+    let labels = context.world.tenant(name).labels;
+    let before = match change {
+        Change::Kept(_) => known.insert(name.clone(), labels.clone()),
+        Change::Gone(_) => known.remove(name),
+    };
+    if before.as_ref() == Some(&labels) {
+        return;
+    }
+    policies_in(context, name);
+    unfinished(context, |key, _| key.namespace == *name);
+    freed(context);
 }
 
 fn policies_of(context: &Context, profile: &ProfileName) {
@@ -353,4 +396,303 @@ fn short(error: &watches::Error) -> String {
         .filter(|c| !c.is_control())
         .take(200)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use kube::core::DeserializeGuard;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing;
+
+    /// What wakes what: every row is a change, and who is judged again because of it. Of the first policy, `a` waits, `b` is
+    /// at work and `c` has acted; `d` waits on the secret of `b` for the second policy, `e` on its own for a neighbor.
+    #[tokio::test]
+    async fn whatever_an_operation_waits_for_wakes_it() {
+        let rows: [(&str, fn(&mut Stage), &[&str]); 15] = [
+            (
+                "a decision",
+                |s| {
+                    s.operation(
+                        "a",
+                        "first",
+                        &json!({"spec": {"decision": {"verdict": "Approve", "by": "bob"}}}),
+                    )
+                },
+                &["a"],
+            ),
+            (
+                "the deletion of an operation",
+                |s| {
+                    s.operation(
+                        "b",
+                        "first",
+                        &merged(at_work(), json!({"metadata": {"deletionTimestamp": TIME}})),
+                    )
+                },
+                &["b"],
+            ),
+            (
+                "a step of one at work",
+                |s| s.operation("b", "first", &settled()),
+                &["b"],
+            ),
+            (
+                "a slot that is taken",
+                |s| s.operation("a", "first", &at_work()),
+                &["a", "b", "d", "e"],
+            ),
+            (
+                "a slot that is freed",
+                |s| s.operation("b", "first", &ended()),
+                &["a", "d", "e"],
+            ),
+            (
+                "a record that goes",
+                |s| s.no_operation("c"),
+                &["a", "b", "d", "e"],
+            ),
+            (
+                "an echo of a policy",
+                |s| s.policy("team", "first", 1, &json!({})),
+                &[],
+            ),
+            (
+                "a suspension, or its end",
+                |s| s.policy("team", "first", 2, &json!({})),
+                &["a", "b", "c", "d", "e"],
+            ),
+            (
+                "the deletion of a policy",
+                |s| {
+                    s.policy(
+                        "team",
+                        "second",
+                        2,
+                        &json!({"metadata": {"deletionTimestamp": TIME}}),
+                    )
+                },
+                &["a", "b", "d", "e"],
+            ),
+            (
+                "a policy that is gone",
+                |s| s.no_policy("first"),
+                &["a", "b", "c"],
+            ),
+            ("an echo of a profile", |s| s.profile(1), &[]),
+            (
+                "a change of a profile",
+                |s| s.profile(2),
+                &["a", "b", "c", "d", "e"],
+            ),
+            (
+                "an annotation of a namespace",
+                |s| s.namespace("team", "prod"),
+                &[],
+            ),
+            (
+                "a label of a namespace",
+                |s| s.namespace("elsewhere", "test"),
+                &["a", "b", "d", "e"],
+            ),
+            (
+                "a judgement",
+                |s| judged(&s.context, &key("elsewhere", "third")),
+                &["e"],
+            ),
+        ];
+        for (what, change, expected) in rows {
+            let mut stage = Stage::new();
+            change(&mut stage);
+            let woken = stage.context.queues.operations.due().into_keys();
+            let woken: BTreeSet<_> = woken.map(|key| key.name.as_str().to_owned()).collect();
+            let expected: BTreeSet<_> = expected.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(woken, expected, "{what}");
+        }
+    }
+
+    const TIME: &str = "2026-11-23T10:00:00Z";
+
+    struct Stage {
+        context: Context,
+        policies: BTreeMap<ObjectKey, (i64, Option<Uid>)>,
+        operations: BTreeMap<ObjectKey, (bool, bool)>,
+        profiles: BTreeMap<ProfileName, i64>,
+        namespaces: BTreeMap<Namespace, Labels>,
+        version: u64,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let mut stage = Self {
+                context: testing::context(),
+                policies: BTreeMap::new(),
+                operations: BTreeMap::new(),
+                profiles: BTreeMap::new(),
+                namespaces: BTreeMap::new(),
+                version: 100,
+            };
+            stage.namespace("team", "prod");
+            stage.namespace("elsewhere", "prod");
+            stage.profile(1);
+            for (namespace, name) in [
+                ("team", "first"),
+                ("team", "second"),
+                ("elsewhere", "third"),
+            ] {
+                stage.policy(namespace, name, 1, &json!({}));
+            }
+            for (name, policy, more) in [
+                ("a", "first", json!({})),
+                ("b", "first", at_work()),
+                ("c", "first", cleared()),
+                ("d", "second", json!({})),
+                ("e", "third", json!({})),
+            ] {
+                stage.operation(name, policy, &more);
+            }
+            stage.context.rest();
+            stage
+        }
+
+        fn meta(&mut self, namespace: &str, name: &str, generation: i64) -> Value {
+            self.version += 1;
+            json!({
+                "name": name, "namespace": namespace, "uid": name, "generation": generation,
+                "resourceVersion": self.version.to_string(), "creationTimestamp": "2026-11-23T09:00:00Z",
+            })
+        }
+
+        fn policy(&mut self, namespace: &str, name: &str, generation: i64, more: &Value) {
+            let meta = self.meta(namespace, name, generation);
+            let object = json!({
+                "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationPolicy", "metadata": meta,
+                "spec": {"selector": {"include": [{"namePrefix": "app/"}]}},
+            });
+            let event = Event::Apply(read(merged(object, more.clone())));
+            for change in self.context.world.hear_policy(0, event) {
+                policy_changed(&self.context, &mut self.policies, change);
+            }
+        }
+
+        fn no_policy(&mut self, name: &str) {
+            let meta = self.meta("team", name, 1);
+            let object = json!({
+                "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationPolicy", "metadata": meta,
+                "spec": {"selector": {"include": [{"namePrefix": "app/"}]}},
+            });
+            for change in self
+                .context
+                .world
+                .hear_policy(0, Event::Delete(read(object)))
+            {
+                policy_changed(&self.context, &mut self.policies, change);
+            }
+        }
+
+        fn operation(&mut self, name: &str, policy: &str, more: &Value) {
+            let event = Event::Apply(read(self.operation_object(name, policy, more)));
+            for change in self.context.world.hear_operation(0, event) {
+                operation_changed(&self.context, &mut self.operations, change);
+            }
+        }
+
+        fn no_operation(&mut self, name: &str) {
+            let event = Event::Delete(read(self.operation_object(name, "first", &json!({}))));
+            for change in self.context.world.hear_operation(0, event) {
+                operation_changed(&self.context, &mut self.operations, change);
+            }
+        }
+
+        fn operation_object(&mut self, name: &str, policy: &str, more: &Value) -> Value {
+            let namespace = if policy == "third" {
+                "elsewhere"
+            } else {
+                "team"
+            };
+            let secret = if name == "d" { "b" } else { name };
+            let meta = self.meta(namespace, name, 1);
+            let object = json!({
+                "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationOperation", "metadata": meta,
+                "spec": {
+                    "policyRef": {"name": policy}, "action": "ClearAndRotate", "reason": "a test",
+                    "secret": {"arn": format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:app/{secret}-AbCdEf")},
+                    "expect": {"currentVersionId": "v1", "pendingVersionId": "v2"},
+                },
+            });
+            merged(object, more.clone())
+        }
+
+        fn profile(&mut self, generation: i64) {
+            let mut meta = self.meta("", "default", generation);
+            meta["namespace"] = Value::Null;
+            let object = json!({
+                "apiVersion": "secretrotation.dev/v1alpha1", "kind": "AWSAccessProfile", "metadata": meta,
+                "spec": {"regions": ["eu-west-1"], "allowedNamespaces": {"names": ["*"]}},
+            });
+            for change in self.context.world.hear_profile(Event::Apply(read(object))) {
+                profile_changed(&self.context, &mut self.profiles, change);
+            }
+        }
+
+        fn namespace(&mut self, name: &str, tier: &str) {
+            let mut meta = self.meta("", name, 1);
+            meta["labels"] = json!({"tier": tier});
+            meta["annotations"] = json!({"written": meta["resourceVersion"]});
+            let object = json!({"metadata": meta});
+            let object = serde_json::from_value(object).expect("a namespace");
+            for change in self.context.world.hear_namespace(Event::Apply(object)) {
+                namespace_changed(&self.context, &mut self.namespaces, &change);
+            }
+        }
+    }
+
+    fn at_work() -> Value {
+        json!({"status": {"steps": [{"name": "Pin", "versionId": "v2", "tries": 1, "intentTime": TIME}]}})
+    }
+
+    fn settled() -> Value {
+        let result = json!({"resultTime": TIME, "result": "Applied"});
+        json!({"status": {"steps": [merged(at_work()["status"]["steps"][0].clone(), result)]}})
+    }
+
+    fn cleared() -> Value {
+        json!({"status": {"steps": [{"name": "Clear", "versionId": "v2", "tries": 1, "intentTime": TIME, "resultTime": TIME, "result": "Applied"}]}})
+    }
+
+    fn ended() -> Value {
+        let failed = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "Superseded", "message": "", "lastTransitionTime": TIME});
+        let conditions = json!([failed("Complete", "False"), failed("Failed", "True")]);
+        merged(
+            settled(),
+            json!({"status": {"conditions": conditions, "completionTime": TIME}}),
+        )
+    }
+
+    fn read<K: serde::de::DeserializeOwned>(object: Value) -> DeserializeGuard<K> {
+        DeserializeGuard(Ok(serde_json::from_value(object).expect("an object")))
+    }
+
+    fn key(namespace: &str, name: &str) -> ObjectKey {
+        ObjectKey {
+            namespace: Namespace::parse(namespace).expect("a namespace"),
+            ..testing::key(name)
+        }
+    }
+
+    fn merged(mut base: Value, more: Value) -> Value {
+        match (base.as_object_mut(), more) {
+            (Some(fields), Value::Object(more)) => {
+                for (name, value) in more {
+                    let before = fields.remove(&name).unwrap_or(Value::Null);
+                    fields.insert(name, merged(before, value));
+                }
+                base
+            }
+            (_, more) => more,
+        }
+    }
 }

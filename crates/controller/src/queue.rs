@@ -82,6 +82,12 @@ impl<K: Ord + Clone> Queue<K> {
         state.written.remove(key);
     }
 
+    /// When each key that is not at work is due.
+    #[cfg(test)]
+    pub(crate) fn due(&self) -> BTreeMap<K, Instant> {
+        self.lock().due.clone()
+    }
+
     /// Forgets every key that is not at work.
     pub(crate) fn clear(&self) {
         let mut state = self.lock();

@@ -1,7 +1,12 @@
 //! Builders for tests: one tenant, one profile, one policy, in order until a test says otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
+
+use kube::Client;
+use kube::client::Body;
 
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_core::approval::Approval;
@@ -14,6 +19,7 @@ use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::maintenance::Windows;
 use secret_rotation_core::operation::{Action, Operation};
 use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::pin::ClusterId;
 use secret_rotation_core::policy::{
     Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Mode, OverdueRemedy,
     Policy, Remediation, Reporting, StuckRemedy, Suspension,
@@ -21,6 +27,24 @@ use secret_rotation_core::policy::{
 use secret_rotation_core::profile::{NamePattern, NamespaceRule, Permission, Profile, RateLimit};
 use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::selector::{Matcher, Selector};
+
+use crate::accounts::Accounts;
+use crate::clock::ServerClock;
+use crate::context::{Context, Queues};
+use crate::events::Announcer;
+use crate::judgements::Judgements;
+use crate::kubernetes::reads::Reader;
+use crate::lease::Keeper;
+use crate::metrics::Metrics;
+use crate::operation::doubts::Doubts;
+use crate::operation::locks::Locks;
+use crate::options::SecretLabel;
+use crate::policy::told::Told;
+use crate::shutdown;
+use crate::sight::Sight;
+use crate::sweeps::Sweeps;
+use crate::watching::Watching;
+use crate::world::World;
 
 /// A certificate for `localhost` that signs itself, and its key, as PEM.
 #[derive(Clone)]
@@ -202,4 +226,39 @@ pub(crate) fn policy() -> Policy {
             },
         },
     }
+}
+
+/// What all loops share, of a replica that has heard nothing yet. Its API server fails every request.
+pub(crate) fn context() -> Context {
+    let client = Client::new(tower::service_fn(fails), "default");
+    let server_clock = Arc::new(ServerClock::default());
+    let identity = "replica".to_owned();
+    let of_lease = (client.clone(), identity.clone(), Arc::clone(&server_clock));
+    let (_, standing) = Keeper::new(of_lease.0, "default", of_lease.1, of_lease.2);
+    let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics");
+    Context {
+        announcer: Announcer::new(client.clone(), identity.clone()),
+        identity,
+        reader: Reader::new(client.clone(), Vec::new()),
+        accounts: Accounts::new(Arc::clone(&metrics), Arc::<Sight>::default()),
+        cluster: ClusterId::from_uid("a1b2c3d4-0000-0000-0000-000000000000").expect("a UID"),
+        world: World::new(0),
+        sweeps: Sweeps::default(),
+        watching: Watching::default(),
+        judgements: Judgements::default(),
+        told: Told::default(),
+        locks: Locks::default(),
+        doubts: Doubts::default(),
+        queues: Queues::default(),
+        standing,
+        shutdown: shutdown::channel().1,
+        server_clock,
+        metrics,
+        client,
+    }
+}
+
+async fn fails(_: http::Request<Body>) -> Result<http::Response<Body>, Infallible> {
+    let answer = http::Response::builder().status(500).body(Body::empty());
+    Ok(answer.expect("an answer"))
 }
