@@ -40,11 +40,41 @@ metadata: {name: default-profile}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-profile-user}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: responders, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-responder}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: everything, namespace: team-payments}
+rules:
+- {apiGroups: ['*'], resources: ['*'], verbs: ['*']}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: wildcards, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: everything}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: wanda}
 ";
 
-/// alice edits, approves and uses the profile; bob approves; mallory edits and nothing else.
+/// mallory may create operations, too.
+const OPERATES: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: mallory-operates, namespace: team-payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-responder}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: mallory}]
+";
+
+/// alice edits, operates, approves and uses the profile; bob approves; mallory edits and nothing else; wanda may do
+/// everything that a role of the namespace can grant.
 fn cast(estate: &str) -> Story {
-    let story = Story::among(&["alice", "bob", "mallory"], estate);
+    let story = Story::among(&["alice", "bob", "mallory", "wanda"], estate);
     story.cluster.apply_text(EDITORS).expect("roles apply");
     story.profile(&json!({}));
     story.eventually("the admission policies are at work", || {
@@ -106,6 +136,8 @@ fn rotate(story: &Story, name: &str, secret: &str) -> ByHand {
 fn the_api_server_knows_who_may_and_who_may_not() {
     let story = cast("generate: [{count: 1, name: app/db, state: healthy}]");
     who_may_refer_to_a_profile(&story);
+    the_brake_is_free(&story);
+    who_may_operate(&story);
     who_may_ask(&story);
     who_may_approve(&story);
     an_account_may_approve_in_its_own_name(&story);
@@ -123,16 +155,64 @@ fn who_may_refer_to_a_profile(story: &Story) {
     story
         .kubectl_as("mallory", &label, "")
         .expect("labels need no use");
-    let suspended = json!({"spec": {"suspend": true}});
-    refused(
-        change(story, "mallory", &["srp", "apps"], &suspended),
-        "may not use",
-    );
+    for reach in [
+        json!({"spec": {"selector": {"maxSecrets": 7}}}),
+        json!({"spec": {"mode": "Remediate"}}),
+        json!({"spec": {"regions": ["eu-west-1"]}}),
+        json!({"spec": {"checkInterval": "7m"}}),
+        json!({"spec": {"detection": {"stuckAfter": "7h"}}}),
+        json!({"spec": {"remediation": {"confirmAfter": "7m"}}}),
+    ] {
+        refused(
+            change(story, "mallory", &["srp", "apps"], &reach),
+            "may not use",
+        );
+    }
     let other = json!({"spec": {"profileRef": {"name": "other"}}});
     refused(
         change(story, "alice", &["srp", "apps"], &other),
         "profileRef cannot be changed",
     );
+}
+
+/// To stop needs no right but that to edit; to go on again needs the profile.
+fn the_brake_is_free(story: &Story) {
+    let apps = ["srp", "apps"];
+    let mode = |mode: &str| json!({"spec": {"mode": mode}});
+    change(story, "alice", &apps, &mode("Remediate")).expect("alice may use the profile");
+    change(story, "mallory", &apps, &mode("Observe")).expect("everyone may stop it");
+    refused(
+        change(story, "mallory", &apps, &mode("Remediate")),
+        "may not use",
+    );
+    let suspend = |suspend: bool| json!({"spec": {"suspend": suspend}});
+    change(story, "mallory", &apps, &suspend(true)).expect("everyone may stop it");
+    refused(
+        change(story, "mallory", &apps, &suspend(false)),
+        "may not use",
+    );
+    let both = json!({"spec": {"suspend": true, "selector": {"maxSecrets": 7}}});
+    refused(change(story, "mallory", &apps, &both), "may not use");
+    change(story, "alice", &apps, &suspend(false)).expect("alice may use the profile");
+}
+
+fn who_may_operate(story: &Story) {
+    let plain = rotate(story, "zero", "app/db").object();
+    refused(create(story, "mallory", &plain), "verb operate");
+    let retry = |token: &str| json!({"metadata": {"annotations": {"secretrotation.dev/retry-requested-at": token}}});
+    let apps = ["srp", "apps"];
+    refused(change(story, "mallory", &apps, &retry("1")), "verb operate");
+    change(story, "alice", &apps, &retry("1")).expect("alice operates");
+    let check =
+        json!({"metadata": {"annotations": {"secretrotation.dev/check-requested-at": "1"}}});
+    change(story, "mallory", &apps, &check).expect("a check needs no right but that to edit");
+    story.cluster.apply_text(OPERATES).expect("a role applies");
+    let dry_run = ["create", "--dry-run=server", "-f", "-"];
+    story.eventually("mallory may create operations", || {
+        story
+            .kubectl_as("mallory", &dry_run, &plain.to_string())
+            .is_ok()
+    });
 }
 
 fn who_may_ask(story: &Story) {
@@ -214,6 +294,21 @@ fn who_may_write_what_the_controller_writes(story: &Story) {
         "secretrotation.dev/secret=x",
     ];
     refused(story.kubectl_as("alice", &label, ""), "leave the labels");
+    // A role of the namespace that grants every verb does not make anybody the controller.
+    let status = ["sro", "one", "--subresource=status"];
+    let forged = change(
+        story,
+        "wanda",
+        &status,
+        &json!({"status": {"secretName": "x"}}),
+    );
+    refused(forged, "may not write the status");
+    let automatic = rotate(story, "forged", "app/db").with("trigger", &json!("Policy"));
+    refused(
+        create(story, "wanda", &automatic.object()),
+        "write trigger Manual",
+    );
+    refused(story.kubectl_as("wanda", &label, ""), "leave the labels");
 }
 
 /// From the finding to the approval to the rotation.

@@ -381,7 +381,7 @@ fn viewer_and_editor_are_part_of_the_built_in_roles_and_approver_is_not() {
                 .all(|(key, value)| ours["metadata"]["labels"][key] == *value)
         })
     };
-    let table = ["viewer", "editor", "approver", "profile-user"].map(|ours| {
+    let table = ["viewer", "editor", "responder", "approver", "profile-user"].map(|ours| {
         ["view", "edit", "admin"].map(|one| takes(one, &format!("secret-rotation-{ours}")))
     });
     assert_eq!(
@@ -389,6 +389,7 @@ fn viewer_and_editor_are_part_of_the_built_in_roles_and_approver_is_not() {
         [
             [true, true, true],
             [false, true, true],
+            [false, false, false],
             [false, false, false],
             [false, false, false]
         ]

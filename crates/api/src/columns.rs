@@ -192,7 +192,8 @@ pub(crate) fn print(definition: &mut Value) {
     }
 }
 
-/// Priority 0 is always printed, 1 only by `-o wide`.
+/// Priority 0 is always printed, 1 only by `-o wide`. The API server does not store a priority of 0, so it is not written:
+/// what is stored must equal what was written.
 fn printed(column: &Column, priority: i32) -> Value {
     let Column {
         title,
@@ -200,5 +201,10 @@ fn printed(column: &Column, priority: i32) -> Value {
         path,
         meaning,
     } = column;
-    json!({ "name": title, "type": kind, "jsonPath": path, "description": meaning, "priority": priority })
+    let mut printed =
+        json!({ "name": title, "type": kind, "jsonPath": path, "description": meaning });
+    if priority > 0 {
+        printed["priority"] = json!(priority);
+    }
+    printed
 }

@@ -1,0 +1,93 @@
+//! What the API server stores is what the manifests say: no tool that compares the two ever sees a difference.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use xtask::cluster::Cluster;
+use xtask::{chart, project};
+
+/// Groups whose definitions are not on this API server.
+const FOREIGN: &str = "monitoring.coreos.com";
+
+/// Every set of manifests that people apply, as one file each, in the order in which they can be applied.
+fn manifests(folder: &Path) -> Vec<PathBuf> {
+    let deploy = project::root().join("deploy");
+    let mut files = vec![
+        deploy.join("controller/namespace.yaml"),
+        deploy.join("crds"),
+        deploy.join("admission/admission.yaml"),
+        deploy.join("admission/roles.yaml"),
+        deploy.join("controller/rbac.yaml"),
+        deploy.join("controller/deployment.yaml"),
+        deploy.join("samples/profile.yaml"),
+        deploy.join("samples/policy-observe.yaml"),
+        deploy.join("samples/policy-remediate.yaml"),
+    ];
+    for (name, values) in chart::cases().expect("the chart has cases") {
+        let rendered = chart::manifests(&values, &[]).expect("Helm renders the chart");
+        let file = folder.join(format!("chart-{name}.yaml"));
+        std::fs::write(&file, applicable(&rendered)).expect("a file is written");
+        files.push(file);
+    }
+    files
+}
+
+/// Leaves out what this API server does not know, and what only Helm creates.
+fn applicable(rendered: &str) -> String {
+    let documents = rendered.split("\n---\n");
+    let kept: Vec<_> = documents
+        .filter(|document| !document.contains(FOREIGN) && !document.contains("helm.sh/hook"))
+        .collect();
+    kept.join("\n---\n")
+}
+
+fn kubectl(cluster: &Cluster, verb: &[&str], file: &Path) -> Result<String, String> {
+    let mut command: Command = cluster.kubectl();
+    command.args(verb).arg("-f").arg(file);
+    project::output(&mut command).map_err(|error| format!("{}: {error:#}", file.display()))
+}
+
+/// Of which `kubectl apply` always sends the selector, because it replaces it as a whole, and so never says "unchanged".
+const ALWAYS_SENT: &str = "poddisruptionbudget.policy/";
+
+/// Everything that `apply` says of an object ends in this word when nothing differs.
+fn unchanged(said: &str) -> bool {
+    let mut lines = said.lines();
+    lines.all(|line| line.ends_with("unchanged") || line.starts_with(ALWAYS_SENT))
+}
+
+#[test]
+fn what_the_api_server_stores_is_what_every_manifest_says() {
+    let cluster = Cluster::start(&[]).expect("an API server starts");
+    for namespace in ["team-payments", "team-search", "secret-rotation"] {
+        let create = cluster
+            .kubectl()
+            .args(["create", "namespace", namespace])
+            .output();
+        assert!(
+            create.expect("kubectl runs").status.success(),
+            "{namespace}"
+        );
+    }
+    let mut faults = Vec::new();
+    for file in manifests(cluster.folder()) {
+        let server_side = |manager: &str, extra: &str| {
+            let manager = format!("--field-manager={manager}");
+            let verb = ["apply", "--server-side", &manager, extra];
+            kubectl(&cluster, &verb, &file)
+        };
+        // The first manager takes over what an earlier file also holds; the second must find nothing to disagree about.
+        faults.extend(server_side("first", "--force-conflicts").err());
+        faults.extend(server_side("second", "--force-conflicts=false").err());
+        let server_side = ["diff", "--server-side", "--field-manager=second"];
+        faults.extend(kubectl(&cluster, &server_side, &file).err());
+        faults.extend(kubectl(&cluster, &["apply"], &file).err());
+        faults.extend(kubectl(&cluster, &["diff"], &file).err());
+        match kubectl(&cluster, &["apply"], &file) {
+            Ok(said) if unchanged(&said) => {}
+            Ok(said) => faults.push(format!("{}: applied again: {said}", file.display())),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
