@@ -194,7 +194,7 @@ impl Phase {
 /// | Question | Answer | Once it has acted ([`Operation::has_acted`]) |
 /// |---|---|---|
 /// | ended? | End | the same |
-/// | being deleted? policy gone or being deleted? not authorised? | End, the pin stays | the same |
+/// | being deleted? policy gone or being deleted? older than its policy? not authorised? | End, the pin stays | the same |
 /// | denied? past its deadline? | End, unpinned first | no longer asked: half an operation helps nobody |
 /// | policy or profile suspended, or not understood? | Wait | the same |
 /// | awaiting a decision? back-off? | Wait, if nothing was written yet | no longer asked |
@@ -242,12 +242,28 @@ fn stopped(operation: &Operation, bounds: &Bounds<'_>) -> Option<Outcome> {
             Failure::PolicyGone,
             "the policy of this operation was deleted",
         )),
+        Bounds::Within { policy, .. } if is_older(operation, policy) => Some(failed(
+            Failure::NotAuthorised,
+            format!(
+                "the operation was created before policy {}, which was created at {}; create another operation",
+                policy.key.name, policy.created
+            ),
+        )),
         Bounds::Within {
             authority: Err(refusal),
             ..
         } if !refusal.is_suspension() => Some(failed(Failure::NotAuthorised, refusal.to_string())),
         Bounds::Within { .. } | Bounds::Unclear(_) => None,
     }
+}
+
+/// Whether it was created for another policy of the same name, or for none: nobody checked whether its creator may operate
+/// this one.
+///
+/// The UID of a policy is not known before the policy exists, so whatever names the right one is younger. API servers keep
+/// whole seconds, so within one second nothing can be told.
+fn is_older(operation: &Operation, policy: &Policy) -> bool {
+    operation.policy.uid.is_none() && operation.created < policy.created
 }
 
 /// What ends an operation that has not acted yet: a person said no, or its time is over.

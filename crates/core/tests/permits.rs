@@ -2,10 +2,13 @@
 
 mod fixtures;
 
+use std::time::Duration;
+
 use fixtures::planning::intend;
 use fixtures::{ago, hours, minutes, now, operation, policy, profile, server, tenant};
 use secret_rotation_core::approval::{Answer, Approval, Consent, Decision, foreseen};
 use secret_rotation_core::authorise::{Refusal, foresee};
+use secret_rotation_core::clock::ServerTime;
 use secret_rotation_core::history::History;
 use secret_rotation_core::operation::{Action, Operation, Outcome, ResultKind, Step, Trigger};
 use secret_rotation_core::permit::{Bounds, Circumstances, Gate, Permit, Phase, permit};
@@ -170,6 +173,40 @@ fn a_policy_or_profile_that_is_gone_ends_an_operation() {
     let mut beyond = Store::of(Action::Rotate);
     beyond.profile.allowed_secrets.clear();
     assert_eq!(beyond.word(), "NotAuthorised");
+}
+
+/// Whoever created it was asked about another policy of that name, or before there was one.
+#[test]
+fn an_operation_that_is_older_than_its_policy_ends_at_every_step() {
+    let steps: [&[Step]; 3] = [&[], &[Step::Pin], &[Step::Pin, Step::Clear]];
+    for steps in steps {
+        let mut store = Store::of(Action::ClearAndRotate);
+        store.operation.trigger = Trigger::Manual;
+        store.operation.policy.uid = None;
+        for step in steps {
+            store = store.with(*step);
+        }
+        let created = store.operation.created;
+        let mut made_at = |at: ServerTime| {
+            if let Some(policy) = &mut store.policy {
+                policy.created = at;
+            }
+            store.word()
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(made_at(created.plus(second)), "NotAuthorised", "{steps:?}");
+        assert_eq!(made_at(created), "go", "the same second tells nothing");
+        // Also where a person's decision or a brake would make it wait.
+        store.profile.suspension = Suspension::Suspended;
+        store.profile.approval_required_for = Permission::ALL.into();
+        if let Some(policy) = &mut store.policy {
+            policy.created = created.plus(second);
+        }
+        assert_eq!(store.word(), "NotAuthorised", "{steps:?}");
+        // Nobody knows the UID of a policy before it exists: the clocks of two API servers may differ.
+        store.operation.policy.uid = Some(policy("payments").uid);
+        assert_eq!(store.word(), "Suspended", "{steps:?}");
+    }
 }
 
 #[test]
