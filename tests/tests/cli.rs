@@ -10,7 +10,7 @@ use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
 
-/// alice edits and uses the profile; bob approves; mallory may only read; eve may do nothing.
+/// alice edits, operates and uses the profile; bob approves; mallory may only read; eve may do nothing.
 const ROLES: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -18,7 +18,7 @@ metadata: {name: editor, namespace: team-payments}
 rules:
 - apiGroups: [secretrotation.dev]
   resources: [secretrotationpolicies, secretrotationoperations]
-  verbs: [get, list, watch, create, update, patch]
+  verbs: [get, list, watch, create, update, patch, operate]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
