@@ -15,6 +15,12 @@ use crate::{Invalid, count::Count, invalid::named, text::Text, time::Time};
 
 const APPLIED: &str = "Applied";
 
+/// The code beside a refusal that says that Secrets Manager cannot invoke the function; other refusals have other codes.
+const CANNOT_INVOKE: &str = "AccessDeniedException";
+
+/// What is read in the place of a result that only a newer release knows.
+const UNKNOWN_RESULT: ErrorClass = ErrorClass::Unexpected;
+
 /// Whether rotation was on, as written.
 pub(super) const ON: &str = "On";
 pub(super) const OFF: &str = "Off";
@@ -60,6 +66,33 @@ impl SecretRotationOperationStatus {
             })?,
             rotates: baseline.rotation.as_ref().map(|rotation| *rotation == ON),
         }))
+    }
+
+    /// Leaves out what only a newer release knows. Good enough to count what an ended operation did, and never to go on from.
+    pub(super) fn as_known(mut self) -> Self {
+        let known = |step: &StepStatus| Step::ALL.iter().any(|one| step.name == one.name());
+        self.steps.retain(known);
+        for step in &mut self.steps {
+            let earlier = step.earlier_tries.iter_mut();
+            let results = earlier.filter_map(|one| one.result.as_mut());
+            for result in results.chain(step.result.as_mut()) {
+                if !KINDS.iter().any(|kind| *result == result_name(*kind)) {
+                    *result = result_name(ResultKind::Refused(UNKNOWN_RESULT)).into();
+                }
+            }
+        }
+        let value = self
+            .baseline
+            .as_mut()
+            .map(|baseline| &mut baseline.pending_value);
+        if let Some(value) = value
+            && !PENDING_VALUES
+                .iter()
+                .any(|known| *value == pending_name(*known))
+        {
+            *value = pending_name(PendingValue::Unknown).into();
+        }
+        self
     }
 
     /// The journal, whole or not at all.
@@ -158,8 +191,16 @@ impl StepStatus {
                 return Err(Invalid::contradiction(path, advice));
             }
         };
+        let kind = match read_kind(path, name)? {
+            ResultKind::Refused(ErrorClass::Refused)
+                if self.code.as_deref() == Some(CANNOT_INVOKE) =>
+            {
+                ResultKind::Refused(ErrorClass::CannotInvoke)
+            }
+            kind => kind,
+        };
         Ok(Some(StepResult {
-            kind: read_kind(path, name)?,
+            kind,
             at: at.parse(&format!("{path}.resultTime"))?,
             request_id: self.request_id.as_ref().map(ToString::to_string),
             code: self.code.as_ref().map(ToString::to_string),
@@ -225,15 +266,17 @@ fn read_labels(
     written.iter().map(version).collect()
 }
 
-/// All results that a step can have.
-const KINDS: [ResultKind; 13] = [
+/// All results as they are written.
+///
+/// A release that finds a word it does not know cannot count the operation, so there is none for a function that cannot be
+/// invoked: it is a refusal with a code of its own.
+const KINDS: [ResultKind; 12] = [
     ResultKind::Applied,
     ResultKind::Refused(ErrorClass::Unreachable),
     ResultKind::Refused(ErrorClass::Throttled),
     ResultKind::Refused(ErrorClass::RotationPending),
     ResultKind::Refused(ErrorClass::Refused),
     ResultKind::Refused(ErrorClass::Denied),
-    ResultKind::Refused(ErrorClass::CannotInvoke),
     ResultKind::Refused(ErrorClass::Credentials),
     ResultKind::Refused(ErrorClass::Mismatch),
     ResultKind::Refused(ErrorClass::Gone),
@@ -248,9 +291,8 @@ const fn result_name(kind: ResultKind) -> &'static str {
         ResultKind::Refused(ErrorClass::Unreachable) => "Unreachable",
         ResultKind::Refused(ErrorClass::Throttled) => "Throttled",
         ResultKind::Refused(ErrorClass::RotationPending) => "RotationPending",
-        ResultKind::Refused(ErrorClass::Refused) => "Refused",
+        ResultKind::Refused(ErrorClass::Refused | ErrorClass::CannotInvoke) => "Refused",
         ResultKind::Refused(ErrorClass::Denied) => "Denied",
-        ResultKind::Refused(ErrorClass::CannotInvoke) => "CannotInvoke",
         ResultKind::Refused(ErrorClass::Credentials) => "Credentials",
         ResultKind::Refused(ErrorClass::Mismatch) => "Mismatch",
         ResultKind::Refused(ErrorClass::Gone) => "Gone",
@@ -277,7 +319,7 @@ const fn pending_name(value: PendingValue) -> &'static str {
 }
 
 /// The names of all results, for the schema.
-pub(super) fn results() -> [&'static str; 13] {
+pub(super) fn results() -> [&'static str; 12] {
     KINDS.map(result_name)
 }
 

@@ -35,10 +35,17 @@ pub enum Subject {
 impl SecretRotationOperation {
     /// Parses the operation and its journal.
     ///
-    /// A journal that cannot be read is an error: an operation must not go on without knowing what it did.
+    /// A journal that cannot be read is an error: an operation must not go on without knowing what it did. One that has ended
+    /// does not go on, and is read as far as it is understood.
     pub fn to_core(&self) -> Result<core::Operation, Invalid> {
         let spec = &self.spec;
+        let outcome = self.outcome()?;
         let status = self.status.clone().unwrap_or_default();
+        let status = match &outcome {
+            // What has ended still counts.
+            Some(_) => status.as_known(),
+            None => status,
+        };
         let operation = core::Operation {
             key: self.key()?,
             uid: named(
@@ -68,7 +75,7 @@ impl SecretRotationOperation {
             confirm_after: spec.confirm_after.parse("spec.confirmAfter")?,
             baseline: status.read_baseline()?,
             journal: status.read_journal()?,
-            outcome: self.outcome()?,
+            outcome,
             completed: status
                 .completion_time
                 .map(|time| time.parse("status.completionTime"))

@@ -417,6 +417,56 @@ fn a_failure_that_only_a_newer_release_knows_stays_a_failure() {
     );
 }
 
+/// A release that finds a word it does not know cannot count the attempt.
+#[test]
+fn every_result_has_a_word_that_the_first_release_knows() {
+    let words = [
+        "Applied",
+        "Unreachable",
+        "Throttled",
+        "RotationPending",
+        "Refused",
+        "Denied",
+        "Credentials",
+        "Mismatch",
+        "Gone",
+        "LimitExceeded",
+        "Malformed",
+        "Unexpected",
+    ];
+    let steps = &STATUS["properties"]["steps"]["items"]["properties"];
+    assert_eq!(steps["result"]["enum"], json!(words));
+    let earlier = &steps["earlierTries"]["items"]["properties"];
+    assert_eq!(earlier["result"]["enum"], json!(words));
+}
+
+#[test]
+fn an_ended_operation_counts_though_only_a_newer_release_knows_what_it_did() {
+    let time = "2026-11-23T10:00:00Z";
+    let step = |name: &str, result: &str| json!({"name": name, "tries": 1, "intentTime": time, "resultTime": time, "result": result});
+    let mut rotate = step("Rotate", "FromTheFuture");
+    rotate["earlierTries"] = json!([{"intentTime": time, "result": "FromTheFuture"}]);
+    let journal = json!([step("Pin", "Applied"), step("Leap", "Applied"), rotate]);
+    let baseline = json!({"pendingValue": "Quantum"});
+    let failed = json!({
+        "type": "Failed", "status": "True", "reason": "FromTheFuture", "message": "too late", "lastTransitionTime": time,
+    });
+    let at_work = json!({"steps": journal, "baseline": baseline});
+    let ended = json!({"steps": journal, "baseline": baseline, "conditions": [failed]});
+    assert!(object(&request(), Some(at_work)).to_core().is_err());
+    let ended = object(&request(), Some(ended))
+        .to_core()
+        .expect("it has ended");
+    let steps: Vec<_> = ended.journal.0.iter().map(|entry| entry.step).collect();
+    assert_eq!(steps, [Step::Pin, Step::Rotate]);
+    let result = ended.journal.0[1].result.as_ref().map(|result| result.kind);
+    let unknown = Some(ResultKind::Refused(ErrorClass::Unexpected));
+    assert_eq!(result, unknown);
+    assert_eq!(ended.journal.0[1].earlier[0].result, unknown);
+    let value = ended.baseline.map(|baseline| baseline.pending_value);
+    assert_eq!(value, Some(PendingValue::Unknown));
+}
+
 #[test]
 fn an_automatic_operation_is_what_was_proposed() {
     let policy = json!({
@@ -518,13 +568,20 @@ fn result() -> impl Strategy<Value = StepResult> {
             kind,
             at,
             request_id,
-            code,
+            code: if kind == ResultKind::Refused(ErrorClass::CannotInvoke) {
+                Some("AccessDeniedException".to_owned())
+            } else {
+                code
+            },
         },
     )
 }
 
 fn earlier_try() -> impl Strategy<Value = Try> {
-    let result = option::of(result().prop_map(|result| result.kind));
+    // A step whose function cannot be invoked is not tried again.
+    let again = |kind: &ResultKind| *kind != ResultKind::Refused(ErrorClass::CannotInvoke);
+    let kind = result().prop_map(|result| result.kind);
+    let result = option::of(kind.prop_filter("is tried again", again));
     (time(), option::of(time()), result).prop_map(|(intent, foreign_change, result)| Try {
         intent,
         foreign_change,
