@@ -1,6 +1,6 @@
 //! One replica of the controller as a process of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,6 +8,9 @@ use std::time::Duration;
 use anyhow::Result;
 use xtask::process::{self, Server};
 use xtask::project;
+
+/// Names a binary to run instead of one that is built here, such as one of a release.
+const BINARY: &str = "SECRET_ROTATION_CONTROLLER";
 
 /// A running replica. Ends when dropped.
 #[derive(Debug)]
@@ -18,15 +21,16 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts a replica, with what `adjust` adds to its command. It is not waited for.
+    /// Starts a replica of a binary, with what `adjust` adds to its command. It is not waited for.
     pub fn start(
+        program: &Path,
         kubeconfig: &Path,
         aws: &str,
         log: &Path,
         adjust: impl FnOnce(&mut Command),
     ) -> Result<Self> {
         let (metrics, health) = (process::free_port()?, process::free_port()?);
-        let mut command = command(kubeconfig, aws);
+        let mut command = command_of(program, kubeconfig, aws);
         command
             .args(["--log-format", "json"])
             .args(["--metrics-address", &format!("127.0.0.1:{metrics}")])
@@ -106,7 +110,11 @@ impl Controller {
 
 /// The program with the surroundings of a story, to be given flags or a subcommand.
 pub fn command(kubeconfig: &Path, aws: &str) -> Command {
-    let mut command = Command::new(binary());
+    command_of(binary(), kubeconfig, aws)
+}
+
+fn command_of(program: &Path, kubeconfig: &Path, aws: &str) -> Command {
+    let mut command = Command::new(program);
     command
         .env("KUBECONFIG", kubeconfig)
         .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws)
@@ -120,10 +128,14 @@ pub fn command(kubeconfig: &Path, aws: &str) -> Command {
     command
 }
 
-/// The controller's binary, built at most once: a stale one would judge yesterday's code.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<std::path::PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
+/// The controller's binary: the one that the environment names, or built at most once, for a stale one would judge
+/// yesterday's code.
+pub(crate) fn binary() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Some(named) = std::env::var_os(BINARY) {
+            return PathBuf::from(named);
+        }
         let build = [
             "build",
             "--quiet",

@@ -13,10 +13,12 @@ pub mod objects;
 pub mod plugin;
 pub mod prometheus;
 pub mod proxy;
+pub mod release;
 pub mod rules;
 pub mod runbooks;
 pub mod story;
 pub mod tls;
 
 pub use controller::Controller;
+pub use release::Release;
 pub use story::{Policy, Story};

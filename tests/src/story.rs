@@ -1,6 +1,7 @@
 //! A stage with everything on it.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 use xtask::cluster::Cluster;
 use xtask::project;
 
-use crate::controller::Controller;
+use crate::controller::{self, Controller};
+use crate::release::Release;
 use crate::{invariants, objects};
 
 /// How long anything may take to become true on a busy machine.
@@ -98,6 +100,12 @@ impl Story {
         story
     }
 
+    /// Applies a part of a release's manifests.
+    pub fn install(&self, release: &Release, below: &str) {
+        let manifests = release.manifests(below);
+        self.cluster.apply(&manifests).expect("the manifests apply");
+    }
+
     /// Starts one more replica, with exactly the rights that `deploy/` gives.
     pub fn start_controller(&mut self) -> &Controller {
         self.start_controller_with(&[])
@@ -112,6 +120,15 @@ impl Story {
 
     /// The same, with further arguments and another environment.
     pub fn start_controller_as(&mut self, adjust: impl FnOnce(&mut Command)) -> &Controller {
+        self.start_program(controller::binary(), adjust)
+    }
+
+    /// Starts one more replica of a release.
+    pub fn start_release(&mut self, release: &Release) -> &Controller {
+        self.start_program(release.program(), |_| {})
+    }
+
+    fn start_program(&mut self, program: &Path, adjust: impl FnOnce(&mut Command)) -> &Controller {
         let kubeconfig = self
             .cluster
             .service_account("secret-rotation-system", "secret-rotation-controller")
@@ -120,7 +137,7 @@ impl Story {
             .cluster
             .folder()
             .join(format!("controller-{}.log", self.controllers.len()));
-        let controller = Controller::start(&kubeconfig, &self.aws.url(), &log, adjust);
+        let controller = Controller::start(program, &kubeconfig, &self.aws.url(), &log, adjust);
         self.controllers
             .push(controller.expect("the controller starts"));
         self.controllers.last().expect("it was just pushed")

@@ -19,3 +19,4 @@ pub mod prometheus;
 pub mod reference;
 pub mod release;
 pub mod testing;
+pub mod upgrade;

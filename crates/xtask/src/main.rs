@@ -35,6 +35,12 @@ enum Task {
         /// Only tests whose names contain this.
         filter: Option<String>,
     },
+    /// Build the release before this one, and tell the stories of an upgrade to this one and of the way back.
+    Upgrade {
+        /// Commit of the release before this one.
+        #[arg(long, default_value = xtask::upgrade::PREVIOUS, value_name = "COMMIT")]
+        from: String,
+    },
     /// Start a cluster and a simulated AWS to install the product in, and keep them until Ctrl-C.
     Playground {
         /// How much faster than ours AWS's clock runs.
@@ -83,6 +89,7 @@ fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Demo { keep, context } => xtask::demo::run(&Wishes { keep, context }),
         Task::Test { filter } => xtask::testing::run(filter.as_deref()),
+        Task::Upgrade { from } => xtask::upgrade::run(&from),
         Task::Playground { clock_rate } => xtask::playground::run(&clock_rate),
         Task::Book => xtask::book::build(),
         Task::Generate => xtask::generate::write(),

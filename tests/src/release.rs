@@ -1,0 +1,46 @@
+//! A release as it is installed: its manifests and its controller.
+
+use std::path::{Path, PathBuf};
+
+use xtask::project;
+
+use crate::controller;
+
+/// A checkout with a built controller.
+#[derive(Clone, Debug)]
+pub struct Release {
+    root: PathBuf,
+    program: PathBuf,
+}
+
+impl Release {
+    /// This one.
+    pub fn current() -> Self {
+        Self {
+            root: project::root(),
+            program: controller::binary().to_owned(),
+        }
+    }
+
+    /// The one before, where `cargo xtask upgrade` put it.
+    pub fn previous() -> Self {
+        let named = |variable| {
+            let value = std::env::var_os(variable).map(PathBuf::from);
+            value.unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask upgrade`"))
+        };
+        Self {
+            root: named(xtask::upgrade::ROOT),
+            program: named(xtask::upgrade::PROGRAM),
+        }
+    }
+
+    /// The folder or file below `deploy`.
+    pub fn manifests(&self, below: &str) -> PathBuf {
+        self.root.join("deploy").join(below)
+    }
+
+    /// The controller's binary.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+}

@@ -1,0 +1,275 @@
+//! From the release before this one to this one and back, with operations in every phase.
+//!
+//! Those that need the controller of the other release are run by `cargo xtask upgrade`.
+
+use std::collections::BTreeMap;
+
+use secret_rotation_simulator::{Fault, FaultKind, Request};
+use secret_rotation_tests::by_hand::{ByHand, holder};
+use secret_rotation_tests::invariants::writes_to;
+use secret_rotation_tests::objects::{is_finished, message, state, text};
+use secret_rotation_tests::story::TEAM;
+use secret_rotation_tests::{Policy, Release, Story};
+use serde_json::{Value, json};
+
+/// One secret for each phase in which an operation can be when the releases change.
+const ESTATE: &str = "
+functions: {slow: {stepSeconds: 600}, nope: {nope: true}}
+generate:
+- {count: 1, name: done/ended, state: stuck-empty}
+- {count: 1, name: nope/refused, state: stuck-empty, function: nope}
+- {count: 1, name: slow/verifying, state: stuck-empty, function: slow}
+- {count: 1, name: late/settling, state: stuck-empty}
+- {count: 1, name: stop/suspended, state: stuck-empty}
+- {count: 1, name: gate/awaiting, state: stuck-empty}
+- {count: 1, name: hand/queued, state: healthy}
+- {count: 1, name: app/cleared, state: stuck-empty}
+- {count: 1, name: app/rotating, state: stuck-empty}
+";
+
+/// Secrets that are recovered in the end, each by one operation with one clear and one rotation.
+const RECOVERED: [&str; 7] = [
+    "done/ended",
+    "slow/verifying",
+    "late/settling",
+    "stop/suspended",
+    "gate/awaiting",
+    "app/cleared",
+    "app/rotating",
+];
+
+#[test]
+#[ignore = "needs the release before this one: run `cargo xtask upgrade`"]
+fn an_upgrade_loses_nothing_and_does_nothing_twice() {
+    pass_on(&Release::previous(), &Release::current(), Approvals::Void);
+}
+
+#[test]
+#[ignore = "needs the release before this one: run `cargo xtask upgrade`"]
+fn a_rollback_loses_nothing_and_does_nothing_twice() {
+    pass_on(&Release::current(), &Release::previous(), Approvals::Count);
+}
+
+/// What the second release makes of an approval under the admission policies of the first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Approvals {
+    /// They are not those that it ships: no approval counts, and no operation that was created under them can be approved.
+    Void,
+    /// It knows them by their names only, and they refuse more than its own.
+    Count,
+}
+
+/// One release brings operations into every phase, the other one brings them to their ends.
+fn pass_on(from: &Release, to: &Release, approvals: Approvals) {
+    let mut story = Story::bare(&[], ESTATE);
+    // In both directions the newer kinds are there: those of an older release are not applied over them.
+    install(&story, from);
+    story.install(&Release::current(), "crds");
+    story.until_approvals_count();
+    story.profile(&json!({}));
+    act_one(&mut story, from);
+    let before = snapshot(&story);
+    // The manifests of the other release, its admission policies last.
+    story.install(to, "controller/rbac.yaml");
+    story.start_release(to);
+    act_two(&story, approvals);
+    story.install(to, "admission");
+    act_three(&story, approvals);
+    judge(&story, &before);
+    story.end();
+}
+
+fn install(story: &Story, release: &Release) {
+    let parts = [
+        "crds",
+        "controller/namespace.yaml",
+        "controller/rbac.yaml",
+        "admission",
+    ];
+    for part in parts {
+        story.install(release, part);
+    }
+}
+
+fn policy(name: &str) -> Policy {
+    let remediation = json!({"backoff": {"initial": "4h", "max": "4h"}});
+    Policy::acting(name)
+        .selecting(&format!("{name}/"))
+        .but(&json!({"remediation": remediation}))
+}
+
+fn state_of(story: &Story, secret: &str) -> String {
+    let operations = story.operations_on(secret);
+    operations.first().map(state).unwrap_or_default()
+}
+
+/// The first release at work, until it is killed.
+fn act_one(story: &mut Story, from: &Release) {
+    // A second try of a pin: only one release keeps the first one.
+    let pin = Fault::on("UpdateSecretVersionStage", FaultKind::Throttle).about("late/settling");
+    story.aws.inject(pin.times(1));
+    for name in ["done", "nope", "slow"] {
+        story.apply_policy(&policy(name));
+    }
+    for name in ["late", "stop"] {
+        let patient = json!({"remediation": {"confirmAfter": "1h"}});
+        story.apply_policy(&policy(name).but(&patient));
+    }
+    let gated = json!({"remediation": {"approval": "Required"}});
+    story.apply_policy(&policy("gate").but(&gated));
+    story.apply_policy(&policy("hand"));
+    story.start_release(from);
+    story.while_time_flies("each is in its phase", 10.0, || {
+        let is = |secret, wanted: &str| state_of(story, secret) == wanted;
+        is("done/ended", "Succeeded")
+            && state_of(story, "nope/refused").starts_with('!')
+            && is("slow/verifying", "Verifying")
+            && is("late/settling", "Settling")
+            && is("stop/suspended", "Settling")
+            && is("gate/awaiting", "AwaitingApproval")
+    });
+    let suspended = json!({"suspend": true, "remediation": {"confirmAfter": "1h"}});
+    story.apply_policy(&policy("stop").but(&suspended));
+    story.eventually("it stands still", || {
+        state_of(story, "stop/suspended") == "Suspended"
+    });
+    let clear = Fault::on("UpdateSecretVersionStage", FaultKind::HangAfter)
+        .about("app/cleared")
+        .containing("AWSPENDING");
+    let rotate = Fault::on("RotateSecret", FaultKind::HangAfter).about("app/rotating");
+    story.aws.inject(clear.times(1));
+    story.aws.inject(rotate.times(1));
+    story.apply_policy(&policy("app"));
+    story.while_time_flies("a clear and a rotation hang", 10.0, || {
+        story.aws.hung() == 2
+    });
+    story.controllers[0].kill();
+    // Nobody has looked at this one yet.
+    let truth = story.aws.truth("hand/queued").expect("it exists");
+    let current = json!({"currentVersionId": holder(&truth, "AWSCURRENT")});
+    let rotate = ByHand::new("by-hand", "hand", "Rotate", "hand/queued").expecting(&current);
+    story.apply(&rotate.object());
+}
+
+/// What is there when the first release has gone.
+fn snapshot(story: &Story) -> BTreeMap<String, Value> {
+    let operations = story.operations().into_iter();
+    operations
+        .map(|one| (text(&one["metadata"]["uid"]), one))
+        .collect()
+}
+
+/// The second release under the admission policies of the first one: what needs no approval goes on.
+fn act_two(story: &Story, approvals: Approvals) {
+    approve(story);
+    story.while_time_flies("what was begun is brought to its end", 240.0, || {
+        let is_done = |secret: &&str| state_of(story, secret) == "Succeeded";
+        let secrets = [
+            "slow/verifying",
+            "late/settling",
+            "app/cleared",
+            "app/rotating",
+            "hand/queued",
+        ];
+        secrets.iter().all(is_done)
+    });
+    assert_eq!(state_of(story, "stop/suspended"), "Suspended");
+    if approvals == Approvals::Void {
+        stays_unapproved(story, "of another version");
+    }
+}
+
+/// The second release under its own admission policies: a person agrees, and another one lifts the suspension.
+fn act_three(story: &Story, approvals: Approvals) {
+    let patient = json!({"suspend": false, "remediation": {"confirmAfter": "1h"}});
+    story.apply_policy(&policy("stop").but(&patient));
+    if approvals == Approvals::Void {
+        story.until_approvals_count();
+        story.poke();
+        story.eventually("it says that the operation is too old", || {
+            message(&awaiting(story), "Complete").contains("when this was created")
+        });
+        stays_unapproved(story, "when this was created");
+        let old = awaiting(story);
+        story.kubectl(&["delete", "sro", &text(&old["metadata"]["name"]), "-n", TEAM]);
+        story.while_time_flies("there is another one", 60.0, || {
+            let uid = &awaiting(story)["metadata"]["uid"];
+            uid.is_string() && *uid != old["metadata"]["uid"]
+        });
+        approve(story);
+    }
+    story.while_time_flies("all is done", 240.0, || {
+        story.operations().iter().all(is_finished)
+            && RECOVERED
+                .iter()
+                .all(|secret| state_of(story, secret) == "Succeeded")
+    });
+}
+
+fn awaiting(story: &Story) -> Value {
+    story
+        .operations_on("gate/awaiting")
+        .pop()
+        .unwrap_or_default()
+}
+
+fn approve(story: &Story) {
+    let name = text(&awaiting(story)["metadata"]["name"]);
+    let decision = json!({"spec": {"decision": {"verdict": "Approve", "by": "admin"}}});
+    let patch = decision.to_string();
+    story.kubectl(&[
+        "patch",
+        "sro",
+        &name,
+        "-n",
+        TEAM,
+        "--type=merge",
+        "-p",
+        &patch,
+    ]);
+}
+
+/// It was approved, and this does not count, for the reason that is told.
+#[track_caller]
+fn stays_unapproved(story: &Story, why: &str) {
+    let operation = awaiting(story);
+    assert_eq!(state(&operation), "AwaitingApproval", "{operation:#}");
+    let told = message(&operation, "Complete");
+    assert!(told.contains(why), "{told}");
+    assert_eq!(writes_to(&story.aws, "gate/awaiting").len(), 0);
+}
+
+fn judge(story: &Story, before: &BTreeMap<String, Value>) {
+    let after = snapshot(story);
+    let gated = awaiting(story)["spec"]["policyRef"]["name"].clone();
+    for (uid, old) in before {
+        if old["spec"]["policyRef"]["name"] == gated {
+            // Where it could not be approved, it was deleted by hand.
+            continue;
+        }
+        let new = after.get(uid).unwrap_or_else(|| panic!("lost: {old:#}"));
+        if is_finished(old) {
+            assert_eq!(old["status"], new["status"], "a record is final");
+        }
+    }
+    // Nothing more within its back-off, which is longer than the story.
+    let refused = story.operations_on("nope/refused");
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    for secret in RECOVERED {
+        let operations = story.operations_on(secret);
+        assert_eq!(operations.len(), 1, "{secret}: {operations:#?}");
+        let writes = writes_to(&story.aws, secret);
+        let accepted = |wanted: fn(&Request) -> bool| {
+            let fit = |request: &&Request| wanted(request) && request.code.as_deref() == Some("OK");
+            writes.iter().filter(fit).count()
+        };
+        let clears = accepted(|request| {
+            request.operation == "UpdateSecretVersionStage"
+                && request.parameters["VersionStage"] == "AWSPENDING"
+        });
+        let rotations = accepted(|request| request.operation == "RotateSecret");
+        assert_eq!((clears, rotations), (1, 1), "{secret}: {writes:#?}");
+        let truth = story.aws.truth(secret).expect("it exists");
+        assert_eq!(truth.invocations.get("finishSecret"), Some(&1), "{secret}");
+    }
+}
