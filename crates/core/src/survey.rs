@@ -58,6 +58,15 @@ impl Survey {
         self.counts.get(&state).copied().unwrap_or(0)
     }
 
+    /// How many secrets are neither healthy nor ineligible. After a restart in an outage there may be fewer findings: of
+    /// some secrets only their number is remembered.
+    pub fn unwell(&self) -> usize {
+        let counts = self.counts.iter();
+        let unwell =
+            counts.filter(|(state, _)| !matches!(state, State::Healthy | State::Ineligible));
+        unwell.map(|(_, count)| count).sum()
+    }
+
     /// The worst state of any finding that makes the policy unhealthy.
     pub fn worst(&self) -> Option<State> {
         self.findings

@@ -90,7 +90,8 @@ impl SecretRotationPolicyStatus {
         Self {
             last_check_time: survey.checked.map(Into::into).or(self.last_check_time),
             summary: Some(Summary::of(survey)),
-            findings_omitted: Some(survey.findings.len().saturating_sub(findings.len()).into()),
+            // Not of the findings: those that only the numbers tell of stay omitted, so that the numbers hold on the next pass.
+            findings_omitted: Some(survey.unwell().saturating_sub(findings.len()).into()),
             findings,
             next_window: NextWindow::of(plan.window),
             ..self

@@ -848,3 +848,19 @@ fn fifty_findings_are_listed_and_the_rest_counted_and_all_obey_the_schema() {
         [""; 0]
     );
 }
+
+/// After a restart in an outage the numbers of the last complete check are all that is left of most findings.
+#[test]
+fn findings_of_which_only_the_number_is_known_stay_omitted() {
+    let mut survey = survey(
+        vec![finding("a", State::Stuck), finding("b", State::Overdue)],
+        aws("2026-11-23T10:00:00Z"),
+    );
+    survey
+        .counts
+        .extend([(State::Healthy, 129), (State::Stuck, 121)]);
+    let seen = (&survey, &Plan::default());
+    let incomplete = Readiness::SweepIncomplete("the second page".to_owned());
+    let status = SecretRotationPolicyStatus::after(None, &pass(&incomplete, Some(seen)));
+    assert_eq!(status.findings_omitted.expect("set").value(), 120);
+}
