@@ -37,16 +37,35 @@ const fn is_outage(class: ErrorClass) -> bool {
     )
 }
 
+/// It is not its turn yet.
+#[derive(Debug)]
+pub(super) struct NotYet {
+    /// When to come back.
+    pub wait: Duration,
+    /// Why, for people.
+    pub message: String,
+}
+
 /// Pays for the next step, or says when to come back.
 pub(super) async fn enter(
     context: &Context,
     operation: &Operation,
     (profile, region): (&Profile, &Region),
-) -> Result<Pass, Duration> {
+) -> Result<Pass, NotYet> {
     let made = context.accounts.of(profile, region).await;
     let uid = operation.uid.as_str();
-    let visit = made.outage.enter().map_err(|wait| spread(wait, uid))?;
-    let ticket = made.account.ticket(&operation.key, need(operation))?;
+    let visit = made.outage.enter().map_err(|wait| NotYet {
+        wait: spread(wait, uid),
+        message: format!("AWS does not answer in {region}; it is asked again and again"),
+    })?;
+    let ticket = made.account.ticket(&operation.key, need(operation));
+    let ticket = ticket.map_err(|wait| NotYet {
+        wait,
+        message: format!(
+            "the rate limits of profile {} let others go first",
+            profile.name
+        ),
+    })?;
     Ok(Pass { ticket, visit })
 }
 

@@ -142,7 +142,13 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
     let entered = entering::enter(context, &reading.operation, place).await;
     Ok(match entered {
         Ok(pass) => Leave::Go(Box::new(pass)),
-        Err(wait) => Leave::Back(Some(wait)),
+        Err(not_yet) => {
+            let old = reading.object.status.as_ref();
+            if quiet::is_turn_told(old, not_yet.wait) {
+                telling::not_yet(context, &reading, not_yet.message, judged.now).await?;
+            }
+            Leave::Back(Some(not_yet.wait))
+        }
     })
 }
 

@@ -1,7 +1,13 @@
 //! When the status of an operation that only waits is worth writing.
 
+use std::time::Duration;
+
 use secret_rotation_api::operation::SecretRotationOperationStatus;
+use secret_rotation_core::advance::Phase;
 use secret_rotation_core::clock::AwsTime;
+
+/// Who waits no longer than this for its turn need not say so.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Whether it is due: something but the time of the next step differs, or that time has passed.
 pub(super) fn is_due(
@@ -22,6 +28,19 @@ pub(super) fn is_due(
         (None, Some(_)) | (Some(_), None) => true,
         (None, None) => false,
     }
+}
+
+/// Whether an operation says that it waits for its turn: it has said nothing yet, or that it waits for something that is over.
+/// What it says once it has begun stands meanwhile.
+pub(super) fn is_turn_told(old: Option<&SecretRotationOperationStatus>, wait: Duration) -> bool {
+    let over = [
+        Phase::AwaitingApproval,
+        Phase::AwaitingWindow,
+        Phase::BackingOff,
+        Phase::Suspended,
+    ];
+    let said = phase(old);
+    wait > SOON && said.is_none_or(|said| over.iter().any(|phase| phase.reason() == said))
 }
 
 /// The reason of condition `Complete`: what the operation was doing.
@@ -60,6 +79,27 @@ mod tests {
         };
         assert!(is_due(Some(&old), &new, at("2026-11-23T09:00:00Z")));
         assert!(is_due(None, &old, at("2026-11-23T09:00:00Z")));
+    }
+
+    #[test]
+    fn whoever_waits_for_its_turn_says_so_once() {
+        let saying = |phase: Phase| {
+            let complete = serde_json::json!({"conditions": [{
+                "type": "Complete", "status": "False", "reason": phase.reason(), "message": "", "lastTransitionTime": "2026-11-23T10:00:00Z",
+            }]});
+            serde_json::from_value::<SecretRotationOperationStatus>(complete).expect("a status")
+        };
+        let long = SOON * 2;
+        assert!(is_turn_told(None, long));
+        assert!(is_turn_told(
+            Some(&SecretRotationOperationStatus::default()),
+            long
+        ));
+        assert!(is_turn_told(Some(&saying(Phase::AwaitingApproval)), long));
+        assert!(!is_turn_told(None, SOON));
+        for told in [Phase::Queued, Phase::Settling, Phase::Verifying] {
+            assert!(!is_turn_told(Some(&saying(told)), long), "{told:?}");
+        }
     }
 
     fn due(time: &str) -> SecretRotationOperationStatus {

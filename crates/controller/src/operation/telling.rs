@@ -102,6 +102,24 @@ pub(super) async fn resting(
     say(context, reading, (None, consent), (&wait, now)).await
 }
 
+/// It waits for its turn, which is nothing that an event need tell.
+pub(super) async fn not_yet(
+    context: &Arc<Context>,
+    reading: &Reading,
+    message: String,
+    now: AwsTime,
+) -> Result<(), Error> {
+    let wait = Wait {
+        pause: Duration::ZERO,
+        until: now,
+        phase: Phase::Queued,
+        message,
+    };
+    note(context, reading, (None, None), (&wait, now))
+        .await
+        .map(drop)
+}
+
 /// It waits for something that AWS shows, and says for what.
 pub(super) async fn waiting(
     context: &Arc<Context>,
@@ -117,9 +135,25 @@ pub(super) async fn waiting(
 async fn say(
     context: &Arc<Context>,
     reading: &Reading,
-    (secret, consent): (Option<&SecretName>, Option<&Consent>),
+    seen: (Option<&SecretName>, Option<&Consent>),
     (wait, now): (&Wait, AwsTime),
 ) -> Result<(), Error> {
+    let before = quiet::phase(reading.object.status.as_ref());
+    let is_new = note(context, reading, seen, (wait, now)).await?;
+    if is_new && is_deferred(wait.phase) && before != Some(wait.phase.reason()) {
+        let message = wait.message.clone();
+        announcing::tell(context, reading, Reason::OperationDeferred, message).await;
+    }
+    Ok(())
+}
+
+/// Writes down what it waits for; whether that was news.
+async fn note(
+    context: &Arc<Context>,
+    reading: &Reading,
+    (secret, consent): (Option<&SecretName>, Option<&Consent>),
+    (wait, now): (&Wait, AwsTime),
+) -> Result<bool, Error> {
     let progress = Progress {
         secret,
         consent,
@@ -135,20 +169,11 @@ async fn say(
     let old = reading.object.status.as_ref();
     let new = after(&reading.object, &progress);
     if !quiet::is_due(old, &new, now) {
-        return Ok(());
+        return Ok(false);
     }
     context.tenure()?;
     store(context, &reading.operation.key, &reading.version(), &new).await?;
-    if is_deferred(wait.phase) && quiet::phase(old) != Some(wait.phase.reason()) {
-        announcing::tell(
-            context,
-            reading,
-            Reason::OperationDeferred,
-            wait.message.clone(),
-        )
-        .await;
-    }
-    Ok(())
+    Ok(true)
 }
 
 const fn is_deferred(phase: Phase) -> bool {
