@@ -100,6 +100,17 @@ impl Operation {
         self.journal.last_intent(self.action.deeds()).is_some()
     }
 
+    /// When a pin that AWS took has settled at the earliest, if the operation waits for that: a look before then decides
+    /// nothing.
+    pub fn settles_at(&self) -> Option<AwsTime> {
+        let pin = self.journal.entry(Step::Pin)?;
+        let waits = self.action.clears()
+            && pin.is_applied()
+            && !self.has_acted()
+            && self.journal.entry(Step::Unpin).is_none();
+        waits.then(|| pin.intent.plus(self.confirm_after))
+    }
+
     /// When it is too late to begin.
     pub fn expires(&self) -> ServerTime {
         self.approved.unwrap_or(self.created).plus(self.deadline)

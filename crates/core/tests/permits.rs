@@ -11,6 +11,7 @@ use secret_rotation_core::authorise::{Refusal, foresee};
 use secret_rotation_core::clock::ServerTime;
 use secret_rotation_core::history::History;
 use secret_rotation_core::operation::{Action, Operation, Outcome, ResultKind, Step, Trigger};
+use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::permit::{Bounds, Circumstances, Gate, Permit, Phase, permit};
 use secret_rotation_core::plan::{BlockReason, Hold};
 use secret_rotation_core::policy::{Policy, Suspension};
@@ -288,4 +289,37 @@ fn an_approval_that_is_noticed_only_now_starts_the_deadline_anew() {
         message: None,
     });
     assert_eq!(store.word(), "go");
+}
+
+#[test]
+fn a_look_before_the_pin_has_settled_decides_nothing() {
+    let settles_at = |store: &Store| store.operation.settles_at();
+    let ripe = now().plus(policy("payments").remediation.confirm_after);
+    for action in [Action::ClearAndRotate, Action::ClearPending] {
+        let mut store = Store::of(action);
+        store.operation.confirm_after = policy("payments").remediation.confirm_after;
+        assert_eq!(settles_at(&store), None, "nothing is pinned");
+        store = store.with(Step::Pin);
+        assert_eq!(settles_at(&store), Some(ripe));
+        assert_eq!(
+            settles_at(&store.clone().with(Step::Unpin)),
+            None,
+            "it is withdrawn"
+        );
+        assert_eq!(settles_at(&store.with(Step::Clear)), None, "it has acted");
+    }
+    let mut refused = Store::of(Action::ClearPending);
+    let mismatch = ResultKind::Refused(ErrorClass::Mismatch);
+    intend(&mut refused.operation, Step::Pin, now(), mismatch);
+    assert_eq!(
+        settles_at(&refused),
+        None,
+        "it is tried again, or goes without"
+    );
+    let restoring = Store::of(Action::RestorePending).with(Step::Pin);
+    assert_eq!(
+        settles_at(&restoring),
+        None,
+        "nothing settles where nothing is cleared"
+    );
 }

@@ -136,7 +136,12 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
         Permit::EndAfterUnpin(_) if context.doubts.is_overdue(&reading.operation.key) => {
             return Ok(Leave::WithoutAws);
         }
-        Permit::EndAfterUnpin(_) | Permit::Go => {}
+        Permit::Go => {
+            if let Some(wait) = permitted::settles(&reading, judged.now) {
+                return Ok(Leave::Back(Some(wait)));
+            }
+        }
+        Permit::EndAfterUnpin(_) => {}
     }
     let place = (&claimant.profile, reading.region());
     let entered = entering::enter(context, &reading.operation, place).await;

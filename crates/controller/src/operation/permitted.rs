@@ -191,6 +191,16 @@ fn back_at(
     Ok(soonest.map(|pause| pause.max(SHORTEST)))
 }
 
+/// How long a pin has still to settle, where the status says so: whoever wakes the operation meanwhile, AWS is not asked. The
+/// pause is cut like every other, so that a clock that jumps is noticed.
+pub(super) fn settles(reading: &Reading, now: AwsTime) -> Option<Duration> {
+    let status = reading.object.status.as_ref();
+    let said = quiet::phase(status) == Some(Phase::Settling.reason());
+    let ripe = reading.operation.settles_at().filter(|_| said)?;
+    let net = spread(SAFETY_NET, reading.operation.uid.as_str());
+    (now < ripe).then(|| ripe.since(now).clamp(SHORTEST, net))
+}
+
 /// Says that a person must decide, and whether a decision would count. Whether it would is asked once in a while only.
 pub(super) async fn await_decision(
     context: &Arc<Context>,
