@@ -236,3 +236,122 @@ fn nobody(reading: &Reading) -> Arn {
     ))
     .expect("a region makes an ARN")
 }
+
+#[cfg(test)]
+mod tests {
+    use secret_rotation_api::operation::SecretRotationOperation;
+    use secret_rotation_core::clock::AwsTime;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing;
+
+    const PINNED: &str = "2026-11-23T10:00:00Z";
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_wakes_an_operation_whatever_it_waits_for() {
+        let context = testing::context();
+        for _ in 0..2 {
+            context.server_clock.saw("Mon, 23 Nov 2026 10:00:00 GMT");
+        }
+        let back = |reading: &Reading, phase, until: Option<u64>| {
+            let pause = Pause {
+                phase,
+                message: String::new(),
+                until: until.map(|seconds| at(PINNED).plus(Duration::from_secs(seconds))),
+            };
+            back_at(&context, reading, (&pause, at(PINNED)))
+        };
+        let fresh = reading(&json!({"spec": {"deadline": "2h"}}));
+        let net = spread(SAFETY_NET, "waits");
+        assert_eq!(back(&fresh, Phase::Queued, None).ok(), Some(Some(net)));
+        let late = reading(&json!({"spec": {"deadline": "61m"}}));
+        let minute = Some(Duration::from_mins(1));
+        assert_eq!(
+            back(&late, Phase::AwaitingApproval, None).ok(),
+            Some(minute)
+        );
+        assert_eq!(
+            back(&late, Phase::BackingOff, Some(7)).ok(),
+            Some(Some(Duration::from_secs(7)))
+        );
+        let over = reading(&json!({"spec": {"deadline": "30m"}}));
+        assert_eq!(back(&over, Phase::Queued, None).ok(), Some(Some(SHORTEST)));
+        let acted =
+            reading(&json!({"spec": {"deadline": "30m"}, "status": {"steps": [step("Clear")]}}));
+        assert_eq!(
+            back(&acted, Phase::Suspended, None).ok(),
+            Some(Some(net)),
+            "no deadline any more"
+        );
+        let decision =
+            json!({"spec": {"deadline": "2h", "decision": {"verdict": "Approve", "by": "bob"}}});
+        let unguarded = back(&reading(&decision), Phase::AwaitingApproval, None);
+        assert_eq!(
+            unguarded.ok(),
+            Some(Some(UNGUARDED)),
+            "of the admission policies no watch tells"
+        );
+    }
+
+    #[test]
+    fn whoever_wakes_an_operation_whose_pin_settles_makes_it_ask_nothing() {
+        let settling = |phase: &str| {
+            let complete = json!({
+                "type": "Complete", "status": "False", "reason": phase, "message": "", "lastTransitionTime": PINNED,
+            });
+            reading(&json!({
+                "spec": {"confirmAfter": "5m"},
+                "status": {"conditions": [complete], "steps": [step("Pin")]},
+            }))
+        };
+        let after = |seconds| at(PINNED).plus(Duration::from_secs(seconds));
+        let settled = settling("Settling");
+        assert_eq!(settles(&settled, after(10)), Some(Duration::from_secs(290)));
+        assert_eq!(settles(&settled, after(300)), None, "it is time to look");
+        let far = at(PINNED).minus(Duration::from_hours(9));
+        assert_eq!(
+            settles(&settled, far),
+            Some(spread(SAFETY_NET, "waits")),
+            "a clock that jumped"
+        );
+        assert_eq!(
+            settles(&settling("Suspended"), after(10)),
+            None,
+            "it says that it goes on"
+        );
+    }
+
+    fn step(name: &str) -> Value {
+        json!({"name": name, "versionId": "v2", "tries": 1, "intentTime": PINNED, "resultTime": PINNED, "result": "Applied"})
+    }
+
+    fn at(time: &str) -> AwsTime {
+        AwsTime::new(time.parse().expect("a time"))
+    }
+
+    /// An operation that is an hour old when its pin is set.
+    fn reading(more: &Value) -> Reading {
+        let mut object = json!({
+            "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationOperation",
+            "metadata": {"name": "waits", "namespace": "team", "uid": "waits", "creationTimestamp": "2026-11-23T09:00:00Z"},
+            "spec": {
+                "policyRef": {"name": "payments"}, "action": "ClearAndRotate", "reason": "a test",
+                "secret": {"arn": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/db-AbCdEf"},
+                "expect": {"currentVersionId": "v1", "pendingVersionId": "v2"},
+            },
+        });
+        for field in ["spec", "status"] {
+            for (name, value) in more[field].as_object().into_iter().flatten() {
+                object[field][name] = value.clone();
+            }
+        }
+        let object: SecretRotationOperation = serde_json::from_value(object).expect("an operation");
+        Reading {
+            began: crate::clock::now(),
+            operation: object.to_core().expect("it can be understood"),
+            subject: object.subject().expect("a secret"),
+            object,
+        }
+    }
+}
