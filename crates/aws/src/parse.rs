@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::types::{
-    RotationRulesType, SecretListEntry, SecretVersionsListEntry, Tag,
+    ReplicationStatusType, RotationRulesType, SecretListEntry, SecretVersionsListEntry, StatusType,
+    Tag,
 };
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{
     Arn, FunctionArn, InvalidIdentity, Region, SecretName, StageLabel, VersionId,
 };
-use secret_rotation_core::secret::{LabelMap, Rotation, RotationRules, Secret};
+use secret_rotation_core::secret::{LabelMap, Replication, Rotation, RotationRules, Secret};
 
 /// From 2010 to 2199, in milliseconds: no date of a secret lies outside.
 const SANE: std::ops::Range<i64> = 1_262_304_000_000..7_258_118_400_000;
@@ -29,7 +30,7 @@ impl From<InvalidIdentity> for Malformed {
 
 /// Lists and descriptions name their fields alike, but for the labels.
 macro_rules! secret {
-    ($source:expr, $stages:expr) => {
+    ($source:expr, $stages:expr, $replicas:expr) => {
         Secret {
             arn: Arn::parse($source.arn().ok_or(Malformed)?)?,
             name: SecretName::parse($source.name().ok_or(Malformed)?)?,
@@ -49,6 +50,7 @@ macro_rules! secret {
             primary_region: present($source.primary_region())
                 .map(Region::parse)
                 .transpose()?,
+            replicas: $replicas,
             tags: tags($source.tags()),
         }
     };
@@ -56,12 +58,17 @@ macro_rules! secret {
 
 /// An entry of `ListSecrets`.
 pub(crate) fn listed(entry: &SecretListEntry) -> Result<Secret, Malformed> {
-    Ok(secret!(entry, entry.secret_versions_to_stages()))
+    Ok(secret!(
+        entry,
+        entry.secret_versions_to_stages(),
+        BTreeMap::new()
+    ))
 }
 
 /// An answer of `DescribeSecret`, which must be about the secret that was asked for, by ARN or by name.
 pub(crate) fn described(asked: &str, answer: &DescribeSecretOutput) -> Result<Secret, Malformed> {
-    let secret = secret!(answer, answer.version_ids_to_stages());
+    let replicas = replicas(answer.replication_status())?;
+    let secret = secret!(answer, answer.version_ids_to_stages(), replicas);
     let by_arn = asked.starts_with("arn:");
     let told = if by_arn {
         secret.arn.as_str()
@@ -122,6 +129,20 @@ fn rotation_rules(rules: &RotationRulesType) -> RotationRules {
     }
 }
 
+/// A status that nobody knows is one that may pass.
+fn replicas(told: &[ReplicationStatusType]) -> Result<BTreeMap<Region, Replication>, Malformed> {
+    let replica = |told: &ReplicationStatusType| {
+        let region = Region::parse(told.region().ok_or(Malformed)?)?;
+        let status = match told.status() {
+            Some(StatusType::InSync) => Replication::InSync,
+            Some(StatusType::Failed) => Replication::Failed,
+            Some(_) | None => Replication::InProgress,
+        };
+        Ok((region, status))
+    };
+    told.iter().map(replica).collect()
+}
+
 fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
     let pair = |tag: &Tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or("").to_owned()));
     tags.iter().filter_map(pair).collect()
@@ -159,6 +180,31 @@ mod tests {
                 "{seconds}"
             );
         }
+    }
+
+    #[test]
+    fn a_replica_counts_as_in_sync_only_where_aws_says_so() {
+        let told = |region: &str, status: Option<&str>| {
+            ReplicationStatusType::builder()
+                .region(region)
+                .set_status(status.map(StatusType::from))
+                .build()
+        };
+        let all = [
+            told("eu-central-1", Some("InSync")),
+            told("us-east-1", Some("Failed")),
+            told("us-west-2", Some("Wavering")),
+            told("eu-north-1", None),
+        ];
+        let statuses = replicas(&all).map(|all| all.into_values().collect::<Vec<_>>());
+        let expected = vec![
+            Replication::InSync,
+            Replication::InProgress,
+            Replication::Failed,
+            Replication::InProgress,
+        ];
+        assert_eq!(statuses, Ok(expected));
+        assert_eq!(replicas(&[told("../", Some("InSync"))]), Err(Malformed));
     }
 
     #[test]

@@ -125,6 +125,7 @@ pub(crate) fn observation(name: &str) -> Observation {
         owning_service: None,
         external_type: None,
         primary_region: None,
+        replicas: BTreeMap::new(),
         tags: BTreeMap::new(),
     })
 }

@@ -182,6 +182,12 @@ impl Classifier<'_> {
             ailment,
             first_observed,
         } = verdict;
+        let message = match secret.behind() {
+            Some(behind) if !message.is_empty() => {
+                format!("{message}; replicas are not in sync: {behind}")
+            }
+            Some(_) | None => message,
+        };
         let rest = background.rest.cloned();
         Finding {
             name: secret.name.clone(),

@@ -308,6 +308,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The same with more to say.
+    #[must_use]
+    pub fn noted(mut self, note: &str) -> Self {
+        let (Self::Succeeded { message } | Self::Failed { message, .. }) = &mut self;
+        message.push_str(note);
+        self
+    }
+}
+
 /// Why an operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failure {

@@ -36,6 +36,8 @@ pub struct Secret {
     pub external_type: Option<String>,
     /// The region of the primary, if it is replicated.
     pub primary_region: Option<Region>,
+    /// Its replicas, as `DescribeSecret` tells of them; a list does not.
+    pub replicas: BTreeMap<Region, Replication>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -67,7 +69,39 @@ pub struct RotationRules {
     pub automatically_after_days: Option<i64>,
 }
 
+/// How a replica stands to its primary (`ReplicationStatus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replication {
+    /// It shows what its primary shows.
+    InSync,
+    /// It is being brought up to date.
+    InProgress,
+    /// It is not, and will not be by itself.
+    Failed,
+}
+
+impl Replication {
+    /// The name that AWS uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InSync => "InSync",
+            Self::InProgress => "InProgress",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
 impl Secret {
+    /// The replicas that do not show what this secret shows, with their status; `None` = there is none such.
+    pub fn behind(&self) -> Option<String> {
+        let behind = self.replicas.iter();
+        let behind = behind.filter(|(_, status)| **status != Replication::InSync);
+        let named: Vec<_> = behind
+            .map(|(region, status)| format!("{region} ({})", status.name()))
+            .collect();
+        (!named.is_empty()).then(|| named.join(", "))
+    }
+
     /// The version that holds the label, if any does.
     pub fn holder(&self, label: &StageLabel) -> Option<&VersionId> {
         self.labels

@@ -2,12 +2,15 @@
 
 mod fixtures;
 
+use std::time::Duration;
+
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, World};
+use fixtures::world::{EmptyVersions, Replica, World};
 use fixtures::{
     ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, stuck,
     version, with_value, without_value,
 };
+use secret_rotation_core::advance::{Next, Phase};
 use secret_rotation_core::operation::{Action, Operation, Step, Trigger};
 use secret_rotation_core::secret::Secret;
 
@@ -266,6 +269,70 @@ fn a_pin_of_the_same_minute_serves_both() {
     let withdrawn = disturbed.run();
     assert_eq!(withdrawn.story(), "Pin:Mismatch (Settling) Superseded");
     assert_eq!(withdrawn.world.secret.holder(&pin), Some(&version("p")));
+}
+
+/// Everything that moves more than one label, by machines too.
+fn moves() -> Vec<(World, Operation)> {
+    let ways = ways()
+        .into_iter()
+        .map(|(world, operation, _)| (world, operation));
+    let clearing = operation("o", Action::ClearAndRotate, "prod/a");
+    let more = [
+        (pending_on_current(), by_hand(Action::RevertToPrevious)),
+        (valued(), clearing),
+    ];
+    ways.chain(more).collect()
+}
+
+#[test]
+fn a_label_moves_again_only_when_replicas_have_followed_or_had_their_time() {
+    let followers = [
+        (Replica::Follows(minutes(2)), minutes(2), ""),
+        (
+            Replica::Follows(hours(9)),
+            minutes(10),
+            "not in sync: us-east-1 (InProgress)",
+        ),
+        (
+            Replica::Failed,
+            Duration::ZERO,
+            "not in sync: us-east-1 (Failed)",
+        ),
+    ];
+    for (world, operation) in moves() {
+        let calm = Shell::new(world.clone(), operation.clone()).run();
+        for (replica, apart, told) in &followers {
+            let mut shell = Shell::new(world.clone(), operation.clone());
+            shell.world.replica = *replica;
+            let done = shell.run();
+            let way = done.story();
+            assert_eq!(done.sent.len(), calm.sent.len(), "{way}");
+            assert_eq!(done.trace.last(), calm.trace.last(), "{way}");
+            for pair in done.sent.windows(2) {
+                assert!(pair[1].0.since(pair[0].0) >= *apart, "{replica:?}: {way}");
+            }
+            let outcome = format!("{:?}", done.operation.outcome);
+            assert!(outcome.contains(told), "{replica:?}: {outcome}");
+        }
+    }
+}
+
+/// The condition says what is waited for, and until when at most.
+#[test]
+fn whoever_waits_for_a_replica_says_so() {
+    let mut shell = Shell::new(valued(), by_hand(Action::PromotePending));
+    shell.world.replica = Replica::Follows(minutes(2));
+    shell.until_said("Pin");
+    let look = shell.world.look(false);
+    let Next::Wait(wait) = shell.next(&look) else {
+        panic!("it does not wait: {:?}", shell.next(&look));
+    };
+    let message = wait.message;
+    assert!(
+        message.contains("replicas") && message.contains("us-east-1 (InProgress)"),
+        "{message}"
+    );
+    assert_eq!(wait.phase, Phase::Promoting);
 }
 
 /// AWS left AWSPENDING on the version that a rotation made current.

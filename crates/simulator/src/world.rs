@@ -35,6 +35,10 @@ pub struct World {
     pub schedules_run: bool,
     /// A label that moves sets `LastChangedDate`.
     pub label_moves_date: bool,
+    /// Seconds after a change in which the replicas of a secret are `InProgress`.
+    pub replication_delay: u32,
+    /// Replicas are `Failed`.
+    pub replication_fails: bool,
 }
 
 /// What attaching a custom label to a version without a value answers.
@@ -65,6 +69,8 @@ impl Default for World {
             finish_delay: 2,
             schedules_run: true,
             label_moves_date: true,
+            replication_delay: 0,
+            replication_fails: false,
         }
     }
 }
@@ -90,6 +96,8 @@ impl World {
             finish_delay: [0, 2, 30][draw.below(3)],
             schedules_run: draw.coin(),
             label_moves_date: draw.coin(),
+            replication_delay: [0, 5, 60][draw.below(3)],
+            replication_fails: draw.coin(),
         }
     }
 }

@@ -136,6 +136,7 @@ fn secret(name: &str) -> Secret {
         owning_service: None,
         external_type: None,
         primary_region: None,
+        replicas: BTreeMap::new(),
         tags: BTreeMap::new(),
     }
 }

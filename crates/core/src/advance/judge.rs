@@ -72,8 +72,20 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Dispatches on the action.
+    /// What comes next, and of an end also which replicas do not show it.
     pub(super) fn next(&self) -> Next {
+        let behind = self.secret.behind();
+        match (self.dispatched(), behind) {
+            (Next::Done(outcome), Some(behind)) if self.operation.has_started() => {
+                let note = format!("; replicas are not in sync: {behind}");
+                Next::Done(outcome.noted(&note))
+            }
+            (next, _) => next,
+        }
+    }
+
+    /// Dispatches on the action.
+    fn dispatched(&self) -> Next {
         if let Some(outcome) = &self.ends {
             return self.end_unpinned(outcome);
         }

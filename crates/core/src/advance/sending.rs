@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::judge::{Judge, failed};
-use super::{Next, Phase, Request, Write};
+use super::{Next, Phase, Request, Wait, Write};
 use crate::clock::AwsTime;
 use crate::identity::{FunctionArn, VersionId};
 use crate::operation::{Failure, Intent, JournalEntry, Step};
 use crate::outcome::ErrorClass;
 use crate::pin;
+use crate::secret::Replication;
 
 /// A step that failed this often for reasons that pass is given up.
 const MAX_TRIES: u32 = 8;
@@ -24,6 +25,12 @@ pub(super) const LAG: Duration = Duration::from_mins(1);
 
 /// How long to wait before looking whether another operation has ended.
 const RIVAL_POLL: Duration = Duration::from_secs(15);
+
+/// How long replicas are given to follow our last write: two label moves in a row are reported to leave them out of sync.
+const REPLICATION: Duration = Duration::from_mins(10);
+
+/// How long to wait before looking whether they have.
+const REPLICA_POLL: Duration = Duration::from_secs(10);
 
 /// How long to wait before looking again for a write that AWS has confirmed.
 const LAG_POLL: Duration = Duration::from_secs(5);
@@ -83,6 +90,9 @@ impl Judge<'_> {
                 format!("operation {} is at work on this secret", rival.key),
             );
         }
+        if let Some(wait) = self.replicas_follow(step) {
+            return wait;
+        }
         debug_assert!(
             self.authority
                 .covers(self.operation.action, &self.secret.arn),
@@ -105,6 +115,26 @@ impl Judge<'_> {
             request,
             intent,
         })
+    }
+
+    /// The pause until replicas show our last write, before the next one. One that failed does not get better by waiting, nor
+    /// does one that takes too long: the outcome tells of them.
+    fn replicas_follow(&self, step: Step) -> Option<Next> {
+        let last = self.operation.journal.last_intent(&Step::ALL)?;
+        let until = last.plus(REPLICATION);
+        let follows = |status: &Replication| *status == Replication::InProgress;
+        if self.now >= until || !self.secret.replicas.values().any(follows) {
+            return None;
+        }
+        let behind = self.secret.behind()?;
+        Some(Next::Wait(Wait {
+            pause: REPLICA_POLL,
+            until,
+            phase: Phase::of(step),
+            message: format!(
+                "waiting until {until} at most for its replicas to be in sync: {behind}"
+            ),
+        }))
     }
 
     /// Why a step is not tried again, if it is not.

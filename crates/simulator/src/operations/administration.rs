@@ -1,11 +1,11 @@
 //! Deletion, tags, replicas and resource policies.
 
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Answer, Call, named, seconds, values};
 use crate::failure::Failure;
-use crate::model::Deletion;
+use crate::model::{Deletion, Secret};
 
 impl Call<'_> {
     pub(super) fn delete_secret(&mut self) -> Answer {
@@ -154,12 +154,22 @@ impl Call<'_> {
             .secrets
             .get(arn)
             .ok_or_else(Failure::not_found)?;
-        let status: Vec<_> = secret
-            .replicas
-            .iter()
-            .map(|region| json!({"Region": region, "Status": "InSync"}))
-            .collect();
-        Ok(json!({"ARN": arn, "ReplicationStatus": status}))
+        Ok(json!({"ARN": arn, "ReplicationStatus": self.replicas(secret)}))
+    }
+
+    /// How the replicas stand to their primary.
+    pub(super) fn replicas(&self, secret: &Secret) -> Vec<Value> {
+        let world = &self.estate.world;
+        let shown = secret.last_changed + SignedDuration::from_secs(world.replication_delay.into());
+        let status = match (world.replication_fails, self.now < shown) {
+            (true, _) => "Failed",
+            (false, true) => "InProgress",
+            (false, false) => "InSync",
+        };
+        let replicas = secret.replicas.iter();
+        replicas
+            .map(|region| json!({"Region": region, "Status": status}))
+            .collect()
     }
 
     pub(super) fn put_resource_policy(&mut self) -> Answer {

@@ -38,11 +38,7 @@ impl Call<'_> {
         let secret = self.secret()?;
         let mut answer = common(secret);
         put(&mut answer, "VersionIdsToStages", labels(secret));
-        let status: Vec<_> = secret
-            .replicas
-            .iter()
-            .map(|region| json!({"Region": region, "Status": "InSync"}))
-            .collect();
+        let status = self.replicas(secret);
         put(
             &mut answer,
             "ReplicationStatus",

@@ -3,7 +3,7 @@
 use secret_rotation_simulator::{LabelOnEmpty, Options, Simulator, World};
 use serde_json::{Value, json};
 
-use crate::client::{control, quiet, simulator};
+use crate::client::{ask, control, quiet, simulator};
 
 fn world_of(aws: &Simulator) -> Value {
     control(aws, "GET", "world", "").json()
@@ -30,7 +30,7 @@ fn seeds_reach_both_sides_of_every_switch() {
         let switches = world.as_object().unwrap().iter();
         seen.extend(switches.map(|(name, value)| format!("{name}={value}")));
     }
-    assert_eq!(seen.len(), 8 * 2 + 4 * 3);
+    assert_eq!(seen.len(), 9 * 2 + 5 * 3);
 }
 
 #[test]
@@ -94,4 +94,24 @@ fn a_switch_that_is_not_there_is_refused_and_those_that_are_are_named() {
         "{refused}"
     );
     assert_eq!(world_of(&aws), before);
+}
+
+#[test]
+fn replicas_follow_after_a_while_or_fail() {
+    let aws = quiet("generate: [{count: 1, name: app, state: healthy, function: ok}]");
+    let regions = json!({"SecretId": "app", "AddReplicaRegions": [{"Region": "us-east-1"}]});
+    assert_eq!(ask(&aws, "ReplicateSecretToRegions", &regions).code(), "OK");
+    let status = |aws: &Simulator| {
+        let told = ask(aws, "DescribeSecret", &json!({"SecretId": "app"})).json();
+        told["ReplicationStatus"][0]["Status"].clone()
+    };
+    assert_eq!(status(&aws), "InSync");
+    control(&aws, "POST", "world", r#"{"replication_delay": 60}"#);
+    let tags = json!({"SecretId": "app", "Tags": [{"Key": "a", "Value": "b"}]});
+    assert_eq!(ask(&aws, "TagResource", &tags).code(), "OK");
+    assert_eq!(status(&aws), "InProgress");
+    control(&aws, "POST", "clock", r#"{"jump": 60}"#);
+    assert_eq!(status(&aws), "InSync");
+    control(&aws, "POST", "world", r#"{"replication_fails": true}"#);
+    assert_eq!(status(&aws), "Failed");
 }
