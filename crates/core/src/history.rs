@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::approval::Answer;
 use crate::authorise::{Tenant, may_use, under_ceiling};
 use crate::clock::AwsTime;
-use crate::identity::{Arn, ObjectKey, SecretName, StageLabel, Uid, VersionId};
+use crate::identity::{Arn, ObjectKey, StageLabel, Uid, VersionId};
 use crate::operation::{Action, Failure, JournalEntry, Operation, Outcome, Step, Trigger};
 use crate::outcome::ErrorClass;
 use crate::pin;
@@ -73,9 +73,9 @@ impl<'a> History<'a> {
         self.believed = operations
             .filter(|operation| {
                 let namespace = &operation.key.namespace;
-                let name = operation.arn.as_ref().map(|arn| SecretName::parse(arn.name()));
+                let name = operation.arn.as_ref().map(Arn::secret_name);
                 namespaces.contains(namespace)
-                    && matches!(name, Some(Ok(name)) if under_ceiling(namespace, profile, &name).is_ok())
+                    && name.is_some_and(|name| under_ceiling(namespace, profile, &name).is_ok())
             })
             .collect();
         self
@@ -139,6 +139,14 @@ impl<'a> History<'a> {
     /// before counts. A pin that is not on the secret explains nothing: something has changed since it was set.
     pub fn last_foreign_change(&self, secret: &Secret) -> Option<AwsTime> {
         let changed = secret.last_changed?;
+        // A label that we moved within seconds of our pin counts, although the pin could explain the date.
+        if self
+            .operations
+            .iter()
+            .any(|one| may_have_moved(one, changed))
+        {
+            return Some(changed);
+        }
         let believed = self.believed.iter();
         let before = believed.flat_map(|operation| before_own_pinning(operation, secret, changed));
         // Of several explanations the latest: what was seen between two tries must not be left out.
@@ -338,6 +346,13 @@ fn before_own_pinning<'a>(
                 .tries_that_explain(changed)
                 .map(move |one| one.foreign_change.or(baseline).unwrap_or(changed))
         })
+}
+
+/// Whether `changed` can be the date of a write of the operation's other than a pin.
+fn may_have_moved(operation: &Operation, changed: AwsTime) -> bool {
+    let moves = operation.journal.0.iter();
+    let mut moves = moves.filter(|entry| !matches!(entry.step, Step::Pin | Step::Unpin));
+    moves.any(|entry| entry.explains(changed))
 }
 
 /// Whether the pin that an entry tells of is on its version.

@@ -170,8 +170,8 @@ impl Arn {
             && !partition.is_empty()
             && service == "secretsmanager"
             && kind == "secret";
-        let name = parts.next().filter(|name| bounded(name, 519))?;
-        (shape && !name.is_empty()).then_some(())?;
+        let resource = parts.next().filter(|resource| bounded(resource, 519))?;
+        (shape && bounded(name_in(resource), 512)).then_some(())?;
         Some((Region::parse(region).ok()?, AccountId::parse(account).ok()?))
     }
 
@@ -204,11 +204,19 @@ impl Arn {
 
     /// The name of the secret: what stands before the hyphen and the six characters that AWS adds.
     pub fn name(&self) -> &str {
-        let resource = self.resource();
-        match resource.rsplit_once('-') {
-            Some((name, suffix)) if suffix.len() == 6 && !name.is_empty() => name,
-            Some(_) | None => resource,
-        }
+        name_in(self.resource())
+    }
+
+    /// The same as a name: an ARN that holds none is not parsed.
+    pub fn secret_name(&self) -> SecretName {
+        SecretName(self.name().to_owned())
+    }
+}
+
+fn name_in(resource: &str) -> &str {
+    match resource.rsplit_once('-') {
+        Some((name, suffix)) if suffix.len() == 6 && !name.is_empty() => name,
+        Some(_) | None => resource,
     }
 }
 
@@ -354,6 +362,23 @@ mod tests {
         );
         assert_eq!(name("whole"), "whole");
         assert_eq!(name("-AbCdEf"), "-AbCdEf");
+    }
+
+    #[test]
+    fn the_name_in_an_arn_is_a_name_whatever_its_length() {
+        let arn = |resource: &str| {
+            Arn::parse(format!(
+                "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{resource}"
+            ))
+        };
+        let longest = "x".repeat(512);
+        for resource in [longest.clone(), format!("{longest}-AbCdEf")] {
+            let name = arn(&resource).expect("valid").secret_name();
+            assert_eq!(SecretName::parse(name.as_str()), Ok(name));
+        }
+        for resource in [format!("{longest}x"), format!("{longest}x-AbCdEf")] {
+            assert!(arn(&resource).is_err(), "{}", resource.len());
+        }
     }
 
     #[test]

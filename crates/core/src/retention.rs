@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::authorise::under_ceiling;
 use crate::clock::{AwsTime, ServerTime};
-use crate::identity::{ObjectKey, SecretName};
+use crate::identity::ObjectKey;
 use crate::operation::Operation;
 use crate::ownership::Claimant;
 
@@ -61,11 +61,10 @@ fn may_own(claimant: &Claimant, operation: &Operation) -> bool {
     let Some(arn) = &operation.arn else {
         return false;
     };
-    SecretName::parse(arn.name()).is_ok_and(|name| {
-        profile.regions.contains(arn.region())
-            && policy.selector.may_select(&name)
-            && under_ceiling(&tenant.namespace, profile, &name).is_ok()
-    })
+    let name = arn.secret_name();
+    profile.regions.contains(arn.region())
+        && policy.selector.may_select(&name)
+        && under_ceiling(&tenant.namespace, profile, &name).is_ok()
 }
 
 fn last_act(operation: &Operation) -> Option<AwsTime> {

@@ -45,7 +45,7 @@ impl Store {
 
     fn permit(&self) -> Permit {
         let arn = self.operation.arn.as_ref().expect("known");
-        let name = fixtures::name(arn.name());
+        let name = arn.secret_name();
         let own = policy("payments");
         let policy = self.policy.as_ref().unwrap_or(&own);
         let authority: Result<(), Refusal> = foresee(

@@ -130,7 +130,7 @@ impl Reading {
             return found;
         }
         match &self.subject {
-            Subject::Arn(arn) => name_in(arn),
+            Subject::Arn(arn) => arn.secret_name(),
             Subject::Name { name, .. } => name.clone(),
         }
     }
@@ -165,7 +165,7 @@ fn may_look(
 ) -> Result<(), Refusal> {
     may_use(tenant, profile)?;
     let (name, region) = match subject {
-        Subject::Arn(arn) => (name_in(arn), arn.region()),
+        Subject::Arn(arn) => (arn.secret_name(), arn.region()),
         Subject::Name { name, region } => (name.clone(), region),
     };
     if !profile.regions.contains(region)
@@ -180,19 +180,6 @@ fn may_look(
         });
     }
     under_ceiling(&tenant.namespace, profile, &name)
-}
-
-/// The name that an ARN holds, as far as names may be long.
-fn name_in(arn: &Arn) -> SecretName {
-    let name = arn.name();
-    let end = name
-        .char_indices()
-        .map(|(at, c)| at + c.len_utf8())
-        .take_while(|end| *end <= 512)
-        .last()
-        .unwrap_or(0);
-    SecretName::parse(name.get(..end).unwrap_or_default())
-        .expect("an ARN ends in a name without control characters")
 }
 
 #[cfg(test)]
