@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use kube::Client;
+use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::{ObjectKey, ProfileName};
+use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::pin::ClusterId;
+use secret_rotation_core::plan;
 
 use crate::accounts::{Accounts, Place};
 use crate::clock::ServerClock;
@@ -94,6 +97,30 @@ impl Context {
         self.server_clock
             .time()
             .ok_or(Error::Stale("the API server has not told its time yet"))
+    }
+
+    /// Asks core about one claimant beside everything that this process knows around it now.
+    pub(crate) fn around<T>(
+        &self,
+        own: &Claimant,
+        now: AwsTime,
+        ask: impl FnOnce(&plan::Context<'_>) -> T,
+    ) -> T {
+        let facts = self.world.facts();
+        let functions = self.sweeps.functions(&facts.operations);
+        let (judged, aside) = (self.judgements.regions(), self.doubts.aside());
+        let watches = self.watching.watches();
+        ask(&plan::Context {
+            own,
+            claimants: &facts.claimants,
+            operations: &facts.operations,
+            functions: &functions,
+            judged: &judged,
+            watches: &watches,
+            aside: &aside,
+            cluster: &self.cluster,
+            now,
+        })
     }
 
     /// Leaves all work that waits: it is asked for anew in the next term.

@@ -18,20 +18,25 @@ pub struct Claimant {
     pub policy: Policy,
 }
 
-/// The policy that may act on the secret by itself: the oldest (then by UID) that is in mode Remediate,
-/// not suspended, and authorised for at least one action on it.
-pub fn owner<'a>(secret: &Secret, claimants: &'a [Claimant]) -> Option<&'a ObjectKey> {
+/// The policy that may do by itself what a secret needs: the oldest (then by UID) that is in mode Remediate, not suspended,
+/// has a remedy, and is authorised for that very action on the secret. `needed` tells the remedy of each policy.
+///
+/// A policy that could do something else stands in nobody's way. Whoever asks about the same secret gets the same answer.
+pub fn owner<'a>(
+    secret: &Secret,
+    claimants: &'a [Claimant],
+    needed: impl Fn(&Claimant) -> Option<Action>,
+) -> Option<&'a ObjectKey> {
     claimants
         .iter()
-        .filter(|claimant| claimant.policy.acts() && claimant.may_act_on(secret))
+        .filter(|claimant| claimant.policy.acts())
+        .filter(|claimant| needed(claimant).is_some_and(|action| claimant.may(action, secret)))
         .min_by_key(|claimant| (claimant.policy.created, &claimant.policy.uid))
         .map(|claimant| &claimant.policy.key)
 }
 
 impl Claimant {
-    fn may_act_on(&self, secret: &Secret) -> bool {
-        Action::ALL.iter().any(|action| {
-            authorise(&self.tenant, &self.profile, &self.policy, secret, *action).is_ok()
-        })
+    fn may(&self, action: Action, secret: &Secret) -> bool {
+        authorise(&self.tenant, &self.profile, &self.policy, secret, action).is_ok()
     }
 }

@@ -6,7 +6,7 @@ mod planner;
 mod slots;
 mod superseding;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::ownership::Claimant;
 use crate::pin::{self, ClusterId};
 use crate::secret::Secret;
 use crate::survey::{RegionSurvey, Survey};
+use crate::watch::Watches;
 
 /// Operations to create for one policy, and why others are not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -237,6 +238,11 @@ pub struct Context<'a> {
     pub functions: &'a BTreeMap<Arn, FunctionArn>,
     /// What this process last planned for each policy in each region.
     pub judged: &'a BTreeMap<Uid, BTreeMap<Region, RegionGate>>,
+    /// What this process has seen of unfinished rotations.
+    pub watches: &'a Watches,
+    /// Operations that have not begun and could not at their last step, for a reason that lies in their own secret: it cannot
+    /// be read, say, or AWS may still retry by itself. They keep nobody else waiting.
+    pub aside: &'a BTreeSet<ObjectKey>,
     /// Which pins are ours.
     pub cluster: &'a ClusterId,
     /// AWS time.

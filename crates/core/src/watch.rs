@@ -100,6 +100,14 @@ impl Watches {
         self.0.retain(|_, watch| now.since(watch.at) <= LONGEST_GAP);
     }
 
+    /// When the labels, other than our pins, or the versions of an unfinished rotation moved last, by what this process has
+    /// seen: no later than this. A tag moves `LastChangedDate` and is not seen here; `None` = it is not watched.
+    pub fn moved(&self, arn: &Arn) -> Option<AwsTime> {
+        let Watch { secret, rest, .. } = self.0.get(arn)?;
+        let changed = secret.last_changed.unwrap_or(rest.since);
+        Some(changed.min(rest.since))
+    }
+
     /// How the secret has rested, if it still looks as it was seen last.
     pub fn rest(&self, secret: &Secret, now: AwsTime) -> Option<&Rest> {
         let watch = self.0.get(&secret.arn)?;

@@ -276,6 +276,8 @@ impl Life {
             operations: &[],
             functions: &functions,
             judged: &std::collections::BTreeMap::new(),
+            watches: &self.watches,
+            aside: &BTreeSet::new(),
             cluster: &cluster(),
             now: self.now,
         };
@@ -306,7 +308,7 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(fixtures::cases(300))]
 
     #[test]
     fn no_life_makes_a_machine_undo_a_decision_or_touch_what_does_not_rest(

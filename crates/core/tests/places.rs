@@ -19,6 +19,7 @@ use secret_rotation_core::plan::{BlockReason, Breaker, Context, Hold, Plan, Regi
 use secret_rotation_core::policy::{Mode, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::survey::Memory;
+use secret_rotation_core::watch::Watches;
 
 fn payments() -> Claimant {
     claimant(policy("payments"))
@@ -114,7 +115,7 @@ fn over(own: &Claimant, inventories: &[&Inventory], operations: &[Operation]) ->
         Knowledge {
             memory: &Memory::default(),
             operations,
-            watches: &secret_rotation_core::watch::Watches::default(),
+            watches: &Watches::default(),
         },
     );
     let seen = inventories
@@ -395,6 +396,8 @@ fn gated(
         operations: all,
         functions: &functions,
         judged: &BTreeMap::new(),
+        watches: &Watches::default(),
+        aside: &BTreeSet::new(),
         cluster: &cluster(),
         now: fixtures::now(),
     };

@@ -2,17 +2,19 @@
 
 mod fixtures;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::planning::{functions, intend, plan_of, planned, text};
 use fixtures::{
     ago, claimant, cluster, function, hours, minutes, now, operation, policy, seen, server, stuck,
     with_value, without_value,
 };
+use proptest::prelude::*;
+use proptest::sample::select;
 use secret_rotation_core::advance::Gate;
-use secret_rotation_core::approval::Approval;
+use secret_rotation_core::approval::{Answer, Approval, Decision};
 use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{ObjectName, ProfileName, Uid};
+use secret_rotation_core::identity::{ObjectKey, ObjectName, ProfileName, Uid};
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::maintenance::Windows;
 use secret_rotation_core::operation::{
@@ -21,7 +23,8 @@ use secret_rotation_core::operation::{
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::plan::{BlockReason, Context, RegionGate, gate};
 use secret_rotation_core::policy::Suspension;
-use secret_rotation_core::secret::Rotation;
+use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
+use secret_rotation_core::watch::Watches;
 
 /// Secrets of one rotation function.
 fn shared(count: usize) -> Vec<Observation> {
@@ -55,6 +58,22 @@ fn at(mut operation: Operation, step: Step, when: AwsTime) -> Operation {
 
 /// Whether it may begin or go on, beside all of them.
 fn open(own: &Operation, all: &[Operation], claimants: &[Claimant], judged: RegionGate) -> bool {
+    let nobody = BTreeSet::new();
+    open_beside(
+        own,
+        all,
+        (claimants, judged),
+        (&Watches::default(), &nobody),
+    )
+}
+
+/// The same, with what this process has seen of rotations and of operations that could not begin.
+fn open_beside(
+    own: &Operation,
+    all: &[Operation],
+    (claimants, judged): (&[Claimant], RegionGate),
+    (watches, aside): (&Watches, &BTreeSet<ObjectKey>),
+) -> bool {
     let observations = shared(8);
     let functions = functions(&observations);
     let name = own.policy.name.as_str();
@@ -73,6 +92,8 @@ fn open(own: &Operation, all: &[Operation], claimants: &[Claimant], judged: Regi
         operations: all,
         functions: &functions,
         judged: &judged,
+        watches,
+        aside,
         cluster: &cluster(),
         now: now(),
     };
@@ -305,4 +326,252 @@ fn failing_rotations_delay_the_others_by_75_minutes_each() {
     own.policy.remediation.breaker.min_stuck = 100;
     let text = planned(&own, shared(6), &failing);
     assert!(text.contains("create"), "{text}");
+}
+
+/// Its secret cannot be read, or AWS may still retry by itself: who comes later begins.
+#[test]
+fn one_that_could_not_begin_for_its_own_secret_holds_nobody_and_keeps_its_turn() {
+    let own = of("payments", 1, Action::ClearAndRotate);
+    let older = of("billing", 0, Action::ClearAndRotate);
+    let all = [own.clone(), older.clone()];
+    let (both, watches) = (neighbors(), Watches::default());
+    let open = |one: &Operation, all: &[Operation], aside: &[&Operation]| {
+        let aside = aside.iter().map(|one| one.key.clone()).collect();
+        open_beside(one, all, (&both, RegionGate::Open), (&watches, &aside))
+    };
+    assert!(!open(&own, &all, &[]));
+    assert!(open(&own, &all, &[&older]));
+    assert!(open(&older, &all, &[&older]), "as soon as it can");
+    let begun = at(older.clone(), Step::Pin, ago(minutes(3)));
+    let all = [own.clone(), begun];
+    assert!(!open(&own, &all, &[&older]), "it has begun meanwhile");
+}
+
+/// Two that found the slot free in the same moment have both journaled their intent: the first in line keeps it.
+#[test]
+fn of_two_that_take_the_last_slot_at_once_the_first_keeps_it() {
+    let rotating = |n| at(of("payments", n, Action::Rotate), Step::Rotate, now());
+    let both = [rotating(1), rotating(2)];
+    let claimants = [named("payments")];
+    let open = |one: &Operation| open(one, &both, &claimants, RegionGate::Open);
+    assert_eq!((open(&both[0]), open(&both[1])), (true, false));
+}
+
+/// It waits for another operation on its secret, which verifies without a slot: nobody waits for the one that waits.
+#[test]
+fn one_that_waits_for_a_rival_on_its_secret_holds_nobody() {
+    let own = of("payments", 5, Action::ClearAndRotate);
+    let verifying = at(
+        of("billing", 1, Action::RetryRotation),
+        Step::Rotate,
+        ago(hours(3)),
+    );
+    let mut behind = of("payments", 1, Action::ClearAndRotate);
+    let both = [own.clone(), behind.clone()];
+    assert!(!open(&own, &both, &neighbors(), RegionGate::Open));
+    behind.uid = Uid::parse("behind").expect("a UID");
+    let all = [own.clone(), behind, verifying];
+    assert!(open(&own, &all, &neighbors(), RegionGate::Open));
+}
+
+/// AWS may run a rotation again by itself: a label or version that moved holds the slot anew, a tag does not.
+#[test]
+fn a_label_or_version_that_moved_holds_the_slot_anew() {
+    let own = of("payments", 1, Action::ClearAndRotate);
+    let other = at(
+        of("billing", 2, Action::RetryRotation),
+        Step::Rotate,
+        ago(hours(3)),
+    );
+    let seen_at = |minutes_ago: u64, versions, changed: u64| {
+        let secret = Secret {
+            last_changed: Some(ago(minutes(changed))),
+            ..stuck("prod/s2")
+        };
+        (secret, versions, ago(minutes(minutes_ago)))
+    };
+    let open = |looks: &[(Secret, VersionListing, AwsTime)]| {
+        let mut watches = Watches::default();
+        for (secret, versions, at) in looks {
+            watches.see(secret, Some(versions), *at);
+        }
+        let all = [own.clone(), other.clone()];
+        let nobody = BTreeSet::new();
+        open_beside(
+            &own,
+            &all,
+            (&neighbors(), RegionGate::Open),
+            (&watches, &nobody),
+        )
+    };
+    let before = seen_at(120, without_value(), 180);
+    assert!(open(std::slice::from_ref(&before)));
+    let valued = seen_at(70, with_value(), 70);
+    assert!(!open(&[before.clone(), valued]), "it has a value now");
+    let tagged = seen_at(70, without_value(), 70);
+    assert!(open(&[before, tagged]));
+    let begun_to_watch = seen_at(1, with_value(), 180);
+    assert!(open(&[begun_to_watch]), "nothing has changed for long");
+}
+
+/// One operation among neighbors on a shared rotation function.
+#[derive(Clone, Copy, Debug)]
+struct Neighbor {
+    whose: usize,
+    by_hand: bool,
+    action: Action,
+    /// Minutes ago of its pin, clear and rotation, as far as it has come.
+    steps: [Option<u64>; 3],
+    undecided: bool,
+    denied: bool,
+    deleted: bool,
+    aside: bool,
+}
+
+fn some_neighbor() -> impl Strategy<Value = Neighbor> {
+    let ago = || prop_oneof![0..90_u64, 80..400_u64];
+    let actions = vec![
+        Action::ClearAndRotate,
+        Action::RetryRotation,
+        Action::Rotate,
+    ];
+    let steps = prop_oneof![
+        3 => Just([None, None, None]),
+        1 => ago().prop_map(|pin| [Some(pin), None, None]),
+        1 => ago().prop_map(|clear| [Some(clear + 6), Some(clear), None]),
+        2 => ago().prop_map(|rotate| [Some(rotate + 6), Some(rotate + 1), Some(rotate)]),
+    ];
+    let rare = || proptest::bool::weighted(0.15);
+    (
+        0..3_usize,
+        rare(),
+        select(actions),
+        steps,
+        (rare(), rare(), rare(), rare()),
+    )
+        .prop_map(
+            |(whose, by_hand, action, steps, (undecided, denied, deleted, aside))| Neighbor {
+                whose,
+                by_hand,
+                action,
+                steps,
+                undecided,
+                denied,
+                deleted,
+                aside,
+            },
+        )
+}
+
+fn made(n: usize, neighbor: &Neighbor) -> Operation {
+    let policy = ["payments", "billing", "ledger"][neighbor.whose];
+    let place = u64::try_from(n).expect("small");
+    let mut own = of(policy, place, neighbor.action);
+    own.uid = Uid::parse(format!("op-{n}")).expect("a UID");
+    let steps = [Step::Pin, Step::Clear, Step::Rotate].into_iter();
+    let clears = neighbor.action.clears();
+    for (step, when) in steps.zip(neighbor.steps) {
+        if let Some(when) = when.filter(|_| clears || step == Step::Rotate) {
+            intend(&mut own, step, ago(minutes(when)), ResultKind::Applied);
+        }
+    }
+    if neighbor.by_hand {
+        own.trigger = Trigger::Manual;
+    }
+    if neighbor.undecided {
+        own.approval = Approval::Required;
+    }
+    if neighbor.denied {
+        own.decision = Some(Decision {
+            answer: Answer::Deny,
+            by: "bob".to_owned(),
+            message: None,
+        });
+    }
+    own.deletion_requested = neighbor.deleted.then(|| server(now()));
+    own
+}
+
+/// Policies that act, are suspended, being deleted, outside their window, or may do nothing.
+fn some_claimant(text: &'static str) -> impl Strategy<Value = Claimant> {
+    (0..10_usize).prop_map(move |brake| {
+        let mut own = named(text);
+        own.profile.max_concurrent_per_function = 1;
+        match brake {
+            0 => own.policy.suspension = Suspension::Suspended,
+            1 => own.profile.suspension = Suspension::Suspended,
+            2 => own.policy.deletion_requested = Some(server(now())),
+            3 => own.profile.allowed_actions.clear(),
+            4 => own.policy.remediation.windows = never_open(),
+            _ => {}
+        }
+        own
+    })
+}
+
+/// Whether the operation is stopped, or waits for something that is no slot, by rules of the test's own.
+fn stands_still(own: &Operation, neighbor: &Neighbor, claimant: &Claimant) -> bool {
+    let policy = &claimant.policy;
+    let stopped =
+        neighbor.deleted || !policy.acts() || claimant.profile.suspension == Suspension::Suspended;
+    let forbidden = claimant.profile.allowed_actions.is_empty();
+    let acted = own.has_acted();
+    let begun = own.has_started();
+    let closed = matches!(policy.remediation.windows, Windows::Unreadable { .. });
+    stopped
+        || forbidden
+        || neighbor.denied && !begun
+        || neighbor.undecided && !begun
+        || closed && !acted && !neighbor.by_hand
+        || neighbor.aside && !begun
+}
+
+proptest! {
+    #![proptest_config(fixtures::cases(400))]
+
+    /// Suspended neighbors and whoever else stands still change nothing for the others; one of those that wait goes on as soon
+    /// as nothing runs; and if all that may begin at the same moment do, only as many keep their slot as there are.
+    #[test]
+    fn neighbors_share_a_function_and_none_is_held_by_one_that_stands_still(
+        all in proptest::collection::vec(some_neighbor(), 1..7),
+        claimants in (some_claimant("payments"), some_claimant("billing"), some_claimant("ledger")),
+    ) {
+        let claimants = [claimants.0, claimants.1, claimants.2];
+        let operations: Vec<_> = all.iter().enumerate().map(|(n, one)| made(n, one)).collect();
+        let aside: BTreeSet<_> = operations.iter().zip(&all)
+            .filter(|(_, one)| one.aside).map(|(own, _)| own.key.clone()).collect();
+        let still = |n: usize| stands_still(&operations[n], &all[n], &claimants[all[n].whose]);
+        let watches = Watches::default();
+        let goes = |own: &Operation, among: &[Operation]| {
+            open_beside(own, among, (&claimants, RegionGate::Open), (&watches, &aside))
+        };
+        let moving: Vec<_> = (0..all.len()).filter(|n| !still(*n)).collect();
+        let others: Vec<_> = moving.iter().map(|n| operations[*n].clone()).collect();
+        for own in &others {
+            prop_assert_eq!(goes(own, &operations), goes(own, &others), "{:?}", own.uid);
+        }
+        let runs = |n: &usize| all[*n].steps.iter().flatten().min().is_some_and(|last| *last < 75 + 5);
+        let waits = |n: &usize| !all[*n].by_hand && all[*n].steps[2].is_none();
+        let running = moving.iter().filter(|n| runs(n)).count();
+        let waiting: Vec<_> = moving.iter().filter(|n| waits(n)).collect();
+        if running == 0 && !waiting.is_empty() {
+            prop_assert!(waiting.iter().any(|n| goes(&operations[**n], &operations)), "nobody goes on");
+        }
+        let begins = |own: &Operation| own.trigger == Trigger::Policy && !own.has_started() && goes(own, &operations);
+        let all_at_once: Vec<_> = operations.iter().map(|own| {
+            let step = if own.action.clears() { Step::Pin } else { Step::Rotate };
+            if begins(own) && !still(place(own)) { at(own.clone(), step, now()) } else { own.clone() }
+        }).collect();
+        let begun: Vec<_> = all_at_once.iter().filter(|own| begins(&operations[place(own)]) && !still(place(own))).collect();
+        let kept = begun.iter().filter(|own| goes(own, &all_at_once)).count();
+        prop_assert!(kept <= 1, "{kept} have the only slot");
+        prop_assert_eq!(kept, begun.len().min(1), "the first in line keeps it");
+    }
+}
+
+fn place(operation: &Operation) -> usize {
+    let number = operation.uid.as_str().strip_prefix("op-");
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("one of the test's")
 }

@@ -80,7 +80,9 @@ fn judged_after(
     };
     let survey = classify(&own.tenant, &own.profile, &own.policy, &[&inventory], known);
     let context = Context {
-        judged: &std::collections::BTreeMap::new(),
+        judged: &BTreeMap::new(),
+        watches,
+        aside: &std::collections::BTreeSet::new(),
         own: &own,
         claimants: std::slice::from_ref(&own),
         operations,

@@ -1,6 +1,6 @@
 //! What one process remembers of operations between their steps: nothing that a write rests on, only how long to wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ struct Doubt {
     over_since: Option<Instant>,
     /// When it was last asked whether a decision would count.
     asked: Option<Instant>,
+    /// Whether its last step could not begin, for a reason that lies in its own secret.
+    aside: bool,
 }
 
 impl Doubts {
@@ -65,6 +67,20 @@ impl Doubts {
         let pause = (FIRST * 2_u32.pow(doubt.failures.min(5))).min(LONGEST);
         doubt.failures = doubt.failures.saturating_add(1);
         pause
+    }
+
+    /// Takes note that an operation could not begin, for a reason that lies in its own secret; whether that is news.
+    pub(super) fn set_aside(&self, key: &ObjectKey) -> bool {
+        let mut doubts = self.lock();
+        let doubt = doubts.entry(key.clone()).or_default();
+        !std::mem::replace(&mut doubt.aside, true)
+    }
+
+    /// The operations that could not begin when they last tried: they keep nobody else waiting.
+    pub(crate) fn aside(&self) -> BTreeSet<ObjectKey> {
+        let doubts = self.lock();
+        let aside = doubts.iter().filter(|(_, doubt)| doubt.aside);
+        aside.map(|(key, _)| key.clone()).collect()
     }
 
     /// Forgets everything: another replica is at work now.
@@ -135,6 +151,17 @@ mod tests {
         doubts.failed(&key);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(doubts.is_overdue(&key));
+    }
+
+    #[test]
+    fn what_could_not_begin_is_set_aside_until_a_step_sees_everything() {
+        let (doubts, key) = (Doubts::default(), key("a"));
+        assert!(doubts.set_aside(&key));
+        assert!(!doubts.set_aside(&key), "others are woken once");
+        assert_eq!(doubts.aside(), [key.clone()].into());
+        doubts.cleared_up(&key);
+        assert!(doubts.aside().is_empty());
+        assert!(doubts.set_aside(&key));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use secret_rotation_core::identity::{Arn, ObjectKey};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::permit::Permit;
-use secret_rotation_core::plan;
+use secret_rotation_core::plan::{self, BlockReason};
 use secret_rotation_core::secret::{Look, Secret, Seen};
 use tokio::time::Instant;
 
@@ -43,6 +43,7 @@ use crate::error::Error;
 use crate::jitter::spread;
 use crate::kubernetes::admission;
 use crate::kubernetes::reads::OnSecret;
+use crate::listen;
 use crate::operation::entering::Pass;
 use crate::operation::reading::{Bounds, Reading};
 use crate::world::OperationEntry;
@@ -278,6 +279,9 @@ async fn step(
     match next {
         Next::LookAtVersions => Err(Error::Stale("the versions were not listed")),
         Next::Wait(wait) => {
+            if waits_for_its_secret(&scene.reading.operation, &wait) {
+                set_aside(context, &scene.reading.operation.key);
+            }
             telling::waiting(context, &scene, &wait).await?;
             Ok(Some(pause(&scene.reading.operation, &wait)))
         }
@@ -363,8 +367,6 @@ async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, S
 impl Scene {
     fn next(&self, context: &Context, server_now: ServerTime) -> Next {
         let operation = &self.reading.operation;
-        let world = context.world.facts();
-        let tenants = world.claimants.iter().map(|one| &one.tenant);
         let Claimant {
             tenant,
             profile,
@@ -377,41 +379,63 @@ impl Scene {
                 secret: self.reading.secret_name(),
             }),
         };
-        let world = context.world.facts();
-        let functions = context.sweeps.functions(&world.operations);
-        let judged = context.judgements.regions();
-        let around = plan::Context {
-            own: &self.claimant,
-            claimants: &world.claimants,
-            operations: &world.operations,
-            functions: &functions,
-            judged: &judged,
-            cluster: &context.cluster,
-            now: self.look.at,
-        };
-        let facts = Facts {
-            look: &self.look,
-            policy: Some(policy),
-            authority,
-            consent: self.consent.clone(),
-            server_now,
-            gate: self.gate(context, &around),
-            history: History::of(&self.arn, &self.others)
-                .believing(profile, tenants.chain([tenant]))
-                .without_idle(|other| around.may_act(other)),
-            cluster: &context.cluster,
-            unchanged_since: context.watching.looked(&self.look),
-        };
-        advance(operation, &facts)
+        let unchanged_since = context.watching.looked(&self.look);
+        context.around(&self.claimant, self.look.at, |around| {
+            let tenants = around.claimants.iter().map(|one| &one.tenant);
+            let facts = Facts {
+                look: &self.look,
+                policy: Some(policy),
+                authority,
+                consent: self.consent.clone(),
+                server_now,
+                gate: self.gate(context, operation, around),
+                history: History::of(&self.arn, &self.others)
+                    .believing(profile, tenants.chain([tenant]))
+                    .without_idle(|other| around.may_act(other)),
+                cluster: &context.cluster,
+                unchanged_since,
+            };
+            advance(operation, &facts)
+        })
     }
 
-    fn gate(&self, context: &Context, around: &plan::Context<'_>) -> Gate {
+    fn gate<'a>(
+        &self,
+        context: &Context,
+        operation: &'a Operation,
+        around: &plan::Context<'a>,
+    ) -> Gate {
         let policy = &self.claimant.policy.uid;
         let function = present(&self.look).and_then(Secret::function);
         let region = context
             .judgements
             .region(policy, self.term, self.arn.region());
-        plan::gate(&self.reading.operation, function, region.as_ref(), around)
+        plan::gate(operation, function, region.as_ref(), around)
+    }
+
+    /// Whether the slot is still free once the intent is in the journal: of those that take one at the same moment, the first
+    /// in line keeps it. Asked of the watches, which costs nothing; another replica can exceed a limit by what this one has
+    /// not been told yet.
+    fn has_slot(&self, context: &Context, journaled: &Operation) -> bool {
+        let gate = context.around(&self.claimant, self.look.at, |around| {
+            self.gate(context, journaled, around)
+        });
+        match gate {
+            Gate::Held(hold) => hold.reason != BlockReason::ConcurrencyLimit,
+            Gate::Open | Gate::Unknown => true,
+        }
+    }
+}
+
+/// Whether it cannot begin because of what the look at its secret showed, whatever others do.
+fn waits_for_its_secret(operation: &Operation, wait: &Wait) -> bool {
+    !operation.has_started() && matches!(wait.phase, Phase::AwaitingWindow | Phase::BackingOff)
+}
+
+/// It keeps nobody else waiting, and those who waited for it are judged again.
+fn set_aside(context: &Context, key: &ObjectKey) {
+    if context.doubts.set_aside(key) {
+        listen::freed(context);
     }
 }
 

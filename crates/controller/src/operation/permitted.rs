@@ -89,61 +89,39 @@ pub(super) async fn judge(
     let server_now = context.server_time()?;
     let now = made.account.now();
     let now = now.unwrap_or_else(|| AwsTime::new(server_now.timestamp()));
-    let facts = context.world.facts();
-    let functions = context.sweeps.functions(&facts.operations);
-    let judged = context.judgements.regions();
-    let around = plan::Context {
-        judged: &judged,
-        own: claimant,
-        claimants: &facts.claimants,
-        operations: &facts.operations,
-        functions: &functions,
-        cluster: &context.cluster,
-        now,
-    };
-    let policy = &claimant.policy;
-    let gate = plan::gate(
-        operation,
-        operation.arn.as_ref().and_then(|arn| functions.get(arn)),
-        context
-            .judgements
-            .region(&policy.uid, term, region)
-            .as_ref(),
-        &around,
-    );
-    let name = reading.secret_name();
-    let tenant = &claimant.tenant;
-    let authority = foresee(
+    let Claimant {
         tenant,
-        &claimant.profile,
+        profile,
         policy,
-        (&name, region),
-        operation.action,
-    );
+    } = claimant;
+    let name = reading.secret_name();
+    let authority = foresee(tenant, profile, policy, (&name, region), operation.action);
+    let gates = context.judgements.region(&policy.uid, term, region);
     let unknown = nobody(reading);
-    // One that may not act, such as a suspended one, is nobody's rival.
-    let history = History::of(
-        operation.arn.as_ref().unwrap_or(&unknown),
-        &facts.operations,
-    )
-    .without_idle(|other| around.may_act(other));
-    let circumstances = Circumstances {
-        bounds: Bounds::Within {
-            policy,
-            authority: authority.as_ref().copied(),
-            consent,
-            gate: &gate,
-        },
-        history: &history,
-        secret: None,
-        server_now,
-        now,
-    };
-    let judged = permit(operation, &circumstances);
-    let permit = match judged {
-        Permit::Go => behind(operation, &history, now).map_or(Permit::Go, Permit::Wait),
-        Permit::End(_) | Permit::EndAfterUnpin(_) | Permit::Wait(_) => judged,
-    };
+    let permit = context.around(claimant, now, |around| {
+        let arn = operation.arn.as_ref();
+        let function = arn.and_then(|arn| around.functions.get(arn));
+        let gate = plan::gate(operation, function, gates.as_ref(), around);
+        // One that may not act, such as a suspended one, is nobody's rival.
+        let history = History::of(arn.unwrap_or(&unknown), around.operations)
+            .without_idle(|other| around.may_act(other));
+        let circumstances = Circumstances {
+            bounds: Bounds::Within {
+                policy,
+                authority: authority.as_ref().copied(),
+                consent,
+                gate: &gate,
+            },
+            history: &history,
+            secret: None,
+            server_now,
+            now,
+        };
+        match permit(operation, &circumstances) {
+            Permit::Go => behind(operation, &history, now).map_or(Permit::Go, Permit::Wait),
+            judged @ (Permit::End(_) | Permit::EndAfterUnpin(_) | Permit::Wait(_)) => judged,
+        }
+    });
     Ok(Judged { permit, now })
 }
 

@@ -64,6 +64,9 @@ async fn still_holds(
     if !scene.reading.operation.has_started() {
         no_rival(context, scene, pass, operation).await?;
     }
+    if !scene.has_slot(context, operation) {
+        return Err(Error::Stale("another operation has taken the slot"));
+    }
     fresh.check(&moment(context)).map_err(Error::Stale)
 }
 

@@ -29,7 +29,7 @@ use crate::events::Reason;
 use crate::jitter::spread;
 use crate::kubernetes::{bounded, status};
 use crate::operation::reading::Reading;
-use crate::operation::{Scene, announcing, permitted, present, quiet};
+use crate::operation::{Scene, announcing, permitted, present, quiet, set_aside};
 use crate::world::OperationEntry;
 
 /// Shorter pauses are not told: their ends would be written again and again.
@@ -289,14 +289,21 @@ pub(super) async fn trouble(
     call: Call,
     error: AwsError,
 ) -> Result<Option<Duration>, Error> {
+    let message = not_seen(call, error);
+    tracing::warn!(operation = %reading.operation.key, call = call.name(), message);
+    troubled(context, reading, &message).await
+}
+
+/// Which call failed and why. A request id would differ each time, and be written each time.
+fn not_seen(call: Call, error: AwsError) -> String {
     let error = AwsError {
         request_id: None,
         ..error
     };
-    let call = call.name();
-    tracing::warn!(operation = %reading.operation.key, call, %error, "the secret could not be looked at");
-    let message = format!("the secret could not be looked at: {call}: {error}");
-    troubled(context, reading, &message).await
+    format!(
+        "the secret could not be looked at: {}: {error}",
+        call.name()
+    )
 }
 
 /// The controller may not read what the operation rests on, so nothing is done until it may.
@@ -353,6 +360,9 @@ async fn troubled(
     message: &str,
 ) -> Result<Option<Duration>, Error> {
     let pause = context.doubts.failed(&reading.operation.key);
+    if !reading.operation.has_started() {
+        set_aside(context, &reading.operation.key);
+    }
     stalled(context, reading, message).await?;
     let uid = reading.operation.uid.as_str();
     Ok(Some(spread(pause, uid)))
@@ -415,4 +425,26 @@ pub(super) async fn identity(
     store(context, key, &version, &after(&labelled, &progress))
         .await
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use secret_rotation_core::outcome::ErrorClass;
+
+    use super::*;
+
+    #[test]
+    fn whoever_cannot_list_versions_is_told_so_and_always_in_the_same_words() {
+        let denied = |id: &str| AwsError {
+            class: ErrorClass::Denied,
+            code: Some("AccessDeniedException".to_owned()),
+            request_id: Some(id.to_owned()),
+        };
+        let told = not_seen(Call::ListSecretVersionIds, denied("r-1"));
+        assert_eq!(
+            told,
+            "the secret could not be looked at: ListSecretVersionIds: AWS denied access (AccessDeniedException)"
+        );
+        assert_eq!(not_seen(Call::ListSecretVersionIds, denied("r-2")), told);
+    }
 }

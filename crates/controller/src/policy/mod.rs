@@ -15,7 +15,7 @@ use secret_rotation_core::classify::{Knowledge, classify, memory_of};
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::ObjectKey;
 use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{self, Plan, plan};
+use secret_rotation_core::plan::{Plan, plan};
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::survey::Survey;
 
@@ -76,7 +76,7 @@ pub(crate) async fn reconcile(
             watches: &context.watching.watches(),
         },
     );
-    let plan = planned(&context, &claimant, &survey, now);
+    let plan = context.around(&claimant, now, |around| plan(&survey, around));
     let moved = context
         .judgements
         .note(&policy.uid, term, &plan.regions, memory_of(&survey));
@@ -137,24 +137,6 @@ fn survey(claimant: &Claimant, view: &View, known: Knowledge<'_>) -> Survey {
         &claimant.policy,
         &inventories,
         known,
-    )
-}
-
-fn planned(context: &Context, own: &Claimant, survey: &Survey, now: AwsTime) -> Plan {
-    let facts = context.world.facts();
-    let functions = context.sweeps.functions(&facts.operations);
-    let judged = context.judgements.regions();
-    plan(
-        survey,
-        &plan::Context {
-            own,
-            claimants: &facts.claimants,
-            operations: &facts.operations,
-            functions: &functions,
-            judged: &judged,
-            cluster: &context.cluster,
-            now,
-        },
     )
 }
 

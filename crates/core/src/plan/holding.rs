@@ -7,7 +7,7 @@ use super::{BlockReason, Hold, RegionGate};
 use crate::authorise::{active, may_act};
 use crate::clock::AwsTime;
 use crate::history::History;
-use crate::identity::{FunctionArn, Region};
+use crate::identity::{FunctionArn, ObjectKey, Region};
 use crate::operation::{Action, Failure, Operation, Outcome, PendingValue, Step};
 use crate::outcome::ErrorClass;
 use crate::ownership::{Claimant, owner};
@@ -47,8 +47,13 @@ impl Hold {
 }
 
 impl Planner<'_> {
-    /// Reasons that only people can take away.
-    pub(super) fn forbidden(&self, secret: &Secret, action: Action) -> Option<Hold> {
+    /// Reasons that only people can take away. `owner` is the policy that the secret belongs to.
+    pub(super) fn forbidden(
+        &self,
+        secret: &Secret,
+        action: Action,
+        owner: Option<&ObjectKey>,
+    ) -> Option<Hold> {
         let own = self.context.own;
         let reason = match secret.hands_off(action) {
             Some(HandsOff::RotationDisabled) => Some(BlockReason::RotationDisabled),
@@ -56,19 +61,47 @@ impl Planner<'_> {
             None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),
             None if stands_still(own) => Some(BlockReason::Suspended),
             None if may_act(&own.profile, action).is_err() => Some(BlockReason::ActionNotAllowed),
-            None if owner(secret, self.context.claimants) != Some(&own.policy.key) => {
-                Some(BlockReason::Conflict)
-            }
+            None if owner != Some(&own.policy.key) => Some(BlockReason::Conflict),
             None if self.pinned_by_another_cluster(secret) => Some(BlockReason::Conflict),
             None => None,
         };
         reason.map(Hold::open)
     }
 
-    /// Whether another policy takes care of the secret, although this one would: what is at work there is not its own.
-    pub(super) fn steps_back(&self, secret: &Secret) -> bool {
+    /// The policy that takes care of a finding: each is asked for the remedy that it would choose.
+    pub(super) fn owner(
+        &self,
+        finding: &Finding,
+        secret: &Secret,
+        history: &History<'_>,
+    ) -> Option<&ObjectKey> {
+        owner(secret, self.context.claimants, |claimant| {
+            self.remedy(&claimant.policy.remediation, finding, history)?
+                .action()
+        })
+    }
+
+    /// The policy that takes our pins away from a healthy secret.
+    pub(super) fn releaser(&self, secret: &Secret) -> Option<&ObjectKey> {
+        owner(secret, self.context.claimants, |_| {
+            Some(Action::ReleasePins)
+        })
+    }
+
+    /// Whether another policy takes care of the finding, although this one would: what is at work there is not its own.
+    pub(super) fn steps_back(
+        &self,
+        finding: &Finding,
+        secret: &Secret,
+        history: &History<'_>,
+    ) -> bool {
         let own = &self.context.own.policy;
-        own.acts() && owner(secret, self.context.claimants).is_some_and(|owner| *owner != own.key)
+        let remedy = self.remedy(&own.remediation, finding, history);
+        let would = own.acts() && remedy.is_some_and(|remedy| remedy.action().is_some());
+        would
+            && self
+                .owner(finding, secret, history)
+                .is_some_and(|owner| *owner != own.key)
     }
 
     fn pinned_by_another_cluster(&self, secret: &Secret) -> bool {

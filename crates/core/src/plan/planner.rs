@@ -12,7 +12,7 @@ use crate::identity::{Arn, ObjectKey, Region};
 use crate::naming;
 use crate::operation::{Action, Expectation, Operation, PendingValue, Trigger};
 use crate::pin;
-use crate::policy::{DeletionRemedy, OverdueRemedy, StuckRemedy};
+use crate::policy::{DeletionRemedy, OverdueRemedy, Remediation, StuckRemedy};
 use crate::rolled_back;
 use crate::secret::Secret;
 use crate::survey::{Ailment, Finding, Survey};
@@ -128,13 +128,15 @@ impl<'a> Planner<'a> {
         history: &History<'_>,
     ) -> Decision {
         let unfinished = history.unfinished(|one| self.counts(one));
-        if let Some(operation) = unfinished.filter(|_| !self.steps_back(secret)) {
+        let is_own = |_: &&Operation| !self.steps_back(finding, secret, history);
+        if let Some(operation) = unfinished.filter(is_own) {
             return Decision::AtWork(
                 operation.key.clone(),
                 self.waits_for(operation, &finding.region),
             );
         }
-        let remedy = match self.remedy(finding, history) {
+        let remediation = &self.context.own.policy.remediation;
+        let remedy = match self.remedy(remediation, finding, history) {
             Some(Remedy::Act(action)) => action,
             Some(Remedy::Report) => return Decision::Hold(Hold::open(BlockReason::ObserveOnly)),
             Some(Remedy::Leave) => return Decision::Hold(Hold::open(BlockReason::ManualHold)),
@@ -146,8 +148,9 @@ impl<'a> Planner<'a> {
             }
             None => return Decision::Nothing,
         };
+        let owner = self.owner(finding, secret, history);
         let hold = self
-            .forbidden(secret, remedy)
+            .forbidden(secret, remedy, owner)
             .or_else(|| self.unseen(finding))
             .or_else(|| self.unpinnable(secret, remedy))
             .or_else(|| self.held_in(&finding.region))
@@ -195,15 +198,19 @@ impl<'a> Planner<'a> {
             .or_else(|| outside_window(self.plan.window))
     }
 
-    /// What the policy wants done about this kind of finding; `None` if nothing could be done.
-    fn remedy(&self, finding: &Finding, history: &History<'_>) -> Option<Remedy> {
-        let remediation = &self.context.own.policy.remediation;
+    /// What a policy wants done about this kind of finding; `None` if nothing could be done.
+    pub(super) fn remedy(
+        &self,
+        remediation: &Remediation,
+        finding: &Finding,
+        history: &History<'_>,
+    ) -> Option<Remedy> {
         Some(match finding.ailment {
             Ailment::Untreatable | Ailment::Unlisted => return None,
             Ailment::Stuck => self
-                .recovery(finding, history)
+                .recovery(remediation, finding, history)
                 .map_or(Remedy::Report, Remedy::Act),
-            Ailment::RolledBack => match self.recovery(finding, history) {
+            Ailment::RolledBack => match self.recovery(remediation, finding, history) {
                 None => Remedy::Report,
                 Some(action) => rolled_back::instead_of(action).map_or(Remedy::Leave, Remedy::Act),
             },
@@ -218,9 +225,14 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// What the policy asks for about a version that does not move on; `None` = a report.
-    fn recovery(&self, finding: &Finding, history: &History<'_>) -> Option<Action> {
-        match self.context.own.policy.remediation.stuck {
+    /// What a policy asks for about a version that does not move on; `None` = a report.
+    fn recovery(
+        &self,
+        remediation: &Remediation,
+        finding: &Finding,
+        history: &History<'_>,
+    ) -> Option<Action> {
+        match remediation.stuck {
             StuckRemedy::Report => None,
             StuckRemedy::RetryRotation => Some(Action::RetryRotation),
             StuckRemedy::ClearPending => Some(Action::ClearPending),
@@ -291,7 +303,7 @@ impl<'a> Planner<'a> {
             return;
         }
         let held = self
-            .forbidden(secret, Action::ReleasePins)
+            .forbidden(secret, Action::ReleasePins, self.releaser(secret))
             .or_else(|| self.unseen(finding))
             .or_else(|| self.held_in(&finding.region))
             .or_else(|| self.spent(finding, secret, &history))
@@ -308,11 +320,21 @@ impl<'a> Planner<'a> {
     }
 }
 
-enum Remedy {
+/// What a policy wants done about a finding.
+pub(super) enum Remedy {
     Report,
     Act(Action),
     /// What the policy asks for would undo what a person decided.
     Leave,
+}
+
+impl Remedy {
+    pub(super) const fn action(self) -> Option<Action> {
+        match self {
+            Self::Act(action) => Some(action),
+            Self::Report | Self::Leave => None,
+        }
+    }
 }
 
 /// A version without a value cannot have reached the target: it is cleared. One with a value may be the only copy of the

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | that has written nothing | no |
 //! | that has pinned and settles | yes |
-//! | whose last write, or whose secret's last known change, is younger than [`FUNCTION_AT_REST`] | yes |
+//! | whose last write, or the last move of a label or version of its secret, is younger than [`FUNCTION_AT_REST`] | yes |
 //! | older than that, and still verifying | no; it goes on without one |
 //! | suspended, stopped, or ended | no |
 //!
+//! Those that wait for a slot stand in line, the oldest first; whoever waits for something else as well lets others pass.
 //! A person's operations count and never wait.
 
 use super::{Context, RegionGate};
@@ -15,7 +16,7 @@ use crate::approval;
 use crate::authorise::foresee;
 use crate::clock::{AwsTime, ServerTime};
 use crate::history::History;
-use crate::identity::{FunctionArn, SecretName};
+use crate::identity::FunctionArn;
 use crate::operation::{Action, FUNCTION_AT_REST, Operation, Step, Trigger};
 use crate::ownership::Claimant;
 use crate::permit::{Bounds, Circumstances, Gate, Permit, permit};
@@ -49,8 +50,13 @@ impl<'a> Context<'a> {
     /// Whether it is at work on its secret, so that no other may be: it has begun and may go on, or a person's is about to
     /// begin. What waits, for whatever reason, is not.
     pub(super) fn is_at_work(&self, operation: &Operation) -> bool {
-        let begins = operation.has_started() || operation.trigger == Trigger::Manual;
-        !operation.is_finished() && begins && self.may_act(operation)
+        let begins = operation.trigger == Trigger::Manual && !self.is_aside(operation);
+        !operation.is_finished() && (operation.has_started() || begins) && self.may_act(operation)
+    }
+
+    /// Whether it has not begun, and could not when it last tried.
+    fn is_aside(&self, operation: &Operation) -> bool {
+        !operation.has_started() && self.aside.contains(&operation.key)
     }
 
     /// How many slots of the policy are taken by others, before it is this operation's turn.
@@ -108,8 +114,17 @@ impl<'a> Context<'a> {
 
     fn holds(&self, operation: &Operation) -> bool {
         !operation.is_finished()
-            && rests_from(operation).is_some_and(|at| self.now < at)
+            && self.rests_from(operation).is_some_and(|at| self.now < at)
             && self.may_act(operation)
+    }
+
+    /// From when on no function can be running for it any more, if it has written. What moved the labels or versions of its
+    /// secret since may have been AWS that runs the rotation again.
+    fn rests_from(&self, operation: &Operation) -> Option<AwsTime> {
+        let written = written_until(operation)?;
+        let arn = operation.arn.as_ref();
+        let moved = arn.and_then(|arn| self.watches.moved(arn));
+        Some(written.max(moved.unwrap_or(written)).plus(FUNCTION_AT_REST))
     }
 
     /// Whether it would take a slot now: a machine's that needs one, and that nothing else holds back.
@@ -117,7 +132,20 @@ impl<'a> Context<'a> {
         let rotates_yet = operation.action == Action::ClearAndRotate
             && operation.journal.entry(Step::Rotate).is_none();
         let needs_one = !operation.has_acted() || rotates_yet;
-        operation.trigger == Trigger::Policy && needs_one && self.may_act(operation)
+        operation.trigger == Trigger::Policy
+            && needs_one
+            && !self.is_aside(operation)
+            && self.may_act(operation)
+            && !self.is_behind(operation)
+    }
+
+    /// Whether it has not begun because another one is at work on its secret.
+    fn is_behind(&self, operation: &Operation) -> bool {
+        let Some(arn) = operation.arn.as_ref().filter(|_| !operation.has_started()) else {
+            return false;
+        };
+        let history = History::of(arn, self.operations).without_idle(|other| self.may_act(other));
+        history.rival(operation, self.now).is_some()
     }
 
     /// The rotation function on which an operation runs or may run: as a sweep saw it, else as it was when it began.
@@ -147,9 +175,7 @@ impl<'a> Context<'a> {
         let Some(arn) = &operation.arn else {
             return Permit::Go;
         };
-        let Ok(name) = SecretName::parse(arn.name()) else {
-            return Permit::Go;
-        };
+        let name = arn.secret_name();
         let place = (&name, arn.region());
         let authority = foresee(tenant, profile, policy, place, operation.action);
         let consent = approval::foreseen(operation, policy, profile);
@@ -194,13 +220,13 @@ impl<'a> Context<'a> {
     }
 }
 
-/// From when on no function can be running for it any more, if it has written.
-fn rests_from(operation: &Operation) -> Option<AwsTime> {
+/// Its last write, or the end of the settling that follows it.
+fn written_until(operation: &Operation) -> Option<AwsTime> {
     let last = operation.journal.last_intent(&Step::ALL)?;
     let settles = if operation.has_acted() {
         std::time::Duration::ZERO
     } else {
         operation.confirm_after
     };
-    Some(last.plus(settles).plus(FUNCTION_AT_REST))
+    Some(last.plus(settles))
 }

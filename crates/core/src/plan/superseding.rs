@@ -4,6 +4,7 @@ use super::planner::Planner;
 use crate::operation::{Action, Operation, Trigger};
 use crate::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy};
 use crate::rolled_back::Standing;
+use crate::secret::Secret;
 use crate::survey::{Ailment, Finding, State};
 
 impl Planner<'_> {
@@ -52,13 +53,22 @@ impl Planner<'_> {
             return Some("the secret is in another state now");
         }
         let secret = finding.secret.as_ref()?;
-        if self.steps_back(secret) {
+        if self.is_of_another(operation, finding, secret) {
             return Some("another policy takes care of the secret now");
         }
         if finding.ailment == Ailment::RolledBack {
             return self.undoes_a_decision(operation.action);
         }
         (!self.asks_for(operation.action)).then_some("the policy asks for something else now")
+    }
+
+    fn is_of_another(&self, operation: &Operation, finding: &Finding, secret: &Secret) -> bool {
+        if operation.action == Action::ReleasePins {
+            let owner = self.releaser(secret);
+            return owner.is_some_and(|owner| *owner != self.context.own.policy.key);
+        }
+        let history = self.context.history(&secret.arn);
+        self.steps_back(finding, secret, &history)
     }
 
     /// The version that it is about was rolled back: what remains is to take the label away, where the policy clears at all.

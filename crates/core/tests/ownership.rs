@@ -1,0 +1,250 @@
+//! Which of several policies acts on a secret: the oldest that can do what it needs, and never two.
+
+mod fixtures;
+
+use std::collections::BTreeSet;
+
+use fixtures::planning::{heard, intend, plan_of, text};
+use fixtures::{
+    ago, cases, claimant, hours, minutes, now, operation, policy, secret, seen, server, stuck,
+    with_value, without_value,
+};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use secret_rotation_core::identity::{ObjectName, Uid};
+use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::operation::{Action, Operation, ResultKind, Step, Trigger};
+use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
+use secret_rotation_core::profile::Permission;
+use secret_rotation_core::secret::Secret;
+
+fn named(text: &str, age: u64) -> Claimant {
+    let mut own = claimant(policy(text));
+    own.policy.created = server(ago(hours(age)));
+    own
+}
+
+fn valued() -> Vec<Observation> {
+    vec![seen(stuck("prod/a"), Some(with_value()))]
+}
+
+fn plans(of: &Claimant, all: &[Claimant], operations: &[Operation]) -> String {
+    text(&plan_of(of, all, valued(), operations))
+}
+
+#[test]
+fn an_older_policy_that_may_not_do_what_is_needed_leaves_it_to_a_younger_one() {
+    let mut older = named("older", 2000);
+    let younger = named("younger", 1000);
+    older.profile.allowed_actions = [Permission::Rotate].into();
+    let retried = [heard("r", ago(hours(8)))];
+    let all = [older, younger];
+    assert_eq!(plans(&all[0], &all, &[]), "create RetryRotation prod/a\n");
+    assert_eq!(plans(&all[1], &all, &[]), "hold prod/a Conflict\n");
+    assert_eq!(
+        plans(&all[0], &all, &retried),
+        "hold prod/a ActionNotAllowed\n"
+    );
+    assert_eq!(
+        plans(&all[1], &all, &retried),
+        "create ClearAndRotate prod/a\n"
+    );
+}
+
+#[test]
+fn an_older_policy_that_only_reports_leaves_it_to_a_younger_one() {
+    let (mut older, younger) = (named("older", 2000), named("younger", 1000));
+    older.policy.remediation.stuck = StuckRemedy::Report;
+    let all = [older, younger];
+    assert_eq!(plans(&all[0], &all, &[]), "hold prod/a ObserveOnly\n");
+    assert_eq!(plans(&all[1], &all, &[]), "create RetryRotation prod/a\n");
+}
+
+/// The operation of the one that lost the secret has not begun: it ends, and the new owner makes one of its own.
+#[test]
+fn what_waits_under_the_old_owner_is_superseded_when_another_can_do_more() {
+    let (mut older, younger) = (named("older", 2000), named("payments", 1000));
+    let waiting = [operation("w", Action::RetryRotation, "prod/a")];
+    older.profile.allowed_actions = [Permission::ClearPending].into();
+    let both = [older.clone(), younger.clone()];
+    assert_eq!(
+        plans(&both[1], &both, &waiting),
+        "",
+        "the older one may not retry"
+    );
+    older.profile.allowed_actions.insert(Permission::Rotate);
+    let both = [older, younger];
+    assert_eq!(
+        plans(&both[1], &both, &waiting),
+        "hold prod/a Conflict\nsupersede prod/w: another policy takes care of the secret now\n"
+    );
+    assert_eq!(
+        plans(&both[0], &both, &waiting),
+        "hold prod/a ConcurrencyLimit\n",
+        "as long as it stands in line"
+    );
+    assert_eq!(plans(&both[0], &both, &[]), "create RetryRotation prod/a\n");
+}
+
+/// One that has begun is finished first, whoever owns the secret now.
+#[test]
+fn an_operation_that_has_begun_under_the_old_owner_is_waited_for() {
+    let (older, younger) = (named("older", 2000), named("payments", 1000));
+    let mut begun = operation("w", Action::ClearAndRotate, "prod/a");
+    intend(&mut begun, Step::Pin, ago(minutes(3)), ResultKind::Applied);
+    let both = [older, younger];
+    let plan = plan_of(&both[0], &both, valued(), std::slice::from_ref(&begun));
+    assert_eq!((text(&plan).as_str(), plan.at_work.len()), ("", 1));
+    assert_eq!(plans(&both[1], &both, &[begun]), "hold prod/a Conflict\n");
+}
+
+fn some_policy(n: u64) -> impl Strategy<Value = Claimant> {
+    let remedies = (
+        select(vec![
+            StuckRemedy::Report,
+            StuckRemedy::RetryRotation,
+            StuckRemedy::ClearPending,
+            StuckRemedy::ClearAndRotate,
+            StuckRemedy::Recover,
+        ]),
+        select(vec![OverdueRemedy::Report, OverdueRemedy::Rotate]),
+        select(vec![DeletionRemedy::Report, DeletionRemedy::RestoreSecret]),
+    );
+    let brakes = (
+        proptest::bool::weighted(0.2),
+        proptest::bool::weighted(0.2),
+        proptest::bool::weighted(0.1),
+        proptest::bool::weighted(0.1),
+    );
+    let allowed = prop_oneof![
+        2 => Just(Permission::ALL.to_vec()),
+        1 => subsequence(Permission::ALL.to_vec(), 0..5),
+    ];
+    (1..4_u64, remedies, brakes, allowed).prop_map(
+        move |(age, remedies, (observes, suspended, stopped, deleted), allowed)| {
+            let mut own = named(&format!("p{n}"), age * 100);
+            own.policy.uid = Uid::parse(format!("uid-{}", (n * 7) % 5)).expect("a UID");
+            let remediation = &mut own.policy.remediation;
+            (remediation.stuck, remediation.overdue, remediation.deletion) = remedies;
+            let suspension = |is: bool| Suspension::of(is);
+            own.policy.mode = if observes {
+                Mode::Observe
+            } else {
+                Mode::Remediate
+            };
+            own.policy.suspension = suspension(suspended);
+            own.profile.suspension = suspension(stopped);
+            own.policy.deletion_requested = deleted.then(|| server(now()));
+            own.profile.allowed_actions = allowed.into_iter().collect();
+            own
+        },
+    )
+}
+
+/// A secret that needs something, now and then another thing.
+fn some_need() -> impl Strategy<Value = Observation> {
+    select(vec![
+        seen(stuck("prod/a"), Some(with_value())),
+        seen(stuck("prod/a"), Some(without_value())),
+        seen(
+            fixtures::labelled(
+                Secret {
+                    last_changed: Some(ago(hours(8))),
+                    ..unlabelled_previous()
+                },
+                "AWSPREVIOUS",
+                "p",
+            ),
+            Some(with_value()),
+        ),
+        Observation::listed(Secret {
+            next_rotation: Some(ago(hours(30))),
+            ..secret("prod/a")
+        }),
+        Observation::listed(Secret {
+            deleted: Some(ago(hours(30))),
+            ..secret("prod/a")
+        }),
+    ])
+}
+
+/// Stuck, and `b` is not the previous version.
+fn unlabelled_previous() -> Secret {
+    let mut secret = stuck("prod/a");
+    secret.labels.retain(|version, _| version.as_str() != "b");
+    secret
+}
+
+/// Who creates an operation: all of them plan at once, each beside all.
+fn creators(all: &[Claimant], need: &Observation, operations: &[Operation]) -> BTreeSet<Uid> {
+    let creates = |own: &&Claimant| {
+        let plan = plan_of(own, all, vec![need.clone()], operations);
+        !plan.create.is_empty()
+    };
+    let creating = all.iter().filter(creates);
+    creating.map(|own| own.policy.uid.clone()).collect()
+}
+
+/// An unfinished operation of one of the policies, by a machine or a person, that has begun or not.
+fn some_operation() -> impl Strategy<Value = (usize, bool, bool)> {
+    (0..4_usize, any::<bool>(), any::<bool>())
+}
+
+fn of(owner: &Claimant, n: usize, (by_hand, begun): (bool, bool)) -> Operation {
+    let mut own = operation(&format!("o{n}"), Action::ClearAndRotate, "prod/a");
+    own.policy.name = ObjectName::parse(owner.policy.key.name.as_str()).expect("a name");
+    own.policy.uid = Some(owner.policy.uid.clone());
+    if by_hand {
+        own.trigger = Trigger::Manual;
+    }
+    if begun {
+        intend(&mut own, Step::Pin, ago(minutes(3)), ResultKind::Applied);
+    }
+    own
+}
+
+proptest! {
+    #![proptest_config(cases(600))]
+
+    /// The oracle knows nothing of ownership: it asks each policy as if it were alone in the cluster.
+    #[test]
+    fn the_oldest_that_would_act_if_it_were_alone_acts_and_no_other(
+        all in (some_policy(0), some_policy(1), some_policy(2), some_policy(3)),
+        need in some_need(),
+    ) {
+        let all = [all.0, all.1, all.2, all.3];
+        let alone = all.iter().filter(|own| {
+            let only = std::slice::from_ref(*own);
+            !creators(only, &need, &[]).is_empty()
+        });
+        let first = alone.min_by_key(|own| (own.policy.created, &own.policy.uid));
+        let expected: BTreeSet<_> = first.map(|own| own.policy.uid.clone()).into_iter().collect();
+        prop_assert_eq!(creators(&all, &need, &[]), expected);
+    }
+
+    /// Nor do operations that exist make two act; and those of policies that may not act change nothing for anybody else.
+    #[test]
+    fn operations_of_whatever_policy_make_no_two_act(
+        all in (some_policy(0), some_policy(1), some_policy(2), some_policy(3)),
+        need in some_need(),
+        made in proptest::collection::vec(some_operation(), 0..3),
+    ) {
+        let all = [all.0, all.1, all.2, all.3];
+        let made: Vec<_> = made.iter().enumerate().map(|(n, (whose, by_hand, begun))| {
+            of(&all[*whose], n, (*by_hand, *begun))
+        }).collect();
+        let creating = creators(&all, &need, &made);
+        prop_assert!(creating.len() <= 1, "{creating:?}");
+        let braked = |own: &Claimant| !own.policy.acts() || own.profile.suspension == Suspension::Suspended;
+        let idle = made.iter().all(|one| {
+            let mut owners = all.iter();
+            let owner = owners.find(|own| Some(&own.policy.uid) == one.policy.uid.as_ref());
+            let person = one.trigger == Trigger::Manual && one.has_started();
+            owner.is_some_and(|owner| braked(owner) && owner.policy.mode == Mode::Remediate && !person)
+        });
+        if idle {
+            prop_assert_eq!(creating, creators(&all, &need, &[]));
+        }
+    }
+}
