@@ -168,6 +168,9 @@ impl fmt::Display for Full {
             (true, _) => f.write_str(
                 "; remove labels that nobody needs, or release older pins with action ReleasePins",
             ),
+            (false, 0) => f.write_str(
+                "; another cluster set them, and releases older ones with action ReleasePins",
+            ),
             (false, _) => f.write_str("; release older pins with action ReleasePins"),
         }
     }

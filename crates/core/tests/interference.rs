@@ -16,6 +16,7 @@ use secret_rotation_core::approval::{Answer, Decision};
 use secret_rotation_core::history::History;
 use secret_rotation_core::operation::{Action, Operation, ResultKind, Step, Trigger};
 use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::pin::room;
 use secret_rotation_core::plan::{BlockReason, Hold};
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::{LabelMap, Rotation, Secret};
@@ -560,6 +561,45 @@ fn the_pin_of_another_cluster_and_a_full_secret_are_respected_by_people_too() {
     let old = |n| pin_of(cluster(), ago(hours(100 + n)), "b").to_string();
     assert_eq!(full(5, old), "PinExhausted");
     assert!(full(4, old).ends_with("Succeeded"));
+}
+
+/// Whoever must make room is told what takes it: labels of others by name, cut where they are long, and our pins by number.
+#[test]
+fn what_takes_the_place_of_a_pin_is_named() {
+    let room = |secret: &Secret| room(secret, &cluster()).map_err(|full| full.to_string());
+    assert_eq!(room(&stuck("prod/a")), Ok(()));
+    let mut full = stuck("prod/a");
+    for n in 0..15 {
+        full = labelled(full, &format!("blue-{n:02}"), "b");
+    }
+    let long = "x".repeat(200);
+    full = labelled(full, &long, "b");
+    assert_eq!(room(&full), Ok(()), "19 labels");
+    full = labelled(full, pin_of(cluster(), ago(hours(100)), "b").as_str(), "b");
+    let told = room(&full).expect_err("20 labels");
+    for part in [
+        "carries 20 of at most 20 labels, among them 1 of at most 5 pins, 1 of them of this cluster",
+        "labels of others: blue-00, blue-01,",
+        &format!("blue-14, {}…", "x".repeat(40)),
+        "or release older pins with action ReleasePins",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("AWSCURRENT") && told.len() < 600, "{told}");
+    let mut pinned = stuck("prod/a");
+    for n in 0..5 {
+        let pin = pin_of(other_cluster(), ago(hours(100 + n)), "b");
+        pinned = labelled(pinned, pin.as_str(), "b");
+    }
+    let told = room(&pinned).expect_err("five pins");
+    assert!(
+        told.contains("5 of at most 5 pins, 0 of them of this cluster"),
+        "{told}"
+    );
+    assert!(
+        told.contains("another cluster") && !told.contains("labels of others"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ use fixtures::{
 use secret_rotation_core::approval::{Answer, Decision};
 use secret_rotation_core::identity::{AccountId, Uid};
 use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::maintenance::{Window, Windows};
 use secret_rotation_core::operation::{Action, Failure, Outcome, ResultKind, Step, Trigger};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
@@ -489,4 +490,50 @@ fn without_room_for_a_pin_a_rotation_is_only_retried() {
         own.policy.remediation.stuck = stuck;
         assert_eq!(planned(&own, full(), &[]), "hold prod/a PinExhausted\n");
     }
+}
+
+/// Of several holds the one that ends last is told, and where no window is open then, the next that is.
+#[test]
+fn of_several_holds_the_last_to_end_is_told_and_then_the_next_window() {
+    let impatient = || {
+        let mut own = payments();
+        own.policy.detection.stuck_after = minutes(1);
+        own
+    };
+    let mut early = failed(
+        "e",
+        Action::ClearAndRotate,
+        ago(minutes(5)),
+        Failure::AccessDenied,
+    );
+    early.policy.uid = None;
+    let attempt = attempted("a", ago(minutes(10)));
+    let both = [early, attempt];
+    let denied = "hold prod/a AccessDenied until 2026-11-23T13:55:00Z\n";
+    assert_eq!(
+        planned(&impatient(), empty(), &both[1..]),
+        "hold prod/a BackingOff until 2026-11-23T10:05:00Z\n"
+    );
+    assert_eq!(planned(&impatient(), empty(), &both), denied);
+    let mut manual = attempted("m", ago(hours(1)));
+    manual.trigger = Trigger::Manual;
+    let all = [both.to_vec(), vec![manual]].concat();
+    let held = "hold prod/a ManualHold until 2026-11-24T09:00:00Z\n";
+    assert_eq!(planned(&impatient(), empty(), &all), held);
+    let mut nights = impatient();
+    let window = Window::new("0 2 * * *", hours(2), "UTC").expect("a window");
+    nights.policy.remediation.windows = Windows::Readable {
+        allow: vec![window],
+        deny: Vec::new(),
+    };
+    let next = "hold prod/a OutsideWindow until 2026-11-25T02:00:00Z\n";
+    assert_eq!(
+        planned(&nights, empty(), &all),
+        next,
+        "not the window before that hold ends"
+    );
+    assert_eq!(
+        planned(&nights, empty(), &both),
+        "hold prod/a OutsideWindow until 2026-11-24T02:00:00Z\n"
+    );
 }

@@ -167,10 +167,15 @@ impl FindingStatus {
         let arn = finding.arn.as_ref();
         let attempts = arn.and_then(|arn| plan.attempts.get(arn));
         let hold = arn.and_then(|arn| plan.held.get(arn));
-        // The later of the two: a pause that is over helps nothing while the attempts are used up.
-        let next = attempts
-            .and_then(|attempts| attempts.next)
-            .max(hold.and_then(|hold| hold.until));
+        // The later of the two: a pause that is over helps nothing while the attempts are used up. What time does not end
+        // leaves nothing to be told.
+        let paused = attempts.and_then(|attempts| attempts.next);
+        let next = match hold {
+            Some(hold) => hold
+                .until
+                .map(|until| paused.map_or(until, |next| next.max(until))),
+            None => paused,
+        };
         Self {
             name: finding.name.as_str().into(),
             region: finding.region.as_str().into(),

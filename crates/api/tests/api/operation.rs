@@ -17,8 +17,8 @@ use secret_rotation_core::{
     clock::AwsTime,
     identity::{Arn, ObjectName, Region, SecretName, StageLabel, VersionId},
     operation::{
-        Action, Baseline, Expectation, Failure, Journal, JournalEntry, MAX_EARLIER, Operation,
-        Outcome, PendingValue, ResultKind, Step, StepResult, Trigger, Try,
+        Action, Baseline, Expectation, Failure, Intent, Journal, JournalEntry, MAX_EARLIER,
+        Operation, Outcome, PendingValue, ResultKind, Step, StepResult, Trigger, Try,
     },
     outcome::ErrorClass,
     plan::Proposal,
@@ -361,6 +361,39 @@ fn a_running_operation_says_where_it_stands() {
         serde_json::to_value(status_of(&operation, None)).expect("plain data"),
         expected
     );
+}
+
+/// An intent whose request was never sent: what is written then is what was written before, so that it counts as no try.
+#[test]
+fn an_intent_that_is_taken_back_leaves_no_trace() {
+    let nothing_yet = operation();
+    let before = status_of(&nothing_yet, None);
+    let intend = |operation: &Operation, step| {
+        let mut intended = operation.clone();
+        intended.journal.intend(&Intent {
+            step,
+            version: VersionId::parse("v2").ok(),
+            at: aws("2026-11-23T10:00:01Z"),
+            foreign_change: None,
+            baseline: None,
+        });
+        intended.baseline.get_or_insert(Baseline {
+            labels: std::collections::BTreeMap::new(),
+            last_changed: None,
+            pending_value: PendingValue::Empty,
+            rotates: Some(true),
+            function: None,
+        });
+        intended
+    };
+    let pinning = intend(&nothing_yet, Step::Pin);
+    let stored = status_of(&pinning, Some(&before));
+    assert!(stored.start_time.is_some() && stored.baseline.is_some());
+    assert_eq!(status_of(&nothing_yet, Some(&stored)), before);
+    let again = intend(&pinning, Step::Pin);
+    let twice = status_of(&again, Some(&stored));
+    assert_ne!(twice, stored);
+    assert_eq!(status_of(&pinning, Some(&twice)), stored, "one try stays");
 }
 
 #[test]
