@@ -87,7 +87,7 @@ fn means(item: &Matcher, name: &str, tags: &BTreeMap<String, String>) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(fixtures::cases(2000))]
 
     /// `authorise` is what makes the authority that every write needs.
     #[test]

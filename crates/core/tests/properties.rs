@@ -2,31 +2,23 @@
 
 mod fixtures;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fixtures::arbitrary::{Case, case};
-use fixtures::{STUCK_AFTER, cluster, minutes, version};
+use fixtures::{STUCK_AFTER, cluster, minutes, now, version};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use secret_rotation_core::advance::{Next, Request, Write};
 use secret_rotation_core::approval::Consent;
+use secret_rotation_core::clock::{Agreement, Heard};
 use secret_rotation_core::identity::{StageLabel, VersionId};
 use secret_rotation_core::operation::{Action, PendingValue, Step};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::pin::Pin;
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::HandsOff;
-
-const CASES: u32 = 1000;
-
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: CASES,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
 
 fn written(case: &Case) -> Option<Write> {
     match case.next() {
@@ -168,7 +160,7 @@ fn check_rotate(case: &Case, token: &VersionId) {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(fixtures::cases(1000))]
 
     #[test]
     fn advance_has_an_answer_to_everything(case in case()) {
@@ -306,4 +298,40 @@ fn the_cases_reach_every_kind_of_answer() {
     }
     assert_eq!(reached.len(), 14, "{reached:?}");
     assert!(reached.values().all(|count| *count >= 5), "{reached:?}");
+}
+
+/// A date and whether it is the true one. No two false ones agree with each other, as those of a broken clock would.
+fn dates() -> impl Strategy<Value = Vec<Option<i64>>> {
+    let nonsense = prop_oneof![
+        (1..400_i64).prop_map(|days| days * 86_400),
+        (1..400_i64).prop_map(|days| -days * 86_400),
+        Just(250_000_000_000),
+        Just(-2_000_000_000),
+    ];
+    let date = prop_oneof![3 => Just(None), 2 => nonsense.prop_map(Some)];
+    proptest::collection::vec(date, 1..60)
+}
+
+proptest! {
+    #![proptest_config(fixtures::cases(500))]
+
+    #[test]
+    fn dates_that_are_off_never_move_the_agreed_time(dates in dates(), pauses in proptest::collection::vec(0..7200_u64, 60)) {
+        let mut agreement = Agreement::default();
+        let (began, mut local, mut shown) = (now(), Duration::ZERO, BTreeSet::new());
+        for off in [None, None].into_iter().chain(dates).zip(pauses) {
+            local += Duration::from_secs(off.1);
+            let truth = began.plus(local).timestamp();
+            let off = off.0.filter(|off| shown.insert(*off));
+            let date = truth.checked_add(jiff::SignedDuration::from_secs(off.unwrap_or(0)));
+            let heard = agreement.hear(date.ok(), local);
+            prop_assert!(!heard.is_believed() || off.is_none(), "{off:?}");
+            if let Some(agreed) = agreement.now(local) {
+                prop_assert_eq!(agreed, truth);
+                let honest = agreement.hear(Some(truth), local);
+                prop_assert_eq!(honest, Heard::Agrees, "an honest answer is none the worse for it");
+            }
+        }
+        prop_assert!(agreement.now(local).is_some());
+    }
 }

@@ -431,7 +431,7 @@ fn swept(sweep: &Sweep, at: u64) -> Inventory {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(fixtures::cases(500))]
 
     /// Unknown is not small: whatever was missed, by whichever region, nothing is proposed that the latest complete view of
     /// the region alone would not propose, and nothing at all where the latest sweep was partial.
@@ -460,6 +460,105 @@ proptest! {
                 alone.profile.regions = [proposal.region.clone()].into();
                 let (_, alone) = judged(&alone, &[latest], &Memory::default());
                 prop_assert!(alone.create.iter().any(|one| one.arn == proposal.arn), "{proposal:?}");
+            }
+        }
+    }
+}
+
+/// What one sweep of six secrets meets.
+#[derive(Clone, Debug)]
+struct Pass {
+    minutes: u64,
+    complete: bool,
+    reached: usize,
+    /// AWS answers that this one does not exist, or a list lacks it: once.
+    lies_about: Option<usize>,
+    /// This one was healed before.
+    heals: Option<usize>,
+    restarts: bool,
+}
+
+fn passes() -> impl Strategy<Value = Vec<Pass>> {
+    let seldom = || proptest::option::weighted(0.2, 0..6_usize);
+    let pass = (
+        1..90_u64,
+        any::<bool>(),
+        0..7_usize,
+        seldom(),
+        seldom(),
+        proptest::bool::weighted(0.2),
+    );
+    let pass = pass.prop_map(
+        |(minutes, complete, reached, lies_about, heals, restarts)| Pass {
+            minutes,
+            complete,
+            reached,
+            lies_about,
+            heals,
+            restarts,
+        },
+    );
+    proptest::collection::vec(pass, 1..16)
+}
+
+proptest! {
+    #![proptest_config(fixtures::cases(300))]
+
+    /// Absent is not gone: whatever sweeps miss, and through restarts, a secret that was seen stuck stays so, since then, until
+    /// it is seen healed.
+    #[test]
+    fn what_was_seen_stuck_stays_so_until_it_is_seen_healed(history in passes()) {
+        let own = payments();
+        let name_of = |n: usize| format!("prod/s{n}");
+        let (mut time, mut healed, mut lied) = (now(), BTreeSet::new(), BTreeSet::new());
+        let (mut known, mut memory) = (None::<Inventory>, Memory::default());
+        let mut told = BTreeMap::new();
+        for pass in history {
+            time = time.plus(minutes(pass.minutes));
+            healed.extend(pass.heals);
+            if pass.restarts {
+                known = None;
+                memory.unsettled = [region(REGION)].into();
+            }
+            let lie = pass.lies_about.filter(|n| lied.insert(*n));
+            let seen = (0..6).filter(|n| Some(*n) != lie);
+            let seen: Vec<_> = seen.take(if pass.complete { 6 } else { pass.reached }).collect();
+            let rows = seen.iter().map(|n| {
+                let text = name_of(*n);
+                if healed.contains(n) { Observation::listed(secret(&text)) } else { sick(&text) }
+            });
+            let mut swept = at(time, rows.collect());
+            swept.missing = lie.filter(|n| n % 2 == 0).map(|n| name(&name_of(n))).into_iter().collect();
+            let swept = if pass.complete { swept } else { torn(swept) };
+            // Where a restart forgot the row, a complete view without it is all that is known.
+            if let Some(n) = lie.filter(|_| pass.complete) {
+                let row = known.as_ref().and_then(|known| known.secrets.get(&arn(&name_of(n))));
+                if row.is_none() {
+                    told.remove(&n);
+                }
+            }
+            let now_known = swept.after(known.as_ref(), &|_| true);
+            if pass.complete {
+                memory.unsettled.clear();
+            }
+            let (survey, plan) = judged(&own, &[&now_known], &memory);
+            let unsettled = std::mem::take(&mut memory.unsettled);
+            memory = Memory { unsettled, ..memory_of(&survey) };
+            known = Some(now_known);
+            for n in &seen {
+                if healed.contains(n) {
+                    told.remove(n);
+                } else {
+                    told.entry(*n).or_insert(time);
+                }
+            }
+            for (n, first) in &told {
+                let finding = survey.findings.iter().find(|one| one.name == name(&name_of(*n)));
+                let finding = finding.expect("it was seen stuck, and not healed");
+                prop_assert_eq!((finding.state, finding.since), (State::Stuck, Some(ago(hours(8)))));
+                prop_assert_eq!(finding.first_observed, Some(*first), "{}", name_of(*n));
+                let acted = plan.create.iter().any(|one| one.secret == finding.name);
+                prop_assert!(!acted || seen.contains(n), "it was not seen");
             }
         }
     }

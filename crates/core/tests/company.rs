@@ -1,0 +1,774 @@
+//! One secret under many hands: a policy that acts, people who change their minds, jobs that write tags, AWS that tries again,
+//! sweeps that see only half, clocks that show nonsense. Every request is judged by what is true of the world when it leaves.
+
+mod fixtures;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use fixtures::planning::functions;
+use fixtures::shell::{Fault, Shell};
+use fixtures::world::{EmptyVersions, Function, Replica, World};
+use fixtures::{
+    cases, claimant, cluster, error, hours, inventory, minutes, now, operation, secret, server,
+    stuck, tenant, version, with_value, without_value,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+use secret_rotation_core::advance::{Gate, Request};
+use secret_rotation_core::classify::{Knowledge, classify, memory_of};
+use secret_rotation_core::clock::{Agreement, AwsTime};
+use secret_rotation_core::history::History;
+use secret_rotation_core::identity::{StageLabel, Uid, VersionId};
+use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Step, Trigger};
+use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::plan::{BlockReason, Context, Plan, Proposal, gate, plan};
+use secret_rotation_core::policy::{StuckRemedy, Suspension};
+use secret_rotation_core::secret::{Replication, Rotation, Secret};
+use secret_rotation_core::survey::{Memory, State, Survey};
+use secret_rotation_core::watch::Watches;
+
+/// What somebody does.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    MovesBack,
+    SetsAValue,
+    Tags,
+    Switches,
+    Clears,
+    RunsAgain,
+    /// A new rotation by AWS's own schedule.
+    Rotates,
+    ReplacesThePolicy,
+    SuspendsThePolicy,
+    SuspendsTheProfile,
+    DeletesTheOperation,
+    DeletesThePolicy,
+    /// A person asks for this.
+    Asks(Action),
+    ChangesTheFunction(Function),
+    /// Time passes, with a tag at every sweep or without.
+    Waits {
+        half_hours: u64,
+        tagged: bool,
+        sees_all: bool,
+    },
+    /// Answers show a date that is off by so many hours.
+    ShowsNonsense(i64),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let asked = vec![
+        Action::RetryRotation,
+        Action::ClearPending,
+        Action::ClearAndRotate,
+        Action::PromotePending,
+        Action::RevertToPrevious,
+    ];
+    let function = vec![
+        Function::Rotates,
+        Function::DiesEmpty,
+        Function::DiesLive,
+        Function::Hangs,
+    ];
+    let waits = |half_hours: std::ops::Range<u64>| {
+        (
+            half_hours,
+            proptest::bool::weighted(0.15),
+            proptest::bool::weighted(0.9),
+        )
+            .prop_map(|(half_hours, tagged, sees_all)| Deed::Waits {
+                half_hours,
+                tagged,
+                sees_all,
+            })
+    };
+    let deed = prop_oneof![
+        2 => Just(Deed::MovesBack),
+        1 => Just(Deed::SetsAValue),
+        1 => Just(Deed::Tags),
+        1 => Just(Deed::Switches),
+        1 => Just(Deed::Clears),
+        1 => Just(Deed::RunsAgain),
+        2 => Just(Deed::Rotates),
+        2 => Just(Deed::ReplacesThePolicy),
+        1 => Just(Deed::SuspendsThePolicy),
+        1 => Just(Deed::SuspendsTheProfile),
+        1 => Just(Deed::DeletesTheOperation),
+        1 => Just(Deed::DeletesThePolicy),
+        2 => select(asked).prop_map(Deed::Asks),
+        2 => select(function).prop_map(Deed::ChangesTheFunction),
+        1 => prop_oneof![Just(-40_000_i64), Just(-3), Just(2), Just(70_000)].prop_map(Deed::ShowsNonsense),
+        6 => waits(0..3),
+        6 => waits(10..60),
+    ];
+    proptest::collection::vec(deed, 1..16)
+}
+
+fn faults() -> impl Strategy<Value = BTreeMap<(Step, u32), Fault>> {
+    let kinds = vec![
+        Fault::LostRequest,
+        Fault::LostReply,
+        Fault::CrashBefore,
+        Fault::CrashAfter,
+        Fault::Refused(ErrorClass::Throttled),
+        Fault::Refused(ErrorClass::Denied),
+    ];
+    let place = (select(Step::ALL.to_vec()), 1..3_u32);
+    proptest::collection::btree_map(place, select(kinds), 0..3)
+}
+
+/// How a life begins and what the policy asks for.
+#[derive(Clone, Debug)]
+struct Start {
+    valued: bool,
+    remedy: StuckRemedy,
+    empty_versions: EmptyVersions,
+    function: Function,
+    replica: Replica,
+}
+
+fn starts() -> impl Strategy<Value = Start> {
+    let remedies = vec![
+        StuckRemedy::Recover,
+        StuckRemedy::Recover,
+        StuckRemedy::RetryRotation,
+        StuckRemedy::ClearPending,
+        StuckRemedy::ClearAndRotate,
+    ];
+    let empties = vec![
+        EmptyVersions::CanBeLabelled,
+        EmptyVersions::CannotBeLabelled,
+    ];
+    let functions = vec![
+        Function::Rotates,
+        Function::DiesEmpty,
+        Function::DiesLive,
+        Function::Hangs,
+    ];
+    let replicas = vec![
+        Replica::None,
+        Replica::Failed,
+        Replica::Follows(minutes(1)),
+        Replica::Follows(minutes(9)),
+    ];
+    (
+        any::<bool>(),
+        select(remedies),
+        select(empties),
+        select(functions),
+        select(replicas),
+    )
+        .prop_map(
+            |(valued, remedy, empty_versions, function, replica)| Start {
+                valued,
+                remedy,
+                empty_versions,
+                function,
+                replica,
+            },
+        )
+}
+
+/// The secret, a controller, and what is true.
+struct Company {
+    shell: Shell,
+    own: Claimant,
+    made: u32,
+    operations: Vec<Operation>,
+    due: BTreeMap<Uid, AwsTime>,
+    watches: Watches,
+    memory: Memory,
+    last: Option<Observation>,
+    agreement: Agreement,
+    /// The local clock, which shows nothing but how much time passes.
+    began: AwsTime,
+    nonsense: Option<i64>,
+    /// Since when this process watches without a gap.
+    watched_since: AwsTime,
+    judged: usize,
+    /// Why nothing is done about the secret, by the last plan.
+    held: Option<BlockReason>,
+}
+
+impl Company {
+    fn new(start: &Start, faults: BTreeMap<(Step, u32), Fault>) -> Self {
+        let versions = if start.valued {
+            with_value()
+        } else {
+            without_value()
+        };
+        let secret = Secret {
+            next_rotation: Some(now().plus(hours(9000))),
+            ..stuck("prod/a")
+        };
+        let mut world = World::new(secret, versions, now());
+        world.empty_versions = start.empty_versions;
+        world.function = start.function;
+        world.replica = start.replica;
+        if start.valued {
+            world.live = version("p");
+        }
+        let mut own = claimant(fixtures::policy("payments"));
+        own.policy.remediation.stuck = start.remedy;
+        let mut shell = Shell::new(world, operation("none", Action::Rotate, "prod/a"));
+        shell.faults = faults;
+        let mut company = Self {
+            shell,
+            own,
+            made: 0,
+            operations: Vec::new(),
+            due: BTreeMap::new(),
+            watches: Watches::default(),
+            memory: Memory::default(),
+            last: None,
+            agreement: Agreement::default(),
+            began: now(),
+            nonsense: None,
+            watched_since: now(),
+            judged: 0,
+            held: None,
+        };
+        for _ in 0..2 {
+            company.pass(Duration::from_secs(1));
+            company.is_believed();
+        }
+        company
+    }
+
+    fn world(&mut self) -> &mut World {
+        &mut self.shell.world
+    }
+
+    fn now(&self) -> AwsTime {
+        self.shell.world.now
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.shell.pass(time);
+    }
+
+    /// Whether an answer that arrives now is taken for one: its date is heard as the shell hears it.
+    fn is_believed(&mut self) -> bool {
+        let local = self.now().since(self.began);
+        let shown = match self.nonsense.take() {
+            Some(off) if off > 0 => self.now().plus(hours(off.unsigned_abs())),
+            Some(off) => self.now().minus(hours(off.unsigned_abs())),
+            None => self.now(),
+        };
+        let believed = self
+            .agreement
+            .hear(Some(shown.timestamp()), local)
+            .is_believed();
+        assert!(
+            !believed || shown == self.now(),
+            "a date that is hours off is believed"
+        );
+        believed
+    }
+
+    fn happen(&mut self, deed: Deed) {
+        // Nobody can tell a tag within seconds of our pin from the pin.
+        self.pass(Duration::from_secs(30));
+        match deed {
+            Deed::MovesBack if self.shell.world.runs().is_none() => self.world().move_back(),
+            Deed::SetsAValue if self.shell.world.runs().is_none() => {
+                self.made += 1;
+                let id = format!("by-hand-{}", self.made);
+                self.world().set_value(&id);
+            }
+            Deed::MovesBack | Deed::SetsAValue => {}
+            Deed::Tags => self.world().tag(),
+            Deed::Switches => {
+                let (on, off) = (secret("prod/a").rotation, Rotation::Disabled);
+                let rotates = self.world().secret.rotates();
+                self.world().switch(if rotates { off } else { on });
+            }
+            Deed::Clears => {
+                if self.shell.world.secret.pending().is_some() && self.shell.world.runs().is_none()
+                {
+                    self.keep_the_live_one();
+                    self.world().unlabel("AWSPENDING");
+                }
+            }
+            Deed::RunsAgain => self.world().run_again(),
+            Deed::Rotates => self.rotates(),
+            Deed::ReplacesThePolicy => {
+                self.shell.policy = None;
+                self.step_all();
+                self.made += 1;
+                self.own.policy.uid =
+                    Uid::parse(format!("uid-again-{}", self.made)).expect("a UID");
+                self.own.policy.deletion_requested = None;
+                self.memory = Memory::default();
+                self.restore_policy();
+            }
+            Deed::DeletesThePolicy => {
+                self.own.policy.deletion_requested = Some(server(self.now()));
+                self.restore_policy();
+            }
+            Deed::SuspendsThePolicy => {
+                let is = self.own.policy.suspension == Suspension::Active;
+                self.own.policy.suspension = Suspension::of(is);
+                self.restore_policy();
+            }
+            Deed::SuspendsTheProfile => {
+                let is = self.own.profile.suspension == Suspension::Active;
+                self.own.profile.suspension = Suspension::of(is);
+                self.restore_policy();
+            }
+            Deed::DeletesTheOperation => {
+                let deleted = server(self.now());
+                for one in self.operations.iter_mut().filter(|one| !one.is_finished()) {
+                    one.deletion_requested = Some(deleted);
+                }
+            }
+            Deed::Asks(action) => self.ask(action),
+            Deed::ChangesTheFunction(function) => self.world().function = function,
+            Deed::ShowsNonsense(off) => self.nonsense = Some(off),
+            Deed::Waits {
+                half_hours,
+                tagged,
+                sees_all,
+            } => {
+                for _ in 0..half_hours {
+                    self.rest(minutes(30));
+                    if tagged {
+                        self.pass(Duration::from_secs(30));
+                        self.world().tag();
+                    }
+                    self.sweep(sees_all);
+                }
+            }
+        }
+        self.sweep(true);
+        self.step_all();
+    }
+
+    /// A person who clears by hand and not by us is no concern of ours: the password that works is kept by the harness.
+    fn keep_the_live_one(&mut self) {
+        if self.shell.world.secret.pending() == Some(&self.shell.world.live) {
+            let current = self.shell.world.secret.current().cloned();
+            self.world().live = current.expect("always one");
+        }
+    }
+
+    fn rotates(&mut self) {
+        let world = &self.shell.world;
+        if !world.secret.rotates() || world.secret.unfinished().is_some() {
+            return;
+        }
+        self.made += 1;
+        let token = version(&format!("scheduled-{}", self.made));
+        let kept = self.world().accepted.len();
+        let _ = self.world().apply(&Request::Rotate { token });
+        self.world().accepted.truncate(kept);
+    }
+
+    fn restore_policy(&mut self) {
+        self.shell.policy = Some(self.own.policy.clone());
+        self.shell.profile = self.own.profile.clone();
+    }
+
+    /// As `kubectl secret-rotation` writes it: what is seen is expected.
+    fn ask(&mut self, action: Action) {
+        let secret = &self.shell.world.secret;
+        let needs_pending =
+            action.clears() || matches!(action, Action::RetryRotation | Action::PromotePending);
+        self.made += 1;
+        let mut asked = operation(&format!("by-hand-{}", self.made), action, "prod/a");
+        asked.trigger = Trigger::Manual;
+        asked.expect.current = secret.current().cloned();
+        asked.expect.pending = secret.pending().cloned().filter(|_| needs_pending);
+        asked.expect.previous = secret
+            .previous()
+            .cloned()
+            .filter(|_| action == Action::RevertToPrevious);
+        asked.created = server(self.now());
+        asked.policy.uid = Some(self.own.policy.uid.clone());
+        self.operations.push(asked);
+    }
+
+    /// Time in which operations go on.
+    fn rest(&mut self, time: Duration) {
+        let until = self.now().plus(time);
+        while self.now() < until {
+            self.step_all();
+            let next = self.due.values().copied().min().unwrap_or(until);
+            let next = next.min(until);
+            self.pass(next.since(self.now()).max(Duration::from_secs(1)));
+        }
+    }
+
+    /// Every unfinished operation whose time has come takes steps until it waits.
+    fn step_all(&mut self) {
+        for place in 0..self.operations.len() {
+            for _ in 0..60 {
+                let one = &self.operations[place];
+                let due = self.due.get(&one.uid).is_none_or(|due| *due <= self.now());
+                if one.is_finished() || !due {
+                    break;
+                }
+                self.step(place);
+            }
+        }
+    }
+
+    fn step(&mut self, place: usize) {
+        if !self.is_believed() {
+            self.pass(Duration::from_secs(1));
+            return;
+        }
+        let own = self.operations[place].clone();
+        let is_own = own.policy.uid.as_ref() == Some(&self.own.policy.uid);
+        let policy = self.shell.policy.clone();
+        self.shell.policy = policy.clone().filter(|_| is_own);
+        self.shell.others = self.operations.clone();
+        self.shell.others.remove(place);
+        self.shell.gate = self.gate(&own);
+        let (secret, now) = (self.shell.world.secret.clone(), self.now());
+        self.watches.see(&secret, None, now);
+        self.shell.unchanged_since = self.watches.rest(&secret, now).map(|rest| rest.since);
+        self.shell.operation = own;
+        let pause = self.shell.once();
+        let own = self.shell.operation.clone();
+        self.shell.policy = policy;
+        self.judge_requests(&own);
+        if own.is_finished() {
+            self.judge_end(&own);
+            self.due.remove(&own.uid);
+        } else {
+            self.due.insert(own.uid.clone(), self.now().plus(pause));
+        }
+        self.operations[place] = own;
+        assert!(
+            self.shell.world.is_live_version_labelled(),
+            "orphaned: {}",
+            self.shell.story()
+        );
+    }
+
+    fn gate(&self, own: &Operation) -> Gate {
+        self.with_context(|context| {
+            let region = fixtures::region(fixtures::REGION);
+            let judged = context.judged.get(&self.own.policy.uid);
+            let judged = judged.and_then(|regions| regions.get(&region));
+            gate(own, None, judged, context)
+        })
+    }
+
+    fn with_context<T>(&self, ask: impl FnOnce(&Context<'_>) -> T) -> T {
+        let observations: Vec<_> = self.last.iter().cloned().collect();
+        let functions = functions(&observations);
+        let region = fixtures::region(fixtures::REGION);
+        let open = secret_rotation_core::plan::RegionGate::Open;
+        let judged = [(self.own.policy.uid.clone(), [(region, open)].into())].into();
+        ask(&Context {
+            own: &self.own,
+            claimants: std::slice::from_ref(&self.own),
+            operations: &self.operations,
+            functions: &functions,
+            judged: &judged,
+            watches: &self.watches,
+            aside: &BTreeSet::new(),
+            cluster: &cluster(),
+            now: self.now(),
+        })
+    }
+
+    /// As a sweep does it: versions are listed where core asks for them, and operations are created.
+    fn sweep(&mut self, sees_all: bool) {
+        if !self.is_believed() {
+            return;
+        }
+        let secret = self.shell.world.secret.clone();
+        let mut observation = Observation::listed(secret.clone());
+        observation.versions = if Observation::versions_needed(&secret, self.last.as_ref()) {
+            self.shell.world.look(true).versions
+        } else {
+            self.last.as_ref().and_then(|last| last.versions.clone())
+        };
+        let now = self.now();
+        self.watches
+            .see(&secret, observation.versions.as_ref(), now);
+        self.last = Some(observation.clone());
+        let mut seen = inventory(vec![observation]);
+        seen.time = now;
+        if !sees_all {
+            seen.gap = Some(error(ErrorClass::Unreachable));
+        }
+        let known = Knowledge {
+            memory: &self.memory,
+            operations: &self.operations,
+            watches: &self.watches,
+        };
+        let own = &self.own;
+        let survey = classify(&own.tenant, &own.profile, &own.policy, &[&seen], known);
+        self.judge_survey(&survey);
+        let planned = self.with_context(|context| plan(&survey, context));
+        self.memory = memory_of(&survey);
+        self.held = planned.held.values().map(|hold| hold.reason).next();
+        assert!(
+            sees_all || planned.create.is_empty(),
+            "half seen: {planned}"
+        );
+        if self.own.policy.deletion_requested.is_none() {
+            self.carry_out(planned);
+        }
+    }
+
+    fn carry_out(&mut self, plan: Plan) {
+        let now = self.now();
+        for (key, why) in plan.supersede {
+            let mut all = self.operations.iter_mut();
+            if let Some(one) = all.find(|one| one.key == key && !one.is_finished()) {
+                one.outcome = Some(Outcome::Failed {
+                    reason: Failure::Superseded,
+                    message: why,
+                });
+                one.completed = Some(now);
+            }
+        }
+        for proposal in plan.create {
+            self.create(proposal);
+        }
+    }
+
+    fn create(&mut self, proposal: Proposal) {
+        self.made += 1;
+        let mut made = operation(proposal.name.as_str(), proposal.action, "prod/a");
+        made.uid = Uid::parse(format!("op-{}", self.made)).expect("a UID");
+        made.expect = proposal.expect;
+        made.created = server(self.now());
+        made.policy.uid = Some(self.own.policy.uid.clone());
+        self.operations.push(made);
+    }
+
+    /// What is told of the secret: its state by the truth, and what is ours by the truth.
+    fn judge_survey(&self, survey: &Survey) {
+        let world = &self.shell.world;
+        let history = History::of(&world.secret.arn, &self.operations);
+        let history = history.believing(&self.own.profile, [&tenant("prod")]);
+        let foreign = history.last_foreign_change(&world.secret).expect("a date");
+        assert_eq!(
+            foreign,
+            world.disturbed,
+            "what is ours and what is not: {}",
+            self.shell.story()
+        );
+        let Some(pending) = world.secret.unfinished().filter(|_| world.secret.rotates()) else {
+            return;
+        };
+        let state = survey.findings.first().map(|finding| finding.state);
+        let rested = world.now.since(world.disturbed) >= hours(6);
+        if rested || world.refused.contains(pending) && has_value(world, pending) {
+            assert_eq!(state, Some(State::Stuck), "{}", self.shell.story());
+        }
+    }
+
+    /// Each request that has left since the last time.
+    fn judge_requests(&mut self, own: &Operation) {
+        let sent = self.shell.sent.len();
+        for n in self.judged..sent {
+            let (_, request) = self.shell.sent[n].clone();
+            let before = self.shell.before[n].clone();
+            self.judge_request(own, &request, &before);
+            self.judge_replica(own, n, &before);
+            self.judge_pace(own, n);
+        }
+        self.judged = sent;
+    }
+
+    fn judge_request(&self, own: &Operation, request: &Request, world: &World) {
+        let story = self.shell.story();
+        let policy = self.shell.policy.as_ref();
+        assert!(own.deletion_requested.is_none(), "deleted: {story}");
+        assert!(
+            policy.is_some_and(secret_rotation_core::policy::Policy::acts),
+            "stopped: {story}"
+        );
+        assert_eq!(self.own.profile.suspension, Suspension::Active, "{story}");
+        let by_machine = own.trigger == Trigger::Policy;
+        let secret = &world.secret;
+        let takes_back =
+            matches!(request, Request::Detach { label, .. } if *label != StageLabel::pending());
+        assert!(
+            secret.rotates() || !by_machine || takes_back,
+            "rotation is off: {story}"
+        );
+        let unfinished = secret.unfinished();
+        match request {
+            Request::Detach { label, version } if *label == StageLabel::pending() => {
+                assert_ne!(world.runs(), Some(version), "a live rotation: {story}");
+                if own.action.clears() {
+                    assert!(
+                        rests(world, version, self.watched_since),
+                        "too early: {story}"
+                    );
+                }
+            }
+            Request::Rotate { .. } => {
+                assert!(secret.rotates(), "it would switch rotation on: {story}");
+                let refused = |version: &VersionId| {
+                    world.refused.contains(version) && has_value(world, version)
+                };
+                let about = unfinished.or(own.expect.pending.as_ref());
+                assert!(
+                    !by_machine || !about.is_some_and(refused),
+                    "a person decided against it: {story}"
+                );
+                assert!(
+                    !by_machine || own.action != Action::Rotate || self.is_owed(),
+                    "nobody asked for it: {story}"
+                );
+            }
+            Request::Move { .. } | Request::RestoreSecret => assert!(!by_machine, "{story}"),
+            Request::Attach { .. } | Request::Detach { .. } => {}
+        }
+    }
+
+    /// Nothing follows a write of ours until the replica has, or has had its time.
+    fn judge_replica(&self, own: &Operation, n: usize, world: &World) {
+        let tries: u32 = own.journal.0.iter().map(|entry| entry.tries).sum();
+        if tries < 2 || world.replica_status() != Some(Replication::InProgress) {
+            return;
+        }
+        let (at, _) = self.shell.sent[n];
+        let before = n.checked_sub(1).map(|before| self.shell.sent[before].0);
+        assert!(
+            before.is_some_and(|before| at.since(before) >= minutes(10)),
+            "the replica is behind: {}",
+            self.shell.story()
+        );
+    }
+
+    /// A rotation follows a recovery that cleared, was to rotate and could not.
+    fn is_owed(&self) -> bool {
+        let mut ended = self.operations.iter();
+        ended.any(|one| {
+            one.action == Action::ClearAndRotate && one.journal.entry(Step::Clear).is_some()
+        })
+    }
+
+    /// Attempts of machines are few and apart, and none follows a person.
+    fn judge_pace(&self, own: &Operation, n: usize) {
+        let (at, _) = self.shell.sent[n];
+        let first = own.journal.0.len() == 1 && own.journal.0[0].tries == 1;
+        if own.trigger != Trigger::Policy || !first {
+            return;
+        }
+        let story = self.shell.story();
+        let others = self.operations.iter().filter(|other| other.uid != own.uid);
+        let by_hand = others.clone().filter(|one| one.trigger == Trigger::Manual);
+        let wrote = by_hand
+            .filter_map(|one| one.journal.last_intent(&Step::ALL))
+            .max();
+        assert!(
+            wrote.is_none_or(|wrote| at.since(wrote) >= hours(24)),
+            "after a person: {story}"
+        );
+        let attempts =
+            others.filter_map(|one| one.journal.last_intent(&[Step::Clear, Step::Rotate]));
+        let attempts: Vec<_> = attempts
+            .filter(|when| at.since(*when) < hours(24))
+            .collect();
+        assert!(attempts.len() < 3, "too many attempts: {story}");
+        let last = attempts.iter().max();
+        assert!(
+            last.is_none_or(|last| at.since(*last) >= minutes(15)),
+            "too soon after the last attempt: {story}"
+        );
+    }
+
+    /// A success is something that happened after it was asked for.
+    fn judge_end(&self, own: &Operation) {
+        let Some(Outcome::Succeeded { .. }) = own.outcome else {
+            return;
+        };
+        let subject = match own.action {
+            Action::Rotate | Action::ClearAndRotate => own.request_token(),
+            Action::RetryRotation | Action::PromotePending => own.expect.pending.clone(),
+            Action::RevertToPrevious => own.expect.previous.clone(),
+            Action::ClearPending
+            | Action::RestorePending
+            | Action::RestoreSecret
+            | Action::ReleasePins => None,
+        };
+        let began = own
+            .journal
+            .0
+            .iter()
+            .map(|entry| entry.first_try().intent)
+            .min();
+        if let (Some(subject), Some(began)) = (subject, began) {
+            let mut current = self.shell.world.became_current.iter();
+            assert!(
+                current.any(|(version, at)| *version == subject && *at >= began),
+                "{subject} did not become current: {}",
+                self.shell.story()
+            );
+        }
+    }
+}
+
+fn has_value(world: &World, version: &VersionId) -> bool {
+    world.versions.get(version).is_some_and(Option::is_some)
+}
+
+/// Nothing but pins has happened for `stuckAfter`; or labels and versions have rested for a day and the version is empty.
+fn rests(world: &World, version: &VersionId, watched_since: AwsTime) -> bool {
+    let slack = Duration::from_secs(5);
+    let quiet = world.now.since(world.disturbed) + slack >= hours(6);
+    let moved = world.moved.max(watched_since);
+    let rested = world.now.since(moved) + slack >= hours(24);
+    quiet || rested && !has_value(world, version)
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn whatever_others_do_every_request_is_right_when_it_leaves(
+        start in starts(),
+        deeds in deeds(),
+        faults in faults(),
+    ) {
+        let mut company = Company::new(&start, faults);
+        for deed in deeds {
+            company.happen(deed);
+        }
+    }
+
+    /// Everybody keeps their hands off, the function works and the policy may act: it is recovered, or says why not.
+    #[test]
+    fn in_the_end_what_is_stuck_is_recovered_or_says_why_not(
+        start in starts(),
+        deeds in deeds(),
+    ) {
+        let mut company = Company::new(&start, BTreeMap::new());
+        for deed in deeds {
+            company.happen(deed);
+        }
+        company.world().function = Function::Rotates;
+        if !company.world().secret.rotates() {
+            company.world().switch(secret("prod/a").rotation);
+        }
+        company.own.policy.deletion_requested = None;
+        company.own.policy.suspension = Suspension::Active;
+        company.own.profile.suspension = Suspension::Active;
+        company.restore_policy();
+        for _ in 0..80 {
+            company.rest(minutes(60));
+            company.sweep(true);
+        }
+        let world = &company.shell.world;
+        let left = company.operations.iter().filter(|one| !one.is_finished()).count();
+        prop_assert_eq!(left, 0, "{}", company.shell.story());
+        let Some(pending) = world.secret.unfinished() else { return Ok(()) };
+        let refused = world.refused.contains(pending) && start.remedy == StuckRemedy::RetryRotation;
+        let expected = if refused { BlockReason::ManualHold } else { BlockReason::PinExhausted };
+        prop_assert_eq!(company.held, Some(expected), "{}", company.shell.story());
+    }
+}
