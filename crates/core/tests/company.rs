@@ -301,6 +301,7 @@ impl Company {
                 self.made += 1;
                 self.own.policy.uid =
                     Uid::parse(format!("uid-again-{}", self.made)).expect("a UID");
+                self.own.policy.created = server(self.now());
                 self.own.policy.deletion_requested = None;
                 self.memory = Memory::default();
                 self.restore_policy();
