@@ -7,7 +7,7 @@ use secret_rotation_aws::{Applied, Rejected};
 use secret_rotation_core::advance::{Phase, Write};
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::history::History;
-use secret_rotation_core::operation::{Operation, ResultKind, StepResult};
+use secret_rotation_core::operation::{Operation, ResultKind, Step, StepResult};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::secret::{LabelMap, Look};
 
@@ -35,7 +35,8 @@ pub(super) async fn send(
     };
     fresh.check(&moment(context)).map_err(Error::Stale)?;
     let (operation, stored) = intend(context, &scene, write).await?;
-    if let Err(error) = still_holds(context, &scene, pass, &operation, &fresh).await {
+    let step = write.intent().step;
+    if let Err(error) = still_holds(context, &scene, pass, (&operation, step), &fresh).await {
         retract(context, &scene, &stored, write).await;
         return Err(error);
     }
@@ -58,16 +59,21 @@ async fn still_holds(
     context: &Context,
     scene: &Scene,
     pass: &Pass,
-    operation: &Operation,
+    (operation, step): (&Operation, Step),
     fresh: &Freshness,
 ) -> Result<(), Error> {
     if !scene.reading.operation.has_started() {
         no_rival(context, scene, pass, operation).await?;
     }
-    if !scene.has_slot(context, operation) {
+    if takes_a_slot(step) && !scene.has_slot(context, operation) {
         return Err(Error::Stale("another operation has taken the slot"));
     }
     fresh.check(&moment(context)).map_err(Error::Stale)
+}
+
+/// Whether a step begins something: what cleans up and puts back goes on without a slot.
+const fn takes_a_slot(step: Step) -> bool {
+    matches!(step, Step::Pin | Step::Clear | Step::Rotate)
 }
 
 /// Takes an intent back whose request was never sent, so that it counts as no try: the journal is as it was before. Refused
