@@ -3,6 +3,8 @@
 //! Those that need the controller of the other release are run by `cargo xtask upgrade`.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 
 use secret_rotation_simulator::{Fault, FaultKind, Request};
 use secret_rotation_tests::by_hand::{ByHand, holder};
@@ -11,6 +13,8 @@ use secret_rotation_tests::objects::{is_finished, message, state, text};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Release, Story};
 use serde_json::{Value, json};
+use xtask::cluster::ADMIN;
+use xtask::project;
 
 /// One secret for each phase in which an operation can be when the releases change.
 const ESTATE: &str = "
@@ -26,6 +30,75 @@ generate:
 - {count: 1, name: app/cleared, state: stuck-empty}
 - {count: 1, name: app/rotating, state: stuck-empty}
 ";
+
+/// What the release before this one has stored, made by its controller, with its kinds and admission policies.
+fn golden(below: &str) -> PathBuf {
+    project::root().join("tests/golden/previous").join(below)
+}
+
+/// Everything in the first is in the second one; the second one may hold more.
+fn is_kept(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => old
+            .iter()
+            .all(|(key, old)| new.get(key).is_some_and(|new| is_kept(old, new))),
+        (Value::Array(old), Value::Array(new)) => {
+            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| is_kept(old, new))
+        }
+        _ => old == new,
+    }
+}
+
+#[test]
+fn stored_objects_stay_as_they_are_when_the_kinds_are_replaced() {
+    let story = Story::bare(&[], "secrets: []");
+    for part in ["crds", "admission.yaml"] {
+        story.cluster.apply(&golden(part)).expect("it applies");
+    }
+    let written = fs::read_to_string(golden("objects.json")).expect("it is there");
+    let stored: Value = serde_json::from_str(&written).expect("JSON");
+    let items = stored["items"].as_array().expect("a list");
+    story.apply(&stored);
+    let status = "--server-side --subresource=status --field-manager=secret-rotation-controller";
+    let apply: Vec<_> = ["apply", "-f", "-"]
+        .into_iter()
+        .chain(status.split(' '))
+        .collect();
+    story
+        .kubectl_as(ADMIN, &apply, &written)
+        .expect("the status applies");
+    for part in ["deploy/crds", "deploy/admission"] {
+        let part = project::root().join(part);
+        story.cluster.apply(&part).expect("it applies over the old");
+    }
+    let all = ["awsap", "srp", "sro"]
+        .map(|kind| story.list(kind))
+        .concat();
+    for old in items {
+        let kind = text(&old["kind"]);
+        let name = text(&old["metadata"]["name"]);
+        let same = |one: &&Value| one["kind"] == kind && one["metadata"]["name"] == name;
+        let new = all.iter().find(same).expect("it is still there");
+        for part in ["spec", "status"] {
+            assert!(
+                is_kept(&old[part], &new[part]),
+                "{kind} {name}: {old:#} is now {new:#}"
+            );
+        }
+    }
+    // The new release writes what the kinds of the old one did not have.
+    let mut newer = items
+        .iter()
+        .find(|one| one["status"]["baseline"].is_object())
+        .expect("one has begun")
+        .clone();
+    newer["status"]["baseline"]["rotation"] = json!("On");
+    newer["status"]["steps"][0]["foreignChangeTime"] = json!("2026-11-27T16:00:00Z");
+    story
+        .kubectl_as(ADMIN, &apply, &newer.to_string())
+        .expect("the newer status applies");
+    story.end();
+}
 
 /// Secrets that are recovered in the end, each by one operation with one clear and one rotation.
 const RECOVERED: [&str; 7] = [
@@ -68,6 +141,7 @@ fn pass_on(from: &Release, to: &Release, approvals: Approvals) {
     story.until_approvals_count();
     story.profile(&json!({}));
     act_one(&mut story, from);
+    record(&story);
     let before = snapshot(&story);
     // The manifests of the other release, its admission policies last.
     story.install(to, "controller/rbac.yaml");
@@ -149,6 +223,15 @@ fn act_one(story: &mut Story, from: &Release) {
     let current = json!({"currentVersionId": holder(&truth, "AWSCURRENT")});
     let rotate = ByHand::new("by-hand", "hand", "Rotate", "hand/queued").expecting(&current);
     story.apply(&rotate.object());
+}
+
+/// Writes what the first release has stored into the file that `SECRET_ROTATION_RECORD` names, if it names one: so
+/// `tests/golden/previous/objects.json` was made.
+fn record(story: &Story) {
+    if let Some(file) = std::env::var_os("SECRET_ROTATION_RECORD") {
+        let all = story.kubectl(&["get", "awsap,srp,sro", "-A", "-o", "json"]);
+        std::fs::write(file, all).expect("the file can be written");
+    }
 }
 
 /// What is there when the first release has gone.

@@ -500,6 +500,58 @@ fn an_ended_operation_counts_though_only_a_newer_release_knows_what_it_did() {
     assert_eq!(value, Some(PendingValue::Unknown));
 }
 
+/// As the controller of the release before this one left them, in every phase.
+#[test]
+fn operations_of_the_release_before_are_understood_and_keep_what_they_say() {
+    let stored = include_str!("../../../../tests/golden/previous/objects.json");
+    let stored: Value = serde_json::from_str(stored).expect("JSON");
+    let items = stored["items"].as_array().expect("a list");
+    let begun = items
+        .iter()
+        .filter(|one| one["kind"] == KIND && one["status"].is_object());
+    let mut phases = BTreeSet::new();
+    for written in begun {
+        let mut written = written.clone();
+        // An API server gives it.
+        written["metadata"]["creationTimestamp"] = json!("2026-11-27T18:00:00Z");
+        let read: SecretRotationOperation =
+            serde_json::from_value(written.clone()).expect("an operation");
+        let operation = read.to_core().expect("understood");
+        let reason = &written["status"]["conditions"][0]["reason"];
+        phases.insert(reason.as_str().unwrap_or("not seen").to_owned());
+        let next = status_of(&operation, read.status.as_ref());
+        let next = serde_json::to_value(next).expect("plain data");
+        for part in [
+            "arn",
+            "startTime",
+            "completionTime",
+            "baseline",
+            "before",
+            "after",
+            "steps",
+            "clientRequestToken",
+        ] {
+            let kept = &written["status"][part];
+            assert!(
+                kept.is_null() || *kept == next[part],
+                "{part} of {written:#}"
+            );
+        }
+    }
+    let expected = [
+        "AccessDenied",
+        "AwaitingApproval",
+        "Clearing",
+        "Rotating",
+        "Settling",
+        "Succeeded",
+        "Suspended",
+        "Verifying",
+        "not seen",
+    ];
+    assert_eq!(phases, expected.map(str::to_owned).into());
+}
+
 #[test]
 fn an_automatic_operation_is_what_was_proposed() {
     let policy = json!({
