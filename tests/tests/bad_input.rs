@@ -4,6 +4,11 @@ use secret_rotation_tests::objects::{message, state, verdict};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
+use xtask::cluster::ADMIN;
+use xtask::project;
+
+/// What an ARN begins with.
+const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:";
 
 /// The object is refused, and the refusal contains each of these words.
 fn refused(story: &Story, object: &Value, words: &[&str]) {
@@ -60,7 +65,8 @@ fn policies_that_make_no_sense_are_refused_with_advice() {
     let items: Vec<_> = (0..21)
         .map(|n| json!({"namePrefix": format!("a{n}/")}))
         .collect();
-    let cases: [(Value, &[&str]); 16] = [
+    let arn = format!("{ARN}payments/ledger-HLqSTB");
+    let cases: [(Value, &[&str]); 23] = [
         (
             json!({"checkInterval": "5 minutes"}),
             &["spec.checkInterval", "30s", "24h"],
@@ -116,6 +122,43 @@ fn policies_that_make_no_sense_are_refused_with_advice() {
             json!({"selector": {"include": [{"namePrefix": "x".repeat(513)}]}}),
             &["namePrefix", "512"],
         ),
+        (
+            json!({"selector": {"include": [{"names": ["payments/a", arn]}]}}),
+            &[
+                "spec.selector.include[0].names",
+                "write the name payments/ledger instead of the ARN",
+            ],
+        ),
+        (
+            json!({"selector": {"exclude": [{"names": [arn]}]}}),
+            &[
+                "spec.selector.exclude[0].names",
+                "write the name payments/ledger instead of the ARN",
+            ],
+        ),
+        (
+            json!({"selector": {"include": [{"names": [format!("{ARN}payments/a")]}]}}),
+            &["write the name payments/a instead of the ARN"],
+        ),
+        (
+            json!({"selector": {"include": [{"namePrefix": format!("{ARN}payments/")}]}}),
+            &[
+                "spec.selector.include[0].namePrefix",
+                "write the beginning of names instead of an ARN: payments/,",
+            ],
+        ),
+        (
+            json!({"selector": {"include": [{"names": ["payments/*"]}]}}),
+            &["no secret can have the name payments/*: write ASCII letters"],
+        ),
+        (
+            json!({"selector": {"exclude": [{"namePrefix": "payments/*"}]}}),
+            &["no name of a secret begins with payments/*"],
+        ),
+        (
+            json!({"selector": {"include": [{"names": ["a/x", "b/y"], "namePrefix": "a/"}]}}),
+            &["name b/y does not begin with namePrefix a/ of the same item"],
+        ),
     ];
     for (changes, words) in cases {
         refused(&story, &policy(&changes), words);
@@ -132,12 +175,84 @@ fn policies_that_make_no_sense_are_refused_with_advice() {
     story.end();
 }
 
+/// A rule for new objects does not keep anybody from stopping or correcting an old one.
+#[test]
+fn a_stored_policy_that_would_be_refused_today_can_still_be_changed_elsewhere() {
+    let story = Story::begin("generate: []");
+    let file = project::root().join("deploy/crds/secretrotationpolicies.secretrotation.dev.yaml");
+    let text = std::fs::read_to_string(file).expect("it is there");
+    let current: Value = serde_saphyr::from_str(&text).expect("it is YAML");
+    let mut older = current.clone();
+    let selector = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/selector";
+    without_rules(
+        older
+            .pointer_mut(selector)
+            .expect("policies have a selector"),
+    );
+    let define = |definition: &Value| story.cluster.replace_text(&definition.to_string());
+    define(&older).expect("the older definition applies");
+    let excluded = json!({"names": [format!("{ARN}app/db-HLqSTB")]});
+    let stored = policy(&json!({"selector": {"exclude": [excluded]}, "mode": "Remediate"}));
+    story.eventually("it is stored", || story.try_apply(&stored).is_ok());
+    define(&current).expect("the definition of today applies");
+    story.eventually("a new one is refused", || {
+        let mut new = stored.clone();
+        new["metadata"]["name"] = json!("new");
+        let dry_run = ["create", "--dry-run=server", "-f", "-"];
+        story
+            .kubectl_as(ADMIN, &dry_run, &new.to_string())
+            .is_err_and(|error| error.contains("write the name app/db instead of the ARN"))
+    });
+    let patch = |change: &Value, more: &[&str]| {
+        let change = change.to_string();
+        let how = [
+            "patch",
+            "srp",
+            "apps",
+            "-n",
+            TEAM,
+            "--type=merge",
+            "-p",
+            &change,
+        ];
+        story.kubectl_as(ADMIN, &[&how, more].concat(), "")
+    };
+    for change in [
+        json!({"spec": {"suspend": true}}),
+        json!({"spec": {"mode": "Observe"}}),
+        json!({"spec": {"selector": {"maxSecrets": 7}}}),
+        json!({"spec": {"selector": {"include": [{"namePrefix": "app/d"}]}}}),
+        json!({"metadata": {"labels": {"team": "payments"}}}),
+    ] {
+        patch(&change, &[]).unwrap_or_else(|error| panic!("{change}: {error}"));
+    }
+    let status = json!({"status": {"observedGeneration": 1}});
+    patch(&status, &["--subresource=status"]).expect("its status can be written");
+    let more = json!({"spec": {"selector": {"exclude": [excluded, {"namePrefix": "app/old"}]}}});
+    let error = patch(&more, &[]).expect_err("what is written anew is judged");
+    assert!(error.contains("write the name app/db"), "{error}");
+    let corrected = json!({"spec": {"selector": {"exclude": [{"names": ["app/db"]}]}}});
+    patch(&corrected, &[]).expect("the advice is followed");
+    story.end();
+}
+
+fn without_rules(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove("x-kubernetes-validations");
+            fields.values_mut().for_each(without_rules);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_rules),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// The same of operations: an act on a secret must be spelt out.
 #[test]
 fn operations_that_are_not_spelt_out_are_refused_with_advice() {
     let story = Story::begin("generate: []");
-    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:app/db-AbCdEf";
-    let cases: [(Value, &[&str]); 8] = [
+    let arn = format!("{ARN}app/db-AbCdEf");
+    let cases: [(Value, &[&str]); 10] = [
         (
             json!({"action": "DeleteSecret"}),
             &["spec.action", "RetryRotation"],
@@ -158,6 +273,14 @@ fn operations_that_are_not_spelt_out_are_refused_with_advice() {
         (
             json!({"secret": {"arn": "arn:aws:s3:::a-bucket/app/db"}}),
             &["spec.secret.arn", "should match"],
+        ),
+        (
+            json!({"secret": {"name": arn, "region": "eu-west-1"}}),
+            &["spec.secret.name", "write the ARN into secret.arn"],
+        ),
+        (
+            json!({"secret": {"name": "app/{db}", "region": "eu-west-1"}}),
+            &["no secret can have the name app/{db}"],
         ),
         (json!({"reason": ""}), &["spec.reason", "at least 1"]),
         (
@@ -181,7 +304,22 @@ fn operations_that_are_not_spelt_out_are_refused_with_advice() {
 #[test]
 fn profiles_that_reach_further_than_they_look_are_refused_with_advice() {
     let story = Story::begin("generate: []");
-    let cases: [(Value, &[&str]); 6] = [
+    let cases: [(Value, &[&str]); 9] = [
+        (
+            json!({"allowedSecrets": [{"namePrefix": format!("{ARN}app/")}]}),
+            &[
+                "spec.allowedSecrets[0].namePrefix",
+                "write the beginning of names instead of an ARN: app/,",
+            ],
+        ),
+        (
+            json!({"allowedSecrets": [{"namePrefix": format!("{ARN}${{namespace}}/")}]}),
+            &["write the beginning of names instead of an ARN: ${namespace}/,"],
+        ),
+        (
+            json!({"allowedSecrets": [{"namePrefix": "{namespace}/"}]}),
+            &["no name of a secret begins with {namespace}/"],
+        ),
         (json!({"regions": []}), &["spec.regions", "at least 1"]),
         (
             json!({"allowedSecrets": [{"namePrefix": "${namespace}"}]}),

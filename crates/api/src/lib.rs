@@ -14,6 +14,7 @@ mod columns;
 pub mod conditions;
 pub mod count;
 pub mod invalid;
+mod naming;
 pub mod operation;
 pub mod policy;
 pub mod profile;

@@ -18,6 +18,7 @@ pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryS
 
 use crate::{
     approval::Approval,
+    naming,
     schema::rule,
     span::{HOUR, MINUTE, SECOND, Span},
     text::Text,
@@ -168,7 +169,10 @@ pub struct PolicyReference {
 pub struct SecretReference {
     /// The exact name of the secret; needs region beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^[!-~]+$"))]
+    #[schemars(
+        regex(pattern = "^[!-~]+$"),
+        extend("x-kubernetes-validations" = naming::name_or_arn())
+    )]
     pub name: Option<Text<1, 512>>,
 
     /// The AWS region of the secret; needs name beside it.

@@ -15,6 +15,7 @@ pub use report::{ProfilePass, RegionSweep};
 use crate::{
     conditions,
     count::{Count, LARGEST},
+    naming,
     schema::{key_length, rule},
     span::{HOUR, MINUTE, SECOND, Span},
     text::Text,
@@ -142,6 +143,7 @@ pub struct AllowedSecret {
                 "!self.contains('$') || self.matches('^[^$]*[$][{]namespace[}][/_.+=@][^$]*$')",
                 "write ${namespace} once and follow it with one of / _ . + = @, as in ${namespace}/",
             ),
+            naming::ceiling(),
         ])
     )]
     pub name_prefix: Text<1, 512>,

@@ -37,6 +37,11 @@ pub(crate) fn rule(rule: &str, message: &str) -> Value {
     json!({ "rule": rule, "message": message })
 }
 
+/// A CEL rule whose message quotes what was written; the plain message is for where that fails.
+pub(crate) fn explained(rule: &str, message: &str, expression: &str) -> Value {
+    json!({ "rule": rule, "message": message, "messageExpression": expression })
+}
+
 /// A field that is set once.
 pub(crate) fn immutable(message: &str) -> Vec<Value> {
     vec![rule("self == oldSelf", message)]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{count::Count, schema::rule, text::Text};
+use crate::{count::Count, naming, schema::rule, text::Text};
 
 /// Secrets that are included and not excluded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,23 +26,29 @@ pub struct Selector {
 /// Conditions on one secret, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule(
-    "has(self.names) || has(self.namePrefix) || has(self.tags)",
-    "write at least one of names, namePrefix and tags",
-)]))]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(
+        "has(self.names) || has(self.namePrefix) || has(self.tags)",
+        "write at least one of names, namePrefix and tags",
+    ),
+    naming::names_begin(),
+]))]
 pub struct SelectorItem {
     /// The exact names of secrets; one that does not exist is reported as NotFound.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(min = 1, max = 100),
         inner(regex(pattern = "^[!-~]+$")),
-        extend("x-kubernetes-list-type" = "set")
+        extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = naming::names())
     )]
     pub names: Vec<Text<1, 512>>,
 
     /// The beginning of the names of secrets, in the same case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^[!-~]+$"))]
+    #[schemars(
+        regex(pattern = "^[!-~]+$"),
+        extend("x-kubernetes-validations" = naming::prefix())
+    )]
     pub name_prefix: Option<Text<1, 512>>,
 
     /// The AWS tags that a secret must carry, all of them.
