@@ -447,6 +447,69 @@ fn older(role: &Value) -> Value {
     older
 }
 
+/// Guards that look as they did before prove nothing about the time between.
+#[test]
+fn an_approval_that_was_forged_in_a_gap_does_not_count() {
+    let mut story = cast("generate: [{count: 3, name: 'app/db-{n}', state: healthy}]");
+    story.apply_policy(&Policy::observing("apps"));
+    story.start_controller();
+    let replace = |actions: &str| json!([{"op": "replace", "path": "/spec/validationActions", "value": [actions]}]);
+    let never = json!([{"name": "never", "expression": "false"}]);
+    let gaps = [
+        (
+            "validatingadmissionpolicybinding",
+            replace("Audit"),
+            replace("Deny"),
+        ),
+        // What was added and removed again leaves no trace in managedFields.
+        (
+            "validatingadmissionpolicy",
+            json!([{"op": "add", "path": "/spec/matchConditions", "value": never}]),
+            json!([{"op": "remove", "path": "/spec/matchConditions"}]),
+        ),
+    ];
+    for (number, (kind, weaken, restore)) in gaps.iter().enumerate() {
+        let name = format!("forged-{}", number + 1);
+        wait_for_a_decision(&story, &name, &format!("app/db-{}", number + 1));
+        edit_guard(&story, kind, weaken);
+        story.eventually("mallory approves in bob's name", || {
+            decide(&story, "mallory", &name, "Approve", "bob").is_ok()
+        });
+        edit_guard(&story, kind, restore);
+        story.eventually("the approval does not count", || {
+            story.poke();
+            message(&story.get("sro", &name), "Complete").contains("create another operation")
+        });
+        assert_eq!(state(&story.get("sro", &name)), "AwaitingApproval");
+        story.until_approvals_count();
+    }
+    wait_for_a_decision(&story, "honest", "app/db-3");
+    decide(&story, "bob", "honest", "Approve", "bob").expect("bob approves");
+    story.while_time_flies("the honest one succeeds", 20.0, || {
+        state(&story.get("sro", "honest")) == "Succeeded"
+    });
+    for forged in ["forged-1", "forged-2"] {
+        assert_eq!(state(&story.get("sro", forged)), "AwaitingApproval");
+    }
+    story.end();
+}
+
+fn wait_for_a_decision(story: &Story, name: &str, secret: &str) {
+    let operation = rotate(story, name, secret)
+        .with("approval", &json!("Required"))
+        .with("requestedBy", &json!("alice"));
+    create(story, "alice", &operation.object()).expect("alice asks");
+    story.eventually("a decision would count", || {
+        message(&story.get("sro", name), "Complete").contains("waiting for a person")
+    });
+}
+
+fn edit_guard(story: &Story, kind: &str, change: &Value) {
+    let name = "secret-rotation-operations.secretrotation.dev";
+    let change = change.to_string();
+    story.kubectl(&["patch", kind, name, "--type=json", "-p", &change]);
+}
+
 /// No means no: the operation ends, and no machine asks again for a while.
 #[test]
 fn a_denial_is_respected() {

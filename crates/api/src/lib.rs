@@ -13,6 +13,7 @@ pub mod approval;
 mod columns;
 pub mod conditions;
 pub mod count;
+pub mod guards;
 pub mod invalid;
 mod naming;
 pub mod operation;

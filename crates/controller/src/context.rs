@@ -14,6 +14,7 @@ use crate::clock::ServerClock;
 use crate::error::Error;
 use crate::events::Announcer;
 use crate::judgements::Judgements;
+use crate::kubernetes::admission;
 use crate::kubernetes::reads::Reader;
 use crate::lease::{Standing, Tenure};
 use crate::metrics::Metrics;
@@ -50,6 +51,8 @@ pub(crate) struct Context {
     pub told: Told,
     /// Secrets at which an operation of this process is at work.
     pub locks: Locks,
+    /// Whether the API server watches over approvals.
+    pub admission: admission::View,
     /// What is doubtful about single operations.
     pub doubts: Doubts,
     /// What is due.

@@ -14,9 +14,9 @@ use crate::context::{Context, Queues};
 use crate::events::Announcer;
 use crate::expiring;
 use crate::judgements::Judgements;
-use crate::kubernetes::client;
 use crate::kubernetes::reads::Reader;
-use crate::lease::{self, Keeper, Standing};
+use crate::kubernetes::{admission, client};
+use crate::lease::{self, Keeper, Note, Standing};
 use crate::metrics::Metrics;
 use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
@@ -163,18 +163,20 @@ async fn control(
         .lease_namespace
         .clone()
         .unwrap_or_else(|| client.default_namespace().to_owned());
+    let note = Arc::<Note>::default();
     let (keeper, standing) = Keeper::new(
         of_lease,
         &namespace,
         identity.clone(),
         Arc::clone(&server_clock),
+        Arc::clone(&note),
     );
     let Some(context) = context(
         &options,
         client,
         (metrics, sight),
         (standing, shutdown.clone()),
-        server_clock,
+        (server_clock, note),
         identity,
     )
     .await
@@ -220,7 +222,7 @@ async fn context(
     client: Client,
     (metrics, sight): (Arc<Metrics>, Arc<Sight>),
     (standing, shutdown): (Standing, Shutdown),
-    server_clock: Arc<ServerClock>,
+    (server_clock, note): (Arc<ServerClock>, Arc<Note>),
     identity: String,
 ) -> Option<Arc<Context>> {
     let reader = Reader::new(client.clone(), options.namespaces.clone());
@@ -248,6 +250,7 @@ async fn context(
         judgements: Judgements::default(),
         told: Told::default(),
         locks: Locks::default(),
+        admission: admission::View::new(note),
         doubts: Doubts::default(),
         queues: Queues::default(),
         standing,
@@ -320,6 +323,10 @@ fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
     });
     workers.spawn("the event loop", run);
     workers.spawn("the deletion of records", expiring::run(with(context)));
+    workers.spawn(
+        "the look at admission policies",
+        admission::run(with(context)),
+    );
     workers
 }
 

@@ -33,8 +33,9 @@ use crate::clock::ServerClock;
 use crate::context::{Context, Queues};
 use crate::events::Announcer;
 use crate::judgements::Judgements;
+use crate::kubernetes::admission;
 use crate::kubernetes::reads::Reader;
-use crate::lease::Keeper;
+use crate::lease::{Keeper, Note};
 use crate::metrics::Metrics;
 use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
@@ -234,8 +235,14 @@ pub(crate) fn context() -> Context {
     let client = Client::new(tower::service_fn(fails), "default");
     let server_clock = Arc::new(ServerClock::default());
     let identity = "replica".to_owned();
-    let of_lease = (client.clone(), identity.clone(), Arc::clone(&server_clock));
-    let (_, standing) = Keeper::new(of_lease.0, "default", of_lease.1, of_lease.2);
+    let note = Arc::<Note>::default();
+    let (_, standing) = Keeper::new(
+        client.clone(),
+        "default",
+        identity.clone(),
+        Arc::clone(&server_clock),
+        Arc::clone(&note),
+    );
     let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics");
     Context {
         announcer: Announcer::new(client.clone(), identity.clone()),
@@ -249,6 +256,7 @@ pub(crate) fn context() -> Context {
         judgements: Judgements::default(),
         told: Told::default(),
         locks: Locks::default(),
+        admission: admission::View::new(note),
         doubts: Doubts::default(),
         queues: Queues::default(),
         standing,

@@ -48,12 +48,17 @@ const ADMISSION_TAKES_HOLD: Duration = Duration::from_secs(5);
 pub enum Admission {
     /// It does, over all operations that were created later than this.
     Enforced {
-        /// When the last of its policies and bindings was created or changed.
+        /// When the last of its policies and bindings was created, or a change of one was noticed.
         since: ServerTime,
     },
     /// It does not: whoever may write an operation could approve it.
     Missing {
         /// What is missing.
+        what: String,
+    },
+    /// It does, by other rules than those of this release.
+    OtherVersion {
+        /// What differs, and which version it is of.
         what: String,
     },
     /// The controller may not look whether it does.
@@ -170,13 +175,16 @@ fn unguarded(operation: &Operation, admission: &Admission) -> Option<String> {
         Admission::Missing { what } => Some(format!(
             "admission policies not installed: {what}; nobody's approval counts"
         )),
+        Admission::OtherVersion { what } => Some(format!(
+            "admission policies of another version: {what}; nobody's approval counts"
+        )),
         Admission::Unreadable { what } => Some(format!(
             "admission policies not known to be installed: the controller may not read {what}; nobody's approval counts"
         )),
         Admission::Enforced { since } if operation.created < since.plus(ADMISSION_TAKES_HOLD) => {
             Some(format!(
-                "admission policies not installed when this was created: they are unchanged and in force since {since}, so that anybody may have \
-                 approved it before; create another operation"
+                "admission policies not installed when this was created: they are known to be unchanged and in force since {since}, \
+                 so that anybody may have approved it before; create another operation"
             ))
         }
         Admission::Enforced { .. } => None,

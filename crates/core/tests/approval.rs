@@ -98,6 +98,13 @@ fn another_person_may_approve_and_the_requester_may_not() {
 
 #[test]
 fn without_admission_policies_no_approval_counts_and_every_refusal_does() {
+    let older = Admission::OtherVersion {
+        what: "x".to_owned(),
+    };
+    let approved = judged(&asked(decided(Answer::Approve, "bob")), &older);
+    assert!(
+        matches!(approved, Consent::Awaited { message } if message.contains("admission policies of another version"))
+    );
     let missing = Admission::Missing {
         what: "x".to_owned(),
     };

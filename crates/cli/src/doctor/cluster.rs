@@ -10,10 +10,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 use kube::client::Body;
 use kube::{Api, Client, Resource};
+use secret_rotation_api::guards::{self, Fault};
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_api::{GROUP, VERSION};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use super::Finding;
@@ -26,13 +27,6 @@ const KINDS: [&str; 3] = [
     "secretrotationpolicies",
     "secretrotationoperations",
     "awsaccessprofiles",
-];
-
-/// The admission policies of `deploy/admission`; each has a binding of the same name.
-const GUARDS: [&str; 3] = [
-    "secret-rotation-profiles.secretrotation.dev",
-    "secret-rotation-operations.secretrotation.dev",
-    "secret-rotation-status.secretrotation.dev",
 ];
 
 /// No cluster to ask.
@@ -119,27 +113,59 @@ pub(super) async fn kinds(client: &Client) -> Vec<Finding> {
 /// Whether approvals and profiles are guarded: without the policies no approval counts.
 pub(super) async fn admission(client: &Client) -> Vec<Finding> {
     let advice = "install them: kubectl apply -f deploy/admission; until then operations that need approval wait";
-    let policies = names::<ValidatingAdmissionPolicy>(client).await;
-    let bindings = names::<ValidatingAdmissionPolicyBinding>(client).await;
-    let check = |what: &str, found: Result<BTreeSet<String>, kube::Error>| match found {
-        Ok(there) => missing(what, "installed", &GUARDS, &there, advice),
-        Err(error) => Finding::unseen(what, &error),
-    };
-    vec![
-        check("admission policies", policies),
-        check("admission bindings", bindings),
-    ]
+    let policies = all::<ValidatingAdmissionPolicy>(client).await;
+    let bindings = all::<ValidatingAdmissionPolicyBinding>(client).await;
+    let mut findings = vec![
+        installed("admission policies", &policies, advice),
+        installed("admission bindings", &bindings, advice),
+    ];
+    if let (Ok(policies), Ok(bindings)) = (&policies, &bindings) {
+        let both = |name| Some((name, policies.get(name)?, bindings.get(name)?));
+        let pairs = guards::NAMES.into_iter().filter_map(both);
+        let faults =
+            pairs.filter_map(|(name, policy, binding)| guards::fault(name, policy, binding));
+        findings.extend(faults.map(faulty));
+    }
+    findings
 }
 
-async fn names<K>(client: &Client) -> Result<BTreeSet<String>, kube::Error>
+/// Whoever runs this may have another version of it than the cluster has of the controller.
+fn faulty(fault: Fault) -> Finding {
+    let what = "admission policies";
+    match fault {
+        Fault::Weak(why) => Finding::failed(what, why)
+            .advice("apply deploy/admission again; until then no approval counts"),
+        Fault::OtherVersion(why) => Finding::warn(what, why)
+            .advice("no approval counts unless their version is that of the controller"),
+    }
+}
+
+fn installed<K>(
+    what: &str,
+    found: &Result<BTreeMap<String, K>, kube::Error>,
+    advice: &str,
+) -> Finding {
+    match found {
+        Ok(found) => {
+            let there = found.keys().cloned().collect();
+            missing(what, "installed", &guards::NAMES, &there, advice)
+        }
+        Err(error) => Finding::unseen(what, error),
+    }
+}
+
+async fn all<K>(client: &Client) -> Result<BTreeMap<String, K>, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let all = Api::<K>::all(client.clone())
-        .list_metadata(&ListParams::default())
+        .list(&ListParams::default())
         .await?;
-    let names = all.items.into_iter().filter_map(|one| one.metadata.name);
-    Ok(names.collect())
+    let named = all.items.into_iter().filter_map(|one| {
+        let name = one.meta().name.clone()?;
+        Some((name, one))
+    });
+    Ok(named.collect())
 }
 
 fn missing(

@@ -1,36 +1,133 @@
-//! Whether the API server itself watches over who decides about operations.
+//! Whether the API server itself watches over who decides about operations, and since when without a gap.
+//!
+//! What guards now proves nothing about a minute ago: a binding that was set to Audit and back looks as it did before, and
+//! `managedFields` does not tell of what was added and taken away again. Each change of a spec raises the object's generation,
+//! and an object that was created anew has another UID. So the six marks of UID and generation are remembered together with
+//! the time since when they are known, and whatever differs from them holds only since it was noticed. The memory lies in the
+//! Lease, so that it outlives this process.
 
 use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{Api, Client, Resource};
+use secret_rotation_api::guards::{self, Fault};
 use secret_rotation_core::approval::Admission;
 use secret_rotation_core::clock::ServerTime;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::bounded;
+use crate::lease::Note;
 
 /// The policies that guard approvals, profiles and status, by the names under which `deploy/admission` installs them and
 /// their bindings.
-pub(crate) const GUARDS: [&str; 3] = [
-    "secret-rotation-operations.secretrotation.dev",
-    "secret-rotation-profiles.secretrotation.dev",
-    "secret-rotation-status.secretrotation.dev",
-];
+pub(crate) const GUARDS: [&str; 3] = guards::NAMES;
 
-/// What this release ships, and so what it relies on.
-const SHIPPED: &str = include_str!("../../../../deploy/admission/admission.yaml");
+/// How often the holder of the lease looks for changes: operations that are younger than a change by less than this have to be
+/// created again.
+const INTERVAL: Duration = Duration::from_secs(20);
 
-/// Asks the API server, by quorum, for the policies and their bindings.
-pub(crate) async fn enforced(client: &Client) -> Result<Admission, Error> {
-    let mut since = ServerTime::new(Timestamp::MIN);
+/// What identifies every spec of the guards, as an API server shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// UID and generation of each policy and binding.
+    text: String,
+    /// When the last of them was created, if none has changed since.
+    created: Option<ServerTime>,
+}
+
+/// What is known of the guards.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// Marks, and since when they are known, for whoever holds the lease next.
+    note: Arc<Note>,
+    seen: Mutex<Option<Admission>>,
+}
+
+impl View {
+    /// Nothing is known but what the note says.
+    pub(crate) const fn new(note: Arc<Note>) -> Self {
+        Self {
+            note,
+            seen: Mutex::new(None),
+        }
+    }
+
+    /// What was seen at the last look, which is good enough to say something, and never to act on an approval.
+    pub(crate) async fn seen(&self, context: &Context) -> Result<Admission, Error> {
+        let seen = self.lock().clone();
+        match seen {
+            Some(seen) => Ok(seen),
+            None => self.look(context).await,
+        }
+    }
+
+    /// Looks by quorum: what an approval is judged by.
+    pub(crate) async fn look(&self, context: &Context) -> Result<Admission, Error> {
+        // The time is read after the guards: whatever changed them came before.
+        let since = |marks: &Marks| Ok(self.since(marks, context.server_time()?));
+        let admission = enforced(&context.client, since).await?;
+        *self.lock() = Some(admission.clone());
+        Ok(admission)
+    }
+
+    /// Since when the guards certainly say what they say now.
+    fn since(&self, marks: &Marks, now: ServerTime) -> ServerTime {
+        let known = self.note.get().and_then(|note| known(&note, marks));
+        let since = known.or(marks.created).unwrap_or(now);
+        if known.is_none() {
+            self.note.set(format!("{since} {}", marks.text));
+        }
+        since
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Admission>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The time that a note tells for these marks.
+fn known(note: &str, marks: &Marks) -> Option<ServerTime> {
+    let (since, text) = note.split_once(' ')?;
+    let since: Timestamp = since.parse().ok()?;
+    (text == marks.text).then(|| ServerTime::new(since))
+}
+
+/// Looks at the guards again and again while the lease is held, so that a change is noticed soon.
+pub(crate) async fn run(context: Arc<Context>) {
+    let mut last = None;
+    loop {
+        tokio::select! {
+            () = context.shutdown.begun() => return,
+            begun = context.standing.begins(last) => match begun {
+                Some((term, _)) => last = Some(term),
+                None => return,
+            },
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        if context.tenure().is_err() {
+            continue;
+        }
+        if let Err(error) = context.admission.look(&context).await {
+            tracing::debug!(%error, "the admission policies were not looked at");
+        }
+    }
+}
+
+/// Asks the API server, by quorum, for the policies and their bindings; `since` tells since when they are what they are.
+pub(crate) async fn enforced(
+    client: &Client,
+    since: impl FnOnce(&Marks) -> Result<ServerTime, Error>,
+) -> Result<Admission, Error> {
+    let mut marks = Vec::new();
+    let mut created = Some(ServerTime::new(Timestamp::MIN));
     for name in GUARDS {
         let policy = match found::<ValidatingAdmissionPolicy>(client, name).await? {
             Found::Object(policy) => policy,
@@ -40,84 +137,37 @@ pub(crate) async fn enforced(client: &Client) -> Result<Admission, Error> {
             Found::Object(binding) => binding,
             Found::Nothing(admission) => return Ok(admission),
         };
-        let gap = gap(name, &policy, &binding).or_else(|| other_version(name, &policy));
-        if let Some(what) = gap {
-            return Ok(Admission::Missing { what });
+        match guards::fault(name, &policy, &binding) {
+            Some(Fault::Weak(what)) => return Ok(Admission::Missing { what }),
+            Some(Fault::OtherVersion(what)) => return Ok(Admission::OtherVersion { what }),
+            None => {}
         }
-        since = since.max(unchanged(&policy)).max(unchanged(&binding));
+        marks.extend([mark(&policy), mark(&binding)]);
+        for unchanged in [unchanged(&policy), unchanged(&binding)] {
+            created = created.zip(unchanged).map(|(last, this)| last.max(this));
+        }
     }
-    Ok(Admission::Enforced { since })
+    let marks = Marks {
+        text: marks.join(","),
+        created,
+    };
+    Ok(Admission::Enforced {
+        since: since(&marks)?,
+    })
 }
 
-/// That a policy judges otherwise than the one that this release ships, if so.
-fn other_version(name: &str, policy: &ValidatingAdmissionPolicy) -> Option<String> {
-    let shipped = shipped(name)?;
-    let (ours, theirs) = (rules(&shipped), rules(policy));
-    let part = ours
-        .iter()
-        .zip(&theirs)
-        .find(|(own, other)| own.1 != other.1)?
-        .0
-        .0;
-    Some(format!(
-        "ValidatingAdmissionPolicy {name} is of another version: its {part} differ from those of this release; apply deploy/admission of the release that runs"
-    ))
+/// What no other spec of the object has.
+fn mark<K: Resource>(object: &K) -> String {
+    let meta = object.meta();
+    let uid = meta.uid.as_deref().unwrap_or_default();
+    format!("{uid}/{}", meta.generation.unwrap_or_default())
 }
 
-fn shipped(name: &str) -> Option<ValidatingAdmissionPolicy> {
-    let documents = SHIPPED.split("\n---\n");
-    let policies = documents.filter_map(|text| {
-        let value: Value = serde_saphyr::from_str(text).ok()?;
-        (value["kind"] == "ValidatingAdmissionPolicy")
-            .then(|| serde_json::from_value(value).ok())?
-    });
-    let mut policies: Vec<ValidatingAdmissionPolicy> = policies.collect();
-    policies.retain(|policy| policy.metadata.name.as_deref() == Some(name));
-    policies.pop()
-}
-
-/// Everything in a policy that decides, with the word for it. What an API server fills in is left out.
-fn rules(policy: &ValidatingAdmissionPolicy) -> [(&'static str, Vec<String>); 5] {
-    let spec = policy.spec.clone().unwrap_or_default();
-    let matched = spec.match_constraints.unwrap_or_default();
-    let resources = matched.resource_rules.into_iter().flatten().map(|rule| {
-        let sorted = |list: Option<Vec<String>>| {
-            let mut list = list.unwrap_or_default();
-            list.sort();
-            list
-        };
-        format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?}",
-            sorted(rule.api_groups),
-            sorted(rule.api_versions),
-            sorted(rule.resources),
-            sorted(rule.operations),
-            sorted(rule.resource_names),
-            rule.scope.as_deref().unwrap_or("*"),
-        )
-    });
-    let conditions = spec.match_conditions.into_iter().flatten();
-    let variables = spec.variables.into_iter().flatten();
-    let validations = spec.validations.into_iter().flatten();
-    let kinds = spec.param_kind.map(|kind| format!("{kind:?}"));
-    [
-        ("resourceRules", resources.collect()),
-        (
-            "matchConditions",
-            conditions.map(|one| one.expression).collect(),
-        ),
-        (
-            "variables",
-            variables
-                .map(|one| format!("{} {}", one.name, one.expression))
-                .collect(),
-        ),
-        (
-            "validations",
-            validations.map(|one| one.expression).collect(),
-        ),
-        ("paramKind", kinds.into_iter().collect()),
-    ]
+/// When an object was created, if its spec is the first one it had.
+fn unchanged<K: Resource>(object: &K) -> Option<ServerTime> {
+    let meta = object.meta();
+    let created = meta.creation_timestamp.as_ref()?;
+    (meta.generation == Some(1)).then(|| ServerTime::new(created.0))
 }
 
 /// One object of a guard, or what it means that there is none.
@@ -145,241 +195,80 @@ where
     }
 }
 
-/// Since when an object certainly says what it says now, by what the API server keeps of it.
-///
-/// An object of generation 1 has not changed since it was created. Another one changed last when one of those who own its
-/// fields wrote last: each change of the spec moves the time of its writer. Without such a time nothing is certain.
-fn unchanged<K: Resource>(object: &K) -> ServerTime {
-    let meta = object.meta();
-    let created = meta.creation_timestamp.as_ref().map(|time| time.0);
-    let written = meta.managed_fields.iter().flatten();
-    // The status of a policy is the API server's own business.
-    let written = written.filter(|entry| entry.subresource.is_none());
-    let written = written
-        .filter_map(|entry| entry.time.as_ref())
-        .map(|time| time.0)
-        .max();
-    let since = match meta.generation {
-        Some(1) => created,
-        Some(_) | None => written.max(written.and(created)),
-    };
-    ServerTime::new(since.unwrap_or(Timestamp::MAX))
-}
-
-/// What keeps a policy from refusing anything, if something does.
-fn gap(
-    name: &str,
-    policy: &ValidatingAdmissionPolicy,
-    binding: &ValidatingAdmissionPolicyBinding,
-) -> Option<String> {
-    let fails = policy
-        .spec
-        .as_ref()
-        .is_some_and(|spec| spec.failure_policy.as_deref() != Some("Ignore"));
-    if !fails {
-        return Some(format!(
-            "ValidatingAdmissionPolicy {name} has failurePolicy Ignore"
-        ));
-    }
-    if is_narrowed(policy) {
-        return Some(format!(
-            "ValidatingAdmissionPolicy {name} does not judge every object; install it as it is shipped"
-        ));
-    }
-    let spec = binding.spec.as_ref();
-    let denies = spec.is_some_and(|spec| {
-        let mut actions = spec.validation_actions.iter().flatten();
-        actions.any(|action| action == "Deny")
-    });
-    let is_bound = spec.and_then(|spec| spec.policy_name.as_deref()) == Some(name);
-    let is_narrow = spec.is_some_and(|spec| spec.match_resources.is_some());
-    (!denies || !is_bound || is_narrow).then(|| {
-        format!(
-            "ValidatingAdmissionPolicyBinding {name} does not deny everywhere what its policy refuses"
-        )
-    })
-}
-
-/// Whether conditions or selectors that ours do not have leave objects out.
-fn is_narrowed(policy: &ValidatingAdmissionPolicy) -> bool {
-    let Some(spec) = &policy.spec else {
-        return true;
-    };
-    let selects = |selector: &Option<LabelSelector>| {
-        selector
-            .as_ref()
-            .is_some_and(|selector| *selector != LabelSelector::default())
-    };
-    let leaves_out = spec.match_constraints.as_ref().is_none_or(|constraints| {
-        selects(&constraints.namespace_selector)
-            || selects(&constraints.object_selector)
-            || constraints
-                .exclude_resource_rules
-                .iter()
-                .flatten()
-                .next()
-                .is_some()
-    });
-    leaves_out || spec.validations.iter().flatten().next().is_none()
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     const NAME: &str = GUARDS[0];
 
-    fn weakness(policy: &Value, binding: &Value) -> Option<String> {
-        let policy = serde_json::from_value(json!({"spec": policy})).expect("a policy");
-        let binding = serde_json::from_value(json!({"spec": binding})).expect("a binding");
-        gap(NAME, &policy, &binding)
+    fn time(text: &str) -> ServerTime {
+        ServerTime::new(text.parse().expect("a time"))
     }
 
-    /// As an API server shows it, with its defaults.
-    fn guard() -> Value {
-        json!({
-            "failurePolicy": "Fail",
-            "matchConstraints": {
-                "namespaceSelector": {},
-                "objectSelector": {},
-                "resourceRules": [{"resources": ["secretrotationoperations"], "operations": ["CREATE", "UPDATE"]}],
-            },
-            "validations": [{"expression": "false"}],
-        })
+    fn marks(text: &str, created: Option<&str>) -> Marks {
+        Marks {
+            text: text.to_owned(),
+            created: created.map(time),
+        }
     }
 
-    fn with(field: &str, value: Value) -> Value {
-        let mut guard = guard();
-        guard[field] = value;
-        guard
-    }
-
-    fn binding() -> Value {
-        json!({"policyName": NAME, "validationActions": ["Deny", "Audit"]})
+    /// One o'clock, two o'clock, …
+    fn at(hour: u8) -> ServerTime {
+        time(&format!("2026-11-01T{hour:02}:00:00Z"))
     }
 
     #[test]
-    fn a_policy_with_a_binding_that_denies_is_enough() {
-        assert_eq!(weakness(&guard(), &binding()), None);
-        let silent = with("failurePolicy", Value::Null);
-        assert_eq!(weakness(&silent, &binding()), None, "Fail is the default");
+    fn guards_that_never_changed_hold_since_they_were_created() {
+        let view = View::new(Arc::default());
+        let new = marks("a/1,b/1", Some("2026-11-01T01:00:00Z"));
+        assert_eq!(view.since(&new, at(5)), at(1));
+        assert_eq!(view.since(&new, at(9)), at(1));
     }
 
     #[test]
-    fn a_binding_that_denies_less_is_not() {
-        for binding in [
-            json!({"policyName": NAME, "validationActions": ["Warn"]}),
-            json!({"policyName": "another", "validationActions": ["Deny"]}),
-            json!({"policyName": NAME, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {}}}),
-        ] {
-            assert!(weakness(&guard(), &binding).is_some(), "{binding}");
+    fn guards_that_changed_hold_since_the_change_was_noticed() {
+        let view = View::new(Arc::default());
+        let first = marks("a/1,b/1", Some("2026-11-01T01:00:00Z"));
+        view.since(&first, at(2));
+        // A condition that was added and taken away again: the spec is as before, its generation is not.
+        let back = marks("a/1,b/3", None);
+        assert_eq!(view.since(&back, at(5)), at(5));
+        assert_eq!(view.since(&back, at(9)), at(5), "it is remembered");
+        // Deleted and created again, within one second of the first time.
+        let again = marks("a/1,c/1", Some("2026-11-01T01:00:00Z"));
+        assert_eq!(view.since(&again, at(10)), at(1), "its creation says so");
+    }
+
+    #[test]
+    fn what_another_replica_knew_is_not_lost_and_what_it_did_not_know_is_not_believed() {
+        let note: Arc<Note> = Arc::default();
+        let changed = marks("a/1,b/3", None);
+        assert_eq!(View::new(Arc::clone(&note)).since(&changed, at(5)), at(5));
+        let next = View::new(note);
+        assert_eq!(next.since(&changed, at(9)), at(5));
+        assert_eq!(next.since(&marks("a/1,b/5", None), at(10)), at(10));
+        for nonsense in ["", "x", "x a/1,b/3", "2026-11-01T01:00:00Z"] {
+            let note: Arc<Note> = Arc::default();
+            note.set(nonsense.to_owned());
+            assert_eq!(View::new(note).since(&changed, at(9)), at(9), "{nonsense}");
         }
     }
 
     #[test]
-    fn a_policy_that_judges_less_is_not() {
-        let labelled = json!({"matchLabels": {"guarded": "true"}});
-        for policy in [
-            with("failurePolicy", json!("Ignore")),
-            with("validations", json!([])),
-            with("matchConstraints", json!({"objectSelector": labelled})),
-            with("matchConstraints", json!({"namespaceSelector": labelled})),
-            with(
-                "matchConstraints",
-                json!({"excludeResourceRules": [{"resources": ["*"]}]}),
-            ),
-            with("matchConstraints", Value::Null),
-        ] {
-            assert!(weakness(&policy, &binding()).is_some(), "{policy}");
-        }
-    }
-
-    fn changed(change: impl Fn(&mut Value)) -> Option<String> {
-        let shipped = shipped(NAME).expect("it is shipped");
-        let mut value = serde_json::to_value(shipped).expect("plain data");
-        change(&mut value["spec"]);
-        let policy = serde_json::from_value(value).expect("a policy");
-        other_version(NAME, &policy)
-    }
-
-    #[test]
-    fn what_is_shipped_is_of_this_version_however_the_api_server_completes_it() {
-        for name in GUARDS {
-            let shipped = shipped(name).expect("it is shipped");
-            assert_eq!(other_version(name, &shipped), None, "{name}");
-        }
-        let completed = changed(|spec| {
-            spec["matchConstraints"]["resourceRules"][0]["scope"] = json!("*");
-            spec["matchConstraints"]["matchPolicy"] = json!("Equivalent");
-            spec["matchConstraints"]["namespaceSelector"] = json!({});
-            spec["matchConstraints"]["resourceRules"][0]["operations"] =
-                json!(["UPDATE", "CREATE"]);
-            spec["validations"][0]["message"] = json!("translated");
-        });
-        assert_eq!(completed, None);
-    }
-
-    #[test]
-    fn what_judges_otherwise_is_of_another_version() {
-        type Change = (&'static str, fn(&mut Value));
-        let changes: [Change; 7] = [
-            ("resourceRules", |spec| {
-                spec["matchConstraints"]["resourceRules"][0]["operations"] = json!(["CREATE"]);
-            }),
-            ("resourceRules", |spec| {
-                spec["matchConstraints"]["resourceRules"][0]["resourceNames"] = json!(["one"]);
-            }),
-            ("matchConditions", |spec| {
-                spec["matchConditions"] = json!([{"name": "never", "expression": "false"}]);
-            }),
-            ("variables", |spec| {
-                spec["variables"][2]["expression"] = json!("true");
-            }),
-            ("validations", |spec| {
-                spec["validations"][3]["expression"] = json!("true");
-            }),
-            ("validations", |spec| {
-                spec["validations"].as_array_mut().expect("a list").pop();
-            }),
-            ("paramKind", |spec| {
-                spec["paramKind"] = json!({"apiVersion": "v1", "kind": "ConfigMap"});
-            }),
-        ];
-        for (part, change) in changes {
-            let what = changed(change).expect("another version");
-            assert!(
-                what.contains(&format!("another version: its {part} differ")),
-                "{what}"
-            );
-        }
-    }
-
-    fn since(meta: &Value) -> ServerTime {
-        let binding: ValidatingAdmissionPolicyBinding =
-            serde_json::from_value(json!({"metadata": meta})).expect("a binding");
-        unchanged(&binding)
-    }
-
-    #[test]
-    fn guards_hold_since_their_last_change() {
-        let time = |text: &str| ServerTime::new(text.parse().expect("a time"));
-        let (made, relabelled, changed) = (
-            "2026-11-01T10:00:00Z",
-            "2026-11-02T10:00:00Z",
-            "2026-11-03T10:00:00Z",
-        );
-        let written = |at: &[&str]| {
-            let entries = at.iter().map(|at| json!({"manager": "m", "time": at}));
-            Value::Array(entries.collect())
+    fn an_object_is_unchanged_only_in_its_first_generation() {
+        let of = |meta: &Value| {
+            let binding: ValidatingAdmissionPolicyBinding =
+                serde_json::from_value(json!({"metadata": meta})).expect("a binding");
+            (mark(&binding), unchanged(&binding))
         };
-        let meta = |generation: u8, at: &[&str]| json!({"creationTimestamp": made, "generation": generation, "managedFields": written(at)});
-        assert_eq!(since(&meta(1, &[made, relabelled])), time(made));
-        assert_eq!(since(&meta(3, &[made, changed])), time(changed));
-        let never = ServerTime::new(Timestamp::MAX);
-        assert_eq!(since(&meta(3, &[])), never, "nothing is certain");
-        assert_eq!(since(&json!({"generation": 1})), never);
+        let created = "2026-11-01T01:00:00Z";
+        let meta = json!({"uid": "u", "generation": 1, "creationTimestamp": created});
+        assert_eq!(of(&meta), ("u/1".to_owned(), Some(at(1))));
+        let meta = json!({"uid": "u", "generation": 3, "creationTimestamp": created});
+        assert_eq!(of(&meta), ("u/3".to_owned(), None));
+        assert_eq!(of(&json!({"uid": "u", "generation": 1})).1, None);
     }
 
     /// Rights of an older release: the operation waits and says so, instead of being tried again without a word.
@@ -403,6 +292,7 @@ mod tests {
             let response = http::Response::builder().status(code).body(body);
             std::future::ready(response)
         };
-        enforced(&Client::new(tower::service_fn(respond), "default")).await
+        let client = Client::new(tower::service_fn(respond), "default");
+        enforced(&client, |_| Ok(at(1))).await
     }
 }

@@ -11,9 +11,11 @@
 //! make a *reign*: what was seen of AWS stays true over it.
 
 pub(crate) mod judge;
+mod note;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +31,13 @@ use crate::error::Error;
 use crate::jitter::spread;
 use crate::kubernetes::within;
 use crate::lease::judge::{Move, Reading, Stillness, TERM, TRUST, judge, observe};
+pub(crate) use crate::lease::note::Note;
 
 /// The name of the Lease.
 pub(crate) const NAME: &str = "secret-rotation-controller";
+
+/// Annotation of the Lease that holds the note of the last holder.
+const NOTE: &str = "secretrotation.dev/note";
 
 /// How often the holder renews, and everybody else looks. Five tries fit into [`TRUST`].
 const RENEW: Duration = Duration::from_secs(2);
@@ -158,6 +164,7 @@ pub(crate) struct Keeper {
     leases: Api<Lease>,
     own: String,
     server_clock: Arc<ServerClock>,
+    note: Arc<Note>,
     standing: watch::Sender<Post>,
     still: Option<Stillness>,
     /// As this replica last wrote it. Without it, the next try reads first.
@@ -177,6 +184,7 @@ impl Keeper {
         namespace: &str,
         own: String,
         server_clock: Arc<ServerClock>,
+        note: Arc<Note>,
     ) -> (Self, Standing) {
         let (standing, receiver) = watch::channel(Post::default());
         let leases = Api::namespaced(client, namespace);
@@ -186,6 +194,7 @@ impl Keeper {
                 look: spread(RENEW, &own),
                 own,
                 server_clock,
+                note,
                 standing,
                 still: None,
                 written: None,
@@ -240,6 +249,9 @@ impl Keeper {
             }
         }
         let lease = within(TRY, self.leases.get_opt(NAME)).await?;
+        if let Some(lease) = &lease {
+            self.learn(lease);
+        }
         let reading = lease.as_ref().map(reading);
         self.still = observe(self.still.take(), reading.as_ref(), clock::now());
         let sent = clock::now();
@@ -264,6 +276,7 @@ impl Keeper {
     async fn create(&self) -> Result<Lease, Error> {
         let metadata = ObjectMeta {
             name: Some(NAME.to_owned()),
+            annotations: self.annotations(None),
             ..ObjectMeta::default()
         };
         let lease = Lease {
@@ -276,12 +289,39 @@ impl Keeper {
     /// The resourceVersion that was read makes this a compare-and-swap.
     async fn replace(&self, lease: Lease) -> Result<Lease, Error> {
         let spec = self.claim(lease.spec.as_ref());
+        let metadata = ObjectMeta {
+            annotations: self.annotations(lease.metadata.annotations),
+            ..lease.metadata
+        };
         let lease = Lease {
+            metadata,
             spec: Some(spec),
-            ..lease
         };
         let parameters = PostParams::default();
         within(TRY, self.leases.replace(NAME, &parameters, &lease)).await
+    }
+
+    /// Takes over the note of another holder: it is newer than whatever this replica wrote.
+    fn learn(&self, lease: &Lease) {
+        let spec = lease.spec.as_ref();
+        let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
+        let annotations = lease.metadata.annotations.as_ref();
+        let text = annotations.and_then(|annotations| annotations.get(NOTE));
+        if let Some(text) = text.filter(|_| holder != Some(self.own.as_str())) {
+            self.note.set(text.clone());
+        }
+    }
+
+    fn annotations(
+        &self,
+        stored: Option<BTreeMap<String, String>>,
+    ) -> Option<BTreeMap<String, String>> {
+        let Some(text) = self.note.get() else {
+            return stored;
+        };
+        let mut annotations = stored.unwrap_or_default();
+        annotations.insert(NOTE.to_owned(), text);
+        Some(annotations)
     }
 
     fn claim(&self, last: Option<&LeaseSpec>) -> LeaseSpec {

@@ -38,8 +38,13 @@ impl Server {
     }
 
     fn keeper(&self, own: &str) -> (Keeper, Standing) {
+        self.keeper_with(own, &Arc::default())
+    }
+
+    fn keeper_with(&self, own: &str, note: &Arc<Note>) -> (Keeper, Standing) {
         let clock = Arc::new(ServerClock::default());
-        Keeper::new(self.client(), "default", own.to_owned(), clock)
+        let (own, note) = (own.to_owned(), Arc::clone(note));
+        Keeper::new(self.client(), "default", own, clock, note)
     }
 
     /// Somebody else writes into the Lease.
@@ -129,6 +134,33 @@ async fn holding(server: &Server) -> (oneshot::Sender<()>, Standing) {
 
 async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// What a holder knows is known to the next one before it acts, and nobody overwrites it with what they knew before.
+#[tokio::test(start_paused = true)]
+async fn the_note_of_a_holder_is_handed_on() {
+    let server = Server::default();
+    let (first, second) = (Arc::<Note>::default(), Arc::<Note>::default());
+    let (keeper, standing) = server.keeper_with("me", &first);
+    let (release, released) = oneshot::channel();
+    let holder = tokio::spawn(keeper.run(released));
+    standing.begins(None).await.expect("it holds the lease");
+    first.set("one".to_owned());
+    pass(3).await;
+    first.set("two".to_owned());
+    pass(3).await;
+    second.set("what it knew long ago".to_owned());
+    let (keeper, standing) = server.keeper_with("other", &second);
+    let (_other, released) = oneshot::channel();
+    tokio::spawn(keeper.run(released));
+    pass(3).await;
+    let _ = release.send(());
+    holder.await.expect("it ends");
+    standing.begins(None).await.expect("it is the next");
+    assert_eq!(second.get().as_deref(), Some("two"));
+    pass(3).await;
+    let stored = server.lock().lease.clone().expect("a lease");
+    assert_eq!(stored["metadata"]["annotations"][NOTE], "two");
 }
 
 #[tokio::test(start_paused = true)]

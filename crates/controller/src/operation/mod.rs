@@ -41,7 +41,6 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::jitter::spread;
-use crate::kubernetes::admission;
 use crate::kubernetes::reads::OnSecret;
 use crate::listen;
 use crate::operation::entering::Pass;
@@ -298,7 +297,8 @@ async fn step(
     }
 }
 
-/// Where its approval stands. The admission policies are looked for only where something hangs on them.
+/// Where its approval stands. The admission policies are looked at only where something depends on them: anew where an
+/// approval would be acted on, and as they were last seen where nobody has decided.
 async fn consent(
     context: &Context,
     operation: &Operation,
@@ -312,8 +312,12 @@ async fn consent(
     let judged = approval::consent(operation, policy, profile, &always);
     match judged {
         Consent::NotNeeded | Consent::Refused { .. } => Ok(judged),
-        Consent::Awaited { .. } | Consent::Given { .. } => {
-            let admission = admission::enforced(&context.client).await?;
+        Consent::Awaited { .. } => {
+            let admission = context.admission.seen(context).await?;
+            Ok(approval::consent(operation, policy, profile, &admission))
+        }
+        Consent::Given { .. } => {
+            let admission = context.admission.look(context).await?;
             Ok(approval::consent(operation, policy, profile, &admission))
         }
     }

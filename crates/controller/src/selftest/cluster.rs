@@ -1,11 +1,13 @@
 //! The API server: whether it answers, serves the three kinds and guards approvals.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
 use kube::{Client, Resource};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::approval::Admission;
+use secret_rotation_core::clock::ServerTime;
 
 use super::Check;
 use crate::error::Error;
@@ -58,9 +60,9 @@ fn kind(plural: &str, version: &str, served: Result<&[APIResource], &Error>) -> 
 /// Whether approvals are guarded.
 pub(super) async fn admission(client: &Client) -> Check {
     let subject = "admission policies of approvals";
-    match admission::enforced(client).await {
+    match admission::enforced(client, |_| Ok(ServerTime::new(Timestamp::MIN))).await {
         Ok(Admission::Enforced { .. }) => Check::fine(subject),
-        Ok(Admission::Missing { what }) => Check::failed(
+        Ok(Admission::Missing { what } | Admission::OtherVersion { what }) => Check::failed(
             subject,
             format!("{what}; apply deploy/admission, or no approval counts"),
         ),
