@@ -118,7 +118,7 @@ fn the_process_ends_in_time_at_any_moment() {
     story.profile(&json!({}));
     story.apply_policy(&Policy::acting("apps"));
     let began = now();
-    let mut longest = Duration::ZERO;
+    let mut ends = Vec::new();
     for time in 0..TIMES {
         if began.elapsed() > ALL {
             break;
@@ -139,7 +139,7 @@ fn the_process_ends_in_time_at_any_moment() {
         let asked = now();
         let controller = story.controllers.last_mut().expect("it runs");
         controller.terminate_within(PATIENCE).expect("it ends");
-        longest = longest.max(asked.elapsed());
+        ends.push(asked.elapsed());
         let log = controller.log();
         // All lives write into one file.
         let times = |what: &str| log.matches(what).count();
@@ -147,7 +147,13 @@ fn the_process_ends_in_time_at_any_moment() {
         assert_eq!(times("lease acquired"), ended, "it is given up:\n{log}");
         story.controllers.pop();
     }
-    println!("the longest end took {longest:?}");
+    ends.sort();
+    let (middle, last) = (ends[ends.len() / 2], ends[ends.len() - 1]);
+    println!(
+        "{} ends took {:?} / {middle:?} / {last:?}",
+        ends.len(),
+        ends[0]
+    );
     story.start_controller();
     story.while_time_flies("all is done and well", 30.0, || {
         count(&story.get("srp", "apps"), "healthy") == SECRETS

@@ -1,0 +1,109 @@
+//! Figures rather than verdicts: how long the controller takes to stop, to notice and to recover when its API server is killed
+//! or hangs in the midst of its work. Run by hand, best with a binary of a release:
+//!
+//! ```text
+//! cargo build --release --locked --bin secret-rotation-controller
+//! SECRET_ROTATION_CONTROLLER=$PWD/target/release/secret-rotation-controller \
+//!   cargo test --locked -p secret-rotation-tests --test chaos -- --ignored --nocapture
+//! ```
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use secret_rotation_tests::{Policy, Story};
+
+const ROUNDS: usize = 3;
+
+/// How long the API server is away.
+const OUTAGE: Duration = Duration::from_secs(20);
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Killed,
+    Hung,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a stopwatch for tests, outside the product"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The shortest, the middle and the longest one.
+fn spread(what: &str, mut took: Vec<Duration>) -> String {
+    took.sort();
+    let seconds = |at: usize| took.get(at).map_or(0.0, Duration::as_secs_f64);
+    let (middle, last) = (took.len() / 2, took.len().saturating_sub(1));
+    format!(
+        "{what}: {:.1} / {:.1} / {:.1} s",
+        seconds(0),
+        seconds(middle),
+        seconds(last)
+    )
+}
+
+#[test]
+#[ignore = "measures, and takes minutes: run it by hand"]
+fn what_an_outage_of_the_api_server_costs() {
+    let mut story = Story::with(
+        "generate: [{count: 90, name: 'app/db-{n}', state: stuck-empty}]",
+        &Policy::acting("apps"),
+    );
+    for trouble in [Trouble::Killed, Trouble::Hung] {
+        let (mut stops, mut losses, mut recoveries) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let written = story.aws.writes().len();
+            story.while_time_flies("it is at work", 10.0, || story.aws.writes().len() > written);
+            let lost = |story: &Story| story.controllers[0].log().matches("lease lost").count();
+            let losses_before = lost(&story);
+            begin(&mut story, trouble);
+            let began = now();
+            let mut seen = story.aws.writes().len();
+            let (mut stop, mut loss) = (Duration::ZERO, None);
+            while began.elapsed() < OUTAGE {
+                thread::sleep(PAUSE);
+                let writes = story.aws.writes().len();
+                if writes > seen {
+                    (seen, stop) = (writes, began.elapsed());
+                }
+                if loss.is_none() && lost(&story) > losses_before {
+                    loss = Some(began.elapsed());
+                }
+            }
+            stops.push(stop);
+            losses.extend(loss);
+            // The time that a killed server takes to start is part of it.
+            let ended = now();
+            end(&mut story, trouble);
+            story.while_time_flies("it is at work again", 10.0, || {
+                story.aws.writes().len() > seen
+            });
+            recoveries.push(ended.elapsed());
+        }
+        println!(
+            "{trouble:?}: {}; {}; {}",
+            spread("last write", stops),
+            spread("lease given up", losses),
+            spread("first write again", recoveries)
+        );
+    }
+    story.end();
+}
+
+fn begin(story: &mut Story, trouble: Trouble) {
+    match trouble {
+        Trouble::Killed => story.cluster.kill_apiserver(),
+        Trouble::Hung => story.cluster.pause_apiserver(true).expect("it hangs"),
+    }
+}
+
+fn end(story: &mut Story, trouble: Trouble) {
+    match trouble {
+        Trouble::Killed => story.cluster.restart_apiserver().expect("it starts again"),
+        Trouble::Hung => story.cluster.pause_apiserver(false).expect("it goes on"),
+    }
+}
