@@ -138,7 +138,8 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
         }
         Permit::Go => {
             if let Some(wait) = permitted::settles(&reading, judged.now) {
-                return Ok(Leave::Back(Some(wait)));
+                return permitted::at_the_latest(context, &reading, wait)
+                    .map(|wait| Leave::Back(Some(wait)));
             }
         }
         Permit::EndAfterUnpin(_) => {}
@@ -152,7 +153,8 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
             if quiet::is_turn_told(old, not_yet.wait) {
                 telling::not_yet(context, &reading, not_yet.message, judged.now).await?;
             }
-            Leave::Back(Some(not_yet.wait))
+            let wait = permitted::at_the_latest(context, &reading, not_yet.wait)?;
+            Leave::Back(Some(wait))
         }
     })
 }

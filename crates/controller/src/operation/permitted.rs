@@ -162,11 +162,26 @@ fn back_at(
         spread(SAFETY_NET, operation.uid.as_str())
     };
     let due = pause.until.map(|until| until.since(now));
-    let server_now = context.server_time()?;
-    let deadline = operation.expires().since(server_now);
-    let deadline = (!operation.has_acted()).then_some(deadline);
-    let soonest = [Some(net), due, deadline].into_iter().flatten().min();
-    Ok(soonest.map(|pause| pause.max(SHORTEST)))
+    let pause = due.map_or(net, |due| due.min(net)).max(SHORTEST);
+    at_the_latest(context, reading, pause).map(Some)
+}
+
+/// A pause that is no longer than to the deadline, which ends the operation until it has acted. One whose deadline has passed
+/// and that still waits, because its pin cannot be taken back yet, is in no hurry.
+pub(super) fn at_the_latest(
+    context: &Context,
+    reading: &Reading,
+    pause: Duration,
+) -> Result<Duration, Error> {
+    let operation = &reading.operation;
+    if operation.has_acted() {
+        return Ok(pause);
+    }
+    let deadline = operation.expires().since(context.server_time()?);
+    if deadline.is_zero() {
+        return Ok(pause);
+    }
+    Ok(pause.min(deadline.max(SHORTEST)))
 }
 
 /// How long a pin has still to settle, where the status says so: whoever wakes the operation meanwhile, AWS is not asked. The
@@ -254,7 +269,7 @@ mod tests {
             Some(Some(Duration::from_secs(7)))
         );
         let over = reading(&json!({"spec": {"deadline": "30m"}}));
-        assert_eq!(back(&over, Phase::Queued, None).ok(), Some(Some(SHORTEST)));
+        assert_eq!(back(&over, Phase::Queued, None).ok(), Some(Some(net)));
         let acted =
             reading(&json!({"spec": {"deadline": "30m"}, "status": {"steps": [step("Clear")]}}));
         assert_eq!(
@@ -264,6 +279,10 @@ mod tests {
         );
         let decision =
             json!({"spec": {"deadline": "2h", "decision": {"verdict": "Approve", "by": "bob"}}});
+        let short = Duration::from_millis(250);
+        let turn = |reading: &Reading, wait| at_the_latest(&context, reading, wait).ok();
+        assert_eq!(turn(&late, Duration::from_mins(2)), minute);
+        assert_eq!(turn(&over, short), Some(short));
         let unguarded = back(&reading(&decision), Phase::AwaitingApproval, None);
         assert_eq!(
             unguarded.ok(),
