@@ -121,19 +121,58 @@ pub fn room(secret: &Secret, cluster: &ClusterId) -> Result<(), Full> {
         return Ok(());
     }
     let ours = on(secret).filter(|(_, _, pin)| pin.cluster == *cluster);
+    Err(Full {
+        labels,
+        pins,
+        ours: ours.count(),
+        others: of_others(secret),
+    })
+}
+
+/// Why the pending version of a secret cannot be pinned, and so not be cleared, as whoever looks at the secret is told.
+/// Nothing where it carries a pin: that may be the one with which it is about to be cleared.
+pub fn crowding(secret: &Secret) -> Option<String> {
+    let (labels, pins) = (secret.label_count(), on(secret).count());
+    let is_pinned = on(secret).any(|(version, ..)| secret.pending() == Some(version));
+    if is_pinned || pins < MAX_PINS && labels < MAX_LABELS {
+        return None;
+    }
+    let (what, advice) = if labels < MAX_LABELS {
+        (
+            format!("{pins} of at most {MAX_PINS} pins"),
+            "release older pins with action ReleasePins",
+        )
+    } else {
+        (
+            format!("{labels} of at most {MAX_LABELS} labels"),
+            "remove labels that nobody needs",
+        )
+    };
+    let names =
+        named(&of_others(secret)).map_or_else(String::new, |names| format!(", of others: {names}"));
+    Some(format!(
+        "AWSPENDING cannot be removed safely, because the secret carries {what}{names}; {advice}"
+    ))
+}
+
+/// Labels that are neither AWS's nor pins.
+fn of_others(secret: &Secret) -> Vec<StageLabel> {
     let aws = [
         StageLabel::current(),
         StageLabel::pending(),
         StageLabel::previous(),
     ];
     let others = secret.labels.values().flatten();
-    let others = others.filter(|label| Pin::parse(label).is_none() && !aws.contains(label));
-    Err(Full {
-        labels,
-        pins,
-        ours: ours.count(),
-        others: others.cloned().collect(),
-    })
+    others
+        .filter(|label| Pin::parse(label).is_none() && !aws.contains(label))
+        .cloned()
+        .collect()
+}
+
+fn named(labels: &[StageLabel]) -> Option<String> {
+    let mut names: Vec<_> = labels.iter().map(|label| clipped(label.as_str())).collect();
+    names.sort();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// What takes up the places of labels on a secret that has no room for one more pin.
@@ -158,10 +197,8 @@ impl fmt::Display for Full {
             "the secret has no room for one more pin, and nothing is cleared without one: it carries {labels} of at most \
              {MAX_LABELS} labels, among them {pins} of at most {MAX_PINS} pins, {ours} of them of this cluster"
         )?;
-        if !others.is_empty() {
-            let mut names: Vec<_> = others.iter().map(|label| clipped(label.as_str())).collect();
-            names.sort();
-            write!(f, "; labels of others: {}", names.join(", "))?;
+        if let Some(names) = named(others) {
+            write!(f, "; labels of others: {names}")?;
         }
         match (*labels >= MAX_LABELS, *ours) {
             (true, 0) => f.write_str("; remove labels that nobody needs"),

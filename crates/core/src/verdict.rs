@@ -12,6 +12,7 @@ use crate::history::History;
 use crate::identity::VersionId;
 use crate::inventory::Observation;
 use crate::operation::{Operation, PendingValue};
+use crate::pin;
 use crate::policy::{Detection, DisabledReporting, Expiry, Reporting};
 use crate::profile::Profile;
 use crate::rolled_back::Standing;
@@ -272,10 +273,9 @@ impl<'a> Judge<'a> {
             ),
             None => format!("rotation has not progressed since {}", progress.since),
         };
-        match self.disturbance() {
-            Some(disturbance) => format!("{message}; {disturbance}"),
-            None => message,
-        }
+        let more = [self.disturbance(), pin::crowding(self.secret)];
+        let all = [Some(message)].into_iter().chain(more).flatten();
+        all.collect::<Vec<_>>().join("; ")
     }
 
     /// What a person is to know where metadata keeps changing so that the secret never rests by its date.
@@ -286,11 +286,11 @@ impl<'a> Judge<'a> {
             return None;
         }
         let then = match watch::clearable_from(rest.since, self.observation.pending_value()) {
-            Some(from) => format!("the version has no value, and is not cleared before {from}"),
-            None => "nothing is done automatically meanwhile".to_owned(),
+            Some(from) => format!("; the version has no value, and is not cleared before {from}"),
+            None => ", so nothing is done automatically meanwhile".to_owned(),
         };
         Some(format!(
-            "its labels have rested since {} at least, but this keeps changing: {rest}. AWS may be running the rotation again, so {then}. \
+            "its labels have rested since {} at least, but this keeps changing: {rest}. AWS may be running the rotation again{then}. \
              Stop what changes it, for example a job that sets tags",
             rest.since
         ))

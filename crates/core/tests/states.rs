@@ -693,3 +693,36 @@ fn a_rotation_that_began_while_its_secret_was_watched_as_overdue_is_under_way() 
     let verdict = verdict::of(&observation, &detection(), background, now());
     assert_eq!(verdict.state, State::Rotating, "this one is ours");
 }
+
+#[test]
+fn a_stuck_secret_without_room_for_a_pin_names_the_labels_that_fill_it() {
+    let filled = |labels: u32| {
+        (0..labels).fold(stuck("prod/a"), |secret, n| {
+            labelled(secret, &format!("team-{n:02}"), "c")
+        })
+    };
+    let room = judged(filled(16)).message;
+    assert!(!room.contains("team-"), "{room}");
+    let full = judged(filled(17)).message;
+    for part in [
+        "20 of at most 20 labels, of others: team-00, team-01",
+        "team-16; remove labels that nobody needs",
+    ] {
+        assert!(full.contains(part), "{full}");
+    }
+    let pin = pin_of(fixtures::cluster(), now(), "p");
+    let pinned = judged(labelled(filled(16), pin.as_str(), "p")).message;
+    assert!(
+        !pinned.contains("team-"),
+        "it is about to be cleared: {pinned}"
+    );
+    let many = (0..5).fold(stuck("prod/a"), |secret, n| {
+        let pin = pin_of(fixtures::cluster(), ago(hours(10 * n)), "c");
+        labelled(secret, pin.as_str(), "c")
+    });
+    let many = judged(many).message;
+    assert!(
+        many.ends_with("5 of at most 5 pins; release older pins with action ReleasePins"),
+        "{many}"
+    );
+}
