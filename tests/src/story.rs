@@ -150,7 +150,7 @@ impl Story {
             "allowedNamespaces": {"names": ["*"]},
             "allowedSecrets": [{"namePrefix": "*"}],
             "allowedActions": ["Rotate", "ClearPending"],
-            "minCheckInterval": "30s",
+            "minCheckInterval": "1s",
             "maxConcurrentPerFunction": 100,
             "rateLimit": {"readsPerSecond": 100, "writesPerSecond": 50},
         });

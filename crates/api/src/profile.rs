@@ -74,9 +74,9 @@ pub struct AWSAccessProfileSpec {
     #[serde(default)]
     pub suspend: bool,
 
-    /// The shortest interval at which policies are checked, from 30s to 24h.
+    /// The shortest interval at which policies are checked, from 1s to 24h. Checks that are requested keep it too: a policy gets the first one at once, and no more than one in each interval.
     #[serde(default)]
-    pub min_check_interval: Span<{ 30 * SECOND }, { 24 * HOUR }, MINUTE>,
+    pub min_check_interval: Span<SECOND, { 24 * HOUR }, MINUTE>,
 
     /// The number of rotations that may be under way in one rotation function, over all policies of the profile.
     #[serde(default)]

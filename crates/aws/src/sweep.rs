@@ -28,6 +28,9 @@ const MAX_AGES: usize = 50;
 /// Secrets that a list misses are looked at one by one, but no more than this in one sweep.
 const MAX_MISSED: usize = 100;
 
+/// So many closer looks in a row without an answer: the region is in trouble, and the rest is left for another sweep.
+const UNANSWERED: usize = 8;
+
 /// One secret that needs a closer look, and what is known of it.
 struct Target {
     id: Id,
@@ -54,6 +57,14 @@ struct Failed {
 struct Closer {
     at: Option<AwsTime>,
     seen: Result<Option<Observation>, AwsError>,
+}
+
+impl Closer {
+    /// Why there was no answer.
+    fn silence(&self) -> Option<AwsError> {
+        let error = self.seen.as_ref().err();
+        error.filter(|error| !is_answer(error.class)).cloned()
+    }
 }
 
 impl Account {
@@ -250,21 +261,34 @@ impl<'a> Sweep<'a> {
         targets
     }
 
+    /// Looks until there is nothing left, or AWS answers no more: then the rest is as if it had been asked for in vain.
     async fn look_closer(&mut self, targets: Vec<Target>) {
         let mut targets = targets.into_iter();
         let mut looks = JoinSet::new();
+        let (mut unanswered, mut last) = (0, None);
         loop {
             while looks.len() < ABREAST
+                && unanswered < UNANSWERED
                 && let Some(target) = targets.next()
             {
                 let account = self.account.clone();
                 looks.spawn(async move { (account.closer(&target).await, target) });
             }
             match looks.join_next().await {
-                Some(Ok((closer, target))) => self.record(target, closer),
+                Some(Ok((closer, target))) => {
+                    last = closer.silence();
+                    unanswered = last.as_ref().map_or(0, |_| unanswered + 1);
+                    self.record(target, closer);
+                }
                 Some(Err(_)) => self.note_gap(errors::unexpected()),
-                None => return,
+                None => break,
             }
+        }
+        let Some(error) = last else { return };
+        for target in targets {
+            self.note_gap(error.clone());
+            let seen = Err(error.clone());
+            self.record(target, Closer { at: None, seen });
         }
     }
 
@@ -290,8 +314,12 @@ impl<'a> Sweep<'a> {
                 looked_up += 1;
                 self.account.ages().take().await;
                 let (client, payer) = (self.account.sweeper(), self.account.turn());
-                let listing = self.account.versions(&client, arn.as_str(), &payer);
-                seen.versions = listing.await.ok().or(seen.versions.take());
+                let listing = self.account.versions(&client, arn.as_str(), &payer).await;
+                let is_silent = listing.as_ref().is_err_and(|error| !is_answer(error.class));
+                seen.versions = listing.ok().or(seen.versions.take());
+                if is_silent {
+                    return;
+                }
             }
         }
     }
@@ -382,6 +410,7 @@ impl<'a> Sweep<'a> {
             gone: self.gone,
             unread: self.unread,
             completed: None,
+            later: BTreeMap::new(),
             gap: self.gap,
         }
     }

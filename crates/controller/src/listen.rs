@@ -106,8 +106,8 @@ pub(crate) fn everything(context: &Context) {
         .for_each(|(key, _)| context.queues.policies.push(key, now));
     unfinished(context, |_, _| true);
     // Places whose sweeps are kept from the last term go on in their rhythm; policies ask for all others.
-    for (place, due) in context.sweeps.due() {
-        context.queues.places.push(place, due);
+    for place in context.sweeps.places() {
+        context.queues.places.push(place, now);
     }
 }
 

@@ -123,6 +123,7 @@ mod tests {
             gone: std::collections::BTreeSet::new(),
             unread: std::collections::BTreeMap::new(),
             completed: None,
+            later: std::collections::BTreeMap::new(),
             gap: None,
         }
     }

@@ -153,9 +153,7 @@ impl Classifier<'_> {
             return;
         }
         // What was not seen keeps the verdict of its last sight: time alone makes it no worse.
-        let at = observation
-            .unseen
-            .map_or(inventory.time, |unseen| unseen.since);
+        let at = inventory.seen_at(arn, observation);
         let finding = self.finding(arn, observation, at);
         count(&finding, survey);
         file(finding, &self.policy.detection, survey);

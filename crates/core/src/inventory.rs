@@ -34,6 +34,8 @@ pub struct Inventory {
     pub gap: Option<AwsError>,
     /// The time of the latest sweep that saw everything.
     pub completed: Option<AwsTime>,
+    /// Secrets that were looked at again since the sweep, and when.
+    pub later: BTreeMap<Arn, AwsTime>,
 }
 
 /// One secret as the sweep saw it.
@@ -98,13 +100,20 @@ impl Inventory {
             || denied && missed_for.is_some_and(|time| time >= CONFIRMED_AFTER)
             || self.is_complete() && missed_for.is_some_and(|time| time >= MISSED_FOR);
         let unseen = Unseen {
-            since: before.map_or(last.time, |unseen| unseen.since),
+            since: last.seen_at(arn, row),
             missed: missed.or_else(|| (denied || self.is_complete()).then_some(self.time)),
         };
         (!proved).then(|| Observation {
             unseen: Some(unseen),
             ..row.clone()
         })
+    }
+
+    /// When a row was seen as it is: ages are measured up to then.
+    pub fn seen_at(&self, arn: &Arn, row: &Observation) -> AwsTime {
+        let looked = self.later.get(arn).copied();
+        row.unseen
+            .map_or_else(|| looked.unwrap_or(self.time), |unseen| unseen.since)
     }
 
     /// Whether everything in scope was seen.

@@ -104,6 +104,35 @@ fn an_unseen_secret_keeps_the_verdict_of_its_last_sight() {
     assert_eq!(survey.count(State::Rotating), 1);
 }
 
+/// A look at one secret makes nothing else newer, and its own ages go on from it.
+#[test]
+fn a_secret_that_was_looked_at_again_is_judged_by_the_time_of_that_look() {
+    let young = |text: &str| {
+        Observation::listed(secret_rotation_core::secret::Secret {
+            last_changed: Some(ago(minutes(5))),
+            ..stuck(text)
+        })
+    };
+    let mut known = at(now(), vec![young("prod/a"), young("prod/b")]).after(None, &|_| true);
+    let looked = now().plus(hours(12));
+    known.later = [(arn("prod/a"), looked)].into();
+    let (survey, _) = judged(&payments(), &[&known], &Memory::default());
+    let state = |text: &str| {
+        let mut findings = survey.findings.iter();
+        findings
+            .find(|finding| finding.name.as_str() == text)
+            .map(|finding| finding.state)
+    };
+    assert_eq!(state("prod/a"), Some(State::Stuck));
+    assert_eq!(state("prod/b"), Some(State::Rotating));
+    let next = after(torn(at(now().plus(hours(13)), Vec::new())), &known);
+    let since = |text: &str| unseen(&next, text).map(|unseen| unseen.since);
+    assert_eq!(
+        (since("prod/a"), since("prod/b")),
+        (Some(looked), Some(now()))
+    );
+}
+
 #[test]
 fn a_secret_is_gone_when_two_complete_sweeps_five_minutes_apart_missed_it() {
     let first = at(now(), vec![sick("prod/a")]).after(None, &|_| true);

@@ -318,6 +318,49 @@ async fn names_are_described_and_what_no_answer_came_for_is_a_gap() {
     assert_eq!(fake.count("ListSecrets"), 0);
 }
 
+/// Each look that is not answered costs up to 16 s and three requests.
+#[tokio::test(start_paused = true)]
+async fn a_region_that_answers_no_more_is_given_up_after_a_few_looks() {
+    let fake = Fake::new(|sent, _| match sent.operation.as_str() {
+        "ListSecrets" => list(sent, 500, 300),
+        _ => Reply::Silence,
+    });
+    let inventory = everything(&fake, &BTreeMap::new()).await;
+    let calls = fake.calls();
+    let looks = calls
+        .iter()
+        .filter(|call| call.operation.name() == "DescribeSecret");
+    assert!(looks.count() < 24, "it would be 300");
+    let gap = inventory.gap.as_ref().map(|gap| gap.class);
+    assert_eq!(gap, Some(ErrorClass::Unreachable));
+    let unreadable = |seen: &&Observation| seen.unreadable.is_some();
+    let count = inventory.secrets.values().filter(unreadable).count();
+    assert_eq!(
+        (inventory.secrets.len(), count),
+        (500, 300),
+        "as the list shows them"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_get_no_answer_are_given_up_too_and_single_ones_are_not() {
+    let all: Vec<_> = (0..100).map(name).collect();
+    let wanted: Vec<_> = all.iter().map(String::as_str).collect();
+    let dead = Fake::new(|_, _| Reply::NoConnection);
+    assert!(!named(&dead, &wanted).await.is_complete());
+    assert!(dead.calls().len() < 24, "it would be 100");
+    let flaky = Fake::new(|sent, _| match sent.body["SecretId"].as_str() {
+        Some(name) if name.ends_with('7') => Reply::NoConnection,
+        Some(_) if sent.operation == "DescribeSecret" => describe(sent),
+        _ => Reply::ok(&json!({"Versions": []})),
+    });
+    let inventory = named(&flaky, &wanted).await;
+    assert_eq!(
+        (inventory.secrets.len(), inventory.is_complete()),
+        (90, false)
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stuck_secret_whose_versions_are_denied_is_there_and_unreadable() {
     let fake = Fake::new(|sent, _| match sent.operation.as_str() {

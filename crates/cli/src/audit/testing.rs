@@ -184,6 +184,7 @@ fn inventory(name: &str, secrets: Vec<Secret>) -> Inventory {
         gone: std::collections::BTreeSet::new(),
         unread: BTreeMap::new(),
         completed: None,
+        later: BTreeMap::new(),
         gap: None,
     }
 }

@@ -21,7 +21,6 @@ use secret_rotation_core::permit::Pause;
 use secret_rotation_core::secret::Look;
 use serde_json::json;
 
-use crate::accounts::Place;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
@@ -34,9 +33,6 @@ use crate::world::OperationEntry;
 
 /// Shorter pauses are not told: their ends would be written again and again.
 const SHORTEST_TOLD: Duration = Duration::from_mins(1);
-
-/// Long enough for a change to show in AWS's answers.
-const SETTLING: Duration = Duration::from_secs(2);
 
 /// Where an operation stands, to be completed by those who know more.
 pub(super) fn progress<'a>(
@@ -217,12 +213,16 @@ pub(super) async fn ended(
     )
     .await?;
     context.doubts.cleared_up(&operation.key);
-    if let Some(arn) = &operation.arn {
-        context.sweeps.operation_ended(arn, operation.has_started());
-    }
+    let wrote = operation.has_started();
+    let arn = operation.arn.as_ref();
+    let looks = arn.map(|arn| context.sweeps.operation_ended(arn, wrote));
     announcing::count(context, &operation, &outcome, look);
     announcing::tell_end(context, reading, &outcome).await;
-    look_soon(context, &operation);
+    let (places, at) = looks.unwrap_or_else(|| (Vec::new(), clock::now()));
+    for place in places {
+        context.queues.places.push(place, at);
+    }
+    judge_soon(context, &operation);
     Ok(None)
 }
 
@@ -258,27 +258,12 @@ pub(crate) fn unlooked(context: &Context) -> Result<AwsTime, Error> {
     Ok(AwsTime::new(context.server_time()?.timestamp()))
 }
 
-/// Its policy is judged, and its secret looked at, without waiting for their time.
-fn look_soon(context: &Context, operation: &Operation) {
+/// Its policy is judged without waiting for its time.
+fn judge_soon(context: &Context, operation: &Operation) {
     let key = ObjectKey {
         namespace: operation.key.namespace.clone(),
         name: operation.policy.name.clone(),
     };
-    let profile = context.world.policy(&key).and_then(|entry| {
-        entry
-            .core
-            .as_ref()
-            .ok()
-            .map(|(policy, _)| policy.profile.clone())
-    });
-    if let (Some(profile), Some(arn)) = (profile, &operation.arn) {
-        let place = Place {
-            profile,
-            region: arn.region().clone(),
-        };
-        context.sweeps.want(&place);
-        context.queues.places.push(place, clock::now() + SETTLING);
-    }
     context.queues.policies.push(key, clock::now());
 }
 

@@ -99,7 +99,8 @@ fn claimant(context: &Context, policy: &Policy) -> Result<Claimant, Readiness> {
     reach::claimant(policy, state, context.world.tenant(&policy.key.namespace))
 }
 
-/// What the sweeps saw last. A policy that they did not serve yet, or that asks for a check, makes them run at once.
+/// What the sweeps saw last. What they did not read yet for the policy they read at once, and what a check is asked for in
+/// its turn; another interval counts from the last sweep on.
 fn inventory(context: &Context, entry: &PolicyEntry, claimant: &Claimant) -> View {
     let (places, policy) = (sweeps::places(claimant), &claimant.policy);
     let handled = entry
@@ -110,12 +111,18 @@ fn inventory(context: &Context, entry: &PolicyEntry, claimant: &Claimant) -> Vie
         .requested
         .as_deref()
         .filter(|token| Some(*token) != handled);
-    let asked = token.is_some_and(|token| context.sweeps.request(&policy.uid, token));
+    let (interval, now) = (claimant.profile.min_check_interval, clock::now());
+    let asked = token.and_then(|token| context.sweeps.request(&policy.uid, token, interval));
     let reach = reach::selection(claimant);
     for place in &places {
-        if asked || !context.sweeps.serves(place, &policy.uid, &reach) {
-            context.sweeps.want(place);
-            context.queues.places.push(place.clone(), clock::now());
+        let unserved = !context.sweeps.serves(place, claimant, &reach);
+        let wanted = unserved.then_some(now).or(asked);
+        if let Some(at) = wanted {
+            context.sweeps.want(place, &policy.uid, at);
+        }
+        let repaced = (!context.sweeps.keeps_pace(place, claimant)).then_some(now);
+        if let Some(at) = wanted.or(repaced) {
+            context.queues.places.push(place.clone(), at);
         }
     }
     context.sweeps.view(&policy.uid, &reach, &places)

@@ -2,6 +2,7 @@
 
 mod again;
 mod pace;
+mod record;
 mod records;
 mod wishes;
 
@@ -11,96 +12,232 @@ use std::time::Duration;
 
 use secret_rotation_aws::Scope;
 use secret_rotation_core::authorise::under_ceiling;
-use secret_rotation_core::inventory::Inventory;
+use secret_rotation_core::identity::{Arn, Uid};
+use secret_rotation_core::inventory::{Inventory, Unseen};
+use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::secret::Secret;
+use secret_rotation_core::selector::Selector;
+use tokio::time::Instant;
 
-use self::records::Record;
+use self::record::Record;
 pub(crate) use self::records::{Sweeps, View};
-use self::wishes::Wishes;
+use self::wishes::Errand;
 use crate::accounts::Place;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::policy::reach;
 
-/// Two sweeps of one place never begin closer together, whoever asks.
+/// Two sweeps or looks of one place never begin closer together, whoever asks.
 const SPACING: Duration = Duration::from_secs(2);
 
-/// Sweeps one place, and answers when to do it again.
+/// So many single looks, or one in so many secrets of the place, are cheaper in a whole sweep.
+const MAX_LOOKS: usize = 100;
+
+/// Sweeps one place, or looks at what was asked for in it, and answers when to come back.
 pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<Duration>, Error> {
     let Some(served) = claimants(&context, &place) else {
-        context.sweeps.records().remove(&place);
+        context.sweeps.abandon(&place);
         context.metrics.forget_sweep(&place.profile, &place.region);
         return Ok(None);
     };
     let (began, reign) = (clock::now(), context.standing.reign());
-    let last = context
-        .sweeps
-        .records()
-        .get(&place)
+    let mut record = context.sweeps.record(&place);
+    record.paces = paces(&served);
+    let spaced = record.active.map_or(began, |last| last + SPACING);
+    let is_due = due(&record, &place, &served).is_none_or(|due| due <= began);
+    if spaced <= began && is_due {
+        context.sweeps.grant(&place, began);
+        record = whole(&context, &place, &served, &record).await;
+        settle(&context, &place, record, reign, &served)?;
+    } else if spaced <= began {
+        let errand = context.sweeps.errand(&place, began);
+        let (record, told) = run(&context, &place, &served, record, errand).await;
+        settle(&context, &place, record, reign, &told)?;
+    } else {
+        return Ok(Some(spaced - began));
+    }
+    Ok(Some(pause(&context, &place, &served)))
+}
+
+/// Does what was asked for; the policies that are to be judged anew.
+async fn run(
+    context: &Context,
+    place: &Place,
+    served: &[Claimant],
+    record: Record,
+    errand: Errand,
+) -> (Record, Vec<Claimant>) {
+    let some: Vec<_> = served
+        .iter()
+        .filter(|claimant| errand.policies.contains(&claimant.policy.uid))
         .cloned()
-        .unwrap_or_default();
-    if let Some(wait) = last
-        .began
-        .map(|last| (last + SPACING).saturating_duration_since(began))
-        .filter(|wait| !wait.is_zero())
-    {
-        return Ok(Some(wait));
+        .collect();
+    let known = record
+        .inventory
+        .as_ref()
+        .map_or(0, |known| known.secrets.len());
+    let many = errand.secrets.len() > MAX_LOOKS.max(known / 100);
+    if many || !some.is_empty() && scope(&some) == scope(served) {
+        context.sweeps.grant(place, clock::now());
+        let record = whole(context, place, served, &record).await;
+        return (record, served.to_vec());
     }
-    let wishes = context.sweeps.lock_wishes().remove(&place);
-    let rest = last.due.and_then(|due| due.checked_duration_since(began));
-    if let (Some(secrets), Some(rest)) = (wishes.and_then(Wishes::secrets_only), rest) {
-        let seen = again::look(&context, &place, &served, &last, &secrets).await;
-        if let Some(inventory) = seen {
-            context.sweeps.renew(&place, inventory);
-            tell(&context, &served);
+    let mut record = record;
+    if !some.is_empty() {
+        record = read(context, place, &some, record).await;
+    }
+    let looked = if errand.secrets.is_empty() {
+        Vec::new()
+    } else {
+        look(context, place, served, &mut record, &errand.secrets).await
+    };
+    let is_told = |claimant: &&Claimant| {
+        let is_asked = errand.policies.contains(&claimant.policy.uid);
+        is_asked || looked.iter().any(|secret| may_look(claimant, secret))
+    };
+    (record, served.iter().filter(is_told).cloned().collect())
+}
+
+/// Sweeps the whole place.
+async fn whole(context: &Context, place: &Place, served: &[Claimant], last: &Record) -> Record {
+    let began = clock::now();
+    let record = look_around(context, place, served, last).await;
+    if let Some(inventory) = &record.inventory {
+        report(context, place, inventory, &record, clock::now() - began);
+    }
+    record
+}
+
+/// Reads what some policies select, and nothing else.
+async fn read(context: &Context, place: &Place, some: &[Claimant], mut record: Record) -> Record {
+    let reaches = reaches(some);
+    let look = look_around(context, place, some, &record.before(&reaches)).await;
+    tracing::debug!(%place, policies = some.len(), gap = ?look.gap, "what policies select was read");
+    let retry = (look.failures > 0).then(|| retry(place, some, look.failures));
+    if let Some(pause) = retry.into_iter().chain(look.proof).min() {
+        for policy in reaches.keys() {
+            context.sweeps.want(place, policy, clock::now() + pause);
         }
-        return Ok(Some(rest));
     }
-    let mut record = look_around(&context, &place, &served, &last).await;
+    record.active = look.began;
+    record.take_in(look, some);
+    record
+}
+
+/// Looks at some secrets, and answers which were seen.
+async fn look(
+    context: &Context,
+    place: &Place,
+    served: &[Claimant],
+    record: &mut Record,
+    secrets: &BTreeSet<Arn>,
+) -> Vec<Secret> {
+    let began = clock::now();
+    let Some(seen) = again::look(context, place, served, record, secrets).await else {
+        return Vec::new();
+    };
+    record.active = Some(began);
+    record.renew(&seen.inventory, Some(began));
+    record.misses = if seen.unanswered.is_empty() {
+        0
+    } else {
+        record.misses.saturating_add(1)
+    };
+    let again = clock::now() + retry(place, served, record.misses);
+    for secret in seen.unanswered {
+        context.sweeps.look_again(place, secret, again);
+    }
+    let rows = seen.inventory.secrets.into_values();
+    rows.map(|row| row.secret).collect()
+}
+
+/// Keeps what was seen, and has the policies judged anew.
+fn settle(
+    context: &Context,
+    place: &Place,
+    record: Record,
+    reign: u64,
+    told: &[Claimant],
+) -> Result<(), Error> {
     if context.standing.reign() != reign {
         return Err(Error::Stale("another replica may have acted meanwhile"));
     }
-    let pause = pace(&served).map(|pace| {
-        let next = pace::next(pace, record.failures);
-        record.unproved().map_or(next, |again| again.min(next))
-    });
-    record.due = pause.map(|pause| clock::now() + pause);
-    context.sweeps.records().insert(place.clone(), record);
-    tell(&context, &served);
-    context
-        .queues
-        .profiles
-        .push(place.profile.clone(), clock::now());
-    Ok(pause)
-}
-
-/// The policies are judged anew.
-fn tell(context: &Context, served: &[Claimant]) {
-    for claimant in served {
+    context.sweeps.keep(place, record);
+    if !told.is_empty() {
+        let profile = place.profile.clone();
+        context.queues.profiles.push(profile, clock::now());
+    }
+    for claimant in told {
         let key = claimant.policy.key.clone();
         context.queues.policies.push(key, clock::now());
     }
+    Ok(())
+}
+
+/// How long until the next sweep is due, or something that was asked for.
+fn pause(context: &Context, place: &Place, served: &[Claimant]) -> Duration {
+    let record = context.sweeps.record(place);
+    let wish = context.sweeps.next_wish(place);
+    let next = wish.into_iter().chain(due(&record, place, served)).min();
+    next.map_or(Duration::ZERO, |next| {
+        next.saturating_duration_since(clock::now())
+    })
+}
+
+/// When the next sweep is due: at the pace that the policies ask for now, whatever they asked for at the last one. None =
+/// it is the first.
+fn due(record: &Record, place: &Place, served: &[Claimant]) -> Option<Instant> {
+    let ended = record.ended?;
+    let pause = if record.failures > 0 {
+        retry(place, served, record.failures)
+    } else {
+        pace(served)
+    };
+    Some(ended + record.proof.map_or(pause, |proof| proof.min(pause)))
+}
+
+/// How long to leave a region alone that did not answer so many times in a row.
+fn retry(place: &Place, served: &[Claimant], failures: u32) -> Duration {
+    pace::next(
+        pace(served),
+        failures,
+        (seed(served), place.region.as_str()),
+    )
 }
 
 /// How often a place is swept.
-fn pace(served: &[Claimant]) -> Option<Duration> {
+fn pace(served: &[Claimant]) -> Duration {
     let shortest = served
         .iter()
-        .map(|claimant| claimant.profile.min_check_interval)
-        .max()
-        .unwrap_or_default();
-    let seed = served
-        .iter()
-        .map(|claimant| claimant.policy.uid.as_str())
-        .min()
-        .unwrap_or_default();
-    pace::pace(
-        served.iter().map(|claimant| claimant.policy.check_interval),
-        shortest,
-        seed,
-    )
+        .map(|claimant| claimant.profile.min_check_interval);
+    let shortest = shortest.max().unwrap_or_default();
+    let intervals = served.iter().map(|claimant| claimant.policy.check_interval);
+    pace::pace(intervals, shortest, seed(served)).unwrap_or(shortest)
+}
+
+fn paces(served: &[Claimant]) -> BTreeMap<Uid, Duration> {
+    let paces = served.iter();
+    paces
+        .map(|claimant| (claimant.policy.uid.clone(), pace::interval(claimant)))
+        .collect()
+}
+
+fn seed(served: &[Claimant]) -> &str {
+    let uids = served.iter().map(|claimant| claimant.policy.uid.as_str());
+    uids.min().unwrap_or_default()
+}
+
+fn reaches(served: &[Claimant]) -> BTreeMap<Uid, Selector> {
+    let reaches = served.iter();
+    reaches
+        .map(|claimant| (claimant.policy.uid.clone(), reach::selection(claimant)))
+        .collect()
+}
+
+fn scope(served: &[Claimant]) -> Scope {
+    Scope::covering(&reaches(served).values().collect::<Vec<_>>())
 }
 
 /// The policies that the sweeper of a place serves; `None` = there are none.
@@ -128,8 +265,8 @@ async fn look_around(
         return last.clone();
     };
     let account = context.accounts.of(profile, &place.region).await.account;
-    let reaches: Vec<_> = served.iter().map(reach::selection).collect();
-    let scope = Scope::covering(&reaches.iter().collect::<Vec<_>>());
+    let reaches = reaches(served);
+    let scope = Scope::covering(&reaches.values().collect::<Vec<_>>());
     let nothing = BTreeMap::new();
     let known = last
         .inventory
@@ -142,46 +279,54 @@ async fn look_around(
         .min();
     let inventory = account.inventory(&scope, known, &wanted, max_age).await;
     context.watching.swept(&inventory);
-    let took = clock::now() - began;
-    report(context, place, &inventory, took);
     let failures = if inventory.is_complete() {
         0
     } else {
         last.failures.saturating_add(1)
     };
     let gap = inventory.gap.clone();
-    let served: BTreeMap<_, _> = served
-        .iter()
-        .map(|claimant| claimant.policy.uid.clone())
-        .zip(reaches)
-        .collect();
     let mut settled = last.settled.clone();
-    settled.retain(|policy, reach| served.get(policy) == Some(reach));
+    settled.retain(|policy, reach| reaches.get(policy) == Some(reach));
     if inventory.is_complete() {
-        settled.clone_from(&served);
+        settled.clone_from(&reaches);
     }
     // Without any answer since the process started there is no time, and nothing was seen.
     let seen = account.now().is_some().then_some(inventory);
     let before = last.inventory.as_deref();
     let inventory = seen.map(|seen| Arc::new(seen.after(before, &wanted)));
-    // What is kept of the last sweep is not complete any more: nothing automatic may rest on it.
-    let kept = || {
-        let old = last.inventory.as_deref()?;
-        Some(Arc::new(Inventory {
-            gap: gap.clone(),
-            ..old.clone()
-        }))
-    };
+    let kept = || Some(Arc::new(blind(last.inventory.as_deref()?, gap.clone())));
+    let proof = inventory.as_deref().and_then(Record::unproved);
     Record {
         inventory: inventory.or_else(kept),
         gap,
         failures,
         began: Some(began),
-        due: None,
+        ended: Some(clock::now()),
+        proof,
         time: account.now().map(|time| (time, clock::now())),
-        served,
+        served: reaches,
         settled,
+        max_age,
+        paces: paces(served),
+        active: Some(began),
+        ..Record::default()
     }
+}
+
+/// What is kept where AWS told nothing at all: nothing of it is in sight, and nothing automatic may rest on it.
+fn blind(known: &Inventory, gap: Option<AwsError>) -> Inventory {
+    let mut kept = Inventory {
+        gap,
+        ..known.clone()
+    };
+    for (arn, row) in &known.secrets {
+        let since = known.seen_at(arn, row);
+        let missed = row.unseen.and_then(|unseen| unseen.missed);
+        if let Some(row) = kept.secrets.get_mut(arn) {
+            row.unseen = Some(Unseen { since, missed });
+        }
+    }
+    kept
 }
 
 fn may_look(claimant: &Claimant, secret: &Secret) -> bool {
@@ -194,9 +339,15 @@ fn may_look(claimant: &Claimant, secret: &Secret) -> bool {
         && under_ceiling(&tenant.namespace, profile, &secret.name).is_ok()
 }
 
-fn report(context: &Context, place: &Place, inventory: &Inventory, took: Duration) {
+fn report(
+    context: &Context,
+    place: &Place,
+    inventory: &Inventory,
+    record: &Record,
+    took: Duration,
+) {
     let (secrets, milliseconds) = (inventory.secrets.len(), took.as_millis());
-    match &inventory.gap {
+    match &record.gap {
         None => {
             context
                 .metrics

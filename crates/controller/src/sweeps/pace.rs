@@ -1,9 +1,22 @@
 //! How often one sweep is made, so that it serves every policy.
 
+use std::hash::Hash;
 use std::time::Duration;
+
+use secret_rotation_core::ownership::Claimant;
+
+use crate::jitter::spread;
 
 /// The first pause after a sweep that did not see everything; it doubles, up to the pace.
 const FIRST_RETRY: Duration = Duration::from_secs(15);
+
+/// How often a policy is checked.
+pub(crate) fn interval(claimant: &Claimant) -> Duration {
+    let policy = &claimant.policy;
+    policy
+        .check_interval
+        .max(claimant.profile.min_check_interval)
+}
 
 /// The time between two sweeps: the shortest interval asked for, not below the profile's, less up to a twentieth that
 /// is derived from `seed` so that sweepers of one interval drift apart.
@@ -17,13 +30,15 @@ pub(crate) fn pace(
     Some(interval.saturating_sub(drift).max(shortest))
 }
 
-/// The time until the next sweep after so many in a row that did not see everything.
-pub(crate) fn next(pace: Duration, failures: u32) -> Duration {
+/// The time until the next sweep after so many in a row that did not see everything. Those who failed together do not
+/// come back together.
+pub(crate) fn next(pace: Duration, failures: u32, seed: impl Hash) -> Duration {
     match failures.checked_sub(1) {
         None => pace,
-        Some(doublings) => FIRST_RETRY
-            .saturating_mul(2_u32.saturating_pow(doublings))
-            .min(pace),
+        Some(doublings) => {
+            let pause = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(doublings));
+            spread(pause.min(pace), (seed, failures)).min(pace)
+        }
     }
 }
 
@@ -62,9 +77,15 @@ mod tests {
     #[test]
     fn failures_are_retried_sooner_than_the_pace_but_slower_and_slower() {
         let pace = Duration::from_mins(5);
-        assert_eq!(
-            [0, 1, 2, 3, 9, 99].map(|failures| next(pace, failures).as_secs()),
-            [300, 15, 30, 60, 300, 300]
-        );
+        for (failures, least) in [(0, 300), (1, 15), (2, 30), (3, 60), (9, 300), (99, 300)] {
+            let pause = next(pace, failures, "uid");
+            let least = Duration::from_secs(least);
+            assert!(
+                pause >= least && pause <= (least * 5 / 4).min(pace),
+                "{failures}: {pause:?}"
+            );
+            assert_eq!(pause, next(pace, failures, "uid"), "derived, not drawn");
+        }
+        assert_ne!(next(pace, 2, "uid"), next(pace, 2, "other"));
     }
 }

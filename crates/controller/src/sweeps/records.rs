@@ -9,21 +9,21 @@ use secret_rotation_core::identity::{Arn, FunctionArn, ProfileName, Region, Uid}
 use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::selector::Selector;
 use tokio::time::Instant;
 
-use super::wishes::Wishes;
+use super::pace;
+use super::record::Record;
+use super::wishes::{Errand, Wishes};
 use crate::accounts::Place;
 use crate::clock;
 
 /// After an operation that ended without a write, none is created on the secret by what was seen within this time.
 const AFTER_NOTHING: Duration = Duration::from_mins(1);
 
-/// When to look again for a secret that a sweep missed.
-const FIRST_PROOF: Duration = Duration::from_secs(15);
-
-/// The same after the first time: two complete sweeps must be this far apart.
-const NEXT_PROOF: Duration = Duration::from_mins(5);
+/// Long enough for a change to show in AWS's answers.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// What the sweepers saw last.
 #[derive(Debug, Default)]
@@ -35,56 +35,13 @@ pub(crate) struct Sweeps {
     wishes: Mutex<BTreeMap<Place, Wishes>>,
 }
 
-/// What is kept of one place.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Record {
-    pub(super) inventory: Option<Arc<Inventory>>,
-    /// What the last sweep could not see.
-    pub(super) gap: Option<AwsError>,
-    pub(super) failures: u32,
-    pub(super) began: Option<Instant>,
-    /// When the next one is due.
-    pub(super) due: Option<Instant>,
-    /// Until when a local reading of AWS's clock goes: its value and when it was taken.
-    pub(super) time: Option<(AwsTime, Instant)>,
-    /// What the last sweep was to read for each policy.
-    pub(super) served: BTreeMap<Uid, Selector>,
-    /// The same of sweeps that saw everything: of these policies it is known what is absent.
-    pub(super) settled: BTreeMap<Uid, Selector>,
-}
-
-impl Record {
-    /// How soon another sweep is to prove that secrets are gone which this one missed. The first proof is sought at once,
-    /// later ones as far apart as lists lag.
-    pub(super) fn unproved(&self) -> Option<Duration> {
-        let inventory = self.inventory.as_ref()?;
-        let rows = inventory.secrets.values();
-        let missed = rows.filter_map(|row| row.unseen?.missed);
-        let latest = missed.max()?;
-        Some(if latest >= inventory.time {
-            FIRST_PROOF
-        } else {
-            NEXT_PROOF
-        })
-    }
-
-    /// Whether the last sweep was to read this for the policy. One that served a narrower selection says nothing of what it
-    /// left out.
-    fn serves(&self, policy: &Uid, reach: &Selector) -> bool {
-        self.served.get(policy) == Some(reach)
-    }
-
-    /// Whether some sweep saw all of this for the policy.
-    fn is_settled(&self, policy: &Uid, reach: &Selector) -> bool {
-        self.settled.get(policy) == Some(reach)
-    }
-}
-
 /// A check that somebody asked for.
 #[derive(Clone, Debug)]
 struct Request {
     token: String,
     seen: Instant,
+    /// When it may begin.
+    at: Instant,
 }
 
 /// What a policy can be judged on.
@@ -109,19 +66,36 @@ pub(crate) struct View {
 }
 
 impl Sweeps {
-    /// Whether the last sweep of the place was to read this for the policy.
-    pub(crate) fn serves(&self, place: &Place, policy: &Uid, reach: &Selector) -> bool {
+    /// Whether what was read last in the place is what a policy needs.
+    pub(crate) fn serves(&self, place: &Place, claimant: &Claimant, reach: &Selector) -> bool {
+        let records = self.records();
+        let policy = &claimant.policy;
+        let known = records
+            .get(place)
+            .map(|record| record.of(&policy.uid, reach));
+        let max_age = policy.detection.max_age;
+        known.is_some_and(|known| {
+            known.serves(&policy.uid, reach)
+                && max_age.is_none_or(|age| known.max_age.is_some_and(|known| known <= age))
+        })
+    }
+
+    /// Whether the time of the next sweep was reckoned with the interval of the policy.
+    pub(crate) fn keeps_pace(&self, place: &Place, claimant: &Claimant) -> bool {
         let records = self.records();
         let record = records.get(place);
-        record.is_some_and(|record| record.serves(policy, reach))
+        record.is_none_or(|record| {
+            record.paces.get(&claimant.policy.uid) == Some(&pace::interval(claimant))
+        })
     }
 
     /// What is known of all places together.
     pub(crate) fn view(&self, policy: &Uid, reach: &Selector, places: &[Place]) -> View {
         let records = self.records();
+        let of = |place: &Place| Some(records.get(place)?.of(policy, reach));
         let known: Vec<_> = places
             .iter()
-            .filter_map(|place| records.get(place))
+            .filter_map(of)
             .filter(|record| record.serves(policy, reach))
             .collect();
         let now = clock::now();
@@ -131,21 +105,17 @@ impl Sweeps {
                 .filter_map(|record| record.inventory.clone())
                 .collect(),
             gap: places.iter().find_map(|place| {
-                let gap = records.get(place)?.gap.clone()?;
+                let gap = of(place)?.gap.clone()?;
                 Some((place.region.clone(), gap))
             }),
             is_blinking: known.iter().all(|record| record.failures < 2),
             is_complete: places.iter().all(|place| {
-                let record = records.get(place);
-                record
+                of(place)
                     .is_some_and(|record| record.gap.is_none() && record.is_settled(policy, reach))
             }),
             unsettled: places
                 .iter()
-                .filter(|place| {
-                    let record = records.get(place);
-                    record.is_none_or(|record| !record.is_settled(policy, reach))
-                })
+                .filter(|place| of(place).is_none_or(|record| !record.is_settled(policy, reach)))
                 .map(|place| place.region.clone())
                 .collect(),
             is_waiting: known.len() < places.len(),
@@ -162,22 +132,28 @@ impl Sweeps {
         }
     }
 
-    /// Takes note of a requested check, once; whether it is new.
-    pub(crate) fn request(&self, policy: &Uid, token: &str) -> bool {
+    /// Takes note of a requested check, once; when it is to be made, if it is new. A policy gets at most one in each
+    /// `interval`, and the first one at once.
+    pub(crate) fn request(&self, policy: &Uid, token: &str, interval: Duration) -> Option<Instant> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = requests
-            .get(policy)
-            .is_some_and(|request| request.token == token);
-        if !known {
-            requests.insert(
-                policy.clone(),
-                Request {
-                    token: token.to_owned(),
-                    seen: clock::now(),
-                },
-            );
+        let (now, last) = (clock::now(), requests.get(policy));
+        if last.is_some_and(|last| last.token == token) {
+            return None;
         }
-        !known
+        let at = last.map_or(now, |last| {
+            if last.at > now {
+                last.at
+            } else {
+                now.max(last.at + interval)
+            }
+        });
+        let request = Request {
+            token: token.to_owned(),
+            seen: now,
+            at,
+        };
+        requests.insert(policy.clone(), request);
+        Some(at)
     }
 
     /// The token of the requested check, if every sweep began after it was asked for and saw everything.
@@ -188,16 +164,22 @@ impl Sweeps {
         (is_later && view.is_complete).then(|| request.token.clone())
     }
 
-    /// Somebody wants the place swept, not just some secrets looked at.
-    pub(crate) fn want(&self, place: &Place) {
-        self.lock_wishes()
+    /// What the policy selects in the place is to be read.
+    pub(crate) fn want(&self, place: &Place, policy: &Uid, at: Instant) {
+        let mut wishes = self.lock_wishes();
+        wishes
             .entry(place.clone())
             .or_default()
-            .want_everything();
+            .read(policy.clone(), at);
     }
 
     /// Something may have happened to a secret: the places whose sweepers know it.
     pub(crate) fn hint(&self, secret: &Arn) -> Vec<Place> {
+        let now = clock::now();
+        self.wish(secret, |wishes| wishes.hint(secret.clone(), now))
+    }
+
+    fn wish(&self, secret: &Arn, note: impl Fn(&mut Wishes)) -> Vec<Place> {
         let knows = |record: &Record| {
             let inventory = record.inventory.as_ref();
             inventory.is_some_and(|inventory| inventory.secrets.contains_key(secret))
@@ -211,31 +193,24 @@ impl Sweeps {
         drop(records);
         let mut wishes = self.lock_wishes();
         for place in &places {
-            wishes
-                .entry(place.clone())
-                .or_default()
-                .hint(secret.clone());
+            note(wishes.entry(place.clone()).or_default());
         }
         places
     }
 
-    /// Some secrets were looked at again.
-    pub(super) fn renew(&self, place: &Place, inventory: Arc<Inventory>) {
-        if let Some(record) = self.records().get_mut(place) {
-            record.inventory = Some(inventory);
-        }
-    }
-
-    pub(super) fn lock_wishes(&self) -> MutexGuard<'_, BTreeMap<Place, Wishes>> {
+    fn lock_wishes(&self) -> MutexGuard<'_, BTreeMap<Place, Wishes>> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An operation on the secret has ended: what was seen of it before is no ground for another one. Where it ended
-    /// before it wrote anything, whoever wanted it judged differently from it, and does not get his way at once.
-    pub(crate) fn operation_ended(&self, arn: &Arn, wrote: bool) {
-        let pause = if wrote { Duration::ZERO } else { AFTER_NOTHING };
-        self.lock_outdated()
-            .insert(arn.clone(), clock::now() + pause);
+    /// before it wrote anything, whoever wanted it judged differently from it, and does not get his way at once. The places
+    /// that know the secret are to look at it, and when.
+    pub(crate) fn operation_ended(&self, arn: &Arn, wrote: bool) -> (Vec<Place>, Instant) {
+        let pause = if wrote { SETTLING } else { AFTER_NOTHING };
+        let at = clock::now() + pause;
+        let outdated = if wrote { clock::now() } else { at };
+        self.lock_outdated().insert(arn.clone(), outdated);
+        (self.wish(arn, |wishes| wishes.outdate(arn.clone(), at)), at)
     }
 
     /// Whether what is known of the secret was seen after its last operation ended.
@@ -244,12 +219,9 @@ impl Sweeps {
             return true;
         };
         let records = self.records();
-        let seen = records.values().any(|record| {
-            let inventory = record.inventory.as_ref();
-            let row = inventory.and_then(|inventory| inventory.secrets.get(arn));
-            row.is_some_and(|row| row.unseen.is_none())
-                && record.began.is_some_and(|began| began >= outdated)
-        });
+        let seen = records
+            .values()
+            .any(|record| record.saw_since(arn, outdated));
         drop(records);
         if seen {
             self.lock_outdated().remove(arn);
@@ -305,14 +277,57 @@ impl Sweeps {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(policy);
+        for record in self.records().values_mut() {
+            record.own.remove(policy);
+        }
     }
 
-    /// When each place is due that was swept before.
-    pub(crate) fn due(&self) -> Vec<(Place, Instant)> {
-        let now = clock::now();
-        let records = self.records();
-        let due = |(place, record): (&Place, &Record)| (place.clone(), record.due.unwrap_or(now));
-        records.iter().map(due).collect()
+    /// The places that were swept before.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        self.records().keys().cloned().collect()
+    }
+
+    /// Takes what is to be done in the place by now.
+    pub(super) fn errand(&self, place: &Place, now: Instant) -> Errand {
+        let mut wishes = self.lock_wishes();
+        wishes
+            .get_mut(place)
+            .map(|wishes| wishes.take(now))
+            .unwrap_or_default()
+    }
+
+    /// A whole sweep begins.
+    pub(super) fn grant(&self, place: &Place, now: Instant) {
+        if let Some(wishes) = self.lock_wishes().get_mut(place) {
+            wishes.take_all(now);
+        }
+    }
+
+    /// A look at the secret had no answer.
+    pub(super) fn look_again(&self, place: &Place, secret: Arn, at: Instant) {
+        let mut wishes = self.lock_wishes();
+        wishes.entry(place.clone()).or_default().outdate(secret, at);
+    }
+
+    /// When something is wanted next in the place.
+    pub(super) fn next_wish(&self, place: &Place) -> Option<Instant> {
+        self.lock_wishes().get(place).and_then(Wishes::next)
+    }
+
+    /// What is kept of a place.
+    pub(super) fn record(&self, place: &Place) -> Record {
+        self.records().get(place).cloned().unwrap_or_default()
+    }
+
+    /// Keeps what was seen of a place.
+    pub(super) fn keep(&self, place: &Place, record: Record) {
+        self.records().insert(place.clone(), record);
+    }
+
+    /// Nobody wants the place swept any more.
+    pub(super) fn abandon(&self, place: &Place) {
+        self.records().remove(place);
+        self.lock_wishes().remove(place);
     }
 
     /// Forgets everything: another replica may have acted since.
@@ -330,7 +345,143 @@ impl Sweeps {
         self.outdated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn records(&self) -> MutexGuard<'_, BTreeMap<Place, Record>> {
+    fn records(&self) -> MutexGuard<'_, BTreeMap<Place, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{claimant, observation, region};
+
+    /// Whoever asks in a loop gets no more than one check in each interval.
+    #[tokio::test(start_paused = true)]
+    async fn the_first_check_is_made_at_once_and_the_next_ones_in_their_turn() {
+        let (sweeps, policy, interval) = (Sweeps::default(), uid(), Duration::from_mins(1));
+        let begun = clock::now();
+        let ask = |token: &str| sweeps.request(&policy, token, interval);
+        assert_eq!(ask("1"), Some(begun));
+        assert_eq!(ask("1"), None, "it is known");
+        assert_eq!(ask("2"), Some(begun + interval));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(ask("3"), Some(begun + interval), "one check serves both");
+        tokio::time::advance(Duration::from_secs(55)).await;
+        assert_eq!(ask("4"), Some(begun + interval * 2));
+        tokio::time::advance(interval * 9).await;
+        assert_eq!(ask("5"), Some(clock::now()), "after a quiet time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_makes_the_places_look_that_know_the_secret_and_nothing_else() {
+        let sweeps = Sweeps::default();
+        let arn = observation("team/a").secret.arn;
+        let (places, _) = sweeps.operation_ended(&arn, true);
+        assert_eq!(places, [], "nobody knows it");
+        assert!(!sweeps.is_current(&arn));
+        sweeps.keep(&place(), knowing("team/a"));
+        let (places, at) = sweeps.operation_ended(&arn, true);
+        assert_eq!(places, [place()]);
+        assert_eq!(sweeps.errand(&place(), clock::now()), Errand::default());
+        tokio::time::advance(SETTLING).await;
+        let errand = sweeps.errand(&place(), at);
+        assert_eq!(
+            (errand.policies.len(), errand.secrets),
+            (0, [arn.clone()].into())
+        );
+        let mut record = sweeps.record(&place());
+        let seen = record.inventory.clone().expect("it was swept");
+        record.renew(&seen, Some(at));
+        sweeps.keep(&place(), record);
+        assert!(sweeps.is_current(&arn));
+    }
+
+    /// The look must come when it counts: what is seen within a minute is no ground for another operation.
+    #[tokio::test(start_paused = true)]
+    async fn after_an_operation_that_wrote_nothing_the_look_waits_until_it_counts() {
+        let sweeps = Sweeps::default();
+        sweeps.keep(&place(), knowing("team/a"));
+        let arn = observation("team/a").secret.arn;
+        let (_, at) = sweeps.operation_ended(&arn, false);
+        assert_eq!(at, clock::now() + AFTER_NOTHING);
+        assert_eq!(sweeps.next_wish(&place()), Some(at));
+        let mut record = sweeps.record(&place());
+        let seen = record.inventory.clone().expect("it was swept");
+        record.renew(&seen, Some(at));
+        sweeps.keep(&place(), record);
+        assert!(sweeps.is_current(&arn));
+    }
+
+    #[test]
+    fn another_interval_is_noticed_whether_of_the_policy_or_of_its_profile() {
+        let (sweeps, mut claimant) = (Sweeps::default(), claimant());
+        assert!(sweeps.keeps_pace(&place(), &claimant), "it was never swept");
+        let uid = claimant.policy.uid.clone();
+        let record = Record {
+            paces: [(uid, pace::interval(&claimant))].into(),
+            ..Record::default()
+        };
+        sweeps.keep(&place(), record);
+        assert!(sweeps.keeps_pace(&place(), &claimant));
+        claimant.policy.check_interval = Duration::from_mins(2);
+        assert!(!sweeps.keeps_pace(&place(), &claimant));
+        claimant.policy.check_interval = Duration::from_mins(5);
+        claimant.profile.min_check_interval = Duration::from_mins(9);
+        assert!(!sweeps.keeps_pace(&place(), &claimant));
+    }
+
+    #[test]
+    fn a_shorter_max_age_is_read_for_and_a_longer_one_is_not() {
+        let (sweeps, mut claimant) = (Sweeps::default(), claimant());
+        let reach = claimant.policy.selector.clone();
+        let record = Record {
+            served: [(claimant.policy.uid.clone(), reach.clone())].into(),
+            max_age: Some(Duration::from_hours(48)),
+            ..Record::default()
+        };
+        sweeps.keep(&place(), record);
+        for (hours, serves) in [
+            (None, true),
+            (Some(72), true),
+            (Some(48), true),
+            (Some(24), false),
+        ] {
+            claimant.policy.detection.max_age = hours.map(Duration::from_hours);
+            assert_eq!(
+                sweeps.serves(&place(), &claimant, &reach),
+                serves,
+                "{hours:?}"
+            );
+        }
+    }
+
+    fn knowing(name: &str) -> Record {
+        let row = observation(name);
+        let inventory = Inventory {
+            time: AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time")),
+            region: region(),
+            secrets: [(row.secret.arn.clone(), row)].into(),
+            missing: Vec::new(),
+            gone: BTreeSet::new(),
+            unread: BTreeMap::new(),
+            gap: None,
+            completed: None,
+            later: BTreeMap::new(),
+        };
+        Record {
+            inventory: Some(Arc::new(inventory)),
+            ..Record::default()
+        }
+    }
+
+    fn place() -> Place {
+        Place {
+            profile: claimant().profile.name,
+            region: region(),
+        }
+    }
+
+    fn uid() -> Uid {
+        claimant().policy.uid
     }
 }

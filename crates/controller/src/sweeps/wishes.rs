@@ -1,68 +1,153 @@
-//! What a sweeper was asked for since it last ran: a look at everything, or at some secrets only.
+//! What a sweeper was asked for since it last ran: to read what some policies select, or to look at some secrets. Each
+//! wish says when it is to be granted at the earliest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use secret_rotation_core::identity::Arn;
-
-/// More secrets than this are cheaper to see in a whole sweep.
-const MAX_SECRETS: usize = 100;
+use secret_rotation_core::identity::{Arn, Uid};
+use tokio::time::Instant;
 
 /// What was asked for in one place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wishes {
-    everything: bool,
-    secrets: BTreeSet<Arn>,
+    policies: BTreeMap<Uid, Instant>,
+    hinted: BTreeMap<Arn, Instant>,
+    outdated: BTreeMap<Arn, Instant>,
+}
+
+/// What is to be done of it now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Errand {
+    /// Policies whose selections are to be read.
+    pub(super) policies: BTreeSet<Uid>,
+    /// Secrets that are to be looked at.
+    pub(super) secrets: BTreeSet<Arn>,
 }
 
 impl Wishes {
-    /// Somebody wants a whole sweep.
-    pub(super) fn want_everything(&mut self) {
-        self.everything = true;
+    /// What a policy selects is to be read; an earlier wish for it stands.
+    pub(super) fn read(&mut self, policy: Uid, at: Instant) {
+        let wish = self.policies.entry(policy).or_insert(at);
+        *wish = at.min(*wish);
     }
 
-    /// Something may have happened to one secret.
-    pub(super) fn hint(&mut self, secret: Arn) {
-        self.secrets.insert(secret);
-        self.everything |= self.secrets.len() > MAX_SECRETS;
+    /// Something may have happened to a secret: the sooner it is looked at, the better.
+    pub(super) fn hint(&mut self, secret: Arn, at: Instant) {
+        let wish = self.hinted.entry(secret).or_insert(at);
+        *wish = at.min(*wish);
     }
 
-    /// The secrets that are to be looked at, if they are all that is to be looked at.
-    pub(super) fn secrets_only(self) -> Option<BTreeSet<Arn>> {
-        (!self.everything && !self.secrets.is_empty()).then_some(self.secrets)
+    /// What is known of a secret counts for nothing until it is looked at, and no look before then helps.
+    pub(super) fn outdate(&mut self, secret: Arn, at: Instant) {
+        let wish = self.outdated.entry(secret).or_insert(at);
+        *wish = at.max(*wish);
     }
+
+    /// Takes what is to be done by now.
+    pub(super) fn take(&mut self, now: Instant) -> Errand {
+        let mut secrets = due(&mut self.hinted, now);
+        secrets.append(&mut due(&mut self.outdated, now));
+        Errand {
+            policies: due(&mut self.policies, now),
+            secrets,
+        }
+    }
+
+    /// Takes what a whole sweep that begins now grants, too: every policy is read.
+    pub(super) fn take_all(&mut self, now: Instant) {
+        self.policies.clear();
+        self.hinted.clear();
+        due(&mut self.outdated, now);
+    }
+
+    /// When the next one is to be granted.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let looks = self.hinted.values().chain(self.outdated.values());
+        looks.chain(self.policies.values()).min().copied()
+    }
+}
+
+fn due<K: Ord + Clone>(wishes: &mut BTreeMap<K, Instant>, now: Instant) -> BTreeSet<K> {
+    let due = wishes.extract_if(.., |_, at| *at <= now);
+    due.map(|(key, _)| key).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_wish_is_granted_once_and_not_before_its_time() {
+        let (now, mut wishes) = (clock::now(), Wishes::default());
+        assert_eq!(wishes.next(), None, "nobody asked");
+        wishes.hint(secret(1), now);
+        wishes.read(policy("a"), now + minutes(1));
+        assert_eq!(wishes.next(), Some(now));
+        let first = Errand {
+            secrets: [secret(1)].into(),
+            ..Errand::default()
+        };
+        assert_eq!(wishes.take(now), first);
+        assert_eq!(wishes.take(now), Errand::default());
+        assert_eq!(wishes.next(), Some(now + minutes(1)));
+        let second = Errand {
+            policies: [policy("a")].into(),
+            ..Errand::default()
+        };
+        assert_eq!(wishes.take(now + minutes(1)), second);
+        assert_eq!(wishes.next(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_two_hints_stands_and_the_later_of_two_ends() {
+        let (now, mut wishes) = (clock::now(), Wishes::default());
+        for at in [now + minutes(2), now + minutes(1), now + minutes(3)] {
+            wishes.read(policy("a"), at);
+            wishes.hint(secret(1), at);
+            wishes.outdate(secret(2), at);
+        }
+        let first = wishes.take(now + minutes(1));
+        assert_eq!(first.policies, [policy("a")].into());
+        assert_eq!(first.secrets, [secret(1)].into());
+        assert_eq!(wishes.take(now + minutes(3)).secrets, [secret(2)].into());
+    }
+
+    /// An event about a secret is followed at once, and the secret looked at again when a look counts.
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_does_not_wait_for_the_look_that_an_end_asks_for() {
+        let (now, mut wishes) = (clock::now(), Wishes::default());
+        wishes.outdate(secret(1), now + minutes(1));
+        wishes.hint(secret(1), now);
+        assert_eq!(wishes.take(now).secrets, [secret(1)].into());
+        assert_eq!(wishes.take(now + minutes(1)).secrets, [secret(1)].into());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_whole_sweep_grants_every_check_and_every_look_that_is_due() {
+        let (now, mut wishes) = (clock::now(), Wishes::default());
+        wishes.read(policy("a"), now + minutes(5));
+        wishes.hint(secret(1), now);
+        wishes.outdate(secret(1), now);
+        wishes.outdate(secret(2), now + minutes(1));
+        wishes.take_all(now);
+        assert_eq!(wishes.next(), Some(now + minutes(1)));
+        assert_eq!(wishes.take(now + minutes(9)).secrets, [secret(2)].into());
+    }
+
+    const fn minutes(count: u64) -> Duration {
+        Duration::from_mins(count)
+    }
+
+    fn policy(uid: &str) -> Uid {
+        Uid::parse(uid).expect("a UID")
+    }
 
     fn secret(number: usize) -> Arn {
         Arn::parse(format!(
             "arn:aws:secretsmanager:eu-west-1:111122223333:secret:s{number}-AbCdEf"
         ))
         .expect("an ARN")
-    }
-
-    #[test]
-    fn hints_are_followed_unless_a_whole_sweep_is_wanted_too() {
-        let mut wishes = Wishes::default();
-        assert_eq!(wishes.clone().secrets_only(), None, "nobody asked");
-        wishes.hint(secret(1));
-        wishes.hint(secret(1));
-        assert_eq!(wishes.clone().secrets_only(), Some([secret(1)].into()));
-        wishes.want_everything();
-        assert_eq!(wishes.secrets_only(), None);
-    }
-
-    #[test]
-    fn a_flood_of_hints_is_one_sweep() {
-        let mut wishes = Wishes::default();
-        (0..100).for_each(|number| wishes.hint(secret(number)));
-        assert_eq!(
-            wishes.clone().secrets_only().map(|secrets| secrets.len()),
-            Some(100)
-        );
-        wishes.hint(secret(100));
-        assert_eq!(wishes.secrets_only(), None);
     }
 }

@@ -1,0 +1,421 @@
+//! What is kept of one place: its last sweep, and what was looked at since.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::identity::{Arn, Uid};
+use secret_rotation_core::inventory::{Inventory, Observation};
+use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::secret::{Secret, VersionListing};
+use secret_rotation_core::selector::Selector;
+use tokio::time::Instant;
+
+/// When to look again for a secret that a sweep missed.
+const FIRST_PROOF: Duration = Duration::from_secs(15);
+
+/// The same after the first time: two complete sweeps must be this far apart.
+const NEXT_PROOF: Duration = Duration::from_mins(5);
+
+/// What is kept of one place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Record {
+    pub(super) inventory: Option<Arc<Inventory>>,
+    /// What the last sweep could not see.
+    pub(super) gap: Option<AwsError>,
+    /// Sweeps in a row that did not see everything.
+    pub(super) failures: u32,
+    pub(super) began: Option<Instant>,
+    pub(super) ended: Option<Instant>,
+    /// How soon another sweep is to prove that secrets are gone which this one missed.
+    pub(super) proof: Option<Duration>,
+    /// Until when a local reading of AWS's clock goes: its value and when it was taken.
+    pub(super) time: Option<(AwsTime, Instant)>,
+    /// What the last sweep was to read for each policy.
+    pub(super) served: BTreeMap<Uid, Selector>,
+    /// The same of sweeps that saw everything: of these policies it is known what is absent.
+    pub(super) settled: BTreeMap<Uid, Selector>,
+    /// The shortest age beyond which the last sweep looked up how old versions are.
+    pub(super) max_age: Option<Duration>,
+    /// How often each policy is to be checked, as the time of the next sweep was reckoned.
+    pub(super) paces: BTreeMap<Uid, Duration>,
+    /// When a sweep or a look last began.
+    pub(super) active: Option<Instant>,
+    /// When single secrets were looked at since the sweep.
+    pub(super) looked: BTreeMap<Arn, Instant>,
+    /// Looks at single secrets in a row of which one had no answer.
+    pub(super) misses: u32,
+    /// What was read since for single policies, because they asked for it.
+    pub(super) own: BTreeMap<Uid, Arc<Record>>,
+}
+
+impl Record {
+    /// Whether the last sweep was to read this for the policy. One that served a narrower selection says nothing of what it
+    /// left out.
+    pub(super) fn serves(&self, policy: &Uid, reach: &Selector) -> bool {
+        self.served.get(policy) == Some(reach)
+    }
+
+    /// Whether some sweep saw all of this for the policy.
+    pub(super) fn is_settled(&self, policy: &Uid, reach: &Selector) -> bool {
+        self.settled.get(policy) == Some(reach)
+    }
+
+    /// What is known for a policy: what was read for it alone, if that is newer than the last sweep.
+    pub(super) fn of(&self, policy: &Uid, reach: &Selector) -> &Self {
+        let own = self.own.get(policy).map(AsRef::as_ref);
+        own.filter(|own| own.serves(policy, reach)).unwrap_or(self)
+    }
+
+    /// What a look for some policies alone begins with.
+    pub(super) fn before(&self, policies: &BTreeMap<Uid, Selector>) -> Self {
+        let settled = policies.iter().filter(|(policy, reach)| {
+            let known = self.of(policy, reach);
+            known.is_settled(policy, reach)
+        });
+        let failures = policies.keys().filter_map(|policy| self.own.get(policy));
+        Self {
+            inventory: self.inventory.clone(),
+            failures: failures.map(|own| own.failures).max().unwrap_or(0),
+            settled: settled
+                .map(|(policy, reach)| (policy.clone(), reach.clone()))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// How soon another sweep is to prove that secrets are gone which this one missed. The first proof is sought at once,
+    /// later ones as far apart as lists lag.
+    pub(super) fn unproved(inventory: &Inventory) -> Option<Duration> {
+        let rows = inventory.secrets.values();
+        let missed = rows.filter_map(|row| row.unseen?.missed);
+        let latest = missed.max()?;
+        Some(if latest >= inventory.time {
+            FIRST_PROOF
+        } else {
+            NEXT_PROOF
+        })
+    }
+
+    /// Takes in what a look for some policies alone saw: it is theirs, and its rows are everybody's.
+    pub(super) fn take_in(&mut self, look: Self, policies: &[Claimant]) {
+        let Some(seen) = look.inventory.clone() else {
+            return;
+        };
+        let wanted = |secret: &Secret| policies.iter().any(|one| super::may_look(one, secret));
+        self.renew(&seen, look.began);
+        if let Some(known) = &self.inventory {
+            // What the look knows to be gone is gone; what it could not see is in it, and marked.
+            let is_there = |arn: &Arn, row: &Observation| {
+                seen.secrets.contains_key(arn) || !wanted(&row.secret)
+            };
+            let mut all = Inventory::clone(known);
+            all.secrets.retain(|arn, row| is_there(arn, row));
+            for (arn, row) in &seen.secrets {
+                if row.unseen.is_some() || !all.secrets.contains_key(arn) {
+                    all.secrets.insert(arn.clone(), row.clone());
+                    all.later.insert(arn.clone(), seen.time);
+                }
+            }
+            self.inventory = Some(Arc::new(all));
+        }
+        self.time = look.time.or(self.time);
+        let look = Arc::new(look);
+        for policy in look.served.keys() {
+            self.own.insert(policy.clone(), Arc::clone(&look));
+        }
+    }
+
+    /// Takes in what was seen of some secrets, wherever they are known. The time of the sweep stays: nothing in it is older.
+    pub(super) fn renew(&mut self, seen: &Inventory, began: Option<Instant>) {
+        if let Some(known) = &self.inventory {
+            self.inventory = Some(Arc::new(renewed(known, seen)));
+        }
+        for own in self.own.values_mut() {
+            if let Some(known) = own.inventory.clone() {
+                Arc::make_mut(own).inventory = Some(Arc::new(renewed(&known, seen)));
+            }
+        }
+        if let Some(began) = began {
+            let readable = seen.secrets.iter().filter(|(_, row)| is_sight(row));
+            self.looked
+                .extend(readable.map(|(arn, _)| (arn.clone(), began)));
+        }
+    }
+
+    /// Whether the secret was seen by a sweep or a look that did not begin before this.
+    pub(super) fn saw_since(&self, arn: &Arn, outdated: Instant) -> bool {
+        let row = |inventory: &Inventory| inventory.secrets.get(arn).is_some_and(is_in_sight);
+        let is_there = self.inventory.as_deref().is_some_and(row);
+        let swept = self.began.is_some_and(|began| began >= outdated);
+        let looked = self.looked.get(arn).is_some_and(|at| *at >= outdated);
+        is_there && (swept || looked)
+    }
+}
+
+fn is_in_sight(row: &Observation) -> bool {
+    row.unseen.is_none()
+}
+
+/// Whether a look saw the secret now.
+fn is_sight(row: &Observation) -> bool {
+    row.unseen.is_none() && row.unreadable.is_none()
+}
+
+/// The inventory with what was seen now of the secrets that it knows.
+fn renewed(known: &Inventory, seen: &Inventory) -> Inventory {
+    let mut all = known.clone();
+    for (arn, fresh) in seen.secrets.iter().filter(|(_, row)| is_sight(row)) {
+        let Some(before) = all.secrets.get(arn) else {
+            continue;
+        };
+        let versions = still_valid(before, fresh);
+        let fresh = Observation {
+            versions: fresh.versions.clone().or(versions),
+            ..fresh.clone()
+        };
+        all.secrets.insert(arn.clone(), fresh);
+        all.later
+            .insert(arn.clone(), seen.seen_at(arn, &all.secrets[arn]));
+    }
+    all
+}
+
+/// The versions that were listed before, if they are about the same ones.
+fn still_valid(before: &Observation, fresh: &Observation) -> Option<VersionListing> {
+    let subject = |seen: &Observation| {
+        (
+            seen.secret.unfinished().cloned(),
+            seen.secret.current().cloned(),
+        )
+    };
+    before
+        .versions
+        .clone()
+        .filter(|_| subject(before) == subject(fresh))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use secret_rotation_core::identity::{StageLabel, VersionId};
+    use secret_rotation_core::inventory::Unseen;
+    use secret_rotation_core::outcome::ErrorClass;
+    use secret_rotation_core::selector::Matcher;
+
+    use super::*;
+    use crate::clock;
+    use crate::testing::{claimant, observation, region};
+
+    #[test]
+    fn a_second_look_replaces_what_it_saw_and_its_time_alone() {
+        let known = inventory(0, [current("a", "one"), current("b", "one")]);
+        let renewed = renewed(&known, &inventory(3, [current("b", "two")]));
+        let b = arn("b");
+        assert_eq!(renewed.secrets[&b], current("b", "two"));
+        assert_eq!(renewed.seen_at(&b, &renewed.secrets[&b]), at(3));
+        let a = arn("a");
+        assert_eq!(renewed.seen_at(&a, &renewed.secrets[&a]), at(0));
+        assert_eq!(renewed.time, at(0));
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_as_it_was_known() {
+        let known = inventory(0, [current("a", "one")]);
+        let seen = Observation {
+            unreadable: Some(error(ErrorClass::Denied)),
+            ..observation("a")
+        };
+        assert_eq!(renewed(&known, &inventory(3, [seen])), known);
+    }
+
+    #[test]
+    fn versions_are_kept_while_they_are_about_the_same_current_one() {
+        let listing = VersionListing {
+            created: [(version("one"), None)].into(),
+        };
+        let listed = Observation {
+            versions: Some(listing.clone()),
+            ..current("a", "one")
+        };
+        let known = inventory(0, [listed.clone()]);
+        let row = |seen| renewed(&known, &inventory(3, [seen])).secrets[&arn("a")].clone();
+        assert_eq!(row(current("a", "one")), listed);
+        assert_eq!(row(current("a", "two")), current("a", "two"));
+    }
+
+    #[test]
+    fn what_was_read_for_one_policy_is_its_own_and_its_rows_are_everybodys() {
+        let mut record = swept([current("team/a", "one"), current("other/b", "one")]);
+        let team = claimant();
+        let look = read(
+            &team,
+            3,
+            [current("team/a", "two"), current("team/c", "one")],
+        );
+        record.take_in(look, std::slice::from_ref(&team));
+        let (uid, reach) = (&team.policy.uid, &team.policy.selector);
+        let own = record
+            .of(uid, reach)
+            .inventory
+            .as_ref()
+            .expect("it was read");
+        assert_eq!((own.time, own.secrets.len()), (at(3), 2));
+        let all = record.inventory.as_ref().expect("all were swept");
+        let names: Vec<_> = all
+            .secrets
+            .values()
+            .map(|row| row.secret.name.as_str())
+            .collect();
+        assert_eq!(names, ["other/b", "team/a", "team/c"]);
+        assert_eq!(all.secrets[&arn("team/a")], current("team/a", "two"));
+        assert_eq!((all.time, all.later[&arn("team/a")]), (at(0), at(3)));
+        assert!(
+            record.of(&uid_of("other"), reach).own.contains_key(uid),
+            "the sweep"
+        );
+    }
+
+    #[test]
+    fn a_policy_whose_selection_has_changed_since_is_not_served() {
+        let mut record = swept([]);
+        let mut team = claimant();
+        record.take_in(read(&team, 3, []), std::slice::from_ref(&team));
+        let uid = team.policy.uid.clone();
+        assert!(
+            record
+                .of(&uid, &team.policy.selector)
+                .serves(&uid, &team.policy.selector)
+        );
+        team.policy.selector.include = vec![Matcher::default()];
+        assert!(
+            !record
+                .of(&uid, &team.policy.selector)
+                .serves(&uid, &team.policy.selector)
+        );
+    }
+
+    #[test]
+    fn what_one_policy_is_told_is_gone_is_gone_and_what_it_could_not_see_is_marked() {
+        let mut record = swept([
+            current("team/a", "one"),
+            current("team/b", "one"),
+            current("other/c", "one"),
+        ]);
+        let team = claimant();
+        let unseen = Observation {
+            unseen: Some(Unseen {
+                since: at(0),
+                missed: Some(at(3)),
+            }),
+            ..current("team/b", "one")
+        };
+        record.take_in(
+            read(&team, 3, [unseen.clone()]),
+            std::slice::from_ref(&team),
+        );
+        let all = record.inventory.as_ref().expect("all were swept");
+        assert_eq!(all.secrets.len(), 2, "a is gone, and c was not asked for");
+        assert_eq!(all.secrets[&arn("team/b")], unseen);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_at_a_secret_is_as_good_as_a_sweep_and_a_failed_one_is_not() {
+        let mut record = swept([current("a", "one"), current("b", "one")]);
+        let began = clock::now();
+        record.began = Some(began);
+        let later = began + Duration::from_secs(5);
+        let saw = |record: &Record, name: &str| record.saw_since(&arn(name), later);
+        assert!(record.saw_since(&arn("a"), began) && !saw(&record, "a"));
+        let torn = Observation {
+            unreadable: Some(error(ErrorClass::Unreachable)),
+            ..observation("b")
+        };
+        record.renew(&inventory(3, [current("a", "one"), torn]), Some(later));
+        assert!(saw(&record, "a") && !saw(&record, "b"));
+    }
+
+    #[test]
+    fn a_look_at_a_secret_reaches_every_view_of_it() {
+        let mut record = swept([current("team/a", "one")]);
+        let team = claimant();
+        record.take_in(
+            read(&team, 3, [current("team/a", "one")]),
+            std::slice::from_ref(&team),
+        );
+        record.renew(&inventory(4, [current("team/a", "two")]), None);
+        let own = record.of(&team.policy.uid, &team.policy.selector);
+        for view in [&record, own] {
+            let inventory = view.inventory.as_ref().expect("it was seen");
+            assert_eq!(inventory.secrets[&arn("team/a")], current("team/a", "two"));
+        }
+    }
+
+    fn swept<const N: usize>(rows: [Observation; N]) -> Record {
+        Record {
+            inventory: Some(Arc::new(inventory(0, rows))),
+            ..Record::default()
+        }
+    }
+
+    fn read<const N: usize>(policy: &Claimant, minute: i64, rows: [Observation; N]) -> Record {
+        let reach = (policy.policy.uid.clone(), policy.policy.selector.clone());
+        Record {
+            inventory: Some(Arc::new(inventory(minute, rows))),
+            served: [reach].into(),
+            ..Record::default()
+        }
+    }
+
+    fn inventory<const N: usize>(minute: i64, seen: [Observation; N]) -> Inventory {
+        let rows = seen.into_iter();
+        Inventory {
+            time: at(minute),
+            region: region(),
+            secrets: rows.map(|seen| (seen.secret.arn.clone(), seen)).collect(),
+            missing: Vec::new(),
+            gone: BTreeSet::new(),
+            unread: BTreeMap::new(),
+            gap: None,
+            completed: None,
+            later: BTreeMap::new(),
+        }
+    }
+
+    fn at(minute: i64) -> AwsTime {
+        AwsTime::new(
+            format!("2026-11-23T10:0{minute}:00Z")
+                .parse()
+                .expect("a time"),
+        )
+    }
+
+    fn current(name: &str, id: &str) -> Observation {
+        let mut seen = observation(name);
+        seen.secret.labels = [(version(id), [StageLabel::current()].into())].into();
+        seen
+    }
+
+    fn arn(name: &str) -> Arn {
+        observation(name).secret.arn
+    }
+
+    fn version(id: &str) -> VersionId {
+        VersionId::parse(id).expect("an id")
+    }
+
+    fn uid_of(name: &str) -> Uid {
+        Uid::parse(name).expect("a UID")
+    }
+
+    const fn error(class: ErrorClass) -> AwsError {
+        AwsError {
+            class,
+            code: None,
+            request_id: None,
+        }
+    }
+}
