@@ -1,6 +1,6 @@
 //! What turned between two passes over a policy, as events: nothing is told twice, also after a failover.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
@@ -18,6 +18,8 @@ pub(crate) struct Findings {
     by_place: BTreeMap<Place, FindingStatus>,
     /// Whether these are all of them.
     all: bool,
+    /// Regions that the pass did not see completely. None = the status says whether it saw everything.
+    blind: Option<BTreeSet<String>>,
 }
 
 /// Region and name.
@@ -27,16 +29,19 @@ impl Findings {
     /// Those of a pass.
     pub(super) fn of_pass(survey: &Survey, plan: &Plan) -> Self {
         let findings = survey.findings.iter();
+        let regions = survey.regions.iter();
+        let blind = regions.filter(|(_, region)| !region.complete);
         Self {
             by_place: by_place(findings.map(|finding| FindingStatus::of(finding, plan))),
             all: true,
+            blind: Some(blind.map(|(region, _)| region.to_string()).collect()),
         }
     }
 
     /// The same beside what was known before, where the pass did not see everything: absent is not gone.
     pub(super) fn beside(mut self, old: &Self, status: &SecretRotationPolicyStatus) -> Self {
-        if is_incomplete(status) {
-            for (place, finding) in &old.by_place {
+        for (place, finding) in &old.by_place {
+            if !self.sees(place, status) {
                 let kept = self.by_place.entry(place.clone());
                 kept.or_insert_with(|| finding.clone());
             }
@@ -50,6 +55,15 @@ impl Findings {
         Self {
             by_place: by_place(findings.cloned()),
             all: !is_truncated(status),
+            blind: None,
+        }
+    }
+
+    /// Whether what is not there is known to be gone.
+    fn sees(&self, (region, _): &Place, status: &SecretRotationPolicyStatus) -> bool {
+        match &self.blind {
+            Some(blind) => !blind.contains(region),
+            None => !is_incomplete(status),
         }
     }
 }
@@ -167,8 +181,10 @@ impl Turned<'_> {
             was_tried && finding.state == State::Rotating.name()
                 || finding.state != State::Rotating.name() && finding.state != State::Unknown.name()
         };
-        let sharp = self.new.all && !is_incomplete(self.status);
-        let well = |place: &Place| sharp && !self.new.by_place.contains_key(place);
+        let well = |place: &Place| {
+            let sharp = self.new.all && self.new.sees(place, self.status);
+            sharp && !self.new.by_place.contains_key(place)
+        };
         let recovered: Vec<_> = self
             .old
             .by_place
@@ -330,6 +346,30 @@ mod tests {
             assert_eq!(told(None, &status), expected, "{reason}");
             assert_eq!(told(Some(&status), &status), Vec::<String>::new());
         }
+    }
+
+    /// A region that does not answer keeps nobody from being told of another.
+    #[test]
+    fn a_recovery_is_told_where_everything_was_seen_and_held_back_elsewhere() {
+        let stuck = status(&[("a", State::Stuck, None)]);
+        let mut old = Findings::of_status(Some(&stuck));
+        let here = old.by_place.values().next().cloned().expect("a finding");
+        let there = FindingStatus {
+            region: "us-east-1".into(),
+            ..here
+        };
+        old.by_place.extend(by_place([there].into_iter()));
+        let new = unready("SweepIncomplete");
+        let found = Findings {
+            blind: Some(["us-east-1".to_owned()].into()),
+            all: true,
+            by_place: BTreeMap::new(),
+        };
+        let found = found.beside(&old, &new);
+        assert_eq!(found.by_place.len(), 1, "absent is not gone");
+        let told = between((&old, Some(&stuck)), (&found, &new)).into_iter();
+        let told: Vec<_> = told.map(|one| one.note).collect();
+        assert_eq!(told, ["a in eu-west-1: no longer Stuck"]);
     }
 
     /// On the way a recovered secret rotates, and the next status no longer knows it as stuck.
