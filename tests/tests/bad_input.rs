@@ -1,6 +1,6 @@
 //! Mistakes in what people write: the API server refuses them and says what to write, or a condition does.
 
-use secret_rotation_tests::objects::{message, state, verdict};
+use secret_rotation_tests::objects::{condition, message, state, verdict};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
@@ -411,5 +411,86 @@ fn what_is_out_of_reach_is_said_by_conditions() {
     let message = message(&story.get("sro", "by-hand"), "Failed");
     assert!(message.contains("ClearPending"), "{message}");
     assert_eq!(story.aws.writes(), []);
+    story.end();
+}
+
+/// The account in a profile is misspelt: the credentials are valid, and what they show is somebody else's.
+#[test]
+fn a_profile_of_another_account_is_never_ready_and_nothing_is_healthy() {
+    let mut story = Story::begin("generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}]");
+    story.profile(&json!({"accountId": "999999999999"}));
+    story.apply_policy(&Policy::acting("apps"));
+    story.start_controller();
+    story.eventually("the profile says so", || {
+        let profile = story.get("awsap", "default");
+        assert_ne!(verdict(&profile, "Ready"), "True/Succeeded");
+        verdict(&profile, "Ready") == "False/WrongAccount"
+    });
+    let said = message(&story.get("awsap", "default"), "Ready");
+    assert!(
+        said.contains("111122223333") && said.contains("999999999999"),
+        "{said}"
+    );
+    story.eventually("the policy says so", || {
+        let policy = story.get("srp", "apps");
+        assert!(!verdict(&policy, "Healthy").starts_with("True"));
+        verdict(&policy, "Ready") == "False/ProfileNotReady"
+    });
+    assert_eq!(
+        verdict(&story.get("srp", "apps"), "Healthy"),
+        "Unknown/Unknown"
+    );
+    assert_eq!(story.operations(), Vec::<Value>::new());
+    story.profile(&json!({"accountId": "111122223333"}));
+    story.eventually("the corrected profile is ready", || {
+        verdict(&story.get("awsap", "default"), "Ready") == "True/Succeeded"
+            && verdict(&story.get("srp", "apps"), "Healthy") == "False/RotationStuck"
+    });
+    story.end();
+}
+
+/// A policy of a newer release is stored, and cannot be understood here, until somebody writes what this release knows.
+#[test]
+fn a_policy_that_is_mended_is_stalled_no_more() {
+    const MODES: &str =
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/mode/enum/-";
+    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    story.profile(&json!({}));
+    story.start_controller();
+    let wider = json!([{"op": "add", "path": MODES, "value": "Sometimes"}]).to_string();
+    let crd = "secretrotationpolicies.secretrotation.dev";
+    story.kubectl(&["patch", "crd", crd, "--type=json", "-p", &wider]);
+    let strange = Policy::observing("apps")
+        .but(&json!({"mode": "Sometimes"}))
+        .object();
+    story.eventually("the API server takes it", || {
+        story.try_apply(&strange).is_ok()
+    });
+    story.eventually("the policy is stalled", || {
+        verdict(&story.get("srp", "apps"), "Stalled") == "True/InvalidSpec"
+    });
+    for _ in 0..2 {
+        story.apply_policy(&Policy::observing("apps"));
+        story.eventually("the policy is stalled no more", || {
+            let policy = story.get("srp", "apps");
+            verdict(&policy, "Ready") == "True/Succeeded" && condition(&policy, "Stalled").is_null()
+        });
+        story.check("apps");
+        assert!(condition(&story.get("srp", "apps"), "Stalled").is_null());
+        story.apply_policy(&Policy::observing("apps").but(&json!({"regions": ["us-east-1"]})));
+        story.eventually("another reason stalls it", || {
+            verdict(&story.get("srp", "apps"), "Stalled") == "True/RegionNotAllowed"
+        });
+        story.kubectl(&[
+            "patch",
+            "srp",
+            "apps",
+            "-n",
+            TEAM,
+            "--type=json",
+            "-p",
+            r#"[{"op": "remove", "path": "/spec/regions"}]"#,
+        ]);
+    }
     story.end();
 }

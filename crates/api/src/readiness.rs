@@ -37,6 +37,8 @@ pub enum Readiness {
     SecretNotAllowed(String),
     /// The remedy asked for lies beyond the profile's allowed actions.
     ActionNotAllowed(String),
+    /// The AWS credentials are those of another account than the profile's.
+    WrongAccount(String),
     /// AWS denied a request that sweeping needs.
     AccessDenied(String),
     /// There are no usable AWS credentials.
@@ -66,6 +68,7 @@ impl Readiness {
             Self::RegionNotAllowed(_) => "RegionNotAllowed",
             Self::SecretNotAllowed(_) => "SecretNotAllowed",
             Self::ActionNotAllowed(_) => "ActionNotAllowed",
+            Self::WrongAccount(_) => "WrongAccount",
             Self::AccessDenied(_) => "AccessDenied",
             Self::CredentialsUnavailable(_) => "CredentialsUnavailable",
             Self::Throttled(_) => "Throttled",
@@ -98,6 +101,7 @@ impl Readiness {
             | Self::RegionNotAllowed(message)
             | Self::SecretNotAllowed(message)
             | Self::ActionNotAllowed(message)
+            | Self::WrongAccount(message)
             | Self::AccessDenied(message)
             | Self::CredentialsUnavailable(message)
             | Self::Throttled(message)
@@ -128,6 +132,7 @@ impl Readiness {
             | Self::RegionNotAllowed(_)
             | Self::SecretNotAllowed(_)
             | Self::ActionNotAllowed(_)
+            | Self::WrongAccount(_)
             | Self::InvalidSchedule(_)
             | Self::InvalidSpec(_) => self,
         }
@@ -144,6 +149,7 @@ impl Readiness {
             | Self::RegionNotAllowed(_)
             | Self::SecretNotAllowed(_)
             | Self::ActionNotAllowed(_)
+            | Self::WrongAccount(_)
             | Self::AccessDenied(_)
             | Self::CredentialsUnavailable(_)
             | Self::Throttled(_)
@@ -182,6 +188,15 @@ impl Readiness {
                 | Self::AwsUnavailable(_)
                 | Self::SweepIncomplete(_)
                 | Self::InvalidSchedule(_)
+        )
+    }
+
+    /// Whether AWS lets nobody look: what was found before is still the best that is known, but nothing vouches for what was
+    /// well.
+    pub(crate) const fn leaves_findings(&self) -> bool {
+        matches!(
+            self,
+            Self::AccessDenied(_) | Self::CredentialsUnavailable(_)
         )
     }
 

@@ -85,6 +85,7 @@ fn of_policy(word: &str) -> Option<&'static str> {
         "NamespaceNotAllowed" => "the profile does not admit the namespace",
         "RegionNotAllowed" => "the profile does not have the region",
         "SecretNotAllowed" => "a name or prefix lies outside of the profile",
+        "WrongAccount" => "the AWS credentials belong to another account than the profile",
         "CredentialsUnavailable" => "AWS credentials are missing or not valid",
         "Throttled" => "AWS asks for fewer requests",
         "SweepIncomplete" => "the last check did not see everything",
@@ -189,6 +190,12 @@ fn of_profiles() -> Vec<Condition> {
         name: "Ready",
         meaning: "Policies can use the profile.",
         if_true: vec!["Succeeded"],
-        otherwise: vec!["InvalidSpec", "AccessDenied", "CredentialsUnavailable"],
+        otherwise: vec![
+            "Progressing",
+            "WrongAccount",
+            "InvalidSpec",
+            "AccessDenied",
+            "CredentialsUnavailable",
+        ],
     }]
 }

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
 use crate::policy::told::Told;
+use crate::profile::Said;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
 use crate::sweeps::Sweeps;
@@ -49,6 +50,8 @@ pub(crate) struct Context {
     pub judgements: Judgements,
     /// What events last told of each policy.
     pub told: Told,
+    /// What was last said of each profile.
+    pub said: Said,
     /// Secrets at which an operation of this process is at work.
     pub locks: Locks,
     /// Whether the API server watches over approvals.
@@ -141,6 +144,7 @@ impl Context {
         self.judgements.clear();
         self.accounts.forget_term();
         self.told.clear();
+        self.said.clear();
         self.doubts.clear();
     }
 }

@@ -232,6 +232,7 @@ fn profile_changed(
         Change::Gone(name) => {
             known.remove(&name);
             context.queues.profiles.forget(&name);
+            context.said.forget(&name);
             context.queues.hints.forget(&name);
             policies_of(context, &name);
         }

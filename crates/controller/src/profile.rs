@@ -1,6 +1,7 @@
 //! The profile loop: whether a profile can be used, and what its sweeps saw.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::core::DeserializeGuard;
@@ -12,11 +13,14 @@ use secret_rotation_api::profile::{
 use secret_rotation_core::identity::{ProfileName, Region};
 use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::policy::Suspension;
+use tokio::time::Instant;
 
+use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::kubernetes::status;
+use crate::kubernetes::status::{self, Way};
 use crate::policy::quiet;
+use crate::sweeps;
 use crate::world::ProfileEntry;
 
 /// Tells what is known of one profile.
@@ -32,7 +36,7 @@ pub(crate) async fn reconcile(
         .iter()
         .map(|inventory| RegionSweep::from(inventory.as_ref()))
         .collect();
-    let readiness = readiness(&entry, gap.as_ref());
+    let readiness = readiness(&context, &entry, gap.as_ref(), !sweeps.is_empty());
     let regions = entry
         .core
         .as_ref()
@@ -45,36 +49,236 @@ pub(crate) async fn reconcile(
         regions: &regions,
         now: context.server_time()?,
     };
-    let new = AWSAccessProfileStatus::after(entry.status.as_ref(), &pass);
-    if quiet::profile_is_due(entry.status.as_ref(), &new) {
-        context.tenure()?;
-        let api: Api<DeserializeGuard<AWSAccessProfile>> = Api::all(context.client.clone());
-        let (text, version) = (name.as_str(), &entry.resource_version);
-        let stored = if entry.is_decoded {
-            status::apply(&api, text, version, &new).await?
-        } else {
-            status::merge(&api, text, version, &new).await?
-        };
-        context
-            .queues
-            .profiles
-            .wrote(&name, stored.resource_version().unwrap_or_default());
+    let said = context.said.of(&name);
+    let Judged { new, words, due } = judged(entry.status.as_ref(), said.as_ref(), &pass);
+    match due {
+        Due::Nothing => Ok(None),
+        Due::In(pause) => Ok(Some(pause)),
+        Due::Now => {
+            write(&context, &name, &entry, &new).await?;
+            context.said.note(&name, words);
+            Ok(None)
+        }
     }
-    Ok(None)
 }
 
-/// A profile is ready unless it cannot be understood, or AWS lets it in nowhere.
-fn readiness(entry: &ProfileEntry, gap: Option<&(Region, AwsError)>) -> Readiness {
-    match (&entry.core, gap) {
-        (Err(why), _) => Readiness::InvalidSpec(why.clone()),
-        (Ok(profile), _) if profile.suspension == Suspension::Suspended => {
-            Readiness::ProfileSuspended(profile.name.clone())
+async fn write(
+    context: &Context,
+    name: &ProfileName,
+    entry: &ProfileEntry,
+    new: &AWSAccessProfileStatus,
+) -> Result<(), Error> {
+    let version = &entry.resource_version;
+    if entry.way == Way::Merge && context.queues.profiles.is_own(name, version) {
+        return Ok(());
+    }
+    context.tenure()?;
+    let api: Api<DeserializeGuard<AWSAccessProfile>> = Api::all(context.client.clone());
+    let at = (name.as_str(), version.as_str());
+    let stored = status::publish(&api, at, entry.way, (entry.status.as_ref(), new)).await?;
+    context
+        .queues
+        .profiles
+        .wrote(name, stored.resource_version().unwrap_or_default());
+    Ok(())
+}
+
+/// What this process last had to say of each profile. Another installation may say something else of the same one.
+#[derive(Debug, Default)]
+pub(crate) struct Said(Mutex<BTreeMap<ProfileName, Words>>);
+
+#[derive(Clone, Debug)]
+struct Words {
+    status: AWSAccessProfileStatus,
+    at: Instant,
+}
+
+impl Said {
+    fn of(&self, profile: &ProfileName) -> Option<Words> {
+        self.all().get(profile).cloned()
+    }
+
+    fn note(&self, profile: &ProfileName, status: AWSAccessProfileStatus) {
+        let words = Words {
+            status,
+            at: clock::now(),
+        };
+        self.all().insert(profile.clone(), words);
+    }
+
+    /// The profile is gone.
+    pub(crate) fn forget(&self, profile: &ProfileName) {
+        self.all().remove(profile);
+    }
+
+    /// Another replica may have said more since.
+    pub(crate) fn clear(&self) {
+        self.all().clear();
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ProfileName, Words>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When a status is to be written.
+#[derive(Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    Now,
+    In(Duration),
+}
+
+/// What a pass makes of a status, what it would be had nobody else written, and when it is to be written.
+struct Judged {
+    new: AWSAccessProfileStatus,
+    words: AWSAccessProfileStatus,
+    due: Due,
+}
+
+/// News of our own is written at once. What somebody else made of the status is put right after a while only: two who
+/// contradict each other at once never come to an end.
+fn judged(
+    stored: Option<&AWSAccessProfileStatus>,
+    said: Option<&Words>,
+    pass: &ProfilePass<'_>,
+) -> Judged {
+    let new = AWSAccessProfileStatus::after(stored, pass);
+    let before = said.map(|said| &said.status).or(stored);
+    let words = AWSAccessProfileStatus::after(before, pass);
+    let old = said.filter(|said| !said.status.differs_beyond_check_time(&words));
+    let due = match old {
+        _ if !quiet::profile_is_due(stored, &new) => Due::Nothing,
+        None => Due::Now,
+        Some(said) => {
+            let rest = (said.at + quiet::INTERVAL).saturating_duration_since(clock::now());
+            if rest.is_zero() {
+                Due::Now
+            } else {
+                Due::In(rest)
+            }
         }
-        (Ok(_), Some((region, gap)))
+    };
+    Judged { new, words, due }
+}
+
+/// A profile is ready unless it cannot be understood, its account is another, or AWS lets it in nowhere. As long as no
+/// answer told, nobody can know.
+fn readiness(
+    context: &Context,
+    entry: &ProfileEntry,
+    gap: Option<&(Region, AwsError)>,
+    is_seen: bool,
+) -> Readiness {
+    let profile = match &entry.core {
+        Ok(profile) => profile,
+        Err(why) => return Readiness::InvalidSpec(why.clone()),
+    };
+    if profile.suspension == Suspension::Suspended {
+        return Readiness::ProfileSuspended(profile.name.clone());
+    }
+    if let (Some(stranger), Some(own)) = (context.sweeps.stranger(profile), &profile.account) {
+        return Readiness::WrongAccount(format!(
+            "AWS shows secrets of account {stranger}, and spec.accountId is {own}: correct it, or give the controller credentials of {own}"
+        ));
+    }
+    match gap {
+        Some((region, gap))
             if matches!(gap.class, ErrorClass::Denied | ErrorClass::Credentials) =>
         {
             Readiness::from(gap).in_region(region)
         }
-        (Ok(_), _) => Readiness::Succeeded,
+        Some(_) | None if is_seen || !is_used(context, &profile.name) => Readiness::Succeeded,
+        Some(_) | None => Readiness::Progressing,
+    }
+}
+
+/// Whether any policy makes AWS be asked for the profile.
+fn is_used(context: &Context, name: &ProfileName) -> bool {
+    let facts = context.world.facts();
+    let mut claimants = facts.claimants.iter();
+    claimants.any(|claimant| claimant.profile.name == *name && !sweeps::places(claimant).is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use secret_rotation_core::clock::{AwsTime, ServerTime};
+
+    use super::*;
+
+    /// An installation that sees so many secrets.
+    struct Installation {
+        said: Said,
+        secrets: usize,
+        writes: u32,
+    }
+
+    impl Installation {
+        fn new(secrets: usize) -> Self {
+            Self {
+                said: Said::default(),
+                secrets,
+                writes: 0,
+            }
+        }
+
+        /// Judges the profile as stored, and writes what is due.
+        fn pass(&mut self, stored: &mut Option<AWSAccessProfileStatus>, minute: usize) {
+            let name = ProfileName::parse("default").expect("a name");
+            let region = crate::testing::region();
+            let time: jiff::Timestamp = format!("2026-11-23T10:{minute:02}:00Z")
+                .parse()
+                .expect("a time");
+            let sweep = RegionSweep {
+                region: region.clone(),
+                time: AwsTime::new(time),
+                secrets: self.secrets,
+                complete: true,
+            };
+            let (readiness, regions) = (Readiness::Succeeded, [region].into());
+            let pass = ProfilePass {
+                generation: 1,
+                readiness: &readiness,
+                sweeps: &[sweep],
+                regions: &regions,
+                now: ServerTime::new(time),
+            };
+            let Judged { new, words, due } =
+                judged(stored.as_ref(), self.said.of(&name).as_ref(), &pass);
+            if due == Due::Now {
+                self.said.note(&name, words);
+                self.writes += 1;
+                *stored = Some(new);
+            }
+        }
+    }
+
+    /// Each write of one wakes the other, which sees other secrets.
+    #[tokio::test(start_paused = true)]
+    async fn two_installations_that_see_different_secrets_write_every_quarter_of_an_hour() {
+        let (mut a, mut b) = (Installation::new(5), Installation::new(7));
+        let mut stored = None;
+        for minute in 0..60 {
+            for _ in 0..100 {
+                a.pass(&mut stored, minute);
+                b.pass(&mut stored, minute);
+            }
+            tokio::time::advance(Duration::from_mins(1)).await;
+        }
+        assert_eq!((a.writes, b.writes), (4, 4), "in an hour");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_new_to_one_installation_is_written_at_once() {
+        let (mut a, mut b) = (Installation::new(5), Installation::new(7));
+        let mut stored = None;
+        a.pass(&mut stored, 0);
+        b.pass(&mut stored, 0);
+        a.pass(&mut stored, 0);
+        assert_eq!((a.writes, b.writes), (1, 1));
+        a.secrets = 6;
+        a.pass(&mut stored, 0);
+        b.pass(&mut stored, 0);
+        assert_eq!((a.writes, b.writes), (2, 1));
     }
 }

@@ -75,6 +75,11 @@ impl<K: Ord + Clone> Queue<K> {
         self.lock().written.insert(key.clone(), version);
     }
 
+    /// Whether this version of the object is the last write of ours.
+    pub(crate) fn is_own(&self, key: &K, version: &str) -> bool {
+        self.lock().is_echo(key, version)
+    }
+
     /// Forgets a key, unless it is at work.
     pub(crate) fn forget(&self, key: &K) {
         let mut state = self.lock();

@@ -22,6 +22,7 @@ use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
 use crate::options::Options;
 use crate::policy::told::Told;
+use crate::profile::Said;
 use crate::server::Guards;
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::sight::Sight;
@@ -248,6 +249,7 @@ async fn context(
         sweeps: Sweeps::default(),
         watching: Watching::default(),
         judgements: Judgements::default(),
+        said: Said::default(),
         told: Told::default(),
         locks: Locks::default(),
         admission: admission::View::new(note),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::clock::AwsTime;
-use crate::identity::{Arn, Region, SecretName};
+use crate::identity::{AccountId, Arn, Region, SecretName};
 use crate::operation::PendingValue;
 use crate::outcome::AwsError;
 use crate::secret::{Secret, VersionListing};
@@ -107,6 +107,17 @@ impl Inventory {
             unseen: Some(unseen),
             ..row.clone()
         })
+    }
+
+    /// The accounts of the secrets that are in sight: more than one only while credentials change.
+    pub fn accounts(&self) -> BTreeSet<AccountId> {
+        let mut accounts = BTreeSet::new();
+        for (arn, row) in &self.secrets {
+            if row.unseen.is_none() && !accounts.contains(arn.account()) {
+                accounts.insert(arn.account().clone());
+            }
+        }
+        accounts
     }
 
     /// When a row was seen as it is: ages are measured up to then.

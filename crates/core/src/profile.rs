@@ -40,6 +40,15 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Of accounts whose secrets AWS shows, one that is not the profile's: the credentials are those of somebody else.
+    pub fn stranger<'a>(
+        &self,
+        mut accounts: impl Iterator<Item = &'a AccountId>,
+    ) -> Option<&'a AccountId> {
+        let own = self.account.as_ref()?;
+        accounts.find(|account| *account != own)
+    }
+
     /// The beginnings that names of secrets must have for policies of the namespace; an empty one = every name.
     pub fn ceilings(&self, namespace: &Namespace) -> Vec<String> {
         let patterns = self.allowed_secrets.iter();

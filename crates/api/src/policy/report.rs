@@ -206,7 +206,7 @@ fn conditions(previous: &[Condition], pass: &Pass<'_>) -> Vec<Condition> {
     };
     let judge = |judgement: Judgement| judgement.condition(previous, pass.generation, pass.now);
     let ready = settled.unwrap_or_else(|| judge(ready(pass)));
-    let healthy = health(pass)
+    let healthy = health(pass, previous)
         .map(judge)
         .or_else(|| find(previous, HEALTHY).cloned());
     let healthy = healthy.unwrap_or_else(|| judge(unchecked(pass.readiness)));
@@ -236,10 +236,13 @@ fn ready(pass: &Pass<'_>) -> Judgement {
 }
 
 /// The verdict on the secrets, if this pass allows one.
-fn health(pass: &Pass<'_>) -> Option<Judgement> {
+fn health(pass: &Pass<'_>, previous: &[Condition]) -> Option<Judgement> {
+    let ailing = find(previous, HEALTHY).is_some_and(|old| old.status == Verdict::False.name());
     match pass.seen {
         Some((survey, _)) => Some(health_of(survey)),
         None if pass.readiness.leaves_health() => None,
+        // An alert does not end because nobody may look any more.
+        None if pass.readiness.leaves_findings() && ailing => None,
         None => Some(unchecked(pass.readiness)),
     }
 }

@@ -1,5 +1,6 @@
 //! The status of a profile: the whole status, anew on each pass.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::{
     clock::{AwsTime, ServerTime},
     identity::Region,
@@ -7,7 +8,7 @@ use secret_rotation_core::{
 };
 
 use super::{AWSAccessProfileStatus, RegionStatus};
-use crate::{Readiness, count::Count};
+use crate::{Readiness, conditions::find, count::Count};
 
 /// What one pass over a profile found out.
 #[derive(Clone, Copy, Debug)]
@@ -61,11 +62,10 @@ impl AWSAccessProfileStatus {
                 .iter()
                 .filter_map(|region| swept(region, previous, pass.sweeps))
                 .collect(),
-            conditions: vec![pass.readiness.ready().condition(
-                conditions,
-                pass.generation,
-                pass.now,
-            )],
+            conditions: vec![settled(conditions, pass).unwrap_or_else(|| {
+                let ready = pass.readiness.ready();
+                ready.condition(conditions, pass.generation, pass.now)
+            })],
         }
     }
 
@@ -73,6 +73,14 @@ impl AWSAccessProfileStatus {
     pub fn differs_beyond_check_time(&self, other: &Self) -> bool {
         timeless(self) != timeless(other)
     }
+}
+
+/// What was known of this very generation stands while a controller that has just started has no answer yet.
+fn settled(previous: &[Condition], pass: &ProfilePass<'_>) -> Option<Condition> {
+    let known = find(previous, "Ready")?;
+    let starting = matches!(pass.readiness, Readiness::Progressing);
+    let same = known.observed_generation == Some(pass.generation);
+    (starting && same).then(|| known.clone())
 }
 
 fn swept(

@@ -755,6 +755,7 @@ fn every_readiness_has_its_conditions() {
             Readiness::ActionNotAllowed(text()),
             retried("ActionNotAllowed"),
         ),
+        (Readiness::WrongAccount(text()), retried("WrongAccount")),
         (Readiness::AccessDenied(text()), retried("AccessDenied")),
         (
             Readiness::CredentialsUnavailable(text()),
@@ -792,19 +793,31 @@ fn a_restarted_controller_does_not_unsettle_a_ready_policy() {
 }
 
 #[test]
-fn health_outlives_a_passing_trouble_and_not_a_lasting_one() {
-    let before = checked(vec![finding("a", State::Stuck)]);
-    let healthy = |readiness: Readiness| {
-        condition(
-            &SecretRotationPolicyStatus::after(Some(&before), &pass(&readiness, None)),
-            "Healthy",
-        )
+fn what_was_found_outlives_any_trouble_with_aws_and_what_was_well_does_not() {
+    let healthy = |before: &SecretRotationPolicyStatus, readiness: Readiness| {
+        let status = SecretRotationPolicyStatus::after(Some(before), &pass(&readiness, None));
+        condition(&status, "Healthy")
     };
-    assert!(healthy(Readiness::Throttled("slow".to_owned())).starts_with("False/RotationStuck"));
-    assert_eq!(
-        healthy(Readiness::AccessDenied("no".to_owned())),
-        "Unknown/Unknown: the secrets were not checked: no"
-    );
+    let (stuck, well) = (checked(vec![finding("a", State::Stuck)]), checked(vec![]));
+    let unknown = "Unknown/Unknown: the secrets were not checked: no";
+    let trouble = || "no".to_owned();
+    for readiness in [
+        Readiness::Throttled(trouble()),
+        Readiness::AwsUnavailable(trouble()),
+        Readiness::AccessDenied(trouble()),
+        Readiness::CredentialsUnavailable(trouble()),
+    ] {
+        let kept = healthy(&stuck, readiness);
+        assert!(kept.starts_with("False/RotationStuck"), "{kept}");
+    }
+    for readiness in [
+        Readiness::AccessDenied(trouble()),
+        Readiness::CredentialsUnavailable(trouble()),
+    ] {
+        assert_eq!(healthy(&well, readiness), unknown);
+    }
+    let other = healthy(&stuck, Readiness::SecretNotAllowed(trouble()));
+    assert_eq!(other, unknown, "it is not about the same secrets any more");
 }
 
 #[test]

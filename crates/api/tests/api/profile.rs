@@ -148,6 +148,31 @@ fn refusals_name_the_field() {
     );
 }
 
+/// A controller that starts again knows nothing yet: what it said of this generation stands, good or bad.
+#[test]
+fn before_the_first_answer_what_was_said_of_the_same_generation_stands() {
+    let regions = BTreeSet::new();
+    let after = |previous: Option<&AWSAccessProfileStatus>, generation, readiness: &Readiness| {
+        let pass = ProfilePass {
+            generation,
+            readiness,
+            sweeps: &[],
+            regions: &regions,
+            now: server("2026-11-23T10:00:03Z"),
+        };
+        AWSAccessProfileStatus::after(previous, &pass)
+    };
+    let reason = |status: &AWSAccessProfileStatus| status.conditions[0].reason.clone();
+    let wrong = after(None, 3, &Readiness::WrongAccount("of somebody".to_owned()));
+    assert_eq!(after(Some(&wrong), 3, &Readiness::Progressing), wrong);
+    let corrected = after(Some(&wrong), 4, &Readiness::Progressing);
+    assert_eq!(reason(&corrected), "Progressing");
+    assert_eq!(
+        reason(&after(Some(&wrong), 3, &Readiness::Succeeded)),
+        "Succeeded"
+    );
+}
+
 #[test]
 fn a_region_that_was_not_swept_keeps_what_is_known_of_it() {
     let region = |name: &str| Region::parse(name).expect("valid");

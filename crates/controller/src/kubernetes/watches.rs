@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::error::Busy;
 use crate::jitter::spread;
-use crate::kubernetes::bounded;
+use crate::kubernetes::{bounded, status};
 
 /// How long one watch lasts, in seconds. The API server ends it then, and tells its version just before: a connection on
 /// which nothing comes for longer is dead.
@@ -141,7 +141,12 @@ fn events<K>(api: &Api<K>, seed: &str) -> BoxStream<'static, watcher::Result<Eve
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let lean = |object: &mut K| object.managed_fields_mut().clear();
+    // How a status was written before is all that is wanted of them.
+    let lean = |object: &mut K| {
+        let owners = object.managed_fields_mut();
+        owners.retain(status::is_merged);
+        owners.iter_mut().for_each(|owner| owner.fields_v1 = None);
+    };
     watcher(api.clone(), watcher::Config::default().timeout(LASTS))
         .backoff(QuickBackoff::new(seed))
         .modify(lean)

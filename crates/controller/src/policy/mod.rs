@@ -60,6 +60,10 @@ pub(crate) async fn reconcile(
         }
     };
     let view = inventory(&context, &entry, &claimant);
+    if context.sweeps.stranger(&claimant.profile).is_some() {
+        let readiness = Readiness::ProfileNotReady(policy.profile.clone());
+        return publish::unjudged(&context, &key, &entry, Some(policy), readiness).await;
+    }
     let (Some(now), false) = (view.now, view.inventories.is_empty()) else {
         return publish::unjudged(&context, &key, &entry, Some(policy), unseen(&view)).await;
     };

@@ -18,7 +18,7 @@ use secret_rotation_core::survey::Survey;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::kubernetes::status;
+use crate::kubernetes::status::{self, Way};
 use crate::metrics::PolicyReport;
 use crate::policy::transitions::Findings;
 use crate::policy::{quiet, reach, transitions};
@@ -139,15 +139,16 @@ async fn write(
     if !quiet::policy_is_due(old, new) || is_blinking && quiet::is_blink(old, new) {
         return Ok(());
     }
+    // What is in the status of an object that cannot be read is not known, but for what was written there last.
+    if entry.way == Way::Merge && context.queues.policies.is_own(key, &entry.resource_version) {
+        return Ok(());
+    }
     context.tenure()?;
     let api: Api<DeserializeGuard<SecretRotationPolicy>> =
         Api::namespaced(context.client.clone(), key.namespace.as_str());
     let (name, version) = (key.name.as_str(), &entry.resource_version);
-    let stored = if entry.is_decoded {
-        status::apply(&api, name, version, new).await?
-    } else {
-        status::merge(&api, name, version, new).await?
-    };
+    let at = (name, version.as_str());
+    let stored = status::publish(&api, at, entry.way, (old, new)).await?;
     context
         .queues
         .policies

@@ -8,7 +8,7 @@ use secret_rotation_api::profile::AWSAccessProfileStatus;
 use secret_rotation_api::time::Time;
 
 /// A healthy steady state writes no more often than this.
-const INTERVAL: Duration = Duration::from_mins(15);
+pub(crate) const INTERVAL: Duration = Duration::from_mins(15);
 
 /// Whether the status of a policy is due.
 pub(crate) fn policy_is_due(

@@ -1,11 +1,11 @@
 //! What is kept of one place: its last sweep, and what was looked at since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, Uid};
+use secret_rotation_core::identity::{AccountId, Arn, Uid};
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::ownership::Claimant;
@@ -47,6 +47,8 @@ pub(super) struct Record {
     pub(super) looked: BTreeMap<Arn, Instant>,
     /// Looks at single secrets in a row of which one had no answer.
     pub(super) misses: u32,
+    /// The accounts of the secrets that were last in sight.
+    pub(super) accounts: BTreeSet<AccountId>,
     /// What was read since for single policies, because they asked for it.
     pub(super) own: BTreeMap<Uid, Arc<Record>>,
 }
@@ -199,8 +201,6 @@ fn still_valid(before: &Observation, fresh: &Observation) -> Option<VersionListi
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use secret_rotation_core::identity::{StageLabel, VersionId};
     use secret_rotation_core::inventory::Unseen;
     use secret_rotation_core::outcome::ErrorClass;

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, FunctionArn, ProfileName, Region, Uid};
+use secret_rotation_core::identity::{AccountId, Arn, FunctionArn, ProfileName, Region, Uid};
 use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::profile::Profile;
 use secret_rotation_core::selector::Selector;
 use tokio::time::Instant;
 
@@ -319,9 +320,24 @@ impl Sweeps {
         self.records().get(place).cloned().unwrap_or_default()
     }
 
-    /// Keeps what was seen of a place.
-    pub(super) fn keep(&self, place: &Place, record: Record) {
-        self.records().insert(place.clone(), record);
+    /// Keeps what was seen of a place. Where nothing is in sight the accounts stay known.
+    pub(super) fn keep(&self, place: &Place, mut record: Record) {
+        let seen = record.inventory.as_deref().map(Inventory::accounts);
+        let mut records = self.records();
+        let known = records.get(place).map(|known| known.accounts.clone());
+        let seen = seen.filter(|seen| !seen.is_empty());
+        record.accounts = seen.or(known).unwrap_or_default();
+        records.insert(place.clone(), record);
+    }
+
+    /// An account whose secrets AWS shows to the profile although it is not the profile's.
+    pub(crate) fn stranger(&self, profile: &Profile) -> Option<AccountId> {
+        let records = self.records();
+        let own = records
+            .iter()
+            .filter(|(place, _)| place.profile == profile.name);
+        let accounts = own.flat_map(|(_, record)| &record.accounts);
+        profile.stranger(accounts).cloned()
     }
 
     /// Nobody wants the place swept any more.
@@ -453,6 +469,30 @@ mod tests {
                 "{hours:?}"
             );
         }
+    }
+
+    /// Valid credentials of another account show its secrets, and an outage does not make them the right ones.
+    #[test]
+    fn secrets_of_another_account_are_told_until_those_of_the_own_are_seen() {
+        let sweeps = Sweeps::default();
+        let mut profile = claimant().profile;
+        let account = |id: &str| AccountId::parse(id).expect("an account");
+        assert_eq!(sweeps.stranger(&profile), None);
+        profile.account = Some(account("999999999999"));
+        assert_eq!(sweeps.stranger(&profile), None, "nothing was seen yet");
+        sweeps.keep(&place(), knowing("team/a"));
+        assert_eq!(sweeps.stranger(&profile), Some(account("111122223333")));
+        sweeps.keep(&place(), Record::default());
+        assert_eq!(sweeps.stranger(&profile), Some(account("111122223333")));
+        profile.account = Some(account("111122223333"));
+        assert_eq!(sweeps.stranger(&profile), None, "the profile was corrected");
+        profile.account = None;
+        assert_eq!(sweeps.stranger(&profile), None, "it takes what there is");
+        profile.account = Some(account("999999999999"));
+        let mut elsewhere = claimant().profile;
+        elsewhere.name = ProfileName::parse("elsewhere").expect("a name");
+        elsewhere.account = profile.account.clone();
+        assert_eq!(sweeps.stranger(&elsewhere), None, "of another profile");
     }
 
     fn knowing(name: &str) -> Record {

@@ -17,6 +17,7 @@ use secret_rotation_core::survey::Memory;
 
 use super::Labels;
 use super::cache::Told;
+use crate::kubernetes::status::Way;
 
 /// A policy.
 #[derive(Clone, Debug)]
@@ -29,8 +30,8 @@ pub(crate) struct PolicyEntry {
     pub resource_version: String,
     /// As last published.
     pub status: Option<SecretRotationPolicyStatus>,
-    /// Whether its shape is that of the kind.
-    pub is_decoded: bool,
+    /// How its status is to be written.
+    pub way: Way,
     /// The token of a requested check.
     pub requested: Option<String>,
     /// The token of a request to count attempts anew that was not handled yet.
@@ -63,8 +64,8 @@ pub(crate) struct ProfileEntry {
     pub resource_version: String,
     /// As last published.
     pub status: Option<AWSAccessProfileStatus>,
-    /// Whether its shape is that of the kind.
-    pub is_decoded: bool,
+    /// How its status is to be written.
+    pub way: Way,
     /// What it allows, or why it cannot be understood.
     pub core: Result<Profile, String>,
 }
@@ -83,7 +84,7 @@ impl PolicyEntry {
                 .as_ref()
                 .ok()
                 .and_then(|policy| policy.status.clone()),
-            is_decoded: object.0.is_ok(),
+            way: Way::of(object),
             requested: object
                 .0
                 .as_ref()
@@ -150,7 +151,7 @@ impl ProfileEntry {
                 .as_ref()
                 .ok()
                 .and_then(|profile| profile.status.clone()),
-            is_decoded: object.0.is_ok(),
+            way: Way::of(object),
             core: understood(
                 object,
                 secret_rotation_api::profile::AWSAccessProfile::to_core,
