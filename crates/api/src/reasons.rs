@@ -85,7 +85,7 @@ fn of_policy(word: &str) -> Option<&'static str> {
         "NamespaceNotAllowed" => "the profile does not admit the namespace",
         "RegionNotAllowed" => "the profile does not have the region",
         "SecretNotAllowed" => "a name or prefix lies outside of the profile",
-        "WrongAccount" => "the AWS credentials belong to another account than the profile",
+        "WrongAccount" => "the credentials belong to another AWS account",
         "CredentialsUnavailable" => "AWS credentials are missing or not valid",
         "Throttled" => "AWS asks for fewer requests",
         "SweepIncomplete" => "the last check did not see everything",
