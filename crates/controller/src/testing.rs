@@ -41,6 +41,7 @@ use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
 use crate::options::SecretLabel;
 use crate::policy::told::Told;
+use crate::profile::Said;
 use crate::shutdown;
 use crate::sight::Sight;
 use crate::sweeps::Sweeps;
@@ -254,6 +255,7 @@ pub(crate) fn context() -> Context {
         sweeps: Sweeps::default(),
         watching: Watching::default(),
         judgements: Judgements::default(),
+        said: Said::default(),
         told: Told::default(),
         locks: Locks::default(),
         admission: admission::View::new(note),
