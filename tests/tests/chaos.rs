@@ -4,7 +4,7 @@
 //! ```text
 //! cargo build --release --locked --bin secret-rotation-controller
 //! SECRET_ROTATION_CONTROLLER=$PWD/target/release/secret-rotation-controller \
-//!   cargo test --locked -p secret-rotation-tests --test chaos -- --ignored --nocapture
+//!   cargo test --locked -p secret-rotation-tests chaos:: -- --ignored --nocapture
 //! ```
 
 use std::thread;

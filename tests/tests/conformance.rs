@@ -24,19 +24,16 @@
     reason = "the names of documents and projects are no code"
 )]
 
-#[cfg(test)]
-mod conformance {
-    mod account;
-    mod describing;
-    mod kinds;
-    mod labels;
-    mod listing;
-    mod machine;
-    mod queues;
-    mod rotating;
-    mod runbook;
-    mod schedules;
-    mod values;
-    mod versions;
-    mod wire;
-}
+mod account;
+mod describing;
+mod kinds;
+mod labels;
+mod listing;
+mod machine;
+mod queues;
+mod rotating;
+mod runbook;
+mod schedules;
+mod values;
+mod versions;
+mod wire;

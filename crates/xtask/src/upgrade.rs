@@ -36,7 +36,14 @@ pub fn run(from: &str) -> Result<()> {
     let stories = ["test", "--locked", "--package", "secret-rotation-tests"];
     let mut test = project::cargo();
     test.args(stories)
-        .args(["--test", "upgrade", "--", "--ignored", "--test-threads=1"])
+        .args([
+            "--test",
+            "stories",
+            "--",
+            "upgrade::",
+            "--ignored",
+            "--test-threads=1",
+        ])
         .env(ROOT, &checkout)
         .env(PROGRAM, target.join("debug").join(package));
     project::run(&mut test)
