@@ -9,6 +9,21 @@ use xtask::{chart, project};
 /// Groups whose definitions are not on this API server.
 const FOREIGN: &str = "monitoring.coreos.com";
 
+/// Lists that belong to their writer as a whole, with nothing in them that could be left out.
+const WINDOWS: &str = "
+apiVersion: secretrotation.dev/v1alpha1
+kind: SecretRotationPolicy
+metadata: {name: windows, namespace: team-payments}
+spec:
+  selector:
+    include: [{namePrefix: payments/, tags: [{key: team}]}]
+    exclude: [{names: [payments/old]}]
+  remediation:
+    windows:
+      allow: [{schedule: '0 2 * * 1-5', duration: 2h}]
+      deny: [{schedule: '@weekly', duration: 24h}]
+";
+
 /// Every set of manifests that people apply, as one file each, in the order in which they can be applied.
 fn manifests(folder: &Path) -> Vec<PathBuf> {
     let deploy = project::root().join("deploy");
@@ -23,6 +38,9 @@ fn manifests(folder: &Path) -> Vec<PathBuf> {
         deploy.join("samples/policy-observe.yaml"),
         deploy.join("samples/policy-remediate.yaml"),
     ];
+    let windows = folder.join("windows.yaml");
+    std::fs::write(&windows, WINDOWS).expect("a file is written");
+    files.push(windows);
     for (name, values) in chart::cases().expect("the chart has cases") {
         let rendered = chart::manifests(&values, &[]).expect("Helm renders the chart");
         let file = folder.join(format!("chart-{name}.yaml"));

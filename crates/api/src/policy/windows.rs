@@ -39,17 +39,14 @@ pub struct Window {
     /// How long the window stays open, from 1m to 744h of elapsed time.
     pub duration: Span<MINUTE, { 744 * HOUR }, HOUR>,
 
-    /// The time zone of the schedule, by its name in the IANA database.
-    #[serde(default = "utc")]
+    /// The time zone of the schedule, by its name in the IANA database; UTC if it is left out.
+    // No default in the schema: an API server would add it to the list, which belongs to its writer as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = [rule(
         "self.matches('^[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*$')",
         "write a name of the IANA time zone database, as in Europe/Berlin or UTC",
     )]))]
-    pub time_zone: Text<1, 64>,
-}
-
-fn utc() -> Text<1, 64> {
-    "UTC".into()
+    pub time_zone: Option<Text<1, 64>>,
 }
 
 impl Windows {
@@ -71,7 +68,8 @@ fn each(path: &str, windows: &[Window]) -> Result<Vec<core::Window>, String> {
             .duration
             .parse(&format!("{path}.duration"))
             .map_err(|invalid| invalid.to_string())?;
-        core::Window::new(&window.schedule, duration, &window.time_zone)
+        let time_zone = window.time_zone.as_deref().unwrap_or("UTC");
+        core::Window::new(&window.schedule, duration, time_zone)
             .map_err(|error| format!("{path}: {error}"))
     };
     windows.iter().enumerate().map(parse).collect()
