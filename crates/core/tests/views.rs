@@ -592,3 +592,48 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(fixtures::cases(300))]
+
+    /// One name, one finding: each selected secret counts once, also where it cannot be read; nothing beyond the ceiling does,
+    /// and nothing is done about what could not be read.
+    #[test]
+    fn each_selected_name_under_the_ceiling_counts_once_and_no_other_does(
+        there in proptest::collection::vec(0..4_u8, 8),
+        excluded in 0..8_usize,
+    ) {
+        let text = |n: usize| format!("{}/s{n}", ["prod", "production", "shared", "other"][n % 4]);
+        let mut own = payments();
+        let names = (0..7).map(|n| name(&text(n))).collect();
+        own.policy.selector.include = vec![Matcher { names, ..Matcher::default() }];
+        let left_out = [name(&text(excluded))].into();
+        own.policy.selector.exclude = vec![Matcher { names: left_out, ..Matcher::default() }];
+        let mut swept = at(now(), Vec::new());
+        for (n, kind) in there.iter().enumerate() {
+            let one = match kind {
+                0 => Observation::listed(secret(&text(n))),
+                1 => sick(&text(n)),
+                2 => Observation { unreadable: Some(error(ErrorClass::Denied)), ..sick(&text(n)) },
+                _ => {
+                    swept.unread.insert(name(&text(n)), error(ErrorClass::Malformed));
+                    continue;
+                }
+            };
+            swept.secrets.insert(one.secret.arn.clone(), one);
+        }
+        let (survey, plan) = judged(&own, &[&swept], &Memory::default());
+        let ours = |n: &usize| *n < 7 && *n != excluded && n % 2 == 0;
+        let ours: Vec<_> = (0..8).filter(ours).collect();
+        prop_assert_eq!(survey.selected, ours.len());
+        prop_assert_eq!(survey.counts.values().sum::<usize>(), ours.len());
+        let ill: BTreeSet<_> = ours.iter().filter(|n| there[**n] > 0).map(|n| name(&text(*n))).collect();
+        let told: Vec<_> = survey.findings.iter().map(|one| one.name.clone()).collect();
+        prop_assert_eq!(told.len(), ill.len());
+        prop_assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), ill);
+        let readable = ours.iter().filter(|n| there[**n] == 1);
+        let expected: BTreeSet<_> = readable.map(|n| name(&text(*n))).collect();
+        let made: BTreeSet<_> = plan.create.iter().map(|one| one.secret.clone()).collect();
+        prop_assert!(made.is_subset(&expected), "{made:?}");
+    }
+}
