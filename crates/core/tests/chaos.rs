@@ -199,7 +199,7 @@ fn without_late(weather: &Weather) -> bool {
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(1500))]
+    #![proptest_config(fixtures::cases(500))]
 
     #[test]
     fn the_live_password_stays_labelled_and_every_operation_ends(weather in weather()) {

@@ -287,7 +287,7 @@ fn agree(
         let mut turns = [0, 1].map(|one| now + TimeDelta::minutes(one)).into_iter();
         turns.any(|time| opened.contains(&time) || opened.contains(&(time - length)))
     };
-    let some = |minute: &i64| minute % if near(minute) { 5 } else { 37 } == 0;
+    let some = |minute: &i64| minute % if near(minute) { 7 } else { 97 } == 0;
     for minute in (0..SPAN).filter(|minute| turns(minute) || some(minute)) {
         let now = first + TimeDelta::minutes(minute);
         let aws = AwsTime::new(jiff::Timestamp::from_second(now.timestamp()).expect("in range"));

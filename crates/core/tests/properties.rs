@@ -160,7 +160,7 @@ fn check_rotate(case: &Case, token: &VersionId) {
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(1000))]
+    #![proptest_config(fixtures::cases(500))]
 
     #[test]
     fn advance_has_an_answer_to_everything(case in case()) {
