@@ -34,6 +34,8 @@ use secret_rotation_core::watch::Watches;
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     MovesBack,
+    /// To the pending version, and AWS leaves AWSPENDING there.
+    MovesForward,
     SetsAValue,
     Tags,
     Switches,
@@ -62,6 +64,8 @@ enum Deed {
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let asked = vec![
         Action::RetryRotation,
+        Action::RetryRotation,
+        Action::PromotePending,
         Action::ClearPending,
         Action::ClearAndRotate,
         Action::PromotePending,
@@ -86,7 +90,8 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
             })
     };
     let deed = prop_oneof![
-        2 => Just(Deed::MovesBack),
+        3 => Just(Deed::MovesBack),
+        3 => Just(Deed::MovesForward),
         1 => Just(Deed::SetsAValue),
         1 => Just(Deed::Tags),
         1 => Just(Deed::Switches),
@@ -98,7 +103,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => Just(Deed::SuspendsTheProfile),
         1 => Just(Deed::DeletesTheOperation),
         1 => Just(Deed::DeletesThePolicy),
-        2 => select(asked).prop_map(Deed::Asks),
+        4 => select(asked).prop_map(Deed::Asks),
         2 => select(function).prop_map(Deed::ChangesTheFunction),
         1 => prop_oneof![Just(-40_000_i64), Just(-3), Just(2), Just(70_000)].prop_map(Deed::ShowsNonsense),
         6 => waits(0..3),
@@ -279,7 +284,10 @@ impl Company {
                 let id = format!("by-hand-{}", self.made);
                 self.world().set_value(&id);
             }
-            Deed::MovesBack | Deed::SetsAValue => {}
+            Deed::MovesForward if self.shell.world.runs().is_none() => {
+                self.world().move_forward();
+            }
+            Deed::MovesBack | Deed::MovesForward | Deed::SetsAValue => {}
             Deed::Tags => self.world().tag(),
             Deed::Switches => {
                 let (on, off) = (secret("prod/a").rotation, Rotation::Disabled);

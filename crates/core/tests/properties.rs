@@ -14,7 +14,7 @@ use secret_rotation_core::advance::{Next, Request, Write};
 use secret_rotation_core::approval::Consent;
 use secret_rotation_core::clock::{Agreement, Heard};
 use secret_rotation_core::identity::{StageLabel, VersionId};
-use secret_rotation_core::operation::{Action, PendingValue, Step};
+use secret_rotation_core::operation::{Action, PendingValue, Step, Trigger};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::pin::Pin;
 use secret_rotation_core::policy::Suspension;
@@ -151,6 +151,13 @@ fn check_rotate(case: &Case, token: &VersionId) {
     if let Some(entry) = case.operation.journal.entry(Step::Rotate) {
         assert!(!entry.is_applied(), "accepted ones are never sent again");
         assert!(case.look.at.since(entry.intent) >= minutes(1));
+    }
+    if let (Trigger::Policy, Some(pending)) = (case.operation.trigger, case.secret.unfinished()) {
+        let versions = case.look.versions.as_ref();
+        let made = versions.and_then(|versions| versions.created(pending));
+        let passed = made.is_some_and(|made| case.secret.last_rotated >= Some(made));
+        assert!(!passed, "a person decided against it");
+        assert_ne!(case.secret.previous(), Some(pending));
     }
     let rerun = case.operation.expect.pending.as_ref();
     match case.secret.unfinished() {
