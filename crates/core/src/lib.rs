@@ -11,6 +11,7 @@ pub mod approval;
 pub mod authorise;
 pub mod classify;
 pub mod clock;
+mod expiry;
 pub mod history;
 pub mod identity;
 pub mod inventory;

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-
 use crate::authorise::Tenant;
 use crate::clock::AwsTime;
+use crate::expiry;
 use crate::history::History;
 use crate::identity::VersionId;
 use crate::inventory::Observation;
@@ -22,6 +19,9 @@ use crate::watch::{self, Rest};
 
 /// AWS keeps a deleted secret at least this long (API reference, `DeleteSecret`, `RecoveryWindowInDays`).
 const SHORTEST_RECOVERY_WINDOW: Duration = Duration::from_hours(7 * 24);
+
+/// And at most this long, which is also the default.
+const LONGEST_RECOVERY_WINDOW: Duration = Duration::from_hours(30 * 24);
 
 /// What is found about one secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,19 +73,48 @@ pub fn of(
 
 /// When the value of a secret expires, if a tag says so in a way that can be read.
 pub fn expires(secret: &Secret, detection: &Detection) -> Option<AwsTime> {
-    parse_expiry(secret.tags.get(&detection.expiry.as_ref()?.tag_key)?)
+    expiry::parse(secret.tags.get(&detection.expiry.as_ref()?.tag_key)?)
 }
 
-/// Until when a scheduled deletion can surely be called off. AWS documents `DeletedDate` as the date the secret is scheduled
-/// for deletion, and answers with the date of the request: the window of 7 to 30 days counts from there. A date in the
-/// future can only be that of the purge.
+/// Until when a scheduled deletion can be called off: surely, or at the latest; see [`Purge`]. `None` = nobody can tell.
 pub fn restorable_until(secret: &Secret, now: AwsTime) -> Option<AwsTime> {
-    let deleted = secret.deleted?;
-    Some(if deleted > now {
-        deleted
-    } else {
-        deleted.plus(SHORTEST_RECOVERY_WINDOW)
-    })
+    match Purge::of(secret.deleted?, now) {
+        Purge::NotBefore(time) | Purge::AnyTimeUntil(time) => Some(time),
+        Purge::Due => None,
+    }
+}
+
+/// When AWS purges a deleted secret. No moment in it has passed.
+///
+/// AWS documents `DeletedDate` as the date the secret is scheduled for deletion, and answers with the date of the request:
+/// the window of 7 to 30 days, which is told nowhere, counts from there. A date in the future can only be that of the
+/// purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purge {
+    /// Until then AWS surely keeps it.
+    NotBefore(AwsTime),
+    /// The shortest window is over and the longest is not.
+    AnyTimeUntil(AwsTime),
+    /// Every window is over, and AWS still lists it.
+    Due,
+}
+
+impl Purge {
+    fn of(deleted: AwsTime, now: AwsTime) -> Self {
+        let (earliest, latest) = (
+            deleted.plus(SHORTEST_RECOVERY_WINDOW),
+            deleted.plus(LONGEST_RECOVERY_WINDOW),
+        );
+        if deleted > now {
+            Self::NotBefore(deleted)
+        } else if earliest > now {
+            Self::NotBefore(earliest)
+        } else if latest > now {
+            Self::AnyTimeUntil(latest)
+        } else {
+            Self::Due
+        }
+    }
 }
 
 struct Judge<'a> {
@@ -128,6 +157,8 @@ impl<'a> Judge<'a> {
             .or_else(|| self.overdue())
             .or_else(|| self.too_old().map(|found| self.with_leftover(found)))
             .or_else(|| self.disabled())
+            .map(|verdict| self.with_the_tag(verdict))
+            .or_else(|| self.unreadable_expiry())
             .unwrap_or_else(|| self.healthy())
     }
 
@@ -161,16 +192,26 @@ impl<'a> Judge<'a> {
         })
     }
 
+    /// A deadline that has passed would send people away from a secret that can still be saved.
     fn deletion(&self, deleted: AwsTime) -> String {
         if deleted > self.now {
             return format!(
                 "scheduled for deletion; AWS purges it after {deleted}, restore it before"
             );
         }
-        let until = restorable_until(self.secret, self.now).unwrap_or(self.now);
-        format!(
-            "scheduled for deletion since {deleted}; AWS keeps it at least until {until}, restore it before"
-        )
+        let advice = match Purge::of(deleted, self.now) {
+            Purge::NotBefore(time) => {
+                format!("AWS keeps it at least until {time}, restore it before")
+            }
+            Purge::AnyTimeUntil(time) => format!(
+                "AWS may purge it any day now, at the latest on {time}; it can be restored as long as AWS lists it"
+            ),
+            Purge::Due => {
+                "AWS may purge it at any moment; it can be restored as long as AWS lists it"
+                    .to_owned()
+            }
+        };
+        format!("scheduled for deletion since {deleted}; {advice}")
     }
 
     fn ineligible(&self) -> Option<Verdict> {
@@ -377,14 +418,38 @@ impl<'a> Judge<'a> {
     fn expiring(&self) -> Option<Verdict> {
         let expiry = self.detection.expiry.as_ref()?;
         let tag = self.secret.tags.get(&expiry.tag_key)?;
-        let Some(expires) = parse_expiry(tag) else {
-            let message = format!(
-                "ExpiryTagStale: tag {} is no RFC 3339 date or time; correct it",
-                expiry.tag_key
-            );
-            return Some(self.verdict(State::Expiring, None, message));
-        };
-        self.expires(expiry, expires)
+        self.expires(expiry, expiry::parse(tag)?)
+    }
+
+    /// That nobody can tell when the value expires: about the tag, not about the value.
+    fn unreadable_expiry(&self) -> Option<Verdict> {
+        let message = self.unreadable_tag()?;
+        Some(self.verdict(State::Unknown, None, message))
+    }
+
+    /// What is wrong with the secret is its state; that its tag cannot be read either is said beside it.
+    fn with_the_tag(&self, verdict: Verdict) -> Verdict {
+        let says_it = matches!(
+            verdict.state,
+            State::Overdue | State::TooOld | State::Disabled
+        );
+        match self.unreadable_tag().filter(|_| says_it) {
+            Some(remark) => Verdict {
+                message: format!("{}; {remark}", verdict.message),
+                ..verdict
+            },
+            None => verdict,
+        }
+    }
+
+    fn unreadable_tag(&self) -> Option<String> {
+        let key = &self.detection.expiry.as_ref()?.tag_key;
+        let tag = self.secret.tags.get(key)?;
+        expiry::parse(tag).is_none().then(|| {
+            format!(
+                "ExpiryTagStale: tag {key} is not an RFC 3339 date or time, such as 2026-12-31 or 2026-12-31T23:59:59Z; correct the tag"
+            )
+        })
     }
 
     fn expires(&self, expiry: &Expiry, expires: AwsTime) -> Option<Verdict> {
@@ -399,10 +464,15 @@ impl<'a> Judge<'a> {
             );
             return Some(self.verdict(State::Expiring, Some(due), message));
         }
+        let verb = if expires > self.now {
+            "expires"
+        } else {
+            "expired"
+        };
         Some(self.overdue_since(
             State::Expiring,
             due,
-            format!("the value expires at {expires}, by tag {}", expiry.tag_key),
+            format!("the value {verb} at {expires}, by tag {}", expiry.tag_key),
         ))
     }
 
@@ -557,21 +627,4 @@ impl<'a> Judge<'a> {
             first_observed: None,
         }
     }
-}
-
-/// `2026-11-30`
-const DATE: usize = 10;
-
-/// Reads an RFC 3339 time, or a date, which stands for its first moment in UTC.
-fn parse_expiry(text: &str) -> Option<AwsTime> {
-    let time = if text.len() == DATE {
-        let date = text.parse::<Date>().ok()?;
-        date.to_zoned(TimeZone::UTC).ok()?.timestamp()
-    } else {
-        // jiff reads more than RFC 3339: as a date also what has a time and no zone, and zones in brackets.
-        text.parse::<Timestamp>()
-            .ok()
-            .filter(|_| !text.contains('['))?
-    };
-    Some(AwsTime::new(time))
 }

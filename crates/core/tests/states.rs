@@ -362,6 +362,38 @@ fn disabled_is_reported_as_the_policy_says() {
 }
 
 #[test]
+fn no_deadline_of_a_deletion_has_passed() {
+    let days = |number: u32| hours(24) * number;
+    let told = |deleted: AwsTime| {
+        let secret = Secret {
+            deleted: Some(deleted),
+            ..secret("prod/a")
+        };
+        let until = verdict::restorable_until(&secret, now());
+        assert!(until.is_none_or(|until| until > now()), "{until:?}");
+        (judged(secret).message, until)
+    };
+    let (young, until) = told(ago(days(6)));
+    assert!(young.contains("keeps it at least until"), "{young}");
+    assert_eq!(until, Some(now().plus(days(1))));
+    for old in [7, 10, 29] {
+        let (message, until) = told(ago(days(old)));
+        let latest = now().plus(days(30 - old));
+        assert_eq!(until, Some(latest), "{old}");
+        let words =
+            format!("any day now, at the latest on {latest}; it can be restored as long as");
+        assert!(message.contains(&words), "{message}");
+        assert!(!message.contains("at least until"), "{message}");
+    }
+    let (due, until) = told(ago(days(30)));
+    assert!(due.contains("at any moment; it can be restored"), "{due}");
+    assert_eq!(until, None);
+    let (purge, until) = told(now().plus(days(3)));
+    assert!(purge.contains("purges it after"), "{purge}");
+    assert_eq!(until, Some(now().plus(days(3))));
+}
+
+#[test]
 fn a_deletion_that_is_ignored_counts_as_healthy() {
     let secret = Secret {
         deleted: Some(at("2026-11-23T09:00:00Z")),

@@ -75,21 +75,55 @@ fn a_value_expires_from_rotate_before_on_by_date_or_time() {
     assert_eq!(gist(expiring("2026-11-30", long_ago)), due);
     assert_eq!(gist(expiring("2026-12-01", long_ago)), None);
     assert_eq!(gist(expiring("2026-11-24", None)), due);
+    assert_eq!(gist(expiring(" 2026-11-24 ", None)), due);
+    for never in ["9999-12-31", "9999-12-31T23:59:59Z"] {
+        assert_eq!(gist(expiring(never, None)), None, "{never}");
+    }
+}
+
+#[test]
+fn a_date_that_has_passed_is_told_as_such() {
+    let message = |tag| expiring(tag, None).expect("a finding").message;
+    let (past, future) = (message("2026-11-22"), message("2026-11-24"));
+    assert!(past.contains("expired at 2026-11-22"), "{past}");
+    assert!(future.contains("expires at 2026-11-24"), "{future}");
+}
+
+#[test]
+fn a_tag_that_cannot_be_read_hides_nothing_that_is_wrong_with_the_secret() {
+    let mut policy = policy("payments");
+    policy.detection.expiry = Some(Expiry {
+        tag_key: "expires".to_owned(),
+        rotate_before: hours(168),
+    });
+    let mut secret = Secret {
+        next_rotation: Some(ago(hours(50))),
+        ..secret("prod/a")
+    };
+    secret.tags.insert("expires".to_owned(), "never".to_owned());
+    let survey = survey(&claimant(policy), vec![Observation::listed(secret)]);
+    assert_eq!(
+        gist(survey.findings.into_iter().next()),
+        Some((State::Overdue, Ailment::Overdue, true))
+    );
 }
 
 #[test]
 fn an_expiry_that_cannot_be_read_or_is_outdated_is_told_and_never_acted_on() {
-    let stale = Some((State::Expiring, Ailment::Untreatable, true));
+    let unknown = Some((State::Unknown, Ailment::Untreatable, true));
     for unreadable in [
         "next tuesday",
+        "never",
         "",
+        "2026-12",
         "2026-13-01",
         "20261124",
         "2026-11-24T10:00:00",
         "2026-11-24T10:00:00+01:00[Europe/Berlin]",
     ] {
-        assert_eq!(gist(expiring(unreadable, None)), stale, "{unreadable}");
+        assert_eq!(gist(expiring(unreadable, None)), unknown, "{unreadable}");
     }
+    let stale = Some((State::Expiring, Ailment::Untreatable, true));
     assert_eq!(gist(expiring("2026-11-24", Some(ago(hours(1))))), stale);
 }
 

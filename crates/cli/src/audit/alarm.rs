@@ -26,7 +26,7 @@ pub enum Alarm {
     NotFound,
     /// Rotation that was switched off.
     Disabled,
-    /// A secret that could not be read.
+    /// A secret that could not be read, or whose expiry tag could not.
     Unknown,
     /// A rotation under way.
     Rotating,

@@ -130,7 +130,7 @@ impl Report {
             schema_version: SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION"),
             time: answered.then(|| survey.time.to_string()),
-            complete: survey.is_complete() && is_read && survey.count(State::Unknown) == 0,
+            complete: survey.is_complete() && is_read,
             policy: subject.is_given.then(|| subject.policy.key.to_string()),
             stuck_after_seconds: subject.policy.detection.stuck_after.as_secs(),
             regions: swept.iter().map(RegionReport::of).collect(),

@@ -99,7 +99,7 @@ const fn description(state: State) -> &'static str {
         State::ScheduledForDeletion => "The secret will be purged.",
         State::NotFound => "The policy names a secret that does not exist.",
         State::Disabled => "The rotation of the secret was switched off.",
-        State::Unknown => "The secret could not be read.",
+        State::Unknown => "The secret or its expiry tag could not be read.",
         State::Rotating => "A rotation is under way.",
         State::Ineligible => "The secret is a replica.",
         State::Healthy => "The rotation of the secret is fine.",

@@ -209,7 +209,7 @@ impl Families {
             )?,
             deletion: gauge(
                 "secret_deletion_timestamp_seconds",
-                "Unix time at which a deleted secret can no longer be restored",
+                "Unix time until which a deleted secret can be restored: surely, and once that has passed, at the latest",
                 &SECRET,
             )?,
             truncated: gauge(
