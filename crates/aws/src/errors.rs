@@ -5,8 +5,9 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use secret_rotation_core::clock::Heard;
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 
 use crate::call::Operation;
 
@@ -27,10 +28,7 @@ where
     )]
     let class = match error {
         SdkError::TimeoutError(_) => ErrorClass::Unreachable,
-        SdkError::DispatchFailure(_) if lacks_credentials(error) => ErrorClass::Credentials,
-        SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
-            ErrorClass::Unreachable
-        }
+        SdkError::DispatchFailure(failure) => return not_sent(error, failure.is_user()),
         SdkError::ResponseError(answer) if answer.raw().status().is_server_error() => {
             ErrorClass::Unreachable
         }
@@ -38,7 +36,79 @@ where
         SdkError::ServiceError(answer) => of_answer(answer.err(), answer.raw(), operation),
         _ => ErrorClass::Unexpected,
     };
-    (class, error.code().map(clean))
+    (
+        class,
+        error
+            .code()
+            .map(|code| clean(of_its_cause(code, error.message()))),
+    )
+}
+
+/// Why nothing was sent: there are no credentials, or nobody at the other end.
+fn not_sent(error: &(dyn Error + 'static), of_our_making: bool) -> (ErrorClass, Option<String>) {
+    let (class, cause) = match credentials_of(error) {
+        Some(error) => of_provider(error),
+        None if of_our_making => (ErrorClass::Unexpected, None),
+        None => (ErrorClass::Unreachable, in_the_way(error)),
+    };
+    (class, cause.map(|cause| cause.code().to_owned()))
+}
+
+/// Why there are no credentials, as the class and cause of a failed call.
+pub(crate) fn of_provider(error: &CredentialsError) -> (ErrorClass, Option<Cause>) {
+    if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+        return (ErrorClass::Credentials, None);
+    }
+    if has_expired(error) {
+        return (ErrorClass::Credentials, Some(Cause::SessionExpired));
+    }
+    let unreached = matches!(error, CredentialsError::ProviderTimedOut(_))
+        || chain(error)
+            .filter_map(|error| error.downcast_ref::<ConnectorError>())
+            .any(|error| !error.is_user());
+    if unreached {
+        return (ErrorClass::Unreachable, in_the_way(error));
+    }
+    (ErrorClass::Credentials, Some(Cause::CredentialsNotObtained))
+}
+
+/// The errors of the SDK's providers are private types: their fixed texts are all that tells, and nothing of them is kept.
+fn has_expired(error: &(dyn Error + 'static)) -> bool {
+    let words = [
+        "ExpiredToken",
+        "has expired",
+        "is expired",
+        "UnauthorizedException",
+        "reauthenticate",
+    ];
+    chain(error).any(|error| {
+        let text = error.to_string();
+        words.iter().any(|word| text.contains(word))
+    })
+}
+
+/// The same for proxies and certificates, whose errors are types of libraries below the SDK.
+fn in_the_way(error: &(dyn Error + 'static)) -> Option<Cause> {
+    let says = |word: &str| chain(error).any(|error| error.to_string().contains(word));
+    if says("invalid peer certificate") {
+        return Some(Cause::CertificateNotTrusted);
+    }
+    let by_proxy = ["tunnel error", "SOCKS error", "proxy"];
+    by_proxy
+        .into_iter()
+        .any(says)
+        .then_some(Cause::ProxyRefused)
+}
+
+/// AWS answers `InvalidSignatureException` to a clock that is off, too; its message tells which.
+fn of_its_cause<'a>(code: &'a str, message: Option<&str>) -> &'a str {
+    let message = message.unwrap_or_default();
+    let of_time = ["Signature expired", "Signature not yet current"];
+    let is_late = of_time.into_iter().any(|word| message.contains(word));
+    match code {
+        "InvalidSignatureException" | "SignatureDoesNotMatch" if is_late => Cause::ClockOff.code(),
+        code => code,
+    }
 }
 
 /// An answer that is not what it should be.
@@ -87,15 +157,13 @@ pub(crate) fn clean(text: &str) -> String {
         .collect()
 }
 
-fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+fn credentials_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CredentialsError> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// The error and what is behind it.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// A 200 that cannot be parsed arrives as a service error without a code.
@@ -217,6 +285,54 @@ mod tests {
         let ours = "User: arn:aws:sts::111122223333:assumed-role/r/s is not authorized to perform: \
                     secretsmanager:RotateSecret because no identity-based policy allows the action";
         assert_eq!(of(ours), Some(ErrorClass::Denied));
+    }
+
+    #[test]
+    fn a_provider_that_failed_is_told_from_having_no_credentials() {
+        let missing = CredentialsError::not_loaded("no providers in chain provided credentials");
+        assert_eq!(of_provider(&missing), (ErrorClass::Credentials, None));
+        let process = CredentialsError::provider_error("external process exited with code 1");
+        assert_eq!(
+            of_provider(&process),
+            (ErrorClass::Credentials, Some(Cause::CredentialsNotObtained))
+        );
+        let sso =
+            CredentialsError::provider_error("the SSO token has expired and cannot be refreshed");
+        assert_eq!(
+            of_provider(&sso),
+            (ErrorClass::Credentials, Some(Cause::SessionExpired))
+        );
+    }
+
+    #[test]
+    fn a_provider_that_cannot_be_reached_has_no_opinion_of_credentials() {
+        let refused = ConnectorError::io("connection refused".into());
+        let sts = CredentialsError::provider_error(refused);
+        assert_eq!(of_provider(&sts), (ErrorClass::Unreachable, None));
+        let proxy = ConnectorError::io("tunnel error: unsuccessful".into());
+        let sts = CredentialsError::provider_error(proxy);
+        assert_eq!(
+            of_provider(&sts),
+            (ErrorClass::Unreachable, Some(Cause::ProxyRefused))
+        );
+    }
+
+    #[test]
+    fn a_signature_of_another_time_is_a_matter_of_the_clock() {
+        let code = "InvalidSignatureException";
+        for message in [
+            "Signature expired: 20261123T094500Z is now earlier than 20261123T095500Z (20261123T100000Z - 5 min.)",
+            "Signature not yet current: 20261123T104500Z is still later than 20261123T100500Z",
+        ] {
+            assert_eq!(of_its_cause(code, Some(message)), "RequestTimeTooSkewed");
+        }
+        let other =
+            "The request signature we calculated does not match the signature you provided.";
+        assert_eq!(of_its_cause(code, Some(other)), code);
+        assert_eq!(
+            of_its_cause("AccessDenied", Some("Signature expired")),
+            "AccessDenied"
+        );
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::ProvideCredentials as _;
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 
 use crate::account::Account;
 use crate::call::Operation;
+use crate::errors;
 
 /// Looks for ambient credentials as [`Account::connect`] does, and asks for them once.
 ///
@@ -14,17 +15,20 @@ pub async fn find_credentials() -> Result<(), AwsError> {
     let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .load()
         .await;
-    let missing = AwsError {
-        class: ErrorClass::Credentials,
-        code: None,
+    let failed = |class, cause: Option<Cause>| AwsError {
+        class,
+        code: cause.map(|cause| cause.code().to_owned()),
         request_id: None,
     };
     let Some(provider) = config.credentials_provider() else {
-        return Err(missing);
+        return Err(failed(ErrorClass::Credentials, None));
     };
-    // Its error may quote what a provider answered.
+    // Its error may quote what a provider answered, so that only its kind is kept.
     let found = provider.provide_credentials().await;
-    found.map(drop).map_err(|_| missing)
+    found.map(drop).map_err(|error| {
+        let (class, cause) = errors::of_provider(&error);
+        failed(class, cause)
+    })
 }
 
 impl Account {
