@@ -4,35 +4,30 @@
 
 mod clock;
 mod config;
+mod connection;
 mod failures;
 mod nearest;
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::client::ClientBuilder;
 use kube::{Api, Client, Resource, ResourceExt};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tower::timeout::TimeoutLayer;
 
 use crate::Failure;
 use crate::arguments::ClusterOptions;
 
-use self::clock::{ClockLayer, ServerClock};
+use self::clock::ServerClock;
 pub(crate) use self::failures::{Attempt, Server};
 pub(crate) use self::nearest::did_you_mean;
-
-/// How long the headers of an answer may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Who writes, in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "kubectl-secret_rotation";
@@ -73,10 +68,7 @@ impl Cluster {
     /// Finds the API server by flags, `KUBECONFIG`, `~/.kube/config` or as a pod, as kubectl does. Asks nothing yet.
     pub(crate) async fn connect(options: &ClusterOptions) -> Result<Self, Failure> {
         let place = config::find(options).await?;
-        let mut config = place.config;
-        // A person waits: one attempt, and a sentence if it fails.
-        config.default_retry = false;
-        config.connect_timeout = Some(Duration::from_secs(5));
+        let config = place.config;
         let namespace = options
             .namespace
             .clone()
@@ -84,14 +76,13 @@ impl Cluster {
         let server = Server {
             url: config.cluster_url.to_string(),
             context: place.context,
+            proxy: place.proxy.as_ref().map(ToString::to_string),
         };
         let clock = Arc::new(ServerClock::default());
-        let builder = ClientBuilder::try_from(config).map_err(|error| server.unusable(&error))?;
+        let client = connection::client(&config, place.proxy.as_ref(), &clock)
+            .map_err(|error| server.unusable(&error))?;
         Ok(Self {
-            client: builder
-                .with_layer(&TimeoutLayer::new(CALL_TIMEOUT))
-                .with_layer(&ClockLayer::new(&clock))
-                .build(),
+            client,
             clock,
             server: Arc::new(server),
             namespace,

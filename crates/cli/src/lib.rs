@@ -29,6 +29,7 @@ mod output;
 mod overview;
 mod patience;
 mod place;
+mod proxy;
 mod put;
 mod remedy;
 mod run;

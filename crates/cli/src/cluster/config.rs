@@ -10,6 +10,7 @@ use super::failures::cause;
 use super::nearest::did_you_mean;
 use crate::Failure;
 use crate::arguments::ClusterOptions;
+use crate::proxy::Proxy;
 
 /// The variable that lists kubeconfig files.
 const VARIABLE: &str = "KUBECONFIG";
@@ -19,6 +20,8 @@ pub(super) struct Place {
     pub(super) config: Config,
     /// The name of the context; none as a pod.
     pub(super) context: Option<String>,
+    /// The proxy on the way, if there is one.
+    pub(super) proxy: Option<Proxy>,
 }
 
 /// Finds the configuration. Asks no server.
@@ -39,6 +42,7 @@ pub(super) async fn find(options: &ClusterOptions) -> Result<Place, Failure> {
         context: Some(context.clone()),
         ..KubeConfigOptions::default()
     };
+    let proxy_url = proxy_url(&kubeconfig, &context);
     let config = Config::from_custom_kubeconfig(kubeconfig, &chosen)
         .await
         .map_err(|error| {
@@ -49,6 +53,7 @@ pub(super) async fn find(options: &ClusterOptions) -> Result<Place, Failure> {
             .hint("compare `kubectl config view --minify`")
         })?;
     Ok(Place {
+        proxy: Proxy::to_cluster(&config.cluster_url, proxy_url.as_deref())?,
         config,
         context: Some(context),
     })
@@ -80,6 +85,7 @@ fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Place, Failur
             ))
         })?;
         return Ok(Place {
+            proxy: Proxy::to_cluster(&config.cluster_url, None)?,
             config,
             context: None,
         });
@@ -90,6 +96,14 @@ fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Place, Failur
             "name the file of your cluster with --kubeconfig FILE or {VARIABLE}=FILE"
         )),
     )
+}
+
+/// The proxy that the kubeconfig names for the cluster of a context.
+fn proxy_url(kubeconfig: &Kubeconfig, context: &str) -> Option<String> {
+    let named = kubeconfig.contexts.iter().find(|one| one.name == context);
+    let cluster = &named?.context.as_ref()?.cluster;
+    let named = kubeconfig.clusters.iter().find(|one| one.name == *cluster);
+    named?.cluster.as_ref()?.proxy_url.clone()
 }
 
 fn context(

@@ -16,6 +16,8 @@ pub(crate) struct Server {
     pub(crate) url: String,
     /// The context that names it; none as a pod.
     pub(crate) context: Option<String>,
+    /// The proxy on the way, if there is one.
+    pub(crate) proxy: Option<String>,
 }
 
 /// What was tried.
@@ -133,9 +135,18 @@ impl Server {
         } else {
             why
         };
-        Failure::new(format!("{} cannot be reached: {why}", self.described())).hint(
-            "compare `kubectl cluster-info`; is the cluster up, the VPN on, the context the right one?",
-        )
+        let described = self.described();
+        match &self.proxy {
+            Some(proxy) => Failure::new(format!(
+                "{described} cannot be reached through {proxy}: {why}"
+            ))
+            .hint(
+                "is the proxy up, and does it let you through to the API server? NO_PROXY exempts hosts from the proxy variables",
+            ),
+            None => Failure::new(format!("{described} cannot be reached: {why}")).hint(
+                "compare `kubectl cluster-info`; is the cluster up, the VPN on, the context the right one?",
+            ),
+        }
     }
 
     fn refused(&self, attempt: &Attempt, status: &kube::core::Status) -> Failure {
@@ -241,6 +252,7 @@ mod tests {
         Server {
             url: "https://127.0.0.1:6443/".to_owned(),
             context: Some("prod".to_owned()),
+            proxy: None,
         }
     }
 
