@@ -38,7 +38,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// The flags that kubectl has, too.
+/// The flags that kubectl has, too. Commands that ask no cluster take them and do without.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ClusterOptions {
     /// The kubeconfig file to use.
@@ -58,33 +58,6 @@ pub struct ClusterOptions {
         help_heading = "Cluster"
     )]
     pub namespace: Option<String>,
-}
-
-impl ClusterOptions {
-    /// The first flag that was typed, if one was.
-    pub(crate) fn first(&self) -> Option<&'static str> {
-        let kubeconfig = self.kubeconfig.as_ref().map(|_| "--kubeconfig");
-        let context = self.context.as_ref().map(|_| "--context");
-        let namespace = self.namespace.as_ref().map(|_| "--namespace");
-        kubeconfig.or(context).or(namespace)
-    }
-}
-
-impl Command {
-    /// Whether it asks a cluster for something.
-    pub(crate) const fn asks_cluster(&self) -> bool {
-        !matches!(
-            self,
-            Self::Audit(_)
-                | Self::List(_)
-                | Self::Versions(_)
-                | Self::Put(_)
-                | Self::IamPolicy(_)
-                | Self::Explain(_)
-                | Self::Completion(_)
-                | Self::Version
-        )
-    }
 }
 
 /// The commands.

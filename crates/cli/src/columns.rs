@@ -1,10 +1,9 @@
 //! What AWS tells, in columns without colours.
 
+use crate::aws::age::dash;
 use crate::dress::Dress;
 use crate::table::{Cell, Table};
-
-/// Characters of a version id that are shown: git shows as many of a commit.
-const SHORT: usize = 8;
+use crate::version_id;
 
 const PLAIN: Dress = Dress {
     unicode: false,
@@ -20,9 +19,9 @@ pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     table.render(PLAIN)
 }
 
-/// The beginning of a version id, or a dash.
-pub(crate) fn short(id: Option<&str>) -> String {
-    id.map_or_else(crate::aws::age::dash, |id| id.chars().take(SHORT).collect())
+/// Current and pending version of a secret in short, a dash where there is none.
+pub(crate) fn shortened(current: Option<&str>, pending: Option<&str>) -> [String; 2] {
+    version_id::apart([current, pending]).map(|id| id.unwrap_or_else(dash))
 }
 
 #[cfg(test)]
@@ -37,8 +36,8 @@ mod tests {
     }
 
     #[test]
-    fn version_ids_are_cut_like_commits() {
-        assert_eq!(short(Some("6f1c2d3e-0000")), "6f1c2d3e");
-        assert_eq!(short(None), "-");
+    fn a_version_that_is_not_there_is_a_dash() {
+        let id = "6f1c2d3e-0000-4000-8000-000000000001";
+        assert_eq!(shortened(Some(id), None), ["6f1c2d3e", "-"]);
     }
 }

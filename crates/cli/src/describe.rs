@@ -46,10 +46,15 @@ pub(crate) async fn run(
     let cluster = Cluster::connect(options).await?;
     let dress = Dress::of_stdout(arguments.ascii);
     let mut sheets = Vec::new();
-    if wanted.policy
-        && let Some(policy) = cluster.find::<SecretRotationPolicy>(wanted.name).await?
-    {
-        sheets.push(of_policy(&cluster, &policy, dress).await?);
+    // Approvers may read operations and no policies: what cannot be read must not hide what can.
+    let mut hidden = None;
+    if wanted.policy {
+        match cluster.find::<SecretRotationPolicy>(wanted.name).await {
+            Ok(Some(policy)) => sheets.push(of_policy(&cluster, &policy, dress).await?),
+            Ok(None) => {}
+            Err(failure) if wanted.operation => hidden = Some(failure),
+            Err(failure) => return Err(failure),
+        }
     }
     if wanted.operation
         && let Some(operation) = cluster.find::<SecretRotationOperation>(wanted.name).await?
@@ -58,7 +63,10 @@ pub(crate) async fn run(
         sheets.push(operation::sheet(&operation, &events, dress, cluster.now()));
     }
     if sheets.is_empty() {
-        return Err(wanted.missing(&cluster).await);
+        return Err(match hidden {
+            Some(failure) => failure,
+            None => wanted.missing(&cluster).await,
+        });
     }
     let texts: Vec<_> = sheets.iter().map(|sheet| sheet.render(dress)).collect();
     output::print(&texts.join("\n"))?;

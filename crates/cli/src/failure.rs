@@ -50,6 +50,11 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
+    /// What to do about it, if that is known.
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// What went wrong, in a sentence without the hint.
     pub fn sentence(&self) -> &str {
         &self.what

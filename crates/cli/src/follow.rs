@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 
 use crate::cluster::{Cluster, type_and_name};
-use crate::overview::{ended, message, phase, short};
+use crate::overview::{ended, message, phase};
+use crate::version_id::short;
 use crate::{Failure, advice, output, patience};
 
 /// Follows an operation on standard error; how it ended goes to standard output, or is the failure.
@@ -70,7 +72,11 @@ fn lines(operation: &SecretRotationOperation) -> Vec<String> {
         let phase = phase(operation);
         let mut line = format!("{phase}: {message}");
         if phase == "AwaitingApproval" {
-            line.push_str(" (`kubectl secret-rotation approve NAME -m TEXT`, by another person)");
+            let name = operation.name_any();
+            let namespace = operation.namespace().unwrap_or_default();
+            line.push_str(&format!(
+                " (`kubectl secret-rotation approve {name} -n {namespace} -m TEXT`, by another person)"
+            ));
         }
         lines.push(line);
     }

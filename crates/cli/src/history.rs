@@ -14,6 +14,7 @@ use crate::arguments::ClusterOptions;
 use crate::cluster::Cluster;
 use crate::dress::{Dress, Mood};
 use crate::overview::{action_name, ended, message, phase, secret_of};
+use crate::place::SecretId;
 use crate::status::Format;
 use crate::table::{Cell, Table};
 use crate::{Failure, objects, output};
@@ -21,9 +22,9 @@ use crate::{Failure, objects, output};
 /// Flags of `history`.
 #[derive(Args, Clone, Debug)]
 pub struct HistoryArgs {
-    /// Only operations on this secret.
-    #[arg(value_name = "SECRET")]
-    pub secret: Option<String>,
+    /// Only operations on this secret: its name, or its ARN, with or without the six characters at its end.
+    #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
+    pub secret: Option<SecretId>,
 
     /// Only operations of this policy.
     #[arg(short, long, value_name = "POLICY")]
@@ -64,14 +65,23 @@ pub(crate) async fn run(
 }
 
 fn is_wanted(operation: &SecretRotationOperation, arguments: &HistoryArgs) -> bool {
-    let secret = secret_of(operation).map(|(name, _)| name);
     let policy = &operation.spec.policy_ref.name;
     ended(operation).is_some()
-        && (arguments.secret.is_none() || arguments.secret == secret)
+        && arguments
+            .secret
+            .as_ref()
+            .is_none_or(|secret| is_about(operation, secret))
         && arguments
             .policy
             .as_ref()
             .is_none_or(|wanted| policy.as_str() == wanted)
+}
+
+fn is_about(operation: &SecretRotationOperation, secret: &SecretId) -> bool {
+    let status = operation.status.as_ref();
+    let arn = operation.spec.secret.arn.as_deref();
+    let arn = arn.or_else(|| status.and_then(|status| status.arn.as_deref()));
+    secret_of(operation).is_some_and(|(name, region)| secret.means(&name, &region, arn))
 }
 
 /// When it ended; by the API server's clock where AWS's was not written down.

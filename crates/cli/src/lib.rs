@@ -40,6 +40,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod version;
+mod version_id;
 mod versions;
 
 pub use arguments::{Arguments, ClusterOptions, Command};

@@ -390,8 +390,3 @@ pub(crate) fn secret_of(operation: &SecretRotationOperation) -> Option<(String, 
         .or_else(|| arn.as_ref().map(|arn| arn.region().as_str().to_owned()));
     Some((name?, region?))
 }
-
-/// The beginning of a version id, enough to tell versions apart.
-pub(crate) fn short(version: &str) -> &str {
-    version.get(..8).unwrap_or(version)
-}

@@ -1,48 +1,122 @@
-//! Which secret is meant: by name in a region, or by whole ARN.
+//! Which secret is meant: by name, or by ARN in each form that AWS takes.
 
 use clap::Args;
 use secret_rotation_aws::{Account, Operation};
 use secret_rotation_core::identity::{Arn, Region, SecretName};
-use secret_rotation_core::secret::Look;
+use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::secret::{Look, Seen};
 
 use crate::Failure;
-use crate::aws::{Login, Trouble, parse_region};
+use crate::aws::{Login, parse_region};
 
-/// One secret as it is typed.
+/// One secret of a region as it is typed.
 #[derive(Args, Clone, Debug)]
 pub struct Place {
-    /// The name of the secret, or its whole ARN.
-    #[arg(value_name = "SECRET", value_parser = parse_secret)]
-    pub secret: String,
+    /// The name of the secret, or its ARN, with or without the six characters at its end.
+    #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
+    pub secret: SecretId,
 
     /// The AWS region of the secret; that of the ARN or of the AWS profile if left out.
     #[arg(long, value_name = "REGION", value_parser = parse_region, help_heading = "AWS")]
     pub region: Option<Region>,
 }
 
+/// A secret as it is typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretId {
+    /// By name.
+    Name(SecretName),
+    /// By ARN. It may lack the hyphen and the six characters that AWS adds to the name; both forms look alike where a name
+    /// itself ends so.
+    Arn(Arn),
+}
+
+impl SecretId {
+    /// Reads a name or an ARN.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with("arn:") {
+            let arn = Arn::parse(text).map_err(|error| error.to_string())?;
+            return Ok(Self::Arn(arn));
+        }
+        let name = SecretName::parse(text).map_err(|error| error.to_string())?;
+        Ok(Self::Name(name))
+    }
+
+    /// As it was typed.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Name(name) => name.as_str(),
+            Self::Arn(arn) => arn.as_str(),
+        }
+    }
+
+    /// The names that it may stand for, the likeliest first.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Name(name) => vec![name.as_str()],
+            Self::Arn(arn) if arn.name() == resource(arn) => vec![arn.name()],
+            Self::Arn(arn) => vec![arn.name(), resource(arn)],
+        }
+    }
+
+    /// The region that it names, if it does.
+    pub(crate) fn region(&self) -> Option<&Region> {
+        match self {
+            Self::Name(_) => None,
+            Self::Arn(arn) => Some(arn.region()),
+        }
+    }
+
+    /// Whether it means the secret of this name and region, whose ARN may be known.
+    pub(crate) fn means(&self, name: &str, region: &str, arn: Option<&str>) -> bool {
+        match (self, arn) {
+            (Self::Name(own), _) => own.as_str() == name,
+            (Self::Arn(own), Some(arn)) => is_same(own, arn),
+            (Self::Arn(own), None) => {
+                own.region().as_str() == region && self.names().contains(&name)
+            }
+        }
+    }
+}
+
+/// What stands after the last colon of an ARN: name, hyphen and six characters, or the name alone.
+fn resource(arn: &Arn) -> &str {
+    arn.as_str().splitn(7, ':').nth(6).unwrap_or_default()
+}
+
+/// Whether a typed ARN is this whole one, or this one without its end.
+fn is_same(typed: &Arn, whole: &str) -> bool {
+    let rest = whole.strip_prefix(typed.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.len() == 7 && rest.starts_with('-'))
+}
+
+impl std::fmt::Display for SecretId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Place {
     /// The region to ask in.
     pub(crate) fn region(&self, login: &Login) -> Result<Region, Failure> {
-        let of_arn = Arn::parse(&self.secret)
-            .ok()
-            .map(|arn| arn.region().clone());
-        match (&self.region, of_arn) {
-            (Some(typed), Some(of_arn)) if *typed != of_arn => Err(Failure::usage(format!(
-                "the ARN is of region {of_arn}, not of {typed}"
-            ))),
-            (_, Some(region)) => Ok(region),
-            (Some(region), None) => Ok(region.clone()),
-            (None, None) => login.region(),
+        match agreed(&self.secret, self.region.as_ref())? {
+            Some(region) => Ok(region),
+            None => login.region("--region"),
         }
     }
 
     /// Looks at the secret; says what is missing if that fails.
-    pub(crate) async fn look(&self, account: &Account, versions: bool) -> Result<Look, Failure> {
-        let looked = account.look(&self.secret, versions).await;
+    pub(crate) async fn look(
+        &self,
+        login: &Login,
+        account: &Account,
+        versions: bool,
+    ) -> Result<Look, Failure> {
+        let looked = look(account, &self.secret, versions).await;
         looked.map_err(|error| {
             let mut asked = vec![Operation::DescribeSecret];
             asked.extend(versions.then_some(Operation::ListSecretVersionIds));
-            Trouble::of(&error, &asked, account.region()).into()
+            login.trouble(&error, &asked, account.region()).into()
         })
     }
 
@@ -54,11 +128,107 @@ impl Place {
     }
 }
 
-fn parse_secret(text: &str) -> Result<String, String> {
-    if text.starts_with("arn:") {
-        let arn = Arn::parse(text).map_err(|error| error.to_string())?;
-        return Ok(arn.as_str().to_owned());
+/// The region of an ARN and the one that was typed; a failure if they are not the same.
+pub(crate) fn agreed(secret: &SecretId, typed: Option<&Region>) -> Result<Option<Region>, Failure> {
+    match (typed, secret.region()) {
+        (Some(typed), Some(of_arn)) if typed != of_arn => Err(Failure::usage(format!(
+            "the ARN is of region {of_arn}, not of {typed}"
+        ))),
+        (typed, of_arn) => Ok(of_arn.or(typed).cloned()),
     }
-    let name = SecretName::parse(text).map_err(|error| error.to_string())?;
-    Ok(name.as_str().to_owned())
+}
+
+/// Looks at a secret by what was typed. AWS answers a partial ARN with the whole one, which would not be what was asked
+/// for; so it is asked by name, and the answer must be of that ARN.
+async fn look(account: &Account, secret: &SecretId, versions: bool) -> Result<Look, AwsError> {
+    let arn = match secret {
+        SecretId::Name(name) => return account.look(name.as_str(), versions).await,
+        SecretId::Arn(arn) => arn,
+    };
+    if arn.name() != resource(arn) {
+        let whole = account.look(arn.as_str(), versions).await?;
+        if whole.secret != Seen::Absent {
+            return Ok(whole);
+        }
+    }
+    let found = account.look(resource(arn), versions).await?;
+    Ok(match &found.secret {
+        Seen::Present(secret) if !is_same(arn, secret.arn.as_str()) => Look {
+            secret: Seen::Absent,
+            versions: None,
+            ..found
+        },
+        Seen::Present(_) | Seen::Absent => found,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str =
+        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/ledger-HLqSTB";
+    const PARTIAL: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/ledger";
+
+    fn id(text: &str) -> SecretId {
+        SecretId::parse(text).expect("a secret")
+    }
+
+    #[test]
+    fn every_form_of_a_secrets_id_means_it() {
+        for text in ["payments/ledger", WHOLE, PARTIAL] {
+            assert!(
+                id(text).means("payments/ledger", "eu-west-1", Some(WHOLE)),
+                "{text}"
+            );
+            assert!(
+                id(text).means("payments/ledger", "eu-west-1", None),
+                "{text}"
+            );
+            assert!(
+                !id(text).means("payments/ledger2", "eu-west-1", None),
+                "{text}"
+            );
+        }
+        let other = WHOLE.replace("HLqSTB", "AbCdEf");
+        assert!(!id(WHOLE).means("payments/ledger", "eu-west-1", Some(&other)));
+        let elsewhere = PARTIAL.replace("eu-west-1", "us-east-1");
+        assert!(!id(&elsewhere).means("payments/ledger", "eu-west-1", Some(WHOLE)));
+        assert!(!id(&elsewhere).means("payments/ledger", "eu-west-1", None));
+    }
+
+    #[test]
+    fn a_name_that_ends_like_an_arn_is_found_by_both() {
+        let whole = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-abcdef-HLqSTB";
+        let partial = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-abcdef";
+        assert_eq!(id(partial).names(), ["db", "db-abcdef"]);
+        for text in [whole, partial] {
+            assert!(
+                id(text).means("db-abcdef", "eu-west-1", Some(whole)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused_as_such() {
+        for text in [
+            "",
+            "arn:aws:s3:::bucket",
+            "arn:aws:secretsmanager:eu-west-1",
+        ] {
+            assert!(SecretId::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_arn_names_its_region_and_no_other() {
+        let typed = |text| Region::parse(text).expect("a region");
+        let eu = typed("eu-west-1");
+        assert_eq!(agreed(&id(PARTIAL), None), Ok(Some(eu.clone())));
+        assert_eq!(agreed(&id(PARTIAL), Some(&eu)), Ok(Some(eu.clone())));
+        assert_eq!(agreed(&id("a"), Some(&eu)), Ok(Some(eu)));
+        assert_eq!(agreed(&id("a"), None), Ok(None));
+        assert!(agreed(&id(PARTIAL), Some(&typed("us-east-1"))).is_err());
+    }
 }

@@ -4,7 +4,6 @@
 //! done, and does still hold, the controller judges.
 
 mod arguments;
-mod aws;
 mod expecting;
 mod subject;
 mod telling;

@@ -26,14 +26,6 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
     let cluster = &arguments.cluster;
-    if let Some(flag) = cluster
-        .first()
-        .filter(|_| !arguments.command.asks_cluster())
-    {
-        return Err(Failure::usage(format!(
-            "this command asks no cluster: leave out {flag}"
-        )));
-    }
     match arguments.command {
         Command::Status(arguments) => status::run(cluster, &arguments).await,
         Command::Describe(arguments) => describe::run(cluster, &arguments).await,
@@ -75,15 +67,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_flag_that_would_do_nothing_is_refused() {
-        for (flag, command) in [("--context=prod", "explain"), ("-nteam", "version")] {
+    async fn cluster_flags_are_taken_where_they_do_nothing() {
+        // Aliases and wrappers of kubectl add them to every command.
+        for (flag, command) in [("--context=prod", "version"), ("-nteam", "version")] {
             let typed = ["kubectl-secret_rotation", command, flag];
-            let refused = carry_out(Arguments::parse_from(typed)).await;
-            let failure = refused.expect_err("refused").to_string();
-            assert!(
-                failure.starts_with("error: this command asks no cluster"),
-                "{failure}"
-            );
+            let ended = carry_out(Arguments::parse_from(typed)).await;
+            assert_eq!(ended, Ok(ExitCode::SUCCESS), "{command} {flag}");
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) async fn sweep(
                 .await
                 .after(None, &|_| true);
             progress.of(&region).done();
-            let mut trouble = trouble(&inventory, &witness, &region);
+            let mut trouble = trouble(login, &inventory, &witness, &region);
             trouble.extend(unaged(ages_missing(&inventory, subject).len(), &region));
             Swept { inventory, trouble }
         }
@@ -111,8 +111,13 @@ fn unaged(count: usize, region: &Region) -> Option<Trouble> {
 }
 
 /// The gap of the sweep first, then each kind of error that kept single secrets from being read.
-fn trouble(inventory: &Inventory, witness: &Witness, region: &Region) -> Vec<Trouble> {
-    let explain = |error| witness.explain(error, region);
+fn trouble(
+    login: &Login,
+    inventory: &Inventory,
+    witness: &Witness,
+    region: &Region,
+) -> Vec<Trouble> {
+    let explain = |error| witness.explain(login, error, region);
     let mut all: Vec<_> = inventory.gap.iter().map(explain).collect();
     let errors = inventory
         .secrets

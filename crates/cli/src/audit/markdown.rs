@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::{FindingReport, Report};
-use crate::columns::short;
+use crate::columns::shortened;
 
 /// Findings beyond these are counted only: a comment holds 65,536 characters.
 const MOST: usize = 100;
@@ -68,12 +68,16 @@ fn findings(report: &Report, text: &mut String) {
 }
 
 fn row(finding: &FindingReport) -> String {
+    let [_, pending] = shortened(
+        finding.current_version_id.as_deref(),
+        finding.pending_version_id.as_deref(),
+    );
     format!(
         "| <code>{}</code> | {} | {} | {} | {} | {} |\n",
         plain(&finding.name),
         plain(&finding.region),
         finding.state,
-        plain(&short(finding.pending_version_id.as_deref())),
+        plain(&pending),
         plain(&finding.message),
         finding.age.as_deref().unwrap_or("-"),
     )

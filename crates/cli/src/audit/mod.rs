@@ -58,12 +58,12 @@ pub struct AuditArguments {
     pub stuck_after: Option<String>,
 
     /// How the report looks.
-    #[arg(short = 'o', long = "format", value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    #[arg(short, long, alias = "format", value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    pub output: Format,
 
-    /// Where the report goes; standard output if left out.
+    /// Write the report to a file instead of standard output.
     #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub output_file: Option<PathBuf>,
 
     /// The states that make the command end with 1, separated by commas; any is each state that needs attention.
     #[arg(
@@ -114,8 +114,8 @@ pub(crate) async fn run(arguments: AuditArguments) -> Result<ExitCode, Failure> 
     let survey = judge(&subject, &swept);
     let report = Report::of(&subject, &swept, &survey);
     publish(
-        &rendered(&report, arguments.format)?,
-        arguments.output.as_deref(),
+        &rendered(&report, arguments.output)?,
+        arguments.output_file.as_deref(),
     )?;
     complain(&report);
     Ok(verdict(&report, &survey, &arguments.fail_on))
@@ -124,7 +124,7 @@ pub(crate) async fn run(arguments: AuditArguments) -> Result<ExitCode, Failure> 
 /// The regions that were asked for, else the one that the environment names.
 fn regions(asked: &[Region], login: &crate::aws::Login) -> Result<Vec<Region>, Failure> {
     if asked.is_empty() {
-        return Ok(vec![login.region()?]);
+        return Ok(vec![login.region("--regions")?]);
     }
     Ok(asked.to_vec())
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use secret_rotation_core::survey::State;
 
 use super::report::Report;
-use crate::columns::{self, short};
+use crate::columns::{self, shortened};
 
 /// The findings worst first, then the counts, then what could not be read.
 pub(super) fn render(report: &Report) -> String {
@@ -33,12 +33,16 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
         "NAME", "REGION", "STATE", "CURRENT", "PENDING", "MESSAGE", "AGE",
     ];
     let findings = report.findings.iter().map(|finding| {
+        let [current, pending] = shortened(
+            finding.current_version_id.as_deref(),
+            finding.pending_version_id.as_deref(),
+        );
         vec![
             finding.name.clone(),
             finding.region.clone(),
             finding.state.to_owned(),
-            short(finding.current_version_id.as_deref()),
-            short(finding.pending_version_id.as_deref()),
+            current,
+            pending,
             finding.message.clone(),
             finding.age.clone().unwrap_or_else(crate::aws::age::dash),
         ]

@@ -12,7 +12,7 @@ use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::secret::{LabelMap, Rotation, RotationRules, Secret, VersionListing};
 
 use super::{Report, Subject, Swept, judge};
-use crate::aws::{Trouble, Witness};
+use crate::aws::Trouble;
 
 const CURRENT: &str = "6f1c0000-0000-4000-8000-000000000001";
 const PENDING: &str = "0a2e0000-0000-4000-8000-000000000002";
@@ -63,7 +63,7 @@ fn report_of(swept: &[Swept]) -> Report {
 }
 
 fn swept(inventory: Inventory) -> Swept {
-    let explain = |error: &AwsError| Witness::default().explain(error, &inventory.region);
+    let explain = |error: &AwsError| Trouble::of(error, &[], &inventory.region);
     let gap = inventory.gap.iter().map(explain);
     let single = inventory
         .secrets

@@ -10,17 +10,19 @@ use std::sync::Arc;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_types::service_config::ServiceConfigKey;
 use clap::Args;
-use secret_rotation_aws::{Account, Call, Endpoint, EndpointError, Limits, Observer};
+use secret_rotation_aws::{Account, Call, Endpoint, EndpointError, Limits, Observer, Operation};
 use secret_rotation_core::identity::Region;
+use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 
 use crate::Failure;
+use crate::proxy::{Proxy, socks_client};
 
 pub(crate) use trouble::{Trouble, Witness};
 
 /// Nothing here writes through an account but what a person confirms, one secret at a time.
 const WRITES_PER_SECOND: u32 = 1;
 
-/// As whom AWS is asked, and where.
+/// As whom AWS is asked, and where: the same flags for every command that asks AWS.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AwsOptions {
     /// The profile of the AWS configuration file to use; the default chain of credentials if it is left out.
@@ -56,30 +58,92 @@ impl Default for Pace {
 #[derive(Clone, Debug)]
 pub(crate) struct Login {
     config: SdkConfig,
+    /// The profile that was named, by flag or variable.
+    profile: Option<String>,
+    /// The endpoint that was named, by variable or profile.
+    endpoint: Option<String>,
 }
 
 impl AwsOptions {
-    /// Reads the configuration as the SDK does, and judges the endpoint before anything is asked.
+    /// Reads the configuration as the SDK does, and judges endpoint and proxy before anything is asked. Every command that
+    /// talks to AWS comes this way.
     pub(crate) async fn login(&self) -> Result<Login, Failure> {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
+        if Proxy::may_be_socks()? {
+            let client = socks_client().map_err(|error| {
+                Failure::new(format!("the trusted certificates cannot be read: {error}"))
+            })?;
+            loader = loader.http_client(client);
+        }
         let config = loader.load().await;
         let found = |variable: &str| configured(&config, variable);
-        Endpoint::discover(found, self.allow_custom_endpoint).map_err(|error| refused(&error))?;
-        Ok(Login { config })
+        let endpoint = Endpoint::discover(found, self.allow_custom_endpoint)
+            .map_err(|error| refused(&error))?;
+        let named = std::env::var("AWS_PROFILE").ok();
+        Ok(Login {
+            endpoint: endpoint.map(|endpoint| endpoint.address().to_owned()),
+            profile: self
+                .profile
+                .clone()
+                .or(named.filter(|name| !name.is_empty())),
+            config,
+        })
     }
 }
 
 impl Login {
-    /// The region of the environment or the profile.
-    pub(crate) fn region(&self) -> Result<Region, Failure> {
-        let hint = "name one with --regions, or set AWS_REGION or a region in the AWS profile";
+    /// The region of the environment or the profile; `flag` is how this command takes another.
+    pub(crate) fn region(&self, flag: &str) -> Result<Region, Failure> {
+        let hint =
+            format!("name one with {flag}, or set AWS_REGION or a region in the AWS profile");
         let Some(region) = self.config.region() else {
             return Err(Failure::usage("no AWS region is known").hint(hint));
         };
         Region::parse(region.as_ref()).map_err(|error| Failure::usage(error.to_string()).hint(hint))
+    }
+
+    /// What an error means and what to do about it, with the profile and the proxy that it is about.
+    pub(crate) fn trouble(
+        &self,
+        error: &AwsError,
+        asked: &[Operation],
+        region: &Region,
+    ) -> Trouble {
+        let trouble = Trouble::of(error, asked, region);
+        let hint = match error.cause() {
+            Some(Cause::SessionExpired) => self.profile.as_ref().map(|profile| {
+                format!(
+                    "sign in again with `aws sso login --profile {profile}` or `aws login --profile {profile}`"
+                )
+            }),
+            Some(Cause::CredentialsNotObtained) => self.profile.as_ref().map(|profile| {
+                format!(
+                    "`aws sts get-caller-identity --profile {profile}` shows what fails; if profile {profile} signs in, do so with `aws sso login --profile {profile}` or `aws login --profile {profile}`"
+                )
+            }),
+            Some(Cause::CredentialsMissing) => self.profile.as_ref().map(|profile| {
+                format!(
+                    "profile {profile} does not exist or holds no credentials: `aws configure list-profiles` shows those that there are; choose another with --profile"
+                )
+            }),
+            _ if error.class == ErrorClass::Unreachable => self
+                .proxy(region)
+                .map(|proxy| format!("{}; requests go through {proxy}", trouble.hint)),
+            _ => None,
+        };
+        match hint {
+            Some(hint) => Trouble { hint, ..trouble },
+            None => trouble,
+        }
+    }
+
+    fn proxy(&self, region: &Region) -> Option<Proxy> {
+        let own = format!("https://secretsmanager.{region}.amazonaws.com");
+        let endpoint = self.endpoint.as_ref().unwrap_or(&own).parse().ok()?;
+        Proxy::to_aws(&endpoint).ok().flatten()
     }
 
     /// One region of the account; each call is told to the observer.

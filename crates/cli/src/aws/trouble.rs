@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use schemars::JsonSchema;
 use secret_rotation_aws::{Call, Operation};
 use secret_rotation_core::identity::Region;
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 use serde::Serialize;
 
+use super::Login;
 use crate::Failure;
 
 /// Why something could not be read, and what can be done about it.
@@ -41,14 +42,14 @@ impl Witness {
     }
 
     /// What an error means, given what was asked.
-    pub(crate) fn explain(&self, error: &AwsError, region: &Region) -> Trouble {
+    pub(crate) fn explain(&self, login: &Login, error: &AwsError, region: &Region) -> Trouble {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let asked: Vec<_> = failed
             .iter()
             .filter(|(_, class)| *class == error.class)
             .map(|(operation, _)| *operation)
             .collect();
-        Trouble::of(error, &asked, region)
+        login.trouble(error, &asked, region)
     }
 }
 
@@ -96,11 +97,14 @@ const fn reason(class: ErrorClass) -> &'static str {
 }
 
 fn hint(error: &AwsError) -> String {
+    if let Some(cause) = error.cause() {
+        return of_cause(cause).to_owned();
+    }
     let hint = match error.class {
         ErrorClass::Denied => {
             "`kubectl secret-rotation iam-policy --level audit` prints what is needed; an explicit Deny, a permissions boundary or a service control policy may also be in the way"
         }
-        ErrorClass::Credentials => of_credentials(error.code.as_deref()),
+        ErrorClass::Credentials => of_cause(Cause::CredentialsMissing),
         ErrorClass::Throttled | ErrorClass::LimitExceeded => {
             "lower --reads-per-second, or try again when other clients of the account are quiet"
         }
@@ -122,20 +126,26 @@ fn hint(error: &AwsError) -> String {
     hint.to_owned()
 }
 
-fn of_credentials(code: Option<&str>) -> &'static str {
-    match code {
-        Some("ExpiredTokenException" | "ExpiredToken" | "RequestExpired") => {
-            "the session has expired: sign in again, for instance with `aws sso login`"
+/// What to do about credentials, or about what is on the way.
+const fn of_cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::CredentialsMissing => {
+            "sign in with `aws sso login` or `aws login`, choose a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         }
-        Some("UnrecognizedClientException" | "InvalidClientTokenId") => {
-            "AWS does not know these credentials here; a region that is not enabled for the account answers so, too"
+        Cause::CredentialsNotObtained => {
+            "the profile or the environment names a source of credentials that fails: `aws sts get-caller-identity` shows how"
         }
-        Some("RequestTimeTooSkewed" | "InvalidSignatureException" | "SignatureDoesNotMatch") => {
-            "check the secret access key and the clock of this machine"
+        Cause::SessionExpired => "sign in again, for instance with `aws sso login` or `aws login`",
+        Cause::NotKnownInRegion => {
+            "leave the region out, or enable it for the account; if no region accepts the credentials, sign in again"
         }
-        Some(_) => "AWS does not accept these credentials: sign in again",
-        None => {
-            "none were found: sign in with `aws sso login`, choose one with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        Cause::ClockOff => "set the clock of this machine, for instance by switching NTP on",
+        Cause::SignatureRefused => "check the secret access key, and the clock of this machine",
+        Cause::ProxyRefused => {
+            "look at HTTPS_PROXY and NO_PROXY, and at what the proxy lets through; a VPC endpoint belongs into NO_PROXY"
+        }
+        Cause::CertificateNotTrusted => {
+            "something on the way opens TLS: let its certificate authority into the trust store of this machine, for instance by SSL_CERT_FILE"
         }
     }
 }
@@ -169,10 +179,41 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_session_is_not_taken_for_a_missing_one() {
-        let hint = |code| Trouble::of(&error(ErrorClass::Credentials, code), &[], &region()).hint;
-        assert!(hint(Some("ExpiredTokenException")).contains("has expired"));
-        assert!(hint(Some("UnrecognizedClientException")).contains("not enabled"));
-        assert!(hint(None).contains("none were found"));
+    fn what_is_wrong_with_credentials_has_a_remedy_of_its_own() {
+        let trouble = |class, code| Trouble::of(&error(class, code), &[], &region());
+        for (code, message, hint) in [
+            (
+                Some("ExpiredTokenException"),
+                "has expired",
+                "sign in again",
+            ),
+            (
+                Some("UnrecognizedClientException"),
+                "not enabled for the account",
+                "enable it",
+            ),
+            (Some("RequestTimeTooSkewed"), "clock is off", "NTP"),
+            (
+                Some("CredentialsNotObtained"),
+                "could not be obtained",
+                "get-caller-identity",
+            ),
+            (None, "no AWS credentials were found", "aws sso login"),
+        ] {
+            let trouble = trouble(ErrorClass::Credentials, code);
+            assert_eq!(trouble.reason, "CredentialsUnavailable");
+            assert!(trouble.message.contains(message), "{trouble:?}");
+            assert!(trouble.message.ends_with(" in eu-west-1"), "{trouble:?}");
+            assert!(trouble.hint.contains(hint), "{trouble:?}");
+        }
+        let proxy = trouble(ErrorClass::Unreachable, Some("ProxyRefused"));
+        assert_eq!(proxy.reason, "AWSUnavailable");
+        assert!(
+            proxy
+                .message
+                .starts_with("the proxy on the way to AWS refused"),
+            "{proxy:?}"
+        );
+        assert!(proxy.hint.contains("NO_PROXY"), "{proxy:?}");
     }
 }

@@ -11,8 +11,9 @@ use secret_rotation_api::time::Time;
 use super::Events;
 use super::secret::event_lines;
 use crate::dress::{Dress, Mood};
-use crate::overview::{action_name, ended, message, phase, short};
+use crate::overview::{action_name, ended, message, phase};
 use crate::sheet::{Sheet, moment, painted, plain, whole};
+use crate::version_id::short;
 use crate::{advice, age};
 
 pub(super) use crate::overview::secret_of;

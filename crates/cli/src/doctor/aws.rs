@@ -24,7 +24,7 @@ pub(super) async fn check(options: &AwsOptions, regions: &[Region]) -> Vec<Findi
 async fn ask_all(options: &AwsOptions, regions: &[Region]) -> Result<Vec<Finding>, Failure> {
     let login = options.login().await?;
     let regions = if regions.is_empty() {
-        vec![login.region()?]
+        vec![login.region("--regions")?]
     } else {
         regions.to_vec()
     };
@@ -44,7 +44,7 @@ async fn ask(login: &Login, region: &Region) -> Finding {
     match account.reach().await {
         Ok(()) => Finding::ok(what, "you may list secrets"),
         Err(error) => {
-            let trouble = witness.explain(&error, region);
+            let trouble = witness.explain(login, &error, region);
             Finding::failed(what, trouble.message).advice(trouble.hint)
         }
     }

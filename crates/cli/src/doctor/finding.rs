@@ -55,8 +55,9 @@ impl Finding {
             return Self::warn(what, format!("it could not be read: {error}"));
         };
         if status.code == 403 {
-            return Self::warn(what, "you may not look at it")
-                .advice("ask somebody who may, or bind the viewer role");
+            return Self::warn(what, "you may not look at it").advice(
+                "ask an administrator: the roles of the chart are for policies and operations only",
+            );
         }
         Self::warn(what, format!("it could not be read: {}", status.message))
     }

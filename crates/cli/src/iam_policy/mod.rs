@@ -18,8 +18,8 @@ pub struct IamPolicyArguments {
     pub level: Level,
 
     /// How it is printed.
-    #[arg(long, value_enum, default_value_t = Format::Json)]
-    pub format: Format,
+    #[arg(short, long, alias = "format", value_enum, value_name = "FORMAT", default_value_t = Format::Json)]
+    pub output: Format,
 
     /// Allow only secrets whose names begin so; may be repeated. Without --tag no tag is asked for then.
     #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
@@ -92,7 +92,7 @@ fn rendered(arguments: &IamPolicyArguments) -> Result<String, Failure> {
     } else {
         narrowed(file, arguments)?
     };
-    Ok(match arguments.format {
+    Ok(match arguments.output {
         Format::Json => text,
         Format::Terraform => terraform::resource(arguments.level.name(), &text),
     })
@@ -125,7 +125,7 @@ mod tests {
     fn arguments(level: Level) -> IamPolicyArguments {
         IamPolicyArguments {
             level,
-            format: Format::Json,
+            output: Format::Json,
             secrets: Vec::new(),
             tag: None,
         }
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn terraform_gets_the_same_statements() {
         let printed = rendered(&IamPolicyArguments {
-            format: Format::Terraform,
+            output: Format::Terraform,
             ..arguments(Level::Put)
         });
         let printed = printed.expect("a resource");

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::audit::{Progress, Subject, Swept, sweep};
 use crate::aws::{AwsOptions, Pace, age, parse_region};
-use crate::columns::{aligned, short};
+use crate::columns::{aligned, shortened};
 use crate::{Failure, output};
 
 /// With what the process ends when not every secret could be listed.
@@ -86,7 +86,7 @@ struct Ages {
 pub(crate) async fn run(arguments: ListArguments) -> Result<ExitCode, Failure> {
     let login = arguments.aws.login().await?;
     let regions = if arguments.regions.is_empty() {
-        vec![login.region()?]
+        vec![login.region("--regions")?]
     } else {
         arguments.regions
     };
@@ -153,10 +153,14 @@ impl Row {
         if with_region {
             cells.push(self.region.clone());
         }
+        let [current, pending] = shortened(
+            self.current_version_id.as_deref(),
+            self.pending_version_id.as_deref(),
+        );
         cells.extend([
             self.state.to_owned(),
-            short(self.current_version_id.as_deref()),
-            short(self.pending_version_id.as_deref()),
+            current,
+            pending,
             self.ages.last_rotated.clone(),
             self.ages.next_rotation.clone(),
         ]);

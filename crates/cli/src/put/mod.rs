@@ -19,7 +19,7 @@ use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::secret::{Secret, Seen};
 
-use crate::aws::AwsOptions;
+use crate::aws::{AwsOptions, Login};
 use crate::place::Place;
 use crate::{Failure, output};
 
@@ -74,20 +74,19 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, Failure> {
     let login = arguments.aws.login().await?;
     let region = arguments.place.region(&login)?;
     let account = login.quiet_account(region.clone());
-    let look = arguments.place.look(&account, false).await?;
-    let now = look.at;
-    let Seen::Present(secret) = look.secret else {
-        return Err(arguments.place.absent(&region));
-    };
-    refuse(&secret)?;
-    if !arguments.force_while_rotating && !has_died(&arguments.place, &account, &secret, now).await
-    {
-        refuse_unfinished(&secret)?;
-    }
+    let secret = writable(&arguments, &login, &account).await?;
     let value = Value::read(arguments.from_file.as_deref(), arguments.strip_newline)?;
+    if value.ends_with_line_break() && !arguments.binary {
+        output::note(
+            "warning: the value ends with a line break, which is stored with it; --strip-newline leaves it out",
+        );
+    }
     if !arguments.yes && !is_confirmed(&secret, &region)? {
         return Err(Failure::new("nothing was written"));
     }
+    // Nobody knows how long the value and the answer took: what was seen before may be over.
+    let now = writable(&arguments, &login, &account).await?;
+    refuse_if_moved(&secret, &now)?;
     let shape = if arguments.binary {
         Shape::Binary
     } else {
@@ -101,9 +100,36 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The secret as it is now, if it may be written to.
+async fn writable(
+    arguments: &PutArguments,
+    login: &Login,
+    account: &Account,
+) -> Result<Box<Secret>, Failure> {
+    let place = &arguments.place;
+    let look = place.look(login, account, false).await?;
+    let now = look.at;
+    let Seen::Present(secret) = look.secret else {
+        return Err(place.absent(account.region()));
+    };
+    refuse(&secret)?;
+    let is_idle =
+        arguments.force_while_rotating || has_died(place, login, account, &secret, now).await;
+    if !is_idle {
+        refuse_unfinished(&secret)?;
+    }
+    Ok(secret)
+}
+
 /// Whether a first rotation has died before it made a value: there is nothing that a new value could replace or interrupt.
 /// What cannot be read tells nothing.
-async fn has_died(place: &Place, account: &Account, secret: &Secret, now: AwsTime) -> bool {
+async fn has_died(
+    place: &Place,
+    login: &Login,
+    account: &Account,
+    secret: &Secret,
+    now: AwsTime,
+) -> bool {
     let Some(pending) = secret.unfinished().filter(|_| secret.current().is_none()) else {
         return false;
     };
@@ -113,7 +139,7 @@ async fn has_died(place: &Place, account: &Account, secret: &Secret, now: AwsTim
     if !at_rest {
         return false;
     }
-    let versions = place.look(account, true).await.ok();
+    let versions = place.look(login, account, true).await.ok();
     let versions = versions.and_then(|look| look.versions);
     versions.is_some_and(|versions| !versions.lists(pending))
 }
@@ -146,8 +172,28 @@ fn refuse_unfinished(secret: &Secret) -> Result<(), Failure> {
     .hint(hint))
 }
 
+/// A value that somebody put, or a rotation that came through, meanwhile must not be replaced unseen.
+fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), Failure> {
+    match now.current() {
+        current if current == before.current() => Ok(()),
+        Some(current) => Err(Failure::new(format!(
+            "AWSCURRENT has moved to version {current} meanwhile: nothing was written"
+        ))
+        .hint("look at the new version, and put the value again if it is still wanted")),
+        None => Err(
+            Failure::new("AWSCURRENT is on no version any more: nothing was written")
+                .hint("put the value again"),
+        ),
+    }
+}
+
 /// Asks on the terminal.
 fn is_confirmed(secret: &Secret, region: &Region) -> Result<bool, Failure> {
+    if secret.rotates() {
+        output::note(
+            "Rotation is on. What the secret opens is not told of the new value: the next rotation may fail where it expects the old one.",
+        );
+    }
     write!(
         io::stderr(),
         "Put a new value into {} (account {}, region {region})? It becomes AWSCURRENT at once. [y/N] ",

@@ -55,6 +55,11 @@ impl Value {
         }
     }
 
+    /// Whether it is text whose last letter is a line break, as `echo` leaves it.
+    pub(super) fn ends_with_line_break(&self) -> bool {
+        self.shape() == Shape::Text && self.0.ends_with(b"\n")
+    }
+
     /// The bytes, to be sent.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
@@ -131,6 +136,13 @@ mod tests {
             [shape(b"caf\xc3\xa9"), shape(b"\xff\x00")],
             [Shape::Text, Shape::Binary]
         );
+    }
+
+    #[test]
+    fn a_line_break_at_the_end_of_a_text_is_noticed() {
+        let ends = |bytes: &[u8]| value(bytes).expect("a value").ends_with_line_break();
+        assert!(ends(b"secret\n") && ends(b"secret\r\n"));
+        assert!(!ends(b"secret") && !ends(b"\xff\n"));
     }
 
     #[test]

@@ -1,23 +1,26 @@
 //! Flags of operations by hand.
 
 use clap::{Args, ValueEnum};
+use secret_rotation_core::identity::Region;
 
+use crate::aws::{AwsOptions, parse_region};
 use crate::patience::WaitArgs;
+use crate::place::SecretId;
 
 /// Flags that all operations by hand have.
 #[derive(Args, Clone, Debug)]
 pub struct RemedyArgs {
-    /// The name of the secret.
-    #[arg(value_name = "SECRET")]
-    pub secret: String,
+    /// The name of the secret, or its ARN, with or without the six characters at its end.
+    #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
+    pub secret: SecretId,
 
     /// The policy that holds it; found by its findings and selector if it is left out.
     #[arg(short, long, value_name = "POLICY")]
     pub policy: Option<String>,
 
-    /// The AWS region of the secret, where its policy does not tell.
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
+    /// The AWS region of the secret; that of the ARN, of its policy or profile, or of the AWS profile if left out.
+    #[arg(long, value_name = "REGION", value_parser = parse_region, help_heading = "AWS")]
+    pub region: Option<Region>,
 
     /// Why, for the audit trail.
     #[arg(long, value_name = "TEXT")]
@@ -30,6 +33,10 @@ pub struct RemedyArgs {
     /// Print the operation and create nothing; with server, also ask the API server whether it would be created.
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "client", conflicts_with = "wait")]
     pub dry_run: Option<DryRun>,
+
+    /// As whom AWS is asked for what the policy does not report.
+    #[command(flatten)]
+    pub aws: AwsOptions,
 
     /// What must be so.
     #[command(flatten)]

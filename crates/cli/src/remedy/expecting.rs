@@ -4,15 +4,16 @@ use jiff::Timestamp;
 use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperation};
 use secret_rotation_api::text::Text;
 use secret_rotation_api::time::Time;
+use secret_rotation_aws::Operation;
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::pin;
-use secret_rotation_core::secret::Secret;
+use secret_rotation_core::secret::{Secret, Seen};
 use secret_rotation_core::survey::State;
 
 use super::arguments::{ExpectArgs, RemedyArgs};
-use super::aws;
 use super::subject::Subject;
 use crate::Failure;
+use crate::aws::parse_region;
 use crate::overview::{action_name, secret_of};
 
 /// Which version holds what, as far as somebody told.
@@ -45,10 +46,18 @@ pub(super) async fn gather(
     let needed = !known.lacks(action).is_empty();
     // A status does not tell of AWSPENDING on a healthy secret, and an undo must name it.
     if needed || action == Action::RestorePending {
-        match aws::look(&subject.region, &subject.secret).await {
+        match look(arguments, subject).await {
             // One look beats pieces of different ages; what was typed still comes first.
             Ok(secret) => known = Known::typed(&arguments.expect).or(Known::seen(&secret)),
-            Err(why) if needed => return Err(lacking(action, &known, subject, &why)),
+            Err(why) if needed => {
+                return Err(lacking(
+                    action,
+                    &known,
+                    subject,
+                    why.sentence(),
+                    why.advice(),
+                ));
+            }
             Err(_) => {}
         }
     }
@@ -66,7 +75,35 @@ pub(super) async fn gather(
     )))
 }
 
-fn lacking(action: Action, known: &Known, subject: &Subject, why: &str) -> Failure {
+/// Looks at the secret with the credentials of the person who types.
+async fn look(arguments: &RemedyArgs, subject: &Subject) -> Result<Secret, Failure> {
+    let login = arguments.aws.login().await?;
+    let region = parse_region(&subject.region).map_err(Failure::usage)?;
+    let account = login.quiet_account(region);
+    let look = account
+        .look(&subject.secret, false)
+        .await
+        .map_err(|error| {
+            let trouble = login.trouble(&error, &[Operation::DescribeSecret], account.region());
+            Failure::from(trouble)
+        })?;
+    match look.secret {
+        Seen::Present(secret) => Ok(*secret),
+        Seen::Absent => Err(Failure::new(format!(
+            "AWS has no secret {} in {}",
+            subject.secret, subject.region
+        ))
+        .hint("choose another region with --region")),
+    }
+}
+
+fn lacking(
+    action: Action,
+    known: &Known,
+    subject: &Subject,
+    why: &str,
+    advice: Option<&str>,
+) -> Failure {
     let lacks = known.lacks(action);
     let what: Vec<_> = lacks.iter().map(|(what, _)| *what).collect();
     let flags: Vec<_> = lacks.iter().map(|(_, flag)| *flag).collect();
@@ -77,7 +114,8 @@ fn lacking(action: Action, known: &Known, subject: &Subject, why: &str) -> Failu
         what.join(", ")
     ))
     .hint(format!(
-        "provide AWS credentials that may describe the secret, or say it yourself with {}",
+        "{}; or name it yourself with {}",
+        advice.unwrap_or("provide AWS credentials that may describe the secret"),
         flags.join(" ")
     ))
 }

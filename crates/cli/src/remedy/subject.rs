@@ -1,11 +1,14 @@
 //! Which secret, of which policy, in which region.
 
-use kube::ResourceExt as _;
+use kube::{Api, ResourceExt as _};
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, SelectorItem};
+use secret_rotation_api::profile::AWSAccessProfile;
+use secret_rotation_core::identity::Region;
 
 use super::arguments::RemedyArgs;
-use crate::Failure;
 use crate::cluster::{Cluster, did_you_mean};
+use crate::place::SecretId;
+use crate::{Failure, place};
 
 /// The secret to act on.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,45 +26,49 @@ pub(super) async fn find(
     arguments: &RemedyArgs,
     policies: &[SecretRotationPolicy],
 ) -> Result<Subject, Failure> {
+    let typed = place::agreed(&arguments.secret, arguments.region.as_ref())?;
     let wanted = arguments.policy.as_deref();
     let candidates: Vec<_> = policies
         .iter()
         .filter(|policy| wanted.is_none_or(|wanted| policy.name_any() == wanted))
         .collect();
-    match wanted {
-        Some(wanted) if candidates.is_empty() => {
-            return Err(cluster.missing::<SecretRotationPolicy>(wanted).await);
-        }
-        _ => judge(cluster.namespace(), arguments, &candidates),
+    if let Some(wanted) = wanted.filter(|_| candidates.is_empty()) {
+        return Err(cluster.missing::<SecretRotationPolicy>(wanted).await);
     }
-}
-
-fn judge(
-    namespace: &str,
-    arguments: &RemedyArgs,
-    policies: &[&SecretRotationPolicy],
-) -> Result<Subject, Failure> {
-    let reported = reported(arguments, policies);
+    let reported = reported(&arguments.secret, typed.as_ref(), &candidates);
     match reported.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => selected(namespace, arguments, policies),
-        many => Err(ambiguous(&arguments.secret, many)),
+        [one] => return Ok(one.clone()),
+        [] => {}
+        many => return Err(ambiguous(&arguments.secret, many)),
     }
+    let (policy, secret) = selected(cluster.namespace(), arguments, &candidates)?;
+    let region = match typed {
+        Some(region) => region.to_string(),
+        None => only_region(cluster, arguments, policy).await?,
+    };
+    Ok(Subject {
+        policy: policy.clone(),
+        secret,
+        region,
+        finding: None,
+    })
 }
 
-fn reported(arguments: &RemedyArgs, policies: &[&SecretRotationPolicy]) -> Vec<Subject> {
+fn reported(
+    secret: &SecretId,
+    region: Option<&Region>,
+    policies: &[&SecretRotationPolicy],
+) -> Vec<Subject> {
     let of = |policy: &&SecretRotationPolicy| {
         let findings = policy.status.iter().flat_map(|status| &status.findings);
         let meant = findings.filter(|finding| {
-            finding.name.as_str() == arguments.secret
-                && arguments
-                    .region
-                    .as_deref()
-                    .is_none_or(|region| finding.region.as_str() == region)
+            let arn = finding.arn.as_deref();
+            secret.means(&finding.name, &finding.region, arn)
+                && region.is_none_or(|region| finding.region.as_str() == region.as_str())
         });
         let subjects = meant.map(|finding| Subject {
             policy: (*policy).clone(),
-            secret: arguments.secret.clone(),
+            secret: finding.name.to_string(),
             region: finding.region.to_string(),
             finding: Some(finding.clone()),
         });
@@ -71,30 +78,28 @@ fn reported(arguments: &RemedyArgs, policies: &[&SecretRotationPolicy]) -> Vec<S
 }
 
 /// A healthy secret is in no finding. Its name may fit a selector; tags are the controller's to judge.
-fn selected(
+fn selected<'a>(
     namespace: &str,
     arguments: &RemedyArgs,
-    policies: &[&SecretRotationPolicy],
-) -> Result<Subject, Failure> {
+    policies: &[&'a SecretRotationPolicy],
+) -> Result<(&'a SecretRotationPolicy, String), Failure> {
     let secret = &arguments.secret;
-    let by_name: Vec<_> = policies
-        .iter()
-        .filter(|policy| arguments.policy.is_some() || may_select(policy, secret))
-        .collect();
-    match by_name.as_slice() {
-        [policy] => Ok(Subject {
-            region: region(arguments, policy)?,
-            policy: (**policy).clone(),
-            secret: secret.clone(),
-            finding: None,
-        }),
-        [] => Err(unknown(namespace, secret, policies)),
-        many => {
-            let names: Vec<_> = many.iter().map(|policy| policy.name_any()).collect();
-            let what = format!("several policies may hold {secret}: {}", names.join(", "));
-            Err(Failure::new(what).hint("name one with -p POLICY"))
+    for name in secret.names() {
+        let by_name: Vec<_> = policies
+            .iter()
+            .filter(|policy| arguments.policy.is_some() || may_select(policy, name))
+            .collect();
+        match by_name.as_slice() {
+            [policy] => return Ok((policy, name.to_owned())),
+            [] => {}
+            many => {
+                let names: Vec<_> = many.iter().map(|policy| policy.name_any()).collect();
+                let what = format!("several policies may hold {name}: {}", names.join(", "));
+                return Err(Failure::new(what).hint("name one with -p POLICY"));
+            }
         }
     }
+    Err(unknown(namespace, secret, policies))
 }
 
 fn may_select(policy: &SecretRotationPolicy, secret: &str) -> bool {
@@ -106,30 +111,53 @@ fn may_select(policy: &SecretRotationPolicy, secret: &str) -> bool {
     policy.spec.selector.include.iter().any(fits)
 }
 
-fn region(arguments: &RemedyArgs, policy: &SecretRotationPolicy) -> Result<String, Failure> {
-    if let Some(region) = &arguments.region {
+/// The region of a secret that nobody reports: the only one of the policy, else of its profile, else that of the
+/// environment or the AWS profile where the policy watches it.
+async fn only_region(
+    cluster: &Cluster,
+    arguments: &RemedyArgs,
+    policy: &SecretRotationPolicy,
+) -> Result<String, Failure> {
+    let mut watched: Vec<_> = policy
+        .spec
+        .regions
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if watched.is_empty() {
+        watched = regions_of_profile(cluster, policy).await;
+    }
+    if let [region] = watched.as_slice() {
         return Ok(region.clone());
     }
-    match policy.spec.regions.as_slice() {
-        [region] => Ok(region.to_string()),
-        regions => {
-            let what = format!(
-                "policy {} reports nothing of {}, so its region is not known",
-                policy.name_any(),
-                arguments.secret
-            );
-            let regions: Vec<_> = regions.iter().map(ToString::to_string).collect();
-            let known = if regions.is_empty() {
-                String::new()
-            } else {
-                format!("; the policy watches {}", regions.join(", "))
-            };
-            Err(Failure::new(what).hint(format!("name it with --region REGION{known}")))
-        }
+    let login = arguments.aws.login().await?;
+    if let Ok(region) = login.region("--region")
+        && (watched.is_empty() || watched.iter().any(|one| one == region.as_str()))
+    {
+        return Ok(region.to_string());
     }
+    let what = format!(
+        "policy {} reports nothing of {}, so its region is not known",
+        policy.name_any(),
+        arguments.secret
+    );
+    let known = if watched.is_empty() {
+        String::new()
+    } else {
+        format!("; the policy watches {}", watched.join(", "))
+    };
+    Err(Failure::new(what).hint(format!("name it with --region REGION or AWS_REGION{known}")))
 }
 
-fn ambiguous(secret: &str, subjects: &[Subject]) -> Failure {
+/// Who may not read the profile learns nothing here, and is asked for the region.
+async fn regions_of_profile(cluster: &Cluster, policy: &SecretRotationPolicy) -> Vec<String> {
+    let profiles: Api<AWSAccessProfile> = Api::all(cluster.client().clone());
+    let profile = profiles.get_opt(&policy.spec.profile_ref.name).await;
+    let regions = profile.ok().flatten().map(|profile| profile.spec.regions);
+    regions.iter().flatten().map(ToString::to_string).collect()
+}
+
+fn ambiguous(secret: &SecretId, subjects: &[Subject]) -> Failure {
     let places: Vec<_> = subjects
         .iter()
         .map(|subject| format!("policy {} in {}", subject.policy.name_any(), subject.region))
@@ -141,14 +169,44 @@ fn ambiguous(secret: &str, subjects: &[Subject]) -> Failure {
     .hint("name one with -p POLICY or --region REGION")
 }
 
-fn unknown(namespace: &str, secret: &str, policies: &[&SecretRotationPolicy]) -> Failure {
+fn unknown(namespace: &str, secret: &SecretId, policies: &[&SecretRotationPolicy]) -> Failure {
     let what = format!("no policy of namespace {namespace} reports or selects {secret}");
     let findings = policies
         .iter()
         .flat_map(|policy| policy.status.iter().flat_map(|status| &status.findings));
     let names: Vec<_> = findings.map(|finding| finding.name.to_string()).collect();
-    Failure::new(what).hint(did_you_mean(secret, &names).map_or_else(
+    let name = secret.names().last().copied().unwrap_or_default();
+    Failure::new(what).hint(did_you_mean(name, &names).map_or_else(
         || "name the policy with -p POLICY, or another namespace with -n".to_owned(),
         |offer| format!("of the secrets that need attention {offer}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn found(text: &str) -> Vec<(String, String)> {
+        let policy = testing::payments();
+        let secret = SecretId::parse(text).expect("a secret");
+        let region = secret.region().cloned();
+        reported(&secret, region.as_ref(), &[&policy])
+            .into_iter()
+            .map(|subject| (subject.secret, subject.region))
+            .collect()
+    }
+
+    #[test]
+    fn a_secret_is_found_by_name_and_by_every_form_of_its_arn() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/db/main";
+        let one = [("payments/db/main".to_owned(), "eu-west-1".to_owned())];
+        for text in ["payments/db/main", arn, &format!("{arn}-AbCdEf")] {
+            assert_eq!(found(text), one, "{text}");
+        }
+        assert_eq!(found(&format!("{arn}-ZzZzZz")), []);
+        assert_eq!(found("payments/ledger").len(), 2);
+        let central = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:payments/ledger";
+        assert_eq!(found(central).len(), 1);
+    }
 }

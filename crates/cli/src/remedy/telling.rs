@@ -1,5 +1,6 @@
 //! What will happen and what is expected, in sentences; and what to use instead.
 
+use kube::ResourceExt as _;
 use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperationSpec};
 
 use super::subject::Subject;
@@ -13,25 +14,40 @@ pub(super) fn advise(action: Action, subject: &Subject) -> Result<(), Failure> {
         .as_ref()
         .map(|finding| finding.state.as_str());
     let secret = &subject.secret;
+    let place = place(subject);
     match (action, state) {
         (Action::Rotate, Some("Stuck")) => Err(Failure::new(format!(
             "{secret} is stuck: AWS refuses to start another rotation of it"
         ))
         .hint(format!(
-            "`rotate {secret} --retry` runs the pending version again; `clear {secret} --rotate` gives it up and rotates; `promote {secret}` makes it current, if the target accepts it"
+            "`kubectl secret-rotation rotate {secret} --retry {place}` runs the pending version again; `kubectl secret-rotation clear {secret} --rotate {place}` gives it up and rotates; `kubectl secret-rotation promote {secret} {place}` makes it current, if the target accepts it"
         ))),
         (Action::Rotate, Some("Rotating")) => Err(Failure::new(format!(
             "{secret} is being rotated already"
         ))
-        .hint("`status -w` shows how it goes on")),
+        .hint(format!(
+            "`kubectl secret-rotation status -w -n {}` shows how it goes on",
+            namespace(subject)
+        ))),
         (Action::RestoreSecret, Some(state)) if state != "ScheduledForDeletion" => {
             Err(Failure::new(format!(
                 "{secret} is {state}, not scheduled for deletion"
             ))
-            .hint("`undo` takes a clear back; `restore` calls a deletion off"))
+            .hint(format!(
+                "`kubectl secret-rotation undo {secret} {place}` takes a clear back; `restore` calls a deletion off"
+            )))
         }
         _ => Ok(()),
     }
+}
+
+fn namespace(subject: &Subject) -> String {
+    subject.policy.namespace().unwrap_or_default()
+}
+
+/// The flags that lead to the same secret again.
+fn place(subject: &Subject) -> String {
+    format!("-n {} --region {}", namespace(subject), subject.region)
 }
 
 /// What will happen, and what is expected before.
@@ -51,7 +67,7 @@ pub(super) fn announcement(subject: &Subject, spec: &SecretRotationOperationSpec
         "  It is done only if {}; else the operation fails and nothing has changed.",
         expected.join(", and ")
     ));
-    lines.extend(undo(spec.action).map(|undo| format!("  {undo}")));
+    lines.extend(undo(spec.action, subject).map(|undo| format!("  {undo}")));
     lines.join("\n")
 }
 
@@ -87,16 +103,21 @@ fn expectations(expect: &Expectation) -> Vec<String> {
 }
 
 /// How it can be taken back (docs/actions.md).
-const fn undo(action: Action) -> Option<&'static str> {
-    match action {
-        Action::ClearPending => Some("`undo` takes it back."),
-        Action::ClearAndRotate => {
-            Some("`undo` takes the clear back until the rotation has succeeded.")
-        }
+fn undo(action: Action, subject: &Subject) -> Option<String> {
+    let (command, what) = match action {
+        Action::ClearPending => ("undo", "takes it back."),
+        Action::ClearAndRotate => (
+            "undo",
+            "takes the clear back until the rotation has succeeded.",
+        ),
         Action::Rotate | Action::PromotePending | Action::RevertToPrevious => {
-            Some("`revert` takes the label back, not what the target knows.")
+            ("revert", "takes the label back, not what the target knows.")
         }
-        Action::RestorePending => Some("`clear` takes it back."),
-        Action::RetryRotation | Action::RestoreSecret | Action::ReleasePins => None,
-    }
+        Action::RestorePending => ("clear", "takes it back."),
+        Action::RetryRotation | Action::RestoreSecret | Action::ReleasePins => return None,
+    };
+    let (secret, place) = (&subject.secret, place(subject));
+    Some(format!(
+        "`kubectl secret-rotation {command} {secret} {place}` {what}"
+    ))
 }

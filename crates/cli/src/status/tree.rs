@@ -7,8 +7,9 @@ use secret_rotation_api::time::Time;
 
 use crate::age;
 use crate::dress::{Dress, Mood};
-use crate::overview::{PolicyView, Row, short};
+use crate::overview::{PolicyView, Row};
 use crate::table::{Cell, Table};
+use crate::version_id;
 
 const NARROW: [&str; 7] = [
     "NAME", "STATE", "CURRENT", "PENDING", "ATTEMPTS", "ACTION", "SINCE",
@@ -141,10 +142,13 @@ fn cells(
     } else {
         format!("{} ({})", row.key.secret, row.key.region)
     };
-    let version = |id: &Option<String>| {
-        let id = id.as_deref().map(|id| if wide { id } else { short(id) });
-        id.map_or_else(nothing, str::to_owned)
+    let versions = [row.current.as_deref(), row.pending.as_deref()];
+    let versions = if wide {
+        versions.map(|id| id.map(str::to_owned))
+    } else {
+        version_id::apart(versions)
     };
+    let [current, pending] = versions.map(|id| id.unwrap_or_else(nothing));
     let since = row.since.zip(now);
     let mut cells = vec![Cell::from(format!("{}{name}", branch(last, dress)))];
     if wide {
@@ -152,8 +156,8 @@ fn cells(
     }
     cells.extend([
         state(row, dress),
-        version(&row.current).into(),
-        version(&row.pending).into(),
+        current.into(),
+        pending.into(),
         row.attempts
             .map_or_else(nothing, |number| number.to_string())
             .into(),

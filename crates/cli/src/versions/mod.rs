@@ -58,7 +58,7 @@ pub(crate) async fn run(arguments: VersionsArguments) -> Result<ExitCode, Failur
     let login = arguments.aws.login().await?;
     let region = arguments.place.region(&login)?;
     let account = login.quiet_account(region);
-    let look = arguments.place.look(&account, true).await?;
+    let look = arguments.place.look(&login, &account, true).await?;
     let Seen::Present(secret) = &look.secret else {
         return Err(arguments.place.absent(account.region()));
     };

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::report::{FindingReport, Report, count};
-use crate::columns::short;
+use crate::columns::shortened;
 
 /// The findings, or that there are none.
 pub(super) fn section(report: &Report) -> Markup {
@@ -85,13 +85,17 @@ fn versions(finding: &FindingReport) -> Markup {
         "Present" => " (has a value)",
         _ => "",
     };
+    let [short_current, short_pending] = shortened(
+        finding.current_version_id.as_deref(),
+        finding.pending_version_id.as_deref(),
+    );
     html! {
         @if let Some(pending) = finding.pending_version_id.as_deref() {
             span.detail {
-                "pending " code title=(pending) { (short(Some(pending))) } (value)
+                "pending " code title=(pending) { (short_pending) } (value)
                 ", current "
                 @match finding.current_version_id.as_deref() {
-                    Some(current) => code title=(current) { (short(Some(current))) },
+                    Some(current) => code title=(current) { (short_current) },
                     None => "none",
                 }
             }

@@ -12,8 +12,9 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::age;
 use crate::dress::Mood;
 use crate::live::model::{Entry, Model, entries};
-use crate::overview::{self, PolicyView, short};
+use crate::overview::{self, PolicyView};
 use crate::status;
+use crate::version_id;
 
 /// A column: its title, its width, and from which width of the screen on it is shown.
 struct Column {
@@ -191,10 +192,8 @@ fn longest(model: &Model, entries: &[Entry<'_>], title: &str) -> usize {
 /// The mood and the text of a cell.
 fn cell(model: &Model, view: &PolicyView, row: &overview::Row, title: &str) -> (Mood, String) {
     let nothing = || model.dress.nothing().to_owned();
-    let version = |id: &Option<String>| {
-        let id = id.as_deref();
-        id.map_or_else(nothing, |id| short(id).to_owned())
-    };
+    let [current, pending] = version_id::apart([row.current.as_deref(), row.pending.as_deref()])
+        .map(|id| id.unwrap_or_else(nothing));
     let text = match title {
         "NAME" if view.is_ambiguous(&row.key.secret) => {
             format!("  {} ({})", row.key.secret, row.key.region)
@@ -208,8 +207,8 @@ fn cell(model: &Model, view: &PolicyView, row: &overview::Row, title: &str) -> (
             let mood = Mood::of_state(state);
             return (mood, format!("{} {state}", model.dress.sign(mood)));
         }
-        "CURRENT" => version(&row.current),
-        "PENDING" => version(&row.pending),
+        "CURRENT" => current,
+        "PENDING" => pending,
         "ATTEMPTS" => row
             .attempts
             .map_or_else(nothing, |number| number.to_string()),

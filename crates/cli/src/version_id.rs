@@ -1,0 +1,86 @@
+//! Version ids in short, so that those of one secret can be told apart.
+
+/// Characters of a UUID that are shown: git shows as many of a commit.
+const OF_UUID: usize = 8;
+
+/// Characters that are shown of other ids at either end: tools make ids that begin alike, or end alike.
+const AT_EACH_END: usize = 6;
+
+/// What stands for the letters between the ends.
+const GAP: &str = "..";
+
+/// A version id in short: the beginning of a UUID, both ends of anything else.
+pub(crate) fn short(id: &str) -> String {
+    let letters = id.chars().count();
+    if is_uuid(id) {
+        return id.chars().take(OF_UUID).collect();
+    }
+    if letters <= 2 * AT_EACH_END + GAP.len() {
+        return id.to_owned();
+    }
+    let head: String = id.chars().take(AT_EACH_END).collect();
+    let tail: String = id.chars().skip(letters - AT_EACH_END).collect();
+    format!("{head}{GAP}{tail}")
+}
+
+/// The versions of one secret in short; whole where they would look the same and are not.
+pub(crate) fn apart(ids: [Option<&str>; 2]) -> [Option<String>; 2] {
+    let [a, b] = ids.map(|id| id.map(short));
+    if a == b && ids[0] != ids[1] {
+        return ids.map(|id| id.map(str::to_owned));
+    }
+    [a, b]
+}
+
+/// By its shape, in any case of letters.
+fn is_uuid(id: &str) -> bool {
+    id.len() == 36
+        && id.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn both(a: &str, b: &str) -> [String; 2] {
+        apart([Some(a), Some(b)]).map(Option::unwrap_or_default)
+    }
+
+    #[test]
+    fn a_uuid_is_cut_like_a_commit() {
+        let id = "6f1c2d3e-0000-4000-8000-000000000001";
+        assert_eq!(apart([Some(id), None]), [Some("6f1c2d3e".to_owned()), None]);
+        assert_eq!(both(id, id), ["6f1c2d3e", "6f1c2d3e"]);
+    }
+
+    #[test]
+    fn ids_that_begin_alike_are_told_apart() {
+        assert_eq!(
+            both(
+                "terraform-20261101094233000000000001",
+                "terraform-20261120101500000000000002"
+            ),
+            ["terraf..000001", "terraf..000002"]
+        );
+        assert_eq!(both("key-1", "key-2"), ["key-1", "key-2"]);
+    }
+
+    #[test]
+    fn ids_that_differ_where_nobody_looks_are_shown_whole() {
+        for (a, b) in [
+            (
+                "00000000-0000-4000-8000-000000000001",
+                "00000000-0000-4000-8000-000000000002",
+            ),
+            (
+                "terraform-20261101094233000000000001",
+                "terraform-20261120101500000000000001",
+            ),
+        ] {
+            assert_eq!(both(a, b), [a, b]);
+        }
+    }
+}
