@@ -8,6 +8,7 @@ pub mod controller;
 pub mod credentials;
 pub mod dashboard;
 pub mod expression;
+pub mod forward_proxy;
 pub mod invariants;
 pub mod objects;
 pub mod plugin;

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use secret_rotation_simulator::{Fault, FaultKind, Options, Simulator};
 use secret_rotation_tests::by_hand::holder;
+use secret_rotation_tests::forward_proxy::Proxy;
 use secret_rotation_tests::plugin::binary;
 use serde_json::Value;
 
@@ -132,7 +133,7 @@ fn an_audit_finds_what_the_controller_would_in_every_format() {
     assert!(stdout(&run(&aws, "audit -o markdown")).starts_with("## Secret rotations\n"));
     let folder = tempfile::tempdir().expect("a folder");
     let page = folder.path().join("report.html");
-    let line = format!("audit -o html --output {}", page.display());
+    let line = format!("audit -o html --output-file {}", page.display());
     let output = run(&aws, &line);
     assert_eq!((code(&output), stdout(&output)), (0, String::new()));
     let page = fs::read_to_string(page).expect("the page");
@@ -477,6 +478,182 @@ fn put_writes_a_value_once_and_never_shows_it() {
     assert_eq!(writes, ["PutSecretValue"]);
     let shown = stdout(&output) + &stderr(&output);
     assert!(!shown.contains(CANARY), "{shown}");
+}
+
+/// A rotation that begins while somebody types the value is not overwritten.
+#[test]
+fn put_looks_again_when_the_value_is_there() {
+    let aws = aws(ESTATE);
+    let mut child = plugin(&aws, "put app/well-1 --yes")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the plugin starts");
+    let began = std::time::Instant::now();
+    while aws.calls().get("DescribeSecret").is_none() {
+        assert!(began.elapsed().as_secs() < 30, "it never looked");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let put = run_with(&aws, "put app/well-1 --yes", b"another value");
+    assert_eq!(code(&put), 0, "{put:?}");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(CANARY.as_bytes()).expect("it reads");
+    drop(stdin);
+    let late = child.wait_with_output().expect("the plugin ends");
+    assert_eq!(code(&late), 1, "{late:?}");
+    assert!(
+        stderr(&late).contains("AWSCURRENT has moved to version"),
+        "{late:?}"
+    );
+}
+
+#[test]
+fn a_line_break_at_the_end_of_a_value_is_warned_of() {
+    let aws = aws(ESTATE);
+    let put = run_with(&aws, "put app/well-1 --yes", b"value\n");
+    assert_eq!(code(&put), 0, "{put:?}");
+    assert!(stderr(&put).contains("--strip-newline"), "{put:?}");
+    let put = run_with(&aws, "put app/well-2 --yes --strip-newline", b"value\n");
+    assert_eq!(stderr(&put), "");
+}
+
+#[test]
+fn every_form_of_an_arn_and_every_cluster_flag_is_taken() {
+    let aws = aws(ESTATE);
+    let listed = json(&run(&aws, "list -o json"));
+    let arn = listed
+        .as_array()
+        .expect("rows")
+        .iter()
+        .find(|row| row["name"] == "app/stuck");
+    let arn = arn.expect("it is listed")["arn"]
+        .as_str()
+        .expect("text")
+        .to_owned();
+    let partial = arn.rsplit_once('-').expect("a suffix").0;
+    // Without ages, which move between two looks.
+    let shown = |line: &str| {
+        let text = stdout(&run(&aws, line));
+        let lines = text.lines().map(|line| {
+            let cut = line.rsplit_once("   ").map_or(line, |(rest, _)| rest);
+            cut.trim_end().to_owned()
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let whole = shown(&format!("versions {arn}"));
+    assert!(
+        whole.iter().any(|line| line.contains("AWSPENDING")),
+        "{whole:?}"
+    );
+    for line in [
+        format!("versions {partial}"),
+        "versions app/stuck -n team --context prod".to_owned(),
+    ] {
+        assert_eq!(shown(&line), whole, "{line}");
+    }
+    let strange = run(
+        &aws,
+        &format!(
+            "versions {}",
+            partial.replace("111122223333", "999999999999")
+        ),
+    );
+    assert!(stderr(&strange).contains("no secret arn:"), "{strange:?}");
+}
+
+/// The endpoint by a name that only the proxy knows.
+#[test]
+fn aws_is_asked_through_the_proxies_of_the_environment() {
+    let aws = aws(ESTATE);
+    let proxy = Proxy::start(None);
+    let port = aws
+        .url()
+        .rsplit(':')
+        .next()
+        .expect("a port")
+        .trim_end_matches('/')
+        .to_owned();
+    let ask = |variables: &[(&str, &str)]| {
+        let mut command = plugin(&aws, "list -o json --allow-custom-endpoint");
+        command.env(
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            format!("http://aws.test:{port}"),
+        );
+        command.envs(variables.iter().copied());
+        command.output().expect("the plugin starts")
+    };
+    for (scheme, how) in [
+        ("http", "FORWARD"),
+        ("socks5", "SOCKS"),
+        ("socks5h", "SOCKS"),
+    ] {
+        for variable in ["HTTP_PROXY", "ALL_PROXY"] {
+            let output = ask(&[(variable, &proxy.url(scheme))]);
+            assert_eq!(code(&output), 0, "{variable}={scheme}: {output:?}");
+            assert_eq!(proxy.asked()[0], format!("{how} aws.test:{port}"));
+        }
+    }
+    let exempt = ask(&[
+        ("HTTP_PROXY", &proxy.url("socks5")),
+        ("NO_PROXY", "aws.test"),
+    ]);
+    assert_eq!(code(&exempt), 3, "{exempt:?}");
+    assert_eq!(proxy.asked(), Vec::<String>::new());
+    let nobody = format!(
+        "http://127.0.0.1:{}",
+        xtask::process::free_port().expect("a port")
+    );
+    let away = ask(&[("HTTP_PROXY", &nobody)]);
+    assert!(
+        stderr(&away).contains(&format!("go through proxy {nobody} of HTTP_PROXY")),
+        "{away:?}"
+    );
+}
+
+/// A profile whose source of credentials fails is not told to sign in as if there were none.
+#[test]
+fn a_profile_that_fails_is_told_by_its_name() {
+    let aws = aws(ESTATE);
+    let folder = std::env::temp_dir().join(format!("plugin-profiles-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("config");
+    let keys = folder.join("keys.json");
+    fs::write(
+        &keys,
+        r#"{"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "x"}"#,
+    )
+    .expect("written");
+    fs::write(
+        &file,
+        format!(
+            "[profile broken]\ncredential_process = /bin/false\n[profile good]\ncredential_process = /bin/cat {}\n[profile login]\nlogin_session = arn:aws:iam::111122223333:user/a\n",
+            keys.display()
+        ),
+    )
+    .expect("written");
+    let ask = |profile: &str| {
+        let mut command = plugin(&aws, &format!("list --profile {profile}"));
+        for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            command.env_remove(variable);
+        }
+        command.env("AWS_CONFIG_FILE", &file).env("HOME", &folder);
+        command.output().expect("the plugin starts")
+    };
+    let good = ask("good");
+    assert_eq!(code(&good), 0, "{good:?}");
+    let broken = stderr(&ask("broken"));
+    assert!(
+        broken.contains("the AWS credentials could not be obtained"),
+        "{broken}"
+    );
+    assert!(
+        broken.contains("get-caller-identity --profile broken"),
+        "{broken}"
+    );
+    // Not signed in, which needs the feature to be known.
+    let login = stderr(&ask("login"));
+    assert!(login.contains("profile login"), "{login}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use secret_rotation_tests::by_hand::holder;
+use secret_rotation_tests::forward_proxy::Proxy;
 use secret_rotation_tests::objects::{condition, finding, state, text};
 use secret_rotation_tests::plugin::{self, command, run};
 use secret_rotation_tests::story::TEAM;
@@ -407,6 +408,114 @@ fn another_person_approves_and_nobody_their_own_request() {
             &format!("pinnedVersionId: {}", pinned.expect("it is pinned")),
         ],
     );
+    story.end();
+}
+
+/// The API server by a name that only the proxy knows, as kubectl would reach it.
+#[test]
+fn the_plugin_goes_through_proxies_where_kubectl_does() {
+    let story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    let proxy = Proxy::start(None);
+    let port = story.cluster.url();
+    let port = port
+        .rsplit(':')
+        .next()
+        .expect("a port")
+        .trim_end_matches('/')
+        .to_owned();
+    let file = story.cluster.folder().join("far.kubeconfig");
+    let through = |server: &str, proxy_url: Option<&str>, variables: &[(&str, &str)]| {
+        let mut cluster =
+            json!({"server": format!("https://{server}:{port}"), "insecure-skip-tls-verify": true});
+        if let Some(url) = proxy_url {
+            cluster["proxy-url"] = url.into();
+        }
+        let admin = std::fs::read_to_string(story.cluster.kubeconfig("admin")).expect("a file");
+        let mut config: Value = serde_saphyr::from_str(&admin).expect("YAML");
+        config["clusters"][0]["cluster"] = cluster;
+        std::fs::write(&file, config.to_string()).expect("it is written");
+        let mut command = command(&file, &["check", "none", "-n", TEAM]);
+        run(command.envs(variables.iter().copied()))
+    };
+    let there = "there is no policy none";
+    let (http, socks) = (proxy.url("http"), proxy.url("socks5"));
+    for (url, how) in [(&http, "CONNECT"), (&socks, "SOCKS")] {
+        for variable in ["HTTPS_PROXY", "https_proxy"] {
+            let seen = through("api.test", None, &[(variable, url.as_str())]).fails();
+            assert!(seen.contains(there), "{variable}={url}: {seen}");
+            assert_eq!(proxy.asked()[0], format!("{how} api.test:{port}"));
+        }
+        let seen = through("api.test", Some(url.as_str()), &[("NO_PROXY", "*")]).fails();
+        assert!(seen.contains(there), "proxy-url {url}: {seen}");
+        assert_eq!(proxy.asked()[0], format!("{how} api.test:{port}"));
+    }
+    // Neither this machine nor what NO_PROXY names is reached through a proxy.
+    let none = [("HTTPS_PROXY", http.as_str())];
+    has(&through("127.0.0.1", None, &none).fails(), &[there]);
+    let exempt = [
+        ("HTTPS_PROXY", http.as_str()),
+        ("NO_PROXY", "x.test,.test,"),
+    ];
+    has(
+        &through("api.test", None, &exempt).fails(),
+        &["cannot be reached: "],
+    );
+    assert_eq!(proxy.asked(), Vec::<String>::new());
+
+    let closed = Proxy::start(Some("YTpi"));
+    let refused = through("api.test", Some(&closed.url("http")), &[]).fails();
+    has(
+        &refused,
+        &[
+            "cannot be reached through proxy http://127.0.0.1:",
+            "of proxy-url in the kubeconfig: ",
+            "proxy authorization required",
+        ],
+    );
+    let known = closed.url("http").replace("://", "://a:b@");
+    has(&through("api.test", Some(&known), &[]).fails(), &[there]);
+    story.end();
+}
+
+/// Who may decide may see what there is to decide, without any right on policies.
+#[test]
+fn an_approver_describes_an_operation_without_rights_on_policies() {
+    let mut story = Story::among(&["bob"], ESTATE);
+    story.cluster.apply_text(ROLES).expect("roles apply");
+    story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
+    story.apply_policy(&Policy::observing("apps"));
+    story.start_controller();
+    story.check("apps");
+    let arn = text(&finding(&story.get("srp", "apps"), "app/ledger")["arn"]);
+    let partial = arn.rsplit_once('-').expect("a suffix").0.to_owned();
+    for form in [&arn, &partial] {
+        let manifest = story
+            .plugin(&["rotate", "--retry", form, "--dry-run"])
+            .succeeds();
+        has(
+            &manifest,
+            &[
+                "action: RetryRotation",
+                "name: app/ledger",
+                "region: eu-west-1",
+            ],
+        );
+    }
+    let foreign = partial.replace("eu-west-1", "eu-central-1");
+    let refused = story.plugin(&["clear", &foreign, "--region", "eu-west-1"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    has(
+        &refused.err,
+        &["the ARN is of region eu-central-1, not of eu-west-1"],
+    );
+    story
+        .plugin(&["clear", &arn, "--reason", "a story"])
+        .succeeds();
+    let name = text(&story.operations()[0]["metadata"]["name"]);
+    let told = story.plugin_as("bob", &["describe", &name]).succeeds();
+    has(&told, &["ClearPending", "app/ledger"]);
+    let hidden = story.plugin_as("bob", &["describe", "nothing"]).fails();
+    has(&hidden, &["you may not get secretrotationpolicies"]);
     story.end();
 }
 
