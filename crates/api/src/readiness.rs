@@ -112,29 +112,40 @@ impl Readiness {
         }
     }
 
-    /// The same trouble with AWS, naming the region where it was met.
-    #[must_use]
-    pub fn in_region(self, region: &Region) -> Self {
-        let named = |message: String| format!("{region}: {message}");
-        match self {
-            Self::AccessDenied(message) => Self::AccessDenied(named(message)),
-            Self::CredentialsUnavailable(message) => Self::CredentialsUnavailable(named(message)),
-            Self::Throttled(message) => Self::Throttled(named(message)),
-            Self::AwsUnavailable(message) => Self::AwsUnavailable(named(message)),
-            Self::SweepIncomplete(message) => Self::SweepIncomplete(named(message)),
-            Self::Succeeded
-            | Self::Suspended
-            | Self::Progressing
-            | Self::ProfileSuspended(_)
-            | Self::ProfileNotFound(_)
-            | Self::ProfileNotReady(_)
-            | Self::NamespaceNotAllowed(_)
-            | Self::RegionNotAllowed(_)
-            | Self::SecretNotAllowed(_)
-            | Self::ActionNotAllowed(_)
-            | Self::WrongAccount(_)
-            | Self::InvalidSchedule(_)
-            | Self::InvalidSpec(_) => self,
+    /// Trouble with AWS in some regions: each is named with its cause. The reason is that of the trouble which only people
+    /// can end, if there is such a one. `None` = no region has any.
+    pub fn in_regions(gaps: &[(Region, AwsError)]) -> Option<Self> {
+        let (_, worst) = gaps.iter().min_by_key(|(_, gap)| urgency(gap.class))?;
+        let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
+        for (region, gap) in gaps {
+            let cause = gap.lasting().to_string();
+            match causes.iter_mut().find(|(known, _)| *known == cause) {
+                Some((_, regions)) => regions.push(region.as_str()),
+                None => causes.push((cause, vec![region.as_str()])),
+            }
+        }
+        let causes = causes.iter();
+        let causes = causes.map(|(cause, regions)| format!("{}: {cause}", regions.join(", ")));
+        Some(Self::of_class(
+            worst.class,
+            causes.collect::<Vec<_>>().join("; "),
+        ))
+    }
+
+    fn of_class(class: ErrorClass, message: String) -> Self {
+        match class {
+            ErrorClass::Denied => Self::AccessDenied(message),
+            ErrorClass::Credentials => Self::CredentialsUnavailable(message),
+            ErrorClass::Throttled => Self::Throttled(message),
+            ErrorClass::Unreachable
+            | ErrorClass::CannotInvoke
+            | ErrorClass::RotationPending
+            | ErrorClass::Refused
+            | ErrorClass::Mismatch
+            | ErrorClass::Gone
+            | ErrorClass::LimitExceeded
+            | ErrorClass::Malformed
+            | ErrorClass::Unexpected => Self::AwsUnavailable(message),
         }
     }
 
@@ -246,27 +257,20 @@ impl From<&Refusal> for Readiness {
     }
 }
 
-impl From<&AwsError> for Readiness {
-    fn from(error: &AwsError) -> Self {
-        let message = AwsError {
-            request_id: None,
-            ..error.clone()
-        }
-        .to_string();
-        match error.class {
-            ErrorClass::Denied => Self::AccessDenied(message),
-            ErrorClass::Credentials => Self::CredentialsUnavailable(message),
-            ErrorClass::Throttled => Self::Throttled(message),
-            ErrorClass::Unreachable
-            | ErrorClass::CannotInvoke
-            | ErrorClass::RotationPending
-            | ErrorClass::Refused
-            | ErrorClass::Mismatch
-            | ErrorClass::Gone
-            | ErrorClass::LimitExceeded
-            | ErrorClass::Malformed
-            | ErrorClass::Unexpected => Self::AwsUnavailable(message),
-        }
+/// Denials and credentials are for people to mend, and throttling for them to know; the rest passes by itself, or not.
+const fn urgency(class: ErrorClass) -> u8 {
+    match class {
+        ErrorClass::Denied | ErrorClass::Credentials => 0,
+        ErrorClass::Throttled => 1,
+        ErrorClass::Unreachable
+        | ErrorClass::CannotInvoke
+        | ErrorClass::RotationPending
+        | ErrorClass::Refused
+        | ErrorClass::Mismatch
+        | ErrorClass::Gone
+        | ErrorClass::LimitExceeded
+        | ErrorClass::Malformed
+        | ErrorClass::Unexpected => 2,
     }
 }
 
@@ -280,19 +284,78 @@ impl From<&Invalid> for Readiness {
 mod tests {
     use super::*;
 
+    fn gap(region: &str, class: ErrorClass, code: &str) -> (Region, AwsError) {
+        let error = AwsError {
+            class,
+            code: Some(code.to_owned()),
+            request_id: Some(format!("r-{region}")),
+        };
+        (Region::parse(region).expect("a region"), error)
+    }
+
     #[test]
     fn the_message_about_aws_stays_the_same_from_pass_to_pass() {
-        let error = |request: &str| AwsError {
-            class: ErrorClass::Denied,
-            code: Some("AccessDeniedException".to_owned()),
-            request_id: Some(request.to_owned()),
-        };
-        let readiness = Readiness::from(&error("r-1"));
+        let denied = gap("eu-west-1", ErrorClass::Denied, "AccessDeniedException");
+        let mut again = denied.clone();
+        again.1.request_id = Some("r-2".to_owned());
+        let readiness = Readiness::in_regions(&[denied]);
+        let told = "eu-west-1: AWS denied access (AccessDeniedException)";
+        assert_eq!(readiness, Some(Readiness::AccessDenied(told.to_owned())));
+        assert_eq!(readiness, Readiness::in_regions(&[again]));
+        assert_eq!(Readiness::in_regions(&[]), None);
+    }
+
+    #[test]
+    fn each_region_is_named_with_its_own_cause() {
+        let readiness = Readiness::in_regions(&[
+            gap("eu-central-1", ErrorClass::Unreachable, "ProxyRefused"),
+            gap(
+                "eu-south-1",
+                ErrorClass::Credentials,
+                "UnrecognizedClientException",
+            ),
+            gap(
+                "eu-west-1",
+                ErrorClass::Credentials,
+                "ExpiredTokenException",
+            ),
+            gap(
+                "us-east-1",
+                ErrorClass::Credentials,
+                "ExpiredTokenException",
+            ),
+        ]);
         assert_eq!(
             readiness,
-            Readiness::AccessDenied("AWS denied access (AccessDeniedException)".to_owned())
+            Some(Readiness::CredentialsUnavailable(
+                "eu-central-1: the proxy on the way to AWS refused the connection (ProxyRefused); \
+                 eu-south-1: the region does not accept these AWS credentials: it is not enabled for the account, \
+                 or they are not valid there (UnrecognizedClientException); \
+                 eu-west-1, us-east-1: the AWS session has expired (ExpiredTokenException)"
+                    .to_owned()
+            ))
         );
-        assert_eq!(readiness, Readiness::from(&error("r-2")));
+    }
+
+    #[test]
+    fn trouble_that_passes_hides_none_that_only_people_can_end() {
+        let dead = || {
+            gap(
+                "eu-central-1",
+                ErrorClass::Unreachable,
+                "InternalServiceError",
+            )
+        };
+        let slow = || gap("eu-north-1", ErrorClass::Throttled, "ThrottlingException");
+        let denied = || gap("eu-west-1", ErrorClass::Denied, "AccessDeniedException");
+        for (gaps, reason) in [
+            (vec![dead()], "AWSUnavailable"),
+            (vec![dead(), slow()], "Throttled"),
+            (vec![dead(), slow(), denied()], "AccessDenied"),
+        ] {
+            let readiness = Readiness::in_regions(&gaps).expect("trouble");
+            assert_eq!(readiness.reason(), reason);
+        }
     }
 
     #[test]
@@ -304,7 +367,7 @@ mod tests {
             namespace,
         };
         assert_eq!(Readiness::from(&refusal).reason(), refusal.reason());
-        let region = secret_rotation_core::identity::Region::parse("eu-west-1").expect("valid");
+        let region = Region::parse("eu-west-1").expect("valid");
         let refusal = Refusal::RegionNotAllowed {
             profile: profile(),
             region,

@@ -31,12 +31,12 @@ pub(crate) async fn reconcile(
     let Some(entry) = context.world.profile(&name) else {
         return Ok(None);
     };
-    let (inventories, gap) = context.sweeps.of_profile(&name);
+    let (inventories, gaps) = context.sweeps.of_profile(&name);
     let sweeps: Vec<_> = inventories
         .iter()
         .map(|inventory| RegionSweep::from(inventory.as_ref()))
         .collect();
-    let readiness = readiness(&context, &entry, gap.as_ref(), !sweeps.is_empty());
+    let readiness = readiness(&context, &entry, gaps, !sweeps.is_empty());
     let regions = entry
         .core
         .as_ref()
@@ -162,12 +162,12 @@ fn judged(
     Judged { new, words, due }
 }
 
-/// A profile is ready unless it cannot be understood, its account is another, or AWS lets it in nowhere. As long as no
-/// answer told, nobody can know.
+/// A profile is ready unless it cannot be understood, its account is another, or some region does not let it in. As long
+/// as no answer told, nobody can know.
 fn readiness(
     context: &Context,
     entry: &ProfileEntry,
-    gap: Option<&(Region, AwsError)>,
+    mut gaps: Vec<(Region, AwsError)>,
     is_seen: bool,
 ) -> Readiness {
     let profile = match &entry.core {
@@ -182,14 +182,12 @@ fn readiness(
             "AWS shows secrets of account {stranger}, and spec.accountId is {own}: correct it, or give the controller credentials of {own}"
         ));
     }
-    match gap {
-        Some((region, gap))
-            if matches!(gap.class, ErrorClass::Denied | ErrorClass::Credentials) =>
-        {
-            Readiness::from(gap).in_region(region)
-        }
-        Some(_) | None if is_seen || !is_used(context, &profile.name) => Readiness::Succeeded,
-        Some(_) | None => Readiness::Progressing,
+    // A region that AWS does not answer for says nothing about the profile, and hides no region that turns it away.
+    gaps.retain(|(_, gap)| matches!(gap.class, ErrorClass::Denied | ErrorClass::Credentials));
+    match Readiness::in_regions(&gaps) {
+        Some(turned_away) => turned_away,
+        None if is_seen || !is_used(context, &profile.name) => Readiness::Succeeded,
+        None => Readiness::Progressing,
     }
 }
 

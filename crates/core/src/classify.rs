@@ -223,7 +223,7 @@ impl Classifier<'_> {
                 "it does not exist, or the AWS role may not read it: AWS gives the same answer to both"
                     .to_owned()
             } else {
-                format!("it could not be read: {}", error.class)
+                format!("it could not be read: {}", error.sentence())
             };
             let mut finding =
                 self.nameless(name, &inventory.region, State::Unknown, inventory.time);

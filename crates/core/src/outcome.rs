@@ -36,7 +36,17 @@ impl AwsError {
         }
     }
 
-    fn sentence(&self) -> String {
+    /// The same error without what differs from request to request, for conditions and findings.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        Self {
+            request_id: None,
+            ..self.clone()
+        }
+    }
+
+    /// What happened, without codes.
+    pub fn sentence(&self) -> String {
         self.cause().map_or_else(
             || self.class.to_string(),
             |cause| cause.sentence().to_owned(),

@@ -167,13 +167,17 @@ impl<'a> Judge<'a> {
         let error = self.observation.unreadable.as_ref()?;
         let listed = self.readable();
         if listed.state == State::Stuck {
-            let message = format!("{}; it could not be read: {}", listed.message, error.class);
+            let message = format!(
+                "{}; it could not be read: {}",
+                listed.message,
+                error.sentence()
+            );
             return Some(Verdict { message, ..listed });
         }
         Some(self.verdict(
             State::Unknown,
             None,
-            format!("it could not be read: {}", error.class),
+            format!("it could not be read: {}", error.sentence()),
         ))
     }
 

@@ -8,7 +8,7 @@ use secret_rotation_core::advance::{Phase, Write};
 use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::history::History;
 use secret_rotation_core::operation::{Operation, ResultKind, Step, StepResult};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::secret::{LabelMap, Look};
 
 use crate::clock;
@@ -227,7 +227,14 @@ async fn record(
         ResultKind::Refused(ErrorClass::RotationPending) => {
             "AWS says that the pending rotation will be tried again".to_owned()
         }
-        ResultKind::Refused(class) => format!("the request failed: {class}"),
+        ResultKind::Refused(class) => {
+            let error = AwsError {
+                class,
+                code: result.code.clone(),
+                request_id: None,
+            };
+            format!("the request failed: {error}")
+        }
     };
     let progress = telling::progress(context, object, operation, phase, &message)?;
     let status = telling::after(

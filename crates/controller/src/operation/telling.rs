@@ -14,7 +14,7 @@ use secret_rotation_aws::Operation as Call;
 use secret_rotation_core::advance::{Phase, Wait};
 use secret_rotation_core::approval::Consent;
 use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, ObjectKey, SecretName};
+use secret_rotation_core::identity::{Arn, ObjectKey, Region, SecretName};
 use secret_rotation_core::operation::{Operation, Outcome};
 use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::permit::Pause;
@@ -274,21 +274,15 @@ pub(super) async fn trouble(
     call: Call,
     error: AwsError,
 ) -> Result<Option<Duration>, Error> {
-    let message = not_seen(call, error);
+    let message = not_seen(call, reading.region(), &error);
     tracing::warn!(operation = %reading.operation.key, call = call.name(), message);
     troubled(context, reading, &message).await
 }
 
-/// Which call failed and why. A request id would differ each time, and be written each time.
-fn not_seen(call: Call, error: AwsError) -> String {
-    let error = AwsError {
-        request_id: None,
-        ..error
-    };
-    format!(
-        "the secret could not be looked at: {}: {error}",
-        call.name()
-    )
+/// Which call failed, where and why. A request id would differ each time, and be written each time.
+fn not_seen(call: Call, region: &Region, error: &AwsError) -> String {
+    let (call, error) = (call.name(), error.lasting());
+    format!("the secret could not be looked at: {call} in {region}: {error}")
 }
 
 /// The controller may not read what the operation rests on, so nothing is done until it may.
@@ -425,11 +419,13 @@ mod tests {
             code: Some("AccessDeniedException".to_owned()),
             request_id: Some(id.to_owned()),
         };
-        let told = not_seen(Call::ListSecretVersionIds, denied("r-1"));
+        let region = Region::parse("eu-west-1").expect("a region");
+        let told = not_seen(Call::ListSecretVersionIds, &region, &denied("r-1"));
         assert_eq!(
             told,
-            "the secret could not be looked at: ListSecretVersionIds: AWS denied access (AccessDeniedException)"
+            "the secret could not be looked at: ListSecretVersionIds in eu-west-1: AWS denied access (AccessDeniedException)"
         );
-        assert_eq!(not_seen(Call::ListSecretVersionIds, denied("r-2")), told);
+        let again = not_seen(Call::ListSecretVersionIds, &region, &denied("r-2"));
+        assert_eq!(again, told);
     }
 }

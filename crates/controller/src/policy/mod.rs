@@ -133,11 +133,7 @@ fn inventory(context: &Context, entry: &PolicyEntry, claimant: &Claimant) -> Vie
 }
 
 fn unseen(view: &View) -> Readiness {
-    view.gap
-        .as_ref()
-        .map_or(Readiness::Progressing, |(region, gap)| {
-            Readiness::from(gap).in_region(region)
-        })
+    Readiness::in_regions(&view.gaps).unwrap_or(Readiness::Progressing)
 }
 
 fn survey(claimant: &Claimant, view: &View, known: Knowledge<'_>) -> Survey {

@@ -110,12 +110,9 @@ fn report_on(context: &Context, key: &ObjectKey, report: PolicyReport) {
 }
 
 fn readiness(claimant: &Claimant, view: &View, now: AwsTime) -> Readiness {
-    let gap = view
-        .gap
-        .as_ref()
-        .map(|(region, gap)| reach::of_gap(region, gap));
     let waiting = view.is_waiting.then_some(Readiness::Progressing);
-    gap.or(waiting)
+    reach::of_gaps(&view.gaps)
+        .or(waiting)
         .or_else(|| reach::shortfall(claimant))
         .or_else(|| never_open(claimant, now))
         .unwrap_or(Readiness::Succeeded)

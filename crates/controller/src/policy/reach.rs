@@ -8,7 +8,7 @@ use secret_rotation_api::Readiness;
 use secret_rotation_core::authorise::{Refusal, Tenant, active, may_act, may_use, under_ceiling};
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::operation::Action;
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{Mode, Policy, StuckRemedy, Suspension};
 use secret_rotation_core::profile::Profile;
@@ -69,30 +69,14 @@ pub(crate) fn shortfall(claimant: &Claimant) -> Option<Readiness> {
     beyond_ceiling(claimant).or_else(|| no_action(claimant))
 }
 
-/// What a sweep that did not see everything means for the policies that it served.
-pub(crate) fn of_gap(region: &Region, gap: &AwsError) -> Readiness {
-    match gap.class {
-        ErrorClass::Denied | ErrorClass::Credentials | ErrorClass::Throttled => {
-            Readiness::from(gap).in_region(region)
-        }
-        ErrorClass::Unreachable
-        | ErrorClass::CannotInvoke
-        | ErrorClass::RotationPending
-        | ErrorClass::Refused
-        | ErrorClass::Mismatch
-        | ErrorClass::Gone
-        | ErrorClass::LimitExceeded
-        | ErrorClass::Malformed
-        | ErrorClass::Unexpected => {
-            let error = AwsError {
-                request_id: None,
-                ..gap.clone()
-            };
-            Readiness::SweepIncomplete(format!(
-                "the last check did not see everything in {region}: {error}"
-            ))
-        }
-    }
+/// What sweeps that did not see everything mean for the policies that they served.
+pub(crate) fn of_gaps(gaps: &[(Region, AwsError)]) -> Option<Readiness> {
+    Some(match Readiness::in_regions(gaps)? {
+        Readiness::AwsUnavailable(where_and_why) => Readiness::SweepIncomplete(format!(
+            "the last check did not see everything: {where_and_why}"
+        )),
+        other => other,
+    })
 }
 
 fn within_regions(policy: &Policy, profile: &Profile) -> Result<(), Readiness> {
@@ -175,8 +159,58 @@ fn no_action(claimant: &Claimant) -> Option<Readiness> {
 
 #[cfg(test)]
 mod tests {
+    use secret_rotation_core::outcome::ErrorClass;
+
     use super::*;
     use crate::testing::{claimant as sample, labels};
+
+    fn gap(region: &str, class: ErrorClass, code: &str) -> (Region, AwsError) {
+        let error = AwsError {
+            class,
+            code: Some(code.to_owned()),
+            request_id: None,
+        };
+        (Region::parse(region).expect("valid"), error)
+    }
+
+    #[test]
+    fn a_region_that_is_not_enabled_is_told_from_missing_credentials() {
+        let off = || {
+            gap(
+                "eu-south-1",
+                ErrorClass::Credentials,
+                "UnrecognizedClientException",
+            )
+        };
+        let told = of_gaps(&[off()]).expect("trouble").message();
+        assert!(
+            told.starts_with("eu-south-1: the region does not accept these AWS credentials: it is not enabled for the account"),
+            "{told}"
+        );
+        // A region that is down as well is named beside it, and does not take its place.
+        let dead = gap(
+            "eu-central-1",
+            ErrorClass::Unreachable,
+            "InternalServiceError",
+        );
+        let both = of_gaps(&[dead.clone(), off()]).expect("trouble");
+        assert_eq!(both.reason(), "CredentialsUnavailable");
+        assert!(both.message().contains(&told), "{}", both.message());
+        assert!(
+            both.message()
+                .starts_with("eu-central-1: AWS could not be reached"),
+            "{}",
+            both.message()
+        );
+        assert_eq!(
+            of_gaps(&[dead]),
+            Some(Readiness::SweepIncomplete(
+                "the last check did not see everything: eu-central-1: AWS could not be reached (InternalServiceError)"
+                    .to_owned()
+            ))
+        );
+        assert_eq!(of_gaps(&[]), None);
+    }
 
     #[test]
     fn a_suspended_policy_is_not_looked_at_whatever_else_is_wrong() {

@@ -50,8 +50,8 @@ struct Request {
 pub(crate) struct View {
     /// What each region's last sweep saw.
     pub inventories: Vec<Arc<Inventory>>,
-    /// What could not be seen somewhere, and where.
-    pub gap: Option<(Region, AwsError)>,
+    /// The regions in which not everything could be seen, and why.
+    pub gaps: Vec<(Region, AwsError)>,
     /// Whether some region was not swept yet.
     pub is_waiting: bool,
     /// Whether what could not be seen is missing for the first time: the next sweep may see it again.
@@ -105,10 +105,13 @@ impl Sweeps {
                 .iter()
                 .filter_map(|record| record.inventory.clone())
                 .collect(),
-            gap: places.iter().find_map(|place| {
-                let gap = of(place)?.gap.clone()?;
-                Some((place.region.clone(), gap))
-            }),
+            gaps: places
+                .iter()
+                .filter_map(|place| {
+                    let gap = of(place)?.gap.clone()?;
+                    Some((place.region.clone(), gap))
+                })
+                .collect(),
             is_blinking: known.iter().all(|record| record.failures < 2),
             is_complete: places.iter().all(|place| {
                 of(place)
@@ -251,24 +254,25 @@ impl Sweeps {
             .collect()
     }
 
-    /// The last inventories of a profile.
+    /// The last inventories of a profile, and the regions in which not everything could be seen.
     pub(crate) fn of_profile(
         &self,
         profile: &ProfileName,
-    ) -> (Vec<Arc<Inventory>>, Option<(Region, AwsError)>) {
+    ) -> (Vec<Arc<Inventory>>, Vec<(Region, AwsError)>) {
         let records = self.records();
         let own: Vec<_> = records
             .iter()
             .filter(|(place, _)| place.profile == *profile)
             .collect();
-        let gap = own
+        let gaps = own
             .iter()
-            .find_map(|(place, record)| Some((place.region.clone(), record.gap.clone()?)));
+            .filter_map(|(place, record)| Some((place.region.clone(), record.gap.clone()?)))
+            .collect();
         (
             own.into_iter()
                 .filter_map(|(_, record)| record.inventory.clone())
                 .collect(),
-            gap,
+            gaps,
         )
     }
 
