@@ -1,38 +1,69 @@
-//! The API server's time, read from the `Date` header of its answers.
+//! The API server's time, learned from the `Date` headers of its answers.
 //!
-//! A local clock may be wrong; the statuses that are shown were dated by servers.
+//! A local clock may be wrong; the statuses that are shown were dated by servers. One absurd date moves no age: a time is
+//! believed as the controller believes it, see [`Agreement`].
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use http::{Request, Response, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use kube::client::Body;
+use secret_rotation_core::clock::{Agreement, Heard};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service};
 
-/// The date of the last answer, and when it came.
-#[derive(Debug, Default)]
+/// What the dates of the answers so far agree on.
+#[derive(Debug)]
 pub(crate) struct ServerClock {
-    last: Mutex<Option<(Timestamp, Instant)>>,
+    origin: Instant,
+    dates: Mutex<Dates>,
+}
+
+/// Dates as they came.
+#[derive(Debug, Default)]
+struct Dates {
+    agreement: Agreement,
+    /// The first date, and when it came: a command that asks once hears no second one to agree with it.
+    first: Option<(Timestamp, Instant)>,
+}
+
+impl Default for ServerClock {
+    fn default() -> Self {
+        Self {
+            origin: Instant::now(),
+            dates: Mutex::default(),
+        }
+    }
 }
 
 impl ServerClock {
-    /// The time now; `None` before the first answer.
+    /// The time now; `None` before the first answer. Until two answers agree it is that of the first: it is shown, and
+    /// decides nothing.
     pub(crate) fn now(&self) -> Option<Timestamp> {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (date, seen) = last?;
+        let dates = self.lock();
+        if let Some(now) = dates.agreement.now(self.origin.elapsed()) {
+            return Some(now);
+        }
+        let (date, seen) = dates.first?;
         let passed = SignedDuration::try_from(seen.elapsed()).ok()?;
         date.checked_add(passed).ok()
     }
 
     fn saw(&self, date: &str) {
-        let Ok(zoned) = rfc2822::parse(date) else {
+        let Ok(date) = rfc2822::DateTimeParser::new().parse_timestamp(date.trim()) else {
             return;
         };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((zoned.timestamp(), Instant::now()));
+        let mut dates = self.lock();
+        let heard = dates.agreement.hear(Some(date), self.origin.elapsed());
+        if heard != Heard::Absurd {
+            dates.first.get_or_insert_with(|| (date, Instant::now()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Dates> {
+        self.dates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,5 +142,30 @@ mod tests {
         clock.saw("Mon, 23 Nov 2026 10:00:00 GMT");
         tokio::time::advance(Duration::from_secs(90)).await;
         assert_eq!(clock.now(), "2026-11-23T10:01:30Z".parse().ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_absurd_date_moves_nothing() {
+        let honest = "Mon, 23 Nov 2026 10:00:00 GMT";
+        for absurd in [
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+            "Tue, 24 Nov 2026 18:00:00 GMT",
+        ] {
+            for order in [
+                [absurd, honest, honest, honest],
+                [honest, absurd, honest, honest],
+                [honest, honest, absurd, honest],
+                [honest, honest, honest, absurd],
+            ] {
+                let clock = ServerClock::default();
+                order.iter().for_each(|date| clock.saw(date));
+                assert_eq!(
+                    clock.now(),
+                    "2026-11-23T10:00:00Z".parse().ok(),
+                    "{order:?}"
+                );
+            }
+        }
     }
 }
