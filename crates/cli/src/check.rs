@@ -40,14 +40,18 @@ pub(crate) async fn run(
         return Ok(ExitCode::SUCCESS);
     }
     let handled = |policy: &SecretRotationPolicy| {
-        let status = policy.status.as_ref()?;
-        let echo = status.last_handled_request.as_ref()?;
-        (echo.as_str() == token).then(|| verdict(policy))
+        let echo = policy.status.as_ref()?.last_handled_request.as_ref();
+        if echo.is_some_and(|echo| echo.as_str() == token) {
+            return Some(Ok(verdict(policy)));
+        }
+        let brake = policy.brake()?;
+        let name = &arguments.name;
+        Some(Err(suspended(policy, cluster.namespace(), name, brake)))
     };
     let timeout = arguments.wait.timeout;
     let verdict = patience::until(&cluster, &arguments.name, timeout, handled).await?;
     match verdict {
-        Some(verdict) => output::print(&format!("{name} checked: {verdict}\n"))?,
+        Some(verdict) => output::print(&format!("{name} checked: {}\n", verdict?))?,
         None => return Err(late(&cluster, &arguments.name).await),
     }
     Ok(ExitCode::SUCCESS)
