@@ -11,7 +11,7 @@ use kube::api::ObjectMeta;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::authorise::{Tenant, under_ceiling};
-use secret_rotation_core::identity::Region;
+use secret_rotation_core::identity::{Arn, Region};
 use secret_rotation_core::policy::{Policy, Suspension};
 use secret_rotation_core::profile::{NamePattern, NamespaceRule, Profile, RateLimit};
 use secret_rotation_core::secret::Secret;
@@ -19,7 +19,7 @@ use secret_rotation_core::selector::{Matcher, Selector};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::Failure;
+use crate::{Failure, output};
 
 /// What core needs to judge an inventory.
 #[derive(Clone, Debug)]
@@ -49,6 +49,9 @@ impl Subject {
             },
         };
         let mut policy = documents.core(stuck_after)?;
+        for arn in policy.selector.exclude.iter().flat_map(|item| &item.arns) {
+            output::note(&old_exclusion(arn));
+        }
         if file.is_none() {
             // The schema has no words for "every secret", because nobody should mean it in a cluster.
             policy.selector = Selector {
@@ -110,6 +113,14 @@ impl Subject {
         self.policy.selector.selects(secret)
             && under_ceiling(&self.tenant.namespace, &self.profile, &secret.name).is_ok()
     }
+}
+
+/// Stored policies keep excluding by ARN, so an audit does too; but nobody can store such a one any more.
+fn old_exclusion(arn: &Arn) -> String {
+    format!(
+        "warning: spec.selector.exclude names ARN {arn}, which the API server does not accept in a new policy: write the name {}",
+        arn.name()
+    )
 }
 
 fn text_of(path: &Path) -> Result<String, Failure> {
@@ -291,6 +302,28 @@ mod tests {
             (
                 policy("{selector: {include: [{}]}}"),
                 "spec.selector.include[0]: write at least one",
+            ),
+            (
+                policy(
+                    "{selector: {include: [{names: ['arn:aws:secretsmanager:eu-west-1:111122223333:secret:a/b-AbCdEf']}]}}",
+                ),
+                "spec.selector.include[0].names[0]",
+            ),
+            (
+                policy("{selector: {include: [{namePrefix: 'arn:aws:secretsmanager:'}]}}"),
+                "spec.selector.include[0].namePrefix",
+            ),
+            (
+                policy("{selector: {include: [{names: [b/c], namePrefix: a/}]}}"),
+                "spec.selector: name b/c does not begin with namePrefix a/ of the same item",
+            ),
+            (
+                policy("{selector: {include: [{namePrefix: a/}], exclude: [{names: [b/c]}]}}"),
+                "name b/c excludes nothing that is included",
+            ),
+            (
+                policy("{selector: {include: [{namePrefix: a/b}], exclude: [{namePrefix: a/}]}}"),
+                "everything that is included is excluded",
             ),
             (
                 "kind: Deployment".to_owned(),
