@@ -91,6 +91,8 @@ pub enum Command {
     Revert(RemedyArgs),
     /// Call a scheduled deletion off.
     Restore(RemedyArgs),
+    /// Remove pins of a secret: labels that keep cleared versions, so that a clear can be undone.
+    Release(RemedyArgs),
     /// Print a script that completes commands, flags and names in a shell.
     Completion(CompletionArgs),
     /// Complete a command line for kubectl.

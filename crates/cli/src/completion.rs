@@ -130,7 +130,7 @@ const fn place(command: &'static str, argument: &'static str, wanted: Wanted) ->
     }
 }
 
-const PLACES: [Place; 21] = [
+const PLACES: [Place; 23] = [
     place("status", "name", Wanted::Policies),
     place("describe", "name", Wanted::Everything),
     place("check", "name", Wanted::Policies),
@@ -152,6 +152,8 @@ const PLACES: [Place; 21] = [
     place("revert", "policy", Wanted::Policies),
     place("restore", "secret", Wanted::Secrets),
     place("restore", "policy", Wanted::Policies),
+    place("release", "secret", Wanted::Secrets),
+    place("release", "policy", Wanted::Policies),
 ];
 
 fn candidates(options: &ClusterOptions, wanted: Wanted, typed: &str) -> Vec<CompletionCandidate> {

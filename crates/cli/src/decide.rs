@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::arguments::ClusterOptions;
 use crate::cluster::{Cluster, type_and_name};
+use crate::dress::printable;
 use crate::overview::{ended, phase};
 use crate::{Failure, output};
 
@@ -31,7 +32,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     let cluster = Cluster::connect(options).await?;
     let operation: SecretRotationOperation = cluster.get(&arguments.name).await?;
-    refuse_late(&operation, &arguments.name)?;
+    refuse_late(&operation, &arguments.name, cluster.namespace())?;
     let by = cluster.whoami().await?;
     let verdict = if approve { "Approve" } else { "Deny" };
     let decision = json!({"verdict": verdict, "by": by, "message": arguments.message});
@@ -45,17 +46,24 @@ pub(crate) async fn run(
 }
 
 /// A decision is made once, and before the end.
-fn refuse_late(operation: &SecretRotationOperation, name: &str) -> Result<(), Failure> {
+fn refuse_late(
+    operation: &SecretRotationOperation,
+    name: &str,
+    namespace: &str,
+) -> Result<(), Failure> {
     if let Some(decision) = &operation.spec.decision {
         let said = format!(
             "{} has decided about operation {name} already: {:?}",
-            decision.by, decision.verdict
+            printable(&decision.by),
+            decision.verdict
         );
         return Err(Failure::new(said).hint("a decision is made once; create another operation"));
     }
     if ended(operation).is_some() {
         let said = format!("operation {name} has ended as {}", phase(operation));
-        return Err(Failure::new(said).hint(format!("kubectl secret-rotation describe sro/{name}")));
+        return Err(Failure::new(said).hint(format!(
+            "kubectl secret-rotation describe sro/{name} -n {namespace}"
+        )));
     }
     Ok(())
 }

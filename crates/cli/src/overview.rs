@@ -32,6 +32,8 @@ pub(crate) struct Row {
     pub(crate) state: Option<String>,
     /// Since when it is in this state.
     pub(crate) since: Option<Timestamp>,
+    /// Since when nobody could see it: all else is as it was then.
+    pub(crate) unseen: Option<Timestamp>,
     /// Why, in a sentence.
     pub(crate) message: String,
     /// The version with AWSCURRENT.
@@ -221,6 +223,7 @@ impl Row {
             },
             state: Some(finding.state.to_string()),
             since: finding.since.as_ref().and_then(Time::timestamp),
+            unseen: finding.unseen_since.as_ref().and_then(Time::timestamp),
             message: finding.message.to_string(),
             current: text(&finding.current_version_id),
             pending: text(&finding.pending_version_id),
@@ -246,12 +249,23 @@ impl Row {
             },
             state: None,
             since: None,
+            unseen: None,
             message: String::new(),
             current: None,
             pending: None,
             attempts: None,
             doing: Doing::by(operation),
         })
+    }
+
+    /// Its state, and for how long that could not be confirmed, such as `Stuck (unseen 120m)`.
+    pub(crate) fn state_words(&self, now: Option<Timestamp>) -> Option<String> {
+        let state = self.state.clone()?;
+        let Some(unseen) = self.unseen else {
+            return Some(state);
+        };
+        let age = now.map_or_else(String::new, |now| format!(" {}", age::since(unseen, now)));
+        Some(format!("{state} (unseen{age})"))
     }
 }
 

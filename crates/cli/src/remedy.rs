@@ -1,4 +1,4 @@
-//! `rotate`, `clear`, `promote`, `undo`, `revert` and `restore`: operations by hand.
+//! `rotate`, `clear`, `promote`, `undo`, `revert`, `restore` and `release`: operations by hand.
 //!
 //! Each says what will happen and what it expects before it asks, and asks with an operation: whether it may be
 //! done, and does still hold, the controller judges.

@@ -47,6 +47,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Restore(arguments) => {
             remedy::run(cluster, &arguments, Action::RestoreSecret).await
         }
+        Command::Release(arguments) => remedy::run(cluster, &arguments, Action::ReleasePins).await,
         Command::Completion(arguments) => completion::run(&arguments),
         Command::Complete(arguments) => completion::complete(&arguments),
         Command::Audit(audit) => audit::run(audit).await,

@@ -203,12 +203,12 @@ impl fmt::Display for Full {
         match (*labels >= MAX_LABELS, *ours) {
             (true, 0) => f.write_str("; remove labels that nobody needs"),
             (true, _) => f.write_str(
-                "; remove labels that nobody needs, or release older pins with action ReleasePins",
+                "; remove labels that nobody needs, or release older pins with `kubectl secret-rotation release`",
             ),
             (false, 0) => f.write_str(
-                "; another cluster set them, and releases older ones with action ReleasePins",
+                "; another cluster set them, and releases older ones with `kubectl secret-rotation release`",
             ),
-            (false, _) => f.write_str("; release older pins with action ReleasePins"),
+            (false, _) => f.write_str("; release older pins with `kubectl secret-rotation release`"),
         }
     }
 }

@@ -268,10 +268,18 @@ impl<'a> Judge<'a> {
         )
     }
 
-    /// The command that sets a value.
+    /// The command that sets a value. It asks no cluster.
     fn put(&self) -> String {
         let (name, region) = (&self.secret.name, self.secret.arn.region());
         format!("kubectl secret-rotation put {name} --region {region}")
+    }
+
+    /// The command of a manual operation on this secret, in the namespace of the policy where there is one.
+    fn command(&self, verb: &str) -> String {
+        let (name, region) = (&self.secret.name, self.secret.arn.region());
+        let namespace = self.bounds.map(|(_, tenant)| &tenant.namespace);
+        let namespace = namespace.map_or_else(String::new, |namespace| format!(" -n {namespace}"));
+        format!("`kubectl secret-rotation {verb} {name}{namespace} --region {region}`")
     }
 
     fn stuck_or_rotating(&self) -> Option<Verdict> {
@@ -350,7 +358,9 @@ impl<'a> Judge<'a> {
         };
         let message = format!(
             "version {pending}, which holds AWSPENDING, was rolled back: {how}. It is never rotated in again automatically. \
-             To keep it so, remove AWSPENDING with `kubectl secret-rotation clear`; to return to it, use `kubectl secret-rotation promote`"
+             To keep it so, remove AWSPENDING with {}; to return to it, use {}",
+            self.command("clear"),
+            self.command("promote")
         );
         let found = self
             .remembered
@@ -580,13 +590,15 @@ impl<'a> Judge<'a> {
             .is_rolled_back(self.observation.versions.as_ref())
         {
             return Some(format!(
-                "version {pending} still holds AWSPENDING and was rolled back: remove the label with `kubectl secret-rotation clear`"
+                "version {pending} still holds AWSPENDING and was rolled back: remove the label with {}",
+                self.command("clear")
             ));
         }
         let what = match self.observation.pending_value() {
             PendingValue::None | PendingValue::Empty => {
                 return Some(format!(
-                    "version {pending} still holds AWSPENDING and has no value: remove the label with `kubectl secret-rotation clear`"
+                    "version {pending} still holds AWSPENDING and has no value: remove the label with {}",
+                    self.command("clear")
                 ));
             }
             PendingValue::Present => "has",
@@ -594,7 +606,9 @@ impl<'a> Judge<'a> {
         };
         Some(format!(
             "version {pending} still holds AWSPENDING and {what} a value, which may be the one that the target accepts: \
-             if so, use `kubectl secret-rotation promote`; if not, remove the label with `kubectl secret-rotation clear`"
+             if so, use {}; if not, remove the label with {}",
+            self.command("promote"),
+            self.command("clear")
         ))
     }
 

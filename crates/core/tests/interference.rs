@@ -581,7 +581,7 @@ fn what_takes_the_place_of_a_pin_is_named() {
         "carries 20 of at most 20 labels, among them 1 of at most 5 pins, 1 of them of this cluster",
         "labels of others: blue-00, blue-01,",
         &format!("blue-14, {}…", "x".repeat(40)),
-        "or release older pins with action ReleasePins",
+        "or release older pins with `kubectl secret-rotation release`",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }

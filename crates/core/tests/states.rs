@@ -588,7 +588,7 @@ fn a_label_left_over_where_rotation_was_switched_off_is_part_of_disabled() {
     );
     assert_eq!(
         empty.message,
-        "rotation was switched off; version p still holds AWSPENDING and has no value: remove the label with `kubectl secret-rotation clear`"
+        "rotation was switched off; version p still holds AWSPENDING and has no value: remove the label with `kubectl secret-rotation clear prod/a --region eu-west-1`"
     );
     let valued = off(ReportUnconfigured, Some(with_value()));
     assert!(valued.message.contains("has a value"), "{}", valued.message);

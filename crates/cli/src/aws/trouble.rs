@@ -69,7 +69,7 @@ impl Trouble {
         Self {
             reason: reason(error.class),
             message,
-            hint: hint(error),
+            hint: hint(error, region),
         }
     }
 }
@@ -96,7 +96,7 @@ const fn reason(class: ErrorClass) -> &'static str {
     }
 }
 
-fn hint(error: &AwsError) -> String {
+fn hint(error: &AwsError, region: &Region) -> String {
     if let Some(cause) = error.cause() {
         return of_cause(cause).to_owned();
     }
@@ -114,12 +114,18 @@ fn hint(error: &AwsError) -> String {
         ErrorClass::Malformed => {
             "something between here and AWS answers in its stead: look at proxies and endpoint variables"
         }
-        ErrorClass::Gone => "check the name and the region: `kubectl secret-rotation list`",
+        ErrorClass::Gone => {
+            return format!(
+                "check the name and the region: `kubectl secret-rotation list --regions {region}` shows what there is"
+            );
+        }
         ErrorClass::Refused
         | ErrorClass::CannotInvoke
         | ErrorClass::RotationPending
         | ErrorClass::Mismatch => {
-            "look at the state of the secret: `kubectl secret-rotation versions SECRET`"
+            return format!(
+                "look at the state of the secret: `kubectl secret-rotation list --regions {region}` shows it"
+            );
         }
         ErrorClass::Unexpected => "try again; the request id helps AWS support to find it",
     };

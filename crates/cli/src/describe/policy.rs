@@ -119,6 +119,12 @@ fn finding(sheet: &mut Sheet, row: &Row, dress: Dress, now: Option<Timestamp>) {
     if !row.message.is_empty() {
         sheet.line(vec![plain(format!("  {}", row.message))]);
     }
+    if let Some(unseen) = row.unseen {
+        sheet.line(vec![plain(format!(
+            "  unseen since {}: this is what was known then",
+            moment(unseen, now)
+        ))]);
+    }
     if let Some(words) = row.doing.words(now) {
         sheet.line(vec![plain(format!("  {words}"))]);
     }

@@ -36,6 +36,8 @@ pub(crate) fn sheet(
         )],
     );
     sheet.some("Since", row.since.map(|time| moment(time, now)));
+    let unseen = |time| format!("{}: this is what was known then", moment(time, now));
+    sheet.some("Unseen since", row.unseen.map(unseen));
     sheet.some(
         "Why",
         Some(row.message.clone()).filter(|text| !text.is_empty()),

@@ -114,10 +114,15 @@ fn of_policy(view: &PolicyView) -> String {
 
 fn of_secret(row: &Row) -> String {
     let state = row.state.as_deref().unwrap_or("not reported");
-    match row.doing.words(None) {
-        Some(words) => format!("{state}; {words}"),
-        None => state.to_owned(),
-    }
+    let unseen = row
+        .unseen
+        .map(|time| format!("; unseen since {}", whole(time)));
+    let words = row.doing.words(None).map(|words| format!("; {words}"));
+    format!(
+        "{state}{}{}",
+        unseen.unwrap_or_default(),
+        words.unwrap_or_default()
+    )
 }
 
 /// A sentence for each fact that is new, different or gone.
@@ -135,6 +140,9 @@ fn changes(before: &Facts, now: &Facts) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use secret_rotation_api::time::Time;
+    use secret_rotation_core::clock::AwsTime;
+
     use super::*;
     use crate::testing;
 
@@ -152,6 +160,20 @@ team-payments/payments payments/ledger in eu-central-1: Overdue; ObserveOnly
 team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
         let lines = teller.take(News::Operations(testing::operations()), None);
         assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
+    fn what_could_not_be_confirmed_is_told_with_an_absolute_time() {
+        let mut unseen = testing::payments();
+        let status = unseen.status.as_mut().expect("a status");
+        status.findings[0].unseen_since = Some(Time::exact(AwsTime::new(
+            "2026-11-23T08:00:00Z".parse().expect("a time"),
+        )));
+        let facts = facts(&PolicyView::all(&[unseen], &[]));
+        assert_eq!(
+            facts["team-payments/payments payments/db/main in eu-west-1"],
+            "Stuck; unseen since 2026-11-23T08:00:00Z"
+        );
     }
 
     #[test]

@@ -162,7 +162,10 @@ fn refuse_unfinished(secret: &Secret) -> Result<(), Failure> {
         return Ok(());
     };
     let hint = if secret.current().is_none() {
-        "it may be in progress, or have a value that the target accepts: look with `kubectl secret-rotation versions`; --force-while-rotating writes all the same, and AWS abandons the rotation"
+        &format!(
+            "it may be in progress, or have a value that the target accepts: look with `kubectl secret-rotation versions {}`; --force-while-rotating writes all the same, and AWS abandons the rotation",
+            secret.arn
+        )
     } else {
         "wait for it, or recover it; --force-while-rotating writes all the same, and AWS abandons the rotation"
     };

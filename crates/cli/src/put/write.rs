@@ -44,15 +44,15 @@ pub(super) async fn put(
     let answer = request
         .send()
         .await
-        .map_err(|error| explained(error.code(), region))?;
+        .map_err(|error| explained(error.code(), secret, region))?;
     let version = answer.version_id().unwrap_or("of an unknown id");
     Ok(version.to_owned())
 }
 
-fn explained(code: Option<&str>, region: &Region) -> Failure {
+fn explained(code: Option<&str>, secret: &Arn, region: &Region) -> Failure {
     let Some(code) = code else {
         return Failure::new(format!("no answer of AWS in {region} could be understood")).hint(
-            "the value may have been written: look with `kubectl secret-rotation versions SECRET`",
+            format!("the value may have been written: look with `kubectl secret-rotation versions {secret}`"),
         );
     };
     match code {
@@ -65,7 +65,7 @@ fn explained(code: Option<&str>, region: &Region) -> Failure {
         "InvalidRequestException" => Failure::new("AWS refuses to write to this secret")
             .hint("it may be scheduled for deletion, or managed by another AWS service"),
         "ExpiredTokenException" | "ExpiredToken" => Failure::new("the AWS session has expired")
-            .hint("sign in again, for instance with `aws sso login`"),
+            .hint("sign in again, for instance with `aws sso login` or `aws login`"),
         code => Failure::new(format!("AWS refused the value ({code})")),
     }
 }
@@ -77,7 +77,11 @@ mod tests {
     #[test]
     fn a_denial_points_to_the_policy_that_helps() {
         let region = Region::parse("eu-west-1").expect("a region");
-        let failure = explained(Some("AccessDeniedException"), &region).to_string();
+        let text = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db-AbCdEf";
+        let secret = Arn::parse(text).expect("an ARN");
+        let silent = explained(None, &secret, &region).to_string();
+        assert!(silent.contains(&format!("versions {text}`")), "{silent}");
+        let failure = explained(Some("AccessDeniedException"), &secret, &region).to_string();
         assert!(
             failure.starts_with("error: AWS denied secretsmanager:PutSecretValue in eu-west-1")
         );

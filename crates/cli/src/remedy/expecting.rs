@@ -1,12 +1,14 @@
 //! What an operation expects: from flags, from the policy's status, from operations that have ended, from AWS.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperation};
 use secret_rotation_api::text::Text;
 use secret_rotation_api::time::Time;
 use secret_rotation_aws::Operation;
 use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::pin;
+use secret_rotation_core::pin::{self, Pin};
 use secret_rotation_core::secret::{Secret, Seen};
 use secret_rotation_core::survey::State;
 
@@ -14,6 +16,7 @@ use super::arguments::{ExpectArgs, RemedyArgs};
 use super::subject::Subject;
 use crate::Failure;
 use crate::aws::parse_region;
+use crate::output;
 use crate::overview::{action_name, secret_of};
 
 /// Which version holds what, as far as somebody told.
@@ -39,6 +42,15 @@ pub(super) async fn gather(
             "{flag} says nothing about {}",
             action_name(action)
         )));
+    }
+    if action == Action::ReleasePins {
+        // Which pins nobody needs, only a person can say: the one that is remembered is the newest, which stays.
+        if typed.pinned.is_none()
+            && let Ok(secret) = look(arguments, subject).await
+        {
+            offer(&secret);
+        }
+        return Ok(typed.expectation(action));
     }
     let mut known = typed
         .or(Known::reported(subject))
@@ -73,6 +85,40 @@ pub(super) async fn gather(
         names.join(", and no "),
         action_name(action)
     )))
+}
+
+/// Tells which versions carry pins that a person may release at any time.
+fn offer(secret: &Secret) {
+    if let Some(text) = offered(secret) {
+        output::note(&text);
+    }
+}
+
+fn offered(secret: &Secret) -> Option<String> {
+    // Each cluster keeps the newest of its own pins, and which of them this cluster is, it alone knows.
+    let is_newest = |pin: &Pin| {
+        let mut alike = pin::on(secret).filter(|(_, _, other)| other.cluster == pin.cluster);
+        alike.all(|(_, _, other)| other.minute <= pin.minute)
+    };
+    let versions = |newest: bool| {
+        let pins = pin::on(secret).filter(|(_, _, pin)| is_newest(pin) == newest);
+        let versions: BTreeSet<_> = pins.map(|(version, _, _)| version.as_str()).collect();
+        versions.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let (newest, older) = (versions(true), versions(false));
+    if newest.is_empty() {
+        return None;
+    }
+    let stays = format!(
+        "the newest pin, on {newest}, undoes the last clear and stays until a rotation succeeds"
+    );
+    Some(if older.is_empty() {
+        format!("No older pin can be released: {stays}.")
+    } else {
+        format!(
+            "Older pins are on {older}: name one of these versions with --pinned-version to release them now; {stays}."
+        )
+    })
 }
 
 /// Looks at the secret with the credentials of the person who types.
@@ -271,14 +317,16 @@ impl Known {
     fn expectation(&self, action: Action) -> Expectation {
         let text = |version: &Option<String>| version.clone().map(Text::<1, 64>::from);
         let deletion = action == Action::RestoreSecret;
+        let release = action == Action::ReleasePins;
         // Around a rotation at rest AWSPENDING is nowhere, or where AWSCURRENT is: nothing to hold on to.
         let rest = matches!(action, Action::Rotate | Action::RevertToPrevious);
         Expectation {
-            current_version_id: text(&self.current).filter(|_| !deletion),
-            pending_version_id: text(&self.pending).filter(|_| !deletion && !rest),
+            current_version_id: text(&self.current).filter(|_| !deletion && !release),
+            pending_version_id: text(&self.pending).filter(|_| !deletion && !rest && !release),
             previous_version_id: text(&self.previous)
                 .filter(|_| action == Action::RevertToPrevious),
-            pinned_version_id: text(&self.pinned).filter(|_| action == Action::RestorePending),
+            pinned_version_id: text(&self.pinned)
+                .filter(|_| release || action == Action::RestorePending),
             deleted_time: self
                 .deleted
                 .filter(|_| deletion)
@@ -289,7 +337,29 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use secret_rotation_core::identity::{Arn, SecretName, StageLabel, VersionId};
+    use secret_rotation_core::secret::{LabelMap, Rotation};
+
     use super::*;
+
+    fn secret(labels: LabelMap) -> Secret {
+        let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db-AbCdEf";
+        Secret {
+            arn: Arn::parse(arn).expect("an ARN"),
+            name: SecretName::parse("prod/db").expect("a name"),
+            labels,
+            rotation: Rotation::NotConfigured,
+            last_changed: None,
+            last_rotated: None,
+            next_rotation: None,
+            created: None,
+            deleted: None,
+            owning_service: None,
+            external_type: None,
+            primary_region: None,
+            tags: std::collections::BTreeMap::new(),
+        }
+    }
 
     fn known() -> Known {
         let text = |text: &str| Some(text.to_owned());
@@ -341,6 +411,28 @@ mod tests {
             expected(Action::RestoreSecret),
             [None, None, None, None, some("2026-11-23T10:00:00Z")]
         );
+        assert_eq!(
+            expected(Action::ReleasePins),
+            [None, None, None, some("n"), None]
+        );
+    }
+
+    #[test]
+    fn only_older_pins_are_offered_for_release() {
+        let pinned = |pins: &[(&str, &str)]| {
+            let labels = pins.iter().map(|(version, minute)| {
+                let label = StageLabel::parse(format!("{}0d7c9b-{minute}-{version}", pin::PREFIX));
+                let version = VersionId::parse(*version).expect("an id");
+                (version, [label.expect("a label")].into())
+            });
+            offered(&secret(labels.collect()))
+        };
+        assert_eq!(pinned(&[]), None);
+        let one = pinned(&[("v7", "7")]).expect("an offer");
+        assert!(one.starts_with("No older pin can be released"), "{one}");
+        let three = pinned(&[("v7", "7"), ("v9", "9"), ("v8", "8")]).expect("an offer");
+        assert!(three.starts_with("Older pins are on v7, v8:"), "{three}");
+        assert!(three.contains("the newest pin, on v9,"), "{three}");
     }
 
     #[test]
@@ -364,6 +456,7 @@ mod tests {
             ..Known::default()
         };
         assert_eq!(pinned.superfluous(Action::RestorePending), None);
+        assert_eq!(pinned.superfluous(Action::ReleasePins), None);
         assert_eq!(pinned.superfluous(Action::Rotate), Some("--pinned-version"));
     }
 }

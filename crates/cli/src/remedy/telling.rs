@@ -63,9 +63,15 @@ pub(super) fn announcement(subject: &Subject, spec: &SecretRotationOperationSpec
         format!("  {}", effect(spec)),
     ];
     let expected = spec.expect.as_ref().map(expectations).unwrap_or_default();
-    lines.push(format!(
-        "  It is done only if {}; else the operation fails and nothing has changed.",
+    let expected = if expected.is_empty() {
+        // Only ReleasePins may expect nothing (docs/actions.md).
+        "the secret has been healthy and unchanged for a whole attemptWindow since a rotation succeeded"
+            .to_owned()
+    } else {
         expected.join(", and ")
+    };
+    lines.push(format!(
+        "  It is done only if {expected}; else the operation fails and nothing has changed."
     ));
     lines.extend(undo(spec.action, subject).map(|undo| format!("  {undo}")));
     lines.join("\n")
@@ -83,7 +89,10 @@ fn effect(spec: &SecretRotationOperationSpec) -> String {
         Action::RestorePending => "AWSPENDING moves back onto the pinned version.".to_owned(),
         Action::RevertToPrevious => "AWSCURRENT moves back to the previous version. The password at the target does not move with it.".to_owned(),
         Action::RestoreSecret => "The scheduled deletion is called off.".to_owned(),
-        Action::ReleasePins => "The controller's own labels are removed.".to_owned(),
+        Action::ReleasePins => match spec.expect.as_ref().and_then(|expect| expect.pinned_version_id.as_ref()) {
+            Some(version) => format!("The controller's own labels are removed from version {version}, but never the newest on the secret. AWS may then delete the version: nothing takes this back."),
+            None => "The controller's own labels are removed from all versions. AWS may then delete those versions: nothing takes this back.".to_owned(),
+        },
     }
 }
 

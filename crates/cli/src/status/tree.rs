@@ -155,7 +155,7 @@ fn cells(
         cells.push(row.key.region.clone().into());
     }
     cells.extend([
-        state(row, dress),
+        state(row, dress, now),
         current.into(),
         pending.into(),
         row.attempts
@@ -174,14 +174,12 @@ fn cells(
     cells
 }
 
-fn state(row: &Row, dress: Dress) -> Cell {
-    row.state.as_ref().map_or_else(
-        || Cell::from(dress.nothing()),
-        |state| {
-            let mood = Mood::of_state(state);
-            Cell::painted(mood, format!("{} {state}", dress.sign(mood)))
-        },
-    )
+fn state(row: &Row, dress: Dress, now: Option<Timestamp>) -> Cell {
+    let Some((state, words)) = row.state.as_ref().zip(row.state_words(now)) else {
+        return Cell::from(dress.nothing());
+    };
+    let mood = Mood::of_state(state);
+    Cell::painted(mood, format!("{} {words}", dress.sign(mood)))
 }
 
 const fn branch(last: bool, dress: Dress) -> &'static str {
@@ -195,6 +193,8 @@ const fn branch(last: bool, dress: Dress) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use secret_rotation_core::clock::AwsTime;
+
     use super::*;
     use crate::testing;
 
@@ -207,6 +207,24 @@ mod tests {
     fn a_policy_shows_what_its_status_knows() {
         let views = PolicyView::all(&[testing::payments()], &testing::operations());
         insta::assert_snapshot!(render(&views, false, PLAIN, testing::now()));
+    }
+
+    #[test]
+    fn a_finding_that_could_not_be_confirmed_shows_for_how_long() {
+        let mut unseen = testing::payments();
+        let status = unseen.status.as_mut().expect("a status");
+        status.findings[0].unseen_since = Some(Time::exact(AwsTime::new(
+            "2026-11-23T08:00:00Z".parse().expect("a time"),
+        )));
+        let views = PolicyView::all(&[unseen], &testing::operations());
+        let text = render(&views, false, PLAIN, testing::now());
+        let line = text.lines().find(|line| line.contains("payments/db/main"));
+        assert!(
+            line.is_some_and(|line| line.contains("Stuck (unseen 120m)")),
+            "{text}"
+        );
+        let others = text.lines().filter(|line| line.contains("(unseen"));
+        assert_eq!(others.count(), 1, "{text}");
     }
 
     #[test]

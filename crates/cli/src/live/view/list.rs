@@ -41,8 +41,8 @@ const COLUMNS: [Column; 8] = [
     column("NAME", Width::Fitting(16, 50), 0),
     column("REGION", Width::Fixed(14), 150),
     column("STATE", Width::Fitting(10, 30), 0),
-    column("CURRENT", Width::Fixed(8), 110),
-    column("PENDING", Width::Fixed(8), 96),
+    column("CURRENT", Width::Fitting(8, 25), 110),
+    column("PENDING", Width::Fitting(8, 25), 96),
     column("ATTEMPTS", Width::Fixed(8), 130),
     column("ACTION", Width::Rest, 60),
     column("SINCE", Width::Fixed(6), 40),
@@ -205,7 +205,8 @@ fn cell(model: &Model, view: &PolicyView, row: &overview::Row, title: &str) -> (
                 return (Mood::Quiet, nothing());
             };
             let mood = Mood::of_state(state);
-            return (mood, format!("{} {state}", model.dress.sign(mood)));
+            let words = row.state_words(model.now).unwrap_or_default();
+            return (mood, format!("{} {words}", model.dress.sign(mood)));
         }
         "CURRENT" => current,
         "PENDING" => pending,
