@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::arguments::ClusterOptions;
 use crate::cluster::{Cluster, type_and_name};
-use crate::dress::printable;
 use crate::overview::{ended, phase};
 use crate::{Failure, output};
 
@@ -54,8 +53,7 @@ fn refuse_late(
     if let Some(decision) = &operation.spec.decision {
         let said = format!(
             "{} has decided about operation {name} already: {:?}",
-            printable(&decision.by),
-            decision.verdict
+            decision.by, decision.verdict
         );
         return Err(Failure::new(said).hint("a decision is made once; create another operation"));
     }

@@ -138,8 +138,27 @@ impl Dress {
 
 /// Text of others without control characters: a terminal obeys some.
 pub(crate) fn printable(text: &str) -> String {
-    let shown = |letter: char| if letter.is_control() { '.' } else { letter };
+    let shown = |letter: char| {
+        if letter.is_control() || is_invisible(letter) {
+            '.'
+        } else {
+            letter
+        }
+    };
     text.chars().map(shown).collect()
+}
+
+/// Letters that reorder or hide what stands beside them: an approver must see what the text says.
+const fn is_invisible(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -181,6 +200,7 @@ mod tests {
     #[test]
     fn text_of_others_gives_no_orders_to_a_terminal() {
         assert_eq!(printable("a\u{1b}[2J\nb ✔"), "a.[2J.b ✔");
+        assert_eq!(printable("\u{202e}evah\u{2066}\u{200b}"), ".evah..");
     }
 
     #[test]

@@ -3,15 +3,18 @@
 use std::io::{self, ErrorKind, Write as _};
 
 use crate::Failure;
+use crate::dress::printable;
 
 /// Writes text to standard output. A reader that has gone, as `head` does, is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     print_open(text).map(drop)
 }
 
-/// Writes a line to standard error, for people. Nobody is left to be told if it is closed.
+/// Writes lines to standard error, for people. Nobody is left to be told if it is closed. Texts of servers and of other
+/// people are part of many of them, so nothing in them moves the cursor.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let lines: Vec<_> = text.lines().map(printable).collect();
+    let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
 /// Writes text to standard output; whether somebody still reads it.

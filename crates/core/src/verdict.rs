@@ -339,7 +339,10 @@ impl<'a> Judge<'a> {
             return None;
         }
         let then = match watch::clearable_from(rest.since, self.observation.pending_value()) {
-            Some(from) => format!("; the version has no value, and is not cleared before {from}"),
+            Some(from) if from > self.now => {
+                format!("; the version has no value, and is not cleared before {from}")
+            }
+            Some(from) => format!("; the version has no value, and may be cleared since {from}"),
             None => ", so nothing is done automatically meanwhile".to_owned(),
         };
         Some(format!(

@@ -101,10 +101,17 @@ fn only(survey: &Survey) -> &Finding {
 #[test]
 fn a_version_without_a_value_is_cleared_after_a_day_in_which_labels_rested() {
     let (watches, seen) = watched(24, &without_value());
-    let (_, young) = judged(&watches, seen, StuckRemedy::Recover);
+    let (survey, young) = judged(&watches, seen, StuckRemedy::Recover);
     let held = "hold prod/a RecentlyChanged until 2026-11-23T10:01:00Z\n";
     assert_eq!(young, held, "a minute is missing");
+    let message = &only(&survey).message;
+    let promise = "is not cleared before 2026-11-23T10:01:00Z";
+    assert!(message.contains(promise), "{message}");
     let (watches, seen) = watched(25, &without_value());
+    let (survey, _) = judged(&watches, seen.clone(), StuckRemedy::Recover);
+    let message = &only(&survey).message;
+    assert!(message.contains("may be cleared since"), "{message}");
+    assert!(!message.contains("not cleared before"), "{message}");
     for (remedy, expected) in [
         (StuckRemedy::Recover, "create ClearAndRotate prod/a\n"),
         (StuckRemedy::ClearPending, "create ClearPending prod/a\n"),

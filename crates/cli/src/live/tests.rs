@@ -147,6 +147,19 @@ fn a_lost_connection_is_on_every_page() {
 }
 
 #[test]
+fn versions_that_begin_alike_are_told_apart() {
+    let mut policy = testing::payments();
+    let status = policy.status.as_mut().expect("a status");
+    let finding = &mut status.findings[0];
+    finding.current_version_id = Some("terraform-20261101094233000000000001".into());
+    finding.pending_version_id = Some("terraform-20261120101500000000000002".into());
+    let mut model = model(UNICODE);
+    learn(&mut model, News::Policies(vec![policy]));
+    let list = text(&mut model, 160, 50);
+    assert!(list.contains("terraf..000001  terraf..000002"), "{list}");
+}
+
+#[test]
 fn without_signs_the_picture_is_ascii() {
     let ascii = Dress {
         unicode: false,
