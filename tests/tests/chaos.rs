@@ -63,19 +63,19 @@ fn what_an_outage_of_the_api_server_costs() {
             begin(&mut story, trouble);
             let began = now();
             let mut seen = story.aws.writes().len();
-            let (mut stop, mut loss) = (Duration::ZERO, None);
+            let (mut stop, mut given_up) = (Duration::ZERO, None);
             while began.elapsed() < OUTAGE {
                 thread::sleep(PAUSE);
                 let writes = story.aws.writes().len();
                 if writes > seen {
                     (seen, stop) = (writes, began.elapsed());
                 }
-                if loss.is_none() && lost(&story) > losses_before {
-                    loss = Some(began.elapsed());
+                if given_up.is_none() && lost(&story) > losses_before {
+                    given_up = Some(began.elapsed());
                 }
             }
             stops.push(stop);
-            losses.extend(loss);
+            losses.extend(given_up);
             // The time that a killed server takes to start is part of it.
             let ended = now();
             end(&mut story, trouble);

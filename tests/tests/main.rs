@@ -11,6 +11,7 @@ mod chaos;
 mod chart;
 mod cli;
 mod clocks;
+#[cfg(test)]
 mod conformance;
 mod crashes;
 mod crashes_by_hand;

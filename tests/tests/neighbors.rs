@@ -55,8 +55,8 @@ fn a_policy_of_names(story: &Story) {
         "apiVersion": "secretrotation.dev/v1alpha1", "kind": "AWSAccessProfile", "metadata": {"name": "names"},
         "spec": {"regions": ["eu-west-1"], "allowedNamespaces": {"names": ["*"]}, "allowedSecrets": [{"namePrefix": "*"}]},
     }));
-    let names = json!({"include": [{"names": ["named/ledger", "named/legder"]}]});
-    let named = json!({"profileRef": {"name": "names"}, "selector": names});
+    let selector = json!({"include": [{"names": ["named/ledger", "named/legder"]}]});
+    let named = json!({"profileRef": {"name": "names"}, "selector": selector});
     story.apply_policy(&Policy::observing("named").but(&named));
 }
 
@@ -231,9 +231,18 @@ fn a_deletion_stops_before_the_next_write(story: &Story) {
         held.iter().all(|secret| state(&on(secret)) == "Settling")
     });
     let operation = text(&on("held/operation")["metadata"]["name"]);
-    let hold = json!({"metadata": {"finalizers": ["example.com/hold"]}}).to_string();
+    let finalizer = json!({"metadata": {"finalizers": ["example.com/hold"]}}).to_string();
     for (kind, name) in [("srp", "goes"), ("sro", operation.as_str())] {
-        story.kubectl(&["patch", kind, name, "-n", TEAM, "--type=merge", "-p", &hold]);
+        story.kubectl(&[
+            "patch",
+            kind,
+            name,
+            "-n",
+            TEAM,
+            "--type=merge",
+            "-p",
+            &finalizer,
+        ]);
         story.kubectl(&["delete", kind, name, "-n", TEAM, "--wait=false"]);
     }
     story.eventually("both have ended", || {

@@ -70,15 +70,16 @@ fn lines(operation: &SecretRotationOperation) -> Vec<String> {
     let waits = Some(message(operation)).filter(|message| !message.is_empty());
     if let (None, Some(message)) = (ended(operation), waits) {
         let phase = phase(operation);
-        let mut line = format!("{phase}: {message}");
-        if phase == "AwaitingApproval" {
+        let advice = if phase == "AwaitingApproval" {
             let name = operation.name_any();
             let namespace = operation.namespace().unwrap_or_default();
-            line.push_str(&format!(
+            format!(
                 " (`kubectl secret-rotation approve {name} -n {namespace} -m TEXT`, by another person)"
-            ));
-        }
-        lines.push(line);
+            )
+        } else {
+            String::new()
+        };
+        lines.push(format!("{phase}: {message}{advice}"));
     }
     lines
 }

@@ -409,11 +409,14 @@ mod tests {
     use super::*;
     use crate::testing;
 
+    /// What happens, how, and who is judged again.
+    type Row = (&'static str, fn(&mut Stage), &'static [&'static str]);
+
     /// What wakes what: every row is a change, and who is judged again because of it. Of the first policy, `a` waits, `b` is
     /// at work and `c` has acted; `d` waits on the secret of `b` for the second policy, `e` on its own for a neighbor.
     #[tokio::test]
     async fn whatever_an_operation_waits_for_wakes_it() {
-        let rows: [(&str, fn(&mut Stage), &[&str]); 15] = [
+        let rows: [Row; 15] = [
             (
                 "a decision",
                 |s| {
@@ -421,7 +424,7 @@ mod tests {
                         "a",
                         "first",
                         &json!({"spec": {"decision": {"verdict": "Approve", "by": "bob"}}}),
-                    )
+                    );
                 },
                 &["a"],
             ),
@@ -432,7 +435,7 @@ mod tests {
                         "b",
                         "first",
                         &merged(at_work(), json!({"metadata": {"deletionTimestamp": TIME}})),
-                    )
+                    );
                 },
                 &["b"],
             ),
@@ -474,7 +477,7 @@ mod tests {
                         "second",
                         2,
                         &json!({"metadata": {"deletionTimestamp": TIME}}),
-                    )
+                    );
                 },
                 &["a", "b", "d", "e"],
             ),

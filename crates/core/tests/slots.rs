@@ -415,6 +415,7 @@ fn a_label_or_version_that_moved_holds_the_slot_anew() {
 }
 
 /// One operation among neighbors on a shared rotation function.
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 #[derive(Clone, Copy, Debug)]
 struct Neighbor {
     whose: usize,

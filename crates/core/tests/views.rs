@@ -557,7 +557,7 @@ proptest! {
                 if healed.contains(n) { Observation::listed(secret(&text)) } else { sick(&text) }
             });
             let mut swept = at(time, rows.collect());
-            swept.missing = lie.filter(|n| n % 2 == 0).map(|n| name(&name_of(n))).into_iter().collect();
+            swept.missing = lie.filter(|n| n.is_multiple_of(2)).map(|n| name(&name_of(n))).into_iter().collect();
             let swept = if pass.complete { swept } else { torn(swept) };
             // Where a restart forgot the row, a complete view without it is all that is known.
             if let Some(n) = lie.filter(|_| pass.complete) {
@@ -623,7 +623,7 @@ proptest! {
             swept.secrets.insert(one.secret.arn.clone(), one);
         }
         let (survey, plan) = judged(&own, &[&swept], &Memory::default());
-        let ours = |n: &usize| *n < 7 && *n != excluded && n % 2 == 0;
+        let ours = |n: &usize| *n < 7 && *n != excluded && n.is_multiple_of(2);
         let ours: Vec<_> = (0..8).filter(ours).collect();
         prop_assert_eq!(survey.selected, ours.len());
         prop_assert_eq!(survey.counts.values().sum::<usize>(), ours.len());

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn headings_links_spans_and_blocks_are_found_with_their_lines() {
-        let text = "# A `b` c!\n\nSee [x](y.md#z), `--flag`.\n\n```sh skip-because=that\nrun\nit\n```\n\n## A b c\n\n| [t](u) |\n|---|\n";
+        let text = "# A `b` c!\n\nSee [x](y.md#z), `--flag`.\n\n```sh skip-because=that\nrun\nit\n```\n\n## A b c\n\n| [t](u) |\n|---|\n| r `1` | x |\n| r 2 |\n";
         let page = Page::parse(Path::new("p.md"), text);
         let expected = Page {
             path: "p.md".into(),
@@ -241,6 +241,7 @@ mod tests {
                 text: "run\nit\n".into(),
                 line: 5,
             }],
+            tables: vec![vec![piece("r 1", 14), piece("r 2", 15)]],
         };
         assert_eq!(page, expected);
         assert_eq!(page.at(3), "p.md:3");

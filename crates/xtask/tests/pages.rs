@@ -153,7 +153,9 @@ fn a_page_that_lists_modules_names_each_of_them() {
         let modules = modules(&folder.join("src"));
         let missing = modules.iter().filter(|name| !named.contains(name.as_str()));
         complaints.extend(missing.map(|name| format!("{} lacks {name}", page.path.display())));
-        let is_source = |span: &&str| span.ends_with(".rs") && !span.contains(['*', '/']);
+        let is_source = |span: &&str| {
+            Path::new(span).extension().is_some_and(|end| end == "rs") && !span.contains(['*', '/'])
+        };
         let gone = named
             .iter()
             .filter(|span| is_source(span) && !modules.contains(**span));

@@ -69,7 +69,7 @@ impl SecretRotationOperationStatus {
     }
 
     /// Leaves out what only a newer release knows. Good enough to count what an ended operation did, and never to go on from.
-    pub(super) fn as_known(mut self) -> Self {
+    pub(super) fn into_known(mut self) -> Self {
         let known = |step: &StepStatus| Step::ALL.iter().any(|one| step.name == one.name());
         self.steps.retain(known);
         for step in &mut self.steps {
@@ -197,7 +197,7 @@ impl StepStatus {
             {
                 ResultKind::Refused(ErrorClass::CannotInvoke)
             }
-            kind => kind,
+            kind @ (ResultKind::Applied | ResultKind::Refused(_)) => kind,
         };
         Ok(Some(StepResult {
             kind,

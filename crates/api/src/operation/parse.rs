@@ -43,7 +43,7 @@ impl SecretRotationOperation {
         let status = self.status.clone().unwrap_or_default();
         let status = match &outcome {
             // What has ended still counts.
-            Some(_) => status.as_known(),
+            Some(_) => status.into_known(),
             None => status,
         };
         let operation = core::Operation {

@@ -159,7 +159,9 @@ mod tests {
                 [honest, honest, honest, absurd],
             ] {
                 let clock = ServerClock::default();
-                order.iter().for_each(|date| clock.saw(date));
+                for date in order {
+                    clock.saw(date);
+                }
                 assert_eq!(
                     clock.now(),
                     "2026-11-23T10:00:00Z".parse().ok(),

@@ -213,10 +213,10 @@ mod tests {
             let (mut stream, _) = listener.accept().await.expect("a caller");
             let mut sent = Vec::new();
             for reply in replies {
-                let mut part = vec![0; 4096];
-                let length = stream.read(&mut part).await.expect("a part");
-                part.truncate(length);
-                sent.push(part);
+                let mut buffer = vec![0; 4096];
+                let length = stream.read(&mut buffer).await.expect("a part");
+                buffer.truncate(length);
+                sent.push(buffer);
                 stream.write_all(reply).await.expect("a reader");
             }
             sent

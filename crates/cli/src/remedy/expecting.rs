@@ -358,6 +358,7 @@ mod tests {
             external_type: None,
             primary_region: None,
             tags: std::collections::BTreeMap::new(),
+            replicas: std::collections::BTreeMap::new(),
         }
     }
 

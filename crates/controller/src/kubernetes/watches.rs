@@ -145,7 +145,9 @@ where
     let lean = |object: &mut K| {
         let owners = object.managed_fields_mut();
         owners.retain(status::is_merged);
-        owners.iter_mut().for_each(|owner| owner.fields_v1 = None);
+        for owner in owners {
+            owner.fields_v1 = None;
+        }
     };
     watcher(api.clone(), watcher::Config::default().timeout(LASTS))
         .backoff(QuickBackoff::new(seed))

@@ -71,12 +71,13 @@ pub(crate) fn shortfall(claimant: &Claimant) -> Option<Readiness> {
 
 /// What sweeps that did not see everything mean for the policies that they served.
 pub(crate) fn of_gaps(gaps: &[(Region, AwsError)]) -> Option<Readiness> {
-    Some(match Readiness::in_regions(gaps)? {
-        Readiness::AwsUnavailable(where_and_why) => Readiness::SweepIncomplete(format!(
-            "the last check did not see everything: {where_and_why}"
-        )),
-        other => other,
-    })
+    let readiness = Readiness::in_regions(gaps)?;
+    let Readiness::AwsUnavailable(where_and_why) = readiness else {
+        return Some(readiness);
+    };
+    Some(Readiness::SweepIncomplete(format!(
+        "the last check did not see everything: {where_and_why}"
+    )))
 }
 
 fn within_regions(policy: &Policy, profile: &Profile) -> Result<(), Readiness> {
