@@ -6,28 +6,24 @@ use anyhow::Result;
 
 use crate::project;
 
-/// Where each page lies, and which example of which crate prints it.
+/// Where each page lies, and which example prints it.
 const PAGES: [Page; 3] = [
     Page {
         path: "docs/reference/cli.md",
-        package: "secret-rotation-cli",
         example: "reference",
     },
     Page {
         path: "docs/reference/flags.md",
-        package: "secret-rotation-controller",
         example: "flags",
     },
     Page {
         path: "docs/reference/metrics.md",
-        package: "secret-rotation-controller",
         example: "metrics",
     },
 ];
 
 struct Page {
     path: &'static str,
-    package: &'static str,
     example: &'static str,
 }
 
@@ -38,8 +34,9 @@ pub(crate) fn printed() -> Result<Vec<(PathBuf, String)>> {
 
 impl Page {
     fn printed(&self) -> Result<(PathBuf, String)> {
-        let run = ["run", "--quiet", "--locked", "--package", self.package];
-        let text = project::output(project::cargo().args(run).args(["--example", self.example]))?;
+        // Without a package: cargo then chooses the features of dependencies as for everything else, and compiles none anew.
+        let run = ["run", "--quiet", "--locked", "--example", self.example];
+        let text = project::output(project::cargo().args(run))?;
         Ok((project::root().join(self.path), text))
     }
 }

@@ -33,7 +33,7 @@ pub fn run(from: &str) -> Result<()> {
     cargo.args(build).current_dir(&checkout);
     project::run(cargo.env("CARGO_TARGET_DIR", &target))?;
     eprintln!("2/2 Stories (about 5 minutes)");
-    let stories = ["test", "--locked", "--package", "secret-rotation-tests"];
+    let stories = ["test", "--locked", "--workspace"];
     let mut test = project::cargo();
     test.args(stories)
         .args([
