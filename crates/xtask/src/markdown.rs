@@ -235,7 +235,7 @@ mod tests {
             path: "p.md".into(),
             anchors: vec!["a-b-c".into(), "a-b-c-1".into()],
             links: vec![piece("y.md#z", 3), piece("u", 12)],
-            spans: vec![piece("b", 1), piece("--flag", 3)],
+            spans: vec![piece("b", 1), piece("--flag", 3), piece("1", 14)],
             blocks: vec![Block {
                 info: "sh skip-because=that".into(),
                 text: "run\nit\n".into(),
