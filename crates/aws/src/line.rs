@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::bucket::Bucket;
 
-/// An operation that has begun is served as if it had come so much earlier. Longer than it takes at any rate until most of
-/// those before it have begun, and not for ever, so that those who have not begun get their turn too.
+/// An operation that has begun is served as if it had come so much earlier, so that it ends before others begin. Not for ever,
+/// so that those who have not begun get their turn too.
 const HEAD_START: Duration = Duration::from_mins(10);
 
 /// Whoever does not come when it is his turn loses his place after this.
