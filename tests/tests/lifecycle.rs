@@ -97,7 +97,9 @@ fn a_suspended_policy_stands_still_wherever_it_was() {
 fn ownership_passes_on_when_a_policy_goes() {
     let mut story = Story::begin(STUCK);
     story.profile(&json!({}));
-    story.apply_policy(&Policy::acting("first").but(&json!({"remediation": {"stuck": "Report"}})));
+    // AWS's clock begins in the evening: the owner waits for the night.
+    let night = json!({"allow": [{"schedule": "0 3 * * *", "duration": "1h"}]});
+    story.apply_policy(&Policy::acting("first").but(&json!({"remediation": {"windows": night}})));
     // Creation times have seconds.
     story.meanwhile(std::time::Duration::from_millis(1100));
     story.apply_policy(&Policy::acting("second"));

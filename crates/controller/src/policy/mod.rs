@@ -119,11 +119,14 @@ fn inventory(context: &Context, entry: &PolicyEntry, claimant: &Claimant) -> Vie
     let asked = token.and_then(|token| context.sweeps.request(&policy.uid, token, interval));
     let reach = reach::selection(claimant);
     for place in &places {
-        let unserved = !context.sweeps.serves(place, claimant, &reach);
-        let wanted = unserved.then_some(now).or(asked);
-        if let Some(at) = wanted {
+        if let Some(at) = asked {
             context.sweeps.want(place, &policy.uid, at);
         }
+        let unserved = !context.sweeps.serves(place, claimant, &reach);
+        if unserved {
+            context.sweeps.want_first(place, &policy.uid, now);
+        }
+        let wanted = unserved.then_some(now).or(asked);
         let repaced = (!context.sweeps.keeps_pace(place, claimant)).then_some(now);
         if let Some(at) = wanted.or(repaced) {
             context.queues.places.push(place.clone(), at);

@@ -69,11 +69,16 @@ async fn run(
     record: Record,
     errand: Errand,
 ) -> (Record, Vec<Claimant>) {
-    let some: Vec<_> = served
-        .iter()
-        .filter(|claimant| errand.policies.contains(&claimant.policy.uid))
-        .cloned()
-        .collect();
+    let is_read = |claimant: &Claimant| {
+        let reach = reach::selection(claimant);
+        context.sweeps.serves(place, claimant, &reach)
+    };
+    let is_asked = |claimant: &Claimant| {
+        let policy = &claimant.policy.uid;
+        errand.policies.contains(policy) || errand.unread.contains(policy) && !is_read(claimant)
+    };
+    let asking = served.iter().filter(|claimant| is_asked(claimant));
+    let some: Vec<_> = asking.cloned().collect();
     let known = record
         .inventory
         .as_ref()
@@ -94,8 +99,8 @@ async fn run(
         look(context, place, served, &mut record, &errand.secrets).await
     };
     let is_told = |claimant: &&Claimant| {
-        let is_asked = errand.policies.contains(&claimant.policy.uid);
-        is_asked || looked.iter().any(|secret| may_look(claimant, secret))
+        let is_some = some.iter().any(|one| one.policy.uid == claimant.policy.uid);
+        is_some || looked.iter().any(|secret| may_look(claimant, secret))
     };
     (record, served.iter().filter(is_told).cloned().collect())
 }

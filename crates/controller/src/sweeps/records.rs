@@ -177,6 +177,15 @@ impl Sweeps {
             .read(policy.clone(), at);
     }
 
+    /// What the policy selects in the place was never read. If the sweep that is under way reads it, nothing more is done.
+    pub(crate) fn want_first(&self, place: &Place, policy: &Uid, at: Instant) {
+        let mut wishes = self.lock_wishes();
+        wishes
+            .entry(place.clone())
+            .or_default()
+            .read_first(policy.clone(), at);
+    }
+
     /// Something may have happened to a secret: the places whose sweepers know it.
     pub(crate) fn hint(&self, secret: &Arn) -> Vec<Place> {
         let now = clock::now();

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wishes {
     policies: BTreeMap<Uid, Instant>,
+    unread: BTreeMap<Uid, Instant>,
     hinted: BTreeMap<Arn, Instant>,
     outdated: BTreeMap<Arn, Instant>,
 }
@@ -19,6 +20,8 @@ pub(super) struct Wishes {
 pub(super) struct Errand {
     /// Policies whose selections are to be read.
     pub(super) policies: BTreeSet<Uid>,
+    /// Policies whose selections are to be read unless that was done meanwhile.
+    pub(super) unread: BTreeSet<Uid>,
     /// Secrets that are to be looked at.
     pub(super) secrets: BTreeSet<Arn>,
 }
@@ -27,6 +30,12 @@ impl Wishes {
     /// What a policy selects is to be read; an earlier wish for it stands.
     pub(super) fn read(&mut self, policy: Uid, at: Instant) {
         let wish = self.policies.entry(policy).or_insert(at);
+        *wish = at.min(*wish);
+    }
+
+    /// What a policy selects was never read. A sweep that is under way may do so before this wish is looked at.
+    pub(super) fn read_first(&mut self, policy: Uid, at: Instant) {
+        let wish = self.unread.entry(policy).or_insert(at);
         *wish = at.min(*wish);
     }
 
@@ -48,6 +57,7 @@ impl Wishes {
         secrets.append(&mut due(&mut self.outdated, now));
         Errand {
             policies: due(&mut self.policies, now),
+            unread: due(&mut self.unread, now),
             secrets,
         }
     }
@@ -55,6 +65,7 @@ impl Wishes {
     /// Takes what a whole sweep that begins now grants, too: every policy is read.
     pub(super) fn take_all(&mut self, now: Instant) {
         self.policies.clear();
+        self.unread.clear();
         self.hinted.clear();
         due(&mut self.outdated, now);
     }
@@ -62,7 +73,8 @@ impl Wishes {
     /// When the next one is to be granted.
     pub(super) fn next(&self) -> Option<Instant> {
         let looks = self.hinted.values().chain(self.outdated.values());
-        looks.chain(self.policies.values()).min().copied()
+        let reads = self.policies.values().chain(self.unread.values());
+        looks.chain(reads).min().copied()
     }
 }
 
@@ -112,6 +124,21 @@ mod tests {
         assert_eq!(first.policies, [policy("a")].into());
         assert_eq!(first.secrets, [secret(1)].into());
         assert_eq!(wishes.take(now + minutes(3)).secrets, [secret(2)].into());
+    }
+
+    /// A first visit asks while the sweep that answers it is under way; a requested check must begin after the request.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_never_read_is_told_apart_from_what_was_asked_for() {
+        let (now, mut wishes) = (clock::now(), Wishes::default());
+        wishes.read_first(policy("a"), now);
+        wishes.read(policy("b"), now);
+        let errand = wishes.take(now);
+        assert_eq!(errand.unread, [policy("a")].into());
+        assert_eq!(errand.policies, [policy("b")].into());
+        wishes.read_first(policy("a"), now);
+        assert_eq!(wishes.next(), Some(now));
+        wishes.take_all(now);
+        assert_eq!(wishes.next(), None, "a whole sweep reads it");
     }
 
     /// An event about a secret is followed at once, and the secret looked at again when a look counts.
