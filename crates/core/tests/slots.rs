@@ -519,11 +519,13 @@ fn stands_still(own: &Operation, neighbor: &Neighbor, claimant: &Claimant) -> bo
     let acted = own.has_acted();
     let begun = own.has_started();
     let closed = matches!(policy.remediation.windows, Windows::Unreadable { .. });
+    // One that was denied after its pin takes that back, whatever the hour.
+    let ends = neighbor.denied && begun && !acted;
     stopped
         || forbidden
         || neighbor.denied && !begun
         || neighbor.undecided && !begun
-        || closed && !acted && !neighbor.by_hand
+        || closed && !acted && !neighbor.by_hand && !ends
         || neighbor.aside && !begun
 }
 
@@ -552,7 +554,9 @@ proptest! {
             prop_assert_eq!(goes(own, &operations), goes(own, &others), "{:?}", own.uid);
         }
         let runs = |n: &usize| all[*n].steps.iter().flatten().min().is_some_and(|last| *last < 75 + 5);
-        let waits = |n: &usize| !all[*n].by_hand && all[*n].steps[2].is_none();
+        // Whoever was denied in time takes his pin back and ends: he waits for no slot.
+        let ends = |n: &usize| all[*n].denied && !operations[*n].has_acted();
+        let waits = |n: &usize| !all[*n].by_hand && all[*n].steps[2].is_none() && !ends(n);
         let running = moving.iter().filter(|n| runs(n)).count();
         let waiting: Vec<_> = moving.iter().filter(|n| waits(n)).collect();
         if running == 0 && !waiting.is_empty() {

@@ -8,7 +8,8 @@
 //! | older than that, and still verifying | no; it goes on without one |
 //! | suspended, stopped, or ended | no |
 //!
-//! Those that wait for a slot stand in line, the oldest first; whoever waits for something else as well lets others pass.
+//! Those that wait for a slot stand in line, the oldest first; whoever waits for something else as well, or only ends, lets
+//! others pass.
 //! A person's operations count and never wait.
 
 use super::{Context, RegionGate};
@@ -45,6 +46,12 @@ impl<'a> Context<'a> {
             self.permit(operation, claimant),
             Permit::Go | Permit::EndAfterUnpin(_)
         )
+    }
+
+    /// Whether it may take its next step and is not only to take its pin back.
+    fn goes_on(&self, operation: &Operation) -> bool {
+        let claimant = self.claimant(operation);
+        claimant.is_some_and(|claimant| self.permit(operation, claimant) == Permit::Go)
     }
 
     /// Whether it is at work on its secret, so that no other may be: it has begun and may go on, or a person's is about to
@@ -135,7 +142,7 @@ impl<'a> Context<'a> {
         operation.trigger == Trigger::Policy
             && needs_one
             && !self.is_aside(operation)
-            && self.may_act(operation)
+            && self.goes_on(operation)
             && !self.is_behind(operation)
     }
 
