@@ -257,7 +257,7 @@ impl From<&Refusal> for Readiness {
     }
 }
 
-/// Denials and credentials are for people to mend, and throttling for them to know; the rest passes by itself, or not.
+/// Ranks causes: someone must fix a denial or credentials, someone should know about throttling, and the rest may pass by itself.
 const fn urgency(class: ErrorClass) -> u8 {
     match class {
         ErrorClass::Denied | ErrorClass::Credentials => 0,
