@@ -342,7 +342,7 @@ mod tests {
         assert!(of(Some(OWN_VERSION)).contains("was changed"));
     }
 
-    /// Whoever may not use a profile may change only what the admission policy says.
+    /// A user without verb `use` on a profile may change only what the admission policy says.
     #[test]
     fn every_field_of_a_policy_but_the_brake_needs_verb_use() {
         let definitions = crate::manifests();

@@ -241,7 +241,7 @@ fn health(pass: &Pass<'_>, previous: &[Condition]) -> Option<Judgement> {
     match pass.seen {
         Some((survey, _)) => Some(health_of(survey)),
         None if pass.readiness.leaves_health() => None,
-        // An alert does not end because nobody may look any more.
+        // An alert must not resolve because AWS no longer lets the controller read.
         None if pass.readiness.leaves_findings() && ailing => None,
         None => Some(unchecked(pass.readiness)),
     }
