@@ -9,11 +9,12 @@ use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::{Brake, SecretRotationPolicy};
 use serde_json::json;
 
+use crate::Failure;
 use crate::arguments::ClusterOptions;
 use crate::cluster::{Cluster, type_and_name};
-use crate::dress::printable;
 use crate::patience::{self, WaitArgs};
-use crate::{Failure, output};
+use crate::ui::output;
+use crate::ui::style::printable;
 
 /// Flags of `check`.
 #[derive(Args, Clone, Debug)]

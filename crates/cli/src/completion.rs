@@ -12,8 +12,9 @@ use clap::{Args, Command, CommandFactory as _, ValueEnum};
 use clap_complete::engine::{self, ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
+use crate::Failure;
 use crate::arguments::{Arguments, ClusterOptions};
-use crate::{Failure, output};
+use crate::ui::output;
 
 use self::names::Wanted;
 

@@ -6,10 +6,11 @@ use clap::Args;
 use secret_rotation_api::operation::SecretRotationOperation;
 use serde_json::json;
 
+use crate::Failure;
 use crate::arguments::ClusterOptions;
 use crate::cluster::{Cluster, type_and_name};
 use crate::overview::{ended, phase};
-use crate::{Failure, output};
+use crate::ui::output;
 
 /// Flags of `approve` and `deny`.
 #[derive(Args, Clone, Debug)]

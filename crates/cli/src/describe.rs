@@ -12,12 +12,13 @@ use kube::ResourceExt;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
+use crate::Failure;
 use crate::arguments::ClusterOptions;
 use crate::cluster::{Cluster, Kind, did_you_mean};
-use crate::dress::Dress;
 use crate::overview::{self, PolicyView};
-use crate::sheet::Sheet;
-use crate::{Failure, output};
+use crate::ui::document::Sheet;
+use crate::ui::output;
+use crate::ui::style::Dress;
 
 pub(crate) use self::policy::sheet as policy_sheet;
 pub(crate) use self::secret::sheet as secret_sheet;

@@ -6,10 +6,13 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 
+use crate::Failure;
+use crate::advice;
 use crate::cluster::{Cluster, type_and_name};
 use crate::overview::{ended, message, phase};
+use crate::patience;
+use crate::ui::output;
 use crate::version_id::short;
-use crate::{Failure, advice, output, patience};
 
 /// Follows an operation on standard error; how it ended goes to standard output, or is the failure.
 pub(crate) async fn run(

@@ -9,15 +9,17 @@ use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::time::Time;
 
-use crate::age;
+use crate::Failure;
 use crate::arguments::ClusterOptions;
 use crate::cluster::Cluster;
-use crate::dress::{Dress, Mood};
 use crate::overview::{action_name, ended, message, phase, secret_of};
 use crate::place::SecretId;
 use crate::status::Format;
-use crate::table::{Cell, Table};
-use crate::{Failure, objects, output};
+use crate::ui::duration;
+use crate::ui::manifest;
+use crate::ui::output;
+use crate::ui::style::{Dress, Mood};
+use crate::ui::table::{Cell, Table};
 
 /// Flags of `history`.
 #[derive(Args, Clone, Debug)]
@@ -50,8 +52,8 @@ pub(crate) async fn run(
     operations.retain(|operation| is_wanted(operation, arguments));
     operations.sort_by_key(|one| Reverse((end(one), one.name_any())));
     match arguments.output {
-        Some(Format::Json) => output::print(&objects::json(&operations, false)?)?,
-        Some(Format::Yaml) => output::print(&objects::yaml(&operations, false)?)?,
+        Some(Format::Json) => output::print(&manifest::json(&operations, false)?)?,
+        Some(Format::Yaml) => output::print(&manifest::yaml(&operations, false)?)?,
         Some(Format::Wide) | None if operations.is_empty() => {
             output::note("No operations have ended.");
         }
@@ -151,7 +153,7 @@ fn row(
     }
     let end = end(operation).zip(now);
     cells.push(
-        end.map_or_else(nothing, |(then, now)| age::since(then, now))
+        end.map_or_else(nothing, |(then, now)| duration::since(then, now))
             .into(),
     );
     cells
@@ -165,7 +167,7 @@ fn took(operation: &SecretRotationOperation) -> Option<String> {
         .start_time
         .as_ref()?
         .timestamp()?;
-    Some(age::length(end(operation)?.duration_since(start)))
+    Some(duration::length(end(operation)?.duration_since(start)))
 }
 
 #[cfg(test)]

@@ -4,18 +4,15 @@
 //! secret's state is and what may be done about it, core says; nothing here decides.
 
 mod advice;
-mod age;
 mod arguments;
 pub mod audit;
 mod aws;
 mod check;
 mod cluster;
-mod columns;
 mod completion;
 mod decide;
 mod describe;
 mod doctor;
-mod dress;
 mod events;
 mod explain;
 mod failure;
@@ -24,8 +21,6 @@ mod history;
 mod iam_policy;
 mod list;
 mod live;
-mod objects;
-mod output;
 mod overview;
 mod patience;
 mod place;
@@ -33,12 +28,11 @@ mod proxy;
 mod put;
 mod remedy;
 mod run;
-mod sheet;
 mod status;
 mod suspend;
-mod table;
 #[cfg(test)]
 mod testing;
+mod ui;
 mod version;
 mod version_id;
 mod versions;

@@ -12,8 +12,8 @@ use secret_rotation_api::policy::{Brake, FindingStatus, SecretRotationPolicy, Su
 use secret_rotation_api::time::Time;
 use secret_rotation_core::identity::Arn;
 
-use crate::age;
-use crate::dress::printable;
+use crate::ui::duration;
+use crate::ui::style::printable;
 
 /// What a policy says of its secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -264,7 +264,9 @@ impl Row {
         let Some(unseen) = self.unseen else {
             return Some(state);
         };
-        let age = now.map_or_else(String::new, |now| format!(" {}", age::since(unseen, now)));
+        let age = now.map_or_else(String::new, |now| {
+            format!(" {}", duration::since(unseen, now))
+        });
         Some(format!("{state} (unseen{age})"))
     }
 }
@@ -318,7 +320,9 @@ impl Doing {
     /// In a few words.
     pub(crate) fn words(&self, now: Option<Timestamp>) -> Option<String> {
         let wait = |then: &Option<Timestamp>| {
-            let wait = then.zip(now).and_then(|(then, now)| age::until(then, now));
+            let wait = then
+                .zip(now)
+                .and_then(|(then, now)| duration::until(then, now));
             wait.map_or_else(String::new, |wait| format!(", next in {wait}"))
         };
         match self {
@@ -330,7 +334,7 @@ impl Doing {
             } => Some(format!("{action}: {phase}{}", wait(next))),
             Self::Blocked { reason, until } => Some(format!("{reason}{}", wait(until))),
             Self::Due(then) => {
-                let wait = now.and_then(|now| age::until(*then, now));
+                let wait = now.and_then(|now| duration::until(*then, now));
                 Some(wait.map_or_else(|| "due".to_owned(), |wait| format!("due in {wait}")))
             }
             Self::Nothing => None,

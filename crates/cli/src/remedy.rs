@@ -21,10 +21,13 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::span::Span;
 use uuid::Uuid;
 
+use crate::Failure;
 use crate::arguments::ClusterOptions;
 use crate::cluster::{Cluster, type_and_name};
+use crate::follow;
 use crate::overview::is_unfinished;
-use crate::{Failure, follow, objects, output};
+use crate::ui::manifest;
+use crate::ui::output;
 
 use self::arguments::DryRun;
 pub(crate) use self::arguments::{ClearArgs, RemedyArgs, RotateArgs};
@@ -169,7 +172,7 @@ async fn ask(
     let name = operation.name_any();
     let title = type_and_name::<SecretRotationOperation>(&name);
     if arguments.dry_run == Some(DryRun::Client) {
-        output::print(&objects::yaml(&[operation], true)?)?;
+        output::print(&manifest::yaml(&[operation], true)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let server = arguments.dry_run == Some(DryRun::Server);

@@ -4,10 +4,26 @@ use std::process::ExitCode;
 
 use secret_rotation_api::operation::Action;
 
-use crate::{
-    Arguments, Command, Failure, audit, check, completion, decide, describe, doctor, explain,
-    history, iam_policy, list, output, put, remedy, status, suspend, version, versions,
-};
+use crate::Arguments;
+use crate::Command;
+use crate::Failure;
+use crate::audit;
+use crate::check;
+use crate::completion;
+use crate::decide;
+use crate::describe;
+use crate::doctor;
+use crate::explain;
+use crate::history;
+use crate::iam_policy;
+use crate::list;
+use crate::put;
+use crate::remedy;
+use crate::status;
+use crate::suspend;
+use crate::ui::output;
+use crate::version;
+use crate::versions;
 
 /// Carries a command out and says on standard error why it failed, if it did.
 pub fn run(arguments: Arguments) -> ExitCode {

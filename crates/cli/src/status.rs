@@ -11,11 +11,14 @@ use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
+use crate::Failure;
 use crate::arguments::ClusterOptions;
 use crate::cluster::Cluster;
-use crate::dress::Dress;
+use crate::live;
 use crate::overview::PolicyView;
-use crate::{Failure, live, objects, output};
+use crate::ui::manifest;
+use crate::ui::output;
+use crate::ui::style::Dress;
 
 pub(crate) use self::tree::counts;
 
@@ -90,8 +93,8 @@ async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCo
     }
     let policies = policies(&cluster, arguments).await?;
     match arguments.output {
-        Some(Format::Json) => output::print(&objects::json(&policies, arguments.name.is_some())?)?,
-        Some(Format::Yaml) => output::print(&objects::yaml(&policies, arguments.name.is_some())?)?,
+        Some(Format::Json) => output::print(&manifest::json(&policies, arguments.name.is_some())?)?,
+        Some(Format::Yaml) => output::print(&manifest::yaml(&policies, arguments.name.is_some())?)?,
         Some(Format::Wide) | None => print_tree(&cluster, &policies, arguments, dress).await?,
     }
     let code = if arguments.exit_code {

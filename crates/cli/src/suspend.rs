@@ -6,9 +6,10 @@ use clap::Args;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use serde_json::json;
 
+use crate::Failure;
 use crate::arguments::ClusterOptions;
 use crate::cluster::{Cluster, type_and_name};
-use crate::{Failure, output};
+use crate::ui::output;
 
 /// Flags of `suspend` and `resume`.
 #[derive(Args, Clone, Debug)]

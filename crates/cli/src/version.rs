@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::Failure;
-use crate::output;
+use crate::ui::output;
 
 /// Prints the version of the plugin.
 pub(crate) fn run() -> Result<ExitCode, Failure> {

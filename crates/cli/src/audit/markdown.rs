@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::{FindingReport, Report};
-use crate::columns::shortened;
+use crate::ui::columns::shortened;
 
 /// Findings beyond these are counted only: a comment holds 65,536 characters.
 const MOST: usize = 100;

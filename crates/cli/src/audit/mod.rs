@@ -27,8 +27,9 @@ use secret_rotation_core::identity::Region;
 use secret_rotation_core::survey::Survey;
 use secret_rotation_core::watch::Watches;
 
+use crate::Failure;
 use crate::aws::{AwsOptions, Pace, parse_region};
-use crate::{Failure, output};
+use crate::ui::output;
 
 pub use alarm::Alarm;
 pub(crate) use gather::{Swept, sweep};

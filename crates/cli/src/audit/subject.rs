@@ -19,7 +19,8 @@ use secret_rotation_core::selector::{Matcher, Selector};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{Failure, output};
+use crate::Failure;
+use crate::ui::output;
 
 /// What core needs to judge an inventory.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use secret_rotation_core::survey::State;
 
 use super::report::Report;
-use crate::columns::{self, shortened};
+use crate::ui::columns::{self, shortened};
 
 /// The findings worst first, then the counts, then what could not be read.
 pub(super) fn render(report: &Report) -> String {

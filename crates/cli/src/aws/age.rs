@@ -2,20 +2,22 @@
 
 use secret_rotation_core::clock::AwsTime;
 
-use crate::age;
+use crate::ui::duration;
 
 /// What stands where nothing is known.
 const UNKNOWN: &str = "-";
 
 /// How long ago something was; a dash if nobody knows.
 pub(crate) fn since(then: Option<AwsTime>, now: AwsTime) -> String {
-    then.map_or_else(dash, |then| age::since(then.timestamp(), now.timestamp()))
+    then.map_or_else(dash, |then| {
+        duration::since(then.timestamp(), now.timestamp())
+    })
 }
 
 /// In how long something will be: `18d`, or `overdue` if it should have been.
 pub(crate) fn until(then: Option<AwsTime>, now: AwsTime) -> String {
     let Some(then) = then else { return dash() };
-    age::until(then.timestamp(), now.timestamp()).unwrap_or_else(|| "overdue".to_owned())
+    duration::until(then.timestamp(), now.timestamp()).unwrap_or_else(|| "overdue".to_owned())
 }
 
 /// What stands where nothing is known.

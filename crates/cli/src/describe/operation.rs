@@ -10,11 +10,12 @@ use secret_rotation_api::time::Time;
 
 use super::Events;
 use super::secret::event_lines;
-use crate::dress::{Dress, Mood};
+use crate::advice;
 use crate::overview::{action_name, ended, message, phase};
-use crate::sheet::{Sheet, moment, painted, plain, whole};
+use crate::ui::document::{Sheet, moment, painted, plain, whole};
+use crate::ui::duration;
+use crate::ui::style::{Dress, Mood};
 use crate::version_id::short;
-use crate::{advice, age};
 
 pub(super) use crate::overview::secret_of;
 
@@ -213,7 +214,7 @@ pub(super) fn summary_lines(
             .map(|time| time.0);
         let age = created.zip(now);
         let age = age.map_or_else(String::new, |(then, now)| {
-            format!("  {} ago", age::since(then, now))
+            format!("  {} ago", duration::since(then, now))
         });
         sheet.line(vec![
             painted(mood, format!("{} {}", dress.sign(mood), phase(operation))),

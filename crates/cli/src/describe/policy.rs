@@ -8,10 +8,10 @@ use super::Events;
 use super::operation::summary_lines;
 use super::secret::event_lines;
 use crate::advice;
-use crate::dress::{Dress, Mood};
 use crate::overview::{PolicyView, Row};
-use crate::sheet::{Sheet, moment, painted, plain};
 use crate::status;
+use crate::ui::document::{Sheet, moment, painted, plain};
+use crate::ui::style::{Dress, Mood};
 
 /// At most this many operations are shown.
 const OPERATIONS: usize = 10;

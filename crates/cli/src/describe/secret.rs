@@ -5,10 +5,11 @@ use secret_rotation_api::operation::SecretRotationOperation;
 
 use super::Events;
 use super::operation::{journal, secret_of, summary_lines};
-use crate::dress::{Dress, Mood};
+use crate::advice;
+use crate::events;
 use crate::overview::{PolicyView, Row};
-use crate::sheet::{Sheet, moment, painted, plain};
-use crate::{advice, events};
+use crate::ui::document::{Sheet, moment, painted, plain};
+use crate::ui::style::{Dress, Mood};
 
 /// At most this many events and operations are shown.
 const SHOWN: usize = 12;

@@ -13,10 +13,11 @@ use std::process::ExitCode;
 use clap::Args;
 use secret_rotation_core::identity::Region;
 
+use crate::Failure;
 use crate::arguments::ClusterOptions;
 use crate::aws::{AwsOptions, parse_region};
 use crate::cluster::Cluster;
-use crate::{Failure, output};
+use crate::ui::output;
 
 pub(crate) use finding::{Finding, Grade};
 

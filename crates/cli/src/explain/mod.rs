@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::Args;
 use secret_rotation_api::reasons;
 
-use crate::{Failure, output};
+use crate::Failure;
+use crate::ui::output;
 
 pub(crate) use page::{Entry, entries};
 

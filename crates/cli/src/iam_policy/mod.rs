@@ -5,7 +5,8 @@ mod terraform;
 
 use std::process::ExitCode;
 
-use crate::{Failure, output};
+use crate::Failure;
+use crate::ui::output;
 use clap::{Args, ValueEnum};
 
 use narrow::{Policy, Prefix, Tag, parse_prefix, parse_tag};

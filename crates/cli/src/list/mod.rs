@@ -12,10 +12,11 @@ use secret_rotation_core::survey::State;
 use secret_rotation_core::verdict::{self, Background};
 use serde::Serialize;
 
+use crate::Failure;
 use crate::audit::{Progress, Subject, Swept, sweep};
 use crate::aws::{AwsOptions, Pace, age, parse_region};
-use crate::columns::{aligned, shortened};
-use crate::{Failure, output};
+use crate::ui::columns::{aligned, shortened};
+use crate::ui::output;
 
 /// With what the process ends when not every secret could be listed.
 const INCOMPLETE: u8 = 3;

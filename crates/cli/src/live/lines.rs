@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use super::feed::{Feed, News, Scope};
 use super::links::{Links, Source};
 use super::screen::first_look;
+use crate::Failure;
 use crate::cluster::Cluster;
 use crate::overview::{PolicyView, Row};
-use crate::sheet::whole;
-use crate::{Failure, output};
+use crate::ui::document::whole;
+use crate::ui::output;
 
 /// Room for news that nobody has looked at yet.
 const BACKLOG: usize = 64;

@@ -10,9 +10,9 @@ use secret_rotation_core::survey::State;
 
 use crate::Failure;
 use crate::describe::{Events, policy_sheet, secret_sheet};
-use crate::dress::Dress;
 use crate::overview::{self, Key, PolicyView, Row};
-use crate::sheet::Sheet;
+use crate::ui::document::Sheet;
+use crate::ui::style::Dress;
 
 use super::feed::Scope;
 use super::links::Links;

@@ -16,10 +16,12 @@ use super::feed::{Feed, News, Scope};
 use super::model::{Choice, Model};
 use super::update::{Effect, Message, update};
 use super::view;
+use crate::Failure;
+use crate::check;
 use crate::cluster::Cluster;
 use crate::describe::Events;
-use crate::dress::Dress;
-use crate::{Failure, check, events};
+use crate::events;
+use crate::ui::style::Dress;
 
 /// Ages move on once in this time.
 const TICK: Duration = Duration::from_secs(1);

@@ -11,8 +11,8 @@ use super::model::{Choice, Model, Page, Sort};
 use super::update::{Effect, Message, update};
 use super::view::draw;
 use crate::Failure;
-use crate::dress::Dress;
 use crate::testing;
+use crate::ui::style::Dress;
 
 const UNICODE: Dress = Dress {
     unicode: true,

@@ -12,8 +12,8 @@ use ratatui::widgets::Paragraph;
 use super::links::Loss;
 use super::model::{Model, Page};
 use super::update::Message;
-use crate::dress::Mood;
-use crate::sheet::whole;
+use crate::ui::document::whole;
+use crate::ui::style::Mood;
 
 const KEYS_OF_PAGE: &str = "q quit  ? help  esc back  j/k scroll  r check";
 const KEYS_OF_HELP: &str = "q quit  any key back";

@@ -19,9 +19,10 @@ use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::secret::{Secret, Seen};
 
+use crate::Failure;
 use crate::aws::{AwsOptions, Login};
 use crate::place::Place;
-use crate::{Failure, output};
+use crate::ui::output;
 
 use value::{Shape, Value};
 

@@ -6,9 +6,10 @@ use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::identity::Region;
 
 use super::arguments::RemedyArgs;
+use crate::Failure;
 use crate::cluster::{Cluster, did_you_mean};
+use crate::place;
 use crate::place::SecretId;
-use crate::{Failure, place};
 
 /// The secret to act on.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use secret_rotation_api::time::Time;
 
-use crate::age;
-use crate::dress::{Dress, Mood};
 use crate::overview::{PolicyView, Row};
-use crate::table::{Cell, Table};
+use crate::ui::duration;
+use crate::ui::style::{Dress, Mood};
+use crate::ui::table::{Cell, Table};
 use crate::version_id;
 
 const NARROW: [&str; 7] = [
@@ -83,7 +83,7 @@ fn secrets(view: &PolicyView, dress: Dress, now: Option<Timestamp>) -> String {
         let _ = write!(text, "   {}", dress.paint(mood, &count));
     }
     if let Some((then, now)) = view.checked().zip(now) {
-        let _ = write!(text, "   Checked: {} ago", age::since(then, now));
+        let _ = write!(text, "   Checked: {} ago", duration::since(then, now));
     }
     text + &window(view, now)
 }
@@ -119,7 +119,8 @@ fn window(view: &PolicyView, now: Option<Timestamp>) -> String {
     };
     let wait = |time: &Option<Time>| {
         let time = time.as_ref().and_then(Time::timestamp);
-        time.zip(now).and_then(|(then, now)| age::until(then, now))
+        time.zip(now)
+            .and_then(|(then, now)| duration::until(then, now))
     };
     match (wait(&window.opens), wait(&window.closes)) {
         (Some(opens), _) => format!("   Window: opens in {opens}"),
@@ -168,7 +169,7 @@ fn cells(
     }
     cells.push(
         since
-            .map_or_else(nothing, |(then, now)| age::since(then, now))
+            .map_or_else(nothing, |(then, now)| duration::since(then, now))
             .into(),
     );
     cells

@@ -9,10 +9,11 @@ use secret_rotation_core::pin::{self, Pin};
 use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
 use serde::Serialize;
 
+use crate::Failure;
 use crate::aws::{AwsOptions, age};
-use crate::columns::aligned;
 use crate::place::Place;
-use crate::{Failure, output};
+use crate::ui::columns::aligned;
+use crate::ui::output;
 
 /// Lists all versions of a secret, also those without a label; no value is read.
 #[derive(Args, Clone, Debug)]

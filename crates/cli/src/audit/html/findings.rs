@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::report::{FindingReport, Report, count};
-use crate::columns::shortened;
+use crate::ui::columns::shortened;
 
 /// The findings, or that there are none.
 pub(super) fn section(report: &Report) -> Markup {

@@ -9,11 +9,11 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table};
 use super::painted;
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::age;
-use crate::dress::Mood;
 use crate::live::model::{Entry, Model, entries};
 use crate::overview::{self, PolicyView};
 use crate::status;
+use crate::ui::duration;
+use crate::ui::style::Mood;
 use crate::version_id;
 
 /// A column: its title, its width, and from which width of the screen on it is shown.
@@ -174,7 +174,7 @@ fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
     if let Some((then, now)) = view.checked().zip(model.now) {
         spans.push(Span::raw(format!(
             "  checked {} ago",
-            age::since(then, now)
+            duration::since(then, now)
         )));
     }
     Line::from(spans)
@@ -216,7 +216,7 @@ fn cell(model: &Model, view: &PolicyView, row: &overview::Row, title: &str) -> (
         "ACTION" => row.doing.words(model.now).unwrap_or_else(nothing),
         _ => {
             let since = row.since.zip(model.now);
-            since.map_or_else(nothing, |(then, now)| age::since(then, now))
+            since.map_or_else(nothing, |(then, now)| duration::since(then, now))
         }
     };
     (Mood::Quiet, text)

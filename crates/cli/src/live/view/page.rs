@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::painted;
 use crate::live::model::Model;
-use crate::sheet::{Piece, Sheet, Tone};
+use crate::ui::document::{Piece, Sheet, Tone};
 
 const HELP: &str = "\
 arrows, j, k      select, or scroll

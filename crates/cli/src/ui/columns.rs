@@ -1,8 +1,8 @@
 //! What AWS tells, in columns without colours.
 
 use crate::aws::age::dash;
-use crate::dress::Dress;
-use crate::table::{Cell, Table};
+use crate::ui::style::Dress;
+use crate::ui::table::{Cell, Table};
 use crate::version_id;
 
 const PLAIN: Dress = Dress {

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::dress::{Dress, Mood, printable};
+use crate::ui::style::{Dress, Mood, printable};
 
 /// Between two columns.
 const GAP: usize = 3;

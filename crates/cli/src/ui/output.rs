@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write as _};
 
 use crate::Failure;
-use crate::dress::printable;
+use crate::ui::style::printable;
 
 /// Writes text to standard output. A reader that has gone, as `head` does, is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::age;
-use crate::dress::{Dress, Mood, printable};
+use crate::ui::duration;
+use crate::ui::style::{Dress, Mood, printable};
 
 /// Where values begin.
 const INDENT: usize = 15;
@@ -111,9 +111,9 @@ impl Sheet {
 pub(crate) fn moment(time: Timestamp, now: Option<Timestamp>) -> String {
     let text = whole(time);
     match now {
-        Some(now) => match age::until(time, now) {
+        Some(now) => match duration::until(time, now) {
             Some(wait) => format!("{text} (in {wait})"),
-            None => format!("{text} ({} ago)", age::since(time, now)),
+            None => format!("{text} ({} ago)", duration::since(time, now)),
         },
         None => text,
     }
