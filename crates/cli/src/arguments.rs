@@ -1,8 +1,6 @@
 //! What can be typed.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::audit::AuditArguments;
 use crate::check::CheckArgs;
@@ -13,6 +11,7 @@ use crate::doctor::DoctorArguments;
 use crate::explain::ExplainArguments;
 use crate::history::HistoryArgs;
 use crate::iam_policy::IamPolicyArguments;
+use crate::kubernetes::ClusterOptions;
 use crate::list::ListArguments;
 use crate::put::PutArguments;
 use crate::remedy::{ClearArgs, RemedyArgs, RotateArgs};
@@ -36,28 +35,6 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// The flags that kubectl has, too. Commands that ask no cluster take them and do without.
-#[derive(Args, Clone, Debug, Default)]
-pub struct ClusterOptions {
-    /// The kubeconfig file to use.
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
-    pub kubeconfig: Option<PathBuf>,
-
-    /// The context of the kubeconfig to use.
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
-    pub context: Option<String>,
-
-    /// The namespace to work in; that of the context if it is left out.
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "NAME",
-        help_heading = "Cluster"
-    )]
-    pub namespace: Option<String>,
 }
 
 /// The commands.

@@ -10,9 +10,9 @@ use secret_rotation_api::policy::{Brake, SecretRotationPolicy};
 use serde_json::json;
 
 use crate::Failure;
-use crate::arguments::ClusterOptions;
-use crate::cluster::{Cluster, type_and_name};
-use crate::patience::{self, WaitArgs};
+use crate::kubernetes::ClusterOptions;
+use crate::kubernetes::wait::{self, WaitArgs};
+use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::output;
 use crate::ui::style::printable;
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(
         Some(Err(suspended(policy, cluster.namespace(), name, brake)))
     };
     let timeout = arguments.wait.timeout;
-    let verdict = patience::until(&cluster, &arguments.name, timeout, handled).await?;
+    let verdict = wait::until(&cluster, &arguments.name, timeout, handled).await?;
     match verdict {
         Some(verdict) => output::print(&format!("{name} checked: {}\n", verdict?))?,
         None => return Err(late(&cluster, &arguments.name).await),

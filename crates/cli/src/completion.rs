@@ -13,7 +13,8 @@ use clap_complete::engine::{self, ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
 use crate::Failure;
-use crate::arguments::{Arguments, ClusterOptions};
+use crate::arguments::Arguments;
+use crate::kubernetes::ClusterOptions;
 use crate::ui::output;
 
 use self::names::Wanted;

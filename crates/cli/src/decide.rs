@@ -7,8 +7,8 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use serde_json::json;
 
 use crate::Failure;
-use crate::arguments::ClusterOptions;
-use crate::cluster::{Cluster, type_and_name};
+use crate::kubernetes::ClusterOptions;
+use crate::kubernetes::{Cluster, type_and_name};
 use crate::overview::{ended, phase};
 use crate::ui::output;
 

@@ -13,8 +13,8 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
 use crate::Failure;
-use crate::arguments::ClusterOptions;
-use crate::cluster::{Cluster, Kind, did_you_mean};
+use crate::kubernetes::ClusterOptions;
+use crate::kubernetes::{Cluster, Kind, did_you_mean};
 use crate::overview::{self, PolicyView};
 use crate::ui::document::Sheet;
 use crate::ui::output;

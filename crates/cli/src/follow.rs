@@ -8,9 +8,9 @@ use secret_rotation_api::operation::SecretRotationOperation;
 
 use crate::Failure;
 use crate::advice;
-use crate::cluster::{Cluster, type_and_name};
+use crate::kubernetes::wait;
+use crate::kubernetes::{Cluster, type_and_name};
 use crate::overview::{ended, message, phase};
-use crate::patience;
 use crate::ui::output;
 use crate::version_id::short;
 
@@ -21,7 +21,7 @@ pub(crate) async fn run(
     timeout: Duration,
 ) -> Result<ExitCode, Failure> {
     let mut told = Vec::new();
-    let end = patience::until(
+    let end = wait::until(
         cluster,
         name,
         timeout,

@@ -22,9 +22,9 @@ use secret_rotation_api::span::Span;
 use uuid::Uuid;
 
 use crate::Failure;
-use crate::arguments::ClusterOptions;
-use crate::cluster::{Cluster, type_and_name};
 use crate::follow;
+use crate::kubernetes::ClusterOptions;
+use crate::kubernetes::{Cluster, type_and_name};
 use crate::overview::is_unfinished;
 use crate::ui::manifest;
 use crate::ui::output;

@@ -12,8 +12,8 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
 use crate::Failure;
-use crate::arguments::ClusterOptions;
-use crate::cluster::Cluster;
+use crate::kubernetes::Cluster;
+use crate::kubernetes::ClusterOptions;
 use crate::live;
 use crate::overview::PolicyView;
 use crate::ui::manifest;

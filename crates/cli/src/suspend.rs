@@ -7,8 +7,8 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use serde_json::json;
 
 use crate::Failure;
-use crate::arguments::ClusterOptions;
-use crate::cluster::{Cluster, type_and_name};
+use crate::kubernetes::ClusterOptions;
+use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::output;
 
 /// Flags of `suspend` and `resume`.

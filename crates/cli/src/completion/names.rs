@@ -8,8 +8,8 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use tokio::time::timeout;
 
 use crate::Failure;
-use crate::arguments::ClusterOptions;
-use crate::cluster::Cluster;
+use crate::kubernetes::Cluster;
+use crate::kubernetes::ClusterOptions;
 use crate::overview::{action_name, phase, secret_of};
 
 /// Somebody waits for a key press to be answered.

@@ -6,7 +6,7 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use super::Events;
 use super::operation::{journal, secret_of, summary_lines};
 use crate::advice;
-use crate::events;
+use crate::kubernetes::events;
 use crate::overview::{PolicyView, Row};
 use crate::ui::document::{Sheet, moment, painted, plain};
 use crate::ui::style::{Dress, Mood};

@@ -14,9 +14,9 @@ use clap::Args;
 use secret_rotation_core::identity::Region;
 
 use crate::Failure;
-use crate::arguments::ClusterOptions;
 use crate::aws::{AwsOptions, parse_region};
-use crate::cluster::Cluster;
+use crate::kubernetes::Cluster;
+use crate::kubernetes::ClusterOptions;
 use crate::ui::output;
 
 pub(crate) use finding::{Finding, Grade};

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::links::Source;
 use crate::Failure;
-use crate::cluster::{Attempt, Cluster, Kind};
+use crate::kubernetes::{Attempt, Cluster, Kind};
 
 /// Between two attempts to watch again; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

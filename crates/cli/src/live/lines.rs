@@ -12,7 +12,7 @@ use super::feed::{Feed, News, Scope};
 use super::links::{Links, Source};
 use super::screen::first_look;
 use crate::Failure;
-use crate::cluster::Cluster;
+use crate::kubernetes::Cluster;
 use crate::overview::{PolicyView, Row};
 use crate::ui::document::whole;
 use crate::ui::output;

@@ -18,9 +18,9 @@ use super::update::{Effect, Message, update};
 use super::view;
 use crate::Failure;
 use crate::check;
-use crate::cluster::Cluster;
 use crate::describe::Events;
-use crate::events;
+use crate::kubernetes::Cluster;
+use crate::kubernetes::events;
 use crate::ui::style::Dress;
 
 /// Ages move on once in this time.

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use secret_rotation_core::identity::Region;
 
 use crate::aws::{AwsOptions, parse_region};
-use crate::patience::WaitArgs;
+use crate::kubernetes::wait::WaitArgs;
 use crate::place::SecretId;
 
 /// Flags that all operations by hand have.

@@ -7,7 +7,7 @@ use secret_rotation_core::identity::Region;
 
 use super::arguments::RemedyArgs;
 use crate::Failure;
-use crate::cluster::{Cluster, did_you_mean};
+use crate::kubernetes::{Cluster, did_you_mean};
 use crate::place;
 use crate::place::SecretId;
 

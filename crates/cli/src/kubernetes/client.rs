@@ -1,12 +1,4 @@
-//! The API server, as the person who types sees it: their kubeconfig, their namespace, their rights.
-//!
-//! What goes wrong here is told with what to do about it; see [`failures`].
-
-mod clock;
-mod config;
-mod connection;
-mod failures;
-mod nearest;
+//! A connection to the API server, and the requests that commands make.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,11 +15,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Failure;
-use crate::arguments::ClusterOptions;
 
-use self::clock::ServerClock;
-pub(crate) use self::failures::{Attempt, Server};
-pub(crate) use self::nearest::did_you_mean;
+use super::clock::ServerClock;
+use super::connection;
+use super::errors::{self, Attempt, Server};
+use super::events;
+use super::kubeconfig;
+use super::options::ClusterOptions;
+use super::suggest::did_you_mean;
 
 /// Who writes, in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "kubectl-secret_rotation";
@@ -67,7 +62,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Finds the API server by flags, `KUBECONFIG`, `~/.kube/config` or as a pod, as kubectl does. Asks nothing yet.
     pub(crate) async fn connect(options: &ClusterOptions) -> Result<Self, Failure> {
-        let place = config::find(options).await?;
+        let place = kubeconfig::find(options).await?;
         let config = place.config;
         let namespace = options
             .namespace
@@ -155,7 +150,7 @@ impl Cluster {
         let found = self.api::<K>(Some(&self.namespace)).get(name).await;
         match found {
             Ok(object) => Ok(Some(object)),
-            Err(error) if failures::is_absent(&error) => Ok(None),
+            Err(error) if errors::is_absent(&error) => Ok(None),
             Err(error) => {
                 let attempt = Attempt::on::<K>("get", Some(&self.namespace)).named(name);
                 Err(self.failed(&attempt, &error))
@@ -203,7 +198,7 @@ impl Cluster {
         let patched = api.patch(name, &parameters, &Patch::Merge(change)).await;
         match patched {
             Ok(object) => Ok(object),
-            Err(error) if failures::is_absent(&error) => Err(self.missing::<K>(name).await),
+            Err(error) if errors::is_absent(&error) => Err(self.missing::<K>(name).await),
             Err(error) => {
                 let attempt = Attempt::on::<K>("patch", Some(&self.namespace)).named(name);
                 Err(self.failed(&attempt, &error))
@@ -261,7 +256,7 @@ impl Cluster {
         let list = api.list(&ListParams::default().fields(&about)).await;
         let attempt = Attempt::to("list", "events").within(Some(namespace));
         let mut events = list.map_err(|error| self.failed(&attempt, &error))?.items;
-        events.sort_by_key(crate::events::time);
+        events.sort_by_key(events::time);
         Ok(events)
     }
 

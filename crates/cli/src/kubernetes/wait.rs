@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
 
 use crate::Failure;
-use crate::cluster::{Cluster, Kind};
+use crate::kubernetes::{Cluster, Kind};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);

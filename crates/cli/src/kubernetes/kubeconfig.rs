@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::failures::cause;
-use super::nearest::did_you_mean;
+use super::errors::cause;
+use super::options::ClusterOptions;
+use super::suggest::did_you_mean;
 use crate::Failure;
-use crate::arguments::ClusterOptions;
 use crate::proxy::Proxy;
 
 /// The variable that lists kubeconfig files.

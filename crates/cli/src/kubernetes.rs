@@ -1,0 +1,18 @@
+//! The API server, as the person who types sees it: their kubeconfig, their namespace, their rights.
+//!
+//! What goes wrong here is told with what to do about it; see [`errors`].
+
+mod client;
+mod clock;
+mod connection;
+mod errors;
+pub(crate) mod events;
+mod kubeconfig;
+mod options;
+mod suggest;
+pub(crate) mod wait;
+
+pub(crate) use self::client::{Cluster, Kind, type_and_name};
+pub(crate) use self::errors::Attempt;
+pub use self::options::ClusterOptions;
+pub(crate) use self::suggest::did_you_mean;
