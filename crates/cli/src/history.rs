@@ -10,10 +10,10 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::time::Time;
 
 use crate::Failure;
+use crate::aws::SecretId;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
 use crate::overview::{action_name, ended, message, phase, secret_of};
-use crate::place::SecretId;
 use crate::status::Format;
 use crate::ui::duration;
 use crate::ui::manifest;

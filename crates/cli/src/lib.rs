@@ -21,7 +21,6 @@ mod kubernetes;
 mod list;
 mod live;
 mod overview;
-mod place;
 mod proxy;
 mod put;
 mod remedy;

@@ -5,13 +5,10 @@
 
 mod ages;
 mod alarm;
-mod gather;
 mod html;
 mod markdown;
-mod progress;
 mod report;
 mod sarif;
-mod subject;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -28,14 +25,11 @@ use secret_rotation_core::survey::Survey;
 use secret_rotation_core::watch::Watches;
 
 use crate::Failure;
-use crate::aws::{AwsOptions, Pace, parse_region};
+use crate::aws::{AwsOptions, Pace, Progress, Subject, Swept, parse_region, sweep};
 use crate::ui::output;
 
 pub use alarm::Alarm;
-pub(crate) use gather::{Swept, sweep};
-pub(crate) use progress::Progress;
 pub use report::Report;
-pub(crate) use subject::Subject;
 
 /// With what the process ends when something that was asked for could not be read, and nothing else is worse.
 const INCOMPLETE: u8 = 3;

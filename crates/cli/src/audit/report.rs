@@ -9,9 +9,9 @@ use secret_rotation_core::survey::{Finding, State, Survey};
 use serde::Serialize;
 
 use super::ages::{self, AgeClass};
-use super::{Subject, Swept};
 use crate::Failure;
-use crate::aws::{Trouble, age};
+use crate::aws::{Subject, Swept, Trouble};
+use crate::ui::aws_age as age;
 
 /// Grows by one when a field changes its meaning or goes away; new fields may come at any time.
 pub(crate) const SCHEMA_VERSION: &str = "1";

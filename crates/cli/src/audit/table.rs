@@ -44,7 +44,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
             current,
             pending,
             finding.message.clone(),
-            finding.age.clone().unwrap_or_else(crate::aws::age::dash),
+            finding.age.clone().unwrap_or_else(crate::ui::aws_age::dash),
         ]
     });
     let title = title.map(str::to_owned).to_vec();

@@ -11,8 +11,8 @@ use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::secret::{LabelMap, Rotation, RotationRules, Secret, VersionListing};
 
-use super::{Report, Subject, Swept, judge};
-use crate::aws::Trouble;
+use super::{Report, judge};
+use crate::aws::{Subject, Swept, Trouble};
 
 const CURRENT: &str = "6f1c0000-0000-4000-8000-000000000001";
 const PENDING: &str = "0a2e0000-0000-4000-8000-000000000002";

@@ -13,8 +13,8 @@ use secret_rotation_core::verdict::{self, Background};
 use serde::Serialize;
 
 use crate::Failure;
-use crate::audit::{Progress, Subject, Swept, sweep};
-use crate::aws::{AwsOptions, Pace, age, parse_region};
+use crate::aws::{AwsOptions, Pace, Progress, Subject, Swept, parse_region, sweep};
+use crate::ui::aws_age as age;
 use crate::ui::columns::{aligned, shortened};
 use crate::ui::output;
 

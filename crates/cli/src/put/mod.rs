@@ -20,8 +20,8 @@ use secret_rotation_core::identity::Region;
 use secret_rotation_core::secret::{Secret, Seen};
 
 use crate::Failure;
+use crate::aws::Place;
 use crate::aws::{AwsOptions, Login};
-use crate::place::Place;
 use crate::ui::output;
 
 use value::{Shape, Value};

@@ -3,9 +3,9 @@
 use clap::{Args, ValueEnum};
 use secret_rotation_core::identity::Region;
 
+use crate::aws::SecretId;
 use crate::aws::{AwsOptions, parse_region};
 use crate::kubernetes::wait::WaitArgs;
-use crate::place::SecretId;
 
 /// Flags that all operations by hand have.
 #[derive(Args, Clone, Debug)]

@@ -7,9 +7,8 @@ use secret_rotation_core::identity::Region;
 
 use super::arguments::RemedyArgs;
 use crate::Failure;
+use crate::aws::{SecretId, agreed};
 use crate::kubernetes::{Cluster, did_you_mean};
-use crate::place;
-use crate::place::SecretId;
 
 /// The secret to act on.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +26,7 @@ pub(super) async fn find(
     arguments: &RemedyArgs,
     policies: &[SecretRotationPolicy],
 ) -> Result<Subject, Failure> {
-    let typed = place::agreed(&arguments.secret, arguments.region.as_ref())?;
+    let typed = agreed(&arguments.secret, arguments.region.as_ref())?;
     let wanted = arguments.policy.as_deref();
     let candidates: Vec<_> = policies
         .iter()

@@ -1,6 +1,6 @@
 //! What AWS tells, in columns without colours.
 
-use crate::aws::age::dash;
+use crate::ui::aws_age::dash;
 use crate::ui::style::Dress;
 use crate::ui::table::{Cell, Table};
 use crate::version_id;

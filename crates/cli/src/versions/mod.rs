@@ -10,8 +10,9 @@ use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
 use serde::Serialize;
 
 use crate::Failure;
-use crate::aws::{AwsOptions, age};
-use crate::place::Place;
+use crate::aws::AwsOptions;
+use crate::aws::Place;
+use crate::ui::aws_age as age;
 use crate::ui::columns::aligned;
 use crate::ui::output;
 

@@ -9,7 +9,7 @@ use secret_rotation_core::identity::Region;
 use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 use serde::Serialize;
 
-use super::Login;
+use super::session::Login;
 use crate::Failure;
 
 /// Why something could not be read, and what can be done about it.

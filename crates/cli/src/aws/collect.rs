@@ -10,9 +10,10 @@ use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::secret::Secret;
 
+use super::criteria::Subject;
+use super::errors::{Trouble, Witness};
 use super::progress::Progress;
-use super::subject::Subject;
-use crate::aws::{Login, Pace, Trouble, Witness};
+use super::session::{Login, Pace};
 
 /// One sweep looks up the ages of so many versions; the others need further ones.
 const AGES_A_SWEEP: usize = 50;

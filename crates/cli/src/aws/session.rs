@@ -1,9 +1,4 @@
-//! How commands reach AWS: with the caller's own credentials, at the endpoint that the caller allows.
-//!
-//! The requests themselves are those of crate `aws`; nothing here sends one.
-
-pub(crate) mod age;
-mod trouble;
+//! An AWS session: the configuration of the SDK, with its endpoint and its proxy checked.
 
 use std::sync::Arc;
 
@@ -14,10 +9,9 @@ use secret_rotation_aws::{Account, Call, Endpoint, EndpointError, Limits, Observ
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 
+use super::errors::Trouble;
 use crate::Failure;
 use crate::proxy::{Proxy, socks_client};
-
-pub(crate) use trouble::{Trouble, Witness};
 
 /// Nothing here writes through an account but what a person confirms, one secret at a time.
 const WRITES_PER_SECOND: u32 = 1;

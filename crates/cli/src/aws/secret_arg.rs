@@ -6,8 +6,8 @@ use secret_rotation_core::identity::{Arn, Region, SecretName};
 use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::secret::{Look, Seen};
 
+use super::session::{Login, parse_region};
 use crate::Failure;
-use crate::aws::{Login, parse_region};
 
 /// One secret of a region as it is typed.
 #[derive(Args, Clone, Debug)]
