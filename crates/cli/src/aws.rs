@@ -14,7 +14,7 @@ pub(crate) use self::criteria::Subject;
 pub(crate) use self::errors::Trouble;
 pub(crate) use self::errors::Witness;
 pub(crate) use self::progress::Progress;
-pub(crate) use self::secret_arg::{Place, SecretId};
 pub(crate) use self::secret_arg::agreed;
+pub(crate) use self::secret_arg::{Place, SecretId};
 pub(crate) use self::session::{AwsOptions, Pace};
 pub(crate) use self::session::{Login, parse_region};

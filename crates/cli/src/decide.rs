@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::Failure;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, type_and_name};
-use crate::overview::{ended, phase};
 use crate::ui::output;
+use crate::view::policy::{ended, phase};
 
 /// Flags of `approve` and `deny`.
 #[derive(Args, Clone, Debug)]

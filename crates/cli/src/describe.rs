@@ -1,13 +1,8 @@
 //! `describe`: all that is known of a policy or an operation, and what to do about it.
 
-mod operation;
-mod policy;
-mod secret;
-
 use std::process::ExitCode;
 
 use clap::Args;
-use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
@@ -15,13 +10,13 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use crate::Failure;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, Kind, did_you_mean};
-use crate::overview::{self, PolicyView};
 use crate::ui::document::Sheet;
 use crate::ui::output;
 use crate::ui::style::Dress;
-
-pub(crate) use self::policy::sheet as policy_sheet;
-pub(crate) use self::secret::sheet as secret_sheet;
+use crate::view::Events;
+use crate::view::operation_document;
+use crate::view::policy::{self, PolicyView};
+use crate::view::policy_document;
 
 /// Flags of `describe`.
 #[derive(Args, Clone, Debug)]
@@ -34,9 +29,6 @@ pub struct DescribeArgs {
     #[arg(long)]
     pub ascii: bool,
 }
-
-/// What happened, as far as one may know.
-pub(crate) type Events = Result<Vec<Event>, Failure>;
 
 /// Describes a policy, an operation, or both if both have the name.
 pub(crate) async fn run(
@@ -61,7 +53,12 @@ pub(crate) async fn run(
         && let Some(operation) = cluster.find::<SecretRotationOperation>(wanted.name).await?
     {
         let events = events(&cluster, &operation).await;
-        sheets.push(operation::sheet(&operation, &events, dress, cluster.now()));
+        sheets.push(operation_document::sheet(
+            &operation,
+            &events,
+            dress,
+            cluster.now(),
+        ));
     }
     if sheets.is_empty() {
         return Err(match hidden {
@@ -81,12 +78,12 @@ async fn of_policy(
 ) -> Result<Sheet, Failure> {
     let mut operations: Vec<SecretRotationOperation> =
         cluster.list(Some(cluster.namespace())).await?;
-    operations.retain(|operation| overview::belongs(operation, policy));
+    operations.retain(|operation| policy::belongs(operation, policy));
     let events = events(cluster, policy).await;
     let views = PolicyView::all(std::slice::from_ref(policy), &operations);
     let mut sheets = views
         .iter()
-        .map(|view| policy_sheet(view, &operations, &events, dress, cluster.now()));
+        .map(|view| policy_document::sheet(view, &operations, &events, dress, cluster.now()));
     Ok(sheets.next_back().unwrap_or_default())
 }
 

@@ -7,12 +7,12 @@ use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 
 use crate::Failure;
-use crate::advice;
 use crate::kubernetes::wait;
 use crate::kubernetes::{Cluster, type_and_name};
-use crate::overview::{ended, message, phase};
 use crate::ui::output;
-use crate::version_id::short;
+use crate::view::policy::{ended, message, phase};
+use crate::view::reasons;
+use crate::view::version_id::short;
 
 /// Follows an operation on standard error; how it ended goes to standard output, or is the failure.
 pub(crate) async fn run(
@@ -44,7 +44,7 @@ pub(crate) async fn run(
         }
         Some((false, reason, message)) => {
             let failure = Failure::new(format!("operation {name} failed: {reason}: {message}"));
-            Err(match advice::about(&reason) {
+            Err(match reasons::about(&reason) {
                 Some(advice) => failure.hint(advice),
                 None => failure,
             })

@@ -13,13 +13,12 @@ use crate::Failure;
 use crate::aws::SecretId;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
-use crate::overview::{action_name, ended, message, phase, secret_of};
-use crate::status::Format;
 use crate::ui::duration;
-use crate::ui::manifest;
+use crate::ui::manifest::{self, Format};
 use crate::ui::output;
 use crate::ui::style::{Dress, Mood};
 use crate::ui::table::{Cell, Table};
+use crate::view::policy::{action_name, ended, message, phase, secret_of};
 
 /// Flags of `history`.
 #[derive(Args, Clone, Debug)]

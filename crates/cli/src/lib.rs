@@ -3,7 +3,6 @@
 //! Shows what the controller has written down and asks for what it should do, by its resources only. What a
 //! secret's state is and what may be done about it, core says; nothing here decides.
 
-mod advice;
 mod arguments;
 pub mod audit;
 mod aws;
@@ -20,7 +19,6 @@ mod iam_policy;
 mod kubernetes;
 mod list;
 mod live;
-mod overview;
 mod proxy;
 mod put;
 mod remedy;
@@ -31,8 +29,8 @@ mod suspend;
 mod testing;
 mod ui;
 mod version;
-mod version_id;
 mod versions;
+mod view;
 
 pub use arguments::{Arguments, Command};
 pub use completion::command as completing;

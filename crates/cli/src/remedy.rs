@@ -25,9 +25,9 @@ use crate::Failure;
 use crate::follow;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, type_and_name};
-use crate::overview::is_unfinished;
 use crate::ui::manifest;
 use crate::ui::output;
+use crate::view::policy::is_unfinished;
 
 use self::arguments::DryRun;
 pub(crate) use self::arguments::{ClearArgs, RemedyArgs, RotateArgs};

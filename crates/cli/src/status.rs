@@ -6,7 +6,7 @@ mod verdict;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
@@ -15,12 +15,10 @@ use crate::Failure;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
 use crate::live;
-use crate::overview::PolicyView;
-use crate::ui::manifest;
+use crate::ui::manifest::{self, Format};
 use crate::ui::output;
 use crate::ui::style::Dress;
-
-pub(crate) use self::tree::counts;
+use crate::view::policy::PolicyView;
 
 /// Flags of `status`.
 #[derive(Args, Clone, Debug)]
@@ -52,17 +50,6 @@ pub struct StatusArgs {
     /// Use no signs beyond ASCII.
     #[arg(long)]
     pub ascii: bool,
-}
-
-/// What `status` prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// More columns.
-    Wide,
-    /// The policies as JSON.
-    Json,
-    /// The policies as YAML.
-    Yaml,
 }
 
 /// Shows policies and their secrets.

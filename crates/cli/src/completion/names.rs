@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::Failure;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
-use crate::overview::{action_name, phase, secret_of};
+use crate::view::policy::{action_name, phase, secret_of};
 
 /// Somebody waits for a key press to be answered.
 const LIMIT: Duration = Duration::from_secs(3);

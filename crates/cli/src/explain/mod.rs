@@ -1,7 +1,5 @@
 //! `explain`: what a state, a reason or a word of `blockedBy` means and what to do, from `docs/reasons.md`.
 
-mod page;
-
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,8 +7,7 @@ use secret_rotation_api::reasons;
 
 use crate::Failure;
 use crate::ui::output;
-
-pub(crate) use page::{Entry, entries};
+use crate::view::reasons::{Entry, entries};
 
 /// Lines are not longer than this, however wide the terminal is: nobody reads longer ones.
 const WIDTH: usize = 80;

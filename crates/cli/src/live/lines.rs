@@ -13,9 +13,9 @@ use super::links::{Links, Source};
 use super::screen::first_look;
 use crate::Failure;
 use crate::kubernetes::Cluster;
-use crate::overview::{PolicyView, Row};
 use crate::ui::document::whole;
 use crate::ui::output;
+use crate::view::policy::{PolicyView, Row};
 
 /// Room for news that nobody has looked at yet.
 const BACKLOG: usize = 64;

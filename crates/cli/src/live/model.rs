@@ -9,10 +9,12 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_core::survey::State;
 
 use crate::Failure;
-use crate::describe::{Events, policy_sheet, secret_sheet};
-use crate::overview::{self, Key, PolicyView, Row};
 use crate::ui::document::Sheet;
 use crate::ui::style::Dress;
+use crate::view::Events;
+use crate::view::policy::{self, Key, PolicyView, Row};
+use crate::view::policy_document;
+use crate::view::secret_document;
 
 use super::feed::Scope;
 use super::links::Links;
@@ -218,7 +220,7 @@ impl Model {
             .operations
             .iter()
             .filter(|one| one.namespace().as_ref() == Some(&key.namespace))
-            .filter(|one| overview::secret_of(one) == place)
+            .filter(|one| policy::secret_of(one) == place)
             .collect();
         own.sort_by_key(|one| Reverse(one.metadata.creation_timestamp.clone()));
         own.truncate(READ);
@@ -239,14 +241,18 @@ impl Model {
         let own: Vec<_> = self
             .operations
             .iter()
-            .filter(|one| overview::belongs(one, &view.policy))
+            .filter(|one| policy::belongs(one, &view.policy))
             .cloned()
             .collect();
         match choice {
-            Choice::Policy { .. } => Some(policy_sheet(view, &own, events, self.dress, self.now)),
+            Choice::Policy { .. } => Some(policy_document::sheet(
+                view, &own, events, self.dress, self.now,
+            )),
             Choice::Secret(key) => {
                 let row = view.rows.iter().find(|row| row.key == *key)?;
-                Some(secret_sheet(view, row, &own, events, self.dress, self.now))
+                Some(secret_document::sheet(
+                    view, row, &own, events, self.dress, self.now,
+                ))
             }
         }
     }

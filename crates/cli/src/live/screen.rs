@@ -18,10 +18,10 @@ use super::update::{Effect, Message, update};
 use super::view;
 use crate::Failure;
 use crate::check;
-use crate::describe::Events;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::events;
 use crate::ui::style::Dress;
+use crate::view::Events;
 
 /// Ages move on once in this time.
 const TICK: Duration = Duration::from_secs(1);

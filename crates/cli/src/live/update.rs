@@ -6,7 +6,7 @@ use super::feed::{News, Scope};
 use super::links::{Links, Source};
 use super::model::{Choice, Model, Page, entries};
 use crate::Failure;
-use crate::describe::Events;
+use crate::view::Events;
 
 /// Something that happened.
 #[derive(Debug)]

@@ -77,9 +77,12 @@ fn title_line(model: &Model) -> Line<'static> {
 
 /// How many secrets are in each state, over all policies.
 fn totals(model: &Model) -> Vec<Span<'static>> {
-    let views = crate::overview::PolicyView::all(&model.policies, &model.operations);
+    let views = crate::view::policy::PolicyView::all(&model.policies, &model.operations);
     let mut totals: Vec<(Mood, i64)> = Vec::new();
-    for (state, count) in views.iter().flat_map(crate::overview::PolicyView::counts) {
+    for (state, count) in views
+        .iter()
+        .flat_map(crate::view::policy::PolicyView::counts)
+    {
         let mood = Mood::of_state(state);
         match totals.iter_mut().find(|(known, _)| *known == mood) {
             Some((_, total)) => *total += count,

@@ -16,8 +16,8 @@ use super::arguments::{ExpectArgs, RemedyArgs};
 use super::subject::Subject;
 use crate::Failure;
 use crate::aws::parse_region;
-use crate::overview::{action_name, secret_of};
 use crate::ui::output;
+use crate::view::policy::{action_name, secret_of};
 
 /// Which version holds what, as far as somebody told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperatio
 
 use super::subject::Subject;
 use crate::Failure;
-use crate::overview::action_name;
+use crate::view::policy::action_name;
 
 /// What a person surely did not mean, with what they may mean instead.
 pub(super) fn advise(action: Action, subject: &Subject) -> Result<(), Failure> {

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use secret_rotation_api::time::Time;
 
-use crate::overview::{PolicyView, Row};
 use crate::ui::duration;
 use crate::ui::style::{Dress, Mood};
 use crate::ui::table::{Cell, Table};
-use crate::version_id;
+use crate::view::policy::{PolicyView, Row, counts_in_words};
+use crate::view::version_id;
 
 const NARROW: [&str; 7] = [
     "NAME", "STATE", "CURRENT", "PENDING", "ATTEMPTS", "ACTION", "SINCE",
@@ -79,37 +79,13 @@ fn secrets(view: &PolicyView, dress: Dress, now: Option<Timestamp>) -> String {
         .selected()
         .map_or_else(|| "not counted yet".to_owned(), |number| number.to_string());
     let mut text = format!("Secrets:   {selected}");
-    for (mood, count) in counts(view, dress) {
+    for (mood, count) in counts_in_words(view, dress) {
         let _ = write!(text, "   {}", dress.paint(mood, &count));
     }
     if let Some((then, now)) = view.checked().zip(now) {
         let _ = write!(text, "   Checked: {} ago", duration::since(then, now));
     }
     text + &window(view, now)
-}
-
-/// How many secrets are in each state, such as `✖ 1 stuck`.
-pub(crate) fn counts(view: &PolicyView, dress: Dress) -> Vec<(Mood, String)> {
-    let counts = view.counts().into_iter().map(|(state, count)| {
-        let mood = Mood::of_state(state);
-        (
-            mood,
-            format!("{} {count} {}", dress.sign(mood), words(state)),
-        )
-    });
-    counts.collect()
-}
-
-/// `ScheduledForDeletion` as `scheduled for deletion`.
-fn words(state: &str) -> String {
-    let mut words = String::new();
-    for letter in state.chars() {
-        if letter.is_uppercase() && !words.is_empty() {
-            words.push(' ');
-        }
-        words.extend(letter.to_lowercase());
-    }
-    words
 }
 
 fn window(view: &PolicyView, now: Option<Timestamp>) -> String {

@@ -3,7 +3,7 @@
 use crate::ui::aws_age::dash;
 use crate::ui::style::Dress;
 use crate::ui::table::{Cell, Table};
-use crate::version_id;
+use crate::view::version_id;
 
 const PLAIN: Dress = Dress {
     unicode: false,

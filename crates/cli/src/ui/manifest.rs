@@ -1,9 +1,21 @@
 //! Objects as kubectl prints them with `-o json` and `-o yaml`.
 
+use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Failure;
+
+/// How resources are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// More columns.
+    Wide,
+    /// The resources as JSON.
+    Json,
+    /// The resources as YAML.
+    Yaml,
+}
 
 /// As JSON: the one object that was named, else a `List`.
 pub(crate) fn json<K: Serialize>(objects: &[K], named: bool) -> Result<String, Failure> {

@@ -10,11 +10,10 @@ use super::painted;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::live::model::{Entry, Model, entries};
-use crate::overview::{self, PolicyView};
-use crate::status;
 use crate::ui::duration;
 use crate::ui::style::Mood;
-use crate::version_id;
+use crate::view::policy::{self, PolicyView};
+use crate::view::version_id;
 
 /// A column: its title, its width, and from which width of the screen on it is shown.
 struct Column {
@@ -163,7 +162,7 @@ fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
         spans.push(Span::raw(format!("  {reason}")));
     }
     // The line may be short: what is well is what it can lack.
-    let mut counts = status::counts(view, model.dress);
+    let mut counts = policy::counts_in_words(view, model.dress);
     counts.sort_by_key(|(mood, _)| *mood);
     for (mood, text) in counts {
         spans.push(Span::styled(format!("  {text}"), painted(model, mood)));
@@ -190,7 +189,7 @@ fn longest(model: &Model, entries: &[Entry<'_>], title: &str) -> usize {
 }
 
 /// The mood and the text of a cell.
-fn cell(model: &Model, view: &PolicyView, row: &overview::Row, title: &str) -> (Mood, String) {
+fn cell(model: &Model, view: &PolicyView, row: &policy::Row, title: &str) -> (Mood, String) {
     let nothing = || model.dress.nothing().to_owned();
     let [current, pending] = version_id::apart([row.current.as_deref(), row.pending.as_deref()])
         .map(|id| id.unwrap_or_else(nothing));

@@ -36,6 +36,14 @@ pub(crate) fn entries() -> Vec<Entry> {
     entries
 }
 
+/// The paragraph about a reason, as plain text on one line; `None` for an unknown one.
+pub(crate) fn about(reason: &str) -> Option<String> {
+    let mut entries = entries().into_iter();
+    entries
+        .find(|entry| entry.name == reason)
+        .map(|entry| entry.text)
+}
+
 fn append(text: &mut String, line: &str) {
     if !text.is_empty() && !line.is_empty() {
         text.push(' ');
@@ -65,6 +73,10 @@ fn link(text: &str) -> Option<(&str, &str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use secret_rotation_core::advance::Phase;
+    use secret_rotation_core::operation::Failure;
+    use secret_rotation_core::plan::BlockReason;
+
     use super::*;
 
     #[test]
@@ -73,5 +85,28 @@ mod tests {
             plain("See [windows.md](windows.md) for `allow`, and a[0]."),
             "See windows.md for allow, and a[0]."
         );
+    }
+
+    #[test]
+    fn every_reason_has_its_advice() {
+        let blocks = BlockReason::ALL.map(BlockReason::reason).to_vec();
+        let phases = Phase::ALL.map(Phase::reason).to_vec();
+        let failures = Failure::ALL.map(Failure::reason).to_vec();
+        for reason in [blocks, phases, failures].concat() {
+            assert!(
+                about(reason).is_some_and(|text| text.len() > 20),
+                "{reason}"
+            );
+        }
+        assert_eq!(about("Nonsense"), None);
+    }
+
+    #[test]
+    fn advice_is_plain_text() {
+        let window = about("OutsideWindow").expect("it is there");
+        let beginning = "No maintenance window is open. status.nextWindow tells when";
+        assert!(window.starts_with(beginning), "{window}");
+        let approval = about("AwaitingApproval").expect("it is there");
+        assert!(approval.contains("See approval.md for how"), "{approval}");
     }
 }

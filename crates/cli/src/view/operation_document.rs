@@ -4,23 +4,18 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use secret_rotation_api::operation::{Action, Decision, SecretRotationOperation, StepStatus};
+use secret_rotation_api::operation::{Decision, SecretRotationOperation};
 use secret_rotation_api::text::Text;
 use secret_rotation_api::time::Time;
 
-use super::Events;
-use super::secret::event_lines;
-use crate::advice;
-use crate::overview::{action_name, ended, message, phase};
-use crate::ui::document::{Sheet, moment, painted, plain, whole};
-use crate::ui::duration;
-use crate::ui::style::{Dress, Mood};
-use crate::version_id::short;
-
-pub(super) use crate::overview::secret_of;
+use super::policy::{action_name, ended, message, phase, secret_of};
+use super::reasons;
+use super::sections::{Events, event_lines, journal, mood};
+use crate::ui::document::{Sheet, moment, painted, plain};
+use crate::ui::style::Dress;
 
 /// What is known of an operation.
-pub(super) fn sheet(
+pub(crate) fn sheet(
     operation: &SecretRotationOperation,
     events: &Events,
     dress: Dress,
@@ -125,56 +120,7 @@ fn state(
         time(status.and_then(|status| status.next_step_time.as_ref())),
     );
     let done = ended(operation) == Some(true);
-    sheet.some("Advice", advice::about(&phase).filter(|_| !done));
-}
-
-fn mood(operation: &SecretRotationOperation) -> Mood {
-    match ended(operation) {
-        Some(true) => Mood::Good,
-        Some(false) => Mood::Bad,
-        None => Mood::Busy,
-    }
-}
-
-/// The journal of an operation, under a title.
-pub(super) fn journal(sheet: &mut Sheet, operation: &SecretRotationOperation, dress: Dress) {
-    let steps = operation
-        .status
-        .as_ref()
-        .map(|status| status.steps.as_slice());
-    let steps = steps.unwrap_or_default();
-    if steps.is_empty() {
-        return;
-    }
-    sheet.title(&format!("Journal of {}", operation.name_any()));
-    for step in steps {
-        let (mood, result) = match step.result.as_deref() {
-            Some("Applied") => (Mood::Good, "Applied".to_owned()),
-            // Refused in words, and done all the same: that is how a pending version is run again.
-            Some("RotationPending") if operation.spec.action == Action::RetryRotation => {
-                (Mood::Good, with_code("RotationPending", step))
-            }
-            Some(result) => (Mood::Bad, with_code(result, step)),
-            None => (Mood::Busy, "no answer yet".to_owned()),
-        };
-        let version = step.version_id.as_ref();
-        let version = version.map_or_else(String::new, |id| format!(" {}", short(id)));
-        let time = step.intent_time.timestamp().map_or_else(String::new, whole);
-        let tries = match step.tries.value() {
-            1 => String::new(),
-            tries => format!(" (try {tries})"),
-        };
-        sheet.line(vec![
-            painted(mood, dress.sign(mood)),
-            plain(format!(" {time}  {}{version}{tries}: ", step.name)),
-            painted(mood, result),
-        ]);
-    }
-}
-
-fn with_code(result: &str, step: &StepStatus) -> String {
-    let code = step.code.as_ref().filter(|code| !code.is_empty());
-    code.map_or_else(|| result.to_owned(), |code| format!("{result} ({code})"))
+    sheet.some("Advice", reasons::about(&phase).filter(|_| !done));
 }
 
 fn labels(sheet: &mut Sheet, title: &str, labels: Option<&BTreeMap<String, Vec<Text<1, 256>>>>) {
@@ -188,45 +134,5 @@ fn labels(sheet: &mut Sheet, title: &str, labels: Option<&BTreeMap<String, Vec<T
             .map(secret_rotation_api::text::Text::as_str)
             .collect();
         sheet.line(vec![plain(format!("{version}  {}", labels.join(", ")))]);
-    }
-}
-
-/// A line for each operation, newest first.
-pub(super) fn summary_lines(
-    sheet: &mut Sheet,
-    operations: &[SecretRotationOperation],
-    most: usize,
-    dress: Dress,
-    now: Option<Timestamp>,
-) {
-    let mut operations: Vec<_> = operations.iter().collect();
-    operations.sort_by_key(|one| std::cmp::Reverse(one.metadata.creation_timestamp.clone()));
-    if operations.is_empty() {
-        sheet.line(vec![plain("none")]);
-    }
-    for operation in operations.iter().take(most) {
-        let mood = mood(operation);
-        let secret = secret_of(operation).map_or_else(String::new, |(name, _)| format!(" {name}"));
-        let created = operation
-            .metadata
-            .creation_timestamp
-            .as_ref()
-            .map(|time| time.0);
-        let age = created.zip(now);
-        let age = age.map_or_else(String::new, |(then, now)| {
-            format!("  {} ago", duration::since(then, now))
-        });
-        sheet.line(vec![
-            painted(mood, format!("{} {}", dress.sign(mood), phase(operation))),
-            plain(format!(
-                "  {}{secret}{age}  {}",
-                action_name(operation.spec.action),
-                operation.name_any()
-            )),
-        ]);
-        let why = message(operation);
-        if !why.is_empty() {
-            sheet.line(vec![plain(format!("  {why}"))]);
-        }
     }
 }

@@ -13,7 +13,7 @@ use secret_rotation_api::time::Time;
 use secret_rotation_core::identity::Arn;
 
 use crate::ui::duration;
-use crate::ui::style::printable;
+use crate::ui::style::{Dress, Mood, printable};
 
 /// What a policy says of its secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -205,6 +205,30 @@ fn counts(summary: &Summary) -> Vec<(&'static str, i64)> {
     .map(|(state, count)| (state, count.value()))
     .filter(|(_, count)| *count > 0)
     .collect()
+}
+
+/// How many secrets are in each state, such as `✖ 1 stuck`.
+pub(crate) fn counts_in_words(view: &PolicyView, dress: Dress) -> Vec<(Mood, String)> {
+    let counts = view.counts().into_iter().map(|(state, count)| {
+        let mood = Mood::of_state(state);
+        (
+            mood,
+            format!("{} {count} {}", dress.sign(mood), words(state)),
+        )
+    });
+    counts.collect()
+}
+
+/// `ScheduledForDeletion` as `scheduled for deletion`.
+fn words(state: &str) -> String {
+    let mut words = String::new();
+    for letter in state.chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 impl Row {

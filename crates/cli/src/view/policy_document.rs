@@ -4,12 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_api::operation::SecretRotationOperation;
 
-use super::Events;
-use super::operation::summary_lines;
-use super::secret::event_lines;
-use crate::advice;
-use crate::overview::{PolicyView, Row};
-use crate::status;
+use super::policy::{self, PolicyView, Row};
+use super::reasons;
+use super::sections::{Events, event_lines, summary_lines};
 use crate::ui::document::{Sheet, moment, painted, plain};
 use crate::ui::style::{Dress, Mood};
 
@@ -34,7 +31,7 @@ pub(crate) fn sheet(
         view.selected()
             .map_or_else(|| "not counted yet".to_owned(), |number| number.to_string()),
     )];
-    for (mood, text) in status::counts(view, dress) {
+    for (mood, text) in policy::counts_in_words(view, dress) {
         secrets.extend([plain("  "), painted(mood, text)]);
     }
     sheet.pieces("Secrets", secrets);
@@ -69,7 +66,7 @@ fn conditions(sheet: &mut Sheet, view: &PolicyView, dress: Dress, now: Option<Ti
                 condition.message
             )),
         ]);
-        let advice = advice::about(&condition.reason);
+        let advice = reasons::about(&condition.reason);
         if let Some(advice) = advice.filter(|_| mood != Mood::Good) {
             sheet.line(vec![plain(format!("  {advice}"))]);
         }
@@ -128,7 +125,7 @@ fn finding(sheet: &mut Sheet, row: &Row, dress: Dress, now: Option<Timestamp>) {
     if let Some(words) = row.doing.words(now) {
         sheet.line(vec![plain(format!("  {words}"))]);
     }
-    if let Some(advice) = row.doing.reason().and_then(advice::about) {
+    if let Some(advice) = row.doing.reason().and_then(reasons::about) {
         sheet.line(vec![plain(format!("  {advice}"))]);
     }
 }

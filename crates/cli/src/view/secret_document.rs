@@ -3,15 +3,13 @@
 use jiff::Timestamp;
 use secret_rotation_api::operation::SecretRotationOperation;
 
-use super::Events;
-use super::operation::{journal, secret_of, summary_lines};
-use crate::advice;
-use crate::kubernetes::events;
-use crate::overview::{PolicyView, Row};
+use super::policy::{PolicyView, Row, belongs, secret_of};
+use super::reasons;
+use super::sections::{Events, event_lines, journal, summary_lines};
 use crate::ui::document::{Sheet, moment, painted, plain};
 use crate::ui::style::{Dress, Mood};
 
-/// At most this many events and operations are shown.
+/// At most this many operations are shown.
 const SHOWN: usize = 12;
 
 /// What is known of a secret.
@@ -47,12 +45,12 @@ pub(crate) fn sheet(
     sheet.some("Pending", row.pending.clone());
     sheet.some("Attempts", row.attempts.map(|number| number.to_string()));
     sheet.some("Next", row.doing.words(now));
-    sheet.some("Advice", row.doing.reason().and_then(advice::about));
+    sheet.some("Advice", row.doing.reason().and_then(reasons::about));
     conditions(&mut sheet, view, dress);
     let own: Vec<_> = operations
         .iter()
         .filter(|one| {
-            crate::overview::belongs(one, &view.policy)
+            belongs(one, &view.policy)
                 && secret_of(one).is_some_and(|(name, region)| {
                     name == row.key.secret && region == row.key.region
                 })
@@ -80,36 +78,6 @@ fn conditions(sheet: &mut Sheet, view: &PolicyView, dress: Dress) {
         sheet.line(vec![
             painted(mood, dress.sign(mood)),
             plain(format!(" {kind}={status} {reason}")),
-        ]);
-    }
-}
-
-/// Events that speak of something, newest last.
-pub(super) fn event_lines(sheet: &mut Sheet, told: &Events, about: &str, now: Option<Timestamp>) {
-    let told = match told {
-        Ok(told) => told,
-        Err(failure) => {
-            sheet.line(vec![painted(Mood::Unsure, failure.sentence())]);
-            return;
-        }
-    };
-    let relevant: Vec<_> = told
-        .iter()
-        .filter(|event| events::line(event).contains(about))
-        .collect();
-    if relevant.is_empty() {
-        sheet.line(vec![plain("none that are still kept")]);
-    }
-    for event in relevant.iter().skip(relevant.len().saturating_sub(SHOWN)) {
-        let mood = if events::is_warning(event) {
-            Mood::Bad
-        } else {
-            Mood::Quiet
-        };
-        let time = events::time(event).map_or_else(String::new, |time| moment(time, now));
-        sheet.line(vec![
-            plain(format!("{time}  ")),
-            painted(mood, events::line(event)),
         ]);
     }
 }

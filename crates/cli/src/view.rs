@@ -1,0 +1,11 @@
+//! What the resources say, arranged to be shown: rows of secrets, documents, reasons, and version ids in short.
+
+pub(crate) mod operation_document;
+pub(crate) mod policy;
+pub(crate) mod policy_document;
+pub(crate) mod reasons;
+pub(crate) mod secret_document;
+mod sections;
+pub(crate) mod version_id;
+
+pub(crate) use self::sections::Events;
