@@ -2,6 +2,7 @@
 //!
 //! What goes wrong here is told with what to do about it; see [`errors`].
 
+mod check_request;
 mod client;
 mod clock;
 mod connection;
@@ -12,6 +13,7 @@ mod options;
 mod suggest;
 pub(crate) mod wait;
 
+pub(crate) use self::check_request::{request_check, suspended};
 pub(crate) use self::client::{Cluster, Kind, type_and_name};
 pub(crate) use self::errors::Attempt;
 pub use self::options::ClusterOptions;

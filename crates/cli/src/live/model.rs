@@ -16,8 +16,8 @@ use crate::view::policy::{self, Key, PolicyView, Row};
 use crate::view::policy_document;
 use crate::view::secret_document;
 
-use super::feed::Scope;
-use super::links::Links;
+use super::connections::Links;
+use super::watch::Scope;
 
 /// The events of at most this many operations are read.
 const READ: usize = 3;

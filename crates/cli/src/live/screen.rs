@@ -12,14 +12,13 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{self, Instant, MissedTickBehavior};
 
-use super::feed::{Feed, News, Scope};
 use super::model::{Choice, Model};
 use super::update::{Effect, Message, update};
 use super::view;
+use super::watch::{Feed, News, Scope};
 use crate::Failure;
-use crate::check;
-use crate::kubernetes::Cluster;
 use crate::kubernetes::events;
+use crate::kubernetes::{Cluster, request_check};
 use crate::ui::style::Dress;
 use crate::view::Events;
 
@@ -163,7 +162,7 @@ async fn carry_out(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
     let answer = match effect {
         Effect::Quit => return,
         Effect::Check { namespace, name } => {
-            let asked = check::ask(&cluster, &namespace, &name).await;
+            let asked = request_check(&cluster, &namespace, &name).await;
             Message::Answer(asked.map(|_| format!("a check of {namespace}/{name} is asked for")))
         }
         Effect::Watch(scope) => {

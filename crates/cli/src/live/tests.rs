@@ -5,11 +5,11 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
-use super::feed::{News, Scope};
-use super::links::Source;
+use super::connections::Source;
 use super::model::{Choice, Model, Page, Sort};
 use super::update::{Effect, Message, update};
 use super::view::draw;
+use super::watch::{News, Scope};
 use crate::Failure;
 use crate::testing;
 use crate::ui::style::Dress;

@@ -2,9 +2,9 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::feed::{News, Scope};
-use super::links::{Links, Source};
+use super::connections::{Links, Source};
 use super::model::{Choice, Model, Page, entries};
+use super::watch::{News, Scope};
 use crate::Failure;
 use crate::view::Events;
 

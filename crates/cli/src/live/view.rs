@@ -9,7 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::links::Loss;
+use super::connections::Loss;
 use super::model::{Model, Page};
 use super::update::Message;
 use crate::ui::document::whole;

@@ -8,7 +8,7 @@ use secret_rotation_core::operation::PendingValue;
 use secret_rotation_core::survey::{Finding, State, Survey};
 use serde::Serialize;
 
-use super::ages::{self, AgeClass};
+use super::age_buckets::{self, AgeClass};
 use crate::Failure;
 use crate::aws::{Subject, Swept, Trouble};
 use crate::ui::aws_age as age;
@@ -22,7 +22,7 @@ const REASONS: &str = "https://secretrotation.github.io/secret-rotation-controll
 /// The report of one audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub(crate) struct Report {
     /// The version of this schema.
     pub schema_version: &'static str,
     /// The version of the plugin that made the report.
@@ -54,7 +54,7 @@ pub struct Report {
 /// What was read of one region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RegionReport {
+pub(crate) struct RegionReport {
     /// Its name.
     pub name: String,
     /// The number of secrets that were seen there, selected or not.
@@ -68,7 +68,7 @@ pub struct RegionReport {
 /// One secret that is not healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct FindingReport {
+pub(crate) struct FindingReport {
     /// Its name.
     pub name: String,
     /// Its region.
@@ -112,7 +112,7 @@ pub struct FindingReport {
 /// How grave a state is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum Level {
+pub(crate) enum Level {
     /// Something does not work, or soon will not.
     Error,
     /// Something will not go on as it should.
@@ -137,7 +137,7 @@ impl Report {
             selected: survey.selected,
             outside_ceiling: 0,
             states: counts(survey),
-            ages: ages::classes(survey),
+            ages: age_buckets::classes(survey),
             findings: survey
                 .findings
                 .iter()
@@ -283,11 +283,11 @@ pub(super) fn json(report: &Report) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::testing;
+    use crate::commands::audit::testing;
 
     #[test]
     fn a_report_is_valid_by_its_own_schema() {
-        let schema = serde_json::to_value(crate::audit::schema()).expect("a schema");
+        let schema = serde_json::to_value(crate::commands::audit::schema()).expect("a schema");
         let validator = jsonschema::validator_for(&schema).expect("a valid schema");
         for report in [
             testing::report(),

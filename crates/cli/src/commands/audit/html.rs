@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 use super::report::Report;
 use crate::ui::duration::length;
 
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
+const STYLE: &str = include_str!("html/style.css");
+const SCRIPT: &str = include_str!("html/script.js");
 
 /// The page.
 pub(super) fn render(report: &Report) -> String {
@@ -148,7 +148,7 @@ fn footer(report: &Report) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::testing;
+    use crate::commands::audit::testing;
 
     #[test]
     fn pages_are_as_they_were() {

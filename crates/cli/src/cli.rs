@@ -2,22 +2,22 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::audit::AuditArguments;
-use crate::check::CheckArgs;
-use crate::completion::{CompleteArgs, CompletionArgs};
-use crate::decide::DecideArgs;
-use crate::describe::DescribeArgs;
-use crate::doctor::DoctorArguments;
-use crate::explain::ExplainArguments;
-use crate::history::HistoryArgs;
-use crate::iam_policy::IamPolicyArguments;
+use crate::commands::actions::{ClearArgs, RemedyArgs, RotateArgs};
+use crate::commands::approve::DecideArgs;
+use crate::commands::audit::AuditArguments;
+use crate::commands::check::CheckArgs;
+use crate::commands::completion::{CompleteArgs, CompletionArgs};
+use crate::commands::describe::DescribeArgs;
+use crate::commands::doctor::DoctorArguments;
+use crate::commands::explain::ExplainArguments;
+use crate::commands::history::HistoryArgs;
+use crate::commands::iam_policy::IamPolicyArguments;
+use crate::commands::list::ListArguments;
+use crate::commands::put::PutArguments;
+use crate::commands::status::StatusArgs;
+use crate::commands::suspend::SuspendArgs;
+use crate::commands::versions::VersionsArguments;
 use crate::kubernetes::ClusterOptions;
-use crate::list::ListArguments;
-use crate::put::PutArguments;
-use crate::remedy::{ClearArgs, RemedyArgs, RotateArgs};
-use crate::status::StatusArgs;
-use crate::suspend::SuspendArgs;
-use crate::versions::VersionsArguments;
 
 /// Sees and mends the rotations of AWS Secrets Manager secrets; never reads a value.
 #[derive(Clone, Debug, Parser)]

@@ -66,7 +66,7 @@ fn note_limits(report: &Report, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::testing;
+    use crate::commands::audit::testing;
 
     #[test]
     fn tables_are_as_they_were() {

@@ -1,7 +1,7 @@
 //! `status`: policies and their secrets, once or live.
 
+mod exit_code;
 mod tree;
-mod verdict;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -59,7 +59,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     match show(options, arguments).await {
         // 1 would say that something is unhealthy.
-        Err(failure) if arguments.exit_code => Err(failure.exit(verdict::CANNOT_TELL)),
+        Err(failure) if arguments.exit_code => Err(failure.exit(exit_code::CANNOT_TELL)),
         outcome => outcome,
     }
 }
@@ -75,7 +75,7 @@ async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCo
         return if io::stdout().is_terminal() {
             live::screen(&cluster, scope, dress).await
         } else {
-            live::lines(&cluster, scope).await
+            live::plain(&cluster, scope).await
         };
     }
     let policies = policies(&cluster, arguments).await?;
@@ -85,7 +85,7 @@ async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCo
         Some(Format::Wide) | None => print_tree(&cluster, &policies, arguments, dress).await?,
     }
     let code = if arguments.exit_code {
-        verdict::of(&policies)
+        exit_code::of(&policies)
     } else {
         0
     };

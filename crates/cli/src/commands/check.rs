@@ -1,18 +1,15 @@
 //! `check`: asks for a check now, and may wait for the very one.
 
 use std::process::ExitCode;
-use std::process::id;
 
 use clap::Args;
-use secret_rotation_api::CHECK_REQUESTED_ANNOTATION;
 use secret_rotation_api::conditions::find;
-use secret_rotation_api::policy::{Brake, SecretRotationPolicy};
-use serde_json::json;
+use secret_rotation_api::policy::SecretRotationPolicy;
 
 use crate::Failure;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::wait::{self, WaitArgs};
-use crate::kubernetes::{Cluster, type_and_name};
+use crate::kubernetes::{Cluster, request_check, suspended, type_and_name};
 use crate::ui::output;
 use crate::ui::style::printable;
 
@@ -34,7 +31,7 @@ pub(crate) async fn run(
     arguments: &CheckArgs,
 ) -> Result<ExitCode, Failure> {
     let cluster = Cluster::connect(options).await?;
-    let token = ask(&cluster, cluster.namespace(), &arguments.name).await?;
+    let token = request_check(&cluster, cluster.namespace(), &arguments.name).await?;
     let name = type_and_name::<SecretRotationPolicy>(&arguments.name);
     if !arguments.wait.wait {
         output::print(&format!("{name} check requested\n"))?;
@@ -56,37 +53,6 @@ pub(crate) async fn run(
         None => return Err(late(&cluster, &arguments.name).await),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Asks for a check; the token that its status will echo.
-pub(crate) async fn ask(cluster: &Cluster, namespace: &str, name: &str) -> Result<String, Failure> {
-    let api = cluster.within(namespace);
-    let policy: SecretRotationPolicy = api.get(name).await?;
-    if let Some(brake) = policy.brake() {
-        return Err(suspended(&policy, namespace, name, brake));
-    }
-    // Of the API server's clock, to the nanosecond, and of this process: nobody else's.
-    let time = cluster.now().unwrap_or_default();
-    let token = format!("{time}/{}", id());
-    let change = json!({"metadata": {"annotations": {CHECK_REQUESTED_ANNOTATION: token}}});
-    api.patch::<SecretRotationPolicy>(name, &change).await?;
-    Ok(token)
-}
-
-fn suspended(policy: &SecretRotationPolicy, namespace: &str, name: &str, brake: Brake) -> Failure {
-    let profile = &*policy.spec.profile_ref.name;
-    match brake {
-        Brake::Policy => Failure::new(format!("policy {name} is suspended: nothing is checked"))
-            .hint(format!(
-                "kubectl secret-rotation resume {name} -n {namespace}"
-            )),
-        Brake::Profile => Failure::new(format!(
-            "AWSAccessProfile {profile} of policy {name} is suspended: nothing is checked"
-        ))
-        .hint(format!(
-            "ask an admin to set spec.suspend of AWSAccessProfile {profile} to false"
-        )),
-    }
 }
 
 fn verdict(policy: &SecretRotationPolicy) -> String {

@@ -12,8 +12,8 @@ use secret_rotation_core::pin::{self, Pin};
 use secret_rotation_core::secret::{Secret, Seen};
 use secret_rotation_core::survey::State;
 
-use super::arguments::{ExpectArgs, RemedyArgs};
-use super::subject::Subject;
+use super::args::{ExpectArgs, RemedyArgs};
+use super::target::Subject;
 use crate::Failure;
 use crate::aws::parse_region;
 use crate::ui::output;

@@ -101,7 +101,7 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::testing;
+    use crate::commands::audit::testing;
 
     #[test]
     fn comments_are_as_they_were() {

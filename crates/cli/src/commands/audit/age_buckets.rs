@@ -21,7 +21,7 @@ const CLASSES: [(u32, &str); 5] = [
 /// The secrets whose last completed rotation lies within a span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AgeClass {
+pub(crate) struct AgeClass {
     /// The span in words.
     pub label: String,
     /// At most so many days ago, and longer than in the class before; absent where there is no upper end.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::links::Source;
+use super::connections::Source;
 use crate::Failure;
 use crate::kubernetes::{Attempt, Cluster, Kind};
 

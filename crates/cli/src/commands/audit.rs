@@ -3,8 +3,8 @@
 //! Crate `aws` reads, core judges; what is here is the reporting. An audit has no memory of earlier ones, so that the
 //! age of a pending version without a value is known by the secret's last change only.
 
-mod ages;
-mod alarm;
+mod age_buckets;
+mod fail_on;
 mod html;
 mod markdown;
 mod report;
@@ -28,8 +28,8 @@ use crate::Failure;
 use crate::aws::{AwsOptions, Pace, Progress, Subject, Swept, parse_region, sweep};
 use crate::ui::output;
 
-pub use alarm::Alarm;
-pub use report::Report;
+pub(crate) use fail_on::Alarm;
+pub(crate) use report::Report;
 
 /// With what the process ends when something that was asked for could not be read, and nothing else is worse.
 const INCOMPLETE: u8 = 3;

@@ -3,7 +3,7 @@
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperationSpec};
 
-use super::subject::Subject;
+use super::target::Subject;
 use crate::Failure;
 use crate::view::policy::action_name;
 

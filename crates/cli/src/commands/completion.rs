@@ -13,7 +13,7 @@ use clap_complete::engine::{self, ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
 use crate::Failure;
-use crate::arguments::Arguments;
+use crate::cli::Arguments;
 use crate::kubernetes::ClusterOptions;
 use crate::ui::output;
 
@@ -26,7 +26,8 @@ const BINARY: &str = "kubectl-secret_rotation";
 const VARIABLE: &str = "COMPLETE";
 
 /// What `kubectl` looks for on the path, beside the plugin.
-const KUBECTL: &str = include_str!("../../../deploy/completion/kubectl_complete-secret_rotation");
+const KUBECTL: &str =
+    include_str!("../../../../deploy/completion/kubectl_complete-secret_rotation");
 
 /// Tells kubectl that no file names are meant.
 const NO_FILES: &str = ":4";

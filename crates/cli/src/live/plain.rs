@@ -8,9 +8,9 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use tokio::sync::mpsc;
 
-use super::feed::{Feed, News, Scope};
-use super::links::{Links, Source};
+use super::connections::{Links, Source};
 use super::screen::first_look;
+use super::watch::{Feed, News, Scope};
 use crate::Failure;
 use crate::kubernetes::Cluster;
 use crate::ui::document::whole;

@@ -3,10 +3,11 @@
 //! Each says what will happen and what it expects before it asks, and asks with an operation: whether it may be
 //! done, and does still hold, the controller judges.
 
-mod arguments;
-mod expecting;
-mod subject;
-mod telling;
+pub(crate) mod args;
+mod follow;
+mod preconditions;
+mod preview;
+mod target;
 
 use std::process::ExitCode;
 
@@ -22,16 +23,15 @@ use secret_rotation_api::span::Span;
 use uuid::Uuid;
 
 use crate::Failure;
-use crate::follow;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::manifest;
 use crate::ui::output;
 use crate::view::policy::is_unfinished;
 
-use self::arguments::DryRun;
-pub(crate) use self::arguments::{ClearArgs, RemedyArgs, RotateArgs};
-use self::subject::Subject;
+use self::args::DryRun;
+pub(crate) use self::args::{ClearArgs, RemedyArgs, RotateArgs};
+use self::target::Subject;
 
 /// The namespace of the UUIDs that end the names of operations by hand.
 const NAMES: Uuid = Uuid::from_u128(0x6d1f_0c52_9ab3_5e70_8f44_1c26_d7e9_3b08);
@@ -89,9 +89,9 @@ async fn request(
     let cluster = Cluster::connect(options).await?;
     let policies: Vec<SecretRotationPolicy> = cluster.list(Some(cluster.namespace())).await?;
     let operations: Vec<SecretRotationOperation> = cluster.list(Some(cluster.namespace())).await?;
-    let subject = subject::find(&cluster, arguments, &policies).await?;
-    telling::advise(action, &subject)?;
-    let expect = expecting::gather(action, arguments, &subject, &operations).await?;
+    let subject = target::find(&cluster, arguments, &policies).await?;
+    preview::advise(action, &subject)?;
+    let expect = preconditions::gather(action, arguments, &subject, &operations).await?;
     let user = cluster.whoami().await?;
     let spec = SecretRotationOperationSpec {
         policy_ref: PolicyReference {
@@ -118,7 +118,7 @@ async fn request(
         decision: None,
         confirm_after: confirm_after.map_or_else(Span::default, Into::into),
     };
-    output::note(&telling::announcement(&subject, &spec));
+    output::note(&preview::announcement(&subject, &spec));
     let operation = named(&cluster, &subject, spec, &operations);
     ask(&cluster, operation, arguments, &operations).await
 }

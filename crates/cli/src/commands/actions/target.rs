@@ -5,7 +5,7 @@ use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, SelectorI
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::identity::Region;
 
-use super::arguments::RemedyArgs;
+use super::args::RemedyArgs;
 use crate::Failure;
 use crate::aws::{SecretId, agreed};
 use crate::kubernetes::{Cluster, did_you_mean};

@@ -1,29 +1,29 @@
 //! From what was typed to an exit status.
 
+pub(crate) mod actions;
+pub(crate) mod approve;
+pub(crate) mod audit;
+pub(crate) mod check;
+pub(crate) mod completion;
+pub(crate) mod describe;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod history;
+pub(crate) mod iam_policy;
+pub(crate) mod list;
+pub(crate) mod put;
+pub(crate) mod status;
+pub(crate) mod suspend;
+pub(crate) mod version;
+pub(crate) mod versions;
+
 use std::process::ExitCode;
 
 use secret_rotation_api::operation::Action;
 
-use crate::Arguments;
-use crate::Command;
 use crate::Failure;
-use crate::audit;
-use crate::check;
-use crate::completion;
-use crate::decide;
-use crate::describe;
-use crate::doctor;
-use crate::explain;
-use crate::history;
-use crate::iam_policy;
-use crate::list;
-use crate::put;
-use crate::remedy;
-use crate::status;
-use crate::suspend;
+use crate::cli::{Arguments, Command};
 use crate::ui::output;
-use crate::version;
-use crate::versions;
 
 /// Carries a command out and says on standard error why it failed, if it did.
 pub fn run(arguments: Arguments) -> ExitCode {
@@ -47,23 +47,23 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Describe(arguments) => describe::run(cluster, &arguments).await,
         Command::Check(arguments) => check::run(cluster, &arguments).await,
         Command::History(arguments) => history::run(cluster, &arguments).await,
-        Command::Approve(arguments) => decide::run(cluster, &arguments, true).await,
-        Command::Deny(arguments) => decide::run(cluster, &arguments, false).await,
+        Command::Approve(arguments) => approve::run(cluster, &arguments, true).await,
+        Command::Deny(arguments) => approve::run(cluster, &arguments, false).await,
         Command::Suspend(arguments) => suspend::run(cluster, &arguments, true).await,
         Command::Resume(arguments) => suspend::run(cluster, &arguments, false).await,
-        Command::Rotate(arguments) => remedy::rotate(cluster, &arguments).await,
-        Command::Clear(arguments) => remedy::clear(cluster, &arguments).await,
+        Command::Rotate(arguments) => actions::rotate(cluster, &arguments).await,
+        Command::Clear(arguments) => actions::clear(cluster, &arguments).await,
         Command::Promote(arguments) => {
-            remedy::run(cluster, &arguments, Action::PromotePending).await
+            actions::run(cluster, &arguments, Action::PromotePending).await
         }
-        Command::Undo(arguments) => remedy::run(cluster, &arguments, Action::RestorePending).await,
+        Command::Undo(arguments) => actions::run(cluster, &arguments, Action::RestorePending).await,
         Command::Revert(arguments) => {
-            remedy::run(cluster, &arguments, Action::RevertToPrevious).await
+            actions::run(cluster, &arguments, Action::RevertToPrevious).await
         }
         Command::Restore(arguments) => {
-            remedy::run(cluster, &arguments, Action::RestoreSecret).await
+            actions::run(cluster, &arguments, Action::RestoreSecret).await
         }
-        Command::Release(arguments) => remedy::run(cluster, &arguments, Action::ReleasePins).await,
+        Command::Release(arguments) => actions::run(cluster, &arguments, Action::ReleasePins).await,
         Command::Completion(arguments) => completion::run(&arguments),
         Command::Complete(arguments) => completion::complete(&arguments),
         Command::Audit(audit) => audit::run(audit).await,

@@ -189,11 +189,11 @@ fn notification((region, trouble): (&str, &crate::aws::Trouble)) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::testing;
+    use crate::commands::audit::testing;
 
     /// The schema of OASIS; see tests/schemas/README.md. One pattern of it holds a bracket that ECMA-262 wants escaped.
     fn official() -> Value {
-        let text = include_str!("../../tests/schemas/sarif-2.1.0.json");
+        let text = include_str!("../../../tests/schemas/sarif-2.1.0.json");
         let text = text.replace("[a-zA-Z]{2}]?$", r"[a-zA-Z]{2}\\]?$");
         serde_json::from_str(&text).expect("a schema")
     }

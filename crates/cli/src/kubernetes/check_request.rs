@@ -1,0 +1,51 @@
+//! Asking for a check of a policy now.
+
+use std::process::id;
+
+use secret_rotation_api::CHECK_REQUESTED_ANNOTATION;
+use secret_rotation_api::policy::{Brake, SecretRotationPolicy};
+use serde_json::json;
+
+use super::client::Cluster;
+use crate::Failure;
+
+/// Asks for a check; the token that its status will echo.
+pub(crate) async fn request_check(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<String, Failure> {
+    let api = cluster.within(namespace);
+    let policy: SecretRotationPolicy = api.get(name).await?;
+    if let Some(brake) = policy.brake() {
+        return Err(suspended(&policy, namespace, name, brake));
+    }
+    // Of the API server's clock, to the nanosecond, and of this process: nobody else's.
+    let time = cluster.now().unwrap_or_default();
+    let token = format!("{time}/{}", id());
+    let change = json!({"metadata": {"annotations": {CHECK_REQUESTED_ANNOTATION: token}}});
+    api.patch::<SecretRotationPolicy>(name, &change).await?;
+    Ok(token)
+}
+
+/// That nothing is checked, and who can change it.
+pub(crate) fn suspended(
+    policy: &SecretRotationPolicy,
+    namespace: &str,
+    name: &str,
+    brake: Brake,
+) -> Failure {
+    let profile = &*policy.spec.profile_ref.name;
+    match brake {
+        Brake::Policy => Failure::new(format!("policy {name} is suspended: nothing is checked"))
+            .hint(format!(
+                "kubectl secret-rotation resume {name} -n {namespace}"
+            )),
+        Brake::Profile => Failure::new(format!(
+            "AWSAccessProfile {profile} of policy {name} is suspended: nothing is checked"
+        ))
+        .hint(format!(
+            "ask an admin to set spec.suspend of AWSAccessProfile {profile} to false"
+        )),
+    }
+}
