@@ -12,7 +12,7 @@ use crate::outcome::ErrorClass;
 use crate::pin;
 use crate::policy::{AttemptWindow, Backoff};
 use crate::profile::Profile;
-use crate::secret::Secret;
+use crate::secret::{Secret, VersionListing};
 
 /// Another operation's intent without a result may still be on its way to AWS for this long.
 const IN_FLIGHT: Duration = Duration::from_secs(30);
@@ -174,6 +174,31 @@ impl<'a> History<'a> {
             && secret.last_rotated.is_none_or(|rotated| rotated <= at)
             && !self.operations.iter().any(|one| has_moved(one, at));
         left.then_some(at)
+    }
+
+    /// Returns whether AWSCURRENT may have come to its version by a request and not by a rotation, and no rotation has
+    /// succeeded since: the version with AWSPREVIOUS is not known to be older, an operation of ours moved the label there,
+    /// or a pin of a promotion is on it.
+    pub fn is_current_unproven(&self, secret: &Secret, versions: &VersionListing) -> bool {
+        let (Some(current), Some(previous)) = (secret.current(), secret.previous()) else {
+            return false;
+        };
+        let since = |at: AwsTime| secret.last_rotated.is_none_or(|rotated| rotated <= at);
+        let dates = (versions.created(previous), versions.created(current));
+        let is_older = matches!(dates, (Some(previous), Some(current)) if previous <= current);
+        let was_moved = self.operations.iter().any(|own| {
+            let moves = [Step::Promote, Step::Revert];
+            let mut moves = moves.into_iter().filter_map(|step| own.journal.entry(step));
+            moves.any(|entry| {
+                entry.version.as_ref() == Some(current)
+                    && entry.may_have_applied()
+                    && since(entry.intent)
+            })
+        });
+        // The operation that set the pin may have been deleted.
+        let is_pinned = pin::on(secret)
+            .any(|(holder, _, pin)| holder == current && since(pin.time().plus(PIN_ROUNDING)));
+        !is_older || was_moved || is_pinned
     }
 
     /// When an operation of ours asked for the rotation that made this version.

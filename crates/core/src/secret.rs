@@ -157,6 +157,11 @@ impl Secret {
         newer || self.last_rotated.is_some_and(|rotated| rotated >= created)
     }
 
+    /// Returns the labels of one version.
+    pub fn labels_of(&self, version: &VersionId) -> impl Iterator<Item = &StageLabel> {
+        self.labels.get(version).into_iter().flatten()
+    }
+
     /// How many labels the secret carries, of the 20 that AWS allows.
     pub fn label_count(&self) -> usize {
         self.labels.values().map(BTreeSet::len).sum()

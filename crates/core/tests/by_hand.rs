@@ -5,12 +5,12 @@ mod fixtures;
 use std::time::Duration;
 
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Replica, World};
+use fixtures::world::{EmptyVersions, Function, Replica, World};
 use fixtures::{
-    ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, stuck,
+    ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, server, stuck,
     version, with_value, without_value,
 };
-use secret_rotation_core::advance::{Next, Phase};
+use secret_rotation_core::advance::{Next, Phase, Request};
 use secret_rotation_core::operation::{Action, Operation, Step, Trigger};
 use secret_rotation_core::secret::Secret;
 
@@ -120,6 +120,58 @@ fn a_promotion_makes_the_pending_version_current_and_the_old_one_previous() {
     assert_eq!(secret.current(), Some(&version("p")));
     assert_eq!(secret.previous(), Some(&version("c")));
     assert_eq!(secret.pending(), None);
+}
+
+/// A person reverted, or promoted another version before: the target may still accept the value of AWSPREVIOUS.
+#[test]
+fn a_promotion_never_takes_the_last_label_from_a_version_that_may_hold_the_live_password() {
+    let reverted = || {
+        let mut world = valued();
+        world.move_back();
+        world.live = version("c");
+        world
+    };
+    let again = || {
+        let promoted = Shell::new(valued(), by_hand(Action::PromotePending)).run();
+        let mut world = promoted.world;
+        world.function = Function::Hangs;
+        let token = version("q");
+        let request = Request::Rotate { token };
+        world.apply(&request).expect("it rotates");
+        world.versions.insert(version("q"), Some(world.now));
+        world.live = version("c");
+        world.pass(hours(8));
+        (world, promoted.operation)
+    };
+    let (promoted, before) = again();
+    let mut second = by_hand(Action::PromotePending);
+    second.expect.current = Some(version("p"));
+    second.expect.pending = Some(version("q"));
+    let mut first = by_hand(Action::PromotePending);
+    first.expect.current = Some(version("b"));
+    for (world, operation, others) in [
+        (reverted(), first, vec![]),
+        (promoted.clone(), second.clone(), vec![before]),
+        (promoted, second, vec![]),
+    ] {
+        let run = |mut world: World| {
+            world.pass(hours(4));
+            let mut shell = Shell::new(world, operation.clone());
+            shell.operation.created = server(shell.world.now);
+            shell.others.clone_from(&others);
+            shell.run()
+        };
+        let refused = run(world.clone());
+        assert_eq!(refused.story(), "PreconditionFailed");
+        let outcome = format!("{:?}", refused.operation.outcome);
+        assert!(outcome.contains("--version-stage keep"), "{outcome}");
+
+        let mut labelled = world;
+        labelled.label("keep", "c");
+        let done = run(labelled);
+        assert_eq!(done.trace.last().map(String::as_str), Some("Succeeded"));
+        assert!(done.world.is_live_version_labelled(), "{}", done.story());
+    }
 }
 
 #[test]

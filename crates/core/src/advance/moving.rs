@@ -4,7 +4,7 @@ use super::judge::{Judge, failed, succeeded};
 use super::{Next, Request};
 use crate::identity::{StageLabel, VersionId};
 use crate::operation::{FUNCTION_AT_REST, Failure, JournalEntry, Step};
-use crate::secret::LabelMap;
+use crate::secret::{LabelMap, VersionListing};
 
 impl Judge<'_> {
     /// `PromotePending`: pin, move AWSCURRENT, drop AWSPENDING. The pin stays: it tells that the version was not made by
@@ -46,18 +46,42 @@ impl Judge<'_> {
             ));
         }
         self.function_is_at_rest()?;
-        match &self.facts.look.versions {
-            None => return Ok(Next::LookAtVersions),
-            Some(versions) if versions.lists(pending) => {}
-            Some(_) => {
-                return Err(failed(
-                    Failure::PreconditionFailed,
-                    "AWS lists no value for the pending version, and a version without one must not become current",
-                ));
-            }
+        let Some(versions) = &self.facts.look.versions else {
+            return Ok(Next::LookAtVersions);
+        };
+        if !versions.lists(pending) {
+            return Err(failed(
+                Failure::PreconditionFailed,
+                "AWS lists no value for the pending version, and a version without one must not become current",
+            ));
         }
+        self.previous_is_expendable(versions)?;
         self.room_for_a_pin()?;
         self.send_pin(pending)
+    }
+
+    /// AWS moves AWSPREVIOUS along with AWSCURRENT, and the version that held it loses its last label. That is safe only
+    /// where a rotation made the current version: it proved that the target accepts the current value, so that nothing
+    /// works with the previous one any more.
+    fn previous_is_expendable(&self, versions: &VersionListing) -> Result<(), Next> {
+        let Some(previous) = self.secret.previous() else {
+            return Ok(());
+        };
+        let has_other_labels = self.secret.labels_of(previous).count() > 1;
+        let history = &self.facts.history;
+        if has_other_labels || !history.is_current_unproven(self.secret, versions) {
+            return Ok(());
+        }
+        let arn = &self.secret.arn;
+        Err(failed(
+            Failure::PreconditionFailed,
+            format!(
+                "AWSCURRENT was moved by a request, not by a rotation, so version {previous} with AWSPREVIOUS may hold the \
+                 password that works, and this promotion would remove its last label: label it first (aws secretsmanager \
+                 update-secret-version-stage --secret-id {arn} --version-stage keep --move-to-version-id {previous}), \
+                 or rotate"
+            ),
+        ))
     }
 
     /// A version with a value can be pinned; where the pin is not seen, nothing is promoted.
