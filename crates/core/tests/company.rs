@@ -336,7 +336,11 @@ impl Company {
             }
             Deed::Asks(action) => self.ask(action),
             Deed::ChangesTheFunction(function) => self.world().function = function,
-            Deed::ShowsNonsense(off) => self.nonsense = Some(off),
+            Deed::ShowsNonsense(off) => {
+                // Three wrong dates in a row that agree are a clock that was set, and are believed.
+                self.is_believed();
+                self.nonsense = Some(off);
+            }
             Deed::Waits {
                 half_hours,
                 tagged,
@@ -762,6 +766,8 @@ proptest! {
         }
         company.world().function = Function::Rotates;
         if !company.world().secret.rotates() {
+            // A change within seconds of our own pin cannot be told from the pin.
+            company.pass(Duration::from_secs(30));
             company.world().switch(secret("prod/a").rotation);
         }
         company.own.policy.deletion_requested = None;
