@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use secret_rotation_api::operation::Action;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::cli::{Arguments, Command};
 use crate::ui::output;
 
@@ -32,7 +32,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         .build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(carry_out(arguments)),
-        Err(error) => Err(Failure::new(format!("the runtime cannot start: {error}"))),
+        Err(error) => Err(CommandError::new(format!(
+            "the runtime cannot start: {error}"
+        ))),
     };
     outcome.unwrap_or_else(|failure| {
         output::note(&failure.to_string());
@@ -40,7 +42,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     })
 }
 
-async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
+async fn carry_out(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let cluster = &arguments.cluster;
     match arguments.command {
         Command::Status(arguments) => status::run(cluster, &arguments).await,

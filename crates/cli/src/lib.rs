@@ -19,5 +19,5 @@ pub use cli::{Arguments, Command};
 pub use commands::audit::schema_text as audit_schema;
 pub use commands::completion::command as completing;
 pub use commands::run;
-pub use error::Failure;
+pub use error::CommandError;
 pub use kubernetes::ClusterOptions;

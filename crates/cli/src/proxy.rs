@@ -13,7 +13,7 @@ use std::fmt;
 use http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
-use crate::Failure;
+use crate::CommandError;
 
 pub(crate) use connector::{Connector, socks_client};
 
@@ -45,7 +45,7 @@ impl Proxy {
     pub(crate) fn to_cluster(
         server: &Uri,
         proxy_url: Option<&str>,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<Option<Self>, CommandError> {
         Self::as_kubectl(server, proxy_url, |name| env::var(name).ok())
     }
 
@@ -53,7 +53,7 @@ impl Proxy {
         server: &Uri,
         proxy_url: Option<&str>,
         variable: impl Fn(&'static str) -> Option<String>,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<Option<Self>, CommandError> {
         if let Some(url) = proxy_url.filter(|url| !url.is_empty()) {
             return Self::parse(url, Origin::Kubeconfig).map(Some);
         }
@@ -75,7 +75,7 @@ impl Proxy {
     ///
     /// The SDK passes over what it cannot read, and goes straight to AWS: the opposite of what was asked for. Here that
     /// is a failure.
-    pub(crate) fn to_aws(endpoint: &Uri) -> Result<Option<Self>, Failure> {
+    pub(crate) fn to_aws(endpoint: &Uri) -> Result<Option<Self>, CommandError> {
         let scheme = if endpoint.scheme_str() == Some("http") {
             FOR_HTTP
         } else {
@@ -92,7 +92,7 @@ impl Proxy {
     }
 
     /// Whether some request to AWS may go through a SOCKS proxy, which the SDK's own client does not know.
-    pub(crate) fn may_be_socks() -> Result<bool, Failure> {
+    pub(crate) fn may_be_socks() -> Result<bool, CommandError> {
         let variable = |name: &'static str| env::var(name).ok();
         let named = [FOR_HTTPS, FOR_HTTP, FOR_ALL];
         let named = named.map(|names| first_set(names, variable));
@@ -103,13 +103,13 @@ impl Proxy {
         proxies.try_fold(false, |before, proxy| Ok(before || proxy?.is_socks()))
     }
 
-    fn parse(url: &str, origin: Origin) -> Result<Self, Failure> {
+    fn parse(url: &str, origin: Origin) -> Result<Self, CommandError> {
         // Any address will do: whether the proxy is for it has been judged.
         let anywhere = Uri::from_static("https://anywhere.invalid");
         let hop = Matcher::builder().all(url).build().intercept(&anywhere);
         let hop = hop.filter(|hop| !matches!(hop.uri().scheme_str(), Some("socks4" | "socks4a")));
         hop.map(|hop| Self { hop, origin }).ok_or_else(|| {
-            Failure::usage(format!("{origin} names no proxy that can be used")).hint(
+            CommandError::usage(format!("{origin} names no proxy that can be used")).with_hint(
                 "write http://, https:// or socks5:// with host and port; percent-encode special letters of a password",
             )
         })

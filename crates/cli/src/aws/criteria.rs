@@ -19,7 +19,7 @@ use secret_rotation_core::selector::{Matcher, Selector};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::Failure;
+use crate::CommandError;
 use crate::ui::output;
 
 /// What core needs to judge an inventory.
@@ -40,8 +40,8 @@ impl Subject {
     pub(crate) fn read(
         file: Option<&Path>,
         stuck_after: Option<&str>,
-        regions: impl FnOnce() -> Result<Vec<Region>, Failure>,
-    ) -> Result<Self, Failure> {
+        regions: impl FnOnce() -> Result<Vec<Region>, CommandError>,
+    ) -> Result<Self, CommandError> {
         let documents = match file {
             Some(path) => Documents::parse(&text_of(path)?)?,
             None => Documents {
@@ -76,18 +76,18 @@ impl Subject {
     }
 
     /// Every secret of these regions.
-    pub(crate) fn everything(regions: Vec<Region>) -> Result<Self, Failure> {
+    pub(crate) fn everything(regions: Vec<Region>) -> Result<Self, CommandError> {
         Self::read(None, None, || Ok(regions))
     }
 
     /// The same in these regions only, if any are named.
-    pub(crate) fn within(mut self, asked: &[Region]) -> Result<Self, Failure> {
+    pub(crate) fn within(mut self, asked: &[Region]) -> Result<Self, CommandError> {
         if asked.is_empty() {
             return Ok(self);
         }
         let known = self.regions();
         if let Some(stranger) = asked.iter().find(|region| !known.contains(region)) {
-            return Err(Failure::usage(format!(
+            return Err(CommandError::usage(format!(
                 "region {stranger} is not among the regions of the policy and its profile"
             )));
         }
@@ -124,9 +124,9 @@ fn old_exclusion(arn: &Arn) -> String {
     )
 }
 
-fn text_of(path: &Path) -> Result<String, Failure> {
+fn text_of(path: &Path) -> Result<String, CommandError> {
     let unreadable =
-        |error: io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+        |error: io::Error| CommandError::usage(format!("cannot read {}: {error}", path.display()));
     if path == Path::new("-") {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text).map_err(unreadable)?;
@@ -143,9 +143,10 @@ struct Documents {
 }
 
 impl Documents {
-    fn parse(text: &str) -> Result<Self, Failure> {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text)
-            .map_err(|error| Failure::usage(format!("the policy file is not YAML: {error}")))?;
+    fn parse(text: &str) -> Result<Self, CommandError> {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
+            CommandError::usage(format!("the policy file is not YAML: {error}"))
+        })?;
         let (mut policies, mut profiles) = (Vec::new(), Vec::new());
         for document in documents.into_iter().filter(|document| !document.is_null()) {
             match document["kind"].as_str() {
@@ -159,13 +160,17 @@ impl Documents {
             (Some(policy), profile) if policies.is_empty() && profiles.is_empty() => {
                 Ok(Self { policy, profile })
             }
-            (Some(_), _) => Err(Failure::usage("the policy file holds too much").hint(hint)),
-            (None, _) => Err(Failure::usage("the policy file holds no policy").hint(hint)),
+            (Some(_), _) => {
+                Err(CommandError::usage("the policy file holds too much").with_hint(hint))
+            }
+            (None, _) => {
+                Err(CommandError::usage("the policy file holds no policy").with_hint(hint))
+            }
         }
     }
 
     /// What the API server would have filled in is filled in here.
-    fn core(&self, stuck_after: Option<&str>) -> Result<Policy, Failure> {
+    fn core(&self, stuck_after: Option<&str>) -> Result<Policy, CommandError> {
         let mut policy = self.policy.clone();
         let given = policy.metadata;
         policy.metadata = ObjectMeta {
@@ -182,7 +187,7 @@ impl Documents {
         let parsed = policy.to_core();
         parsed.map(|(policy, _)| policy).map_err(|error| {
             let text = error.to_string();
-            Failure::usage(match stuck_after {
+            CommandError::usage(match stuck_after {
                 Some(_) => text.replace("spec.detection.stuckAfter", "--stuck-after"),
                 None => text,
             })
@@ -190,38 +195,40 @@ impl Documents {
     }
 }
 
-fn unexpected(kind: Option<&str>) -> Failure {
+fn unexpected(kind: Option<&str>) -> CommandError {
     let what = kind.map_or_else(
         || "the policy file holds an object without a kind".to_owned(),
         |kind| format!("the policy file holds a {kind}"),
     );
-    Failure::usage(what).hint("only SecretRotationPolicy and AWSAccessProfile belong there")
+    CommandError::usage(what)
+        .with_hint("only SecretRotationPolicy and AWSAccessProfile belong there")
 }
 
 /// Reads one object. A field that does not exist is a mistake too: the API server would say so.
-fn object<T: DeserializeOwned>(document: &Value) -> Result<T, Failure> {
+fn object<T: DeserializeOwned>(document: &Value) -> Result<T, CommandError> {
     let mut strangers = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let reader = serde_path_to_error::Deserializer::new(document, &mut track);
     let read = serde_ignored::deserialize(reader, |path| strangers.push(path.to_string()));
-    let object = read
-        .map_err(|error: serde_json::Error| Failure::usage(format!("{}: {error}", track.path())))?;
+    let object = read.map_err(|error: serde_json::Error| {
+        CommandError::usage(format!("{}: {error}", track.path()))
+    })?;
     // Every object has these two; kube reads them elsewhere.
     strangers.retain(|path| !matches!(path.as_str(), "apiVersion" | "kind"));
     if strangers.is_empty() {
         return Ok(object);
     }
     let hint = "see `kubectl explain srp.spec` for the fields that there are";
-    Err(Failure::usage(format!("no such field: {}", strangers.join(", "))).hint(hint))
+    Err(CommandError::usage(format!("no such field: {}", strangers.join(", "))).with_hint(hint))
 }
 
 /// The profile of the file, if it is the one that the policy names.
-fn bounds(profile: &AWSAccessProfile, policy: &Policy) -> Result<Profile, Failure> {
+fn bounds(profile: &AWSAccessProfile, policy: &Policy) -> Result<Profile, CommandError> {
     let profile = profile
         .to_core()
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .map_err(|error| CommandError::usage(error.to_string()))?;
     if profile.name != policy.profile {
-        return Err(Failure::usage(format!(
+        return Err(CommandError::usage(format!(
             "spec.profileRef.name is {}, but the file holds profile {}",
             policy.profile, profile.name
         )));
@@ -232,8 +239,8 @@ fn bounds(profile: &AWSAccessProfile, policy: &Policy) -> Result<Profile, Failur
 /// A profile without bounds, in the regions of the policy or those that were asked for.
 fn open(
     policy: &Policy,
-    regions: impl FnOnce() -> Result<Vec<Region>, Failure>,
-) -> Result<Profile, Failure> {
+    regions: impl FnOnce() -> Result<Vec<Region>, CommandError>,
+) -> Result<Profile, CommandError> {
     let regions: BTreeSet<_> = match &policy.regions {
         Some(regions) => regions.clone(),
         None => regions()?.into_iter().collect(),
@@ -259,7 +266,7 @@ fn open(
 }
 
 /// A policy with every default, and a selector that is replaced.
-fn everything() -> Result<SecretRotationPolicy, Failure> {
+fn everything() -> Result<SecretRotationPolicy, CommandError> {
     object(&json!({
         "apiVersion": "secretrotation.dev/v1alpha1",
         "kind": "SecretRotationPolicy",

@@ -10,7 +10,7 @@ use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 use serde::Serialize;
 
 use super::session::Login;
-use crate::Failure;
+use crate::CommandError;
 
 /// Why something could not be read, and what can be done about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -74,9 +74,9 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for Failure {
+impl From<Trouble> for CommandError {
     fn from(trouble: Trouble) -> Self {
-        Self::new(trouble.message).hint(trouble.hint)
+        Self::new(trouble.message).with_hint(trouble.hint)
     }
 }
 

@@ -7,7 +7,7 @@ use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::secret::{Look, Seen};
 
 use super::session::{Login, parse_region};
-use crate::Failure;
+use crate::CommandError;
 
 /// One secret of a region as it is typed.
 #[derive(Args, Clone, Debug)]
@@ -98,7 +98,7 @@ impl std::fmt::Display for SecretId {
 
 impl Place {
     /// The region to ask in.
-    pub(crate) fn region(&self, login: &Login) -> Result<Region, Failure> {
+    pub(crate) fn region(&self, login: &Login) -> Result<Region, CommandError> {
         match agreed(&self.secret, self.region.as_ref())? {
             Some(region) => Ok(region),
             None => login.region("--region"),
@@ -111,7 +111,7 @@ impl Place {
         login: &Login,
         account: &Account,
         versions: bool,
-    ) -> Result<Look, Failure> {
+    ) -> Result<Look, CommandError> {
         let looked = look(account, &self.secret, versions).await;
         looked.map_err(|error| {
             let mut asked = vec![Operation::DescribeSecret];
@@ -121,17 +121,20 @@ impl Place {
     }
 
     /// That there is no such secret.
-    pub(crate) fn absent(&self, region: &Region) -> Failure {
-        Failure::new(format!("no secret {} exists in {region}", self.secret)).hint(format!(
-            "`kubectl secret-rotation list --regions {region}` shows those that do"
-        ))
+    pub(crate) fn absent(&self, region: &Region) -> CommandError {
+        CommandError::new(format!("no secret {} exists in {region}", self.secret)).with_hint(
+            format!("`kubectl secret-rotation list --regions {region}` shows those that do"),
+        )
     }
 }
 
 /// The region of an ARN and the one that was typed; a failure if they are not the same.
-pub(crate) fn agreed(secret: &SecretId, typed: Option<&Region>) -> Result<Option<Region>, Failure> {
+pub(crate) fn agreed(
+    secret: &SecretId,
+    typed: Option<&Region>,
+) -> Result<Option<Region>, CommandError> {
     match (typed, secret.region()) {
-        (Some(typed), Some(of_arn)) if typed != of_arn => Err(Failure::usage(format!(
+        (Some(typed), Some(of_arn)) if typed != of_arn => Err(CommandError::usage(format!(
             "the ARN is of region {of_arn}, not of {typed}"
         ))),
         (typed, of_arn) => Ok(of_arn.or(typed).cloned()),

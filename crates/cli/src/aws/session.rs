@@ -10,7 +10,7 @@ use secret_rotation_core::identity::Region;
 use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 
 use super::errors::Trouble;
-use crate::Failure;
+use crate::CommandError;
 use crate::proxy::{Proxy, socks_client};
 
 /// Nothing here writes through an account but what a person confirms, one secret at a time.
@@ -61,14 +61,14 @@ pub(crate) struct Login {
 impl AwsOptions {
     /// Reads the configuration as the SDK does, and judges endpoint and proxy before anything is asked. Every command that
     /// talks to AWS comes this way.
-    pub(crate) async fn login(&self) -> Result<Login, Failure> {
+    pub(crate) async fn login(&self) -> Result<Login, CommandError> {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
         if Proxy::may_be_socks()? {
             let client = socks_client().map_err(|error| {
-                Failure::new(format!("the trusted certificates cannot be read: {error}"))
+                CommandError::new(format!("the trusted certificates cannot be read: {error}"))
             })?;
             loader = loader.http_client(client);
         }
@@ -90,13 +90,14 @@ impl AwsOptions {
 
 impl Login {
     /// The region of the environment or the profile; `flag` is how this command takes another.
-    pub(crate) fn region(&self, flag: &str) -> Result<Region, Failure> {
+    pub(crate) fn region(&self, flag: &str) -> Result<Region, CommandError> {
         let hint =
             format!("name one with {flag}, or set AWS_REGION or a region in the AWS profile");
         let Some(region) = self.config.region() else {
-            return Err(Failure::usage("no AWS region is known").hint(hint));
+            return Err(CommandError::usage("no AWS region is known").with_hint(hint));
         };
-        Region::parse(region.as_ref()).map_err(|error| Failure::usage(error.to_string()).hint(hint))
+        Region::parse(region.as_ref())
+            .map_err(|error| CommandError::usage(error.to_string()).with_hint(hint))
     }
 
     /// What an error means and what to do about it, with the profile and the proxy that it is about.
@@ -177,8 +178,8 @@ fn configured(config: &SdkConfig, variable: &str) -> Option<String> {
     }
 }
 
-fn refused(error: &EndpointError) -> Failure {
-    Failure::usage(error.to_string()).hint(match error {
+fn refused(error: &EndpointError) -> CommandError {
+    CommandError::usage(error.to_string()).with_hint(match error {
         EndpointError::Unreadable { .. } => "write http(s)://host[:port]",
         EndpointError::NotAllowed { .. } => {
             "--allow-custom-endpoint allows it; signed requests then go to that host"

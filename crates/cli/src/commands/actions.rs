@@ -22,7 +22,7 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::span::Span;
 use uuid::Uuid;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::manifest;
@@ -43,7 +43,7 @@ const LIKE: usize = 1_000;
 pub(crate) async fn rotate(
     options: &ClusterOptions,
     arguments: &RotateArgs,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let action = if arguments.retry {
         Action::RetryRotation
     } else {
@@ -56,7 +56,7 @@ pub(crate) async fn rotate(
 pub(crate) async fn clear(
     options: &ClusterOptions,
     arguments: &ClearArgs,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let action = if arguments.rotate {
         Action::ClearAndRotate
     } else {
@@ -76,7 +76,7 @@ pub(crate) async fn run(
     options: &ClusterOptions,
     arguments: &RemedyArgs,
     action: Action,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     request(options, arguments, action, None).await
 }
 
@@ -85,7 +85,7 @@ async fn request(
     arguments: &RemedyArgs,
     action: Action,
     confirm_after: Option<&str>,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let cluster = Cluster::connect(options).await?;
     let policies: Vec<SecretRotationPolicy> = cluster.list(Some(cluster.namespace())).await?;
     let operations: Vec<SecretRotationOperation> = cluster.list(Some(cluster.namespace())).await?;
@@ -168,7 +168,7 @@ async fn ask(
     operation: SecretRotationOperation,
     arguments: &RemedyArgs,
     operations: &[SecretRotationOperation],
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let name = operation.name_any();
     let title = type_and_name::<SecretRotationOperation>(&name);
     if arguments.dry_run == Some(DryRun::Client) {

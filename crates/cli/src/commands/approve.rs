@@ -6,7 +6,7 @@ use clap::Args;
 use secret_rotation_api::operation::SecretRotationOperation;
 use serde_json::json;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::output;
@@ -29,7 +29,7 @@ pub(crate) async fn run(
     options: &ClusterOptions,
     arguments: &DecideArgs,
     approve: bool,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let cluster = Cluster::connect(options).await?;
     let operation: SecretRotationOperation = cluster.get(&arguments.name).await?;
     refuse_late(&operation, &arguments.name, cluster.namespace())?;
@@ -50,17 +50,19 @@ fn refuse_late(
     operation: &SecretRotationOperation,
     name: &str,
     namespace: &str,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     if let Some(decision) = &operation.spec.decision {
         let said = format!(
             "{} has decided about operation {name} already: {:?}",
             decision.by, decision.verdict
         );
-        return Err(Failure::new(said).hint("a decision is made once; create another operation"));
+        return Err(
+            CommandError::new(said).with_hint("a decision is made once; create another operation")
+        );
     }
     if ended(operation).is_some() {
         let said = format!("operation {name} has ended as {}", phase(operation));
-        return Err(Failure::new(said).hint(format!(
+        return Err(CommandError::new(said).with_hint(format!(
             "kubectl secret-rotation describe sro/{name} -n {namespace}"
         )));
     }

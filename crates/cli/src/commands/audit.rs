@@ -24,7 +24,7 @@ use secret_rotation_core::identity::Region;
 use secret_rotation_core::survey::Survey;
 use secret_rotation_core::watch::Watches;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::{AwsOptions, Pace, Progress, Subject, Swept, parse_region, sweep};
 use crate::ui::output;
 
@@ -96,7 +96,7 @@ pub enum Format {
 }
 
 /// Reads, judges, reports.
-pub(crate) async fn run(arguments: AuditArguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: AuditArguments) -> Result<ExitCode, CommandError> {
     let login = arguments.aws.login().await?;
     let policy = arguments.filename.as_deref();
     let subject = Subject::read(policy, arguments.stuck_after.as_deref(), || {
@@ -117,7 +117,7 @@ pub(crate) async fn run(arguments: AuditArguments) -> Result<ExitCode, Failure> 
 }
 
 /// The regions that were asked for, else the one that the environment names.
-fn regions(asked: &[Region], login: &crate::aws::Login) -> Result<Vec<Region>, Failure> {
+fn regions(asked: &[Region], login: &crate::aws::Login) -> Result<Vec<Region>, CommandError> {
     if asked.is_empty() {
         return Ok(vec![login.region("--regions")?]);
     }
@@ -145,7 +145,7 @@ pub(crate) fn judge(subject: &Subject, swept: &[Swept]) -> Survey {
     )
 }
 
-fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
+fn rendered(report: &Report, format: Format) -> Result<String, CommandError> {
     match format {
         Format::Table => Ok(table::render(report)),
         Format::Json => report::json(report),
@@ -155,18 +155,18 @@ fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
     }
 }
 
-fn publish(text: &str, to: Option<&std::path::Path>) -> Result<(), Failure> {
+fn publish(text: &str, to: Option<&std::path::Path>) -> Result<(), CommandError> {
     let Some(path) = to else {
         return output::print(text);
     };
     fs::write(path, text)
-        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))
+        .map_err(|error| CommandError::usage(format!("cannot write {}: {error}", path.display())))
 }
 
 /// What could not be read is said on standard error too, whatever the report looks like and wherever it goes.
 fn complain(report: &Report) {
     for (_, trouble) in report.trouble() {
-        output::complain(&Failure::from(trouble.clone()));
+        output::complain(&CommandError::from(trouble.clone()));
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::wait::{self, WaitArgs};
 use crate::kubernetes::{Cluster, request_check, suspended, type_and_name};
@@ -29,7 +29,7 @@ pub struct CheckArgs {
 pub(crate) async fn run(
     options: &ClusterOptions,
     arguments: &CheckArgs,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let cluster = Cluster::connect(options).await?;
     let token = request_check(&cluster, cluster.namespace(), &arguments.name).await?;
     let name = type_and_name::<SecretRotationPolicy>(&arguments.name);
@@ -65,8 +65,8 @@ fn verdict(policy: &SecretRotationPolicy) -> String {
 }
 
 /// Why a check takes so long, as far as the policy tells.
-async fn late(cluster: &Cluster, name: &str) -> Failure {
-    let failure = Failure::new(format!(
+async fn late(cluster: &Cluster, name: &str) -> CommandError {
+    let failure = CommandError::new(format!(
         "the check of policy {name} is not complete in time"
     ));
     let policy = cluster.find::<SecretRotationPolicy>(name).await;
@@ -75,10 +75,10 @@ async fn late(cluster: &Cluster, name: &str) -> Failure {
         .as_ref()
         .and_then(|status| find(&status.conditions, "Ready"));
     match ready {
-        Some(ready) => failure.hint(format!(
+        Some(ready) => failure.with_hint(format!(
             "its condition Ready is {} ({}): {}",
             ready.status, ready.reason, ready.message
         )),
-        None => failure.hint("no controller has visited it; does one run?"),
+        None => failure.with_hint("no controller has visited it; does one run?"),
     }
 }

@@ -12,7 +12,7 @@ use clap::{Args, Command, CommandFactory as _, ValueEnum};
 use clap_complete::engine::{self, ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
-use crate::Failure;
+use crate::CommandError;
 use crate::cli::Arguments;
 use crate::kubernetes::ClusterOptions;
 use crate::ui::output;
@@ -66,7 +66,7 @@ pub enum Shell {
 }
 
 /// Prints the script of a shell.
-pub(crate) fn run(arguments: &CompletionArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: &CompletionArgs) -> Result<ExitCode, CommandError> {
     let shell: &dyn EnvCompleter = match arguments.shell {
         Shell::Bash => &Bash,
         Shell::Elvish => &Elvish,
@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &CompletionArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Prints candidates as kubectl expects them: one a line with its meaning behind a tab, then what to do with them.
-pub(crate) fn complete(arguments: &CompleteArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn complete(arguments: &CompleteArgs) -> Result<ExitCode, CommandError> {
     let mut words = vec![OsString::from(BINARY)];
     words.extend(arguments.words.iter().cloned());
     if words.len() == 1 {

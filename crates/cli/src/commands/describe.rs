@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, Kind, did_you_mean};
 use crate::ui::document::Sheet;
@@ -34,7 +34,7 @@ pub struct DescribeArgs {
 pub(crate) async fn run(
     options: &ClusterOptions,
     arguments: &DescribeArgs,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let wanted = Wanted::parse(&arguments.name)?;
     let cluster = Cluster::connect(options).await?;
     let dress = Dress::of_stdout(arguments.ascii);
@@ -75,7 +75,7 @@ async fn of_policy(
     cluster: &Cluster,
     policy: &SecretRotationPolicy,
     dress: Dress,
-) -> Result<Sheet, Failure> {
+) -> Result<Sheet, CommandError> {
     let mut operations: Vec<SecretRotationOperation> =
         cluster.list(Some(cluster.namespace())).await?;
     operations.retain(|operation| policy::belongs(operation, policy));
@@ -103,7 +103,7 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// Types are written as kubectl takes them: short, singular or plural, with or without the group.
-    fn parse(text: &'a str) -> Result<Self, Failure> {
+    fn parse(text: &'a str) -> Result<Self, CommandError> {
         let Some((kind, name)) = text.split_once('/') else {
             return Ok(Self {
                 name: text,
@@ -123,12 +123,12 @@ impl<'a> Wanted<'a> {
             return Ok(wanted);
         }
         Err(
-            Failure::new(format!("{kind} is neither policy nor operation"))
-                .hint("write srp/NAME for a policy, sro/NAME for an operation"),
+            CommandError::new(format!("{kind} is neither policy nor operation"))
+                .with_hint("write srp/NAME for a policy, sro/NAME for an operation"),
         )
     }
 
-    async fn missing(&self, cluster: &Cluster) -> Failure {
+    async fn missing(&self, cluster: &Cluster) -> CommandError {
         if !self.operation {
             return cluster.missing::<SecretRotationPolicy>(self.name).await;
         }
@@ -148,7 +148,7 @@ impl<'a> Wanted<'a> {
             self.name,
             cluster.namespace()
         );
-        Failure::new(what).hint(did_you_mean(self.name, &names).unwrap_or_else(|| {
+        CommandError::new(what).with_hint(did_you_mean(self.name, &names).unwrap_or_else(|| {
             format!(
                 "namespace {} holds none; choose another with -n",
                 cluster.namespace()

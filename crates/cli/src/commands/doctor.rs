@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::Args;
 use secret_rotation_core::identity::Region;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::{AwsOptions, parse_region};
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
@@ -43,7 +43,7 @@ pub struct DoctorArguments {
 pub(crate) async fn run(
     options: &ClusterOptions,
     arguments: DoctorArguments,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let mut worst = Grade::Ok;
     let mut tell = |findings: Vec<Finding>| {
         worst = findings

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use secret_rotation_api::reasons;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::ui::output;
 use crate::view::reasons::{Entry, entries};
 
@@ -25,7 +25,7 @@ pub struct ExplainArguments {
 
 /// Prints the paragraphs on the word.
 #[expect(clippy::unused_async, reason = "every command runs alike")]
-pub(crate) async fn run(arguments: ExplainArguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: ExplainArguments) -> Result<ExitCode, CommandError> {
     let entries = entries();
     output::print(&match arguments.reason {
         Some(word) => about(&word, &entries)?,
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: ExplainArguments) -> Result<ExitCode, Failure
 }
 
 /// One word may stand in several places, with a paragraph in each.
-fn about(word: &str, entries: &[Entry]) -> Result<String, Failure> {
+fn about(word: &str, entries: &[Entry]) -> Result<String, CommandError> {
     let found: Vec<_> = entries
         .iter()
         .filter(|entry| entry.name.eq_ignore_ascii_case(word))
@@ -72,16 +72,16 @@ fn listed(entries: &[Entry]) -> String {
     lines.join("\n") + "\n"
 }
 
-fn unknown(word: &str, entries: &[Entry]) -> Failure {
+fn unknown(word: &str, entries: &[Entry]) -> CommandError {
     let distance = |entry: &&Entry| {
         strsim::damerau_levenshtein(&entry.name.to_ascii_lowercase(), &word.to_ascii_lowercase())
     };
-    let failure = Failure::usage(format!("no state and no reason is called {word:?}"));
+    let failure = CommandError::usage(format!("no state and no reason is called {word:?}"));
     match entries.iter().min_by_key(distance) {
         Some(nearest) if distance(&nearest) <= nearest.name.len() / 2 => {
-            failure.hint(format!("did you mean {}?", nearest.name))
+            failure.with_hint(format!("did you mean {}?", nearest.name))
         }
-        Some(_) | None => failure.hint("`kubectl secret-rotation explain` lists them all"),
+        Some(_) | None => failure.with_hint("`kubectl secret-rotation explain` lists them all"),
     }
 }
 

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::time::Time;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::SecretId;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
@@ -44,7 +44,7 @@ pub struct HistoryArgs {
 pub(crate) async fn run(
     options: &ClusterOptions,
     arguments: &HistoryArgs,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let cluster = Cluster::connect(options).await?;
     let scope = cluster.scope(arguments.all_namespaces);
     let mut operations: Vec<SecretRotationOperation> = cluster.list(scope.as_deref()).await?;

@@ -5,7 +5,7 @@ mod terraform;
 
 use std::process::ExitCode;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::ui::output;
 use clap::{Args, ValueEnum};
 
@@ -80,12 +80,12 @@ impl Level {
 
 /// Prints the policy.
 #[expect(clippy::unused_async, reason = "every command runs alike")]
-pub(crate) async fn run(arguments: IamPolicyArguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: IamPolicyArguments) -> Result<ExitCode, CommandError> {
     output::print(&rendered(&arguments)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn rendered(arguments: &IamPolicyArguments) -> Result<String, Failure> {
+fn rendered(arguments: &IamPolicyArguments) -> Result<String, CommandError> {
     let file = arguments.level.file();
     let as_it_is = arguments.secrets.is_empty() && arguments.tag.is_none();
     let text = if as_it_is {
@@ -99,8 +99,8 @@ fn rendered(arguments: &IamPolicyArguments) -> Result<String, Failure> {
     })
 }
 
-fn narrowed(file: &str, arguments: &IamPolicyArguments) -> Result<String, Failure> {
-    let failed = |error| Failure::new(format!("the policy is not JSON: {error}"));
+fn narrowed(file: &str, arguments: &IamPolicyArguments) -> Result<String, CommandError> {
+    let failed = |error| CommandError::new(format!("the policy is not JSON: {error}"));
     let mut policy: Policy = serde_json::from_str(file).map_err(failed)?;
     policy.bound(&arguments.secrets, arguments.tag.as_ref());
     let text = serde_json::to_string_pretty(&policy).map_err(failed)?;

@@ -12,7 +12,7 @@ use secret_rotation_core::survey::State;
 use secret_rotation_core::verdict::{self, Background};
 use serde::Serialize;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::{AwsOptions, Pace, Progress, Subject, Swept, parse_region, sweep};
 use crate::ui::aws_age as age;
 use crate::ui::columns::{aligned, shortened};
@@ -84,7 +84,7 @@ struct Ages {
 }
 
 /// Reads and prints.
-pub(crate) async fn run(arguments: ListArguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: ListArguments) -> Result<ExitCode, CommandError> {
     let login = arguments.aws.login().await?;
     let regions = if arguments.regions.is_empty() {
         vec![login.region("--regions")?]
@@ -99,7 +99,7 @@ pub(crate) async fn run(arguments: ListArguments) -> Result<ExitCode, Failure> {
     output::print(&rendered(&rows, arguments.output, swept.len() > 1)?)?;
     let trouble = || swept.iter().flat_map(|swept| &swept.trouble);
     for one in trouble() {
-        output::complain(&Failure::from(one.clone()));
+        output::complain(&CommandError::from(one.clone()));
     }
     Ok(match trouble().next() {
         Some(_) => ExitCode::from(INCOMPLETE),
@@ -205,10 +205,10 @@ fn titles(format: Format, with_region: bool) -> Vec<String> {
     titles.into_iter().map(str::to_owned).collect()
 }
 
-fn rendered(rows: &[Row], format: Format, several_regions: bool) -> Result<String, Failure> {
+fn rendered(rows: &[Row], format: Format, several_regions: bool) -> Result<String, CommandError> {
     if format == Format::Json {
         let text = serde_json::to_string_pretty(rows);
-        let failed = |error| Failure::new(format!("the list does not print as JSON: {error}"));
+        let failed = |error| CommandError::new(format!("the list does not print as JSON: {error}"));
         return text.map(|text| text + "\n").map_err(failed);
     }
     if rows.is_empty() {

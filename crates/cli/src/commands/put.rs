@@ -19,7 +19,7 @@ use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::secret::{Secret, Seen};
 
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::Place;
 use crate::aws::{AwsOptions, Login};
 use crate::ui::output;
@@ -67,10 +67,10 @@ pub struct PutArguments {
 }
 
 /// Looks, refuses or asks, writes.
-pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, CommandError> {
     if !arguments.yes && !io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody can be asked whether to write")
-            .hint("add --yes: standard input is no terminal"));
+        return Err(CommandError::usage("nobody can be asked whether to write")
+            .with_hint("add --yes: standard input is no terminal"));
     }
     let login = arguments.aws.login().await?;
     let region = arguments.place.region(&login)?;
@@ -83,7 +83,7 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, Failure> {
         );
     }
     if !arguments.yes && !is_confirmed(&secret, &region)? {
-        return Err(Failure::new("nothing was written"));
+        return Err(CommandError::new("nothing was written"));
     }
     // Nobody knows how long the value and the answer took: what was seen before may be over.
     let now = writable(&arguments, &login, &account).await?;
@@ -106,7 +106,7 @@ async fn writable(
     arguments: &PutArguments,
     login: &Login,
     account: &Account,
-) -> Result<Box<Secret>, Failure> {
+) -> Result<Box<Secret>, CommandError> {
     let place = &arguments.place;
     let look = place.look(login, account, false).await?;
     let now = look.at;
@@ -146,19 +146,19 @@ async fn has_died(
 }
 
 /// Why nobody should write to this secret.
-fn refuse(secret: &Secret) -> Result<(), Failure> {
+fn refuse(secret: &Secret) -> Result<(), CommandError> {
     if secret.deleted.is_some() {
-        return Err(Failure::new("the secret is scheduled for deletion")
-            .hint("call the deletion off first: aws secretsmanager restore-secret"));
+        return Err(CommandError::new("the secret is scheduled for deletion")
+            .with_hint("call the deletion off first: aws secretsmanager restore-secret"));
     }
     match secret.belongs_to_others() {
-        Some(foreign) => Err(Failure::new(foreign.message())),
+        Some(foreign) => Err(CommandError::new(foreign.message())),
         None => Ok(()),
     }
 }
 
 /// Why nobody should write to it now.
-fn refuse_unfinished(secret: &Secret) -> Result<(), Failure> {
+fn refuse_unfinished(secret: &Secret) -> Result<(), CommandError> {
     let Some(pending) = secret.unfinished() else {
         return Ok(());
     };
@@ -170,29 +170,29 @@ fn refuse_unfinished(secret: &Secret) -> Result<(), Failure> {
     } else {
         "wait for it, or recover it; --force-while-rotating writes all the same, and AWS abandons the rotation"
     };
-    Err(Failure::new(format!(
+    Err(CommandError::new(format!(
         "a rotation has not finished: version {pending} holds AWSPENDING"
     ))
-    .hint(hint))
+    .with_hint(hint))
 }
 
 /// A value that somebody put, or a rotation that came through, meanwhile must not be replaced unseen.
-fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), Failure> {
+fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), CommandError> {
     match now.current() {
         current if current == before.current() => Ok(()),
-        Some(current) => Err(Failure::new(format!(
+        Some(current) => Err(CommandError::new(format!(
             "AWSCURRENT has moved to version {current} meanwhile: nothing was written"
         ))
-        .hint("look at the new version, and put the value again if it is still wanted")),
+        .with_hint("look at the new version, and put the value again if it is still wanted")),
         None => Err(
-            Failure::new("AWSCURRENT is on no version any more: nothing was written")
-                .hint("put the value again"),
+            CommandError::new("AWSCURRENT is on no version any more: nothing was written")
+                .with_hint("put the value again"),
         ),
     }
 }
 
 /// Asks on the terminal.
-fn is_confirmed(secret: &Secret, region: &Region) -> Result<bool, Failure> {
+fn is_confirmed(secret: &Secret, region: &Region) -> Result<bool, CommandError> {
     if secret.rotates() {
         output::note(
             "Rotation is on. What the secret opens is not told of the new value: the next rotation may fail where it expects the old one.",
@@ -207,6 +207,6 @@ fn is_confirmed(secret: &Secret, region: &Region) -> Result<bool, Failure> {
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)
-        .map_err(|error| Failure::new(format!("no answer: {error}")))?;
+        .map_err(|error| CommandError::new(format!("no answer: {error}")))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
 }

@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
 use crate::live;
@@ -56,15 +56,15 @@ pub struct StatusArgs {
 pub(crate) async fn run(
     options: &ClusterOptions,
     arguments: &StatusArgs,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     match show(options, arguments).await {
         // 1 would say that something is unhealthy.
-        Err(failure) if arguments.exit_code => Err(failure.exit(exit_code::CANNOT_TELL)),
+        Err(failure) if arguments.exit_code => Err(failure.with_exit_code(exit_code::CANNOT_TELL)),
         outcome => outcome,
     }
 }
 
-async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCode, Failure> {
+async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCode, CommandError> {
     let cluster = Cluster::connect(options).await?;
     let dress = Dress::of_stdout(arguments.ascii);
     if arguments.watch {
@@ -95,7 +95,7 @@ async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCo
 async fn policies(
     cluster: &Cluster,
     arguments: &StatusArgs,
-) -> Result<Vec<SecretRotationPolicy>, Failure> {
+) -> Result<Vec<SecretRotationPolicy>, CommandError> {
     if let Some(name) = &arguments.name {
         return Ok(vec![cluster.get(name).await?]);
     }
@@ -110,7 +110,7 @@ async fn print_tree(
     policies: &[SecretRotationPolicy],
     arguments: &StatusArgs,
     dress: Dress,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     if policies.is_empty() {
         // As kubectl: nothing on standard output, and no failure.
         output::note(&match cluster.scope(arguments.all_namespaces) {

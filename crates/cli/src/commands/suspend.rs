@@ -6,7 +6,7 @@ use clap::Args;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use serde_json::json;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::output;
@@ -24,7 +24,7 @@ pub(crate) async fn run(
     options: &ClusterOptions,
     arguments: &SuspendArgs,
     suspend: bool,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let cluster = Cluster::connect(options).await?;
     let policy: SecretRotationPolicy = cluster.get(&arguments.name).await?;
     let verb = if suspend { "suspended" } else { "resumed" };

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::ui::output;
 
 /// Prints the version of the plugin.
-pub(crate) fn run() -> Result<ExitCode, Failure> {
+pub(crate) fn run() -> Result<ExitCode, CommandError> {
     output::print(concat!(
         "kubectl secret-rotation ",
         env!("CARGO_PKG_VERSION"),

@@ -9,7 +9,7 @@ use secret_rotation_core::pin::{self, Pin};
 use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
 use serde::Serialize;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::AwsOptions;
 use crate::aws::Place;
 use crate::ui::aws_age as age;
@@ -56,7 +56,7 @@ struct Row {
 }
 
 /// Looks and prints.
-pub(crate) async fn run(arguments: VersionsArguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: VersionsArguments) -> Result<ExitCode, CommandError> {
     let login = arguments.aws.login().await?;
     let region = arguments.place.region(&login)?;
     let account = login.quiet_account(region);
@@ -170,9 +170,9 @@ fn remarks(rows: &[Row], secret: &Secret) -> String {
     format!("\n{}\n", remarks.join("\n"))
 }
 
-fn json(rows: &[Row]) -> Result<String, Failure> {
+fn json(rows: &[Row]) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(rows);
-    let failed = |error| Failure::new(format!("the versions do not print as JSON: {error}"));
+    let failed = |error| CommandError::new(format!("the versions do not print as JSON: {error}"));
     text.map(|text| text + "\n").map_err(failed)
 }
 

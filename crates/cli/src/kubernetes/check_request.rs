@@ -7,14 +7,14 @@ use secret_rotation_api::policy::{Brake, SecretRotationPolicy};
 use serde_json::json;
 
 use super::client::Cluster;
-use crate::Failure;
+use crate::CommandError;
 
 /// Asks for a check; the token that its status will echo.
 pub(crate) async fn request_check(
     cluster: &Cluster,
     namespace: &str,
     name: &str,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     let api = cluster.within(namespace);
     let policy: SecretRotationPolicy = api.get(name).await?;
     if let Some(brake) = policy.brake() {
@@ -34,17 +34,18 @@ pub(crate) fn suspended(
     namespace: &str,
     name: &str,
     brake: Brake,
-) -> Failure {
+) -> CommandError {
     let profile = &*policy.spec.profile_ref.name;
     match brake {
-        Brake::Policy => Failure::new(format!("policy {name} is suspended: nothing is checked"))
-            .hint(format!(
-                "kubectl secret-rotation resume {name} -n {namespace}"
-            )),
-        Brake::Profile => Failure::new(format!(
+        Brake::Policy => {
+            CommandError::new(format!("policy {name} is suspended: nothing is checked")).with_hint(
+                format!("kubectl secret-rotation resume {name} -n {namespace}"),
+            )
+        }
+        Brake::Profile => CommandError::new(format!(
             "AWSAccessProfile {profile} of policy {name} is suspended: nothing is checked"
         ))
-        .hint(format!(
+        .with_hint(format!(
             "ask an admin to set spec.suspend of AWSAccessProfile {profile} to false"
         )),
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::Failure;
+use crate::CommandError;
 
 use super::clock::ServerClock;
 use super::connection;
@@ -61,7 +61,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Finds the API server by flags, `KUBECONFIG`, `~/.kube/config` or as a pod, as kubectl does. Asks nothing yet.
-    pub(crate) async fn connect(options: &ClusterOptions) -> Result<Self, Failure> {
+    pub(crate) async fn connect(options: &ClusterOptions) -> Result<Self, CommandError> {
         let place = kubeconfig::find(options).await?;
         let config = place.config;
         let namespace = options
@@ -126,7 +126,10 @@ impl Cluster {
     }
 
     /// All objects of a kind in one namespace, or in all.
-    pub(crate) async fn list<K: Kind>(&self, namespace: Option<&str>) -> Result<Vec<K>, Failure> {
+    pub(crate) async fn list<K: Kind>(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<K>, CommandError> {
         self.list_where(namespace, None).await
     }
 
@@ -135,7 +138,7 @@ impl Cluster {
         &self,
         namespace: Option<&str>,
         fields: Option<&str>,
-    ) -> Result<Vec<K>, Failure> {
+    ) -> Result<Vec<K>, CommandError> {
         let parameters = ListParams {
             field_selector: fields.map(str::to_owned),
             ..ListParams::default()
@@ -146,7 +149,7 @@ impl Cluster {
     }
 
     /// One object; `None` if there is none of this name.
-    pub(crate) async fn find<K: Kind>(&self, name: &str) -> Result<Option<K>, Failure> {
+    pub(crate) async fn find<K: Kind>(&self, name: &str) -> Result<Option<K>, CommandError> {
         let found = self.api::<K>(Some(&self.namespace)).get(name).await;
         match found {
             Ok(object) => Ok(Some(object)),
@@ -159,7 +162,7 @@ impl Cluster {
     }
 
     /// One object; a failure that offers the names there are if there is none of this name.
-    pub(crate) async fn get<K: Kind>(&self, name: &str) -> Result<K, Failure> {
+    pub(crate) async fn get<K: Kind>(&self, name: &str) -> Result<K, CommandError> {
         match self.find::<K>(name).await? {
             Some(object) => Ok(object),
             None => Err(self.missing::<K>(name).await),
@@ -167,7 +170,7 @@ impl Cluster {
     }
 
     /// That there is no object of this name, and which there are.
-    pub(crate) async fn missing<K: Kind>(&self, name: &str) -> Failure {
+    pub(crate) async fn missing<K: Kind>(&self, name: &str) -> CommandError {
         let there = self.list::<K>(Some(&self.namespace)).await;
         let names: Vec<String> = there
             .unwrap_or_default()
@@ -179,7 +182,7 @@ impl Cluster {
             K::NOUN,
             self.namespace
         );
-        Failure::new(what).hint(did_you_mean(name, &names).unwrap_or_else(|| {
+        CommandError::new(what).with_hint(did_you_mean(name, &names).unwrap_or_else(|| {
             format!(
                 "namespace {} holds no {} at all; choose another with -n",
                 self.namespace,
@@ -189,7 +192,11 @@ impl Cluster {
     }
 
     /// Changes an object by a JSON merge patch.
-    pub(crate) async fn patch<K: Kind>(&self, name: &str, change: &Value) -> Result<K, Failure> {
+    pub(crate) async fn patch<K: Kind>(
+        &self,
+        name: &str,
+        change: &Value,
+    ) -> Result<K, CommandError> {
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -211,7 +218,7 @@ impl Cluster {
         &self,
         object: &K,
         dry_run: bool,
-    ) -> Result<Option<K>, Failure> {
+    ) -> Result<Option<K>, CommandError> {
         let parameters = PostParams {
             dry_run,
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -228,7 +235,7 @@ impl Cluster {
     }
 
     /// Who the API server says that the person who types is.
-    pub(crate) async fn whoami(&self) -> Result<String, Failure> {
+    pub(crate) async fn whoami(&self) -> Result<String, CommandError> {
         let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let review = api
             .create(&PostParams::default(), &SelfSubjectReview::default())
@@ -239,8 +246,8 @@ impl Cluster {
             })?;
         let user = review.status.and_then(|status| status.user_info);
         user.and_then(|user| user.username).ok_or_else(|| {
-            Failure::new("the API server does not say who you are")
-                .hint("compare `kubectl auth whoami`")
+            CommandError::new("the API server does not say who you are")
+                .with_hint("compare `kubectl auth whoami`")
         })
     }
 
@@ -250,7 +257,7 @@ impl Cluster {
         namespace: &str,
         kind: &str,
         name: &str,
-    ) -> Result<Vec<Event>, Failure> {
+    ) -> Result<Vec<Event>, CommandError> {
         let about = format!("involvedObject.kind={kind},involvedObject.name={name}");
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let list = api.list(&ListParams::default().fields(&about)).await;
@@ -261,7 +268,7 @@ impl Cluster {
     }
 
     /// A request that costs next to nothing: whether the API server answers. It also renews its time.
-    pub(crate) async fn ping(&self) -> Result<(), Failure> {
+    pub(crate) async fn ping(&self) -> Result<(), CommandError> {
         let answer = self.client.apiserver_version().await;
         let attempt = Attempt::to("get", "/version");
         answer
@@ -270,7 +277,7 @@ impl Cluster {
     }
 
     /// What a failed attempt means, and what to do about it.
-    pub(crate) fn failed(&self, attempt: &Attempt, error: &kube::Error) -> Failure {
+    pub(crate) fn failed(&self, attempt: &Attempt, error: &kube::Error) -> CommandError {
         self.server.failure(attempt, error)
     }
 }

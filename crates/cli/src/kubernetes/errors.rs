@@ -7,7 +7,7 @@ use secret_rotation_api::GROUP;
 use secret_rotation_api::operation::SecretRotationOperation;
 
 use super::client::Kind;
-use crate::Failure;
+use crate::CommandError;
 
 /// Which API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,39 +96,39 @@ impl Server {
     }
 
     /// That no client can be made of the configuration.
-    pub(super) fn unusable(&self, error: &kube::Error) -> Failure {
-        Failure::new(format!(
+    pub(super) fn unusable(&self, error: &kube::Error) -> CommandError {
+        CommandError::new(format!(
             "no connection to {} can be prepared: {}",
             self.described(),
             cause(error)
         ))
-        .hint("compare `kubectl config view --minify`")
+        .with_hint("compare `kubectl config view --minify`")
     }
 
     /// What a failed attempt means, and what to do about it.
-    pub(super) fn failure(&self, attempt: &Attempt, error: &kube::Error) -> Failure {
+    pub(super) fn failure(&self, attempt: &Attempt, error: &kube::Error) -> CommandError {
         #[expect(
             clippy::wildcard_enum_match_arm,
             reason = "an enum of kube, of which a few variants have a remedy of their own"
         )]
         match error {
             kube::Error::Api(status) => self.refused(attempt, status),
-            kube::Error::Auth(error) => Failure::new(format!(
+            kube::Error::Auth(error) => CommandError::new(format!(
                 "credentials for {} cannot be obtained: {}",
                 self.described(),
                 cause(error)
             ))
-            .hint("log in again; compare `kubectl auth whoami`"),
-            kube::Error::SerdeError(error) => Failure::new(format!(
+            .with_hint("log in again; compare `kubectl auth whoami`"),
+            kube::Error::SerdeError(error) => CommandError::new(format!(
                 "the answer to {} is not understood: {error}",
                 attempt.sentence()
             ))
-            .hint("compare the versions of this plugin and of the controller's CRDs"),
+            .with_hint("compare the versions of this plugin and of the controller's CRDs"),
             other => self.unreachable(other),
         }
     }
 
-    fn unreachable(&self, error: &kube::Error) -> Failure {
+    fn unreachable(&self, error: &kube::Error) -> CommandError {
         let why = cause(error);
         let why = if why == "request timed out" {
             "no answer in time".to_owned()
@@ -137,37 +137,37 @@ impl Server {
         };
         let described = self.described();
         match &self.proxy {
-            Some(proxy) => Failure::new(format!(
+            Some(proxy) => CommandError::new(format!(
                 "{described} cannot be reached through {proxy}: {why}"
             ))
-            .hint(
+            .with_hint(
                 "is the proxy up, and does it let you through to the API server? NO_PROXY exempts hosts from the proxy variables",
             ),
-            None => Failure::new(format!("{described} cannot be reached: {why}")).hint(
+            None => CommandError::new(format!("{described} cannot be reached: {why}")).with_hint(
                 "compare `kubectl cluster-info`; is the cluster up, the VPN on, the context the right one?",
             ),
         }
     }
 
-    fn refused(&self, attempt: &Attempt, status: &kube::core::Status) -> Failure {
+    fn refused(&self, attempt: &Attempt, status: &kube::core::Status) -> CommandError {
         match status.code {
-            401 => Failure::new(format!(
+            401 => CommandError::new(format!(
                 "{} does not accept your credentials",
                 self.described()
             ))
-            .hint("log in again; compare `kubectl auth whoami`"),
+            .with_hint("log in again; compare `kubectl auth whoami`"),
             403 if is_by_admission(status) => denied(status),
-            403 => Failure::new(format!(
+            403 => CommandError::new(format!(
                 "you may not {}: {}",
                 attempt.sentence(),
                 status.message
             ))
-            .hint(format!(
+            .with_hint(format!(
                 "ask an administrator for it; `{}` tells when you may",
                 attempt.can_i()
             )),
             404 => self.absent(attempt, status),
-            _ => Failure::new(format!(
+            _ => CommandError::new(format!(
                 "the API server does not {}: {}",
                 attempt.sentence(),
                 status.message
@@ -176,24 +176,24 @@ impl Server {
     }
 
     /// A whole kind, a namespace or an object is not there.
-    fn absent(&self, attempt: &Attempt, status: &kube::core::Status) -> Failure {
+    fn absent(&self, attempt: &Attempt, status: &kube::core::Status) -> CommandError {
         let details = status.details.as_ref();
         let named = details.filter(|details| !details.name.is_empty());
         match named {
             Some(details) if details.kind == "namespaces" => {
-                Failure::new(format!("there is no namespace {}", details.name))
-                    .hint("choose another with -n; see `kubectl get namespaces`")
+                CommandError::new(format!("there is no namespace {}", details.name))
+                    .with_hint("choose another with -n; see `kubectl get namespaces`")
             }
-            Some(_) => Failure::new(status.message.clone()),
-            None if attempt.is_ours() => Failure::new(format!(
+            Some(_) => CommandError::new(status.message.clone()),
+            None if attempt.is_ours() => CommandError::new(format!(
                 "{} does not know {}: the CRDs are not installed",
                 self.described(),
                 attempt.resource
             ))
-            .hint(
+            .with_hint(
                 "install them with `kubectl apply --server-side -f deploy/crds` or the Helm chart, or choose another cluster with --context",
             ),
-            None => Failure::new(format!(
+            None => CommandError::new(format!(
                 "the API server does not know {}",
                 attempt.resource
             )),
@@ -219,13 +219,13 @@ fn is_by_admission(status: &kube::core::Status) -> bool {
 }
 
 /// What an admission policy says, without the names of the policy and its binding in front.
-fn denied(status: &kube::core::Status) -> Failure {
+fn denied(status: &kube::core::Status) -> CommandError {
     let message = status.message.split_once("denied request: ");
     let message = message.map_or(status.message.as_str(), |(_, words)| words);
-    let failure = Failure::new(format!("the API server does not allow it: {message}"));
+    let failure = CommandError::new(format!("the API server does not allow it: {message}"));
     if message.contains("verb approve") {
         let plural = SecretRotationOperation::plural(&());
-        return failure.hint(format!(
+        return failure.with_hint(format!(
             "`kubectl auth can-i approve {plural}.{GROUP}` tells when you may; ClusterRole secret-rotation-approver grants it"
         ));
     }

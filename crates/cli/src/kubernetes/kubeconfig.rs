@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use super::errors::cause;
 use super::options::ClusterOptions;
 use super::suggest::did_you_mean;
-use crate::Failure;
+use crate::CommandError;
 use crate::proxy::Proxy;
 
 /// The variable that lists kubeconfig files.
@@ -25,7 +25,7 @@ pub(super) struct Place {
 }
 
 /// Finds the configuration. Asks no server.
-pub(super) async fn find(options: &ClusterOptions) -> Result<Place, Failure> {
+pub(super) async fn find(options: &ClusterOptions) -> Result<Place, CommandError> {
     let files = files(options);
     let there: Vec<_> = files.iter().filter(|file| file.exists()).collect();
     if there.is_empty() {
@@ -46,11 +46,11 @@ pub(super) async fn find(options: &ClusterOptions) -> Result<Place, Failure> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &chosen)
         .await
         .map_err(|error| {
-            Failure::new(format!(
+            CommandError::new(format!(
                 "context {context} cannot be used: {}",
                 cause(&error)
             ))
-            .hint("compare `kubectl config view --minify`")
+            .with_hint("compare `kubectl config view --minify`")
         })?;
     Ok(Place {
         proxy: Proxy::to_cluster(&config.cluster_url, proxy_url.as_deref())?,
@@ -75,11 +75,11 @@ fn files(options: &ClusterOptions) -> Vec<PathBuf> {
     home.into_iter().collect()
 }
 
-fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Place, Failure> {
+fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Place, CommandError> {
     let asked = options.kubeconfig.is_some() || options.context.is_some();
     if !asked && env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         let config = Config::incluster().map_err(|error| {
-            Failure::new(format!(
+            CommandError::new(format!(
                 "the ServiceAccount of this pod cannot be used: {}",
                 cause(&error)
             ))
@@ -92,9 +92,9 @@ fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Place, Failur
     }
     let files = list(files);
     Err(
-        Failure::new(format!("there is no kubeconfig: {files} does not exist")).hint(format!(
-            "name the file of your cluster with --kubeconfig FILE or {VARIABLE}=FILE"
-        )),
+        CommandError::new(format!("there is no kubeconfig: {files} does not exist")).with_hint(
+            format!("name the file of your cluster with --kubeconfig FILE or {VARIABLE}=FILE"),
+        ),
     )
 }
 
@@ -110,7 +110,7 @@ fn context(
     options: &ClusterOptions,
     kubeconfig: &Kubeconfig,
     files: &[&PathBuf],
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     let names: Vec<String> = kubeconfig
         .contexts
         .iter()
@@ -125,11 +125,11 @@ fn context(
         Some(wanted) if names.contains(&wanted) => Ok(wanted),
         Some(wanted) => {
             let what = format!("no context is named {wanted} in {}", list(files));
-            Err(Failure::new(what).hint(offer(&wanted, &names)))
+            Err(CommandError::new(what).with_hint(offer(&wanted, &names)))
         }
         None => {
             let what = format!("{} names no current context", list(files));
-            Err(Failure::new(what).hint(offer("", &names)))
+            Err(CommandError::new(what).with_hint(offer("", &names)))
         }
     }
 }
@@ -141,9 +141,9 @@ fn offer(wanted: &str, names: &[String]) -> String {
     )
 }
 
-fn unreadable(files: &[&PathBuf], error: &kube::config::KubeconfigError) -> Failure {
-    Failure::new(format!("{} cannot be read: {}", list(files), cause(error)))
-        .hint("compare `kubectl config view`")
+fn unreadable(files: &[&PathBuf], error: &kube::config::KubeconfigError) -> CommandError {
+    CommandError::new(format!("{} cannot be read: {}", list(files), cause(error)))
+        .with_hint("compare `kubectl config view`")
 }
 
 fn list(files: &[impl AsRef<Path>]) -> String {

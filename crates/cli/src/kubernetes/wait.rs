@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
 
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::{Cluster, Kind};
 
 /// Between two looks.
@@ -38,7 +38,7 @@ pub(crate) async fn until<K: Kind, T>(
     name: &str,
     timeout: Duration,
     mut judge: impl FnMut(&K) -> Option<T>,
-) -> Result<Option<T>, Failure> {
+) -> Result<Option<T>, CommandError> {
     let began = Instant::now();
     let mut trouble = None;
     while began.elapsed() < timeout {

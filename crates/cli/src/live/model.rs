@@ -8,7 +8,7 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_core::survey::State;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::ui::document::Sheet;
 use crate::ui::style::Dress;
 use crate::view::Events;
@@ -236,7 +236,7 @@ impl Model {
         let view = views.iter().find(|view| {
             (view.namespace().as_str(), view.policy.name_any().as_str()) == choice.policy()
         })?;
-        let waiting = Err(Failure::new("being read"));
+        let waiting = Err(CommandError::new("being read"));
         let events = self.events.as_ref().unwrap_or(&waiting);
         let own: Vec<_> = self
             .operations

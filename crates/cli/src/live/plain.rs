@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::connections::{Links, Source};
 use super::screen::first_look;
 use super::watch::{Feed, News, Scope};
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::Cluster;
 use crate::ui::document::whole;
 use crate::ui::output;
@@ -24,7 +24,7 @@ const BACKLOG: usize = 64;
 type Facts = BTreeMap<String, String>;
 
 /// Prints a line for each change until nobody reads any more, or the process is ended.
-pub(crate) async fn run(cluster: &Cluster, scope: Scope) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(cluster: &Cluster, scope: Scope) -> Result<ExitCode, CommandError> {
     first_look(cluster, &scope).await?;
     let (sender, mut news) = mpsc::channel(BACKLOG);
     let _feed = Feed::start(cluster, &scope, &sender);
@@ -64,7 +64,7 @@ impl Teller {
                 self.links.found(Source::Operations);
             }
             News::Alive => self.links.found(Source::Server),
-            News::Lost(source, failure) => self.links.lost(source, now, failure.sentence()),
+            News::Lost(source, failure) => self.links.lost(source, now, failure.message()),
         }
         let mut lines = Vec::new();
         match (before.loss(), self.links.loss()) {
@@ -196,7 +196,7 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
     #[test]
     fn a_lost_connection_is_told_once_and_so_is_its_return() {
         let mut teller = Teller::default();
-        let lost = |source| News::Lost(source, Failure::new("no answer"));
+        let lost = |source| News::Lost(source, CommandError::new("no answer"));
         assert_eq!(
             teller.take(lost(Source::Server), None),
             ["connection lost: no answer"]

@@ -16,7 +16,7 @@ use super::model::{Choice, Model};
 use super::update::{Effect, Message, update};
 use super::view;
 use super::watch::{Feed, News, Scope};
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::events;
 use crate::kubernetes::{Cluster, request_check};
 use crate::ui::style::Dress;
@@ -36,14 +36,14 @@ pub(crate) async fn run(
     cluster: &Cluster,
     scope: Scope,
     dress: Dress,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     // Whatever is wrong from the beginning is told in full, outside of the screen.
     let policies = first_look(cluster, &scope).await?;
     let mut model = Model::new(cluster.name(), cluster.namespace(), scope, dress);
     model.policies = policies;
     let terminal = ratatui::try_init().map_err(|error| {
-        Failure::new(format!("the terminal cannot be used: {error}"))
-            .hint("leave --watch away, or write its lines to a pipe: … | cat")
+        CommandError::new(format!("the terminal cannot be used: {error}"))
+            .with_hint("leave --watch away, or write its lines to a pipe: … | cat")
     })?;
     let outcome = Show::new(cluster, model).play(terminal).await;
     ratatui::restore();
@@ -54,7 +54,7 @@ pub(crate) async fn run(
 pub(super) async fn first_look(
     cluster: &Cluster,
     scope: &Scope,
-) -> Result<Vec<SecretRotationPolicy>, Failure> {
+) -> Result<Vec<SecretRotationPolicy>, CommandError> {
     match &scope.name {
         Some(name) => Ok(vec![cluster.get(name).await?]),
         None => cluster.list(scope.namespace.as_deref()).await,
@@ -83,7 +83,7 @@ impl<'a> Show<'a> {
     }
 
     /// Waits, takes in, draws; a picture only when something may have changed, and not too often.
-    async fn play(mut self, mut terminal: DefaultTerminal) -> Result<(), Failure> {
+    async fn play(mut self, mut terminal: DefaultTerminal) -> Result<(), CommandError> {
         let mut keys = EventStream::new();
         let mut ticks = time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -116,7 +116,7 @@ impl<'a> Show<'a> {
         }
     }
 
-    fn draw(&mut self, terminal: &mut DefaultTerminal) -> Result<(), Failure> {
+    fn draw(&mut self, terminal: &mut DefaultTerminal) -> Result<(), CommandError> {
         self.model.now = self.cluster.now();
         let mut drawn = None;
         terminal.draw(|frame| drawn = Some(view::draw(frame, &self.model)))?;
@@ -202,7 +202,7 @@ struct Signals {
 
 impl Signals {
     #[cfg(unix)]
-    fn listen() -> Result<Self, Failure> {
+    fn listen() -> Result<Self, CommandError> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -220,7 +220,7 @@ impl Signals {
 
     #[cfg(not(unix))]
     #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
-    fn listen() -> Result<Self, Failure> {
+    fn listen() -> Result<Self, CommandError> {
         Ok(Self {})
     }
 

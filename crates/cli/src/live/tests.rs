@@ -10,7 +10,7 @@ use super::model::{Choice, Model, Page, Sort};
 use super::update::{Effect, Message, update};
 use super::view::draw;
 use super::watch::{News, Scope};
-use crate::Failure;
+use crate::CommandError;
 use crate::testing;
 use crate::ui::style::Dress;
 
@@ -129,7 +129,7 @@ fn a_lost_connection_is_on_every_page() {
         &mut model,
         News::Lost(
             Source::Server,
-            Failure::new("the API server cannot be reached"),
+            CommandError::new("the API server cannot be reached"),
         ),
     );
     for open in [false, true] {
@@ -321,7 +321,7 @@ fn keys_ask_for_checks_and_namespaces() {
         press(&mut model, KeyCode::Char('a')),
         Some(Effect::Watch(home.clone()))
     );
-    let denied = Failure::new("you may not list them");
+    let denied = CommandError::new("you may not list them");
     update(&mut model, Message::Moved(Err(denied)));
     assert_eq!(model.scope.namespace, None);
     assert!(text(&mut model, 80, 24).contains("you may not list them"));

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::connections::{Links, Source};
 use super::model::{Choice, Model, Page, entries};
 use super::watch::{News, Scope};
-use crate::Failure;
+use crate::CommandError;
 use crate::view::Events;
 
 /// Something that happened.
@@ -20,9 +20,9 @@ pub(super) enum Message {
     /// A picture was drawn: so many lines fit, and an open page can be scrolled so far.
     Drawn { height: usize, deepest: usize },
     /// Other namespaces can be watched, or cannot.
-    Moved(Result<Scope, Failure>),
+    Moved(Result<Scope, CommandError>),
     /// What came of a request, in a sentence.
-    Answer(Result<String, Failure>),
+    Answer(Result<String, CommandError>),
 }
 
 /// What is to be done now.
@@ -62,14 +62,14 @@ pub(super) fn update(model: &mut Model, message: Message) -> Option<Effect> {
             None
         }
         Message::Answer(answer) => {
-            model.notice = Some(answer.unwrap_or_else(|failure| failure.sentence().to_owned()));
+            model.notice = Some(answer.unwrap_or_else(|failure| failure.message().to_owned()));
             None
         }
         Message::Key(key) => press(model, key),
     }
 }
 
-fn moved(model: &mut Model, scope: Result<Scope, Failure>) {
+fn moved(model: &mut Model, scope: Result<Scope, CommandError>) {
     match scope {
         Ok(scope) => {
             model.scope = scope;
@@ -77,7 +77,7 @@ fn moved(model: &mut Model, scope: Result<Scope, Failure>) {
             model.operations.clear();
             model.links = Links::default();
         }
-        Err(failure) => model.notice = Some(failure.sentence().to_owned()),
+        Err(failure) => model.notice = Some(failure.message().to_owned()),
     }
 }
 
@@ -100,7 +100,7 @@ fn learn(model: &mut Model, news: News) -> Option<Effect> {
             false
         }
         News::Lost(source, failure) => {
-            model.links.lost(source, model.now, failure.sentence());
+            model.links.lost(source, model.now, failure.message());
             false
         }
     };

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::connections::Source;
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::{Attempt, Cluster, Kind};
 
 /// Between two attempts to watch again; doubles up to the longest.
@@ -46,7 +46,7 @@ pub(super) enum News {
     /// The API server answers.
     Alive,
     /// A source does not answer.
-    Lost(Source, Failure),
+    Lost(Source, CommandError),
 }
 
 /// Watches until it is dropped.
@@ -208,7 +208,7 @@ fn is_forbidden(error: &watcher::Error) -> bool {
 }
 
 /// What a watch error means; `None` where a fresh list is all that is needed.
-fn failure(cluster: &Cluster, attempt: &Attempt, error: &watcher::Error) -> Option<Failure> {
+fn failure(cluster: &Cluster, attempt: &Attempt, error: &watcher::Error) -> Option<CommandError> {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::Failure;
+use crate::CommandError;
 
 /// How resources are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,17 +18,17 @@ pub enum Format {
 }
 
 /// As JSON: the one object that was named, else a `List`.
-pub(crate) fn json<K: Serialize>(objects: &[K], named: bool) -> Result<String, Failure> {
+pub(crate) fn json<K: Serialize>(objects: &[K], named: bool) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(&whole(objects, named)?);
     Ok(text.map_err(unprintable)? + "\n")
 }
 
 /// As YAML: the one object that was named, else a `List`.
-pub(crate) fn yaml<K: Serialize>(objects: &[K], named: bool) -> Result<String, Failure> {
+pub(crate) fn yaml<K: Serialize>(objects: &[K], named: bool) -> Result<String, CommandError> {
     serde_saphyr::to_string(&whole(objects, named)?).map_err(unprintable)
 }
 
-fn whole<K: Serialize>(objects: &[K], named: bool) -> Result<Value, Failure> {
+fn whole<K: Serialize>(objects: &[K], named: bool) -> Result<Value, CommandError> {
     let mut items = objects
         .iter()
         .map(serde_json::to_value)
@@ -51,8 +51,8 @@ fn without_managed_fields(object: &mut Value) {
     }
 }
 
-fn unprintable(error: impl std::fmt::Display) -> Failure {
-    Failure::new(format!("the objects cannot be printed: {error}"))
+fn unprintable(error: impl std::fmt::Display) -> CommandError {
+    CommandError::new(format!("the objects cannot be printed: {error}"))
 }
 
 #[cfg(test)]

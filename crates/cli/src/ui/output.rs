@@ -2,11 +2,11 @@
 
 use std::io::{self, ErrorKind, Write as _};
 
-use crate::Failure;
+use crate::CommandError;
 use crate::ui::style::printable;
 
 /// Writes text to standard output. A reader that has gone, as `head` does, is no failure.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), CommandError> {
     print_open(text).map(drop)
 }
 
@@ -18,7 +18,7 @@ pub(crate) fn note(text: &str) {
 }
 
 /// Writes text to standard output; whether somebody still reads it.
-pub(crate) fn print_open(text: &str) -> Result<bool, Failure> {
+pub(crate) fn print_open(text: &str) -> Result<bool, CommandError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
@@ -28,6 +28,6 @@ pub(crate) fn print_open(text: &str) -> Result<bool, Failure> {
 }
 
 /// Says on standard error what failed, where the command goes on all the same.
-pub(crate) fn complain(failure: &Failure) {
+pub(crate) fn complain(failure: &CommandError) {
     note(&failure.to_string());
 }

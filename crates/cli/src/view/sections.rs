@@ -7,7 +7,7 @@ use secret_rotation_api::operation::{Action, SecretRotationOperation, StepStatus
 
 use super::policy::{action_name, ended, message, phase, secret_of};
 use super::version_id::short;
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::events;
 use crate::ui::document::{Sheet, moment, painted, plain, whole};
 use crate::ui::duration;
@@ -17,7 +17,7 @@ use crate::ui::style::{Dress, Mood};
 const SHOWN: usize = 12;
 
 /// What happened, as far as one may know.
-pub(crate) type Events = Result<Vec<Event>, Failure>;
+pub(crate) type Events = Result<Vec<Event>, CommandError>;
 
 /// A line for each operation, newest first.
 pub(super) fn summary_lines(
@@ -113,7 +113,7 @@ pub(super) fn event_lines(sheet: &mut Sheet, told: &Events, about: &str, now: Op
     let told = match told {
         Ok(told) => told,
         Err(failure) => {
-            sheet.line(vec![painted(Mood::Unsure, failure.sentence())]);
+            sheet.line(vec![painted(Mood::Unsure, failure.message())]);
             return;
         }
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::wait;
 use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::output;
@@ -19,7 +19,7 @@ pub(crate) async fn run(
     cluster: &Cluster,
     name: &str,
     timeout: Duration,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandError> {
     let mut told = Vec::new();
     let end = wait::until(
         cluster,
@@ -43,16 +43,17 @@ pub(crate) async fn run(
             Ok(ExitCode::SUCCESS)
         }
         Some((false, reason, message)) => {
-            let failure = Failure::new(format!("operation {name} failed: {reason}: {message}"));
+            let failure =
+                CommandError::new(format!("operation {name} failed: {reason}: {message}"));
             Err(match reasons::about(&reason) {
-                Some(advice) => failure.hint(advice),
+                Some(advice) => failure.with_hint(advice),
                 None => failure,
             })
         }
-        None => Err(Failure::new(format!(
+        None => Err(CommandError::new(format!(
             "operation {name} has not ended in time; it goes on"
         ))
-        .hint(format!(
+        .with_hint(format!(
             "kubectl secret-rotation describe sro/{name} -n {}",
             cluster.namespace()
         ))),

@@ -14,7 +14,7 @@ use secret_rotation_core::survey::State;
 
 use super::args::{ExpectArgs, RemedyArgs};
 use super::target::Subject;
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::parse_region;
 use crate::ui::output;
 use crate::view::policy::{action_name, secret_of};
@@ -35,10 +35,10 @@ pub(super) async fn gather(
     arguments: &RemedyArgs,
     subject: &Subject,
     operations: &[SecretRotationOperation],
-) -> Result<Expectation, Failure> {
+) -> Result<Expectation, CommandError> {
     let typed = Known::typed(&arguments.expect);
     if let Some(flag) = typed.superfluous(action) {
-        return Err(Failure::new(format!(
+        return Err(CommandError::new(format!(
             "{flag} says nothing about {}",
             action_name(action)
         )));
@@ -62,13 +62,7 @@ pub(super) async fn gather(
             // One look beats pieces of different ages; what was typed still comes first.
             Ok(secret) => known = Known::typed(&arguments.expect).or(Known::seen(&secret)),
             Err(why) if needed => {
-                return Err(lacking(
-                    action,
-                    &known,
-                    subject,
-                    why.sentence(),
-                    why.advice(),
-                ));
+                return Err(lacking(action, &known, subject, why.message(), why.hint()));
             }
             Err(_) => {}
         }
@@ -78,7 +72,7 @@ pub(super) async fn gather(
         return Ok(known.expectation(action));
     }
     let names: Vec<_> = lacks.iter().map(|(what, _)| *what).collect();
-    Err(Failure::new(format!(
+    Err(CommandError::new(format!(
         "{} in {} has no {}: {} cannot apply to it",
         subject.secret,
         subject.region,
@@ -122,24 +116,24 @@ fn offered(secret: &Secret) -> Option<String> {
 }
 
 /// Looks at the secret with the credentials of the person who types.
-async fn look(arguments: &RemedyArgs, subject: &Subject) -> Result<Secret, Failure> {
+async fn look(arguments: &RemedyArgs, subject: &Subject) -> Result<Secret, CommandError> {
     let login = arguments.aws.login().await?;
-    let region = parse_region(&subject.region).map_err(Failure::usage)?;
+    let region = parse_region(&subject.region).map_err(CommandError::usage)?;
     let account = login.quiet_account(region);
     let look = account
         .look(&subject.secret, false)
         .await
         .map_err(|error| {
             let trouble = login.trouble(&error, &[Operation::DescribeSecret], account.region());
-            Failure::from(trouble)
+            CommandError::from(trouble)
         })?;
     match look.secret {
         Seen::Present(secret) => Ok(*secret),
-        Seen::Absent => Err(Failure::new(format!(
+        Seen::Absent => Err(CommandError::new(format!(
             "AWS has no secret {} in {}",
             subject.secret, subject.region
         ))
-        .hint("choose another region with --region")),
+        .with_hint("choose another region with --region")),
     }
 }
 
@@ -149,17 +143,17 @@ fn lacking(
     subject: &Subject,
     why: &str,
     advice: Option<&str>,
-) -> Failure {
+) -> CommandError {
     let lacks = known.lacks(action);
     let what: Vec<_> = lacks.iter().map(|(what, _)| *what).collect();
     let flags: Vec<_> = lacks.iter().map(|(_, flag)| *flag).collect();
-    Failure::new(format!(
+    CommandError::new(format!(
         "neither the status of the policy nor AWS tells of {} in {}: {} ({why})",
         subject.secret,
         subject.region,
         what.join(", ")
     ))
-    .hint(format!(
+    .with_hint(format!(
         "{}; or name it yourself with {}",
         advice.unwrap_or("provide AWS credentials that may describe the secret"),
         flags.join(" ")

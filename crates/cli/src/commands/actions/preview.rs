@@ -4,11 +4,11 @@ use kube::ResourceExt as _;
 use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperationSpec};
 
 use super::target::Subject;
-use crate::Failure;
+use crate::CommandError;
 use crate::view::policy::action_name;
 
 /// What a person surely did not mean, with what they may mean instead.
-pub(super) fn advise(action: Action, subject: &Subject) -> Result<(), Failure> {
+pub(super) fn advise(action: Action, subject: &Subject) -> Result<(), CommandError> {
     let state = subject
         .finding
         .as_ref()
@@ -16,24 +16,24 @@ pub(super) fn advise(action: Action, subject: &Subject) -> Result<(), Failure> {
     let secret = &subject.secret;
     let place = place(subject);
     match (action, state) {
-        (Action::Rotate, Some("Stuck")) => Err(Failure::new(format!(
+        (Action::Rotate, Some("Stuck")) => Err(CommandError::new(format!(
             "{secret} is stuck: AWS refuses to start another rotation of it"
         ))
-        .hint(format!(
+        .with_hint(format!(
             "`kubectl secret-rotation rotate {secret} --retry {place}` runs the pending version again; `kubectl secret-rotation clear {secret} --rotate {place}` gives it up and rotates; `kubectl secret-rotation promote {secret} {place}` makes it current, if the target accepts it"
         ))),
-        (Action::Rotate, Some("Rotating")) => Err(Failure::new(format!(
+        (Action::Rotate, Some("Rotating")) => Err(CommandError::new(format!(
             "{secret} is being rotated already"
         ))
-        .hint(format!(
+        .with_hint(format!(
             "`kubectl secret-rotation status -w -n {}` shows how it goes on",
             namespace(subject)
         ))),
         (Action::RestoreSecret, Some(state)) if state != "ScheduledForDeletion" => {
-            Err(Failure::new(format!(
+            Err(CommandError::new(format!(
                 "{secret} is {state}, not scheduled for deletion"
             ))
-            .hint(format!(
+            .with_hint(format!(
                 "`kubectl secret-rotation undo {secret} {place}` takes a clear back; `restore` calls a deletion off"
             )))
         }

@@ -6,7 +6,7 @@ use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::identity::Region;
 
 use super::args::RemedyArgs;
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::{SecretId, agreed};
 use crate::kubernetes::{Cluster, did_you_mean};
 
@@ -25,7 +25,7 @@ pub(super) async fn find(
     cluster: &Cluster,
     arguments: &RemedyArgs,
     policies: &[SecretRotationPolicy],
-) -> Result<Subject, Failure> {
+) -> Result<Subject, CommandError> {
     let typed = agreed(&arguments.secret, arguments.region.as_ref())?;
     let wanted = arguments.policy.as_deref();
     let candidates: Vec<_> = policies
@@ -82,7 +82,7 @@ fn selected<'a>(
     namespace: &str,
     arguments: &RemedyArgs,
     policies: &[&'a SecretRotationPolicy],
-) -> Result<(&'a SecretRotationPolicy, String), Failure> {
+) -> Result<(&'a SecretRotationPolicy, String), CommandError> {
     let secret = &arguments.secret;
     for name in secret.names() {
         let by_name: Vec<_> = policies
@@ -95,7 +95,7 @@ fn selected<'a>(
             many => {
                 let names: Vec<_> = many.iter().map(|policy| policy.name_any()).collect();
                 let what = format!("several policies may hold {name}: {}", names.join(", "));
-                return Err(Failure::new(what).hint("name one with -p POLICY"));
+                return Err(CommandError::new(what).with_hint("name one with -p POLICY"));
             }
         }
     }
@@ -117,7 +117,7 @@ async fn only_region(
     cluster: &Cluster,
     arguments: &RemedyArgs,
     policy: &SecretRotationPolicy,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     let mut watched: Vec<_> = policy
         .spec
         .regions
@@ -146,7 +146,8 @@ async fn only_region(
     } else {
         format!("; the policy watches {}", watched.join(", "))
     };
-    Err(Failure::new(what).hint(format!("name it with --region REGION or AWS_REGION{known}")))
+    Err(CommandError::new(what)
+        .with_hint(format!("name it with --region REGION or AWS_REGION{known}")))
 }
 
 /// Who may not read the profile learns nothing here, and is asked for the region.
@@ -157,26 +158,26 @@ async fn regions_of_profile(cluster: &Cluster, policy: &SecretRotationPolicy) ->
     regions.iter().flatten().map(ToString::to_string).collect()
 }
 
-fn ambiguous(secret: &SecretId, subjects: &[Subject]) -> Failure {
+fn ambiguous(secret: &SecretId, subjects: &[Subject]) -> CommandError {
     let places: Vec<_> = subjects
         .iter()
         .map(|subject| format!("policy {} in {}", subject.policy.name_any(), subject.region))
         .collect();
-    Failure::new(format!(
+    CommandError::new(format!(
         "{secret} is reported more than once: {}",
         places.join("; ")
     ))
-    .hint("name one with -p POLICY or --region REGION")
+    .with_hint("name one with -p POLICY or --region REGION")
 }
 
-fn unknown(namespace: &str, secret: &SecretId, policies: &[&SecretRotationPolicy]) -> Failure {
+fn unknown(namespace: &str, secret: &SecretId, policies: &[&SecretRotationPolicy]) -> CommandError {
     let what = format!("no policy of namespace {namespace} reports or selects {secret}");
     let findings = policies
         .iter()
         .flat_map(|policy| policy.status.iter().flat_map(|status| &status.findings));
     let names: Vec<_> = findings.map(|finding| finding.name.to_string()).collect();
     let name = secret.names().last().copied().unwrap_or_default();
-    Failure::new(what).hint(did_you_mean(name, &names).map_or_else(
+    CommandError::new(what).with_hint(did_you_mean(name, &names).map_or_else(
         || "name the policy with -p POLICY, or another namespace with -n".to_owned(),
         |offer| format!("of the secrets that need attention {offer}"),
     ))

@@ -9,7 +9,7 @@ use secret_rotation_core::survey::{Finding, State, Survey};
 use serde::Serialize;
 
 use super::age_buckets::{self, AgeClass};
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::{Subject, Swept, Trouble};
 use crate::ui::aws_age as age;
 
@@ -274,9 +274,9 @@ const fn pending_value(value: PendingValue) -> &'static str {
 }
 
 /// The report as JSON, for people too.
-pub(super) fn json(report: &Report) -> Result<String, Failure> {
+pub(super) fn json(report: &Report) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(report);
-    let failed = |error| Failure::new(format!("the report does not print as JSON: {error}"));
+    let failed = |error| CommandError::new(format!("the report does not print as JSON: {error}"));
     text.map(|text| text + "\n").map_err(failed)
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::report::{FindingReport, Level, Report, help};
-use crate::Failure;
+use crate::CommandError;
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -36,9 +36,9 @@ const REPORTED: [State; 10] = [
 ];
 
 /// One log with one run.
-pub(super) fn render(report: &Report) -> Result<String, Failure> {
+pub(super) fn render(report: &Report) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(&log(report));
-    let failed = |error| Failure::new(format!("the report does not print as SARIF: {error}"));
+    let failed = |error| CommandError::new(format!("the report does not print as SARIF: {error}"));
     text.map(|text| text + "\n").map_err(failed)
 }
 

@@ -7,7 +7,7 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use tokio::time::timeout;
 
-use crate::Failure;
+use crate::CommandError;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
 use crate::view::policy::{action_name, phase, secret_of};
@@ -42,7 +42,10 @@ pub(super) fn look(options: &ClusterOptions, wanted: Wanted) -> Vec<(String, Str
     looking.join().ok().flatten().unwrap_or_default()
 }
 
-async fn names(options: &ClusterOptions, wanted: Wanted) -> Result<Vec<(String, String)>, Failure> {
+async fn names(
+    options: &ClusterOptions,
+    wanted: Wanted,
+) -> Result<Vec<(String, String)>, CommandError> {
     let cluster = Cluster::connect(options).await?;
     let scope = Some(cluster.namespace());
     Ok(match wanted {

@@ -6,7 +6,7 @@ use secret_rotation_aws::Call;
 use secret_rotation_core::identity::Region;
 
 use super::Finding;
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::{AwsOptions, Login, Pace, Witness};
 
 /// One request for each region; none at all if nothing about AWS was named.
@@ -17,11 +17,11 @@ pub(super) async fn check(options: &AwsOptions, regions: &[Region]) -> Vec<Findi
     }
     match ask_all(options, regions).await {
         Ok(findings) => findings,
-        Err(failure) => vec![Finding::failed("AWS", failure.sentence())],
+        Err(failure) => vec![Finding::failed("AWS", failure.message())],
     }
 }
 
-async fn ask_all(options: &AwsOptions, regions: &[Region]) -> Result<Vec<Finding>, Failure> {
+async fn ask_all(options: &AwsOptions, regions: &[Region]) -> Result<Vec<Finding>, CommandError> {
     let login = options.login().await?;
     let regions = if regions.is_empty() {
         vec![login.region("--regions")?]

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use super::Finding;
-use crate::Failure;
+use crate::CommandError;
 
 /// The oldest minor version of Kubernetes that is supported.
 const OLDEST_MINOR: u32 = 32;
@@ -30,8 +30,8 @@ const KINDS: [&str; 3] = [
 ];
 
 /// No cluster to ask.
-pub(super) fn unreachable(failure: &Failure) -> Finding {
-    Finding::failed("cluster", failure.sentence())
+pub(super) fn unreachable(failure: &CommandError) -> Finding {
+    Finding::failed("cluster", failure.message())
         .advice("choose one with --kubeconfig and --context, or set KUBECONFIG")
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::Failure;
+use crate::CommandError;
 
 /// What AWS stores at most (API reference, `PutSecretValue`).
 const LARGEST: usize = 65_536;
@@ -26,11 +26,11 @@ pub(super) enum Shape {
 
 impl Value {
     /// Reads a file, or standard input; asks where that is a terminal.
-    pub(super) fn read(file: Option<&Path>, strip_newline: bool) -> Result<Self, Failure> {
+    pub(super) fn read(file: Option<&Path>, strip_newline: bool) -> Result<Self, CommandError> {
         let value = match file {
             Some(path) if path != Path::new("-") => {
                 let unreadable =
-                    |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+                    |error| CommandError::usage(format!("cannot read {}: {error}", path.display()));
                 Self::drain(File::open(path).map_err(unreadable)?)
             }
             Some(_) | None if io::stdin().is_terminal() => Self::ask(),
@@ -42,7 +42,7 @@ impl Value {
             value
         };
         if value.0.is_empty() {
-            return Err(Failure::usage("the value is empty"));
+            return Err(CommandError::usage("the value is empty"));
         }
         Ok(value)
     }
@@ -66,32 +66,32 @@ impl Value {
     }
 
     /// Room for the largest value is made at once: a vector that grows leaves copies behind.
-    fn drain(source: impl Read) -> Result<Self, Failure> {
+    fn drain(source: impl Read) -> Result<Self, CommandError> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 64));
         let limit = u64::try_from(LARGEST + 1).unwrap_or(u64::MAX);
         source
             .take(limit)
             .read_to_end(&mut bytes)
-            .map_err(|error| Failure::usage(format!("cannot read the value: {error}")))?;
+            .map_err(|error| CommandError::usage(format!("cannot read the value: {error}")))?;
         if bytes.len() > LARGEST {
             return Err(
-                Failure::usage(format!("the value is larger than {LARGEST} bytes"))
-                    .hint("AWS stores no larger ones"),
+                CommandError::usage(format!("the value is larger than {LARGEST} bytes"))
+                    .with_hint("AWS stores no larger ones"),
             );
         }
         Ok(Self(bytes))
     }
 
-    fn ask() -> Result<Self, Failure> {
+    fn ask() -> Result<Self, CommandError> {
         let prompt = |text| {
             rpassword::prompt_password(text)
                 .map(Zeroizing::new)
-                .map_err(|error| Failure::new(format!("cannot ask for the value: {error}")))
+                .map_err(|error| CommandError::new(format!("cannot ask for the value: {error}")))
         };
         let first = prompt("New value: ")?;
         let second = prompt("Again: ")?;
         if *first != *second {
-            return Err(Failure::new("the two are not the same"));
+            return Err(CommandError::new("the two are not the same"));
         }
         Self::drain(first.as_bytes())
     }
@@ -119,7 +119,7 @@ impl fmt::Debug for Value {
 mod tests {
     use super::*;
 
-    fn value(bytes: &[u8]) -> Result<Value, Failure> {
+    fn value(bytes: &[u8]) -> Result<Value, CommandError> {
         Value::drain(bytes)
     }
 

@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::primitives::Blob;
 use secret_rotation_core::identity::{Arn, Region};
 
 use super::value::{Shape, Value};
-use crate::Failure;
+use crate::CommandError;
 use crate::aws::Login;
 
 /// A request that takes longer has failed.
@@ -23,7 +23,7 @@ pub(super) async fn put(
     secret: &Arn,
     value: &Value,
     shape: Shape,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     let timeout = TimeoutConfig::builder().operation_timeout(PATIENCE).build();
     let settings = Builder::from(login.config())
         .region(aws_config::Region::new(region.as_str().to_owned()))
@@ -49,24 +49,24 @@ pub(super) async fn put(
     Ok(version.to_owned())
 }
 
-fn explained(code: Option<&str>, secret: &Arn, region: &Region) -> Failure {
+fn explained(code: Option<&str>, secret: &Arn, region: &Region) -> CommandError {
     let Some(code) = code else {
-        return Failure::new(format!("no answer of AWS in {region} could be understood")).hint(
+        return CommandError::new(format!("no answer of AWS in {region} could be understood")).with_hint(
             format!("the value may have been written: look with `kubectl secret-rotation versions {secret}`"),
         );
     };
     match code {
-        "AccessDeniedException" | "AccessDenied" => Failure::new(format!(
+        "AccessDeniedException" | "AccessDenied" => CommandError::new(format!(
             "AWS denied secretsmanager:PutSecretValue in {region}"
         ))
-        .hint("`kubectl secret-rotation iam-policy --level put` prints what is needed; a key of your own in KMS also needs kms:GenerateDataKey and kms:Decrypt"),
-        "LimitExceededException" => Failure::new("the secret has too many versions")
-            .hint("AWS deletes versions without labels after a day: try again later"),
-        "InvalidRequestException" => Failure::new("AWS refuses to write to this secret")
-            .hint("it may be scheduled for deletion, or managed by another AWS service"),
-        "ExpiredTokenException" | "ExpiredToken" => Failure::new("the AWS session has expired")
-            .hint("sign in again, for instance with `aws sso login` or `aws login`"),
-        code => Failure::new(format!("AWS refused the value ({code})")),
+        .with_hint("`kubectl secret-rotation iam-policy --level put` prints what is needed; a key of your own in KMS also needs kms:GenerateDataKey and kms:Decrypt"),
+        "LimitExceededException" => CommandError::new("the secret has too many versions")
+            .with_hint("AWS deletes versions without labels after a day: try again later"),
+        "InvalidRequestException" => CommandError::new("AWS refuses to write to this secret")
+            .with_hint("it may be scheduled for deletion, or managed by another AWS service"),
+        "ExpiredTokenException" | "ExpiredToken" => CommandError::new("the AWS session has expired")
+            .with_hint("sign in again, for instance with `aws sso login` or `aws login`"),
+        code => CommandError::new(format!("AWS refused the value ({code})")),
     }
 }
 
