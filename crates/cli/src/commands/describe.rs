@@ -10,9 +10,9 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use crate::CommandError;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, Kind, did_you_mean};
-use crate::ui::document::Sheet;
+use crate::ui::document::Document;
 use crate::ui::output;
-use crate::ui::style::Dress;
+use crate::ui::style::Style;
 use crate::view::Events;
 use crate::view::operation_document;
 use crate::view::policy::{self, PolicyView};
@@ -37,13 +37,13 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, CommandError> {
     let wanted = Wanted::parse(&arguments.name)?;
     let cluster = Cluster::connect(options).await?;
-    let dress = Dress::of_stdout(arguments.ascii);
-    let mut sheets = Vec::new();
+    let style = Style::of_stdout(arguments.ascii);
+    let mut documents = Vec::new();
     // Approvers may read operations and no policies: what cannot be read must not hide what can.
     let mut hidden = None;
     if wanted.policy {
         match cluster.find::<SecretRotationPolicy>(wanted.name).await {
-            Ok(Some(policy)) => sheets.push(of_policy(&cluster, &policy, dress).await?),
+            Ok(Some(policy)) => documents.push(of_policy(&cluster, &policy, style).await?),
             Ok(None) => {}
             Err(failure) if wanted.operation => hidden = Some(failure),
             Err(failure) => return Err(failure),
@@ -53,20 +53,23 @@ pub(crate) async fn run(
         && let Some(operation) = cluster.find::<SecretRotationOperation>(wanted.name).await?
     {
         let events = events(&cluster, &operation).await;
-        sheets.push(operation_document::sheet(
+        documents.push(operation_document::document(
             &operation,
             &events,
-            dress,
+            style,
             cluster.now(),
         ));
     }
-    if sheets.is_empty() {
+    if documents.is_empty() {
         return Err(match hidden {
             Some(failure) => failure,
             None => wanted.missing(&cluster).await,
         });
     }
-    let texts: Vec<_> = sheets.iter().map(|sheet| sheet.render(dress)).collect();
+    let texts: Vec<_> = documents
+        .iter()
+        .map(|document| document.render(style))
+        .collect();
     output::print(&texts.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -74,17 +77,17 @@ pub(crate) async fn run(
 async fn of_policy(
     cluster: &Cluster,
     policy: &SecretRotationPolicy,
-    dress: Dress,
-) -> Result<Sheet, CommandError> {
+    style: Style,
+) -> Result<Document, CommandError> {
     let mut operations: Vec<SecretRotationOperation> =
         cluster.list(Some(cluster.namespace())).await?;
     operations.retain(|operation| policy::belongs(operation, policy));
     let events = events(cluster, policy).await;
     let views = PolicyView::all(std::slice::from_ref(policy), &operations);
-    let mut sheets = views
+    let mut documents = views
         .iter()
-        .map(|view| policy_document::sheet(view, &operations, &events, dress, cluster.now()));
-    Ok(sheets.next_back().unwrap_or_default())
+        .map(|view| policy_document::document(view, &operations, &events, style, cluster.now()));
+    Ok(documents.next_back().unwrap_or_default())
 }
 
 async fn events<K: Kind>(cluster: &Cluster, object: &K) -> Events {

@@ -16,7 +16,7 @@ use crate::kubernetes::ClusterOptions;
 use crate::ui::duration;
 use crate::ui::manifest::{self, Format};
 use crate::ui::output;
-use crate::ui::style::{Dress, Mood};
+use crate::ui::style::{Severity, Style};
 use crate::ui::table::{Cell, Table};
 use crate::view::policy::{action_name, ended, message, phase, secret_of};
 
@@ -59,7 +59,7 @@ pub(crate) async fn run(
         format => {
             let wide = format == Some(Format::Wide);
             let table = table(&operations, wide, arguments.all_namespaces, cluster.now());
-            output::print(&table.render(Dress::of_stdout(false)))?;
+            output::print(&table.render(Style::of_stdout(false)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -122,10 +122,10 @@ fn row(
 ) -> Vec<Cell> {
     let nothing = || "-".to_owned();
     let spec = &operation.spec;
-    let mood = if ended(operation) == Some(true) {
-        Mood::Good
+    let severity = if ended(operation) == Some(true) {
+        Severity::Good
     } else {
-        Mood::Bad
+        Severity::Bad
     };
     let by = spec.requested_by.as_ref().map(ToString::to_string);
     let mut cells: Vec<Cell> = vec![
@@ -134,7 +134,7 @@ fn row(
         secret_of(operation)
             .map_or_else(nothing, |(name, _)| name)
             .into(),
-        Cell::painted(mood, phase(operation)),
+        Cell::colored(severity, phase(operation)),
         by.unwrap_or_else(|| format!("{:?}", spec.trigger)).into(),
         took(operation).unwrap_or_else(nothing).into(),
     ];
@@ -184,9 +184,9 @@ mod tests {
             output: None,
         };
         operations.retain(|operation| is_wanted(operation, &all));
-        let plain = Dress {
+        let plain = Style {
             unicode: true,
-            colour: false,
+            color: false,
         };
         assert_eq!(
             table(&operations, false, false, testing::now()).render(plain),

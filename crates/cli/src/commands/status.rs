@@ -17,7 +17,7 @@ use crate::kubernetes::ClusterOptions;
 use crate::live;
 use crate::ui::manifest::{self, Format};
 use crate::ui::output;
-use crate::ui::style::Dress;
+use crate::ui::style::Style;
 use crate::view::policy::PolicyView;
 
 /// Flags of `status`.
@@ -66,14 +66,14 @@ pub(crate) async fn run(
 
 async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCode, CommandError> {
     let cluster = Cluster::connect(options).await?;
-    let dress = Dress::of_stdout(arguments.ascii);
+    let style = Style::of_stdout(arguments.ascii);
     if arguments.watch {
         let scope = live::Scope {
             namespace: cluster.scope(arguments.all_namespaces),
             name: arguments.name.clone(),
         };
         return if io::stdout().is_terminal() {
-            live::screen(&cluster, scope, dress).await
+            live::screen(&cluster, scope, style).await
         } else {
             live::plain(&cluster, scope).await
         };
@@ -82,7 +82,7 @@ async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCo
     match arguments.output {
         Some(Format::Json) => output::print(&manifest::json(&policies, arguments.name.is_some())?)?,
         Some(Format::Yaml) => output::print(&manifest::yaml(&policies, arguments.name.is_some())?)?,
-        Some(Format::Wide) | None => print_tree(&cluster, &policies, arguments, dress).await?,
+        Some(Format::Wide) | None => print_tree(&cluster, &policies, arguments, style).await?,
     }
     let code = if arguments.exit_code {
         exit_code::of(&policies)
@@ -109,7 +109,7 @@ async fn print_tree(
     cluster: &Cluster,
     policies: &[SecretRotationPolicy],
     arguments: &StatusArgs,
-    dress: Dress,
+    style: Style,
 ) -> Result<(), CommandError> {
     if policies.is_empty() {
         // As kubectl: nothing on standard output, and no failure.
@@ -123,5 +123,5 @@ async fn print_tree(
     let operations: Vec<SecretRotationOperation> = cluster.list(scope.as_deref()).await?;
     let views = PolicyView::all(policies, &operations);
     let wide = arguments.output == Some(Format::Wide);
-    output::print(&tree::render(&views, wide, dress, cluster.now()))
+    output::print(&tree::render(&views, wide, style, cluster.now()))
 }

@@ -9,8 +9,8 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_core::survey::State;
 
 use crate::CommandError;
-use crate::ui::document::Sheet;
-use crate::ui::style::Dress;
+use crate::ui::document::Document;
+use crate::ui::style::Style;
 use crate::view::Events;
 use crate::view::policy::{self, Key, PolicyView, Row};
 use crate::view::policy_document;
@@ -30,7 +30,7 @@ pub(super) struct Model {
     /// The namespace that `a` returns to.
     pub(super) home: String,
     pub(super) scope: Scope,
-    pub(super) dress: Dress,
+    pub(super) style: Style,
     /// The API server's time.
     pub(super) now: Option<Timestamp>,
     pub(super) policies: Vec<SecretRotationPolicy>,
@@ -138,12 +138,12 @@ impl Choice {
 
 impl Model {
     /// Before anything is known.
-    pub(super) fn new(cluster: &str, home: &str, scope: Scope, dress: Dress) -> Self {
+    pub(super) fn new(cluster: &str, home: &str, scope: Scope, style: Style) -> Self {
         Self {
             cluster: cluster.to_owned(),
             home: home.to_owned(),
             scope,
-            dress,
+            style,
             now: None,
             policies: Vec::new(),
             operations: Vec::new(),
@@ -228,7 +228,7 @@ impl Model {
     }
 
     /// What is open, in full; `None` if nothing is, or it is no more.
-    pub(super) fn sheet(&self) -> Option<Sheet> {
+    pub(super) fn document(&self) -> Option<Document> {
         let Page::Open(choice) = &self.page else {
             return None;
         };
@@ -245,13 +245,13 @@ impl Model {
             .cloned()
             .collect();
         match choice {
-            Choice::Policy { .. } => Some(policy_document::sheet(
-                view, &own, events, self.dress, self.now,
+            Choice::Policy { .. } => Some(policy_document::document(
+                view, &own, events, self.style, self.now,
             )),
             Choice::Secret(key) => {
                 let row = view.rows.iter().find(|row| row.key == *key)?;
-                Some(secret_document::sheet(
-                    view, row, &own, events, self.dress, self.now,
+                Some(secret_document::document(
+                    view, row, &own, events, self.style, self.now,
                 ))
             }
         }

@@ -13,7 +13,7 @@ use super::screen::first_look;
 use super::watch::{Feed, News, Scope};
 use crate::CommandError;
 use crate::kubernetes::Cluster;
-use crate::ui::document::whole;
+use crate::ui::document::whole_seconds;
 use crate::ui::output;
 use crate::view::policy::{PolicyView, Row};
 
@@ -31,7 +31,7 @@ pub(crate) async fn run(cluster: &Cluster, scope: Scope) -> Result<ExitCode, Com
     let mut teller = Teller::default();
     while let Some(one) = news.recv().await {
         let now = cluster.now();
-        let time = now.map_or_else(|| "-".to_owned(), whole);
+        let time = now.map_or_else(|| "-".to_owned(), whole_seconds);
         for line in teller.take(one, now) {
             if !output::print_open(&format!("{time} {line}\n"))? {
                 return Ok(ExitCode::SUCCESS);
@@ -117,7 +117,7 @@ fn of_secret(row: &Row) -> String {
     let state = row.state.as_deref().unwrap_or("not reported");
     let unseen = row
         .unseen
-        .map(|time| format!("; unseen since {}", whole(time)));
+        .map(|time| format!("; unseen since {}", whole_seconds(time)));
     let words = row.doing.words(None).map(|words| format!("; {words}"));
     format!(
         "{state}{}{}",

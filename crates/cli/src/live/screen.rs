@@ -19,7 +19,7 @@ use super::watch::{Feed, News, Scope};
 use crate::CommandError;
 use crate::kubernetes::events;
 use crate::kubernetes::{Cluster, request_check};
-use crate::ui::style::Dress;
+use crate::ui::style::Style;
 use crate::view::Events;
 
 /// Ages move on once in this time.
@@ -35,11 +35,11 @@ const BACKLOG: usize = 64;
 pub(crate) async fn run(
     cluster: &Cluster,
     scope: Scope,
-    dress: Dress,
+    style: Style,
 ) -> Result<ExitCode, CommandError> {
     // Whatever is wrong from the beginning is told in full, outside of the screen.
     let policies = first_look(cluster, &scope).await?;
-    let mut model = Model::new(cluster.name(), cluster.namespace(), scope, dress);
+    let mut model = Model::new(cluster.name(), cluster.namespace(), scope, style);
     model.policies = policies;
     let terminal = ratatui::try_init().map_err(|error| {
         CommandError::new(format!("the terminal cannot be used: {error}"))

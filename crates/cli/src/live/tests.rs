@@ -12,19 +12,19 @@ use super::view::draw;
 use super::watch::{News, Scope};
 use crate::CommandError;
 use crate::testing;
-use crate::ui::style::Dress;
+use crate::ui::style::Style;
 
-const UNICODE: Dress = Dress {
+const UNICODE: Style = Style {
     unicode: true,
-    colour: false,
+    color: false,
 };
 
-fn model(dress: Dress) -> Model {
+fn model(style: Style) -> Model {
     let scope = Scope {
         namespace: None,
         name: None,
     };
-    let mut model = Model::new("prod", "team-payments", scope, dress);
+    let mut model = Model::new("prod", "team-payments", scope, style);
     model.now = testing::now();
     learn(
         &mut model,
@@ -161,9 +161,9 @@ fn versions_that_begin_alike_are_told_apart() {
 
 #[test]
 fn without_signs_the_picture_is_ascii() {
-    let ascii = Dress {
+    let ascii = Style {
         unicode: false,
-        colour: false,
+        color: false,
     };
     let mut model = model(ascii);
     let list = text(&mut model, 160, 50);
@@ -171,19 +171,19 @@ fn without_signs_the_picture_is_ascii() {
 }
 
 #[test]
-fn colours_are_there_only_when_wanted() {
-    let colours = |picture: &TestBackend| {
+fn colors_are_there_only_when_wanted() {
+    let colors = |picture: &TestBackend| {
         let cells = picture.buffer().content().iter();
         cells
             .filter(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
             .count()
     };
-    assert_eq!(colours(&picture(&mut model(UNICODE), 80, 24)), 0);
-    let coloured = Dress {
-        colour: true,
+    assert_eq!(colors(&picture(&mut model(UNICODE), 80, 24)), 0);
+    let colored = Style {
+        color: true,
         ..UNICODE
     };
-    assert!(colours(&picture(&mut model(coloured), 80, 24)) > 0);
+    assert!(colors(&picture(&mut model(colored), 80, 24)) > 0);
 }
 
 #[test]

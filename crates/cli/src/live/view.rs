@@ -12,8 +12,8 @@ use ratatui::widgets::Paragraph;
 use super::connections::Loss;
 use super::model::{Model, Page};
 use super::update::Message;
-use crate::ui::document::whole;
-use crate::ui::style::Mood;
+use crate::ui::document::whole_seconds;
+use crate::ui::style::Severity;
 
 const KEYS_OF_PAGE: &str = "q quit  ? help  esc back  j/k scroll  r check";
 const KEYS_OF_HELP: &str = "q quit  any key back";
@@ -30,11 +30,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
     .areas(frame.area());
     frame.render_widget(Paragraph::new(title_line(model)), title);
     if let Some(Loss { since, why }) = model.links.loss() {
-        let since = since.map_or_else(String::new, |since| format!(" since {}", whole(since)));
+        let since = since.map_or_else(String::new, |since| {
+            format!(" since {}", whole_seconds(since))
+        });
         let text = format!("CONNECTION LOST{since}, what is shown may be old: {why}");
         let style = Style::new().add_modifier(Modifier::REVERSED);
         frame.render_widget(
-            Paragraph::new(text).style(painted(model, Mood::Bad).patch(style)),
+            Paragraph::new(text).style(severity_style(model, Severity::Bad).patch(style)),
             lost,
         );
     }
@@ -53,7 +55,7 @@ fn draw_body(frame: &mut Frame<'_>, model: &Model, area: Rect) -> usize {
             list::draw(frame, model, area);
             0
         }
-        Page::Open(_) => page::draw_sheet(frame, model, area),
+        Page::Open(_) => page::draw_document(frame, model, area),
         Page::Help => page::draw_help(frame, area),
     }
 }
@@ -78,21 +80,21 @@ fn title_line(model: &Model) -> Line<'static> {
 /// How many secrets are in each state, over all policies.
 fn totals(model: &Model) -> Vec<Span<'static>> {
     let views = crate::view::policy::PolicyView::all(&model.policies, &model.operations);
-    let mut totals: Vec<(Mood, i64)> = Vec::new();
+    let mut totals: Vec<(Severity, i64)> = Vec::new();
     for (state, count) in views
         .iter()
         .flat_map(crate::view::policy::PolicyView::counts)
     {
-        let mood = Mood::of_state(state);
-        match totals.iter_mut().find(|(known, _)| *known == mood) {
+        let severity = Severity::of_state(state);
+        match totals.iter_mut().find(|(known, _)| *known == severity) {
             Some((_, total)) => *total += count,
-            None => totals.push((mood, count)),
+            None => totals.push((severity, count)),
         }
     }
-    totals.sort_by_key(|(mood, _)| *mood);
-    let spans = totals.into_iter().map(|(mood, total)| {
-        let text = format!(" {} {total}", model.dress.sign(mood));
-        Span::styled(text, painted(model, mood))
+    totals.sort_by_key(|(severity, _)| *severity);
+    let spans = totals.into_iter().map(|(severity, total)| {
+        let text = format!(" {} {total}", model.style.symbol(severity));
+        Span::styled(text, severity_style(model, severity))
     });
     spans.chain([Span::raw(" ")]).collect()
 }
@@ -121,18 +123,18 @@ fn bottom_line(model: &Model) -> Line<'static> {
     }
 }
 
-/// The colour of a mood, where colours are wanted.
-fn painted(model: &Model, mood: Mood) -> Style {
-    let colour = mood.colour().filter(|_| model.dress.colour);
-    colour.map_or_else(Style::new, |colour| Style::new().fg(terminal(colour)))
+/// The color of a severity, where colors are wanted.
+fn severity_style(model: &Model, severity: Severity) -> Style {
+    let color = severity.color().filter(|_| model.style.color);
+    color.map_or_else(Style::new, |color| Style::new().fg(terminal(color)))
 }
 
-fn terminal(colour: anstyle::AnsiColor) -> Color {
+fn terminal(color: anstyle::AnsiColor) -> Color {
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "a mood has one of these four colours"
+        reason = "a severity has one of these four colors"
     )]
-    match colour {
+    match color {
         anstyle::AnsiColor::Green => Color::Green,
         anstyle::AnsiColor::Red => Color::Red,
         anstyle::AnsiColor::Yellow => Color::Yellow,

@@ -1,13 +1,13 @@
-//! What AWS tells, in columns without colours.
+//! What AWS tells, in columns without colors.
 
 use crate::ui::aws_age::dash;
-use crate::ui::style::Dress;
+use crate::ui::style::Style;
 use crate::ui::table::{Cell, Table};
 use crate::view::version_id;
 
-const PLAIN: Dress = Dress {
+const PLAIN: Style = Style {
     unicode: false,
-    colour: false,
+    color: false,
 };
 
 /// Pads every column to its widest cell.

@@ -1,80 +1,80 @@
-//! A sheet: titled facts in lines, for a terminal's paper (`describe`) and for its screen (`status --watch`) alike.
+//! A document: titled facts in lines, for a terminal's paper (`describe`) and for its screen (`status --watch`) alike.
 
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::ui::duration;
-use crate::ui::style::{Dress, Mood, printable};
+use crate::ui::style::{Severity, Style, printable};
 
 /// Where values begin.
 const INDENT: usize = 15;
 
-/// How a piece of a line is dressed.
+/// How a span of a line is dressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub(crate) enum Emphasis {
     /// As it is.
     Plain,
     /// As a title.
     Title,
-    /// In the colour of a mood.
-    Mood(Mood),
+    /// In the color of a severity.
+    Severity(Severity),
 }
 
-/// A piece of a line.
+/// A span of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) tone: Tone,
+pub(crate) struct Span {
+    pub(crate) emphasis: Emphasis,
     pub(crate) text: String,
 }
 
-/// Lines of pieces.
+/// Lines of spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sheet {
-    pub(crate) lines: Vec<Vec<Piece>>,
+pub(crate) struct Document {
+    pub(crate) lines: Vec<Vec<Span>>,
 }
 
-/// A piece without a dress.
-pub(crate) fn plain(text: impl AsRef<str>) -> Piece {
-    Piece {
-        tone: Tone::Plain,
+/// A span without a style.
+pub(crate) fn plain(text: impl AsRef<str>) -> Span {
+    Span {
+        emphasis: Emphasis::Plain,
         text: printable(text.as_ref()),
     }
 }
 
-/// A piece in the colour of a mood.
-pub(crate) fn painted(mood: Mood, text: impl AsRef<str>) -> Piece {
-    Piece {
-        tone: Tone::Mood(mood),
+/// A span in the color of a severity.
+pub(crate) fn colored(severity: Severity, text: impl AsRef<str>) -> Span {
+    Span {
+        emphasis: Emphasis::Severity(severity),
         text: printable(text.as_ref()),
     }
 }
 
-impl Sheet {
+impl Document {
     /// A title on a line of its own, with an empty line before it.
     pub(crate) fn title(&mut self, title: &str) {
         if !self.lines.is_empty() {
             self.lines.push(Vec::new());
         }
-        self.lines.push(vec![Piece {
-            tone: Tone::Title,
+        self.lines.push(vec![Span {
+            emphasis: Emphasis::Title,
             text: title.to_owned(),
         }]);
     }
 
     /// A fact with its name.
     pub(crate) fn fact(&mut self, name: &str, value: impl AsRef<str>) {
-        self.pieces(name, vec![plain(value)]);
+        self.spans(name, vec![plain(value)]);
     }
 
     /// A fact with its name, if there is one.
-    pub(crate) fn some(&mut self, name: &str, value: Option<impl AsRef<str>>) {
+    pub(crate) fn optional_fact(&mut self, name: &str, value: Option<impl AsRef<str>>) {
         if let Some(value) = value {
             self.fact(name, value);
         }
     }
 
-    /// A fact of several pieces with its name.
-    pub(crate) fn pieces(&mut self, name: &str, pieces: Vec<Piece>) {
+    /// A fact of several spans with its name.
+    pub(crate) fn spans(&mut self, name: &str, spans: Vec<Span>) {
         let mut label = if name.is_empty() {
             String::new()
         } else {
@@ -82,23 +82,23 @@ impl Sheet {
         };
         let gap = INDENT.saturating_sub(label.width()).max(1);
         label.push_str(&" ".repeat(gap));
-        self.lines.push([vec![plain(label)], pieces].concat());
+        self.lines.push([vec![plain(label)], spans].concat());
     }
 
     /// A line below a title.
-    pub(crate) fn line(&mut self, pieces: Vec<Piece>) {
-        self.lines.push([vec![plain("  ")], pieces].concat());
+    pub(crate) fn line(&mut self, spans: Vec<Span>) {
+        self.lines.push([vec![plain("  ")], spans].concat());
     }
 
     /// As text for standard output.
-    pub(crate) fn render(&self, dress: Dress) -> String {
+    pub(crate) fn render(&self, style: Style) -> String {
         let lines = self.lines.iter().map(|line| {
             let line: String = line
                 .iter()
-                .map(|piece| match piece.tone {
-                    Tone::Plain => piece.text.clone(),
-                    Tone::Title => dress.bold(&piece.text),
-                    Tone::Mood(mood) => dress.paint(mood, &piece.text),
+                .map(|span| match span.emphasis {
+                    Emphasis::Plain => span.text.clone(),
+                    Emphasis::Title => style.bold(&span.text),
+                    Emphasis::Severity(severity) => style.paint(severity, &span.text),
                 })
                 .collect();
             format!("{}\n", line.trim_end())
@@ -108,8 +108,8 @@ impl Sheet {
 }
 
 /// A time with its age, such as `2026-11-23T02:14:09Z (7h45m ago)`.
-pub(crate) fn moment(time: Timestamp, now: Option<Timestamp>) -> String {
-    let text = whole(time);
+pub(crate) fn time_with_age(time: Timestamp, now: Option<Timestamp>) -> String {
+    let text = whole_seconds(time);
     match now {
         Some(now) => match duration::until(time, now) {
             Some(wait) => format!("{text} (in {wait})"),
@@ -120,7 +120,7 @@ pub(crate) fn moment(time: Timestamp, now: Option<Timestamp>) -> String {
 }
 
 /// A time without its fraction of a second.
-pub(crate) fn whole(time: Timestamp) -> String {
+pub(crate) fn whole_seconds(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second())
         .unwrap_or(time)
         .to_string()
@@ -132,17 +132,17 @@ mod tests {
 
     #[test]
     fn a_sheet_is_aligned_text() {
-        let mut sheet = Sheet::default();
-        sheet.fact("Name", "app/db");
-        sheet.some("Nothing", None::<String>);
-        sheet.title("Events");
-        sheet.line(vec![painted(Mood::Bad, "x"), plain(" y")]);
-        let dress = Dress {
+        let mut document = Document::default();
+        document.fact("Name", "app/db");
+        document.optional_fact("Nothing", None::<String>);
+        document.title("Events");
+        document.line(vec![colored(Severity::Bad, "x"), plain(" y")]);
+        let style = Style {
             unicode: true,
-            colour: false,
+            color: false,
         };
         assert_eq!(
-            sheet.render(dress),
+            document.render(style),
             "Name:          app/db\n\nEvents\n  x y\n"
         );
     }
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_moment_says_how_far_away_it_is() {
         let now = "2026-11-23T10:00:00Z".parse().ok();
-        let at = |text: &str| moment(text.parse().expect("a time"), now);
+        let at = |text: &str| time_with_age(text.parse().expect("a time"), now);
         assert_eq!(
             at("2026-11-23T09:59:00.5Z"),
             "2026-11-23T09:59:00Z (59s ago)"

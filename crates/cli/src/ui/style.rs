@@ -1,23 +1,23 @@
-//! How text is dressed for a terminal: colours and signs where it can show them, plain letters where it cannot.
+//! How text is dressed for a terminal: colors and signs where it can show them, plain letters where it cannot.
 
 use std::env;
 use std::io::{self, IsTerminal as _};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 use secret_rotation_core::survey::State;
 
 /// What standard output can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Dress {
+pub(crate) struct Style {
     /// Signs beyond ASCII.
     pub(crate) unicode: bool,
-    /// Colours.
-    pub(crate) colour: bool,
+    /// Colors.
+    pub(crate) color: bool,
 }
 
 /// What a reader should feel, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Mood {
+pub(crate) enum Severity {
     /// Needs attention.
     Bad,
     /// Nobody can tell.
@@ -26,11 +26,11 @@ pub(crate) enum Mood {
     Busy,
     /// Fine.
     Good,
-    /// Not worth a colour.
+    /// Not worth a color.
     Quiet,
 }
 
-impl Mood {
+impl Severity {
     /// What a state of a secret deserves.
     pub(crate) fn of_state(state: &str) -> Self {
         let state = State::ALL.into_iter().find(|one| one.name() == state);
@@ -61,8 +61,8 @@ impl Mood {
         }
     }
 
-    /// Its colour on a terminal.
-    pub(crate) const fn colour(self) -> Option<AnsiColor> {
+    /// Its color on a terminal.
+    pub(crate) const fn color(self) -> Option<AnsiColor> {
         match self {
             Self::Good => Some(AnsiColor::Green),
             Self::Bad => Some(AnsiColor::Red),
@@ -73,16 +73,16 @@ impl Mood {
     }
 }
 
-impl Dress {
+impl Style {
     /// By the environment, and by whether standard output is a terminal.
     pub(crate) fn of_stdout(ascii: bool) -> Self {
-        Self::judge(ascii, io::stdout().is_terminal(), |name| {
+        Self::detect(ascii, io::stdout().is_terminal(), |name| {
             env::var(name).ok()
         })
     }
 
-    /// `NO_COLOR` set to anything but nothing switches colours off (no-color.org). Signs need a UTF-8 locale.
-    fn judge(ascii: bool, terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
+    /// `NO_COLOR` set to anything but nothing switches colors off (no-color.org). Signs need a UTF-8 locale.
+    fn detect(ascii: bool, terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_some_and(|term| term == "dumb");
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
@@ -92,22 +92,22 @@ impl Dress {
         });
         Self {
             unicode: utf8 && !ascii && !dumb,
-            colour: terminal && !dumb && set("NO_COLOR").is_none(),
+            color: terminal && !dumb && set("NO_COLOR").is_none(),
         }
     }
 
-    /// The sign of a mood.
-    pub(crate) const fn sign(self, mood: Mood) -> &'static str {
-        match (mood, self.unicode) {
-            (Mood::Good, true) => "✔",
-            (Mood::Good, false) => "+",
-            (Mood::Bad, true) => "✖",
-            (Mood::Bad, false) => "x",
-            (Mood::Busy, true) => "◌",
-            (Mood::Busy, false) => "o",
-            (Mood::Unsure, _) => "?",
-            (Mood::Quiet, true) => "·",
-            (Mood::Quiet, false) => "-",
+    /// The sign of a severity.
+    pub(crate) const fn symbol(self, severity: Severity) -> &'static str {
+        match (severity, self.unicode) {
+            (Severity::Good, true) => "✔",
+            (Severity::Good, false) => "+",
+            (Severity::Bad, true) => "✖",
+            (Severity::Bad, false) => "x",
+            (Severity::Busy, true) => "◌",
+            (Severity::Busy, false) => "o",
+            (Severity::Unsure, _) => "?",
+            (Severity::Quiet, true) => "·",
+            (Severity::Quiet, false) => "-",
         }
     }
 
@@ -116,19 +116,19 @@ impl Dress {
         if self.unicode { "–" } else { "-" }
     }
 
-    /// Text in the colour of a mood.
-    pub(crate) fn paint(self, mood: Mood, text: &str) -> String {
-        let style = mood.colour().map(anstyle::AnsiColor::on_default);
+    /// Text in the color of a severity.
+    pub(crate) fn paint(self, severity: Severity, text: &str) -> String {
+        let style = severity.color().map(AnsiColor::on_default);
         self.styled(style.unwrap_or_default(), text)
     }
 
     /// A title.
     pub(crate) fn bold(self, text: &str) -> String {
-        self.styled(Style::new().bold(), text)
+        self.styled(anstyle::Style::new().bold(), text)
     }
 
-    fn styled(self, style: Style, text: &str) -> String {
-        if self.colour && style != Style::new() {
+    fn styled(self, style: anstyle::Style, text: &str) -> String {
+        if self.color && style != anstyle::Style::new() {
             format!("{style}{text}{style:#}")
         } else {
             text.to_owned()
@@ -167,32 +167,38 @@ mod tests {
 
     const UTF8: (&str, &str) = ("LANG", "en_GB.UTF-8");
 
-    fn dress(ascii: bool, terminal: bool, variables: &[(&str, &str)]) -> (bool, bool) {
+    fn detected(ascii: bool, terminal: bool, variables: &[(&str, &str)]) -> (bool, bool) {
         let find = |name: &str| variables.iter().find(|(key, _)| *key == name);
-        let dress = Dress::judge(ascii, terminal, |name| {
+        let style = Style::detect(ascii, terminal, |name| {
             find(name).map(|(_, value)| (*value).to_owned())
         });
-        (dress.unicode, dress.colour)
+        (style.unicode, style.color)
     }
 
     #[test]
     fn signs_need_a_locale_that_knows_them() {
-        assert_eq!(dress(false, true, &[UTF8]), (true, true));
-        assert_eq!(dress(false, true, &[]), (false, true));
-        assert_eq!(dress(false, true, &[("LC_ALL", "C"), UTF8]), (false, true));
-        assert_eq!(dress(true, true, &[UTF8]), (false, true));
+        assert_eq!(detected(false, true, &[UTF8]), (true, true));
+        assert_eq!(detected(false, true, &[]), (false, true));
+        assert_eq!(
+            detected(false, true, &[("LC_ALL", "C"), UTF8]),
+            (false, true)
+        );
+        assert_eq!(detected(true, true, &[UTF8]), (false, true));
     }
 
     #[test]
-    fn colours_are_for_terminals_without_objections() {
-        assert_eq!(dress(false, false, &[UTF8]), (true, false));
+    fn colors_are_for_terminals_without_objections() {
+        assert_eq!(detected(false, false, &[UTF8]), (true, false));
         assert_eq!(
-            dress(false, true, &[UTF8, ("NO_COLOR", "1")]),
+            detected(false, true, &[UTF8, ("NO_COLOR", "1")]),
             (true, false)
         );
-        assert_eq!(dress(false, true, &[UTF8, ("NO_COLOR", "")]), (true, true));
         assert_eq!(
-            dress(false, true, &[UTF8, ("TERM", "dumb")]),
+            detected(false, true, &[UTF8, ("NO_COLOR", "")]),
+            (true, true)
+        );
+        assert_eq!(
+            detected(false, true, &[UTF8, ("TERM", "dumb")]),
             (false, false)
         );
     }
@@ -205,16 +211,16 @@ mod tests {
 
     #[test]
     fn paint_is_left_away_where_it_would_be_noise() {
-        let plain = Dress {
+        let plain = Style {
             unicode: true,
-            colour: false,
+            color: false,
         };
-        assert_eq!(plain.paint(Mood::Bad, "x"), "x");
-        let coloured = Dress {
-            colour: true,
+        assert_eq!(plain.paint(Severity::Bad, "x"), "x");
+        let colored = Style {
+            color: true,
             ..plain
         };
-        assert_eq!(coloured.paint(Mood::Bad, "x"), "\u{1b}[31mx\u{1b}[0m");
-        assert_eq!(coloured.paint(Mood::Quiet, "x"), "x");
+        assert_eq!(colored.paint(Severity::Bad, "x"), "\u{1b}[31mx\u{1b}[0m");
+        assert_eq!(colored.paint(Severity::Quiet, "x"), "x");
     }
 }

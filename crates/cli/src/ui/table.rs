@@ -2,30 +2,30 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::ui::style::{Dress, Mood, printable};
+use crate::ui::style::{Severity, Style, printable};
 
 /// Between two columns.
 const GAP: usize = 3;
 
-/// One cell and its colour.
+/// One cell and its color.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) text: String,
-    pub(crate) mood: Mood,
+    pub(crate) severity: Severity,
 }
 
 impl<T: AsRef<str>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self::painted(Mood::Quiet, text)
+        Self::colored(Severity::Quiet, text)
     }
 }
 
 impl Cell {
-    /// A cell in the colour of a mood.
-    pub(crate) fn painted(mood: Mood, text: impl AsRef<str>) -> Self {
+    /// A cell in the color of a severity.
+    pub(crate) fn colored(severity: Severity, text: impl AsRef<str>) -> Self {
         Self {
             text: printable(text.as_ref()),
-            mood,
+            severity,
         }
     }
 }
@@ -50,14 +50,14 @@ impl Table {
     }
 
     /// The table as text, a line each. Nothing is padded at the end of a line.
-    pub(crate) fn render(&self, dress: Dress) -> String {
+    pub(crate) fn render(&self, style: Style) -> String {
         let widths = self.widths();
         let lines = self.rows.iter().map(|row| {
             let mut line = String::new();
             let mut behind = 0;
             for (cell, width) in row.iter().zip(&widths) {
                 line.push_str(&" ".repeat(behind));
-                line.push_str(&dress.paint(cell.mood, &cell.text));
+                line.push_str(&style.paint(cell.severity, &cell.text));
                 behind = width.saturating_sub(cell.text.width()) + GAP;
             }
             format!("{}\n", line.trim_end())
@@ -79,9 +79,9 @@ impl Table {
 mod tests {
     use super::*;
 
-    const PLAIN: Dress = Dress {
+    const PLAIN: Style = Style {
         unicode: true,
-        colour: false,
+        color: false,
     };
 
     #[test]
@@ -94,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn colours_do_not_count_as_width() {
+    fn colors_do_not_count_as_width() {
         let mut table = Table::new(&["A", "B"]);
-        table.push(vec![Cell::painted(Mood::Good, "yes"), "b".into()]);
-        let coloured = Dress {
-            colour: true,
+        table.push(vec![Cell::colored(Severity::Good, "yes"), "b".into()]);
+        let colored = Style {
+            color: true,
             ..PLAIN
         };
         assert_eq!(
-            table.render(coloured),
+            table.render(colored),
             "A     B\n\u{1b}[32myes\u{1b}[0m   b\n"
         );
     }

@@ -1,4 +1,4 @@
-//! An operation on a sheet.
+//! An operation on a document.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use secret_rotation_api::time::Time;
 
 use super::policy::{action_name, ended, message, phase, secret_of};
 use super::reasons;
-use super::sections::{Events, event_lines, journal, mood};
-use crate::ui::document::{Sheet, moment, painted, plain};
-use crate::ui::style::Dress;
+use super::sections::{Events, event_lines, journal, severity};
+use crate::ui::document::{Document, colored, plain, time_with_age};
+use crate::ui::style::Style;
 
 /// What is known of an operation.
-pub(crate) fn sheet(
+pub(crate) fn document(
     operation: &SecretRotationOperation,
     events: &Events,
-    dress: Dress,
+    style: Style,
     now: Option<Timestamp>,
-) -> Sheet {
-    let mut sheet = Sheet::default();
+) -> Document {
+    let mut document = Document::default();
     let spec = &operation.spec;
-    sheet.fact(
+    document.fact(
         "Operation",
         format!(
             "{}/{}",
@@ -31,31 +31,31 @@ pub(crate) fn sheet(
             operation.name_any()
         ),
     );
-    sheet.fact("Policy", spec.policy_ref.name.to_string());
-    sheet.fact("Action", action_name(spec.action));
-    sheet.fact(
+    document.fact("Policy", spec.policy_ref.name.to_string());
+    document.fact("Action", action_name(spec.action));
+    document.fact(
         "Secret",
         secret_of(operation).map_or_else(
             || "not known yet".to_owned(),
             |(name, region)| format!("{name} in {region}"),
         ),
     );
-    sheet.fact("Reason", spec.reason.to_string());
-    sheet.fact("Trigger", format!("{:?}", spec.trigger));
-    sheet.some(
+    document.fact("Reason", spec.reason.to_string());
+    document.fact("Trigger", format!("{:?}", spec.trigger));
+    document.optional_fact(
         "Requested by",
         spec.requested_by.as_ref().map(ToString::to_string),
     );
-    sheet.some("Decision", spec.decision.as_ref().map(decision));
-    expectations(&mut sheet, operation);
-    state(&mut sheet, operation, dress, now);
-    journal(&mut sheet, operation, dress);
+    document.optional_fact("Decision", spec.decision.as_ref().map(decision));
+    expectations(&mut document, operation);
+    state(&mut document, operation, style, now);
+    journal(&mut document, operation, style);
     let status = operation.status.clone().unwrap_or_default();
-    labels(&mut sheet, "Labels before", status.before.as_ref());
-    labels(&mut sheet, "Labels after", status.after.as_ref());
-    sheet.title("Events");
-    event_lines(&mut sheet, events, "", now);
-    sheet
+    labels(&mut document, "Labels before", status.before.as_ref());
+    labels(&mut document, "Labels after", status.after.as_ref());
+    document.title("Events");
+    event_lines(&mut document, events, "", now);
+    document
 }
 
 fn decision(decision: &Decision) -> String {
@@ -64,7 +64,7 @@ fn decision(decision: &Decision) -> String {
     format!("{:?} by {}{message}", decision.verdict, decision.by)
 }
 
-fn expectations(sheet: &mut Sheet, operation: &SecretRotationOperation) {
+fn expectations(document: &mut Document, operation: &SecretRotationOperation) {
     let Some(expect) = &operation.spec.expect else {
         return;
     };
@@ -76,10 +76,10 @@ fn expectations(sheet: &mut Sheet, operation: &SecretRotationOperation) {
     ];
     for (label, version) in versions {
         let version = version.as_ref();
-        sheet.some("Expects", version.map(|id| format!("{label} on {id}")));
+        document.optional_fact("Expects", version.map(|id| format!("{label} on {id}")));
     }
     let deleted = expect.deleted_time.as_ref();
-    sheet.some(
+    document.optional_fact(
         "Expects",
         deleted.map(|time| format!("deletion scheduled on {time}")),
     );
@@ -87,52 +87,59 @@ fn expectations(sheet: &mut Sheet, operation: &SecretRotationOperation) {
 
 /// What it is doing or how it ended, why, and what to do about it.
 fn state(
-    sheet: &mut Sheet,
+    document: &mut Document,
     operation: &SecretRotationOperation,
-    dress: Dress,
+    style: Style,
     now: Option<Timestamp>,
 ) {
     let phase = phase(operation);
-    let mood = mood(operation);
-    sheet.pieces(
+    let severity = severity(operation);
+    document.spans(
         "State",
-        vec![painted(mood, format!("{} {phase}", dress.sign(mood)))],
+        vec![colored(
+            severity,
+            format!("{} {phase}", style.symbol(severity)),
+        )],
     );
-    sheet.some(
+    document.optional_fact(
         "Why",
         Some(message(operation)).filter(|text| !text.is_empty()),
     );
     let status = operation.status.as_ref();
     let time = |time: Option<&Time>| {
         let time = time.and_then(Time::timestamp);
-        time.map(|time| moment(time, now))
+        time.map(|time| time_with_age(time, now))
     };
-    sheet.some(
+    document.optional_fact(
         "Started",
         time(status.and_then(|status| status.start_time.as_ref())),
     );
-    sheet.some(
+    document.optional_fact(
         "Ended",
         time(status.and_then(|status| status.completion_time.as_ref())),
     );
-    sheet.some(
+    document.optional_fact(
         "Next step",
         time(status.and_then(|status| status.next_step_time.as_ref())),
     );
     let done = ended(operation) == Some(true);
-    sheet.some("Advice", reasons::about(&phase).filter(|_| !done));
+    document.optional_fact("Advice", reasons::about(&phase).filter(|_| !done));
 }
 
-fn labels(sheet: &mut Sheet, title: &str, labels: Option<&BTreeMap<String, Vec<Text<1, 256>>>>) {
+fn labels(
+    document: &mut Document,
+    title: &str,
+    labels: Option<&BTreeMap<String, Vec<Text<1, 256>>>>,
+) {
     let Some(labels) = labels.filter(|labels| !labels.is_empty()) else {
         return;
     };
-    sheet.title(title);
+    document.title(title);
     for (version, labels) in labels {
         let labels: Vec<_> = labels
             .iter()
             .map(secret_rotation_api::text::Text::as_str)
             .collect();
-        sheet.line(vec![plain(format!("{version}  {}", labels.join(", ")))]);
+        document.line(vec![plain(format!("{version}  {}", labels.join(", ")))]);
     }
 }

@@ -13,7 +13,7 @@ use secret_rotation_api::time::Time;
 use secret_rotation_core::identity::Arn;
 
 use crate::ui::duration;
-use crate::ui::style::{Dress, Mood, printable};
+use crate::ui::style::{Severity, Style, printable};
 
 /// What a policy says of its secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,12 +208,12 @@ fn counts(summary: &Summary) -> Vec<(&'static str, i64)> {
 }
 
 /// How many secrets are in each state, such as `✖ 1 stuck`.
-pub(crate) fn counts_in_words(view: &PolicyView, dress: Dress) -> Vec<(Mood, String)> {
+pub(crate) fn counts_in_words(view: &PolicyView, style: Style) -> Vec<(Severity, String)> {
     let counts = view.counts().into_iter().map(|(state, count)| {
-        let mood = Mood::of_state(state);
+        let severity = Severity::of_state(state);
         (
-            mood,
-            format!("{} {count} {}", dress.sign(mood), words(state)),
+            severity,
+            format!("{} {count} {}", style.symbol(severity), words(state)),
         )
     });
     counts.collect()

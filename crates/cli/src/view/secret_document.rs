@@ -1,4 +1,4 @@
-//! A secret on a sheet, as one policy sees it.
+//! A secret on a document, as one policy sees it.
 
 use jiff::Timestamp;
 use secret_rotation_api::operation::SecretRotationOperation;
@@ -6,47 +6,51 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use super::policy::{PolicyView, Row, belongs, secret_of};
 use super::reasons;
 use super::sections::{Events, event_lines, journal, summary_lines};
-use crate::ui::document::{Sheet, moment, painted, plain};
-use crate::ui::style::{Dress, Mood};
+use crate::ui::document::{Document, colored, plain, time_with_age};
+use crate::ui::style::{Severity, Style};
 
 /// At most this many operations are shown.
 const SHOWN: usize = 12;
 
 /// What is known of a secret.
-pub(crate) fn sheet(
+pub(crate) fn document(
     view: &PolicyView,
     row: &Row,
     operations: &[SecretRotationOperation],
     events: &Events,
-    dress: Dress,
+    style: Style,
     now: Option<Timestamp>,
-) -> Sheet {
-    let mut sheet = Sheet::default();
+) -> Document {
+    let mut document = Document::default();
     let state = row.state.as_deref();
-    let mood = state.map_or(Mood::Quiet, Mood::of_state);
-    sheet.fact("Secret", row.key.secret.clone());
-    sheet.fact("Region", row.key.region.clone());
-    sheet.fact("Policy", format!("{} ({})", view.title(), view.mode()));
-    sheet.pieces(
+    let severity = state.map_or(Severity::Quiet, Severity::of_state);
+    document.fact("Secret", row.key.secret.clone());
+    document.fact("Region", row.key.region.clone());
+    document.fact("Policy", format!("{} ({})", view.title(), view.mode()));
+    document.spans(
         "State",
-        vec![painted(
-            mood,
-            format!("{} {}", dress.sign(mood), state.unwrap_or("not reported")),
+        vec![colored(
+            severity,
+            format!(
+                "{} {}",
+                style.symbol(severity),
+                state.unwrap_or("not reported")
+            ),
         )],
     );
-    sheet.some("Since", row.since.map(|time| moment(time, now)));
-    let unseen = |time| format!("{}: this is what was known then", moment(time, now));
-    sheet.some("Unseen since", row.unseen.map(unseen));
-    sheet.some(
+    document.optional_fact("Since", row.since.map(|time| time_with_age(time, now)));
+    let unseen = |time| format!("{}: this is what was known then", time_with_age(time, now));
+    document.optional_fact("Unseen since", row.unseen.map(unseen));
+    document.optional_fact(
         "Why",
         Some(row.message.clone()).filter(|text| !text.is_empty()),
     );
-    sheet.some("Current", row.current.clone());
-    sheet.some("Pending", row.pending.clone());
-    sheet.some("Attempts", row.attempts.map(|number| number.to_string()));
-    sheet.some("Next", row.doing.words(now));
-    sheet.some("Advice", row.doing.reason().and_then(reasons::about));
-    conditions(&mut sheet, view, dress);
+    document.optional_fact("Current", row.current.clone());
+    document.optional_fact("Pending", row.pending.clone());
+    document.optional_fact("Attempts", row.attempts.map(|number| number.to_string()));
+    document.optional_fact("Next", row.doing.words(now));
+    document.optional_fact("Advice", row.doing.reason().and_then(reasons::about));
+    conditions(&mut document, view, style);
     let own: Vec<_> = operations
         .iter()
         .filter(|one| {
@@ -57,26 +61,26 @@ pub(crate) fn sheet(
         })
         .cloned()
         .collect();
-    sheet.title("Operations");
-    summary_lines(&mut sheet, &own, SHOWN, dress, now);
+    document.title("Operations");
+    summary_lines(&mut document, &own, SHOWN, style, now);
     let newest = own
         .iter()
         .max_by_key(|one| one.metadata.creation_timestamp.clone());
     if let Some(newest) = newest {
-        journal(&mut sheet, newest, dress);
+        journal(&mut document, newest, style);
     }
-    sheet.title("Events");
-    event_lines(&mut sheet, events, &row.key.secret, now);
-    sheet
+    document.title("Events");
+    event_lines(&mut document, events, &row.key.secret, now);
+    document
 }
 
-fn conditions(sheet: &mut Sheet, view: &PolicyView, dress: Dress) {
-    sheet.title("Policy");
+fn conditions(document: &mut Document, view: &PolicyView, style: Style) {
+    document.title("Policy");
     for kind in ["Ready", "Healthy"] {
         let (status, reason) = view.condition(kind);
-        let mood = Mood::of_condition(&status);
-        sheet.line(vec![
-            painted(mood, dress.sign(mood)),
+        let severity = Severity::of_condition(&status);
+        document.line(vec![
+            colored(severity, style.symbol(severity)),
             plain(format!(" {kind}={status} {reason}")),
         ]);
     }

@@ -9,9 +9,9 @@ use super::policy::{action_name, ended, message, phase, secret_of};
 use super::version_id::short;
 use crate::CommandError;
 use crate::kubernetes::events;
-use crate::ui::document::{Sheet, moment, painted, plain, whole};
+use crate::ui::document::{Document, colored, plain, time_with_age, whole_seconds};
 use crate::ui::duration;
-use crate::ui::style::{Dress, Mood};
+use crate::ui::style::{Severity, Style};
 
 /// At most this many events are shown.
 const SHOWN: usize = 12;
@@ -21,19 +21,19 @@ pub(crate) type Events = Result<Vec<Event>, CommandError>;
 
 /// A line for each operation, newest first.
 pub(super) fn summary_lines(
-    sheet: &mut Sheet,
+    document: &mut Document,
     operations: &[SecretRotationOperation],
     most: usize,
-    dress: Dress,
+    style: Style,
     now: Option<Timestamp>,
 ) {
     let mut operations: Vec<_> = operations.iter().collect();
     operations.sort_by_key(|one| std::cmp::Reverse(one.metadata.creation_timestamp.clone()));
     if operations.is_empty() {
-        sheet.line(vec![plain("none")]);
+        document.line(vec![plain("none")]);
     }
     for operation in operations.iter().take(most) {
-        let mood = mood(operation);
+        let severity = severity(operation);
         let secret = secret_of(operation).map_or_else(String::new, |(name, _)| format!(" {name}"));
         let created = operation
             .metadata
@@ -44,8 +44,11 @@ pub(super) fn summary_lines(
         let age = age.map_or_else(String::new, |(then, now)| {
             format!("  {} ago", duration::since(then, now))
         });
-        sheet.line(vec![
-            painted(mood, format!("{} {}", dress.sign(mood), phase(operation))),
+        document.line(vec![
+            colored(
+                severity,
+                format!("{} {}", style.symbol(severity), phase(operation)),
+            ),
             plain(format!(
                 "  {}{secret}{age}  {}",
                 action_name(operation.spec.action),
@@ -54,13 +57,13 @@ pub(super) fn summary_lines(
         ]);
         let why = message(operation);
         if !why.is_empty() {
-            sheet.line(vec![plain(format!("  {why}"))]);
+            document.line(vec![plain(format!("  {why}"))]);
         }
     }
 }
 
 /// The journal of an operation, under a title.
-pub(super) fn journal(sheet: &mut Sheet, operation: &SecretRotationOperation, dress: Dress) {
+pub(super) fn journal(document: &mut Document, operation: &SecretRotationOperation, style: Style) {
     let steps = operation
         .status
         .as_ref()
@@ -69,28 +72,31 @@ pub(super) fn journal(sheet: &mut Sheet, operation: &SecretRotationOperation, dr
     if steps.is_empty() {
         return;
     }
-    sheet.title(&format!("Journal of {}", operation.name_any()));
+    document.title(&format!("Journal of {}", operation.name_any()));
     for step in steps {
-        let (mood, result) = match step.result.as_deref() {
-            Some("Applied") => (Mood::Good, "Applied".to_owned()),
+        let (severity, result) = match step.result.as_deref() {
+            Some("Applied") => (Severity::Good, "Applied".to_owned()),
             // Refused in words, and done all the same: that is how a pending version is run again.
             Some("RotationPending") if operation.spec.action == Action::RetryRotation => {
-                (Mood::Good, with_code("RotationPending", step))
+                (Severity::Good, with_code("RotationPending", step))
             }
-            Some(result) => (Mood::Bad, with_code(result, step)),
-            None => (Mood::Busy, "no answer yet".to_owned()),
+            Some(result) => (Severity::Bad, with_code(result, step)),
+            None => (Severity::Busy, "no answer yet".to_owned()),
         };
         let version = step.version_id.as_ref();
         let version = version.map_or_else(String::new, |id| format!(" {}", short(id)));
-        let time = step.intent_time.timestamp().map_or_else(String::new, whole);
+        let time = step
+            .intent_time
+            .timestamp()
+            .map_or_else(String::new, whole_seconds);
         let tries = match step.tries.value() {
             1 => String::new(),
             tries => format!(" (try {tries})"),
         };
-        sheet.line(vec![
-            painted(mood, dress.sign(mood)),
+        document.line(vec![
+            colored(severity, style.symbol(severity)),
             plain(format!(" {time}  {}{version}{tries}: ", step.name)),
-            painted(mood, result),
+            colored(severity, result),
         ]);
     }
 }
@@ -100,20 +106,25 @@ fn with_code(result: &str, step: &StepStatus) -> String {
     code.map_or_else(|| result.to_owned(), |code| format!("{result} ({code})"))
 }
 
-pub(super) fn mood(operation: &SecretRotationOperation) -> Mood {
+pub(super) fn severity(operation: &SecretRotationOperation) -> Severity {
     match ended(operation) {
-        Some(true) => Mood::Good,
-        Some(false) => Mood::Bad,
-        None => Mood::Busy,
+        Some(true) => Severity::Good,
+        Some(false) => Severity::Bad,
+        None => Severity::Busy,
     }
 }
 
 /// Events that speak of something, newest last.
-pub(super) fn event_lines(sheet: &mut Sheet, told: &Events, about: &str, now: Option<Timestamp>) {
+pub(super) fn event_lines(
+    document: &mut Document,
+    told: &Events,
+    about: &str,
+    now: Option<Timestamp>,
+) {
     let told = match told {
         Ok(told) => told,
         Err(failure) => {
-            sheet.line(vec![painted(Mood::Unsure, failure.message())]);
+            document.line(vec![colored(Severity::Unsure, failure.message())]);
             return;
         }
     };
@@ -122,18 +133,18 @@ pub(super) fn event_lines(sheet: &mut Sheet, told: &Events, about: &str, now: Op
         .filter(|event| events::line(event).contains(about))
         .collect();
     if relevant.is_empty() {
-        sheet.line(vec![plain("none that are still kept")]);
+        document.line(vec![plain("none that are still kept")]);
     }
     for event in relevant.iter().skip(relevant.len().saturating_sub(SHOWN)) {
-        let mood = if events::is_warning(event) {
-            Mood::Bad
+        let severity = if events::is_warning(event) {
+            Severity::Bad
         } else {
-            Mood::Quiet
+            Severity::Quiet
         };
-        let time = events::time(event).map_or_else(String::new, |time| moment(time, now));
-        sheet.line(vec![
+        let time = events::time(event).map_or_else(String::new, |time| time_with_age(time, now));
+        document.line(vec![
             plain(format!("{time}  ")),
-            painted(mood, events::line(event)),
+            colored(severity, events::line(event)),
         ]);
     }
 }

@@ -59,7 +59,7 @@ pub(super) async fn gather(
     // A status does not tell of AWSPENDING on a healthy secret, and an undo must name it.
     if needed || action == Action::RestorePending {
         match look(arguments, subject).await {
-            // One look beats pieces of different ages; what was typed still comes first.
+            // One look beats spans of different ages; what was typed still comes first.
             Ok(secret) => known = Known::typed(&arguments.expect).or(Known::seen(&secret)),
             Err(why) if needed => {
                 return Err(lacking(action, &known, subject, why.message(), why.hint()));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use secret_rotation_api::time::Time;
 
 use crate::ui::duration;
-use crate::ui::style::{Dress, Mood};
+use crate::ui::style::{Severity, Style};
 use crate::ui::table::{Cell, Table};
 use crate::view::policy::{PolicyView, Row, counts_in_words};
 use crate::view::version_id;
@@ -22,20 +22,20 @@ const WIDE: [&str; 9] = [
 pub(super) fn render(
     views: &[PolicyView],
     wide: bool,
-    dress: Dress,
+    style: Style,
     now: Option<Timestamp>,
 ) -> String {
     let trees: Vec<_> = views
         .iter()
-        .map(|view| tree(view, wide, dress, now))
+        .map(|view| tree(view, wide, style, now))
         .collect();
     trees.join("\n")
 }
 
-fn tree(view: &PolicyView, wide: bool, dress: Dress, now: Option<Timestamp>) -> String {
-    let mut text = heading(view, dress);
+fn tree(view: &PolicyView, wide: bool, style: Style, now: Option<Timestamp>) -> String {
+    let mut text = heading(view, style);
     text.push('\n');
-    text.push_str(&secrets(view, dress, now));
+    text.push_str(&secrets(view, style, now));
     text.push('\n');
     if view.rows.is_empty() {
         return text;
@@ -43,9 +43,9 @@ fn tree(view: &PolicyView, wide: bool, dress: Dress, now: Option<Timestamp>) -> 
     let mut table = Table::new(if wide { &WIDE } else { &NARROW });
     let last = view.rows.len().saturating_sub(1);
     for (index, row) in view.rows.iter().enumerate() {
-        table.push(cells(view, row, index == last, wide, dress, now));
+        table.push(cells(view, row, index == last, wide, style, now));
     }
-    text.push_str(&table.render(dress));
+    text.push_str(&table.render(style));
     if view.omitted() > 0 {
         let more = view.omitted();
         let _ = writeln!(text, "and {more} more that the status does not list");
@@ -54,33 +54,36 @@ fn tree(view: &PolicyView, wide: bool, dress: Dress, now: Option<Timestamp>) -> 
 }
 
 /// Who the policy is, and its two verdicts.
-fn heading(view: &PolicyView, dress: Dress) -> String {
+fn heading(view: &PolicyView, style: Style) -> String {
     let verdict = |kind: &str| {
         let (status, reason) = view.condition(kind);
-        let mood = Mood::of_condition(&status);
-        let why = if mood == Mood::Good && reason != "Suspended" || reason.is_empty() {
+        let severity = Severity::of_condition(&status);
+        let why = if severity == Severity::Good && reason != "Suspended" || reason.is_empty() {
             String::new()
         } else {
             format!(" {reason}")
         };
-        format!("{kind}: {}{why}", dress.paint(mood, dress.sign(mood)))
+        format!(
+            "{kind}: {}{why}",
+            style.paint(severity, style.symbol(severity))
+        )
     };
     format!(
         "Policy:    {}   Mode: {}   {}   {}",
-        dress.bold(&view.title()),
+        style.bold(&view.title()),
         view.mode(),
         verdict("Ready"),
         verdict("Healthy"),
     )
 }
 
-fn secrets(view: &PolicyView, dress: Dress, now: Option<Timestamp>) -> String {
+fn secrets(view: &PolicyView, style: Style, now: Option<Timestamp>) -> String {
     let selected = view
         .selected()
         .map_or_else(|| "not counted yet".to_owned(), |number| number.to_string());
     let mut text = format!("Secrets:   {selected}");
-    for (mood, count) in counts_in_words(view, dress) {
-        let _ = write!(text, "   {}", dress.paint(mood, &count));
+    for (severity, count) in counts_in_words(view, style) {
+        let _ = write!(text, "   {}", style.paint(severity, &count));
     }
     if let Some((then, now)) = view.checked().zip(now) {
         let _ = write!(text, "   Checked: {} ago", duration::since(then, now));
@@ -110,10 +113,10 @@ fn cells(
     row: &Row,
     last: bool,
     wide: bool,
-    dress: Dress,
+    style: Style,
     now: Option<Timestamp>,
 ) -> Vec<Cell> {
-    let nothing = || dress.nothing().to_owned();
+    let nothing = || style.nothing().to_owned();
     let name = if wide || !view.is_ambiguous(&row.key.secret) {
         row.key.secret.clone()
     } else {
@@ -127,12 +130,12 @@ fn cells(
     };
     let [current, pending] = versions.map(|id| id.unwrap_or_else(nothing));
     let since = row.since.zip(now);
-    let mut cells = vec![Cell::from(format!("{}{name}", branch(last, dress)))];
+    let mut cells = vec![Cell::from(format!("{}{name}", branch(last, style)))];
     if wide {
         cells.push(row.key.region.clone().into());
     }
     cells.extend([
-        state(row, dress, now),
+        state(row, style, now),
         current.into(),
         pending.into(),
         row.attempts
@@ -151,16 +154,16 @@ fn cells(
     cells
 }
 
-fn state(row: &Row, dress: Dress, now: Option<Timestamp>) -> Cell {
+fn state(row: &Row, style: Style, now: Option<Timestamp>) -> Cell {
     let Some((state, words)) = row.state.as_ref().zip(row.state_words(now)) else {
-        return Cell::from(dress.nothing());
+        return Cell::from(style.nothing());
     };
-    let mood = Mood::of_state(state);
-    Cell::painted(mood, format!("{} {words}", dress.sign(mood)))
+    let severity = Severity::of_state(state);
+    Cell::colored(severity, format!("{} {words}", style.symbol(severity)))
 }
 
-const fn branch(last: bool, dress: Dress) -> &'static str {
-    match (last, dress.unicode) {
+const fn branch(last: bool, style: Style) -> &'static str {
+    match (last, style.unicode) {
         (false, true) => "├── ",
         (true, true) => "└── ",
         (false, false) => "|-- ",
@@ -175,9 +178,9 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    const PLAIN: Dress = Dress {
+    const PLAIN: Style = Style {
         unicode: true,
-        colour: false,
+        color: false,
     };
 
     #[test]
@@ -216,9 +219,9 @@ mod tests {
             &[testing::search(), testing::payments()],
             &testing::operations(),
         );
-        let ascii = Dress {
+        let ascii = Style {
             unicode: false,
-            colour: false,
+            color: false,
         };
         let text = render(&views, false, ascii, testing::now());
         assert!(text.is_ascii(), "{text}");

@@ -6,12 +6,12 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
-use super::painted;
+use super::severity_style;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::live::model::{Entry, Model, entries};
 use crate::ui::duration;
-use crate::ui::style::Mood;
+use crate::ui::style::Severity;
 use crate::view::policy::{self, PolicyView};
 use crate::view::version_id;
 
@@ -114,8 +114,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
             }
             Entry::Secret(view, row) => {
                 let cells = grid.titles.iter().map(|title| {
-                    let (mood, text) = cell(model, view, row, title);
-                    Cell::from(Span::styled(text, painted(model, mood)))
+                    let (severity, text) = cell(model, view, row, title);
+                    Cell::from(Span::styled(text, severity_style(model, severity)))
                 });
                 frame.render_widget(grid.table(Row::new(cells)).style(style), line);
             }
@@ -148,24 +148,30 @@ fn first_line(selected: usize, lines: usize, height: usize) -> usize {
 fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
     let (healthy, reason) = view.condition("Healthy");
     let (ready, obstacle) = view.condition("Ready");
-    let mood = Mood::of_condition(&healthy);
+    let severity = Severity::of_condition(&healthy);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let mut spans = vec![
-        Span::styled(model.dress.sign(mood), painted(model, mood)),
+        Span::styled(
+            model.style.symbol(severity),
+            severity_style(model, severity),
+        ),
         Span::styled(format!(" {}", view.title()), bold),
         Span::raw(format!("  {}", view.mode())),
     ];
-    if Mood::of_condition(&ready) != Mood::Good {
-        let style = painted(model, Mood::of_condition(&ready));
+    if Severity::of_condition(&ready) != Severity::Good {
+        let style = severity_style(model, Severity::of_condition(&ready));
         spans.push(Span::styled(format!("  not ready: {obstacle}"), style));
-    } else if mood == Mood::Unsure {
+    } else if severity == Severity::Unsure {
         spans.push(Span::raw(format!("  {reason}")));
     }
     // The line may be short: what is well is what it can lack.
-    let mut counts = policy::counts_in_words(view, model.dress);
-    counts.sort_by_key(|(mood, _)| *mood);
-    for (mood, text) in counts {
-        spans.push(Span::styled(format!("  {text}"), painted(model, mood)));
+    let mut counts = policy::counts_in_words(view, model.style);
+    counts.sort_by_key(|(severity, _)| *severity);
+    for (severity, text) in counts {
+        spans.push(Span::styled(
+            format!("  {text}"),
+            severity_style(model, severity),
+        ));
     }
     if view.omitted() > 0 {
         spans.push(Span::raw(format!("  ({} not listed)", view.omitted())));
@@ -188,9 +194,9 @@ fn longest(model: &Model, entries: &[Entry<'_>], title: &str) -> usize {
     widths.max().unwrap_or(0)
 }
 
-/// The mood and the text of a cell.
-fn cell(model: &Model, view: &PolicyView, row: &policy::Row, title: &str) -> (Mood, String) {
-    let nothing = || model.dress.nothing().to_owned();
+/// The severity and the text of a cell.
+fn cell(model: &Model, view: &PolicyView, row: &policy::Row, title: &str) -> (Severity, String) {
+    let nothing = || model.style.nothing().to_owned();
     let [current, pending] = version_id::apart([row.current.as_deref(), row.pending.as_deref()])
         .map(|id| id.unwrap_or_else(nothing));
     let text = match title {
@@ -201,11 +207,14 @@ fn cell(model: &Model, view: &PolicyView, row: &policy::Row, title: &str) -> (Mo
         "REGION" => row.key.region.clone(),
         "STATE" => {
             let Some(state) = &row.state else {
-                return (Mood::Quiet, nothing());
+                return (Severity::Quiet, nothing());
             };
-            let mood = Mood::of_state(state);
+            let severity = Severity::of_state(state);
             let words = row.state_words(model.now).unwrap_or_default();
-            return (mood, format!("{} {words}", model.dress.sign(mood)));
+            return (
+                severity,
+                format!("{} {words}", model.style.symbol(severity)),
+            );
         }
         "CURRENT" => current,
         "PENDING" => pending,
@@ -218,5 +227,5 @@ fn cell(model: &Model, view: &PolicyView, row: &policy::Row, title: &str) -> (Mo
             since.map_or_else(nothing, |(then, now)| duration::since(then, now))
         }
     };
-    (Mood::Quiet, text)
+    (Severity::Quiet, text)
 }

@@ -7,9 +7,9 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::painted;
+use super::severity_style;
 use crate::live::model::Model;
-use crate::ui::document::{Piece, Sheet, Tone};
+use crate::ui::document::{self, Document, Emphasis};
 
 const HELP: &str = "\
 arrows, j, k      select, or scroll
@@ -28,13 +28,13 @@ Healthy secrets are counted, not listed: the status of a policy
 does not name them.";
 
 /// Draws what is open; how far it can be scrolled.
-pub(super) fn draw_sheet(frame: &mut Frame<'_>, model: &Model, area: Rect) -> usize {
-    let Some(sheet) = model.sheet() else {
+pub(super) fn draw_document(frame: &mut Frame<'_>, model: &Model, area: Rect) -> usize {
+    let Some(document) = model.document() else {
         let text = "It is not reported any more: healthy again, or gone. esc goes back.";
         frame.render_widget(Paragraph::new(text), area);
         return 0;
     };
-    let lines = wrapped(&sheet, usize::from(area.width), model);
+    let lines = wrapped(&document, usize::from(area.width), model);
     let deepest = lines.len().saturating_sub(usize::from(area.height));
     let first = model.scroll.min(deepest);
     let shown: Vec<_> = lines
@@ -53,24 +53,29 @@ pub(super) fn draw_help(frame: &mut Frame<'_>, area: Rect) -> usize {
 }
 
 /// Breaks lines between words; what continues begins where the value of a fact does, or the text below a title.
-fn wrapped(sheet: &Sheet, width: usize, model: &Model) -> Vec<Line<'static>> {
+fn wrapped(document: &Document, width: usize, model: &Model) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for pieces in &sheet.lines {
-        let label = pieces.first().map_or(0, |piece| piece.text.width());
-        let text = pieces.get(1).map_or("", |piece| &piece.text);
+    for spans in &document.lines {
+        let label = spans.first().map_or(0, |span| span.text.width());
+        let text = spans.get(1).map_or("", |span| &span.text);
         let indent = label + text.len() - text.trim_start().len();
         let indent = if width > 2 * indent { indent } else { 2 };
-        lines.extend(wrap(pieces, width, indent, model));
+        lines.extend(wrap(spans, width, indent, model));
     }
     lines
 }
 
-fn wrap(pieces: &[Piece], width: usize, indent: usize, model: &Model) -> Vec<Line<'static>> {
+fn wrap(
+    spans: &[document::Span],
+    width: usize,
+    indent: usize,
+    model: &Model,
+) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let (mut line, mut used) = (Vec::new(), 0);
-    for piece in pieces {
-        let style = dressed(piece.tone, model);
-        for word in piece.text.split_inclusive(' ') {
+    for span in spans {
+        let style = emphasized(span.emphasis, model);
+        for word in span.text.split_inclusive(' ') {
             if used + word.trim_end().width() > width && used > indent {
                 lines.push(Line::from(std::mem::take(&mut line)));
                 line.push(Span::raw(" ".repeat(indent)));
@@ -84,10 +89,10 @@ fn wrap(pieces: &[Piece], width: usize, indent: usize, model: &Model) -> Vec<Lin
     lines
 }
 
-fn dressed(tone: Tone, model: &Model) -> Style {
-    match tone {
-        Tone::Plain => Style::new(),
-        Tone::Title => Style::new().add_modifier(Modifier::BOLD),
-        Tone::Mood(mood) => painted(model, mood),
+fn emphasized(emphasis: Emphasis, model: &Model) -> Style {
+    match emphasis {
+        Emphasis::Plain => Style::new(),
+        Emphasis::Title => Style::new().add_modifier(Modifier::BOLD),
+        Emphasis::Severity(severity) => severity_style(model, severity),
     }
 }
