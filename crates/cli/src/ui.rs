@@ -1,7 +1,5 @@
 //! What commands print: text on standard output, tables, documents, durations and manifests.
 
-pub(crate) mod aws_age;
-pub(crate) mod columns;
 pub(crate) mod document;
 pub(crate) mod duration;
 pub(crate) mod manifest;

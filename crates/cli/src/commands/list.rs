@@ -14,9 +14,11 @@ use serde::Serialize;
 
 use crate::CommandError;
 use crate::aws::{AwsOptions, Pace, Progress, Subject, Swept, parse_region, sweep};
-use crate::ui::aws_age as age;
-use crate::ui::columns::{aligned, shortened};
+use crate::ui::duration;
 use crate::ui::output;
+use crate::ui::style::Style;
+use crate::ui::table::{Cell, Table};
+use crate::view::version_id::apart_or_dash;
 
 /// With what the process ends when not every secret could be listed.
 const INCOMPLETE: u8 = 3;
@@ -142,38 +144,38 @@ impl Row {
             function: secret.function().map(ToString::to_string),
             labels: secret.label_count(),
             ages: Ages {
-                last_rotated: age::since(secret.last_rotated, now),
-                next_rotation: age::until(secret.next_rotation, now),
-                created: age::since(secret.created, now),
+                last_rotated: duration::age_or_dash(secret.last_rotated, now),
+                next_rotation: duration::wait_or_dash(secret.next_rotation, now),
+                created: duration::age_or_dash(secret.created, now),
             },
         }
     }
 
-    fn cells(&self, format: Format, with_region: bool) -> Vec<String> {
-        let mut cells = vec![self.name.clone()];
+    fn cells(&self, format: Format, with_region: bool) -> Vec<Cell> {
+        let mut cells = vec![Cell::from(&self.name)];
         if with_region {
-            cells.push(self.region.clone());
+            cells.push((&self.region).into());
         }
-        let [current, pending] = shortened(
+        let [current, pending] = apart_or_dash(
             self.current_version_id.as_deref(),
             self.pending_version_id.as_deref(),
         );
         cells.extend([
-            self.state.to_owned(),
-            current,
-            pending,
-            self.ages.last_rotated.clone(),
-            self.ages.next_rotation.clone(),
+            self.state.into(),
+            current.into(),
+            pending.into(),
+            (&self.ages.last_rotated).into(),
+            (&self.ages.next_rotation).into(),
         ]);
         if format == Format::Wide {
             cells.extend([
-                self.rotation.to_owned(),
-                function_name(self.function.as_deref()),
-                self.labels.to_string(),
-                self.arn.clone(),
+                self.rotation.into(),
+                function_name(self.function.as_deref()).into(),
+                self.labels.to_string().into(),
+                (&self.arn).into(),
             ]);
         }
-        cells.push(self.ages.created.clone());
+        cells.push((&self.ages.created).into());
         cells
     }
 }
@@ -189,10 +191,10 @@ const fn rotation(rotation: &Rotation) -> &'static str {
 /// The last part of a function's ARN says enough to a person.
 fn function_name(arn: Option<&str>) -> String {
     arn.and_then(|arn| arn.rsplit(':').next())
-        .map_or_else(age::dash, str::to_owned)
+        .map_or_else(duration::dash, str::to_owned)
 }
 
-fn titles(format: Format, with_region: bool) -> Vec<String> {
+fn titles(format: Format, with_region: bool) -> Vec<&'static str> {
     let mut titles = vec!["NAME"];
     if with_region {
         titles.push("REGION");
@@ -202,7 +204,7 @@ fn titles(format: Format, with_region: bool) -> Vec<String> {
         titles.extend(["ROTATION", "FUNCTION", "LABELS", "ARN"]);
     }
     titles.push("AGE");
-    titles.into_iter().map(str::to_owned).collect()
+    titles
 }
 
 fn rendered(rows: &[Row], format: Format, several_regions: bool) -> Result<String, CommandError> {
@@ -215,9 +217,11 @@ fn rendered(rows: &[Row], format: Format, several_regions: bool) -> Result<Strin
         return Ok(String::new());
     }
     let with_region = several_regions || format == Format::Wide;
-    let mut table = vec![titles(format, with_region)];
-    table.extend(rows.iter().map(|row| row.cells(format, with_region)));
-    Ok(aligned(&table) + &footer(rows))
+    let mut table = Table::new(&titles(format, with_region));
+    for row in rows {
+        table.push(row.cells(format, with_region));
+    }
+    Ok(table.render(Style::PLAIN) + &footer(rows))
 }
 
 /// A word to whoever looks for trouble.

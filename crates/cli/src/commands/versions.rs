@@ -12,9 +12,10 @@ use serde::Serialize;
 use crate::CommandError;
 use crate::aws::AwsOptions;
 use crate::aws::Place;
-use crate::ui::aws_age as age;
-use crate::ui::columns::aligned;
+use crate::ui::duration;
 use crate::ui::output;
+use crate::ui::style::Style;
+use crate::ui::table::Table;
 
 /// Lists all versions of a secret, also those without a label; no value is read.
 #[derive(Args, Clone, Debug)]
@@ -125,24 +126,23 @@ fn explained(label: &StageLabel, holder: &VersionId) -> Option<String> {
 }
 
 fn table(rows: &[Row], secret: &Secret, look: &Look) -> String {
-    let title = ["VERSION", "LABELS", "VALUE", "CREATED", "AGE"].map(str::to_owned);
-    let mut table = vec![title.to_vec()];
-    table.extend(rows.iter().map(|row| {
+    let mut table = Table::new(&["VERSION", "LABELS", "VALUE", "CREATED", "AGE"]);
+    for row in rows {
         let labels = if row.labels.is_empty() {
             "(deprecated)".to_owned()
         } else {
             row.labels.join(",")
         };
-        let created = row.created.clone().unwrap_or_else(age::dash);
-        vec![
-            row.version_id.clone(),
-            labels,
-            row.value.to_owned(),
-            created,
-            age::since(row.born, look.at),
-        ]
-    }));
-    aligned(&table) + &remarks(rows, secret)
+        let created = row.created.clone().unwrap_or_else(duration::dash);
+        table.push(vec![
+            (&row.version_id).into(),
+            labels.into(),
+            row.value.into(),
+            created.into(),
+            duration::age_or_dash(row.born, look.at).into(),
+        ]);
+    }
+    table.render(Style::PLAIN) + &remarks(rows, secret)
 }
 
 fn remarks(rows: &[Row], secret: &Secret) -> String {

@@ -1,6 +1,7 @@
 //! Ages and waits as kubectl writes them: two units at most, the larger the coarser.
 
 use jiff::{SignedDuration, Timestamp};
+use secret_rotation_core::clock::AwsTime;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -39,9 +40,47 @@ pub(crate) fn until(then: Timestamp, now: Timestamp) -> Option<String> {
     wait.is_positive().then(|| length(wait))
 }
 
+/// Returns the age of something by AWS's clock; a dash if its time is unknown.
+pub(crate) fn age_or_dash(then: Option<AwsTime>, now: AwsTime) -> String {
+    then.map_or_else(dash, |then| since(then.timestamp(), now.timestamp()))
+}
+
+/// Returns the time until something is due by AWS's clock: `18d`, `overdue` if it is past, a dash if it is unknown.
+pub(crate) fn wait_or_dash(then: Option<AwsTime>, now: AwsTime) -> String {
+    let Some(then) = then else { return dash() };
+    until(then.timestamp(), now.timestamp()).unwrap_or_else(|| "overdue".to_owned())
+}
+
+/// Returns what stands in a cell whose value is unknown.
+pub(crate) fn dash() -> String {
+    "-".to_owned()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_past_due_time_is_overdue_and_an_unknown_one_is_a_dash() {
+        let now = AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"));
+        let day = Duration::from_hours(24);
+        assert_eq!(
+            [
+                None,
+                Some(now.plus(day * 18)),
+                Some(now),
+                Some(now.minus(day))
+            ]
+            .map(|then| wait_or_dash(then, now)),
+            ["-", "18d", "overdue", "overdue"]
+        );
+        assert_eq!(
+            [None, Some(now.minus(day * 2))].map(|then| age_or_dash(then, now)),
+            ["-", "2d"]
+        );
+    }
 
     #[test]
     fn lengths_are_those_of_kubectl() {

@@ -74,6 +74,12 @@ impl Severity {
 }
 
 impl Style {
+    /// Neither colors nor signs beyond ASCII.
+    pub(crate) const PLAIN: Self = Self {
+        unicode: false,
+        color: false,
+    };
+
     /// By the environment, and by whether standard output is a terminal.
     pub(crate) fn of_stdout(ascii: bool) -> Self {
         Self::detect(ascii, io::stdout().is_terminal(), |name| {

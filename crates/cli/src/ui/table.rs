@@ -94,6 +94,13 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_cannot_control_the_terminal() {
+        let mut table = Table::new(&["NAME", "AGE"]);
+        table.push(vec!["a\tb\u{1b}".into(), "3d".into()]);
+        assert_eq!(table.render(Style::PLAIN), "NAME   AGE\na.b.   3d\n");
+    }
+
+    #[test]
     fn colors_do_not_count_as_width() {
         let mut table = Table::new(&["A", "B"]);
         table.push(vec![Cell::colored(Severity::Good, "yes"), "b".into()]);

@@ -1,5 +1,7 @@
 //! Version ids in short, so that those of one secret can be told apart.
 
+use crate::ui::duration::dash;
+
 /// Characters of a UUID that are shown: git shows as many of a commit.
 const OF_UUID: usize = 8;
 
@@ -32,6 +34,11 @@ pub(crate) fn apart(ids: [Option<&str>; 2]) -> [Option<String>; 2] {
     [a, b]
 }
 
+/// Returns the current and the pending version of a secret in short, a dash for each that does not exist.
+pub(crate) fn apart_or_dash(current: Option<&str>, pending: Option<&str>) -> [String; 2] {
+    apart([current, pending]).map(|id| id.unwrap_or_else(dash))
+}
+
 /// By its shape, in any case of letters.
 fn is_uuid(id: &str) -> bool {
     id.len() == 36
@@ -47,6 +54,12 @@ mod tests {
 
     fn both(a: &str, b: &str) -> [String; 2] {
         apart([Some(a), Some(b)]).map(Option::unwrap_or_default)
+    }
+
+    #[test]
+    fn a_version_that_does_not_exist_is_a_dash() {
+        let id = "6f1c2d3e-0000-4000-8000-000000000001";
+        assert_eq!(apart_or_dash(Some(id), None), ["6f1c2d3e", "-"]);
     }
 
     #[test]

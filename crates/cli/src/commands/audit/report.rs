@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::age_buckets::{self, AgeClass};
 use crate::CommandError;
 use crate::aws::{Subject, Swept, Trouble};
-use crate::ui::aws_age as age;
+use crate::ui::duration;
 
 /// Grows by one when a field changes its meaning or goes away; new fields may come at any time.
 pub(crate) const SCHEMA_VERSION: &str = "1";
@@ -223,7 +223,7 @@ impl FindingReport {
             state: finding.state.name(),
             level: Level::of(finding.state),
             since: since.map(time),
-            age: since.map(|since| age::since(Some(since), now)),
+            age: since.map(|since| duration::age_or_dash(Some(since), now)),
             message: finding.message.clone(),
             current_version_id: finding.current.as_ref().map(ToString::to_string),
             pending_version_id: finding.pending.as_ref().map(ToString::to_string),

@@ -5,13 +5,16 @@ use std::fmt::Write as _;
 use secret_rotation_core::survey::State;
 
 use super::report::Report;
-use crate::ui::columns::{self, shortened};
+use crate::ui::duration::dash;
+use crate::ui::style::Style;
+use crate::ui::table::Table;
+use crate::view::version_id::apart_or_dash;
 
 /// The findings worst first, then the counts, then what could not be read.
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
     if !report.findings.is_empty() {
-        text += &columns::aligned(&rows(report));
+        text += &findings(report).render(Style::PLAIN);
         text.push('\n');
     }
     text += &report.headline();
@@ -28,27 +31,26 @@ pub(super) fn render(report: &Report) -> String {
     text
 }
 
-fn rows(report: &Report) -> Vec<Vec<String>> {
-    let title = [
+fn findings(report: &Report) -> Table {
+    let mut table = Table::new(&[
         "NAME", "REGION", "STATE", "CURRENT", "PENDING", "MESSAGE", "AGE",
-    ];
-    let findings = report.findings.iter().map(|finding| {
-        let [current, pending] = shortened(
+    ]);
+    for finding in &report.findings {
+        let [current, pending] = apart_or_dash(
             finding.current_version_id.as_deref(),
             finding.pending_version_id.as_deref(),
         );
-        vec![
-            finding.name.clone(),
-            finding.region.clone(),
-            finding.state.to_owned(),
-            current,
-            pending,
-            finding.message.clone(),
-            finding.age.clone().unwrap_or_else(crate::ui::aws_age::dash),
-        ]
-    });
-    let title = title.map(str::to_owned).to_vec();
-    std::iter::once(title).chain(findings).collect()
+        table.push(vec![
+            (&finding.name).into(),
+            (&finding.region).into(),
+            finding.state.into(),
+            current.into(),
+            pending.into(),
+            (&finding.message).into(),
+            finding.age.clone().unwrap_or_else(dash).into(),
+        ]);
+    }
+    table
 }
 
 fn note_limits(report: &Report, text: &mut String) {
