@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::actions::{ClearArgs, RemedyArgs, RotateArgs};
+use crate::commands::actions::{ActionArgs, ClearArgs, RotateArgs};
 use crate::commands::approve::DecideArgs;
 use crate::commands::audit::AuditArguments;
 use crate::commands::check::CheckArgs;
@@ -61,15 +61,15 @@ pub enum Command {
     /// Take AWSPENDING from a stuck version, and with --rotate rotate after that.
     Clear(ClearArgs),
     /// Make the pending version current, because the target accepts its value.
-    Promote(RemedyArgs),
+    Promote(ActionArgs),
     /// Take a clear back: put AWSPENDING back on the version that was pinned.
-    Undo(RemedyArgs),
+    Undo(ActionArgs),
     /// Make the previous version current again.
-    Revert(RemedyArgs),
+    Revert(ActionArgs),
     /// Call a scheduled deletion off.
-    Restore(RemedyArgs),
+    Restore(ActionArgs),
     /// Remove pins of a secret: labels that keep cleared versions, so that a clear can be undone.
-    Release(RemedyArgs),
+    Release(ActionArgs),
     /// Print a script that completes commands, flags and names in a shell.
     Completion(CompletionArgs),
     /// Complete a command line for kubectl.

@@ -10,68 +10,71 @@ use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::secret::Secret;
 
-use super::criteria::Subject;
-use super::errors::{Trouble, Witness};
+use super::criteria::Criteria;
+use super::errors::{FailedCalls, Problem};
 use super::progress::Progress;
-use super::session::{Login, Pace};
+use super::session::{RateArgs, Session};
 
 /// One sweep looks up the ages of so many versions; the others need further ones.
 const AGES_A_SWEEP: usize = 50;
 
 /// What was read of one region, and what was not.
 #[derive(Clone, Debug)]
-pub(crate) struct Swept {
+pub(crate) struct RegionSweep {
     /// What was seen.
     pub inventory: Inventory,
     /// What could not be seen, in words that help.
-    pub trouble: Vec<Trouble>,
+    pub problems: Vec<Problem>,
 }
 
-impl Swept {
+impl RegionSweep {
     /// Whether AWS told anything at all of the region.
     pub(crate) fn answered(&self) -> bool {
         self.inventory.is_complete() || !self.inventory.secrets.is_empty()
     }
 }
 
-/// Sweeps all regions of the subject at once; each has rate limits of its own, as AWS has.
-pub(crate) async fn sweep(
-    login: &Login,
-    pace: Pace,
-    subject: &Subject,
+/// Sweeps all regions of the criteria at once; each has rate limits of its own, as AWS has.
+pub(crate) async fn collect(
+    session: &Session,
+    rate: RateArgs,
+    criteria: &Criteria,
     progress: &Progress,
-) -> Vec<Swept> {
-    let ceilings = subject.profile.ceilings(&subject.tenant.namespace);
-    let scope = Scope::covering(&[&subject.policy.selector.within(&ceilings)]);
-    let regions = subject.regions().into_iter().map(|region| {
-        let witness = Witness::default();
-        let (seen, shown) = (witness.clone(), progress.of(&region));
+) -> Vec<RegionSweep> {
+    let ceilings = criteria.profile.ceilings(&criteria.tenant.namespace);
+    let scope = Scope::covering(&[&criteria.policy.selector.within(&ceilings)]);
+    let regions = criteria.regions().into_iter().map(|region| {
+        let failed_calls = FailedCalls::default();
+        let (seen, shown) = (failed_calls.clone(), progress.of(&region));
         let observer = Arc::new(move |call: &Call| {
-            seen.saw(call);
-            shown.saw(call);
+            seen.record(call);
+            shown.record(call);
         });
-        let account = login.account(region.clone(), pace, observer);
+        let account = session.observed_account(region.clone(), rate, observer);
         let scope = &scope;
         async move {
-            let inventory = inventory(&account, scope, subject)
+            let inventory = inventory(&account, scope, criteria)
                 .await
                 .after(None, &|_| true);
             progress.of(&region).done();
-            let mut trouble = trouble(login, &inventory, &witness, &region);
-            trouble.extend(unaged(ages_missing(&inventory, subject).len(), &region));
-            Swept { inventory, trouble }
+            let mut problems = problems(session, &inventory, &failed_calls, &region);
+            problems.extend(unaged(ages_missing(&inventory, criteria).len(), &region));
+            RegionSweep {
+                inventory,
+                problems,
+            }
         }
     });
     join_all(regions).await
 }
 
 /// One sweep, and where ages are asked for as many more as it takes to know them.
-async fn inventory(account: &Account, scope: &Scope, subject: &Subject) -> Inventory {
-    let wanted = |secret: &Secret| subject.may_look(secret);
-    let max_age = subject.policy.detection.max_age;
+async fn inventory(account: &Account, scope: &Scope, criteria: &Criteria) -> Inventory {
+    let wanted = |secret: &Secret| criteria.may_look(secret);
+    let max_age = criteria.policy.detection.max_age;
     let nothing = BTreeMap::new();
     let mut inventory = account.inventory(scope, &nothing, &wanted, max_age).await;
-    let mut unknown = ages_missing(&inventory, subject);
+    let mut unknown = ages_missing(&inventory, criteria);
     while !unknown.is_empty() {
         let some = unknown.iter().take(AGES_A_SWEEP);
         let names = some.map(|(_, name)| name.clone()).collect();
@@ -81,7 +84,7 @@ async fn inventory(account: &Account, scope: &Scope, subject: &Subject) -> Inven
             .await;
         inventory.gap = inventory.gap.or(more.gap);
         inventory.secrets.extend(more.secrets);
-        let left = ages_missing(&inventory, subject);
+        let left = ages_missing(&inventory, criteria);
         if left.len() >= unknown.len() {
             break;
         }
@@ -91,20 +94,20 @@ async fn inventory(account: &Account, scope: &Scope, subject: &Subject) -> Inven
 }
 
 /// Selected secrets whose age only their list of versions can tell, where it was not read yet.
-fn ages_missing(inventory: &Inventory, subject: &Subject) -> Vec<(Arn, SecretName)> {
-    let Some(max_age) = subject.policy.detection.max_age else {
+fn ages_missing(inventory: &Inventory, criteria: &Criteria) -> Vec<(Arn, SecretName)> {
+    let Some(max_age) = criteria.policy.detection.max_age else {
         return Vec::new();
     };
     let oldest = inventory.time.minus(max_age);
-    let missing = |seen: &&Observation| seen.age_needed(oldest) && subject.may_look(&seen.secret);
+    let missing = |seen: &&Observation| seen.age_needed(oldest) && criteria.may_look(&seen.secret);
     let named = |seen: &Observation| (seen.secret.arn.clone(), seen.secret.name.clone());
     let secrets = inventory.secrets.values();
     secrets.filter(missing).map(named).collect()
 }
 
 /// A version whose age is not known is not known to be young.
-fn unaged(count: usize, region: &Region) -> Option<Trouble> {
-    (count > 0).then(|| Trouble {
+fn unaged(count: usize, region: &Region) -> Option<Problem> {
+    (count > 0).then(|| Problem {
         reason: "AgeUnknown",
         message: format!("current versions whose age could not be read in {region}: {count}"),
         hint: "secretsmanager:ListSecretVersionIds is needed to judge by maxAge".to_owned(),
@@ -112,13 +115,13 @@ fn unaged(count: usize, region: &Region) -> Option<Trouble> {
 }
 
 /// The gap of the sweep first, then each kind of error that kept single secrets from being read.
-fn trouble(
-    login: &Login,
+fn problems(
+    session: &Session,
     inventory: &Inventory,
-    witness: &Witness,
+    failed_calls: &FailedCalls,
     region: &Region,
-) -> Vec<Trouble> {
-    let explain = |error| witness.explain(login, error, region);
+) -> Vec<Problem> {
+    let explain = |error| failed_calls.explain(session, error, region);
     let mut all: Vec<_> = inventory.gap.iter().map(explain).collect();
     let errors = inventory
         .secrets
@@ -134,13 +137,13 @@ fn trouble(
             .0 += 1;
     }
     for (count, error) in single.into_values() {
-        let trouble = explain(error);
-        all.push(Trouble {
+        let problem = explain(error);
+        all.push(Problem {
             message: format!(
                 "secrets that could not be read: {count}; {}",
-                trouble.message
+                problem.message
             ),
-            ..trouble
+            ..problem
         });
     }
     all

@@ -24,7 +24,7 @@ use crate::ui::output;
 
 /// What core needs to judge an inventory.
 #[derive(Clone, Debug)]
-pub(crate) struct Subject {
+pub(crate) struct Criteria {
     /// The namespace that the policy would live in.
     pub tenant: Tenant,
     /// The bounds of the policy.
@@ -35,7 +35,7 @@ pub(crate) struct Subject {
     pub is_given: bool,
 }
 
-impl Subject {
+impl Criteria {
     /// Reads a policy file, or makes a policy that selects everything; `regions` is asked where neither names any.
     pub(crate) fn read(
         file: Option<&Path>,
@@ -349,15 +349,15 @@ mod tests {
     #[test]
     fn without_a_file_everything_is_selected_by_the_defaults() {
         let region = Region::parse("eu-west-1").expect("a region");
-        let subject = Subject::everything(vec![region.clone()]).expect("a subject");
-        assert_eq!(subject.regions(), [region]);
-        assert_eq!(subject.policy.selector.include, [Matcher::default()]);
-        assert_eq!(subject.policy.detection.stuck_after.as_secs(), 6 * 3600);
+        let criteria = Criteria::everything(vec![region.clone()]).expect("a criteria");
+        assert_eq!(criteria.regions(), [region]);
+        assert_eq!(criteria.policy.selector.include, [Matcher::default()]);
+        assert_eq!(criteria.policy.detection.stuck_after.as_secs(), 6 * 3600);
     }
 
     #[test]
     fn a_threshold_that_was_typed_is_called_by_its_flag() {
-        let failure = Subject::read(None, Some("1h"), || Ok(Vec::new())).expect_err("too short");
+        let failure = Criteria::read(None, Some("1h"), || Ok(Vec::new())).expect_err("too short");
         assert!(
             failure
                 .to_string()

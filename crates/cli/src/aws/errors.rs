@@ -9,14 +9,14 @@ use secret_rotation_core::identity::Region;
 use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 use serde::Serialize;
 
-use super::session::Login;
+use super::session::Session;
 use crate::CommandError;
 
 /// Why something could not be read, and what can be done about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Trouble {
-    /// What kind of trouble it is, in one word.
+pub struct Problem {
+    /// What kind of problem it is, in one word.
     pub reason: &'static str,
     /// What happened, in a sentence.
     pub message: String,
@@ -26,13 +26,13 @@ pub struct Trouble {
 
 /// Takes note of the calls that failed: an error alone does not say what was asked.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Witness {
+pub(crate) struct FailedCalls {
     failed: Arc<Mutex<BTreeSet<(Operation, ErrorClass)>>>,
 }
 
-impl Witness {
+impl FailedCalls {
     /// Takes note of one call.
-    pub(crate) fn saw(&self, call: &Call) {
+    pub(crate) fn record(&self, call: &Call) {
         if let Some(class) = call.class {
             self.failed
                 .lock()
@@ -42,18 +42,18 @@ impl Witness {
     }
 
     /// What an error means, given what was asked.
-    pub(crate) fn explain(&self, login: &Login, error: &AwsError, region: &Region) -> Trouble {
+    pub(crate) fn explain(&self, session: &Session, error: &AwsError, region: &Region) -> Problem {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let asked: Vec<_> = failed
             .iter()
             .filter(|(_, class)| *class == error.class)
             .map(|(operation, _)| *operation)
             .collect();
-        login.trouble(error, &asked, region)
+        session.problem(error, &asked, region)
     }
 }
 
-impl Trouble {
+impl Problem {
     /// What an error means where it is known what was asked.
     pub(crate) fn of(error: &AwsError, asked: &[Operation], region: &Region) -> Self {
         let actions: Vec<_> = asked
@@ -74,9 +74,9 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for CommandError {
-    fn from(trouble: Trouble) -> Self {
-        Self::new(trouble.message).with_hint(trouble.hint)
+impl From<Problem> for CommandError {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem.message).with_hint(problem.hint)
     }
 }
 
@@ -175,18 +175,18 @@ mod tests {
     #[test]
     fn a_denial_names_the_action_that_is_missing() {
         let denied = error(ErrorClass::Denied, Some("AccessDeniedException"));
-        let trouble = Trouble::of(&denied, &[Operation::ListSecrets], &region());
-        assert_eq!(trouble.reason, "AccessDenied");
+        let problem = Problem::of(&denied, &[Operation::ListSecrets], &region());
+        assert_eq!(problem.reason, "AccessDenied");
         assert_eq!(
-            trouble.message,
+            problem.message,
             "AWS denied access (AccessDeniedException): secretsmanager:ListSecrets in eu-west-1"
         );
-        assert!(trouble.hint.contains("iam-policy --level audit"));
+        assert!(problem.hint.contains("iam-policy --level audit"));
     }
 
     #[test]
     fn what_is_wrong_with_credentials_has_a_remedy_of_its_own() {
-        let trouble = |class, code| Trouble::of(&error(class, code), &[], &region());
+        let problem = |class, code| Problem::of(&error(class, code), &[], &region());
         for (code, message, hint) in [
             (
                 Some("ExpiredTokenException"),
@@ -206,13 +206,13 @@ mod tests {
             ),
             (None, "no AWS credentials were found", "aws sso login"),
         ] {
-            let trouble = trouble(ErrorClass::Credentials, code);
-            assert_eq!(trouble.reason, "CredentialsUnavailable");
-            assert!(trouble.message.contains(message), "{trouble:?}");
-            assert!(trouble.message.ends_with(" in eu-west-1"), "{trouble:?}");
-            assert!(trouble.hint.contains(hint), "{trouble:?}");
+            let problem = problem(ErrorClass::Credentials, code);
+            assert_eq!(problem.reason, "CredentialsUnavailable");
+            assert!(problem.message.contains(message), "{problem:?}");
+            assert!(problem.message.ends_with(" in eu-west-1"), "{problem:?}");
+            assert!(problem.hint.contains(hint), "{problem:?}");
         }
-        let proxy = trouble(ErrorClass::Unreachable, Some("ProxyRefused"));
+        let proxy = problem(ErrorClass::Unreachable, Some("ProxyRefused"));
         assert_eq!(proxy.reason, "AWSUnavailable");
         assert!(
             proxy

@@ -85,7 +85,7 @@ impl Progress {
 
 impl Line {
     /// Takes note of one call.
-    pub(crate) fn saw(&self, call: &Call) {
+    pub(crate) fn record(&self, call: &Call) {
         if call.class.is_some() {
             return;
         }
@@ -133,11 +133,11 @@ mod tests {
             duration: Duration::ZERO,
             retries: 0,
         };
-        line.saw(&call(Operation::ListSecrets, None));
-        line.saw(&call(Operation::ListSecrets, None));
-        line.saw(&call(Operation::DescribeSecret, None));
+        line.record(&call(Operation::ListSecrets, None));
+        line.record(&call(Operation::ListSecrets, None));
+        line.record(&call(Operation::DescribeSecret, None));
         let failed = secret_rotation_core::outcome::ErrorClass::Denied;
-        line.saw(&call(Operation::DescribeSecret, Some(failed)));
+        line.record(&call(Operation::DescribeSecret, Some(failed)));
         assert_eq!(line.words(), "up to 200 secrets listed, 1 closer looks");
     }
 }

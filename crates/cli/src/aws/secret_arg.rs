@@ -6,12 +6,12 @@ use secret_rotation_core::identity::{Arn, Region, SecretName};
 use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::secret::{Look, Seen};
 
-use super::session::{Login, parse_region};
+use super::session::{Session, parse_region};
 use crate::CommandError;
 
 /// One secret of a region as it is typed.
 #[derive(Args, Clone, Debug)]
-pub struct Place {
+pub struct SecretArg {
     /// The name of the secret, or its ARN, with or without the six characters at its end.
     #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
     pub secret: SecretId,
@@ -96,19 +96,19 @@ impl std::fmt::Display for SecretId {
     }
 }
 
-impl Place {
+impl SecretArg {
     /// The region to ask in.
-    pub(crate) fn region(&self, login: &Login) -> Result<Region, CommandError> {
+    pub(crate) fn region(&self, session: &Session) -> Result<Region, CommandError> {
         match agreed(&self.secret, self.region.as_ref())? {
             Some(region) => Ok(region),
-            None => login.region("--region"),
+            None => session.region("--region"),
         }
     }
 
     /// Looks at the secret; says what is missing if that fails.
     pub(crate) async fn look(
         &self,
-        login: &Login,
+        session: &Session,
         account: &Account,
         versions: bool,
     ) -> Result<Look, CommandError> {
@@ -116,7 +116,7 @@ impl Place {
         looked.map_err(|error| {
             let mut asked = vec![Operation::DescribeSecret];
             asked.extend(versions.then_some(Operation::ListSecretVersionIds));
-            login.trouble(&error, &asked, account.region()).into()
+            session.problem(&error, &asked, account.region()).into()
         })
     }
 

@@ -9,7 +9,7 @@ use secret_rotation_aws::{Account, Call, Endpoint, EndpointError, Limits, Observ
 use secret_rotation_core::identity::Region;
 use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
 
-use super::errors::Trouble;
+use super::errors::Problem;
 use crate::CommandError;
 use crate::proxy::{Proxy, socks_client};
 
@@ -34,13 +34,13 @@ pub struct AwsOptions {
 
 /// How many requests may be sent.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct Pace {
+pub struct RateArgs {
     /// Reading requests per second and region, after a burst of 100; the controller's default.
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "AWS")]
     pub reads_per_second: u32,
 }
 
-impl Default for Pace {
+impl Default for RateArgs {
     fn default() -> Self {
         Self {
             reads_per_second: 20,
@@ -50,7 +50,7 @@ impl Default for Pace {
 
 /// The configuration of the SDK with its endpoint judged.
 #[derive(Clone, Debug)]
-pub(crate) struct Login {
+pub(crate) struct Session {
     config: SdkConfig,
     /// The profile that was named, by flag or variable.
     profile: Option<String>,
@@ -61,7 +61,7 @@ pub(crate) struct Login {
 impl AwsOptions {
     /// Reads the configuration as the SDK does, and judges endpoint and proxy before anything is asked. Every command that
     /// talks to AWS comes this way.
-    pub(crate) async fn login(&self) -> Result<Login, CommandError> {
+    pub(crate) async fn session(&self) -> Result<Session, CommandError> {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
@@ -77,7 +77,7 @@ impl AwsOptions {
         let endpoint = Endpoint::discover(found, self.allow_custom_endpoint)
             .map_err(|error| refused(&error))?;
         let named = std::env::var("AWS_PROFILE").ok();
-        Ok(Login {
+        Ok(Session {
             endpoint: endpoint.map(|endpoint| endpoint.address().to_owned()),
             profile: self
                 .profile
@@ -88,7 +88,7 @@ impl AwsOptions {
     }
 }
 
-impl Login {
+impl Session {
     /// The region of the environment or the profile; `flag` is how this command takes another.
     pub(crate) fn region(&self, flag: &str) -> Result<Region, CommandError> {
         let hint =
@@ -101,13 +101,13 @@ impl Login {
     }
 
     /// What an error means and what to do about it, with the profile and the proxy that it is about.
-    pub(crate) fn trouble(
+    pub(crate) fn problem(
         &self,
         error: &AwsError,
         asked: &[Operation],
         region: &Region,
-    ) -> Trouble {
-        let trouble = Trouble::of(error, asked, region);
+    ) -> Problem {
+        let problem = Problem::of(error, asked, region);
         let hint = match error.cause() {
             Some(Cause::SessionExpired) => self.profile.as_ref().map(|profile| {
                 format!(
@@ -126,12 +126,12 @@ impl Login {
             }),
             _ if error.class == ErrorClass::Unreachable => self
                 .proxy(region)
-                .map(|proxy| format!("{}; requests go through {proxy}", trouble.hint)),
+                .map(|proxy| format!("{}; requests go through {proxy}", problem.hint)),
             _ => None,
         };
         match hint {
-            Some(hint) => Trouble { hint, ..trouble },
-            None => trouble,
+            Some(hint) => Problem { hint, ..problem },
+            None => problem,
         }
     }
 
@@ -142,17 +142,22 @@ impl Login {
     }
 
     /// One region of the account; each call is told to the observer.
-    pub(crate) fn account(&self, region: Region, pace: Pace, observer: Observer) -> Account {
+    pub(crate) fn observed_account(
+        &self,
+        region: Region,
+        rate: RateArgs,
+        observer: Observer,
+    ) -> Account {
         let limits = Limits {
-            reads_per_second: pace.reads_per_second,
+            reads_per_second: rate.reads_per_second,
             writes_per_second: WRITES_PER_SECOND,
         };
         Account::with_config(&self.config, region, limits, observer)
     }
 
     /// The same where nobody wants to be told.
-    pub(crate) fn quiet_account(&self, region: Region) -> Account {
-        self.account(region, Pace::default(), Arc::new(|_: &Call| {}))
+    pub(crate) fn account(&self, region: Region) -> Account {
+        self.observed_account(region, RateArgs::default(), Arc::new(|_: &Call| {}))
     }
 
     /// The configuration, for the one request that crate `aws` refuses to know.

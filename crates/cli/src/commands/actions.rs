@@ -30,8 +30,8 @@ use crate::ui::output;
 use crate::view::policy::is_unfinished;
 
 use self::args::DryRun;
-pub(crate) use self::args::{ClearArgs, RemedyArgs, RotateArgs};
-use self::target::Subject;
+pub(crate) use self::args::{ActionArgs, ClearArgs, RotateArgs};
+use self::target::Target;
 
 /// The namespace of the UUIDs that end the names of operations by hand.
 const NAMES: Uuid = Uuid::from_u128(0x6d1f_0c52_9ab3_5e70_8f44_1c26_d7e9_3b08);
@@ -49,7 +49,7 @@ pub(crate) async fn rotate(
     } else {
         Action::Rotate
     };
-    run(options, &arguments.remedy, action).await
+    run(options, &arguments.action, action).await
 }
 
 /// `clear`: takes AWSPENDING from a stuck version, and with `--rotate` rotates after that.
@@ -64,7 +64,7 @@ pub(crate) async fn clear(
     };
     request(
         options,
-        &arguments.remedy,
+        &arguments.action,
         action,
         arguments.confirm_after.as_deref(),
     )
@@ -74,7 +74,7 @@ pub(crate) async fn clear(
 /// Any other: asks for an operation, and may follow it.
 pub(crate) async fn run(
     options: &ClusterOptions,
-    arguments: &RemedyArgs,
+    arguments: &ActionArgs,
     action: Action,
 ) -> Result<ExitCode, CommandError> {
     request(options, arguments, action, None).await
@@ -82,25 +82,25 @@ pub(crate) async fn run(
 
 async fn request(
     options: &ClusterOptions,
-    arguments: &RemedyArgs,
+    arguments: &ActionArgs,
     action: Action,
     confirm_after: Option<&str>,
 ) -> Result<ExitCode, CommandError> {
     let cluster = Cluster::connect(options).await?;
     let policies: Vec<SecretRotationPolicy> = cluster.list(Some(cluster.namespace())).await?;
     let operations: Vec<SecretRotationOperation> = cluster.list(Some(cluster.namespace())).await?;
-    let subject = target::find(&cluster, arguments, &policies).await?;
-    preview::advise(action, &subject)?;
-    let expect = preconditions::gather(action, arguments, &subject, &operations).await?;
+    let target = target::find(&cluster, arguments, &policies).await?;
+    preview::advise(action, &target)?;
+    let expect = preconditions::gather(action, arguments, &target, &operations).await?;
     let user = cluster.whoami().await?;
     let spec = SecretRotationOperationSpec {
         policy_ref: PolicyReference {
-            name: subject.policy.name_any().into(),
-            uid: subject.policy.uid().map(Into::into),
+            name: target.policy.name_any().into(),
+            uid: target.policy.uid().map(Into::into),
         },
         secret: SecretReference {
-            name: Some(subject.secret.clone().into()),
-            region: Some(subject.region.clone().into()),
+            name: Some(target.secret.clone().into()),
+            region: Some(target.region.clone().into()),
             arn: None,
         },
         action,
@@ -118,15 +118,15 @@ async fn request(
         decision: None,
         confirm_after: confirm_after.map_or_else(Span::default, Into::into),
     };
-    output::note(&preview::announcement(&subject, &spec));
-    let operation = named(&cluster, &subject, spec, &operations);
+    output::note(&preview::announcement(&target, &spec));
+    let operation = named(&cluster, &target, spec, &operations);
     ask(&cluster, operation, arguments, &operations).await
 }
 
 /// The operation under the first name that no ended one has.
 fn named(
     cluster: &Cluster,
-    subject: &Subject,
+    target: &Target,
     spec: SecretRotationOperationSpec,
     operations: &[SecretRotationOperation],
 ) -> SecretRotationOperation {
@@ -134,9 +134,9 @@ fn named(
         let known = operations.iter().find(|one| one.name_any() == name);
         known.is_some_and(|known| !is_unfinished(known))
     };
-    let names = (1..=LIKE).map(|number| name(subject, &spec, number));
+    let names = (1..=LIKE).map(|number| name(target, &spec, number));
     let mut names = names.skip_while(|name| ended(name));
-    let name = names.next().unwrap_or_else(|| name(subject, &spec, 0));
+    let name = names.next().unwrap_or_else(|| name(target, &spec, 0));
     SecretRotationOperation {
         metadata: ObjectMeta {
             name: Some(name),
@@ -149,24 +149,24 @@ fn named(
 }
 
 /// `<policy>-manual-<8 digits>`: who asks twice for the same gets the same name, and so the same operation.
-fn name(subject: &Subject, spec: &SecretRotationOperationSpec, number: usize) -> String {
+fn name(target: &Target, spec: &SecretRotationOperationSpec, number: usize) -> String {
     let what = format!(
         "{}/{}/{}/{:?}/{:?}/{number}",
-        subject.policy.uid().unwrap_or_default(),
-        subject.region,
-        subject.secret,
+        target.policy.uid().unwrap_or_default(),
+        target.region,
+        target.secret,
         spec.action,
         spec.expect,
     );
     let digits = Uuid::new_v5(&NAMES, what.as_bytes()).simple().to_string();
     let digits = digits.get(..8).unwrap_or_default();
-    format!("{}-manual-{digits}", subject.policy.name_any())
+    format!("{}-manual-{digits}", target.policy.name_any())
 }
 
 async fn ask(
     cluster: &Cluster,
     operation: SecretRotationOperation,
-    arguments: &RemedyArgs,
+    arguments: &ActionArgs,
     operations: &[SecretRotationOperation],
 ) -> Result<ExitCode, CommandError> {
     let name = operation.name_any();

@@ -25,10 +25,10 @@ use secret_rotation_core::survey::Survey;
 use secret_rotation_core::watch::Watches;
 
 use crate::CommandError;
-use crate::aws::{AwsOptions, Pace, Progress, Subject, Swept, parse_region, sweep};
+use crate::aws::{AwsOptions, Criteria, Progress, RateArgs, RegionSweep, collect, parse_region};
 use crate::ui::output;
 
-pub(crate) use fail_on::Alarm;
+pub(crate) use fail_on::FailOn;
 pub(crate) use report::Report;
 
 /// With what the process ends when something that was asked for could not be read, and nothing else is worse.
@@ -69,7 +69,7 @@ pub struct AuditArguments {
         value_name = "STATE",
         default_value = "never"
     )]
-    pub fail_on: Vec<Alarm>,
+    pub fail_on: Vec<FailOn>,
 
     /// As whom AWS is asked.
     #[command(flatten)]
@@ -77,7 +77,7 @@ pub struct AuditArguments {
 
     /// How fast AWS is asked.
     #[command(flatten)]
-    pub pace: Pace,
+    pub rate: RateArgs,
 }
 
 /// How a report looks.
@@ -97,17 +97,17 @@ pub enum Format {
 
 /// Reads, judges, reports.
 pub(crate) async fn run(arguments: AuditArguments) -> Result<ExitCode, CommandError> {
-    let login = arguments.aws.login().await?;
+    let session = arguments.aws.session().await?;
     let policy = arguments.filename.as_deref();
-    let subject = Subject::read(policy, arguments.stuck_after.as_deref(), || {
-        regions(&arguments.regions, &login)
+    let criteria = Criteria::read(policy, arguments.stuck_after.as_deref(), || {
+        regions(&arguments.regions, &session)
     })?
     .within(&arguments.regions)?;
-    let progress = Progress::new(&subject.regions());
-    let swept = sweep(&login, arguments.pace, &subject, &progress).await;
+    let progress = Progress::new(&criteria.regions());
+    let swept = collect(&session, arguments.rate, &criteria, &progress).await;
     progress.finish();
-    let survey = judge(&subject, &swept);
-    let report = Report::of(&subject, &swept, &survey);
+    let survey = judge(&criteria, &swept);
+    let report = Report::of(&criteria, &swept, &survey);
     publish(
         &rendered(&report, arguments.output)?,
         arguments.output_file.as_deref(),
@@ -117,15 +117,15 @@ pub(crate) async fn run(arguments: AuditArguments) -> Result<ExitCode, CommandEr
 }
 
 /// The regions that were asked for, else the one that the environment names.
-fn regions(asked: &[Region], login: &crate::aws::Login) -> Result<Vec<Region>, CommandError> {
+fn regions(asked: &[Region], session: &crate::aws::Session) -> Result<Vec<Region>, CommandError> {
     if asked.is_empty() {
-        return Ok(vec![login.region("--regions")?]);
+        return Ok(vec![session.region("--regions")?]);
     }
     Ok(asked.to_vec())
 }
 
 /// What core makes of it. A region that answered nothing at all is not judged: nothing is known of it.
-pub(crate) fn judge(subject: &Subject, swept: &[Swept]) -> Survey {
+pub(crate) fn judge(criteria: &Criteria, swept: &[RegionSweep]) -> Survey {
     let answered: Vec<_> = swept
         .iter()
         .filter(|swept| swept.answered())
@@ -137,9 +137,9 @@ pub(crate) fn judge(subject: &Subject, swept: &[Swept]) -> Survey {
         watches: &Watches::default(),
     };
     classify(
-        &subject.tenant,
-        &subject.profile,
-        &subject.policy,
+        &criteria.tenant,
+        &criteria.profile,
+        &criteria.policy,
         &answered,
         known,
     )
@@ -165,16 +165,16 @@ fn publish(text: &str, to: Option<&std::path::Path>) -> Result<(), CommandError>
 
 /// What could not be read is said on standard error too, whatever the report looks like and wherever it goes.
 fn complain(report: &Report) {
-    for (_, trouble) in report.trouble() {
-        output::complain(&CommandError::from(trouble.clone()));
+    for (_, problem) in report.problems() {
+        output::complain(&CommandError::from(problem.clone()));
     }
 }
 
-fn verdict(report: &Report, survey: &Survey, alarms: &[Alarm]) -> ExitCode {
+fn verdict(report: &Report, survey: &Survey, fail_on: &[FailOn]) -> ExitCode {
     if survey
         .counts
         .iter()
-        .any(|(state, count)| *count > 0 && alarms.iter().any(|alarm| alarm.rings(*state)))
+        .any(|(state, count)| *count > 0 && fail_on.iter().any(|word| word.matches(*state)))
     {
         return ExitCode::FAILURE;
     }

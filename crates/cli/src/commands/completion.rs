@@ -113,50 +113,56 @@ pub fn command(words: &[OsString]) -> Command {
             move |typed: &std::ffi::OsStr| candidates(&options, wanted, &typed.to_string_lossy());
         command.mut_arg(id, |arg| arg.add(ArgValueCompleter::new(look)))
     };
-    PLACES.iter().fold(Arguments::command(), |all, place| {
-        all.mut_subcommand(place.command, |one| with(one, place.argument, place.wanted))
-    })
+    NAME_ARGUMENTS
+        .iter()
+        .fold(Arguments::command(), |all, place| {
+            all.mut_subcommand(place.command, |one| with(one, place.argument, place.wanted))
+        })
 }
 
 /// An argument of a command that is the name of something.
-struct Place {
+struct NameArgument {
     command: &'static str,
     argument: &'static str,
     wanted: Wanted,
 }
 
-const fn place(command: &'static str, argument: &'static str, wanted: Wanted) -> Place {
-    Place {
+const fn name_argument(
+    command: &'static str,
+    argument: &'static str,
+    wanted: Wanted,
+) -> NameArgument {
+    NameArgument {
         command,
         argument,
         wanted,
     }
 }
 
-const PLACES: [Place; 23] = [
-    place("status", "name", Wanted::Policies),
-    place("describe", "name", Wanted::Everything),
-    place("check", "name", Wanted::Policies),
-    place("suspend", "name", Wanted::Policies),
-    place("resume", "name", Wanted::Policies),
-    place("approve", "name", Wanted::Undecided),
-    place("deny", "name", Wanted::Undecided),
-    place("history", "secret", Wanted::Secrets),
-    place("history", "policy", Wanted::Policies),
-    place("rotate", "secret", Wanted::Secrets),
-    place("rotate", "policy", Wanted::Policies),
-    place("clear", "secret", Wanted::Secrets),
-    place("clear", "policy", Wanted::Policies),
-    place("promote", "secret", Wanted::Secrets),
-    place("promote", "policy", Wanted::Policies),
-    place("undo", "secret", Wanted::Secrets),
-    place("undo", "policy", Wanted::Policies),
-    place("revert", "secret", Wanted::Secrets),
-    place("revert", "policy", Wanted::Policies),
-    place("restore", "secret", Wanted::Secrets),
-    place("restore", "policy", Wanted::Policies),
-    place("release", "secret", Wanted::Secrets),
-    place("release", "policy", Wanted::Policies),
+const NAME_ARGUMENTS: [NameArgument; 23] = [
+    name_argument("status", "name", Wanted::Policies),
+    name_argument("describe", "name", Wanted::Everything),
+    name_argument("check", "name", Wanted::Policies),
+    name_argument("suspend", "name", Wanted::Policies),
+    name_argument("resume", "name", Wanted::Policies),
+    name_argument("approve", "name", Wanted::Undecided),
+    name_argument("deny", "name", Wanted::Undecided),
+    name_argument("history", "secret", Wanted::Secrets),
+    name_argument("history", "policy", Wanted::Policies),
+    name_argument("rotate", "secret", Wanted::Secrets),
+    name_argument("rotate", "policy", Wanted::Policies),
+    name_argument("clear", "secret", Wanted::Secrets),
+    name_argument("clear", "policy", Wanted::Policies),
+    name_argument("promote", "secret", Wanted::Secrets),
+    name_argument("promote", "policy", Wanted::Policies),
+    name_argument("undo", "secret", Wanted::Secrets),
+    name_argument("undo", "policy", Wanted::Policies),
+    name_argument("revert", "secret", Wanted::Secrets),
+    name_argument("revert", "policy", Wanted::Policies),
+    name_argument("restore", "secret", Wanted::Secrets),
+    name_argument("restore", "policy", Wanted::Policies),
+    name_argument("release", "secret", Wanted::Secrets),
+    name_argument("release", "policy", Wanted::Policies),
 ];
 
 fn candidates(options: &ClusterOptions, wanted: Wanted, typed: &str) -> Vec<CompletionCandidate> {
@@ -207,7 +213,7 @@ mod tests {
     fn every_place_with_a_name_exists() {
         command(&words("x")).debug_assert();
         let arguments = Arguments::command();
-        for place in &PLACES {
+        for place in &NAME_ARGUMENTS {
             let found = arguments.find_subcommand(place.command);
             let found = found.and_then(|found| {
                 found

@@ -13,7 +13,7 @@ use secret_rotation_core::verdict::{self, Background};
 use serde::Serialize;
 
 use crate::CommandError;
-use crate::aws::{AwsOptions, Pace, Progress, Subject, Swept, parse_region, sweep};
+use crate::aws::{AwsOptions, Criteria, Progress, RateArgs, RegionSweep, collect, parse_region};
 use crate::ui::duration;
 use crate::ui::output;
 use crate::ui::style::Style;
@@ -42,7 +42,7 @@ pub struct ListArguments {
 
     /// How fast AWS is asked.
     #[command(flatten)]
-    pub pace: Pace,
+    pub rate: RateArgs,
 }
 
 /// How a list looks.
@@ -87,29 +87,29 @@ struct Ages {
 
 /// Reads and prints.
 pub(crate) async fn run(arguments: ListArguments) -> Result<ExitCode, CommandError> {
-    let login = arguments.aws.login().await?;
+    let session = arguments.aws.session().await?;
     let regions = if arguments.regions.is_empty() {
-        vec![login.region("--regions")?]
+        vec![session.region("--regions")?]
     } else {
         arguments.regions
     };
-    let subject = Subject::everything(regions)?;
-    let progress = Progress::new(&subject.regions());
-    let swept = sweep(&login, arguments.pace, &subject, &progress).await;
+    let criteria = Criteria::everything(regions)?;
+    let progress = Progress::new(&criteria.regions());
+    let swept = collect(&session, arguments.rate, &criteria, &progress).await;
     progress.finish();
-    let rows = rows(&swept, &subject.policy.detection);
+    let rows = rows(&swept, &criteria.policy.detection);
     output::print(&rendered(&rows, arguments.output, swept.len() > 1)?)?;
-    let trouble = || swept.iter().flat_map(|swept| &swept.trouble);
-    for one in trouble() {
+    let problems = || swept.iter().flat_map(|swept| &swept.problems);
+    for one in problems() {
         output::complain(&CommandError::from(one.clone()));
     }
-    Ok(match trouble().next() {
+    Ok(match problems().next() {
         Some(_) => ExitCode::from(INCOMPLETE),
         None => ExitCode::SUCCESS,
     })
 }
 
-fn rows(swept: &[Swept], detection: &Detection) -> Vec<Row> {
+fn rows(swept: &[RegionSweep], detection: &Detection) -> Vec<Row> {
     let each = |inventory: &Inventory| {
         let secrets = inventory.secrets.values();
         let row = |seen| Row::of(seen, detection, inventory.time);
@@ -224,7 +224,7 @@ fn rendered(rows: &[Row], format: Format, several_regions: bool) -> Result<Strin
     Ok(table.render(Style::PLAIN) + &footer(rows))
 }
 
-/// A word to whoever looks for trouble.
+/// A word to whoever looks for problem.
 fn footer(rows: &[Row]) -> String {
     let stuck = rows
         .iter()

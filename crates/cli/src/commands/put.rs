@@ -20,8 +20,8 @@ use secret_rotation_core::identity::Region;
 use secret_rotation_core::secret::{Secret, Seen};
 
 use crate::CommandError;
-use crate::aws::Place;
-use crate::aws::{AwsOptions, Login};
+use crate::aws::SecretArg;
+use crate::aws::{AwsOptions, Session};
 use crate::ui::output;
 
 use value::{Shape, Value};
@@ -39,7 +39,7 @@ const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
 pub struct PutArguments {
     /// Which secret.
     #[command(flatten)]
-    pub place: Place,
+    pub place: SecretArg,
 
     /// The file that holds the value; - or nothing reads standard input, or asks if that is a terminal.
     #[arg(long, value_name = "FILE")]
@@ -72,10 +72,10 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, CommandErro
         return Err(CommandError::usage("nobody can be asked whether to write")
             .with_hint("add --yes: standard input is no terminal"));
     }
-    let login = arguments.aws.login().await?;
-    let region = arguments.place.region(&login)?;
-    let account = login.quiet_account(region.clone());
-    let secret = writable(&arguments, &login, &account).await?;
+    let session = arguments.aws.session().await?;
+    let region = arguments.place.region(&session)?;
+    let account = session.account(region.clone());
+    let secret = writable(&arguments, &session, &account).await?;
     let value = Value::read(arguments.from_file.as_deref(), arguments.strip_newline)?;
     if value.ends_with_line_break() && !arguments.binary {
         output::note(
@@ -86,14 +86,14 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, CommandErro
         return Err(CommandError::new("nothing was written"));
     }
     // Nobody knows how long the value and the answer took: what was seen before may be over.
-    let now = writable(&arguments, &login, &account).await?;
+    let now = writable(&arguments, &session, &account).await?;
     refuse_if_moved(&secret, &now)?;
     let shape = if arguments.binary {
         Shape::Binary
     } else {
         value.shape()
     };
-    let version = write::put(&login, &region, &secret.arn, &value, shape).await?;
+    let version = write::put(&session, &region, &secret.arn, &value, shape).await?;
     output::print(&format!(
         "secret/{} value put: version {version} is AWSCURRENT\n",
         secret.name
@@ -104,18 +104,18 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, CommandErro
 /// The secret as it is now, if it may be written to.
 async fn writable(
     arguments: &PutArguments,
-    login: &Login,
+    session: &Session,
     account: &Account,
 ) -> Result<Box<Secret>, CommandError> {
     let place = &arguments.place;
-    let look = place.look(login, account, false).await?;
+    let look = place.look(session, account, false).await?;
     let now = look.at;
     let Seen::Present(secret) = look.secret else {
         return Err(place.absent(account.region()));
     };
     refuse(&secret)?;
     let is_idle =
-        arguments.force_while_rotating || has_died(place, login, account, &secret, now).await;
+        arguments.force_while_rotating || has_died(place, session, account, &secret, now).await;
     if !is_idle {
         refuse_unfinished(&secret)?;
     }
@@ -125,8 +125,8 @@ async fn writable(
 /// Whether a first rotation has died before it made a value: there is nothing that a new value could replace or interrupt.
 /// What cannot be read tells nothing.
 async fn has_died(
-    place: &Place,
-    login: &Login,
+    place: &SecretArg,
+    session: &Session,
     account: &Account,
     secret: &Secret,
     now: AwsTime,
@@ -140,7 +140,7 @@ async fn has_died(
     if !at_rest {
         return false;
     }
-    let versions = place.look(login, account, true).await.ok();
+    let versions = place.look(session, account, true).await.ok();
     let versions = versions.and_then(|look| look.versions);
     versions.is_some_and(|versions| !versions.lists(pending))
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::CommandError;
 use crate::aws::AwsOptions;
-use crate::aws::Place;
+use crate::aws::SecretArg;
 use crate::ui::duration;
 use crate::ui::output;
 use crate::ui::style::Style;
@@ -22,7 +22,7 @@ use crate::ui::table::Table;
 pub struct VersionsArguments {
     /// Which secret.
     #[command(flatten)]
-    pub place: Place,
+    pub place: SecretArg,
 
     /// How the list looks.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
@@ -58,10 +58,10 @@ struct Row {
 
 /// Looks and prints.
 pub(crate) async fn run(arguments: VersionsArguments) -> Result<ExitCode, CommandError> {
-    let login = arguments.aws.login().await?;
-    let region = arguments.place.region(&login)?;
-    let account = login.quiet_account(region);
-    let look = arguments.place.look(&login, &account, true).await?;
+    let session = arguments.aws.session().await?;
+    let region = arguments.place.region(&session)?;
+    let account = session.account(region);
+    let look = arguments.place.look(&session, &account, true).await?;
     let Seen::Present(secret) = &look.secret else {
         return Err(arguments.place.absent(account.region()));
     };

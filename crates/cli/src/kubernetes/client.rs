@@ -62,19 +62,19 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Finds the API server by flags, `KUBECONFIG`, `~/.kube/config` or as a pod, as kubectl does. Asks nothing yet.
     pub(crate) async fn connect(options: &ClusterOptions) -> Result<Self, CommandError> {
-        let place = kubeconfig::find(options).await?;
-        let config = place.config;
+        let resolved = kubeconfig::find(options).await?;
+        let config = resolved.config;
         let namespace = options
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
         let server = Server {
             url: config.cluster_url.to_string(),
-            context: place.context,
-            proxy: place.proxy.as_ref().map(ToString::to_string),
+            context: resolved.context,
+            proxy: resolved.proxy.as_ref().map(ToString::to_string),
         };
         let clock = Arc::new(ServerClock::default());
-        let client = connection::client(&config, place.proxy.as_ref(), &clock)
+        let client = connection::client(&config, resolved.proxy.as_ref(), &clock)
             .map_err(|error| server.unusable(&error))?;
         Ok(Self {
             client,

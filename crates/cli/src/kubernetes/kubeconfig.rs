@@ -16,7 +16,7 @@ use crate::proxy::Proxy;
 const VARIABLE: &str = "KUBECONFIG";
 
 /// What was found.
-pub(super) struct Place {
+pub(super) struct Resolved {
     pub(super) config: Config,
     /// The name of the context; none as a pod.
     pub(super) context: Option<String>,
@@ -25,7 +25,7 @@ pub(super) struct Place {
 }
 
 /// Finds the configuration. Asks no server.
-pub(super) async fn find(options: &ClusterOptions) -> Result<Place, CommandError> {
+pub(super) async fn find(options: &ClusterOptions) -> Result<Resolved, CommandError> {
     let files = files(options);
     let there: Vec<_> = files.iter().filter(|file| file.exists()).collect();
     if there.is_empty() {
@@ -52,7 +52,7 @@ pub(super) async fn find(options: &ClusterOptions) -> Result<Place, CommandError
             ))
             .with_hint("compare `kubectl config view --minify`")
         })?;
-    Ok(Place {
+    Ok(Resolved {
         proxy: Proxy::to_cluster(&config.cluster_url, proxy_url.as_deref())?,
         config,
         context: Some(context),
@@ -75,7 +75,7 @@ fn files(options: &ClusterOptions) -> Vec<PathBuf> {
     home.into_iter().collect()
 }
 
-fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Place, CommandError> {
+fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Resolved, CommandError> {
     let asked = options.kubeconfig.is_some() || options.context.is_some();
     if !asked && env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         let config = Config::incluster().map_err(|error| {
@@ -84,7 +84,7 @@ fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Place, Comman
                 cause(&error)
             ))
         })?;
-        return Ok(Place {
+        return Ok(Resolved {
             proxy: Proxy::to_cluster(&config.cluster_url, None)?,
             config,
             context: None,

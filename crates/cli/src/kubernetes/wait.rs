@@ -40,21 +40,21 @@ pub(crate) async fn until<K: Kind, T>(
     mut judge: impl FnMut(&K) -> Option<T>,
 ) -> Result<Option<T>, CommandError> {
     let began = Instant::now();
-    let mut trouble = None;
+    let mut last_error = None;
     while began.elapsed() < timeout {
         match cluster.find::<K>(name).await {
             Ok(Some(object)) => {
-                trouble = None;
+                last_error = None;
                 if let Some(content) = judge(&object) {
                     return Ok(Some(content));
                 }
             }
             Ok(None) => return Err(cluster.missing::<K>(name).await),
-            Err(failure) => trouble = Some(failure),
+            Err(failure) => last_error = Some(failure),
         }
         sleep(PAUSE).await;
     }
-    trouble.map_or(Ok(None), Err)
+    last_error.map_or(Ok(None), Err)
 }
 
 #[cfg(test)]

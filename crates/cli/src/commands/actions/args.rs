@@ -9,7 +9,7 @@ use crate::kubernetes::wait::WaitArgs;
 
 /// Flags that all operations by hand have.
 #[derive(Args, Clone, Debug)]
-pub struct RemedyArgs {
+pub struct ActionArgs {
     /// The name of the secret, or its ARN, with or without the six characters at its end.
     #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
     pub secret: SecretId,
@@ -79,7 +79,7 @@ pub struct RotateArgs {
 
     /// What all operations by hand have.
     #[command(flatten)]
-    pub remedy: RemedyArgs,
+    pub action: ActionArgs,
 }
 
 /// Flags of `clear`.
@@ -95,7 +95,7 @@ pub struct ClearArgs {
 
     /// What all operations by hand have.
     #[command(flatten)]
-    pub remedy: RemedyArgs,
+    pub action: ActionArgs,
 }
 
 /// What is done instead of creating.

@@ -12,8 +12,8 @@ use secret_rotation_core::pin::{self, Pin};
 use secret_rotation_core::secret::{Secret, Seen};
 use secret_rotation_core::survey::State;
 
-use super::args::{ExpectArgs, RemedyArgs};
-use super::target::Subject;
+use super::args::{ActionArgs, ExpectArgs};
+use super::target::Target;
 use crate::CommandError;
 use crate::aws::parse_region;
 use crate::ui::output;
@@ -32,8 +32,8 @@ pub(super) struct Known {
 /// Gathers what the action must name. AWS is asked only for what nobody else knows.
 pub(super) async fn gather(
     action: Action,
-    arguments: &RemedyArgs,
-    subject: &Subject,
+    arguments: &ActionArgs,
+    target: &Target,
     operations: &[SecretRotationOperation],
 ) -> Result<Expectation, CommandError> {
     let typed = Known::typed(&arguments.expect);
@@ -46,23 +46,23 @@ pub(super) async fn gather(
     if action == Action::ReleasePins {
         // Which pins nobody needs, only a person can say: the one that is remembered is the newest, which stays.
         if typed.pinned.is_none()
-            && let Ok(secret) = look(arguments, subject).await
+            && let Ok(secret) = look(arguments, target).await
         {
             offer(&secret);
         }
         return Ok(typed.expectation(action));
     }
     let mut known = typed
-        .or(Known::reported(subject))
-        .or(Known::remembered(subject, operations));
+        .or(Known::reported(target))
+        .or(Known::remembered(target, operations));
     let needed = !known.lacks(action).is_empty();
     // A status does not tell of AWSPENDING on a healthy secret, and an undo must name it.
     if needed || action == Action::RestorePending {
-        match look(arguments, subject).await {
+        match look(arguments, target).await {
             // One look beats spans of different ages; what was typed still comes first.
             Ok(secret) => known = Known::typed(&arguments.expect).or(Known::seen(&secret)),
             Err(why) if needed => {
-                return Err(lacking(action, &known, subject, why.message(), why.hint()));
+                return Err(lacking(action, &known, target, why.message(), why.hint()));
             }
             Err(_) => {}
         }
@@ -74,8 +74,8 @@ pub(super) async fn gather(
     let names: Vec<_> = lacks.iter().map(|(what, _)| *what).collect();
     Err(CommandError::new(format!(
         "{} in {} has no {}: {} cannot apply to it",
-        subject.secret,
-        subject.region,
+        target.secret,
+        target.region,
         names.join(", and no "),
         action_name(action)
     )))
@@ -116,22 +116,19 @@ fn offered(secret: &Secret) -> Option<String> {
 }
 
 /// Looks at the secret with the credentials of the person who types.
-async fn look(arguments: &RemedyArgs, subject: &Subject) -> Result<Secret, CommandError> {
-    let login = arguments.aws.login().await?;
-    let region = parse_region(&subject.region).map_err(CommandError::usage)?;
-    let account = login.quiet_account(region);
-    let look = account
-        .look(&subject.secret, false)
-        .await
-        .map_err(|error| {
-            let trouble = login.trouble(&error, &[Operation::DescribeSecret], account.region());
-            CommandError::from(trouble)
-        })?;
+async fn look(arguments: &ActionArgs, target: &Target) -> Result<Secret, CommandError> {
+    let session = arguments.aws.session().await?;
+    let region = parse_region(&target.region).map_err(CommandError::usage)?;
+    let account = session.account(region);
+    let look = account.look(&target.secret, false).await.map_err(|error| {
+        let problem = session.problem(&error, &[Operation::DescribeSecret], account.region());
+        CommandError::from(problem)
+    })?;
     match look.secret {
         Seen::Present(secret) => Ok(*secret),
         Seen::Absent => Err(CommandError::new(format!(
             "AWS has no secret {} in {}",
-            subject.secret, subject.region
+            target.secret, target.region
         ))
         .with_hint("choose another region with --region")),
     }
@@ -140,7 +137,7 @@ async fn look(arguments: &RemedyArgs, subject: &Subject) -> Result<Secret, Comma
 fn lacking(
     action: Action,
     known: &Known,
-    subject: &Subject,
+    target: &Target,
     why: &str,
     advice: Option<&str>,
 ) -> CommandError {
@@ -149,8 +146,8 @@ fn lacking(
     let flags: Vec<_> = lacks.iter().map(|(_, flag)| *flag).collect();
     CommandError::new(format!(
         "neither the status of the policy nor AWS tells of {} in {}: {} ({why})",
-        subject.secret,
-        subject.region,
+        target.secret,
+        target.region,
         what.join(", ")
     ))
     .with_hint(format!(
@@ -171,8 +168,8 @@ impl Known {
         }
     }
 
-    fn reported(subject: &Subject) -> Self {
-        let Some(finding) = &subject.finding else {
+    fn reported(target: &Target) -> Self {
+        let Some(finding) = &target.finding else {
             return Self::default();
         };
         Self {
@@ -189,8 +186,8 @@ impl Known {
     }
 
     /// The pin that the newest operation left behind. Whether it is still there, the controller looks.
-    fn remembered(subject: &Subject, operations: &[SecretRotationOperation]) -> Self {
-        let place = (subject.secret.clone(), subject.region.clone());
+    fn remembered(target: &Target, operations: &[SecretRotationOperation]) -> Self {
+        let place = (target.secret.clone(), target.region.clone());
         let newest = operations
             .iter()
             .filter(|one| secret_of(one).as_ref() == Some(&place))

@@ -3,18 +3,18 @@
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperationSpec};
 
-use super::target::Subject;
+use super::target::Target;
 use crate::CommandError;
 use crate::view::policy::action_name;
 
 /// What a person surely did not mean, with what they may mean instead.
-pub(super) fn advise(action: Action, subject: &Subject) -> Result<(), CommandError> {
-    let state = subject
+pub(super) fn advise(action: Action, target: &Target) -> Result<(), CommandError> {
+    let state = target
         .finding
         .as_ref()
         .map(|finding| finding.state.as_str());
-    let secret = &subject.secret;
-    let place = place(subject);
+    let secret = &target.secret;
+    let place = place(target);
     match (action, state) {
         (Action::Rotate, Some("Stuck")) => Err(CommandError::new(format!(
             "{secret} is stuck: AWS refuses to start another rotation of it"
@@ -27,7 +27,7 @@ pub(super) fn advise(action: Action, subject: &Subject) -> Result<(), CommandErr
         ))
         .with_hint(format!(
             "`kubectl secret-rotation status -w -n {}` shows how it goes on",
-            namespace(subject)
+            namespace(target)
         ))),
         (Action::RestoreSecret, Some(state)) if state != "ScheduledForDeletion" => {
             Err(CommandError::new(format!(
@@ -41,23 +41,23 @@ pub(super) fn advise(action: Action, subject: &Subject) -> Result<(), CommandErr
     }
 }
 
-fn namespace(subject: &Subject) -> String {
-    subject.policy.namespace().unwrap_or_default()
+fn namespace(target: &Target) -> String {
+    target.policy.namespace().unwrap_or_default()
 }
 
 /// The flags that lead to the same secret again.
-fn place(subject: &Subject) -> String {
-    format!("-n {} --region {}", namespace(subject), subject.region)
+fn place(target: &Target) -> String {
+    format!("-n {} --region {}", namespace(target), target.region)
 }
 
 /// What will happen, and what is expected before.
-pub(super) fn announcement(subject: &Subject, spec: &SecretRotationOperationSpec) -> String {
+pub(super) fn announcement(target: &Target, spec: &SecretRotationOperationSpec) -> String {
     let mut lines = vec![
         format!(
             "{} of {} in {}, for policy {}:",
             action_name(spec.action),
-            subject.secret,
-            subject.region,
+            target.secret,
+            target.region,
             spec.policy_ref.name
         ),
         format!("  {}", effect(spec)),
@@ -73,7 +73,7 @@ pub(super) fn announcement(subject: &Subject, spec: &SecretRotationOperationSpec
     lines.push(format!(
         "  It is done only if {expected}; else the operation fails and nothing has changed."
     ));
-    lines.extend(undo(spec.action, subject).map(|undo| format!("  {undo}")));
+    lines.extend(undo(spec.action, target).map(|undo| format!("  {undo}")));
     lines.join("\n")
 }
 
@@ -112,7 +112,7 @@ fn expectations(expect: &Expectation) -> Vec<String> {
 }
 
 /// How it can be taken back (docs/actions.md).
-fn undo(action: Action, subject: &Subject) -> Option<String> {
+fn undo(action: Action, target: &Target) -> Option<String> {
     let (command, what) = match action {
         Action::ClearPending => ("undo", "takes it back."),
         Action::ClearAndRotate => (
@@ -125,7 +125,7 @@ fn undo(action: Action, subject: &Subject) -> Option<String> {
         Action::RestorePending => ("clear", "takes it back."),
         Action::RetryRotation | Action::RestoreSecret | Action::ReleasePins => return None,
     };
-    let (secret, place) = (&subject.secret, place(subject));
+    let (secret, place) = (&target.secret, place(target));
     Some(format!(
         "`kubectl secret-rotation {command} {secret} {place}` {what}"
     ))

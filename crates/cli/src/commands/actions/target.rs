@@ -5,14 +5,14 @@ use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, SelectorI
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::identity::Region;
 
-use super::args::RemedyArgs;
+use super::args::ActionArgs;
 use crate::CommandError;
 use crate::aws::{SecretId, agreed};
 use crate::kubernetes::{Cluster, did_you_mean};
 
 /// The secret to act on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Subject {
+pub(super) struct Target {
     pub(super) policy: SecretRotationPolicy,
     pub(super) secret: String,
     pub(super) region: String,
@@ -23,9 +23,9 @@ pub(super) struct Subject {
 /// Finds the secret by the findings of policies, else by their selectors.
 pub(super) async fn find(
     cluster: &Cluster,
-    arguments: &RemedyArgs,
+    arguments: &ActionArgs,
     policies: &[SecretRotationPolicy],
-) -> Result<Subject, CommandError> {
+) -> Result<Target, CommandError> {
     let typed = agreed(&arguments.secret, arguments.region.as_ref())?;
     let wanted = arguments.policy.as_deref();
     let candidates: Vec<_> = policies
@@ -46,7 +46,7 @@ pub(super) async fn find(
         Some(region) => region.to_string(),
         None => only_region(cluster, arguments, policy).await?,
     };
-    Ok(Subject {
+    Ok(Target {
         policy: policy.clone(),
         secret,
         region,
@@ -58,7 +58,7 @@ fn reported(
     secret: &SecretId,
     region: Option<&Region>,
     policies: &[&SecretRotationPolicy],
-) -> Vec<Subject> {
+) -> Vec<Target> {
     let of = |policy: &&SecretRotationPolicy| {
         let findings = policy.status.iter().flat_map(|status| &status.findings);
         let meant = findings.filter(|finding| {
@@ -66,13 +66,13 @@ fn reported(
             secret.means(&finding.name, &finding.region, arn)
                 && region.is_none_or(|region| finding.region.as_str() == region.as_str())
         });
-        let subjects = meant.map(|finding| Subject {
+        let targets = meant.map(|finding| Target {
             policy: (*policy).clone(),
             secret: finding.name.to_string(),
             region: finding.region.to_string(),
             finding: Some(finding.clone()),
         });
-        subjects.collect::<Vec<_>>()
+        targets.collect::<Vec<_>>()
     };
     policies.iter().flat_map(of).collect()
 }
@@ -80,7 +80,7 @@ fn reported(
 /// A healthy secret is in no finding. Its name may fit a selector; tags are the controller's to judge.
 fn selected<'a>(
     namespace: &str,
-    arguments: &RemedyArgs,
+    arguments: &ActionArgs,
     policies: &[&'a SecretRotationPolicy],
 ) -> Result<(&'a SecretRotationPolicy, String), CommandError> {
     let secret = &arguments.secret;
@@ -115,7 +115,7 @@ fn may_select(policy: &SecretRotationPolicy, secret: &str) -> bool {
 /// environment or the AWS profile where the policy watches it.
 async fn only_region(
     cluster: &Cluster,
-    arguments: &RemedyArgs,
+    arguments: &ActionArgs,
     policy: &SecretRotationPolicy,
 ) -> Result<String, CommandError> {
     let mut watched: Vec<_> = policy
@@ -130,8 +130,8 @@ async fn only_region(
     if let [region] = watched.as_slice() {
         return Ok(region.clone());
     }
-    let login = arguments.aws.login().await?;
-    if let Ok(region) = login.region("--region")
+    let session = arguments.aws.session().await?;
+    if let Ok(region) = session.region("--region")
         && (watched.is_empty() || watched.iter().any(|one| one == region.as_str()))
     {
         return Ok(region.to_string());
@@ -158,10 +158,10 @@ async fn regions_of_profile(cluster: &Cluster, policy: &SecretRotationPolicy) ->
     regions.iter().flatten().map(ToString::to_string).collect()
 }
 
-fn ambiguous(secret: &SecretId, subjects: &[Subject]) -> CommandError {
-    let places: Vec<_> = subjects
+fn ambiguous(secret: &SecretId, targets: &[Target]) -> CommandError {
+    let places: Vec<_> = targets
         .iter()
-        .map(|subject| format!("policy {} in {}", subject.policy.name_any(), subject.region))
+        .map(|target| format!("policy {} in {}", target.policy.name_any(), target.region))
         .collect();
     CommandError::new(format!(
         "{secret} is reported more than once: {}",
@@ -194,7 +194,7 @@ mod tests {
         let region = secret.region().cloned();
         reported(&secret, region.as_ref(), &[&policy])
             .into_iter()
-            .map(|subject| (subject.secret, subject.region))
+            .map(|target| (target.secret, target.region))
             .collect()
     }
 

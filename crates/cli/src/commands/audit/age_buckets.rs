@@ -1,4 +1,4 @@
-//! How long ago secrets were rotated: a few classes that fit a chart.
+//! How long ago secrets were rotated: a few buckets that fit a chart.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use serde::Serialize;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Upper ends of the classes, in days.
-const CLASSES: [(u32, &str); 5] = [
+/// Upper ends of the buckets, in days.
+const BUCKETS: [(u32, &str); 5] = [
     (7, "a week"),
     (30, "30 days"),
     (90, "90 days"),
@@ -21,29 +21,29 @@ const CLASSES: [(u32, &str); 5] = [
 /// The secrets whose last completed rotation lies within a span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct AgeClass {
+pub(crate) struct AgeBucket {
     /// The span in words.
     pub label: String,
-    /// At most so many days ago, and longer than in the class before; absent where there is no upper end.
+    /// At most so many days ago, and longer than in the bucket before; absent where there is no upper end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub up_to_days: Option<u32>,
     /// How many secrets.
     pub secrets: usize,
 }
 
-/// Sorts every selected secret that exists by the time of its last rotation; the last class was never rotated.
-pub(super) fn classes(survey: &Survey) -> Vec<AgeClass> {
+/// Sorts every selected secret that exists by the time of its last rotation; the last bucket was never rotated.
+pub(super) fn count(survey: &Survey) -> Vec<AgeBucket> {
     let findings = survey
         .findings
         .iter()
         .filter_map(|finding| finding.secret.as_ref())
         .map(|secret| secret.last_rotated);
     let others = survey.others.iter().map(|member| member.last_rotated);
-    let mut counts = [0; CLASSES.len() + 2];
+    let mut counts = [0; BUCKETS.len() + 2];
     for rotated in findings.chain(others) {
-        counts[class(rotated, survey.time)] += 1;
+        counts[bucket(rotated, survey.time)] += 1;
     }
-    let bounded = CLASSES
+    let bounded = BUCKETS
         .iter()
         .map(|(days, words)| (format!("within {words}"), Some(*days)));
     let open = [
@@ -53,7 +53,7 @@ pub(super) fn classes(survey: &Survey) -> Vec<AgeClass> {
     bounded
         .chain(open)
         .zip(counts)
-        .map(|((label, up_to_days), secrets)| AgeClass {
+        .map(|((label, up_to_days), secrets)| AgeBucket {
             label,
             up_to_days,
             secrets,
@@ -61,15 +61,15 @@ pub(super) fn classes(survey: &Survey) -> Vec<AgeClass> {
         .collect()
 }
 
-fn class(rotated: Option<AwsTime>, now: AwsTime) -> usize {
+fn bucket(rotated: Option<AwsTime>, now: AwsTime) -> usize {
     let Some(rotated) = rotated else {
-        return CLASSES.len() + 1;
+        return BUCKETS.len() + 1;
     };
     let age = now.since(rotated);
-    CLASSES
+    BUCKETS
         .iter()
         .position(|(days, _)| age <= DAY * *days)
-        .unwrap_or(CLASSES.len())
+        .unwrap_or(BUCKETS.len())
 }
 
 #[cfg(test)]
@@ -77,10 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_ends_with_its_last_day() {
+    fn a_bucket_ends_with_its_last_day() {
         let now = AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"));
-        let ago = |days: u32| class(Some(now.minus(DAY * days)), now);
+        let ago = |days: u32| bucket(Some(now.minus(DAY * days)), now);
         assert_eq!([0, 7, 8, 30, 365, 366].map(ago), [0, 0, 1, 1, 4, 5]);
-        assert_eq!(class(None, now), 6);
+        assert_eq!(bucket(None, now), 6);
     }
 }

@@ -5,7 +5,7 @@ use secret_rotation_core::survey::State;
 
 /// A word of `--fail-on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Alarm {
+pub enum FailOn {
     /// Nothing that is found.
     Never,
     /// Each state that needs attention: all of the following but rotating.
@@ -32,9 +32,9 @@ pub enum Alarm {
     Rotating,
 }
 
-impl Alarm {
+impl FailOn {
     /// Whether a secret in this state sets it off.
-    pub(super) fn rings(self, state: State) -> bool {
+    pub(super) fn matches(self, state: State) -> bool {
         let of = |own: State| own == state;
         match self {
             Self::Never => false,
@@ -60,13 +60,13 @@ mod tests {
     #[test]
     fn every_state_that_needs_attention_can_be_named() {
         for state in State::ALL {
-            let named = Alarm::value_variants()
+            let named = FailOn::value_variants()
                 .iter()
-                .filter(|alarm| !matches!(alarm, Alarm::Any) && alarm.rings(state))
+                .filter(|word| !matches!(word, FailOn::Any) && word.matches(state))
                 .count();
             let nameable = state.is_unhealthy() || state == State::Rotating;
             assert_eq!(named, usize::from(nameable), "{state}");
-            assert_eq!(Alarm::Any.rings(state), state.is_unhealthy(), "{state}");
+            assert_eq!(FailOn::Any.matches(state), state.is_unhealthy(), "{state}");
         }
     }
 
@@ -75,7 +75,7 @@ mod tests {
         assert!(
             !State::ALL
                 .into_iter()
-                .any(|state| Alarm::Never.rings(state))
+                .any(|state| FailOn::Never.matches(state))
         );
     }
 }

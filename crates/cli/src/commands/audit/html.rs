@@ -101,8 +101,8 @@ fn warnings(report: &Report) -> Markup {
                 h2 #incomplete { "This report is incomplete" }
                 p { "What is not in it may still exist, and is not known to be healthy." }
                 ul {
-                    @for (region, trouble) in report.trouble() {
-                        li { strong { (region) } ": " (trouble.message) ". " span.hint { (trouble.hint) } }
+                    @for (region, problem) in report.problems() {
+                        li { strong { (region) } ": " (problem.message) ". " span.hint { (problem.hint) } }
                     }
                 }
             }

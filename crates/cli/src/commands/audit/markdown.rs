@@ -32,8 +32,8 @@ fn limits(report: &Report, text: &mut String) {
             "\n> [!WARNING]\n> This report is incomplete: a secret that is not in it may still exist.\n",
         );
     }
-    for (region, trouble) in report.trouble() {
-        let _ = writeln!(text, "> - {}: {}", plain(region), plain(&trouble.message));
+    for (region, problem) in report.problems() {
+        let _ = writeln!(text, "> - {}: {}", plain(region), plain(&problem.message));
     }
 }
 

@@ -8,9 +8,9 @@ use secret_rotation_core::operation::PendingValue;
 use secret_rotation_core::survey::{Finding, State, Survey};
 use serde::Serialize;
 
-use super::age_buckets::{self, AgeClass};
+use super::age_buckets::{self, AgeBucket};
 use crate::CommandError;
-use crate::aws::{Subject, Swept, Trouble};
+use crate::aws::{Criteria, Problem, RegionSweep};
 use crate::ui::duration;
 
 /// Grows by one when a field changes its meaning or goes away; new fields may come at any time.
@@ -46,7 +46,7 @@ pub(crate) struct Report {
     /// The number of judged secrets in each state.
     pub states: BTreeMap<&'static str, usize>,
     /// How long ago the judged secrets were rotated.
-    pub ages: Vec<AgeClass>,
+    pub ages: Vec<AgeBucket>,
     /// Every secret that is not healthy, worst first.
     pub findings: Vec<FindingReport>,
 }
@@ -62,7 +62,8 @@ pub(crate) struct RegionReport {
     /// Whether everything in it could be read.
     pub complete: bool,
     /// What could not be read, and why.
-    pub trouble: Vec<Trouble>,
+    #[serde(rename = "trouble")]
+    pub problems: Vec<Problem>,
 }
 
 /// One secret that is not healthy.
@@ -123,21 +124,21 @@ pub(crate) enum Level {
 
 impl Report {
     /// Puts together what was read and what core says of it.
-    pub(crate) fn of(subject: &Subject, swept: &[Swept], survey: &Survey) -> Self {
-        let answered = swept.iter().any(Swept::answered);
-        let is_read = swept.iter().all(|swept| swept.trouble.is_empty());
+    pub(crate) fn of(criteria: &Criteria, swept: &[RegionSweep], survey: &Survey) -> Self {
+        let answered = swept.iter().any(RegionSweep::answered);
+        let is_read = swept.iter().all(|swept| swept.problems.is_empty());
         Self {
             schema_version: SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION"),
             time: answered.then(|| survey.time.to_string()),
             complete: survey.is_complete() && is_read,
-            policy: subject.is_given.then(|| subject.policy.key.to_string()),
-            stuck_after_seconds: subject.policy.detection.stuck_after.as_secs(),
+            policy: criteria.is_given.then(|| criteria.policy.key.to_string()),
+            stuck_after_seconds: criteria.policy.detection.stuck_after.as_secs(),
             regions: swept.iter().map(RegionReport::of).collect(),
             selected: survey.selected,
             outside_ceiling: 0,
             states: counts(survey),
-            ages: age_buckets::classes(survey),
+            ages: age_buckets::count(survey),
             findings: survey
                 .findings
                 .iter()
@@ -180,10 +181,13 @@ impl Report {
     }
 
     /// Everything that could not be read, by region.
-    pub(crate) fn trouble(&self) -> impl Iterator<Item = (&str, &Trouble)> {
-        self.regions
-            .iter()
-            .flat_map(|region| region.trouble.iter().map(|one| (region.name.as_str(), one)))
+    pub(crate) fn problems(&self) -> impl Iterator<Item = (&str, &Problem)> {
+        self.regions.iter().flat_map(|region| {
+            region
+                .problems
+                .iter()
+                .map(|one| (region.name.as_str(), one))
+        })
     }
 }
 
@@ -199,12 +203,12 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 }
 
 impl RegionReport {
-    fn of(swept: &Swept) -> Self {
+    fn of(swept: &RegionSweep) -> Self {
         Self {
             name: swept.inventory.region.to_string(),
             secrets: swept.inventory.secrets.len(),
-            complete: swept.trouble.is_empty(),
-            trouble: swept.trouble.clone(),
+            complete: swept.problems.is_empty(),
+            problems: swept.problems.clone(),
         }
     }
 }

@@ -47,7 +47,7 @@ fn log(report: &Report) -> Value {
 }
 
 fn run(report: &Report) -> Value {
-    let notifications: Vec<_> = report.trouble().map(notification).collect();
+    let notifications: Vec<_> = report.problems().map(notification).collect();
     let mut invocation = json!({
         "executionSuccessful": report.complete,
         "toolExecutionNotifications": notifications,
@@ -178,11 +178,11 @@ fn encoded(segment: &str) -> String {
     })
 }
 
-fn notification((region, trouble): (&str, &crate::aws::Trouble)) -> Value {
+fn notification((region, problem): (&str, &crate::aws::Problem)) -> Value {
     json!({
         "level": "error",
-        "descriptor": {"id": trouble.reason},
-        "message": {"text": format!("{region}: {}. {}", trouble.message, trouble.hint)},
+        "descriptor": {"id": problem.reason},
+        "message": {"text": format!("{region}: {}. {}", problem.message, problem.hint)},
     })
 }
 

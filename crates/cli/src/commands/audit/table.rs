@@ -54,8 +54,8 @@ fn findings(report: &Report) -> Table {
 }
 
 fn note_limits(report: &Report, text: &mut String) {
-    for (region, trouble) in report.trouble() {
-        let _ = writeln!(text, "Not read in {region}: {}", trouble.message);
+    for (region, problem) in report.problems() {
+        let _ = writeln!(text, "Not read in {region}: {}", problem.message);
     }
     if !report.complete {
         text.push_str("This report is incomplete: a secret that is not in it may still exist.\n");

@@ -12,7 +12,7 @@ use secret_rotation_core::outcome::{AwsError, ErrorClass};
 use secret_rotation_core::secret::{LabelMap, Rotation, RotationRules, Secret, VersionListing};
 
 use super::{Report, judge};
-use crate::aws::{Subject, Swept, Trouble};
+use crate::aws::{Criteria, Problem, RegionSweep};
 
 const CURRENT: &str = "6f1c0000-0000-4000-8000-000000000001";
 const PENDING: &str = "0a2e0000-0000-4000-8000-000000000002";
@@ -55,22 +55,25 @@ pub(super) fn golden(name: &str, text: &str) {
     );
 }
 
-fn report_of(swept: &[Swept]) -> Report {
+fn report_of(swept: &[RegionSweep]) -> Report {
     let regions = swept.iter().map(|swept| swept.inventory.region.clone());
-    let subject = Subject::everything(regions.collect()).expect("a subject");
-    let survey = judge(&subject, swept);
-    Report::of(&subject, swept, &survey)
+    let criteria = Criteria::everything(regions.collect()).expect("a criteria");
+    let survey = judge(&criteria, swept);
+    Report::of(&criteria, swept, &survey)
 }
 
-fn swept(inventory: Inventory) -> Swept {
-    let explain = |error: &AwsError| Trouble::of(error, &[], &inventory.region);
+fn swept(inventory: Inventory) -> RegionSweep {
+    let explain = |error: &AwsError| Problem::of(error, &[], &inventory.region);
     let gap = inventory.gap.iter().map(explain);
     let single = inventory
         .secrets
         .values()
         .filter_map(|seen| seen.unreadable.as_ref());
-    let trouble: Vec<Trouble> = gap.chain(single.map(explain)).collect();
-    Swept { inventory, trouble }
+    let problems: Vec<Problem> = gap.chain(single.map(explain)).collect();
+    RegionSweep {
+        inventory,
+        problems,
+    }
 }
 
 fn estate() -> Vec<Secret> {

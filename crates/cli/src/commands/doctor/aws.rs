@@ -7,7 +7,7 @@ use secret_rotation_core::identity::Region;
 
 use super::Finding;
 use crate::CommandError;
-use crate::aws::{AwsOptions, Login, Pace, Witness};
+use crate::aws::{AwsOptions, FailedCalls, RateArgs, Session};
 
 /// One request for each region; none at all if nothing about AWS was named.
 pub(super) async fn check(options: &AwsOptions, regions: &[Region]) -> Vec<Finding> {
@@ -22,30 +22,30 @@ pub(super) async fn check(options: &AwsOptions, regions: &[Region]) -> Vec<Findi
 }
 
 async fn ask_all(options: &AwsOptions, regions: &[Region]) -> Result<Vec<Finding>, CommandError> {
-    let login = options.login().await?;
+    let session = options.session().await?;
     let regions = if regions.is_empty() {
-        vec![login.region("--regions")?]
+        vec![session.region("--regions")?]
     } else {
         regions.to_vec()
     };
     let mut findings = Vec::new();
     for region in &regions {
-        findings.push(ask(&login, region).await);
+        findings.push(ask(&session, region).await);
     }
     Ok(findings)
 }
 
-async fn ask(login: &Login, region: &Region) -> Finding {
+async fn ask(session: &Session, region: &Region) -> Finding {
     let what = format!("AWS in {region}");
-    let witness = Witness::default();
-    let seen = witness.clone();
-    let observer = Arc::new(move |call: &Call| seen.saw(call));
-    let account = login.account(region.clone(), Pace::default(), observer);
+    let failed_calls = FailedCalls::default();
+    let seen = failed_calls.clone();
+    let observer = Arc::new(move |call: &Call| seen.record(call));
+    let account = session.observed_account(region.clone(), RateArgs::default(), observer);
     match account.reach().await {
         Ok(()) => Finding::ok(what, "you may list secrets"),
         Err(error) => {
-            let trouble = witness.explain(login, &error, region);
-            Finding::failed(what, trouble.message).advice(trouble.hint)
+            let problem = failed_calls.explain(session, &error, region);
+            Finding::failed(what, problem.message).advice(problem.hint)
         }
     }
 }

@@ -11,21 +11,21 @@ use secret_rotation_core::identity::{Arn, Region};
 
 use super::value::{Shape, Value};
 use crate::CommandError;
-use crate::aws::Login;
+use crate::aws::Session;
 
 /// A request that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Puts the value and answers the id of its version. The SDK makes the request's token, so that its retries write once.
 pub(super) async fn put(
-    login: &Login,
+    session: &Session,
     region: &Region,
     secret: &Arn,
     value: &Value,
     shape: Shape,
 ) -> Result<String, CommandError> {
     let timeout = TimeoutConfig::builder().operation_timeout(PATIENCE).build();
-    let settings = Builder::from(login.config())
+    let settings = Builder::from(session.config())
         .region(aws_config::Region::new(region.as_str().to_owned()))
         .timeout_config(timeout)
         .build();
