@@ -3,6 +3,7 @@
 mod automatic;
 mod journal;
 mod parse;
+mod query;
 mod report;
 mod status;
 

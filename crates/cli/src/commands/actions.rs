@@ -27,7 +27,6 @@ use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::manifest;
 use crate::ui::output;
-use crate::view::policy::is_unfinished;
 
 use self::args::DryRun;
 pub(crate) use self::args::{ActionArgs, ClearArgs, RotateArgs};
@@ -132,7 +131,7 @@ fn named(
 ) -> SecretRotationOperation {
     let ended = |name: &str| {
         let known = operations.iter().find(|one| one.name_any() == name);
-        known.is_some_and(|known| !is_unfinished(known))
+        known.is_some_and(|known| known.is_finished())
     };
     let names = (1..=LIKE).map(|number| name(target, &spec, number));
     let mut names = names.skip_while(|name| ended(name));

@@ -10,7 +10,6 @@ use crate::CommandError;
 use crate::kubernetes::ClusterOptions;
 use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::output;
-use crate::view::policy::{ended, phase};
 
 /// Flags of `approve` and `deny`.
 #[derive(Args, Clone, Debug)]
@@ -60,8 +59,8 @@ fn refuse_late(
             CommandError::new(said).with_hint("a decision is made once; create another operation")
         );
     }
-    if ended(operation).is_some() {
-        let said = format!("operation {name} has ended as {}", phase(operation));
+    if operation.succeeded().is_some() {
+        let said = format!("operation {name} has ended as {}", operation.phase());
         return Err(CommandError::new(said).with_hint(format!(
             "kubectl secret-rotation describe sro/{name} -n {namespace}"
         )));

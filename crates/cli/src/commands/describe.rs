@@ -15,7 +15,7 @@ use crate::ui::output;
 use crate::ui::style::Style;
 use crate::view::Events;
 use crate::view::operation_document;
-use crate::view::policy::{self, PolicyView};
+use crate::view::policy::PolicyView;
 use crate::view::policy_document;
 
 /// Flags of `describe`.
@@ -81,7 +81,7 @@ async fn of_policy(
 ) -> Result<Document, CommandError> {
     let mut operations: Vec<SecretRotationOperation> =
         cluster.list(Some(cluster.namespace())).await?;
-    operations.retain(|operation| policy::belongs(operation, policy));
+    operations.retain(|operation| operation.belongs_to(policy));
     let events = events(cluster, policy).await;
     let views = PolicyView::all(std::slice::from_ref(policy), &operations);
     let mut documents = views

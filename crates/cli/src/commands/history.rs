@@ -18,7 +18,6 @@ use crate::ui::manifest::{self, Format};
 use crate::ui::output;
 use crate::ui::style::{Severity, Style};
 use crate::ui::table::{Cell, Table};
-use crate::view::policy::{action_name, ended, message, phase, secret_of};
 
 /// Flags of `history`.
 #[derive(Args, Clone, Debug)]
@@ -67,7 +66,7 @@ pub(crate) async fn run(
 
 fn is_wanted(operation: &SecretRotationOperation, arguments: &HistoryArgs) -> bool {
     let policy = &operation.spec.policy_ref.name;
-    ended(operation).is_some()
+    operation.succeeded().is_some()
         && arguments
             .secret
             .as_ref()
@@ -82,7 +81,9 @@ fn is_about(operation: &SecretRotationOperation, secret: &SecretId) -> bool {
     let status = operation.status.as_ref();
     let arn = operation.spec.secret.arn.as_deref();
     let arn = arn.or_else(|| status.and_then(|status| status.arn.as_deref()));
-    secret_of(operation).is_some_and(|(name, region)| secret.means(&name, &region, arn))
+    operation
+        .secret_and_region()
+        .is_some_and(|(name, region)| secret.means(&name, &region, arn))
 }
 
 /// When it ended; by the API server's clock where AWS's was not written down.
@@ -122,7 +123,7 @@ fn row(
 ) -> Vec<Cell> {
     let nothing = || "-".to_owned();
     let spec = &operation.spec;
-    let severity = if ended(operation) == Some(true) {
+    let severity = if operation.succeeded() == Some(true) {
         Severity::Good
     } else {
         Severity::Bad
@@ -130,11 +131,12 @@ fn row(
     let by = spec.requested_by.as_ref().map(ToString::to_string);
     let mut cells: Vec<Cell> = vec![
         operation.name_any().into(),
-        action_name(spec.action).into(),
-        secret_of(operation)
+        spec.action.name().into(),
+        operation
+            .secret_and_region()
             .map_or_else(nothing, |(name, _)| name)
             .into(),
-        Cell::colored(severity, phase(operation)),
+        Cell::colored(severity, operation.phase()),
         by.unwrap_or_else(|| format!("{:?}", spec.trigger)).into(),
         took(operation).unwrap_or_else(nothing).into(),
     ];
@@ -148,7 +150,7 @@ fn row(
                 .map_or_else(nothing, |decision| decision.by.to_string())
                 .into(),
         );
-        cells.push(message(operation).into());
+        cells.push(operation.message().into());
     }
     let end = end(operation).zip(now);
     cells.push(

@@ -12,7 +12,7 @@ use crate::CommandError;
 use crate::ui::document::Document;
 use crate::ui::style::Style;
 use crate::view::Events;
-use crate::view::policy::{self, Key, PolicyView, Row};
+use crate::view::policy::{Key, PolicyView, Row};
 use crate::view::policy_document;
 use crate::view::secret_document;
 
@@ -188,7 +188,7 @@ impl Model {
     }
 
     fn shows_row(&self, row: &Row) -> bool {
-        let words = row.doing.words(self.now).unwrap_or_default();
+        let words = row.activity.summary(self.now).unwrap_or_default();
         let state = row.state.clone().unwrap_or_default();
         [
             &row.key.secret,
@@ -220,7 +220,7 @@ impl Model {
             .operations
             .iter()
             .filter(|one| one.namespace().as_ref() == Some(&key.namespace))
-            .filter(|one| policy::secret_of(one) == place)
+            .filter(|one| one.secret_and_region() == place)
             .collect();
         own.sort_by_key(|one| Reverse(one.metadata.creation_timestamp.clone()));
         own.truncate(READ);
@@ -241,7 +241,7 @@ impl Model {
         let own: Vec<_> = self
             .operations
             .iter()
-            .filter(|one| policy::belongs(one, &view.policy))
+            .filter(|one| one.belongs_to(&view.policy))
             .cloned()
             .collect();
         match choice {

@@ -118,7 +118,7 @@ fn of_secret(row: &Row) -> String {
     let unseen = row
         .unseen
         .map(|time| format!("; unseen since {}", whole_seconds(time)));
-    let words = row.doing.words(None).map(|words| format!("; {words}"));
+    let words = row.activity.summary(None).map(|words| format!("; {words}"));
     format!(
         "{state}{}{}",
         unseen.unwrap_or_default(),

@@ -8,7 +8,6 @@ use secret_rotation_api::operation::{Decision, SecretRotationOperation};
 use secret_rotation_api::text::Text;
 use secret_rotation_api::time::Time;
 
-use super::policy::{action_name, ended, message, phase, secret_of};
 use super::reasons;
 use super::sections::{Events, event_lines, journal, severity};
 use crate::ui::document::{Document, colored, plain, time_with_age};
@@ -32,10 +31,10 @@ pub(crate) fn document(
         ),
     );
     document.fact("Policy", spec.policy_ref.name.to_string());
-    document.fact("Action", action_name(spec.action));
+    document.fact("Action", spec.action.name());
     document.fact(
         "Secret",
-        secret_of(operation).map_or_else(
+        operation.secret_and_region().map_or_else(
             || "not known yet".to_owned(),
             |(name, region)| format!("{name} in {region}"),
         ),
@@ -92,7 +91,7 @@ fn state(
     style: Style,
     now: Option<Timestamp>,
 ) {
-    let phase = phase(operation);
+    let phase = operation.phase();
     let severity = severity(operation);
     document.spans(
         "State",
@@ -103,7 +102,7 @@ fn state(
     );
     document.optional_fact(
         "Why",
-        Some(message(operation)).filter(|text| !text.is_empty()),
+        Some(operation.message()).filter(|text| !text.is_empty()),
     );
     let status = operation.status.as_ref();
     let time = |time: Option<&Time>| {
@@ -122,7 +121,7 @@ fn state(
         "Next step",
         time(status.and_then(|status| status.next_step_time.as_ref())),
     );
-    let done = ended(operation) == Some(true);
+    let done = operation.succeeded() == Some(true);
     document.optional_fact("Advice", reasons::about(&phase).filter(|_| !done));
 }
 

@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use secret_rotation_api::conditions::{find, is_true};
-use secret_rotation_api::operation::{Action, SecretRotationOperation};
+use secret_rotation_api::conditions::find;
+use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::{Brake, FindingStatus, SecretRotationPolicy, Summary};
 use secret_rotation_api::time::Time;
-use secret_rotation_core::identity::Arn;
 
 use crate::ui::duration;
-use crate::ui::style::{Severity, Style, printable};
+use crate::ui::style::{Severity, Style};
 
 /// What a policy says of its secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +42,7 @@ pub(crate) struct Row {
     /// Attempts within the attempt window.
     pub(crate) attempts: Option<i64>,
     /// What is done about it.
-    pub(crate) doing: Doing,
+    pub(crate) activity: Activity,
 }
 
 /// A secret as one policy sees it.
@@ -57,7 +56,7 @@ pub(crate) struct Key {
 
 /// What is done about a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Doing {
+pub(crate) enum Activity {
     /// An operation is at work.
     Operation {
         name: String,
@@ -93,7 +92,7 @@ impl PolicyView {
     fn of(policy: &SecretRotationPolicy, operations: &[SecretRotationOperation]) -> Self {
         let own: Vec<_> = operations
             .iter()
-            .filter(|operation| is_unfinished(operation) && belongs(operation, policy))
+            .filter(|operation| !operation.is_finished() && operation.belongs_to(policy))
             .collect();
         let findings = policy.status.iter().flat_map(|status| &status.findings);
         let mut rows: Vec<_> = findings
@@ -208,7 +207,7 @@ fn counts(summary: &Summary) -> Vec<(&'static str, i64)> {
 }
 
 /// How many secrets are in each state, such as `✖ 1 stuck`.
-pub(crate) fn counts_in_words(view: &PolicyView, style: Style) -> Vec<(Severity, String)> {
+pub(crate) fn state_counts(view: &PolicyView, style: Style) -> Vec<(Severity, String)> {
     let counts = view.counts().into_iter().map(|(state, count)| {
         let severity = Severity::of_state(state);
         (
@@ -254,7 +253,7 @@ impl Row {
             attempts: finding
                 .attempts
                 .map(secret_rotation_api::count::Count::value),
-            doing: Doing::about(finding, operations),
+            activity: Activity::about(finding, operations),
         }
     }
 
@@ -263,7 +262,7 @@ impl Row {
         policy: &SecretRotationPolicy,
         operation: &SecretRotationOperation,
     ) -> Option<Self> {
-        let (secret, region) = secret_of(operation)?;
+        let (secret, region) = operation.secret_and_region()?;
         Some(Self {
             key: Key {
                 namespace: policy.namespace().unwrap_or_default(),
@@ -278,12 +277,12 @@ impl Row {
             current: None,
             pending: None,
             attempts: None,
-            doing: Doing::by(operation),
+            activity: Activity::by(operation),
         })
     }
 
     /// Its state, and for how long that could not be confirmed, such as `Stuck (unseen 120m)`.
-    pub(crate) fn state_words(&self, now: Option<Timestamp>) -> Option<String> {
+    pub(crate) fn state_text(&self, now: Option<Timestamp>) -> Option<String> {
         let state = self.state.clone()?;
         let Some(unseen) = self.unseen else {
             return Some(state);
@@ -295,7 +294,7 @@ impl Row {
     }
 }
 
-impl Doing {
+impl Activity {
     fn about(finding: &FindingStatus, operations: &[&SecretRotationOperation]) -> Self {
         let key = (finding.name.to_string(), finding.region.to_string());
         let named = finding.operation.as_deref();
@@ -305,7 +304,7 @@ impl Doing {
             .or_else(|| {
                 operations
                     .iter()
-                    .find(|one| secret_of(one).as_ref() == Some(&key))
+                    .find(|one| one.secret_and_region().as_ref() == Some(&key))
             });
         let until = finding.next_attempt_time.as_ref().and_then(Time::timestamp);
         match (at_work, &finding.blocked_by, until) {
@@ -326,8 +325,8 @@ impl Doing {
             .and_then(|status| status.next_step_time.as_ref());
         Self::Operation {
             name: operation.name_any(),
-            action: action_name(operation.spec.action),
-            phase: phase(operation),
+            action: operation.spec.action.name(),
+            phase: operation.phase().to_owned(),
             next: next.and_then(Time::timestamp),
         }
     }
@@ -342,7 +341,7 @@ impl Doing {
     }
 
     /// In a few words.
-    pub(crate) fn words(&self, now: Option<Timestamp>) -> Option<String> {
+    pub(crate) fn summary(&self, now: Option<Timestamp>) -> Option<String> {
         let wait = |then: &Option<Timestamp>| {
             let wait = then
                 .zip(now)
@@ -364,71 +363,4 @@ impl Doing {
             Self::Nothing => None,
         }
     }
-}
-
-/// The name of an action as it is written in an operation.
-pub(crate) fn action_name(action: Action) -> &'static str {
-    secret_rotation_core::operation::Action::from(action).name()
-}
-
-/// What an operation is doing, or how it ended: the reason of condition `Complete`.
-pub(crate) fn phase(operation: &SecretRotationOperation) -> String {
-    let conditions = operation.status.as_ref().map(|status| &status.conditions);
-    conditions
-        .and_then(|conditions| find(conditions, "Complete"))
-        .map_or_else(|| "New".to_owned(), |complete| complete.reason.clone())
-}
-
-/// The message of condition `Complete`.
-pub(crate) fn message(operation: &SecretRotationOperation) -> String {
-    let conditions = operation.status.as_ref().map(|status| &status.conditions);
-    conditions
-        .and_then(|conditions| find(conditions, "Complete"))
-        .map_or_else(String::new, |complete| printable(&complete.message))
-}
-
-/// How an operation ended: `true` = as asked; `None` = it has not.
-pub(crate) fn ended(operation: &SecretRotationOperation) -> Option<bool> {
-    let conditions = &operation.status.as_ref()?.conditions;
-    if is_true(conditions, "Failed") {
-        return Some(false);
-    }
-    is_true(conditions, "Complete").then_some(true)
-}
-
-/// Whether an operation has not come to its end.
-pub(crate) fn is_unfinished(operation: &SecretRotationOperation) -> bool {
-    ended(operation).is_none()
-}
-
-/// Whether an operation is one of this policy.
-pub(crate) fn belongs(operation: &SecretRotationOperation, policy: &SecretRotationPolicy) -> bool {
-    operation.namespace() == policy.namespace()
-        && operation.spec.policy_ref.name.as_str() == policy.name_any()
-}
-
-/// Name and region of an operation's secret, as far as they are known.
-pub(crate) fn secret_of(operation: &SecretRotationOperation) -> Option<(String, String)> {
-    let secret = &operation.spec.secret;
-    let status = operation.status.as_ref();
-    let arn = secret
-        .arn
-        .as_ref()
-        .map(secret_rotation_api::text::Text::as_str);
-    let found = status.and_then(|status| status.arn.as_ref());
-    let arn = arn.or_else(|| found.map(secret_rotation_api::text::Text::as_str));
-    let arn = arn.and_then(|arn| Arn::parse(arn).ok());
-    let known = status.and_then(|status| status.secret_name.as_ref());
-    let name = secret
-        .name
-        .as_ref()
-        .map(ToString::to_string)
-        .or_else(|| known.map(ToString::to_string))
-        .or_else(|| arn.as_ref().map(|arn| arn.name().to_owned()));
-    let region = secret
-        .region
-        .as_ref()
-        .map(ToString::to_string)
-        .or_else(|| arn.as_ref().map(|arn| arn.region().as_str().to_owned()));
-    Some((name?, region?))
 }

@@ -34,7 +34,7 @@ pub(crate) fn document(
         view.selected()
             .map_or_else(|| "not counted yet".to_owned(), |number| number.to_string()),
     )];
-    for (severity, text) in policy::counts_in_words(view, style) {
+    for (severity, text) in policy::state_counts(view, style) {
         secrets.extend([plain("  "), colored(severity, text)]);
     }
     document.spans("Secrets", secrets);
@@ -129,10 +129,10 @@ fn finding(document: &mut Document, row: &Row, style: Style, now: Option<Timesta
             time_with_age(unseen, now)
         ))]);
     }
-    if let Some(words) = row.doing.words(now) {
+    if let Some(words) = row.activity.summary(now) {
         document.line(vec![plain(format!("  {words}"))]);
     }
-    if let Some(advice) = row.doing.reason().and_then(reasons::about) {
+    if let Some(advice) = row.activity.reason().and_then(reasons::about) {
         document.line(vec![plain(format!("  {advice}"))]);
     }
 }

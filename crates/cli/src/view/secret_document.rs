@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use secret_rotation_api::operation::SecretRotationOperation;
 
-use super::policy::{PolicyView, Row, belongs, secret_of};
+use super::policy::{PolicyView, Row};
 use super::reasons;
 use super::sections::{Events, event_lines, journal, summary_lines};
 use crate::ui::document::{Document, colored, plain, time_with_age};
@@ -48,14 +48,14 @@ pub(crate) fn document(
     document.optional_fact("Current", row.current.clone());
     document.optional_fact("Pending", row.pending.clone());
     document.optional_fact("Attempts", row.attempts.map(|number| number.to_string()));
-    document.optional_fact("Next", row.doing.words(now));
-    document.optional_fact("Advice", row.doing.reason().and_then(reasons::about));
+    document.optional_fact("Next", row.activity.summary(now));
+    document.optional_fact("Advice", row.activity.reason().and_then(reasons::about));
     conditions(&mut document, view, style);
     let own: Vec<_> = operations
         .iter()
         .filter(|one| {
-            belongs(one, &view.policy)
-                && secret_of(one).is_some_and(|(name, region)| {
+            one.belongs_to(&view.policy)
+                && one.secret_and_region().is_some_and(|(name, region)| {
                     name == row.key.secret && region == row.key.region
                 })
         })

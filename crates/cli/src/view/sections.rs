@@ -5,7 +5,6 @@ use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::{Action, SecretRotationOperation, StepStatus};
 
-use super::policy::{action_name, ended, message, phase, secret_of};
 use super::version_id::short;
 use crate::CommandError;
 use crate::kubernetes::events;
@@ -34,7 +33,9 @@ pub(super) fn summary_lines(
     }
     for operation in operations.iter().take(most) {
         let severity = severity(operation);
-        let secret = secret_of(operation).map_or_else(String::new, |(name, _)| format!(" {name}"));
+        let secret = operation
+            .secret_and_region()
+            .map_or_else(String::new, |(name, _)| format!(" {name}"));
         let created = operation
             .metadata
             .creation_timestamp
@@ -47,15 +48,15 @@ pub(super) fn summary_lines(
         document.line(vec![
             colored(
                 severity,
-                format!("{} {}", style.symbol(severity), phase(operation)),
+                format!("{} {}", style.symbol(severity), operation.phase()),
             ),
             plain(format!(
                 "  {}{secret}{age}  {}",
-                action_name(operation.spec.action),
+                operation.spec.action.name(),
                 operation.name_any()
             )),
         ]);
-        let why = message(operation);
+        let why = operation.message();
         if !why.is_empty() {
             document.line(vec![plain(format!("  {why}"))]);
         }
@@ -107,7 +108,7 @@ fn with_code(result: &str, step: &StepStatus) -> String {
 }
 
 pub(super) fn severity(operation: &SecretRotationOperation) -> Severity {
-    match ended(operation) {
+    match operation.succeeded() {
         Some(true) => Severity::Good,
         Some(false) => Severity::Bad,
         None => Severity::Busy,

@@ -17,7 +17,6 @@ use super::target::Target;
 use crate::CommandError;
 use crate::aws::parse_region;
 use crate::ui::output;
-use crate::view::policy::{action_name, secret_of};
 
 /// Which version holds what, as far as somebody told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub(super) async fn gather(
     if let Some(flag) = typed.superfluous(action) {
         return Err(CommandError::new(format!(
             "{flag} says nothing about {}",
-            action_name(action)
+            action.name()
         )));
     }
     if action == Action::ReleasePins {
@@ -77,7 +76,7 @@ pub(super) async fn gather(
         target.secret,
         target.region,
         names.join(", and no "),
-        action_name(action)
+        action.name()
     )))
 }
 
@@ -190,7 +189,7 @@ impl Known {
         let place = (target.secret.clone(), target.region.clone());
         let newest = operations
             .iter()
-            .filter(|one| secret_of(one).as_ref() == Some(&place))
+            .filter(|one| one.secret_and_region().as_ref() == Some(&place))
             .filter_map(|one| {
                 Some((
                     one.metadata.creation_timestamp.clone(),

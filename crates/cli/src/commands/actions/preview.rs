@@ -5,7 +5,6 @@ use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperatio
 
 use super::target::Target;
 use crate::CommandError;
-use crate::view::policy::action_name;
 
 /// What a person surely did not mean, with what they may mean instead.
 pub(super) fn advise(action: Action, target: &Target) -> Result<(), CommandError> {
@@ -55,7 +54,7 @@ pub(super) fn announcement(target: &Target, spec: &SecretRotationOperationSpec) 
     let mut lines = vec![
         format!(
             "{} of {} in {}, for policy {}:",
-            action_name(spec.action),
+            spec.action.name(),
             target.secret,
             target.region,
             spec.policy_ref.name

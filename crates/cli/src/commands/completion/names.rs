@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use crate::CommandError;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
-use crate::view::policy::{action_name, phase, secret_of};
 
 /// Somebody waits for a key press to be answered.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -54,7 +53,7 @@ async fn names(
             let operations: Vec<SecretRotationOperation> = cluster.list(scope).await?;
             let waiting = operations
                 .iter()
-                .filter(|one| phase(one) == "AwaitingApproval" && one.spec.decision.is_none());
+                .filter(|one| one.phase() == "AwaitingApproval" && one.spec.decision.is_none());
             waiting.map(of_operation).collect()
         }
         Wanted::Everything => {
@@ -85,10 +84,12 @@ fn of_policy(policy: &SecretRotationPolicy) -> (String, String) {
 }
 
 fn of_operation(operation: &SecretRotationOperation) -> (String, String) {
-    let secret = secret_of(operation).map_or_else(String::new, |(name, _)| format!(" of {name}"));
-    let action = action_name(operation.spec.action);
+    let secret = operation
+        .secret_and_region()
+        .map_or_else(String::new, |(name, _)| format!(" of {name}"));
+    let action = operation.spec.action.name();
     (
         operation.name_any(),
-        format!("{action}{secret}, {}", phase(operation)),
+        format!("{action}{secret}, {}", operation.phase()),
     )
 }

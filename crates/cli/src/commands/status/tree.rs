@@ -8,7 +8,7 @@ use secret_rotation_api::time::Time;
 use crate::ui::duration;
 use crate::ui::style::{Severity, Style};
 use crate::ui::table::{Cell, Table};
-use crate::view::policy::{PolicyView, Row, counts_in_words};
+use crate::view::policy::{PolicyView, Row, state_counts};
 use crate::view::version_id;
 
 const NARROW: [&str; 7] = [
@@ -82,7 +82,7 @@ fn secrets(view: &PolicyView, style: Style, now: Option<Timestamp>) -> String {
         .selected()
         .map_or_else(|| "not counted yet".to_owned(), |number| number.to_string());
     let mut text = format!("Secrets:   {selected}");
-    for (severity, count) in counts_in_words(view, style) {
+    for (severity, count) in state_counts(view, style) {
         let _ = write!(text, "   {}", style.paint(severity, &count));
     }
     if let Some((then, now)) = view.checked().zip(now) {
@@ -141,7 +141,7 @@ fn cells(
         row.attempts
             .map_or_else(nothing, |number| number.to_string())
             .into(),
-        row.doing.words(now).unwrap_or_else(nothing).into(),
+        row.activity.summary(now).unwrap_or_else(nothing).into(),
     ]);
     if wide {
         cells.push(row.message.clone().into());
@@ -155,7 +155,7 @@ fn cells(
 }
 
 fn state(row: &Row, style: Style, now: Option<Timestamp>) -> Cell {
-    let Some((state, words)) = row.state.as_ref().zip(row.state_words(now)) else {
+    let Some((state, words)) = row.state.as_ref().zip(row.state_text(now)) else {
         return Cell::from(style.nothing());
     };
     let severity = Severity::of_state(state);

@@ -165,7 +165,7 @@ fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
         spans.push(Span::raw(format!("  {reason}")));
     }
     // The line may be short: what is well is what it can lack.
-    let mut counts = policy::counts_in_words(view, model.style);
+    let mut counts = policy::state_counts(view, model.style);
     counts.sort_by_key(|(severity, _)| *severity);
     for (severity, text) in counts {
         spans.push(Span::styled(
@@ -210,7 +210,7 @@ fn cell(model: &Model, view: &PolicyView, row: &policy::Row, title: &str) -> (Se
                 return (Severity::Quiet, nothing());
             };
             let severity = Severity::of_state(state);
-            let words = row.state_words(model.now).unwrap_or_default();
+            let words = row.state_text(model.now).unwrap_or_default();
             return (
                 severity,
                 format!("{} {words}", model.style.symbol(severity)),
@@ -221,7 +221,7 @@ fn cell(model: &Model, view: &PolicyView, row: &policy::Row, title: &str) -> (Se
         "ATTEMPTS" => row
             .attempts
             .map_or_else(nothing, |number| number.to_string()),
-        "ACTION" => row.doing.words(model.now).unwrap_or_else(nothing),
+        "ACTION" => row.activity.summary(model.now).unwrap_or_else(nothing),
         _ => {
             let since = row.since.zip(model.now);
             since.map_or_else(nothing, |(then, now)| duration::since(then, now))
