@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use secret_rotation_cli::Arguments;
+use secret_rotation_cli::Cli;
 use serde_json::{Value, json};
 use xtask::cluster::Cluster;
 use xtask::markdown::{self, Block, Page};
@@ -119,7 +119,7 @@ fn every_command_of_the_plugin_is_one_that_it_has() {
         let text = fs::read_to_string(project::root().join(&page.path)).expect("a page");
         for command in plugin_commands(&text) {
             let words = shlex::split(&command).unwrap_or_else(|| panic!("{command}"));
-            let parsed = Arguments::try_parse_from(words);
+            let parsed = Cli::try_parse_from(words);
             let wrong = parsed.err().map(|error| error.kind());
             let tolerable = [
                 None,

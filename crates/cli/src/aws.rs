@@ -16,5 +16,5 @@ pub(crate) use self::errors::Problem;
 pub(crate) use self::progress::Progress;
 pub(crate) use self::secret_arg::agreed;
 pub(crate) use self::secret_arg::{SecretArg, SecretId};
-pub(crate) use self::session::{AwsOptions, RateArgs};
+pub(crate) use self::session::{AwsOptions, AwsQuery, RateArgs};
 pub(crate) use self::session::{Session, parse_region};

@@ -1,23 +1,16 @@
-//! What can be typed.
+//! The command line: the global flags and the command, from what is typed to an exit status.
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
 
-use crate::commands::actions::{ActionArgs, ClearArgs, RotateArgs};
-use crate::commands::approve::DecideArgs;
-use crate::commands::audit::AuditArguments;
-use crate::commands::check::CheckArgs;
-use crate::commands::completion::{CompleteArgs, CompletionArgs};
-use crate::commands::describe::DescribeArgs;
-use crate::commands::doctor::DoctorArguments;
-use crate::commands::explain::ExplainArguments;
-use crate::commands::history::HistoryArgs;
-use crate::commands::iam_policy::IamPolicyArguments;
-use crate::commands::list::ListArguments;
-use crate::commands::put::PutArguments;
-use crate::commands::status::StatusArgs;
-use crate::commands::suspend::SuspendArgs;
-use crate::commands::versions::VersionsArguments;
+use clap::{CommandFactory as _, Parser};
+
+use crate::app::App;
+use crate::commands::completion::candidates;
+use crate::commands::{self, Command};
+use crate::error::CommandError;
 use crate::kubernetes::ClusterOptions;
+use crate::ui::output;
 
 /// Sees and mends the rotations of AWS Secrets Manager secrets; never reads a value.
 #[derive(Clone, Debug, Parser)]
@@ -27,7 +20,7 @@ use crate::kubernetes::ClusterOptions;
     version,
     arg_required_else_help = true
 )]
-pub struct Arguments {
+pub struct Cli {
     /// Which cluster, and where in it.
     #[command(flatten)]
     pub cluster: ClusterOptions,
@@ -37,63 +30,51 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// The commands.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Command {
-    /// Show policies and their secrets; live with --watch.
-    Status(StatusArgs),
-    /// Show all that is known of a policy or an operation, and what to do about it.
-    Describe(DescribeArgs),
-    /// Ask for a check of a policy now.
-    Check(CheckArgs),
-    /// Show operations that have ended, newest first.
-    History(HistoryArgs),
-    /// Approve an operation that waits for a person.
-    Approve(DecideArgs),
-    /// Deny an operation.
-    Deny(DecideArgs),
-    /// Make a policy stand still: nothing is checked, no operation starts or goes on.
-    Suspend(SuspendArgs),
-    /// Make a suspended policy go on.
-    Resume(SuspendArgs),
-    /// Start a rotation of a secret.
-    Rotate(RotateArgs),
-    /// Take AWSPENDING from a stuck version, and with --rotate rotate after that.
-    Clear(ClearArgs),
-    /// Make the pending version current, because the target accepts its value.
-    Promote(ActionArgs),
-    /// Take a clear back: put AWSPENDING back on the version that was pinned.
-    Undo(ActionArgs),
-    /// Make the previous version current again.
-    Revert(ActionArgs),
-    /// Call a scheduled deletion off.
-    Restore(ActionArgs),
-    /// Remove pins of a secret: labels that keep cleared versions, so that a clear can be undone.
-    Release(ActionArgs),
-    /// Print a script that completes commands, flags and names in a shell.
-    Completion(CompletionArgs),
-    /// Complete a command line for kubectl.
-    #[command(name = "__complete", hide = true)]
-    Complete(CompleteArgs),
-    Audit(AuditArguments),
-    List(ListArguments),
-    Versions(VersionsArguments),
-    Put(PutArguments),
-    IamPolicy(IamPolicyArguments),
-    Doctor(DoctorArguments),
-    Explain(ExplainArguments),
-    /// Print the version of this plugin.
-    Version,
+impl Cli {
+    /// Runs the command, and prints its error on standard error.
+    pub fn run(self) -> ExitCode {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let outcome = match runtime {
+            Ok(runtime) => runtime.block_on(self.dispatch()),
+            Err(error) => Err(CommandError::new(format!(
+                "the runtime cannot start: {error}"
+            ))),
+        };
+        outcome.unwrap_or_else(|error| {
+            output::note(&error.to_string());
+            error.exit_code()
+        })
+    }
+
+    async fn dispatch(self) -> Result<ExitCode, CommandError> {
+        let app = App::new(self.cluster, Self::command);
+        commands::run(&app, &self.command).await
+    }
+
+    /// Returns the command line with names from the cluster that `words` name, for a shell that asks for completions.
+    pub fn completing(words: &[OsString]) -> clap::Command {
+        candidates::command(Self::command(), words)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Arguments::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[tokio::test]
+    async fn commands_without_a_cluster_accept_cluster_flags() {
+        // Aliases and wrappers of kubectl add them to every command.
+        for (flag, command) in [("--context=prod", "version"), ("-nteam", "version")] {
+            let typed = ["kubectl-secret_rotation", command, flag];
+            let ended = Cli::parse_from(typed).dispatch().await;
+            assert_eq!(ended, Ok(ExitCode::SUCCESS), "{command} {flag}");
+        }
     }
 }

@@ -1,97 +1,128 @@
-//! From what was typed to an exit status.
+//! The commands, one module each: its arguments, and one `run`.
 
-pub(crate) mod actions;
-pub(crate) mod approve;
-pub(crate) mod audit;
-pub(crate) mod check;
+mod actions;
+mod approve;
+mod audit;
+mod check;
+mod clear;
+mod complete;
 pub(crate) mod completion;
-pub(crate) mod describe;
-pub(crate) mod doctor;
-pub(crate) mod explain;
-pub(crate) mod history;
-pub(crate) mod iam_policy;
-pub(crate) mod list;
-pub(crate) mod put;
-pub(crate) mod status;
-pub(crate) mod suspend;
-pub(crate) mod version;
-pub(crate) mod versions;
+mod deny;
+mod describe;
+mod doctor;
+mod explain;
+mod history;
+mod iam_policy;
+mod list;
+mod promote;
+mod put;
+mod release;
+mod restore;
+mod resume;
+mod revert;
+mod rotate;
+mod status;
+mod suspend;
+mod undo;
+mod version;
+mod versions;
 
 use std::process::ExitCode;
 
-use secret_rotation_api::operation::Action;
+use clap::Subcommand;
 
 use crate::CommandError;
-use crate::cli::{Arguments, Command};
-use crate::ui::output;
+use crate::app::App;
 
-/// Carries a command out and says on standard error why it failed, if it did.
-pub fn run(arguments: Arguments) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(carry_out(arguments)),
-        Err(error) => Err(CommandError::new(format!(
-            "the runtime cannot start: {error}"
-        ))),
-    };
-    outcome.unwrap_or_else(|failure| {
-        output::note(&failure.to_string());
-        failure.exit_code()
-    })
+use self::approve::ApproveArgs;
+use self::audit::AuditArgs;
+pub use self::audit::schema_text as audit_schema;
+use self::check::CheckArgs;
+use self::clear::ClearArgs;
+use self::complete::CompleteArgs;
+use self::completion::CompletionArgs;
+use self::deny::DenyArgs;
+use self::describe::DescribeArgs;
+use self::doctor::DoctorArgs;
+use self::explain::ExplainArgs;
+use self::history::HistoryArgs;
+use self::iam_policy::IamPolicyArgs;
+use self::list::ListArgs;
+use self::promote::PromoteArgs;
+use self::put::PutArgs;
+use self::release::ReleaseArgs;
+use self::restore::RestoreArgs;
+use self::resume::ResumeArgs;
+use self::revert::RevertArgs;
+use self::rotate::RotateArgs;
+use self::status::StatusArgs;
+use self::suspend::SuspendArgs;
+use self::undo::UndoArgs;
+use self::version::VersionArgs;
+use self::versions::VersionsArgs;
+
+/// The commands, in the order in which help lists them. The doc comment of the arguments is the help of a command.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    Status(StatusArgs),
+    Describe(DescribeArgs),
+    Check(CheckArgs),
+    History(HistoryArgs),
+    Approve(ApproveArgs),
+    Deny(DenyArgs),
+    Suspend(SuspendArgs),
+    Resume(ResumeArgs),
+    Rotate(RotateArgs),
+    Clear(ClearArgs),
+    Promote(PromoteArgs),
+    Undo(UndoArgs),
+    Revert(RevertArgs),
+    Restore(RestoreArgs),
+    Release(ReleaseArgs),
+    Completion(CompletionArgs),
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
+    Audit(AuditArgs),
+    List(ListArgs),
+    Versions(VersionsArgs),
+    Put(PutArgs),
+    IamPolicy(IamPolicyArgs),
+    Doctor(DoctorArgs),
+    Explain(ExplainArgs),
+    Version(VersionArgs),
 }
 
-async fn carry_out(arguments: Arguments) -> Result<ExitCode, CommandError> {
-    let cluster = &arguments.cluster;
-    match arguments.command {
-        Command::Status(arguments) => status::run(cluster, &arguments).await,
-        Command::Describe(arguments) => describe::run(cluster, &arguments).await,
-        Command::Check(arguments) => check::run(cluster, &arguments).await,
-        Command::History(arguments) => history::run(cluster, &arguments).await,
-        Command::Approve(arguments) => approve::run(cluster, &arguments, true).await,
-        Command::Deny(arguments) => approve::run(cluster, &arguments, false).await,
-        Command::Suspend(arguments) => suspend::run(cluster, &arguments, true).await,
-        Command::Resume(arguments) => suspend::run(cluster, &arguments, false).await,
-        Command::Rotate(arguments) => actions::rotate(cluster, &arguments).await,
-        Command::Clear(arguments) => actions::clear(cluster, &arguments).await,
-        Command::Promote(arguments) => {
-            actions::run(cluster, &arguments, Action::PromotePending).await
-        }
-        Command::Undo(arguments) => actions::run(cluster, &arguments, Action::RestorePending).await,
-        Command::Revert(arguments) => {
-            actions::run(cluster, &arguments, Action::RevertToPrevious).await
-        }
-        Command::Restore(arguments) => {
-            actions::run(cluster, &arguments, Action::RestoreSecret).await
-        }
-        Command::Release(arguments) => actions::run(cluster, &arguments, Action::ReleasePins).await,
-        Command::Completion(arguments) => completion::run(&arguments),
-        Command::Complete(arguments) => completion::complete(&arguments),
-        Command::Audit(audit) => audit::run(audit).await,
-        Command::List(list) => list::run(list).await,
-        Command::Versions(versions) => versions::run(versions).await,
-        Command::Put(put) => put::run(put).await,
-        Command::IamPolicy(policy) => iam_policy::run(policy).await,
-        Command::Doctor(doctor) => doctor::run(cluster, doctor).await,
-        Command::Explain(explain) => explain::run(explain).await,
-        Command::Version => version::run(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn cluster_flags_are_taken_where_they_do_nothing() {
-        // Aliases and wrappers of kubectl add them to every command.
-        for (flag, command) in [("--context=prod", "version"), ("-nteam", "version")] {
-            let typed = ["kubectl-secret_rotation", command, flag];
-            let ended = carry_out(Arguments::parse_from(typed)).await;
-            assert_eq!(ended, Ok(ExitCode::SUCCESS), "{command} {flag}");
-        }
+/// Runs a command.
+///
+/// # Errors
+///
+/// Returns the error of the command.
+pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Status(args) => status::run(app, args).await,
+        Command::Describe(args) => describe::run(app, args).await,
+        Command::Check(args) => check::run(app, args).await,
+        Command::History(args) => history::run(app, args).await,
+        Command::Approve(args) => approve::run(app, args).await,
+        Command::Deny(args) => deny::run(app, args).await,
+        Command::Suspend(args) => suspend::run(app, args).await,
+        Command::Resume(args) => resume::run(app, args).await,
+        Command::Rotate(args) => rotate::run(app, args).await,
+        Command::Clear(args) => clear::run(app, args).await,
+        Command::Promote(args) => promote::run(app, args).await,
+        Command::Undo(args) => undo::run(app, args).await,
+        Command::Revert(args) => revert::run(app, args).await,
+        Command::Restore(args) => restore::run(app, args).await,
+        Command::Release(args) => release::run(app, args).await,
+        Command::Completion(args) => completion::run(app, args).await,
+        Command::Complete(args) => complete::run(app, args).await,
+        Command::Audit(args) => audit::run(app, args).await,
+        Command::List(args) => list::run(app, args).await,
+        Command::Versions(args) => versions::run(app, args).await,
+        Command::Put(args) => put::run(app, args).await,
+        Command::IamPolicy(args) => iam_policy::run(app, args).await,
+        Command::Doctor(args) => doctor::run(app, args).await,
+        Command::Explain(args) => explain::run(app, args).await,
+        Command::Version(args) => version::run(app, args).await,
     }
 }

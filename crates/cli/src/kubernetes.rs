@@ -16,5 +16,5 @@ pub(crate) mod wait;
 pub(crate) use self::check_request::{request_check, suspended};
 pub(crate) use self::client::{Cluster, Kind, type_and_name};
 pub(crate) use self::errors::Attempt;
-pub use self::options::ClusterOptions;
+pub(crate) use self::options::ClusterOptions;
 pub(crate) use self::suggest::did_you_mean;

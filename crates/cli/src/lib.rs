@@ -3,6 +3,7 @@
 //! Shows what the controller has written down and asks for what it should do, by its resources only. What a
 //! secret's state is and what may be done about it, core says; nothing here decides.
 
+mod app;
 mod aws;
 mod cli;
 mod commands;
@@ -15,9 +16,6 @@ mod testing;
 mod ui;
 mod view;
 
-pub use cli::{Arguments, Command};
-pub use commands::audit::schema_text as audit_schema;
-pub use commands::completion::command as completing;
-pub use commands::run;
+pub use cli::Cli;
+pub use commands::{Command, audit_schema};
 pub use error::CommandError;
-pub use kubernetes::ClusterOptions;

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap_complete::CompleteEnv;
-use secret_rotation_cli::{Arguments, completing, run};
+use secret_rotation_cli::Cli;
 
 fn main() -> ExitCode {
-    // The AWS SDK and kube must not each choose a cryptography provider of their own. Whoever was first is kept.
+    // The AWS SDK and kube must use the same cryptography provider: the first one installed stays.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // A shell that asks for completions gets them, and the process ends here.
-    CompleteEnv::with_factory(|| completing(&env::args_os().collect::<Vec<_>>())).complete();
-    run(Arguments::parse())
+    // A shell that asks for completions gets them here, and the process exits.
+    CompleteEnv::with_factory(|| Cli::completing(&env::args_os().collect::<Vec<_>>())).complete();
+    Cli::parse().run()
 }

@@ -40,6 +40,22 @@ pub struct RateArgs {
     pub reads_per_second: u32,
 }
 
+/// Flags of commands that sweep AWS.
+#[derive(Args, Clone, Debug)]
+pub struct AwsQuery {
+    /// The AWS regions to read, separated by commas; by default the region of the AWS profile.
+    #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
+    pub regions: Vec<Region>,
+
+    /// As whom AWS is asked.
+    #[command(flatten)]
+    pub options: AwsOptions,
+
+    /// How fast AWS is asked.
+    #[command(flatten)]
+    pub rate: RateArgs,
+}
+
 impl Default for RateArgs {
     fn default() -> Self {
         Self {
@@ -98,6 +114,18 @@ impl Session {
         };
         Region::parse(region.as_ref())
             .map_err(|error| CommandError::usage(error.to_string()).with_hint(hint))
+    }
+
+    /// Returns the named regions, by default the one of the environment or the profile.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no region is named anywhere.
+    pub(crate) fn regions(&self, named: &[Region]) -> Result<Vec<Region>, CommandError> {
+        if named.is_empty() {
+            return Ok(vec![self.region("--regions")?]);
+        }
+        Ok(named.to_vec())
     }
 
     /// What an error means and what to do about it, with the profile and the proxy that it is about.

@@ -3,7 +3,7 @@
 //! Each says what will happen and what it expects before it asks, and asks with an operation: whether it may be
 //! done, and does still hold, the controller judges.
 
-pub(crate) mod args;
+mod args;
 mod follow;
 mod preconditions;
 mod preview;
@@ -23,13 +23,13 @@ use secret_rotation_api::span::Span;
 use uuid::Uuid;
 
 use crate::CommandError;
-use crate::kubernetes::ClusterOptions;
+use crate::app::App;
 use crate::kubernetes::{Cluster, type_and_name};
 use crate::ui::manifest;
 use crate::ui::output;
 
+pub(crate) use self::args::ActionArgs;
 use self::args::DryRun;
-pub(crate) use self::args::{ActionArgs, ClearArgs, RotateArgs};
 use self::target::Target;
 
 /// The namespace of the UUIDs that end the names of operations by hand.
@@ -38,59 +38,24 @@ const NAMES: Uuid = Uuid::from_u128(0x6d1f_0c52_9ab3_5e70_8f44_1c26_d7e9_3b08);
 /// So many operations that are alike, and have ended, may be kept.
 const LIKE: usize = 1_000;
 
-/// `rotate`: starts a rotation, or with `--retry` the pending one again.
-pub(crate) async fn rotate(
-    options: &ClusterOptions,
-    arguments: &RotateArgs,
-) -> Result<ExitCode, CommandError> {
-    let action = if arguments.retry {
-        Action::RetryRotation
-    } else {
-        Action::Rotate
-    };
-    run(options, &arguments.action, action).await
-}
-
-/// `clear`: takes AWSPENDING from a stuck version, and with `--rotate` rotates after that.
-pub(crate) async fn clear(
-    options: &ClusterOptions,
-    arguments: &ClearArgs,
-) -> Result<ExitCode, CommandError> {
-    let action = if arguments.rotate {
-        Action::ClearAndRotate
-    } else {
-        Action::ClearPending
-    };
-    request(
-        options,
-        &arguments.action,
-        action,
-        arguments.confirm_after.as_deref(),
-    )
-    .await
-}
-
-/// Any other: asks for an operation, and may follow it.
-pub(crate) async fn run(
-    options: &ClusterOptions,
-    arguments: &ActionArgs,
-    action: Action,
-) -> Result<ExitCode, CommandError> {
-    request(options, arguments, action, None).await
-}
-
-async fn request(
-    options: &ClusterOptions,
-    arguments: &ActionArgs,
+/// Creates an operation, and with `--wait` follows it to its end.
+///
+/// # Errors
+///
+/// Returns an error if the secret, its policy or its versions are unknown, if the API server refuses the operation, or if
+/// the operation fails.
+pub(super) async fn request(
+    app: &App,
+    args: &ActionArgs,
     action: Action,
     confirm_after: Option<&str>,
 ) -> Result<ExitCode, CommandError> {
-    let cluster = Cluster::connect(options).await?;
+    let cluster = app.cluster().await?;
     let policies: Vec<SecretRotationPolicy> = cluster.list(Some(cluster.namespace())).await?;
     let operations: Vec<SecretRotationOperation> = cluster.list(Some(cluster.namespace())).await?;
-    let target = target::find(&cluster, arguments, &policies).await?;
+    let target = target::find(&cluster, args, &policies).await?;
     preview::advise(action, &target)?;
-    let expect = preconditions::gather(action, arguments, &target, &operations).await?;
+    let expect = preconditions::gather(action, args, &target, &operations).await?;
     let user = cluster.whoami().await?;
     let spec = SecretRotationOperationSpec {
         policy_ref: PolicyReference {
@@ -104,7 +69,7 @@ async fn request(
         },
         action,
         expect: Some(expect),
-        reason: arguments
+        reason: args
             .reason
             .clone()
             .unwrap_or_else(|| format!("asked for by {user} on the command line"))
@@ -119,7 +84,7 @@ async fn request(
     };
     output::note(&preview::announcement(&target, &spec));
     let operation = named(&cluster, &target, spec, &operations);
-    ask(&cluster, operation, arguments, &operations).await
+    ask(&cluster, operation, args, &operations).await
 }
 
 /// The operation under the first name that no ended one has.
@@ -165,16 +130,16 @@ fn name(target: &Target, spec: &SecretRotationOperationSpec, number: usize) -> S
 async fn ask(
     cluster: &Cluster,
     operation: SecretRotationOperation,
-    arguments: &ActionArgs,
+    args: &ActionArgs,
     operations: &[SecretRotationOperation],
 ) -> Result<ExitCode, CommandError> {
     let name = operation.name_any();
     let title = type_and_name::<SecretRotationOperation>(&name);
-    if arguments.dry_run == Some(DryRun::Client) {
+    if args.dry_run == Some(DryRun::Client) {
         output::print(&manifest::yaml(&[operation], true)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let server = arguments.dry_run == Some(DryRun::Server);
+    let server = args.dry_run == Some(DryRun::Server);
     let there = operations.iter().any(|one| one.name_any() == name);
     // One that was made since the list was read is the same request, too: names are derived from it.
     let created = !there && cluster.create(&operation, server).await?.is_some();
@@ -184,8 +149,8 @@ async fn ask(
         (false, _) => "unchanged, it is at work already",
     };
     output::print(&format!("{title} {verb}\n"))?;
-    if server || !arguments.wait.wait {
+    if server || !args.wait.wait {
         return Ok(ExitCode::SUCCESS);
     }
-    follow::run(cluster, &name, arguments.wait.timeout).await
+    follow::run(cluster, &name, args.wait.timeout).await
 }

@@ -1,19 +1,27 @@
-//! `approve` and `deny`: a person's decision about an operation that waits for one.
+//! `approve`: the decision of a person that an operation may run. `deny` shares it.
 
 use std::process::ExitCode;
 
 use clap::Args;
-use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::operation::{DecisionVerdict, SecretRotationOperation};
 use serde_json::json;
 
 use crate::CommandError;
-use crate::kubernetes::ClusterOptions;
-use crate::kubernetes::{Cluster, type_and_name};
+use crate::app::App;
+use crate::kubernetes::type_and_name;
 use crate::ui::output;
 
-/// Flags of `approve` and `deny`.
+/// Approve an operation that waits for a person.
 #[derive(Args, Clone, Debug)]
-pub struct DecideArgs {
+pub struct ApproveArgs {
+    /// Which operation, and why.
+    #[command(flatten)]
+    pub decision: DecisionArgs,
+}
+
+/// Arguments of a decision.
+#[derive(Args, Clone, Debug)]
+pub struct DecisionArgs {
     /// The operation.
     #[arg(value_name = "OPERATION")]
     pub name: String,
@@ -23,23 +31,31 @@ pub struct DecideArgs {
     pub message: String,
 }
 
-/// Writes the decision down as the user that the API server knows. Whether they may decide, it judges.
-pub(crate) async fn run(
-    options: &ClusterOptions,
-    arguments: &DecideArgs,
-    approve: bool,
+/// Approves an operation.
+pub(crate) async fn run(app: &App, args: &ApproveArgs) -> Result<ExitCode, CommandError> {
+    decide(app, &args.decision, DecisionVerdict::Approve).await
+}
+
+/// Records a decision under the name by which the API server knows the user, and lets the API server check whether this user
+/// may decide.
+pub(super) async fn decide(
+    app: &App,
+    args: &DecisionArgs,
+    verdict: DecisionVerdict,
 ) -> Result<ExitCode, CommandError> {
-    let cluster = Cluster::connect(options).await?;
-    let operation: SecretRotationOperation = cluster.get(&arguments.name).await?;
-    refuse_late(&operation, &arguments.name, cluster.namespace())?;
+    let cluster = app.cluster().await?;
+    let operation: SecretRotationOperation = cluster.get(&args.name).await?;
+    refuse_late(&operation, &args.name, cluster.namespace())?;
     let by = cluster.whoami().await?;
-    let verdict = if approve { "Approve" } else { "Deny" };
-    let decision = json!({"verdict": verdict, "by": by, "message": arguments.message});
+    let decision = json!({"verdict": verdict, "by": by, "message": args.message});
     cluster
-        .patch::<SecretRotationOperation>(&arguments.name, &json!({"spec": {"decision": decision}}))
+        .patch::<SecretRotationOperation>(&args.name, &json!({"spec": {"decision": decision}}))
         .await?;
-    let verb = if approve { "approved" } else { "denied" };
-    let name = type_and_name::<SecretRotationOperation>(&arguments.name);
+    let verb = match verdict {
+        DecisionVerdict::Approve => "approved",
+        DecisionVerdict::Deny => "denied",
+    };
+    let name = type_and_name::<SecretRotationOperation>(&args.name);
     output::print(&format!("{name} {verb}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

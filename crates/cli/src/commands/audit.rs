@@ -20,12 +20,12 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use schemars::Schema;
 use secret_rotation_core::classify::{Knowledge, classify};
-use secret_rotation_core::identity::Region;
 use secret_rotation_core::survey::Survey;
 use secret_rotation_core::watch::Watches;
 
 use crate::CommandError;
-use crate::aws::{AwsOptions, Criteria, Progress, RateArgs, RegionSweep, collect, parse_region};
+use crate::app::App;
+use crate::aws::{AwsQuery, Criteria, Progress, RegionSweep, collect};
 use crate::ui::output;
 
 pub(crate) use fail_on::FailOn;
@@ -39,12 +39,8 @@ const INCOMPLETE: u8 = 3;
 /// Exit status: 0 nothing named by --fail-on was found; 1 something was; 2 the command line or the policy file is
 /// wrong; 3 not everything could be read, and nothing named by --fail-on was found in the rest.
 #[derive(Args, Clone, Debug)]
-pub struct AuditArguments {
-    /// The AWS regions to look at, separated by commas; those of the policy, or of the AWS profile, if left out.
-    #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
-    pub regions: Vec<Region>,
-
-    /// A file with a `SecretRotationPolicy` to judge by, and an `AWSAccessProfile` if it holds one; - reads standard input.
+pub struct AuditArgs {
+    /// A file with the `SecretRotationPolicy` to judge by, whose regions are the default, and optionally its `AWSAccessProfile`; - is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub filename: Option<PathBuf>,
 
@@ -71,13 +67,9 @@ pub struct AuditArguments {
     )]
     pub fail_on: Vec<FailOn>,
 
-    /// As whom AWS is asked.
+    /// Where and how AWS is read.
     #[command(flatten)]
-    pub aws: AwsOptions,
-
-    /// How fast AWS is asked.
-    #[command(flatten)]
-    pub rate: RateArgs,
+    pub aws: AwsQuery,
 }
 
 /// How a report looks.
@@ -96,32 +88,24 @@ pub enum Format {
 }
 
 /// Reads, judges, reports.
-pub(crate) async fn run(arguments: AuditArguments) -> Result<ExitCode, CommandError> {
-    let session = arguments.aws.session().await?;
-    let policy = arguments.filename.as_deref();
-    let criteria = Criteria::read(policy, arguments.stuck_after.as_deref(), || {
-        regions(&arguments.regions, &session)
+pub(crate) async fn run(_app: &App, args: &AuditArgs) -> Result<ExitCode, CommandError> {
+    let session = args.aws.options.session().await?;
+    let policy = args.filename.as_deref();
+    let criteria = Criteria::read(policy, args.stuck_after.as_deref(), || {
+        session.regions(&args.aws.regions)
     })?
-    .within(&arguments.regions)?;
+    .within(&args.aws.regions)?;
     let progress = Progress::new(&criteria.regions());
-    let swept = collect(&session, arguments.rate, &criteria, &progress).await;
+    let swept = collect(&session, args.aws.rate, &criteria, &progress).await;
     progress.finish();
     let survey = judge(&criteria, &swept);
     let report = Report::of(&criteria, &swept, &survey);
     publish(
-        &rendered(&report, arguments.output)?,
-        arguments.output_file.as_deref(),
+        &rendered(&report, args.output)?,
+        args.output_file.as_deref(),
     )?;
     complain(&report);
-    Ok(verdict(&report, &survey, &arguments.fail_on))
-}
-
-/// The regions that were asked for, else the one that the environment names.
-fn regions(asked: &[Region], session: &crate::aws::Session) -> Result<Vec<Region>, CommandError> {
-    if asked.is_empty() {
-        return Ok(vec![session.region("--regions")?]);
-    }
-    Ok(asked.to_vec())
+    Ok(verdict(&report, &survey, &args.fail_on))
 }
 
 /// What core makes of it. A region that answered nothing at all is not judged: nothing is known of it.

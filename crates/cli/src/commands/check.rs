@@ -7,13 +7,13 @@ use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
 use crate::CommandError;
-use crate::kubernetes::ClusterOptions;
+use crate::app::App;
 use crate::kubernetes::wait::{self, WaitArgs};
 use crate::kubernetes::{Cluster, request_check, suspended, type_and_name};
 use crate::ui::output;
 use crate::ui::style::printable;
 
-/// Flags of `check`.
+/// Ask for a check of a policy now.
 #[derive(Args, Clone, Debug)]
 pub struct CheckArgs {
     /// The policy to check.
@@ -26,14 +26,11 @@ pub struct CheckArgs {
 }
 
 /// Asks for a check of a policy.
-pub(crate) async fn run(
-    options: &ClusterOptions,
-    arguments: &CheckArgs,
-) -> Result<ExitCode, CommandError> {
-    let cluster = Cluster::connect(options).await?;
-    let token = request_check(&cluster, cluster.namespace(), &arguments.name).await?;
-    let name = type_and_name::<SecretRotationPolicy>(&arguments.name);
-    if !arguments.wait.wait {
+pub(crate) async fn run(app: &App, args: &CheckArgs) -> Result<ExitCode, CommandError> {
+    let cluster = app.cluster().await?;
+    let token = request_check(&cluster, cluster.namespace(), &args.name).await?;
+    let name = type_and_name::<SecretRotationPolicy>(&args.name);
+    if !args.wait.wait {
         output::print(&format!("{name} check requested\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -43,14 +40,14 @@ pub(crate) async fn run(
             return Some(Ok(verdict(policy)));
         }
         let brake = policy.brake()?;
-        let name = &arguments.name;
+        let name = &args.name;
         Some(Err(suspended(policy, cluster.namespace(), name, brake)))
     };
-    let timeout = arguments.wait.timeout;
-    let verdict = wait::until(&cluster, &arguments.name, timeout, handled).await?;
+    let timeout = args.wait.timeout;
+    let verdict = wait::until(&cluster, &args.name, timeout, handled).await?;
     match verdict {
         Some(verdict) => output::print(&format!("{name} checked: {}\n", verdict?))?,
-        None => return Err(late(&cluster, &arguments.name).await),
+        None => return Err(late(&cluster, &args.name).await),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
 use crate::CommandError;
-use crate::kubernetes::ClusterOptions;
+use crate::app::App;
 use crate::kubernetes::{Cluster, Kind, did_you_mean};
 use crate::ui::document::Document;
 use crate::ui::output;
@@ -18,7 +18,7 @@ use crate::view::operation_document;
 use crate::view::policy::PolicyView;
 use crate::view::policy_document;
 
-/// Flags of `describe`.
+/// Show all that is known of a policy or an operation, and what to do about it.
 #[derive(Args, Clone, Debug)]
 pub struct DescribeArgs {
     /// A policy or an operation; srp/NAME or sro/NAME where both have the name.
@@ -31,13 +31,10 @@ pub struct DescribeArgs {
 }
 
 /// Describes a policy, an operation, or both if both have the name.
-pub(crate) async fn run(
-    options: &ClusterOptions,
-    arguments: &DescribeArgs,
-) -> Result<ExitCode, CommandError> {
-    let wanted = Wanted::parse(&arguments.name)?;
-    let cluster = Cluster::connect(options).await?;
-    let style = Style::of_stdout(arguments.ascii);
+pub(crate) async fn run(app: &App, args: &DescribeArgs) -> Result<ExitCode, CommandError> {
+    let wanted = Wanted::parse(&args.name)?;
+    let cluster = app.cluster().await?;
+    let style = Style::of_stdout(args.ascii);
     let mut documents = Vec::new();
     // Approvers may read operations and no policies: what cannot be read must not hide what can.
     let mut hidden = None;

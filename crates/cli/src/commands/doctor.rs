@@ -14,9 +14,8 @@ use clap::Args;
 use secret_rotation_core::identity::Region;
 
 use crate::CommandError;
+use crate::app::App;
 use crate::aws::{AwsOptions, parse_region};
-use crate::kubernetes::Cluster;
-use crate::kubernetes::ClusterOptions;
 use crate::ui::output;
 
 pub(crate) use finding::{Finding, Grade};
@@ -25,7 +24,7 @@ pub(crate) use finding::{Finding, Grade};
 ///
 /// Exit status: 0 nothing FAILED; 1 something did.
 #[derive(Args, Clone, Debug)]
-pub struct DoctorArguments {
+pub struct DoctorArgs {
     /// The namespace of the controller.
     #[arg(long, value_name = "NAME", default_value = "secret-rotation-system")]
     pub controller_namespace: String,
@@ -40,10 +39,7 @@ pub struct DoctorArguments {
 }
 
 /// Makes every check and prints a line for each as soon as it is known.
-pub(crate) async fn run(
-    options: &ClusterOptions,
-    arguments: DoctorArguments,
-) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode, CommandError> {
     let mut worst = Grade::Ok;
     let mut tell = |findings: Vec<Finding>| {
         worst = findings
@@ -53,7 +49,7 @@ pub(crate) async fn run(
         let lines: String = findings.iter().map(ToString::to_string).collect();
         output::print(&lines)
     };
-    match Cluster::connect(options).await {
+    match app.cluster().await {
         Err(failure) => tell(vec![cluster::unreachable(&failure)])?,
         Ok(connected) => {
             let (client, namespace) = (connected.client(), connected.namespace());
@@ -63,13 +59,13 @@ pub(crate) async fn run(
             if is_reached {
                 tell(cluster::kinds(client).await)?;
                 tell(cluster::admission(client).await)?;
-                tell(controller::check(client, &arguments.controller_namespace, now).await)?;
+                tell(controller::check(client, &args.controller_namespace, now).await)?;
                 tell(caller::check(client, namespace).await)?;
                 tell(cluster::profiles(client).await)?;
             }
         }
     }
-    tell(aws::check(&arguments.aws, &arguments.regions).await)?;
+    tell(aws::check(&args.aws, &args.regions).await)?;
     Ok(match worst {
         Grade::Ok | Grade::Warn => ExitCode::SUCCESS,
         Grade::Failed => ExitCode::FAILURE,

@@ -6,6 +6,7 @@ use clap::Args;
 use secret_rotation_api::reasons;
 
 use crate::CommandError;
+use crate::app::App;
 use crate::ui::output;
 use crate::view::reasons::{Entry, entries};
 
@@ -17,18 +18,18 @@ const NAME: usize = 22;
 
 /// Explains a state, a reason or a word of blockedBy; lists all of them if none is given.
 #[derive(Args, Clone, Debug)]
-pub struct ExplainArguments {
+pub struct ExplainArgs {
     /// The word, in any case, such as Stuck, `AttemptsExhausted` or `OutsideWindow`.
     #[arg(value_name = "REASON")]
     pub reason: Option<String>,
 }
 
 /// Prints the paragraphs on the word.
-#[expect(clippy::unused_async, reason = "every command runs alike")]
-pub(crate) async fn run(arguments: ExplainArguments) -> Result<ExitCode, CommandError> {
+#[expect(clippy::unused_async, reason = "every command has the same signature")]
+pub(crate) async fn run(_app: &App, args: &ExplainArgs) -> Result<ExitCode, CommandError> {
     let entries = entries();
-    output::print(&match arguments.reason {
-        Some(word) => about(&word, &entries)?,
+    output::print(&match &args.reason {
+        Some(word) => about(word, &entries)?,
         None => listed(&entries),
     })?;
     Ok(ExitCode::SUCCESS)

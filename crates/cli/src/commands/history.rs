@@ -10,16 +10,15 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::time::Time;
 
 use crate::CommandError;
+use crate::app::App;
 use crate::aws::SecretId;
-use crate::kubernetes::Cluster;
-use crate::kubernetes::ClusterOptions;
 use crate::ui::duration;
 use crate::ui::manifest::{self, Format};
 use crate::ui::output;
 use crate::ui::style::{Severity, Style};
 use crate::ui::table::{Cell, Table};
 
-/// Flags of `history`.
+/// Show operations that have ended, newest first.
 #[derive(Args, Clone, Debug)]
 pub struct HistoryArgs {
     /// Only operations on this secret: its name, or its ARN, with or without the six characters at its end.
@@ -40,16 +39,13 @@ pub struct HistoryArgs {
 }
 
 /// Prints operations that have ended.
-pub(crate) async fn run(
-    options: &ClusterOptions,
-    arguments: &HistoryArgs,
-) -> Result<ExitCode, CommandError> {
-    let cluster = Cluster::connect(options).await?;
-    let scope = cluster.scope(arguments.all_namespaces);
+pub(crate) async fn run(app: &App, args: &HistoryArgs) -> Result<ExitCode, CommandError> {
+    let cluster = app.cluster().await?;
+    let scope = cluster.scope(args.all_namespaces);
     let mut operations: Vec<SecretRotationOperation> = cluster.list(scope.as_deref()).await?;
-    operations.retain(|operation| is_wanted(operation, arguments));
+    operations.retain(|operation| is_wanted(operation, args));
     operations.sort_by_key(|one| Reverse((end(one), one.name_any())));
-    match arguments.output {
+    match args.output {
         Some(Format::Json) => output::print(&manifest::json(&operations, false)?)?,
         Some(Format::Yaml) => output::print(&manifest::yaml(&operations, false)?)?,
         Some(Format::Wide) | None if operations.is_empty() => {
@@ -57,21 +53,21 @@ pub(crate) async fn run(
         }
         format => {
             let wide = format == Some(Format::Wide);
-            let table = table(&operations, wide, arguments.all_namespaces, cluster.now());
+            let table = table(&operations, wide, args.all_namespaces, cluster.now());
             output::print(&table.render(Style::of_stdout(false)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_wanted(operation: &SecretRotationOperation, arguments: &HistoryArgs) -> bool {
+fn is_wanted(operation: &SecretRotationOperation, args: &HistoryArgs) -> bool {
     let policy = &operation.spec.policy_ref.name;
     operation.succeeded().is_some()
-        && arguments
+        && args
             .secret
             .as_ref()
             .is_none_or(|secret| is_about(operation, secret))
-        && arguments
+        && args
             .policy
             .as_ref()
             .is_none_or(|wanted| policy.as_str() == wanted)

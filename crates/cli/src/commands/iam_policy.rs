@@ -6,6 +6,7 @@ mod terraform;
 use std::process::ExitCode;
 
 use crate::CommandError;
+use crate::app::App;
 use crate::ui::output;
 use clap::{Args, ValueEnum};
 
@@ -13,7 +14,7 @@ use narrow::{Policy, Prefix, Tag, parse_prefix, parse_tag};
 
 /// Prints the least-privilege IAM policy for a level of access.
 #[derive(Args, Clone, Debug)]
-pub struct IamPolicyArguments {
+pub struct IamPolicyArgs {
     /// What the policy is for.
     #[arg(long, value_enum, default_value_t = Level::Observe)]
     pub level: Level,
@@ -79,30 +80,30 @@ impl Level {
 }
 
 /// Prints the policy.
-#[expect(clippy::unused_async, reason = "every command runs alike")]
-pub(crate) async fn run(arguments: IamPolicyArguments) -> Result<ExitCode, CommandError> {
-    output::print(&rendered(&arguments)?)?;
+#[expect(clippy::unused_async, reason = "every command has the same signature")]
+pub(crate) async fn run(_app: &App, args: &IamPolicyArgs) -> Result<ExitCode, CommandError> {
+    output::print(&rendered(&args)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn rendered(arguments: &IamPolicyArguments) -> Result<String, CommandError> {
-    let file = arguments.level.file();
-    let as_it_is = arguments.secrets.is_empty() && arguments.tag.is_none();
+fn rendered(args: &IamPolicyArgs) -> Result<String, CommandError> {
+    let file = args.level.file();
+    let as_it_is = args.secrets.is_empty() && args.tag.is_none();
     let text = if as_it_is {
         file.to_owned()
     } else {
-        narrowed(file, arguments)?
+        narrowed(file, args)?
     };
-    Ok(match arguments.output {
+    Ok(match args.output {
         Format::Json => text,
-        Format::Terraform => terraform::resource(arguments.level.name(), &text),
+        Format::Terraform => terraform::resource(args.level.name(), &text),
     })
 }
 
-fn narrowed(file: &str, arguments: &IamPolicyArguments) -> Result<String, CommandError> {
+fn narrowed(file: &str, args: &IamPolicyArgs) -> Result<String, CommandError> {
     let failed = |error| CommandError::new(format!("the policy is not JSON: {error}"));
     let mut policy: Policy = serde_json::from_str(file).map_err(failed)?;
-    policy.bound(&arguments.secrets, arguments.tag.as_ref());
+    policy.bound(&args.secrets, args.tag.as_ref());
     let text = serde_json::to_string_pretty(&policy).map_err(failed)?;
     Ok(text + "\n")
 }
@@ -123,8 +124,8 @@ mod tests {
         Level::Put,
     ];
 
-    fn arguments(level: Level) -> IamPolicyArguments {
-        IamPolicyArguments {
+    fn args(level: Level) -> IamPolicyArgs {
+        IamPolicyArgs {
             level,
             output: Format::Json,
             secrets: Vec::new(),
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn without_bounds_a_policy_is_the_file_of_deploy() {
         for level in LEVELS {
-            assert_eq!(rendered(&arguments(level)), Ok(level.file().to_owned()));
+            assert_eq!(rendered(&args(level)), Ok(level.file().to_owned()));
         }
     }
 
@@ -187,10 +188,10 @@ mod tests {
 
     #[test]
     fn prefixes_and_tags_bound_every_statement_that_allows_something_on_secrets() {
-        let bounded = IamPolicyArguments {
+        let bounded = IamPolicyArgs {
             secrets: vec![parse_prefix("payments/").expect("a prefix")],
             tag: Some(parse_tag("team=payments").expect("a tag")),
-            ..arguments(Level::ByHand)
+            ..args(Level::ByHand)
         };
         for statement in statements(&rendered(&bounded).expect("a policy")) {
             if statement["Effect"] == "Deny" || statement["Sid"] == "Discover" {
@@ -210,9 +211,9 @@ mod tests {
 
     #[test]
     fn prefixes_alone_take_the_place_of_the_tag() {
-        let bounded = IamPolicyArguments {
+        let bounded = IamPolicyArgs {
             secrets: vec![parse_prefix("a/").expect("a prefix")],
-            ..arguments(Level::Recover)
+            ..args(Level::Recover)
         };
         let text = rendered(&bounded).expect("a policy");
         assert!(!text.contains("aws:ResourceTag"));
@@ -232,9 +233,9 @@ mod tests {
 
     #[test]
     fn terraform_gets_the_same_statements() {
-        let printed = rendered(&IamPolicyArguments {
+        let printed = rendered(&IamPolicyArgs {
             output: Format::Terraform,
-            ..arguments(Level::Put)
+            ..args(Level::Put)
         });
         let printed = printed.expect("a resource");
         assert!(printed.starts_with("resource \"aws_iam_policy\" \"secret_rotation_put\" {\n"));

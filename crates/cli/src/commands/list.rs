@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Region, VersionId};
+use secret_rotation_core::identity::VersionId;
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::policy::Detection;
 use secret_rotation_core::secret::Rotation;
@@ -13,7 +13,8 @@ use secret_rotation_core::verdict::{self, Background};
 use serde::Serialize;
 
 use crate::CommandError;
-use crate::aws::{AwsOptions, Criteria, Progress, RateArgs, RegionSweep, collect, parse_region};
+use crate::app::App;
+use crate::aws::{AwsQuery, Criteria, Progress, RegionSweep, collect};
 use crate::ui::duration;
 use crate::ui::output;
 use crate::ui::style::Style;
@@ -27,22 +28,14 @@ const INCOMPLETE: u8 = 3;
 ///
 /// Exit status: 0 everything was read; 3 something could not be read, and is named on standard error.
 #[derive(Args, Clone, Debug)]
-pub struct ListArguments {
-    /// The AWS regions to look at, separated by commas; that of the AWS profile if left out.
-    #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
-    pub regions: Vec<Region>,
-
+pub struct ListArgs {
     /// How the list looks.
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     pub output: Format,
 
-    /// As whom AWS is asked.
+    /// Where and how AWS is read.
     #[command(flatten)]
-    pub aws: AwsOptions,
-
-    /// How fast AWS is asked.
-    #[command(flatten)]
-    pub rate: RateArgs,
+    pub aws: AwsQuery,
 }
 
 /// How a list looks.
@@ -86,19 +79,14 @@ struct Ages {
 }
 
 /// Reads and prints.
-pub(crate) async fn run(arguments: ListArguments) -> Result<ExitCode, CommandError> {
-    let session = arguments.aws.session().await?;
-    let regions = if arguments.regions.is_empty() {
-        vec![session.region("--regions")?]
-    } else {
-        arguments.regions
-    };
-    let criteria = Criteria::everything(regions)?;
+pub(crate) async fn run(_app: &App, args: &ListArgs) -> Result<ExitCode, CommandError> {
+    let session = args.aws.options.session().await?;
+    let criteria = Criteria::everything(session.regions(&args.aws.regions)?)?;
     let progress = Progress::new(&criteria.regions());
-    let swept = collect(&session, arguments.rate, &criteria, &progress).await;
+    let swept = collect(&session, args.aws.rate, &criteria, &progress).await;
     progress.finish();
     let rows = rows(&swept, &criteria.policy.detection);
-    output::print(&rendered(&rows, arguments.output, swept.len() > 1)?)?;
+    output::print(&rendered(&rows, args.output, swept.len() > 1)?)?;
     let problems = || swept.iter().flat_map(|swept| &swept.problems);
     for one in problems() {
         output::complain(&CommandError::from(one.clone()));

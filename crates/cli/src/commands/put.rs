@@ -20,6 +20,7 @@ use secret_rotation_core::identity::Region;
 use secret_rotation_core::secret::{Secret, Seen};
 
 use crate::CommandError;
+use crate::app::App;
 use crate::aws::SecretArg;
 use crate::aws::{AwsOptions, Session};
 use crate::ui::output;
@@ -36,7 +37,7 @@ const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
 /// opens, such as a database, is not told of the new value.
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-pub struct PutArguments {
+pub struct PutArgs {
     /// Which secret.
     #[command(flatten)]
     pub place: SecretArg,
@@ -67,28 +68,28 @@ pub struct PutArguments {
 }
 
 /// Looks, refuses or asks, writes.
-pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, CommandError> {
-    if !arguments.yes && !io::stdin().is_terminal() {
+pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandError> {
+    if !args.yes && !io::stdin().is_terminal() {
         return Err(CommandError::usage("nobody can be asked whether to write")
             .with_hint("add --yes: standard input is no terminal"));
     }
-    let session = arguments.aws.session().await?;
-    let region = arguments.place.region(&session)?;
+    let session = args.aws.session().await?;
+    let region = args.place.region(&session)?;
     let account = session.account(region.clone());
-    let secret = writable(&arguments, &session, &account).await?;
-    let value = Value::read(arguments.from_file.as_deref(), arguments.strip_newline)?;
-    if value.ends_with_line_break() && !arguments.binary {
+    let secret = writable(&args, &session, &account).await?;
+    let value = Value::read(args.from_file.as_deref(), args.strip_newline)?;
+    if value.ends_with_line_break() && !args.binary {
         output::note(
             "warning: the value ends with a line break, which is stored with it; --strip-newline leaves it out",
         );
     }
-    if !arguments.yes && !is_confirmed(&secret, &region)? {
+    if !args.yes && !is_confirmed(&secret, &region)? {
         return Err(CommandError::new("nothing was written"));
     }
     // Nobody knows how long the value and the answer took: what was seen before may be over.
-    let now = writable(&arguments, &session, &account).await?;
+    let now = writable(&args, &session, &account).await?;
     refuse_if_moved(&secret, &now)?;
-    let shape = if arguments.binary {
+    let shape = if args.binary {
         Shape::Binary
     } else {
         value.shape()
@@ -103,11 +104,11 @@ pub(crate) async fn run(arguments: PutArguments) -> Result<ExitCode, CommandErro
 
 /// The secret as it is now, if it may be written to.
 async fn writable(
-    arguments: &PutArguments,
+    args: &PutArgs,
     session: &Session,
     account: &Account,
 ) -> Result<Box<Secret>, CommandError> {
-    let place = &arguments.place;
+    let place = &args.place;
     let look = place.look(session, account, false).await?;
     let now = look.at;
     let Seen::Present(secret) = look.secret else {
@@ -115,7 +116,7 @@ async fn writable(
     };
     refuse(&secret)?;
     let is_idle =
-        arguments.force_while_rotating || has_died(place, session, account, &secret, now).await;
+        args.force_while_rotating || has_died(place, session, account, &secret, now).await;
     if !is_idle {
         refuse_unfinished(&secret)?;
     }

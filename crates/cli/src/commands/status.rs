@@ -12,15 +12,15 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
 use crate::CommandError;
+use crate::app::App;
 use crate::kubernetes::Cluster;
-use crate::kubernetes::ClusterOptions;
 use crate::live;
 use crate::ui::manifest::{self, Format};
 use crate::ui::output;
 use crate::ui::style::Style;
 use crate::view::policy::PolicyView;
 
-/// Flags of `status`.
+/// Show policies and their secrets; live with --watch.
 #[derive(Args, Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -53,24 +53,21 @@ pub struct StatusArgs {
 }
 
 /// Shows policies and their secrets.
-pub(crate) async fn run(
-    options: &ClusterOptions,
-    arguments: &StatusArgs,
-) -> Result<ExitCode, CommandError> {
-    match show(options, arguments).await {
+pub(crate) async fn run(app: &App, args: &StatusArgs) -> Result<ExitCode, CommandError> {
+    match show(app, args).await {
         // 1 would say that something is unhealthy.
-        Err(failure) if arguments.exit_code => Err(failure.with_exit_code(exit_code::CANNOT_TELL)),
+        Err(failure) if args.exit_code => Err(failure.with_exit_code(exit_code::CANNOT_TELL)),
         outcome => outcome,
     }
 }
 
-async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCode, CommandError> {
-    let cluster = Cluster::connect(options).await?;
-    let style = Style::of_stdout(arguments.ascii);
-    if arguments.watch {
+async fn show(app: &App, args: &StatusArgs) -> Result<ExitCode, CommandError> {
+    let cluster = app.cluster().await?;
+    let style = Style::of_stdout(args.ascii);
+    if args.watch {
         let scope = live::Scope {
-            namespace: cluster.scope(arguments.all_namespaces),
-            name: arguments.name.clone(),
+            namespace: cluster.scope(args.all_namespaces),
+            name: args.name.clone(),
         };
         return if io::stdout().is_terminal() {
             live::screen(&cluster, scope, style).await
@@ -78,13 +75,13 @@ async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCo
             live::plain(&cluster, scope).await
         };
     }
-    let policies = policies(&cluster, arguments).await?;
-    match arguments.output {
-        Some(Format::Json) => output::print(&manifest::json(&policies, arguments.name.is_some())?)?,
-        Some(Format::Yaml) => output::print(&manifest::yaml(&policies, arguments.name.is_some())?)?,
-        Some(Format::Wide) | None => print_tree(&cluster, &policies, arguments, style).await?,
+    let policies = policies(&cluster, args).await?;
+    match args.output {
+        Some(Format::Json) => output::print(&manifest::json(&policies, args.name.is_some())?)?,
+        Some(Format::Yaml) => output::print(&manifest::yaml(&policies, args.name.is_some())?)?,
+        Some(Format::Wide) | None => print_tree(&cluster, &policies, args, style).await?,
     }
-    let code = if arguments.exit_code {
+    let code = if args.exit_code {
         exit_code::of(&policies)
     } else {
         0
@@ -94,12 +91,12 @@ async fn show(options: &ClusterOptions, arguments: &StatusArgs) -> Result<ExitCo
 
 async fn policies(
     cluster: &Cluster,
-    arguments: &StatusArgs,
+    args: &StatusArgs,
 ) -> Result<Vec<SecretRotationPolicy>, CommandError> {
-    if let Some(name) = &arguments.name {
+    if let Some(name) = &args.name {
         return Ok(vec![cluster.get(name).await?]);
     }
-    let scope = cluster.scope(arguments.all_namespaces);
+    let scope = cluster.scope(args.all_namespaces);
     let mut policies: Vec<SecretRotationPolicy> = cluster.list(scope.as_deref()).await?;
     policies.sort_by_key(|policy| (policy.namespace(), policy.name_any()));
     Ok(policies)
@@ -108,20 +105,20 @@ async fn policies(
 async fn print_tree(
     cluster: &Cluster,
     policies: &[SecretRotationPolicy],
-    arguments: &StatusArgs,
+    args: &StatusArgs,
     style: Style,
 ) -> Result<(), CommandError> {
     if policies.is_empty() {
         // As kubectl: nothing on standard output, and no failure.
-        output::note(&match cluster.scope(arguments.all_namespaces) {
+        output::note(&match cluster.scope(args.all_namespaces) {
             Some(namespace) => format!("No policies found in namespace {namespace}."),
             None => "No policies found.".to_owned(),
         });
         return Ok(());
     }
-    let scope = cluster.scope(arguments.all_namespaces);
+    let scope = cluster.scope(args.all_namespaces);
     let operations: Vec<SecretRotationOperation> = cluster.list(scope.as_deref()).await?;
     let views = PolicyView::all(policies, &operations);
-    let wide = arguments.output == Some(Format::Wide);
+    let wide = args.output == Some(Format::Wide);
     output::print(&tree::render(&views, wide, style, cluster.now()))
 }

@@ -1,4 +1,4 @@
-//! `suspend` and `resume`: whether a policy stands still.
+//! `suspend`: suspends a policy. `resume` shares it.
 
 use std::process::ExitCode;
 
@@ -7,11 +7,11 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 use serde_json::json;
 
 use crate::CommandError;
-use crate::kubernetes::ClusterOptions;
-use crate::kubernetes::{Cluster, type_and_name};
+use crate::app::App;
+use crate::kubernetes::type_and_name;
 use crate::ui::output;
 
-/// Flags of `suspend` and `resume`.
+/// Make a policy stand still: nothing is checked, no operation starts or goes on.
 #[derive(Args, Clone, Debug)]
 pub struct SuspendArgs {
     /// The policy.
@@ -19,24 +19,27 @@ pub struct SuspendArgs {
     pub name: String,
 }
 
-/// Makes a policy stand still, or go on.
-pub(crate) async fn run(
-    options: &ClusterOptions,
-    arguments: &SuspendArgs,
+/// Suspends a policy.
+pub(crate) async fn run(app: &App, args: &SuspendArgs) -> Result<ExitCode, CommandError> {
+    set_suspended(app, &args.name, true).await
+}
+
+/// Suspends or resumes a policy.
+pub(super) async fn set_suspended(
+    app: &App,
+    name: &str,
     suspend: bool,
 ) -> Result<ExitCode, CommandError> {
-    let cluster = Cluster::connect(options).await?;
-    let policy: SecretRotationPolicy = cluster.get(&arguments.name).await?;
+    let cluster = app.cluster().await?;
+    let policy: SecretRotationPolicy = cluster.get(name).await?;
     let verb = if suspend { "suspended" } else { "resumed" };
-    let name = type_and_name::<SecretRotationPolicy>(&arguments.name);
+    let title = type_and_name::<SecretRotationPolicy>(name);
     if policy.spec.suspend == suspend {
-        output::print(&format!("{name} {verb} (no change)\n"))?;
+        output::print(&format!("{title} {verb} (no change)\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let change = json!({"spec": {"suspend": suspend}});
-    cluster
-        .patch::<SecretRotationPolicy>(&arguments.name, &change)
-        .await?;
-    output::print(&format!("{name} {verb}\n"))?;
+    cluster.patch::<SecretRotationPolicy>(name, &change).await?;
+    output::print(&format!("{title} {verb}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
 use serde::Serialize;
 
 use crate::CommandError;
+use crate::app::App;
 use crate::aws::AwsOptions;
 use crate::aws::SecretArg;
 use crate::ui::duration;
@@ -19,13 +20,13 @@ use crate::ui::table::Table;
 
 /// Lists all versions of a secret, also those without a label; no value is read.
 #[derive(Args, Clone, Debug)]
-pub struct VersionsArguments {
+pub struct VersionsArgs {
     /// Which secret.
     #[command(flatten)]
     pub place: SecretArg,
 
     /// How the list looks.
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     pub output: Format,
 
     /// As whom AWS is asked.
@@ -57,16 +58,16 @@ struct Row {
 }
 
 /// Looks and prints.
-pub(crate) async fn run(arguments: VersionsArguments) -> Result<ExitCode, CommandError> {
-    let session = arguments.aws.session().await?;
-    let region = arguments.place.region(&session)?;
+pub(crate) async fn run(_app: &App, args: &VersionsArgs) -> Result<ExitCode, CommandError> {
+    let session = args.aws.session().await?;
+    let region = args.place.region(&session)?;
     let account = session.account(region);
-    let look = arguments.place.look(&session, &account, true).await?;
+    let look = args.place.look(&session, &account, true).await?;
     let Seen::Present(secret) = &look.secret else {
-        return Err(arguments.place.absent(account.region()));
+        return Err(args.place.absent(account.region()));
     };
     let rows = rows(secret, &look.versions.clone().unwrap_or_default());
-    output::print(&match arguments.output {
+    output::print(&match args.output {
         Format::Json => json(&rows)?,
         Format::Table => table(&rows, secret, &look),
     })?;

@@ -70,34 +70,6 @@ pub struct ExpectArgs {
     pub deleted_time: Option<jiff::Timestamp>,
 }
 
-/// Flags of `rotate`.
-#[derive(Args, Clone, Debug)]
-pub struct RotateArgs {
-    /// Have AWS run the pending version of a stuck rotation again; nothing is cleared.
-    #[arg(long)]
-    pub retry: bool,
-
-    /// What all operations by hand have.
-    #[command(flatten)]
-    pub action: ActionArgs,
-}
-
-/// Flags of `clear`.
-#[derive(Args, Clone, Debug)]
-pub struct ClearArgs {
-    /// Rotate once it is cleared.
-    #[arg(long)]
-    pub rotate: bool,
-
-    /// How long to wait between pin and clear, from 30s to 6h; 5m if it is left out.
-    #[arg(long, value_name = "DURATION")]
-    pub confirm_after: Option<String>,
-
-    /// What all operations by hand have.
-    #[command(flatten)]
-    pub action: ActionArgs,
-}
-
 /// What is done instead of creating.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {

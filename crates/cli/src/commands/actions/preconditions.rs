@@ -31,11 +31,11 @@ pub(super) struct Known {
 /// Gathers what the action must name. AWS is asked only for what nobody else knows.
 pub(super) async fn gather(
     action: Action,
-    arguments: &ActionArgs,
+    args: &ActionArgs,
     target: &Target,
     operations: &[SecretRotationOperation],
 ) -> Result<Expectation, CommandError> {
-    let typed = Known::typed(&arguments.expect);
+    let typed = Known::typed(&args.expect);
     if let Some(flag) = typed.superfluous(action) {
         return Err(CommandError::new(format!(
             "{flag} says nothing about {}",
@@ -45,7 +45,7 @@ pub(super) async fn gather(
     if action == Action::ReleasePins {
         // Which pins nobody needs, only a person can say: the one that is remembered is the newest, which stays.
         if typed.pinned.is_none()
-            && let Ok(secret) = look(arguments, target).await
+            && let Ok(secret) = look(args, target).await
         {
             offer(&secret);
         }
@@ -57,9 +57,9 @@ pub(super) async fn gather(
     let needed = !known.lacks(action).is_empty();
     // A status does not tell of AWSPENDING on a healthy secret, and an undo must name it.
     if needed || action == Action::RestorePending {
-        match look(arguments, target).await {
+        match look(args, target).await {
             // One look beats spans of different ages; what was typed still comes first.
-            Ok(secret) => known = Known::typed(&arguments.expect).or(Known::seen(&secret)),
+            Ok(secret) => known = Known::typed(&args.expect).or(Known::seen(&secret)),
             Err(why) if needed => {
                 return Err(lacking(action, &known, target, why.message(), why.hint()));
             }
@@ -115,8 +115,8 @@ fn offered(secret: &Secret) -> Option<String> {
 }
 
 /// Looks at the secret with the credentials of the person who types.
-async fn look(arguments: &ActionArgs, target: &Target) -> Result<Secret, CommandError> {
-    let session = arguments.aws.session().await?;
+async fn look(args: &ActionArgs, target: &Target) -> Result<Secret, CommandError> {
+    let session = args.aws.session().await?;
     let region = parse_region(&target.region).map_err(CommandError::usage)?;
     let account = session.account(region);
     let look = account.look(&target.secret, false).await.map_err(|error| {
@@ -157,13 +157,13 @@ fn lacking(
 }
 
 impl Known {
-    fn typed(arguments: &ExpectArgs) -> Self {
+    fn typed(args: &ExpectArgs) -> Self {
         Self {
-            current: arguments.current_version.clone(),
-            pending: arguments.pending_version.clone(),
-            previous: arguments.previous_version.clone(),
-            pinned: arguments.pinned_version.clone(),
-            deleted: arguments.deleted_time,
+            current: args.current_version.clone(),
+            pending: args.pending_version.clone(),
+            previous: args.previous_version.clone(),
+            pinned: args.pinned_version.clone(),
+            deleted: args.deleted_time,
         }
     }
 

@@ -23,11 +23,11 @@ pub(super) struct Target {
 /// Finds the secret by the findings of policies, else by their selectors.
 pub(super) async fn find(
     cluster: &Cluster,
-    arguments: &ActionArgs,
+    args: &ActionArgs,
     policies: &[SecretRotationPolicy],
 ) -> Result<Target, CommandError> {
-    let typed = agreed(&arguments.secret, arguments.region.as_ref())?;
-    let wanted = arguments.policy.as_deref();
+    let typed = agreed(&args.secret, args.region.as_ref())?;
+    let wanted = args.policy.as_deref();
     let candidates: Vec<_> = policies
         .iter()
         .filter(|policy| wanted.is_none_or(|wanted| policy.name_any() == wanted))
@@ -35,16 +35,16 @@ pub(super) async fn find(
     if let Some(wanted) = wanted.filter(|_| candidates.is_empty()) {
         return Err(cluster.missing::<SecretRotationPolicy>(wanted).await);
     }
-    let reported = reported(&arguments.secret, typed.as_ref(), &candidates);
+    let reported = reported(&args.secret, typed.as_ref(), &candidates);
     match reported.as_slice() {
         [one] => return Ok(one.clone()),
         [] => {}
-        many => return Err(ambiguous(&arguments.secret, many)),
+        many => return Err(ambiguous(&args.secret, many)),
     }
-    let (policy, secret) = selected(cluster.namespace(), arguments, &candidates)?;
+    let (policy, secret) = selected(cluster.namespace(), args, &candidates)?;
     let region = match typed {
         Some(region) => region.to_string(),
-        None => only_region(cluster, arguments, policy).await?,
+        None => only_region(cluster, args, policy).await?,
     };
     Ok(Target {
         policy: policy.clone(),
@@ -80,14 +80,14 @@ fn reported(
 /// A healthy secret is in no finding. Its name may fit a selector; tags are the controller's to judge.
 fn selected<'a>(
     namespace: &str,
-    arguments: &ActionArgs,
+    args: &ActionArgs,
     policies: &[&'a SecretRotationPolicy],
 ) -> Result<(&'a SecretRotationPolicy, String), CommandError> {
-    let secret = &arguments.secret;
+    let secret = &args.secret;
     for name in secret.names() {
         let by_name: Vec<_> = policies
             .iter()
-            .filter(|policy| arguments.policy.is_some() || may_select(policy, name))
+            .filter(|policy| args.policy.is_some() || may_select(policy, name))
             .collect();
         match by_name.as_slice() {
             [policy] => return Ok((policy, name.to_owned())),
@@ -115,7 +115,7 @@ fn may_select(policy: &SecretRotationPolicy, secret: &str) -> bool {
 /// environment or the AWS profile where the policy watches it.
 async fn only_region(
     cluster: &Cluster,
-    arguments: &ActionArgs,
+    args: &ActionArgs,
     policy: &SecretRotationPolicy,
 ) -> Result<String, CommandError> {
     let mut watched: Vec<_> = policy
@@ -130,7 +130,7 @@ async fn only_region(
     if let [region] = watched.as_slice() {
         return Ok(region.clone());
     }
-    let session = arguments.aws.session().await?;
+    let session = args.aws.session().await?;
     if let Ok(region) = session.region("--region")
         && (watched.is_empty() || watched.iter().any(|one| one == region.as_str()))
     {
@@ -139,7 +139,7 @@ async fn only_region(
     let what = format!(
         "policy {} reports nothing of {}, so its region is not known",
         policy.name_any(),
-        arguments.secret
+        args.secret
     );
     let known = if watched.is_empty() {
         String::new()

@@ -23,13 +23,8 @@ pub(super) async fn check(options: &AwsOptions, regions: &[Region]) -> Vec<Findi
 
 async fn ask_all(options: &AwsOptions, regions: &[Region]) -> Result<Vec<Finding>, CommandError> {
     let session = options.session().await?;
-    let regions = if regions.is_empty() {
-        vec![session.region("--regions")?]
-    } else {
-        regions.to_vec()
-    };
     let mut findings = Vec::new();
-    for region in &regions {
+    for region in &session.regions(regions)? {
         findings.push(ask(&session, region).await);
     }
     Ok(findings)
