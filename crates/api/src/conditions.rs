@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{Schema, SchemaGenerator, json_schema};
-use secret_rotation_core::clock::ServerTime;
+use secret_rotation_core::time::ServerTime;
 
 use crate::text::clip;
 

@@ -2,8 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secret_rotation_core::{
-    clock::ServerTime,
-    identity::{Arn, InvalidIdentity, SecretName},
+    names::{Arn, InvalidIdentity, SecretName},
+    time::ServerTime,
 };
 use thiserror::Error;
 

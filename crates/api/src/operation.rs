@@ -9,7 +9,7 @@ mod status;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
-use secret_rotation_core::operation as core;
+use secret_rotation_core::action as core;
 use serde::{Deserialize, Serialize};
 
 pub use automatic::secret_label;
@@ -283,7 +283,7 @@ impl From<core::Action> for Action {
     }
 }
 
-impl From<Trigger> for core::Trigger {
+impl From<Trigger> for secret_rotation_core::operation::Trigger {
     fn from(trigger: Trigger) -> Self {
         match trigger {
             Trigger::Manual => Self::Manual,

@@ -2,8 +2,8 @@
 
 use secret_rotation_core::{
     authorise::Refusal,
-    identity::{ProfileName, Region},
-    outcome::{AwsError, ErrorClass},
+    aws_error::{AwsError, ErrorClass},
+    names::{ProfileName, Region},
 };
 
 use crate::{
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn a_refusal_keeps_its_reason() {
         let profile = || ProfileName::parse("default").expect("valid");
-        let namespace = secret_rotation_core::identity::Namespace::parse("prod").expect("valid");
+        let namespace = secret_rotation_core::names::Namespace::parse("prod").expect("valid");
         let refusal = Refusal::NamespaceNotAllowed {
             profile: profile(),
             namespace,

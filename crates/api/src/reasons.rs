@@ -2,7 +2,10 @@
 //!
 //! Not where reasons are chosen; a test compares this with the places where they are.
 
-use secret_rotation_core::{advance::Phase, operation::Failure, plan::BlockReason, survey::State};
+use secret_rotation_core::advance::Phase;
+use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::operation::Failure;
+use secret_rotation_core::survey::State;
 
 /// A condition of a kind, with every reason that it may have.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use secret_rotation_core::clock::{AwsTime, ServerTime};
+use secret_rotation_core::time::{AwsTime, ServerTime};
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;

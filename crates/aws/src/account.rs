@@ -9,10 +9,10 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use futures::FutureExt as _;
-use secret_rotation_core::clock::{AwsTime, Heard};
-use secret_rotation_core::identity::Region;
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::aws_error::{AwsError, ErrorClass};
+use secret_rotation_core::names::Region;
 use secret_rotation_core::profile::RateLimit;
+use secret_rotation_core::time::{AwsTime, Heard};
 use tokio::time::Instant;
 
 use crate::apply::Rejected;

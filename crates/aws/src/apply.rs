@@ -3,9 +3,9 @@
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use secret_rotation_core::advance::Request;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, StageLabel, VersionId};
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::aws_error::AwsError;
+use secret_rotation_core::names::{Arn, StageLabel, VersionId};
+use secret_rotation_core::time::AwsTime;
 use thiserror::Error;
 
 use crate::account::Account;

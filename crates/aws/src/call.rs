@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::aws_error::ErrorClass;
 
 /// Told of every finished call, successful or not.
 pub type Observer = Arc<dyn Fn(&Call) + Send + Sync>;

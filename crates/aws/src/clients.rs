@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::config::{Builder, StalledStreamProtectionConfig};
-use secret_rotation_core::identity::Region;
+use secret_rotation_core::names::Region;
 
 use crate::clock::Clock;
 

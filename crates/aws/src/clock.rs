@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use aws_smithy_async::time::TimeSource;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use secret_rotation_core::clock::{Agreement, AwsTime, Heard};
+use secret_rotation_core::time::{Agreement, AwsTime, Heard};
 use tokio::time::Instant;
 
 /// An [`Agreement`] on tokio's clock. Cheap to clone: clones share everything.

@@ -7,7 +7,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use jiff::Timestamp;
-use secret_rotation_core::identity::Region;
+use secret_rotation_core::names::Region;
 
 /// Told each time credentials are fetched until when they hold; `None` = they do not end.
 pub type Renewal = Arc<dyn Fn(Option<Timestamp>) + Send + Sync>;

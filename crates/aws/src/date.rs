@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
-use secret_rotation_core::clock::{AwsTime, Heard};
+use secret_rotation_core::time::{AwsTime, Heard};
 
 use crate::call::Operation;
 use crate::clock::Clock;

@@ -6,8 +6,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use secret_rotation_core::clock::Heard;
-use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
+use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
+use secret_rotation_core::time::Heard;
 
 use crate::call::Operation;
 

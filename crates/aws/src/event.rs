@@ -1,6 +1,6 @@
 //! What an event of EventBridge tells: which secret it is about. Nothing else in it is believed.
 
-use secret_rotation_core::identity::Arn;
+use secret_rotation_core::names::Arn;
 use serde_json::Value;
 
 /// Where events name their secret. AWS documents several shapes, and others were seen; a name alone is not enough.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use secret_rotation_core::identity::ObjectKey;
+use secret_rotation_core::names::ObjectKey;
 use tokio::time::Instant;
 
 use crate::bucket::Bucket;
@@ -247,7 +247,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::identity::{Namespace, ObjectName};
+    use secret_rotation_core::names::{Namespace, ObjectName};
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use aws_sdk_secretsmanager::operation::list_secrets::ListSecretsOutput;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
-use secret_rotation_core::identity::{Arn, SecretName};
+use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::secret::Secret;
 
 use crate::account::Answer;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_secretsmanager::Client;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
+use secret_rotation_core::time::AwsTime;
 
 use crate::account::{Account, Answer};
 use crate::apply::Rejected;

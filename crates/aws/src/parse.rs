@@ -9,11 +9,11 @@ use aws_sdk_secretsmanager::types::{
 };
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{
+use secret_rotation_core::names::{
     Arn, FunctionArn, InvalidIdentity, Region, SecretName, StageLabel, VersionId,
 };
 use secret_rotation_core::secret::{LabelMap, Replication, Rotation, RotationRules, Secret};
+use secret_rotation_core::time::AwsTime;
 
 /// From 2010 to 2199, in milliseconds: no date of a secret lies outside.
 const SANE: std::ops::Range<i64> = 1_262_304_000_000..7_258_118_400_000;

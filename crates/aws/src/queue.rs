@@ -18,8 +18,8 @@ use aws_sdk_sqs::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use futures::FutureExt as _;
-use secret_rotation_core::identity::{self, QueueArn};
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::aws_error::AwsError;
+use secret_rotation_core::names::{self, QueueArn};
 use tokio::time::Instant;
 
 use crate::bucket::Bucket;
@@ -58,7 +58,7 @@ pub struct EventQueue {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The secrets that they are about, each once.
-    pub secrets: BTreeSet<identity::Arn>,
+    pub secrets: BTreeSet<names::Arn>,
     /// What SQS wants back for each message, also for those that name no secret.
     receipts: Vec<String>,
 }

@@ -2,7 +2,7 @@
 
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::ProvideCredentials as _;
-use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
+use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
 
 use crate::account::Account;
 use crate::call::Operation;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use secret_rotation_core::identity::SecretName;
+use secret_rotation_core::names::SecretName;
 use secret_rotation_core::selector::{Matcher, Selector};
 
 /// More names than this are cheaper to find in a list of everything.

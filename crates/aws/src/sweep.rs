@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, SecretName};
+use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 use secret_rotation_core::inventory::{Detail, Inventory, Observation};
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::pin;
 use secret_rotation_core::secret::{Secret, VersionListing};
+use secret_rotation_core::time::AwsTime;
 use tokio::task::JoinSet;
 
 use crate::account::Account;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use secret_rotation_core::advance::{Request, Write};
-use secret_rotation_core::identity::{Arn, ObjectKey};
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::aws_error::AwsError;
+use secret_rotation_core::names::{Arn, ObjectKey};
 use secret_rotation_core::secret::Look;
 
 use crate::account::Account;

@@ -19,8 +19,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use secret_rotation_core::advance::Request;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, Region};
+use secret_rotation_core::names::{Arn, Region};
+use secret_rotation_core::time::AwsTime;
 use serde_json::{Value, json};
 
 use crate::ticket::Payer;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use secret_rotation_aws::{
     Account, Call, Endpoint, EventQueue, Limits, Observer, Renewal, SdkConfig,
 };
-use secret_rotation_core::identity::{ProfileName, QueueArn, Region};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::names::{ProfileName, QueueArn, Region};
 use secret_rotation_core::profile::Profile;
 
 use crate::metrics::Metrics;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::fmt::rfc2822;
-use secret_rotation_core::clock::{Agreement, AwsTime, Heard, ServerTime};
+use secret_rotation_core::time::{Agreement, AwsTime, Heard, ServerTime};
 use tokio::time::Instant;
 
 /// The local monotonic clock: leases, freshness of looks, time-outs and requeues are measured on it.

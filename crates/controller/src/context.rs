@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kube::Client;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{ObjectKey, ProfileName};
+use secret_rotation_core::names::{ObjectKey, ProfileName};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::pin::ClusterId;
 use secret_rotation_core::plan;
+use secret_rotation_core::time::AwsTime;
 
 use crate::accounts::{Accounts, Place};
 use crate::clock::ServerClock;
@@ -99,7 +99,7 @@ impl Context {
     }
 
     /// The API server's time.
-    pub(crate) fn server_time(&self) -> Result<secret_rotation_core::clock::ServerTime, Error> {
+    pub(crate) fn server_time(&self) -> Result<secret_rotation_core::time::ServerTime, Error> {
         self.server_clock
             .time()
             .ok_or(Error::Stale("the API server has not told its time yet"))

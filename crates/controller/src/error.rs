@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::aws_error::AwsError;
 use thiserror::Error;
 
 /// No `Retry-After` is waited for longer.

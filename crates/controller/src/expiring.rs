@@ -7,10 +7,10 @@ use std::time::Duration;
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use secret_rotation_api::operation::SecretRotationOperation;
-use secret_rotation_core::clock::{AwsTime, ServerTime};
-use secret_rotation_core::identity::{ObjectKey, Uid};
+use secret_rotation_core::names::{ObjectKey, Uid};
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::retention::{deletable, window};
+use secret_rotation_core::time::{AwsTime, ServerTime};
 use tokio::time::Instant;
 
 use crate::clock;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secret_rotation_core::identity::ProfileName;
+use secret_rotation_core::names::ProfileName;
 use secret_rotation_core::policy::Suspension;
 
 use crate::clock;

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use secret_rotation_core::identity::{Region, Uid};
-use secret_rotation_core::plan::{BlockReason, RegionGate};
+use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::names::{Region, Uid};
+use secret_rotation_core::plan::RegionGate;
 use secret_rotation_core::survey::Memory;
 
 /// By policy.

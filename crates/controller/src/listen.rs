@@ -12,7 +12,7 @@ use kube::runtime::watcher::Event;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
-use secret_rotation_core::identity::{Namespace, ObjectKey, ProfileName, Uid};
+use secret_rotation_core::names::{Namespace, ObjectKey, ProfileName, Uid};
 
 use crate::clock;
 use crate::context::Context;

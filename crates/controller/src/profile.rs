@@ -10,8 +10,8 @@ use secret_rotation_api::Readiness;
 use secret_rotation_api::profile::{
     AWSAccessProfile, AWSAccessProfileStatus, ProfilePass, RegionSweep,
 };
-use secret_rotation_core::identity::{ProfileName, Region};
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::aws_error::{AwsError, ErrorClass};
+use secret_rotation_core::names::{ProfileName, Region};
 use secret_rotation_core::policy::Suspension;
 use tokio::time::Instant;
 
@@ -200,7 +200,7 @@ fn is_used(context: &Context, name: &ProfileName) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::clock::{AwsTime, ServerTime};
+    use secret_rotation_core::time::{AwsTime, ServerTime};
 
     use super::*;
 

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::aws_error::ErrorClass;
 use tokio::time::Instant;
 
 use crate::clock;

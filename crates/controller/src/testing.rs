@@ -9,24 +9,26 @@ use kube::Client;
 use kube::client::Body;
 
 use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_core::action::Action;
+use secret_rotation_core::action::Permission;
 use secret_rotation_core::approval::Approval;
 use secret_rotation_core::authorise::Tenant;
-use secret_rotation_core::clock::ServerTime;
-use secret_rotation_core::identity::{
+use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::maintenance_window::Windows;
+use secret_rotation_core::names::{
     Arn, Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid,
 };
-use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::maintenance::Windows;
-use secret_rotation_core::operation::{Action, Operation};
+use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::pin::ClusterId;
 use secret_rotation_core::policy::{
     Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Mode, OverdueRemedy,
     Policy, Remediation, Reporting, StuckRemedy, Suspension,
 };
-use secret_rotation_core::profile::{NamePattern, NamespaceRule, Permission, Profile, RateLimit};
+use secret_rotation_core::profile::{NamePattern, NamespaceRule, Profile, RateLimit};
 use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::selector::{Matcher, Selector};
+use secret_rotation_core::time::ServerTime;
 
 use crate::accounts::Accounts;
 use crate::clock::ServerClock;

@@ -5,10 +5,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::secret::{Look, Seen};
-use secret_rotation_core::watch::Watches;
+use secret_rotation_core::stability::Watches;
+use secret_rotation_core::time::AwsTime;
 
 /// By secret.
 #[derive(Debug, Default)]
@@ -45,9 +45,9 @@ impl Watching {
 mod tests {
     use std::time::Duration;
 
-    use secret_rotation_core::identity::{StageLabel, VersionId};
+    use secret_rotation_core::aws_error::{AwsError, ErrorClass};
     use secret_rotation_core::inventory::Observation;
-    use secret_rotation_core::outcome::{AwsError, ErrorClass};
+    use secret_rotation_core::names::{StageLabel, VersionId};
     use secret_rotation_core::secret::Secret;
 
     use super::*;

@@ -5,28 +5,29 @@
     reason = "an `Err` here is a decision that ends the ladder early, made once per step"
 )]
 
-mod clearing;
-mod judge;
+mod clear;
 mod moving;
-mod releasing;
-mod restoring;
-mod rotating;
-mod sending;
+mod preconditions;
+mod release_pins;
+mod restore_secret;
+mod retry;
+mod rotate;
 
 use std::time::Duration;
 
-use crate::approval::Consent;
 use crate::authorise::{Authority, Refusal};
-use crate::clock::{AwsTime, ServerTime};
+use crate::consent::Consent;
 use crate::history::History;
-use crate::identity::{Arn, StageLabel, VersionId};
-use crate::operation::{Intent, Operation, Outcome};
+use crate::journal::Intent;
+use crate::names::{Arn, StageLabel, VersionId};
+use crate::operation::{Operation, Outcome};
 pub use crate::permit::{Gate, Phase};
 use crate::pin::ClusterId;
 use crate::policy::Policy;
 use crate::secret::Look;
+use crate::time::{AwsTime, ServerTime};
 
-use self::judge::Judge;
+use self::preconditions::Judge;
 
 /// What to do next about an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::identity::{AccountId, Namespace, ObjectName, ProfileName, Region, SecretName};
-use crate::operation::Action;
+use crate::action::Action;
+use crate::action::Permission;
+use crate::names::{AccountId, Namespace, ObjectName, ProfileName, Region, SecretName};
 use crate::policy::{Policy, Suspension};
-use crate::profile::{Permission, Profile};
+use crate::profile::Profile;
 use crate::secret::Secret;
 
 /// Where a request comes from.
@@ -23,12 +24,12 @@ pub struct Tenant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     action: Action,
-    secret: crate::identity::Arn,
+    secret: crate::names::Arn,
 }
 
 impl Authority {
     /// Whether it covers the action on the secret.
-    pub fn covers(&self, action: Action, secret: &crate::identity::Arn) -> bool {
+    pub fn covers(&self, action: Action, secret: &crate::names::Arn) -> bool {
         self.action == action && self.secret == *secret
     }
 }

@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::action::Action;
 use crate::authorise::{Tenant, under_ceiling};
-use crate::clock::AwsTime;
-use crate::identity::{Arn, Region, SecretName};
+use crate::aws_error::ErrorClass;
 use crate::inventory::{Inventory, Observation};
-use crate::operation::{Action, Operation, PendingValue};
-use crate::outcome::ErrorClass;
+use crate::names::{Arn, Region, SecretName};
+use crate::operation::Operation;
 use crate::policy::{Detection, Policy};
 use crate::profile::Profile;
+use crate::secret::PendingValue;
+use crate::stability::Watches;
 use crate::survey::{Ailment, Finding, Member, Memory, RegionSurvey, Remembered, State, Survey};
+use crate::time::AwsTime;
 use crate::verdict::{self, Background, Verdict};
-use crate::watch::Watches;
 
 /// What is known beside the inventories.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clock::AwsTime;
+use crate::time::AwsTime;
 
 /// Length of `2026-11-30`.
 const DATE: usize = 10;

@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::action::{Action, Step};
 use crate::approval::Answer;
 use crate::authorise::{Tenant, may_use, under_ceiling};
-use crate::clock::AwsTime;
-use crate::identity::{Arn, ObjectKey, StageLabel, Uid, VersionId};
-use crate::operation::{Action, Failure, JournalEntry, Operation, Outcome, Step, Trigger};
-use crate::outcome::ErrorClass;
+use crate::aws_error::ErrorClass;
+use crate::journal::JournalEntry;
+use crate::names::{Arn, ObjectKey, StageLabel, Uid, VersionId};
+use crate::operation::{Failure, Operation, Outcome, Trigger};
 use crate::pin;
 use crate::policy::{AttemptWindow, Backoff};
 use crate::profile::Profile;
 use crate::secret::{Secret, VersionListing};
+use crate::time::AwsTime;
 
 /// Another operation's intent without a result may still be on its way to AWS for this long.
 const IN_FLIGHT: Duration = Duration::from_secs(30);

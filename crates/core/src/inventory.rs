@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::clock::AwsTime;
-use crate::identity::{AccountId, Arn, Region, SecretName};
-use crate::operation::PendingValue;
-use crate::outcome::AwsError;
+use crate::aws_error::AwsError;
+use crate::names::{AccountId, Arn, Region, SecretName};
+use crate::secret::PendingValue;
 use crate::secret::{Secret, VersionListing};
+use crate::time::AwsTime;
 
 /// Two complete sweeps this far apart that both miss a secret prove that it is gone: lists lag up to five minutes.
 const MISSED_FOR: Duration = Duration::from_mins(5);

@@ -6,19 +6,23 @@
 //! [`Next`](advance::Next) step. This crate does no I/O, reads no clock, draws no random number and
 //! iterates over nothing in hash order: everything it needs is an argument, time included.
 
+pub mod action;
 pub mod advance;
 pub mod approval;
 pub mod authorise;
+pub mod aws_error;
+pub mod block;
 pub mod classify;
-pub mod clock;
+pub mod consent;
+mod cron_schedule;
 mod expiry;
 pub mod history;
-pub mod identity;
 pub mod inventory;
-pub mod maintenance;
-pub mod naming;
+pub mod journal;
+pub mod maintenance_window;
+pub mod names;
 pub mod operation;
-pub mod outcome;
+pub mod operation_name;
 pub mod ownership;
 pub mod permit;
 pub mod pin;
@@ -30,6 +34,7 @@ pub mod rolled_back;
 pub mod rotation_window;
 pub mod secret;
 pub mod selector;
+pub mod stability;
 pub mod survey;
+pub mod time;
 pub mod verdict;
-pub mod watch;

@@ -1,20 +1,15 @@
 //! A `SecretRotationOperation`: one act on one secret, with its journal. It is the intent log.
 
-mod journal;
-
-use std::fmt;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use self::journal::{
-    Intent, Journal, JournalEntry, MAX_EARLIER, ResultKind, Step, StepResult, Try,
-};
+use crate::action::{Action, Step};
 use crate::approval::{Approval, Decision};
-use crate::clock::{AwsTime, ServerTime};
-use crate::identity::{Arn, FunctionArn, ObjectKey, ObjectName, Uid, VersionId};
+use crate::journal::{Baseline, Journal};
+use crate::names::{Arn, ObjectKey, ObjectName, Uid, VersionId};
 use crate::pin::{ClusterId, Pin};
-use crate::profile::Permission;
+use crate::time::{AwsTime, ServerTime};
 
 /// The namespace of the UUIDs from which request tokens are made.
 const TOKEN_NAMESPACE: Uuid = Uuid::from_u128(0x7d3f_2c1e_9a54_4f0b_8e61_5b0c_d2a7_91f4);
@@ -122,113 +117,6 @@ impl Operation {
     }
 }
 
-/// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Action {
-    /// `RotateSecret` while a version is pending: AWS runs that version again.
-    RetryRotation,
-    /// `RotateSecret` of a secret at rest.
-    Rotate,
-    /// Pin, wait, remove AWSPENDING.
-    ClearPending,
-    /// Pin, wait, remove AWSPENDING, rotate, verify, unpin.
-    ClearAndRotate,
-    /// Pin, then move AWSCURRENT to the pending version, and drop AWSPENDING from it.
-    PromotePending,
-    /// Put AWSPENDING back on a version that we pinned: the undo of a clear.
-    RestorePending,
-    /// Move AWSCURRENT back to the previous version.
-    RevertToPrevious,
-    /// `RestoreSecret`: call a scheduled deletion off.
-    RestoreSecret,
-    /// Remove our pins from a secret that has long been healthy.
-    ReleasePins,
-}
-
-impl Action {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::RetryRotation,
-        Self::Rotate,
-        Self::ClearPending,
-        Self::ClearAndRotate,
-        Self::PromotePending,
-        Self::RestorePending,
-        Self::RevertToPrevious,
-        Self::RestoreSecret,
-        Self::ReleasePins,
-    ];
-
-    /// The name used in the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RetryRotation => "RetryRotation",
-            Self::Rotate => "Rotate",
-            Self::ClearPending => "ClearPending",
-            Self::ClearAndRotate => "ClearAndRotate",
-            Self::PromotePending => "PromotePending",
-            Self::RestorePending => "RestorePending",
-            Self::RevertToPrevious => "RevertToPrevious",
-            Self::RestoreSecret => "RestoreSecret",
-            Self::ReleasePins => "ReleasePins",
-        }
-    }
-
-    /// What the profile must allow.
-    pub const fn permissions(self) -> &'static [Permission] {
-        match self {
-            Self::RetryRotation | Self::Rotate => &[Permission::Rotate],
-            Self::ClearPending | Self::RestorePending | Self::ReleasePins => {
-                &[Permission::ClearPending]
-            }
-            Self::PromotePending => &[Permission::PromotePending],
-            Self::RevertToPrevious => &[Permission::RevertToPrevious],
-            Self::RestoreSecret => &[Permission::RestoreSecret],
-            Self::ClearAndRotate => &[Permission::Rotate, Permission::ClearPending],
-        }
-    }
-
-    /// The steps that do what was asked for, as against those that prepare it and clean up after it.
-    pub const fn deeds(self) -> &'static [Step] {
-        match self {
-            Self::RetryRotation | Self::Rotate => &[Step::Rotate],
-            Self::ClearPending | Self::ClearAndRotate => &[Step::Clear, Step::Rotate],
-            Self::PromotePending => &[Step::Promote],
-            Self::RestorePending => &[Step::RestorePending],
-            Self::RevertToPrevious => &[Step::DropPending, Step::Revert],
-            Self::RestoreSecret => &[Step::RestoreSecret],
-            Self::ReleasePins => &[Step::Unpin],
-        }
-    }
-
-    /// Whether it begins by pinning a stuck version.
-    pub const fn clears(self) -> bool {
-        matches!(self, Self::ClearPending | Self::ClearAndRotate)
-    }
-
-    /// Whether only a person can know that it is right.
-    pub const fn needs_a_person(self) -> bool {
-        matches!(
-            self,
-            Self::PromotePending | Self::RestorePending | Self::RevertToPrevious
-        )
-    }
-
-    /// Whether it starts a rotation function.
-    pub const fn rotates(self) -> bool {
-        matches!(
-            self,
-            Self::RetryRotation | Self::Rotate | Self::ClearAndRotate
-        )
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// Who asked for an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trigger {
@@ -251,44 +139,6 @@ pub struct Expectation {
     pub pinned: Option<VersionId>,
     /// For when the secret is scheduled for deletion, as AWS writes it.
     pub deleted: Option<AwsTime>,
-}
-
-/// What the first look saw, so that our own pin is told from a foreign change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Baseline {
-    /// The labels.
-    pub labels: crate::secret::LabelMap,
-    /// `LastChangedDate` then.
-    pub last_changed: Option<AwsTime>,
-    /// Whether the pending version had a value, as far as AWS tells.
-    pub pending_value: PendingValue,
-    /// Whether rotation was on; `None` in what earlier releases stored.
-    pub rotates: Option<bool>,
-    /// The rotation function then, if there was one: it counts against the limit also where no sweep sees the secret.
-    pub function: Option<FunctionArn>,
-}
-
-impl Baseline {
-    /// The version that held the label at the first look.
-    pub fn holder(&self, label: &crate::identity::StageLabel) -> Option<&VersionId> {
-        self.labels
-            .iter()
-            .find(|(_, labels)| labels.contains(label))
-            .map(|(version, _)| version)
-    }
-}
-
-/// Whether a pending version has a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PendingValue {
-    /// No unfinished pending version.
-    None,
-    /// It is in no complete list of versions.
-    Empty,
-    /// It is listed.
-    Present,
-    /// No list was taken.
-    Unknown,
 }
 
 /// How an operation ended.

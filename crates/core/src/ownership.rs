@@ -1,8 +1,8 @@
 //! Which policy a secret belongs to where several select it.
 
+use crate::action::Action;
 use crate::authorise::{Tenant, authorise};
-use crate::identity::ObjectKey;
-use crate::operation::Action;
+use crate::names::ObjectKey;
 use crate::policy::Policy;
 use crate::profile::Profile;
 use crate::secret::Secret;

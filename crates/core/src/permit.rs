@@ -3,14 +3,16 @@
 //! Nothing here looks at AWS, so that an operation that is stopped ends, and one that waits costs nothing, also where its
 //! secret cannot be read or never existed. [`advance`](crate::advance::advance) asks again on fresh facts before each write.
 
-use crate::approval::{self, Consent};
+use crate::action::Step;
 use crate::authorise::Refusal;
-use crate::clock::{AwsTime, ServerTime};
+use crate::block::{BlockReason, Hold};
+use crate::consent;
+use crate::consent::Consent;
 use crate::history::History;
-use crate::operation::{Failure, Operation, Outcome, Step, Trigger};
-use crate::plan::{BlockReason, Hold};
+use crate::operation::{Failure, Operation, Outcome, Trigger};
 use crate::policy::Policy;
 use crate::secret::Secret;
+use crate::time::{AwsTime, ServerTime};
 
 /// What the store says about an operation.
 #[derive(Clone, Copy, Debug)]
@@ -272,7 +274,7 @@ fn over(operation: &Operation, circumstances: &Circumstances<'_>) -> Option<Outc
     let consent = match circumstances.bounds {
         Bounds::Within { consent, .. } => consent,
         Bounds::PolicyGone | Bounds::Unclear(_) => {
-            refused = approval::denied(operation).unwrap_or(Consent::NotNeeded);
+            refused = consent::denied(operation).unwrap_or(Consent::NotNeeded);
             &refused
         }
     };

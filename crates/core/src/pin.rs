@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::clock::{AwsTime, ServerTime};
-use crate::identity::{InvalidIdentity, StageLabel, VersionId};
+use crate::names::{InvalidIdentity, StageLabel, VersionId};
 use crate::secret::Secret;
+use crate::time::{AwsTime, ServerTime};
 
 /// What every pin of every cluster starts with.
 pub const PREFIX: &str = "srp-pin-";

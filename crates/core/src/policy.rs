@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::approval::Approval;
-use crate::clock::{AwsTime, ServerTime};
-use crate::identity::{ObjectKey, ProfileName, Region, Uid};
-use crate::maintenance::Windows;
+use crate::maintenance_window::Windows;
+use crate::names::{ObjectKey, ProfileName, Region, Uid};
 use crate::selector::Selector;
+use crate::time::{AwsTime, ServerTime};
 
 /// What a team wants for its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]

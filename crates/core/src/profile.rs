@@ -1,12 +1,13 @@
 //! An `AWSAccessProfile`: what admins let tenants reach and do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+
 use std::time::Duration;
 
-use crate::clock::ServerTime;
-use crate::identity::{AccountId, Namespace, ProfileName, QueueArn, Region, SecretName};
+use crate::action::Permission;
+use crate::names::{AccountId, Namespace, ProfileName, QueueArn, Region, SecretName};
 use crate::policy::Suspension;
+use crate::time::ServerTime;
 
 /// The outer bounds of every policy that refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,43 +118,5 @@ impl NamePattern {
     /// Whether the name lies under this ceiling for policies of the namespace.
     pub fn covers(&self, namespace: &Namespace, name: &SecretName) -> bool {
         name.as_str().starts_with(&self.prefix(namespace))
-    }
-}
-
-/// What a profile may allow (`allowedActions`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Permission {
-    /// Start rotations, new ones and pending ones.
-    Rotate,
-    /// Pin and clear; restore what was cleared; release pins.
-    ClearPending,
-    /// Make a pending version current.
-    PromotePending,
-    /// Make the previous version current.
-    RevertToPrevious,
-    /// Call a scheduled deletion off.
-    RestoreSecret,
-}
-
-impl Permission {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Rotate,
-        Self::ClearPending,
-        Self::PromotePending,
-        Self::RevertToPrevious,
-        Self::RestoreSecret,
-    ];
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rotate => "Rotate",
-            Self::ClearPending => "ClearPending",
-            Self::PromotePending => "PromotePending",
-            Self::RevertToPrevious => "RevertToPrevious",
-            Self::RestoreSecret => "RestoreSecret",
-        })
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::authorise::under_ceiling;
-use crate::clock::{AwsTime, ServerTime};
-use crate::identity::ObjectKey;
+use crate::names::ObjectKey;
 use crate::operation::Operation;
 use crate::ownership::Claimant;
+use crate::time::{AwsTime, ServerTime};
 
 /// Attempts count for at least this long, whatever policies there are.
 pub const SHORTEST_WINDOW: Duration = Duration::from_hours(24);

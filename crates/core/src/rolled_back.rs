@@ -3,7 +3,7 @@
 //!
 //! The rule of planner and [`advance`](crate::advance): both ask here.
 
-use crate::operation::Action;
+use crate::action::Action;
 use crate::secret::{Secret, VersionListing};
 
 /// How the unfinished pending version stands to what is current.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::clock::AwsTime;
 use crate::secret::{Rotation, RotationRules, Secret};
+use crate::time::AwsTime;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;

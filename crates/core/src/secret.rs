@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::clock::AwsTime;
-use crate::identity::{Arn, FunctionArn, Region, SecretName, StageLabel, VersionId};
-use crate::operation::Action;
+use crate::action::Action;
+use crate::names::{Arn, FunctionArn, Region, SecretName, StageLabel, VersionId};
+use crate::time::AwsTime;
 
 /// Which labels sit on which version. Versions without a label do not appear, as in AWS's answers.
 pub type LabelMap = BTreeMap<VersionId, BTreeSet<StageLabel>>;
@@ -296,4 +296,17 @@ pub enum Seen {
     Present(Box<Secret>),
     /// `ResourceNotFoundException`.
     Absent,
+}
+
+/// Whether a pending version has a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PendingValue {
+    /// No unfinished pending version.
+    None,
+    /// It is in no complete list of versions.
+    Empty,
+    /// It is listed.
+    Present,
+    /// No list was taken.
+    Unknown,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use crate::identity::{Arn, SecretName};
+use crate::names::{Arn, SecretName};
 use crate::secret::Secret;
 
 /// A secret with this tag key is excluded from every policy.

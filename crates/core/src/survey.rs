@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::clock::AwsTime;
-use crate::identity::{Arn, Region, SecretName, VersionId};
-use crate::operation::PendingValue;
-use crate::outcome::ErrorClass;
+use crate::aws_error::ErrorClass;
+use crate::names::{Arn, Region, SecretName, VersionId};
+use crate::secret::PendingValue;
 use crate::secret::Secret;
-use crate::watch::Rest;
+use crate::stability::Rest;
+use crate::time::AwsTime;
 
 /// What one policy's secrets look like.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use crate::authorise::Tenant;
-use crate::clock::AwsTime;
 use crate::expiry;
 use crate::history::History;
-use crate::identity::VersionId;
 use crate::inventory::Observation;
-use crate::operation::{Operation, PendingValue};
+use crate::names::VersionId;
+use crate::operation::Operation;
 use crate::pin;
 use crate::policy::{Detection, DisabledReporting, Expiry, Reporting};
 use crate::profile::Profile;
 use crate::rolled_back::Standing;
+use crate::secret::PendingValue;
 use crate::secret::{Rotation, Secret};
+use crate::stability::{self, Rest};
 use crate::survey::{Ailment, Remembered, State};
-use crate::watch::{self, Rest};
+use crate::time::AwsTime;
 
 /// AWS keeps a deleted secret at least this long (API reference, `DeleteSecret`, `RecoveryWindowInDays`).
 const SHORTEST_RECOVERY_WINDOW: Duration = Duration::from_hours(7 * 24);
@@ -338,7 +339,7 @@ impl<'a> Judge<'a> {
         if self.now.since(changed) >= self.detection.stuck_after {
             return None;
         }
-        let then = match watch::clearable_from(rest.since, self.observation.pending_value()) {
+        let then = match stability::clearable_from(rest.since, self.observation.pending_value()) {
             Some(from) if from > self.now => {
                 format!("; the version has no value, and is not cleared before {from}")
             }

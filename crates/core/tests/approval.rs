@@ -5,12 +5,12 @@ mod fixtures;
 use fixtures::shell::Shell;
 use fixtures::world::World;
 use fixtures::{ago, hours, minutes, operation, policy, profile, server};
-use secret_rotation_core::approval::{
-    Admission, Answer, Approval, Consent, Decision, consent, required,
-};
-use secret_rotation_core::clock::ServerTime;
-use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Trigger};
-use secret_rotation_core::profile::Permission;
+use secret_rotation_core::action::Action;
+use secret_rotation_core::action::Permission;
+use secret_rotation_core::approval::{Answer, Approval, Decision};
+use secret_rotation_core::consent::{Admission, Consent, consent, required};
+use secret_rotation_core::operation::{Failure, Operation, Outcome, Trigger};
+use secret_rotation_core::time::ServerTime;
 
 #[expect(clippy::unnecessary_wraps, reason = "it is a field")]
 fn decided(answer: Answer, by: &str) -> Option<Decision> {

@@ -10,8 +10,9 @@ use fixtures::{
     ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, server, stuck,
     version, with_value, without_value,
 };
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Next, Phase, Request};
-use secret_rotation_core::operation::{Action, Operation, Step, Trigger};
+use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::secret::Secret;
 
 fn by_hand(action: Action) -> Operation {

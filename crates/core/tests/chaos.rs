@@ -12,9 +12,10 @@ use fixtures::{
 };
 use proptest::prelude::*;
 use proptest::sample::select;
-use secret_rotation_core::identity::StageLabel;
-use secret_rotation_core::operation::{Action, Outcome, Step};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::action::{Action, Step};
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::names::StageLabel;
+use secret_rotation_core::operation::Outcome;
 use secret_rotation_core::secret::LabelMap;
 
 const STEPS: usize = 1500;

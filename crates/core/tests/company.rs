@@ -15,20 +15,22 @@ use fixtures::{
 };
 use proptest::prelude::*;
 use proptest::sample::select;
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Gate, Request};
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::classify::{Knowledge, classify, memory_of};
-use secret_rotation_core::clock::{Agreement, AwsTime};
 use secret_rotation_core::history::History;
-use secret_rotation_core::identity::{StageLabel, Uid, VersionId};
 use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::operation::{Action, Failure, Operation, Outcome, Step, Trigger};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::names::{StageLabel, Uid, VersionId};
+use secret_rotation_core::operation::{Failure, Operation, Outcome, Trigger};
 use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{BlockReason, Context, Plan, Proposal, gate, plan};
+use secret_rotation_core::plan::{Context, Plan, Proposal, gate, plan};
 use secret_rotation_core::policy::{StuckRemedy, Suspension};
 use secret_rotation_core::secret::{Replication, Rotation, Secret};
+use secret_rotation_core::stability::Watches;
 use secret_rotation_core::survey::{Memory, State, Survey};
-use secret_rotation_core::watch::Watches;
+use secret_rotation_core::time::{Agreement, AwsTime};
 
 /// What somebody does.
 #[derive(Clone, Copy, Debug)]

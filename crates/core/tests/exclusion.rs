@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::{claimant, policy};
 use proptest::prelude::*;
+use secret_rotation_core::action::Action;
 use secret_rotation_core::authorise::authorise;
-use secret_rotation_core::identity::{Arn, SecretName};
-use secret_rotation_core::operation::Action;
+use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::selector::{Matcher, Selector, TagMatcher};
 
 const NAMES: [&str; 6] = [

@@ -11,13 +11,15 @@ use fixtures::{
     ago, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of, secret, server,
     stuck, version, with_value, without_value,
 };
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Gate, Next, Request};
 use secret_rotation_core::approval::{Answer, Decision};
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::block::{BlockReason, Hold};
 use secret_rotation_core::history::History;
-use secret_rotation_core::operation::{Action, Operation, ResultKind, Step, Trigger};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::journal::ResultKind;
+use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::pin::room;
-use secret_rotation_core::plan::{BlockReason, Hold};
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::{LabelMap, Rotation, Secret};
 

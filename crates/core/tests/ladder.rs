@@ -8,8 +8,9 @@ use fixtures::{
     ago, cluster, labelled, now, operation, pin_of, secret, stuck, version, with_value,
     without_value,
 };
-use secret_rotation_core::operation::{Action, Operation, Step};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::action::{Action, Step};
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::operation::Operation;
 
 const CLIMB: &str = "Pin (Settling) Clear Rotate (Verifying) Unpin Succeeded";
 

@@ -11,17 +11,17 @@ use fixtures::{
 };
 use proptest::prelude::*;
 use proptest::sample::select;
+use secret_rotation_core::action::Action;
 use secret_rotation_core::classify::{Knowledge, classify, memory_of};
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{StageLabel, VersionId};
 use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::operation::Action;
+use secret_rotation_core::names::{StageLabel, VersionId};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::plan::{Context, plan};
 use secret_rotation_core::policy::{DisabledReporting, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
+use secret_rotation_core::stability::Watches;
 use secret_rotation_core::survey::{Memory, State, Survey};
-use secret_rotation_core::watch::Watches;
+use secret_rotation_core::time::AwsTime;
 
 #[derive(Clone, Copy, Debug)]
 enum Event {

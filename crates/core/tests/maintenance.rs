@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::maintenance::{Opening, Window, WindowError, Windows};
+use secret_rotation_core::maintenance_window::{Opening, Window, WindowError, Windows};
+use secret_rotation_core::time::AwsTime;
 
 const HOUR: Duration = Duration::from_hours(1);
 

@@ -10,13 +10,13 @@ use fixtures::{
     ago, cluster, hours, labelled, minutes, now, operation, profile, server, stuck, tenant,
     version, with_value,
 };
-use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::action::{Action, Step};
+use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::history::History;
-use secret_rotation_core::operation::{
-    Action, Intent, Operation, ResultKind, Step, StepResult, Trigger,
-};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::journal::{Intent, ResultKind, StepResult};
+use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::secret::Secret;
+use secret_rotation_core::time::AwsTime;
 
 fn valued() -> World {
     World::new(stuck("prod/a"), with_value(), now())
@@ -225,7 +225,7 @@ fn a_change_between_two_tries_of_one_pin_is_not_discounted() {
 
 #[test]
 fn a_pin_that_was_surely_refused_explains_nothing() {
-    let denied = Fault::Refused(secret_rotation_core::outcome::ErrorClass::Denied);
+    let denied = Fault::Refused(secret_rotation_core::aws_error::ErrorClass::Denied);
     let mut done = clearing().faulty(Step::Pin, denied).run();
     let pin = done
         .operation
@@ -253,7 +253,7 @@ fn a_pin_that_moves_no_date_disturbs_nothing() {
 fn a_journal_of_a_namespace_that_the_profile_does_not_admit_is_not_believed() {
     let mut shell = pinned();
     shell.operation.key.namespace =
-        secret_rotation_core::identity::Namespace::parse("stranger").expect("a namespace");
+        secret_rotation_core::names::Namespace::parse("stranger").expect("a namespace");
     let (secret, forged) = (&shell.world.secret, [shell.operation.clone()]);
     assert_eq!(
         Some(believed_by("stranger", secret, &forged)),

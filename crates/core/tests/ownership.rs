@@ -11,12 +11,14 @@ use fixtures::{
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use secret_rotation_core::identity::{ObjectName, Uid};
+use secret_rotation_core::action::Permission;
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::operation::{Action, Operation, ResultKind, Step, Trigger};
+use secret_rotation_core::journal::ResultKind;
+use secret_rotation_core::names::{ObjectName, Uid};
+use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
-use secret_rotation_core::profile::Permission;
 use secret_rotation_core::secret::Secret;
 
 fn named(text: &str, age: u64) -> Claimant {

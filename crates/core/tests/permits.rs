@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use fixtures::planning::intend;
 use fixtures::{ago, hours, minutes, now, operation, policy, profile, server, tenant};
-use secret_rotation_core::approval::{Answer, Approval, Consent, Decision, foreseen};
+use secret_rotation_core::action::Permission;
+use secret_rotation_core::action::{Action, Step};
+use secret_rotation_core::approval::{Answer, Approval, Decision};
 use secret_rotation_core::authorise::{Refusal, foresee};
-use secret_rotation_core::clock::ServerTime;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::block::{BlockReason, Hold};
+use secret_rotation_core::consent::{Consent, foreseen};
 use secret_rotation_core::history::History;
-use secret_rotation_core::operation::{Action, Operation, Outcome, ResultKind, Step, Trigger};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::journal::ResultKind;
+use secret_rotation_core::operation::{Operation, Outcome, Trigger};
 use secret_rotation_core::permit::{Bounds, Circumstances, Gate, Permit, Phase, permit};
-use secret_rotation_core::plan::{BlockReason, Hold};
 use secret_rotation_core::policy::{Policy, Suspension};
-use secret_rotation_core::profile::{Permission, Profile};
+use secret_rotation_core::profile::Profile;
+use secret_rotation_core::time::ServerTime;
 
 /// Everything an operation is judged by, at rest and allowed until changed.
 #[derive(Clone)]

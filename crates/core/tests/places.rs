@@ -9,17 +9,20 @@ use fixtures::{
     REGION, ago, arn_in, claimant, cluster, error, function, hours, inventory, labelled, operation,
     pin_of, policy, region, secret, seen, server, stuck, version, with_value, without_value,
 };
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Gate;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::block::{BlockReason, Hold};
 use secret_rotation_core::classify::{Knowledge, classify};
 use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::operation::{Action, Failure, Operation, ResultKind, Step, Trigger};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::journal::ResultKind;
+use secret_rotation_core::operation::{Failure, Operation, Trigger};
 use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{BlockReason, Breaker, Context, Hold, Plan, RegionGate, gate};
+use secret_rotation_core::plan::{Breaker, Context, Plan, RegionGate, gate};
 use secret_rotation_core::policy::{Mode, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret};
+use secret_rotation_core::stability::Watches;
 use secret_rotation_core::survey::Memory;
-use secret_rotation_core::watch::Watches;
 
 fn payments() -> Claimant {
     claimant(policy("payments"))
@@ -240,7 +243,7 @@ fn the_same_inputs_make_the_same_names_and_others_make_others() {
     assert_eq!(first, named(&payments(), &[]));
     assert_eq!(first.as_str().len(), "payments-".len() + 10);
     let mut recreated = payments();
-    recreated.policy.uid = secret_rotation_core::identity::Uid::parse("again").expect("a UID");
+    recreated.policy.uid = secret_rotation_core::names::Uid::parse("again").expect("a UID");
     assert_ne!(first, named(&recreated, &[]));
 }
 
@@ -373,7 +376,7 @@ fn what_could_not_be_seen_supersedes_nothing() {
         secret_rotation_core::classify::Knowledge {
             memory: &secret_rotation_core::survey::Memory::default(),
             operations: &[],
-            watches: &secret_rotation_core::watch::Watches::default(),
+            watches: &secret_rotation_core::stability::Watches::default(),
         },
     );
     let none = BTreeMap::new();
@@ -493,7 +496,7 @@ fn operations_that_have_begun_never_wait_for_each_other() {
         ResultKind::Applied,
     );
     assert_eq!(passing(&begun), ["op-o2"], "it has gone further");
-    begun[2].journal = secret_rotation_core::operation::Journal::default();
+    begun[2].journal = secret_rotation_core::journal::Journal::default();
     let mut waiting = operation("older", Action::ClearAndRotate, "prod/s3");
     waiting.created = server(ago(hours(20)));
     begun.push(waiting);

@@ -9,14 +9,16 @@ use fixtures::{
     ago, claimant, cluster, hours, minutes, now, other_cluster, pin_of, policy, secret, seen,
     server, stuck, version, with_value, without_value,
 };
+use secret_rotation_core::action::Permission;
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::approval::{Answer, Decision};
-use secret_rotation_core::identity::{AccountId, Uid};
 use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::maintenance::{Window, Windows};
-use secret_rotation_core::operation::{Action, Failure, Outcome, ResultKind, Step, Trigger};
+use secret_rotation_core::journal::ResultKind;
+use secret_rotation_core::maintenance_window::{Window, Windows};
+use secret_rotation_core::names::{AccountId, Uid};
+use secret_rotation_core::operation::{Failure, Outcome, Trigger};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
-use secret_rotation_core::profile::Permission;
 use secret_rotation_core::secret::{Rotation, Secret};
 
 fn payments() -> Claimant {

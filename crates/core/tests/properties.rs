@@ -10,15 +10,17 @@ use fixtures::{STUCK_AFTER, cluster, minutes, now, version};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Next, Request, Write};
-use secret_rotation_core::approval::Consent;
-use secret_rotation_core::clock::{Agreement, Heard};
-use secret_rotation_core::identity::{StageLabel, VersionId};
-use secret_rotation_core::operation::{Action, PendingValue, Step, Trigger};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::consent::Consent;
+use secret_rotation_core::names::{StageLabel, VersionId};
+use secret_rotation_core::operation::Trigger;
 use secret_rotation_core::pin::Pin;
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::HandsOff;
+use secret_rotation_core::secret::PendingValue;
+use secret_rotation_core::time::{Agreement, Heard};
 
 fn written(case: &Case) -> Option<Write> {
     match case.next() {

@@ -10,11 +10,12 @@ use fixtures::world::{EmptyVersions, Function, World};
 use fixtures::{hours, now, operation, secret, stuck, version, with_value, without_value};
 use proptest::prelude::*;
 use proptest::sample::select;
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Request;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::StageLabel;
-use secret_rotation_core::operation::{Action, Operation, Step};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::names::StageLabel;
+use secret_rotation_core::operation::Operation;
+use secret_rotation_core::time::AwsTime;
 
 const STEPS: usize = 1500;
 

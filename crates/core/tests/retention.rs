@@ -3,7 +3,8 @@
 mod fixtures;
 
 use fixtures::{ago, claimant, hours, key, minutes, now, operation, policy, server};
-use secret_rotation_core::operation::{Action, Operation, Outcome};
+use secret_rotation_core::action::Action;
+use secret_rotation_core::operation::{Operation, Outcome};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::retention::{deletable, window};
@@ -83,7 +84,7 @@ fn however_many_there_are_each_is_kept_for_its_ttl() {
 #[test]
 fn the_window_of_its_own_policy_counts_also_where_that_policy_came_again() {
     let again = Policy {
-        uid: secret_rotation_core::identity::Uid::parse("another").expect("a UID"),
+        uid: secret_rotation_core::names::Uid::parse("another").expect("a UID"),
         ..patient("prod", "payments", "none/").policy
     };
     let records = [short("a", 299), short("b", 300)];

@@ -7,16 +7,17 @@ use fixtures::{
     ago, claimant, hours, labelled, listing, now, operation, policy, secret, seen, stuck, survey,
     survey_after, version, with_value,
 };
-use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::action::{Action, Step};
+use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::operation::{
-    Action, Baseline, Failure, Operation, Outcome, PendingValue, ResultKind, Step,
-};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::journal::{Baseline, ResultKind};
+use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::StuckRemedy;
+use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::survey::{Ailment, State};
+use secret_rotation_core::time::AwsTime;
 
 fn remedying(stuck: StuckRemedy) -> Claimant {
     let mut policy = policy("payments");
@@ -247,7 +248,7 @@ fn after_the_label_of_a_rolled_back_version_was_taken_away_nothing_is_rotated() 
     });
     let mut at_rest = after_clear();
     let labels = at_rest.labels.entry(version("p")).or_default();
-    labels.insert(secret_rotation_core::identity::StageLabel::previous());
+    labels.insert(secret_rotation_core::names::StageLabel::previous());
     at_rest.labels.remove(&version("b"));
     at_rest.next_rotation = Some(now().plus(hours(24)));
     let observation = seen(at_rest, Some(listing(&[("c", ago(hours(100)))])));

@@ -11,20 +11,22 @@ use fixtures::{
 };
 use proptest::prelude::*;
 use proptest::sample::select;
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Gate;
 use secret_rotation_core::approval::{Answer, Approval, Decision};
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{ObjectKey, ObjectName, ProfileName, Uid};
+use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::maintenance::Windows;
-use secret_rotation_core::operation::{
-    Action, Baseline, Operation, PendingValue, ResultKind, Step, Trigger,
-};
+use secret_rotation_core::journal::{Baseline, ResultKind};
+use secret_rotation_core::maintenance_window::Windows;
+use secret_rotation_core::names::{ObjectKey, ObjectName, ProfileName, Uid};
+use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{BlockReason, Context, RegionGate, gate};
+use secret_rotation_core::plan::{Context, RegionGate, gate};
 use secret_rotation_core::policy::Suspension;
+use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
-use secret_rotation_core::watch::Watches;
+use secret_rotation_core::stability::Watches;
+use secret_rotation_core::time::AwsTime;
 
 /// Secrets of one rotation function.
 fn shared(count: usize) -> Vec<Observation> {

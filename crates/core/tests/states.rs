@@ -9,17 +9,18 @@ use fixtures::{
     ago, at, detection, error, hours, labelled, listing, minutes, now, operation, pin_of, profile,
     secret, seen, server, stuck, tenant, version, with_value, without_value,
 };
-use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::action::{Action, Step};
+use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::Observation;
-use secret_rotation_core::operation::{
-    Action, Baseline, Failure, Operation, Outcome, PendingValue, ResultKind, Step,
-};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::journal::{Baseline, ResultKind};
+use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::policy::DisabledReporting::{Ignore, Report, ReportUnconfigured};
 use secret_rotation_core::policy::{Detection, Expiry, Reporting};
 use secret_rotation_core::rolled_back::Standing;
+use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
 use secret_rotation_core::survey::{Ailment, Remembered, State};
+use secret_rotation_core::time::AwsTime;
 use secret_rotation_core::verdict::{self, Background, Verdict};
 
 const ALMOST_STUCK: Duration = Duration::from_secs(6 * 3600 - 1);
@@ -496,7 +497,7 @@ fn first_rotation(last_changed: AwsTime) -> Secret {
         next_rotation: Some(now().plus(hours(24))),
         labels: [(
             version("p"),
-            [secret_rotation_core::identity::StageLabel::pending()].into(),
+            [secret_rotation_core::names::StageLabel::pending()].into(),
         )]
         .into(),
         ..secret("prod/a")

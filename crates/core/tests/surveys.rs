@@ -8,16 +8,16 @@ use fixtures::{
     REGION, ago, arn, arn_in, claimant, error, hours, inventory, labelled, listing, minutes, name,
     now, pin_of, policy, region, secret, seen, stuck, survey,
 };
+use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::classify::{Knowledge, classify, memory_of};
-use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::outcome::ErrorClass;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{Expiry, Policy};
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::{IGNORE_TAG, Matcher};
+use secret_rotation_core::stability::Watches;
 use secret_rotation_core::survey::{Ailment, Finding, Memory, State, Survey};
-use secret_rotation_core::watch::Watches;
+use secret_rotation_core::time::AwsTime;
 
 fn all() -> Claimant {
     claimant(policy("payments"))
@@ -229,7 +229,7 @@ fn a_name_beyond_the_ceiling_is_never_said_to_be_missing() {
 fn a_secret_of_another_account_lies_beyond_the_ceiling() {
     let mut policy = all();
     policy.profile.account =
-        Some(secret_rotation_core::identity::AccountId::parse("999999999999").expect("an account"));
+        Some(secret_rotation_core::names::AccountId::parse("999999999999").expect("an account"));
     let survey = survey(&policy, vec![Observation::listed(stuck("prod/a"))]);
     assert_eq!((survey.selected, survey.findings.len()), (0, 0));
 }

@@ -10,16 +10,17 @@ use fixtures::{
     region, secret, seen, stuck, without_value,
 };
 use proptest::prelude::*;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::classify::{Knowledge, classify, memory_of};
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::Region;
 use secret_rotation_core::inventory::{Inventory, Observation, Unseen};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::names::Region;
 use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{BlockReason, Breaker, Plan};
+use secret_rotation_core::plan::{Breaker, Plan};
 use secret_rotation_core::selector::{Matcher, Selector, TagMatcher};
+use secret_rotation_core::stability::Watches;
 use secret_rotation_core::survey::{Memory, State, Survey};
-use secret_rotation_core::watch::Watches;
+use secret_rotation_core::time::AwsTime;
 
 fn payments() -> Claimant {
     let mut own = claimant(policy("payments"));
@@ -189,7 +190,7 @@ fn a_row_that_nobody_wants_or_whose_name_another_secret_has_is_dropped() {
     let dropped = torn(at(now(), Vec::new())).after(Some(&first), &|_| false);
     assert!(dropped.secrets.is_empty());
     let mut again = sick("prod/a");
-    again.secret.arn = secret_rotation_core::identity::Arn::parse(
+    again.secret.arn = secret_rotation_core::names::Arn::parse(
         "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/a-GhIjKl",
     )
     .expect("an ARN");

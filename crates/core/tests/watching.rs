@@ -10,15 +10,18 @@ use fixtures::{
     ago, claimant, cluster, hours, inventory, labelled, listing, minutes, now, operation, pin_of,
     policy, seen, stuck, version, with_value, without_value,
 };
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::classify::{Knowledge, classify};
-use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::operation::{Action, Operation, PendingValue, ResultKind, Step};
+use secret_rotation_core::journal::ResultKind;
+use secret_rotation_core::operation::Operation;
 use secret_rotation_core::plan::{Context, plan};
 use secret_rotation_core::policy::{StuckRemedy, Suspension};
+use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
+use secret_rotation_core::stability::{Changing, Rest, Watches, clearable_from};
 use secret_rotation_core::survey::{Finding, Memory, State, Survey};
-use secret_rotation_core::watch::{Changing, Rest, Watches, clearable_from};
+use secret_rotation_core::time::AwsTime;
 
 /// The secret as it looks after the `n`-th change of a job that sets a tag every hour, the last of them now.
 fn tagged(n: u64, of: u64, versions: VersionListing) -> (AwsTime, Observation) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use secret_rotation_core::{identity::Arn, operation as core, plan::Proposal, policy::Policy};
+use secret_rotation_core::{names::Arn, operation as core, plan::Proposal, policy::Policy};
 use uuid::Uuid;
 
 use super::{
@@ -56,7 +56,7 @@ impl Expectation {
     fn of(expect: &core::Expectation) -> Option<Self> {
         let text = |id: &Option<_>| {
             id.as_ref()
-                .map(|id: &secret_rotation_core::identity::VersionId| id.as_str().into())
+                .map(|id: &secret_rotation_core::names::VersionId| id.as_str().into())
         };
         let expectation = Self {
             current_version_id: text(&expect.current),

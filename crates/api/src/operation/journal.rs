@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secret_rotation_core::{
-    clock::AwsTime,
-    identity::{FunctionArn, StageLabel, VersionId},
-    operation::{Baseline, Journal, JournalEntry, PendingValue, ResultKind, Step, StepResult, Try},
-    outcome::ErrorClass,
-    secret::LabelMap,
-};
+use secret_rotation_core::action::Step;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::journal::{Baseline, Journal, JournalEntry, ResultKind, StepResult, Try};
+use secret_rotation_core::names::{FunctionArn, StageLabel, VersionId};
+use secret_rotation_core::secret::LabelMap;
+use secret_rotation_core::secret::PendingValue;
+use secret_rotation_core::time::AwsTime;
 
 use super::status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
 use crate::{Invalid, count::Count, invalid::named, text::Text, time::Time};

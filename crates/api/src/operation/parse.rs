@@ -1,10 +1,10 @@
 //! From the object to core: the request, and what its status has recorded.
 
 use secret_rotation_core::{
-    approval,
-    clock::ServerTime,
-    identity::{Arn, Namespace, ObjectKey, ObjectName, Region, SecretName, Uid, VersionId},
+    action, approval,
+    names::{Arn, Namespace, ObjectKey, ObjectName, Region, SecretName, Uid, VersionId},
     operation as core,
+    time::ServerTime,
 };
 
 use super::{
@@ -197,26 +197,26 @@ const PINNED: &str = "pinnedVersionId";
 const DELETED: &str = "deletedTime";
 
 /// What an action must name, each with what to write.
-const fn required(action: core::Action) -> &'static [(&'static str, &'static str)] {
+const fn required(action: action::Action) -> &'static [(&'static str, &'static str)] {
     const MOVES: (&str, &str) = (CURRENT, "write the version that loses AWSCURRENT");
     const SUBJECT: (&str, &str) = (
         PENDING,
         "write the pending version that the action is about",
     );
     match action {
-        core::Action::Rotate => &[(CURRENT, "write the version that Rotate replaces")],
-        core::Action::RetryRotation | core::Action::ClearPending | core::Action::ClearAndRotate => {
-            &[SUBJECT]
-        }
-        core::Action::PromotePending => &[SUBJECT, MOVES],
-        core::Action::RestorePending => {
+        action::Action::Rotate => &[(CURRENT, "write the version that Rotate replaces")],
+        action::Action::RetryRotation
+        | action::Action::ClearPending
+        | action::Action::ClearAndRotate => &[SUBJECT],
+        action::Action::PromotePending => &[SUBJECT, MOVES],
+        action::Action::RestorePending => {
             &[(PINNED, "write the pinned version that gets AWSPENDING back")]
         }
-        core::Action::RevertToPrevious => {
+        action::Action::RevertToPrevious => {
             &[MOVES, (PREVIOUS, "write the version that gets AWSCURRENT")]
         }
-        core::Action::RestoreSecret => &[(DELETED, "write the DeletedDate that is called off")],
-        core::Action::ReleasePins => &[],
+        action::Action::RestoreSecret => &[(DELETED, "write the DeletedDate that is called off")],
+        action::Action::ReleasePins => &[],
     }
 }
 

@@ -3,8 +3,8 @@
 //! It is lenient: an operation that this release cannot parse can still be shown.
 
 use kube::ResourceExt as _;
-use secret_rotation_core::identity::Arn;
-use secret_rotation_core::operation as core;
+use secret_rotation_core::action as core;
+use secret_rotation_core::names::Arn;
 
 use super::{Action, SecretRotationOperation};
 use crate::conditions::{find, is_true};

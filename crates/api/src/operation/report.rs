@@ -1,14 +1,12 @@
 //! From core to the status of an operation: the whole status, anew at each step.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use secret_rotation_core::{
-    advance::Phase,
-    approval::Consent,
-    clock::{AwsTime, ServerTime},
-    identity::SecretName,
-    operation::{Failure, Operation, Outcome},
-    secret::LabelMap,
-};
+use secret_rotation_core::advance::Phase;
+use secret_rotation_core::consent::Consent;
+use secret_rotation_core::names::SecretName;
+use secret_rotation_core::operation::{Failure, Operation, Outcome};
+use secret_rotation_core::secret::LabelMap;
+use secret_rotation_core::time::{AwsTime, ServerTime};
 
 use super::{
     journal::written_labels,

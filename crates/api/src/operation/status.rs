@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
-use secret_rotation_core::operation::Step;
+use secret_rotation_core::action::Step;
 use serde::{Deserialize, Serialize};
 
 use super::journal::{OFF, ON, pending_values, results};

@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use secret_rotation_core::{
-    clock::{AwsTime, ServerTime},
-    identity::{
-        Arn, Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid, VersionId,
-    },
-    plan::BlockReason,
-    policy as core, selector as core_selector,
-    survey::{Memory, Remembered, State},
+use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::names::{
+    Arn, Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid, VersionId,
 };
+use secret_rotation_core::survey::{Memory, Remembered, State};
+use secret_rotation_core::time::{AwsTime, ServerTime};
+use secret_rotation_core::{policy as core, selector as core_selector};
 
 use super::{
     Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, FindingStatus, Mode,

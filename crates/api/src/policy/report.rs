@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::{
-    clock::ServerTime,
-    maintenance::Opening,
+    maintenance_window::Opening,
     plan::Plan,
     survey::{Finding, State, Survey},
+    time::ServerTime,
 };
 
 use super::status::{

@@ -2,7 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
-use secret_rotation_core::{plan::BlockReason, survey::State};
+use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::survey::State;
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Maintenance windows, as users write them.
 
 use schemars::JsonSchema;
-use secret_rotation_core::maintenance as core;
+use secret_rotation_core::maintenance_window as core;
 use serde::{Deserialize, Serialize};
 
 use crate::{

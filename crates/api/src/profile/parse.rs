@@ -1,7 +1,8 @@
 //! From the object to core: every default filled in, every text parsed, every refusal with its field.
 
 use secret_rotation_core::{
-    identity::{AccountId, ProfileName, QueueArn, Region},
+    action,
+    names::{AccountId, ProfileName, QueueArn, Region},
     policy::Suspension,
     profile as core,
 };
@@ -126,7 +127,7 @@ impl RateLimit {
     }
 }
 
-impl From<AllowedAction> for core::Permission {
+impl From<AllowedAction> for action::Permission {
     fn from(action: AllowedAction) -> Self {
         match action {
             AllowedAction::Rotate => Self::Rotate,

@@ -2,9 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::{
-    clock::{AwsTime, ServerTime},
-    identity::Region,
     inventory::Inventory,
+    names::Region,
+    time::{AwsTime, ServerTime},
 };
 
 use super::{AWSAccessProfileStatus, RegionStatus};

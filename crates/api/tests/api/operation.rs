@@ -11,18 +11,19 @@ use secret_rotation_api::{
     },
     policy::SecretRotationPolicy,
 };
-use secret_rotation_core::{
-    advance::Phase,
-    approval::{Answer, Approval, Consent},
-    clock::AwsTime,
-    identity::{Arn, ObjectName, Region, SecretName, StageLabel, VersionId},
-    operation::{
-        Action, Baseline, Expectation, Failure, Intent, Journal, JournalEntry, MAX_EARLIER,
-        Operation, Outcome, PendingValue, ResultKind, Step, StepResult, Trigger, Try,
-    },
-    outcome::ErrorClass,
-    plan::Proposal,
+use secret_rotation_core::action::{Action, Step};
+use secret_rotation_core::advance::Phase;
+use secret_rotation_core::approval::{Answer, Approval};
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::consent::Consent;
+use secret_rotation_core::journal::{
+    Baseline, Intent, Journal, JournalEntry, MAX_EARLIER, ResultKind, StepResult, Try,
 };
+use secret_rotation_core::names::{Arn, ObjectName, Region, SecretName, StageLabel, VersionId};
+use secret_rotation_core::operation::{Expectation, Failure, Operation, Outcome, Trigger};
+use secret_rotation_core::plan::Proposal;
+use secret_rotation_core::secret::PendingValue;
+use secret_rotation_core::time::AwsTime;
 use serde_json::{Value, json};
 
 use crate::support::{self, aws, server};
@@ -311,7 +312,7 @@ fn a_running_operation_says_where_it_stands() {
         pending_value: PendingValue::Present,
         rotates: Some(true),
         function: Some(
-            secret_rotation_core::identity::FunctionArn::parse(
+            secret_rotation_core::names::FunctionArn::parse(
                 "arn:aws:lambda:eu-west-1:111122223333:function:rotate",
             )
             .expect("a function"),

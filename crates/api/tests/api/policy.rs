@@ -10,19 +10,20 @@ use secret_rotation_api::{
     conditions::find,
     policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus},
 };
-use secret_rotation_core::{
-    approval::Approval,
-    clock::AwsTime,
-    identity::{Arn, ObjectKey, ObjectName, ProfileName, Region, SecretName, VersionId},
-    maintenance::Opening,
-    operation::PendingValue,
-    plan::{Attempts, BlockReason, Hold, Plan},
-    policy::{
-        Backoff, CircuitBreaker, DisabledReporting, Mode, OverdueRemedy, Reporting, StuckRemedy,
-        Suspension,
-    },
-    survey::{Ailment, Finding, RegionSurvey, State, Survey},
+use secret_rotation_core::approval::Approval;
+use secret_rotation_core::block::{BlockReason, Hold};
+use secret_rotation_core::maintenance_window::Opening;
+use secret_rotation_core::names::{
+    Arn, ObjectKey, ObjectName, ProfileName, Region, SecretName, VersionId,
 };
+use secret_rotation_core::plan::{Attempts, Plan};
+use secret_rotation_core::policy::{
+    Backoff, CircuitBreaker, DisabledReporting, Mode, OverdueRemedy, Reporting, StuckRemedy,
+    Suspension,
+};
+use secret_rotation_core::secret::PendingValue;
+use secret_rotation_core::survey::{Ailment, Finding, RegionSurvey, State, Survey};
+use secret_rotation_core::time::AwsTime;
 use serde_json::{Value, json};
 
 use crate::support::{self, aws, server};
@@ -475,8 +476,7 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
         },
     );
     let name = ObjectName::parse("payments-x7k2m4q9ab").expect("valid");
-    let namespace =
-        secret_rotation_core::identity::Namespace::parse("team-payments").expect("valid");
+    let namespace = secret_rotation_core::names::Namespace::parse("team-payments").expect("valid");
     plan.at_work
         .insert(arn("payments/db"), ObjectKey { namespace, name });
     let pass = Pass {

@@ -7,11 +7,10 @@ use secret_rotation_api::{
     Readiness,
     profile::{AWSAccessProfile, AWSAccessProfileStatus, ProfilePass, RegionSweep},
 };
-use secret_rotation_core::{
-    identity::{Namespace, Region, SecretName},
-    policy::Suspension,
-    profile::{NamespaceRule, Permission, RateLimit},
-};
+use secret_rotation_core::action::Permission;
+use secret_rotation_core::names::{Namespace, Region, SecretName};
+use secret_rotation_core::policy::Suspension;
+use secret_rotation_core::profile::{NamespaceRule, RateLimit};
 use serde_json::{Value, json};
 
 use crate::support::{self, aws, server};

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use secret_rotation_api::reasons::{conditions, sentence};
-use secret_rotation_core::{advance::Phase, operation::Failure, plan::BlockReason, survey::State};
+use secret_rotation_core::advance::Phase;
+use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::operation::Failure;
+use secret_rotation_core::survey::State;
 
 /// Reasons of conditions are chosen in these files, each in an arm of its own: `… => "Reason",`.
 const CHOSEN_IN: [&str; 2] = [

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use secret_rotation_api::manifests;
-use secret_rotation_core::clock::{AwsTime, ServerTime};
+use secret_rotation_core::time::{AwsTime, ServerTime};
 use serde_json::{Map, Value, json};
 
 /// The schema of a kind, from its definition.

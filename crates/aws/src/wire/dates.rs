@@ -1,8 +1,8 @@
 //! What the `Date` headers of answers do, and what a panic leaves behind.
 
 use secret_rotation_core::advance::Request;
-use secret_rotation_core::identity::VersionId;
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::names::VersionId;
 use secret_rotation_core::secret::Seen;
 use serde_json::json;
 

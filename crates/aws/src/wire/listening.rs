@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use secret_rotation_core::identity::QueueArn;
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::names::QueueArn;
 use serde_json::{Value, json};
 
 use super::{Call, Reply, Sent, Wire, arn, observer};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use secret_rotation_core::advance::Request;
-use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName, StageLabel, VersionId};
+use secret_rotation_core::names::{Namespace, ObjectKey, ObjectName, StageLabel, VersionId};
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 

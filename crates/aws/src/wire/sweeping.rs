@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secret_rotation_core::identity::{Arn, SecretName};
+use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::names::{Arn, SecretName};
 use serde_json::{Value, json};
 
 use super::{CURRENT, Fake, Reply, Sent, arn, date, rested, secret, stuck};

@@ -1,8 +1,8 @@
 //! Writes: what they say exactly, and that they are said once.
 
 use secret_rotation_core::advance::Request;
-use secret_rotation_core::identity::{StageLabel, VersionId};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::names::{StageLabel, VersionId};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use secret_rotation_aws::{Account, Call, Scope};
-use secret_rotation_core::identity::{Arn, Region, SecretName};
+use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::names::{Arn, Region, SecretName};
 use secret_rotation_core::secret::Secret;
 
 use super::criteria::Criteria;

@@ -11,7 +11,7 @@ use kube::api::ObjectMeta;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::authorise::{Tenant, under_ceiling};
-use secret_rotation_core::identity::{Arn, Region};
+use secret_rotation_core::names::{Arn, Region};
 use secret_rotation_core::policy::{Policy, Suspension};
 use secret_rotation_core::profile::{NamePattern, NamespaceRule, Profile, RateLimit};
 use secret_rotation_core::secret::Secret;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use schemars::JsonSchema;
 use secret_rotation_aws::{Call, Operation};
-use secret_rotation_core::identity::Region;
-use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
+use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
+use secret_rotation_core::names::Region;
 use serde::Serialize;
 
 use super::session::Session;

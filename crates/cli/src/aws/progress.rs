@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secret_rotation_aws::{Call, Operation};
-use secret_rotation_core::identity::Region;
+use secret_rotation_core::names::Region;
 
 /// Secrets on one page of a list.
 const PAGE: usize = 100;
@@ -136,7 +136,7 @@ mod tests {
         line.record(&call(Operation::ListSecrets, None));
         line.record(&call(Operation::ListSecrets, None));
         line.record(&call(Operation::DescribeSecret, None));
-        let failed = secret_rotation_core::outcome::ErrorClass::Denied;
+        let failed = secret_rotation_core::aws_error::ErrorClass::Denied;
         line.record(&call(Operation::DescribeSecret, Some(failed)));
         assert_eq!(line.words(), "up to 200 secrets listed, 1 closer looks");
     }

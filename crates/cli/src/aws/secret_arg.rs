@@ -2,8 +2,8 @@
 
 use clap::Args;
 use secret_rotation_aws::{Account, Operation};
-use secret_rotation_core::identity::{Arn, Region, SecretName};
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::aws_error::AwsError;
+use secret_rotation_core::names::{Arn, Region, SecretName};
 use secret_rotation_core::secret::{Look, Seen};
 
 use super::session::{Session, parse_region};

@@ -6,8 +6,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_types::service_config::ServiceConfigKey;
 use clap::Args;
 use secret_rotation_aws::{Account, Call, Endpoint, EndpointError, Limits, Observer, Operation};
-use secret_rotation_core::identity::Region;
-use secret_rotation_core::outcome::{AwsError, Cause, ErrorClass};
+use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
+use secret_rotation_core::names::Region;
 
 use super::errors::Problem;
 use crate::CommandError;

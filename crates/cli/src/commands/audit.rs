@@ -20,8 +20,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use schemars::Schema;
 use secret_rotation_core::classify::{Knowledge, classify};
+use secret_rotation_core::stability::Watches;
 use secret_rotation_core::survey::Survey;
-use secret_rotation_core::watch::Watches;
 
 use crate::CommandError;
 use crate::app::App;

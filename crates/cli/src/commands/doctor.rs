@@ -11,7 +11,7 @@ mod finding;
 use std::process::ExitCode;
 
 use clap::Args;
-use secret_rotation_core::identity::Region;
+use secret_rotation_core::names::Region;
 
 use crate::CommandError;
 use crate::app::App;

@@ -88,7 +88,7 @@ fn unknown(word: &str, entries: &[Entry]) -> CommandError {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::plan::BlockReason;
+    use secret_rotation_core::block::BlockReason;
     use secret_rotation_core::survey::State;
 
     use super::*;

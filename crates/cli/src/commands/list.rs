@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::VersionId;
 use secret_rotation_core::inventory::{Inventory, Observation};
+use secret_rotation_core::names::VersionId;
 use secret_rotation_core::policy::Detection;
 use secret_rotation_core::secret::Rotation;
 use secret_rotation_core::survey::State;
+use secret_rotation_core::time::AwsTime;
 use secret_rotation_core::verdict::{self, Background};
 use serde::Serialize;
 

@@ -15,9 +15,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use secret_rotation_aws::Account;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::Region;
+use secret_rotation_core::names::Region;
 use secret_rotation_core::secret::{Secret, Seen};
+use secret_rotation_core::time::AwsTime;
 
 use crate::CommandError;
 use crate::app::App;

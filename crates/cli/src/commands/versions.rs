@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{StageLabel, VersionId};
+use secret_rotation_core::names::{StageLabel, VersionId};
 use secret_rotation_core::pin::{self, Pin};
 use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
+use secret_rotation_core::time::AwsTime;
 use serde::Serialize;
 
 use crate::CommandError;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use http::{Request, Response, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use kube::client::Body;
-use secret_rotation_core::clock::{Agreement, Heard};
+use secret_rotation_core::time::{Agreement, Heard};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service};
 

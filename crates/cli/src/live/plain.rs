@@ -142,7 +142,7 @@ fn changes(before: &Facts, now: &Facts) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use secret_rotation_api::time::Time;
-    use secret_rotation_core::clock::AwsTime;
+    use secret_rotation_core::time::AwsTime;
 
     use super::*;
     use crate::testing;

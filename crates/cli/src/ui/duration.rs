@@ -1,7 +1,7 @@
 //! Ages and waits as kubectl writes them: two units at most, the larger the coarser.
 
 use jiff::{SignedDuration, Timestamp};
-use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::time::AwsTime;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;

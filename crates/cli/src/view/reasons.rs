@@ -74,8 +74,8 @@ fn link(text: &str) -> Option<(&str, &str, &str)> {
 #[cfg(test)]
 mod tests {
     use secret_rotation_core::advance::Phase;
+    use secret_rotation_core::block::BlockReason;
     use secret_rotation_core::operation::Failure;
-    use secret_rotation_core::plan::BlockReason;
 
     use super::*;
 

@@ -17,8 +17,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use kube::{Api, Client, Resource};
 use secret_rotation_api::guards::{self, Fault};
-use secret_rotation_core::approval::Admission;
-use secret_rotation_core::clock::ServerTime;
+use secret_rotation_core::consent::Admission;
+use secret_rotation_core::time::ServerTime;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;

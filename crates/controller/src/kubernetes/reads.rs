@@ -11,7 +11,7 @@ use secret_rotation_api::operation::{SecretRotationOperation, secret_label};
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::authorise::Tenant;
-use secret_rotation_core::identity::{Arn, Namespace, ObjectKey, ProfileName};
+use secret_rotation_core::names::{Arn, Namespace, ObjectKey, ProfileName};
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::pin::ClusterId;
 use secret_rotation_core::policy::Policy;

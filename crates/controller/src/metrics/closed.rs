@@ -1,8 +1,9 @@
 //! Labels that take a known few values, and the series that therefore start at 0.
 
 use secret_rotation_aws::Operation as AwsOperation;
-use secret_rotation_core::identity::ObjectKey;
-use secret_rotation_core::operation::{Action, Failure};
+use secret_rotation_core::action::Action;
+use secret_rotation_core::names::ObjectKey;
+use secret_rotation_core::operation::Failure;
 
 use super::Metrics;
 

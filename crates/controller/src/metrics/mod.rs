@@ -17,7 +17,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
 };
-use secret_rotation_core::identity::{ObjectKey, ProfileName, Region};
+use secret_rotation_core::names::{ObjectKey, ProfileName, Region};
 use secret_rotation_core::operation::{Operation, Outcome, Trigger};
 
 use self::catalogue::{Catalogue, Described};
@@ -267,7 +267,7 @@ impl Metrics {
         profile: &ProfileName,
         region: &Region,
         took: Duration,
-        at: secret_rotation_core::clock::AwsTime,
+        at: secret_rotation_core::time::AwsTime,
     ) {
         let labels = [profile.as_str(), region.as_str()];
         self.sweep_duration
@@ -347,7 +347,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::identity::{Namespace, ObjectName};
+    use secret_rotation_core::names::{Namespace, ObjectName};
 
     use super::*;
 

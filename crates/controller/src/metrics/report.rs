@@ -6,10 +6,11 @@ use std::time::Duration;
 use secret_rotation_api::Readiness;
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
 use secret_rotation_api::time::Time;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::plan::{BlockReason, Breaker, Plan};
+use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::plan::{Breaker, Plan};
 use secret_rotation_core::policy::{Detection, Mode, Policy, Suspension};
 use secret_rotation_core::survey::{Finding, Member, State, Survey};
+use secret_rotation_core::time::AwsTime;
 use secret_rotation_core::verdict;
 
 /// What the series of one policy are made from.

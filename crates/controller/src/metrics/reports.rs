@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts};
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::ObjectKey;
+use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::plan::Breaker;
+use secret_rotation_core::time::AwsTime;
 
 use super::report::{PolicyReport, SecretSample};
 use super::secret_label;
@@ -355,7 +355,7 @@ mod tests {
     use std::time::Duration;
 
     use prometheus::{Registry, TextEncoder};
-    use secret_rotation_core::identity::{Namespace, ObjectName};
+    use secret_rotation_core::names::{Namespace, ObjectName};
 
     use super::*;
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kube::Resource as _;
+use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Write;
-use secret_rotation_core::operation::{
-    Action, Failure, Operation, Outcome, ResultKind, Step, StepResult,
-};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::journal::{ResultKind, StepResult};
+use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::secret::Look;
 
 use crate::context::Context;

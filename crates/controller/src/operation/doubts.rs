@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use secret_rotation_core::identity::ObjectKey;
+use secret_rotation_core::names::ObjectKey;
 use tokio::time::Instant;
 
 use crate::clock;

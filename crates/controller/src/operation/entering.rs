@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use secret_rotation_aws::{Need, Ticket};
-use secret_rotation_core::identity::Region;
-use secret_rotation_core::operation::{Operation, Step};
-use secret_rotation_core::outcome::ErrorClass;
+use secret_rotation_core::action::Step;
+use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::names::Region;
+use secret_rotation_core::operation::Operation;
 use secret_rotation_core::profile::Profile;
 
 use crate::clock;
@@ -102,8 +103,9 @@ fn is_verifying(operation: &Operation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::clock::AwsTime;
-    use secret_rotation_core::operation::{Action, Intent, ResultKind, StepResult};
+    use secret_rotation_core::action::Action;
+    use secret_rotation_core::journal::{Intent, ResultKind, StepResult};
+    use secret_rotation_core::time::AwsTime;
 
     use super::*;
     use crate::testing::operation_on;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use secret_rotation_core::identity::Arn;
+use secret_rotation_core::names::Arn;
 
 /// The secrets at which somebody is at work.
 #[derive(Clone, Debug, Default)]

@@ -25,16 +25,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secret_rotation_aws::Operation as Call;
 use secret_rotation_core::advance::{Facts, Gate, Next, Phase, Wait, advance};
-use secret_rotation_core::approval::{self, Admission, Consent};
 use secret_rotation_core::authorise::{Refusal, authorise};
-use secret_rotation_core::clock::ServerTime;
+use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::consent;
+use secret_rotation_core::consent::{Admission, Consent};
 use secret_rotation_core::history::History;
-use secret_rotation_core::identity::{Arn, ObjectKey};
+use secret_rotation_core::names::{Arn, ObjectKey};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::permit::Permit;
-use secret_rotation_core::plan::{self, BlockReason};
+use secret_rotation_core::plan::{self};
 use secret_rotation_core::secret::{Look, Secret, Seen};
+use secret_rotation_core::time::ServerTime;
 use tokio::time::Instant;
 
 use crate::clock;
@@ -311,16 +313,16 @@ async fn consent(
     let always = Admission::Enforced {
         since: ServerTime::new(Timestamp::UNIX_EPOCH),
     };
-    let judged = approval::consent(operation, policy, profile, &always);
+    let judged = consent::consent(operation, policy, profile, &always);
     match judged {
         Consent::NotNeeded | Consent::Refused { .. } => Ok(judged),
         Consent::Awaited { .. } => {
             let admission = context.admission.seen(context).await?;
-            Ok(approval::consent(operation, policy, profile, &admission))
+            Ok(consent::consent(operation, policy, profile, &admission))
         }
         Consent::Given { .. } => {
             let admission = context.admission.look(context).await?;
-            Ok(approval::consent(operation, policy, profile, &admission))
+            Ok(consent::consent(operation, policy, profile, &admission))
         }
     }
 }

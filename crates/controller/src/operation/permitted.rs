@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secret_rotation_core::approval::{self, Consent};
 use secret_rotation_core::authorise::foresee;
-use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::consent::Consent;
 use secret_rotation_core::history::History;
-use secret_rotation_core::identity::{Arn, ObjectKey, Uid};
+use secret_rotation_core::names::{Arn, ObjectKey, Uid};
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::permit::{Bounds, Circumstances, Pause, Permit, Phase, permit};
 use secret_rotation_core::plan;
+use secret_rotation_core::time::AwsTime;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -71,7 +71,7 @@ pub(super) async fn foreseen(
     let Claimant {
         policy, profile, ..
     } = claimant;
-    let agreed = approval::foreseen(&reading.operation, policy, profile);
+    let agreed = secret_rotation_core::consent::foreseen(&reading.operation, policy, profile);
     judge(context, reading, claimant, &agreed, term).await
 }
 
@@ -233,7 +233,7 @@ fn nobody(reading: &Reading) -> Arn {
 #[cfg(test)]
 mod tests {
     use secret_rotation_api::operation::SecretRotationOperation;
-    use secret_rotation_core::clock::AwsTime;
+    use secret_rotation_core::time::AwsTime;
     use serde_json::{Value, json};
 
     use super::*;

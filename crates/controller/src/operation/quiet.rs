@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secret_rotation_api::operation::SecretRotationOperationStatus;
 use secret_rotation_core::advance::Phase;
-use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::time::AwsTime;
 
 /// Who waits no longer than this for its turn need not say so.
 const SOON: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 use secret_rotation_api::SECRET_LABEL;
 use secret_rotation_api::operation::{SecretRotationOperation, Subject, secret_label};
 use secret_rotation_core::authorise::{Refusal, Tenant, may_use, under_ceiling};
-use secret_rotation_core::identity::{Arn, ObjectKey, Region, SecretName};
+use secret_rotation_core::names::{Arn, ObjectKey, Region, SecretName};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::Policy;

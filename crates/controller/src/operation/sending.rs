@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_aws::{Applied, Rejected};
+use secret_rotation_core::action::Step;
 use secret_rotation_core::advance::{Phase, Write};
-use secret_rotation_core::clock::AwsTime;
+use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 use secret_rotation_core::history::History;
-use secret_rotation_core::operation::{Operation, ResultKind, Step, StepResult};
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::journal::{ResultKind, StepResult};
+use secret_rotation_core::operation::Operation;
 use secret_rotation_core::secret::{LabelMap, Look};
+use secret_rotation_core::time::AwsTime;
 
 use crate::clock;
 use crate::context::Context;

@@ -12,13 +12,13 @@ use secret_rotation_api::operation::{
 use secret_rotation_api::{POLICY_LABEL, SECRET_LABEL};
 use secret_rotation_aws::Operation as Call;
 use secret_rotation_core::advance::{Phase, Wait};
-use secret_rotation_core::approval::Consent;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, ObjectKey, Region, SecretName};
+use secret_rotation_core::aws_error::AwsError;
+use secret_rotation_core::consent::Consent;
+use secret_rotation_core::names::{Arn, ObjectKey, Region, SecretName};
 use secret_rotation_core::operation::{Operation, Outcome};
-use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::permit::Pause;
 use secret_rotation_core::secret::Look;
+use secret_rotation_core::time::AwsTime;
 use serde_json::json;
 
 use crate::clock;
@@ -408,7 +408,7 @@ pub(super) async fn identity(
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::outcome::ErrorClass;
+    use secret_rotation_core::aws_error::ErrorClass;
 
     use super::*;
 

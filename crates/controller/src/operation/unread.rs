@@ -12,7 +12,7 @@ use secret_rotation_api::conditions::is_true;
 use secret_rotation_api::operation::{
     Riddle, SecretRotationOperation, SecretRotationOperationStatus,
 };
-use secret_rotation_core::identity::ObjectKey;
+use secret_rotation_core::names::ObjectKey;
 
 use crate::context::Context;
 use crate::error::Error;

@@ -9,7 +9,7 @@ use secret_rotation_api::operation::{
     Progress, SecretRotationOperation, SecretRotationOperationStatus,
 };
 use secret_rotation_core::advance::Phase;
-use secret_rotation_core::identity::ObjectKey;
+use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::operation::{Failure, Outcome};
 use secret_rotation_core::plan::{Plan, Proposal};
 use secret_rotation_core::policy::Policy;

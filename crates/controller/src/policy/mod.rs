@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use secret_rotation_api::Readiness;
 use secret_rotation_core::classify::{Knowledge, classify, memory_of};
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::ObjectKey;
+use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::plan::{Plan, plan};
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::survey::Survey;
+use secret_rotation_core::time::AwsTime;
 
 use crate::clock;
 use crate::context::Context;

@@ -8,12 +8,12 @@ use kube::{Api, ResourceExt as _};
 use secret_rotation_api::Readiness;
 use secret_rotation_api::conditions::{Verdict, find};
 use secret_rotation_api::policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus};
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::ObjectKey;
+use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::plan::Plan;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::survey::Survey;
+use secret_rotation_core::time::AwsTime;
 
 use crate::clock;
 use crate::context::Context;

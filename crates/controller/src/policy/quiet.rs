@@ -83,7 +83,7 @@ fn has_aged(old: Option<&Time>, new: Option<&Time>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::clock::AwsTime;
+    use secret_rotation_core::time::AwsTime;
 
     use super::*;
 

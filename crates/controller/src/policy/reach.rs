@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use secret_rotation_api::Readiness;
+use secret_rotation_core::action::Action;
 use secret_rotation_core::authorise::{Refusal, Tenant, active, may_act, may_use, under_ceiling};
-use secret_rotation_core::identity::Region;
-use secret_rotation_core::operation::Action;
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::aws_error::AwsError;
+use secret_rotation_core::names::Region;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::{Mode, Policy, StuckRemedy, Suspension};
 use secret_rotation_core::profile::Profile;
@@ -160,7 +160,7 @@ fn no_action(claimant: &Claimant) -> Option<Readiness> {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::outcome::ErrorClass;
+    use secret_rotation_core::aws_error::ErrorClass;
 
     use super::*;
     use crate::testing::{claimant as sample, labels};
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_stuck_remedy_that_the_profile_forbids_altogether_is_a_shortfall() {
-        use secret_rotation_core::profile::Permission::{ClearPending, Rotate};
+        use secret_rotation_core::action::Permission::{ClearPending, Rotate};
         let cases: [(StuckRemedy, &[_], bool); 7] = [
             (StuckRemedy::ClearAndRotate, &[Rotate], true),
             (StuckRemedy::ClearAndRotate, &[Rotate, ClearPending], false),

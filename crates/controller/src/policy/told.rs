@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use secret_rotation_core::identity::Uid;
+use secret_rotation_core::names::Uid;
 
 use super::transitions::Findings;
 

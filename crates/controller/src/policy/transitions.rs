@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
-use secret_rotation_core::plan::{BlockReason, Plan};
+use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::plan::Plan;
 use secret_rotation_core::survey::{State, Survey};
 
 use crate::events::{Announcement, Reason};

@@ -8,7 +8,7 @@ use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt as _};
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_aws::find_credentials;
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 
 use super::Check;
 use crate::accounts::{self, Accounts};

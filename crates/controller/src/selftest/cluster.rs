@@ -6,8 +6,8 @@ use kube::{Client, Resource};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
-use secret_rotation_core::approval::Admission;
-use secret_rotation_core::clock::ServerTime;
+use secret_rotation_core::consent::Admission;
+use secret_rotation_core::time::ServerTime;
 
 use super::Check;
 use crate::error::Error;

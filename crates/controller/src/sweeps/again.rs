@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use secret_rotation_aws::Scope;
-use secret_rotation_core::identity::{Arn, SecretName};
 use secret_rotation_core::inventory::{Inventory, Observation};
+use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::ownership::Claimant;
 
 use super::{Record, may_look};

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use secret_rotation_aws::Scope;
 use secret_rotation_core::authorise::under_ceiling;
-use secret_rotation_core::identity::{Arn, Uid};
+use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::inventory::{Inventory, Unseen};
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::names::{Arn, Uid};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::Selector;

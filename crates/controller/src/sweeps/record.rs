@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{AccountId, Arn, Uid};
+use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::outcome::AwsError;
+use secret_rotation_core::names::{AccountId, Arn, Uid};
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::secret::{Secret, VersionListing};
 use secret_rotation_core::selector::Selector;
+use secret_rotation_core::time::AwsTime;
 use tokio::time::Instant;
 
 /// When to look again for a secret that a sweep missed.
@@ -201,9 +201,9 @@ fn still_valid(before: &Observation, fresh: &Observation) -> Option<VersionListi
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::identity::{StageLabel, VersionId};
+    use secret_rotation_core::aws_error::ErrorClass;
     use secret_rotation_core::inventory::Unseen;
-    use secret_rotation_core::outcome::ErrorClass;
+    use secret_rotation_core::names::{StageLabel, VersionId};
     use secret_rotation_core::selector::Matcher;
 
     use super::*;

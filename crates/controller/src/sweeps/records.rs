@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{AccountId, Arn, FunctionArn, ProfileName, Region, Uid};
+use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::inventory::Inventory;
+use secret_rotation_core::names::{AccountId, Arn, FunctionArn, ProfileName, Region, Uid};
 use secret_rotation_core::operation::Operation;
-use secret_rotation_core::outcome::AwsError;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::selector::Selector;
+use secret_rotation_core::time::AwsTime;
 use tokio::time::Instant;
 
 use super::pace;

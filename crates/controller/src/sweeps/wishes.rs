@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secret_rotation_core::identity::{Arn, Uid};
+use secret_rotation_core::names::{Arn, Uid};
 use tokio::time::Instant;
 
 /// What was asked for in one place.

@@ -8,12 +8,12 @@ use kube::{Resource, ResourceExt as _};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::{SecretRotationPolicy, SecretRotationPolicyStatus};
 use secret_rotation_api::profile::{AWSAccessProfile, AWSAccessProfileStatus};
-use secret_rotation_core::clock::ServerTime;
-use secret_rotation_core::identity::{Namespace, ObjectKey, ObjectName, ProfileName, Uid};
+use secret_rotation_core::names::{Namespace, ObjectKey, ObjectName, ProfileName, Uid};
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::survey::Memory;
+use secret_rotation_core::time::ServerTime;
 
 use super::Labels;
 use super::cache::Told;

@@ -14,7 +14,7 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::authorise::Tenant;
-use secret_rotation_core::identity::{Namespace, ObjectKey, ProfileName};
+use secret_rotation_core::names::{Namespace, ObjectKey, ProfileName};
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::Claimant;
 use secret_rotation_core::policy::Policy;

@@ -1,9 +1,11 @@
 //! Labels that a person has moved: `PromotePending`, `RestorePending`, `RevertToPrevious`.
 
-use super::judge::{Judge, failed, succeeded};
+use super::preconditions::{Judge, failed, succeeded};
 use super::{Next, Request};
-use crate::identity::{StageLabel, VersionId};
-use crate::operation::{FUNCTION_AT_REST, Failure, JournalEntry, Step};
+use crate::action::Step;
+use crate::journal::JournalEntry;
+use crate::names::{StageLabel, VersionId};
+use crate::operation::{FUNCTION_AT_REST, Failure};
 use crate::secret::{LabelMap, VersionListing};
 
 impl Judge<'_> {

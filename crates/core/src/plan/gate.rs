@@ -1,9 +1,10 @@
 //! Whether an operation that exists may begin, or go on to clear: windows, what the region allows, and slots.
 
-use super::{BlockReason, Context, Hold, RegionGate};
-use crate::approval::is_undecided;
-use crate::identity::FunctionArn;
-use crate::maintenance::Opening;
+use super::{Context, RegionGate};
+use crate::block::{BlockReason, Hold};
+use crate::consent::is_undecided;
+use crate::maintenance_window::Opening;
+use crate::names::FunctionArn;
 use crate::operation::{Operation, Trigger};
 use crate::permit::Gate;
 use crate::policy::Mode;

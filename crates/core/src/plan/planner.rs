@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::gate::outside_window;
-use super::{
-    Attempts, BlockReason, Breaker, Context, Hold, Plan, Proposal, region_gate, releasable, trips,
-};
-use crate::approval;
+use super::{Attempts, Breaker, Context, Plan, Proposal, region_gate, releasable, trips};
+use crate::action::Action;
+use crate::approval::Approval;
+use crate::block::{BlockReason, Hold};
+use crate::consent;
 use crate::history::History;
-use crate::identity::{Arn, ObjectKey, Region};
-use crate::naming;
-use crate::operation::{Action, Expectation, Operation, PendingValue, Trigger};
+use crate::names::{Arn, ObjectKey, Region};
+use crate::operation::{Expectation, Operation, Trigger};
+use crate::operation_name;
 use crate::pin;
 use crate::policy::{DeletionRemedy, OverdueRemedy, Remediation, StuckRemedy};
 use crate::rolled_back;
+use crate::secret::PendingValue;
 use crate::secret::Secret;
 use crate::survey::{Ailment, Finding, Survey};
 
@@ -266,7 +268,9 @@ impl<'a> Planner<'a> {
             .collect();
         // Counting alone would meet a taken name again once an older operation was deleted.
         let name = (taken.len()..=taken.len().saturating_mul(2))
-            .filter_map(|before| naming::operation(policy, arn, subject, before.saturating_add(1)))
+            .filter_map(|before| {
+                operation_name::operation(policy, arn, subject, before.saturating_add(1))
+            })
             .find(|name| !taken.contains(name))?;
         Some(Proposal {
             name,
@@ -281,8 +285,8 @@ impl<'a> Planner<'a> {
                 ..Expectation::default()
             },
             reason: finding.message.clone(),
-            approval: approval::required(
-                approval::Approval::NotRequired,
+            approval: consent::required(
+                Approval::NotRequired,
                 action,
                 policy,
                 &self.context.own.profile,

@@ -13,16 +13,18 @@
 //! A person's operations count and never wait.
 
 use super::{Context, RegionGate};
-use crate::approval;
+use crate::action::{Action, Step};
 use crate::authorise::foresee;
-use crate::clock::{AwsTime, ServerTime};
+use crate::block::Hold;
+use crate::consent;
 use crate::history::History;
-use crate::identity::FunctionArn;
-use crate::operation::{Action, FUNCTION_AT_REST, Operation, Step, Trigger};
+use crate::names::FunctionArn;
+use crate::operation::{FUNCTION_AT_REST, Operation, Trigger};
 use crate::ownership::Claimant;
 use crate::permit::{Bounds, Circumstances, Gate, Permit, permit};
 use crate::plan::gate::outside_window;
 use crate::policy::Mode;
+use crate::time::{AwsTime, ServerTime};
 
 /// Who goes first, the first first: those that nothing stops any more, those that have pinned, those that wait after they
 /// have begun, those that have done nothing.
@@ -185,7 +187,7 @@ impl<'a> Context<'a> {
         let name = arn.secret_name();
         let place = (&name, arn.region());
         let authority = foresee(tenant, profile, policy, place, operation.action);
-        let consent = approval::foreseen(operation, policy, profile);
+        let consent = consent::foreseen(operation, policy, profile);
         let gate = self.gate_without_slots(operation, claimant);
         permit(
             operation,
@@ -218,10 +220,10 @@ impl<'a> Context<'a> {
         if let Some(hold) = outside_window(policy.remediation.windows.at(self.now)) {
             return Gate::Held(hold);
         }
-        let region = operation.arn.as_ref().map(crate::identity::Arn::region);
+        let region = operation.arn.as_ref().map(crate::names::Arn::region);
         let judged = self.judged.get(&policy.uid);
         match judged.zip(region).and_then(|(all, region)| all.get(region)) {
-            Some(RegionGate::Held(reason)) => Gate::Held(super::Hold::open(*reason)),
+            Some(RegionGate::Held(reason)) => Gate::Held(Hold::open(*reason)),
             Some(RegionGate::Open) | None => Gate::Open,
         }
     }

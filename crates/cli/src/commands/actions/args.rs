@@ -1,7 +1,7 @@
 //! Flags of operations by hand.
 
 use clap::{Args, ValueEnum};
-use secret_rotation_core::identity::Region;
+use secret_rotation_core::names::Region;
 
 use crate::aws::SecretId;
 use crate::aws::{AwsOptions, parse_region};

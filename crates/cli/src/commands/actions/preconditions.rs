@@ -7,10 +7,10 @@ use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperatio
 use secret_rotation_api::text::Text;
 use secret_rotation_api::time::Time;
 use secret_rotation_aws::Operation;
-use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::pin::{self, Pin};
 use secret_rotation_core::secret::{Secret, Seen};
 use secret_rotation_core::survey::State;
+use secret_rotation_core::time::AwsTime;
 
 use super::args::{ActionArgs, ExpectArgs};
 use super::target::Target;
@@ -208,7 +208,7 @@ impl Known {
     }
 
     pub(super) fn seen(secret: &Secret) -> Self {
-        let text = |version: Option<&secret_rotation_core::identity::VersionId>| {
+        let text = |version: Option<&secret_rotation_core::names::VersionId>| {
             version.map(|version| version.as_str().to_owned())
         };
         // Several pins of one secret: the newest is the one to undo.
@@ -327,7 +327,7 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::identity::{Arn, SecretName, StageLabel, VersionId};
+    use secret_rotation_core::names::{Arn, SecretName, StageLabel, VersionId};
     use secret_rotation_core::secret::{LabelMap, Rotation};
 
     use super::*;

@@ -3,7 +3,7 @@
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, SelectorItem};
 use secret_rotation_api::profile::AWSAccessProfile;
-use secret_rotation_core::identity::Region;
+use secret_rotation_core::names::Region;
 
 use super::args::ActionArgs;
 use crate::CommandError;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use secret_rotation_core::clock::AwsTime;
 use secret_rotation_core::survey::Survey;
+use secret_rotation_core::time::AwsTime;
 use serde::Serialize;
 
 const DAY: Duration = Duration::from_hours(24);

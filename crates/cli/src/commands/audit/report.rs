@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::operation::PendingValue;
+use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::survey::{Finding, State, Survey};
+use secret_rotation_core::time::AwsTime;
 use serde::Serialize;
 
 use super::age_buckets::{self, AgeBucket};

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use secret_rotation_core::clock::AwsTime;
-use secret_rotation_core::identity::{Arn, Region, SecretName, StageLabel, VersionId};
+use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::outcome::{AwsError, ErrorClass};
+use secret_rotation_core::names::{Arn, Region, SecretName, StageLabel, VersionId};
 use secret_rotation_core::secret::{LabelMap, Rotation, RotationRules, Secret, VersionListing};
+use secret_rotation_core::time::AwsTime;
 
 use super::{Report, judge};
 use crate::aws::{Criteria, Problem, RegionSweep};

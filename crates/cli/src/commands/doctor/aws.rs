@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use secret_rotation_aws::Call;
-use secret_rotation_core::identity::Region;
+use secret_rotation_core::names::Region;
 
 use super::Finding;
 use crate::CommandError;

@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::config::Builder;
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 use aws_sdk_secretsmanager::primitives::Blob;
-use secret_rotation_core::identity::{Arn, Region};
+use secret_rotation_core::names::{Arn, Region};
 
 use super::value::{Shape, Value};
 use crate::CommandError;

@@ -173,7 +173,7 @@ const fn branch(last: bool, style: Style) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::clock::AwsTime;
+    use secret_rotation_core::time::AwsTime;
 
     use super::*;
     use crate::testing;

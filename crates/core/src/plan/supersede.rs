@@ -1,7 +1,8 @@
 //! Operations that wait although what they were made for is gone.
 
 use super::planner::Planner;
-use crate::operation::{Action, Operation, Trigger};
+use crate::action::Action;
+use crate::operation::{Operation, Trigger};
 use crate::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy};
 use crate::rolled_back::Standing;
 use crate::secret::Secret;

@@ -5,8 +5,6 @@
 //! - a local time that does not exist stands for the first moment after the gap;
 //! - of a local time that comes twice, an allowed window opens on the first one only, a denied one on both.
 
-mod schedule;
-
 use std::time::Duration;
 
 use jiff::civil::DateTime;
@@ -14,9 +12,9 @@ use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
-use self::schedule::Schedule;
-pub use self::schedule::ScheduleError;
-use crate::clock::AwsTime;
+use crate::cron_schedule::Schedule;
+pub use crate::cron_schedule::ScheduleError;
+use crate::time::AwsTime;
 
 /// After so many openings and closings without an answer there is none.
 const MAX_STEPS: usize = 366;

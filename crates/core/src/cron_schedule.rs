@@ -11,7 +11,7 @@ const HORIZON_DAYS: i32 = 9 * 366;
 
 /// The minutes on which a window opens, in local time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     minutes: u64,
     hours: u64,
     days: u64,
@@ -96,7 +96,7 @@ const WEEKDAY: Field = Field {
 };
 
 impl Schedule {
-    pub(super) fn parse(text: &str) -> Result<Self, ScheduleError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ScheduleError> {
         if text.contains("TZ=") {
             return Err(ScheduleError::Zone);
         }
@@ -127,7 +127,7 @@ impl Schedule {
     }
 
     /// The local minutes that match, from this one on, in order; up to the horizon.
-    pub(super) fn from(&self, start: DateTime) -> impl Iterator<Item = DateTime> {
+    pub(crate) fn from(&self, start: DateTime) -> impl Iterator<Item = DateTime> {
         self.days_from(start.date())
             .flat_map(|day| self.times().map(move |time| day.to_datetime(time)))
             .skip_while(move |minute| *minute < start)

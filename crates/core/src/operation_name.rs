@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::identity::{Arn, ObjectName, VersionId};
+use crate::names::{Arn, ObjectName, VersionId};
 use crate::policy::Policy;
 
 /// The namespace of the UUIDs whose bits become the end of a name.

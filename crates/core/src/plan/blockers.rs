@@ -2,49 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use super::RegionGate;
 use super::planner::Planner;
-use super::{BlockReason, Hold, RegionGate};
+use crate::action::{Action, Step};
 use crate::authorise::{active, may_act};
-use crate::clock::AwsTime;
+use crate::aws_error::ErrorClass;
+use crate::block::{BlockReason, Hold};
 use crate::history::History;
-use crate::identity::{FunctionArn, ObjectKey, Region};
-use crate::operation::{Action, Failure, Operation, Outcome, PendingValue, Step};
-use crate::outcome::ErrorClass;
+use crate::names::{FunctionArn, ObjectKey, Region};
+use crate::operation::{Failure, Operation, Outcome};
 use crate::ownership::{Claimant, owner};
 use crate::pin;
 use crate::policy::Mode;
 use crate::rotation_window;
+use crate::secret::PendingValue;
 use crate::secret::{HandsOff, Secret};
+use crate::stability;
 use crate::survey::{Ailment, Finding};
-use crate::watch;
-
-impl Hold {
-    /// Held back until something other than time changes.
-    pub const fn open(reason: BlockReason) -> Self {
-        Self {
-            reason,
-            until: None,
-        }
-    }
-
-    /// The last of several to end: until then something holds. One that time does not end comes before all.
-    pub(super) fn latest(holds: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
-        let holds = holds.into_iter().flatten();
-        // Of two that end together the first counts: they come in the order of their weight.
-        holds.reduce(|one, other| match (one.until, other.until) {
-            (Some(_), None) => other,
-            (Some(first), Some(second)) if second > first => other,
-            (None | Some(_), _) => one,
-        })
-    }
-
-    pub(super) const fn until(reason: BlockReason, until: AwsTime) -> Self {
-        Self {
-            reason,
-            until: Some(until),
-        }
-    }
-}
+use crate::time::AwsTime;
 
 impl Planner<'_> {
     /// Reasons that only people can take away. `owner` is the policy that the secret belongs to.
@@ -247,7 +222,7 @@ impl Planner<'_> {
         };
         let written = history.last_write();
         let after_write = written.map(|at| at.plus(self.context.own.policy.detection.stuck_after));
-        let clearable = watch::clearable_from(rest.since, finding.pending_value)
+        let clearable = stability::clearable_from(rest.since, finding.pending_value)
             .filter(|_| action.clears())
             .map(|from| after_write.map_or(from, |ripe| ripe.max(from)));
         match clearable {

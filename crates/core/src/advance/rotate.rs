@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::judge::{Judge, failed, succeeded};
-use super::sending::LAG;
+use super::preconditions::{Judge, failed, succeeded};
+use super::retry::LAG;
 use super::{Next, Phase, Request};
-use crate::clock::AwsTime;
-use crate::identity::{StageLabel, VersionId};
-use crate::operation::{Failure, JournalEntry, Step, Trigger};
-use crate::outcome::ErrorClass;
+use crate::action::Step;
+use crate::aws_error::ErrorClass;
+use crate::journal::JournalEntry;
+use crate::names::{StageLabel, VersionId};
+use crate::operation::{Failure, Trigger};
 use crate::rolled_back::Standing;
+use crate::time::AwsTime;
 
 /// Looks at a running rotation are never closer together …
 const SHORTEST_POLL: Duration = Duration::from_secs(2);
@@ -235,7 +237,7 @@ impl Judge<'_> {
             .expect
             .pending
             .as_ref()
-            .filter(|_| self.operation.action == crate::operation::Action::RetryRotation);
+            .filter(|_| self.operation.action == crate::action::Action::RetryRotation);
         let made = self.operation.request_token();
         self.intended(Step::Rotate)
             && [retried, made.as_ref()]

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::judge::{Judge, failed};
+use super::preconditions::{Judge, failed};
 use super::{Next, Phase, Request, Wait, Write};
-use crate::clock::AwsTime;
-use crate::identity::{FunctionArn, VersionId};
-use crate::operation::{Failure, Intent, JournalEntry, Step};
-use crate::outcome::ErrorClass;
+use crate::action::Step;
+use crate::aws_error::ErrorClass;
+use crate::journal::{Intent, JournalEntry};
+use crate::names::{FunctionArn, VersionId};
+use crate::operation::Failure;
 use crate::pin;
 use crate::secret::Replication;
+use crate::time::AwsTime;
 
 /// A step that failed this often for reasons that pass is given up.
 const MAX_TRIES: u32 = 8;

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock::AwsTime;
-use crate::identity::{Arn, StageLabel, VersionId};
-use crate::operation::PendingValue;
+use crate::names::{Arn, StageLabel, VersionId};
 use crate::pin::Pin;
+use crate::secret::PendingValue;
 use crate::secret::{LabelMap, Secret, VersionListing};
+use crate::time::AwsTime;
 
 /// Between two looks further apart anything may have happened: an hour, and a little for a sweep of one hour that is late.
 const LONGEST_GAP: Duration = Duration::from_mins(65);

@@ -1,9 +1,10 @@
 //! Removing pins.
 
-use super::judge::{Judge, failed, succeeded};
+use super::preconditions::{Judge, failed, succeeded};
 use super::{Next, Request};
-use crate::identity::{StageLabel, VersionId};
-use crate::operation::{Failure, Step, Trigger};
+use crate::action::Step;
+use crate::names::{StageLabel, VersionId};
+use crate::operation::{Failure, Trigger};
 use crate::plan::releasable;
 
 impl Judge<'_> {

@@ -1,8 +1,9 @@
 //! `RestoreSecret`: a scheduled deletion is called off.
 
-use super::judge::{Judge, failed, succeeded};
+use super::preconditions::{Judge, failed, succeeded};
 use super::{Next, Request};
-use crate::operation::{Failure, Step};
+use crate::action::Step;
+use crate::operation::Failure;
 
 impl Judge<'_> {
     pub(super) fn restore_secret(&self) -> Next {

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use super::{Facts, Next, Phase, Wait};
+use crate::action::{Action, Step};
 use crate::authorise::Authority;
-use crate::clock::AwsTime;
-use crate::identity::{StageLabel, VersionId};
-use crate::operation::{
-    Action, Baseline, Failure, Operation, Outcome, PendingValue, Step, Trigger,
-};
+use crate::block::BlockReason;
+use crate::journal::Baseline;
+use crate::names::{StageLabel, VersionId};
+use crate::operation::{Failure, Operation, Outcome, Trigger};
 use crate::permit::{self, Bounds, Circumstances, Gate, Pause, Permit, permit};
 use crate::pin::{self, Pin};
-use crate::plan::BlockReason;
 use crate::policy::Policy;
+use crate::secret::PendingValue;
 use crate::secret::{HandsOff, LabelMap, Secret, Seen};
-use crate::watch;
+use crate::stability;
+use crate::time::AwsTime;
 
 /// How often a wait that no date ends is looked at again.
 const POLL: Duration = Duration::from_secs(15);
@@ -304,7 +305,8 @@ impl<'a> Judge<'a> {
     pub(super) fn labels_rest(&self) -> bool {
         let since = self.facts.unchanged_since;
         let stuck_after = self.policy.detection.stuck_after;
-        let clearable = since.and_then(|since| watch::clearable_from(since, PendingValue::Empty));
+        let clearable =
+            since.and_then(|since| stability::clearable_from(since, PendingValue::Empty));
         clearable.is_some_and(|from| self.now >= from)
             && self
                 .facts

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::Baseline;
-use crate::clock::AwsTime;
-use crate::identity::VersionId;
-use crate::outcome::ErrorClass;
+use crate::action::Step;
+use crate::aws_error::ErrorClass;
+use crate::names::VersionId;
+use crate::names::{FunctionArn, StageLabel};
+use crate::secret::{LabelMap, PendingValue};
+use crate::time::AwsTime;
 
 /// `LastChangedDate` of a write lies between the time of its intent less this …
 const EARLIEST: Duration = Duration::from_secs(5);
@@ -201,59 +203,6 @@ pub enum ResultKind {
     Refused(ErrorClass),
 }
 
-/// Steps that write to AWS, as named in the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// Attach our pin.
-    Pin,
-    /// Remove AWSPENDING.
-    Clear,
-    /// Start a rotation, or run a pending one again.
-    Rotate,
-    /// Remove our pins.
-    Unpin,
-    /// Move AWSCURRENT to the pending version.
-    Promote,
-    /// Drop AWSPENDING from the version that has become current.
-    DropPending,
-    /// Put AWSPENDING back on a pinned version.
-    RestorePending,
-    /// Move AWSCURRENT to the previous version.
-    Revert,
-    /// Call a scheduled deletion off.
-    RestoreSecret,
-}
-
-impl Step {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Pin,
-        Self::Clear,
-        Self::Rotate,
-        Self::Unpin,
-        Self::Promote,
-        Self::DropPending,
-        Self::RestorePending,
-        Self::Revert,
-        Self::RestoreSecret,
-    ];
-
-    /// The name used in the journal.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pin => "Pin",
-            Self::Clear => "Clear",
-            Self::Rotate => "Rotate",
-            Self::Unpin => "Unpin",
-            Self::Promote => "Promote",
-            Self::DropPending => "DropPending",
-            Self::RestorePending => "RestorePending",
-            Self::Revert => "Revert",
-            Self::RestoreSecret => "RestoreSecret",
-        }
-    }
-}
-
 /// What must be in the journal before a request goes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
@@ -267,4 +216,29 @@ pub struct Intent {
     pub foreign_change: Option<AwsTime>,
     /// The baseline, with the first intent.
     pub baseline: Option<Baseline>,
+}
+
+/// What the first look saw, so that our own pin is told from a foreign change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Baseline {
+    /// The labels.
+    pub labels: LabelMap,
+    /// `LastChangedDate` then.
+    pub last_changed: Option<AwsTime>,
+    /// Whether the pending version had a value, as far as AWS tells.
+    pub pending_value: PendingValue,
+    /// Whether rotation was on; `None` in what earlier releases stored.
+    pub rotates: Option<bool>,
+    /// The rotation function then, if there was one: it counts against the limit also where no sweep sees the secret.
+    pub function: Option<FunctionArn>,
+}
+
+impl Baseline {
+    /// The version that held the label at the first look.
+    pub fn holder(&self, label: &StageLabel) -> Option<&VersionId> {
+        self.labels
+            .iter()
+            .find(|(_, labels)| labels.contains(label))
+            .map(|(version, _)| version)
+    }
 }

@@ -1,13 +1,16 @@
 //! `ClearPending` and `ClearAndRotate` up to the cleared label: pin, settle, clear.
 
-use super::judge::{Judge, failed, succeeded};
+use super::preconditions::{Judge, failed, succeeded};
 use super::{Next, Phase, Request};
-use crate::clock::AwsTime;
-use crate::identity::{StageLabel, VersionId};
-use crate::operation::{Action, Failure, JournalEntry, PendingValue, Step};
-use crate::outcome::ErrorClass;
+use crate::action::{Action, Step};
+use crate::aws_error::ErrorClass;
+use crate::journal::JournalEntry;
+use crate::names::{StageLabel, VersionId};
+use crate::operation::Failure;
 use crate::pin;
 use crate::rotation_window;
+use crate::secret::PendingValue;
+use crate::time::AwsTime;
 
 impl Judge<'_> {
     pub(super) fn clear(&self) -> Next {
