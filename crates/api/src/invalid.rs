@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secret_rotation_core::{
-    names::{Arn, InvalidIdentity, SecretName},
+    names::{Arn, InvalidName, SecretName},
     time::ServerTime,
 };
 use thiserror::Error;
@@ -26,7 +26,7 @@ pub enum Invalid {
         /// Which field.
         path: String,
         /// What was expected.
-        source: InvalidIdentity,
+        source: InvalidName,
     },
     /// A field that must be there.
     #[error("{path} is missing; {advice}")]
@@ -100,7 +100,7 @@ pub(crate) fn possible(path: &str, text: &str) -> Result<(), Invalid> {
 pub(crate) fn named<T>(
     path: &str,
     text: &str,
-    parse: impl FnOnce(String) -> Result<T, InvalidIdentity>,
+    parse: impl FnOnce(String) -> Result<T, InvalidName>,
 ) -> Result<T, Invalid> {
     parse(text.to_owned()).map_err(|source| Invalid::Name {
         path: path.to_owned(),

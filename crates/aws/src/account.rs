@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 use secret_rotation_core::names::Region;
 use secret_rotation_core::profile::RateLimit;
-use secret_rotation_core::time::{AwsTime, Heard};
+use secret_rotation_core::time::{AwsTime, DateCheck};
 use tokio::time::Instant;
 
 use crate::apply::Rejected;
@@ -261,12 +261,12 @@ impl fmt::Debug for Account {
 
 /// Whether an answer is worth another request: its date is not believed, or it refuses a signature that is right only
 /// now that a time is agreed.
-fn is_worth_repeating<T>(heard: Option<Heard>, answer: &Result<T, Rejected>) -> bool {
+fn is_worth_repeating<T>(heard: Option<DateCheck>, answer: &Result<T, Rejected>) -> bool {
     let class = answer.as_ref().err().map(|rejected| rejected.error.class);
     match heard {
-        None | Some(Heard::Agrees) => false,
-        Some(Heard::Adopted) => class == Some(ErrorClass::Credentials),
-        Some(Heard::Doubted | Heard::Absurd) => {
+        None | Some(DateCheck::Agrees) => false,
+        Some(DateCheck::Adopted) => class == Some(ErrorClass::Credentials),
+        Some(DateCheck::Doubted | DateCheck::Implausible) => {
             !matches!(class, Some(ErrorClass::Throttled | ErrorClass::Unreachable))
         }
     }

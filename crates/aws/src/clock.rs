@@ -9,14 +9,14 @@ use std::time::SystemTime;
 use aws_smithy_async::time::TimeSource;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use secret_rotation_core::time::{Agreement, AwsTime, Heard};
+use secret_rotation_core::time::{AgreedTime, AwsTime, DateCheck};
 use tokio::time::Instant;
 
-/// An [`Agreement`] on tokio's clock. Cheap to clone: clones share everything.
+/// An [`AgreedTime`] on tokio's clock. Cheap to clone: clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     origin: Instant,
-    agreement: Arc<Mutex<Agreement>>,
+    agreement: Arc<Mutex<AgreedTime>>,
 }
 
 impl Clock {
@@ -29,7 +29,7 @@ impl Clock {
     }
 
     /// Judges the `Date` header of an answer that arrived just now; the time, if the header is believed.
-    pub(crate) fn hear(&self, date: Option<&str>) -> (Heard, Option<AwsTime>) {
+    pub(crate) fn hear(&self, date: Option<&str>) -> (DateCheck, Option<AwsTime>) {
         let shown = date.and_then(parse);
         let heard = self.lock().hear(shown, self.origin.elapsed());
         let believed = shown.filter(|_| heard.is_believed()).map(AwsTime::new);
@@ -42,7 +42,7 @@ impl Clock {
         now.map(AwsTime::new)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Agreement> {
+    fn lock(&self) -> MutexGuard<'_, AgreedTime> {
         self.agreement
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -77,9 +77,9 @@ mod tests {
     async fn a_date_header_is_a_time_of_aws_once_two_agree() {
         let clock = Clock::new();
         let date = Some("Mon, 24 Nov 2025 16:00:00 GMT");
-        assert_eq!(clock.hear(date), (Heard::Doubted, None));
+        assert_eq!(clock.hear(date), (DateCheck::Doubted, None));
         let (heard, time) = clock.hear(date);
-        assert_eq!(heard, Heard::Adopted);
+        assert_eq!(heard, DateCheck::Adopted);
         assert_eq!(
             time.map(|time| time.to_string()).as_deref(),
             Some("2025-11-24T16:00:00Z")
@@ -100,9 +100,13 @@ mod tests {
             "Mon, 24 Nov 2025",
         ] {
             for _ in 0..5 {
-                assert_eq!(clock.hear(Some(text)), (Heard::Absurd, None), "{text}");
+                assert_eq!(
+                    clock.hear(Some(text)),
+                    (DateCheck::Implausible, None),
+                    "{text}"
+                );
             }
         }
-        assert_eq!(clock.hear(None), (Heard::Absurd, None));
+        assert_eq!(clock.hear(None), (DateCheck::Implausible, None));
     }
 }

@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
-use secret_rotation_core::time::{AwsTime, Heard};
+use secret_rotation_core::time::{AwsTime, DateCheck};
 
 use crate::call::Operation;
 use crate::clock::Clock;
@@ -35,7 +35,7 @@ pub(crate) struct Trace {
     /// Requests that went out.
     pub(crate) sent: u32,
     /// What its `Date` header meant; `None` = there was no answer.
-    pub(crate) heard: Option<Heard>,
+    pub(crate) heard: Option<DateCheck>,
     /// The `Date` header, if it is believed.
     pub(crate) date: Option<AwsTime>,
     /// The request id.

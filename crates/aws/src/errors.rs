@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
-use secret_rotation_core::time::Heard;
+use secret_rotation_core::time::DateCheck;
 
 use crate::call::Operation;
 
@@ -121,10 +121,10 @@ pub(crate) const fn malformed(request_id: Option<String>) -> AwsError {
 }
 
 /// An answer whose `Date` header is not believed, or missing.
-pub(crate) fn undated(heard: Option<Heard>, request_id: Option<String>) -> AwsError {
+pub(crate) fn undated(heard: Option<DateCheck>, request_id: Option<String>) -> AwsError {
     let code = match heard {
-        Some(Heard::Absurd) | None => "NoUsableDate",
-        Some(Heard::Doubted | Heard::Agrees | Heard::Adopted) => "DateNotBelieved",
+        Some(DateCheck::Implausible) | None => "NoUsableDate",
+        Some(DateCheck::Doubted | DateCheck::Agrees | DateCheck::Adopted) => "DateNotBelieved",
     };
     AwsError {
         code: Some(code.to_owned()),

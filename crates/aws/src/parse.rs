@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::types::{
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use secret_rotation_core::names::{
-    Arn, FunctionArn, InvalidIdentity, Region, SecretName, StageLabel, VersionId,
+    Arn, FunctionArn, InvalidName, Region, SecretName, StageLabel, VersionId,
 };
 use secret_rotation_core::secret::{LabelMap, Replication, Rotation, RotationRules, Secret};
 use secret_rotation_core::time::AwsTime;
@@ -22,8 +22,8 @@ const SANE: std::ops::Range<i64> = 1_262_304_000_000..7_258_118_400_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-impl From<InvalidIdentity> for Malformed {
-    fn from(_: InvalidIdentity) -> Self {
+impl From<InvalidName> for Malformed {
+    fn from(_: InvalidName) -> Self {
         Self
     }
 }

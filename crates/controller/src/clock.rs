@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::fmt::rfc2822;
-use secret_rotation_core::time::{Agreement, AwsTime, Heard, ServerTime};
+use secret_rotation_core::time::{AgreedTime, AwsTime, DateCheck, ServerTime};
 use tokio::time::Instant;
 
 /// The local monotonic clock: leases, freshness of looks, time-outs and requeues are measured on it.
@@ -18,7 +18,7 @@ pub(crate) fn now() -> Instant {
 #[derive(Debug)]
 pub(crate) struct ServerClock {
     origin: Instant,
-    agreement: Mutex<Agreement>,
+    agreement: Mutex<AgreedTime>,
 }
 
 impl Default for ServerClock {
@@ -36,9 +36,9 @@ impl ServerClock {
         let shown = rfc2822::parse(date).ok().map(|zoned| zoned.timestamp());
         let heard = self.lock().hear(shown, self.passed());
         match heard {
-            Heard::Agrees => {}
-            Heard::Adopted => tracing::debug!(date, "the time of the API server is agreed"),
-            Heard::Doubted | Heard::Absurd => {
+            DateCheck::Agrees => {}
+            DateCheck::Adopted => tracing::debug!(date, "the time of the API server is agreed"),
+            DateCheck::Doubted | DateCheck::Implausible => {
                 tracing::debug!(
                     date,
                     "the date of an answer of the API server is not believed"
@@ -57,7 +57,7 @@ impl ServerClock {
         now().saturating_duration_since(self.origin)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Agreement> {
+    fn lock(&self) -> MutexGuard<'_, AgreedTime> {
         self.agreement
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

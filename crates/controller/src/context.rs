@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::Client;
 use secret_rotation_core::names::{ObjectKey, ProfileName};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::pin::ClusterId;
 use secret_rotation_core::plan;
 use secret_rotation_core::time::AwsTime;
@@ -108,15 +108,15 @@ impl Context {
     /// Asks core about one claimant beside everything that this process knows around it now.
     pub(crate) fn around<T>(
         &self,
-        own: &Claimant,
+        own: &BoundPolicy,
         now: AwsTime,
-        ask: impl FnOnce(&plan::Context<'_>) -> T,
+        ask: impl FnOnce(&plan::PlanInput<'_>) -> T,
     ) -> T {
         let facts = self.world.facts();
         let functions = self.sweeps.functions(&facts.operations);
         let (judged, aside) = (self.judgements.regions(), self.doubts.aside());
         let watches = self.watching.watches();
-        ask(&plan::Context {
+        ask(&plan::PlanInput {
             own,
             claimants: &facts.claimants,
             operations: &facts.operations,

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::names::{Region, Uid};
 use secret_rotation_core::plan::RegionGate;
-use secret_rotation_core::survey::Memory;
+use secret_rotation_core::survey::PreviousFindings;
 
 /// By policy.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(crate) struct Judgements(Mutex<BTreeMap<Uid, Judgement>>);
 struct Judgement {
     term: u64,
     regions: BTreeMap<Region, RegionGate>,
-    memory: Memory,
+    memory: PreviousFindings,
 }
 
 impl Judgements {
@@ -26,7 +26,7 @@ impl Judgements {
         policy: &Uid,
         term: u64,
         regions: &BTreeMap<Region, RegionGate>,
-        memory: Memory,
+        memory: PreviousFindings,
     ) -> bool {
         let judgement = Judgement {
             term,
@@ -58,21 +58,21 @@ impl Judgements {
     pub(crate) fn memory(
         &self,
         policy: &Uid,
-        of_status: &Memory,
+        of_status: &PreviousFindings,
         unsettled: &BTreeSet<Region>,
-    ) -> Memory {
+    ) -> PreviousFindings {
         let known = self.all().get(policy).map(|judgement| {
-            let held = RegionGate::Held(BlockReason::CircuitBreakerOpen);
+            let held = RegionGate::Blocked(BlockReason::CircuitBreakerOpen);
             let regions = judgement.regions.iter();
             let tripped = regions.filter(|(_, gate)| **gate == held);
-            Memory {
+            PreviousFindings {
                 // What the status could not list was never seen by this process either.
                 omitted: of_status.omitted,
                 tripped: tripped.map(|(region, _)| region.clone()).collect(),
                 ..judgement.memory.clone()
             }
         });
-        Memory {
+        PreviousFindings {
             unsettled: unsettled.clone(),
             ..known.unwrap_or_else(|| of_status.clone())
         }
@@ -102,12 +102,12 @@ mod tests {
     fn a_judgement_of_an_earlier_term_is_not_known() {
         let judgements = Judgements::default();
         let policy = Uid::parse("policy-uid").expect("a UID");
-        let held = RegionGate::Held(BlockReason::CircuitBreakerOpen);
+        let held = RegionGate::Blocked(BlockReason::CircuitBreakerOpen);
         assert_eq!(judgements.region(&policy, 1, &region()), None);
         let regions = [(region(), held)].into();
-        assert!(judgements.note(&policy, 1, &regions, Memory::default()));
+        assert!(judgements.note(&policy, 1, &regions, PreviousFindings::default()));
         let regions = [(region(), held)].into();
-        assert!(!judgements.note(&policy, 1, &regions, Memory::default()));
+        assert!(!judgements.note(&policy, 1, &regions, PreviousFindings::default()));
         assert_eq!(judgements.region(&policy, 1, &region()), Some(held));
         let elsewhere = Region::parse("us-east-1").expect("a region");
         assert_eq!(judgements.region(&policy, 1, &elsewhere), None);

@@ -19,7 +19,7 @@ use secret_rotation_core::names::{
     Arn, Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid,
 };
 use secret_rotation_core::operation::Operation;
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::pin::ClusterId;
 use secret_rotation_core::policy::{
     Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Mode, OverdueRemedy,
@@ -73,8 +73,8 @@ pub(crate) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-pub(crate) fn claimant() -> Claimant {
-    Claimant {
+pub(crate) fn claimant() -> BoundPolicy {
+    BoundPolicy {
         tenant: tenant(),
         profile: profile(),
         policy: policy(),

@@ -7,12 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::secret::{Look, Seen};
-use secret_rotation_core::stability::Watches;
+use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::time::AwsTime;
 
 /// By secret.
 #[derive(Debug, Default)]
-pub(crate) struct Watching(Mutex<Watches>);
+pub(crate) struct Watching(Mutex<StabilityTracker>);
 
 impl Watching {
     /// Takes note of what a sweep saw itself. What it could not read is as it was known before.
@@ -36,7 +36,7 @@ impl Watching {
     }
 
     /// All that is known. Not to be held while something is waited for.
-    pub(crate) fn watches(&self) -> MutexGuard<'_, Watches> {
+    pub(crate) fn watches(&self) -> MutexGuard<'_, StabilityTracker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

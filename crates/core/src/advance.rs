@@ -27,7 +27,7 @@ use crate::policy::Policy;
 use crate::secret::Look;
 use crate::time::{AwsTime, ServerTime};
 
-use self::preconditions::Judge;
+use self::preconditions::Evaluation;
 
 /// What to do next about an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub enum Request {
 
 /// Everything a step is judged by, all of it read for this step.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct StepInput<'a> {
     /// The secret, fresh.
     pub look: &'a Look,
     /// The policy, by quorum read; `None` = it is gone or is another one under the same name.
@@ -157,11 +157,11 @@ pub struct Facts<'a> {
 ///    │           │            │            │            │             │
 ///    └───────────┴────────────┴────────────┴────────────┴─────────────┴──► Failed
 /// ```
-pub fn advance(operation: &Operation, facts: &Facts<'_>) -> Next {
+pub fn advance(operation: &Operation, facts: &StepInput<'_>) -> Next {
     if let Some(outcome) = &operation.outcome {
         return Next::Done(outcome.clone());
     }
-    match Judge::admit(operation, facts) {
+    match Evaluation::admit(operation, facts) {
         Ok(judge) => judge.next(),
         Err(next) => *next,
     }

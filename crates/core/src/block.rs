@@ -4,14 +4,14 @@ use crate::time::AwsTime;
 
 /// Why nothing is done about a finding, and until when if time alone changes that.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct Block {
     /// The reason.
     pub reason: BlockReason,
     /// When it ends by itself.
     pub until: Option<AwsTime>,
 }
 
-impl Hold {
+impl Block {
     /// Held back until something other than time changes.
     pub const fn open(reason: BlockReason) -> Self {
         Self {

@@ -11,20 +11,23 @@ use crate::operation::Operation;
 use crate::policy::{Detection, Policy};
 use crate::profile::Profile;
 use crate::secret::PendingValue;
-use crate::stability::Watches;
-use crate::survey::{Ailment, Finding, Member, Memory, RegionSurvey, Remembered, State, Survey};
+use crate::stability::StabilityTracker;
+use crate::survey::{
+    Finding, PreviousFinding, PreviousFindings, RegionSurvey, RemedyKind, State, Survey,
+    UnremarkableSecret,
+};
 use crate::time::AwsTime;
-use crate::verdict::{self, Background, Verdict};
+use crate::verdict::{self, Verdict, VerdictInput};
 
 /// What is known beside the inventories.
 #[derive(Clone, Copy, Debug)]
-pub struct Knowledge<'a> {
+pub struct ClassifyInput<'a> {
     /// What the policy's status remembers; it can delay nothing and hasten only reports, never actions.
-    pub memory: &'a Memory,
+    pub memory: &'a PreviousFindings,
     /// Every known operation: their journals tell which changes were our own, and what was left undone.
     pub operations: &'a [Operation],
     /// Unfinished rotations as this process has watched them.
-    pub watches: &'a Watches,
+    pub watches: &'a StabilityTracker,
 }
 
 /// Classifies everything that the policy selects under the ceiling of its profile.
@@ -35,7 +38,7 @@ pub fn classify(
     profile: &Profile,
     policy: &Policy,
     inventories: &[&Inventory],
-    known: Knowledge<'_>,
+    known: ClassifyInput<'_>,
 ) -> Survey {
     let classifier = Classifier {
         tenant,
@@ -89,7 +92,7 @@ struct Classifier<'a> {
     tenant: &'a Tenant,
     profile: &'a Profile,
     policy: &'a Policy,
-    known: Knowledge<'a>,
+    known: ClassifyInput<'a>,
 }
 
 impl Classifier<'_> {
@@ -168,7 +171,7 @@ impl Classifier<'_> {
     fn finding(&self, arn: &Arn, observation: &Observation, now: AwsTime) -> Finding {
         let secret = &observation.secret;
         let place = (arn.region().clone(), secret.name.clone());
-        let background = Background {
+        let background = VerdictInput {
             remembered: self.known.memory.findings.get(&place),
             operations: self.known.operations,
             rest: self.known.watches.rest(secret, now),
@@ -335,7 +338,7 @@ impl Classifier<'_> {
             pending: None,
             first_observed: None,
             pending_value: PendingValue::None,
-            ailment: Ailment::Untreatable,
+            ailment: RemedyKind::None,
             rest: None,
             secret: None,
             unseen_since: None,
@@ -344,7 +347,7 @@ impl Classifier<'_> {
     }
 }
 
-fn remembered(region: &Region, name: &SecretName, old: &Remembered) -> Finding {
+fn remembered(region: &Region, name: &SecretName, old: &PreviousFinding) -> Finding {
     Finding {
         name: name.clone(),
         region: region.clone(),
@@ -356,7 +359,7 @@ fn remembered(region: &Region, name: &SecretName, old: &Remembered) -> Finding {
         pending: old.pending.clone(),
         first_observed: old.first_observed,
         pending_value: PendingValue::Unknown,
-        ailment: Ailment::Untreatable,
+        ailment: RemedyKind::None,
         rest: None,
         secret: None,
         unseen_since: old.seen,
@@ -417,7 +420,7 @@ fn file(finding: Finding, detection: &Detection, survey: &mut Survey) {
     else {
         return survey.findings.push(finding);
     };
-    survey.others.push(Member {
+    survey.others.push(UnremarkableSecret {
         name: finding.name.clone(),
         region: finding.region.clone(),
         last_rotated: secret.last_rotated,
@@ -430,10 +433,10 @@ fn file(finding: Finding, detection: &Detection, survey: &mut Survey) {
 }
 
 /// States by region and name, as the next pass will remember them.
-pub fn memory_of(survey: &Survey) -> Memory {
+pub fn memory_of(survey: &Survey) -> PreviousFindings {
     let findings = survey.findings.iter().map(|finding| {
         let place = (finding.region.clone(), finding.name.clone());
-        let old = Remembered {
+        let old = PreviousFinding {
             state: finding.state,
             since: finding.since,
             pending: finding.pending.clone(),
@@ -445,9 +448,9 @@ pub fn memory_of(survey: &Survey) -> Memory {
         };
         (place, old)
     });
-    Memory {
+    PreviousFindings {
         findings: findings.collect(),
         counts: survey.counts.clone(),
-        ..Memory::default()
+        ..PreviousFindings::default()
     }
 }

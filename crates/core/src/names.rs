@@ -7,7 +7,7 @@ use thiserror::Error;
 /// A text that is not the name it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{text:?} is not {expected}")]
-pub struct InvalidIdentity {
+pub struct InvalidName {
     text: String,
     expected: &'static str,
 }
@@ -20,10 +20,10 @@ macro_rules! name {
 
         impl $name {
             /// Parses the text; the error says what was expected.
-            pub fn parse(text: impl Into<String>) -> Result<Self, InvalidIdentity> {
+            pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
                 let text = text.into();
                 let valid: fn(&str) -> bool = $valid;
-                if valid(&text) { Ok(Self(text)) } else { Err(InvalidIdentity { text, expected: $expected }) }
+                if valid(&text) { Ok(Self(text)) } else { Err(InvalidName { text, expected: $expected }) }
             }
 
             /// The name, verbatim.
@@ -147,7 +147,7 @@ pub struct Arn {
 
 impl Arn {
     /// Parses the ARN of a Secrets Manager secret.
-    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidIdentity> {
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
         let text = text.into();
         match Self::place(&text) {
             Some((region, account)) => Ok(Self {
@@ -155,7 +155,7 @@ impl Arn {
                 region,
                 account,
             }),
-            None => Err(InvalidIdentity {
+            None => Err(InvalidName {
                 text,
                 expected: "the ARN of a secret",
             }),
@@ -237,7 +237,7 @@ pub struct QueueArn {
 impl QueueArn {
     /// Parses the ARN of an SQS queue. Names have 1 to 80 letters, digits, hyphens and underscores; events go to no
     /// FIFO queue, whose names end in `.fifo`.
-    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidIdentity> {
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
         let text = text.into();
         match Self::place(&text) {
             Some((region, account)) => Ok(Self {
@@ -245,7 +245,7 @@ impl QueueArn {
                 region,
                 account,
             }),
-            None => Err(InvalidIdentity {
+            None => Err(InvalidName {
                 text,
                 expected: "the ARN of an SQS queue",
             }),

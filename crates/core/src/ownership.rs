@@ -9,7 +9,7 @@ use crate::secret::Secret;
 
 /// A policy with what bounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claimant {
+pub struct BoundPolicy {
     /// Its namespace.
     pub tenant: Tenant,
     /// Its profile.
@@ -24,8 +24,8 @@ pub struct Claimant {
 /// A policy that could do something else stands in nobody's way. Whoever asks about the same secret gets the same answer.
 pub fn owner<'a>(
     secret: &Secret,
-    claimants: &'a [Claimant],
-    needed: impl Fn(&Claimant) -> Option<Action>,
+    claimants: &'a [BoundPolicy],
+    needed: impl Fn(&BoundPolicy) -> Option<Action>,
 ) -> Option<&'a ObjectKey> {
     claimants
         .iter()
@@ -35,7 +35,7 @@ pub fn owner<'a>(
         .map(|claimant| &claimant.policy.key)
 }
 
-impl Claimant {
+impl BoundPolicy {
     fn may(&self, action: Action, secret: &Secret) -> bool {
         authorise(&self.tenant, &self.profile, &self.policy, secret, action).is_ok()
     }

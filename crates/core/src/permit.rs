@@ -5,7 +5,7 @@
 
 use crate::action::Step;
 use crate::authorise::Refusal;
-use crate::block::{BlockReason, Hold};
+use crate::block::{Block, BlockReason};
 use crate::consent;
 use crate::consent::Consent;
 use crate::history::History;
@@ -16,7 +16,7 @@ use crate::time::{AwsTime, ServerTime};
 
 /// What the store says about an operation.
 #[derive(Clone, Copy, Debug)]
-pub struct Circumstances<'a> {
+pub struct PermitInput<'a> {
     /// What bounds it.
     pub bounds: Bounds<'a>,
     /// Every known operation on its secret, the own one included.
@@ -35,7 +35,7 @@ pub enum Bounds<'a> {
     /// Its policy does not exist, or is another one under the same name.
     PolicyGone,
     /// Its policy or profile cannot be understood, for this reason.
-    Unclear(&'a str),
+    Invalid(&'a str),
     /// These.
     Within {
         /// Its policy.
@@ -56,7 +56,7 @@ pub enum Gate {
     /// It may.
     Open,
     /// Not now.
-    Held(Hold),
+    Blocked(Block),
     /// This process has not judged the policy yet, so it does not know.
     Unknown,
 }
@@ -203,7 +203,7 @@ impl Phase {
 /// | window, breaker, slot? | Wait | no longer asked here |
 ///
 /// The questions that end an operation come before those that make it wait, so that nothing waits for ever.
-pub fn permit(operation: &Operation, circumstances: &Circumstances<'_>) -> Permit {
+pub fn permit(operation: &Operation, circumstances: &PermitInput<'_>) -> Permit {
     if let Some(outcome) = stopped(operation, &circumstances.bounds) {
         return Permit::End(outcome);
     }
@@ -255,7 +255,7 @@ fn stopped(operation: &Operation, bounds: &Bounds<'_>) -> Option<Outcome> {
             authority: Err(refusal),
             ..
         } if !refusal.is_suspension() => Some(failed(Failure::NotAuthorised, refusal.to_string())),
-        Bounds::Within { .. } | Bounds::Unclear(_) => None,
+        Bounds::Within { .. } | Bounds::Invalid(_) => None,
     }
 }
 
@@ -269,11 +269,11 @@ fn is_older(operation: &Operation, policy: &Policy) -> bool {
 }
 
 /// What ends an operation that has not acted yet: a person said no, or its time is over.
-fn over(operation: &Operation, circumstances: &Circumstances<'_>) -> Option<Outcome> {
+fn over(operation: &Operation, circumstances: &PermitInput<'_>) -> Option<Outcome> {
     let refused;
     let consent = match circumstances.bounds {
         Bounds::Within { consent, .. } => consent,
-        Bounds::PolicyGone | Bounds::Unclear(_) => {
+        Bounds::PolicyGone | Bounds::Invalid(_) => {
             refused = consent::denied(operation).unwrap_or(Consent::NotNeeded);
             &refused
         }
@@ -304,7 +304,7 @@ pub(crate) fn called_off(
 /// What makes everything stand still, whatever it was doing.
 fn standstill(bounds: &Bounds<'_>) -> Option<Pause> {
     match bounds {
-        Bounds::Unclear(why) => Some(Pause {
+        Bounds::Invalid(why) => Some(Pause {
             phase: Phase::Queued,
             message: format!("its policy or profile cannot be understood: {why}"),
             until: None,
@@ -337,7 +337,7 @@ fn undecided(operation: &Operation, bounds: &Bounds<'_>) -> Option<Pause> {
 }
 
 /// Budgets bind machines, not people.
-fn not_yet(operation: &Operation, circumstances: &Circumstances<'_>) -> Option<Pause> {
+fn not_yet(operation: &Operation, circumstances: &PermitInput<'_>) -> Option<Pause> {
     let Bounds::Within { policy, gate, .. } = circumstances.bounds else {
         return None;
     };
@@ -356,10 +356,10 @@ pub(crate) fn held(gate: &Gate) -> Option<Pause> {
     };
     match gate {
         Gate::Open => None,
-        Gate::Held(hold) if hold.reason == BlockReason::OutsideWindow => {
+        Gate::Blocked(hold) if hold.reason == BlockReason::OutsideWindow => {
             Some(outside_window(hold.until))
         }
-        Gate::Held(hold) => Some(Pause {
+        Gate::Blocked(hold) => Some(Pause {
             until: hold.until,
             ..pause(
                 Phase::Queued,
@@ -387,16 +387,12 @@ fn outside_window(opens: Option<AwsTime>) -> Pause {
 }
 
 /// Budgets of the secret, before the first write: what a person did, attempts, back-off.
-fn spent(
-    operation: &Operation,
-    policy: &Policy,
-    circumstances: &Circumstances<'_>,
-) -> Option<Pause> {
+fn spent(operation: &Operation, policy: &Policy, circumstances: &PermitInput<'_>) -> Option<Pause> {
     if operation.has_started() {
         return None;
     }
     let remediation = &policy.remediation;
-    let Circumstances {
+    let PermitInput {
         history,
         secret,
         now,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::names::{InvalidIdentity, StageLabel, VersionId};
+use crate::names::{InvalidName, StageLabel, VersionId};
 use crate::secret::Secret;
 use crate::time::{AwsTime, ServerTime};
 
@@ -72,7 +72,7 @@ impl Pin {
     }
 
     /// The label as AWS stores it.
-    pub fn label(&self) -> Result<StageLabel, InvalidIdentity> {
+    pub fn label(&self) -> Result<StageLabel, InvalidName> {
         StageLabel::parse(self.to_string())
     }
 

@@ -14,15 +14,15 @@ pub use self::gate::gate;
 use self::planner::Planner;
 use crate::action::Action;
 use crate::approval::Approval;
-use crate::block::{BlockReason, Hold};
+use crate::block::{Block, BlockReason};
 use crate::history::History;
 use crate::maintenance_window::Opening;
 use crate::names::{Arn, FunctionArn, ObjectKey, ObjectName, Region, SecretName, Uid};
 use crate::operation::{Expectation, Operation};
-use crate::ownership::Claimant;
+use crate::ownership::BoundPolicy;
 use crate::pin::{self, ClusterId};
 use crate::secret::Secret;
-use crate::stability::Watches;
+use crate::stability::StabilityTracker;
 use crate::survey::{RegionSurvey, Survey};
 use crate::time::AwsTime;
 
@@ -32,7 +32,7 @@ pub struct Plan {
     /// To be created now.
     pub create: Vec<Proposal>,
     /// Findings that are held back, by ARN.
-    pub held: BTreeMap<Arn, Hold>,
+    pub held: BTreeMap<Arn, Block>,
     /// Attempts made within the attempt window, and when the next may begin, by ARN of each finding.
     pub attempts: BTreeMap<Arn, Attempts>,
     /// The unfinished operation at work on each finding.
@@ -97,16 +97,16 @@ pub enum RegionGate {
     /// They may.
     Open,
     /// They may not.
-    Held(BlockReason),
+    Blocked(BlockReason),
 }
 
 /// Everything a plan rests on beside the survey.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
+pub struct PlanInput<'a> {
     /// The policy, with its profile and namespace.
-    pub own: &'a Claimant,
+    pub own: &'a BoundPolicy,
     /// Every policy of the cluster that is in order, the own one included.
-    pub claimants: &'a [Claimant],
+    pub claimants: &'a [BoundPolicy],
     /// Every operation of the cluster.
     pub operations: &'a [Operation],
     /// The rotation function of each secret that an unfinished operation is about.
@@ -114,7 +114,7 @@ pub struct Context<'a> {
     /// What this process last planned for each policy in each region.
     pub judged: &'a BTreeMap<Uid, BTreeMap<Region, RegionGate>>,
     /// What this process has seen of unfinished rotations.
-    pub watches: &'a Watches,
+    pub watches: &'a StabilityTracker,
     /// Operations that have not begun and could not at their last step, for a reason that lies in their own secret: it cannot
     /// be read, say, or AWS may still retry by itself. They keep nobody else waiting.
     pub aside: &'a BTreeSet<ObjectKey>,
@@ -124,7 +124,7 @@ pub struct Context<'a> {
     pub now: AwsTime,
 }
 
-impl Context<'_> {
+impl PlanInput<'_> {
     /// What was done to a secret, with the journals that this policy's profile believes.
     fn history(&self, arn: &Arn) -> History<'_> {
         let tenants = self.claimants.iter().map(|one| &one.tenant);
@@ -134,26 +134,26 @@ impl Context<'_> {
 }
 
 /// Plans what to do about the survey: creates nothing itself, and says of every finding why nothing is done.
-pub fn plan(survey: &Survey, context: &Context<'_>) -> Plan {
+pub fn plan(survey: &Survey, context: &PlanInput<'_>) -> Plan {
     Planner::new(survey, context).run()
 }
 
 /// Whether too much is stuck in a region, as far as it is known.
-fn trips(region: &RegionSurvey, own: &Claimant) -> bool {
+fn trips(region: &RegionSurvey, own: &BoundPolicy) -> bool {
     let breaker = own.policy.remediation.breaker;
     region.was_tripped || breaker.is_open(region.stuck, region.eligible)
 }
 
 /// Too much at once for a machine to be trusted with, or perhaps too much: what was not seen is not taken to be absent.
-fn region_gate(region: &RegionSurvey, own: &Claimant) -> RegionGate {
+fn region_gate(region: &RegionSurvey, own: &BoundPolicy) -> RegionGate {
     if region.selected > own.policy.selector.max_secrets {
-        RegionGate::Held(BlockReason::SelectionTooLarge)
+        RegionGate::Blocked(BlockReason::SelectionTooLarge)
     } else if trips(region, own) {
-        RegionGate::Held(BlockReason::CircuitBreakerOpen)
+        RegionGate::Blocked(BlockReason::CircuitBreakerOpen)
     } else if region.complete {
         RegionGate::Open
     } else {
-        RegionGate::Held(BlockReason::SweepIncomplete)
+        RegionGate::Blocked(BlockReason::SweepIncomplete)
     }
 }
 

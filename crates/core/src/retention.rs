@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::authorise::under_ceiling;
 use crate::names::ObjectKey;
 use crate::operation::Operation;
-use crate::ownership::Claimant;
+use crate::ownership::BoundPolicy;
 use crate::time::{AwsTime, ServerTime};
 
 /// Attempts count for at least this long, whatever policies there are.
@@ -37,7 +37,7 @@ pub fn deletable(
 pub fn window(
     operation: &Operation,
     own: impl Fn(&ObjectKey) -> Option<Duration>,
-    claimants: &[Claimant],
+    claimants: &[BoundPolicy],
 ) -> Duration {
     let policy = ObjectKey {
         namespace: operation.key.namespace.clone(),
@@ -52,8 +52,8 @@ pub fn window(
 }
 
 /// By the name alone: tags come and go.
-fn may_own(claimant: &Claimant, operation: &Operation) -> bool {
-    let Claimant {
+fn may_own(claimant: &BoundPolicy, operation: &Operation) -> bool {
+    let BoundPolicy {
         tenant,
         profile,
         policy,

@@ -8,35 +8,39 @@ use crate::secret::{Secret, VersionListing};
 
 /// How the unfinished pending version stands to what is current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum RollbackStatus {
     /// A rotation made it, and none has succeeded since. Also where nothing is pending.
-    Ahead,
+    NotRolledBack,
     /// A person decided against it.
     RolledBack,
     /// Only the list of versions can tell, and it is not at hand.
     Unknown,
 }
 
-impl Standing {
+impl RollbackStatus {
     /// Judges by labels and dates. `versions` is the complete list of versions.
     pub fn of(secret: &Secret, versions: Option<&VersionListing>) -> Self {
         if secret.is_rolled_back(versions) {
             return Self::RolledBack;
         }
         let Some(pending) = secret.unfinished() else {
-            return Self::Ahead;
+            return Self::NotRolledBack;
         };
         // A version that a complete list omits has no value, and so was never current.
         let is_known = versions.is_some_and(|versions| {
             !versions.lists(pending) || versions.created(pending).is_some()
         });
-        if is_known { Self::Ahead } else { Self::Unknown }
+        if is_known {
+            Self::NotRolledBack
+        } else {
+            Self::Unknown
+        }
     }
 
     /// Whether a machine may do this about the version. A person may do anything.
     pub fn admits(self, action: Action) -> bool {
         match self {
-            Self::Ahead => true,
+            Self::NotRolledBack => true,
             Self::RolledBack => instead_of(action) == Some(action),
             Self::Unknown => !action.rotates(),
         }

@@ -193,7 +193,7 @@ impl Secret {
     }
 
     /// Why this may not be done to this secret, if so. Only what rotates needs rotation to be on.
-    pub fn hands_off(&self, action: Action) -> Option<HandsOff> {
+    pub fn hands_off(&self, action: Action) -> Option<Exclusion> {
         if let Some(foreign) = self.belongs_to_others() {
             return Some(foreign);
         }
@@ -201,31 +201,31 @@ impl Secret {
             return None;
         }
         if self.deleted.is_some() {
-            return Some(HandsOff::ScheduledForDeletion);
+            return Some(Exclusion::ScheduledForDeletion);
         }
         if self.current().is_none() {
-            return Some(HandsOff::NoCurrentVersion);
+            return Some(Exclusion::NoCurrentVersion);
         }
-        (action.rotates() && !self.rotates()).then_some(HandsOff::RotationDisabled)
+        (action.rotates() && !self.rotates()).then_some(Exclusion::RotationDisabled)
     }
 }
 
 impl Secret {
     /// Why the secret is somebody else's to act on, if so: not even its deletion is called off.
-    pub fn belongs_to_others(&self) -> Option<HandsOff> {
+    pub fn belongs_to_others(&self) -> Option<Exclusion> {
         if self.is_replica() {
-            return Some(HandsOff::Replica);
+            return Some(Exclusion::Replica);
         }
         if self.owning_service.is_some() {
-            return Some(HandsOff::Managed);
+            return Some(Exclusion::Managed);
         }
-        self.external_type.as_ref().map(|_| HandsOff::External)
+        self.external_type.as_ref().map(|_| Exclusion::External)
     }
 }
 
 /// Why a secret is never acted on (design: hands off).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HandsOff {
+pub enum Exclusion {
     /// Scheduled for deletion.
     ScheduledForDeletion,
     /// A replica: its primary is where things happen.
@@ -240,7 +240,7 @@ pub enum HandsOff {
     RotationDisabled,
 }
 
-impl HandsOff {
+impl Exclusion {
     /// A sentence for people.
     pub const fn message(self) -> &'static str {
         match self {

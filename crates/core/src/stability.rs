@@ -30,20 +30,20 @@ const MAX_TAGS: usize = 3;
 
 /// Every unfinished rotation that this process watches.
 #[derive(Clone, Debug, Default)]
-pub struct Watches(BTreeMap<Arn, Watch>);
+pub struct StabilityTracker(BTreeMap<Arn, TrackedSecret>);
 
 /// One of them, as it was seen last.
 #[derive(Clone, Debug)]
-struct Watch {
+struct TrackedSecret {
     secret: Secret,
     versions: Option<VersionListing>,
     at: AwsTime,
-    rest: Rest,
+    rest: Stability,
 }
 
 /// How the labels and versions of a secret have rested, as this process saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rest {
+pub struct Stability {
     /// The pending version that rests.
     pub pending: VersionId,
     /// Since when labels, other than our pins, and versions have been seen unchanged.
@@ -51,21 +51,21 @@ pub struct Rest {
     /// How often `LastChangedDate` has moved since, other than by a pin.
     pub changes: u32,
     /// What changed, as far as AWS shows.
-    pub changing: BTreeSet<Changing>,
+    pub changing: BTreeSet<ChangedMetadata>,
 }
 
 /// What can change about a secret while its labels and versions do not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Changing {
+pub enum ChangedMetadata {
     /// The tag of this key.
     Tag(String),
     /// Whether and how it rotates.
     Rotation,
     /// Something that `DescribeSecret` does not tell apart.
-    Unseen,
+    Other,
 }
 
-impl Watches {
+impl StabilityTracker {
     /// Takes note of a look at a secret. A list is no look: it lags.
     pub fn see(&mut self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) {
         let Some(pending) = secret.unfinished() else {
@@ -80,11 +80,11 @@ impl Watches {
         let rested = known.filter(|known| known.rests_in(secret, versions, at));
         let watch = match rested {
             Some(known) => known.goes_on(secret, versions, at),
-            None => Watch {
+            None => TrackedSecret {
                 secret: secret.clone(),
                 versions: versions.cloned(),
                 at,
-                rest: Rest {
+                rest: Stability {
                     pending: pending.clone(),
                     since: at,
                     changes: 0,
@@ -103,20 +103,20 @@ impl Watches {
     /// When the labels, other than our pins, or the versions of an unfinished rotation moved last, by what this process has
     /// seen: no later than this. A tag moves `LastChangedDate` and is not seen here; `None` = it is not watched.
     pub fn moved(&self, arn: &Arn) -> Option<AwsTime> {
-        let Watch { secret, rest, .. } = self.0.get(arn)?;
+        let TrackedSecret { secret, rest, .. } = self.0.get(arn)?;
         let changed = secret.last_changed.unwrap_or(rest.since);
         Some(changed.min(rest.since))
     }
 
     /// How the secret has rested, if it still looks as it was seen last.
-    pub fn rest(&self, secret: &Secret, now: AwsTime) -> Option<&Rest> {
+    pub fn rest(&self, secret: &Secret, now: AwsTime) -> Option<&Stability> {
         let watch = self.0.get(&secret.arn)?;
         let same = own_labels(&watch.secret.labels) == own_labels(&secret.labels);
         (same && is_close(watch.at, now)).then_some(&watch.rest)
     }
 }
 
-impl Watch {
+impl TrackedSecret {
     /// Whether the look tells nothing new: it was taken a little earlier, or it lags.
     fn is_newer(&self, secret: &Secret, at: AwsTime) -> bool {
         let lags = self.at > at || self.secret.last_changed > secret.last_changed;
@@ -150,7 +150,7 @@ impl Watch {
     }
 }
 
-impl Rest {
+impl Stability {
     /// Whether something keeps changing the secret while its labels and versions rest.
     pub const fn is_disturbed(&self) -> bool {
         self.changes >= HABIT
@@ -182,30 +182,30 @@ fn own_labels(labels: &LabelMap) -> BTreeSet<(&VersionId, &StageLabel)> {
         .collect()
 }
 
-fn changed(before: &Secret, after: &Secret) -> BTreeSet<Changing> {
+fn changed(before: &Secret, after: &Secret) -> BTreeSet<ChangedMetadata> {
     let keys = before.tags.keys().chain(after.tags.keys());
     let mut changed: BTreeSet<_> = keys
         .filter(|key| before.tags.get(*key) != after.tags.get(*key))
-        .map(|key| Changing::Tag(key.clone()))
+        .map(|key| ChangedMetadata::Tag(key.clone()))
         .collect();
     if before.rotation != after.rotation {
-        changed.insert(Changing::Rotation);
+        changed.insert(ChangedMetadata::Rotation);
     }
     if changed.is_empty() {
-        changed.insert(Changing::Unseen);
+        changed.insert(ChangedMetadata::Other);
     }
     changed
 }
 
-impl fmt::Display for Rest {
+impl fmt::Display for Stability {
     /// What keeps changing, as the subject of a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tags: Vec<_> = self
             .changing
             .iter()
             .filter_map(|what| match what {
-                Changing::Tag(key) => Some(key.as_str()),
-                Changing::Rotation | Changing::Unseen => None,
+                ChangedMetadata::Tag(key) => Some(key.as_str()),
+                ChangedMetadata::Rotation | ChangedMetadata::Other => None,
             })
             .collect();
         let mut parts = Vec::new();
@@ -218,10 +218,10 @@ impl fmt::Display for Rest {
             };
             parts.push(format!("its tags ({}{others})", named.join(", ")));
         }
-        if self.changing.contains(&Changing::Rotation) {
+        if self.changing.contains(&ChangedMetadata::Rotation) {
             parts.push("its rotation settings".to_owned());
         }
-        if self.changing.contains(&Changing::Unseen) {
+        if self.changing.contains(&ChangedMetadata::Other) {
             parts.push("metadata such as its description, key, policy or replicas".to_owned());
         }
         f.write_str(&parts.join(" and "))

@@ -7,7 +7,7 @@ use crate::aws_error::ErrorClass;
 use crate::names::{Arn, Region, SecretName, VersionId};
 use crate::secret::PendingValue;
 use crate::secret::Secret;
-use crate::stability::Rest;
+use crate::stability::Stability;
 use crate::time::AwsTime;
 
 /// What one policy's secrets look like.
@@ -26,7 +26,7 @@ pub struct Survey {
     /// Every secret that is not healthy, worst first.
     pub findings: Vec<Finding>,
     /// Healthy and ineligible secrets.
-    pub others: Vec<Member>,
+    pub others: Vec<UnremarkableSecret>,
     /// Healthy secrets that still carry pins of ours.
     pub pinned: Vec<Finding>,
 }
@@ -79,7 +79,7 @@ impl Survey {
 
 /// A secret that needs no attention, with the dates that metrics show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct UnremarkableSecret {
     /// Its name.
     pub name: SecretName,
     /// Its region.
@@ -116,9 +116,9 @@ pub struct Finding {
     /// Whether the pending version has a value.
     pub pending_value: PendingValue,
     /// Which kind of remedy could help.
-    pub ailment: Ailment,
+    pub ailment: RemedyKind,
     /// How its labels and versions have rested, as far as this process has watched the unfinished pending version.
-    pub rest: Option<Rest>,
+    pub rest: Option<Stability>,
     /// The secret as seen, for planning; absent if it does not exist, or was not seen since the controller started.
     pub secret: Option<Secret>,
     /// Set while the latest sweeps could not see it: everything else is as last seen.
@@ -129,7 +129,7 @@ pub struct Finding {
 
 /// Which kind of remedy could help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ailment {
+pub enum RemedyKind {
     /// A stuck rotation: what `remediation.stuck` says.
     Stuck,
     /// A pending version that was rolled back: what `remediation.stuck` says, as far as it does not bring that version back.
@@ -141,7 +141,7 @@ pub enum Ailment {
     /// A scheduled deletion: what `remediation.scheduledForDeletion` says.
     Deletion,
     /// None: only a person, or time, can help.
-    Untreatable,
+    None,
 }
 
 /// The states of a secret, worst first. A secret is in exactly one.
@@ -245,9 +245,9 @@ impl fmt::Display for State {
 
 /// What a policy's status remembers of its findings. A hint: it is clamped, and never enough to act on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct PreviousFindings {
     /// Findings by place.
-    pub findings: BTreeMap<(Region, SecretName), Remembered>,
+    pub findings: BTreeMap<(Region, SecretName), PreviousFinding>,
     /// How many secrets were in each state.
     pub counts: BTreeMap<State, usize>,
     /// How many findings were counted and not listed.
@@ -260,7 +260,7 @@ pub struct Memory {
 
 /// What is remembered of one secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remembered {
+pub struct PreviousFinding {
     /// Its state.
     pub state: State,
     /// Since when.

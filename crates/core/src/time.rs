@@ -87,15 +87,15 @@ const REMEMBERED: usize = 5;
 /// One absurd date changes nothing. Between answers the agreed time is carried on by the local monotonic clock, of
 /// which all that counts is how much of it passes: readings are durations since an origin of the caller's choice.
 #[derive(Clone, Debug, Default)]
-pub struct Agreement {
-    agreed: Option<Reading>,
+pub struct AgreedTime {
+    agreed: Option<Sample>,
     /// Dates that were not believed, oldest first. An answer that agrees with the agreed time refutes them all.
-    doubted: Vec<Reading>,
+    doubted: Vec<Sample>,
 }
 
 /// What a date means for the agreement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum DateCheck {
     /// It agrees with the agreed time, and is the agreed time from now on.
     Agrees,
     /// Enough answers agree with it: it is the agreed time from now on, and what was agreed before is not.
@@ -103,10 +103,10 @@ pub enum Heard {
     /// It does not agree, or too little was heard so far. The answer is no ground for anything.
     Doubted,
     /// There is no date, or none that a service may have today.
-    Absurd,
+    Implausible,
 }
 
-impl Heard {
+impl DateCheck {
     /// Whether the date may be used.
     pub const fn is_believed(self) -> bool {
         matches!(self, Self::Agrees | Self::Adopted)
@@ -115,36 +115,36 @@ impl Heard {
 
 /// A date and when it was read on the local monotonic clock.
 #[derive(Clone, Copy, Debug)]
-struct Reading {
+struct Sample {
     shown: Timestamp,
     at: Duration,
 }
 
-impl Agreement {
+impl AgreedTime {
     /// Judges the date of an answer that arrived at the local reading `at`.
-    pub fn hear(&mut self, shown: Option<Timestamp>, at: Duration) -> Heard {
+    pub fn hear(&mut self, shown: Option<Timestamp>, at: Duration) -> DateCheck {
         let Some(shown) = shown.filter(|shown| POSSIBLE.contains(&shown.as_second())) else {
-            return Heard::Absurd;
+            return DateCheck::Implausible;
         };
-        let reading = Reading { shown, at };
+        let reading = Sample { shown, at };
         if self
             .agreed
             .is_some_and(|agreed| agreed.distance(reading) <= BELIEVED)
         {
             self.agree(reading);
-            return Heard::Agrees;
+            return DateCheck::Agrees;
         }
         let needed = self.agreed.map_or(TO_BEGIN, |_| TO_REPLACE);
-        let alike = |other: &&Reading| other.distance(reading) <= ALIKE;
+        let alike = |other: &&Sample| other.distance(reading) <= ALIKE;
         if self.doubted.iter().filter(alike).count() + 1 >= needed {
             self.agree(reading);
-            return Heard::Adopted;
+            return DateCheck::Adopted;
         }
         if self.doubted.len() == REMEMBERED {
             self.doubted.remove(0);
         }
         self.doubted.push(reading);
-        Heard::Doubted
+        DateCheck::Doubted
     }
 
     /// The agreed time at the local reading `at`; `None` = nothing is agreed yet.
@@ -152,13 +152,13 @@ impl Agreement {
         self.agreed.map(|agreed| agreed.carried(at))
     }
 
-    fn agree(&mut self, reading: Reading) {
+    fn agree(&mut self, reading: Sample) {
         self.agreed = Some(reading);
         self.doubted.clear();
     }
 }
 
-impl Reading {
+impl Sample {
     /// What the clock shows at another local reading, which may be earlier if answers overtook each other.
     fn carried(self, at: Duration) -> Timestamp {
         let shown = AwsTime(self.shown);
@@ -181,8 +181,8 @@ mod tests {
     use super::*;
 
     /// The agreement after dates, each heard one second after the other, and what each meant.
-    fn hearing(dates: &[Option<i64>]) -> (Agreement, Vec<Heard>) {
-        let mut agreement = Agreement::default();
+    fn hearing(dates: &[Option<i64>]) -> (AgreedTime, Vec<DateCheck>) {
+        let mut agreement = AgreedTime::default();
         let heard = dates.iter().zip(0..).map(|(date, second)| {
             let date = date.map(|date| Timestamp::from_second(date).expect("in range"));
             agreement.hear(date, Duration::from_secs(second))
@@ -191,7 +191,7 @@ mod tests {
         (agreement, heard)
     }
 
-    fn now(agreement: &Agreement, second: u64) -> Option<i64> {
+    fn now(agreement: &AgreedTime, second: u64) -> Option<i64> {
         let now = agreement.now(Duration::from_secs(second));
         now.map(Timestamp::as_second)
     }
@@ -202,17 +202,20 @@ mod tests {
     #[test]
     fn nothing_is_agreed_before_two_answers_agree() {
         let (agreement, heard) = hearing(&[Some(T)]);
-        assert_eq!(heard, [Heard::Doubted]);
+        assert_eq!(heard, [DateCheck::Doubted]);
         assert_eq!(now(&agreement, 0), None);
         let (agreement, heard) = hearing(&[Some(T), Some(T + 1)]);
-        assert_eq!(heard, [Heard::Doubted, Heard::Adopted]);
+        assert_eq!(heard, [DateCheck::Doubted, DateCheck::Adopted]);
         assert_eq!(now(&agreement, 61), Some(T + 61));
     }
 
     #[test]
     fn a_first_answer_with_an_absurd_date_is_outvoted() {
         let (agreement, heard) = hearing(&[Some(T + 40 * HOUR), Some(T), Some(T + 1)]);
-        assert_eq!(heard, [Heard::Doubted, Heard::Doubted, Heard::Adopted]);
+        assert_eq!(
+            heard,
+            [DateCheck::Doubted, DateCheck::Doubted, DateCheck::Adopted]
+        );
         assert_eq!(now(&agreement, 2), Some(T + 1));
     }
 
@@ -227,7 +230,7 @@ mod tests {
         ] {
             let (agreement, heard) = hearing(&[Some(T), Some(T), absurd, Some(T + 3)]);
             assert!(!heard[2].is_believed(), "{absurd:?}");
-            assert_eq!(heard[3], Heard::Agrees, "{absurd:?}");
+            assert_eq!(heard[3], DateCheck::Agrees, "{absurd:?}");
             assert_eq!(now(&agreement, 3), Some(T + 3), "{absurd:?}");
         }
     }
@@ -246,10 +249,10 @@ mod tests {
         assert_eq!(
             heard[2..],
             [
-                Heard::Doubted,
-                Heard::Doubted,
-                Heard::Adopted,
-                Heard::Agrees
+                DateCheck::Doubted,
+                DateCheck::Doubted,
+                DateCheck::Adopted,
+                DateCheck::Agrees
             ]
         );
         assert_eq!(now(&agreement, 5), Some(jump + 3));
@@ -270,21 +273,21 @@ mod tests {
     fn absurd_dates_that_differ_never_agree_with_each_other() {
         let dates: Vec<_> = (0..30).map(|n| Some(T + n * 3 * HOUR)).collect();
         let (agreement, heard) = hearing(&dates);
-        assert!(heard.iter().all(|one| *one == Heard::Doubted));
+        assert!(heard.iter().all(|one| *one == DateCheck::Doubted));
         assert_eq!(now(&agreement, 30), None);
         assert_eq!(agreement.doubted.len(), REMEMBERED);
     }
 
     #[test]
     fn dates_of_answers_far_apart_are_compared_as_of_the_same_moment() {
-        let mut agreement = Agreement::default();
+        let mut agreement = AgreedTime::default();
         let at = |hours: i64| Timestamp::from_second(T + hours * HOUR).ok();
-        assert_eq!(agreement.hear(at(0), Duration::ZERO), Heard::Doubted);
+        assert_eq!(agreement.hear(at(0), Duration::ZERO), DateCheck::Doubted);
         let later = Duration::from_hours(10);
-        assert_eq!(agreement.hear(at(10), later), Heard::Adopted);
+        assert_eq!(agreement.hear(at(10), later), DateCheck::Adopted);
         assert_eq!(
             agreement.hear(at(10), Duration::from_hours(20)),
-            Heard::Doubted
+            DateCheck::Doubted
         );
     }
 

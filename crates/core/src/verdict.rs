@@ -11,11 +11,11 @@ use crate::operation::Operation;
 use crate::pin;
 use crate::policy::{Detection, DisabledReporting, Expiry, Reporting};
 use crate::profile::Profile;
-use crate::rolled_back::Standing;
+use crate::rolled_back::RollbackStatus;
 use crate::secret::PendingValue;
 use crate::secret::{Rotation, Secret};
-use crate::stability::{self, Rest};
-use crate::survey::{Ailment, Remembered, State};
+use crate::stability::{self, Stability};
+use crate::survey::{PreviousFinding, RemedyKind, State};
 use crate::time::AwsTime;
 
 /// AWS keeps a deleted secret at least this long (API reference, `DeleteSecret`, `RecoveryWindowInDays`).
@@ -34,20 +34,20 @@ pub struct Verdict {
     /// A sentence for people, with absolute times only.
     pub message: String,
     /// Which kind of remedy could help.
-    pub ailment: Ailment,
+    pub ailment: RemedyKind,
     /// When the unfinished pending version was first seen by us.
     pub first_observed: Option<AwsTime>,
 }
 
 /// What is known of a secret beside what AWS shows of it now.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Background<'a> {
+pub struct VerdictInput<'a> {
     /// What the last pass found.
-    pub remembered: Option<&'a Remembered>,
+    pub remembered: Option<&'a PreviousFinding>,
     /// Every known operation, on whichever secret: journals tell which changes were our own.
     pub operations: &'a [Operation],
     /// How this process has seen its labels and versions rest.
-    pub rest: Option<&'a Rest>,
+    pub rest: Option<&'a Stability>,
     /// Which journals are believed: those of this namespace, as far as the profile admits it. `None` = none are.
     pub bounds: Option<(&'a Profile, &'a Tenant)>,
 }
@@ -56,10 +56,10 @@ pub struct Background<'a> {
 pub fn of(
     observation: &Observation,
     detection: &Detection,
-    background: Background<'_>,
+    background: VerdictInput<'_>,
     now: AwsTime,
 ) -> Verdict {
-    let judge = Judge {
+    let judge = Rules {
         observation,
         secret: &observation.secret,
         detection,
@@ -118,13 +118,13 @@ impl Purge {
     }
 }
 
-struct Judge<'a> {
+struct Rules<'a> {
     observation: &'a Observation,
     secret: &'a Secret,
     detection: &'a Detection,
-    remembered: Option<&'a Remembered>,
+    remembered: Option<&'a PreviousFinding>,
     operations: &'a [Operation],
-    rest: Option<&'a Rest>,
+    rest: Option<&'a Stability>,
     bounds: Option<(&'a Profile, &'a Tenant)>,
     now: AwsTime,
 }
@@ -138,7 +138,7 @@ struct Progress {
     meant_by: Option<AwsTime>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Rules<'a> {
     /// The operations on this secret. Only a secret that is not at rest needs them.
     fn history(&self) -> History<'a> {
         let history = History::of(&self.secret.arn, self.operations);
@@ -186,7 +186,7 @@ impl<'a> Judge<'a> {
         let deleted = self.secret.deleted?;
         Some(match self.detection.scheduled_for_deletion {
             Reporting::Report => Verdict {
-                ailment: Ailment::Deletion,
+                ailment: RemedyKind::Deletion,
                 ..self.verdict(
                     State::ScheduledForDeletion,
                     Some(deleted),
@@ -286,24 +286,24 @@ impl<'a> Judge<'a> {
     fn stuck_or_rotating(&self) -> Option<Verdict> {
         let pending = self.secret.unfinished().filter(|_| self.secret.rotates())?;
         let progress = self.progress(pending);
-        let standing = Standing::of(self.secret, self.observation.versions.as_ref());
-        if standing == Standing::RolledBack {
+        let standing = RollbackStatus::of(self.secret, self.observation.versions.as_ref());
+        if standing == RollbackStatus::RolledBack {
             return Some(self.rolled_back(pending, progress));
         }
         let since = progress.since;
         let (state, ailment, message) = if !self.is_stuck(progress) {
             let message = format!("a rotation is under way since {since}");
-            (State::Rotating, Ailment::Untreatable, message)
-        } else if standing == Standing::Unknown || self.observation.versions.is_none() {
+            (State::Rotating, RemedyKind::None, message)
+        } else if standing == RollbackStatus::Unknown || self.observation.versions.is_none() {
             (
                 State::Stuck,
-                Ailment::Unlisted,
+                RemedyKind::Unlisted,
                 self.without_progress(progress),
             )
         } else {
             (
                 State::Stuck,
-                Ailment::Stuck,
+                RemedyKind::Stuck,
                 self.without_progress(progress),
             )
         };
@@ -374,7 +374,7 @@ impl<'a> Judge<'a> {
             state: State::Stuck,
             since: self.last_change().min(self.clamped(found)),
             message,
-            ailment: Ailment::RolledBack,
+            ailment: RemedyKind::RolledBack,
             first_observed: Some(progress.first_observed),
         }
     }
@@ -629,7 +629,7 @@ impl<'a> Judge<'a> {
 
     fn overdue_since(&self, state: State, since: AwsTime, message: String) -> Verdict {
         Verdict {
-            ailment: Ailment::Overdue,
+            ailment: RemedyKind::Overdue,
             ..self.verdict(state, Some(since), message)
         }
     }
@@ -645,7 +645,7 @@ impl<'a> Judge<'a> {
             state,
             since,
             message,
-            ailment: Ailment::Untreatable,
+            ailment: RemedyKind::None,
             first_observed: None,
         }
     }

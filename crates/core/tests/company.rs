@@ -19,18 +19,18 @@ use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Gate, Request};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
-use secret_rotation_core::classify::{Knowledge, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
 use secret_rotation_core::history::History;
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::names::{StageLabel, Uid, VersionId};
 use secret_rotation_core::operation::{Failure, Operation, Outcome, Trigger};
-use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{Context, Plan, Proposal, gate, plan};
+use secret_rotation_core::ownership::BoundPolicy;
+use secret_rotation_core::plan::{Plan, PlanInput, Proposal, gate, plan};
 use secret_rotation_core::policy::{StuckRemedy, Suspension};
 use secret_rotation_core::secret::{Replication, Rotation, Secret};
-use secret_rotation_core::stability::Watches;
-use secret_rotation_core::survey::{Memory, State, Survey};
-use secret_rotation_core::time::{Agreement, AwsTime};
+use secret_rotation_core::stability::StabilityTracker;
+use secret_rotation_core::survey::{PreviousFindings, State, Survey};
+use secret_rotation_core::time::{AgreedTime, AwsTime};
 
 /// What somebody does.
 #[derive(Clone, Copy, Debug)]
@@ -182,14 +182,14 @@ fn starts() -> impl Strategy<Value = Start> {
 /// The secret, a controller, and what is true.
 struct Company {
     shell: Shell,
-    own: Claimant,
+    own: BoundPolicy,
     made: u32,
     operations: Vec<Operation>,
     due: BTreeMap<Uid, AwsTime>,
-    watches: Watches,
-    memory: Memory,
+    watches: StabilityTracker,
+    memory: PreviousFindings,
     last: Option<Observation>,
-    agreement: Agreement,
+    agreement: AgreedTime,
     /// The local clock, which shows nothing but how much time passes.
     began: AwsTime,
     nonsense: Option<i64>,
@@ -228,10 +228,10 @@ impl Company {
             made: 0,
             operations: Vec::new(),
             due: BTreeMap::new(),
-            watches: Watches::default(),
-            memory: Memory::default(),
+            watches: StabilityTracker::default(),
+            memory: PreviousFindings::default(),
             last: None,
-            agreement: Agreement::default(),
+            agreement: AgreedTime::default(),
             began: now(),
             nonsense: None,
             watched_since: now(),
@@ -313,7 +313,7 @@ impl Company {
                     Uid::parse(format!("uid-again-{}", self.made)).expect("a UID");
                 self.own.policy.created = server(self.now());
                 self.own.policy.deletion_requested = None;
-                self.memory = Memory::default();
+                self.memory = PreviousFindings::default();
                 self.restore_policy();
             }
             Deed::DeletesThePolicy => {
@@ -474,13 +474,13 @@ impl Company {
         })
     }
 
-    fn with_context<T>(&self, ask: impl FnOnce(&Context<'_>) -> T) -> T {
+    fn with_context<T>(&self, ask: impl FnOnce(&PlanInput<'_>) -> T) -> T {
         let observations: Vec<_> = self.last.iter().cloned().collect();
         let functions = functions(&observations);
         let region = fixtures::region(fixtures::REGION);
         let open = secret_rotation_core::plan::RegionGate::Open;
         let judged = [(self.own.policy.uid.clone(), [(region, open)].into())].into();
-        ask(&Context {
+        ask(&PlanInput {
             own: &self.own,
             claimants: std::slice::from_ref(&self.own),
             operations: &self.operations,
@@ -514,7 +514,7 @@ impl Company {
         if !sees_all {
             seen.gap = Some(error(ErrorClass::Unreachable));
         }
-        let known = Knowledge {
+        let known = ClassifyInput {
             memory: &self.memory,
             operations: &self.operations,
             watches: &self.watches,

@@ -15,7 +15,7 @@ use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Gate, Next, Request};
 use secret_rotation_core::approval::{Answer, Decision};
 use secret_rotation_core::aws_error::ErrorClass;
-use secret_rotation_core::block::{BlockReason, Hold};
+use secret_rotation_core::block::{Block, BlockReason};
 use secret_rotation_core::history::History;
 use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::operation::{Operation, Trigger};
@@ -607,7 +607,7 @@ fn what_takes_the_place_of_a_pin_is_named() {
 #[test]
 fn budgets_bind_machines_and_not_people() {
     for gate in [
-        Gate::Held(Hold::open(BlockReason::CircuitBreakerOpen)),
+        Gate::Blocked(Block::open(BlockReason::CircuitBreakerOpen)),
         Gate::Unknown,
     ] {
         let mut held = clearing();
@@ -638,7 +638,7 @@ fn budgets_bind_machines_and_not_people() {
 #[test]
 fn windows_that_never_open_are_not_said_to_open() {
     let mut shell = clearing();
-    shell.gate = Gate::Held(Hold::open(BlockReason::OutsideWindow));
+    shell.gate = Gate::Blocked(Block::open(BlockReason::OutsideWindow));
     let message = |shell: &mut Shell| {
         let look = shell.world.look(false);
         match shell.next(&look) {

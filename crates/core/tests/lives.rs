@@ -12,15 +12,15 @@ use fixtures::{
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::Action;
-use secret_rotation_core::classify::{Knowledge, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::names::{StageLabel, VersionId};
-use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{Context, plan};
+use secret_rotation_core::ownership::BoundPolicy;
+use secret_rotation_core::plan::{PlanInput, plan};
 use secret_rotation_core::policy::{DisabledReporting, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
-use secret_rotation_core::stability::Watches;
-use secret_rotation_core::survey::{Memory, State, Survey};
+use secret_rotation_core::stability::StabilityTracker;
+use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
 #[derive(Clone, Copy, Debug)]
@@ -75,9 +75,9 @@ struct Life {
     moved: AwsTime,
     watched_since: AwsTime,
     last: Option<Observation>,
-    watches: Watches,
-    memory: Memory,
-    own: Claimant,
+    watches: StabilityTracker,
+    memory: PreviousFindings,
+    own: BoundPolicy,
 }
 
 impl Life {
@@ -96,8 +96,8 @@ impl Life {
             moved: ago(hours(72)),
             watched_since: now(),
             last: None,
-            watches: Watches::default(),
-            memory: Memory::default(),
+            watches: StabilityTracker::default(),
+            memory: PreviousFindings::default(),
             own,
         }
     }
@@ -175,7 +175,7 @@ impl Life {
                 self.secret.rotation = if off { Rotation::Disabled } else { on };
                 self.secret.last_changed = Some(self.now);
             }
-            Event::PolicyReplaced => self.memory = Memory::default(),
+            Event::PolicyReplaced => self.memory = PreviousFindings::default(),
             Event::Pass { sweeps, tagged } => {
                 for _ in 0..sweeps {
                     self.now = self.now.plus(minutes(30));
@@ -234,7 +234,7 @@ impl Life {
         self.last = Some(observation.clone());
         let mut inventory = inventory(vec![observation.clone()]);
         inventory.time = self.now;
-        let known = Knowledge {
+        let known = ClassifyInput {
             memory: &self.memory,
             operations: &[],
             watches: &self.watches,
@@ -270,7 +270,7 @@ impl Life {
 
     fn check_plan(&self, survey: &Survey, observation: Observation) {
         let functions = functions(&[observation]);
-        let context = Context {
+        let context = PlanInput {
             own: &self.own,
             claimants: std::slice::from_ref(&self.own),
             operations: &[],

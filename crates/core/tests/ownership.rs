@@ -17,11 +17,11 @@ use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::names::{ObjectName, Uid};
 use secret_rotation_core::operation::{Operation, Trigger};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
 use secret_rotation_core::secret::Secret;
 
-fn named(text: &str, age: u64) -> Claimant {
+fn named(text: &str, age: u64) -> BoundPolicy {
     let mut own = claimant(policy(text));
     own.policy.created = server(ago(hours(age)));
     own
@@ -31,7 +31,7 @@ fn valued() -> Vec<Observation> {
     vec![seen(stuck("prod/a"), Some(with_value()))]
 }
 
-fn plans(of: &Claimant, all: &[Claimant], operations: &[Operation]) -> String {
+fn plans(of: &BoundPolicy, all: &[BoundPolicy], operations: &[Operation]) -> String {
     text(&plan_of(of, all, valued(), operations))
 }
 
@@ -101,7 +101,7 @@ fn an_operation_that_has_begun_under_the_old_owner_is_waited_for() {
     assert_eq!(plans(&both[1], &both, &[begun]), "hold prod/a Conflict\n");
 }
 
-fn some_policy(n: u64) -> impl Strategy<Value = Claimant> {
+fn some_policy(n: u64) -> impl Strategy<Value = BoundPolicy> {
     let remedies = (
         select(vec![
             StuckRemedy::Report,
@@ -179,8 +179,8 @@ fn unlabelled_previous() -> Secret {
 }
 
 /// Who creates an operation: all of them plan at once, each beside all.
-fn creators(all: &[Claimant], need: &Observation, operations: &[Operation]) -> BTreeSet<Uid> {
-    let creates = |own: &&Claimant| {
+fn creators(all: &[BoundPolicy], need: &Observation, operations: &[Operation]) -> BTreeSet<Uid> {
+    let creates = |own: &&BoundPolicy| {
         let plan = plan_of(own, all, vec![need.clone()], operations);
         !plan.create.is_empty()
     };
@@ -193,7 +193,7 @@ fn some_operation() -> impl Strategy<Value = (usize, bool, bool)> {
     (0..4_usize, any::<bool>(), any::<bool>())
 }
 
-fn of(owner: &Claimant, n: usize, (by_hand, begun): (bool, bool)) -> Operation {
+fn of(owner: &BoundPolicy, n: usize, (by_hand, begun): (bool, bool)) -> Operation {
     let mut own = operation(&format!("o{n}"), Action::ClearAndRotate, "prod/a");
     own.policy.name = ObjectName::parse(owner.policy.key.name.as_str()).expect("a name");
     own.policy.uid = Some(owner.policy.uid.clone());
@@ -238,7 +238,7 @@ proptest! {
         }).collect();
         let creating = creators(&all, &need, &made);
         prop_assert!(creating.len() <= 1, "{creating:?}");
-        let braked = |own: &Claimant| !own.policy.acts() || own.profile.suspension == Suspension::Suspended;
+        let braked = |own: &BoundPolicy| !own.policy.acts() || own.profile.suspension == Suspension::Suspended;
         let idle = made.iter().all(|one| {
             let mut owners = all.iter();
             let owner = owners.find(|own| Some(&own.policy.uid) == one.policy.uid.as_ref());

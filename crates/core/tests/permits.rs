@@ -11,12 +11,12 @@ use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::approval::{Answer, Approval, Decision};
 use secret_rotation_core::authorise::{Refusal, foresee};
 use secret_rotation_core::aws_error::ErrorClass;
-use secret_rotation_core::block::{BlockReason, Hold};
+use secret_rotation_core::block::{Block, BlockReason};
 use secret_rotation_core::consent::{Consent, foreseen};
 use secret_rotation_core::history::History;
 use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::operation::{Operation, Outcome, Trigger};
-use secret_rotation_core::permit::{Bounds, Circumstances, Gate, Permit, Phase, permit};
+use secret_rotation_core::permit::{Bounds, Gate, Permit, PermitInput, Phase, permit};
 use secret_rotation_core::policy::{Policy, Suspension};
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::time::ServerTime;
@@ -62,7 +62,7 @@ impl Store {
         let consent: Consent = foreseen(&self.operation, policy, &self.profile);
         let operations = [self.operation.clone()];
         let bounds = match (self.unclear, &self.policy) {
-            (Some(why), _) => Bounds::Unclear(why),
+            (Some(why), _) => Bounds::Invalid(why),
             (None, None) => Bounds::PolicyGone,
             (None, Some(policy)) => Bounds::Within {
                 policy,
@@ -73,7 +73,7 @@ impl Store {
         };
         permit(
             &self.operation,
-            &Circumstances {
+            &PermitInput {
                 bounds,
                 history: &History::of(arn, &operations),
                 secret: None,
@@ -148,10 +148,10 @@ const QUESTIONS: [Question; 11] = [
         store.profile.approval_required_for = Permission::ALL.into();
     }),
     ("AwaitingWindow", |store| {
-        store.gate = Gate::Held(Hold::open(BlockReason::OutsideWindow));
+        store.gate = Gate::Blocked(Block::open(BlockReason::OutsideWindow));
     }),
     ("Queued", |store| {
-        store.gate = Gate::Held(Hold::open(BlockReason::ConcurrencyLimit));
+        store.gate = Gate::Blocked(Block::open(BlockReason::ConcurrencyLimit));
     }),
 ];
 

@@ -12,19 +12,19 @@ use fixtures::{
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Gate;
 use secret_rotation_core::aws_error::ErrorClass;
-use secret_rotation_core::block::{BlockReason, Hold};
-use secret_rotation_core::classify::{Knowledge, classify};
+use secret_rotation_core::block::{Block, BlockReason};
+use secret_rotation_core::classify::{ClassifyInput, classify};
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::operation::{Failure, Operation, Trigger};
-use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{Breaker, Context, Plan, RegionGate, gate};
+use secret_rotation_core::ownership::BoundPolicy;
+use secret_rotation_core::plan::{Breaker, Plan, PlanInput, RegionGate, gate};
 use secret_rotation_core::policy::{Mode, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret};
-use secret_rotation_core::stability::Watches;
-use secret_rotation_core::survey::Memory;
+use secret_rotation_core::stability::StabilityTracker;
+use secret_rotation_core::survey::PreviousFindings;
 
-fn payments() -> Claimant {
+fn payments() -> BoundPolicy {
     claimant(policy("payments"))
 }
 
@@ -109,16 +109,16 @@ fn a_selection_larger_than_declared_is_observed_only() {
 }
 
 /// Two regions with the same names; what the second one saw decides nothing in the first.
-fn over(own: &Claimant, inventories: &[&Inventory], operations: &[Operation]) -> Plan {
+fn over(own: &BoundPolicy, inventories: &[&Inventory], operations: &[Operation]) -> Plan {
     let survey = classify(
         &own.tenant,
         &own.profile,
         &own.policy,
         inventories,
-        Knowledge {
-            memory: &Memory::default(),
+        ClassifyInput {
+            memory: &PreviousFindings::default(),
             operations,
-            watches: &Watches::default(),
+            watches: &StabilityTracker::default(),
         },
     );
     let seen = inventories
@@ -129,7 +129,7 @@ fn over(own: &Claimant, inventories: &[&Inventory], operations: &[Operation]) ->
     plan_for(&survey, own, claimants, &functions, operations)
 }
 
-fn in_two_regions() -> Claimant {
+fn in_two_regions() -> BoundPolicy {
     let mut own = payments();
     own.profile.regions.insert(region("us-east-1"));
     own.policy.remediation.max_concurrent = 100;
@@ -235,7 +235,7 @@ fn one_function_runs_one_rotation_over_all_policies() {
 
 #[test]
 fn the_same_inputs_make_the_same_names_and_others_make_others() {
-    let named = |own: &Claimant, operations: &[Operation]| {
+    let named = |own: &BoundPolicy, operations: &[Operation]| {
         let plan = plan_of(own, std::slice::from_ref(own), stuck_ones(1), operations);
         plan.create[0].name.clone()
     };
@@ -308,7 +308,7 @@ fn no_automatic_action_means_no_release_of_pins_either() {
     assert!(text.starts_with("hold prod/a ManualHold"), "{text}");
 }
 
-fn superseded(own: &Claimant, observations: Vec<Observation>, waiting: &Operation) -> bool {
+fn superseded(own: &BoundPolicy, observations: Vec<Observation>, waiting: &Operation) -> bool {
     let waiting = std::slice::from_ref(waiting);
     let plan: Plan = plan_of(own, std::slice::from_ref(own), observations, waiting);
     !plan.supersede.is_empty()
@@ -373,10 +373,10 @@ fn what_could_not_be_seen_supersedes_nothing() {
         &own.profile,
         &own.policy,
         &[&partial],
-        secret_rotation_core::classify::Knowledge {
-            memory: &secret_rotation_core::survey::Memory::default(),
+        secret_rotation_core::classify::ClassifyInput {
+            memory: &secret_rotation_core::survey::PreviousFindings::default(),
             operations: &[],
-            watches: &secret_rotation_core::stability::Watches::default(),
+            watches: &secret_rotation_core::stability::StabilityTracker::default(),
         },
     );
     let none = BTreeMap::new();
@@ -386,20 +386,20 @@ fn what_could_not_be_seen_supersedes_nothing() {
 }
 
 fn gated(
-    own: &Claimant,
+    own: &BoundPolicy,
     subject: &Operation,
     region: Option<RegionGate>,
     all: &[Operation],
 ) -> Gate {
     let observations = sharing_a_function(stuck_ones(4));
     let functions = functions(&observations);
-    let context = Context {
+    let context = PlanInput {
         own,
         claimants: std::slice::from_ref(own),
         operations: all,
         functions: &functions,
         judged: &BTreeMap::new(),
-        watches: &Watches::default(),
+        watches: &StabilityTracker::default(),
         aside: &BTreeSet::new(),
         cluster: &cluster(),
         now: fixtures::now(),
@@ -424,12 +424,15 @@ fn the_gate_holds_back_machines_and_never_people() {
         BlockReason::SelectionTooLarge,
         BlockReason::SweepIncomplete,
     ] {
-        let held = gated(&own, &subject, Some(RegionGate::Held(reason)), &[]);
-        assert_eq!(held, Gate::Held(Hold::open(reason)));
+        let held = gated(&own, &subject, Some(RegionGate::Blocked(reason)), &[]);
+        assert_eq!(held, Gate::Blocked(Block::open(reason)));
     }
     own.policy.mode = Mode::Observe;
     let observing = gated(&own, &subject, closed, &[]);
-    assert_eq!(observing, Gate::Held(Hold::open(BlockReason::ObserveOnly)));
+    assert_eq!(
+        observing,
+        Gate::Blocked(Block::open(BlockReason::ObserveOnly))
+    );
     let mut manual = subject;
     manual.trigger = Trigger::Manual;
     assert_eq!(gated(&own, &manual, None, &[]), Gate::Open);

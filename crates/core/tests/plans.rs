@@ -17,11 +17,11 @@ use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::maintenance_window::{Window, Windows};
 use secret_rotation_core::names::{AccountId, Uid};
 use secret_rotation_core::operation::{Failure, Outcome, Trigger};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
 use secret_rotation_core::secret::{Rotation, Secret};
 
-fn payments() -> Claimant {
+fn payments() -> BoundPolicy {
     claimant(policy("payments"))
 }
 
@@ -149,7 +149,7 @@ fn the_oldest_acting_policy_owns_a_secret() {
     older.selector.include[0].name_prefix = Some("prod/".to_owned());
     let own = payments();
     let held = "hold prod/a Conflict\n";
-    let planned = |older: Claimant| {
+    let planned = |older: BoundPolicy| {
         let claimants = [own.clone(), older];
         text(&plan_of(&own, &claimants, empty(), &[]))
     };

@@ -18,9 +18,9 @@ use secret_rotation_core::names::{StageLabel, VersionId};
 use secret_rotation_core::operation::Trigger;
 use secret_rotation_core::pin::Pin;
 use secret_rotation_core::policy::Suspension;
-use secret_rotation_core::secret::HandsOff;
+use secret_rotation_core::secret::Exclusion;
 use secret_rotation_core::secret::PendingValue;
-use secret_rotation_core::time::{Agreement, Heard};
+use secret_rotation_core::time::{AgreedTime, DateCheck};
 
 fn written(case: &Case) -> Option<Write> {
     match case.next() {
@@ -187,7 +187,7 @@ proptest! {
             // A pin is taken back also after somebody switched rotation off.
             let hands_off = case.secret.hands_off(case.operation.action);
             let takes_back = write.intent().step == Step::Unpin;
-            prop_assert!(hands_off.is_none() || takes_back && hands_off == Some(HandsOff::RotationDisabled));
+            prop_assert!(hands_off.is_none() || takes_back && hands_off == Some(Exclusion::RotationDisabled));
             prop_assert_eq!(write.arn(), &case.secret.arn);
             prop_assert_eq!(write.intent().at, case.look.at);
         }
@@ -326,7 +326,7 @@ proptest! {
 
     #[test]
     fn dates_that_are_off_never_move_the_agreed_time(dates in dates(), pauses in proptest::collection::vec(0..7200_u64, 60)) {
-        let mut agreement = Agreement::default();
+        let mut agreement = AgreedTime::default();
         let (began, mut local, mut shown) = (now(), Duration::ZERO, BTreeSet::new());
         for off in [None, None].into_iter().chain(dates).zip(pauses) {
             local += Duration::from_secs(off.1);
@@ -338,7 +338,7 @@ proptest! {
             if let Some(agreed) = agreement.now(local) {
                 prop_assert_eq!(agreed, truth);
                 let honest = agreement.hear(Some(truth), local);
-                prop_assert_eq!(honest, Heard::Agrees, "an honest answer is none the worse for it");
+                prop_assert_eq!(honest, DateCheck::Agrees, "an honest answer is none the worse for it");
             }
         }
         prop_assert!(agreement.now(local).is_some());

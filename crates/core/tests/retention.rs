@@ -5,7 +5,7 @@ mod fixtures;
 use fixtures::{ago, claimant, hours, key, minutes, now, operation, policy, server};
 use secret_rotation_core::action::Action;
 use secret_rotation_core::operation::{Operation, Outcome};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::retention::{deletable, window};
 
@@ -33,7 +33,7 @@ fn deleted(operations: &[Operation]) -> Vec<&str> {
     deleted_beside(operations, &[])
 }
 
-fn deleted_beside<'a>(operations: &'a [Operation], claimants: &[Claimant]) -> Vec<&'a str> {
+fn deleted_beside<'a>(operations: &'a [Operation], claimants: &[BoundPolicy]) -> Vec<&'a str> {
     let own = |policy: &_| {
         let mut policies = claimants.iter().map(|claimant| &claimant.policy);
         let found = policies.find(|other| other.key == *policy)?;
@@ -45,7 +45,7 @@ fn deleted_beside<'a>(operations: &'a [Operation], claimants: &[Claimant]) -> Ve
 }
 
 /// A policy that claims what begins so, with an attempt window of 300 hours.
-fn patient(namespace: &str, name: &str, prefix: &str) -> Claimant {
+fn patient(namespace: &str, name: &str, prefix: &str) -> BoundPolicy {
     let mut policy = Policy {
         key: key(namespace, name),
         ..policy(name)

@@ -12,14 +12,14 @@ use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::journal::{Baseline, ResultKind};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::StuckRemedy;
 use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::Secret;
-use secret_rotation_core::survey::{Ailment, State};
+use secret_rotation_core::survey::{RemedyKind, State};
 use secret_rotation_core::time::AwsTime;
 
-fn remedying(stuck: StuckRemedy) -> Claimant {
+fn remedying(stuck: StuckRemedy) -> BoundPolicy {
     let mut policy = policy("payments");
     policy.remediation.stuck = stuck;
     claimant(policy)
@@ -54,7 +54,7 @@ fn a_version_that_was_rolled_back_is_stuck_and_says_so() {
         let finding = &survey.findings[0];
         assert_eq!(
             (finding.state, finding.ailment),
-            (State::Stuck, Ailment::RolledBack)
+            (State::Stuck, RemedyKind::RolledBack)
         );
         assert!(finding.message.contains("was rolled back"));
         assert!(finding.message.contains(how), "{}", finding.message);

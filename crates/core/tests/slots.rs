@@ -20,12 +20,12 @@ use secret_rotation_core::journal::{Baseline, ResultKind};
 use secret_rotation_core::maintenance_window::Windows;
 use secret_rotation_core::names::{ObjectKey, ObjectName, ProfileName, Uid};
 use secret_rotation_core::operation::{Operation, Trigger};
-use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::plan::{Context, RegionGate, gate};
+use secret_rotation_core::ownership::BoundPolicy;
+use secret_rotation_core::plan::{PlanInput, RegionGate, gate};
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
-use secret_rotation_core::stability::Watches;
+use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::time::AwsTime;
 
 /// Secrets of one rotation function.
@@ -40,7 +40,7 @@ fn shared(count: usize) -> Vec<Observation> {
     each.collect()
 }
 
-fn named(text: &str) -> Claimant {
+fn named(text: &str) -> BoundPolicy {
     claimant(policy(text))
 }
 
@@ -59,13 +59,13 @@ fn at(mut operation: Operation, step: Step, when: AwsTime) -> Operation {
 }
 
 /// Whether it may begin or go on, beside all of them.
-fn open(own: &Operation, all: &[Operation], claimants: &[Claimant], judged: RegionGate) -> bool {
+fn open(own: &Operation, all: &[Operation], claimants: &[BoundPolicy], judged: RegionGate) -> bool {
     let nobody = BTreeSet::new();
     open_beside(
         own,
         all,
         (claimants, judged),
-        (&Watches::default(), &nobody),
+        (&StabilityTracker::default(), &nobody),
     )
 }
 
@@ -73,8 +73,8 @@ fn open(own: &Operation, all: &[Operation], claimants: &[Claimant], judged: Regi
 fn open_beside(
     own: &Operation,
     all: &[Operation],
-    (claimants, judged): (&[Claimant], RegionGate),
-    (watches, aside): (&Watches, &BTreeSet<ObjectKey>),
+    (claimants, judged): (&[BoundPolicy], RegionGate),
+    (watches, aside): (&StabilityTracker, &BTreeSet<ObjectKey>),
 ) -> bool {
     let observations = shared(8);
     let functions = functions(&observations);
@@ -88,7 +88,7 @@ fn open_beside(
         (one.policy.uid.clone(), BTreeMap::from([(region, judged)]))
     });
     let judged = others.collect();
-    let context = Context {
+    let context = PlanInput {
         own: claimant,
         claimants,
         operations: all,
@@ -105,12 +105,12 @@ fn open_beside(
 }
 
 /// The same where both policies may act.
-fn beside(own: &Operation, other: &Operation, claimants: &[Claimant]) -> bool {
+fn beside(own: &Operation, other: &Operation, claimants: &[BoundPolicy]) -> bool {
     let all = [own.clone(), other.clone()];
     open(own, &all, claimants, RegionGate::Open)
 }
 
-fn neighbors() -> [Claimant; 2] {
+fn neighbors() -> [BoundPolicy; 2] {
     [named("payments"), named("billing")]
 }
 
@@ -143,7 +143,7 @@ fn an_operation_of_a_suspended_policy_or_profile_holds_nothing() {
     let own = of("payments", 1, Action::ClearAndRotate);
     let waiting = of("billing", 0, Action::ClearAndRotate);
     let begun = at(waiting.clone(), Step::Pin, ago(minutes(3)));
-    let brakes: [fn(&mut Claimant); 4] = [
+    let brakes: [fn(&mut BoundPolicy); 4] = [
         |one| one.policy.suspension = Suspension::Suspended,
         |one| one.profile.suspension = Suspension::Suspended,
         |one| one.policy.deletion_requested = Some(server(now())),
@@ -185,7 +185,7 @@ fn what_waits_for_something_else_stands_in_nobody_s_way() {
         open(&own, &all, &neighbors(), RegionGate::Open),
         "ManualHold"
     );
-    let held = RegionGate::Held(BlockReason::SelectionTooLarge);
+    let held = RegionGate::Blocked(BlockReason::SelectionTooLarge);
     let all = [own.clone(), older];
     assert!(open(&own, &all, &neighbors(), held), "held in its region");
 }
@@ -336,7 +336,7 @@ fn one_that_could_not_begin_for_its_own_secret_holds_nobody_and_keeps_its_turn()
     let own = of("payments", 1, Action::ClearAndRotate);
     let older = of("billing", 0, Action::ClearAndRotate);
     let all = [own.clone(), older.clone()];
-    let (both, watches) = (neighbors(), Watches::default());
+    let (both, watches) = (neighbors(), StabilityTracker::default());
     let open = |one: &Operation, all: &[Operation], aside: &[&Operation]| {
         let aside = aside.iter().map(|one| one.key.clone()).collect();
         open_beside(one, all, (&both, RegionGate::Open), (&watches, &aside))
@@ -393,7 +393,7 @@ fn a_label_or_version_that_moved_holds_the_slot_anew() {
         (secret, versions, ago(minutes(minutes_ago)))
     };
     let open = |looks: &[(Secret, VersionListing, AwsTime)]| {
-        let mut watches = Watches::default();
+        let mut watches = StabilityTracker::default();
         for (secret, versions, at) in looks {
             watches.see(secret, Some(versions), *at);
         }
@@ -496,7 +496,7 @@ fn made(n: usize, neighbor: &Neighbor) -> Operation {
 }
 
 /// Policies that act, are suspended, being deleted, outside their window, or may do nothing.
-fn some_claimant(text: &'static str) -> impl Strategy<Value = Claimant> {
+fn some_claimant(text: &'static str) -> impl Strategy<Value = BoundPolicy> {
     (0..10_usize).prop_map(move |brake| {
         let mut own = named(text);
         own.profile.max_concurrent_per_function = 1;
@@ -513,7 +513,7 @@ fn some_claimant(text: &'static str) -> impl Strategy<Value = Claimant> {
 }
 
 /// Whether the operation is stopped, or waits for something that is no slot, by rules of the test's own.
-fn stands_still(own: &Operation, neighbor: &Neighbor, claimant: &Claimant) -> bool {
+fn stands_still(own: &Operation, neighbor: &Neighbor, claimant: &BoundPolicy) -> bool {
     let policy = &claimant.policy;
     let stopped =
         neighbor.deleted || !policy.acts() || claimant.profile.suspension == Suspension::Suspended;
@@ -546,7 +546,7 @@ proptest! {
         let aside: BTreeSet<_> = operations.iter().zip(&all)
             .filter(|(_, one)| one.aside).map(|(own, _)| own.key.clone()).collect();
         let still = |n: usize| stands_still(&operations[n], &all[n], &claimants[all[n].whose]);
-        let watches = Watches::default();
+        let watches = StabilityTracker::default();
         let goes = |own: &Operation, among: &[Operation]| {
             open_beside(own, among, (&claimants, RegionGate::Open), (&watches, &aside))
         };

@@ -16,12 +16,12 @@ use secret_rotation_core::journal::{Baseline, ResultKind};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::policy::DisabledReporting::{Ignore, Report, ReportUnconfigured};
 use secret_rotation_core::policy::{Detection, Expiry, Reporting};
-use secret_rotation_core::rolled_back::Standing;
+use secret_rotation_core::rolled_back::RollbackStatus;
 use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
-use secret_rotation_core::survey::{Ailment, Remembered, State};
+use secret_rotation_core::survey::{PreviousFinding, RemedyKind, State};
 use secret_rotation_core::time::AwsTime;
-use secret_rotation_core::verdict::{self, Background, Verdict};
+use secret_rotation_core::verdict::{self, Verdict, VerdictInput};
 
 const ALMOST_STUCK: Duration = Duration::from_secs(6 * 3600 - 1);
 
@@ -29,7 +29,7 @@ fn judged(secret: Secret) -> Verdict {
     verdict::of(
         &Observation::listed(secret),
         &detection(),
-        Background::default(),
+        VerdictInput::default(),
         now(),
     )
 }
@@ -38,8 +38,8 @@ fn state(secret: Secret) -> State {
     judged(secret).state
 }
 
-fn remembered(pending: &str, first: AwsTime) -> Remembered {
-    Remembered {
+fn remembered(pending: &str, first: AwsTime) -> PreviousFinding {
+    PreviousFinding {
         state: State::Rotating,
         since: None,
         pending: Some(version(pending)),
@@ -51,8 +51,8 @@ fn remembered(pending: &str, first: AwsTime) -> Remembered {
     }
 }
 
-const fn after(memory: &Remembered) -> Background<'_> {
-    Background {
+const fn after(memory: &PreviousFinding) -> VerdictInput<'_> {
+    VerdictInput {
         remembered: Some(memory),
         operations: &[],
         rest: None,
@@ -90,7 +90,7 @@ fn the_first_state_that_holds_wins() {
         verdict::of(
             &Observation::listed(secret.clone()),
             &detection,
-            Background::default(),
+            VerdictInput::default(),
             now(),
         )
         .state
@@ -126,7 +126,7 @@ fn a_secret_that_could_not_be_read_is_unknown_unless_the_list_shows_it_stuck() {
         unreadable: Some(error(ErrorClass::Denied)),
         ..Observation::listed(stuck("prod/a"))
     };
-    let verdict = verdict::of(&unreadable, &detection(), Background::default(), now());
+    let verdict = verdict::of(&unreadable, &detection(), VerdictInput::default(), now());
     assert_eq!(verdict.state, State::Stuck);
     assert!(verdict.message.contains("it could not be read"));
     for secret in [secret("prod/a"), everything_wrong().0] {
@@ -134,10 +134,10 @@ fn a_secret_that_could_not_be_read_is_unknown_unless_the_list_shows_it_stuck() {
             unreadable: Some(error(ErrorClass::Denied)),
             ..Observation::listed(secret)
         };
-        let verdict = verdict::of(&observation, &detection(), Background::default(), now());
+        let verdict = verdict::of(&observation, &detection(), VerdictInput::default(), now());
         assert_eq!(
             (verdict.state, verdict.ailment),
-            (State::Unknown, Ailment::Untreatable)
+            (State::Unknown, RemedyKind::None)
         );
     }
 }
@@ -168,7 +168,7 @@ fn the_birth_of_a_pending_version_with_a_value_makes_it_stuck_although_something
     };
     let of = |born| {
         let observation = seen(touched.clone(), Some(listing(&[("p", born)])));
-        verdict::of(&observation, &detection(), Background::default(), now()).state
+        verdict::of(&observation, &detection(), VerdictInput::default(), now()).state
     };
     assert_eq!(of(ago(hours(6))), State::Stuck);
     assert_eq!(of(ago(ALMOST_STUCK)), State::Rotating);
@@ -180,7 +180,7 @@ fn first_seen_makes_an_empty_pending_version_stuck_and_is_kept_by_version() {
         last_changed: Some(ago(minutes(1))),
         ..stuck("prod/a")
     };
-    let of = |memory: &Remembered| {
+    let of = |memory: &PreviousFinding| {
         let observation = seen(touched.clone(), Some(without_value()));
         verdict::of(&observation, &detection(), after(memory), now())
     };
@@ -205,7 +205,7 @@ fn a_back_dated_memory_makes_nothing_older_than_the_secret_itself() {
         last_changed: Some(ago(minutes(1))),
         ..stuck("prod/a")
     };
-    let memory = Remembered {
+    let memory = PreviousFinding {
         since: Some(ago(hours(9000))),
         ..remembered("p", ago(hours(9000)))
     };
@@ -218,7 +218,7 @@ fn a_back_dated_memory_makes_nothing_older_than_the_secret_itself() {
 
 #[test]
 fn a_memory_of_the_future_delays_nothing() {
-    let memory = Remembered {
+    let memory = PreviousFinding {
         since: Some(now().plus(hours(9000))),
         ..remembered("p", now().plus(hours(9000)))
     };
@@ -237,13 +237,13 @@ fn without_a_date_of_the_last_change_only_first_seen_counts() {
         last_changed: None,
         ..stuck("prod/a")
     };
-    let of = |memory: Option<&Remembered>| {
+    let of = |memory: Option<&PreviousFinding>| {
         verdict::of(
             &Observation::listed(dateless.clone()),
             &detection(),
-            Background {
+            VerdictInput {
                 remembered: memory,
-                ..Background::default()
+                ..VerdictInput::default()
             },
             now(),
         )
@@ -261,7 +261,7 @@ fn our_own_pin_does_not_make_a_stuck_rotation_look_young() {
         last_changed: Some(now()),
         ..labelled(stuck("prod/a"), pin.as_str(), "p")
     };
-    let memory = Remembered {
+    let memory = PreviousFinding {
         state: before.state,
         since: Some(before.since),
         pending: Some(version("p")),
@@ -309,10 +309,10 @@ fn our_own_pin_is_no_change_also_for_a_policy_that_remembers_nothing() {
     };
     let of = |secret: Secret, operations: &[Operation]| {
         let (profile, tenant) = (profile(), tenant("prod"));
-        let background = Background {
+        let background = VerdictInput {
             operations,
             bounds: Some((&profile, &tenant)),
-            ..Background::default()
+            ..VerdictInput::default()
         };
         let observation = seen(secret, Some(without_value()));
         let verdict = verdict::of(&observation, &detection(), background, now());
@@ -346,7 +346,7 @@ fn disabled_is_reported_as_the_policy_says() {
         verdict::of(
             &Observation::listed(secret),
             &detection,
-            Background::default(),
+            VerdictInput::default(),
             now(),
         )
         .state
@@ -406,7 +406,7 @@ fn a_deletion_that_is_ignored_counts_as_healthy() {
     };
     let observation = seen(secret, Some(with_value()));
     assert_eq!(
-        verdict::of(&observation, &ignoring, Background::default(), now()).state,
+        verdict::of(&observation, &ignoring, VerdictInput::default(), now()).state,
         State::Healthy
     );
 }
@@ -440,26 +440,36 @@ fn a_pending_version_that_was_current_before_or_was_passed_over_is_rolled_back()
 
 #[test]
 fn without_the_list_of_versions_nobody_knows_whether_a_version_was_rolled_back() {
-    let of = |secret: &Secret, versions: Option<&VersionListing>| Standing::of(secret, versions);
+    let of =
+        |secret: &Secret, versions: Option<&VersionListing>| RollbackStatus::of(secret, versions);
     let plain = stuck("prod/a");
-    assert_eq!(of(&plain, None), Standing::Unknown);
-    assert_eq!(of(&plain, Some(&with_value())), Standing::Ahead);
-    assert_eq!(of(&plain, Some(&without_value())), Standing::Ahead);
+    assert_eq!(of(&plain, None), RollbackStatus::Unknown);
+    assert_eq!(
+        of(&plain, Some(&with_value())),
+        RollbackStatus::NotRolledBack
+    );
+    assert_eq!(
+        of(&plain, Some(&without_value())),
+        RollbackStatus::NotRolledBack
+    );
     let dateless = VersionListing {
         created: [(version("p"), None)].into(),
     };
-    assert_eq!(of(&plain, Some(&dateless)), Standing::Unknown);
+    assert_eq!(of(&plain, Some(&dateless)), RollbackStatus::Unknown);
     let never = Secret {
         last_rotated: None,
         ..plain.clone()
     };
-    assert_eq!(of(&never, None), Standing::Unknown);
-    assert_eq!(of(&never, Some(&with_value())), Standing::Ahead);
+    assert_eq!(of(&never, None), RollbackStatus::Unknown);
+    assert_eq!(
+        of(&never, Some(&with_value())),
+        RollbackStatus::NotRolledBack
+    );
     for newer in ["c", "b"] {
         let set_later = listing(&[("p", ago(hours(8))), (newer, ago(hours(7)))]);
         assert_eq!(
             of(&never, Some(&set_later)),
-            Standing::RolledBack,
+            RollbackStatus::RolledBack,
             "{newer}"
         );
     }
@@ -467,13 +477,16 @@ fn without_the_list_of_versions_nobody_knows_whether_a_version_was_rolled_back()
         last_rotated: Some(ago(hours(8))),
         ..plain
     };
-    assert_eq!(of(&passed_over, Some(&with_value())), Standing::RolledBack);
-    assert_eq!(of(&secret("prod/a"), None), Standing::Ahead);
+    assert_eq!(
+        of(&passed_over, Some(&with_value())),
+        RollbackStatus::RolledBack
+    );
+    assert_eq!(of(&secret("prod/a"), None), RollbackStatus::NotRolledBack);
 }
 
 #[test]
 fn a_machine_only_takes_the_label_from_a_version_that_was_rolled_back() {
-    let admitted = |standing: Standing| -> Vec<Action> {
+    let admitted = |standing: RollbackStatus| -> Vec<Action> {
         let all = Action::ALL.into_iter();
         all.filter(|action| !action.needs_a_person() && standing.admits(*action))
             .collect()
@@ -483,9 +496,9 @@ fn a_machine_only_takes_the_label_from_a_version_that_was_rolled_back() {
         Action::RestoreSecret,
         Action::ReleasePins,
     ];
-    assert_eq!(admitted(Standing::RolledBack), kept);
-    assert_eq!(admitted(Standing::Unknown), kept);
-    assert_eq!(admitted(Standing::Ahead).len(), 6);
+    assert_eq!(admitted(RollbackStatus::RolledBack), kept);
+    assert_eq!(admitted(RollbackStatus::Unknown), kept);
+    assert_eq!(admitted(RollbackStatus::NotRolledBack).len(), 6);
 }
 
 /// A secret that was created without a value, and whose first rotation began at its last change.
@@ -506,7 +519,7 @@ fn first_rotation(last_changed: AwsTime) -> Secret {
 
 fn of(secret: Secret, versions: Option<VersionListing>) -> Verdict {
     let observation = seen(secret, versions);
-    verdict::of(&observation, &detection(), Background::default(), now())
+    verdict::of(&observation, &detection(), VerdictInput::default(), now())
 }
 
 #[test]
@@ -515,7 +528,7 @@ fn a_first_rotation_is_under_way_until_stuck_after_and_then_the_secret_is_broken
     let young = of(first_rotation(ago(Duration::from_secs(30))), empty());
     assert_eq!(
         (young.state, young.ailment),
-        (State::Rotating, Ailment::Untreatable)
+        (State::Rotating, RemedyKind::None)
     );
     assert_eq!(
         of(first_rotation(ago(ALMOST_STUCK)), empty()).state,
@@ -579,13 +592,13 @@ fn a_label_left_over_where_rotation_was_switched_off_is_part_of_disabled() {
             ..detection()
         };
         let observation = seen(secret, versions);
-        verdict::of(&observation, &detection, Background::default(), now())
+        verdict::of(&observation, &detection, VerdictInput::default(), now())
     };
     let off = |reporting, versions| found(Rotation::Disabled, reporting, versions);
     let empty = off(Report, Some(without_value()));
     assert_eq!(
         (empty.state, empty.ailment),
-        (State::Disabled, Ailment::Untreatable)
+        (State::Disabled, RemedyKind::None)
     );
     assert_eq!(
         empty.message,
@@ -634,7 +647,7 @@ fn a_leftover_that_was_rolled_back_is_only_to_be_cleared_and_another_state_does_
         ..detection()
     };
     let observation = seen(rolled_back, Some(with_value()));
-    let old = verdict::of(&observation, &detection, Background::default(), now());
+    let old = verdict::of(&observation, &detection, VerdictInput::default(), now());
     assert_eq!(old.state, State::TooOld);
     assert!(old.message.contains("still holds AWSPENDING"));
 }
@@ -665,7 +678,7 @@ fn a_rotation_whose_date_passed_long_ago_is_not_in_progress_because_a_tag_change
         ..detection()
     };
     let observation = seen(tagged(ago(hours(30))), Some(without_value()));
-    let patient = verdict::of(&observation, &patient, Background::default(), now());
+    let patient = verdict::of(&observation, &patient, VerdictInput::default(), now());
     assert_eq!(patient.state, State::Rotating, "nobody would remember it");
 }
 
@@ -676,7 +689,7 @@ fn a_rotation_that_began_while_its_secret_was_watched_as_overdue_is_under_way() 
         next_rotation: Some(ago(hours(30))),
         ..stuck("prod/a")
     };
-    let overdue = Remembered {
+    let overdue = PreviousFinding {
         state: State::Overdue,
         since: Some(ago(hours(30))),
         pending: None,
@@ -692,7 +705,7 @@ fn a_rotation_that_began_while_its_secret_was_watched_as_overdue_is_under_way() 
         (first.state, first.first_observed),
         (State::Rotating, Some(now()))
     );
-    let then = Remembered {
+    let then = PreviousFinding {
         state: first.state,
         since: Some(first.since),
         pending: Some(version("p")),
@@ -718,9 +731,9 @@ fn a_rotation_that_began_while_its_secret_was_watched_as_overdue_is_under_way() 
     let labels = made.labels.remove(&version("p")).expect("labels");
     made.labels.insert(token, labels);
     let operations = [ours];
-    let background = Background {
+    let background = VerdictInput {
         operations: &operations,
-        ..Background::default()
+        ..VerdictInput::default()
     };
     let observation = seen(made, Some(without_value()));
     let verdict = verdict::of(&observation, &detection(), background, now());

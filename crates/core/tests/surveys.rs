@@ -9,21 +9,21 @@ use fixtures::{
     now, pin_of, policy, region, secret, seen, stuck, survey,
 };
 use secret_rotation_core::aws_error::ErrorClass;
-use secret_rotation_core::classify::{Knowledge, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
 use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{Expiry, Policy};
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::{IGNORE_TAG, Matcher};
-use secret_rotation_core::stability::Watches;
-use secret_rotation_core::survey::{Ailment, Finding, Memory, State, Survey};
+use secret_rotation_core::stability::StabilityTracker;
+use secret_rotation_core::survey::{Finding, PreviousFindings, RemedyKind, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
-fn all() -> Claimant {
+fn all() -> BoundPolicy {
     claimant(policy("payments"))
 }
 
-fn naming(names: &[&str]) -> Claimant {
+fn naming(names: &[&str]) -> BoundPolicy {
     let mut policy = policy("payments");
     policy.selector.include = vec![Matcher {
         names: names.iter().copied().map(name).collect(),
@@ -47,18 +47,18 @@ fn expiring(tag: &str, last_rotated: Option<AwsTime>) -> Option<Finding> {
     survey.findings.into_iter().next()
 }
 
-fn over(claimant: &Claimant, inventories: &[&Inventory], memory: &Memory) -> Survey {
+fn over(claimant: &BoundPolicy, inventories: &[&Inventory], memory: &PreviousFindings) -> Survey {
     let (tenant, profile) = (&claimant.tenant, &claimant.profile);
-    let known = Knowledge {
+    let known = ClassifyInput {
         memory,
         operations: &[],
-        watches: &Watches::default(),
+        watches: &StabilityTracker::default(),
     };
     classify(tenant, profile, &claimant.policy, inventories, known)
 }
 
 /// State, ailment and whether the message speaks of a stale tag.
-fn gist(finding: Option<Finding>) -> Option<(State, Ailment, bool)> {
+fn gist(finding: Option<Finding>) -> Option<(State, RemedyKind, bool)> {
     finding.map(|finding| {
         let stale = finding.message.contains("ExpiryTagStale");
         (finding.state, finding.ailment, stale)
@@ -67,7 +67,7 @@ fn gist(finding: Option<Finding>) -> Option<(State, Ailment, bool)> {
 
 #[test]
 fn a_value_expires_from_rotate_before_on_by_date_or_time() {
-    let due = Some((State::Expiring, Ailment::Overdue, false));
+    let due = Some((State::Expiring, RemedyKind::Overdue, false));
     let long_ago = Some(ago(hours(1000)));
     assert_eq!(gist(expiring("2026-11-30T10:00:00Z", long_ago)), due);
     assert_eq!(gist(expiring("2026-11-30T10:00:01Z", long_ago)), None);
@@ -104,13 +104,13 @@ fn a_tag_that_cannot_be_read_hides_nothing_that_is_wrong_with_the_secret() {
     let survey = survey(&claimant(policy), vec![Observation::listed(secret)]);
     assert_eq!(
         gist(survey.findings.into_iter().next()),
-        Some((State::Overdue, Ailment::Overdue, true))
+        Some((State::Overdue, RemedyKind::Overdue, true))
     );
 }
 
 #[test]
 fn an_expiry_that_cannot_be_read_or_is_outdated_is_told_and_never_acted_on() {
-    let unknown = Some((State::Unknown, Ailment::Untreatable, true));
+    let unknown = Some((State::Unknown, RemedyKind::None, true));
     for unreadable in [
         "next tuesday",
         "never",
@@ -123,7 +123,7 @@ fn an_expiry_that_cannot_be_read_or_is_outdated_is_told_and_never_acted_on() {
     ] {
         assert_eq!(gist(expiring(unreadable, None)), unknown, "{unreadable}");
     }
-    let stale = Some((State::Expiring, Ailment::Untreatable, true));
+    let stale = Some((State::Expiring, RemedyKind::None, true));
     assert_eq!(gist(expiring("2026-11-24", Some(ago(hours(1))))), stale);
 }
 
@@ -144,7 +144,7 @@ fn a_current_version_made_after_the_due_date_makes_the_tag_stale() {
     let observation = seen(secret, Some(listing(&[("c", ago(hours(1)))])));
     let survey = survey(&claimant(policy), vec![observation]);
     assert!(survey.findings[0].message.contains("ExpiryTagStale"));
-    assert_eq!(survey.findings[0].ailment, Ailment::Untreatable);
+    assert_eq!(survey.findings[0].ailment, RemedyKind::None);
 }
 
 #[test]
@@ -160,11 +160,11 @@ fn a_healthy_secret_with_a_pin_is_kept_apart_so_that_the_pin_can_be_released() {
 fn a_missing_name_is_reported_only_after_a_complete_sweep() {
     let policy = naming(&["prod/a", "prod/gone"]);
     let mut seen = inventory(vec![Observation::listed(secret("prod/a"))]);
-    let complete = over(&policy, &[&seen], &Memory::default());
+    let complete = over(&policy, &[&seen], &PreviousFindings::default());
     assert_eq!(complete.count(State::NotFound), 1);
     assert_eq!(complete.findings[0].name, name("prod/gone"));
     seen.gap = Some(error(ErrorClass::Throttled));
-    let partial = over(&policy, &[&seen], &Memory::default());
+    let partial = over(&policy, &[&seen], &PreviousFindings::default());
     assert_eq!((partial.is_complete(), partial.findings.len()), (false, 0));
 }
 
@@ -173,9 +173,9 @@ fn a_missing_name_is_not_reported_before_every_region_was_swept() {
     let mut policy = naming(&["prod/gone"]);
     policy.profile.regions.insert(region("us-east-1"));
     let one = inventory(Vec::new());
-    let survey = over(&policy, &[&one], &Memory::default());
+    let survey = over(&policy, &[&one], &PreviousFindings::default());
     assert_eq!((survey.is_complete(), survey.findings.len()), (false, 0));
-    let none = over(&policy, &[], &Memory::default());
+    let none = over(&policy, &[], &PreviousFindings::default());
     assert!(!none.is_complete(), "nothing was seen yet");
 }
 
@@ -190,7 +190,7 @@ fn a_name_that_exists_in_one_region_is_not_missing() {
         region: region("us-east-1"),
         ..inventory(vec![Observation::listed(elsewhere)])
     };
-    let survey = over(&policy, &[&here, &there], &Memory::default());
+    let survey = over(&policy, &[&here, &there], &PreviousFindings::default());
     assert_eq!((survey.is_complete(), survey.findings), (true, Vec::new()));
 }
 
@@ -200,7 +200,7 @@ fn a_region_that_the_policy_leaves_out_holds_nothing_up() {
     policy.profile.regions.insert(region("us-east-1"));
     policy.policy.regions = Some(BTreeSet::from([region("eu-west-1")]));
     let one = inventory(Vec::new());
-    let survey = over(&policy, &[&one], &Memory::default());
+    let survey = over(&policy, &[&one], &PreviousFindings::default());
     assert_eq!(survey.count(State::NotFound), 1);
 }
 
@@ -220,7 +220,7 @@ fn a_name_beyond_the_ceiling_is_never_said_to_be_missing() {
     let survey = over(
         &naming(&["production/x"]),
         &[&inventory(Vec::new())],
-        &Memory::default(),
+        &PreviousFindings::default(),
     );
     assert_eq!(survey.findings, []);
 }
@@ -239,7 +239,11 @@ fn an_ignored_secret_is_neither_found_nor_missing() {
     let mut ignored = stuck("prod/a");
     ignored.tags.insert(IGNORE_TAG.to_owned(), String::new());
     let inventory = inventory(vec![Observation::listed(ignored)]);
-    let survey = over(&naming(&["prod/a"]), &[&inventory], &Memory::default());
+    let survey = over(
+        &naming(&["prod/a"]),
+        &[&inventory],
+        &PreviousFindings::default(),
+    );
     assert_eq!((survey.selected, survey.findings), (0, Vec::new()));
 }
 
@@ -289,7 +293,7 @@ fn what_is_remembered_of_a_survey_changes_nothing_in_the_next() {
             ..Observation::listed(secret("prod/b"))
         },
     ]);
-    let first = over(&all(), &[&inventory], &Memory::default());
+    let first = over(&all(), &[&inventory], &PreviousFindings::default());
     let later = Inventory {
         time: now().plus(hours(1)),
         ..inventory

@@ -12,17 +12,17 @@ use fixtures::{
 use proptest::prelude::*;
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
-use secret_rotation_core::classify::{Knowledge, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
 use secret_rotation_core::inventory::{Inventory, Observation, Unseen};
 use secret_rotation_core::names::Region;
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::{Breaker, Plan};
 use secret_rotation_core::selector::{Matcher, Selector, TagMatcher};
-use secret_rotation_core::stability::Watches;
-use secret_rotation_core::survey::{Memory, State, Survey};
+use secret_rotation_core::stability::StabilityTracker;
+use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
-fn payments() -> Claimant {
+fn payments() -> BoundPolicy {
     let mut own = claimant(policy("payments"));
     own.policy.remediation.max_concurrent = 1000;
     own
@@ -51,11 +51,15 @@ fn sick(text: &str) -> Observation {
     seen(stuck(text), Some(without_value()))
 }
 
-fn judged(own: &Claimant, inventories: &[&Inventory], memory: &Memory) -> (Survey, Plan) {
-    let known = Knowledge {
+fn judged(
+    own: &BoundPolicy,
+    inventories: &[&Inventory],
+    memory: &PreviousFindings,
+) -> (Survey, Plan) {
+    let known = ClassifyInput {
         memory,
         operations: &[],
-        watches: &Watches::default(),
+        watches: &StabilityTracker::default(),
     };
     let survey = classify(&own.tenant, &own.profile, &own.policy, inventories, known);
     let seen = inventories.iter().flat_map(|one| one.secrets.values());
@@ -83,7 +87,7 @@ fn what_any_number_of_failing_sweeps_miss_stays_as_it_was_last_seen() {
         assert_eq!(unseen(&known, "prod/a"), Some(expected));
         assert_eq!(unseen(&known, "prod/b"), None);
     }
-    let (survey, plan) = judged(&payments(), &[&known], &Memory::default());
+    let (survey, plan) = judged(&payments(), &[&known], &PreviousFindings::default());
     assert_eq!(survey.count(State::Stuck), 2);
     assert_eq!(survey.checked, Some(now()));
     assert_eq!(survey.findings[0].unseen_since, Some(now()));
@@ -101,7 +105,7 @@ fn an_unseen_secret_keeps_the_verdict_of_its_last_sight() {
     });
     let known = at(now(), vec![young]).after(None, &|_| true);
     let later = after(torn(at(now().plus(hours(12)), Vec::new())), &known);
-    let (survey, _) = judged(&payments(), &[&later], &Memory::default());
+    let (survey, _) = judged(&payments(), &[&later], &PreviousFindings::default());
     assert_eq!(survey.count(State::Rotating), 1);
 }
 
@@ -117,7 +121,7 @@ fn a_secret_that_was_looked_at_again_is_judged_by_the_time_of_that_look() {
     let mut known = at(now(), vec![young("prod/a"), young("prod/b")]).after(None, &|_| true);
     let looked = now().plus(hours(12));
     known.later = [(arn("prod/a"), looked)].into();
-    let (survey, _) = judged(&payments(), &[&known], &Memory::default());
+    let (survey, _) = judged(&payments(), &[&known], &PreviousFindings::default());
     let state = |text: &str| {
         let mut findings = survey.findings.iter();
         findings
@@ -154,7 +158,7 @@ fn a_secret_is_gone_when_two_complete_sweeps_five_minutes_apart_missed_it() {
         "nothing was missed"
     );
     assert!(after(empty(6), &third).secrets.is_empty());
-    let (survey, plan) = judged(&payments(), &[&second], &Memory::default());
+    let (survey, plan) = judged(&payments(), &[&second], &PreviousFindings::default());
     assert_eq!(survey.count(State::Stuck), 1);
     let held: Vec<_> = plan.held.values().map(|hold| hold.reason).collect();
     assert_eq!(
@@ -206,7 +210,7 @@ fn the_breaker_stays_open_while_most_of_a_region_cannot_be_seen() {
         let one = vec![sick("prod/s000")];
         known = after(torn(at(now().plus(minutes(sweep)), one)), &known);
     }
-    let (_, plan) = judged(&payments(), &[&known], &Memory::default());
+    let (_, plan) = judged(&payments(), &[&known], &PreviousFindings::default());
     assert_eq!((plan.breaker, plan.create.len()), (Breaker::Open, 0));
 }
 
@@ -218,7 +222,7 @@ fn a_stuck_secret_that_may_not_be_described_counts_as_stuck_and_is_never_acted_o
         ..Observation::listed(stuck(&format!("prod/d{n}")))
     };
     let one = at(now(), vec![denied(0)]);
-    let (survey, plan) = judged(&payments(), &[&one], &Memory::default());
+    let (survey, plan) = judged(&payments(), &[&one], &PreviousFindings::default());
     assert_eq!(survey.count(State::Stuck), 1);
     let held: Vec<_> = plan.held.values().map(|hold| hold.reason).collect();
     assert_eq!(
@@ -227,7 +231,11 @@ fn a_stuck_secret_that_may_not_be_described_counts_as_stuck_and_is_never_acted_o
     );
     let mut many: Vec<_> = (0..9).map(denied).collect();
     many.push(sick("prod/a"));
-    let (_, plan) = judged(&payments(), &[&at(now(), many)], &Memory::default());
+    let (_, plan) = judged(
+        &payments(),
+        &[&at(now(), many)],
+        &PreviousFindings::default(),
+    );
     assert_eq!((plan.breaker, plan.create.len()), (Breaker::Open, 0));
 }
 
@@ -250,7 +258,7 @@ fn a_name_that_may_not_be_read_is_a_finding_of_the_policies_that_name_it() {
         &["prod/b", "prod/other", "production/b"],
         ErrorClass::Denied,
     );
-    let (survey, _) = judged(&own, &[&seen], &Memory::default());
+    let (survey, _) = judged(&own, &[&seen], &PreviousFindings::default());
     assert!(survey.is_complete());
     let found: Vec<_> = survey
         .findings
@@ -261,7 +269,7 @@ fn a_name_that_may_not_be_read_is_a_finding_of_the_policies_that_name_it() {
     assert_eq!(survey.findings[0].state, State::Unknown);
     assert!(survey.findings[0].message.contains("does not exist, or"));
     let torn = unread(&["prod/b"], ErrorClass::Malformed);
-    let (survey, _) = judged(&own, &[&torn], &Memory::default());
+    let (survey, _) = judged(&own, &[&torn], &PreviousFindings::default());
     assert_eq!(survey.count(State::Unknown), 1);
 }
 
@@ -280,12 +288,12 @@ fn a_name_that_another_region_holds_is_not_unknown_here() {
         secrets: BTreeMap::new(),
         ..unread(&["prod/a"], ErrorClass::Denied)
     };
-    let (survey, _) = judged(&own, &[&here, &there], &Memory::default());
+    let (survey, _) = judged(&own, &[&here, &there], &PreviousFindings::default());
     assert_eq!(survey.findings, []);
 }
 
-fn restarted(survey: &Survey) -> Memory {
-    Memory {
+fn restarted(survey: &Survey) -> PreviousFindings {
+    PreviousFindings {
         unsettled: survey.regions.keys().cloned().collect(),
         ..memory_of(survey)
     }
@@ -298,7 +306,7 @@ fn findings_from_before_a_restart_stay_until_their_region_was_seen_completely() 
         now(),
         vec![sick("prod/a"), Observation::listed(secret("prod/b"))],
     );
-    let (first, _) = judged(&own, &[&before], &Memory::default());
+    let (first, _) = judged(&own, &[&before], &PreviousFindings::default());
     let dead = torn(at(now().plus(minutes(9)), Vec::new()));
     let (mut second, plan) = judged(&own, &[&dead], &restarted(&first));
     for _ in 0..3 {
@@ -329,7 +337,7 @@ fn findings_from_before_a_restart_stay_until_their_region_was_seen_completely() 
 fn what_is_remembered_of_a_secret_that_is_not_selected_any_more_is_not_told() {
     let own = payments();
     let before = at(now(), vec![sick("prod/a"), sick("prod/b")]);
-    let (first, _) = judged(&own, &[&before], &Memory::default());
+    let (first, _) = judged(&own, &[&before], &PreviousFindings::default());
     let mut narrower = payments();
     narrower.policy.selector.include = vec![Matcher {
         name_prefix: Some("prod/b".to_owned()),
@@ -349,10 +357,10 @@ fn what_is_remembered_of_a_secret_that_is_not_selected_any_more_is_not_told() {
 fn an_open_breaker_outlives_a_restart_in_an_outage() {
     let own = payments();
     let dead = torn(at(now(), Vec::new()));
-    let memory = Memory {
+    let memory = PreviousFindings {
         tripped: [region(REGION)].into(),
         unsettled: [region(REGION)].into(),
-        ..Memory::default()
+        ..PreviousFindings::default()
     };
     assert_eq!(judged(&own, &[&dead], &memory).1.breaker, Breaker::Open);
 }
@@ -473,7 +481,7 @@ proptest! {
         own.profile.max_concurrent_per_function = 1000;
         let mut known = BTreeMap::<Region, Inventory>::new();
         let mut complete = BTreeMap::<Region, Option<Inventory>>::new();
-        let mut memory = Memory::default();
+        let mut memory = PreviousFindings::default();
         for (sweep, at) in history.iter().zip(1..) {
             let seen = swept(sweep, at);
             let place = seen.region.clone();
@@ -488,7 +496,7 @@ proptest! {
                 let latest = latest.expect("the latest sweep of the region was complete");
                 let mut alone = own.clone();
                 alone.profile.regions = [proposal.region.clone()].into();
-                let (_, alone) = judged(&alone, &[latest], &Memory::default());
+                let (_, alone) = judged(&alone, &[latest], &PreviousFindings::default());
                 prop_assert!(alone.create.iter().any(|one| one.arn == proposal.arn), "{proposal:?}");
             }
         }
@@ -541,7 +549,7 @@ proptest! {
         let own = payments();
         let name_of = |n: usize| format!("prod/s{n}");
         let (mut time, mut healed, mut lied) = (now(), BTreeSet::new(), BTreeSet::new());
-        let (mut known, mut memory) = (None::<Inventory>, Memory::default());
+        let (mut known, mut memory) = (None::<Inventory>, PreviousFindings::default());
         let mut told = BTreeMap::new();
         for pass in history {
             time = time.plus(minutes(pass.minutes));
@@ -573,7 +581,7 @@ proptest! {
             }
             let (survey, plan) = judged(&own, &[&now_known], &memory);
             let unsettled = std::mem::take(&mut memory.unsettled);
-            memory = Memory { unsettled, ..memory_of(&survey) };
+            memory = PreviousFindings { unsettled, ..memory_of(&survey) };
             known = Some(now_known);
             for n in &seen {
                 if healed.contains(n) {
@@ -623,7 +631,7 @@ proptest! {
             };
             swept.secrets.insert(one.secret.arn.clone(), one);
         }
-        let (survey, plan) = judged(&own, &[&swept], &Memory::default());
+        let (survey, plan) = judged(&own, &[&swept], &PreviousFindings::default());
         let ours = |n: &usize| *n < 7 && *n != excluded && n.is_multiple_of(2);
         let ours: Vec<_> = (0..8).filter(ours).collect();
         prop_assert_eq!(survey.selected, ours.len());

@@ -11,16 +11,18 @@ use fixtures::{
     policy, seen, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::action::{Action, Step};
-use secret_rotation_core::classify::{Knowledge, classify};
+use secret_rotation_core::classify::{ClassifyInput, classify};
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::operation::Operation;
-use secret_rotation_core::plan::{Context, plan};
+use secret_rotation_core::plan::{PlanInput, plan};
 use secret_rotation_core::policy::{StuckRemedy, Suspension};
 use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
-use secret_rotation_core::stability::{Changing, Rest, Watches, clearable_from};
-use secret_rotation_core::survey::{Finding, Memory, State, Survey};
+use secret_rotation_core::stability::{
+    ChangedMetadata, Stability, StabilityTracker, clearable_from,
+};
+use secret_rotation_core::survey::{Finding, PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
 /// The secret as it looks after the `n`-th change of a job that sets a tag every hour, the last of them now.
@@ -35,8 +37,8 @@ fn tagged(n: u64, of: u64, versions: VersionListing) -> (AwsTime, Observation) {
 }
 
 /// What a process knows that has watched such a job for so many hours.
-fn watched(of: u64, versions: &VersionListing) -> (Watches, Observation) {
-    let mut watches = Watches::default();
+fn watched(of: u64, versions: &VersionListing) -> (StabilityTracker, Observation) {
+    let mut watches = StabilityTracker::default();
     for n in 0..of {
         let (at, seen) = tagged(n, of, versions.clone());
         watches.see(&seen.secret, seen.versions.as_ref(), at);
@@ -46,13 +48,13 @@ fn watched(of: u64, versions: &VersionListing) -> (Watches, Observation) {
     (watches, seen)
 }
 
-fn judged(watches: &Watches, seen: Observation, stuck: StuckRemedy) -> (Survey, String) {
+fn judged(watches: &StabilityTracker, seen: Observation, stuck: StuckRemedy) -> (Survey, String) {
     judged_after(watches, seen, stuck, &[])
 }
 
 /// Survey and plan of a policy that has known the pending version for two days.
 fn judged_after(
-    watches: &Watches,
+    watches: &StabilityTracker,
     seen: Observation,
     stuck: StuckRemedy,
     operations: &[Operation],
@@ -62,7 +64,7 @@ fn judged_after(
     own.policy.suspension = Suspension::Active;
     let functions = functions(std::slice::from_ref(&seen));
     let inventory: Inventory = inventory(vec![seen]);
-    let remembered = secret_rotation_core::survey::Remembered {
+    let remembered = secret_rotation_core::survey::PreviousFinding {
         state: State::Stuck,
         since: Some(ago(hours(48))),
         pending: Some(version("p")),
@@ -73,16 +75,16 @@ fn judged_after(
         seen: None,
     };
     let place = (inventory.region.clone(), fixtures::name("prod/a"));
-    let known = Knowledge {
-        memory: &Memory {
+    let known = ClassifyInput {
+        memory: &PreviousFindings {
             findings: BTreeMap::from([(place, remembered)]),
-            ..Memory::default()
+            ..PreviousFindings::default()
         },
         operations,
         watches,
     };
     let survey = classify(&own.tenant, &own.profile, &own.policy, &[&inventory], known);
-    let context = Context {
+    let context = PlanInput {
         judged: &BTreeMap::new(),
         watches,
         aside: &std::collections::BTreeSet::new(),
@@ -151,7 +153,7 @@ fn a_version_with_a_value_is_reported_and_no_time_is_promised() {
 
 #[test]
 fn one_change_is_no_habit() {
-    let mut watches = Watches::default();
+    let mut watches = StabilityTracker::default();
     let quiet = stuck("prod/a");
     for age in (1..30).rev() {
         watches.see(&quiet, Some(&without_value()), ago(hours(age)));
@@ -183,8 +185,8 @@ fn a_write_of_our_own_is_waited_for_all_the_same() {
     );
 }
 
-fn rest_after(looks: &[(AwsTime, Secret, Option<VersionListing>)]) -> Option<Rest> {
-    let mut watches = Watches::default();
+fn rest_after(looks: &[(AwsTime, Secret, Option<VersionListing>)]) -> Option<Stability> {
+    let mut watches = StabilityTracker::default();
     for (at, secret, versions) in looks {
         watches.see(secret, versions.as_ref(), *at);
     }
@@ -229,7 +231,7 @@ fn after_a_gap_nothing_is_known_and_old_looks_tell_nothing() {
     assert_eq!(apart(minutes(60)), Some(ago(minutes(60))));
     assert_eq!(apart(minutes(66)), Some(now()));
     let late = [look(ago(minutes(30))), look(now()), look(ago(minutes(20)))];
-    let mut watches = Watches::default();
+    let mut watches = StabilityTracker::default();
     for (at, secret, versions) in &late {
         watches.see(secret, versions.as_ref(), *at);
     }
@@ -285,7 +287,10 @@ fn what_keeps_changing_is_named() {
         .collect();
     let rest = rest_after(&looks).expect("watched");
     assert!(rest.is_disturbed());
-    assert!(rest.changing.contains(&Changing::Tag("d".to_owned())));
+    assert!(
+        rest.changing
+            .contains(&ChangedMetadata::Tag("d".to_owned()))
+    );
     assert_eq!(
         rest.to_string(),
         "its tags (a, b, c and others) and its rotation settings and metadata such as its description, key, policy or replicas"

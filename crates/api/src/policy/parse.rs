@@ -7,7 +7,7 @@ use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::names::{
     Arn, Namespace, ObjectKey, ObjectName, ProfileName, Region, SecretName, Uid, VersionId,
 };
-use secret_rotation_core::survey::{Memory, Remembered, State};
+use secret_rotation_core::survey::{PreviousFinding, PreviousFindings, State};
 use secret_rotation_core::time::{AwsTime, ServerTime};
 use secret_rotation_core::{policy as core, selector as core_selector};
 
@@ -31,7 +31,7 @@ impl SecretRotationPolicy {
     ///
     /// The status is a hint: what cannot be read there, or cannot be true, is left out. The spec is not: the error
     /// names the field and what to write.
-    pub fn to_core(&self) -> Result<(core::Policy, Memory), Invalid> {
+    pub fn to_core(&self) -> Result<(core::Policy, PreviousFindings), Invalid> {
         Ok((self.policy()?, self.memory()))
     }
 
@@ -86,10 +86,10 @@ impl SecretRotationPolicy {
     }
 
     /// What the findings of the last pass remember.
-    fn memory(&self) -> Memory {
+    fn memory(&self) -> PreviousFindings {
         let findings = self.status.iter().flat_map(|status| &status.findings);
         let kept: BTreeMap<_, _> = findings.filter_map(FindingStatus::remembered).collect();
-        Memory {
+        PreviousFindings {
             findings: kept
                 .into_iter()
                 .map(|(key, remembered)| (key, self.credible(remembered)))
@@ -127,7 +127,7 @@ impl SecretRotationPolicy {
     }
 
     /// Nothing was seen before the policy existed, nor after its last check; clocks may differ by a little.
-    fn credible(&self, remembered: Remembered) -> Remembered {
+    fn credible(&self, remembered: PreviousFinding) -> PreviousFinding {
         let earliest = self
             .metadata
             .creation_timestamp
@@ -146,7 +146,7 @@ impl SecretRotationPolicy {
             .status
             .as_ref()
             .and_then(|status| status.last_check_time.as_ref()?.aws());
-        Remembered {
+        PreviousFinding {
             first_observed,
             seen: remembered.seen.or(checked),
             ..remembered
@@ -155,7 +155,7 @@ impl SecretRotationPolicy {
 }
 
 impl FindingStatus {
-    fn remembered(&self) -> Option<((Region, SecretName), Remembered)> {
+    fn remembered(&self) -> Option<((Region, SecretName), PreviousFinding)> {
         let region = Region::parse(self.region.as_str()).ok()?;
         let name = SecretName::parse(self.name.as_str()).ok()?;
         let state = State::ALL
@@ -169,7 +169,7 @@ impl FindingStatus {
         let since = self.since.as_ref().and_then(Time::aws);
         Some((
             (region, name),
-            Remembered {
+            PreviousFinding {
                 state,
                 since,
                 pending,

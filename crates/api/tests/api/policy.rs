@@ -11,7 +11,7 @@ use secret_rotation_api::{
     policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus},
 };
 use secret_rotation_core::approval::Approval;
-use secret_rotation_core::block::{BlockReason, Hold};
+use secret_rotation_core::block::{Block, BlockReason};
 use secret_rotation_core::maintenance_window::Opening;
 use secret_rotation_core::names::{
     Arn, ObjectKey, ObjectName, ProfileName, Region, SecretName, VersionId,
@@ -22,7 +22,7 @@ use secret_rotation_core::policy::{
     Suspension,
 };
 use secret_rotation_core::secret::PendingValue;
-use secret_rotation_core::survey::{Ailment, Finding, RegionSurvey, State, Survey};
+use secret_rotation_core::survey::{Finding, RegionSurvey, RemedyKind, State, Survey};
 use secret_rotation_core::time::AwsTime;
 use serde_json::{Value, json};
 
@@ -393,7 +393,7 @@ fn finding(name: &str, state: State) -> Finding {
         pending: VersionId::parse("v2").ok(),
         first_observed: Some(aws("2026-11-23T02:19:00Z")),
         pending_value: PendingValue::Empty,
-        ailment: Ailment::Stuck,
+        ailment: RemedyKind::Stuck,
         rest: None,
         secret: None,
         unseen_since: None,
@@ -470,7 +470,7 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
     );
     plan.held.insert(
         arn("payments/db"),
-        Hold {
+        Block {
             reason: BlockReason::BackingOff,
             until: Some(aws("2026-11-23T10:44:00Z")),
         },
@@ -534,7 +534,7 @@ fn the_next_attempt_is_not_promised_before_what_holds_it_back_ends() {
         let next = attempt.map(aws);
         let attempts = Attempts { count: 3, next };
         plan.attempts.insert(arn("payments/db"), attempts);
-        let hold = Hold {
+        let hold = Block {
             reason: BlockReason::AttemptsExhausted,
             until: until.map(aws),
         };

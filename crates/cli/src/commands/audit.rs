@@ -19,8 +19,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use schemars::Schema;
-use secret_rotation_core::classify::{Knowledge, classify};
-use secret_rotation_core::stability::Watches;
+use secret_rotation_core::classify::{ClassifyInput, classify};
+use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::Survey;
 
 use crate::CommandError;
@@ -115,10 +115,10 @@ pub(crate) fn judge(criteria: &Criteria, swept: &[RegionSweep]) -> Survey {
         .filter(|swept| swept.answered())
         .map(|swept| &swept.inventory)
         .collect();
-    let known = Knowledge {
-        memory: &secret_rotation_core::survey::Memory::default(),
+    let known = ClassifyInput {
+        memory: &secret_rotation_core::survey::PreviousFindings::default(),
         operations: &[],
-        watches: &Watches::default(),
+        watches: &StabilityTracker::default(),
     };
     classify(
         &criteria.tenant,

@@ -9,7 +9,7 @@ use secret_rotation_core::policy::Detection;
 use secret_rotation_core::secret::Rotation;
 use secret_rotation_core::survey::State;
 use secret_rotation_core::time::AwsTime;
-use secret_rotation_core::verdict::{self, Background};
+use secret_rotation_core::verdict::{self, VerdictInput};
 use serde::Serialize;
 
 use crate::CommandError;
@@ -114,7 +114,7 @@ fn rows(swept: &[RegionSweep], detection: &Detection) -> Vec<Row> {
 impl Row {
     fn of(seen: &Observation, detection: &Detection, now: AwsTime) -> Self {
         let secret = &seen.secret;
-        let verdict = verdict::of(seen, detection, Background::default(), now);
+        let verdict = verdict::of(seen, detection, VerdictInput::default(), now);
         let id = |id: Option<&VersionId>| id.map(ToString::to_string);
         let time = |time: Option<AwsTime>| time.map(|time| time.to_string());
         Self {

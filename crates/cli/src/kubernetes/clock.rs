@@ -1,7 +1,7 @@
 //! The API server's time, learned from the `Date` headers of its answers.
 //!
 //! A local clock may be wrong; the statuses that are shown were dated by servers. One absurd date moves no age: a time is
-//! believed as the controller believes it, see [`Agreement`].
+//! believed as the controller believes it, see [`AgreedTime`].
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use http::{Request, Response, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use kube::client::Body;
-use secret_rotation_core::time::{Agreement, Heard};
+use secret_rotation_core::time::{AgreedTime, DateCheck};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service};
 
@@ -24,7 +24,7 @@ pub(crate) struct ServerClock {
 /// Dates as they came.
 #[derive(Debug, Default)]
 struct Dates {
-    agreement: Agreement,
+    agreement: AgreedTime,
     /// The first date, and when it came: a command that asks once hears no second one to agree with it.
     first: Option<(Timestamp, Instant)>,
 }
@@ -57,7 +57,7 @@ impl ServerClock {
         };
         let mut dates = self.lock();
         let heard = dates.agreement.hear(Some(date), self.origin.elapsed());
-        if heard != Heard::Absurd {
+        if heard != DateCheck::Implausible {
             dates.first.get_or_insert_with(|| (date, Instant::now()));
         }
     }

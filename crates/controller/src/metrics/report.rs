@@ -9,7 +9,7 @@ use secret_rotation_api::time::Time;
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::plan::{Breaker, Plan};
 use secret_rotation_core::policy::{Detection, Mode, Policy, Suspension};
-use secret_rotation_core::survey::{Finding, Member, State, Survey};
+use secret_rotation_core::survey::{Finding, State, Survey, UnremarkableSecret};
 use secret_rotation_core::time::AwsTime;
 use secret_rotation_core::verdict;
 
@@ -194,7 +194,7 @@ impl SecretSample {
         }
     }
 
-    fn of_member(member: &Member) -> Self {
+    fn of_member(member: &UnremarkableSecret) -> Self {
         Self {
             region: member.region.to_string(),
             name: member.name.to_string(),

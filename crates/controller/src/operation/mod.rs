@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secret_rotation_aws::Operation as Call;
-use secret_rotation_core::advance::{Facts, Gate, Next, Phase, Wait, advance};
+use secret_rotation_core::advance::{Gate, Next, Phase, StepInput, Wait, advance};
 use secret_rotation_core::authorise::{Refusal, authorise};
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::consent;
@@ -32,7 +32,7 @@ use secret_rotation_core::consent::{Admission, Consent};
 use secret_rotation_core::history::History;
 use secret_rotation_core::names::{Arn, ObjectKey};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::permit::Permit;
 use secret_rotation_core::plan::{self};
 use secret_rotation_core::secret::{Look, Secret, Seen};
@@ -65,7 +65,7 @@ const AGAIN: Duration = Duration::ZERO;
 #[derive(Debug)]
 struct Scene {
     reading: Reading,
-    claimant: Claimant,
+    claimant: BoundPolicy,
     /// The term of the lease in which the step began.
     term: u64,
     look: Look,
@@ -306,9 +306,9 @@ async fn step(
 async fn consent(
     context: &Context,
     operation: &Operation,
-    Claimant {
+    BoundPolicy {
         policy, profile, ..
-    }: &Claimant,
+    }: &BoundPolicy,
 ) -> Result<Consent, Error> {
     let always = Admission::Enforced {
         since: ServerTime::new(Timestamp::UNIX_EPOCH),
@@ -375,7 +375,7 @@ async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, S
 impl Scene {
     fn next(&self, context: &Context, server_now: ServerTime) -> Next {
         let operation = &self.reading.operation;
-        let Claimant {
+        let BoundPolicy {
             tenant,
             profile,
             policy,
@@ -390,7 +390,7 @@ impl Scene {
         let unchanged_since = context.watching.looked(&self.look);
         context.around(&self.claimant, self.look.at, |around| {
             let tenants = around.claimants.iter().map(|one| &one.tenant);
-            let facts = Facts {
+            let facts = StepInput {
                 look: &self.look,
                 policy: Some(policy),
                 authority,
@@ -411,7 +411,7 @@ impl Scene {
         &self,
         context: &Context,
         operation: &'a Operation,
-        around: &plan::Context<'a>,
+        around: &plan::PlanInput<'a>,
     ) -> Gate {
         let policy = &self.claimant.policy.uid;
         let function = present(&self.look).and_then(Secret::function);
@@ -429,7 +429,7 @@ impl Scene {
             self.gate(context, journaled, around)
         });
         match gate {
-            Gate::Held(hold) => hold.reason != BlockReason::ConcurrencyLimit,
+            Gate::Blocked(hold) => hold.reason != BlockReason::ConcurrencyLimit,
             Gate::Open | Gate::Unknown => true,
         }
     }

@@ -12,8 +12,8 @@ use secret_rotation_core::consent::Consent;
 use secret_rotation_core::history::History;
 use secret_rotation_core::names::{Arn, ObjectKey, Uid};
 use secret_rotation_core::operation::Operation;
-use secret_rotation_core::ownership::Claimant;
-use secret_rotation_core::permit::{Bounds, Circumstances, Pause, Permit, Phase, permit};
+use secret_rotation_core::ownership::BoundPolicy;
+use secret_rotation_core::permit::{Bounds, Pause, Permit, PermitInput, Phase, permit};
 use secret_rotation_core::plan;
 use secret_rotation_core::time::AwsTime;
 
@@ -42,7 +42,7 @@ pub(super) struct Judged {
 }
 
 /// What bounds an operation, as the watches tell. `None` = something is missing or not understood: quorum reads tell what.
-pub(super) fn watched(context: &Context, reading: &Reading) -> Option<Claimant> {
+pub(super) fn watched(context: &Context, reading: &Reading) -> Option<BoundPolicy> {
     let operation = &reading.operation;
     let policy = context.world.policy(&ObjectKey {
         namespace: operation.key.namespace.clone(),
@@ -54,7 +54,7 @@ pub(super) fn watched(context: &Context, reading: &Reading) -> Option<Claimant> 
         return None;
     }
     let profile = context.world.profile(&policy.profile)?;
-    Some(Claimant {
+    Some(BoundPolicy {
         tenant: context.world.tenant(&operation.key.namespace),
         profile: profile.core.as_ref().ok()?.clone(),
         policy: policy.clone(),
@@ -65,10 +65,10 @@ pub(super) fn watched(context: &Context, reading: &Reading) -> Option<Claimant> 
 pub(super) async fn foreseen(
     context: &Context,
     reading: &Reading,
-    claimant: &Claimant,
+    claimant: &BoundPolicy,
     term: u64,
 ) -> Result<Judged, Error> {
-    let Claimant {
+    let BoundPolicy {
         policy, profile, ..
     } = claimant;
     let agreed = secret_rotation_core::consent::foreseen(&reading.operation, policy, profile);
@@ -79,7 +79,7 @@ pub(super) async fn foreseen(
 pub(super) async fn judge(
     context: &Context,
     reading: &Reading,
-    claimant: &Claimant,
+    claimant: &BoundPolicy,
     consent: &Consent,
     term: u64,
 ) -> Result<Judged, Error> {
@@ -89,7 +89,7 @@ pub(super) async fn judge(
     let server_now = context.server_time()?;
     let now = made.account.now();
     let now = now.unwrap_or_else(|| AwsTime::new(server_now.timestamp()));
-    let Claimant {
+    let BoundPolicy {
         tenant,
         profile,
         policy,
@@ -105,7 +105,7 @@ pub(super) async fn judge(
         // One that may not act, such as a suspended one, is nobody's rival.
         let history = History::of(arn.unwrap_or(&unknown), around.operations)
             .without_idle(|other| around.may_act(other));
-        let circumstances = Circumstances {
+        let circumstances = PermitInput {
             bounds: Bounds::Within {
                 policy,
                 authority: authority.as_ref().copied(),
@@ -198,7 +198,7 @@ pub(super) fn settles(reading: &Reading, now: AwsTime) -> Option<Duration> {
 pub(super) async fn await_decision(
     context: &Arc<Context>,
     reading: &Reading,
-    claimant: &Claimant,
+    claimant: &BoundPolicy,
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
     let key = &reading.operation.key;

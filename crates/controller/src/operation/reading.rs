@@ -6,7 +6,7 @@ use secret_rotation_api::operation::{SecretRotationOperation, Subject, secret_la
 use secret_rotation_core::authorise::{Refusal, Tenant, may_use, under_ceiling};
 use secret_rotation_core::names::{Arn, ObjectKey, Region, SecretName};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::profile::Profile;
 use tokio::time::Instant;
@@ -33,7 +33,7 @@ pub(super) struct Reading {
 #[derive(Clone, Debug)]
 pub(super) enum Bounds {
     /// It may ask AWS about its secret, as this claimant.
-    Within(Box<Claimant>),
+    Within(Box<BoundPolicy>),
     /// It may not, and never will.
     Ended(Outcome),
 }
@@ -96,7 +96,7 @@ impl Reading {
         };
         let tenant = context.reader.tenant(&key.namespace).await?;
         Ok(match may_look(&tenant, &profile, &policy, &self.subject) {
-            Ok(()) => Bounds::Within(Box::new(Claimant {
+            Ok(()) => Bounds::Within(Box::new(BoundPolicy {
                 tenant,
                 profile,
                 policy,

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secret_rotation_api::Readiness;
-use secret_rotation_core::classify::{Knowledge, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
 use secret_rotation_core::names::ObjectKey;
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::{Plan, plan};
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::survey::Survey;
@@ -72,7 +72,7 @@ pub(crate) async fn reconcile(
     let survey = survey(
         &claimant,
         &view,
-        Knowledge {
+        ClassifyInput {
             memory: &context
                 .judgements
                 .memory(&policy.uid, remembered, &view.unsettled),
@@ -93,7 +93,7 @@ pub(crate) async fn reconcile(
 }
 
 /// What the policy may look at, and as whom.
-fn claimant(context: &Context, policy: &Policy) -> Result<Claimant, Readiness> {
+fn claimant(context: &Context, policy: &Policy) -> Result<BoundPolicy, Readiness> {
     let profile = context.world.profile(&policy.profile);
     let state = match profile.as_ref().map(|profile| &profile.core) {
         None => reach::ProfileState::Missing,
@@ -105,7 +105,7 @@ fn claimant(context: &Context, policy: &Policy) -> Result<Claimant, Readiness> {
 
 /// What the sweeps saw last. What they did not read yet for the policy they read at once, and what a check is asked for in
 /// its turn; another interval counts from the last sweep on.
-fn inventory(context: &Context, entry: &PolicyEntry, claimant: &Claimant) -> View {
+fn inventory(context: &Context, entry: &PolicyEntry, claimant: &BoundPolicy) -> View {
     let (places, policy) = (sweeps::places(claimant), &claimant.policy);
     let handled = entry
         .status
@@ -139,7 +139,7 @@ fn unseen(view: &View) -> Readiness {
     Readiness::in_regions(&view.gaps).unwrap_or(Readiness::Progressing)
 }
 
-fn survey(claimant: &Claimant, view: &View, known: Knowledge<'_>) -> Survey {
+fn survey(claimant: &BoundPolicy, view: &View, known: ClassifyInput<'_>) -> Survey {
     let inventories: Vec<_> = view.inventories.iter().map(AsRef::as_ref).collect();
     classify(
         &claimant.tenant,

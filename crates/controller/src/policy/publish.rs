@@ -9,7 +9,7 @@ use secret_rotation_api::Readiness;
 use secret_rotation_api::conditions::{Verdict, find};
 use secret_rotation_api::policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus};
 use secret_rotation_core::names::ObjectKey;
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::Plan;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::survey::Survey;
@@ -66,7 +66,7 @@ pub(super) async fn judged(
     context: &Arc<Context>,
     key: &ObjectKey,
     entry: &PolicyEntry,
-    claimant: &Claimant,
+    claimant: &BoundPolicy,
     view: &View,
     seen: (&Survey, &Plan),
 ) -> Result<(), Error> {
@@ -109,7 +109,7 @@ fn report_on(context: &Context, key: &ObjectKey, report: PolicyReport) {
     }
 }
 
-fn readiness(claimant: &Claimant, view: &View, now: AwsTime) -> Readiness {
+fn readiness(claimant: &BoundPolicy, view: &View, now: AwsTime) -> Readiness {
     let waiting = view.is_waiting.then_some(Readiness::Progressing);
     reach::of_gaps(&view.gaps)
         .or(waiting)
@@ -119,7 +119,7 @@ fn readiness(claimant: &Claimant, view: &View, now: AwsTime) -> Readiness {
 }
 
 /// Maintenance windows in which nothing can ever start.
-fn never_open(claimant: &Claimant, now: AwsTime) -> Option<Readiness> {
+fn never_open(claimant: &BoundPolicy, now: AwsTime) -> Option<Readiness> {
     let problem = claimant.policy.remediation.windows.problem(now)?;
     Some(Readiness::InvalidSchedule(problem.to_owned()))
 }

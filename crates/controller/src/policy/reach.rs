@@ -9,7 +9,7 @@ use secret_rotation_core::action::Action;
 use secret_rotation_core::authorise::{Refusal, Tenant, active, may_act, may_use, under_ceiling};
 use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::names::Region;
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{Mode, Policy, StuckRemedy, Suspension};
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::selector::Selector;
@@ -30,7 +30,7 @@ pub(crate) fn claimant(
     policy: &Policy,
     profile: ProfileState<'_>,
     tenant: Tenant,
-) -> Result<Claimant, Readiness> {
+) -> Result<BoundPolicy, Readiness> {
     if policy.suspension == Suspension::Suspended {
         return Err(Readiness::Suspended);
     }
@@ -42,7 +42,7 @@ pub(crate) fn claimant(
     may_use(&tenant, &profile).map_err(|refusal| Readiness::from(&refusal))?;
     active(policy, &profile).map_err(|refusal| Readiness::from(&refusal))?;
     within_regions(policy, &profile)?;
-    Ok(Claimant {
+    Ok(BoundPolicy {
         tenant,
         profile,
         policy: policy.clone(),
@@ -50,7 +50,7 @@ pub(crate) fn claimant(
 }
 
 /// The regions that a policy is about.
-pub(crate) fn regions(claimant: &Claimant) -> BTreeSet<Region> {
+pub(crate) fn regions(claimant: &BoundPolicy) -> BTreeSet<Region> {
     claimant
         .policy
         .regions
@@ -59,13 +59,13 @@ pub(crate) fn regions(claimant: &Claimant) -> BTreeSet<Region> {
 }
 
 /// What may be read for a policy: its selection, as far as it lies below the ceiling. Nothing else is asked for.
-pub(crate) fn selection(claimant: &Claimant) -> Selector {
+pub(crate) fn selection(claimant: &BoundPolicy) -> Selector {
     let ceilings = claimant.profile.ceilings(&claimant.tenant.namespace);
     claimant.policy.selector.within(&ceilings)
 }
 
 /// What a policy asks for and will not get, although the rest of it works.
-pub(crate) fn shortfall(claimant: &Claimant) -> Option<Readiness> {
+pub(crate) fn shortfall(claimant: &BoundPolicy) -> Option<Readiness> {
     beyond_ceiling(claimant).or_else(|| no_action(claimant))
 }
 
@@ -95,8 +95,8 @@ fn within_regions(policy: &Policy, profile: &Profile) -> Result<(), Readiness> {
     })
 }
 
-fn beyond_ceiling(claimant: &Claimant) -> Option<Readiness> {
-    let Claimant {
+fn beyond_ceiling(claimant: &BoundPolicy) -> Option<Readiness> {
+    let BoundPolicy {
         tenant,
         profile,
         policy,
@@ -118,7 +118,7 @@ fn beyond_ceiling(claimant: &Claimant) -> Option<Readiness> {
     })
 }
 
-fn meets_ceiling(prefix: &str, claimant: &Claimant) -> bool {
+fn meets_ceiling(prefix: &str, claimant: &BoundPolicy) -> bool {
     claimant.profile.allowed_secrets.iter().any(|pattern| {
         let ceiling = pattern.prefix(&claimant.tenant.namespace);
         ceiling.starts_with(prefix) || prefix.starts_with(&ceiling)
@@ -127,8 +127,8 @@ fn meets_ceiling(prefix: &str, claimant: &Claimant) -> bool {
 
 /// What the policy is to do about stuck rotations, and its profile forbids altogether. Other remedies are judged finding by
 /// finding: their defaults are more than many a profile means to allow.
-fn no_action(claimant: &Claimant) -> Option<Readiness> {
-    let Claimant {
+fn no_action(claimant: &BoundPolicy) -> Option<Readiness> {
+    let BoundPolicy {
         profile, policy, ..
     } = claimant;
     if policy.mode == Mode::Observe {

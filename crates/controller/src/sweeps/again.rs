@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use secret_rotation_aws::Scope;
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::names::{Arn, SecretName};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 
 use super::{Record, may_look};
 use crate::accounts::Place;
@@ -25,7 +25,7 @@ pub(super) struct Seen {
 pub(super) async fn look(
     context: &Context,
     place: &Place,
-    served: &[Claimant],
+    served: &[BoundPolicy],
     last: &Record,
     secrets: &BTreeSet<Arn>,
 ) -> Option<Seen> {

@@ -15,7 +15,7 @@ use secret_rotation_core::authorise::under_ceiling;
 use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::inventory::{Inventory, Unseen};
 use secret_rotation_core::names::{Arn, Uid};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::Selector;
 use tokio::time::Instant;
@@ -65,15 +65,15 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
 async fn run(
     context: &Context,
     place: &Place,
-    served: &[Claimant],
+    served: &[BoundPolicy],
     record: Record,
     errand: Errand,
-) -> (Record, Vec<Claimant>) {
-    let is_read = |claimant: &Claimant| {
+) -> (Record, Vec<BoundPolicy>) {
+    let is_read = |claimant: &BoundPolicy| {
         let reach = reach::selection(claimant);
         context.sweeps.serves(place, claimant, &reach)
     };
-    let is_asked = |claimant: &Claimant| {
+    let is_asked = |claimant: &BoundPolicy| {
         let policy = &claimant.policy.uid;
         errand.policies.contains(policy) || errand.unread.contains(policy) && !is_read(claimant)
     };
@@ -98,7 +98,7 @@ async fn run(
     } else {
         look(context, place, served, &mut record, &errand.secrets).await
     };
-    let is_told = |claimant: &&Claimant| {
+    let is_told = |claimant: &&BoundPolicy| {
         let is_some = some.iter().any(|one| one.policy.uid == claimant.policy.uid);
         is_some || looked.iter().any(|secret| may_look(claimant, secret))
     };
@@ -106,7 +106,7 @@ async fn run(
 }
 
 /// Sweeps the whole place.
-async fn whole(context: &Context, place: &Place, served: &[Claimant], last: &Record) -> Record {
+async fn whole(context: &Context, place: &Place, served: &[BoundPolicy], last: &Record) -> Record {
     let began = clock::now();
     let record = look_around(context, place, served, last).await;
     if let Some(inventory) = &record.inventory {
@@ -116,7 +116,12 @@ async fn whole(context: &Context, place: &Place, served: &[Claimant], last: &Rec
 }
 
 /// Reads what some policies select, and nothing else.
-async fn read(context: &Context, place: &Place, some: &[Claimant], mut record: Record) -> Record {
+async fn read(
+    context: &Context,
+    place: &Place,
+    some: &[BoundPolicy],
+    mut record: Record,
+) -> Record {
     let reaches = reaches(some);
     let look = look_around(context, place, some, &record.before(&reaches)).await;
     tracing::debug!(%place, policies = some.len(), gap = ?look.gap, "what policies select was read");
@@ -135,7 +140,7 @@ async fn read(context: &Context, place: &Place, some: &[Claimant], mut record: R
 async fn look(
     context: &Context,
     place: &Place,
-    served: &[Claimant],
+    served: &[BoundPolicy],
     record: &mut Record,
     secrets: &BTreeSet<Arn>,
 ) -> Vec<Secret> {
@@ -164,7 +169,7 @@ fn settle(
     place: &Place,
     record: Record,
     reign: u64,
-    told: &[Claimant],
+    told: &[BoundPolicy],
 ) -> Result<(), Error> {
     if context.standing.reign() != reign {
         return Err(Error::Stale("another replica may have acted meanwhile"));
@@ -182,7 +187,7 @@ fn settle(
 }
 
 /// How long until the next sweep is due, or something that was asked for.
-fn pause(context: &Context, place: &Place, served: &[Claimant]) -> Duration {
+fn pause(context: &Context, place: &Place, served: &[BoundPolicy]) -> Duration {
     let record = context.sweeps.record(place);
     let wish = context.sweeps.next_wish(place);
     let next = wish.into_iter().chain(due(&record, place, served)).min();
@@ -193,7 +198,7 @@ fn pause(context: &Context, place: &Place, served: &[Claimant]) -> Duration {
 
 /// When the next sweep is due: at the pace that the policies ask for now, whatever they asked for at the last one. None =
 /// it is the first.
-fn due(record: &Record, place: &Place, served: &[Claimant]) -> Option<Instant> {
+fn due(record: &Record, place: &Place, served: &[BoundPolicy]) -> Option<Instant> {
     let ended = record.ended?;
     let pause = if record.failures > 0 {
         retry(place, served, record.failures)
@@ -204,7 +209,7 @@ fn due(record: &Record, place: &Place, served: &[Claimant]) -> Option<Instant> {
 }
 
 /// How long to leave a region alone that did not answer so many times in a row.
-fn retry(place: &Place, served: &[Claimant], failures: u32) -> Duration {
+fn retry(place: &Place, served: &[BoundPolicy], failures: u32) -> Duration {
     pace::next(
         pace(served),
         failures,
@@ -213,7 +218,7 @@ fn retry(place: &Place, served: &[Claimant], failures: u32) -> Duration {
 }
 
 /// How often a place is swept.
-fn pace(served: &[Claimant]) -> Duration {
+fn pace(served: &[BoundPolicy]) -> Duration {
     let shortest = served
         .iter()
         .map(|claimant| claimant.profile.min_check_interval);
@@ -222,33 +227,33 @@ fn pace(served: &[Claimant]) -> Duration {
     pace::pace(intervals, shortest, seed(served)).unwrap_or(shortest)
 }
 
-fn paces(served: &[Claimant]) -> BTreeMap<Uid, Duration> {
+fn paces(served: &[BoundPolicy]) -> BTreeMap<Uid, Duration> {
     let paces = served.iter();
     paces
         .map(|claimant| (claimant.policy.uid.clone(), pace::interval(claimant)))
         .collect()
 }
 
-fn seed(served: &[Claimant]) -> &str {
+fn seed(served: &[BoundPolicy]) -> &str {
     let uids = served.iter().map(|claimant| claimant.policy.uid.as_str());
     uids.min().unwrap_or_default()
 }
 
-fn reaches(served: &[Claimant]) -> BTreeMap<Uid, Selector> {
+fn reaches(served: &[BoundPolicy]) -> BTreeMap<Uid, Selector> {
     let reaches = served.iter();
     reaches
         .map(|claimant| (claimant.policy.uid.clone(), reach::selection(claimant)))
         .collect()
 }
 
-fn scope(served: &[Claimant]) -> Scope {
+fn scope(served: &[BoundPolicy]) -> Scope {
     Scope::covering(&reaches(served).values().collect::<Vec<_>>())
 }
 
 /// The policies that the sweeper of a place serves; `None` = there are none.
-fn claimants(context: &Context, place: &Place) -> Option<Vec<Claimant>> {
+fn claimants(context: &Context, place: &Place) -> Option<Vec<BoundPolicy>> {
     let facts = context.world.facts();
-    let wants = |claimant: &&Claimant| {
+    let wants = |claimant: &&BoundPolicy| {
         let profile = reach::ProfileState::Valid(&claimant.profile);
         let within = reach::claimant(&claimant.policy, profile, claimant.tenant.clone()).is_ok();
         within
@@ -262,7 +267,7 @@ fn claimants(context: &Context, place: &Place) -> Option<Vec<Claimant>> {
 async fn look_around(
     context: &Context,
     place: &Place,
-    served: &[Claimant],
+    served: &[BoundPolicy],
     last: &Record,
 ) -> Record {
     let began = clock::now();
@@ -334,8 +339,8 @@ fn blind(known: &Inventory, gap: Option<AwsError>) -> Inventory {
     kept
 }
 
-fn may_look(claimant: &Claimant, secret: &Secret) -> bool {
-    let Claimant {
+fn may_look(claimant: &BoundPolicy, secret: &Secret) -> bool {
+    let BoundPolicy {
         tenant,
         profile,
         policy,
@@ -366,7 +371,7 @@ fn report(
 }
 
 /// All places of a claimant.
-pub(crate) fn places(claimant: &Claimant) -> Vec<Place> {
+pub(crate) fn places(claimant: &BoundPolicy) -> Vec<Place> {
     let regions: BTreeSet<_> = reach::regions(claimant);
     regions
         .into_iter()

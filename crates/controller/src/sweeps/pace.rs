@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::time::Duration;
 
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 
 use crate::jitter::spread;
 
@@ -11,7 +11,7 @@ use crate::jitter::spread;
 const FIRST_RETRY: Duration = Duration::from_secs(15);
 
 /// How often a policy is checked.
-pub(crate) fn interval(claimant: &Claimant) -> Duration {
+pub(crate) fn interval(claimant: &BoundPolicy) -> Duration {
     let policy = &claimant.policy;
     policy
         .check_interval

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::names::{AccountId, Arn, Uid};
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::secret::{Secret, VersionListing};
 use secret_rotation_core::selector::Selector;
 use secret_rotation_core::time::AwsTime;
@@ -102,7 +102,7 @@ impl Record {
     }
 
     /// Takes in what a look for some policies alone saw: it is theirs, and its rows are everybody's.
-    pub(super) fn take_in(&mut self, look: Self, policies: &[Claimant]) {
+    pub(super) fn take_in(&mut self, look: Self, policies: &[BoundPolicy]) {
         let Some(seen) = look.inventory.clone() else {
             return;
         };
@@ -361,7 +361,7 @@ mod tests {
         }
     }
 
-    fn read<const N: usize>(policy: &Claimant, minute: i64, rows: [Observation; N]) -> Record {
+    fn read<const N: usize>(policy: &BoundPolicy, minute: i64, rows: [Observation; N]) -> Record {
         let reach = (policy.policy.uid.clone(), policy.policy.selector.clone());
         Record {
             inventory: Some(Arc::new(inventory(minute, rows))),

@@ -8,7 +8,7 @@ use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::names::{AccountId, Arn, FunctionArn, ProfileName, Region, Uid};
 use secret_rotation_core::operation::Operation;
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::selector::Selector;
 use secret_rotation_core::time::AwsTime;
@@ -68,7 +68,7 @@ pub(crate) struct View {
 
 impl Sweeps {
     /// Whether what was read last in the place is what a policy needs.
-    pub(crate) fn serves(&self, place: &Place, claimant: &Claimant, reach: &Selector) -> bool {
+    pub(crate) fn serves(&self, place: &Place, claimant: &BoundPolicy, reach: &Selector) -> bool {
         let records = self.records();
         let policy = &claimant.policy;
         let known = records
@@ -82,7 +82,7 @@ impl Sweeps {
     }
 
     /// Whether the time of the next sweep was reckoned with the interval of the policy.
-    pub(crate) fn keeps_pace(&self, place: &Place, claimant: &Claimant) -> bool {
+    pub(crate) fn keeps_pace(&self, place: &Place, claimant: &BoundPolicy) -> bool {
         let records = self.records();
         let record = records.get(place);
         record.is_none_or(|record| {

@@ -12,7 +12,7 @@ use secret_rotation_core::names::{Namespace, ObjectKey, ObjectName, ProfileName,
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::profile::Profile;
-use secret_rotation_core::survey::Memory;
+use secret_rotation_core::survey::PreviousFindings;
 use secret_rotation_core::time::ServerTime;
 
 use super::Labels;
@@ -37,7 +37,7 @@ pub(crate) struct PolicyEntry {
     /// The token of a request to count attempts anew that was not handled yet.
     pub retry: Option<String>,
     /// What it means and remembers, or why it cannot be understood.
-    pub core: Result<(Policy, Memory), String>,
+    pub core: Result<(Policy, PreviousFindings), String>,
 }
 
 /// An operation.

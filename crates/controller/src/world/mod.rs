@@ -16,7 +16,7 @@ use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::authorise::Tenant;
 use secret_rotation_core::names::{Namespace, ObjectKey, ProfileName};
 use secret_rotation_core::operation::Operation;
-use secret_rotation_core::ownership::Claimant;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::Policy;
 
 use self::cache::Cache;
@@ -47,7 +47,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Facts {
     /// Every policy that is in order, with its profile and namespace.
-    pub claimants: Vec<Claimant>,
+    pub claimants: Vec<BoundPolicy>,
     /// Every operation that can be understood.
     pub operations: Vec<Operation>,
 }
@@ -242,7 +242,7 @@ impl State {
         }
     }
 
-    fn claimant(&self, policy: &Policy) -> Option<Claimant> {
+    fn claimant(&self, policy: &Policy) -> Option<BoundPolicy> {
         let profile = self
             .profiles
             .get(&policy.profile)?
@@ -252,7 +252,7 @@ impl State {
             .clone();
         let namespace = policy.key.namespace.clone();
         let labels = self.namespaces.get(&namespace).cloned().unwrap_or_default();
-        Some(Claimant {
+        Some(BoundPolicy {
             tenant: Tenant { namespace, labels },
             profile,
             policy: policy.clone(),

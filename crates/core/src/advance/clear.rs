@@ -1,6 +1,6 @@
 //! `ClearPending` and `ClearAndRotate` up to the cleared label: pin, settle, clear.
 
-use super::preconditions::{Judge, failed, succeeded};
+use super::preconditions::{Evaluation, failed, succeeded};
 use super::{Next, Phase, Request};
 use crate::action::{Action, Step};
 use crate::aws_error::ErrorClass;
@@ -12,7 +12,7 @@ use crate::rotation_window;
 use crate::secret::PendingValue;
 use crate::time::AwsTime;
 
-impl Judge<'_> {
+impl Evaluation<'_> {
     pub(super) fn clear(&self) -> Next {
         self.try_clear().unwrap_or_else(|next| next)
     }

@@ -1,6 +1,6 @@
 //! Labels that a person has moved: `PromotePending`, `RestorePending`, `RevertToPrevious`.
 
-use super::preconditions::{Judge, failed, succeeded};
+use super::preconditions::{Evaluation, failed, succeeded};
 use super::{Next, Request};
 use crate::action::Step;
 use crate::journal::JournalEntry;
@@ -8,7 +8,7 @@ use crate::names::{StageLabel, VersionId};
 use crate::operation::{FUNCTION_AT_REST, Failure};
 use crate::secret::{LabelMap, VersionListing};
 
-impl Judge<'_> {
+impl Evaluation<'_> {
     /// `PromotePending`: pin, move AWSCURRENT, drop AWSPENDING. The pin stays: it tells that the version was not made by
     /// the rotation that its date suggests, and it undoes what somebody else does meanwhile.
     pub(super) fn promote(&self) -> Next {

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Facts, Next, Phase, Wait};
+use super::{Next, Phase, StepInput, Wait};
 use crate::action::{Action, Step};
 use crate::authorise::Authority;
 use crate::block::BlockReason;
 use crate::journal::Baseline;
 use crate::names::{StageLabel, VersionId};
 use crate::operation::{Failure, Operation, Outcome, Trigger};
-use crate::permit::{self, Bounds, Circumstances, Gate, Pause, Permit, permit};
+use crate::permit::{self, Bounds, Gate, Pause, Permit, PermitInput, permit};
 use crate::pin::{self, Pin};
 use crate::policy::Policy;
 use crate::secret::PendingValue;
-use crate::secret::{HandsOff, LabelMap, Secret, Seen};
+use crate::secret::{Exclusion, LabelMap, Secret, Seen};
 use crate::stability;
 use crate::time::AwsTime;
 
@@ -24,9 +24,9 @@ const POLL: Duration = Duration::from_secs(15);
 const APPROVAL_POLL: Duration = Duration::from_secs(45);
 
 /// One operation beside one look at its secret, found fit to be judged further.
-pub(super) struct Judge<'a> {
+pub(super) struct Evaluation<'a> {
     pub(super) operation: &'a Operation,
-    pub(super) facts: &'a Facts<'a>,
+    pub(super) facts: &'a StepInput<'a>,
     pub(super) policy: &'a Policy,
     pub(super) authority: &'a Authority,
     pub(super) secret: &'a Secret,
@@ -35,9 +35,12 @@ pub(super) struct Judge<'a> {
     ends: Option<Outcome>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Evaluation<'a> {
     /// What the store says comes first: it also ends what is about a secret that no longer exists.
-    pub(super) fn admit(operation: &'a Operation, facts: &'a Facts<'a>) -> Result<Self, Box<Next>> {
+    pub(super) fn admit(
+        operation: &'a Operation,
+        facts: &'a StepInput<'a>,
+    ) -> Result<Self, Box<Next>> {
         let permit = permit(operation, &circumstances(facts));
         let ends = match permit {
             Permit::Go => None,
@@ -94,7 +97,7 @@ impl<'a> Judge<'a> {
             return self.restore_secret();
         }
         match self.secret.hands_off(self.operation.action) {
-            Some(HandsOff::RotationDisabled) if self.rotation_was_switched() => {
+            Some(Exclusion::RotationDisabled) if self.rotation_was_switched() => {
                 return self.stop_without_rotation();
             }
             Some(hands_off) => return self.leave_alone(hands_off),
@@ -123,7 +126,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Nothing more is written to such a secret. A rotation of ours that has come through is a success all the same.
-    fn leave_alone(&self, hands_off: HandsOff) -> Next {
+    fn leave_alone(&self, hands_off: Exclusion) -> Next {
         if self.has_rotated() {
             return succeeded(
                 "rotated; pins stay, because nothing may be written to the secret now",
@@ -136,7 +139,7 @@ impl<'a> Judge<'a> {
     /// protects nothing is taken back, and nothing else is written.
     fn stop_without_rotation(&self) -> Next {
         if self.has_rotated() {
-            return self.leave_alone(HandsOff::RotationDisabled);
+            return self.leave_alone(Exclusion::RotationDisabled);
         }
         self.withdraw()
     }
@@ -259,8 +262,8 @@ impl<'a> Judge<'a> {
     /// A slot, taken again before a rotation where it was released meanwhile; windows and the breaker are past. Machines only.
     pub(super) fn slot(&self) -> Result<(), Next> {
         match &self.facts.gate {
-            Gate::Held(hold) if hold.reason == BlockReason::ConcurrencyLimit => self.gate(),
-            Gate::Held(_) | Gate::Open | Gate::Unknown => Ok(()),
+            Gate::Blocked(hold) if hold.reason == BlockReason::ConcurrencyLimit => self.gate(),
+            Gate::Blocked(_) | Gate::Open | Gate::Unknown => Ok(()),
         }
     }
 
@@ -441,7 +444,7 @@ pub(super) fn succeeded(message: impl Into<String>) -> Next {
     })
 }
 
-fn circumstances<'a>(facts: &'a Facts<'a>) -> Circumstances<'a> {
+fn circumstances<'a>(facts: &'a StepInput<'a>) -> PermitInput<'a> {
     let bounds = match facts.policy {
         Some(policy) => Bounds::Within {
             policy,
@@ -451,7 +454,7 @@ fn circumstances<'a>(facts: &'a Facts<'a>) -> Circumstances<'a> {
         },
         None => Bounds::PolicyGone,
     };
-    Circumstances {
+    PermitInput {
         bounds,
         history: &facts.history,
         secret: match &facts.look.secret {

@@ -1,13 +1,13 @@
 //! Removing pins.
 
-use super::preconditions::{Judge, failed, succeeded};
+use super::preconditions::{Evaluation, failed, succeeded};
 use super::{Next, Request};
 use crate::action::Step;
 use crate::names::{StageLabel, VersionId};
 use crate::operation::{Failure, Trigger};
 use crate::plan::releasable;
 
-impl Judge<'_> {
+impl Evaluation<'_> {
     /// `ReleasePins`: a secret that has long been well needs no undo any more. A person may name a version whose pins are
     /// to go sooner, but never the newest pin: it is what undoes the last clear.
     pub(super) fn release(&self) -> Next {

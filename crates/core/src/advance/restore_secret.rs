@@ -1,11 +1,11 @@
 //! `RestoreSecret`: a scheduled deletion is called off.
 
-use super::preconditions::{Judge, failed, succeeded};
+use super::preconditions::{Evaluation, failed, succeeded};
 use super::{Next, Request};
 use crate::action::Step;
 use crate::operation::Failure;
 
-impl Judge<'_> {
+impl Evaluation<'_> {
     pub(super) fn restore_secret(&self) -> Next {
         self.try_restore_secret().unwrap_or_else(|next| next)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::preconditions::{Judge, failed};
+use super::preconditions::{Evaluation, failed};
 use super::{Next, Phase, Request, Wait, Write};
 use crate::action::Step;
 use crate::aws_error::ErrorClass;
@@ -37,7 +37,7 @@ const REPLICA_POLL: Duration = Duration::from_secs(10);
 /// How long to wait before looking again for a write that AWS has confirmed.
 const LAG_POLL: Duration = Duration::from_secs(5);
 
-impl Judge<'_> {
+impl Evaluation<'_> {
     /// Sends a request for the first time, or again if it did not come through and may be repeated.
     ///
     /// The look has just shown that its effect is not there.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::preconditions::{Judge, failed, succeeded};
+use super::preconditions::{Evaluation, failed, succeeded};
 use super::retry::LAG;
 use super::{Next, Phase, Request};
 use crate::action::Step;
@@ -10,7 +10,7 @@ use crate::aws_error::ErrorClass;
 use crate::journal::JournalEntry;
 use crate::names::{StageLabel, VersionId};
 use crate::operation::{Failure, Trigger};
-use crate::rolled_back::Standing;
+use crate::rolled_back::RollbackStatus;
 use crate::time::AwsTime;
 
 /// Looks at a running rotation are never closer together …
@@ -19,7 +19,7 @@ const SHORTEST_POLL: Duration = Duration::from_secs(2);
 /// … nor further apart than this.
 const LONGEST_POLL: Duration = Duration::from_mins(5);
 
-impl Judge<'_> {
+impl Evaluation<'_> {
     /// `Rotate`: a secret at rest, then the same as after a clear.
     pub(super) fn rotate(&self) -> Next {
         self.try_rotate().unwrap_or_else(|next| next)
@@ -99,17 +99,17 @@ impl Judge<'_> {
             return Ok(());
         }
         let (action, versions) = (self.operation.action, self.facts.look.versions.as_ref());
-        let standing = Standing::of(self.secret, versions);
+        let standing = RollbackStatus::of(self.secret, versions);
         if standing.admits(action) {
             return Ok(());
         }
         Err(match (standing, versions) {
-            (Standing::Unknown, None) => Next::LookAtVersions,
-            (Standing::Unknown, Some(_)) => failed(
+            (RollbackStatus::Unknown, None) => Next::LookAtVersions,
+            (RollbackStatus::Unknown, Some(_)) => failed(
                 Failure::Refused,
                 "AWS does not say when the pending version was made, so that nobody can tell whether it was rolled back",
             ),
-            (Standing::RolledBack | Standing::Ahead, _) => failed(
+            (RollbackStatus::RolledBack | RollbackStatus::NotRolledBack, _) => failed(
                 Failure::Refused,
                 format!(
                     "somebody moved AWSCURRENT back from the pending version, or set a value since it was made, and {action} \
@@ -271,7 +271,7 @@ fn heard(entry: &JournalEntry) -> bool {
     entry.is_applied() || entry.refusal() == Some(ErrorClass::RotationPending)
 }
 
-impl Judge<'_> {
+impl Evaluation<'_> {
     /// After a success: every pin of this cluster goes, one compare-and-swap each.
     fn unpin_all(&self, message: &str) -> Next {
         let Some((holder, label, _)) = self.our_pins().next() else {

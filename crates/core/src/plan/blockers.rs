@@ -7,18 +7,18 @@ use super::planner::Planner;
 use crate::action::{Action, Step};
 use crate::authorise::{active, may_act};
 use crate::aws_error::ErrorClass;
-use crate::block::{BlockReason, Hold};
+use crate::block::{Block, BlockReason};
 use crate::history::History;
 use crate::names::{FunctionArn, ObjectKey, Region};
 use crate::operation::{Failure, Operation, Outcome};
-use crate::ownership::{Claimant, owner};
+use crate::ownership::{BoundPolicy, owner};
 use crate::pin;
 use crate::policy::Mode;
 use crate::rotation_window;
 use crate::secret::PendingValue;
-use crate::secret::{HandsOff, Secret};
+use crate::secret::{Exclusion, Secret};
 use crate::stability;
-use crate::survey::{Ailment, Finding};
+use crate::survey::{Finding, RemedyKind};
 use crate::time::AwsTime;
 
 impl Planner<'_> {
@@ -28,10 +28,10 @@ impl Planner<'_> {
         secret: &Secret,
         action: Action,
         owner: Option<&ObjectKey>,
-    ) -> Option<Hold> {
+    ) -> Option<Block> {
         let own = self.context.own;
         let reason = match secret.hands_off(action) {
-            Some(HandsOff::RotationDisabled) => Some(BlockReason::RotationDisabled),
+            Some(Exclusion::RotationDisabled) => Some(BlockReason::RotationDisabled),
             Some(_) => Some(BlockReason::Ineligible),
             None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),
             None if stands_still(own) => Some(BlockReason::Suspended),
@@ -40,7 +40,7 @@ impl Planner<'_> {
             None if self.pinned_by_another_cluster(secret) => Some(BlockReason::Conflict),
             None => None,
         };
-        reason.map(Hold::open)
+        reason.map(Block::open)
     }
 
     /// The policy that takes care of a finding: each is asked for the remedy that it would choose.
@@ -88,14 +88,14 @@ impl Planner<'_> {
 
     /// Nothing is done to a secret of which the latest sweep could not see everything. Where the circuit breaker holds the
     /// region, it says so: that is the graver reason.
-    pub(super) fn unseen(&self, finding: &Finding) -> Option<Hold> {
+    pub(super) fn unseen(&self, finding: &Finding) -> Option<Block> {
         let reason = match finding.unreadable {
             Some(ErrorClass::Denied) => BlockReason::AccessDenied,
             Some(_) => BlockReason::SweepIncomplete,
             None => {
                 finding.unseen_since?;
                 let region = self.plan.regions.get(&finding.region);
-                let breaker = RegionGate::Held(BlockReason::CircuitBreakerOpen);
+                let breaker = RegionGate::Blocked(BlockReason::CircuitBreakerOpen);
                 if region == Some(&breaker) {
                     BlockReason::CircuitBreakerOpen
                 } else {
@@ -103,15 +103,15 @@ impl Planner<'_> {
                 }
             }
         };
-        Some(Hold::open(reason))
+        Some(Block::open(reason))
     }
 
     /// What keeps automatic operations from starting in the region.
-    pub(super) fn held_in(&self, region: &Region) -> Option<Hold> {
+    pub(super) fn held_in(&self, region: &Region) -> Option<Block> {
         match self.plan.regions.get(region) {
             Some(RegionGate::Open) => None,
-            Some(RegionGate::Held(reason)) => Some(Hold::open(*reason)),
-            None => Some(Hold::open(BlockReason::SweepIncomplete)),
+            Some(RegionGate::Blocked(reason)) => Some(Block::open(*reason)),
+            None => Some(Block::open(BlockReason::SweepIncomplete)),
         }
     }
 
@@ -121,31 +121,31 @@ impl Planner<'_> {
         finding: &Finding,
         secret: &Secret,
         history: &History<'_>,
-    ) -> Option<Hold> {
+    ) -> Option<Block> {
         let (policy, now) = (&self.context.own.policy, self.context.now);
         let window = policy.attempt_window(now);
         let manual = history
             .manual_hold(window.length, now)
-            .map(|until| Hold::until(BlockReason::ManualHold, until));
+            .map(|until| Block::until(BlockReason::ManualHold, until));
         let is_exhausted = history.attempts(secret, &window) >= policy.remediation.max_attempts;
-        let exhausted = is_exhausted.then(|| Hold {
+        let exhausted = is_exhausted.then(|| Block {
             reason: BlockReason::AttemptsExhausted,
             until: history.budget_returns(secret, &window),
         });
         let restored = history
             .restored_until(&window)
-            .filter(|_| finding.ailment == Ailment::Deletion)
-            .map(|until| Hold::until(BlockReason::AttemptsExhausted, until));
+            .filter(|_| finding.ailment == RemedyKind::Deletion)
+            .map(|until| Block::until(BlockReason::AttemptsExhausted, until));
         let next = history
             .next_attempt(secret, policy.remediation.backoff, &window)
             .filter(|next| *next > now)
-            .map(|next| Hold::until(BlockReason::BackingOff, next));
+            .map(|next| Block::until(BlockReason::BackingOff, next));
         let failed = self.failed_before(finding, history);
-        Hold::latest([manual, exhausted, restored, next, failed])
+        Block::latest([manual, exhausted, restored, next, failed])
     }
 
     /// Operations that failed before they did anything count as no attempt, but they too must not follow one another at once.
-    fn failed_before(&self, finding: &Finding, history: &History<'_>) -> Option<Hold> {
+    fn failed_before(&self, finding: &Finding, history: &History<'_>) -> Option<Block> {
         let subject = finding.pending.as_ref().or(finding.current.as_ref())?;
         let failed: Vec<_> = history
             .made_for(&self.context.own.policy.key, subject)
@@ -173,13 +173,13 @@ impl Planner<'_> {
             | Failure::Unexpected => (BlockReason::BackingOff, backoff.after(failed.len())),
         };
         let until = last.plus(pause);
-        (until > self.context.now).then(|| Hold::until(reason, until))
+        (until > self.context.now).then(|| Block::until(reason, until))
     }
 
     /// Nothing is cleared without a pin, and no operation is created to find that out.
-    pub(super) fn unpinnable(&self, secret: &Secret, action: Action) -> Option<Hold> {
+    pub(super) fn unpinnable(&self, secret: &Secret, action: Action) -> Option<Block> {
         let is_full = pin::room(secret, self.context.cluster).is_err();
-        (action.clears() && is_full).then(|| Hold::open(BlockReason::PinExhausted))
+        (action.clears() && is_full).then(|| Block::open(BlockReason::PinExhausted))
     }
 
     /// Acting on a stuck rotation needs quiet by AWS's own dates, whatever status remembers.
@@ -189,13 +189,13 @@ impl Planner<'_> {
         secret: &Secret,
         history: &History<'_>,
         action: Action,
-    ) -> Option<Hold> {
-        if !matches!(finding.ailment, Ailment::Stuck | Ailment::RolledBack) {
+    ) -> Option<Block> {
+        if !matches!(finding.ailment, RemedyKind::Stuck | RemedyKind::RolledBack) {
             return None;
         }
         let now = self.context.now;
         let Some(quiet_since) = history.quiet_since(secret) else {
-            return Some(Hold::open(BlockReason::RecentlyChanged));
+            return Some(Block::open(BlockReason::RecentlyChanged));
         };
         let ripe = quiet_since.plus(self.context.own.policy.detection.stuck_after);
         if now < ripe {
@@ -204,7 +204,7 @@ impl Planner<'_> {
         let retried_by_aws = action.clears() && finding.pending_value != PendingValue::Empty;
         let closes =
             rotation_window::closes_at(secret, quiet_since, now).filter(|_| retried_by_aws)?;
-        Some(Hold::until(BlockReason::RotationWindowOpen, closes))
+        Some(Block::until(BlockReason::RotationWindowOpen, closes))
     }
 
     /// The secret changed too recently, by its date. Where something keeps changing it, that date is never old enough: a
@@ -216,9 +216,9 @@ impl Planner<'_> {
         history: &History<'_>,
         action: Action,
         ripe: AwsTime,
-    ) -> Option<Hold> {
+    ) -> Option<Block> {
         let Some(rest) = finding.rest.as_ref().filter(|rest| rest.is_disturbed()) else {
-            return Some(Hold::until(BlockReason::RecentlyChanged, ripe));
+            return Some(Block::until(BlockReason::RecentlyChanged, ripe));
         };
         let written = history.last_write();
         let after_write = written.map(|at| at.plus(self.context.own.policy.detection.stuck_after));
@@ -227,13 +227,13 @@ impl Planner<'_> {
             .map(|from| after_write.map_or(from, |ripe| ripe.max(from)));
         match clearable {
             Some(from) if from <= self.context.now => None,
-            Some(from) => Some(Hold::until(BlockReason::RecentlyChanged, from)),
-            None => Some(Hold::open(BlockReason::RecentlyChanged)),
+            Some(from) => Some(Block::until(BlockReason::RecentlyChanged, from)),
+            None => Some(Block::open(BlockReason::RecentlyChanged)),
         }
     }
 
     /// Places at work, counting what this plan creates.
-    pub(super) fn crowded(&self, secret: &Secret, action: Action) -> Option<Hold> {
+    pub(super) fn crowded(&self, secret: &Secret, action: Action) -> Option<Block> {
         let own = self.context.own;
         let in_policy = self.context.ahead_in_policy(None) + self.plan.create.len();
         let function = secret.function().filter(|_| action.rotates());
@@ -242,7 +242,7 @@ impl Planner<'_> {
         });
         let full = in_policy >= own.policy.remediation.max_concurrent
             || on_function >= own.profile.max_concurrent_per_function;
-        full.then(|| Hold::open(BlockReason::ConcurrencyLimit))
+        full.then(|| Block::open(BlockReason::ConcurrencyLimit))
     }
 
     fn proposed_on(&self, function: &FunctionArn) -> usize {
@@ -265,7 +265,7 @@ impl Planner<'_> {
 }
 
 /// Whether nothing is done for the policy, whatever it says.
-fn stands_still(own: &Claimant) -> bool {
+fn stands_still(own: &BoundPolicy) -> bool {
     own.policy.deletion_requested.is_some() || active(&own.policy, &own.profile).is_err()
 }
 

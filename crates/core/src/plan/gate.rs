@@ -1,7 +1,7 @@
 //! Whether an operation that exists may begin, or go on to clear: windows, what the region allows, and slots.
 
-use super::{Context, RegionGate};
-use crate::block::{BlockReason, Hold};
+use super::{PlanInput, RegionGate};
+use crate::block::{Block, BlockReason};
 use crate::consent::is_undecided;
 use crate::maintenance_window::Opening;
 use crate::names::FunctionArn;
@@ -15,7 +15,7 @@ pub fn gate<'a>(
     operation: &'a Operation,
     function: Option<&FunctionArn>,
     region: Option<&RegionGate>,
-    context: &Context<'a>,
+    context: &PlanInput<'a>,
 ) -> Gate {
     if operation.trigger == Trigger::Manual {
         return Gate::Open;
@@ -31,37 +31,37 @@ pub fn gate<'a>(
     let full = context.ahead_in_policy(Some(operation)) >= remediation.max_concurrent
         || on_function >= context.own.profile.max_concurrent_per_function;
     if full {
-        Gate::Held(Hold::open(BlockReason::ConcurrencyLimit))
+        Gate::Blocked(Block::open(BlockReason::ConcurrencyLimit))
     } else {
         Gate::Open
     }
 }
 
 /// What keeps it from beginning beside slots; asked until it has acted.
-fn closed(region: Option<&RegionGate>, context: &Context<'_>) -> Option<Gate> {
+fn closed(region: Option<&RegionGate>, context: &PlanInput<'_>) -> Option<Gate> {
     let policy = &context.own.policy;
     if policy.mode == Mode::Observe {
-        return Some(Gate::Held(Hold::open(BlockReason::ObserveOnly)));
+        return Some(Gate::Blocked(Block::open(BlockReason::ObserveOnly)));
     }
     if let Some(hold) = outside_window(policy.remediation.windows.at(context.now)) {
-        return Some(Gate::Held(hold));
+        return Some(Gate::Blocked(hold));
     }
     match region {
         None => Some(Gate::Unknown),
-        Some(RegionGate::Held(reason)) => Some(Gate::Held(Hold::open(*reason))),
+        Some(RegionGate::Blocked(reason)) => Some(Gate::Blocked(Block::open(*reason))),
         Some(RegionGate::Open) => None,
     }
 }
 
 /// What keeps automatic operations from starting while no window is open.
-pub(super) fn outside_window(opening: Opening) -> Option<Hold> {
-    (!opening.is_open()).then(|| Hold {
+pub(super) fn outside_window(opening: Opening) -> Option<Block> {
+    (!opening.is_open()).then(|| Block {
         reason: BlockReason::OutsideWindow,
         until: opening.changes(),
     })
 }
 
-impl Context<'_> {
+impl PlanInput<'_> {
     /// Whether a person is still to decide about it.
     pub(super) fn is_undecided(&self, operation: &Operation) -> bool {
         let mut claimants = self.claimants.iter();

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::gate::outside_window;
-use super::{Attempts, Breaker, Context, Plan, Proposal, region_gate, releasable, trips};
+use super::{Attempts, Breaker, Plan, PlanInput, Proposal, region_gate, releasable, trips};
 use crate::action::Action;
 use crate::approval::Approval;
-use crate::block::{BlockReason, Hold};
+use crate::block::{Block, BlockReason};
 use crate::consent;
 use crate::history::History;
 use crate::names::{Arn, ObjectKey, Region};
@@ -17,12 +17,12 @@ use crate::policy::{DeletionRemedy, OverdueRemedy, Remediation, StuckRemedy};
 use crate::rolled_back;
 use crate::secret::PendingValue;
 use crate::secret::Secret;
-use crate::survey::{Ailment, Finding, Survey};
+use crate::survey::{Finding, RemedyKind, Survey};
 
 /// A plan in the making: what it has created so far takes up places.
 pub(super) struct Planner<'a> {
     pub(super) survey: &'a Survey,
-    pub(super) context: &'a Context<'a>,
+    pub(super) context: &'a PlanInput<'a>,
     pub(super) plan: Plan,
 }
 
@@ -30,13 +30,13 @@ pub(super) struct Planner<'a> {
 enum Decision {
     Nothing,
     /// An operation is at work, or waits for something.
-    AtWork(ObjectKey, Option<Hold>),
-    Hold(Hold),
+    InProgress(ObjectKey, Option<Block>),
+    Block(Block),
     Create(Box<Proposal>),
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(survey: &'a Survey, context: &'a Context<'a>) -> Self {
+    pub(super) fn new(survey: &'a Survey, context: &'a PlanInput<'a>) -> Self {
         let own = context.own;
         let regions = survey.regions.iter();
         let breaker = if survey.regions.values().any(|region| trips(region, own)) {
@@ -98,11 +98,11 @@ impl<'a> Planner<'a> {
         }
         match decision {
             Decision::Nothing => {}
-            Decision::AtWork(key, hold) => {
+            Decision::InProgress(key, hold) => {
                 self.plan.at_work.insert(arn.clone(), key);
                 self.plan.held.extend(hold.map(|hold| (arn.clone(), hold)));
             }
-            Decision::Hold(hold) => {
+            Decision::Block(hold) => {
                 self.plan.held.insert(arn.clone(), hold);
             }
             Decision::Create(proposal) => self.plan.create.push(*proposal),
@@ -132,7 +132,7 @@ impl<'a> Planner<'a> {
         let unfinished = history.unfinished(|one| self.counts(one));
         let is_own = |_: &&Operation| !self.steps_back(finding, secret, history);
         if let Some(operation) = unfinished.filter(is_own) {
-            return Decision::AtWork(
+            return Decision::InProgress(
                 operation.key.clone(),
                 self.waits_for(operation, &finding.region),
             );
@@ -140,13 +140,15 @@ impl<'a> Planner<'a> {
         let remediation = &self.context.own.policy.remediation;
         let remedy = match self.remedy(remediation, finding, history) {
             Some(Remedy::Act(action)) => action,
-            Some(Remedy::Report) => return Decision::Hold(Hold::open(BlockReason::ObserveOnly)),
-            Some(Remedy::Leave) => return Decision::Hold(Hold::open(BlockReason::ManualHold)),
+            Some(Remedy::Report) => return Decision::Block(Block::open(BlockReason::ObserveOnly)),
+            Some(Remedy::LeaveAsDecided) => {
+                return Decision::Block(Block::open(BlockReason::ManualHold));
+            }
             // Nothing is planned before the versions are known; where they may not be read, that is said.
-            None if finding.ailment == Ailment::Unlisted => {
+            None if finding.ailment == RemedyKind::Unlisted => {
                 return self
                     .unseen(finding)
-                    .map_or(Decision::Nothing, Decision::Hold);
+                    .map_or(Decision::Nothing, Decision::Block);
             }
             None => return Decision::Nothing,
         };
@@ -159,12 +161,12 @@ impl<'a> Planner<'a> {
             .or_else(|| {
                 let spent = self.spent(finding, secret, history);
                 let early = self.too_early(finding, secret, history, remedy);
-                Hold::latest([spent, early]).map(|hold| self.unless_no_window_is_open_then(hold))
+                Block::latest([spent, early]).map(|hold| self.unless_no_window_is_open_then(hold))
             })
             .or_else(|| outside_window(self.plan.window))
             .or_else(|| self.crowded(secret, remedy));
         match hold {
-            Some(hold) => Decision::Hold(hold),
+            Some(hold) => Decision::Block(hold),
             None => self
                 .propose(finding, arn, remedy, history)
                 .map_or(Decision::Nothing, |proposal| {
@@ -175,7 +177,7 @@ impl<'a> Planner<'a> {
 
     /// Where no maintenance window is open when a hold ends, the attempt waits for one, and that is said from the first
     /// moment.
-    fn unless_no_window_is_open_then(&self, hold: Hold) -> Hold {
+    fn unless_no_window_is_open_then(&self, hold: Block) -> Block {
         let windows = &self.context.own.policy.remediation.windows;
         let then = hold.until.map(|until| windows.at(until));
         then.and_then(outside_window).unwrap_or(hold)
@@ -188,9 +190,9 @@ impl<'a> Planner<'a> {
     }
 
     /// What keeps an operation from beginning.
-    fn waits_for(&self, operation: &Operation, region: &Region) -> Option<Hold> {
+    fn waits_for(&self, operation: &Operation, region: &Region) -> Option<Block> {
         if self.context.is_undecided(operation) {
-            return Some(Hold::open(BlockReason::AwaitingApproval));
+            return Some(Block::open(BlockReason::AwaitingApproval));
         }
         let is_own = operation.policy.uid.as_ref() == Some(&self.context.own.policy.uid);
         if operation.has_started() || operation.trigger == Trigger::Manual || !is_own {
@@ -208,19 +210,21 @@ impl<'a> Planner<'a> {
         history: &History<'_>,
     ) -> Option<Remedy> {
         Some(match finding.ailment {
-            Ailment::Untreatable | Ailment::Unlisted => return None,
-            Ailment::Stuck => self
+            RemedyKind::None | RemedyKind::Unlisted => return None,
+            RemedyKind::Stuck => self
                 .recovery(remediation, finding, history)
                 .map_or(Remedy::Report, Remedy::Act),
-            Ailment::RolledBack => match self.recovery(remediation, finding, history) {
+            RemedyKind::RolledBack => match self.recovery(remediation, finding, history) {
                 None => Remedy::Report,
-                Some(action) => rolled_back::instead_of(action).map_or(Remedy::Leave, Remedy::Act),
+                Some(action) => {
+                    rolled_back::instead_of(action).map_or(Remedy::LeaveAsDecided, Remedy::Act)
+                }
             },
-            Ailment::Overdue => match remediation.overdue {
+            RemedyKind::Overdue => match remediation.overdue {
                 OverdueRemedy::Report => Remedy::Report,
                 OverdueRemedy::Rotate => Remedy::Act(Action::Rotate),
             },
-            Ailment::Deletion => match remediation.deletion {
+            RemedyKind::Deletion => match remediation.deletion {
                 DeletionRemedy::Report => Remedy::Report,
                 DeletionRemedy::RestoreSecret => Remedy::Act(Action::RestoreSecret),
             },
@@ -249,7 +253,7 @@ impl<'a> Planner<'a> {
 
     fn has_no_room_for_a_pin(&self, finding: &Finding) -> bool {
         let secret = finding.secret.as_ref();
-        finding.ailment == Ailment::Stuck
+        finding.ailment == RemedyKind::Stuck
             && secret.is_some_and(|secret| pin::room(secret, self.context.cluster).is_err())
     }
 
@@ -329,14 +333,14 @@ pub(super) enum Remedy {
     Report,
     Act(Action),
     /// What the policy asks for would undo what a person decided.
-    Leave,
+    LeaveAsDecided,
 }
 
 impl Remedy {
     pub(super) const fn action(self) -> Option<Action> {
         match self {
             Self::Act(action) => Some(action),
-            Self::Report | Self::Leave => None,
+            Self::Report | Self::LeaveAsDecided => None,
         }
     }
 }
@@ -349,7 +353,7 @@ fn recover(finding: &Finding, history: &History<'_>) -> Action {
         .pending
         .as_ref()
         .is_some_and(|pending| history.has_retried(pending));
-    let is_over = retried || finding.ailment == Ailment::RolledBack;
+    let is_over = retried || finding.ailment == RemedyKind::RolledBack;
     match finding.pending_value {
         PendingValue::Empty => Action::ClearAndRotate,
         PendingValue::Present | PendingValue::Unknown | PendingValue::None if is_over => {

@@ -12,33 +12,33 @@
 //! others pass.
 //! A person's operations count and never wait.
 
-use super::{Context, RegionGate};
+use super::{PlanInput, RegionGate};
 use crate::action::{Action, Step};
 use crate::authorise::foresee;
-use crate::block::Hold;
+use crate::block::Block;
 use crate::consent;
 use crate::history::History;
 use crate::names::FunctionArn;
 use crate::operation::{FUNCTION_AT_REST, Operation, Trigger};
-use crate::ownership::Claimant;
-use crate::permit::{Bounds, Circumstances, Gate, Permit, permit};
+use crate::ownership::BoundPolicy;
+use crate::permit::{Bounds, Gate, Permit, PermitInput, permit};
 use crate::plan::gate::outside_window;
 use crate::policy::Mode;
 use crate::time::{AwsTime, ServerTime};
 
 /// Who goes first, the first first: those that nothing stops any more, those that have pinned, those that wait after they
 /// have begun, those that have done nothing.
-type Turn = (Place, ServerTime, String);
+type Turn = (Rank, ServerTime, String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Rank {
     Acting,
     Begun,
     Released,
     Waiting,
 }
 
-impl<'a> Context<'a> {
+impl<'a> PlanInput<'a> {
     /// Whether the store lets the operation take its next step, slots aside: one that may not is in nobody's way.
     pub fn may_act(&self, operation: &Operation) -> bool {
         let Some(claimant) = self.claimant(operation) else {
@@ -113,10 +113,10 @@ impl<'a> Context<'a> {
     fn turn(&self, operation: &Operation) -> Turn {
         let acts = operation.has_acted() || operation.trigger == Trigger::Manual;
         let place = match (self.holds(operation), operation.has_started()) {
-            (true, _) if acts => Place::Acting,
-            (true, _) => Place::Begun,
-            (false, true) => Place::Released,
-            (false, false) => Place::Waiting,
+            (true, _) if acts => Rank::Acting,
+            (true, _) => Rank::Begun,
+            (false, true) => Rank::Released,
+            (false, false) => Rank::Waiting,
         };
         (place, operation.created, operation.uid.as_str().to_owned())
     }
@@ -166,7 +166,7 @@ impl<'a> Context<'a> {
             .or_else(|| began.and_then(|baseline| baseline.function.as_ref()))
     }
 
-    fn claimant(&self, operation: &Operation) -> Option<&'a Claimant> {
+    fn claimant(&self, operation: &Operation) -> Option<&'a BoundPolicy> {
         self.claimants.iter().find(|one| {
             let (key, uid) = (&one.policy.key, &operation.policy.uid);
             key.namespace == operation.key.namespace
@@ -175,8 +175,8 @@ impl<'a> Context<'a> {
         })
     }
 
-    fn permit(&self, operation: &Operation, claimant: &Claimant) -> Permit {
-        let Claimant {
+    fn permit(&self, operation: &Operation, claimant: &BoundPolicy) -> Permit {
+        let BoundPolicy {
             tenant,
             profile,
             policy,
@@ -191,7 +191,7 @@ impl<'a> Context<'a> {
         let gate = self.gate_without_slots(operation, claimant);
         permit(
             operation,
-            &Circumstances {
+            &PermitInput {
                 bounds: Bounds::Within {
                     policy,
                     authority: authority.as_ref().copied(),
@@ -209,7 +209,7 @@ impl<'a> Context<'a> {
 
     /// Mode, windows, and what the latest sweep of the region allows. What this process has not judged holds nobody back
     /// here: it may begin at any moment.
-    fn gate_without_slots(&self, operation: &Operation, claimant: &Claimant) -> Gate {
+    fn gate_without_slots(&self, operation: &Operation, claimant: &BoundPolicy) -> Gate {
         let policy = &claimant.policy;
         if operation.trigger == Trigger::Manual {
             return Gate::Open;
@@ -218,12 +218,12 @@ impl<'a> Context<'a> {
             return Gate::Unknown;
         }
         if let Some(hold) = outside_window(policy.remediation.windows.at(self.now)) {
-            return Gate::Held(hold);
+            return Gate::Blocked(hold);
         }
         let region = operation.arn.as_ref().map(crate::names::Arn::region);
         let judged = self.judged.get(&policy.uid);
         match judged.zip(region).and_then(|(all, region)| all.get(region)) {
-            Some(RegionGate::Held(reason)) => Gate::Held(Hold::open(*reason)),
+            Some(RegionGate::Blocked(reason)) => Gate::Blocked(Block::open(*reason)),
             Some(RegionGate::Open) | None => Gate::Open,
         }
     }

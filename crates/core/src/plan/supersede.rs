@@ -4,9 +4,9 @@ use super::planner::Planner;
 use crate::action::Action;
 use crate::operation::{Operation, Trigger};
 use crate::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy};
-use crate::rolled_back::Standing;
+use crate::rolled_back::RollbackStatus;
 use crate::secret::Secret;
-use crate::survey::{Ailment, Finding, State};
+use crate::survey::{Finding, RemedyKind, State};
 
 impl Planner<'_> {
     /// Notes them down.
@@ -57,7 +57,7 @@ impl Planner<'_> {
         if self.is_of_another(operation, finding, secret) {
             return Some("another policy takes care of the secret now");
         }
-        if finding.ailment == Ailment::RolledBack {
+        if finding.ailment == RemedyKind::RolledBack {
             return self.undoes_a_decision(operation.action);
         }
         (!self.asks_for(operation.action)).then_some("the policy asks for something else now")
@@ -74,7 +74,7 @@ impl Planner<'_> {
 
     /// The version that it is about was rolled back: what remains is to take the label away, where the policy clears at all.
     fn undoes_a_decision(&self, action: Action) -> Option<&'static str> {
-        if !Standing::RolledBack.admits(action) {
+        if !RollbackStatus::RolledBack.admits(action) {
             return Some("the pending version was rolled back");
         }
         let clears = match self.context.own.policy.remediation.stuck {
@@ -112,17 +112,17 @@ fn still_wanted(operation: &Operation, finding: &Finding) -> bool {
         Action::RetryRotation | Action::ClearPending | Action::ClearAndRotate => {
             let stuck = matches!(
                 finding.ailment,
-                Ailment::Stuck | Ailment::RolledBack | Ailment::Unlisted
+                RemedyKind::Stuck | RemedyKind::RolledBack | RemedyKind::Unlisted
             );
             stuck && finding.pending == operation.expect.pending
         }
         Action::Rotate => {
-            finding.ailment == Ailment::Overdue && finding.current == operation.expect.current
+            finding.ailment == RemedyKind::Overdue && finding.current == operation.expect.current
         }
         Action::ReleasePins => {
             finding.state == State::Healthy && finding.current == operation.expect.current
         }
-        Action::RestoreSecret => finding.ailment == Ailment::Deletion,
+        Action::RestoreSecret => finding.ailment == RemedyKind::Deletion,
         Action::PromotePending | Action::RestorePending | Action::RevertToPrevious => false,
     }
 }
