@@ -31,7 +31,7 @@ impl Clock {
     /// Judges the `Date` header of an answer that arrived just now; the time, if the header is believed.
     pub(crate) fn hear(&self, date: Option<&str>) -> (DateCheck, Option<AwsTime>) {
         let shown = date.and_then(parse);
-        let heard = self.lock().hear(shown, self.origin.elapsed());
+        let heard = self.lock().observe(shown, self.origin.elapsed());
         let believed = shown.filter(|_| heard.is_believed()).map(AwsTime::new);
         (heard, believed)
     }

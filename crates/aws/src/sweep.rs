@@ -410,7 +410,7 @@ impl<'a> Sweep<'a> {
             gone: self.gone,
             unread: self.unread,
             completed: None,
-            later: BTreeMap::new(),
+            looked_again: BTreeMap::new(),
             gap: self.gap,
         }
     }

@@ -34,7 +34,7 @@ impl ServerClock {
     /// Takes note of the `Date` header of an answer that arrived just now.
     pub(crate) fn saw(&self, date: &str) {
         let shown = rfc2822::parse(date).ok().map(|zoned| zoned.timestamp());
-        let heard = self.lock().hear(shown, self.passed());
+        let heard = self.lock().observe(shown, self.passed());
         match heard {
             DateCheck::Agrees => {}
             DateCheck::Adopted => tracing::debug!(date, "the time of the API server is agreed"),

@@ -118,12 +118,12 @@ impl Context {
         let watches = self.watching.watches();
         ask(&plan::PlanInput {
             own,
-            claimants: &facts.claimants,
+            bound_policies: &facts.claimants,
             operations: &facts.operations,
             functions: &functions,
-            judged: &judged,
-            watches: &watches,
-            aside: &aside,
+            region_gates: &judged,
+            stability: &watches,
+            deferred: &aside,
             cluster: &self.cluster,
             now,
         })

@@ -73,7 +73,7 @@ impl Judgements {
             }
         });
         PreviousFindings {
-            unsettled: unsettled.clone(),
+            unconfirmed: unsettled.clone(),
             ..known.unwrap_or_else(|| of_status.clone())
         }
     }

@@ -20,9 +20,9 @@ impl Watching {
         let mut watches = self.watches();
         let readable = inventory.secrets.values();
         for seen in readable.filter(|seen| seen.unreadable.is_none()) {
-            watches.see(&seen.secret, seen.versions.as_ref(), inventory.time);
+            watches.observe(&seen.secret, seen.versions.as_ref(), inventory.time);
         }
-        watches.forget_before(inventory.time);
+        watches.forget_older_than_gap(inventory.time);
     }
 
     /// Takes note of a look, and answers since when labels and versions have been seen unchanged.
@@ -31,8 +31,8 @@ impl Watching {
             return None;
         };
         let mut watches = self.watches();
-        watches.see(secret, look.versions.as_ref(), look.at);
-        watches.rest(secret, look.at).map(|rest| rest.since)
+        watches.observe(secret, look.versions.as_ref(), look.at);
+        watches.stability(secret, look.at).map(|rest| rest.since)
     }
 
     /// All that is known. Not to be held while something is waited for.
@@ -123,7 +123,7 @@ mod tests {
             gone: std::collections::BTreeSet::new(),
             unread: std::collections::BTreeMap::new(),
             completed: None,
-            later: std::collections::BTreeMap::new(),
+            looked_again: std::collections::BTreeMap::new(),
             gap: None,
         }
     }

@@ -69,7 +69,7 @@ impl Action {
     }
 
     /// The steps that do what was asked for, as against those that prepare it and clean up after it.
-    pub const fn deeds(self) -> &'static [Step] {
+    pub const fn main_steps(self) -> &'static [Step] {
         match self {
             Self::RetryRotation | Self::Rotate => &[Step::Rotate],
             Self::ClearPending | Self::ClearAndRotate => &[Step::Clear, Step::Rotate],
@@ -87,7 +87,7 @@ impl Action {
     }
 
     /// Whether only a person can know that it is right.
-    pub const fn needs_a_person(self) -> bool {
+    pub const fn is_manual_only(self) -> bool {
         matches!(
             self,
             Self::PromotePending | Self::RestorePending | Self::RevertToPrevious

@@ -157,12 +157,12 @@ pub struct StepInput<'a> {
 ///    │           │            │            │            │             │
 ///    └───────────┴────────────┴────────────┴────────────┴─────────────┴──► Failed
 /// ```
-pub fn advance(operation: &Operation, facts: &StepInput<'_>) -> Next {
+pub fn advance(operation: &Operation, input: &StepInput<'_>) -> Next {
     if let Some(outcome) = &operation.outcome {
         return Next::Done(outcome.clone());
     }
-    match Evaluation::admit(operation, facts) {
-        Ok(judge) => judge.next(),
+    match Evaluation::admit(operation, input) {
+        Ok(evaluation) => evaluation.next(),
         Err(next) => *next,
     }
 }

@@ -153,7 +153,7 @@ pub fn authorise(
 }
 
 /// Decides the same as far as the secret's name and region tell. It gives no authority: that needs the secret.
-pub fn foresee(
+pub fn authorise_by_name(
     tenant: &Tenant,
     profile: &Profile,
     policy: &Policy,

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_credentials_is_told_apart() {
+    fn causes_of_refused_credentials_are_distinguished() {
         let said = |code| said(ErrorClass::Credentials, code);
         for (code, words) in [
             (None, "no AWS credentials were found"),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_way_to_aws_is_told_apart() {
+    fn causes_of_a_failed_connection_are_distinguished() {
         let said = |code| said(ErrorClass::Unreachable, code);
         assert_eq!(said(None), "AWS could not be reached");
         assert_eq!(

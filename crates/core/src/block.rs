@@ -13,7 +13,7 @@ pub struct Block {
 
 impl Block {
     /// Held back until something other than time changes.
-    pub const fn open(reason: BlockReason) -> Self {
+    pub const fn indefinite(reason: BlockReason) -> Self {
         Self {
             reason,
             until: None,

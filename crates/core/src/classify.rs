@@ -23,11 +23,11 @@ use crate::verdict::{self, Verdict, VerdictInput};
 #[derive(Clone, Copy, Debug)]
 pub struct ClassifyInput<'a> {
     /// What the policy's status remembers; it can delay nothing and hasten only reports, never actions.
-    pub memory: &'a PreviousFindings,
+    pub previous: &'a PreviousFindings,
     /// Every known operation: their journals tell which changes were our own, and what was left undone.
     pub operations: &'a [Operation],
     /// Unfinished rotations as this process has watched them.
-    pub watches: &'a StabilityTracker,
+    pub stability: &'a StabilityTracker,
 }
 
 /// Classifies everything that the policy selects under the ceiling of its profile.
@@ -38,13 +38,13 @@ pub fn classify(
     profile: &Profile,
     policy: &Policy,
     inventories: &[&Inventory],
-    known: ClassifyInput<'_>,
+    input: ClassifyInput<'_>,
 ) -> Survey {
     let classifier = Classifier {
         tenant,
         profile,
         policy,
-        known,
+        input,
     };
     let mut inventories: Vec<_> = inventories
         .iter()
@@ -57,12 +57,12 @@ pub fn classify(
     survey.checked = classifier.checked(&inventories);
     for inventory in &inventories {
         for (arn, observation) in &inventory.secrets {
-            classifier.judge(arn, observation, inventory, &mut survey);
+            classifier.classify_secret(arn, observation, inventory, &mut survey);
         }
     }
     classifier.report_unread(&inventories, &mut survey);
     classifier.report_missing(&inventories, &mut survey);
-    classifier.report_remembered(&inventories, &mut survey);
+    classifier.report_previous(&inventories, &mut survey);
     survey.findings.sort_by(|a, b| rank(a).cmp(&rank(b)));
     survey
 }
@@ -79,7 +79,7 @@ fn empty(inventories: &[&Inventory]) -> Survey {
         selected: 0,
         regions: BTreeMap::new(),
         findings: Vec::new(),
-        others: Vec::new(),
+        unremarkable: Vec::new(),
         pinned: Vec::new(),
     }
 }
@@ -92,7 +92,7 @@ struct Classifier<'a> {
     tenant: &'a Tenant,
     profile: &'a Profile,
     policy: &'a Policy,
-    known: ClassifyInput<'a>,
+    input: ClassifyInput<'a>,
 }
 
 impl Classifier<'_> {
@@ -113,11 +113,11 @@ impl Classifier<'_> {
             .map(|region| {
                 let swept =
                     |inventory: &&Inventory| inventory.region == *region && inventory.is_complete();
-                let memory = self.known.memory;
+                let previous = self.input.previous;
                 let empty = RegionSurvey {
                     complete: inventories.iter().any(swept),
-                    was_tripped: memory.unsettled.contains(region)
-                        && memory.tripped.contains(region),
+                    was_tripped: previous.unconfirmed.contains(region)
+                        && previous.tripped.contains(region),
                     ..RegionSurvey::default()
                 };
                 (region.clone(), empty)
@@ -137,7 +137,7 @@ impl Classifier<'_> {
         completed.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
-    fn judge(
+    fn classify_secret(
         &self,
         arn: &Arn,
         observation: &Observation,
@@ -161,7 +161,7 @@ impl Classifier<'_> {
         let at = inventory.seen_at(arn, observation);
         let finding = self.finding(arn, observation, at);
         count(&finding, survey);
-        file(finding, &self.policy.detection, survey);
+        sort_in(finding, &self.policy.detection, survey);
     }
 
     fn may_see(&self, name: &SecretName) -> bool {
@@ -170,19 +170,19 @@ impl Classifier<'_> {
 
     fn finding(&self, arn: &Arn, observation: &Observation, now: AwsTime) -> Finding {
         let secret = &observation.secret;
-        let place = (arn.region().clone(), secret.name.clone());
-        let background = VerdictInput {
-            remembered: self.known.memory.findings.get(&place),
-            operations: self.known.operations,
-            rest: self.known.watches.rest(secret, now),
+        let key = (arn.region().clone(), secret.name.clone());
+        let verdict_input = VerdictInput {
+            previous: self.input.previous.findings.get(&key),
+            operations: self.input.operations,
+            stability: self.input.stability.stability(secret, now),
             bounds: Some((self.profile, self.tenant)),
         };
-        let verdict = verdict::of(observation, &self.policy.detection, background, now);
+        let verdict = verdict::of(observation, &self.policy.detection, verdict_input, now);
         let Verdict {
             state,
             since,
             message,
-            ailment,
+            remedy_kind,
             first_observed,
         } = verdict;
         let message = match secret.behind() {
@@ -191,7 +191,7 @@ impl Classifier<'_> {
             }
             Some(_) | None => message,
         };
-        let rest = background.rest.cloned();
+        let stability = verdict_input.stability.cloned();
         Finding {
             name: secret.name.clone(),
             region: arn.region().clone(),
@@ -203,8 +203,8 @@ impl Classifier<'_> {
             pending: secret.unfinished().cloned(),
             first_observed,
             pending_value: observation.pending_value(),
-            ailment,
-            rest,
+            remedy_kind,
+            stability,
             secret: Some(secret.clone()),
             unseen_since: observation.unseen.map(|unseen| unseen.since),
             unreadable: observation.unreadable.as_ref().map(|error| error.class),
@@ -217,10 +217,12 @@ impl Classifier<'_> {
             let names = inventory.unread.iter();
             names.map(move |(name, error)| (*inventory, name, error))
         });
-        let mut there: Option<BTreeSet<&SecretName>> = None;
+        let mut known_names: Option<BTreeSet<&SecretName>> = None;
         for (inventory, name, error) in unread {
-            let there = there.get_or_insert_with(|| names_in(inventories));
-            if there.contains(name) || !self.may_see(name) || !self.policy.selector.may_select(name)
+            let known_names = known_names.get_or_insert_with(|| names_in(inventories));
+            if known_names.contains(name)
+                || !self.may_see(name)
+                || !self.policy.selector.may_select(name)
             {
                 continue;
             }
@@ -235,43 +237,43 @@ impl Classifier<'_> {
             finding.message = message;
             finding.unreadable = Some(error.class);
             count(&finding, survey);
-            file(finding, &self.policy.detection, survey);
+            sort_in(finding, &self.policy.detection, survey);
         }
     }
 
     /// Findings from before the controller started, in regions that nobody has seen completely since: they stay.
-    fn report_remembered(&self, inventories: &[&Inventory], survey: &mut Survey) {
-        let memory = self.known.memory;
-        if memory.unsettled.is_empty() {
+    fn report_previous(&self, inventories: &[&Inventory], survey: &mut Survey) {
+        let previous = self.input.previous;
+        if previous.unconfirmed.is_empty() {
             return;
         }
-        let there = names_in_regions(inventories);
-        let told: BTreeSet<_> = survey
+        let known_names = names_in_regions(inventories);
+        let reported: BTreeSet<_> = survey
             .findings
             .iter()
             .map(|finding| (finding.region.clone(), finding.name.clone()))
             .collect();
-        for (place, old) in &memory.findings {
-            let (region, name) = place;
-            let is_known = there.contains(&(region, name)) || told.contains(place);
+        for (key, old) in &previous.findings {
+            let (region, name) = key;
+            let is_known = known_names.contains(&(region, name)) || reported.contains(key);
             let is_ours =
                 self.covers(region) && self.may_see(name) && self.policy.selector.may_select(name);
-            if is_known || !is_ours || !memory.unsettled.contains(region) {
+            if is_known || !is_ours || !previous.unconfirmed.contains(region) {
                 continue;
             }
-            let finding = remembered(region, name, old);
+            let finding = previous_finding(region, name, old);
             count(&finding, survey);
-            file(finding, &self.policy.detection, survey);
+            sort_in(finding, &self.policy.detection, survey);
         }
         self.hold_counts(survey);
     }
 
     /// A status lists only some findings and no healthy secret: their numbers hold until a complete sweep.
     fn hold_counts(&self, survey: &mut Survey) {
-        let memory = self.known.memory;
-        for (state, counted) in &memory.counts {
+        let previous = self.input.previous;
+        for (state, counted) in &previous.counts {
             let is_listed = !matches!(state, State::Healthy | State::Ineligible);
-            if is_listed && memory.omitted == 0 {
+            if is_listed && previous.omitted == 0 {
                 continue;
             }
             let count = survey.counts.entry(*state).or_default();
@@ -288,7 +290,7 @@ impl Classifier<'_> {
         if self.policy.selector.exact_names().next().is_none() {
             return;
         }
-        let there = names_in(inventories);
+        let known_names = names_in(inventories);
         let unread: BTreeSet<_> = inventories
             .iter()
             .flat_map(|inventory| inventory.unread.keys())
@@ -298,27 +300,27 @@ impl Classifier<'_> {
             .into_iter()
             .filter(|name| self.may_see(name) && !unread.contains(name));
         let complete = survey.is_complete();
-        for name in allowed.filter(|name| !there.contains(name)) {
+        for name in allowed.filter(|name| !known_names.contains(name)) {
             let mut finding = self.nameless(name, &first.region, State::NotFound, first.time);
             // Only what a complete view showed is told while some region cannot be seen.
             if !complete {
-                let place = (first.region.clone(), name.clone());
-                let old = self.known.memory.findings.get(&place);
+                let key = (first.region.clone(), name.clone());
+                let old = self.input.previous.findings.get(&key);
                 let Some(old) = old.filter(|old| old.state == State::NotFound) else {
                     continue;
                 };
                 finding.unseen_since = old.seen;
             }
             count(&finding, survey);
-            file(finding, &self.policy.detection, survey);
+            sort_in(finding, &self.policy.detection, survey);
         }
     }
 
     /// A finding of which only the name is known.
     fn nameless(&self, name: &SecretName, region: &Region, state: State, now: AwsTime) -> Finding {
-        let remembered = self
-            .known
-            .memory
+        let old = self
+            .input
+            .previous
             .findings
             .get(&(region.clone(), name.clone()))
             .filter(|old| old.state == state);
@@ -328,8 +330,7 @@ impl Classifier<'_> {
             arn: None,
             state,
             since: Some(
-                remembered
-                    .and_then(|old| old.since)
+                old.and_then(|old| old.since)
                     .map_or(now, |since| since.min(now)),
             ),
             message: "no secret of this name exists; create it, or take the name out of the policy"
@@ -338,8 +339,8 @@ impl Classifier<'_> {
             pending: None,
             first_observed: None,
             pending_value: PendingValue::None,
-            ailment: RemedyKind::None,
-            rest: None,
+            remedy_kind: RemedyKind::None,
+            stability: None,
             secret: None,
             unseen_since: None,
             unreadable: None,
@@ -347,7 +348,7 @@ impl Classifier<'_> {
     }
 }
 
-fn remembered(region: &Region, name: &SecretName, old: &PreviousFinding) -> Finding {
+fn previous_finding(region: &Region, name: &SecretName, old: &PreviousFinding) -> Finding {
     Finding {
         name: name.clone(),
         region: region.clone(),
@@ -359,8 +360,8 @@ fn remembered(region: &Region, name: &SecretName, old: &PreviousFinding) -> Find
         pending: old.pending.clone(),
         first_observed: old.first_observed,
         pending_value: PendingValue::Unknown,
-        ailment: RemedyKind::None,
-        rest: None,
+        remedy_kind: RemedyKind::None,
+        stability: None,
         secret: None,
         unseen_since: old.seen,
         unreadable: None,
@@ -376,11 +377,11 @@ fn names_in<'a>(inventories: &[&'a Inventory]) -> BTreeSet<&'a SecretName> {
 }
 
 fn names_in_regions<'a>(inventories: &[&'a Inventory]) -> BTreeSet<(&'a Region, &'a SecretName)> {
-    let places = inventories.iter().flat_map(|inventory| {
+    let keys = inventories.iter().flat_map(|inventory| {
         let names = present(inventory);
         names.map(|name| (&inventory.region, name))
     });
-    places.collect()
+    keys.collect()
 }
 
 fn present(inventory: &Inventory) -> impl Iterator<Item = &SecretName> {
@@ -403,7 +404,7 @@ fn count(finding: &Finding, survey: &mut Survey) {
     let eligible = finding
         .secret
         .as_ref()
-        .is_some_and(|secret| secret.hands_off(Action::Rotate).is_none());
+        .is_some_and(|secret| secret.exclusion(Action::Rotate).is_none());
     let region = survey.regions.entry(finding.region.clone()).or_default();
     region.selected += 1;
     region.eligible += usize::from(eligible);
@@ -412,7 +413,7 @@ fn count(finding: &Finding, survey: &mut Survey) {
     *survey.counts.entry(finding.state).or_default() += 1;
 }
 
-fn file(finding: Finding, detection: &Detection, survey: &mut Survey) {
+fn sort_in(finding: Finding, detection: &Detection, survey: &mut Survey) {
     let Some(secret) = finding
         .secret
         .as_ref()
@@ -420,7 +421,7 @@ fn file(finding: Finding, detection: &Detection, survey: &mut Survey) {
     else {
         return survey.findings.push(finding);
     };
-    survey.others.push(UnremarkableSecret {
+    survey.unremarkable.push(UnremarkableSecret {
         name: finding.name.clone(),
         region: finding.region.clone(),
         last_rotated: secret.last_rotated,
@@ -433,9 +434,9 @@ fn file(finding: Finding, detection: &Detection, survey: &mut Survey) {
 }
 
 /// States by region and name, as the next pass will remember them.
-pub fn memory_of(survey: &Survey) -> PreviousFindings {
+pub fn previous_findings(survey: &Survey) -> PreviousFindings {
     let findings = survey.findings.iter().map(|finding| {
-        let place = (finding.region.clone(), finding.name.clone());
+        let key = (finding.region.clone(), finding.name.clone());
         let old = PreviousFinding {
             state: finding.state,
             since: finding.since,
@@ -446,7 +447,7 @@ pub fn memory_of(survey: &Survey) -> PreviousFindings {
             current: finding.current.clone(),
             seen: Some(finding.unseen_since.unwrap_or(survey.time)),
         };
-        (place, old)
+        (key, old)
     });
     PreviousFindings {
         findings: findings.collect(),

@@ -13,7 +13,7 @@ use crate::profile::Profile;
 use crate::time::ServerTime;
 
 /// API servers take a moment until a policy that was just created refuses anything.
-const ADMISSION_TAKES_HOLD: Duration = Duration::from_secs(5);
+const ADMISSION_DELAY: Duration = Duration::from_secs(5);
 
 /// Whether the API server itself watches over who decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub fn denied(operation: &Operation) -> Option<Consent> {
 }
 
 /// Where the agreement stands if the API server has watched over who decides: as much as the operation itself tells.
-pub fn foreseen(operation: &Operation, policy: &Policy, profile: &Profile) -> Consent {
+pub fn consent_if_enforced(operation: &Operation, policy: &Policy, profile: &Profile) -> Consent {
     let always = Admission::Enforced {
         since: ServerTime::new(jiff::Timestamp::UNIX_EPOCH),
     };
@@ -113,7 +113,7 @@ pub fn consent(
     match (&operation.decision, required) {
         (_, Approval::NotRequired) => Consent::NotNeeded,
         (None, Approval::Required) => Consent::Awaited {
-            message: unguarded(operation, admission).unwrap_or_else(|| {
+            message: not_enforced_because(operation, admission).unwrap_or_else(|| {
                 "waiting for a person who may approve to set spec.decision".to_owned()
             }),
         },
@@ -122,7 +122,7 @@ pub fn consent(
 }
 
 fn approved(operation: &Operation, decision: &Decision, admission: &Admission) -> Consent {
-    if let Some(message) = unguarded(operation, admission) {
+    if let Some(message) = not_enforced_because(operation, admission) {
         return Consent::Awaited { message };
     }
     match (&operation.requested_by, operation.trigger) {
@@ -142,7 +142,7 @@ fn approved(operation: &Operation, decision: &Decision, admission: &Admission) -
 }
 
 /// Why nobody can have watched over who approved, if so.
-fn unguarded(operation: &Operation, admission: &Admission) -> Option<String> {
+fn not_enforced_because(operation: &Operation, admission: &Admission) -> Option<String> {
     match admission {
         Admission::Missing { what } => Some(format!(
             "admission policies not installed: {what}; nobody's approval counts"
@@ -153,7 +153,7 @@ fn unguarded(operation: &Operation, admission: &Admission) -> Option<String> {
         Admission::Unreadable { what } => Some(format!(
             "admission policies not known to be installed: the controller may not read {what}; nobody's approval counts"
         )),
-        Admission::Enforced { since } if operation.created < since.plus(ADMISSION_TAKES_HOLD) => {
+        Admission::Enforced { since } if operation.created < since.plus(ADMISSION_DELAY) => {
             Some(format!(
                 "admission policies not installed when this was created: they are known to be unchanged and in force since {since}, \
                  so that anybody may have approved it before; create another operation"

@@ -27,7 +27,7 @@ const PIN_ROUNDING: Duration = Duration::from_mins(1);
 pub struct History<'a> {
     operations: Vec<&'a Operation>,
     /// Those whose journals are believed when they say that a change was our own pinning.
-    believed: Vec<&'a Operation>,
+    trusted: Vec<&'a Operation>,
     /// Those that nothing lets act now, such as those of suspended policies.
     idle: Vec<&'a Uid>,
 }
@@ -40,7 +40,7 @@ impl<'a> History<'a> {
                 .iter()
                 .filter(|operation| operation.arn.as_ref() == Some(arn))
                 .collect(),
-            believed: Vec::new(),
+            trusted: Vec::new(),
             idle: Vec::new(),
         }
     }
@@ -62,7 +62,7 @@ impl<'a> History<'a> {
     /// A namespace that may act on the secret anyway gains nothing by it. The policy of an operation may be gone: one that
     /// was deleted and created again must not take its own pin for somebody's change.
     #[must_use]
-    pub fn believing<'t>(
+    pub fn trusting<'t>(
         mut self,
         profile: &Profile,
         tenants: impl IntoIterator<Item = &'t Tenant>,
@@ -72,7 +72,7 @@ impl<'a> History<'a> {
             .filter(|tenant| may_use(tenant, profile).is_ok());
         let namespaces: BTreeSet<_> = admitted.map(|tenant| &tenant.namespace).collect();
         let operations = self.operations.iter().copied();
-        self.believed = operations
+        self.trusted = operations
             .filter(|operation| {
                 let namespace = &operation.key.namespace;
                 let name = operation.arn.as_ref().map(Arn::secret_name);
@@ -149,8 +149,8 @@ impl<'a> History<'a> {
         {
             return Some(changed);
         }
-        let believed = self.believed.iter();
-        let before = believed.flat_map(|operation| before_own_pinning(operation, secret, changed));
+        let trusted = self.trusted.iter();
+        let before = trusted.flat_map(|operation| before_own_pinning(operation, secret, changed));
         // Of several explanations the latest: what was seen between two tries must not be left out.
         Some(before.max().unwrap_or(changed))
     }
@@ -170,7 +170,7 @@ impl<'a> History<'a> {
             .as_ref()
             .is_some_and(|before| before.holder(&StageLabel::current()) == secret.current());
         let left = last.action == Action::ClearAndRotate
-            && self.believed.iter().any(|own| own.uid == last.uid)
+            && self.trusted.iter().any(|own| own.uid == last.uid)
             && secret.unfinished().is_none()
             && unmoved
             && secret.last_rotated.is_none_or(|rotated| rotated <= at)
@@ -216,7 +216,9 @@ impl<'a> History<'a> {
     /// When an operation of ours last meant to change more than a pin.
     pub fn last_write(&self) -> Option<AwsTime> {
         let writes = self.operations.iter();
-        writes.filter_map(|operation| disturbance(operation)).max()
+        writes
+            .filter_map(|operation| last_write_of(operation))
+            .max()
     }
 
     /// Since when nothing has happened to the secret: its last foreign change, or our last write other than pinning and
@@ -224,7 +226,7 @@ impl<'a> History<'a> {
     pub fn quiet_since(&self, secret: &Secret) -> Option<AwsTime> {
         let changed = self.last_foreign_change(secret)?;
         let operations = self.operations.iter();
-        let ours = operations.filter_map(|operation| disturbance(operation));
+        let ours = operations.filter_map(|operation| last_write_of(operation));
         Some(ours.fold(changed, AwsTime::max))
     }
 
@@ -232,7 +234,7 @@ impl<'a> History<'a> {
     pub fn quiet_since_before(&self, secret: &Secret, own: &Operation) -> Option<AwsTime> {
         let changed = self.last_foreign_change(secret)?;
         let others = self.operations.iter().filter(|other| other.uid != own.uid);
-        let others = others.filter_map(|other| disturbance(other));
+        let others = others.filter_map(|other| last_write_of(other));
         Some(others.fold(changed, AwsTime::max))
     }
 
@@ -273,14 +275,18 @@ impl<'a> History<'a> {
             operation.action == Action::RetryRotation
                 && operation.is_finished()
                 && operation.expect.pending.as_ref() == Some(version)
-                && operation.journal.entry(Step::Rotate).is_some_and(heard)
+                && operation
+                    .journal
+                    .entry(Step::Rotate)
+                    .is_some_and(was_received)
         })
     }
 
     /// The finished and unfinished operations of a policy that were about this version.
     pub fn about(&self, policy: &Uid, version: &VersionId) -> impl Iterator<Item = &'a Operation> {
         self.operations.iter().copied().filter(move |operation| {
-            operation.policy.uid.as_ref() == Some(policy) && subject(operation) == Some(version)
+            operation.policy.uid.as_ref() == Some(policy)
+                && target_version(operation) == Some(version)
         })
     }
 
@@ -295,7 +301,7 @@ impl<'a> History<'a> {
             operation.trigger == Trigger::Policy
                 && operation.key.namespace == policy.namespace
                 && operation.policy.name == policy.name
-                && subject(operation) == Some(version)
+                && target_version(operation) == Some(version)
         })
     }
 
@@ -325,7 +331,7 @@ fn attempt_time(operation: &Operation) -> Option<AwsTime> {
 }
 
 /// The version that an operation is about.
-fn subject(operation: &Operation) -> Option<&VersionId> {
+fn target_version(operation: &Operation) -> Option<&VersionId> {
     let expect = &operation.expect;
     expect.pending.as_ref().or(expect.current.as_ref())
 }
@@ -398,7 +404,7 @@ fn has_moved(operation: &Operation, at: AwsTime) -> bool {
 }
 
 /// When an operation last meant to change more than a pin.
-fn disturbance(operation: &Operation) -> Option<AwsTime> {
+fn last_write_of(operation: &Operation) -> Option<AwsTime> {
     let steps: Vec<_> = Step::ALL
         .into_iter()
         .filter(|step| !matches!(step, Step::Pin | Step::Unpin))
@@ -406,7 +412,7 @@ fn disturbance(operation: &Operation) -> Option<AwsTime> {
     operation.journal.last_intent(&steps)
 }
 
-fn heard(entry: &JournalEntry) -> bool {
+fn was_received(entry: &JournalEntry) -> bool {
     entry.is_applied() || entry.refusal() == Some(ErrorClass::RotationPending)
 }
 

@@ -10,10 +10,10 @@ use crate::secret::{Secret, VersionListing};
 use crate::time::AwsTime;
 
 /// Two complete sweeps this far apart that both miss a secret prove that it is gone: lists lag up to five minutes.
-const MISSED_FOR: Duration = Duration::from_mins(5);
+const MIN_MISSED_TIME: Duration = Duration::from_mins(5);
 
 /// A second answer that there is no such secret counts only after this time: reads are eventually consistent.
-const CONFIRMED_AFTER: Duration = Duration::from_secs(10);
+const MIN_CONFIRMATION_TIME: Duration = Duration::from_secs(10);
 
 /// The result of one sweep, with what earlier ones saw and this one could not see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Inventory {
     /// The time of the latest sweep that saw everything.
     pub completed: Option<AwsTime>,
     /// Secrets that were looked at again since the sweep, and when.
-    pub later: BTreeMap<Arn, AwsTime>,
+    pub looked_again: BTreeMap<Arn, AwsTime>,
 }
 
 /// One secret as the sweep saw it.
@@ -97,8 +97,8 @@ impl Inventory {
         let missed_for = missed.map(|missed| self.time.since(missed));
         let denied = self.missing.contains(&row.secret.name);
         let proved = self.gone.contains(arn)
-            || denied && missed_for.is_some_and(|time| time >= CONFIRMED_AFTER)
-            || self.is_complete() && missed_for.is_some_and(|time| time >= MISSED_FOR);
+            || denied && missed_for.is_some_and(|time| time >= MIN_CONFIRMATION_TIME)
+            || self.is_complete() && missed_for.is_some_and(|time| time >= MIN_MISSED_TIME);
         let unseen = Unseen {
             since: last.seen_at(arn, row),
             missed: missed.or_else(|| (denied || self.is_complete()).then_some(self.time)),
@@ -122,7 +122,7 @@ impl Inventory {
 
     /// When a row was seen as it is: ages are measured up to then.
     pub fn seen_at(&self, arn: &Arn, row: &Observation) -> AwsTime {
-        let looked = self.later.get(arn).copied();
+        let looked = self.looked_again.get(arn).copied();
         row.unseen
             .map_or_else(|| looked.unwrap_or(self.time), |unseen| unseen.since)
     }
@@ -166,12 +166,12 @@ impl Observation {
     /// Whether the described secret's versions must be listed too: once for each new pending version, and again after
     /// each change while it has no value, because a rotation that AWS runs again may give it one.
     pub fn versions_needed(described: &Secret, last: Option<&Self>) -> bool {
-        let subject = |secret: &Secret| (secret.unfinished().cloned(), secret.current().cloned());
+        let versions = |secret: &Secret| (secret.unfinished().cloned(), secret.current().cloned());
         let unrested = described.unfinished().is_some() || crate::pin::has_any(described);
         let known = last.is_some_and(|last| {
             let valued = last.pending_value() != PendingValue::Empty;
             last.versions.is_some()
-                && subject(&last.secret) == subject(described)
+                && versions(&last.secret) == versions(described)
                 && (valued || last.secret.last_changed == described.last_changed)
         });
         unrested && !known

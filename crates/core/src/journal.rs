@@ -10,10 +10,10 @@ use crate::secret::{LabelMap, PendingValue};
 use crate::time::AwsTime;
 
 /// `LastChangedDate` of a write lies between the time of its intent less this …
-const EARLIEST: Duration = Duration::from_secs(5);
+const MAX_DATE_BEFORE_INTENT: Duration = Duration::from_secs(5);
 
 /// … and the same time plus this.
-const LATEST: Duration = Duration::from_secs(15);
+const MAX_DATE_AFTER_INTENT: Duration = Duration::from_secs(15);
 
 /// Earlier tries that an entry keeps; the oldest is dropped first, and what it changed then counts as somebody else's.
 pub const MAX_EARLIER: usize = 12;
@@ -177,7 +177,8 @@ impl Try {
     }
 
     fn range_holds(&self, changed: AwsTime) -> bool {
-        (self.intent.minus(EARLIEST)..=self.intent.plus(LATEST)).contains(&changed)
+        (self.intent.minus(MAX_DATE_BEFORE_INTENT)..=self.intent.plus(MAX_DATE_AFTER_INTENT))
+            .contains(&changed)
     }
 }
 

@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_knows_its_place_and_name() {
+    fn a_queue_arn_has_partition_region_account_and_name() {
         let queue = QueueArn::parse("arn:aws-cn:sqs:cn-north-1:111122223333:rotation_events")
             .expect("valid");
         assert_eq!(

@@ -92,7 +92,7 @@ impl Operation {
 
     /// Whether it has meant to do more than to pin: from then on only what stops everything stops it.
     pub fn has_acted(&self) -> bool {
-        self.journal.last_intent(self.action.deeds()).is_some()
+        self.journal.last_intent(self.action.main_steps()).is_some()
     }
 
     /// When a pin that AWS took has settled at the earliest, if the operation waits for that: a look before then decides

@@ -14,7 +14,7 @@ const ALPHABET: [char; 32] = [
 ];
 
 /// `<policy>-<10 characters>` for the n-th operation of a policy about one version of one secret.
-pub fn operation(
+pub fn automatic(
     policy: &Policy,
     arn: &Arn,
     version: &VersionId,

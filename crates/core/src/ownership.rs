@@ -24,15 +24,17 @@ pub struct BoundPolicy {
 /// A policy that could do something else stands in nobody's way. Whoever asks about the same secret gets the same answer.
 pub fn owner<'a>(
     secret: &Secret,
-    claimants: &'a [BoundPolicy],
+    bound_policies: &'a [BoundPolicy],
     needed: impl Fn(&BoundPolicy) -> Option<Action>,
 ) -> Option<&'a ObjectKey> {
-    claimants
+    bound_policies
         .iter()
-        .filter(|claimant| claimant.policy.acts())
-        .filter(|claimant| needed(claimant).is_some_and(|action| claimant.may(action, secret)))
-        .min_by_key(|claimant| (claimant.policy.created, &claimant.policy.uid))
-        .map(|claimant| &claimant.policy.key)
+        .filter(|bound_policy| bound_policy.policy.acts())
+        .filter(|bound_policy| {
+            needed(bound_policy).is_some_and(|action| bound_policy.may(action, secret))
+        })
+        .min_by_key(|bound_policy| (bound_policy.policy.created, &bound_policy.policy.uid))
+        .map(|bound_policy| &bound_policy.policy.key)
 }
 
 impl BoundPolicy {

@@ -203,22 +203,22 @@ impl Phase {
 /// | window, breaker, slot? | Wait | no longer asked here |
 ///
 /// The questions that end an operation come before those that make it wait, so that nothing waits for ever.
-pub fn permit(operation: &Operation, circumstances: &PermitInput<'_>) -> Permit {
-    if let Some(outcome) = stopped(operation, &circumstances.bounds) {
+pub fn permit(operation: &Operation, input: &PermitInput<'_>) -> Permit {
+    if let Some(outcome) = stopped(operation, &input.bounds) {
         return Permit::End(outcome);
     }
-    let standstill = standstill(&circumstances.bounds);
-    if let Some(outcome) = over(operation, circumstances).filter(|_| !operation.has_acted()) {
+    let suspended = suspended(&input.bounds);
+    if let Some(outcome) = ended_early(operation, input).filter(|_| !operation.has_acted()) {
         // Taking the pin back is a write, and what stands still writes nothing.
-        let unpins = operation.has_started() && standstill.is_none();
+        let unpins = operation.has_started() && suspended.is_none();
         return if unpins {
             Permit::EndAfterUnpin(outcome)
         } else {
             Permit::End(outcome)
         };
     }
-    let pause = standstill.or_else(|| undecided(operation, &circumstances.bounds));
-    match pause.or_else(|| not_yet(operation, circumstances)) {
+    let pause = suspended.or_else(|| awaiting_decision(operation, &input.bounds));
+    match pause.or_else(|| blocked_or_backing_off(operation, input)) {
         Some(pause) => Permit::Wait(pause),
         None => Permit::Go,
     }
@@ -269,20 +269,20 @@ fn is_older(operation: &Operation, policy: &Policy) -> bool {
 }
 
 /// What ends an operation that has not acted yet: a person said no, or its time is over.
-fn over(operation: &Operation, circumstances: &PermitInput<'_>) -> Option<Outcome> {
+fn ended_early(operation: &Operation, input: &PermitInput<'_>) -> Option<Outcome> {
     let refused;
-    let consent = match circumstances.bounds {
+    let consent = match input.bounds {
         Bounds::Within { consent, .. } => consent,
         Bounds::PolicyGone | Bounds::Invalid(_) => {
             refused = consent::denied(operation).unwrap_or(Consent::NotNeeded);
             &refused
         }
     };
-    called_off(operation, consent, circumstances.server_now)
+    rejected_or_expired(operation, consent, input.server_now)
 }
 
 /// Why an operation that has not yet moved a label must end.
-pub(crate) fn called_off(
+pub(crate) fn rejected_or_expired(
     operation: &Operation,
     consent: &Consent,
     server_now: ServerTime,
@@ -302,7 +302,7 @@ pub(crate) fn called_off(
 }
 
 /// What makes everything stand still, whatever it was doing.
-fn standstill(bounds: &Bounds<'_>) -> Option<Pause> {
+fn suspended(bounds: &Bounds<'_>) -> Option<Pause> {
     match bounds {
         Bounds::Invalid(why) => Some(Pause {
             phase: Phase::Queued,
@@ -321,7 +321,7 @@ fn standstill(bounds: &Bounds<'_>) -> Option<Pause> {
     }
 }
 
-fn undecided(operation: &Operation, bounds: &Bounds<'_>) -> Option<Pause> {
+fn awaiting_decision(operation: &Operation, bounds: &Bounds<'_>) -> Option<Pause> {
     let Bounds::Within {
         consent: Consent::Awaited { message },
         ..
@@ -337,18 +337,18 @@ fn undecided(operation: &Operation, bounds: &Bounds<'_>) -> Option<Pause> {
 }
 
 /// Budgets bind machines, not people.
-fn not_yet(operation: &Operation, circumstances: &PermitInput<'_>) -> Option<Pause> {
-    let Bounds::Within { policy, gate, .. } = circumstances.bounds else {
+fn blocked_or_backing_off(operation: &Operation, input: &PermitInput<'_>) -> Option<Pause> {
+    let Bounds::Within { policy, gate, .. } = input.bounds else {
         return None;
     };
     if operation.trigger == Trigger::Manual || operation.has_acted() {
         return None;
     }
-    held(gate).or_else(|| spent(operation, policy, circumstances))
+    gate_pause(gate).or_else(|| spent(operation, policy, input))
 }
 
 /// What the gate says, in words.
-pub(crate) fn held(gate: &Gate) -> Option<Pause> {
+pub(crate) fn gate_pause(gate: &Gate) -> Option<Pause> {
     let pause = |phase, message| Pause {
         phase,
         message,
@@ -356,14 +356,14 @@ pub(crate) fn held(gate: &Gate) -> Option<Pause> {
     };
     match gate {
         Gate::Open => None,
-        Gate::Blocked(hold) if hold.reason == BlockReason::OutsideWindow => {
-            Some(outside_window(hold.until))
+        Gate::Blocked(block) if block.reason == BlockReason::OutsideWindow => {
+            Some(outside_window(block.until))
         }
-        Gate::Blocked(hold) => Some(Pause {
-            until: hold.until,
+        Gate::Blocked(block) => Some(Pause {
+            until: block.until,
             ..pause(
                 Phase::Queued,
-                format!("{}: {}", hold.reason.reason(), hold.reason.sentence()),
+                format!("{}: {}", block.reason.reason(), block.reason.sentence()),
             )
         }),
         Gate::Unknown => Some(pause(
@@ -387,7 +387,7 @@ fn outside_window(opens: Option<AwsTime>) -> Pause {
 }
 
 /// Budgets of the secret, before the first write: what a person did, attempts, back-off.
-fn spent(operation: &Operation, policy: &Policy, circumstances: &PermitInput<'_>) -> Option<Pause> {
+fn spent(operation: &Operation, policy: &Policy, input: &PermitInput<'_>) -> Option<Pause> {
     if operation.has_started() {
         return None;
     }
@@ -397,7 +397,7 @@ fn spent(operation: &Operation, policy: &Policy, circumstances: &PermitInput<'_>
         secret,
         now,
         ..
-    } = *circumstances;
+    } = *input;
     let window = policy.attempt_window(now);
     let manual = history.manual_hold(window.length, now).map(|until| {
         (

@@ -32,11 +32,11 @@ pub struct Plan {
     /// To be created now.
     pub create: Vec<Proposal>,
     /// Findings that are held back, by ARN.
-    pub held: BTreeMap<Arn, Block>,
+    pub blocked: BTreeMap<Arn, Block>,
     /// Attempts made within the attempt window, and when the next may begin, by ARN of each finding.
     pub attempts: BTreeMap<Arn, Attempts>,
     /// The unfinished operation at work on each finding.
-    pub at_work: BTreeMap<Arn, ObjectKey>,
+    pub in_progress: BTreeMap<Arn, ObjectKey>,
     /// Operations of this policy that have not started and whose reason is gone, with a sentence why.
     pub supersede: Vec<(ObjectKey, String)>,
     /// Whether the circuit breaker is open in any region.
@@ -106,18 +106,18 @@ pub struct PlanInput<'a> {
     /// The policy, with its profile and namespace.
     pub own: &'a BoundPolicy,
     /// Every policy of the cluster that is in order, the own one included.
-    pub claimants: &'a [BoundPolicy],
+    pub bound_policies: &'a [BoundPolicy],
     /// Every operation of the cluster.
     pub operations: &'a [Operation],
     /// The rotation function of each secret that an unfinished operation is about.
     pub functions: &'a BTreeMap<Arn, FunctionArn>,
     /// What this process last planned for each policy in each region.
-    pub judged: &'a BTreeMap<Uid, BTreeMap<Region, RegionGate>>,
+    pub region_gates: &'a BTreeMap<Uid, BTreeMap<Region, RegionGate>>,
     /// What this process has seen of unfinished rotations.
-    pub watches: &'a StabilityTracker,
+    pub stability: &'a StabilityTracker,
     /// Operations that have not begun and could not at their last step, for a reason that lies in their own secret: it cannot
     /// be read, say, or AWS may still retry by itself. They keep nobody else waiting.
-    pub aside: &'a BTreeSet<ObjectKey>,
+    pub deferred: &'a BTreeSet<ObjectKey>,
     /// Which pins are ours.
     pub cluster: &'a ClusterId,
     /// AWS time.
@@ -127,15 +127,15 @@ pub struct PlanInput<'a> {
 impl PlanInput<'_> {
     /// What was done to a secret, with the journals that this policy's profile believes.
     fn history(&self, arn: &Arn) -> History<'_> {
-        let tenants = self.claimants.iter().map(|one| &one.tenant);
+        let tenants = self.bound_policies.iter().map(|one| &one.tenant);
         History::of(arn, self.operations)
-            .believing(&self.own.profile, tenants.chain([&self.own.tenant]))
+            .trusting(&self.own.profile, tenants.chain([&self.own.tenant]))
     }
 }
 
 /// Plans what to do about the survey: creates nothing itself, and says of every finding why nothing is done.
-pub fn plan(survey: &Survey, context: &PlanInput<'_>) -> Plan {
-    Planner::new(survey, context).run()
+pub fn plan(survey: &Survey, input: &PlanInput<'_>) -> Plan {
+    Planner::new(survey, input).run()
 }
 
 /// Whether too much is stuck in a region, as far as it is known.
@@ -197,11 +197,11 @@ impl fmt::Display for Plan {
                 proposal.name, proposal.action, proposal.secret
             )?;
         }
-        for (arn, hold) in &self.held {
-            let until = hold
+        for (arn, block) in &self.blocked {
+            let until = block
                 .until
                 .map_or_else(String::new, |until| format!(" until {until}"));
-            writeln!(f, "hold {arn} {}{until}", hold.reason.reason())?;
+            writeln!(f, "hold {arn} {}{until}", block.reason.reason())?;
         }
         for (key, why) in &self.supersede {
             writeln!(f, "supersede {key}: {why}")?;

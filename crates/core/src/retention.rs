@@ -37,27 +37,27 @@ pub fn deletable(
 pub fn window(
     operation: &Operation,
     own: impl Fn(&ObjectKey) -> Option<Duration>,
-    claimants: &[BoundPolicy],
+    bound_policies: &[BoundPolicy],
 ) -> Duration {
     let policy = ObjectKey {
         namespace: operation.key.namespace.clone(),
         name: operation.policy.name.clone(),
     };
-    let others = claimants
+    let others = bound_policies
         .iter()
-        .filter(|claimant| may_own(claimant, operation))
-        .map(|claimant| claimant.policy.remediation.attempt_window);
+        .filter(|bound_policy| may_own(bound_policy, operation))
+        .map(|bound_policy| bound_policy.policy.remediation.attempt_window);
     let longest = others.chain(own(&policy)).max();
     longest.unwrap_or_default().max(SHORTEST_WINDOW)
 }
 
 /// By the name alone: tags come and go.
-fn may_own(claimant: &BoundPolicy, operation: &Operation) -> bool {
+fn may_own(bound_policy: &BoundPolicy, operation: &Operation) -> bool {
     let BoundPolicy {
         tenant,
         profile,
         policy,
-    } = claimant;
+    } = bound_policy;
     let Some(arn) = &operation.arn else {
         return false;
     };

@@ -38,10 +38,10 @@ impl RollbackStatus {
     }
 
     /// Whether a machine may do this about the version. A person may do anything.
-    pub fn admits(self, action: Action) -> bool {
+    pub fn permits(self, action: Action) -> bool {
         match self {
             Self::NotRolledBack => true,
-            Self::RolledBack => instead_of(action) == Some(action),
+            Self::RolledBack => permitted_instead(action) == Some(action),
             Self::Unknown => !action.rotates(),
         }
     }
@@ -49,7 +49,7 @@ impl RollbackStatus {
 
 /// What a machine may do about a version that was rolled back, where a policy asks for `action`: take its label away, where
 /// the policy allows that. `None` = nothing.
-pub const fn instead_of(action: Action) -> Option<Action> {
+pub const fn permitted_instead(action: Action) -> Option<Action> {
     match action {
         Action::ClearPending | Action::ClearAndRotate => Some(Action::ClearPending),
         Action::ReleasePins => Some(Action::ReleasePins),

@@ -193,8 +193,8 @@ impl Secret {
     }
 
     /// Why this may not be done to this secret, if so. Only what rotates needs rotation to be on.
-    pub fn hands_off(&self, action: Action) -> Option<Exclusion> {
-        if let Some(foreign) = self.belongs_to_others() {
+    pub fn exclusion(&self, action: Action) -> Option<Exclusion> {
+        if let Some(foreign) = self.foreign_owner() {
             return Some(foreign);
         }
         if action == Action::RestoreSecret {
@@ -212,7 +212,7 @@ impl Secret {
 
 impl Secret {
     /// Why the secret is somebody else's to act on, if so: not even its deletion is called off.
-    pub fn belongs_to_others(&self) -> Option<Exclusion> {
+    pub fn foreign_owner(&self) -> Option<Exclusion> {
         if self.is_replica() {
             return Some(Exclusion::Replica);
         }

@@ -16,17 +16,17 @@ use crate::secret::{LabelMap, Secret, VersionListing};
 use crate::time::AwsTime;
 
 /// Between two looks further apart anything may have happened: an hour, and a little for a sweep of one hour that is late.
-const LONGEST_GAP: Duration = Duration::from_mins(65);
+const MAX_GAP: Duration = Duration::from_mins(65);
 
 /// Labels and versions must have been seen unchanged for so long before a version without a value may be cleared although
 /// other metadata keeps changing.
-const LONG_ENOUGH: Duration = Duration::from_hours(24);
+const MIN_STABLE_TIME: Duration = Duration::from_hours(24);
 
 /// Fewer changes are an event, not a habit.
-const HABIT: u32 = 2;
+const MIN_REPEATED_CHANGES: u32 = 2;
 
 /// The names of so many tags are told.
-const MAX_TAGS: usize = 3;
+const MAX_NAMED_TAGS: usize = 3;
 
 /// Every unfinished rotation that this process watches.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ struct TrackedSecret {
     secret: Secret,
     versions: Option<VersionListing>,
     at: AwsTime,
-    rest: Stability,
+    stability: Stability,
 }
 
 /// How the labels and versions of a secret have rested, as this process saw it.
@@ -49,9 +49,9 @@ pub struct Stability {
     /// Since when labels, other than our pins, and versions have been seen unchanged.
     pub since: AwsTime,
     /// How often `LastChangedDate` has moved since, other than by a pin.
-    pub changes: u32,
+    pub metadata_changes: u32,
     /// What changed, as far as AWS shows.
-    pub changing: BTreeSet<ChangedMetadata>,
+    pub changed_metadata: BTreeSet<ChangedMetadata>,
 }
 
 /// What can change about a secret while its labels and versions do not.
@@ -67,7 +67,7 @@ pub enum ChangedMetadata {
 
 impl StabilityTracker {
     /// Takes note of a look at a secret. A list is no look: it lags.
-    pub fn see(&mut self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) {
+    pub fn observe(&mut self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) {
         let Some(pending) = secret.unfinished() else {
             self.0.remove(&secret.arn);
             return;
@@ -77,18 +77,18 @@ impl StabilityTracker {
             self.0.insert(secret.arn.clone(), newer.clone());
             return;
         }
-        let rested = known.filter(|known| known.rests_in(secret, versions, at));
+        let rested = known.filter(|known| known.is_unchanged_in(secret, versions, at));
         let watch = match rested {
-            Some(known) => known.goes_on(secret, versions, at),
+            Some(known) => known.updated_with(secret, versions, at),
             None => TrackedSecret {
                 secret: secret.clone(),
                 versions: versions.cloned(),
                 at,
-                rest: Stability {
+                stability: Stability {
                     pending: pending.clone(),
                     since: at,
-                    changes: 0,
-                    changing: BTreeSet::new(),
+                    metadata_changes: 0,
+                    changed_metadata: BTreeSet::new(),
                 },
             },
         };
@@ -96,23 +96,27 @@ impl StabilityTracker {
     }
 
     /// Forgets what was seen so long ago that it tells nothing any more.
-    pub fn forget_before(&mut self, now: AwsTime) {
-        self.0.retain(|_, watch| now.since(watch.at) <= LONGEST_GAP);
+    pub fn forget_older_than_gap(&mut self, now: AwsTime) {
+        self.0.retain(|_, watch| now.since(watch.at) <= MAX_GAP);
     }
 
     /// When the labels, other than our pins, or the versions of an unfinished rotation moved last, by what this process has
     /// seen: no later than this. A tag moves `LastChangedDate` and is not seen here; `None` = it is not watched.
-    pub fn moved(&self, arn: &Arn) -> Option<AwsTime> {
-        let TrackedSecret { secret, rest, .. } = self.0.get(arn)?;
+    pub fn last_moved(&self, arn: &Arn) -> Option<AwsTime> {
+        let TrackedSecret {
+            secret,
+            stability: rest,
+            ..
+        } = self.0.get(arn)?;
         let changed = secret.last_changed.unwrap_or(rest.since);
         Some(changed.min(rest.since))
     }
 
     /// How the secret has rested, if it still looks as it was seen last.
-    pub fn rest(&self, secret: &Secret, now: AwsTime) -> Option<&Stability> {
+    pub fn stability(&self, secret: &Secret, now: AwsTime) -> Option<&Stability> {
         let watch = self.0.get(&secret.arn)?;
         let same = own_labels(&watch.secret.labels) == own_labels(&secret.labels);
-        (same && is_close(watch.at, now)).then_some(&watch.rest)
+        (same && is_close(watch.at, now)).then_some(&watch.stability)
     }
 }
 
@@ -124,7 +128,12 @@ impl TrackedSecret {
     }
 
     /// Whether nothing has happened to labels and versions between the last look and this one.
-    fn rests_in(&self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) -> bool {
+    fn is_unchanged_in(
+        &self,
+        secret: &Secret,
+        versions: Option<&VersionListing>,
+        at: AwsTime,
+    ) -> bool {
         let same_versions = match (&self.versions, versions) {
             (Some(before), Some(now)) => before == now,
             (Some(_), None) | (None, _) => true,
@@ -134,26 +143,26 @@ impl TrackedSecret {
             && same_versions
     }
 
-    fn goes_on(self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) -> Self {
-        let mut rest = self.rest;
+    fn updated_with(self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) -> Self {
+        let mut rest = self.stability;
         // A pin that came or went explains the date by itself.
         if self.secret.last_changed != secret.last_changed && self.secret.labels == secret.labels {
-            rest.changes = rest.changes.saturating_add(1);
-            rest.changing.extend(changed(&self.secret, secret));
+            rest.metadata_changes = rest.metadata_changes.saturating_add(1);
+            rest.changed_metadata.extend(changed(&self.secret, secret));
         }
         Self {
             secret: secret.clone(),
             versions: versions.cloned().or(self.versions),
             at,
-            rest,
+            stability: rest,
         }
     }
 }
 
 impl Stability {
     /// Whether something keeps changing the secret while its labels and versions rest.
-    pub const fn is_disturbed(&self) -> bool {
-        self.changes >= HABIT
+    pub const fn keeps_changing(&self) -> bool {
+        self.metadata_changes >= MIN_REPEATED_CHANGES
     }
 }
 
@@ -162,7 +171,7 @@ impl Stability {
 /// [`advance`](crate::advance) alike.
 pub fn clearable_from(unchanged_since: AwsTime, value: PendingValue) -> Option<AwsTime> {
     match value {
-        PendingValue::Empty => Some(unchanged_since.plus(LONG_ENOUGH)),
+        PendingValue::Empty => Some(unchanged_since.plus(MIN_STABLE_TIME)),
         PendingValue::Present | PendingValue::Unknown | PendingValue::None => None,
     }
 }
@@ -170,7 +179,7 @@ pub fn clearable_from(unchanged_since: AwsTime, value: PendingValue) -> Option<A
 /// Whether a look at one time and one at the other follow each other without a gap. A date that is far off in either
 /// direction breaks the chain.
 fn is_close(one: AwsTime, other: AwsTime) -> bool {
-    one.since(other).max(other.since(one)) <= LONGEST_GAP
+    one.since(other).max(other.since(one)) <= MAX_GAP
 }
 
 /// Labels but for pins: those move whenever a machine prepares to act.
@@ -201,7 +210,7 @@ impl fmt::Display for Stability {
     /// What keeps changing, as the subject of a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tags: Vec<_> = self
-            .changing
+            .changed_metadata
             .iter()
             .filter_map(|what| match what {
                 ChangedMetadata::Tag(key) => Some(key.as_str()),
@@ -210,18 +219,18 @@ impl fmt::Display for Stability {
             .collect();
         let mut parts = Vec::new();
         if !tags.is_empty() {
-            let named: Vec<_> = tags.iter().take(MAX_TAGS).copied().collect();
-            let others = if tags.len() > MAX_TAGS {
+            let named: Vec<_> = tags.iter().take(MAX_NAMED_TAGS).copied().collect();
+            let others = if tags.len() > MAX_NAMED_TAGS {
                 " and others"
             } else {
                 ""
             };
             parts.push(format!("its tags ({}{others})", named.join(", ")));
         }
-        if self.changing.contains(&ChangedMetadata::Rotation) {
+        if self.changed_metadata.contains(&ChangedMetadata::Rotation) {
             parts.push("its rotation settings".to_owned());
         }
-        if self.changing.contains(&ChangedMetadata::Other) {
+        if self.changed_metadata.contains(&ChangedMetadata::Other) {
             parts.push("metadata such as its description, key, policy or replicas".to_owned());
         }
         f.write_str(&parts.join(" and "))

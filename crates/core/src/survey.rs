@@ -26,7 +26,7 @@ pub struct Survey {
     /// Every secret that is not healthy, worst first.
     pub findings: Vec<Finding>,
     /// Healthy and ineligible secrets.
-    pub others: Vec<UnremarkableSecret>,
+    pub unremarkable: Vec<UnremarkableSecret>,
     /// Healthy secrets that still carry pins of ours.
     pub pinned: Vec<Finding>,
 }
@@ -60,7 +60,7 @@ impl Survey {
 
     /// How many secrets are neither healthy nor ineligible. After a restart in an outage there may be fewer findings: of
     /// some secrets only their number is remembered.
-    pub fn unwell(&self) -> usize {
+    pub fn unhealthy_count(&self) -> usize {
         let counts = self.counts.iter();
         let unwell =
             counts.filter(|(state, _)| !matches!(state, State::Healthy | State::Ineligible));
@@ -116,9 +116,9 @@ pub struct Finding {
     /// Whether the pending version has a value.
     pub pending_value: PendingValue,
     /// Which kind of remedy could help.
-    pub ailment: RemedyKind,
+    pub remedy_kind: RemedyKind,
     /// How its labels and versions have rested, as far as this process has watched the unfinished pending version.
-    pub rest: Option<Stability>,
+    pub stability: Option<Stability>,
     /// The secret as seen, for planning; absent if it does not exist, or was not seen since the controller started.
     pub secret: Option<Secret>,
     /// Set while the latest sweeps could not see it: everything else is as last seen.
@@ -255,7 +255,7 @@ pub struct PreviousFindings {
     /// Regions in which the circuit breaker was open.
     pub tripped: BTreeSet<Region>,
     /// Regions that were not yet seen completely since this was remembered: absence there proves nothing.
-    pub unsettled: BTreeSet<Region>,
+    pub unconfirmed: BTreeSet<Region>,
 }
 
 /// What is remembered of one secret.

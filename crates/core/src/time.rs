@@ -65,22 +65,22 @@ instant! {
 }
 
 /// 2020-01-01 and 2100-01-01, in seconds. What lies outside is no date of a service that runs today.
-const POSSIBLE: Range<i64> = 1_577_836_800..4_102_444_800;
+const PLAUSIBLE_SECONDS: Range<i64> = 1_577_836_800..4_102_444_800;
 
 /// An answer whose date is further from the agreed time than this is not believed.
-const BELIEVED: Duration = Duration::from_hours(1);
+const MAX_DEVIATION: Duration = Duration::from_hours(1);
 
 /// Dates that are at most this far apart, once each is carried on to the same moment, agree with each other.
-const ALIKE: Duration = Duration::from_mins(5);
+const AGREEMENT_TOLERANCE: Duration = Duration::from_mins(5);
 
 /// Answers that must agree with each other before anything was agreed: one alone may be the absurd one.
-const TO_BEGIN: usize = 2;
+const ANSWERS_TO_START: usize = 2;
 
 /// Answers that must agree with each other to replace the agreed time.
-const TO_REPLACE: usize = 3;
+const ANSWERS_TO_REPLACE: usize = 3;
 
 /// Dates that are remembered while they are not believed.
-const REMEMBERED: usize = 5;
+const MAX_DOUBTED: usize = 5;
 
 /// What a remote clock is taken to show, learned from the dates of its answers.
 ///
@@ -122,28 +122,29 @@ struct Sample {
 
 impl AgreedTime {
     /// Judges the date of an answer that arrived at the local reading `at`.
-    pub fn hear(&mut self, shown: Option<Timestamp>, at: Duration) -> DateCheck {
-        let Some(shown) = shown.filter(|shown| POSSIBLE.contains(&shown.as_second())) else {
+    pub fn observe(&mut self, shown: Option<Timestamp>, at: Duration) -> DateCheck {
+        let Some(shown) = shown.filter(|shown| PLAUSIBLE_SECONDS.contains(&shown.as_second()))
+        else {
             return DateCheck::Implausible;
         };
-        let reading = Sample { shown, at };
+        let sample = Sample { shown, at };
         if self
             .agreed
-            .is_some_and(|agreed| agreed.distance(reading) <= BELIEVED)
+            .is_some_and(|agreed| agreed.distance(sample) <= MAX_DEVIATION)
         {
-            self.agree(reading);
+            self.agree(sample);
             return DateCheck::Agrees;
         }
-        let needed = self.agreed.map_or(TO_BEGIN, |_| TO_REPLACE);
-        let alike = |other: &&Sample| other.distance(reading) <= ALIKE;
-        if self.doubted.iter().filter(alike).count() + 1 >= needed {
-            self.agree(reading);
+        let needed = self.agreed.map_or(ANSWERS_TO_START, |_| ANSWERS_TO_REPLACE);
+        let agrees = |other: &&Sample| other.distance(sample) <= AGREEMENT_TOLERANCE;
+        if self.doubted.iter().filter(agrees).count() + 1 >= needed {
+            self.agree(sample);
             return DateCheck::Adopted;
         }
-        if self.doubted.len() == REMEMBERED {
+        if self.doubted.len() == MAX_DOUBTED {
             self.doubted.remove(0);
         }
-        self.doubted.push(reading);
+        self.doubted.push(sample);
         DateCheck::Doubted
     }
 
@@ -152,8 +153,8 @@ impl AgreedTime {
         self.agreed.map(|agreed| agreed.carried(at))
     }
 
-    fn agree(&mut self, reading: Sample) {
-        self.agreed = Some(reading);
+    fn agree(&mut self, sample: Sample) {
+        self.agreed = Some(sample);
         self.doubted.clear();
     }
 }
@@ -181,14 +182,14 @@ mod tests {
     use super::*;
 
     /// The agreement after dates, each heard one second after the other, and what each meant.
-    fn hearing(dates: &[Option<i64>]) -> (AgreedTime, Vec<DateCheck>) {
+    fn observed(dates: &[Option<i64>]) -> (AgreedTime, Vec<DateCheck>) {
         let mut agreement = AgreedTime::default();
-        let heard = dates.iter().zip(0..).map(|(date, second)| {
+        let checks = dates.iter().zip(0..).map(|(date, second)| {
             let date = date.map(|date| Timestamp::from_second(date).expect("in range"));
-            agreement.hear(date, Duration::from_secs(second))
+            agreement.observe(date, Duration::from_secs(second))
         });
-        let heard = heard.collect();
-        (agreement, heard)
+        let checks = checks.collect();
+        (agreement, checks)
     }
 
     fn now(agreement: &AgreedTime, second: u64) -> Option<i64> {
@@ -201,19 +202,19 @@ mod tests {
 
     #[test]
     fn nothing_is_agreed_before_two_answers_agree() {
-        let (agreement, heard) = hearing(&[Some(T)]);
-        assert_eq!(heard, [DateCheck::Doubted]);
+        let (agreement, checks) = observed(&[Some(T)]);
+        assert_eq!(checks, [DateCheck::Doubted]);
         assert_eq!(now(&agreement, 0), None);
-        let (agreement, heard) = hearing(&[Some(T), Some(T + 1)]);
-        assert_eq!(heard, [DateCheck::Doubted, DateCheck::Adopted]);
+        let (agreement, checks) = observed(&[Some(T), Some(T + 1)]);
+        assert_eq!(checks, [DateCheck::Doubted, DateCheck::Adopted]);
         assert_eq!(now(&agreement, 61), Some(T + 61));
     }
 
     #[test]
     fn a_first_answer_with_an_absurd_date_is_outvoted() {
-        let (agreement, heard) = hearing(&[Some(T + 40 * HOUR), Some(T), Some(T + 1)]);
+        let (agreement, checks) = observed(&[Some(T + 40 * HOUR), Some(T), Some(T + 1)]);
         assert_eq!(
-            heard,
+            checks,
             [DateCheck::Doubted, DateCheck::Doubted, DateCheck::Adopted]
         );
         assert_eq!(now(&agreement, 2), Some(T + 1));
@@ -228,9 +229,9 @@ mod tests {
             Some(T + 2 * HOUR),
             Some(T - 2 * HOUR),
         ] {
-            let (agreement, heard) = hearing(&[Some(T), Some(T), absurd, Some(T + 3)]);
-            assert!(!heard[2].is_believed(), "{absurd:?}");
-            assert_eq!(heard[3], DateCheck::Agrees, "{absurd:?}");
+            let (agreement, checks) = observed(&[Some(T), Some(T), absurd, Some(T + 3)]);
+            assert!(!checks[2].is_believed(), "{absurd:?}");
+            assert_eq!(checks[3], DateCheck::Agrees, "{absurd:?}");
             assert_eq!(now(&agreement, 3), Some(T + 3), "{absurd:?}");
         }
     }
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_is_believed_at_the_third_answer() {
         let jump = T + 24 * HOUR;
-        let (agreement, heard) = hearing(&[
+        let (agreement, checks) = observed(&[
             Some(T),
             Some(T),
             Some(jump),
@@ -247,7 +248,7 @@ mod tests {
             Some(jump + 3),
         ]);
         assert_eq!(
-            heard[2..],
+            checks[2..],
             [
                 DateCheck::Doubted,
                 DateCheck::Doubted,
@@ -264,29 +265,29 @@ mod tests {
         for _ in 0..20 {
             dates.extend([Some(T + 2 * HOUR), Some(T)]);
         }
-        let (agreement, heard) = hearing(&dates);
+        let (agreement, checks) = observed(&dates);
         assert_eq!(now(&agreement, 41), Some(T));
-        assert!(heard[2..].iter().step_by(2).all(|one| !one.is_believed()));
+        assert!(checks[2..].iter().step_by(2).all(|one| !one.is_believed()));
     }
 
     #[test]
     fn absurd_dates_that_differ_never_agree_with_each_other() {
         let dates: Vec<_> = (0..30).map(|n| Some(T + n * 3 * HOUR)).collect();
-        let (agreement, heard) = hearing(&dates);
-        assert!(heard.iter().all(|one| *one == DateCheck::Doubted));
+        let (agreement, checks) = observed(&dates);
+        assert!(checks.iter().all(|one| *one == DateCheck::Doubted));
         assert_eq!(now(&agreement, 30), None);
-        assert_eq!(agreement.doubted.len(), REMEMBERED);
+        assert_eq!(agreement.doubted.len(), MAX_DOUBTED);
     }
 
     #[test]
     fn dates_of_answers_far_apart_are_compared_as_of_the_same_moment() {
         let mut agreement = AgreedTime::default();
         let at = |hours: i64| Timestamp::from_second(T + hours * HOUR).ok();
-        assert_eq!(agreement.hear(at(0), Duration::ZERO), DateCheck::Doubted);
+        assert_eq!(agreement.observe(at(0), Duration::ZERO), DateCheck::Doubted);
         let later = Duration::from_hours(10);
-        assert_eq!(agreement.hear(at(10), later), DateCheck::Adopted);
+        assert_eq!(agreement.observe(at(10), later), DateCheck::Adopted);
         assert_eq!(
-            agreement.hear(at(10), Duration::from_hours(20)),
+            agreement.observe(at(10), Duration::from_hours(20)),
             DateCheck::Doubted
         );
     }

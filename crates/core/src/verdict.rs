@@ -34,7 +34,7 @@ pub struct Verdict {
     /// A sentence for people, with absolute times only.
     pub message: String,
     /// Which kind of remedy could help.
-    pub ailment: RemedyKind,
+    pub remedy_kind: RemedyKind,
     /// When the unfinished pending version was first seen by us.
     pub first_observed: Option<AwsTime>,
 }
@@ -43,11 +43,11 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct VerdictInput<'a> {
     /// What the last pass found.
-    pub remembered: Option<&'a PreviousFinding>,
+    pub previous: Option<&'a PreviousFinding>,
     /// Every known operation, on whichever secret: journals tell which changes were our own.
     pub operations: &'a [Operation],
     /// How this process has seen its labels and versions rest.
-    pub rest: Option<&'a Stability>,
+    pub stability: Option<&'a Stability>,
     /// Which journals are believed: those of this namespace, as far as the profile admits it. `None` = none are.
     pub bounds: Option<(&'a Profile, &'a Tenant)>,
 }
@@ -56,20 +56,20 @@ pub struct VerdictInput<'a> {
 pub fn of(
     observation: &Observation,
     detection: &Detection,
-    background: VerdictInput<'_>,
+    input: VerdictInput<'_>,
     now: AwsTime,
 ) -> Verdict {
-    let judge = Rules {
+    let rules = Rules {
         observation,
         secret: &observation.secret,
         detection,
-        remembered: background.remembered,
-        operations: background.operations,
-        rest: background.rest,
-        bounds: background.bounds,
+        previous: input.previous,
+        operations: input.operations,
+        stability: input.stability,
+        bounds: input.bounds,
         now,
     };
-    judge.unreadable().unwrap_or_else(|| judge.readable())
+    rules.unreadable().unwrap_or_else(|| rules.readable())
 }
 
 /// When the value of a secret expires, if a tag says so in a way that can be read.
@@ -122,9 +122,9 @@ struct Rules<'a> {
     observation: &'a Observation,
     secret: &'a Secret,
     detection: &'a Detection,
-    remembered: Option<&'a PreviousFinding>,
+    previous: Option<&'a PreviousFinding>,
     operations: &'a [Operation],
-    rest: Option<&'a Stability>,
+    stability: Option<&'a Stability>,
     bounds: Option<(&'a Profile, &'a Tenant)>,
     now: AwsTime,
 }
@@ -135,7 +135,7 @@ struct Progress {
     first_observed: AwsTime,
     since: AwsTime,
     /// AWS's own date for the rotation, where only that tells.
-    meant_by: Option<AwsTime>,
+    due_by: Option<AwsTime>,
 }
 
 impl<'a> Rules<'a> {
@@ -143,7 +143,7 @@ impl<'a> Rules<'a> {
     fn history(&self) -> History<'a> {
         let history = History::of(&self.secret.arn, self.operations);
         match self.bounds {
-            Some((profile, tenant)) => history.believing(profile, [tenant]),
+            Some((profile, tenant)) => history.trusting(profile, [tenant]),
             None => history,
         }
     }
@@ -186,7 +186,7 @@ impl<'a> Rules<'a> {
         let deleted = self.secret.deleted?;
         Some(match self.detection.scheduled_for_deletion {
             Reporting::Report => Verdict {
-                ailment: RemedyKind::Deletion,
+                remedy_kind: RemedyKind::Deletion,
                 ..self.verdict(
                     State::ScheduledForDeletion,
                     Some(deleted),
@@ -286,15 +286,15 @@ impl<'a> Rules<'a> {
     fn stuck_or_rotating(&self) -> Option<Verdict> {
         let pending = self.secret.unfinished().filter(|_| self.secret.rotates())?;
         let progress = self.progress(pending);
-        let standing = RollbackStatus::of(self.secret, self.observation.versions.as_ref());
-        if standing == RollbackStatus::RolledBack {
+        let rollback = RollbackStatus::of(self.secret, self.observation.versions.as_ref());
+        if rollback == RollbackStatus::RolledBack {
             return Some(self.rolled_back(pending, progress));
         }
         let since = progress.since;
-        let (state, ailment, message) = if !self.is_stuck(progress) {
+        let (state, remedy_kind, message) = if !self.is_stuck(progress) {
             let message = format!("a rotation is under way since {since}");
             (State::Rotating, RemedyKind::None, message)
-        } else if standing == RollbackStatus::Unknown || self.observation.versions.is_none() {
+        } else if rollback == RollbackStatus::Unknown || self.observation.versions.is_none() {
             (
                 State::Stuck,
                 RemedyKind::Unlisted,
@@ -311,7 +311,7 @@ impl<'a> Rules<'a> {
             state,
             since,
             message,
-            ailment,
+            remedy_kind,
             first_observed: Some(progress.first_observed),
         })
     }
@@ -321,7 +321,7 @@ impl<'a> Rules<'a> {
     }
 
     fn without_progress(&self, progress: Progress) -> String {
-        let message = match progress.meant_by {
+        let message = match progress.due_by {
             Some(date) => format!(
                 "AWS meant to rotate it by {date}, and its rotation has not finished, whatever else has changed since"
             ),
@@ -334,7 +334,7 @@ impl<'a> Rules<'a> {
 
     /// What a person is to know where metadata keeps changing so that the secret never rests by its date.
     fn disturbance(&self) -> Option<String> {
-        let rest = self.rest.filter(|rest| rest.is_disturbed())?;
+        let rest = self.stability.filter(|rest| rest.keeps_changing())?;
         let changed = self.last_change();
         if self.now.since(changed) >= self.detection.stuck_after {
             return None;
@@ -367,14 +367,14 @@ impl<'a> Rules<'a> {
             self.command("promote")
         );
         let found = self
-            .remembered
+            .previous
             .filter(|old| old.state == State::Stuck && old.pending.as_ref() == Some(pending))
             .and_then(|old| old.since);
         Verdict {
             state: State::Stuck,
             since: self.last_change().min(self.clamped(found)),
             message,
-            ailment: RemedyKind::RolledBack,
+            remedy_kind: RemedyKind::RolledBack,
             first_observed: Some(progress.first_observed),
         }
     }
@@ -382,7 +382,7 @@ impl<'a> Rules<'a> {
     /// First-seen of this very pending version, clamped: a status that somebody edited makes nothing older than the secret.
     fn first_observed(&self, pending: &VersionId) -> AwsTime {
         let old = self
-            .remembered
+            .previous
             .filter(|old| old.pending.as_ref() == Some(pending));
         self.clamped(old.and_then(|old| old.first_observed))
     }
@@ -396,7 +396,7 @@ impl<'a> Rules<'a> {
             .and_then(|versions| versions.created(pending))
             .or_else(|| self.history().started(pending));
         let found = self
-            .remembered
+            .previous
             .filter(|old| old.pending.as_ref() == Some(pending))
             .and_then(|old| old.since);
         let since = self
@@ -409,7 +409,7 @@ impl<'a> Rules<'a> {
         Progress {
             first_observed,
             since: meant_by.unwrap_or(since),
-            meant_by,
+            due_by: meant_by,
         }
     }
 
@@ -425,7 +425,7 @@ impl<'a> Rules<'a> {
         let next = self.secret.next_rotation?;
         let grace = self.detection.stuck_after.max(self.detection.overdue_after);
         let long = self.now > next && self.now.since(next) >= grace;
-        (long && self.remembered.is_none()).then_some(next)
+        (long && self.previous.is_none()).then_some(next)
     }
 
     fn clamped(&self, time: Option<AwsTime>) -> AwsTime {
@@ -629,7 +629,7 @@ impl<'a> Rules<'a> {
 
     fn overdue_since(&self, state: State, since: AwsTime, message: String) -> Verdict {
         Verdict {
-            ailment: RemedyKind::Overdue,
+            remedy_kind: RemedyKind::Overdue,
             ..self.verdict(state, Some(since), message)
         }
     }
@@ -637,7 +637,7 @@ impl<'a> Rules<'a> {
     /// Where AWS names no date, the state lasts since it was first found.
     fn verdict(&self, state: State, since: Option<AwsTime>, message: String) -> Verdict {
         let found = self
-            .remembered
+            .previous
             .filter(|old| old.state == state)
             .and_then(|old| old.since);
         let since = since.unwrap_or_else(|| self.clamped(found));
@@ -645,7 +645,7 @@ impl<'a> Rules<'a> {
             state,
             since,
             message,
-            ailment: RemedyKind::None,
+            remedy_kind: RemedyKind::None,
             first_observed: None,
         }
     }

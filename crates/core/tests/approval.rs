@@ -3,7 +3,7 @@
 mod fixtures;
 
 use fixtures::shell::Shell;
-use fixtures::world::World;
+use fixtures::world::TinyAws;
 use fixtures::{ago, hours, minutes, operation, policy, profile, server};
 use secret_rotation_core::action::Action;
 use secret_rotation_core::action::Permission;
@@ -31,7 +31,7 @@ fn asked(decision: Option<Decision>) -> Operation {
     }
 }
 
-fn judged(operation: &Operation, admission: &Admission) -> Consent {
+fn consent_of(operation: &Operation, admission: &Admission) -> Consent {
     consent(operation, &policy("payments"), &profile(), admission)
 }
 
@@ -78,14 +78,14 @@ fn the_strictest_of_operation_policy_and_profile_holds() {
 
 #[test]
 fn another_person_may_approve_and_the_requester_may_not() {
-    let approve = |by: &str| judged(&asked(decided(Answer::Approve, by)), &enforced());
+    let approve = |by: &str| consent_of(&asked(decided(Answer::Approve, by)), &enforced());
     assert_eq!(approve("bob"), given("bob"));
     assert!(matches!(approve("alice"), Consent::Refused { .. }));
     let nameless = Operation {
         requested_by: None,
         ..asked(decided(Answer::Approve, "bob"))
     };
-    let refused = judged(&nameless, &enforced());
+    let refused = consent_of(&nameless, &enforced());
     assert!(
         matches!(refused, Consent::Refused { message } if message.contains("spec.requestedBy"))
     );
@@ -93,7 +93,7 @@ fn another_person_may_approve_and_the_requester_may_not() {
         trigger: Trigger::Policy,
         ..nameless
     };
-    assert_eq!(judged(&automatic, &enforced()), given("bob"));
+    assert_eq!(consent_of(&automatic, &enforced()), given("bob"));
 }
 
 #[test]
@@ -101,23 +101,23 @@ fn without_admission_policies_no_approval_counts_and_every_refusal_does() {
     let older = Admission::OtherVersion {
         what: "x".to_owned(),
     };
-    let approved = judged(&asked(decided(Answer::Approve, "bob")), &older);
+    let approved = consent_of(&asked(decided(Answer::Approve, "bob")), &older);
     assert!(
         matches!(approved, Consent::Awaited { message } if message.contains("admission policies of another version"))
     );
     let missing = Admission::Missing {
         what: "x".to_owned(),
     };
-    let approved = judged(&asked(decided(Answer::Approve, "bob")), &missing);
+    let approved = consent_of(&asked(decided(Answer::Approve, "bob")), &missing);
     assert!(
         matches!(approved, Consent::Awaited { message } if message.contains("admission policies not installed"))
     );
-    let undecided = judged(&asked(None), &missing);
+    let undecided = consent_of(&asked(None), &missing);
     assert!(
         matches!(undecided, Consent::Awaited { message } if message.contains("admission policies not installed")),
         "told before somebody decides in vain"
     );
-    let denied = judged(&asked(decided(Answer::Deny, "mallory")), &missing);
+    let denied = consent_of(&asked(decided(Answer::Deny, "mallory")), &missing);
     assert_eq!(
         denied,
         Consent::Refused {
@@ -131,7 +131,7 @@ fn where_the_admission_policies_cannot_be_read_no_approval_counts() {
     let unreadable = Admission::Unreadable {
         what: "x".to_owned(),
     };
-    let approved = judged(&asked(decided(Answer::Approve, "bob")), &unreadable);
+    let approved = consent_of(&asked(decided(Answer::Approve, "bob")), &unreadable);
     assert!(matches!(approved, Consent::Awaited { message } if message.contains("may not read x")));
 }
 
@@ -143,7 +143,7 @@ fn an_operation_older_than_the_admission_policies_cannot_be_approved() {
         let created = approved.created.timestamp().as_second();
         let since = jiff::Timestamp::from_second(created + seconds).expect("in range");
         let since = ServerTime::new(since);
-        judged(&approved, &Admission::Enforced { since })
+        consent_of(&approved, &Admission::Enforced { since })
     };
     for seconds in [3600, 0, -4] {
         let awaited = since(seconds);
@@ -207,7 +207,7 @@ fn a_denial_after_the_clear_comes_too_late() {
 }
 
 #[test]
-fn what_nobody_approves_expires() {
+fn an_operation_that_is_never_approved_expires() {
     let brief = Operation {
         deadline: hours(2),
         ..asked(None)
@@ -229,7 +229,7 @@ fn a_deadline_between_pin_and_clear_takes_the_pin_back() {
 }
 
 #[test]
-fn an_approval_starts_the_deadline_anew() {
+fn an_approval_restarts_the_deadline() {
     let mut shell = stuck_shell(Operation {
         deadline: hours(1),
         ..asked(None)
@@ -244,7 +244,7 @@ fn an_approval_starts_the_deadline_anew() {
 
 fn stuck_shell(operation: Operation) -> Shell {
     Shell::new(
-        World::new(
+        TinyAws::new(
             fixtures::stuck("prod/a"),
             fixtures::with_value(),
             fixtures::now(),

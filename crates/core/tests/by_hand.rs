@@ -5,7 +5,7 @@ mod fixtures;
 use std::time::Duration;
 
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, Replica, World};
+use fixtures::world::{EmptyVersions, Function, Replica, TinyAws};
 use fixtures::{
     ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, server, stuck,
     version, with_value, without_value,
@@ -23,14 +23,14 @@ fn by_hand(action: Action) -> Operation {
 }
 
 /// `prod/a`, stuck on a version with a value, which is the live password.
-fn valued() -> World {
-    let mut world = World::new(stuck("prod/a"), with_value(), now());
+fn valued() -> TinyAws {
+    let mut world = TinyAws::new(stuck("prod/a"), with_value(), now());
     world.live = version("p");
     world
 }
 
 /// `x` was cleared and is pinned; it holds the live password.
-fn cleared(secret: Secret) -> World {
+fn cleared(secret: Secret) -> TinyAws {
     let pin = pin_of(cluster(), ago(hours(10)), "x");
     let versions = listing(&[
         ("b", ago(hours(500))),
@@ -38,7 +38,7 @@ fn cleared(secret: Secret) -> World {
         ("p", ago(hours(9))),
         ("x", ago(hours(30))),
     ]);
-    let mut world = World::new(labelled(secret, pin.as_str(), "x"), versions, now());
+    let mut world = TinyAws::new(labelled(secret, pin.as_str(), "x"), versions, now());
     world.live = version("x");
     world
 }
@@ -50,8 +50,8 @@ fn restoring(pending: Option<&str>) -> Operation {
 }
 
 /// Every situation in which a person's action works, with its way.
-fn ways() -> Vec<(World, Operation, &'static str)> {
-    let mut deleted = World::new(secret("prod/a"), without_value(), now());
+fn ways() -> Vec<(TinyAws, Operation, &'static str)> {
+    let mut deleted = TinyAws::new(secret("prod/a"), without_value(), now());
     deleted.secret.deleted = Some(ago(hours(50)));
     vec![
         (
@@ -70,7 +70,7 @@ fn ways() -> Vec<(World, Operation, &'static str)> {
             "Pin Swap Succeeded",
         ),
         (
-            World::new(secret("prod/a"), without_value(), now()),
+            TinyAws::new(secret("prod/a"), without_value(), now()),
             by_hand(Action::RevertToPrevious),
             "Move Succeeded",
         ),
@@ -155,7 +155,7 @@ fn a_promotion_never_takes_the_last_label_from_a_version_that_may_hold_the_live_
         (promoted.clone(), second.clone(), vec![before]),
         (promoted, second, vec![]),
     ] {
-        let run = |mut world: World| {
+        let run = |mut world: TinyAws| {
             world.pass(hours(4));
             let mut shell = Shell::new(world, operation.clone());
             shell.operation.created = server(shell.world.now);
@@ -177,13 +177,13 @@ fn a_promotion_never_takes_the_last_label_from_a_version_that_may_hold_the_live_
 
 #[test]
 fn a_version_without_a_value_is_never_promoted() {
-    let world = World::new(stuck("prod/a"), without_value(), now());
+    let world = TinyAws::new(stuck("prod/a"), without_value(), now());
     let done = Shell::new(world, by_hand(Action::PromotePending)).run();
     assert_eq!(done.story(), "PreconditionFailed");
 }
 
 #[test]
-fn nobody_moves_a_label_while_a_function_may_run() {
+fn no_label_is_moved_while_a_function_may_run() {
     let mut young = stuck("prod/a");
     young.last_changed = Some(ago(minutes(74)));
     for operation in [
@@ -263,10 +263,10 @@ fn a_holder_without_a_value_loses_the_label_after_two_lists_that_omit_it() {
 
 #[test]
 fn only_a_version_that_we_pinned_gets_awspending_back() {
-    let world = World::new(secret("prod/a"), with_value(), now());
+    let world = TinyAws::new(secret("prod/a"), with_value(), now());
     let done = Shell::new(world, restoring(None)).run();
     assert_eq!(done.story(), "PreconditionFailed");
-    let mut foreign = World::new(secret("prod/a"), with_value(), now());
+    let mut foreign = TinyAws::new(secret("prod/a"), with_value(), now());
     let pin = pin_of(fixtures::other_cluster(), ago(hours(100)), "x");
     foreign.secret = labelled(foreign.secret, pin.as_str(), "x");
     let done = Shell::new(foreign, restoring(None)).run();
@@ -289,7 +289,7 @@ fn a_change_between_pin_and_move_takes_the_pin_back() {
 
 #[test]
 fn secrets_of_others_are_not_restored() {
-    let mut world = World::new(secret("prod/a"), without_value(), now());
+    let mut world = TinyAws::new(secret("prod/a"), without_value(), now());
     world.secret.deleted = Some(ago(hours(50)));
     world.secret.owning_service = Some("rds".to_owned());
     let done = Shell::new(world, by_hand(Action::RestoreSecret)).run();
@@ -306,7 +306,7 @@ fn a_pin_of_the_same_minute_serves_both() {
         let (label, changed) = (pin.as_str().to_owned(), world.secret.last_changed);
         world.secret = labelled(world.secret, &label, "p");
         world.secret.last_changed = changed;
-        World::new(world.secret, with_value(), now())
+        TinyAws::new(world.secret, with_value(), now())
     };
     let promoted = Shell::new(pinned(), by_hand(Action::PromotePending)).run();
     assert_eq!(promoted.story(), "Pin:Mismatch Move Clear Succeeded");
@@ -325,7 +325,7 @@ fn a_pin_of_the_same_minute_serves_both() {
 }
 
 /// Everything that moves more than one label, by machines too.
-fn moves() -> Vec<(World, Operation)> {
+fn moves() -> Vec<(TinyAws, Operation)> {
     let ways = ways()
         .into_iter()
         .map(|(world, operation, _)| (world, operation));
@@ -372,7 +372,7 @@ fn a_label_moves_again_only_when_replicas_have_followed_or_had_their_time() {
 
 /// The condition says what is waited for, and until when at most.
 #[test]
-fn whoever_waits_for_a_replica_says_so() {
+fn a_wait_for_a_replica_is_reported() {
     let mut shell = Shell::new(valued(), by_hand(Action::PromotePending));
     shell.world.replica = Replica::Follows(minutes(2));
     shell.until_said("Pin");
@@ -389,9 +389,9 @@ fn whoever_waits_for_a_replica_says_so() {
 }
 
 /// AWS left AWSPENDING on the version that a rotation made current.
-fn pending_on_current() -> World {
+fn pending_on_current() -> TinyAws {
     let secret = labelled(secret("prod/a"), "AWSPENDING", "c");
-    World::new(secret, without_value(), now())
+    TinyAws::new(secret, without_value(), now())
 }
 
 #[test]
@@ -432,7 +432,7 @@ fn a_revert_drops_a_leftover_label_first_and_undoes_nothing_half_way() {
 }
 
 fn releasing(named: &str) -> Shell {
-    let mut world = World::new(stuck("prod/a"), with_value(), now());
+    let mut world = TinyAws::new(stuck("prod/a"), with_value(), now());
     for (age, on) in [(90, "x"), (80, "y"), (70, "y")] {
         let pin = pin_of(cluster(), ago(hours(age)), on);
         world.secret = labelled(world.secret, pin.as_str(), on);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, World};
+use fixtures::world::{EmptyVersions, Function, TinyAws};
 use fixtures::{
     cluster, hours, labelled, now, operation, secret, stuck, version, with_value, without_value,
 };
@@ -95,9 +95,9 @@ fn weather() -> impl Strategy<Value = Weather> {
 
 fn start(weather: &Weather) -> Shell {
     let mut world = match (weather.action, weather.valued) {
-        (Action::Rotate, _) => World::new(secret("prod/a"), without_value(), now()),
-        (_, true) => World::new(stuck("prod/a"), with_value(), now()),
-        (_, false) => World::new(stuck("prod/a"), without_value(), now()),
+        (Action::Rotate, _) => TinyAws::new(secret("prod/a"), without_value(), now()),
+        (_, true) => TinyAws::new(stuck("prod/a"), with_value(), now()),
+        (_, false) => TinyAws::new(stuck("prod/a"), without_value(), now()),
     };
     if weather.valued && weather.action != Action::Rotate {
         world.live = version("p");

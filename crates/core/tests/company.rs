@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use fixtures::planning::functions;
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, Replica, World};
+use fixtures::world::{EmptyVersions, Function, Replica, TinyAws};
 use fixtures::{
-    cases, claimant, cluster, error, hours, inventory, minutes, now, operation, secret, server,
+    bound_policy, cases, cluster, error, hours, inventory, minutes, now, operation, secret, server,
     stuck, tenant, version, with_value, without_value,
 };
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Gate, Request};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
-use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
 use secret_rotation_core::history::History;
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::names::{StageLabel, Uid, VersionId};
@@ -186,8 +186,8 @@ struct Company {
     made: u32,
     operations: Vec<Operation>,
     due: BTreeMap<Uid, AwsTime>,
-    watches: StabilityTracker,
-    memory: PreviousFindings,
+    stability: StabilityTracker,
+    previous: PreviousFindings,
     last: Option<Observation>,
     agreement: AgreedTime,
     /// The local clock, which shows nothing but how much time passes.
@@ -211,14 +211,14 @@ impl Company {
             next_rotation: Some(now().plus(hours(9000))),
             ..stuck("prod/a")
         };
-        let mut world = World::new(secret, versions, now());
+        let mut world = TinyAws::new(secret, versions, now());
         world.empty_versions = start.empty_versions;
         world.function = start.function;
         world.replica = start.replica;
         if start.valued {
             world.live = version("p");
         }
-        let mut own = claimant(fixtures::policy("payments"));
+        let mut own = bound_policy(fixtures::policy("payments"));
         own.policy.remediation.stuck = start.remedy;
         let mut shell = Shell::new(world, operation("none", Action::Rotate, "prod/a"));
         shell.faults = faults;
@@ -228,8 +228,8 @@ impl Company {
             made: 0,
             operations: Vec::new(),
             due: BTreeMap::new(),
-            watches: StabilityTracker::default(),
-            memory: PreviousFindings::default(),
+            stability: StabilityTracker::default(),
+            previous: PreviousFindings::default(),
             last: None,
             agreement: AgreedTime::default(),
             began: now(),
@@ -245,7 +245,7 @@ impl Company {
         company
     }
 
-    fn world(&mut self) -> &mut World {
+    fn world(&mut self) -> &mut TinyAws {
         &mut self.shell.world
     }
 
@@ -267,7 +267,7 @@ impl Company {
         };
         let believed = self
             .agreement
-            .hear(Some(shown.timestamp()), local)
+            .observe(Some(shown.timestamp()), local)
             .is_believed();
         assert!(
             !believed || shown == self.now(),
@@ -313,7 +313,7 @@ impl Company {
                     Uid::parse(format!("uid-again-{}", self.made)).expect("a UID");
                 self.own.policy.created = server(self.now());
                 self.own.policy.deletion_requested = None;
-                self.memory = PreviousFindings::default();
+                self.previous = PreviousFindings::default();
                 self.restore_policy();
             }
             Deed::DeletesThePolicy => {
@@ -444,8 +444,11 @@ impl Company {
         self.shell.others.remove(place);
         self.shell.gate = self.gate(&own);
         let (secret, now) = (self.shell.world.secret.clone(), self.now());
-        self.watches.see(&secret, None, now);
-        self.shell.unchanged_since = self.watches.rest(&secret, now).map(|rest| rest.since);
+        self.stability.observe(&secret, None, now);
+        self.shell.unchanged_since = self
+            .stability
+            .stability(&secret, now)
+            .map(|rest| rest.since);
         self.shell.operation = own;
         let pause = self.shell.once();
         let own = self.shell.operation.clone();
@@ -466,11 +469,11 @@ impl Company {
     }
 
     fn gate(&self, own: &Operation) -> Gate {
-        self.with_context(|context| {
+        self.with_context(|input| {
             let region = fixtures::region(fixtures::REGION);
-            let judged = context.judged.get(&self.own.policy.uid);
+            let judged = input.region_gates.get(&self.own.policy.uid);
             let judged = judged.and_then(|regions| regions.get(&region));
-            gate(own, None, judged, context)
+            gate(own, None, judged, input)
         })
     }
 
@@ -482,12 +485,12 @@ impl Company {
         let judged = [(self.own.policy.uid.clone(), [(region, open)].into())].into();
         ask(&PlanInput {
             own: &self.own,
-            claimants: std::slice::from_ref(&self.own),
+            bound_policies: std::slice::from_ref(&self.own),
             operations: &self.operations,
             functions: &functions,
-            judged: &judged,
-            watches: &self.watches,
-            aside: &BTreeSet::new(),
+            region_gates: &judged,
+            stability: &self.stability,
+            deferred: &BTreeSet::new(),
             cluster: &cluster(),
             now: self.now(),
         })
@@ -506,8 +509,8 @@ impl Company {
             self.last.as_ref().and_then(|last| last.versions.clone())
         };
         let now = self.now();
-        self.watches
-            .see(&secret, observation.versions.as_ref(), now);
+        self.stability
+            .observe(&secret, observation.versions.as_ref(), now);
         self.last = Some(observation.clone());
         let mut seen = inventory(vec![observation]);
         seen.time = now;
@@ -515,16 +518,16 @@ impl Company {
             seen.gap = Some(error(ErrorClass::Unreachable));
         }
         let known = ClassifyInput {
-            memory: &self.memory,
+            previous: &self.previous,
             operations: &self.operations,
-            watches: &self.watches,
+            stability: &self.stability,
         };
         let own = &self.own;
         let survey = classify(&own.tenant, &own.profile, &own.policy, &[&seen], known);
         self.judge_survey(&survey);
-        let planned = self.with_context(|context| plan(&survey, context));
-        self.memory = memory_of(&survey);
-        self.held = planned.held.values().map(|hold| hold.reason).next();
+        let planned = self.with_context(|input| plan(&survey, input));
+        self.previous = previous_findings(&survey);
+        self.held = planned.blocked.values().map(|block| block.reason).next();
         assert!(
             sees_all || planned.create.is_empty(),
             "half seen: {planned}"
@@ -565,7 +568,7 @@ impl Company {
     fn judge_survey(&self, survey: &Survey) {
         let world = &self.shell.world;
         let history = History::of(&world.secret.arn, &self.operations);
-        let history = history.believing(&self.own.profile, [&tenant("prod")]);
+        let history = history.trusting(&self.own.profile, [&tenant("prod")]);
         let foreign = history.last_foreign_change(&world.secret).expect("a date");
         assert_eq!(
             foreign,
@@ -596,7 +599,7 @@ impl Company {
         self.judged = sent;
     }
 
-    fn judge_request(&self, own: &Operation, request: &Request, world: &World) {
+    fn judge_request(&self, own: &Operation, request: &Request, world: &TinyAws) {
         let story = self.shell.story();
         let policy = self.shell.policy.as_ref();
         assert!(own.deletion_requested.is_none(), "deleted: {story}");
@@ -645,7 +648,7 @@ impl Company {
     }
 
     /// Nothing follows a write of ours until the replica has, or has had its time.
-    fn judge_replica(&self, own: &Operation, n: usize, world: &World) {
+    fn judge_replica(&self, own: &Operation, n: usize, world: &TinyAws) {
         let tries: u32 = own.journal.0.iter().map(|entry| entry.tries).sum();
         if tries < 2 || world.replica_status() != Some(Replication::InProgress) {
             return;
@@ -728,12 +731,12 @@ impl Company {
     }
 }
 
-fn has_value(world: &World, version: &VersionId) -> bool {
+fn has_value(world: &TinyAws, version: &VersionId) -> bool {
     world.versions.get(version).is_some_and(Option::is_some)
 }
 
 /// Nothing but pins has happened for `stuckAfter`; or labels and versions have rested for a day and the version is empty.
-fn rests(world: &World, version: &VersionId, watched_since: AwsTime) -> bool {
+fn rests(world: &TinyAws, version: &VersionId, watched_since: AwsTime) -> bool {
     let slack = Duration::from_secs(5);
     let quiet = world.now.since(world.disturbed) + slack >= hours(6);
     let moved = world.moved.max(watched_since);

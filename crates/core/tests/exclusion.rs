@@ -4,7 +4,7 @@ mod fixtures;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fixtures::{claimant, policy};
+use fixtures::{bound_policy, policy};
 use proptest::prelude::*;
 use secret_rotation_core::action::Action;
 use secret_rotation_core::authorise::authorise;
@@ -104,7 +104,7 @@ proptest! {
         let excluded = exclude.iter().any(|item| means(item, name, &secret.tags));
         let mut policy = policy("payments");
         policy.selector = Selector { include, exclude, max_secrets: 1000 };
-        let own = claimant(policy);
+        let own = bound_policy(policy);
         if excluded {
             prop_assert!(!own.policy.selector.selects(&secret));
             for action in Action::ALL {

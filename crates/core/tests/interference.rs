@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fixtures::planning::{attempted, intend};
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, World};
+use fixtures::world::{EmptyVersions, Function, TinyAws};
 use fixtures::{
     ago, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of, secret, server,
     stuck, version, with_value, without_value,
@@ -23,8 +23,8 @@ use secret_rotation_core::pin::room;
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::{LabelMap, Rotation, Secret};
 
-fn valued() -> World {
-    let mut world = World::new(stuck("prod/a"), with_value(), now());
+fn valued() -> TinyAws {
+    let mut world = TinyAws::new(stuck("prod/a"), with_value(), now());
     world.live = version("p");
     world
 }
@@ -73,7 +73,7 @@ fn a_rotation_that_comes_through_while_settling_is_left_alone_and_the_pin_withdr
 
 #[test]
 fn any_foreign_change_while_settling_withdraws_the_pin() {
-    let changes: [fn(&mut World); 5] = [
+    let changes: [fn(&mut TinyAws); 5] = [
         |world| world.label("terraform", "b"),
         |world| world.unlabel("AWSPREVIOUS"),
         |world| {
@@ -127,7 +127,7 @@ fn a_clear_that_was_applied_late_is_still_ours() {
 }
 
 #[test]
-fn a_clear_by_somebody_else_is_not_followed_by_a_rotation() {
+fn a_clear_by_someone_else_is_not_followed_by_a_rotation() {
     let mut shell = clearing().faulty(Step::Clear, Fault::Refused(ErrorClass::Mismatch));
     shell.until_said("Clear:Mismatch");
     shell.world.unlabel("AWSPENDING");
@@ -138,7 +138,7 @@ fn a_clear_by_somebody_else_is_not_followed_by_a_rotation() {
 
 #[test]
 fn what_happens_after_the_clear_is_respected_and_the_pin_stays() {
-    let changes: [fn(&mut World); 3] = [
+    let changes: [fn(&mut TinyAws); 3] = [
         |world| world.label("AWSPENDING", "new"),
         |world| world.label("AWSPENDING", "p"),
         |world| {
@@ -283,7 +283,7 @@ fn rolled_back(action: Action) -> Shell {
     shell.world.unlabel("AWSPREVIOUS");
     shell.world.label("AWSPREVIOUS", "p");
     shell.world.secret.last_changed = Some(ago(hours(8)));
-    shell.world = World::new(shell.world.secret.clone(), with_value(), now());
+    shell.world = TinyAws::new(shell.world.secret.clone(), with_value(), now());
     shell
 }
 
@@ -393,9 +393,9 @@ fn moments(start: Shell) -> Vec<Shell> {
 fn runs() -> Vec<Shell> {
     let pinned_long_ago = |secret: Secret, on: &str| {
         let pin = pin_of(cluster(), ago(hours(100)), on);
-        World::new(labelled(secret, pin.as_str(), on), with_value(), now())
+        TinyAws::new(labelled(secret, pin.as_str(), on), with_value(), now())
     };
-    let at_rest = || World::new(secret("prod/a"), with_value(), now());
+    let at_rest = || TinyAws::new(secret("prod/a"), with_value(), now());
     let mut restoring = manual(on_a(Action::RestorePending));
     restoring.expect.pending = Some(version("p"));
     vec![
@@ -607,7 +607,7 @@ fn what_takes_the_place_of_a_pin_is_named() {
 #[test]
 fn budgets_bind_machines_and_not_people() {
     for gate in [
-        Gate::Blocked(Block::open(BlockReason::CircuitBreakerOpen)),
+        Gate::Blocked(Block::indefinite(BlockReason::CircuitBreakerOpen)),
         Gate::Unknown,
     ] {
         let mut held = clearing();
@@ -638,7 +638,7 @@ fn budgets_bind_machines_and_not_people() {
 #[test]
 fn windows_that_never_open_are_not_said_to_open() {
     let mut shell = clearing();
-    shell.gate = Gate::Blocked(Block::open(BlockReason::OutsideWindow));
+    shell.gate = Gate::Blocked(Block::indefinite(BlockReason::OutsideWindow));
     let message = |shell: &mut Shell| {
         let look = shell.world.look(false);
         match shell.next(&look) {
@@ -678,7 +678,7 @@ fn a_machine_does_not_begin_once_the_attempts_are_used_up() {
 #[test]
 fn a_version_with_a_value_waits_until_aws_has_stopped_retrying() {
     let open = |versions| {
-        let mut world = World::new(stuck("prod/a"), versions, now());
+        let mut world = TinyAws::new(stuck("prod/a"), versions, now());
         if let Rotation::Enabled { rules, .. } = &mut world.secret.rotation {
             rules.duration = Some("12h".to_owned());
         }
@@ -697,7 +697,7 @@ fn a_version_with_a_value_waits_until_aws_has_stopped_retrying() {
 
 /// Somebody writes a tag every few minutes; labels and versions have rested since `since`.
 fn tagged(versions: secret_rotation_core::secret::VersionListing, since: u64) -> Shell {
-    let mut world = World::new(stuck("prod/a"), versions, now());
+    let mut world = TinyAws::new(stuck("prod/a"), versions, now());
     world.secret.last_changed = Some(ago(minutes(20)));
     let mut shell = Shell::new(world, on_a(Action::ClearPending));
     shell.unchanged_since = Some(ago(hours(since)));
@@ -745,7 +745,7 @@ fn while_metadata_keeps_changing_only_a_version_without_a_value_is_cleared_after
 
 #[test]
 fn while_metadata_keeps_changing_every_label_and_version_that_moves_is_noticed() {
-    let changes: [fn(&mut World); 4] = [
+    let changes: [fn(&mut TinyAws); 4] = [
         |world| world.label("terraform", "b"),
         |world| world.unlabel("AWSPREVIOUS"),
         |world| {

@@ -3,7 +3,7 @@
 mod fixtures;
 
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, World};
+use fixtures::world::{EmptyVersions, Function, TinyAws};
 use fixtures::{
     ago, cluster, labelled, now, operation, pin_of, secret, stuck, version, with_value,
     without_value,
@@ -15,26 +15,26 @@ use secret_rotation_core::operation::Operation;
 const CLIMB: &str = "Pin (Settling) Clear Rotate (Verifying) Unpin Succeeded";
 
 /// `prod/a`, stuck on a version with a value, which is the live password.
-fn valued() -> World {
-    let mut world = World::new(stuck("prod/a"), with_value(), now());
+fn valued() -> TinyAws {
+    let mut world = TinyAws::new(stuck("prod/a"), with_value(), now());
     world.live = version("p");
     world
 }
 
 /// `prod/a`, stuck on a version without a value.
-fn empty() -> World {
-    World::new(stuck("prod/a"), without_value(), now())
+fn empty() -> TinyAws {
+    TinyAws::new(stuck("prod/a"), without_value(), now())
 }
 
-fn resting() -> World {
-    World::new(secret("prod/a"), without_value(), now())
+fn resting() -> TinyAws {
+    TinyAws::new(secret("prod/a"), without_value(), now())
 }
 
 fn on_a(action: Action) -> Operation {
     operation("o", action, "prod/a")
 }
 
-fn clearing(world: World) -> Shell {
+fn clearing(world: TinyAws) -> Shell {
     Shell::new(world, on_a(Action::ClearAndRotate))
 }
 
@@ -140,7 +140,7 @@ fn a_throttled_write_is_tried_again_at_most_eight_times() {
 }
 
 #[test]
-fn an_error_that_nobody_knows_is_tried_three_times() {
+fn an_unknown_error_is_tried_three_times() {
     for step in [Step::Pin, Step::Clear, Step::Rotate] {
         let mut shell = clearing(valued());
         for tries in 1..=20 {

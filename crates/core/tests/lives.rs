@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 
 use fixtures::planning::functions;
 use fixtures::{
-    ago, claimant, cluster, hours, inventory, listing, minutes, name, now, policy, secret, version,
+    ago, bound_policy, cluster, hours, inventory, listing, minutes, name, now, policy, secret,
+    version,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::Action;
-use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::names::{StageLabel, VersionId};
 use secret_rotation_core::ownership::BoundPolicy;
@@ -75,14 +76,14 @@ struct Life {
     moved: AwsTime,
     watched_since: AwsTime,
     last: Option<Observation>,
-    watches: StabilityTracker,
-    memory: PreviousFindings,
+    stability: StabilityTracker,
+    previous: PreviousFindings,
     own: BoundPolicy,
 }
 
 impl Life {
     fn new(remedy: StuckRemedy) -> Self {
-        let mut own = claimant(policy("payments"));
+        let mut own = bound_policy(policy("payments"));
         own.policy.remediation.stuck = remedy;
         Self {
             now: now(),
@@ -96,8 +97,8 @@ impl Life {
             moved: ago(hours(72)),
             watched_since: now(),
             last: None,
-            watches: StabilityTracker::default(),
-            memory: PreviousFindings::default(),
+            stability: StabilityTracker::default(),
+            previous: PreviousFindings::default(),
             own,
         }
     }
@@ -175,7 +176,7 @@ impl Life {
                 self.secret.rotation = if off { Rotation::Disabled } else { on };
                 self.secret.last_changed = Some(self.now);
             }
-            Event::PolicyReplaced => self.memory = PreviousFindings::default(),
+            Event::PolicyReplaced => self.previous = PreviousFindings::default(),
             Event::Pass { sweeps, tagged } => {
                 for _ in 0..sweeps {
                     self.now = self.now.plus(minutes(30));
@@ -230,20 +231,20 @@ impl Life {
             self.last.as_ref().and_then(|last| last.versions.clone())
         };
         let versions = observation.versions.as_ref();
-        self.watches.see(&self.secret, versions, self.now);
+        self.stability.observe(&self.secret, versions, self.now);
         self.last = Some(observation.clone());
         let mut inventory = inventory(vec![observation.clone()]);
         inventory.time = self.now;
         let known = ClassifyInput {
-            memory: &self.memory,
+            previous: &self.previous,
             operations: &[],
-            watches: &self.watches,
+            stability: &self.stability,
         };
         let own = &self.own;
         let survey = classify(&own.tenant, &own.profile, &own.policy, &[&inventory], known);
         self.check_state(&survey);
         self.check_plan(&survey, observation);
-        self.memory = memory_of(&survey);
+        self.previous = previous_findings(&survey);
     }
 
     fn check_state(&self, survey: &Survey) {
@@ -270,18 +271,18 @@ impl Life {
 
     fn check_plan(&self, survey: &Survey, observation: Observation) {
         let functions = functions(&[observation]);
-        let context = PlanInput {
+        let input = PlanInput {
             own: &self.own,
-            claimants: std::slice::from_ref(&self.own),
+            bound_policies: std::slice::from_ref(&self.own),
             operations: &[],
             functions: &functions,
-            judged: &std::collections::BTreeMap::new(),
-            watches: &self.watches,
-            aside: &BTreeSet::new(),
+            region_gates: &std::collections::BTreeMap::new(),
+            stability: &self.stability,
+            deferred: &BTreeSet::new(),
             cluster: &cluster(),
             now: self.now,
         };
-        for proposal in plan(survey, &context).create {
+        for proposal in plan(survey, &input).create {
             let pending = self.secret.unfinished().expect("nothing else is ill");
             assert!(self.secret.rotates(), "rotation is off");
             assert!(

@@ -5,7 +5,7 @@ mod fixtures;
 use std::time::Duration;
 
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::World;
+use fixtures::world::TinyAws;
 use fixtures::{
     ago, cluster, hours, labelled, minutes, now, operation, profile, server, stuck, tenant,
     version, with_value,
@@ -18,8 +18,8 @@ use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::time::AwsTime;
 
-fn valued() -> World {
-    World::new(stuck("prod/a"), with_value(), now())
+fn valued() -> TinyAws {
+    TinyAws::new(stuck("prod/a"), with_value(), now())
 }
 
 fn on_a(name: &str, action: Action) -> Operation {
@@ -39,7 +39,7 @@ fn pinned() -> Shell {
 /// The last foreign change as seen by `namespace`, whose profile admits `prod` and `other`.
 fn believed_by(namespace: &str, secret: &Secret, operations: &[Operation]) -> AwsTime {
     let history = History::of(&secret.arn, operations);
-    let history = history.believing(&profile(), [&tenant(namespace)]);
+    let history = history.trusting(&profile(), [&tenant(namespace)]);
     history.last_foreign_change(secret).expect("a date")
 }
 

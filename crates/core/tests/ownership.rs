@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use fixtures::planning::{heard, intend, plan_of, text};
 use fixtures::{
-    ago, cases, claimant, hours, minutes, now, operation, policy, secret, seen, server, stuck,
+    ago, bound_policy, cases, hours, minutes, now, operation, policy, secret, seen, server, stuck,
     with_value, without_value,
 };
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRem
 use secret_rotation_core::secret::Secret;
 
 fn named(text: &str, age: u64) -> BoundPolicy {
-    let mut own = claimant(policy(text));
+    let mut own = bound_policy(policy(text));
     own.policy.created = server(ago(hours(age)));
     own
 }
@@ -97,7 +97,7 @@ fn an_operation_that_has_begun_under_the_old_owner_is_waited_for() {
     intend(&mut begun, Step::Pin, ago(minutes(3)), ResultKind::Applied);
     let both = [older, younger];
     let plan = plan_of(&both[0], &both, valued(), std::slice::from_ref(&begun));
-    assert_eq!((text(&plan).as_str(), plan.at_work.len()), ("", 1));
+    assert_eq!((text(&plan).as_str(), plan.in_progress.len()), ("", 1));
     assert_eq!(plans(&both[1], &both, &[begun]), "hold prod/a Conflict\n");
 }
 

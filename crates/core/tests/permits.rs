@@ -9,10 +9,10 @@ use fixtures::{ago, hours, minutes, now, operation, policy, profile, server, ten
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::approval::{Answer, Approval, Decision};
-use secret_rotation_core::authorise::{Refusal, foresee};
+use secret_rotation_core::authorise::{Refusal, authorise_by_name};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::{Block, BlockReason};
-use secret_rotation_core::consent::{Consent, foreseen};
+use secret_rotation_core::consent::{Consent, consent_if_enforced};
 use secret_rotation_core::history::History;
 use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::operation::{Operation, Outcome, Trigger};
@@ -52,14 +52,14 @@ impl Store {
         let name = arn.secret_name();
         let own = policy("payments");
         let policy = self.policy.as_ref().unwrap_or(&own);
-        let authority: Result<(), Refusal> = foresee(
+        let authority: Result<(), Refusal> = authorise_by_name(
             &tenant("prod"),
             &self.profile,
             policy,
             (&name, arn.region()),
             self.operation.action,
         );
-        let consent: Consent = foreseen(&self.operation, policy, &self.profile);
+        let consent: Consent = consent_if_enforced(&self.operation, policy, &self.profile);
         let operations = [self.operation.clone()];
         let bounds = match (self.unclear, &self.policy) {
             (Some(why), _) => Bounds::Invalid(why),
@@ -148,10 +148,10 @@ const QUESTIONS: [Question; 11] = [
         store.profile.approval_required_for = Permission::ALL.into();
     }),
     ("AwaitingWindow", |store| {
-        store.gate = Gate::Blocked(Block::open(BlockReason::OutsideWindow));
+        store.gate = Gate::Blocked(Block::indefinite(BlockReason::OutsideWindow));
     }),
     ("Queued", |store| {
-        store.gate = Gate::Blocked(Block::open(BlockReason::ConcurrencyLimit));
+        store.gate = Gate::Blocked(Block::indefinite(BlockReason::ConcurrencyLimit));
     }),
 ];
 
@@ -282,7 +282,7 @@ fn what_cannot_be_understood_waits_but_not_for_ever() {
 }
 
 #[test]
-fn an_approval_that_is_noticed_only_now_starts_the_deadline_anew() {
+fn an_approval_that_is_noticed_only_now_restarts_the_deadline() {
     let mut store = Store::of(Action::ClearAndRotate);
     store.operation.approval = Approval::Required;
     store.operation.created = server(ago(hours(24) + minutes(1)));

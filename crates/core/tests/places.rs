@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::planning::{failed, functions, intend, plan_for, plan_of, planned, text};
 use fixtures::{
-    REGION, ago, arn_in, claimant, cluster, error, function, hours, inventory, labelled, operation,
-    pin_of, policy, region, secret, seen, server, stuck, version, with_value, without_value,
+    REGION, ago, arn_in, bound_policy, cluster, error, function, hours, inventory, labelled,
+    operation, pin_of, policy, region, secret, seen, server, stuck, version, with_value,
+    without_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Gate;
@@ -25,7 +26,7 @@ use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::PreviousFindings;
 
 fn payments() -> BoundPolicy {
-    claimant(policy("payments"))
+    bound_policy(policy("payments"))
 }
 
 fn stuck_ones(count: usize) -> Vec<Observation> {
@@ -116,17 +117,17 @@ fn over(own: &BoundPolicy, inventories: &[&Inventory], operations: &[Operation])
         &own.policy,
         inventories,
         ClassifyInput {
-            memory: &PreviousFindings::default(),
+            previous: &PreviousFindings::default(),
             operations,
-            watches: &StabilityTracker::default(),
+            stability: &StabilityTracker::default(),
         },
     );
     let seen = inventories
         .iter()
         .flat_map(|inventory| inventory.secrets.values());
     let functions = functions(&seen.cloned().collect::<Vec<_>>());
-    let claimants = std::slice::from_ref(own);
-    plan_for(&survey, own, claimants, &functions, operations)
+    let bound_policies = std::slice::from_ref(own);
+    plan_for(&survey, own, bound_policies, &functions, operations)
 }
 
 fn in_two_regions() -> BoundPolicy {
@@ -166,14 +167,14 @@ fn nothing_starts_in_a_region_that_was_not_seen_completely() {
     let plan = over(&own, &[&here, &torn(there.clone())], &[]);
     assert_eq!(created_in(&plan, REGION), 2);
     assert_eq!(created_in(&plan, "us-east-1"), 0);
-    let held: Vec<_> = plan.held.values().map(|hold| hold.reason).collect();
+    let held: Vec<_> = plan.blocked.values().map(|block| block.reason).collect();
     assert_eq!(held, [BlockReason::SweepIncomplete; 2]);
     assert_eq!(over(&own, &[&here], &[]).create.len(), 2, "never swept");
     assert_eq!(over(&own, &[&torn(here), &there], &[]).create.len(), 2);
 }
 
 #[test]
-fn limits_are_judged_in_each_region() {
+fn limits_apply_to_each_region() {
     let mut own = in_two_regions();
     own.policy.selector.max_secrets = 3;
     let (few, many) = (stuck_ones(3), elsewhere(healthy_ones(4)));
@@ -207,7 +208,7 @@ fn an_operation_that_waits_is_superseded_by_what_its_own_region_shows() {
 }
 
 #[test]
-fn no_more_operations_are_created_than_may_be_at_work() {
+fn no_more_operations_are_created_than_may_be_in_progress() {
     let mut own = payments();
     own.policy.remediation.max_concurrent = 2;
     let text = planned(&own, stuck_ones(3), &[]);
@@ -346,7 +347,7 @@ fn a_waiting_operation_is_superseded_when_its_reason_is_gone() {
 #[test]
 fn a_waiting_operation_is_superseded_when_an_older_policy_takes_the_secret_over() {
     let own = payments();
-    let mut older = claimant(policy("older"));
+    let mut older = bound_policy(policy("older"));
     older.policy.created = server(ago(hours(2000)));
     let waiting = [operation("w", Action::ClearAndRotate, "prod/a")];
     let secrets = vec![seen(stuck("prod/a"), Some(with_value()))];
@@ -374,14 +375,14 @@ fn what_could_not_be_seen_supersedes_nothing() {
         &own.policy,
         &[&partial],
         secret_rotation_core::classify::ClassifyInput {
-            memory: &secret_rotation_core::survey::PreviousFindings::default(),
+            previous: &secret_rotation_core::survey::PreviousFindings::default(),
             operations: &[],
-            watches: &secret_rotation_core::stability::StabilityTracker::default(),
+            stability: &secret_rotation_core::stability::StabilityTracker::default(),
         },
     );
     let none = BTreeMap::new();
-    let claimants = std::slice::from_ref(&own);
-    let plan = fixtures::planning::plan_for(&survey, &own, claimants, &none, &[waiting]);
+    let bound_policies = std::slice::from_ref(&own);
+    let plan = fixtures::planning::plan_for(&survey, &own, bound_policies, &none, &[waiting]);
     assert_eq!(text(&plan), "");
 }
 
@@ -393,14 +394,14 @@ fn gated(
 ) -> Gate {
     let observations = sharing_a_function(stuck_ones(4));
     let functions = functions(&observations);
-    let context = PlanInput {
+    let input = PlanInput {
         own,
-        claimants: std::slice::from_ref(own),
+        bound_policies: std::slice::from_ref(own),
         operations: all,
         functions: &functions,
-        judged: &BTreeMap::new(),
-        watches: &StabilityTracker::default(),
-        aside: &BTreeSet::new(),
+        region_gates: &BTreeMap::new(),
+        stability: &StabilityTracker::default(),
+        deferred: &BTreeSet::new(),
         cluster: &cluster(),
         now: fixtures::now(),
     };
@@ -408,12 +409,12 @@ fn gated(
         subject,
         functions.get(subject.arn.as_ref().expect("set")),
         region.as_ref(),
-        &context,
+        &input,
     )
 }
 
 #[test]
-fn the_gate_holds_back_machines_and_never_people() {
+fn the_gate_blocks_automatic_operations_and_never_manual_ones() {
     let mut own = payments();
     let subject = operation("o", Action::ClearPending, "prod/s0");
     let closed = Some(RegionGate::Open);
@@ -425,13 +426,13 @@ fn the_gate_holds_back_machines_and_never_people() {
         BlockReason::SweepIncomplete,
     ] {
         let held = gated(&own, &subject, Some(RegionGate::Blocked(reason)), &[]);
-        assert_eq!(held, Gate::Blocked(Block::open(reason)));
+        assert_eq!(held, Gate::Blocked(Block::indefinite(reason)));
     }
     own.policy.mode = Mode::Observe;
     let observing = gated(&own, &subject, closed, &[]);
     assert_eq!(
         observing,
-        Gate::Blocked(Block::open(BlockReason::ObserveOnly))
+        Gate::Blocked(Block::indefinite(BlockReason::ObserveOnly))
     );
     let mut manual = subject;
     manual.trigger = Trigger::Manual;
@@ -512,17 +513,20 @@ fn operations_that_have_begun_never_wait_for_each_other() {
 
 /// The other policy says so for as long as the secret is unhealthy, also while an operation is at work there.
 #[test]
-fn a_policy_that_steps_back_says_conflict_while_the_owner_is_at_work() {
-    let (first, mut second) = (claimant(policy("payments")), claimant(policy("second")));
+fn a_policy_that_is_not_the_owner_reports_conflict_while_the_owner_acts() {
+    let (first, mut second) = (
+        bound_policy(policy("payments")),
+        bound_policy(policy("second")),
+    );
     second.policy.created = first.policy.created.plus(hours(1));
-    let claimants = [first, second.clone()];
+    let bound_policies = [first, second.clone()];
     let at_work = operation("o", Action::ClearAndRotate, "prod/a");
     let plan = plan_of(
         &second,
-        &claimants,
+        &bound_policies,
         vec![seen(stuck("prod/a"), Some(with_value()))],
         &[at_work],
     );
     assert_eq!(text(&plan), "hold prod/a Conflict\n");
-    assert!(plan.at_work.is_empty());
+    assert!(plan.in_progress.is_empty());
 }

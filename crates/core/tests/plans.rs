@@ -6,7 +6,7 @@ use fixtures::planning::{
     attempted, ended, failed, heard, intend, plan_of, planned, text, with_pin,
 };
 use fixtures::{
-    ago, claimant, cluster, hours, minutes, now, other_cluster, pin_of, policy, secret, seen,
+    ago, bound_policy, cluster, hours, minutes, now, other_cluster, pin_of, policy, secret, seen,
     server, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::action::Permission;
@@ -22,7 +22,7 @@ use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRem
 use secret_rotation_core::secret::{Rotation, Secret};
 
 fn payments() -> BoundPolicy {
-    claimant(policy("payments"))
+    bound_policy(policy("payments"))
 }
 
 /// `prod/a`, stuck on a version without a value.
@@ -150,21 +150,25 @@ fn the_oldest_acting_policy_owns_a_secret() {
     let own = payments();
     let held = "hold prod/a Conflict\n";
     let planned = |older: BoundPolicy| {
-        let claimants = [own.clone(), older];
-        text(&plan_of(&own, &claimants, empty(), &[]))
+        let bound_policies = [own.clone(), older];
+        text(&plan_of(&own, &bound_policies, empty(), &[]))
     };
-    assert_eq!(planned(claimant(older.clone())), held);
+    assert_eq!(planned(bound_policy(older.clone())), held);
     let mut observing = older.clone();
     observing.mode = Mode::Observe;
     assert_eq!(
-        planned(claimant(observing)),
+        planned(bound_policy(observing)),
         "create ClearAndRotate prod/a\n"
     );
-    let mut unauthorised = claimant(older.clone());
+    let mut unauthorised = bound_policy(older.clone());
     unauthorised.profile.account = Some(AccountId::parse("999999999999").expect("an account"));
     assert_eq!(planned(unauthorised), "create ClearAndRotate prod/a\n");
     older.created = own.policy.created;
-    assert_eq!(planned(claimant(older)), held, "UIDs decide between equals");
+    assert_eq!(
+        planned(bound_policy(older)),
+        held,
+        "UIDs decide between equals"
+    );
 }
 
 #[test]
@@ -418,7 +422,7 @@ fn a_deletion_is_called_off_once_per_window_where_the_policy_says_so() {
 }
 
 #[test]
-fn an_unfinished_operation_is_at_work_and_none_is_created_beside_it() {
+fn an_unfinished_operation_is_in_progress_and_no_other_is_created() {
     let unfinished = fixtures::operation("o", Action::ClearAndRotate, "prod/a");
     let plan = plan_of(
         &payments(),
@@ -426,7 +430,7 @@ fn an_unfinished_operation_is_at_work_and_none_is_created_beside_it() {
         empty(),
         std::slice::from_ref(&unfinished),
     );
-    assert_eq!((text(&plan), plan.at_work.len()), (String::new(), 1));
+    assert_eq!((text(&plan), plan.in_progress.len()), (String::new(), 1));
     let done = ended(
         unfinished,
         ago(hours(30)),
@@ -441,7 +445,7 @@ fn an_unfinished_operation_is_at_work_and_none_is_created_beside_it() {
 }
 
 #[test]
-fn an_operation_is_at_work_also_on_a_secret_that_is_rotating() {
+fn an_operation_is_in_progress_also_on_a_secret_that_is_rotating() {
     let mut rotating = valued();
     rotating[0].secret.last_changed = Some(ago(minutes(1)));
     rotating[0].versions = None;
@@ -455,7 +459,7 @@ fn an_operation_is_at_work_also_on_a_secret_that_is_rotating() {
         rotating,
         &[beside, verifying.clone()],
     );
-    let at_work: Vec<_> = plan.at_work.values().collect();
+    let at_work: Vec<_> = plan.in_progress.values().collect();
     assert_eq!(at_work, [&verifying.key], "the one that has begun");
 }
 
@@ -496,7 +500,7 @@ fn without_room_for_a_pin_a_rotation_is_only_retried() {
 
 /// Of several holds the one that ends last is told, and where no window is open then, the next that is.
 #[test]
-fn of_several_holds_the_last_to_end_is_told_and_then_the_next_window() {
+fn of_several_blockers_the_last_to_end_is_reported_and_then_the_next_window() {
     let impatient = || {
         let mut own = payments();
         own.policy.detection.stuck_after = minutes(1);

@@ -185,7 +185,7 @@ proptest! {
             let policy = case.policy.as_ref().expect("there is a policy");
             prop_assert_eq!(policy.suspension, Suspension::Active);
             // A pin is taken back also after somebody switched rotation off.
-            let hands_off = case.secret.hands_off(case.operation.action);
+            let hands_off = case.secret.exclusion(case.operation.action);
             let takes_back = write.intent().step == Step::Unpin;
             prop_assert!(hands_off.is_none() || takes_back && hands_off == Some(Exclusion::RotationDisabled));
             prop_assert_eq!(write.arn(), &case.secret.arn);
@@ -333,11 +333,11 @@ proptest! {
             let truth = began.plus(local).timestamp();
             let off = off.0.filter(|off| shown.insert(*off));
             let date = truth.checked_add(jiff::SignedDuration::from_secs(off.unwrap_or(0)));
-            let heard = agreement.hear(date.ok(), local);
+            let heard = agreement.observe(date.ok(), local);
             prop_assert!(!heard.is_believed() || off.is_none(), "{off:?}");
             if let Some(agreed) = agreement.now(local) {
                 prop_assert_eq!(agreed, truth);
-                let honest = agreement.hear(Some(truth), local);
+                let honest = agreement.observe(Some(truth), local);
                 prop_assert_eq!(honest, DateCheck::Agrees, "an honest answer is none the worse for it");
             }
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, World};
+use fixtures::world::{EmptyVersions, Function, TinyAws};
 use fixtures::{hours, now, operation, secret, stuck, version, with_value, without_value};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -93,9 +93,9 @@ fn forget(operation: &mut Operation) {
 
 fn start(turns: &Turns) -> Shell {
     let mut world = match (turns.action, turns.valued) {
-        (Action::Rotate, _) => World::new(secret("prod/a"), without_value(), now()),
-        (_, true) => World::new(stuck("prod/a"), with_value(), now()),
-        (_, false) => World::new(stuck("prod/a"), without_value(), now()),
+        (Action::Rotate, _) => TinyAws::new(secret("prod/a"), without_value(), now()),
+        (_, true) => TinyAws::new(stuck("prod/a"), with_value(), now()),
+        (_, false) => TinyAws::new(stuck("prod/a"), without_value(), now()),
     };
     if turns.valued && turns.action != Action::Rotate {
         world.live = version("p");

@@ -3,14 +3,14 @@
 mod fixtures;
 
 use fixtures::planning::{attempted, planned};
-use fixtures::{ago, claimant, hours, minutes, now, policy, seen, stuck, without_value};
+use fixtures::{ago, bound_policy, hours, minutes, now, policy, seen, stuck, without_value};
 
 #[test]
 fn attempts_before_the_request_count_no_more() {
     let attempts = [hours(20), hours(14), hours(8)]
         .map(|age| attempted(&format!("a{}", age.as_secs()), ago(age)));
     let secrets = || vec![seen(stuck("prod/a"), Some(without_value()))];
-    let mut own = claimant(policy("payments"));
+    let mut own = bound_policy(policy("payments"));
     let text = planned(&own, secrets(), &attempts);
     let returns = now().plus(hours(4));
     assert_eq!(
@@ -33,7 +33,7 @@ fn attempts_before_the_request_count_no_more() {
 #[test]
 fn the_first_pause_of_the_back_off_is_kept_all_the_same() {
     let attempts = [attempted("a", ago(minutes(5)))];
-    let mut own = claimant(policy("payments"));
+    let mut own = bound_policy(policy("payments"));
     own.policy.retry_requested = Some(ago(minutes(1)));
     own.policy.detection.stuck_after = minutes(1);
     let text = planned(

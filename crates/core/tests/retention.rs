@@ -2,7 +2,7 @@
 
 mod fixtures;
 
-use fixtures::{ago, claimant, hours, key, minutes, now, operation, policy, server};
+use fixtures::{ago, bound_policy, hours, key, minutes, now, operation, policy, server};
 use secret_rotation_core::action::Action;
 use secret_rotation_core::operation::{Operation, Outcome};
 use secret_rotation_core::ownership::BoundPolicy;
@@ -33,13 +33,15 @@ fn deleted(operations: &[Operation]) -> Vec<&str> {
     deleted_beside(operations, &[])
 }
 
-fn deleted_beside<'a>(operations: &'a [Operation], claimants: &[BoundPolicy]) -> Vec<&'a str> {
+fn deleted_beside<'a>(operations: &'a [Operation], bound_policies: &[BoundPolicy]) -> Vec<&'a str> {
     let own = |policy: &_| {
-        let mut policies = claimants.iter().map(|claimant| &claimant.policy);
+        let mut policies = bound_policies
+            .iter()
+            .map(|bound_policy| &bound_policy.policy);
         let found = policies.find(|other| other.key == *policy)?;
         Some(found.remediation.attempt_window)
     };
-    let window = |operation: &Operation| window(operation, own, claimants);
+    let window = |operation: &Operation| window(operation, own, bound_policies);
     let deletable = deletable(operations, window, now(), server(now()));
     deletable.iter().map(|one| one.key.name.as_str()).collect()
 }
@@ -52,7 +54,7 @@ fn patient(namespace: &str, name: &str, prefix: &str) -> BoundPolicy {
     };
     policy.remediation.attempt_window = hours(300);
     policy.selector.include[0].name_prefix = Some(prefix.to_owned());
-    claimant(policy)
+    bound_policy(policy)
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn the_window_of_its_own_policy_counts_also_where_that_policy_came_again() {
         ..patient("prod", "payments", "none/").policy
     };
     let records = [short("a", 299), short("b", 300)];
-    assert_eq!(deleted_beside(&records, &[claimant(again)]), ["b"]);
+    assert_eq!(deleted_beside(&records, &[bound_policy(again)]), ["b"]);
 }
 
 #[test]

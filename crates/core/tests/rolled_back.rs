@@ -4,8 +4,8 @@ mod fixtures;
 
 use fixtures::planning::{failed, heard, intend, plan_of, planned, text};
 use fixtures::{
-    ago, claimant, hours, labelled, listing, now, operation, policy, secret, seen, stuck, survey,
-    survey_after, version, with_value,
+    ago, bound_policy, hours, labelled, listing, now, operation, policy, secret, seen, stuck,
+    survey, survey_after, version, with_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
@@ -22,7 +22,7 @@ use secret_rotation_core::time::AwsTime;
 fn remedying(stuck: StuckRemedy) -> BoundPolicy {
     let mut policy = policy("payments");
     policy.remediation.stuck = stuck;
-    claimant(policy)
+    bound_policy(policy)
 }
 
 /// Version `p` was current; a person moved AWSCURRENT back to `c`, and left AWSPENDING where it was.
@@ -53,7 +53,7 @@ fn a_version_that_was_rolled_back_is_stuck_and_says_so() {
         let survey = survey(&remedying(StuckRemedy::Recover), vec![observation]);
         let finding = &survey.findings[0];
         assert_eq!(
-            (finding.state, finding.ailment),
+            (finding.state, finding.remedy_kind),
             (State::Stuck, RemedyKind::RolledBack)
         );
         assert!(finding.message.contains("was rolled back"));
@@ -121,8 +121,8 @@ fn an_operation_that_waits_is_superseded_when_its_version_turns_out_rolled_back(
     let superseded = |action: Action, remedy: StuckRemedy, observation: Observation| {
         let own = remedying(remedy);
         let waiting = operation("waiting", action, "prod/a");
-        let claimants = std::slice::from_ref(&own);
-        let plan = plan_of(&own, claimants, vec![observation], &[waiting]);
+        let bound_policies = std::slice::from_ref(&own);
+        let plan = plan_of(&own, bound_policies, vec![observation], &[waiting]);
         text(&plan)
     };
     let rolled_back = "supersede prod/waiting: the pending version was rolled back\n";

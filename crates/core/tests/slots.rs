@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::planning::{functions, intend, plan_of, planned, text};
 use fixtures::{
-    ago, claimant, cluster, function, hours, minutes, now, operation, policy, seen, server, stuck,
-    with_value, without_value,
+    ago, bound_policy, cluster, function, hours, minutes, now, operation, policy, seen, server,
+    stuck, with_value, without_value,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -41,7 +41,7 @@ fn shared(count: usize) -> Vec<Observation> {
 }
 
 fn named(text: &str) -> BoundPolicy {
-    claimant(policy(text))
+    bound_policy(policy(text))
 }
 
 /// An automatic operation of a policy on the n-th secret, the lower the older.
@@ -59,12 +59,17 @@ fn at(mut operation: Operation, step: Step, when: AwsTime) -> Operation {
 }
 
 /// Whether it may begin or go on, beside all of them.
-fn open(own: &Operation, all: &[Operation], claimants: &[BoundPolicy], judged: RegionGate) -> bool {
+fn open(
+    own: &Operation,
+    all: &[Operation],
+    bound_policies: &[BoundPolicy],
+    region_gates: RegionGate,
+) -> bool {
     let nobody = BTreeSet::new();
     open_beside(
         own,
         all,
-        (claimants, judged),
+        (bound_policies, region_gates),
         (&StabilityTracker::default(), &nobody),
     )
 }
@@ -73,41 +78,44 @@ fn open(own: &Operation, all: &[Operation], claimants: &[BoundPolicy], judged: R
 fn open_beside(
     own: &Operation,
     all: &[Operation],
-    (claimants, judged): (&[BoundPolicy], RegionGate),
-    (watches, aside): (&StabilityTracker, &BTreeSet<ObjectKey>),
+    (bound_policies, region_gates): (&[BoundPolicy], RegionGate),
+    (stability, deferred): (&StabilityTracker, &BTreeSet<ObjectKey>),
 ) -> bool {
     let observations = shared(8);
     let functions = functions(&observations);
     let name = own.policy.name.as_str();
-    let mut found = claimants.iter();
-    let claimant = found
+    let mut found = bound_policies.iter();
+    let bound_policy = found
         .find(|one| one.policy.key.name.as_str() == name)
         .expect("known");
-    let others = claimants.iter().map(|one| {
+    let others = bound_policies.iter().map(|one| {
         let region = fixtures::region(fixtures::REGION);
-        (one.policy.uid.clone(), BTreeMap::from([(region, judged)]))
+        (
+            one.policy.uid.clone(),
+            BTreeMap::from([(region, region_gates)]),
+        )
     });
-    let judged = others.collect();
-    let context = PlanInput {
-        own: claimant,
-        claimants,
+    let region_gates = others.collect();
+    let input = PlanInput {
+        own: bound_policy,
+        bound_policies,
         operations: all,
         functions: &functions,
-        judged: &judged,
-        watches,
-        aside,
+        region_gates: &region_gates,
+        stability,
+        deferred,
         cluster: &cluster(),
         now: now(),
     };
     let function = own.arn.as_ref().and_then(|arn| functions.get(arn));
-    let gate = gate(own, function, Some(&RegionGate::Open), &context);
+    let gate = gate(own, function, Some(&RegionGate::Open), &input);
     matches!(gate, Gate::Open)
 }
 
 /// The same where both policies may act.
-fn beside(own: &Operation, other: &Operation, claimants: &[BoundPolicy]) -> bool {
+fn beside(own: &Operation, other: &Operation, bound_policies: &[BoundPolicy]) -> bool {
     let all = [own.clone(), other.clone()];
-    open(own, &all, claimants, RegionGate::Open)
+    open(own, &all, bound_policies, RegionGate::Open)
 }
 
 fn neighbors() -> [BoundPolicy; 2] {
@@ -152,15 +160,15 @@ fn an_operation_of_a_suspended_policy_or_profile_holds_nothing() {
     for other in [waiting, begun] {
         assert!(!beside(&own, &other, &neighbors()));
         for brake in brakes {
-            let mut claimants = neighbors();
-            brake(&mut claimants[1]);
-            assert!(beside(&own, &other, &claimants));
+            let mut bound_policies = neighbors();
+            brake(&mut bound_policies[1]);
+            assert!(beside(&own, &other, &bound_policies));
         }
     }
 }
 
 #[test]
-fn what_waits_for_something_else_stands_in_nobody_s_way() {
+fn an_operation_that_waits_for_something_else_blocks_no_other() {
     let own = of("payments", 1, Action::ClearAndRotate);
     let older = of("billing", 0, Action::ClearAndRotate);
     assert!(!beside(&own, &older, &neighbors()), "it is next in line");
@@ -204,11 +212,11 @@ fn operations_of_another_profile_do_not_count_for_a_function() {
         Step::Rotate,
         ago(minutes(3)),
     );
-    let mut claimants = neighbors();
+    let mut bound_policies = neighbors();
     let name = ProfileName::parse("another").expect("a name");
-    claimants[1].profile.name = name.clone();
-    claimants[1].policy.profile = name;
-    assert!(beside(&own, &other, &claimants));
+    bound_policies[1].profile.name = name.clone();
+    bound_policies[1].policy.profile = name;
+    assert!(beside(&own, &other, &bound_policies));
 }
 
 #[test]
@@ -238,11 +246,11 @@ fn of_those_that_have_begun_one_always_goes_on() {
             )
         })
         .collect();
-    let claimants = [named("payments")];
+    let bound_policies = [named("payments")];
     let going = |all: &[Operation]| {
         let going = all
             .iter()
-            .filter(|one| open(one, all, &claimants, RegionGate::Open));
+            .filter(|one| open(one, all, &bound_policies, RegionGate::Open));
         going.map(|one| one.uid.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(going(&begun), ["op-payments-0"]);
@@ -290,13 +298,13 @@ fn a_secret_in_no_inventory_counts_by_its_baseline() {
 fn the_owner_of_a_secret_acts_beside_operations_that_may_not() {
     let mut stranger = named("billing");
     stranger.policy.suspension = Suspension::Suspended;
-    let claimants = [named("payments"), stranger];
+    let bound_policies = [named("payments"), stranger];
     let mut manual = of("billing", 0, Action::ClearAndRotate);
     manual.trigger = Trigger::Manual;
     let pinned = at(manual.clone(), Step::Pin, ago(hours(30)));
     let secrets = || vec![seen(stuck("prod/s0"), Some(with_value()))];
     for other in [manual.clone(), pinned] {
-        let plan = plan_of(&claimants[0], &claimants, secrets(), &[other]);
+        let plan = plan_of(&bound_policies[0], &bound_policies, secrets(), &[other]);
         assert_eq!(text(&plan), "create RetryRotation prod/s0\n");
     }
     let mut undecided = manual;
@@ -310,7 +318,7 @@ fn the_owner_of_a_secret_acts_beside_operations_that_may_not() {
 /// Each failing rotation holds the function for 75 minutes, not for as long as it is watched.
 #[test]
 fn failing_rotations_delay_the_others_by_75_minutes_each() {
-    let claimants = [named("payments")];
+    let bound_policies = [named("payments")];
     let failing: Vec<_> = (0..3)
         .map(|n| {
             let age = minutes(75) * u32::try_from(3 - n).expect("small");
@@ -323,7 +331,7 @@ fn failing_rotations_delay_the_others_by_75_minutes_each() {
         .collect();
     let next = of("payments", 5, Action::ClearAndRotate);
     let all: Vec<_> = failing.iter().cloned().chain([next.clone()]).collect();
-    assert!(open(&next, &all, &claimants, RegionGate::Open));
+    assert!(open(&next, &all, &bound_policies, RegionGate::Open));
     let mut own = named("payments");
     own.policy.remediation.breaker.min_stuck = 100;
     let text = planned(&own, shared(6), &failing);
@@ -332,14 +340,14 @@ fn failing_rotations_delay_the_others_by_75_minutes_each() {
 
 /// Its secret cannot be read, or AWS may still retry by itself: who comes later begins.
 #[test]
-fn one_that_could_not_begin_for_its_own_secret_holds_nobody_and_keeps_its_turn() {
+fn one_that_could_not_begin_for_its_own_secret_blocks_none_and_keeps_its_turn() {
     let own = of("payments", 1, Action::ClearAndRotate);
     let older = of("billing", 0, Action::ClearAndRotate);
     let all = [own.clone(), older.clone()];
-    let (both, watches) = (neighbors(), StabilityTracker::default());
-    let open = |one: &Operation, all: &[Operation], aside: &[&Operation]| {
-        let aside = aside.iter().map(|one| one.key.clone()).collect();
-        open_beside(one, all, (&both, RegionGate::Open), (&watches, &aside))
+    let (both, stability) = (neighbors(), StabilityTracker::default());
+    let open = |one: &Operation, all: &[Operation], deferred: &[&Operation]| {
+        let deferred = deferred.iter().map(|one| one.key.clone()).collect();
+        open_beside(one, all, (&both, RegionGate::Open), (&stability, &deferred))
     };
     assert!(!open(&own, &all, &[]));
     assert!(open(&own, &all, &[&older]));
@@ -354,14 +362,14 @@ fn one_that_could_not_begin_for_its_own_secret_holds_nobody_and_keeps_its_turn()
 fn of_two_that_take_the_last_slot_at_once_the_first_keeps_it() {
     let rotating = |n| at(of("payments", n, Action::Rotate), Step::Rotate, now());
     let both = [rotating(1), rotating(2)];
-    let claimants = [named("payments")];
-    let open = |one: &Operation| open(one, &both, &claimants, RegionGate::Open);
+    let bound_policies = [named("payments")];
+    let open = |one: &Operation| open(one, &both, &bound_policies, RegionGate::Open);
     assert_eq!((open(&both[0]), open(&both[1])), (true, false));
 }
 
 /// It waits for another operation on its secret, which verifies without a slot: nobody waits for the one that waits.
 #[test]
-fn one_that_waits_for_a_rival_on_its_secret_holds_nobody() {
+fn one_that_waits_for_a_rival_on_its_secret_blocks_none() {
     let own = of("payments", 5, Action::ClearAndRotate);
     let verifying = at(
         of("billing", 1, Action::RetryRotation),
@@ -378,7 +386,7 @@ fn one_that_waits_for_a_rival_on_its_secret_holds_nobody() {
 
 /// AWS may run a rotation again by itself: a label or version that moved holds the slot anew, a tag does not.
 #[test]
-fn a_label_or_version_that_moved_holds_the_slot_anew() {
+fn a_label_or_version_that_moved_restarts_the_time_of_the_slot() {
     let own = of("payments", 1, Action::ClearAndRotate);
     let other = at(
         of("billing", 2, Action::RetryRotation),
@@ -393,9 +401,9 @@ fn a_label_or_version_that_moved_holds_the_slot_anew() {
         (secret, versions, ago(minutes(minutes_ago)))
     };
     let open = |looks: &[(Secret, VersionListing, AwsTime)]| {
-        let mut watches = StabilityTracker::default();
+        let mut stability = StabilityTracker::default();
         for (secret, versions, at) in looks {
-            watches.see(secret, Some(versions), *at);
+            stability.observe(secret, Some(versions), *at);
         }
         let all = [own.clone(), other.clone()];
         let nobody = BTreeSet::new();
@@ -403,7 +411,7 @@ fn a_label_or_version_that_moved_holds_the_slot_anew() {
             &own,
             &all,
             (&neighbors(), RegionGate::Open),
-            (&watches, &nobody),
+            (&stability, &nobody),
         )
     };
     let before = seen_at(120, without_value(), 180);
@@ -428,7 +436,7 @@ struct Neighbor {
     undecided: bool,
     denied: bool,
     deleted: bool,
-    aside: bool,
+    deferred: bool,
 }
 
 fn some_neighbor() -> impl Strategy<Value = Neighbor> {
@@ -453,7 +461,7 @@ fn some_neighbor() -> impl Strategy<Value = Neighbor> {
         (rare(), rare(), rare(), rare()),
     )
         .prop_map(
-            |(whose, by_hand, action, steps, (undecided, denied, deleted, aside))| Neighbor {
+            |(whose, by_hand, action, steps, (undecided, denied, deleted, deferred))| Neighbor {
                 whose,
                 by_hand,
                 action,
@@ -461,7 +469,7 @@ fn some_neighbor() -> impl Strategy<Value = Neighbor> {
                 undecided,
                 denied,
                 deleted,
-                aside,
+                deferred,
             },
         )
 }
@@ -513,11 +521,12 @@ fn some_claimant(text: &'static str) -> impl Strategy<Value = BoundPolicy> {
 }
 
 /// Whether the operation is stopped, or waits for something that is no slot, by rules of the test's own.
-fn stands_still(own: &Operation, neighbor: &Neighbor, claimant: &BoundPolicy) -> bool {
-    let policy = &claimant.policy;
-    let stopped =
-        neighbor.deleted || !policy.acts() || claimant.profile.suspension == Suspension::Suspended;
-    let forbidden = claimant.profile.allowed_actions.is_empty();
+fn stands_still(own: &Operation, neighbor: &Neighbor, bound_policy: &BoundPolicy) -> bool {
+    let policy = &bound_policy.policy;
+    let stopped = neighbor.deleted
+        || !policy.acts()
+        || bound_policy.profile.suspension == Suspension::Suspended;
+    let forbidden = bound_policy.profile.allowed_actions.is_empty();
     let acted = own.has_acted();
     let begun = own.has_started();
     let closed = matches!(policy.remediation.windows, Windows::Unreadable { .. });
@@ -528,7 +537,7 @@ fn stands_still(own: &Operation, neighbor: &Neighbor, claimant: &BoundPolicy) ->
         || neighbor.denied && !begun
         || neighbor.undecided && !begun
         || closed && !acted && !neighbor.by_hand && !ends
-        || neighbor.aside && !begun
+        || neighbor.deferred && !begun
 }
 
 proptest! {
@@ -537,18 +546,18 @@ proptest! {
     /// Suspended neighbors and whoever else stands still change nothing for the others; one of those that wait goes on as soon
     /// as nothing runs; and if all that may begin at the same moment do, only as many keep their slot as there are.
     #[test]
-    fn neighbors_share_a_function_and_none_is_held_by_one_that_stands_still(
+    fn neighbors_share_a_function_and_none_waits_for_a_suspended_one(
         all in proptest::collection::vec(some_neighbor(), 1..7),
-        claimants in (some_claimant("payments"), some_claimant("billing"), some_claimant("ledger")),
+        bound_policies in (some_claimant("payments"), some_claimant("billing"), some_claimant("ledger")),
     ) {
-        let claimants = [claimants.0, claimants.1, claimants.2];
+        let bound_policies = [bound_policies.0, bound_policies.1, bound_policies.2];
         let operations: Vec<_> = all.iter().enumerate().map(|(n, one)| made(n, one)).collect();
-        let aside: BTreeSet<_> = operations.iter().zip(&all)
-            .filter(|(_, one)| one.aside).map(|(own, _)| own.key.clone()).collect();
-        let still = |n: usize| stands_still(&operations[n], &all[n], &claimants[all[n].whose]);
-        let watches = StabilityTracker::default();
+        let deferred: BTreeSet<_> = operations.iter().zip(&all)
+            .filter(|(_, one)| one.deferred).map(|(own, _)| own.key.clone()).collect();
+        let still = |n: usize| stands_still(&operations[n], &all[n], &bound_policies[all[n].whose]);
+        let stability = StabilityTracker::default();
         let goes = |own: &Operation, among: &[Operation]| {
-            open_beside(own, among, (&claimants, RegionGate::Open), (&watches, &aside))
+            open_beside(own, among, (&bound_policies, RegionGate::Open), (&stability, &deferred))
         };
         let moving: Vec<_> = (0..all.len()).filter(|n| !still(*n)).collect();
         let others: Vec<_> = moving.iter().map(|n| operations[*n].clone()).collect();

@@ -25,7 +25,7 @@ use secret_rotation_core::verdict::{self, Verdict, VerdictInput};
 
 const ALMOST_STUCK: Duration = Duration::from_secs(6 * 3600 - 1);
 
-fn judged(secret: Secret) -> Verdict {
+fn verdict(secret: Secret) -> Verdict {
     verdict::of(
         &Observation::listed(secret),
         &detection(),
@@ -35,7 +35,7 @@ fn judged(secret: Secret) -> Verdict {
 }
 
 fn state(secret: Secret) -> State {
-    judged(secret).state
+    verdict(secret).state
 }
 
 fn remembered(pending: &str, first: AwsTime) -> PreviousFinding {
@@ -51,11 +51,11 @@ fn remembered(pending: &str, first: AwsTime) -> PreviousFinding {
     }
 }
 
-const fn after(memory: &PreviousFinding) -> VerdictInput<'_> {
+const fn after(previous: &PreviousFinding) -> VerdictInput<'_> {
     VerdictInput {
-        remembered: Some(memory),
+        previous: Some(previous),
         operations: &[],
-        rest: None,
+        stability: None,
         bounds: None,
     }
 }
@@ -136,7 +136,7 @@ fn a_secret_that_could_not_be_read_is_unknown_unless_the_list_shows_it_stuck() {
         };
         let verdict = verdict::of(&observation, &detection(), VerdictInput::default(), now());
         assert_eq!(
-            (verdict.state, verdict.ailment),
+            (verdict.state, verdict.remedy_kind),
             (State::Unknown, RemedyKind::None)
         );
     }
@@ -180,9 +180,9 @@ fn first_seen_makes_an_empty_pending_version_stuck_and_is_kept_by_version() {
         last_changed: Some(ago(minutes(1))),
         ..stuck("prod/a")
     };
-    let of = |memory: &PreviousFinding| {
+    let of = |previous: &PreviousFinding| {
         let observation = seen(touched.clone(), Some(without_value()));
-        verdict::of(&observation, &detection(), after(memory), now())
+        verdict::of(&observation, &detection(), after(previous), now())
     };
     let old = of(&remembered("p", ago(hours(6))));
     assert_eq!(
@@ -205,12 +205,12 @@ fn a_back_dated_memory_makes_nothing_older_than_the_secret_itself() {
         last_changed: Some(ago(minutes(1))),
         ..stuck("prod/a")
     };
-    let memory = PreviousFinding {
+    let previous = PreviousFinding {
         since: Some(ago(hours(9000))),
         ..remembered("p", ago(hours(9000)))
     };
     let observation = seen(newborn, Some(without_value()));
-    let verdict = verdict::of(&observation, &detection(), after(&memory), now());
+    let verdict = verdict::of(&observation, &detection(), after(&previous), now());
     assert_eq!(verdict.state, State::Rotating);
     assert_eq!(verdict.first_observed, Some(ago(hours(2))));
     assert_eq!(verdict.since, ago(hours(2)));
@@ -218,12 +218,12 @@ fn a_back_dated_memory_makes_nothing_older_than_the_secret_itself() {
 
 #[test]
 fn a_memory_of_the_future_delays_nothing() {
-    let memory = PreviousFinding {
+    let previous = PreviousFinding {
         since: Some(now().plus(hours(9000))),
         ..remembered("p", now().plus(hours(9000)))
     };
     let observation = seen(stuck("prod/a"), Some(without_value()));
-    let verdict = verdict::of(&observation, &detection(), after(&memory), now());
+    let verdict = verdict::of(&observation, &detection(), after(&previous), now());
     assert_eq!(
         (verdict.state, verdict.since),
         (State::Stuck, ago(hours(8)))
@@ -237,12 +237,12 @@ fn without_a_date_of_the_last_change_only_first_seen_counts() {
         last_changed: None,
         ..stuck("prod/a")
     };
-    let of = |memory: Option<&PreviousFinding>| {
+    let of = |previous: Option<&PreviousFinding>| {
         verdict::of(
             &Observation::listed(dateless.clone()),
             &detection(),
             VerdictInput {
-                remembered: memory,
+                previous,
                 ..VerdictInput::default()
             },
             now(),
@@ -255,13 +255,13 @@ fn without_a_date_of_the_last_change_only_first_seen_counts() {
 
 #[test]
 fn our_own_pin_does_not_make_a_stuck_rotation_look_young() {
-    let before = judged(stuck("prod/a"));
+    let before = verdict(stuck("prod/a"));
     let pin = pin_of(fixtures::cluster(), now(), "p");
     let pinned = Secret {
         last_changed: Some(now()),
         ..labelled(stuck("prod/a"), pin.as_str(), "p")
     };
-    let memory = PreviousFinding {
+    let previous = PreviousFinding {
         state: before.state,
         since: Some(before.since),
         pending: Some(version("p")),
@@ -275,7 +275,7 @@ fn our_own_pin_does_not_make_a_stuck_rotation_look_young() {
     let after = verdict::of(
         &seen(pinned, Some(without_value())),
         &detection(),
-        after(&memory),
+        after(&previous),
         later,
     );
     assert_eq!((after.state, after.since), (State::Stuck, before.since));
@@ -372,7 +372,7 @@ fn no_deadline_of_a_deletion_has_passed() {
         };
         let until = verdict::restorable_until(&secret, now());
         assert!(until.is_none_or(|until| until > now()), "{until:?}");
-        (judged(secret).message, until)
+        (verdict(secret).message, until)
     };
     let (young, until) = told(ago(days(6)));
     assert!(young.contains("keeps it at least until"), "{young}");
@@ -439,7 +439,7 @@ fn a_pending_version_that_was_current_before_or_was_passed_over_is_rolled_back()
 }
 
 #[test]
-fn without_the_list_of_versions_nobody_knows_whether_a_version_was_rolled_back() {
+fn without_the_list_of_versions_a_rollback_is_unknown() {
     let of =
         |secret: &Secret, versions: Option<&VersionListing>| RollbackStatus::of(secret, versions);
     let plain = stuck("prod/a");
@@ -488,7 +488,7 @@ fn without_the_list_of_versions_nobody_knows_whether_a_version_was_rolled_back()
 fn a_machine_only_takes_the_label_from_a_version_that_was_rolled_back() {
     let admitted = |standing: RollbackStatus| -> Vec<Action> {
         let all = Action::ALL.into_iter();
-        all.filter(|action| !action.needs_a_person() && standing.admits(*action))
+        all.filter(|action| !action.is_manual_only() && standing.permits(*action))
             .collect()
     };
     let kept = [
@@ -527,7 +527,7 @@ fn a_first_rotation_is_under_way_until_stuck_after_and_then_the_secret_is_broken
     let empty = || Some(VersionListing::default());
     let young = of(first_rotation(ago(Duration::from_secs(30))), empty());
     assert_eq!(
-        (young.state, young.ailment),
+        (young.state, young.remedy_kind),
         (State::Rotating, RemedyKind::None)
     );
     assert_eq!(
@@ -597,7 +597,7 @@ fn a_label_left_over_where_rotation_was_switched_off_is_part_of_disabled() {
     let off = |reporting, versions| found(Rotation::Disabled, reporting, versions);
     let empty = off(Report, Some(without_value()));
     assert_eq!(
-        (empty.state, empty.ailment),
+        (empty.state, empty.remedy_kind),
         (State::Disabled, RemedyKind::None)
     );
     assert_eq!(
@@ -747,9 +747,9 @@ fn a_stuck_secret_without_room_for_a_pin_names_the_labels_that_fill_it() {
             labelled(secret, &format!("team-{n:02}"), "c")
         })
     };
-    let room = judged(filled(16)).message;
+    let room = verdict(filled(16)).message;
     assert!(!room.contains("team-"), "{room}");
-    let full = judged(filled(17)).message;
+    let full = verdict(filled(17)).message;
     for part in [
         "20 of at most 20 labels, of others: team-00, team-01",
         "team-16; remove labels that nobody needs",
@@ -757,7 +757,7 @@ fn a_stuck_secret_without_room_for_a_pin_names_the_labels_that_fill_it() {
         assert!(full.contains(part), "{full}");
     }
     let pin = pin_of(fixtures::cluster(), now(), "p");
-    let pinned = judged(labelled(filled(16), pin.as_str(), "p")).message;
+    let pinned = verdict(labelled(filled(16), pin.as_str(), "p")).message;
     assert!(
         !pinned.contains("team-"),
         "it is about to be cleared: {pinned}"
@@ -766,7 +766,7 @@ fn a_stuck_secret_without_room_for_a_pin_names_the_labels_that_fill_it() {
         let pin = pin_of(fixtures::cluster(), ago(hours(10 * n)), "c");
         labelled(secret, pin.as_str(), "c")
     });
-    let many = judged(many).message;
+    let many = verdict(many).message;
     assert!(
         many.ends_with("5 of at most 5 pins; release older pins with action ReleasePins"),
         "{many}"

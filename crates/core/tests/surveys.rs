@@ -5,11 +5,11 @@ mod fixtures;
 use std::collections::BTreeSet;
 
 use fixtures::{
-    REGION, ago, arn, arn_in, claimant, error, hours, inventory, labelled, listing, minutes, name,
-    now, pin_of, policy, region, secret, seen, stuck, survey,
+    REGION, ago, arn, arn_in, bound_policy, error, hours, inventory, labelled, listing, minutes,
+    name, now, pin_of, policy, region, secret, seen, stuck, survey,
 };
 use secret_rotation_core::aws_error::ErrorClass;
-use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{Expiry, Policy};
@@ -20,7 +20,7 @@ use secret_rotation_core::survey::{Finding, PreviousFindings, RemedyKind, State,
 use secret_rotation_core::time::AwsTime;
 
 fn all() -> BoundPolicy {
-    claimant(policy("payments"))
+    bound_policy(policy("payments"))
 }
 
 fn naming(names: &[&str]) -> BoundPolicy {
@@ -29,7 +29,7 @@ fn naming(names: &[&str]) -> BoundPolicy {
         names: names.iter().copied().map(name).collect(),
         ..Matcher::default()
     }];
-    claimant(policy)
+    bound_policy(policy)
 }
 
 fn expiring(tag: &str, last_rotated: Option<AwsTime>) -> Option<Finding> {
@@ -43,25 +43,29 @@ fn expiring(tag: &str, last_rotated: Option<AwsTime>) -> Option<Finding> {
         ..secret("prod/a")
     };
     secret.tags.insert("expires".to_owned(), tag.to_owned());
-    let survey = survey(&claimant(policy), vec![Observation::listed(secret)]);
+    let survey = survey(&bound_policy(policy), vec![Observation::listed(secret)]);
     survey.findings.into_iter().next()
 }
 
-fn over(claimant: &BoundPolicy, inventories: &[&Inventory], memory: &PreviousFindings) -> Survey {
-    let (tenant, profile) = (&claimant.tenant, &claimant.profile);
+fn over(
+    bound_policy: &BoundPolicy,
+    inventories: &[&Inventory],
+    previous: &PreviousFindings,
+) -> Survey {
+    let (tenant, profile) = (&bound_policy.tenant, &bound_policy.profile);
     let known = ClassifyInput {
-        memory,
+        previous,
         operations: &[],
-        watches: &StabilityTracker::default(),
+        stability: &StabilityTracker::default(),
     };
-    classify(tenant, profile, &claimant.policy, inventories, known)
+    classify(tenant, profile, &bound_policy.policy, inventories, known)
 }
 
 /// State, ailment and whether the message speaks of a stale tag.
 fn gist(finding: Option<Finding>) -> Option<(State, RemedyKind, bool)> {
     finding.map(|finding| {
         let stale = finding.message.contains("ExpiryTagStale");
-        (finding.state, finding.ailment, stale)
+        (finding.state, finding.remedy_kind, stale)
     })
 }
 
@@ -82,7 +86,7 @@ fn a_value_expires_from_rotate_before_on_by_date_or_time() {
 }
 
 #[test]
-fn a_date_that_has_passed_is_told_as_such() {
+fn a_date_that_has_passed_is_reported_as_such() {
     let message = |tag| expiring(tag, None).expect("a finding").message;
     let (past, future) = (message("2026-11-22"), message("2026-11-24"));
     assert!(past.contains("expired at 2026-11-22"), "{past}");
@@ -101,7 +105,7 @@ fn a_tag_that_cannot_be_read_hides_nothing_that_is_wrong_with_the_secret() {
         ..secret("prod/a")
     };
     secret.tags.insert("expires".to_owned(), "never".to_owned());
-    let survey = survey(&claimant(policy), vec![Observation::listed(secret)]);
+    let survey = survey(&bound_policy(policy), vec![Observation::listed(secret)]);
     assert_eq!(
         gist(survey.findings.into_iter().next()),
         Some((State::Overdue, RemedyKind::Overdue, true))
@@ -109,7 +113,7 @@ fn a_tag_that_cannot_be_read_hides_nothing_that_is_wrong_with_the_secret() {
 }
 
 #[test]
-fn an_expiry_that_cannot_be_read_or_is_outdated_is_told_and_never_acted_on() {
+fn an_expiry_that_cannot_be_read_or_is_outdated_is_reported_and_never_acted_on() {
     let unknown = Some((State::Unknown, RemedyKind::None, true));
     for unreadable in [
         "next tuesday",
@@ -142,9 +146,9 @@ fn a_current_version_made_after_the_due_date_makes_the_tag_stale() {
         .tags
         .insert("expires".to_owned(), "2026-11-24".to_owned());
     let observation = seen(secret, Some(listing(&[("c", ago(hours(1)))])));
-    let survey = survey(&claimant(policy), vec![observation]);
+    let survey = survey(&bound_policy(policy), vec![observation]);
     assert!(survey.findings[0].message.contains("ExpiryTagStale"));
-    assert_eq!(survey.findings[0].ailment, RemedyKind::None);
+    assert_eq!(survey.findings[0].remedy_kind, RemedyKind::None);
 }
 
 #[test]
@@ -265,7 +269,7 @@ fn replicas_are_counted_and_are_no_finding() {
 }
 
 #[test]
-fn too_old_is_judged_by_the_last_change_and_else_by_the_version_list() {
+fn too_old_is_measured_by_the_last_change_or_else_by_the_version_list() {
     let aged = |last_changed, versions| {
         let mut policy: Policy = policy("payments");
         policy.detection.max_age = Some(hours(100));
@@ -273,7 +277,7 @@ fn too_old_is_judged_by_the_last_change_and_else_by_the_version_list() {
             last_changed: Some(last_changed),
             ..secret("prod/a")
         };
-        let survey = survey(&claimant(policy), vec![seen(secret, versions)]);
+        let survey = survey(&bound_policy(policy), vec![seen(secret, versions)]);
         survey.findings.first().map(|finding| finding.state)
     };
     assert_eq!(aged(ago(hours(100)), None), Some(State::TooOld));
@@ -298,7 +302,7 @@ fn what_is_remembered_of_a_survey_changes_nothing_in_the_next() {
         time: now().plus(hours(1)),
         ..inventory
     };
-    let second = over(&all(), &[&later], &memory_of(&first));
+    let second = over(&all(), &[&later], &previous_findings(&first));
     let since = |survey: &Survey| {
         let each = survey.findings.iter();
         each.map(|f| (f.arn.clone(), f.since, f.first_observed))

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::planning::{functions, plan_for};
 use fixtures::{
-    REGION, ago, arn, arn_in, claimant, error, hours, inventory, minutes, name, now, policy,
+    REGION, ago, arn, arn_in, bound_policy, error, hours, inventory, minutes, name, now, policy,
     region, secret, seen, stuck, without_value,
 };
 use proptest::prelude::*;
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
-use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
 use secret_rotation_core::inventory::{Inventory, Observation, Unseen};
 use secret_rotation_core::names::Region;
 use secret_rotation_core::ownership::BoundPolicy;
@@ -23,7 +23,7 @@ use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
 fn payments() -> BoundPolicy {
-    let mut own = claimant(policy("payments"));
+    let mut own = bound_policy(policy("payments"));
     own.policy.remediation.max_concurrent = 1000;
     own
 }
@@ -51,15 +51,15 @@ fn sick(text: &str) -> Observation {
     seen(stuck(text), Some(without_value()))
 }
 
-fn judged(
+fn surveyed_and_planned(
     own: &BoundPolicy,
     inventories: &[&Inventory],
-    memory: &PreviousFindings,
+    previous: &PreviousFindings,
 ) -> (Survey, Plan) {
     let known = ClassifyInput {
-        memory,
+        previous,
         operations: &[],
-        watches: &StabilityTracker::default(),
+        stability: &StabilityTracker::default(),
     };
     let survey = classify(&own.tenant, &own.profile, &own.policy, inventories, known);
     let seen = inventories.iter().flat_map(|one| one.secrets.values());
@@ -87,7 +87,7 @@ fn what_any_number_of_failing_sweeps_miss_stays_as_it_was_last_seen() {
         assert_eq!(unseen(&known, "prod/a"), Some(expected));
         assert_eq!(unseen(&known, "prod/b"), None);
     }
-    let (survey, plan) = judged(&payments(), &[&known], &PreviousFindings::default());
+    let (survey, plan) = surveyed_and_planned(&payments(), &[&known], &PreviousFindings::default());
     assert_eq!(survey.count(State::Stuck), 2);
     assert_eq!(survey.checked, Some(now()));
     assert_eq!(survey.findings[0].unseen_since, Some(now()));
@@ -105,13 +105,13 @@ fn an_unseen_secret_keeps_the_verdict_of_its_last_sight() {
     });
     let known = at(now(), vec![young]).after(None, &|_| true);
     let later = after(torn(at(now().plus(hours(12)), Vec::new())), &known);
-    let (survey, _) = judged(&payments(), &[&later], &PreviousFindings::default());
+    let (survey, _) = surveyed_and_planned(&payments(), &[&later], &PreviousFindings::default());
     assert_eq!(survey.count(State::Rotating), 1);
 }
 
 /// A look at one secret makes nothing else newer, and its own ages go on from it.
 #[test]
-fn a_secret_that_was_looked_at_again_is_judged_by_the_time_of_that_look() {
+fn a_secret_that_was_looked_at_again_is_classified_by_the_time_of_that_look() {
     let young = |text: &str| {
         Observation::listed(secret_rotation_core::secret::Secret {
             last_changed: Some(ago(minutes(5))),
@@ -120,8 +120,8 @@ fn a_secret_that_was_looked_at_again_is_judged_by_the_time_of_that_look() {
     };
     let mut known = at(now(), vec![young("prod/a"), young("prod/b")]).after(None, &|_| true);
     let looked = now().plus(hours(12));
-    known.later = [(arn("prod/a"), looked)].into();
-    let (survey, _) = judged(&payments(), &[&known], &PreviousFindings::default());
+    known.looked_again = [(arn("prod/a"), looked)].into();
+    let (survey, _) = surveyed_and_planned(&payments(), &[&known], &PreviousFindings::default());
     let state = |text: &str| {
         let mut findings = survey.findings.iter();
         findings
@@ -158,9 +158,10 @@ fn a_secret_is_gone_when_two_complete_sweeps_five_minutes_apart_missed_it() {
         "nothing was missed"
     );
     assert!(after(empty(6), &third).secrets.is_empty());
-    let (survey, plan) = judged(&payments(), &[&second], &PreviousFindings::default());
+    let (survey, plan) =
+        surveyed_and_planned(&payments(), &[&second], &PreviousFindings::default());
     assert_eq!(survey.count(State::Stuck), 1);
-    let held: Vec<_> = plan.held.values().map(|hold| hold.reason).collect();
+    let held: Vec<_> = plan.blocked.values().map(|block| block.reason).collect();
     assert_eq!(
         (plan.create.len(), held),
         (0, vec![BlockReason::SweepIncomplete])
@@ -189,7 +190,7 @@ fn one_answer_that_there_is_no_such_secret_is_confirmed_by_a_later_one() {
 }
 
 #[test]
-fn a_row_that_nobody_wants_or_whose_name_another_secret_has_is_dropped() {
+fn a_row_that_no_policy_selects_or_whose_name_another_secret_has_is_dropped() {
     let first = at(now(), vec![sick("prod/a")]).after(None, &|_| true);
     let dropped = torn(at(now(), Vec::new())).after(Some(&first), &|_| false);
     assert!(dropped.secrets.is_empty());
@@ -210,7 +211,7 @@ fn the_breaker_stays_open_while_most_of_a_region_cannot_be_seen() {
         let one = vec![sick("prod/s000")];
         known = after(torn(at(now().plus(minutes(sweep)), one)), &known);
     }
-    let (_, plan) = judged(&payments(), &[&known], &PreviousFindings::default());
+    let (_, plan) = surveyed_and_planned(&payments(), &[&known], &PreviousFindings::default());
     assert_eq!((plan.breaker, plan.create.len()), (Breaker::Open, 0));
 }
 
@@ -222,16 +223,16 @@ fn a_stuck_secret_that_may_not_be_described_counts_as_stuck_and_is_never_acted_o
         ..Observation::listed(stuck(&format!("prod/d{n}")))
     };
     let one = at(now(), vec![denied(0)]);
-    let (survey, plan) = judged(&payments(), &[&one], &PreviousFindings::default());
+    let (survey, plan) = surveyed_and_planned(&payments(), &[&one], &PreviousFindings::default());
     assert_eq!(survey.count(State::Stuck), 1);
-    let held: Vec<_> = plan.held.values().map(|hold| hold.reason).collect();
+    let held: Vec<_> = plan.blocked.values().map(|block| block.reason).collect();
     assert_eq!(
         (plan.create.len(), held),
         (0, vec![BlockReason::AccessDenied])
     );
     let mut many: Vec<_> = (0..9).map(denied).collect();
     many.push(sick("prod/a"));
-    let (_, plan) = judged(
+    let (_, plan) = surveyed_and_planned(
         &payments(),
         &[&at(now(), many)],
         &PreviousFindings::default(),
@@ -258,7 +259,7 @@ fn a_name_that_may_not_be_read_is_a_finding_of_the_policies_that_name_it() {
         &["prod/b", "prod/other", "production/b"],
         ErrorClass::Denied,
     );
-    let (survey, _) = judged(&own, &[&seen], &PreviousFindings::default());
+    let (survey, _) = surveyed_and_planned(&own, &[&seen], &PreviousFindings::default());
     assert!(survey.is_complete());
     let found: Vec<_> = survey
         .findings
@@ -269,7 +270,7 @@ fn a_name_that_may_not_be_read_is_a_finding_of_the_policies_that_name_it() {
     assert_eq!(survey.findings[0].state, State::Unknown);
     assert!(survey.findings[0].message.contains("does not exist, or"));
     let torn = unread(&["prod/b"], ErrorClass::Malformed);
-    let (survey, _) = judged(&own, &[&torn], &PreviousFindings::default());
+    let (survey, _) = surveyed_and_planned(&own, &[&torn], &PreviousFindings::default());
     assert_eq!(survey.count(State::Unknown), 1);
 }
 
@@ -288,14 +289,14 @@ fn a_name_that_another_region_holds_is_not_unknown_here() {
         secrets: BTreeMap::new(),
         ..unread(&["prod/a"], ErrorClass::Denied)
     };
-    let (survey, _) = judged(&own, &[&here, &there], &PreviousFindings::default());
+    let (survey, _) = surveyed_and_planned(&own, &[&here, &there], &PreviousFindings::default());
     assert_eq!(survey.findings, []);
 }
 
 fn restarted(survey: &Survey) -> PreviousFindings {
     PreviousFindings {
-        unsettled: survey.regions.keys().cloned().collect(),
-        ..memory_of(survey)
+        unconfirmed: survey.regions.keys().cloned().collect(),
+        ..previous_findings(survey)
     }
 }
 
@@ -306,9 +307,9 @@ fn findings_from_before_a_restart_stay_until_their_region_was_seen_completely() 
         now(),
         vec![sick("prod/a"), Observation::listed(secret("prod/b"))],
     );
-    let (first, _) = judged(&own, &[&before], &PreviousFindings::default());
+    let (first, _) = surveyed_and_planned(&own, &[&before], &PreviousFindings::default());
     let dead = torn(at(now().plus(minutes(9)), Vec::new()));
-    let (mut second, plan) = judged(&own, &[&dead], &restarted(&first));
+    let (mut second, plan) = surveyed_and_planned(&own, &[&dead], &restarted(&first));
     for _ in 0..3 {
         assert_eq!(
             (second.count(State::Stuck), second.count(State::Healthy)),
@@ -321,30 +322,33 @@ fn findings_from_before_a_restart_stay_until_their_region_was_seen_completely() 
             second.findings[0].first_observed,
             first.findings[0].first_observed
         );
-        second = judged(&own, &[&dead], &restarted(&second)).0;
+        second = surveyed_and_planned(&own, &[&dead], &restarted(&second)).0;
     }
-    let held: Vec<_> = plan.held.values().map(|hold| hold.reason).collect();
+    let held: Vec<_> = plan.blocked.values().map(|block| block.reason).collect();
     assert_eq!(held, [BlockReason::SweepIncomplete]);
     let healed = at(
         now().plus(hours(1)),
         vec![Observation::listed(secret("prod/a"))],
     );
-    let settled = memory_of(&second);
-    assert_eq!(judged(&own, &[&healed], &settled).0.findings, []);
+    let settled = previous_findings(&second);
+    assert_eq!(
+        surveyed_and_planned(&own, &[&healed], &settled).0.findings,
+        []
+    );
 }
 
 #[test]
-fn what_is_remembered_of_a_secret_that_is_not_selected_any_more_is_not_told() {
+fn a_previous_finding_of_a_secret_that_is_no_longer_selected_is_not_reported() {
     let own = payments();
     let before = at(now(), vec![sick("prod/a"), sick("prod/b")]);
-    let (first, _) = judged(&own, &[&before], &PreviousFindings::default());
+    let (first, _) = surveyed_and_planned(&own, &[&before], &PreviousFindings::default());
     let mut narrower = payments();
     narrower.policy.selector.include = vec![Matcher {
         name_prefix: Some("prod/b".to_owned()),
         ..Matcher::default()
     }];
     let dead = torn(at(now(), Vec::new()));
-    let (survey, _) = judged(&narrower, &[&dead], &restarted(&first));
+    let (survey, _) = surveyed_and_planned(&narrower, &[&dead], &restarted(&first));
     let found: Vec<_> = survey
         .findings
         .iter()
@@ -357,12 +361,15 @@ fn what_is_remembered_of_a_secret_that_is_not_selected_any_more_is_not_told() {
 fn an_open_breaker_outlives_a_restart_in_an_outage() {
     let own = payments();
     let dead = torn(at(now(), Vec::new()));
-    let memory = PreviousFindings {
+    let previous = PreviousFindings {
         tripped: [region(REGION)].into(),
-        unsettled: [region(REGION)].into(),
+        unconfirmed: [region(REGION)].into(),
         ..PreviousFindings::default()
     };
-    assert_eq!(judged(&own, &[&dead], &memory).1.breaker, Breaker::Open);
+    assert_eq!(
+        surveyed_and_planned(&own, &[&dead], &previous).1.breaker,
+        Breaker::Open
+    );
 }
 
 fn within(items: Vec<Matcher>, ceilings: &[&str]) -> Vec<Matcher> {
@@ -481,7 +488,7 @@ proptest! {
         own.profile.max_concurrent_per_function = 1000;
         let mut known = BTreeMap::<Region, Inventory>::new();
         let mut complete = BTreeMap::<Region, Option<Inventory>>::new();
-        let mut memory = PreviousFindings::default();
+        let mut previous = PreviousFindings::default();
         for (sweep, at) in history.iter().zip(1..) {
             let seen = swept(sweep, at);
             let place = seen.region.clone();
@@ -489,14 +496,14 @@ proptest! {
             let seen = seen.after(known.get(&place), &|_| true);
             known.insert(place, seen);
             let all: Vec<_> = known.values().collect();
-            let (survey, plan) = judged(&own, &all, &memory);
-            memory = memory_of(&survey);
+            let (survey, plan) = surveyed_and_planned(&own, &all, &previous);
+            previous = previous_findings(&survey);
             for proposal in &plan.create {
                 let latest = complete[&proposal.region].as_ref();
                 let latest = latest.expect("the latest sweep of the region was complete");
                 let mut alone = own.clone();
                 alone.profile.regions = [proposal.region.clone()].into();
-                let (_, alone) = judged(&alone, &[latest], &PreviousFindings::default());
+                let (_, alone) = surveyed_and_planned(&alone, &[latest], &PreviousFindings::default());
                 prop_assert!(alone.create.iter().any(|one| one.arn == proposal.arn), "{proposal:?}");
             }
         }
@@ -549,14 +556,14 @@ proptest! {
         let own = payments();
         let name_of = |n: usize| format!("prod/s{n}");
         let (mut time, mut healed, mut lied) = (now(), BTreeSet::new(), BTreeSet::new());
-        let (mut known, mut memory) = (None::<Inventory>, PreviousFindings::default());
+        let (mut known, mut previous) = (None::<Inventory>, PreviousFindings::default());
         let mut told = BTreeMap::new();
         for pass in history {
             time = time.plus(minutes(pass.minutes));
             healed.extend(pass.heals);
             if pass.restarts {
                 known = None;
-                memory.unsettled = [region(REGION)].into();
+                previous.unconfirmed = [region(REGION)].into();
             }
             let lie = pass.lies_about.filter(|n| lied.insert(*n));
             let seen = (0..6).filter(|n| Some(*n) != lie);
@@ -577,11 +584,11 @@ proptest! {
             }
             let now_known = swept.after(known.as_ref(), &|_| true);
             if pass.complete {
-                memory.unsettled.clear();
+                previous.unconfirmed.clear();
             }
-            let (survey, plan) = judged(&own, &[&now_known], &memory);
-            let unsettled = std::mem::take(&mut memory.unsettled);
-            memory = PreviousFindings { unsettled, ..memory_of(&survey) };
+            let (survey, plan) = surveyed_and_planned(&own, &[&now_known], &previous);
+            let unconfirmed = std::mem::take(&mut previous.unconfirmed);
+            previous = PreviousFindings { unconfirmed, ..previous_findings(&survey) };
             known = Some(now_known);
             for n in &seen {
                 if healed.contains(n) {
@@ -631,7 +638,7 @@ proptest! {
             };
             swept.secrets.insert(one.secret.arn.clone(), one);
         }
-        let (survey, plan) = judged(&own, &[&swept], &PreviousFindings::default());
+        let (survey, plan) = surveyed_and_planned(&own, &[&swept], &PreviousFindings::default());
         let ours = |n: &usize| *n < 7 && *n != excluded && n.is_multiple_of(2);
         let ours: Vec<_> = (0..8).filter(ours).collect();
         prop_assert_eq!(survey.selected, ours.len());

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use fixtures::planning::{functions, intend, text};
 use fixtures::{
-    ago, claimant, cluster, hours, inventory, labelled, listing, minutes, now, operation, pin_of,
-    policy, seen, stuck, version, with_value, without_value,
+    ago, bound_policy, cluster, hours, inventory, labelled, listing, minutes, now, operation,
+    pin_of, policy, seen, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::classify::{ClassifyInput, classify};
@@ -38,28 +38,32 @@ fn tagged(n: u64, of: u64, versions: VersionListing) -> (AwsTime, Observation) {
 
 /// What a process knows that has watched such a job for so many hours.
 fn watched(of: u64, versions: &VersionListing) -> (StabilityTracker, Observation) {
-    let mut watches = StabilityTracker::default();
+    let mut stability = StabilityTracker::default();
     for n in 0..of {
         let (at, seen) = tagged(n, of, versions.clone());
-        watches.see(&seen.secret, seen.versions.as_ref(), at);
+        stability.observe(&seen.secret, seen.versions.as_ref(), at);
     }
     let (_, seen) = tagged(of, of, versions.clone());
-    watches.see(&seen.secret, seen.versions.as_ref(), now());
-    (watches, seen)
+    stability.observe(&seen.secret, seen.versions.as_ref(), now());
+    (stability, seen)
 }
 
-fn judged(watches: &StabilityTracker, seen: Observation, stuck: StuckRemedy) -> (Survey, String) {
-    judged_after(watches, seen, stuck, &[])
+fn surveyed_and_planned(
+    stability: &StabilityTracker,
+    seen: Observation,
+    stuck: StuckRemedy,
+) -> (Survey, String) {
+    judged_after(stability, seen, stuck, &[])
 }
 
 /// Survey and plan of a policy that has known the pending version for two days.
 fn judged_after(
-    watches: &StabilityTracker,
+    stability: &StabilityTracker,
     seen: Observation,
     stuck: StuckRemedy,
     operations: &[Operation],
 ) -> (Survey, String) {
-    let mut own = claimant(policy("payments"));
+    let mut own = bound_policy(policy("payments"));
     own.policy.remediation.stuck = stuck;
     own.policy.suspension = Suspension::Active;
     let functions = functions(std::slice::from_ref(&seen));
@@ -76,26 +80,26 @@ fn judged_after(
     };
     let place = (inventory.region.clone(), fixtures::name("prod/a"));
     let known = ClassifyInput {
-        memory: &PreviousFindings {
+        previous: &PreviousFindings {
             findings: BTreeMap::from([(place, remembered)]),
             ..PreviousFindings::default()
         },
         operations,
-        watches,
+        stability,
     };
     let survey = classify(&own.tenant, &own.profile, &own.policy, &[&inventory], known);
-    let context = PlanInput {
-        judged: &BTreeMap::new(),
-        watches,
-        aside: &std::collections::BTreeSet::new(),
+    let input = PlanInput {
+        region_gates: &BTreeMap::new(),
+        stability,
+        deferred: &std::collections::BTreeSet::new(),
         own: &own,
-        claimants: std::slice::from_ref(&own),
+        bound_policies: std::slice::from_ref(&own),
         operations,
         functions: &functions,
         cluster: &cluster(),
         now: now(),
     };
-    let planned = text(&plan(&survey, &context));
+    let planned = text(&plan(&survey, &input));
     (survey, planned)
 }
 
@@ -105,15 +109,15 @@ fn only(survey: &Survey) -> &Finding {
 
 #[test]
 fn a_version_without_a_value_is_cleared_after_a_day_in_which_labels_rested() {
-    let (watches, seen) = watched(24, &without_value());
-    let (survey, young) = judged(&watches, seen, StuckRemedy::Recover);
+    let (stability, seen) = watched(24, &without_value());
+    let (survey, young) = surveyed_and_planned(&stability, seen, StuckRemedy::Recover);
     let held = "hold prod/a RecentlyChanged until 2026-11-23T10:01:00Z\n";
     assert_eq!(young, held, "a minute is missing");
     let message = &only(&survey).message;
     let promise = "is not cleared before 2026-11-23T10:01:00Z";
     assert!(message.contains(promise), "{message}");
-    let (watches, seen) = watched(25, &without_value());
-    let (survey, _) = judged(&watches, seen.clone(), StuckRemedy::Recover);
+    let (stability, seen) = watched(25, &without_value());
+    let (survey, _) = surveyed_and_planned(&stability, seen.clone(), StuckRemedy::Recover);
     let message = &only(&survey).message;
     assert!(message.contains("may be cleared since"), "{message}");
     assert!(!message.contains("not cleared before"), "{message}");
@@ -122,14 +126,17 @@ fn a_version_without_a_value_is_cleared_after_a_day_in_which_labels_rested() {
         (StuckRemedy::ClearPending, "create ClearPending prod/a\n"),
         (StuckRemedy::RetryRotation, "hold prod/a RecentlyChanged\n"),
     ] {
-        assert_eq!(judged(&watches, seen.clone(), remedy).1, expected);
+        assert_eq!(
+            surveyed_and_planned(&stability, seen.clone(), remedy).1,
+            expected
+        );
     }
 }
 
 #[test]
 fn a_version_with_a_value_is_reported_and_no_time_is_promised() {
-    let (watches, seen) = watched(60, &with_value());
-    let (survey, plan) = judged(&watches, seen, StuckRemedy::ClearAndRotate);
+    let (stability, seen) = watched(60, &with_value());
+    let (survey, plan) = surveyed_and_planned(&stability, seen, StuckRemedy::ClearAndRotate);
     assert_eq!(plan, "hold prod/a RecentlyChanged\n");
     let finding = only(&survey);
     assert_eq!(
@@ -148,23 +155,26 @@ fn a_version_with_a_value_is_reported_and_no_time_is_promised() {
             finding.message
         );
     }
-    assert_eq!(finding.rest.as_ref().map(|rest| rest.changes), Some(60));
+    assert_eq!(
+        finding.stability.as_ref().map(|rest| rest.metadata_changes),
+        Some(60)
+    );
 }
 
 #[test]
 fn one_change_is_no_habit() {
-    let mut watches = StabilityTracker::default();
+    let mut stability = StabilityTracker::default();
     let quiet = stuck("prod/a");
     for age in (1..30).rev() {
-        watches.see(&quiet, Some(&without_value()), ago(hours(age)));
+        stability.observe(&quiet, Some(&without_value()), ago(hours(age)));
     }
     let touched = Secret {
         last_changed: Some(ago(minutes(1))),
         ..quiet
     };
-    watches.see(&touched, Some(&without_value()), now());
+    stability.observe(&touched, Some(&without_value()), now());
     let observation = seen(touched, Some(without_value()));
-    let (survey, plan) = judged(&watches, observation, StuckRemedy::Recover);
+    let (survey, plan) = surveyed_and_planned(&stability, observation, StuckRemedy::Recover);
     let held = "hold prod/a RecentlyChanged until 2026-11-23T15:59:00Z\n";
     assert_eq!(plan, held);
     assert!(!only(&survey).message.contains("keeps changing"));
@@ -172,13 +182,13 @@ fn one_change_is_no_habit() {
 
 #[test]
 fn a_write_of_our_own_is_waited_for_all_the_same() {
-    let (watches, seen) = watched(30, &without_value());
+    let (stability, seen) = watched(30, &without_value());
     let mut retry = operation("retry", Action::RetryRotation, "prod/a");
     intend(&mut retry, Step::Rotate, ago(hours(5)), ResultKind::Applied);
     retry.outcome = Some(secret_rotation_core::operation::Outcome::Succeeded {
         message: String::new(),
     });
-    let (_, plan) = judged_after(&watches, seen, StuckRemedy::ClearPending, &[retry]);
+    let (_, plan) = judged_after(&stability, seen, StuckRemedy::ClearPending, &[retry]);
     assert_eq!(
         plan,
         "hold prod/a RecentlyChanged until 2026-11-23T11:00:00Z\n"
@@ -186,12 +196,12 @@ fn a_write_of_our_own_is_waited_for_all_the_same() {
 }
 
 fn rest_after(looks: &[(AwsTime, Secret, Option<VersionListing>)]) -> Option<Stability> {
-    let mut watches = StabilityTracker::default();
+    let mut stability = StabilityTracker::default();
     for (at, secret, versions) in looks {
-        watches.see(secret, versions.as_ref(), *at);
+        stability.observe(secret, versions.as_ref(), *at);
     }
     let (at, last, _) = looks.last().expect("a look");
-    watches.rest(last, *at).cloned()
+    stability.stability(last, *at).cloned()
 }
 
 fn since(looks: &[(AwsTime, Secret, Option<VersionListing>)]) -> Option<AwsTime> {
@@ -199,7 +209,7 @@ fn since(looks: &[(AwsTime, Secret, Option<VersionListing>)]) -> Option<AwsTime>
 }
 
 #[test]
-fn whatever_moves_a_label_or_a_version_starts_the_rest_anew() {
+fn a_moved_label_or_version_restarts_the_stable_time() {
     let (first, second) = (ago(hours(1)), now());
     let plain = || stuck("prod/a");
     let empty = || Some(without_value());
@@ -219,29 +229,41 @@ fn whatever_moves_a_label_or_a_version_starts_the_rest_anew() {
     };
     assert_eq!(both(pinned.clone(), empty()), Some(first), "our own pin");
     let rest = rest_after(&[(first, plain(), empty()), (second, pinned, empty())]);
-    assert_eq!(rest.map(|rest| rest.changes), Some(0), "nor a change");
+    assert_eq!(
+        rest.map(|rest| rest.metadata_changes),
+        Some(0),
+        "nor a change"
+    );
     let done = fixtures::secret("prod/a");
     assert_eq!(both(done, None), None, "nothing is pending");
 }
 
 #[test]
-fn after_a_gap_nothing_is_known_and_old_looks_tell_nothing() {
+fn after_a_gap_nothing_is_known_and_old_looks_do_not_count() {
     let look = |at: AwsTime| (at, stuck("prod/a"), Some(without_value()));
     let apart = |gap: Duration| since(&[look(now().minus(gap)), look(now())]);
     assert_eq!(apart(minutes(60)), Some(ago(minutes(60))));
     assert_eq!(apart(minutes(66)), Some(now()));
     let late = [look(ago(minutes(30))), look(now()), look(ago(minutes(20)))];
-    let mut watches = StabilityTracker::default();
+    let mut stability = StabilityTracker::default();
     for (at, secret, versions) in &late {
-        watches.see(secret, versions.as_ref(), *at);
+        stability.observe(secret, versions.as_ref(), *at);
     }
-    let rest = |at| watches.rest(&stuck("prod/a"), at).map(|rest| rest.since);
+    let rest = |at| {
+        stability
+            .stability(&stuck("prod/a"), at)
+            .map(|rest| rest.since)
+    };
     assert_eq!(rest(now().plus(minutes(60))), Some(ago(minutes(30))));
     assert_eq!(rest(now().plus(minutes(66))), None, "not seen for too long");
     let moved = labelled(stuck("prod/a"), "STAGING", "p");
-    assert_eq!(watches.rest(&moved, now()), None, "it looks different now");
-    watches.forget_before(now().plus(minutes(66)));
-    assert_eq!(watches.rest(&stuck("prod/a"), now()), None);
+    assert_eq!(
+        stability.stability(&moved, now()),
+        None,
+        "it looks different now"
+    );
+    stability.forget_older_than_gap(now().plus(minutes(66)));
+    assert_eq!(stability.stability(&stuck("prod/a"), now()), None);
     let absurd = AwsTime::new(jiff::Timestamp::MAX);
     let looks = [look(ago(minutes(30))), look(absurd), look(now())];
     assert_eq!(
@@ -261,7 +283,10 @@ fn a_list_that_lags_is_no_change() {
         (ago(minutes(4)), newer, Some(without_value())),
         (now(), stuck("prod/a"), None),
     ];
-    assert_eq!(rest_after(&looks).map(|rest| rest.changes), Some(0));
+    assert_eq!(
+        rest_after(&looks).map(|rest| rest.metadata_changes),
+        Some(0)
+    );
 }
 
 #[test]
@@ -286,9 +311,9 @@ fn what_keeps_changing_is_named() {
         .map(|secret| (now(), secret, None))
         .collect();
     let rest = rest_after(&looks).expect("watched");
-    assert!(rest.is_disturbed());
+    assert!(rest.keeps_changing());
     assert!(
-        rest.changing
+        rest.changed_metadata
             .contains(&ChangedMetadata::Tag("d".to_owned()))
     );
     assert_eq!(

@@ -101,7 +101,7 @@ impl SecretRotationPolicy {
                 .collect(),
             omitted: self.omitted(),
             tripped: self.tripped().collect(),
-            unsettled: BTreeSet::new(),
+            unconfirmed: BTreeSet::new(),
         }
     }
 

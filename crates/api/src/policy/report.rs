@@ -91,7 +91,12 @@ impl SecretRotationPolicyStatus {
             last_check_time: survey.checked.map(Into::into).or(self.last_check_time),
             summary: Some(Summary::of(survey)),
             // Not of the findings: those that only the numbers tell of stay omitted, so that the numbers hold on the next pass.
-            findings_omitted: Some(survey.unwell().saturating_sub(findings.len()).into()),
+            findings_omitted: Some(
+                survey
+                    .unhealthy_count()
+                    .saturating_sub(findings.len())
+                    .into(),
+            ),
             findings,
             next_window: NextWindow::of(plan.window),
             ..self
@@ -166,7 +171,7 @@ impl FindingStatus {
     pub fn of(finding: &Finding, plan: &Plan) -> Self {
         let arn = finding.arn.as_ref();
         let attempts = arn.and_then(|arn| plan.attempts.get(arn));
-        let hold = arn.and_then(|arn| plan.held.get(arn));
+        let hold = arn.and_then(|arn| plan.blocked.get(arn));
         // The later of the two: a pause that is over helps nothing while the attempts are used up. What time does not end
         // leaves nothing to be told.
         let paused = attempts.and_then(|attempts| attempts.next);
@@ -190,7 +195,7 @@ impl FindingStatus {
             next_attempt_time: next.map(Into::into),
             blocked_by: hold.map(|hold| hold.reason.reason().into()),
             operation: arn
-                .and_then(|arn| plan.at_work.get(arn))
+                .and_then(|arn| plan.in_progress.get(arn))
                 .map(|key| key.name.as_str().into()),
             unseen_since: finding.unseen_since.map(Into::into),
         }

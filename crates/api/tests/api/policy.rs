@@ -393,8 +393,8 @@ fn finding(name: &str, state: State) -> Finding {
         pending: VersionId::parse("v2").ok(),
         first_observed: Some(aws("2026-11-23T02:19:00Z")),
         pending_value: PendingValue::Empty,
-        ailment: RemedyKind::Stuck,
-        rest: None,
+        remedy_kind: RemedyKind::Stuck,
+        stability: None,
         secret: None,
         unseen_since: None,
         unreadable: None,
@@ -418,7 +418,7 @@ fn survey(findings: Vec<Finding>, time: AwsTime) -> Survey {
         checked: Some(time),
         regions: BTreeMap::new(),
         findings,
-        others: vec![],
+        unremarkable: vec![],
         pinned: vec![],
     }
 }
@@ -468,7 +468,7 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
             next: Some(aws("2026-11-23T10:44:00Z")),
         },
     );
-    plan.held.insert(
+    plan.blocked.insert(
         arn("payments/db"),
         Block {
             reason: BlockReason::BackingOff,
@@ -477,7 +477,7 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
     );
     let name = ObjectName::parse("payments-x7k2m4q9ab").expect("valid");
     let namespace = secret_rotation_core::names::Namespace::parse("team-payments").expect("valid");
-    plan.at_work
+    plan.in_progress
         .insert(arn("payments/db"), ObjectKey { namespace, name });
     let pass = Pass {
         handled_request: Some("1764000000"),
@@ -538,7 +538,7 @@ fn the_next_attempt_is_not_promised_before_what_holds_it_back_ends() {
             reason: BlockReason::AttemptsExhausted,
             until: until.map(aws),
         };
-        plan.held.insert(arn("payments/db"), hold);
+        plan.blocked.insert(arn("payments/db"), hold);
         let pass = pass(&Readiness::Succeeded, Some((&survey, &plan)));
         let status = SecretRotationPolicyStatus::after(None, &pass);
         let next = status.findings[0].next_attempt_time.clone();

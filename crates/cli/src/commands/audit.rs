@@ -116,9 +116,9 @@ pub(crate) fn judge(criteria: &Criteria, swept: &[RegionSweep]) -> Survey {
         .map(|swept| &swept.inventory)
         .collect();
     let known = ClassifyInput {
-        memory: &secret_rotation_core::survey::PreviousFindings::default(),
+        previous: &secret_rotation_core::survey::PreviousFindings::default(),
         operations: &[],
-        watches: &StabilityTracker::default(),
+        stability: &StabilityTracker::default(),
     };
     classify(
         &criteria.tenant,

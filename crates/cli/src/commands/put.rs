@@ -152,7 +152,7 @@ fn refuse(secret: &Secret) -> Result<(), CommandError> {
         return Err(CommandError::new("the secret is scheduled for deletion")
             .with_hint("call the deletion off first: aws secretsmanager restore-secret"));
     }
-    match secret.belongs_to_others() {
+    match secret.foreign_owner() {
         Some(foreign) => Err(CommandError::new(foreign.message())),
         None => Ok(()),
     }

@@ -56,7 +56,7 @@ impl ServerClock {
             return;
         };
         let mut dates = self.lock();
-        let heard = dates.agreement.hear(Some(date), self.origin.elapsed());
+        let heard = dates.agreement.observe(Some(date), self.origin.elapsed());
         if heard != DateCheck::Implausible {
             dates.first.get_or_insert_with(|| (date, Instant::now()));
         }

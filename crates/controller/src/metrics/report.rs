@@ -96,19 +96,19 @@ impl PolicyReport {
             .findings
             .iter()
             .map(|finding| SecretSample::of_finding(finding, self.detection.as_ref(), survey.time))
-            .chain(survey.others.iter().map(SecretSample::of_member));
+            .chain(survey.unremarkable.iter().map(SecretSample::of_member));
         let mut blocked: BTreeMap<_, usize> = BlockReason::ALL
             .into_iter()
             .map(|reason| (reason, 0))
             .collect();
-        plan.held
+        plan.blocked
             .values()
             .for_each(|hold| *blocked.entry(hold.reason).or_default() += 1);
         Self {
             counts: survey.counts.clone(),
             last_check: survey.checked.or(self.last_check),
             secrets: samples.take(max).collect(),
-            omitted: (survey.findings.len() + survey.others.len()).saturating_sub(max),
+            omitted: (survey.findings.len() + survey.unremarkable.len()).saturating_sub(max),
             breaker: Some(plan.breaker),
             blocked,
             ..self

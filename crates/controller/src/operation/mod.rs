@@ -389,7 +389,7 @@ impl Scene {
         };
         let unchanged_since = context.watching.looked(&self.look);
         context.around(&self.claimant, self.look.at, |around| {
-            let tenants = around.claimants.iter().map(|one| &one.tenant);
+            let tenants = around.bound_policies.iter().map(|one| &one.tenant);
             let facts = StepInput {
                 look: &self.look,
                 policy: Some(policy),
@@ -398,7 +398,7 @@ impl Scene {
                 server_now,
                 gate: self.gate(context, operation, around),
                 history: History::of(&self.arn, &self.others)
-                    .believing(profile, tenants.chain([tenant]))
+                    .trusting(profile, tenants.chain([tenant]))
                     .without_idle(|other| around.may_act(other)),
                 cluster: &context.cluster,
                 unchanged_since,

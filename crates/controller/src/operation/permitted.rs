@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secret_rotation_core::authorise::foresee;
+use secret_rotation_core::authorise::authorise_by_name;
 use secret_rotation_core::consent::Consent;
 use secret_rotation_core::history::History;
 use secret_rotation_core::names::{Arn, ObjectKey, Uid};
@@ -71,7 +71,8 @@ pub(super) async fn foreseen(
     let BoundPolicy {
         policy, profile, ..
     } = claimant;
-    let agreed = secret_rotation_core::consent::foreseen(&reading.operation, policy, profile);
+    let agreed =
+        secret_rotation_core::consent::consent_if_enforced(&reading.operation, policy, profile);
     judge(context, reading, claimant, &agreed, term).await
 }
 
@@ -95,7 +96,7 @@ pub(super) async fn judge(
         policy,
     } = claimant;
     let name = reading.secret_name();
-    let authority = foresee(tenant, profile, policy, (&name, region), operation.action);
+    let authority = authorise_by_name(tenant, profile, policy, (&name, region), operation.action);
     let gates = context.judgements.region(&policy.uid, term, region);
     let unknown = nobody(reading);
     let permit = context.around(claimant, now, |around| {

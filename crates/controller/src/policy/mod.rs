@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secret_rotation_api::Readiness;
-use secret_rotation_core::classify::{ClassifyInput, classify, memory_of};
+use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
 use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::{Plan, plan};
@@ -73,17 +73,18 @@ pub(crate) async fn reconcile(
         &claimant,
         &view,
         ClassifyInput {
-            memory: &context
+            previous: &context
                 .judgements
                 .memory(&policy.uid, remembered, &view.unsettled),
             operations: &facts.operations,
-            watches: &context.watching.watches(),
+            stability: &context.watching.watches(),
         },
     );
     let plan = context.around(&claimant, now, |around| plan(&survey, around));
-    let moved = context
-        .judgements
-        .note(&policy.uid, term, &plan.regions, memory_of(&survey));
+    let moved =
+        context
+            .judgements
+            .note(&policy.uid, term, &plan.regions, previous_findings(&survey));
     if moved {
         listen::judged(&context, &key);
     }

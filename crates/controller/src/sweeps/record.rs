@@ -118,7 +118,7 @@ impl Record {
             for (arn, row) in &seen.secrets {
                 if row.unseen.is_some() || !all.secrets.contains_key(arn) {
                     all.secrets.insert(arn.clone(), row.clone());
-                    all.later.insert(arn.clone(), seen.time);
+                    all.looked_again.insert(arn.clone(), seen.time);
                 }
             }
             self.inventory = Some(Arc::new(all));
@@ -179,7 +179,7 @@ fn renewed(known: &Inventory, seen: &Inventory) -> Inventory {
             ..fresh.clone()
         };
         all.secrets.insert(arn.clone(), fresh);
-        all.later
+        all.looked_again
             .insert(arn.clone(), seen.seen_at(arn, &all.secrets[arn]));
     }
     all
@@ -272,7 +272,7 @@ mod tests {
             .collect();
         assert_eq!(names, ["other/b", "team/a", "team/c"]);
         assert_eq!(all.secrets[&arn("team/a")], current("team/a", "two"));
-        assert_eq!((all.time, all.later[&arn("team/a")]), (at(0), at(3)));
+        assert_eq!((all.time, all.looked_again[&arn("team/a")]), (at(0), at(3)));
         assert!(
             record.of(&uid_of("other"), reach).own.contains_key(uid),
             "the sweep"
@@ -381,7 +381,7 @@ mod tests {
             unread: BTreeMap::new(),
             gap: None,
             completed: None,
-            later: BTreeMap::new(),
+            looked_again: BTreeMap::new(),
         }
     }
 

@@ -519,7 +519,7 @@ mod tests {
             unread: BTreeMap::new(),
             gap: None,
             completed: None,
-            later: BTreeMap::new(),
+            looked_again: BTreeMap::new(),
         };
         Record {
             inventory: Some(Arc::new(inventory)),

@@ -44,11 +44,11 @@ impl Evaluation<'_> {
         let stuck = self.stuck(pending);
         let may_go_by_labels = self.secret.unfinished() == Some(pending)
             && self.secret.last_changed.is_some()
-            && self.labels_rest();
+            && self.labels_are_stable();
         if !may_go_by_labels {
             stuck.clone()?;
         }
-        if self.facts.look.versions.is_none() {
+        if self.input.look.versions.is_none() {
             return Ok(Next::LookAtVersions);
         }
         self.no_rolled_back_version()?;
@@ -60,7 +60,7 @@ impl Evaluation<'_> {
     }
 
     pub(super) fn room_for_a_pin(&self) -> Result<(), Next> {
-        match pin::room(self.secret, self.facts.cluster) {
+        match pin::room(self.secret, self.input.cluster) {
             Ok(()) => Ok(()),
             Err(full) => Err(failed(Failure::PinExhausted, full.to_string())),
         }
@@ -147,8 +147,8 @@ impl Evaluation<'_> {
         if !is_pinned {
             self.surely_empty(pending, pin)?;
         }
-        let ripe = pin.intent.plus(self.operation.confirm_after);
-        if self.now >= ripe {
+        let earliest = pin.intent.plus(self.operation.confirm_after);
+        if self.now >= earliest {
             self.versions_are_kept(pending, pin)?;
         }
         self.confirm(pending, pin.intent)
@@ -156,7 +156,7 @@ impl Evaluation<'_> {
 
     /// No version has got a value since the pin was first meant, and the pending one has none.
     fn versions_are_kept(&self, pending: &VersionId, pin: &JournalEntry) -> Result<(), Next> {
-        let Some(versions) = &self.facts.look.versions else {
+        let Some(versions) = &self.input.look.versions else {
             return Err(Next::LookAtVersions);
         };
         let since = pin.first_try().intent;
@@ -197,12 +197,12 @@ impl Evaluation<'_> {
 
     /// The second look, `confirmAfter` after the first: gates still open, AWS still not retrying.
     fn confirm(&self, pending: &VersionId, since: AwsTime) -> Result<Next, Next> {
-        let ripe = since.plus(self.operation.confirm_after);
-        if self.now < ripe {
+        let earliest = since.plus(self.operation.confirm_after);
+        if self.now < earliest {
             return Ok(self.wait_until(
-                ripe,
+                earliest,
                 Phase::Settling,
-                format!("pinned; AWSPENDING is removed after {ripe} if nothing else changes"),
+                format!("pinned; AWSPENDING is removed after {earliest} if nothing else changes"),
             ));
         }
         if self.called_off().is_some() {
@@ -211,7 +211,7 @@ impl Evaluation<'_> {
         self.gate()?;
         let before = self.operation.baseline.as_ref();
         if before.is_some_and(|before| before.pending_value != PendingValue::Empty) {
-            let history = &self.facts.history;
+            let history = &self.input.history;
             let quiet = history.quiet_since_before(self.secret, self.operation);
             self.aws_has_given_up(quiet.unwrap_or(self.now))?;
         }
@@ -249,14 +249,14 @@ impl Evaluation<'_> {
         if !(was_empty && cannot_be_labelled) {
             return Err(self.send_pin(pending)?);
         }
-        let ripe = pin.intent.plus(self.operation.confirm_after);
-        if self.now < ripe {
+        let earliest = pin.intent.plus(self.operation.confirm_after);
+        if self.now < earliest {
             let message = format!(
-                "AWS does not let the version be pinned; whether it has a value is looked at again at {ripe}"
+                "AWS does not let the version be pinned; whether it has a value is looked at again at {earliest}"
             );
-            return Err(self.wait_until(ripe, Phase::Settling, message));
+            return Err(self.wait_until(earliest, Phase::Settling, message));
         }
-        match &self.facts.look.versions {
+        match &self.input.look.versions {
             None => Err(Next::LookAtVersions),
             Some(versions) if versions.lists(pending) => Err(self.send_pin(pending)?),
             Some(_) => Ok(()),

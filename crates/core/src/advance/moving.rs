@@ -48,7 +48,7 @@ impl Evaluation<'_> {
             ));
         }
         self.function_is_at_rest()?;
-        let Some(versions) = &self.facts.look.versions else {
+        let Some(versions) = &self.input.look.versions else {
             return Ok(Next::LookAtVersions);
         };
         if !versions.lists(pending) {
@@ -70,7 +70,7 @@ impl Evaluation<'_> {
             return Ok(());
         };
         let has_other_labels = self.secret.labels_of(previous).count() > 1;
-        let history = &self.facts.history;
+        let history = &self.input.history;
         if has_other_labels || !history.is_current_unproven(self.secret, versions) {
             return Ok(());
         }
@@ -137,7 +137,7 @@ impl Evaluation<'_> {
         if self.operation.journal.is_empty() {
             self.may_restore(pinned)?;
             if let Some(holder) = self.secret.unfinished() {
-                if self.facts.look.versions.is_none() {
+                if self.input.look.versions.is_none() {
                     return Ok(Next::LookAtVersions);
                 }
                 self.room_for_a_pin()?;
@@ -310,7 +310,7 @@ impl Evaluation<'_> {
 
     /// Nothing has happened for longer than a rotation function can run.
     pub(super) fn function_is_at_rest(&self) -> Result<(), Next> {
-        match self.facts.history.quiet_since(self.secret) {
+        match self.input.history.quiet_since(self.secret) {
             Some(quiet) if self.now.since(quiet) >= FUNCTION_AT_REST => Ok(()),
             Some(quiet) => Err(failed(
                 Failure::PreconditionFailed,

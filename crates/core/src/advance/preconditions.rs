@@ -26,34 +26,34 @@ const APPROVAL_POLL: Duration = Duration::from_secs(45);
 /// One operation beside one look at its secret, found fit to be judged further.
 pub(super) struct Evaluation<'a> {
     pub(super) operation: &'a Operation,
-    pub(super) facts: &'a StepInput<'a>,
+    pub(super) input: &'a StepInput<'a>,
     pub(super) policy: &'a Policy,
     pub(super) authority: &'a Authority,
     pub(super) secret: &'a Secret,
     pub(super) now: AwsTime,
     /// How it ends once its pin is taken back, if a person said no or its time is over.
-    ends: Option<Outcome>,
+    early_end: Option<Outcome>,
 }
 
 impl<'a> Evaluation<'a> {
     /// What the store says comes first: it also ends what is about a secret that no longer exists.
     pub(super) fn admit(
         operation: &'a Operation,
-        facts: &'a StepInput<'a>,
+        input: &'a StepInput<'a>,
     ) -> Result<Self, Box<Next>> {
-        let permit = permit(operation, &circumstances(facts));
-        let ends = match permit {
+        let permit = permit(operation, &permit_input(input));
+        let early_end = match permit {
             Permit::Go => None,
             Permit::EndAfterUnpin(outcome) => Some(outcome),
             Permit::End(outcome) => return Err(Box::new(Next::Done(outcome))),
-            Permit::Wait(pause) => return Err(Box::new(waiting(facts.look.at, pause))),
+            Permit::Wait(pause) => return Err(Box::new(waiting(input.look.at, pause))),
         };
-        let Seen::Present(secret) = &facts.look.secret else {
+        let Seen::Present(secret) = &input.look.secret else {
             let gone = failed(Failure::Gone, "the secret no longer exists");
-            return Err(Box::new(ends.map_or(gone, Next::Done)));
+            return Err(Box::new(early_end.map_or(gone, Next::Done)));
         };
         let not_authorised = |why: &str| Box::new(failed(Failure::NotAuthorised, why));
-        let (Some(policy), Ok(authority)) = (facts.policy, &facts.authority) else {
+        let (Some(policy), Ok(authority)) = (input.policy, &input.authority) else {
             return Err(not_authorised("nothing allows it"));
         };
         if !authority.covers(operation.action, &secret.arn) {
@@ -67,12 +67,12 @@ impl<'a> Evaluation<'a> {
         }
         Ok(Self {
             operation,
-            facts,
+            input,
             policy,
             authority,
             secret,
-            now: facts.look.at,
-            ends,
+            now: input.look.at,
+            early_end,
         })
     }
 
@@ -90,17 +90,17 @@ impl<'a> Evaluation<'a> {
 
     /// Dispatches on the action.
     fn dispatched(&self) -> Next {
-        if let Some(outcome) = &self.ends {
+        if let Some(outcome) = &self.early_end {
             return self.end_unpinned(outcome);
         }
         if self.operation.action == Action::RestoreSecret {
             return self.restore_secret();
         }
-        match self.secret.hands_off(self.operation.action) {
+        match self.secret.exclusion(self.operation.action) {
             Some(Exclusion::RotationDisabled) if self.rotation_was_switched() => {
                 return self.stop_without_rotation();
             }
-            Some(hands_off) => return self.leave_alone(hands_off),
+            Some(exclusion) => return self.stop_for_exclusion(exclusion),
             None => {}
         }
         match self.operation.action {
@@ -117,7 +117,7 @@ impl<'a> Evaluation<'a> {
 
     /// A person said no, or its time is over: the pin is taken back, if that is possible.
     fn end_unpinned(&self, outcome: &Outcome) -> Next {
-        if self.secret.hands_off(self.operation.action).is_some() {
+        if self.secret.exclusion(self.operation.action).is_some() {
             return Next::Done(outcome.clone());
         }
         self.not_seen_yet(Step::Pin)
@@ -126,20 +126,20 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Nothing more is written to such a secret. A rotation of ours that has come through is a success all the same.
-    fn leave_alone(&self, hands_off: Exclusion) -> Next {
+    fn stop_for_exclusion(&self, exclusion: Exclusion) -> Next {
         if self.has_rotated() {
             return succeeded(
                 "rotated; pins stay, because nothing may be written to the secret now",
             );
         }
-        failed(Failure::Refused, hands_off.message())
+        failed(Failure::Refused, exclusion.message())
     }
 
     /// Somebody switched rotation off while the operation was under way: what has come through is a success, a pin that
     /// protects nothing is taken back, and nothing else is written.
     fn stop_without_rotation(&self) -> Next {
         if self.has_rotated() {
-            return self.leave_alone(Exclusion::RotationDisabled);
+            return self.stop_for_exclusion(Exclusion::RotationDisabled);
         }
         self.withdraw()
     }
@@ -155,15 +155,15 @@ impl<'a> Evaluation<'a> {
     /// What must be so before anything of an operation's is written.
     pub(super) fn before_first_write(&self) -> Result<(), Next> {
         self.expectations()?;
-        self.asked_by_a_person()?;
-        self.rests_without_rotation()?;
+        self.requested_by_a_person()?;
+        self.at_rest_without_rotation()?;
         self.no_other_cluster()
     }
 
     /// Why an operation that has not yet moved a label must end: its time is over, or a person said no.
     pub(super) fn called_off(&self) -> Option<Outcome> {
-        let facts = self.facts;
-        permit::called_off(self.operation, &facts.consent, facts.server_now)
+        let input = self.input;
+        permit::rejected_or_expired(self.operation, &input.consent, input.server_now)
     }
 
     fn expectations(&self) -> Result<(), Next> {
@@ -212,9 +212,9 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Only somebody who knows what the target accepts can ask for some actions.
-    fn asked_by_a_person(&self) -> Result<(), Next> {
+    fn requested_by_a_person(&self) -> Result<(), Next> {
         let action = self.operation.action;
-        if action.needs_a_person() && self.operation.trigger == Trigger::Policy {
+        if action.is_manual_only() && self.operation.trigger == Trigger::Policy {
             return Err(failed(
                 Failure::Refused,
                 format!("{action} is for people only"),
@@ -224,7 +224,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Where rotation is off only people act, and not while a function may still run: switching rotation off stops none.
-    fn rests_without_rotation(&self) -> Result<(), Next> {
+    fn at_rest_without_rotation(&self) -> Result<(), Next> {
         let action = self.operation.action;
         if self.secret.rotates() || action == Action::RestoreSecret {
             return Ok(());
@@ -239,7 +239,7 @@ impl<'a> Evaluation<'a> {
     fn no_other_cluster(&self) -> Result<(), Next> {
         let window = self.policy.remediation.attempt_window;
         let foreign = pin::on(self.secret).any(|(_, _, pin)| {
-            pin.cluster != *self.facts.cluster && pin.is_within(window, self.now)
+            pin.cluster != *self.input.cluster && pin.is_within(window, self.now)
         });
         if foreign {
             return Err(failed(
@@ -253,7 +253,7 @@ impl<'a> Evaluation<'a> {
     /// Windows, budgets and the breaker, asked again where a clear is sent again. Machines only.
     pub(super) fn gate(&self) -> Result<(), Next> {
         let automatic = self.operation.trigger == Trigger::Policy;
-        match permit::held(&self.facts.gate).filter(|_| automatic) {
+        match permit::gate_pause(&self.input.gate).filter(|_| automatic) {
             Some(pause) => Err(waiting(self.now, pause)),
             None => Ok(()),
         }
@@ -261,8 +261,8 @@ impl<'a> Evaluation<'a> {
 
     /// A slot, taken again before a rotation where it was released meanwhile; windows and the breaker are past. Machines only.
     pub(super) fn slot(&self) -> Result<(), Next> {
-        match &self.facts.gate {
-            Gate::Blocked(hold) if hold.reason == BlockReason::ConcurrencyLimit => self.gate(),
+        match &self.input.gate {
+            Gate::Blocked(block) if block.reason == BlockReason::ConcurrencyLimit => self.gate(),
             Gate::Blocked(_) | Gate::Open | Gate::Unknown => Ok(()),
         }
     }
@@ -275,7 +275,7 @@ impl<'a> Evaluation<'a> {
                 "the version expected is not an unfinished AWSPENDING",
             ));
         }
-        let Some(quiet_since) = self.facts.history.quiet_since(self.secret) else {
+        let Some(quiet_since) = self.input.history.quiet_since(self.secret) else {
             return Err(failed(
                 Failure::PreconditionFailed,
                 "AWS does not say when the secret changed last",
@@ -291,7 +291,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn not_quiet(&self, quiet_since: AwsTime) -> String {
-        if self.labels_rest() {
+        if self.labels_are_stable() {
             let stuck_after = self.policy.detection.stuck_after;
             let quiet = quiet_since.plus(stuck_after);
             return format!(
@@ -305,14 +305,14 @@ impl<'a> Evaluation<'a> {
 
     /// Whether labels and versions were seen unchanged for so long that only other metadata can be what keeps changing,
     /// and nothing that we did ourselves is young.
-    pub(super) fn labels_rest(&self) -> bool {
-        let since = self.facts.unchanged_since;
+    pub(super) fn labels_are_stable(&self) -> bool {
+        let since = self.input.unchanged_since;
         let stuck_after = self.policy.detection.stuck_after;
         let clearable =
             since.and_then(|since| stability::clearable_from(since, PendingValue::Empty));
         clearable.is_some_and(|from| self.now >= from)
             && self
-                .facts
+                .input
                 .history
                 .last_write()
                 .is_none_or(|at| self.now.since(at) >= stuck_after)
@@ -352,7 +352,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn pending_value(&self) -> PendingValue {
-        match (self.secret.unfinished(), &self.facts.look.versions) {
+        match (self.secret.unfinished(), &self.input.look.versions) {
             (None, _) => PendingValue::None,
             (Some(_), None) => PendingValue::Unknown,
             (Some(pending), Some(versions)) if versions.lists(pending) => PendingValue::Present,
@@ -395,7 +395,7 @@ impl<'a> Evaluation<'a> {
 
     /// This operation's own pin on a version.
     pub(super) fn own_pin(&self, version: &VersionId) -> Result<StageLabel, Next> {
-        let label = self.operation.pin(self.facts.cluster, version).label();
+        let label = self.operation.pin(self.input.cluster, version).label();
         label.map_err(|_| failed(Failure::Refused, "the version id is too long for a pin"))
     }
 
@@ -408,7 +408,7 @@ impl<'a> Evaluation<'a> {
 
     /// Our cluster's pins, each with the version that carries it.
     pub(super) fn our_pins(&self) -> impl Iterator<Item = (&'a VersionId, &'a StageLabel, Pin)> {
-        let cluster = self.facts.cluster;
+        let cluster = self.input.cluster;
         pin::on(self.secret).filter(move |(_, _, pin)| pin.cluster == *cluster)
     }
 
@@ -444,25 +444,25 @@ pub(super) fn succeeded(message: impl Into<String>) -> Next {
     })
 }
 
-fn circumstances<'a>(facts: &'a StepInput<'a>) -> PermitInput<'a> {
-    let bounds = match facts.policy {
+fn permit_input<'a>(input: &'a StepInput<'a>) -> PermitInput<'a> {
+    let bounds = match input.policy {
         Some(policy) => Bounds::Within {
             policy,
-            authority: facts.authority.as_ref().map(drop),
-            consent: &facts.consent,
-            gate: &facts.gate,
+            authority: input.authority.as_ref().map(drop),
+            consent: &input.consent,
+            gate: &input.gate,
         },
         None => Bounds::PolicyGone,
     };
     PermitInput {
         bounds,
-        history: &facts.history,
-        secret: match &facts.look.secret {
+        history: &input.history,
+        secret: match &input.look.secret {
             Seen::Present(secret) => Some(secret),
             Seen::Absent => None,
         },
-        server_now: facts.server_now,
-        now: facts.look.at,
+        server_now: input.server_now,
+        now: input.look.at,
     }
 }
 

@@ -46,7 +46,7 @@ impl Evaluation<'_> {
         if !self.intended(Step::Unpin) {
             self.before_first_write()?;
             let window = self.policy.remediation.attempt_window;
-            releasable(self.secret, self.facts.cluster, window, self.now)
+            releasable(self.secret, self.input.cluster, window, self.now)
                 .map_err(|why| failed(Failure::PreconditionFailed, why))?;
         }
         if self.secret.unfinished().is_some()
@@ -73,7 +73,7 @@ impl Evaluation<'_> {
         let went_well = previous
             .is_some_and(|entry| entry.is_applied() && entry.version.as_ref() != Some(holder));
         if went_well {
-            self.send_anew(Step::Unpin, Some(holder), request)
+            self.send_next(Step::Unpin, Some(holder), request)
         } else {
             self.send(Step::Unpin, Some(holder), request)
         }

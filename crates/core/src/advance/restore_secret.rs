@@ -11,7 +11,7 @@ impl Evaluation<'_> {
     }
 
     fn try_restore_secret(&self) -> Result<Next, Next> {
-        if let Some(foreign) = self.secret.belongs_to_others() {
+        if let Some(foreign) = self.secret.foreign_owner() {
             return Err(failed(Failure::Refused, foreign.message()));
         }
         let intended = self.intended(Step::RestoreSecret);

@@ -23,13 +23,13 @@ const MAX_UNEXPECTED: u32 = 3;
 const ROTATE_SPACING: Duration = Duration::from_mins(1);
 
 /// Reads may lag behind our own write for this long.
-pub(super) const LAG: Duration = Duration::from_mins(1);
+pub(super) const READ_LAG: Duration = Duration::from_mins(1);
 
 /// How long to wait before looking whether another operation has ended.
 const RIVAL_POLL: Duration = Duration::from_secs(15);
 
 /// How long replicas are given to follow our last write: two label moves in a row are reported to leave them out of sync.
-const REPLICATION: Duration = Duration::from_mins(10);
+const MAX_REPLICATION_WAIT: Duration = Duration::from_mins(10);
 
 /// How long to wait before looking whether they have.
 const REPLICA_POLL: Duration = Duration::from_secs(10);
@@ -60,7 +60,7 @@ impl Evaluation<'_> {
     }
 
     /// Sends the same kind of request about something else, after one that went well.
-    pub(super) fn send_anew(
+    pub(super) fn send_next(
         &self,
         step: Step,
         version: Option<&VersionId>,
@@ -85,7 +85,7 @@ impl Evaluation<'_> {
         if self.rotation_was_switched() && !is_clean_up {
             return self.withdraw();
         }
-        if let Some(rival) = self.facts.history.rival(self.operation, self.now) {
+        if let Some(rival) = self.input.history.rival(self.operation, self.now) {
             return self.pause(
                 RIVAL_POLL,
                 Phase::Queued,
@@ -109,7 +109,7 @@ impl Evaluation<'_> {
             step,
             version: version.cloned(),
             at: self.now,
-            foreign_change: self.facts.history.last_foreign_change(self.secret),
+            foreign_change: self.input.history.last_foreign_change(self.secret),
             baseline,
         };
         Next::Write(Write {
@@ -123,7 +123,7 @@ impl Evaluation<'_> {
     /// does one that takes too long: the outcome tells of them.
     fn replicas_follow(&self, step: Step) -> Option<Next> {
         let last = self.operation.journal.last_intent(&Step::ALL)?;
-        let until = last.plus(REPLICATION);
+        let until = last.plus(MAX_REPLICATION_WAIT);
         let follows = |status: &Replication| *status == Replication::InProgress;
         if self.now >= until || !self.secret.replicas.values().any(follows) {
             return None;
@@ -143,11 +143,11 @@ impl Evaluation<'_> {
     pub(super) fn gave_up(&self, step: Step) -> Option<Next> {
         let entry = self.operation.journal.entry(step)?;
         let (limit, reason) = limit(entry);
-        (entry.tries >= limit).then(|| failed(reason, self.complaint(entry)))
+        (entry.tries >= limit).then(|| failed(reason, self.failure_message(entry)))
     }
 
     /// What went wrong with a step that is tried no more, and what a person can do.
-    fn complaint(&self, entry: &JournalEntry) -> String {
+    fn failure_message(&self, entry: &JournalEntry) -> String {
         if entry.refusal() == Some(ErrorClass::CannotInvoke) {
             let function = self.secret.function().map_or("", FunctionArn::as_str);
             return format!(
@@ -163,7 +163,7 @@ impl Evaluation<'_> {
             entry.tries,
             code.unwrap_or("no answer")
         );
-        match (entry.refusal(), pin::room(self.secret, self.facts.cluster)) {
+        match (entry.refusal(), pin::room(self.secret, self.input.cluster)) {
             (Some(ErrorClass::LimitExceeded), Err(full)) => format!("{failed}: {full}"),
             _ => failed,
         }
@@ -176,7 +176,7 @@ impl Evaluation<'_> {
             .journal
             .entry(step)
             .filter(|entry| entry.is_applied())?;
-        let lagging = self.now.since(entry.intent) < LAG;
+        let lagging = self.now.since(entry.intent) < READ_LAG;
         lagging.then(|| {
             self.pause(
                 LAG_POLL,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::preconditions::{Evaluation, failed, succeeded};
-use super::retry::LAG;
+use super::retry::READ_LAG;
 use super::{Next, Phase, Request};
 use crate::action::Step;
 use crate::aws_error::ErrorClass;
@@ -51,8 +51,8 @@ impl Evaluation<'_> {
             self.no_rolled_back_version()?;
             return self.send_rotate();
         };
-        if self.has_come_through(pending) {
-            return Ok(self.unpin_all(self.came_through_again()));
+        if self.has_succeeded(pending) {
+            return Ok(self.unpin_all(self.success_message()));
         }
         if self.secret.unfinished() != Some(pending) {
             return Err(failed(
@@ -60,14 +60,14 @@ impl Evaluation<'_> {
                 "the pending version lost AWSPENDING without becoming current",
             ));
         }
-        if heard(entry) {
+        if was_received(entry) {
             return self.verify(entry.intent);
         }
         self.no_rolled_back_version()?;
         self.send_rotate()
     }
 
-    fn came_through_again(&self) -> &'static str {
+    fn success_message(&self) -> &'static str {
         let pending = self.operation.expect.pending.as_ref();
         let before = self.operation.baseline.as_ref();
         let previous = before.and_then(|before| before.holder(&StageLabel::previous()));
@@ -98,12 +98,12 @@ impl Evaluation<'_> {
         if self.operation.trigger == Trigger::Manual {
             return Ok(());
         }
-        let (action, versions) = (self.operation.action, self.facts.look.versions.as_ref());
-        let standing = RollbackStatus::of(self.secret, versions);
-        if standing.admits(action) {
+        let (action, versions) = (self.operation.action, self.input.look.versions.as_ref());
+        let rollback = RollbackStatus::of(self.secret, versions);
+        if rollback.permits(action) {
             return Ok(());
         }
-        Err(match (standing, versions) {
+        Err(match (rollback, versions) {
             (RollbackStatus::Unknown, None) => Next::LookAtVersions,
             (RollbackStatus::Unknown, Some(_)) => failed(
                 Failure::Refused,
@@ -127,7 +127,7 @@ impl Evaluation<'_> {
 
     fn try_rotation(&self) -> Result<Next, Next> {
         let token = self.token()?;
-        if self.intended(Step::Rotate) && self.has_come_through(&token) {
+        if self.intended(Step::Rotate) && self.has_succeeded(&token) {
             return Ok(self.unpin_all("rotated"));
         }
         let entry = self.operation.journal.entry(Step::Rotate);
@@ -164,7 +164,7 @@ impl Evaluation<'_> {
         rotate: Option<&JournalEntry>,
     ) -> Result<Next, Next> {
         let cleared = self.operation.expect.pending.as_ref() == Some(pending);
-        match rotate.filter(|entry| cleared && self.now.since(entry.intent) < LAG) {
+        match rotate.filter(|entry| cleared && self.now.since(entry.intent) < READ_LAG) {
             Some(entry) => Ok(self.watch(entry.intent)),
             None => Err(failed(Failure::Superseded, "another rotation has begun")),
         }
@@ -173,7 +173,7 @@ impl Evaluation<'_> {
     /// The token is on no label. It is sent again only if it certainly never arrived.
     fn rotate_again(&self, token: &VersionId, entry: &JournalEntry) -> Result<Next, Next> {
         if entry.is_applied() {
-            let lagging = self.now.since(entry.intent) < LAG;
+            let lagging = self.now.since(entry.intent) < READ_LAG;
             let gone = failed(
                 Failure::RotationDidNotFinish,
                 "AWS accepted the rotation, but its version carries no label",
@@ -184,10 +184,10 @@ impl Evaluation<'_> {
                 gone
             });
         }
-        if !entry.is_unanswered() || self.now.since(entry.intent) < LAG {
+        if !entry.is_unanswered() || self.now.since(entry.intent) < READ_LAG {
             return self.send_rotate();
         }
-        match &self.facts.look.versions {
+        match &self.input.look.versions {
             None => Ok(Next::LookAtVersions),
             Some(versions) if versions.lists(token) => Err(failed(
                 Failure::RotationDidNotFinish,
@@ -243,12 +243,12 @@ impl Evaluation<'_> {
             && [retried, made.as_ref()]
                 .into_iter()
                 .flatten()
-                .any(|version| self.has_come_through(version))
+                .any(|version| self.has_succeeded(version))
     }
 
     /// Whether the version holds AWSCURRENT, or AWSPREVIOUS after it, and did not at the first look: a change is proved by a
     /// difference, never by a state that was there before.
-    fn has_come_through(&self, version: &VersionId) -> bool {
+    fn has_succeeded(&self, version: &VersionId) -> bool {
         let Some(before) = &self.operation.baseline else {
             return false;
         };
@@ -267,7 +267,7 @@ impl Evaluation<'_> {
 }
 
 /// Whether AWS has surely received the request: it said yes, or that the pending rotation will be reattempted.
-fn heard(entry: &JournalEntry) -> bool {
+fn was_received(entry: &JournalEntry) -> bool {
     entry.is_applied() || entry.refusal() == Some(ErrorClass::RotationPending)
 }
 

@@ -23,24 +23,24 @@ use crate::time::AwsTime;
 
 impl Planner<'_> {
     /// Reasons that only people can take away. `owner` is the policy that the secret belongs to.
-    pub(super) fn forbidden(
+    pub(super) fn not_permitted(
         &self,
         secret: &Secret,
         action: Action,
         owner: Option<&ObjectKey>,
     ) -> Option<Block> {
-        let own = self.context.own;
-        let reason = match secret.hands_off(action) {
+        let own = self.input.own;
+        let reason = match secret.exclusion(action) {
             Some(Exclusion::RotationDisabled) => Some(BlockReason::RotationDisabled),
             Some(_) => Some(BlockReason::Ineligible),
             None if own.policy.mode == Mode::Observe => Some(BlockReason::ObserveOnly),
-            None if stands_still(own) => Some(BlockReason::Suspended),
+            None if is_suspended(own) => Some(BlockReason::Suspended),
             None if may_act(&own.profile, action).is_err() => Some(BlockReason::ActionNotAllowed),
             None if owner != Some(&own.policy.key) => Some(BlockReason::Conflict),
             None if self.pinned_by_another_cluster(secret) => Some(BlockReason::Conflict),
             None => None,
         };
-        reason.map(Block::open)
+        reason.map(Block::indefinite)
     }
 
     /// The policy that takes care of a finding: each is asked for the remedy that it would choose.
@@ -50,27 +50,27 @@ impl Planner<'_> {
         secret: &Secret,
         history: &History<'_>,
     ) -> Option<&ObjectKey> {
-        owner(secret, self.context.claimants, |claimant| {
-            self.remedy(&claimant.policy.remediation, finding, history)?
+        owner(secret, self.input.bound_policies, |bound_policy| {
+            self.remedy(&bound_policy.policy.remediation, finding, history)?
                 .action()
         })
     }
 
     /// The policy that takes our pins away from a healthy secret.
     pub(super) fn releaser(&self, secret: &Secret) -> Option<&ObjectKey> {
-        owner(secret, self.context.claimants, |_| {
+        owner(secret, self.input.bound_policies, |_| {
             Some(Action::ReleasePins)
         })
     }
 
     /// Whether another policy takes care of the finding, although this one would: what is at work there is not its own.
-    pub(super) fn steps_back(
+    pub(super) fn belongs_to_another_policy(
         &self,
         finding: &Finding,
         secret: &Secret,
         history: &History<'_>,
     ) -> bool {
-        let own = &self.context.own.policy;
+        let own = &self.input.own.policy;
         let remedy = self.remedy(&own.remediation, finding, history);
         let would = own.acts() && remedy.is_some_and(|remedy| remedy.action().is_some());
         would
@@ -80,9 +80,9 @@ impl Planner<'_> {
     }
 
     fn pinned_by_another_cluster(&self, secret: &Secret) -> bool {
-        let window = self.context.own.policy.remediation.attempt_window;
+        let window = self.input.own.policy.remediation.attempt_window;
         pin::on(secret).any(|(_, _, pin)| {
-            pin.cluster != *self.context.cluster && pin.is_within(window, self.context.now)
+            pin.cluster != *self.input.cluster && pin.is_within(window, self.input.now)
         })
     }
 
@@ -103,26 +103,26 @@ impl Planner<'_> {
                 }
             }
         };
-        Some(Block::open(reason))
+        Some(Block::indefinite(reason))
     }
 
     /// What keeps automatic operations from starting in the region.
-    pub(super) fn held_in(&self, region: &Region) -> Option<Block> {
+    pub(super) fn blocked_in(&self, region: &Region) -> Option<Block> {
         match self.plan.regions.get(region) {
             Some(RegionGate::Open) => None,
-            Some(RegionGate::Blocked(reason)) => Some(Block::open(*reason)),
-            None => Some(Block::open(BlockReason::SweepIncomplete)),
+            Some(RegionGate::Blocked(reason)) => Some(Block::indefinite(*reason)),
+            None => Some(Block::indefinite(BlockReason::SweepIncomplete)),
         }
     }
 
     /// Budgets of this secret: attempts, back-off, and respect for what a person did.
-    pub(super) fn spent(
+    pub(super) fn attempt_budget(
         &self,
         finding: &Finding,
         secret: &Secret,
         history: &History<'_>,
     ) -> Option<Block> {
-        let (policy, now) = (&self.context.own.policy, self.context.now);
+        let (policy, now) = (&self.input.own.policy, self.input.now);
         let window = policy.attempt_window(now);
         let manual = history
             .manual_hold(window.length, now)
@@ -134,7 +134,7 @@ impl Planner<'_> {
         });
         let restored = history
             .restored_until(&window)
-            .filter(|_| finding.ailment == RemedyKind::Deletion)
+            .filter(|_| finding.remedy_kind == RemedyKind::Deletion)
             .map(|until| Block::until(BlockReason::AttemptsExhausted, until));
         let next = history
             .next_attempt(secret, policy.remediation.backoff, &window)
@@ -146,14 +146,14 @@ impl Planner<'_> {
 
     /// Operations that failed before they did anything count as no attempt, but they too must not follow one another at once.
     fn failed_before(&self, finding: &Finding, history: &History<'_>) -> Option<Block> {
-        let subject = finding.pending.as_ref().or(finding.current.as_ref())?;
+        let version = finding.pending.as_ref().or(finding.current.as_ref())?;
         let failed: Vec<_> = history
-            .made_for(&self.context.own.policy.key, subject)
+            .made_for(&self.input.own.policy.key, version)
             .filter_map(failure)
             .filter(|(_, reason, _)| *reason != Failure::PolicyGone)
             .collect();
         let (last, reason, operation) = failed.iter().max_by_key(|(at, ..)| *at)?;
-        let remediation = &self.context.own.policy.remediation;
+        let remediation = &self.input.own.policy.remediation;
         let backoff = remediation.backoff;
         let (reason, pause) = match reason {
             // Only a person can give the function back what it lacks.
@@ -173,33 +173,36 @@ impl Planner<'_> {
             | Failure::Unexpected => (BlockReason::BackingOff, backoff.after(failed.len())),
         };
         let until = last.plus(pause);
-        (until > self.context.now).then(|| Block::until(reason, until))
+        (until > self.input.now).then(|| Block::until(reason, until))
     }
 
     /// Nothing is cleared without a pin, and no operation is created to find that out.
-    pub(super) fn unpinnable(&self, secret: &Secret, action: Action) -> Option<Block> {
-        let is_full = pin::room(secret, self.context.cluster).is_err();
-        (action.clears() && is_full).then(|| Block::open(BlockReason::PinExhausted))
+    pub(super) fn no_room_for_pin(&self, secret: &Secret, action: Action) -> Option<Block> {
+        let is_full = pin::room(secret, self.input.cluster).is_err();
+        (action.clears() && is_full).then(|| Block::indefinite(BlockReason::PinExhausted))
     }
 
     /// Acting on a stuck rotation needs quiet by AWS's own dates, whatever status remembers.
-    pub(super) fn too_early(
+    pub(super) fn not_quiet_yet(
         &self,
         finding: &Finding,
         secret: &Secret,
         history: &History<'_>,
         action: Action,
     ) -> Option<Block> {
-        if !matches!(finding.ailment, RemedyKind::Stuck | RemedyKind::RolledBack) {
+        if !matches!(
+            finding.remedy_kind,
+            RemedyKind::Stuck | RemedyKind::RolledBack
+        ) {
             return None;
         }
-        let now = self.context.now;
+        let now = self.input.now;
         let Some(quiet_since) = history.quiet_since(secret) else {
-            return Some(Block::open(BlockReason::RecentlyChanged));
+            return Some(Block::indefinite(BlockReason::RecentlyChanged));
         };
-        let ripe = quiet_since.plus(self.context.own.policy.detection.stuck_after);
-        if now < ripe {
-            return self.unrested(finding, history, action, ripe);
+        let earliest = quiet_since.plus(self.input.own.policy.detection.stuck_after);
+        if now < earliest {
+            return self.changed_recently(finding, history, action, earliest);
         }
         let retried_by_aws = action.clears() && finding.pending_value != PendingValue::Empty;
         let closes =
@@ -210,39 +213,43 @@ impl Planner<'_> {
     /// The secret changed too recently, by its date. Where something keeps changing it, that date is never old enough: a
     /// version without a value may then be cleared once labels and versions have rested for long, and for one with a value
     /// nobody knows when.
-    fn unrested(
+    fn changed_recently(
         &self,
         finding: &Finding,
         history: &History<'_>,
         action: Action,
-        ripe: AwsTime,
+        earliest: AwsTime,
     ) -> Option<Block> {
-        let Some(rest) = finding.rest.as_ref().filter(|rest| rest.is_disturbed()) else {
-            return Some(Block::until(BlockReason::RecentlyChanged, ripe));
+        let Some(stability) = finding
+            .stability
+            .as_ref()
+            .filter(|stability| stability.keeps_changing())
+        else {
+            return Some(Block::until(BlockReason::RecentlyChanged, earliest));
         };
         let written = history.last_write();
-        let after_write = written.map(|at| at.plus(self.context.own.policy.detection.stuck_after));
-        let clearable = stability::clearable_from(rest.since, finding.pending_value)
+        let after_write = written.map(|at| at.plus(self.input.own.policy.detection.stuck_after));
+        let clearable = stability::clearable_from(stability.since, finding.pending_value)
             .filter(|_| action.clears())
-            .map(|from| after_write.map_or(from, |ripe| ripe.max(from)));
+            .map(|from| after_write.map_or(from, |earliest| earliest.max(from)));
         match clearable {
-            Some(from) if from <= self.context.now => None,
+            Some(from) if from <= self.input.now => None,
             Some(from) => Some(Block::until(BlockReason::RecentlyChanged, from)),
-            None => Some(Block::open(BlockReason::RecentlyChanged)),
+            None => Some(Block::indefinite(BlockReason::RecentlyChanged)),
         }
     }
 
     /// Places at work, counting what this plan creates.
-    pub(super) fn crowded(&self, secret: &Secret, action: Action) -> Option<Block> {
-        let own = self.context.own;
-        let in_policy = self.context.ahead_in_policy(None) + self.plan.create.len();
+    pub(super) fn concurrency_limit(&self, secret: &Secret, action: Action) -> Option<Block> {
+        let own = self.input.own;
+        let in_policy = self.input.ahead_in_policy(None) + self.plan.create.len();
         let function = secret.function().filter(|_| action.rotates());
         let on_function = function.map_or(0, |function| {
-            self.context.ahead_on(function, None) + self.proposed_on(function)
+            self.input.ahead_on(function, None) + self.proposed_on(function)
         });
         let full = in_policy >= own.policy.remediation.max_concurrent
             || on_function >= own.profile.max_concurrent_per_function;
-        full.then(|| Block::open(BlockReason::ConcurrencyLimit))
+        full.then(|| Block::indefinite(BlockReason::ConcurrencyLimit))
     }
 
     fn proposed_on(&self, function: &FunctionArn) -> usize {
@@ -265,7 +272,7 @@ impl Planner<'_> {
 }
 
 /// Whether nothing is done for the policy, whatever it says.
-fn stands_still(own: &BoundPolicy) -> bool {
+fn is_suspended(own: &BoundPolicy) -> bool {
     own.policy.deletion_requested.is_some() || active(&own.policy, &own.profile).is_err()
 }
 

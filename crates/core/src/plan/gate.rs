@@ -15,40 +15,40 @@ pub fn gate<'a>(
     operation: &'a Operation,
     function: Option<&FunctionArn>,
     region: Option<&RegionGate>,
-    context: &PlanInput<'a>,
+    input: &PlanInput<'a>,
 ) -> Gate {
     if operation.trigger == Trigger::Manual {
         return Gate::Open;
     }
     if !operation.has_acted()
-        && let Some(gate) = closed(region, context)
+        && let Some(gate) = closed(region, input)
     {
         return gate;
     }
-    let remediation = &context.own.policy.remediation;
+    let remediation = &input.own.policy.remediation;
     let function = function.filter(|_| operation.action.rotates());
-    let on_function = function.map_or(0, |function| context.ahead_on(function, Some(operation)));
-    let full = context.ahead_in_policy(Some(operation)) >= remediation.max_concurrent
-        || on_function >= context.own.profile.max_concurrent_per_function;
+    let on_function = function.map_or(0, |function| input.ahead_on(function, Some(operation)));
+    let full = input.ahead_in_policy(Some(operation)) >= remediation.max_concurrent
+        || on_function >= input.own.profile.max_concurrent_per_function;
     if full {
-        Gate::Blocked(Block::open(BlockReason::ConcurrencyLimit))
+        Gate::Blocked(Block::indefinite(BlockReason::ConcurrencyLimit))
     } else {
         Gate::Open
     }
 }
 
 /// What keeps it from beginning beside slots; asked until it has acted.
-fn closed(region: Option<&RegionGate>, context: &PlanInput<'_>) -> Option<Gate> {
-    let policy = &context.own.policy;
+fn closed(region: Option<&RegionGate>, input: &PlanInput<'_>) -> Option<Gate> {
+    let policy = &input.own.policy;
     if policy.mode == Mode::Observe {
-        return Some(Gate::Blocked(Block::open(BlockReason::ObserveOnly)));
+        return Some(Gate::Blocked(Block::indefinite(BlockReason::ObserveOnly)));
     }
-    if let Some(hold) = outside_window(policy.remediation.windows.at(context.now)) {
-        return Some(Gate::Blocked(hold));
+    if let Some(block) = outside_window(policy.remediation.windows.at(input.now)) {
+        return Some(Gate::Blocked(block));
     }
     match region {
         None => Some(Gate::Unknown),
-        Some(RegionGate::Blocked(reason)) => Some(Gate::Blocked(Block::open(*reason))),
+        Some(RegionGate::Blocked(reason)) => Some(Gate::Blocked(Block::indefinite(*reason))),
         Some(RegionGate::Open) => None,
     }
 }
@@ -64,11 +64,11 @@ pub(super) fn outside_window(opening: Opening) -> Option<Block> {
 impl PlanInput<'_> {
     /// Whether a person is still to decide about it.
     pub(super) fn is_undecided(&self, operation: &Operation) -> bool {
-        let mut claimants = self.claimants.iter();
-        let claimant = claimants.find(|one| {
+        let mut bound_policies = self.bound_policies.iter();
+        let bound_policy = bound_policies.find(|one| {
             one.policy.key.namespace == operation.key.namespace
                 && one.policy.key.name == operation.policy.name
         });
-        claimant.is_some_and(|one| is_undecided(operation, &one.policy, &one.profile))
+        bound_policy.is_some_and(|one| is_undecided(operation, &one.policy, &one.profile))
     }
 }

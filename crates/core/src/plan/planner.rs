@@ -22,7 +22,7 @@ use crate::survey::{Finding, RemedyKind, Survey};
 /// A plan in the making: what it has created so far takes up places.
 pub(super) struct Planner<'a> {
     pub(super) survey: &'a Survey,
-    pub(super) context: &'a PlanInput<'a>,
+    pub(super) input: &'a PlanInput<'a>,
     pub(super) plan: Plan,
 }
 
@@ -36,8 +36,8 @@ enum Decision {
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(survey: &'a Survey, context: &'a PlanInput<'a>) -> Self {
-        let own = context.own;
+    pub(super) fn new(survey: &'a Survey, input: &'a PlanInput<'a>) -> Self {
+        let own = input.own;
         let regions = survey.regions.iter();
         let breaker = if survey.regions.values().any(|region| trips(region, own)) {
             Breaker::Open
@@ -46,13 +46,13 @@ impl<'a> Planner<'a> {
         };
         Self {
             survey,
-            context,
+            input,
             plan: Plan {
                 breaker,
                 regions: regions
                     .map(|(region, seen)| (region.clone(), region_gate(seen, own)))
                     .collect(),
-                window: context.own.policy.remediation.windows.at(context.now),
+                window: input.own.policy.remediation.windows.at(input.now),
                 ..Plan::default()
             },
         }
@@ -68,11 +68,11 @@ impl<'a> Planner<'a> {
         self.supersede();
         self.plan.wake_at = self
             .plan
-            .held
+            .blocked
             .values()
-            .filter_map(|hold| hold.until)
+            .filter_map(|block| block.until)
             .chain(self.plan.window.changes())
-            .filter(|until| *until > self.context.now)
+            .filter(|until| *until > self.input.now)
             .min();
         self.plan
     }
@@ -81,12 +81,12 @@ impl<'a> Planner<'a> {
         let (Some(arn), Some(secret)) = (&finding.arn, &finding.secret) else {
             if let Some(arn) = &finding.arn {
                 self.plan
-                    .held
-                    .extend(self.unseen(finding).map(|hold| (arn.clone(), hold)));
+                    .blocked
+                    .extend(self.unseen(finding).map(|block| (arn.clone(), block)));
             }
             return;
         };
-        let history = self.context.history(arn);
+        let history = self.input.history(arn);
         let attempts = self.attempts(&history, secret);
         let decision = self.decide(finding, arn, secret, &history);
         self.record(arn, attempts, decision);
@@ -98,24 +98,26 @@ impl<'a> Planner<'a> {
         }
         match decision {
             Decision::Nothing => {}
-            Decision::InProgress(key, hold) => {
-                self.plan.at_work.insert(arn.clone(), key);
-                self.plan.held.extend(hold.map(|hold| (arn.clone(), hold)));
+            Decision::InProgress(key, block) => {
+                self.plan.in_progress.insert(arn.clone(), key);
+                self.plan
+                    .blocked
+                    .extend(block.map(|block| (arn.clone(), block)));
             }
-            Decision::Block(hold) => {
-                self.plan.held.insert(arn.clone(), hold);
+            Decision::Block(block) => {
+                self.plan.blocked.insert(arn.clone(), block);
             }
             Decision::Create(proposal) => self.plan.create.push(*proposal),
         }
     }
 
     fn attempts(&self, history: &History<'_>, secret: &Secret) -> Attempts {
-        let policy = &self.context.own.policy;
-        let window = policy.attempt_window(self.context.now);
+        let policy = &self.input.own.policy;
+        let window = policy.attempt_window(self.input.now);
         let count = history.attempts(secret, &window);
         let next = history
             .next_attempt(secret, policy.remediation.backoff, &window)
-            .filter(|next| *next > self.context.now);
+            .filter(|next| *next > self.input.now);
         Attempts {
             count,
             next: next.filter(|_| count > 0),
@@ -129,23 +131,25 @@ impl<'a> Planner<'a> {
         secret: &Secret,
         history: &History<'_>,
     ) -> Decision {
-        let unfinished = history.unfinished(|one| self.counts(one));
-        let is_own = |_: &&Operation| !self.steps_back(finding, secret, history);
+        let unfinished = history.unfinished(|one| self.prevents_another(one));
+        let is_own = |_: &&Operation| !self.belongs_to_another_policy(finding, secret, history);
         if let Some(operation) = unfinished.filter(is_own) {
             return Decision::InProgress(
                 operation.key.clone(),
-                self.waits_for(operation, &finding.region),
+                self.blocker_of(operation, &finding.region),
             );
         }
-        let remediation = &self.context.own.policy.remediation;
+        let remediation = &self.input.own.policy.remediation;
         let remedy = match self.remedy(remediation, finding, history) {
             Some(Remedy::Act(action)) => action,
-            Some(Remedy::Report) => return Decision::Block(Block::open(BlockReason::ObserveOnly)),
+            Some(Remedy::Report) => {
+                return Decision::Block(Block::indefinite(BlockReason::ObserveOnly));
+            }
             Some(Remedy::LeaveAsDecided) => {
-                return Decision::Block(Block::open(BlockReason::ManualHold));
+                return Decision::Block(Block::indefinite(BlockReason::ManualHold));
             }
             // Nothing is planned before the versions are known; where they may not be read, that is said.
-            None if finding.ailment == RemedyKind::Unlisted => {
+            None if finding.remedy_kind == RemedyKind::Unlisted => {
                 return self
                     .unseen(finding)
                     .map_or(Decision::Nothing, Decision::Block);
@@ -153,20 +157,20 @@ impl<'a> Planner<'a> {
             None => return Decision::Nothing,
         };
         let owner = self.owner(finding, secret, history);
-        let hold = self
-            .forbidden(secret, remedy, owner)
+        let block = self
+            .not_permitted(secret, remedy, owner)
             .or_else(|| self.unseen(finding))
-            .or_else(|| self.unpinnable(secret, remedy))
-            .or_else(|| self.held_in(&finding.region))
+            .or_else(|| self.no_room_for_pin(secret, remedy))
+            .or_else(|| self.blocked_in(&finding.region))
             .or_else(|| {
-                let spent = self.spent(finding, secret, history);
-                let early = self.too_early(finding, secret, history, remedy);
-                Block::latest([spent, early]).map(|hold| self.unless_no_window_is_open_then(hold))
+                let spent = self.attempt_budget(finding, secret, history);
+                let early = self.not_quiet_yet(finding, secret, history, remedy);
+                Block::latest([spent, early]).map(|block| self.or_outside_window_at_its_end(block))
             })
             .or_else(|| outside_window(self.plan.window))
-            .or_else(|| self.crowded(secret, remedy));
-        match hold {
-            Some(hold) => Decision::Block(hold),
+            .or_else(|| self.concurrency_limit(secret, remedy));
+        match block {
+            Some(block) => Decision::Block(block),
             None => self
                 .propose(finding, arn, remedy, history)
                 .map_or(Decision::Nothing, |proposal| {
@@ -177,28 +181,28 @@ impl<'a> Planner<'a> {
 
     /// Where no maintenance window is open when a hold ends, the attempt waits for one, and that is said from the first
     /// moment.
-    fn unless_no_window_is_open_then(&self, hold: Block) -> Block {
-        let windows = &self.context.own.policy.remediation.windows;
-        let then = hold.until.map(|until| windows.at(until));
-        then.and_then(outside_window).unwrap_or(hold)
+    fn or_outside_window_at_its_end(&self, block: Block) -> Block {
+        let windows = &self.input.own.policy.remediation.windows;
+        let then = block.until.map(|until| windows.at(until));
+        then.and_then(outside_window).unwrap_or(block)
     }
 
     /// Whether an unfinished operation keeps the policy from making another one: its own, or one that is at work.
-    fn counts(&self, operation: &Operation) -> bool {
-        let is_own = operation.policy.uid.as_ref() == Some(&self.context.own.policy.uid);
-        is_own && operation.trigger == Trigger::Policy || self.context.is_at_work(operation)
+    fn prevents_another(&self, operation: &Operation) -> bool {
+        let is_own = operation.policy.uid.as_ref() == Some(&self.input.own.policy.uid);
+        is_own && operation.trigger == Trigger::Policy || self.input.is_in_progress(operation)
     }
 
     /// What keeps an operation from beginning.
-    fn waits_for(&self, operation: &Operation, region: &Region) -> Option<Block> {
-        if self.context.is_undecided(operation) {
-            return Some(Block::open(BlockReason::AwaitingApproval));
+    fn blocker_of(&self, operation: &Operation, region: &Region) -> Option<Block> {
+        if self.input.is_undecided(operation) {
+            return Some(Block::indefinite(BlockReason::AwaitingApproval));
         }
-        let is_own = operation.policy.uid.as_ref() == Some(&self.context.own.policy.uid);
+        let is_own = operation.policy.uid.as_ref() == Some(&self.input.own.policy.uid);
         if operation.has_started() || operation.trigger == Trigger::Manual || !is_own {
             return None;
         }
-        self.held_in(region)
+        self.blocked_in(region)
             .or_else(|| outside_window(self.plan.window))
     }
 
@@ -209,16 +213,15 @@ impl<'a> Planner<'a> {
         finding: &Finding,
         history: &History<'_>,
     ) -> Option<Remedy> {
-        Some(match finding.ailment {
+        Some(match finding.remedy_kind {
             RemedyKind::None | RemedyKind::Unlisted => return None,
             RemedyKind::Stuck => self
                 .recovery(remediation, finding, history)
                 .map_or(Remedy::Report, Remedy::Act),
             RemedyKind::RolledBack => match self.recovery(remediation, finding, history) {
                 None => Remedy::Report,
-                Some(action) => {
-                    rolled_back::instead_of(action).map_or(Remedy::LeaveAsDecided, Remedy::Act)
-                }
+                Some(action) => rolled_back::permitted_instead(action)
+                    .map_or(Remedy::LeaveAsDecided, Remedy::Act),
             },
             RemedyKind::Overdue => match remediation.overdue {
                 OverdueRemedy::Report => Remedy::Report,
@@ -253,8 +256,8 @@ impl<'a> Planner<'a> {
 
     fn has_no_room_for_a_pin(&self, finding: &Finding) -> bool {
         let secret = finding.secret.as_ref();
-        finding.ailment == RemedyKind::Stuck
-            && secret.is_some_and(|secret| pin::room(secret, self.context.cluster).is_err())
+        finding.remedy_kind == RemedyKind::Stuck
+            && secret.is_some_and(|secret| pin::room(secret, self.input.cluster).is_err())
     }
 
     fn propose(
@@ -264,16 +267,16 @@ impl<'a> Planner<'a> {
         action: Action,
         history: &History<'_>,
     ) -> Option<Proposal> {
-        let policy = &self.context.own.policy;
-        let subject = finding.pending.as_ref().or(finding.current.as_ref())?;
+        let policy = &self.input.own.policy;
+        let version = finding.pending.as_ref().or(finding.current.as_ref())?;
         let taken: BTreeSet<_> = history
-            .about(&policy.uid, subject)
+            .about(&policy.uid, version)
             .map(|operation| &operation.key.name)
             .collect();
         // Counting alone would meet a taken name again once an older operation was deleted.
         let name = (taken.len()..=taken.len().saturating_mul(2))
             .filter_map(|before| {
-                operation_name::operation(policy, arn, subject, before.saturating_add(1))
+                operation_name::automatic(policy, arn, version, before.saturating_add(1))
             })
             .find(|name| !taken.contains(name))?;
         Some(Proposal {
@@ -293,7 +296,7 @@ impl<'a> Planner<'a> {
                 Approval::NotRequired,
                 action,
                 policy,
-                &self.context.own.profile,
+                &self.input.own.profile,
             ),
             confirm_after: policy.remediation.confirm_after,
         })
@@ -304,20 +307,24 @@ impl<'a> Planner<'a> {
         let (Some(arn), Some(secret)) = (&finding.arn, &finding.secret) else {
             return;
         };
-        let history = self.context.history(arn);
-        let window = self.context.own.policy.remediation.attempt_window;
-        let releasable = releasable(secret, self.context.cluster, window, self.context.now);
-        if releasable.is_err() || history.unfinished(|one| self.counts(one)).is_some() {
+        let history = self.input.history(arn);
+        let window = self.input.own.policy.remediation.attempt_window;
+        let releasable = releasable(secret, self.input.cluster, window, self.input.now);
+        if releasable.is_err()
+            || history
+                .unfinished(|one| self.prevents_another(one))
+                .is_some()
+        {
             return;
         }
-        let held = self
-            .forbidden(secret, Action::ReleasePins, self.releaser(secret))
+        let block = self
+            .not_permitted(secret, Action::ReleasePins, self.releaser(secret))
             .or_else(|| self.unseen(finding))
-            .or_else(|| self.held_in(&finding.region))
-            .or_else(|| self.spent(finding, secret, &history))
+            .or_else(|| self.blocked_in(&finding.region))
+            .or_else(|| self.attempt_budget(finding, secret, &history))
             .or_else(|| outside_window(self.plan.window));
-        if let Some(hold) = held.or_else(|| self.crowded(secret, Action::ReleasePins)) {
-            self.plan.held.insert(arn.clone(), hold);
+        if let Some(block) = block.or_else(|| self.concurrency_limit(secret, Action::ReleasePins)) {
+            self.plan.blocked.insert(arn.clone(), block);
             return;
         }
         let reason = "healthy for a whole attempt window since the recovery".to_owned();
@@ -353,7 +360,7 @@ fn recover(finding: &Finding, history: &History<'_>) -> Action {
         .pending
         .as_ref()
         .is_some_and(|pending| history.has_retried(pending));
-    let is_over = retried || finding.ailment == RemedyKind::RolledBack;
+    let is_over = retried || finding.remedy_kind == RemedyKind::RolledBack;
     match finding.pending_value {
         PendingValue::Empty => Action::ClearAndRotate,
         PendingValue::Present | PendingValue::Unknown | PendingValue::None if is_over => {

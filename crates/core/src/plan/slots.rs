@@ -14,7 +14,7 @@
 
 use super::{PlanInput, RegionGate};
 use crate::action::{Action, Step};
-use crate::authorise::foresee;
+use crate::authorise::authorise_by_name;
 use crate::block::Block;
 use crate::consent;
 use crate::history::History;
@@ -41,31 +41,31 @@ enum Rank {
 impl<'a> PlanInput<'a> {
     /// Whether the store lets the operation take its next step, slots aside: one that may not is in nobody's way.
     pub fn may_act(&self, operation: &Operation) -> bool {
-        let Some(claimant) = self.claimant(operation) else {
+        let Some(bound_policy) = self.bound_policy(operation) else {
             return false;
         };
         matches!(
-            self.permit(operation, claimant),
+            self.permit(operation, bound_policy),
             Permit::Go | Permit::EndAfterUnpin(_)
         )
     }
 
     /// Whether it may take its next step and is not only to take its pin back.
-    fn goes_on(&self, operation: &Operation) -> bool {
-        let claimant = self.claimant(operation);
-        claimant.is_some_and(|claimant| self.permit(operation, claimant) == Permit::Go)
+    fn may_continue(&self, operation: &Operation) -> bool {
+        let bound_policy = self.bound_policy(operation);
+        bound_policy.is_some_and(|bound_policy| self.permit(operation, bound_policy) == Permit::Go)
     }
 
     /// Whether it is at work on its secret, so that no other may be: it has begun and may go on, or a person's is about to
     /// begin. What waits, for whatever reason, is not.
-    pub(super) fn is_at_work(&self, operation: &Operation) -> bool {
-        let begins = operation.trigger == Trigger::Manual && !self.is_aside(operation);
+    pub(super) fn is_in_progress(&self, operation: &Operation) -> bool {
+        let begins = operation.trigger == Trigger::Manual && !self.is_deferred(operation);
         !operation.is_finished() && (operation.has_started() || begins) && self.may_act(operation)
     }
 
     /// Whether it has not begun, and could not when it last tried.
-    fn is_aside(&self, operation: &Operation) -> bool {
-        !operation.has_started() && self.aside.contains(&operation.key)
+    fn is_deferred(&self, operation: &Operation) -> bool {
+        !operation.has_started() && self.deferred.contains(&operation.key)
     }
 
     /// How many slots of the policy are taken by others, before it is this operation's turn.
@@ -84,8 +84,8 @@ impl<'a> PlanInput<'a> {
             other.action.rotates()
                 && self.function(other) == Some(function)
                 && self
-                    .claimant(other)
-                    .is_some_and(|claimant| claimant.profile.name == *profile)
+                    .bound_policy(other)
+                    .is_some_and(|bound_policy| bound_policy.profile.name == *profile)
         };
         self.ahead(own, runs_there).count()
     }
@@ -105,46 +105,48 @@ impl<'a> PlanInput<'a> {
             if other.is_finished() || is_own || !concerned(other) {
                 return false;
             }
-            let counts = self.holds(other) || self.is_in_line(other);
+            let counts = self.holds_slot(other) || self.is_next_in_line(other);
             counts && turn.as_ref().is_none_or(|own| self.turn(other) < *own)
         })
     }
 
     fn turn(&self, operation: &Operation) -> Turn {
         let acts = operation.has_acted() || operation.trigger == Trigger::Manual;
-        let place = match (self.holds(operation), operation.has_started()) {
+        let rank = match (self.holds_slot(operation), operation.has_started()) {
             (true, _) if acts => Rank::Acting,
             (true, _) => Rank::Begun,
             (false, true) => Rank::Released,
             (false, false) => Rank::Waiting,
         };
-        (place, operation.created, operation.uid.as_str().to_owned())
+        (rank, operation.created, operation.uid.as_str().to_owned())
     }
 
-    fn holds(&self, operation: &Operation) -> bool {
+    fn holds_slot(&self, operation: &Operation) -> bool {
         !operation.is_finished()
-            && self.rests_from(operation).is_some_and(|at| self.now < at)
+            && self
+                .function_rests_from(operation)
+                .is_some_and(|at| self.now < at)
             && self.may_act(operation)
     }
 
     /// From when on no function can be running for it any more, if it has written. What moved the labels or versions of its
     /// secret since may have been AWS that runs the rotation again.
-    fn rests_from(&self, operation: &Operation) -> Option<AwsTime> {
+    fn function_rests_from(&self, operation: &Operation) -> Option<AwsTime> {
         let written = written_until(operation)?;
         let arn = operation.arn.as_ref();
-        let moved = arn.and_then(|arn| self.watches.moved(arn));
+        let moved = arn.and_then(|arn| self.stability.last_moved(arn));
         Some(written.max(moved.unwrap_or(written)).plus(FUNCTION_AT_REST))
     }
 
     /// Whether it would take a slot now: a machine's that needs one, and that nothing else holds back.
-    fn is_in_line(&self, operation: &Operation) -> bool {
+    fn is_next_in_line(&self, operation: &Operation) -> bool {
         let rotates_yet = operation.action == Action::ClearAndRotate
             && operation.journal.entry(Step::Rotate).is_none();
         let needs_one = !operation.has_acted() || rotates_yet;
         operation.trigger == Trigger::Policy
             && needs_one
-            && !self.is_aside(operation)
-            && self.goes_on(operation)
+            && !self.is_deferred(operation)
+            && self.may_continue(operation)
             && !self.is_behind(operation)
     }
 
@@ -166,8 +168,8 @@ impl<'a> PlanInput<'a> {
             .or_else(|| began.and_then(|baseline| baseline.function.as_ref()))
     }
 
-    fn claimant(&self, operation: &Operation) -> Option<&'a BoundPolicy> {
-        self.claimants.iter().find(|one| {
+    fn bound_policy(&self, operation: &Operation) -> Option<&'a BoundPolicy> {
+        self.bound_policies.iter().find(|one| {
             let (key, uid) = (&one.policy.key, &operation.policy.uid);
             key.namespace == operation.key.namespace
                 && key.name == operation.policy.name
@@ -175,20 +177,20 @@ impl<'a> PlanInput<'a> {
         })
     }
 
-    fn permit(&self, operation: &Operation, claimant: &BoundPolicy) -> Permit {
+    fn permit(&self, operation: &Operation, bound_policy: &BoundPolicy) -> Permit {
         let BoundPolicy {
             tenant,
             profile,
             policy,
-        } = claimant;
+        } = bound_policy;
         let Some(arn) = &operation.arn else {
             return Permit::Go;
         };
         let name = arn.secret_name();
-        let place = (&name, arn.region());
-        let authority = foresee(tenant, profile, policy, place, operation.action);
-        let consent = consent::foreseen(operation, policy, profile);
-        let gate = self.gate_without_slots(operation, claimant);
+        let target = (&name, arn.region());
+        let authority = authorise_by_name(tenant, profile, policy, target, operation.action);
+        let consent = consent::consent_if_enforced(operation, policy, profile);
+        let gate = self.gate_without_slots(operation, bound_policy);
         permit(
             operation,
             &PermitInput {
@@ -209,21 +211,24 @@ impl<'a> PlanInput<'a> {
 
     /// Mode, windows, and what the latest sweep of the region allows. What this process has not judged holds nobody back
     /// here: it may begin at any moment.
-    fn gate_without_slots(&self, operation: &Operation, claimant: &BoundPolicy) -> Gate {
-        let policy = &claimant.policy;
+    fn gate_without_slots(&self, operation: &Operation, bound_policy: &BoundPolicy) -> Gate {
+        let policy = &bound_policy.policy;
         if operation.trigger == Trigger::Manual {
             return Gate::Open;
         }
         if policy.mode == Mode::Observe {
             return Gate::Unknown;
         }
-        if let Some(hold) = outside_window(policy.remediation.windows.at(self.now)) {
-            return Gate::Blocked(hold);
+        if let Some(block) = outside_window(policy.remediation.windows.at(self.now)) {
+            return Gate::Blocked(block);
         }
         let region = operation.arn.as_ref().map(crate::names::Arn::region);
-        let judged = self.judged.get(&policy.uid);
-        match judged.zip(region).and_then(|(all, region)| all.get(region)) {
-            Some(RegionGate::Blocked(reason)) => Gate::Blocked(Block::open(*reason)),
+        let region_gates = self.region_gates.get(&policy.uid);
+        match region_gates
+            .zip(region)
+            .and_then(|(all, region)| all.get(region))
+        {
+            Some(RegionGate::Blocked(reason)) => Gate::Blocked(Block::indefinite(*reason)),
             Some(RegionGate::Open) | None => Gate::Open,
         }
     }

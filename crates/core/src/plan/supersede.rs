@@ -11,22 +11,22 @@ use crate::survey::{Finding, RemedyKind, State};
 impl Planner<'_> {
     /// Notes them down.
     pub(super) fn supersede(&mut self) {
-        let own = &self.context.own.policy;
-        let waiting = self.context.operations.iter().filter(|operation| {
+        let own = &self.input.own.policy;
+        let waiting = self.input.operations.iter().filter(|operation| {
             operation.policy.uid.as_ref() == Some(&own.uid)
                 && operation.trigger == Trigger::Policy
                 && !operation.is_finished()
                 && !operation.has_started()
         });
         let gone = waiting.filter_map(|operation| {
-            self.pointless(operation)
+            self.obsolete_because(operation)
                 .map(|why| (operation.key.clone(), why.to_owned()))
         });
         self.plan.supersede = gone.collect();
     }
 
-    fn pointless(&self, operation: &Operation) -> Option<&'static str> {
-        if self.context.own.policy.mode == Mode::Observe {
+    fn obsolete_because(&self, operation: &Operation) -> Option<&'static str> {
+        if self.input.own.policy.mode == Mode::Observe {
             return Some("the policy is in mode Observe now");
         }
         let arn = operation.arn.as_ref()?;
@@ -54,30 +54,35 @@ impl Planner<'_> {
             return Some("the secret is in another state now");
         }
         let secret = finding.secret.as_ref()?;
-        if self.is_of_another(operation, finding, secret) {
+        if self.belongs_to_another(operation, finding, secret) {
             return Some("another policy takes care of the secret now");
         }
-        if finding.ailment == RemedyKind::RolledBack {
-            return self.undoes_a_decision(operation.action);
+        if finding.remedy_kind == RemedyKind::RolledBack {
+            return self.undoes_rollback(operation.action);
         }
         (!self.asks_for(operation.action)).then_some("the policy asks for something else now")
     }
 
-    fn is_of_another(&self, operation: &Operation, finding: &Finding, secret: &Secret) -> bool {
+    fn belongs_to_another(
+        &self,
+        operation: &Operation,
+        finding: &Finding,
+        secret: &Secret,
+    ) -> bool {
         if operation.action == Action::ReleasePins {
             let owner = self.releaser(secret);
-            return owner.is_some_and(|owner| *owner != self.context.own.policy.key);
+            return owner.is_some_and(|owner| *owner != self.input.own.policy.key);
         }
-        let history = self.context.history(&secret.arn);
-        self.steps_back(finding, secret, &history)
+        let history = self.input.history(&secret.arn);
+        self.belongs_to_another_policy(finding, secret, &history)
     }
 
     /// The version that it is about was rolled back: what remains is to take the label away, where the policy clears at all.
-    fn undoes_a_decision(&self, action: Action) -> Option<&'static str> {
-        if !RollbackStatus::RolledBack.admits(action) {
+    fn undoes_rollback(&self, action: Action) -> Option<&'static str> {
+        if !RollbackStatus::RolledBack.permits(action) {
             return Some("the pending version was rolled back");
         }
-        let clears = match self.context.own.policy.remediation.stuck {
+        let clears = match self.input.own.policy.remediation.stuck {
             StuckRemedy::ClearPending | StuckRemedy::ClearAndRotate | StuckRemedy::Recover => true,
             StuckRemedy::Report | StuckRemedy::RetryRotation => false,
         };
@@ -86,7 +91,7 @@ impl Planner<'_> {
 
     /// Whether the policy may still mean this action. `Recover` means either, depending on what is known of the version.
     const fn asks_for(&self, action: Action) -> bool {
-        let remediation = &self.context.own.policy.remediation;
+        let remediation = &self.input.own.policy.remediation;
         match action {
             Action::RetryRotation => matches!(
                 remediation.stuck,
@@ -111,18 +116,19 @@ fn still_wanted(operation: &Operation, finding: &Finding) -> bool {
     match operation.action {
         Action::RetryRotation | Action::ClearPending | Action::ClearAndRotate => {
             let stuck = matches!(
-                finding.ailment,
+                finding.remedy_kind,
                 RemedyKind::Stuck | RemedyKind::RolledBack | RemedyKind::Unlisted
             );
             stuck && finding.pending == operation.expect.pending
         }
         Action::Rotate => {
-            finding.ailment == RemedyKind::Overdue && finding.current == operation.expect.current
+            finding.remedy_kind == RemedyKind::Overdue
+                && finding.current == operation.expect.current
         }
         Action::ReleasePins => {
             finding.state == State::Healthy && finding.current == operation.expect.current
         }
-        Action::RestoreSecret => finding.ailment == RemedyKind::Deletion,
+        Action::RestoreSecret => finding.remedy_kind == RemedyKind::Deletion,
         Action::PromotePending | Action::RestorePending | Action::RevertToPrevious => false,
     }
 }

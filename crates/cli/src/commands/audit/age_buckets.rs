@@ -38,7 +38,7 @@ pub(super) fn count(survey: &Survey) -> Vec<AgeBucket> {
         .iter()
         .filter_map(|finding| finding.secret.as_ref())
         .map(|secret| secret.last_rotated);
-    let others = survey.others.iter().map(|member| member.last_rotated);
+    let others = survey.unremarkable.iter().map(|member| member.last_rotated);
     let mut counts = [0; BUCKETS.len() + 2];
     for rotated in findings.chain(others) {
         counts[bucket(rotated, survey.time)] += 1;

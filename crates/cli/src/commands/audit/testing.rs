@@ -187,7 +187,7 @@ fn inventory(name: &str, secrets: Vec<Secret>) -> Inventory {
         gone: std::collections::BTreeSet::new(),
         unread: BTreeMap::new(),
         completed: None,
-        later: BTreeMap::new(),
+        looked_again: BTreeMap::new(),
         gap: None,
     }
 }
