@@ -77,7 +77,7 @@ pub fn expires(secret: &Secret, detection: &Detection) -> Option<AwsTime> {
     expiry::parse(secret.tags.get(&detection.expiry.as_ref()?.tag_key)?)
 }
 
-/// Until when a scheduled deletion can be called off: surely, or at the latest; see [`Purge`]. `None` = nobody can tell.
+/// Returns until when a scheduled deletion can be called off: surely, or at the latest. `None` = AWS may purge it at any time.
 pub fn restorable_until(secret: &Secret, now: AwsTime) -> Option<AwsTime> {
     match Purge::of(secret.deleted?, now) {
         Purge::NotBefore(time) | Purge::AnyTimeUntil(time) => Some(time),
