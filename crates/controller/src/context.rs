@@ -6,7 +6,7 @@ use kube::Client;
 use secret_rotation_core::names::{ObjectKey, ProfileName};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::pin::ClusterId;
-use secret_rotation_core::plan;
+use secret_rotation_core::plan::PlanInput;
 use secret_rotation_core::time::AwsTime;
 
 use crate::accounts::{Accounts, Place};
@@ -110,13 +110,13 @@ impl Context {
         &self,
         own: &BoundPolicy,
         now: AwsTime,
-        ask: impl FnOnce(&plan::PlanInput<'_>) -> T,
+        ask: impl FnOnce(&PlanInput<'_>) -> T,
     ) -> T {
         let facts = self.world.facts();
         let functions = self.sweeps.functions(&facts.operations);
         let (judged, aside) = (self.judgements.regions(), self.doubts.aside());
         let watches = self.watching.watches();
-        ask(&plan::PlanInput {
+        ask(&PlanInput {
             own,
             bound_policies: &facts.claimants,
             operations: &facts.operations,

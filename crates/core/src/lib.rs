@@ -27,6 +27,7 @@ pub mod ownership;
 pub mod permit;
 pub mod pin;
 pub mod plan;
+pub mod planner;
 pub mod policy;
 pub mod profile;
 pub mod retention;

@@ -129,6 +129,36 @@ pub fn room(secret: &Secret, cluster: &ClusterId) -> Result<(), Full> {
     })
 }
 
+/// Whether our pins may go: nothing is pending, a rotation succeeded after each pin, and nothing changed for `window`.
+pub fn releasable(
+    secret: &Secret,
+    cluster: &ClusterId,
+    window: Duration,
+    now: AwsTime,
+) -> Result<(), &'static str> {
+    let newest = on(secret)
+        .filter(|(_, _, pin)| pin.cluster == *cluster)
+        .map(|(_, _, pin)| pin.time())
+        .max();
+    let Some(newest) = newest else {
+        return Err("the secret carries no pin of this cluster");
+    };
+    if secret.unfinished().is_some() {
+        return Err("a rotation is not finished");
+    }
+    if secret.last_rotated.is_none_or(|rotated| rotated <= newest) {
+        return Err("no rotation has succeeded since the last pin");
+    }
+    let quiet = secret
+        .last_changed
+        .is_some_and(|changed| now.since(changed) >= window);
+    if quiet {
+        Ok(())
+    } else {
+        Err("the secret changed within the attempt window")
+    }
+}
+
 /// Why the pending version of a secret cannot be pinned, and so not be cleared, as whoever looks at the secret is told.
 /// Nothing where it carries a pin: that may be the one with which it is about to be cleared.
 pub fn crowding(secret: &Secret) -> Option<String> {

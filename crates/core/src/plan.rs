@@ -1,17 +1,10 @@
-//! What to do about a survey: operations to create, and what is held back and why.
-
-mod blockers;
-mod gate;
-mod planner;
-mod slots;
-mod supersede;
+//! The plan as a value: operations to create for one policy, and what is held back and why. [`planner`](crate::planner) makes
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-pub use self::gate::gate;
-use self::planner::Planner;
 use crate::action::Action;
 use crate::approval::Approval;
 use crate::block::{Block, BlockReason};
@@ -20,10 +13,8 @@ use crate::maintenance_window::Opening;
 use crate::names::{Arn, FunctionArn, ObjectKey, ObjectName, Region, SecretName, Uid};
 use crate::operation::{Expectation, Operation};
 use crate::ownership::BoundPolicy;
-use crate::pin::{self, ClusterId};
-use crate::secret::Secret;
+use crate::pin::ClusterId;
 use crate::stability::StabilityTracker;
-use crate::survey::{RegionSurvey, Survey};
 use crate::time::AwsTime;
 
 /// Operations to create for one policy, and why others are not.
@@ -126,64 +117,10 @@ pub struct PlanInput<'a> {
 
 impl PlanInput<'_> {
     /// What was done to a secret, with the journals that this policy's profile believes.
-    fn history(&self, arn: &Arn) -> History<'_> {
+    pub(crate) fn history(&self, arn: &Arn) -> History<'_> {
         let tenants = self.bound_policies.iter().map(|one| &one.tenant);
         History::of(arn, self.operations)
             .trusting(&self.own.profile, tenants.chain([&self.own.tenant]))
-    }
-}
-
-/// Plans what to do about the survey: creates nothing itself, and says of every finding why nothing is done.
-pub fn plan(survey: &Survey, input: &PlanInput<'_>) -> Plan {
-    Planner::new(survey, input).run()
-}
-
-/// Whether too much is stuck in a region, as far as it is known.
-fn trips(region: &RegionSurvey, own: &BoundPolicy) -> bool {
-    let breaker = own.policy.remediation.breaker;
-    region.was_tripped || breaker.is_open(region.stuck, region.eligible)
-}
-
-/// Too much at once for a machine to be trusted with, or perhaps too much: what was not seen is not taken to be absent.
-fn region_gate(region: &RegionSurvey, own: &BoundPolicy) -> RegionGate {
-    if region.selected > own.policy.selector.max_secrets {
-        RegionGate::Blocked(BlockReason::SelectionTooLarge)
-    } else if trips(region, own) {
-        RegionGate::Blocked(BlockReason::CircuitBreakerOpen)
-    } else if region.complete {
-        RegionGate::Open
-    } else {
-        RegionGate::Blocked(BlockReason::SweepIncomplete)
-    }
-}
-
-/// Whether our pins may go: nothing is pending, a rotation succeeded after each pin, and nothing changed for `window`.
-pub fn releasable(
-    secret: &Secret,
-    cluster: &ClusterId,
-    window: Duration,
-    now: AwsTime,
-) -> Result<(), &'static str> {
-    let newest = pin::on(secret)
-        .filter(|(_, _, pin)| pin.cluster == *cluster)
-        .map(|(_, _, pin)| pin.time())
-        .max();
-    let Some(newest) = newest else {
-        return Err("the secret carries no pin of this cluster");
-    };
-    if secret.unfinished().is_some() {
-        return Err("a rotation is not finished");
-    }
-    if secret.last_rotated.is_none_or(|rotated| rotated <= newest) {
-        return Err("no rotation has succeeded since the last pin");
-    }
-    let quiet = secret
-        .last_changed
-        .is_some_and(|changed| now.since(changed) >= window);
-    if quiet {
-        Ok(())
-    } else {
-        Err("the secret changed within the attempt window")
     }
 }
 

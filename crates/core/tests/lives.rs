@@ -17,7 +17,8 @@ use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings}
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::names::{StageLabel, VersionId};
 use secret_rotation_core::ownership::BoundPolicy;
-use secret_rotation_core::plan::{PlanInput, plan};
+use secret_rotation_core::plan::PlanInput;
+use secret_rotation_core::planner::plan;
 use secret_rotation_core::policy::{DisabledReporting, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
 use secret_rotation_core::stability::StabilityTracker;

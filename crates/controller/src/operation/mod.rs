@@ -34,7 +34,8 @@ use secret_rotation_core::names::{Arn, ObjectKey};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::permit::Permit;
-use secret_rotation_core::plan::{self};
+use secret_rotation_core::plan::PlanInput;
+use secret_rotation_core::planner;
 use secret_rotation_core::secret::{Look, Secret, Seen};
 use secret_rotation_core::time::ServerTime;
 use tokio::time::Instant;
@@ -411,14 +412,14 @@ impl Scene {
         &self,
         context: &Context,
         operation: &'a Operation,
-        around: &plan::PlanInput<'a>,
+        around: &PlanInput<'a>,
     ) -> Gate {
         let policy = &self.claimant.policy.uid;
         let function = present(&self.look).and_then(Secret::function);
         let region = context
             .judgements
             .region(policy, self.term, self.arn.region());
-        plan::gate(operation, function, region.as_ref(), around)
+        planner::gate(operation, function, region.as_ref(), around)
     }
 
     /// Whether the slot is still free once the intent is in the journal: of those that take one at the same moment, the first

@@ -14,7 +14,7 @@ use secret_rotation_core::names::{Arn, ObjectKey, Uid};
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::permit::{Bounds, Pause, Permit, PermitInput, Phase, permit};
-use secret_rotation_core::plan;
+use secret_rotation_core::planner;
 use secret_rotation_core::time::AwsTime;
 
 use crate::context::Context;
@@ -102,7 +102,7 @@ pub(super) async fn judge(
     let permit = context.around(claimant, now, |around| {
         let arn = operation.arn.as_ref();
         let function = arn.and_then(|arn| around.functions.get(arn));
-        let gate = plan::gate(operation, function, gates.as_ref(), around);
+        let gate = planner::gate(operation, function, gates.as_ref(), around);
         // One that may not act, such as a suspended one, is nobody's rival.
         let history = History::of(arn.unwrap_or(&unknown), around.operations)
             .without_idle(|other| around.may_act(other));

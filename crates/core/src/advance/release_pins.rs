@@ -5,7 +5,7 @@ use super::{Next, Request};
 use crate::action::Step;
 use crate::names::{StageLabel, VersionId};
 use crate::operation::{Failure, Trigger};
-use crate::plan::releasable;
+use crate::pin;
 
 impl Evaluation<'_> {
     /// `ReleasePins`: a secret that has long been well needs no undo any more. A person may name a version whose pins are
@@ -46,7 +46,7 @@ impl Evaluation<'_> {
         if !self.intended(Step::Unpin) {
             self.before_first_write()?;
             let window = self.policy.remediation.attempt_window;
-            releasable(self.secret, self.input.cluster, window, self.now)
+            pin::releasable(self.secret, self.input.cluster, window, self.now)
                 .map_err(|why| failed(Failure::PreconditionFailed, why))?;
         }
         if self.secret.unfinished().is_some()

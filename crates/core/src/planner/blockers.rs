@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::RegionGate;
-use super::planner::Planner;
+use super::Planner;
 use crate::action::{Action, Step};
 use crate::authorise::{active, may_act};
 use crate::aws_error::ErrorClass;
@@ -13,6 +12,7 @@ use crate::names::{FunctionArn, ObjectKey, Region};
 use crate::operation::{Failure, Operation, Outcome};
 use crate::ownership::{BoundPolicy, owner};
 use crate::pin;
+use crate::plan::RegionGate;
 use crate::policy::Mode;
 use crate::rotation_window;
 use crate::secret::PendingValue;

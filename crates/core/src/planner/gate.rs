@@ -1,13 +1,15 @@
 //! Whether an operation that exists may begin, or go on to clear: windows, what the region allows, and slots.
 
-use super::{PlanInput, RegionGate};
 use crate::block::{Block, BlockReason};
 use crate::consent::is_undecided;
 use crate::maintenance_window::Opening;
 use crate::names::FunctionArn;
 use crate::operation::{Operation, Trigger};
+use crate::ownership::BoundPolicy;
 use crate::permit::Gate;
+use crate::plan::{PlanInput, RegionGate};
 use crate::policy::Mode;
+use crate::survey::RegionSurvey;
 
 /// Whether budgets let an automatic operation begin, or go on to clear. `region` is what this process last planned for
 /// the policy in the secret's region. Operations by hand are not subject to budgets.
@@ -59,6 +61,25 @@ pub(super) fn outside_window(opening: Opening) -> Option<Block> {
         reason: BlockReason::OutsideWindow,
         until: opening.changes(),
     })
+}
+
+/// Whether too much is stuck in a region, as far as it is known.
+pub(super) fn trips(region: &RegionSurvey, own: &BoundPolicy) -> bool {
+    let breaker = own.policy.remediation.breaker;
+    region.was_tripped || breaker.is_open(region.stuck, region.eligible)
+}
+
+/// Too much at once for a machine to be trusted with, or perhaps too much: what was not seen is not taken to be absent.
+pub(super) fn region_gate(region: &RegionSurvey, own: &BoundPolicy) -> RegionGate {
+    if region.selected > own.policy.selector.max_secrets {
+        RegionGate::Blocked(BlockReason::SelectionTooLarge)
+    } else if trips(region, own) {
+        RegionGate::Blocked(BlockReason::CircuitBreakerOpen)
+    } else if region.complete {
+        RegionGate::Open
+    } else {
+        RegionGate::Blocked(BlockReason::SweepIncomplete)
+    }
 }
 
 impl PlanInput<'_> {

@@ -1,9 +1,14 @@
-//! Goes through a survey finding by finding and decides about each.
+//! Makes the plan: goes through a survey finding by finding and decides about each.
+
+mod blockers;
+mod gate;
+mod slots;
+mod supersede;
 
 use std::collections::BTreeSet;
 
-use super::gate::outside_window;
-use super::{Attempts, Breaker, Plan, PlanInput, Proposal, region_gate, releasable, trips};
+pub use self::gate::gate;
+use self::gate::{outside_window, region_gate, trips};
 use crate::action::Action;
 use crate::approval::Approval;
 use crate::block::{Block, BlockReason};
@@ -13,17 +18,23 @@ use crate::names::{Arn, ObjectKey, Region};
 use crate::operation::{Expectation, Operation, Trigger};
 use crate::operation_name;
 use crate::pin;
+use crate::plan::{Attempts, Breaker, Plan, PlanInput, Proposal};
 use crate::policy::{DeletionRemedy, OverdueRemedy, Remediation, StuckRemedy};
 use crate::rolled_back;
 use crate::secret::PendingValue;
 use crate::secret::Secret;
 use crate::survey::{Finding, RemedyKind, Survey};
 
+/// Plans what to do about the survey: creates nothing itself, and says of every finding why nothing is done.
+pub fn plan(survey: &Survey, input: &PlanInput<'_>) -> Plan {
+    Planner::new(survey, input).run()
+}
+
 /// A plan in the making: what it has created so far takes up places.
-pub(super) struct Planner<'a> {
-    pub(super) survey: &'a Survey,
-    pub(super) input: &'a PlanInput<'a>,
-    pub(super) plan: Plan,
+struct Planner<'a> {
+    survey: &'a Survey,
+    input: &'a PlanInput<'a>,
+    plan: Plan,
 }
 
 /// What is to be done about one finding.
@@ -36,7 +47,7 @@ enum Decision {
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(survey: &'a Survey, input: &'a PlanInput<'a>) -> Self {
+    fn new(survey: &'a Survey, input: &'a PlanInput<'a>) -> Self {
         let own = input.own;
         let regions = survey.regions.iter();
         let breaker = if survey.regions.values().any(|region| trips(region, own)) {
@@ -58,7 +69,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn run(mut self) -> Plan {
+    fn run(mut self) -> Plan {
         for finding in &self.survey.findings {
             self.consider(finding);
         }
@@ -207,7 +218,7 @@ impl<'a> Planner<'a> {
     }
 
     /// What a policy wants done about this kind of finding; `None` if nothing could be done.
-    pub(super) fn remedy(
+    fn remedy(
         &self,
         remediation: &Remediation,
         finding: &Finding,
@@ -309,7 +320,7 @@ impl<'a> Planner<'a> {
         };
         let history = self.input.history(arn);
         let window = self.input.own.policy.remediation.attempt_window;
-        let releasable = releasable(secret, self.input.cluster, window, self.input.now);
+        let releasable = pin::releasable(secret, self.input.cluster, window, self.input.now);
         if releasable.is_err()
             || history
                 .unfinished(|one| self.prevents_another(one))

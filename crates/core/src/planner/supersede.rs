@@ -1,6 +1,6 @@
 //! Operations that wait although what they were made for is gone.
 
-use super::planner::Planner;
+use super::Planner;
 use crate::action::Action;
 use crate::operation::{Operation, Trigger};
 use crate::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy};

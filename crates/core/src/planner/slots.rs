@@ -12,7 +12,7 @@
 //! others pass.
 //! A person's operations count and never wait.
 
-use super::{PlanInput, RegionGate};
+use super::gate::outside_window;
 use crate::action::{Action, Step};
 use crate::authorise::authorise_by_name;
 use crate::block::Block;
@@ -22,7 +22,7 @@ use crate::names::FunctionArn;
 use crate::operation::{FUNCTION_AT_REST, Operation, Trigger};
 use crate::ownership::BoundPolicy;
 use crate::permit::{Bounds, Gate, Permit, PermitInput, permit};
-use crate::plan::gate::outside_window;
+use crate::plan::{PlanInput, RegionGate};
 use crate::policy::Mode;
 use crate::time::{AwsTime, ServerTime};
 
