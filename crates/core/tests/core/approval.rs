@@ -1,16 +1,16 @@
 //! Approval: who must agree, whose word counts, and what an operation does meanwhile.
 
-mod fixtures;
-
-use fixtures::shell::Shell;
-use fixtures::world::TinyAws;
-use fixtures::{ago, hours, minutes, operation, policy, profile, server};
 use secret_rotation_core::action::Action;
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::approval::{Answer, Approval, Decision};
 use secret_rotation_core::consent::{Admission, Consent, consent, required};
 use secret_rotation_core::operation::{Failure, Operation, Outcome, Trigger};
 use secret_rotation_core::time::ServerTime;
+
+use crate::fixtures;
+use crate::fixtures::shell::Shell;
+use crate::fixtures::world::TinyAws;
+use crate::fixtures::{ago, hours, minutes, operation, policy, profile, server};
 
 #[expect(clippy::unnecessary_wraps, reason = "it is a field")]
 fn decided(answer: Answer, by: &str) -> Option<Decision> {

@@ -1,14 +1,7 @@
 //! Slots: who is at work, who is next, and who stands in nobody's way.
 
-mod fixtures;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use fixtures::planning::{functions, intend, plan_of, planned, text};
-use fixtures::{
-    ago, bound_policy, cluster, function, hours, minutes, now, operation, policy, seen, server,
-    stuck, with_value, without_value,
-};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::{Action, Step};
@@ -28,6 +21,13 @@ use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::time::AwsTime;
+
+use crate::fixtures;
+use crate::fixtures::planning::{functions, intend, plan_of, planned, text};
+use crate::fixtures::{
+    ago, bound_policy, cluster, function, hours, minutes, now, operation, policy, seen, server,
+    stuck, with_value, without_value,
+};
 
 /// Secrets of one rotation function.
 fn shared(count: usize) -> Vec<Observation> {

@@ -1,14 +1,7 @@
 //! What is known after sweeps that saw everything, something or nothing: absent is not gone, and unknown is not small.
 
-mod fixtures;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use fixtures::planning::{functions, plan_for};
-use fixtures::{
-    REGION, ago, arn, arn_in, bound_policy, error, hours, inventory, minutes, name, now, policy,
-    region, secret, seen, stuck, without_value,
-};
 use proptest::prelude::*;
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
@@ -21,6 +14,13 @@ use secret_rotation_core::selector::{Matcher, Selector, TagMatcher};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
+
+use crate::fixtures;
+use crate::fixtures::planning::{functions, plan_for};
+use crate::fixtures::{
+    REGION, ago, arn, arn_in, bound_policy, error, hours, inventory, minutes, name, now, policy,
+    region, secret, seen, stuck, without_value,
+};
 
 fn payments() -> BoundPolicy {
     let mut own = bound_policy(policy("payments"));

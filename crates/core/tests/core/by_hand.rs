@@ -1,19 +1,19 @@
 //! What only people ask for: promote, restore, revert, and calling a deletion off.
 
-mod fixtures;
-
 use std::time::Duration;
 
-use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, Replica, TinyAws};
-use fixtures::{
-    ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, server, stuck,
-    version, with_value, without_value,
-};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Next, Phase, Request};
 use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::secret::Secret;
+
+use crate::fixtures;
+use crate::fixtures::shell::{Fault, Shell};
+use crate::fixtures::world::{EmptyVersions, Function, Replica, TinyAws};
+use crate::fixtures::{
+    ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, server, stuck,
+    version, with_value, without_value,
+};
 
 fn by_hand(action: Action) -> Operation {
     Operation {

@@ -1,13 +1,8 @@
 //! Releases that take turns. The one before this one knows less of a journal, and what it stores does not hold the rest.
 
-mod fixtures;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, TinyAws};
-use fixtures::{hours, now, operation, secret, stuck, version, with_value, without_value};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::{Action, Step};
@@ -16,6 +11,10 @@ use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::names::StageLabel;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::time::AwsTime;
+
+use crate::fixtures::shell::{Fault, Shell};
+use crate::fixtures::world::{EmptyVersions, Function, TinyAws};
+use crate::fixtures::{hours, now, operation, secret, stuck, version, with_value, without_value};
 
 const STEPS: usize = 1500;
 

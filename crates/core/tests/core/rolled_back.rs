@@ -1,12 +1,5 @@
 //! Versions that a person decided against: reported, never brought back by a machine.
 
-mod fixtures;
-
-use fixtures::planning::{failed, heard, intend, plan_of, planned, text};
-use fixtures::{
-    ago, bound_policy, hours, labelled, listing, now, operation, policy, secret, seen, stuck,
-    survey, survey_after, version, with_value,
-};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::Observation;
@@ -18,6 +11,13 @@ use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::survey::{RemedyKind, State};
 use secret_rotation_core::time::AwsTime;
+
+use crate::fixtures;
+use crate::fixtures::planning::{failed, heard, intend, plan_of, planned, text};
+use crate::fixtures::{
+    ago, bound_policy, hours, labelled, listing, now, operation, policy, secret, seen, stuck,
+    survey, survey_after, version, with_value,
+};
 
 fn remedying(stuck: StuckRemedy) -> BoundPolicy {
     let mut policy = policy("payments");

@@ -1,16 +1,16 @@
 //! One operation, step by step, through a tiny AWS: the way up the ladder, and what goes wrong with single requests.
 
-mod fixtures;
-
-use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, TinyAws};
-use fixtures::{
-    ago, cluster, labelled, now, operation, pin_of, secret, stuck, version, with_value,
-    without_value,
-};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::operation::Operation;
+
+use crate::fixtures;
+use crate::fixtures::shell::{Fault, Shell};
+use crate::fixtures::world::{EmptyVersions, Function, TinyAws};
+use crate::fixtures::{
+    ago, cluster, labelled, now, operation, pin_of, secret, stuck, version, with_value,
+    without_value,
+};
 
 const CLIMB: &str = "Pin (Settling) Clear Rotate (Verifying) Unpin Succeeded";
 

@@ -1,15 +1,15 @@
 //! Whatever a selector says, a secret that it excludes is never touched.
 
-mod fixtures;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use fixtures::{bound_policy, policy};
 use proptest::prelude::*;
 use secret_rotation_core::action::Action;
 use secret_rotation_core::authorise::authorise;
 use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::selector::{Matcher, Selector, TagMatcher};
+
+use crate::fixtures;
+use crate::fixtures::{bound_policy, policy};
 
 const NAMES: [&str; 6] = [
     "prod/a",

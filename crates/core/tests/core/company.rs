@@ -1,18 +1,9 @@
 //! One secret under many hands: a policy that acts, people who change their minds, jobs that write tags, AWS that tries again,
 //! sweeps that see only half, clocks that show nonsense. Every request is judged by what is true of the world when it leaves.
 
-mod fixtures;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fixtures::planning::functions;
-use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, Replica, TinyAws};
-use fixtures::{
-    bound_policy, cases, cluster, error, hours, inventory, minutes, now, operation, secret, server,
-    stuck, tenant, version, with_value, without_value,
-};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::{Action, Step};
@@ -32,6 +23,15 @@ use secret_rotation_core::secret::{Replication, Rotation, Secret};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::{AgreedTime, AwsTime};
+
+use crate::fixtures;
+use crate::fixtures::planning::functions;
+use crate::fixtures::shell::{Fault, Shell};
+use crate::fixtures::world::{EmptyVersions, Function, Replica, TinyAws};
+use crate::fixtures::{
+    bound_policy, cases, cluster, error, hours, inventory, minutes, now, operation, secret, server,
+    stuck, tenant, version, with_value, without_value,
+};
 
 /// What somebody does.
 #[derive(Clone, Copy, Debug)]

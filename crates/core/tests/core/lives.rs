@@ -1,15 +1,8 @@
 //! Whole lives of a secret, as AWS, people and jobs make them, swept every half hour and planned for by a policy that
 //! acts. The truth is kept beside, by rules of its own.
 
-mod fixtures;
-
 use std::collections::BTreeSet;
 
-use fixtures::planning::functions;
-use fixtures::{
-    ago, bound_policy, cluster, hours, inventory, listing, minutes, name, now, policy, secret,
-    version,
-};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::Action;
@@ -24,6 +17,13 @@ use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
+
+use crate::fixtures;
+use crate::fixtures::planning::functions;
+use crate::fixtures::{
+    ago, bound_policy, cluster, hours, inventory, listing, minutes, name, now, policy, secret,
+    version,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Event {

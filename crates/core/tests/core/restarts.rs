@@ -1,9 +1,7 @@
 //! A person's request to try again: attempts count anew, and rotations still keep their distance.
 
-mod fixtures;
-
-use fixtures::planning::{attempted, planned};
-use fixtures::{ago, bound_policy, hours, minutes, now, policy, seen, stuck, without_value};
+use crate::fixtures::planning::{attempted, planned};
+use crate::fixtures::{ago, bound_policy, hours, minutes, now, policy, seen, stuck, without_value};
 
 #[test]
 fn attempts_before_the_request_count_no_more() {

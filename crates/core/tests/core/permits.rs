@@ -1,11 +1,7 @@
 //! What ends an operation and what makes it wait, judged from the store alone.
 
-mod fixtures;
-
 use std::time::Duration;
 
-use fixtures::planning::intend;
-use fixtures::{ago, hours, minutes, now, operation, policy, profile, server, tenant};
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::approval::{Answer, Approval, Decision};
@@ -20,6 +16,9 @@ use secret_rotation_core::permit::{Bounds, Gate, Permit, PermitInput, Phase, per
 use secret_rotation_core::policy::{Policy, Suspension};
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::time::ServerTime;
+
+use crate::fixtures::planning::intend;
+use crate::fixtures::{ago, hours, minutes, now, operation, policy, profile, server, tenant};
 
 /// Everything an operation is judged by, at rest and allowed until changed.
 #[derive(Clone)]

@@ -1,12 +1,8 @@
 //! What holds of `advance` for every journal beside every look.
 
-mod fixtures;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fixtures::arbitrary::{Case, case};
-use fixtures::{STUCK_AFTER, cluster, minutes, now, version};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -21,6 +17,10 @@ use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::Exclusion;
 use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::time::{AgreedTime, DateCheck};
+
+use crate::fixtures;
+use crate::fixtures::arbitrary::{Case, case};
+use crate::fixtures::{STUCK_AFTER, cluster, minutes, now, version};
 
 fn written(case: &Case) -> Option<Write> {
     match case.next() {

@@ -1,14 +1,7 @@
 //! The states of the API and their precedence, judged for single secrets.
 
-mod fixtures;
-
 use std::time::Duration;
 
-use fixtures::planning::intend;
-use fixtures::{
-    ago, at, detection, error, hours, labelled, listing, minutes, now, operation, pin_of, profile,
-    secret, seen, server, stuck, tenant, version, with_value, without_value,
-};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::Observation;
@@ -22,6 +15,13 @@ use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
 use secret_rotation_core::survey::{PreviousFinding, RemedyKind, State};
 use secret_rotation_core::time::AwsTime;
 use secret_rotation_core::verdict::{self, Verdict, VerdictInput};
+
+use crate::fixtures;
+use crate::fixtures::planning::intend;
+use crate::fixtures::{
+    ago, at, detection, error, hours, labelled, listing, minutes, now, operation, pin_of, profile,
+    secret, seen, server, stuck, tenant, version, with_value, without_value,
+};
 
 const ALMOST_STUCK: Duration = Duration::from_secs(6 * 3600 - 1);
 

@@ -1,15 +1,7 @@
 //! Places at work, the breaker, names of operations, release of pins, and operations whose reason is gone.
 
-mod fixtures;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use fixtures::planning::{failed, functions, intend, plan_for, plan_of, planned, text};
-use fixtures::{
-    REGION, ago, arn_in, bound_policy, cluster, error, function, hours, inventory, labelled,
-    operation, pin_of, policy, region, secret, seen, server, stuck, version, with_value,
-    without_value,
-};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Gate;
 use secret_rotation_core::aws_error::ErrorClass;
@@ -25,6 +17,14 @@ use secret_rotation_core::policy::{Mode, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::PreviousFindings;
+
+use crate::fixtures;
+use crate::fixtures::planning::{failed, functions, intend, plan_for, plan_of, planned, text};
+use crate::fixtures::{
+    REGION, ago, arn_in, bound_policy, cluster, error, function, hours, inventory, labelled,
+    operation, pin_of, policy, region, secret, seen, server, stuck, version, with_value,
+    without_value,
+};
 
 fn payments() -> BoundPolicy {
     bound_policy(policy("payments"))

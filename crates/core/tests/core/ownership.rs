@@ -1,14 +1,7 @@
 //! Which of several policies acts on a secret: the oldest that can do what it needs, and never two.
 
-mod fixtures;
-
 use std::collections::BTreeSet;
 
-use fixtures::planning::{heard, intend, plan_of, text};
-use fixtures::{
-    ago, bound_policy, cases, hours, minutes, now, operation, policy, secret, seen, server, stuck,
-    with_value, without_value,
-};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use secret_rotation_core::action::Permission;
@@ -20,6 +13,13 @@ use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
 use secret_rotation_core::secret::Secret;
+
+use crate::fixtures;
+use crate::fixtures::planning::{heard, intend, plan_of, text};
+use crate::fixtures::{
+    ago, bound_policy, cases, hours, minutes, now, operation, policy, secret, seen, server, stuck,
+    with_value, without_value,
+};
 
 fn named(text: &str, age: u64) -> BoundPolicy {
     let mut own = bound_policy(policy(text));

@@ -1,15 +1,8 @@
 //! Secrets whose metadata never rests: what is told of them, and when an empty version may be cleared all the same.
 
-mod fixtures;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fixtures::planning::{functions, intend, text};
-use fixtures::{
-    ago, bound_policy, cluster, hours, inventory, labelled, listing, minutes, now, operation,
-    pin_of, policy, seen, stuck, version, with_value, without_value,
-};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::classify::{ClassifyInput, classify};
 use secret_rotation_core::inventory::{Inventory, Observation};
@@ -25,6 +18,13 @@ use secret_rotation_core::stability::{
 };
 use secret_rotation_core::survey::{Finding, PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
+
+use crate::fixtures;
+use crate::fixtures::planning::{functions, intend, text};
+use crate::fixtures::{
+    ago, bound_policy, cluster, hours, inventory, labelled, listing, minutes, now, operation,
+    pin_of, policy, seen, stuck, version, with_value, without_value,
+};
 
 /// The secret as it looks after the `n`-th change of a job that sets a tag every hour, the last of them now.
 fn tagged(n: u64, of: u64, versions: VersionListing) -> (AwsTime, Observation) {

@@ -1,15 +1,8 @@
 //! Whole operations through a faulty AWS: whatever goes wrong, they end where a faultless run could have ended.
 
-mod fixtures;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, TinyAws};
-use fixtures::{
-    cluster, hours, labelled, now, operation, secret, stuck, version, with_value, without_value,
-};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::{Action, Step};
@@ -17,6 +10,13 @@ use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::names::StageLabel;
 use secret_rotation_core::operation::Outcome;
 use secret_rotation_core::secret::LabelMap;
+
+use crate::fixtures;
+use crate::fixtures::shell::{Fault, Shell};
+use crate::fixtures::world::{EmptyVersions, Function, TinyAws};
+use crate::fixtures::{
+    cluster, hours, labelled, now, operation, secret, stuck, version, with_value, without_value,
+};
 
 const STEPS: usize = 1500;
 

@@ -1,16 +1,7 @@
 //! One operation beside others who act: people, AWS itself, other operations, and those who withdraw a permission.
 
-mod fixtures;
-
 use std::time::Duration;
 
-use fixtures::planning::{attempted, intend};
-use fixtures::shell::{Fault, Shell};
-use fixtures::world::{EmptyVersions, Function, TinyAws};
-use fixtures::{
-    ago, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of, secret, server,
-    stuck, version, with_value, without_value,
-};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Gate, Next, Request};
 use secret_rotation_core::approval::{Answer, Decision};
@@ -22,6 +13,15 @@ use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::pin::room;
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::{LabelMap, Rotation, Secret};
+
+use crate::fixtures;
+use crate::fixtures::planning::{attempted, intend};
+use crate::fixtures::shell::{Fault, Shell};
+use crate::fixtures::world::{EmptyVersions, Function, TinyAws};
+use crate::fixtures::{
+    ago, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of, secret, server,
+    stuck, version, with_value, without_value,
+};
 
 fn valued() -> TinyAws {
     let mut world = TinyAws::new(stuck("prod/a"), with_value(), now());

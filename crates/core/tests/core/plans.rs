@@ -1,14 +1,5 @@
 //! Which operations a survey calls for, and what is held back and why. Plans are compared as text.
 
-mod fixtures;
-
-use fixtures::planning::{
-    attempted, ended, failed, heard, intend, plan_of, planned, text, with_pin,
-};
-use fixtures::{
-    ago, bound_policy, cluster, hours, minutes, now, other_cluster, pin_of, policy, secret, seen,
-    server, stuck, version, with_value, without_value,
-};
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::approval::{Answer, Decision};
@@ -20,6 +11,15 @@ use secret_rotation_core::operation::{Failure, Outcome, Trigger};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
 use secret_rotation_core::secret::{Rotation, Secret};
+
+use crate::fixtures;
+use crate::fixtures::planning::{
+    attempted, ended, failed, heard, intend, plan_of, planned, text, with_pin,
+};
+use crate::fixtures::{
+    ago, bound_policy, cluster, hours, minutes, now, other_cluster, pin_of, policy, secret, seen,
+    server, stuck, version, with_value, without_value,
+};
 
 fn payments() -> BoundPolicy {
     bound_policy(policy("payments"))

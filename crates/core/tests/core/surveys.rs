@@ -1,13 +1,7 @@
 //! What a policy selects, what it may see of it, and what becomes a finding.
 
-mod fixtures;
-
 use std::collections::BTreeSet;
 
-use fixtures::{
-    REGION, ago, arn, arn_in, bound_policy, error, hours, inventory, labelled, listing, minutes,
-    name, now, pin_of, policy, region, secret, seen, stuck, survey,
-};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
 use secret_rotation_core::inventory::{Inventory, Observation};
@@ -18,6 +12,12 @@ use secret_rotation_core::selector::{IGNORE_TAG, Matcher};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::{Finding, PreviousFindings, RemedyKind, State, Survey};
 use secret_rotation_core::time::AwsTime;
+
+use crate::fixtures;
+use crate::fixtures::{
+    REGION, ago, arn, arn_in, bound_policy, error, hours, inventory, labelled, listing, minutes,
+    name, now, pin_of, policy, region, secret, seen, stuck, survey,
+};
 
 fn all() -> BoundPolicy {
     bound_policy(policy("payments"))

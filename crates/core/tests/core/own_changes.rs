@@ -1,15 +1,7 @@
 //! What is ours: a secret's last change other than the pinning and unpinning of journals that are believed.
 
-mod fixtures;
-
 use std::time::Duration;
 
-use fixtures::shell::{Fault, Shell};
-use fixtures::world::TinyAws;
-use fixtures::{
-    ago, cluster, hours, labelled, minutes, now, operation, profile, server, stuck, tenant,
-    version, with_value,
-};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::history::History;
@@ -17,6 +9,14 @@ use secret_rotation_core::journal::{Intent, ResultKind, StepResult};
 use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::time::AwsTime;
+
+use crate::fixtures;
+use crate::fixtures::shell::{Fault, Shell};
+use crate::fixtures::world::TinyAws;
+use crate::fixtures::{
+    ago, cluster, hours, labelled, minutes, now, operation, profile, server, stuck, tenant,
+    version, with_value,
+};
 
 fn valued() -> TinyAws {
     TinyAws::new(stuck("prod/a"), with_value(), now())
