@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use xtask::project;
+use testenv::project;
 
 /// The version that is installed; its botocore is the model that the simulator was written from.
 pub const VERSION: &str = "1.45.11";

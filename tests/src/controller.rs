@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Result;
-use xtask::process::{self, Server};
-use xtask::project;
+use testenv::process::{self, Server};
+use testenv::project;
 
 /// Names a binary to run instead of one that is built here, such as one of a release.
 const BINARY: &str = "SECRET_ROTATION_CONTROLLER";

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use xtask::project;
+use testenv::project;
 
 use crate::objects::text;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use xtask::project;
+use testenv::project;
 
 use crate::Story;
 use crate::story::TEAM;

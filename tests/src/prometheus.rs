@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use xtask::process;
-use xtask::prometheus::Running;
+use testenv::process;
+use testenv::prometheus::Running;
 
 use crate::objects::text;
 
@@ -75,7 +75,7 @@ impl Prometheus {
 
 /// What `promtool check metrics` complains about in a scrape; nothing if it is as it should be.
 pub fn complaints(scrape: &str) -> anyhow::Result<String> {
-    let promtool = xtask::prometheus::Prometheus::locate()?.promtool;
+    let promtool = testenv::prometheus::Prometheus::locate()?.promtool;
     let mut check = Command::new(promtool)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use xtask::project;
+use testenv::project;
 
 use crate::controller;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
-use xtask::project;
+use testenv::project;
 
 use crate::objects::text;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use xtask::project;
+use testenv::project;
 
 /// How the plugin is called.
 const PLUGIN: &str = "kubectl secret-rotation ";

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use secret_rotation_simulator::{Options, Simulator};
 use serde_json::{Value, json};
-use xtask::cluster::Cluster;
-use xtask::project;
+use testenv::cluster::Cluster;
+use testenv::project;
 
 use crate::controller::{self, Controller};
 use crate::release::Release;

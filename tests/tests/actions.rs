@@ -9,7 +9,7 @@ use secret_rotation_tests::by_hand::{ByHand, NOBODY, holder, pinned};
 use secret_rotation_tests::objects::{is_finished, state};
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
-use xtask::project;
+use testenv::project;
 
 const ACTIONS: [&str; 9] = [
     "RetryRotation",

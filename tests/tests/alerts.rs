@@ -12,9 +12,9 @@ use secret_rotation_tests::prometheus::{self, Prometheus};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story, dashboard, rules, runbooks};
 use serde_json::json;
-use xtask::assets::Assets;
-use xtask::cluster::ADMIN;
-use xtask::project;
+use testenv::assets::Assets;
+use testenv::cluster::ADMIN;
+use testenv::project;
 
 /// Two policies: the secret of one will recover, those of the other stay as they are.
 const ESTATE: &str = "

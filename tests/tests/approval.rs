@@ -5,7 +5,7 @@ use secret_rotation_tests::objects::{condition, finding, is_finished, message, s
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
-use xtask::project;
+use testenv::project;
 
 /// Edit operations and policies, in team-payments.
 const EDITORS: &str = "

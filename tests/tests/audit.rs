@@ -602,7 +602,7 @@ fn aws_is_asked_through_the_proxies_of_the_environment() {
     assert_eq!(proxy.asked(), Vec::<String>::new());
     let nobody = format!(
         "http://127.0.0.1:{}",
-        xtask::process::free_port().expect("a port")
+        testenv::process::free_port().expect("a port")
     );
     let away = ask(&[("HTTP_PROXY", &nobody)]);
     assert!(

@@ -4,8 +4,8 @@ use secret_rotation_tests::objects::{condition, message, state, verdict};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
-use xtask::cluster::ADMIN;
-use xtask::project;
+use testenv::cluster::ADMIN;
+use testenv::project;
 
 /// What an ARN begins with.
 const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:";

@@ -7,7 +7,8 @@ use secret_rotation_tests::objects::{is_finished, state, text, verdict};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
-use xtask::{chart, project};
+use testenv::project;
+use xtask::chart;
 
 const SYSTEM: &str = chart::NAMESPACE;
 const NAME: &str = chart::RELEASE;

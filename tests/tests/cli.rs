@@ -262,7 +262,8 @@ fn completes(story: &mut Story) {
         complete(&["-n", "nowhere", "suspend", ""]).lines().last(),
         Some(":4")
     );
-    let script = xtask::project::root().join("deploy/completion/kubectl_complete-secret_rotation");
+    let script =
+        testenv::project::root().join("deploy/completion/kubectl_complete-secret_rotation");
     let folder = plugin::binary()
         .parent()
         .expect("a folder")
@@ -595,7 +596,7 @@ fn every_failure_says_what_to_do() {
             "log in again",
         ],
     );
-    let port = xtask::process::free_port().expect("a port");
+    let port = testenv::process::free_port().expect("a port");
     let nobody = other(&format!("https://127.0.0.1:{port}"), "nobody").fails();
     has(
         &nobody,

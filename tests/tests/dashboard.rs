@@ -8,8 +8,8 @@ use secret_rotation_tests::expression::Expression;
 use secret_rotation_tests::objects::text;
 use secret_rotation_tests::{dashboard, rules};
 use serde_json::{Value, json};
-use xtask::project;
-use xtask::prometheus::Prometheus;
+use testenv::project;
+use testenv::prometheus::Prometheus;
 
 /// Columns of Grafana's grid.
 const WIDTH: u64 = 24;

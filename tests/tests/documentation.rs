@@ -14,10 +14,10 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use secret_rotation_cli::Cli;
 use serde_json::{Value, json};
-use xtask::cluster::Cluster;
+use testenv::cluster::Cluster;
+use testenv::playground::Playground;
+use testenv::project;
 use xtask::markdown::{self, Block, Page};
-use xtask::playground::Playground;
-use xtask::project;
 
 /// Pages whose commands a newcomer types.
 const PAGES: [&str; 2] = ["README.md", "docs/quickstart.md"];

@@ -6,7 +6,7 @@ use secret_rotation_simulator::{Fault, FaultKind, Options, Simulator};
 use secret_rotation_tests::objects::{finding, text};
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
-use xtask::project;
+use testenv::project;
 
 const QUEUE: &str = "arn:aws:sqs:eu-west-1:111122223333:rotation-events";
 

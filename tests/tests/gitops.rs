@@ -6,7 +6,7 @@ use secret_rotation_tests::by_hand::{ByHand, NOBODY, holder};
 use secret_rotation_tests::objects::{condition, state, text, verdict};
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
-use xtask::project;
+use testenv::project;
 
 fn read(file: &str) -> Value {
     let path = project::root().join("deploy/gitops").join(file);

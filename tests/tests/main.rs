@@ -39,7 +39,7 @@ mod wire;
 /// A file that is not a module above would be skipped without a word.
 #[test]
 fn every_file_of_stories_is_a_module_of_this_program() {
-    let folder = xtask::project::root().join("tests/tests");
+    let folder = testenv::project::root().join("tests/tests");
     let listed = include_str!("main.rs");
     let files = std::fs::read_dir(folder).expect("the folder of stories can be listed");
     for file in files {

@@ -7,8 +7,8 @@ use std::process::Command;
 use secret_rotation_tests::expression::Expression;
 use secret_rotation_tests::objects::text;
 use secret_rotation_tests::rules;
-use xtask::project;
-use xtask::prometheus::Prometheus;
+use testenv::project;
+use testenv::prometheus::Prometheus;
 
 const RUNBOOKS: &str = "https://secretrotation.github.io/secret-rotation-controller/runbooks";
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secret_rotation_tests::tls::{Mounted, scrape};
 use secret_rotation_tests::{Story, controller};
 use serde_json::{Value, json};
-use xtask::project;
+use testenv::project;
 
 const SYSTEM: &str = "secret-rotation-system";
 const ROLE: &str = "secret-rotation-controller";

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use xtask::cluster::Cluster;
-use xtask::{chart, project};
+use testenv::cluster::Cluster;
+use testenv::project;
+use xtask::chart;
 
 /// Groups whose definitions are not on this API server.
 const FOREIGN: &str = "monitoring.coreos.com";

@@ -13,8 +13,8 @@ use secret_rotation_tests::objects::{is_finished, message, state, text};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Release, Story};
 use serde_json::{Value, json};
-use xtask::cluster::ADMIN;
-use xtask::project;
+use testenv::cluster::ADMIN;
+use testenv::project;
 
 /// One secret for each phase in which an operation can be when the releases change.
 const ESTATE: &str = "

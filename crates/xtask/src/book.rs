@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-
-use crate::project;
+use testenv::project;
 
 /// The version of mdBook that builds the book.
 const MDBOOK: &str = "0.5.4";

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
+use testenv::project;
 
-use crate::{generate, project};
+use crate::generate;
 
 /// A crate of ours with what it may depend on, and what may be nowhere below it.
 struct Rule {
@@ -14,7 +15,7 @@ struct Rule {
     never: &'static [&'static str],
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         name: "core",
         may_use: &[],
@@ -63,8 +64,13 @@ const RULES: [Rule; 7] = [
         never: &["kube", "aws-*", "prometheus"],
     },
     Rule {
+        name: "testenv",
+        may_use: &[],
+        never: &["tokio", "kube", "aws-*"],
+    },
+    Rule {
         name: "xtask",
-        may_use: &["api", "core"],
+        may_use: &["api", "core", "testenv"],
         never: &["tokio", "aws-*"],
     },
 ];

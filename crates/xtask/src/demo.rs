@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
+use testenv::assets::Assets;
+use testenv::cluster::{ADMIN, Cluster};
+use testenv::process::{self, Server};
+use testenv::{project, simulator};
 
 use self::screen::Screen;
 use self::state::State;
-use crate::assets::Assets;
-use crate::cluster::{ADMIN, Cluster};
-use crate::process::{self, Server};
-use crate::project;
 
 /// The demo gives up after this long.
 const LIMIT: Duration = Duration::from_secs(170);
@@ -114,7 +114,7 @@ impl Stage {
             )?;
         }
         let estate = root.join("crates/xtask/demo/estate.yaml");
-        let (simulator, simulator_url) = start_simulator(&estate, CLOCK_RATE, folder.path())?;
+        let (simulator, simulator_url) = simulator::start(&estate, CLOCK_RATE, folder.path())?;
         let metrics = process::free_port()?;
         let controller = start_controller(&place, &simulator_url, metrics, folder.path())?;
         project::output(
@@ -231,31 +231,6 @@ fn existing(assets: &Assets, context: &str, folder: &Path) -> Result<Place> {
         kubectl: assets.kubectl.clone(),
         kubeconfig,
     })
-}
-
-/// Starts AWS with the secrets of a scenario; its log lies in the folder.
-pub(crate) fn start_simulator(
-    estate: &Path,
-    clock_rate: &str,
-    folder: &Path,
-) -> Result<(Server, String)> {
-    let log = folder.join("simulator.log");
-    let mut command = Command::new(project::debug_binaries()?.join("secretsmanager-simulator"));
-    command.arg("--scenario").arg(estate);
-    command.args(["--listen", "127.0.0.1:0", "--clock-rate", clock_rate]);
-    let mut server = Server::start("secretsmanager-simulator", &mut command, &log)?;
-    server.wait_until(Duration::from_secs(20), |log| url_in(log).is_some())?;
-    let url = url_in(&server.log()).context("the simulator names its URL")?;
-    Ok((server, url))
-}
-
-fn url_in(log: &str) -> Option<String> {
-    let start = log.find("http://127.0.0.1:")?;
-    let url: String = log[start..]
-        .chars()
-        .take_while(|c| !c.is_whitespace() && *c != '"')
-        .collect();
-    log[start..].contains('\n').then_some(url)
 }
 
 fn start_controller(place: &Place, aws: &str, metrics: u16, folder: &Path) -> Result<Server> {

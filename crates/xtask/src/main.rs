@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use xtask::cluster::{ADMIN, Cluster};
+use testenv::cluster::{ADMIN, Cluster};
+use testenv::project;
+use testenv::prometheus::Prometheus;
 use xtask::demo::Wishes;
-use xtask::prometheus::Prometheus;
-use xtask::{project, release};
+use xtask::release;
 
 /// Generates what is generated, checks what is promised, starts what tests and demo need.
 #[derive(Debug, Parser)]
@@ -90,7 +91,7 @@ fn main() -> Result<()> {
         Task::Demo { keep, context } => xtask::demo::run(&Wishes { keep, context }),
         Task::Test { filter } => xtask::testing::run(filter.as_deref()),
         Task::Upgrade { from } => xtask::upgrade::run(&from),
-        Task::Playground { clock_rate } => xtask::playground::run(&clock_rate),
+        Task::Playground { clock_rate } => testenv::playground::run(&clock_rate),
         Task::Book => xtask::book::build(),
         Task::Generate => xtask::generate::write(),
         Task::Check => xtask::check::all(),
@@ -117,8 +118,8 @@ fn print(text: &str) {
 }
 
 fn assets() -> Result<()> {
-    xtask::assets::Assets::locate()?;
-    xtask::assets::helm()?;
+    testenv::assets::Assets::locate()?;
+    testenv::assets::helm()?;
     Prometheus::locate().map(drop)
 }
 

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
-
-use crate::project;
+use testenv::project;
 
 /// One page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

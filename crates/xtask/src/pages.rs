@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-
-use crate::project;
+use testenv::project;
 
 /// Where each page lies, and which example prints it.
 const PAGES: [Page; 3] = [

@@ -6,10 +6,9 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-
-use crate::assets::{self, Assets};
-use crate::project;
-use crate::prometheus::Prometheus;
+use testenv::assets::{self, Assets};
+use testenv::project;
+use testenv::prometheus::Prometheus;
 
 /// Sums over all test binaries.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-
-use crate::project;
+use testenv::project;
 
 /// The commit of the release before this one.
 pub const PREVIOUS: &str = "f1d5b98";

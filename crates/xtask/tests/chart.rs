@@ -5,13 +5,13 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use xtask::assets::Assets;
-use xtask::project::{self, output};
+use testenv::assets::Assets;
+use testenv::project::{self, output};
 use xtask::{chart, generate};
 
 /// Renders the chart with values set on the command line; the error is what Helm said.
 fn rendered(set: &[&str]) -> Result<String> {
-    let mut command = chart::helm()?;
+    let mut command = testenv::helm::command()?;
     command
         .args(["template", chart::RELEASE])
         .arg(chart::folder());
@@ -49,7 +49,7 @@ fn every_generated_file_is_fresh() -> Result<()> {
 #[test]
 fn helm_finds_nothing_to_complain_about() -> Result<()> {
     for (name, values) in chart::cases()? {
-        let mut command = chart::helm()?;
+        let mut command = testenv::helm::command()?;
         command.args(["lint", "--strict", "--values"]).arg(values);
         output(command.arg(chart::folder())).with_context(|| name)?;
     }
@@ -161,7 +161,7 @@ fn what_a_schema_cannot_know_is_refused_with_a_sentence() {
 
 #[test]
 fn an_older_kubernetes_is_refused() -> Result<()> {
-    let mut command = chart::helm()?;
+    let mut command = testenv::helm::command()?;
     command
         .args(["template", "--kube-version", "1.31.9", chart::RELEASE])
         .arg(chart::folder());

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use xtask::assets::KUBERNETES;
-use xtask::cluster::Cluster;
-use xtask::project::output;
+use testenv::assets::KUBERNETES;
+use testenv::cluster::Cluster;
+use testenv::project::output;
 
 #[test]
 fn a_real_api_server_answers_forbids_and_survives_a_crash() -> Result<()> {

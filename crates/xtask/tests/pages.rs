@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use secret_rotation_api::reasons;
 use serde_json::Value;
+use testenv::project;
 use xtask::markdown::{self, Page, Piece};
-use xtask::project;
 
 /// Where the book is published.
 const BOOK: &str = "https://secretrotation.github.io/secret-rotation-controller/";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secret_rotation_simulator::{Options, Script, Simulator};
 use secret_rotation_tests::aws_cli::{AwsCli, Printed};
 use serde_json::{Value, json};
-use xtask::project;
+use testenv::project;
 
 const CURRENT: &str = "1b6d1a9e-0000-4000-8000-000000000001";
 const STALE: &str = "0a2e7c55-0000-4000-8000-000000000002";

@@ -9,12 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use testenv::project;
 
 use self::values::Values;
 use crate::generate::Generated;
-use crate::project;
 
-pub use self::render::{NAMESPACE, RELEASE, helm, manifests};
+pub use self::render::{NAMESPACE, RELEASE, manifests};
 
 /// Between these lines of the chart's README lies the table.
 const TABLE: [&str; 2] = ["<!-- values: generated -->\n", "<!-- end of values -->\n"];

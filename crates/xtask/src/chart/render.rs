@@ -1,14 +1,14 @@
 //! Helm at work on the chart.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use testenv::{helm, project};
 
 use super::folder;
 use crate::generate::Generated;
-use crate::{assets, project};
 
 /// The name under which the plain manifests are rendered.
 pub const RELEASE: &str = "secret-rotation-controller";
@@ -40,24 +40,6 @@ const PLAIN: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Helm, with nothing of the user's own configuration.
-pub fn helm() -> Result<Command> {
-    let home = project::cache("helm-home")?;
-    let mut command = Command::new(assets::helm()?);
-    for (variable, folder) in [
-        ("HELM_CACHE_HOME", "cache"),
-        ("HELM_CONFIG_HOME", "config"),
-        ("HELM_DATA_HOME", "data"),
-    ] {
-        command.env(variable, home.join(folder));
-    }
-    command
-        .env_remove("KUBECONFIG")
-        .env_remove("HELM_NAMESPACE")
-        .stdin(Stdio::null());
-    Ok(command)
-}
-
 /// Everything that the chart renders for values in a file, with the arguments given; the error is what Helm said.
 pub fn manifests(values: &Path, arguments: &[&str]) -> Result<String> {
     let mut command = template()?;
@@ -66,7 +48,7 @@ pub fn manifests(values: &Path, arguments: &[&str]) -> Result<String> {
 }
 
 fn template() -> Result<Command> {
-    let mut command = helm()?;
+    let mut command = helm::command()?;
     command.args(["template", RELEASE]).arg(folder()).args([
         "--namespace",
         NAMESPACE,

@@ -4,8 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-
-use crate::project;
+use testenv::project;
 
 /// One look at the cluster.
 #[derive(Clone, Debug, Default)]

@@ -9,8 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-
-use crate::project;
+use testenv::project;
 
 const TAG: &str = "{{ .TagName }}";
 

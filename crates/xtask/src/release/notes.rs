@@ -3,8 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-
-use crate::project;
+use testenv::project;
 
 /// The section of `CHANGELOG.md` for a version such as `0.1.0`.
 pub fn of(version: &str) -> Result<String> {

@@ -10,8 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-
-use crate::project;
+use testenv::project;
 
 const VERSION: &str = "0.5.9";
 

@@ -18,7 +18,7 @@ use self::pod::{Pod, Running};
 use crate::cluster::{ADMIN, Cluster};
 use crate::process::{self, Server};
 use crate::prometheus::{self, Prometheus};
-use crate::{assets, demo, project};
+use crate::{assets, project, simulator};
 
 const BINARIES: [&str; 3] = [
     "secret-rotation-controller",
@@ -65,8 +65,8 @@ impl Playground {
         }
         project::run(&mut build)?;
         let cluster = Cluster::start(&[])?;
-        let estate = project::root().join("crates/xtask/playground/estate.yaml");
-        let (simulator, aws) = demo::start_simulator(&estate, clock_rate, cluster.folder())?;
+        let estate = project::root().join("crates/testenv/playground/estate.yaml");
+        let (simulator, aws) = simulator::start(&estate, clock_rate, cluster.folder())?;
         let metrics = process::free_port()?;
         let folder = cluster.folder().join("prometheus");
         fs::create_dir(&folder)?;

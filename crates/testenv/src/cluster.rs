@@ -14,9 +14,8 @@ use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use tempfile::TempDir;
 
 use crate::assets::Assets;
-use crate::chart;
 use crate::process::{self, Server};
-use crate::project;
+use crate::{helm, project};
 
 /// The user that may do everything.
 pub const ADMIN: &str = "admin";
@@ -107,7 +106,7 @@ impl Cluster {
 
     /// Helm as the administrator.
     pub fn helm(&self) -> Result<Command> {
-        let mut command = chart::helm()?;
+        let mut command = helm::command()?;
         command.env("KUBECONFIG", self.kubeconfig(ADMIN));
         Ok(command)
     }

@@ -140,7 +140,7 @@ fn build(cache: &Path, name: &str) -> Result<()> {
         .args(["build", "-trimpath", "-tags", "remove_all_sd", "-o"])
         .arg(&unfinished)
         .arg(format!("github.com/prometheus/prometheus/cmd/{name}"))
-        .current_dir(project::root().join("crates/xtask/prometheus"))
+        .current_dir(project::root().join("crates/testenv/prometheus"))
         .env("CGO_ENABLED", "0")
         .stdin(Stdio::null());
     patiently(&mut command, name).context(

@@ -67,7 +67,7 @@ struct Tool {
     name: &'static str,
     package: &'static str,
     version: &'static str,
-    /// The folder of `crates/xtask` whose go.mod pins it.
+    /// The folder of `crates/testenv` whose go.mod pins it.
     module: &'static str,
     takes: &'static str,
 }
@@ -116,7 +116,7 @@ fn built(cache: &Path, tool: &Tool) -> Result<PathBuf> {
 }
 
 fn build(cache: &Path, tool: &Tool) -> Result<()> {
-    let module = project::root().join("crates/xtask").join(tool.module);
+    let module = project::root().join("crates/testenv").join(tool.module);
     require_go(&module)?;
     eprintln!(
         "Building {} {} from its Go modules ({}) …",
@@ -166,7 +166,7 @@ fn require_go(module: &Path) -> Result<()> {
 }
 
 /// Waits for the build and says how long it has taken: each second on a terminal, each half minute elsewhere.
-pub(crate) fn patiently(command: &mut Command, name: &str) -> Result<()> {
+pub fn patiently(command: &mut Command, name: &str) -> Result<()> {
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {command:?}"))?;

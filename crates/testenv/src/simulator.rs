@@ -1,0 +1,31 @@
+//! The simulated AWS as a server.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::process::Server;
+use crate::project;
+
+/// Starts AWS with the secrets of a scenario; its log lies in the folder.
+pub fn start(estate: &Path, clock_rate: &str, folder: &Path) -> Result<(Server, String)> {
+    let log = folder.join("simulator.log");
+    let mut command = Command::new(project::debug_binaries()?.join("secretsmanager-simulator"));
+    command.arg("--scenario").arg(estate);
+    command.args(["--listen", "127.0.0.1:0", "--clock-rate", clock_rate]);
+    let mut server = Server::start("secretsmanager-simulator", &mut command, &log)?;
+    server.wait_until(Duration::from_secs(20), |log| url_in(log).is_some())?;
+    let url = url_in(&server.log()).context("the simulator names its URL")?;
+    Ok((server, url))
+}
+
+fn url_in(log: &str) -> Option<String> {
+    let start = log.find("http://127.0.0.1:")?;
+    let url: String = log[start..]
+        .chars()
+        .take_while(|c| !c.is_whitespace() && *c != '"')
+        .collect();
+    log[start..].contains('\n').then_some(url)
+}
