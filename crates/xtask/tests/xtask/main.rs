@@ -3,4 +3,5 @@
 mod chart;
 mod cluster;
 mod pages;
+mod programs;
 mod publishing;
