@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::assets::Assets;
 use crate::process::{self, Server};
+use crate::store::Content;
 use crate::{helm, project};
 
 /// The user that may do everything.
@@ -33,6 +34,7 @@ pub struct Cluster {
     etcd: Server,
     ports: Ports,
     assets: Assets,
+    files: PathBuf,
     folder: TempDir,
 }
 
@@ -52,6 +54,8 @@ impl Cluster {
             .tempdir()?;
         process::remove_when_killed(folder.path())?;
         write_credentials(folder.path(), users)?;
+        let files = folder.path().join("files");
+        fs::create_dir(&files)?;
         let ports = Ports {
             etcd: process::free_port()?,
             etcd_peer: process::free_port()?,
@@ -64,6 +68,7 @@ impl Cluster {
             etcd,
             ports,
             assets,
+            files,
             folder,
         };
         for user in users.iter().chain(&[ADMIN]) {
@@ -78,9 +83,9 @@ impl Cluster {
         self.folder.path().join(format!("{user}.kubeconfig"))
     }
 
-    /// A folder that lives as long as the cluster.
+    /// A folder for files of whoever uses the cluster.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.files
     }
 
     /// The URL of the API server.
@@ -179,7 +184,7 @@ impl Cluster {
     }
 
     /// Makes the API server hang without ending it, or go on.
-    pub fn pause_apiserver(&self, paused: bool) -> Result<()> {
+    pub fn pause_apiserver(&mut self, paused: bool) -> Result<()> {
         self.apiserver.signal(if paused { "STOP" } else { "CONT" })
     }
 
@@ -203,6 +208,18 @@ impl Cluster {
         copy_folder(&from, &to)?;
         self.etcd = start_etcd(&self.assets, self.folder.path(), self.ports)?;
         self.restart_apiserver()
+    }
+
+    /// What etcd holds now, for [`Self::reset`].
+    pub(crate) fn content(&self) -> Result<Content> {
+        Content::read(self.ports.etcd)
+    }
+
+    /// Deletes every object and every file that was created since. Fails if an older object has changed.
+    pub(crate) fn reset(&self, content: &Content) -> Result<()> {
+        content.restore(self.ports.etcd)?;
+        fs::remove_dir_all(&self.files)?;
+        fs::create_dir(&self.files).context("cannot make a folder")
     }
 
     /// Whether both servers still run.

@@ -201,9 +201,23 @@ pub fn signal(process: u32, name: &str) -> Result<()> {
 
 /// Status and body of what a server on loopback answers.
 pub fn ask(port: u16, path: &str) -> Result<(u16, String)> {
+    exchange(
+        port,
+        &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"),
+    )
+}
+
+/// Status and body of what a server on loopback answers to a body.
+pub fn post(port: u16, path: &str, body: &str) -> Result<(u16, String)> {
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}");
+    exchange(port, &format!("{head}\r\n\r\n{body}"))
+}
+
+fn exchange(port: u16, request: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;

@@ -1,4 +1,4 @@
-//! The API server that the stories run against is the real one, and it can be hurt.
+//! What `cargo xtask cluster` starts ends with it.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -8,63 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use testenv::assets::KUBERNETES;
-use testenv::cluster::Cluster;
-use testenv::project::output;
-
-#[test]
-fn a_real_api_server_answers_forbids_and_survives_a_crash() -> Result<()> {
-    let mut cluster = Cluster::start(&["alice"])?;
-    let version = output(cluster.kubectl().args(["version", "-o", "json"]))?;
-    assert!(
-        version.contains(&format!("\"gitVersion\": \"{KUBERNETES}\"")),
-        "{version}"
-    );
-
-    output(cluster.kubectl().args(["create", "namespace", "team"]))?;
-    let refused = output(
-        cluster
-            .kubectl_as("alice")
-            .args(["get", "pods", "-n", "team"]),
-    )
-    .expect_err("alice has no rights");
-    assert!(refused.to_string().contains("Forbidden"), "{refused}");
-
-    output(
-        cluster
-            .kubectl()
-            .args(["create", "serviceaccount", "robot", "-n", "team"]),
-    )?;
-    cluster.service_account("team", "robot")?;
-    let whoami = output(cluster.kubectl_as("robot").args(["auth", "whoami"]))?;
-    assert!(
-        whoami.contains("system:serviceaccount:team:robot"),
-        "{whoami}"
-    );
-
-    cluster.kill_apiserver();
-    assert!(!cluster.is_running());
-    cluster.restart_apiserver()?;
-    output(cluster.kubectl().args(["get", "namespace", "team"]))?;
-    Ok(())
-}
-
-#[test]
-fn a_paused_api_server_hangs_and_goes_on() -> Result<()> {
-    let cluster = Cluster::start(&[])?;
-    let ask = || {
-        output(
-            cluster
-                .kubectl()
-                .args(["get", "--raw=/readyz", "--request-timeout=1s"]),
-        )
-    };
-    cluster.pause_apiserver(true)?;
-    ask().expect_err("a paused server does not answer");
-    cluster.pause_apiserver(false)?;
-    assert_eq!(ask()?, "ok");
-    Ok(())
-}
 
 #[test]
 fn a_killed_process_leaves_neither_servers_nor_files() -> Result<()> {

@@ -1,0 +1,4 @@
+//! The servers of the tests, against real ones.
+
+mod cluster;
+mod pool;
