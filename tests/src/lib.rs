@@ -2,6 +2,7 @@
 //!
 //! Nothing of the controller is linked or called: stories see what its users see.
 
+pub mod api_server;
 pub mod aws_cli;
 pub mod by_hand;
 pub mod controller;

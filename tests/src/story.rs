@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use secret_rotation_simulator::{Options, Simulator};
 use serde_json::{Value, json};
-use testenv::cluster::Cluster;
+use testenv::cluster::{ADMIN, Cluster};
+use testenv::pool::{Borrowed, Pool};
 use testenv::project;
 
+use crate::api_server::ApiServer;
 use crate::controller::{self, Controller};
 use crate::release::Release;
 use crate::{invariants, objects};
@@ -20,10 +23,34 @@ use crate::{invariants, objects};
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long nothing is asked of AWS once the controller has done what it can.
+const SILENCE: Duration = Duration::from_millis(250);
+
+/// How long silence is waited for: a request may hang, and a controller may have much to ask.
+const IMPATIENCE: Duration = Duration::from_secs(5);
+
+/// An operation whose approval counts is younger than the admission policies by more than this: five seconds, in which API
+/// servers take up a new policy, and the fraction of a second that Kubernetes leaves out.
+const GUARDS_ARE_OLDER: Duration = Duration::from_secs(6);
 
 /// The namespace of most stories.
 pub const TEAM: &str = "team-payments";
+
+/// Users beside the administrator, who may do nothing until a story says so.
+const USERS: [&str; 5] = ["alice", "bob", "eve", "mallory", "wanda"];
+
+/// What most stories find installed.
+const INSTALLED: [&str; 4] = [
+    "deploy/crds",
+    "deploy/controller/namespace.yaml",
+    "deploy/controller/rbac.yaml",
+    "deploy/admission",
+];
+
+/// API servers on which that is installed, and nothing else.
+static SERVERS: Pool = Pool::new(&USERS, install);
 
 /// A running story. Everything ends with it.
 #[derive(Debug)]
@@ -31,7 +58,8 @@ pub struct Story {
     // Dropped in this order: first those who ask, last those who answer.
     pub controllers: Vec<Controller>,
     pub aws: Simulator,
-    pub cluster: Cluster,
+    pub cluster: Borrowed,
+    api_server: ApiServer,
     tokens: AtomicU64,
 }
 
@@ -53,37 +81,26 @@ fn until_evening(aws: &Simulator) -> f64 {
 }
 
 impl Story {
-    /// Starts API server and AWS, and installs what `deploy/` holds. No controller runs yet.
+    /// Takes an API server on which `deploy/` is installed, and starts AWS. No controller runs yet, and `USERS` may do
+    /// nothing.
     pub fn begin(estate: &str) -> Self {
-        Self::among(&[], estate)
+        Self::on(SERVERS.take().expect("an API server starts"), estate)
     }
 
-    /// The same, with users beside the administrator, who may do nothing yet.
-    pub fn among(users: &[&str], estate: &str) -> Self {
-        let story = Self::bare(users, estate);
-        for manifests in [
-            "deploy/crds",
-            "deploy/controller/namespace.yaml",
-            "deploy/controller/rbac.yaml",
-            "deploy/admission",
-        ] {
-            story
-                .cluster
-                .apply(&project::root().join(manifests))
-                .expect("the manifests apply");
-        }
-        story
-    }
-
-    /// The same, with nothing of ours installed.
+    /// The same on an API server of its own with nothing of ours installed, and with these users.
     pub fn bare(users: &[&str], estate: &str) -> Self {
+        let cluster = Cluster::start(users).expect("an API server starts");
+        Self::on(Borrowed::own(cluster), estate)
+    }
+
+    fn on(cluster: Borrowed, estate: &str) -> Self {
         let aws = Simulator::start(Options::default()).expect("the simulator starts");
         aws.jump(until_evening(&aws));
         aws.add(estate).expect("a valid estate");
-        let cluster = Cluster::start(users).expect("an API server starts");
         let story = Self {
             controllers: Vec::new(),
             aws,
+            api_server: ApiServer::of(&cluster.kubeconfig(ADMIN)),
             cluster,
             tokens: AtomicU64::new(0),
         };
@@ -206,21 +223,14 @@ impl Story {
 
     /// An object of [`TEAM`], or null.
     pub fn get(&self, kind: &str, name: &str) -> Value {
-        let get = [
-            "get",
-            kind,
-            name,
-            "-n",
-            TEAM,
-            "-o",
-            "json",
-            "--ignore-not-found",
-        ];
-        serde_json::from_str(&self.kubectl(&get)).unwrap_or(Value::Null)
+        self.api_server.get(kind, TEAM, name)
     }
 
     /// All objects of a kind in all namespaces.
     pub fn list(&self, kind: &str) -> Vec<Value> {
+        if let Some(list) = self.api_server.list(kind) {
+            return list;
+        }
         let text = self.kubectl(&["get", kind, "-A", "-o", "json"]);
         let mut list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
         list["items"]
@@ -256,13 +266,12 @@ impl Story {
     /// Makes the controller look at every policy and every unfinished operation at once.
     pub fn poke(&self) {
         let token = self.tokens.fetch_add(1, Ordering::Relaxed).to_string();
-        let check = format!("secretrotation.dev/check-requested-at={token}");
-        self.kubectl(&["annotate", "srp", "--all", "-A", "--overwrite", &check]);
-        // All at once: one call for each would take longer than a request may hang.
-        if !self.operations().iter().all(objects::is_finished) {
-            let look = format!("story/look={token}");
-            self.kubectl(&["annotate", "sro", "--all", "-A", "--overwrite", &look]);
-        }
+        let check = ("secretrotation.dev/check-requested-at", token.as_str());
+        self.api_server.annotate("srp", &self.list("srp"), check);
+        let mut operations = self.operations();
+        operations.retain(|one| !objects::is_finished(one));
+        let look = ("story/look", token.as_str());
+        self.api_server.annotate("sro", &operations, look);
     }
 
     /// Asks for a check of a policy, and waits until that check is complete.
@@ -291,32 +300,53 @@ impl Story {
             if holds() {
                 return;
             }
-            thread::sleep(PAUSE);
-            if let Some(leap) = leap {
-                self.wait_for_silence();
-                self.aws.jump(leap);
-                self.poke();
+            match leap {
+                Some(leap) => self.leap(leap),
+                None => thread::sleep(PAUSE),
             }
         }
         panic!("it never came true that {what}\n{}", self.scene());
     }
 
-    /// A leap while a request is on its way would look like a request that took so long.
+    /// Moves AWS's clock, and lets the controller do what it can do then: what is seen next is not what was true before.
+    fn leap(&self, seconds: f64) {
+        // A leap while a request is on its way would look like a request that took so long.
+        self.wait_for_silence();
+        self.aws.jump(seconds);
+        self.poke();
+        self.wait_for_silence();
+    }
+
     fn wait_for_silence(&self) {
+        let began = now();
         let mut asked = usize::MAX;
-        for _ in 0..20 {
-            let now = self.aws.requests().len();
-            if now == asked {
-                return;
+        let mut silent_since = now();
+        while silent_since.elapsed() < SILENCE && began.elapsed() < IMPATIENCE {
+            let asked_now = self.aws.calls().values().sum();
+            if asked_now != asked {
+                asked = asked_now;
+                silent_since = now();
             }
-            asked = now;
-            thread::sleep(PAUSE);
+            thread::sleep(SILENCE / 10);
         }
     }
 
     /// Waits until the approval of an operation counts that is created now: the admission policies must be older.
     pub fn until_approvals_count(&self) {
-        self.meanwhile(Duration::from_secs(6));
+        let guards = "validatingadmissionpolicies,validatingadmissionpolicybindings";
+        let times = "jsonpath={.items[*].metadata.creationTimestamp}";
+        let times = self.kubectl(&["get", guards, "-o", times]);
+        let created = times
+            .split_whitespace()
+            .map(|time| time.parse().expect("a time"));
+        let newest: Timestamp = created.max().expect("admission policies are installed");
+        let age = wall_clock().duration_since(newest).unsigned_abs();
+        self.meanwhile(GUARDS_ARE_OLDER.saturating_sub(age));
+    }
+
+    /// The same where the admission policies have just been changed: their age says nothing then.
+    pub fn until_approvals_count_again(&self) {
+        self.meanwhile(GUARDS_ARE_OLDER);
     }
 
     /// Lets time pass in which nothing may change.
@@ -437,6 +467,15 @@ impl Policy {
     }
 }
 
+/// Applies what most stories find installed, and waits until the API server serves and obeys it.
+fn install(cluster: &Cluster) -> anyhow::Result<()> {
+    for manifests in INSTALLED {
+        cluster.apply(&project::root().join(manifests))?;
+    }
+    let wait = ["wait", "--for=condition=Established", "crd", "--all"];
+    project::output(cluster.kubectl().args(wait)).map(drop)
+}
+
 /// Puts `changes` over `base`, field by field; null takes a field away.
 fn merge(base: &mut Value, changes: &Value) {
     let (Value::Object(base), Value::Object(changes)) = (&mut *base, changes) else {
@@ -458,4 +497,12 @@ fn merge(base: &mut Value, changes: &Value) {
 )]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the API server of a story and the story share a clock"
+)]
+fn wall_clock() -> Timestamp {
+    Timestamp::now()
 }

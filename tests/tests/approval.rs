@@ -74,7 +74,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: mallory}]
 /// alice edits, operates, approves and uses the profile; bob approves; mallory edits and nothing else; wanda may do
 /// everything that a role of the namespace can grant.
 fn cast(estate: &str) -> Story {
-    let story = Story::among(&["alice", "bob", "mallory", "wanda"], estate);
+    let story = Story::begin(estate);
     story.cluster.apply_text(EDITORS).expect("roles apply");
     story.profile(&json!({}));
     story.eventually("the admission policies are at work", || {
@@ -481,7 +481,7 @@ fn an_approval_that_was_forged_in_a_gap_does_not_count() {
             message(&story.get("sro", &name), "Complete").contains("create another operation")
         });
         assert_eq!(state(&story.get("sro", &name)), "AwaitingApproval");
-        story.until_approvals_count();
+        story.until_approvals_count_again();
     }
     wait_for_a_decision(&story, "honest", "app/db-3");
     decide(&story, "bob", "honest", "Approve", "bob").expect("bob approves");

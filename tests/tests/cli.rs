@@ -325,7 +325,7 @@ fn a_watch_without_a_terminal_is_a_line_for_each_change() {
 /// Who may not is told by the API server; who may, decides under their own name.
 #[test]
 fn another_person_approves_and_nobody_their_own_request() {
-    let mut story = Story::among(&["alice", "bob", "mallory", "eve"], ESTATE);
+    let mut story = Story::begin(ESTATE);
     story.cluster.apply_text(ROLES).expect("roles apply");
     story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
     story.apply_policy(&Policy::observing("apps"));
@@ -481,7 +481,7 @@ fn the_plugin_goes_through_proxies_where_kubectl_does() {
 /// Who may decide may see what there is to decide, without any right on policies.
 #[test]
 fn an_approver_describes_an_operation_without_rights_on_policies() {
-    let mut story = Story::among(&["bob"], ESTATE);
+    let mut story = Story::begin(ESTATE);
     story.cluster.apply_text(ROLES).expect("roles apply");
     story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
     story.apply_policy(&Policy::observing("apps"));
@@ -523,7 +523,7 @@ fn an_approver_describes_an_operation_without_rights_on_policies() {
 /// Whatever is missing, somebody says what to do about it.
 #[test]
 fn every_failure_says_what_to_do() {
-    let story = Story::among(&["eve"], ESTATE);
+    let story = Story::begin(ESTATE);
     story.cluster.apply_text(ROLES).expect("roles apply");
     story.profile(&json!({}));
     story.apply_policy(&Policy::observing("payments"));

@@ -138,7 +138,7 @@ fn pass_on(from: &Release, to: &Release, approvals: Approvals) {
     // In both directions the newer kinds are there: those of an older release are not applied over them.
     install(&story, from);
     story.install(&Release::current(), "crds");
-    story.until_approvals_count();
+    story.until_approvals_count_again();
     // The release before this one knows no shorter one.
     story.profile(&json!({"minCheckInterval": "30s"}));
     act_one(&mut story, from);
@@ -268,7 +268,7 @@ fn act_three(story: &Story, approvals: Approvals) {
     let patient = json!({"suspend": false, "remediation": {"confirmAfter": "1h"}});
     story.apply_policy(&policy("stop").but(&patient));
     if approvals == Approvals::Void {
-        story.until_approvals_count();
+        story.until_approvals_count_again();
         story.poke();
         story.eventually("it says that the operation is too old", || {
             message(&awaiting(story), "Complete").contains("when this was created")
