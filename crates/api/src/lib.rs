@@ -9,13 +9,14 @@
     reason = "the comments on fields are what kubectl explain prints, as plain text"
 )]
 
+pub mod admission_policies;
 pub mod approval;
 mod columns;
 pub mod conditions;
 pub mod count;
-pub mod guards;
+mod crds;
 pub mod invalid;
-mod naming;
+mod name_rules;
 pub mod operation;
 pub mod policy;
 pub mod profile;
@@ -26,9 +27,9 @@ pub mod span;
 pub mod text;
 pub mod time;
 
+pub use crds::{crds, manifests};
 pub use invalid::Invalid;
 pub use readiness::Readiness;
-pub use schema::{crds, manifests};
 
 /// The API group of all kinds.
 pub const GROUP: &str = "secretrotation.dev";

@@ -2,9 +2,10 @@
 
 mod automatic;
 mod journal;
+mod names;
+mod next_status;
 mod parse;
 mod query;
-mod report;
 mod status;
 
 use kube::CustomResource;
@@ -13,13 +14,13 @@ use secret_rotation_core::action as core;
 use serde::{Deserialize, Serialize};
 
 pub use automatic::secret_label;
+pub use next_status::{Progress, Riddle, conditions};
 pub use parse::Subject;
-pub use report::{Progress, Riddle, conditions};
 pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
 
 use crate::{
     approval::Approval,
-    naming,
+    name_rules,
     schema::rule,
     span::{HOUR, MINUTE, SECOND, Span},
     text::Text,
@@ -172,7 +173,7 @@ pub struct SecretReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         regex(pattern = "^[!-~]+$"),
-        extend("x-kubernetes-validations" = naming::name_or_arn())
+        extend("x-kubernetes-validations" = name_rules::name_or_arn())
     )]
     pub name: Option<Text<1, 512>>,
 

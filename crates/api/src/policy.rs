@@ -1,8 +1,8 @@
 //! `SecretRotationPolicy`: what a team wants for its secrets.
 
+mod next_status;
 mod parse;
 mod remediation;
-mod report;
 mod selector;
 mod status;
 mod windows;
@@ -11,11 +11,11 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use next_status::Pass;
 pub use remediation::{
     Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Expiry, Limits,
     OverdueRemedy, Remediation, Reporting, StuckRemedy,
 };
-pub use report::Pass;
 pub use selector::{Selector, SelectorItem, TagRequirement};
 pub use status::{FindingStatus, NextWindow, RetryRequest, SecretRotationPolicyStatus, Summary};
 pub use windows::{Window, Windows};

@@ -1,7 +1,7 @@
 //! `AWSAccessProfile`: what admins let tenants reach and do.
 
+mod next_status;
 mod parse;
-mod report;
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use report::{ProfilePass, RegionSweep};
+pub use next_status::{ProfilePass, RegionSweep};
 
 use crate::{
     conditions,
     count::{Count, LARGEST},
-    naming,
+    name_rules,
     schema::{key_length, rule},
     span::{HOUR, MINUTE, SECOND, Span},
     text::Text,
@@ -143,7 +143,7 @@ pub struct AllowedSecret {
                 "!self.contains('$') || self.matches('^[^$]*[$][{]namespace[}][/_.+=@][^$]*$')",
                 "write ${namespace} once and follow it with one of / _ . + = @, as in ${namespace}/",
             ),
-            naming::ceiling(),
+            name_rules::ceiling(),
         ])
     )]
     pub name_prefix: Text<1, 512>,

@@ -6,24 +6,18 @@ use secret_rotation_core::action::Step;
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::journal::{Baseline, Journal, JournalEntry, ResultKind, StepResult, Try};
 use secret_rotation_core::names::{FunctionArn, StageLabel, VersionId};
-use secret_rotation_core::secret::LabelMap;
-use secret_rotation_core::secret::PendingValue;
+use secret_rotation_core::secret::{LabelMap, PendingValue};
 use secret_rotation_core::time::AwsTime;
 
+use super::names::{KINDS, OFF, ON, PENDING_VALUES, pending_name, result_name};
 use super::status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
 use crate::{Invalid, count::Count, invalid::named, text::Text, time::Time};
-
-const APPLIED: &str = "Applied";
 
 /// The code beside a refusal that says that Secrets Manager cannot invoke the function; other refusals have other codes.
 const CANNOT_INVOKE: &str = "AccessDeniedException";
 
 /// What is read in the place of a result that only a newer release knows.
 const UNKNOWN_RESULT: ErrorClass = ErrorClass::Unexpected;
-
-/// Whether rotation was on, as written.
-pub(super) const ON: &str = "On";
-pub(super) const OFF: &str = "Off";
 
 impl SecretRotationOperationStatus {
     /// What the first look saw. Half a baseline is an error: nothing may be judged by it.
@@ -264,66 +258,4 @@ fn read_labels(
         Ok((named(path, id, VersionId::parse)?, labels))
     };
     written.iter().map(version).collect()
-}
-
-/// All results as they are written.
-///
-/// A release that finds a word it does not know cannot count the operation, so there is none for a function that cannot be
-/// invoked: it is a refusal with a code of its own.
-const KINDS: [ResultKind; 12] = [
-    ResultKind::Applied,
-    ResultKind::Refused(ErrorClass::Unreachable),
-    ResultKind::Refused(ErrorClass::Throttled),
-    ResultKind::Refused(ErrorClass::RotationPending),
-    ResultKind::Refused(ErrorClass::Refused),
-    ResultKind::Refused(ErrorClass::Denied),
-    ResultKind::Refused(ErrorClass::Credentials),
-    ResultKind::Refused(ErrorClass::Mismatch),
-    ResultKind::Refused(ErrorClass::Gone),
-    ResultKind::Refused(ErrorClass::LimitExceeded),
-    ResultKind::Refused(ErrorClass::Malformed),
-    ResultKind::Refused(ErrorClass::Unexpected),
-];
-
-const fn result_name(kind: ResultKind) -> &'static str {
-    match kind {
-        ResultKind::Applied => APPLIED,
-        ResultKind::Refused(ErrorClass::Unreachable) => "Unreachable",
-        ResultKind::Refused(ErrorClass::Throttled) => "Throttled",
-        ResultKind::Refused(ErrorClass::RotationPending) => "RotationPending",
-        ResultKind::Refused(ErrorClass::Refused | ErrorClass::CannotInvoke) => "Refused",
-        ResultKind::Refused(ErrorClass::Denied) => "Denied",
-        ResultKind::Refused(ErrorClass::Credentials) => "Credentials",
-        ResultKind::Refused(ErrorClass::Mismatch) => "Mismatch",
-        ResultKind::Refused(ErrorClass::Gone) => "Gone",
-        ResultKind::Refused(ErrorClass::LimitExceeded) => "LimitExceeded",
-        ResultKind::Refused(ErrorClass::Malformed) => "Malformed",
-        ResultKind::Refused(ErrorClass::Unexpected) => "Unexpected",
-    }
-}
-
-const PENDING_VALUES: [PendingValue; 4] = [
-    PendingValue::None,
-    PendingValue::Empty,
-    PendingValue::Present,
-    PendingValue::Unknown,
-];
-
-const fn pending_name(value: PendingValue) -> &'static str {
-    match value {
-        PendingValue::None => "None",
-        PendingValue::Empty => "Empty",
-        PendingValue::Present => "Present",
-        PendingValue::Unknown => "Unknown",
-    }
-}
-
-/// The names of all results, for the schema.
-pub(super) fn results() -> [&'static str; 12] {
-    KINDS.map(result_name)
-}
-
-/// The names of all pending values, for the schema.
-pub(super) fn pending_values() -> [&'static str; 4] {
-    PENDING_VALUES.map(pending_name)
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use secret_rotation_core::action::Step;
 use serde::{Deserialize, Serialize};
 
-use super::journal::{OFF, ON, pending_values, results};
+use super::names::{OFF, ON, pending_values, results};
 use crate::{
     conditions,
     count::{Count, LARGEST},

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{count::Count, naming, schema::rule, text::Text};
+use crate::{count::Count, name_rules, schema::rule, text::Text};
 
 /// Secrets that are included and not excluded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +31,7 @@ pub struct Selector {
         "has(self.names) || has(self.namePrefix) || has(self.tags)",
         "write at least one of names, namePrefix and tags",
     ),
-    naming::names_begin(),
+    name_rules::names_begin(),
 ]))]
 pub struct SelectorItem {
     /// The exact names of secrets; one that does not exist is reported as NotFound.
@@ -39,7 +39,7 @@ pub struct SelectorItem {
     #[schemars(
         length(min = 1, max = 100),
         inner(regex(pattern = "^[!-~]+$")),
-        extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = naming::names())
+        extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = name_rules::names())
     )]
     pub names: Vec<Text<1, 512>>,
 
@@ -47,7 +47,7 @@ pub struct SelectorItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         regex(pattern = "^[!-~]+$"),
-        extend("x-kubernetes-validations" = naming::prefix())
+        extend("x-kubernetes-validations" = name_rules::prefix())
     )]
     pub name_prefix: Option<Text<1, 512>>,
 

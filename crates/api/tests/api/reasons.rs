@@ -13,7 +13,7 @@ use secret_rotation_core::survey::State;
 /// Reasons of conditions are chosen in these files, each in an arm of its own: `… => "Reason",`.
 const CHOSEN_IN: [&str; 2] = [
     include_str!("../../src/readiness.rs"),
-    include_str!("../../src/policy/report.rs"),
+    include_str!("../../src/policy/next_status.rs"),
 ];
 
 fn of_conditions() -> impl Iterator<Item = &'static str> {

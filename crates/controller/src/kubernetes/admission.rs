@@ -16,7 +16,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use kube::{Api, Client, Resource};
-use secret_rotation_api::guards::{self, Fault};
+use secret_rotation_api::admission_policies::{self, Fault};
 use secret_rotation_core::consent::Admission;
 use secret_rotation_core::time::ServerTime;
 use serde::de::DeserializeOwned;
@@ -28,7 +28,7 @@ use crate::lease::Note;
 
 /// The policies that guard approvals, profiles and status, by the names under which `deploy/admission` installs them and
 /// their bindings.
-pub(crate) const GUARDS: [&str; 3] = guards::NAMES;
+pub(crate) const GUARDS: [&str; 3] = admission_policies::NAMES;
 
 /// How often the holder of the lease looks for changes: operations that are younger than a change by less than this have to be
 /// created again.
@@ -137,7 +137,7 @@ pub(crate) async fn enforced(
             Found::Object(binding) => binding,
             Found::Nothing(admission) => return Ok(admission),
         };
-        match guards::fault(name, &policy, &binding) {
+        match admission_policies::fault(name, &policy, &binding) {
             Some(Fault::Weak(what)) => return Ok(Admission::Missing { what }),
             Some(Fault::OtherVersion(what)) => return Ok(Admission::OtherVersion { what }),
             None => {}

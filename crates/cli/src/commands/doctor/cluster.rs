@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 use kube::client::Body;
 use kube::{Api, Client, Resource};
-use secret_rotation_api::guards::{self, Fault};
+use secret_rotation_api::admission_policies::{self, Fault};
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_api::{GROUP, VERSION};
 use serde::de::DeserializeOwned;
@@ -121,9 +121,9 @@ pub(super) async fn admission(client: &Client) -> Vec<Finding> {
     ];
     if let (Ok(policies), Ok(bindings)) = (&policies, &bindings) {
         let both = |name| Some((name, policies.get(name)?, bindings.get(name)?));
-        let pairs = guards::NAMES.into_iter().filter_map(both);
-        let faults =
-            pairs.filter_map(|(name, policy, binding)| guards::fault(name, policy, binding));
+        let pairs = admission_policies::NAMES.into_iter().filter_map(both);
+        let faults = pairs
+            .filter_map(|(name, policy, binding)| admission_policies::fault(name, policy, binding));
         findings.extend(faults.map(faulty));
     }
     findings
@@ -148,7 +148,13 @@ fn installed<K>(
     match found {
         Ok(found) => {
             let there = found.keys().cloned().collect();
-            missing(what, "installed", &guards::NAMES, &there, advice)
+            missing(
+                what,
+                "installed",
+                &admission_policies::NAMES,
+                &there,
+                advice,
+            )
         }
         Err(error) => Finding::unseen(what, error),
     }
