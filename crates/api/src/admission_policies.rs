@@ -26,7 +26,7 @@ const SHIPPED: &str = include_str!("../../../deploy/admission/admission.yaml");
 
 /// Why a policy with its binding does not guard what it should.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Fault {
+pub enum Defect {
     /// It lets pass what it refuses as it is shipped.
     #[error("{0}")]
     Weak(String),
@@ -36,14 +36,14 @@ pub enum Fault {
 }
 
 /// Compares a policy and its binding with what ships, by content: a name proves nothing.
-pub fn fault(
+pub fn defect(
     name: &str,
     policy: &ValidatingAdmissionPolicy,
     binding: &ValidatingAdmissionPolicyBinding,
-) -> Option<Fault> {
-    let weak = gap(name, policy).or_else(|| unbound(name, binding));
-    let weak = weak.map(Fault::Weak);
-    weak.or_else(|| other_version(name, policy).map(Fault::OtherVersion))
+) -> Option<Defect> {
+    let weak = weakened_rule(name, policy).or_else(|| unbound(name, binding));
+    let weak = weak.map(Defect::Weak);
+    weak.or_else(|| other_version(name, policy).map(Defect::OtherVersion))
 }
 
 /// That a policy judges otherwise than the one that this release ships, if so.
@@ -131,7 +131,7 @@ fn rules(policy: &ValidatingAdmissionPolicy) -> [(&'static str, Vec<String>); 6]
 }
 
 /// What keeps a policy from refusing anything, if something does.
-fn gap(name: &str, policy: &ValidatingAdmissionPolicy) -> Option<String> {
+fn weakened_rule(name: &str, policy: &ValidatingAdmissionPolicy) -> Option<String> {
     let fails = policy
         .spec
         .as_ref()
@@ -198,7 +198,7 @@ mod tests {
     fn weakness(policy: &Value, binding: &Value) -> Option<String> {
         let policy = serde_json::from_value(json!({"spec": policy})).expect("a policy");
         let binding = serde_json::from_value(json!({"spec": binding})).expect("a binding");
-        gap(NAME, &policy).or_else(|| unbound(NAME, &binding))
+        weakened_rule(NAME, &policy).or_else(|| unbound(NAME, &binding))
     }
 
     /// As an API server shows it, with its defaults.

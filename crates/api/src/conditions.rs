@@ -11,7 +11,7 @@ const MAX_MESSAGE: usize = 4_096;
 
 /// The three values of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum ConditionStatus {
     /// It holds.
     True,
     /// It does not hold.
@@ -20,7 +20,7 @@ pub enum Verdict {
     Unknown,
 }
 
-impl Verdict {
+impl ConditionStatus {
     /// The value of `status`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -33,24 +33,24 @@ impl Verdict {
 
 /// One condition as judged in this pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub struct ConditionUpdate {
     /// Its type.
     pub kind: &'static str,
     /// Whether it holds.
-    pub verdict: Verdict,
+    pub status: ConditionStatus,
     /// Why, in one word.
     pub reason: &'static str,
     /// Why, in a sentence with absolute times only.
     pub message: String,
 }
 
-impl Judgement {
+impl ConditionUpdate {
     /// The condition to publish, given those published before.
     pub fn condition(self, previous: &[Condition], generation: i64, now: ServerTime) -> Condition {
-        let unflipped = find(previous, self.kind).filter(|old| old.status == self.verdict.name());
+        let unflipped = find(previous, self.kind).filter(|old| old.status == self.status.name());
         Condition {
             type_: self.kind.to_owned(),
-            status: self.verdict.name().to_owned(),
+            status: self.status.name().to_owned(),
             reason: self.reason.to_owned(),
             message: clip(&self.message, MAX_MESSAGE).to_owned(),
             observed_generation: Some(generation),
@@ -72,7 +72,7 @@ pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition
 
 /// Whether the condition of a type is True.
 pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
-    find(conditions, kind).is_some_and(|condition| condition.status == Verdict::True.name())
+    find(conditions, kind).is_some_and(|condition| condition.status == ConditionStatus::True.name())
 }
 
 /// The schema of a list of conditions, with the bounds that the generated one lacks.

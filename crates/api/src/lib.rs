@@ -15,6 +15,7 @@ mod columns;
 pub mod conditions;
 pub mod count;
 mod crds;
+pub mod duration;
 pub mod invalid;
 mod name_rules;
 pub mod operation;
@@ -23,7 +24,6 @@ pub mod profile;
 pub mod readiness;
 pub mod reasons;
 mod schema;
-pub mod span;
 pub mod text;
 pub mod time;
 

@@ -14,15 +14,15 @@ use secret_rotation_core::action as core;
 use serde::{Deserialize, Serialize};
 
 pub use automatic::secret_label;
-pub use next_status::{Progress, Riddle, conditions};
-pub use parse::Subject;
+pub use next_status::{StepReport, UnsupportedReport, conditions};
+pub use parse::SecretTarget;
 pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
 
 use crate::{
     approval::Approval,
+    duration::{BoundedDuration, HOUR, MINUTE, SECOND},
     name_rules,
     schema::rule,
-    span::{HOUR, MINUTE, SECOND, Span},
     text::Text,
     time::Time,
 };
@@ -110,11 +110,11 @@ pub struct SecretRotationOperationSpec {
 
     /// How long after its creation, or after its approval, the operation may still begin to act, from 1m to 720h.
     #[serde(default)]
-    pub deadline: Span<MINUTE, { 720 * HOUR }, { 24 * HOUR }>,
+    pub deadline: BoundedDuration<MINUTE, { 720 * HOUR }, { 24 * HOUR }>,
 
     /// How long the operation is kept after it has ended, from 0s to 8760h; never less than the attemptWindow of its policy.
     #[serde(default)]
-    pub ttl_after_finished: Span<0, { 8_760 * HOUR }, { 168 * HOUR }>,
+    pub ttl_after_finished: BoundedDuration<0, { 8_760 * HOUR }, { 168 * HOUR }>,
 
     /// What a person who may approve has decided; it can be set once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +122,7 @@ pub struct SecretRotationOperationSpec {
 
     /// How long to wait between protecting a pending version and clearing its label, from 30s to 6h.
     #[serde(default)]
-    pub confirm_after: Span<{ 30 * SECOND }, { 6 * HOUR }, { 5 * MINUTE }>,
+    pub confirm_after: BoundedDuration<{ 30 * SECOND }, { 6 * HOUR }, { 5 * MINUTE }>,
 }
 
 /// What a person decided about an operation.

@@ -11,7 +11,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use next_status::Pass;
+pub use next_status::PassReport;
 pub use remediation::{
     Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Expiry, Limits,
     OverdueRemedy, Remediation, Reporting, StuckRemedy,
@@ -24,8 +24,8 @@ use crate::{
     Readiness,
     conditions::find,
     count::Count,
+    duration::{BoundedDuration, HOUR, MINUTE, SECOND},
     schema::immutable,
-    span::{HOUR, MINUTE, SECOND, Span},
     text::{Text, clip},
 };
 
@@ -75,7 +75,7 @@ pub struct SecretRotationPolicySpec {
 
     /// How often the secrets are checked, from 30s to 24h; never more often than the profile allows.
     #[serde(default)]
-    pub check_interval: Span<{ 30 * SECOND }, { 24 * HOUR }, { 5 * MINUTE }>,
+    pub check_interval: BoundedDuration<{ 30 * SECOND }, { 24 * HOUR }, { 5 * MINUTE }>,
 
     /// What counts as unhealthy.
     #[serde(default)]
@@ -119,7 +119,7 @@ pub enum Mode {
 
 /// What keeps a policy suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Brake {
+pub enum SuspendedBy {
     /// Its own `spec.suspend`.
     Policy,
     /// That of its profile.
@@ -128,15 +128,15 @@ pub enum Brake {
 
 impl SecretRotationPolicy {
     /// Returns what suspends the policy: its own spec, or its profile according to the status of this generation.
-    pub fn brake(&self) -> Option<Brake> {
+    pub fn suspended_by(&self) -> Option<SuspendedBy> {
         if self.spec.suspend {
-            return Some(Brake::Policy);
+            return Some(SuspendedBy::Policy);
         }
         let status = self.status.as_ref()?;
         let ready = find(&status.conditions, "Ready")?;
-        let judged = status.observed_generation.map(Count::value) == self.metadata.generation;
+        let is_current = status.observed_generation.map(Count::value) == self.metadata.generation;
         let suspended = ready.reason == Readiness::Suspended.reason();
-        (judged && suspended).then_some(Brake::Profile)
+        (is_current && suspended).then_some(SuspendedBy::Profile)
     }
 
     /// The token of the last check that was asked for, to be echoed once that check is complete.

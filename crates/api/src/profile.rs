@@ -10,14 +10,14 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use next_status::{ProfilePass, RegionSweep};
+pub use next_status::{ProfileReport, RegionSweep};
 
 use crate::{
     conditions,
     count::{Count, LARGEST},
+    duration::{BoundedDuration, HOUR, MINUTE, SECOND},
     name_rules,
     schema::{key_length, rule},
-    span::{HOUR, MINUTE, SECOND, Span},
     text::Text,
     time::Time,
 };
@@ -76,7 +76,7 @@ pub struct AWSAccessProfileSpec {
 
     /// The shortest interval at which policies are checked, from 1s to 24h. Checks that are requested keep it too: a policy gets the first one at once, and no more than one in each interval.
     #[serde(default)]
-    pub min_check_interval: Span<SECOND, { 24 * HOUR }, MINUTE>,
+    pub min_check_interval: BoundedDuration<SECOND, { 24 * HOUR }, MINUTE>,
 
     /// The number of rotations that may be under way in one rotation function, over all policies of the profile.
     #[serde(default)]

@@ -8,7 +8,7 @@ use secret_rotation_core::{
 
 use crate::{
     Invalid,
-    conditions::{Judgement, Verdict},
+    conditions::{ConditionStatus, ConditionUpdate},
 };
 
 /// Whether the controller can do its job for this generation of an object, and why not.
@@ -150,10 +150,10 @@ impl Readiness {
     }
 
     /// The value of condition `Ready`.
-    pub const fn verdict(&self) -> Verdict {
+    pub const fn status(&self) -> ConditionStatus {
         match self {
-            Self::Succeeded | Self::Suspended | Self::ProfileSuspended(_) => Verdict::True,
-            Self::Progressing => Verdict::Unknown,
+            Self::Succeeded | Self::Suspended | Self::ProfileSuspended(_) => ConditionStatus::True,
+            Self::Progressing => ConditionStatus::Unknown,
             Self::ProfileNotFound(_)
             | Self::ProfileNotReady(_)
             | Self::NamespaceNotAllowed(_)
@@ -167,7 +167,7 @@ impl Readiness {
             | Self::AwsUnavailable(_)
             | Self::SweepIncomplete(_)
             | Self::InvalidSchedule(_)
-            | Self::InvalidSpec(_) => Verdict::False,
+            | Self::InvalidSpec(_) => ConditionStatus::False,
         }
     }
 
@@ -212,26 +212,26 @@ impl Readiness {
     }
 
     /// Condition `Ready`.
-    pub(crate) fn ready(&self) -> Judgement {
-        Judgement {
+    pub(crate) fn ready(&self) -> ConditionUpdate {
+        ConditionUpdate {
             kind: "Ready",
-            verdict: self.verdict(),
+            status: self.status(),
             reason: self.reason(),
             message: self.message(),
         }
     }
 
     /// Condition `Stalled` or `Reconciling`, as kstatus reads them; neither once all is well.
-    pub(crate) fn progress(&self) -> Option<Judgement> {
-        let (kind, reason) = match self.verdict() {
-            Verdict::True => return None,
-            Verdict::Unknown => ("Reconciling", "Progressing"),
-            Verdict::False if self.is_stalled() => ("Stalled", self.reason()),
-            Verdict::False => ("Reconciling", "ProgressingWithRetry"),
+    pub(crate) fn progress(&self) -> Option<ConditionUpdate> {
+        let (kind, reason) = match self.status() {
+            ConditionStatus::True => return None,
+            ConditionStatus::Unknown => ("Reconciling", "Progressing"),
+            ConditionStatus::False if self.is_stalled() => ("Stalled", self.reason()),
+            ConditionStatus::False => ("Reconciling", "ProgressingWithRetry"),
         };
-        Some(Judgement {
+        Some(ConditionUpdate {
             kind,
-            verdict: Verdict::True,
+            status: ConditionStatus::True,
             reason,
             message: self.message(),
         })
@@ -299,8 +299,8 @@ mod tests {
         let mut again = denied.clone();
         again.1.request_id = Some("r-2".to_owned());
         let readiness = Readiness::in_regions(&[denied]);
-        let told = "eu-west-1: AWS denied access (AccessDeniedException)";
-        assert_eq!(readiness, Some(Readiness::AccessDenied(told.to_owned())));
+        let message = "eu-west-1: AWS denied access (AccessDeniedException)";
+        assert_eq!(readiness, Some(Readiness::AccessDenied(message.to_owned())));
         assert_eq!(readiness, Readiness::in_regions(&[again]));
         assert_eq!(Readiness::in_regions(&[]), None);
     }

@@ -8,7 +8,7 @@ use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::Readiness;
 use secret_rotation_api::profile::{
-    AWSAccessProfile, AWSAccessProfileStatus, ProfilePass, RegionSweep,
+    AWSAccessProfile, AWSAccessProfileStatus, ProfileReport, RegionSweep,
 };
 use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 use secret_rotation_core::names::{ProfileName, Region};
@@ -42,7 +42,7 @@ pub(crate) async fn reconcile(
         .as_ref()
         .map(|profile| profile.regions.clone())
         .unwrap_or_default();
-    let pass = ProfilePass {
+    let pass = ProfileReport {
         generation: entry.generation,
         readiness: &readiness,
         sweeps: &sweeps,
@@ -141,7 +141,7 @@ struct Judged {
 fn judged(
     stored: Option<&AWSAccessProfileStatus>,
     said: Option<&Words>,
-    pass: &ProfilePass<'_>,
+    pass: &ProfileReport<'_>,
 ) -> Judged {
     let new = AWSAccessProfileStatus::after(stored, pass);
     let before = said.map(|said| &said.status).or(stored);
@@ -234,7 +234,7 @@ mod tests {
                 complete: true,
             };
             let (readiness, regions) = (Readiness::Succeeded, [region].into());
-            let pass = ProfilePass {
+            let pass = ProfileReport {
                 generation: 1,
                 readiness: &readiness,
                 sweeps: &[sweep],

@@ -10,7 +10,7 @@ use super::{
     Expectation, PolicyReference, SecretReference, SecretRotationOperation,
     SecretRotationOperationSpec, Trigger,
 };
-use crate::{POLICY_LABEL, POLICY_UID_LABEL, SECRET_LABEL, span::Span};
+use crate::{POLICY_LABEL, POLICY_UID_LABEL, SECRET_LABEL, duration::BoundedDuration};
 
 /// The namespace of the UUIDs that stand for ARNs in labels. It never changes: rivals are found by these labels.
 const ARN_NAMESPACE: Uuid = Uuid::from_u128(0x2b0e_6a4d_71c8_5f39_a1d2_94e7_08cb_6f15);
@@ -39,10 +39,10 @@ impl SecretRotationOperation {
             trigger: Trigger::Policy,
             approval: proposal.approval.into(),
             requested_by: None,
-            deadline: Span::default(),
-            ttl_after_finished: Span::new(policy.remediation.attempt_window.max(KEPT)),
+            deadline: BoundedDuration::default(),
+            ttl_after_finished: BoundedDuration::new(policy.remediation.attempt_window.max(KEPT)),
             decision: None,
-            confirm_after: Span::new(proposal.confirm_after),
+            confirm_after: BoundedDuration::new(proposal.confirm_after),
         };
         Self {
             metadata: metadata(proposal, policy),

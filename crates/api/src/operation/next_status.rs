@@ -13,7 +13,7 @@ use super::{
     status::{BaselineStatus, SecretRotationOperationStatus, StepStatus},
 };
 use crate::{
-    conditions::{Judgement, Verdict, find},
+    conditions::{ConditionStatus, ConditionUpdate, find},
     count::Count,
     time::Time,
 };
@@ -24,7 +24,7 @@ const APPROVED: &str = "Approved";
 
 /// Where an operation stands after a step.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
+pub struct StepReport<'a> {
     /// The generation of the operation that was judged.
     pub generation: i64,
     /// The operation with its journal, baseline and outcome as they are now.
@@ -47,16 +47,16 @@ pub struct Progress<'a> {
 
 impl SecretRotationOperationStatus {
     /// The status after a step. Times and labels that were recorded before stay.
-    pub fn after_step(previous: Option<&Self>, progress: &Progress<'_>) -> Self {
+    pub fn after_step(previous: Option<&Self>, report: &StepReport<'_>) -> Self {
         let old = previous.cloned().unwrap_or_default();
-        let operation = progress.operation;
+        let operation = report.operation;
         let baseline = operation.baseline.as_ref();
         let started = operation.journal.0.iter().map(|entry| entry.intent).min();
         let ended = operation.is_finished();
         Self {
-            observed_generation: Some(Count::new(progress.generation)),
+            observed_generation: Some(Count::new(report.generation)),
             arn: operation.arn.as_ref().map(|arn| arn.as_str().into()),
-            secret_name: progress
+            secret_name: report
                 .secret
                 .map(|name| name.as_str().into())
                 .or(old.secret_name),
@@ -65,18 +65,18 @@ impl SecretRotationOperationStatus {
             completion_time: operation.completed.filter(|_| ended).map(Time::exact),
             baseline: baseline.map(BaselineStatus::of),
             before: baseline.map(|baseline| written_labels(&baseline.labels)),
-            after: progress.after.map(written_labels).or(old.after),
+            after: report.after.map(written_labels).or(old.after),
             steps: operation.journal.0.iter().map(StepStatus::of).collect(),
             client_request_token: token(operation),
-            next_step_time: progress.next_step.filter(|_| !ended).map(Time::from),
-            conditions: conditions(&old.conditions, progress),
+            next_step_time: report.next_step.filter(|_| !ended).map(Time::from),
+            conditions: conditions(&old.conditions, report),
         }
     }
 }
 
 /// What can be said of an operation that cannot be understood.
 #[derive(Clone, Copy, Debug)]
-pub struct Riddle<'a> {
+pub struct UnsupportedReport<'a> {
     /// The generation of the operation.
     pub generation: i64,
     /// Why it cannot be understood.
@@ -89,44 +89,44 @@ pub struct Riddle<'a> {
 
 impl SecretRotationOperationStatus {
     /// The status of an operation that cannot be understood: as it was, with a condition that says so.
-    pub fn of_riddle(previous: Option<&Self>, riddle: &Riddle<'_>) -> Self {
+    pub fn unsupported(previous: Option<&Self>, report: &UnsupportedReport<'_>) -> Self {
         let old = previous.cloned().unwrap_or_default();
-        let (reason, message) = match riddle.ends {
+        let (reason, message) = match report.ends {
             Some(_) => (
                 Failure::Refused.reason(),
                 format!(
                     "the operation cannot be understood, so it ends: {}",
-                    riddle.why
+                    report.why
                 ),
             ),
             None => (
                 old.phase().reason(),
                 format!(
                     "the operation has begun, and this release does not understand it: {}",
-                    riddle.why
+                    report.why
                 ),
             ),
         };
-        let complete = Judgement {
+        let complete = ConditionUpdate {
             kind: COMPLETE,
-            verdict: Verdict::False,
+            status: ConditionStatus::False,
             reason,
             message,
         };
-        let failed = riddle.ends.map(|_| Judgement {
+        let failed = report.ends.map(|_| ConditionUpdate {
             kind: FAILED,
-            verdict: Verdict::True,
+            status: ConditionStatus::True,
             ..complete.clone()
         });
         let kept = find(&old.conditions, APPROVED).cloned();
-        let judged = [Some(complete), failed].into_iter().flatten();
-        let conditions = judged
-            .map(|judgement| judgement.condition(&old.conditions, riddle.generation, riddle.now))
+        let updates = [Some(complete), failed].into_iter().flatten();
+        let conditions = updates
+            .map(|update| update.condition(&old.conditions, report.generation, report.now))
             .chain(kept)
             .collect();
         Self {
-            observed_generation: Some(Count::new(riddle.generation)),
-            completion_time: riddle.ends.map(Time::exact).or(old.completion_time),
+            observed_generation: Some(Count::new(report.generation)),
+            completion_time: report.ends.map(Time::exact).or(old.completion_time),
             conditions,
             ..old
         }
@@ -143,46 +143,56 @@ impl SecretRotationOperationStatus {
 }
 
 /// Conditions `Complete`, `Failed` if it failed, and `Approved` once somebody has decided.
-pub fn conditions(previous: &[Condition], progress: &Progress<'_>) -> Vec<Condition> {
-    let (verdict, reason, message) = match &progress.operation.outcome {
-        Some(Outcome::Succeeded { message }) => (Verdict::True, "Succeeded", message.as_str()),
-        Some(Outcome::Failed { reason, message }) => {
-            (Verdict::False, reason.reason(), message.as_str())
+pub fn conditions(previous: &[Condition], report: &StepReport<'_>) -> Vec<Condition> {
+    let (status, reason, message) = match &report.operation.outcome {
+        Some(Outcome::Succeeded { message }) => {
+            (ConditionStatus::True, "Succeeded", message.as_str())
         }
-        None => (Verdict::False, progress.phase.reason(), progress.message),
+        Some(Outcome::Failed { reason, message }) => {
+            (ConditionStatus::False, reason.reason(), message.as_str())
+        }
+        None => (
+            ConditionStatus::False,
+            report.phase.reason(),
+            report.message,
+        ),
     };
-    let complete = Judgement {
+    let complete = ConditionUpdate {
         kind: COMPLETE,
-        verdict,
+        status,
         reason,
         message: message.to_owned(),
     };
-    let failed = matches!(progress.operation.outcome, Some(Outcome::Failed { .. }));
-    let failed = failed.then(|| Judgement {
+    let failed = matches!(report.operation.outcome, Some(Outcome::Failed { .. }));
+    let failed = failed.then(|| ConditionUpdate {
         kind: FAILED,
-        verdict: Verdict::True,
+        status: ConditionStatus::True,
         ..complete.clone()
     });
-    let decided = progress.consent.and_then(decided);
+    let decided = report.consent.and_then(decided);
     let kept = find(previous, APPROVED)
         .filter(|_| decided.is_none())
         .cloned();
-    let judged = [Some(complete), failed, decided].into_iter().flatten();
-    judged
-        .map(|judgement| judgement.condition(previous, progress.generation, progress.now))
+    let updates = [Some(complete), failed, decided].into_iter().flatten();
+    updates
+        .map(|update| update.condition(previous, report.generation, report.now))
         .chain(kept)
         .collect()
 }
 
-fn decided(consent: &Consent) -> Option<Judgement> {
-    let (verdict, reason, message) = match consent {
+fn decided(consent: &Consent) -> Option<ConditionUpdate> {
+    let (status, reason, message) = match consent {
         Consent::NotNeeded | Consent::Awaited { .. } => return None,
-        Consent::Given { by } => (Verdict::True, "Approved", format!("approved by {by}")),
-        Consent::Refused { message } => (Verdict::False, "Denied", message.clone()),
+        Consent::Given { by } => (
+            ConditionStatus::True,
+            "Approved",
+            format!("approved by {by}"),
+        ),
+        Consent::Refused { message } => (ConditionStatus::False, "Denied", message.clone()),
     };
-    Some(Judgement {
+    Some(ConditionUpdate {
         kind: APPROVED,
-        verdict,
+        status,
         reason,
         message,
     })

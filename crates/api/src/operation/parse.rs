@@ -20,7 +20,7 @@ use crate::{
 
 /// Which secret an operation is about, as its request says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum SecretTarget {
     /// By its whole ARN.
     Arn(Arn),
     /// By its exact name in a region; the ARN is to be found out.
@@ -101,7 +101,7 @@ impl SecretRotationOperation {
     }
 
     /// Which secret the request names.
-    pub fn subject(&self) -> Result<Subject, Invalid> {
+    pub fn target(&self) -> Result<SecretTarget, Invalid> {
         self.spec.secret.to_core()
     }
 
@@ -120,19 +120,21 @@ impl SecretRotationOperation {
         let found = found
             .map(|arn| named("status.arn", arn, Arn::parse))
             .transpose()?;
-        match (self.subject()?, found) {
-            (Subject::Arn(asked), Some(found)) if asked != found => Err(Invalid::contradiction(
-                "status.arn",
-                "differs from spec.secret.arn; create another operation",
-            )),
-            (Subject::Name { region, .. }, Some(found)) if region != *found.region() => {
+        match (self.target()?, found) {
+            (SecretTarget::Arn(asked), Some(found)) if asked != found => {
+                Err(Invalid::contradiction(
+                    "status.arn",
+                    "differs from spec.secret.arn; create another operation",
+                ))
+            }
+            (SecretTarget::Name { region, .. }, Some(found)) if region != *found.region() => {
                 Err(Invalid::contradiction(
                     "status.arn",
                     "differs from spec.secret.region; create another operation",
                 ))
             }
-            (Subject::Arn(asked), _) => Ok(Some(asked)),
-            (Subject::Name { .. }, found) => Ok(found),
+            (SecretTarget::Arn(asked), _) => Ok(Some(asked)),
+            (SecretTarget::Name { .. }, found) => Ok(found),
         }
     }
 
@@ -244,12 +246,16 @@ impl Decision {
 }
 
 impl SecretReference {
-    fn to_core(&self) -> Result<Subject, Invalid> {
+    fn to_core(&self) -> Result<SecretTarget, Invalid> {
         match (&self.arn, &self.name, &self.region) {
-            (Some(arn), None, None) => Ok(Subject::Arn(named("spec.secret.arn", arn, Arn::parse)?)),
+            (Some(arn), None, None) => Ok(SecretTarget::Arn(named(
+                "spec.secret.arn",
+                arn,
+                Arn::parse,
+            )?)),
             (None, Some(name), Some(region)) => {
                 possible("spec.secret.name", name)?;
-                Ok(Subject::Name {
+                Ok(SecretTarget::Name {
                     name: named("spec.secret.name", name, SecretName::parse)?,
                     region: named("spec.secret.region", region, Region::parse)?,
                 })

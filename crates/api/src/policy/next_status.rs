@@ -15,7 +15,7 @@ use super::status::{
 };
 use crate::{
     Readiness,
-    conditions::{Judgement, Verdict, find, is_true},
+    conditions::{ConditionStatus, ConditionUpdate, find, is_true},
     count::Count,
 };
 
@@ -24,7 +24,7 @@ const HEALTHY: &str = "Healthy";
 
 /// What one pass over a policy found out.
 #[derive(Clone, Copy, Debug)]
-pub struct Pass<'a> {
+pub struct PassReport<'a> {
     /// The generation of the policy that was judged.
     pub generation: i64,
     /// Whether the controller can do its job.
@@ -44,9 +44,9 @@ impl SecretRotationPolicyStatus {
     ///
     /// What a pass did not find out is carried over: a suspended policy keeps its findings and its verdict `Healthy`.
     /// On a pass that found nothing new only `lastCheckTime` moves.
-    pub fn after(previous: Option<&Self>, pass: &Pass<'_>) -> Self {
+    pub fn after(previous: Option<&Self>, pass: &PassReport<'_>) -> Self {
         let old = previous.cloned().unwrap_or_default();
-        let pass = &Pass {
+        let pass = &PassReport {
             seen: pass
                 .seen
                 .filter(|_| *pass.readiness != Readiness::Suspended),
@@ -202,47 +202,49 @@ impl FindingStatus {
     }
 }
 
-fn conditions(previous: &[Condition], pass: &Pass<'_>) -> Vec<Condition> {
-    let settled = settled(previous, pass);
-    let progress = if settled.is_some() {
+fn conditions(previous: &[Condition], pass: &PassReport<'_>) -> Vec<Condition> {
+    let unchanged = without_changes(previous, pass);
+    let progress = if unchanged.is_some() {
         None
     } else {
         pass.readiness.progress()
     };
-    let judge = |judgement: Judgement| judgement.condition(previous, pass.generation, pass.now);
-    let ready = settled.unwrap_or_else(|| judge(ready(pass)));
+    let condition_of =
+        |update: ConditionUpdate| update.condition(previous, pass.generation, pass.now);
+    let ready = unchanged.unwrap_or_else(|| condition_of(ready(pass)));
     let healthy = health(pass, previous)
-        .map(judge)
+        .map(condition_of)
         .or_else(|| find(previous, HEALTHY).cloned());
-    let healthy = healthy.unwrap_or_else(|| judge(unchecked(pass.readiness)));
-    [Some(ready), Some(healthy), progress.map(judge)]
+    let healthy = healthy.unwrap_or_else(|| condition_of(unchecked(pass.readiness)));
+    [Some(ready), Some(healthy), progress.map(condition_of)]
         .into_iter()
         .flatten()
         .collect()
 }
 
 /// A policy that was ready for this very generation stays so while a controller that has just started looks again.
-fn settled(previous: &[Condition], pass: &Pass<'_>) -> Option<Condition> {
+fn without_changes(previous: &[Condition], pass: &PassReport<'_>) -> Option<Condition> {
     let known =
         find(previous, READY).filter(|ready| ready.observed_generation == Some(pass.generation))?;
     let starting = matches!(pass.readiness, Readiness::Progressing) && is_true(previous, READY);
     starting.then(|| known.clone())
 }
 
-fn ready(pass: &Pass<'_>) -> Judgement {
-    let judgement = pass.readiness.ready();
+fn ready(pass: &PassReport<'_>) -> ConditionUpdate {
+    let update = pass.readiness.ready();
     match (pass.readiness, pass.seen) {
-        (Readiness::Succeeded, Some((survey, _))) => Judgement {
+        (Readiness::Succeeded, Some((survey, _))) => ConditionUpdate {
             message: format!("secrets selected and checked: {}", survey.selected),
-            ..judgement
+            ..update
         },
-        _ => judgement,
+        _ => update,
     }
 }
 
 /// The verdict on the secrets, if this pass allows one.
-fn health(pass: &Pass<'_>, previous: &[Condition]) -> Option<Judgement> {
-    let ailing = find(previous, HEALTHY).is_some_and(|old| old.status == Verdict::False.name());
+fn health(pass: &PassReport<'_>, previous: &[Condition]) -> Option<ConditionUpdate> {
+    let ailing =
+        find(previous, HEALTHY).is_some_and(|old| old.status == ConditionStatus::False.name());
     match pass.seen {
         Some((survey, _)) => Some(health_of(survey)),
         None if pass.readiness.leaves_health() => None,
@@ -252,27 +254,27 @@ fn health(pass: &Pass<'_>, previous: &[Condition]) -> Option<Judgement> {
     }
 }
 
-fn health_of(survey: &Survey) -> Judgement {
-    let (verdict, reason) = match survey.worst() {
-        Some(State::Unknown) => (Verdict::Unknown, "Unknown"),
-        Some(state) => (Verdict::False, unhealthy(state)),
-        None if !survey.is_complete() => (Verdict::Unknown, "Unknown"),
-        None if survey.selected == 0 => (Verdict::True, "NothingSelected"),
-        None => (Verdict::True, "AllRotationsHealthy"),
+fn health_of(survey: &Survey) -> ConditionUpdate {
+    let (status, reason) = match survey.worst() {
+        Some(State::Unknown) => (ConditionStatus::Unknown, "Unknown"),
+        Some(state) => (ConditionStatus::False, unhealthy(state)),
+        None if !survey.is_complete() => (ConditionStatus::Unknown, "Unknown"),
+        None if survey.selected == 0 => (ConditionStatus::True, "NothingSelected"),
+        None => (ConditionStatus::True, "AllRotationsHealthy"),
     };
-    Judgement {
+    ConditionUpdate {
         kind: HEALTHY,
-        verdict,
+        status,
         reason,
         message: health_message(survey, reason),
     }
 }
 
-fn unchecked(readiness: &Readiness) -> Judgement {
+fn unchecked(readiness: &Readiness) -> ConditionUpdate {
     let message = format!("the secrets were not checked: {}", readiness.message());
-    Judgement {
+    ConditionUpdate {
         kind: HEALTHY,
-        verdict: Verdict::Unknown,
+        status: ConditionStatus::Unknown,
         reason: "Unknown",
         message,
     }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Memory that is further from the object's own times than this is not ours.
-const SLACK: SignedDuration = SignedDuration::from_hours(24);
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
 impl SecretRotationPolicy {
     /// Parses the policy, and what its status remembers.
@@ -32,7 +32,7 @@ impl SecretRotationPolicy {
     /// The status is a hint: what cannot be read there, or cannot be true, is left out. The spec is not: the error
     /// names the field and what to write.
     pub fn to_core(&self) -> Result<(core::Policy, PreviousFindings), Invalid> {
-        Ok((self.policy()?, self.memory()))
+        Ok((self.policy()?, self.previous_findings()))
     }
 
     fn policy(&self) -> Result<core::Policy, Invalid> {
@@ -86,9 +86,11 @@ impl SecretRotationPolicy {
     }
 
     /// What the findings of the last pass remember.
-    fn memory(&self) -> PreviousFindings {
+    fn previous_findings(&self) -> PreviousFindings {
         let findings = self.status.iter().flat_map(|status| &status.findings);
-        let kept: BTreeMap<_, _> = findings.filter_map(FindingStatus::remembered).collect();
+        let kept: BTreeMap<_, _> = findings
+            .filter_map(FindingStatus::previous_finding)
+            .collect();
         PreviousFindings {
             findings: kept
                 .into_iter()
@@ -132,12 +134,12 @@ impl SecretRotationPolicy {
             .metadata
             .creation_timestamp
             .as_ref()
-            .and_then(|created| created.0.checked_sub(SLACK).ok());
+            .and_then(|created| created.0.checked_sub(CLOCK_TOLERANCE).ok());
         let checked = self
             .status
             .as_ref()
             .and_then(|status| status.last_check_time.as_ref()?.timestamp());
-        let latest = checked.and_then(|checked| checked.checked_add(SLACK).ok());
+        let latest = checked.and_then(|checked| checked.checked_add(CLOCK_TOLERANCE).ok());
         let first_observed = remembered.first_observed.filter(|seen| {
             earliest.is_none_or(|earliest| seen.timestamp() >= earliest)
                 && latest.is_none_or(|latest| seen.timestamp() <= latest)
@@ -155,7 +157,7 @@ impl SecretRotationPolicy {
 }
 
 impl FindingStatus {
-    fn remembered(&self) -> Option<((Region, SecretName), PreviousFinding)> {
+    fn previous_finding(&self) -> Option<((Region, SecretName), PreviousFinding)> {
         let region = Region::parse(self.region.as_str()).ok()?;
         let name = SecretName::parse(self.name.as_str()).ok()?;
         let state = State::ALL

@@ -7,8 +7,8 @@ use super::windows::Windows;
 use crate::{
     approval::Approval,
     count::Count,
+    duration::{BoundedDuration, HOUR, MINUTE, PATTERN, SECOND},
     schema::rule,
-    span::{HOUR, MINUTE, PATTERN, SECOND, Span},
     text::Text,
 };
 
@@ -18,15 +18,15 @@ use crate::{
 pub struct Detection {
     /// How long a rotation may make no progress before it is stuck, from 2h to 720h; it must outlast the rotation function and the retries of AWS.
     #[serde(default)]
-    pub stuck_after: Span<{ 2 * HOUR }, { 720 * HOUR }, { 6 * HOUR }>,
+    pub stuck_after: BoundedDuration<{ 2 * HOUR }, { 720 * HOUR }, { 6 * HOUR }>,
 
     /// How long after the next rotation date of AWS a rotation is overdue, from 0s to 720h.
     #[serde(default)]
-    pub overdue_after: Span<0, { 720 * HOUR }, HOUR>,
+    pub overdue_after: BoundedDuration<0, { 720 * HOUR }, HOUR>,
 
     /// How old the current version may become, from 4h to 99999h; not checked if the field is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_age: Option<Span<{ 4 * HOUR }, { 99_999 * HOUR }, { 99_999 * HOUR }>>,
+    pub max_age: Option<BoundedDuration<{ 4 * HOUR }, { 99_999 * HOUR }, { 99_999 * HOUR }>>,
 
     /// Where the expiry date of a partner's key is written; secrets are not checked for expiry if the field is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub struct Expiry {
 
     /// How long before that date the secret must have been rotated, from 1h to 8760h.
     #[serde(default)]
-    pub rotate_before: Span<HOUR, { 8_760 * HOUR }, { 168 * HOUR }>,
+    pub rotate_before: BoundedDuration<HOUR, { 8_760 * HOUR }, { 168 * HOUR }>,
 }
 
 /// What to say of secrets that do not rotate.
@@ -101,7 +101,7 @@ pub struct Remediation {
 
     /// How long to wait between protecting a pending version and clearing its label, from 30s to 6h.
     #[serde(default)]
-    pub confirm_after: Span<{ 30 * SECOND }, { 6 * HOUR }, { 5 * MINUTE }>,
+    pub confirm_after: BoundedDuration<{ 30 * SECOND }, { 6 * HOUR }, { 5 * MINUTE }>,
 
     /// How much may be done at a time, and how often.
     #[serde(default)]
@@ -166,7 +166,7 @@ pub struct Limits {
 
     /// The sliding window in which attempts are counted, from 1h to 720h.
     #[serde(default)]
-    pub attempt_window: Span<HOUR, { 720 * HOUR }, { 24 * HOUR }>,
+    pub attempt_window: BoundedDuration<HOUR, { 720 * HOUR }, { 24 * HOUR }>,
 }
 
 /// Exponential back-off between attempts.
@@ -176,11 +176,11 @@ pub struct Limits {
 pub struct Backoff {
     /// The pause after the first attempt, from 1m to 24h; it doubles with every further attempt.
     #[serde(default)]
-    pub initial: Span<MINUTE, { 24 * HOUR }, { 15 * MINUTE }>,
+    pub initial: BoundedDuration<MINUTE, { 24 * HOUR }, { 15 * MINUTE }>,
 
     /// The longest pause, from 1m to 168h.
     #[serde(default)]
-    pub max: Span<MINUTE, { 168 * HOUR }, { 4 * HOUR }>,
+    pub max: BoundedDuration<MINUTE, { 168 * HOUR }, { 4 * HOUR }>,
 }
 
 /// The rule is silent about texts that are no durations: their own rules speak.

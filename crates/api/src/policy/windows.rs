@@ -5,8 +5,8 @@ use secret_rotation_core::maintenance_window as core;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    duration::{BoundedDuration, HOUR, MINUTE},
     schema::rule,
-    span::{HOUR, MINUTE, Span},
     text::Text,
 };
 
@@ -37,7 +37,7 @@ pub struct Window {
     pub schedule: Text<1, 100>,
 
     /// How long the window stays open, from 1m to 744h of elapsed time.
-    pub duration: Span<MINUTE, { 744 * HOUR }, HOUR>,
+    pub duration: BoundedDuration<MINUTE, { 744 * HOUR }, HOUR>,
 
     /// The time zone of the schedule, by its name in the IANA database; UTC if it is left out.
     // No default in the schema: an API server would add it to the list, which belongs to its writer as a whole.

@@ -12,7 +12,7 @@ use crate::{Readiness, conditions::find, count::Count};
 
 /// What one pass over a profile found out.
 #[derive(Clone, Copy, Debug)]
-pub struct ProfilePass<'a> {
+pub struct ProfileReport<'a> {
     /// The generation of the profile that was judged.
     pub generation: i64,
     /// Whether the controller can use it.
@@ -51,7 +51,7 @@ impl From<&Inventory> for RegionSweep {
 
 impl AWSAccessProfileStatus {
     /// The status after a pass. On a pass that found nothing new only `lastSweepTime` moves.
-    pub fn after(previous: Option<&Self>, pass: &ProfilePass<'_>) -> Self {
+    pub fn after(previous: Option<&Self>, pass: &ProfileReport<'_>) -> Self {
         let conditions = previous
             .map(|old| old.conditions.as_slice())
             .unwrap_or_default();
@@ -62,7 +62,7 @@ impl AWSAccessProfileStatus {
                 .iter()
                 .filter_map(|region| swept(region, previous, pass.sweeps))
                 .collect(),
-            conditions: vec![settled(conditions, pass).unwrap_or_else(|| {
+            conditions: vec![without_changes(conditions, pass).unwrap_or_else(|| {
                 let ready = pass.readiness.ready();
                 ready.condition(conditions, pass.generation, pass.now)
             })],
@@ -76,7 +76,7 @@ impl AWSAccessProfileStatus {
 }
 
 /// What was known of this very generation stands while a controller that has just started has no answer yet.
-fn settled(previous: &[Condition], pass: &ProfilePass<'_>) -> Option<Condition> {
+fn without_changes(previous: &[Condition], pass: &ProfileReport<'_>) -> Option<Condition> {
     let known = find(previous, "Ready")?;
     let starting = matches!(pass.readiness, Readiness::Progressing);
     let same = known.observed_generation == Some(pass.generation);

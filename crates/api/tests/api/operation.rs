@@ -7,7 +7,8 @@ use proptest::{collection, option, prelude::*};
 use secret_rotation_api::{
     conditions::find,
     operation::{
-        Progress, SecretRotationOperation, SecretRotationOperationStatus, Subject, secret_label,
+        SecretRotationOperation, SecretRotationOperationStatus, SecretTarget, StepReport,
+        secret_label,
     },
     policy::SecretRotationPolicy,
 };
@@ -84,7 +85,7 @@ fn status_of(
     let name = SecretName::parse("payments/db").expect("valid");
     SecretRotationOperationStatus::after_step(
         previous,
-        &Progress {
+        &StepReport {
             generation: 1,
             operation,
             secret: Some(&name),
@@ -102,7 +103,7 @@ fn status_of(
 #[test]
 fn an_approval_is_a_condition_that_stays() {
     let operation = operation();
-    let mut progress = Progress {
+    let mut progress = StepReport {
         generation: 1,
         operation: &operation,
         secret: None,
@@ -203,7 +204,7 @@ fn an_operation_by_hand_needs_little() {
     assert_eq!((operation.arn, operation.policy.uid), (None, None));
     let name = SecretName::parse("payments/db").expect("valid");
     let region = Region::parse("eu-west-1").expect("valid");
-    assert_eq!(old.subject(), Ok(Subject::Name { name, region }));
+    assert_eq!(old.target(), Ok(SecretTarget::Name { name, region }));
 }
 
 #[test]

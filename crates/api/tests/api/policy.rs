@@ -8,7 +8,7 @@ use std::{
 use secret_rotation_api::{
     Invalid, Readiness,
     conditions::find,
-    policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus},
+    policy::{PassReport, SecretRotationPolicy, SecretRotationPolicyStatus},
 };
 use secret_rotation_core::approval::Approval;
 use secret_rotation_core::block::{Block, BlockReason};
@@ -423,8 +423,8 @@ fn survey(findings: Vec<Finding>, time: AwsTime) -> Survey {
     }
 }
 
-fn pass<'a>(readiness: &'a Readiness, seen: Option<(&'a Survey, &'a Plan)>) -> Pass<'a> {
-    Pass {
+fn pass<'a>(readiness: &'a Readiness, seen: Option<(&'a Survey, &'a Plan)>) -> PassReport<'a> {
+    PassReport {
         generation: 3,
         readiness,
         seen,
@@ -479,7 +479,7 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
     let namespace = secret_rotation_core::names::Namespace::parse("team-payments").expect("valid");
     plan.in_progress
         .insert(arn("payments/db"), ObjectKey { namespace, name });
-    let pass = Pass {
+    let pass = PassReport {
         handled_request: Some("1764000000"),
         ..pass(&Readiness::Succeeded, Some((&survey, &plan)))
     };
@@ -559,7 +559,7 @@ fn a_check_that_was_asked_for_is_known_by_its_token() {
     object.metadata.annotations =
         Some([("secretrotation.dev/check-requested-at".to_owned(), token)].into());
     let handled = object.requested_check();
-    let pass = Pass {
+    let pass = PassReport {
         handled_request: handled,
         ..pass(&Readiness::Succeeded, None)
     };
@@ -633,7 +633,7 @@ fn an_unchanged_pass_moves_nothing_but_the_time_of_the_check() {
         aws("2026-11-23T10:05:00Z"),
     );
     let plan = Plan::default();
-    let pass = Pass {
+    let pass = PassReport {
         now: server("2026-11-23T10:05:03Z"),
         ..pass(&Readiness::Succeeded, Some((&later, &plan)))
     };
@@ -648,7 +648,7 @@ fn a_transition_time_moves_only_when_the_status_flips() {
     let at = |findings, now| {
         let survey = survey(findings, aws("2026-11-23T11:00:00Z"));
         let plan = Plan::default();
-        let pass = Pass {
+        let pass = PassReport {
             now: server(now),
             ..pass(&Readiness::Succeeded, Some((&survey, &plan)))
         };
@@ -671,7 +671,7 @@ fn a_suspended_policy_keeps_what_it_knew() {
     let before = checked(vec![finding("a", State::Stuck)]);
     let survey = survey(vec![], aws("2026-11-23T11:00:00Z"));
     let plan = Plan::default();
-    let pass = Pass {
+    let pass = PassReport {
         generation: 4,
         ..pass(&Readiness::Suspended, Some((&survey, &plan)))
     };
@@ -692,7 +692,7 @@ fn a_suspended_policy_keeps_what_it_knew() {
 fn a_policy_of_a_suspended_profile_says_so_and_keeps_what_it_knew() {
     let before = checked(vec![finding("a", State::Stuck)]);
     let suspended = Readiness::ProfileSuspended(ProfileName::parse("shared").expect("valid"));
-    let pass = Pass {
+    let pass = PassReport {
         generation: 4,
         ..pass(&suspended, None)
     };
@@ -784,7 +784,7 @@ fn a_restarted_controller_does_not_unsettle_a_ready_policy() {
     let after =
         SecretRotationPolicyStatus::after(Some(&before), &pass(&Readiness::Progressing, None));
     assert!(!after.differs_beyond_check_time(&before));
-    let changed = Pass {
+    let changed = PassReport {
         generation: 4,
         ..pass(&Readiness::Progressing, None)
     };

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secret_rotation_api::{
     Readiness,
-    profile::{AWSAccessProfile, AWSAccessProfileStatus, ProfilePass, RegionSweep},
+    profile::{AWSAccessProfile, AWSAccessProfileStatus, ProfileReport, RegionSweep},
 };
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::names::{Namespace, Region, SecretName};
@@ -152,7 +152,7 @@ fn refusals_name_the_field() {
 fn before_the_first_answer_what_was_said_of_the_same_generation_stands() {
     let regions = BTreeSet::new();
     let after = |previous: Option<&AWSAccessProfileStatus>, generation, readiness: &Readiness| {
-        let pass = ProfilePass {
+        let pass = ProfileReport {
             generation,
             readiness,
             sweeps: &[],
@@ -186,7 +186,7 @@ fn a_region_that_was_not_swept_keeps_what_is_known_of_it() {
         let (readiness, now) = (&Readiness::Succeeded, server("2026-11-23T10:00:03Z"));
         AWSAccessProfileStatus::after(
             previous,
-            &ProfilePass {
+            &ProfileReport {
                 generation: 3,
                 readiness,
                 sweeps,

@@ -14,12 +14,12 @@ use std::process::ExitCode;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use secret_rotation_api::approval::Approval;
+use secret_rotation_api::duration::BoundedDuration;
 use secret_rotation_api::operation::{
     Action, PolicyReference, SecretReference, SecretRotationOperation, SecretRotationOperationSpec,
     Trigger,
 };
 use secret_rotation_api::policy::SecretRotationPolicy;
-use secret_rotation_api::span::Span;
 use uuid::Uuid;
 
 use crate::CommandError;
@@ -77,10 +77,10 @@ pub(super) async fn request(
         trigger: Trigger::Manual,
         approval: Approval::default(),
         requested_by: Some(user.into()),
-        deadline: Span::default(),
-        ttl_after_finished: Span::default(),
+        deadline: BoundedDuration::default(),
+        ttl_after_finished: BoundedDuration::default(),
         decision: None,
-        confirm_after: confirm_after.map_or_else(Span::default, Into::into),
+        confirm_after: confirm_after.map_or_else(BoundedDuration::default, Into::into),
     };
     output::note(&preview::announcement(&target, &spec));
     let operation = named(&cluster, &target, spec, &operations);

@@ -39,7 +39,7 @@ pub(crate) async fn run(app: &App, args: &CheckArgs) -> Result<ExitCode, Command
         if echo.is_some_and(|echo| echo.as_str() == token) {
             return Some(Ok(verdict(policy)));
         }
-        let brake = policy.brake()?;
+        let brake = policy.suspended_by()?;
         let name = &args.name;
         Some(Err(suspended(policy, cluster.namespace(), name, brake)))
     };

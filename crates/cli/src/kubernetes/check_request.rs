@@ -3,7 +3,7 @@
 use std::process::id;
 
 use secret_rotation_api::CHECK_REQUESTED_ANNOTATION;
-use secret_rotation_api::policy::{Brake, SecretRotationPolicy};
+use secret_rotation_api::policy::{SecretRotationPolicy, SuspendedBy};
 use serde_json::json;
 
 use super::client::Cluster;
@@ -17,7 +17,7 @@ pub(crate) async fn request_check(
 ) -> Result<String, CommandError> {
     let api = cluster.within(namespace);
     let policy: SecretRotationPolicy = api.get(name).await?;
-    if let Some(brake) = policy.brake() {
+    if let Some(brake) = policy.suspended_by() {
         return Err(suspended(&policy, namespace, name, brake));
     }
     // Of the API server's clock, to the nanosecond, and of this process: nobody else's.
@@ -33,16 +33,16 @@ pub(crate) fn suspended(
     policy: &SecretRotationPolicy,
     namespace: &str,
     name: &str,
-    brake: Brake,
+    brake: SuspendedBy,
 ) -> CommandError {
     let profile = &*policy.spec.profile_ref.name;
     match brake {
-        Brake::Policy => {
+        SuspendedBy::Policy => {
             CommandError::new(format!("policy {name} is suspended: nothing is checked")).with_hint(
                 format!("kubectl secret-rotation resume {name} -n {namespace}"),
             )
         }
-        Brake::Profile => CommandError::new(format!(
+        SuspendedBy::Profile => CommandError::new(format!(
             "AWSAccessProfile {profile} of policy {name} is suspended: nothing is checked"
         ))
         .with_hint(format!(

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use secret_rotation_api::conditions::find;
 use secret_rotation_api::operation::SecretRotationOperation;
-use secret_rotation_api::policy::{Brake, FindingStatus, SecretRotationPolicy, Summary};
+use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, Summary, SuspendedBy};
 use secret_rotation_api::time::Time;
 
 use crate::ui::duration;
@@ -123,9 +123,9 @@ impl PolicyView {
     /// Whether it acts, only looks, or stands still.
     pub(crate) fn mode(&self) -> String {
         let mode = self.policy.spec.mode;
-        match self.policy.brake() {
-            Some(Brake::Policy) => format!("{mode:?} (suspended)"),
-            Some(Brake::Profile) => format!("{mode:?} (profile suspended)"),
+        match self.policy.suspended_by() {
+            Some(SuspendedBy::Policy) => format!("{mode:?} (suspended)"),
+            Some(SuspendedBy::Profile) => format!("{mode:?} (profile suspended)"),
             None => format!("{mode:?}"),
         }
     }

@@ -16,7 +16,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use kube::{Api, Client, Resource};
-use secret_rotation_api::admission_policies::{self, Fault};
+use secret_rotation_api::admission_policies::{self, Defect};
 use secret_rotation_core::consent::Admission;
 use secret_rotation_core::time::ServerTime;
 use serde::de::DeserializeOwned;
@@ -137,9 +137,9 @@ pub(crate) async fn enforced(
             Found::Object(binding) => binding,
             Found::Nothing(admission) => return Ok(admission),
         };
-        match admission_policies::fault(name, &policy, &binding) {
-            Some(Fault::Weak(what)) => return Ok(Admission::Missing { what }),
-            Some(Fault::OtherVersion(what)) => return Ok(Admission::OtherVersion { what }),
+        match admission_policies::defect(name, &policy, &binding) {
+            Some(Defect::Weak(what)) => return Ok(Admission::Missing { what }),
+            Some(Defect::OtherVersion(what)) => return Ok(Admission::OtherVersion { what }),
             None => {}
         }
         marks.extend([mark(&policy), mark(&binding)]);

@@ -348,7 +348,7 @@ mod tests {
         Reading {
             began: crate::clock::now(),
             operation: object.to_core().expect("it can be understood"),
-            subject: object.subject().expect("a secret"),
+            subject: object.target().expect("a secret"),
             object,
         }
     }

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt as _;
 use secret_rotation_api::SECRET_LABEL;
-use secret_rotation_api::operation::{SecretRotationOperation, Subject, secret_label};
+use secret_rotation_api::operation::{SecretRotationOperation, SecretTarget, secret_label};
 use secret_rotation_core::authorise::{Refusal, Tenant, may_use, under_ceiling};
 use secret_rotation_core::names::{Arn, ObjectKey, Region, SecretName};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
@@ -26,7 +26,7 @@ pub(super) struct Reading {
     /// What it means and did.
     pub operation: Operation,
     /// Which secret it names.
-    pub subject: Subject,
+    pub subject: SecretTarget,
 }
 
 /// What bounds an operation, just read.
@@ -47,7 +47,7 @@ impl Reading {
         };
         let invalid = |error: secret_rotation_api::Invalid| Error::Invalid(error.to_string());
         let operation = object.to_core().map_err(invalid)?;
-        let subject = object.subject().map_err(invalid)?;
+        let subject = object.target().map_err(invalid)?;
         Ok((!operation.is_finished()).then_some(Self {
             began,
             object,
@@ -63,7 +63,7 @@ impl Reading {
         Some(Self {
             began: clock::now(),
             operation: entry.core.as_ref().ok()?.clone(),
-            subject: object.subject().ok()?,
+            subject: object.target().ok()?,
             object,
         })
     }
@@ -108,16 +108,16 @@ impl Reading {
     /// The region of its secret.
     pub(super) fn region(&self) -> &Region {
         match &self.subject {
-            Subject::Arn(arn) => arn.region(),
-            Subject::Name { region, .. } => region,
+            SecretTarget::Arn(arn) => arn.region(),
+            SecretTarget::Name { region, .. } => region,
         }
     }
 
     /// How AWS is asked for its secret: by name where the request says so, so that a new secret of that name is noticed.
     pub(super) fn secret_id(&self) -> &str {
         match &self.subject {
-            Subject::Arn(arn) => arn.as_str(),
-            Subject::Name { name, .. } => name.as_str(),
+            SecretTarget::Arn(arn) => arn.as_str(),
+            SecretTarget::Name { name, .. } => name.as_str(),
         }
     }
 
@@ -130,8 +130,8 @@ impl Reading {
             return found;
         }
         match &self.subject {
-            Subject::Arn(arn) => arn.secret_name(),
-            Subject::Name { name, .. } => name.clone(),
+            SecretTarget::Arn(arn) => arn.secret_name(),
+            SecretTarget::Name { name, .. } => name.clone(),
         }
     }
 
@@ -161,12 +161,12 @@ fn may_look(
     tenant: &Tenant,
     profile: &Profile,
     policy: &Policy,
-    subject: &Subject,
+    subject: &SecretTarget,
 ) -> Result<(), Refusal> {
     may_use(tenant, profile)?;
     let (name, region) = match subject {
-        Subject::Arn(arn) => (arn.secret_name(), arn.region()),
-        Subject::Name { name, region } => (name.clone(), region),
+        SecretTarget::Arn(arn) => (arn.secret_name(), arn.region()),
+        SecretTarget::Name { name, region } => (name.clone(), region),
     };
     if !profile.regions.contains(region)
         || policy
@@ -194,7 +194,7 @@ mod tests {
         let mut given = claimant();
         given.profile.allowed_secrets =
             vec![NamePattern::parse("${namespace}/").expect("a pattern")];
-        let look = |subject: &Subject| {
+        let look = |subject: &SecretTarget| {
             may_look(&given.tenant, &given.profile, &given.policy, subject)
                 .map_err(|refusal| refusal.reason())
         };
@@ -204,13 +204,13 @@ mod tests {
         assert_eq!(look(&name("eu-west-1", "other")), Err("SecretNotAllowed"));
     }
 
-    fn arn(region: &str, name: &str) -> Subject {
+    fn arn(region: &str, name: &str) -> SecretTarget {
         let text = format!("arn:aws:secretsmanager:{region}:111122223333:secret:{name}-AbCdEf");
-        Subject::Arn(Arn::parse(text).expect("an ARN"))
+        SecretTarget::Arn(Arn::parse(text).expect("an ARN"))
     }
 
-    fn name(region: &str, name: &str) -> Subject {
-        Subject::Name {
+    fn name(region: &str, name: &str) -> SecretTarget {
+        SecretTarget::Name {
             name: SecretName::parse(name).expect("a name"),
             region: Region::parse(region).expect("a region"),
         }

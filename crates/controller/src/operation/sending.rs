@@ -131,7 +131,7 @@ async fn intend(
     )?;
     let status = telling::after(
         &scene.reading.object,
-        &secret_rotation_api::operation::Progress {
+        &secret_rotation_api::operation::StepReport {
             secret,
             consent: Some(&scene.consent),
             ..progress
@@ -241,7 +241,7 @@ async fn record(
     let progress = telling::progress(context, object, operation, phase, &message)?;
     let status = telling::after(
         object,
-        &secret_rotation_api::operation::Progress { after, ..progress },
+        &secret_rotation_api::operation::StepReport { after, ..progress },
     );
     let version = kube::ResourceExt::resource_version(object).unwrap_or_default();
     telling::store(context, &operation.key, &version, &status)

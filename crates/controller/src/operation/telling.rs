@@ -7,7 +7,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::operation::{
-    Progress, SecretRotationOperation, SecretRotationOperationStatus, secret_label,
+    SecretRotationOperation, SecretRotationOperationStatus, StepReport, secret_label,
 };
 use secret_rotation_api::{POLICY_LABEL, SECRET_LABEL};
 use secret_rotation_aws::Operation as Call;
@@ -41,8 +41,8 @@ pub(super) fn progress<'a>(
     operation: &'a Operation,
     phase: Phase,
     message: &'a str,
-) -> Result<Progress<'a>, Error> {
-    Ok(Progress {
+) -> Result<StepReport<'a>, Error> {
+    Ok(StepReport {
         generation: object.metadata.generation.unwrap_or(0),
         operation,
         secret: None,
@@ -58,7 +58,7 @@ pub(super) fn progress<'a>(
 /// The status that follows.
 pub(super) fn after(
     object: &SecretRotationOperation,
-    progress: &Progress<'_>,
+    progress: &StepReport<'_>,
 ) -> SecretRotationOperationStatus {
     SecretRotationOperationStatus::after_step(object.status.as_ref(), progress)
 }
@@ -150,7 +150,7 @@ async fn note(
     (secret, consent): (Option<&SecretName>, Option<&Consent>),
     (wait, now): (&Wait, AwsTime),
 ) -> Result<bool, Error> {
-    let progress = Progress {
+    let progress = StepReport {
         secret,
         consent,
         next_step: (wait.pause >= SHORTEST_TOLD).then_some(wait.until),
@@ -196,7 +196,7 @@ pub(super) async fn ended(
         ..reading.operation.clone()
     };
     let seen = look.and_then(present);
-    let progress = Progress {
+    let progress = StepReport {
         secret: seen.map(|secret| &secret.name),
         consent,
         after: seen
@@ -390,7 +390,7 @@ pub(super) async fn identity(
     let phase = Phase::ALL
         .into_iter()
         .find(|phase| quiet::phase(labelled.status.as_ref()) == Some(phase.reason()));
-    let progress = Progress {
+    let progress = StepReport {
         secret: present(look).map(|secret| &secret.name),
         ..progress(
             context,

@@ -10,7 +10,7 @@ use kube::core::{DeserializeGuard, DynamicObject};
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::conditions::is_true;
 use secret_rotation_api::operation::{
-    Riddle, SecretRotationOperation, SecretRotationOperationStatus,
+    SecretRotationOperation, SecretRotationOperationStatus, UnsupportedReport,
 };
 use secret_rotation_core::names::ObjectKey;
 
@@ -45,13 +45,13 @@ pub(super) async fn tell(
     } else {
         Some(unlooked(context)?)
     };
-    let riddle = Riddle {
+    let riddle = UnsupportedReport {
         generation: object.metadata.generation.unwrap_or(0),
         why,
         ends,
         now: context.server_time()?,
     };
-    let new = SecretRotationOperationStatus::of_riddle(old.as_ref(), &riddle);
+    let new = SecretRotationOperationStatus::unsupported(old.as_ref(), &riddle);
     if old.as_ref() != Some(&new) {
         write(context, key, object, &new).await?;
         tracing::warn!(operation = %key, why, begun, "operation cannot be understood");

@@ -6,7 +6,7 @@ use kube::api::PostParams;
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::operation::{
-    Progress, SecretRotationOperation, SecretRotationOperationStatus,
+    SecretRotationOperation, SecretRotationOperationStatus, StepReport,
 };
 use secret_rotation_core::advance::Phase;
 use secret_rotation_core::names::ObjectKey;
@@ -107,7 +107,7 @@ async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result
         message: why.to_owned(),
     });
     operation.completed = Some(unlooked(context)?);
-    let progress = Progress {
+    let progress = StepReport {
         generation: object.metadata.generation.unwrap_or(0),
         operation: &operation,
         secret: None,

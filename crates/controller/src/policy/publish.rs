@@ -6,8 +6,8 @@ use std::time::Duration;
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::Readiness;
-use secret_rotation_api::conditions::{Verdict, find};
-use secret_rotation_api::policy::{Pass, SecretRotationPolicy, SecretRotationPolicyStatus};
+use secret_rotation_api::conditions::{ConditionStatus, find};
+use secret_rotation_api::policy::{PassReport, SecretRotationPolicy, SecretRotationPolicyStatus};
 use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::Plan;
@@ -33,7 +33,7 @@ pub(super) async fn unjudged(
     policy: Option<&Policy>,
     readiness: Readiness,
 ) -> Result<Option<Duration>, Error> {
-    let pass = Pass {
+    let pass = PassReport {
         generation: entry.generation,
         readiness: &readiness,
         seen: None,
@@ -72,7 +72,7 @@ pub(super) async fn judged(
 ) -> Result<(), Error> {
     let handled = context.sweeps.handled(&claimant.policy.uid, view);
     let readiness = readiness(claimant, view, seen.0.time);
-    let pass = Pass {
+    let pass = PassReport {
         generation: entry.generation,
         readiness: &readiness,
         seen: Some(seen),
@@ -184,8 +184,8 @@ fn conditions(
     ["Ready", "Healthy", "Stalled"].into_iter().map(|kind| {
         let value = match find(&status.conditions, kind).map(|condition| condition.status.as_str())
         {
-            Some(value) if value == Verdict::True.name() => "true",
-            Some(value) if value == Verdict::False.name() => "false",
+            Some(value) if value == ConditionStatus::True.name() => "true",
+            Some(value) if value == ConditionStatus::False.name() => "false",
             None if kind == "Stalled" => "false",
             Some(_) | None => "unknown",
         };

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 use kube::client::Body;
 use kube::{Api, Client, Resource};
-use secret_rotation_api::admission_policies::{self, Fault};
+use secret_rotation_api::admission_policies::{self, Defect};
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_api::{GROUP, VERSION};
 use serde::de::DeserializeOwned;
@@ -122,20 +122,21 @@ pub(super) async fn admission(client: &Client) -> Vec<Finding> {
     if let (Ok(policies), Ok(bindings)) = (&policies, &bindings) {
         let both = |name| Some((name, policies.get(name)?, bindings.get(name)?));
         let pairs = admission_policies::NAMES.into_iter().filter_map(both);
-        let faults = pairs
-            .filter_map(|(name, policy, binding)| admission_policies::fault(name, policy, binding));
+        let faults = pairs.filter_map(|(name, policy, binding)| {
+            admission_policies::defect(name, policy, binding)
+        });
         findings.extend(faults.map(faulty));
     }
     findings
 }
 
 /// Whoever runs this may have another version of it than the cluster has of the controller.
-fn faulty(fault: Fault) -> Finding {
+fn faulty(fault: Defect) -> Finding {
     let what = "admission policies";
     match fault {
-        Fault::Weak(why) => Finding::failed(what, why)
+        Defect::Weak(why) => Finding::failed(what, why)
             .advice("apply deploy/admission again; until then no approval counts"),
-        Fault::OtherVersion(why) => Finding::warn(what, why)
+        Defect::OtherVersion(why) => Finding::warn(what, why)
             .advice("no approval counts unless their version is that of the controller"),
     }
 }

@@ -32,7 +32,7 @@ fn one(policy: &SecretRotationPolicy) -> u8 {
     let judged = status
         .observed_generation
         .map(secret_rotation_api::count::Count::value);
-    let fresh = judged == policy.metadata.generation && policy.brake().is_none();
+    let fresh = judged == policy.metadata.generation && policy.suspended_by().is_none();
     if is("Healthy", "False") {
         UNHEALTHY
     } else if fresh && is("Healthy", "True") && is("Ready", "True") {

@@ -23,9 +23,9 @@ const MAX_LENGTH: usize = 28;
 /// A duration such as `30m` or `1h30m`, from `MIN` to `MAX` seconds, `DEFAULT` where it is not written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Span<const MIN: u64, const MAX: u64, const DEFAULT: u64>(String);
+pub struct BoundedDuration<const MIN: u64, const MAX: u64, const DEFAULT: u64>(String);
 
-impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> Span<MIN, MAX, DEFAULT> {
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> BoundedDuration<MIN, MAX, DEFAULT> {
     /// Writes a duration, moved into the bounds if it lies beyond them.
     pub fn new(duration: Duration) -> Self {
         Self(written(
@@ -66,26 +66,34 @@ impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> Span<MIN, MAX, DEFAULT>
     }
 }
 
-impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> Default for Span<MIN, MAX, DEFAULT> {
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> Default
+    for BoundedDuration<MIN, MAX, DEFAULT>
+{
     fn default() -> Self {
         Self(seconds(DEFAULT))
     }
 }
 
-impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> From<&str> for Span<MIN, MAX, DEFAULT> {
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> From<&str>
+    for BoundedDuration<MIN, MAX, DEFAULT>
+{
     /// Takes the text as it is; parsing judges it.
     fn from(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
 
-impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> fmt::Display for Span<MIN, MAX, DEFAULT> {
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> fmt::Display
+    for BoundedDuration<MIN, MAX, DEFAULT>
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> JsonSchema for Span<MIN, MAX, DEFAULT> {
+impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> JsonSchema
+    for BoundedDuration<MIN, MAX, DEFAULT>
+{
     fn inline_schema() -> bool {
         true
     }
@@ -200,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_write() {
-        let span: Span<{ 2 * HOUR }, { 720 * HOUR }, { 6 * HOUR }> = "90m".into();
+        let span: BoundedDuration<{ 2 * HOUR }, { 720 * HOUR }, { 6 * HOUR }> = "90m".into();
         let refusal = span
             .parse("spec.detection.stuckAfter")
             .expect_err("too short");
