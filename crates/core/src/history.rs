@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::action::{Action, Step};
 use crate::approval::Answer;
 use crate::authorise::{Tenant, may_use, under_ceiling};
-use crate::aws_error::ErrorClass;
 use crate::journal::JournalEntry;
 use crate::names::{Arn, ObjectKey, StageLabel, Uid, VersionId};
 use crate::operation::{Failure, Operation, Outcome, Trigger};
@@ -278,7 +277,7 @@ impl<'a> History<'a> {
                 && operation
                     .journal
                     .entry(Step::Rotate)
-                    .is_some_and(was_received)
+                    .is_some_and(JournalEntry::was_received)
         })
     }
 
@@ -410,10 +409,6 @@ fn last_write_of(operation: &Operation) -> Option<AwsTime> {
         .filter(|step| !matches!(step, Step::Pin | Step::Unpin))
         .collect();
     operation.journal.last_intent(&steps)
-}
-
-fn was_received(entry: &JournalEntry) -> bool {
-    entry.is_applied() || entry.refusal() == Some(ErrorClass::RotationPending)
 }
 
 /// Whether a request may still be on its way to AWS.

@@ -113,6 +113,11 @@ impl JournalEntry {
         !known || tries.any(|one| one.may_have_applied())
     }
 
+    /// Returns whether AWS has surely received the request: it said yes, or that it runs the pending rotation again.
+    pub fn was_received(&self) -> bool {
+        self.is_applied() || self.refusal() == Some(ErrorClass::RotationPending)
+    }
+
     /// Whether the request may have been applied although nobody knows: no answer, or none that says.
     pub fn is_unanswered(&self) -> bool {
         match &self.result {

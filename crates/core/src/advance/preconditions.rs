@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Next, Phase, StepInput, Wait};
+use super::input::StepInput;
+use super::next::{Next, Stop, failed, wait};
 use crate::action::{Action, Step};
 use crate::authorise::Authority;
 use crate::block::BlockReason;
 use crate::journal::Baseline;
 use crate::names::{StageLabel, VersionId};
-use crate::operation::{Failure, Operation, Outcome, Trigger};
-use crate::permit::{self, Bounds, Gate, Pause, Permit, PermitInput, permit};
-use crate::pin::{self, Pin};
+use crate::operation::{FUNCTION_AT_REST, Failure, Operation, Outcome, Trigger};
+use crate::permit::{self, Bounds, Gate, Pause, Permit, PermitInput, Phase, permit};
+use crate::pin;
 use crate::policy::Policy;
-use crate::secret::PendingValue;
-use crate::secret::{Exclusion, LabelMap, Secret, Seen};
+use crate::rolled_back::RollbackStatus;
+use crate::secret::{Exclusion, PendingValue, Secret, Seen};
 use crate::stability;
 use crate::time::AwsTime;
 
@@ -37,22 +38,19 @@ pub(super) struct Evaluation<'a> {
 
 impl<'a> Evaluation<'a> {
     /// What the store says comes first: it also ends what is about a secret that no longer exists.
-    pub(super) fn admit(
-        operation: &'a Operation,
-        input: &'a StepInput<'a>,
-    ) -> Result<Self, Box<Next>> {
+    pub(super) fn admit(operation: &'a Operation, input: &'a StepInput<'a>) -> Result<Self, Stop> {
         let permit = permit(operation, &permit_input(input));
         let early_end = match permit {
             Permit::Go => None,
             Permit::EndAfterUnpin(outcome) => Some(outcome),
-            Permit::End(outcome) => return Err(Box::new(Next::Done(outcome))),
-            Permit::Wait(pause) => return Err(Box::new(waiting(input.look.at, pause))),
+            Permit::End(outcome) => return Err(Next::Done(outcome).into()),
+            Permit::Wait(pause) => return Err(waiting(input.look.at, pause).into()),
         };
         let Seen::Present(secret) = &input.look.secret else {
             let gone = failed(Failure::Gone, "the secret no longer exists");
-            return Err(Box::new(early_end.map_or(gone, Next::Done)));
+            return Err(early_end.map_or(gone, |outcome| Next::Done(outcome).into()));
         };
-        let not_authorised = |why: &str| Box::new(failed(Failure::NotAuthorised, why));
+        let not_authorised = |why: &str| failed(Failure::NotAuthorised, why);
         let (Some(policy), Ok(authority)) = (input.policy, &input.authority) else {
             return Err(not_authorised("nothing allows it"));
         };
@@ -60,10 +58,10 @@ impl<'a> Evaluation<'a> {
             return Err(not_authorised("the permission is for something else"));
         }
         if operation.arn.as_ref().is_some_and(|arn| *arn != secret.arn) {
-            return Err(Box::new(failed(
+            return Err(failed(
                 Failure::Superseded,
                 "the name belongs to another secret now",
-            )));
+            ));
         }
         Ok(Self {
             operation,
@@ -79,7 +77,7 @@ impl<'a> Evaluation<'a> {
     /// What comes next, and of an end also which replicas do not show it.
     pub(super) fn next(&self) -> Next {
         let behind = self.secret.behind();
-        match (self.dispatched(), behind) {
+        match (self.dispatch().unwrap_or_else(Next::from), behind) {
             (Next::Done(outcome), Some(behind)) if self.operation.has_started() => {
                 let note = format!("; replicas are not in sync: {behind}");
                 Next::Done(outcome.noted(&note))
@@ -89,18 +87,18 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Dispatches on the action.
-    fn dispatched(&self) -> Next {
+    fn dispatch(&self) -> Result<Next, Stop> {
         if let Some(outcome) = &self.early_end {
-            return self.end_unpinned(outcome);
+            return Ok(self.end_unpinned(outcome));
         }
         if self.operation.action == Action::RestoreSecret {
             return self.restore_secret();
         }
         match self.secret.exclusion(self.operation.action) {
             Some(Exclusion::RotationDisabled) if self.rotation_was_switched() => {
-                return self.stop_without_rotation();
+                return Ok(self.stop_without_rotation());
             }
-            Some(exclusion) => return self.stop_for_exclusion(exclusion),
+            Some(exclusion) => return Ok(self.stop_for_exclusion(exclusion)),
             None => {}
         }
         match self.operation.action {
@@ -109,64 +107,21 @@ impl<'a> Evaluation<'a> {
             Action::RevertToPrevious => self.revert(),
             Action::RestoreSecret => self.restore_secret(),
             Action::Rotate => self.rotate(),
-            Action::RetryRotation => self.retry(),
+            Action::RetryRotation => self.retry_rotation(),
             Action::ClearPending | Action::ClearAndRotate => self.clear(),
-            Action::ReleasePins => self.release(),
+            Action::ReleasePins => self.release_pins(),
         }
-    }
-
-    /// A person said no, or its time is over: the pin is taken back, if that is possible.
-    fn end_unpinned(&self, outcome: &Outcome) -> Next {
-        if self.secret.exclusion(self.operation.action).is_some() {
-            return Next::Done(outcome.clone());
-        }
-        self.not_seen_yet(Step::Pin)
-            .filter(|_| !self.is_pinned())
-            .unwrap_or_else(|| self.withdraw())
-    }
-
-    /// Nothing more is written to such a secret. A rotation of ours that has come through is a success all the same.
-    fn stop_for_exclusion(&self, exclusion: Exclusion) -> Next {
-        if self.has_rotated() {
-            return succeeded(
-                "rotated; pins stay, because nothing may be written to the secret now",
-            );
-        }
-        failed(Failure::Refused, exclusion.message())
-    }
-
-    /// Somebody switched rotation off while the operation was under way: what has come through is a success, a pin that
-    /// protects nothing is taken back, and nothing else is written.
-    fn stop_without_rotation(&self) -> Next {
-        if self.has_rotated() {
-            return self.stop_for_exclusion(Exclusion::RotationDisabled);
-        }
-        self.withdraw()
-    }
-
-    /// Whether rotation is on now and was off at the first look, or the other way round.
-    pub(super) fn rotation_was_switched(&self) -> bool {
-        let before = self.operation.baseline.as_ref();
-        before
-            .and_then(|before| before.rotates)
-            .is_some_and(|rotated| rotated != self.secret.rotates())
     }
 
     /// What must be so before anything of an operation's is written.
-    pub(super) fn before_first_write(&self) -> Result<(), Next> {
+    pub(super) fn before_first_write(&self) -> Result<(), Stop> {
         self.expectations()?;
         self.requested_by_a_person()?;
         self.at_rest_without_rotation()?;
         self.no_other_cluster()
     }
 
-    /// Why an operation that has not yet moved a label must end: its time is over, or a person said no.
-    pub(super) fn called_off(&self) -> Option<Outcome> {
-        let input = self.input;
-        permit::rejected_or_expired(self.operation, &input.consent, input.server_now)
-    }
-
-    fn expectations(&self) -> Result<(), Next> {
+    fn expectations(&self) -> Result<(), Stop> {
         let expect = &self.operation.expect;
         if expect
             .current
@@ -212,7 +167,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Only somebody who knows what the target accepts can ask for some actions.
-    fn requested_by_a_person(&self) -> Result<(), Next> {
+    fn requested_by_a_person(&self) -> Result<(), Stop> {
         let action = self.operation.action;
         if action.is_manual_only() && self.operation.trigger == Trigger::Policy {
             return Err(failed(
@@ -224,7 +179,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Where rotation is off only people act, and not while a function may still run: switching rotation off stops none.
-    fn at_rest_without_rotation(&self) -> Result<(), Next> {
+    fn at_rest_without_rotation(&self) -> Result<(), Stop> {
         let action = self.operation.action;
         if self.secret.rotates() || action == Action::RestoreSecret {
             return Ok(());
@@ -236,7 +191,7 @@ impl<'a> Evaluation<'a> {
         self.function_is_at_rest()
     }
 
-    fn no_other_cluster(&self) -> Result<(), Next> {
+    fn no_other_cluster(&self) -> Result<(), Stop> {
         let window = self.policy.remediation.attempt_window;
         let foreign = pin::on(self.secret).any(|(_, _, pin)| {
             pin.cluster != *self.input.cluster && pin.is_within(window, self.now)
@@ -251,24 +206,70 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Windows, budgets and the breaker, asked again where a clear is sent again. Machines only.
-    pub(super) fn gate(&self) -> Result<(), Next> {
+    pub(super) fn gate(&self) -> Result<(), Stop> {
         let automatic = self.operation.trigger == Trigger::Policy;
         match permit::gate_pause(&self.input.gate).filter(|_| automatic) {
-            Some(pause) => Err(waiting(self.now, pause)),
+            Some(pause) => Err(waiting(self.now, pause).into()),
             None => Ok(()),
         }
     }
 
     /// A slot, taken again before a rotation where it was released meanwhile; windows and the breaker are past. Machines only.
-    pub(super) fn slot(&self) -> Result<(), Next> {
+    pub(super) fn slot(&self) -> Result<(), Stop> {
         match &self.input.gate {
             Gate::Blocked(block) if block.reason == BlockReason::ConcurrencyLimit => self.gate(),
             Gate::Blocked(_) | Gate::Open | Gate::Unknown => Ok(()),
         }
     }
 
+    /// Nothing has happened for longer than a rotation function can run.
+    pub(super) fn function_is_at_rest(&self) -> Result<(), Stop> {
+        match self.input.history.quiet_since(self.secret) {
+            Some(quiet) if self.now.since(quiet) >= FUNCTION_AT_REST => Ok(()),
+            Some(quiet) => Err(failed(
+                Failure::PreconditionFailed,
+                format!(
+                    "a rotation may be running: something happened at {quiet}; try again after {}",
+                    quiet.plus(FUNCTION_AT_REST)
+                ),
+            )),
+            None => Err(failed(
+                Failure::PreconditionFailed,
+                "AWS does not say when the secret changed last",
+            )),
+        }
+    }
+
+    /// No machine runs a version again, or rotates over it, that a person decided against. A person who names that very
+    /// version may.
+    pub(super) fn no_rolled_back_version(&self) -> Result<(), Stop> {
+        if self.operation.trigger == Trigger::Manual {
+            return Ok(());
+        }
+        let (action, versions) = (self.operation.action, self.input.look.versions.as_ref());
+        let rollback = RollbackStatus::of(self.secret, versions);
+        if rollback.permits(action) {
+            return Ok(());
+        }
+        Err(match (rollback, versions) {
+            (RollbackStatus::Unknown, None) => Next::LookAtVersions.into(),
+            (RollbackStatus::Unknown, Some(_)) => failed(
+                Failure::Refused,
+                "AWS does not say when the pending version was made, so that nobody can tell whether it was rolled back",
+            ),
+            (RollbackStatus::RolledBack | RollbackStatus::NotRolledBack, _) => failed(
+                Failure::Refused,
+                format!(
+                    "somebody moved AWSCURRENT back from the pending version, or set a value since it was made, and {action} \
+                     would undo that; clear its label (ClearPending), or promote it (PromotePending) if the target accepts \
+                     its value"
+                ),
+            ),
+        })
+    }
+
     /// Stuck by AWS's own dates: the pending version named is unfinished, and everything has been quiet for `stuckAfter`.
-    pub(super) fn stuck(&self, pending: &VersionId) -> Result<AwsTime, Next> {
+    pub(super) fn stuck(&self, pending: &VersionId) -> Result<AwsTime, Stop> {
         if self.secret.unfinished() != Some(pending) {
             return Err(failed(
                 Failure::PreconditionFailed,
@@ -319,7 +320,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The version that the operation is to clear or to run again.
-    pub(super) fn expected_pending(&self) -> Result<&'a VersionId, Next> {
+    pub(super) fn expected_pending(&self) -> Result<&'a VersionId, Stop> {
         let missing = || {
             failed(
                 Failure::PreconditionFailed,
@@ -330,7 +331,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The version that AWSCURRENT is to be moved from.
-    pub(super) fn expected_current(&self) -> Result<&'a VersionId, Next> {
+    pub(super) fn expected_current(&self) -> Result<&'a VersionId, Stop> {
         let missing = || {
             failed(
                 Failure::PreconditionFailed,
@@ -378,40 +379,6 @@ impl<'a> Evaluation<'a> {
         before.is_some() && before == self.secret.current()
     }
 
-    /// The labels of the first look, with our own pin where it belongs.
-    pub(super) fn baseline_with_pin(&self, pinned: &VersionId, label: &StageLabel) -> LabelMap {
-        let mut labels = self
-            .operation
-            .baseline
-            .as_ref()
-            .map(|baseline| baseline.labels.clone())
-            .unwrap_or_default();
-        labels
-            .entry(pinned.clone())
-            .or_default()
-            .insert(label.clone());
-        labels
-    }
-
-    /// This operation's own pin on a version.
-    pub(super) fn own_pin(&self, version: &VersionId) -> Result<StageLabel, Next> {
-        let label = self.operation.pin(self.input.cluster, version).label();
-        label.map_err(|_| failed(Failure::Refused, "the version id is too long for a pin"))
-    }
-
-    /// Whether this operation's own pin is seen on the version that it is to set it on.
-    fn is_pinned(&self) -> bool {
-        let pending = self.operation.expect.pending.as_ref();
-        let own = pending.and_then(|pending| self.own_pin(pending).ok());
-        own.is_some_and(|label| self.secret.holder(&label).is_some())
-    }
-
-    /// Our cluster's pins, each with the version that carries it.
-    pub(super) fn our_pins(&self) -> impl Iterator<Item = (&'a VersionId, &'a StageLabel, Pin)> {
-        let cluster = self.input.cluster;
-        pin::on(self.secret).filter(move |(_, _, pin)| pin.cluster == *cluster)
-    }
-
     pub(super) fn pause(&self, pause: Duration, phase: Phase, message: impl Into<String>) -> Next {
         wait(self.now, self.now.plus(pause), phase, message)
     }
@@ -429,19 +396,6 @@ impl<'a> Evaluation<'a> {
     pub(super) fn intended(&self, step: Step) -> bool {
         self.operation.journal.entry(step).is_some()
     }
-}
-
-pub(super) fn failed(reason: Failure, message: impl Into<String>) -> Next {
-    Next::Done(Outcome::Failed {
-        reason,
-        message: message.into(),
-    })
-}
-
-pub(super) fn succeeded(message: impl Into<String>) -> Next {
-    Next::Done(Outcome::Succeeded {
-        message: message.into(),
-    })
 }
 
 fn permit_input<'a>(input: &'a StepInput<'a>) -> PermitInput<'a> {
@@ -475,13 +429,4 @@ fn waiting(now: AwsTime, pause: Pause) -> Next {
     };
     let until = pause.until.unwrap_or_else(|| now.plus(poll));
     wait(now, until, pause.phase, pause.message)
-}
-
-fn wait(now: AwsTime, until: AwsTime, phase: Phase, message: impl Into<String>) -> Next {
-    Next::Wait(Wait {
-        pause: until.since(now),
-        until,
-        phase,
-        message: message.into(),
-    })
 }

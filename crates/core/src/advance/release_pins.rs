@@ -1,7 +1,7 @@
 //! Removing pins.
 
-use super::preconditions::{Evaluation, failed, succeeded};
-use super::{Next, Request};
+use super::next::{Next, Request, Stop, failed, succeeded};
+use super::preconditions::Evaluation;
 use crate::action::Step;
 use crate::names::{StageLabel, VersionId};
 use crate::operation::{Failure, Trigger};
@@ -10,17 +10,16 @@ use crate::pin;
 impl Evaluation<'_> {
     /// `ReleasePins`: a secret that has long been well needs no undo any more. A person may name a version whose pins are
     /// to go sooner, but never the newest pin: it is what undoes the last clear.
-    pub(super) fn release(&self) -> Next {
+    pub(super) fn release_pins(&self) -> Result<Next, Stop> {
         let named = self.operation.expect.pinned.as_ref();
         let named = named.filter(|_| self.operation.trigger == Trigger::Manual);
-        let next = named.map_or_else(
-            || self.try_release(),
-            |version| self.try_release_of(version),
-        );
-        next.unwrap_or_else(|next| next)
+        match named {
+            Some(version) => self.release_of(version),
+            None => self.release_all(),
+        }
     }
 
-    fn try_release_of(&self, version: &VersionId) -> Result<Next, Next> {
+    fn release_of(&self, version: &VersionId) -> Result<Next, Stop> {
         let begun = self.intended(Step::Unpin);
         if !begun {
             self.before_first_write()?;
@@ -42,7 +41,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn try_release(&self) -> Result<Next, Next> {
+    fn release_all(&self) -> Result<Next, Stop> {
         if !self.intended(Step::Unpin) {
             self.before_first_write()?;
             let window = self.policy.remediation.attempt_window;

@@ -1,16 +1,13 @@
 //! `RestoreSecret`: a scheduled deletion is called off.
 
-use super::preconditions::{Evaluation, failed, succeeded};
-use super::{Next, Request};
+use super::next::{Next, Request, Stop, failed, succeeded};
+use super::preconditions::Evaluation;
 use crate::action::Step;
 use crate::operation::Failure;
 
 impl Evaluation<'_> {
-    pub(super) fn restore_secret(&self) -> Next {
-        self.try_restore_secret().unwrap_or_else(|next| next)
-    }
-
-    fn try_restore_secret(&self) -> Result<Next, Next> {
+    /// `RestoreSecret`.
+    pub(super) fn restore_secret(&self) -> Result<Next, Stop> {
         if let Some(foreign) = self.secret.foreign_owner() {
             return Err(failed(Failure::Refused, foreign.message()));
         }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::preconditions::{Evaluation, failed};
-use super::{Next, Phase, Request, Wait, Write};
+use super::next::{Next, Request, Wait, Write, failed};
+use super::preconditions::Evaluation;
 use crate::action::Step;
 use crate::aws_error::ErrorClass;
 use crate::journal::{Intent, JournalEntry};
-use crate::names::{FunctionArn, VersionId};
+use crate::names::{FunctionArn, StageLabel, VersionId};
 use crate::operation::Failure;
+use crate::permit::Phase;
 use crate::pin;
 use crate::secret::Replication;
 use crate::time::AwsTime;
@@ -69,6 +70,24 @@ impl Evaluation<'_> {
         self.write(step, version, request)
     }
 
+    pub(super) fn send_move(
+        &self,
+        step: Step,
+        label: StageLabel,
+        from: &VersionId,
+        to: &VersionId,
+    ) -> Next {
+        self.send(
+            step,
+            Some(to),
+            Request::Move {
+                label,
+                from: from.clone(),
+                to: to.clone(),
+            },
+        )
+    }
+
     fn write(&self, step: Step, version: Option<&VersionId>, request: Request) -> Next {
         // What finishes or takes back what was begun is still done; nothing else is.
         let is_clean_up = match step {
@@ -112,11 +131,7 @@ impl Evaluation<'_> {
             foreign_change: self.input.history.last_foreign_change(self.secret),
             baseline,
         };
-        Next::Write(Write {
-            arn: self.secret.arn.clone(),
-            request,
-            intent,
-        })
+        Next::Write(Write::new(self.secret.arn.clone(), request, intent))
     }
 
     /// The pause until replicas show our last write, before the next one. One that failed does not get better by waiting, nor
@@ -143,7 +158,7 @@ impl Evaluation<'_> {
     pub(super) fn gave_up(&self, step: Step) -> Option<Next> {
         let entry = self.operation.journal.entry(step)?;
         let (limit, reason) = limit(entry);
-        (entry.tries >= limit).then(|| failed(reason, self.failure_message(entry)))
+        (entry.tries >= limit).then(|| failed(reason, self.failure_message(entry)).into())
     }
 
     /// What went wrong with a step that is tried no more, and what a person can do.
