@@ -15,16 +15,15 @@ use secret_rotation_core::profile::RateLimit;
 use secret_rotation_core::time::{AwsTime, DateCheck};
 use tokio::time::Instant;
 
-use crate::apply::Rejected;
-use crate::bucket::Bucket;
-use crate::call::{Call, Observer, Operation};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::credentials;
-use crate::date::{Probe, Trace};
-use crate::errors;
-use crate::line::Line;
-use crate::ticket::Payer;
+use crate::errors::{self, Rejected};
+use crate::interceptor::{Probe, Trace};
+use crate::observer::{Call, Observer, Operation};
+use crate::step_queue::Line;
+use crate::token_bucket::Bucket;
+use crate::token_source::Payer;
 
 const READ_BURST: u32 = 100;
 const WRITE_BURST: u32 = 10;

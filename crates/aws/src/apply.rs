@@ -3,15 +3,14 @@
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use secret_rotation_core::advance::Request;
-use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::names::{Arn, StageLabel, VersionId};
 use secret_rotation_core::time::AwsTime;
-use thiserror::Error;
 
 use crate::account::Account;
-use crate::call::Operation;
-use crate::date::Probe;
-use crate::ticket::Payer;
+use crate::errors::Rejected;
+use crate::interceptor::Probe;
+use crate::observer::Operation;
+use crate::token_source::Payer;
 
 /// A write that AWS accepted. For a rotation that means accepted, not finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,17 +19,6 @@ pub struct Applied {
     pub at: AwsTime,
     /// AWS's request id, for support and the audit.
     pub request_id: Option<String>,
-}
-
-/// A call that failed. A write may have been applied all the same:
-/// [`may_have_applied`](secret_rotation_core::outcome::ErrorClass::may_have_applied).
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{error}")]
-pub struct Rejected {
-    /// What AWS said, sorted by what to do next.
-    pub error: AwsError,
-    /// The `Date` header of the answer, if there was an answer and it had one.
-    pub at: Option<AwsTime>,
 }
 
 impl Account {

@@ -7,9 +7,20 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
-use secret_rotation_core::time::DateCheck;
+use secret_rotation_core::time::{AwsTime, DateCheck};
 
-use crate::call::Operation;
+use crate::observer::Operation;
+
+/// A call that failed. A write may have been applied all the same:
+/// [`may_have_applied`](secret_rotation_core::aws_error::ErrorClass::may_have_applied).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Rejected {
+    /// What AWS said, sorted by what to do next.
+    pub error: AwsError,
+    /// The `Date` header of the answer, if there was an answer and it had one.
+    pub at: Option<AwsTime>,
+}
 
 /// Characters kept of codes and request ids.
 const KEPT: usize = 64;

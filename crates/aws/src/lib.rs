@@ -1,40 +1,42 @@
 //! Secrets Manager as three verbs over the types of core: [`inventory`](Account::inventory),
-//! [`look`](Account::look) and [`apply`](Ticket::apply); beside them the [queue](EventQueue) whose events tell when to
+//! [`look`](Account::look) and [`apply`](StepReservation::apply); beside them the [queue](EventQueue) whose events tell when to
 //! look sooner.
 //!
 //! This crate decides nothing, and no call in it reads or writes the value of a secret.
 
 mod account;
 mod apply;
-mod bucket;
-mod call;
 mod clients;
 mod clock;
+mod convert;
 mod credentials;
-mod date;
+mod describe;
 mod endpoint;
 mod errors;
-mod event;
-mod line;
-mod list;
-mod look;
-mod parse;
-mod queue;
-mod reach;
+mod interceptor;
+mod inventory;
+mod list_secrets;
+mod observer;
+mod probe;
+mod rotation_event;
 mod scope;
-mod sweep;
-mod ticket;
+mod sqs;
+mod step_queue;
+mod step_reservation;
+mod token_bucket;
+mod token_source;
 #[cfg(test)]
 mod wire;
 
 pub use account::{Account, Limits};
-pub use apply::{Applied, Rejected};
+pub use apply::Applied;
 pub use aws_config::SdkConfig;
-pub use call::{Call, Observer, Operation};
 pub use credentials::{Renewal, ambient};
 pub use endpoint::{Endpoint, EndpointError};
-pub use line::Need;
-pub use queue::{Batch, EventQueue};
-pub use reach::find_credentials;
+pub use errors::Rejected;
+pub use observer::{Call, Observer, Operation};
+pub use probe::find_credentials;
 pub use scope::Scope;
-pub use ticket::Ticket;
+pub use sqs::{Batch, EventQueue};
+pub use step_queue::Need;
+pub use step_reservation::Ticket;

@@ -23,7 +23,7 @@ use secret_rotation_core::names::{Arn, Region};
 use secret_rotation_core::time::AwsTime;
 use serde_json::{Value, json};
 
-use crate::ticket::Payer;
+use crate::token_source::Payer;
 use crate::{Account, Applied, Call, Limits, Rejected};
 
 pub(crate) const DATE: &str = "Mon, 24 Nov 2025 16:00:00 GMT";

@@ -5,8 +5,8 @@ use aws_credential_types::provider::ProvideCredentials as _;
 use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
 
 use crate::account::Account;
-use crate::call::Operation;
 use crate::errors;
+use crate::observer::Operation;
 
 /// Looks for ambient credentials as [`Account::connect`] does, and asks for them once.
 ///

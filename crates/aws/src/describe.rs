@@ -8,10 +8,10 @@ use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
 use secret_rotation_core::time::AwsTime;
 
 use crate::account::{Account, Answer};
-use crate::apply::Rejected;
-use crate::call::Operation;
-use crate::ticket::Payer;
-use crate::{errors, parse};
+use crate::errors::Rejected;
+use crate::observer::Operation;
+use crate::token_source::Payer;
+use crate::{convert, errors};
 
 /// AWS keeps about a hundred versions; this many pages of a hundred are no honest list.
 const MAX_PAGES: usize = 100;
@@ -56,9 +56,9 @@ impl Account {
             Ok(answer) => answer,
             Err(rejected) => return absent(rejected),
         };
-        match parse::described(secret_id, &answer.value) {
+        match convert::described(secret_id, &answer.value) {
             Ok(secret) => Ok(answer.with(Some(secret))),
-            Err(parse::Malformed) => Err(answer.malformed()),
+            Err(convert::Malformed) => Err(answer.malformed()),
         }
     }
 
@@ -104,12 +104,12 @@ impl Account {
         });
         let page = page.await.map_err(|rejected| rejected.error)?;
         for entry in page.value.versions() {
-            let Ok((version, created)) = parse::version(entry) else {
+            let Ok((version, created)) = convert::version(entry) else {
                 return Err(page.malformed().error);
             };
             listing.created.insert(version, created);
         }
-        Ok(parse::present(page.value.next_token()).map(str::to_owned))
+        Ok(convert::present(page.value.next_token()).map(str::to_owned))
     }
 }
 

@@ -12,10 +12,10 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 use secret_rotation_core::time::{AwsTime, DateCheck};
 
-use crate::call::Operation;
 use crate::clock::Clock;
 use crate::errors::clean;
-use crate::ticket::Payer;
+use crate::observer::Operation;
+use crate::token_source::Payer;
 
 /// Bytes of an answer that are read at most. The largest honest page is about 3 MB.
 const MAX_BODY: usize = 8 * 1024 * 1024;

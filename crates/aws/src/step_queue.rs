@@ -11,7 +11,7 @@ use std::time::Duration;
 use secret_rotation_core::names::ObjectKey;
 use tokio::time::Instant;
 
-use crate::bucket::Bucket;
+use crate::token_bucket::Bucket;
 
 /// An operation that has begun is served as if it had come so much earlier, so that it ends before others begin. Not for ever,
 /// so that those who have not begun get their turn too.

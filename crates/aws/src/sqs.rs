@@ -22,12 +22,12 @@ use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::names::{self, QueueArn};
 use tokio::time::Instant;
 
-use crate::bucket::Bucket;
-use crate::call::{Call, Observer, Operation};
 use crate::clock::Clock;
-use crate::date::Probe;
-use crate::ticket::Payer;
-use crate::{errors, event};
+use crate::interceptor::Probe;
+use crate::observer::{Call, Observer, Operation};
+use crate::token_bucket::Bucket;
+use crate::token_source::Payer;
+use crate::{errors, rotation_event};
 
 /// The longest that SQS waits for a message.
 const WAIT: i32 = 20;
@@ -204,7 +204,7 @@ impl Batch {
         Self {
             secrets: messages
                 .iter()
-                .filter_map(|message| event::secret(message.body()?))
+                .filter_map(|message| rotation_event::secret(message.body()?))
                 .collect(),
             receipts: messages
                 .iter()

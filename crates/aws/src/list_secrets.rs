@@ -9,10 +9,10 @@ use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::secret::Secret;
 
 use crate::account::Answer;
-use crate::apply::Rejected;
-use crate::call::Operation;
-use crate::sweep::{Found, Sweep};
-use crate::{errors, parse};
+use crate::errors::Rejected;
+use crate::inventory::{Found, Sweep};
+use crate::observer::Operation;
+use crate::{convert, errors};
 
 /// AWS allows 500,000 secrets in a region: 5,000 pages.
 const MAX_PAGES: usize = 6000;
@@ -76,10 +76,10 @@ impl Sweep<'_> {
             };
             let mut entries = page.value.secret_list().iter();
             if let Some(entry) = entries.find(|entry| entry.name() == Some(name.as_str())) {
-                let secret = parse::listed(entry);
+                let secret = convert::listed(entry);
                 return secret.map_or(Found::Unknown, |secret| Found::Listed(Box::new(secret)));
             }
-            token = parse::present(page.value.next_token()).map(str::to_owned);
+            token = convert::present(page.value.next_token()).map(str::to_owned);
             if token.is_none() {
                 return Found::Absent;
             }
@@ -115,7 +115,7 @@ impl Sweep<'_> {
     ) -> Option<String> {
         self.note_time(Some(page.at));
         for entry in page.value.secret_list() {
-            if let Ok(secret) = parse::listed(entry) {
+            if let Ok(secret) = convert::listed(entry) {
                 found.insert(secret.arn.clone(), secret);
             } else {
                 let error = errors::malformed(page.request_id.clone());
@@ -126,7 +126,7 @@ impl Sweep<'_> {
                 }
             }
         }
-        parse::present(page.value.next_token()).map(str::to_owned)
+        convert::present(page.value.next_token()).map(str::to_owned)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A token bucket on tokio's clock: spreads requests, and knows nothing of what they are.
 //!
 //! Two kinds of callers share it. Sweeps [`take`](Bucket::take) one token after the other and wait for each. Operations
-//! stand in a [line](crate::line) and [`withdraw`](Bucket::withdraw) all tokens of a step at once, or none. What the line
+//! stand in a [line](crate::step_queue) and [`withdraw`](Bucket::withdraw) all tokens of a step at once, or none. What the line
 //! needs is left to it, but for one token in [`SHARE`], so that neither kind waits for ever.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -15,8 +15,8 @@ use secret_rotation_core::time::AwsTime;
 use tokio::task::JoinSet;
 
 use crate::account::Account;
-use crate::apply::Rejected;
-use crate::errors;
+
+use crate::errors::{self, Rejected};
 use crate::scope::Scope;
 
 /// Closer looks at a time.
