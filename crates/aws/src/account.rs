@@ -18,32 +18,32 @@ use tokio::time::Instant;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::credentials;
-use crate::errors::{self, Rejected};
-use crate::interceptor::{Probe, Trace};
+use crate::errors::{self, CallError};
+use crate::interceptor::{CallInterceptor, ResponseTrace};
 use crate::observer::{Call, Observer, Operation};
-use crate::step_queue::Line;
-use crate::token_bucket::Bucket;
-use crate::token_source::Payer;
+use crate::step_queue::StepQueue;
+use crate::token_bucket::TokenBucket;
+use crate::token_source::TokenSource;
 
 const READ_BURST: u32 = 100;
 const WRITE_BURST: u32 = 10;
 
 /// Ages of versions are looked up at leisure, beside everything else.
-const AGES_PER_SECOND: u32 = 5;
+const VERSION_AGES_PER_SECOND: u32 = 5;
 
 /// How often a read is sent at most until the date of an answer is believed: a clock that was set is, at the third.
-const ASKED: usize = 3;
+const MAX_ASKS: usize = 3;
 
 /// Requests per second to AWS, with bursts of 100 reads and 10 writes. Retries of reads count too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct RateLimits {
     /// Reads.
     pub reads_per_second: u32,
     /// Writes.
     pub writes_per_second: u32,
 }
 
-impl From<RateLimit> for Limits {
+impl From<RateLimit> for RateLimits {
     fn from(limit: RateLimit) -> Self {
         Self {
             reads_per_second: limit.reads_per_second,
@@ -63,10 +63,10 @@ struct Shared {
     config: SdkConfig,
     /// Are replaced after a panic, which may have left them in an inconsistent state.
     clients: RwLock<Clients>,
-    reads: Arc<Bucket>,
-    writes: Arc<Bucket>,
-    line: Line,
-    ages: Bucket,
+    reads: Arc<TokenBucket>,
+    writes: Arc<TokenBucket>,
+    step_queue: StepQueue,
+    ages: TokenBucket,
     observer: Observer,
     clock: Clock,
 }
@@ -84,7 +84,7 @@ impl Account {
     ///
     /// Asks nothing yet. The SDK follows the endpoint variables of the environment, so judge them first with
     /// [`Endpoint::discover`](crate::Endpoint::discover).
-    pub async fn connect(region: Region, limits: Limits, observer: Observer) -> Self {
+    pub async fn connect(region: Region, limits: RateLimits, observer: Observer) -> Self {
         let config = credentials::ambient(&region, Arc::new(|_| ())).await;
         Self::with_config(&config, region, limits, observer)
     }
@@ -93,21 +93,21 @@ impl Account {
     pub fn with_config(
         config: &SdkConfig,
         region: Region,
-        limits: Limits,
+        limits: RateLimits,
         observer: Observer,
     ) -> Self {
         let clock = Clock::new();
         let clients = Clients::new(config, &region, &clock);
-        let reads = Arc::new(Bucket::new(limits.reads_per_second, READ_BURST));
-        let writes = Arc::new(Bucket::new(limits.writes_per_second, WRITE_BURST));
+        let reads = Arc::new(TokenBucket::new(limits.reads_per_second, READ_BURST));
+        let writes = Arc::new(TokenBucket::new(limits.writes_per_second, WRITE_BURST));
         let shared = Shared {
             region,
             config: config.clone(),
             clients: RwLock::new(clients),
-            line: Line::new(Arc::clone(&reads), Arc::clone(&writes)),
+            step_queue: StepQueue::new(Arc::clone(&reads), Arc::clone(&writes)),
             reads,
             writes,
-            ages: Bucket::new(AGES_PER_SECOND, AGES_PER_SECOND),
+            ages: TokenBucket::new(VERSION_AGES_PER_SECOND, VERSION_AGES_PER_SECOND),
             observer,
             clock,
         };
@@ -122,7 +122,7 @@ impl Account {
     }
 
     /// Whether both are one connection.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
@@ -137,42 +137,46 @@ impl Account {
         &self.shared.clock
     }
 
-    pub(crate) fn sweeper(&self) -> Client {
+    pub(crate) fn sweep_client(&self) -> Client {
         self.clients(|clients| &clients.sweep)
     }
 
-    pub(crate) fn looker(&self) -> Client {
+    pub(crate) fn look_client(&self) -> Client {
         self.clients(|clients| &clients.look)
     }
 
-    pub(crate) fn ages(&self) -> &Bucket {
+    pub(crate) fn ages(&self) -> &TokenBucket {
         &self.shared.ages
     }
 
-    pub(crate) fn writer(&self) -> Client {
+    pub(crate) fn write_client(&self) -> Client {
         self.clients(|clients| &clients.write)
     }
 
-    pub(crate) fn reads(&self) -> &Arc<Bucket> {
+    pub(crate) fn reads(&self) -> &Arc<TokenBucket> {
         &self.shared.reads
     }
 
-    pub(crate) fn writes(&self) -> &Arc<Bucket> {
+    pub(crate) fn writes(&self) -> &Arc<TokenBucket> {
         &self.shared.writes
     }
 
-    pub(crate) fn line(&self) -> &Line {
-        &self.shared.line
+    pub(crate) fn step_queue(&self) -> &StepQueue {
+        &self.shared.step_queue
     }
 
     /// Who pays for a read that belongs to no step of an operation.
-    pub(crate) fn turn(&self) -> Payer {
-        Payer::Turn(Arc::clone(&self.shared.reads))
+    pub(crate) fn shared_reads(&self) -> TokenSource {
+        TokenSource::Shared(Arc::clone(&self.shared.reads))
     }
 
     /// A probe for a call that somebody pays for.
-    pub(crate) fn probe(&self, operation: Operation, payer: &Payer) -> Probe {
-        Probe::new(operation, payer, &self.shared.clock)
+    pub(crate) fn interceptor(
+        &self,
+        operation: Operation,
+        tokens: &TokenSource,
+    ) -> CallInterceptor {
+        CallInterceptor::new(operation, tokens, &self.shared.clock)
     }
 
     /// Sends a read, and at once again while the date of its answer is not believed.
@@ -181,51 +185,51 @@ impl Account {
     /// AWS has enough to do, is not sent again here.
     pub(crate) async fn ask<T, E, F>(
         &self,
-        (operation, payer): (Operation, &Payer),
-        send: impl Fn(Probe) -> F,
-    ) -> Result<Answer<T>, Rejected>
+        (operation, tokens): (Operation, &TokenSource),
+        send: impl Fn(CallInterceptor) -> F,
+    ) -> Result<Answer<T>, CallError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        for _ in 1..ASKED {
-            let probe = self.probe(operation, payer);
-            let answer = self.call(&probe, send(probe.clone())).await;
-            if !is_worth_repeating(probe.trace().heard, &answer) {
+        for _ in 1..MAX_ASKS {
+            let interceptor = self.interceptor(operation, tokens);
+            let answer = self.call(&interceptor, send(interceptor.clone())).await;
+            if !is_worth_repeating(interceptor.trace().date_check, &answer) {
                 return answer;
             }
         }
-        let probe = self.probe(operation, payer);
-        self.call(&probe, send(probe.clone())).await
+        let interceptor = self.interceptor(operation, tokens);
+        self.call(&interceptor, send(interceptor.clone())).await
     }
 
     /// Waits for the rate limit where the call was not paid for, sends, sorts the outcome and tells the observer.
     pub(crate) async fn call<T, E>(
         &self,
-        probe: &Probe,
+        interceptor: &CallInterceptor,
         sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<Answer<T>, Rejected>
+    ) -> Result<Answer<T>, CallError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        probe.payer().pay().await;
+        interceptor.tokens().acquire().await;
         let begun = Instant::now();
         let sending = AssertUnwindSafe(sending).catch_unwind().await;
-        let trace = probe.trace();
+        let trace = interceptor.trace();
         let sent = trace.sent;
         let judged = match sending {
-            Ok(result) => judge(result, trace, probe.operation()),
+            Ok(result) => classify_answer(result, trace, interceptor.operation()),
             Err(_panic) => {
-                self.renew();
-                Err(Rejected {
+                self.replace_clients();
+                Err(CallError {
                     error: errors::panicked(),
                     at: None,
                 })
             }
         };
         (self.shared.observer)(&Call {
-            operation: probe.operation(),
-            class: judged.as_ref().err().map(|rejected| rejected.error.class),
+            operation: interceptor.operation(),
+            class: judged.as_ref().err().map(|failed| failed.error.class),
             duration: begun.elapsed(),
             retries: sent.saturating_sub(1),
         });
@@ -237,7 +241,7 @@ impl Account {
         of(&clients.read().unwrap_or_else(PoisonError::into_inner)).clone()
     }
 
-    fn renew(&self) {
+    fn replace_clients(&self) {
         let Shared {
             config,
             region,
@@ -260,9 +264,9 @@ impl fmt::Debug for Account {
 
 /// Whether an answer is worth another request: its date is not believed, or it refuses a signature that is right only
 /// now that a time is agreed.
-fn is_worth_repeating<T>(heard: Option<DateCheck>, answer: &Result<T, Rejected>) -> bool {
-    let class = answer.as_ref().err().map(|rejected| rejected.error.class);
-    match heard {
+fn is_worth_repeating<T>(date_check: Option<DateCheck>, answer: &Result<T, CallError>) -> bool {
+    let class = answer.as_ref().err().map(|failed| failed.error.class);
+    match date_check {
         None | Some(DateCheck::Agrees) => false,
         Some(DateCheck::Adopted) => class == Some(ErrorClass::Credentials),
         Some(DateCheck::Doubted | DateCheck::Implausible) => {
@@ -271,16 +275,16 @@ fn is_worth_repeating<T>(heard: Option<DateCheck>, answer: &Result<T, Rejected>)
     }
 }
 
-fn judge<T, E>(
+fn classify_answer<T, E>(
     result: Result<T, SdkError<E, HttpResponse>>,
-    trace: Trace,
+    trace: ResponseTrace,
     operation: Operation,
-) -> Result<Answer<T>, Rejected>
+) -> Result<Answer<T>, CallError>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let Trace {
-        heard,
+    let ResponseTrace {
+        date_check,
         date,
         request_id,
         ..
@@ -291,8 +295,8 @@ where
             at,
             request_id,
         }),
-        (Ok(_), None) => Err(Rejected {
-            error: errors::undated(heard, request_id),
+        (Ok(_), None) => Err(CallError {
+            error: errors::undated(date_check, request_id),
             at: None,
         }),
         (Err(error), at) => {
@@ -302,7 +306,7 @@ where
                 code,
                 request_id,
             };
-            Err(Rejected { error, at })
+            Err(CallError { error, at })
         }
     }
 }

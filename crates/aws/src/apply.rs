@@ -7,10 +7,10 @@ use secret_rotation_core::names::{Arn, StageLabel, VersionId};
 use secret_rotation_core::time::AwsTime;
 
 use crate::account::Account;
-use crate::errors::Rejected;
-use crate::interceptor::Probe;
+use crate::errors::CallError;
+use crate::interceptor::CallInterceptor;
 use crate::observer::Operation;
-use crate::token_source::Payer;
+use crate::token_source::TokenSource;
 
 /// A write that AWS accepted. For a rotation that means accepted, not finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,28 +22,28 @@ pub struct Applied {
 }
 
 impl Account {
-    /// Sends one request, once; see [`Ticket::apply`](crate::Ticket::apply).
+    /// Sends one request, once; see [`StepReservation::apply`](crate::StepReservation::apply).
     pub(crate) async fn send(
         &self,
         arn: &Arn,
         request: &Request,
-        payer: &Payer,
-    ) -> Result<Applied, Rejected> {
+        tokens: &TokenSource,
+    ) -> Result<Applied, CallError> {
         match request {
             Request::Attach { label, version } => {
-                self.move_label(arn, label, (None, Some(version)), payer)
+                self.move_label(arn, label, (None, Some(version)), tokens)
                     .await
             }
             Request::Detach { label, version } => {
-                self.move_label(arn, label, (Some(version), None), payer)
+                self.move_label(arn, label, (Some(version), None), tokens)
                     .await
             }
             Request::Move { label, from, to } => {
-                self.move_label(arn, label, (Some(from), Some(to)), payer)
+                self.move_label(arn, label, (Some(from), Some(to)), tokens)
                     .await
             }
-            Request::RestoreSecret => self.restore(arn, payer).await,
-            Request::Rotate { token } => self.rotate(arn, token, payer).await,
+            Request::RestoreSecret => self.restore(arn, tokens).await,
+            Request::Rotate { token } => self.rotate(arn, token, tokens).await,
         }
     }
 
@@ -52,53 +52,53 @@ impl Account {
         arn: &Arn,
         label: &StageLabel,
         (from, to): (Option<&VersionId>, Option<&VersionId>),
-        payer: &Payer,
-    ) -> Result<Applied, Rejected> {
+        tokens: &TokenSource,
+    ) -> Result<Applied, CallError> {
         let text = |version: &VersionId| version.as_str().to_owned();
-        let probe = self.probe(Operation::UpdateSecretVersionStage, payer);
+        let interceptor = self.interceptor(Operation::UpdateSecretVersionStage, tokens);
         let request = self
-            .writer()
+            .write_client()
             .update_secret_version_stage()
             .secret_id(arn.as_str())
             .version_stage(label.as_str())
             .set_remove_from_version_id(from.map(text))
             .set_move_to_version_id(to.map(text));
-        let sending = request.customize().interceptor(probe.clone()).send();
-        self.written(&probe, sending).await
+        let sending = request.customize().interceptor(interceptor.clone()).send();
+        self.written(&interceptor, sending).await
     }
 
-    async fn restore(&self, arn: &Arn, payer: &Payer) -> Result<Applied, Rejected> {
-        let probe = self.probe(Operation::RestoreSecret, payer);
-        let request = self.writer().restore_secret().secret_id(arn.as_str());
-        let sending = request.customize().interceptor(probe.clone()).send();
-        self.written(&probe, sending).await
+    async fn restore(&self, arn: &Arn, tokens: &TokenSource) -> Result<Applied, CallError> {
+        let interceptor = self.interceptor(Operation::RestoreSecret, tokens);
+        let request = self.write_client().restore_secret().secret_id(arn.as_str());
+        let sending = request.customize().interceptor(interceptor.clone()).send();
+        self.written(&interceptor, sending).await
     }
 
     async fn rotate(
         &self,
         arn: &Arn,
         token: &VersionId,
-        payer: &Payer,
-    ) -> Result<Applied, Rejected> {
-        let probe = self.probe(Operation::RotateSecret, payer);
+        tokens: &TokenSource,
+    ) -> Result<Applied, CallError> {
+        let interceptor = self.interceptor(Operation::RotateSecret, tokens);
         let request = self
-            .writer()
+            .write_client()
             .rotate_secret()
             .secret_id(arn.as_str())
             .client_request_token(token.as_str());
-        let sending = request.customize().interceptor(probe.clone()).send();
-        self.written(&probe, sending).await
+        let sending = request.customize().interceptor(interceptor.clone()).send();
+        self.written(&interceptor, sending).await
     }
 
     async fn written<T, E>(
         &self,
-        probe: &Probe,
+        interceptor: &CallInterceptor,
         sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<Applied, Rejected>
+    ) -> Result<Applied, CallError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let answer = self.call(probe, sending).await?;
+        let answer = self.call(interceptor, sending).await?;
         Ok(Applied {
             at: answer.at,
             request_id: answer.request_id,

@@ -29,7 +29,7 @@ impl Clock {
     }
 
     /// Judges the `Date` header of an answer that arrived just now; the time, if the header is believed.
-    pub(crate) fn hear(&self, date: Option<&str>) -> (DateCheck, Option<AwsTime>) {
+    pub(crate) fn observe(&self, date: Option<&str>) -> (DateCheck, Option<AwsTime>) {
         let shown = date.and_then(parse);
         let heard = self.lock().observe(shown, self.origin.elapsed());
         let believed = shown.filter(|_| heard.is_believed()).map(AwsTime::new);
@@ -77,8 +77,8 @@ mod tests {
     async fn a_date_header_is_a_time_of_aws_once_two_agree() {
         let clock = Clock::new();
         let date = Some("Mon, 24 Nov 2025 16:00:00 GMT");
-        assert_eq!(clock.hear(date), (DateCheck::Doubted, None));
-        let (heard, time) = clock.hear(date);
+        assert_eq!(clock.observe(date), (DateCheck::Doubted, None));
+        let (heard, time) = clock.observe(date);
         assert_eq!(heard, DateCheck::Adopted);
         assert_eq!(
             time.map(|time| time.to_string()).as_deref(),
@@ -101,12 +101,12 @@ mod tests {
         ] {
             for _ in 0..5 {
                 assert_eq!(
-                    clock.hear(Some(text)),
+                    clock.observe(Some(text)),
                     (DateCheck::Implausible, None),
                     "{text}"
                 );
             }
         }
-        assert_eq!(clock.hear(None), (DateCheck::Implausible, None));
+        assert_eq!(clock.observe(None), (DateCheck::Implausible, None));
     }
 }

@@ -16,7 +16,7 @@ use secret_rotation_core::secret::{LabelMap, Replication, Rotation, RotationRule
 use secret_rotation_core::time::AwsTime;
 
 /// From 2010 to 2199, in milliseconds: no date of a secret lies outside.
-const SANE: std::ops::Range<i64> = 1_262_304_000_000..7_258_118_400_000;
+const PLAUSIBLE_SECONDS: std::ops::Range<i64> = 1_262_304_000_000..7_258_118_400_000;
 
 /// An answer that cannot be what AWS means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +153,8 @@ fn time(date: Option<&DateTime>) -> Result<Option<AwsTime>, Malformed> {
     let Some(date) = date else { return Ok(None) };
     let milliseconds =
         i64::try_from((date.as_nanos() + 500_000).div_euclid(1_000_000)).map_err(|_| Malformed)?;
-    SANE.contains(&milliseconds)
+    PLAUSIBLE_SECONDS
+        .contains(&milliseconds)
         .then_some(())
         .ok_or(Malformed)?;
     let timestamp = Timestamp::from_millisecond(milliseconds).map_err(|_| Malformed)?;

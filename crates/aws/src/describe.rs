@@ -8,9 +8,9 @@ use secret_rotation_core::secret::{Look, Secret, Seen, VersionListing};
 use secret_rotation_core::time::AwsTime;
 
 use crate::account::{Account, Answer};
-use crate::errors::Rejected;
+use crate::errors::CallError;
 use crate::observer::Operation;
-use crate::token_source::Payer;
+use crate::token_source::TokenSource;
 use crate::{convert, errors};
 
 /// AWS keeps about a hundred versions; this many pages of a hundred are no honest list.
@@ -22,17 +22,24 @@ impl Account {
     /// `at` is the `Date` of `DescribeSecret`, the oldest part of the look. A secret that does not exist is
     /// [`Seen::Absent`]; every other failure is an error, also that of the list of versions.
     pub async fn look(&self, secret_id: &str, with_versions: bool) -> Result<Look, AwsError> {
-        let mut look = self.look_paid(secret_id, &self.turn()).await?;
+        let mut look = self.look_paid(secret_id, &self.shared_reads()).await?;
         if let (Seen::Present(secret), true) = (&look.secret, with_versions) {
             let arn = secret.arn.as_str();
-            look.versions = Some(self.versions(&self.looker(), arn, &self.turn()).await?);
+            look.versions = Some(
+                self.versions(&self.look_client(), arn, &self.shared_reads())
+                    .await?,
+            );
         }
         Ok(look)
     }
 
     /// The same without the versions, and paid by whoever asks.
-    pub(crate) async fn look_paid(&self, secret_id: &str, payer: &Payer) -> Result<Look, AwsError> {
-        let described = self.describe(&self.looker(), secret_id, payer).await;
+    pub(crate) async fn look_paid(
+        &self,
+        secret_id: &str,
+        tokens: &TokenSource,
+    ) -> Result<Look, AwsError> {
+        let described = self.describe(&self.look_client(), secret_id, tokens).await;
         let Answer { value, at, .. } = described.map_err(|rejected| rejected.error)?;
         Ok(Look {
             at,
@@ -46,11 +53,11 @@ impl Account {
         &self,
         client: &Client,
         secret_id: &str,
-        payer: &Payer,
-    ) -> Result<Answer<Option<Secret>>, Rejected> {
+        tokens: &TokenSource,
+    ) -> Result<Answer<Option<Secret>>, CallError> {
         let request = client.describe_secret().secret_id(secret_id);
-        let asked = self.ask((Operation::DescribeSecret, payer), |probe| {
-            request.clone().customize().interceptor(probe).send()
+        let asked = self.ask((Operation::DescribeSecret, tokens), |interceptor| {
+            request.clone().customize().interceptor(interceptor).send()
         });
         let answer = match asked.await {
             Ok(answer) => answer,
@@ -67,18 +74,18 @@ impl Account {
         &self,
         client: &Client,
         secret_id: &str,
-        payer: &Payer,
+        tokens: &TokenSource,
     ) -> Result<VersionListing, AwsError> {
         let mut listing = VersionListing::default();
-        let mut tokens = BTreeSet::new();
+        let mut page_tokens = BTreeSet::new();
         let mut token = None;
         for _ in 0..MAX_PAGES {
             token = self
-                .versions_page((client, payer), secret_id, token, &mut listing)
+                .versions_page((client, tokens), secret_id, token, &mut listing)
                 .await?;
             match &token {
                 None => return Ok(listing),
-                Some(token) if !tokens.insert(token.clone()) => break,
+                Some(token) if !page_tokens.insert(token.clone()) => break,
                 Some(_) => {}
             }
         }
@@ -88,7 +95,7 @@ impl Account {
     /// Adds one page to the listing; the token of the next page, if there is one.
     async fn versions_page(
         &self,
-        (client, payer): (&Client, &Payer),
+        (client, tokens): (&Client, &TokenSource),
         secret_id: &str,
         token: Option<String>,
         listing: &mut VersionListing,
@@ -99,8 +106,8 @@ impl Account {
             .include_deprecated(true)
             .max_results(100)
             .set_next_token(token);
-        let page = self.ask((Operation::ListSecretVersionIds, payer), |probe| {
-            request.clone().customize().interceptor(probe).send()
+        let page = self.ask((Operation::ListSecretVersionIds, tokens), |interceptor| {
+            request.clone().customize().interceptor(interceptor).send()
         });
         let page = page.await.map_err(|rejected| rejected.error)?;
         for entry in page.value.versions() {
@@ -124,8 +131,8 @@ impl<T> Answer<T> {
     }
 
     /// An answer that arrived and makes no sense.
-    pub(crate) fn malformed(self) -> Rejected {
-        Rejected {
+    pub(crate) fn malformed(self) -> CallError {
+        CallError {
             error: errors::malformed(self.request_id),
             at: Some(self.at),
         }
@@ -133,10 +140,10 @@ impl<T> Answer<T> {
 }
 
 /// That there is no such secret is an answer, if it says when.
-fn absent(rejected: Rejected) -> Result<Answer<Option<Secret>>, Rejected> {
+fn absent(rejected: CallError) -> Result<Answer<Option<Secret>>, CallError> {
     match (rejected.error.class, rejected.at) {
         (ErrorClass::Gone, Some(at)) => Ok(gone(at, rejected.error)),
-        (ErrorClass::Gone, None) => Err(Rejected {
+        (ErrorClass::Gone, None) => Err(CallError {
             error: errors::undated(None, rejected.error.request_id),
             at: None,
         }),

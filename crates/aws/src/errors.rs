@@ -15,7 +15,7 @@ use crate::observer::Operation;
 /// [`may_have_applied`](secret_rotation_core::aws_error::ErrorClass::may_have_applied).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
-pub struct Rejected {
+pub struct CallError {
     /// What AWS said, sorted by what to do next.
     pub error: AwsError,
     /// The `Date` header of the answer, if there was an answer and it had one.

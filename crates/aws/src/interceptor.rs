@@ -15,39 +15,39 @@ use secret_rotation_core::time::{AwsTime, DateCheck};
 use crate::clock::Clock;
 use crate::errors::clean;
 use crate::observer::Operation;
-use crate::token_source::Payer;
+use crate::token_source::TokenSource;
 
 /// Bytes of an answer that are read at most. The largest honest page is about 3 MB.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// Follows one call through its attempts.
 #[derive(Clone, Debug)]
-pub(crate) struct Probe {
+pub(crate) struct CallInterceptor {
     operation: Operation,
-    payer: Payer,
+    tokens: TokenSource,
     clock: Clock,
-    trace: Arc<Mutex<Trace>>,
+    trace: Arc<Mutex<ResponseTrace>>,
 }
 
 /// What was seen of a call: the headers are those of its last answer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Trace {
+pub(crate) struct ResponseTrace {
     /// Requests that went out.
     pub(crate) sent: u32,
     /// What its `Date` header meant; `None` = there was no answer.
-    pub(crate) heard: Option<DateCheck>,
+    pub(crate) date_check: Option<DateCheck>,
     /// The `Date` header, if it is believed.
     pub(crate) date: Option<AwsTime>,
     /// The request id.
     pub(crate) request_id: Option<String>,
 }
 
-impl Probe {
+impl CallInterceptor {
     /// A probe for one call; whoever pays for the call pays for its retries too, and the clock judges its dates.
-    pub(crate) fn new(operation: Operation, payer: &Payer, clock: &Clock) -> Self {
+    pub(crate) fn new(operation: Operation, tokens: &TokenSource, clock: &Clock) -> Self {
         Self {
             operation,
-            payer: payer.clone(),
+            tokens: tokens.clone(),
             clock: clock.clone(),
             trace: Arc::default(),
         }
@@ -57,20 +57,20 @@ impl Probe {
         self.operation
     }
 
-    pub(crate) const fn payer(&self) -> &Payer {
-        &self.payer
+    pub(crate) const fn tokens(&self) -> &TokenSource {
+        &self.tokens
     }
 
-    pub(crate) fn trace(&self) -> Trace {
+    pub(crate) fn trace(&self) -> ResponseTrace {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Trace> {
+    fn lock(&self) -> MutexGuard<'_, ResponseTrace> {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Intercept for Probe {
+impl Intercept for CallInterceptor {
     fn name(&self) -> &'static str {
         "Probe"
     }
@@ -82,12 +82,12 @@ impl Intercept for Probe {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let sent = self.lock().sent + 1;
-        *self.lock() = Trace {
+        *self.lock() = ResponseTrace {
             sent,
-            ..Trace::default()
+            ..ResponseTrace::default()
         };
         if sent > 1 {
-            self.payer.pay_for_retry();
+            self.tokens.charge_retry();
         }
         Ok(())
     }
@@ -100,8 +100,8 @@ impl Intercept for Probe {
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
         let mut trace = self.lock();
-        let (heard, date) = self.clock.hear(response.headers().get("date"));
-        trace.heard = Some(heard);
+        let (heard, date) = self.clock.observe(response.headers().get("date"));
+        trace.date_check = Some(heard);
         trace.date = date;
         trace.request_id = response.headers().get("x-amzn-requestid").map(clean);
         bound(response);

@@ -16,11 +16,11 @@ use tokio::task::JoinSet;
 
 use crate::account::Account;
 
-use crate::errors::{self, Rejected};
+use crate::errors::{self, CallError};
 use crate::scope::Scope;
 
 /// Closer looks at a time.
-const ABREAST: usize = 8;
+const MAX_CONCURRENT_DESCRIBES: usize = 8;
 
 /// At most this many ages are looked up in one sweep, so that it stays short; the others follow in the next ones.
 const MAX_AGES: usize = 50;
@@ -98,11 +98,15 @@ impl Account {
 
     async fn closer(&self, target: &Target) -> Closer {
         let described = self
-            .describe(&self.sweeper(), target.id.as_str(), &self.turn())
+            .describe(
+                &self.sweep_client(),
+                target.id.as_str(),
+                &self.shared_reads(),
+            )
             .await;
         let (secret, at) = match described {
             Ok(answer) => (answer.value, Some(answer.at)),
-            Err(Rejected { error, at }) => {
+            Err(CallError { error, at }) => {
                 return Closer {
                     at,
                     seen: Err(error),
@@ -125,8 +129,8 @@ impl Account {
                 ..Observation::listed(secret)
             };
         }
-        let (client, arn) = (self.sweeper(), secret.arn.as_str());
-        let (versions, unreadable) = match self.versions(&client, arn, &self.turn()).await {
+        let (client, arn) = (self.sweep_client(), secret.arn.as_str());
+        let (versions, unreadable) = match self.versions(&client, arn, &self.shared_reads()).await {
             Ok(versions) => (Some(versions), None),
             Err(error) => (None, Some(error)),
         };
@@ -267,7 +271,7 @@ impl<'a> Sweep<'a> {
         let mut looks = JoinSet::new();
         let (mut unanswered, mut last) = (0, None);
         loop {
-            while looks.len() < ABREAST
+            while looks.len() < MAX_CONCURRENT_DESCRIBES
                 && unanswered < UNANSWERED
                 && let Some(target) = targets.next()
             {
@@ -313,8 +317,8 @@ impl<'a> Sweep<'a> {
             if seen.age_needed(oldest) && looked_up < MAX_AGES {
                 looked_up += 1;
                 self.account.ages().take().await;
-                let (client, payer) = (self.account.sweeper(), self.account.turn());
-                let listing = self.account.versions(&client, arn.as_str(), &payer).await;
+                let (client, tokens) = (self.account.sweep_client(), self.account.shared_reads());
+                let listing = self.account.versions(&client, arn.as_str(), &tokens).await;
                 let is_silent = listing.as_ref().is_err_and(|error| !is_answer(error.class));
                 seen.versions = listing.ok().or(seen.versions.take());
                 if is_silent {

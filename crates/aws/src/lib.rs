@@ -28,15 +28,15 @@ mod token_source;
 #[cfg(test)]
 mod wire;
 
-pub use account::{Account, Limits};
+pub use account::{Account, RateLimits};
 pub use apply::Applied;
 pub use aws_config::SdkConfig;
 pub use credentials::{Renewal, ambient};
 pub use endpoint::{Endpoint, EndpointError};
-pub use errors::Rejected;
+pub use errors::CallError;
 pub use observer::{Call, Observer, Operation};
 pub use probe::find_credentials;
 pub use scope::Scope;
 pub use sqs::{Batch, EventQueue};
-pub use step_queue::Need;
-pub use step_reservation::Ticket;
+pub use step_queue::StepNeed;
+pub use step_reservation::StepReservation;

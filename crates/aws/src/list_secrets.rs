@@ -9,7 +9,7 @@ use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::secret::Secret;
 
 use crate::account::Answer;
-use crate::errors::Rejected;
+use crate::errors::CallError;
 use crate::inventory::{Found, Sweep};
 use crate::observer::Operation;
 use crate::{convert, errors};
@@ -40,19 +40,19 @@ impl Sweep<'_> {
     }
 
     async fn pages(&mut self, filter: Option<&Filter>, found: &mut BTreeMap<Arn, Secret>) {
-        let mut tokens = BTreeSet::new();
+        let mut page_tokens = BTreeSet::new();
         let mut token = None;
         for _ in 0..MAX_PAGES {
             token = match self.page(filter, token).await {
                 Ok(page) => self.read(&page, found),
-                Err(Rejected { error, at }) => {
+                Err(CallError { error, at }) => {
                     self.note_time(at);
                     return self.note_gap(error);
                 }
             };
             match &token {
                 None => return,
-                Some(token) if !tokens.insert(token.clone()) => break,
+                Some(token) if !page_tokens.insert(token.clone()) => break,
                 Some(_) => {}
             }
         }
@@ -72,7 +72,7 @@ impl Sweep<'_> {
         for _ in 0..MAX_PAGES_OF_NAME {
             let page = match self.page(Some(&filter), token).await {
                 Ok(page) => page,
-                Err(Rejected { error, .. }) => return Found::Refused(error),
+                Err(CallError { error, .. }) => return Found::Refused(error),
             };
             let mut entries = page.value.secret_list().iter();
             if let Some(entry) = entries.find(|entry| entry.name() == Some(name.as_str())) {
@@ -91,19 +91,21 @@ impl Sweep<'_> {
         &self,
         filter: Option<&Filter>,
         token: Option<String>,
-    ) -> Result<Answer<ListSecretsOutput>, Rejected> {
-        let turn = self.account.turn();
+    ) -> Result<Answer<ListSecretsOutput>, CallError> {
+        let turn = self.account.shared_reads();
         let request = self
             .account
-            .sweeper()
+            .sweep_client()
             .list_secrets()
             .max_results(100)
             .include_planned_deletion(true)
             .set_filters(filter.map(|filter| vec![filter.clone()]))
             .set_next_token(token);
-        let asked = self.account.ask((Operation::ListSecrets, &turn), |probe| {
-            request.clone().customize().interceptor(probe).send()
-        });
+        let asked = self
+            .account
+            .ask((Operation::ListSecrets, &turn), |interceptor| {
+                request.clone().customize().interceptor(interceptor).send()
+            });
         asked.await
     }
 

@@ -35,10 +35,10 @@ impl Account {
     /// Lists one secret: whether the region answers these credentials, and `ListSecrets` is allowed. What is listed is
     /// not looked at.
     pub async fn reach(&self) -> Result<(), AwsError> {
-        let turn = self.turn();
-        let request = self.sweeper().list_secrets().max_results(1);
-        let asked = self.ask((Operation::ListSecrets, &turn), |probe| {
-            request.clone().customize().interceptor(probe).send()
+        let turn = self.shared_reads();
+        let request = self.sweep_client().list_secrets().max_results(1);
+        let asked = self.ask((Operation::ListSecrets, &turn), |interceptor| {
+            request.clone().customize().interceptor(interceptor).send()
         });
         asked.await.map(drop).map_err(|rejected| rejected.error)
     }

@@ -23,10 +23,10 @@ use secret_rotation_core::names::{self, QueueArn};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::interceptor::Probe;
+use crate::interceptor::CallInterceptor;
 use crate::observer::{Call, Observer, Operation};
-use crate::token_bucket::Bucket;
-use crate::token_source::Payer;
+use crate::token_bucket::TokenBucket;
+use crate::token_source::TokenSource;
 use crate::{errors, rotation_event};
 
 /// The longest that SQS waits for a message.
@@ -50,7 +50,7 @@ pub struct EventQueue {
     client: Arc<RwLock<Client>>,
     /// Requests are signed with it; what is received does not depend on it.
     clock: Clock,
-    payer: Payer,
+    payer: TokenSource,
     observer: Observer,
 }
 
@@ -73,7 +73,7 @@ impl EventQueue {
             config: config.clone(),
             client: Arc::new(RwLock::new(client)),
             clock,
-            payer: Payer::Turn(Arc::new(Bucket::new(RATE, RATE))),
+            payer: TokenSource::Shared(Arc::new(TokenBucket::new(RATE, RATE))),
             observer,
         }
     }
@@ -86,7 +86,7 @@ impl EventQueue {
     /// Waits up to 20 s for messages and hands out at most ten. They stay in the queue until [`Self::forget`], and are
     /// handed out again if that is not called.
     pub async fn receive(&self) -> Result<Batch, AwsError> {
-        let probe = Probe::new(Operation::ReceiveMessage, &self.payer, &self.clock);
+        let probe = CallInterceptor::new(Operation::ReceiveMessage, &self.payer, &self.clock);
         let sending = self
             .client()
             .receive_message()
@@ -106,7 +106,7 @@ impl EventQueue {
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
             return Ok(());
         };
-        let probe = Probe::new(Operation::DeleteMessageBatch, &self.payer, &self.clock);
+        let probe = CallInterceptor::new(Operation::DeleteMessageBatch, &self.payer, &self.clock);
         let sending = self
             .client()
             .delete_message_batch()
@@ -140,13 +140,13 @@ impl EventQueue {
 
     async fn call<T, E>(
         &self,
-        probe: &Probe,
+        probe: &CallInterceptor,
         sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, AwsError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        probe.payer().pay().await;
+        probe.tokens().acquire().await;
         let begun = Instant::now();
         let result = match AssertUnwindSafe(sending).catch_unwind().await {
             Ok(result) => result.map_err(|error| {

@@ -11,21 +11,21 @@ use std::time::Duration;
 use secret_rotation_core::names::ObjectKey;
 use tokio::time::Instant;
 
-use crate::token_bucket::Bucket;
+use crate::token_bucket::TokenBucket;
 
 /// An operation that has begun is served as if it had come so much earlier, so that it ends before others begin. Not for ever,
 /// so that those who have not begun get their turn too.
 const HEAD_START: Duration = Duration::from_mins(10);
 
 /// Whoever does not come when it is his turn loses his place after this.
-const PATIENCE: Duration = Duration::from_secs(15);
+const MAX_ABSENCE: Duration = Duration::from_secs(15);
 
 /// So many are called at once when tokens come back.
-const CALLED: usize = 32;
+const MAX_CALLED: usize = 32;
 
 /// What one step needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Need {
+pub struct StepNeed {
     /// Reads, the look after a write included.
     pub reads: u32,
     /// Whether it may end in a write.
@@ -34,7 +34,7 @@ pub struct Need {
     pub begun: bool,
 }
 
-impl Need {
+impl StepNeed {
     /// What was asked for before is not given up: a step that found something to write comes back for that.
     fn and(self, before: Self) -> Self {
         Self {
@@ -47,44 +47,44 @@ impl Need {
 
 /// Those who wait, in their order.
 #[derive(Debug)]
-pub(crate) struct Line {
-    reads: Arc<Bucket>,
-    writes: Arc<Bucket>,
+pub(crate) struct StepQueue {
+    reads: Arc<TokenBucket>,
+    writes: Arc<TokenBucket>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    places: BTreeMap<Place, Waiting>,
-    known: BTreeMap<ObjectKey, Place>,
+    positions: BTreeMap<Position, Waiting>,
+    known: BTreeMap<ObjectKey, Position>,
     number: u64,
 }
 
 /// A place in the line: the earlier, then the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct Position {
     since: Instant,
     number: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Waiting {
-    who: ObjectKey,
-    need: Need,
-    came: Instant,
+    operation: ObjectKey,
+    need: StepNeed,
+    arrived: Instant,
     /// When he was told to come back.
-    expected: Instant,
+    due: Instant,
 }
 
 /// Tokens, summed up.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sum {
+struct TokenSum {
     reads: u32,
     writes: u32,
 }
 
-impl Sum {
-    fn with(self, need: Need) -> Self {
+impl TokenSum {
+    fn with(self, need: StepNeed) -> Self {
         Self {
             reads: self.reads.saturating_add(need.reads),
             writes: self.writes.saturating_add(u32::from(need.write)),
@@ -92,8 +92,8 @@ impl Sum {
     }
 }
 
-impl Line {
-    pub(crate) fn new(reads: Arc<Bucket>, writes: Arc<Bucket>) -> Self {
+impl StepQueue {
+    pub(crate) fn new(reads: Arc<TokenBucket>, writes: Arc<TokenBucket>) -> Self {
         Self {
             reads,
             writes,
@@ -105,27 +105,31 @@ impl Line {
     ///
     /// What those before need is left to them; whoever needs less than what is there beyond that need not wait for them.
     /// A place that is kept for a write stays one for a write; what is granted is returned.
-    pub(crate) fn enter(&self, who: &ObjectKey, need: Need) -> Result<Need, Duration> {
+    pub(crate) fn reserve(
+        &self,
+        operation: &ObjectKey,
+        need: StepNeed,
+    ) -> Result<StepNeed, Duration> {
         let now = Instant::now();
         let mut state = self.lock();
-        state.send_away(now);
-        let (place, need) = state.place(who, need, now);
-        let before = state.before(place);
+        state.drop_absent(now);
+        let (position, need) = state.position(operation, need, now);
+        let before = state.before(position);
         let granted = self.grant(before, need);
         match granted {
-            Ok(_) => state.leave(place),
-            Err(wait) => state.expect(place, now + wait),
+            Ok(_) => state.leave(position),
+            Err(wait) => state.expect(position, now + wait),
         }
-        self.speak_for(&state);
+        self.earmark(&state);
         granted
     }
 
     /// Gives up a place.
-    pub(crate) fn leave(&self, who: &ObjectKey) {
+    pub(crate) fn leave(&self, operation: &ObjectKey) {
         let mut state = self.lock();
-        if let Some(place) = state.known.get(who).copied() {
-            state.leave(place);
-            self.speak_for(&state);
+        if let Some(position) = state.known.get(operation).copied() {
+            state.leave(position);
+            self.earmark(&state);
         }
     }
 
@@ -134,37 +138,37 @@ impl Line {
     pub(crate) fn next(&self) -> Vec<(ObjectKey, Duration)> {
         let now = Instant::now();
         let mut state = self.lock();
-        state.send_away(now);
-        let mut before = Sum::default();
+        state.drop_absent(now);
+        let mut before = TokenSum::default();
         let mut called = Vec::new();
-        for waiting in state.places.values_mut().take(CALLED) {
+        for waiting in state.positions.values_mut().take(MAX_CALLED) {
             let wait = self.wait_for(before, waiting.need);
             before = before.with(waiting.need);
-            waiting.expected = now + wait;
-            called.push((waiting.who.clone(), wait));
+            waiting.due = now + wait;
+            called.push((waiting.operation.clone(), wait));
         }
-        self.speak_for(&state);
+        self.earmark(&state);
         called
     }
 
-    fn grant(&self, before: Sum, need: Need) -> Result<Need, Duration> {
+    fn grant(&self, before: TokenSum, need: StepNeed) -> Result<StepNeed, Duration> {
         let wait = self.wait_for(before, need);
         if !wait.is_zero() {
             return Err(wait);
         }
         // A sweep may have been quicker meanwhile.
         let soon = Err(Duration::from_millis(100));
-        if !self.reads.withdraw(need.reads) {
+        if !self.reads.try_take_all(need.reads) {
             return soon;
         }
-        if need.write && !self.writes.withdraw(1) {
+        if need.write && !self.writes.try_take_all(1) {
             self.reads.put_back(need.reads);
             return soon;
         }
         Ok(need)
     }
 
-    fn wait_for(&self, before: Sum, need: Need) -> Duration {
+    fn wait_for(&self, before: TokenSum, need: StepNeed) -> Duration {
         let sum = before.with(need);
         let reads = self.reads.wait_for(sum.reads);
         if need.write {
@@ -174,10 +178,10 @@ impl Line {
         }
     }
 
-    fn speak_for(&self, state: &State) {
-        let needs = state.places.values().map(|waiting| waiting.need);
-        let sum = needs.fold(Sum::default(), Sum::with);
-        self.reads.speak_for(sum.reads);
+    fn earmark(&self, state: &State) {
+        let needs = state.positions.values().map(|waiting| waiting.need);
+        let sum = needs.fold(TokenSum::default(), TokenSum::with);
+        self.reads.earmark(sum.reads);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -188,60 +192,68 @@ impl Line {
 impl State {
     /// The place that is kept for an operation; a new one at the end if there is none. One that has begun meanwhile moves
     /// ahead.
-    fn place(&mut self, who: &ObjectKey, need: Need, now: Instant) -> (Place, Need) {
-        let known = self.known.remove(who);
-        let kept = known.and_then(|place| Some((place, self.places.remove(&place)?)));
-        let (number, waiting) = if let Some((place, waiting)) = kept {
+    fn position(
+        &mut self,
+        operation: &ObjectKey,
+        need: StepNeed,
+        now: Instant,
+    ) -> (Position, StepNeed) {
+        let known = self.known.remove(operation);
+        let kept = known.and_then(|position| Some((position, self.positions.remove(&position)?)));
+        let (number, waiting) = if let Some((position, waiting)) = kept {
             let need = need.and(waiting.need);
-            (place.number, Waiting { need, ..waiting })
+            (position.number, Waiting { need, ..waiting })
         } else {
             self.number += 1;
-            let who = who.clone();
+            let operation = operation.clone();
             let (came, expected) = (now, now);
             (
                 self.number,
                 Waiting {
-                    who,
+                    operation,
                     need,
-                    came,
-                    expected,
+                    arrived: came,
+                    due: expected,
                 },
             )
         };
         let need = waiting.need;
         let since = if need.begun {
-            waiting.came
+            waiting.arrived
         } else {
-            waiting.came + HEAD_START
+            waiting.arrived + HEAD_START
         };
-        let place = Place { since, number };
-        self.known.insert(who.clone(), place);
-        self.places.insert(place, waiting);
-        (place, need)
+        let position = Position { since, number };
+        self.known.insert(operation.clone(), position);
+        self.positions.insert(position, waiting);
+        (position, need)
     }
 
-    fn before(&self, place: Place) -> Sum {
-        let before = self.places.range(..place);
-        before.fold(Sum::default(), |sum, (_, waiting)| sum.with(waiting.need))
+    fn before(&self, position: Position) -> TokenSum {
+        let before = self.positions.range(..position);
+        before.fold(TokenSum::default(), |sum, (_, waiting)| {
+            sum.with(waiting.need)
+        })
     }
 
-    fn expect(&mut self, place: Place, at: Instant) {
-        if let Some(waiting) = self.places.get_mut(&place) {
-            waiting.expected = at;
+    fn expect(&mut self, position: Position, at: Instant) {
+        if let Some(waiting) = self.positions.get_mut(&position) {
+            waiting.due = at;
         }
     }
 
-    fn leave(&mut self, place: Place) {
-        if let Some(waiting) = self.places.remove(&place) {
-            self.known.remove(&waiting.who);
+    fn leave(&mut self, position: Position) {
+        if let Some(waiting) = self.positions.remove(&position) {
+            self.known.remove(&waiting.operation);
         }
     }
 
-    fn send_away(&mut self, now: Instant) {
-        let late = |waiting: &Waiting| now.saturating_duration_since(waiting.expected) > PATIENCE;
-        self.places.retain(|_, waiting| !late(waiting));
-        let places = &self.places;
-        self.known.retain(|_, place| places.contains_key(place));
+    fn drop_absent(&mut self, now: Instant) {
+        let late = |waiting: &Waiting| now.saturating_duration_since(waiting.due) > MAX_ABSENCE;
+        self.positions.retain(|_, waiting| !late(waiting));
+        let positions = &self.positions;
+        self.known
+            .retain(|_, position| positions.contains_key(position));
     }
 }
 
@@ -253,93 +265,101 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_step_gets_all_its_tokens_or_a_time_to_come_back() {
-        let line = line((1, 4), (1, 10));
-        assert_eq!(line.enter(&key("a"), new(3)), Ok(new(3)));
-        assert_eq!(line.enter(&key("b"), new(3)), Err(seconds(2)));
-        assert_eq!(line.enter(&key("c"), new(3)), Err(seconds(5)));
+        let queue = queue((1, 4), (1, 10));
+        assert_eq!(queue.reserve(&key("a"), new(3)), Ok(new(3)));
+        assert_eq!(queue.reserve(&key("b"), new(3)), Err(seconds(2)));
+        assert_eq!(queue.reserve(&key("c"), new(3)), Err(seconds(5)));
         assert_eq!(
-            line.enter(&key("b"), new(3)),
+            queue.reserve(&key("b"), new(3)),
             Err(seconds(2)),
             "one place each"
         );
         tokio::time::advance(seconds(2)).await;
         assert_eq!(
-            line.enter(&key("c"), new(3)),
+            queue.reserve(&key("c"), new(3)),
             Err(seconds(3)),
             "not before b"
         );
-        assert_eq!(line.enter(&key("b"), new(3)), Ok(new(3)));
+        assert_eq!(queue.reserve(&key("b"), new(3)), Ok(new(3)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_bucket_that_lasts_longer_says_when() {
-        let line = line((1, 100), (1, 1));
-        assert_eq!(line.enter(&key("a"), new(3)), Ok(new(3)));
-        assert_eq!(line.enter(&key("b"), new(3)), Err(seconds(1)));
-        assert_eq!(line.enter(&key("c"), new(3)), Err(seconds(2)));
-        let look = Need {
+        let queue = queue((1, 100), (1, 1));
+        assert_eq!(queue.reserve(&key("a"), new(3)), Ok(new(3)));
+        assert_eq!(queue.reserve(&key("b"), new(3)), Err(seconds(1)));
+        assert_eq!(queue.reserve(&key("c"), new(3)), Err(seconds(2)));
+        let look = StepNeed {
             write: false,
             ..new(1)
         };
-        assert_eq!(line.enter(&key("d"), look), Ok(look), "it writes nothing");
+        assert_eq!(
+            queue.reserve(&key("d"), look),
+            Ok(look),
+            "it writes nothing"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_have_begun_go_first_but_not_for_ever() {
-        let line = line((1, 1), (1, 10));
-        line.reads.spend(1);
-        assert_eq!(line.enter(&key("new"), new(1)), Err(seconds(1)));
-        assert_eq!(line.enter(&key("old"), begun(1)), Err(seconds(1)));
-        assert_eq!(line.enter(&key("new"), new(1)), Err(seconds(2)));
+        let queue = queue((1, 1), (1, 10));
+        queue.reads.overdraw(1);
+        assert_eq!(queue.reserve(&key("new"), new(1)), Err(seconds(1)));
+        assert_eq!(queue.reserve(&key("old"), begun(1)), Err(seconds(1)));
+        assert_eq!(queue.reserve(&key("new"), new(1)), Err(seconds(2)));
         for _ in 0..HEAD_START.as_secs() / 10 {
-            assert!(line.enter(&key("new"), new(1)).is_err());
-            line.reads.spend(10);
+            assert!(queue.reserve(&key("new"), new(1)).is_err());
+            queue.reads.overdraw(10);
             tokio::time::advance(seconds(10)).await;
         }
-        assert!(line.enter(&key("late"), begun(1)).is_err());
-        let order: Vec<_> = line.next().into_iter().map(|(who, _)| who).collect();
+        assert!(queue.reserve(&key("late"), begun(1)).is_err());
+        let order: Vec<_> = queue
+            .next()
+            .into_iter()
+            .map(|(operation, _)| operation)
+            .collect();
         assert_eq!(order, [key("new"), key("late")]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_does_not_come_loses_his_place() {
-        let line = line((1, 3), (1, 10));
-        assert_eq!(line.enter(&key("a"), new(3)), Ok(new(3)));
-        assert_eq!(line.enter(&key("b"), new(3)), Err(seconds(3)));
+        let queue = queue((1, 3), (1, 10));
+        assert_eq!(queue.reserve(&key("a"), new(3)), Ok(new(3)));
+        assert_eq!(queue.reserve(&key("b"), new(3)), Err(seconds(3)));
         tokio::time::advance(seconds(3)).await;
-        assert_eq!(line.enter(&key("c"), new(3)), Err(seconds(3)));
-        tokio::time::advance(PATIENCE + seconds(1)).await;
-        assert_eq!(line.enter(&key("c"), new(3)), Ok(new(3)));
+        assert_eq!(queue.reserve(&key("c"), new(3)), Err(seconds(3)));
+        tokio::time::advance(MAX_ABSENCE + seconds(1)).await;
+        assert_eq!(queue.reserve(&key("c"), new(3)), Ok(new(3)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn tokens_that_come_back_call_the_next_one_earlier() {
-        let line = line((1, 3), (1, 10));
-        assert_eq!(line.enter(&key("a"), new(3)), Ok(new(3)));
-        assert_eq!(line.enter(&key("b"), new(3)), Err(seconds(3)));
-        line.reads.put_back(2);
-        assert_eq!(line.next(), [(key("b"), seconds(1))]);
-        line.leave(&key("b"));
-        assert_eq!(line.next(), []);
+        let queue = queue((1, 3), (1, 10));
+        assert_eq!(queue.reserve(&key("a"), new(3)), Ok(new(3)));
+        assert_eq!(queue.reserve(&key("b"), new(3)), Err(seconds(3)));
+        queue.reads.put_back(2);
+        assert_eq!(queue.next(), [(key("b"), seconds(1))]);
+        queue.leave(&key("b"));
+        assert_eq!(queue.next(), []);
     }
 
-    fn line(reads: (u32, u32), writes: (u32, u32)) -> Line {
-        Line::new(
-            Arc::new(Bucket::new(reads.0, reads.1)),
-            Arc::new(Bucket::new(writes.0, writes.1)),
+    fn queue(reads: (u32, u32), writes: (u32, u32)) -> StepQueue {
+        StepQueue::new(
+            Arc::new(TokenBucket::new(reads.0, reads.1)),
+            Arc::new(TokenBucket::new(writes.0, writes.1)),
         )
     }
 
-    const fn new(reads: u32) -> Need {
-        Need {
+    const fn new(reads: u32) -> StepNeed {
+        StepNeed {
             reads,
             write: true,
             begun: false,
         }
     }
 
-    const fn begun(reads: u32) -> Need {
-        Need {
+    const fn begun(reads: u32) -> StepNeed {
+        StepNeed {
             begun: true,
             ..new(reads)
         }

@@ -1,7 +1,7 @@
 //! A token bucket on tokio's clock: spreads requests, and knows nothing of what they are.
 //!
-//! Two kinds of callers share it. Sweeps [`take`](Bucket::take) one token after the other and wait for each. Operations
-//! stand in a [line](crate::step_queue) and [`withdraw`](Bucket::withdraw) all tokens of a step at once, or none. What the line
+//! Two kinds of callers share it. Sweeps [`take`](TokenBucket::take) one token after the other and wait for each. Operations
+//! stand in a [queue](crate::step_queue) and [take all](TokenBucket::try_take_all) tokens of a step at once, or none. What the line
 //! needs is left to it, but for one token in [`SHARE`], so that neither kind waits for ever.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,14 +11,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 /// One token in so many goes to those who take turns, however long the line is.
-const SHARE: f64 = 4.0;
+const TAKER_SHARE: f64 = 4.0;
 
 /// Below this a missing part of a token is an error of the arithmetic.
-const NEGLIGIBLE: f64 = 1e-6;
+const EPSILON: f64 = 1e-6;
 
 /// Tokens that come back at a steady rate, up to a burst.
 #[derive(Debug)]
-pub(crate) struct Bucket {
+pub(crate) struct TokenBucket {
     per_second: f64,
     burst: f64,
     level: Mutex<Level>,
@@ -33,18 +33,18 @@ struct Level {
     tokens: f64,
     at: Instant,
     /// What those in the line need together.
-    spoken_for: f64,
+    earmarked: f64,
     /// What the takers may take of that.
     share: f64,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full bucket; a rate of zero counts as one.
     pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let level = Level {
             tokens: f64::from(burst),
             at: Instant::now(),
-            spoken_for: 0.0,
+            earmarked: 0.0,
             share: 1.0,
         };
         Self {
@@ -69,7 +69,7 @@ impl Bucket {
 
     /// Takes tokens that may not be there yet, without waiting: whoever comes next waits longer. For retries, and for
     /// requests that turned out to be more than was foreseen.
-    pub(crate) fn spend(&self, count: u32) {
+    pub(crate) fn overdraw(&self, count: u32) {
         self.refilled().tokens -= f64::from(count);
     }
 
@@ -80,9 +80,9 @@ impl Bucket {
     }
 
     /// Takes so many tokens at once if they are there; `false` = nothing was taken.
-    pub(crate) fn withdraw(&self, count: u32) -> bool {
+    pub(crate) fn try_take_all(&self, count: u32) -> bool {
         let mut level = self.refilled();
-        let enough = level.tokens + NEGLIGIBLE >= f64::from(count);
+        let enough = level.tokens + EPSILON >= f64::from(count);
         if enough {
             level.tokens -= f64::from(count);
         }
@@ -101,11 +101,11 @@ impl Bucket {
 
     /// Says how many tokens those in the line need together. Half a burst is left to them at most: a line that waits for
     /// something else than these tokens must not keep everybody from them.
-    pub(crate) fn speak_for(&self, count: u32) {
+    pub(crate) fn earmark(&self, count: u32) {
         let wanted = f64::from(count).min(self.burst / 2.0);
         let mut level = self.refilled();
-        let eased = level.spoken_for > wanted;
-        level.spoken_for = wanted;
+        let eased = level.earmarked > wanted;
+        level.earmarked = wanted;
         drop(level);
         if eased {
             self.eased.notify_one();
@@ -114,25 +114,25 @@ impl Bucket {
 
     fn try_take(&self) -> Result<(), Duration> {
         let mut level = self.refilled();
-        let (free, share) = (level.tokens - level.spoken_for, level.share);
-        if free + NEGLIGIBLE >= 1.0 {
+        let (free, share) = (level.tokens - level.earmarked, level.share);
+        if free + EPSILON >= 1.0 {
             level.tokens -= 1.0;
             return Ok(());
         }
-        if share + NEGLIGIBLE >= 1.0 && level.tokens + NEGLIGIBLE >= 1.0 {
+        if share + EPSILON >= 1.0 && level.tokens + EPSILON >= 1.0 {
             level.tokens -= 1.0;
             level.share = 0.0;
             return Ok(());
         }
         let shared = self
-            .until((1.0 - share) * SHARE)
+            .until((1.0 - share) * TAKER_SHARE)
             .max(self.until(1.0 - level.tokens));
         Err(self.until(1.0 - free).min(shared))
     }
 
     /// The time in which so many tokens come back.
     fn until(&self, missing: f64) -> Duration {
-        if missing <= NEGLIGIBLE {
+        if missing <= EPSILON {
             return Duration::ZERO;
         }
         // A timer has milliseconds; one that ends too early would find nothing.
@@ -144,7 +144,7 @@ impl Bucket {
         let now = Instant::now();
         let earned = now.duration_since(level.at).as_secs_f64() * self.per_second;
         level.tokens = (level.tokens + earned).min(self.burst);
-        level.share = (level.share + earned / SHARE).min(1.0);
+        level.share = (level.share + earned / TAKER_SHARE).min(1.0);
         level.at = now;
         level
     }
@@ -158,7 +158,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
-        let bucket = Bucket::new(10, 5);
+        let bucket = TokenBucket::new(10, 5);
         let start = Instant::now();
         for _ in 0..25 {
             bucket.take().await;
@@ -168,9 +168,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn retries_delay_the_next_request() {
-        let bucket = Bucket::new(1, 1);
+        let bucket = TokenBucket::new(1, 1);
         bucket.take().await;
-        bucket.spend(2);
+        bucket.overdraw(2);
         let start = Instant::now();
         bucket.take().await;
         assert_eq!(start.elapsed().as_secs(), 3);
@@ -178,25 +178,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tokens_are_withdrawn_together_or_not_at_all() {
-        let bucket = Bucket::new(1, 4);
-        assert!(bucket.withdraw(3) && !bucket.withdraw(3));
+        let bucket = TokenBucket::new(1, 4);
+        assert!(bucket.try_take_all(3) && !bucket.try_take_all(3));
         assert_eq!(bucket.wait_for(3), Duration::from_secs(2));
         bucket.put_back(2);
-        assert!(bucket.withdraw(3) && !bucket.withdraw(1));
+        assert!(bucket.try_take_all(3) && !bucket.try_take_all(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn more_than_a_burst_cannot_be_put_back() {
-        let bucket = Bucket::new(1, 4);
+        let bucket = TokenBucket::new(1, 4);
         bucket.put_back(9);
         assert_eq!(bucket.wait_for(5), Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_take_turns_get_a_quarter_while_the_line_waits_and_all_of_it_after() {
-        let bucket = Arc::new(Bucket::new(4, 4));
-        assert!(bucket.withdraw(4));
-        bucket.speak_for(1000);
+        let bucket = Arc::new(TokenBucket::new(4, 4));
+        assert!(bucket.try_take_all(4));
+        bucket.earmark(1000);
         let taken = Arc::new(std::sync::atomic::AtomicU32::new(0));
         let (sweep, count) = (Arc::clone(&bucket), Arc::clone(&taken));
         let sweep = tokio::spawn(async move {
@@ -209,11 +209,11 @@ mod tests {
         // The line takes what is there as soon as it is there.
         for _ in 0..1000 {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let _ = bucket.withdraw(2);
+            let _ = bucket.try_take_all(2);
         }
         let shared = taken();
         assert!((95..=105).contains(&shared), "{shared} in 100 s");
-        bucket.speak_for(0);
+        bucket.earmark(0);
         tokio::time::sleep(Duration::from_secs(100)).await;
         let alone = taken();
         assert!((395..=405).contains(&alone), "{alone} in 100 s");

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::token_bucket::Bucket;
+use crate::token_bucket::TokenBucket;
 
 /// Tokens of one bucket that were taken in advance. Those that are left go back.
 #[derive(Debug)]
-pub(crate) struct Purse {
-    bucket: Arc<Bucket>,
+pub(crate) struct ReservedTokens {
+    bucket: Arc<TokenBucket>,
     tokens: AtomicU32,
 }
 
-impl Purse {
-    pub(crate) fn new(bucket: &Arc<Bucket>, tokens: u32) -> Self {
+impl ReservedTokens {
+    pub(crate) fn new(bucket: &Arc<TokenBucket>, tokens: u32) -> Self {
         Self {
             bucket: Arc::clone(bucket),
             tokens: AtomicU32::new(tokens),
@@ -21,13 +21,13 @@ impl Purse {
     }
 
     /// Pays for a request. One that was not foreseen is paid by whoever comes next: it must not wait.
-    fn pay(&self) {
+    fn consume(&self) {
         let less = |tokens: u32| tokens.checked_sub(1);
         let paid = self
             .tokens
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         if paid.is_err() {
-            self.bucket.spend(1);
+            self.bucket.overdraw(1);
         }
     }
 
@@ -36,7 +36,7 @@ impl Purse {
     }
 }
 
-impl Drop for Purse {
+impl Drop for ReservedTokens {
     fn drop(&mut self) {
         self.bucket.put_back(*self.tokens.get_mut());
     }
@@ -44,27 +44,27 @@ impl Drop for Purse {
 
 /// Who pays for a request.
 #[derive(Clone, Debug)]
-pub(crate) enum Payer {
+pub(crate) enum TokenSource {
     /// It waits until it is its turn.
-    Turn(Arc<Bucket>),
+    Shared(Arc<TokenBucket>),
     /// It was paid for.
-    Purse(Arc<Purse>),
+    Reserved(Arc<ReservedTokens>),
 }
 
-impl Payer {
+impl TokenSource {
     /// Returns once the request may be sent.
-    pub(crate) async fn pay(&self) {
+    pub(crate) async fn acquire(&self) {
         match self {
-            Self::Turn(bucket) => bucket.take().await,
-            Self::Purse(purse) => purse.pay(),
+            Self::Shared(bucket) => bucket.take().await,
+            Self::Reserved(reserved) => reserved.consume(),
         }
     }
 
     /// Pays for a retry, which has been sent already.
-    pub(crate) fn pay_for_retry(&self) {
+    pub(crate) fn charge_retry(&self) {
         match self {
-            Self::Turn(bucket) => bucket.spend(1),
-            Self::Purse(purse) => purse.pay(),
+            Self::Shared(bucket) => bucket.overdraw(1),
+            Self::Reserved(reserved) => reserved.consume(),
         }
     }
 }

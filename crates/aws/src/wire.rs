@@ -23,8 +23,8 @@ use secret_rotation_core::names::{Arn, Region};
 use secret_rotation_core::time::AwsTime;
 use serde_json::{Value, json};
 
-use crate::token_source::Payer;
-use crate::{Account, Applied, Call, Limits, Rejected};
+use crate::token_source::TokenSource;
+use crate::{Account, Applied, Call, CallError, RateLimits};
 
 pub(crate) const DATE: &str = "Mon, 24 Nov 2025 16:00:00 GMT";
 pub(crate) const CURRENT: &str = "11111111-1111-1111-1111-111111111111";
@@ -177,14 +177,14 @@ impl Fake {
     pub(crate) fn new(script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static) -> Self {
         let fake = Self::unheard(script);
         for _ in 0..2 {
-            fake.account.clock().hear(Some(DATE));
+            fake.account.clock().observe(Some(DATE));
         }
         fake
     }
 
     /// The same before anything was heard of AWS.
     pub(crate) fn unheard(script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static) -> Self {
-        let limits = Limits {
+        let limits = RateLimits {
             reads_per_second: 50,
             writes_per_second: 5,
         };
@@ -192,7 +192,7 @@ impl Fake {
     }
 
     pub(crate) fn at(
-        limits: Limits,
+        limits: RateLimits,
         script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let credentials = Credentials::new("AKIDEXAMPLE", "key", None, None, "test");
@@ -201,14 +201,18 @@ impl Fake {
     }
 
     pub(crate) fn with(script: Arc<Script>, credentials: SharedCredentialsProvider) -> Self {
-        let limits = Limits {
+        let limits = RateLimits {
             reads_per_second: 50,
             writes_per_second: 5,
         };
         Self::made(limits, script, credentials)
     }
 
-    fn made(limits: Limits, script: Arc<Script>, credentials: SharedCredentialsProvider) -> Self {
+    fn made(
+        limits: RateLimits,
+        script: Arc<Script>,
+        credentials: SharedCredentialsProvider,
+    ) -> Self {
         let (sent, calls) = (Arc::<Mutex<Vec<Sent>>>::default(), Arc::default());
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -225,8 +229,8 @@ impl Fake {
     }
 
     /// Sends a write about secret `a` as a step of its own.
-    pub(crate) async fn send(&self, request: &Request) -> Result<Applied, Rejected> {
-        let payer = Payer::Turn(Arc::clone(self.account.writes()));
+    pub(crate) async fn send(&self, request: &Request) -> Result<Applied, CallError> {
+        let payer = TokenSource::Shared(Arc::clone(self.account.writes()));
         self.account.send(&arn("a"), request, &payer).await
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use secret_rotation_aws::{
-    Account, Call, Endpoint, EventQueue, Limits, Observer, Renewal, SdkConfig,
+    Account, Call, Endpoint, EventQueue, Observer, RateLimits, Renewal, SdkConfig,
 };
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::names::{ProfileName, QueueArn, Region};
@@ -44,7 +44,7 @@ pub(crate) struct Accounts {
 /// A connection, and whether it answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
-    limits: Limits,
+    limits: RateLimits,
     /// The connection.
     pub account: Account,
     /// Whether the region answers the steps of operations.
@@ -85,7 +85,7 @@ impl Accounts {
             profile: profile.name.clone(),
             region: region.clone(),
         };
-        let limits = Limits::from(profile.rate_limit);
+        let limits = RateLimits::from(profile.rate_limit);
         let mut made = self.made.lock().await;
         if let Some(known) = made.get(&place).filter(|known| known.limits == limits) {
             return known.clone();

@@ -144,9 +144,9 @@ async fn the_first_answer_of_all_is_asked_for_again() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_that_never_have_a_date_are_malformed_and_say_so() {
-    for (heard, date) in [(true, None), (false, None), (false, Some("soon"))] {
+    for (date_check, date) in [(true, None), (false, None), (false, Some("soon"))] {
         let script = move |_: &Sent, _| described().dated(date);
-        let fake = if heard {
+        let fake = if date_check {
             Fake::new(script)
         } else {
             Fake::unheard(script)

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{CURRENT, DATE, Fake, PENDING, Reply, Sent, arn, secret, stuck};
-use crate::{Limits, Need, Scope};
+use crate::{RateLimits, Scope, StepNeed};
 
 /// So many are stuck at once.
 const STUCK: usize = 80;
@@ -52,8 +52,8 @@ impl Stage {
         }
     }
 
-    fn need(self) -> Need {
-        Need {
+    fn need(self) -> StepNeed {
+        StepNeed {
             reads: match self {
                 Self::Pin => 3,
                 Self::Verify => 1,
@@ -68,7 +68,7 @@ impl Stage {
 /// Everything that went over the wire, and when.
 type Log = Arc<Mutex<Vec<(Duration, String)>>>;
 
-fn region(limits: Limits, log: &Log) -> Fake {
+fn region(limits: RateLimits, log: &Log) -> Fake {
     let (log, start) = (Arc::clone(log), Instant::now());
     let fake = Fake::at(limits, move |sent: &Sent, _| {
         let mut log = log.lock().expect("the log");
@@ -86,23 +86,23 @@ fn region(limits: Limits, log: &Log) -> Fake {
         }
     });
     for _ in 0..2 {
-        fake.account.clock().hear(Some(DATE));
+        fake.account.clock().observe(Some(DATE));
     }
     fake
 }
 
 /// One step as the controller takes it: the ticket, the reads of the API server, the look, the intent, the request, the look.
 async fn step(fake: &Fake, who: &ObjectKey, stage: Stage) -> Result<(), Duration> {
-    let mut ticket = fake.account.ticket(who, stage.need())?;
+    let mut reservation = fake.account.reserve_step(who, stage.need())?;
     let began = Instant::now();
     sleep(Duration::from_millis(50)).await;
-    let mut look = ticket.look("a").await.expect("a look");
+    let mut look = reservation.look("a").await.expect("a look");
     if stage == Stage::Pin {
-        let versions = ticket.list_versions(&mut look, &arn("a")).await;
+        let versions = reservation.list_versions(&mut look, &arn("a")).await;
         versions.expect("the versions");
     }
     if stage != Stage::Verify {
-        assert!(ticket.may_write());
+        assert!(reservation.may_write());
         sleep(Duration::from_millis(50)).await;
         assert!(
             began.elapsed() <= LIMIT,
@@ -114,13 +114,16 @@ async fn step(fake: &Fake, who: &ObjectKey, stage: Stage) -> Result<(), Duration
             version: VersionId::parse(PENDING).expect("a version"),
         };
         let sent = Instant::now();
-        ticket.send(&arn("a"), &request).await.expect("a write");
+        reservation
+            .send(&arn("a"), &request)
+            .await
+            .expect("a write");
         assert_eq!(
             sent.elapsed(),
             Duration::ZERO,
             "nothing waits after the fence"
         );
-        ticket.look("a").await.expect("a look");
+        reservation.look("a").await.expect("a look");
     }
     Ok(())
 }
@@ -177,7 +180,7 @@ async fn work(fake: Arc<Fake>, due: Arc<Mutex<BinaryHeap<Due>>>, left: Arc<Mutex
 fn call(fake: &Fake, names: &BTreeMap<String, usize>, due: &mut BinaryHeap<Due>) {
     let called: BTreeMap<usize, Instant> = fake
         .account
-        .next_in_line()
+        .next_in_queue()
         .into_iter()
         .map(|(who, wait)| (names[who.name.as_str()], Instant::now() + wait))
         .collect();
@@ -230,7 +233,7 @@ fn at_best(reads_per_second: f64, writes_per_second: f64) -> f64 {
 }
 
 async fn measured(reads: u32, writes: u32, sweep: bool) -> f64 {
-    let limits = Limits {
+    let limits = RateLimits {
         reads_per_second: reads,
         writes_per_second: writes,
     };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_types::service_config::ServiceConfigKey;
 use clap::Args;
-use secret_rotation_aws::{Account, Call, Endpoint, EndpointError, Limits, Observer, Operation};
+use secret_rotation_aws::{
+    Account, Call, Endpoint, EndpointError, Observer, Operation, RateLimits,
+};
 use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
 use secret_rotation_core::names::Region;
 
@@ -176,7 +178,7 @@ impl Session {
         rate: RateArgs,
         observer: Observer,
     ) -> Account {
-        let limits = Limits {
+        let limits = RateLimits {
             reads_per_second: rate.reads_per_second,
             writes_per_second: WRITES_PER_SECOND,
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secret_rotation_aws::{Need, Ticket};
+use secret_rotation_aws::{StepNeed, StepReservation};
 use secret_rotation_core::action::Step;
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::names::Region;
@@ -18,7 +18,7 @@ use crate::outage::Visit;
 #[derive(Debug)]
 pub(super) struct Pass {
     /// What was paid for.
-    pub ticket: Ticket,
+    pub ticket: StepReservation,
     /// What is told of the region when the step is over.
     pub visit: Visit,
 }
@@ -59,7 +59,7 @@ pub(super) async fn enter(
         wait: spread(wait, uid),
         message: format!("AWS does not answer in {region}; it is asked again and again"),
     })?;
-    let ticket = made.account.ticket(&operation.key, need(operation));
+    let ticket = made.account.reserve_step(&operation.key, need(operation));
     let ticket = ticket.map_err(|wait| NotYet {
         wait,
         message: format!(
@@ -71,21 +71,21 @@ pub(super) async fn enter(
 }
 
 /// Calls those who are next: the tokens that a step left over may be enough for them.
-pub(super) fn call_next(context: &Context, ticket: Ticket) {
+pub(super) fn call_next(context: &Context, ticket: StepReservation) {
     let account = ticket.account().clone();
     drop(ticket);
     let now = clock::now();
-    for (key, wait) in account.next_in_line() {
+    for (key, wait) in account.next_in_queue() {
         context.queues.operations.push(key, now + wait);
     }
 }
 
 /// What the next step may need: more is paid for afterwards, and what is left goes back.
-fn need(operation: &Operation) -> Need {
+fn need(operation: &Operation) -> StepNeed {
     let begun = operation.has_started();
     let write = !is_verifying(operation);
     let versions = !begun && operation.action.clears();
-    Need {
+    StepNeed {
         reads: 1 + u32::from(versions) + u32::from(write),
         write,
         begun,
@@ -113,14 +113,14 @@ mod tests {
     #[test]
     fn the_first_step_of_a_clear_lists_versions_and_later_ones_do_not() {
         let mut clear = operation_on("a", Action::ClearAndRotate);
-        let expected = Need {
+        let expected = StepNeed {
             reads: 3,
             write: true,
             begun: false,
         };
         assert_eq!(need(&clear), expected);
         intend(&mut clear, Step::Pin);
-        let expected = Need {
+        let expected = StepNeed {
             reads: 2,
             write: true,
             begun: true,
@@ -139,7 +139,7 @@ mod tests {
             ResultKind::Refused(ErrorClass::RotationPending),
         ] {
             conclude(&mut rotate, kind);
-            let expected = Need {
+            let expected = StepNeed {
                 reads: 1,
                 write: false,
                 begun: true,

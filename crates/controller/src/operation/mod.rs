@@ -215,7 +215,7 @@ async fn look(
         .await
         .account;
     // The watches may be behind: then the step was paid for elsewhere, or not at all.
-    let Some(pass) = pass.filter(|pass| pass.ticket.account().is(&account)) else {
+    let Some(pass) = pass.filter(|pass| pass.ticket.account().is_same(&account)) else {
         return Ok(Some(BUSY));
     };
     let looked = clock::now();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use secret_rotation_api::operation::SecretRotationOperation;
-use secret_rotation_aws::{Applied, Rejected};
+use secret_rotation_aws::{Applied, CallError};
 use secret_rotation_core::action::Step;
 use secret_rotation_core::advance::{Phase, Write};
 use secret_rotation_core::aws_error::{AwsError, ErrorClass};
@@ -162,7 +162,7 @@ async fn no_rival(
     }
 }
 
-fn result(answer: &Result<Applied, Rejected>, look: Option<&Look>, now: AwsTime) -> StepResult {
+fn result(answer: &Result<Applied, CallError>, look: Option<&Look>, now: AwsTime) -> StepResult {
     let unanswered = look.map_or(now, |look| look.at);
     match answer {
         Ok(applied) => StepResult {
@@ -171,7 +171,7 @@ fn result(answer: &Result<Applied, Rejected>, look: Option<&Look>, now: AwsTime)
             request_id: applied.request_id.clone(),
             code: None,
         },
-        Err(Rejected { error, at }) => StepResult {
+        Err(CallError { error, at }) => StepResult {
             kind: ResultKind::Refused(error.class),
             at: at.unwrap_or(unanswered),
             request_id: error.request_id.clone(),
