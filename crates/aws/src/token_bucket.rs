@@ -2,7 +2,7 @@
 //!
 //! Two kinds of callers share it. Sweeps [`take`](TokenBucket::take) one token after the other and wait for each. Operations
 //! stand in a [queue](crate::step_queue) and [take all](TokenBucket::try_take_all) tokens of a step at once, or none. What the line
-//! needs is left to it, but for one token in [`SHARE`], so that neither kind waits for ever.
+//! needs is left to it, but for one token in [`TAKER_SHARE`], so that neither kind waits for ever.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
