@@ -230,7 +230,7 @@ fn remembers(story: &Story) {
     has(
         &healthy,
         &[
-            "neither the status of the policy nor AWS tells",
+            "the status of the policy does not report it",
             "--previous-version ID",
         ],
     );

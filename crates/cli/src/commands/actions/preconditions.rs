@@ -1,4 +1,6 @@
-//! What an operation expects: from flags, from the policy's status, from operations that have ended, from AWS.
+//! The preconditions of an operation: what must be true of the secret, so that the action applies to what the user saw.
+//!
+//! They come from flags, from the status of the policy, from earlier operations and, where these do not suffice, from AWS.
 
 use std::collections::BTreeSet;
 
@@ -18,17 +20,89 @@ use crate::CommandError;
 use crate::aws::parse_region;
 use crate::ui::output;
 
-/// Which version holds what, as far as somebody told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) current: Option<String>,
-    pub(super) pending: Option<String>,
-    pub(super) previous: Option<String>,
-    pub(super) pinned: Option<String>,
-    pub(super) deleted: Option<Timestamp>,
+/// One fact that an operation can expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fact {
+    Current,
+    Pending,
+    Previous,
+    Pinned,
+    Deleted,
 }
 
-/// Gathers what the action must name. AWS is asked only for what nobody else knows.
+impl Fact {
+    const ALL: [Self; 5] = [
+        Self::Current,
+        Self::Pending,
+        Self::Previous,
+        Self::Pinned,
+        Self::Deleted,
+    ];
+
+    /// Returns what the fact is about.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Current => "version with AWSCURRENT",
+            Self::Pending => "version with AWSPENDING",
+            Self::Previous => "version with AWSPREVIOUS",
+            Self::Pinned => "pinned version",
+            Self::Deleted => "scheduled deletion",
+        }
+    }
+
+    /// Returns the flag that states it, with its value.
+    const fn flag(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Current => ("--current-version", "ID"),
+            Self::Pending => ("--pending-version", "ID"),
+            Self::Previous => ("--previous-version", "ID"),
+            Self::Pinned => ("--pinned-version", "ID"),
+            Self::Deleted => ("--deleted-time", "TIME"),
+        }
+    }
+}
+
+/// What an operation of one action expects.
+struct Expects {
+    /// The facts that it states if they are known.
+    states: &'static [Fact],
+    /// Those of them that it cannot do without.
+    needs: &'static [Fact],
+}
+
+/// Returns the facts of an action: what it is about, and everything whose change would make it another situation.
+const fn expects(action: Action) -> Expects {
+    use Fact::{Current, Deleted, Pending, Pinned, Previous};
+    let (states, needs): (&[_], &[_]) = match action {
+        // Between rotations AWSPENDING is on no version or on the current one: there is nothing to state.
+        Action::Rotate => (&[Current], &[Current]),
+        Action::RetryRotation | Action::ClearPending | Action::ClearAndRotate => {
+            (&[Current, Pending], &[Pending])
+        }
+        Action::PromotePending => (&[Current, Pending], &[Pending, Current]),
+        Action::RestorePending => (&[Current, Pending, Pinned], &[Pinned]),
+        Action::RevertToPrevious => (&[Current, Previous], &[Current, Previous]),
+        Action::RestoreSecret => (&[Deleted], &[Deleted]),
+        Action::ReleasePins => (&[Pinned], &[]),
+    };
+    Expects { states, needs }
+}
+
+/// The facts that are known about a secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    current: Option<String>,
+    pending: Option<String>,
+    previous: Option<String>,
+    pinned: Option<String>,
+    deleted: Option<Timestamp>,
+}
+
+/// Gathers what the operation expects. Asks AWS only for what neither flags nor the cluster know.
+///
+/// # Errors
+///
+/// Returns an error if a flag does not apply to the action, or if a fact that the action needs is unknown.
 pub(super) async fn gather(
     action: Action,
     args: &ActionArgs,
@@ -36,43 +110,43 @@ pub(super) async fn gather(
     operations: &[SecretRotationOperation],
 ) -> Result<Expectation, CommandError> {
     let typed = Known::typed(&args.expect);
-    if let Some(flag) = typed.superfluous(action) {
+    if let Some((flag, _)) = typed.superfluous(action).map(Fact::flag) {
         return Err(CommandError::new(format!(
-            "{flag} says nothing about {}",
+            "{flag} does not apply to {}",
             action.name()
         )));
     }
     if action == Action::ReleasePins {
-        // Which pins nobody needs, only a person can say: the one that is remembered is the newest, which stays.
+        // The pin that is known without AWS is the newest, which stays. Which of the others is no longer needed, only a
+        // person can decide: list them.
         if typed.pinned.is_none()
             && let Ok(secret) = look(args, target).await
+            && let Some(text) = older_pins(&secret)
         {
-            offer(&secret);
+            output::note(&text);
         }
         return Ok(typed.expectation(action));
     }
     let mut known = typed
         .or(Known::reported(target))
         .or(Known::remembered(target, operations));
-    let needed = !known.lacks(action).is_empty();
-    // A status does not tell of AWSPENDING on a healthy secret, and an undo must name it.
-    if needed || action == Action::RestorePending {
+    let is_needed = !known.missing(action).is_empty();
+    // A status does not report AWSPENDING on a healthy secret, and an undo must state it.
+    if is_needed || action == Action::RestorePending {
         match look(args, target).await {
-            // One look beats spans of different ages; what was typed still comes first.
+            // Facts of one look fit together, facts of different ages may not. What was typed still comes first.
             Ok(secret) => known = Known::typed(&args.expect).or(Known::seen(&secret)),
-            Err(why) if needed => {
-                return Err(lacking(action, &known, target, why.message(), why.hint()));
-            }
+            Err(why) if is_needed => return Err(unknown(action, &known, target, &why)),
             Err(_) => {}
         }
     }
-    let lacks = known.lacks(action);
-    if lacks.is_empty() {
+    let missing = known.missing(action);
+    if missing.is_empty() {
         return Ok(known.expectation(action));
     }
-    let names: Vec<_> = lacks.iter().map(|(what, _)| *what).collect();
+    let names: Vec<_> = missing.into_iter().map(Fact::name).collect();
     Err(CommandError::new(format!(
-        "{} in {} has no {}: {} cannot apply to it",
+        "{} in {} has no {}: {} does not apply to it",
         target.secret,
         target.region,
         names.join(", and no "),
@@ -80,15 +154,9 @@ pub(super) async fn gather(
     )))
 }
 
-/// Tells which versions carry pins that a person may release at any time.
-fn offer(secret: &Secret) {
-    if let Some(text) = offered(secret) {
-        output::note(&text);
-    }
-}
-
-fn offered(secret: &Secret) -> Option<String> {
-    // Each cluster keeps the newest of its own pins, and which of them this cluster is, it alone knows.
+/// Describes which versions have pins that can be released now; `None` if there are no pins.
+fn older_pins(secret: &Secret) -> Option<String> {
+    // Each cluster keeps the newest of its own pins. Which cluster this one is, only its controller knows.
     let is_newest = |pin: &Pin| {
         let mut alike = pin::on(secret).filter(|(_, _, other)| other.cluster == pin.cluster);
         alike.all(|(_, _, other)| other.minute <= pin.minute)
@@ -114,7 +182,7 @@ fn offered(secret: &Secret) -> Option<String> {
     })
 }
 
-/// Looks at the secret with the credentials of the person who types.
+/// Reads the secret with the credentials of the user.
 async fn look(args: &ActionArgs, target: &Target) -> Result<Secret, CommandError> {
     let session = args.aws.session().await?;
     let region = parse_region(&target.region).map_err(CommandError::usage)?;
@@ -133,25 +201,25 @@ async fn look(args: &ActionArgs, target: &Target) -> Result<Secret, CommandError
     }
 }
 
-fn lacking(
-    action: Action,
-    known: &Known,
-    target: &Target,
-    why: &str,
-    advice: Option<&str>,
-) -> CommandError {
-    let lacks = known.lacks(action);
-    let what: Vec<_> = lacks.iter().map(|(what, _)| *what).collect();
-    let flags: Vec<_> = lacks.iter().map(|(_, flag)| *flag).collect();
+fn unknown(action: Action, known: &Known, target: &Target, why: &CommandError) -> CommandError {
+    let missing = known.missing(action);
+    let names: Vec<_> = missing.iter().map(|fact| fact.name()).collect();
+    let flags = missing.iter().map(|fact| {
+        let (flag, value) = fact.flag();
+        format!("{flag} {value}")
+    });
+    let flags: Vec<_> = flags.collect();
     CommandError::new(format!(
-        "neither the status of the policy nor AWS tells of {} in {}: {} ({why})",
+        "the {} of {} in {} is unknown: the status of the policy does not report it, and AWS did not provide it ({})",
+        names.join(" and the "),
         target.secret,
         target.region,
-        what.join(", ")
+        why.message()
     ))
     .with_hint(format!(
-        "{}; or name it yourself with {}",
-        advice.unwrap_or("provide AWS credentials that may describe the secret"),
+        "{}; or state it with {}",
+        why.hint()
+            .unwrap_or("provide AWS credentials that may describe the secret"),
         flags.join(" ")
     ))
 }
@@ -184,12 +252,12 @@ impl Known {
         }
     }
 
-    /// The pin that the newest operation left behind. Whether it is still there, the controller looks.
+    /// Returns the pin that the newest operation left. The controller checks whether it still exists.
     fn remembered(target: &Target, operations: &[SecretRotationOperation]) -> Self {
-        let place = (target.secret.clone(), target.region.clone());
+        let secret = (target.secret.clone(), target.region.clone());
         let newest = operations
             .iter()
-            .filter(|one| one.secret_and_region().as_ref() == Some(&place))
+            .filter(|one| one.secret_and_region().as_ref() == Some(&secret))
             .filter_map(|one| {
                 Some((
                     one.metadata.creation_timestamp.clone(),
@@ -207,11 +275,11 @@ impl Known {
         }
     }
 
-    pub(super) fn seen(secret: &Secret) -> Self {
+    fn seen(secret: &Secret) -> Self {
         let text = |version: Option<&secret_rotation_core::names::VersionId>| {
             version.map(|version| version.as_str().to_owned())
         };
-        // Several pins of one secret: the newest is the one to undo.
+        // Of several pins the newest is the one to undo.
         let newest = pin::on(secret).max_by_key(|(_, _, pin)| pin.minute);
         Self {
             current: text(secret.current()),
@@ -232,95 +300,43 @@ impl Known {
         }
     }
 
-    /// What the action must name and nobody told, and with which flag to say it.
-    fn lacks(&self, action: Action) -> Vec<(&'static str, &'static str)> {
-        let current = (
-            "version with AWSCURRENT",
-            "--current-version ID",
-            self.current.is_none(),
-        );
-        let pending = (
-            "version with AWSPENDING",
-            "--pending-version ID",
-            self.pending.is_none(),
-        );
-        let previous = (
-            "version with AWSPREVIOUS",
-            "--previous-version ID",
-            self.previous.is_none(),
-        );
-        let pinned = (
-            "pinned version",
-            "--pinned-version ID",
-            self.pinned.is_none(),
-        );
-        let deleted = (
-            "scheduled deletion",
-            "--deleted-time TIME",
-            self.deleted.is_none(),
-        );
-        let needed = match action {
-            Action::Rotate => vec![current],
-            Action::RetryRotation | Action::ClearPending | Action::ClearAndRotate => vec![pending],
-            Action::PromotePending => vec![pending, current],
-            Action::RestorePending => vec![pinned],
-            Action::RevertToPrevious => vec![current, previous],
-            Action::RestoreSecret => vec![deleted],
-            Action::ReleasePins => vec![],
-        };
-        let lacking = needed.into_iter().filter(|(_, _, lacks)| *lacks);
-        lacking.map(|(what, flag, _)| (what, flag)).collect()
+    const fn has(&self, fact: Fact) -> bool {
+        match fact {
+            Fact::Current => self.current.is_some(),
+            Fact::Pending => self.pending.is_some(),
+            Fact::Previous => self.previous.is_some(),
+            Fact::Pinned => self.pinned.is_some(),
+            Fact::Deleted => self.deleted.is_some(),
+        }
     }
 
-    /// The flag of something that the action does not name.
-    fn superfluous(&self, action: Action) -> Option<&'static str> {
-        let named = self.expectation(action);
-        let flags = [
-            (
-                "--current-version",
-                self.current.is_some() && named.current_version_id.is_none(),
-            ),
-            (
-                "--pending-version",
-                self.pending.is_some() && named.pending_version_id.is_none(),
-            ),
-            (
-                "--previous-version",
-                self.previous.is_some() && named.previous_version_id.is_none(),
-            ),
-            (
-                "--pinned-version",
-                self.pinned.is_some() && named.pinned_version_id.is_none(),
-            ),
-            (
-                "--deleted-time",
-                self.deleted.is_some() && named.deleted_time.is_none(),
-            ),
-        ];
-        flags
-            .into_iter()
-            .find(|(_, idle)| *idle)
-            .map(|(flag, _)| flag)
+    /// Returns the facts that the action needs and that are unknown.
+    fn missing(&self, action: Action) -> Vec<Fact> {
+        let needs = expects(action).needs.iter().copied();
+        needs.filter(|fact| !self.has(*fact)).collect()
     }
 
-    /// As the operation says it: what the action is about, and all that would make it another situation.
+    /// Returns a known fact that the action does not state.
+    fn superfluous(&self, action: Action) -> Option<Fact> {
+        let states = expects(action).states;
+        let mut known = Fact::ALL.into_iter().filter(|fact| self.has(*fact));
+        known.find(|fact| !states.contains(fact))
+    }
+
+    /// Returns the facts as the operation states them.
     fn expectation(&self, action: Action) -> Expectation {
-        let text = |version: &Option<String>| version.clone().map(Text::<1, 64>::from);
-        let deletion = action == Action::RestoreSecret;
-        let release = action == Action::ReleasePins;
-        // Around a rotation at rest AWSPENDING is nowhere, or where AWSCURRENT is: nothing to hold on to.
-        let rest = matches!(action, Action::Rotate | Action::RevertToPrevious);
+        let states = |fact| expects(action).states.contains(&fact);
+        let version = |version: &Option<String>, fact| {
+            let version = version.clone().filter(|_| states(fact));
+            version.map(Text::<1, 64>::from)
+        };
+        let deleted = self.deleted.filter(|_| states(Fact::Deleted));
         Expectation {
-            current_version_id: text(&self.current).filter(|_| !deletion && !release),
-            pending_version_id: text(&self.pending).filter(|_| !deletion && !rest && !release),
-            previous_version_id: text(&self.previous)
-                .filter(|_| action == Action::RevertToPrevious),
-            pinned_version_id: text(&self.pinned)
-                .filter(|_| release || action == Action::RestorePending),
-            deleted_time: self
-                .deleted
-                .filter(|_| deletion)
-                .map(|time| Time::exact(AwsTime::new(time))),
+            current_version_id: version(&self.current, Fact::Current),
+            pending_version_id: version(&self.pending, Fact::Pending),
+            previous_version_id: version(&self.previous, Fact::Previous),
+            pinned_version_id: version(&self.pinned, Fact::Pinned),
+            deleted_time: deleted.map(|time| Time::exact(AwsTime::new(time))),
         }
     }
 }
@@ -376,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn each_action_names_what_it_is_about() {
+    fn each_action_states_its_own_facts() {
         let some = |text: &str| Some(text.to_owned());
         for action in [
             Action::RetryRotation,
@@ -416,7 +432,7 @@ mod tests {
                 let version = VersionId::parse(*version).expect("an id");
                 (version, [label.expect("a label")].into())
             });
-            offered(&secret(labels.collect()))
+            older_pins(&secret(labels.collect()))
         };
         assert_eq!(pinned(&[]), None);
         let one = pinned(&[("v7", "7")]).expect("an offer");
@@ -427,27 +443,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lacking_names_the_flag_that_says_it() {
+    fn a_missing_fact_has_the_flag_that_states_it() {
         let nothing = Known::default();
-        assert_eq!(nothing.lacks(Action::ReleasePins), []);
+        assert_eq!(nothing.missing(Action::ReleasePins), []);
         assert_eq!(
-            nothing.lacks(Action::RevertToPrevious),
+            nothing.missing(Action::RevertToPrevious),
+            [Fact::Current, Fact::Previous]
+        );
+        assert_eq!(
+            [Fact::Current, Fact::Previous].map(|fact| (fact.name(), fact.flag().0)),
             [
-                ("version with AWSCURRENT", "--current-version ID"),
-                ("version with AWSPREVIOUS", "--previous-version ID"),
+                ("version with AWSCURRENT", "--current-version"),
+                ("version with AWSPREVIOUS", "--previous-version"),
             ]
         );
-        assert_eq!(known().lacks(Action::PromotePending), []);
+        assert_eq!(known().missing(Action::PromotePending), []);
     }
 
     #[test]
-    fn a_flag_that_the_action_does_not_name_is_refused() {
+    fn a_flag_that_does_not_apply_to_the_action_is_refused() {
         let pinned = Known {
             pinned: Some("n".to_owned()),
             ..Known::default()
         };
         assert_eq!(pinned.superfluous(Action::RestorePending), None);
         assert_eq!(pinned.superfluous(Action::ReleasePins), None);
-        assert_eq!(pinned.superfluous(Action::Rotate), Some("--pinned-version"));
+        assert_eq!(pinned.superfluous(Action::Rotate), Some(Fact::Pinned));
     }
 }
