@@ -11,7 +11,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Builds the program from the global flags, and from what makes its command line.
+    /// Builds the program from the global flags and from the function that makes its command line.
     pub(crate) const fn new(cluster: ClusterOptions, command_line: fn() -> clap::Command) -> Self {
         Self {
             cluster,
@@ -23,7 +23,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Returns an error if no kubeconfig names a cluster, or no client can be made from it.
+    /// Returns an error if no kubeconfig names a cluster, or if no client can be made from it.
     pub(crate) async fn cluster(&self) -> Result<Cluster, CommandError> {
         Cluster::connect(&self.cluster).await
     }

@@ -1,6 +1,6 @@
-//! How commands reach AWS: with the caller's own credentials, at the endpoint that the caller allows.
+//! AWS sessions of commands, with the user's own credentials, at an endpoint that the user allows.
 //!
-//! The requests themselves are those of crate `aws`; nothing here sends one.
+//! The requests are those of crate `aws`; this module sends none.
 
 mod collect;
 mod criteria;

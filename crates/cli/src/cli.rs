@@ -1,4 +1,4 @@
-//! The command line: the global flags and the command, from what is typed to an exit status.
+//! The command line: global flags and the command, from arguments to an exit status.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::error::CommandError;
 use crate::kubernetes::ClusterOptions;
 use crate::ui::output;
 
-/// Sees and mends the rotations of AWS Secrets Manager secrets; never reads a value.
+/// Inspect and repair AWS Secrets Manager rotations; never reads a value.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "kubectl-secret_rotation",
@@ -21,11 +21,11 @@ use crate::ui::output;
     arg_required_else_help = true
 )]
 pub struct Cli {
-    /// Which cluster, and where in it.
+    /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterOptions,
 
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -70,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn commands_without_a_cluster_accept_cluster_flags() {
-        // Aliases and wrappers of kubectl add them to every command.
+        // kubectl aliases and wrappers add them to every command.
         for (flag, command) in [("--context=prod", "version"), ("-nteam", "version")] {
             let typed = ["kubectl-secret_rotation", command, flag];
             let ended = Cli::parse_from(typed).dispatch().await;

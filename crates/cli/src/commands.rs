@@ -61,7 +61,7 @@ use self::undo::UndoArgs;
 use self::version::VersionArgs;
 use self::versions::VersionsArgs;
 
-/// The commands, in the order in which help lists them. The doc comment of the arguments is the help of a command.
+/// The commands, in the order in which help lists them. The help of a command is the doc comment of its arguments.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     Status(StatusArgs),

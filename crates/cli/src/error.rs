@@ -1,12 +1,12 @@
-//! What went wrong, and what the user can do about it.
+//! The error of a command: what failed, and what the user can do.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// A failure that ends the command: a sentence, and where possible one that says what to do.
+/// An error that ends the command: a message, and a hint if there is one.
 ///
-/// Printed on standard error as `error: …` and `hint: …`. The exit status is 1; mistakes in the command line
-/// itself end with 2, as clap does it. Where 1 has another meaning, [`with_exit_code`](Self::with_exit_code) sets the status.
+/// It is printed on standard error as `error: …` and `hint: …`. The exit status is 1, and 2 for an invalid command line, as
+/// for clap. Where 1 has another meaning, [`with_exit_code`](Self::with_exit_code) sets the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandError {
     message: String,
@@ -15,7 +15,7 @@ pub struct CommandError {
 }
 
 impl CommandError {
-    /// A failure of which nothing more is known than this sentence.
+    /// Returns an error with this message and exit status 1.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -24,7 +24,7 @@ impl CommandError {
         }
     }
 
-    /// What was typed, or a file that it names, cannot be meant so.
+    /// Returns an error for an invalid command line or a file that it names, with exit status 2.
     pub fn usage(message: impl Into<String>) -> Self {
         Self {
             code: 2,
@@ -32,30 +32,30 @@ impl CommandError {
         }
     }
 
-    /// The same, with what to do.
+    /// Adds a hint.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same, with another exit status.
+    /// Sets the exit status.
     #[must_use]
     pub fn with_exit_code(self, code: u8) -> Self {
         Self { code, ..self }
     }
 
-    /// With what the process ends.
+    /// Returns the exit status.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
 
-    /// What to do about it, if that is known.
+    /// Returns the hint.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// What went wrong, in a sentence without the hint.
+    /// Returns the message without the hint.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_says_what_to_do() {
+    fn an_error_is_printed_with_its_hint() {
         let failure = CommandError::new("no context is named prod")
             .with_hint("see kubectl config get-contexts");
         assert_eq!(

@@ -1,6 +1,6 @@
-//! The API server, as the person who types sees it: their kubeconfig, their namespace, their rights.
+//! The API server as the user reaches it: with the user's kubeconfig, namespace and permissions.
 //!
-//! What goes wrong here is told with what to do about it; see [`errors`].
+//! Every error has a hint; see [`errors`].
 
 mod check_request;
 mod client;

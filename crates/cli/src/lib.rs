@@ -1,7 +1,7 @@
-//! The same engine in a terminal: `kubectl secret-rotation …`, and the audit that needs no cluster.
+//! The kubectl plugin: `kubectl secret-rotation …`, including the audit that needs no cluster.
 //!
-//! Shows what the controller has written down and asks for what it should do, by its resources only. What a
-//! secret's state is and what may be done about it, core says; nothing here decides.
+//! It shows what the controller reports and requests what the controller shall do, only through resources. Core defines the
+//! states of secrets and the possible actions; this crate makes no decisions.
 
 mod app;
 mod aws;

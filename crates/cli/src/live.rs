@@ -1,7 +1,7 @@
-//! `status --watch`: what changes, on a screen that redraws itself or, where there is none, line by line.
+//! `status --watch`: shows changes on a screen or, without a terminal, line by line.
 //!
-//! [`model`] and [`view`] are pure: messages go in, effects and a picture come out. [`screen`], [`plain`] and
-//! [`watch`] do the rest.
+//! [`model`], [`update`] and [`view`] are pure: messages go in, effects and a picture come out. [`screen`], [`plain`] and
+//! [`watch`] do the I/O.
 
 mod connections;
 mod model;

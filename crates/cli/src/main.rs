@@ -1,4 +1,4 @@
-//! The kubectl plugin. See the library for what it does.
+//! The kubectl plugin. The library describes it.
 
 use std::env;
 use std::process::ExitCode;

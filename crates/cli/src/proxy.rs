@@ -1,8 +1,8 @@
-//! The proxy between this machine and the API server or AWS, where there is one.
+//! The proxy to the API server or to AWS, if there is one.
 //!
-//! kubectl and the AWS tools judge the same variables by different rules, and people expect each command to go where
-//! the tool goes that they know. For the API server these are the rules of kubectl (Go's `net/http`); for AWS those of
-//! the SDK, which are curl's.
+//! kubectl and the AWS tools read the same variables by different rules, and users expect each command to behave like the tool
+//! they know. For the API server these are the rules of kubectl (Go's `net/http`); for AWS they are those of the SDK, which
+//! follow curl.
 
 mod connector;
 mod exempt;
@@ -17,14 +17,14 @@ use crate::CommandError;
 
 pub(crate) use connector::{Connector, socks_client};
 
-/// A proxy, and who asks for it. Its text carries no credentials.
+/// A proxy and where it is configured. Its text has no credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
     hop: Intercept,
     origin: Origin,
 }
 
-/// Who asks for a proxy.
+/// Where a proxy is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     /// `proxy-url` of the cluster in the kubeconfig.
@@ -33,15 +33,15 @@ enum Origin {
     Variable(&'static str),
 }
 
-/// The variables that name a proxy for a scheme, the first that is set wins.
+/// The variables that name a proxy for a scheme. The first one that is set wins.
 const FOR_HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const FOR_HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const FOR_ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 const FOR_NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 impl Proxy {
-    /// The proxy to an API server as kubectl finds it: `proxy-url` always, else the variables unless `NO_PROXY` or the
-    /// loopback interface stands against them.
+    /// Returns the proxy to an API server by the rules of kubectl: `proxy-url` always applies; the variables apply unless
+    /// `NO_PROXY` or a loopback address exempts the server.
     pub(crate) fn to_cluster(
         server: &Uri,
         proxy_url: Option<&str>,
@@ -71,10 +71,10 @@ impl Proxy {
         }
     }
 
-    /// The proxy to an AWS endpoint as the SDK finds it.
+    /// Returns the proxy to an AWS endpoint by the rules of the SDK.
     ///
-    /// The SDK passes over what it cannot read, and goes straight to AWS: the opposite of what was asked for. Here that
-    /// is a failure.
+    /// The SDK ignores a value that it cannot parse and connects directly, against the user's intention. Here that is an
+    /// error.
     pub(crate) fn to_aws(endpoint: &Uri) -> Result<Option<Self>, CommandError> {
         let scheme = if endpoint.scheme_str() == Some("http") {
             FOR_HTTP
@@ -91,7 +91,7 @@ impl Proxy {
         Ok(is_meant.then_some(proxy))
     }
 
-    /// Whether some request to AWS may go through a SOCKS proxy, which the SDK's own client does not know.
+    /// Returns whether a request to AWS may use a SOCKS proxy, which the SDK's own client does not support.
     pub(crate) fn may_be_socks() -> Result<bool, CommandError> {
         let variable = |name: &'static str| env::var(name).ok();
         let named = [FOR_HTTPS, FOR_HTTP, FOR_ALL];
@@ -104,7 +104,7 @@ impl Proxy {
     }
 
     fn parse(url: &str, origin: Origin) -> Result<Self, CommandError> {
-        // Any address will do: whether the proxy is for it has been judged.
+        // Any address works: whether the proxy applies was decided before.
         let anywhere = Uri::from_static("https://anywhere.invalid");
         let hop = Matcher::builder().all(url).build().intercept(&anywhere);
         let hop = hop.filter(|hop| !matches!(hop.uri().scheme_str(), Some("socks4" | "socks4a")));
@@ -115,7 +115,7 @@ impl Proxy {
         })
     }
 
-    /// Whether it speaks SOCKS.
+    /// Returns whether it is a SOCKS proxy.
     fn is_socks(&self) -> bool {
         matches!(self.hop.uri().scheme_str(), Some("socks5" | "socks5h"))
     }
@@ -168,7 +168,7 @@ mod tests {
     const SERVER: &str = "https://api.example.com:6443";
 
     #[test]
-    fn a_cluster_is_reached_as_kubectl_reaches_it() {
+    fn the_api_server_is_reached_by_the_rules_of_kubectl() {
         let upper = ("HTTPS_PROXY", "http://u:p%40ss@proxy:3128");
         for (expected, proxy_url, variables) in [
             ("none", None, &[][..]),
@@ -192,7 +192,7 @@ mod tests {
             ),
             ("none", None, &[upper, ("NO_PROXY", "a.b,example.com,")]),
             ("none", None, &[upper, ("no_proxy", "*")]),
-            // The kubeconfig is meant for this very cluster: nothing stands against it.
+            // The kubeconfig names the proxy for this cluster: nothing overrides it.
             (
                 "proxy https://bastion of proxy-url in the kubeconfig",
                 Some("https://bastion"),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_said_without_its_password() {
+    fn an_invalid_proxy_is_reported_without_its_password() {
         for url in [
             "ftp://u:CANARY@proxy",
             "socks4://u:CANARY@proxy:1",

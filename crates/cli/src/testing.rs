@@ -5,7 +5,7 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use serde_json::{Value, json};
 
-/// When the tests take place.
+/// Returns the time of the tests.
 pub(crate) fn now() -> Option<Timestamp> {
     "2026-11-23T10:00:00Z".parse().ok()
 }
@@ -23,7 +23,7 @@ fn policy(namespace: &str, name: &str, spec: &Value, status: &Value) -> SecretRo
     serde_json::from_value(object).expect("a policy")
 }
 
-/// A policy that acts: one secret stuck and being cleared, one held back, one rotating, one in two regions.
+/// Returns a policy that acts: one secret stuck and being cleared, one blocked, one rotating, one in two regions.
 pub(crate) fn payments() -> SecretRotationPolicy {
     let finding = |name: &str, region: &str, state: &str, since: &str, more: &Value| {
         let mut finding = json!({"name": name, "region": region, "state": state, "since": since,
@@ -58,7 +58,7 @@ pub(crate) fn payments() -> SecretRotationPolicy {
     )
 }
 
-/// A policy that only looks, and is healthy.
+/// Returns a policy in mode `Observe` that is healthy.
 pub(crate) fn search() -> SecretRotationPolicy {
     policy(
         "team-search",
@@ -72,7 +72,7 @@ pub(crate) fn search() -> SecretRotationPolicy {
     )
 }
 
-/// One operation at work on a finding, one by hand on a healthy secret, and one that has ended.
+/// Returns an operation in progress on a finding, a manual one on a healthy secret, and one that has ended.
 pub(crate) fn operations() -> Vec<SecretRotationOperation> {
     let operation = |name: &str, created: &str, spec: &Value, status: &Value| {
         let object = json!({

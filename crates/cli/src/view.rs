@@ -1,4 +1,4 @@
-//! What the resources say, arranged to be shown: rows of secrets, documents, reasons, and version ids in short.
+//! Resources prepared for display: rows of secrets, documents, reasons, and short version ids. Pure.
 
 pub(crate) mod operation_document;
 pub(crate) mod policy;

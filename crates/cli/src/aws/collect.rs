@@ -1,4 +1,4 @@
-//! Reads everything that an audit judges, several regions at a time.
+//! The sweep of `audit` and `list`: reads all regions of the criteria at the same time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use super::errors::{FailedCalls, Problem};
 use super::progress::Progress;
 use super::session::{RateArgs, Session};
 
-/// One sweep looks up the ages of so many versions; the others need further ones.
+/// Version ages that one sweep looks up; more of them need further sweeps.
 const AGES_A_SWEEP: usize = 50;
 
-/// What was read of one region, and what was not.
+/// What was read of one region, and what could not be read.
 #[derive(Clone, Debug)]
 pub(crate) struct RegionSweep {
-    /// What was seen.
+    /// What was read.
     pub inventory: Inventory,
-    /// What could not be seen, in words that help.
+    /// What could not be read, with hints.
     pub problems: Vec<Problem>,
 }
 
 impl RegionSweep {
-    /// Whether AWS told anything at all of the region.
+    /// Returns whether AWS returned anything about the region.
     pub(crate) fn answered(&self) -> bool {
         self.inventory.is_complete() || !self.inventory.secrets.is_empty()
     }
 }
 
-/// Sweeps all regions of the criteria at once; each has rate limits of its own, as AWS has.
+/// Sweeps all regions of the criteria concurrently. Each region has its own rate limits, as in AWS.
 pub(crate) async fn collect(
     session: &Session,
     rate: RateArgs,
@@ -68,7 +68,7 @@ pub(crate) async fn collect(
     join_all(regions).await
 }
 
-/// One sweep, and where ages are asked for as many more as it takes to know them.
+/// Sweeps once and, if ages are needed, as many more times as it takes to know them all.
 async fn inventory(account: &Account, scope: &Scope, criteria: &Criteria) -> Inventory {
     let wanted = |secret: &Secret| criteria.may_look(secret);
     let max_age = criteria.policy.detection.max_age;
@@ -93,7 +93,7 @@ async fn inventory(account: &Account, scope: &Scope, criteria: &Criteria) -> Inv
     inventory
 }
 
-/// Selected secrets whose age only their list of versions can tell, where it was not read yet.
+/// Returns the selected secrets whose age only their list of versions shows, and was not read yet.
 fn ages_missing(inventory: &Inventory, criteria: &Criteria) -> Vec<(Arn, SecretName)> {
     let Some(max_age) = criteria.policy.detection.max_age else {
         return Vec::new();
@@ -105,7 +105,7 @@ fn ages_missing(inventory: &Inventory, criteria: &Criteria) -> Vec<(Arn, SecretN
     secrets.filter(missing).map(named).collect()
 }
 
-/// A version whose age is not known is not known to be young.
+/// Reports versions of unknown age: they are not known to be young.
 fn unaged(count: usize, region: &Region) -> Option<Problem> {
     (count > 0).then(|| Problem {
         reason: "AgeUnknown",
@@ -114,7 +114,7 @@ fn unaged(count: usize, region: &Region) -> Option<Problem> {
     })
 }
 
-/// The gap of the sweep first, then each kind of error that kept single secrets from being read.
+/// Returns the gap of the sweep first, then each class of error that made single secrets unreadable.
 fn problems(
     session: &Session,
     inventory: &Inventory,

@@ -1,4 +1,4 @@
-//! What an audit judges by: a policy and a profile, from a file or made for the occasion.
+//! The criteria of an audit: a policy and a profile, from a file or with defaults.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,21 +22,21 @@ use serde_json::{Value, json};
 use crate::CommandError;
 use crate::ui::output;
 
-/// What core needs to judge an inventory.
+/// What core needs to evaluate an inventory.
 #[derive(Clone, Debug)]
 pub(crate) struct Criteria {
-    /// The namespace that the policy would live in.
+    /// The namespace that the policy would be in.
     pub tenant: Tenant,
-    /// The bounds of the policy.
+    /// The limits of the policy.
     pub profile: Profile,
-    /// What is selected, and what counts as unhealthy.
+    /// Which secrets are selected, and what is unhealthy.
     pub policy: Policy,
     /// Whether the policy was read from a file.
     pub is_given: bool,
 }
 
 impl Criteria {
-    /// Reads a policy file, or makes a policy that selects everything; `regions` is asked where neither names any.
+    /// Reads a policy file, or builds a policy that selects everything. Calls `regions` if neither names any.
     pub(crate) fn read(
         file: Option<&Path>,
         stuck_after: Option<&str>,
@@ -54,7 +54,7 @@ impl Criteria {
             output::note(&old_exclusion(arn));
         }
         if file.is_none() {
-            // The schema has no words for "every secret", because nobody should mean it in a cluster.
+            // The schema cannot express "every secret": no policy in a cluster should mean it.
             policy.selector = Selector {
                 include: vec![Matcher::default()],
                 ..policy.selector
@@ -75,12 +75,12 @@ impl Criteria {
         })
     }
 
-    /// Every secret of these regions.
+    /// Returns criteria that select every secret of these regions.
     pub(crate) fn everything(regions: Vec<Region>) -> Result<Self, CommandError> {
         Self::read(None, None, || Ok(regions))
     }
 
-    /// The same in these regions only, if any are named.
+    /// Limits the criteria to these regions, if there are any.
     pub(crate) fn within(mut self, asked: &[Region]) -> Result<Self, CommandError> {
         if asked.is_empty() {
             return Ok(self);
@@ -95,7 +95,7 @@ impl Criteria {
         Ok(self)
     }
 
-    /// The regions to look at.
+    /// Returns the regions to read.
     pub(crate) fn regions(&self) -> Vec<Region> {
         let chosen = |region: &&Region| {
             let regions = self.policy.regions.as_ref();
@@ -109,14 +109,14 @@ impl Criteria {
             .collect()
     }
 
-    /// Whether the controller would look closer at the secret for this policy.
+    /// Returns whether the controller would describe the secret for this policy.
     pub(crate) fn may_look(&self, secret: &Secret) -> bool {
         self.policy.selector.selects(secret)
             && under_ceiling(&self.tenant.namespace, &self.profile, &secret.name).is_ok()
     }
 }
 
-/// Stored policies keep excluding by ARN, so an audit does too; but nobody can store such a one any more.
+/// Returns a warning about an exclusion by ARN: stored policies keep it, so an audit does too, but it cannot be created any more.
 fn old_exclusion(arn: &Arn) -> String {
     format!(
         "warning: spec.selector.exclude names ARN {arn}, which the API server does not accept in a new policy: write the name {}",
@@ -135,7 +135,7 @@ fn text_of(path: &Path) -> Result<String, CommandError> {
     fs::read_to_string(path).map_err(unreadable)
 }
 
-/// The objects of a policy file.
+/// The resources of a policy file.
 #[derive(Debug)]
 struct Documents {
     policy: SecretRotationPolicy,
@@ -169,7 +169,7 @@ impl Documents {
         }
     }
 
-    /// What the API server would have filled in is filled in here.
+    /// Converts the policy, with the defaults that the API server would set.
     fn core(&self, stuck_after: Option<&str>) -> Result<Policy, CommandError> {
         let mut policy = self.policy.clone();
         let given = policy.metadata;
@@ -204,7 +204,7 @@ fn unexpected(kind: Option<&str>) -> CommandError {
         .with_hint("only SecretRotationPolicy and AWSAccessProfile belong there")
 }
 
-/// Reads one object. A field that does not exist is a mistake too: the API server would say so.
+/// Reads one resource. An unknown field is an error, as it is for the API server.
 fn object<T: DeserializeOwned>(document: &Value) -> Result<T, CommandError> {
     let mut strangers = Vec::new();
     let mut track = serde_path_to_error::Track::new();
@@ -213,7 +213,7 @@ fn object<T: DeserializeOwned>(document: &Value) -> Result<T, CommandError> {
     let object = read.map_err(|error: serde_json::Error| {
         CommandError::usage(format!("{}: {error}", track.path()))
     })?;
-    // Every object has these two; kube reads them elsewhere.
+    // Every resource has these two fields; kube reads them separately.
     strangers.retain(|path| !matches!(path.as_str(), "apiVersion" | "kind"));
     if strangers.is_empty() {
         return Ok(object);
@@ -222,7 +222,7 @@ fn object<T: DeserializeOwned>(document: &Value) -> Result<T, CommandError> {
     Err(CommandError::usage(format!("no such field: {}", strangers.join(", "))).with_hint(hint))
 }
 
-/// The profile of the file, if it is the one that the policy names.
+/// Converts the profile of the file, if it is the one that the policy names.
 fn bounds(profile: &AWSAccessProfile, policy: &Policy) -> Result<Profile, CommandError> {
     let profile = profile
         .to_core()
@@ -236,7 +236,7 @@ fn bounds(profile: &AWSAccessProfile, policy: &Policy) -> Result<Profile, Comman
     Ok(profile)
 }
 
-/// A profile without bounds, in the regions of the policy or those that were asked for.
+/// Returns a profile without limits, in the regions of the policy or else in those that `regions` returns.
 fn open(
     policy: &Policy,
     regions: impl FnOnce() -> Result<Vec<Region>, CommandError>,
@@ -265,7 +265,7 @@ fn open(
     })
 }
 
-/// A policy with every default, and a selector that is replaced.
+/// Returns a policy with all defaults. The caller replaces its selector.
 fn everything() -> Result<SecretRotationPolicy, CommandError> {
     object(&json!({
         "apiVersion": "secretrotation.dev/v1alpha1",
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_a_policy_file_name_the_field() {
+    fn a_mistake_in_a_policy_file_is_reported_with_its_field() {
         let cases = [
             (
                 policy("{selector: {include: [{namePrefix: a/}]}, detection: {stuckAfter: 5m}}"),
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_everything_is_selected_by_the_defaults() {
+    fn without_a_file_everything_is_selected_with_defaults() {
         let region = Region::parse("eu-west-1").expect("a region");
         let criteria = Criteria::everything(vec![region.clone()]).expect("a criteria");
         assert_eq!(criteria.regions(), [region]);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_that_was_typed_is_called_by_its_flag() {
+    fn an_invalid_threshold_is_reported_with_its_flag() {
         let failure = Criteria::read(None, Some("1h"), || Ok(Vec::new())).expect_err("too short");
         assert!(
             failure
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_in_the_file_bounds_the_policy() {
+    fn a_profile_in_the_file_limits_the_policy() {
         let text = policy("{selector: {include: [{namePrefix: default/}]}, regions: [eu-west-1]}")
             + "---\napiVersion: secretrotation.dev/v1alpha1\nkind: AWSAccessProfile\nmetadata: {name: default}\nspec: {regions: [eu-west-1, eu-central-1], allowedSecrets: [{namePrefix: '${namespace}/'}]}\n";
         let documents = Documents::parse(&text).expect("two objects");

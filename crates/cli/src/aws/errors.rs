@@ -1,4 +1,4 @@
-//! What AWS would not tell, in words that help.
+//! AWS errors as messages with hints.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,26 +12,26 @@ use serde::Serialize;
 use super::session::Session;
 use crate::CommandError;
 
-/// Why something could not be read, and what can be done about it.
+/// Why something could not be read, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// What kind of problem it is, in one word.
+    /// The kind of problem, in one word.
     pub reason: &'static str,
-    /// What happened, in a sentence.
+    /// What happened.
     pub message: String,
     /// What to do about it.
     pub hint: String,
 }
 
-/// Takes note of the calls that failed: an error alone does not say what was asked.
+/// The calls that failed. An error alone does not say which request it answers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FailedCalls {
     failed: Arc<Mutex<BTreeSet<(Operation, ErrorClass)>>>,
 }
 
 impl FailedCalls {
-    /// Takes note of one call.
+    /// Records one call.
     pub(crate) fn record(&self, call: &Call) {
         if let Some(class) = call.class {
             self.failed
@@ -41,7 +41,7 @@ impl FailedCalls {
         }
     }
 
-    /// What an error means, given what was asked.
+    /// Explains an error, with the requests that failed with its class.
     pub(crate) fn explain(&self, session: &Session, error: &AwsError, region: &Region) -> Problem {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let asked: Vec<_> = failed
@@ -54,7 +54,7 @@ impl FailedCalls {
 }
 
 impl Problem {
-    /// What an error means where it is known what was asked.
+    /// Explains an error of these requests.
     pub(crate) fn of(error: &AwsError, asked: &[Operation], region: &Region) -> Self {
         let actions: Vec<_> = asked
             .iter()
@@ -80,7 +80,7 @@ impl From<Problem> for CommandError {
     }
 }
 
-/// The same words as in conditions, where there are such.
+/// Returns the reason, in the words of conditions where they have one.
 const fn reason(class: ErrorClass) -> &'static str {
     match class {
         ErrorClass::Denied => "AccessDenied",
@@ -132,7 +132,7 @@ fn hint(error: &AwsError, region: &Region) -> String {
     hint.to_owned()
 }
 
-/// What to do about credentials, or about what is on the way.
+/// Returns what to do about credentials, or about something between this machine and AWS.
 const fn of_cause(cause: Cause) -> &'static str {
     match cause {
         Cause::CredentialsMissing => {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_names_the_action_that_is_missing() {
+    fn a_denial_names_the_missing_permission() {
         let denied = error(ErrorClass::Denied, Some("AccessDeniedException"));
         let problem = Problem::of(&denied, &[Operation::ListSecrets], &region());
         assert_eq!(problem.reason, "AccessDenied");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_credentials_has_a_remedy_of_its_own() {
+    fn each_cause_of_missing_credentials_has_its_own_hint() {
         let problem = |class, code| Problem::of(&error(class, code), &[], &region());
         for (code, message, hint) in [
             (

@@ -1,4 +1,4 @@
-//! How far an audit is, on standard error and only if that is a terminal.
+//! Progress of a sweep, on standard error and only if that is a terminal.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, stderr};
@@ -10,10 +10,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secret_rotation_aws::{Call, Operation};
 use secret_rotation_core::names::Region;
 
-/// Secrets on one page of a list.
+/// Secrets per page of a list.
 const PAGE: usize = 100;
 
-/// A bar of regions, and a line for each.
+/// A bar for all regions, and a line for each.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     total: ProgressBar,
@@ -31,7 +31,7 @@ pub(crate) struct Line {
 }
 
 impl Progress {
-    /// Nothing is done yet.
+    /// Shows the regions, with nothing done yet.
     pub(crate) fn new(regions: &[Region]) -> Self {
         let target = if stderr().is_terminal() {
             ProgressDrawTarget::stderr()
@@ -64,7 +64,7 @@ impl Progress {
         }
     }
 
-    /// The line of a region.
+    /// Returns the line of a region.
     pub(crate) fn of(&self, region: &Region) -> Line {
         let hidden = || Line {
             bar: ProgressBar::hidden(),
@@ -75,16 +75,16 @@ impl Progress {
         self.regions.get(region).cloned().unwrap_or_else(hidden)
     }
 
-    /// Takes everything off the screen again.
+    /// Removes everything from the screen.
     pub(crate) fn finish(&self) {
         self.total.finish_and_clear();
-        // What a terminal does not take was decoration.
+        // Failing to clear is harmless: it is decoration.
         let _ = self.all.clear();
     }
 }
 
 impl Line {
-    /// Takes note of one call.
+    /// Records one call.
     pub(crate) fn record(&self, call: &Call) {
         if call.class.is_some() {
             return;
@@ -98,7 +98,7 @@ impl Line {
         self.bar.set_message(self.words());
     }
 
-    /// The region is read.
+    /// Marks the region as done.
     pub(crate) fn done(&self) {
         self.bar.finish_and_clear();
         self.total.inc(1);
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_and_looks_are_told_apart() {
+    fn pages_and_descriptions_are_counted_separately() {
         let region = Region::parse("eu-west-1").expect("a region");
         let progress = Progress::new(std::slice::from_ref(&region));
         let line = progress.of(&region);

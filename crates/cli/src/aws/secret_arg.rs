@@ -1,4 +1,4 @@
-//! Which secret is meant: by name, or by ARN in each form that AWS takes.
+//! The SECRET argument: a name, or an ARN in each form that AWS accepts.
 
 use clap::Args;
 use secret_rotation_aws::{Account, Operation};
@@ -9,14 +9,14 @@ use secret_rotation_core::secret::{Look, Seen};
 use super::session::{Session, parse_region};
 use crate::CommandError;
 
-/// One secret of a region as it is typed.
+/// The SECRET argument with its region.
 #[derive(Args, Clone, Debug)]
 pub struct SecretArg {
-    /// The name of the secret, or its ARN, with or without the six characters at its end.
+    /// Name of the secret, or its ARN with or without the six characters at its end.
     #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
     pub secret: SecretId,
 
-    /// The AWS region of the secret; that of the ARN or of the AWS profile if left out.
+    /// AWS region of the secret; by default that of the ARN, else of the AWS profile.
     #[arg(long, value_name = "REGION", value_parser = parse_region, help_heading = "AWS")]
     pub region: Option<Region>,
 }
@@ -24,15 +24,15 @@ pub struct SecretArg {
 /// A secret as it is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretId {
-    /// By name.
+    /// A name.
     Name(SecretName),
-    /// By ARN. It may lack the hyphen and the six characters that AWS adds to the name; both forms look alike where a name
-    /// itself ends so.
+    /// An ARN. It may lack the hyphen and the six characters that AWS adds to the name. Both forms look alike if the name itself
+    /// ends in that way.
     Arn(Arn),
 }
 
 impl SecretId {
-    /// Reads a name or an ARN.
+    /// Parses a name or an ARN.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.starts_with("arn:") {
             let arn = Arn::parse(text).map_err(|error| error.to_string())?;
@@ -42,7 +42,7 @@ impl SecretId {
         Ok(Self::Name(name))
     }
 
-    /// As it was typed.
+    /// Returns the text that was typed.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Name(name) => name.as_str(),
@@ -50,7 +50,7 @@ impl SecretId {
         }
     }
 
-    /// The names that it may stand for, the likeliest first.
+    /// Returns the names that it can stand for, the most likely first.
     pub(crate) fn names(&self) -> Vec<&str> {
         match self {
             Self::Name(name) => vec![name.as_str()],
@@ -59,7 +59,7 @@ impl SecretId {
         }
     }
 
-    /// The region that it names, if it does.
+    /// Returns the region, if it names one.
     pub(crate) fn region(&self) -> Option<&Region> {
         match self {
             Self::Name(_) => None,
@@ -67,7 +67,7 @@ impl SecretId {
         }
     }
 
-    /// Whether it means the secret of this name and region, whose ARN may be known.
+    /// Returns whether it means the secret with this name and region, whose ARN may be known.
     pub(crate) fn means(&self, name: &str, region: &str, arn: Option<&str>) -> bool {
         match (self, arn) {
             (Self::Name(own), _) => own.as_str() == name,
@@ -79,12 +79,12 @@ impl SecretId {
     }
 }
 
-/// What stands after the last colon of an ARN: name, hyphen and six characters, or the name alone.
+/// Returns the part after the last colon of an ARN: name, hyphen and six characters, or only the name.
 fn resource(arn: &Arn) -> &str {
     arn.as_str().splitn(7, ':').nth(6).unwrap_or_default()
 }
 
-/// Whether a typed ARN is this whole one, or this one without its end.
+/// Returns whether a typed ARN is this complete one, or this one without its end.
 fn is_same(typed: &Arn, whole: &str) -> bool {
     let rest = whole.strip_prefix(typed.as_str());
     rest.is_some_and(|rest| rest.is_empty() || rest.len() == 7 && rest.starts_with('-'))
@@ -97,7 +97,7 @@ impl std::fmt::Display for SecretId {
 }
 
 impl SecretArg {
-    /// The region to ask in.
+    /// Returns the region to use.
     pub(crate) fn region(&self, session: &Session) -> Result<Region, CommandError> {
         match agreed(&self.secret, self.region.as_ref())? {
             Some(region) => Ok(region),
@@ -105,7 +105,11 @@ impl SecretArg {
         }
     }
 
-    /// Looks at the secret; says what is missing if that fails.
+    /// Reads the secret.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the missing permissions.
     pub(crate) async fn look(
         &self,
         session: &Session,
@@ -120,7 +124,7 @@ impl SecretArg {
         })
     }
 
-    /// That there is no such secret.
+    /// Returns the error that the secret does not exist.
     pub(crate) fn absent(&self, region: &Region) -> CommandError {
         CommandError::new(format!("no secret {} exists in {region}", self.secret)).with_hint(
             format!("`kubectl secret-rotation list --regions {region}` shows those that do"),
@@ -128,7 +132,11 @@ impl SecretArg {
     }
 }
 
-/// The region of an ARN and the one that was typed; a failure if they are not the same.
+/// Returns the region of the ARN or the one that was typed.
+///
+/// # Errors
+///
+/// Returns an error if both exist and differ.
 pub(crate) fn agreed(
     secret: &SecretId,
     typed: Option<&Region>,
@@ -141,8 +149,8 @@ pub(crate) fn agreed(
     }
 }
 
-/// Looks at a secret by what was typed. AWS answers a partial ARN with the whole one, which would not be what was asked
-/// for; so it is asked by name, and the answer must be of that ARN.
+/// Reads a secret by what was typed. AWS answers a partial ARN with the complete one, which may be another secret with the same
+/// beginning. So this asks by name, and requires that the answer has that ARN.
 async fn look(account: &Account, secret: &SecretId, versions: bool) -> Result<Look, AwsError> {
     let arn = match secret {
         SecretId::Name(name) => return account.look(name.as_str(), versions).await,
@@ -178,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_secrets_id_means_it() {
+    fn every_form_of_an_id_matches_its_secret() {
         for text in ["payments/ledger", WHOLE, PARTIAL] {
             assert!(
                 id(text).means("payments/ledger", "eu-west-1", Some(WHOLE)),
@@ -201,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_ends_like_an_arn_is_found_by_both() {
+    fn a_name_that_ends_like_an_arn_is_found_by_both_forms() {
         let whole = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-abcdef-HLqSTB";
         let partial = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-abcdef";
         assert_eq!(id(partial).names(), ["db", "db-abcdef"]);
@@ -214,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_refused_as_such() {
+    fn text_that_is_no_secret_is_rejected() {
         for text in [
             "",
             "arn:aws:s3:::bucket",
@@ -225,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arn_names_its_region_and_no_other() {
+    fn an_arn_and_the_region_flag_must_agree() {
         let typed = |text| Region::parse(text).expect("a region");
         let eu = typed("eu-west-1");
         assert_eq!(agreed(&id(PARTIAL), None), Ok(Some(eu.clone())));

@@ -1,4 +1,4 @@
-//! An AWS session: the configuration of the SDK, with its endpoint and its proxy checked.
+//! An AWS session: the SDK configuration, with a checked endpoint and proxy.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ use super::errors::Problem;
 use crate::CommandError;
 use crate::proxy::{Proxy, socks_client};
 
-/// Nothing here writes through an account but what a person confirms, one secret at a time.
+/// Only `put` writes, one secret at a time, after the user confirms.
 const WRITES_PER_SECOND: u32 = 1;
 
-/// As whom AWS is asked, and where: the same flags for every command that asks AWS.
+/// AWS credentials and endpoint.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AwsOptions {
-    /// The profile of the AWS configuration file to use; the default chain of credentials if it is left out.
+    /// Profile of the AWS configuration file; by default the default credential chain.
     #[arg(long, value_name = "AWS_PROFILE", help_heading = "AWS")]
     pub profile: Option<String>,
 
-    /// Accept a custom AWS endpoint from the environment or the profile although it is not on loopback.
+    /// Accept a custom AWS endpoint that is not on loopback, from the environment or the AWS profile.
     #[arg(
         long,
         env = "SECRET_ROTATION_ALLOW_CUSTOM_ENDPOINT",
@@ -34,26 +34,26 @@ pub struct AwsOptions {
     pub allow_custom_endpoint: bool,
 }
 
-/// How many requests may be sent.
+/// The rate of requests.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct RateArgs {
-    /// Reading requests per second and region, after a burst of 100; the controller's default.
+    /// Read requests per second and region, after a burst of 100; the default is that of the controller.
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "AWS")]
     pub reads_per_second: u32,
 }
 
-/// Flags of commands that sweep AWS.
+/// Arguments of commands that sweep AWS.
 #[derive(Args, Clone, Debug)]
 pub struct AwsQuery {
-    /// The AWS regions to read, separated by commas; by default the region of the AWS profile.
+    /// AWS regions to read, separated by commas; by default the region of the AWS profile.
     #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
     pub regions: Vec<Region>,
 
-    /// As whom AWS is asked.
+    /// AWS credentials and endpoint.
     #[command(flatten)]
     pub options: AwsOptions,
 
-    /// How fast AWS is asked.
+    /// The rate of requests.
     #[command(flatten)]
     pub rate: RateArgs,
 }
@@ -66,19 +66,23 @@ impl Default for RateArgs {
     }
 }
 
-/// The configuration of the SDK with its endpoint judged.
+/// The SDK configuration with a checked endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     config: SdkConfig,
-    /// The profile that was named, by flag or variable.
+    /// The profile that a flag or a variable names.
     profile: Option<String>,
-    /// The endpoint that was named, by variable or profile.
+    /// The endpoint that a variable or the profile names.
     endpoint: Option<String>,
 }
 
 impl AwsOptions {
-    /// Reads the configuration as the SDK does, and judges endpoint and proxy before anything is asked. Every command that
-    /// talks to AWS comes this way.
+    /// Loads the configuration as the SDK does, and checks endpoint and proxy before any request. Every command that uses AWS
+    /// starts here.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the endpoint is not allowed, or if a proxy variable is invalid.
     pub(crate) async fn session(&self) -> Result<Session, CommandError> {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(profile) = &self.profile {
@@ -107,7 +111,11 @@ impl AwsOptions {
 }
 
 impl Session {
-    /// The region of the environment or the profile; `flag` is how this command takes another.
+    /// Returns the region of the environment or the profile. `flag` is the flag that names another.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if neither names a region.
     pub(crate) fn region(&self, flag: &str) -> Result<Region, CommandError> {
         let hint =
             format!("name one with {flag}, or set AWS_REGION or a region in the AWS profile");
@@ -130,7 +138,7 @@ impl Session {
         Ok(named.to_vec())
     }
 
-    /// What an error means and what to do about it, with the profile and the proxy that it is about.
+    /// Explains an error, with the profile and the proxy that it is about.
     pub(crate) fn problem(
         &self,
         error: &AwsError,
@@ -171,7 +179,7 @@ impl Session {
         Proxy::to_aws(&endpoint).ok().flatten()
     }
 
-    /// One region of the account; each call is told to the observer.
+    /// Returns one region of the account, with an observer of its calls.
     pub(crate) fn observed_account(
         &self,
         region: Region,
@@ -185,18 +193,18 @@ impl Session {
         Account::with_config(&self.config, region, limits, observer)
     }
 
-    /// The same where nobody wants to be told.
+    /// Returns one region of the account, without an observer.
     pub(crate) fn account(&self, region: Region) -> Account {
         self.observed_account(region, RateArgs::default(), Arc::new(|_: &Call| {}))
     }
 
-    /// The configuration, for the one request that crate `aws` refuses to know.
+    /// Returns the configuration, for the one request that crate `aws` does not have.
     pub(crate) const fn config(&self) -> &SdkConfig {
         &self.config
     }
 }
 
-/// Where the SDK would send requests, also if a profile of the configuration file says so.
+/// Returns the endpoint that the SDK would use, also if a profile of the configuration file names it.
 fn configured(config: &SdkConfig, variable: &str) -> Option<String> {
     match variable {
         "AWS_ENDPOINT_URL_SECRETS_MANAGER" => {
@@ -222,7 +230,7 @@ fn refused(error: &EndpointError) -> CommandError {
     })
 }
 
-/// A region as it is typed.
+/// Parses a region.
 pub(crate) fn parse_region(text: &str) -> Result<Region, String> {
     Region::parse(text).map_err(|error| error.to_string())
 }

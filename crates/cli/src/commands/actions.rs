@@ -1,7 +1,7 @@
-//! `rotate`, `clear`, `promote`, `undo`, `revert`, `restore` and `release`: operations by hand.
+//! Manual operations: what `rotate`, `clear`, `promote`, `undo`, `revert`, `restore` and `release` share.
 //!
-//! Each says what will happen and what it expects before it asks, and asks with an operation: whether it may be
-//! done, and does still hold, the controller judges.
+//! Each of them prints what will happen and what it expects, then creates an operation. The controller decides whether the
+//! operation may run and whether the expectations still hold.
 
 mod args;
 mod follow;
@@ -32,10 +32,10 @@ pub(crate) use self::args::ActionArgs;
 use self::args::DryRun;
 use self::target::Target;
 
-/// The namespace of the UUIDs that end the names of operations by hand.
+/// The namespace of the UUIDs at the end of the names of manual operations.
 const NAMES: Uuid = Uuid::from_u128(0x6d1f_0c52_9ab3_5e70_8f44_1c26_d7e9_3b08);
 
-/// So many operations that are alike, and have ended, may be kept.
+/// Equal operations that have ended, at most, before a name is used again.
 const LIKE: usize = 1_000;
 
 /// Creates an operation, and with `--wait` follows it to its end.
@@ -87,7 +87,7 @@ pub(super) async fn request(
     ask(&cluster, operation, args, &operations).await
 }
 
-/// The operation under the first name that no ended one has.
+/// Builds the operation, with the first name that no ended operation has.
 fn named(
     cluster: &Cluster,
     target: &Target,
@@ -112,7 +112,7 @@ fn named(
     }
 }
 
-/// `<policy>-manual-<8 digits>`: who asks twice for the same gets the same name, and so the same operation.
+/// Returns `<policy>-manual-<8 digits>`. Equal requests get equal names, and so the same operation.
 fn name(target: &Target, spec: &SecretRotationOperationSpec, number: usize) -> String {
     let what = format!(
         "{}/{}/{}/{:?}/{:?}/{number}",
@@ -141,7 +141,7 @@ async fn ask(
     }
     let server = args.dry_run == Some(DryRun::Server);
     let there = operations.iter().any(|one| one.name_any() == name);
-    // One that was made since the list was read is the same request, too: names are derived from it.
+    // An operation created since the list was read is the same request too: its name is derived from the request.
     let created = !there && cluster.create(&operation, server).await?.is_some();
     let verb = match (created, server) {
         (true, true) => "created (server dry run)",

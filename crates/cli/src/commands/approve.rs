@@ -1,4 +1,4 @@
-//! `approve`: the decision of a person that an operation may run. `deny` shares it.
+//! `approve`: records that an operation may run. `deny` shares it.
 
 use std::process::ExitCode;
 
@@ -11,10 +11,10 @@ use crate::app::App;
 use crate::kubernetes::type_and_name;
 use crate::ui::output;
 
-/// Approve an operation that waits for a person.
+/// Approve an operation that waits for approval.
 #[derive(Args, Clone, Debug)]
 pub struct ApproveArgs {
-    /// Which operation, and why.
+    /// The operation and the reason.
     #[command(flatten)]
     pub decision: DecisionArgs,
 }
@@ -22,11 +22,11 @@ pub struct ApproveArgs {
 /// Arguments of a decision.
 #[derive(Args, Clone, Debug)]
 pub struct DecisionArgs {
-    /// The operation.
+    /// Operation to decide on.
     #[arg(value_name = "OPERATION")]
     pub name: String,
 
-    /// Why, for the audit trail.
+    /// Reason for the audit trail.
     #[arg(short, long, value_name = "TEXT")]
     pub message: String,
 }
@@ -36,8 +36,8 @@ pub(crate) async fn run(app: &App, args: &ApproveArgs) -> Result<ExitCode, Comma
     decide(app, &args.decision, DecisionVerdict::Approve).await
 }
 
-/// Records a decision under the name by which the API server knows the user, and lets the API server check whether this user
-/// may decide.
+/// Records a decision with the user name that the API server reports. An admission policy checks whether the user may
+/// decide.
 pub(super) async fn decide(
     app: &App,
     args: &DecisionArgs,
@@ -60,7 +60,7 @@ pub(super) async fn decide(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A decision is made once, and before the end.
+/// Rejects a second decision, and a decision about an operation that has ended.
 fn refuse_late(
     operation: &SecretRotationOperation,
     name: &str,

@@ -1,7 +1,7 @@
-//! `audit`: the controller's own judgement of an account, without a cluster and without a write.
+//! `audit`: evaluates an account as the controller does, without a cluster and without a write.
 //!
-//! Crate `aws` reads, core judges; what is here is the reporting. An audit has no memory of earlier ones, so that the
-//! age of a pending version without a value is known by the secret's last change only.
+//! Crate `aws` reads and core evaluates; this module reports. An audit has no memory of earlier ones: it knows the age of a
+//! pending version without a value only by the last change of the secret.
 
 mod age_buckets;
 mod fail_on;
@@ -31,24 +31,24 @@ use crate::ui::output;
 pub(crate) use fail_on::FailOn;
 pub(crate) use report::Report;
 
-/// With what the process ends when something that was asked for could not be read, and nothing else is worse.
+/// The exit status if something could not be read and nothing named by `--fail-on` was found.
 const INCOMPLETE: u8 = 3;
 
-/// Judges the rotations of an AWS account as the controller would, without a cluster.
+/// Evaluate the rotations of an AWS account as the controller does, without a cluster.
 ///
-/// Exit status: 0 nothing named by --fail-on was found; 1 something was; 2 the command line or the policy file is
-/// wrong; 3 not everything could be read, and nothing named by --fail-on was found in the rest.
+/// Exit status: 0 nothing named by --fail-on was found; 1 something was found; 2 the command line or the policy file is
+/// invalid; 3 something could not be read, and nothing named by --fail-on was found in the rest.
 #[derive(Args, Clone, Debug)]
 pub struct AuditArgs {
-    /// A file with the `SecretRotationPolicy` to judge by, whose regions are the default, and optionally its `AWSAccessProfile`; - is standard input.
+    /// File with a `SecretRotationPolicy`, whose regions are the default, and optionally its `AWSAccessProfile`; - is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub filename: Option<PathBuf>,
 
-    /// A pending version without progress for this long is stuck; beats the policy.
+    /// Time without progress after which a pending version is stuck; overrides the policy.
     #[arg(long, value_name = "DURATION")]
     pub stuck_after: Option<String>,
 
-    /// How the report looks.
+    /// Output format.
     #[arg(short, long, alias = "format", value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     pub output: Format,
 
@@ -56,7 +56,7 @@ pub struct AuditArgs {
     #[arg(long, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
 
-    /// The states that make the command end with 1, separated by commas; any is each state that needs attention.
+    /// States that make the exit status 1, separated by commas; any is every state that needs attention.
     #[arg(
         long,
         value_enum,
@@ -67,27 +67,27 @@ pub struct AuditArgs {
     )]
     pub fail_on: Vec<FailOn>,
 
-    /// Where and how AWS is read.
+    /// What to read from AWS, and how.
     #[command(flatten)]
     pub aws: AwsQuery,
 }
 
-/// How a report looks.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Columns for a terminal.
     Table,
-    /// JSON, by `docs/reference/audit.schema.json`.
+    /// JSON according to `docs/reference/audit.schema.json`.
     Json,
-    /// SARIF 2.1.0, for code scanning.
+    /// SARIF 2.1.0 for code scanning.
     Sarif,
-    /// Markdown, for a comment.
+    /// Markdown for a comment on a pull request.
     Markdown,
-    /// One HTML page that needs nothing else.
+    /// One self-contained HTML page.
     Html,
 }
 
-/// Reads, judges, reports.
+/// Reads the account, evaluates it and prints the report.
 pub(crate) async fn run(_app: &App, args: &AuditArgs) -> Result<ExitCode, CommandError> {
     let session = args.aws.options.session().await?;
     let policy = args.filename.as_deref();
@@ -108,7 +108,7 @@ pub(crate) async fn run(_app: &App, args: &AuditArgs) -> Result<ExitCode, Comman
     Ok(verdict(&report, &survey, &args.fail_on))
 }
 
-/// What core makes of it. A region that answered nothing at all is not judged: nothing is known of it.
+/// Evaluates the regions with core. A region that returned nothing is left out: nothing is known about it.
 pub(crate) fn judge(criteria: &Criteria, swept: &[RegionSweep]) -> Survey {
     let answered: Vec<_> = swept
         .iter()
@@ -147,7 +147,7 @@ fn publish(text: &str, to: Option<&std::path::Path>) -> Result<(), CommandError>
         .map_err(|error| CommandError::usage(format!("cannot write {}: {error}", path.display())))
 }
 
-/// What could not be read is said on standard error too, whatever the report looks like and wherever it goes.
+/// Prints what could not be read on standard error too, for every format and destination.
 fn complain(report: &Report) {
     for (_, problem) in report.problems() {
         output::complain(&CommandError::from(problem.clone()));
@@ -169,12 +169,16 @@ fn verdict(report: &Report, survey: &Survey, fail_on: &[FailOn]) -> ExitCode {
     }
 }
 
-/// The JSON schema of a report.
+/// Returns the JSON schema of a report.
 pub(crate) fn schema() -> Schema {
     schemars::schema_for!(Report)
 }
 
-/// The same as text: what `docs/reference/audit.schema.json` holds.
+/// Returns the JSON schema of a report as text, the content of `docs/reference/audit.schema.json`.
+///
+/// # Errors
+///
+/// Returns an error if the schema cannot be serialized.
 pub fn schema_text() -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(&schema()).map(|text| text + "\n")
 }

@@ -1,4 +1,4 @@
-//! `check`: asks for a check now, and may wait for the very one.
+//! `check`: requests a check of a policy, and can wait for its result.
 
 use std::process::ExitCode;
 
@@ -13,19 +13,19 @@ use crate::kubernetes::{Cluster, request_check, suspended, type_and_name};
 use crate::ui::output;
 use crate::ui::style::printable;
 
-/// Ask for a check of a policy now.
+/// Request a check of a policy now.
 #[derive(Args, Clone, Debug)]
 pub struct CheckArgs {
-    /// The policy to check.
+    /// Policy to check.
     #[arg(value_name = "POLICY")]
     pub name: String,
 
-    /// Whether to wait for the end of this check.
+    /// Whether to wait for the result of this check.
     #[command(flatten)]
     pub wait: WaitArgs,
 }
 
-/// Asks for a check of a policy.
+/// Requests a check of a policy.
 pub(crate) async fn run(app: &App, args: &CheckArgs) -> Result<ExitCode, CommandError> {
     let cluster = app.cluster().await?;
     let token = request_check(&cluster, cluster.namespace(), &args.name).await?;
@@ -61,7 +61,7 @@ fn verdict(policy: &SecretRotationPolicy) -> String {
     )
 }
 
-/// Why a check takes so long, as far as the policy tells.
+/// Returns the error of a check that is not complete in time, with condition `Ready` as the hint.
 async fn late(cluster: &Cluster, name: &str) -> CommandError {
     let failure = CommandError::new(format!(
         "the check of policy {name} is not complete in time"

@@ -1,4 +1,4 @@
-//! `clear`: takes AWSPENDING from a stuck version, and with `--rotate` rotates after that.
+//! `clear`: removes AWSPENDING from a stuck version, and with `--rotate` rotates afterwards.
 
 use std::process::ExitCode;
 
@@ -9,18 +9,18 @@ use super::actions::{self, ActionArgs};
 use crate::CommandError;
 use crate::app::App;
 
-/// Take AWSPENDING from a stuck version, and with --rotate rotate after that.
+/// Remove AWSPENDING from a stuck version, and with --rotate rotate afterwards.
 #[derive(Args, Clone, Debug)]
 pub struct ClearArgs {
-    /// Rotate once it is cleared.
+    /// Rotate after the clear.
     #[arg(long)]
     pub rotate: bool,
 
-    /// How long to wait between pin and clear, from 30s to 6h; 5m if it is left out.
+    /// Time between pin and clear, from 30s to 6h; by default 5m.
     #[arg(long, value_name = "DURATION")]
     pub confirm_after: Option<String>,
 
-    /// What all actions have.
+    /// The secret, its policy and what to expect.
     #[command(flatten)]
     pub action: ActionArgs,
 }

@@ -1,4 +1,4 @@
-//! `__complete`: candidates for kubectl, in the form that kubectl expects of its plugins.
+//! `__complete`: completions for kubectl, in the format that kubectl expects from a plugin.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -17,12 +17,12 @@ const NO_FILES: &str = ":4";
 /// Complete a command line for kubectl.
 #[derive(Args, Clone, Debug)]
 pub struct CompleteArgs {
-    /// What has been typed behind the name of the plugin; the last word is to be completed.
+    /// Words after the name of the plugin; the last one is to be completed.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }
 
-/// Prints one candidate per line, its help behind a tab, and at the end what kubectl must do with them.
+/// Prints one candidate per line, its help after a tab, then a directive to kubectl.
 #[expect(clippy::unused_async, reason = "every command has the same signature")]
 pub(crate) async fn run(app: &App, args: &CompleteArgs) -> Result<ExitCode, CommandError> {
     let mut words = vec![OsString::from(BINARY)];

@@ -1,7 +1,6 @@
-//! `completion`: shell completion of commands, flags and, from the cluster itself, names.
+//! `completion`: scripts that complete commands, flags and names of resources in a shell.
 //!
-//! Shells call the plugin back: by itself with `COMPLETE=<shell>`, through kubectl with the hidden command
-//! `__complete`, whose answer has the form that kubectl expects of its plugins.
+//! Shells call the plugin back: directly with `COMPLETE=<shell>`, or through kubectl with the hidden command `__complete`.
 
 pub(crate) mod candidates;
 mod names;
@@ -15,25 +14,25 @@ use crate::CommandError;
 use crate::app::App;
 use crate::ui::output;
 
-/// The name of the binary.
+/// The name of the program.
 pub(super) const BINARY: &str = "kubectl-secret_rotation";
 
-/// The variable by which a shell asks.
+/// The variable with which a shell asks for completions.
 const VARIABLE: &str = "COMPLETE";
 
-/// What `kubectl` looks for on the path, beside the plugin.
+/// The script that `kubectl` looks for on the `PATH`, next to the plugin.
 const KUBECTL: &str =
     include_str!("../../../../deploy/completion/kubectl_complete-secret_rotation");
 
 /// Print a script that completes commands, flags and names in a shell.
 #[derive(Args, Clone, Debug)]
 pub struct CompletionArgs {
-    /// The shell; kubectl prints the script that kubectl calls.
+    /// Shell, or kubectl for the script that kubectl calls.
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: Shell,
 }
 
-/// Whom completion is for.
+/// What the script is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     /// Bash.
@@ -50,7 +49,7 @@ pub enum Shell {
     Kubectl,
 }
 
-/// Prints the script of a shell.
+/// Prints the script for a shell.
 #[expect(clippy::unused_async, reason = "every command has the same signature")]
 pub(crate) async fn run(_app: &App, args: &CompletionArgs) -> Result<ExitCode, CommandError> {
     let shell: &dyn EnvCompleter = match args.shell {

@@ -1,4 +1,4 @@
-//! `deny`: the decision of a person that an operation must not run.
+//! `deny`: records that an operation must not run.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::app::App;
 /// Deny an operation.
 #[derive(Args, Clone, Debug)]
 pub struct DenyArgs {
-    /// Which operation, and why.
+    /// The operation and the reason.
     #[command(flatten)]
     pub decision: DecisionArgs,
 }

@@ -1,4 +1,4 @@
-//! `describe`: all that is known of a policy or an operation, and what to do about it.
+//! `describe`: shows everything known about a policy or an operation, and what to do.
 
 use std::process::ExitCode;
 
@@ -18,14 +18,14 @@ use crate::view::operation_document;
 use crate::view::policy::PolicyView;
 use crate::view::policy_document;
 
-/// Show all that is known of a policy or an operation, and what to do about it.
+/// Show everything known about a policy or an operation, and what to do.
 #[derive(Args, Clone, Debug)]
 pub struct DescribeArgs {
-    /// A policy or an operation; srp/NAME or sro/NAME where both have the name.
+    /// Policy or operation; srp/NAME or sro/NAME if both have the name.
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// Use no signs beyond ASCII.
+    /// Use only ASCII characters.
     #[arg(long)]
     pub ascii: bool,
 }
@@ -36,7 +36,7 @@ pub(crate) async fn run(app: &App, args: &DescribeArgs) -> Result<ExitCode, Comm
     let cluster = app.cluster().await?;
     let style = Style::of_stdout(args.ascii);
     let mut documents = Vec::new();
-    // Approvers may read operations and no policies: what cannot be read must not hide what can.
+    // An approver may be allowed to read operations but not policies: what cannot be read must not hide the rest.
     let mut hidden = None;
     if wanted.policy {
         match cluster.find::<SecretRotationPolicy>(wanted.name).await {
@@ -93,7 +93,7 @@ async fn events<K: Kind>(cluster: &Cluster, object: &K) -> Events {
         .await
 }
 
-/// What was typed: a name, and of which kind it may be.
+/// The NAME argument: a name, and which resources it can mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted<'a> {
     name: &'a str,
@@ -102,7 +102,7 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// Types are written as kubectl takes them: short, singular or plural, with or without the group.
+    /// Parses the argument. A type is written as for kubectl: short, singular or plural, with or without the group.
     fn parse(text: &'a str) -> Result<Self, CommandError> {
         let Some((kind, name)) = text.split_once('/') else {
             return Ok(Self {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_are_written_as_kubectl_takes_them() {
+    fn types_are_written_as_for_kubectl() {
         let both = Wanted {
             name: "a",
             policy: true,

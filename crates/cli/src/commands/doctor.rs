@@ -1,12 +1,12 @@
-//! `doctor`: looks at everything that must be in place, one line a check, as far as it can be reached.
+//! `doctor`: checks everything that the product depends on, one line per check.
 //!
-//! A check that cannot be made is a warning, not a failure of the others.
+//! A check that cannot be made is a warning and does not fail the others.
 
 mod aws;
 mod caller;
 mod cluster;
 mod controller;
-mod finding;
+mod result;
 
 use std::process::ExitCode;
 
@@ -18,35 +18,35 @@ use crate::app::App;
 use crate::aws::{AwsOptions, parse_region};
 use crate::ui::output;
 
-pub(crate) use finding::{Finding, Grade};
+pub(crate) use result::{CheckResult, Grade};
 
-/// Checks the installation, what you may do in the cluster, and your access to AWS; says what to do.
+/// Check the installation, your permissions in the cluster and your access to AWS, with hints.
 ///
-/// Exit status: 0 nothing FAILED; 1 something did.
+/// Exit status: 0 no check FAILED; 1 a check FAILED.
 #[derive(Args, Clone, Debug)]
 pub struct DoctorArgs {
-    /// The namespace of the controller.
+    /// Namespace of the controller.
     #[arg(long, value_name = "NAME", default_value = "secret-rotation-system")]
     pub controller_namespace: String,
 
-    /// Also check your own access to AWS in these regions, separated by commas; --profile alone means its own region.
+    /// Regions in which to check your own access to AWS, separated by commas; with only --profile, the region of the profile.
     #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
     pub regions: Vec<Region>,
 
-    /// As whom AWS is asked.
+    /// AWS credentials and endpoint.
     #[command(flatten)]
     pub aws: AwsOptions,
 }
 
-/// Makes every check and prints a line for each as soon as it is known.
+/// Makes all checks, and prints each result as soon as it is known.
 pub(crate) async fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode, CommandError> {
     let mut worst = Grade::Ok;
-    let mut tell = |findings: Vec<Finding>| {
-        worst = findings
+    let mut tell = |results: Vec<CheckResult>| {
+        worst = results
             .iter()
-            .map(|finding| finding.grade)
+            .map(|result| result.grade)
             .fold(worst, Grade::max);
-        let lines: String = findings.iter().map(ToString::to_string).collect();
+        let lines: String = results.iter().map(ToString::to_string).collect();
         output::print(&lines)
     };
     match app.cluster().await {

@@ -1,4 +1,4 @@
-//! `explain`: what a state, a reason or a word of `blockedBy` means and what to do, from `docs/reasons.md`.
+//! `explain`: explains states, reasons and values of `blockedBy` with the text of `docs/reasons.md`.
 
 use std::process::ExitCode;
 
@@ -10,21 +10,21 @@ use crate::app::App;
 use crate::ui::output;
 use crate::view::reasons::{Entry, entries};
 
-/// Lines are not longer than this, however wide the terminal is: nobody reads longer ones.
+/// The longest line, however wide the terminal is: longer ones are hard to read.
 const WIDTH: usize = 80;
 
-/// The room for a word in the list of all.
+/// The width of the names in the list.
 const NAME: usize = 22;
 
-/// Explains a state, a reason or a word of blockedBy; lists all of them if none is given.
+/// Explain a state, a reason or a value of blockedBy; list all of them if none is given.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// The word, in any case, such as Stuck, `AttemptsExhausted` or `OutsideWindow`.
+    /// Word to explain, in upper or lower case, such as Stuck, `AttemptsExhausted` or `OutsideWindow`.
     #[arg(value_name = "REASON")]
     pub reason: Option<String>,
 }
 
-/// Prints the paragraphs on the word.
+/// Prints the explanation of a word, or the list of all words.
 #[expect(clippy::unused_async, reason = "every command has the same signature")]
 pub(crate) async fn run(_app: &App, args: &ExplainArgs) -> Result<ExitCode, CommandError> {
     let entries = entries();
@@ -35,7 +35,7 @@ pub(crate) async fn run(_app: &App, args: &ExplainArgs) -> Result<ExitCode, Comm
     Ok(ExitCode::SUCCESS)
 }
 
-/// One word may stand in several places, with a paragraph in each.
+/// Returns all paragraphs about a word: it can occur in several groups.
 fn about(word: &str, entries: &[Entry]) -> Result<String, CommandError> {
     let found: Vec<_> = entries
         .iter()
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_finger_is_understood() {
+    fn a_typing_mistake_gets_a_suggestion() {
         let failure = about("Stcuk", &entries()).expect_err("no such word");
         assert_eq!(
             failure.to_string(),

@@ -1,4 +1,4 @@
-//! `history`: operations that have ended, newest first.
+//! `history`: lists operations that have ended, newest first.
 
 use std::cmp::Reverse;
 use std::process::ExitCode;
@@ -18,10 +18,10 @@ use crate::ui::output;
 use crate::ui::style::{Severity, Style};
 use crate::ui::table::{Cell, Table};
 
-/// Show operations that have ended, newest first.
+/// List operations that have ended, newest first.
 #[derive(Args, Clone, Debug)]
 pub struct HistoryArgs {
-    /// Only operations on this secret: its name, or its ARN, with or without the six characters at its end.
+    /// Only operations on this secret: its name, or its ARN with or without the six characters at its end.
     #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
     pub secret: Option<SecretId>,
 
@@ -29,11 +29,11 @@ pub struct HistoryArgs {
     #[arg(short, long, value_name = "POLICY")]
     pub policy: Option<String>,
 
-    /// Look into all namespaces.
+    /// List operations of all namespaces.
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
 
-    /// What to print: wide adds columns; json and yaml print the operations themselves.
+    /// Output format: wide adds columns; json and yaml print the operations themselves.
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
@@ -82,7 +82,7 @@ fn is_about(operation: &SecretRotationOperation, secret: &SecretId) -> bool {
         .is_some_and(|(name, region)| secret.means(&name, &region, arn))
 }
 
-/// When it ended; by the API server's clock where AWS's was not written down.
+/// Returns when the operation ended, by AWS time or, if that is not recorded, by API server time.
 fn end(operation: &SecretRotationOperation) -> Option<Timestamp> {
     let status = operation.status.as_ref()?;
     let written = status.completion_time.as_ref().and_then(Time::timestamp);
@@ -156,7 +156,7 @@ fn row(
     cells
 }
 
-/// From the first request to AWS to the end.
+/// Returns the time from the first request to AWS to the end.
 fn took(operation: &SecretRotationOperation) -> Option<String> {
     let start = operation
         .status
@@ -173,7 +173,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn what_has_ended_is_listed_with_who_asked_and_how_long_it_took() {
+    fn an_ended_operation_is_listed_with_its_requester_and_its_duration() {
         let mut operations = testing::operations();
         let all = HistoryArgs {
             secret: None,

@@ -1,4 +1,4 @@
-//! `iam-policy`: the least that AWS must allow, by level, from the files of `deploy/iam`.
+//! `iam-policy`: prints least-privilege IAM policies by level of access, from the files of `deploy/iam`.
 
 mod narrow;
 mod terraform;
@@ -12,34 +12,34 @@ use clap::{Args, ValueEnum};
 
 use narrow::{Policy, Prefix, Tag, parse_prefix, parse_tag};
 
-/// Prints the least-privilege IAM policy for a level of access.
+/// Print the least-privilege IAM policy for a level of access.
 #[derive(Args, Clone, Debug)]
 pub struct IamPolicyArgs {
-    /// What the policy is for.
+    /// Level of access.
     #[arg(long, value_enum, default_value_t = Level::Observe)]
     pub level: Level,
 
-    /// How it is printed.
+    /// Output format.
     #[arg(short, long, alias = "format", value_enum, value_name = "FORMAT", default_value_t = Format::Json)]
     pub output: Format,
 
-    /// Allow only secrets whose names begin so; may be repeated. Without --tag no tag is asked for then.
+    /// Allow only secrets whose names have this prefix; can be repeated. Without --tag, no tag is required then.
     #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
     pub secrets: Vec<Prefix>,
 
-    /// Allow only secrets with this tag, instead of rotation-controller=enabled.
+    /// Allow only secrets with this tag instead of rotation-controller=enabled.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub tag: Option<Tag>,
 }
 
-/// What a policy is for.
+/// A level of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Level {
-    /// The controller looks.
+    /// The controller reads.
     Observe,
     /// The controller also pins, clears and rotates.
     Recover,
-    /// The controller also carries out what people ask for: promote, revert, restore.
+    /// The controller also carries out manual operations: promote, revert, restore.
     ByHand,
     /// A person or a pipeline runs audit, list and versions.
     Audit,
@@ -47,17 +47,17 @@ pub enum Level {
     Put,
 }
 
-/// How a policy is printed.
+/// The format of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// As IAM takes it.
+    /// JSON, as IAM accepts it.
     Json,
-    /// As a resource `aws_iam_policy`.
+    /// A Terraform resource `aws_iam_policy`.
     Terraform,
 }
 
 impl Level {
-    /// The file of `deploy/iam`, verbatim.
+    /// Returns the file of `deploy/iam`, unchanged.
     const fn file(self) -> &'static str {
         match self {
             Self::Observe => include_str!("../../../../deploy/iam/observe.json"),
@@ -148,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn without_bounds_a_policy_is_the_file_of_deploy() {
+    fn an_unlimited_policy_is_the_file_of_deploy() {
         for level in LEVELS {
             assert_eq!(rendered(&args(level)), Ok(level.file().to_owned()));
         }
     }
 
     #[test]
-    fn no_level_reads_a_value_and_one_writes_one() {
+    fn no_level_reads_a_value_and_only_put_writes_one() {
         for level in LEVELS {
             let (mut allowed, mut denied) = (BTreeSet::new(), BTreeSet::new());
             let mut sids = BTreeSet::new();
@@ -170,7 +170,7 @@ mod tests {
             }
             let reads = ["GetSecretValue", "BatchGetSecretValue"]
                 .map(|action| format!("secretsmanager:{action}"));
-            // A Deny on a person would also take away what the person may read otherwise.
+            // For a person, a Deny would also remove permissions that the person has from elsewhere.
             let is_shut = reads.iter().all(|read| denied.contains(read));
             assert_eq!(is_shut, level != Level::Put, "{level:?}");
             assert!(
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_and_tags_bound_every_statement_that_allows_something_on_secrets() {
+    fn prefixes_and_tags_limit_every_statement_that_allows_something_on_secrets() {
         let bounded = IamPolicyArgs {
             secrets: vec![parse_prefix("payments/").expect("a prefix")],
             tag: Some(parse_tag("team=payments").expect("a tag")),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_alone_take_the_place_of_the_tag() {
+    fn a_prefix_replaces_the_tag() {
         let bounded = IamPolicyArgs {
             secrets: vec![parse_prefix("a/").expect("a prefix")],
             ..args(Level::Recover)
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_with_a_wildcard_of_its_own_is_refused() {
+    fn a_prefix_with_a_wildcard_is_rejected() {
         for text in ["", "a*", "a?", "${aws:username}", "ä"] {
             assert!(parse_prefix(text).is_err(), "{text}");
         }
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn terraform_gets_the_same_statements() {
+    fn terraform_has_the_same_statements() {
         let printed = rendered(&IamPolicyArgs {
             output: Format::Terraform,
             ..args(Level::Put)

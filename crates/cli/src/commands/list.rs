@@ -1,4 +1,4 @@
-//! `list`: every secret of an account with its state, labels and dates, straight from AWS.
+//! `list`: lists every secret of an account with its state, labels and dates, directly from AWS.
 
 use std::process::ExitCode;
 
@@ -21,29 +21,29 @@ use crate::ui::style::Style;
 use crate::ui::table::{Cell, Table};
 use crate::view::version_id::apart_or_dash;
 
-/// With what the process ends when not every secret could be listed.
+/// The exit status if some secrets could not be listed.
 const INCOMPLETE: u8 = 3;
 
-/// Lists all secrets of an account with their state, versions and dates.
+/// List all secrets of an account with their states, versions and dates.
 ///
-/// Exit status: 0 everything was read; 3 something could not be read, and is named on standard error.
+/// Exit status: 0 everything was read; 3 something could not be read, which standard error names.
 #[derive(Args, Clone, Debug)]
 pub struct ListArgs {
-    /// How the list looks.
+    /// Output format.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     pub output: Format,
 
-    /// Where and how AWS is read.
+    /// What to read from AWS, and how.
     #[command(flatten)]
     pub aws: AwsQuery,
 }
 
-/// How a list looks.
+/// The format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Columns.
+    /// A table.
     Table,
-    /// More columns.
+    /// A table with more columns.
     Wide,
     /// JSON.
     Json,
@@ -70,7 +70,7 @@ struct Row {
     ages: Ages,
 }
 
-/// The dates of a secret as columns show them.
+/// The dates of a secret as the table shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Ages {
     last_rotated: String,
@@ -78,7 +78,7 @@ struct Ages {
     created: String,
 }
 
-/// Reads and prints.
+/// Reads the account and prints the list.
 pub(crate) async fn run(_app: &App, args: &ListArgs) -> Result<ExitCode, CommandError> {
     let session = args.aws.options.session().await?;
     let criteria = Criteria::everything(session.regions(&args.aws.regions)?)?;
@@ -176,7 +176,7 @@ const fn rotation(rotation: &Rotation) -> &'static str {
     }
 }
 
-/// The last part of a function's ARN says enough to a person.
+/// Returns the last part of a function's ARN.
 fn function_name(arn: Option<&str>) -> String {
     arn.and_then(|arn| arn.rsplit(':').next())
         .map_or_else(duration::dash, str::to_owned)
@@ -212,7 +212,7 @@ fn rendered(rows: &[Row], format: Format, several_regions: bool) -> Result<Strin
     Ok(table.render(Style::PLAIN) + &footer(rows))
 }
 
-/// A word to whoever looks for problem.
+/// Returns a hint about stuck secrets, if there are any.
 fn footer(rows: &[Row]) -> String {
     let stuck = rows
         .iter()

@@ -12,7 +12,7 @@ use crate::app::App;
 /// Make the pending version current, because the target accepts its value.
 #[derive(Args, Clone, Debug)]
 pub struct PromoteArgs {
-    /// What all actions have.
+    /// The secret, its policy and what to expect.
     #[command(flatten)]
     pub action: ActionArgs,
 }

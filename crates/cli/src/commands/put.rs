@@ -1,8 +1,8 @@
-//! `put`: a new value for one secret, by a person, with the person's own credentials.
+//! `put`: stores a new value in one secret, with the credentials of the user.
 //!
-//! The one place of the project that writes a value. The value comes from a file, standard input or a prompt, never from an
-//! argument, and nothing here prints it. What this process holds of it is wiped; copies within the SDK and the TLS
-//! library are not, and go with the process.
+//! This is the only place of the project that writes a value. The value comes from a file, standard input or a prompt, never
+//! from an argument, and is never printed. This process wipes its own copy; copies within the SDK and the TLS library last
+//! until the process exits.
 
 mod value;
 mod write;
@@ -27,47 +27,47 @@ use crate::ui::output;
 
 use value::{Shape, Value};
 
-/// A rotation function that began before this has ended: four steps of at most 15 minutes, and some time between them.
+/// The time after which a rotation function has ended: four steps of at most 15 minutes, and time between them.
 const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
 
-/// Puts a new value into a secret, as AWSCURRENT; the value is never printed.
+/// Put a new value into a secret as AWSCURRENT; the value is never printed.
 ///
-/// The value is read from a file, from standard input, or from a prompt that does not echo; never from an argument,
-/// which other users of the machine could see. AWS keeps the version that was current as AWSPREVIOUS. What the secret
-/// opens, such as a database, is not told of the new value.
+/// The value is read from a file, from standard input, or from a prompt without echo; never from an argument, which other
+/// users of the machine could see. AWS keeps the previous current version as AWSPREVIOUS. The system that uses the secret,
+/// such as a database, does not learn the new value.
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct PutArgs {
-    /// Which secret.
+    /// The secret.
     #[command(flatten)]
     pub place: SecretArg,
 
-    /// The file that holds the value; - or nothing reads standard input, or asks if that is a terminal.
+    /// File with the value; - or no file is standard input, or a prompt if that is a terminal.
     #[arg(long, value_name = "FILE")]
     pub from_file: Option<PathBuf>,
 
-    /// Leave out one line break at the end of the value.
+    /// Remove one line break at the end of the value.
     #[arg(long)]
     pub strip_newline: bool,
 
-    /// Store the value as `SecretBinary` also where it is text; what is not UTF-8 always is.
+    /// Store the value as `SecretBinary` even if it is text; a value that is not UTF-8 always is.
     #[arg(long)]
     pub binary: bool,
 
-    /// Write although a rotation of the secret has not finished; AWS then abandons that rotation.
+    /// Write even if a rotation of the secret has not finished; AWS then abandons that rotation.
     #[arg(long)]
     pub force_while_rotating: bool,
 
-    /// Do not ask before writing.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     pub yes: bool,
 
-    /// As whom AWS is asked.
+    /// AWS credentials and endpoint.
     #[command(flatten)]
     pub aws: AwsOptions,
 }
 
-/// Looks, refuses or asks, writes.
+/// Checks the secret, asks for confirmation and writes.
 pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandError> {
     if !args.yes && !io::stdin().is_terminal() {
         return Err(CommandError::usage("nobody can be asked whether to write")
@@ -86,7 +86,7 @@ pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandE
     if !args.yes && !is_confirmed(&secret, &region)? {
         return Err(CommandError::new("nothing was written"));
     }
-    // Nobody knows how long the value and the answer took: what was seen before may be over.
+    // Reading the value and the confirmation can take long: check again what was seen before.
     let now = writable(&args, &session, &account).await?;
     refuse_if_moved(&secret, &now)?;
     let shape = if args.binary {
@@ -102,7 +102,7 @@ pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandE
     Ok(ExitCode::SUCCESS)
 }
 
-/// The secret as it is now, if it may be written to.
+/// Returns the secret as it is now, if it may be written to.
 async fn writable(
     args: &PutArgs,
     session: &Session,
@@ -123,8 +123,8 @@ async fn writable(
     Ok(secret)
 }
 
-/// Whether a first rotation has died before it made a value: there is nothing that a new value could replace or interrupt.
-/// What cannot be read tells nothing.
+/// Returns whether a first rotation failed before it made a value: then a new value replaces and interrupts nothing.
+/// Returns `false` if that cannot be read.
 async fn has_died(
     place: &SecretArg,
     session: &Session,
@@ -146,7 +146,7 @@ async fn has_died(
     versions.is_some_and(|versions| !versions.lists(pending))
 }
 
-/// Why nobody should write to this secret.
+/// Rejects a secret that must never be written to.
 fn refuse(secret: &Secret) -> Result<(), CommandError> {
     if secret.deleted.is_some() {
         return Err(CommandError::new("the secret is scheduled for deletion")
@@ -158,7 +158,7 @@ fn refuse(secret: &Secret) -> Result<(), CommandError> {
     }
 }
 
-/// Why nobody should write to it now.
+/// Rejects a secret with an unfinished rotation.
 fn refuse_unfinished(secret: &Secret) -> Result<(), CommandError> {
     let Some(pending) = secret.unfinished() else {
         return Ok(());
@@ -177,7 +177,7 @@ fn refuse_unfinished(secret: &Secret) -> Result<(), CommandError> {
     .with_hint(hint))
 }
 
-/// A value that somebody put, or a rotation that came through, meanwhile must not be replaced unseen.
+/// Rejects a write that would replace a value that appeared since the first look, by `put` or by a rotation.
 fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), CommandError> {
     match now.current() {
         current if current == before.current() => Ok(()),
@@ -192,7 +192,7 @@ fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), CommandError> {
     }
 }
 
-/// Asks on the terminal.
+/// Asks for confirmation on the terminal.
 fn is_confirmed(secret: &Secret, region: &Region) -> Result<bool, CommandError> {
     if secret.rotates() {
         output::note(

@@ -12,7 +12,7 @@ use crate::app::App;
 /// Remove pins of a secret: labels that keep cleared versions, so that a clear can be undone.
 #[derive(Args, Clone, Debug)]
 pub struct ReleaseArgs {
-    /// What all actions have.
+    /// The secret, its policy and what to expect.
     #[command(flatten)]
     pub action: ActionArgs,
 }

@@ -9,10 +9,10 @@ use super::actions::{self, ActionArgs};
 use crate::CommandError;
 use crate::app::App;
 
-/// Call a scheduled deletion off.
+/// Cancel a scheduled deletion.
 #[derive(Args, Clone, Debug)]
 pub struct RestoreArgs {
-    /// What all actions have.
+    /// The secret, its policy and what to expect.
     #[command(flatten)]
     pub action: ActionArgs,
 }

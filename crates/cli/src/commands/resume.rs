@@ -8,10 +8,10 @@ use super::suspend;
 use crate::CommandError;
 use crate::app::App;
 
-/// Make a suspended policy go on.
+/// Resume a suspended policy.
 #[derive(Args, Clone, Debug)]
 pub struct ResumeArgs {
-    /// The policy.
+    /// Policy to resume.
     #[arg(value_name = "POLICY")]
     pub name: String,
 }

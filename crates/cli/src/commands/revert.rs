@@ -12,7 +12,7 @@ use crate::app::App;
 /// Make the previous version current again.
 #[derive(Args, Clone, Debug)]
 pub struct RevertArgs {
-    /// What all actions have.
+    /// The secret, its policy and what to expect.
     #[command(flatten)]
     pub action: ActionArgs,
 }

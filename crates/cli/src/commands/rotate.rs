@@ -1,4 +1,4 @@
-//! `rotate`: starts a rotation, or with `--retry` the pending one again.
+//! `rotate`: starts a rotation, or with `--retry` retries the pending one.
 
 use std::process::ExitCode;
 
@@ -12,11 +12,11 @@ use crate::app::App;
 /// Start a rotation of a secret.
 #[derive(Args, Clone, Debug)]
 pub struct RotateArgs {
-    /// Have AWS run the pending version of a stuck rotation again; nothing is cleared.
+    /// Retry the pending version of a stuck rotation; nothing is cleared.
     #[arg(long)]
     pub retry: bool,
 
-    /// What all actions have.
+    /// The secret, its policy and what to expect.
     #[command(flatten)]
     pub action: ActionArgs,
 }

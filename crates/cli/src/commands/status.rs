@@ -1,4 +1,4 @@
-//! `status`: policies and their secrets, once or live.
+//! `status`: shows policies and their secrets, once or live.
 
 mod exit_code;
 mod tree;
@@ -27,27 +27,27 @@ use crate::view::policy::PolicyView;
     reason = "each is a flag of its own on the command line"
 )]
 pub struct StatusArgs {
-    /// The policy to show; all of the namespace if it is left out.
+    /// Policy to show; by default all of the namespace.
     #[arg(value_name = "POLICY")]
     pub name: Option<String>,
 
-    /// Show all namespaces.
+    /// Show policies of all namespaces.
     #[arg(short = 'A', long, conflicts_with = "name")]
     pub all_namespaces: bool,
 
-    /// Stay, and show what changes: a live view on a terminal, else a line for each change.
+    /// Show changes until interrupted: a live view on a terminal, else a line per change.
     #[arg(short, long, conflicts_with_all = ["output", "exit_code"])]
     pub watch: bool,
 
-    /// What to print: wide adds columns; json and yaml print the policies themselves.
+    /// Output format: wide adds columns; json and yaml print the policies themselves.
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
 
-    /// Exit with 0 if all is healthy, 1 if something is not, 3 if nobody can tell.
+    /// Exit with 0 if everything is healthy, 1 if something is not, 3 if the state is unknown.
     #[arg(long)]
     pub exit_code: bool,
 
-    /// Use no signs beyond ASCII.
+    /// Use only ASCII characters.
     #[arg(long)]
     pub ascii: bool,
 }
@@ -55,7 +55,7 @@ pub struct StatusArgs {
 /// Shows policies and their secrets.
 pub(crate) async fn run(app: &App, args: &StatusArgs) -> Result<ExitCode, CommandError> {
     match show(app, args).await {
-        // 1 would say that something is unhealthy.
+        // With --exit-code, 1 means that something is unhealthy.
         Err(failure) if args.exit_code => Err(failure.with_exit_code(exit_code::CANNOT_TELL)),
         outcome => outcome,
     }
@@ -109,7 +109,7 @@ async fn print_tree(
     style: Style,
 ) -> Result<(), CommandError> {
     if policies.is_empty() {
-        // As kubectl: nothing on standard output, and no failure.
+        // Like kubectl: nothing on standard output, and no error.
         output::note(&match cluster.scope(args.all_namespaces) {
             Some(namespace) => format!("No policies found in namespace {namespace}."),
             None => "No policies found.".to_owned(),

@@ -11,10 +11,10 @@ use crate::app::App;
 use crate::kubernetes::type_and_name;
 use crate::ui::output;
 
-/// Make a policy stand still: nothing is checked, no operation starts or goes on.
+/// Suspend a policy: no checks run and no operation starts or continues.
 #[derive(Args, Clone, Debug)]
 pub struct SuspendArgs {
-    /// The policy.
+    /// Policy to suspend.
     #[arg(value_name = "POLICY")]
     pub name: String,
 }

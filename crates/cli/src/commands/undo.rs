@@ -1,4 +1,4 @@
-//! `undo`: takes a clear back.
+//! `undo`: undoes a clear.
 
 use std::process::ExitCode;
 
@@ -9,10 +9,10 @@ use super::actions::{self, ActionArgs};
 use crate::CommandError;
 use crate::app::App;
 
-/// Take a clear back: put AWSPENDING back on the version that was pinned.
+/// Undo a clear: put AWSPENDING back on the pinned version.
 #[derive(Args, Clone, Debug)]
 pub struct UndoArgs {
-    /// What all actions have.
+    /// The secret, its policy and what to expect.
     #[command(flatten)]
     pub action: ActionArgs,
 }

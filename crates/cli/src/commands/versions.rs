@@ -1,4 +1,4 @@
-//! `versions`: all versions of one secret with their labels, and what the labels of ours mean.
+//! `versions`: lists all versions of one secret with their labels, and explains the controller's own labels.
 
 use std::process::ExitCode;
 
@@ -18,26 +18,26 @@ use crate::ui::output;
 use crate::ui::style::Style;
 use crate::ui::table::Table;
 
-/// Lists all versions of a secret, also those without a label; no value is read.
+/// List all versions of a secret, including those without a label; no value is read.
 #[derive(Args, Clone, Debug)]
 pub struct VersionsArgs {
-    /// Which secret.
+    /// The secret.
     #[command(flatten)]
     pub place: SecretArg,
 
-    /// How the list looks.
+    /// Output format.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     pub output: Format,
 
-    /// As whom AWS is asked.
+    /// AWS credentials and endpoint.
     #[command(flatten)]
     pub aws: AwsOptions,
 }
 
-/// How a list of versions looks.
+/// The format of a list of versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Columns, and a sentence for each pin.
+    /// A table, and a sentence per pin.
     Table,
     /// JSON.
     Json,
@@ -50,14 +50,14 @@ struct Row {
     version_id: String,
     labels: Vec<String>,
     created: Option<String>,
-    /// Whether it has a value, as far as can be known without reading it.
+    /// Whether it has a value, as far as that is known without reading it.
     value: &'static str,
     pins: Vec<String>,
     #[serde(skip)]
     born: Option<AwsTime>,
 }
 
-/// Looks and prints.
+/// Reads the secret and prints its versions.
 pub(crate) async fn run(_app: &App, args: &VersionsArgs) -> Result<ExitCode, CommandError> {
     let session = args.aws.session().await?;
     let region = args.place.region(&session)?;
@@ -74,7 +74,7 @@ pub(crate) async fn run(_app: &App, args: &VersionsArgs) -> Result<ExitCode, Com
     Ok(ExitCode::SUCCESS)
 }
 
-/// The newest first; those of which AWS tells no date, before all others.
+/// Returns the newest first; versions without a date come before all others.
 fn rows(secret: &Secret, listing: &VersionListing) -> Vec<Row> {
     let labelled = secret.labels.keys();
     let mut ids: Vec<_> = listing.created.keys().chain(labelled).collect();
@@ -104,7 +104,7 @@ fn row(id: &VersionId, secret: &Secret, listing: &VersionListing) -> Row {
     }
 }
 
-/// What a label of ours means.
+/// Explains a label of the controller; `None` for other labels.
 fn explained(label: &StageLabel, holder: &VersionId) -> Option<String> {
     if !label.as_str().starts_with(pin::PREFIX) {
         return None;

@@ -1,4 +1,4 @@
-//! Asking for a check of a policy now.
+//! The request for a check of a policy.
 
 use std::process::id;
 
@@ -9,7 +9,11 @@ use serde_json::json;
 use super::client::Cluster;
 use crate::CommandError;
 
-/// Asks for a check; the token that its status will echo.
+/// Requests a check. Returns the token that the status will repeat when the check is done.
+///
+/// # Errors
+///
+/// Returns an error if the policy does not exist or is suspended, or if the request fails.
 pub(crate) async fn request_check(
     cluster: &Cluster,
     namespace: &str,
@@ -20,7 +24,7 @@ pub(crate) async fn request_check(
     if let Some(brake) = policy.suspended_by() {
         return Err(suspended(&policy, namespace, name, brake));
     }
-    // Of the API server's clock, to the nanosecond, and of this process: nobody else's.
+    // The API server's time in nanoseconds and the process id make the token unique.
     let time = cluster.now().unwrap_or_default();
     let token = format!("{time}/{}", id());
     let change = json!({"metadata": {"annotations": {CHECK_REQUESTED_ANNOTATION: token}}});
@@ -28,7 +32,7 @@ pub(crate) async fn request_check(
     Ok(token)
 }
 
-/// That nothing is checked, and who can change it.
+/// Returns the error that the policy or its profile is suspended.
 pub(crate) fn suspended(
     policy: &SecretRotationPolicy,
     namespace: &str,

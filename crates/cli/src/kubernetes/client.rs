@@ -1,4 +1,4 @@
-//! A connection to the API server, and the requests that commands make.
+//! A client of the API server, with the requests that commands make.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use super::kubeconfig;
 use super::options::ClusterOptions;
 use super::suggest::did_you_mean;
 
-/// Who writes, in `metadata.managedFields`.
+/// The field manager of writes, in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "kubectl-secret_rotation";
 
-/// A kind of ours that commands name.
+/// A custom resource that commands name.
 pub(crate) trait Kind:
     Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
     + Clone
@@ -38,7 +38,7 @@ pub(crate) trait Kind:
     + Sync
     + 'static
 {
-    /// What a person calls one of it.
+    /// The noun for one of them in messages.
     const NOUN: &'static str;
 }
 
@@ -50,7 +50,7 @@ impl Kind for SecretRotationOperation {
     const NOUN: &'static str = "operation";
 }
 
-/// A connection to the API server. Cheap to clone.
+/// A client of one API server. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     client: Client,
@@ -60,7 +60,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Finds the API server by flags, `KUBECONFIG`, `~/.kube/config` or as a pod, as kubectl does. Asks nothing yet.
+    /// Finds the API server by flags, `KUBECONFIG`, `~/.kube/config` or as a pod, as kubectl does. Sends no request.
     pub(crate) async fn connect(options: &ClusterOptions) -> Result<Self, CommandError> {
         let resolved = kubeconfig::find(options).await?;
         let config = resolved.config;
@@ -84,22 +84,22 @@ impl Cluster {
         })
     }
 
-    /// The connection itself, for kinds that are not ours.
+    /// Returns the client, for other resources.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The namespace to work in.
+    /// Returns the current namespace.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The namespace to look at: none means all of them.
+    /// Returns the namespace to read; `None` means all namespaces.
     pub(crate) fn scope(&self, all_namespaces: bool) -> Option<String> {
         (!all_namespaces).then(|| self.namespace.clone())
     }
 
-    /// The same cluster, with another namespace to work in.
+    /// Returns the same cluster with another current namespace.
     pub(crate) fn within(&self, namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
@@ -107,17 +107,17 @@ impl Cluster {
         }
     }
 
-    /// The name of the context, or what else says which cluster this is.
+    /// Returns the name of the context, or the address of the API server.
     pub(crate) fn name(&self) -> &str {
         self.server.name()
     }
 
-    /// The API server's time: that of its last answer, moved on. Ages are told by it, not by the local clock.
+    /// Returns the API server's time: that of its last response, advanced since. Ages are measured by it, not by the local clock.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         self.clock.now()
     }
 
-    /// The objects of a kind in one namespace, or in all.
+    /// Returns the API of a resource in one namespace, or in all.
     pub(crate) fn api<K: Kind>(&self, namespace: Option<&str>) -> Api<K> {
         match namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
@@ -125,7 +125,7 @@ impl Cluster {
         }
     }
 
-    /// All objects of a kind in one namespace, or in all.
+    /// Lists all objects of a resource in one namespace, or in all.
     pub(crate) async fn list<K: Kind>(
         &self,
         namespace: Option<&str>,
@@ -133,7 +133,7 @@ impl Cluster {
         self.list_where(namespace, None).await
     }
 
-    /// The same, as far as a field selector matches.
+    /// Lists the objects that a field selector matches.
     pub(crate) async fn list_where<K: Kind>(
         &self,
         namespace: Option<&str>,
@@ -148,7 +148,7 @@ impl Cluster {
         Ok(list.map_err(|error| self.failed(&attempt, &error))?.items)
     }
 
-    /// One object; `None` if there is none of this name.
+    /// Returns one object; `None` if it does not exist.
     pub(crate) async fn find<K: Kind>(&self, name: &str) -> Result<Option<K>, CommandError> {
         let found = self.api::<K>(Some(&self.namespace)).get(name).await;
         match found {
@@ -161,7 +161,11 @@ impl Cluster {
         }
     }
 
-    /// One object; a failure that offers the names there are if there is none of this name.
+    /// Returns one object.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with similar names if the object does not exist.
     pub(crate) async fn get<K: Kind>(&self, name: &str) -> Result<K, CommandError> {
         match self.find::<K>(name).await? {
             Some(object) => Ok(object),
@@ -169,7 +173,7 @@ impl Cluster {
         }
     }
 
-    /// That there is no object of this name, and which there are.
+    /// Returns the error that an object does not exist, with similar names.
     pub(crate) async fn missing<K: Kind>(&self, name: &str) -> CommandError {
         let there = self.list::<K>(Some(&self.namespace)).await;
         let names: Vec<String> = there
@@ -213,7 +217,7 @@ impl Cluster {
         }
     }
 
-    /// Creates an object, or only asks whether it could be; `None` if there is one of this name already.
+    /// Creates an object, or with `dry_run` only validates it; `None` if the name exists already.
     pub(crate) async fn create<K: Kind>(
         &self,
         object: &K,
@@ -234,7 +238,7 @@ impl Cluster {
         }
     }
 
-    /// Who the API server says that the person who types is.
+    /// Returns the user name that the API server reports.
     pub(crate) async fn whoami(&self) -> Result<String, CommandError> {
         let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let review = api
@@ -251,7 +255,7 @@ impl Cluster {
         })
     }
 
-    /// What happened to an object, oldest first.
+    /// Returns the events of an object, oldest first.
     pub(crate) async fn events(
         &self,
         namespace: &str,
@@ -267,7 +271,7 @@ impl Cluster {
         Ok(events)
     }
 
-    /// A request that costs next to nothing: whether the API server answers. It also renews its time.
+    /// Checks that the API server responds, with a cheap request. This also updates its time.
     pub(crate) async fn ping(&self) -> Result<(), CommandError> {
         let answer = self.client.apiserver_version().await;
         let attempt = Attempt::to("get", "/version");
@@ -276,7 +280,7 @@ impl Cluster {
             .map_err(|error| self.failed(&attempt, &error))
     }
 
-    /// What a failed attempt means, and what to do about it.
+    /// Explains the error of a request.
     pub(crate) fn failed(&self, attempt: &Attempt, error: &kube::Error) -> CommandError {
         self.server.failure(attempt, error)
     }
@@ -291,7 +295,7 @@ impl Debug for Cluster {
     }
 }
 
-/// How kubectl names an object, such as `secretrotationpolicy.secretrotation.dev/payments`.
+/// Returns the name of an object as kubectl prints it, such as `secretrotationpolicy.secretrotation.dev/payments`.
 pub(crate) fn type_and_name<K: Kind>(name: &str) -> String {
     format!(
         "{}.{}/{name}",

@@ -1,7 +1,7 @@
-//! The API server's time, learned from the `Date` headers of its answers.
+//! The API server's time, from the `Date` headers of its responses.
 //!
-//! A local clock may be wrong; the statuses that are shown were dated by servers. One absurd date moves no age: a time is
-//! believed as the controller believes it, see [`AgreedTime`].
+//! The local clock may be wrong, and servers wrote the times that are shown. One absurd date changes no age: the controller
+//! trusts times by the same rule, see [`AgreedTime`].
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,18 +14,18 @@ use secret_rotation_core::time::{AgreedTime, DateCheck};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service};
 
-/// What the dates of the answers so far agree on.
+/// The time on which the dates of the responses agree.
 #[derive(Debug)]
 pub(crate) struct ServerClock {
     origin: Instant,
     dates: Mutex<Dates>,
 }
 
-/// Dates as they came.
+/// The dates so far.
 #[derive(Debug, Default)]
 struct Dates {
     agreement: AgreedTime,
-    /// The first date, and when it came: a command that asks once hears no second one to agree with it.
+    /// The first date and when it arrived: a command with one request gets no second date to agree with it.
     first: Option<(Timestamp, Instant)>,
 }
 
@@ -39,8 +39,8 @@ impl Default for ServerClock {
 }
 
 impl ServerClock {
-    /// The time now; `None` before the first answer. Until two answers agree it is that of the first: it is shown, and
-    /// decides nothing.
+    /// Returns the time; `None` before the first response. Until two responses agree, it is that of the first: the time is only
+    /// displayed and decides nothing.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         let dates = self.lock();
         if let Some(now) = dates.agreement.now(self.origin.elapsed()) {
@@ -67,7 +67,7 @@ impl ServerClock {
     }
 }
 
-/// Reads the date of each answer.
+/// Reads the date of each response.
 #[derive(Clone, Debug)]
 pub(super) struct ClockLayer {
     clock: Arc<ServerClock>,
@@ -92,7 +92,7 @@ impl<S> Layer<S> for ClockLayer {
     }
 }
 
-/// See [`ClockLayer`].
+/// The service of a [`ClockLayer`].
 #[derive(Clone, Debug)]
 pub(super) struct Clocked<S> {
     inner: S,
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_servers_time_moves_on_between_its_answers() {
+    async fn the_time_of_the_server_advances_between_its_responses() {
         let clock = ServerClock::default();
         assert_eq!(clock.now(), None);
         clock.saw("yesterday");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_absurd_date_moves_nothing() {
+    async fn one_absurd_date_changes_nothing() {
         let honest = "Mon, 23 Nov 2026 10:00:00 GMT";
         for absurd in [
             "Fri, 31 Dec 9999 23:59:59 GMT",

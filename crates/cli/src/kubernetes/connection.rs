@@ -1,7 +1,7 @@
-//! The HTTP client to the API server.
+//! The HTTP client of the API server.
 //!
-//! kube makes one of its own, but decides about proxies in its own way: it compares `NO_PROXY` with the address of the
-//! proxy, and takes one empty entry in it for an error.
+//! kube has its own, but its proxy rules differ from those of kubectl: it compares `NO_PROXY` with the address of the proxy,
+//! and rejects an empty entry in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use tower::{BoxError, ServiceBuilder};
 use super::clock::{ClockLayer, ServerClock};
 use crate::proxy::{Connector, Proxy};
 
-/// How long the headers of an answer may take.
+/// The time limit for the headers of a response.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Makes a client with the certificates and credentials of the configuration; asks nothing yet.
+/// Builds a client with the certificates and credentials of the configuration. Sends no request.
 ///
-/// A person waits, so nothing is sent twice: what fails is told at once.
+/// It never retries: the user waits, and sees every error at once.
 pub(super) fn client(
     config: &Config,
     proxy: Option<&Proxy>,
@@ -30,7 +30,7 @@ pub(super) fn client(
     let connector = Connector::through(proxy, config.rustls_client_config()?);
     let https = config.rustls_https_connector_with_connector(connector)?;
     let sender = Sender::builder(TokioExecutor::new()).build::<_, Body>(https);
-    // Outermost first, as kube itself stacks them.
+    // Outermost first, in the order of kube.
     let service = ServiceBuilder::new()
         .layer(ClockLayer::new(clock))
         .layer(TimeoutLayer::new(CALL_TIMEOUT))

@@ -1,4 +1,4 @@
-//! What a failed request means to the person who typed, and what they can do.
+//! Errors of requests to the API server as messages with hints.
 
 use std::error::Error;
 
@@ -9,18 +9,18 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use super::client::Kind;
 use crate::CommandError;
 
-/// Which API server.
+/// The API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     /// Its address.
     pub(crate) url: String,
-    /// The context that names it; none as a pod.
+    /// The context that names it; `None` as a pod.
     pub(crate) context: Option<String>,
-    /// The proxy on the way, if there is one.
+    /// The proxy to it, if there is one.
     pub(crate) proxy: Option<String>,
 }
 
-/// What was tried.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     verb: &'static str,
@@ -30,12 +30,12 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// On objects of ours, in one namespace or in all.
+    /// Returns a request about a custom resource, in one namespace or in all.
     pub(crate) fn on<K: Kind>(verb: &'static str, namespace: Option<&str>) -> Self {
         Self::to(verb, format!("{}.{GROUP}", K::plural(&()))).within(namespace)
     }
 
-    /// On a resource, by its name for `kubectl auth can-i`.
+    /// Returns a request about a resource, named as for `kubectl auth can-i`.
     pub(crate) fn to(verb: &'static str, resource: impl Into<String>) -> Self {
         Self {
             verb,
@@ -45,7 +45,7 @@ impl Attempt {
         }
     }
 
-    /// The same in a namespace.
+    /// Sets the namespace.
     pub(crate) fn within(self, namespace: Option<&str>) -> Self {
         Self {
             namespace: namespace.map(str::to_owned),
@@ -53,7 +53,7 @@ impl Attempt {
         }
     }
 
-    /// The same on one object.
+    /// Sets the object.
     pub(crate) fn named(self, name: &str) -> Self {
         Self {
             name: Some(name.to_owned()),
@@ -61,7 +61,7 @@ impl Attempt {
         }
     }
 
-    /// Such as `list secretrotationpolicies.secretrotation.dev in namespace team-payments`.
+    /// Describes it, such as `list secretrotationpolicies.secretrotation.dev in namespace team-payments`.
     fn sentence(&self) -> String {
         let name = self
             .name
@@ -90,12 +90,12 @@ impl Attempt {
 }
 
 impl Server {
-    /// The name of the context, or the address.
+    /// Returns the name of the context, or the address.
     pub(crate) fn name(&self) -> &str {
         self.context.as_deref().unwrap_or(&self.url)
     }
 
-    /// That no client can be made of the configuration.
+    /// Returns the error that no client can be made from the configuration.
     pub(super) fn unusable(&self, error: &kube::Error) -> CommandError {
         CommandError::new(format!(
             "no connection to {} can be prepared: {}",
@@ -105,7 +105,7 @@ impl Server {
         .with_hint("compare `kubectl config view --minify`")
     }
 
-    /// What a failed attempt means, and what to do about it.
+    /// Explains the error of a request.
     pub(super) fn failure(&self, attempt: &Attempt, error: &kube::Error) -> CommandError {
         #[expect(
             clippy::wildcard_enum_match_arm,
@@ -175,7 +175,7 @@ impl Server {
         }
     }
 
-    /// A whole kind, a namespace or an object is not there.
+    /// Explains a 404: a resource, a namespace or an object does not exist.
     fn absent(&self, attempt: &Attempt, status: &kube::core::Status) -> CommandError {
         let details = status.details.as_ref();
         let named = details.filter(|details| !details.name.is_empty());
@@ -208,7 +208,7 @@ impl Server {
     }
 }
 
-/// Whether there is no object of this name, where its kind and namespace are known.
+/// Returns whether only the object does not exist, while its resource and its namespace do.
 pub(super) fn is_absent(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404
         && status.details.as_ref().is_some_and(|details| !details.name.is_empty() && details.kind != "namespaces"))
@@ -218,7 +218,7 @@ fn is_by_admission(status: &kube::core::Status) -> bool {
     status.message.contains("ValidatingAdmissionPolicy")
 }
 
-/// What an admission policy says, without the names of the policy and its binding in front.
+/// Returns the message of an admission policy, without the names of the policy and its binding.
 fn denied(status: &kube::core::Status) -> CommandError {
     let message = status.message.split_once("denied request: ");
     let message = message.map_or(status.message.as_str(), |(_, words)| words);
@@ -232,7 +232,7 @@ fn denied(status: &kube::core::Status) -> CommandError {
     failure
 }
 
-/// The innermost cause of an error, which says what really happened.
+/// Returns the innermost cause of an error, which is the most specific.
 pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_names_verb_resource_and_namespace() {
+    fn a_missing_permission_is_reported_with_verb_resource_and_namespace() {
         let status = Status::failure("User \"eve\" cannot list it", "Forbidden").with_code(403);
         assert_eq!(
             told(&listing(), status.clone()),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_kind_is_told_from_a_missing_object() {
+    fn a_missing_crd_and_a_missing_object_have_different_messages() {
         let kind = Status::failure("404 page not found", "NotFound").with_code(404);
         assert!(
             told(&listing(), kind).contains("the CRDs are not installed\nhint: install them with `kubectl apply --server-side -f deploy/crds`")
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_admission_policy_speaks_for_itself() {
+    fn the_message_of_an_admission_policy_is_shown() {
         let message = "secretrotationoperations \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: user eve may not decide about operations; verb approve on secretrotationoperations is needed";
         let status = Status::failure(message, "Forbidden").with_code(403);
         assert_eq!(
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_credentials_send_people_to_log_in() {
+    fn rejected_credentials_have_a_hint_to_log_in() {
         let status = Status::failure("Unauthorized", "Unauthorized").with_code(401);
         assert_eq!(
             told(&listing(), status),

@@ -1,9 +1,9 @@
-//! Kubernetes events, read back.
+//! Kubernetes events, as commands show them.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 
-/// When it happened last, as far as its maker said.
+/// Returns the time of the last occurrence, if the event has one.
 pub(crate) fn time(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref();
     let times = [
@@ -19,12 +19,12 @@ pub(crate) fn time(event: &Event) -> Option<Timestamp> {
     times.into_iter().flatten().next()
 }
 
-/// Whether somebody should look.
+/// Returns whether it is a warning.
 pub(crate) fn is_warning(event: &Event) -> bool {
     event.type_.as_deref() == Some("Warning")
 }
 
-/// The event in one line, without its time.
+/// Formats the event in one line, without its time.
 pub(crate) fn line(event: &Event) -> String {
     let reason = event.reason.as_deref().unwrap_or_default();
     let message = event.message.as_deref().unwrap_or_default();

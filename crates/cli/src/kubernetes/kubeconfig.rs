@@ -1,4 +1,4 @@
-//! Which cluster: by `--kubeconfig`, `KUBECONFIG`, `~/.kube/config`, or as a pod, in this order, as kubectl looks for it.
+//! The cluster configuration: from `--kubeconfig`, `KUBECONFIG`, `~/.kube/config`, or as a pod, in the order of kubectl.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use crate::proxy::Proxy;
 /// The variable that lists kubeconfig files.
 const VARIABLE: &str = "KUBECONFIG";
 
-/// What was found.
+/// The configuration that was found.
 pub(super) struct Resolved {
     pub(super) config: Config,
-    /// The name of the context; none as a pod.
+    /// The name of the context; `None` as a pod.
     pub(super) context: Option<String>,
-    /// The proxy on the way, if there is one.
+    /// The proxy to the API server, if there is one.
     pub(super) proxy: Option<Proxy>,
 }
 
-/// Finds the configuration. Asks no server.
+/// Finds the configuration. Sends no request.
 pub(super) async fn find(options: &ClusterOptions) -> Result<Resolved, CommandError> {
     let files = files(options);
     let there: Vec<_> = files.iter().filter(|file| file.exists()).collect();
@@ -59,7 +59,7 @@ pub(super) async fn find(options: &ClusterOptions) -> Result<Resolved, CommandEr
     })
 }
 
-/// The files to look at. An explicit one stands alone.
+/// Returns the files to read. `--kubeconfig` replaces all others.
 fn files(options: &ClusterOptions) -> Vec<PathBuf> {
     if let Some(file) = &options.kubeconfig {
         return vec![file.clone()];
@@ -98,7 +98,7 @@ fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Resolved, Com
     )
 }
 
-/// The proxy that the kubeconfig names for the cluster of a context.
+/// Returns the proxy that the kubeconfig names for the cluster of a context.
 fn proxy_url(kubeconfig: &Kubeconfig, context: &str) -> Option<String> {
     let named = kubeconfig.contexts.iter().find(|one| one.name == context);
     let cluster = &named?.context.as_ref()?.cluster;

@@ -1,21 +1,21 @@
-//! The flags that choose a cluster, as kubectl has them.
+//! The flags that select a cluster, named as in kubectl.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// The flags that kubectl has, too. Commands that ask no cluster take them and do without.
+/// Cluster flags. Commands that do not contact a cluster accept and ignore them.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ClusterOptions {
-    /// The kubeconfig file to use.
+    /// Kubeconfig file.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// The context of the kubeconfig to use.
+    /// Context of the kubeconfig.
     #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
     pub context: Option<String>,
 
-    /// The namespace to work in; that of the context if it is left out.
+    /// Namespace; by default that of the context.
     #[arg(
         short,
         long,

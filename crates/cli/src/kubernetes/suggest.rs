@@ -1,9 +1,9 @@
-//! The names that somebody may have meant.
+//! Suggestions: names that are similar to what was typed.
 
-/// At most this many names are offered.
+/// The number of names to suggest.
 const OFFERED: usize = 8;
 
-/// Names in the order of their likeness to what was typed; equals by name.
+/// Sorts names by similarity to what was typed, then alphabetically.
 pub(crate) fn nearest_first(typed: &str, names: &[String]) -> Vec<String> {
     let mut names: Vec<_> = names
         .iter()
@@ -13,7 +13,7 @@ pub(crate) fn nearest_first(typed: &str, names: &[String]) -> Vec<String> {
     names.into_iter().map(|(_, name)| name.clone()).collect()
 }
 
-/// A sentence that offers the names there are, nearest first; `None` without any.
+/// Returns a sentence with the existing names, most similar first; `None` if there are none.
 pub(crate) fn did_you_mean(typed: &str, names: &[String]) -> Option<String> {
     let mut names = nearest_first(typed, names);
     if names.is_empty() {
@@ -29,7 +29,7 @@ pub(crate) fn did_you_mean(typed: &str, names: &[String]) -> Option<String> {
     Some(format!("there are: {}{more}", names.join(", ")))
 }
 
-/// Jaro-Winkler, which favours a common beginning; a part of a name counts as much as a typing mistake.
+/// Returns the Jaro-Winkler similarity, which favors a common prefix. A part of a name counts as much as a typing mistake.
 fn likeness(typed: &str, name: &str) -> f64 {
     const PART: f64 = 0.9;
     let alike = strsim::jaro_winkler(typed, name);
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_offered_first() {
+    fn the_most_similar_name_comes_first() {
         let there = names(&["search", "payments-eu", "payments", "billing"]);
         assert_eq!(
             did_you_mean("paymets", &there).as_deref(),
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn without_names_nothing_is_offered() {
+    fn without_names_there_is_no_suggestion() {
         assert_eq!(did_you_mean("x", &[]), None);
     }
 

@@ -1,4 +1,4 @@
-//! Waiting for an object to become what somebody waits for.
+//! Waiting for a change of an object.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::CommandError;
 use crate::kubernetes::{Cluster, Kind};
 
-/// Between two looks.
+/// The interval between two reads.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether to wait, and how long.
@@ -19,20 +19,24 @@ pub struct WaitArgs {
     #[arg(long)]
     pub wait: bool,
 
-    /// How long to wait at most, such as 90s or 1h30m.
+    /// Longest time to wait, such as 90s or 1h30m.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse, requires = "wait")]
     pub timeout: Duration,
 }
 
-/// Reads a duration such as `90s` or `1h30m`.
+/// Parses a duration such as `90s` or `1h30m`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let duration: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
     Duration::try_from(duration).map_err(|_| "it lies in the past".to_owned())
 }
 
-/// Looks at an object again and again until `judge` is content with it; `None` = time is up.
+/// Polls an object until `done` returns a value; `None` on timeout.
 ///
-/// An API server that is away for a while is waited for; an object that is gone is a failure at once.
+/// It keeps waiting while the API server cannot be reached.
+///
+/// # Errors
+///
+/// Returns an error if the object does not exist, or if the last request before the timeout failed.
 pub(crate) async fn until<K: Kind, T>(
     cluster: &Cluster,
     name: &str,
@@ -62,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_are_parsed_in_the_usual_format() {
         assert_eq!(parse("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse("1h30m"), Ok(Duration::from_mins(90)));
         assert!(parse("-5m").is_err());

@@ -1,13 +1,13 @@
-//! Which sources of news answer, and since when the others do not.
+//! Which sources of news are connected, and since when the others are not.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-/// Where news come from.
+/// A source of news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
-    /// The API server itself, asked now and then.
+    /// The API server itself, polled at intervals.
     Server,
     /// The watch of policies.
     Policies,
@@ -15,35 +15,35 @@ pub(super) enum Source {
     Operations,
 }
 
-/// A source that does not answer.
+/// A source that is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Loss {
-    /// Since when, by the API server's clock.
+    /// The time since, by the API server's clock.
     pub(super) since: Option<Timestamp>,
-    /// Why, in a sentence.
+    /// The error.
     pub(super) why: String,
 }
 
-/// The sources that do not answer.
+/// The sources that are not connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Links {
     lost: BTreeMap<Source, Loss>,
 }
 
 impl Links {
-    /// Takes note that a source does not answer; since when, the first note says.
+    /// Records that a source is not connected. The time is that of the first record.
     pub(super) fn lost(&mut self, source: Source, now: Option<Timestamp>, why: &str) {
         let since = self.lost.get(&source).map_or(now, |loss| loss.since);
         let why = why.to_owned();
         self.lost.insert(source, Loss { since, why });
     }
 
-    /// Takes note that a source answers.
+    /// Records that a source is connected.
     pub(super) fn found(&mut self, source: Source) {
         self.lost.remove(&source);
     }
 
-    /// What is lost, the server before what it serves; `None` = nothing.
+    /// Returns the loss to show, the server before its watches; `None` if everything is connected.
     pub(super) fn loss(&self) -> Option<&Loss> {
         self.lost.values().next()
     }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_answers_does_not_hide_a_watch_that_does_not() {
+    fn a_connected_server_does_not_hide_a_broken_watch() {
         let mut links = Links::default();
         let (early, late) = ("2026-11-23T10:00:00Z".parse().ok(), None);
         links.lost(Source::Policies, early, "no CRDs");

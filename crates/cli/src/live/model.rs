@@ -1,4 +1,4 @@
-//! What the screen knows, and what of it is shown.
+//! The model of the screen: what is known, and what of it is shown.
 
 use std::cmp::Reverse;
 
@@ -19,15 +19,15 @@ use crate::view::secret_document;
 use super::connections::Links;
 use super::watch::Scope;
 
-/// The events of at most this many operations are read.
+/// The number of operations whose events are read.
 const READ: usize = 3;
 
-/// Everything that is known and chosen.
+/// Everything that is known and selected.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// Which cluster, by the name of its context.
+    /// The name of the context.
     pub(super) cluster: String,
-    /// The namespace that `a` returns to.
+    /// The namespace that key `a` returns to.
     pub(super) home: String,
     pub(super) scope: Scope,
     pub(super) style: Style,
@@ -37,32 +37,32 @@ pub(super) struct Model {
     pub(super) operations: Vec<SecretRotationOperation>,
     pub(super) links: Links,
     pub(super) page: Page,
-    /// What is selected, wherever it moves.
+    /// What is selected, wherever it moves to.
     pub(super) chosen: Option<Choice>,
-    /// The line of the selection, should what is selected vanish.
+    /// The line of the selection, in case the selected item disappears.
     pub(super) cursor: usize,
     pub(super) sort: Sort,
     pub(super) filter: String,
-    /// Whether keys go into the filter.
+    /// Whether keys edit the filter.
     pub(super) typing: bool,
-    /// What was asked for last, and what came of it.
+    /// The result of the last request.
     pub(super) notice: Option<String>,
-    /// What happened to that which is open; none before it is known.
+    /// The events of the open item; `None` before they are read.
     pub(super) events: Option<Events>,
-    /// Lines that an open page is scrolled by.
+    /// Lines by which the open page is scrolled.
     pub(super) scroll: usize,
-    /// Lines that it can be scrolled by.
+    /// Lines by which it can be scrolled.
     pub(super) deepest: usize,
     /// Lines that fit on a page.
     pub(super) height: usize,
 }
 
-/// What fills the screen.
+/// What the screen shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Page {
     /// All policies and secrets.
     List,
-    /// One of them.
+    /// One policy or secret.
     Open(Choice),
     /// The keys.
     Help,
@@ -87,7 +87,7 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    /// The next order.
+    /// Returns the next order.
     pub(super) const fn next(self) -> Self {
         match self {
             Self::Severity => Self::Name,
@@ -96,7 +96,7 @@ impl Sort {
         }
     }
 
-    /// Its name on the screen.
+    /// Returns its name on the screen.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Severity => "worst first",
@@ -114,7 +114,7 @@ pub(super) enum Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// What is selected with this line.
+    /// Returns what this line selects.
     pub(super) fn choice(&self) -> Choice {
         match self {
             Self::Policy(view) => Choice::Policy {
@@ -127,7 +127,7 @@ impl Entry<'_> {
 }
 
 impl Choice {
-    /// The policy that it is, or belongs to.
+    /// Returns the namespace and the name of the policy.
     pub(super) fn policy(&self) -> (&str, &str) {
         match self {
             Self::Policy { namespace, name } => (namespace, name),
@@ -137,7 +137,7 @@ impl Choice {
 }
 
 impl Model {
-    /// Before anything is known.
+    /// Returns a model without data.
     pub(super) fn new(cluster: &str, home: &str, scope: Scope, style: Style) -> Self {
         Self {
             cluster: cluster.to_owned(),
@@ -162,7 +162,7 @@ impl Model {
         }
     }
 
-    /// Policies with their secrets, sorted and filtered.
+    /// Returns policies with their secrets, sorted and filtered.
     pub(super) fn views(&self) -> Vec<PolicyView> {
         let mut views = PolicyView::all(&self.policies, &self.operations);
         for view in &mut views {
@@ -201,7 +201,7 @@ impl Model {
         .any(|text| self.shows(text))
     }
 
-    /// The line of what is selected among these.
+    /// Returns the line of the selection.
     pub(super) fn position(&self, entries: &[Entry<'_>]) -> usize {
         let chosen = self.chosen.as_ref();
         let found = entries
@@ -210,7 +210,7 @@ impl Model {
         found.unwrap_or_else(|| self.cursor.min(entries.len().saturating_sub(1)))
     }
 
-    /// The names of the newest operations on a secret; none for a policy.
+    /// Returns the names of the newest operations on a secret; none for a policy.
     pub(super) fn operations_on(&self, choice: &Choice) -> Vec<String> {
         let Choice::Secret(key) = choice else {
             return Vec::new();
@@ -227,7 +227,7 @@ impl Model {
         own.into_iter().map(ResourceExt::name_any).collect()
     }
 
-    /// What is open, in full; `None` if nothing is, or it is no more.
+    /// Returns the document of the open item; `None` if nothing is open or it is not reported any more.
     pub(super) fn document(&self) -> Option<Document> {
         let Page::Open(choice) = &self.page else {
             return None;
@@ -258,7 +258,7 @@ impl Model {
     }
 }
 
-/// The policies above their secrets, line by line.
+/// Returns the lines of the list: each policy, then its secrets.
 pub(super) fn entries(views: &[PolicyView]) -> Vec<Entry<'_>> {
     fn of(view: &PolicyView) -> impl Iterator<Item = Entry<'_>> {
         let secrets = view.rows.iter().map(move |row| Entry::Secret(view, row));

@@ -1,4 +1,4 @@
-//! Changes line by line, for pipes and logs: a time, what it is about, and what is so now.
+//! Changes line by line, for pipes and logs: a time, the subject, and its new state.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -17,13 +17,13 @@ use crate::ui::document::whole_seconds;
 use crate::ui::output;
 use crate::view::policy::{PolicyView, Row};
 
-/// Room for news that nobody has looked at yet.
+/// The number of unprocessed news.
 const BACKLOG: usize = 64;
 
-/// What is so, by what it is about.
+/// States by their subject.
 type Facts = BTreeMap<String, String>;
 
-/// Prints a line for each change until nobody reads any more, or the process is ended.
+/// Prints a line per change until standard output is closed or the process ends.
 pub(crate) async fn run(cluster: &Cluster, scope: Scope) -> Result<ExitCode, CommandError> {
     first_look(cluster, &scope).await?;
     let (sender, mut news) = mpsc::channel(BACKLOG);
@@ -41,7 +41,7 @@ pub(crate) async fn run(cluster: &Cluster, scope: Scope) -> Result<ExitCode, Com
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is known, and what was told of it.
+/// What is known, and what was printed.
 #[derive(Debug, Default)]
 struct Teller {
     policies: Option<Vec<SecretRotationPolicy>>,
@@ -51,7 +51,7 @@ struct Teller {
 }
 
 impl Teller {
-    /// Takes news in; a line for each change. Nothing is told before everything is known.
+    /// Takes news and returns a line per change. Returns nothing before both policies and operations are known.
     fn take(&mut self, news: News, now: Option<Timestamp>) -> Vec<String> {
         let before = self.links.clone();
         match news {
@@ -81,7 +81,7 @@ impl Teller {
     }
 }
 
-/// What is so of each policy and of each secret that it reports. Nothing in it moves with time alone.
+/// Returns the state of each policy and of each secret that it reports. It does not change with time alone.
 fn facts(views: &[PolicyView]) -> Facts {
     let mut facts = Facts::new();
     for view in views {
@@ -126,7 +126,7 @@ fn of_secret(row: &Row) -> String {
     )
 }
 
-/// A sentence for each fact that is new, different or gone.
+/// Returns a line for each state that is new, changed or gone.
 fn changes(before: &Facts, now: &Facts) -> Vec<String> {
     let changed = now
         .iter()
@@ -148,7 +148,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn the_first_lines_tell_everything() {
+    fn the_first_lines_contain_everything() {
         let mut teller = Teller::default();
         let policies = News::Policies(vec![testing::payments()]);
         assert_eq!(teller.take(policies, None), Vec::<String>::new());
@@ -164,7 +164,7 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
     }
 
     #[test]
-    fn what_could_not_be_confirmed_is_told_with_an_absolute_time() {
+    fn an_unseen_secret_is_printed_with_an_absolute_time() {
         let mut unseen = testing::payments();
         let status = unseen.status.as_mut().expect("a status");
         status.findings[0].unseen_since = Some(Time::exact(AwsTime::new(
@@ -178,7 +178,7 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
     }
 
     #[test]
-    fn later_lines_tell_what_has_changed() {
+    fn later_lines_contain_only_changes() {
         let mut teller = Teller::default();
         teller.take(News::Operations(testing::operations()), None);
         teller.take(News::Policies(vec![testing::payments()]), None);
@@ -194,7 +194,7 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
     }
 
     #[test]
-    fn a_lost_connection_is_told_once_and_so_is_its_return() {
+    fn a_lost_and_a_restored_connection_are_printed_once() {
         let mut teller = Teller::default();
         let lost = |source| News::Lost(source, CommandError::new("no answer"));
         assert_eq!(

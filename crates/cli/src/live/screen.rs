@@ -1,4 +1,4 @@
-//! The terminal: keys in, pictures out. It is given back whatever happens.
+//! The terminal: reads keys and draws pictures. It restores the terminal in every case.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,22 +22,22 @@ use crate::kubernetes::{Cluster, request_check};
 use crate::ui::style::Style;
 use crate::view::Events;
 
-/// Ages move on once in this time.
+/// The interval at which ages are updated.
 const TICK: Duration = Duration::from_secs(1);
 
-/// At most one picture in this time: news come in bursts, and lines may be slow.
+/// The shortest time between two pictures: news arrive in bursts, and connections can be slow.
 const REST: Duration = Duration::from_millis(200);
 
-/// Room for news that nobody has looked at yet.
+/// The number of unprocessed messages.
 const BACKLOG: usize = 64;
 
-/// Shows policies and secrets until somebody quits.
+/// Shows policies and secrets until the user quits.
 pub(crate) async fn run(
     cluster: &Cluster,
     scope: Scope,
     style: Style,
 ) -> Result<ExitCode, CommandError> {
-    // Whatever is wrong from the beginning is told in full, outside of the screen.
+    // An error at the start is printed in full, outside the screen.
     let policies = first_look(cluster, &scope).await?;
     let mut model = Model::new(cluster.name(), cluster.namespace(), scope, style);
     model.policies = policies;
@@ -50,7 +50,11 @@ pub(crate) async fn run(
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// The policies of a scope, or why they cannot be shown.
+/// Returns the policies of a scope.
+///
+/// # Errors
+///
+/// Returns an error if they cannot be read.
 pub(super) async fn first_look(
     cluster: &Cluster,
     scope: &Scope,
@@ -61,7 +65,7 @@ pub(super) async fn first_look(
     }
 }
 
-/// A screen at work.
+/// A running screen.
 struct Show<'a> {
     cluster: &'a Cluster,
     model: Model,
@@ -82,7 +86,7 @@ impl<'a> Show<'a> {
         }
     }
 
-    /// Waits, takes in, draws; a picture only when something may have changed, and not too often.
+    /// Processes messages and draws: only if something may have changed, and not too often.
     async fn play(mut self, mut terminal: DefaultTerminal) -> Result<(), CommandError> {
         let mut keys = EventStream::new();
         let mut ticks = time::interval(TICK);
@@ -92,7 +96,7 @@ impl<'a> Show<'a> {
             self.draw(&mut terminal)?;
             let rested = Instant::now() + REST;
             let mut due = false;
-            // Keys are answered at once; what else is new waits for the rest to be over.
+            // Keys are processed at once; everything else waits until the next picture is due.
             loop {
                 tokio::select! {
                     event = keys.next() => {
@@ -126,16 +130,16 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
-    /// Whether it is time to end.
+    /// Processes a terminal event. Returns whether to quit.
     fn take_event(&mut self, event: &Event) -> bool {
-        // Whatever else happens, a new size among it, shows in the next picture.
+        // Other events, such as a new size, only need the next picture.
         match event.as_key_event() {
             Some(key) if key.kind != KeyEventKind::Release => self.take(Message::Key(key)),
             Some(_) | None => false,
         }
     }
 
-    /// Takes a message in and does what it asks for; whether it is time to end.
+    /// Processes a message and starts its effect. Returns whether to quit.
     fn take(&mut self, message: Message) -> bool {
         let scope = self.model.scope.clone();
         let effect = update(&mut self.model, message);
@@ -157,7 +161,7 @@ impl<'a> Show<'a> {
     }
 }
 
-/// Does what the model asked for, beside everything else.
+/// Carries out an effect, concurrently with the screen.
 async fn carry_out(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
     let answer = match effect {
         Effect::Quit => return,
@@ -174,11 +178,11 @@ async fn carry_out(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
             Message::Events(choice, events)
         }
     };
-    // Nobody waits any more when the screen has closed.
+    // The screen may be closed: then nobody receives the answer.
     let _ = answers.send(answer).await;
 }
 
-/// What happened to a policy, or to a secret and in the operations on it; oldest first.
+/// Returns the events of a policy, or of a secret with those of operations on it; oldest first.
 async fn read(cluster: &Cluster, choice: &Choice, operations: &[String]) -> Events {
     let (namespace, policy) = choice.policy();
     let mut events = cluster
@@ -192,7 +196,7 @@ async fn read(cluster: &Cluster, choice: &Choice, operations: &[String]) -> Even
     Ok(events)
 }
 
-/// What else may ask for the end.
+/// Signals that end the screen.
 struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,

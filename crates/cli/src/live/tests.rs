@@ -1,4 +1,4 @@
-//! The live view by its pictures and by its keys.
+//! Tests of the live view by its pictures and keys.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
@@ -48,7 +48,7 @@ fn type_text(model: &mut Model, text: &str) {
     }
 }
 
-/// Draws, and tells the model what fitted, as the screen does.
+/// Draws, and updates the model with the size of the picture, as the screen does.
 fn picture(model: &mut Model, width: u16, height: u16) -> TestBackend {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
     let mut drawn = None;
@@ -233,7 +233,7 @@ fn a_filter_keeps_what_contains_it() {
     type_text(&mut model, "outsidew");
     let views = model.views();
     assert_eq!((views.len(), views[0].rows.len()), (1, 1));
-    // While typing, letters are letters.
+    // While the filter is edited, letters are text.
     type_text(&mut model, "q");
     assert!(text(&mut model, 80, 24).contains("Nothing contains \"outsidewq\""));
     press(&mut model, KeyCode::Backspace);
@@ -252,7 +252,7 @@ fn enter_opens_a_secret_and_escape_goes_back() {
         Some(Effect::Read { choice: Choice::Secret(_), operations }) if operations == ["payments-x7k2m4q9ab"]
     ));
     assert!(matches!(model.page, Page::Open(_)));
-    // What is open is read anew when something has changed, and only then.
+    // Events of an open item are read again only after a change.
     assert_eq!(learn(&mut model, News::Alive), None);
     assert_eq!(
         learn(&mut model, News::Operations(testing::operations())),

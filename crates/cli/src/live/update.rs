@@ -1,4 +1,4 @@
-//! What a message changes, and what it asks of the world.
+//! Messages, their effect on the model, and what they request.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -11,37 +11,37 @@ use crate::view::Events;
 /// Something that happened.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// Of the cluster.
+    /// News from the cluster.
     News(News),
-    /// What happened to that which was open when it was asked for.
+    /// The events of an item.
     Events(Choice, Events),
-    /// Somebody pressed a key.
+    /// A key was pressed.
     Key(KeyEvent),
-    /// A picture was drawn: so many lines fit, and an open page can be scrolled so far.
+    /// A picture was drawn: this many lines fit, and the open page can be scrolled by this many.
     Drawn { height: usize, deepest: usize },
-    /// Other namespaces can be watched, or cannot.
+    /// The result of a switch to other namespaces.
     Moved(Result<Scope, CommandError>),
-    /// What came of a request, in a sentence.
+    /// The result of a request.
     Answer(Result<String, CommandError>),
 }
 
-/// What is to be done now.
+/// What to do after a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// End.
+    /// Quit.
     Quit,
-    /// Ask for a check of a policy.
+    /// Request a check of a policy.
     Check { namespace: String, name: String },
     /// Watch other namespaces.
     Watch(Scope),
-    /// Read what happened to that which is open, and to these operations on it.
+    /// Read the events of the open item and of these operations on it.
     Read {
         choice: Choice,
         operations: Vec<String>,
     },
 }
 
-/// Takes a message in. Pure: the model is all that changes.
+/// Processes a message. Pure: it changes only the model.
 pub(super) fn update(model: &mut Model, message: Message) -> Option<Effect> {
     match message {
         Message::News(news) => learn(model, news),
@@ -192,7 +192,7 @@ fn on_page(model: &mut Model, choice: &Choice, code: KeyCode) -> Option<Effect> 
     None
 }
 
-/// By how many lines a key moves.
+/// Returns by how many lines a key moves.
 fn step(code: KeyCode, height: usize) -> Option<isize> {
     const FAR: isize = 1 << 20;
     let page = isize::try_from(height / 2).unwrap_or(1).max(1);
@@ -240,7 +240,7 @@ fn open(model: &mut Model) -> Option<Effect> {
     Some(read(model, &choice))
 }
 
-/// Events lie at the object that they are about: at the policy, and at operations on the secret.
+/// Events belong to one object: to the policy, or to an operation on the secret.
 fn read(model: &Model, choice: &Choice) -> Effect {
     Effect::Read {
         choice: choice.clone(),
@@ -256,7 +256,7 @@ fn check(choice: &Choice) -> Effect {
     }
 }
 
-/// From one namespace to all, and back home.
+/// Switches from one namespace to all, and back.
 fn other_namespaces(model: &Model) -> Effect {
     let home = || model.home.clone();
     Effect::Watch(Scope {

@@ -18,7 +18,7 @@ use crate::ui::style::Severity;
 const KEYS_OF_PAGE: &str = "q quit  ? help  esc back  j/k scroll  r check";
 const KEYS_OF_HELP: &str = "q quit  any key back";
 
-/// Draws a model; tells what fitted.
+/// Draws a model. Returns what fitted on the screen.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
     let banner = u16::from(model.links.loss().is_some());
     let [title, lost, body, bottom] = Layout::vertical([
@@ -48,7 +48,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
     }
 }
 
-/// Draws what fills the screen; how far it can be scrolled.
+/// Draws the main area. Returns by how many lines it can be scrolled.
 fn draw_body(frame: &mut Frame<'_>, model: &Model, area: Rect) -> usize {
     match &model.page {
         Page::List => {
@@ -72,12 +72,12 @@ fn title_line(model: &Model) -> Line<'static> {
         Span::styled(place, Style::new().add_modifier(Modifier::REVERSED)),
         Span::raw(format!(" {}", model.cluster)),
     ];
-    // What matters more comes first where the line is short.
+    // On a short line the most important part comes first.
     spans.splice(2..2, totals(model));
     Line::from(spans)
 }
 
-/// How many secrets are in each state, over all policies.
+/// Returns the number of secrets per severity, over all policies.
 fn totals(model: &Model) -> Vec<Span<'static>> {
     let views = crate::view::policy::PolicyView::all(&model.policies, &model.operations);
     let mut totals: Vec<(Severity, i64)> = Vec::new();
@@ -123,7 +123,7 @@ fn bottom_line(model: &Model) -> Line<'static> {
     }
 }
 
-/// The color of a severity, where colors are wanted.
+/// Returns the color of a severity, if colors are on.
 fn severity_style(model: &Model, severity: Severity) -> Style {
     let color = severity.color().filter(|_| model.style.color);
     color.map_or_else(Style::new, |color| Style::new().fg(terminal(color)))

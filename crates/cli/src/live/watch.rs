@@ -1,4 +1,4 @@
-//! Where news come from: watches of policies and operations, and a pulse that tells a silent server from a dead one.
+//! Sources of news: watches of policies and operations, and a poll that detects a dead server behind a silent watch.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -17,46 +17,46 @@ use super::connections::Source;
 use crate::CommandError;
 use crate::kubernetes::{Attempt, Cluster, Kind};
 
-/// Between two attempts to watch again; doubles up to the longest.
+/// The pause before a watch is restarted; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Between two lists where nothing may be watched.
+/// The interval between two lists if watching is not allowed.
 const POLL: Duration = Duration::from_secs(2);
 
-/// Between two pulses.
+/// The interval between two polls of the server.
 const PULSE: Duration = Duration::from_secs(10);
 
-/// Which policies.
+/// Which policies to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scope {
-    /// Of one namespace; none means of all.
+    /// Those of one namespace; `None` means all namespaces.
     pub(crate) namespace: Option<String>,
-    /// Of this name only.
+    /// Only the one of this name.
     pub(crate) name: Option<String>,
 }
 
-/// What a feed tells.
+/// News from the cluster.
 #[derive(Debug)]
 pub(super) enum News {
-    /// All policies of the scope, as they are now.
+    /// All policies of the scope.
     Policies(Vec<SecretRotationPolicy>),
-    /// All operations of the scope, as they are now.
+    /// All operations of the scope.
     Operations(Vec<SecretRotationOperation>),
-    /// The API server answers.
+    /// The API server responds.
     Alive,
-    /// A source does not answer.
+    /// A source does not respond.
     Lost(Source, CommandError),
 }
 
-/// Watches until it is dropped.
+/// Running watches. They end when it is dropped.
 #[derive(Debug)]
 pub(super) struct Feed {
     _tasks: JoinSet<()>,
 }
 
 impl Feed {
-    /// Begins to watch; every change arrives as the whole list.
+    /// Starts the watches. Every change is sent as the complete list.
     pub(super) fn start(cluster: &Cluster, scope: &Scope, news: &Sender<News>) -> Self {
         let mut tasks = JoinSet::new();
         let name = |path: &str| scope.name.as_ref().map(|name| format!("{path}={name}"));
@@ -81,7 +81,7 @@ impl Feed {
     }
 }
 
-/// Watches one kind for ever. A watch that broke begins again from a fresh list, after a pause.
+/// Watches one resource. A broken watch is restarted from a new list after a pause.
 async fn follow<K: Kind>(
     cluster: Cluster,
     namespace: Option<String>,
@@ -113,14 +113,14 @@ async fn follow<K: Kind>(
     }
 }
 
-/// How a watch ended.
+/// The end of a watch.
 struct End {
     error: watcher::Error,
-    /// Whether it told anything before.
+    /// Whether it sent anything before.
     told: bool,
 }
 
-/// Watches until an error; `None` = nobody listens any more.
+/// Watches until an error; `None` if the receiver is closed.
 async fn watch<K: Kind>(
     cluster: &Cluster,
     namespace: Option<&str>,
@@ -160,7 +160,7 @@ async fn watch<K: Kind>(
     }
 }
 
-/// Lists again and again, for who may list and not watch.
+/// Lists at intervals, for users who may list but not watch.
 async fn poll<K: Kind>(
     cluster: &Cluster,
     namespace: Option<&str>,
@@ -181,7 +181,7 @@ async fn poll<K: Kind>(
     }
 }
 
-/// A watch without changes is as silent as a dead one, so the server is asked now and then.
+/// Polls the server: a watch without changes is as silent as a dead one.
 async fn pulse(cluster: Cluster, news: Sender<News>) {
     loop {
         let told = match cluster.ping().await {
@@ -207,7 +207,7 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     status.code == 403
 }
 
-/// What a watch error means; `None` where a fresh list is all that is needed.
+/// Explains a watch error; `None` if a new list is all that is needed.
 fn failure(cluster: &Cluster, attempt: &Attempt, error: &watcher::Error) -> Option<CommandError> {
     match error {
         watcher::Error::InitialListFailed(error)

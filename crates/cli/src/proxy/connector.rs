@@ -1,4 +1,4 @@
-//! Connections, straight or through a proxy.
+//! Connections, direct or through a proxy.
 
 use std::fmt;
 use std::future::ready;
@@ -30,19 +30,19 @@ use tower::{BoxError, Service, service_fn};
 
 use super::Proxy;
 
-/// How long a connection may take to come about, proxy included.
+/// The time limit for a connection, including the proxy.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where SOCKS servers listen (RFC 1928).
+/// The default port of SOCKS servers (RFC 1928).
 const SOCKS_PORT: u16 = 1080;
 
-/// Where a connection leads before TLS to its destination begins. To the proxy itself it may already be encrypted.
+/// A connection before TLS to its destination. The part to the proxy may already be encrypted.
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Which hop a connection takes.
+/// Returns the proxy for a destination.
 type Route = Arc<dyn Fn(&Uri) -> Option<Intercept> + Send + Sync>;
 
-/// Makes connections for an HTTP client.
+/// Opens connections for an HTTP client.
 #[derive(Clone)]
 pub(crate) struct Connector {
     route: Route,
@@ -50,7 +50,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// All connections go this way; `tls` is for a proxy that wants it.
+    /// Returns a connector that always uses this proxy, or none. `tls` is for an https proxy.
     pub(crate) fn through(proxy: Option<&Proxy>, tls: ClientConfig) -> Self {
         let hop = proxy.map(|proxy| proxy.hop.clone());
         Self::routed(Arc::new(move |_: &Uri| hop.clone()), tls)
@@ -76,7 +76,7 @@ impl Connector {
         } else {
             443
         };
-        // TLS to the destination is the caller's: its scheme must not begin it here.
+        // The caller does TLS to the destination: an https scheme would start it here too.
         let destination = address(&destination, default)?;
         let Some(hop) = hop else {
             return first_hop.call(destination).await.map_err(io::Error::other);
@@ -91,8 +91,8 @@ impl Connector {
             hop.uri().clone()
         };
         let stream = first_hop.call(at.clone()).await.map_err(io::Error::other)?;
-        // The handshakes ask for a connection, once: it is there already, so that a proxy that cannot be reached is told
-        // apart from one that refuses.
+        // The handshakes ask once for a connection. It is open already, so that an unreachable proxy and a proxy that refuses have
+        // different errors.
         let mut stream = Some(stream);
         let handed_over = service_fn(move |_: Uri| {
             ready(
@@ -116,7 +116,7 @@ impl Connector {
     }
 }
 
-/// Host and port of a URL, to be connected to as they are.
+/// Returns host and port of a URL, to connect to without TLS.
 fn address(uri: &Uri, default: u16) -> io::Result<Uri> {
     let host = uri.host().unwrap_or_default();
     let port = uri.port_u16().unwrap_or(default);
@@ -152,7 +152,7 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// A client for the AWS SDK that knows SOCKS, as the SDK's own does not; each request goes where the variables say.
+/// Builds a client for the AWS SDK that supports SOCKS, unlike the SDK's own. The variables select the proxy of each request.
 pub(crate) fn socks_client() -> io::Result<SharedHttpClient> {
     let matcher = Matcher::from_env();
     let tls = || {
@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    /// One connection of a proxy that answers each part of a handshake; what it was sent.
+    /// Serves one connection as a proxy that answers each part of a handshake. Returns what it received.
     async fn proxy(scheme: &str, replies: &[&'static [u8]]) -> (Result<(), String>, Vec<Vec<u8>>) {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tunnel_asks_for_host_and_port_with_the_credentials_of_the_url() {
+    async fn a_tunnel_request_has_host_port_and_the_credentials_of_the_url() {
         let (outcome, sent) = proxy("http://user:p%40ss@", &[b"HTTP/1.1 200 OK\r\n\r\n"]).await;
         assert_eq!(outcome, Ok(()));
         let asked = String::from_utf8_lossy(&sent[0]).into_owned();
@@ -248,14 +248,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proxy_that_wants_a_password_says_so() {
+    async fn a_proxy_that_requires_a_password_is_reported() {
         let refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
         let (outcome, _) = proxy("http://", &[refusal]).await;
         assert!(outcome.is_err_and(|error| error.contains("proxy authorization required")));
     }
 
     #[tokio::test]
-    async fn socks_resolves_the_name_at_the_proxy() {
+    async fn a_socks_proxy_resolves_the_name() {
         let done = b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x01";
         let (outcome, sent) = proxy("socks5://", &[b"\x05\x00", done]).await;
         assert_eq!(outcome, Ok(()));

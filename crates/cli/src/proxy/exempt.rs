@@ -1,15 +1,15 @@
-//! What `NO_PROXY` exempts, by the rules of Go's `golang.org/x/net/http/httpproxy`, which kubectl follows.
+//! What `NO_PROXY` exempts, by the rules of Go's `golang.org/x/net/http/httpproxy`, which kubectl uses.
 
 use std::net::IpAddr;
 
 use http::Uri;
 use ipnet::IpNet;
 
-/// Whether requests to this server pass no proxy: it is on this machine, or an entry of `NO_PROXY` means it.
+/// Returns whether requests to this server use no proxy: it is on this machine, or an entry of `NO_PROXY` matches it.
 ///
-/// Entries are separated by commas; empty ones mean nothing. Each is `*`, a network such as 10.0.0.0/8, an address, or a
-/// domain, which stands for its subdomains too (`.example.com` and `*.example.com` for these alone); addresses and
-/// domains may have a port.
+/// Entries are separated by commas; empty ones are ignored. An entry is `*`, a network such as 10.0.0.0/8, an address, or a
+/// domain, which includes its subdomains (`.example.com` and `*.example.com` mean only these). Addresses and domains can have
+/// a port.
 pub(super) fn is_exempt(server: &Uri, no_proxy: &str) -> bool {
     let host = server.host().unwrap_or_default().to_ascii_lowercase();
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -54,7 +54,7 @@ fn means(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     }
 }
 
-/// `host:port`, `[v6]:port`, or a host alone.
+/// Splits `host:port`, `[v6]:port`, or only a host.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
     let (name, port) = match entry.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') || name.ends_with(']') => {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_mean_what_they_mean_to_kubectl() {
+    fn entries_have_the_meaning_of_kubectl() {
         let server = "https://api.Example.com:6443";
         for entry in [
             "*",

@@ -1,4 +1,4 @@
-//! A document: titled facts in lines, for a terminal's paper (`describe`) and for its screen (`status --watch`) alike.
+//! A document: named facts and sections, for standard output (`describe`) and for the live view (`status --watch`).
 
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
@@ -6,13 +6,13 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::ui::duration;
 use crate::ui::style::{Severity, Style, printable};
 
-/// Where values begin.
+/// The column in which values start.
 const INDENT: usize = 15;
 
-/// How a span of a line is dressed.
+/// The emphasis of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Emphasis {
-    /// As it is.
+    /// None.
     Plain,
     /// As a title.
     Title,
@@ -20,20 +20,20 @@ pub(crate) enum Emphasis {
     Severity(Severity),
 }
 
-/// A span of a line.
+/// A part of a line with one emphasis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) emphasis: Emphasis,
     pub(crate) text: String,
 }
 
-/// Lines of spans.
+/// The lines of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Document {
     pub(crate) lines: Vec<Vec<Span>>,
 }
 
-/// A span without a style.
+/// Returns a span without emphasis.
 pub(crate) fn plain(text: impl AsRef<str>) -> Span {
     Span {
         emphasis: Emphasis::Plain,
@@ -41,7 +41,7 @@ pub(crate) fn plain(text: impl AsRef<str>) -> Span {
     }
 }
 
-/// A span in the color of a severity.
+/// Returns a span in the color of a severity.
 pub(crate) fn colored(severity: Severity, text: impl AsRef<str>) -> Span {
     Span {
         emphasis: Emphasis::Severity(severity),
@@ -50,7 +50,7 @@ pub(crate) fn colored(severity: Severity, text: impl AsRef<str>) -> Span {
 }
 
 impl Document {
-    /// A title on a line of its own, with an empty line before it.
+    /// Adds a title, with an empty line before it.
     pub(crate) fn title(&mut self, title: &str) {
         if !self.lines.is_empty() {
             self.lines.push(Vec::new());
@@ -61,19 +61,19 @@ impl Document {
         }]);
     }
 
-    /// A fact with its name.
+    /// Adds a fact with its name.
     pub(crate) fn fact(&mut self, name: &str, value: impl AsRef<str>) {
         self.spans(name, vec![plain(value)]);
     }
 
-    /// A fact with its name, if there is one.
+    /// Adds a fact with its name, if it has a value.
     pub(crate) fn optional_fact(&mut self, name: &str, value: Option<impl AsRef<str>>) {
         if let Some(value) = value {
             self.fact(name, value);
         }
     }
 
-    /// A fact of several spans with its name.
+    /// Adds a fact of several spans.
     pub(crate) fn spans(&mut self, name: &str, spans: Vec<Span>) {
         let mut label = if name.is_empty() {
             String::new()
@@ -85,12 +85,12 @@ impl Document {
         self.lines.push([vec![plain(label)], spans].concat());
     }
 
-    /// A line below a title.
+    /// Adds a line below a title.
     pub(crate) fn line(&mut self, spans: Vec<Span>) {
         self.lines.push([vec![plain("  ")], spans].concat());
     }
 
-    /// As text for standard output.
+    /// Renders the document for standard output.
     pub(crate) fn render(&self, style: Style) -> String {
         let lines = self.lines.iter().map(|line| {
             let line: String = line
@@ -107,7 +107,7 @@ impl Document {
     }
 }
 
-/// A time with its age, such as `2026-11-23T02:14:09Z (7h45m ago)`.
+/// Formats a time with its age, such as `2026-11-23T02:14:09Z (7h45m ago)`.
 pub(crate) fn time_with_age(time: Timestamp, now: Option<Timestamp>) -> String {
     let text = whole_seconds(time);
     match now {
@@ -119,7 +119,7 @@ pub(crate) fn time_with_age(time: Timestamp, now: Option<Timestamp>) -> String {
     }
 }
 
-/// A time without its fraction of a second.
+/// Formats a time without its fraction of a second.
 pub(crate) fn whole_seconds(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second())
         .unwrap_or(time)
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sheet_is_aligned_text() {
+    fn a_document_is_aligned_text() {
         let mut document = Document::default();
         document.fact("Name", "app/db");
         document.optional_fact("Nothing", None::<String>);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_says_how_far_away_it_is() {
+    fn a_time_is_shown_with_its_age() {
         let now = "2026-11-23T10:00:00Z".parse().ok();
         let at = |text: &str| time_with_age(text.parse().expect("a time"), now);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Ages and waits as kubectl writes them: two units at most, the larger the coarser.
+//! Durations in the format of kubectl: at most two units, coarser for longer times.
 
 use jiff::{SignedDuration, Timestamp};
 use secret_rotation_core::time::AwsTime;
@@ -7,7 +7,7 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// A length of time, such as `41s`, `2h7m` or `31d`. A negative one counts as nothing.
+/// Formats a duration, such as `41s`, `2h7m` or `31d`. A negative one is `0s`.
 pub(crate) fn length(duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
     let two = |large: i64, unit: &str, small: i64, rest: &str| {
@@ -29,12 +29,12 @@ pub(crate) fn length(duration: SignedDuration) -> String {
     }
 }
 
-/// How long ago something was. AWS's clock may be a little ahead of the API server's: that is `0s`.
+/// Formats the age of something. AWS's clock may be a little ahead of the API server's: that is `0s`.
 pub(crate) fn since(then: Timestamp, now: Timestamp) -> String {
     length(now.duration_since(then))
 }
 
-/// How long until something is; `None` if it has been.
+/// Formats the time until something; `None` if it is past.
 pub(crate) fn until(then: Timestamp, now: Timestamp) -> Option<String> {
     let wait = then.duration_since(now);
     wait.is_positive().then(|| length(wait))
@@ -51,7 +51,7 @@ pub(crate) fn wait_or_dash(then: Option<AwsTime>, now: AwsTime) -> String {
     until(then.timestamp(), now.timestamp()).unwrap_or_else(|| "overdue".to_owned())
 }
 
-/// Returns what stands in a cell whose value is unknown.
+/// Returns the text for an unknown value.
 pub(crate) fn dash() -> String {
     "-".to_owned()
 }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_those_of_kubectl() {
+    fn durations_have_the_format_of_kubectl() {
         for (seconds, text) in [
             (-5, "0s"),
             (41, "41s"),

@@ -1,4 +1,4 @@
-//! Objects as kubectl prints them with `-o json` and `-o yaml`.
+//! Resources in the format of kubectl for `-o json` and `-o yaml`.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::CommandError;
 
-/// How resources are printed.
+/// The format of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// More columns.
+    /// A table with more columns.
     Wide,
     /// The resources as JSON.
     Json,
@@ -17,13 +17,13 @@ pub enum Format {
     Yaml,
 }
 
-/// As JSON: the one object that was named, else a `List`.
+/// Formats as JSON: one named resource, else a `List`.
 pub(crate) fn json<K: Serialize>(objects: &[K], named: bool) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(&whole(objects, named)?);
     Ok(text.map_err(unprintable)? + "\n")
 }
 
-/// As YAML: the one object that was named, else a `List`.
+/// Formats as YAML: one named resource, else a `List`.
 pub(crate) fn yaml<K: Serialize>(objects: &[K], named: bool) -> Result<String, CommandError> {
     serde_saphyr::to_string(&whole(objects, named)?).map_err(unprintable)
 }
@@ -44,7 +44,7 @@ fn whole<K: Serialize>(objects: &[K], named: bool) -> Result<Value, CommandError
     })
 }
 
-/// kubectl hides them too unless it is asked.
+/// kubectl hides them too by default.
 fn without_managed_fields(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_object_stands_alone_and_many_are_a_list() {
+    fn one_named_resource_is_no_list() {
         let object = json!({"metadata": {"name": "a", "managedFields": []}});
         let one: Value =
             serde_json::from_str(&json(std::slice::from_ref(&object), true).expect("it prints"))

@@ -1,4 +1,4 @@
-//! How text is dressed for a terminal: colors and signs where it can show them, plain letters where it cannot.
+//! Colors and symbols, if the terminal supports them.
 
 use std::env;
 use std::io::{self, IsTerminal as _};
@@ -6,32 +6,32 @@ use std::io::{self, IsTerminal as _};
 use anstyle::AnsiColor;
 use secret_rotation_core::survey::State;
 
-/// What standard output can show.
+/// What standard output supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
-    /// Signs beyond ASCII.
+    /// Symbols beyond ASCII.
     pub(crate) unicode: bool,
     /// Colors.
     pub(crate) color: bool,
 }
 
-/// What a reader should feel, the most urgent first.
+/// Severity, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
     /// Needs attention.
     Bad,
-    /// Nobody can tell.
+    /// Unknown.
     Unsure,
-    /// Under way.
+    /// In progress.
     Busy,
-    /// Fine.
+    /// Healthy.
     Good,
-    /// Not worth a color.
+    /// Without a color.
     Quiet,
 }
 
 impl Severity {
-    /// What a state of a secret deserves.
+    /// Returns the severity of a state.
     pub(crate) fn of_state(state: &str) -> Self {
         let state = State::ALL.into_iter().find(|one| one.name() == state);
         match state {
@@ -52,7 +52,7 @@ impl Severity {
         }
     }
 
-    /// What a condition deserves that is good when True.
+    /// Returns the severity of a condition for which True is good.
     pub(crate) fn of_condition(status: &str) -> Self {
         match status {
             "True" => Self::Good,
@@ -61,7 +61,7 @@ impl Severity {
         }
     }
 
-    /// Its color on a terminal.
+    /// Returns its color.
     pub(crate) const fn color(self) -> Option<AnsiColor> {
         match self {
             Self::Good => Some(AnsiColor::Green),
@@ -74,20 +74,20 @@ impl Severity {
 }
 
 impl Style {
-    /// Neither colors nor signs beyond ASCII.
+    /// Neither colors nor symbols beyond ASCII.
     pub(crate) const PLAIN: Self = Self {
         unicode: false,
         color: false,
     };
 
-    /// By the environment, and by whether standard output is a terminal.
+    /// Detects the style from the environment, and from whether standard output is a terminal.
     pub(crate) fn of_stdout(ascii: bool) -> Self {
         Self::detect(ascii, io::stdout().is_terminal(), |name| {
             env::var(name).ok()
         })
     }
 
-    /// `NO_COLOR` set to anything but nothing switches colors off (no-color.org). Signs need a UTF-8 locale.
+    /// Detects the style. A non-empty `NO_COLOR` turns colors off (no-color.org). Symbols need a UTF-8 locale.
     fn detect(ascii: bool, terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_some_and(|term| term == "dumb");
@@ -102,7 +102,7 @@ impl Style {
         }
     }
 
-    /// The sign of a severity.
+    /// Returns the symbol of a severity.
     pub(crate) const fn symbol(self, severity: Severity) -> &'static str {
         match (severity, self.unicode) {
             (Severity::Good, true) => "✔",
@@ -117,18 +117,18 @@ impl Style {
         }
     }
 
-    /// Nothing to say in a cell.
+    /// Returns the text of an empty cell.
     pub(crate) const fn nothing(self) -> &'static str {
         if self.unicode { "–" } else { "-" }
     }
 
-    /// Text in the color of a severity.
+    /// Formats text in the color of a severity.
     pub(crate) fn paint(self, severity: Severity, text: &str) -> String {
         let style = severity.color().map(AnsiColor::on_default);
         self.styled(style.unwrap_or_default(), text)
     }
 
-    /// A title.
+    /// Formats a title.
     pub(crate) fn bold(self, text: &str) -> String {
         self.styled(anstyle::Style::new().bold(), text)
     }
@@ -142,7 +142,7 @@ impl Style {
     }
 }
 
-/// Text of others without control characters: a terminal obeys some.
+/// Replaces control characters in text from elsewhere: a terminal would obey them.
 pub(crate) fn printable(text: &str) -> String {
     let shown = |letter: char| {
         if letter.is_control() || is_invisible(letter) {
@@ -154,7 +154,7 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Letters that reorder or hide what stands beside them: an approver must see what the text says.
+/// Returns whether a character reorders or hides its neighbors: an approver must see what the text really contains.
 const fn is_invisible(letter: char) -> bool {
     matches!(
         letter,
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_need_a_locale_that_knows_them() {
+    fn symbols_need_a_utf8_locale() {
         assert_eq!(detected(false, true, &[UTF8]), (true, true));
         assert_eq!(detected(false, true, &[]), (false, true));
         assert_eq!(
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn colors_are_for_terminals_without_objections() {
+    fn colors_need_a_terminal_and_can_be_turned_off() {
         assert_eq!(detected(false, false, &[UTF8]), (true, false));
         assert_eq!(
             detected(false, true, &[UTF8, ("NO_COLOR", "1")]),
@@ -210,13 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn text_of_others_gives_no_orders_to_a_terminal() {
+    fn text_cannot_control_the_terminal() {
         assert_eq!(printable("a\u{1b}[2J\nb ✔"), "a.[2J.b ✔");
         assert_eq!(printable("\u{202e}evah\u{2066}\u{200b}"), ".evah..");
     }
 
     #[test]
-    fn paint_is_left_away_where_it_would_be_noise() {
+    fn paint_changes_nothing_without_colors() {
         let plain = Style {
             unicode: true,
             color: false,

@@ -1,10 +1,10 @@
-//! Tables as kubectl prints them: columns padded to their widest cell, three spaces between, no lines.
+//! Tables in the format of kubectl: columns as wide as their widest cell, three spaces apart, without lines.
 
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::ui::style::{Severity, Style, printable};
 
-/// Between two columns.
+/// The space between two columns.
 const GAP: usize = 3;
 
 /// One cell and its color.
@@ -21,7 +21,7 @@ impl<T: AsRef<str>> From<T> for Cell {
 }
 
 impl Cell {
-    /// A cell in the color of a severity.
+    /// Returns a cell in the color of a severity.
     pub(crate) fn colored(severity: Severity, text: impl AsRef<str>) -> Self {
         Self {
             text: printable(text.as_ref()),
@@ -37,7 +37,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A table with these titles and no rows.
+    /// Returns a table with these titles and no rows.
     pub(crate) fn new(titles: &[&str]) -> Self {
         Self {
             rows: vec![titles.iter().map(|title| Cell::from(*title)).collect()],
@@ -49,7 +49,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// The table as text, a line each. Nothing is padded at the end of a line.
+    /// Renders one line per row, without trailing spaces.
     pub(crate) fn render(&self, style: Style) -> String {
         let widths = self.widths();
         let lines = self.rows.iter().map(|row| {

@@ -1,4 +1,4 @@
-//! An operation on a document.
+//! The document of an operation.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::sections::{Events, event_lines, journal, severity};
 use crate::ui::document::{Document, colored, plain, time_with_age};
 use crate::ui::style::Style;
 
-/// What is known of an operation.
+/// Returns everything known about an operation.
 pub(crate) fn document(
     operation: &SecretRotationOperation,
     events: &Events,
@@ -84,7 +84,7 @@ fn expectations(document: &mut Document, operation: &SecretRotationOperation) {
     );
 }
 
-/// What it is doing or how it ended, why, and what to do about it.
+/// Adds its phase or result, the reason, and what to do.
 fn state(
     document: &mut Document,
     operation: &SecretRotationOperation,

@@ -1,6 +1,6 @@
-//! Policies and operations side by side: one line for each secret that a policy reports, or that is being worked on.
+//! Policies with their operations: one row per secret that a policy reports or that an operation is working on.
 //!
-//! Healthy secrets are counted in a status and not listed; so are they here.
+//! A status counts healthy secrets and does not list them, and so does this view.
 
 use std::collections::BTreeSet;
 
@@ -14,38 +14,38 @@ use secret_rotation_api::time::Time;
 use crate::ui::duration;
 use crate::ui::style::{Severity, Style};
 
-/// What a policy says of its secrets.
+/// A policy and the secrets that it reports.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PolicyView {
     pub(crate) policy: SecretRotationPolicy,
-    /// Reported secrets as the policy orders them, worst first; then others that are being worked on.
+    /// Reported secrets in the order of the policy, worst first, then others with an operation in progress.
     pub(crate) rows: Vec<Row>,
 }
 
 /// One secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// Which secret of which policy.
+    /// The secret and its policy.
     pub(crate) key: Key,
-    /// Its state; none if it is not among the findings.
+    /// Its state; `None` if it is not among the findings.
     pub(crate) state: Option<String>,
-    /// Since when it is in this state.
+    /// The time since which it is in this state.
     pub(crate) since: Option<Timestamp>,
-    /// Since when nobody could see it: all else is as it was then.
+    /// The time since which it could not be read: everything else is as of then.
     pub(crate) unseen: Option<Timestamp>,
-    /// Why, in a sentence.
+    /// The message of the finding.
     pub(crate) message: String,
     /// The version with AWSCURRENT.
     pub(crate) current: Option<String>,
     /// The version of the unfinished rotation.
     pub(crate) pending: Option<String>,
-    /// Attempts within the attempt window.
+    /// Attempts within `attemptWindow`.
     pub(crate) attempts: Option<i64>,
-    /// What is done about it.
+    /// What is being done about it.
     pub(crate) activity: Activity,
 }
 
-/// A secret as one policy sees it.
+/// A secret and the policy that reports it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) namespace: String,
@@ -54,10 +54,10 @@ pub(crate) struct Key {
     pub(crate) region: String,
 }
 
-/// What is done about a secret.
+/// What is being done about a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Activity {
-    /// An operation is at work.
+    /// An operation is in progress.
     Operation {
         name: String,
         action: &'static str,
@@ -69,14 +69,14 @@ pub(crate) enum Activity {
         reason: String,
         until: Option<Timestamp>,
     },
-    /// The next attempt is due then.
+    /// The next attempt is due at this time.
     Due(Timestamp),
-    /// Nothing is said.
+    /// Nothing is reported.
     Nothing,
 }
 
 impl PolicyView {
-    /// All policies in the order of their names, each with the secrets that are worth a line.
+    /// Returns all policies sorted by name, each with its rows.
     pub(crate) fn all(
         policies: &[SecretRotationPolicy],
         operations: &[SecretRotationOperation],
@@ -110,17 +110,17 @@ impl PolicyView {
         }
     }
 
-    /// Its namespace.
+    /// Returns its namespace.
     pub(crate) fn namespace(&self) -> String {
         self.policy.namespace().unwrap_or_default()
     }
 
-    /// Namespace and name.
+    /// Returns namespace and name.
     pub(crate) fn title(&self) -> String {
         format!("{}/{}", self.namespace(), self.policy.name_any())
     }
 
-    /// Whether it acts, only looks, or stands still.
+    /// Returns its mode, and whether it is suspended.
     pub(crate) fn mode(&self) -> String {
         let mode = self.policy.spec.mode;
         match self.policy.suspended_by() {
@@ -130,7 +130,7 @@ impl PolicyView {
         }
     }
 
-    /// Status and reason of a condition; `Unknown` before the first visit.
+    /// Returns status and reason of a condition; `Unknown` before the first check.
     pub(crate) fn condition(&self, kind: &str) -> (String, String) {
         let conditions = self.policy.status.as_ref().map(|status| &status.conditions);
         conditions
@@ -141,13 +141,13 @@ impl PolicyView {
             )
     }
 
-    /// How many secrets are selected, if that is known.
+    /// Returns the number of selected secrets, if it is known.
     pub(crate) fn selected(&self) -> Option<i64> {
         let summary = self.policy.status.as_ref()?.summary.as_ref()?;
         Some(summary.selected.value())
     }
 
-    /// Numbers of secrets by state, the healthy first, without zeros.
+    /// Returns the numbers of secrets by state, healthy first, without zeros.
     pub(crate) fn counts(&self) -> Vec<(&'static str, i64)> {
         let summary = self
             .policy
@@ -157,7 +157,7 @@ impl PolicyView {
         summary.map(counts).unwrap_or_default()
     }
 
-    /// When the secrets were checked last.
+    /// Returns the time of the last check.
     pub(crate) fn checked(&self) -> Option<Timestamp> {
         self.policy
             .status
@@ -167,7 +167,7 @@ impl PolicyView {
             .timestamp()
     }
 
-    /// How many unhealthy secrets are not listed.
+    /// Returns the number of unhealthy secrets that the status does not list.
     pub(crate) fn omitted(&self) -> i64 {
         let status = self.policy.status.as_ref();
         status
@@ -175,7 +175,7 @@ impl PolicyView {
             .map_or(0, secret_rotation_api::count::Count::value)
     }
 
-    /// Whether a secret's name stands for more than one row here, so that its region must be told.
+    /// Returns whether several rows have this name, so that the region must be shown.
     pub(crate) fn is_ambiguous(&self, secret: &str) -> bool {
         self.rows
             .iter()
@@ -206,7 +206,7 @@ fn counts(summary: &Summary) -> Vec<(&'static str, i64)> {
     .collect()
 }
 
-/// How many secrets are in each state, such as `✖ 1 stuck`.
+/// Returns the number of secrets in each state with a symbol, such as `✖ 1 stuck`.
 pub(crate) fn state_counts(view: &PolicyView, style: Style) -> Vec<(Severity, String)> {
     let counts = view.counts().into_iter().map(|(state, count)| {
         let severity = Severity::of_state(state);
@@ -218,7 +218,7 @@ pub(crate) fn state_counts(view: &PolicyView, style: Style) -> Vec<(Severity, St
     counts.collect()
 }
 
-/// `ScheduledForDeletion` as `scheduled for deletion`.
+/// Converts `ScheduledForDeletion` to `scheduled for deletion`.
 fn words(state: &str) -> String {
     let mut words = String::new();
     for letter in state.chars() {
@@ -257,7 +257,7 @@ impl Row {
         }
     }
 
-    /// A secret that is being worked on though nothing is reported of it.
+    /// Returns the row of a secret with an operation but without a finding.
     fn of_operation(
         policy: &SecretRotationPolicy,
         operation: &SecretRotationOperation,
@@ -281,7 +281,7 @@ impl Row {
         })
     }
 
-    /// Its state, and for how long that could not be confirmed, such as `Stuck (unseen 120m)`.
+    /// Returns its state, and for how long it could not be confirmed, such as `Stuck (unseen 120m)`.
     pub(crate) fn state_text(&self, now: Option<Timestamp>) -> Option<String> {
         let state = self.state.clone()?;
         let Some(unseen) = self.unseen else {
@@ -331,7 +331,7 @@ impl Activity {
         }
     }
 
-    /// Why nothing happens, or what happens, in the one word that is explained elsewhere.
+    /// Returns the phase of the operation or the reason why nothing is done, which `explain` explains.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Operation { phase, .. } => Some(phase),
@@ -340,7 +340,7 @@ impl Activity {
         }
     }
 
-    /// In a few words.
+    /// Formats it in a few words.
     pub(crate) fn summary(&self, now: Option<Timestamp>) -> Option<String> {
         let wait = |then: &Option<Timestamp>| {
             let wait = then

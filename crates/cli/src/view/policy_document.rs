@@ -1,4 +1,4 @@
-//! A policy on a document.
+//! The document of a policy.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -10,10 +10,10 @@ use super::sections::{Events, event_lines, summary_lines};
 use crate::ui::document::{Document, colored, plain, time_with_age};
 use crate::ui::style::{Severity, Style};
 
-/// At most this many operations are shown.
+/// The number of operations to show.
 const OPERATIONS: usize = 10;
 
-/// What is known of a policy.
+/// Returns everything known about a policy.
 pub(crate) fn document(
     view: &PolicyView,
     operations: &[SecretRotationOperation],
@@ -81,7 +81,7 @@ fn conditions(document: &mut Document, view: &PolicyView, style: Style, now: Opt
     }
 }
 
-/// `Stalled` and `Reconciling` are there only while something is wrong.
+/// `Stalled` and `Reconciling` exist only while something is wrong.
 fn severity(condition: &Condition) -> Severity {
     match condition.type_.as_str() {
         "Stalled" => Severity::Bad,

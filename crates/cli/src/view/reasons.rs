@@ -1,19 +1,19 @@
-//! The page `docs/reasons.md` taken apart: groups are headings of the second level, entries of the third.
+//! The page `docs/reasons.md`: second-level headings are groups, third-level headings are entries.
 
 const PAGE: &str = include_str!("../../../../docs/reasons.md");
 
-/// What the page says of one word.
+/// What the page says about one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// The word.
     pub name: String,
-    /// The heading above it.
+    /// The heading of its group.
     pub group: String,
     /// Its paragraph, as plain text on one line.
     pub text: String,
 }
 
-/// Everything on the page, in its order.
+/// Returns all entries of the page in order.
 pub(crate) fn entries() -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut group = String::new();
@@ -36,7 +36,7 @@ pub(crate) fn entries() -> Vec<Entry> {
     entries
 }
 
-/// The paragraph about a reason, as plain text on one line; `None` for an unknown one.
+/// Returns the paragraph about a reason as plain text on one line; `None` for an unknown reason.
 pub(crate) fn about(reason: &str) -> Option<String> {
     let mut entries = entries().into_iter();
     entries
@@ -51,7 +51,7 @@ fn append(text: &mut String, line: &str) {
     text.push_str(line);
 }
 
-/// Without marks: code loses its ticks, and of a link the text stays.
+/// Removes markup: backticks go, and of a link only its text stays.
 fn plain(line: &str) -> String {
     let (mut text, mut rest) = (String::new(), line);
     while let Some((before, label, after)) = link(rest) {
@@ -63,7 +63,7 @@ fn plain(line: &str) -> String {
     text.replace('`', "").trim().to_owned()
 }
 
-/// What stands before the first link, its text, and what follows it.
+/// Returns what precedes the first link, its text, and what follows it.
 fn link(text: &str) -> Option<(&str, &str, &str)> {
     let (before, tail) = text.split_once("](")?;
     let (before, label) = before.rsplit_once('[')?;
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_become_their_text_and_code_loses_its_ticks() {
+    fn links_become_their_text_and_backticks_are_removed() {
         assert_eq!(
             plain("See [windows.md](windows.md) for `allow`, and a[0]."),
             "See windows.md for allow, and a[0]."
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_its_advice() {
+    fn every_reason_has_a_paragraph() {
         let blocks = BlockReason::ALL.map(BlockReason::reason).to_vec();
         let phases = Phase::ALL.map(Phase::reason).to_vec();
         let failures = Failure::ALL.map(Failure::reason).to_vec();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_is_plain_text() {
+    fn a_paragraph_is_plain_text() {
         let window = about("OutsideWindow").expect("it is there");
         let beginning = "No maintenance window is open. status.nextWindow tells when";
         assert!(window.starts_with(beginning), "{window}");

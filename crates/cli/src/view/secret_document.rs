@@ -1,4 +1,4 @@
-//! A secret on a document, as one policy sees it.
+//! The document of a secret, as one policy reports it.
 
 use jiff::Timestamp;
 use secret_rotation_api::operation::SecretRotationOperation;
@@ -9,10 +9,10 @@ use super::sections::{Events, event_lines, journal, summary_lines};
 use crate::ui::document::{Document, colored, plain, time_with_age};
 use crate::ui::style::{Severity, Style};
 
-/// At most this many operations are shown.
+/// The number of operations to show.
 const SHOWN: usize = 12;
 
-/// What is known of a secret.
+/// Returns everything known about a secret.
 pub(crate) fn document(
     view: &PolicyView,
     row: &Row,

@@ -1,4 +1,4 @@
-//! Sections that several documents have: operations, the journal of one, and events.
+//! Sections that several documents share: operations, a journal, and events.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
@@ -12,13 +12,13 @@ use crate::ui::document::{Document, colored, plain, time_with_age, whole_seconds
 use crate::ui::duration;
 use crate::ui::style::{Severity, Style};
 
-/// At most this many events are shown.
+/// The number of events to show.
 const SHOWN: usize = 12;
 
-/// What happened, as far as one may know.
+/// The events of an object, or why they cannot be read.
 pub(crate) type Events = Result<Vec<Event>, CommandError>;
 
-/// A line for each operation, newest first.
+/// Adds a line per operation, newest first.
 pub(super) fn summary_lines(
     document: &mut Document,
     operations: &[SecretRotationOperation],
@@ -63,7 +63,7 @@ pub(super) fn summary_lines(
     }
 }
 
-/// The journal of an operation, under a title.
+/// Adds the journal of an operation, with a title.
 pub(super) fn journal(document: &mut Document, operation: &SecretRotationOperation, style: Style) {
     let steps = operation
         .status
@@ -77,7 +77,7 @@ pub(super) fn journal(document: &mut Document, operation: &SecretRotationOperati
     for step in steps {
         let (severity, result) = match step.result.as_deref() {
             Some("Applied") => (Severity::Good, "Applied".to_owned()),
-            // Refused in words, and done all the same: that is how a pending version is run again.
+            // AWS answers so to a retry, and starts it nevertheless.
             Some("RotationPending") if operation.spec.action == Action::RetryRotation => {
                 (Severity::Good, with_code("RotationPending", step))
             }
@@ -115,7 +115,7 @@ pub(super) fn severity(operation: &SecretRotationOperation) -> Severity {
     }
 }
 
-/// Events that speak of something, newest last.
+/// Adds the events whose text contains `about`, newest last.
 pub(super) fn event_lines(
     document: &mut Document,
     told: &Events,

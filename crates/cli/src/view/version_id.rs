@@ -1,17 +1,17 @@
-//! Version ids in short, so that those of one secret can be told apart.
+//! Short version ids that still distinguish the versions of one secret.
 
 use crate::ui::duration::dash;
 
-/// Characters of a UUID that are shown: git shows as many of a commit.
+/// The number of characters shown of a UUID, as of a git commit.
 const OF_UUID: usize = 8;
 
-/// Characters that are shown of other ids at either end: tools make ids that begin alike, or end alike.
+/// The number of characters shown at either end of other ids: generated ids may share their beginning or their end.
 const AT_EACH_END: usize = 6;
 
-/// What stands for the letters between the ends.
+/// The text between the ends.
 const GAP: &str = "..";
 
-/// A version id in short: the beginning of a UUID, both ends of anything else.
+/// Shortens a version id to the beginning of a UUID, or to both ends of anything else.
 pub(crate) fn short(id: &str) -> String {
     let letters = id.chars().count();
     if is_uuid(id) {
@@ -25,7 +25,7 @@ pub(crate) fn short(id: &str) -> String {
     format!("{head}{GAP}{tail}")
 }
 
-/// The versions of one secret in short; whole where they would look the same and are not.
+/// Shortens the versions of one secret. Different ids stay complete if they would look the same.
 pub(crate) fn apart(ids: [Option<&str>; 2]) -> [Option<String>; 2] {
     let [a, b] = ids.map(|id| id.map(short));
     if a == b && ids[0] != ids[1] {
@@ -39,7 +39,7 @@ pub(crate) fn apart_or_dash(current: Option<&str>, pending: Option<&str>) -> [St
     apart([current, pending]).map(|id| id.unwrap_or_else(dash))
 }
 
-/// By its shape, in any case of letters.
+/// Returns whether the id has the shape of a UUID, in upper or lower case.
 fn is_uuid(id: &str) -> bool {
     id.len() == 36
         && id.bytes().enumerate().all(|(at, byte)| match at {
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_begin_alike_are_told_apart() {
+    fn ids_with_a_common_beginning_stay_distinguishable() {
         assert_eq!(
             both(
                 "terraform-20261101094233000000000001",
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_differ_where_nobody_looks_are_shown_whole() {
+    fn ids_that_would_look_the_same_are_shown_in_full() {
         for (a, b) in [
             (
                 "00000000-0000-4000-8000-000000000001",

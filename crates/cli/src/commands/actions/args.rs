@@ -1,4 +1,4 @@
-//! Flags of operations by hand.
+//! Arguments of manual operations.
 
 use clap::{Args, ValueEnum};
 use secret_rotation_core::names::Region;
@@ -7,75 +7,75 @@ use crate::aws::SecretId;
 use crate::aws::{AwsOptions, parse_region};
 use crate::kubernetes::wait::WaitArgs;
 
-/// Flags that all operations by hand have.
+/// Arguments that all manual operations have.
 #[derive(Args, Clone, Debug)]
 pub struct ActionArgs {
-    /// The name of the secret, or its ARN, with or without the six characters at its end.
+    /// Name of the secret, or its ARN with or without the six characters at its end.
     #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
     pub secret: SecretId,
 
-    /// The policy that holds it; found by its findings and selector if it is left out.
+    /// Policy that selects the secret; by default found by its findings and selector.
     #[arg(short, long, value_name = "POLICY")]
     pub policy: Option<String>,
 
-    /// The AWS region of the secret; that of the ARN, of its policy or profile, or of the AWS profile if left out.
+    /// AWS region of the secret; by default that of the ARN, else of the policy, the profile or the AWS profile.
     #[arg(long, value_name = "REGION", value_parser = parse_region, help_heading = "AWS")]
     pub region: Option<Region>,
 
-    /// Why, for the audit trail.
+    /// Reason for the audit trail.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 
-    /// Whether to follow the operation to its end.
+    /// Whether to wait for the end of the operation.
     #[command(flatten)]
     pub wait: WaitArgs,
 
-    /// Print the operation and create nothing; with server, also ask the API server whether it would be created.
+    /// Print the operation and do not create it; with =server, also validate it with the API server.
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "client", conflicts_with = "wait")]
     pub dry_run: Option<DryRun>,
 
-    /// As whom AWS is asked for what the policy does not report.
+    /// AWS credentials, for what the policy does not report.
     #[command(flatten)]
     pub aws: AwsOptions,
 
-    /// What must be so.
+    /// What the operation expects.
     #[command(flatten)]
     pub expect: ExpectArgs,
 }
 
-/// Versions to expect, where neither the policy's status nor AWS tells them, or others are meant.
+/// Facts to expect, if the status of the policy and AWS do not provide them or others are meant.
 #[derive(Args, Clone, Debug, Default)]
 #[command(
     next_help_heading = "What is expected; filled in from the policy and, with your own credentials, from AWS"
 )]
 pub struct ExpectArgs {
-    /// The version with AWSCURRENT.
+    /// Version with AWSCURRENT.
     #[arg(long, value_name = "ID")]
     pub current_version: Option<String>,
 
-    /// The version with AWSPENDING.
+    /// Version with AWSPENDING.
     #[arg(long, value_name = "ID")]
     pub pending_version: Option<String>,
 
-    /// The version with AWSPREVIOUS.
+    /// Version with AWSPREVIOUS.
     #[arg(long, value_name = "ID")]
     pub previous_version: Option<String>,
 
-    /// The version that the controller pinned.
+    /// Version that the controller pinned.
     #[arg(long, value_name = "ID")]
     pub pinned_version: Option<String>,
 
-    /// When the secret was scheduled for deletion (`DeletedDate`).
+    /// Time when the secret was scheduled for deletion (`DeletedDate`).
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub deleted_time: Option<jiff::Timestamp>,
 }
 
-/// What is done instead of creating.
+/// What to do instead of creating the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
     /// Print the operation.
     Client,
-    /// Have the API server judge it.
+    /// Validate it with the API server.
     Server,
 }
 

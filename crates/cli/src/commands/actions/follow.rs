@@ -1,4 +1,4 @@
-//! An operation followed to its end, a line for each step.
+//! `--wait` of a manual operation: one line per step until it ends.
 
 use std::process::ExitCode;
 use std::time::Duration;

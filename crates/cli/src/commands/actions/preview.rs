@@ -1,4 +1,4 @@
-//! What will happen and what is expected, in sentences; and what to use instead.
+//! What an operation will do and what it expects, in sentences, and which other command may be meant.
 
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperationSpec};
@@ -6,7 +6,7 @@ use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperatio
 use super::target::Target;
 use crate::CommandError;
 
-/// What a person surely did not mean, with what they may mean instead.
+/// Rejects an action that does not fit the state of the secret, with a hint at the one that does.
 pub(super) fn advise(action: Action, target: &Target) -> Result<(), CommandError> {
     let state = target
         .finding
@@ -44,12 +44,12 @@ fn namespace(target: &Target) -> String {
     target.policy.namespace().unwrap_or_default()
 }
 
-/// The flags that lead to the same secret again.
+/// Returns the flags that select the same secret.
 fn place(target: &Target) -> String {
     format!("-n {} --region {}", namespace(target), target.region)
 }
 
-/// What will happen, and what is expected before.
+/// Describes what the operation will do, and what it expects.
 pub(super) fn announcement(target: &Target, spec: &SecretRotationOperationSpec) -> String {
     let mut lines = vec![
         format!(
@@ -76,7 +76,7 @@ pub(super) fn announcement(target: &Target, spec: &SecretRotationOperationSpec) 
     lines.join("\n")
 }
 
-/// What is sent to AWS.
+/// Describes the requests to AWS.
 fn effect(spec: &SecretRotationOperationSpec) -> String {
     let pause = &spec.confirm_after;
     match spec.action {
@@ -110,7 +110,7 @@ fn expectations(expect: &Expectation) -> Vec<String> {
     versions.chain(deleted).collect()
 }
 
-/// How it can be taken back (docs/actions.md).
+/// Describes how to undo the action (docs/actions.md).
 fn undo(action: Action, target: &Target) -> Option<String> {
     let (command, what) = match action {
         Action::ClearPending => ("undo", "takes it back."),

@@ -1,4 +1,4 @@
-//! Which secret, of which policy, in which region.
+//! The target of an action: the secret, its policy and its region.
 
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, SelectorItem};
@@ -16,11 +16,15 @@ pub(super) struct Target {
     pub(super) policy: SecretRotationPolicy,
     pub(super) secret: String,
     pub(super) region: String,
-    /// What the policy reports of it; none while it is healthy.
+    /// The finding in the status of the policy; `None` while the secret is healthy.
     pub(super) finding: Option<FindingStatus>,
 }
 
-/// Finds the secret by the findings of policies, else by their selectors.
+/// Finds the secret in the findings of the policies, else by their selectors.
+///
+/// # Errors
+///
+/// Returns an error if no policy or more than one fits, or if the region is unknown.
 pub(super) async fn find(
     cluster: &Cluster,
     args: &ActionArgs,
@@ -77,7 +81,7 @@ fn reported(
     policies.iter().flat_map(of).collect()
 }
 
-/// A healthy secret is in no finding. Its name may fit a selector; tags are the controller's to judge.
+/// A healthy secret has no finding. Its name can fit a selector; tags are left to the controller.
 fn selected<'a>(
     namespace: &str,
     args: &ActionArgs,
@@ -111,8 +115,8 @@ fn may_select(policy: &SecretRotationPolicy, secret: &str) -> bool {
     policy.spec.selector.include.iter().any(fits)
 }
 
-/// The region of a secret that nobody reports: the only one of the policy, else of its profile, else that of the
-/// environment or the AWS profile where the policy watches it.
+/// Returns the region of a secret without a finding: the only region of the policy, else of its profile, else that of the
+/// environment or the AWS profile if the policy watches it.
 async fn only_region(
     cluster: &Cluster,
     args: &ActionArgs,
@@ -150,7 +154,7 @@ async fn only_region(
         .with_hint(format!("name it with --region REGION or AWS_REGION{known}")))
 }
 
-/// Who may not read the profile learns nothing here, and is asked for the region.
+/// Returns the regions of the profile; none if the user may not read profiles, and then --region is needed.
 async fn regions_of_profile(cluster: &Cluster, policy: &SecretRotationPolicy) -> Vec<String> {
     let profiles: Api<AWSAccessProfile> = Api::all(cluster.client().clone());
     let profile = profiles.get_opt(&policy.spec.profile_ref.name).await;

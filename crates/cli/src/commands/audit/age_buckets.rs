@@ -1,4 +1,4 @@
-//! How long ago secrets were rotated: a few buckets that fit a chart.
+//! Secrets by the age of their last rotation, in a few buckets that fit a chart.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Upper ends of the buckets, in days.
+/// The upper bounds of the buckets, in days.
 const BUCKETS: [(u32, &str); 5] = [
     (7, "a week"),
     (30, "30 days"),
@@ -18,20 +18,20 @@ const BUCKETS: [(u32, &str); 5] = [
     (365, "a year"),
 ];
 
-/// The secrets whose last completed rotation lies within a span.
+/// The secrets whose last completed rotation is within a range of ages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AgeBucket {
-    /// The span in words.
+    /// The range in words.
     pub label: String,
-    /// At most so many days ago, and longer than in the bucket before; absent where there is no upper end.
+    /// The upper bound in days; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub up_to_days: Option<u32>,
-    /// How many secrets.
+    /// The number of secrets.
     pub secrets: usize,
 }
 
-/// Sorts every selected secret that exists by the time of its last rotation; the last bucket was never rotated.
+/// Counts every selected secret that exists by its last rotation; the last bucket holds those that were never rotated.
 pub(super) fn count(survey: &Survey) -> Vec<AgeBucket> {
     let findings = survey
         .findings
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_ends_with_its_last_day() {
+    fn a_bucket_includes_its_last_day() {
         let now = AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"));
         let ago = |days: u32| bucket(Some(now.minus(DAY * days)), now);
         assert_eq!([0, 7, 8, 30, 365, 366].map(ago), [0, 0, 1, 1, 4, 5]);

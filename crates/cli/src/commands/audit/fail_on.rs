@@ -1,39 +1,39 @@
-//! What makes an audit fail.
+//! `--fail-on`: the states that make an audit fail.
 
 use clap::ValueEnum;
 use secret_rotation_core::survey::State;
 
-/// A word of `--fail-on`.
+/// A value of `--fail-on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
-    /// Nothing that is found.
+    /// No state.
     Never,
-    /// Each state that needs attention: all of the following but rotating.
+    /// Every state that needs attention: all of the following except rotating.
     Any,
-    /// No version holds AWSCURRENT.
+    /// No version has AWSCURRENT.
     Broken,
-    /// A rotation that has stopped half-way.
+    /// A rotation that stopped halfway.
     Stuck,
-    /// A value that expires soon, by its tag.
+    /// A value that expires soon according to its tag.
     Expiring,
-    /// A rotation that AWS has missed.
+    /// A rotation that AWS missed.
     Overdue,
     /// A current version older than maxAge.
     TooOld,
-    /// A secret that will be purged.
+    /// A secret that will be deleted.
     ScheduledForDeletion,
-    /// An exact name of the policy that does not exist.
+    /// An exact name in the policy that does not exist.
     NotFound,
-    /// Rotation that was switched off.
+    /// Rotation that is turned off.
     Disabled,
-    /// A secret that could not be read, or whose expiry tag could not.
+    /// A secret that could not be read, or whose expiry tag is invalid.
     Unknown,
-    /// A rotation under way.
+    /// A rotation in progress.
     Rotating,
 }
 
 impl FailOn {
-    /// Whether a secret in this state sets it off.
+    /// Returns whether it includes this state.
     pub(super) fn matches(self, state: State) -> bool {
         let of = |own: State| own == state;
         match self {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_that_needs_attention_can_be_named() {
+    fn every_state_that_needs_attention_has_a_value() {
         for state in State::ALL {
             let named = FailOn::value_variants()
                 .iter()
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn never_is_not_set_off_by_anything() {
+    fn never_includes_no_state() {
         assert!(
             !State::ALL
                 .into_iter()

@@ -1,7 +1,7 @@
-//! A report as one HTML page that loads nothing: style, script and charts are in it, and it is whole without the script.
+//! A report as one HTML page that loads nothing. It contains its style, script and charts, and is complete without the script.
 //!
-//! Every text from outside passes through maud, which escapes it. The page's own policy admits its style and its
-//! script by their hashes and nothing else, so that a name which got through all the same could not run.
+//! maud escapes all text from outside. The page's content security policy allows its own style and script by their hashes and
+//! nothing else, so a name that was not escaped could not run.
 
 mod chart;
 mod findings;
@@ -17,7 +17,7 @@ use crate::ui::duration::length;
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
 
-/// The page.
+/// Renders the page.
 pub(super) fn render(report: &Report) -> String {
     page(report).into_string()
 }
@@ -54,7 +54,7 @@ fn page(report: &Report) -> Markup {
     }
 }
 
-/// What the page may load and run: itself.
+/// Returns the content security policy: the page may load and run only itself.
 fn policy() -> String {
     format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
@@ -151,7 +151,7 @@ mod tests {
     use crate::commands::audit::testing;
 
     #[test]
-    fn pages_are_as_they_were() {
+    fn html_matches_the_golden_files() {
         let body = |report| {
             let page = render(&report);
             page.replace(STYLE, "…").replace(SCRIPT, "…")
@@ -161,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_from_outside_becomes_markup() {
+    fn text_from_outside_is_never_markup() {
         let page = render(&testing::report());
         assert!(!page.contains("<script>alert"));
         assert!(page.contains("web/&lt;script&gt;alert"));
     }
 
     #[test]
-    fn the_page_loads_nothing_and_runs_only_itself() {
+    fn the_page_loads_nothing_and_runs_only_its_own_script() {
         let page = render(&testing::report());
         assert!(page.contains("default-src 'none'"));
         for address in ["src=", "url(", "@import", "fetch(", "style=", "onclick="] {

@@ -1,14 +1,14 @@
-//! A report as Markdown, for a comment on a pull request.
+//! A report as Markdown for a comment on a pull request.
 
 use std::fmt::Write as _;
 
 use super::report::{FindingReport, Report};
 use crate::view::version_id::apart_or_dash;
 
-/// Findings beyond these are counted only: a comment holds 65,536 characters.
+/// Findings to list; more are only counted, because a comment holds 65,536 characters.
 const MOST: usize = 100;
 
-/// A headline, the counts, the findings worst first, and what could not be read.
+/// Renders a headline, the counts, the findings worst first, and what could not be read.
 pub(super) fn render(report: &Report) -> String {
     let mut text = format!("## Secret rotations\n\n**{}**\n", report.headline());
     limits(report, &mut text);
@@ -83,7 +83,7 @@ fn row(finding: &FindingReport) -> String {
     )
 }
 
-/// Every character that could mean something to Markdown or HTML, or call somebody's name, as an entity.
+/// Escapes every character that could be markup in Markdown or HTML, or mention a user.
 fn plain(text: &str) -> String {
     text.chars().fold(String::new(), |mut safe, c| {
         let harmless = c.is_alphanumeric() || " /-.,:;()=+".contains(c);
@@ -104,13 +104,13 @@ mod tests {
     use crate::commands::audit::testing;
 
     #[test]
-    fn comments_are_as_they_were() {
+    fn markdown_matches_the_golden_files() {
         testing::golden("report.md", &render(&testing::report()));
         testing::golden("nothing-read.md", &render(&testing::nothing_read()));
     }
 
     #[test]
-    fn a_name_is_never_taken_for_markup() {
+    fn a_name_is_never_markup() {
         assert_eq!(
             plain("a|`b`<i>@team [x](y)\n"),
             "a&#124;&#96;b&#96;&#60;i&#62;&#64;team &#91;x&#93;(y)."
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_stays_within_its_length() {
+    fn a_comment_stays_within_the_size_limit() {
         let mut report = testing::report();
         let one = report.findings[0].clone();
         report.findings = vec![one; 5000];

@@ -1,4 +1,4 @@
-//! What an audit found, in the shape that every output prints: the schema is part of the interface.
+//! The report of an audit. All formats print this structure; its JSON schema is part of the interface.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::CommandError;
 use crate::aws::{Criteria, Problem, RegionSweep};
 use crate::ui::duration;
 
-/// Grows by one when a field changes its meaning or goes away; new fields may come at any time.
+/// Increases by one when a field changes its meaning or is removed. New fields can appear at any time.
 pub(crate) const SCHEMA_VERSION: &str = "1";
 
-/// The documentation that findings point to.
+/// The documentation page that findings link to.
 const REASONS: &str = "https://secretrotation.github.io/secret-rotation-controller/reasons.html";
 
 /// The report of one audit.
@@ -27,37 +27,37 @@ pub(crate) struct Report {
     pub schema_version: &'static str,
     /// The version of the plugin that made the report.
     pub tool_version: &'static str,
-    /// When the oldest answer in it was given, by the clock of AWS; absent if AWS did not answer.
+    /// The time of the oldest response in it, by the clock of AWS; absent if AWS did not respond.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
-    /// Whether everything that was asked for could be read. If not, what is absent here may still exist.
+    /// Whether everything that was requested could be read. If not, what is absent here may still exist.
     pub complete: bool,
-    /// The policy that was judged by, as namespace/name; absent if it was made for the occasion.
+    /// The policy, as namespace/name; absent if no file provided one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// How old a pending version without progress must be to be stuck, in seconds.
+    /// How long a pending version without progress must exist to be stuck, in seconds.
     pub stuck_after_seconds: u64,
-    /// What was read of each region.
+    /// What was read in each region.
     pub regions: Vec<RegionReport>,
-    /// The number of secrets that were judged.
+    /// The number of evaluated secrets.
     pub selected: usize,
-    /// Deprecated: always 0. What lies beyond the bounds of the profile is neither read nor counted.
+    /// Deprecated: always 0. Secrets outside the limits of the profile are neither read nor counted.
     pub outside_ceiling: usize,
-    /// The number of judged secrets in each state.
+    /// The number of evaluated secrets in each state.
     pub states: BTreeMap<&'static str, usize>,
-    /// How long ago the judged secrets were rotated.
+    /// The number of evaluated secrets by the age of their last rotation.
     pub ages: Vec<AgeBucket>,
     /// Every secret that is not healthy, worst first.
     pub findings: Vec<FindingReport>,
 }
 
-/// What was read of one region.
+/// What was read in one region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RegionReport {
     /// Its name.
     pub name: String,
-    /// The number of secrets that were seen there, selected or not.
+    /// The number of secrets found in it, selected or not.
     pub secrets: usize,
     /// Whether everything in it could be read.
     pub complete: bool,
@@ -82,48 +82,48 @@ pub(crate) struct FindingReport {
     pub account: Option<String>,
     /// Its state.
     pub state: &'static str,
-    /// How grave the state is: error, warning or note.
+    /// The severity of the state: error, warning or note.
     pub level: Level,
-    /// Since when it is in this state, as far as AWS tells.
+    /// The time since which it is in this state, if AWS reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// How long that was at the time of the report.
+    /// The time in this state at the time of the report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age: Option<String>,
-    /// Why it is in this state, in a sentence.
+    /// Why it is in this state.
     pub message: String,
     /// The version with AWSCURRENT.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_version_id: Option<String>,
-    /// The version of the unfinished rotation, which holds AWSPENDING.
+    /// The version of the unfinished rotation, with AWSPENDING.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_version_id: Option<String>,
     /// Whether the pending version has a value: None, Empty, Present or Unknown.
     pub pending_value: &'static str,
-    /// When a rotation last succeeded.
+    /// The time of the last successful rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_rotated: Option<String>,
-    /// When AWS means to rotate next; in the past where it could not.
+    /// The time of the next rotation according to AWS; in the past if AWS could not rotate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_rotation: Option<String>,
-    /// The page that says what to do.
+    /// The documentation of the state.
     pub help: String,
 }
 
-/// How grave a state is.
+/// The severity of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Level {
-    /// Something does not work, or soon will not.
+    /// Something does not work, or will soon not work.
     Error,
-    /// Something will not go on as it should.
+    /// Something needs attention.
     Warning,
-    /// Nothing to do yet.
+    /// No action is needed yet.
     Note,
 }
 
 impl Report {
-    /// Puts together what was read and what core says of it.
+    /// Builds the report from what was read and what core found in it.
     pub(crate) fn of(criteria: &Criteria, swept: &[RegionSweep], survey: &Survey) -> Self {
         let answered = swept.iter().any(RegionSweep::answered);
         let is_read = swept.iter().all(|swept| swept.problems.is_empty());
@@ -147,24 +147,24 @@ impl Report {
         }
     }
 
-    /// The number of judged secrets in a state.
+    /// Returns the number of evaluated secrets in a state.
     pub(crate) fn count(&self, state: State) -> usize {
         self.states.get(state.name()).copied().unwrap_or(0)
     }
 
-    /// The number of judged secrets that need attention.
+    /// Returns the number of evaluated secrets that need attention.
     pub(crate) fn unhealthy(&self) -> usize {
         let unhealthy = State::ALL.into_iter().filter(|state| state.is_unhealthy());
         unhealthy.map(|state| self.count(state)).sum()
     }
 
-    /// States with secrets in them, worst first.
+    /// Returns the states with secrets in them, worst first.
     pub(crate) fn present(&self) -> impl Iterator<Item = (State, usize)> {
         let counted = State::ALL.map(|state| (state, self.count(state)));
         counted.into_iter().filter(|(_, count)| *count > 0)
     }
 
-    /// The verdict in a sentence.
+    /// Returns the result in one sentence.
     pub(crate) fn headline(&self) -> String {
         let judged = count(self.selected, "secret");
         let verdict = match (self.unhealthy(), self.complete) {
@@ -180,7 +180,7 @@ impl Report {
         )
     }
 
-    /// Everything that could not be read, by region.
+    /// Returns everything that could not be read, by region.
     pub(crate) fn problems(&self) -> impl Iterator<Item = (&str, &Problem)> {
         self.regions.iter().flat_map(|region| {
             region
@@ -196,7 +196,7 @@ fn counts(survey: &Survey) -> BTreeMap<&'static str, usize> {
     State::ALL.into_iter().map(count).collect()
 }
 
-/// `1 secret`, `2 secrets`.
+/// Formats a number with its noun: `1 secret`, `2 secrets`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
@@ -217,7 +217,7 @@ impl FindingReport {
     fn of(finding: &Finding, now: AwsTime) -> Self {
         let secret = finding.secret.as_ref();
         let time = |time: AwsTime| time.to_string();
-        // Where AWS names no date, core says since it was found: for an audit, which remembers nothing, that is no date.
+        // Where AWS reports no date, core uses the time at which it found the state: for an audit, which has no memory, that is no date.
         let since = finding.since.filter(|since| *since < now);
         Self {
             name: finding.name.to_string(),
@@ -253,7 +253,7 @@ impl Level {
         }
     }
 
-    /// As SARIF and JSON write it.
+    /// Returns the name in SARIF and JSON.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -263,7 +263,7 @@ impl Level {
     }
 }
 
-/// The paragraph on a state.
+/// Returns the link to the documentation of a state.
 pub(super) fn help(state: State) -> String {
     format!("{REASONS}#{}", state.name().to_ascii_lowercase())
 }
@@ -277,7 +277,7 @@ const fn pending_value(value: PendingValue) -> &'static str {
     }
 }
 
-/// The report as JSON, for people too.
+/// Renders the report as indented JSON.
 pub(super) fn json(report: &Report) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(report);
     let failed = |error| CommandError::new(format!("the report does not print as JSON: {error}"));
@@ -290,7 +290,7 @@ mod tests {
     use crate::commands::audit::testing;
 
     #[test]
-    fn a_report_is_valid_by_its_own_schema() {
+    fn a_report_is_valid_according_to_its_schema() {
         let schema = serde_json::to_value(crate::commands::audit::schema()).expect("a schema");
         let validator = jsonschema::validator_for(&schema).expect("a valid schema");
         for report in [
@@ -308,12 +308,12 @@ mod tests {
     }
 
     #[test]
-    fn json_is_as_it_was() {
+    fn json_matches_the_golden_file() {
         testing::golden("report.json", &json(&testing::report()).expect("JSON"));
     }
 
     #[test]
-    fn what_could_not_be_read_is_not_taken_for_healthy() {
+    fn secrets_that_could_not_be_read_are_not_counted_as_healthy() {
         let headline = |report: Report| (report.headline(), report.complete);
         assert_eq!(
             headline(testing::healthy()),

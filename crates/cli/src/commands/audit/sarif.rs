@@ -1,7 +1,7 @@
-//! A report as SARIF 2.1.0: a rule for each state, a result for each finding, a notification for what was not read.
+//! A report as SARIF 2.1.0: a rule per state, a result per finding, a notification for everything that could not be read.
 //!
-//! A secret lies in no file. Its artifact is `ACCOUNT/REGION/NAME` below the base `SECRETSMANAGER`, because code
-//! scanning takes relative addresses only; the logical location carries the whole ARN.
+//! A secret is in no file. Its artifact is `ACCOUNT/REGION/NAME` relative to the base `SECRETSMANAGER`, because code scanning
+//! accepts only relative URIs. The logical location has the complete ARN.
 
 use std::fmt::Write as _;
 
@@ -15,13 +15,13 @@ use crate::CommandError;
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-/// The site of the tool.
+/// The website of the tool.
 const HOME: &str = "https://secretrotation.github.io/secret-rotation-controller";
 
-/// What the artifacts of results are relative to.
+/// The base of the artifacts of results.
 const BASE: &str = "SECRETSMANAGER";
 
-/// States that make results; the others are counted in the run's properties.
+/// The states that have results; the others are only counted in the properties of the run.
 const REPORTED: [State; 10] = [
     State::Broken,
     State::Stuck,
@@ -35,7 +35,7 @@ const REPORTED: [State; 10] = [
     State::Rotating,
 ];
 
-/// One log with one run.
+/// Renders one log with one run.
 pub(super) fn render(report: &Report) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(&log(report));
     let failed = |error| CommandError::new(format!("the report does not print as SARIF: {error}"));
@@ -142,7 +142,7 @@ fn result(finding: &FindingReport) -> Value {
     })
 }
 
-/// The same in every run for as long as the secret exists: neither dates nor versions are in it.
+/// Returns an id that is the same in every run as long as the secret exists: it depends on neither dates nor versions.
 fn fingerprint(identity: &str, state: &str) -> String {
     Uuid::new_v5(
         &Uuid::NAMESPACE_URL,
@@ -151,7 +151,7 @@ fn fingerprint(identity: &str, state: &str) -> String {
     .to_string()
 }
 
-/// The ARN; region and name where there is none.
+/// Returns the ARN, or region and name if there is none.
 fn identity(finding: &FindingReport) -> String {
     let place = || format!("{}/{}", finding.region, finding.name);
     finding.arn.clone().unwrap_or_else(place)
@@ -163,7 +163,7 @@ fn path(finding: &FindingReport) -> String {
     format!("{account}/{}/{}", finding.region, name.join("/"))
 }
 
-/// A segment of a path (RFC 3986, section 3.3); dots alone would walk.
+/// Encodes a segment of a path (RFC 3986, section 3.3). A segment of dots would leave the folder.
 fn encoded(segment: &str) -> String {
     let dots = matches!(segment, "." | "..");
     segment.bytes().fold(String::new(), |mut text, byte| {
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use crate::commands::audit::testing;
 
-    /// The schema of OASIS; see tests/schemas/README.md. One pattern of it holds a bracket that ECMA-262 wants escaped.
+    /// The schema of OASIS; see tests/schemas/README.md. One of its patterns has a bracket that ECMA-262 requires to be escaped.
     fn official() -> Value {
         let text = include_str!("../../../tests/schemas/sarif-2.1.0.json");
         let text = text.replace("[a-zA-Z]{2}]?$", r"[a-zA-Z]{2}\\]?$");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn sarif_is_accepted_by_the_official_schema() {
+    fn sarif_is_valid_according_to_the_official_schema() {
         let validator = jsonschema::options()
             .should_validate_formats(true)
             .build(&official())
@@ -222,12 +222,12 @@ mod tests {
     }
 
     #[test]
-    fn sarif_is_as_it_was() {
+    fn sarif_matches_the_golden_file() {
         testing::golden("report.sarif", &render(&testing::report()).expect("SARIF"));
     }
 
     #[test]
-    fn fingerprints_outlive_versions_and_dates_and_tell_states_apart() {
+    fn fingerprints_depend_on_the_state_and_not_on_versions_or_dates() {
         let finding = testing::report().findings[0].clone();
         let later = FindingReport {
             since: None,
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn results_are_rules_by_name_and_by_number() {
+    fn results_refer_to_rules_by_name_and_by_index() {
         let log = log(&testing::report());
         let run = &log["runs"][0];
         for result in run["results"].as_array().expect("results") {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_stay_where_they_are() {
+    fn a_path_cannot_leave_its_folder() {
         assert_eq!(
             ["a b", "..", "x.y", "<é>"].map(encoded),
             ["a%20b", "%2E%2E", "x.y", "%3C%C3%A9%3E"]

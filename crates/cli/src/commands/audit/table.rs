@@ -1,4 +1,4 @@
-//! A report as columns for a terminal.
+//! A report as a table for a terminal.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::ui::style::Style;
 use crate::ui::table::Table;
 use crate::view::version_id::apart_or_dash;
 
-/// The findings worst first, then the counts, then what could not be read.
+/// Renders the findings worst first, then the counts, then what could not be read.
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
     if !report.findings.is_empty() {
@@ -71,7 +71,7 @@ mod tests {
     use crate::commands::audit::testing;
 
     #[test]
-    fn tables_are_as_they_were() {
+    fn tables_match_the_golden_files() {
         let table = |report| render(&report);
         testing::golden("report.txt", &table(testing::report()));
         testing::golden("healthy.txt", &table(testing::healthy()));

@@ -1,4 +1,4 @@
-//! Reports to render in tests, made by core from what AWS could have said.
+//! Reports to render in tests, computed by core from what AWS could have returned.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::aws::{Criteria, Problem, RegionSweep};
 const CURRENT: &str = "6f1c0000-0000-4000-8000-000000000001";
 const PENDING: &str = "0a2e0000-0000-4000-8000-000000000002";
 
-/// A report with a finding of most kinds, and a region that could not be read.
+/// Returns a report with most kinds of findings, and a region that could not be read.
 pub(super) fn report() -> Report {
     let mut well = inventory("eu-west-1", estate());
     well.secrets
@@ -25,7 +25,7 @@ pub(super) fn report() -> Report {
     report_of(&[swept(well), swept(torn("us-east-1"))])
 }
 
-/// A report without a finding.
+/// Returns a report without a finding.
 pub(super) fn healthy() -> Report {
     report_of(&[swept(inventory(
         "eu-west-1",
@@ -33,14 +33,14 @@ pub(super) fn healthy() -> Report {
     ))])
 }
 
-/// A report about nothing: no credentials.
+/// Returns a report of an audit without credentials.
 pub(super) fn nothing_read() -> Report {
     let mut nothing = torn("eu-west-1");
     nothing.time = AwsTime::new(jiff::Timestamp::UNIX_EPOCH);
     report_of(&[swept(nothing)])
 }
 
-/// Compares with `tests/golden/NAME`; `UPDATE_GOLDEN=1` writes it anew.
+/// Compares with `tests/golden/NAME`, or writes the file if `UPDATE_GOLDEN` is set.
 pub(super) fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")

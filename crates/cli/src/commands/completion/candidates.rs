@@ -8,7 +8,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use super::names::{self, Wanted};
 use crate::kubernetes::ClusterOptions;
 
-/// The command line with live names, in the cluster that the words name.
+/// Returns the command line with names from the cluster that `words` name.
 pub(crate) fn command(command_line: Command, words: &[OsString]) -> Command {
     let options = options(words);
     let with = move |command: Command, id: &'static str, wanted: Wanted| {
@@ -22,7 +22,7 @@ pub(crate) fn command(command_line: Command, words: &[OsString]) -> Command {
     })
 }
 
-/// An argument of a command that is the name of something.
+/// An argument whose value is the name of something.
 struct NameArgument {
     command: &'static str,
     argument: &'static str,
@@ -77,7 +77,7 @@ fn candidates(options: &ClusterOptions, wanted: Wanted, typed: &str) -> Vec<Comp
         .collect()
 }
 
-/// The cluster that a command line names so far, whatever else is wrong with it.
+/// Returns the cluster flags of an incomplete command line, even if it is invalid otherwise.
 fn options(words: &[OsString]) -> ClusterOptions {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let value = |long: &str, short: Option<&str>| {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn every_place_with_a_name_exists() {
+    fn every_argument_with_a_name_exists() {
         command(Cli::command(), &words("x")).debug_assert();
         let arguments = Cli::command();
         for place in &NAME_ARGUMENTS {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cluster_is_read_from_half_a_command_line() {
+    fn the_cluster_is_read_from_an_incomplete_command_line() {
         let options = options(&words(
             "x --context=prod status -n team --kubeconfig /k --bogus -",
         ));

@@ -1,4 +1,4 @@
-//! Names for completion, from the cluster, and quickly or not at all.
+//! Names of resources for completion, from the cluster, within a short time limit.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use crate::CommandError;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::ClusterOptions;
 
-/// Somebody waits for a key press to be answered.
+/// The time limit: the user waits for the reaction to a key.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Names of what.
+/// Which names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Policies.
     Policies,
     /// Policies and operations.
     Everything,
-    /// Operations that wait for a person.
+    /// Operations that wait for approval.
     Undecided,
     /// Secrets that need attention.
     Secrets,
 }
 
-/// Names with their meanings. Where they cannot be had there are none: a prompt is no place for failures.
+/// Returns names with their descriptions. Returns none on any error: a prompt is no place for error messages.
 pub(super) fn look(options: &ClusterOptions, wanted: Wanted) -> Vec<(String, String)> {
     let options = options.clone();
-    // Completion begins inside and outside of a runtime; a thread of its own is outside.
+    // A completion can start inside or outside a runtime; a new thread is always outside.
     let looking = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -1,4 +1,4 @@
-//! What the caller may do, by the API server's own answer.
+//! Checks the permissions of the user in the cluster, according to the API server.
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -7,7 +7,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use secret_rotation_api::GROUP;
 
-use super::Finding;
+use super::CheckResult;
 
 /// A permission, and the commands that need it.
 struct Need {
@@ -44,16 +44,16 @@ const NEEDS: [Need; 5] = [
     },
 ];
 
-/// Asks for each permission; not having one is a fact, not a fault.
-pub(super) async fn check(client: &Client, namespace: &str) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// Checks each permission. A missing one is a warning: not everyone needs it.
+pub(super) async fn check(client: &Client, namespace: &str) -> Vec<CheckResult> {
+    let mut results = Vec::new();
     for need in &NEEDS {
-        findings.push(ask(client, namespace, need).await);
+        results.push(ask(client, namespace, need).await);
     }
-    findings
+    results
 }
 
-async fn ask(client: &Client, namespace: &str, need: &Need) -> Finding {
+async fn ask(client: &Client, namespace: &str, need: &Need) -> CheckResult {
     let what = format!("you in {namespace}");
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
@@ -73,11 +73,11 @@ async fn ask(client: &Client, namespace: &str, need: &Need) -> Finding {
         .await;
     let deed = format!("{} {} ({})", need.verb, need.resource, need.commands);
     match answer {
-        Err(error) => Finding::unseen(what, &error),
+        Err(error) => CheckResult::unreadable(what, &error),
         Ok(answer) if answer.status.as_ref().is_some_and(|status| status.allowed) => {
-            Finding::ok(what, format!("may {deed}"))
+            CheckResult::ok(what, format!("may {deed}"))
         }
-        Ok(_) => Finding::warn(what, format!("may not {deed}"))
-            .advice("ask for a role with this verb if you need these commands"),
+        Ok(_) => CheckResult::warn(what, format!("may not {deed}"))
+            .with_hint("ask for a role with this verb if you need these commands"),
     }
 }

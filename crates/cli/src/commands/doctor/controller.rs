@@ -1,4 +1,4 @@
-//! Whether the controller runs: its Deployment, its release, its lease.
+//! Checks that the controller runs: its Deployment, its release, its lease.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -6,36 +6,36 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use super::Finding;
+use super::CheckResult;
 
-/// The controller renews every 5 s and gives up after 15 s; beyond this nobody is at work.
+/// The controller renews its lease every 5 s and gives it up after 15 s: if it is older than this, no replica is active.
 const RENEWED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
-/// What the Deployment and the leases are labelled or called.
+/// The label of the Deployment, and the prefix of the names of leases.
 const NAME: &str = "secret-rotation-controller";
 
-/// Looks at all of it.
+/// Makes all checks of the controller.
 pub(super) async fn check(
     client: &Client,
     namespace: &str,
     now: Option<Timestamp>,
-) -> Vec<Finding> {
-    let mut findings = deployments(client, namespace).await;
-    findings.extend(leases(client, namespace, now).await);
-    findings
+) -> Vec<CheckResult> {
+    let mut results = deployments(client, namespace).await;
+    results.extend(leases(client, namespace, now).await);
+    results
 }
 
-async fn deployments(client: &Client, namespace: &str) -> Vec<Finding> {
+async fn deployments(client: &Client, namespace: &str) -> Vec<CheckResult> {
     let what = "controller";
     let labelled = ListParams::default().labels(&format!("app.kubernetes.io/name={NAME}"));
     let found = Api::<Deployment>::namespaced(client.clone(), namespace)
         .list(&labelled)
         .await;
     match found {
-        Err(error) => vec![Finding::unseen(what, &error)],
+        Err(error) => vec![CheckResult::unreadable(what, &error)],
         Ok(found) if found.items.is_empty() => vec![
-            Finding::warn(what, format!("no Deployment of it in {namespace}"))
-                .advice("name its namespace with --controller-namespace, or install it"),
+            CheckResult::warn(what, format!("no Deployment of it in {namespace}"))
+                .with_hint("name its namespace with --controller-namespace, or install it"),
         ],
         Ok(found) => found
             .iter()
@@ -44,7 +44,7 @@ async fn deployments(client: &Client, namespace: &str) -> Vec<Finding> {
     }
 }
 
-fn replicas(deployment: &Deployment) -> Finding {
+fn replicas(deployment: &Deployment) -> CheckResult {
     let name = deployment.metadata.name.as_deref().unwrap_or_default();
     let wanted = deployment
         .spec
@@ -54,17 +54,17 @@ fn replicas(deployment: &Deployment) -> Finding {
     let status = deployment.status.as_ref();
     let ready = status.and_then(|status| status.ready_replicas).unwrap_or(0);
     let what = format!("Deployment {name}");
-    let seen = format!("{ready} of {wanted} replicas are ready");
-    let advice = format!("kubectl logs deployment/{name}");
+    let found = format!("{ready} of {wanted} replicas are ready");
+    let hint = format!("kubectl logs deployment/{name}");
     match ready {
-        0 => Finding::failed(what, seen).advice(advice),
-        _ if ready < wanted => Finding::warn(what, seen).advice(advice),
-        _ => Finding::ok(what, seen),
+        0 => CheckResult::failed(what, found).with_hint(hint),
+        _ if ready < wanted => CheckResult::warn(what, found).with_hint(hint),
+        _ => CheckResult::ok(what, found),
     }
 }
 
-/// The tag of the image is the release, as the chart and `deploy/` write it; a digest tells nothing.
-fn release(deployment: &Deployment) -> Finding {
+/// Compares releases. The tag of the image is the release, as the chart and `deploy/` write it; a digest shows none.
+fn release(deployment: &Deployment) -> CheckResult {
     let own = env!("CARGO_PKG_VERSION");
     let what = "release";
     let image = deployment
@@ -79,15 +79,15 @@ fn release(deployment: &Deployment) -> Finding {
         .map(|(_, tag)| tag.trim_start_matches('v'))
         .filter(|tag| tag.starts_with(|c: char| c.is_ascii_digit()) && !tag.contains('/'));
     match tag {
-        None => Finding::warn(
+        None => CheckResult::warn(
             what,
             "the image of the controller has no release in its tag",
         ),
         Some(tag) if minor(tag) == minor(own) => {
-            Finding::ok(what, format!("controller {tag}, plugin {own}"))
+            CheckResult::ok(what, format!("controller {tag}, plugin {own}"))
         }
-        Some(tag) => Finding::warn(what, format!("controller {tag}, plugin {own}"))
-            .advice("use plugin and controller of one minor release"),
+        Some(tag) => CheckResult::warn(what, format!("controller {tag}, plugin {own}"))
+            .with_hint("use plugin and controller of one minor release"),
     }
 }
 
@@ -95,13 +95,13 @@ fn minor(version: &str) -> Vec<&str> {
     version.split('.').take(2).collect()
 }
 
-async fn leases(client: &Client, namespace: &str, now: Option<Timestamp>) -> Vec<Finding> {
+async fn leases(client: &Client, namespace: &str, now: Option<Timestamp>) -> Vec<CheckResult> {
     let what = "lease";
     let found = Api::<Lease>::namespaced(client.clone(), namespace)
         .list(&ListParams::default())
         .await;
     let leases = match found {
-        Err(error) => return vec![Finding::unseen(what, &error)],
+        Err(error) => return vec![CheckResult::unreadable(what, &error)],
         Ok(leases) => leases,
     };
     let ours: Vec<_> = leases
@@ -115,13 +115,13 @@ async fn leases(client: &Client, namespace: &str, now: Option<Timestamp>) -> Vec
         })
         .collect();
     if ours.is_empty() {
-        let advice = "start the controller, or name its namespace with --controller-namespace";
-        return vec![Finding::failed(what, "nobody has taken it yet").advice(advice)];
+        let hint = "start the controller, or name its namespace with --controller-namespace";
+        return vec![CheckResult::failed(what, "nobody has taken it yet").with_hint(hint)];
     }
     ours.into_iter().map(|lease| judge(lease, now)).collect()
 }
 
-fn judge(lease: &Lease, now: Option<Timestamp>) -> Finding {
+fn judge(lease: &Lease, now: Option<Timestamp>) -> CheckResult {
     let what = format!(
         "lease {}",
         lease.metadata.name.as_deref().unwrap_or_default()
@@ -133,24 +133,24 @@ fn judge(lease: &Lease, now: Option<Timestamp>) -> Finding {
     let renewed = spec
         .and_then(|spec| spec.renew_time.as_ref())
         .map(|time| time.0);
-    let advice = "no replica is at work: look at the pods and the log of the controller";
+    let hint = "no replica is at work: look at the pods and the log of the controller";
     match (holder, renewed, now) {
-        (None, _, _) => Finding::failed(what, "nobody holds it").advice(advice),
-        (Some(_), None, _) => Finding::failed(what, "it was never renewed").advice(advice),
+        (None, _, _) => CheckResult::failed(what, "nobody holds it").with_hint(hint),
+        (Some(_), None, _) => CheckResult::failed(what, "it was never renewed").with_hint(hint),
         (Some(holder), Some(renewed), Some(now))
             if now.duration_since(renewed) > RENEWED_WITHIN =>
         {
-            Finding::failed(
+            CheckResult::failed(
                 what,
                 format!("{holder} has not renewed it since {renewed:.0}"),
             )
-            .advice(advice)
+            .with_hint(hint)
         }
-        (Some(holder), Some(renewed), None) => Finding::warn(
+        (Some(holder), Some(renewed), None) => CheckResult::warn(
             what,
             format!("{holder} renewed it at {renewed:.0}; the API server's time is not known"),
         ),
-        (Some(holder), Some(_), Some(_)) => Finding::ok(what, format!("{holder} is at work")),
+        (Some(holder), Some(_), Some(_)) => CheckResult::ok(what, format!("{holder} is at work")),
     }
 }
 
@@ -179,24 +179,24 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_alive_while_it_is_renewed() {
+    fn a_lease_is_active_while_it_is_renewed() {
         let now = "2026-11-23T10:00:00Z".parse().ok();
-        let seen = |holder, renewed| {
-            let finding = judge(&lease(holder, renewed), now);
-            (finding.grade, finding.seen)
+        let found = |holder, renewed| {
+            let result = judge(&lease(holder, renewed), now);
+            (result.grade, result.found)
         };
         assert_eq!(
-            seen(Some("pod-a"), "2026-11-23T09:59:50Z"),
+            found(Some("pod-a"), "2026-11-23T09:59:50Z"),
             (Grade::Ok, "pod-a is at work".to_owned())
         );
         assert_eq!(
-            seen(Some("pod-a"), "2026-11-23T09:58:00Z"),
+            found(Some("pod-a"), "2026-11-23T09:58:00Z"),
             (
                 Grade::Failed,
                 "pod-a has not renewed it since 2026-11-23T09:58:00Z".to_owned()
             )
         );
-        assert_eq!(seen(None, "2026-11-23T09:59:50Z").0, Grade::Failed);
+        assert_eq!(found(None, "2026-11-23T09:59:50Z").0, Grade::Failed);
     }
 
     #[test]

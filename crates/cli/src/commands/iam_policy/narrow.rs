@@ -1,11 +1,11 @@
-//! Bounds on which secrets a policy allows something.
+//! Limits an IAM policy to some secrets.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The beginning of names.
+/// A prefix of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
 
@@ -16,10 +16,10 @@ pub struct Tag {
     value: String,
 }
 
-/// The prefix of IAM condition keys on a secret's tags.
+/// The prefix of IAM condition keys about tags of a secret.
 const RESOURCE_TAG: &str = "aws:ResourceTag/";
 
-/// A prefix as it is typed. What IAM would take for a wildcard or a variable is refused: it would widen the policy.
+/// Parses a prefix. Rejects what IAM would read as a wildcard or a variable: it would widen the policy.
 pub(super) fn parse_prefix(text: &str) -> Result<Prefix, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-!".contains(c);
     if text.is_empty() || !text.chars().all(allowed) {
@@ -28,7 +28,7 @@ pub(super) fn parse_prefix(text: &str) -> Result<Prefix, String> {
     Ok(Prefix(text.to_owned()))
 }
 
-/// A tag as it is typed.
+/// Parses a tag.
 pub(super) fn parse_tag(text: &str) -> Result<Tag, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || " /_+=.:@-".contains(c);
     match text.split_once('=') {
@@ -40,7 +40,7 @@ pub(super) fn parse_tag(text: &str) -> Result<Tag, String> {
     }
 }
 
-/// A policy, with its fields in the order in which people write them.
+/// A policy, with its fields in the usual order.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Policy {
@@ -60,7 +60,7 @@ struct Statement {
 }
 
 impl Policy {
-    /// Bounds every statement that allows something on secrets. Statements that deny stay as wide as they are.
+    /// Limits every statement that allows something on secrets. Statements that deny stay unchanged.
     pub(super) fn bound(&mut self, prefixes: &[Prefix], tag: Option<&Tag>) {
         let on_secrets = |one: &&mut Statement| one.effect == "Allow" && one.resource != "*";
         for statement in self.statement.iter_mut().filter(on_secrets) {
@@ -77,7 +77,7 @@ fn arn(Prefix(prefix): &Prefix) -> Value {
 }
 
 impl Statement {
-    /// The tag of the file goes; the one that was typed, if any, takes its place.
+    /// Removes the tag of the file and adds the given one, if any.
     fn replace_tag(&mut self, tag: Option<&Tag>) {
         let equals = self.condition.entry("StringEquals".to_owned()).or_default();
         equals.retain(|key, _| !key.starts_with(RESOURCE_TAG));

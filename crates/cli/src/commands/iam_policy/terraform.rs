@@ -1,6 +1,6 @@
-//! A policy as a Terraform resource. JSON is an expression of HCL, but for its templates.
+//! An IAM policy as a Terraform resource. JSON is valid HCL, except for template sequences.
 
-/// A resource of this level; `${` and `%{` in the policy are kept from being templates.
+/// Returns the resource of a level, with `${` and `%{` escaped so that they are no templates.
 pub(super) fn resource(level: &str, policy: &str) -> String {
     let body = policy.trim_end().replace("${", "$${").replace("%{", "%%{");
     let body = body.replace('\n', "\n  ");

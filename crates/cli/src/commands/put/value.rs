@@ -1,4 +1,4 @@
-//! A value on its way: read once, never shown, wiped when it is dropped.
+//! A secret value: read once, never printed, wiped when it is dropped.
 
 use std::fmt;
 use std::fs::File;
@@ -9,13 +9,13 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::CommandError;
 
-/// What AWS stores at most (API reference, `PutSecretValue`).
+/// The largest value that AWS stores, in bytes (API reference, `PutSecretValue`).
 const LARGEST: usize = 65_536;
 
 /// The bytes of a value.
 pub(super) struct Value(Zeroizing<Vec<u8>>);
 
-/// As which of its two kinds AWS stores a value.
+/// How AWS stores a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// `SecretString`.
@@ -25,7 +25,7 @@ pub(super) enum Shape {
 }
 
 impl Value {
-    /// Reads a file, or standard input; asks where that is a terminal.
+    /// Reads a file or standard input; prompts if that is a terminal.
     pub(super) fn read(file: Option<&Path>, strip_newline: bool) -> Result<Self, CommandError> {
         let value = match file {
             Some(path) if path != Path::new("-") => {
@@ -47,7 +47,7 @@ impl Value {
         Ok(value)
     }
 
-    /// Text if it can be.
+    /// Returns `Text` for UTF-8, `Binary` for anything else.
     pub(super) fn shape(&self) -> Shape {
         match std::str::from_utf8(&self.0) {
             Ok(_) => Shape::Text,
@@ -55,17 +55,17 @@ impl Value {
         }
     }
 
-    /// Whether it is text whose last letter is a line break, as `echo` leaves it.
+    /// Returns whether it is text that ends with a line break, as `echo` writes it.
     pub(super) fn ends_with_line_break(&self) -> bool {
         self.shape() == Shape::Text && self.0.ends_with(b"\n")
     }
 
-    /// The bytes, to be sent.
+    /// Returns the bytes to send.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Room for the largest value is made at once: a vector that grows leaves copies behind.
+    /// Reads all of it. The buffer has room for the largest value: a vector that grows leaves copies behind.
     fn drain(source: impl Read) -> Result<Self, CommandError> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 64));
         let limit = u64::try_from(LARGEST + 1).unwrap_or(u64::MAX);
@@ -124,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_does_not_show_itself() {
+    fn debug_output_hides_the_value() {
         let value = value(b"CANARY-7f3a").expect("a value");
         assert_eq!(format!("{value:?}"), "Value(hidden)");
     }
 
     #[test]
-    fn what_is_no_text_is_binary() {
+    fn a_value_that_is_not_utf8_is_binary() {
         let shape = |bytes: &[u8]| value(bytes).expect("a value").shape();
         assert_eq!(
             [shape(b"caf\xc3\xa9"), shape(b"\xff\x00")],
@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_at_the_end_of_a_text_is_noticed() {
+    fn a_line_break_at_the_end_of_text_is_detected() {
         let ends = |bytes: &[u8]| value(bytes).expect("a value").ends_with_line_break();
         assert!(ends(b"secret\n") && ends(b"secret\r\n"));
         assert!(!ends(b"secret") && !ends(b"\xff\n"));
     }
 
     #[test]
-    fn one_line_break_goes_and_no_more() {
+    fn exactly_one_line_break_is_removed() {
         let stripped = |bytes: &[u8]| value(bytes).expect("a value").stripped().bytes().to_vec();
         assert_eq!(stripped(b"a\n\n"), b"a\n");
         assert_eq!(stripped(b"a\r\n"), b"a");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_value_passes_and_one_byte_more_does_not() {
+    fn the_largest_value_is_accepted_and_one_byte_more_is_not() {
         assert!(value(&vec![b'x'; LARGEST]).is_ok());
         let refused = value(&vec![b'x'; LARGEST + 1]).expect_err("too large");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The request that writes a value, and what is said when it fails: codes only, never a message or a body.
+//! The request that writes a value. Its errors contain only codes, never a message or a body.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::value::{Shape, Value};
 use crate::CommandError;
 use crate::aws::Session;
 
-/// A request that takes longer has failed.
+/// The time limit of the request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Puts the value and answers the id of its version. The SDK makes the request's token, so that its retries write once.
+/// Puts the value and returns the id of its version. The SDK makes the request token, so that its retries write only once.
 pub(super) async fn put(
     session: &Session,
     region: &Region,
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_denial_points_to_the_policy_that_helps() {
+    fn a_denial_names_the_policy_that_is_needed() {
         let region = Region::parse("eu-west-1").expect("a region");
         let text = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db-AbCdEf";
         let secret = Arn::parse(text).expect("an ARN");

@@ -1,16 +1,16 @@
-//! Whether all is well, as an exit status.
+//! `--exit-code`: the health of policies as an exit status.
 
 use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::SecretRotationPolicy;
 
 /// Everything is healthy.
 const HEALTHY: u8 = 0;
-/// Something is not.
+/// Something is unhealthy.
 const UNHEALTHY: u8 = 1;
-/// Nobody can tell. 2 is taken by mistakes in the command line.
+/// The state is unknown. 2 means an invalid command line.
 pub(super) const CANNOT_TELL: u8 = 3;
 
-/// The verdict on all policies: something unhealthy outweighs what nobody can tell.
+/// Returns the exit status for all policies: an unhealthy one outweighs an unknown one.
 pub(super) fn of(policies: &[SecretRotationPolicy]) -> u8 {
     let verdicts: Vec<_> = policies.iter().map(one).collect();
     if verdicts.contains(&UNHEALTHY) {
@@ -22,7 +22,7 @@ pub(super) fn of(policies: &[SecretRotationPolicy]) -> u8 {
     }
 }
 
-/// A policy that is suspended, not ready, or changed since it was judged, proves no health.
+/// A policy that is suspended, not ready, or changed since its last check does not prove health.
 fn one(policy: &SecretRotationPolicy) -> u8 {
     let Some(status) = &policy.status else {
         return CANNOT_TELL;

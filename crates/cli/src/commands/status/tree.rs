@@ -18,7 +18,7 @@ const WIDE: [&str; 9] = [
     "NAME", "REGION", "STATE", "CURRENT", "PENDING", "ATTEMPTS", "ACTION", "MESSAGE", "SINCE",
 ];
 
-/// All policies, an empty line between two.
+/// Renders all policies, with an empty line between two.
 pub(super) fn render(
     views: &[PolicyView],
     wide: bool,
@@ -53,7 +53,7 @@ fn tree(view: &PolicyView, wide: bool, style: Style, now: Option<Timestamp>) -> 
     text
 }
 
-/// Who the policy is, and its two verdicts.
+/// Renders the name and the mode of the policy, and its two conditions.
 fn heading(view: &PolicyView, style: Style) -> String {
     let verdict = |kind: &str| {
         let (status, reason) = view.condition(kind);
@@ -184,13 +184,13 @@ mod tests {
     };
 
     #[test]
-    fn a_policy_shows_what_its_status_knows() {
+    fn a_policy_shows_what_its_status_reports() {
         let views = PolicyView::all(&[testing::payments()], &testing::operations());
         insta::assert_snapshot!(render(&views, false, PLAIN, testing::now()));
     }
 
     #[test]
-    fn a_finding_that_could_not_be_confirmed_shows_for_how_long() {
+    fn a_finding_that_cannot_be_confirmed_shows_for_how_long() {
         let mut unseen = testing::payments();
         let status = unseen.status.as_mut().expect("a status");
         status.findings[0].unseen_since = Some(Time::exact(AwsTime::new(
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn ascii_is_enough_for_everything() {
+    fn ascii_output_has_only_ascii_characters() {
         let views = PolicyView::all(
             &[testing::search(), testing::payments()],
             &testing::operations(),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_nobody_has_visited_says_so() {
+    fn a_policy_without_a_status_has_unknown_conditions() {
         let mut fresh = testing::search();
         fresh.status = None;
         let views = PolicyView::all(&[fresh], &[]);

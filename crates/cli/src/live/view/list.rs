@@ -15,20 +15,20 @@ use crate::ui::style::Severity;
 use crate::view::policy::{self, PolicyView};
 use crate::view::version_id;
 
-/// A column: its title, its width, and from which width of the screen on it is shown.
+/// A column: its title, its width, and the screen width from which it is shown.
 struct Column {
     title: &'static str,
     width: Width,
     from: u16,
 }
 
-/// How wide a column is.
+/// The width of a column.
 enum Width {
-    /// As its longest cell, within these bounds; the upper one is in percent of the screen.
+    /// The longest cell, within a minimum and a maximum in percent of the screen.
     Fitting(u16, u16),
-    /// So wide.
+    /// A fixed width.
     Fixed(u16),
-    /// As wide as there is room.
+    /// The remaining width.
     Rest,
 }
 
@@ -61,7 +61,7 @@ impl Column {
     }
 }
 
-/// The columns that there is room for, and how wide they are.
+/// The visible columns and their widths.
 struct Grid {
     titles: Vec<&'static str>,
     widths: Vec<Constraint>,
@@ -83,7 +83,7 @@ impl Grid {
     }
 }
 
-/// Draws the list, with what is selected always in sight.
+/// Draws the list so that the selected line is visible.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let [titles, body] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
     let views = model.views();
@@ -138,7 +138,7 @@ fn nothing(model: &Model) -> String {
     }
 }
 
-/// The first line to show, such that the selected one is about in the middle.
+/// Returns the first line to show, so that the selected one is near the middle.
 fn first_line(selected: usize, lines: usize, height: usize) -> usize {
     selected
         .saturating_sub(height / 2)
@@ -164,7 +164,7 @@ fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
     } else if severity == Severity::Unsure {
         spans.push(Span::raw(format!("  {reason}")));
     }
-    // The line may be short: what is well is what it can lack.
+    // The line may be cut: healthy secrets come last.
     let mut counts = policy::state_counts(view, model.style);
     counts.sort_by_key(|(severity, _)| *severity);
     for (severity, text) in counts {
@@ -185,7 +185,7 @@ fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The width of the longest cell of a column.
+/// Returns the width of the longest cell of a column.
 fn longest(model: &Model, entries: &[Entry<'_>], title: &str) -> usize {
     let widths = entries.iter().map(|entry| match entry {
         Entry::Policy(_) => 0,
@@ -194,7 +194,7 @@ fn longest(model: &Model, entries: &[Entry<'_>], title: &str) -> usize {
     widths.max().unwrap_or(0)
 }
 
-/// The severity and the text of a cell.
+/// Returns the severity and the text of a cell.
 fn cell(model: &Model, view: &PolicyView, row: &policy::Row, title: &str) -> (Severity, String) {
     let nothing = || model.style.nothing().to_owned();
     let [current, pending] = version_id::apart([row.current.as_deref(), row.pending.as_deref()])

@@ -1,4 +1,4 @@
-//! What is open, in full, and the help.
+//! The open item in full, and the help.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -27,7 +27,7 @@ q, ctrl-c         quit
 Healthy secrets are counted, not listed: the status of a policy
 does not name them.";
 
-/// Draws what is open; how far it can be scrolled.
+/// Draws the open item. Returns by how many lines it can be scrolled.
 pub(super) fn draw_document(frame: &mut Frame<'_>, model: &Model, area: Rect) -> usize {
     let Some(document) = model.document() else {
         let text = "It is not reported any more: healthy again, or gone. esc goes back.";
@@ -46,13 +46,13 @@ pub(super) fn draw_document(frame: &mut Frame<'_>, model: &Model, area: Rect) ->
     deepest
 }
 
-/// Draws the keys.
+/// Draws the help.
 pub(super) fn draw_help(frame: &mut Frame<'_>, area: Rect) -> usize {
     frame.render_widget(Paragraph::new(HELP), area);
     0
 }
 
-/// Breaks lines between words; what continues begins where the value of a fact does, or the text below a title.
+/// Wraps lines between words. A continued line starts below the value of a fact, or below the text of a section.
 fn wrapped(document: &Document, width: usize, model: &Model) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for spans in &document.lines {

@@ -1,19 +1,19 @@
-//! Bars as inline SVG, each with its numbers in a table beside it for whoever cannot see them.
+//! Bars as inline SVG, each with its numbers in a table for screen readers.
 
 use maud::{Markup, html};
 use secret_rotation_core::survey::State;
 
 use super::super::report::{Level, Report};
 
-/// Of one bar with the space around it, in units of the picture.
+/// The height of a bar, with and without the space around it, in units of the picture.
 const STEP: usize = 28;
 const BAR: usize = 18;
 
-/// Where bars begin, and how long the longest is.
+/// The start of the bars, and the length of the longest.
 const LEFT: usize = 178;
 const LONGEST: usize = 150;
 
-/// Room for the number behind a bar.
+/// The width of the picture, with room for the number after a bar.
 const WIDTH: usize = LEFT + LONGEST + 62;
 
 struct Bar {
@@ -22,7 +22,7 @@ struct Bar {
     class: &'static str,
 }
 
-/// How many secrets are in each state that occurs.
+/// Renders the number of secrets in each state that occurs.
 pub(super) fn states(report: &Report) -> Markup {
     let bar = |(state, value): (State, usize)| Bar {
         label: state.to_string(),
@@ -33,7 +33,7 @@ pub(super) fn states(report: &Report) -> Markup {
     figure("states", "Secrets by state", "State", &bars)
 }
 
-/// How long ago secrets were rotated.
+/// Renders the number of secrets by the age of their last rotation.
 pub(super) fn ages(report: &Report) -> Markup {
     let bars: Vec<_> = report
         .ages
@@ -94,7 +94,7 @@ fn figure(id: &str, title: &str, what: &str, bars: &[Bar]) -> Markup {
 }
 
 fn one(bar: &Bar, top: usize, longest: usize) -> Markup {
-    // A bar that stands for anything can be seen.
+    // A bar of a value above zero stays visible.
     let drawn = (bar.value * LONGEST / longest).max(usize::from(bar.value > 0) * 2);
     let base = top + BAR - 3;
     html! {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::report::{FindingReport, Report, count};
 use crate::view::version_id::apart_or_dash;
 
-/// The findings, or that there are none.
+/// Renders the findings, or that there are none.
 pub(super) fn section(report: &Report) -> Markup {
     html! {
         section #findings aria-labelledby="findings-title" {
@@ -22,7 +22,7 @@ pub(super) fn section(report: &Report) -> Markup {
     }
 }
 
-/// Without the script these would do nothing, so it is the script that shows them.
+/// Renders the controls. They are hidden until the script shows them: without it they would do nothing.
 fn controls(report: &Report) -> Markup {
     let states = report
         .present()
@@ -103,7 +103,7 @@ fn versions(finding: &FindingReport) -> Markup {
     }
 }
 
-/// A date without seconds; the whole of it for machines and for sorting.
+/// Renders a date without seconds, with the full time as the machine-readable value that sorting uses.
 fn date(time: Option<&str>) -> Markup {
     let shown = |time: &str| time.get(..16).unwrap_or(time).replace('T', " ");
     html! {
