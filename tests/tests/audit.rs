@@ -503,7 +503,7 @@ fn put_looks_again_when_the_value_is_there() {
     let late = child.wait_with_output().expect("the plugin ends");
     assert_eq!(code(&late), 1, "{late:?}");
     assert!(
-        stderr(&late).contains("AWSCURRENT has moved to version"),
+        stderr(&late).contains("AWSCURRENT moved to version"),
         "{late:?}"
     );
 }

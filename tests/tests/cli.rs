@@ -140,7 +140,7 @@ fn a_stuck_secret_is_seen_explained_cleared_and_rotated() {
     has(
         &err,
         &[
-            "It is done only if AWSCURRENT is on",
+            "This happens only if AWSCURRENT is on",
             &format!("AWSPENDING is on {pending}"),
             "Pin ",
             "Applied",
@@ -349,7 +349,7 @@ fn another_person_approves_and_nobody_their_own_request() {
     let again = story
         .plugin_as("alice", &["clear", "app/ledger", "--confirm-after", "30s"])
         .succeeds();
-    has(&again, &["unchanged, it is at work already"]);
+    has(&again, &["unchanged, it is in progress already"]);
     let name = text(&story.operations()[0]["metadata"]["name"]);
     story.eventually("it waits for a person", || {
         state(&story.get("sro", &name)) == "AwaitingApproval"
@@ -361,7 +361,7 @@ fn another_person_approves_and_nobody_their_own_request() {
     has(
         &own,
         &[
-            "the API server does not allow it: alice asked for this operation and cannot approve it; another person must",
+            "the API server refused the request: alice asked for this operation and cannot approve it; another person must",
         ],
     );
     let reader = story
@@ -370,7 +370,7 @@ fn another_person_approves_and_nobody_their_own_request() {
     has(
         &reader,
         &[
-            "you may not patch secretrotationoperations.secretrotation.dev",
+            "you do not have permission to patch secretrotationoperations.secretrotation.dev",
             "kubectl auth can-i patch secretrotationoperations.secretrotation.dev -n team-payments",
         ],
     );
@@ -384,7 +384,10 @@ fn another_person_approves_and_nobody_their_own_request() {
     let twice = story
         .plugin_as("bob", &["deny", &name, "-m", "on second thoughts"])
         .fails();
-    has(&twice, &["bob has decided about operation", "Approve"]);
+    has(
+        &twice,
+        &["bob has already decided about operation", "Approve"],
+    );
     story.while_time_flies("it is done", 20.0, || {
         state(&story.get("sro", &name)) == "Succeeded"
     });
@@ -507,7 +510,7 @@ fn an_approver_describes_an_operation_without_rights_on_policies() {
     assert_eq!(refused.code, 2, "{refused:?}");
     has(
         &refused.err,
-        &["the ARN is of region eu-central-1, not of eu-west-1"],
+        &["the ARN is in region eu-central-1, but --region is eu-west-1"],
     );
     story
         .plugin(&["clear", &arn, "--reason", "a story"])
@@ -516,7 +519,10 @@ fn an_approver_describes_an_operation_without_rights_on_policies() {
     let told = story.plugin_as("bob", &["describe", &name]).succeeds();
     has(&told, &["ClearPending", "app/ledger"]);
     let hidden = story.plugin_as("bob", &["describe", "nothing"]).fails();
-    has(&hidden, &["you may not get secretrotationpolicies"]);
+    has(
+        &hidden,
+        &["you do not have permission to get secretrotationpolicies"],
+    );
     story.end();
 }
 
@@ -534,7 +540,7 @@ fn every_failure_says_what_to_do() {
     has(
         &missing,
         &[
-            "there is no kubeconfig: /nowhere/config does not exist",
+            "no kubeconfig found: /nowhere/config does not exist",
             "--kubeconfig FILE",
         ],
     );
@@ -542,16 +548,16 @@ fn every_failure_says_what_to_do() {
     has(
         &context,
         &[
-            "no context is named her in",
-            "there are: here; choose one with --context NAME",
+            "no context her exists in",
+            "existing contexts: here; select one with --context NAME",
         ],
     );
     let name = story.plugin(&["status", "serach"]).fails();
     has(
         &name,
         &[
-            "there is no policy serach in namespace team-payments",
-            "there are: search, payments",
+            "no policy serach exists in namespace team-payments",
+            "existing names: search, payments",
         ],
     );
     let name = story.plugin(&["describe", "paymets"]).fails();
@@ -559,14 +565,14 @@ fn every_failure_says_what_to_do() {
         &name,
         &[
             "neither a policy nor an operation is named paymets",
-            "there are: payments, search",
+            "existing names: payments, search",
         ],
     );
     let forbidden = story.plugin_as("eve", &["status"]).fails();
     has(
         &forbidden,
         &[
-            "you may not list secretrotationpolicies.secretrotation.dev in namespace team-payments",
+            "you do not have permission to list secretrotationpolicies.secretrotation.dev in namespace team-payments",
             "User \"eve\" cannot list resource",
             "`kubectl auth can-i list secretrotationpolicies.secretrotation.dev -n team-payments`",
         ],

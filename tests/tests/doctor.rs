@@ -10,10 +10,10 @@ fn the_doctor_tells_what_is_there_and_what_is_not() {
     let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
     let lines = [
         "ok      API server: v1.",
-        "ok      kinds of secretrotation.dev: all 3 are served",
+        "ok      CRDs of secretrotation.dev: all 3 are served",
         "ok      admission policies: all 3 are installed",
         "ok      admission bindings: all 3 are installed",
-        "FAILED  lease: nobody has taken it yet",
+        "FAILED  lease: no replica has taken it yet",
         "ok      you in team-payments: may approve secretrotationoperations",
         "warn    AWSAccessProfiles: there are none",
     ];
@@ -28,7 +28,7 @@ fn the_doctor_tells_what_is_there_and_what_is_not() {
     story.eventually("the doctor is content", || {
         let after = story.plugin(&["doctor"]);
         after.code == 0
-            && after.out.contains(" is at work")
+            && after.out.contains(" holds it")
             && after
                 .out
                 .contains("ok      AWSAccessProfile default: Ready")

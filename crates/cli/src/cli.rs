@@ -39,7 +39,7 @@ impl Cli {
         let outcome = match runtime {
             Ok(runtime) => runtime.block_on(self.dispatch()),
             Err(error) => Err(CommandError::new(format!(
-                "the runtime cannot start: {error}"
+                "cannot start the runtime: {error}"
             ))),
         };
         outcome.unwrap_or_else(|error| {

@@ -74,7 +74,7 @@ impl std::error::Error for CommandError {}
 
 impl From<std::io::Error> for CommandError {
     fn from(error: std::io::Error) -> Self {
-        Self::new(format!("output cannot be written: {error}"))
+        Self::new(format!("cannot write output: {error}"))
     }
 }
 

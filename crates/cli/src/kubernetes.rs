@@ -17,4 +17,4 @@ pub(crate) use self::check_request::{request_check, suspended};
 pub(crate) use self::client::{Cluster, Kind, type_and_name};
 pub(crate) use self::errors::Attempt;
 pub(crate) use self::options::ClusterOptions;
-pub(crate) use self::suggest::did_you_mean;
+pub(crate) use self::suggest::similar_names;

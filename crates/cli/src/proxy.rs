@@ -109,8 +109,8 @@ impl Proxy {
         let hop = Matcher::builder().all(url).build().intercept(&anywhere);
         let hop = hop.filter(|hop| !matches!(hop.uri().scheme_str(), Some("socks4" | "socks4a")));
         hop.map(|hop| Self { hop, origin }).ok_or_else(|| {
-            CommandError::usage(format!("{origin} names no proxy that can be used")).with_hint(
-                "write http://, https:// or socks5:// with host and port; percent-encode special letters of a password",
+            CommandError::usage(format!("{origin} is not a valid proxy")).with_hint(
+                "use http://, https:// or socks5:// with host and port; percent-encode special characters of a password",
             )
         })
     }
@@ -224,15 +224,13 @@ mod tests {
         ] {
             let said = to(SERVER, None, &[("HTTPS_PROXY", url)]);
             assert!(
-                said.starts_with(
-                    "error: HTTPS_PROXY names no proxy that can be used\nhint: write http://"
-                ),
+                said.starts_with("error: HTTPS_PROXY is not a valid proxy\nhint: use http://"),
                 "{said}"
             );
             assert!(!said.contains("CANARY"), "{said}");
             let said = to("https://127.0.0.1:1", Some(url), &[]);
             assert!(
-                said.starts_with("error: proxy-url in the kubeconfig names no proxy"),
+                said.starts_with("error: proxy-url in the kubeconfig is not a valid proxy"),
                 "{said}"
             );
         }

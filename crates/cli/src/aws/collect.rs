@@ -110,7 +110,7 @@ fn unaged(count: usize, region: &Region) -> Option<Problem> {
     (count > 0).then(|| Problem {
         reason: "AgeUnknown",
         message: format!("current versions whose age could not be read in {region}: {count}"),
-        hint: "secretsmanager:ListSecretVersionIds is needed to judge by maxAge".to_owned(),
+        hint: "grant secretsmanager:ListSecretVersionIds: maxAge needs it".to_owned(),
     })
 }
 

@@ -155,17 +155,20 @@ impl Documents {
                 kind => return Err(unexpected(kind)),
             }
         }
-        let hint = "write exactly one SecretRotationPolicy, and at most one AWSAccessProfile";
+        let hint =
+            "it must contain exactly one SecretRotationPolicy and at most one AWSAccessProfile";
         match (policies.pop(), profiles.pop()) {
             (Some(policy), profile) if policies.is_empty() && profiles.is_empty() => {
                 Ok(Self { policy, profile })
             }
-            (Some(_), _) => {
-                Err(CommandError::usage("the policy file holds too much").with_hint(hint))
-            }
-            (None, _) => {
-                Err(CommandError::usage("the policy file holds no policy").with_hint(hint))
-            }
+            (Some(_), _) => Err(CommandError::usage(
+                "the policy file must contain exactly one SecretRotationPolicy",
+            )
+            .with_hint(hint)),
+            (None, _) => Err(CommandError::usage(
+                "the policy file contains no SecretRotationPolicy",
+            )
+            .with_hint(hint)),
         }
     }
 
@@ -197,11 +200,11 @@ impl Documents {
 
 fn unexpected(kind: Option<&str>) -> CommandError {
     let what = kind.map_or_else(
-        || "the policy file holds an object without a kind".to_owned(),
-        |kind| format!("the policy file holds a {kind}"),
+        || "the policy file contains an object without a kind".to_owned(),
+        |kind| format!("the policy file contains a {kind}"),
     );
     CommandError::usage(what)
-        .with_hint("only SecretRotationPolicy and AWSAccessProfile belong there")
+        .with_hint("it can contain only SecretRotationPolicy and AWSAccessProfile")
 }
 
 /// Reads one resource. An unknown field is an error, as it is for the API server.
@@ -218,8 +221,8 @@ fn object<T: DeserializeOwned>(document: &Value) -> Result<T, CommandError> {
     if strangers.is_empty() {
         return Ok(object);
     }
-    let hint = "see `kubectl explain srp.spec` for the fields that there are";
-    Err(CommandError::usage(format!("no such field: {}", strangers.join(", "))).with_hint(hint))
+    let hint = "`kubectl explain srp.spec` lists the fields";
+    Err(CommandError::usage(format!("unknown field: {}", strangers.join(", "))).with_hint(hint))
 }
 
 /// Converts the profile of the file, if it is the one that the policy names.
@@ -229,7 +232,7 @@ fn bounds(profile: &AWSAccessProfile, policy: &Policy) -> Result<Profile, Comman
         .map_err(|error| CommandError::usage(error.to_string()))?;
     if profile.name != policy.profile {
         return Err(CommandError::usage(format!(
-            "spec.profileRef.name is {}, but the file holds profile {}",
+            "spec.profileRef.name is {}, but the file contains profile {}",
             policy.profile, profile.name
         )));
     }
@@ -301,7 +304,7 @@ mod tests {
             ),
             (
                 policy("{selector: {include: [{namePrefix: a/}]}, detection: {stuckafter: 6h}}"),
-                "no such field: spec.detection.stuckafter",
+                "unknown field: spec.detection.stuckafter",
             ),
             (
                 policy("{selector: {include: [{namePrefix: 7}]}}"),
@@ -335,10 +338,13 @@ mod tests {
             ),
             (
                 "kind: Deployment".to_owned(),
-                "the policy file holds a Deployment",
+                "the policy file contains a Deployment",
             ),
             ("- [".to_owned(), "the policy file is not YAML"),
-            (String::new(), "the policy file holds no policy"),
+            (
+                String::new(),
+                "the policy file contains no SecretRotationPolicy",
+            ),
         ];
         for (text, expected) in cases {
             let refusal = refusal(&text);

@@ -102,21 +102,21 @@ fn hint(error: &AwsError, region: &Region) -> String {
     }
     let hint = match error.class {
         ErrorClass::Denied => {
-            "`kubectl secret-rotation iam-policy --level audit` prints what is needed; an explicit Deny, a permissions boundary or a service control policy may also be in the way"
+            "`kubectl secret-rotation iam-policy --level audit` prints the permissions that are needed; an explicit Deny, a permissions boundary or a service control policy can also be the cause"
         }
         ErrorClass::Credentials => of_cause(Cause::CredentialsMissing),
         ErrorClass::Throttled | ErrorClass::LimitExceeded => {
-            "lower --reads-per-second, or try again when other clients of the account are quiet"
+            "lower --reads-per-second, or try again when other clients of the account send fewer requests"
         }
         ErrorClass::Unreachable => {
-            "check that the region exists and how it is spelled, then the network, a proxy or the VPC endpoint"
+            "check the name of the region, then the network, the proxy or the VPC endpoint"
         }
         ErrorClass::Malformed => {
-            "something between here and AWS answers in its stead: look at proxies and endpoint variables"
+            "something between this machine and AWS answers instead of AWS: check proxies and endpoint variables"
         }
         ErrorClass::Gone => {
             return format!(
-                "check the name and the region: `kubectl secret-rotation list --regions {region}` shows what there is"
+                "check the name and the region: `kubectl secret-rotation list --regions {region}` lists the secrets"
             );
         }
         ErrorClass::Refused
@@ -124,10 +124,10 @@ fn hint(error: &AwsError, region: &Region) -> String {
         | ErrorClass::RotationPending
         | ErrorClass::Mismatch => {
             return format!(
-                "look at the state of the secret: `kubectl secret-rotation list --regions {region}` shows it"
+                "check the state of the secret with `kubectl secret-rotation list --regions {region}`"
             );
         }
-        ErrorClass::Unexpected => "try again; the request id helps AWS support to find it",
+        ErrorClass::Unexpected => "try again; AWS support can find the request by its id",
     };
     hint.to_owned()
 }
@@ -136,22 +136,22 @@ fn hint(error: &AwsError, region: &Region) -> String {
 const fn of_cause(cause: Cause) -> &'static str {
     match cause {
         Cause::CredentialsMissing => {
-            "sign in with `aws sso login` or `aws login`, choose a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            "sign in with `aws sso login` or `aws login`, select a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         }
         Cause::CredentialsNotObtained => {
-            "the profile or the environment names a source of credentials that fails: `aws sts get-caller-identity` shows how"
+            "the source of credentials that the profile or the environment names fails: `aws sts get-caller-identity` shows why"
         }
-        Cause::SessionExpired => "sign in again, for instance with `aws sso login` or `aws login`",
+        Cause::SessionExpired => "sign in again, for example with `aws sso login` or `aws login`",
         Cause::NotKnownInRegion => {
-            "leave the region out, or enable it for the account; if no region accepts the credentials, sign in again"
+            "omit the region, or enable it for the account; if no region accepts the credentials, sign in again"
         }
-        Cause::ClockOff => "set the clock of this machine, for instance by switching NTP on",
+        Cause::ClockOff => "set the clock of this machine, for example with NTP",
         Cause::SignatureRefused => "check the secret access key, and the clock of this machine",
         Cause::ProxyRefused => {
-            "look at HTTPS_PROXY and NO_PROXY, and at what the proxy lets through; a VPC endpoint belongs into NO_PROXY"
+            "check HTTPS_PROXY, NO_PROXY and the rules of the proxy; add a VPC endpoint to NO_PROXY"
         }
         Cause::CertificateNotTrusted => {
-            "something on the way opens TLS: let its certificate authority into the trust store of this machine, for instance by SSL_CERT_FILE"
+            "something between this machine and AWS intercepts TLS: add its certificate authority to the trust store of this machine, for example with SSL_CERT_FILE"
         }
     }
 }

@@ -107,10 +107,7 @@ impl Line {
     fn words(&self) -> String {
         let pages = self.pages.load(Ordering::Relaxed);
         let looks = self.looks.load(Ordering::Relaxed);
-        format!(
-            "up to {} secrets listed, {looks} closer looks",
-            pages * PAGE
-        )
+        format!("up to {} secrets listed, {looks} described", pages * PAGE)
     }
 }
 
@@ -138,6 +135,6 @@ mod tests {
         line.record(&call(Operation::DescribeSecret, None));
         let failed = secret_rotation_core::aws_error::ErrorClass::Denied;
         line.record(&call(Operation::DescribeSecret, Some(failed)));
-        assert_eq!(line.words(), "up to 200 secrets listed, 1 closer looks");
+        assert_eq!(line.words(), "up to 200 secrets listed, 1 described");
     }
 }

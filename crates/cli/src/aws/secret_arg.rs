@@ -127,7 +127,7 @@ impl SecretArg {
     /// Returns the error that the secret does not exist.
     pub(crate) fn absent(&self, region: &Region) -> CommandError {
         CommandError::new(format!("no secret {} exists in {region}", self.secret)).with_hint(
-            format!("`kubectl secret-rotation list --regions {region}` shows those that do"),
+            format!("`kubectl secret-rotation list --regions {region}` lists those that exist"),
         )
     }
 }
@@ -143,7 +143,7 @@ pub(crate) fn agreed(
 ) -> Result<Option<Region>, CommandError> {
     match (typed, secret.region()) {
         (Some(typed), Some(of_arn)) if typed != of_arn => Err(CommandError::usage(format!(
-            "the ARN is of region {of_arn}, not of {typed}"
+            "the ARN is in region {of_arn}, but --region is {typed}"
         ))),
         (typed, of_arn) => Ok(of_arn.or(typed).cloned()),
     }

@@ -117,10 +117,9 @@ impl Session {
     ///
     /// Returns an error if neither names a region.
     pub(crate) fn region(&self, flag: &str) -> Result<Region, CommandError> {
-        let hint =
-            format!("name one with {flag}, or set AWS_REGION or a region in the AWS profile");
+        let hint = format!("set one with {flag}, AWS_REGION or in the AWS profile");
         let Some(region) = self.config.region() else {
-            return Err(CommandError::usage("no AWS region is known").with_hint(hint));
+            return Err(CommandError::usage("no AWS region is configured").with_hint(hint));
         };
         Region::parse(region.as_ref())
             .map_err(|error| CommandError::usage(error.to_string()).with_hint(hint))
@@ -154,12 +153,12 @@ impl Session {
             }),
             Some(Cause::CredentialsNotObtained) => self.profile.as_ref().map(|profile| {
                 format!(
-                    "`aws sts get-caller-identity --profile {profile}` shows what fails; if profile {profile} signs in, do so with `aws sso login --profile {profile}` or `aws login --profile {profile}`"
+                    "`aws sts get-caller-identity --profile {profile}` shows what fails; if profile {profile} uses a login, sign in with `aws sso login --profile {profile}` or `aws login --profile {profile}`"
                 )
             }),
             Some(Cause::CredentialsMissing) => self.profile.as_ref().map(|profile| {
                 format!(
-                    "profile {profile} does not exist or holds no credentials: `aws configure list-profiles` shows those that there are; choose another with --profile"
+                    "profile {profile} does not exist or has no credentials: `aws configure list-profiles` lists the profiles; select another with --profile"
                 )
             }),
             _ if error.class == ErrorClass::Unreachable => self
@@ -223,7 +222,7 @@ fn configured(config: &SdkConfig, variable: &str) -> Option<String> {
 
 fn refused(error: &EndpointError) -> CommandError {
     CommandError::usage(error.to_string()).with_hint(match error {
-        EndpointError::Unreadable { .. } => "write http(s)://host[:port]",
+        EndpointError::Unreadable { .. } => "use the form http(s)://host[:port]",
         EndpointError::NotAllowed { .. } => {
             "--allow-custom-endpoint allows it; signed requests then go to that host"
         }

@@ -72,7 +72,7 @@ pub(super) async fn request(
         reason: args
             .reason
             .clone()
-            .unwrap_or_else(|| format!("asked for by {user} on the command line"))
+            .unwrap_or_else(|| format!("requested by {user} on the command line"))
             .into(),
         trigger: Trigger::Manual,
         approval: Approval::default(),
@@ -146,7 +146,7 @@ async fn ask(
     let verb = match (created, server) {
         (true, true) => "created (server dry run)",
         (true, false) => "created",
-        (false, _) => "unchanged, it is at work already",
+        (false, _) => "unchanged, it is in progress already",
     };
     output::print(&format!("{title} {verb}\n"))?;
     if server || !args.wait.wait {

@@ -68,15 +68,14 @@ fn refuse_late(
 ) -> Result<(), CommandError> {
     if let Some(decision) = &operation.spec.decision {
         let said = format!(
-            "{} has decided about operation {name} already: {:?}",
+            "{} has already decided about operation {name}: {:?}",
             decision.by, decision.verdict
         );
-        return Err(
-            CommandError::new(said).with_hint("a decision is made once; create another operation")
-        );
+        return Err(CommandError::new(said)
+            .with_hint("a decision cannot be changed; create another operation"));
     }
     if operation.succeeded().is_some() {
-        let said = format!("operation {name} has ended as {}", operation.phase());
+        let said = format!("operation {name} has already ended: {}", operation.phase());
         return Err(CommandError::new(said).with_hint(format!(
             "kubectl secret-rotation describe sro/{name} -n {namespace}"
         )));

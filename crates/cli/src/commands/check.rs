@@ -56,7 +56,7 @@ fn verdict(policy: &SecretRotationPolicy) -> String {
     let conditions = policy.status.as_ref().map(|status| &status.conditions);
     let healthy = conditions.and_then(|conditions| find(conditions, "Healthy"));
     healthy.map_or_else(
-        || "nothing is known".to_owned(),
+        || "the result is unknown".to_owned(),
         |healthy| printable(&format!("{}: {}", healthy.reason, healthy.message)),
     )
 }
@@ -64,7 +64,7 @@ fn verdict(policy: &SecretRotationPolicy) -> String {
 /// Returns the error of a check that is not complete in time, with condition `Ready` as the hint.
 async fn late(cluster: &Cluster, name: &str) -> CommandError {
     let failure = CommandError::new(format!(
-        "the check of policy {name} is not complete in time"
+        "the check of policy {name} did not complete within the timeout"
     ));
     let policy = cluster.find::<SecretRotationPolicy>(name).await;
     let status = policy.ok().flatten().and_then(|policy| policy.status);
@@ -76,6 +76,6 @@ async fn late(cluster: &Cluster, name: &str) -> CommandError {
             "its condition Ready is {} ({}): {}",
             ready.status, ready.reason, ready.message
         )),
-        None => failure.with_hint("no controller has visited it; does one run?"),
+        None => failure.with_hint("no controller has checked it: check that one is running"),
     }
 }

@@ -9,7 +9,7 @@ use secret_rotation_api::policy::SecretRotationPolicy;
 
 use crate::CommandError;
 use crate::app::App;
-use crate::kubernetes::{Cluster, Kind, did_you_mean};
+use crate::kubernetes::{Cluster, Kind, similar_names};
 use crate::ui::document::Document;
 use crate::ui::output;
 use crate::ui::style::Style;
@@ -123,7 +123,7 @@ impl<'a> Wanted<'a> {
             return Ok(wanted);
         }
         Err(
-            CommandError::new(format!("{kind} is neither policy nor operation"))
+            CommandError::new(format!("{kind} is neither a policy nor an operation"))
                 .with_hint("write srp/NAME for a policy, sro/NAME for an operation"),
         )
     }
@@ -148,12 +148,10 @@ impl<'a> Wanted<'a> {
             self.name,
             cluster.namespace()
         );
-        CommandError::new(what).with_hint(did_you_mean(self.name, &names).unwrap_or_else(|| {
-            format!(
-                "namespace {} holds none; choose another with -n",
-                cluster.namespace()
-            )
-        }))
+        CommandError::new(what).with_hint(similar_names(self.name, &names).map_or_else(
+            || "it has none of either; select another namespace with -n".to_owned(),
+            |names| format!("existing names: {names}"),
+        ))
     }
 }
 

@@ -77,12 +77,12 @@ fn unknown(word: &str, entries: &[Entry]) -> CommandError {
     let distance = |entry: &&Entry| {
         strsim::damerau_levenshtein(&entry.name.to_ascii_lowercase(), &word.to_ascii_lowercase())
     };
-    let failure = CommandError::usage(format!("no state and no reason is called {word:?}"));
+    let failure = CommandError::usage(format!("no state or reason is named {word:?}"));
     match entries.iter().min_by_key(distance) {
         Some(nearest) if distance(&nearest) <= nearest.name.len() / 2 => {
             failure.with_hint(format!("did you mean {}?", nearest.name))
         }
-        Some(_) | None => failure.with_hint("`kubectl secret-rotation explain` lists them all"),
+        Some(_) | None => failure.with_hint("`kubectl secret-rotation explain` lists all of them"),
     }
 }
 
@@ -131,10 +131,10 @@ mod tests {
         let failure = about("Stcuk", &entries()).expect_err("no such word");
         assert_eq!(
             failure.to_string(),
-            "error: no state and no reason is called \"Stcuk\"\nhint: did you mean Stuck?"
+            "error: no state or reason is named \"Stcuk\"\nhint: did you mean Stuck?"
         );
         let failure = about("xyzzyxyzzyxyzzy", &entries()).expect_err("no such word");
-        assert!(failure.to_string().contains("lists them all"));
+        assert!(failure.to_string().contains("lists all of them"));
     }
 
     #[test]

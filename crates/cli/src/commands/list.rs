@@ -198,7 +198,7 @@ fn titles(format: Format, with_region: bool) -> Vec<&'static str> {
 fn rendered(rows: &[Row], format: Format, several_regions: bool) -> Result<String, CommandError> {
     if format == Format::Json {
         let text = serde_json::to_string_pretty(rows);
-        let failed = |error| CommandError::new(format!("the list does not print as JSON: {error}"));
+        let failed = |error| CommandError::new(format!("cannot format the list as JSON: {error}"));
         return text.map(|text| text + "\n").map_err(failed);
     }
     if rows.is_empty() {

@@ -70,8 +70,10 @@ pub struct PutArgs {
 /// Checks the secret, asks for confirmation and writes.
 pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandError> {
     if !args.yes && !io::stdin().is_terminal() {
-        return Err(CommandError::usage("nobody can be asked whether to write")
-            .with_hint("add --yes: standard input is no terminal"));
+        return Err(CommandError::usage(
+            "cannot ask for confirmation: standard input is not a terminal",
+        )
+        .with_hint("add --yes to write without confirmation"));
     }
     let session = args.aws.session().await?;
     let region = args.place.region(&session)?;
@@ -80,7 +82,7 @@ pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandE
     let value = Value::read(args.from_file.as_deref(), args.strip_newline)?;
     if value.ends_with_line_break() && !args.binary {
         output::note(
-            "warning: the value ends with a line break, which is stored with it; --strip-newline leaves it out",
+            "warning: the value ends with a line break, which is stored too; --strip-newline removes it",
         );
     }
     if !args.yes && !is_confirmed(&secret, &region)? {
@@ -150,7 +152,7 @@ async fn has_died(
 fn refuse(secret: &Secret) -> Result<(), CommandError> {
     if secret.deleted.is_some() {
         return Err(CommandError::new("the secret is scheduled for deletion")
-            .with_hint("call the deletion off first: aws secretsmanager restore-secret"));
+            .with_hint("cancel the deletion first: aws secretsmanager restore-secret"));
     }
     match secret.foreign_owner() {
         Some(foreign) => Err(CommandError::new(foreign.message())),
@@ -165,14 +167,14 @@ fn refuse_unfinished(secret: &Secret) -> Result<(), CommandError> {
     };
     let hint = if secret.current().is_none() {
         &format!(
-            "it may be in progress, or have a value that the target accepts: look with `kubectl secret-rotation versions {}`; --force-while-rotating writes all the same, and AWS abandons the rotation",
+            "it may be in progress, or have a value that the target accepts: check with `kubectl secret-rotation versions {}`; --force-while-rotating writes nevertheless, and AWS abandons the rotation",
             secret.arn
         )
     } else {
-        "wait for it, or recover it; --force-while-rotating writes all the same, and AWS abandons the rotation"
+        "wait for it, or recover it; --force-while-rotating writes nevertheless, and AWS abandons the rotation"
     };
     Err(CommandError::new(format!(
-        "a rotation has not finished: version {pending} holds AWSPENDING"
+        "a rotation has not finished: version {pending} has AWSPENDING"
     ))
     .with_hint(hint))
 }
@@ -182,11 +184,11 @@ fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), CommandError> {
     match now.current() {
         current if current == before.current() => Ok(()),
         Some(current) => Err(CommandError::new(format!(
-            "AWSCURRENT has moved to version {current} meanwhile: nothing was written"
+            "AWSCURRENT moved to version {current} in the meantime: nothing was written"
         ))
-        .with_hint("look at the new version, and put the value again if it is still wanted")),
+        .with_hint("check the new version, and put the value again if it is still needed")),
         None => Err(
-            CommandError::new("AWSCURRENT is on no version any more: nothing was written")
+            CommandError::new("no version has AWSCURRENT any more: nothing was written")
                 .with_hint("put the value again"),
         ),
     }
@@ -196,18 +198,18 @@ fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), CommandError> {
 fn is_confirmed(secret: &Secret, region: &Region) -> Result<bool, CommandError> {
     if secret.rotates() {
         output::note(
-            "Rotation is on. What the secret opens is not told of the new value: the next rotation may fail where it expects the old one.",
+            "Rotation is on. The system that uses the secret does not learn the new value: the next rotation may fail if it expects the old one.",
         );
     }
     write!(
         io::stderr(),
-        "Put a new value into {} (account {}, region {region})? It becomes AWSCURRENT at once. [y/N] ",
+        "Put a new value into {} (account {}, region {region})? It becomes AWSCURRENT immediately. [y/N] ",
         secret.name,
         secret.arn.account()
     )?;
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)
-        .map_err(|error| CommandError::new(format!("no answer: {error}")))?;
+        .map_err(|error| CommandError::new(format!("cannot read the confirmation: {error}")))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
 }

@@ -110,14 +110,12 @@ fn explained(label: &StageLabel, holder: &VersionId) -> Option<String> {
         return None;
     }
     let Some(pin) = Pin::parse(label) else {
-        return Some(format!(
-            "{label} looks like a pin, but cannot be read as one"
-        ));
+        return Some(format!("{label} looks like a pin but is not a valid one"));
     };
     let whose = if pin.version == *holder {
         "so that AWS keeps it".to_owned()
     } else {
-        format!("although it names {}", pin.version)
+        format!("but its name refers to {}", pin.version)
     };
     Some(format!(
         "pinned by cluster {} for an operation of {}, {whose}",
@@ -150,7 +148,7 @@ fn remarks(rows: &[Row], secret: &Secret) -> String {
     let mut remarks = Vec::new();
     if let Some(pending) = secret.unfinished() {
         remarks.push(format!(
-            "{pending} is of a rotation that has not finished: AWSPENDING is not on the current version"
+            "{pending} belongs to an unfinished rotation: AWSPENDING is not on the current version"
         ));
     }
     let pins = rows.iter().flat_map(|row| {
@@ -161,7 +159,7 @@ fn remarks(rows: &[Row], secret: &Secret) -> String {
     remarks.extend(pins);
     if rows.iter().any(|row| row.value == "No") {
         remarks.push(
-            "VALUE is No where AWS does not list the version, which it does once there is a value"
+            "VALUE is No if AWS does not list the version, which it does as soon as there is a value"
                 .to_owned(),
         );
     }
@@ -173,7 +171,7 @@ fn remarks(rows: &[Row], secret: &Secret) -> String {
 
 fn json(rows: &[Row]) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(rows);
-    let failed = |error| CommandError::new(format!("the versions do not print as JSON: {error}"));
+    let failed = |error| CommandError::new(format!("cannot format the versions as JSON: {error}"));
     text.map(|text| text + "\n").map_err(failed)
 }
 
@@ -197,12 +195,12 @@ mod tests {
         assert_eq!(
             explain("srp-pin-abc123-htdd8-v1", "v2").as_deref(),
             Some(
-                "pinned by cluster abc123 for an operation of 2026-11-23T10:20:00Z, although it names v1"
+                "pinned by cluster abc123 for an operation of 2026-11-23T10:20:00Z, but its name refers to v1"
             )
         );
         assert_eq!(
             explain("srp-pin-x", "v1").as_deref(),
-            Some("srp-pin-x looks like a pin, but cannot be read as one")
+            Some("srp-pin-x looks like a pin but is not a valid one")
         );
         assert_eq!(explain("AWSCURRENT", "v1"), None);
     }

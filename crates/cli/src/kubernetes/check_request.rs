@@ -41,13 +41,12 @@ pub(crate) fn suspended(
 ) -> CommandError {
     let profile = &*policy.spec.profile_ref.name;
     match brake {
-        SuspendedBy::Policy => {
-            CommandError::new(format!("policy {name} is suspended: nothing is checked")).with_hint(
-                format!("kubectl secret-rotation resume {name} -n {namespace}"),
-            )
-        }
+        SuspendedBy::Policy => CommandError::new(format!("policy {name} is suspended: no checks run"))
+            .with_hint(format!(
+                "kubectl secret-rotation resume {name} -n {namespace}"
+            )),
         SuspendedBy::Profile => CommandError::new(format!(
-            "AWSAccessProfile {profile} of policy {name} is suspended: nothing is checked"
+            "AWSAccessProfile {profile} of policy {name} is suspended: no checks run"
         ))
         .with_hint(format!(
             "ask an admin to set spec.suspend of AWSAccessProfile {profile} to false"

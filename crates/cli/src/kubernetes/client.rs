@@ -22,7 +22,7 @@ use super::errors::{self, Attempt, Server};
 use super::events;
 use super::kubeconfig;
 use super::options::ClusterOptions;
-use super::suggest::did_you_mean;
+use super::suggest::similar_names;
 
 /// The field manager of writes, in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "kubectl-secret_rotation";
@@ -182,17 +182,17 @@ impl Cluster {
             .map(ResourceExt::name_any)
             .collect();
         let what = format!(
-            "there is no {} {name} in namespace {}",
+            "no {} {name} exists in namespace {}",
             K::NOUN,
             self.namespace
         );
-        CommandError::new(what).with_hint(did_you_mean(name, &names).unwrap_or_else(|| {
-            format!(
-                "namespace {} holds no {} at all; choose another with -n",
-                self.namespace,
-                K::plural(&())
-            )
-        }))
+        CommandError::new(what).with_hint(similar_names(name, &names).map_or_else(
+            || {
+                let kind = K::plural(&());
+                format!("it has no {kind}; select another namespace with -n")
+            },
+            |names| format!("existing names: {names}"),
+        ))
     }
 
     /// Changes an object by a JSON merge patch.
@@ -250,8 +250,8 @@ impl Cluster {
             })?;
         let user = review.status.and_then(|status| status.user_info);
         user.and_then(|user| user.username).ok_or_else(|| {
-            CommandError::new("the API server does not say who you are")
-                .with_hint("compare `kubectl auth whoami`")
+            CommandError::new("the API server does not report your user name")
+                .with_hint("check with `kubectl auth whoami`")
         })
     }
 

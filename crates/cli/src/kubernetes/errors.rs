@@ -98,11 +98,11 @@ impl Server {
     /// Returns the error that no client can be made from the configuration.
     pub(super) fn unusable(&self, error: &kube::Error) -> CommandError {
         CommandError::new(format!(
-            "no connection to {} can be prepared: {}",
+            "cannot prepare a connection to {}: {}",
             self.described(),
             cause(error)
         ))
-        .with_hint("compare `kubectl config view --minify`")
+        .with_hint("check with `kubectl config view --minify`")
     }
 
     /// Explains the error of a request.
@@ -114,16 +114,16 @@ impl Server {
         match error {
             kube::Error::Api(status) => self.refused(attempt, status),
             kube::Error::Auth(error) => CommandError::new(format!(
-                "credentials for {} cannot be obtained: {}",
+                "cannot obtain credentials for {}: {}",
                 self.described(),
                 cause(error)
             ))
-            .with_hint("log in again; compare `kubectl auth whoami`"),
+            .with_hint("log in again; check with `kubectl auth whoami`"),
             kube::Error::SerdeError(error) => CommandError::new(format!(
-                "the answer to {} is not understood: {error}",
+                "cannot parse the response to {}: {error}",
                 attempt.sentence()
             ))
-            .with_hint("compare the versions of this plugin and of the controller's CRDs"),
+            .with_hint("check that this plugin and the CRDs have the same version"),
             other => self.unreachable(other),
         }
     }
@@ -131,7 +131,7 @@ impl Server {
     fn unreachable(&self, error: &kube::Error) -> CommandError {
         let why = cause(error);
         let why = if why == "request timed out" {
-            "no answer in time".to_owned()
+            "no response in time".to_owned()
         } else {
             why
         };
@@ -141,10 +141,10 @@ impl Server {
                 "{described} cannot be reached through {proxy}: {why}"
             ))
             .with_hint(
-                "is the proxy up, and does it let you through to the API server? NO_PROXY exempts hosts from the proxy variables",
+                "check that the proxy is running and allows connections to the API server; NO_PROXY exempts hosts from the proxy variables",
             ),
             None => CommandError::new(format!("{described} cannot be reached: {why}")).with_hint(
-                "compare `kubectl cluster-info`; is the cluster up, the VPN on, the context the right one?",
+                "check with `kubectl cluster-info` that the cluster is running, the VPN is connected and the context is correct",
             ),
         }
     }
@@ -155,20 +155,20 @@ impl Server {
                 "{} does not accept your credentials",
                 self.described()
             ))
-            .with_hint("log in again; compare `kubectl auth whoami`"),
+            .with_hint("log in again; check with `kubectl auth whoami`"),
             403 if is_by_admission(status) => denied(status),
             403 => CommandError::new(format!(
-                "you may not {}: {}",
+                "you do not have permission to {}: {}",
                 attempt.sentence(),
                 status.message
             ))
             .with_hint(format!(
-                "ask an administrator for it; `{}` tells when you may",
+                "ask an admin for it; `{}` shows whether you have it",
                 attempt.can_i()
             )),
             404 => self.absent(attempt, status),
             _ => CommandError::new(format!(
-                "the API server does not {}: {}",
+                "the API server refused to {}: {}",
                 attempt.sentence(),
                 status.message
             )),
@@ -181,8 +181,8 @@ impl Server {
         let named = details.filter(|details| !details.name.is_empty());
         match named {
             Some(details) if details.kind == "namespaces" => {
-                CommandError::new(format!("there is no namespace {}", details.name))
-                    .with_hint("choose another with -n; see `kubectl get namespaces`")
+                CommandError::new(format!("namespace {} does not exist", details.name))
+                    .with_hint("select another with -n; `kubectl get namespaces` lists them")
             }
             Some(_) => CommandError::new(status.message.clone()),
             None if attempt.is_ours() => CommandError::new(format!(
@@ -191,7 +191,7 @@ impl Server {
                 attempt.resource
             ))
             .with_hint(
-                "install them with `kubectl apply --server-side -f deploy/crds` or the Helm chart, or choose another cluster with --context",
+                "install them with `kubectl apply --server-side -f deploy/crds` or the Helm chart, or select another cluster with --context",
             ),
             None => CommandError::new(format!(
                 "the API server does not know {}",
@@ -222,11 +222,11 @@ fn is_by_admission(status: &kube::core::Status) -> bool {
 fn denied(status: &kube::core::Status) -> CommandError {
     let message = status.message.split_once("denied request: ");
     let message = message.map_or(status.message.as_str(), |(_, words)| words);
-    let failure = CommandError::new(format!("the API server does not allow it: {message}"));
+    let failure = CommandError::new(format!("the API server refused the request: {message}"));
     if message.contains("verb approve") {
         let plural = SecretRotationOperation::plural(&());
         return failure.with_hint(format!(
-            "`kubectl auth can-i approve {plural}.{GROUP}` tells when you may; ClusterRole secret-rotation-approver grants it"
+            "`kubectl auth can-i approve {plural}.{GROUP}` shows whether you may; ClusterRole secret-rotation-approver grants it"
         ));
     }
     failure
@@ -271,8 +271,8 @@ mod tests {
         let status = Status::failure("User \"eve\" cannot list it", "Forbidden").with_code(403);
         assert_eq!(
             told(&listing(), status.clone()),
-            "error: you may not list secretrotationpolicies.secretrotation.dev in namespace team: User \"eve\" cannot list it\n\
-             hint: ask an administrator for it; `kubectl auth can-i list secretrotationpolicies.secretrotation.dev -n team` tells when you may"
+            "error: you do not have permission to list secretrotationpolicies.secretrotation.dev in namespace team: User \"eve\" cannot list it\n\
+             hint: ask an admin for it; `kubectl auth can-i list secretrotationpolicies.secretrotation.dev -n team` shows whether you have it"
         );
         let everywhere = Attempt::on::<SecretRotationPolicy>("list", None);
         assert!(told(&everywhere, status).contains("in all namespaces"));
@@ -289,7 +289,7 @@ mod tests {
         let namespace = Status::failure("namespaces \"team\" not found", "NotFound")
             .with_code(404)
             .with_details(details);
-        assert!(told(&listing(), namespace).starts_with("error: there is no namespace team\n"));
+        assert!(told(&listing(), namespace).starts_with("error: namespace team does not exist\n"));
     }
 
     #[test]
@@ -298,8 +298,8 @@ mod tests {
         let status = Status::failure(message, "Forbidden").with_code(403);
         assert_eq!(
             told(&listing(), status),
-            "error: the API server does not allow it: user eve may not decide about operations; verb approve on secretrotationoperations is needed\n\
-             hint: `kubectl auth can-i approve secretrotationoperations.secretrotation.dev` tells when you may; ClusterRole secret-rotation-approver grants it"
+            "error: the API server refused the request: user eve may not decide about operations; verb approve on secretrotationoperations is needed\n\
+             hint: `kubectl auth can-i approve secretrotationoperations.secretrotation.dev` shows whether you may; ClusterRole secret-rotation-approver grants it"
         );
     }
 
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(
             told(&listing(), status),
             "error: the API server https://127.0.0.1:6443/ of context prod does not accept your credentials\n\
-             hint: log in again; compare `kubectl auth whoami`"
+             hint: log in again; check with `kubectl auth whoami`"
         );
     }
 }

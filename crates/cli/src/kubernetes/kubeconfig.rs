@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::errors::cause;
 use super::options::ClusterOptions;
-use super::suggest::did_you_mean;
+use super::suggest::similar_names;
 use crate::CommandError;
 use crate::proxy::Proxy;
 
@@ -50,7 +50,7 @@ pub(super) async fn find(options: &ClusterOptions) -> Result<Resolved, CommandEr
                 "context {context} cannot be used: {}",
                 cause(&error)
             ))
-            .with_hint("compare `kubectl config view --minify`")
+            .with_hint("check with `kubectl config view --minify`")
         })?;
     Ok(Resolved {
         proxy: Proxy::to_cluster(&config.cluster_url, proxy_url.as_deref())?,
@@ -92,8 +92,8 @@ fn as_a_pod(options: &ClusterOptions, files: &[PathBuf]) -> Result<Resolved, Com
     }
     let files = list(files);
     Err(
-        CommandError::new(format!("there is no kubeconfig: {files} does not exist")).with_hint(
-            format!("name the file of your cluster with --kubeconfig FILE or {VARIABLE}=FILE"),
+        CommandError::new(format!("no kubeconfig found: {files} does not exist")).with_hint(
+            format!("set the file with --kubeconfig FILE or {VARIABLE}=FILE"),
         ),
     )
 }
@@ -124,26 +124,26 @@ fn context(
     match wanted {
         Some(wanted) if names.contains(&wanted) => Ok(wanted),
         Some(wanted) => {
-            let what = format!("no context is named {wanted} in {}", list(files));
+            let what = format!("no context {wanted} exists in {}", list(files));
             Err(CommandError::new(what).with_hint(offer(&wanted, &names)))
         }
         None => {
-            let what = format!("{} names no current context", list(files));
+            let what = format!("{} has no current context", list(files));
             Err(CommandError::new(what).with_hint(offer("", &names)))
         }
     }
 }
 
 fn offer(wanted: &str, names: &[String]) -> String {
-    did_you_mean(wanted, names).map_or_else(
-        || "it holds no contexts; name another file with --kubeconfig FILE".to_owned(),
-        |offer| format!("{offer}; choose one with --context NAME"),
+    similar_names(wanted, names).map_or_else(
+        || "it has no contexts; select another file with --kubeconfig FILE".to_owned(),
+        |names| format!("existing contexts: {names}; select one with --context NAME"),
     )
 }
 
 fn unreadable(files: &[&PathBuf], error: &kube::config::KubeconfigError) -> CommandError {
     CommandError::new(format!("{} cannot be read: {}", list(files), cause(error)))
-        .with_hint("compare `kubectl config view`")
+        .with_hint("check with `kubectl config view`")
 }
 
 fn list(files: &[impl AsRef<Path>]) -> String {

@@ -13,8 +13,8 @@ pub(crate) fn nearest_first(typed: &str, names: &[String]) -> Vec<String> {
     names.into_iter().map(|(_, name)| name.clone()).collect()
 }
 
-/// Returns a sentence with the existing names, most similar first; `None` if there are none.
-pub(crate) fn did_you_mean(typed: &str, names: &[String]) -> Option<String> {
+/// Lists existing names, most similar first; `None` if there are none.
+pub(crate) fn similar_names(typed: &str, names: &[String]) -> Option<String> {
     let mut names = nearest_first(typed, names);
     if names.is_empty() {
         return None;
@@ -26,7 +26,7 @@ pub(crate) fn did_you_mean(typed: &str, names: &[String]) -> Option<String> {
     } else {
         String::new()
     };
-    Some(format!("there are: {}{more}", names.join(", ")))
+    Some(format!("{}{more}", names.join(", ")))
 }
 
 /// Returns the Jaro-Winkler similarity, which favors a common prefix. A part of a name counts as much as a typing mistake.
@@ -52,21 +52,21 @@ mod tests {
     fn the_most_similar_name_comes_first() {
         let there = names(&["search", "payments-eu", "payments", "billing"]);
         assert_eq!(
-            did_you_mean("paymets", &there).as_deref(),
-            Some("there are: payments, payments-eu, search, billing")
+            similar_names("paymets", &there).as_deref(),
+            Some("payments, payments-eu, search, billing")
         );
         assert_eq!(nearest_first("eu", &there)[0], "payments-eu");
     }
 
     #[test]
     fn without_names_there_is_no_suggestion() {
-        assert_eq!(did_you_mean("x", &[]), None);
+        assert_eq!(similar_names("x", &[]), None);
     }
 
     #[test]
     fn a_long_list_is_cut() {
         let there: Vec<_> = (0..20).map(|number| format!("app-{number:02}")).collect();
-        let offer = did_you_mean("app", &there).expect("there are names");
+        let offer = similar_names("app", &there).expect("there are names");
         assert!(offer.ends_with("app-07 and 12 more"), "{offer}");
     }
 }

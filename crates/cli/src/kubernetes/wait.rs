@@ -27,7 +27,7 @@ pub struct WaitArgs {
 /// Parses a duration such as `90s` or `1h30m`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let duration: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    Duration::try_from(duration).map_err(|_| "it lies in the past".to_owned())
+    Duration::try_from(duration).map_err(|_| "the duration must not be negative".to_owned())
 }
 
 /// Polls an object until `done` returns a value; `None` on timeout.

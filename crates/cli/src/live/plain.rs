@@ -135,7 +135,7 @@ fn changes(before: &Facts, now: &Facts) -> Vec<String> {
     let gone = before
         .keys()
         .filter(|about| !now.contains_key(*about))
-        .map(|about| format!("{about}: not reported any more"));
+        .map(|about| format!("{about}: no longer reported"));
     changed.chain(gone).collect()
 }
 
@@ -188,7 +188,7 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
             teller.take(News::Operations(Vec::new()), None),
             [
                 "team-payments/payments payments/db/main in eu-west-1: Stuck",
-                "team-payments/payments payments/api-key in eu-west-1: not reported any more",
+                "team-payments/payments payments/api-key in eu-west-1: no longer reported",
             ]
         );
     }

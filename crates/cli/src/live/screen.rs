@@ -43,7 +43,7 @@ pub(crate) async fn run(
     model.policies = policies;
     let terminal = ratatui::try_init().map_err(|error| {
         CommandError::new(format!("the terminal cannot be used: {error}"))
-            .with_hint("leave --watch away, or write its lines to a pipe: … | cat")
+            .with_hint("omit --watch, or pipe its output: … | cat")
     })?;
     let outcome = Show::new(cluster, model).play(terminal).await;
     ratatui::restore();
@@ -167,7 +167,7 @@ async fn carry_out(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
         Effect::Quit => return,
         Effect::Check { namespace, name } => {
             let asked = request_check(&cluster, &namespace, &name).await;
-            Message::Answer(asked.map(|_| format!("a check of {namespace}/{name} is asked for")))
+            Message::Answer(asked.map(|_| format!("check of {namespace}/{name} requested")))
         }
         Effect::Watch(scope) => {
             let look = first_look(&cluster, &scope).await;

@@ -138,7 +138,7 @@ fn a_lost_connection_is_on_every_page() {
         }
         let picture = text(&mut model, 80, 24);
         let banner =
-            "CONNECTION LOST since 2026-11-23T10:00:00Z, what is shown may be old: the API se";
+            "CONNECTION LOST since 2026-11-23T10:00:00Z, the data may be outdated: the API se";
         assert_eq!(picture.lines().nth(1), Some(banner), "{picture}");
     }
     learn(&mut model, News::Alive);
@@ -147,7 +147,7 @@ fn a_lost_connection_is_on_every_page() {
 }
 
 #[test]
-fn versions_that_begin_alike_are_told_apart() {
+fn versions_with_a_common_beginning_stay_distinguishable() {
     let mut policy = testing::payments();
     let status = policy.status.as_mut().expect("a status");
     let finding = &mut status.findings[0];
@@ -160,7 +160,7 @@ fn versions_that_begin_alike_are_told_apart() {
 }
 
 #[test]
-fn without_signs_the_picture_is_ascii() {
+fn without_symbols_the_picture_is_ascii() {
     let ascii = Style {
         unicode: false,
         color: false,
@@ -171,7 +171,7 @@ fn without_signs_the_picture_is_ascii() {
 }
 
 #[test]
-fn colors_are_there_only_when_wanted() {
+fn colors_can_be_turned_off() {
     let colors = |picture: &TestBackend| {
         let cells = picture.buffer().content().iter();
         cells
@@ -187,7 +187,7 @@ fn colors_are_there_only_when_wanted() {
 }
 
 #[test]
-fn the_selection_follows_its_secret_wherever_it_moves() {
+fn the_selection_follows_its_secret() {
     let mut model = model(UNICODE);
     press(&mut model, KeyCode::Char('j'));
     let chosen = model.chosen.clone();
@@ -227,7 +227,7 @@ fn the_selection_stays_within_the_list() {
 }
 
 #[test]
-fn a_filter_keeps_what_contains_it() {
+fn a_filter_keeps_rows_that_contain_its_text() {
     let mut model = model(UNICODE);
     press(&mut model, KeyCode::Char('/'));
     type_text(&mut model, "outsidew");
@@ -267,7 +267,7 @@ fn enter_opens_a_secret_and_escape_goes_back() {
 }
 
 #[test]
-fn events_that_come_late_belong_to_what_was_open() {
+fn late_events_belong_to_the_item_that_was_open() {
     let mut model = model(UNICODE);
     let Some(Effect::Read { choice, .. }) = open_first_secret(&mut model) else {
         panic!("it asks for events");
@@ -279,7 +279,7 @@ fn events_that_come_late_belong_to_what_was_open() {
     assert!(text(&mut model, 160, 60).contains("being read"));
     let open = model.chosen.clone().expect("it is open");
     update(&mut model, Message::Events(open, Ok(Vec::new())));
-    assert!(text(&mut model, 160, 60).contains("none that are still kept"));
+    assert!(text(&mut model, 160, 60).contains("no recent events"));
 }
 
 #[test]
@@ -295,15 +295,15 @@ fn an_open_page_scrolls_no_further_than_its_end() {
 }
 
 #[test]
-fn a_secret_that_recovers_while_it_is_open_says_so() {
+fn an_open_secret_that_recovers_is_no_longer_shown() {
     let mut model = model(UNICODE);
     open_first_secret(&mut model);
     learn(&mut model, News::Policies(vec![testing::search()]));
-    assert!(text(&mut model, 80, 24).contains("It is not reported any more"));
+    assert!(text(&mut model, 80, 24).contains("It is no longer reported"));
 }
 
 #[test]
-fn keys_ask_for_checks_and_namespaces() {
+fn keys_request_checks_and_switch_namespaces() {
     let mut model = model(UNICODE);
     press(&mut model, KeyCode::Down);
     assert_eq!(
@@ -321,10 +321,10 @@ fn keys_ask_for_checks_and_namespaces() {
         press(&mut model, KeyCode::Char('a')),
         Some(Effect::Watch(home.clone()))
     );
-    let denied = CommandError::new("you may not list them");
+    let denied = CommandError::new("you do not have permission to list them");
     update(&mut model, Message::Moved(Err(denied)));
     assert_eq!(model.scope.namespace, None);
-    assert!(text(&mut model, 80, 24).contains("you may not list them"));
+    assert!(text(&mut model, 80, 24).contains("you do not have permission to list them"));
     update(&mut model, Message::Moved(Ok(home.clone())));
     assert_eq!(model.scope, home);
 }

@@ -33,7 +33,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
         let since = since.map_or_else(String::new, |since| {
             format!(" since {}", whole_seconds(since))
         });
-        let text = format!("CONNECTION LOST{since}, what is shown may be old: {why}");
+        let text = format!("CONNECTION LOST{since}, the data may be outdated: {why}");
         let style = Style::new().add_modifier(Modifier::REVERSED);
         frame.render_widget(
             Paragraph::new(text).style(severity_style(model, Severity::Bad).patch(style)),

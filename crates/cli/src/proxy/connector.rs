@@ -98,7 +98,7 @@ impl Connector {
             ready(
                 stream
                     .take()
-                    .ok_or_else(|| io::Error::other("asked for twice")),
+                    .ok_or_else(|| io::Error::other("a connection was requested twice")),
             )
         });
         if speaks_socks {

@@ -52,7 +52,7 @@ fn without_managed_fields(object: &mut Value) {
 }
 
 fn unprintable(error: impl std::fmt::Display) -> CommandError {
-    CommandError::new(format!("the objects cannot be printed: {error}"))
+    CommandError::new(format!("cannot format the objects: {error}"))
 }
 
 #[cfg(test)]

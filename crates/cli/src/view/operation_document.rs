@@ -35,7 +35,7 @@ pub(crate) fn document(
     document.fact(
         "Secret",
         operation.secret_and_region().map_or_else(
-            || "not known yet".to_owned(),
+            || "unknown".to_owned(),
             |(name, region)| format!("{name} in {region}"),
         ),
     );

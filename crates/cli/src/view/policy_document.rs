@@ -76,7 +76,7 @@ fn conditions(document: &mut Document, view: &PolicyView, style: Style, now: Opt
     }
     if none {
         document.line(vec![plain(
-            "none yet: no controller has visited this policy; does one run, and does it watch this namespace?",
+            "none yet: no controller has checked this policy. Check that one is running and watches this namespace.",
         )]);
     }
 }
@@ -94,13 +94,13 @@ fn findings(document: &mut Document, view: &PolicyView, style: Style, now: Optio
     if view.rows.is_empty() {
         return;
     }
-    document.title("Secrets that need attention, or are worked on");
+    document.title("Secrets that need attention or have an operation in progress");
     for row in &view.rows {
         finding(document, row, style, now);
     }
     if view.omitted() > 0 {
         document.line(vec![plain(format!(
-            "and {} more that the status does not list",
+            "and {} more, which the status does not list",
             view.omitted()
         ))]);
     }
@@ -115,7 +115,7 @@ fn finding(document: &mut Document, row: &Row, style: Style, now: Option<Timesta
             format!(
                 "{} {}",
                 style.symbol(severity),
-                state.unwrap_or("worked on")
+                state.unwrap_or("in progress")
             ),
         ),
         plain(format!("  {} in {}", row.key.secret, row.key.region)),
@@ -125,7 +125,7 @@ fn finding(document: &mut Document, row: &Row, style: Style, now: Option<Timesta
     }
     if let Some(unseen) = row.unseen {
         document.line(vec![plain(format!(
-            "  unseen since {}: this is what was known then",
+            "  unseen since {}: the rest is as of then",
             time_with_age(unseen, now)
         ))]);
     }

@@ -103,10 +103,10 @@ mod tests {
 
     #[test]
     fn a_paragraph_is_plain_text() {
-        let window = about("OutsideWindow").expect("it is there");
+        let window = about("OutsideWindow").expect("it exists");
         let beginning = "No maintenance window is open. status.nextWindow tells when";
         assert!(window.starts_with(beginning), "{window}");
-        let approval = about("AwaitingApproval").expect("it is there");
+        let approval = about("AwaitingApproval").expect("it exists");
         assert!(approval.contains("See approval.md for how"), "{approval}");
     }
 }

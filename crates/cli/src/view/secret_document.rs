@@ -39,7 +39,7 @@ pub(crate) fn document(
         )],
     );
     document.optional_fact("Since", row.since.map(|time| time_with_age(time, now)));
-    let unseen = |time| format!("{}: this is what was known then", time_with_age(time, now));
+    let unseen = |time| format!("{}: the rest is as of then", time_with_age(time, now));
     document.optional_fact("Unseen since", row.unseen.map(unseen));
     document.optional_fact(
         "Why",

@@ -82,7 +82,7 @@ pub(super) fn journal(document: &mut Document, operation: &SecretRotationOperati
                 (Severity::Good, with_code("RotationPending", step))
             }
             Some(result) => (Severity::Bad, with_code(result, step)),
-            None => (Severity::Busy, "no answer yet".to_owned()),
+            None => (Severity::Busy, "no response yet".to_owned()),
         };
         let version = step.version_id.as_ref();
         let version = version.map_or_else(String::new, |id| format!(" {}", short(id)));
@@ -134,7 +134,7 @@ pub(super) fn event_lines(
         .filter(|event| events::line(event).contains(about))
         .collect();
     if relevant.is_empty() {
-        document.line(vec![plain("none that are still kept")]);
+        document.line(vec![plain("no recent events")]);
     }
     for event in relevant.iter().skip(relevant.len().saturating_sub(SHOWN)) {
         let severity = if events::is_warning(event) {

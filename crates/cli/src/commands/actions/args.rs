@@ -46,7 +46,7 @@ pub struct ActionArgs {
 /// Facts to expect, if the status of the policy and AWS do not provide them or others are meant.
 #[derive(Args, Clone, Debug, Default)]
 #[command(
-    next_help_heading = "What is expected; filled in from the policy and, with your own credentials, from AWS"
+    next_help_heading = "Expected facts; by default from the policy and, with your own credentials, from AWS"
 )]
 pub struct ExpectArgs {
     /// Version with AWSCURRENT.

@@ -177,7 +177,7 @@ fn older_pins(secret: &Secret) -> Option<String> {
         format!("No older pin can be released: {stays}.")
     } else {
         format!(
-            "Older pins are on {older}: name one of these versions with --pinned-version to release them now; {stays}."
+            "Older pins are on {older}: to release them now, name one of these versions with --pinned-version; {stays}."
         )
     })
 }
@@ -194,10 +194,10 @@ async fn look(args: &ActionArgs, target: &Target) -> Result<Secret, CommandError
     match look.secret {
         Seen::Present(secret) => Ok(*secret),
         Seen::Absent => Err(CommandError::new(format!(
-            "AWS has no secret {} in {}",
+            "no secret {} exists in {}",
             target.secret, target.region
         ))
-        .with_hint("choose another region with --region")),
+        .with_hint("select another region with --region")),
     }
 }
 

@@ -19,13 +19,13 @@ pub(super) fn advise(action: Action, target: &Target) -> Result<(), CommandError
             "{secret} is stuck: AWS refuses to start another rotation of it"
         ))
         .with_hint(format!(
-            "`kubectl secret-rotation rotate {secret} --retry {place}` runs the pending version again; `kubectl secret-rotation clear {secret} --rotate {place}` gives it up and rotates; `kubectl secret-rotation promote {secret} {place}` makes it current, if the target accepts it"
+            "`kubectl secret-rotation rotate {secret} --retry {place}` retries the pending version; `kubectl secret-rotation clear {secret} --rotate {place}` abandons it and rotates; `kubectl secret-rotation promote {secret} {place}` makes it current if the target accepts its value"
         ))),
         (Action::Rotate, Some("Rotating")) => Err(CommandError::new(format!(
-            "{secret} is being rotated already"
+            "{secret} is already being rotated"
         ))
         .with_hint(format!(
-            "`kubectl secret-rotation status -w -n {}` shows how it goes on",
+            "`kubectl secret-rotation status -w -n {}` shows its progress",
             namespace(target)
         ))),
         (Action::RestoreSecret, Some(state)) if state != "ScheduledForDeletion" => {
@@ -33,7 +33,7 @@ pub(super) fn advise(action: Action, target: &Target) -> Result<(), CommandError
                 "{secret} is {state}, not scheduled for deletion"
             ))
             .with_hint(format!(
-                "`kubectl secret-rotation undo {secret} {place}` takes a clear back; `restore` calls a deletion off"
+                "`kubectl secret-rotation undo {secret} {place}` undoes a clear; `restore` cancels a deletion"
             )))
         }
         _ => Ok(()),
@@ -64,13 +64,13 @@ pub(super) fn announcement(target: &Target, spec: &SecretRotationOperationSpec) 
     let expected = spec.expect.as_ref().map(expectations).unwrap_or_default();
     let expected = if expected.is_empty() {
         // Only ReleasePins may expect nothing (docs/actions.md).
-        "the secret has been healthy and unchanged for a whole attemptWindow since a rotation succeeded"
+        "the secret has been healthy and unchanged for a complete attemptWindow since a rotation succeeded"
             .to_owned()
     } else {
         expected.join(", and ")
     };
     lines.push(format!(
-        "  It is done only if {expected}; else the operation fails and nothing has changed."
+        "  This happens only if {expected}; otherwise the operation fails and changes nothing."
     ));
     lines.extend(undo(spec.action, target).map(|undo| format!("  {undo}")));
     lines.join("\n")
@@ -80,17 +80,17 @@ pub(super) fn announcement(target: &Target, spec: &SecretRotationOperationSpec) 
 fn effect(spec: &SecretRotationOperationSpec) -> String {
     let pause = &spec.confirm_after;
     match spec.action {
-        Action::RetryRotation => "AWS runs the rotation function again for the pending version. No label is moved by the controller.".to_owned(),
+        Action::RetryRotation => "AWS runs the rotation function again for the pending version. The controller moves no label.".to_owned(),
         Action::Rotate => "AWS starts a rotation.".to_owned(),
-        Action::ClearPending => format!("The pending version is pinned, so that AWS keeps it; after {pause} AWSPENDING is taken from it."),
-        Action::ClearAndRotate => format!("The pending version is pinned, so that AWS keeps it; after {pause} AWSPENDING is taken from it; then AWS starts a rotation, and once that has succeeded the pin is removed."),
-        Action::PromotePending => "AWSCURRENT moves to the pending version. You vouch that the target accepts its value.".to_owned(),
+        Action::ClearPending => format!("The pending version is pinned, so that AWS keeps it; after {pause} AWSPENDING is removed from it."),
+        Action::ClearAndRotate => format!("The pending version is pinned, so that AWS keeps it; after {pause} AWSPENDING is removed from it; then AWS starts a rotation, and after its success the pin is removed."),
+        Action::PromotePending => "AWSCURRENT moves to the pending version. You confirm that the target accepts its value.".to_owned(),
         Action::RestorePending => "AWSPENDING moves back onto the pinned version.".to_owned(),
         Action::RevertToPrevious => "AWSCURRENT moves back to the previous version. The password at the target does not move with it.".to_owned(),
-        Action::RestoreSecret => "The scheduled deletion is called off.".to_owned(),
+        Action::RestoreSecret => "The scheduled deletion is canceled.".to_owned(),
         Action::ReleasePins => match spec.expect.as_ref().and_then(|expect| expect.pinned_version_id.as_ref()) {
-            Some(version) => format!("The controller's own labels are removed from version {version}, but never the newest on the secret. AWS may then delete the version: nothing takes this back."),
-            None => "The controller's own labels are removed from all versions. AWS may then delete those versions: nothing takes this back.".to_owned(),
+            Some(version) => format!("The controller's own labels are removed from version {version}, but never the newest on the secret. AWS may then delete the version: this cannot be undone."),
+            None => "The controller's own labels are removed from all versions. AWS may then delete those versions: this cannot be undone.".to_owned(),
         },
     }
 }
@@ -113,15 +113,13 @@ fn expectations(expect: &Expectation) -> Vec<String> {
 /// Describes how to undo the action (docs/actions.md).
 fn undo(action: Action, target: &Target) -> Option<String> {
     let (command, what) = match action {
-        Action::ClearPending => ("undo", "takes it back."),
-        Action::ClearAndRotate => (
-            "undo",
-            "takes the clear back until the rotation has succeeded.",
+        Action::ClearPending => ("undo", "undoes it."),
+        Action::ClearAndRotate => ("undo", "undoes the clear until the rotation has succeeded."),
+        Action::Rotate | Action::PromotePending | Action::RevertToPrevious => (
+            "revert",
+            "moves the label back, but does not change the target.",
         ),
-        Action::Rotate | Action::PromotePending | Action::RevertToPrevious => {
-            ("revert", "takes the label back, not what the target knows.")
-        }
-        Action::RestorePending => ("clear", "takes it back."),
+        Action::RestorePending => ("clear", "undoes it."),
         Action::RetryRotation | Action::RestoreSecret | Action::ReleasePins => return None,
     };
     let (secret, place) = (&target.secret, place(target));

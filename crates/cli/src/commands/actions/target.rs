@@ -8,7 +8,7 @@ use secret_rotation_core::names::Region;
 use super::args::ActionArgs;
 use crate::CommandError;
 use crate::aws::{SecretId, agreed};
-use crate::kubernetes::{Cluster, did_you_mean};
+use crate::kubernetes::{Cluster, similar_names};
 
 /// The secret to act on.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,8 +98,8 @@ fn selected<'a>(
             [] => {}
             many => {
                 let names: Vec<_> = many.iter().map(|policy| policy.name_any()).collect();
-                let what = format!("several policies may hold {name}: {}", names.join(", "));
-                return Err(CommandError::new(what).with_hint("name one with -p POLICY"));
+                let what = format!("several policies may select {name}: {}", names.join(", "));
+                return Err(CommandError::new(what).with_hint("select one with -p POLICY"));
             }
         }
     }
@@ -141,7 +141,7 @@ async fn only_region(
         return Ok(region.to_string());
     }
     let what = format!(
-        "policy {} reports nothing of {}, so its region is not known",
+        "policy {} does not report {}, so its region is unknown",
         policy.name_any(),
         args.secret
     );
@@ -151,7 +151,7 @@ async fn only_region(
         format!("; the policy watches {}", watched.join(", "))
     };
     Err(CommandError::new(what)
-        .with_hint(format!("name it with --region REGION or AWS_REGION{known}")))
+        .with_hint(format!("set it with --region REGION or AWS_REGION{known}")))
 }
 
 /// Returns the regions of the profile; none if the user may not read profiles, and then --region is needed.
@@ -171,7 +171,7 @@ fn ambiguous(secret: &SecretId, targets: &[Target]) -> CommandError {
         "{secret} is reported more than once: {}",
         places.join("; ")
     ))
-    .with_hint("name one with -p POLICY or --region REGION")
+    .with_hint("select one with -p POLICY or --region REGION")
 }
 
 fn unknown(namespace: &str, secret: &SecretId, policies: &[&SecretRotationPolicy]) -> CommandError {
@@ -181,9 +181,9 @@ fn unknown(namespace: &str, secret: &SecretId, policies: &[&SecretRotationPolicy
         .flat_map(|policy| policy.status.iter().flat_map(|status| &status.findings));
     let names: Vec<_> = findings.map(|finding| finding.name.to_string()).collect();
     let name = secret.names().last().copied().unwrap_or_default();
-    CommandError::new(what).with_hint(did_you_mean(name, &names).map_or_else(
-        || "name the policy with -p POLICY, or another namespace with -n".to_owned(),
-        |offer| format!("of the secrets that need attention {offer}"),
+    CommandError::new(what).with_hint(similar_names(name, &names).map_or_else(
+        || "select the policy with -p POLICY, or another namespace with -n".to_owned(),
+        |offer| format!("secrets that need attention: {offer}"),
     ))
 }
 

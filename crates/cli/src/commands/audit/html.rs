@@ -77,11 +77,11 @@ fn heading(report: &Report) -> Markup {
         p.verdict.bad[report.unhealthy() > 0].unsure[!report.complete] { (report.headline()) }
         p.facts {
             @if let Some(time) = time { "As of " time datetime=(time) { (time) } }
-            @else { "AWS did not answer" }
+            @else { "AWS did not respond" }
             " · "
             @match &report.policy {
-                Some(policy) => { "judged by policy " strong { (policy) } }
-                None => "judged by the defaults"
+                Some(policy) => { "evaluated with policy " strong { (policy) } }
+                None => "evaluated with defaults"
             }
             " · stuck after " (span(report.stuck_after_seconds))
         }
@@ -99,7 +99,7 @@ fn warnings(report: &Report) -> Markup {
         @if !report.complete {
             section.incomplete aria-labelledby="incomplete" {
                 h2 #incomplete { "This report is incomplete" }
-                p { "What is not in it may still exist, and is not known to be healthy." }
+                p { "Secrets that are not in it may exist and may be unhealthy." }
                 ul {
                     @for (region, problem) in report.problems() {
                         li { strong { (region) } ": " (problem.message) ". " span.hint { (problem.hint) } }
@@ -139,7 +139,7 @@ fn regions(report: &Report) -> Markup {
 fn footer(report: &Report) -> Markup {
     html! {
         p {
-            "Made by kubectl secret-rotation " (report.tool_version)
+            "Created by kubectl secret-rotation " (report.tool_version)
             " from metadata only: no secret value was read. Ages are as of the time of the report."
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn render(report: &Report) -> String {
     let time = report
         .time
         .as_deref()
-        .unwrap_or("never: AWS did not answer");
+        .unwrap_or("never: AWS did not respond");
     let _ = write!(
         text,
         "\n<sub>As of {time}. kubectl secret-rotation {}; no secret value was read.</sub>\n",

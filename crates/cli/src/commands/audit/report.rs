@@ -168,7 +168,7 @@ impl Report {
     pub(crate) fn headline(&self) -> String {
         let judged = count(self.selected, "secret");
         let verdict = match (self.unhealthy(), self.complete) {
-            (0, false) if self.selected == 0 => "nothing could be judged".to_owned(),
+            (0, false) if self.selected == 0 => "nothing could be evaluated".to_owned(),
             (0, true) => "none needs attention".to_owned(),
             (0, false) => "none of those that could be read needs attention".to_owned(),
             (1, _) => "1 needs attention".to_owned(),
@@ -280,7 +280,7 @@ const fn pending_value(value: PendingValue) -> &'static str {
 /// Renders the report as indented JSON.
 pub(super) fn json(report: &Report) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(report);
-    let failed = |error| CommandError::new(format!("the report does not print as JSON: {error}"));
+    let failed = |error| CommandError::new(format!("cannot format the report as JSON: {error}"));
     text.map(|text| text + "\n").map_err(failed)
 }
 
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(
             headline(testing::nothing_read()),
             (
-                "0 secrets in 1 region: nothing could be judged".to_owned(),
+                "0 secrets in 1 region: nothing could be evaluated".to_owned(),
                 false
             )
         );

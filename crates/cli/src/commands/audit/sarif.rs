@@ -38,7 +38,7 @@ const REPORTED: [State; 10] = [
 /// Renders one log with one run.
 pub(super) fn render(report: &Report) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(&log(report));
-    let failed = |error| CommandError::new(format!("the report does not print as SARIF: {error}"));
+    let failed = |error| CommandError::new(format!("cannot format the report as SARIF: {error}"));
     text.map(|text| text + "\n").map_err(failed)
 }
 
@@ -91,18 +91,18 @@ fn rule(state: State) -> Value {
 
 const fn description(state: State) -> &'static str {
     match state {
-        State::Broken => "No version of the secret holds AWSCURRENT.",
-        State::Stuck => "The rotation has stopped half-way, and AWS refuses every further one.",
-        State::Expiring => "The value of the secret expires soon, by its tag.",
-        State::Overdue => "AWS meant to rotate the secret and has not.",
+        State::Broken => "No version of the secret has AWSCURRENT.",
+        State::Stuck => "The rotation stopped halfway, and AWS refuses to start another.",
+        State::Expiring => "The value of the secret expires soon according to its tag.",
+        State::Overdue => "AWS did not rotate the secret when it was due.",
         State::TooOld => "The current version is older than the policy allows.",
-        State::ScheduledForDeletion => "The secret will be purged.",
+        State::ScheduledForDeletion => "The secret will be deleted.",
         State::NotFound => "The policy names a secret that does not exist.",
-        State::Disabled => "The rotation of the secret was switched off.",
+        State::Disabled => "The rotation of the secret is turned off.",
         State::Unknown => "The secret or its expiry tag could not be read.",
-        State::Rotating => "A rotation is under way.",
+        State::Rotating => "A rotation is in progress.",
         State::Ineligible => "The secret is a replica.",
-        State::Healthy => "The rotation of the secret is fine.",
+        State::Healthy => "The rotation of the secret is healthy.",
     }
 }
 

@@ -55,13 +55,15 @@ fn findings(report: &Report) -> Table {
 
 fn note_limits(report: &Report, text: &mut String) {
     for (region, problem) in report.problems() {
-        let _ = writeln!(text, "Not read in {region}: {}", problem.message);
+        let _ = writeln!(text, "Could not read in {region}: {}", problem.message);
     }
     if !report.complete {
         text.push_str("This report is incomplete: a secret that is not in it may still exist.\n");
     }
     if report.count(State::Stuck) > 0 {
-        text.push_str("What stuck means and what to do: kubectl secret-rotation explain Stuck\n");
+        text.push_str(
+            "To learn what to do about stuck secrets, run: kubectl secret-rotation explain Stuck\n",
+        );
     }
 }
 

@@ -78,6 +78,6 @@ async fn ask(client: &Client, namespace: &str, need: &Need) -> CheckResult {
             CheckResult::ok(what, format!("may {deed}"))
         }
         Ok(_) => CheckResult::warn(what, format!("may not {deed}"))
-            .with_hint("ask for a role with this verb if you need these commands"),
+            .with_hint("ask an admin for a role with this verb if you need these commands"),
     }
 }

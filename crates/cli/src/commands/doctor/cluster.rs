@@ -32,14 +32,17 @@ const KINDS: [&str; 3] = [
 /// Returns the result if there is no cluster to connect to.
 pub(super) fn unreachable(failure: &CommandError) -> CheckResult {
     CheckResult::failed("cluster", failure.message())
-        .with_hint("choose one with --kubeconfig and --context, or set KUBECONFIG")
+        .with_hint("select one with --kubeconfig and --context, or set KUBECONFIG")
 }
 
 /// Checks that the API server responds, and returns its time: the age of leases is measured by it.
 pub(super) async fn server(client: &Client) -> (CheckResult, Option<Timestamp>) {
     let what = "API server";
     let Ok(request) = Request::get("/version").body(Body::empty()) else {
-        return (CheckResult::failed(what, "it cannot be asked"), None);
+        return (
+            CheckResult::failed(what, "the request cannot be built"),
+            None,
+        );
     };
     let answer = match client.send(request).await {
         Ok(answer) => answer,
@@ -60,10 +63,10 @@ pub(super) async fn server(client: &Client) -> (CheckResult, Option<Timestamp>) 
     let result = match client.apiserver_version().await {
         Ok(version) => judge_version(&version.git_version, &version.minor),
         Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
-            CheckResult::failed(what, "it does not let you in")
+            CheckResult::failed(what, "it rejects your credentials")
                 .with_hint("sign in to the cluster again")
         }
-        Err(error) => CheckResult::warn(what, format!("its version is not known: {error}")),
+        Err(error) => CheckResult::warn(what, format!("its version is unknown: {error}")),
     };
     (result, now)
 }
@@ -75,13 +78,13 @@ fn judge_version(version: &str, minor: &str) -> CheckResult {
         CheckResult::ok("API server", version)
     } else {
         CheckResult::failed("API server", format!("{version} is too old"))
-            .with_hint(format!("Kubernetes 1.{OLDEST_MINOR} or later is needed"))
+            .with_hint(format!("Kubernetes 1.{OLDEST_MINOR} or later is required"))
     }
 }
 
 /// Checks that the API server serves the three CRDs in the version of this plugin. Every user may read that.
 pub(super) async fn kinds(client: &Client) -> Vec<CheckResult> {
-    let what = format!("kinds of {GROUP}");
+    let what = format!("CRDs of {GROUP}");
     let hint = "install them: kubectl apply -f deploy/crds, or the chart with crds.enabled=true";
     let groups = match client.list_api_groups().await {
         Ok(groups) => groups.groups,
@@ -94,7 +97,8 @@ pub(super) async fn kinds(client: &Client) -> Vec<CheckResult> {
     if !versions.iter().any(|version| version == VERSION) {
         let found = format!("served as {}, not as {VERSION}", versions.join(", "));
         return vec![
-            CheckResult::failed(what, found).with_hint("plugin and CRDs must be of one release"),
+            CheckResult::failed(what, found)
+                .with_hint("install plugin and CRDs of the same release"),
         ];
     }
     let resources = client
@@ -139,7 +143,7 @@ fn defective(defect: Defect) -> CheckResult {
         Defect::Weak(why) => CheckResult::failed(what, why)
             .with_hint("apply deploy/admission again; until then no approval counts"),
         Defect::OtherVersion(why) => CheckResult::warn(what, why)
-            .with_hint("no approval counts unless their version is that of the controller"),
+            .with_hint("no approval counts unless they have the version of the controller"),
     }
 }
 
@@ -214,8 +218,8 @@ fn profile(profile: &AWSAccessProfile) -> CheckResult {
     let ready = |condition: &&Condition| condition.type_ == "Ready";
     let ready = status.and_then(|status| status.conditions.iter().find(ready));
     match ready {
-        None => CheckResult::warn(what, "the controller has not looked at it")
-            .with_hint("a profile is visited once a policy refers to it and the controller runs"),
+        None => CheckResult::warn(what, "the controller has not checked it")
+            .with_hint("the controller checks a profile when a policy refers to it"),
         Some(ready) if ready.status == "True" => CheckResult::ok(what, "Ready"),
         Some(ready) => CheckResult::failed(what, format!("{}: {}", ready.reason, ready.message))
             .with_hint(format!("kubectl secret-rotation explain {}", ready.reason)),

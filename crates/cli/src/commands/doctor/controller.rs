@@ -34,8 +34,11 @@ async fn deployments(client: &Client, namespace: &str) -> Vec<CheckResult> {
     match found {
         Err(error) => vec![CheckResult::unreadable(what, &error)],
         Ok(found) if found.items.is_empty() => vec![
-            CheckResult::warn(what, format!("no Deployment of it in {namespace}"))
-                .with_hint("name its namespace with --controller-namespace, or install it"),
+            CheckResult::warn(
+                what,
+                format!("it has no Deployment in namespace {namespace}"),
+            )
+            .with_hint("set its namespace with --controller-namespace, or install it"),
         ],
         Ok(found) => found
             .iter()
@@ -79,15 +82,12 @@ fn release(deployment: &Deployment) -> CheckResult {
         .map(|(_, tag)| tag.trim_start_matches('v'))
         .filter(|tag| tag.starts_with(|c: char| c.is_ascii_digit()) && !tag.contains('/'));
     match tag {
-        None => CheckResult::warn(
-            what,
-            "the image of the controller has no release in its tag",
-        ),
+        None => CheckResult::warn(what, "the image tag of the controller shows no release"),
         Some(tag) if minor(tag) == minor(own) => {
             CheckResult::ok(what, format!("controller {tag}, plugin {own}"))
         }
         Some(tag) => CheckResult::warn(what, format!("controller {tag}, plugin {own}"))
-            .with_hint("use plugin and controller of one minor release"),
+            .with_hint("use plugin and controller of the same minor release"),
     }
 }
 
@@ -115,8 +115,8 @@ async fn leases(client: &Client, namespace: &str, now: Option<Timestamp>) -> Vec
         })
         .collect();
     if ours.is_empty() {
-        let hint = "start the controller, or name its namespace with --controller-namespace";
-        return vec![CheckResult::failed(what, "nobody has taken it yet").with_hint(hint)];
+        let hint = "start the controller, or set its namespace with --controller-namespace";
+        return vec![CheckResult::failed(what, "no replica has taken it yet").with_hint(hint)];
     }
     ours.into_iter().map(|lease| judge(lease, now)).collect()
 }
@@ -133,9 +133,9 @@ fn judge(lease: &Lease, now: Option<Timestamp>) -> CheckResult {
     let renewed = spec
         .and_then(|spec| spec.renew_time.as_ref())
         .map(|time| time.0);
-    let hint = "no replica is at work: look at the pods and the log of the controller";
+    let hint = "no replica is active: check the pods and the logs of the controller";
     match (holder, renewed, now) {
-        (None, _, _) => CheckResult::failed(what, "nobody holds it").with_hint(hint),
+        (None, _, _) => CheckResult::failed(what, "no replica holds it").with_hint(hint),
         (Some(_), None, _) => CheckResult::failed(what, "it was never renewed").with_hint(hint),
         (Some(holder), Some(renewed), Some(now))
             if now.duration_since(renewed) > RENEWED_WITHIN =>
@@ -148,9 +148,9 @@ fn judge(lease: &Lease, now: Option<Timestamp>) -> CheckResult {
         }
         (Some(holder), Some(renewed), None) => CheckResult::warn(
             what,
-            format!("{holder} renewed it at {renewed:.0}; the API server's time is not known"),
+            format!("{holder} renewed it at {renewed:.0}; the API server's time is unknown"),
         ),
-        (Some(holder), Some(_), Some(_)) => CheckResult::ok(what, format!("{holder} is at work")),
+        (Some(holder), Some(_), Some(_)) => CheckResult::ok(what, format!("{holder} holds it")),
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
         };
         assert_eq!(
             found(Some("pod-a"), "2026-11-23T09:59:50Z"),
-            (Grade::Ok, "pod-a is at work".to_owned())
+            (Grade::Ok, "pod-a holds it".to_owned())
         );
         assert_eq!(
             found(Some("pod-a"), "2026-11-23T09:58:00Z"),

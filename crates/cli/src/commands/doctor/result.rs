@@ -56,8 +56,8 @@ impl CheckResult {
             return Self::warn(what, format!("it could not be read: {error}"));
         };
         if status.code == 403 {
-            return Self::warn(what, "you may not look at it").with_hint(
-                "ask an administrator: the roles of the chart are for policies and operations only",
+            return Self::warn(what, "you do not have permission to read it").with_hint(
+                "ask an admin: the roles of the chart cover only policies and operations",
             );
         }
         Self::warn(what, format!("it could not be read: {}", status.message))

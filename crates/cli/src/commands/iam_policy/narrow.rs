@@ -23,7 +23,7 @@ const RESOURCE_TAG: &str = "aws:ResourceTag/";
 pub(super) fn parse_prefix(text: &str) -> Result<Prefix, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-!".contains(c);
     if text.is_empty() || !text.chars().all(allowed) {
-        return Err("write letters, digits and / _ + = . @ - only".to_owned());
+        return Err("use only letters, digits and / _ + = . @ -".to_owned());
     }
     Ok(Prefix(text.to_owned()))
 }
@@ -36,7 +36,7 @@ pub(super) fn parse_tag(text: &str) -> Result<Tag, String> {
             key: key.to_owned(),
             value: value.to_owned(),
         }),
-        Some(_) | None => Err("write KEY=VALUE, such as team=payments".to_owned()),
+        Some(_) | None => Err("use the form KEY=VALUE, such as team=payments".to_owned()),
     }
 }
 

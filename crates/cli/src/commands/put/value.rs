@@ -76,7 +76,7 @@ impl Value {
         if bytes.len() > LARGEST {
             return Err(
                 CommandError::usage(format!("the value is larger than {LARGEST} bytes"))
-                    .with_hint("AWS stores no larger ones"),
+                    .with_hint("AWS does not store larger values"),
             );
         }
         Ok(Self(bytes))
@@ -86,12 +86,12 @@ impl Value {
         let prompt = |text| {
             rpassword::prompt_password(text)
                 .map(Zeroizing::new)
-                .map_err(|error| CommandError::new(format!("cannot ask for the value: {error}")))
+                .map_err(|error| CommandError::new(format!("cannot prompt for the value: {error}")))
         };
         let first = prompt("New value: ")?;
-        let second = prompt("Again: ")?;
+        let second = prompt("Repeat the value: ")?;
         if *first != *second {
-            return Err(CommandError::new("the two are not the same"));
+            return Err(CommandError::new("the two values do not match"));
         }
         Self::drain(first.as_bytes())
     }
@@ -159,7 +159,7 @@ mod tests {
         let refused = value(&vec![b'x'; LARGEST + 1]).expect_err("too large");
         assert_eq!(
             refused.to_string(),
-            "error: the value is larger than 65536 bytes\nhint: AWS stores no larger ones"
+            "error: the value is larger than 65536 bytes\nhint: AWS does not store larger values"
         );
     }
 }

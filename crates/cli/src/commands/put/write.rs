@@ -45,27 +45,27 @@ pub(super) async fn put(
         .send()
         .await
         .map_err(|error| explained(error.code(), secret, region))?;
-    let version = answer.version_id().unwrap_or("of an unknown id");
+    let version = answer.version_id().unwrap_or("with an unknown id");
     Ok(version.to_owned())
 }
 
 fn explained(code: Option<&str>, secret: &Arn, region: &Region) -> CommandError {
     let Some(code) = code else {
-        return CommandError::new(format!("no answer of AWS in {region} could be understood")).with_hint(
-            format!("the value may have been written: look with `kubectl secret-rotation versions {secret}`"),
+        return CommandError::new(format!("AWS returned an unreadable response in {region}")).with_hint(
+            format!("the value may have been written: check with `kubectl secret-rotation versions {secret}`"),
         );
     };
     match code {
         "AccessDeniedException" | "AccessDenied" => CommandError::new(format!(
             "AWS denied secretsmanager:PutSecretValue in {region}"
         ))
-        .with_hint("`kubectl secret-rotation iam-policy --level put` prints what is needed; a key of your own in KMS also needs kms:GenerateDataKey and kms:Decrypt"),
+        .with_hint("`kubectl secret-rotation iam-policy --level put` prints the permissions that are needed; a customer managed KMS key also needs kms:GenerateDataKey and kms:Decrypt"),
         "LimitExceededException" => CommandError::new("the secret has too many versions")
             .with_hint("AWS deletes versions without labels after a day: try again later"),
         "InvalidRequestException" => CommandError::new("AWS refuses to write to this secret")
             .with_hint("it may be scheduled for deletion, or managed by another AWS service"),
         "ExpiredTokenException" | "ExpiredToken" => CommandError::new("the AWS session has expired")
-            .with_hint("sign in again, for instance with `aws sso login` or `aws login`"),
+            .with_hint("sign in again, for example with `aws sso login` or `aws login`"),
         code => CommandError::new(format!("AWS refused the value ({code})")),
     }
 }

@@ -48,7 +48,7 @@ fn tree(view: &PolicyView, wide: bool, style: Style, now: Option<Timestamp>) -> 
     text.push_str(&table.render(style));
     if view.omitted() > 0 {
         let more = view.omitted();
-        let _ = writeln!(text, "and {more} more that the status does not list");
+        let _ = writeln!(text, "and {more} more, which the status does not list");
     }
     text
 }

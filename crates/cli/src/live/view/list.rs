@@ -132,7 +132,7 @@ fn nothing(model: &Model) -> String {
     }
     match &model.scope.namespace {
         Some(namespace) => {
-            format!("No policies in namespace {namespace}; a looks into all namespaces.")
+            format!("No policies in namespace {namespace}; a shows all namespaces.")
         }
         None => "No policies in any namespace.".to_owned(),
     }

@@ -30,7 +30,7 @@ does not name them.";
 /// Draws the open item. Returns by how many lines it can be scrolled.
 pub(super) fn draw_document(frame: &mut Frame<'_>, model: &Model, area: Rect) -> usize {
     let Some(document) = model.document() else {
-        let text = "It is not reported any more: healthy again, or gone. esc goes back.";
+        let text = "It is no longer reported: it is healthy or deleted. esc goes back.";
         frame.render_widget(Paragraph::new(text), area);
         return 0;
     };

@@ -68,7 +68,7 @@ fn figure(id: &str, title: &str, what: &str, bars: &[Bar]) -> Markup {
     html! {
         figure {
             figcaption { h2 { (title) } }
-            @if bars.is_empty() { p { "No secret was judged." } } @else {
+            @if bars.is_empty() { p { "No secret was evaluated." } } @else {
                 svg role="img" aria-labelledby={ (title_id) " " (text_id) }
                     viewBox={ "0 0 " (WIDTH) " " (height) } {
                     title id=(title_id) { (title) }
