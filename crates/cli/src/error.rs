@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 /// An error that ends the command: a message, and a hint if there is one.
 ///
-/// It is printed on standard error as `error: …` and `hint: …`. The exit status is 1, and 2 for an invalid command line, as
-/// for clap. Where 1 has another meaning, [`with_exit_code`](Self::with_exit_code) sets the status.
+/// It is printed on standard error as `error: …` and `hint: …`. The exit status is 1, and 2 for an invalid command
+/// line, as for clap. Where 1 has another meaning, [`with_exit_code`](Self::with_exit_code) sets the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandError {
     message: String,

@@ -1,7 +1,7 @@
 //! The kubectl plugin: `kubectl secret-rotation …`, including the audit that needs no cluster.
 //!
-//! It shows what the controller reports and requests what the controller shall do, only through resources. Core defines the
-//! states of secrets and the possible actions; this crate makes no decisions.
+//! It shows what the controller reports and requests what the controller shall do, only through resources. Core defines
+//! the states of secrets and the possible actions; this crate makes no decisions.
 
 mod app;
 mod aws;

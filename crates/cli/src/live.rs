@@ -1,7 +1,7 @@
 //! `status --watch`: shows changes on a screen or, without a terminal, line by line.
 //!
-//! [`model`], [`update`] and [`view`] are pure: messages go in, effects and a picture come out. [`screen`], [`plain`] and
-//! [`watch`] do the I/O.
+//! [`model`], [`update`] and [`view`] are pure: messages go in, effects and a picture come out. [`screen`], [`plain`]
+//! and [`watch`] do the I/O.
 
 mod connections;
 mod model;

@@ -1,8 +1,8 @@
 //! The proxy to the API server or to AWS, if there is one.
 //!
-//! kubectl and the AWS tools read the same variables by different rules, and users expect each command to behave like the tool
-//! they know. For the API server these are the rules of kubectl (Go's `net/http`); for AWS they are those of the SDK, which
-//! follow curl.
+//! kubectl and the AWS tools read the same variables by different rules, and users expect each command to behave like
+//! the tool they know. For the API server these are the rules of kubectl (Go's `net/http`); for AWS they are those of
+//! the SDK, which follow curl.
 
 mod connector;
 mod exempt;
@@ -40,8 +40,8 @@ const FOR_ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 const FOR_NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 impl Proxy {
-    /// Returns the proxy to an API server by the rules of kubectl: `proxy-url` always applies; the variables apply unless
-    /// `NO_PROXY` or a loopback address exempts the server.
+    /// Returns the proxy to an API server by the rules of kubectl: `proxy-url` always applies; the variables apply
+    /// unless `NO_PROXY` or a loopback address exempts the server.
     pub(crate) fn to_cluster(
         server: &Uri,
         proxy_url: Option<&str>,
@@ -73,8 +73,8 @@ impl Proxy {
 
     /// Returns the proxy to an AWS endpoint by the rules of the SDK.
     ///
-    /// The SDK ignores a value that it cannot parse and connects directly, against the user's intention. Here that is an
-    /// error.
+    /// The SDK ignores a value that it cannot parse and connects directly, against the user's intention. Here that is
+    /// an error.
     pub(crate) fn to_aws(endpoint: &Uri) -> Result<Option<Self>, CommandError> {
         let scheme = if endpoint.scheme_str() == Some("http") {
             FOR_HTTP

@@ -116,7 +116,8 @@ impl Criteria {
     }
 }
 
-/// Returns a warning about an exclusion by ARN: stored policies keep it, so an audit does too, but it cannot be created any more.
+/// Returns a warning about an exclusion by ARN: stored policies keep it, so an audit does too, but it cannot be created
+/// any more.
 fn old_exclusion(arn: &Arn) -> String {
     format!(
         "warning: spec.selector.exclude names ARN {arn}, which the API server does not accept in a new policy: write the name {}",

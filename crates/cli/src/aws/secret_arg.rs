@@ -26,8 +26,8 @@ pub struct SecretArg {
 pub enum SecretId {
     /// A name.
     Name(SecretName),
-    /// An ARN. It may lack the hyphen and the six characters that AWS adds to the name. Both forms look alike if the name itself
-    /// ends in that way.
+    /// An ARN. It may lack the hyphen and the six characters that AWS adds to the name. Both forms look alike if the
+    /// name itself ends in that way.
     Arn(Arn),
 }
 
@@ -149,8 +149,8 @@ pub(crate) fn agreed(
     }
 }
 
-/// Reads a secret by what was typed. AWS answers a partial ARN with the complete one, which may be another secret with the same
-/// beginning. So this asks by name, and requires that the answer has that ARN.
+/// Reads a secret by what was typed. AWS answers a partial ARN with the complete one, which may be another secret with
+/// the same beginning. So this asks by name, and requires that the answer has that ARN.
 async fn look(account: &Account, secret: &SecretId, versions: bool) -> Result<Look, AwsError> {
     let arn = match secret {
         SecretId::Name(name) => return account.look(name.as_str(), versions).await,

@@ -77,8 +77,8 @@ pub(crate) struct Session {
 }
 
 impl AwsOptions {
-    /// Loads the configuration as the SDK does, and checks endpoint and proxy before any request. Every command that uses AWS
-    /// starts here.
+    /// Loads the configuration as the SDK does, and checks endpoint and proxy before any request. Every command that
+    /// uses AWS starts here.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Manual operations: what `rotate`, `clear`, `promote`, `undo`, `revert`, `restore` and `release` share.
 //!
-//! Each of them prints what will happen and what it expects, then creates an operation. The controller decides whether the
-//! operation may run and whether the expectations still hold.
+//! Each of them prints what will happen and what it expects, then creates an operation. The controller decides whether
+//! the operation may run and whether the expectations still hold.
 
 mod args;
 mod follow;
@@ -42,8 +42,8 @@ const LIKE: usize = 1_000;
 ///
 /// # Errors
 ///
-/// Returns an error if the secret, its policy or its versions are unknown, if the API server refuses the operation, or if
-/// the operation fails.
+/// Returns an error if the secret, its policy or its versions are unknown, if the API server refuses the operation, or
+/// if the operation fails.
 pub(super) async fn request(
     app: &App,
     args: &ActionArgs,

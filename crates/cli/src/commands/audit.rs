@@ -1,7 +1,7 @@
 //! `audit`: evaluates an account as the controller does, without a cluster and without a write.
 //!
-//! Crate `aws` reads and core evaluates; this module reports. An audit has no memory of earlier ones: it knows the age of a
-//! pending version without a value only by the last change of the secret.
+//! Crate `aws` reads and core evaluates; this module reports. An audit has no memory of earlier ones: it knows the age
+//! of a pending version without a value only by the last change of the secret.
 
 mod age_buckets;
 mod fail_on;
@@ -40,7 +40,8 @@ const INCOMPLETE: u8 = 3;
 /// invalid; 3 something could not be read, and nothing named by --fail-on was found in the rest.
 #[derive(Args, Clone, Debug)]
 pub struct AuditArgs {
-    /// File with a `SecretRotationPolicy`, whose regions are the default, and optionally its `AWSAccessProfile`; - is standard input.
+    /// File with a `SecretRotationPolicy`, whose regions are the default, and optionally its `AWSAccessProfile`; - is
+    /// standard input.
     #[arg(short, long, value_name = "FILE")]
     pub filename: Option<PathBuf>,
 

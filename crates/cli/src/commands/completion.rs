@@ -1,6 +1,7 @@
 //! `completion`: scripts that complete commands, flags and names of resources in a shell.
 //!
-//! Shells call the plugin back: directly with `COMPLETE=<shell>`, or through kubectl with the hidden command `__complete`.
+//! Shells call the plugin back: directly with `COMPLETE=<shell>`, or through kubectl with the hidden command
+//! `__complete`.
 
 pub(crate) mod candidates;
 mod names;

@@ -29,7 +29,8 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "NAME", default_value = "secret-rotation-system")]
     pub controller_namespace: String,
 
-    /// Regions in which to check your own access to AWS, separated by commas; with only --profile, the region of the profile.
+    /// Regions in which to check your own access to AWS, separated by commas; with only --profile, the region of the
+    /// profile.
     #[arg(long, value_delimiter = ',', value_name = "REGION", value_parser = parse_region)]
     pub regions: Vec<Region>,
 

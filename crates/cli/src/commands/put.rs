@@ -1,8 +1,8 @@
 //! `put`: stores a new value in one secret, with the credentials of the user.
 //!
-//! This is the only place of the project that writes a value. The value comes from a file, standard input or a prompt, never
-//! from an argument, and is never printed. This process wipes its own copy; copies within the SDK and the TLS library last
-//! until the process exits.
+//! This is the only place of the project that writes a value. The value comes from a file, standard input or a prompt,
+//! never from an argument, and is never printed. This process wipes its own copy; copies within the SDK and the TLS
+//! library last until the process exits.
 
 mod value;
 mod write;
@@ -32,9 +32,9 @@ const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
 
 /// Put a new value into a secret as AWSCURRENT; the value is never printed.
 ///
-/// The value is read from a file, from standard input, or from a prompt without echo; never from an argument, which other
-/// users of the machine could see. AWS keeps the previous current version as AWSPREVIOUS. The system that uses the secret,
-/// such as a database, does not learn the new value.
+/// The value is read from a file, from standard input, or from a prompt without echo; never from an argument, which
+/// other users of the machine could see. AWS keeps the previous current version as AWSPREVIOUS. The system that uses
+/// the secret, such as a database, does not learn the new value.
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct PutArgs {

@@ -41,10 +41,11 @@ pub(crate) fn suspended(
 ) -> CommandError {
     let profile = &*policy.spec.profile_ref.name;
     match brake {
-        SuspendedBy::Policy => CommandError::new(format!("policy {name} is suspended: no checks run"))
-            .with_hint(format!(
-                "kubectl secret-rotation resume {name} -n {namespace}"
-            )),
+        SuspendedBy::Policy => {
+            CommandError::new(format!("policy {name} is suspended: no checks run")).with_hint(
+                format!("kubectl secret-rotation resume {name} -n {namespace}"),
+            )
+        }
         SuspendedBy::Profile => CommandError::new(format!(
             "AWSAccessProfile {profile} of policy {name} is suspended: no checks run"
         ))

@@ -112,7 +112,8 @@ impl Cluster {
         self.server.name()
     }
 
-    /// Returns the API server's time: that of its last response, advanced since. Ages are measured by it, not by the local clock.
+    /// Returns the API server's time: that of its last response, advanced since. Ages are measured by it, not by the
+    /// local clock.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         self.clock.now()
     }

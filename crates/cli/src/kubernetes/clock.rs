@@ -1,7 +1,7 @@
 //! The API server's time, from the `Date` headers of its responses.
 //!
-//! The local clock may be wrong, and servers wrote the times that are shown. One absurd date changes no age: the controller
-//! trusts times by the same rule, see [`AgreedTime`].
+//! The local clock may be wrong, and servers wrote the times that are shown. One absurd date changes no age: the
+//! controller trusts times by the same rule, see [`AgreedTime`].
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,8 +39,8 @@ impl Default for ServerClock {
 }
 
 impl ServerClock {
-    /// Returns the time; `None` before the first response. Until two responses agree, it is that of the first: the time is only
-    /// displayed and decides nothing.
+    /// Returns the time; `None` before the first response. Until two responses agree, it is that of the first: the time
+    /// is only displayed and decides nothing.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         let dates = self.lock();
         if let Some(now) = dates.agreement.now(self.origin.elapsed()) {

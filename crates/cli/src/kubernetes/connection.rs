@@ -1,7 +1,7 @@
 //! The HTTP client of the API server.
 //!
-//! kube has its own, but its proxy rules differ from those of kubectl: it compares `NO_PROXY` with the address of the proxy,
-//! and rejects an empty entry in it.
+//! kube has its own, but its proxy rules differ from those of kubectl: it compares `NO_PROXY` with the address of the
+//! proxy, and rejects an empty entry in it.
 
 use std::sync::Arc;
 use std::time::Duration;

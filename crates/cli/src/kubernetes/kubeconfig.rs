@@ -1,4 +1,5 @@
-//! The cluster configuration: from `--kubeconfig`, `KUBECONFIG`, `~/.kube/config`, or as a pod, in the order of kubectl.
+//! The cluster configuration: from `--kubeconfig`, `KUBECONFIG`, `~/.kube/config`, or as a pod, in the order of
+//! kubectl.
 
 use std::env;
 use std::path::{Path, PathBuf};

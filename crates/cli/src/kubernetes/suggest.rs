@@ -29,7 +29,8 @@ pub(crate) fn similar_names(typed: &str, names: &[String]) -> Option<String> {
     Some(format!("{}{more}", names.join(", ")))
 }
 
-/// Returns the Jaro-Winkler similarity, which favors a common prefix. A part of a name counts as much as a typing mistake.
+/// Returns the Jaro-Winkler similarity, which favors a common prefix. A part of a name counts as much as a typing
+/// mistake.
 fn likeness(typed: &str, name: &str) -> f64 {
     const PART: f64 = 0.9;
     let alike = strsim::jaro_winkler(typed, name);

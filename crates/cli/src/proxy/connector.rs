@@ -91,8 +91,8 @@ impl Connector {
             hop.uri().clone()
         };
         let stream = first_hop.call(at.clone()).await.map_err(io::Error::other)?;
-        // The handshakes ask once for a connection. It is open already, so that an unreachable proxy and a proxy that refuses have
-        // different errors.
+        // The handshakes ask once for a connection. It is open already, so that an unreachable proxy and a proxy that
+        // refuses have different errors.
         let mut stream = Some(stream);
         let handed_over = service_fn(move |_: Uri| {
             ready(
@@ -152,7 +152,8 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// Builds a client for the AWS SDK that supports SOCKS, unlike the SDK's own. The variables select the proxy of each request.
+/// Builds a client for the AWS SDK that supports SOCKS, unlike the SDK's own. The variables select the proxy of each
+/// request.
 pub(crate) fn socks_client() -> io::Result<SharedHttpClient> {
     let matcher = Matcher::from_env();
     let tls = || {

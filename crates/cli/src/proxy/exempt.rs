@@ -7,9 +7,9 @@ use ipnet::IpNet;
 
 /// Returns whether requests to this server use no proxy: it is on this machine, or an entry of `NO_PROXY` matches it.
 ///
-/// Entries are separated by commas; empty ones are ignored. An entry is `*`, a network such as 10.0.0.0/8, an address, or a
-/// domain, which includes its subdomains (`.example.com` and `*.example.com` mean only these). Addresses and domains can have
-/// a port.
+/// Entries are separated by commas; empty ones are ignored. An entry is `*`, a network such as 10.0.0.0/8, an address,
+/// or a domain, which includes its subdomains (`.example.com` and `*.example.com` mean only these). Addresses and
+/// domains can have a port.
 pub(super) fn is_exempt(server: &Uri, no_proxy: &str) -> bool {
     let host = server.host().unwrap_or_default().to_ascii_lowercase();
     let host = host.trim_start_matches('[').trim_end_matches(']');

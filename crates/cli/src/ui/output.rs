@@ -10,8 +10,8 @@ pub(crate) fn print(text: &str) -> Result<(), CommandError> {
     print_open(text).map(drop)
 }
 
-/// Writes lines to standard error. They contain text from servers and other people, so control characters are replaced. An
-/// error is ignored: there is no place left to report it.
+/// Writes lines to standard error. They contain text from servers and other people, so control characters are replaced.
+/// An error is ignored: there is no place left to report it.
 pub(crate) fn note(text: &str) {
     let lines: Vec<_> = text.lines().map(printable).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));

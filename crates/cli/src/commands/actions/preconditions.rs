@@ -1,6 +1,7 @@
 //! The preconditions of an operation: what must be true of the secret, so that the action applies to what the user saw.
 //!
-//! They come from flags, from the status of the policy, from earlier operations and, where these do not suffice, from AWS.
+//! They come from flags, from the status of the policy, from earlier operations and, where these do not suffice, from
+//! AWS.
 
 use std::collections::BTreeSet;
 

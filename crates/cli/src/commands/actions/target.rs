@@ -115,8 +115,8 @@ fn may_select(policy: &SecretRotationPolicy, secret: &str) -> bool {
     policy.spec.selector.include.iter().any(fits)
 }
 
-/// Returns the region of a secret without a finding: the only region of the policy, else of its profile, else that of the
-/// environment or the AWS profile if the policy watches it.
+/// Returns the region of a secret without a finding: the only region of the policy, else of its profile, else that of
+/// the environment or the AWS profile if the policy watches it.
 async fn only_region(
     cluster: &Cluster,
     args: &ActionArgs,

@@ -1,7 +1,8 @@
-//! A report as one HTML page that loads nothing. It contains its style, script and charts, and is complete without the script.
+//! A report as one HTML page that loads nothing. It contains its style, script and charts, and is complete without the
+//! script.
 //!
-//! maud escapes all text from outside. The page's content security policy allows its own style and script by their hashes and
-//! nothing else, so a name that was not escaped could not run.
+//! maud escapes all text from outside. The page's content security policy allows its own style and script by their
+//! hashes and nothing else, so a name that was not escaped could not run.
 
 mod chart;
 mod findings;

@@ -217,7 +217,8 @@ impl FindingReport {
     fn of(finding: &Finding, now: AwsTime) -> Self {
         let secret = finding.secret.as_ref();
         let time = |time: AwsTime| time.to_string();
-        // Where AWS reports no date, core uses the time at which it found the state: for an audit, which has no memory, that is no date.
+        // Where AWS reports no date, core uses the time at which it found the state: for an audit, which has no memory,
+        // that is no date.
         let since = finding.since.filter(|since| *since < now);
         Self {
             name: finding.name.to_string(),

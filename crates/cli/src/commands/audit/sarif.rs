@@ -1,7 +1,8 @@
-//! A report as SARIF 2.1.0: a rule per state, a result per finding, a notification for everything that could not be read.
+//! A report as SARIF 2.1.0: a rule per state, a result per finding, a notification for everything that could not be
+//! read.
 //!
-//! A secret is in no file. Its artifact is `ACCOUNT/REGION/NAME` relative to the base `SECRETSMANAGER`, because code scanning
-//! accepts only relative URIs. The logical location has the complete ARN.
+//! A secret is in no file. Its artifact is `ACCOUNT/REGION/NAME` relative to the base `SECRETSMANAGER`, because code
+//! scanning accepts only relative URIs. The logical location has the complete ARN.
 
 use std::fmt::Write as _;
 
@@ -191,7 +192,8 @@ mod tests {
     use super::*;
     use crate::commands::audit::testing;
 
-    /// The schema of OASIS; see tests/schemas/README.md. One of its patterns has a bracket that ECMA-262 requires to be escaped.
+    /// The schema of OASIS; see tests/schemas/README.md. One of its patterns has a bracket that ECMA-262 requires to be
+    /// escaped.
     fn official() -> Value {
         let text = include_str!("../../../tests/schemas/sarif-2.1.0.json");
         let text = text.replace("[a-zA-Z]{2}]?$", r"[a-zA-Z]{2}\\]?$");

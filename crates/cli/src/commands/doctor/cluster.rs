@@ -129,8 +129,9 @@ pub(super) async fn admission(client: &Client) -> Vec<CheckResult> {
     if let (Ok(policies), Ok(bindings)) = (&policies, &bindings) {
         let both = |name| Some((name, policies.get(name)?, bindings.get(name)?));
         let pairs = admission_policies::NAMES.into_iter().filter_map(both);
-        let defects =
-            pairs.filter_map(|(name, policy, binding)| admission_policies::defect(name, policy, binding));
+        let defects = pairs.filter_map(|(name, policy, binding)| {
+            admission_policies::defect(name, policy, binding)
+        });
         results.extend(defects.map(defective));
     }
     results

@@ -8,7 +8,8 @@ use kube::{Api, Client};
 
 use super::CheckResult;
 
-/// The controller renews its lease every 5 s and gives it up after 15 s: if it is older than this, no replica is active.
+/// The controller renews its lease every 5 s and gives it up after 15 s: if it is older than this, no replica is
+/// active.
 const RENEWED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// The label of the Deployment, and the prefix of the names of leases.

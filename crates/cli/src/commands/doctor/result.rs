@@ -48,8 +48,8 @@ impl CheckResult {
         self
     }
 
-    /// Returns the result of a check that the API server did not answer. A missing permission is only a warning: it does not
-    /// mean that what was to be checked is wrong.
+    /// Returns the result of a check that the API server did not answer. A missing permission is only a warning: it
+    /// does not mean that what was to be checked is wrong.
     pub(crate) fn unreadable(what: impl Into<String>, error: &kube::Error) -> Self {
         // `Display` of an API error prints the complete Status.
         let kube::Error::Api(status) = error else {

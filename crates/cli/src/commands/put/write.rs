@@ -16,7 +16,8 @@ use crate::aws::Session;
 /// The time limit of the request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Puts the value and returns the id of its version. The SDK makes the request token, so that its retries write only once.
+/// Puts the value and returns the id of its version. The SDK makes the request token, so that its retries write only
+/// once.
 pub(super) async fn put(
     session: &Session,
     region: &Region,
