@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::action::{Action, Step};
 use crate::approval::Answer;
 use crate::authorise::{Tenant, may_use, under_ceiling};
+use crate::block::{Block, BlockReason};
 use crate::journal::JournalEntry;
 use crate::names::{Arn, ObjectKey, StageLabel, Uid, VersionId};
 use crate::operation::{Failure, Operation, Outcome, Trigger};
 use crate::pin;
-use crate::policy::{AttemptWindow, Backoff};
+use crate::policy::{AttemptWindow, Backoff, Policy};
 use crate::profile::Profile;
 use crate::secret::{Secret, VersionListing};
 use crate::time::AwsTime;
@@ -117,6 +118,31 @@ impl<'a> History<'a> {
         let attempts = self.attempts(secret, window).max(1);
         self.last_attempt(secret)
             .map(|last| last.plus(backoff.after(attempts)))
+    }
+
+    /// Returns why no automatic attempt may begin on a secret yet: a person acted or denied, no attempt is left, or the last
+    /// one is too recent. Of several reasons it is the one that lasts longest.
+    pub fn budget<'s>(
+        &self,
+        secret: impl Into<Option<&'s Secret>>,
+        policy: &Policy,
+        now: AwsTime,
+    ) -> Option<Block> {
+        let secret = secret.into();
+        let (window, remediation) = (policy.attempt_window(now), &policy.remediation);
+        let manual = self
+            .manual_hold(window.length, now)
+            .map(|until| Block::until(BlockReason::ManualHold, until));
+        let is_exhausted = self.attempts(secret, &window) >= remediation.max_attempts;
+        let exhausted = is_exhausted.then(|| Block {
+            reason: BlockReason::AttemptsExhausted,
+            until: self.budget_returns(secret, &window),
+        });
+        let next = self
+            .next_attempt(secret, remediation.backoff, &window)
+            .filter(|next| *next > now)
+            .map(|next| Block::until(BlockReason::BackingOff, next));
+        Block::latest([manual, exhausted, next])
     }
 
     /// When an attempt leaves the window, so that one more is allowed.

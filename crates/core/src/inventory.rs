@@ -179,12 +179,7 @@ impl Observation {
 
     /// Whether the unfinished pending version has a value, as far as AWS tells.
     pub fn pending_value(&self) -> PendingValue {
-        match (self.secret.unfinished(), &self.versions) {
-            (None, _) => PendingValue::None,
-            (Some(_), None) => PendingValue::Unknown,
-            (Some(pending), Some(versions)) if versions.lists(pending) => PendingValue::Present,
-            (Some(_), Some(_)) => PendingValue::Empty,
-        }
+        PendingValue::of(&self.secret, self.versions.as_ref())
     }
 }
 

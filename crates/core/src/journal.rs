@@ -6,7 +6,7 @@ use crate::action::Step;
 use crate::aws_error::ErrorClass;
 use crate::names::VersionId;
 use crate::names::{FunctionArn, StageLabel};
-use crate::secret::{LabelMap, PendingValue};
+use crate::secret::{LabelMap, PendingValue, holder_in};
 use crate::time::AwsTime;
 
 /// `LastChangedDate` of a write lies between the time of its intent less this …
@@ -115,7 +115,7 @@ impl JournalEntry {
 
     /// Returns whether AWS has surely received the request: it said yes, or that it runs the pending rotation again.
     pub fn was_received(&self) -> bool {
-        self.is_applied() || self.refusal() == Some(ErrorClass::RotationPending)
+        self.result.as_ref().is_some_and(StepResult::was_received)
     }
 
     /// Whether the request may have been applied although nobody knows: no answer, or none that says.
@@ -200,6 +200,16 @@ pub struct StepResult {
     pub code: Option<String>,
 }
 
+impl StepResult {
+    /// Returns whether AWS has received the request: it said yes, or that it runs the pending rotation again.
+    pub const fn was_received(&self) -> bool {
+        matches!(
+            self.kind,
+            ResultKind::Applied | ResultKind::Refused(ErrorClass::RotationPending)
+        )
+    }
+}
+
 /// Yes, or a classified no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResultKind {
@@ -242,9 +252,6 @@ pub struct Baseline {
 impl Baseline {
     /// The version that held the label at the first look.
     pub fn holder(&self, label: &StageLabel) -> Option<&VersionId> {
-        self.labels
-            .iter()
-            .find(|(_, labels)| labels.contains(label))
-            .map(|(version, _)| version)
+        holder_in(&self.labels, label)
     }
 }

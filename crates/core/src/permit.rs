@@ -391,35 +391,15 @@ fn spent(operation: &Operation, policy: &Policy, input: &PermitInput<'_>) -> Opt
     if operation.has_started() {
         return None;
     }
-    let remediation = &policy.remediation;
-    let PermitInput {
-        history,
-        secret,
-        now,
-        ..
-    } = *input;
-    let window = policy.attempt_window(now);
-    let manual = history.manual_hold(window.length, now).map(|until| {
-        (
-            until,
-            "a person acted on this secret, or denied an operation on it",
-        )
-    });
-    let next = history
-        .next_attempt(secret, remediation.backoff, &window)
-        .filter(|next| *next > now)
-        .map(|until| (until, "the last attempt was too recent"));
-    let spent = history.attempts(secret, &window) >= remediation.max_attempts;
-    let returns = history
-        .budget_returns(secret, &window)
-        .filter(|_| spent)
-        .map(|until| (until, "no attempt is left"));
-    let all = [manual, returns, next].into_iter().flatten();
-    let (until, why) = all.max_by_key(|(until, _)| *until)?;
+    let block = input.history.budget(input.secret, policy, input.now)?;
+    let why = block.reason.sentence();
     Some(Pause {
         phase: Phase::BackingOff,
-        message: format!("{why}; waiting until {until}"),
-        until: Some(until),
+        message: block.until.map_or_else(
+            || why.to_owned(),
+            |until| format!("{why}; waiting until {until}"),
+        ),
+        until: block.until,
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::names::{InvalidName, StageLabel, VersionId};
+use crate::policy::Policy;
 use crate::secret::Secret;
 use crate::time::{AwsTime, ServerTime};
 
@@ -112,6 +113,12 @@ pub fn on(secret: &Secret) -> impl Iterator<Item = (&VersionId, &StageLabel, Pin
         .iter()
         .flat_map(|(version, labels)| labels.iter().map(move |label| (version, label)))
         .filter_map(|(version, label)| Pin::parse(label).map(|pin| (version, label, pin)))
+}
+
+/// Returns whether another cluster has pinned a version of the secret within the attempt window: it is recovering it.
+pub fn is_foreign(secret: &Secret, cluster: &ClusterId, policy: &Policy, now: AwsTime) -> bool {
+    let window = policy.remediation.attempt_window;
+    on(secret).any(|(_, _, pin)| pin.cluster != *cluster && pin.is_within(window, now))
 }
 
 /// Whether one more pin has room on the secret, as far as its labels tell.

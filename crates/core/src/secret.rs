@@ -9,6 +9,12 @@ use crate::time::AwsTime;
 /// Which labels sit on which version. Versions without a label do not appear, as in AWS's answers.
 pub type LabelMap = BTreeMap<VersionId, BTreeSet<StageLabel>>;
 
+/// Returns the version that holds a label, if one does.
+pub fn holder_in<'a>(labels: &'a LabelMap, label: &StageLabel) -> Option<&'a VersionId> {
+    let mut holders = labels.iter().filter(|(_, labels)| labels.contains(label));
+    holders.next().map(|(version, _)| version)
+}
+
 /// One secret as `ListSecrets` or `DescribeSecret` tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
@@ -104,10 +110,7 @@ impl Secret {
 
     /// The version that holds the label, if any does.
     pub fn holder(&self, label: &StageLabel) -> Option<&VersionId> {
-        self.labels
-            .iter()
-            .find(|(_, labels)| labels.contains(label))
-            .map(|(version, _)| version)
+        holder_in(&self.labels, label)
     }
 
     /// The version with AWSCURRENT.
@@ -309,4 +312,16 @@ pub enum PendingValue {
     Present,
     /// No list was taken.
     Unknown,
+}
+
+impl PendingValue {
+    /// Returns whether the unfinished pending version has a value, as far as the complete list of versions tells.
+    pub fn of(secret: &Secret, versions: Option<&VersionListing>) -> Self {
+        match (secret.unfinished(), versions) {
+            (None, _) => Self::None,
+            (Some(_), None) => Self::Unknown,
+            (Some(pending), Some(versions)) if versions.lists(pending) => Self::Present,
+            (Some(_), Some(_)) => Self::Empty,
+        }
+    }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use kube::Resource as _;
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Write;
-use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::journal::{ResultKind, StepResult};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::secret::Look;
@@ -31,7 +30,7 @@ pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, resu
         }
     }
     match write.intent().step {
-        Step::Rotate if was_heard(result) => context.metrics.rotation_triggered(operation),
+        Step::Rotate if result.was_received() => context.metrics.rotation_triggered(operation),
         Step::Clear if result.kind == ResultKind::Applied => {
             context.metrics.pending_cleared(operation, "success");
         }
@@ -65,7 +64,7 @@ pub(super) async fn announce_sent(
         Step::Rotate if result.kind == ResultKind::Applied => {
             (Reason::RotationTriggered, "AWS accepted the rotation")
         }
-        Step::Rotate if was_heard(result) => {
+        Step::Rotate if result.was_received() => {
             let note = format!(
                 "AWS says that it will attempt the pending rotation of {} again",
                 reading.secret_name()
@@ -95,14 +94,6 @@ pub(super) async fn announce_sent(
         format!("{what}{version} of {}", reading.secret_name()),
     )
     .await;
-}
-
-/// Whether AWS runs a rotation because of the request.
-fn was_heard(result: &StepResult) -> bool {
-    matches!(
-        result.kind,
-        ResultKind::Applied | ResultKind::Refused(ErrorClass::RotationPending)
-    )
 }
 
 /// Counts an end.

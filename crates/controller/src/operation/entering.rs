@@ -5,6 +5,7 @@ use std::time::Duration;
 use secret_rotation_aws::{StepNeed, StepReservation};
 use secret_rotation_core::action::Step;
 use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::journal::JournalEntry;
 use secret_rotation_core::names::Region;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::profile::Profile;
@@ -95,10 +96,7 @@ fn need(operation: &Operation) -> StepNeed {
 /// Whether AWS has been asked to rotate, and nothing is to be written before it has.
 fn is_verifying(operation: &Operation) -> bool {
     let rotate = operation.journal.entry(Step::Rotate);
-    let heard = rotate.is_some_and(|entry| {
-        entry.is_applied() || entry.refusal() == Some(ErrorClass::RotationPending)
-    });
-    heard && operation.journal.entry(Step::Unpin).is_none()
+    rotate.is_some_and(JournalEntry::was_received) && operation.journal.entry(Step::Unpin).is_none()
 }
 
 #[cfg(test)]

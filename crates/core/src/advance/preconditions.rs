@@ -121,47 +121,37 @@ impl<'a> Evaluation<'a> {
         self.no_other_cluster()
     }
 
+    /// Every version that the operation names is where the operation says.
     fn expectations(&self) -> Result<(), Stop> {
-        let expect = &self.operation.expect;
-        if expect
-            .current
-            .as_ref()
-            .is_some_and(|version| self.secret.current() != Some(version))
-        {
-            return Err(failed(
-                Failure::PreconditionFailed,
+        let (expect, secret) = (&self.operation.expect, self.secret);
+        let pins: Vec<_> = self.our_pins().map(|(holder, _, _)| holder).collect();
+        let expectations = [
+            (
+                &expect.current,
+                secret.current().into_iter().collect(),
                 "AWSCURRENT is on another version than expected",
-            ));
-        }
-        if expect
-            .pending
-            .as_ref()
-            .is_some_and(|version| self.secret.pending() != Some(version))
-        {
-            return Err(failed(
-                Failure::PreconditionFailed,
+            ),
+            (
+                &expect.pending,
+                secret.pending().into_iter().collect(),
                 "AWSPENDING is not on the version expected",
-            ));
-        }
-        if expect
-            .previous
-            .as_ref()
-            .is_some_and(|version| self.secret.previous() != Some(version))
-        {
-            return Err(failed(
-                Failure::PreconditionFailed,
+            ),
+            (
+                &expect.previous,
+                secret.previous().into_iter().collect(),
                 "AWSPREVIOUS is not on the version expected",
-            ));
-        }
-        if expect
-            .pinned
-            .as_ref()
-            .is_some_and(|version| !self.our_pins().any(|(holder, _, _)| holder == version))
-        {
-            return Err(failed(
-                Failure::PreconditionFailed,
+            ),
+            (
+                &expect.pinned,
+                pins,
                 "the version expected carries no pin of this cluster",
-            ));
+            ),
+        ];
+        for (expected, holders, otherwise) in expectations {
+            let expected = expected.as_ref();
+            if expected.is_some_and(|expected| !holders.contains(&expected)) {
+                return Err(failed(Failure::PreconditionFailed, otherwise));
+            }
         }
         Ok(())
     }
@@ -192,11 +182,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn no_other_cluster(&self) -> Result<(), Stop> {
-        let window = self.policy.remediation.attempt_window;
-        let foreign = pin::on(self.secret).any(|(_, _, pin)| {
-            pin.cluster != *self.input.cluster && pin.is_within(window, self.now)
-        });
-        if foreign {
+        if pin::is_foreign(self.secret, self.input.cluster, self.policy, self.now) {
             return Err(failed(
                 Failure::PreconditionFailed,
                 "another cluster is recovering this secret",
@@ -346,18 +332,9 @@ impl<'a> Evaluation<'a> {
         Baseline {
             labels: self.secret.labels.clone(),
             last_changed: self.secret.last_changed,
-            pending_value: self.pending_value(),
+            pending_value: PendingValue::of(self.secret, self.input.look.versions.as_ref()),
             rotates: Some(self.secret.rotates()),
             function: self.secret.function().cloned(),
-        }
-    }
-
-    fn pending_value(&self) -> PendingValue {
-        match (self.secret.unfinished(), &self.input.look.versions) {
-            (None, _) => PendingValue::None,
-            (Some(_), None) => PendingValue::Unknown,
-            (Some(pending), Some(versions)) if versions.lists(pending) => PendingValue::Present,
-            (Some(_), Some(_)) => PendingValue::Empty,
         }
     }
 

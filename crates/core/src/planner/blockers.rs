@@ -37,7 +37,9 @@ impl Planner<'_> {
             None if is_suspended(own) => Some(BlockReason::Suspended),
             None if may_act(&own.profile, action).is_err() => Some(BlockReason::ActionNotAllowed),
             None if owner != Some(&own.policy.key) => Some(BlockReason::Conflict),
-            None if self.pinned_by_another_cluster(secret) => Some(BlockReason::Conflict),
+            None if pin::is_foreign(secret, self.input.cluster, &own.policy, self.input.now) => {
+                Some(BlockReason::Conflict)
+            }
             None => None,
         };
         reason.map(Block::indefinite)
@@ -79,13 +81,6 @@ impl Planner<'_> {
                 .is_some_and(|owner| *owner != own.key)
     }
 
-    fn pinned_by_another_cluster(&self, secret: &Secret) -> bool {
-        let window = self.input.own.policy.remediation.attempt_window;
-        pin::on(secret).any(|(_, _, pin)| {
-            pin.cluster != *self.input.cluster && pin.is_within(window, self.input.now)
-        })
-    }
-
     /// Nothing is done to a secret of which the latest sweep could not see everything. Where the circuit breaker holds the
     /// region, it says so: that is the graver reason.
     pub(super) fn unseen(&self, finding: &Finding) -> Option<Block> {
@@ -124,24 +119,12 @@ impl Planner<'_> {
     ) -> Option<Block> {
         let (policy, now) = (&self.input.own.policy, self.input.now);
         let window = policy.attempt_window(now);
-        let manual = history
-            .manual_hold(window.length, now)
-            .map(|until| Block::until(BlockReason::ManualHold, until));
-        let is_exhausted = history.attempts(secret, &window) >= policy.remediation.max_attempts;
-        let exhausted = is_exhausted.then(|| Block {
-            reason: BlockReason::AttemptsExhausted,
-            until: history.budget_returns(secret, &window),
-        });
         let restored = history
             .restored_until(&window)
             .filter(|_| finding.remedy_kind == RemedyKind::Deletion)
             .map(|until| Block::until(BlockReason::AttemptsExhausted, until));
-        let next = history
-            .next_attempt(secret, policy.remediation.backoff, &window)
-            .filter(|next| *next > now)
-            .map(|next| Block::until(BlockReason::BackingOff, next));
         let failed = self.failed_before(finding, history);
-        Block::latest([manual, exhausted, restored, next, failed])
+        Block::latest([history.budget(secret, policy, now), restored, failed])
     }
 
     /// Operations that failed before they did anything count as no attempt, but they too must not follow one another at once.
