@@ -220,7 +220,7 @@ impl State {
             Self::NotFound => "no secret has this exact name",
             Self::Disabled => "it does not rotate",
             Self::Unknown => "it could not be read",
-            Self::Rotating => "a rotation is under way",
+            Self::Rotating => "a rotation is in progress",
             Self::Ineligible => "a replica, which follows its primary",
             Self::Healthy => "nothing is to be done",
         }

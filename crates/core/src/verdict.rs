@@ -292,7 +292,7 @@ impl<'a> Rules<'a> {
         }
         let since = progress.since;
         let (state, remedy_kind, message) = if !self.is_stuck(progress) {
-            let message = format!("a rotation is under way since {since}");
+            let message = format!("a rotation is in progress since {since}");
             (State::Rotating, RemedyKind::None, message)
         } else if rollback == RollbackStatus::Unknown || self.observation.versions.is_none() {
             (

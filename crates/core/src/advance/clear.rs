@@ -1,4 +1,13 @@
-//! `ClearPending` and `ClearAndRotate` up to the cleared label: pin, settle, clear.
+//! `ClearPending` and `ClearAndRotate`: removes AWSPENDING from a stale version.
+//!
+//! | Step | Precondition | Why it is safe | What undoes it |
+//! |---|---|---|---|
+//! | pin | the rotation has been quiet for `stuckAfter`, AWS no longer retries it, nobody rolled the version back, and there is room for a label | a pin changes no version that anyone reads | unpin |
+//! | settle | only the pin has changed since the first look, for `confirmAfter` | a second look shows that no rotation is running | unpin |
+//! | clear | gates are still open, and the pin is seen, or the version surely has no value | AWS removes the label only from the version named; the pin keeps the value | `RestorePending` |
+//! | rotate | `ClearAndRotate` only: see [`rotate`](super::rotate) | | `RestorePending`, until the rotation succeeds |
+//!
+//! Anything else that changes meanwhile ends the operation as `Superseded`, and its pin is removed.
 
 use super::next::{Next, Request, Stop, failed, succeeded};
 use super::preconditions::Evaluation;
@@ -12,7 +21,7 @@ use crate::secret::PendingValue;
 use crate::time::AwsTime;
 
 impl Evaluation<'_> {
-    /// `ClearPending` and `ClearAndRotate`.
+    /// Decides the next step. The journal is read backward: the latest step that was begun is the one that continues.
     pub(super) fn clear(&self) -> Result<Next, Stop> {
         let pending = self.expected_pending()?;
         if self.intended(Step::Rotate) {
@@ -24,6 +33,7 @@ impl Evaluation<'_> {
         let Some(pin) = self.operation.journal.entry(Step::Pin) else {
             return self.pin(pending);
         };
+        // The clear may have been applied although its answer was lost, so the label decides, not the journal.
         let labelled = self.secret.pending() == Some(pending);
         if self.intended(Step::Clear) && !labelled {
             return self.cleared(pending);
@@ -31,16 +41,17 @@ impl Evaluation<'_> {
         self.settle(pending, pin)
     }
 
-    /// Before the first write: the rotation is stuck, AWS has given up on it, and there is room for a pin.
+    /// Sends the pin, if the rotation is stuck, AWS has given up on it, and there is room for a label.
     ///
-    /// Where other metadata never rests, AWS's dates cannot show that nothing runs; a version that has no value is cleared
-    /// all the same once labels and versions have long been seen to rest.
+    /// If other metadata keeps changing, the dates of AWS cannot show that nothing runs. A version without a value is then
+    /// cleared once its labels and versions have been unchanged for a day.
     fn pin(&self, pending: &VersionId) -> Result<Next, Stop> {
         self.before_first_write()?;
         let stuck = self.stuck(pending);
         let may_go_by_labels = self.secret.unfinished() == Some(pending)
             && self.secret.last_changed.is_some()
             && self.labels_are_stable();
+        // Before the list of versions: a secret that is not stuck must not cost a second call.
         if !may_go_by_labels {
             stuck.clone()?;
         }
@@ -48,6 +59,7 @@ impl Evaluation<'_> {
             return Ok(Next::LookAtVersions);
         }
         self.no_rolled_back_version()?;
+        // Labels alone are enough for an empty version only: AWS may run one with a value again, so its dates count too.
         if self.baseline_now().pending_value != PendingValue::Empty {
             self.aws_has_given_up(stuck?)?;
         }
@@ -55,8 +67,8 @@ impl Evaluation<'_> {
         self.send_pin(pending)
     }
 
-    /// A pending version with a value may be run again by AWS while AWS's own rotation window is open. Where rotation is
-    /// off there is no such window.
+    /// Stops while the rotation window of AWS is open, in which AWS may run a pending version with a value again. A secret
+    /// without rotation has no such window.
     fn aws_has_given_up(&self, quiet_since: AwsTime) -> Result<(), Stop> {
         if !self.secret.rotates() {
             return Ok(());
@@ -73,12 +85,13 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Between pin and clear: nothing but our own pin may have changed, for `confirmAfter`.
+    /// Continues between pin and clear, where only our own pin may change for `confirmAfter`.
     fn settle(&self, pending: &VersionId, pin: &JournalEntry) -> Result<Next, Stop> {
         if self.secret.unfinished() != Some(pending) {
             return Err(self.withdraw().into());
         }
         let label = self.own_pin(pending)?;
+        // Only if AWS refused every try: a clear that may still arrive needs its pin.
         if self.gave_up_for_sure(Step::Clear) {
             return Err(self.withdraw().into());
         }
@@ -87,6 +100,7 @@ impl Evaluation<'_> {
         }
         if self.secret.holder(&label) == Some(pending) {
             self.undisturbed_since_pin(pending, &label, pin)?;
+            // From the later of both: the intent is written before the request, and AWS dates the change itself.
             let changed = self.secret.last_changed.unwrap_or(self.now);
             return self.confirm(pending, changed.max(pin.intent));
         }
@@ -96,7 +110,7 @@ impl Evaluation<'_> {
         Err(self.withdraw().into())
     }
 
-    /// Whether the pin was set although the last change was young: then the dates say nothing, and labels and versions all.
+    /// Returns whether the pin was set although the last change was recent: then only labels and versions count, not dates.
     fn goes_by_labels(&self, pin: &JournalEntry) -> bool {
         let first = pin.first_try();
         first
@@ -104,7 +118,7 @@ impl Evaluation<'_> {
             .is_some_and(|changed| first.intent.since(changed) < self.policy.detection.stuck_after)
     }
 
-    /// The same as [`Self::settle`] while other metadata keeps changing: no label and no version may have changed, and the
+    /// Continues like [`Self::settle`] while other metadata keeps changing: no label and no version may change, and the
     /// version must still have no value right before the clear.
     fn settle_by_labels(
         &self,
@@ -126,6 +140,7 @@ impl Evaluation<'_> {
         if !is_pinned {
             self.surely_empty(pending, pin)?;
         }
+        // Right before the clear and not earlier: the list costs a call, and a value may appear until then.
         let earliest = pin.intent.plus(self.operation.confirm_after);
         if self.now >= earliest {
             self.versions_are_kept(pending, pin)?;
@@ -133,7 +148,7 @@ impl Evaluation<'_> {
         self.confirm(pending, pin.intent)
     }
 
-    /// No version has got a value since the pin was first meant, and the pending one has none.
+    /// Stops if a version received a value since the first try of the pin, or if the pending version has one.
     fn versions_are_kept(&self, pending: &VersionId, pin: &JournalEntry) -> Result<(), Stop> {
         let Some(versions) = &self.input.look.versions else {
             return Err(Next::LookAtVersions.into());
@@ -146,7 +161,7 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// The second look, `confirmAfter` after the first: gates still open, AWS still not retrying.
+    /// Sends the clear, at the earliest `confirmAfter` after `since`, if gates are open and AWS does not retry.
     fn confirm(&self, pending: &VersionId, since: AwsTime) -> Result<Next, Stop> {
         let earliest = since.plus(self.operation.confirm_after);
         if self.now < earliest {
@@ -156,12 +171,14 @@ impl Evaluation<'_> {
                 format!("pinned; AWSPENDING is removed after {earliest} if nothing else changes"),
             ));
         }
+        // A person's no comes before the gates: it ends what they would only keep waiting.
         if self.called_off().is_some() {
             return Err(self.withdraw().into());
         }
         self.gate()?;
         let before = self.operation.baseline.as_ref();
         if before.is_some_and(|before| before.pending_value != PendingValue::Empty) {
+            // Without our own pin: it moved the date, but says nothing about the rotation.
             let history = &self.input.history;
             let quiet = history.quiet_since_before(self.secret, self.operation);
             self.aws_has_given_up(quiet.unwrap_or(self.now))?;
@@ -179,21 +196,22 @@ impl Evaluation<'_> {
         ))
     }
 
-    /// The pin is not there. Only a version without a value, which AWS does not let us label, is cleared all the same.
+    /// Continues without a visible pin: only a version without a value, which AWS refuses to label, is cleared without one.
     fn unpinned(&self, pending: &VersionId, pin: &JournalEntry) -> Result<Next, Stop> {
         self.surely_empty(pending, pin)?;
         self.confirm(pending, pin.intent)
     }
 
-    /// AWSPENDING is no longer on the version: by our clear, or by somebody else's doing.
+    /// Continues after AWSPENDING left the version, by our clear or by a change of someone else.
     fn cleared(&self, pending: &VersionId) -> Result<Next, Stop> {
+        // It became current: the rotation finished after all, so there is nothing to protect or to undo.
         if self.secret.current() == Some(pending) {
             return Err(self.withdraw().into());
         }
         if !self.may_have_cleared() {
             return Err(failed(
                 Failure::Superseded,
-                "somebody else removed AWSPENDING",
+                "someone else removed AWSPENDING",
             ));
         }
         if !self.current_is_unmoved() {
@@ -220,7 +238,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Whether a clear of ours was applied, or may still be.
+    /// Returns whether our clear was applied, or may still be.
     fn may_have_cleared(&self) -> bool {
         self.may_have_applied(Step::Clear)
     }

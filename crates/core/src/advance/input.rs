@@ -1,4 +1,4 @@
-//! What a step rests on.
+//! What a step is decided from.
 
 use crate::authorise::{Authority, Refusal};
 use crate::consent::Consent;
@@ -9,10 +9,10 @@ use crate::policy::Policy;
 use crate::secret::Look;
 use crate::time::{AwsTime, ServerTime};
 
-/// Everything a step is judged by, all of it read for this step.
+/// Everything that a step is decided from, all of it read for this step.
 #[derive(Clone, Debug)]
 pub struct StepInput<'a> {
-    /// The secret, fresh.
+    /// The secret, as just read.
     pub look: &'a Look,
     /// The policy, by quorum read; `None` = it is gone or is another one under the same name.
     pub policy: Option<&'a Policy>,

@@ -1,4 +1,4 @@
-//! What a step decides: the next thing to do, and the request that it may send.
+//! What a step decides: what to do next, and the request that it may send.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::time::AwsTime;
     reason = "one is made per step, and moved once"
 )]
 pub enum Next {
-    /// Look again at once, this time with the list of versions.
+    /// Read the secret again at once, this time with the list of versions.
     LookAtVersions,
     /// Journal the intent, then send the request.
     Write(Write),
-    /// Do nothing until then, and look again.
+    /// Do nothing for a while, then read the secret again.
     Wait(Wait),
-    /// It has ended.
+    /// The operation has ended.
     Done(Outcome),
 }
 
-/// A pause, with what to tell people about it.
+/// A pause, with what the status says about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// How long, on the local monotonic clock, counted from the look.
@@ -38,7 +38,7 @@ pub struct Wait {
     pub message: String,
 }
 
-/// A request that may be sent to AWS, once, within ten seconds of the look it rests on.
+/// A request that may be sent to AWS once, within ten seconds of the look that it rests on.
 ///
 /// Only [`advance`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,22 +63,22 @@ impl Write {
         self
     }
 
-    /// The secret.
+    /// Returns the ARN of the secret.
     pub const fn arn(&self) -> &Arn {
         &self.arn
     }
 
-    /// The request.
+    /// Returns the request.
     pub const fn request(&self) -> &Request {
         &self.request
     }
 
-    /// What must be in the journal first.
+    /// Returns what must be in the journal before the request is sent.
     pub const fn intent(&self) -> &Intent {
         &self.intent
     }
 
-    /// What the operation is doing with it.
+    /// Returns the phase of the operation while the request is sent.
     pub const fn phase(&self) -> Phase {
         Phase::of(self.intent.step)
     }

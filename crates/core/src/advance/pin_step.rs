@@ -1,4 +1,4 @@
-//! The pin: our own label on a version, set before a label moves and kept as the way back.
+//! The pin: our own label on a version, attached before another label moves and kept as the way back.
 
 use super::next::{Next, Request, Stop, failed};
 use super::preconditions::Evaluation;
@@ -12,6 +12,7 @@ use crate::pin::{self, Pin};
 use crate::secret::{LabelMap, PendingValue};
 
 impl<'a> Evaluation<'a> {
+    /// Stops if the secret has no room for one more label.
     pub(super) fn room_for_a_pin(&self) -> Result<(), Stop> {
         match pin::room(self.secret, self.input.cluster) {
             Ok(()) => Ok(()),
@@ -19,6 +20,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// Attaches our pin to a version.
     pub(super) fn send_pin(&self, pending: &VersionId) -> Result<Next, Stop> {
         let label = self.own_pin(pending)?;
         Ok(self.send(
@@ -31,9 +33,9 @@ impl<'a> Evaluation<'a> {
         ))
     }
 
-    /// The pin is there, and nothing but the pin has happened since the first look.
+    /// Stops if anything but the pin has changed since the first look.
     ///
-    /// A date that did not move at all is the strongest evidence: AWS does not document that a label moves it.
+    /// A date that did not move is the strongest evidence: AWS does not document that attaching a label moves it.
     pub(super) fn undisturbed_since_pin(
         &self,
         pending: &VersionId,
@@ -53,13 +55,15 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Whether an operation of the same minute has left the very pin that this one sets: then nothing moves when it is set.
+    /// Returns whether the pin was there at the first look, left by an operation of the same minute. Attaching it again
+    /// changes nothing.
     pub(super) fn pinned_before(&self, version: &VersionId, label: &StageLabel) -> bool {
         let before = self.operation.baseline.as_ref();
         before.is_some_and(|before| before.holder(label) == Some(version))
     }
 
-    /// Two complete lists of versions, `confirmAfter` apart, omit the version, and AWS does not let us label it.
+    /// Stops until it is certain that the version has no value: AWS refuses to label it, and two complete lists of versions,
+    /// `confirmAfter` apart, omit it.
     pub(super) fn surely_empty(&self, pending: &VersionId, pin: &JournalEntry) -> Result<(), Stop> {
         if let Some(wait) = self.not_seen_yet(Step::Pin) {
             return Err(wait.into());
@@ -88,7 +92,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The labels of the first look, with our own pin where it belongs.
+    /// Returns the labels of the first look together with our pin.
     pub(super) fn baseline_with_pin(&self, pinned: &VersionId, label: &StageLabel) -> LabelMap {
         let mut labels = self
             .operation
@@ -103,20 +107,20 @@ impl<'a> Evaluation<'a> {
         labels
     }
 
-    /// This operation's own pin on a version.
+    /// Returns the label with which this operation pins a version.
     pub(super) fn own_pin(&self, version: &VersionId) -> Result<StageLabel, Stop> {
         let label = self.operation.pin(self.input.cluster, version).label();
         label.map_err(|_| failed(Failure::Refused, "the version id is too long for a pin"))
     }
 
-    /// Whether this operation's own pin is seen on the version that it is to set it on.
+    /// Returns whether the pin of this operation is seen on the version that it names.
     pub(super) fn is_pinned(&self) -> bool {
         let pending = self.operation.expect.pending.as_ref();
         let own = pending.and_then(|pending| self.own_pin(pending).ok());
         own.is_some_and(|label| self.secret.holder(&label).is_some())
     }
 
-    /// Our cluster's pins, each with the version that carries it.
+    /// Returns the pins of this cluster, each with the version that carries it.
     pub(super) fn our_pins(&self) -> impl Iterator<Item = (&'a VersionId, &'a StageLabel, Pin)> {
         let cluster = self.input.cluster;
         pin::on(self.secret).filter(move |(_, _, pin)| pin.cluster == *cluster)

@@ -1,4 +1,7 @@
-//! What every action has in common: who may go on at all, and what must be so before the first write.
+//! What all actions share: whether an operation may continue, and what must be true before its first write.
+//!
+//! The order matters throughout: what ends an operation comes before what makes it wait, and what needs no call to AWS comes
+//! before what needs one.
 
 use std::time::Duration;
 
@@ -18,13 +21,13 @@ use crate::secret::{Exclusion, PendingValue, Secret, Seen};
 use crate::stability;
 use crate::time::AwsTime;
 
-/// How often a wait that no date ends is looked at again.
+/// How long to wait where no date tells when the wait ends.
 const POLL: Duration = Duration::from_secs(15);
 
-/// The same while a person is waited for: what they decide is noticed at once.
+/// How long to wait for the decision of a person. A decision wakes the operation at once, so this is a fallback.
 const APPROVAL_POLL: Duration = Duration::from_secs(45);
 
-/// One operation beside one look at its secret, found fit to be judged further.
+/// One operation together with one look at its secret. It exists only if policy, profile and namespace permit the operation.
 pub(super) struct Evaluation<'a> {
     pub(super) operation: &'a Operation,
     pub(super) input: &'a StepInput<'a>,
@@ -32,12 +35,14 @@ pub(super) struct Evaluation<'a> {
     pub(super) authority: &'a Authority,
     pub(super) secret: &'a Secret,
     pub(super) now: AwsTime,
-    /// How it ends once its pin is taken back, if a person said no or its time is over.
+    /// How it ends once its pin is removed, if a person denied it or it expired.
     early_end: Option<Outcome>,
 }
 
 impl<'a> Evaluation<'a> {
-    /// What the store says comes first: it also ends what is about a secret that no longer exists.
+    /// Admits an operation, or returns the wait or the end that stands in its way.
+    ///
+    /// What Kubernetes says comes first: it also ends operations on secrets that no longer exist.
     pub(super) fn admit(operation: &'a Operation, input: &'a StepInput<'a>) -> Result<Self, Stop> {
         let permit = permit(operation, &permit_input(input));
         let early_end = match permit {
@@ -54,6 +59,7 @@ impl<'a> Evaluation<'a> {
         let (Some(policy), Ok(authority)) = (input.policy, &input.authority) else {
             return Err(not_authorised("nothing allows it"));
         };
+        // Against a mix-up within the process: the permission must be for this very action and secret.
         if !authority.covers(operation.action, &secret.arn) {
             return Err(not_authorised("the permission is for something else"));
         }
@@ -74,7 +80,7 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// What comes next, and of an end also which replicas do not show it.
+    /// Decides the next step. The message of an end names replicas that are not in sync.
     pub(super) fn next(&self) -> Next {
         let behind = self.secret.behind();
         match (self.dispatch().unwrap_or_else(Next::from), behind) {
@@ -86,11 +92,12 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Dispatches on the action.
+    /// Dispatches on the action, after what applies to all of them.
     fn dispatch(&self) -> Result<Next, Stop> {
         if let Some(outcome) = &self.early_end {
             return Ok(self.end_unpinned(outcome));
         }
+        // Before the exclusions: a scheduled deletion is one, and this is the action that cancels it.
         if self.operation.action == Action::RestoreSecret {
             return self.restore_secret();
         }
@@ -113,7 +120,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// What must be so before anything of an operation's is written.
+    /// Stops unless everything is true that any first write needs.
     pub(super) fn before_first_write(&self) -> Result<(), Stop> {
         self.expectations()?;
         self.requested_by_a_person()?;
@@ -121,7 +128,7 @@ impl<'a> Evaluation<'a> {
         self.no_other_cluster()
     }
 
-    /// Every version that the operation names is where the operation says.
+    /// Stops unless every version that the operation names is where the operation says.
     fn expectations(&self) -> Result<(), Stop> {
         let (expect, secret) = (&self.operation.expect, self.secret);
         let pins: Vec<_> = self.our_pins().map(|(holder, _, _)| holder).collect();
@@ -156,7 +163,7 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// Only somebody who knows what the target accepts can ask for some actions.
+    /// Stops a machine that requests an action for which one must know what the target accepts.
     fn requested_by_a_person(&self) -> Result<(), Stop> {
         let action = self.operation.action;
         if action.is_manual_only() && self.operation.trigger == Trigger::Policy {
@@ -168,7 +175,7 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// Where rotation is off only people act, and not while a function may still run: switching rotation off stops none.
+    /// Stops machines if rotation is off, and people while a function may still run: to switch rotation off stops no function.
     fn at_rest_without_rotation(&self) -> Result<(), Stop> {
         let action = self.operation.action;
         if self.secret.rotates() || action == Action::RestoreSecret {
@@ -181,6 +188,7 @@ impl<'a> Evaluation<'a> {
         self.function_is_at_rest()
     }
 
+    /// Stops if another cluster is recovering the secret.
     fn no_other_cluster(&self) -> Result<(), Stop> {
         if pin::is_foreign(self.secret, self.input.cluster, self.policy, self.now) {
             return Err(failed(
@@ -191,7 +199,7 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// Windows, budgets and the breaker, asked again where a clear is sent again. Machines only.
+    /// Waits for windows, budgets and the breaker. They are checked again before each clear, and bind machines only.
     pub(super) fn gate(&self) -> Result<(), Stop> {
         let automatic = self.operation.trigger == Trigger::Policy;
         match permit::gate_pause(&self.input.gate).filter(|_| automatic) {
@@ -200,7 +208,8 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// A slot, taken again before a rotation where it was released meanwhile; windows and the breaker are past. Machines only.
+    /// Waits for a concurrency slot before a rotation: it may have been released after the clear. Windows and the breaker no
+    /// longer count, because half an operation helps nobody. It binds machines only.
     pub(super) fn slot(&self) -> Result<(), Stop> {
         match &self.input.gate {
             Gate::Blocked(block) if block.reason == BlockReason::ConcurrencyLimit => self.gate(),
@@ -208,7 +217,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Nothing has happened for longer than a rotation function can run.
+    /// Stops unless nothing has changed for longer than a rotation function can run.
     pub(super) fn function_is_at_rest(&self) -> Result<(), Stop> {
         match self.input.history.quiet_since(self.secret) {
             Some(quiet) if self.now.since(quiet) >= FUNCTION_AT_REST => Ok(()),
@@ -226,8 +235,8 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// No machine runs a version again, or rotates over it, that a person decided against. A person who names that very
-    /// version may.
+    /// Stops a machine that would run a version again, or rotate over it, although a person decided against it. A person who
+    /// names that version may.
     pub(super) fn no_rolled_back_version(&self) -> Result<(), Stop> {
         if self.operation.trigger == Trigger::Manual {
             return Ok(());
@@ -241,12 +250,12 @@ impl<'a> Evaluation<'a> {
             (RollbackStatus::Unknown, None) => Next::LookAtVersions.into(),
             (RollbackStatus::Unknown, Some(_)) => failed(
                 Failure::Refused,
-                "AWS does not say when the pending version was made, so that nobody can tell whether it was rolled back",
+                "AWS does not say when the pending version was made, so it may have been rolled back",
             ),
             (RollbackStatus::RolledBack | RollbackStatus::NotRolledBack, _) => failed(
                 Failure::Refused,
                 format!(
-                    "somebody moved AWSCURRENT back from the pending version, or set a value since it was made, and {action} \
+                    "someone moved AWSCURRENT back from the pending version, or set a value since it was made, and {action} \
                      would undo that; clear its label (ClearPending), or promote it (PromotePending) if the target accepts \
                      its value"
                 ),
@@ -254,7 +263,7 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Stuck by AWS's own dates: the pending version named is unfinished, and everything has been quiet for `stuckAfter`.
+    /// Returns since when the secret has been quiet, or stops unless the named version is stuck by the dates of AWS.
     pub(super) fn stuck(&self, pending: &VersionId) -> Result<AwsTime, Stop> {
         if self.secret.unfinished() != Some(pending) {
             return Err(failed(
@@ -277,21 +286,22 @@ impl<'a> Evaluation<'a> {
         Ok(quiet_since)
     }
 
+    /// Returns why a secret that changed recently is not stuck.
     fn not_quiet(&self, quiet_since: AwsTime) -> String {
         if self.labels_are_stable() {
             let stuck_after = self.policy.detection.stuck_after;
             let quiet = quiet_since.plus(stuck_after);
             return format!(
-                "labels and versions rest, but something else about the secret keeps changing, last at {quiet_since}, so \
-                 that a rotation that runs would not be noticed; find in CloudTrail what writes tags or settings of the \
-                 secret, stop it, and try again after {quiet}"
+                "labels and versions do not change, but something else about the secret does, last at {quiet_since}, so a \
+                 running rotation would go unnoticed; find in CloudTrail what writes tags or settings of the secret, stop \
+                 it, and try again after {quiet}"
             );
         }
         format!("the rotation is not stuck: something happened at {quiet_since}")
     }
 
-    /// Whether labels and versions were seen unchanged for so long that only other metadata can be what keeps changing,
-    /// and nothing that we did ourselves is young.
+    /// Returns whether labels and versions have been unchanged for so long that only other metadata can keep changing, and
+    /// our own last write is not recent either.
     pub(super) fn labels_are_stable(&self) -> bool {
         let since = self.input.unchanged_since;
         let stuck_after = self.policy.detection.stuck_after;
@@ -305,7 +315,7 @@ impl<'a> Evaluation<'a> {
                 .is_none_or(|at| self.now.since(at) >= stuck_after)
     }
 
-    /// The version that the operation is to clear or to run again.
+    /// Returns the pending version that the operation names.
     pub(super) fn expected_pending(&self) -> Result<&'a VersionId, Stop> {
         let missing = || {
             failed(
@@ -316,7 +326,7 @@ impl<'a> Evaluation<'a> {
         self.operation.expect.pending.as_ref().ok_or_else(missing)
     }
 
-    /// The version that AWSCURRENT is to be moved from.
+    /// Returns the current version that the operation names.
     pub(super) fn expected_current(&self) -> Result<&'a VersionId, Stop> {
         let missing = || {
             failed(
@@ -327,7 +337,7 @@ impl<'a> Evaluation<'a> {
         self.operation.expect.current.as_ref().ok_or_else(missing)
     }
 
-    /// What this look saw, to be kept with the first intent.
+    /// Returns what this look saw, to be stored with the first intent.
     pub(super) fn baseline_now(&self) -> Baseline {
         Baseline {
             labels: self.secret.labels.clone(),
@@ -338,7 +348,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Whether nothing has changed since the first look.
+    /// Returns whether nothing has changed since the first look.
     pub(super) fn is_as_before(&self) -> bool {
         let before = self.operation.baseline.as_ref();
         before.is_some_and(|before| {
@@ -346,7 +356,7 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Whether AWSCURRENT is where it was at the first look.
+    /// Returns whether AWSCURRENT is on the same version as at the first look.
     pub(super) fn current_is_unmoved(&self) -> bool {
         let before = self
             .operation
@@ -356,10 +366,12 @@ impl<'a> Evaluation<'a> {
         before.is_some() && before == self.secret.current()
     }
 
+    /// Waits for a while.
     pub(super) fn pause(&self, pause: Duration, phase: Phase, message: impl Into<String>) -> Next {
         wait(self.now, self.now.plus(pause), phase, message)
     }
 
+    /// Waits until an AWS time.
     pub(super) fn wait_until(
         &self,
         until: AwsTime,
@@ -369,12 +381,13 @@ impl<'a> Evaluation<'a> {
         wait(self.now, until, phase, message)
     }
 
-    /// Whether a step was ever intended.
+    /// Returns whether the journal has an intent of the step.
     pub(super) fn intended(&self, step: Step) -> bool {
         self.operation.journal.entry(step).is_some()
     }
 }
 
+/// Returns what [`permit`] judges by, as this step read it.
 fn permit_input<'a>(input: &'a StepInput<'a>) -> PermitInput<'a> {
     let bounds = match input.policy {
         Some(policy) => Bounds::Within {
@@ -397,7 +410,7 @@ fn permit_input<'a>(input: &'a StepInput<'a>) -> PermitInput<'a> {
     }
 }
 
-/// What no date ends is looked at again after a while.
+/// Waits for a pause to end: until its date, or for a while if it has none.
 fn waiting(now: AwsTime, pause: Pause) -> Next {
     let poll = if pause.phase == Phase::AwaitingApproval {
         APPROVAL_POLL

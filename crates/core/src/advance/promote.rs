@@ -1,4 +1,13 @@
-//! `PromotePending`: AWSCURRENT moves to the pending version.
+//! `PromotePending`: moves AWSCURRENT to the pending version, because a person knows that the target accepts it.
+//!
+//! | Step | Precondition | Why it is safe | What undoes it |
+//! |---|---|---|---|
+//! | pin | both versions are named, the pending one has a value, no function can run, and the version with AWSPREVIOUS can lose its label | a pin changes no version that anyone reads | unpin |
+//! | promote | the pin is seen, and only it has changed | AWS moves the label only from the version named | `RevertToPrevious` |
+//! | drop | the version holds AWSCURRENT and its pin | it keeps two labels | nothing: it was a leftover |
+//!
+//! The pin stays. It shows that no rotation made this version current, whatever the dates suggest, and it keeps the version if
+//! someone moves AWSCURRENT meanwhile.
 
 use super::next::{Next, Request, Stop, failed, succeeded};
 use super::preconditions::Evaluation;
@@ -9,8 +18,7 @@ use crate::operation::Failure;
 use crate::secret::VersionListing;
 
 impl Evaluation<'_> {
-    /// `PromotePending`: pin, move AWSCURRENT, drop AWSPENDING. The pin stays: it tells that the version was not made by
-    /// the rotation that its date suggests, and it undoes what somebody else does meanwhile.
+    /// Decides the next step.
     pub(super) fn promote(&self) -> Result<Next, Stop> {
         let (current, pending) = (self.expected_current()?, self.expected_pending()?);
         if self.intended(Step::Promote) && self.secret.current() == Some(pending) {
@@ -25,6 +33,7 @@ impl Evaluation<'_> {
         {
             return Ok(self.withdraw());
         }
+        // Before the retries: a change by someone else ends the operation, however often it was tried.
         self.pinned_and_undisturbed(pending, pin)?;
         if self.gave_up_for_sure(Step::Promote) {
             return Ok(self.withdraw());
@@ -35,6 +44,7 @@ impl Evaluation<'_> {
         Ok(self.send_move(Step::Promote, StageLabel::current(), current, pending))
     }
 
+    /// Sends the pin, if everything that a promotion needs is true.
     fn pin_before_promotion(&self, current: &VersionId, pending: &VersionId) -> Result<Next, Stop> {
         self.before_first_write()?;
         if current == pending {
@@ -43,6 +53,7 @@ impl Evaluation<'_> {
                 "the pending version is the current one already",
             ));
         }
+        // A function that still runs would finish a rotation that the promotion has just decided.
         self.function_is_at_rest()?;
         let Some(versions) = &self.input.look.versions else {
             return Ok(Next::LookAtVersions);
@@ -58,9 +69,10 @@ impl Evaluation<'_> {
         self.send_pin(pending)
     }
 
-    /// AWS moves AWSPREVIOUS along with AWSCURRENT, and the version that held it loses its last label. That is safe only
-    /// where a rotation made the current version: it proved that the target accepts the current value, so that nothing
-    /// works with the previous one any more.
+    /// Stops if the version with AWSPREVIOUS may hold the live password and would lose its last label.
+    ///
+    /// AWS moves AWSPREVIOUS along with AWSCURRENT. That is safe if a rotation made the current version: it proved that the
+    /// target accepts the current value, so no client needs the previous one.
     fn previous_is_expendable(&self, versions: &VersionListing) -> Result<(), Stop> {
         let Some(previous) = self.secret.previous() else {
             return Ok(());
@@ -82,7 +94,7 @@ impl Evaluation<'_> {
         ))
     }
 
-    /// A version with a value can be pinned; where the pin is not seen, nothing is promoted.
+    /// Stops until the pin is seen, and if anything else has changed. A version with a value can always be pinned.
     fn pinned_and_undisturbed(&self, pending: &VersionId, pin: &JournalEntry) -> Result<(), Stop> {
         let label = self.own_pin(pending)?;
         if self.secret.holder(&label) == Some(pending) {
@@ -97,13 +109,13 @@ impl Evaluation<'_> {
         }
     }
 
-    /// AWS drops AWSPENDING from a version that has become current, or leaves it there, which harms nothing.
+    /// Removes AWSPENDING from the promoted version, if AWS left it there. A failure to do so does no harm.
     fn drop_pending(&self, promoted: &VersionId) -> Next {
         let done = "AWSCURRENT is on the version that was pending; the target was not touched: \
                     see that it accepts this value, and rotate when it does";
         let own = self.own_pin(promoted).ok();
         let is_pinned = own.is_some_and(|label| self.secret.holder(&label) == Some(promoted));
-        // Unpinned, the version would be lost if somebody moved AWSCURRENT back in this moment.
+        // Without a pin, the version would lose its last label if someone moved AWSCURRENT back at this moment.
         if self.secret.pending() != Some(promoted) || !is_pinned {
             return succeeded(done);
         }

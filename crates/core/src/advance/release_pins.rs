@@ -1,4 +1,9 @@
-//! Removing pins.
+//! `ReleasePins`: removes our pins from a secret that no longer needs them.
+//!
+//! | Step | Precondition | Why it is safe | What undoes it |
+//! |---|---|---|---|
+//! | unpin each | no rotation is pending, one succeeded after the newest pin, and nothing changed for `attemptWindow` | the value that works is current | nothing: there is nothing left to undo |
+//! | unpin a named version | a person names it, and its pin is not the newest | the newest pin is what undoes the last clear, and it stays | nothing |
 
 use super::next::{Next, Request, Stop, failed, succeeded};
 use super::preconditions::Evaluation;
@@ -8,8 +13,7 @@ use crate::operation::{Failure, Trigger};
 use crate::pin;
 
 impl Evaluation<'_> {
-    /// `ReleasePins`: a secret that has long been well needs no undo any more. A person may name a version whose pins are
-    /// to go sooner, but never the newest pin: it is what undoes the last clear.
+    /// Decides the next step. A person may name a version whose older pins are removed before the secret is healthy.
     pub(super) fn release_pins(&self) -> Result<Next, Stop> {
         let named = self.operation.expect.pinned.as_ref();
         let named = named.filter(|_| self.operation.trigger == Trigger::Manual);

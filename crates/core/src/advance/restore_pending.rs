@@ -1,4 +1,9 @@
-//! `RestorePending`: AWSPENDING goes back to a version that we pinned.
+//! `RestorePending`: moves AWSPENDING back to a version that we pinned, which undoes a clear.
+//!
+//! | Step | Precondition | Why it is safe | What undoes it |
+//! |---|---|---|---|
+//! | pin | another version holds AWSPENDING, it is named, and no function can run | a pin changes no version that anyone reads | unpin |
+//! | restore | the holder is pinned, or surely has no value; only the pin has changed | AWS moves the label only from the version named, or attaches it if no version holds it | `ClearPending` |
 
 use super::next::{Next, Request, Stop, failed, succeeded};
 use super::preconditions::Evaluation;
@@ -8,7 +13,7 @@ use crate::names::{StageLabel, VersionId};
 use crate::operation::Failure;
 
 impl Evaluation<'_> {
-    /// `RestorePending`: AWSPENDING goes back to a version that we pinned. A version that holds it now is pinned first.
+    /// Decides the next step. A version that holds AWSPENDING now is pinned first.
     pub(super) fn restore_pending(&self) -> Result<Next, Stop> {
         let pinned = self.expected_pinned()?;
         if self.intended(Step::RestorePending) && self.secret.pending() == Some(pinned) {
@@ -19,6 +24,7 @@ impl Evaluation<'_> {
         }
         if self.operation.journal.is_empty() {
             self.may_restore(pinned)?;
+            // The baseline must show whether the holder has a value: an empty one is not pinned.
             if let Some(holder) = self.secret.unfinished() {
                 if self.input.look.versions.is_none() {
                     return Ok(Next::LookAtVersions);
@@ -27,6 +33,7 @@ impl Evaluation<'_> {
                 return self.send_pin(holder);
             }
         }
+        // Someone else put it back. This comes after the success above, which needs an intent of ours.
         if self.secret.pending() == Some(pinned) {
             return Ok(self.withdraw());
         }
@@ -46,6 +53,7 @@ impl Evaluation<'_> {
         Ok(self.send_restore(pinned))
     }
 
+    /// Stops unless the named version is pinned and may take AWSPENDING.
     fn may_restore(&self, pinned: &VersionId) -> Result<(), Stop> {
         self.before_first_write()?;
         let unfit = |why: &str| Err(failed(Failure::PreconditionFailed, why));
@@ -64,7 +72,7 @@ impl Evaluation<'_> {
         self.function_is_at_rest()
     }
 
-    /// The version that loses AWSPENDING is pinned, or surely empty, and nothing else has happened.
+    /// Stops unless the version that loses AWSPENDING is pinned, or surely has no value, and nothing else has changed.
     fn holder_is_safe(&self, pin: &JournalEntry) -> Result<(), Stop> {
         let holder = self.expected_pending()?;
         if self.intended(Step::Unpin) || self.secret.unfinished() != Some(holder) {
@@ -80,6 +88,7 @@ impl Evaluation<'_> {
         Err(self.withdraw().into())
     }
 
+    /// Sends the move, or attaches the label if no version holds it.
     fn send_restore(&self, pinned: &VersionId) -> Next {
         match self.secret.pending() {
             Some(holder) => {
@@ -96,6 +105,7 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Returns the version that the operation names to get AWSPENDING back.
     fn expected_pinned(&self) -> Result<&VersionId, Stop> {
         let missing = || {
             failed(

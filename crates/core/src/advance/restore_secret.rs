@@ -1,4 +1,8 @@
-//! `RestoreSecret`: a scheduled deletion is called off.
+//! `RestoreSecret`: cancels a scheduled deletion.
+//!
+//! | Step | Precondition | Why it is safe | What undoes it |
+//! |---|---|---|---|
+//! | restore | the secret is scheduled for deletion at the date that the operation names | AWS removes the date and changes nothing else | DeleteSecret, by a person |
 
 use super::next::{Next, Request, Stop, failed, succeeded};
 use super::preconditions::Evaluation;
@@ -6,7 +10,7 @@ use crate::action::Step;
 use crate::operation::Failure;
 
 impl Evaluation<'_> {
-    /// `RestoreSecret`.
+    /// Decides the next step.
     pub(super) fn restore_secret(&self) -> Result<Next, Stop> {
         if let Some(foreign) = self.secret.foreign_owner() {
             return Err(failed(Failure::Refused, foreign.message()));

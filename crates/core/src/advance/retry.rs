@@ -1,4 +1,4 @@
-//! When a request may be sent, sent again, or must be given up.
+//! The retry policy: when a request may be sent, sent again, or is given up.
 
 use std::time::Duration;
 
@@ -14,34 +14,34 @@ use crate::pin;
 use crate::secret::Replication;
 use crate::time::AwsTime;
 
-/// A step that failed this often for reasons that pass is given up.
+/// Maximum number of tries of a step that fails for reasons that pass.
 const MAX_TRIES: u32 = 8;
 
-/// An error that nobody knows is not tried more often than this.
+/// Maximum number of tries of a step that fails with an unknown error.
 const MAX_UNEXPECTED: u32 = 3;
 
-/// Two `RotateSecret` of one operation are at least this far apart.
+/// Shortest time between two `RotateSecret` requests of one operation.
 const ROTATE_SPACING: Duration = Duration::from_mins(1);
 
-/// Reads may lag behind our own write for this long.
+/// How long reads may lag behind our own write.
 pub(super) const READ_LAG: Duration = Duration::from_mins(1);
 
 /// How long to wait before looking whether another operation has ended.
 const RIVAL_POLL: Duration = Duration::from_secs(15);
 
-/// How long replicas are given to follow our last write: two label moves in a row are reported to leave them out of sync.
+/// Longest wait for replicas to follow our last write. Two label moves in a row can leave them out of sync.
 const MAX_REPLICATION_WAIT: Duration = Duration::from_mins(10);
 
-/// How long to wait before looking whether they have.
+/// How long to wait before looking at the replicas again.
 const REPLICA_POLL: Duration = Duration::from_secs(10);
 
 /// How long to wait before looking again for a write that AWS has confirmed.
 const LAG_POLL: Duration = Duration::from_secs(5);
 
 impl Evaluation<'_> {
-    /// Sends a request for the first time, or again if it did not come through and may be repeated.
+    /// Sends a request for the first time, or again if it failed and may be repeated.
     ///
-    /// The look has just shown that its effect is not there.
+    /// The caller has just seen that its effect is not there.
     pub(super) fn send(&self, step: Step, version: Option<&VersionId>, request: Request) -> Next {
         let Some(entry) = self.operation.journal.entry(step) else {
             return self.write(step, version, request);
@@ -60,7 +60,7 @@ impl Evaluation<'_> {
         self.write(step, version, request)
     }
 
-    /// Sends the same kind of request about something else, after one that went well.
+    /// Sends the next request of a step that removes several labels, after the last one succeeded.
     pub(super) fn send_next(
         &self,
         step: Step,
@@ -70,6 +70,7 @@ impl Evaluation<'_> {
         self.write(step, version, request)
     }
 
+    /// Moves a label from one version to another, both named.
     pub(super) fn send_move(
         &self,
         step: Step,
@@ -88,8 +89,9 @@ impl Evaluation<'_> {
         )
     }
 
+    /// Makes the request with its intent, or what comes first: the way back, another operation, or replicas.
     fn write(&self, step: Step, version: Option<&VersionId>, request: Request) -> Next {
-        // What finishes or takes back what was begun is still done; nothing else is.
+        // After a switch of rotation only requests that finish or take back what was begun are sent.
         let is_clean_up = match step {
             Step::Unpin => true,
             Step::DropPending => self.intended(Step::Promote),
@@ -108,7 +110,7 @@ impl Evaluation<'_> {
             return self.pause(
                 RIVAL_POLL,
                 Phase::Queued,
-                format!("operation {} is at work on this secret", rival.key),
+                format!("operation {} is in progress on this secret", rival.key),
             );
         }
         if let Some(wait) = self.replicas_follow(step) {
@@ -134,8 +136,8 @@ impl Evaluation<'_> {
         Next::Write(Write::new(self.secret.arn.clone(), request, intent))
     }
 
-    /// The pause until replicas show our last write, before the next one. One that failed does not get better by waiting, nor
-    /// does one that takes too long: the outcome tells of them.
+    /// Returns the wait until replicas show our last write. A replica that failed or takes too long is not waited for: the
+    /// result of the operation names it.
     fn replicas_follow(&self, step: Step) -> Option<Next> {
         let last = self.operation.journal.last_intent(&Step::ALL)?;
         let until = last.plus(MAX_REPLICATION_WAIT);
@@ -154,14 +156,14 @@ impl Evaluation<'_> {
         }))
     }
 
-    /// Why a step is not tried again, if it is not.
+    /// Returns the failure of a step that is tried no more.
     pub(super) fn gave_up(&self, step: Step) -> Option<Next> {
         let entry = self.operation.journal.entry(step)?;
         let (limit, reason) = limit(entry);
         (entry.tries >= limit).then(|| failed(reason, self.failure_message(entry)).into())
     }
 
-    /// What went wrong with a step that is tried no more, and what a person can do.
+    /// Returns what went wrong with a step that is tried no more, and what a person can do.
     fn failure_message(&self, entry: &JournalEntry) -> String {
         if entry.refusal() == Some(ErrorClass::CannotInvoke) {
             let function = self.secret.function().map_or("", FunctionArn::as_str);
@@ -184,7 +186,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// A write that AWS confirmed but that is not seen yet: reads lag.
+    /// Returns the wait for a write that AWS confirmed but does not show yet.
     pub(super) fn not_seen_yet(&self, step: Step) -> Option<Next> {
         let entry = self
             .operation
@@ -202,7 +204,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// How often a step is tried that ends so, and what it then means.
+/// Returns how often a step is tried after the last error, and how the operation fails then.
 fn limit(entry: &JournalEntry) -> (u32, Failure) {
     match entry.refusal() {
         Some(ErrorClass::Denied) => (0, Failure::AccessDenied),
@@ -222,7 +224,8 @@ fn limit(entry: &JournalEntry) -> (u32, Failure) {
     }
 }
 
-/// One second after the first try, doubling to a minute; a rotation never sooner than a minute.
+/// Returns when a step may be tried again: one second after the first try, doubling to a minute; a rotation never sooner
+/// than a minute.
 fn earliest_retry(entry: &JournalEntry) -> AwsTime {
     let doublings = entry.tries.saturating_sub(1).min(6);
     let pause = Duration::from_secs(1_u64 << doublings).min(Duration::from_mins(1));

@@ -1,4 +1,12 @@
-//! `RevertToPrevious`: AWSCURRENT moves back to the previous version.
+//! `RevertToPrevious`: moves AWSCURRENT back to the previous version, because a person decided so.
+//!
+//! | Step | Precondition | Why it is safe | What undoes it |
+//! |---|---|---|---|
+//! | drop | AWSPENDING is on the current version, and no function can run | the version keeps AWSCURRENT | nothing: it was a leftover |
+//! | revert | both versions are named, and nothing else has changed | AWS moves the label only from the version named, and AWSPREVIOUS with it | another `RevertToPrevious` |
+//!
+//! The drop comes first. Otherwise the version that loses AWSCURRENT would look like a stuck rotation, and the next recovery
+//! would undo what the person decided.
 
 use super::next::{Next, Request, Stop, failed, succeeded};
 use super::preconditions::Evaluation;
@@ -8,15 +16,7 @@ use crate::operation::Failure;
 use crate::secret::LabelMap;
 
 impl Evaluation<'_> {
-    /// `RevertToPrevious`: AWSPENDING is dropped from the current version first, if it is there, then AWSCURRENT moves.
-    ///
-    /// ```text
-    /// step  request                               it is safe because                        undone by
-    /// drop  AWSPENDING off the current version    that version holds AWSCURRENT             nothing: it was a leftover
-    /// move  AWSCURRENT, from current to previous  both are named, and no function can run   another RevertToPrevious
-    /// ```
-    /// The drop comes first: otherwise the version that loses AWSCURRENT would look like a rotation that is stuck, and the
-    /// next recovery would undo what the person decided. AWS moves AWSPREVIOUS to the version that loses AWSCURRENT.
+    /// Decides the next step.
     pub(super) fn revert(&self) -> Result<Next, Stop> {
         let current = self.expected_current()?;
         let Some(previous) = self.operation.expect.previous.as_ref() else {
@@ -47,6 +47,7 @@ impl Evaluation<'_> {
         if self.secret.pending() == Some(current) {
             return Ok(self.drop_leftover(current));
         }
+        // After the move was sent, a person's no changes nothing any more: the result must be known.
         if let Some(outcome) = self.called_off().filter(|_| !self.intended(Step::Revert)) {
             return Err(Next::Done(outcome).into());
         }
@@ -56,6 +57,7 @@ impl Evaluation<'_> {
         Ok(self.send_move(Step::Revert, StageLabel::current(), current, previous))
     }
 
+    /// Stops unless nothing can run that would move a label as well.
     fn may_revert(&self) -> Result<(), Stop> {
         self.before_first_write()?;
         if self.secret.pending().is_some() {
@@ -64,6 +66,7 @@ impl Evaluation<'_> {
         Ok(())
     }
 
+    /// Removes AWSPENDING from the version that is about to lose AWSCURRENT.
     fn drop_leftover(&self, current: &VersionId) -> Next {
         let request = Request::Detach {
             label: StageLabel::pending(),
@@ -73,7 +76,7 @@ impl Evaluation<'_> {
             .unwrap_or_else(|| self.send(Step::DropPending, Some(current), request))
     }
 
-    /// Whether nothing has changed since the first look but that AWSPENDING was dropped by us.
+    /// Returns whether nothing but our own drop of AWSPENDING has changed since the first look.
     fn is_as_before_the_revert(&self) -> bool {
         let Some(drop) = self.operation.journal.entry(Step::DropPending) else {
             return self.is_as_before();
@@ -90,6 +93,7 @@ impl Evaluation<'_> {
     }
 }
 
+/// Returns the labels as they are once AWSPENDING is gone.
 fn without_pending(mut labels: LabelMap) -> LabelMap {
     for held in labels.values_mut() {
         held.remove(&StageLabel::pending());

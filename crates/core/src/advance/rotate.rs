@@ -1,4 +1,10 @@
-//! `Rotate`: a rotation of a secret at rest, and of one that was just cleared, until it has come through.
+//! `Rotate`: requests a rotation, and verifies it until the new version is current. `ClearAndRotate` continues here.
+//!
+//! | Step | Precondition | Why it is safe | What undoes it |
+//! |---|---|---|---|
+//! | rotate | no rotation is unfinished, and no person decided against the version that was cleared | the token is the same at each try, so AWS starts one rotation at most | `RevertToPrevious` |
+//! | verify | the token holds AWSPENDING | nothing is sent | |
+//! | unpin | the token holds AWSCURRENT and did not at the first look | the value that works is current | nothing: the pins protect nothing any more |
 
 use std::time::Duration;
 
@@ -12,14 +18,14 @@ use crate::operation::{Failure, Trigger};
 use crate::permit::Phase;
 use crate::time::AwsTime;
 
-/// Looks at a running rotation are never closer together …
+/// Shortest time between two looks at a running rotation.
 const SHORTEST_POLL: Duration = Duration::from_secs(2);
 
-/// … nor further apart than this.
+/// Longest time between two looks at a running rotation.
 const LONGEST_POLL: Duration = Duration::from_mins(5);
 
 impl Evaluation<'_> {
-    /// `Rotate`: a secret at rest, then the same as after a clear.
+    /// Decides the next step of an operation that begins with the rotation.
     pub(super) fn rotate(&self) -> Result<Next, Stop> {
         if !self.intended(Step::Rotate) {
             self.before_first_write()?;
@@ -33,9 +39,12 @@ impl Evaluation<'_> {
         self.rotation()
     }
 
-    /// From the request to the new current version, by token.
+    /// Decides the next step from the request to the new current version.
+    ///
+    /// The token tells our rotation from any other: it is the ID of the version that AWS makes.
     pub(super) fn rotation(&self) -> Result<Next, Stop> {
         let token = self.token()?;
+        // Success first: a function that was fast leaves nothing else of the rotation to see.
         if self.intended(Step::Rotate) && self.has_succeeded(&token) {
             return Ok(self.unpin_all("rotated"));
         }
@@ -47,6 +56,7 @@ impl Evaluation<'_> {
             Some(pending) => return self.another_pending(pending, entry),
             None => {}
         }
+        // A label other than AWSPENDING and AWSCURRENT: the version was made, so the request must not be sent again.
         if self.secret.is_labelled(&token) {
             return Err(failed(
                 Failure::RotationDidNotFinish,
@@ -66,7 +76,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// The same at the step that follows a clear, where only the first look still shows the version.
+    /// Stops a rotation by a machine over a version that a person rolled back. After the clear only the first look shows it.
     fn not_over_a_rolled_back_version(&self) -> Result<(), Stop> {
         let before = self.operation.baseline.as_ref();
         let previous = before.and_then(|before| before.holder(&StageLabel::previous()));
@@ -81,7 +91,7 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// Somebody else's rotation, unless it is the version that we have just cleared: reads lag.
+    /// Stops for a rotation that someone else started. A read that lags may still show the version that was just cleared.
     fn another_pending(
         &self,
         pending: &VersionId,
@@ -94,7 +104,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// The token is on no label. It is sent again only if it certainly never arrived.
+    /// Sends the request again if it certainly never arrived. No version with the token carries a label.
     fn rotate_again(&self, token: &VersionId, entry: &JournalEntry) -> Result<Next, Stop> {
         if entry.is_applied() {
             let lagging = self.now.since(entry.intent) < READ_LAG;
@@ -110,6 +120,7 @@ impl Evaluation<'_> {
         if !entry.is_unanswered() || self.now.since(entry.intent) < READ_LAG {
             return self.send_rotate();
         }
+        // No answer came: only the list of versions shows whether AWS made the version.
         match &self.input.look.versions {
             None => Ok(Next::LookAtVersions),
             Some(versions) if versions.lists(token) => Err(failed(
@@ -120,6 +131,7 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Sends the request, once a concurrency slot is free.
     pub(super) fn send_rotate(&self) -> Result<Next, Stop> {
         self.slot()?;
         let token = self.token()?;
@@ -132,7 +144,7 @@ impl Evaluation<'_> {
         ))
     }
 
-    /// The rotation function is at work, for at most `stuckAfter`.
+    /// Waits for the rotation function, for `stuckAfter` at most.
     pub(super) fn verify(&self, started: AwsTime) -> Result<Next, Stop> {
         if self.now.since(started) <= self.policy.detection.stuck_after {
             return Ok(self.watch(started));
@@ -143,17 +155,17 @@ impl Evaluation<'_> {
         ))
     }
 
-    /// Looks again, slower and slower.
+    /// Waits for the next look, longer each time.
     fn watch(&self, started: AwsTime) -> Next {
         let pause = (self.now.since(started) / 4).clamp(SHORTEST_POLL, LONGEST_POLL);
         self.pause(
             pause,
             Phase::Verifying,
-            format!("the rotation requested at {started} is under way"),
+            format!("the rotation requested at {started} is in progress"),
         )
     }
 
-    /// Whether the rotation that this operation started, or ran again, has come through.
+    /// Returns whether the rotation that this operation started, or ran again, has succeeded.
     pub(super) fn has_rotated(&self) -> bool {
         let retried = self
             .operation
@@ -169,8 +181,9 @@ impl Evaluation<'_> {
                 .any(|version| self.has_succeeded(version))
     }
 
-    /// Whether the version holds AWSCURRENT, or AWSPREVIOUS after it, and did not at the first look: a change is proved by a
-    /// difference, never by a state that was there before.
+    /// Returns whether the version became AWSCURRENT since the first look, also if AWSPREVIOUS has replaced that label since.
+    ///
+    /// A difference proves a change. A state that was already there at the first look proves nothing.
     pub(super) fn has_succeeded(&self, version: &VersionId) -> bool {
         let Some(before) = &self.operation.baseline else {
             return false;
@@ -182,13 +195,14 @@ impl Evaluation<'_> {
             })
     }
 
+    /// Returns the request token, which is also the ID of the new version.
     fn token(&self) -> Result<VersionId, Stop> {
         self.operation
             .request_token()
             .ok_or_else(|| failed(Failure::Refused, "no request token can be derived"))
     }
 
-    /// After a success: every pin of this cluster goes, one compare-and-swap each.
+    /// Removes every pin of this cluster after a success, one request each.
     pub(super) fn unpin_all(&self, message: &str) -> Next {
         let Some((holder, label, _)) = self.our_pins().next() else {
             return succeeded(message);

@@ -1,4 +1,4 @@
-//! The way back: how an operation ends that cannot go on, and what it takes back before.
+//! The way back: how an operation ends that cannot continue, and what it removes before it ends.
 
 use super::next::{Next, Request, failed, succeeded};
 use super::preconditions::Evaluation;
@@ -9,17 +9,18 @@ use crate::permit;
 use crate::secret::Exclusion;
 
 impl Evaluation<'_> {
-    /// A person said no, or its time is over: the pin is taken back, if that is possible.
+    /// Ends an operation that a person denied or that expired, after its pin is removed if that is possible.
     pub(super) fn end_unpinned(&self, outcome: &Outcome) -> Next {
         if self.secret.exclusion(self.operation.action).is_some() {
             return Next::Done(outcome.clone());
         }
+        // A pin that AWS confirmed may appear only at the next look: without the wait, it would be left behind.
         self.not_seen_yet(Step::Pin)
             .filter(|_| !self.is_pinned())
             .unwrap_or_else(|| self.withdraw())
     }
 
-    /// Nothing more is written to such a secret. A rotation of ours that has come through is a success all the same.
+    /// Ends without another write to a secret that is off limits. A rotation of ours that succeeded is still a success.
     pub(super) fn stop_for_exclusion(&self, exclusion: Exclusion) -> Next {
         if self.has_rotated() {
             return succeeded(
@@ -29,8 +30,8 @@ impl Evaluation<'_> {
         failed(Failure::Refused, exclusion.message()).into()
     }
 
-    /// Somebody switched rotation off while the operation was under way: what has come through is a success, a pin that
-    /// protects nothing is taken back, and nothing else is written.
+    /// Ends because someone switched rotation off meanwhile. A rotation that succeeded is a success, and a pin that protects
+    /// nothing is removed; nothing else is written.
     pub(super) fn stop_without_rotation(&self) -> Next {
         if self.has_rotated() {
             return self.stop_for_exclusion(Exclusion::RotationDisabled);
@@ -38,7 +39,7 @@ impl Evaluation<'_> {
         self.withdraw()
     }
 
-    /// Whether rotation is on now and was off at the first look, or the other way round.
+    /// Returns whether rotation was switched on or off since the first look.
     pub(super) fn rotation_was_switched(&self) -> bool {
         let before = self.operation.baseline.as_ref();
         before
@@ -46,14 +47,15 @@ impl Evaluation<'_> {
             .is_some_and(|rotated| rotated != self.secret.rotates())
     }
 
-    /// Why an operation that has not yet moved a label must end: its time is over, or a person said no.
+    /// Returns how an operation ends that has not moved a label yet, if a person denied it or it expired.
     pub(super) fn called_off(&self) -> Option<Outcome> {
         let input = self.input;
         permit::rejected_or_expired(self.operation, &input.consent, input.server_now)
     }
 
-    /// The world moved on before we acted, or AWS refused what we were to do: our own pin is taken back, and nothing else is
-    /// touched. Where a request of ours may still arrive, the pin is all that would keep the version, and it stays.
+    /// Ends because the secret changed before we acted, or because AWS refused our request. Only our own pin is removed.
+    ///
+    /// If a request of ours may still arrive, nothing but the pin would keep the version, so the pin stays.
     pub(super) fn withdraw(&self) -> Next {
         let superseded = || self.withdrawal();
         let own = self
@@ -68,6 +70,7 @@ impl Evaluation<'_> {
         let Some(holder) = self.secret.holder(&label) else {
             return superseded();
         };
+        // The label was there at the first look: it belongs to another operation of the same minute.
         if self.pinned_before(holder, &label) {
             return superseded();
         }
@@ -88,7 +91,7 @@ impl Evaluation<'_> {
         };
         match self.send(Step::Unpin, Some(holder), request) {
             Next::Done(_) => superseded(),
-            // What moved a label within seconds of our pin shows the date of the pin, and counts all the same.
+            // A change of labels within seconds of our pin has a date that the pin explains. It still counts as a change.
             Next::Write(write) if is_disturbed => {
                 Next::Write(write.noting_change(self.secret.last_changed))
             }
@@ -96,7 +99,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Why an operation ends that takes its pin back.
+    /// Returns why an operation ends that has removed its pin. A refusal by AWS says more than the change that it caused.
     fn withdrawal(&self) -> Next {
         let refused = [Step::Clear, Step::Promote, Step::RestorePending]
             .into_iter()
@@ -122,17 +125,18 @@ impl Evaluation<'_> {
         .into()
     }
 
-    /// Whether a step is tried no more, and AWS certainly refused each try of it.
+    /// Returns whether a step is tried no more, and AWS certainly refused every try.
     pub(super) fn gave_up_for_sure(&self, step: Step) -> bool {
         self.intended(step) && !self.may_have_applied(step) && self.gave_up(step).is_some()
     }
 
+    /// Returns whether AWS may have applied a request of the step.
     pub(super) fn may_have_applied(&self, step: Step) -> bool {
         let entry = self.operation.journal.entry(step);
         entry.is_some_and(JournalEntry::may_have_applied)
     }
 
-    /// Whether a label other than a pin may have been moved by us, or may still be.
+    /// Returns whether we may have moved a label other than a pin.
     fn may_have_acted(&self) -> bool {
         [Step::Clear, Step::Promote, Step::RestorePending]
             .into_iter()
