@@ -60,12 +60,12 @@ pub fn sentence(word: &str) -> Option<&'static str> {
             found(
                 word,
                 BlockReason::ALL,
-                BlockReason::reason,
+                BlockReason::name,
                 BlockReason::sentence,
             )
         })
-        .or_else(|| found(word, Phase::ALL, Phase::reason, Phase::sentence))
-        .or_else(|| found(word, Failure::ALL, Failure::reason, Failure::sentence))
+        .or_else(|| found(word, Phase::ALL, Phase::name, Phase::sentence))
+        .or_else(|| found(word, Failure::ALL, Failure::name, Failure::sentence))
 }
 
 fn found<T: Copy, const N: usize>(
@@ -156,8 +156,8 @@ fn of_policies() -> Vec<Condition> {
 }
 
 fn of_operations() -> Vec<Condition> {
-    let failures = Failure::ALL.map(Failure::reason);
-    let phases = Phase::ALL.map(Phase::reason);
+    let failures = Failure::ALL.map(Failure::name);
+    let phases = Phase::ALL.map(Phase::name);
     let condition = |name, meaning, if_true: &[_], otherwise: Vec<_>| Condition {
         kind: "SecretRotationOperation",
         name,

@@ -316,7 +316,7 @@ impl Metrics {
     pub(crate) fn operation_finished(&self, operation: &Operation, outcome: &Outcome) {
         let result = match outcome {
             Outcome::Succeeded { .. } => "Succeeded",
-            Outcome::Failed { reason, .. } => reason.reason(),
+            Outcome::Failed { reason, .. } => reason.name(),
         };
         let values = [operation.action.name(), result];
         self.count(&self.operations, operation, &values);

@@ -132,7 +132,7 @@ impl BlockReason {
     }
 
     /// The name used in status and metrics.
-    pub const fn reason(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::ObserveOnly => "ObserveOnly",
             Self::OutsideWindow => "OutsideWindow",

@@ -218,7 +218,7 @@ impl Failure {
     ];
 
     /// The condition reason.
-    pub const fn reason(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Superseded => "Superseded",
             Self::PreconditionFailed => "PreconditionFailed",

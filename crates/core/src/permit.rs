@@ -151,7 +151,7 @@ impl Phase {
     }
 
     /// The condition reason.
-    pub const fn reason(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Queued => "Queued",
             Self::AwaitingApproval => "AwaitingApproval",
@@ -363,7 +363,7 @@ pub(crate) fn gate_pause(gate: &Gate) -> Option<Pause> {
             until: block.until,
             ..pause(
                 Phase::Queued,
-                format!("{}: {}", block.reason.reason(), block.reason.sentence()),
+                format!("{}: {}", block.reason.name(), block.reason.sentence()),
             )
         }),
         Gate::Unknown => Some(pause(

@@ -138,7 +138,7 @@ impl fmt::Display for Plan {
             let until = block
                 .until
                 .map_or_else(String::new, |until| format!(" until {until}"));
-            writeln!(f, "hold {arn} {}{until}", block.reason.reason())?;
+            writeln!(f, "hold {arn} {}{until}", block.reason.name())?;
         }
         for (key, why) in &self.supersede {
             writeln!(f, "supersede {key}: {why}")?;

@@ -93,14 +93,14 @@ impl SecretRotationOperationStatus {
         let old = previous.cloned().unwrap_or_default();
         let (reason, message) = match report.ends {
             Some(_) => (
-                Failure::Refused.reason(),
+                Failure::Refused.name(),
                 format!(
                     "the operation cannot be understood, so it ends: {}",
                     report.why
                 ),
             ),
             None => (
-                old.phase().reason(),
+                old.phase().name(),
                 format!(
                     "the operation has begun, and this release does not understand it: {}",
                     report.why
@@ -137,7 +137,7 @@ impl SecretRotationOperationStatus {
         let reason = find(&self.conditions, COMPLETE).map(|complete| complete.reason.as_str());
         let mut phases = Phase::ALL.into_iter();
         phases
-            .find(|phase| reason == Some(phase.reason()))
+            .find(|phase| reason == Some(phase.name()))
             .unwrap_or(Phase::Queued)
     }
 }
@@ -149,11 +149,11 @@ pub fn conditions(previous: &[Condition], report: &StepReport<'_>) -> Vec<Condit
             (ConditionStatus::True, "Succeeded", message.as_str())
         }
         Some(Outcome::Failed { reason, message }) => {
-            (ConditionStatus::False, reason.reason(), message.as_str())
+            (ConditionStatus::False, reason.name(), message.as_str())
         }
         None => (
             ConditionStatus::False,
-            report.phase.reason(),
+            report.phase.name(),
             report.message,
         ),
     };

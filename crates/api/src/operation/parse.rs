@@ -175,7 +175,7 @@ impl SecretRotationOperation {
 fn failure(reason: &str) -> core::Failure {
     let known = core::Failure::ALL
         .into_iter()
-        .find(|failure| failure.reason() == reason);
+        .find(|failure| failure.name() == reason);
     known.unwrap_or(core::Failure::Unexpected)
 }
 

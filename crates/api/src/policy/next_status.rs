@@ -193,7 +193,7 @@ impl FindingStatus {
             first_observed_time: finding.first_observed.map(Into::into),
             attempts: attempts.map(|attempts| attempts.count.into()),
             next_attempt_time: next.map(Into::into),
-            blocked_by: hold.map(|hold| hold.reason.reason().into()),
+            blocked_by: hold.map(|hold| hold.reason.name().into()),
             operation: arn
                 .and_then(|arn| plan.in_progress.get(arn))
                 .map(|key| key.name.as_str().into()),

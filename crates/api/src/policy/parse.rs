@@ -119,7 +119,7 @@ impl SecretRotationPolicy {
     fn tripped(&self) -> impl Iterator<Item = Region> {
         let findings = self.status.iter().flat_map(|status| &status.findings);
         let held = findings.filter(|finding| {
-            let reason = BlockReason::CircuitBreakerOpen.reason();
+            let reason = BlockReason::CircuitBreakerOpen.name();
             finding
                 .blocked_by
                 .as_ref()

@@ -173,7 +173,7 @@ pub struct FindingStatus {
 
     /// Why nothing is done about the secret automatically, in one word; absent if nothing blocks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = BlockReason::ALL.map(BlockReason::reason)))]
+    #[schemars(extend("enum" = BlockReason::ALL.map(BlockReason::name)))]
     pub blocked_by: Option<Text<1, 64>>,
 
     /// The name of the SecretRotationOperation at work on the secret.

@@ -36,9 +36,9 @@ fn of_conditions() -> impl Iterator<Item = &'static str> {
 }
 
 fn reasons() -> BTreeSet<&'static str> {
-    let blocked = BlockReason::ALL.map(BlockReason::reason);
-    let phases = Phase::ALL.map(Phase::reason);
-    let failures = Failure::ALL.map(Failure::reason);
+    let blocked = BlockReason::ALL.map(BlockReason::name);
+    let phases = Phase::ALL.map(Phase::name);
+    let failures = Failure::ALL.map(Failure::name);
     of_conditions()
         .chain(blocked)
         .chain(phases)
@@ -74,8 +74,8 @@ fn every_reason_belongs_to_a_condition() {
         .into_iter()
         .flat_map(|condition| [condition.if_true, condition.otherwise].concat())
         .collect();
-    let phases = Phase::ALL.map(Phase::reason);
-    let failures = Failure::ALL.map(Failure::reason);
+    let phases = Phase::ALL.map(Phase::name);
+    let failures = Failure::ALL.map(Failure::name);
     let chosen: BTreeSet<_> = of_conditions().chain(phases).chain(failures).collect();
     assert_eq!(listed, chosen);
 }

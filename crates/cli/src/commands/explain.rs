@@ -97,7 +97,7 @@ mod tests {
     fn every_state_and_every_block_reason_is_explained_in_any_case() {
         let entries = entries();
         let states = State::ALL.map(State::name).to_vec();
-        let blocks = BlockReason::ALL.map(BlockReason::reason).to_vec();
+        let blocks = BlockReason::ALL.map(BlockReason::name).to_vec();
         for word in states.into_iter().chain(blocks) {
             let text = about(&word.to_ascii_lowercase(), &entries).expect(word);
             assert!(text.starts_with(word), "{text}");

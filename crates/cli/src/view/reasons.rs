@@ -89,9 +89,9 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_paragraph() {
-        let blocks = BlockReason::ALL.map(BlockReason::reason).to_vec();
-        let phases = Phase::ALL.map(Phase::reason).to_vec();
-        let failures = Failure::ALL.map(Failure::reason).to_vec();
+        let blocks = BlockReason::ALL.map(BlockReason::name).to_vec();
+        let phases = Phase::ALL.map(Phase::name).to_vec();
+        let failures = Failure::ALL.map(Failure::name).to_vec();
         for reason in [blocks, phases, failures].concat() {
             assert!(
                 about(reason).is_some_and(|text| text.len() > 20),

@@ -112,7 +112,7 @@ impl Metrics {
                 .remove_label_values(&[namespace, name, result]);
         }
         for action in Action::ALL {
-            for result in std::iter::once("Succeeded").chain(Failure::ALL.map(Failure::reason)) {
+            for result in std::iter::once("Succeeded").chain(Failure::ALL.map(Failure::name)) {
                 let _ =
                     self.operations
                         .remove_label_values(&[namespace, name, action.name(), result]);

@@ -122,7 +122,7 @@ impl PolicyReport {
         let blocked = status.findings.iter().filter_map(|finding| {
             let reason = finding.blocked_by.as_ref()?;
             let known = BlockReason::ALL.into_iter();
-            known.into_iter().find(|known| *reason == known.reason())
+            known.into_iter().find(|known| *reason == known.name())
         });
         let mut counted = BTreeMap::<_, usize>::new();
         blocked.for_each(|reason| *counted.entry(reason).or_default() += 1);

@@ -271,7 +271,7 @@ impl Families {
         }
         for (reason, count) in &report.blocked {
             self.blocked
-                .with_label_values(&[namespace, policy, reason.reason()])
+                .with_label_values(&[namespace, policy, reason.name()])
                 .set(number(*count));
         }
         if let Some(interval) = report.check_interval {

@@ -164,11 +164,11 @@ pub(super) async fn tell_end(context: &Arc<Context>, reading: &Reading, outcome:
             tracing::info!(operation = %key, %action, message, "operation superseded");
         }
         Outcome::Failed { reason, message } => {
-            tracing::warn!(operation = %key, %action, reason = reason.reason(), message, "operation failed");
+            tracing::warn!(operation = %key, %action, reason = reason.name(), message, "operation failed");
             let note = format!(
                 "{action} of {} failed, {}: {message}",
                 reading.secret_name(),
-                reason.reason()
+                reason.name()
             );
             tell(context, reading, Reason::RemediationFailed, note).await;
         }

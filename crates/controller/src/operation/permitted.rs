@@ -189,7 +189,7 @@ pub(super) fn at_the_latest(
 /// pause is cut like every other, so that a clock that jumps is noticed.
 pub(super) fn settles(reading: &Reading, now: AwsTime) -> Option<Duration> {
     let status = reading.object.status.as_ref();
-    let said = quiet::phase(status) == Some(Phase::Settling.reason());
+    let said = quiet::phase(status) == Some(Phase::Settling.name());
     let ripe = reading.operation.settles_at().filter(|_| said)?;
     let net = spread(SAFETY_NET, reading.operation.uid.as_str());
     (now < ripe).then(|| ripe.since(now).clamp(SHORTEST, net))
@@ -203,7 +203,7 @@ pub(super) async fn await_decision(
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
     let key = &reading.operation.key;
-    let told = quiet::phase(reading.object.status.as_ref()) == Some(pause.phase.reason());
+    let told = quiet::phase(reading.object.status.as_ref()) == Some(pause.phase.name());
     if told && !context.doubts.may_ask_again(key) {
         return back_at(context, reading, (pause, now));
     }

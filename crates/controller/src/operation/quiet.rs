@@ -40,7 +40,7 @@ pub(super) fn is_turn_told(old: Option<&SecretRotationOperationStatus>, wait: Du
         Phase::Suspended,
     ];
     let said = phase(old);
-    wait > SOON && said.is_none_or(|said| over.iter().any(|phase| phase.reason() == said))
+    wait > SOON && said.is_none_or(|said| over.iter().any(|phase| phase.name() == said))
 }
 
 /// The reason of condition `Complete`: what the operation was doing.
@@ -85,7 +85,7 @@ mod tests {
     fn whoever_waits_for_its_turn_says_so_once() {
         let saying = |phase: Phase| {
             let complete = serde_json::json!({"conditions": [{
-                "type": "Complete", "status": "False", "reason": phase.reason(), "message": "", "lastTransitionTime": "2026-11-23T10:00:00Z",
+                "type": "Complete", "status": "False", "reason": phase.name(), "message": "", "lastTransitionTime": "2026-11-23T10:00:00Z",
             }]});
             serde_json::from_value::<SecretRotationOperationStatus>(complete).expect("a status")
         };

@@ -136,7 +136,7 @@ async fn say(
 ) -> Result<(), Error> {
     let before = quiet::phase(reading.object.status.as_ref());
     let is_new = note(context, reading, seen, (wait, now)).await?;
-    if is_new && is_deferred(wait.phase) && before != Some(wait.phase.reason()) {
+    if is_new && is_deferred(wait.phase) && before != Some(wait.phase.name()) {
         let message = wait.message.clone();
         announcing::tell(context, reading, Reason::OperationDeferred, message).await;
     }
@@ -351,7 +351,7 @@ async fn stalled(context: &Arc<Context>, reading: &Reading, message: &str) -> Re
     let old = reading.object.status.as_ref();
     let phase = Phase::ALL
         .into_iter()
-        .find(|phase| quiet::phase(old) == Some(phase.reason()))
+        .find(|phase| quiet::phase(old) == Some(phase.name()))
         .unwrap_or(Phase::Queued);
     let new = after(
         &reading.object,
@@ -389,7 +389,7 @@ pub(super) async fn identity(
     };
     let phase = Phase::ALL
         .into_iter()
-        .find(|phase| quiet::phase(labelled.status.as_ref()) == Some(phase.reason()));
+        .find(|phase| quiet::phase(labelled.status.as_ref()) == Some(phase.name()));
     let progress = StepReport {
         secret: present(look).map(|secret| &secret.name),
         ..progress(

@@ -203,7 +203,7 @@ fn is_blocked(finding: &FindingStatus, block: BlockReason) -> bool {
     finding
         .blocked_by
         .as_ref()
-        .is_some_and(|reason| *reason == block.reason())
+        .is_some_and(|reason| *reason == block.name())
 }
 
 fn announce(
@@ -470,7 +470,7 @@ mod tests {
             region: "eu-west-1".into(),
             state: state.name().into(),
             message: "said".into(),
-            blocked_by: block.map(|block| block.reason().into()),
+            blocked_by: block.map(|block| block.name().into()),
             ..FindingStatus::default()
         };
         SecretRotationPolicyStatus {

@@ -91,7 +91,7 @@ impl Store {
                 "Expired" => "unpin, Expired",
                 other => panic!("nothing else is unpinned first: {other}"),
             },
-            Permit::Wait(pause) => pause.phase.reason(),
+            Permit::Wait(pause) => pause.phase.name(),
             Permit::Go => "go",
         }
     }
@@ -100,7 +100,7 @@ impl Store {
 fn reason(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Succeeded { .. } => "Succeeded",
-        Outcome::Failed { reason, .. } => reason.reason(),
+        Outcome::Failed { reason, .. } => reason.name(),
     }
 }
 

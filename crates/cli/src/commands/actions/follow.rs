@@ -78,7 +78,7 @@ fn step(step: &StepStatus) -> String {
 
 /// Returns the command that approves an operation, if it waits for approval.
 fn approval(operation: &SecretRotationOperation) -> String {
-    if operation.phase() != Phase::AwaitingApproval.reason() {
+    if operation.phase() != Phase::AwaitingApproval.name() {
         return String::new();
     }
     let name = operation.name_any();
