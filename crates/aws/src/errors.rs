@@ -62,7 +62,7 @@ fn not_sent(error: &(dyn Error + 'static), of_our_making: bool) -> (ErrorClass, 
         None if of_our_making => (ErrorClass::Unexpected, None),
         None => (ErrorClass::Unreachable, in_the_way(error)),
     };
-    (class, cause.map(|cause| cause.code().to_owned()))
+    (class, cause.map(|cause| cause.name().to_owned()))
 }
 
 /// Why there are no credentials, as the class and cause of a failed call.
@@ -117,7 +117,7 @@ fn of_its_cause<'a>(code: &'a str, message: Option<&str>) -> &'a str {
     let of_time = ["Signature expired", "Signature not yet current"];
     let is_late = of_time.into_iter().any(|word| message.contains(word));
     match code {
-        "InvalidSignatureException" | "SignatureDoesNotMatch" if is_late => Cause::ClockOff.code(),
+        "InvalidSignatureException" | "SignatureDoesNotMatch" if is_late => Cause::ClockOff.name(),
         code => code,
     }
 }

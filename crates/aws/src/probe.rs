@@ -17,7 +17,7 @@ pub async fn find_credentials() -> Result<(), AwsError> {
         .await;
     let failed = |class, cause: Option<Cause>| AwsError {
         class,
-        code: cause.map(|cause| cause.code().to_owned()),
+        code: cause.map(|cause| cause.name().to_owned()),
         request_id: None,
     };
     let Some(provider) = config.credentials_provider() else {

@@ -66,7 +66,8 @@ impl Sight {
         (passed >= LONG && failures >= OFTEN).then(|| {
             let minutes = passed.as_secs() / 60;
             format!(
-                "nothing could be read from AWS for {minutes} minutes, in any region of any profile; the last call failed: {last}"
+                "nothing could be read from AWS for {minutes} minutes, in any region of any profile; the last call failed: {}",
+                last.sentence()
             )
         })
     }

@@ -1,59 +1,33 @@
 //! What an operation does, in which steps, and what a profile must allow for it.
 
-use std::fmt;
+use crate::words;
 
-/// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Action {
-    /// `RotateSecret` while a version is pending: AWS runs that version again.
-    RetryRotation,
-    /// `RotateSecret` of a secret at rest.
-    Rotate,
-    /// Pin, wait, remove AWSPENDING.
-    ClearPending,
-    /// Pin, wait, remove AWSPENDING, rotate, verify, unpin.
-    ClearAndRotate,
-    /// Pin, then move AWSCURRENT to the pending version, and drop AWSPENDING from it.
-    PromotePending,
-    /// Put AWSPENDING back on a version that we pinned: the undo of a clear.
-    RestorePending,
-    /// Move AWSCURRENT back to the previous version.
-    RevertToPrevious,
-    /// `RestoreSecret`: call a scheduled deletion off.
-    RestoreSecret,
-    /// Remove our pins from a secret that has long been healthy.
-    ReleasePins,
+words! {
+    /// What an operation does.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Action {
+        /// `RotateSecret` while a version is pending: AWS runs that version again.
+        RetryRotation,
+        /// `RotateSecret` of a secret at rest.
+        Rotate,
+        /// Pin, wait, remove AWSPENDING.
+        ClearPending,
+        /// Pin, wait, remove AWSPENDING, rotate, verify, unpin.
+        ClearAndRotate,
+        /// Pin, then move AWSCURRENT to the pending version, and drop AWSPENDING from it.
+        PromotePending,
+        /// Put AWSPENDING back on a version that we pinned: the undo of a clear.
+        RestorePending,
+        /// Move AWSCURRENT back to the previous version.
+        RevertToPrevious,
+        /// `RestoreSecret`: call a scheduled deletion off.
+        RestoreSecret,
+        /// Remove our pins from a secret that has long been healthy.
+        ReleasePins,
+    }
 }
 
 impl Action {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::RetryRotation,
-        Self::Rotate,
-        Self::ClearPending,
-        Self::ClearAndRotate,
-        Self::PromotePending,
-        Self::RestorePending,
-        Self::RevertToPrevious,
-        Self::RestoreSecret,
-        Self::ReleasePins,
-    ];
-
-    /// The name used in the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RetryRotation => "RetryRotation",
-            Self::Rotate => "Rotate",
-            Self::ClearPending => "ClearPending",
-            Self::ClearAndRotate => "ClearAndRotate",
-            Self::PromotePending => "PromotePending",
-            Self::RestorePending => "RestorePending",
-            Self::RevertToPrevious => "RevertToPrevious",
-            Self::RestoreSecret => "RestoreSecret",
-            Self::ReleasePins => "ReleasePins",
-        }
-    }
-
     /// What the profile must allow.
     pub const fn permissions(self) -> &'static [Permission] {
         match self {
@@ -103,99 +77,44 @@ impl Action {
     }
 }
 
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+words! {
+    /// Steps that write to AWS, as named in the journal.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Step {
+        /// Attach our pin.
+        Pin,
+        /// Remove AWSPENDING.
+        Clear,
+        /// Start a rotation, or run a pending one again.
+        Rotate,
+        /// Remove our pins.
+        Unpin,
+        /// Move AWSCURRENT to the pending version.
+        Promote,
+        /// Drop AWSPENDING from the version that has become current.
+        DropPending,
+        /// Put AWSPENDING back on a pinned version.
+        RestorePending,
+        /// Move AWSCURRENT to the previous version.
+        Revert,
+        /// Call a scheduled deletion off.
+        RestoreSecret,
     }
 }
 
-/// Steps that write to AWS, as named in the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// Attach our pin.
-    Pin,
-    /// Remove AWSPENDING.
-    Clear,
-    /// Start a rotation, or run a pending one again.
-    Rotate,
-    /// Remove our pins.
-    Unpin,
-    /// Move AWSCURRENT to the pending version.
-    Promote,
-    /// Drop AWSPENDING from the version that has become current.
-    DropPending,
-    /// Put AWSPENDING back on a pinned version.
-    RestorePending,
-    /// Move AWSCURRENT to the previous version.
-    Revert,
-    /// Call a scheduled deletion off.
-    RestoreSecret,
-}
-
-impl Step {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Pin,
-        Self::Clear,
-        Self::Rotate,
-        Self::Unpin,
-        Self::Promote,
-        Self::DropPending,
-        Self::RestorePending,
-        Self::Revert,
-        Self::RestoreSecret,
-    ];
-
-    /// The name used in the journal.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pin => "Pin",
-            Self::Clear => "Clear",
-            Self::Rotate => "Rotate",
-            Self::Unpin => "Unpin",
-            Self::Promote => "Promote",
-            Self::DropPending => "DropPending",
-            Self::RestorePending => "RestorePending",
-            Self::Revert => "Revert",
-            Self::RestoreSecret => "RestoreSecret",
-        }
-    }
-}
-
-/// What a profile may allow (`allowedActions`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Permission {
-    /// Start rotations, new ones and pending ones.
-    Rotate,
-    /// Pin and clear; restore what was cleared; release pins.
-    ClearPending,
-    /// Make a pending version current.
-    PromotePending,
-    /// Make the previous version current.
-    RevertToPrevious,
-    /// Call a scheduled deletion off.
-    RestoreSecret,
-}
-
-impl Permission {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Rotate,
-        Self::ClearPending,
-        Self::PromotePending,
-        Self::RevertToPrevious,
-        Self::RestoreSecret,
-    ];
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rotate => "Rotate",
-            Self::ClearPending => "ClearPending",
-            Self::PromotePending => "PromotePending",
-            Self::RevertToPrevious => "RevertToPrevious",
-            Self::RestoreSecret => "RestoreSecret",
-        })
+words! {
+    /// What a profile may allow (`allowedActions`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Permission {
+        /// Start rotations, new ones and pending ones.
+        Rotate,
+        /// Pin and clear; restore what was cleared; release pins.
+        ClearPending,
+        /// Make a pending version current.
+        PromotePending,
+        /// Make the previous version current.
+        RevertToPrevious,
+        /// Call a scheduled deletion off.
+        RestoreSecret,
     }
 }

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::words;
+
 /// A failed call to AWS. The text never carries a response body.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{}{}{}", self.sentence(), detail(.code.as_deref()), request(.request_id.as_deref()))]
@@ -22,7 +24,7 @@ impl AwsError {
             ErrorClass::Credentials => Some(Cause::of_credentials(code)),
             ErrorClass::Unreachable => Cause::ON_THE_WAY
                 .into_iter()
-                .find(|cause| code == Some(cause.code())),
+                .find(|cause| code == Some(cause.name())),
             ErrorClass::Throttled
             | ErrorClass::RotationPending
             | ErrorClass::Refused
@@ -46,71 +48,40 @@ impl AwsError {
     }
 
     /// What happened, without codes.
-    pub fn sentence(&self) -> String {
-        self.cause().map_or_else(
-            || self.class.to_string(),
-            |cause| cause.sentence().to_owned(),
-        )
+    pub fn sentence(&self) -> &'static str {
+        self.cause()
+            .map_or_else(|| self.class.sentence(), Cause::sentence)
     }
 }
 
-/// What is behind an error whose class alone would send people the wrong way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
-    /// No provider of the chain has credentials.
-    CredentialsMissing,
-    /// A provider has something to offer, but failed: `credential_process`, STS, a broken profile.
-    CredentialsNotObtained,
-    /// The session or its token has ended.
-    SessionExpired,
-    /// The region does not know the credentials, which may work in others.
-    NotKnownInRegion,
-    /// The time of the request is too far from AWS's.
-    ClockOff,
-    /// The signature is wrong: another secret access key, or a clock that is off.
-    SignatureRefused,
-    /// A proxy on the way refuses.
-    ProxyRefused,
-    /// The certificate at the other end is not one to trust, as where something on the way opens TLS.
-    CertificateNotTrusted,
+words! {
+    /// What is behind an error whose class alone would send people the wrong way. Its name is the code in [`AwsError::code`]: of
+    /// AWS, or our own where AWS was not asked and has none.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Cause {
+        /// No provider of the chain has credentials.
+        CredentialsMissing => "no AWS credentials were found",
+        /// A provider has something to offer, but failed: `credential_process`, STS, a broken profile.
+        CredentialsNotObtained => "the AWS credentials could not be obtained",
+        /// The session or its token has ended.
+        SessionExpired => "the AWS session has expired",
+        /// The region does not know the credentials, which may work in others.
+        NotKnownInRegion as "UnrecognizedClientException" => "the region does not accept these AWS credentials: it is not enabled for the account, or they are not valid there",
+        /// The time of the request is too far from AWS's.
+        ClockOff as "RequestTimeTooSkewed" => "AWS refuses the time of the request: the local clock is off",
+        /// The signature is wrong: another secret access key, or a clock that is off.
+        SignatureRefused as "InvalidSignatureException" => "AWS refuses the signature of the request: the secret access key or the local clock is wrong",
+        /// A proxy on the way refuses.
+        ProxyRefused => "the proxy on the way to AWS refused the connection",
+        /// The certificate at the other end is not one to trust, as where something on the way opens TLS.
+        CertificateNotTrusted => "the TLS certificate on the way to AWS is not trusted",
+    }
 }
 
 impl Cause {
     const ON_THE_WAY: [Self; 2] = [Self::ProxyRefused, Self::CertificateNotTrusted];
 
-    /// The word that stands for it in [`AwsError::code`] where AWS was not asked and has no code.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::CredentialsMissing => "CredentialsMissing",
-            Self::CredentialsNotObtained => "CredentialsNotObtained",
-            Self::SessionExpired => "SessionExpired",
-            Self::NotKnownInRegion => "UnrecognizedClientException",
-            Self::ClockOff => "RequestTimeTooSkewed",
-            Self::SignatureRefused => "InvalidSignatureException",
-            Self::ProxyRefused => "ProxyRefused",
-            Self::CertificateNotTrusted => "CertificateNotTrusted",
-        }
-    }
-
-    /// What happened, in words that fit it.
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::CredentialsMissing => "no AWS credentials were found",
-            Self::CredentialsNotObtained => "the AWS credentials could not be obtained",
-            Self::SessionExpired => "the AWS session has expired",
-            Self::NotKnownInRegion => {
-                "the region does not accept these AWS credentials: it is not enabled for the account, or they are not valid there"
-            }
-            Self::ClockOff => "AWS refuses the time of the request: the local clock is off",
-            Self::SignatureRefused => {
-                "AWS refuses the signature of the request: the secret access key or the local clock is wrong"
-            }
-            Self::ProxyRefused => "the proxy on the way to AWS refused the connection",
-            Self::CertificateNotTrusted => "the TLS certificate on the way to AWS is not trusted",
-        }
-    }
-
-    /// By AWS's common error codes, and by those of [`code`](Self::code).
+    /// By AWS's common error codes, and our own names.
     fn of_credentials(code: Option<&str>) -> Self {
         match code {
             None
@@ -148,45 +119,35 @@ fn request(id: Option<&str>) -> String {
     id.map_or_else(String::new, |id| format!(", request {id}"))
 }
 
-/// Error classes of AWS calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
-pub enum ErrorClass {
-    /// Timeout, connection trouble, 5xx. A write may have been applied.
-    #[error("AWS could not be reached")]
-    Unreachable,
-    /// Rate limits.
-    #[error("AWS throttled the request")]
-    Throttled,
-    /// "A previous rotation isn't complete": AWS may be running it again.
-    #[error("AWS says that a previous rotation is not complete")]
-    RotationPending,
-    /// `InvalidRequestException` of any other meaning: deleted, managed, no function.
-    #[error("AWS refused the request for this secret")]
-    Refused,
-    /// Permission denied.
-    #[error("AWS denied access")]
-    Denied,
-    /// "Secrets Manager cannot invoke the specified Lambda function": not a permission of ours, but of the function.
-    #[error("Secrets Manager cannot invoke the rotation function")]
-    CannotInvoke,
-    /// No or expired credentials: nothing was asked.
-    #[error("no usable AWS credentials")]
-    Credentials,
-    /// `InvalidParameterException`: a compare-and-swap was refused, or a label was there already.
-    #[error("the labels are not as expected")]
-    Mismatch,
-    /// `ResourceNotFoundException`.
-    #[error("AWS does not find it")]
-    Gone,
-    /// `LimitExceededException` on labels.
-    #[error("the secret carries too many labels")]
-    LimitExceeded,
-    /// HTML with status 200, truncated JSON, absurd dates: an error, not data.
-    #[error("AWS sent an answer that cannot be understood")]
-    Malformed,
-    /// Any other code.
-    #[error("AWS answered with an unexpected error")]
-    Unexpected,
+words! {
+    /// Error classes of AWS calls.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum ErrorClass {
+        /// Timeout, connection trouble, 5xx. A write may have been applied.
+        Unreachable => "AWS could not be reached",
+        /// Rate limits.
+        Throttled => "AWS throttled the request",
+        /// "A previous rotation isn't complete": AWS may be running it again.
+        RotationPending => "AWS says that a previous rotation is not complete",
+        /// `InvalidRequestException` of any other meaning: deleted, managed, no function.
+        Refused => "AWS refused the request for this secret",
+        /// Permission denied.
+        Denied => "AWS denied access",
+        /// "Secrets Manager cannot invoke the specified Lambda function": not a permission of ours, but of the function.
+        CannotInvoke => "Secrets Manager cannot invoke the rotation function",
+        /// No or expired credentials: nothing was asked.
+        Credentials => "no usable AWS credentials",
+        /// `InvalidParameterException`: a compare-and-swap was refused, or a label was there already.
+        Mismatch => "the labels are not as expected",
+        /// `ResourceNotFoundException`.
+        Gone => "AWS does not find it",
+        /// `LimitExceededException` on labels.
+        LimitExceeded => "the secret carries too many labels",
+        /// HTML with status 200, truncated JSON, absurd dates: an error, not data.
+        Malformed => "AWS sent an answer that cannot be understood",
+        /// Any other code.
+        Unexpected => "AWS answered with an unexpected error",
+    }
 }
 
 impl ErrorClass {

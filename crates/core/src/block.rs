@@ -1,6 +1,7 @@
 //! Why nothing is done about a finding, and until when.
 
 use crate::time::AwsTime;
+use crate::words;
 
 /// Why nothing is done about a finding, and until when if time alone changes that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,120 +40,47 @@ impl Block {
     }
 }
 
-/// Why nothing is done about a finding (`blockedBy`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BlockReason {
-    /// The policy observes only, or its remedy is Report.
-    ObserveOnly,
-    /// No maintenance window is open.
-    OutsideWindow,
-    /// An operation waits for a person.
-    AwaitingApproval,
-    /// As many operations as allowed are at work.
-    ConcurrencyLimit,
-    /// The pause after an attempt is not over.
-    BackingOff,
-    /// No more attempts in this window.
-    AttemptsExhausted,
-    /// Too much is stuck.
-    CircuitBreakerOpen,
-    /// The policy selects more than it said.
-    SelectionTooLarge,
-    /// The latest sweep of the region did not see everything, or not this secret.
-    SweepIncomplete,
-    /// Another policy, or another cluster, takes care of it.
-    Conflict,
-    /// The profile does not allow it.
-    ActionNotAllowed,
-    /// AWS does not allow it.
-    AccessDenied,
-    /// No room for a pin.
-    PinExhausted,
-    /// Nothing may ever be done to this secret.
-    Ineligible,
-    /// Rotation is off; starting one would switch it on.
-    RotationDisabled,
-    /// AWS may still retry by itself.
-    RotationWindowOpen,
-    /// Something about it changed too recently.
-    RecentlyChanged,
-    /// A person acted.
-    ManualHold,
-    /// The policy or its profile is suspended, or the policy is being deleted.
-    Suspended,
-}
-
-impl BlockReason {
-    /// All of them.
-    pub const ALL: [Self; 19] = [
-        Self::ObserveOnly,
-        Self::OutsideWindow,
-        Self::AwaitingApproval,
-        Self::ConcurrencyLimit,
-        Self::BackingOff,
-        Self::AttemptsExhausted,
-        Self::CircuitBreakerOpen,
-        Self::SelectionTooLarge,
-        Self::SweepIncomplete,
-        Self::Conflict,
-        Self::ActionNotAllowed,
-        Self::AccessDenied,
-        Self::PinExhausted,
-        Self::Ineligible,
-        Self::RotationDisabled,
-        Self::RotationWindowOpen,
-        Self::RecentlyChanged,
-        Self::ManualHold,
-        Self::Suspended,
-    ];
-
-    /// Why, in a sentence for people.
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::ObserveOnly => "the policy only observes, or its remedy is Report",
-            Self::OutsideWindow => "no maintenance window is open",
-            Self::AwaitingApproval => "an operation waits for the approval of a person",
-            Self::ConcurrencyLimit => "as many operations as allowed are at work",
-            Self::BackingOff => "the last attempt was too recent",
-            Self::AttemptsExhausted => "no attempt is left in this attempt window",
-            Self::CircuitBreakerOpen => "too much is stuck in the region for a machine to act",
-            Self::SelectionTooLarge => "the selection in the region is larger than maxSecrets",
-            Self::SweepIncomplete => "the latest check did not see everything in the region",
-            Self::Conflict => "another policy or cluster takes care of the secret",
-            Self::ActionNotAllowed => "the profile does not allow the remedy",
-            Self::AccessDenied => "AWS denied the last attempt",
-            Self::PinExhausted => "the secret has no room for one more label",
-            Self::Ineligible => "nothing may ever be done to this kind of secret",
-            Self::RotationDisabled => "rotation is off, and rotating would switch it on",
-            Self::RotationWindowOpen => "AWS may still retry the rotation by itself",
-            Self::RecentlyChanged => "the secret changed too recently",
-            Self::ManualHold => "a person acted on it, or denied an operation on it",
-            Self::Suspended => "the policy or its profile is suspended or being deleted",
-        }
-    }
-
-    /// The name used in status and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ObserveOnly => "ObserveOnly",
-            Self::OutsideWindow => "OutsideWindow",
-            Self::AwaitingApproval => "AwaitingApproval",
-            Self::ConcurrencyLimit => "ConcurrencyLimit",
-            Self::BackingOff => "BackingOff",
-            Self::AttemptsExhausted => "AttemptsExhausted",
-            Self::CircuitBreakerOpen => "CircuitBreakerOpen",
-            Self::SelectionTooLarge => "SelectionTooLarge",
-            Self::SweepIncomplete => "SweepIncomplete",
-            Self::Conflict => "Conflict",
-            Self::ActionNotAllowed => "ActionNotAllowed",
-            Self::AccessDenied => "AccessDenied",
-            Self::PinExhausted => "PinExhausted",
-            Self::Ineligible => "Ineligible",
-            Self::RotationDisabled => "RotationDisabled",
-            Self::RotationWindowOpen => "RotationWindowOpen",
-            Self::RecentlyChanged => "RecentlyChanged",
-            Self::ManualHold => "ManualHold",
-            Self::Suspended => "Suspended",
-        }
+words! {
+    /// Why nothing is done about a finding (`blockedBy`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum BlockReason {
+        /// The policy observes only, or its remedy is Report.
+        ObserveOnly => "the policy only observes, or its remedy is Report",
+        /// No maintenance window is open.
+        OutsideWindow => "no maintenance window is open",
+        /// An operation waits for a person.
+        AwaitingApproval => "an operation waits for the approval of a person",
+        /// As many operations as allowed are at work.
+        ConcurrencyLimit => "as many operations as allowed are at work",
+        /// The pause after an attempt is not over.
+        BackingOff => "the last attempt was too recent",
+        /// No more attempts in this window.
+        AttemptsExhausted => "no attempt is left in this attempt window",
+        /// Too much is stuck.
+        CircuitBreakerOpen => "too much is stuck in the region for a machine to act",
+        /// The policy selects more than it said.
+        SelectionTooLarge => "the selection in the region is larger than maxSecrets",
+        /// The latest sweep of the region did not see everything, or not this secret.
+        SweepIncomplete => "the latest check did not see everything in the region",
+        /// Another policy, or another cluster, takes care of it.
+        Conflict => "another policy or cluster takes care of the secret",
+        /// The profile does not allow it.
+        ActionNotAllowed => "the profile does not allow the remedy",
+        /// AWS does not allow it.
+        AccessDenied => "AWS denied the last attempt",
+        /// No room for a pin.
+        PinExhausted => "the secret has no room for one more label",
+        /// Nothing may ever be done to this secret.
+        Ineligible => "nothing may ever be done to this kind of secret",
+        /// Rotation is off; starting one would switch it on.
+        RotationDisabled => "rotation is off, and rotating would switch it on",
+        /// AWS may still retry by itself.
+        RotationWindowOpen => "AWS may still retry the rotation by itself",
+        /// Something about it changed too recently.
+        RecentlyChanged => "the secret changed too recently",
+        /// A person acted.
+        ManualHold => "a person acted on it, or denied an operation on it",
+        /// The policy or its profile is suspended, or the policy is being deleted.
+        Suspended => "the policy or its profile is suspended or being deleted",
     }
 }

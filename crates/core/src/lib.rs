@@ -39,3 +39,4 @@ pub mod stability;
 pub mod survey;
 pub mod time;
 pub mod verdict;
+pub mod words;

@@ -10,6 +10,7 @@ use crate::journal::{Baseline, Journal};
 use crate::names::{Arn, ObjectKey, ObjectName, Uid, VersionId};
 use crate::pin::{ClusterId, Pin};
 use crate::time::{AwsTime, ServerTime};
+use crate::words;
 
 /// The namespace of the UUIDs from which request tokens are made.
 const TOKEN_NAMESPACE: Uuid = Uuid::from_u128(0x7d3f_2c1e_9a54_4f0b_8e61_5b0c_d2a7_91f4);
@@ -168,90 +169,35 @@ impl Outcome {
     }
 }
 
-/// Why an operation failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Failure {
-    /// The world moved on by itself.
-    Superseded,
-    /// What was expected was not so at the first look.
-    PreconditionFailed,
-    /// A hard safety rule, or AWS, says no for this secret.
-    Refused,
-    /// AWS denied the request.
-    AccessDenied,
-    /// No room for a pin, and nothing is cleared without one.
-    PinExhausted,
-    /// The rotation that was started stopped half-way.
-    RotationDidNotFinish,
-    /// A person said no.
-    Rejected,
-    /// It did not begin to act before its deadline.
-    Expired,
-    /// Profile, policy or ceiling do not allow it.
-    NotAuthorised,
-    /// The policy it belongs to no longer exists.
-    PolicyGone,
-    /// The secret no longer exists.
-    Gone,
-    /// AWS could not be reached, again and again.
-    AwsUnavailable,
-    /// AWS answered with an error that nobody knows, again and again.
-    Unexpected,
-}
-
-impl Failure {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
-        Self::Superseded,
-        Self::PreconditionFailed,
-        Self::Refused,
-        Self::AccessDenied,
-        Self::PinExhausted,
-        Self::RotationDidNotFinish,
-        Self::Rejected,
-        Self::Expired,
-        Self::NotAuthorised,
-        Self::PolicyGone,
-        Self::Gone,
-        Self::AwsUnavailable,
-        Self::Unexpected,
-    ];
-
-    /// The condition reason.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Superseded => "Superseded",
-            Self::PreconditionFailed => "PreconditionFailed",
-            Self::Refused => "Refused",
-            Self::AccessDenied => "AccessDenied",
-            Self::PinExhausted => "PinExhausted",
-            Self::RotationDidNotFinish => "RotationDidNotFinish",
-            Self::Rejected => "Rejected",
-            Self::Expired => "Expired",
-            Self::NotAuthorised => "NotAuthorised",
-            Self::PolicyGone => "PolicyGone",
-            Self::Gone => "Gone",
-            Self::AwsUnavailable => "AWSUnavailable",
-            Self::Unexpected => "Unexpected",
-        }
-    }
-
-    /// What it means, for whoever looks for the word; each message says more about its own case.
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::Superseded => "something else changed what it was about",
-            Self::PreconditionFailed => "AWS shows something else than it expects",
-            Self::Refused => "this must not, or cannot, be done to this secret",
-            Self::AccessDenied => "AWS does not allow it to the controller",
-            Self::PinExhausted => "the secret has no room for one more label",
-            Self::RotationDidNotFinish => "the rotation started and did not come to its end",
-            Self::Rejected => "a person denied it",
-            Self::Expired => "it did not begin before its deadline",
-            Self::NotAuthorised => "policy and profile do not allow it",
-            Self::PolicyGone => "its policy was deleted or replaced",
-            Self::Gone => "the secret does not exist",
-            Self::AwsUnavailable => "AWS could not be reached often enough",
-            Self::Unexpected => "AWS answered what nobody foresaw",
-        }
+words! {
+    /// Why an operation failed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Failure {
+        /// The world moved on by itself.
+        Superseded => "something else changed what it was about",
+        /// What was expected was not so at the first look.
+        PreconditionFailed => "AWS shows something else than it expects",
+        /// A hard safety rule, or AWS, says no for this secret.
+        Refused => "this must not, or cannot, be done to this secret",
+        /// AWS denied the request.
+        AccessDenied => "AWS does not allow it to the controller",
+        /// No room for a pin, and nothing is cleared without one.
+        PinExhausted => "the secret has no room for one more label",
+        /// The rotation that was started stopped half-way.
+        RotationDidNotFinish => "the rotation started and did not come to its end",
+        /// A person said no.
+        Rejected => "a person denied it",
+        /// It did not begin to act before its deadline.
+        Expired => "it did not begin before its deadline",
+        /// Profile, policy or ceiling do not allow it.
+        NotAuthorised => "policy and profile do not allow it",
+        /// The policy it belongs to no longer exists.
+        PolicyGone => "its policy was deleted or replaced",
+        /// The secret no longer exists.
+        Gone => "the secret does not exist",
+        /// AWS could not be reached, again and again.
+        AwsUnavailable as "AWSUnavailable" => "AWS could not be reached often enough",
+        /// AWS answered with an error that nobody knows, again and again.
+        Unexpected => "AWS answered what nobody foresaw",
     }
 }

@@ -13,6 +13,7 @@ use crate::operation::{Failure, Operation, Outcome, Trigger};
 use crate::policy::Policy;
 use crate::secret::Secret;
 use crate::time::{AwsTime, ServerTime};
+use crate::words;
 
 /// What the store says about an operation.
 #[derive(Clone, Copy, Debug)]
@@ -85,58 +86,42 @@ pub struct Pause {
     pub until: Option<AwsTime>,
 }
 
-/// What an unfinished operation is doing: the reason of condition `Complete` while it is False.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// It has not begun.
-    Queued,
-    /// A person has not agreed yet.
-    AwaitingApproval,
-    /// No maintenance window is open; or AWS's own rotation window is, in which it may still retry by itself.
-    AwaitingWindow,
-    /// AWS is to be left alone for a while.
-    BackingOff,
-    /// Its policy or its profile is suspended.
-    Suspended,
-    /// It pins the pending version.
-    Pinning,
-    /// It waits between pin and clear.
-    Settling,
-    /// It removes AWSPENDING.
-    Clearing,
-    /// It starts a rotation.
-    Rotating,
-    /// It waits for the rotation function.
-    Verifying,
-    /// It moves AWSCURRENT to the pending version.
-    Promoting,
-    /// It puts AWSPENDING back, or calls a deletion off.
-    Restoring,
-    /// It moves AWSCURRENT to the previous version.
-    Reverting,
-    /// It removes pins.
-    Unpinning,
+words! {
+    /// What an unfinished operation is doing: the reason of condition `Complete` while it is False.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Phase {
+        /// It has not begun.
+        Queued => "it has not been looked at, or another one is at work",
+        /// A person has not agreed yet.
+        AwaitingApproval => "a person who may approve must decide",
+        /// No maintenance window is open; or AWS's own rotation window is, in which it may still retry by itself.
+        AwaitingWindow => "no maintenance window is open",
+        /// AWS is to be left alone for a while.
+        BackingOff => "the last attempt was too recent",
+        /// Its policy or its profile is suspended.
+        Suspended => "its policy or its profile is suspended",
+        /// It pins the pending version.
+        Pinning => "the pending version gets a label that protects it",
+        /// It waits between pin and clear.
+        Settling => "it waits for the second look at the secret",
+        /// It removes AWSPENDING.
+        Clearing => "AWSPENDING is taken from the stale version",
+        /// It starts a rotation.
+        Rotating => "AWS is asked to rotate",
+        /// It waits for the rotation function.
+        Verifying => "it watches the rotation",
+        /// It moves AWSCURRENT to the pending version.
+        Promoting => "the pending version becomes the current one",
+        /// It puts AWSPENDING back, or calls a deletion off.
+        Restoring => "a label, or the secret, is put back",
+        /// It moves AWSCURRENT to the previous version.
+        Reverting => "the previous version becomes the current one",
+        /// It removes pins.
+        Unpinning => "labels that protected versions are taken away",
+    }
 }
 
 impl Phase {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Queued,
-        Self::AwaitingApproval,
-        Self::AwaitingWindow,
-        Self::BackingOff,
-        Self::Suspended,
-        Self::Pinning,
-        Self::Settling,
-        Self::Clearing,
-        Self::Rotating,
-        Self::Verifying,
-        Self::Promoting,
-        Self::Restoring,
-        Self::Reverting,
-        Self::Unpinning,
-    ];
-
     /// What an operation is doing while it sends this step's request.
     pub(crate) const fn of(step: Step) -> Self {
         match step {
@@ -147,46 +132,6 @@ impl Phase {
             Step::Promote | Step::DropPending => Self::Promoting,
             Step::RestorePending | Step::RestoreSecret => Self::Restoring,
             Step::Revert => Self::Reverting,
-        }
-    }
-
-    /// The condition reason.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "Queued",
-            Self::AwaitingApproval => "AwaitingApproval",
-            Self::AwaitingWindow => "AwaitingWindow",
-            Self::BackingOff => "BackingOff",
-            Self::Suspended => "Suspended",
-            Self::Pinning => "Pinning",
-            Self::Settling => "Settling",
-            Self::Clearing => "Clearing",
-            Self::Rotating => "Rotating",
-            Self::Verifying => "Verifying",
-            Self::Promoting => "Promoting",
-            Self::Restoring => "Restoring",
-            Self::Reverting => "Reverting",
-            Self::Unpinning => "Unpinning",
-        }
-    }
-
-    /// What it means, for whoever looks for the word; each message says more about its own case.
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::Queued => "it has not been looked at, or another one is at work",
-            Self::AwaitingApproval => "a person who may approve must decide",
-            Self::AwaitingWindow => "no maintenance window is open",
-            Self::BackingOff => "the last attempt was too recent",
-            Self::Suspended => "its policy or its profile is suspended",
-            Self::Pinning => "the pending version gets a label that protects it",
-            Self::Settling => "it waits for the second look at the secret",
-            Self::Clearing => "AWSPENDING is taken from the stale version",
-            Self::Rotating => "AWS is asked to rotate",
-            Self::Verifying => "it watches the rotation",
-            Self::Promoting => "the pending version becomes the current one",
-            Self::Restoring => "a label, or the secret, is put back",
-            Self::Reverting => "the previous version becomes the current one",
-            Self::Unpinning => "labels that protected versions are taken away",
         }
     }
 }

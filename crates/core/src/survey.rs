@@ -1,7 +1,6 @@
 //! An inventory judged for one policy.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use crate::aws_error::ErrorClass;
 use crate::names::{Arn, Region, SecretName, VersionId};
@@ -9,6 +8,7 @@ use crate::secret::PendingValue;
 use crate::secret::Secret;
 use crate::stability::Stability;
 use crate::time::AwsTime;
+use crate::words;
 
 /// What one policy's secrets look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,88 +144,38 @@ pub enum RemedyKind {
     None,
 }
 
-/// The states of a secret, worst first. A secret is in exactly one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// No AWSCURRENT: a person must set a value.
-    Broken,
-    /// A pending version without progress, or one that was rolled back.
-    Stuck,
-    /// The value expires soon, by its tag.
-    Expiring,
-    /// AWS's own next rotation date has passed.
-    Overdue,
-    /// The current version is too old.
-    TooOld,
-    /// Scheduled for deletion.
-    ScheduledForDeletion,
-    /// Named exactly, and not there.
-    NotFound,
-    /// Rotation is off. An AWSPENDING that was left over is part of it.
-    Disabled,
-    /// It could not be read.
-    Unknown,
-    /// A rotation is under way.
-    Rotating,
-    /// A replica.
-    Ineligible,
-    /// Nothing to report.
-    Healthy,
+words! {
+    /// The states of a secret, worst first. A secret is in exactly one.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum State {
+        /// No AWSCURRENT: a person must set a value.
+        Broken => "no version is current; a person must set a value",
+        /// A pending version without progress, or one that was rolled back.
+        Stuck => "a rotation has stopped half-way",
+        /// The value expires soon, by its tag.
+        Expiring => "the value expires soon, by its tag",
+        /// AWS's own next rotation date has passed.
+        Overdue => "the date of its next rotation has passed",
+        /// The current version is too old.
+        TooOld => "the current version is older than the policy allows",
+        /// Scheduled for deletion.
+        ScheduledForDeletion => "AWS will delete it",
+        /// Named exactly, and not there.
+        NotFound => "no secret has this exact name",
+        /// Rotation is off. An AWSPENDING that was left over is part of it.
+        Disabled => "it does not rotate",
+        /// It could not be read.
+        Unknown => "it could not be read",
+        /// A rotation is under way.
+        Rotating => "a rotation is in progress",
+        /// A replica.
+        Ineligible => "a replica, which follows its primary",
+        /// Nothing to report.
+        Healthy => "nothing is to be done",
+    }
 }
 
 impl State {
-    /// All of them, worst first.
-    pub const ALL: [Self; 12] = [
-        Self::Broken,
-        Self::Stuck,
-        Self::Expiring,
-        Self::Overdue,
-        Self::TooOld,
-        Self::ScheduledForDeletion,
-        Self::NotFound,
-        Self::Disabled,
-        Self::Unknown,
-        Self::Rotating,
-        Self::Ineligible,
-        Self::Healthy,
-    ];
-
-    /// The name used in status and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Broken => "Broken",
-            Self::Stuck => "Stuck",
-            Self::Expiring => "Expiring",
-            Self::Overdue => "Overdue",
-            Self::TooOld => "TooOld",
-            Self::ScheduledForDeletion => "ScheduledForDeletion",
-            Self::NotFound => "NotFound",
-            Self::Disabled => "Disabled",
-            Self::Unknown => "Unknown",
-            Self::Rotating => "Rotating",
-            Self::Ineligible => "Ineligible",
-            Self::Healthy => "Healthy",
-        }
-    }
-
-    /// What it means, for whoever looks for the word; each finding says more about its own case.
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::Broken => "no version is current; a person must set a value",
-            Self::Stuck => "a rotation has stopped half-way",
-            Self::Expiring => "the value expires soon, by its tag",
-            Self::Overdue => "the date of its next rotation has passed",
-            Self::TooOld => "the current version is older than the policy allows",
-            Self::ScheduledForDeletion => "AWS will delete it",
-            Self::NotFound => "no secret has this exact name",
-            Self::Disabled => "it does not rotate",
-            Self::Unknown => "it could not be read",
-            Self::Rotating => "a rotation is in progress",
-            Self::Ineligible => "a replica, which follows its primary",
-            Self::Healthy => "nothing is to be done",
-        }
-    }
-
     /// Whether it makes `Healthy` false or unknown.
     pub const fn is_unhealthy(self) -> bool {
         !matches!(self, Self::Rotating | Self::Ineligible | Self::Healthy)
@@ -234,12 +184,6 @@ impl State {
     /// Whether the remedy for overdue secrets applies.
     pub const fn is_overdue(self) -> bool {
         matches!(self, Self::Expiring | Self::Overdue | Self::TooOld)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, resu
         }
         ResultKind::Refused(class) => {
             let code = result.code.as_deref().unwrap_or_default();
-            tracing::warn!(operation = %key, %arn, step, request_id, code, error = %class, "request failed");
+            tracing::warn!(operation = %key, %arn, step, request_id, code, error = class.sentence(), "request failed");
         }
     }
     match write.intent().step {
