@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::words;
 
 /// Told of every finished call, successful or not.
 pub type Observer = Arc<dyn Fn(&Call) + Send + Sync>;
@@ -21,51 +22,25 @@ pub struct Call {
     pub retries: u32,
 }
 
-/// The API operations that are ever called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
-    /// `ListSecrets`.
-    ListSecrets,
-    /// `DescribeSecret`.
-    DescribeSecret,
-    /// `ListSecretVersionIds`.
-    ListSecretVersionIds,
-    /// `UpdateSecretVersionStage`.
-    UpdateSecretVersionStage,
-    /// `RotateSecret`.
-    RotateSecret,
-    /// `RestoreSecret`.
-    RestoreSecret,
-    /// `ReceiveMessage`, of SQS.
-    ReceiveMessage,
-    /// `DeleteMessageBatch`, of SQS.
-    DeleteMessageBatch,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::ListSecrets,
-        Self::DescribeSecret,
-        Self::ListSecretVersionIds,
-        Self::UpdateSecretVersionStage,
-        Self::RotateSecret,
-        Self::RestoreSecret,
-        Self::ReceiveMessage,
-        Self::DeleteMessageBatch,
-    ];
-
-    /// The name AWS gives it: the metric label.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ListSecrets => "ListSecrets",
-            Self::DescribeSecret => "DescribeSecret",
-            Self::ListSecretVersionIds => "ListSecretVersionIds",
-            Self::UpdateSecretVersionStage => "UpdateSecretVersionStage",
-            Self::RotateSecret => "RotateSecret",
-            Self::RestoreSecret => "RestoreSecret",
-            Self::ReceiveMessage => "ReceiveMessage",
-            Self::DeleteMessageBatch => "DeleteMessageBatch",
-        }
+words! {
+    /// The API operations that are ever called, by the names that AWS gives them.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Operation {
+        /// `ListSecrets`.
+        ListSecrets,
+        /// `DescribeSecret`.
+        DescribeSecret,
+        /// `ListSecretVersionIds`.
+        ListSecretVersionIds,
+        /// `UpdateSecretVersionStage`.
+        UpdateSecretVersionStage,
+        /// `RotateSecret`.
+        RotateSecret,
+        /// `RestoreSecret`.
+        RestoreSecret,
+        /// `ReceiveMessage`, of SQS.
+        ReceiveMessage,
+        /// `DeleteMessageBatch`, of SQS.
+        DeleteMessageBatch,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::action::Action;
 use crate::names::{Arn, FunctionArn, Region, SecretName, StageLabel, VersionId};
 use crate::time::AwsTime;
+use crate::words;
 
 /// Which labels sit on which version. Versions without a label do not appear, as in AWS's answers.
 pub type LabelMap = BTreeMap<VersionId, BTreeSet<StageLabel>>;
@@ -75,25 +76,16 @@ pub struct RotationRules {
     pub automatically_after_days: Option<i64>,
 }
 
-/// How a replica stands to its primary (`ReplicationStatus`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replication {
-    /// It shows what its primary shows.
-    InSync,
-    /// It is being brought up to date.
-    InProgress,
-    /// It is not, and will not be by itself.
-    Failed,
-}
-
-impl Replication {
-    /// The name that AWS uses.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InSync => "InSync",
-            Self::InProgress => "InProgress",
-            Self::Failed => "Failed",
-        }
+words! {
+    /// How a replica stands to its primary (`ReplicationStatus`), by the names that AWS uses.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Replication {
+        /// It shows what its primary shows.
+        InSync,
+        /// It is being brought up to date.
+        InProgress,
+        /// It is not, and will not be by itself.
+        Failed,
     }
 }
 
@@ -301,17 +293,19 @@ pub enum Seen {
     Absent,
 }
 
-/// Whether a pending version has a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PendingValue {
-    /// No unfinished pending version.
-    None,
-    /// It is in no complete list of versions.
-    Empty,
-    /// It is listed.
-    Present,
-    /// No list was taken.
-    Unknown,
+words! {
+    /// Whether a pending version has a value.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum PendingValue {
+        /// No unfinished pending version.
+        None,
+        /// It is in no complete list of versions.
+        Empty,
+        /// It is listed.
+        Present,
+        /// No list was taken.
+        Unknown,
+    }
 }
 
 impl PendingValue {

@@ -9,7 +9,7 @@ use secret_rotation_core::names::{FunctionArn, StageLabel, VersionId};
 use secret_rotation_core::secret::{LabelMap, PendingValue};
 use secret_rotation_core::time::AwsTime;
 
-use super::names::{KINDS, OFF, ON, PENDING_VALUES, pending_name, result_name};
+use super::names::{OFF, ON, parse_result, result_name};
 use super::status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
 use crate::{Invalid, count::Count, invalid::named, text::Text, time::Time};
 
@@ -33,9 +33,7 @@ impl SecretRotationOperationStatus {
                 Ok(None)
             };
         };
-        let pending = PENDING_VALUES
-            .into_iter()
-            .find(|value| baseline.pending_value == pending_name(*value));
+        let pending = PendingValue::parse(&baseline.pending_value);
         let function = baseline
             .function_arn
             .as_ref()
@@ -64,13 +62,13 @@ impl SecretRotationOperationStatus {
 
     /// Leaves out what only a newer release knows. Good enough to count what an ended operation did, and never to go on from.
     pub(super) fn into_known(mut self) -> Self {
-        let known = |step: &StepStatus| Step::ALL.iter().any(|one| step.name == one.name());
+        let known = |step: &StepStatus| Step::parse(&step.name).is_some();
         self.steps.retain(known);
         for step in &mut self.steps {
             let earlier = step.earlier_tries.iter_mut();
             let results = earlier.filter_map(|one| one.result.as_mut());
             for result in results.chain(step.result.as_mut()) {
-                if !KINDS.iter().any(|kind| *result == result_name(*kind)) {
+                if parse_result(result).is_none() {
                     *result = result_name(ResultKind::Refused(UNKNOWN_RESULT)).into();
                 }
             }
@@ -80,11 +78,9 @@ impl SecretRotationOperationStatus {
             .as_mut()
             .map(|baseline| &mut baseline.pending_value);
         if let Some(value) = value
-            && !PENDING_VALUES
-                .iter()
-                .any(|known| *value == pending_name(*known))
+            && PendingValue::parse(value).is_none()
         {
-            *value = pending_name(PendingValue::Unknown).into();
+            *value = PendingValue::Unknown.name().into();
         }
         self
     }
@@ -117,7 +113,7 @@ impl BaselineStatus {
             current_version_id: holder(StageLabel::current()),
             pending_version_id: holder(StageLabel::pending()),
             last_changed_time: baseline.last_changed.map(Time::exact),
-            pending_value: pending_name(baseline.pending_value).into(),
+            pending_value: baseline.pending_value.name().into(),
             rotation: baseline.rotates.map(|on| if on { ON } else { OFF }.into()),
             function_arn: baseline
                 .function
@@ -149,7 +145,7 @@ impl StepStatus {
     }
 
     fn read(&self, path: &str) -> Result<JournalEntry, Invalid> {
-        let step = Step::ALL.into_iter().find(|step| self.name == step.name());
+        let step = Step::parse(&self.name);
         let version = self
             .version_id
             .as_ref()
@@ -228,8 +224,7 @@ fn read_time(time: Option<&Time>, path: impl Fn() -> String) -> Result<Option<Aw
 }
 
 fn read_kind(path: &str, name: &Text<1, 64>) -> Result<ResultKind, Invalid> {
-    let kind = KINDS.into_iter().find(|kind| *name == result_name(*kind));
-    kind.ok_or_else(|| {
+    parse_result(name).ok_or_else(|| {
         Invalid::unreadable(
             &format!("{path}.result"),
             name,

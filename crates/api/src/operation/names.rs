@@ -2,7 +2,6 @@
 
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::journal::ResultKind;
-use secret_rotation_core::secret::PendingValue;
 
 const APPLIED: &str = "Applied";
 
@@ -10,64 +9,33 @@ const APPLIED: &str = "Applied";
 pub(super) const ON: &str = "On";
 pub(super) const OFF: &str = "Off";
 
-/// All results as they are written.
+/// Returns the word that a result is written with.
 ///
 /// A release that finds a word it does not know cannot count the operation, so there is none for a function that cannot be
 /// invoked: it is a refusal with a code of its own.
-pub(super) const KINDS: [ResultKind; 12] = [
-    ResultKind::Applied,
-    ResultKind::Refused(ErrorClass::Unreachable),
-    ResultKind::Refused(ErrorClass::Throttled),
-    ResultKind::Refused(ErrorClass::RotationPending),
-    ResultKind::Refused(ErrorClass::Refused),
-    ResultKind::Refused(ErrorClass::Denied),
-    ResultKind::Refused(ErrorClass::Credentials),
-    ResultKind::Refused(ErrorClass::Mismatch),
-    ResultKind::Refused(ErrorClass::Gone),
-    ResultKind::Refused(ErrorClass::LimitExceeded),
-    ResultKind::Refused(ErrorClass::Malformed),
-    ResultKind::Refused(ErrorClass::Unexpected),
-];
-
 pub(super) const fn result_name(kind: ResultKind) -> &'static str {
     match kind {
         ResultKind::Applied => APPLIED,
-        ResultKind::Refused(ErrorClass::Unreachable) => "Unreachable",
-        ResultKind::Refused(ErrorClass::Throttled) => "Throttled",
-        ResultKind::Refused(ErrorClass::RotationPending) => "RotationPending",
-        ResultKind::Refused(ErrorClass::Refused | ErrorClass::CannotInvoke) => "Refused",
-        ResultKind::Refused(ErrorClass::Denied) => "Denied",
-        ResultKind::Refused(ErrorClass::Credentials) => "Credentials",
-        ResultKind::Refused(ErrorClass::Mismatch) => "Mismatch",
-        ResultKind::Refused(ErrorClass::Gone) => "Gone",
-        ResultKind::Refused(ErrorClass::LimitExceeded) => "LimitExceeded",
-        ResultKind::Refused(ErrorClass::Malformed) => "Malformed",
-        ResultKind::Refused(ErrorClass::Unexpected) => "Unexpected",
+        ResultKind::Refused(ErrorClass::CannotInvoke) => ErrorClass::Refused.name(),
+        ResultKind::Refused(class) => class.name(),
     }
 }
 
-pub(super) const PENDING_VALUES: [PendingValue; 4] = [
-    PendingValue::None,
-    PendingValue::Empty,
-    PendingValue::Present,
-    PendingValue::Unknown,
-];
-
-pub(super) const fn pending_name(value: PendingValue) -> &'static str {
-    match value {
-        PendingValue::None => "None",
-        PendingValue::Empty => "Empty",
-        PendingValue::Present => "Present",
-        PendingValue::Unknown => "Unknown",
+/// Returns the result that a word stands for; `None` if only a newer release knows it.
+pub(super) fn parse_result(name: &str) -> Option<ResultKind> {
+    if name == APPLIED {
+        return Some(ResultKind::Applied);
     }
+    ErrorClass::parse(name)
+        .filter(|class| *class != ErrorClass::CannotInvoke)
+        .map(ResultKind::Refused)
 }
 
-/// The names of all results, for the schema.
-pub(super) fn results() -> [&'static str; 12] {
-    KINDS.map(result_name)
-}
-
-/// The names of all pending values, for the schema.
-pub(super) fn pending_values() -> [&'static str; 4] {
-    PENDING_VALUES.map(pending_name)
+/// Returns the words of all results, for the schema.
+pub(super) fn results() -> Vec<&'static str> {
+    let classes = ErrorClass::ALL.into_iter();
+    let written = classes.filter(|class| *class != ErrorClass::CannotInvoke);
+    std::iter::once(APPLIED)
+        .chain(written.map(ErrorClass::name))
+        .collect()
 }

@@ -151,11 +151,7 @@ pub fn conditions(previous: &[Condition], report: &StepReport<'_>) -> Vec<Condit
         Some(Outcome::Failed { reason, message }) => {
             (ConditionStatus::False, reason.name(), message.as_str())
         }
-        None => (
-            ConditionStatus::False,
-            report.phase.name(),
-            report.message,
-        ),
+        None => (ConditionStatus::False, report.phase.name(), report.message),
     };
     let complete = ConditionUpdate {
         kind: COMPLETE,

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use secret_rotation_core::action::Step;
+use secret_rotation_core::secret::PendingValue;
 use serde::{Deserialize, Serialize};
 
-use super::names::{OFF, ON, pending_values, results};
+use super::names::{OFF, ON, results};
 use crate::{
     conditions,
     count::{Count, LARGEST},
@@ -93,7 +94,7 @@ pub struct BaselineStatus {
     pub last_changed_time: Option<Time>,
 
     /// Whether the pending version had a value: None without such a version, Empty, Present, or Unknown where no list of versions was taken.
-    #[schemars(extend("enum" = pending_values()))]
+    #[schemars(extend("enum" = PendingValue::ALL.map(PendingValue::name)))]
     pub pending_value: Text<1, 64>,
 
     /// Whether rotation was switched on: On or Off.
