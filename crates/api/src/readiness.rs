@@ -2,7 +2,7 @@
 
 use secret_rotation_core::{
     authorise::Refusal,
-    aws_error::{AwsError, ErrorClass},
+    aws_error::{AwsError, ErrorClass, ErrorGroup},
     names::{ProfileName, Region},
 };
 
@@ -133,19 +133,11 @@ impl Readiness {
     }
 
     fn of_class(class: ErrorClass, message: String) -> Self {
-        match class {
-            ErrorClass::Denied => Self::AccessDenied(message),
-            ErrorClass::Credentials => Self::CredentialsUnavailable(message),
-            ErrorClass::Throttled => Self::Throttled(message),
-            ErrorClass::Unreachable
-            | ErrorClass::CannotInvoke
-            | ErrorClass::RotationPending
-            | ErrorClass::Refused
-            | ErrorClass::Mismatch
-            | ErrorClass::Gone
-            | ErrorClass::LimitExceeded
-            | ErrorClass::Malformed
-            | ErrorClass::Unexpected => Self::AwsUnavailable(message),
+        match class.group() {
+            ErrorGroup::Denied => Self::AccessDenied(message),
+            ErrorGroup::Credentials => Self::CredentialsUnavailable(message),
+            ErrorGroup::Throttled => Self::Throttled(message),
+            ErrorGroup::Unavailable | ErrorGroup::Answered => Self::AwsUnavailable(message),
         }
     }
 
@@ -259,18 +251,10 @@ impl From<&Refusal> for Readiness {
 
 /// Ranks causes: someone must fix a denial or credentials, someone should know about throttling, and the rest may pass by itself.
 const fn urgency(class: ErrorClass) -> u8 {
-    match class {
-        ErrorClass::Denied | ErrorClass::Credentials => 0,
-        ErrorClass::Throttled => 1,
-        ErrorClass::Unreachable
-        | ErrorClass::CannotInvoke
-        | ErrorClass::RotationPending
-        | ErrorClass::Refused
-        | ErrorClass::Mismatch
-        | ErrorClass::Gone
-        | ErrorClass::LimitExceeded
-        | ErrorClass::Malformed
-        | ErrorClass::Unexpected => 2,
+    match class.group() {
+        ErrorGroup::Denied | ErrorGroup::Credentials => 0,
+        ErrorGroup::Throttled => 1,
+        ErrorGroup::Unavailable | ErrorGroup::Answered => 2,
     }
 }
 

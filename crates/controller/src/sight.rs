@@ -7,7 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use secret_rotation_core::aws_error::ErrorClass;
+use secret_rotation_core::aws_error::{ErrorClass, ErrorGroup};
 use tokio::time::Instant;
 
 use crate::clock;
@@ -79,20 +79,7 @@ impl Sight {
 
 /// Whether a call that failed so read nothing. A refusal of one request is an answer about one secret.
 const fn is_blind(class: ErrorClass) -> bool {
-    match class {
-        ErrorClass::Unreachable
-        | ErrorClass::Throttled
-        | ErrorClass::Denied
-        | ErrorClass::Credentials
-        | ErrorClass::Malformed
-        | ErrorClass::Unexpected => true,
-        ErrorClass::RotationPending
-        | ErrorClass::CannotInvoke
-        | ErrorClass::Refused
-        | ErrorClass::Mismatch
-        | ErrorClass::Gone
-        | ErrorClass::LimitExceeded => false,
-    }
+    !matches!(class.group(), ErrorGroup::Answered)
 }
 
 #[cfg(test)]

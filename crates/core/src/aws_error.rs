@@ -20,21 +20,12 @@ impl AwsError {
     /// What is behind the class, where the code tells.
     pub fn cause(&self) -> Option<Cause> {
         let code = self.code.as_deref();
-        match self.class {
-            ErrorClass::Credentials => Some(Cause::of_credentials(code)),
-            ErrorClass::Unreachable => Cause::ON_THE_WAY
-                .into_iter()
-                .find(|cause| code == Some(cause.name())),
-            ErrorClass::Throttled
-            | ErrorClass::RotationPending
-            | ErrorClass::Refused
-            | ErrorClass::Denied
-            | ErrorClass::CannotInvoke
-            | ErrorClass::Mismatch
-            | ErrorClass::Gone
-            | ErrorClass::LimitExceeded
-            | ErrorClass::Malformed
-            | ErrorClass::Unexpected => None,
+        match self.class.group() {
+            ErrorGroup::Credentials => Some(Cause::of_credentials(code)),
+            ErrorGroup::Unavailable => code
+                .and_then(Cause::parse)
+                .filter(|cause| Cause::ON_THE_WAY.contains(cause)),
+            ErrorGroup::Denied | ErrorGroup::Throttled | ErrorGroup::Answered => None,
         }
     }
 
@@ -150,10 +141,42 @@ words! {
     }
 }
 
+/// What a failed call says about the way to AWS. Coarser than [`ErrorClass`]: for those to whom all errors about one secret
+/// are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorGroup {
+    /// AWS denied access.
+    Denied,
+    /// There are no usable credentials.
+    Credentials,
+    /// AWS asks for fewer requests.
+    Throttled,
+    /// AWS did not answer, or not in a way that can be understood.
+    Unavailable,
+    /// AWS answered, and said no for this secret.
+    Answered,
+}
+
 impl ErrorClass {
+    /// Returns the group of the class.
+    pub const fn group(self) -> ErrorGroup {
+        match self {
+            Self::Denied => ErrorGroup::Denied,
+            Self::Credentials => ErrorGroup::Credentials,
+            Self::Throttled => ErrorGroup::Throttled,
+            Self::Unreachable | Self::Malformed | Self::Unexpected => ErrorGroup::Unavailable,
+            Self::RotationPending
+            | Self::Refused
+            | Self::CannotInvoke
+            | Self::Mismatch
+            | Self::Gone
+            | Self::LimitExceeded => ErrorGroup::Answered,
+        }
+    }
+
     /// Whether a write that failed so may have been applied all the same.
     pub const fn may_have_applied(self) -> bool {
-        matches!(self, Self::Unreachable | Self::Malformed | Self::Unexpected)
+        matches!(self.group(), ErrorGroup::Unavailable)
     }
 }
 

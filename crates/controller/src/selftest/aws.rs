@@ -8,7 +8,7 @@ use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt as _};
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_aws::find_credentials;
-use secret_rotation_core::aws_error::{AwsError, ErrorClass};
+use secret_rotation_core::aws_error::{AwsError, ErrorGroup};
 
 use super::Check;
 use crate::accounts::{self, Accounts};
@@ -97,18 +97,12 @@ async fn reach(name: &str, profile: &AWSAccessProfile, accounts: &Accounts) -> C
 }
 
 const fn advice(error: &AwsError) -> &'static str {
-    match error.class {
-        ErrorClass::Denied => "attach deploy/iam/observe.json or more to the role",
-        ErrorClass::Credentials => "look at the trust policy of the role, and at the clock",
-        ErrorClass::Throttled => "try again later",
-        ErrorClass::Unreachable
-        | ErrorClass::CannotInvoke
-        | ErrorClass::RotationPending
-        | ErrorClass::Refused
-        | ErrorClass::Mismatch
-        | ErrorClass::Gone
-        | ErrorClass::LimitExceeded
-        | ErrorClass::Malformed
-        | ErrorClass::Unexpected => "look at the region, and at what stands between here and AWS",
+    match error.class.group() {
+        ErrorGroup::Denied => "attach deploy/iam/observe.json or more to the role",
+        ErrorGroup::Credentials => "look at the trust policy of the role, and at the clock",
+        ErrorGroup::Throttled => "try again later",
+        ErrorGroup::Unavailable | ErrorGroup::Answered => {
+            "look at the region, and at what stands between here and AWS"
+        }
     }
 }
