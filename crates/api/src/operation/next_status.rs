@@ -100,7 +100,7 @@ impl SecretRotationOperationStatus {
                 ),
             ),
             None => (
-                old.phase().name(),
+                old.phase().unwrap_or(Phase::Queued).name(),
                 format!(
                     "the operation has begun, and this release does not understand it: {}",
                     report.why
@@ -132,13 +132,9 @@ impl SecretRotationOperationStatus {
         }
     }
 
-    /// What it was doing last.
-    fn phase(&self) -> Phase {
-        let reason = find(&self.conditions, COMPLETE).map(|complete| complete.reason.as_str());
-        let mut phases = Phase::ALL.into_iter();
-        phases
-            .find(|phase| reason == Some(phase.name()))
-            .unwrap_or(Phase::Queued)
+    /// Returns what the operation was doing last: the reason of condition `Complete`, if it is a phase.
+    pub fn phase(&self) -> Option<Phase> {
+        find(&self.conditions, COMPLETE).and_then(|complete| Phase::parse(&complete.reason))
     }
 }
 

@@ -173,10 +173,7 @@ impl SecretRotationOperation {
 
 /// An ended operation stays ended, also where a newer release gave a reason that this one does not know.
 fn failure(reason: &str) -> core::Failure {
-    let known = core::Failure::ALL
-        .into_iter()
-        .find(|failure| failure.name() == reason);
-    known.unwrap_or(core::Failure::Unexpected)
+    core::Failure::parse(reason).unwrap_or(core::Failure::Unexpected)
 }
 
 /// The schema asks for this too; the controller does not rest on it.

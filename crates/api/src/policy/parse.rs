@@ -160,9 +160,7 @@ impl FindingStatus {
     fn previous_finding(&self) -> Option<((Region, SecretName), PreviousFinding)> {
         let region = Region::parse(self.region.as_str()).ok()?;
         let name = SecretName::parse(self.name.as_str()).ok()?;
-        let state = State::ALL
-            .into_iter()
-            .find(|state| self.state == state.name())?;
+        let state = State::parse(&self.state)?;
         let pending = self
             .pending_version_id
             .as_ref()

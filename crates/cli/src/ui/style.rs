@@ -33,8 +33,7 @@ pub(crate) enum Severity {
 impl Severity {
     /// Returns the severity of a state.
     pub(crate) fn of_state(state: &str) -> Self {
-        let state = State::ALL.into_iter().find(|one| one.name() == state);
-        match state {
+        match State::parse(state) {
             Some(State::Healthy) => Self::Good,
             Some(State::Rotating) => Self::Busy,
             Some(State::Unknown) | None => Self::Unsure,

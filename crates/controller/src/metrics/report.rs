@@ -119,11 +119,10 @@ impl PolicyReport {
     #[must_use]
     pub(crate) fn with_status(self, status: &SecretRotationPolicyStatus) -> Self {
         let samples = status.findings.iter().map(SecretSample::of_status);
-        let blocked = status.findings.iter().filter_map(|finding| {
-            let reason = finding.blocked_by.as_ref()?;
-            let known = BlockReason::ALL.into_iter();
-            known.into_iter().find(|known| *reason == known.name())
-        });
+        let blocked = status
+            .findings
+            .iter()
+            .filter_map(|finding| BlockReason::parse(finding.blocked_by.as_ref()?));
         let mut counted = BTreeMap::<_, usize>::new();
         blocked.for_each(|reason| *counted.entry(reason).or_default() += 1);
         let open = counted.contains_key(&BlockReason::CircuitBreakerOpen);

@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::jitter::spread;
 use crate::operation::reading::Reading;
-use crate::operation::{consent, quiet, telling};
+use crate::operation::{consent, telling};
 
 /// Whatever an operation waits for, it is judged again after this.
 const SAFETY_NET: Duration = Duration::from_mins(10);
@@ -188,8 +188,7 @@ pub(super) fn at_the_latest(
 /// How long a pin has still to settle, where the status says so: whoever wakes the operation meanwhile, AWS is not asked. The
 /// pause is cut like every other, so that a clock that jumps is noticed.
 pub(super) fn settles(reading: &Reading, now: AwsTime) -> Option<Duration> {
-    let status = reading.object.status.as_ref();
-    let said = quiet::phase(status) == Some(Phase::Settling.name());
+    let said = reading.phase() == Some(Phase::Settling);
     let ripe = reading.operation.settles_at().filter(|_| said)?;
     let net = spread(SAFETY_NET, reading.operation.uid.as_str());
     (now < ripe).then(|| ripe.since(now).clamp(SHORTEST, net))
@@ -203,7 +202,7 @@ pub(super) async fn await_decision(
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
     let key = &reading.operation.key;
-    let told = quiet::phase(reading.object.status.as_ref()) == Some(pause.phase.name());
+    let told = reading.phase() == Some(pause.phase);
     if told && !context.doubts.may_ask_again(key) {
         return back_at(context, reading, (pause, now));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secret_rotation_api::conditions::find;
 use secret_rotation_api::operation::SecretRotationOperationStatus;
 use secret_rotation_core::advance::Phase;
 use secret_rotation_core::time::AwsTime;
@@ -39,15 +40,10 @@ pub(super) fn is_turn_told(old: Option<&SecretRotationOperationStatus>, wait: Du
         Phase::BackingOff,
         Phase::Suspended,
     ];
-    let said = phase(old);
-    wait > SOON && said.is_none_or(|said| over.iter().any(|phase| phase.name() == said))
-}
-
-/// The reason of condition `Complete`: what the operation was doing.
-pub(super) fn phase(status: Option<&SecretRotationOperationStatus>) -> Option<&str> {
-    let conditions = &status?.conditions;
-    secret_rotation_api::conditions::find(conditions, "Complete")
-        .map(|complete| complete.reason.as_str())
+    let Some(complete) = old.and_then(|old| find(&old.conditions, "Complete")) else {
+        return wait > SOON;
+    };
+    wait > SOON && Phase::parse(&complete.reason).is_some_and(|said| over.contains(&said))
 }
 
 #[cfg(test)]

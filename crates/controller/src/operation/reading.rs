@@ -2,7 +2,10 @@
 
 use kube::ResourceExt as _;
 use secret_rotation_api::SECRET_LABEL;
-use secret_rotation_api::operation::{SecretRotationOperation, SecretTarget, secret_label};
+use secret_rotation_api::operation::{
+    SecretRotationOperation, SecretRotationOperationStatus, SecretTarget, secret_label,
+};
+use secret_rotation_core::advance::Phase;
 use secret_rotation_core::authorise::{Refusal, Tenant, may_use, under_ceiling};
 use secret_rotation_core::names::{Arn, ObjectKey, Region, SecretName};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
@@ -54,6 +57,12 @@ impl Reading {
             operation,
             subject,
         }))
+    }
+
+    /// Returns what the operation was doing last, as its status says.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        let status = self.object.status.as_ref();
+        status.and_then(SecretRotationOperationStatus::phase)
     }
 
     /// The operation as the watches tell of it: good enough to say something about it, never to write to AWS on. `None` =

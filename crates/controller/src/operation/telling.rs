@@ -134,9 +134,9 @@ async fn say(
     seen: (Option<&SecretName>, Option<&Consent>),
     (wait, now): (&Wait, AwsTime),
 ) -> Result<(), Error> {
-    let before = quiet::phase(reading.object.status.as_ref());
+    let before = reading.phase();
     let is_new = note(context, reading, seen, (wait, now)).await?;
-    if is_new && is_deferred(wait.phase) && before != Some(wait.phase.name()) {
+    if is_new && is_deferred(wait.phase) && before != Some(wait.phase) {
         let message = wait.message.clone();
         announcing::tell(context, reading, Reason::OperationDeferred, message).await;
     }
@@ -349,10 +349,7 @@ async fn troubled(
 
 async fn stalled(context: &Arc<Context>, reading: &Reading, message: &str) -> Result<(), Error> {
     let old = reading.object.status.as_ref();
-    let phase = Phase::ALL
-        .into_iter()
-        .find(|phase| quiet::phase(old) == Some(phase.name()))
-        .unwrap_or(Phase::Queued);
+    let phase = reading.phase().unwrap_or(Phase::Queued);
     let new = after(
         &reading.object,
         &progress(context, &reading.object, &reading.operation, phase, message)?,
@@ -387,9 +384,8 @@ pub(super) async fn identity(
         arn: Some(arn.clone()),
         ..reading.operation.clone()
     };
-    let phase = Phase::ALL
-        .into_iter()
-        .find(|phase| quiet::phase(labelled.status.as_ref()) == Some(phase.name()));
+    let status = labelled.status.as_ref();
+    let phase = status.and_then(SecretRotationOperationStatus::phase);
     let progress = StepReport {
         secret: present(look).map(|secret| &secret.name),
         ..progress(
