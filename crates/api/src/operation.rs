@@ -129,7 +129,7 @@ pub struct SecretRotationOperationSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
-    /// Whether the operation may go on: Approve or Deny.
+    /// Whether the operation may continue: Approve or Deny.
     pub verdict: DecisionVerdict,
 
     /// Who decided, as the API server knows them.

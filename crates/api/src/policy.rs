@@ -69,7 +69,7 @@ pub struct SecretRotationPolicySpec {
     #[serde(default)]
     pub mode: Mode,
 
-    /// Whether the policy stands still: while true, nothing is checked and no operation starts or goes on.
+    /// Whether the policy is suspended: while true, no check runs and no operation starts or continues.
     #[serde(default)]
     pub suspend: bool,
 
@@ -139,14 +139,14 @@ impl SecretRotationPolicy {
         (is_current && suspended).then_some(SuspendedBy::Profile)
     }
 
-    /// The token of the last check that was asked for, to be echoed once that check is complete.
+    /// Returns the token of the last requested check, which the status repeats once that check is complete.
     ///
-    /// It is cut as the status cuts it: a longer one would never be found to be handled.
+    /// It is shortened as in the status. Otherwise a long token would never count as handled.
     pub fn requested_check(&self) -> Option<&str> {
         self.token(crate::CHECK_REQUESTED_ANNOTATION)
     }
 
-    /// The token of the last request to count attempts anew, if it is not in the status yet.
+    /// Returns the token of the last request to reset the count of attempts, if the status does not have it yet.
     pub fn requested_retry(&self) -> Option<&str> {
         let handled = self
             .status

@@ -51,7 +51,7 @@ pub struct AWSAccessProfileSpec {
     )]
     pub regions: Vec<Text<5, 32>>,
 
-    /// The namespaces whose policies may refer to the profile; nobody may if it is empty.
+    /// The namespaces whose policies may refer to the profile; none if it is empty.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 
@@ -70,7 +70,7 @@ pub struct AWSAccessProfileSpec {
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
     pub approval_required_for: Vec<AllowedAction>,
 
-    /// Whether everything stands still for every policy of the profile, as with suspend in each of them: nothing is checked, and no operation begins or goes on.
+    /// Whether every policy of the profile is suspended: while true, no check runs and no operation starts or continues.
     #[serde(default)]
     pub suspend: bool,
 
@@ -78,7 +78,7 @@ pub struct AWSAccessProfileSpec {
     #[serde(default)]
     pub min_check_interval: BoundedDuration<SECOND, { 24 * HOUR }, MINUTE>,
 
-    /// The number of rotations that may be under way in one rotation function, over all policies of the profile.
+    /// The number of rotations that may be in progress in one rotation function, over all policies of the profile.
     #[serde(default)]
     pub max_concurrent_per_function: Count<1, 100, 1>,
 

@@ -156,7 +156,7 @@ pub enum DeletionRemedy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// The number of operations of this policy that may be at work at one time.
+    /// The number of operations of this policy that may be in progress at one time.
     #[serde(default)]
     pub max_concurrent: Count<1, 100, 5>,
 
@@ -183,7 +183,7 @@ pub struct Backoff {
     pub max: BoundedDuration<MINUTE, { 168 * HOUR }, { 4 * HOUR }>,
 }
 
-/// The rule is silent about texts that are no durations: their own rules speak.
+/// Builds the rule. It ignores texts that are not durations, which have rules of their own.
 fn longest_is_longest() -> serde_json::Value {
     let condition = format!(
         "!self.initial.matches('{PATTERN}') || !self.max.matches('{PATTERN}') || duration(self.initial) <= duration(self.max)"

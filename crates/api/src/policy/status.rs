@@ -1,4 +1,4 @@
-//! What the controller says of a policy.
+//! The status of a `SecretRotationPolicy`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
@@ -13,10 +13,10 @@ use crate::{
     time::Time,
 };
 
-/// At most this many findings are listed.
+/// Maximum number of findings listed.
 pub(super) const MAX_FINDINGS: usize = 50;
 
-/// At most this many characters of a check's token are kept.
+/// Maximum number of characters kept of the token of a check.
 pub(super) const MAX_TOKEN: usize = 256;
 
 /// More secrets than any account holds.
@@ -38,7 +38,7 @@ pub struct SecretRotationPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<Text<0, MAX_TOKEN>>,
 
-    /// The last request to count attempts anew, from annotation secretrotation.dev/retry-requested-at.
+    /// The last request to reset the count of attempts, from annotation secretrotation.dev/retry-requested-at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_retry_request: Option<RetryRequest>,
 
@@ -81,14 +81,14 @@ pub struct NextWindow {
     pub closes: Option<Time>,
 }
 
-/// A request to count attempts anew.
+/// A request to reset the count of attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryRequest {
     /// The token of the annotation.
     pub token: Text<0, MAX_TOKEN>,
 
-    /// When the controller saw it, by the clock of AWS; attempts before do not count any more.
+    /// When the controller saw it, by the clock of AWS; earlier attempts no longer count.
     pub time: Time,
 }
 
@@ -100,7 +100,7 @@ pub struct Summary {
     pub selected: Count<0, COUNTABLE>,
     /// The number of secrets with nothing to report.
     pub healthy: Count<0, COUNTABLE>,
-    /// The number of secrets whose rotation is under way.
+    /// The number of secrets whose rotation is in progress.
     pub rotating: Count<0, COUNTABLE>,
     /// The number of secrets whose rotation makes no progress, or whose pending version was rolled back.
     pub stuck: Count<0, COUNTABLE>,
@@ -118,7 +118,7 @@ pub struct Summary {
     pub scheduled_for_deletion: Count<0, COUNTABLE>,
     /// The number of exact names that do not exist.
     pub not_found: Count<0, COUNTABLE>,
-    /// The number of replicas, whose primaries are where things happen.
+    /// The number of replicas; a replica rotates with its primary.
     pub ineligible: Count<0, COUNTABLE>,
     /// The number of secrets that could not be read.
     pub unknown: Count<0, COUNTABLE>,
@@ -176,7 +176,7 @@ pub struct FindingStatus {
     #[schemars(extend("enum" = BlockReason::ALL.map(BlockReason::name)))]
     pub blocked_by: Option<Text<1, 64>>,
 
-    /// The name of the SecretRotationOperation at work on the secret.
+    /// The name of the SecretRotationOperation in progress on the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Text<1, 253>>,
 
@@ -204,7 +204,7 @@ impl SecretRotationPolicyStatus {
             .unwrap_or_default()
     }
 
-    /// Whether anything but the time of the check differs: what is worth writing at once.
+    /// Returns whether anything but the time of the check differs, so that it is worth a write at once.
     pub fn differs_beyond_check_time(&self, other: &Self) -> bool {
         let timeless = |status: &Self| Self {
             last_check_time: None,

@@ -50,7 +50,7 @@ pub struct Window {
 }
 
 impl Windows {
-    /// Windows that cannot be understood are closed for ever; they do not keep the policy from watching.
+    /// Parses the windows. A window that cannot be parsed never opens, and does not keep the policy from watching.
     pub(super) fn to_core(&self) -> core::Windows {
         let allow = each("spec.remediation.windows.allow", &self.allow);
         let deny = each("spec.remediation.windows.deny", &self.deny);
