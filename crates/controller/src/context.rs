@@ -9,24 +9,24 @@ use secret_rotation_core::pin::ClusterId;
 use secret_rotation_core::plan::PlanInput;
 use secret_rotation_core::time::AwsTime;
 
-use crate::accounts::{Accounts, Place};
+use crate::aws_connections::{Accounts, Place};
 use crate::clock::ServerClock;
 use crate::error::Error;
+use crate::evaluations::Judgements;
 use crate::events::Announcer;
-use crate::judgements::Judgements;
 use crate::kubernetes::admission;
 use crate::kubernetes::reads::Reader;
 use crate::lease::{Standing, Tenure};
 use crate::metrics::Metrics;
-use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
-use crate::policy::told::Told;
+use crate::operation::look_failures::Doubts;
+use crate::policy::written_status::Told;
 use crate::profile::Said;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
-use crate::sweeps::Sweeps;
-use crate::watching::Watching;
-use crate::world::World;
+use crate::stability::Watching;
+use crate::store::World;
+use crate::sweep::Sweeps;
 
 /// Both sides, and what is known of them.
 pub(crate) struct Context {

@@ -10,7 +10,7 @@
 //! Each time of holding the lease is a *term*: no step outlives it. Terms between which no other replica held the lease
 //! make a *reign*: what was seen of AWS stays true over it.
 
-pub(crate) mod judge;
+pub(crate) mod election;
 mod note;
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ use crate::clock::{self, ServerClock};
 use crate::error::Error;
 use crate::jitter::spread;
 use crate::kubernetes::within;
-use crate::lease::judge::{Move, Reading, Stillness, TERM, TRUST, judge, observe};
+use crate::lease::election::{Move, Reading, Stillness, TERM, TRUST, judge, observe};
 pub(crate) use crate::lease::note::Note;
 
 /// The name of the Lease.

@@ -3,18 +3,17 @@
 //! The only crate that awaits both sides, Kubernetes and AWS, that reads a clock and that spawns tasks. What
 //! should happen is decided in core; here it is read, asked for, written down and told.
 
-mod accounts;
+mod aws_connections;
 mod clock;
 mod context;
 mod error;
+mod evaluations;
+mod event_handlers;
 mod events;
-mod expiring;
-mod hints;
+mod garbage_collection;
 mod jitter;
-mod judgements;
 mod kubernetes;
 mod lease;
-mod listen;
 pub mod logging;
 mod metrics;
 mod operation;
@@ -23,18 +22,19 @@ mod outage;
 mod policy;
 mod profile;
 mod queue;
+mod read_health;
+mod rotation_events;
 mod run;
 mod selftest;
 mod server;
 mod shutdown;
-mod sight;
-mod sweeps;
+mod stability;
+mod store;
+mod sweep;
 mod tasks;
 #[cfg(test)]
 mod testing;
-mod watching;
 mod worker;
-mod world;
 
 pub use options::{Command, LogFormat, Options, SecretLabel, SelftestOptions};
 pub use run::run;

@@ -1,12 +1,12 @@
 //! What `/metrics` tells. Counters live here; series of policies and secrets are made from the last reports.
 
-mod catalogue;
-mod closed;
-mod maker;
-mod report;
-mod reports;
+mod builder;
+mod leader_only;
+mod policy_collector;
+mod policy_sample;
+mod reference;
 mod secret_label;
-mod voice;
+mod zero_series;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,11 +20,11 @@ use prometheus::{
 use secret_rotation_core::names::{ObjectKey, ProfileName, Region};
 use secret_rotation_core::operation::{Operation, Outcome, Trigger};
 
-use self::catalogue::{Catalogue, Described};
-use self::maker::Maker;
-pub(crate) use self::report::PolicyReport;
-pub(crate) use self::reports::Reports;
-use self::voice::Voice;
+use self::builder::Maker;
+use self::leader_only::Voice;
+pub(crate) use self::policy_collector::Reports;
+pub(crate) use self::policy_sample::PolicyReport;
+use self::reference::{Catalogue, Described};
 use crate::options::SecretLabel;
 
 const PREFIX: &str = "secretrotation";
@@ -81,7 +81,7 @@ impl Metrics {
 
     /// The reference page of all families.
     pub(crate) fn reference() -> prometheus::Result<String> {
-        Self::described().map(|all| catalogue::page(&all))
+        Self::described().map(|all| reference::page(&all))
     }
 
     fn described() -> prometheus::Result<Vec<Described>> {

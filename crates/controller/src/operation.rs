@@ -7,17 +7,17 @@
 //! ```
 //! Whatever fails on the way, the step begins again with the reads; an intent that was journaled stays.
 
-mod announcing;
-pub(crate) mod doubts;
-mod entering;
-mod fresh;
+mod events;
+mod execute;
+mod fence;
+mod fetch;
 pub(crate) mod locks;
-mod permitted;
-mod quiet;
-mod reading;
-mod sending;
-pub(crate) mod telling;
-mod unread;
+pub(crate) mod look_failures;
+mod permit;
+mod reservation;
+pub(crate) mod status;
+mod unsupported;
+mod write_due;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,12 +43,12 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
+use crate::event_handlers;
 use crate::jitter::spread;
 use crate::kubernetes::reads::OnSecret;
-use crate::listen;
-use crate::operation::entering::Pass;
-use crate::operation::reading::{Bounds, Reading};
-use crate::world::OperationEntry;
+use crate::operation::fetch::{Bounds, Reading};
+use crate::operation::reservation::Pass;
+use crate::store::OperationEntry;
 
 /// However long core says to wait, an operation is looked at again after this.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
@@ -97,11 +97,11 @@ pub(crate) async fn reconcile(
         Leave::Go(pass) => Some(*pass),
     };
     let answer = match Box::pin(look(&context, &key, term, pass.as_mut())).await {
-        Err(Error::Forbidden(what)) => telling::forbidden(&context, &entry, what).await,
+        Err(Error::Forbidden(what)) => status::forbidden(&context, &entry, what).await,
         answer => answer,
     };
     if let Some(pass) = pass {
-        entering::call_next(&context, pass.ticket);
+        reservation::call_next(&context, pass.ticket);
     }
     answer
 }
@@ -121,18 +121,18 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
     let Some(reading) = Reading::cached(entry) else {
         return Ok(Leave::WithoutAws);
     };
-    let Some(claimant) = permitted::watched(context, &reading) else {
+    let Some(claimant) = permit::watched(context, &reading) else {
         return Ok(Leave::WithoutAws);
     };
-    let judged = permitted::foreseen(context, &reading, &claimant, term).await?;
+    let judged = permit::foreseen(context, &reading, &claimant, term).await?;
     match &judged.permit {
         Permit::End(_) => return Ok(Leave::WithoutAws),
         Permit::Wait(pause) if pause.phase == Phase::AwaitingApproval => {
-            let rest = permitted::await_decision(context, &reading, &claimant, (pause, judged.now));
+            let rest = permit::await_decision(context, &reading, &claimant, (pause, judged.now));
             return rest.await.map(Leave::Back);
         }
         Permit::Wait(pause) => {
-            let rest = permitted::rest(context, &reading, None, (pause, judged.now));
+            let rest = permit::rest(context, &reading, None, (pause, judged.now));
             return rest.await.map(Leave::Back);
         }
         // A region that does not answer must not keep an operation that is over for ever.
@@ -140,23 +140,23 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
             return Ok(Leave::WithoutAws);
         }
         Permit::Go => {
-            if let Some(wait) = permitted::settles(&reading, judged.now) {
-                return permitted::at_the_latest(context, &reading, wait)
+            if let Some(wait) = permit::settles(&reading, judged.now) {
+                return permit::at_the_latest(context, &reading, wait)
                     .map(|wait| Leave::Back(Some(wait)));
             }
         }
         Permit::EndAfterUnpin(_) => {}
     }
     let place = (&claimant.profile, reading.region());
-    let entered = entering::enter(context, &reading.operation, place).await;
+    let entered = reservation::enter(context, &reading.operation, place).await;
     Ok(match entered {
         Ok(pass) => Leave::Go(Box::new(pass)),
         Err(not_yet) => {
             let old = reading.object.status.as_ref();
-            if quiet::is_turn_told(old, not_yet.wait) {
-                telling::not_yet(context, &reading, not_yet.message, judged.now).await?;
+            if write_due::is_turn_told(old, not_yet.wait) {
+                status::not_yet(context, &reading, not_yet.message, judged.now).await?;
             }
-            let wait = permitted::at_the_latest(context, &reading, not_yet.wait)?;
+            let wait = permit::at_the_latest(context, &reading, not_yet.wait)?;
             Leave::Back(Some(wait))
         }
     })
@@ -172,7 +172,7 @@ async fn look(
     let reading = match Reading::take(context, key).await {
         Ok(Some(reading)) => reading,
         Ok(None) => return Ok(None),
-        Err(Error::Invalid(why)) => return unread::tell(context, key, &why).await,
+        Err(Error::Invalid(why)) => return unsupported::tell(context, key, &why).await,
         Err(error) => return Err(error),
     };
     let _held = match reading
@@ -187,26 +187,26 @@ async fn look(
     let claimant = match reading.bounds(context).await {
         Ok(Bounds::Within(claimant)) => *claimant,
         Ok(Bounds::Ended(outcome)) => {
-            return telling::ended(context, &reading, None, None, outcome).await;
+            return status::ended(context, &reading, None, None, outcome).await;
         }
-        Err(Error::Invalid(why)) => return telling::unclear(context, &reading, &why).await,
+        Err(Error::Invalid(why)) => return status::unclear(context, &reading, &why).await,
         Err(error) => return Err(error),
     };
     let consent = consent(context, &reading.operation, &claimant).await?;
     // The same question as to the watches: whatever ends or waits needs no look.
-    let judged = permitted::judge(context, &reading, &claimant, &consent, term).await?;
+    let judged = permit::judge(context, &reading, &claimant, &consent, term).await?;
     match judged.permit {
         Permit::End(outcome) => {
-            return telling::ended(context, &reading, None, Some(&consent), outcome).await;
+            return status::ended(context, &reading, None, Some(&consent), outcome).await;
         }
         Permit::EndAfterUnpin(outcome) if context.doubts.is_overdue(key) => {
-            let outcome = telling::with_pin(outcome);
-            return telling::ended(context, &reading, None, Some(&consent), outcome).await;
+            let outcome = status::with_pin(outcome);
+            return status::ended(context, &reading, None, Some(&consent), outcome).await;
         }
         Permit::Go | Permit::EndAfterUnpin(_) => {}
         Permit::Wait(pause) => {
             let told = Some(&consent);
-            return permitted::rest(context, &reading, told, (&pause, judged.now)).await;
+            return permit::rest(context, &reading, told, (&pause, judged.now)).await;
         }
     }
     let account = context
@@ -224,12 +224,12 @@ async fn look(
     let look = match look {
         Ok(look) => look,
         Err(error) => {
-            return telling::trouble(context, &reading, Call::DescribeSecret, error).await;
+            return status::trouble(context, &reading, Call::DescribeSecret, error).await;
         }
     };
     if look.secret == Seen::Absent {
         if let Err(wait) = context.doubts.absent(key) {
-            return telling::absent(context, &reading, wait).await;
+            return status::absent(context, &reading, wait).await;
         }
     } else {
         context.doubts.present(key);
@@ -237,17 +237,17 @@ async fn look(
     let arn = match identity(&reading, &look) {
         Identity::Known(arn) => arn,
         Identity::Found(arn) => {
-            return telling::identity(context, &reading, &arn, &look)
+            return status::identity(context, &reading, &arn, &look)
                 .await
                 .map(|()| Some(AGAIN));
         }
         Identity::Nobody(outcome) => {
-            return telling::ended(context, &reading, Some(&look), None, outcome).await;
+            return status::ended(context, &reading, Some(&look), None, outcome).await;
         }
     };
     let others = match others(context, &arn).await? {
         Ok(others) => others,
-        Err(riddle) => return telling::riddle(context, &reading, &riddle).await,
+        Err(riddle) => return status::riddle(context, &reading, &riddle).await,
     };
     let scene = Scene {
         reading,
@@ -275,7 +275,7 @@ async fn step(
         pass.note(listed.as_ref().err().map(|error| error.class));
         if let Err(error) = listed {
             let (reading, call) = (&scene.reading, Call::ListSecretVersionIds);
-            return telling::trouble(context, reading, call, error).await;
+            return status::trouble(context, reading, call, error).await;
         }
         next = scene.next(context, server_now);
     }
@@ -286,17 +286,17 @@ async fn step(
             if waits_for_its_secret(&scene.reading.operation, &wait) {
                 set_aside(context, &scene.reading.operation.key);
             }
-            telling::waiting(context, &scene, &wait).await?;
+            status::waiting(context, &scene, &wait).await?;
             Ok(Some(pause(&scene.reading.operation, &wait)))
         }
         Next::Done(outcome) => {
             let (reading, look, consent) = (&scene.reading, &scene.look, &scene.consent);
-            telling::ended(context, reading, Some(look), Some(consent), outcome).await
+            status::ended(context, reading, Some(look), Some(consent), outcome).await
         }
         Next::Write(_) if !pass.ticket.may_write() => {
             Ok(Some(pass.ticket.book_write(&scene.reading.operation.key)))
         }
-        Next::Write(write) => Box::pin(sending::send(context, scene, pass, &write))
+        Next::Write(write) => Box::pin(execute::send(context, scene, pass, &write))
             .await
             .map(|()| Some(AGAIN)),
     }
@@ -444,7 +444,7 @@ fn waits_for_its_secret(operation: &Operation, wait: &Wait) -> bool {
 /// It keeps nobody else waiting, and those who waited for it are judged again.
 fn set_aside(context: &Context, key: &ObjectKey) {
     if context.doubts.set_aside(key) {
-        listen::freed(context);
+        event_handlers::freed(context);
     }
 }
 

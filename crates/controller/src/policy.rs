@@ -1,11 +1,11 @@
 //! The policy loop: level-triggered, and never a write to AWS.
 
-mod act;
-mod publish;
-pub(crate) mod quiet;
-pub(crate) mod reach;
-pub(crate) mod told;
-mod transitions;
+mod apply;
+mod events;
+pub(crate) mod preconditions;
+mod status;
+pub(crate) mod write_due;
+pub(crate) mod written_status;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,9 @@ use secret_rotation_core::time::AwsTime;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::listen;
-use crate::sweeps::{self, View};
-use crate::world::PolicyEntry;
+use crate::event_handlers;
+use crate::store::PolicyEntry;
+use crate::sweep::{self, View};
 
 /// A policy is never left alone for longer, so that its status tells the time of its last check.
 const LONGEST_PAUSE: Duration = Duration::from_mins(15);
@@ -44,7 +44,7 @@ pub(crate) async fn reconcile(
     let (policy, remembered) = match &entry.core {
         Ok(parsed) => parsed,
         Err(why) => {
-            return publish::unjudged(
+            return status::unjudged(
                 &context,
                 &key,
                 &entry,
@@ -57,16 +57,16 @@ pub(crate) async fn reconcile(
     let claimant = match claimant(&context, policy) {
         Ok(claimant) => claimant,
         Err(readiness) => {
-            return publish::unjudged(&context, &key, &entry, Some(policy), readiness).await;
+            return status::unjudged(&context, &key, &entry, Some(policy), readiness).await;
         }
     };
     let view = inventory(&context, &entry, &claimant);
     if context.sweeps.stranger(&claimant.profile).is_some() {
         let readiness = Readiness::ProfileNotReady(policy.profile.clone());
-        return publish::unjudged(&context, &key, &entry, Some(policy), readiness).await;
+        return status::unjudged(&context, &key, &entry, Some(policy), readiness).await;
     }
     let (Some(now), false) = (view.now, view.inventories.is_empty()) else {
-        return publish::unjudged(&context, &key, &entry, Some(policy), unseen(&view)).await;
+        return status::unjudged(&context, &key, &entry, Some(policy), unseen(&view)).await;
     };
     let term = context.tenure()?.term;
     let facts = context.world.facts();
@@ -87,10 +87,10 @@ pub(crate) async fn reconcile(
             .judgements
             .note(&policy.uid, term, &plan.regions, previous_findings(&survey));
     if moved {
-        listen::judged(&context, &key);
+        event_handlers::judged(&context, &key);
     }
-    let acted = act::on(&context, &entry, policy, &plan).await;
-    publish::judged(&context, &key, &entry, &claimant, &view, (&survey, &plan)).await?;
+    let acted = apply::on(&context, &entry, policy, &plan).await;
+    status::judged(&context, &key, &entry, &claimant, &view, (&survey, &plan)).await?;
     acted.map(|()| Some(pause(&plan, now)))
 }
 
@@ -98,17 +98,17 @@ pub(crate) async fn reconcile(
 fn claimant(context: &Context, policy: &Policy) -> Result<BoundPolicy, Readiness> {
     let profile = context.world.profile(&policy.profile);
     let state = match profile.as_ref().map(|profile| &profile.core) {
-        None => reach::ProfileState::Missing,
-        Some(Err(_)) => reach::ProfileState::Invalid,
-        Some(Ok(profile)) => reach::ProfileState::Valid(profile),
+        None => preconditions::ProfileState::Missing,
+        Some(Err(_)) => preconditions::ProfileState::Invalid,
+        Some(Ok(profile)) => preconditions::ProfileState::Valid(profile),
     };
-    reach::claimant(policy, state, context.world.tenant(&policy.key.namespace))
+    preconditions::claimant(policy, state, context.world.tenant(&policy.key.namespace))
 }
 
 /// What the sweeps saw last. What they did not read yet for the policy they read at once, and what a check is asked for in
 /// its turn; another interval counts from the last sweep on.
 fn inventory(context: &Context, entry: &PolicyEntry, claimant: &BoundPolicy) -> View {
-    let (places, policy) = (sweeps::places(claimant), &claimant.policy);
+    let (places, policy) = (sweep::places(claimant), &claimant.policy);
     let handled = entry
         .status
         .as_ref()
@@ -119,7 +119,7 @@ fn inventory(context: &Context, entry: &PolicyEntry, claimant: &BoundPolicy) -> 
         .filter(|token| Some(*token) != handled);
     let (interval, now) = (claimant.profile.min_check_interval, clock::now());
     let asked = token.and_then(|token| context.sweeps.request(&policy.uid, token, interval));
-    let reach = reach::selection(claimant);
+    let reach = preconditions::selection(claimant);
     for place in &places {
         if let Some(at) = asked {
             context.sweeps.want(place, &policy.uid, at);

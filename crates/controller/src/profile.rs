@@ -19,9 +19,9 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status::{self, Way};
-use crate::policy::quiet;
-use crate::sweeps;
-use crate::world::ProfileEntry;
+use crate::policy::write_due;
+use crate::store::ProfileEntry;
+use crate::sweep;
 
 /// Tells what is known of one profile.
 pub(crate) async fn reconcile(
@@ -148,10 +148,10 @@ fn judged(
     let words = AWSAccessProfileStatus::after(before, pass);
     let old = said.filter(|said| !said.status.differs_beyond_check_time(&words));
     let due = match old {
-        _ if !quiet::profile_is_due(stored, &new) => Due::Nothing,
+        _ if !write_due::profile_is_due(stored, &new) => Due::Nothing,
         None => Due::Now,
         Some(said) => {
-            let rest = (said.at + quiet::INTERVAL).saturating_duration_since(clock::now());
+            let rest = (said.at + write_due::INTERVAL).saturating_duration_since(clock::now());
             if rest.is_zero() {
                 Due::Now
             } else {
@@ -195,7 +195,7 @@ fn readiness(
 fn is_used(context: &Context, name: &ProfileName) -> bool {
     let facts = context.world.facts();
     let mut claimants = facts.claimants.iter();
-    claimants.any(|claimant| claimant.profile.name == *name && !sweeps::places(claimant).is_empty())
+    claimants.any(|claimant| claimant.profile.name == *name && !sweep::places(claimant).is_empty())
 }
 
 #[cfg(test)]

@@ -8,30 +8,30 @@ use kube::Client;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::accounts::{self, Accounts};
+use crate::aws_connections::{self, Accounts};
 use crate::clock::ServerClock;
 use crate::context::{Context, Queues};
+use crate::evaluations::Judgements;
 use crate::events::Announcer;
-use crate::expiring;
-use crate::judgements::Judgements;
+use crate::garbage_collection;
 use crate::kubernetes::reads::Reader;
 use crate::kubernetes::{admission, client};
 use crate::lease::{self, Keeper, Note, Standing};
 use crate::metrics::Metrics;
-use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
+use crate::operation::look_failures::Doubts;
 use crate::options::Options;
-use crate::policy::told::Told;
+use crate::policy::written_status::Told;
 use crate::profile::Said;
+use crate::read_health::Sight;
 use crate::server::Guards;
 use crate::shutdown::{self, Shutdown, Trigger};
-use crate::sight::Sight;
-use crate::sweeps::{self, Sweeps};
+use crate::stability::Watching;
+use crate::store::World;
+use crate::sweep::{self, Sweeps};
 use crate::tasks::{Pulse, Tasks};
-use crate::watching::Watching;
 use crate::worker::{self, Limits, Surroundings};
-use crate::world::World;
-use crate::{hints, listen, operation, policy, profile, server};
+use crate::{event_handlers, operation, policy, profile, rotation_events, server};
 
 /// While the API server is not there yet, or has not told everything.
 const POLL: Duration = Duration::from_millis(200);
@@ -77,7 +77,7 @@ const SWEEP: Limits = Limits {
 
 /// Runs the controller until it is asked to end, or until something ends that it cannot do without.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let endpoint = accounts::custom_endpoint(options.allow_custom_endpoint)?;
+    let endpoint = aws_connections::custom_endpoint(options.allow_custom_endpoint)?;
     let metrics = Metrics::new(options.metrics_max_secrets, options.metrics_secret_label)?;
     metrics.set_custom_endpoint(endpoint.is_some());
     let server_clock = Arc::new(ServerClock::default());
@@ -266,15 +266,18 @@ async fn context(
 fn listeners(context: &Arc<Context>, namespaces: &[String], pulse: &Pulse) -> Tasks {
     let mut listeners = Tasks::new(pulse);
     let with = || Arc::clone(context);
-    listeners.spawn("the watch of namespaces", listen::to_namespaces(with()));
-    listeners.spawn("the watch of profiles", listen::to_profiles(with()));
+    listeners.spawn(
+        "the watch of namespaces",
+        event_handlers::to_namespaces(with()),
+    );
+    listeners.spawn("the watch of profiles", event_handlers::to_profiles(with()));
     listeners.spawn(
         "the watch of operations",
-        listen::to_operations(with(), namespaces.to_vec()),
+        event_handlers::to_operations(with(), namespaces.to_vec()),
     );
     listeners.spawn(
         "the watch of policies",
-        listen::to_policies(with(), namespaces.to_vec()),
+        event_handlers::to_policies(with(), namespaces.to_vec()),
     );
     listeners
 }
@@ -306,7 +309,7 @@ fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
     workers.spawn("the profile loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.places));
     let run = worker::run(SWEEP, queue, around(), move |place| {
-        sweeps::sweep(with(&own), place)
+        sweep::sweep(with(&own), place)
     });
     workers.spawn("the sweep loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.policies));
@@ -321,10 +324,13 @@ fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
     workers.spawn("the operation loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.hints));
     let run = worker::run(EVENTS, queue, around(), move |name| {
-        hints::listen(with(&own), name)
+        rotation_events::listen(with(&own), name)
     });
     workers.spawn("the event loop", run);
-    workers.spawn("the deletion of records", expiring::run(with(context)));
+    workers.spawn(
+        "the deletion of records",
+        garbage_collection::run(with(context)),
+    );
     workers.spawn(
         "the look at admission policies",
         admission::run(with(context)),
@@ -351,7 +357,7 @@ async fn follow_lease(context: Arc<Context>) {
         }
         context.rest();
         speak(&context, true);
-        listen::everything(&context);
+        event_handlers::everything(&context);
         context.standing.ends(term).await;
         speak(&context, false);
         context.rest();

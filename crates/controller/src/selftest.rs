@@ -2,8 +2,8 @@
 
 mod aws;
 mod cluster;
-mod rights;
-mod web;
+mod endpoints;
+mod permissions;
 
 use std::fmt;
 use std::io::Write as _;
@@ -81,8 +81,8 @@ pub async fn run(options: &Options, wanted: &SelftestOptions) -> anyhow::Result<
             format!("no kubeconfig and no ServiceAccount can be used: {error}"),
         )])?,
     }
-    report.tell(&[web::metrics(wanted).await])?;
-    report.tell(&[web::health(wanted).await])?;
+    report.tell(&[endpoints::metrics(wanted).await])?;
+    report.tell(&[endpoints::health(wanted).await])?;
     Ok(!report.failed)
 }
 
@@ -97,7 +97,7 @@ async fn of_cluster(
     report.tell(std::slice::from_ref(&answers))?;
     if !answers.has_failed() {
         report.tell(&cluster::kinds(client).await)?;
-        report.tell(&rights::held(client, options).await)?;
+        report.tell(&permissions::held(client, options).await)?;
         report.tell(&[cluster::admission(client).await])?;
     }
     let profiles = (!answers.has_failed()).then_some(client);

@@ -1,6 +1,6 @@
 //! `/metrics` on one address, `/livez` and `/readyz` on another.
 
-mod access;
+mod authorization;
 mod certificate;
 mod limit;
 #[cfg(test)]
@@ -23,8 +23,8 @@ use axum_server::{Handle, Server};
 use kube::Client;
 use tokio::net::TcpListener;
 
-pub(crate) use self::access::CHALLENGE;
-use self::access::Gate;
+pub(crate) use self::authorization::CHALLENGE;
+use self::authorization::Gate;
 use self::certificate::Certificate;
 use self::limit::Limit;
 use crate::metrics::Metrics;
@@ -70,7 +70,7 @@ pub(crate) async fn metrics(
             );
         }
         router = router
-            .layer(middleware::from_fn(access::guard))
+            .layer(middleware::from_fn(authorization::guard))
             .layer(Extension(Arc::new(Gate::new(client))));
     }
     let served = async {

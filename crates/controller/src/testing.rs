@@ -30,25 +30,25 @@ use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::selector::{Matcher, Selector};
 use secret_rotation_core::time::ServerTime;
 
-use crate::accounts::Accounts;
+use crate::aws_connections::Accounts;
 use crate::clock::ServerClock;
 use crate::context::{Context, Queues};
+use crate::evaluations::Judgements;
 use crate::events::Announcer;
-use crate::judgements::Judgements;
 use crate::kubernetes::admission;
 use crate::kubernetes::reads::Reader;
 use crate::lease::{Keeper, Note};
 use crate::metrics::Metrics;
-use crate::operation::doubts::Doubts;
 use crate::operation::locks::Locks;
+use crate::operation::look_failures::Doubts;
 use crate::options::SecretLabel;
-use crate::policy::told::Told;
+use crate::policy::written_status::Told;
 use crate::profile::Said;
+use crate::read_health::Sight;
 use crate::shutdown;
-use crate::sight::Sight;
-use crate::sweeps::Sweeps;
-use crate::watching::Watching;
-use crate::world::World;
+use crate::stability::Watching;
+use crate::store::World;
+use crate::sweep::Sweeps;
 
 /// A certificate for `localhost` that signs itself, and its key, as PEM.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use secret_rotation_aws::find_credentials;
 use secret_rotation_core::aws_error::{AwsError, ErrorGroup};
 
 use super::Check;
-use crate::accounts::{self, Accounts};
+use crate::aws_connections::{self, Accounts};
 use crate::kubernetes::bounded;
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -28,7 +28,7 @@ pub(super) async fn reached(
     options: &Options,
     metrics: Arc<Metrics>,
 ) -> Vec<Check> {
-    if let Err(refused) = accounts::custom_endpoint(options.allow_custom_endpoint) {
+    if let Err(refused) = aws_connections::custom_endpoint(options.allow_custom_endpoint) {
         return vec![Check::failed("AWS endpoint", refused.to_string())];
     }
     let credentials = credentials().await;

@@ -6,8 +6,8 @@ use prometheus::{
     Registry,
 };
 
-use super::catalogue::Catalogue;
-use super::voice::{Spoken, Voice};
+use super::leader_only::{Spoken, Voice};
+use super::reference::Catalogue;
 use super::{PREFIX, ROTATION_BUCKETS, SWEEP_BUCKETS};
 
 /// Makes metrics, registers them and lists them.

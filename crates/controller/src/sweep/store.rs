@@ -14,10 +14,10 @@ use secret_rotation_core::selector::Selector;
 use secret_rotation_core::time::AwsTime;
 use tokio::time::Instant;
 
-use super::pace;
+use super::interval;
 use super::record::Record;
-use super::wishes::{Errand, Wishes};
-use crate::accounts::Place;
+use super::requests::{Errand, Wishes};
+use crate::aws_connections::Place;
 use crate::clock;
 
 /// After an operation that ended without a write, none is created on the secret by what was seen within this time.
@@ -86,7 +86,7 @@ impl Sweeps {
         let records = self.records();
         let record = records.get(place);
         record.is_none_or(|record| {
-            record.paces.get(&claimant.policy.uid) == Some(&pace::interval(claimant))
+            record.paces.get(&claimant.policy.uid) == Some(&interval::interval(claimant))
         })
     }
 
@@ -447,7 +447,7 @@ mod tests {
         assert!(sweeps.keeps_pace(&place(), &claimant), "it was never swept");
         let uid = claimant.policy.uid.clone();
         let record = Record {
-            paces: [(uid, pace::interval(&claimant))].into(),
+            paces: [(uid, interval::interval(&claimant))].into(),
             ..Record::default()
         };
         sweeps.keep(&place(), record);

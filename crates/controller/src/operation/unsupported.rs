@@ -17,7 +17,7 @@ use secret_rotation_core::names::ObjectKey;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status;
-use crate::operation::telling::unlooked;
+use crate::operation::status::unlooked;
 
 /// A newer release, or a person who deletes it, may take long.
 const PAUSE: Duration = Duration::from_mins(10);

@@ -1,10 +1,10 @@
 //! One sweeper per (profile, region) serves every policy; what it saw last is kept here for all of them.
 
-mod again;
-mod pace;
+mod interval;
 mod record;
-mod records;
-mod wishes;
+mod refresh;
+mod requests;
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use secret_rotation_core::selector::Selector;
 use tokio::time::Instant;
 
 use self::record::Record;
-pub(crate) use self::records::{Sweeps, View};
-use self::wishes::Errand;
-use crate::accounts::Place;
+use self::requests::Errand;
+pub(crate) use self::store::{Sweeps, View};
+use crate::aws_connections::Place;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::policy::reach;
+use crate::policy::preconditions;
 
 /// Two sweeps or looks of one place never begin closer together, whoever asks.
 const SPACING: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ async fn run(
     errand: Errand,
 ) -> (Record, Vec<BoundPolicy>) {
     let is_read = |claimant: &BoundPolicy| {
-        let reach = reach::selection(claimant);
+        let reach = preconditions::selection(claimant);
         context.sweeps.serves(place, claimant, &reach)
     };
     let is_asked = |claimant: &BoundPolicy| {
@@ -145,7 +145,7 @@ async fn look(
     secrets: &BTreeSet<Arn>,
 ) -> Vec<Secret> {
     let began = clock::now();
-    let Some(seen) = again::look(context, place, served, record, secrets).await else {
+    let Some(seen) = refresh::look(context, place, served, record, secrets).await else {
         return Vec::new();
     };
     record.active = Some(began);
@@ -210,7 +210,7 @@ fn due(record: &Record, place: &Place, served: &[BoundPolicy]) -> Option<Instant
 
 /// How long to leave a region alone that did not answer so many times in a row.
 fn retry(place: &Place, served: &[BoundPolicy], failures: u32) -> Duration {
-    pace::next(
+    interval::next(
         pace(served),
         failures,
         (seed(served), place.region.as_str()),
@@ -224,13 +224,13 @@ fn pace(served: &[BoundPolicy]) -> Duration {
         .map(|claimant| claimant.profile.min_check_interval);
     let shortest = shortest.max().unwrap_or_default();
     let intervals = served.iter().map(|claimant| claimant.policy.check_interval);
-    pace::pace(intervals, shortest, seed(served)).unwrap_or(shortest)
+    interval::pace(intervals, shortest, seed(served)).unwrap_or(shortest)
 }
 
 fn paces(served: &[BoundPolicy]) -> BTreeMap<Uid, Duration> {
     let paces = served.iter();
     paces
-        .map(|claimant| (claimant.policy.uid.clone(), pace::interval(claimant)))
+        .map(|claimant| (claimant.policy.uid.clone(), interval::interval(claimant)))
         .collect()
 }
 
@@ -242,7 +242,12 @@ fn seed(served: &[BoundPolicy]) -> &str {
 fn reaches(served: &[BoundPolicy]) -> BTreeMap<Uid, Selector> {
     let reaches = served.iter();
     reaches
-        .map(|claimant| (claimant.policy.uid.clone(), reach::selection(claimant)))
+        .map(|claimant| {
+            (
+                claimant.policy.uid.clone(),
+                preconditions::selection(claimant),
+            )
+        })
         .collect()
 }
 
@@ -254,11 +259,12 @@ fn scope(served: &[BoundPolicy]) -> Scope {
 fn claimants(context: &Context, place: &Place) -> Option<Vec<BoundPolicy>> {
     let facts = context.world.facts();
     let wants = |claimant: &&BoundPolicy| {
-        let profile = reach::ProfileState::Valid(&claimant.profile);
-        let within = reach::claimant(&claimant.policy, profile, claimant.tenant.clone()).is_ok();
+        let profile = preconditions::ProfileState::Valid(&claimant.profile);
+        let within =
+            preconditions::claimant(&claimant.policy, profile, claimant.tenant.clone()).is_ok();
         within
             && claimant.profile.name == place.profile
-            && reach::regions(claimant).contains(&place.region)
+            && preconditions::regions(claimant).contains(&place.region)
     };
     let served: Vec<_> = facts.claimants.iter().filter(wants).cloned().collect();
     (!served.is_empty()).then_some(served)
@@ -372,7 +378,7 @@ fn report(
 
 /// All places of a claimant.
 pub(crate) fn places(claimant: &BoundPolicy) -> Vec<Place> {
-    let regions: BTreeSet<_> = reach::regions(claimant);
+    let regions: BTreeSet<_> = preconditions::regions(claimant);
     regions
         .into_iter()
         .map(|region| Place {

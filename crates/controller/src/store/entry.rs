@@ -16,7 +16,7 @@ use secret_rotation_core::survey::PreviousFindings;
 use secret_rotation_core::time::ServerTime;
 
 use super::Labels;
-use super::cache::Told;
+use super::kind::Told;
 use crate::kubernetes::status::Way;
 
 /// A policy.

@@ -27,9 +27,9 @@ use crate::error::Error;
 use crate::events::Reason;
 use crate::jitter::spread;
 use crate::kubernetes::{bounded, status};
-use crate::operation::reading::Reading;
-use crate::operation::{Scene, announcing, permitted, present, quiet, set_aside};
-use crate::world::OperationEntry;
+use crate::operation::fetch::Reading;
+use crate::operation::{Scene, events, permit, present, set_aside, write_due};
+use crate::store::OperationEntry;
 
 /// Shorter pauses are not told: their ends would be written again and again.
 const SHORTEST_TOLD: Duration = Duration::from_mins(1);
@@ -138,7 +138,7 @@ async fn say(
     let is_new = note(context, reading, seen, (wait, now)).await?;
     if is_new && is_deferred(wait.phase) && before != Some(wait.phase) {
         let message = wait.message.clone();
-        announcing::tell(context, reading, Reason::OperationDeferred, message).await;
+        events::tell(context, reading, Reason::OperationDeferred, message).await;
     }
     Ok(())
 }
@@ -164,7 +164,7 @@ async fn note(
     };
     let old = reading.object.status.as_ref();
     let new = after(&reading.object, &progress);
-    if !quiet::is_due(old, &new, now) {
+    if !write_due::is_due(old, &new, now) {
         return Ok(false);
     }
     context.tenure()?;
@@ -216,8 +216,8 @@ pub(super) async fn ended(
     let wrote = operation.has_started();
     let arn = operation.arn.as_ref();
     let looks = arn.map(|arn| context.sweeps.operation_ended(arn, wrote));
-    announcing::count(context, &operation, &outcome, look);
-    announcing::tell_end(context, reading, &outcome).await;
+    events::count(context, &operation, &outcome, look);
+    events::tell_end(context, reading, &outcome).await;
     let (places, at) = looks.unwrap_or_else(|| (Vec::new(), clock::now()));
     for place in places {
         context.queues.places.push(place, at);
@@ -242,7 +242,7 @@ pub(super) fn with_pin(outcome: Outcome) -> Outcome {
 /// When an operation ended without a look at AWS: AWS's agreed time in its region, for holds are measured on it. The API
 /// server's time stands in for it where AWS has told none.
 async fn carried(context: &Context, reading: &Reading) -> Result<AwsTime, Error> {
-    let told = match permitted::watched(context, reading) {
+    let told = match permit::watched(context, reading) {
         Some(claimant) => {
             let accounts = &context.accounts;
             let made = accounts.of(&claimant.profile, reading.region()).await;

@@ -1,7 +1,7 @@
 //! Kubernetes as the watches tell of it: good enough to plan on, never enough to write to AWS on.
 
-mod cache;
-mod entries;
+mod entry;
+mod kind;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,9 +19,9 @@ use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::Policy;
 
-use self::cache::Cache;
-pub(crate) use self::cache::Change;
-pub(crate) use self::entries::{OperationEntry, PolicyEntry, ProfileEntry};
+pub(crate) use self::entry::{OperationEntry, PolicyEntry, ProfileEntry};
+use self::kind::Cache;
+pub(crate) use self::kind::Change;
 
 /// Labels of a namespace.
 pub(crate) type Labels = BTreeMap<String, String>;
@@ -132,7 +132,7 @@ impl World {
     ) -> Vec<Change<Namespace>> {
         let mut state = self.lock();
         state.facts = None;
-        state.namespaces.apply(0, event, entries::namespace)
+        state.namespaces.apply(0, event, entry::namespace)
     }
 
     /// Takes in an operation that was just written, ahead of its watch.

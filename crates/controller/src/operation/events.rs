@@ -11,7 +11,7 @@ use secret_rotation_core::secret::Look;
 
 use crate::context::Context;
 use crate::events::{Announcement, Reason};
-use crate::operation::reading::Reading;
+use crate::operation::fetch::Reading;
 
 /// One log line and the counts for a request that was sent.
 pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, result: &StepResult) {

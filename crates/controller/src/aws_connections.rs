@@ -13,7 +13,7 @@ use secret_rotation_core::profile::Profile;
 
 use crate::metrics::Metrics;
 use crate::outage::Outage;
-use crate::sight::Sight;
+use crate::read_health::Sight;
 
 /// Where a sweeper works.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

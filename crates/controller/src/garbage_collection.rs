@@ -17,9 +17,9 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::bounded;
-use crate::policy::reach;
-use crate::sweeps;
-use crate::world::{Facts, World};
+use crate::policy::preconditions;
+use crate::store::{Facts, World};
+use crate::sweep;
 
 /// Between two looks at all operations, which are in memory.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -137,10 +137,10 @@ fn unread(world: &World, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
 /// The earliest time that AWS told any policy. Where it has told none, the API server's clock must do.
 fn aws_now(context: &Context, facts: &Facts, server_now: ServerTime) -> AwsTime {
     let views = facts.claimants.iter().map(|one| {
-        let reach = reach::selection(one);
+        let reach = preconditions::selection(one);
         context
             .sweeps
-            .view(&one.policy.uid, &reach, &sweeps::places(one))
+            .view(&one.policy.uid, &reach, &sweep::places(one))
     });
     views
         .filter_map(|view| view.now)

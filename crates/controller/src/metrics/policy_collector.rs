@@ -10,9 +10,9 @@ use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::plan::Breaker;
 use secret_rotation_core::time::AwsTime;
 
-use super::report::{PolicyReport, SecretSample};
+use super::leader_only::Voice;
+use super::policy_sample::{PolicyReport, SecretSample};
 use super::secret_label;
-use super::voice::Voice;
 use crate::options::SecretLabel;
 
 const POLICY: [&str; 2] = ["namespace", "policy"];

@@ -16,9 +16,9 @@ use secret_rotation_core::time::AwsTime;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::operation::entering::Pass;
-use crate::operation::fresh::{Freshness, Moment};
-use crate::operation::{Scene, announcing, others, present, telling};
+use crate::operation::fence::{Freshness, Moment};
+use crate::operation::reservation::Pass;
+use crate::operation::{Scene, events, others, present, status};
 
 /// How often a result is tried to be written down; without it the next step takes the request for unanswered.
 const MAX_RESULT_TRIES: usize = 3;
@@ -50,9 +50,9 @@ pub(super) async fn send(
     let look = look.ok();
     let now = pass.ticket.account().now().unwrap_or(scene.look.at);
     let result = result(&answer, look.as_ref(), now);
-    announcing::sent(context, &operation, write, &result);
+    events::sent(context, &operation, write, &result);
     conclude(context, (operation, stored), write, &result, look.as_ref()).await?;
-    announcing::announce_sent(context, &scene.reading, write, &result).await;
+    events::announce_sent(context, &scene.reading, write, &result).await;
     Ok(())
 }
 
@@ -91,13 +91,12 @@ async fn retract(
         "{} was not sent, and is judged again",
         write.intent().step.name()
     );
-    let Ok(progress) = telling::progress(context, stored, operation, write.phase(), &message)
-    else {
+    let Ok(progress) = status::progress(context, stored, operation, write.phase(), &message) else {
         return;
     };
-    let status = telling::after(stored, &progress);
+    let status = status::after(stored, &progress);
     let version = kube::ResourceExt::resource_version(stored).unwrap_or_default();
-    if let Err(error) = telling::store(context, &operation.key, &version, &status).await {
+    if let Err(error) = status::store(context, &operation.key, &version, &status).await {
         tracing::debug!(operation = %operation.key, %error, "an intent that was not sent stays in the journal");
     }
 }
@@ -122,14 +121,14 @@ async fn intend(
     operation.baseline = operation.baseline.or_else(|| intent.baseline.clone());
     let secret = present(&scene.look).map(|secret| &secret.name);
     let message = format!("{} is about to be sent", intent.step.name());
-    let progress = telling::progress(
+    let progress = status::progress(
         context,
         &scene.reading.object,
         &operation,
         write.phase(),
         &message,
     )?;
-    let status = telling::after(
+    let status = status::after(
         &scene.reading.object,
         &secret_rotation_api::operation::StepReport {
             secret,
@@ -137,7 +136,7 @@ async fn intend(
             ..progress
         },
     );
-    let stored = telling::store(context, &operation.key, &scene.reading.version(), &status).await?;
+    let stored = status::store(context, &operation.key, &scene.reading.version(), &status).await?;
     Ok((operation, stored))
 }
 
@@ -238,13 +237,13 @@ async fn record(
             format!("the request failed: {error}")
         }
     };
-    let progress = telling::progress(context, object, operation, phase, &message)?;
-    let status = telling::after(
+    let progress = status::progress(context, object, operation, phase, &message)?;
+    let status = status::after(
         object,
         &secret_rotation_api::operation::StepReport { after, ..progress },
     );
     let version = kube::ResourceExt::resource_version(object).unwrap_or_default();
-    telling::store(context, &operation.key, &version, &status)
+    status::store(context, &operation.key, &version, &status)
         .await
         .map(drop)
 }

@@ -8,7 +8,7 @@ use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::ownership::BoundPolicy;
 
 use super::{Record, may_look};
-use crate::accounts::Place;
+use crate::aws_connections::Place;
 use crate::context::Context;
 
 /// What was seen of some secrets.

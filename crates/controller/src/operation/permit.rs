@@ -20,8 +20,8 @@ use secret_rotation_core::time::AwsTime;
 use crate::context::Context;
 use crate::error::Error;
 use crate::jitter::spread;
-use crate::operation::reading::Reading;
-use crate::operation::{consent, telling};
+use crate::operation::fetch::Reading;
+use crate::operation::{consent, status};
 
 /// Whatever an operation waits for, it is judged again after this.
 const SAFETY_NET: Duration = Duration::from_mins(10);
@@ -146,7 +146,7 @@ pub(super) async fn rest(
     consent: Option<&Consent>,
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
-    telling::resting(context, reading, consent, (pause, now)).await?;
+    status::resting(context, reading, consent, (pause, now)).await?;
     back_at(context, reading, (pause, now))
 }
 

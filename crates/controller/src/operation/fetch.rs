@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::world::OperationEntry;
+use crate::store::OperationEntry;
 
 /// An operation, just read.
 #[derive(Clone, Debug)]

@@ -18,8 +18,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::events::{Announcement, Reason};
 use crate::kubernetes::{bounded, status};
-use crate::operation::telling::unlooked;
-use crate::world::PolicyEntry;
+use crate::operation::status::unlooked;
+use crate::store::PolicyEntry;
 
 /// Does all of it; one failure stops nothing else, and the first is answered.
 pub(super) async fn on(

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secret_rotation_core::names::Uid;
 
-use super::transitions::Findings;
+use super::events::Findings;
 
 /// By policy, within one reign of the lease.
 #[derive(Debug, Default)]

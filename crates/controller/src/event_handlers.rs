@@ -17,7 +17,7 @@ use secret_rotation_core::names::{Namespace, ObjectKey, ProfileName, Uid};
 use crate::clock;
 use crate::context::Context;
 use crate::kubernetes::watches;
-use crate::world::{Change, Labels, OperationEntry};
+use crate::store::{Change, Labels, OperationEntry};
 
 /// Changes of operations come in bursts; their policy is judged once for several.
 const GATHERING: Duration = Duration::from_millis(300);

@@ -20,10 +20,10 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status::{self, Way};
 use crate::metrics::PolicyReport;
-use crate::policy::transitions::Findings;
-use crate::policy::{quiet, reach, transitions};
-use crate::sweeps::View;
-use crate::world::PolicyEntry;
+use crate::policy::events::Findings;
+use crate::policy::{events, preconditions, write_due};
+use crate::store::PolicyEntry;
+use crate::sweep::View;
 
 /// A policy whose secrets could not be judged: findings stay as they were.
 pub(super) async fn unjudged(
@@ -111,9 +111,9 @@ fn report_on(context: &Context, key: &ObjectKey, report: PolicyReport) {
 
 fn readiness(claimant: &BoundPolicy, view: &View, now: AwsTime) -> Readiness {
     let waiting = view.is_waiting.then_some(Readiness::Progressing);
-    reach::of_gaps(&view.gaps)
+    preconditions::of_gaps(&view.gaps)
         .or(waiting)
-        .or_else(|| reach::shortfall(claimant))
+        .or_else(|| preconditions::shortfall(claimant))
         .or_else(|| never_open(claimant, now))
         .unwrap_or(Readiness::Succeeded)
 }
@@ -133,7 +133,7 @@ async fn write(
     is_blinking: bool,
 ) -> Result<(), Error> {
     let old = entry.status.as_ref();
-    if !quiet::policy_is_due(old, new) || is_blinking && quiet::is_blink(old, new) {
+    if !write_due::policy_is_due(old, new) || is_blinking && write_due::is_blink(old, new) {
         return Ok(());
     }
     // What is in the status of an object that cannot be read is not known, but for what was written there last.
@@ -163,7 +163,7 @@ async fn announce(
     old: &Findings,
     new: (&Findings, &SecretRotationPolicyStatus),
 ) -> Result<(), Error> {
-    let announcements = transitions::between((old, entry.status.as_ref()), new);
+    let announcements = events::between((old, entry.status.as_ref()), new);
     if announcements.is_empty() {
         return Ok(());
     }
