@@ -293,7 +293,10 @@ fn who_may_write_what_the_controller_writes(story: &Story) {
         TEAM,
         "secretrotation.dev/secret=x",
     ];
-    refused(story.kubectl_as("alice", &label, ""), "leave the labels");
+    refused(
+        story.kubectl_as("alice", &label, ""),
+        "do not change the labels",
+    );
     // A role of the namespace that grants every verb does not make anybody the controller.
     let status = ["sro", "one", "--subresource=status"];
     let forged = change(
@@ -308,7 +311,10 @@ fn who_may_write_what_the_controller_writes(story: &Story) {
         create(story, "wanda", &automatic.object()),
         "write trigger Manual",
     );
-    refused(story.kubectl_as("wanda", &label, ""), "leave the labels");
+    refused(
+        story.kubectl_as("wanda", &label, ""),
+        "do not change the labels",
+    );
 }
 
 /// From the finding to the approval to the rotation.

@@ -82,7 +82,7 @@ fn it_is_installed_upgraded_rolled_back_and_taken_away_and_policies_outlive_it_a
     let story = Story::bare(&[], "{}");
     let notes = install(&story, &[]);
     for part in [
-        "Next:",
+        "Next steps:",
         "kind: AWSAccessProfile",
         "helm test secret-rotation-controller",
         "secret-rotation-profile-user",

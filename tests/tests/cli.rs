@@ -361,7 +361,7 @@ fn another_person_approves_and_nobody_their_own_request() {
     has(
         &own,
         &[
-            "the API server refused the request: alice asked for this operation and cannot approve it; another person must",
+            "the API server refused the request: alice requested this operation and cannot approve it; another person must approve it",
         ],
     );
     let reader = story

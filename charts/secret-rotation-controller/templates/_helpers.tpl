@@ -10,7 +10,7 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* What tells the pods of the release from others. It never changes: a Deployment cannot change its selector. */ -}}
+{{- /* The labels that identify the pods of the release. Never change them: the selector of a Deployment is immutable. */ -}}
 {{- define "secret-rotation-controller.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -31,7 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "secret-rotation-controller.fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
-{{- required "serviceAccount.name is needed when serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- required "serviceAccount.name is required when serviceAccount.create is false" .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
@@ -48,7 +48,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- ternary "https" "http" (not (empty .Values.metrics.tls.secretName)) -}}
 {{- end -}}
 
-{{- /* What the controller and its self-test must be told alike. */ -}}
+{{- /* The arguments that the controller and its self-test share. */ -}}
 {{- define "secret-rotation-controller.sharedArgs" -}}
 - --lease-namespace={{ .Release.Namespace }}
 {{- range .Values.watchNamespaces }}
@@ -62,7 +62,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{- /* Binds a role to the ServiceAccount; call with (dict "root" $ "kind" "ClusterRole" "name" …). */ -}}
+{{- /* Binds a role to the ServiceAccount. Call it with (dict "root" $ "kind" "ClusterRole" "name" …). */ -}}
 {{- define "secret-rotation-controller.boundTo" -}}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
@@ -74,7 +74,7 @@ subjects:
   namespace: {{ .root.Release.Namespace }}
 {{- end -}}
 
-{{- /* The pod of `helm test` is not one of the controller's: no Service and no budget may select it. */ -}}
+{{- /* The pod of `helm test` is no controller pod: no Service and no PodDisruptionBudget may select it. */ -}}
 {{- define "secret-rotation-controller.testLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}-selftest
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -294,11 +294,11 @@ mod tests {
 
     #[test]
     fn the_message_of_an_admission_policy_is_shown() {
-        let message = "secretrotationoperations \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: user eve may not decide about operations; verb approve on secretrotationoperations is needed";
+        let message = "secretrotationoperations \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: user eve may not decide about operations; verb approve on secretrotationoperations is required";
         let status = Status::failure(message, "Forbidden").with_code(403);
         assert_eq!(
             told(&listing(), status),
-            "error: the API server refused the request: user eve may not decide about operations; verb approve on secretrotationoperations is needed\n\
+            "error: the API server refused the request: user eve may not decide about operations; verb approve on secretrotationoperations is required\n\
              hint: `kubectl auth can-i approve secretrotationoperations.secretrotation.dev` shows whether you may; ClusterRole secret-rotation-approver grants it"
         );
     }

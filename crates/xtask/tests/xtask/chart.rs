@@ -148,14 +148,14 @@ fn values_of_the_wrong_kind_are_refused_by_name() {
 fn what_a_schema_cannot_know_is_refused_with_a_sentence() {
     refused(
         &["serviceAccount.create=false"],
-        "serviceAccount.name is needed when serviceAccount.create is false",
+        "serviceAccount.name is required when serviceAccount.create is false",
     );
     refused(
         &[
             "alerts.enabled=true",
             "alerts.disabled={SecretRotationBored}",
         ],
-        "alerts.disabled names SecretRotationBored, which is no alert of this chart",
+        "alerts.disabled names SecretRotationBored, which is not an alert of this chart",
     );
 }
 
