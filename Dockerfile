@@ -1,9 +1,9 @@
 # syntax=docker/dockerfile:1
-# Builds the controller and puts it on an image that holds nothing else.
+# Builds the controller and copies it into an image that contains nothing else.
 #
-# Both bases are arguments, so that a digest can be given:
+# Both base images are build arguments, so that you can pin them by digest:
 #   docker build --build-arg RUNTIME_BASE=gcr.io/distroless/static-debian13:nonroot@sha256:… .
-# `scratch` works as well: the program is static, and brings CA roots and time zones.
+# `scratch` works too: the program is static and contains CA roots and time zones.
 ARG BUILD_BASE=docker.io/library/rust:1.95-trixie
 ARG RUNTIME_BASE=gcr.io/distroless/static-debian13:nonroot
 
@@ -13,7 +13,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo install --quiet --locked --version "${CARGO_AUDITABLE_VERSION}" cargo-auditable
 WORKDIR /src
 COPY . .
-# amd64 or arm64, set by the builder. Each is built on its own kind of machine: nothing is cross-compiled.
+# amd64 or arm64, set by the builder. Each architecture is built on a machine of that architecture, never
+# cross-compiled.
 ARG TARGETARCH
 ARG REVISION=unknown
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
@@ -33,6 +34,6 @@ LABEL org.opencontainers.image.title="secret-rotation-controller" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 COPY --from=build /out/ /
-# The number, not the name: Kubernetes can tell only from a number that it is not root.
+# A number, not a name: Kubernetes can verify runAsNonRoot only for a numeric user.
 USER 65532:65532
 ENTRYPOINT ["/secret-rotation-controller"]

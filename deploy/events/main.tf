@@ -1,4 +1,4 @@
-# Events about secrets of this account and region, in a queue that secret-rotation-controller listens to.
+# A queue with events about secrets of this account and region. secret-rotation-controller receives them.
 
 terraform {
   required_version = ">= 1.3"
@@ -11,7 +11,7 @@ terraform {
 }
 
 variable "queue_name" {
-  description = "The name of the queue; its ARN goes into spec.eventQueue.arn of the AWSAccessProfile."
+  description = "The name of the queue. Set spec.eventQueue.arn of the AWSAccessProfile to its ARN."
   type        = string
   default     = "secret-rotation"
 }
@@ -23,7 +23,7 @@ variable "controller_role_name" {
 
 resource "aws_sqs_queue" "events" {
   name = var.queue_name
-  # A hint that nobody heard within an hour is older than the next check.
+  # An event that is not received within an hour is useless: the next check comes first.
   message_retention_seconds  = 3600
   visibility_timeout_seconds = 30
   sqs_managed_sse_enabled    = true
@@ -31,7 +31,7 @@ resource "aws_sqs_queue" "events" {
 
 resource "aws_cloudwatch_event_rule" "events" {
   name          = var.queue_name
-  description   = "What AWS Secrets Manager tells of labels and rotations"
+  description   = "Events of AWS Secrets Manager about labels and rotations"
   event_pattern = file("${path.module}/pattern.json")
 }
 
@@ -77,6 +77,6 @@ resource "aws_iam_role_policy" "receive" {
 }
 
 output "queue_arn" {
-  description = "For spec.eventQueue.arn of the AWSAccessProfile"
+  description = "The ARN of the queue, for spec.eventQueue.arn of the AWSAccessProfile"
   value       = aws_sqs_queue.events.arn
 }

@@ -1,4 +1,4 @@
-# The IAM policy of secret-rotation-controller, by level. Attach it to the role of the controller's pods:
+# The IAM policy of secret-rotation-controller for one level. Attach it to the role of the controller's pods:
 #
 #   module "secret_rotation" {
 #     source = "github.com/secretrotation/secret-rotation-controller//deploy/iam?ref=v0.1.0"
@@ -16,7 +16,7 @@ terraform {
 }
 
 variable "level" {
-  description = "What the controller may do: observe looks; recover also pins, clears and rotates; by-hand adds what people may ask for"
+  description = "What the controller can do: observe reads; recover also pins, clears and rotates; by-hand also allows manual operations"
   type        = string
   default     = "observe"
 
@@ -45,6 +45,6 @@ resource "aws_iam_policy" "this" {
 }
 
 output "policy_arn" {
-  description = "To be attached to the controller's role"
+  description = "The ARN of the policy to attach to the controller's role"
   value       = aws_iam_policy.this.arn
 }

@@ -21,7 +21,7 @@ pub(crate) fn policies() -> Result<Generated> {
         "Parameters": {
             "Level": {
                 "Type": "String",
-                "Description": "What the controller may do: observe looks; recover also pins, clears and rotates; by-hand adds what people may ask for",
+                "Description": "What the controller can do: observe reads; recover also pins, clears and rotates; by-hand also allows manual operations",
                 "AllowedValues": LEVELS,
                 "Default": "observe",
             },
@@ -34,7 +34,7 @@ pub(crate) fn policies() -> Result<Generated> {
         "Conditions": conditions(),
         "Resources": resources()?,
         "Outputs": {
-            "PolicyArn": {"Description": "To be attached to the controller's role", "Value": chosen()},
+            "PolicyArn": {"Description": "The ARN of the policy to attach to the controller's role", "Value": chosen()},
         },
     });
     let yaml = serde_saphyr::to_string(&template).context("a template prints as YAML")?;
