@@ -24,9 +24,11 @@ impl Evaluation<'_> {
     /// Decides the next step. The journal is read backward: the latest step that was begun is the one that continues.
     pub(super) fn clear(&self) -> Result<Next, Stop> {
         let pending = self.expected_pending()?;
+        // Once a rotation was requested, the old version no longer matters.
         if self.intended(Step::Rotate) {
             return self.rotation();
         }
+        // A withdrawal that has begun is completed, even if the secret looks as before again.
         if self.intended(Step::Unpin) {
             return Ok(self.withdraw());
         }
@@ -58,6 +60,7 @@ impl Evaluation<'_> {
         if self.input.look.versions.is_none() {
             return Ok(Next::LookAtVersions);
         }
+        // Needs the list of versions: only their dates show whether a person passed the pending version over.
         self.no_rolled_back_version()?;
         // Labels alone are enough for an empty version only: AWS may run one with a value again, so its dates count too.
         if self.baseline_now().pending_value != PendingValue::Empty {
@@ -104,6 +107,7 @@ impl Evaluation<'_> {
             let changed = self.secret.last_changed.unwrap_or(self.now);
             return self.confirm(pending, changed.max(pin.intent));
         }
+        // No pin, and nothing else has changed either: the pin was refused, or its answer was lost.
         if self.is_as_before() {
             return self.unpinned(pending, pin);
         }
@@ -183,6 +187,7 @@ impl Evaluation<'_> {
             let quiet = history.quiet_since_before(self.secret, self.operation);
             self.aws_has_given_up(quiet.unwrap_or(self.now))?;
         }
+        // AWS confirmed the clear: sending it again would meet a label that is gone.
         if let Some(wait) = self.not_seen_yet(Step::Clear) {
             return Ok(wait);
         }
@@ -214,6 +219,7 @@ impl Evaluation<'_> {
                 "someone else removed AWSPENDING",
             ));
         }
+        // Someone set a value or finished a rotation meanwhile: another rotation would undo that.
         if !self.current_is_unmoved() {
             return Err(failed(
                 Failure::Superseded,

@@ -75,6 +75,7 @@ impl<'a> Evaluation<'a> {
             .is_some_and(|before| before.pending_value == PendingValue::Empty);
         let cannot_be_labelled =
             matches!(pin.refusal(), Some(ErrorClass::Mismatch | ErrorClass::Gone));
+        // A refusal for another reason says nothing about the value, so the pin is tried again.
         if !(was_empty && cannot_be_labelled) {
             return Err(self.send_pin(pending)?.into());
         }

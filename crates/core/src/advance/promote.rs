@@ -21,6 +21,7 @@ impl Evaluation<'_> {
     /// Decides the next step.
     pub(super) fn promote(&self) -> Result<Next, Stop> {
         let (current, pending) = (self.expected_current()?, self.expected_pending()?);
+        // Success needs an intent of ours: a version that was current already proves nothing.
         if self.intended(Step::Promote) && self.secret.current() == Some(pending) {
             return Ok(self.drop_pending(pending));
         }
@@ -38,6 +39,7 @@ impl Evaluation<'_> {
         if self.gave_up_for_sure(Step::Promote) {
             return Ok(self.withdraw());
         }
+        // AWS confirmed the move: a second one would find AWSCURRENT elsewhere and be refused.
         if let Some(wait) = self.not_seen_yet(Step::Promote) {
             return Ok(wait);
         }
@@ -64,6 +66,7 @@ impl Evaluation<'_> {
                 "AWS lists no value for the pending version, and a version without one must not become current",
             ));
         }
+        // Before the pin: a refusal must leave no label behind.
         self.previous_is_expendable(versions)?;
         self.room_for_a_pin()?;
         self.send_pin(pending)

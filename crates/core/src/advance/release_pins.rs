@@ -28,6 +28,7 @@ impl Evaluation<'_> {
         if !begun {
             self.before_first_write()?;
         }
+        // The newest of all pins of the secret, on whichever version it is: it is what undoes the last clear.
         let newest = self.our_pins().map(|(_, _, pin)| pin.minute).max();
         let mut older = self.our_pins().filter(|(holder, _, pin)| {
             *holder == version && newest.is_some_and(|newest| pin.minute < newest)

@@ -16,6 +16,7 @@ impl Evaluation<'_> {
     /// Decides the next step. A version that holds AWSPENDING now is pinned first.
     pub(super) fn restore_pending(&self) -> Result<Next, Stop> {
         let pinned = self.expected_pinned()?;
+        // Success needs an intent of ours: someone else may have put the label back.
         if self.intended(Step::RestorePending) && self.secret.pending() == Some(pinned) {
             return Ok(succeeded(
                 "AWSPENDING is back on the pinned version; now retry the rotation, or promote the version if the target \
@@ -47,6 +48,7 @@ impl Evaluation<'_> {
         {
             return Ok(self.withdraw());
         }
+        // AWS confirmed the move, and reads lag: the label would look as if it had never moved.
         if let Some(wait) = self.not_seen_yet(Step::RestorePending) {
             return Ok(wait);
         }

@@ -46,6 +46,7 @@ impl Evaluation<'_> {
         let Some(entry) = self.operation.journal.entry(step) else {
             return self.write(step, version, request);
         };
+        // Before the date of the next try: a step that is given up must end, not wait.
         if let Some(given_up) = self.gave_up(step) {
             return given_up;
         }
@@ -106,6 +107,7 @@ impl Evaluation<'_> {
         if self.rotation_was_switched() && !is_clean_up {
             return self.withdraw();
         }
+        // The journal is public before the request leaves, so of two replicas each sees the intent of the other.
         if let Some(rival) = self.input.history.rival(self.operation, self.now) {
             return self.pause(
                 RIVAL_POLL,

@@ -44,6 +44,7 @@ impl Evaluation<'_> {
                 "the secret changed by itself; AWSCURRENT is not moved",
             ));
         }
+        // Before the move, not after it: after it, this label would look like a rotation that is stuck.
         if self.secret.pending() == Some(current) {
             return Ok(self.drop_leftover(current));
         }

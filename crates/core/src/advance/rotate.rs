@@ -68,6 +68,7 @@ impl Evaluation<'_> {
                 self.not_over_a_rolled_back_version()?;
                 self.send_rotate()
             }
+            // Before a retry: the rotation that AWS would start now would replace a value that someone has just set.
             Some(_) if !self.current_is_unmoved() => Err(failed(
                 Failure::Superseded,
                 "another version became AWSCURRENT",
@@ -117,6 +118,7 @@ impl Evaluation<'_> {
                 ))
             };
         }
+        // Refused for certain, or so recent that the list of versions may lag as well: `send` spaces the tries.
         if !entry.is_unanswered() || self.now.since(entry.intent) < READ_LAG {
             return self.send_rotate();
         }
@@ -133,6 +135,7 @@ impl Evaluation<'_> {
 
     /// Sends the request, once a concurrency slot is free.
     pub(super) fn send_rotate(&self) -> Result<Next, Stop> {
+        // A clear may have released the slot while it settled, so it is taken again.
         self.slot()?;
         let token = self.token()?;
         Ok(self.send(

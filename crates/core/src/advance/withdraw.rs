@@ -74,6 +74,7 @@ impl Evaluation<'_> {
         if self.pinned_before(holder, &label) {
             return superseded();
         }
+        // A clear of ours may still arrive and take the last other label of the version, so its pin stays.
         if self.may_have_acted() && self.secret.current() != Some(holder) {
             if self.rotation_was_switched() {
                 return superseded();
@@ -108,6 +109,7 @@ impl Evaluation<'_> {
         if let Some(refused) = refused {
             return refused;
         }
+        // A person's no explains the end only if nothing but a pin was changed.
         if let Some(outcome) = self.called_off().filter(|_| !self.may_have_acted()) {
             return Next::Done(outcome);
         }
