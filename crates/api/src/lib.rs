@@ -26,6 +26,7 @@ pub mod reasons;
 mod schema;
 pub mod text;
 pub mod time;
+mod wire_enum;
 
 pub use crds::{crds, manifests};
 pub use invalid::Invalid;

@@ -10,7 +10,7 @@ mod status;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
-use secret_rotation_core::action as core;
+use secret_rotation_core::{action, approval, operation};
 use serde::{Deserialize, Serialize};
 
 pub use automatic::secret_label;
@@ -25,6 +25,7 @@ use crate::{
     schema::rule,
     text::Text,
     time::Time,
+    wire_enum::wire_enum,
 };
 
 /// What to do to which secret, and what must be true before.
@@ -140,13 +141,14 @@ pub struct Decision {
     pub message: Option<Text<0, 1024>>,
 }
 
-/// Whether an operation may go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum DecisionVerdict {
-    /// It may.
-    Approve,
-    /// It must not.
-    Deny,
+wire_enum! {
+    /// Whether an operation may go on.
+    pub enum DecisionVerdict = approval::Answer {
+        /// It may.
+        Approve,
+        /// It must not.
+        Deny,
+    }
 }
 
 /// A reference to a SecretRotationPolicy in the same namespace.
@@ -219,76 +221,38 @@ pub struct Expectation {
     pub deleted_time: Option<Time>,
 }
 
-/// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Action {
-    /// Ask AWS to run the pending version again.
-    RetryRotation,
-    /// Rotate a secret at rest.
-    Rotate,
-    /// Remove a stale AWSPENDING label.
-    ClearPending,
-    /// Remove a stale AWSPENDING label, then rotate.
-    ClearAndRotate,
-    /// Make the pending version current, because the target accepts its value.
-    PromotePending,
-    /// Put AWSPENDING back on a version that the controller pinned.
-    RestorePending,
-    /// Make the previous version current again.
-    RevertToPrevious,
-    /// Call a scheduled deletion off.
-    RestoreSecret,
-    /// Remove our pins from a secret that has long been healthy.
-    ReleasePins,
-}
-
-/// Who asks for an operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Trigger {
-    /// A person.
-    #[default]
-    Manual,
-    /// The controller, for a policy.
-    Policy,
-}
-
-impl From<Action> for core::Action {
-    fn from(action: Action) -> Self {
-        match action {
-            Action::RetryRotation => Self::RetryRotation,
-            Action::Rotate => Self::Rotate,
-            Action::ClearPending => Self::ClearPending,
-            Action::ClearAndRotate => Self::ClearAndRotate,
-            Action::PromotePending => Self::PromotePending,
-            Action::RestorePending => Self::RestorePending,
-            Action::RevertToPrevious => Self::RevertToPrevious,
-            Action::RestoreSecret => Self::RestoreSecret,
-            Action::ReleasePins => Self::ReleasePins,
-        }
+wire_enum! {
+    /// What an operation does.
+    pub enum Action = action::Action {
+        /// Ask AWS to run the pending version again.
+        RetryRotation,
+        /// Rotate a secret at rest.
+        Rotate,
+        /// Remove a stale AWSPENDING label.
+        ClearPending,
+        /// Remove a stale AWSPENDING label, then rotate.
+        ClearAndRotate,
+        /// Make the pending version current, because the target accepts its value.
+        PromotePending,
+        /// Put AWSPENDING back on a version that the controller pinned.
+        RestorePending,
+        /// Make the previous version current again.
+        RevertToPrevious,
+        /// Call a scheduled deletion off.
+        RestoreSecret,
+        /// Remove our pins from a secret that has long been healthy.
+        ReleasePins,
     }
 }
 
-impl From<core::Action> for Action {
-    fn from(action: core::Action) -> Self {
-        match action {
-            core::Action::RetryRotation => Self::RetryRotation,
-            core::Action::Rotate => Self::Rotate,
-            core::Action::ClearPending => Self::ClearPending,
-            core::Action::ClearAndRotate => Self::ClearAndRotate,
-            core::Action::PromotePending => Self::PromotePending,
-            core::Action::RestorePending => Self::RestorePending,
-            core::Action::RevertToPrevious => Self::RevertToPrevious,
-            core::Action::RestoreSecret => Self::RestoreSecret,
-            core::Action::ReleasePins => Self::ReleasePins,
-        }
-    }
-}
-
-impl From<Trigger> for secret_rotation_core::operation::Trigger {
-    fn from(trigger: Trigger) -> Self {
-        match trigger {
-            Trigger::Manual => Self::Manual,
-            Trigger::Policy => Self::Policy,
-        }
+wire_enum! {
+    /// Who asks for an operation.
+    #[derive(Default)]
+    pub enum Trigger = operation::Trigger {
+        /// A person.
+        #[default]
+        Manual,
+        /// The controller, for a policy.
+        Policy,
     }
 }

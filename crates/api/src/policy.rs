@@ -9,6 +9,7 @@ mod windows;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
+use secret_rotation_core::policy;
 use serde::{Deserialize, Serialize};
 
 pub use next_status::PassReport;
@@ -27,6 +28,7 @@ use crate::{
     duration::{BoundedDuration, HOUR, MINUTE, SECOND},
     schema::immutable,
     text::{Text, clip},
+    wire_enum::wire_enum,
 };
 
 /// Which secrets are watched, what counts as unhealthy, and what is done about it.
@@ -107,14 +109,16 @@ impl Default for ProfileReference {
     }
 }
 
-/// Whether a policy acts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Mode {
-    /// It reports only.
-    #[default]
-    Observe,
-    /// It creates operations.
-    Remediate,
+wire_enum! {
+    /// Whether a policy acts.
+    #[derive(Default)]
+    pub enum Mode = policy::Mode {
+        /// It reports only.
+        #[default]
+        Observe,
+        /// It creates operations.
+        Remediate,
+    }
 }
 
 /// What keeps a policy suspended.

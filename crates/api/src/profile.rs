@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
+use secret_rotation_core::action;
 use serde::{Deserialize, Serialize};
 
 pub use next_status::{ProfileReport, RegionSweep};
@@ -20,6 +21,7 @@ use crate::{
     schema::{key_length, rule},
     text::Text,
     time::Time,
+    wire_enum::wire_enum,
 };
 
 /// What policies that refer to the profile may reach and do.
@@ -149,19 +151,20 @@ pub struct AllowedSecret {
     pub name_prefix: Text<1, 512>,
 }
 
-/// What a profile may allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum AllowedAction {
-    /// Start rotations, new ones and pending ones.
-    Rotate,
-    /// Pin and clear pending versions; restore what was cleared; release pins.
-    ClearPending,
-    /// Make a pending version current.
-    PromotePending,
-    /// Make the previous version current.
-    RevertToPrevious,
-    /// Call a scheduled deletion off.
-    RestoreSecret,
+wire_enum! {
+    /// What a profile may allow.
+    pub enum AllowedAction = action::Permission {
+        /// Start rotations, new ones and pending ones.
+        Rotate,
+        /// Pin and clear pending versions; restore what was cleared; release pins.
+        ClearPending,
+        /// Make a pending version current.
+        PromotePending,
+        /// Make the previous version current.
+        RevertToPrevious,
+        /// Call a scheduled deletion off.
+        RestoreSecret,
+    }
 }
 
 /// Requests per second to AWS.

@@ -118,13 +118,15 @@ impl Operation {
     }
 }
 
-/// Who asked for an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trigger {
-    /// The controller, for a policy.
-    Policy,
-    /// A person.
-    Manual,
+words! {
+    /// Who asked for an operation.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Trigger {
+        /// The controller, for a policy.
+        Policy,
+        /// A person.
+        Manual,
+    }
 }
 
 /// Preconditions: a version that is named must hold its label at every look until our own write moves it.

@@ -8,6 +8,7 @@ use crate::maintenance_window::Windows;
 use crate::names::{ObjectKey, ProfileName, Region, Uid};
 use crate::selector::Selector;
 use crate::time::{AwsTime, ServerTime};
+use crate::words;
 
 /// What a team wants for its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,13 +78,15 @@ impl AttemptWindow {
     }
 }
 
-/// Whether a policy acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// It reports only.
-    Observe,
-    /// It creates operations.
-    Remediate,
+words! {
+    /// Whether a policy acts.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Mode {
+        /// It reports only.
+        Observe,
+        /// It creates operations.
+        Remediate,
+    }
 }
 
 /// Whether a policy, or a profile with all its policies, is switched off for a while.

@@ -7,10 +7,7 @@ use secret_rotation_core::{
     time::ServerTime,
 };
 
-use super::{
-    Decision, DecisionVerdict, Expectation, PolicyReference, SecretReference,
-    SecretRotationOperation,
-};
+use super::{Decision, Expectation, PolicyReference, SecretReference, SecretRotationOperation};
 use crate::{
     Invalid,
     conditions::{find, is_true},
@@ -232,10 +229,7 @@ fn given(expect: &core::Expectation, path: &str) -> bool {
 impl Decision {
     fn to_core(&self) -> approval::Decision {
         approval::Decision {
-            answer: match self.verdict {
-                DecisionVerdict::Approve => approval::Answer::Approve,
-                DecisionVerdict::Deny => approval::Answer::Deny,
-            },
+            answer: self.verdict.into(),
             by: self.by.to_string(),
             message: self.message.as_ref().map(ToString::to_string),
         }

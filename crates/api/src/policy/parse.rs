@@ -12,9 +12,8 @@ use secret_rotation_core::time::{AwsTime, ServerTime};
 use secret_rotation_core::{policy as core, selector as core_selector};
 
 use super::{
-    Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, FindingStatus, Mode,
-    OverdueRemedy, Remediation, Reporting, SecretRotationPolicy, Selector, SelectorItem,
-    StuckRemedy, TagRequirement, Windows,
+    Backoff, CircuitBreaker, Detection, FindingStatus, Remediation, SecretRotationPolicy, Selector,
+    SelectorItem, TagRequirement, Windows,
 };
 use crate::{
     Invalid,
@@ -370,63 +369,5 @@ impl CircuitBreaker {
                 .min_stuck
                 .parse("spec.remediation.circuitBreaker.minStuck")?,
         })
-    }
-}
-
-impl From<Mode> for core::Mode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Observe => Self::Observe,
-            Mode::Remediate => Self::Remediate,
-        }
-    }
-}
-
-impl From<DeletionRemedy> for core::DeletionRemedy {
-    fn from(remedy: DeletionRemedy) -> Self {
-        match remedy {
-            DeletionRemedy::Report => Self::Report,
-            DeletionRemedy::RestoreSecret => Self::RestoreSecret,
-        }
-    }
-}
-
-impl From<DisabledReporting> for core::DisabledReporting {
-    fn from(reporting: DisabledReporting) -> Self {
-        match reporting {
-            DisabledReporting::Report => Self::Report,
-            DisabledReporting::ReportUnconfigured => Self::ReportUnconfigured,
-            DisabledReporting::Ignore => Self::Ignore,
-        }
-    }
-}
-
-impl From<Reporting> for core::Reporting {
-    fn from(reporting: Reporting) -> Self {
-        match reporting {
-            Reporting::Report => Self::Report,
-            Reporting::Ignore => Self::Ignore,
-        }
-    }
-}
-
-impl From<StuckRemedy> for core::StuckRemedy {
-    fn from(remedy: StuckRemedy) -> Self {
-        match remedy {
-            StuckRemedy::Report => Self::Report,
-            StuckRemedy::RetryRotation => Self::RetryRotation,
-            StuckRemedy::ClearPending => Self::ClearPending,
-            StuckRemedy::ClearAndRotate => Self::ClearAndRotate,
-            StuckRemedy::Recover => Self::Recover,
-        }
-    }
-}
-
-impl From<OverdueRemedy> for core::OverdueRemedy {
-    fn from(remedy: OverdueRemedy) -> Self {
-        match remedy {
-            OverdueRemedy::Report => Self::Report,
-            OverdueRemedy::Rotate => Self::Rotate,
-        }
     }
 }

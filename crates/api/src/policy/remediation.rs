@@ -1,6 +1,7 @@
 //! What counts as unhealthy and what is done about it, as users write it.
 
 use schemars::JsonSchema;
+use secret_rotation_core::policy as core;
 use serde::{Deserialize, Serialize};
 
 use super::windows::Windows;
@@ -10,6 +11,7 @@ use crate::{
     duration::{BoundedDuration, HOUR, MINUTE, PATTERN, SECOND},
     schema::rule,
     text::Text,
+    wire_enum::wire_enum,
 };
 
 /// What counts as unhealthy.
@@ -53,26 +55,30 @@ pub struct Expiry {
     pub rotate_before: BoundedDuration<HOUR, { 8_760 * HOUR }, { 168 * HOUR }>,
 }
 
-/// What to say of secrets that do not rotate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum DisabledReporting {
-    /// Report what was configured and then switched off.
-    #[default]
-    Report,
-    /// Report also what was never configured.
-    ReportUnconfigured,
-    /// Report neither.
-    Ignore,
+wire_enum! {
+    /// What to say of secrets that do not rotate.
+    #[derive(Default)]
+    pub enum DisabledReporting = core::DisabledReporting {
+        /// Report what was configured and then switched off.
+        #[default]
+        Report,
+        /// Report also what was never configured.
+        ReportUnconfigured,
+        /// Report neither.
+        Ignore,
+    }
 }
 
-/// Whether something is reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Reporting {
-    /// It is a finding.
-    #[default]
-    Report,
-    /// It counts as healthy.
-    Ignore,
+wire_enum! {
+    /// Whether something is reported.
+    #[derive(Default)]
+    pub enum Reporting = core::Reporting {
+        /// It is a finding.
+        #[default]
+        Report,
+        /// It counts as healthy.
+        Ignore,
+    }
 }
 
 /// What is done about unhealthy secrets.
@@ -116,40 +122,46 @@ pub struct Remediation {
     pub circuit_breaker: CircuitBreaker,
 }
 
-/// What is done about a stuck rotation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum StuckRemedy {
-    /// Nothing.
-    Report,
-    /// Ask AWS to run the pending version again.
-    RetryRotation,
-    /// Remove the stale label.
-    ClearPending,
-    /// Remove the stale label, then rotate.
-    ClearAndRotate,
-    /// Retry a pending version that has a value, once; otherwise clear and rotate.
-    #[default]
-    Recover,
+wire_enum! {
+    /// What is done about a stuck rotation.
+    #[derive(Default)]
+    pub enum StuckRemedy = core::StuckRemedy {
+        /// Nothing.
+        Report,
+        /// Ask AWS to run the pending version again.
+        RetryRotation,
+        /// Remove the stale label.
+        ClearPending,
+        /// Remove the stale label, then rotate.
+        ClearAndRotate,
+        /// Retry a pending version that has a value, once; otherwise clear and rotate.
+        #[default]
+        Recover,
+    }
 }
 
-/// What is done about an overdue rotation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum OverdueRemedy {
-    /// Nothing.
-    Report,
-    /// Rotate.
-    #[default]
-    Rotate,
+wire_enum! {
+    /// What is done about an overdue rotation.
+    #[derive(Default)]
+    pub enum OverdueRemedy = core::OverdueRemedy {
+        /// Nothing.
+        Report,
+        /// Rotate.
+        #[default]
+        Rotate,
+    }
 }
 
-/// What is done about a secret that is scheduled for deletion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum DeletionRemedy {
-    /// Nothing.
-    #[default]
-    Report,
-    /// Call the deletion off.
-    RestoreSecret,
+wire_enum! {
+    /// What is done about a secret that is scheduled for deletion.
+    #[derive(Default)]
+    pub enum DeletionRemedy = core::DeletionRemedy {
+        /// Nothing.
+        #[default]
+        Report,
+        /// Call the deletion off.
+        RestoreSecret,
+    }
 }
 
 /// Budgets of a policy.

@@ -1,13 +1,12 @@
 //! From the object to core: every default filled in, every text parsed, every refusal with its field.
 
 use secret_rotation_core::{
-    action,
     names::{AccountId, ProfileName, QueueArn, Region},
     policy::Suspension,
     profile as core,
 };
 
-use super::{AWSAccessProfile, AllowedAction, AllowedNamespaces, AllowedSecret, RateLimit};
+use super::{AWSAccessProfile, AllowedNamespaces, AllowedSecret, RateLimit};
 use crate::{
     Invalid,
     invalid::{deleted, named, possible, stored},
@@ -124,17 +123,5 @@ impl RateLimit {
                 .writes_per_second
                 .parse("spec.rateLimit.writesPerSecond")?,
         })
-    }
-}
-
-impl From<AllowedAction> for action::Permission {
-    fn from(action: AllowedAction) -> Self {
-        match action {
-            AllowedAction::Rotate => Self::Rotate,
-            AllowedAction::ClearPending => Self::ClearPending,
-            AllowedAction::PromotePending => Self::PromotePending,
-            AllowedAction::RevertToPrevious => Self::RevertToPrevious,
-            AllowedAction::RestoreSecret => Self::RestoreSecret,
-        }
     }
 }

@@ -8,7 +8,7 @@ use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
 use secret_rotation_api::time::Time;
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::plan::{Breaker, Plan};
-use secret_rotation_core::policy::{Detection, Mode, Policy, Suspension};
+use secret_rotation_core::policy::{Detection, Policy, Suspension};
 use secret_rotation_core::survey::{Finding, State, Survey, UnremarkableSecret};
 use secret_rotation_core::time::AwsTime;
 use secret_rotation_core::verdict;
@@ -47,10 +47,7 @@ impl PolicyReport {
     /// A report without findings.
     pub(crate) fn of(policy: &Policy) -> Self {
         Self {
-            mode: match policy.mode {
-                Mode::Observe => "Observe",
-                Mode::Remediate => "Remediate",
-            },
+            mode: policy.mode.name(),
             profile: policy.profile.to_string(),
             suspended: policy.suspension == Suspension::Suspended,
             detection: Some(policy.detection.clone()),
