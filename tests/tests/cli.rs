@@ -441,21 +441,21 @@ fn the_plugin_goes_through_proxies_where_kubectl_does() {
         let mut command = command(&file, &["check", "none", "-n", TEAM]);
         run(command.envs(variables.iter().copied()))
     };
-    let there = "there is no policy none";
+    let missing = "no policy none exists";
     let (http, socks) = (proxy.url("http"), proxy.url("socks5"));
     for (url, how) in [(&http, "CONNECT"), (&socks, "SOCKS")] {
         for variable in ["HTTPS_PROXY", "https_proxy"] {
             let seen = through("api.test", None, &[(variable, url.as_str())]).fails();
-            assert!(seen.contains(there), "{variable}={url}: {seen}");
+            assert!(seen.contains(missing), "{variable}={url}: {seen}");
             assert_eq!(proxy.asked()[0], format!("{how} api.test:{port}"));
         }
         let seen = through("api.test", Some(url.as_str()), &[("NO_PROXY", "*")]).fails();
-        assert!(seen.contains(there), "proxy-url {url}: {seen}");
+        assert!(seen.contains(missing), "proxy-url {url}: {seen}");
         assert_eq!(proxy.asked()[0], format!("{how} api.test:{port}"));
     }
     // Neither this machine nor what NO_PROXY names is reached through a proxy.
     let none = [("HTTPS_PROXY", http.as_str())];
-    has(&through("127.0.0.1", None, &none).fails(), &[there]);
+    has(&through("127.0.0.1", None, &none).fails(), &[missing]);
     let exempt = [
         ("HTTPS_PROXY", http.as_str()),
         ("NO_PROXY", "x.test,.test,"),
@@ -477,7 +477,7 @@ fn the_plugin_goes_through_proxies_where_kubectl_does() {
         ],
     );
     let known = closed.url("http").replace("://", "://a:b@");
-    has(&through("api.test", Some(&known), &[]).fails(), &[there]);
+    has(&through("api.test", Some(&known), &[]).fails(), &[missing]);
     story.end();
 }
 
