@@ -454,7 +454,7 @@ fn versions_tell_labels_and_whether_there_is_a_value() {
         Some("Yes".into())
     );
     let text = stdout(&run(&aws, "versions app/empty"));
-    assert!(text.contains("has not finished"), "{text}");
+    assert!(text.contains("belongs to an unfinished rotation"), "{text}");
     let output = run(&aws, "versions app/nowhere");
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("no secret app/nowhere exists in eu-west-1"));

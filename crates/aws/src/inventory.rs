@@ -23,7 +23,7 @@ use crate::scope::Scope;
 const MAX_CONCURRENT_DESCRIBES: usize = 8;
 
 /// At most this many ages are looked up in one sweep, so that it stays short; the others follow in the next ones.
-const MAX_AGES: usize = 50;
+pub const MAX_VERSION_AGES: usize = 50;
 
 /// Secrets that a list misses are looked at one by one, but no more than this in one sweep.
 const MAX_MISSED: usize = 100;
@@ -314,7 +314,7 @@ impl<'a> Sweep<'a> {
                 .get(arn)
                 .filter(|last| last.secret.current() == seen.secret.current());
             seen.versions = known.and_then(|known| known.versions.clone());
-            if seen.age_needed(oldest) && looked_up < MAX_AGES {
+            if seen.age_needed(oldest) && looked_up < MAX_VERSION_AGES {
                 looked_up += 1;
                 self.account.ages().take().await;
                 let (client, tokens) = (self.account.sweep_client(), self.account.shared_reads());

@@ -34,6 +34,7 @@ pub use aws_config::SdkConfig;
 pub use credentials::{Renewal, ambient};
 pub use endpoint::{Endpoint, EndpointError};
 pub use errors::CallError;
+pub use inventory::MAX_VERSION_AGES;
 pub use observer::{Call, Observer, Operation};
 pub use probe::find_credentials;
 pub use scope::Scope;

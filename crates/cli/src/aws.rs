@@ -5,6 +5,7 @@
 mod collect;
 mod criteria;
 mod errors;
+mod policy_file;
 mod progress;
 mod secret_arg;
 mod session;

@@ -15,6 +15,6 @@ pub(crate) mod wait;
 
 pub(crate) use self::check_request::{request_check, suspended};
 pub(crate) use self::client::{Cluster, Kind, type_and_name};
-pub(crate) use self::errors::Attempt;
+pub(crate) use self::errors::ApiRequest;
 pub(crate) use self::options::ClusterOptions;
 pub(crate) use self::suggest::similar_names;

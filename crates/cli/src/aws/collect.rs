@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use secret_rotation_aws::{Account, Call, Scope};
+use secret_rotation_aws::{Account, Call, MAX_VERSION_AGES, Scope};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::names::{Arn, Region, SecretName};
@@ -14,9 +14,6 @@ use super::criteria::Criteria;
 use super::errors::{FailedCalls, Problem};
 use super::progress::Progress;
 use super::session::{RateArgs, Session};
-
-/// Version ages that one sweep looks up; more of them need further sweeps.
-const AGES_A_SWEEP: usize = 50;
 
 /// What was read of one region, and what could not be read.
 #[derive(Clone, Debug)]
@@ -58,7 +55,10 @@ pub(crate) async fn collect(
                 .after(None, &|_| true);
             progress.of(&region).done();
             let mut problems = problems(session, &inventory, &failed_calls, &region);
-            problems.extend(unaged(ages_missing(&inventory, criteria).len(), &region));
+            problems.extend(unknown_ages(
+                missing_ages(&inventory, criteria).len(),
+                &region,
+            ));
             RegionSweep {
                 inventory,
                 problems,
@@ -70,13 +70,13 @@ pub(crate) async fn collect(
 
 /// Sweeps once and, if ages are needed, as many more times as it takes to know them all.
 async fn inventory(account: &Account, scope: &Scope, criteria: &Criteria) -> Inventory {
-    let wanted = |secret: &Secret| criteria.may_look(secret);
+    let wanted = |secret: &Secret| criteria.may_describe(secret);
     let max_age = criteria.policy.detection.max_age;
     let nothing = BTreeMap::new();
     let mut inventory = account.inventory(scope, &nothing, &wanted, max_age).await;
-    let mut unknown = ages_missing(&inventory, criteria);
+    let mut unknown = missing_ages(&inventory, criteria);
     while !unknown.is_empty() {
-        let some = unknown.iter().take(AGES_A_SWEEP);
+        let some = unknown.iter().take(MAX_VERSION_AGES);
         let names = some.map(|(_, name)| name.clone()).collect();
         let known = inventory.secrets.clone();
         let more = account
@@ -84,7 +84,7 @@ async fn inventory(account: &Account, scope: &Scope, criteria: &Criteria) -> Inv
             .await;
         inventory.gap = inventory.gap.or(more.gap);
         inventory.secrets.extend(more.secrets);
-        let left = ages_missing(&inventory, criteria);
+        let left = missing_ages(&inventory, criteria);
         if left.len() >= unknown.len() {
             break;
         }
@@ -94,19 +94,20 @@ async fn inventory(account: &Account, scope: &Scope, criteria: &Criteria) -> Inv
 }
 
 /// Returns the selected secrets whose age only their list of versions shows, and was not read yet.
-fn ages_missing(inventory: &Inventory, criteria: &Criteria) -> Vec<(Arn, SecretName)> {
+fn missing_ages(inventory: &Inventory, criteria: &Criteria) -> Vec<(Arn, SecretName)> {
     let Some(max_age) = criteria.policy.detection.max_age else {
         return Vec::new();
     };
     let oldest = inventory.time.minus(max_age);
-    let missing = |seen: &&Observation| seen.age_needed(oldest) && criteria.may_look(&seen.secret);
+    let missing =
+        |seen: &&Observation| seen.age_needed(oldest) && criteria.may_describe(&seen.secret);
     let named = |seen: &Observation| (seen.secret.arn.clone(), seen.secret.name.clone());
     let secrets = inventory.secrets.values();
     secrets.filter(missing).map(named).collect()
 }
 
 /// Reports versions of unknown age: they are not known to be young.
-fn unaged(count: usize, region: &Region) -> Option<Problem> {
+fn unknown_ages(count: usize, region: &Region) -> Option<Problem> {
     (count > 0).then(|| Problem {
         reason: "AgeUnknown",
         message: format!("current versions whose age could not be read in {region}: {count}"),

@@ -33,10 +33,10 @@ use self::args::DryRun;
 use self::target::Target;
 
 /// The namespace of the UUIDs at the end of the names of manual operations.
-const NAMES: Uuid = Uuid::from_u128(0x6d1f_0c52_9ab3_5e70_8f44_1c26_d7e9_3b08);
+const NAME_NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_0c52_9ab3_5e70_8f44_1c26_d7e9_3b08);
 
 /// Equal operations that have ended, at most, before a name is used again.
-const LIKE: usize = 1_000;
+const MAX_EQUAL_OPERATIONS: usize = 1_000;
 
 /// Creates an operation, and with `--wait` follows it to its end.
 ///
@@ -54,7 +54,7 @@ pub(super) async fn request(
     let policies: Vec<SecretRotationPolicy> = cluster.list(Some(cluster.namespace())).await?;
     let operations: Vec<SecretRotationOperation> = cluster.list(Some(cluster.namespace())).await?;
     let target = target::find(&cluster, args, &policies).await?;
-    preview::advise(action, &target)?;
+    preview::reject_mismatch(action, &target)?;
     let expect = preconditions::gather(action, args, &target, &operations).await?;
     let user = cluster.whoami().await?;
     let spec = SecretRotationOperationSpec {
@@ -82,13 +82,13 @@ pub(super) async fn request(
         decision: None,
         confirm_after: confirm_after.map_or_else(BoundedDuration::default, Into::into),
     };
-    output::note(&preview::announcement(&target, &spec));
-    let operation = named(&cluster, &target, spec, &operations);
-    ask(&cluster, operation, args, &operations).await
+    output::note(&preview::describe(&target, &spec));
+    let operation = build(&cluster, &target, spec, &operations);
+    create(&cluster, operation, args, &operations).await
 }
 
 /// Builds the operation, with the first name that no ended operation has.
-fn named(
+fn build(
     cluster: &Cluster,
     target: &Target,
     spec: SecretRotationOperationSpec,
@@ -98,7 +98,7 @@ fn named(
         let known = operations.iter().find(|one| one.name_any() == name);
         known.is_some_and(|known| known.is_finished())
     };
-    let names = (1..=LIKE).map(|number| name(target, &spec, number));
+    let names = (1..=MAX_EQUAL_OPERATIONS).map(|number| name(target, &spec, number));
     let mut names = names.skip_while(|name| ended(name));
     let name = names.next().unwrap_or_else(|| name(target, &spec, 0));
     SecretRotationOperation {
@@ -122,12 +122,14 @@ fn name(target: &Target, spec: &SecretRotationOperationSpec, number: usize) -> S
         spec.action,
         spec.expect,
     );
-    let digits = Uuid::new_v5(&NAMES, what.as_bytes()).simple().to_string();
+    let digits = Uuid::new_v5(&NAME_NAMESPACE, what.as_bytes())
+        .simple()
+        .to_string();
     let digits = digits.get(..8).unwrap_or_default();
     format!("{}-manual-{digits}", target.policy.name_any())
 }
 
-async fn ask(
+async fn create(
     cluster: &Cluster,
     operation: SecretRotationOperation,
     args: &ActionArgs,

@@ -97,24 +97,24 @@ pub(crate) async fn run(_app: &App, args: &AuditArgs) -> Result<ExitCode, Comman
     })?
     .within(&args.aws.regions)?;
     let progress = Progress::new(&criteria.regions());
-    let swept = collect(&session, args.aws.rate, &criteria, &progress).await;
+    let sweeps = collect(&session, args.aws.rate, &criteria, &progress).await;
     progress.finish();
-    let survey = judge(&criteria, &swept);
-    let report = Report::of(&criteria, &swept, &survey);
+    let survey = evaluate(&criteria, &sweeps);
+    let report = Report::of(&criteria, &sweeps, &survey);
     publish(
         &rendered(&report, args.output)?,
         args.output_file.as_deref(),
     )?;
-    complain(&report);
-    Ok(verdict(&report, &survey, &args.fail_on))
+    print_problems(&report);
+    Ok(exit_code(&report, &survey, &args.fail_on))
 }
 
 /// Evaluates the regions with core. A region that returned nothing is left out: nothing is known about it.
-pub(crate) fn judge(criteria: &Criteria, swept: &[RegionSweep]) -> Survey {
-    let answered: Vec<_> = swept
+pub(crate) fn evaluate(criteria: &Criteria, sweeps: &[RegionSweep]) -> Survey {
+    let answered: Vec<_> = sweeps
         .iter()
-        .filter(|swept| swept.answered())
-        .map(|swept| &swept.inventory)
+        .filter(|sweeps| sweeps.answered())
+        .map(|sweeps| &sweeps.inventory)
         .collect();
     let known = ClassifyInput {
         previous: &secret_rotation_core::survey::PreviousFindings::default(),
@@ -149,13 +149,13 @@ fn publish(text: &str, to: Option<&std::path::Path>) -> Result<(), CommandError>
 }
 
 /// Prints what could not be read on standard error too, for every format and destination.
-fn complain(report: &Report) {
+fn print_problems(report: &Report) {
     for (_, problem) in report.problems() {
-        output::complain(&CommandError::from(problem.clone()));
+        output::print_error(&CommandError::from(problem.clone()));
     }
 }
 
-fn verdict(report: &Report, survey: &Survey, fail_on: &[FailOn]) -> ExitCode {
+fn exit_code(report: &Report, survey: &Survey, fail_on: &[FailOn]) -> ExitCode {
     if survey
         .counts
         .iter()

@@ -42,7 +42,7 @@ pub struct DoctorArgs {
 /// Makes all checks, and prints each result as soon as it is known.
 pub(crate) async fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode, CommandError> {
     let mut worst = Grade::Ok;
-    let mut tell = |results: Vec<CheckResult>| {
+    let mut report = |results: Vec<CheckResult>| {
         worst = results
             .iter()
             .map(|result| result.grade)
@@ -51,22 +51,22 @@ pub(crate) async fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode, Comman
         output::print(&lines)
     };
     match app.cluster().await {
-        Err(failure) => tell(vec![cluster::unreachable(&failure)])?,
+        Err(failure) => report(vec![cluster::unreachable(&failure)])?,
         Ok(connected) => {
             let (client, namespace) = (connected.client(), connected.namespace());
             let (reached, now) = cluster::server(client).await;
             let is_reached = reached.grade != Grade::Failed;
-            tell(vec![reached])?;
+            report(vec![reached])?;
             if is_reached {
-                tell(cluster::kinds(client).await)?;
-                tell(cluster::admission(client).await)?;
-                tell(controller::check(client, &args.controller_namespace, now).await)?;
-                tell(caller::check(client, namespace).await)?;
-                tell(cluster::profiles(client).await)?;
+                report(cluster::crds(client).await)?;
+                report(cluster::admission(client).await)?;
+                report(controller::check(client, &args.controller_namespace, now).await)?;
+                report(caller::check(client, namespace).await)?;
+                report(cluster::profiles(client).await)?;
             }
         }
     }
-    tell(aws::check(&args.aws, &args.regions).await)?;
+    report(aws::check(&args.aws, &args.regions).await)?;
     Ok(match worst {
         Grade::Ok | Grade::Warn => ExitCode::SUCCESS,
         Grade::Failed => ExitCode::FAILURE,

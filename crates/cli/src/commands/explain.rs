@@ -40,7 +40,7 @@ fn about(word: &str, entries: &[Entry]) -> Result<String, CommandError> {
     let found: Vec<_> = entries
         .iter()
         .filter(|entry| entry.name.eq_ignore_ascii_case(word))
-        .map(told)
+        .map(formatted)
         .collect();
     if found.is_empty() {
         return Err(unknown(word, entries));
@@ -48,7 +48,7 @@ fn about(word: &str, entries: &[Entry]) -> Result<String, CommandError> {
     Ok(found.join("\n"))
 }
 
-fn told(entry: &Entry) -> String {
+fn formatted(entry: &Entry) -> String {
     let text = textwrap::fill(
         &entry.text,
         textwrap::Options::new(WIDTH)
@@ -119,7 +119,7 @@ mod tests {
                 .to_owned(),
         };
         assert_eq!(
-            told(&entry),
+            formatted(&entry),
             "OutsideWindow (blockedBy of a finding)\n  No maintenance window is open. No maintenance window is open. No maintenance\n  window is open.\n"
         );
         let words = entries();

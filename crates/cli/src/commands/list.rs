@@ -19,7 +19,7 @@ use crate::ui::duration;
 use crate::ui::output;
 use crate::ui::style::Style;
 use crate::ui::table::{Cell, Table};
-use crate::view::version_id::apart_or_dash;
+use crate::view::version_id::distinguish_or_dash;
 
 /// The exit status if some secrets could not be listed.
 const INCOMPLETE: u8 = 3;
@@ -89,7 +89,7 @@ pub(crate) async fn run(_app: &App, args: &ListArgs) -> Result<ExitCode, Command
     output::print(&rendered(&rows, args.output, swept.len() > 1)?)?;
     let problems = || swept.iter().flat_map(|swept| &swept.problems);
     for one in problems() {
-        output::complain(&CommandError::from(one.clone()));
+        output::print_error(&CommandError::from(one.clone()));
     }
     Ok(match problems().next() {
         Some(_) => ExitCode::from(INCOMPLETE),
@@ -144,7 +144,7 @@ impl Row {
         if with_region {
             cells.push((&self.region).into());
         }
-        let [current, pending] = apart_or_dash(
+        let [current, pending] = distinguish_or_dash(
             self.current_version_id.as_deref(),
             self.pending_version_id.as_deref(),
         );

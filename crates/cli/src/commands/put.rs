@@ -28,7 +28,7 @@ use crate::ui::output;
 use value::{Shape, Value};
 
 /// The time after which a rotation function has ended: four steps of at most 15 minutes, and time between them.
-const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
+const FUNCTION_MAX_RUNTIME: Duration = Duration::from_mins(75);
 
 /// Put a new value into a secret as AWSCURRENT; the value is never printed.
 ///
@@ -85,7 +85,7 @@ pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandE
             "warning: the value ends with a line break, which is stored too; --strip-newline removes it",
         );
     }
-    if !args.yes && !is_confirmed(&secret, &region)? {
+    if !args.yes && !confirm(&secret, &region)? {
         return Err(CommandError::new("nothing was written"));
     }
     // Reading the value and the confirmation can take long: check again what was seen before.
@@ -117,8 +117,8 @@ async fn writable(
         return Err(place.absent(account.region()));
     };
     refuse(&secret)?;
-    let is_idle =
-        args.force_while_rotating || has_died(place, session, account, &secret, now).await;
+    let is_idle = args.force_while_rotating
+        || has_failed_without_value(place, session, account, &secret, now).await;
     if !is_idle {
         refuse_unfinished(&secret)?;
     }
@@ -127,7 +127,7 @@ async fn writable(
 
 /// Returns whether a first rotation failed before it made a value: then a new value replaces and interrupts nothing.
 /// Returns `false` if that cannot be read.
-async fn has_died(
+async fn has_failed_without_value(
     place: &SecretArg,
     session: &Session,
     account: &Account,
@@ -137,10 +137,10 @@ async fn has_died(
     let Some(pending) = secret.unfinished().filter(|_| secret.current().is_none()) else {
         return false;
     };
-    let at_rest = secret
+    let has_ended = secret
         .last_changed
-        .is_some_and(|changed| now.since(changed) >= FUNCTION_AT_REST);
-    if !at_rest {
+        .is_some_and(|changed| now.since(changed) >= FUNCTION_MAX_RUNTIME);
+    if !has_ended {
         return false;
     }
     let versions = place.look(session, account, true).await.ok();
@@ -195,7 +195,7 @@ fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), CommandError> {
 }
 
 /// Asks for confirmation on the terminal.
-fn is_confirmed(secret: &Secret, region: &Region) -> Result<bool, CommandError> {
+fn confirm(secret: &Secret, region: &Region) -> Result<bool, CommandError> {
     if secret.rotates() {
         output::note(
             "Rotation is on. The system that uses the secret does not learn the new value: the next rotation may fail if it expects the old one.",

@@ -18,7 +18,7 @@ use crate::CommandError;
 
 use super::clock::ServerClock;
 use super::connection;
-use super::errors::{self, Attempt, Server};
+use super::errors::{self, ApiRequest, Server};
 use super::events;
 use super::kubeconfig;
 use super::options::ClusterOptions;
@@ -145,8 +145,8 @@ impl Cluster {
             ..ListParams::default()
         };
         let list = self.api::<K>(namespace).list(&parameters).await;
-        let attempt = Attempt::on::<K>("list", namespace);
-        Ok(list.map_err(|error| self.failed(&attempt, &error))?.items)
+        let request = ApiRequest::on::<K>("list", namespace);
+        Ok(list.map_err(|error| self.failed(&request, &error))?.items)
     }
 
     /// Returns one object; `None` if it does not exist.
@@ -156,8 +156,8 @@ impl Cluster {
             Ok(object) => Ok(Some(object)),
             Err(error) if errors::is_absent(&error) => Ok(None),
             Err(error) => {
-                let attempt = Attempt::on::<K>("get", Some(&self.namespace)).named(name);
-                Err(self.failed(&attempt, &error))
+                let request = ApiRequest::on::<K>("get", Some(&self.namespace)).named(name);
+                Err(self.failed(&request, &error))
             }
         }
     }
@@ -212,8 +212,8 @@ impl Cluster {
             Ok(object) => Ok(object),
             Err(error) if errors::is_absent(&error) => Err(self.missing::<K>(name).await),
             Err(error) => {
-                let attempt = Attempt::on::<K>("patch", Some(&self.namespace)).named(name);
-                Err(self.failed(&attempt, &error))
+                let request = ApiRequest::on::<K>("patch", Some(&self.namespace)).named(name);
+                Err(self.failed(&request, &error))
             }
         }
     }
@@ -233,8 +233,8 @@ impl Cluster {
             Ok(object) => Ok(Some(object)),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
             Err(error) => {
-                let attempt = Attempt::on::<K>("create", Some(&self.namespace));
-                Err(self.failed(&attempt, &error))
+                let request = ApiRequest::on::<K>("create", Some(&self.namespace));
+                Err(self.failed(&request, &error))
             }
         }
     }
@@ -246,8 +246,8 @@ impl Cluster {
             .create(&PostParams::default(), &SelfSubjectReview::default())
             .await
             .map_err(|error| {
-                let attempt = Attempt::to("create", "selfsubjectreviews.authentication.k8s.io");
-                self.failed(&attempt, &error)
+                let request = ApiRequest::to("create", "selfsubjectreviews.authentication.k8s.io");
+                self.failed(&request, &error)
             })?;
         let user = review.status.and_then(|status| status.user_info);
         user.and_then(|user| user.username).ok_or_else(|| {
@@ -266,8 +266,8 @@ impl Cluster {
         let about = format!("involvedObject.kind={kind},involvedObject.name={name}");
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let list = api.list(&ListParams::default().fields(&about)).await;
-        let attempt = Attempt::to("list", "events").within(Some(namespace));
-        let mut events = list.map_err(|error| self.failed(&attempt, &error))?.items;
+        let request = ApiRequest::to("list", "events").within(Some(namespace));
+        let mut events = list.map_err(|error| self.failed(&request, &error))?.items;
         events.sort_by_key(events::time);
         Ok(events)
     }
@@ -275,15 +275,15 @@ impl Cluster {
     /// Checks that the API server responds, with a cheap request. This also updates its time.
     pub(crate) async fn ping(&self) -> Result<(), CommandError> {
         let answer = self.client.apiserver_version().await;
-        let attempt = Attempt::to("get", "/version");
+        let request = ApiRequest::to("get", "/version");
         answer
             .map(drop)
-            .map_err(|error| self.failed(&attempt, &error))
+            .map_err(|error| self.failed(&request, &error))
     }
 
     /// Explains the error of a request.
-    pub(crate) fn failed(&self, attempt: &Attempt, error: &kube::Error) -> CommandError {
-        self.server.failure(attempt, error)
+    pub(crate) fn failed(&self, request: &ApiRequest, error: &kube::Error) -> CommandError {
+        self.server.failure(request, error)
     }
 }
 

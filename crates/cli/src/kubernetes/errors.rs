@@ -22,14 +22,14 @@ pub(crate) struct Server {
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Attempt {
+pub(crate) struct ApiRequest {
     verb: &'static str,
     resource: String,
     namespace: Option<String>,
     name: Option<String>,
 }
 
-impl Attempt {
+impl ApiRequest {
     /// Returns a request about a custom resource, in one namespace or in all.
     pub(crate) fn on<K: Kind>(verb: &'static str, namespace: Option<&str>) -> Self {
         Self::to(verb, format!("{}.{GROUP}", K::plural(&()))).within(namespace)
@@ -106,13 +106,13 @@ impl Server {
     }
 
     /// Explains the error of a request.
-    pub(super) fn failure(&self, attempt: &Attempt, error: &kube::Error) -> CommandError {
+    pub(super) fn failure(&self, request: &ApiRequest, error: &kube::Error) -> CommandError {
         #[expect(
             clippy::wildcard_enum_match_arm,
             reason = "an enum of kube, of which a few variants have a remedy of their own"
         )]
         match error {
-            kube::Error::Api(status) => self.refused(attempt, status),
+            kube::Error::Api(status) => self.refused(request, status),
             kube::Error::Auth(error) => CommandError::new(format!(
                 "cannot obtain credentials for {}: {}",
                 self.described(),
@@ -121,7 +121,7 @@ impl Server {
             .with_hint("log in again; check with `kubectl auth whoami`"),
             kube::Error::SerdeError(error) => CommandError::new(format!(
                 "cannot parse the response to {}: {error}",
-                attempt.sentence()
+                request.sentence()
             ))
             .with_hint("check that this plugin and the CRDs have the same version"),
             other => self.unreachable(other),
@@ -149,7 +149,7 @@ impl Server {
         }
     }
 
-    fn refused(&self, attempt: &Attempt, status: &kube::core::Status) -> CommandError {
+    fn refused(&self, request: &ApiRequest, status: &kube::core::Status) -> CommandError {
         match status.code {
             401 => CommandError::new(format!(
                 "{} does not accept your credentials",
@@ -159,24 +159,24 @@ impl Server {
             403 if is_by_admission(status) => denied(status),
             403 => CommandError::new(format!(
                 "you do not have permission to {}: {}",
-                attempt.sentence(),
+                request.sentence(),
                 status.message
             ))
             .with_hint(format!(
                 "ask an admin for it; `{}` shows whether you have it",
-                attempt.can_i()
+                request.can_i()
             )),
-            404 => self.absent(attempt, status),
+            404 => self.absent(request, status),
             _ => CommandError::new(format!(
                 "the API server refused to {}: {}",
-                attempt.sentence(),
+                request.sentence(),
                 status.message
             )),
         }
     }
 
     /// Explains a 404: a resource, a namespace or an object does not exist.
-    fn absent(&self, attempt: &Attempt, status: &kube::core::Status) -> CommandError {
+    fn absent(&self, request: &ApiRequest, status: &kube::core::Status) -> CommandError {
         let details = status.details.as_ref();
         let named = details.filter(|details| !details.name.is_empty());
         match named {
@@ -185,17 +185,17 @@ impl Server {
                     .with_hint("select another with -n; `kubectl get namespaces` lists them")
             }
             Some(_) => CommandError::new(status.message.clone()),
-            None if attempt.is_ours() => CommandError::new(format!(
+            None if request.is_ours() => CommandError::new(format!(
                 "{} does not know {}: the CRDs are not installed",
                 self.described(),
-                attempt.resource
+                request.resource
             ))
             .with_hint(
                 "install them with `kubectl apply --server-side -f deploy/crds` or the Helm chart, or select another cluster with --context",
             ),
             None => CommandError::new(format!(
                 "the API server does not know {}",
-                attempt.resource
+                request.resource
             )),
         }
     }
@@ -256,40 +256,42 @@ mod tests {
         }
     }
 
-    fn told(attempt: &Attempt, status: Status) -> String {
+    fn explained(request: &ApiRequest, status: Status) -> String {
         server()
-            .failure(attempt, &kube::Error::Api(status.boxed()))
+            .failure(request, &kube::Error::Api(status.boxed()))
             .to_string()
     }
 
-    fn listing() -> Attempt {
-        Attempt::on::<SecretRotationPolicy>("list", Some("team"))
+    fn listing() -> ApiRequest {
+        ApiRequest::on::<SecretRotationPolicy>("list", Some("team"))
     }
 
     #[test]
     fn a_missing_permission_is_reported_with_verb_resource_and_namespace() {
         let status = Status::failure("User \"eve\" cannot list it", "Forbidden").with_code(403);
         assert_eq!(
-            told(&listing(), status.clone()),
+            explained(&listing(), status.clone()),
             "error: you do not have permission to list secretrotationpolicies.secretrotation.dev in namespace team: User \"eve\" cannot list it\n\
              hint: ask an admin for it; `kubectl auth can-i list secretrotationpolicies.secretrotation.dev -n team` shows whether you have it"
         );
-        let everywhere = Attempt::on::<SecretRotationPolicy>("list", None);
-        assert!(told(&everywhere, status).contains("in all namespaces"));
+        let everywhere = ApiRequest::on::<SecretRotationPolicy>("list", None);
+        assert!(explained(&everywhere, status).contains("in all namespaces"));
     }
 
     #[test]
     fn a_missing_crd_and_a_missing_object_have_different_messages() {
         let kind = Status::failure("404 page not found", "NotFound").with_code(404);
         assert!(
-            told(&listing(), kind).contains("the CRDs are not installed\nhint: install them with `kubectl apply --server-side -f deploy/crds`")
+            explained(&listing(), kind).contains("the CRDs are not installed\nhint: install them with `kubectl apply --server-side -f deploy/crds`")
         );
         let details = serde_json::json!({"name": "team", "kind": "namespaces"});
         let details = serde_json::from_value(details).expect("details");
         let namespace = Status::failure("namespaces \"team\" not found", "NotFound")
             .with_code(404)
             .with_details(details);
-        assert!(told(&listing(), namespace).starts_with("error: namespace team does not exist\n"));
+        assert!(
+            explained(&listing(), namespace).starts_with("error: namespace team does not exist\n")
+        );
     }
 
     #[test]
@@ -297,7 +299,7 @@ mod tests {
         let message = "secretrotationoperations \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: user eve may not decide about operations; verb approve on secretrotationoperations is required";
         let status = Status::failure(message, "Forbidden").with_code(403);
         assert_eq!(
-            told(&listing(), status),
+            explained(&listing(), status),
             "error: the API server refused the request: user eve may not decide about operations; verb approve on secretrotationoperations is required\n\
              hint: `kubectl auth can-i approve secretrotationoperations.secretrotation.dev` shows whether you may; ClusterRole secret-rotation-approver grants it"
         );
@@ -307,7 +309,7 @@ mod tests {
     fn rejected_credentials_have_a_hint_to_log_in() {
         let status = Status::failure("Unauthorized", "Unauthorized").with_code(401);
         assert_eq!(
-            told(&listing(), status),
+            explained(&listing(), status),
             "error: the API server https://127.0.0.1:6443/ of context prod does not accept your credentials\n\
              hint: log in again; check with `kubectl auth whoami`"
         );

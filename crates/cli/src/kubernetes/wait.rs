@@ -10,7 +10,7 @@ use crate::CommandError;
 use crate::kubernetes::{Cluster, Kind};
 
 /// The interval between two reads.
-const PAUSE: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Whether to wait, and how long.
 #[derive(Args, Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ pub(crate) async fn until<K: Kind, T>(
     cluster: &Cluster,
     name: &str,
     timeout: Duration,
-    mut judge: impl FnMut(&K) -> Option<T>,
+    mut done: impl FnMut(&K) -> Option<T>,
 ) -> Result<Option<T>, CommandError> {
     let began = Instant::now();
     let mut last_error = None;
@@ -49,14 +49,14 @@ pub(crate) async fn until<K: Kind, T>(
         match cluster.find::<K>(name).await {
             Ok(Some(object)) => {
                 last_error = None;
-                if let Some(content) = judge(&object) {
-                    return Ok(Some(content));
+                if let Some(value) = done(&object) {
+                    return Ok(Some(value));
                 }
             }
             Ok(None) => return Err(cluster.missing::<K>(name).await),
             Err(failure) => last_error = Some(failure),
         }
-        sleep(PAUSE).await;
+        sleep(INTERVAL).await;
     }
     last_error.map_or(Ok(None), Err)
 }

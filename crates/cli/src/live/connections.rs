@@ -26,11 +26,11 @@ pub(super) struct Loss {
 
 /// The sources that are not connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Links {
+pub(super) struct Connections {
     lost: BTreeMap<Source, Loss>,
 }
 
-impl Links {
+impl Connections {
     /// Records that a source is not connected. The time is that of the first record.
     pub(super) fn lost(&mut self, source: Source, now: Option<Timestamp>, why: &str) {
         let since = self.lost.get(&source).map_or(now, |loss| loss.since);
@@ -55,17 +55,17 @@ mod tests {
 
     #[test]
     fn a_connected_server_does_not_hide_a_broken_watch() {
-        let mut links = Links::default();
+        let mut connections = Connections::default();
         let (early, late) = ("2026-11-23T10:00:00Z".parse().ok(), None);
-        links.lost(Source::Policies, early, "no CRDs");
-        links.lost(Source::Policies, late, "still none");
-        links.found(Source::Server);
+        connections.lost(Source::Policies, early, "no CRDs");
+        connections.lost(Source::Policies, late, "still none");
+        connections.found(Source::Server);
         let loss = Loss {
             since: early,
             why: "still none".to_owned(),
         };
-        assert_eq!(links.loss(), Some(&loss));
-        links.found(Source::Policies);
-        assert_eq!(links.loss(), None);
+        assert_eq!(connections.loss(), Some(&loss));
+        connections.found(Source::Policies);
+        assert_eq!(connections.loss(), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::view::policy::{Key, PolicyView, Row};
 use crate::view::policy_document;
 use crate::view::secret_document;
 
-use super::connections::Links;
+use super::connections::Connections;
 use super::watch::Scope;
 
 /// The number of operations whose events are read.
@@ -35,7 +35,7 @@ pub(super) struct Model {
     pub(super) now: Option<Timestamp>,
     pub(super) policies: Vec<SecretRotationPolicy>,
     pub(super) operations: Vec<SecretRotationOperation>,
-    pub(super) links: Links,
+    pub(super) connections: Connections,
     pub(super) page: Page,
     /// What is selected, wherever it moves to.
     pub(super) chosen: Option<Choice>,
@@ -52,7 +52,7 @@ pub(super) struct Model {
     /// Lines by which the open page is scrolled.
     pub(super) scroll: usize,
     /// Lines by which it can be scrolled.
-    pub(super) deepest: usize,
+    pub(super) max_scroll: usize,
     /// Lines that fit on a page.
     pub(super) height: usize,
 }
@@ -147,7 +147,7 @@ impl Model {
             now: None,
             policies: Vec::new(),
             operations: Vec::new(),
-            links: Links::default(),
+            connections: Connections::default(),
             page: Page::List,
             chosen: None,
             cursor: 0,
@@ -157,7 +157,7 @@ impl Model {
             notice: None,
             events: None,
             scroll: 0,
-            deepest: 0,
+            max_scroll: 0,
             height: 24,
         }
     }

@@ -8,9 +8,9 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use tokio::sync::mpsc;
 
-use super::connections::{Links, Source};
-use super::screen::first_look;
-use super::watch::{Feed, News, Scope};
+use super::connections::{Connections, Source};
+use super::screen::read_policies;
+use super::watch::{News, Scope, Watches};
 use crate::CommandError;
 use crate::kubernetes::Cluster;
 use crate::ui::document::whole_seconds;
@@ -21,19 +21,19 @@ use crate::view::policy::{PolicyView, Row};
 const BACKLOG: usize = 64;
 
 /// States by their subject.
-type Facts = BTreeMap<String, String>;
+type States = BTreeMap<String, String>;
 
 /// Prints a line per change until standard output is closed or the process ends.
 pub(crate) async fn run(cluster: &Cluster, scope: Scope) -> Result<ExitCode, CommandError> {
-    first_look(cluster, &scope).await?;
+    read_policies(cluster, &scope).await?;
     let (sender, mut news) = mpsc::channel(BACKLOG);
-    let _feed = Feed::start(cluster, &scope, &sender);
-    let mut teller = Teller::default();
+    let _watches = Watches::start(cluster, &scope, &sender);
+    let mut log = ChangeLog::default();
     while let Some(one) = news.recv().await {
         let now = cluster.now();
         let time = now.map_or_else(|| "-".to_owned(), whole_seconds);
-        for line in teller.take(one, now) {
-            if !output::print_open(&format!("{time} {line}\n"))? {
+        for line in log.take(one, now) {
+            if !output::try_print(&format!("{time} {line}\n"))? {
                 return Ok(ExitCode::SUCCESS);
             }
         }
@@ -43,59 +43,59 @@ pub(crate) async fn run(cluster: &Cluster, scope: Scope) -> Result<ExitCode, Com
 
 /// What is known, and what was printed.
 #[derive(Debug, Default)]
-struct Teller {
+struct ChangeLog {
     policies: Option<Vec<SecretRotationPolicy>>,
     operations: Option<Vec<SecretRotationOperation>>,
-    links: Links,
-    told: Facts,
+    connections: Connections,
+    printed: States,
 }
 
-impl Teller {
+impl ChangeLog {
     /// Takes news and returns a line per change. Returns nothing before both policies and operations are known.
     fn take(&mut self, news: News, now: Option<Timestamp>) -> Vec<String> {
-        let before = self.links.clone();
+        let before = self.connections.clone();
         match news {
             News::Policies(all) => {
                 self.policies = Some(all);
-                self.links.found(Source::Policies);
+                self.connections.found(Source::Policies);
             }
             News::Operations(all) => {
                 self.operations = Some(all);
-                self.links.found(Source::Operations);
+                self.connections.found(Source::Operations);
             }
-            News::Alive => self.links.found(Source::Server),
-            News::Lost(source, failure) => self.links.lost(source, now, failure.message()),
+            News::Alive => self.connections.found(Source::Server),
+            News::Lost(source, failure) => self.connections.lost(source, now, failure.message()),
         }
         let mut lines = Vec::new();
-        match (before.loss(), self.links.loss()) {
+        match (before.loss(), self.connections.loss()) {
             (None, Some(loss)) => lines.push(format!("connection lost: {}", loss.why)),
             (Some(_), None) => lines.push("connected again".to_owned()),
             (Some(_), Some(_)) | (None, None) => {}
         }
         if let (Some(policies), Some(operations)) = (&self.policies, &self.operations) {
-            let facts = facts(&PolicyView::all(policies, operations));
-            lines.extend(changes(&self.told, &facts));
-            self.told = facts;
+            let states = states(&PolicyView::all(policies, operations));
+            lines.extend(changes(&self.printed, &states));
+            self.printed = states;
         }
         lines
     }
 }
 
 /// Returns the state of each policy and of each secret that it reports. It does not change with time alone.
-fn facts(views: &[PolicyView]) -> Facts {
-    let mut facts = Facts::new();
+fn states(views: &[PolicyView]) -> States {
+    let mut states = States::new();
     for view in views {
-        facts.insert(view.title(), of_policy(view));
+        states.insert(view.title(), of_policy(view));
         for row in &view.rows {
             let about = format!("{} {} in {}", view.title(), row.key.secret, row.key.region);
-            facts.insert(about, of_secret(row));
+            states.insert(about, of_secret(row));
         }
     }
-    facts
+    states
 }
 
 fn of_policy(view: &PolicyView) -> String {
-    let verdict = |kind| {
+    let condition = |kind| {
         let (status, reason) = view.condition(kind);
         format!("{kind}={status} {reason}").trim_end().to_owned()
     };
@@ -107,8 +107,8 @@ fn of_policy(view: &PolicyView) -> String {
     format!(
         "{}; {}; {}; {}",
         view.mode(),
-        verdict("Ready"),
-        verdict("Healthy"),
+        condition("Ready"),
+        condition("Healthy"),
         counts.join(", ")
     )
 }
@@ -127,11 +127,11 @@ fn of_secret(row: &Row) -> String {
 }
 
 /// Returns a line for each state that is new, changed or gone.
-fn changes(before: &Facts, now: &Facts) -> Vec<String> {
+fn changes(before: &States, now: &States) -> Vec<String> {
     let changed = now
         .iter()
-        .filter(|(about, fact)| before.get(*about) != Some(fact))
-        .map(|(about, fact)| format!("{about}: {fact}"));
+        .filter(|(about, state)| before.get(*about) != Some(state))
+        .map(|(about, state)| format!("{about}: {state}"));
     let gone = before
         .keys()
         .filter(|about| !now.contains_key(*about))
@@ -149,9 +149,9 @@ mod tests {
 
     #[test]
     fn the_first_lines_contain_everything() {
-        let mut teller = Teller::default();
+        let mut log = ChangeLog::default();
         let policies = News::Policies(vec![testing::payments()]);
-        assert_eq!(teller.take(policies, None), Vec::<String>::new());
+        assert_eq!(log.take(policies, None), Vec::<String>::new());
         let expected = "\
 team-payments/payments: Remediate; Ready=True Succeeded; Healthy=False RotationStuck; Healthy: 11, Rotating: 1, Stuck: 2, Overdue: 1
 team-payments/payments payments/api-key in eu-west-1: not reported; Rotate: Verifying
@@ -159,7 +159,7 @@ team-payments/payments payments/batch in eu-west-1: Rotating
 team-payments/payments payments/db/main in eu-west-1: Stuck; ClearAndRotate: Settling
 team-payments/payments payments/ledger in eu-central-1: Overdue; ObserveOnly
 team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
-        let lines = teller.take(News::Operations(testing::operations()), None);
+        let lines = log.take(News::Operations(testing::operations()), None);
         assert_eq!(lines.join("\n"), expected);
     }
 
@@ -170,22 +170,22 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
         status.findings[0].unseen_since = Some(Time::exact(AwsTime::new(
             "2026-11-23T08:00:00Z".parse().expect("a time"),
         )));
-        let facts = facts(&PolicyView::all(&[unseen], &[]));
+        let states = states(&PolicyView::all(&[unseen], &[]));
         assert_eq!(
-            facts["team-payments/payments payments/db/main in eu-west-1"],
+            states["team-payments/payments payments/db/main in eu-west-1"],
             "Stuck; unseen since 2026-11-23T08:00:00Z"
         );
     }
 
     #[test]
     fn later_lines_contain_only_changes() {
-        let mut teller = Teller::default();
-        teller.take(News::Operations(testing::operations()), None);
-        teller.take(News::Policies(vec![testing::payments()]), None);
-        let again = teller.take(News::Policies(vec![testing::payments()]), None);
+        let mut log = ChangeLog::default();
+        log.take(News::Operations(testing::operations()), None);
+        log.take(News::Policies(vec![testing::payments()]), None);
+        let again = log.take(News::Policies(vec![testing::payments()]), None);
         assert_eq!(again, Vec::<String>::new());
         assert_eq!(
-            teller.take(News::Operations(Vec::new()), None),
+            log.take(News::Operations(Vec::new()), None),
             [
                 "team-payments/payments payments/db/main in eu-west-1: Stuck",
                 "team-payments/payments payments/api-key in eu-west-1: no longer reported",
@@ -195,19 +195,16 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
 
     #[test]
     fn a_lost_and_a_restored_connection_are_printed_once() {
-        let mut teller = Teller::default();
+        let mut log = ChangeLog::default();
         let lost = |source| News::Lost(source, CommandError::new("no answer"));
         assert_eq!(
-            teller.take(lost(Source::Server), None),
+            log.take(lost(Source::Server), None),
             ["connection lost: no answer"]
         );
+        assert_eq!(log.take(lost(Source::Policies), None), Vec::<String>::new());
+        assert_eq!(log.take(News::Alive, None), Vec::<String>::new());
         assert_eq!(
-            teller.take(lost(Source::Policies), None),
-            Vec::<String>::new()
-        );
-        assert_eq!(teller.take(News::Alive, None), Vec::<String>::new());
-        assert_eq!(
-            teller.take(News::Policies(Vec::new()), None),
+            log.take(News::Policies(Vec::new()), None),
             ["connected again"]
         );
     }

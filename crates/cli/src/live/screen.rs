@@ -15,7 +15,7 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 use super::model::{Choice, Model};
 use super::update::{Effect, Message, update};
 use super::view;
-use super::watch::{Feed, News, Scope};
+use super::watch::{News, Scope, Watches};
 use crate::CommandError;
 use crate::kubernetes::events;
 use crate::kubernetes::{Cluster, request_check};
@@ -26,7 +26,7 @@ use crate::view::Events;
 const TICK: Duration = Duration::from_secs(1);
 
 /// The shortest time between two pictures: news arrive in bursts, and connections can be slow.
-const REST: Duration = Duration::from_millis(200);
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The number of unprocessed messages.
 const BACKLOG: usize = 64;
@@ -38,14 +38,14 @@ pub(crate) async fn run(
     style: Style,
 ) -> Result<ExitCode, CommandError> {
     // An error at the start is printed in full, outside the screen.
-    let policies = first_look(cluster, &scope).await?;
+    let policies = read_policies(cluster, &scope).await?;
     let mut model = Model::new(cluster.name(), cluster.namespace(), scope, style);
     model.policies = policies;
     let terminal = ratatui::try_init().map_err(|error| {
         CommandError::new(format!("the terminal cannot be used: {error}"))
             .with_hint("omit --watch, or pipe its output: … | cat")
     })?;
-    let outcome = Show::new(cluster, model).play(terminal).await;
+    let outcome = Screen::new(cluster, model).run(terminal).await;
     ratatui::restore();
     outcome.map(|()| ExitCode::SUCCESS)
 }
@@ -55,7 +55,7 @@ pub(crate) async fn run(
 /// # Errors
 ///
 /// Returns an error if they cannot be read.
-pub(super) async fn first_look(
+pub(super) async fn read_policies(
     cluster: &Cluster,
     scope: &Scope,
 ) -> Result<Vec<SecretRotationPolicy>, CommandError> {
@@ -66,20 +66,20 @@ pub(super) async fn first_look(
 }
 
 /// A running screen.
-struct Show<'a> {
+struct Screen<'a> {
     cluster: &'a Cluster,
     model: Model,
-    feed: Feed,
+    watches: Watches,
     news: (Sender<News>, Receiver<News>),
     answers: (Sender<Message>, Receiver<Message>),
 }
 
-impl<'a> Show<'a> {
+impl<'a> Screen<'a> {
     fn new(cluster: &'a Cluster, model: Model) -> Self {
         let news = mpsc::channel(BACKLOG);
         Self {
             cluster,
-            feed: Feed::start(cluster, &model.scope, &news.0),
+            watches: Watches::start(cluster, &model.scope, &news.0),
             news,
             answers: mpsc::channel(BACKLOG),
             model,
@@ -87,14 +87,14 @@ impl<'a> Show<'a> {
     }
 
     /// Processes messages and draws: only if something may have changed, and not too often.
-    async fn play(mut self, mut terminal: DefaultTerminal) -> Result<(), CommandError> {
+    async fn run(mut self, mut terminal: DefaultTerminal) -> Result<(), CommandError> {
         let mut keys = EventStream::new();
         let mut ticks = time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut signals = Signals::listen()?;
         loop {
             self.draw(&mut terminal)?;
-            let rested = Instant::now() + REST;
+            let next_picture = Instant::now() + REDRAW_INTERVAL;
             let mut due = false;
             // Keys are processed at once; everything else waits until the next picture is due.
             loop {
@@ -113,7 +113,7 @@ impl<'a> Show<'a> {
                         due = true;
                     }
                     _ = ticks.tick() => due = true,
-                    () = time::sleep_until(rested), if due => break,
+                    () = time::sleep_until(next_picture), if due => break,
                     () = signals.end() => return Ok(()),
                 }
             }
@@ -144,7 +144,7 @@ impl<'a> Show<'a> {
         let scope = self.model.scope.clone();
         let effect = update(&mut self.model, message);
         if self.model.scope != scope {
-            self.feed = Feed::start(self.cluster, &self.model.scope, &self.news.0);
+            self.watches = Watches::start(self.cluster, &self.model.scope, &self.news.0);
         }
         match effect {
             None => false,
@@ -170,8 +170,8 @@ async fn carry_out(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
             Message::Answer(asked.map(|_| format!("check of {namespace}/{name} requested")))
         }
         Effect::Watch(scope) => {
-            let look = first_look(&cluster, &scope).await;
-            Message::Moved(look.map(|_| scope))
+            let policies = read_policies(&cluster, &scope).await;
+            Message::Moved(policies.map(|_| scope))
         }
         Effect::Read { choice, operations } => {
             let events = read(&cluster, &choice, &operations).await;

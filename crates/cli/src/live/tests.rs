@@ -142,7 +142,7 @@ fn a_lost_connection_is_on_every_page() {
         assert_eq!(picture.lines().nth(1), Some(banner), "{picture}");
     }
     learn(&mut model, News::Alive);
-    assert_eq!(model.links.loss(), None);
+    assert_eq!(model.connections.loss(), None);
     assert!(!text(&mut model, 80, 24).contains("LOST"));
 }
 
@@ -288,10 +288,10 @@ fn an_open_page_scrolls_no_further_than_its_end() {
     open_first_secret(&mut model);
     picture(&mut model, 40, 10);
     press(&mut model, KeyCode::Char('G'));
-    assert_eq!(model.scroll, model.deepest);
-    assert!(model.deepest > 0);
+    assert_eq!(model.scroll, model.max_scroll);
+    assert!(model.max_scroll > 0);
     press(&mut model, KeyCode::Char('k'));
-    assert_eq!(model.scroll, model.deepest - 1);
+    assert_eq!(model.scroll, model.max_scroll - 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::connections::{Links, Source};
+use super::connections::{Connections, Source};
 use super::model::{Choice, Model, Page, entries};
 use super::watch::{News, Scope};
 use crate::CommandError;
@@ -18,7 +18,7 @@ pub(super) enum Message {
     /// A key was pressed.
     Key(KeyEvent),
     /// A picture was drawn: this many lines fit, and the open page can be scrolled by this many.
-    Drawn { height: usize, deepest: usize },
+    Drawn { height: usize, max_scroll: usize },
     /// The result of a switch to other namespaces.
     Moved(Result<Scope, CommandError>),
     /// The result of a request.
@@ -51,10 +51,10 @@ pub(super) fn update(model: &mut Model, message: Message) -> Option<Effect> {
             }
             None
         }
-        Message::Drawn { height, deepest } => {
+        Message::Drawn { height, max_scroll } => {
             model.height = height;
-            model.deepest = deepest;
-            model.scroll = model.scroll.min(deepest);
+            model.max_scroll = max_scroll;
+            model.scroll = model.scroll.min(max_scroll);
             None
         }
         Message::Moved(scope) => {
@@ -75,7 +75,7 @@ fn moved(model: &mut Model, scope: Result<Scope, CommandError>) {
             model.scope = scope;
             model.policies.clear();
             model.operations.clear();
-            model.links = Links::default();
+            model.connections = Connections::default();
         }
         Err(failure) => model.notice = Some(failure.message().to_owned()),
     }
@@ -86,21 +86,21 @@ fn learn(model: &mut Model, news: News) -> Option<Effect> {
         News::Policies(policies) => {
             let changed = policies != model.policies;
             model.policies = policies;
-            model.links.found(Source::Policies);
+            model.connections.found(Source::Policies);
             changed
         }
         News::Operations(operations) => {
             let changed = operations != model.operations;
             model.operations = operations;
-            model.links.found(Source::Operations);
+            model.connections.found(Source::Operations);
             changed
         }
         News::Alive => {
-            model.links.found(Source::Server);
+            model.connections.found(Source::Server);
             false
         }
         News::Lost(source, failure) => {
-            model.links.lost(source, model.now, failure.message());
+            model.connections.lost(source, model.now, failure.message());
             false
         }
     };
@@ -185,7 +185,7 @@ fn on_page(model: &mut Model, choice: &Choice, code: KeyCode) -> Option<Effect> 
         other => {
             if let Some(step) = step(other, model.height) {
                 let scroll = model.scroll.saturating_add_signed(step);
-                model.scroll = scroll.min(model.deepest);
+                model.scroll = scroll.min(model.max_scroll);
             }
         }
     }

@@ -20,7 +20,7 @@ const KEYS_OF_HELP: &str = "q quit  any key back";
 
 /// Draws a model. Returns what fitted on the screen.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
-    let banner = u16::from(model.links.loss().is_some());
+    let banner = u16::from(model.connections.loss().is_some());
     let [title, lost, body, bottom] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(banner),
@@ -29,7 +29,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
     ])
     .areas(frame.area());
     frame.render_widget(Paragraph::new(title_line(model)), title);
-    if let Some(Loss { since, why }) = model.links.loss() {
+    if let Some(Loss { since, why }) = model.connections.loss() {
         let since = since.map_or_else(String::new, |since| {
             format!(" since {}", whole_seconds(since))
         });
@@ -40,11 +40,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
             lost,
         );
     }
-    let deepest = draw_body(frame, model, body);
+    let max_scroll = draw_body(frame, model, body);
     frame.render_widget(Paragraph::new(bottom_line(model)), bottom);
     Message::Drawn {
         height: usize::from(body.height),
-        deepest,
+        max_scroll,
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::connections::Source;
 use crate::CommandError;
-use crate::kubernetes::{Attempt, Cluster, Kind};
+use crate::kubernetes::{ApiRequest, Cluster, Kind};
 
 /// The pause before a watch is restarted; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_secs(2);
 
 /// The interval between two polls of the server.
-const PULSE: Duration = Duration::from_secs(10);
+const SERVER_POLL: Duration = Duration::from_secs(10);
 
 /// Which policies to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,11 +51,11 @@ pub(super) enum News {
 
 /// Running watches. They end when it is dropped.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct Watches {
     _tasks: JoinSet<()>,
 }
 
-impl Feed {
+impl Watches {
     /// Starts the watches. Every change is sent as the complete list.
     pub(super) fn start(cluster: &Cluster, scope: &Scope, news: &Sender<News>) -> Self {
         let mut tasks = JoinSet::new();
@@ -76,7 +76,7 @@ impl Feed {
             News::Operations,
             news.clone(),
         ));
-        tasks.spawn(pulse(cluster.clone(), news.clone()));
+        tasks.spawn(poll_server(cluster.clone(), news.clone()));
         Self { _tasks: tasks }
     }
 }
@@ -87,23 +87,23 @@ async fn follow<K: Kind>(
     namespace: Option<String>,
     fields: Option<String>,
     source: Source,
-    tell: fn(Vec<K>) -> News,
+    to_news: fn(Vec<K>) -> News,
     news: Sender<News>,
 ) {
     let mut pause = FIRST_PAUSE;
     let (namespace, fields) = (namespace.as_deref(), fields.as_deref());
     loop {
-        let Some(end) = watch(&cluster, namespace, fields, tell, &news).await else {
+        let Some(end) = watch(&cluster, namespace, fields, to_news, &news).await else {
             return;
         };
-        if end.told {
+        if end.has_sent {
             pause = FIRST_PAUSE;
         }
         if is_forbidden(&end.error) {
-            return poll(&cluster, namespace, fields, source, tell, &news).await;
+            return poll(&cluster, namespace, fields, source, to_news, &news).await;
         }
-        let attempt = Attempt::on::<K>("watch", namespace);
-        if let Some(failure) = failure(&cluster, &attempt, &end.error)
+        let request = ApiRequest::on::<K>("watch", namespace);
+        if let Some(failure) = failure(&cluster, &request, &end.error)
             && news.send(News::Lost(source, failure)).await.is_err()
         {
             return;
@@ -117,7 +117,7 @@ async fn follow<K: Kind>(
 struct End {
     error: watcher::Error,
     /// Whether it sent anything before.
-    told: bool,
+    has_sent: bool,
 }
 
 /// Watches until an error; `None` if the receiver is closed.
@@ -125,7 +125,7 @@ async fn watch<K: Kind>(
     cluster: &Cluster,
     namespace: Option<&str>,
     fields: Option<&str>,
-    tell: fn(Vec<K>) -> News,
+    to_news: fn(Vec<K>) -> News,
     news: &Sender<News>,
 ) -> Option<End> {
     let config = watcher::Config {
@@ -134,11 +134,11 @@ async fn watch<K: Kind>(
     };
     let mut stream = pin!(watcher::watcher(cluster.api::<K>(namespace), config));
     let mut known = BTreeMap::new();
-    let mut told = false;
+    let mut has_sent = false;
     loop {
         let event = match stream.try_next().await {
             Ok(event) => event?,
-            Err(error) => return Some(End { error, told }),
+            Err(error) => return Some(End { error, has_sent }),
         };
         let complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
         match event {
@@ -152,10 +152,10 @@ async fn watch<K: Kind>(
             Event::InitDone => {}
         }
         if complete {
-            news.send(tell(known.values().cloned().collect()))
+            news.send(to_news(known.values().cloned().collect()))
                 .await
                 .ok()?;
-            told = true;
+            has_sent = true;
         }
     }
 }
@@ -166,15 +166,15 @@ async fn poll<K: Kind>(
     namespace: Option<&str>,
     fields: Option<&str>,
     source: Source,
-    tell: fn(Vec<K>) -> News,
+    to_news: fn(Vec<K>) -> News,
     news: &Sender<News>,
 ) {
     loop {
-        let told = match cluster.list_where::<K>(namespace, fields).await {
-            Ok(all) => tell(all),
+        let item = match cluster.list_where::<K>(namespace, fields).await {
+            Ok(all) => to_news(all),
             Err(failure) => News::Lost(source, failure),
         };
-        if news.send(told).await.is_err() {
+        if news.send(item).await.is_err() {
             return;
         }
         sleep(POLL).await;
@@ -182,18 +182,18 @@ async fn poll<K: Kind>(
 }
 
 /// Polls the server: a watch without changes is as silent as a dead one.
-async fn pulse(cluster: Cluster, news: Sender<News>) {
+async fn poll_server(cluster: Cluster, news: Sender<News>) {
     loop {
-        let told = match cluster.ping().await {
+        let item = match cluster.ping().await {
             Ok(()) => News::Alive,
             Err(failure) => News::Lost(Source::Server, failure),
         };
-        let pause = if matches!(told, News::Lost(..)) {
+        let pause = if matches!(item, News::Lost(..)) {
             FIRST_PAUSE
         } else {
-            PULSE
+            SERVER_POLL
         };
-        if news.send(told).await.is_err() {
+        if news.send(item).await.is_err() {
             return;
         }
         sleep(pause).await;
@@ -208,11 +208,15 @@ fn is_forbidden(error: &watcher::Error) -> bool {
 }
 
 /// Explains a watch error; `None` if a new list is all that is needed.
-fn failure(cluster: &Cluster, attempt: &Attempt, error: &watcher::Error) -> Option<CommandError> {
+fn failure(
+    cluster: &Cluster,
+    request: &ApiRequest,
+    error: &watcher::Error,
+) -> Option<CommandError> {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Some(cluster.failed(attempt, error)),
+        | watcher::Error::WatchFailed(error) => Some(cluster.failed(request, error)),
         watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
     }
 }

@@ -31,7 +31,7 @@ use tower::{BoxError, Service, service_fn};
 use super::Proxy;
 
 /// The time limit for a connection, including the proxy.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The default port of SOCKS servers (RFC 1928).
 const SOCKS_PORT: u16 = 1080;
@@ -140,7 +140,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, destination: Uri) -> Self::Future {
         let connecting = self.clone().connect(destination);
         Box::pin(async move {
-            let connected = tokio::time::timeout(PATIENCE, connecting).await;
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
             connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         })
     }

@@ -7,7 +7,7 @@ use crate::ui::style::printable;
 
 /// Writes text to standard output. A closed reader, such as `head`, is no error.
 pub(crate) fn print(text: &str) -> Result<(), CommandError> {
-    print_open(text).map(drop)
+    try_print(text).map(drop)
 }
 
 /// Writes lines to standard error. They contain text from servers and other people, so control characters are replaced.
@@ -18,7 +18,7 @@ pub(crate) fn note(text: &str) {
 }
 
 /// Writes text to standard output. Returns whether its reader is still there.
-pub(crate) fn print_open(text: &str) -> Result<bool, CommandError> {
+pub(crate) fn try_print(text: &str) -> Result<bool, CommandError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
@@ -28,6 +28,6 @@ pub(crate) fn print_open(text: &str) -> Result<bool, CommandError> {
 }
 
 /// Prints an error on standard error where the command continues.
-pub(crate) fn complain(failure: &CommandError) {
+pub(crate) fn print_error(failure: &CommandError) {
     note(&failure.to_string());
 }

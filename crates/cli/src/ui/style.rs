@@ -117,7 +117,7 @@ impl Style {
     }
 
     /// Returns the text of an empty cell.
-    pub(crate) const fn nothing(self) -> &'static str {
+    pub(crate) const fn empty_cell(self) -> &'static str {
         if self.unicode { "–" } else { "-" }
     }
 

@@ -118,18 +118,18 @@ pub(super) fn severity(operation: &SecretRotationOperation) -> Severity {
 /// Adds the events whose text contains `about`, newest last.
 pub(super) fn event_lines(
     document: &mut Document,
-    told: &Events,
+    events: &Events,
     about: &str,
     now: Option<Timestamp>,
 ) {
-    let told = match told {
-        Ok(told) => told,
+    let events = match events {
+        Ok(events) => events,
         Err(failure) => {
             document.line(vec![colored(Severity::Unsure, failure.message())]);
             return;
         }
     };
-    let relevant: Vec<_> = told
+    let relevant: Vec<_> = events
         .iter()
         .filter(|event| events::line(event).contains(about))
         .collect();

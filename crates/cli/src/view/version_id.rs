@@ -26,7 +26,7 @@ pub(crate) fn short(id: &str) -> String {
 }
 
 /// Shortens the versions of one secret. Different ids stay complete if they would look the same.
-pub(crate) fn apart(ids: [Option<&str>; 2]) -> [Option<String>; 2] {
+pub(crate) fn distinguish(ids: [Option<&str>; 2]) -> [Option<String>; 2] {
     let [a, b] = ids.map(|id| id.map(short));
     if a == b && ids[0] != ids[1] {
         return ids.map(|id| id.map(str::to_owned));
@@ -35,8 +35,8 @@ pub(crate) fn apart(ids: [Option<&str>; 2]) -> [Option<String>; 2] {
 }
 
 /// Returns the current and the pending version of a secret in short, a dash for each that does not exist.
-pub(crate) fn apart_or_dash(current: Option<&str>, pending: Option<&str>) -> [String; 2] {
-    apart([current, pending]).map(|id| id.unwrap_or_else(dash))
+pub(crate) fn distinguish_or_dash(current: Option<&str>, pending: Option<&str>) -> [String; 2] {
+    distinguish([current, pending]).map(|id| id.unwrap_or_else(dash))
 }
 
 /// Returns whether the id has the shape of a UUID, in upper or lower case.
@@ -53,19 +53,22 @@ mod tests {
     use super::*;
 
     fn both(a: &str, b: &str) -> [String; 2] {
-        apart([Some(a), Some(b)]).map(Option::unwrap_or_default)
+        distinguish([Some(a), Some(b)]).map(Option::unwrap_or_default)
     }
 
     #[test]
     fn a_version_that_does_not_exist_is_a_dash() {
         let id = "6f1c2d3e-0000-4000-8000-000000000001";
-        assert_eq!(apart_or_dash(Some(id), None), ["6f1c2d3e", "-"]);
+        assert_eq!(distinguish_or_dash(Some(id), None), ["6f1c2d3e", "-"]);
     }
 
     #[test]
     fn a_uuid_is_cut_like_a_commit() {
         let id = "6f1c2d3e-0000-4000-8000-000000000001";
-        assert_eq!(apart([Some(id), None]), [Some("6f1c2d3e".to_owned()), None]);
+        assert_eq!(
+            distinguish([Some(id), None]),
+            [Some("6f1c2d3e".to_owned()), None]
+        );
         assert_eq!(both(id, id), ["6f1c2d3e", "6f1c2d3e"]);
     }
 

@@ -7,19 +7,19 @@ use super::target::Target;
 use crate::CommandError;
 
 /// Rejects an action that does not fit the state of the secret, with a hint at the one that does.
-pub(super) fn advise(action: Action, target: &Target) -> Result<(), CommandError> {
+pub(super) fn reject_mismatch(action: Action, target: &Target) -> Result<(), CommandError> {
     let state = target
         .finding
         .as_ref()
         .map(|finding| finding.state.as_str());
     let secret = &target.secret;
-    let place = place(target);
+    let flags = flags(target);
     match (action, state) {
         (Action::Rotate, Some("Stuck")) => Err(CommandError::new(format!(
             "{secret} is stuck: AWS refuses to start another rotation of it"
         ))
         .with_hint(format!(
-            "`kubectl secret-rotation rotate {secret} --retry {place}` retries the pending version; `kubectl secret-rotation clear {secret} --rotate {place}` abandons it and rotates; `kubectl secret-rotation promote {secret} {place}` makes it current if the target accepts its value"
+            "`kubectl secret-rotation rotate {secret} --retry {flags}` retries the pending version; `kubectl secret-rotation clear {secret} --rotate {flags}` abandons it and rotates; `kubectl secret-rotation promote {secret} {flags}` makes it current if the target accepts its value"
         ))),
         (Action::Rotate, Some("Rotating")) => Err(CommandError::new(format!(
             "{secret} is already being rotated"
@@ -33,7 +33,7 @@ pub(super) fn advise(action: Action, target: &Target) -> Result<(), CommandError
                 "{secret} is {state}, not scheduled for deletion"
             ))
             .with_hint(format!(
-                "`kubectl secret-rotation undo {secret} {place}` undoes a clear; `restore` cancels a deletion"
+                "`kubectl secret-rotation undo {secret} {flags}` undoes a clear; `restore` cancels a deletion"
             )))
         }
         _ => Ok(()),
@@ -45,12 +45,12 @@ fn namespace(target: &Target) -> String {
 }
 
 /// Returns the flags that select the same secret.
-fn place(target: &Target) -> String {
+fn flags(target: &Target) -> String {
     format!("-n {} --region {}", namespace(target), target.region)
 }
 
 /// Describes what the operation will do, and what it expects.
-pub(super) fn announcement(target: &Target, spec: &SecretRotationOperationSpec) -> String {
+pub(super) fn describe(target: &Target, spec: &SecretRotationOperationSpec) -> String {
     let mut lines = vec![
         format!(
             "{} of {} in {}, for policy {}:",
@@ -122,8 +122,8 @@ fn undo(action: Action, target: &Target) -> Option<String> {
         Action::RestorePending => ("clear", "undoes it."),
         Action::RetryRotation | Action::RestoreSecret | Action::ReleasePins => return None,
     };
-    let (secret, place) = (&target.secret, place(target));
+    let (secret, flags) = (&target.secret, flags(target));
     Some(format!(
-        "`kubectl secret-rotation {command} {secret} {place}` {what}"
+        "`kubectl secret-rotation {command} {secret} {flags}` {what}"
     ))
 }

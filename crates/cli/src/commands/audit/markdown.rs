@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::{FindingReport, Report};
-use crate::view::version_id::apart_or_dash;
+use crate::view::version_id::distinguish_or_dash;
 
 /// Findings to list; more are only counted, because a comment holds 65,536 characters.
 const MOST: usize = 100;
@@ -68,7 +68,7 @@ fn findings(report: &Report, text: &mut String) {
 }
 
 fn row(finding: &FindingReport) -> String {
-    let [_, pending] = apart_or_dash(
+    let [_, pending] = distinguish_or_dash(
         finding.current_version_id.as_deref(),
         finding.pending_version_id.as_deref(),
     );

@@ -166,8 +166,8 @@ impl Report {
 
     /// Returns the result in one sentence.
     pub(crate) fn headline(&self) -> String {
-        let judged = count(self.selected, "secret");
-        let verdict = match (self.unhealthy(), self.complete) {
+        let evaluated = count(self.selected, "secret");
+        let result = match (self.unhealthy(), self.complete) {
             (0, false) if self.selected == 0 => "nothing could be evaluated".to_owned(),
             (0, true) => "none needs attention".to_owned(),
             (0, false) => "none of those that could be read needs attention".to_owned(),
@@ -175,7 +175,7 @@ impl Report {
             (many, _) => format!("{many} need attention"),
         };
         format!(
-            "{judged} in {}: {verdict}",
+            "{evaluated} in {}: {result}",
             count(self.regions.len(), "region")
         )
     }

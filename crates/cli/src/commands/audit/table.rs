@@ -8,7 +8,7 @@ use super::report::Report;
 use crate::ui::duration::dash;
 use crate::ui::style::Style;
 use crate::ui::table::Table;
-use crate::view::version_id::apart_or_dash;
+use crate::view::version_id::distinguish_or_dash;
 
 /// Renders the findings worst first, then the counts, then what could not be read.
 pub(super) fn render(report: &Report) -> String {
@@ -36,7 +36,7 @@ fn findings(report: &Report) -> Table {
         "NAME", "REGION", "STATE", "CURRENT", "PENDING", "MESSAGE", "AGE",
     ]);
     for finding in &report.findings {
-        let [current, pending] = apart_or_dash(
+        let [current, pending] = distinguish_or_dash(
             finding.current_version_id.as_deref(),
             finding.pending_version_id.as_deref(),
         );

@@ -11,7 +11,7 @@ use secret_rotation_core::names::{Arn, Region, SecretName, StageLabel, VersionId
 use secret_rotation_core::secret::{LabelMap, Rotation, RotationRules, Secret, VersionListing};
 use secret_rotation_core::time::AwsTime;
 
-use super::{Report, judge};
+use super::{Report, evaluate};
 use crate::aws::{Criteria, Problem, RegionSweep};
 
 const CURRENT: &str = "6f1c0000-0000-4000-8000-000000000001";
@@ -55,11 +55,11 @@ pub(super) fn golden(name: &str, text: &str) {
     );
 }
 
-fn report_of(swept: &[RegionSweep]) -> Report {
-    let regions = swept.iter().map(|swept| swept.inventory.region.clone());
+fn report_of(sweeps: &[RegionSweep]) -> Report {
+    let regions = sweeps.iter().map(|one| one.inventory.region.clone());
     let criteria = Criteria::everything(regions.collect()).expect("a criteria");
-    let survey = judge(&criteria, swept);
-    Report::of(&criteria, swept, &survey)
+    let survey = evaluate(&criteria, sweeps);
+    Report::of(&criteria, sweeps, &survey)
 }
 
 fn swept(inventory: Inventory) -> RegionSweep {

@@ -68,7 +68,7 @@ const NAME_ARGUMENTS: [NameArgument; 23] = [
 ];
 
 fn candidates(options: &ClusterOptions, wanted: Wanted, typed: &str) -> Vec<CompletionCandidate> {
-    let names = names::look(options, wanted);
+    let names = names::fetch(options, wanted);
     let fitting = names
         .into_iter()
         .filter(|(name, _)| name.starts_with(typed));

@@ -28,7 +28,7 @@ pub(super) enum Wanted {
 }
 
 /// Returns names with their descriptions. Returns none on any error: a prompt is no place for error messages.
-pub(super) fn look(options: &ClusterOptions, wanted: Wanted) -> Vec<(String, String)> {
+pub(super) fn fetch(options: &ClusterOptions, wanted: Wanted) -> Vec<(String, String)> {
     let options = options.clone();
     // A completion can start inside or outside a runtime; a new thread is always outside.
     let looking = std::thread::spawn(move || {

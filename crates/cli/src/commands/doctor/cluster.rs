@@ -23,7 +23,7 @@ use crate::CommandError;
 /// The oldest supported minor version of Kubernetes.
 const OLDEST_MINOR: u32 = 32;
 
-const KINDS: [&str; 3] = [
+const RESOURCES: [&str; 3] = [
     "secretrotationpolicies",
     "secretrotationoperations",
     "awsaccessprofiles",
@@ -61,7 +61,7 @@ pub(super) async fn server(client: &Client) -> (CheckResult, Option<Timestamp>) 
         .and_then(|date| rfc2822::parse(date).ok())
         .map(|zoned| zoned.timestamp());
     let result = match client.apiserver_version().await {
-        Ok(version) => judge_version(&version.git_version, &version.minor),
+        Ok(version) => check_version(&version.git_version, &version.minor),
         Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
             CheckResult::failed(what, "it rejects your credentials")
                 .with_hint("sign in to the cluster again")
@@ -71,7 +71,7 @@ pub(super) async fn server(client: &Client) -> (CheckResult, Option<Timestamp>) 
     (result, now)
 }
 
-fn judge_version(version: &str, minor: &str) -> CheckResult {
+fn check_version(version: &str, minor: &str) -> CheckResult {
     let digits: String = minor.chars().take_while(char::is_ascii_digit).collect();
     let supported = digits.parse().is_ok_and(|minor: u32| minor >= OLDEST_MINOR);
     if supported {
@@ -83,7 +83,7 @@ fn judge_version(version: &str, minor: &str) -> CheckResult {
 }
 
 /// Checks that the API server serves the three CRDs in the version of this plugin. Every user may read that.
-pub(super) async fn kinds(client: &Client) -> Vec<CheckResult> {
+pub(super) async fn crds(client: &Client) -> Vec<CheckResult> {
     let what = format!("CRDs of {GROUP}");
     let hint = "install them: kubectl apply -f deploy/crds, or the chart with crds.enabled=true";
     let groups = match client.list_api_groups().await {
@@ -107,12 +107,12 @@ pub(super) async fn kinds(client: &Client) -> Vec<CheckResult> {
     match resources {
         Err(error) => vec![CheckResult::unreadable(what, &error)],
         Ok(resources) => {
-            let there: BTreeSet<_> = resources
+            let existing: BTreeSet<_> = resources
                 .resources
                 .into_iter()
                 .map(|one| one.name)
                 .collect();
-            vec![missing(&what, "served", &KINDS, &there, hint)]
+            vec![missing(&what, "served", &RESOURCES, &existing, hint)]
         }
     }
 }
@@ -155,8 +155,14 @@ fn installed<K>(
 ) -> CheckResult {
     match found {
         Ok(found) => {
-            let there = found.keys().cloned().collect();
-            missing(what, "installed", &admission_policies::NAMES, &there, hint)
+            let existing = found.keys().cloned().collect();
+            missing(
+                what,
+                "installed",
+                &admission_policies::NAMES,
+                &existing,
+                hint,
+            )
         }
         Err(error) => CheckResult::unreadable(what, error),
     }
@@ -180,12 +186,12 @@ fn missing(
     what: &str,
     verb: &str,
     wanted: &[&str],
-    there: &BTreeSet<String>,
+    existing: &BTreeSet<String>,
     hint: &str,
 ) -> CheckResult {
     let absent: Vec<_> = wanted
         .iter()
-        .filter(|name| !there.contains(**name))
+        .filter(|name| !existing.contains(**name))
         .copied()
         .collect();
     if absent.is_empty() {
@@ -233,23 +239,23 @@ mod tests {
 
     #[test]
     fn missing_resources_are_named() {
-        let there = BTreeSet::from(["a".to_owned()]);
+        let existing = BTreeSet::from(["a".to_owned()]);
         assert_eq!(
-            missing("kinds", "served", &["a", "b"], &there, "install them"),
-            CheckResult::failed("kinds", "not served: b").with_hint("install them")
+            missing("CRDs", "served", &["a", "b"], &existing, "install them"),
+            CheckResult::failed("CRDs", "not served: b").with_hint("install them")
         );
         assert_eq!(
-            missing("kinds", "served", &["a"], &there, ""),
-            CheckResult::ok("kinds", "all 1 are served")
+            missing("CRDs", "served", &["a"], &existing, ""),
+            CheckResult::ok("CRDs", "all 1 are served")
         );
     }
 
     #[test]
     fn the_minor_version_may_end_with_a_plus() {
         assert_eq!(
-            judge_version("v1.34.2", "34+"),
+            check_version("v1.34.2", "34+"),
             CheckResult::ok("API server", "v1.34.2")
         );
-        assert_eq!(judge_version("v1.31.0", "31").found, "v1.31.0 is too old");
+        assert_eq!(check_version("v1.31.0", "31").found, "v1.31.0 is too old");
     }
 }

@@ -119,10 +119,12 @@ async fn leases(client: &Client, namespace: &str, now: Option<Timestamp>) -> Vec
         let hint = "start the controller, or set its namespace with --controller-namespace";
         return vec![CheckResult::failed(what, "no replica has taken it yet").with_hint(hint)];
     }
-    ours.into_iter().map(|lease| judge(lease, now)).collect()
+    ours.into_iter()
+        .map(|lease| check_lease(lease, now))
+        .collect()
 }
 
-fn judge(lease: &Lease, now: Option<Timestamp>) -> CheckResult {
+fn check_lease(lease: &Lease, now: Option<Timestamp>) -> CheckResult {
     let what = format!(
         "lease {}",
         lease.metadata.name.as_deref().unwrap_or_default()
@@ -183,7 +185,7 @@ mod tests {
     fn a_lease_is_active_while_it_is_renewed() {
         let now = "2026-11-23T10:00:00Z".parse().ok();
         let found = |holder, renewed| {
-            let result = judge(&lease(holder, renewed), now);
+            let result = check_lease(&lease(holder, renewed), now);
             (result.grade, result.found)
         };
         assert_eq!(

@@ -14,7 +14,7 @@ use crate::CommandError;
 use crate::aws::Session;
 
 /// The time limit of the request.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Puts the value and returns the id of its version. The SDK makes the request token, so that its retries write only
 /// once.
@@ -25,7 +25,9 @@ pub(super) async fn put(
     value: &Value,
     shape: Shape,
 ) -> Result<String, CommandError> {
-    let timeout = TimeoutConfig::builder().operation_timeout(PATIENCE).build();
+    let timeout = TimeoutConfig::builder()
+        .operation_timeout(REQUEST_TIMEOUT)
+        .build();
     let settings = Builder::from(session.config())
         .region(aws_config::Region::new(region.as_str().to_owned()))
         .timeout_config(timeout)

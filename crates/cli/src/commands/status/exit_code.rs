@@ -12,10 +12,10 @@ pub(super) const CANNOT_TELL: u8 = 3;
 
 /// Returns the exit status for all policies: an unhealthy one outweighs an unknown one.
 pub(super) fn of(policies: &[SecretRotationPolicy]) -> u8 {
-    let verdicts: Vec<_> = policies.iter().map(one).collect();
-    if verdicts.contains(&UNHEALTHY) {
+    let codes: Vec<_> = policies.iter().map(one).collect();
+    if codes.contains(&UNHEALTHY) {
         UNHEALTHY
-    } else if verdicts.contains(&CANNOT_TELL) || verdicts.is_empty() {
+    } else if codes.contains(&CANNOT_TELL) || codes.is_empty() {
         CANNOT_TELL
     } else {
         HEALTHY
@@ -29,10 +29,10 @@ fn one(policy: &SecretRotationPolicy) -> u8 {
     };
     let is =
         |kind, value| find(&status.conditions, kind).is_some_and(|found| found.status == value);
-    let judged = status
+    let observed = status
         .observed_generation
         .map(secret_rotation_api::count::Count::value);
-    let fresh = judged == policy.metadata.generation && policy.suspended_by().is_none();
+    let fresh = observed == policy.metadata.generation && policy.suspended_by().is_none();
     if is("Healthy", "False") {
         UNHEALTHY
     } else if fresh && is("Healthy", "True") && is("Ready", "True") {

@@ -55,7 +55,7 @@ fn tree(view: &PolicyView, wide: bool, style: Style, now: Option<Timestamp>) -> 
 
 /// Renders the name and the mode of the policy, and its two conditions.
 fn heading(view: &PolicyView, style: Style) -> String {
-    let verdict = |kind: &str| {
+    let condition = |kind: &str| {
         let (status, reason) = view.condition(kind);
         let severity = Severity::of_condition(&status);
         let why = if severity == Severity::Good && reason != "Suspended" || reason.is_empty() {
@@ -72,8 +72,8 @@ fn heading(view: &PolicyView, style: Style) -> String {
         "Policy:    {}   Mode: {}   {}   {}",
         style.bold(&view.title()),
         view.mode(),
-        verdict("Ready"),
-        verdict("Healthy"),
+        condition("Ready"),
+        condition("Healthy"),
     )
 }
 
@@ -116,7 +116,7 @@ fn cells(
     style: Style,
     now: Option<Timestamp>,
 ) -> Vec<Cell> {
-    let nothing = || style.nothing().to_owned();
+    let nothing = || style.empty_cell().to_owned();
     let name = if wide || !view.is_ambiguous(&row.key.secret) {
         row.key.secret.clone()
     } else {
@@ -126,7 +126,7 @@ fn cells(
     let versions = if wide {
         versions.map(|id| id.map(str::to_owned))
     } else {
-        version_id::apart(versions)
+        version_id::distinguish(versions)
     };
     let [current, pending] = versions.map(|id| id.unwrap_or_else(nothing));
     let since = row.since.zip(now);
@@ -156,7 +156,7 @@ fn cells(
 
 fn state(row: &Row, style: Style, now: Option<Timestamp>) -> Cell {
     let Some((state, words)) = row.state.as_ref().zip(row.state_text(now)) else {
-        return Cell::from(style.nothing());
+        return Cell::from(style.empty_cell());
     };
     let severity = Severity::of_state(state);
     Cell::colored(severity, format!("{} {words}", style.symbol(severity)))

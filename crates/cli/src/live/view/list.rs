@@ -196,9 +196,10 @@ fn longest(model: &Model, entries: &[Entry<'_>], title: &str) -> usize {
 
 /// Returns the severity and the text of a cell.
 fn cell(model: &Model, view: &PolicyView, row: &policy::Row, title: &str) -> (Severity, String) {
-    let nothing = || model.style.nothing().to_owned();
-    let [current, pending] = version_id::apart([row.current.as_deref(), row.pending.as_deref()])
-        .map(|id| id.unwrap_or_else(nothing));
+    let nothing = || model.style.empty_cell().to_owned();
+    let [current, pending] =
+        version_id::distinguish([row.current.as_deref(), row.pending.as_deref()])
+            .map(|id| id.unwrap_or_else(nothing));
     let text = match title {
         "NAME" if view.is_ambiguous(&row.key.secret) => {
             format!("  {} ({})", row.key.secret, row.key.region)

@@ -35,15 +35,15 @@ pub(super) fn draw_document(frame: &mut Frame<'_>, model: &Model, area: Rect) ->
         return 0;
     };
     let lines = wrapped(&document, usize::from(area.width), model);
-    let deepest = lines.len().saturating_sub(usize::from(area.height));
-    let first = model.scroll.min(deepest);
+    let max_scroll = lines.len().saturating_sub(usize::from(area.height));
+    let first = model.scroll.min(max_scroll);
     let shown: Vec<_> = lines
         .into_iter()
         .skip(first)
         .take(usize::from(area.height))
         .collect();
     frame.render_widget(Paragraph::new(shown), area);
-    deepest
+    max_scroll
 }
 
 /// Draws the help.

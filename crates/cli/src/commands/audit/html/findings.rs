@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::report::{FindingReport, Report, count};
-use crate::view::version_id::apart_or_dash;
+use crate::view::version_id::distinguish_or_dash;
 
 /// Renders the findings, or that there are none.
 pub(super) fn section(report: &Report) -> Markup {
@@ -85,7 +85,7 @@ fn versions(finding: &FindingReport) -> Markup {
         "Present" => " (has a value)",
         _ => "",
     };
-    let [short_current, short_pending] = apart_or_dash(
+    let [short_current, short_pending] = distinguish_or_dash(
         finding.current_version_id.as_deref(),
         finding.pending_version_id.as_deref(),
     );
