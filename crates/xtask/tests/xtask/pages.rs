@@ -468,6 +468,32 @@ fn every_metric_that_is_mentioned_exists() {
 
 /// A page of the book names a test behind the file that holds it.
 #[test]
+fn every_function_of_the_reading_guide_is_in_its_file() {
+    let page = project::root().join("docs/follow.md");
+    let page = std::fs::read_to_string(page).expect("the reading guide");
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains(".rs`"));
+    let mut read = 0;
+    for row in rows {
+        let cells: Vec<_> = row
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        let [_, _, _, function, file, _] = cells[..] else {
+            panic!("a row without a function and a file: {row}");
+        };
+        let source = std::fs::read_to_string(project::root().join(file)).expect(file);
+        let is_there = ["(", "<"]
+            .iter()
+            .any(|end| source.contains(&format!("fn {function}{end}")));
+        assert!(is_there, "{file} has no function {function}");
+        read += 1;
+    }
+    assert!(read > 20, "only {read} rows were read");
+}
+
+#[test]
 fn every_file_and_test_that_is_named_exists() {
     let mut complaints = Vec::new();
     for page in of_the_book() {
