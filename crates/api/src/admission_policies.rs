@@ -1,5 +1,5 @@
-//! The admission policies that guard approvals, profiles and status: what ships with this release, and what keeps the ones
-//! that are installed from guarding as much.
+//! The admission policies that guard approvals, profiles and status: the policies of this release, and the checks
+//! that find out whether the installed ones are weaker or of another version.
 
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -21,21 +21,24 @@ pub const VERSION_ANNOTATION: &str = "secretrotation.dev/version";
 /// The release that this program belongs to.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What this release ships, and so what it relies on.
+/// The admission policies that this release ships and relies on.
 const SHIPPED: &str = include_str!("../../../deploy/admission/admission.yaml");
 
-/// Why a policy with its binding does not guard what it should.
+/// Why an installed policy with its binding does not guard what it should.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Defect {
-    /// It lets pass what it refuses as it is shipped.
+    /// It admits requests that the shipped policy refuses.
     #[error("{0}")]
     Weak(String),
-    /// It judges otherwise than the one that this release ships.
+    /// Its rules differ from those that this release ships.
     #[error("{0}")]
     OtherVersion(String),
 }
 
-/// Compares a policy and its binding with what ships, by content: a name proves nothing.
+/// Compares an installed policy and its binding with the shipped ones. Returns the defect, or `None` if they guard
+/// enough.
+///
+/// The comparison is by content, because the name of a policy proves nothing.
 pub fn defect(
     name: &str,
     policy: &ValidatingAdmissionPolicy,
@@ -46,7 +49,7 @@ pub fn defect(
     weak.or_else(|| other_version(name, policy).map(Defect::OtherVersion))
 }
 
-/// That a policy judges otherwise than the one that this release ships, if so.
+/// Returns how the rules of a policy differ from those that this release ships, or `None` if they do not.
 fn other_version(name: &str, policy: &ValidatingAdmissionPolicy) -> Option<String> {
     let shipped = shipped(name)?;
     let (ours, theirs) = (rules(&shipped), rules(policy));
@@ -57,11 +60,11 @@ fn other_version(name: &str, policy: &ValidatingAdmissionPolicy) -> Option<Strin
     let which = match version.map(String::as_str) {
         Some(OWN_VERSION) => "was changed".to_owned(),
         Some(version) => format!("is of version {version}"),
-        None => "does not say its version".to_owned(),
+        None => "has no version annotation".to_owned(),
     };
     Some(format!(
-        "ValidatingAdmissionPolicy {name} {which}: its {part} differ from those of version {OWN_VERSION}, which this program \
-         is; apply deploy/admission of version {OWN_VERSION}"
+        "ValidatingAdmissionPolicy {name} {which}: its {part} differ from those of version {OWN_VERSION}, the version of this \
+         program; apply deploy/admission of version {OWN_VERSION}"
     ))
 }
 
@@ -77,7 +80,8 @@ fn shipped(name: &str) -> Option<ValidatingAdmissionPolicy> {
     policies.pop()
 }
 
-/// Everything in a policy that decides, with the word for it. What an API server fills in is left out.
+/// Returns every part of a policy that affects its decisions, each with its name. What an API server fills in is left
+/// out.
 fn rules(policy: &ValidatingAdmissionPolicy) -> [(&'static str, Vec<String>); 6] {
     let spec = policy.spec.clone().unwrap_or_default();
     let matched = spec.match_constraints.unwrap_or_default();
@@ -120,7 +124,7 @@ fn rules(policy: &ValidatingAdmissionPolicy) -> [(&'static str, Vec<String>); 6]
         ("paramKind", kinds.into_iter().collect()),
         (
             "matchPolicy",
-            // What an API server fills in.
+            // An API server fills in `Equivalent`.
             matched
                 .match_policy
                 .into_iter()
@@ -130,7 +134,7 @@ fn rules(policy: &ValidatingAdmissionPolicy) -> [(&'static str, Vec<String>); 6]
     ]
 }
 
-/// What keeps a policy from refusing anything, if something does.
+/// Returns why a policy does not refuse every request that it should, if there is a reason.
 fn weakened_rule(name: &str, policy: &ValidatingAdmissionPolicy) -> Option<String> {
     let fails = policy
         .spec
@@ -143,12 +147,12 @@ fn weakened_rule(name: &str, policy: &ValidatingAdmissionPolicy) -> Option<Strin
     }
     is_narrowed(policy).then(|| {
         format!(
-            "ValidatingAdmissionPolicy {name} does not judge every object; install it as it is shipped"
+            "ValidatingAdmissionPolicy {name} does not check every object; install it unchanged"
         )
     })
 }
 
-/// What keeps a binding from denying everywhere what its policy refuses, if something does.
+/// Returns why a binding does not deny everything that its policy refuses, if there is a reason.
 fn unbound(name: &str, binding: &ValidatingAdmissionPolicyBinding) -> Option<String> {
     let denies = binding.spec.as_ref().is_some_and(|spec| {
         let mut actions = spec.validation_actions.iter().flatten();
@@ -159,12 +163,12 @@ fn unbound(name: &str, binding: &ValidatingAdmissionPolicyBinding) -> Option<Str
     });
     (!denies).then(|| {
         format!(
-            "ValidatingAdmissionPolicyBinding {name} does not deny everywhere what its policy refuses"
+            "ValidatingAdmissionPolicyBinding {name} does not deny everything that its policy refuses; install it unchanged"
         )
     })
 }
 
-/// Whether conditions or selectors that ours do not have leave objects out.
+/// Returns whether conditions or selectors that the shipped policy does not have exclude objects.
 fn is_narrowed(policy: &ValidatingAdmissionPolicy) -> bool {
     let Some(spec) = &policy.spec else {
         return true;
@@ -201,7 +205,7 @@ mod tests {
         weakened_rule(NAME, &policy).or_else(|| unbound(NAME, &binding))
     }
 
-    /// As an API server shows it, with its defaults.
+    /// Returns a policy as an API server returns it, with the defaults filled in.
     fn guard() -> Value {
         json!({
             "failurePolicy": "Fail",
@@ -338,11 +342,11 @@ mod tests {
             other_version(NAME, &policy).expect("another version")
         };
         assert!(of(Some("0.0.1")).contains("is of version 0.0.1: its validations differ"));
-        assert!(of(None).contains("does not say its version"));
+        assert!(of(None).contains("has no version annotation"));
         assert!(of(Some(OWN_VERSION)).contains("was changed"));
     }
 
-    /// A user without verb `use` on a profile may change only what the admission policy says.
+    /// A user without verb `use` on a profile may change only the fields that the admission policy exempts.
     #[test]
     fn every_field_of_a_policy_but_the_brake_needs_verb_use() {
         let definitions = crate::manifests();

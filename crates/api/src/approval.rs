@@ -1,4 +1,4 @@
-//! Whether a person must agree, as users write it.
+//! Whether an operation needs approval, as users write it.
 
 use secret_rotation_core::approval as core;
 

@@ -1,4 +1,4 @@
-//! What `kubectl get` prints of each kind.
+//! The columns that `kubectl get` prints for each resource.
 
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ const POLICY: [Column; 7] = [
         "Healthy",
         "string",
         HEALTHY,
-        "Whether all rotations are fine.",
+        "Whether all rotations are healthy.",
     ),
     column(
         "Secrets",
@@ -78,7 +78,7 @@ const POLICY_WIDE: [Column; 5] = [
         "Suspended",
         "boolean",
         ".spec.suspend",
-        "Whether the policy stands still.",
+        "Whether the policy is suspended.",
     ),
     column(
         "Profile",
@@ -101,12 +101,17 @@ const POLICY_WIDE: [Column; 5] = [
 ];
 
 const OPERATION: [Column; 4] = [
-    column("Action", "string", ".spec.action", "What is done."),
+    column(
+        "Action",
+        "string",
+        ".spec.action",
+        "The action of the operation.",
+    ),
     column(
         "Secret",
         "string",
         ".status.secretName",
-        "The secret to which it is done.",
+        "The secret that the operation acts on.",
     ),
     column(
         "State",
@@ -127,19 +132,19 @@ const OPERATION_WIDE: [Column; 5] = [
         "Trigger",
         "string",
         ".spec.trigger",
-        "Who asked for the operation.",
+        "Whether a person or a policy requested the operation.",
     ),
     column(
         "Reason",
         "string",
         ".spec.reason",
-        "Why the operation was asked for.",
+        "Why the operation was requested.",
     ),
     column(
         "Requested-By",
         "string",
         ".spec.requestedBy",
-        "Who asked for the operation by hand.",
+        "The person who requested the operation.",
     ),
     column(
         "Decided-By",
@@ -172,7 +177,7 @@ const PROFILE: [Column; 4] = [
     ),
 ];
 
-/// Adds the columns of its kind to a definition.
+/// Adds the columns of a resource to its definition.
 pub(crate) fn print(definition: &mut Value) {
     let (always, wide): (&[Column], &[Column]) = match definition
         .pointer("/spec/names/kind")
@@ -192,8 +197,10 @@ pub(crate) fn print(definition: &mut Value) {
     }
 }
 
-/// Priority 0 is always printed, 1 only by `-o wide`. The API server does not store a priority of 0, so it is not written:
-/// what is stored must equal what was written.
+/// Builds one column. Priority 0 is always printed, priority 1 only with `-o wide`.
+///
+/// The API server does not store a priority of 0. It is left out here too, so that the stored definition equals the
+/// written one.
 fn printed(column: &Column, priority: i32) -> Value {
     let Column {
         title,

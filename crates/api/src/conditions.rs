@@ -1,4 +1,5 @@
-//! Conditions of a status: a map keyed by type whose times move only when a status flips.
+//! Conditions of a status: a list keyed by type. The transition time of a condition changes only when its status
+//! does.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -6,22 +7,22 @@ use secret_rotation_core::time::ServerTime;
 
 use crate::text::clip;
 
-/// The longest message: well below the API server's bound, and long enough for a finding.
+/// Maximum length of a message in characters: well below the bound of the API server, and enough for a finding.
 const MAX_MESSAGE: usize = 4_096;
 
-/// The three values of a condition.
+/// The three possible statuses of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionStatus {
-    /// It holds.
+    /// The condition holds.
     True,
-    /// It does not hold.
+    /// The condition does not hold.
     False,
-    /// Nobody can tell.
+    /// It is not known whether the condition holds.
     Unknown,
 }
 
 impl ConditionStatus {
-    /// The value of `status`.
+    /// Returns the value of field `status`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::True => "True",
@@ -31,21 +32,21 @@ impl ConditionStatus {
     }
 }
 
-/// One condition as judged in this pass.
+/// One condition as this pass sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConditionUpdate {
-    /// Its type.
+    /// The type of the condition.
     pub kind: &'static str,
-    /// Whether it holds.
+    /// Whether the condition holds.
     pub status: ConditionStatus,
-    /// Why, in one word.
+    /// The reason, in CamelCase.
     pub reason: &'static str,
-    /// Why, in a sentence with absolute times only.
+    /// The reason in a sentence, with absolute times only: a relative time would change the status on every pass.
     pub message: String,
 }
 
 impl ConditionUpdate {
-    /// The condition to publish, given those published before.
+    /// Builds the condition to publish. The transition time of the previous one is kept unless the status changed.
     pub fn condition(self, previous: &[Condition], generation: i64, now: ServerTime) -> Condition {
         let unflipped = find(previous, self.kind).filter(|old| old.status == self.status.name());
         Condition {
@@ -60,22 +61,22 @@ impl ConditionUpdate {
     }
 }
 
-/// The instant without its fraction, as the API server stores it.
+/// Returns the instant without its fraction, as the API server stores it.
 fn whole_second(now: ServerTime) -> Time {
     Time(jiff::Timestamp::from_second(now.timestamp().as_second()).unwrap_or(now.timestamp()))
 }
 
-/// The condition of a type.
+/// Returns the condition of a type.
 pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-/// Whether the condition of a type is True.
+/// Returns whether the condition of a type is True.
 pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
     find(conditions, kind).is_some_and(|condition| condition.status == ConditionStatus::True.name())
 }
 
-/// The schema of a list of conditions, with the bounds that the generated one lacks.
+/// Builds the schema of a list of conditions, with the bounds that the derived schema lacks.
 pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",

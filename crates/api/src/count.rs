@@ -1,4 +1,4 @@
-//! A whole number with its bounds and its default, as the schema promises it.
+//! A whole number with bounds and a default, as the schema promises it.
 
 use std::borrow::Cow;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 
-/// The largest number that every JSON reader keeps exactly.
+/// The largest number that every JSON reader represents exactly.
 pub const LARGEST: i64 = (1 << 53) - 1;
 
-/// A whole number from `MIN` to `MAX`, `DEFAULT` where it is not written.
+/// A whole number from `MIN` to `MAX`; `DEFAULT` if the field is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Count<const MIN: i64, const MAX: i64, const DEFAULT: i64 = 0>(i64);
 
 impl<const MIN: i64, const MAX: i64, const DEFAULT: i64> Count<MIN, MAX, DEFAULT> {
-    /// Takes a number, moved into the bounds if it lies beyond them.
+    /// Creates a count. A number beyond the bounds becomes the nearest bound.
     pub const fn new(value: i64) -> Self {
         Self(if value < MIN {
             MIN
@@ -27,12 +27,12 @@ impl<const MIN: i64, const MAX: i64, const DEFAULT: i64> Count<MIN, MAX, DEFAULT
         })
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn value(self) -> i64 {
         self.0
     }
 
-    /// The number as core takes it, if it lies within the bounds.
+    /// Converts the number to the integer type of core, and refuses it outside the bounds.
     pub(crate) fn parse<T: TryFrom<i64>>(self, path: &str) -> Result<T, Invalid> {
         let within = (MIN..=MAX).contains(&self.0).then_some(self.0);
         within

@@ -1,4 +1,4 @@
-//! The definitions of the three resources, corrected where the derived schema falls short of the API conventions.
+//! The custom resource definitions, corrected where the derived schema does not follow the API conventions.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -9,7 +9,7 @@ use crate::{
     profile::AWSAccessProfile, schema::rule,
 };
 
-/// The definitions of all kinds, ready to be applied.
+/// Returns the definitions of all resources, ready to be applied.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     [
         SecretRotationPolicy::crd(),
@@ -20,9 +20,9 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     .into()
 }
 
-/// The definitions as plain values in which whole numbers are written without a fraction.
+/// Returns the definitions as JSON values in which whole numbers are written without a fraction.
 ///
-/// The typed form holds bounds as floating point, and so prints `1.0`.
+/// The typed form stores bounds as floating-point numbers, and so would print `1.0`.
 pub fn manifests() -> Vec<Value> {
     let plain = |definition| serde_json::to_value(definition).expect("a definition is plain data");
     crds()
@@ -44,7 +44,7 @@ fn corrected(definition: CustomResourceDefinition) -> CustomResourceDefinition {
     serde_json::from_value(value).expect("a corrected definition is a definition")
 }
 
-/// A field is absent or has a value: nothing is ever null.
+/// Removes `nullable` and null values: a field is either absent or has a value, and is never null.
 fn without_null(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -79,7 +79,7 @@ fn correct_root(root: &mut Value, named_by_people: bool) {
     }
 }
 
-/// Describes what every object has, in the words of the Kubernetes API reference.
+/// Describes the fields that every object has, in the words of the Kubernetes API reference.
 fn describe_standard_fields(properties: &mut Map<String, Value>) {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let version = "The versioned schema of this representation of the object.";
@@ -101,7 +101,7 @@ fn with_whole_numbers(value: Value) -> Value {
     }
 }
 
-/// The number as an integer, if it is one written with a fraction of zero.
+/// Returns the number as an integer if it is a float without a fractional part.
 fn whole(number: &serde_json::Number) -> Option<serde_json::Number> {
     number
         .as_f64()

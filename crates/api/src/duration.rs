@@ -1,4 +1,4 @@
-//! A duration as text (GEP-2257), with its bounds and its default.
+//! A duration as text (GEP-2257), with bounds and a default.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -14,31 +14,31 @@ pub const MINUTE: u64 = 60;
 /// One hour, in seconds.
 pub const HOUR: u64 = 3_600;
 
-/// The shape of a duration, by GEP-2257 of the Gateway API.
+/// The pattern of a duration, by GEP-2257 of the Gateway API.
 pub const PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 
-/// Four groups of five digits and two letters.
+/// The length of the longest text: four groups of five digits and a unit of two letters.
 const MAX_LENGTH: usize = 28;
 
-/// A duration such as `30m` or `1h30m`, from `MIN` to `MAX` seconds, `DEFAULT` where it is not written.
+/// A duration such as `30m` or `1h30m`, from `MIN` to `MAX` seconds; `DEFAULT` if the field is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BoundedDuration<const MIN: u64, const MAX: u64, const DEFAULT: u64>(String);
 
 impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> BoundedDuration<MIN, MAX, DEFAULT> {
-    /// Writes a duration, moved into the bounds if it lies beyond them.
+    /// Creates the text of a duration. A duration beyond the bounds becomes the nearest bound.
     pub fn new(duration: Duration) -> Self {
         Self(written(
             duration.clamp(Duration::from_secs(MIN), Duration::from_secs(MAX)),
         ))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The duration as core takes it, if it lies within the bounds.
+    /// Parses the text, and refuses a duration outside the bounds.
     pub(crate) fn parse(&self, path: &str) -> Result<Duration, Invalid> {
         let duration = read(&self.0).ok_or_else(|| self.refusal(path))?;
         let within = (Duration::from_secs(MIN)..=Duration::from_secs(MAX)).contains(&duration);
@@ -77,7 +77,7 @@ impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> Default
 impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> From<&str>
     for BoundedDuration<MIN, MAX, DEFAULT>
 {
-    /// Takes the text as it is; parsing judges it.
+    /// Takes the text unchecked; parsing checks it.
     fn from(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -117,7 +117,7 @@ impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> JsonSchema
     }
 }
 
-/// Reads one to four groups of up to five digits and a unit.
+/// Parses one to four groups, each of up to five digits and a unit.
 fn read(text: &str) -> Option<Duration> {
     let (mut total, mut rest, mut groups) = (Duration::ZERO, text, 0);
     while !rest.is_empty() {
@@ -144,7 +144,7 @@ fn unit(text: &str) -> Option<(Duration, &str)> {
         .find_map(|(name, unit)| Some((unit, text.strip_prefix(name)?)))
 }
 
-/// Writes a duration with the fewest groups.
+/// Formats a duration with as few groups as possible.
 fn written(duration: Duration) -> String {
     let total = duration.as_secs();
     let parts = [

@@ -1,4 +1,4 @@
-//! Why an object cannot be understood, and what to write instead.
+//! Why an object cannot be parsed, and what to write instead.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secret_rotation_core::{
@@ -7,57 +7,57 @@ use secret_rotation_core::{
 };
 use thiserror::Error;
 
-/// An object that cannot be translated into core. Each variant names the field.
+/// Why an object cannot be converted to the types of core. Each variant names the field.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Invalid {
-    /// A number or duration that is none, or lies beyond its bounds.
+    /// A text that is no number or duration, or one outside its bounds.
     #[error("{path} is {value}; write {bounds}")]
     OutOfBounds {
-        /// Which field.
+        /// The path of the field.
         path: String,
-        /// What it holds.
+        /// The value of the field.
         value: String,
-        /// What it may hold.
+        /// The values that the field may have.
         bounds: String,
     },
-    /// A text that is not the name it should be.
+    /// A text that is not a valid name of the expected form.
     #[error("{path}: {source}")]
     Name {
-        /// Which field.
+        /// The path of the field.
         path: String,
-        /// What was expected.
+        /// Why the text is not a valid name.
         source: InvalidName,
     },
-    /// A field that must be there.
+    /// A required field that is absent.
     #[error("{path} is missing; {advice}")]
     Missing {
-        /// Which field.
+        /// The path of the field.
         path: String,
         /// What to write.
         advice: &'static str,
     },
-    /// Fields that contradict each other, or a value that means something else than it seems to.
+    /// Fields that contradict each other, or a value that does not mean what it appears to mean.
     #[error("{path}: {advice}")]
     Contradiction {
-        /// Which field.
+        /// The path of the field.
         path: String,
         /// What to write.
         advice: String,
     },
-    /// A part of the status that only the controller writes, and did not write like this.
+    /// A part of the status that only the controller writes, in a form that the controller does not write.
     #[error("{path}: {text:?} is not {expected}; only the controller may write it")]
     Unreadable {
-        /// Which field.
+        /// The path of the field.
         path: String,
-        /// What it holds.
+        /// The value of the field.
         text: String,
-        /// What it should hold.
+        /// The value that the field should have.
         expected: &'static str,
     },
 }
 
 impl Invalid {
-    /// The condition reason.
+    /// Returns the reason for the condition.
     pub const fn reason(&self) -> &'static str {
         "InvalidSpec"
     }
@@ -78,7 +78,7 @@ impl Invalid {
     }
 }
 
-/// Refuses what can be no name of a secret, nor the beginning of one.
+/// Refuses a text that can be neither the name of a secret nor the beginning of one.
 pub(crate) fn possible(path: &str, text: &str) -> Result<(), Invalid> {
     if text.starts_with("arn:") {
         let advice = Arn::parse(text).map_or_else(
@@ -92,11 +92,11 @@ pub(crate) fn possible(path: &str, text: &str) -> Result<(), Invalid> {
     }
     Err(Invalid::contradiction(
         path,
-        "write only letters, digits and / _ + = . @ -: no name of a secret has other characters",
+        "write only letters, digits and / _ + = . @ -: the name of a secret has no other characters",
     ))
 }
 
-/// Parses one of core's names, adding the field to the error.
+/// Parses a name with a parser of core, and adds the path of the field to the error.
 pub(crate) fn named<T>(
     path: &str,
     text: &str,
@@ -108,7 +108,7 @@ pub(crate) fn named<T>(
     })
 }
 
-/// Takes a field of `metadata` that every stored object has.
+/// Returns a field of `metadata` that every stored object has.
 pub(crate) fn stored<'a>(path: &str, field: Option<&'a String>) -> Result<&'a str, Invalid> {
     field.map(String::as_str).ok_or_else(|| Invalid::Missing {
         path: path.to_owned(),
@@ -116,12 +116,12 @@ pub(crate) fn stored<'a>(path: &str, field: Option<&'a String>) -> Result<&'a st
     })
 }
 
-/// Takes the time at which the object was deleted, if a finalizer still keeps it.
+/// Returns when the deletion of the object was requested, if a finalizer still keeps it.
 pub(crate) fn deleted(time: Option<&Time>) -> Option<ServerTime> {
     time.map(|time| ServerTime::new(time.0))
 }
 
-/// Takes the creation time that every stored object has.
+/// Returns the creation time, which every stored object has.
 pub(crate) fn created(time: Option<&Time>) -> Result<ServerTime, Invalid> {
     let path = "metadata.creationTimestamp".to_owned();
     let missing = Invalid::Missing {

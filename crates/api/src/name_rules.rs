@@ -1,17 +1,18 @@
-//! Rules that refuse what can be no name of a secret, and say what to write instead.
+//! Rules that refuse texts that cannot be names of secrets, with messages that say what to write instead.
 //!
-//! They hold for what is written from now on: an API server leaves alone what is stored and stays as it is.
+//! They apply to new and changed values: an API server does not check stored values that stay unchanged.
 
 use serde_json::Value;
 
 use crate::schema::explained;
 
-/// What AWS admits in names, and `!`, which the names of secrets that other services manage have.
+/// The characters that AWS allows in names, and `!`, which appears in the names of secrets that other services
+/// manage.
 const NAME: &str = "^[A-Za-z0-9/_+=.@!-]+$";
 
 const CHARACTERS: &str = "write ASCII letters, digits and / _ + = . @ ! -";
 
-/// For a list of exact names.
+/// Returns the rules for a list of exact names.
 pub(crate) fn names() -> Vec<Value> {
     let held = "name.substring(name.lastIndexOf(':') + 1, size(name) - 7)";
     let advice = format!(
@@ -26,12 +27,13 @@ pub(crate) fn names() -> Vec<Value> {
     )]
 }
 
-/// For the beginning of names.
+/// Returns the rules for the beginning of names.
 pub(crate) fn prefix() -> Vec<Value> {
     vec![beginning(&format!("self.matches('{NAME}')"))]
 }
 
-/// For the beginning of names where `*` and `${namespace}` have a meaning, which rules of their own bound.
+/// Returns the rule for the beginning of names in which `*` and `${namespace}` have a meaning. Other rules bound
+/// their use.
 pub(crate) fn ceiling() -> Value {
     let variable = "self.replace('${namespace}', '')";
     beginning(&format!(
@@ -52,7 +54,7 @@ fn beginning(rule: &str) -> Value {
     )
 }
 
-/// For one exact name beside a field for the ARN.
+/// Returns the rules for one exact name next to a field for the ARN.
 pub(crate) fn name_or_arn() -> Vec<Value> {
     vec![explained(
         &format!("self.matches('{NAME}')"),
@@ -64,7 +66,7 @@ pub(crate) fn name_or_arn() -> Vec<Value> {
     )]
 }
 
-/// For names beside the beginning of names.
+/// Returns the rule for exact names next to the beginning of names.
 pub(crate) fn names_begin() -> Value {
     explained(
         "!has(self.names) || !has(self.namePrefix) || self.names.all(name, name.startsWith(self.namePrefix))",

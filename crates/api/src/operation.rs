@@ -1,4 +1,4 @@
-//! `SecretRotationOperation`: one act on one secret, with its journal.
+//! `SecretRotationOperation`: one action on one secret, with its journal.
 
 mod automatic;
 mod journal;

@@ -1,4 +1,4 @@
-//! `SecretRotationPolicy`: what a team wants for its secrets.
+//! `SecretRotationPolicy`: which secrets a team watches, and what the controller does about unhealthy ones.
 
 mod next_status;
 mod parse;
@@ -121,12 +121,12 @@ wire_enum! {
     }
 }
 
-/// What keeps a policy suspended.
+/// What suspends a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SuspendedBy {
-    /// Its own `spec.suspend`.
+    /// `spec.suspend` of the policy.
     Policy,
-    /// That of its profile.
+    /// `spec.suspend` of its profile.
     Profile,
 }
 

@@ -1,4 +1,4 @@
-//! `AWSAccessProfile`: what admins let tenants reach and do.
+//! `AWSAccessProfile`: what admins let tenants see and do in AWS.
 
 mod next_status;
 mod parse;

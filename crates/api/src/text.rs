@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 /// Text of `MIN` to `MAX` characters.
 ///
-/// What is made here is cut to `MAX`, because an API server refuses a whole status for one long message.
-/// What is read is taken as it is: the API server has judged it.
+/// Text made here is cut to `MAX`, because an API server refuses a whole status for one long message. Text read from
+/// an API server is taken unchecked, because the API server has checked it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text<const MIN: usize, const MAX: usize>(String);
 
 impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -76,7 +76,7 @@ impl<const MIN: usize, const MAX: usize> JsonSchema for Text<MIN, MAX> {
     }
 }
 
-/// The first `max` characters.
+/// Returns the first `max` characters.
 pub(crate) fn clip(text: &str, max: usize) -> &str {
     match text.char_indices().nth(max) {
         Some((end, _)) => text.get(..end).unwrap_or_default(),

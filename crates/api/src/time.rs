@@ -9,28 +9,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 
-/// An RFC 3339 instant. It stays text until it is parsed, so that one bad time does not hide a whole object.
+/// An RFC 3339 instant. It stays text until it is parsed, so that one invalid time does not make a whole object
+/// unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Time(String);
 
 impl Time {
-    /// Writes an instant of AWS's clock with every digit, for what is compared later.
+    /// Formats an instant of the clock of AWS with all its digits, for times that are compared later.
     pub fn exact(time: AwsTime) -> Self {
         Self(time.timestamp().to_string())
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The instant, if the text is one.
+    /// Returns the instant, if the text is valid.
     pub fn timestamp(&self) -> Option<Timestamp> {
         self.0.parse().ok()
     }
 
-    /// The instant on AWS's clock, if the text is one.
+    /// Returns the instant on the clock of AWS, if the text is valid.
     pub fn aws(&self) -> Option<AwsTime> {
         self.timestamp().map(AwsTime::new)
     }
@@ -42,14 +43,14 @@ impl Time {
 }
 
 impl From<AwsTime> for Time {
-    /// Writes whole seconds, for people.
+    /// Formats whole seconds, for people.
     fn from(time: AwsTime) -> Self {
         Self(time.to_string())
     }
 }
 
 impl From<ServerTime> for Time {
-    /// Writes whole seconds, for people.
+    /// Formats whole seconds, for people.
     fn from(time: ServerTime) -> Self {
         Self(time.to_string())
     }

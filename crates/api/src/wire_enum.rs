@@ -1,9 +1,10 @@
-//! Enums that users write and core has too: one table makes the Kubernetes side and the way to core and back.
+//! Enums that users write and that core has too: one list of variants makes the Kubernetes enum and both conversions.
 
-/// Defines an enum of a spec with the same variants as one of core.
+/// Defines an enum of a spec with the same variants as an enum of core.
 ///
-/// The macro makes the enum with serde and schema, in which each variant is its own name and its doc comment is the
-/// description, and both `From`. A variant that only one side has does not compile. Core stays free of serde this way.
+/// The macro defines the enum with serde and its schema, and both `From` conversions. Each variant is written by its
+/// own name, and its doc comment is its description. A variant that only one of the enums has does not compile. This
+/// keeps core free of serde.
 macro_rules! wire_enum {
     (
         $(#[$attribute:meta])*

@@ -12,17 +12,19 @@ use super::{
 };
 use crate::{POLICY_LABEL, POLICY_UID_LABEL, SECRET_LABEL, duration::BoundedDuration};
 
-/// The namespace of the UUIDs that stand for ARNs in labels. It never changes: rivals are found by these labels.
+/// The namespace of the UUIDs that stand for ARNs in labels. It must never change: the controller finds the other
+/// operations on a secret by these labels.
 const ARN_NAMESPACE: Uuid = Uuid::from_u128(0x2b0e_6a4d_71c8_5f39_a1d2_94e7_08cb_6f15);
 
-/// A record is kept for so long, and always for as long as it counts as an attempt: its policy, and with it the window, may
-/// be gone by then.
+/// The minimum time for which a finished operation is kept. It is kept longer if the attempt window is longer, so
+/// that it exists for as long as it counts as an attempt. The time is stored in the operation, because the policy,
+/// and the window with it, may be deleted by then.
 pub(super) const KEPT: Duration = Duration::from_hours(168);
 
 impl SecretRotationOperation {
-    /// The object that carries out a proposal.
+    /// Builds the object that carries out a proposal.
     ///
-    /// It has no owner: the record for audits, and the count of attempts, outlive the policy.
+    /// It has no owner reference: it is a record for audits and counts as an attempt, and must outlive the policy.
     pub fn automatic(proposal: &Proposal, policy: &Policy) -> Self {
         let spec = SecretRotationOperationSpec {
             policy_ref: PolicyReference {
@@ -69,7 +71,8 @@ impl Expectation {
     }
 }
 
-/// The value of label `secretrotation.dev/secret` for an ARN: 32 hexadecimal digits, as ARNs are too long for labels.
+/// Returns the value of label `secretrotation.dev/secret` for an ARN: 32 hexadecimal digits, because ARNs are too
+/// long for labels.
 pub fn secret_label(arn: &Arn) -> String {
     Uuid::new_v5(&ARN_NAMESPACE, arn.as_str().as_bytes())
         .simple()

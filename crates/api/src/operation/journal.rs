@@ -1,4 +1,4 @@
-//! The journal between status and core, exactly: what is written is what will be read.
+//! Converts the journal between status and core without loss: reading returns exactly what was written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +13,15 @@ use super::names::{OFF, ON, parse_result, result_name};
 use super::status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
 use crate::{Invalid, count::Count, invalid::named, text::Text, time::Time};
 
-/// The code beside a refusal that says that Secrets Manager cannot invoke the function; other refusals have other codes.
+/// The error code next to a refusal that means that Secrets Manager cannot invoke the function. Other refusals have
+/// other codes.
 const CANNOT_INVOKE: &str = "AccessDeniedException";
 
-/// What is read in the place of a result that only a newer release knows.
+/// The result that replaces one that only a newer release knows.
 const UNKNOWN_RESULT: ErrorClass = ErrorClass::Unexpected;
 
 impl SecretRotationOperationStatus {
-    /// What the first look saw. Half a baseline is an error: nothing may be judged by it.
+    /// Reads what the first look saw. Half a baseline is an error, because no decision may rest on it.
     pub(super) fn read_baseline(&self) -> Result<Option<Baseline>, Invalid> {
         let Some(baseline) = &self.baseline else {
             let orphan = Invalid::contradiction(
@@ -60,7 +61,8 @@ impl SecretRotationOperationStatus {
         }))
     }
 
-    /// Leaves out what only a newer release knows. Good enough to count what an ended operation did, and never to go on from.
+    /// Removes or replaces what only a newer release knows. The result is good enough to count what a finished
+    /// operation did, but an operation must never continue from it.
     pub(super) fn into_known(mut self) -> Self {
         let known = |step: &StepStatus| Step::parse(&step.name).is_some();
         self.steps.retain(known);
@@ -85,7 +87,7 @@ impl SecretRotationOperationStatus {
         self
     }
 
-    /// The journal, whole or not at all.
+    /// Reads the whole journal, or returns an error.
     pub(super) fn read_journal(&self) -> Result<Journal, Invalid> {
         let read =
             |(index, step): (usize, &StepStatus)| step.read(&format!("status.steps[{index}]"));
@@ -233,7 +235,7 @@ fn read_kind(path: &str, name: &Text<1, 64>) -> Result<ResultKind, Invalid> {
     })
 }
 
-/// Labels as they are written.
+/// Converts labels to the form that the status stores.
 pub(super) fn written_labels(labels: &LabelMap) -> BTreeMap<String, Vec<Text<1, 256>>> {
     let texts =
         |labels: &BTreeSet<StageLabel>| labels.iter().map(|label| label.as_str().into()).collect();

@@ -1,18 +1,18 @@
-//! The words that the journal in the status is written with.
+//! The words that the status uses for results and for rotation.
 
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::journal::ResultKind;
 
 const APPLIED: &str = "Applied";
 
-/// Whether rotation was on, as written.
+/// Whether rotation was on, as the status stores it.
 pub(super) const ON: &str = "On";
 pub(super) const OFF: &str = "Off";
 
-/// Returns the word that a result is written with.
+/// Returns the word for a result.
 ///
-/// A release that finds a word it does not know cannot count the operation, so there is none for a function that cannot be
-/// invoked: it is a refusal with a code of its own.
+/// An older release that finds an unknown word cannot count the operation. So there is no new word for a function
+/// that cannot be invoked: it is written as a refusal, and its error code tells them apart.
 pub(super) const fn result_name(kind: ResultKind) -> &'static str {
     match kind {
         ResultKind::Applied => APPLIED,
@@ -21,7 +21,7 @@ pub(super) const fn result_name(kind: ResultKind) -> &'static str {
     }
 }
 
-/// Returns the result that a word stands for; `None` if only a newer release knows it.
+/// Returns the result that a word stands for; `None` if only a newer release knows the word.
 pub(super) fn parse_result(name: &str) -> Option<ResultKind> {
     if name == APPLIED {
         return Some(ResultKind::Applied);

@@ -1,4 +1,4 @@
-//! From core to the status of an operation: the whole status, anew at each step.
+//! From core to the status of an operation. Each step builds the whole status again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::advance::Phase;
@@ -22,31 +22,31 @@ const COMPLETE: &str = "Complete";
 const FAILED: &str = "Failed";
 const APPROVED: &str = "Approved";
 
-/// Where an operation stands after a step.
+/// The state of an operation after a step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepReport<'a> {
-    /// The generation of the operation that was judged.
+    /// The generation of the operation that the step evaluated.
     pub generation: i64,
-    /// The operation with its journal, baseline and outcome as they are now.
+    /// The operation with its current journal, baseline and outcome.
     pub operation: &'a Operation,
-    /// The name of the secret, where it is known.
+    /// The name of the secret, if it is known.
     pub secret: Option<&'a SecretName>,
-    /// What it is doing, while it has not ended.
+    /// What the operation is doing, if it has not ended.
     pub phase: Phase,
-    /// The same in a sentence, with absolute times only.
+    /// What the operation is doing, in a sentence with absolute times only.
     pub message: &'a str,
-    /// Whether a person agrees, where it was judged in this step.
+    /// Whether a person agrees, if this step evaluated it.
     pub consent: Option<&'a Consent>,
-    /// When the next step is due, while it has not ended.
+    /// When the next step is due, if the operation has not ended.
     pub next_step: Option<AwsTime>,
     /// The labels at the last look, once they are worth recording.
     pub after: Option<&'a LabelMap>,
-    /// The API server's time, for transitions.
+    /// The time of the API server, for transitions.
     pub now: ServerTime,
 }
 
 impl SecretRotationOperationStatus {
-    /// The status after a step. Times and labels that were recorded before stay.
+    /// Builds the status after a step. Recorded times and labels are kept.
     pub fn after_step(previous: Option<&Self>, report: &StepReport<'_>) -> Self {
         let old = previous.cloned().unwrap_or_default();
         let operation = report.operation;
@@ -60,7 +60,8 @@ impl SecretRotationOperationStatus {
                 .secret
                 .map(|name| name.as_str().into())
                 .or(old.secret_name),
-            // An intent that was not sent is taken back, and with the first one the start.
+            // An intent whose request was not sent is removed from the journal. If it was the first one, the start
+            // time goes with it.
             start_time: started.map(|started| old.start_time.unwrap_or_else(|| started.into())),
             completion_time: operation.completed.filter(|_| ended).map(Time::exact),
             baseline: baseline.map(BaselineStatus::of),
@@ -74,35 +75,36 @@ impl SecretRotationOperationStatus {
     }
 }
 
-/// What can be said of an operation that cannot be understood.
+/// What is known of an operation that this release cannot parse.
 #[derive(Clone, Copy, Debug)]
 pub struct UnsupportedReport<'a> {
     /// The generation of the operation.
     pub generation: i64,
-    /// Why it cannot be understood.
+    /// Why it cannot be parsed.
     pub why: &'a str,
-    /// When it ends because of that; `None` = it has begun, so that it may not.
+    /// When the operation ends because of that. `None` means that it has begun to act, so it must not end.
     pub ends: Option<AwsTime>,
-    /// The API server's time, for transitions.
+    /// The time of the API server, for transitions.
     pub now: ServerTime,
 }
 
 impl SecretRotationOperationStatus {
-    /// The status of an operation that cannot be understood: as it was, with a condition that says so.
+    /// Builds the status of an operation that cannot be parsed: the previous status with a condition that reports the
+    /// problem.
     pub fn unsupported(previous: Option<&Self>, report: &UnsupportedReport<'_>) -> Self {
         let old = previous.cloned().unwrap_or_default();
         let (reason, message) = match report.ends {
             Some(_) => (
                 Failure::Refused.name(),
                 format!(
-                    "the operation cannot be understood, so it ends: {}",
+                    "the operation cannot be parsed, so it has ended: {}",
                     report.why
                 ),
             ),
             None => (
                 old.phase().unwrap_or(Phase::Queued).name(),
                 format!(
-                    "the operation has begun, and this release does not understand it: {}",
+                    "the operation has begun, and this release cannot parse it: {}",
                     report.why
                 ),
             ),
@@ -138,7 +140,7 @@ impl SecretRotationOperationStatus {
     }
 }
 
-/// Conditions `Complete`, `Failed` if it failed, and `Approved` once somebody has decided.
+/// Builds the conditions: `Complete`, `Failed` if the operation failed, and `Approved` once someone has decided.
 pub fn conditions(previous: &[Condition], report: &StepReport<'_>) -> Vec<Condition> {
     let (status, reason, message) = match &report.operation.outcome {
         Some(Outcome::Succeeded { message }) => {

@@ -15,12 +15,12 @@ use crate::{
     text::Text,
 };
 
-/// Which secret an operation is about, as its request says.
+/// The secret that a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretTarget {
-    /// By its whole ARN.
+    /// The whole ARN.
     Arn(Arn),
-    /// By its exact name in a region; the ARN is to be found out.
+    /// An exact name in a region; the ARN is not known yet.
     Name {
         /// The name.
         name: SecretName,
@@ -32,14 +32,17 @@ pub enum SecretTarget {
 impl SecretRotationOperation {
     /// Parses the operation and its journal.
     ///
-    /// A journal that cannot be read is an error: an operation must not go on without knowing what it did. One that has ended
-    /// does not go on, and is read as far as it is understood.
+    /// # Errors
+    ///
+    /// Returns an error if the request is invalid, or if the journal of an unfinished operation is unreadable: an
+    /// operation must not continue without knowing what it did. A finished operation does not continue, so parts of
+    /// its journal that only a newer release knows are left out.
     pub fn to_core(&self) -> Result<core::Operation, Invalid> {
         let spec = &self.spec;
         let outcome = self.outcome()?;
         let status = self.status.clone().unwrap_or_default();
         let status = match &outcome {
-            // What has ended still counts.
+            // A finished operation still counts as an attempt.
             Some(_) => status.into_known(),
             None => status,
         };
@@ -81,7 +84,8 @@ impl SecretRotationOperation {
         complete(operation)
     }
 
-    /// When its record may go, if it has ended without ever having begun: also where it cannot be understood.
+    /// Returns when the record may be deleted, if the operation ended without having begun to act. This also works
+    /// for an operation that cannot be parsed.
     pub fn expires(&self) -> Option<ServerTime> {
         let never_began = self
             .status
@@ -97,7 +101,11 @@ impl SecretRotationOperation {
         )
     }
 
-    /// Which secret the request names.
+    /// Returns the secret that the request names.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the request does not name exactly one secret, or if a name is invalid.
     pub fn target(&self) -> Result<SecretTarget, Invalid> {
         self.spec.secret.to_core()
     }
@@ -111,7 +119,7 @@ impl SecretRotationOperation {
         })
     }
 
-    /// The ARN of the request, or the one that was found out for its name.
+    /// Returns the ARN of the request, or the ARN that the controller found for its name.
     fn arn(&self) -> Result<Option<Arn>, Invalid> {
         let found = self.status.as_ref().and_then(|status| status.arn.as_ref());
         let found = found
@@ -135,14 +143,14 @@ impl SecretRotationOperation {
         }
     }
 
-    /// Since when a condition is true.
+    /// Returns since when a condition has been True; `None` if it is not.
     fn since(&self, kind: &str) -> Option<ServerTime> {
         let conditions = &self.status.as_ref()?.conditions;
         let condition = find(conditions, kind).filter(|_| is_true(conditions, kind))?;
         Some(ServerTime::new(condition.last_transition_time.0))
     }
 
-    /// How it ended, by its conditions.
+    /// Returns how the operation ended, by its conditions.
     fn outcome(&self) -> Result<Option<core::Outcome>, Invalid> {
         let conditions = self
             .status
@@ -168,12 +176,13 @@ impl SecretRotationOperation {
     }
 }
 
-/// An ended operation stays ended, also where a newer release gave a reason that this one does not know.
+/// Parses the reason of a failure. A finished operation stays finished even if only a newer release knows the reason.
 fn failure(reason: &str) -> core::Failure {
     core::Failure::parse(reason).unwrap_or(core::Failure::Unexpected)
 }
 
-/// The schema asks for this too; the controller does not rest on it.
+/// Refuses an operation whose `expect` lacks a field that its action needs. The schema requires the fields too, but
+/// the controller does not rely on the schema.
 fn complete(operation: core::Operation) -> Result<core::Operation, Invalid> {
     for (path, advice) in required(operation.action) {
         if !given(&operation.expect, path) {
@@ -192,7 +201,7 @@ const PREVIOUS: &str = "previousVersionId";
 const PINNED: &str = "pinnedVersionId";
 const DELETED: &str = "deletedTime";
 
-/// What an action must name, each with what to write.
+/// Returns the fields of `expect` that an action needs, each with advice on what to write.
 const fn required(action: action::Action) -> &'static [(&'static str, &'static str)] {
     const MOVES: (&str, &str) = (CURRENT, "write the version that loses AWSCURRENT");
     const SUBJECT: (&str, &str) = (

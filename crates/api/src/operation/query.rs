@@ -1,6 +1,6 @@
-//! What the object of an operation says to a reader: its phase, its result, its secret.
+//! What a reader can learn from the object of an operation: its phase, its result, its secret.
 //!
-//! It is lenient: an operation that this release cannot parse can still be shown.
+//! These functions are lenient: an operation that this release cannot parse can still be shown.
 
 use kube::ResourceExt as _;
 use secret_rotation_core::action as core;
@@ -47,7 +47,7 @@ impl SecretRotationOperation {
         self.succeeded().is_some()
     }
 
-    /// Returns whether the operation is of this policy.
+    /// Returns whether the operation belongs to this policy.
     pub fn belongs_to(&self, policy: &SecretRotationPolicy) -> bool {
         self.namespace() == policy.namespace()
             && self.spec.policy_ref.name.as_str() == policy.name_any()

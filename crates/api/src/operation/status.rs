@@ -173,7 +173,7 @@ pub struct TryStatus {
     pub result: Option<Text<1, 64>>,
 }
 
-/// At most the 20 labels that AWS allows, and some to spare; written as a whole.
+/// Builds the schema of a label map. Its bounds are twice the 20 labels that AWS allows. The map is written as a whole.
 fn label_map(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",

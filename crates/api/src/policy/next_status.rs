@@ -1,4 +1,4 @@
-//! From core to the status of a policy: the whole status, anew on each pass.
+//! From core to the status of a policy. Each pass builds the whole status again.
 
 use std::collections::BTreeSet;
 
@@ -22,28 +22,28 @@ use crate::{
 const READY: &str = "Ready";
 const HEALTHY: &str = "Healthy";
 
-/// What one pass over a policy found out.
+/// The results of one pass over a policy.
 #[derive(Clone, Copy, Debug)]
 pub struct PassReport<'a> {
-    /// The generation of the policy that was judged.
+    /// The generation of the policy that the pass evaluated.
     pub generation: i64,
-    /// Whether the controller can do its job.
+    /// Whether the controller can do its job for the policy.
     pub readiness: &'a Readiness,
-    /// What was seen and planned. Without it, findings stay as they were.
+    /// The survey and the plan. Without them, the findings stay as they were.
     pub seen: Option<(&'a Survey, &'a Plan)>,
-    /// The token of a requested check that is complete now.
+    /// The token of a requested check that this pass completes.
     pub handled_request: Option<&'a str>,
-    /// The token of a request to count attempts anew that was not handled before.
+    /// The token of a new request to reset the count of attempts.
     pub retry_request: Option<&'a str>,
-    /// The API server's time, for transitions.
+    /// The time of the API server, for transitions.
     pub now: ServerTime,
 }
 
 impl SecretRotationPolicyStatus {
-    /// The status after a pass.
+    /// Builds the status after a pass.
     ///
-    /// What a pass did not find out is carried over: a suspended policy keeps its findings and its verdict `Healthy`.
-    /// On a pass that found nothing new only `lastCheckTime` moves.
+    /// What the pass did not learn is carried over: a suspended policy keeps its findings and its condition
+    /// `Healthy`. After a pass without changes only `lastCheckTime` differs.
     pub fn after(previous: Option<&Self>, pass: &PassReport<'_>) -> Self {
         let old = previous.cloned().unwrap_or_default();
         let pass = &PassReport {
@@ -90,7 +90,8 @@ impl SecretRotationPolicyStatus {
         Self {
             last_check_time: survey.checked.map(Into::into).or(self.last_check_time),
             summary: Some(Summary::of(survey)),
-            // Not of the findings: those that only the numbers tell of stay omitted, so that the numbers hold on the next pass.
+            // Count all unhealthy secrets, not only the findings: secrets that only the counts include stay omitted,
+            // so that the counts are still right on the next pass.
             findings_omitted: Some(
                 survey
                     .unhealthy_count()
@@ -167,13 +168,13 @@ impl Summary {
 }
 
 impl FindingStatus {
-    /// What a status says of a finding, were there room for all of them.
+    /// Builds the entry of one finding. The caller limits the number of entries.
     pub fn of(finding: &Finding, plan: &Plan) -> Self {
         let arn = finding.arn.as_ref();
         let attempts = arn.and_then(|arn| plan.attempts.get(arn));
         let hold = arn.and_then(|arn| plan.blocked.get(arn));
-        // The later of the two: a pause that is over helps nothing while the attempts are used up. What time does not end
-        // leaves nothing to be told.
+        // The later of the two times: the end of a pause does not help while the attempts are used up. A hold that no
+        // time ends has no next attempt.
         let paused = attempts.and_then(|attempts| attempts.next);
         let next = match hold {
             Some(hold) => hold
@@ -222,7 +223,8 @@ fn conditions(previous: &[Condition], pass: &PassReport<'_>) -> Vec<Condition> {
         .collect()
 }
 
-/// A policy that was ready for this very generation stays so while a controller that has just started looks again.
+/// Returns the condition `Ready` unchanged if the controller has just started, and the policy was ready for this
+/// generation.
 fn without_changes(previous: &[Condition], pass: &PassReport<'_>) -> Option<Condition> {
     let known =
         find(previous, READY).filter(|ready| ready.observed_generation == Some(pass.generation))?;
@@ -241,7 +243,7 @@ fn ready(pass: &PassReport<'_>) -> ConditionUpdate {
     }
 }
 
-/// The verdict on the secrets, if this pass allows one.
+/// Returns the condition `Healthy`, if this pass can determine it.
 fn health(pass: &PassReport<'_>, previous: &[Condition]) -> Option<ConditionUpdate> {
     let ailing =
         find(previous, HEALTHY).is_some_and(|old| old.status == ConditionStatus::False.name());
@@ -294,7 +296,7 @@ const fn unhealthy(state: State) -> &'static str {
     }
 }
 
-/// Counts of all unhealthy states, then the worst finding.
+/// Describes the counts of all unhealthy states, then the worst finding.
 fn health_message(survey: &Survey, reason: &str) -> String {
     let unhealthy = State::ALL
         .into_iter()
@@ -318,7 +320,7 @@ fn health_message(survey: &Survey, reason: &str) -> String {
             "the selector matches no secret within the bounds of the profile".to_owned()
         }
         (None, "Unknown") => {
-            "not every secret was seen in the last check, and nothing unhealthy among the others"
+            "the last check did not see every secret, and found nothing unhealthy among the others"
                 .to_owned()
         }
         (None, _) => "no rotation needs attention".to_owned(),

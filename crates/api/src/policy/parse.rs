@@ -1,4 +1,4 @@
-//! From the object to core: every default filled in, every text parsed, every refusal with its field.
+//! From the object to core: fills in every default, parses every text, and names the field in every error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,14 +22,18 @@ use crate::{
     time::Time,
 };
 
-/// Memory that is further from the object's own times than this is not ours.
+/// How far a remembered time may lie outside the lifetime of the object. Times beyond that are not from this
+/// controller.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
 impl SecretRotationPolicy {
-    /// Parses the policy, and what its status remembers.
+    /// Parses the policy and the findings in its status.
     ///
-    /// The status is a hint: what cannot be read there, or cannot be true, is left out. The spec is not: the error
-    /// names the field and what to write.
+    /// The status is a hint: what is unreadable or impossible there is left out.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the spec is invalid. The error names the field and what to write.
     pub fn to_core(&self) -> Result<(core::Policy, PreviousFindings), Invalid> {
         Ok((self.policy()?, self.previous_findings()))
     }
@@ -61,7 +65,7 @@ impl SecretRotationPolicy {
         })
     }
 
-    /// The status remembers when a request to count anew was seen; no status, no request.
+    /// Returns when the last request to reset the count of attempts was seen. Only the status has this time.
     fn retry_requested(&self) -> Option<AwsTime> {
         self.status
             .as_ref()?
@@ -84,7 +88,7 @@ impl SecretRotationPolicy {
         crate::invalid::created(self.metadata.creation_timestamp.as_ref())
     }
 
-    /// What the findings of the last pass remember.
+    /// Returns what the status remembers of the last pass.
     fn previous_findings(&self) -> PreviousFindings {
         let findings = self.status.iter().flat_map(|status| &status.findings);
         let kept: BTreeMap<_, _> = findings
@@ -114,7 +118,7 @@ impl SecretRotationPolicy {
         omitted.map_or(0, |count| usize::try_from(count.value()).unwrap_or(0))
     }
 
-    /// Regions in which the circuit breaker held something back.
+    /// Returns the regions in which the circuit breaker blocked a finding.
     fn tripped(&self) -> impl Iterator<Item = Region> {
         let findings = self.status.iter().flat_map(|status| &status.findings);
         let held = findings.filter(|finding| {
@@ -127,7 +131,8 @@ impl SecretRotationPolicy {
         held.filter_map(|finding| Region::parse(finding.region.as_str()).ok())
     }
 
-    /// Nothing was seen before the policy existed, nor after its last check; clocks may differ by a little.
+    /// Drops a time of first observation before the policy existed or after its last check. Clocks may differ by
+    /// [`CLOCK_TOLERANCE`].
     fn credible(&self, remembered: PreviousFinding) -> PreviousFinding {
         let earliest = self
             .metadata
@@ -221,12 +226,12 @@ impl Selector {
     }
 }
 
-/// Where stored objects may hold ARNs. New ones may nowhere: the schema refuses them.
+/// Where stored objects may hold ARNs. The schema refuses ARNs in new objects everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ArnsIn {
-    /// Names, where a stored exclusion by ARN keeps excluding that secret.
+    /// In names of exclusions: a stored exclusion by ARN must continue to exclude that secret.
     Names,
-    /// What is included by an ARN would be nothing at all.
+    /// In no field: an inclusion by ARN would match nothing.
     Nowhere,
 }
 
@@ -243,7 +248,8 @@ fn matchers(
 }
 
 impl SelectorItem {
-    /// An item without any condition would match every secret, which nobody means by writing nothing.
+    /// Parses an item. It refuses an item without conditions, which would match every secret: no one intends that by
+    /// an empty item.
     fn to_core(&self, path: &str, allowed: ArnsIn) -> Result<core_selector::Matcher, Invalid> {
         if self.names.is_empty() && self.name_prefix.is_none() && self.tags.is_empty() {
             return Err(Invalid::contradiction(

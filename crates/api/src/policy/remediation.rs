@@ -1,4 +1,4 @@
-//! What counts as unhealthy and what is done about it, as users write it.
+//! What counts as unhealthy and what the controller does about it, as users write it.
 
 use schemars::JsonSchema;
 use secret_rotation_core::policy as core;
@@ -195,7 +195,7 @@ pub struct Backoff {
     pub max: BoundedDuration<MINUTE, { 168 * HOUR }, { 4 * HOUR }>,
 }
 
-/// Builds the rule. It ignores texts that are not durations, which have rules of their own.
+/// Builds the rule. It ignores texts that are not durations, because other rules refuse them.
 fn longest_is_longest() -> serde_json::Value {
     let condition = format!(
         "!self.initial.matches('{PATTERN}') || !self.max.matches('{PATTERN}') || duration(self.initial) <= duration(self.max)"

@@ -1,4 +1,4 @@
-//! Which secrets a policy is about, as users write it.
+//! Which secrets a policy selects, as users write it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

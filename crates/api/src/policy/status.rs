@@ -19,7 +19,7 @@ pub(super) const MAX_FINDINGS: usize = 50;
 /// Maximum number of characters kept of the token of a check.
 pub(super) const MAX_TOKEN: usize = 256;
 
-/// More secrets than any account holds.
+/// Upper bound of every count: more secrets than any account holds.
 const COUNTABLE: i64 = 10_000_000;
 
 /// What the controller saw and did for a policy.
@@ -185,7 +185,7 @@ pub struct FindingStatus {
     pub unseen_since: Option<Time>,
 }
 
-/// The states of findings.
+/// Returns the names of the states that findings can have.
 fn states() -> Vec<&'static str> {
     let listed = |state: &State| state.is_unhealthy() || *state == State::Rotating;
     State::ALL
@@ -204,7 +204,7 @@ impl SecretRotationPolicyStatus {
             .unwrap_or_default()
     }
 
-    /// Returns whether anything but the time of the check differs, so that it is worth a write at once.
+    /// Returns whether anything but the time of the check differs, so that the status must be written immediately.
     pub fn differs_beyond_check_time(&self, other: &Self) -> bool {
         let timeless = |status: &Self| Self {
             last_check_time: None,

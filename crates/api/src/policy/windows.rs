@@ -40,7 +40,7 @@ pub struct Window {
     pub duration: BoundedDuration<MINUTE, { 744 * HOUR }, HOUR>,
 
     /// The time zone of the schedule, by its name in the IANA database; UTC if it is left out.
-    // No default in the schema: an API server would add it to the list, which belongs to its writer as a whole.
+    // No default in the schema: an API server would add it to the list, which its writer owns as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = [rule(
         "self.matches('^[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*$')",
@@ -50,7 +50,7 @@ pub struct Window {
 }
 
 impl Windows {
-    /// Parses the windows. A window that cannot be parsed never opens, and does not keep the policy from watching.
+    /// Parses the windows. If one cannot be parsed, no window opens, but the policy still watches its secrets.
     pub(super) fn to_core(&self) -> core::Windows {
         let allow = each("spec.remediation.windows.allow", &self.allow);
         let deny = each("spec.remediation.windows.deny", &self.deny);

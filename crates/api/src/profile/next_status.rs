@@ -1,4 +1,4 @@
-//! The status of a profile: the whole status, anew on each pass.
+//! From core to the status of a profile. Each pass builds the whole status again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::{
@@ -10,18 +10,18 @@ use secret_rotation_core::{
 use super::{AWSAccessProfileStatus, RegionStatus};
 use crate::{Readiness, conditions::find, count::Count};
 
-/// What one pass over a profile found out.
+/// The results of one pass over a profile.
 #[derive(Clone, Copy, Debug)]
 pub struct ProfileReport<'a> {
-    /// The generation of the profile that was judged.
+    /// The generation of the profile that the pass evaluated.
     pub generation: i64,
-    /// Whether the controller can use it.
+    /// Whether the controller can use the profile.
     pub readiness: &'a Readiness,
-    /// The regions that were swept, each once. Those that were not keep what is known of them.
+    /// The regions that were swept, each once. The other regions keep what is known of them.
     pub sweeps: &'a [RegionSweep],
-    /// The regions of the profile: no other is listed.
+    /// The regions of the profile. The status lists no other region.
     pub regions: &'a std::collections::BTreeSet<Region>,
-    /// The API server's time, for transitions.
+    /// The time of the API server, for transitions.
     pub now: ServerTime,
 }
 
@@ -30,11 +30,11 @@ pub struct ProfileReport<'a> {
 pub struct RegionSweep {
     /// The region.
     pub region: Region,
-    /// When it began.
+    /// When the sweep began.
     pub time: AwsTime,
-    /// How many secrets it saw.
+    /// The number of secrets that the sweep saw.
     pub secrets: usize,
-    /// Whether it saw everything in scope.
+    /// Whether the sweep saw everything in scope.
     pub complete: bool,
 }
 
@@ -50,7 +50,7 @@ impl From<&Inventory> for RegionSweep {
 }
 
 impl AWSAccessProfileStatus {
-    /// The status after a pass. On a pass that found nothing new only `lastSweepTime` moves.
+    /// Builds the status after a pass. After a pass without changes only `lastSweepTime` differs.
     pub fn after(previous: Option<&Self>, pass: &ProfileReport<'_>) -> Self {
         let conditions = previous
             .map(|old| old.conditions.as_slice())
@@ -69,13 +69,14 @@ impl AWSAccessProfileStatus {
         }
     }
 
-    /// Whether anything but the times of sweeps differs: what is worth writing at once.
+    /// Returns whether anything but the times of sweeps differs, so that the status must be written immediately.
     pub fn differs_beyond_check_time(&self, other: &Self) -> bool {
         timeless(self) != timeless(other)
     }
 }
 
-/// What was known of this very generation stands while a controller that has just started has no answer yet.
+/// Returns the condition `Ready` unchanged if the controller has just started, and the condition is of this
+/// generation.
 fn without_changes(previous: &[Condition], pass: &ProfileReport<'_>) -> Option<Condition> {
     let known = find(previous, "Ready")?;
     let starting = matches!(pass.readiness, Readiness::Progressing);

@@ -1,4 +1,4 @@
-//! From the object to core: every default filled in, every text parsed, every refusal with its field.
+//! From the object to core: fills in every default, parses every text, and names the field in every error.
 
 use secret_rotation_core::{
     names::{AccountId, ProfileName, QueueArn, Region},
@@ -14,7 +14,11 @@ use crate::{
 };
 
 impl AWSAccessProfile {
-    /// Parses the profile. The error names the field and what to write.
+    /// Parses the profile.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the spec is invalid. The error names the field and what to write.
     pub fn to_core(&self) -> Result<core::Profile, Invalid> {
         let spec = &self.spec;
         let region = |(index, text): (usize, &Text<5, 32>)| {

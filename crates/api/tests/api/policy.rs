@@ -282,12 +282,12 @@ fn refusals_name_the_field_and_what_to_write() {
         (
             "/selector/include/0",
             json!({ "namePrefix": "payments/*" }),
-            "spec.selector.include[0].namePrefix: write only letters, digits and / _ + = . @ -: no name of a secret has other characters",
+            "spec.selector.include[0].namePrefix: write only letters, digits and / _ + = . @ -: the name of a secret has no other characters",
         ),
         (
             "/selector/include/0",
             json!({ "names": [" payments/db"] }),
-            "spec.selector.include[0].names[0]: write only letters, digits and / _ + = . @ -: no name of a secret has other characters",
+            "spec.selector.include[0].names[0]: write only letters, digits and / _ + = . @ -: the name of a secret has no other characters",
         ),
         (
             "/selector/include/0",
@@ -618,7 +618,7 @@ fn what_was_not_seen_is_not_called_healthy() {
     );
     assert_eq!(
         condition(&status, "Healthy"),
-        "Unknown/Unknown: not every secret was seen in the last check, and nothing unhealthy among the others"
+        "Unknown/Unknown: the last check did not see every secret, and found nothing unhealthy among the others"
     );
 }
 
