@@ -28,18 +28,19 @@ use crate::token_source::TokenSource;
 const READ_BURST: u32 = 100;
 const WRITE_BURST: u32 = 10;
 
-/// Ages of versions are looked up at leisure, beside everything else.
+/// A separate, low rate for the look-up of version ages, so that it never delays other reads.
 const VERSION_AGES_PER_SECOND: u32 = 5;
 
-/// How often a read is sent at most until the date of an answer is believed: a clock that was set is, at the third.
+/// The maximum number of times that a read is sent until the date of its answer is trusted. After a change of AWS's
+/// clock the third answer is trusted.
 const MAX_ASKS: usize = 3;
 
-/// Requests per second to AWS, with bursts of 100 reads and 10 writes. Retries of reads count too.
+/// Limits on requests to AWS, with bursts of 100 reads and 10 writes. Retries of reads count too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimits {
-    /// Reads.
+    /// Reads per second.
     pub reads_per_second: u32,
-    /// Writes.
+    /// Writes per second.
     pub writes_per_second: u32,
 }
 
@@ -61,7 +62,7 @@ pub struct Account {
 struct Shared {
     region: Region,
     config: SdkConfig,
-    /// Are replaced after a panic, which may have left them in an inconsistent state.
+    /// Replaced after a panic, which may have left them in an inconsistent state.
     clients: RwLock<Clients>,
     reads: Arc<TokenBucket>,
     writes: Arc<TokenBucket>,
@@ -71,7 +72,7 @@ struct Shared {
     clock: Clock,
 }
 
-/// An answer that was understood.
+/// An answer that was parsed and has a trusted date.
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
     pub(crate) value: T,
@@ -80,16 +81,16 @@ pub(crate) struct Answer<T> {
 }
 
 impl Account {
-    /// Connects with the ambient credentials: environment, profile, web identity, container, instance.
+    /// Creates an account with the ambient credentials: environment, profile, web identity, container, instance.
     ///
-    /// Asks nothing yet. The SDK follows the endpoint variables of the environment, so judge them first with
+    /// Sends no request. The SDK follows the endpoint variables of the environment, so check them first with
     /// [`Endpoint::discover`](crate::Endpoint::discover).
     pub async fn connect(region: Region, limits: RateLimits, observer: Observer) -> Self {
         let config = credentials::ambient(&region, Arc::new(|_| ())).await;
         Self::with_config(&config, region, limits, observer)
     }
 
-    /// Uses the HTTP client, the credentials and the endpoint of this configuration, and the region given.
+    /// Creates an account with the HTTP client, the credentials and the endpoint of `config`, in `region`.
     pub fn with_config(
         config: &SdkConfig,
         region: Region,
@@ -116,18 +117,18 @@ impl Account {
         }
     }
 
-    /// The region.
+    /// Returns the region.
     pub fn region(&self) -> &Region {
         &self.shared.region
     }
 
-    /// Whether both are one connection.
+    /// Returns whether both values are clones of one account.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// AWS's time now: what its answers agree about, carried on by the local monotonic clock. `None` = nothing is agreed
-    /// yet.
+    /// Returns AWS's time now: the time on which the answers agree, advanced by the local monotonic clock. `None` if no
+    /// time is agreed yet.
     pub fn now(&self) -> Option<AwsTime> {
         self.shared.clock.now()
     }
@@ -165,12 +166,12 @@ impl Account {
         &self.shared.step_queue
     }
 
-    /// Who pays for a read that belongs to no step of an operation.
+    /// Returns the source of tokens for a read that belongs to no step of an operation.
     pub(crate) fn shared_reads(&self) -> TokenSource {
         TokenSource::Shared(Arc::clone(&self.shared.reads))
     }
 
-    /// A probe for a call that somebody pays for.
+    /// Returns an interceptor for one call that takes its tokens from `tokens`.
     pub(crate) fn interceptor(
         &self,
         operation: Operation,
@@ -179,10 +180,11 @@ impl Account {
         CallInterceptor::new(operation, tokens, &self.shared.clock)
     }
 
-    /// Sends a read, and at once again while the date of its answer is not believed.
+    /// Sends a read, and repeats it at once while the date of its answer is not trusted, at most [`MAX_ASKS`] times in
+    /// total.
     ///
-    /// So one absurd date costs one more request, and a clock that was set two. Whatever is not an answer, or says that
-    /// AWS has enough to do, is not sent again here.
+    /// One absurd date costs one more request; a change of AWS's clock costs two. A read without an answer, or whose
+    /// answer is a throttling error, is not repeated here.
     pub(crate) async fn ask<T, E, F>(
         &self,
         (operation, tokens): (Operation, &TokenSource),
@@ -203,7 +205,8 @@ impl Account {
         self.call(&interceptor, send(interceptor.clone())).await
     }
 
-    /// Waits for the rate limit where the call was not paid for, sends, sorts the outcome and tells the observer.
+    /// Takes a token, sends the call, classifies the result and reports it to the observer. Waits for the token unless
+    /// it is reserved.
     pub(crate) async fn call<T, E>(
         &self,
         interceptor: &CallInterceptor,
@@ -212,6 +215,7 @@ impl Account {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
+        // Order matters: the duration does not include the wait for the token.
         interceptor.tokens().acquire().await;
         let begun = Instant::now();
         let sending = AssertUnwindSafe(sending).catch_unwind().await;
@@ -262,8 +266,8 @@ impl fmt::Debug for Account {
     }
 }
 
-/// Whether an answer is worth another request: its date is not believed, or it refuses a signature that is right only
-/// now that a time is agreed.
+/// Returns whether an answer is worth another request: its date is not trusted, or it refuses a signature that the
+/// newly agreed time makes correct.
 fn is_worth_repeating<T>(date_check: Option<DateCheck>, answer: &Result<T, CallError>) -> bool {
     let class = answer.as_ref().err().map(|failed| failed.error.class);
     match date_check {

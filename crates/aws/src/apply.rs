@@ -1,4 +1,4 @@
-//! The only requests of this crate that change something.
+//! The writes: the only requests of this crate that change a secret.
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -12,12 +12,12 @@ use crate::interceptor::CallInterceptor;
 use crate::observer::Operation;
 use crate::token_source::TokenSource;
 
-/// A write that AWS accepted. For a rotation that means accepted, not finished.
+/// A write that AWS accepted. An accepted rotation is not finished yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// The `Date` header of the answer.
     pub at: AwsTime,
-    /// AWS's request id, for support and the audit.
+    /// AWS's request id, for AWS Support and the audit record.
     pub request_id: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The SDK's clients, with the patience of each. The SDK itself sets no operation timeout.
+//! The SDK clients with their timeouts and retries. The SDK itself sets no operation timeout.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use secret_rotation_core::names::Region;
 
 use crate::clock::Clock;
 
-/// One client for each way of failing.
+/// One client for each policy of timeouts and retries.
 #[derive(Clone)]
 pub(crate) struct Clients {
-    /// Three attempts: a sweep is long and nobody waits for one page.
+    /// Three attempts: a sweep takes long anyway, and no one waits for one page.
     pub(crate) sweep: Client,
-    /// One short attempt: a late look is worth nothing.
+    /// One short attempt: a late look is useless.
     pub(crate) look: Client,
     /// One attempt: a retry would send a stale decision again.
     pub(crate) write: Client,
 }
 
 impl Clients {
-    /// Three clients from one configuration, for one region, that sign with the time of one clock.
+    /// Builds the three clients for one region. They sign requests with the time of `clock`.
     pub(crate) fn new(config: &SdkConfig, region: &Region, clock: &Clock) -> Self {
         let client = |attempts, attempt, operation| {
             let settings = Builder::from(config)

@@ -1,7 +1,7 @@
-//! The clock of one service in one region, as far as its answers agree about it.
+//! The clock of one service in one region: the time on which the answers of the service agree.
 //!
-//! Signatures carry this time too, instead of the SDK's own correction of the local clock: that one believes every
-//! `Date` at once, keeps it for a whole client, and panics while it signs if the date was absurd enough.
+//! Requests are also signed with this time. The SDK's own correction of the local clock is turned off: it trusts every
+//! `Date` at once, keeps it for the life of a client, and panics during signing if the date is absurd enough.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use jiff::fmt::rfc2822;
 use secret_rotation_core::time::{AgreedTime, AwsTime, DateCheck};
 use tokio::time::Instant;
 
-/// An [`AgreedTime`] on tokio's clock. Cheap to clone: clones share everything.
+/// An [`AgreedTime`] on tokio's clock. Cheap to clone: clones share their state.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     origin: Instant,
@@ -20,7 +20,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Knows nothing yet.
+    /// Creates a clock without an agreed time.
     pub(crate) fn new() -> Self {
         Self {
             origin: Instant::now(),
@@ -28,15 +28,16 @@ impl Clock {
         }
     }
 
-    /// Judges the `Date` header of an answer that arrived just now; the time, if the header is believed.
+    /// Checks the `Date` header of an answer that arrived just now. Returns the result, and the time if the header is
+    /// trusted.
     pub(crate) fn observe(&self, date: Option<&str>) -> (DateCheck, Option<AwsTime>) {
         let shown = date.and_then(parse);
         let heard = self.lock().observe(shown, self.origin.elapsed());
-        let believed = shown.filter(|_| heard.is_believed()).map(AwsTime::new);
-        (heard, believed)
+        let trusted = shown.filter(|_| heard.is_believed()).map(AwsTime::new);
+        (heard, trusted)
     }
 
-    /// The agreed time, carried on by the local monotonic clock; `None` = nothing is agreed yet.
+    /// Returns the agreed time, advanced by the local monotonic clock. `None` if no time is agreed yet.
     pub(crate) fn now(&self) -> Option<AwsTime> {
         let now = self.lock().now(self.origin.elapsed());
         now.map(AwsTime::new)
@@ -50,11 +51,11 @@ impl Clock {
 }
 
 impl TimeSource for Clock {
-    /// What requests are signed with. Before anything is agreed there is only the local clock, and a signature
-    /// that is wrong by it is refused, with a date that counts.
+    /// Returns the time for signatures. Until a time is agreed this is the local clock. If that clock is wrong, AWS
+    /// refuses the signature, and the `Date` of the refusal counts.
     #[expect(
         clippy::disallowed_methods,
-        reason = "signatures are no decision, and nothing better is known yet"
+        reason = "a signature is not a decision, and no better time is known yet"
     )]
     fn now(&self) -> SystemTime {
         let agreed = self.now();
@@ -62,7 +63,7 @@ impl TimeSource for Clock {
     }
 }
 
-/// A `Date` header (RFC 9110 § 5.6.7, a subset of RFC 2822).
+/// Parses a `Date` header (RFC 9110 § 5.6.7, a subset of RFC 2822).
 fn parse(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new()
         .parse_timestamp(text.trim())
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn absurd_and_torn_dates_are_none() {
+    async fn absurd_and_malformed_dates_are_not_trusted() {
         let clock = Clock::new();
         for text in [
             "",

@@ -1,4 +1,4 @@
-//! Turns answers of the SDK into the types of core. What makes no sense is an error, not data.
+//! Converts answers of the SDK into the types of core. An implausible answer is an error, not data.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,10 +15,10 @@ use secret_rotation_core::names::{
 use secret_rotation_core::secret::{LabelMap, Replication, Rotation, RotationRules, Secret};
 use secret_rotation_core::time::AwsTime;
 
-/// From 2010 to 2199, in milliseconds: no date of a secret lies outside.
+/// From 2010 to 2199, in milliseconds since 1970. Every date of a secret is in this range.
 const PLAUSIBLE_SECONDS: std::ops::Range<i64> = 1_262_304_000_000..7_258_118_400_000;
 
-/// An answer that cannot be what AWS means.
+/// The error for an answer that is implausible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -28,7 +28,7 @@ impl From<InvalidName> for Malformed {
     }
 }
 
-/// Lists and descriptions name their fields alike, but for the labels.
+/// Converts a list entry or a description: both use the same field names, except for the labels.
 macro_rules! secret {
     ($source:expr, $stages:expr, $replicas:expr) => {
         Secret {
@@ -56,7 +56,7 @@ macro_rules! secret {
     };
 }
 
-/// An entry of `ListSecrets`.
+/// Converts an entry of `ListSecrets`.
 pub(crate) fn listed(entry: &SecretListEntry) -> Result<Secret, Malformed> {
     Ok(secret!(
         entry,
@@ -65,21 +65,21 @@ pub(crate) fn listed(entry: &SecretListEntry) -> Result<Secret, Malformed> {
     ))
 }
 
-/// An answer of `DescribeSecret`, which must be about the secret that was asked for, by ARN or by name.
+/// Converts an answer of `DescribeSecret`. The answer must be about `asked`, an ARN or a name.
 pub(crate) fn described(asked: &str, answer: &DescribeSecretOutput) -> Result<Secret, Malformed> {
     let replicas = replicas(answer.replication_status())?;
     let secret = secret!(answer, answer.version_ids_to_stages(), replicas);
     let by_arn = asked.starts_with("arn:");
-    let told = if by_arn {
+    let answered = if by_arn {
         secret.arn.as_str()
     } else {
         secret.name.as_str()
     };
-    (told == asked).then_some(()).ok_or(Malformed)?;
+    (answered == asked).then_some(()).ok_or(Malformed)?;
     Ok(secret)
 }
 
-/// An entry of `ListSecretVersionIds`.
+/// Converts an entry of `ListSecretVersionIds`.
 pub(crate) fn version(
     entry: &SecretVersionsListEntry,
 ) -> Result<(VersionId, Option<AwsTime>), Malformed> {
@@ -87,12 +87,12 @@ pub(crate) fn version(
     Ok((id, time(entry.created_date())?))
 }
 
-/// Some emulators send empty texts where AWS sends none.
+/// Returns the text unless it is empty. Some emulators send empty texts where AWS sends none.
 pub(crate) fn present(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 
-/// A version without a label is left out: AWS does not send such, some emulators do.
+/// Converts the labels, without versions that have no label: AWS does not send such versions, but some emulators do.
 fn labels(stages: Option<&HashMap<String, Vec<String>>>) -> Result<LabelMap, Malformed> {
     let mut map = LabelMap::new();
     let labelled = stages
@@ -129,18 +129,20 @@ fn rotation_rules(rules: &RotationRulesType) -> RotationRules {
     }
 }
 
-/// A status that nobody knows is one that may pass.
-fn replicas(told: &[ReplicationStatusType]) -> Result<BTreeMap<Region, Replication>, Malformed> {
-    let replica = |told: &ReplicationStatusType| {
-        let region = Region::parse(told.region().ok_or(Malformed)?)?;
-        let status = match told.status() {
+/// Converts the replication status. An unknown status counts as in progress.
+fn replicas(
+    statuses: &[ReplicationStatusType],
+) -> Result<BTreeMap<Region, Replication>, Malformed> {
+    let converted = |replica: &ReplicationStatusType| {
+        let region = Region::parse(replica.region().ok_or(Malformed)?)?;
+        let status = match replica.status() {
             Some(StatusType::InSync) => Replication::InSync,
             Some(StatusType::Failed) => Replication::Failed,
             Some(_) | None => Replication::InProgress,
         };
         Ok((region, status))
     };
-    told.iter().map(replica).collect()
+    statuses.iter().map(converted).collect()
 }
 
 fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
@@ -148,7 +150,7 @@ fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
     tags.iter().filter_map(pair).collect()
 }
 
-/// JSON numbers carry noise below the milliseconds that AWS means.
+/// Converts a date, rounded to milliseconds. JSON numbers carry noise below the precision of AWS.
 fn time(date: Option<&DateTime>) -> Result<Option<AwsTime>, Malformed> {
     let Some(date) = date else { return Ok(None) };
     let milliseconds =
@@ -184,18 +186,18 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_counts_as_in_sync_only_where_aws_says_so() {
-        let told = |region: &str, status: Option<&str>| {
+    fn a_replica_counts_as_in_sync_only_if_aws_reports_it() {
+        let replica = |region: &str, status: Option<&str>| {
             ReplicationStatusType::builder()
                 .region(region)
                 .set_status(status.map(StatusType::from))
                 .build()
         };
         let all = [
-            told("eu-central-1", Some("InSync")),
-            told("us-east-1", Some("Failed")),
-            told("us-west-2", Some("Wavering")),
-            told("eu-north-1", None),
+            replica("eu-central-1", Some("InSync")),
+            replica("us-east-1", Some("Failed")),
+            replica("us-west-2", Some("Wavering")),
+            replica("eu-north-1", None),
         ];
         let statuses = replicas(&all).map(|all| all.into_values().collect::<Vec<_>>());
         let expected = vec![
@@ -205,7 +207,7 @@ mod tests {
             Replication::InProgress,
         ];
         assert_eq!(statuses, Ok(expected));
-        assert_eq!(replicas(&[told("../", Some("InSync"))]), Err(Malformed));
+        assert_eq!(replicas(&[replica("../", Some("InSync"))]), Err(Malformed));
     }
 
     #[test]

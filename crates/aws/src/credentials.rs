@@ -1,4 +1,4 @@
-//! The identity that the process has of itself, and until when it holds. Not the roles that a profile may name.
+//! The ambient credentials of the process and their expiry. Not the roles that a profile can name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use jiff::Timestamp;
 use secret_rotation_core::names::Region;
 
-/// Told each time credentials are fetched until when they hold; `None` = they do not end.
+/// A callback that receives the expiry of credentials each time they are fetched. `None` if they do not expire.
 pub type Renewal = Arc<dyn Fn(Option<Timestamp>) + Send + Sync>;
 
-/// Finds the ambient credentials: environment, profile, web identity, container, instance.
+/// Loads a configuration with the ambient credentials: environment, profile, web identity, container, instance.
 ///
-/// Asks nothing yet. Accounts made with one configuration share its credentials and fetch them once. Where
-/// fetching them takes a call to STS, it goes to `region`.
+/// Sends no request. Accounts with the same configuration share its credentials and fetch them once. If a call to STS
+/// is needed to fetch them, it goes to `region`.
 pub async fn ambient(region: &Region, renewed: Renewal) -> SdkConfig {
     let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .region(aws_config::Region::new(region.as_str().to_owned()))
@@ -24,7 +24,7 @@ pub async fn ambient(region: &Region, renewed: Renewal) -> SdkConfig {
     watched(config, renewed)
 }
 
-/// The same configuration, whose credentials are told of.
+/// Returns the configuration with a credentials provider that reports each fetch to `renewed`.
 fn watched(config: SdkConfig, renewed: Renewal) -> SdkConfig {
     let Some(provider) = config.credentials_provider() else {
         return config;
@@ -33,7 +33,8 @@ fn watched(config: SdkConfig, renewed: Renewal) -> SdkConfig {
     config.into_builder().credentials_provider(watched).build()
 }
 
-/// Credentials that are told of as they pass. The SDK caches them above, so that they pass only when they are new.
+/// A credentials provider that reports each fetch. The SDK caches credentials above this provider, so only new
+/// credentials pass through it.
 struct Watched {
     provider: SharedCredentialsProvider,
     renewed: Renewal,
@@ -74,53 +75,53 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_fetch_tells_until_when_the_credentials_hold() {
+    async fn each_fetch_reports_the_expiry_of_the_credentials() {
         let end = Timestamp::from_second(1_764_000_000).expect("a time");
-        let told = told_of(Some(end.into())).await;
-        assert_eq!(told, [Some(end), Some(end)]);
+        let expiries = reported(Some(end.into())).await;
+        assert_eq!(expiries, [Some(end), Some(end)]);
     }
 
     #[tokio::test]
-    async fn credentials_without_an_end_are_told_as_such() {
-        assert_eq!(told_of(None).await, [None, None]);
+    async fn credentials_without_an_expiry_are_reported_as_such() {
+        assert_eq!(reported(None).await, [None, None]);
     }
 
     #[tokio::test]
-    async fn credentials_that_cannot_be_fetched_are_not_told_of() {
-        let told = Arc::new(Mutex::new(Vec::new()));
+    async fn credentials_that_cannot_be_fetched_are_not_reported() {
+        let expiries = Arc::new(Mutex::new(Vec::new()));
         let refusing = provide_credentials_fn(|| async {
             Err(CredentialsError::not_loaded("there are none"))
         });
         let config = watched(
             config(SharedCredentialsProvider::new(refusing)),
-            note(&told),
+            note(&expiries),
         );
         let provider = config.credentials_provider().expect("it was set");
         assert!(provider.provide_credentials().await.is_err());
-        assert_eq!(*told.lock().expect("notes"), []);
+        assert_eq!(*expiries.lock().expect("notes"), []);
     }
 
-    async fn told_of(expiry: Option<SystemTime>) -> Vec<Option<Timestamp>> {
-        let told = Arc::new(Mutex::new(Vec::new()));
+    async fn reported(expiry: Option<SystemTime>) -> Vec<Option<Timestamp>> {
+        let expiries = Arc::new(Mutex::new(Vec::new()));
         let credentials = Credentials::new("AKIDEXAMPLE", "key", None, expiry, "test");
         let config = watched(
             config(SharedCredentialsProvider::new(credentials)),
-            note(&told),
+            note(&expiries),
         );
         let provider = config.credentials_provider().expect("it was set");
         for _ in 0..2 {
             provider.provide_credentials().await.expect("credentials");
         }
-        let told = told.lock().expect("notes");
-        told.clone()
+        let expiries = expiries.lock().expect("notes");
+        expiries.clone()
     }
 
     fn config(provider: SharedCredentialsProvider) -> SdkConfig {
         SdkConfig::builder().credentials_provider(provider).build()
     }
 
-    fn note(told: &Arc<Mutex<Vec<Option<Timestamp>>>>) -> Renewal {
-        let told = Arc::clone(told);
-        Arc::new(move |expiry| told.lock().expect("notes").push(expiry))
+    fn note(expiries: &Arc<Mutex<Vec<Option<Timestamp>>>>) -> Renewal {
+        let expiries = Arc::clone(expiries);
+        Arc::new(move |expiry| expiries.lock().expect("notes").push(expiry))
     }
 }

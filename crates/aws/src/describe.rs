@@ -1,4 +1,4 @@
-//! The fresh look at one secret that every decision to write rests on.
+//! The look: a fresh read of one secret, on which every decision to write is based.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,18 @@ use crate::observer::Operation;
 use crate::token_source::TokenSource;
 use crate::{convert, errors};
 
-/// AWS keeps about a hundred versions; this many pages of a hundred are no honest list.
+/// AWS keeps about a hundred versions, so a list with this many pages of a hundred is not plausible.
 const MAX_PAGES: usize = 100;
 
 impl Account {
-    /// Looks at one secret, by whole ARN or by name: one attempt of three seconds for each request.
+    /// Reads one secret by its full ARN or its name, with one attempt of three seconds for each request.
     ///
-    /// `at` is the `Date` of `DescribeSecret`, the oldest part of the look. A secret that does not exist is
-    /// [`Seen::Absent`]; every other failure is an error, also that of the list of versions.
+    /// [`Look::at`] is the `Date` of `DescribeSecret`, the oldest part of the look. A secret that does not exist is
+    /// [`Seen::Absent`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`AwsError`] if `DescribeSecret` or `ListSecretVersionIds` fails for any other reason.
     pub async fn look(&self, secret_id: &str, with_versions: bool) -> Result<Look, AwsError> {
         let mut look = self.look_paid(secret_id, &self.shared_reads()).await?;
         if let (Seen::Present(secret), true) = (&look.secret, with_versions) {
@@ -33,7 +37,7 @@ impl Account {
         Ok(look)
     }
 
-    /// The same without the versions, and paid by whoever asks.
+    /// Like [`Account::look`], but without the versions and with the tokens of the caller.
     pub(crate) async fn look_paid(
         &self,
         secret_id: &str,
@@ -48,7 +52,7 @@ impl Account {
         })
     }
 
-    /// `DescribeSecret`; `None` = there is none.
+    /// Sends `DescribeSecret`. The value is `None` if the secret does not exist.
     pub(crate) async fn describe(
         &self,
         client: &Client,
@@ -69,7 +73,7 @@ impl Account {
         }
     }
 
-    /// `ListSecretVersionIds` with `IncludeDeprecated`, all pages.
+    /// Reads all pages of `ListSecretVersionIds` with `IncludeDeprecated`.
     pub(crate) async fn versions(
         &self,
         client: &Client,
@@ -92,7 +96,7 @@ impl Account {
         Err(errors::malformed(None))
     }
 
-    /// Adds one page to the listing; the token of the next page, if there is one.
+    /// Adds one page to the listing. Returns the token of the next page, if there is one.
     async fn versions_page(
         &self,
         (client, tokens): (&Client, &TokenSource),
@@ -121,7 +125,7 @@ impl Account {
 }
 
 impl<T> Answer<T> {
-    /// The same answer, read.
+    /// Returns the answer with its converted value.
     pub(crate) fn with<U>(self, value: U) -> Answer<U> {
         Answer {
             value,
@@ -130,7 +134,7 @@ impl<T> Answer<T> {
         }
     }
 
-    /// An answer that arrived and makes no sense.
+    /// Returns the error for an answer that arrived but is implausible.
     pub(crate) fn malformed(self) -> CallError {
         CallError {
             error: errors::malformed(self.request_id),
@@ -139,7 +143,7 @@ impl<T> Answer<T> {
     }
 }
 
-/// That there is no such secret is an answer, if it says when.
+/// Converts "not found" into an answer without a secret if it has a trusted date, and into an error otherwise.
 fn absent(rejected: CallError) -> Result<Answer<Option<Secret>>, CallError> {
     match (rejected.error.class, rejected.at) {
         (ErrorClass::Gone, Some(at)) => Ok(gone(at, rejected.error)),

@@ -1,6 +1,6 @@
-//! The custom AWS endpoint that the environment asks for, and whether it may be used.
+//! The custom AWS endpoint from the environment, and the check whether it may be used.
 //!
-//! It follows the precedence of the SDK, which reads the same variables, and changes none of them.
+//! This module uses the same variables and the same precedence as the SDK, and does not change them.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ const OF_QUEUES: &str = "AWS_ENDPOINT_URL_SQS";
 const GENERAL: &str = "AWS_ENDPOINT_URL";
 const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
-/// A custom endpoint that may be used. Its text carries neither credentials nor a query.
+/// A custom endpoint that may be used. Its text contains neither credentials nor a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     variable: &'static str,
@@ -19,21 +19,22 @@ pub struct Endpoint {
     loopback: bool,
 }
 
-/// Why a custom endpoint may not be used.
+/// The reason why a custom endpoint may not be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EndpointError {
-    /// Not `http(s)://host[:port][/path]`. The text is not repeated: it may hold credentials.
+    /// The text is not `http(s)://host[:port][/path]`. The error does not contain it, because it may contain
+    /// credentials.
     #[error("{variable} is not an http or https URL without user, query and fragment")]
     Unreadable {
-        /// Where it came from.
+        /// The variable that sets the endpoint.
         variable: &'static str,
     },
-    /// Signed requests would leave the machine for a host that nobody has vouched for.
+    /// Signed requests would leave the machine for a host that no one has allowed.
     #[error(
         "{variable} points at {address}, which is not loopback; allow custom endpoints to use it"
     )]
     NotAllowed {
-        /// Where it came from.
+        /// The variable that sets the endpoint.
         variable: &'static str,
         /// Scheme, host and port.
         address: String,
@@ -41,7 +42,7 @@ pub enum EndpointError {
 }
 
 impl EndpointError {
-    /// A stable word for metrics and logs.
+    /// Returns a stable word for metrics and logs.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "EndpointUnreadable",
@@ -51,11 +52,16 @@ impl EndpointError {
 }
 
 impl Endpoint {
-    /// Finds and judges the custom endpoints of Secrets Manager and of SQS, and names the first; `Ok(None)` = AWS's own.
-    /// To be called before [`Account::connect`](crate::Account::connect), with `|name| std::env::var(name).ok()`.
+    /// Finds and checks the custom endpoints of Secrets Manager and SQS, and returns the first one. `Ok(None)` means
+    /// the default endpoints of AWS. Call it before [`Account::connect`](crate::Account::connect), with `|name|
+    /// std::env::var(name).ok()`.
     ///
-    /// The service's own variable beats the general one, and `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true`
-    /// switches both off (AWS SDKs and Tools reference, "Service-specific endpoints").
+    /// The variable of the service takes precedence over the general one. `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true`
+    /// turns both off (AWS SDKs and Tools reference, "Service-specific endpoints").
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a custom endpoint is not a plain URL, or if it is not loopback and `allowed` is false.
     pub fn discover(
         variables: impl Fn(&str) -> Option<String>,
         allowed: bool,
@@ -76,17 +82,17 @@ impl Endpoint {
         Ok(secrets.or(queues))
     }
 
-    /// The variable that asks for it.
+    /// Returns the variable that sets the endpoint.
     pub const fn variable(&self) -> &'static str {
         self.variable
     }
 
-    /// Scheme, host and port.
+    /// Returns scheme, host and port.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Whether requests stay on this machine.
+    /// Returns whether requests stay on this machine.
     pub const fn is_loopback(&self) -> bool {
         self.loopback
     }
@@ -107,7 +113,7 @@ impl Endpoint {
     }
 }
 
-/// Scheme, host and port as one text, and the host alone.
+/// Returns scheme, host and port as one text, and the host alone.
 fn split(url: &str) -> Option<(String, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
@@ -141,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn without_variables_aws_is_asked() {
+    fn without_variables_the_default_endpoint_is_used() {
         assert_eq!(discover(&[], false), Ok(None));
         assert_eq!(
             discover(&[(GENERAL, "http://a"), (IGNORE, "TRUE")], false),
@@ -150,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_passes_by_itself() {
+    fn a_loopback_endpoint_is_always_allowed() {
         for url in [
             "http://127.0.0.1:4566",
             "http://localhost",
@@ -166,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hosts_pass_only_when_allowed() {
+    fn other_hosts_are_refused_unless_allowed() {
         for host in ["moto:5000", "localhost.evil", "127.0.0.1.evil", "10.0.0.1"] {
             let address = format!("http://{host}");
             let variables = [(GENERAL, address.as_str())];
@@ -180,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_of_queues_is_judged_too() {
+    fn the_endpoint_of_queues_is_checked_too() {
         let evil = "http://evil.example";
         let variables = [(SPECIFIC, "http://127.0.0.1:1"), (OF_QUEUES, evil)];
         let refused = EndpointError::NotAllowed {
@@ -193,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_urls_and_urls_with_credentials_are_refused() {
+    fn malformed_urls_and_urls_with_credentials_are_refused() {
         for url in [
             "localhost:80",
             "ftp://localhost",

@@ -1,4 +1,4 @@
-//! Sorts failed calls by what to do next. Never looks at a body, and never prints an `SdkError`.
+//! Classifies failed calls by what the caller does next. Never reads a body, and never prints an `SdkError`.
 
 use std::error::Error;
 
@@ -11,21 +11,21 @@ use secret_rotation_core::time::{AwsTime, DateCheck};
 
 use crate::observer::Operation;
 
-/// A call that failed. A write may have been applied all the same:
+/// A call that failed. AWS may have applied a write even though the call failed:
 /// [`may_have_applied`](secret_rotation_core::aws_error::ErrorClass::may_have_applied).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct CallError {
-    /// What AWS said, sorted by what to do next.
+    /// The error of AWS, classified by what to do next.
     pub error: AwsError,
     /// The `Date` header of the answer, if there was an answer and it had one.
     pub at: Option<AwsTime>,
 }
 
-/// Characters kept of codes and request ids.
+/// The maximum number of characters of codes and request ids.
 const KEPT: usize = 64;
 
-/// The class and AWS's code of a failed call.
+/// Returns the class and AWS's code of a failed call.
 pub(crate) fn classify<E>(
     error: &SdkError<E, HttpResponse>,
     operation: Operation,
@@ -55,7 +55,7 @@ where
     )
 }
 
-/// Why nothing was sent: there are no credentials, or nobody at the other end.
+/// Returns why nothing was sent: there are no credentials, or no connection.
 fn not_sent(error: &(dyn Error + 'static), of_our_making: bool) -> (ErrorClass, Option<String>) {
     let (class, cause) = match credentials_of(error) {
         Some(error) => of_provider(error),
@@ -65,7 +65,7 @@ fn not_sent(error: &(dyn Error + 'static), of_our_making: bool) -> (ErrorClass, 
     (class, cause.map(|cause| cause.name().to_owned()))
 }
 
-/// Why there are no credentials, as the class and cause of a failed call.
+/// Returns why there are no credentials, as the class and cause of a failed call.
 pub(crate) fn of_provider(error: &CredentialsError) -> (ErrorClass, Option<Cause>) {
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
         return (ErrorClass::Credentials, None);
@@ -83,7 +83,8 @@ pub(crate) fn of_provider(error: &CredentialsError) -> (ErrorClass, Option<Cause
     (ErrorClass::Credentials, Some(Cause::CredentialsNotObtained))
 }
 
-/// The errors of the SDK's providers are private types: their fixed texts are all that tells, and nothing of them is kept.
+/// Returns whether the session has expired. The errors of the SDK's providers are private types, so only their fixed
+/// texts identify them. The texts are not kept.
 fn has_expired(error: &(dyn Error + 'static)) -> bool {
     let words = [
         "ExpiredToken",
@@ -98,7 +99,8 @@ fn has_expired(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// The same for proxies and certificates, whose errors are types of libraries below the SDK.
+/// Returns whether a proxy or a certificate prevented the connection. Their errors are types of libraries below the
+/// SDK, so only their texts identify them.
 fn in_the_way(error: &(dyn Error + 'static)) -> Option<Cause> {
     let says = |word: &str| chain(error).any(|error| error.to_string().contains(word));
     if says("invalid peer certificate") {
@@ -111,7 +113,8 @@ fn in_the_way(error: &(dyn Error + 'static)) -> Option<Cause> {
         .then_some(Cause::ProxyRefused)
 }
 
-/// AWS answers `InvalidSignatureException` to a clock that is off, too; its message tells which.
+/// Returns the code, or that of [`Cause::ClockOff`]. AWS also answers `InvalidSignatureException` if the local clock is
+/// wrong; only the message distinguishes the two.
 fn of_its_cause<'a>(code: &'a str, message: Option<&str>) -> &'a str {
     let message = message.unwrap_or_default();
     let of_time = ["Signature expired", "Signature not yet current"];
@@ -122,7 +125,7 @@ fn of_its_cause<'a>(code: &'a str, message: Option<&str>) -> &'a str {
     }
 }
 
-/// An answer that is not what it should be.
+/// Returns the error for an answer that is implausible.
 pub(crate) const fn malformed(request_id: Option<String>) -> AwsError {
     AwsError {
         class: ErrorClass::Malformed,
@@ -131,7 +134,7 @@ pub(crate) const fn malformed(request_id: Option<String>) -> AwsError {
     }
 }
 
-/// An answer whose `Date` header is not believed, or missing.
+/// Returns the error for an answer whose `Date` header is missing or not trusted.
 pub(crate) fn undated(heard: Option<DateCheck>, request_id: Option<String>) -> AwsError {
     let code = match heard {
         Some(DateCheck::Implausible) | None => "NoUsableDate",
@@ -143,7 +146,7 @@ pub(crate) fn undated(heard: Option<DateCheck>, request_id: Option<String>) -> A
     }
 }
 
-/// A call in which the SDK panicked.
+/// Returns the error for a call in which the SDK panicked.
 pub(crate) fn panicked() -> AwsError {
     AwsError {
         code: Some("Panic".to_owned()),
@@ -151,7 +154,7 @@ pub(crate) fn panicked() -> AwsError {
     }
 }
 
-/// A call that did not come back to its caller.
+/// Returns the error for a call that did not return to its caller.
 pub(crate) const fn unexpected() -> AwsError {
     AwsError {
         class: ErrorClass::Unexpected,
@@ -160,7 +163,7 @@ pub(crate) const fn unexpected() -> AwsError {
     }
 }
 
-/// A text from outside, short and on one line.
+/// Returns an external text without control characters, cut to [`KEPT`] characters.
 pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control())
@@ -172,12 +175,12 @@ fn credentials_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Credential
     chain(error).find_map(|error| error.downcast_ref())
 }
 
-/// The error and what is behind it.
+/// Returns the error and its sources.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// A 200 that cannot be parsed arrives as a service error without a code.
+/// Classifies an error response. A 200 that cannot be parsed arrives as a service error without a code.
 fn of_answer(
     error: &impl ProvideErrorMetadata,
     raw: &HttpResponse,
@@ -198,7 +201,7 @@ fn of_answer(
     }
 }
 
-/// Codes of the service and those common to all of AWS (API reference, "Common Errors").
+/// Classifies the codes of the service and the codes common to all of AWS (API reference, "Common Errors").
 fn of_code(code: &str, message: &str, operation: Operation) -> Option<ErrorClass> {
     Some(match code {
         "ResourceNotFoundException"
@@ -246,7 +249,8 @@ fn of_code(code: &str, message: &str, operation: Operation) -> Option<ErrorClass
     })
 }
 
-/// AWS writes apostrophes in two ways, so only words without one are compared.
+/// Classifies `InvalidRequestException` by its message. AWS writes apostrophes in two ways, so only words without an
+/// apostrophe are compared.
 fn of_message(message: &str) -> ErrorClass {
     let pending = message.to_ascii_lowercase().contains("previous rotation");
     if pending {
@@ -256,14 +260,16 @@ fn of_message(message: &str) -> ErrorClass {
     }
 }
 
-/// The code means a permission of ours, or one that Secrets Manager lacks to the rotation function; only the message tells.
+/// Returns whether Secrets Manager may not invoke the rotation function. The same code also means that the controller
+/// lacks a permission; only the message distinguishes the two.
 fn cannot_invoke(message: &str) -> bool {
     message
         .to_ascii_lowercase()
         .contains("cannot invoke the specified lambda")
 }
 
-/// The code means too many labels where labels are attached, and too many requests elsewhere.
+/// Classifies `LimitExceededException`. It means too many labels for `UpdateSecretVersionStage`, and too many requests
+/// for other operations.
 const fn of_limit(operation: Operation) -> ErrorClass {
     match operation {
         Operation::UpdateSecretVersionStage => ErrorClass::LimitExceeded,
@@ -282,13 +288,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_from_outside_are_cut_and_kept_on_one_line() {
+    fn external_texts_are_cut_and_kept_on_one_line() {
         assert_eq!(clean("a\n\u{1b}[31mb"), "a[31mb");
         assert_eq!(clean(&"x".repeat(1000)).len(), 64);
     }
 
     #[test]
-    fn a_function_that_cannot_be_invoked_is_no_missing_permission_of_ours() {
+    fn a_function_that_cannot_be_invoked_is_not_a_missing_permission_of_the_controller() {
         let of = |message| of_code("AccessDeniedException", message, Operation::RotateSecret);
         let function = "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy \
                         grants access to the principal secretsmanager.amazonaws.com.";
@@ -299,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_failed_is_told_from_having_no_credentials() {
+    fn a_failed_provider_is_distinguished_from_missing_credentials() {
         let missing = CredentialsError::not_loaded("no providers in chain provided credentials");
         assert_eq!(of_provider(&missing), (ErrorClass::Credentials, None));
         let process = CredentialsError::provider_error("external process exited with code 1");
@@ -316,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_cannot_be_reached_has_no_opinion_of_credentials() {
+    fn an_unreachable_provider_is_not_a_credentials_error() {
         let refused = ConnectorError::io("connection refused".into());
         let sts = CredentialsError::provider_error(refused);
         assert_eq!(of_provider(&sts), (ErrorClass::Unreachable, None));
@@ -329,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_of_another_time_is_a_matter_of_the_clock() {
+    fn a_signature_of_another_time_is_a_clock_error() {
         let code = "InvalidSignatureException";
         for message in [
             "Signature expired: 20261123T094500Z is now earlier than 20261123T095500Z (20261123T100000Z - 5 min.)",
@@ -347,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_meaning_of_an_invalid_request_is_in_its_message() {
+    fn an_invalid_request_is_classified_by_its_message() {
         let pending =
             "A previous rotation isn\u{2019}t complete. That rotation will be reattempted.";
         assert_eq!(of_message(pending), ErrorClass::RotationPending);

@@ -1,4 +1,5 @@
-//! What the headers of one call's answers tell: AWS's time and the request id.
+//! Reads AWS's time and the request id from the headers of the answers of one call, and limits the size of their
+//! bodies.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,10 +18,10 @@ use crate::errors::clean;
 use crate::observer::Operation;
 use crate::token_source::TokenSource;
 
-/// Bytes of an answer that are read at most. The largest honest page is about 3 MB.
+/// The maximum number of bytes that are read of an answer. The largest valid page has about 3 MB.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 
-/// Follows one call through its attempts.
+/// An SDK interceptor that follows one call through its attempts.
 #[derive(Clone, Debug)]
 pub(crate) struct CallInterceptor {
     operation: Operation,
@@ -29,21 +30,22 @@ pub(crate) struct CallInterceptor {
     trace: Arc<Mutex<ResponseTrace>>,
 }
 
-/// What was seen of a call: the headers are those of its last answer.
+/// The observations of one call. The headers are those of its last answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResponseTrace {
-    /// Requests that went out.
+    /// The number of requests that were sent.
     pub(crate) sent: u32,
-    /// What its `Date` header meant; `None` = there was no answer.
+    /// The result of the check of the `Date` header. `None` if there was no answer.
     pub(crate) date_check: Option<DateCheck>,
-    /// The `Date` header, if it is believed.
+    /// The `Date` header, if it is trusted.
     pub(crate) date: Option<AwsTime>,
     /// The request id.
     pub(crate) request_id: Option<String>,
 }
 
 impl CallInterceptor {
-    /// A probe for one call; whoever pays for the call pays for its retries too, and the clock judges its dates.
+    /// Creates an interceptor for one call. The retries of the call take their tokens from `tokens`, and `clock` checks
+    /// the dates.
     pub(crate) fn new(operation: Operation, tokens: &TokenSource, clock: &Clock) -> Self {
         Self {
             operation,
@@ -72,7 +74,7 @@ impl CallInterceptor {
 
 impl Intercept for CallInterceptor {
     fn name(&self) -> &'static str {
-        "Probe"
+        "CallInterceptor"
     }
 
     fn read_before_transmit(

@@ -1,6 +1,6 @@
-//! One sweep over everything in scope: the cheapest reads first, a closer look where core asks for one.
+//! One sweep over everything in scope: cheap reads first, then a closer look where core asks for details.
 //!
-//! Nothing here judges a secret, and nothing here is fresh enough to write on.
+//! This module does not judge secrets, and its results are not fresh enough for a decision to write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,30 +19,32 @@ use crate::account::Account;
 use crate::errors::{self, CallError};
 use crate::scope::Scope;
 
-/// Closer looks at a time.
+/// The maximum number of concurrent closer looks.
 const MAX_CONCURRENT_DESCRIBES: usize = 8;
 
-/// At most this many ages are looked up in one sweep, so that it stays short; the others follow in the next ones.
+/// The maximum number of version ages that one sweep looks up, so that it stays short. The next sweeps look up the
+/// others.
 pub const MAX_VERSION_AGES: usize = 50;
 
-/// Secrets that a list misses are looked at one by one, but no more than this in one sweep.
+/// The maximum number of secrets missing from the list that one sweep looks at, one by one.
 const MAX_MISSED: usize = 100;
 
-/// So many closer looks in a row without an answer: the region is in trouble, and the rest is left for another sweep.
-const UNANSWERED: usize = 8;
+/// After this many consecutive closer looks without an answer, the sweep gives up on the region and leaves the rest to
+/// the next sweep.
+const MAX_UNANSWERED: usize = 8;
 
-/// One secret that needs a closer look, and what is known of it.
+/// One secret that needs a closer look, and its last observation.
 struct Target {
     id: Id,
     last: Option<Observation>,
 }
 
 enum Id {
-    /// Asked for by name.
+    /// The scope names the secret.
     Named(SecretName),
-    /// Found in a list.
+    /// The list contains the secret.
     Listed(Box<Secret>),
-    /// Known before, and missed by a complete list.
+    /// The secret was known before, and a complete list does not contain it.
     Missed(Box<Secret>),
 }
 
@@ -53,28 +55,34 @@ struct Failed {
     error: AwsError,
 }
 
-/// A closer look: when AWS answered, if it did, and what was there, if anything.
+/// The result of a closer look: the time of the answer, if there was one, and the secret, if it exists.
 struct Closer {
     at: Option<AwsTime>,
     seen: Result<Option<Observation>, AwsError>,
 }
 
 impl Closer {
-    /// Why there was no answer.
-    fn silence(&self) -> Option<AwsError> {
+    /// Returns the error if AWS did not answer.
+    fn unanswered(&self) -> Option<AwsError> {
         let error = self.seen.as_ref().err();
         error.filter(|error| !is_answer(error.class)).cloned()
     }
 }
 
 impl Account {
-    /// Sweeps the scope, about `ceil(n / 100)` lists and one or two reads for each secret that is not at rest.
+    /// Sweeps the scope. This costs about `ceil(n / 100)` lists, and one or two reads for each secret that is not at
+    /// rest.
     ///
-    /// `last` is the previous sweep of the same scope: it tells which secrets need a closer look, and which
-    /// versions are known already. A listed secret that is not `wanted` gets no closer look. A secret whose closer look failed
-    /// is there as `unreadable`, and a name of which nothing else is known is `unread`: neither is a gap, for a refusal is an
-    /// answer. A list that ended early, and a name without an answer, is a `gap`. Where `max_age` is given, the age of current versions that no date tells is looked up, of some
-    /// secrets in each sweep, and kept. Without any answer `time` is the account's clock, or 1970.
+    /// * `last` is the previous sweep of the same scope. It decides which secrets need a closer look and which versions
+    ///   are known already.
+    /// * A listed secret that is not `wanted` gets no closer look.
+    /// * With `max_age`, the sweep looks up the age of current versions that no date shows, for some secrets in each
+    ///   sweep, and keeps it.
+    ///
+    /// A secret whose closer look failed is [`unreadable`](Observation::unreadable). A name of which nothing else is
+    /// known is [`unread`](Inventory::unread). Neither is a gap, because a refusal is an answer. A list that ended
+    /// early, or a name without an answer, is a [`gap`](Inventory::gap). Without any answer, [`time`](Inventory::time)
+    /// is the clock of the account, or 1970.
     pub async fn inventory(
         &self,
         scope: &Scope,
@@ -88,8 +96,10 @@ impl Account {
             Scope::Prefixes(prefixes) => sweep.list(Some(prefixes), last, wanted).await,
             Scope::Everything => sweep.list(None, last, wanted).await,
         };
+        // Order matters: `resolve_failed` handles the failures of `look_closer`, and the ages are those of the secrets
+        // that both keep.
         sweep.look_closer(targets).await;
-        sweep.tell_apart().await;
+        sweep.resolve_failed().await;
         if let Some(max_age) = max_age {
             sweep.look_up_ages(last, wanted, max_age).await;
         }
@@ -120,7 +130,7 @@ impl Account {
         Closer { at, seen: Ok(seen) }
     }
 
-    /// Adds the versions where they matter: read once for each new pending version, then kept.
+    /// Adds the versions where they matter. They are read once for each new pending version and then kept.
     async fn observe(&self, secret: Secret, last: Option<&Observation>) -> Observation {
         if !Observation::versions_needed(&secret, last) {
             let versions = last.and_then(|last| kept(&secret, last));
@@ -143,7 +153,7 @@ impl Account {
     }
 }
 
-/// Versions that are known to be about this very state; a secret at rest needs none.
+/// Returns the versions of the last observation, which still describe this state. A secret at rest needs none.
 fn kept(secret: &Secret, last: &Observation) -> Option<VersionListing> {
     let unrested = secret.unfinished().is_some() || pin::has_any(secret);
     last.versions.clone().filter(|_| unrested)
@@ -170,7 +180,7 @@ impl Id {
     }
 }
 
-/// A sweep under way.
+/// A sweep in progress.
 pub(crate) struct Sweep<'a> {
     pub(crate) account: &'a Account,
     time: Option<AwsTime>,
@@ -196,22 +206,22 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Remembers when the oldest answer was given.
+    /// Records the time of an answer. The sweep keeps the oldest one.
     pub(crate) fn note_time(&mut self, at: Option<AwsTime>) {
         self.time = self.time.into_iter().chain(at).min();
     }
 
-    /// Remembers the first thing that went wrong.
+    /// Records a gap. The sweep keeps the first one.
     pub(crate) fn note_gap(&mut self, error: AwsError) {
         self.gap.get_or_insert(error);
     }
 
-    /// Remembers an entry of a list that names a secret and makes no sense beside.
+    /// Records a malformed entry of a list that names its secret.
     pub(crate) fn note_torn(&mut self, name: SecretName, error: AwsError) {
         self.unread.insert(name, error);
     }
 
-    /// Lists, keeps what the list tells enough of, and returns the rest.
+    /// Lists secrets, keeps those for which the list is enough, and returns those that need a closer look.
     async fn list(
         &mut self,
         prefixes: Option<&BTreeSet<String>>,
@@ -235,8 +245,8 @@ impl<'a> Sweep<'a> {
         targets
     }
 
-    /// Secrets that a complete list misses although they were known: AWS is asked whether they are gone. An entry of the list
-    /// that could not be read misses nothing.
+    /// Returns the known secrets that a complete list does not contain, for a look whether they still exist. A secret
+    /// whose list entry is malformed is kept as unreadable instead.
     fn missed(
         &mut self,
         listed: &BTreeMap<Arn, Secret>,
@@ -265,14 +275,14 @@ impl<'a> Sweep<'a> {
         targets
     }
 
-    /// Looks until there is nothing left, or AWS answers no more: then the rest is as if it had been asked for in vain.
+    /// Looks at all targets. If AWS stops answering, the remaining targets get the last error without a request.
     async fn look_closer(&mut self, targets: Vec<Target>) {
         let mut targets = targets.into_iter();
         let mut looks = JoinSet::new();
         let (mut unanswered, mut last) = (0, None);
         loop {
             while looks.len() < MAX_CONCURRENT_DESCRIBES
-                && unanswered < UNANSWERED
+                && unanswered < MAX_UNANSWERED
                 && let Some(target) = targets.next()
             {
                 let account = self.account.clone();
@@ -280,7 +290,7 @@ impl<'a> Sweep<'a> {
             }
             match looks.join_next().await {
                 Some(Ok((closer, target))) => {
-                    last = closer.silence();
+                    last = closer.unanswered();
                     unanswered = last.as_ref().map_or(0, |_| unanswered + 1);
                     self.record(target, closer);
                 }
@@ -296,7 +306,8 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Versions that were listed before are kept while the same one is current. A failure leaves the age unknown.
+    /// Looks up the ages of current versions. Versions from an earlier sweep are kept while the same version is
+    /// current. After a failure the age stays unknown.
     async fn look_up_ages(
         &mut self,
         last: &BTreeMap<Arn, Observation>,
@@ -349,10 +360,10 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// IAM refuses names that do not exist as it refuses those that may not be read. A list of names is another permission,
-    /// and tells the two apart, with what it knows of the secret. Only answers are looked into: where none came, the region is
-    /// in trouble, and that is a gap.
-    async fn tell_apart(&mut self) {
+    /// Finds out whether failed names exist. IAM denies a name that does not exist in the same way as a name that may
+    /// not be read. `ListSecrets` needs another permission and distinguishes the two. Names without an answer are a
+    /// gap.
+    async fn resolve_failed(&mut self) {
         let mut may_list = true;
         let denied_everything = self.secrets.is_empty() && self.missing.is_empty();
         for Failed { name, last, error } in std::mem::take(&mut self.failed) {
@@ -385,7 +396,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// A description, even an old one, beats nothing.
+    /// Keeps the last observation of a name as unreadable, or records the name as unread if there is none.
     fn leave_unread(&mut self, name: SecretName, last: Option<Observation>, error: AwsError) {
         match last {
             Some(last) => self.keep(Observation {
@@ -420,19 +431,19 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// What a list of names shows of one of them.
+/// The result of a list filtered by one name.
 pub(crate) enum Found {
-    /// It is there.
+    /// The secret exists.
     Listed(Box<Secret>),
-    /// It is not.
+    /// The secret does not exist.
     Absent,
-    /// A list by name cannot tell.
+    /// The list does not show whether the secret exists.
     Unknown,
-    /// The list was refused, or ended early.
+    /// The list was refused or ended early.
     Refused(AwsError),
 }
 
-/// Whether AWS answered the question, if only with a refusal.
+/// Returns whether AWS answered the request, even if with a refusal.
 const fn is_answer(class: ErrorClass) -> bool {
     match class {
         ErrorClass::Unreachable | ErrorClass::Throttled | ErrorClass::Credentials => false,
@@ -448,8 +459,8 @@ const fn is_answer(class: ErrorClass) -> bool {
     }
 }
 
-/// The best view there is of a secret that could not be described: the later of a list and an earlier description, for
-/// the list alone may show that it has got stuck since.
+/// Returns the best observation of a secret that could not be described: the later of the list entry and the last
+/// description. The list may be the only source that shows that the secret is stuck now.
 fn unreadable(listed: Secret, last: Option<Observation>, error: AwsError) -> Observation {
     let seen = match last {
         Some(last) if last.secret.last_changed >= listed.last_changed => last,

@@ -1,8 +1,8 @@
-//! Secrets Manager as three verbs over the types of core: [`inventory`](Account::inventory),
-//! [`look`](Account::look) and [`apply`](StepReservation::apply); beside them the [queue](EventQueue) whose events tell when to
-//! look sooner.
+//! Secrets Manager as three verbs over the types of core: [`inventory`](Account::inventory), [`look`](Account::look)
+//! and [`apply`](StepReservation::apply). It also reads the [queue](EventQueue) of events that make the controller look
+//! sooner.
 //!
-//! This crate decides nothing, and no call in it reads or writes the value of a secret.
+//! This crate makes no decisions, and no call in it reads or writes the value of a secret.
 
 mod account;
 mod apply;

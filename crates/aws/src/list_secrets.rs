@@ -14,17 +14,17 @@ use crate::inventory::{Found, Sweep};
 use crate::observer::Operation;
 use crate::{convert, errors};
 
-/// AWS allows 500,000 secrets in a region: 5,000 pages.
+/// The maximum number of pages of one list. AWS allows 500,000 secrets in a region, which are 5,000 pages.
 const MAX_PAGES: usize = 6000;
 
-/// A filter by name is a prefix: more pages than this are not read to find one name.
+/// The maximum number of pages that are read to find one name, because a filter by name matches prefixes.
 const MAX_PAGES_OF_NAME: usize = 3;
 
-/// AWS allows ten values in a filter.
+/// The maximum number of values in a filter.
 const MAX_VALUES: usize = 10;
 
 impl Sweep<'_> {
-    /// Everything the lists tell of, by ARN; what goes wrong is noted as a gap.
+    /// Returns the listed secrets by ARN. A failure is recorded as a gap.
     pub(crate) async fn listed(
         &mut self,
         prefixes: Option<&BTreeSet<String>>,
@@ -59,7 +59,7 @@ impl Sweep<'_> {
         self.note_gap(errors::malformed(None));
     }
 
-    /// Looks for one exact name: AWS's filter is a prefix, so each name is compared whole.
+    /// Looks for one exact name. AWS's filter matches prefixes, so this compares whole names.
     pub(crate) async fn find(&self, name: &SecretName) -> Found {
         if !is_filterable(name.as_str()) {
             return Found::Unknown;
@@ -109,7 +109,7 @@ impl Sweep<'_> {
         asked.await
     }
 
-    /// Adds one page; the token of the next one, if there is one. An empty page may have one.
+    /// Adds one page. Returns the token of the next page, if there is one. An empty page can have one.
     fn read(
         &mut self,
         page: &Answer<ListSecretsOutput>,
@@ -121,7 +121,8 @@ impl Sweep<'_> {
                 found.insert(secret.arn.clone(), secret);
             } else {
                 let error = errors::malformed(page.request_id.clone());
-                // One secret that can be named blinds nobody for the others. An entry without a name could be any.
+                // A malformed entry with a name hides only this secret. An entry without a name could be any secret, so
+                // it is a gap.
                 match entry.name().and_then(|name| SecretName::parse(name).ok()) {
                     Some(name) => self.note_torn(name, error),
                     None => self.note_gap(error),
@@ -132,8 +133,8 @@ impl Sweep<'_> {
     }
 }
 
-/// One filter for up to ten prefixes; one unfiltered list where a filter cannot say it, nothing limits it, or more filters
-/// would cost more.
+/// Returns one filter for up to ten prefixes. Returns one unfiltered list if there are no prefixes, if a filter cannot
+/// express them, or if several filters would cost more.
 fn filters(prefixes: Option<&BTreeSet<String>>) -> Vec<Option<Filter>> {
     let Some(prefixes) = prefixes else {
         return vec![None];
@@ -154,14 +155,14 @@ fn filters(prefixes: Option<&BTreeSet<String>>) -> Vec<Option<Filter>> {
     prefixes.chunks(MAX_VALUES).map(filter).collect()
 }
 
-/// A leading `!` would negate (API reference, "Filter").
+/// Returns whether a filter can express the prefix. A leading `!` would negate it (API reference, "Filter").
 fn is_filterable(prefix: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || " :_@/+=.-!".contains(c);
     (1..=512).contains(&prefix.len()) && !prefix.starts_with('!') && prefix.chars().all(allowed)
 }
 
-/// Whether a name begins with one of the prefixes, of which none begins with another: only the last one that sorts before
-/// the name can.
+/// Returns whether a name begins with one of the prefixes. No prefix begins with another one, so only the last prefix
+/// that sorts before the name can match.
 fn begins(name: &str, prefixes: &BTreeSet<String>) -> bool {
     let mut before = prefixes.range::<str, _>((Bound::Unbounded, Bound::Included(name)));
     before
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_filter_cannot_say_is_listed_unfiltered() {
+    fn a_prefix_that_a_filter_cannot_express_is_listed_unfiltered() {
         for prefix in ["", "!prod", "prod*", "prod\u{e9}"] {
             assert_eq!(filters_of(&["a", prefix]), [0], "{prefix}");
         }

@@ -1,4 +1,4 @@
-//! What an observer is told of each call, for metrics and logs. It carries no names and no contents.
+//! The observer of calls, for metrics and logs. It receives neither names nor contents.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,24 +6,24 @@ use std::time::Duration;
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::words;
 
-/// Told of every finished call, successful or not.
+/// A callback that receives every finished call, successful or not.
 pub type Observer = Arc<dyn Fn(&Call) + Send + Sync>;
 
-/// One finished call, its retries included.
+/// One finished call, including its retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// What was asked.
+    /// The API operation.
     pub operation: Operation,
-    /// How it failed; `None` = it succeeded.
+    /// The class of the failure. `None` if the call succeeded.
     pub class: Option<ErrorClass>,
-    /// From the first attempt to the last answer, without the wait for the rate limit.
+    /// The time from the first attempt to the last answer, without the wait for the rate limit.
     pub duration: Duration,
-    /// Attempts after the first one.
+    /// The number of attempts after the first one.
     pub retries: u32,
 }
 
 words! {
-    /// The API operations that are ever called, by the names that AWS gives them.
+    /// The API operations that this crate calls, by their AWS names.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Operation {
         /// `ListSecrets`.

@@ -1,4 +1,4 @@
-//! Whether AWS lets us in at all, for a self-test: credentials, and one list of one secret.
+//! The connectivity check for the self-test: credentials, and a list of one secret.
 
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::ProvideCredentials as _;
@@ -8,9 +8,13 @@ use crate::account::Account;
 use crate::errors;
 use crate::observer::Operation;
 
-/// Looks for ambient credentials as [`Account::connect`] does, and asks for them once.
+/// Finds ambient credentials in the same way as [`Account::connect`], and fetches them once.
 ///
-/// A web identity is exchanged at STS, a pod identity at its agent; Secrets Manager is not asked.
+/// For a web identity this calls STS, for a pod identity its agent. It does not call Secrets Manager.
+///
+/// # Errors
+///
+/// Returns an [`AwsError`] if there are no credentials or if they cannot be fetched.
 pub async fn find_credentials() -> Result<(), AwsError> {
     let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .load()
@@ -23,7 +27,7 @@ pub async fn find_credentials() -> Result<(), AwsError> {
     let Some(provider) = config.credentials_provider() else {
         return Err(failed(ErrorClass::Credentials, None));
     };
-    // Its error may quote what a provider answered, so that only its kind is kept.
+    // The error may quote the answer of a provider, so only its class and cause are kept.
     let found = provider.provide_credentials().await;
     found.map(drop).map_err(|error| {
         let (class, cause) = errors::of_provider(&error);
@@ -32,8 +36,12 @@ pub async fn find_credentials() -> Result<(), AwsError> {
 }
 
 impl Account {
-    /// Lists one secret: whether the region answers these credentials, and `ListSecrets` is allowed. What is listed is
-    /// not looked at.
+    /// Lists one secret to check that the region accepts these credentials and that `ListSecrets` is allowed. Ignores
+    /// the listed secret.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`AwsError`] if the call fails.
     pub async fn reach(&self) -> Result<(), AwsError> {
         let turn = self.shared_reads();
         let request = self.sweep_client().list_secrets().max_results(1);

@@ -1,9 +1,10 @@
-//! What an event of EventBridge tells: which secret it is about. Nothing else in it is believed.
+//! Reads the ARN of the secret from an EventBridge event. Nothing else in the event is trusted.
 
 use secret_rotation_core::names::Arn;
 use serde_json::Value;
 
-/// Where events name their secret. AWS documents several shapes, and others were seen; a name alone is not enough.
+/// The places where events contain the ARN of their secret. AWS documents several shapes, and others were observed. A
+/// name alone is not enough.
 const PLACES: [&str; 6] = [
     "/detail/additionalEventData/SecretId",
     "/detail/serviceEventDetails/secretId",
@@ -13,7 +14,7 @@ const PLACES: [&str; 6] = [
     "/resources/0",
 ];
 
-/// The secret of an event, if the text is an event of Secrets Manager that names one by its whole ARN.
+/// Returns the ARN of the secret, if the text is an event of Secrets Manager that contains one.
 pub(crate) fn secret(body: &str) -> Option<Arn> {
     let event: Value = serde_json::from_str(body).ok()?;
     if event["source"] != "aws.secretsmanager" {
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn an_api_call_names_its_secret_in_its_answer_where_the_request_has_a_name_only() {
+    fn an_api_call_names_its_secret_in_its_answer_if_the_request_has_only_a_name() {
         for answer in [json!({"arn": ARN}), json!({"aRN": ARN})] {
             let detail = json!({"eventName": "RotateSecret", "requestParameters": {"secretId": "mySecret"}, "responseElements": answer});
             let event = json!({"source": "aws.secretsmanager", "detail": detail});
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_of_a_secret_names_none() {
+    fn a_text_that_is_not_an_event_of_a_secret_names_no_secret() {
         for body in [
             "",
             "{",
@@ -84,7 +85,7 @@ mod tests {
         assert_eq!(
             found(&json!({"source": "my.app", "resources": [ARN]})),
             None,
-            "an event of somebody else"
+            "an event of another source"
         );
     }
 }

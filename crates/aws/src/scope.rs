@@ -1,27 +1,28 @@
-//! What one sweep must read so that it serves every selector, from the cheapest to the dearest.
+//! The scope of a sweep: the cheapest reads that cover every selector.
 
 use std::collections::BTreeSet;
 
 use secret_rotation_core::names::SecretName;
 use secret_rotation_core::selector::{Matcher, Selector};
 
-/// More names than this are cheaper to find in a list of everything.
+/// The maximum number of names to describe one by one. A list of everything is cheaper for more names.
 const MAX_NAMES: usize = 500;
 
-/// What a sweep reads, from the cheapest to the dearest.
+/// The secrets that a sweep reads. Variants are ordered by cost, cheapest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// These secrets, by `DescribeSecret` each.
+    /// These secrets, with one `DescribeSecret` for each.
     Names(BTreeSet<SecretName>),
-    /// Secrets whose names begin with one of these, none of which begins with another, by lists. Nothing else is kept.
+    /// Secrets whose names begin with one of these prefixes, with lists. No prefix begins with another one. Other
+    /// secrets are dropped.
     Prefixes(BTreeSet<String>),
     /// Every secret of the region.
     Everything,
 }
 
 impl Scope {
-    /// The cheapest scope that covers all selectors. What they may not see must be left out of them before:
-    /// see [`Selector::within`].
+    /// Returns the cheapest scope that covers all selectors. Limit the selectors to their ceiling first, with
+    /// [`Selector::within`].
     pub fn covering(selectors: &[&Selector]) -> Self {
         let items = || selectors.iter().flat_map(|selector| &selector.include);
         if items().all(|item| !item.names.is_empty()) {
@@ -44,7 +45,7 @@ impl Scope {
     }
 }
 
-/// The beginnings of all names that an item can match; `None` if any name can.
+/// Returns the prefixes of all names that an item can match. `None` if it can match any name.
 fn prefixes(item: &Matcher) -> Option<BTreeSet<String>> {
     if !item.names.is_empty() {
         return Some(item.names.iter().map(ToString::to_string).collect());
@@ -55,7 +56,8 @@ fn prefixes(item: &Matcher) -> Option<BTreeSet<String>> {
         .map(|prefix| BTreeSet::from([prefix]))
 }
 
-/// Leaves out what a shorter prefix covers: it sorts behind it, and before everything else.
+/// Drops prefixes that a shorter prefix covers. Sorted order matters: a covered prefix directly follows the prefix that
+/// covers it.
 fn outermost(prefixes: BTreeSet<String>) -> BTreeSet<String> {
     let mut kept: Vec<String> = Vec::new();
     for prefix in prefixes {
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_and_names_make_filtered_lists_and_the_wider_one_wins() {
+    fn prefixes_and_names_need_filtered_lists_and_the_wider_one_wins() {
         let selectors = [prefix("team/"), prefix("team/db/"), names(&["other"])];
         assert_eq!(
             Scope::covering(&selectors.each_ref()),
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_that_means_nothing_below_its_ceiling_reads_nothing() {
+    fn a_selector_with_nothing_below_its_ceiling_reads_nothing() {
         let none = Selector {
             include: Vec::new(),
             exclude: Vec::new(),
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn many_names_are_prefixes_of_a_list() {
+    fn many_names_become_prefixes_of_a_list() {
         let many: Vec<_> = (1000..1501).map(|number| number.to_string()).collect();
         let many: Vec<_> = many.iter().map(String::as_str).collect();
         let Scope::Prefixes(prefixes) = Scope::covering(&[&names(&many)]) else {

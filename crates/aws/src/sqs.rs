@@ -1,7 +1,7 @@
-//! The queue in which `EventBridge` puts events about secrets.
+//! The SQS queue that receives `EventBridge` events about secrets.
 //!
-//! An event is a hint to look now instead of later. It may be late, doubled, lost or forged, so nothing in it counts but
-//! the secret that it names.
+//! An event is a hint to look now instead of later. It can be late, duplicated, lost or forged, so only the ARN of its
+//! secret is used.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,16 +29,16 @@ use crate::token_bucket::TokenBucket;
 use crate::token_source::TokenSource;
 use crate::{errors, rotation_event};
 
-/// The longest that SQS waits for a message.
+/// The maximum time that SQS waits for a message, in seconds.
 const WAIT: i32 = 20;
 
-/// The most messages that SQS hands out at once.
+/// The maximum number of messages in one answer of SQS.
 const MESSAGES: i32 = 10;
 
-/// Longer than SQS waits.
+/// The timeout of a request. It must be longer than [`WAIT`].
 const TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Requests per second, also where messages come faster than they can be read.
+/// The maximum number of requests per second, even if messages arrive faster.
 const RATE: u32 = 10;
 
 /// One queue. Cheap to clone.
@@ -46,9 +46,9 @@ const RATE: u32 = 10;
 pub struct EventQueue {
     arn: QueueArn,
     config: SdkConfig,
-    /// Is replaced after a panic, which may have left it in an inconsistent state.
+    /// Replaced after a panic, which may have left it in an inconsistent state.
     client: Arc<RwLock<Client>>,
-    /// Requests are signed with it; what is received does not depend on it.
+    /// The clock for signatures. Received messages do not depend on it.
     clock: Clock,
     payer: TokenSource,
     observer: Observer,
@@ -57,14 +57,14 @@ pub struct EventQueue {
 /// Messages that were received and are still in the queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// The secrets that they are about, each once.
+    /// The secrets that the messages are about, without duplicates.
     pub secrets: BTreeSet<names::Arn>,
-    /// What SQS wants back for each message, also for those that name no secret.
+    /// The receipt handle of each message, including messages that name no secret.
     receipts: Vec<String>,
 }
 
 impl EventQueue {
-    /// Uses the HTTP client, the credentials and the endpoint of this configuration, and asks nothing yet.
+    /// Creates a queue with the HTTP client, the credentials and the endpoint of `config`. Sends no request.
     pub fn with_config(config: &SdkConfig, arn: QueueArn, observer: Observer) -> Self {
         let clock = Clock::new();
         let client = client(config, &arn, &clock);
@@ -78,13 +78,17 @@ impl EventQueue {
         }
     }
 
-    /// The queue's ARN.
+    /// Returns the ARN of the queue.
     pub const fn arn(&self) -> &QueueArn {
         &self.arn
     }
 
-    /// Waits up to 20 s for messages and hands out at most ten. They stay in the queue until [`Self::forget`], and are
-    /// handed out again if that is not called.
+    /// Waits up to 20 s for messages and returns at most ten. They stay in the queue until [`Self::forget`], and SQS
+    /// delivers them again without it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`AwsError`] if the call fails. The call is not retried.
     pub async fn receive(&self) -> Result<Batch, AwsError> {
         let probe = CallInterceptor::new(Operation::ReceiveMessage, &self.payer, &self.clock);
         let sending = self
@@ -100,7 +104,11 @@ impl EventQueue {
         Ok(Batch::of(answer.messages()))
     }
 
-    /// Takes a batch out of the queue.
+    /// Deletes a batch from the queue.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`AwsError`] if the call fails. The call is not retried.
     pub async fn forget(&self, batch: &Batch) -> Result<(), AwsError> {
         let entries: Option<Vec<_>> = batch.entries();
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
@@ -118,7 +126,7 @@ impl EventQueue {
         self.call(&probe, sending).await.map(drop)
     }
 
-    /// The address by which SQS knows the queue; where requests go, the SDK says.
+    /// Returns the URL that identifies the queue. The SDK chooses the endpoint of requests independently of it.
     fn url(&self) -> String {
         let domain = if self.arn.partition() == "aws-cn" {
             "amazonaws.com.cn"
@@ -174,7 +182,7 @@ impl EventQueue {
     }
 }
 
-/// Whoever listens comes back by himself, so a failed call is not sent again here.
+/// Builds the client. It does not retry, because the listener calls again anyway.
 fn client(config: &SdkConfig, arn: &QueueArn, clock: &Clock) -> Client {
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(TIMEOUT)
@@ -213,7 +221,7 @@ impl Batch {
         }
     }
 
-    /// Whether nothing was received.
+    /// Returns whether no message was received.
     pub const fn is_empty(&self) -> bool {
         self.receipts.is_empty()
     }

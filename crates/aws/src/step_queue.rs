@@ -1,8 +1,9 @@
-//! The line of operations that want to take a step: each gets all the tokens of its step at once, before it reads anything.
+//! The queue of operations that wait for a step. Each operation gets all tokens of its step at once, before it reads
+//! anything.
 //!
-//! What is read ages at once, and a write must follow within ten seconds. So nothing is read until the whole step can be
-//! paid: whoever cannot pay yet is told when to come back, and holds nothing meanwhile. However many wait and however
-//! slow the rate is, nobody grows stale in the line.
+//! Reads become stale quickly: a write must follow within ten seconds. Therefore a step reads nothing until all of its
+//! tokens are available. An operation that cannot get them yet gets the time to come back and holds no tokens while it
+//! waits. No read becomes stale in the queue, however many operations wait and however low the rate is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,29 +14,30 @@ use tokio::time::Instant;
 
 use crate::token_bucket::TokenBucket;
 
-/// An operation that has begun is served as if it had come so much earlier, so that it ends before others begin. Not for ever,
-/// so that those who have not begun get their turn too.
+/// An operation that has begun is served as if it had arrived this much earlier, so that it ends before others begin.
+/// The limit makes sure that operations that have not begun get their turn too.
 const HEAD_START: Duration = Duration::from_mins(10);
 
-/// Whoever does not come when it is his turn loses his place after this.
+/// An operation that does not come back loses its position this long after its turn.
 const MAX_ABSENCE: Duration = Duration::from_secs(15);
 
-/// So many are called at once when tokens come back.
+/// The maximum number of operations that are called at once when tokens come back.
 const MAX_CALLED: usize = 32;
 
-/// What one step needs.
+/// The tokens that one step needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepNeed {
-    /// Reads, the look after a write included.
+    /// The number of reads, including the look after a write.
     pub reads: u32,
-    /// Whether it may end in a write.
+    /// Whether the step may end in a write.
     pub write: bool,
-    /// Whether the operation has begun: then it goes before those that have not.
+    /// Whether the operation has begun. Such an operation goes before operations that have not.
     pub begun: bool,
 }
 
 impl StepNeed {
-    /// What was asked for before is not given up: a step that found something to write comes back for that.
+    /// Combines this need with an earlier one. A need never shrinks: a step that found something to write comes back
+    /// for the write.
     fn and(self, before: Self) -> Self {
         Self {
             reads: self.reads.max(before.reads),
@@ -45,7 +47,7 @@ impl StepNeed {
     }
 }
 
-/// Those who wait, in their order.
+/// The waiting operations in their order.
 #[derive(Debug)]
 pub(crate) struct StepQueue {
     reads: Arc<TokenBucket>,
@@ -60,7 +62,7 @@ struct State {
     number: u64,
 }
 
-/// A place in the line: the earlier, then the first.
+/// A position in the queue, ordered by time and then by number of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Position {
     since: Instant,
@@ -72,11 +74,11 @@ struct Waiting {
     operation: ObjectKey,
     need: StepNeed,
     arrived: Instant,
-    /// When he was told to come back.
+    /// The time at which the operation is expected to come back.
     due: Instant,
 }
 
-/// Tokens, summed up.
+/// A sum of tokens.
 #[derive(Clone, Copy, Debug, Default)]
 struct TokenSum {
     reads: u32,
@@ -101,10 +103,12 @@ impl StepQueue {
         }
     }
 
-    /// Takes the tokens of a step, or takes a place in the line and says when to come back.
+    /// Takes the tokens of a step, or takes a position in the queue and returns the time until the operation should
+    /// come back.
     ///
-    /// What those before need is left to them; whoever needs less than what is there beyond that need not wait for them.
-    /// A place that is kept for a write stays one for a write; what is granted is returned.
+    /// The tokens that earlier operations need stay reserved for them. An operation that needs no more than the
+    /// remaining tokens does not wait for the earlier ones. A position for a write stays one for a write. Returns the
+    /// granted need.
     pub(crate) fn reserve(
         &self,
         operation: &ObjectKey,
@@ -124,7 +128,7 @@ impl StepQueue {
         granted
     }
 
-    /// Gives up a place.
+    /// Gives up the position of an operation.
     pub(crate) fn leave(&self, operation: &ObjectKey) {
         let mut state = self.lock();
         if let Some(position) = state.known.get(operation).copied() {
@@ -133,8 +137,8 @@ impl StepQueue {
         }
     }
 
-    /// The first in the line, each with how long until it is his turn. To be asked whenever tokens may have come back
-    /// earlier than expected.
+    /// Returns the first operations in the queue, each with the time until its turn. Call it whenever tokens may have
+    /// come back earlier than expected.
     pub(crate) fn next(&self) -> Vec<(ObjectKey, Duration)> {
         let now = Instant::now();
         let mut state = self.lock();
@@ -156,7 +160,7 @@ impl StepQueue {
         if !wait.is_zero() {
             return Err(wait);
         }
-        // A sweep may have been quicker meanwhile.
+        // A sweep may have taken tokens since the calculation of `wait`.
         let soon = Err(Duration::from_millis(100));
         if !self.reads.try_take_all(need.reads) {
             return soon;
@@ -190,8 +194,8 @@ impl StepQueue {
 }
 
 impl State {
-    /// The place that is kept for an operation; a new one at the end if there is none. One that has begun meanwhile moves
-    /// ahead.
+    /// Returns the position of an operation, or a new one at the end. An operation that has begun since its last call
+    /// moves ahead.
     fn position(
         &mut self,
         operation: &ObjectKey,
@@ -272,7 +276,7 @@ mod tests {
         assert_eq!(
             queue.reserve(&key("b"), new(3)),
             Err(seconds(2)),
-            "one place each"
+            "one position each"
         );
         tokio::time::advance(seconds(2)).await;
         assert_eq!(
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_bucket_that_lasts_longer_says_when() {
+    async fn the_bucket_with_the_longer_wait_decides() {
         let queue = queue((1, 100), (1, 1));
         assert_eq!(queue.reserve(&key("a"), new(3)), Ok(new(3)));
         assert_eq!(queue.reserve(&key("b"), new(3)), Err(seconds(1)));
@@ -301,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_have_begun_go_first_but_not_for_ever() {
+    async fn operations_that_have_begun_go_first_for_a_limited_time() {
         let queue = queue((1, 1), (1, 10));
         queue.reads.overdraw(1);
         assert_eq!(queue.reserve(&key("new"), new(1)), Err(seconds(1)));
@@ -322,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_does_not_come_loses_his_place() {
+    async fn an_operation_that_does_not_come_back_loses_its_position() {
         let queue = queue((1, 3), (1, 10));
         assert_eq!(queue.reserve(&key("a"), new(3)), Ok(new(3)));
         assert_eq!(queue.reserve(&key("b"), new(3)), Err(seconds(3)));

@@ -1,4 +1,5 @@
-//! What one step of an operation may ask of AWS: paid for before it reads anything, so that nothing in it waits.
+//! The reservation for one step of an operation. It holds all tokens of the step before the first read, so no request
+//! waits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::errors::CallError;
 use crate::step_queue::StepNeed;
 use crate::token_source::{ReservedTokens, TokenSource};
 
-/// The right to take one step at once: its reads, and the write that may follow. What is left goes back when it is dropped.
+/// The right to take one step at once: its reads, and the write that may follow. Unused tokens go back when it is
+/// dropped.
 pub struct StepReservation {
     account: Account,
     reads: Arc<ReservedTokens>,
@@ -23,11 +25,12 @@ pub struct StepReservation {
 }
 
 impl Account {
-    /// Pays for one step of an operation, or says when to come back for it; the place in the line is kept meanwhile.
+    /// Reserves the tokens for one step of an operation, or keeps a position in the queue for it.
     ///
     /// # Errors
     ///
-    /// How long to wait. Nothing is held meanwhile, so nothing grows stale.
+    /// Returns the time to wait if the tokens are not available yet. The operation holds no tokens and no reads
+    /// meanwhile, so nothing becomes stale.
     pub fn reserve_step(
         &self,
         who: &ObjectKey,
@@ -41,29 +44,38 @@ impl Account {
         })
     }
 
-    /// Gives up the place of an operation that takes no step after all.
+    /// Gives up the position of an operation that takes no step after all.
     pub fn leave_queue(&self, who: &ObjectKey) {
         self.step_queue().leave(who);
     }
 
-    /// Who is next, and in how long: to be asked after a step, whose tokens may have come back.
+    /// Returns the next operations and the time until their turn. Call it after a step, because unused tokens may have
+    /// come back.
     pub fn next_in_queue(&self) -> Vec<(ObjectKey, Duration)> {
         self.step_queue().next()
     }
 }
 
 impl StepReservation {
-    /// The account that is asked.
+    /// Returns the account.
     pub const fn account(&self) -> &Account {
         &self.account
     }
 
-    /// Looks at one secret, by whole ARN or by name, as [`Account::look`] without the versions.
+    /// Reads one secret by its full ARN or its name, like [`Account::look`] without the versions.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`AwsError`] if the call fails. A secret that does not exist is not an error.
     pub async fn look(&self, secret_id: &str) -> Result<Look, AwsError> {
         self.account.look_paid(secret_id, &self.read_tokens()).await
     }
 
-    /// Adds the list of versions to a look. `at` stays that of `DescribeSecret`, the oldest part of the look.
+    /// Adds the list of versions to a look. [`Look::at`] stays that of `DescribeSecret`, the oldest part of the look.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`AwsError`] if a call fails.
     pub async fn list_versions(&self, look: &mut Look, arn: &Arn) -> Result<(), AwsError> {
         let (client, read_tokens) = (self.account.look_client(), self.read_tokens());
         let versions = self
@@ -74,8 +86,8 @@ impl StepReservation {
         Ok(())
     }
 
-    /// Whether a write is paid for, or can be paid at once: this step has begun and holds fresh reads, so it goes before
-    /// those who wait.
+    /// Returns whether the step has a token for a write, and takes one if it is available now. This step has begun and
+    /// holds fresh reads, so it goes before waiting operations.
     pub fn may_write(&mut self) -> bool {
         if self.writes.is_empty() && self.account.writes().try_take_all(1) {
             self.writes = Arc::new(ReservedTokens::new(self.account.writes(), 1));
@@ -83,7 +95,7 @@ impl StepReservation {
         !self.writes.is_empty()
     }
 
-    /// Takes a place in the line for a step that writes, and says when to come back for it.
+    /// Takes a position in the queue for a step with a write. Returns the time until the operation should come back.
     pub fn book_write(&self, who: &ObjectKey) -> Duration {
         let need = StepNeed {
             reads: 2,
@@ -94,10 +106,14 @@ impl StepReservation {
         booked.err().unwrap_or_default()
     }
 
-    /// Sends one write, once: no retry of any kind, no wait before it, and at most ten seconds.
+    /// Sends one write once, without a retry and without a wait before it. It takes at most ten seconds.
     ///
-    /// The secret is named by its whole ARN. A rotation carries its token and nothing else: rules or a function
-    /// would change the secret's configuration.
+    /// The request names the secret by its full ARN. A rotation carries its token and nothing else, because rules or a
+    /// function would change the configuration of the secret.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`CallError`] if the call fails. AWS may have applied the write nevertheless.
     pub async fn apply(&self, write: &Write) -> Result<Applied, CallError> {
         self.send(write.arn(), write.request()).await
     }
@@ -114,7 +130,7 @@ impl StepReservation {
 
 impl fmt::Debug for StepReservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket")
+        f.debug_struct("StepReservation")
             .field("region", self.account.region())
             .finish_non_exhaustive()
     }

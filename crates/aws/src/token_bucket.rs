@@ -1,8 +1,9 @@
-//! A token bucket on tokio's clock: spreads requests, and knows nothing of what they are.
+//! A token bucket on tokio's clock. It limits the rate of requests and does not know what they are.
 //!
-//! Two kinds of callers share it. Sweeps [`take`](TokenBucket::take) one token after the other and wait for each. Operations
-//! stand in a [queue](crate::step_queue) and [take all](TokenBucket::try_take_all) tokens of a step at once, or none. What the line
-//! needs is left to it, but for one token in [`TAKER_SHARE`], so that neither kind waits for ever.
+//! Two kinds of callers share it. Sweeps [`take`](TokenBucket::take) one token after the other and wait for each.
+//! Operations wait in a [queue](crate::step_queue) and [take all](TokenBucket::try_take_all) tokens of a step at once,
+//! or none. The bucket reserves the tokens that the queue needs, except for one token in [`TAKER_SHARE`], so that
+//! neither kind of caller waits indefinitely.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-/// One token in so many goes to those who take turns, however long the line is.
+/// One token in this many goes to callers of [`TokenBucket::take`], however long the queue is.
 const TAKER_SHARE: f64 = 4.0;
 
-/// Below this a missing part of a token is an error of the arithmetic.
+/// A missing part of a token below this is a rounding error.
 const EPSILON: f64 = 1e-6;
 
 /// Tokens that come back at a steady rate, up to a burst.
@@ -22,9 +23,9 @@ pub(crate) struct TokenBucket {
     per_second: f64,
     burst: f64,
     level: Mutex<Level>,
-    /// Those who take turns are served in the order in which they ask: only the first one looks at the level.
+    /// Serves callers of [`TokenBucket::take`] in the order of their calls: only the first caller looks at the level.
     turn: tokio::sync::Mutex<()>,
-    /// Tokens came back, or the line needs fewer.
+    /// Notified when tokens come back or the queue needs fewer.
     eased: Notify,
 }
 
@@ -32,14 +33,14 @@ pub(crate) struct TokenBucket {
 struct Level {
     tokens: f64,
     at: Instant,
-    /// What those in the line need together.
+    /// The tokens that the queue needs in total.
     earmarked: f64,
-    /// What the takers may take of that.
+    /// The tokens that callers of [`TokenBucket::take`] may take of these.
     share: f64,
 }
 
 impl TokenBucket {
-    /// A full bucket; a rate of zero counts as one.
+    /// Creates a full bucket. A rate of zero counts as one.
     pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let level = Level {
             tokens: f64::from(burst),
@@ -56,7 +57,7 @@ impl TokenBucket {
         }
     }
 
-    /// Waits for one token. Callers are served in the order in which they ask.
+    /// Waits for one token. Callers are served in the order of their calls.
     pub(crate) async fn take(&self) {
         let _turn = self.turn.lock().await;
         while let Err(wait) = self.try_take() {
@@ -67,19 +68,19 @@ impl TokenBucket {
         }
     }
 
-    /// Takes tokens that may not be there yet, without waiting: whoever comes next waits longer. For retries, and for
-    /// requests that turned out to be more than was foreseen.
+    /// Takes tokens without waiting, even if they are not available. The next caller waits longer. Used for retries and
+    /// for requests that were not reserved.
     pub(crate) fn overdraw(&self, count: u32) {
         self.refilled().tokens -= f64::from(count);
     }
 
-    /// How long until so many tokens are there; zero if they are.
+    /// Returns the time until `count` tokens are available. Zero if they are available now.
     pub(crate) fn wait_for(&self, count: u32) -> Duration {
         let level = self.refilled();
         self.until(f64::from(count) - level.tokens)
     }
 
-    /// Takes so many tokens at once if they are there; `false` = nothing was taken.
+    /// Takes `count` tokens at once if they are available. Returns `false` if it took none.
     pub(crate) fn try_take_all(&self, count: u32) -> bool {
         let mut level = self.refilled();
         let enough = level.tokens + EPSILON >= f64::from(count);
@@ -89,7 +90,7 @@ impl TokenBucket {
         enough
     }
 
-    /// Puts tokens back that were not used.
+    /// Puts unused tokens back.
     pub(crate) fn put_back(&self, count: u32) {
         if count > 0 {
             let mut level = self.refilled();
@@ -99,8 +100,8 @@ impl TokenBucket {
         }
     }
 
-    /// Says how many tokens those in the line need together. Half a burst is left to them at most: a line that waits for
-    /// something else than these tokens must not keep everybody from them.
+    /// Sets the number of tokens that the queue needs in total. At most half a burst is reserved: a queue that waits
+    /// for something other than these tokens must not block all other callers.
     pub(crate) fn earmark(&self, count: u32) {
         let wanted = f64::from(count).min(self.burst / 2.0);
         let mut level = self.refilled();
@@ -130,12 +131,12 @@ impl TokenBucket {
         Err(self.until(1.0 - free).min(shared))
     }
 
-    /// The time in which so many tokens come back.
+    /// Returns the time in which `missing` tokens come back.
     fn until(&self, missing: f64) -> Duration {
         if missing <= EPSILON {
             return Duration::ZERO;
         }
-        // A timer has milliseconds; one that ends too early would find nothing.
+        // Timers have a resolution of one millisecond. A timer that fires too early would find no token.
         Duration::from_secs_f64(missing / self.per_second).max(Duration::from_millis(1))
     }
 
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tokens_are_withdrawn_together_or_not_at_all() {
+    async fn tokens_are_taken_together_or_not_at_all() {
         let bucket = TokenBucket::new(1, 4);
         assert!(bucket.try_take_all(3) && !bucket.try_take_all(3));
         assert_eq!(bucket.wait_for(3), Duration::from_secs(2));
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_take_turns_get_a_quarter_while_the_line_waits_and_all_of_it_after() {
+    async fn a_sweep_gets_a_quarter_while_the_queue_waits_and_everything_afterwards() {
         let bucket = Arc::new(TokenBucket::new(4, 4));
         assert!(bucket.try_take_all(4));
         bucket.earmark(1000);
@@ -206,7 +207,7 @@ mod tests {
             }
         });
         let taken = move || taken.swap(0, std::sync::atomic::Ordering::Relaxed);
-        // The line takes what is there as soon as it is there.
+        // The queue takes tokens as soon as they are available.
         for _ in 0..1000 {
             tokio::time::sleep(Duration::from_millis(100)).await;
             let _ = bucket.try_take_all(2);

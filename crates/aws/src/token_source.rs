@@ -1,11 +1,11 @@
-//! Where the tokens of a request come from: the shared bucket, or what was reserved for a step.
+//! The source of the tokens of a request: the shared bucket, or the tokens reserved for a step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::token_bucket::TokenBucket;
 
-/// Tokens of one bucket that were taken in advance. Those that are left go back.
+/// Tokens of one bucket that were taken in advance. Unused tokens go back when they are dropped.
 #[derive(Debug)]
 pub(crate) struct ReservedTokens {
     bucket: Arc<TokenBucket>,
@@ -20,7 +20,7 @@ impl ReservedTokens {
         }
     }
 
-    /// Pays for a request. One that was not foreseen is paid by whoever comes next: it must not wait.
+    /// Takes one token. A request that was not reserved must not wait, so it overdraws the bucket.
     fn consume(&self) {
         let less = |tokens: u32| tokens.checked_sub(1);
         let paid = self
@@ -42,17 +42,17 @@ impl Drop for ReservedTokens {
     }
 }
 
-/// Who pays for a request.
+/// The source of the tokens of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum TokenSource {
-    /// It waits until it is its turn.
+    /// The request waits for a token of the shared bucket.
     Shared(Arc<TokenBucket>),
-    /// It was paid for.
+    /// The request uses reserved tokens.
     Reserved(Arc<ReservedTokens>),
 }
 
 impl TokenSource {
-    /// Returns once the request may be sent.
+    /// Takes a token. Returns once the request may be sent.
     pub(crate) async fn acquire(&self) {
         match self {
             Self::Shared(bucket) => bucket.take().await,
@@ -60,7 +60,7 @@ impl TokenSource {
         }
     }
 
-    /// Pays for a retry, which has been sent already.
+    /// Takes a token for a retry that has been sent already.
     pub(crate) fn charge_retry(&self) {
         match self {
             Self::Shared(bucket) => bucket.overdraw(1),

@@ -1,4 +1,4 @@
-//! Tests on the wire: a fake HTTP client under the SDK, and what goes over it.
+//! Tests on the wire: a fake HTTP client under the SDK.
 
 mod answers;
 mod dates;
@@ -30,16 +30,16 @@ pub(crate) const DATE: &str = "Mon, 24 Nov 2025 16:00:00 GMT";
 pub(crate) const CURRENT: &str = "11111111-1111-1111-1111-111111111111";
 pub(crate) const PENDING: &str = "22222222-2222-2222-2222-222222222222";
 
-/// One request as it went out.
+/// One request as it was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) operation: String,
     pub(crate) body: Value,
-    /// When it says that it was signed, as `20251124T160000Z`.
+    /// The time of its signature, such as `20251124T160000Z`.
     pub(crate) signed: String,
 }
 
-/// When it was signed is no part of what it says.
+/// Compares requests without the time of their signatures.
 impl PartialEq for Sent {
     fn eq(&self, other: &Self) -> bool {
         (&self.operation, &self.body) == (&other.operation, &other.body)
@@ -56,7 +56,7 @@ impl Sent {
     }
 }
 
-/// What the fake does about one request.
+/// The reply of the fake to one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     Answer {
@@ -123,7 +123,7 @@ impl Reply {
 
 type Script = dyn Fn(&Sent, usize) -> Reply + Send + Sync;
 
-/// Secrets Manager as the script plays it, and an account that talks to it.
+/// A fake Secrets Manager that follows a script, and an account that uses it.
 pub(crate) struct Fake {
     pub(crate) account: Account,
     sent: Arc<Mutex<Vec<Sent>>>,
@@ -173,17 +173,20 @@ impl HttpConnector for Wire {
 }
 
 impl Fake {
-    /// The script is told the request and how many came before it. That it is [`date`] is agreed.
+    /// Creates a fake with the agreed time [`date`]. The script receives the request and the number of requests before
+    /// it.
     pub(crate) fn new(script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static) -> Self {
-        let fake = Self::unheard(script);
+        let fake = Self::without_time(script);
         for _ in 0..2 {
             fake.account.clock().observe(Some(DATE));
         }
         fake
     }
 
-    /// The same before anything was heard of AWS.
-    pub(crate) fn unheard(script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static) -> Self {
+    /// Creates a fake without an agreed time.
+    pub(crate) fn without_time(
+        script: impl Fn(&Sent, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let limits = RateLimits {
             reads_per_second: 50,
             writes_per_second: 5,
@@ -228,7 +231,7 @@ impl Fake {
         }
     }
 
-    /// Sends a write about secret `a` as a step of its own.
+    /// Sends a write about secret `a` as a separate step.
     pub(crate) async fn send(&self, request: &Request) -> Result<Applied, CallError> {
         let payer = TokenSource::Shared(Arc::clone(self.account.writes()));
         self.account.send(&arn("a"), request, &payer).await
@@ -264,7 +267,7 @@ pub(crate) fn date() -> AwsTime {
     AwsTime::new("2025-11-24T16:00:00Z".parse().expect("a time"))
 }
 
-/// An entry of a list, or a description, by the name of the field that holds the labels.
+/// Returns an entry of a list or a description. `field` is the field with the labels.
 pub(crate) fn secret(name: &str, field: &str, labels: &Value) -> Value {
     json!({
         "ARN": arn(name).as_str(),
@@ -275,12 +278,12 @@ pub(crate) fn secret(name: &str, field: &str, labels: &Value) -> Value {
     })
 }
 
-/// The labels of a rotation that has not finished.
+/// Returns the labels of a rotation that has not finished.
 pub(crate) fn stuck() -> Value {
     json!({CURRENT: ["AWSCURRENT"], PENDING: ["AWSPENDING"]})
 }
 
-/// The labels of a secret at rest.
+/// Returns the labels of a secret at rest.
 pub(crate) fn rested() -> Value {
     json!({CURRENT: ["AWSCURRENT", "AWSPENDING"]})
 }

@@ -1,4 +1,4 @@
-//! Looks, and what failures mean.
+//! Looks and the classification of failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +85,7 @@ async fn every_failure_has_its_class() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_without_a_code_are_sorted_by_what_arrived() {
+async fn failures_without_a_code_are_classified_by_what_arrived() {
     let cases = [
         (Reply::raw(500, "<html>"), ErrorClass::Unreachable),
         (Reply::raw(503, ""), ErrorClass::Unreachable),
@@ -103,7 +103,7 @@ async fn failures_without_a_code_are_sorted_by_what_arrived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_makes_no_sense_is_no_data() {
+async fn an_implausible_answer_is_an_error() {
     let mut late = description("a");
     late["LastChangedDate"] = json!(1e15);
     let huge = json!({"Name": "x".repeat(9 * 1024 * 1024)});
@@ -117,7 +117,7 @@ async fn an_answer_that_makes_no_sense_is_no_data() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_code_from_outside_is_cut_and_no_message_is_kept() {
+async fn an_external_code_is_cut_and_no_message_is_kept() {
     let code = format!("{}\u{7}", "x".repeat(500));
     let error = look_at(Reply::error(&code, "password=1")).await;
     let error = error.expect_err("a failure");
@@ -126,7 +126,7 @@ async fn a_code_from_outside_is_cut_and_no_message_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reaching_is_one_list_of_one_secret() {
+async fn the_connectivity_check_lists_one_secret() {
     let fake = Fake::new(|_, _| Reply::ok(&json!({"SecretList": []})));
     assert_eq!(fake.account.reach().await, Ok(()));
     let expected = Sent::new("ListSecrets", json!({"MaxResults": 1}));
@@ -137,9 +137,9 @@ async fn reaching_is_one_list_of_one_secret() {
 }
 
 #[derive(Debug)]
-struct Nobody;
+struct NoCredentials;
 
-impl ProvideCredentials for Nobody {
+impl ProvideCredentials for NoCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -152,8 +152,12 @@ impl ProvideCredentials for Nobody {
 #[tokio::test(start_paused = true)]
 async fn without_credentials_nothing_is_sent() {
     let script = Arc::new(|_: &_, _| Reply::NoConnection);
-    let fake = Fake::with(script, SharedCredentialsProvider::new(Nobody));
-    let error = fake.account.look("a", false).await.expect_err("nobody");
+    let fake = Fake::with(script, SharedCredentialsProvider::new(NoCredentials));
+    let error = fake
+        .account
+        .look("a", false)
+        .await
+        .expect_err("no credentials");
     assert_eq!(error.class, ErrorClass::Credentials);
     assert_eq!(fake.sent(), []);
 }
@@ -205,7 +209,7 @@ async fn a_token_that_comes_back_ends_the_list_of_versions() {
 
 #[tokio::test(start_paused = true)]
 async fn the_clock_of_aws_moves_on_between_answers() {
-    let fake = Fake::unheard(|_, _| Reply::ok(&description("a")));
+    let fake = Fake::without_time(|_, _| Reply::ok(&description("a")));
     assert_eq!(fake.account.now(), None);
     assert!(fake.account.look("a", false).await.is_ok());
     tokio::time::advance(Duration::from_secs(90)).await;

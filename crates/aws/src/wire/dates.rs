@@ -1,4 +1,4 @@
-//! What the `Date` headers of answers do, and what a panic leaves behind.
+//! The effects of `Date` headers and of panics.
 
 use secret_rotation_core::advance::Request;
 use secret_rotation_core::aws_error::ErrorClass;
@@ -12,7 +12,7 @@ use crate::{Account, Operation};
 /// An hour and a half later than [`DATE`].
 const LATER: &str = "Mon, 24 Nov 2025 17:30:00 GMT";
 
-/// Dates that no answer may make anybody believe, and none at all.
+/// Dates that must not be trusted, and no date.
 const ABSURD: [Option<&str>; 7] = [
     Some("Fri, 31 Dec 9999 23:59:59 GMT"),
     Some("Mon, 01 Jan 0001 00:00:00 GMT"),
@@ -27,7 +27,7 @@ fn described() -> Reply {
     Reply::ok(&secret("a", "VersionIdsToStages", &stuck()))
 }
 
-/// Answers as dated, the last date again and again.
+/// Returns a script that answers with these dates. It repeats the last date.
 fn dated(dates: &'static [Option<&'static str>]) -> impl Fn(&Sent, usize) -> Reply + Send + Sync {
     move |_, before| {
         let last = dates.last().copied().flatten();
@@ -47,7 +47,7 @@ fn rotate() -> Request {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_with_an_absurd_date_is_asked_for_again_and_harms_no_other_request() {
+async fn a_read_with_an_absurd_date_is_repeated_and_other_requests_are_not_affected() {
     for absurd in ABSURD {
         let fake = Fake::new(move |_, before| match before {
             1 | 4 => described().dated(absurd),
@@ -64,7 +64,7 @@ async fn an_answer_with_an_absurd_date_is_asked_for_again_and_harms_no_other_req
 }
 
 #[tokio::test(start_paused = true)]
-async fn absurd_dates_of_lists_and_of_lists_of_versions_are_asked_for_again_too() {
+async fn lists_and_lists_of_versions_with_absurd_dates_are_repeated_too() {
     let fake = Fake::new(|sent, before| {
         let absurd = before % 2 == 0;
         let reply = match sent.operation.as_str() {
@@ -90,7 +90,7 @@ async fn absurd_dates_of_lists_and_of_lists_of_versions_are_asked_for_again_too(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_absence_with_an_absurd_date_is_asked_for_again() {
+async fn an_absence_with_an_absurd_date_is_read_again() {
     let gone = || Reply::error("ResourceNotFoundException", "");
     let fake = Fake::new(move |_, before| match before {
         0 => gone().dated(Some(LATER)),
@@ -101,7 +101,7 @@ async fn an_absence_with_an_absurd_date_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_was_set_costs_two_more_requests_once() {
+async fn a_changed_clock_of_aws_costs_two_more_requests_once() {
     let fake = Fake::new(dated(&[Some(LATER)]));
     assert_eq!(
         look(&fake.account).await.as_deref(),
@@ -113,7 +113,7 @@ async fn a_clock_that_was_set_costs_two_more_requests_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_clocks_in_turn_are_read_as_the_one_that_was_agreed() {
+async fn of_two_alternating_clocks_the_agreed_one_counts() {
     let fake =
         Fake::new(|_, before| described().dated(Some(if before % 2 == 0 { LATER } else { DATE })));
     for _ in 0..10 {
@@ -123,13 +123,13 @@ async fn two_clocks_in_turn_are_read_as_the_one_that_was_agreed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_answer_of_all_is_asked_for_again() {
-    let fake = Fake::unheard(|_, _| described());
+async fn the_first_answer_is_read_again() {
+    let fake = Fake::without_time(|_, _| described());
     assert_eq!(fake.account.now(), None);
     assert_eq!(look(&fake.account).await, Ok(date().to_string()));
     assert_eq!(fake.sent().len(), 2);
     for absurd in ABSURD {
-        let fake = Fake::unheard(move |_, before| match before {
+        let fake = Fake::without_time(move |_, before| match before {
             0 => described().dated(absurd),
             _ => described(),
         });
@@ -143,13 +143,13 @@ async fn the_first_answer_of_all_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_never_have_a_date_are_malformed_and_say_so() {
+async fn answers_that_never_have_a_date_are_reported_as_malformed() {
     for (date_check, date) in [(true, None), (false, None), (false, Some("soon"))] {
         let script = move |_: &Sent, _| described().dated(date);
         let fake = if date_check {
             Fake::new(script)
         } else {
-            Fake::unheard(script)
+            Fake::without_time(script)
         };
         let error = fake.account.look(arn("a").as_str(), false).await;
         let error = error.expect_err("no time");
@@ -160,7 +160,7 @@ async fn answers_that_never_have_a_date_are_malformed_and_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_answer_has_an_absurd_date_is_not_sent_again_and_moves_no_clock() {
+async fn a_write_whose_answer_has_an_absurd_date_is_not_sent_again_and_does_not_change_the_clock() {
     for absurd in ABSURD {
         let fake = Fake::new(move |_, _| Reply::ok(&json!({})).dated(absurd));
         let rejected = fake.send(&rotate()).await;
@@ -174,10 +174,10 @@ async fn a_write_whose_answer_has_an_absurd_date_is_not_sent_again_and_moves_no_
     }
 }
 
-/// A refused signature tells what time it is, so the next one is right: nobody waits for the next sweep.
+/// The `Date` of a refused signature corrects the clock, so the next signature is valid and no sweep is lost.
 #[tokio::test(start_paused = true)]
-async fn a_signature_by_a_wrong_local_clock_is_put_right_at_once() {
-    let fake = Fake::unheard(|_, before| match before {
+async fn a_signature_by_a_wrong_local_clock_is_corrected_at_once() {
+    let fake = Fake::without_time(|_, before| match before {
         0 | 1 => Reply::error("InvalidSignatureException", "Signature expired"),
         _ => described(),
     });
@@ -188,7 +188,7 @@ async fn a_signature_by_a_wrong_local_clock_is_put_right_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_throttled_is_not_asked_for_again_because_of_its_date() {
+async fn a_throttled_read_is_not_repeated_because_of_its_date() {
     let throttled = || Reply::error("ThrottlingException", "").dated(None);
     let fake = Fake::new(move |_, _| throttled());
     assert_eq!(look(&fake.account).await, Err(ErrorClass::Throttled));
@@ -196,7 +196,7 @@ async fn what_is_throttled_is_not_asked_for_again_because_of_its_date() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_of_one_call_is_an_error_of_that_call_only() {
+async fn a_panic_in_one_call_is_an_error_of_that_call_only() {
     let fake = Fake::new(|_, before| match before {
         0..3 => Reply::Panic,
         _ => described(),

@@ -1,4 +1,4 @@
-//! What goes over the wire to SQS.
+//! Requests to SQS.
 
 use std::sync::{Arc, Mutex};
 
@@ -49,7 +49,7 @@ fn event(secret: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_names_each_secret_once_and_takes_every_message_away() {
+async fn a_batch_names_each_secret_once_and_every_message_is_deleted() {
     let messages = json!({"Messages": [
         message(0, &event("a")), message(1, &event("a")), message(2, &json!("hello")), message(3, &event("b")),
     ]});
@@ -90,7 +90,7 @@ async fn a_batch_names_each_secret_once_and_takes_every_message_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_queue_asks_for_nothing_more() {
+async fn an_empty_queue_needs_no_second_request() {
     let (queue, sent, _) = queue(|_, _| Reply::ok(&json!({})));
     let batch = queue.receive().await.expect("a batch");
     assert!(batch.is_empty() && batch.secrets.is_empty());
@@ -99,7 +99,7 @@ async fn an_empty_queue_asks_for_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_sorted_and_not_sent_again() {
+async fn failed_calls_are_classified_and_not_sent_again() {
     for (code, class) in [
         ("AccessDenied", ErrorClass::Denied),
         ("com.amazonaws.sqs#QueueDoesNotExist", ErrorClass::Gone),
@@ -115,7 +115,7 @@ async fn failures_are_sorted_and_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_does_not_answer_is_given_up() {
+async fn a_call_to_a_queue_that_does_not_answer_times_out() {
     let (queue, _, _) = queue(|_, _| Reply::Silence);
     let error = queue.receive().await.expect_err("given up");
     assert_eq!(error.class, ErrorClass::Unreachable);

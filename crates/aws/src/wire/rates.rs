@@ -1,4 +1,4 @@
-//! Rates: many operations at once reach AWS as fast as the limits allow, and nothing grows stale on the way.
+//! Rates: many concurrent operations reach AWS as fast as the limits allow, and no read becomes stale.
 
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::{Arc, Mutex};
@@ -12,25 +12,25 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{CURRENT, DATE, Fake, PENDING, Reply, Sent, arn, secret, stuck};
 use crate::{RateLimits, Scope, StepNeed};
 
-/// So many are stuck at once.
+/// The number of stuck secrets.
 const STUCK: usize = 80;
 
-/// So many steps at once, as in the controller.
+/// The number of concurrent steps, as in the controller.
 const WORKERS: usize = 16;
 
-/// Writes of one recovery: pin, clear, rotate, unpin.
+/// The writes of one recovery: pin, clear, rotate, unpin.
 const WRITES: usize = 4;
 
-/// Reads of one recovery: a look and one after it for each write, the list of versions, one look at the rotation.
+/// The reads of one recovery: a look before and after each write, the list of versions, and one look at the rotation.
 const READS: usize = 2 * WRITES + 2;
 
-/// How often a worker without work looks for some.
+/// The interval in which an idle worker looks for work.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Between a read and the write that rests on it.
+/// The maximum time between a read and the write that is based on it.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What one recovery does next.
+/// The next step of one recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Pin,
@@ -65,7 +65,7 @@ impl Stage {
     }
 }
 
-/// Everything that went over the wire, and when.
+/// All requests and their times.
 type Log = Arc<Mutex<Vec<(Duration, String)>>>;
 
 fn region(limits: RateLimits, log: &Log) -> Fake {
@@ -91,7 +91,8 @@ fn region(limits: RateLimits, log: &Log) -> Fake {
     fake
 }
 
-/// One step as the controller takes it: the ticket, the reads of the API server, the look, the intent, the request, the look.
+/// Takes one step as the controller does: the reservation, the reads of the API server, the look, the intent, the
+/// request and the second look.
 async fn step(fake: &Fake, who: &ObjectKey, stage: Stage) -> Result<(), Duration> {
     let mut reservation = fake.account.reserve_step(who, stage.need())?;
     let began = Instant::now();
@@ -130,7 +131,7 @@ async fn step(fake: &Fake, who: &ObjectKey, stage: Stage) -> Result<(), Duration
 
 type Due = std::cmp::Reverse<(Instant, usize, Stage)>;
 
-/// Works all recoveries off; how long it took.
+/// Runs all recoveries. Returns the time that they took.
 async fn recover(fake: &Arc<Fake>) -> Duration {
     let start = Instant::now();
     let due: BinaryHeap<Due> = (0..STUCK)
@@ -176,7 +177,7 @@ async fn work(fake: Arc<Fake>, due: Arc<Mutex<BinaryHeap<Due>>>, left: Arc<Mutex
     }
 }
 
-/// Those who are next come at once, as in the controller.
+/// Wakes the next operations at once, as in the controller.
 fn call(fake: &Fake, names: &BTreeMap<String, usize>, due: &mut BinaryHeap<Due>) {
     let called: BTreeMap<usize, Instant> = fake
         .account
@@ -198,7 +199,7 @@ fn key(number: usize) -> ObjectKey {
     }
 }
 
-/// In no stretch of time more than a burst and what the rate gives.
+/// Asserts that no period has more requests than a burst plus the rate allows.
 fn within(log: &Log, rate: u32, burst: usize, is_one: impl Fn(&str) -> bool) {
     let log = log.lock().expect("the log");
     let times: Vec<_> = log
@@ -224,7 +225,7 @@ fn is_write(operation: &str) -> bool {
     !operation.starts_with("List") && operation != "DescribeSecret"
 }
 
-/// How long the limits alone would take, with what the bursts give at the start.
+/// Returns the time in seconds that the limits alone require, after the bursts at the start.
 #[expect(clippy::cast_precision_loss, reason = "small counts")]
 fn at_best(reads_per_second: f64, writes_per_second: f64) -> f64 {
     let reads = (STUCK * READS - 100) as f64 / reads_per_second;
@@ -249,7 +250,7 @@ async fn measured(reads: u32, writes: u32, sweep: bool) -> f64 {
     });
     let took = recover(&fake).await.as_secs_f64();
     if let Some(sweeping) = sweeping {
-        assert!(!sweeping.is_finished(), "the sweep went on all the time");
+        assert!(!sweeping.is_finished(), "the sweep must run the whole time");
         sweeping.abort();
         let log = log.lock().expect("the log");
         let pages = log.iter().filter(|(_, name)| name == "ListSecrets").count();
@@ -262,9 +263,9 @@ async fn measured(reads: u32, writes: u32, sweep: bool) -> f64 {
     took
 }
 
-/// It may take a tenth longer than the limits alone would, and the pauses of the last recovery.
+/// The recoveries may take a tenth longer than the limits require, plus the pauses of the last recovery.
 #[tokio::test(start_paused = true)]
-async fn eighty_recoveries_take_what_the_limits_take() {
+async fn eighty_recoveries_take_no_longer_than_the_limits_require() {
     for (reads, writes) in [(2, 1), (1, 1), (100, 20)] {
         let took = measured(reads, writes, false).await;
         let best = at_best(reads.into(), writes.into());
@@ -275,7 +276,7 @@ async fn eighty_recoveries_take_what_the_limits_take() {
     }
 }
 
-/// While a sweep runs it takes a quarter of the reads, where they are scarce.
+/// A sweep takes a quarter of the reads while they are scarce.
 #[tokio::test(start_paused = true)]
 async fn a_long_sweep_takes_no_more_than_its_share() {
     for (reads, writes) in [(2, 1), (1, 1)] {

@@ -1,4 +1,4 @@
-//! Sweeps: what they read, how often, and what they say of what they could not see.
+//! Sweeps: what they read, how often, and how they report what they could not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{CURRENT, Fake, Reply, Sent, arn, date, rested, secret, stuck};
 use crate::Scope;
 
-/// A region with this many secrets, of which the first so many are stuck, in pages of a hundred.
+/// Returns a region with `total` secrets in pages of a hundred. The first `sick` secrets are stuck.
 fn region(total: usize, sick: usize) -> Fake {
     Fake::new(move |sent, _| match sent.operation.as_str() {
         "ListSecrets" => list(sent, total, sick),
@@ -110,7 +110,7 @@ async fn a_page_that_fails_three_times_leaves_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_is_throttled_once_is_tried_again() {
+async fn a_throttled_read_is_retried() {
     let fake = Fake::new(|sent, nth| match nth {
         0 => Reply::error("ThrottlingException", "Rate exceeded"),
         _ => list(sent, 1, 0),
@@ -129,7 +129,7 @@ async fn a_token_that_comes_back_leaves_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_torn_entry_that_names_a_secret_hides_no_other() {
+async fn a_malformed_entry_with_a_name_hides_no_other_secret() {
     let torn = |entry: &'static str| {
         Fake::new(move |_, _| {
             let whole = secret("a", "SecretVersionsToStages", &rested());
@@ -147,7 +147,7 @@ async fn a_torn_entry_that_names_a_secret_hides_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_torn_entry_of_a_secret_that_was_known_keeps_what_was_known() {
+async fn a_malformed_entry_of_a_known_secret_keeps_its_last_observation() {
     let fake = Fake::new(|_, nth| match nth {
         0 => Reply::ok(&json!({"SecretList": [secret("a", "SecretVersionsToStages", &rested())]})),
         _ => Reply::ok(&json!({"SecretList": [{"Name": "a"}]})),
@@ -161,9 +161,9 @@ async fn a_torn_entry_of_a_secret_that_was_known_keeps_what_was_known() {
     assert!(second.unread.is_empty() && second.is_complete());
 }
 
-/// What a list alone knows may be newer than the last description.
+/// A list entry can be newer than the last description.
 #[tokio::test(start_paused = true)]
-async fn of_a_list_and_an_old_description_the_later_one_counts() {
+async fn the_later_of_a_list_entry_and_a_description_counts() {
     let later = |mut entry: Value| {
         entry["LastChangedDate"] = json!(1_763_500_000);
         entry
@@ -187,7 +187,7 @@ async fn of_a_list_and_an_old_description_the_later_one_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_known_secret_that_a_complete_list_misses_is_looked_at() {
+async fn a_known_secret_missing_from_a_complete_list_is_looked_at() {
     let fake = Fake::new(|sent, nth| match (sent.operation.as_str(), nth) {
         ("ListSecrets", 0) => list(sent, 3, 0),
         ("ListSecrets", _) => list(sent, 1, 0),
@@ -252,7 +252,8 @@ fn filtered(sent: &Sent) -> &str {
         .expect("a name")
 }
 
-/// IAM answers alike for what is not there and what may not be read; a list tells the two apart.
+/// IAM gives the same answer for a secret that does not exist and for one that may not be read. A list distinguishes
+/// the two.
 #[tokio::test(start_paused = true)]
 async fn a_name_that_is_denied_is_looked_for_in_a_list() {
     let fake = Fake::new(|sent, _| match sent.operation.as_str() {
@@ -272,7 +273,7 @@ async fn a_name_that_is_denied_is_looked_for_in_a_list() {
     assert!(inventory.is_complete(), "a refusal is an answer");
     assert_eq!(names(&inventory), ["a", "hidden"]);
     let hidden = &inventory.secrets[&arn("hidden")];
-    assert!(hidden.secret.unfinished().is_some(), "as the list shows it");
+    assert!(hidden.secret.unfinished().is_some(), "from the list");
     let class = hidden.unreadable.as_ref().map(|error| error.class);
     assert_eq!(class, Some(ErrorClass::Denied));
     assert!(
@@ -282,7 +283,7 @@ async fn a_name_that_is_denied_is_looked_for_in_a_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_lists_are_denied_too_a_denied_name_stays_unread() {
+async fn a_denied_name_stays_unread_if_lists_are_denied_too() {
     let fake = Fake::new(|sent, _| match sent.body["SecretId"].as_str() {
         Some("a") => describe(sent),
         Some("bad") => Reply::error("ValidationException", "no such name can be"),
@@ -303,7 +304,7 @@ async fn where_lists_are_denied_too_a_denied_name_stays_unread() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_are_described_and_what_no_answer_came_for_is_a_gap() {
+async fn names_are_described_and_a_name_without_an_answer_is_a_gap() {
     let fake = Fake::new(|sent, _| match sent.body["SecretId"].as_str() {
         Some("gone") => Reply::error("ResourceNotFoundException", ""),
         Some("dead") => Reply::raw(503, ""),
@@ -318,9 +319,9 @@ async fn names_are_described_and_what_no_answer_came_for_is_a_gap() {
     assert_eq!(fake.count("ListSecrets"), 0);
 }
 
-/// Each look that is not answered costs up to 16 s and three requests.
+/// Each look without an answer costs up to 16 s and three requests.
 #[tokio::test(start_paused = true)]
-async fn a_region_that_answers_no_more_is_given_up_after_a_few_looks() {
+async fn a_sweep_gives_up_on_a_region_that_stops_answering() {
     let fake = Fake::new(|sent, _| match sent.operation.as_str() {
         "ListSecrets" => list(sent, 500, 300),
         _ => Reply::Silence,
@@ -338,12 +339,12 @@ async fn a_region_that_answers_no_more_is_given_up_after_a_few_looks() {
     assert_eq!(
         (inventory.secrets.len(), count),
         (500, 300),
-        "as the list shows them"
+        "from the list"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_that_get_no_answer_are_given_up_too_and_single_ones_are_not() {
+async fn a_sweep_gives_up_after_many_names_without_an_answer_but_not_after_single_ones() {
     let all: Vec<_> = (0..100).map(name).collect();
     let wanted: Vec<_> = all.iter().map(String::as_str).collect();
     let dead = Fake::new(|_, _| Reply::NoConnection);
@@ -362,7 +363,7 @@ async fn names_that_get_no_answer_are_given_up_too_and_single_ones_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_secret_whose_versions_are_denied_is_there_and_unreadable() {
+async fn a_stuck_secret_whose_versions_are_denied_is_listed_as_unreadable() {
     let fake = Fake::new(|sent, _| match sent.operation.as_str() {
         "ListSecretVersionIds" => Reply::error("AccessDeniedException", "not authorized"),
         _ => describe(sent),
@@ -373,7 +374,7 @@ async fn a_stuck_secret_whose_versions_are_denied_is_there_and_unreadable() {
     assert!(inventory.is_complete());
 }
 
-/// A plain list is cheaper than many filters, and what it shows beyond the prefixes is dropped.
+/// One unfiltered list is cheaper than many filters. Secrets beyond the prefixes are dropped.
 #[tokio::test(start_paused = true)]
 async fn many_prefixes_are_listed_at_once_and_nothing_beyond_them_is_kept() {
     let fake = region(30, 0);

@@ -1,4 +1,4 @@
-//! Writes: what they say exactly, and that they are said once.
+//! Writes: their exact content, and that each is sent once.
 
 use secret_rotation_core::advance::Request;
 use secret_rotation_core::aws_error::ErrorClass;
@@ -60,7 +60,7 @@ async fn removing_a_label_names_the_version_that_holds_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attaching_a_label_moves_it_from_nowhere() {
+async fn attaching_a_label_names_only_the_new_version() {
     let request = Request::Attach {
         label: StageLabel::parse("srp-pin").expect("a label"),
         version: version(),
@@ -83,13 +83,13 @@ async fn moving_a_label_names_both_versions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calling_a_deletion_off_names_the_secret_and_nothing_else() {
+async fn a_restore_names_the_secret_and_nothing_else() {
     let expected = Sent::new("RestoreSecret", json!({"SecretId": arn("a").as_str()}));
     assert_eq!(sent_for(Request::RestoreSecret).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_failure_makes_a_write_go_out_twice() {
+async fn a_failed_write_is_never_sent_twice() {
     let failures = [
         Reply::raw(503, ""),
         Reply::error("ThrottlingException", "Rate exceeded"),
@@ -126,7 +126,7 @@ async fn a_write_gives_up_after_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_write_says_when_and_as_which_request() {
+async fn a_refused_write_reports_its_time_and_request_id() {
     let fake = Fake::new(|_, _| Reply::error("InvalidParameterException", "mismatch"));
     let rejected = fake.send(&clear()).await;
     let rejected = rejected.expect_err("refused");
@@ -150,7 +150,7 @@ async fn a_write_without_a_date_may_have_been_applied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writes_come_at_the_rate_after_a_burst_of_ten() {
+async fn writes_follow_the_rate_after_a_burst_of_ten() {
     let fake = Fake::new(|_, _| Reply::ok(&json!({})).dated(Some(DATE)));
     let begun = Instant::now();
     for _ in 0..20 {
