@@ -1,4 +1,5 @@
-//! One sweeper per (profile, region) serves every policy; what it saw last is kept here for all of them.
+//! One sweeper per profile and region lists the secrets for every policy of the profile. The results are kept here
+//! for all of them.
 
 mod interval;
 mod record;
@@ -29,13 +30,19 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::policy::preconditions;
 
-/// Two sweeps or looks of one place never begin closer together, whoever asks.
+/// Minimum time between the beginnings of two sweeps or looks in one profile and region, whoever requests them.
 const SPACING: Duration = Duration::from_secs(2);
 
-/// So many single looks, or one in so many secrets of the place, are cheaper in a whole sweep.
+/// Maximum number of single looks. Beyond it, or beyond one in a hundred of the known secrets, a whole sweep is
+/// cheaper.
 const MAX_LOOKS: usize = 100;
 
-/// Sweeps one place, or looks at what was asked for in it, and answers when to come back.
+/// Sweeps one region of a profile, or carries out the requests for it. Returns the time until the next run, or `None`
+/// if no policy needs the region any more.
+///
+/// # Errors
+///
+/// Returns an error if another replica may have acted meanwhile.
 pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<Duration>, Error> {
     let Some(served) = claimants(&context, &place) else {
         context.sweeps.abandon(&place);
@@ -61,7 +68,7 @@ pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<
     Ok(Some(pause(&context, &place, &served)))
 }
 
-/// Does what was asked for; the policies that are to be judged anew.
+/// Carries out the pending requests. Returns the new record, and the policies to evaluate again.
 async fn run(
     context: &Context,
     place: &Place,
@@ -105,7 +112,7 @@ async fn run(
     (record, served.iter().filter(is_told).cloned().collect())
 }
 
-/// Sweeps the whole place.
+/// Sweeps everything that the policies select.
 async fn whole(context: &Context, place: &Place, served: &[BoundPolicy], last: &Record) -> Record {
     let began = clock::now();
     let record = look_around(context, place, served, last).await;
@@ -136,7 +143,7 @@ async fn read(
     record
 }
 
-/// Looks at some secrets, and answers which were seen.
+/// Looks at single secrets, and returns those that were seen.
 async fn look(
     context: &Context,
     place: &Place,
@@ -163,7 +170,7 @@ async fn look(
     rows.map(|row| row.secret).collect()
 }
 
-/// Keeps what was seen, and has the policies judged anew.
+/// Stores what was seen, and queues the policies for evaluation.
 fn settle(
     context: &Context,
     place: &Place,
@@ -171,6 +178,7 @@ fn settle(
     reign: u64,
     told: &[BoundPolicy],
 ) -> Result<(), Error> {
+    // Check before storing: after another replica held the lease, this result may be older than its actions.
     if context.standing.reign() != reign {
         return Err(Error::Stale("another replica may have acted meanwhile"));
     }
@@ -186,7 +194,7 @@ fn settle(
     Ok(())
 }
 
-/// How long until the next sweep is due, or something that was asked for.
+/// Returns the time until the next sweep or the next request is due.
 fn pause(context: &Context, place: &Place, served: &[BoundPolicy]) -> Duration {
     let record = context.sweeps.record(place);
     let wish = context.sweeps.next_wish(place);
@@ -196,8 +204,8 @@ fn pause(context: &Context, place: &Place, served: &[BoundPolicy]) -> Duration {
     })
 }
 
-/// When the next sweep is due: at the pace that the policies ask for now, whatever they asked for at the last one. None =
-/// it is the first.
+/// Returns when the next sweep is due, or `None` if it is the first. It uses the interval that the policies ask for
+/// now, not the one they asked for at the last sweep.
 fn due(record: &Record, place: &Place, served: &[BoundPolicy]) -> Option<Instant> {
     let ended = record.ended?;
     let pause = if record.failures > 0 {
@@ -208,7 +216,7 @@ fn due(record: &Record, place: &Place, served: &[BoundPolicy]) -> Option<Instant
     Some(ended + record.proof.map_or(pause, |proof| proof.min(pause)))
 }
 
-/// How long to leave a region alone that did not answer so many times in a row.
+/// Returns how long to leave a region alone after this number of consecutive failures.
 fn retry(place: &Place, served: &[BoundPolicy], failures: u32) -> Duration {
     interval::next(
         pace(served),
@@ -217,7 +225,7 @@ fn retry(place: &Place, served: &[BoundPolicy], failures: u32) -> Duration {
     )
 }
 
-/// How often a place is swept.
+/// Returns the time between two sweeps.
 fn pace(served: &[BoundPolicy]) -> Duration {
     let shortest = served
         .iter()
@@ -255,7 +263,7 @@ fn scope(served: &[BoundPolicy]) -> Scope {
     Scope::covering(&reaches(served).values().collect::<Vec<_>>())
 }
 
-/// The policies that the sweeper of a place serves; `None` = there are none.
+/// Returns the policies that the sweeper serves, or `None` if there are none.
 fn claimants(context: &Context, place: &Place) -> Option<Vec<BoundPolicy>> {
     let facts = context.world.facts();
     let wants = |claimant: &&BoundPolicy| {
@@ -306,7 +314,7 @@ async fn look_around(
     if inventory.is_complete() {
         settled.clone_from(&reaches);
     }
-    // Without any answer since the process started there is no time, and nothing was seen.
+    // Until AWS has answered once since the process started, there is no AWS time, and so no inventory.
     let seen = account.now().is_some().then_some(inventory);
     let before = last.inventory.as_deref();
     let inventory = seen.map(|seen| Arc::new(seen.after(before, &wanted)));
@@ -329,7 +337,7 @@ async fn look_around(
     }
 }
 
-/// What is kept where AWS told nothing at all: nothing of it is in sight, and nothing automatic may rest on it.
+/// Marks every secret as not visible, because AWS returned nothing at all: no automatic action may rest on it.
 fn blind(known: &Inventory, gap: Option<AwsError>) -> Inventory {
     let mut kept = Inventory {
         gap,
@@ -376,7 +384,7 @@ fn report(
     }
 }
 
-/// All places of a claimant.
+/// Returns the regions of a policy, each with its profile.
 pub(crate) fn places(claimant: &BoundPolicy) -> Vec<Place> {
     let regions: BTreeSet<_> = preconditions::regions(claimant);
     regions

@@ -1,4 +1,4 @@
-//! How often one sweep is made, so that it serves every policy.
+//! How often a region is swept, so that one sweeper serves every policy.
 
 use std::hash::Hash;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use secret_rotation_core::ownership::BoundPolicy;
 
 use crate::jitter::spread;
 
-/// The first pause after a sweep that did not see everything; it doubles, up to the pace.
+/// The first pause after an incomplete sweep. It doubles with each failure, up to the normal interval.
 const FIRST_RETRY: Duration = Duration::from_secs(15);
 
-/// How often a policy is checked.
+/// Returns how often a policy is checked.
 pub(crate) fn interval(claimant: &BoundPolicy) -> Duration {
     let policy = &claimant.policy;
     policy
@@ -18,8 +18,9 @@ pub(crate) fn interval(claimant: &BoundPolicy) -> Duration {
         .max(claimant.profile.min_check_interval)
 }
 
-/// The time between two sweeps: the shortest interval asked for, not below the profile's, less up to a twentieth that
-/// is derived from `seed` so that sweepers of one interval drift apart.
+/// Returns the time between two sweeps: the shortest interval that a policy asks for, but no less than that of the
+/// profile. Up to a twentieth is subtracted, derived from `seed`, so that sweepers with the same interval drift
+/// apart.
 pub(crate) fn pace(
     intervals: impl Iterator<Item = Duration>,
     shortest: Duration,
@@ -30,8 +31,8 @@ pub(crate) fn pace(
     Some(interval.saturating_sub(drift).max(shortest))
 }
 
-/// The time until the next sweep after so many in a row that did not see everything. Those who failed together do not
-/// come back together.
+/// Returns the time until the next sweep after this number of consecutive incomplete sweeps. It is spread by `seed`,
+/// so that sweepers that failed together do not retry together.
 pub(crate) fn next(pace: Duration, failures: u32, seed: impl Hash) -> Duration {
     match failures.checked_sub(1) {
         None => pace,
@@ -42,7 +43,7 @@ pub(crate) fn next(pace: Duration, failures: u32, seed: impl Hash) -> Duration {
     }
 }
 
-/// One byte of FNV-1a: any stable spread will do.
+/// Returns one byte of the FNV-1a hash of a text. Any stable hash that spreads well is sufficient.
 fn digest(text: &str) -> u8 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

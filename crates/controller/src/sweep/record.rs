@@ -1,4 +1,4 @@
-//! What is kept of one place: its last sweep, and what was looked at since.
+//! What is known of one region of a profile: its last sweep, and the looks since then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,65 +13,66 @@ use secret_rotation_core::selector::Selector;
 use secret_rotation_core::time::AwsTime;
 use tokio::time::Instant;
 
-/// When to look again for a secret that a sweep missed.
+/// How long after a sweep missed a secret the next sweep runs, to confirm that the secret is gone.
 const FIRST_PROOF: Duration = Duration::from_secs(15);
 
-/// The same after the first time: two complete sweeps must be this far apart.
+/// The pause before later confirming sweeps: two complete sweeps must be this far apart.
 const NEXT_PROOF: Duration = Duration::from_mins(5);
 
-/// What is kept of one place.
+/// What is known of one region of a profile.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     pub(super) inventory: Option<Arc<Inventory>>,
-    /// What the last sweep could not see.
+    /// Why the last sweep was incomplete.
     pub(super) gap: Option<AwsError>,
-    /// Sweeps in a row that did not see everything.
+    /// The number of consecutive incomplete sweeps.
     pub(super) failures: u32,
     pub(super) began: Option<Instant>,
     pub(super) ended: Option<Instant>,
-    /// How soon another sweep is to prove that secrets are gone which this one missed.
+    /// How soon another sweep must confirm that the secrets that this one missed are gone.
     pub(super) proof: Option<Duration>,
-    /// Until when a local reading of AWS's clock goes: its value and when it was taken.
+    /// The time of AWS at an instant of the local clock, from which the time of AWS now is derived.
     pub(super) time: Option<(AwsTime, Instant)>,
-    /// What the last sweep was to read for each policy.
+    /// What the last sweep read for each policy.
     pub(super) served: BTreeMap<Uid, Selector>,
-    /// The same of sweeps that saw everything: of these policies it is known what is absent.
+    /// What the last complete sweep read for each policy. For these policies it is known which secrets are absent.
     pub(super) settled: BTreeMap<Uid, Selector>,
-    /// The shortest age beyond which the last sweep looked up how old versions are.
+    /// The smallest maximum age of the policies. The last sweep looked up the age of versions for it.
     pub(super) max_age: Option<Duration>,
-    /// How often each policy is to be checked, as the time of the next sweep was reckoned.
+    /// The check interval of each policy, from which the time of the next sweep was computed.
     pub(super) paces: BTreeMap<Uid, Duration>,
     /// When a sweep or a look last began.
     pub(super) active: Option<Instant>,
     /// When single secrets were looked at since the sweep.
     pub(super) looked: BTreeMap<Arn, Instant>,
-    /// Looks at single secrets in a row of which one had no answer.
+    /// The number of consecutive looks at single secrets in which one had no answer.
     pub(super) misses: u32,
-    /// The accounts of the secrets that were last in sight.
+    /// The accounts of the secrets that were visible last.
     pub(super) accounts: BTreeSet<AccountId>,
-    /// What was read since for single policies, because they asked for it.
+    /// What was read since the sweep for single policies that requested it.
     pub(super) own: BTreeMap<Uid, Arc<Record>>,
 }
 
 impl Record {
-    /// Whether the last sweep was to read this for the policy. One that served a narrower selection says nothing of what it
-    /// left out.
+    /// Returns whether the last sweep read exactly this selection for the policy. A sweep of a narrower selection
+    /// does not show what it left out.
     pub(super) fn serves(&self, policy: &Uid, reach: &Selector) -> bool {
         self.served.get(policy) == Some(reach)
     }
 
-    /// Whether some sweep saw all of this for the policy.
+    /// Returns whether a complete sweep has read this selection for the policy.
     pub(super) fn is_settled(&self, policy: &Uid, reach: &Selector) -> bool {
         self.settled.get(policy) == Some(reach)
     }
 
-    /// What is known for a policy: what was read for it alone, if that is newer than the last sweep.
+    /// Returns what is known for a policy: what was read for it alone, if that is newer than the last sweep;
+    /// otherwise the sweep.
     pub(super) fn of(&self, policy: &Uid, reach: &Selector) -> &Self {
         let own = self.own.get(policy).map(AsRef::as_ref);
         own.filter(|own| own.serves(policy, reach)).unwrap_or(self)
     }
 
-    /// What a look for some policies alone begins with.
+    /// Returns the record from which a look for some policies alone starts.
     pub(super) fn before(&self, policies: &BTreeMap<Uid, Selector>) -> Self {
         let settled = policies.iter().filter(|(policy, reach)| {
             let known = self.of(policy, reach);
@@ -88,8 +89,8 @@ impl Record {
         }
     }
 
-    /// How soon another sweep is to prove that secrets are gone which this one missed. The first proof is sought at once,
-    /// later ones as far apart as lists lag.
+    /// Returns how soon another sweep must confirm that missed secrets are gone. The first confirmation follows
+    /// immediately. Later ones are as far apart as lists of AWS may lag.
     pub(super) fn unproved(inventory: &Inventory) -> Option<Duration> {
         let rows = inventory.secrets.values();
         let missed = rows.filter_map(|row| row.unseen?.missed);
@@ -101,7 +102,8 @@ impl Record {
         })
     }
 
-    /// Takes in what a look for some policies alone saw: it is theirs, and its rows are everybody's.
+    /// Merges what a look for some policies alone saw. The result is kept for these policies, and its rows are merged
+    /// for all.
     pub(super) fn take_in(&mut self, look: Self, policies: &[BoundPolicy]) {
         let Some(seen) = look.inventory.clone() else {
             return;
@@ -109,7 +111,8 @@ impl Record {
         let wanted = |secret: &Secret| policies.iter().any(|one| super::may_look(one, secret));
         self.renew(&seen, look.began);
         if let Some(known) = &self.inventory {
-            // What the look knows to be gone is gone; what it could not see is in it, and marked.
+            // A secret that the look knows to be gone is removed. A secret that it could not see is in the result,
+            // with a mark.
             let is_there = |arn: &Arn, row: &Observation| {
                 seen.secrets.contains_key(arn) || !wanted(&row.secret)
             };
@@ -130,7 +133,8 @@ impl Record {
         }
     }
 
-    /// Takes in what was seen of some secrets, wherever they are known. The time of the sweep stays: nothing in it is older.
+    /// Merges what was seen of some secrets wherever they are known. The time of the sweep stays the same, because
+    /// nothing in it becomes older.
     pub(super) fn renew(&mut self, seen: &Inventory, began: Option<Instant>) {
         if let Some(known) = &self.inventory {
             self.inventory = Some(Arc::new(renewed(known, seen)));
@@ -147,7 +151,7 @@ impl Record {
         }
     }
 
-    /// Whether the secret was seen by a sweep or a look that did not begin before this.
+    /// Returns whether a sweep or look that began at `outdated` or later saw the secret.
     pub(super) fn saw_since(&self, arn: &Arn, outdated: Instant) -> bool {
         let row = |inventory: &Inventory| inventory.secrets.get(arn).is_some_and(is_in_sight);
         let is_there = self.inventory.as_deref().is_some_and(row);
@@ -161,12 +165,12 @@ fn is_in_sight(row: &Observation) -> bool {
     row.unseen.is_none()
 }
 
-/// Whether a look saw the secret now.
+/// Returns whether the look saw the secret now.
 fn is_sight(row: &Observation) -> bool {
     row.unseen.is_none() && row.unreadable.is_none()
 }
 
-/// The inventory with what was seen now of the secrets that it knows.
+/// Returns the inventory, with new rows for those of its secrets that were seen now.
 fn renewed(known: &Inventory, seen: &Inventory) -> Inventory {
     let mut all = known.clone();
     for (arn, fresh) in seen.secrets.iter().filter(|(_, row)| is_sight(row)) {
@@ -185,7 +189,7 @@ fn renewed(known: &Inventory, seen: &Inventory) -> Inventory {
     all
 }
 
-/// The versions that were listed before, if they are about the same ones.
+/// Returns the versions that were listed before, if the current and the pending version are still the same.
 fn still_valid(before: &Observation, fresh: &Observation) -> Option<VersionListing> {
     let subject = |seen: &Observation| {
         (

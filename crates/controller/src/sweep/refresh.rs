@@ -1,4 +1,4 @@
-//! A second look at secrets to which something may have happened since the last sweep.
+//! Looks at single secrets that may have changed since the last sweep.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,17 +11,17 @@ use super::{Record, may_look};
 use crate::aws_connections::Place;
 use crate::context::Context;
 
-/// What was seen of some secrets.
+/// What a look at some secrets saw.
 pub(super) struct Seen {
-    /// Nothing but them.
+    /// Only the secrets that were looked at.
     pub(super) inventory: Inventory,
-    /// Those that are to be looked at again, for AWS did not answer.
+    /// Secrets for which AWS did not answer, to look at again.
     pub(super) unanswered: BTreeSet<Arn>,
 }
 
-/// Looks at these secrets, as far as the last sweep knew them and a policy wants them.
+/// Looks at those of the secrets that the last sweep knew and that a policy selects.
 ///
-/// What cannot be read now stays as it was known: the sweep that follows tells whether that lasts.
+/// A secret that cannot be read now stays as it was known: the next sweep shows whether the failure lasts.
 pub(super) async fn look(
     context: &Context,
     place: &Place,
@@ -55,7 +55,7 @@ pub(super) async fn look(
         let row = inventory.secrets.get(*arn);
         row.is_some_and(|row| row.unreadable.is_none())
     };
-    // A gap is a question without an answer.
+    // A gap means that AWS did not answer, so unreadable secrets are looked at again.
     let unanswered = asked
         .into_keys()
         .filter(|arn| inventory.gap.is_some() && !readable(arn));

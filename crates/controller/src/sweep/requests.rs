@@ -1,12 +1,12 @@
-//! What a sweeper was asked for since it last ran: to read what some policies select, or to look at some secrets. Each
-//! wish says when it is to be granted at the earliest.
+//! Requests to a sweeper since it last ran: to read what some policies select, or to look at some secrets. Each
+//! request has an earliest time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use secret_rotation_core::names::{Arn, Uid};
 use tokio::time::Instant;
 
-/// What was asked for in one place.
+/// The pending requests for one region of a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wishes {
     policies: BTreeMap<Uid, Instant>,
@@ -15,43 +15,45 @@ pub(super) struct Wishes {
     outdated: BTreeMap<Arn, Instant>,
 }
 
-/// What is to be done of it now.
+/// The requests that are due now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Errand {
-    /// Policies whose selections are to be read.
+    /// Policies whose selections must be read.
     pub(super) policies: BTreeSet<Uid>,
-    /// Policies whose selections are to be read unless that was done meanwhile.
+    /// Policies whose selections must be read, unless that was done meanwhile.
     pub(super) unread: BTreeSet<Uid>,
-    /// Secrets that are to be looked at.
+    /// Secrets to look at.
     pub(super) secrets: BTreeSet<Arn>,
 }
 
 impl Wishes {
-    /// What a policy selects is to be read; an earlier wish for it stands.
+    /// Requests that the selection of a policy is read. The earlier of two requests counts.
     pub(super) fn read(&mut self, policy: Uid, at: Instant) {
         let wish = self.policies.entry(policy).or_insert(at);
         *wish = at.min(*wish);
     }
 
-    /// What a policy selects was never read. A sweep that is under way may do so before this wish is looked at.
+    /// Requests that the selection of a policy is read for the first time. A sweep in progress may do so before this
+    /// request is due.
     pub(super) fn read_first(&mut self, policy: Uid, at: Instant) {
         let wish = self.unread.entry(policy).or_insert(at);
         *wish = at.min(*wish);
     }
 
-    /// Something may have happened to a secret: the sooner it is looked at, the better.
+    /// Requests a look at a secret to which something may have happened, as early as possible.
     pub(super) fn hint(&mut self, secret: Arn, at: Instant) {
         let wish = self.hinted.entry(secret).or_insert(at);
         *wish = at.min(*wish);
     }
 
-    /// What is known of a secret counts for nothing until it is looked at, and no look before then helps.
+    /// Requests a look at a secret whose known state is outdated. The later of two requests counts, because an
+    /// earlier look would not be current.
     pub(super) fn outdate(&mut self, secret: Arn, at: Instant) {
         let wish = self.outdated.entry(secret).or_insert(at);
         *wish = at.max(*wish);
     }
 
-    /// Takes what is to be done by now.
+    /// Removes and returns the requests that are due.
     pub(super) fn take(&mut self, now: Instant) -> Errand {
         let mut secrets = due(&mut self.hinted, now);
         secrets.append(&mut due(&mut self.outdated, now));
@@ -62,7 +64,8 @@ impl Wishes {
         }
     }
 
-    /// Takes what a whole sweep that begins now grants, too: every policy is read.
+    /// Removes the requests that a whole sweep that begins now covers. A sweep reads every policy, so requests for
+    /// policies that are not due yet are covered too.
     pub(super) fn take_all(&mut self, now: Instant) {
         self.policies.clear();
         self.unread.clear();
@@ -70,7 +73,7 @@ impl Wishes {
         due(&mut self.outdated, now);
     }
 
-    /// When the next one is to be granted.
+    /// Returns when the next request is due.
     pub(super) fn next(&self) -> Option<Instant> {
         let looks = self.hinted.values().chain(self.outdated.values());
         let reads = self.policies.values().chain(self.unread.values());
@@ -126,7 +129,8 @@ mod tests {
         assert_eq!(wishes.take(now + minutes(3)).secrets, [secret(2)].into());
     }
 
-    /// A first visit asks while the sweep that answers it is under way; a requested check must begin after the request.
+    /// The first pass over a policy requests a read during the sweep that answers it. A requested check must begin
+    /// after the request.
     #[tokio::test(start_paused = true)]
     async fn what_was_never_read_is_told_apart_from_what_was_asked_for() {
         let (now, mut wishes) = (clock::now(), Wishes::default());
@@ -141,7 +145,7 @@ mod tests {
         assert_eq!(wishes.next(), None, "a whole sweep reads it");
     }
 
-    /// An event about a secret is followed at once, and the secret looked at again when a look counts.
+    /// An event about a secret is followed immediately, and the secret is looked at again once the look is current.
     #[tokio::test(start_paused = true)]
     async fn a_hint_does_not_wait_for_the_look_that_an_end_asks_for() {
         let (now, mut wishes) = (clock::now(), Wishes::default());

@@ -1,4 +1,4 @@
-//! What the sweepers saw last, and what they were asked for.
+//! Stores the last results of the sweepers, and the requests to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,54 +20,55 @@ use super::requests::{Errand, Wishes};
 use crate::aws_connections::Place;
 use crate::clock;
 
-/// After an operation that ended without a write, none is created on the secret by what was seen within this time.
+/// After an operation that ended without a write, no operation is created from what was seen of the secret within
+/// this time.
 const AFTER_NOTHING: Duration = Duration::from_mins(1);
 
-/// Long enough for a change to show in AWS's answers.
+/// The time after which a change shows in the answers of AWS.
 const SETTLING: Duration = Duration::from_secs(2);
 
-/// What the sweepers saw last.
+/// The last results of the sweepers, and the requests to them.
 #[derive(Debug, Default)]
 pub(crate) struct Sweeps {
     records: Mutex<BTreeMap<Place, Record>>,
     requests: Mutex<BTreeMap<Uid, Request>>,
-    /// Secrets of which only a sweep that begins later knows the truth.
+    /// Secrets whose known state is outdated until a sweep or look that begins at or after this time.
     outdated: Mutex<BTreeMap<Arn, Instant>>,
     wishes: Mutex<BTreeMap<Place, Wishes>>,
 }
 
-/// A check that somebody asked for.
+/// A check that a user requested.
 #[derive(Clone, Debug)]
 struct Request {
     token: String,
     seen: Instant,
-    /// When it may begin.
+    /// The earliest time of the check.
     at: Instant,
 }
 
-/// What a policy can be judged on.
+/// The facts on which a policy is evaluated.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
-    /// What each region's last sweep saw.
+    /// The inventory of the last sweep of each region.
     pub inventories: Vec<Arc<Inventory>>,
-    /// The regions in which not everything could be seen, and why.
+    /// The regions whose sweep was incomplete, and why.
     pub gaps: Vec<(Region, AwsError)>,
     /// Whether some region was not swept yet.
     pub is_waiting: bool,
-    /// Whether what could not be seen is missing for the first time: the next sweep may see it again.
+    /// Whether every incomplete sweep is the first in a row: the next one may be complete again.
     pub is_blinking: bool,
     /// Whether every region was seen completely.
     is_complete: bool,
-    /// Regions that were never seen completely for the policy.
+    /// The regions that were never seen completely for the policy.
     pub unsettled: BTreeSet<Region>,
-    /// When the sweep began that began first.
+    /// When the earliest of the sweeps began.
     began: Option<Instant>,
-    /// AWS's time now.
+    /// The time of AWS now.
     pub now: Option<AwsTime>,
 }
 
 impl Sweeps {
-    /// Whether what was read last in the place is what a policy needs.
+    /// Returns whether the last read of the region covers what the policy needs.
     pub(crate) fn serves(&self, place: &Place, claimant: &BoundPolicy, reach: &Selector) -> bool {
         let records = self.records();
         let policy = &claimant.policy;
@@ -81,7 +82,7 @@ impl Sweeps {
         })
     }
 
-    /// Whether the time of the next sweep was reckoned with the interval of the policy.
+    /// Returns whether the time of the next sweep was computed with the current interval of the policy.
     pub(crate) fn keeps_pace(&self, place: &Place, claimant: &BoundPolicy) -> bool {
         let records = self.records();
         let record = records.get(place);
@@ -90,7 +91,7 @@ impl Sweeps {
         })
     }
 
-    /// What is known of all places together.
+    /// Returns what is known in all of these regions together.
     pub(crate) fn view(&self, policy: &Uid, reach: &Selector, places: &[Place]) -> View {
         let records = self.records();
         let of = |place: &Place| Some(records.get(place)?.of(policy, reach));
@@ -136,8 +137,8 @@ impl Sweeps {
         }
     }
 
-    /// Takes note of a requested check, once; when it is to be made, if it is new. A policy gets at most one in each
-    /// `interval`, and the first one at once.
+    /// Records a requested check once. Returns when it runs, if the request is new. The first check of a policy runs
+    /// immediately, and later ones at most once per `interval`.
     pub(crate) fn request(&self, policy: &Uid, token: &str, interval: Duration) -> Option<Instant> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, last) = (clock::now(), requests.get(policy));
@@ -160,7 +161,7 @@ impl Sweeps {
         Some(at)
     }
 
-    /// The token of the requested check, if every sweep began after it was asked for and saw everything.
+    /// Returns the token of the requested check, if every sweep was complete and began after the request.
     pub(crate) fn handled(&self, policy: &Uid, view: &View) -> Option<String> {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let request = requests.get(policy)?;
@@ -168,7 +169,7 @@ impl Sweeps {
         (is_later && view.is_complete).then(|| request.token.clone())
     }
 
-    /// What the policy selects in the place is to be read.
+    /// Requests that the selection of the policy is read.
     pub(crate) fn want(&self, place: &Place, policy: &Uid, at: Instant) {
         let mut wishes = self.lock_wishes();
         wishes
@@ -177,7 +178,8 @@ impl Sweeps {
             .read(policy.clone(), at);
     }
 
-    /// What the policy selects in the place was never read. If the sweep that is under way reads it, nothing more is done.
+    /// Requests that the selection of the policy is read for the first time. If the sweep in progress reads it,
+    /// nothing more is done.
     pub(crate) fn want_first(&self, place: &Place, policy: &Uid, at: Instant) {
         let mut wishes = self.lock_wishes();
         wishes
@@ -186,7 +188,8 @@ impl Sweeps {
             .read_first(policy.clone(), at);
     }
 
-    /// Something may have happened to a secret: the places whose sweepers know it.
+    /// Requests a look at a secret to which something may have happened. Returns the regions whose sweepers know the
+    /// secret.
     pub(crate) fn hint(&self, secret: &Arn) -> Vec<Place> {
         let now = clock::now();
         self.wish(secret, |wishes| wishes.hint(secret.clone(), now))
@@ -215,9 +218,11 @@ impl Sweeps {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An operation on the secret has ended: what was seen of it before is no ground for another one. Where it ended
-    /// before it wrote anything, whoever wanted it judged differently from it, and does not get his way at once. The places
-    /// that know the secret are to look at it, and when.
+    /// Records that an operation on the secret has ended. What was seen of the secret before does not justify another
+    /// operation.
+    ///
+    /// If the operation wrote nothing, the plan and the operation disagreed about the secret. The plan must then wait
+    /// longer before it may create another one. Returns the regions that must look at the secret, and when.
     pub(crate) fn operation_ended(&self, arn: &Arn, wrote: bool) -> (Vec<Place>, Instant) {
         let pause = if wrote { SETTLING } else { AFTER_NOTHING };
         let at = clock::now() + pause;
@@ -226,7 +231,7 @@ impl Sweeps {
         (self.wish(arn, |wishes| wishes.outdate(arn.clone(), at)), at)
     }
 
-    /// Whether what is known of the secret was seen after its last operation ended.
+    /// Returns whether the known state of the secret was seen after its last operation ended.
     pub(crate) fn is_current(&self, arn: &Arn) -> bool {
         let Some(outdated) = self.lock_outdated().get(arn).copied() else {
             return true;
@@ -242,7 +247,7 @@ impl Sweeps {
         seen
     }
 
-    /// The rotation function of each secret that an unfinished operation is about.
+    /// Returns the rotation function of each secret that an unfinished operation acts on.
     pub(crate) fn functions(&self, operations: &[Operation]) -> BTreeMap<Arn, FunctionArn> {
         let inventories: Vec<_> = self
             .records()
@@ -263,7 +268,7 @@ impl Sweeps {
             .collect()
     }
 
-    /// The last inventories of a profile, and the regions in which not everything could be seen.
+    /// Returns the last inventories of a profile, and the regions whose sweep was incomplete.
     pub(crate) fn of_profile(
         &self,
         profile: &ProfileName,
@@ -285,7 +290,7 @@ impl Sweeps {
         )
     }
 
-    /// The policy is gone.
+    /// Removes a deleted policy.
     pub(crate) fn forget(&self, policy: &Uid) {
         self.requests
             .lock()
@@ -296,12 +301,12 @@ impl Sweeps {
         }
     }
 
-    /// The places that were swept before.
+    /// Returns the regions that were swept before, each with its profile.
     pub(crate) fn places(&self) -> Vec<Place> {
         self.records().keys().cloned().collect()
     }
 
-    /// Takes what is to be done in the place by now.
+    /// Removes and returns the requests that are due.
     pub(super) fn errand(&self, place: &Place, now: Instant) -> Errand {
         let mut wishes = self.lock_wishes();
         wishes
@@ -310,30 +315,30 @@ impl Sweeps {
             .unwrap_or_default()
     }
 
-    /// A whole sweep begins.
+    /// Removes the requests that a whole sweep that begins now covers.
     pub(super) fn grant(&self, place: &Place, now: Instant) {
         if let Some(wishes) = self.lock_wishes().get_mut(place) {
             wishes.take_all(now);
         }
     }
 
-    /// A look at the secret had no answer.
+    /// Requests another look at a secret after a look had no answer.
     pub(super) fn look_again(&self, place: &Place, secret: Arn, at: Instant) {
         let mut wishes = self.lock_wishes();
         wishes.entry(place.clone()).or_default().outdate(secret, at);
     }
 
-    /// When something is wanted next in the place.
+    /// Returns when the next request is due.
     pub(super) fn next_wish(&self, place: &Place) -> Option<Instant> {
         self.lock_wishes().get(place).and_then(Wishes::next)
     }
 
-    /// What is kept of a place.
+    /// Returns what is known of the region.
     pub(super) fn record(&self, place: &Place) -> Record {
         self.records().get(place).cloned().unwrap_or_default()
     }
 
-    /// Keeps what was seen of a place. Where nothing is in sight the accounts stay known.
+    /// Stores what was seen of the region. If no secret is visible, the known accounts are kept.
     pub(super) fn keep(&self, place: &Place, mut record: Record) {
         let seen = record.inventory.as_deref().map(Inventory::accounts);
         let mut records = self.records();
@@ -343,7 +348,7 @@ impl Sweeps {
         records.insert(place.clone(), record);
     }
 
-    /// An account whose secrets AWS shows to the profile although it is not the profile's.
+    /// Returns an account whose secrets AWS shows to the profile although it is not the account of the profile.
     pub(crate) fn stranger(&self, profile: &Profile) -> Option<AccountId> {
         let records = self.records();
         let own = records
@@ -353,13 +358,13 @@ impl Sweeps {
         profile.stranger(accounts).cloned()
     }
 
-    /// Nobody wants the place swept any more.
+    /// Removes a region that no policy selects any more.
     pub(super) fn abandon(&self, place: &Place) {
         self.records().remove(place);
         self.lock_wishes().remove(place);
     }
 
-    /// Forgets everything: another replica may have acted since.
+    /// Clears everything: another replica may have acted since.
     pub(crate) fn clear(&self) {
         self.records().clear();
         self.requests
@@ -384,7 +389,7 @@ mod tests {
     use super::*;
     use crate::testing::{claimant, observation, region};
 
-    /// Whoever asks in a loop gets no more than one check in each interval.
+    /// A user who requests checks in a loop gets at most one in each interval.
     #[tokio::test(start_paused = true)]
     async fn the_first_check_is_made_at_once_and_the_next_ones_in_their_turn() {
         let (sweeps, policy, interval) = (Sweeps::default(), uid(), Duration::from_mins(1));
@@ -425,7 +430,8 @@ mod tests {
         assert!(sweeps.is_current(&arn));
     }
 
-    /// The look must come when it counts: what is seen within a minute is no ground for another operation.
+    /// The look must happen late enough to be current: what is seen within a minute does not justify another
+    /// operation.
     #[tokio::test(start_paused = true)]
     async fn after_an_operation_that_wrote_nothing_the_look_waits_until_it_counts() {
         let sweeps = Sweeps::default();
@@ -484,7 +490,7 @@ mod tests {
         }
     }
 
-    /// Valid credentials of another account show its secrets, and an outage does not make them the right ones.
+    /// Valid credentials of another account show its secrets. An outage does not make them the right ones.
     #[test]
     fn secrets_of_another_account_are_told_until_those_of_the_own_are_seen() {
         let sweeps = Sweeps::default();
