@@ -1,4 +1,4 @@
-//! The policy loop: level-triggered, and never a write to AWS.
+//! The policy reconciler. It is level-triggered and never writes to AWS.
 
 mod apply;
 mod events;
@@ -27,13 +27,18 @@ use crate::event_handlers;
 use crate::store::PolicyEntry;
 use crate::sweep::{self, View};
 
-/// A policy is never left alone for longer, so that its status tells the time of its last check.
+/// Maximum time between two passes over a policy, so that its status shows the time of its last check.
 const LONGEST_PAUSE: Duration = Duration::from_mins(15);
 
-/// The shortest pause before time alone can change something.
+/// Minimum time before a pass that only the time triggers.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Judges one policy: parse, inventory, survey, plan, create, publish, and when to come back.
+/// Evaluates one policy: parses it, takes the inventory, makes the survey and the plan, creates operations, and
+/// publishes the result. Returns the time until the next pass.
+///
+/// # Errors
+///
+/// Returns an error if the lease is not held, or if a request to the API server fails.
 pub(crate) async fn reconcile(
     context: Arc<Context>,
     key: ObjectKey,
@@ -94,7 +99,7 @@ pub(crate) async fn reconcile(
     acted.map(|()| Some(pause(&plan, now)))
 }
 
-/// What the policy may look at, and as whom.
+/// Returns the policy with its tenant and profile, or why its secrets must not be looked at.
 fn claimant(context: &Context, policy: &Policy) -> Result<BoundPolicy, Readiness> {
     let profile = context.world.profile(&policy.profile);
     let state = match profile.as_ref().map(|profile| &profile.core) {
@@ -105,8 +110,9 @@ fn claimant(context: &Context, policy: &Policy) -> Result<BoundPolicy, Readiness
     preconditions::claimant(policy, state, context.world.tenant(&policy.key.namespace))
 }
 
-/// What the sweeps saw last. What they did not read yet for the policy they read at once, and what a check is asked for in
-/// its turn; another interval counts from the last sweep on.
+/// Returns what the sweeps saw last. Requests what is still needed: a selection that was never read is read
+/// immediately, and a requested check at its earliest time. If the interval has changed, the sweeper computes its
+/// next time again.
 fn inventory(context: &Context, entry: &PolicyEntry, claimant: &BoundPolicy) -> View {
     let (places, policy) = (sweep::places(claimant), &claimant.policy);
     let handled = entry

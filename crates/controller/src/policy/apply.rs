@@ -1,4 +1,4 @@
-//! Carries out a plan: creates operations, and ends those whose reason is gone before they began.
+//! Applies a plan: creates operations, and ends operations that have not begun and whose reason no longer holds.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::kubernetes::{bounded, status};
 use crate::operation::status::unlooked;
 use crate::store::PolicyEntry;
 
-/// Does all of it; one failure stops nothing else, and the first is answered.
+/// Applies the whole plan. A failure does not stop the rest. Returns the first error.
 pub(super) async fn on(
     context: &Arc<Context>,
     entry: &PolicyEntry,
@@ -39,7 +39,8 @@ pub(super) async fn on(
     first
 }
 
-/// A twin that exists is success: if it has ended, the next pass takes the next name.
+/// Creates an operation. An existing operation of the same name counts as success: if it has ended, the next pass
+/// uses the next name.
 async fn create(
     context: &Arc<Context>,
     entry: &PolicyEntry,
@@ -84,14 +85,14 @@ async fn twin(context: &Arc<Context>, policy: &Policy, proposal: &Proposal) -> R
         .is_some_and(|twin| twin.is_finished());
     if ended {
         Err(Error::Stale(
-            "the operation of this name has ended; the cache does not know it yet",
+            "the operation of this name has ended, and the cache does not show it yet",
         ))
     } else {
         Ok(())
     }
 }
 
-/// Ends an operation that has not begun. Its own loop may begin it meanwhile: then this write is a conflict.
+/// Ends an operation that has not begun. If the operation begins meanwhile, the write is refused with a conflict.
 async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result<(), Error> {
     let Some(object) = context.reader.operation(key).await? else {
         return Ok(());

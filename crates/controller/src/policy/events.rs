@@ -1,4 +1,5 @@
-//! What turned between two passes over a policy, as events: nothing is told twice, also after a failover.
+//! Derives events from the changes between two passes over a policy. No event is published twice, even after a
+//! failover.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,24 +11,25 @@ use secret_rotation_core::survey::{State, Survey};
 
 use crate::events::{Announcement, Reason};
 
-/// At most this many secrets are named in one event.
+/// Maximum number of secrets that one event names.
 const MAX_NAMED: usize = 3;
 
 /// The findings of a policy at one time. A status holds only the worst of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Findings {
     by_place: BTreeMap<Place, FindingStatus>,
-    /// Whether these are all of them.
+    /// Whether these are all findings.
     all: bool,
-    /// Regions that the pass did not see completely. None = the status says whether it saw everything.
+    /// The regions that the pass did not see completely. `None` means that the status shows whether it saw
+    /// everything.
     blind: Option<BTreeSet<String>>,
 }
 
-/// Region and name.
+/// The region and the name of a secret.
 type Place = (String, String);
 
 impl Findings {
-    /// Those of a pass.
+    /// Returns the findings of a pass.
     pub(super) fn of_pass(survey: &Survey, plan: &Plan) -> Self {
         let findings = survey.findings.iter();
         let regions = survey.regions.iter();
@@ -39,7 +41,7 @@ impl Findings {
         }
     }
 
-    /// The same beside what was known before, where the pass did not see everything: absent is not gone.
+    /// Adds the previous findings where the pass did not see everything: an absent finding is not a resolved one.
     pub(super) fn beside(mut self, old: &Self, status: &SecretRotationPolicyStatus) -> Self {
         for (place, finding) in &old.by_place {
             if !self.sees(place, status) {
@@ -50,7 +52,7 @@ impl Findings {
         self
     }
 
-    /// Those that a status holds: all that is known of a pass of another process.
+    /// Returns the findings in a status. After a restart they are all that is known of the last pass.
     pub(super) fn of_status(status: Option<&SecretRotationPolicyStatus>) -> Self {
         let findings = status.iter().flat_map(|status| &status.findings);
         Self {
@@ -60,7 +62,7 @@ impl Findings {
         }
     }
 
-    /// Whether what is not there is known to be gone.
+    /// Returns whether an absent finding is known to be resolved.
     fn sees(&self, (region, _): &Place, status: &SecretRotationPolicyStatus) -> bool {
         match &self.blind {
             Some(blind) => !blind.contains(region),
@@ -69,7 +71,7 @@ impl Findings {
     }
 }
 
-/// The worst finding of a place comes first, and stands.
+/// Keeps the first finding of each secret, which is the worst.
 fn by_place(findings: impl Iterator<Item = FindingStatus>) -> BTreeMap<Place, FindingStatus> {
     let mut all = BTreeMap::new();
     for finding in findings {
@@ -79,7 +81,7 @@ fn by_place(findings: impl Iterator<Item = FindingStatus>) -> BTreeMap<Place, Fi
     all
 }
 
-/// The events that follow from two passes; of each its findings and the status that tells them.
+/// Returns the events that follow from two passes, each given by its findings and the status that shows them.
 pub(super) fn between(
     old: (&Findings, Option<&SecretRotationPolicyStatus>),
     new: (&Findings, &SecretRotationPolicyStatus),
@@ -117,7 +119,7 @@ fn is_truncated(status: Option<&SecretRotationPolicyStatus>) -> bool {
         .is_some_and(|omitted| omitted.value() > 0)
 }
 
-/// Whether the last check did not see everything.
+/// Returns whether the last check was incomplete.
 fn is_incomplete(status: &SecretRotationPolicyStatus) -> bool {
     const REASONS: [&str; 5] = [
         "SweepIncomplete",
@@ -140,7 +142,7 @@ impl Turned<'_> {
         self.newly(reason, &is)
     }
 
-    /// Told when the first finding turns, not for each.
+    /// Reports the first finding that changes, not each one.
     fn first_blocked_by(&self, reason: Reason, block: BlockReason) -> Option<Announcement> {
         let mut before = self.old.by_place.values();
         let before = before.any(|finding| is_blocked(finding, block));
@@ -163,7 +165,8 @@ impl Turned<'_> {
         announce(reason, &turned, |finding| finding.message.to_string())
     }
 
-    /// What was too much for the last status may have been told before a restart; what is listed now may not.
+    /// Returns whether the finding is new. Findings that did not fit in the last status may have been reported before
+    /// a restart. Findings that the current status lists were not.
     fn is_news(&self, finding: &FindingStatus) -> bool {
         let same = |listed: &&FindingStatus| {
             listed.name == finding.name && listed.region == finding.region
@@ -171,8 +174,9 @@ impl Turned<'_> {
         self.old.all || self.status.findings.iter().any(|listed| same(&listed))
     }
 
-    /// Findings that are gone. A rotation that has come through is told if it followed an attempt of ours: others were
-    /// never unwell. Where not everything was seen nobody can tell.
+    /// Reports findings that are resolved. A rotation that finished is reported only if the controller had attempted
+    /// it: other rotating secrets were never unhealthy. In a region that was not seen completely nothing is known to
+    /// be resolved.
     fn recovered(&self) -> Option<Announcement> {
         let ailing = |finding: &FindingStatus| {
             let was_tried = finding
@@ -302,7 +306,7 @@ mod tests {
         );
     }
 
-    /// With what the stories above tell, these are all the warnings about secrets.
+    /// With the tests above, these are all the warnings about secrets.
     #[test]
     fn every_turn_for_the_worse_is_told_once_under_its_own_reason() {
         let cases = [
@@ -349,7 +353,7 @@ mod tests {
         }
     }
 
-    /// A region that does not answer keeps nobody from being told of another.
+    /// A region that does not answer does not suppress the events of another one.
     #[test]
     fn a_recovery_is_told_where_everything_was_seen_and_held_back_elsewhere() {
         let stuck = status(&[("a", State::Stuck, None)]);
@@ -373,7 +377,7 @@ mod tests {
         assert_eq!(told, ["a in eu-west-1: no longer Stuck"]);
     }
 
-    /// On the way a recovered secret rotates, and the next status no longer knows it as stuck.
+    /// While it recovers, a secret rotates, and the next status no longer shows it as stuck.
     #[test]
     fn a_rotation_that_was_tried_by_us_is_told_when_it_has_come_through() {
         let rotating = |attempts: Option<usize>| {
@@ -396,7 +400,7 @@ mod tests {
         assert!(notes[0].ends_with("; and 2 more"), "{notes:?}");
     }
 
-    /// A status has room for the worst; events tell of all.
+    /// A status lists only the worst findings. Events report all of them.
     #[test]
     fn what_a_status_has_no_room_for_is_told_once_and_so_is_its_recovery() {
         let full = |names: &[&str]| {
@@ -425,7 +429,7 @@ mod tests {
         let (none, two) = (full(&["a"]), full(&["a", "b"]));
         assert_eq!(told(&none, &two), ["RotationStuck b in eu-west-1: said"]);
         assert_eq!(told(&two, &two), Vec::<String>::new());
-        // One recovers and another gets stuck: the status is the same.
+        // One secret recovers and another gets stuck: the status is the same.
         assert_eq!(
             told(&two, &full(&["a", "c"])),
             [
@@ -433,7 +437,7 @@ mod tests {
                 "RotationRecovered b in eu-west-1: no longer Stuck"
             ]
         );
-        // After a restart only the status is known: nothing is told again, and nothing is taken for well.
+        // After a restart only the status is known: nothing is reported again, and nothing is taken for recovered.
         let known = (Findings::of_status(Some(&two.1)), two.1.clone());
         assert_eq!(told(&known, &two), Vec::<String>::new());
         assert_eq!(

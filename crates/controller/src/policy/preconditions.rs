@@ -1,6 +1,6 @@
-//! How far a policy reaches: whether the controller can do its job for it, before and after looking at AWS.
+//! Whether the controller can do its job for a policy, before and after it reads from AWS.
 //!
-//! Not a decision about any secret: that is core's.
+//! Nothing here decides about a secret: core does.
 
 use std::collections::BTreeSet;
 
@@ -14,18 +14,18 @@ use secret_rotation_core::policy::{Mode, Policy, StuckRemedy, Suspension};
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::selector::Selector;
 
-/// What is known of the profile that a policy names.
+/// The profile that a policy names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ProfileState<'a> {
-    /// There is none of this name.
+    /// No profile has this name.
     Missing,
-    /// There is one that cannot be understood.
+    /// The profile cannot be parsed.
     Invalid,
-    /// It is in order.
+    /// The profile is valid.
     Valid(&'a Profile),
 }
 
-/// Whether the secrets of a policy may be looked at at all, and as whom.
+/// Returns the policy with its tenant and profile if its secrets may be looked at.
 pub(crate) fn claimant(
     policy: &Policy,
     profile: ProfileState<'_>,
@@ -49,7 +49,7 @@ pub(crate) fn claimant(
     })
 }
 
-/// The regions that a policy is about.
+/// Returns the regions that a policy covers.
 pub(crate) fn regions(claimant: &BoundPolicy) -> BTreeSet<Region> {
     claimant
         .policy
@@ -58,18 +58,19 @@ pub(crate) fn regions(claimant: &BoundPolicy) -> BTreeSet<Region> {
         .unwrap_or_else(|| claimant.profile.regions.clone())
 }
 
-/// What may be read for a policy: its selection, as far as it lies below the ceiling. Nothing else is asked for.
+/// Returns the secrets that may be read for a policy: its selection within the bounds of the profile. The controller
+/// requests nothing else from AWS.
 pub(crate) fn selection(claimant: &BoundPolicy) -> Selector {
     let ceilings = claimant.profile.ceilings(&claimant.tenant.namespace);
     claimant.policy.selector.within(&ceilings)
 }
 
-/// What a policy asks for and will not get, although the rest of it works.
+/// Returns what a policy asks for but cannot get, although the rest of it works.
 pub(crate) fn shortfall(claimant: &BoundPolicy) -> Option<Readiness> {
     beyond_ceiling(claimant).or_else(|| no_action(claimant))
 }
 
-/// What sweeps that did not see everything mean for the policies that they served.
+/// Returns the readiness of the policies that an incomplete sweep served.
 pub(crate) fn of_gaps(gaps: &[(Region, AwsError)]) -> Option<Readiness> {
     let readiness = Readiness::in_regions(gaps)?;
     let Readiness::AwsUnavailable(where_and_why) = readiness else {
@@ -125,8 +126,8 @@ fn meets_ceiling(prefix: &str, claimant: &BoundPolicy) -> bool {
     })
 }
 
-/// What the policy is to do about stuck rotations, and its profile forbids altogether. Other remedies are judged finding by
-/// finding: their defaults are more than many a profile means to allow.
+/// Returns the reason if the profile forbids every action that the policy needs for stuck rotations. Other remedies
+/// are checked for each finding, because their defaults allow more than many profiles do.
 fn no_action(claimant: &BoundPolicy) -> Option<Readiness> {
     let BoundPolicy {
         profile, policy, ..
@@ -188,7 +189,7 @@ mod tests {
             told.starts_with("eu-south-1: the region does not accept these AWS credentials: it is not enabled for the account"),
             "{told}"
         );
-        // A region that is down as well is named beside it, and does not take its place.
+        // A region that is down too is named next to it, and does not replace it.
         let dead = gap(
             "eu-central-1",
             ErrorClass::Unreachable,

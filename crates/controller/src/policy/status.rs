@@ -1,4 +1,4 @@
-//! Tells what a pass found out: metrics always, status and events when they are due.
+//! Publishes the result of a pass: metrics always, status and events when they are due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::policy::{events, preconditions, write_due};
 use crate::store::PolicyEntry;
 use crate::sweep::View;
 
-/// A policy whose secrets could not be judged: findings stay as they were.
+/// Publishes the result of a pass that could not evaluate the secrets. The findings stay as they were.
 pub(super) async fn unjudged(
     context: &Arc<Context>,
     key: &ObjectKey,
@@ -48,7 +48,7 @@ pub(super) async fn unjudged(
         .unwrap_or_default()
         .suspended_by(&readiness)
         .with_conditions(conditions(&new));
-    // A process that has just started knows what the status holds: an outage of AWS resolves no alert.
+    // After a restart the metrics start from the status, so that an AWS outage does not resolve an alert.
     let report = match (&earlier, &entry.status) {
         (Some(earlier), _) => report.with_findings_of(earlier),
         (None, Some(status)) => report.with_status(status),
@@ -61,7 +61,7 @@ pub(super) async fn unjudged(
     Ok(None)
 }
 
-/// A policy whose secrets were judged.
+/// Publishes the result of a pass that evaluated the secrets.
 pub(super) async fn judged(
     context: &Arc<Context>,
     key: &ObjectKey,
@@ -95,13 +95,14 @@ pub(super) async fn judged(
     announce(context, (key, entry), &known, (&found, &new)).await?;
     context.told.note(uid, found);
     if entry.retry.is_some() {
-        // What was held back for want of attempts is planned again.
+        // The new count of attempts may allow what was blocked before: plan again.
         context.queues.policies.push(key.clone(), clock::now());
     }
     Ok(())
 }
 
-/// A policy that was deleted while it was judged must not come back in metrics.
+/// Records the metrics of a pass. A policy that was deleted during the pass must not appear in metrics again, so its
+/// existence is checked after the write.
 fn report_on(context: &Context, key: &ObjectKey, report: PolicyReport) {
     context.metrics.reports().tell(key, report);
     if context.world.policy(key).is_none() {
@@ -118,13 +119,14 @@ fn readiness(claimant: &BoundPolicy, view: &View, now: AwsTime) -> Readiness {
         .unwrap_or(Readiness::Succeeded)
 }
 
-/// Maintenance windows in which nothing can ever start.
+/// Returns the problem with maintenance windows in which no operation can ever start.
 fn never_open(claimant: &BoundPolicy, now: AwsTime) -> Option<Readiness> {
     let problem = claimant.policy.remediation.windows.problem(now)?;
     Some(Readiness::InvalidSchedule(problem.to_owned()))
 }
 
-/// Refused with a conflict when the object has changed since it was judged; its change has queued it again already.
+/// Writes the status if it is due. The write is refused with a conflict if the object has changed since it was read.
+/// That change has already queued the policy again.
 async fn write(
     context: &Arc<Context>,
     key: &ObjectKey,
@@ -136,7 +138,7 @@ async fn write(
     if !write_due::policy_is_due(old, new) || is_blinking && write_due::is_blink(old, new) {
         return Ok(());
     }
-    // What is in the status of an object that cannot be read is not known, but for what was written there last.
+    // The status of an unreadable object is known only if this process wrote it last. Then it needs no second write.
     if entry.way == Way::Merge && context.queues.policies.is_own(key, &entry.resource_version) {
         return Ok(());
     }
@@ -156,7 +158,8 @@ async fn write(
     Ok(())
 }
 
-/// After the status is stored: whoever could not write it would tell the same again.
+/// Publishes events. This runs after the status is stored: if the status could not be written, the next pass would
+/// publish the same events again.
 async fn announce(
     context: &Context,
     (key, entry): (&ObjectKey, &PolicyEntry),
@@ -169,7 +172,7 @@ async fn announce(
     }
     context.tenure()?;
     for one in &announcements {
-        tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy");
+        tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy condition changed");
     }
     context
         .announcer

@@ -1,4 +1,4 @@
-//! When a status is worth writing: when it differs, or when the time of the check is a quarter of an hour old.
+//! Decides when a status must be written: when it differs, or when its time of the last check is 15 minutes old.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use secret_rotation_api::policy::SecretRotationPolicyStatus;
 use secret_rotation_api::profile::AWSAccessProfileStatus;
 use secret_rotation_api::time::Time;
 
-/// A healthy steady state writes no more often than this.
+/// Minimum time between two writes of a status in which only the time of the check changes.
 pub(crate) const INTERVAL: Duration = Duration::from_mins(15);
 
-/// Whether the status of a policy is due.
+/// Returns whether the status of a policy must be written.
 pub(crate) fn policy_is_due(
     old: Option<&SecretRotationPolicyStatus>,
     new: &SecretRotationPolicyStatus,
@@ -20,8 +20,8 @@ pub(crate) fn policy_is_due(
         || has_aged(old.last_check_time.as_ref(), new.last_check_time.as_ref())
 }
 
-/// Whether a status says nothing but that the last sweep missed something, for the first time: a sweep that fails now and
-/// then is not worth a write each time. The next one tells whether it lasts.
+/// Returns whether a status shows only that the last sweep was incomplete for the first time. A single incomplete
+/// sweep is not worth a write: the next one shows whether the failure lasts.
 pub(crate) fn is_blink(
     old: Option<&SecretRotationPolicyStatus>,
     new: &SecretRotationPolicyStatus,
@@ -57,7 +57,7 @@ pub(crate) fn is_blink(
         && plain(old) == plain(new)
 }
 
-/// Whether the status of a profile is due.
+/// Returns whether the status of a profile must be written.
 pub(crate) fn profile_is_due(
     old: Option<&AWSAccessProfileStatus>,
     new: &AWSAccessProfileStatus,

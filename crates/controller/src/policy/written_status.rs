@@ -1,4 +1,4 @@
-//! The findings that events told of last, by policy: a status holds only the worst of them.
+//! Stores the findings that events reported last, by policy. A status holds only the worst findings.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,27 +7,27 @@ use secret_rotation_core::names::Uid;
 
 use super::events::Findings;
 
-/// By policy, within one reign of the lease.
+/// The findings by policy, while this replica holds the lease.
 #[derive(Debug, Default)]
 pub(crate) struct Told(Mutex<BTreeMap<Uid, Arc<Findings>>>);
 
 impl Told {
-    /// Those of the last pass that was told of.
+    /// Returns the findings of the last pass whose events were published.
     pub(super) fn last(&self, policy: &Uid) -> Option<Arc<Findings>> {
         self.all().get(policy).cloned()
     }
 
-    /// A pass was told of.
+    /// Records the findings of a pass whose events were published.
     pub(super) fn note(&self, policy: &Uid, findings: Findings) {
         self.all().insert(policy.clone(), Arc::new(findings));
     }
 
-    /// The policy is gone.
+    /// Removes a deleted policy.
     pub(crate) fn forget(&self, policy: &Uid) {
         self.all().remove(policy);
     }
 
-    /// Another replica may have told more since.
+    /// Clears everything: another replica may have published more since.
     pub(crate) fn clear(&self) {
         self.all().clear();
     }
