@@ -1,11 +1,11 @@
-//! The operation loop: the only writer to AWS.
+//! The operation reconciler: the only code that writes to AWS.
 //!
 //! ```text
 //!  tokens ──▶ read ──▶ look ──▶ advance ──┬─▶ Wait ─▶ say so, come back
 //!                                         ├─▶ Done ─▶ say so
 //!                                         └─▶ Write ─▶ journal the intent ─▶ rival? fresh? lease? ─▶ apply ─▶ look ─▶ journal the result
 //! ```
-//! Whatever fails on the way, the step begins again with the reads; an intent that was journaled stays.
+//! Whatever fails in between, the step starts again with the reads. An intent that was journaled stays.
 
 mod events;
 mod execute;
@@ -50,19 +50,19 @@ use crate::operation::fetch::{Bounds, Reading};
 use crate::operation::reservation::Pass;
 use crate::store::OperationEntry;
 
-/// However long core says to wait, an operation is looked at again after this.
+/// Maximum time between two steps of an operation, whatever core asks for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// However short, not sooner than this.
+/// Minimum time between two steps of an operation.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// While another step is at work on the same secret.
+/// The pause while another step is in progress on the same secret.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// Begin again with fresh reads.
+/// Start the step again with fresh reads.
 const AGAIN: Duration = Duration::ZERO;
 
-/// Everything that one step rests on, all of it read for this step.
+/// Everything that one step rests on, read for this step.
 #[derive(Debug)]
 struct Scene {
     reading: Reading,
@@ -70,16 +70,22 @@ struct Scene {
     /// The term of the lease in which the step began.
     term: u64,
     look: Look,
-    /// Just before the look that is judged was sent.
+    /// When the first request of the look was about to be sent.
     looked: Instant,
     arn: Arn,
     others: Vec<Operation>,
     consent: Consent,
 }
 
-/// Takes one operation one step further.
+/// Takes one operation one step further. Returns the time until the next step.
 ///
-/// The step is paid for before anything is read: what is read ages, and whoever must wait for tokens would grow stale.
+/// The step reserves its AWS tokens before anything is read: a step that waited for tokens after its reads would act
+/// on old facts.
+///
+/// # Errors
+///
+/// Returns an error if the lease is not held, if a request to the API server fails, or if the facts of the step
+/// became stale.
 pub(crate) async fn reconcile(
     context: Arc<Context>,
     key: ObjectKey,
@@ -106,17 +112,19 @@ pub(crate) async fn reconcile(
     answer
 }
 
-/// What an operation may do now, as the watches tell.
+/// What an operation may do now, according to the watches.
 enum Leave {
-    /// Nothing; come back then.
+    /// It must wait, for this time if there is one.
     Back(Option<Duration>),
-    /// Read, but ask nothing of AWS: it seems to end, or something is not understood.
+    /// It may read from the API server, but must not call AWS: it seems to have ended, or something is not
+    /// understood.
     WithoutAws,
-    /// Take a step, which is paid for.
+    /// It may take a step, whose tokens are reserved.
     Go(Box<Pass>),
 }
 
-/// Judges by the watches. Whoever waits makes no call; whoever seems to end is read again before it does.
+/// Decides by the watches alone. An operation that waits makes no call. An operation that seems to have ended is read
+/// again before it ends.
 async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Result<Leave, Error> {
     let Some(reading) = Reading::cached(entry) else {
         return Ok(Leave::WithoutAws);
@@ -135,7 +143,7 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
             let rest = permit::rest(context, &reading, None, (pause, judged.now));
             return rest.await.map(Leave::Back);
         }
-        // A region that does not answer must not keep an operation that is over for ever.
+        // A region that does not answer must not keep a finished operation forever.
         Permit::EndAfterUnpin(_) if context.doubts.is_overdue(&reading.operation.key) => {
             return Ok(Leave::WithoutAws);
         }
@@ -162,7 +170,7 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
     })
 }
 
-/// Reads everything that the step rests on, and judges it.
+/// Reads everything that the step rests on, and evaluates it.
 async fn look(
     context: &Arc<Context>,
     key: &ObjectKey,
@@ -193,7 +201,8 @@ async fn look(
         Err(error) => return Err(error),
     };
     let consent = consent(context, &reading.operation, &claimant).await?;
-    // The same question as to the watches: whatever ends or waits needs no look.
+    // The watches may lag, so the same question is asked again of quorum reads: an operation that ends or waits needs
+    // no look.
     let judged = permit::judge(context, &reading, &claimant, &consent, term).await?;
     match judged.permit {
         Permit::End(outcome) => {
@@ -214,7 +223,7 @@ async fn look(
         .of(&claimant.profile, reading.region())
         .await
         .account;
-    // The watches may be behind: then the step was paid for elsewhere, or not at all.
+    // If the watches lag, the tokens were reserved for another account, or not at all.
     let Some(pass) = pass.filter(|pass| pass.ticket.account().is_same(&account)) else {
         return Ok(Some(BUSY));
     };
@@ -270,7 +279,7 @@ async fn step(
     let server_now = context.server_time()?;
     let mut next = scene.next(context, server_now);
     if next == Next::LookAtVersions {
-        // The look stays the oldest part of what is judged, so `looked` stays too.
+        // The look stays the oldest fact of the step, so `looked` does not change.
         let listed = pass.ticket.list_versions(&mut scene.look, &scene.arn).await;
         pass.note(listed.as_ref().err().map(|error| error.class));
         if let Err(error) = listed {
@@ -302,8 +311,8 @@ async fn step(
     }
 }
 
-/// Where its approval stands. The admission policies are looked at only where something depends on them: anew where an
-/// approval would be acted on, and as they were last seen where nobody has decided.
+/// Returns the state of the approval. The admission policies are read only if something depends on them: fresh if an
+/// approval would be acted on, and as last seen if no one has decided.
 async fn consent(
     context: &Context,
     operation: &Operation,
@@ -328,17 +337,18 @@ async fn consent(
     }
 }
 
-/// Which secret an operation is about.
+/// The secret that an operation acts on.
 enum Identity {
-    /// This one, and its rivals find it by it.
+    /// This one, and other operations on it find this operation by its label.
     Known(Arn),
-    /// This one, as was found out just now.
+    /// This one, which the look has just found.
     Found(Arn),
-    /// None: the name means nothing.
+    /// None: no secret has this name.
     Nobody(Outcome),
 }
 
-/// A name that means another secret than before is core's to judge.
+/// Returns the secret that an operation acts on. A name that now stands for another secret than before is left to
+/// core.
 fn identity(reading: &Reading, look: &Look) -> Identity {
     match (&reading.operation.arn, present(look)) {
         (None, None) => Identity::Nobody(Outcome::Failed {
@@ -351,7 +361,7 @@ fn identity(reading: &Reading, look: &Look) -> Identity {
     }
 }
 
-/// Every operation on the secret, by quorum; also those that only the cache still knows by their ARN.
+/// Returns every operation on the secret, by quorum reads, and those that only the cache still knows by their ARN.
 async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, String>, Error> {
     let OnSecret {
         mut operations,
@@ -422,9 +432,9 @@ impl Scene {
         planner::gate(operation, function, region.as_ref(), around)
     }
 
-    /// Whether the slot is still free once the intent is in the journal: of those that take one at the same moment, the first
-    /// in line keeps it. Asked of the watches, which costs nothing; another replica can exceed a limit by what this one has
-    /// not been told yet.
+    /// Returns whether the slot is still free once the intent is in the journal. Of the operations that take a slot
+    /// at the same moment, the first in the queue keeps it. The watches answer this without a request. Another
+    /// replica can exceed a limit by what this one has not seen yet.
     fn has_slot(&self, context: &Context, journaled: &Operation) -> bool {
         let gate = context.around(&self.claimant, self.look.at, |around| {
             self.gate(context, journaled, around)
@@ -436,12 +446,13 @@ impl Scene {
     }
 }
 
-/// Whether it cannot begin because of what the look at its secret showed, whatever others do.
+/// Returns whether the operation cannot begin because of what the look at its own secret showed, whatever other
+/// operations do.
 fn waits_for_its_secret(operation: &Operation, wait: &Wait) -> bool {
     !operation.has_started() && matches!(wait.phase, Phase::AwaitingWindow | Phase::BackingOff)
 }
 
-/// It keeps nobody else waiting, and those who waited for it are judged again.
+/// Sets the operation aside: it blocks no other operation, and those that waited for it are evaluated again.
 fn set_aside(context: &Context, key: &ObjectKey) {
     if context.doubts.set_aside(key) {
         event_handlers::freed(context);

@@ -1,4 +1,4 @@
-//! What log, metrics and events say about an operation.
+//! The log lines, metrics and events of an operation.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::events::{Announcement, Reason};
 use crate::operation::fetch::Reading;
 
-/// One log line and the counts for a request that was sent.
+/// Writes one log line and the metrics for a request that was sent.
 pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, result: &StepResult) {
     let (step, request_id) = (
         write.intent().step.name(),
@@ -46,7 +46,7 @@ pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, resu
     }
 }
 
-/// The event for a request that AWS accepted.
+/// Publishes the event for a request that AWS accepted.
 pub(super) async fn announce_sent(
     context: &Arc<Context>,
     reading: &Reading,
@@ -66,12 +66,12 @@ pub(super) async fn announce_sent(
         }
         Step::Rotate if result.was_received() => {
             let note = format!(
-                "AWS says that it will attempt the pending rotation of {} again",
+                "AWS reports that it will attempt the pending rotation of {} again",
                 reading.secret_name()
             );
             return tell(context, reading, Reason::RotationTriggered, note).await;
         }
-        // What these come to is told at the end.
+        // The event at the end of the operation reports the result of these steps.
         Step::Pin
         | Step::Clear
         | Step::Rotate
@@ -96,7 +96,7 @@ pub(super) async fn announce_sent(
     .await;
 }
 
-/// Counts an end.
+/// Counts the end of an operation.
 pub(super) fn count(
     context: &Context,
     operation: &Operation,
@@ -131,7 +131,7 @@ pub(super) fn count(
     context.metrics.rotation_finished(operation, result, took);
 }
 
-/// The log line and the event for an end.
+/// Writes the log line and publishes the event for the end of an operation.
 pub(super) async fn tell_end(context: &Arc<Context>, reading: &Reading, outcome: &Outcome) {
     let (key, action) = (&reading.operation.key, reading.operation.action);
     match outcome {
@@ -146,7 +146,7 @@ pub(super) async fn tell_end(context: &Arc<Context>, reading: &Reading, outcome:
                 Action::RevertToPrevious => Reason::VersionReverted,
                 Action::RestoreSecret => Reason::SecretRestored,
                 Action::ReleasePins => Reason::PinsReleased,
-                // What it did was told when it was done.
+                // The event for this was published when AWS accepted the request.
                 Action::ClearPending => return,
             };
             tell(
@@ -175,7 +175,7 @@ pub(super) async fn tell_end(context: &Arc<Context>, reading: &Reading, outcome:
     }
 }
 
-/// Tells an event.
+/// Publishes an event about the operation.
 pub(super) async fn tell(context: &Arc<Context>, reading: &Reading, reason: Reason, note: String) {
     let about = reading.object.object_ref(&());
     context

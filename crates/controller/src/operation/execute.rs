@@ -1,4 +1,4 @@
-//! One request to AWS: the intent is in the journal before it leaves, and what came of it after.
+//! Sends one request to AWS: the intent is in the journal before it is sent, and the result after.
 
 use std::sync::Arc;
 
@@ -20,10 +20,11 @@ use crate::operation::fence::{Freshness, Moment};
 use crate::operation::reservation::Pass;
 use crate::operation::{Scene, events, others, present, status};
 
-/// How often a result is tried to be written down; without it the next step takes the request for unanswered.
+/// Maximum number of attempts to write a result. Without the result, the next step treats the request as unanswered.
 const MAX_RESULT_TRIES: usize = 3;
 
-/// Journals the intent, checks that all of it still holds, sends once, looks, journals the result.
+/// Journals the intent, checks that all facts still hold, sends the request once, looks at the secret, and journals
+/// the result.
 pub(super) async fn send(
     context: &Arc<Context>,
     scene: Scene,
@@ -42,7 +43,7 @@ pub(super) async fn send(
         retract(context, &scene, &stored, write).await;
         return Err(error);
     }
-    // Nothing waits between this check and the request.
+    // Nothing may wait between this check and the request.
     let answer = pass.ticket.apply(write).await;
     let look = pass.ticket.look(scene.reading.secret_id()).await;
     pass.note(answer.as_ref().err().map(|rejected| rejected.error.class));
@@ -56,7 +57,7 @@ pub(super) async fn send(
     Ok(())
 }
 
-/// The last checks between the intent in the journal and the request.
+/// Runs the last checks between the intent in the journal and the request.
 async fn still_holds(
     context: &Context,
     scene: &Scene,
@@ -73,13 +74,13 @@ async fn still_holds(
     fresh.check(&moment(context)).map_err(Error::Stale)
 }
 
-/// Whether a step begins something: what cleans up and puts back goes on without a slot.
+/// Returns whether a step needs a concurrency slot. Steps that clean up or restore continue without one.
 const fn takes_a_slot(step: Step) -> bool {
     matches!(step, Step::Pin | Step::Clear | Step::Rotate)
 }
 
-/// Takes an intent back whose request was never sent, so that it counts as no try: the journal is as it was before. Refused
-/// with a conflict when anybody has written since, or not done at all, it stays as a try without an answer.
+/// Removes an intent whose request was never sent, so that it does not count as a try. The journal is then as it was
+/// before. If the write is refused with a conflict or never happens, the intent stays as a try without an answer.
 async fn retract(
     context: &Arc<Context>,
     scene: &Scene,
@@ -88,7 +89,7 @@ async fn retract(
 ) {
     let operation = &scene.reading.operation;
     let message = format!(
-        "{} was not sent, and is judged again",
+        "{} was not sent; the step starts again",
         write.intent().step.name()
     );
     let Ok(progress) = status::progress(context, stored, operation, write.phase(), &message) else {
@@ -97,7 +98,7 @@ async fn retract(
     let status = status::after(stored, &progress);
     let version = kube::ResourceExt::resource_version(stored).unwrap_or_default();
     if let Err(error) = status::store(context, &operation.key, &version, &status).await {
-        tracing::debug!(operation = %operation.key, %error, "an intent that was not sent stays in the journal");
+        tracing::debug!(operation = %operation.key, %error, "unsent intent not removed from the journal");
     }
 }
 
@@ -109,7 +110,8 @@ fn moment(context: &Context) -> Moment {
     }
 }
 
-/// Refused with a conflict when the operation has changed since it was read: then the step begins again.
+/// Writes the intent to the journal. The write is refused with a conflict if the operation has changed since it was
+/// read. Then the step starts again.
 async fn intend(
     context: &Arc<Context>,
     scene: &Scene,
@@ -140,7 +142,8 @@ async fn intend(
     Ok((operation, stored))
 }
 
-/// Two operations may have journaled their first intents at once: after both did, each sees the other.
+/// Refuses the step if another operation has priority on the secret. This check runs after the intent is written: if
+/// two operations write their first intents at once, each then sees the other.
 async fn no_rival(
     context: &Context,
     scene: &Scene,
@@ -149,14 +152,16 @@ async fn no_rival(
 ) -> Result<(), Error> {
     let Ok(mut all) = others(context, &scene.arn).await? else {
         return Err(Error::Stale(
-            "an operation that cannot be understood is at work on this secret",
+            "an operation that this release cannot parse is in progress on this secret",
         ));
     };
     all.retain(|other| other.uid != operation.uid);
     all.push(operation.clone());
     let now = pass.ticket.account().now().unwrap_or(scene.look.at);
     match History::of(&scene.arn, &all).rival(operation, now) {
-        Some(_) => Err(Error::Stale("another operation goes first on this secret")),
+        Some(_) => Err(Error::Stale(
+            "another operation has priority on this secret",
+        )),
         None => Ok(()),
     }
 }
@@ -179,8 +184,8 @@ fn result(answer: &Result<Applied, CallError>, look: Option<&Look>, now: AwsTime
     }
 }
 
-/// Writes the result down. If the object changed meanwhile, it is read again, and its journal decides whether the
-/// result is still of its last intent.
+/// Writes the result to the journal. If the object has changed meanwhile, it is read again, and the result is written
+/// only if its journal still has the same intent.
 async fn conclude(
     context: &Arc<Context>,
     journaled: (Operation, SecretRotationOperation),
@@ -226,7 +231,7 @@ async fn record(
     let message = match result.kind {
         ResultKind::Applied => "AWS accepted the request".to_owned(),
         ResultKind::Refused(ErrorClass::RotationPending) => {
-            "AWS says that the pending rotation will be tried again".to_owned()
+            "AWS reports that it will attempt the pending rotation again".to_owned()
         }
         ResultKind::Refused(class) => {
             let error = AwsError {

@@ -1,4 +1,5 @@
-//! The last check before a request leaves: everything it rests on is fresh, of this term, and nothing is ending.
+//! The last check before a request is sent: every fact is fresh and of the current term of the lease, and the process
+//! is not shutting down.
 
 use std::time::Duration;
 
@@ -6,44 +7,49 @@ use tokio::time::Instant;
 
 use crate::lease::Tenure;
 
-/// Nothing that a write rests on is older than this.
+/// Maximum age of the facts that a write rests on.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// When the facts of a step were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Freshness {
-    /// Just before the first read from the API server was sent.
+    /// When the first read from the API server was about to be sent.
     pub read: Instant,
-    /// Just before the look that is judged was sent.
+    /// When the first request of the look was about to be sent.
     pub looked: Instant,
     /// The term of the lease in which the step began.
     pub term: u64,
 }
 
-/// The world at the moment of the check.
+/// The state of the process at the moment of the check.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     /// The monotonic clock.
     pub now: Instant,
-    /// The lease, if it can be trusted now.
+    /// The lease, if this replica holds it now.
     pub tenure: Option<Tenure>,
-    /// Whether the process is to end.
+    /// Whether the process is shutting down.
     pub is_ending: bool,
 }
 
 impl Freshness {
-    /// Says why the request must not be sent, if so. The intent stays in the journal, and the step begins again.
+    /// Returns why the request must not be sent, if there is a reason. The intent stays in the journal, and the step
+    /// starts again.
     pub(super) fn check(&self, moment: &Moment) -> Result<(), &'static str> {
         if moment.is_ending {
-            return Err("the process is to end");
+            return Err("the process is shutting down");
         }
         match moment.tenure {
             Some(tenure) if tenure.term == self.term && moment.now < tenure.until => {}
-            Some(_) | None => return Err("the lease is not held, or not since this step began"),
+            Some(_) | None => {
+                return Err(
+                    "this replica does not hold the lease, or lost it since this step began",
+                );
+            }
         }
         let oldest = self.read.min(self.looked);
         if moment.now.saturating_duration_since(oldest) > LIMIT {
-            return Err("what was read is too old");
+            return Err("the facts of this step are too old");
         }
         Ok(())
     }

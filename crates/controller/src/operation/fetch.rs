@@ -1,4 +1,4 @@
-//! The fresh reads of one step: operation, policy, profile and namespace by quorum, then everything else on the secret.
+//! The fresh reads of one step: operation, policy, profile and namespace, by quorum.
 
 use kube::ResourceExt as _;
 use secret_rotation_api::SECRET_LABEL;
@@ -19,30 +19,30 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::store::OperationEntry;
 
-/// An operation, just read.
+/// An operation that was just read.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
-    /// Just before the first read was sent.
+    /// When the first read was about to be sent.
     pub began: Instant,
-    /// As stored; its resourceVersion guards every write of its status.
+    /// The stored object. Its resourceVersion guards every write of its status.
     pub object: SecretRotationOperation,
-    /// What it means and did.
+    /// The parsed operation.
     pub operation: Operation,
-    /// Which secret it names.
+    /// The secret that it names.
     pub subject: SecretTarget,
 }
 
-/// What bounds an operation, just read.
+/// The bounds of an operation, which were just read.
 #[derive(Clone, Debug)]
 pub(super) enum Bounds {
-    /// It may ask AWS about its secret, as this claimant.
+    /// It may ask AWS about its secret, within the bounds of this policy.
     Within(Box<BoundPolicy>),
     /// It may not, and never will.
     Ended(Outcome),
 }
 
 impl Reading {
-    /// Reads the operation; `None` = it does not exist, or has ended.
+    /// Reads the operation. Returns `None` if it does not exist or has ended.
     pub(super) async fn take(context: &Context, key: &ObjectKey) -> Result<Option<Self>, Error> {
         let began = clock::now();
         let Some(object) = context.reader.operation(key).await? else {
@@ -59,14 +59,14 @@ impl Reading {
         }))
     }
 
-    /// Returns what the operation was doing last, as its status says.
+    /// Returns what the operation was doing last, according to its status.
     pub(super) fn phase(&self) -> Option<Phase> {
         let status = self.object.status.as_ref();
         status.and_then(SecretRotationOperationStatus::phase)
     }
 
-    /// The operation as the watches tell of it: good enough to say something about it, never to write to AWS on. `None` =
-    /// it cannot be understood, or has ended.
+    /// Returns the operation as the watches show it, or `None` if it cannot be parsed. It is good enough to report
+    /// about, but a write to AWS must never rest on it.
     pub(super) fn cached(entry: &OperationEntry) -> Option<Self> {
         let object = entry.object.clone()?;
         Some(Self {
@@ -77,7 +77,8 @@ impl Reading {
         })
     }
 
-    /// Reads what bounds it. A policy of another UID under the same name is another policy.
+    /// Reads the policy, profile and namespace of the operation. A policy of another UID under the same name is
+    /// another policy.
     pub(super) async fn bounds(&self, context: &Context) -> Result<Bounds, Error> {
         let key = ObjectKey {
             namespace: self.operation.key.namespace.clone(),
@@ -114,7 +115,7 @@ impl Reading {
         })
     }
 
-    /// The region of its secret.
+    /// Returns the region of the secret.
     pub(super) fn region(&self) -> &Region {
         match &self.subject {
             SecretTarget::Arn(arn) => arn.region(),
@@ -122,7 +123,8 @@ impl Reading {
         }
     }
 
-    /// How AWS is asked for its secret: by name where the request says so, so that a new secret of that name is noticed.
+    /// Returns the id with which AWS is asked for the secret. It is the name if the request names one, so that a new
+    /// secret of that name is noticed.
     pub(super) fn secret_id(&self) -> &str {
         match &self.subject {
             SecretTarget::Arn(arn) => arn.as_str(),
@@ -130,7 +132,7 @@ impl Reading {
         }
     }
 
-    /// The name of its secret, as an earlier step found it, or as far as the request tells.
+    /// Returns the name of the secret, as an earlier step found it or as the request names it.
     pub(super) fn secret_name(&self) -> SecretName {
         let status = self.object.status.as_ref();
         let found =
@@ -144,13 +146,13 @@ impl Reading {
         }
     }
 
-    /// Whether rivals find it by its secret.
+    /// Returns whether other operations on the secret can find this one by its label.
     pub(super) fn is_labelled(&self, arn: &Arn) -> bool {
         self.operation.arn.as_ref() == Some(arn)
             && self.object.labels().get(SECRET_LABEL) == Some(&secret_label(arn))
     }
 
-    /// The resourceVersion that was read.
+    /// Returns the resourceVersion that was read.
     pub(super) fn version(&self) -> String {
         self.object.resource_version().unwrap_or_default()
     }
@@ -163,9 +165,9 @@ fn ended(reason: Failure, message: &str) -> Bounds {
     })
 }
 
-/// Whether AWS may be asked about the secret at all: a tenant must not learn what exists beyond its ceiling.
+/// Checks whether AWS may be asked about the secret at all: a tenant must not learn what exists outside its bounds.
 ///
-/// Not the authority to do anything: that is given on what the look shows.
+/// This is not the authority to act, which core gives on what the look shows.
 fn may_look(
     tenant: &Tenant,
     profile: &Profile,

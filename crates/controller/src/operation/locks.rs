@@ -1,15 +1,15 @@
-//! One operation at a time per secret in this process. Over processes the journal decides.
+//! Allows one step at a time per secret in this process. Between processes the journal decides.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secret_rotation_core::names::Arn;
 
-/// The secrets at which somebody is at work.
+/// The secrets on which a step is in progress.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Locks(Arc<Mutex<BTreeSet<Arn>>>);
 
-/// Gives the secret back when dropped.
+/// A lock on a secret, which is released when dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     locks: Locks,
@@ -17,7 +17,7 @@ pub(crate) struct Held {
 }
 
 impl Locks {
-    /// Takes a secret; `None` = somebody is at work on it.
+    /// Locks a secret. Returns `None` if a step is in progress on it.
     pub(crate) fn take(&self, arn: &Arn) -> Option<Held> {
         let taken = self
             .0

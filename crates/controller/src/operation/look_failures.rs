@@ -1,4 +1,5 @@
-//! What one process remembers of operations between their steps: nothing that a write rests on, only how long to wait.
+//! What one process remembers of operations between their steps. No write rests on it; it only affects how long to
+//! wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,41 +10,46 @@ use tokio::time::Instant;
 
 use crate::clock;
 
-/// That a secret does not exist is believed when it is said again after this. Reads lag, and replicas of one answer lag together.
+/// How long AWS must report that a secret does not exist before the controller believes it. Reads lag, and all
+/// replicas of one answer lag together.
 pub(super) const SECOND_THOUGHT: Duration = Duration::from_secs(6);
 
-/// The pause after a look that failed; it doubles.
+/// The pause after the first failed look. It doubles with each failure.
 const FIRST: Duration = Duration::from_secs(15);
 
-/// No longer than this.
+/// Maximum pause after a failed look.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// An operation that is over takes its pin back within this, or ends without.
+/// How long an operation that has otherwise ended may try to remove its pin. Then it ends with the pin in place.
 const UNPIN: Duration = Duration::from_mins(15);
 
-/// Between two looks at the admission policies for the sake of a message.
+/// Minimum time between two reads of the admission policies that only serve a message.
 const GUARDS: Duration = Duration::from_mins(5);
 
-/// Doubts about secrets, by the operation that has them.
+/// What is uncertain about the secrets of operations, by operation.
 #[derive(Debug, Default)]
 pub(crate) struct Doubts(Mutex<BTreeMap<ObjectKey, Doubt>>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Doubt {
-    /// Since when AWS says that there is no such secret.
+    /// Since when AWS reports that the secret does not exist.
     absent_since: Option<Instant>,
-    /// Steps in a row that could not see what they had to.
+    /// The number of consecutive steps that could not read what they needed.
     failures: u32,
-    /// Since when it is over but for a pin.
+    /// Since when the operation has ended except for its pin.
     over_since: Option<Instant>,
-    /// When it was last asked whether a decision would count.
+    /// When the controller last checked whether a decision would count.
     asked: Option<Instant>,
-    /// Whether its last step could not begin, for a reason that lies in its own secret.
+    /// Whether its last step could not begin for a reason that lies in its own secret.
     aside: bool,
 }
 
 impl Doubts {
-    /// Takes note that AWS says that there is no such secret; whether it has said so before, long enough ago.
+    /// Records that AWS reports no such secret.
+    ///
+    /// # Errors
+    ///
+    /// Returns the remaining time if AWS has not reported it for long enough.
     pub(super) fn absent(&self, key: &ObjectKey) -> Result<(), Duration> {
         let now = clock::now();
         let mut doubts = self.lock();
@@ -53,14 +59,14 @@ impl Doubts {
         if left.is_zero() { Ok(()) } else { Err(left) }
     }
 
-    /// Takes note that the secret is there.
+    /// Records that the secret exists.
     pub(super) fn present(&self, key: &ObjectKey) {
         if let Some(doubt) = self.lock().get_mut(key) {
             doubt.absent_since = None;
         }
     }
 
-    /// Takes note that a step could not see what it had to; how long to wait.
+    /// Records that a step could not read what it needed. Returns how long to wait.
     pub(super) fn failed(&self, key: &ObjectKey) -> Duration {
         let mut doubts = self.lock();
         let doubt = doubts.entry(key.clone()).or_default();
@@ -69,26 +75,27 @@ impl Doubts {
         pause
     }
 
-    /// Takes note that an operation could not begin, for a reason that lies in its own secret; whether that is news.
+    /// Records that an operation could not begin for a reason that lies in its own secret. Returns whether this is
+    /// new.
     pub(super) fn set_aside(&self, key: &ObjectKey) -> bool {
         let mut doubts = self.lock();
         let doubt = doubts.entry(key.clone()).or_default();
         !std::mem::replace(&mut doubt.aside, true)
     }
 
-    /// The operations that could not begin when they last tried: they keep nobody else waiting.
+    /// Returns the operations that could not begin when they last tried. They block no other operation.
     pub(crate) fn aside(&self) -> BTreeSet<ObjectKey> {
         let doubts = self.lock();
         let aside = doubts.iter().filter(|(_, doubt)| doubt.aside);
         aside.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Forgets everything: another replica is at work now.
+    /// Clears everything: another replica holds the lease now.
     pub(crate) fn clear(&self) {
         self.lock().clear();
     }
 
-    /// Takes note that an operation is over but for its pin; whether that has lasted too long.
+    /// Records that an operation has ended except for its pin. Returns whether that has lasted too long.
     pub(super) fn is_overdue(&self, key: &ObjectKey) -> bool {
         let now = clock::now();
         let mut doubts = self.lock();
@@ -97,18 +104,19 @@ impl Doubts {
         now.saturating_duration_since(since) >= UNPIN
     }
 
-    /// Whether it is long since it was asked whether a decision would count.
+    /// Returns whether it is long ago that the controller checked whether a decision would count.
     pub(super) fn may_ask_again(&self, key: &ObjectKey) -> bool {
         let asked = self.lock().get(key).and_then(|doubt| doubt.asked);
         asked.is_none_or(|asked| clock::now().saturating_duration_since(asked) >= GUARDS)
     }
 
-    /// Takes note that it was asked just now.
+    /// Records that the controller has just checked whether a decision would count.
     pub(super) fn asked(&self, key: &ObjectKey) {
         self.lock().entry(key.clone()).or_default().asked = Some(clock::now());
     }
 
-    /// Takes note that a step saw everything it had to, or that there will be none any more.
+    /// Removes what is remembered of an operation, after a step read everything it needed or when no step will
+    /// follow.
     pub(crate) fn cleared_up(&self, key: &ObjectKey) {
         self.lock().remove(key);
     }

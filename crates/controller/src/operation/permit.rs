@@ -1,8 +1,9 @@
-//! Whether an operation may take a step, as Kubernetes objects tell: asked of the watches before anything is read, and again of
-//! quorum reads before AWS is asked.
+//! Whether an operation may take a step, according to Kubernetes objects. The watches are asked before anything is
+//! read, and quorum reads before AWS is asked.
 //!
-//! Waiting is free. An operation that waits makes no call to AWS, and to the API server only to write down what has changed.
-//! Whatever it waits for wakes it: a change of an object, an operation that ends, a judgement of its policy, or its time.
+//! Waiting is free: an operation that waits makes no call to AWS, and calls the API server only to write what has
+//! changed. It continues when what it waits for happens: a change of an object, the end of another operation, a new
+//! evaluation of its policy, or a point in time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,25 +24,27 @@ use crate::jitter::spread;
 use crate::operation::fetch::Reading;
 use crate::operation::{consent, status};
 
-/// Whatever an operation waits for, it is judged again after this.
+/// Maximum time between two evaluations of an operation that waits, whatever it waits for.
 const SAFETY_NET: Duration = Duration::from_mins(10);
 
-/// A decision that does not count yet counts once the admission policies are in order, of which no watch tells.
+/// Time between two evaluations of a decision that does not count yet. It counts once the admission policies are
+/// correct, and no watch covers them.
 const UNGUARDED: Duration = Duration::from_secs(45);
 
-/// However short a wait is, not sooner than this.
+/// Minimum pause of an operation that waits.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// What was judged.
+/// The result of an evaluation.
 #[derive(Debug)]
 pub(super) struct Judged {
-    /// Whether it may go on.
+    /// Whether the operation may continue.
     pub permit: Permit,
-    /// AWS time, as far as it is known.
+    /// The time of AWS if it is known, otherwise that of the API server.
     pub now: AwsTime,
 }
 
-/// What bounds an operation, as the watches tell. `None` = something is missing or not understood: quorum reads tell what.
+/// Returns the policy, profile and tenant of an operation as the watches show them. Returns `None` if one is missing
+/// or cannot be parsed: quorum reads then show which.
 pub(super) fn watched(context: &Context, reading: &Reading) -> Option<BoundPolicy> {
     let operation = &reading.operation;
     let policy = context.world.policy(&ObjectKey {
@@ -61,7 +64,7 @@ pub(super) fn watched(context: &Context, reading: &Reading) -> Option<BoundPolic
     })
 }
 
-/// Judges by the watches alone.
+/// Evaluates an operation by the watches alone.
 pub(super) async fn foreseen(
     context: &Context,
     reading: &Reading,
@@ -76,7 +79,7 @@ pub(super) async fn foreseen(
     judge(context, reading, claimant, &agreed, term).await
 }
 
-/// Judges an operation within its bounds. Nothing is asked of AWS or of the API server.
+/// Evaluates an operation within its bounds. It makes no request to AWS or to the API server.
 pub(super) async fn judge(
     context: &Context,
     reading: &Reading,
@@ -103,7 +106,7 @@ pub(super) async fn judge(
         let arn = operation.arn.as_ref();
         let function = arn.and_then(|arn| around.functions.get(arn));
         let gate = planner::gate(operation, function, gates.as_ref(), around);
-        // One that may not act, such as a suspended one, is nobody's rival.
+        // An operation that may not act, such as a suspended one, has no priority over others.
         let history = History::of(arn.unwrap_or(&unknown), around.operations)
             .without_idle(|other| around.may_act(other));
         let circumstances = PermitInput {
@@ -126,7 +129,8 @@ pub(super) async fn judge(
     Ok(Judged { permit, now })
 }
 
-/// Before it has begun, it waits without a look until whoever is at work on the secret is done.
+/// Returns the pause of an operation that has not begun while another one is in progress on the secret. It needs no
+/// look.
 fn behind(operation: &Operation, history: &History<'_>, now: AwsTime) -> Option<Pause> {
     if operation.has_started() {
         return None;
@@ -134,12 +138,12 @@ fn behind(operation: &Operation, history: &History<'_>, now: AwsTime) -> Option<
     let rival = history.rival(operation, now)?;
     Some(Pause {
         phase: Phase::Queued,
-        message: format!("operation {} is at work on this secret", rival.key),
+        message: format!("operation {} is in progress on this secret", rival.key),
         until: None,
     })
 }
 
-/// Says what it waits for, and answers when it is judged again at the latest.
+/// Publishes what the operation waits for. Returns the time until it is evaluated again at the latest.
 pub(super) async fn rest(
     context: &Arc<Context>,
     reading: &Reading,
@@ -150,7 +154,8 @@ pub(super) async fn rest(
     back_at(context, reading, (pause, now))
 }
 
-/// When an operation that waits is judged again at the latest: its deadline ends it whatever it waits for.
+/// Returns the time until a waiting operation is evaluated again at the latest. Its deadline ends it whatever it
+/// waits for.
 fn back_at(
     context: &Context,
     reading: &Reading,
@@ -167,8 +172,8 @@ fn back_at(
     at_the_latest(context, reading, pause).map(Some)
 }
 
-/// A pause that is no longer than to the deadline, which ends the operation until it has acted. One whose deadline has passed
-/// and that still waits, because its pin cannot be taken back yet, is in no hurry.
+/// Shortens a pause to the time until the deadline, which ends an operation that has not acted yet. An operation that
+/// still waits after its deadline, because its pin cannot be removed yet, keeps its pause.
 pub(super) fn at_the_latest(
     context: &Context,
     reading: &Reading,
@@ -185,8 +190,8 @@ pub(super) fn at_the_latest(
     Ok(pause.min(deadline.max(SHORTEST)))
 }
 
-/// How long a pin has still to settle, where the status says so: whoever wakes the operation meanwhile, AWS is not asked. The
-/// pause is cut like every other, so that a clock that jumps is noticed.
+/// Returns how long a pin must still settle, if the status reports that phase. If the operation is woken meanwhile,
+/// AWS is not asked. The pause is limited like every other, so that a clock that jumps is noticed.
 pub(super) fn settles(reading: &Reading, now: AwsTime) -> Option<Duration> {
     let said = reading.phase() == Some(Phase::Settling);
     let ripe = reading.operation.settles_at().filter(|_| said)?;
@@ -194,7 +199,8 @@ pub(super) fn settles(reading: &Reading, now: AwsTime) -> Option<Duration> {
     (now < ripe).then(|| ripe.since(now).clamp(SHORTEST, net))
 }
 
-/// Says that a person must decide, and whether a decision would count. Whether it would is asked once in a while only.
+/// Publishes that a person must decide, and whether a decision would count. The latter is checked only from time to
+/// time.
 pub(super) async fn await_decision(
     context: &Arc<Context>,
     reading: &Reading,
@@ -221,7 +227,7 @@ pub(super) async fn await_decision(
     rest(context, reading, Some(&agreed), (&pause, now)).await
 }
 
-/// An ARN that no secret has: the history of a name that nobody has looked up yet is empty.
+/// Returns an ARN that no secret has. It stands for a name whose ARN is not known yet, so that its history is empty.
 fn nobody(reading: &Reading) -> Arn {
     let region = reading.region();
     Arn::parse(format!(
@@ -327,7 +333,7 @@ mod tests {
         AwsTime::new(time.parse().expect("a time"))
     }
 
-    /// An operation that is an hour old when its pin is set.
+    /// Returns an operation that is an hour old when its pin is set.
     fn reading(more: &Value) -> Reading {
         let mut object = json!({
             "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationOperation",

@@ -1,4 +1,4 @@
-//! The way to AWS: every step is paid for, and its region answers, before anything is read for it.
+//! Reserves the AWS tokens of a step and checks that the region answers, before anything is read for the step.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ use crate::outage::Visit;
 /// The right to take one step.
 #[derive(Debug)]
 pub(super) struct Pass {
-    /// What was paid for.
+    /// The reserved tokens.
     pub ticket: StepReservation,
-    /// What is told of the region when the step is over.
+    /// What is recorded about the region when the step is over.
     pub visit: Visit,
 }
 
 impl Pass {
-    /// Takes note of whether AWS answered at all.
+    /// Records whether AWS answered at all.
     pub(super) fn note(&mut self, failed: Option<ErrorClass>) {
         self.visit.note(!failed.is_some_and(is_outage));
     }
 }
 
-/// Whether a failure says something about the region and not about the secret.
+/// Returns whether a failure concerns the region and not only the secret.
 const fn is_outage(class: ErrorClass) -> bool {
     matches!(
         class,
@@ -39,16 +39,20 @@ const fn is_outage(class: ErrorClass) -> bool {
     )
 }
 
-/// It is not its turn yet.
+/// Why a step cannot start yet.
 #[derive(Debug)]
 pub(super) struct NotYet {
-    /// When to come back.
+    /// How long to wait.
     pub wait: Duration,
-    /// Why, for people.
+    /// The reason, for people.
     pub message: String,
 }
 
-/// Pays for the next step, or says when to come back.
+/// Reserves the next step.
+///
+/// # Errors
+///
+/// Returns how long to wait, and why, if the region does not answer or the rate limits leave no tokens.
 pub(super) async fn enter(
     context: &Context,
     operation: &Operation,
@@ -58,20 +62,20 @@ pub(super) async fn enter(
     let uid = operation.uid.as_str();
     let visit = made.outage.enter().map_err(|wait| NotYet {
         wait: spread(wait, uid),
-        message: format!("AWS does not answer in {region}; it is asked again and again"),
+        message: format!("AWS does not answer in {region}; the controller keeps trying"),
     })?;
     let ticket = made.account.reserve_step(&operation.key, need(operation));
     let ticket = ticket.map_err(|wait| NotYet {
         wait,
         message: format!(
-            "the rate limits of profile {} let others go first",
+            "the rate limits of profile {} leave no requests for this operation yet",
             profile.name
         ),
     })?;
     Ok(Pass { ticket, visit })
 }
 
-/// Calls those who are next: the tokens that a step left over may be enough for them.
+/// Queues the operations that are next: the tokens that a step left may be enough for them.
 pub(super) fn call_next(context: &Context, ticket: StepReservation) {
     let account = ticket.account().clone();
     drop(ticket);
@@ -81,7 +85,7 @@ pub(super) fn call_next(context: &Context, ticket: StepReservation) {
     }
 }
 
-/// What the next step may need: more is paid for afterwards, and what is left goes back.
+/// Returns what the next step may need. It may use more, which is charged afterwards, and unused tokens are returned.
 fn need(operation: &Operation) -> StepNeed {
     let begun = operation.has_started();
     let write = !is_verifying(operation);
@@ -93,7 +97,7 @@ fn need(operation: &Operation) -> StepNeed {
     }
 }
 
-/// Whether AWS has been asked to rotate, and nothing is to be written before it has.
+/// Returns whether AWS was asked to rotate, and nothing must be written before the rotation has finished.
 fn is_verifying(operation: &Operation) -> bool {
     let rotate = operation.journal.entry(Step::Rotate);
     rotate.is_some_and(JournalEntry::was_received) && operation.journal.entry(Step::Unpin).is_none()

@@ -1,4 +1,4 @@
-//! What an operation tells: its status, its events, its metrics and one log line for each thing done.
+//! Publishes the status of an operation, with its events, metrics and log lines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,10 +31,10 @@ use crate::operation::fetch::Reading;
 use crate::operation::{Scene, events, permit, present, set_aside, write_due};
 use crate::store::OperationEntry;
 
-/// Shorter pauses are not told: their ends would be written again and again.
+/// Shorter pauses are not published, because their ends would be written again and again.
 const SHORTEST_TOLD: Duration = Duration::from_mins(1);
 
-/// Where an operation stands, to be completed by those who know more.
+/// Builds a report of an operation, which callers complete with what else they know.
 pub(super) fn progress<'a>(
     context: &Context,
     object: &SecretRotationOperation,
@@ -55,7 +55,7 @@ pub(super) fn progress<'a>(
     })
 }
 
-/// The status that follows.
+/// Builds the status that follows from a report.
 pub(super) fn after(
     object: &SecretRotationOperation,
     progress: &StepReport<'_>,
@@ -82,7 +82,7 @@ pub(super) async fn store(
     Ok(stored)
 }
 
-/// It waits for something that the store tells of, and says for what.
+/// Publishes what an operation waits for, if the watches show that.
 pub(super) async fn resting(
     context: &Arc<Context>,
     reading: &Reading,
@@ -98,7 +98,7 @@ pub(super) async fn resting(
     say(context, reading, (None, consent), (&wait, now)).await
 }
 
-/// It waits for its turn, which is nothing that an event need tell.
+/// Publishes that an operation waits for its turn. This needs no event.
 pub(super) async fn not_yet(
     context: &Arc<Context>,
     reading: &Reading,
@@ -116,7 +116,7 @@ pub(super) async fn not_yet(
         .map(drop)
 }
 
-/// It waits for something that AWS shows, and says for what.
+/// Publishes what an operation waits for, if AWS shows that.
 pub(super) async fn waiting(
     context: &Arc<Context>,
     scene: &Scene,
@@ -127,7 +127,7 @@ pub(super) async fn waiting(
     say(context, &scene.reading, seen, (wait, scene.look.at)).await
 }
 
-/// Once, not at each visit.
+/// Publishes what an operation waits for, and an event when the phase is new.
 async fn say(
     context: &Arc<Context>,
     reading: &Reading,
@@ -143,7 +143,7 @@ async fn say(
     Ok(())
 }
 
-/// Writes down what it waits for; whether that was news.
+/// Writes what an operation waits for. Returns whether that was new.
 async fn note(
     context: &Arc<Context>,
     reading: &Reading,
@@ -179,7 +179,7 @@ const fn is_deferred(phase: Phase) -> bool {
     )
 }
 
-/// It has ended.
+/// Publishes the end of an operation.
 pub(super) async fn ended(
     context: &Arc<Context>,
     reading: &Reading,
@@ -226,21 +226,21 @@ pub(super) async fn ended(
     Ok(None)
 }
 
-/// An end after which a pin should have been taken back, and could not be.
+/// Adds to a failure that the pin could not be removed.
 pub(super) fn with_pin(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Failed { reason, message } => Outcome::Failed {
             reason,
             message: format!(
-                "{message}; its pin could not be taken back, because AWS could not be looked at, and stays"
+                "{message}; its pin could not be removed, because AWS could not be read, and stays"
             ),
         },
         succeeded @ Outcome::Succeeded { .. } => succeeded,
     }
 }
 
-/// When an operation ended without a look at AWS: AWS's agreed time in its region, for holds are measured on it. The API
-/// server's time stands in for it where AWS has told none.
+/// Returns when an operation ended without a look at AWS: the time of AWS in its region, because holds are measured
+/// by it, or the time of the API server if AWS has given none.
 async fn carried(context: &Context, reading: &Reading) -> Result<AwsTime, Error> {
     let told = match permit::watched(context, reading) {
         Some(claimant) => {
@@ -253,12 +253,12 @@ async fn carried(context: &Context, reading: &Reading) -> Result<AwsTime, Error>
     told.map_or_else(|| unlooked(context), Ok)
 }
 
-/// When something ended without a look at AWS: by the API server's clock, as no better one was read.
+/// Returns when something ended without a look at AWS, by the clock of the API server.
 pub(crate) fn unlooked(context: &Context) -> Result<AwsTime, Error> {
     Ok(AwsTime::new(context.server_time()?.timestamp()))
 }
 
-/// Its policy is judged without waiting for its time.
+/// Queues the policy for evaluation now.
 fn judge_soon(context: &Context, operation: &Operation) {
     let key = ObjectKey {
         namespace: operation.key.namespace.clone(),
@@ -267,7 +267,7 @@ fn judge_soon(context: &Context, operation: &Operation) {
     context.queues.policies.push(key, clock::now());
 }
 
-/// AWS could not be looked at: nothing is known, so nothing is done.
+/// Publishes that AWS could not be read. Nothing is known, so nothing is done.
 pub(super) async fn trouble(
     context: &Arc<Context>,
     reading: &Reading,
@@ -279,13 +279,14 @@ pub(super) async fn trouble(
     troubled(context, reading, &message).await
 }
 
-/// Which call failed, where and why. A request id would differ each time, and be written each time.
+/// Describes which call failed, where and why. It leaves out the request id, which would differ each time and so
+/// cause a write each time.
 fn not_seen(call: Call, region: &Region, error: &AwsError) -> String {
     let (call, error) = (call.name(), error.lasting());
-    format!("the secret could not be looked at: {call} in {region}: {error}")
+    format!("the secret could not be read: {call} in {region}: {error}")
 }
 
-/// The controller may not read what the operation rests on, so nothing is done until it may.
+/// Publishes that the controller must not read what the operation rests on. Nothing is done until it may.
 pub(super) async fn forbidden(
     context: &Arc<Context>,
     entry: &OperationEntry,
@@ -295,34 +296,34 @@ pub(super) async fn forbidden(
     let Some(reading) = Reading::cached(entry) else {
         return Err(error);
     };
-    tracing::warn!(operation = %reading.operation.key, %error, "the operation cannot go on");
+    tracing::warn!(operation = %reading.operation.key, %error, "operation blocked: access forbidden");
     troubled(context, &reading, &error.to_string()).await
 }
 
-/// AWS says that there is no such secret. One answer may lag, so it is asked once more.
+/// Publishes that AWS reports no such secret. One answer may lag, so AWS is asked again.
 pub(super) async fn absent(
     context: &Arc<Context>,
     reading: &Reading,
     again: Duration,
 ) -> Result<Option<Duration>, Error> {
-    let message = "AWS does not find the secret; the operation ends if AWS says so once more";
+    let message = "AWS does not find the secret; the operation ends if AWS confirms that";
     stalled(context, reading, message).await?;
     Ok(Some(again))
 }
 
-/// An operation of a release that this one does not understand is at work on the secret.
+/// Publishes that an operation that this release cannot parse is in progress on the secret.
 pub(super) async fn riddle(
     context: &Arc<Context>,
     reading: &Reading,
     riddle: &str,
 ) -> Result<Option<Duration>, Error> {
     let message = format!(
-        "operation {riddle} is at work on this secret, and this release does not understand it"
+        "operation {riddle} is in progress on this secret, and this release cannot parse it"
     );
     troubled(context, reading, &message).await
 }
 
-/// What bounds the operation cannot be understood, so nothing is done until it can.
+/// Publishes that the policy or profile of the operation cannot be parsed. Nothing is done until it can.
 pub(super) async fn unclear(
     context: &Arc<Context>,
     reading: &Reading,
@@ -332,7 +333,7 @@ pub(super) async fn unclear(
     troubled(context, reading, &message).await
 }
 
-/// Says what is wrong, and waits longer each time.
+/// Publishes a problem, and waits longer each time.
 async fn troubled(
     context: &Arc<Context>,
     reading: &Reading,
@@ -361,7 +362,8 @@ async fn stalled(context: &Arc<Context>, reading: &Reading, message: &str) -> Re
     Ok(())
 }
 
-/// Writes down which secret the name means, where rivals look for it: first the label, then the status.
+/// Writes the ARN that the name stands for, where other operations on the secret look for it: first the label, then
+/// the status.
 pub(super) async fn identity(
     context: &Arc<Context>,
     reading: &Reading,
@@ -419,7 +421,7 @@ mod tests {
         let told = not_seen(Call::ListSecretVersionIds, &region, &denied("r-1"));
         assert_eq!(
             told,
-            "the secret could not be looked at: ListSecretVersionIds in eu-west-1: AWS denied access (AccessDeniedException)"
+            "the secret could not be read: ListSecretVersionIds in eu-west-1: AWS denied access (AccessDeniedException)"
         );
         let again = not_seen(Call::ListSecretVersionIds, &region, &denied("r-2"));
         assert_eq!(again, told);

@@ -1,7 +1,7 @@
-//! Operations that cannot be understood: mistakes that no schema catches, and what a newer release wrote.
+//! Operations that cannot be parsed: mistakes that no schema finds, and fields that a newer release wrote.
 //!
-//! One that never began has written nothing, and ends. One that has begun may be at work in AWS: it stays as it is and says
-//! why, and everybody else keeps off its secret.
+//! An operation that never began has written nothing, so it ends. An operation that has begun may be in progress in
+//! AWS: it stays as it is and reports the reason, and no other operation may act on its secret.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,11 @@ use crate::error::Error;
 use crate::kubernetes::status;
 use crate::operation::status::unlooked;
 
-/// A newer release, or a person who deletes it, may take long.
+/// The time between two reads of such an operation. It may take long until a newer release runs or a person deletes
+/// it.
 const PAUSE: Duration = Duration::from_mins(10);
 
-/// Says why, and ends it where that is safe.
+/// Publishes why the operation cannot be parsed, and ends it if that is safe.
 pub(super) async fn tell(
     context: &Arc<Context>,
     key: &ObjectKey,
@@ -54,7 +55,7 @@ pub(super) async fn tell(
     let new = SecretRotationOperationStatus::unsupported(old.as_ref(), &riddle);
     if old.as_ref() != Some(&new) {
         write(context, key, object, &new).await?;
-        tracing::warn!(operation = %key, why, begun, "operation cannot be understood");
+        tracing::warn!(operation = %key, why, begun, "operation cannot be parsed");
     }
     Ok(begun.then_some(PAUSE))
 }
@@ -79,13 +80,13 @@ async fn write(
     Ok(())
 }
 
-/// The status, as far as this release understands it.
+/// Returns the status, if this release can parse it.
 fn published(object: &DynamicObject) -> Option<SecretRotationOperationStatus> {
     let status = object.data.get("status")?.clone();
     serde_json::from_value(status).ok()
 }
 
-/// Whether it has a journal, whatever that says. A status that cannot be read may hold one.
+/// Returns whether the operation has a journal, whatever it holds. A status that cannot be parsed may have one.
 fn has_begun(object: &DynamicObject) -> bool {
     let Some(status) = object.data.get("status") else {
         return false;

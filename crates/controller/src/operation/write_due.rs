@@ -1,4 +1,4 @@
-//! When the status of an operation that only waits is worth writing.
+//! Decides when the status of an operation that only waits must be written.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use secret_rotation_api::operation::SecretRotationOperationStatus;
 use secret_rotation_core::advance::Phase;
 use secret_rotation_core::time::AwsTime;
 
-/// Who waits no longer than this for its turn need not say so.
+/// An operation that waits for its turn no longer than this does not report it.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Whether it is due: something but the time of the next step differs, or that time has passed.
+/// Returns whether the status must be written: something other than the time of the next step differs, or that time
+/// has passed.
 pub(super) fn is_due(
     old: Option<&SecretRotationOperationStatus>,
     new: &SecretRotationOperationStatus,
@@ -31,8 +32,8 @@ pub(super) fn is_due(
     }
 }
 
-/// Whether an operation says that it waits for its turn: it has said nothing yet, or that it waits for something that is over.
-/// What it says once it has begun stands meanwhile.
+/// Returns whether an operation must report that it waits for its turn: it has reported nothing yet, or its status
+/// still reports an earlier wait that is over. Once it has begun, its status stays as it is meanwhile.
 pub(super) fn is_turn_told(old: Option<&SecretRotationOperationStatus>, wait: Duration) -> bool {
     let over = [
         Phase::AwaitingApproval,
