@@ -1,4 +1,5 @@
-//! The one Lease that says which replica sweeps, writes status and acts. It is not the fence: see the operation loop.
+//! The Lease that decides which replica sweeps, writes status and acts. It is not the fence, which the operation
+//! reconciler has.
 //!
 //! ```text
 //!            created, taken                 renewed every 2 s
@@ -7,8 +8,8 @@
 //!    └── not renewed within TRUST, taken by another, released ──┘
 //! ```
 //!
-//! Each time of holding the lease is a *term*: no step outlives it. Terms between which no other replica held the lease
-//! make a *reign*: what was seen of AWS stays true over it.
+//! Each period of holding the lease is a *term*, and no step outlives it. Consecutive terms between which no other
+//! replica held the lease form a *reign*: what was seen of AWS stays valid throughout it.
 
 pub(crate) mod election;
 mod note;
@@ -36,62 +37,62 @@ pub(crate) use crate::lease::note::Note;
 /// The name of the Lease.
 pub(crate) const NAME: &str = "secret-rotation-controller";
 
-/// Annotation of the Lease that holds the note of the last holder.
+/// The annotation of the Lease that holds the note of the last holder.
 const NOTE: &str = "secretrotation.dev/note";
 
-/// How often the holder renews, and everybody else looks. Five tries fit into [`TRUST`].
+/// How often the holder renews the lease, and the other replicas read it. Five tries fit into [`TRUST`].
 const RENEW: Duration = Duration::from_secs(2);
 
-/// No request about the Lease takes longer: one that hangs costs one try.
+/// Maximum time of one request about the Lease. A request that hangs costs one try.
 const TRY: Duration = Duration::from_secs(2);
 
-/// However long the API server asks to be left alone: two tries must fit into [`TRUST`].
+/// Maximum pause, however long the API server asks for: two tries must fit into [`TRUST`].
 const LONGEST_REST: Duration = Duration::from_secs(4);
 
-/// One unbroken time of holding the lease.
+/// One unbroken period of holding the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenure {
-    /// Counts the times of holding it in this process.
+    /// The number of the period in this process.
     pub term: u64,
-    /// Until when it may be trusted, on the monotonic clock.
+    /// Until when the lease may be trusted, on the monotonic clock.
     pub until: Instant,
 }
 
-/// What the keeper publishes.
+/// The state that the keeper publishes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Post {
     tenure: Option<Tenure>,
-    /// Moves when another replica may have held the lease.
+    /// Increases whenever another replica may have held the lease.
     reign: u64,
 }
 
-/// Whether this replica holds the lease. Clones see the same.
+/// Whether this replica holds the lease. All clones show the same state.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing(watch::Receiver<Post>);
 
 impl Standing {
-    /// The tenure, if it can be trusted at this very moment.
+    /// Returns the tenure, if it can be trusted at this moment.
     pub(crate) fn tenure(&self) -> Option<Tenure> {
         self.0.borrow().trusted()
     }
 
-    /// Whether the lease is held at this very moment.
+    /// Returns whether the lease is held at this moment.
     pub(crate) fn is_held(&self) -> bool {
         self.tenure().is_some()
     }
 
-    /// Whether a term has begun and can neither be trusted nor is it over: a renewal may be under way.
+    /// Returns whether a term is not over but cannot be trusted now: a renewal may be in flight.
     pub(crate) fn is_in_doubt(&self) -> bool {
         let post = self.0.borrow();
         post.tenure.is_some() && post.trusted().is_none()
     }
 
-    /// Which reign it is. While it stays the same, no other replica has held the lease.
+    /// Returns the number of the reign. While it stays the same, no other replica has held the lease.
     pub(crate) fn reign(&self) -> u64 {
         self.0.borrow().reign
     }
 
-    /// Waits for a term to begin that is not `last`, and answers it with its reign.
+    /// Waits until a term begins that is not `last`. Returns the term and its reign.
     pub(crate) async fn begins(&self, last: Option<u64>) -> Option<(u64, u64)> {
         let mut standing = self.0.clone();
         let post = *standing
@@ -104,13 +105,13 @@ impl Standing {
     /// Waits for the end of a term.
     pub(crate) async fn ends(&self, term: u64) {
         let mut standing = self.0.clone();
-        // An error means that the lease loop is gone, which ends the term too.
+        // An error means that the lease loop has ended, which ends the term too.
         let _ = standing
             .wait_for(|post| post.tenure.is_none_or(|tenure| tenure.term != term))
             .await;
     }
 
-    /// Waits for the end of a reign; without one, for ever.
+    /// Waits for the end of a reign. Without a reign it waits forever.
     pub(crate) async fn passes(&self, reign: Option<u64>) {
         let Some(reign) = reign else {
             return std::future::pending().await;
@@ -121,7 +122,7 @@ impl Standing {
         }
     }
 
-    /// The same term, trusted for longer, for tests.
+    /// Extends the trust in the current term, for tests.
     #[cfg(test)]
     pub(crate) fn renew(sender: &watch::Sender<Post>, trust: Duration) {
         sender.send_modify(|post| {
@@ -131,7 +132,7 @@ impl Standing {
         });
     }
 
-    /// A lease that is always held, for tests.
+    /// Returns a lease that is held for a time, for tests.
     #[cfg(test)]
     pub(crate) fn held_for(term: u64, trust: Duration) -> (watch::Sender<Post>, Self) {
         let (sender, receiver) = watch::channel(Post {
@@ -151,14 +152,15 @@ impl Post {
     }
 }
 
-/// What a Lease shows of who held it: it moves whenever another replica took it, or somebody made it anew.
+/// What the Lease shows of its holders. It changes whenever another replica takes the Lease or someone creates it
+/// again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Succession {
     uid: Option<String>,
     transitions: Option<i32>,
 }
 
-/// Keeps the lease, or tries to get it.
+/// Holds the lease, or tries to acquire it.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     leases: Api<Lease>,
@@ -167,18 +169,18 @@ pub(crate) struct Keeper {
     note: Arc<Note>,
     standing: watch::Sender<Post>,
     still: Option<Stillness>,
-    /// As this replica last wrote it. Without it, the next try reads first.
+    /// The Lease as this replica last wrote it. Without it, the next try reads first.
     written: Option<Lease>,
     succession: Option<Succession>,
     terms: u64,
-    /// Between two looks of a replica that does not hold the lease.
+    /// The time between two reads by a replica that does not hold the lease.
     look: Duration,
 }
 
 impl Keeper {
-    /// A keeper that has not begun, and what it will publish.
+    /// Creates a keeper that does not run yet, and the state that it will publish.
     ///
-    /// `client` serves nobody else: a connection that hangs under another loop must not cost a try here.
+    /// `client` must have no other user: a connection that hangs for another loop must not cost a try here.
     pub(crate) fn new(
         client: Client,
         namespace: &str,
@@ -205,27 +207,27 @@ impl Keeper {
         )
     }
 
-    /// Keeps the lease until told to release it.
+    /// Holds the lease until it is asked to release it.
     pub(crate) async fn run(mut self, mut release: oneshot::Receiver<()>) {
         loop {
             let began = clock::now();
             let wait = match self.turn().await {
                 Ok(wait) => wait,
                 Err(error) => {
-                    tracing::warn!(%error, "lease");
+                    tracing::warn!(%error, "lease renewal or acquisition failed");
                     error.rest().unwrap_or(RENEW).clamp(RENEW, LONGEST_REST)
                 }
             };
             tokio::select! {
-                // Also when the sender is gone.
+                // This also happens when the sender was dropped.
                 _ = &mut release => return self.release().await,
-                // A try that took its whole time is followed by the next at once.
+                // A try that took its whole time is followed by the next one immediately.
                 () = self.pause(began + wait) => {}
             }
         }
     }
 
-    /// Waits, and says so at once if trust in the last renewal ends meanwhile.
+    /// Waits for the next try, and gives up the term as soon as trust in the last renewal ends.
     async fn pause(&self, next: Instant) {
         let trusted = self.standing.borrow().tenure.map(|tenure| tenure.until);
         if let Some(until) = trusted.filter(|until| *until <= next) {
@@ -235,13 +237,13 @@ impl Keeper {
         tokio::time::sleep_until(next).await;
     }
 
-    /// One try: the holder writes over what it wrote last, everybody else reads first.
+    /// Runs one try. The holder overwrites what it wrote last, and the other replicas read first.
     async fn turn(&mut self) -> Result<Duration, Error> {
         if let Some(lease) = self.written.clone() {
             let sent = clock::now();
             match self.replace(lease).await {
                 Ok(lease) => return Ok(self.hold(lease, sent)),
-                // Somebody wrote it, deleted it, or an earlier try came through after all.
+                // Another client wrote or deleted the Lease, or an earlier try succeeded after all.
                 Err(Error::Conflict | Error::AlreadyExists | Error::NotFound) => {
                     self.written = None;
                 }
@@ -286,7 +288,7 @@ impl Keeper {
         within(TRY, self.leases.create(&PostParams::default(), &lease)).await
     }
 
-    /// The resourceVersion that was read makes this a compare-and-swap.
+    /// Overwrites the Lease. The resourceVersion that was read makes this a compare-and-swap.
     async fn replace(&self, lease: Lease) -> Result<Lease, Error> {
         let spec = self.claim(lease.spec.as_ref());
         let metadata = ObjectMeta {
@@ -301,7 +303,7 @@ impl Keeper {
         within(TRY, self.leases.replace(NAME, &parameters, &lease)).await
     }
 
-    /// Takes over the note of another holder: it is newer than whatever this replica wrote.
+    /// Adopts the note of another holder, which is newer than what this replica wrote.
     fn learn(&self, lease: &Lease) {
         let spec = lease.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
@@ -343,7 +345,8 @@ impl Keeper {
         }
     }
 
-    /// Takes note of a write of ours that was accepted; `sent` is from before it left.
+    /// Records an accepted write of this replica. `sent` is an instant before the request was sent, so that trust
+    /// ends early enough.
     fn hold(&mut self, lease: Lease, sent: Instant) -> Duration {
         let until = sent + TRUST;
         let succession = succession(&lease);
@@ -351,7 +354,8 @@ impl Keeper {
         self.written = Some(lease);
         self.succession = Some(succession);
         let (terms, mut begins) = (&mut self.terms, false);
-        // The clock is read while nobody can read the tenure: whoever found that trust had ended sees a new term.
+        // The clock is read while the tenure is locked: a reader that found that trust had ended then sees a new
+        // term.
         self.standing.send_modify(|post| {
             begins = !same || post.trusted().is_none();
             *terms += u64::from(begins);
@@ -372,7 +376,7 @@ impl Keeper {
         RENEW
     }
 
-    /// Another replica holds it.
+    /// Records that another replica holds the lease.
     fn succeeded(&mut self) {
         self.vacate("taken by another");
         if self.succession.take().is_some() {
@@ -395,14 +399,14 @@ impl Keeper {
         last
     }
 
-    /// Gives the lease up, so that another replica need not wait for its end.
+    /// Releases the lease, so that another replica need not wait until it expires.
     async fn release(self) {
         if self.withdraw().is_none() {
             return;
         }
         match self.give_up().await {
             Ok(()) => tracing::info!(lease = NAME, holder = self.own, "lease released"),
-            Err(error) => tracing::warn!(%error, "lease not released; it runs out by itself"),
+            Err(error) => tracing::warn!(%error, "lease release failed; the lease will expire"),
         }
     }
 

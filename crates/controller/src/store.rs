@@ -1,4 +1,5 @@
-//! Kubernetes as the watches tell of it: good enough to plan on, never enough to write to AWS on.
+//! The last known state of Kubernetes, as the watches show it. It is good enough to plan with, but a write to AWS
+//! must never rest on it.
 
 mod entry;
 mod kind;
@@ -23,14 +24,14 @@ pub(crate) use self::entry::{OperationEntry, PolicyEntry, ProfileEntry};
 use self::kind::Cache;
 pub(crate) use self::kind::Change;
 
-/// Labels of a namespace.
+/// The labels of a namespace.
 pub(crate) type Labels = BTreeMap<String, String>;
 
 /// The last known state of every object that is watched.
 #[derive(Debug)]
 pub(crate) struct World {
     state: Mutex<State>,
-    /// How many watches there are for each namespaced kind of ours.
+    /// The number of watches for each namespaced resource.
     streams: usize,
 }
 
@@ -43,17 +44,17 @@ struct State {
     facts: Option<Arc<Facts>>,
 }
 
-/// What every plan rests on beside its own survey. Made once for many plans.
+/// The facts that every plan rests on besides its own survey. They are gathered once for many plans.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// Every policy that is in order, with its profile and namespace.
+    /// Every valid policy, with its profile and namespace.
     pub claimants: Vec<BoundPolicy>,
-    /// Every operation that can be understood.
+    /// Every operation that can be parsed.
     pub operations: Vec<Operation>,
 }
 
 impl World {
-    /// An empty one, for so many watched namespaces; none = one watch over all of them.
+    /// Creates an empty store for this number of watched namespaces. With 0, one watch covers all namespaces.
     pub(crate) fn new(namespaces: usize) -> Self {
         let (policies, operations, profiles, namespaces_known) =
             (Cache::new(), Cache::new(), Cache::new(), Cache::new());
@@ -70,7 +71,7 @@ impl World {
         }
     }
 
-    /// What has not been listed yet, in words; `None` = everything is known.
+    /// Describes what has not been listed yet. Returns `None` once everything is known.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         let state = self.lock();
         if !state.profiles.is_complete(1) {
@@ -86,7 +87,7 @@ impl World {
             .then_some("SecretRotationPolicies have not been listed yet")
     }
 
-    /// Takes in what a watch of policies tells.
+    /// Applies an event of a watch of policies.
     pub(crate) fn hear_policy(
         &self,
         stream: usize,
@@ -95,7 +96,7 @@ impl World {
         let mut state = self.lock();
         let before = state.facts.take();
         let changes = state.policies.apply(stream, event, PolicyEntry::told);
-        // Most events are echoes of status writes, after which every policy means what it meant before.
+        // Most events are echoes of status writes, which change no policy. The facts are kept then.
         state.facts = before.filter(|facts| {
             changes
                 .iter()
@@ -104,7 +105,7 @@ impl World {
         changes
     }
 
-    /// Takes in what a watch of operations tells.
+    /// Applies an event of a watch of operations.
     pub(crate) fn hear_operation(
         &self,
         stream: usize,
@@ -115,7 +116,7 @@ impl World {
         state.operations.apply(stream, event, OperationEntry::told)
     }
 
-    /// Takes in what the watch of profiles tells.
+    /// Applies an event of the watch of profiles.
     pub(crate) fn hear_profile(
         &self,
         event: Event<DeserializeGuard<AWSAccessProfile>>,
@@ -125,7 +126,7 @@ impl World {
         state.profiles.apply(0, event, ProfileEntry::told)
     }
 
-    /// Takes in what the watch of namespaces tells.
+    /// Applies an event of the watch of namespaces.
     pub(crate) fn hear_namespace(
         &self,
         event: Event<PartialObjectMeta<NamespaceObject>>,
@@ -135,7 +136,7 @@ impl World {
         state.namespaces.apply(0, event, entry::namespace)
     }
 
-    /// Takes in an operation that was just written, ahead of its watch.
+    /// Stores an operation that was just written, before its watch shows it.
     pub(crate) fn wrote_operation(&self, operation: SecretRotationOperation) {
         let mut state = self.lock();
         if let Some(told) = OperationEntry::told(&DeserializeGuard(Ok(operation))) {
@@ -144,7 +145,7 @@ impl World {
         }
     }
 
-    /// Takes in a policy that was just written, ahead of its watch.
+    /// Stores a policy that was just written, before its watch shows it.
     pub(crate) fn wrote_policy(&self, policy: SecretRotationPolicy) {
         let mut state = self.lock();
         if let Some(told) = PolicyEntry::told(&DeserializeGuard(Ok(policy))) {
@@ -152,22 +153,22 @@ impl World {
         }
     }
 
-    /// One policy.
+    /// Returns a policy.
     pub(crate) fn policy(&self, key: &ObjectKey) -> Option<Arc<PolicyEntry>> {
         self.lock().policies.get(key).cloned()
     }
 
-    /// One operation.
+    /// Returns an operation.
     pub(crate) fn operation(&self, key: &ObjectKey) -> Option<Arc<OperationEntry>> {
         self.lock().operations.get(key).cloned()
     }
 
-    /// One profile.
+    /// Returns a profile.
     pub(crate) fn profile(&self, name: &ProfileName) -> Option<Arc<ProfileEntry>> {
         self.lock().profiles.get(name).cloned()
     }
 
-    /// A namespace with its labels; one that is not known has none, which admits nobody by label.
+    /// Returns a namespace with its labels. An unknown namespace has no labels, so no profile admits it by label.
     pub(crate) fn tenant(&self, namespace: &Namespace) -> Tenant {
         let labels = self
             .lock()
@@ -181,7 +182,7 @@ impl World {
         }
     }
 
-    /// All policies.
+    /// Returns all policies.
     pub(crate) fn policies(&self) -> Vec<(ObjectKey, Arc<PolicyEntry>)> {
         self.lock()
             .policies
@@ -190,7 +191,7 @@ impl World {
             .collect()
     }
 
-    /// All operations.
+    /// Returns all operations.
     pub(crate) fn operations(&self) -> Vec<(ObjectKey, Arc<OperationEntry>)> {
         self.lock()
             .operations
@@ -199,7 +200,7 @@ impl World {
             .collect()
     }
 
-    /// All profiles.
+    /// Returns the names of all profiles.
     pub(crate) fn profiles(&self) -> Vec<ProfileName> {
         self.lock()
             .profiles
@@ -208,7 +209,7 @@ impl World {
             .collect()
     }
 
-    /// What every plan rests on, made anew only when something changed.
+    /// Returns the facts that every plan rests on. They are gathered again only after a change.
     pub(crate) fn facts(&self) -> Arc<Facts> {
         let mut state = self.lock();
         if let Some(facts) = &state.facts {

@@ -1,55 +1,56 @@
-//! Decides what to do about the Lease, from what was just read and how long it has stood still.
+//! Decides what to do about the Lease, from its content and how long it has not changed.
 //!
-//! Others' timestamps are never compared with a local clock: a foreign lease has run out when its resourceVersion
-//! has stood still, watched from here, for its whole term (the rule of client-go).
+//! The timestamps of other replicas are never compared with the local clock. The lease of another replica has expired
+//! when this process has seen the same resourceVersion for the whole term of that lease, as in client-go.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a lease holds that is not renewed, as others see it.
+/// How long other replicas respect a lease that is not renewed.
 pub(crate) const TERM: Duration = Duration::from_secs(15);
 
-/// How long the holder itself trusts a renewal, from before it was sent: it stops well before others may begin.
+/// How long the holder trusts a renewal, counted from before it was sent. It is clearly shorter than [`TERM`], so
+/// that the holder stops before another replica may begin.
 pub(crate) const TRUST: Duration = Duration::from_secs(10);
 
-/// No foreign lease is waited for longer than this, whatever it says.
+/// Maximum time to wait for the lease of another replica, whatever term it has.
 const LONGEST_TERM: Duration = Duration::from_mins(1);
 
-/// A Lease as read.
+/// A Lease that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// Who holds it; `None` = released.
+    /// The holder; `None` if the lease was released.
     pub holder: Option<String>,
-    /// Moves with every write.
+    /// The resourceVersion, which changes with every write.
     pub resource_version: String,
     /// The term that its holder wrote.
     pub term: Option<Duration>,
 }
 
-/// Since when a resourceVersion has been the same, watched from here.
+/// Since when this process has seen the same resourceVersion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stillness {
     /// The resourceVersion.
     pub resource_version: String,
-    /// When it was seen first.
+    /// When this process first saw it.
     pub since: Instant,
 }
 
 /// What to do about the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Move {
-    /// There is none: create it.
+    /// The Lease does not exist: create it.
     Create,
-    /// It is ours: renew it.
+    /// This replica holds the Lease: renew it.
     Renew,
-    /// Nobody holds it any more: take it, by compare-and-swap.
+    /// No replica holds the Lease any more: take it, by compare-and-swap.
     Take,
-    /// Somebody else holds it.
+    /// Another replica holds the Lease: keep watching it.
     Watch,
 }
 
-/// Carries the watch over one Lease forward.
+/// Updates the observation of the Lease with a new reading.
 pub(crate) fn observe(
     last: Option<Stillness>,
     reading: Option<&Reading>,
@@ -63,7 +64,7 @@ pub(crate) fn observe(
     }))
 }
 
-/// Decides the next move of `own`.
+/// Returns the next move of the replica `own`.
 pub(crate) fn judge(
     own: &str,
     reading: Option<&Reading>,

@@ -1,18 +1,18 @@
-//! A text that the holder of the lease hands on to the next one.
+//! A text that the holder of the lease passes on to the next one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Lies in an annotation of the Lease, and is written with the next renewal. Only the holder may set it.
+/// A text in an annotation of the Lease, which is written with the next renewal. Only the holder may set it.
 #[derive(Debug, Default)]
 pub(crate) struct Note(Mutex<Option<String>>);
 
 impl Note {
-    /// What was set last, here or by the holder before.
+    /// Returns the text that this replica or the previous holder set last.
     pub(crate) fn get(&self) -> Option<String> {
         self.lock().clone()
     }
 
-    /// Replaces it.
+    /// Replaces the text.
     pub(crate) fn set(&self, text: String) {
         *self.lock() = Some(text);
     }

@@ -1,4 +1,4 @@
-//! The keeper against an API server of its own, on a paused clock.
+//! Tests the keeper against a simulated API server on a paused clock.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -16,11 +16,11 @@ struct State {
     lease: Option<Value>,
     version: u64,
     uids: u64,
-    /// When each request came, from the start.
+    /// When each request arrived.
     requests: Vec<(Instant, http::Method)>,
-    /// From now on so many requests hang.
+    /// This number of requests hang from now on.
     hanging: usize,
-    /// So many requests are done, and hang then.
+    /// This number of requests are carried out and then hang.
     muted: usize,
 }
 
@@ -47,7 +47,7 @@ impl Server {
         Keeper::new(self.client(), "default", own, clock, note)
     }
 
-    /// Somebody else writes into the Lease.
+    /// Edits the Lease as another client.
     fn edit(&self, edit: impl FnOnce(&mut Value)) {
         let mut state = self.lock();
         state.version += 1;
@@ -57,7 +57,7 @@ impl Server {
         lease["metadata"]["resourceVersion"] = json!(version.to_string());
     }
 
-    /// `None` = the request hangs, whether it was done or not.
+    /// Handles a request. `None` means that it hangs, whether it was carried out or not.
     fn heard(&self, method: &http::Method, body: &[u8]) -> Option<(u16, Value)> {
         let mut state = self.lock();
         state.requests.push((clock::now(), method.clone()));
@@ -123,7 +123,7 @@ fn refusal(code: u16, reason: &str) -> (u16, Value) {
     )
 }
 
-/// A keeper at work that holds the lease, in its first term.
+/// Starts a keeper that holds the lease in its first term.
 async fn holding(server: &Server) -> (oneshot::Sender<()>, Standing) {
     let (keeper, standing) = server.keeper("me");
     let (release, released) = oneshot::channel();
@@ -136,7 +136,7 @@ async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-/// What a holder knows is known to the next one before it acts, and nobody overwrites it with what they knew before.
+/// The next holder knows what a holder knew before it acts, and does not overwrite it with older knowledge.
 #[tokio::test(start_paused = true)]
 async fn the_note_of_a_holder_is_handed_on() {
     let server = Server::default();
@@ -180,7 +180,7 @@ async fn the_holder_renews_every_two_seconds_by_one_request() {
     assert_eq!(standing.tenure().map(|tenure| tenure.term), Some(1));
 }
 
-/// Whatever request hangs, and whether it was done or not: the term goes on.
+/// The term continues whichever request hangs, and whether it was carried out or not.
 #[tokio::test(start_paused = true)]
 async fn one_request_that_hangs_never_loses_the_lease() {
     for hang in [
@@ -230,7 +230,7 @@ async fn a_lease_that_another_held_meanwhile_begins_a_new_reign() {
     assert_eq!(standing.begins(Some(1)).await, Some((2, 3)));
 }
 
-/// Another replica took the lease and gave it up again, between two looks of this one.
+/// Another replica took the lease and released it between two reads of this one.
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_came_and_went_unseen_is_told_by_the_transitions() {
     let server = Server::default();
@@ -266,7 +266,7 @@ async fn a_lease_is_given_up_within_seconds_also_while_a_request_hangs() {
     assert_eq!(lease["spec"]["holderIdentity"], Value::Null);
 }
 
-/// A server that asks for a rest gets one, but never so long that the lease runs out.
+/// A server that asks for a pause gets one, but never so long that the lease expires.
 #[test]
 fn two_tries_fit_into_the_trust_also_with_the_longest_rest() {
     assert!(LONGEST_REST * 2 + TRY <= TRUST);

@@ -1,4 +1,4 @@
-//! What is kept of each object: parsed once, when its watch tells of it.
+//! What is kept of each object. Objects are parsed once, when a watch shows them.
 
 use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,51 +22,51 @@ use crate::kubernetes::status::Way;
 /// A policy.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyEntry {
-    /// For events.
+    /// A reference to the object, for events.
     pub reference: ObjectReference,
-    /// Of the spec.
+    /// The generation of the spec.
     pub generation: i64,
-    /// Of the whole object.
+    /// The resourceVersion of the object.
     pub resource_version: String,
-    /// As last published.
+    /// The last published status.
     pub status: Option<SecretRotationPolicyStatus>,
-    /// How its status is to be written.
+    /// How to write the status.
     pub way: Way,
     /// The token of a requested check.
     pub requested: Option<String>,
-    /// The token of a request to count attempts anew that was not handled yet.
+    /// The token of a request to reset the count of attempts that was not handled yet.
     pub retry: Option<String>,
-    /// What it means and remembers, or why it cannot be understood.
+    /// The parsed policy and what its status remembers, or why it cannot be parsed.
     pub core: Result<(Policy, PreviousFindings), String>,
 }
 
 /// An operation.
 #[derive(Clone, Debug)]
 pub(crate) struct OperationEntry {
-    /// Of the whole object.
+    /// The resourceVersion of the object.
     pub resource_version: String,
-    /// The policy that it names, where it can be decoded.
+    /// The policy that it names, if that can be decoded.
     pub policy: Option<ObjectName>,
-    /// What it means and did, or why it cannot be understood.
+    /// The parsed operation, or why it cannot be parsed.
     pub core: Result<Operation, String>,
-    /// Its UID and when its record may go, where it ended because it cannot be understood.
+    /// The UID of the operation and when its record may be deleted, if it ended because it cannot be parsed.
     pub unread: Option<(Uid, ServerTime)>,
-    /// As stored, until it has ended: records of what is over are many.
+    /// The stored object, until the operation has ended. Finished operations are many, so theirs are not kept.
     pub object: Option<SecretRotationOperation>,
 }
 
 /// A profile.
 #[derive(Clone, Debug)]
 pub(crate) struct ProfileEntry {
-    /// Of the spec.
+    /// The generation of the spec.
     pub generation: i64,
-    /// Of the whole object.
+    /// The resourceVersion of the object.
     pub resource_version: String,
-    /// As last published.
+    /// The last published status.
     pub status: Option<AWSAccessProfileStatus>,
-    /// How its status is to be written.
+    /// How to write the status.
     pub way: Way,
-    /// What it allows, or why it cannot be understood.
+    /// The parsed profile, or why it cannot be parsed.
     pub core: Result<Profile, String>,
 }
 
@@ -166,7 +166,7 @@ impl ProfileEntry {
     }
 }
 
-/// The labels of a namespace, from its metadata.
+/// Returns the labels of a namespace from its metadata.
 pub(super) fn namespace(
     object: &PartialObjectMeta<NamespaceObject>,
 ) -> Option<Told<Namespace, Labels>> {
@@ -184,12 +184,12 @@ fn understood<K, T, E: ToString>(
 ) -> Result<T, String> {
     let decoded = object.0.as_ref().map_err(|invalid| {
         let error = short(&invalid.error);
-        format!("the object does not have the shape of its kind, compare it with `kubectl explain --recursive`: {error}")
+        format!("the object does not match its CRD; compare it with `kubectl explain --recursive`: {error}")
     })?;
     parse(decoded).map_err(|error| short(&error.to_string()))
 }
 
-/// Texts of others are cut and stripped before they reach a status or a log.
+/// Cuts and strips a text from outside the controller before it reaches a status or a log.
 fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(500).collect()
 }
@@ -202,7 +202,8 @@ fn key(meta: &ObjectMeta) -> Option<ObjectKey> {
     })
 }
 
-/// API servers count versions upwards; a text that is no number is never newer than anything.
+/// Parses a resourceVersion. API servers count versions upwards. A text that is not a number counts as the oldest
+/// version.
 fn version(meta: &ObjectMeta) -> u64 {
     meta.resource_version
         .as_ref()

@@ -1,14 +1,14 @@
-//! The objects of one kind as its watches tell of them, over any number of streams.
+//! The objects of one resource as its watches show them, over any number of streams.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::runtime::watcher::Event;
 
-/// Objects by key, each with the stream that told of it.
+/// Objects by key, each with the stream that showed it.
 #[derive(Debug)]
 pub(super) struct Cache<K, V> {
     entries: BTreeMap<K, Entry<V>>,
-    /// What a list that has begun and not ended has told so far, by stream.
+    /// The objects in a list that has begun and not ended, by stream.
     listing: BTreeMap<usize, BTreeSet<K>>,
     listed: BTreeSet<usize>,
 }
@@ -23,25 +23,25 @@ struct Entry<V> {
 /// What an event changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change<K> {
-    /// The object is there, new or changed.
+    /// The object exists. It is new or changed.
     Kept(K),
-    /// The object is gone.
+    /// The object was deleted.
     Gone(K),
 }
 
-/// An object about to be cached.
+/// An object to be cached.
 #[derive(Debug)]
 pub(super) struct Told<K, V> {
-    /// Its key.
+    /// The key of the object.
     pub key: K,
-    /// Its resourceVersion.
+    /// The resourceVersion of the object.
     pub version: u64,
-    /// What is kept of it.
+    /// What is kept of the object.
     pub value: V,
 }
 
 impl<K: Ord + Clone, V> Cache<K, V> {
-    /// An empty one.
+    /// Creates an empty cache.
     pub(super) const fn new() -> Self {
         Self {
             entries: BTreeMap::new(),
@@ -50,22 +50,22 @@ impl<K: Ord + Clone, V> Cache<K, V> {
         }
     }
 
-    /// What is known of one object.
+    /// Returns what is known of one object.
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
-    /// Everything.
+    /// Iterates over all objects.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, entry)| (key, &entry.value))
     }
 
-    /// Whether each of so many streams has told everything at least once.
+    /// Returns whether this number of streams have completed a list at least once.
     pub(super) fn is_complete(&self, streams: usize) -> bool {
         self.listed.len() >= streams
     }
 
-    /// Applies an event of a stream. Objects that a new list no longer holds are gone when that list ends.
+    /// Applies an event of a stream. Objects that are absent from a new list are removed when that list ends.
     pub(super) fn apply<O>(
         &mut self,
         stream: usize,
@@ -97,7 +97,7 @@ impl<K: Ord + Clone, V> Cache<K, V> {
         }
     }
 
-    /// Takes note of an object that was read or written, ahead of its watch.
+    /// Stores an object that was just read or written, before its watch shows it.
     pub(super) fn advance(&mut self, told: Told<K, V>) {
         if let Some(entry) = self
             .entries
@@ -112,7 +112,8 @@ impl<K: Ord + Clone, V> Cache<K, V> {
         }
     }
 
-    /// An event that is older than what is known, because a write of ours was quicker, changes nothing.
+    /// Stores the object of an event. An event that is older than the known state changes nothing: a write of this
+    /// process was faster than its watch.
     fn keep(&mut self, stream: usize, told: Told<K, V>) -> Vec<Change<K>> {
         if self
             .entries
