@@ -392,7 +392,7 @@ fn without_admission_policies_nobody_can_approve() {
     let name = text(&story.operations()[0]["metadata"]["name"]);
     let says = |what: &str| message(&story.get("sro", &name), "Complete").contains(what);
     story.eventually("it says that nobody can", || {
-        says("admission policies not installed")
+        says("admission policies are not installed")
     });
     story.eventually("mallory approves, as nothing keeps her from it", || {
         decide(&story, "mallory", &name, "Approve", "bob").is_ok()
@@ -506,7 +506,7 @@ fn wait_for_a_decision(story: &Story, name: &str, secret: &str) {
         .with("requestedBy", &json!("alice"));
     create(story, "alice", &operation.object()).expect("alice asks");
     story.eventually("a decision would count", || {
-        message(&story.get("sro", name), "Complete").contains("waiting for a person")
+        message(&story.get("sro", name), "Complete").contains("waiting for an approver")
     });
 }
 

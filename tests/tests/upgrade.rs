@@ -271,9 +271,9 @@ fn act_three(story: &Story, approvals: Approvals) {
         story.until_approvals_count_again();
         story.poke();
         story.eventually("it says that the operation is too old", || {
-            message(&awaiting(story), "Complete").contains("when this was created")
+            message(&awaiting(story), "Complete").contains("when this operation was created")
         });
-        stays_unapproved(story, "when this was created");
+        stays_unapproved(story, "when this operation was created");
         let old = awaiting(story);
         story.kubectl(&["delete", "sro", &text(&old["metadata"]["name"]), "-n", TEAM]);
         story.while_time_flies("there is another one", 60.0, || {

@@ -1,4 +1,5 @@
-//! The one place that decides whether an action on a secret is allowed. Asked right before each write.
+//! Decides whether an action on a secret is allowed. It is the only place that does, and is asked right before each
+//! write.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::policy::{Policy, Suspension};
 use crate::profile::Profile;
 use crate::secret::Secret;
 
-/// Where a request comes from.
+/// The namespace that a request comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
     /// The namespace of the policy and the operation.
@@ -20,7 +21,7 @@ pub struct Tenant {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Proof that [`authorise`] said yes to this action on this secret. Nothing else makes one.
+/// Proof that [`authorise`] allowed this action on this secret. Nothing else can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     action: Action,
@@ -28,13 +29,13 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Whether it covers the action on the secret.
+    /// Returns whether it covers the action on the secret.
     pub fn covers(&self, action: Action, secret: &crate::names::Arn) -> bool {
         self.action == action && self.secret == *secret
     }
 }
 
-/// Why something is not allowed.
+/// Why an action is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The policy refers to another profile.
@@ -55,7 +56,7 @@ pub enum Refusal {
         /// The namespace.
         namespace: Namespace,
     },
-    /// The region is not in the profile, or not in the policy.
+    /// The profile or the policy does not contain the region.
     #[error("region {region} is not among the regions of the policy and its profile {profile}")]
     RegionNotAllowed {
         /// The profile.
@@ -63,23 +64,25 @@ pub enum Refusal {
         /// The region.
         region: Region,
     },
-    /// The secret belongs to another account than the profile names.
-    #[error("the secret belongs to account {account}, which is not that of profile {profile}")]
+    /// The secret belongs to another account than that of the profile.
+    #[error(
+        "the secret belongs to account {account}, which is not the account of profile {profile}"
+    )]
     AccountNotAllowed {
         /// The profile.
         profile: ProfileName,
         /// The account of the secret.
         account: AccountId,
     },
-    /// The name lies outside the ceiling.
-    #[error("secret {secret} lies outside allowedSecrets of profile {profile}")]
+    /// The name is outside the ceiling of the profile.
+    #[error("secret {secret} is not covered by allowedSecrets of profile {profile}")]
     SecretNotAllowed {
         /// The profile.
         profile: ProfileName,
         /// The secret.
         secret: SecretName,
     },
-    /// The policy does not select it.
+    /// The policy does not select the secret.
     #[error("policy {policy} does not select secret {secret}")]
     NotSelected {
         /// The policy.
@@ -92,7 +95,7 @@ pub enum Refusal {
     ActionNotAllowed {
         /// The profile.
         profile: ProfileName,
-        /// What is missing.
+        /// The permission that is missing.
         permission: Permission,
     },
     /// The profile does not exist, or was deleted and a finalizer still keeps it.
@@ -101,7 +104,7 @@ pub enum Refusal {
         /// Its name.
         profile: ProfileName,
     },
-    /// The profile is suspended: nothing is done for any of its policies.
+    /// The profile is suspended: nothing runs for any of its policies.
     #[error("AWSAccessProfile {profile} is suspended; an admin can set its spec.suspend to false")]
     ProfileSuspended {
         /// The profile.
@@ -113,7 +116,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The condition reason.
+    /// Returns the condition reason.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::ProfileMismatch { .. } | Self::ProfileGone { .. } => "ProfileNotFound",
@@ -127,13 +130,19 @@ impl Refusal {
         }
     }
 
-    /// Whether it is a brake that somebody will release: what waits for it does not end.
+    /// Returns whether it is a suspension, which a person will end: an operation that it holds waits and does not fail.
     pub const fn is_suspension(&self) -> bool {
         matches!(self, Self::ProfileSuspended { .. } | Self::PolicySuspended)
     }
 }
 
-/// Decides whether a policy of this tenant, using this profile, may do this to this secret.
+/// Decides whether a policy of this tenant, using this profile, may perform this action on this secret.
+///
+///
+/// # Errors
+///
+///
+/// Returns the first reason that forbids it.
 pub fn authorise(
     tenant: &Tenant,
     profile: &Profile,
@@ -152,7 +161,14 @@ pub fn authorise(
     })
 }
 
-/// Decides the same as far as the secret's name and region tell. It gives no authority: that needs the secret.
+/// Decides what [`authorise`] decides, by the name and region of the secret alone. It gives no authority: that needs
+/// the secret.
+///
+///
+/// # Errors
+///
+///
+/// Returns the first reason that forbids it.
 pub fn authorise_by_name(
     tenant: &Tenant,
     profile: &Profile,
@@ -165,7 +181,14 @@ pub fn authorise_by_name(
     active(policy, profile)
 }
 
-/// Decides whether neither policy nor profile is suspended. Asked last: what is not allowed at all ends, and does not wait.
+/// Decides whether neither policy nor profile is suspended. This check comes last: an operation that is not allowed at
+/// all must fail and not wait for the end of a suspension.
+///
+///
+/// # Errors
+///
+///
+/// Returns a refusal if one of them is suspended.
 pub fn active(policy: &Policy, profile: &Profile) -> Result<(), Refusal> {
     if profile.suspension == Suspension::Suspended {
         return Err(Refusal::ProfileSuspended {
@@ -179,6 +202,12 @@ pub fn active(policy: &Policy, profile: &Profile) -> Result<(), Refusal> {
 }
 
 /// Decides whether the namespace may use the profile at all.
+///
+///
+/// # Errors
+///
+///
+/// Returns a refusal if the profile does not admit the namespace.
 pub fn may_use(tenant: &Tenant, profile: &Profile) -> Result<(), Refusal> {
     if profile
         .allowed_namespaces
@@ -193,6 +222,12 @@ pub fn may_use(tenant: &Tenant, profile: &Profile) -> Result<(), Refusal> {
 }
 
 /// Decides whether the profile allows the action on any secret.
+///
+///
+/// # Errors
+///
+///
+/// Returns the first permission that the profile does not list.
 pub fn may_act(profile: &Profile, action: Action) -> Result<(), Refusal> {
     match action
         .permissions()
@@ -207,7 +242,13 @@ pub fn may_act(profile: &Profile, action: Action) -> Result<(), Refusal> {
     }
 }
 
-/// Decides whether the name lies under the ceiling of the profile for this namespace.
+/// Decides whether the name is within the ceiling of the profile for this namespace.
+///
+///
+/// # Errors
+///
+///
+/// Returns a refusal if no pattern covers the name.
 pub fn under_ceiling(
     namespace: &Namespace,
     profile: &Profile,

@@ -1,4 +1,4 @@
-//! Judges an inventory for one policy: which state each selected secret is in, and why.
+//! Classifies an inventory for one policy: which state each selected secret is in, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,20 +19,22 @@ use crate::survey::{
 use crate::time::AwsTime;
 use crate::verdict::{self, Verdict, VerdictInput};
 
-/// What is known beside the inventories.
+/// What is known besides the inventories.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassifyInput<'a> {
-    /// What the policy's status remembers; it can delay nothing and hasten only reports, never actions.
+    /// The findings in the policy's status. They can delay nothing. They can make a report appear earlier, never an
+    /// action.
     pub previous: &'a PreviousFindings,
-    /// Every known operation: their journals tell which changes were our own, and what was left undone.
+    /// Every known operation. Their journals show which changes the controller made itself, and which recoveries are
+    /// unfinished.
     pub operations: &'a [Operation],
-    /// Unfinished rotations as this process has watched them.
+    /// The unfinished rotations as this process has watched them.
     pub stability: &'a StabilityTracker,
 }
 
 /// Classifies everything that the policy selects under the ceiling of its profile.
 ///
-/// Ages are measured from the time of each inventory, by AWS's clock.
+/// Ages are measured in AWS time, up to the time of each inventory.
 pub fn classify(
     tenant: &Tenant,
     profile: &Profile,
@@ -125,7 +127,7 @@ impl Classifier<'_> {
             .collect()
     }
 
-    /// When everything had been seen: the oldest of the latest complete sweeps.
+    /// Returns the time at which everything had been seen: the oldest of the latest complete sweeps of all regions.
     fn checked(&self, inventories: &[&Inventory]) -> Option<AwsTime> {
         let regions = self.profile.regions.iter();
         let completed = regions.filter(|region| self.covers(region)).map(|region| {
@@ -157,7 +159,7 @@ impl Classifier<'_> {
         {
             return;
         }
-        // What was not seen keeps the verdict of its last sight: time alone makes it no worse.
+        // A secret that was not seen is judged as of its last sight: time alone makes no verdict worse.
         let at = inventory.seen_at(arn, observation);
         let finding = self.finding(arn, observation, at);
         count(&finding, survey);
@@ -211,7 +213,8 @@ impl Classifier<'_> {
         }
     }
 
-    /// Names that could not be read, and of which nothing else is known. One that another region holds is not expected here.
+    /// Reports names that could not be read, and of which nothing else is known. A name that another region has is not
+    /// expected in this one.
     fn report_unread(&self, inventories: &[&Inventory], survey: &mut Survey) {
         let unread = inventories.iter().flat_map(|inventory| {
             let names = inventory.unread.iter();
@@ -227,7 +230,7 @@ impl Classifier<'_> {
                 continue;
             }
             let message = if error.class == ErrorClass::Denied {
-                "it does not exist, or the AWS role may not read it: AWS gives the same answer to both"
+                "it does not exist, or the AWS role may not read it: AWS returns the same error for both"
                     .to_owned()
             } else {
                 format!("it could not be read: {}", error.sentence())
@@ -241,7 +244,7 @@ impl Classifier<'_> {
         }
     }
 
-    /// Findings from before the controller started, in regions that nobody has seen completely since: they stay.
+    /// Keeps findings from before the controller started, in regions of which no complete sweep exists since.
     fn report_previous(&self, inventories: &[&Inventory], survey: &mut Survey) {
         let previous = self.input.previous;
         if previous.unconfirmed.is_empty() {
@@ -268,7 +271,7 @@ impl Classifier<'_> {
         self.hold_counts(survey);
     }
 
-    /// A status lists only some findings and no healthy secret: their numbers hold until a complete sweep.
+    /// Keeps the counts of the status until a complete sweep. A status lists only some findings, and no healthy secret.
     fn hold_counts(&self, survey: &mut Survey) {
         let previous = self.input.previous;
         for (state, counted) in &previous.counts {
@@ -282,7 +285,7 @@ impl Classifier<'_> {
         }
     }
 
-    /// Exact names that exist in none of the policy's regions, once all of them were seen completely.
+    /// Reports exact names that exist in none of the policy's regions, once all of them were seen completely.
     fn report_missing(&self, inventories: &[&Inventory], survey: &mut Survey) {
         let Some(first) = inventories.first() else {
             return;
@@ -302,7 +305,7 @@ impl Classifier<'_> {
         let complete = survey.is_complete();
         for name in allowed.filter(|name| !known_names.contains(name)) {
             let mut finding = self.nameless(name, &first.region, State::NotFound, first.time);
-            // Only what a complete view showed is told while some region cannot be seen.
+            // While some region cannot be seen, only a finding that a complete view produced is kept.
             if !complete {
                 let key = (first.region.clone(), name.clone());
                 let old = self.input.previous.findings.get(&key);
@@ -316,7 +319,7 @@ impl Classifier<'_> {
         }
     }
 
-    /// A finding of which only the name is known.
+    /// Builds a finding of which only the name is known.
     fn nameless(&self, name: &SecretName, region: &Region, state: State, now: AwsTime) -> Finding {
         let old = self
             .input
@@ -333,7 +336,7 @@ impl Classifier<'_> {
                 old.and_then(|old| old.since)
                     .map_or(now, |since| since.min(now)),
             ),
-            message: "no secret of this name exists; create it, or take the name out of the policy"
+            message: "no secret of this name exists; create it, or remove the name from the policy"
                 .to_owned(),
             current: None,
             pending: None,
@@ -368,7 +371,7 @@ fn previous_finding(region: &Region, name: &SecretName, old: &PreviousFinding) -
     }
 }
 
-/// The names that some region holds.
+/// Returns the names that exist in some region.
 fn names_in<'a>(inventories: &[&'a Inventory]) -> BTreeSet<&'a SecretName> {
     let inventories = inventories.iter();
     inventories
@@ -392,7 +395,7 @@ fn present(inventory: &Inventory) -> impl Iterator<Item = &SecretName> {
         .map(|observation| &observation.secret.name)
 }
 
-/// Listed, but gone when it was looked at.
+/// Returns whether the secret was listed, but no longer existed when it was described.
 fn vanished(observation: &Observation) -> bool {
     observation
         .unreadable
@@ -433,7 +436,7 @@ fn sort_in(finding: Finding, detection: &Detection, survey: &mut Survey) {
     }
 }
 
-/// States by region and name, as the next pass will remember them.
+/// Returns the findings by region and name, as the next pass reads them.
 pub fn previous_findings(survey: &Survey) -> PreviousFindings {
     let findings = survey.findings.iter().map(|finding| {
         let key = (finding.region.clone(), finding.name.clone());

@@ -1,7 +1,7 @@
-//! Whether an operation waits for a person, and what that person said.
+//! Decides whether an operation waits for an approval, and evaluates the decision of the approver.
 //!
-//! Who may decide is settled by the API server, in its admission policies. Here it is only checked that they are in
-//! place, and that nobody decided about a request of their own.
+//! The API server decides who may approve, by its admission policies. This module only checks that those policies are
+//! installed, and that no one approved a request of their own.
 
 use crate::approval::{Answer, Approval, Decision};
 use std::time::Duration;
@@ -12,57 +12,57 @@ use crate::policy::Policy;
 use crate::profile::Profile;
 use crate::time::ServerTime;
 
-/// API servers take a moment until a policy that was just created refuses anything.
+/// API servers need a moment before a policy that was just created refuses anything.
 const ADMISSION_DELAY: Duration = Duration::from_secs(5);
 
-/// Whether the API server itself watches over who decides.
+/// Whether the API server enforces who may approve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It does, over all operations that were created later than this.
+    /// It enforces it for all operations that were created later than this.
     Enforced {
-        /// When the last of its policies and bindings was created, or a change of one was noticed.
+        /// When the last of the policies and bindings was created, or when a change of one was noticed.
         since: ServerTime,
     },
-    /// It does not: whoever may write an operation could approve it.
+    /// It does not enforce it: anyone who may write an operation could approve it.
     Missing {
         /// What is missing.
         what: String,
     },
-    /// It does, by other rules than those of this release.
+    /// It enforces the rules of another release.
     OtherVersion {
-        /// What differs, and which version it is of.
+        /// What differs, and the version it belongs to.
         what: String,
     },
-    /// The controller may not look whether it does.
+    /// The controller may not read whether it does.
     Unreadable {
-        /// What it may not read.
+        /// What the controller may not read.
         what: String,
     },
 }
 
-/// Where the agreement to one operation stands.
+/// The state of the approval of one operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
-    /// None is needed.
+    /// No approval is needed.
     NotNeeded,
-    /// It is needed and not given yet.
+    /// An approval is needed and not given yet.
     Awaited {
         /// What to do, in a sentence.
         message: String,
     },
-    /// It is given.
+    /// The operation is approved.
     Given {
-        /// By whom.
+        /// The approver.
         by: String,
     },
-    /// It is refused, or can never be given.
+    /// The approval is denied, or can never be given.
     Refused {
         /// Why, in a sentence.
         message: String,
     },
 }
 
-/// The strictest of what operation, policy and profile ask for.
+/// Returns the strictest of what the operation, the policy and the profile require.
 pub fn required(asked: Approval, action: Action, policy: &Policy, profile: &Profile) -> Approval {
     let by_profile = action
         .permissions()
@@ -76,14 +76,15 @@ pub fn required(asked: Approval, action: Action, policy: &Policy, profile: &Prof
     asked.max(policy.remediation.approval).max(by_profile)
 }
 
-/// Whether a decision is still to be made about an operation that needs one.
+/// Returns whether an operation needs a decision and has none yet.
 pub fn is_undecided(operation: &Operation, policy: &Policy, profile: &Profile) -> bool {
     !operation.has_started()
         && operation.decision.is_none()
         && required(operation.approval, operation.action, policy, profile) == Approval::Required
 }
 
-/// A refusal counts whatever policy and profile say, and where they are not known.
+/// Returns the denial of the operation, if it was denied. A denial counts regardless of policy and profile, and also
+/// where they are unknown.
 pub fn denied(operation: &Operation) -> Option<Consent> {
     let decision = operation.decision.as_ref()?;
     (decision.answer == Answer::Deny).then(|| Consent::Refused {
@@ -91,7 +92,8 @@ pub fn denied(operation: &Operation) -> Option<Consent> {
     })
 }
 
-/// Where the agreement stands if the API server has watched over who decides: as much as the operation itself tells.
+/// Returns the state of the approval under the assumption that the API server enforces who may approve. It depends on
+/// the operation, its policy and its profile alone.
 pub fn consent_if_enforced(operation: &Operation, policy: &Policy, profile: &Profile) -> Consent {
     let always = Admission::Enforced {
         since: ServerTime::new(jiff::Timestamp::UNIX_EPOCH),
@@ -99,7 +101,7 @@ pub fn consent_if_enforced(operation: &Operation, policy: &Policy, profile: &Pro
     consent(operation, policy, profile, &always)
 }
 
-/// Where the agreement to an operation stands. A refusal counts wherever it comes from: to stop is always safe.
+/// Returns the state of the approval of an operation. A denial counts wherever it comes from: to stop is always safe.
 pub fn consent(
     operation: &Operation,
     policy: &Policy,
@@ -113,9 +115,8 @@ pub fn consent(
     match (&operation.decision, required) {
         (_, Approval::NotRequired) => Consent::NotNeeded,
         (None, Approval::Required) => Consent::Awaited {
-            message: not_enforced_because(operation, admission).unwrap_or_else(|| {
-                "waiting for a person who may approve to set spec.decision".to_owned()
-            }),
+            message: not_enforced_because(operation, admission)
+                .unwrap_or_else(|| "waiting for an approver to set spec.decision".to_owned()),
         },
         (Some(decision), Approval::Required) => approved(operation, decision, admission),
     }
@@ -128,11 +129,11 @@ fn approved(operation: &Operation, decision: &Decision, admission: &Admission) -
     match (&operation.requested_by, operation.trigger) {
         (Some(requester), _) if *requester == decision.by => Consent::Refused {
             message: format!(
-                "{requester} asked for it and cannot approve it; create another operation"
+                "{requester} requested the operation and cannot approve it; create another operation"
             ),
         },
         (None, Trigger::Manual) => Consent::Refused {
-            message: "spec.requestedBy is missing, so nobody knows whether another person approved; create another operation that says it"
+            message: "spec.requestedBy is missing, so it is unknown whether another person approved; create another operation that sets it"
                 .to_owned(),
         },
         (Some(_), _) | (None, Trigger::Policy) => Consent::Given {
@@ -141,22 +142,22 @@ fn approved(operation: &Operation, decision: &Decision, admission: &Admission) -
     }
 }
 
-/// Why nobody can have watched over who approved, if so.
+/// Returns why the API server may not have enforced who approved. `None` = it has enforced it.
 fn not_enforced_because(operation: &Operation, admission: &Admission) -> Option<String> {
     match admission {
         Admission::Missing { what } => Some(format!(
-            "admission policies not installed: {what}; nobody's approval counts"
+            "admission policies are not installed: {what}; no approval counts"
         )),
         Admission::OtherVersion { what } => Some(format!(
-            "admission policies of another version: {what}; nobody's approval counts"
+            "admission policies are of another version: {what}; no approval counts"
         )),
         Admission::Unreadable { what } => Some(format!(
-            "admission policies not known to be installed: the controller may not read {what}; nobody's approval counts"
+            "it is unknown whether admission policies are installed: the controller may not read {what}; no approval counts"
         )),
         Admission::Enforced { since } if operation.created < since.plus(ADMISSION_DELAY) => {
             Some(format!(
-                "admission policies not installed when this was created: they are known to be unchanged and in force since {since}, \
-                 so that anybody may have approved it before; create another operation"
+                "admission policies may not have been in force when this operation was created: they are known to be unchanged since \
+                 {since}, so anyone may have approved it before; create another operation"
             ))
         }
         Admission::Enforced { .. } => None,

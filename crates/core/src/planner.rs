@@ -1,4 +1,4 @@
-//! Makes the plan: goes through a survey finding by finding and decides about each.
+//! Makes the plan: decides about each finding of a survey in turn.
 
 mod blockers;
 mod gate;
@@ -25,22 +25,22 @@ use crate::secret::PendingValue;
 use crate::secret::Secret;
 use crate::survey::{Finding, RemedyKind, Survey};
 
-/// Plans what to do about the survey: creates nothing itself, and says of every finding why nothing is done.
+/// Plans what to do about the survey. It creates nothing itself, and records for every finding why nothing is done.
 pub fn plan(survey: &Survey, input: &PlanInput<'_>) -> Plan {
     Planner::new(survey, input).run()
 }
 
-/// A plan in the making: what it has created so far takes up places.
+/// A plan in the making. What it proposes already counts against the concurrency limits.
 struct Planner<'a> {
     survey: &'a Survey,
     input: &'a PlanInput<'a>,
     plan: Plan,
 }
 
-/// What is to be done about one finding.
+/// What to do about one finding.
 enum Decision {
     Nothing,
-    /// An operation is at work, or waits for something.
+    /// An operation is in progress, or waits for something.
     InProgress(ObjectKey, Option<Block>),
     Block(Block),
     Create(Box<Proposal>),
@@ -159,7 +159,7 @@ impl<'a> Planner<'a> {
             Some(Remedy::LeaveAsDecided) => {
                 return Decision::Block(Block::indefinite(BlockReason::ManualHold));
             }
-            // Nothing is planned before the versions are known; where they may not be read, that is said.
+            // Nothing is planned before the versions are known. If they may not be read, that is reported.
             None if finding.remedy_kind == RemedyKind::Unlisted => {
                 return self
                     .unseen(finding)
@@ -190,21 +190,22 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Where no maintenance window is open when a hold ends, the attempt waits for one, and that is said from the first
-    /// moment.
+    /// Replaces a block whose end lies outside every maintenance window: the attempt then waits for a window, and the
+    /// status shows that from the beginning.
     fn or_outside_window_at_its_end(&self, block: Block) -> Block {
         let windows = &self.input.own.policy.remediation.windows;
         let then = block.until.map(|until| windows.at(until));
         then.and_then(outside_window).unwrap_or(block)
     }
 
-    /// Whether an unfinished operation keeps the policy from making another one: its own, or one that is at work.
+    /// Returns whether an unfinished operation prevents another one of the policy: an automatic operation of its own,
+    /// or any operation in progress.
     fn prevents_another(&self, operation: &Operation) -> bool {
         let is_own = operation.policy.uid.as_ref() == Some(&self.input.own.policy.uid);
         is_own && operation.trigger == Trigger::Policy || self.input.is_in_progress(operation)
     }
 
-    /// What keeps an operation from beginning.
+    /// Returns what prevents an operation from starting.
     fn blocker_of(&self, operation: &Operation, region: &Region) -> Option<Block> {
         if self.input.is_undecided(operation) {
             return Some(Block::indefinite(BlockReason::AwaitingApproval));
@@ -217,7 +218,7 @@ impl<'a> Planner<'a> {
             .or_else(|| outside_window(self.plan.window))
     }
 
-    /// What a policy wants done about this kind of finding; `None` if nothing could be done.
+    /// Returns the remedy of a policy for this kind of finding. `None` = no remedy exists for it.
     fn remedy(
         &self,
         remediation: &Remediation,
@@ -245,7 +246,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// What a policy asks for about a version that does not move on; `None` = a report.
+    /// Returns the action that a policy chooses for a version without progress. `None` = report only.
     fn recovery(
         &self,
         remediation: &Remediation,
@@ -257,7 +258,7 @@ impl<'a> Planner<'a> {
             StuckRemedy::RetryRotation => Some(Action::RetryRotation),
             StuckRemedy::ClearPending => Some(Action::ClearPending),
             StuckRemedy::ClearAndRotate => Some(Action::ClearAndRotate),
-            // Running a version again needs no pin; where none has room, nothing else is left.
+            // A retry needs no pin. It is the only action left where no pin has room.
             StuckRemedy::Recover if self.has_no_room_for_a_pin(finding) => {
                 Some(Action::RetryRotation)
             }
@@ -284,7 +285,7 @@ impl<'a> Planner<'a> {
             .about(&policy.uid, version)
             .map(|operation| &operation.key.name)
             .collect();
-        // Counting alone would meet a taken name again once an older operation was deleted.
+        // The count alone could lead to a name that exists, once an older operation was deleted.
         let name = (taken.len()..=taken.len().saturating_mul(2))
             .filter_map(|before| {
                 operation_name::automatic(policy, arn, version, before.saturating_add(1))
@@ -313,7 +314,8 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Pins that failed recoveries left are taken away once a rotation has succeeded since and all has long been well.
+    /// Proposes to remove the pins of failed recoveries, once a rotation has succeeded since and the secret has been
+    /// healthy for an attempt window.
     fn consider_release(&mut self, finding: &Finding) {
         let (Some(arn), Some(secret)) = (&finding.arn, &finding.secret) else {
             return;
@@ -346,11 +348,11 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// What a policy wants done about a finding.
+/// The remedy of a policy for a finding.
 pub(super) enum Remedy {
     Report,
     Act(Action),
-    /// What the policy asks for would undo what a person decided.
+    /// The action that the policy chooses would undo the decision of a person.
     LeaveAsDecided,
 }
 
@@ -363,9 +365,9 @@ impl Remedy {
     }
 }
 
-/// A version without a value cannot have reached the target: it is cleared. One with a value may be the only copy of the
-/// live password, and running it again heals what clearing would break: that comes first, once. One that was rolled back
-/// is never run again.
+/// Chooses the action for remedy `Recover`. A version without a value cannot have reached the target, so it is cleared.
+/// A version with a value may be the only copy of the live password, and a retry can repair what a clear would break:
+/// so it is retried first, once. A version that was rolled back is never retried.
 fn recover(finding: &Finding, history: &History<'_>) -> Action {
     let retried = finding
         .pending

@@ -1,4 +1,4 @@
-//! What AWS says of one secret: labels, dates, rotation settings. Never a value.
+//! The metadata that AWS returns for one secret: labels, dates, rotation settings. Never a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::names::{Arn, FunctionArn, Region, SecretName, StageLabel, VersionId};
 use crate::time::AwsTime;
 use crate::words;
 
-/// Which labels sit on which version. Versions without a label do not appear, as in AWS's answers.
+/// The labels on each version. Versions without a label do not appear, as in AWS's responses.
 pub type LabelMap = BTreeMap<VersionId, BTreeSet<StageLabel>>;
 
 /// Returns the version that holds a label, if one does.
@@ -16,22 +16,22 @@ pub fn holder_in<'a>(labels: &'a LabelMap, label: &StageLabel) -> Option<&'a Ver
     holders.next().map(|(version, _)| version)
 }
 
-/// One secret as `ListSecrets` or `DescribeSecret` tells of it.
+/// One secret as `ListSecrets` or `DescribeSecret` returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
-    /// Its whole ARN.
+    /// The complete ARN.
     pub arn: Arn,
-    /// Its friendly name.
+    /// The friendly name.
     pub name: SecretName,
     /// Labelled versions (`VersionIdsToStages` of describe, `SecretVersionsToStages` of list).
     pub labels: LabelMap,
     /// Whether and how it rotates.
     pub rotation: Rotation,
-    /// When anything about it changed last.
+    /// When anything about the secret last changed.
     pub last_changed: Option<AwsTime>,
     /// When a rotation last succeeded.
     pub last_rotated: Option<AwsTime>,
-    /// The latest date by which AWS means to rotate next; in the past when rotation fails.
+    /// The latest date by which AWS plans to rotate next; in the past when rotation fails.
     pub next_rotation: Option<AwsTime>,
     /// When it was created.
     pub created: Option<AwsTime>,
@@ -43,18 +43,18 @@ pub struct Secret {
     pub external_type: Option<String>,
     /// The region of the primary, if it is replicated.
     pub primary_region: Option<Region>,
-    /// Its replicas, as `DescribeSecret` tells of them; a list does not.
+    /// The replicas, from `DescribeSecret`. A list does not return them.
     pub replicas: BTreeMap<Region, Replication>,
-    /// Its tags.
+    /// The tags.
     pub tags: BTreeMap<String, String>,
 }
 
-/// `RotationEnabled` and what belongs to it.
+/// `RotationEnabled` and the settings that belong to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// Never configured (`RotationEnabled` absent).
     NotConfigured,
-    /// Configured, then switched off by somebody.
+    /// Configured, then switched off.
     Disabled,
     /// On.
     Enabled {
@@ -77,20 +77,20 @@ pub struct RotationRules {
 }
 
 words! {
-    /// How a replica stands to its primary (`ReplicationStatus`), by the names that AWS uses.
+    /// The replication status of a replica (`ReplicationStatus`), by the names that AWS uses.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Replication {
-        /// It shows what its primary shows.
+        /// The replica equals its primary.
         InSync,
-        /// It is being brought up to date.
+        /// The replica is being updated.
         InProgress,
-        /// It is not, and will not be by itself.
+        /// The update of the replica failed, and AWS does not repeat it.
         Failed,
     }
 }
 
 impl Secret {
-    /// The replicas that do not show what this secret shows, with their status; `None` = there is none such.
+    /// Describes the replicas that are not in sync, with their status. `None` = every replica is in sync.
     pub fn behind(&self) -> Option<String> {
         let behind = self.replicas.iter();
         let behind = behind.filter(|(_, status)| **status != Replication::InSync);
@@ -100,38 +100,40 @@ impl Secret {
         (!named.is_empty()).then(|| named.join(", "))
     }
 
-    /// The version that holds the label, if any does.
+    /// Returns the version that holds the label, if one does.
     pub fn holder(&self, label: &StageLabel) -> Option<&VersionId> {
         holder_in(&self.labels, label)
     }
 
-    /// The version with AWSCURRENT.
+    /// Returns the version with AWSCURRENT.
     pub fn current(&self) -> Option<&VersionId> {
         self.holder(&StageLabel::current())
     }
 
-    /// The version with AWSPENDING, also where it is the current one.
+    /// Returns the version with AWSPENDING, even if it is the current version.
     pub fn pending(&self) -> Option<&VersionId> {
         self.holder(&StageLabel::pending())
     }
 
-    /// The version with AWSPREVIOUS.
+    /// Returns the version with AWSPREVIOUS.
     pub fn previous(&self) -> Option<&VersionId> {
         self.holder(&StageLabel::previous())
     }
 
-    /// The pending version of a rotation that has not finished: AWSPENDING on another version than AWSCURRENT.
+    /// Returns the pending version of a rotation that has not finished: a version other than the current one that holds
+    /// AWSPENDING.
     pub fn unfinished(&self) -> Option<&VersionId> {
         self.pending()
             .filter(|pending| self.current() != Some(*pending))
     }
 
-    /// Whether the unfinished pending version is one that was current before, or that a later rotation or a person has
-    /// passed over: it holds AWSPREVIOUS, or a rotation succeeded no earlier than it was created, or a version that was
-    /// created later is current or was so just before. A person moved AWSCURRENT back, or set a value, which AWS may not
-    /// count as a rotation; to rotate such a version in again would undo that decision.
+    /// Returns whether the unfinished pending version was rolled back: it was current before, or a later rotation or a
+    /// person replaced it. That is so if it holds AWSPREVIOUS, if a rotation succeeded at or after its creation, or if
+    /// a version that was created later is the current or the previous version. Someone moved AWSCURRENT back, or set a
+    /// value, which AWS may not count as a rotation; to make such a version current again would undo that decision.
     ///
-    /// `versions` is the complete list of versions; without it, and for a version without a value, only the label tells.
+    /// `versions` is the complete list of versions. Without it, and for a version without a value, only the label is
+    /// evaluated.
     pub fn is_rolled_back(&self, versions: Option<&VersionListing>) -> bool {
         let Some(pending) = self.unfinished() else {
             return false;
@@ -157,29 +159,29 @@ impl Secret {
         self.labels.get(version).into_iter().flatten()
     }
 
-    /// How many labels the secret carries, of the 20 that AWS allows.
+    /// Returns the number of labels on the secret. AWS allows 20.
     pub fn label_count(&self) -> usize {
         self.labels.values().map(BTreeSet::len).sum()
     }
 
-    /// Whether any version is known to carry a label.
+    /// Returns whether the version carries any label.
     pub fn is_labelled(&self, version: &VersionId) -> bool {
         self.labels.contains_key(version)
     }
 
-    /// Whether this is a copy of a secret whose primary lives in another region.
+    /// Returns whether the secret is a replica of a primary in another region.
     pub fn is_replica(&self) -> bool {
         self.primary_region
             .as_ref()
             .is_some_and(|primary| primary != self.arn.region())
     }
 
-    /// Whether AWS would accept a rotation: switched on, by somebody's own choice.
+    /// Returns whether rotation is on. Only then does `RotateSecret` leave the rotation settings as someone chose them.
     pub const fn rotates(&self) -> bool {
         matches!(self.rotation, Rotation::Enabled { .. })
     }
 
-    /// The rotation function, if rotation is on and has one.
+    /// Returns the rotation function, if rotation is on and has one.
     pub const fn function(&self) -> Option<&FunctionArn> {
         match &self.rotation {
             Rotation::Enabled { function, .. } => function.as_ref(),
@@ -187,7 +189,8 @@ impl Secret {
         }
     }
 
-    /// Why this may not be done to this secret, if so. Only what rotates needs rotation to be on.
+    /// Returns why the action is never performed on this secret. `None` = nothing excludes it. Only an action that
+    /// rotates needs rotation to be on.
     pub fn exclusion(&self, action: Action) -> Option<Exclusion> {
         if let Some(foreign) = self.foreign_owner() {
             return Some(foreign);
@@ -206,7 +209,8 @@ impl Secret {
 }
 
 impl Secret {
-    /// Why the secret is somebody else's to act on, if so: not even its deletion is called off.
+    /// Returns why the secret is managed by someone else. `None` = it is not. Not even the deletion of such a secret is
+    /// canceled.
     pub fn foreign_owner(&self) -> Option<Exclusion> {
         if self.is_replica() {
             return Some(Exclusion::Replica);
@@ -218,12 +222,12 @@ impl Secret {
     }
 }
 
-/// Why a secret is never acted on (design: hands off).
+/// Why the controller never acts on a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exclusion {
     /// Scheduled for deletion.
     ScheduledForDeletion,
-    /// A replica: its primary is where things happen.
+    /// A replica: actions belong on its primary.
     Replica,
     /// Managed by another AWS service.
     Managed,
@@ -253,41 +257,41 @@ impl Exclusion {
     }
 }
 
-/// What `ListSecretVersionIds` (all pages, `IncludeDeprecated`) told.
+/// What `ListSecretVersionIds` returned (all pages, `IncludeDeprecated`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VersionListing {
-    /// Creation time of each version listed.
+    /// The creation time of each version in the list.
     pub created: BTreeMap<VersionId, Option<AwsTime>>,
 }
 
 impl VersionListing {
-    /// Whether the version is listed. A pending version that is not is taken to have no value:
-    /// AWS omits versions without one, and sometimes others too.
+    /// Returns whether the list contains the version. A pending version that it does not contain is taken to have no
+    /// value: AWS omits versions without one, and sometimes others too.
     pub fn lists(&self, version: &VersionId) -> bool {
         self.created.contains_key(version)
     }
 
-    /// When the version was created, where the list says so.
+    /// Returns when the version was created, if the list shows it.
     pub fn created(&self, version: &VersionId) -> Option<AwsTime> {
         self.created.get(version).copied().flatten()
     }
 }
 
-/// One answer of `DescribeSecret`, and of `ListSecretVersionIds` where it was asked for.
+/// One response of `DescribeSecret`, and of `ListSecretVersionIds` if it was requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// The `Date` header of the answer.
+    /// The time in the `Date` header of the response.
     pub at: AwsTime,
-    /// The secret, or that there is none.
+    /// The secret, or that it does not exist.
     pub secret: Seen,
-    /// The complete list of versions, if it was asked for.
+    /// The complete list of versions, if it was requested.
     pub versions: Option<VersionListing>,
 }
 
-/// Whether a secret was there.
+/// Whether a secret exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// As AWS describes it.
+    /// The secret as AWS describes it.
     Present(Box<Secret>),
     /// `ResourceNotFoundException`.
     Absent,
@@ -297,19 +301,19 @@ words! {
     /// Whether a pending version has a value.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum PendingValue {
-        /// No unfinished pending version.
+        /// There is no unfinished pending version.
         None,
-        /// It is in no complete list of versions.
+        /// The complete list of versions does not contain it.
         Empty,
-        /// It is listed.
+        /// The complete list of versions contains it.
         Present,
-        /// No list was taken.
+        /// No list was read.
         Unknown,
     }
 }
 
 impl PendingValue {
-    /// Returns whether the unfinished pending version has a value, as far as the complete list of versions tells.
+    /// Returns whether the unfinished pending version has a value, by the complete list of versions.
     pub fn of(secret: &Secret, versions: Option<&VersionListing>) -> Self {
         match (secret.unfinished(), versions) {
             (None, _) => Self::None,

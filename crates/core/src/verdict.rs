@@ -1,4 +1,4 @@
-//! The state of one secret: the first that holds, in the order of the API.
+//! Judges one secret: its state is the first one that holds, in the order of [`State`].
 
 use std::time::Duration;
 
@@ -18,41 +18,42 @@ use crate::stability::{self, Stability};
 use crate::survey::{PreviousFinding, RemedyKind, State};
 use crate::time::AwsTime;
 
-/// AWS keeps a deleted secret at least this long (API reference, `DeleteSecret`, `RecoveryWindowInDays`).
+/// The shortest time for which AWS keeps a deleted secret (API reference, `DeleteSecret`, `RecoveryWindowInDays`).
 const SHORTEST_RECOVERY_WINDOW: Duration = Duration::from_hours(7 * 24);
 
-/// And at most this long, which is also the default.
+/// The longest time for which AWS keeps a deleted secret, which is also the default.
 const LONGEST_RECOVERY_WINDOW: Duration = Duration::from_hours(30 * 24);
 
-/// What is found about one secret.
+/// The state of one secret, and what supports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Its state.
+    /// The state.
     pub state: State,
-    /// Since when.
+    /// The AWS time since which the secret is in that state.
     pub since: AwsTime,
     /// A sentence for people, with absolute times only.
     pub message: String,
-    /// Which kind of remedy could help.
+    /// The kind of remedy that could help.
     pub remedy_kind: RemedyKind,
-    /// When the unfinished pending version was first seen by us.
+    /// When the controller first saw the unfinished pending version.
     pub first_observed: Option<AwsTime>,
 }
 
-/// What is known of a secret beside what AWS shows of it now.
+/// What is known about a secret besides what AWS shows now.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct VerdictInput<'a> {
-    /// What the last pass found.
+    /// What the previous pass found.
     pub previous: Option<&'a PreviousFinding>,
-    /// Every known operation, on whichever secret: journals tell which changes were our own.
+    /// Every known operation, on any secret. Their journals show which changes the controller made itself.
     pub operations: &'a [Operation],
-    /// How this process has seen its labels and versions rest.
+    /// For how long this process has seen the labels and versions of the secret unchanged.
     pub stability: Option<&'a Stability>,
-    /// Which journals are believed: those of this namespace, as far as the profile admits it. `None` = none are.
+    /// The profile and the namespace that decide which journals are trusted: those of this namespace, for secrets that
+    /// the profile admits. `None` = no journal is trusted.
     pub bounds: Option<(&'a Profile, &'a Tenant)>,
 }
 
-/// Judges one secret by AWS time.
+/// Judges one secret. All ages are measured in AWS time.
 pub fn of(
     observation: &Observation,
     detection: &Detection,
@@ -72,12 +73,13 @@ pub fn of(
     rules.unreadable().unwrap_or_else(|| rules.readable())
 }
 
-/// When the value of a secret expires, if a tag says so in a way that can be read.
+/// Returns when the value of a secret expires, if it has an expiry tag that can be parsed.
 pub fn expires(secret: &Secret, detection: &Detection) -> Option<AwsTime> {
     expiry::parse(secret.tags.get(&detection.expiry.as_ref()?.tag_key)?)
 }
 
-/// Returns until when a scheduled deletion can be called off: surely, or at the latest. `None` = AWS may purge it at any time.
+/// Returns until when a scheduled deletion can be canceled: until then for certain, or until then at the latest. `None`
+/// = AWS may purge the secret at any time.
 pub fn restorable_until(secret: &Secret, now: AwsTime) -> Option<AwsTime> {
     match Purge::of(secret.deleted?, now) {
         Purge::NotBefore(time) | Purge::AnyTimeUntil(time) => Some(time),
@@ -85,18 +87,18 @@ pub fn restorable_until(secret: &Secret, now: AwsTime) -> Option<AwsTime> {
     }
 }
 
-/// When AWS purges a deleted secret. No moment in it has passed.
+/// When AWS purges a deleted secret. No time in a variant lies in the past.
 ///
-/// AWS documents `DeletedDate` as the date the secret is scheduled for deletion, and answers with the date of the request:
-/// the window of 7 to 30 days, which is told nowhere, counts from there. A date in the future can only be that of the
-/// purge.
+/// AWS documents `DeletedDate` as the date for which the deletion is scheduled, but returns the date of the request.
+/// The recovery window of 7 to 30 days starts on that date, and AWS does not return its length. A date in the future
+/// can only be the date of the purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purge {
-    /// Until then AWS surely keeps it.
+    /// AWS keeps the secret at least until then.
     NotBefore(AwsTime),
-    /// The shortest window is over and the longest is not.
+    /// The shortest recovery window is over, and the longest is not.
     AnyTimeUntil(AwsTime),
-    /// Every window is over, and AWS still lists it.
+    /// Every recovery window is over, and AWS still lists the secret.
     Due,
 }
 
@@ -129,17 +131,18 @@ struct Rules<'a> {
     now: AwsTime,
 }
 
-/// Since when a pending version has not moved on, and what tells.
+/// The time since which a pending version has made no progress, and what shows it.
 #[derive(Clone, Copy, Debug)]
 struct Progress {
     first_observed: AwsTime,
     since: AwsTime,
-    /// AWS's own date for the rotation, where only that tells.
+    /// AWS's own date for the rotation, where nothing else shows the age.
     due_by: Option<AwsTime>,
 }
 
 impl<'a> Rules<'a> {
-    /// The operations on this secret. Only a secret that is not at rest needs them.
+    /// Returns the operations on this secret. It is called only for a secret that has something unfinished: a search
+    /// through all operations for every secret would be slow.
     fn history(&self) -> History<'a> {
         let history = History::of(&self.secret.arn, self.operations);
         match self.bounds {
@@ -148,7 +151,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The state by what is known of the secret, whether that is little or much.
+    /// Returns the state by what is known of the secret: from a list, from `DescribeSecret`, or from both.
     fn readable(&self) -> Verdict {
         self.scheduled_for_deletion()
             .or_else(|| self.ineligible())
@@ -163,7 +166,8 @@ impl<'a> Rules<'a> {
             .unwrap_or_else(|| self.healthy())
     }
 
-    /// What a closer look could not read is unknown. But a list shows labels too: what is stuck there is not taken for less.
+    /// Reports a secret as `Unknown` if `DescribeSecret` or `ListSecretVersionIds` failed for it. A list shows labels
+    /// too: a secret that is stuck by its list entry stays stuck.
     fn unreadable(&self) -> Option<Verdict> {
         let error = self.observation.unreadable.as_ref()?;
         let listed = self.readable();
@@ -197,11 +201,12 @@ impl<'a> Rules<'a> {
         })
     }
 
-    /// A deadline that has passed would send people away from a secret that can still be saved.
+    /// Describes the deletion. It never names a deadline that has passed: people would give up a secret that can still
+    /// be restored.
     fn deletion(&self, deleted: AwsTime) -> String {
         if deleted > self.now {
             return format!(
-                "scheduled for deletion; AWS purges it after {deleted}, restore it before"
+                "scheduled for deletion; AWS purges it after {deleted}; restore it before then"
             );
         }
         let advice = match Purge::of(deleted, self.now) {
@@ -232,7 +237,7 @@ impl<'a> Rules<'a> {
         ))
     }
 
-    /// No AWSCURRENT, and no first rotation under way that may bring one.
+    /// Reports a secret without AWSCURRENT, unless its first rotation is in progress and may still set the label.
     fn broken(&self) -> Option<Verdict> {
         if self.secret.current().is_some() {
             return None;
@@ -269,13 +274,13 @@ impl<'a> Rules<'a> {
         )
     }
 
-    /// The command that sets a value. It asks no cluster.
+    /// Returns the command that sets a value. That command does not contact a cluster, so it names no namespace.
     fn put(&self) -> String {
         let (name, region) = (&self.secret.name, self.secret.arn.region());
         format!("kubectl secret-rotation put {name} --region {region}")
     }
 
-    /// The command of a manual operation on this secret, in the namespace of the policy where there is one.
+    /// Returns the command of a manual operation on this secret, in the namespace of the policy if there is one.
     fn command(&self, verb: &str) -> String {
         let (name, region) = (&self.secret.name, self.secret.arn.region());
         let namespace = self.bounds.map(|(_, tenant)| &tenant.namespace);
@@ -292,7 +297,7 @@ impl<'a> Rules<'a> {
         }
         let since = progress.since;
         let (state, remedy_kind, message) = if !self.is_stuck(progress) {
-            let message = format!("a rotation is in progress since {since}");
+            let message = format!("a rotation has been in progress since {since}");
             (State::Rotating, RemedyKind::None, message)
         } else if rollback == RollbackStatus::Unknown || self.observation.versions.is_none() {
             (
@@ -323,7 +328,7 @@ impl<'a> Rules<'a> {
     fn without_progress(&self, progress: Progress) -> String {
         let message = match progress.due_by {
             Some(date) => format!(
-                "AWS meant to rotate it by {date}, and its rotation has not finished, whatever else has changed since"
+                "AWS meant to rotate it by {date}, and its rotation has not finished, regardless of later changes"
             ),
             None => format!("rotation has not progressed since {}", progress.since),
         };
@@ -332,7 +337,7 @@ impl<'a> Rules<'a> {
         all.collect::<Vec<_>>().join("; ")
     }
 
-    /// What a person is to know where metadata keeps changing so that the secret never rests by its date.
+    /// Explains that metadata keeps changing, so that the secret is never quiet by its `LastChangedDate`.
     fn disturbance(&self) -> Option<String> {
         let rest = self.stability.filter(|rest| rest.keeps_changing())?;
         let changed = self.last_change();
@@ -344,25 +349,26 @@ impl<'a> Rules<'a> {
                 format!("; the version has no value, and is not cleared before {from}")
             }
             Some(from) => format!("; the version has no value, and may be cleared since {from}"),
-            None => ", so nothing is done automatically meanwhile".to_owned(),
+            None => ", so no automatic action starts".to_owned(),
         };
         Some(format!(
-            "its labels have rested since {} at least, but this keeps changing: {rest}. AWS may be running the rotation again{then}. \
+            "its labels have not changed since {} or earlier, but these keep changing: {rest}. AWS may be running the rotation again{then}. \
              Stop what changes it, for example a job that sets tags",
             rest.since
         ))
     }
 
-    /// A decision of a person, whatever the date of the version: it lasts since the labels moved.
+    /// Reports a version that a person rolled back. The date of the version does not matter: the state lasts since the
+    /// labels moved.
     fn rolled_back(&self, pending: &VersionId, progress: Progress) -> Verdict {
         let how = if self.secret.previous() == Some(pending) {
-            "it holds AWSPREVIOUS too"
+            "it also holds AWSPREVIOUS"
         } else {
             "another value has become current since it was made"
         };
         let message = format!(
-            "version {pending}, which holds AWSPENDING, was rolled back: {how}. It is never rotated in again automatically. \
-             To keep it so, remove AWSPENDING with {}; to return to it, use {}",
+            "version {pending}, which holds AWSPENDING, was rolled back: {how}. It never becomes current again automatically. \
+             To discard it, remove AWSPENDING with {}; to return to it, use {}",
             self.command("clear"),
             self.command("promote")
         );
@@ -379,7 +385,8 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// First-seen of this very pending version, clamped: a status that somebody edited makes nothing older than the secret.
+    /// Returns when this pending version was first seen. The time is clamped: an edited status cannot make it older
+    /// than the secret.
     fn first_observed(&self, pending: &VersionId) -> AwsTime {
         let old = self
             .previous
@@ -387,8 +394,9 @@ impl<'a> Rules<'a> {
         self.clamped(old.and_then(|old| old.first_observed))
     }
 
-    /// The earlier of the last change and the birth of the pending version. Our own pin is no change, and what was found
-    /// before stays, so that neither makes a stuck rotation look young.
+    /// Returns since when the pending version has made no progress: the earlier of the last change and the creation of
+    /// the version. The controller's own pins are no change, and a time that was found before is kept, so that neither
+    /// makes a stuck rotation look young.
     fn progress(&self, pending: &VersionId) -> Progress {
         let first_observed = self.first_observed(pending);
         let versions = self.observation.versions.as_ref();
@@ -418,9 +426,9 @@ impl<'a> Rules<'a> {
         changed.unwrap_or(self.now).min(self.now)
     }
 
-    /// AWS's own date for the rotation, where it passed long ago and the secret is not remembered: then nothing tells how old
-    /// a pending version without a value is, because `LastChangedDate` moves with every tag. A secret that was this late
-    /// before the rotation began would be remembered as overdue.
+    /// Returns AWS's own date for the rotation, if it passed long ago and no previous finding exists for the secret.
+    /// Without a finding, nothing shows the age of a pending version without a value, because `LastChangedDate` moves
+    /// with every tag. A secret that was this late before the rotation began would have a finding `Overdue`.
     fn long_overdue(&self) -> Option<AwsTime> {
         let next = self.secret.next_rotation?;
         let grace = self.detection.stuck_after.max(self.detection.overdue_after);
@@ -439,13 +447,13 @@ impl<'a> Rules<'a> {
         self.expires(expiry, expiry::parse(tag)?)
     }
 
-    /// That nobody can tell when the value expires: about the tag, not about the value.
+    /// Reports that the expiry tag cannot be parsed. The finding is about the tag, not about the value.
     fn unreadable_expiry(&self) -> Option<Verdict> {
         let message = self.unreadable_tag()?;
         Some(self.verdict(State::Unknown, None, message))
     }
 
-    /// What is wrong with the secret is its state; that its tag cannot be read either is said beside it.
+    /// Adds the remark about an expiry tag that cannot be parsed to the message of another state.
     fn with_the_tag(&self, verdict: Verdict) -> Verdict {
         let says_it = matches!(
             verdict.state,
@@ -477,7 +485,7 @@ impl<'a> Rules<'a> {
         }
         if self.renewed_since(due) {
             let message = format!(
-                "ExpiryTagStale: rotated after {due}, but tag {} still says {expires}; update it",
+                "ExpiryTagStale: rotated after {due}, but tag {} still shows {expires}; update the tag",
                 expiry.tag_key
             );
             return Some(self.verdict(State::Expiring, Some(due), message));
@@ -519,11 +527,12 @@ impl<'a> Rules<'a> {
         })
     }
 
-    /// A recovery that cleared and did not rotate, by its journal: pins alone say nothing of what was meant to follow.
+    /// Reports a recovery that cleared and did not rotate. Only its journal shows that: a pin does not show whether a
+    /// rotation was meant to follow.
     fn unfinished_recovery(&self) -> Option<Verdict> {
         let cleared = self.history().unfinished_recovery(self.secret)?;
         let message = format!(
-            "recovery unfinished: AWSPENDING was cleared at {cleared}, and nothing has rotated since"
+            "recovery unfinished: AWSPENDING was cleared at {cleared}, and no rotation has succeeded since"
         );
         Some(self.overdue_since(State::Overdue, cleared, message))
     }
@@ -540,11 +549,11 @@ impl<'a> Rules<'a> {
         Some(self.overdue_since(
             State::TooOld,
             since.plus(max_age),
-            format!("the current value is unchanged since {since}"),
+            format!("the current value has not changed since {since}"),
         ))
     }
 
-    /// A state that comes before `Disabled` does not hide what was left over.
+    /// Adds the leftover pending version to the message of a state that precedes `Disabled`.
     fn with_leftover(&self, found: Verdict) -> Verdict {
         match self.leftover() {
             Some(leftover) => Verdict {
@@ -566,7 +575,7 @@ impl<'a> Rules<'a> {
                 Rotation::Disabled,
                 DisabledReporting::Report | DisabledReporting::ReportUnconfigured,
             ) => leftover.map_or_else(|| off.to_owned(), |leftover| format!("{off}; {leftover}")),
-            // What may be the live password is no mere setting.
+            // A version that may hold the live password is reported even if disabled rotation is not.
             (Rotation::Disabled, DisabledReporting::Ignore) => leftover
                 .filter(|_| self.observation.pending_value() != PendingValue::Empty)
                 .map(|leftover| format!("{off}; {leftover}"))?,
@@ -585,7 +594,7 @@ impl<'a> Rules<'a> {
         })
     }
 
-    /// The AWSPENDING of a rotation that was switched off or cancelled half-way.
+    /// Describes the AWSPENDING of a rotation that was switched off or canceled before it finished.
     fn leftover(&self) -> Option<String> {
         let switched_off = self.secret.rotation == Rotation::Disabled;
         let pending = self.secret.unfinished().filter(|_| switched_off)?;
@@ -610,7 +619,7 @@ impl<'a> Rules<'a> {
         };
         Some(format!(
             "version {pending} still holds AWSPENDING and {what} a value, which may be the one that the target accepts: \
-             if so, use {}; if not, remove the label with {}",
+             if it is, use {}; if not, remove the label with {}",
             self.command("promote"),
             self.command("clear")
         ))
@@ -634,7 +643,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// Where AWS names no date, the state lasts since it was first found.
+    /// Builds a verdict. If AWS returns no date for the state, the state lasts since it was first found.
     fn verdict(&self, state: State, since: Option<AwsTime>, message: String) -> Verdict {
         let found = self
             .previous

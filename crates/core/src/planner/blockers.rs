@@ -1,4 +1,4 @@
-//! Why nothing is done about a finding now: one question a function, each answered with a reason.
+//! Why nothing is done about a finding now: one function per question, each with a reason as its answer.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ use crate::survey::{Finding, RemedyKind};
 use crate::time::AwsTime;
 
 impl Planner<'_> {
-    /// Reasons that only people can take away. `owner` is the policy that the secret belongs to.
+    /// Returns a reason that only people can remove. `owner` is the policy that owns the secret.
     pub(super) fn not_permitted(
         &self,
         secret: &Secret,
@@ -45,7 +45,7 @@ impl Planner<'_> {
         reason.map(Block::indefinite)
     }
 
-    /// The policy that takes care of a finding: each is asked for the remedy that it would choose.
+    /// Returns the policy that owns the secret of a finding. Each policy is asked for the remedy that it would choose.
     pub(super) fn owner(
         &self,
         finding: &Finding,
@@ -58,14 +58,15 @@ impl Planner<'_> {
         })
     }
 
-    /// The policy that takes our pins away from a healthy secret.
+    /// Returns the policy that removes the pins of this cluster from a healthy secret.
     pub(super) fn releaser(&self, secret: &Secret) -> Option<&ObjectKey> {
         owner(secret, self.input.bound_policies, |_| {
             Some(Action::ReleasePins)
         })
     }
 
-    /// Whether another policy takes care of the finding, although this one would: what is at work there is not its own.
+    /// Returns whether another policy owns the secret, although this policy would act on it too. An operation in
+    /// progress there does not belong to this policy.
     pub(super) fn belongs_to_another_policy(
         &self,
         finding: &Finding,
@@ -81,8 +82,8 @@ impl Planner<'_> {
                 .is_some_and(|owner| *owner != own.key)
     }
 
-    /// Nothing is done to a secret of which the latest sweep could not see everything. Where the circuit breaker holds the
-    /// region, it says so: that is the graver reason.
+    /// Blocks actions on a secret that the latest sweep could not see completely. If the circuit breaker blocks the
+    /// region, the reason is the circuit breaker: that is the more serious one.
     pub(super) fn unseen(&self, finding: &Finding) -> Option<Block> {
         let reason = match finding.unreadable {
             Some(ErrorClass::Denied) => BlockReason::AccessDenied,
@@ -101,7 +102,7 @@ impl Planner<'_> {
         Some(Block::indefinite(reason))
     }
 
-    /// What keeps automatic operations from starting in the region.
+    /// Returns what prevents automatic operations from starting in the region.
     pub(super) fn blocked_in(&self, region: &Region) -> Option<Block> {
         match self.plan.regions.get(region) {
             Some(RegionGate::Open) => None,
@@ -110,7 +111,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Budgets of this secret: attempts, back-off, and respect for what a person did.
+    /// Returns the budget of this secret that is used up: attempts, back-off, or the hold after an action of a person.
     pub(super) fn attempt_budget(
         &self,
         finding: &Finding,
@@ -127,7 +128,8 @@ impl Planner<'_> {
         Block::latest([history.budget(secret, policy, now), restored, failed])
     }
 
-    /// Operations that failed before they did anything count as no attempt, but they too must not follow one another at once.
+    /// Delays the next operation after failures. Operations that failed before they changed anything are no attempts,
+    /// but they too must not follow one another at once.
     fn failed_before(&self, finding: &Finding, history: &History<'_>) -> Option<Block> {
         let version = finding.pending.as_ref().or(finding.current.as_ref())?;
         let failed: Vec<_> = history
@@ -139,7 +141,7 @@ impl Planner<'_> {
         let remediation = &self.input.own.policy.remediation;
         let backoff = remediation.backoff;
         let (reason, pause) = match reason {
-            // Only a person can give the function back what it lacks.
+            // Only a person can grant the permission that is missing.
             Failure::Refused if cannot_invoke(operation) => (BlockReason::BackingOff, backoff.max),
             Failure::AccessDenied => (BlockReason::AccessDenied, backoff.max),
             Failure::PinExhausted => (BlockReason::PinExhausted, backoff.max),
@@ -159,13 +161,15 @@ impl Planner<'_> {
         (until > self.input.now).then(|| Block::until(reason, until))
     }
 
-    /// Nothing is cleared without a pin, and no operation is created to find that out.
+    /// Blocks a clear where no pin has room: nothing is cleared without a pin, and no operation is created only to find
+    /// that out.
     pub(super) fn no_room_for_pin(&self, secret: &Secret, action: Action) -> Option<Block> {
         let is_full = pin::room(secret, self.input.cluster).is_err();
         (action.clears() && is_full).then(|| Block::indefinite(BlockReason::PinExhausted))
     }
 
-    /// Acting on a stuck rotation needs quiet by AWS's own dates, whatever status remembers.
+    /// Blocks an action on a stuck rotation until the secret is quiet by AWS's own dates, regardless of what the status
+    /// contains.
     pub(super) fn not_quiet_yet(
         &self,
         finding: &Finding,
@@ -193,9 +197,9 @@ impl Planner<'_> {
         Some(Block::until(BlockReason::RotationWindowOpen, closes))
     }
 
-    /// The secret changed too recently, by its date. Where something keeps changing it, that date is never old enough: a
-    /// version without a value may then be cleared once labels and versions have rested for long, and for one with a value
-    /// nobody knows when.
+    /// Blocks a secret that changed too recently by its date. If something keeps changing it, that date is never old
+    /// enough. A version without a value may then be cleared once labels and versions have not changed for a long time.
+    /// For a version with a value no time can be given.
     fn changed_recently(
         &self,
         finding: &Finding,
@@ -222,7 +226,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Places at work, counting what this plan creates.
+    /// Blocks the action if every concurrency slot is taken, including those of operations that this plan creates.
     pub(super) fn concurrency_limit(&self, secret: &Secret, action: Action) -> Option<Block> {
         let own = self.input.own;
         let in_policy = self.input.ahead_in_policy(None) + self.plan.create.len();
@@ -254,7 +258,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whether nothing is done for the policy, whatever it says.
+/// Returns whether the policy is suspended or being deleted, or its profile suspended.
 fn is_suspended(own: &BoundPolicy) -> bool {
     own.policy.deletion_requested.is_some() || active(&own.policy, &own.profile).is_err()
 }

@@ -1,4 +1,5 @@
-//! Whether an operation that exists may begin, or go on to clear: windows, what the region allows, and slots.
+//! Decides whether an existing operation may start, or continue to its clear: windows, the state of the region, and
+//! slots.
 
 use crate::block::{Block, BlockReason};
 use crate::consent::is_undecided;
@@ -11,8 +12,8 @@ use crate::plan::{PlanInput, RegionGate};
 use crate::policy::Mode;
 use crate::survey::RegionSurvey;
 
-/// Whether budgets let an automatic operation begin, or go on to clear. `region` is what this process last planned for
-/// the policy in the secret's region. Operations by hand are not subject to budgets.
+/// Returns whether an automatic operation may start, or continue to its clear. `region` is what this process last
+/// planned for the policy in the secret's region. Manual operations are not subject to budgets.
 pub fn gate<'a>(
     operation: &'a Operation,
     function: Option<&FunctionArn>,
@@ -39,7 +40,7 @@ pub fn gate<'a>(
     }
 }
 
-/// What keeps it from beginning beside slots; asked until it has acted.
+/// Returns what, besides slots, prevents the operation from starting. It is evaluated until the operation has acted.
 fn closed(region: Option<&RegionGate>, input: &PlanInput<'_>) -> Option<Gate> {
     let policy = &input.own.policy;
     if policy.mode == Mode::Observe {
@@ -55,7 +56,7 @@ fn closed(region: Option<&RegionGate>, input: &PlanInput<'_>) -> Option<Gate> {
     }
 }
 
-/// What keeps automatic operations from starting while no window is open.
+/// Returns the block of automatic operations while no window is open.
 pub(super) fn outside_window(opening: Opening) -> Option<Block> {
     (!opening.is_open()).then(|| Block {
         reason: BlockReason::OutsideWindow,
@@ -63,13 +64,14 @@ pub(super) fn outside_window(opening: Opening) -> Option<Block> {
     })
 }
 
-/// Whether too much is stuck in a region, as far as it is known.
+/// Returns whether the circuit breaker is open in a region, by what is known of it.
 pub(super) fn trips(region: &RegionSurvey, own: &BoundPolicy) -> bool {
     let breaker = own.policy.remediation.breaker;
     region.was_tripped || breaker.is_open(region.stuck, region.eligible)
 }
 
-/// Too much at once for a machine to be trusted with, or perhaps too much: what was not seen is not taken to be absent.
+/// Returns whether automatic operations may start in a region. If the sweep is incomplete they may not: a secret that
+/// was not seen may still exist, and be stuck.
 pub(super) fn region_gate(region: &RegionSurvey, own: &BoundPolicy) -> RegionGate {
     if region.selected > own.policy.selector.max_secrets {
         RegionGate::Blocked(BlockReason::SelectionTooLarge)
@@ -83,7 +85,7 @@ pub(super) fn region_gate(region: &RegionSurvey, own: &BoundPolicy) -> RegionGat
 }
 
 impl PlanInput<'_> {
-    /// Whether a person is still to decide about it.
+    /// Returns whether a person has yet to decide about the operation.
     pub(super) fn is_undecided(&self, operation: &Operation) -> bool {
         let mut bound_policies = self.bound_policies.iter();
         let bound_policy = bound_policies.find(|one| {

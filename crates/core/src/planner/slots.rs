@@ -1,16 +1,15 @@
-//! Slots: the right to be at work, limited per policy and per rotation function.
+//! Concurrency slots: the right of an operation to be in progress, limited per policy and per rotation function.
 //!
 //! | An operation | holds a slot |
 //! |---|---|
 //! | that has written nothing | no |
 //! | that has pinned and settles | yes |
 //! | whose last write, or the last move of a label or version of its secret, is younger than [`FUNCTION_AT_REST`] | yes |
-//! | older than that, and still verifying | no; it goes on without one |
+//! | whose last write is older than that, and which is still verifying | no; it continues without one |
 //! | suspended, stopped, or ended | no |
 //!
-//! Those that wait for a slot stand in line, the oldest first; whoever waits for something else as well, or only ends, lets
-//! others pass.
-//! A person's operations count and never wait.
+//! Operations that wait for a slot get one in order of age. An operation that also waits for something else, or is only
+//! about to end, lets others pass. Manual operations count, and never wait.
 
 use super::gate::outside_window;
 use crate::action::{Action, Step};
@@ -26,8 +25,8 @@ use crate::plan::{PlanInput, RegionGate};
 use crate::policy::Mode;
 use crate::time::{AwsTime, ServerTime};
 
-/// Who goes first, the first first: those that nothing stops any more, those that have pinned, those that wait after they
-/// have begun, those that have done nothing.
+/// The order of operations for slots: first those that nothing stops any more, then those that have pinned, then those
+/// that wait after they have started, then those that have done nothing.
 type Turn = (Rank, ServerTime, String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +38,8 @@ enum Rank {
 }
 
 impl<'a> PlanInput<'a> {
-    /// Whether the store lets the operation take its next step, slots aside: one that may not is in nobody's way.
+    /// Returns whether the API objects permit the next step of the operation, regardless of slots. An operation that
+    /// may not act blocks no other one.
     pub fn may_act(&self, operation: &Operation) -> bool {
         let Some(bound_policy) = self.bound_policy(operation) else {
             return false;
@@ -50,25 +50,26 @@ impl<'a> PlanInput<'a> {
         )
     }
 
-    /// Whether it may take its next step and is not only to take its pin back.
+    /// Returns whether the operation may take its next step, other than to remove its own pin.
     fn may_continue(&self, operation: &Operation) -> bool {
         let bound_policy = self.bound_policy(operation);
         bound_policy.is_some_and(|bound_policy| self.permit(operation, bound_policy) == Permit::Go)
     }
 
-    /// Whether it is at work on its secret, so that no other may be: it has begun and may go on, or a person's is about to
-    /// begin. What waits, for whatever reason, is not.
+    /// Returns whether the operation is in progress on its secret, so that no other one may be: it has started and may
+    /// continue, or it is a manual operation that is about to start. An operation that waits, for any reason, is not in
+    /// progress.
     pub(super) fn is_in_progress(&self, operation: &Operation) -> bool {
         let begins = operation.trigger == Trigger::Manual && !self.is_deferred(operation);
         !operation.is_finished() && (operation.has_started() || begins) && self.may_act(operation)
     }
 
-    /// Whether it has not begun, and could not when it last tried.
+    /// Returns whether the operation has not started, and could not at its last try.
     fn is_deferred(&self, operation: &Operation) -> bool {
         !operation.has_started() && self.deferred.contains(&operation.key)
     }
 
-    /// How many slots of the policy are taken by others, before it is this operation's turn.
+    /// Returns how many slots of the policy other operations take before `own` gets one.
     pub(super) fn ahead_in_policy(&self, own: Option<&'a Operation>) -> usize {
         let uid = &self.own.policy.uid;
         let automatic = |other: &Operation| {
@@ -77,7 +78,8 @@ impl<'a> PlanInput<'a> {
         self.ahead(own, automatic).count()
     }
 
-    /// The same for a rotation function, over all policies of the profile.
+    /// Returns how many slots of a rotation function other operations take before `own` gets one, over all policies of
+    /// the profile.
     pub(super) fn ahead_on(&self, function: &FunctionArn, own: Option<&'a Operation>) -> usize {
         let profile = &self.own.profile.name;
         let runs_there = |other: &'a Operation| {
@@ -90,9 +92,10 @@ impl<'a> PlanInput<'a> {
         self.ahead(own, runs_there).count()
     }
 
-    /// Those that hold a slot, or are next in line for one, before `own`; without it, before one that does not exist yet.
+    /// Returns the operations that hold a slot, or get one before `own`. Without `own`: before an operation that does
+    /// not exist yet.
     ///
-    /// The order is strict, so that none wait for each other where the number of slots was lowered.
+    /// The order is strict, so that operations never wait for each other after the limit was lowered.
     fn ahead(
         &self,
         own: Option<&'a Operation>,
@@ -101,7 +104,7 @@ impl<'a> PlanInput<'a> {
         let turn = own.map(|own| self.turn(own));
         self.operations.iter().filter(move |other| {
             let is_own = own.is_some_and(|own| own.uid == other.uid);
-            // What costs little is asked first: there may be many operations.
+            // The cheap checks come first: there may be many operations.
             if other.is_finished() || is_own || !concerned(other) {
                 return false;
             }
@@ -129,8 +132,8 @@ impl<'a> PlanInput<'a> {
             && self.may_act(operation)
     }
 
-    /// From when on no function can be running for it any more, if it has written. What moved the labels or versions of its
-    /// secret since may have been AWS that runs the rotation again.
+    /// Returns the time from which no rotation function can be running for the operation. `None` = it has written
+    /// nothing. If labels or versions of the secret changed after the last write, AWS may have run the rotation again.
     fn function_rests_from(&self, operation: &Operation) -> Option<AwsTime> {
         let written = written_until(operation)?;
         let arn = operation.arn.as_ref();
@@ -138,7 +141,8 @@ impl<'a> PlanInput<'a> {
         Some(written.max(moved.unwrap_or(written)).plus(FUNCTION_AT_REST))
     }
 
-    /// Whether it would take a slot now: a machine's that needs one, and that nothing else holds back.
+    /// Returns whether the operation would take a slot now: an automatic operation that needs one, and that nothing
+    /// else blocks.
     fn is_next_in_line(&self, operation: &Operation) -> bool {
         let rotates_yet = operation.action == Action::ClearAndRotate
             && operation.journal.entry(Step::Rotate).is_none();
@@ -150,7 +154,7 @@ impl<'a> PlanInput<'a> {
             && !self.is_behind(operation)
     }
 
-    /// Whether it has not begun because another one is at work on its secret.
+    /// Returns whether the operation has not started because another one is in progress on its secret.
     fn is_behind(&self, operation: &Operation) -> bool {
         let Some(arn) = operation.arn.as_ref().filter(|_| !operation.has_started()) else {
             return false;
@@ -159,7 +163,8 @@ impl<'a> PlanInput<'a> {
         history.rival(operation, self.now).is_some()
     }
 
-    /// The rotation function on which an operation runs or may run: as a sweep saw it, else as it was when it began.
+    /// Returns the rotation function of an operation: as a sweep saw it, otherwise as it was when the operation
+    /// started.
     fn function(&self, operation: &'a Operation) -> Option<&'a FunctionArn> {
         let arn = operation.arn.as_ref()?;
         let began = operation.baseline.as_ref();
@@ -202,15 +207,16 @@ impl<'a> PlanInput<'a> {
                 },
                 history: &History::of(arn, self.operations),
                 secret: None,
-                // Deadlines are the API server's; its clock and AWS's are close enough to tell who may be in the way.
+                // Deadlines are measured in API server time. Its clock and AWS's are close enough to decide which
+                // operations may act.
                 server_now: ServerTime::new(self.now.timestamp()),
                 now: self.now,
             },
         )
     }
 
-    /// Mode, windows, and what the latest sweep of the region allows. What this process has not judged holds nobody back
-    /// here: it may begin at any moment.
+    /// Returns whether mode, windows and the latest sweep of the region let the operation act. A region that this
+    /// process has not judged blocks no one here: the operation may start at any moment.
     fn gate_without_slots(&self, operation: &Operation, bound_policy: &BoundPolicy) -> Gate {
         let policy = &bound_policy.policy;
         if operation.trigger == Trigger::Manual {
@@ -234,7 +240,7 @@ impl<'a> PlanInput<'a> {
     }
 }
 
-/// Its last write, or the end of the settling that follows it.
+/// Returns the time of the last write, or the end of the settle time that follows it.
 fn written_until(operation: &Operation) -> Option<AwsTime> {
     let last = operation.journal.last_intent(&Step::ALL)?;
     let settles = if operation.has_acted() {

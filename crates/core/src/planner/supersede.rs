@@ -1,4 +1,4 @@
-//! Operations that wait although what they were made for is gone.
+//! Waiting operations whose reason no longer exists.
 
 use super::Planner;
 use crate::action::Action;
@@ -9,7 +9,7 @@ use crate::secret::Secret;
 use crate::survey::{Finding, RemedyKind, State};
 
 impl Planner<'_> {
-    /// Notes them down.
+    /// Records the operations of this policy that have not started and whose reason no longer exists.
     pub(super) fn supersede(&mut self) {
         let own = &self.input.own.policy;
         let waiting = self.input.operations.iter().filter(|operation| {
@@ -27,7 +27,7 @@ impl Planner<'_> {
 
     fn obsolete_because(&self, operation: &Operation) -> Option<&'static str> {
         if self.input.own.policy.mode == Mode::Observe {
-            return Some("the policy is in mode Observe now");
+            return Some("the policy is now in mode Observe");
         }
         let arn = operation.arn.as_ref()?;
         let findings = self.survey.findings.iter().chain(&self.survey.pinned);
@@ -44,23 +44,23 @@ impl Planner<'_> {
             None => {
                 let region = self.survey.regions.get(arn.region());
                 let seen = region.is_some_and(|region| region.complete);
-                seen.then_some("the secret needs it no longer")
+                seen.then_some("the secret no longer needs it")
             }
         }
     }
 
     fn no_longer_wanted(&self, operation: &Operation, finding: &Finding) -> Option<&'static str> {
         if !still_wanted(operation, finding) {
-            return Some("the secret is in another state now");
+            return Some("the secret is now in another state");
         }
         let secret = finding.secret.as_ref()?;
         if self.belongs_to_another(operation, finding, secret) {
-            return Some("another policy takes care of the secret now");
+            return Some("another policy now owns the secret");
         }
         if finding.remedy_kind == RemedyKind::RolledBack {
             return self.undoes_rollback(operation.action);
         }
-        (!self.asks_for(operation.action)).then_some("the policy asks for something else now")
+        (!self.asks_for(operation.action)).then_some("the policy now chooses another remedy")
     }
 
     fn belongs_to_another(
@@ -77,7 +77,8 @@ impl Planner<'_> {
         self.belongs_to_another_policy(finding, secret, &history)
     }
 
-    /// The version that it is about was rolled back: what remains is to take the label away, where the policy clears at all.
+    /// Returns why an operation about a rolled-back version is obsolete. The only remedy left is to remove the label,
+    /// if the policy clears at all.
     fn undoes_rollback(&self, action: Action) -> Option<&'static str> {
         if !RollbackStatus::RolledBack.permits(action) {
             return Some("the pending version was rolled back");
@@ -86,10 +87,11 @@ impl Planner<'_> {
             StuckRemedy::ClearPending | StuckRemedy::ClearAndRotate | StuckRemedy::Recover => true,
             StuckRemedy::Report | StuckRemedy::RetryRotation => false,
         };
-        (action.clears() && !clears).then_some("the policy asks for something else now")
+        (action.clears() && !clears).then_some("the policy now chooses another remedy")
     }
 
-    /// Whether the policy may still mean this action. `Recover` means either, depending on what is known of the version.
+    /// Returns whether the policy may still choose this action. `Recover` can choose either, depending on what is known
+    /// of the version.
     const fn asks_for(&self, action: Action) -> bool {
         let remediation = &self.input.own.policy.remediation;
         match action {

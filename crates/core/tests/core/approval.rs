@@ -103,18 +103,18 @@ fn without_admission_policies_no_approval_counts_and_every_refusal_does() {
     };
     let approved = consent_of(&asked(decided(Answer::Approve, "bob")), &older);
     assert!(
-        matches!(approved, Consent::Awaited { message } if message.contains("admission policies of another version"))
+        matches!(approved, Consent::Awaited { message } if message.contains("admission policies are of another version"))
     );
     let missing = Admission::Missing {
         what: "x".to_owned(),
     };
     let approved = consent_of(&asked(decided(Answer::Approve, "bob")), &missing);
     assert!(
-        matches!(approved, Consent::Awaited { message } if message.contains("admission policies not installed"))
+        matches!(approved, Consent::Awaited { message } if message.contains("admission policies are not installed"))
     );
     let undecided = consent_of(&asked(None), &missing);
     assert!(
-        matches!(undecided, Consent::Awaited { message } if message.contains("admission policies not installed")),
+        matches!(undecided, Consent::Awaited { message } if message.contains("admission policies are not installed")),
         "told before somebody decides in vain"
     );
     let denied = consent_of(&asked(decided(Answer::Deny, "mallory")), &missing);

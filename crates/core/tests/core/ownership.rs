@@ -79,7 +79,7 @@ fn what_waits_under_the_old_owner_is_superseded_when_another_can_do_more() {
     let both = [older, younger];
     assert_eq!(
         plans(&both[1], &both, &waiting),
-        "hold prod/a Conflict\nsupersede prod/w: another policy takes care of the secret now\n"
+        "hold prod/a Conflict\nsupersede prod/w: another policy now owns the secret\n"
     );
     assert_eq!(
         plans(&both[0], &both, &waiting),

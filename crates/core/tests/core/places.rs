@@ -355,7 +355,7 @@ fn a_waiting_operation_is_superseded_when_an_older_policy_takes_the_secret_over(
     let plan = plan_of(&own, &[own.clone(), older], secrets, &waiting);
     assert_eq!(
         text(&plan),
-        "hold prod/a Conflict\nsupersede prod/w: another policy takes care of the secret now\n"
+        "hold prod/a Conflict\nsupersede prod/w: another policy now owns the secret\n"
     );
 }
 

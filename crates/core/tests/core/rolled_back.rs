@@ -44,7 +44,7 @@ fn passed_over(at: AwsTime) -> Observation {
 #[test]
 fn a_version_that_was_rolled_back_is_stuck_and_says_so() {
     for (observation, how) in [
-        (moved_back(), "it holds AWSPREVIOUS too"),
+        (moved_back(), "it also holds AWSPREVIOUS"),
         (
             passed_over(ago(hours(7))),
             "another value has become current since it was made",
@@ -133,7 +133,7 @@ fn an_operation_that_waits_is_superseded_when_its_version_turns_out_rolled_back(
     assert_eq!(superseded(Action::ClearPending, recover, moved_back()), "");
     assert_eq!(
         superseded(Action::ClearPending, StuckRemedy::Report, moved_back()),
-        "supersede prod/waiting: the policy asks for something else now\n"
+        "supersede prod/waiting: the policy now chooses another remedy\n"
     );
     let unlisted = Observation::listed(stuck("prod/a"));
     assert_eq!(

@@ -145,9 +145,9 @@ fn a_version_with_a_value_is_reported_and_no_time_is_promised() {
         (State::Stuck, Some(ago(hours(48))))
     );
     for part in [
-        "rested since 2026-11-20T22:01:00Z",
+        "its labels have not changed since 2026-11-20T22:01:00Z or earlier",
         "its tags (last-synced)",
-        "nothing is done automatically",
+        "no automatic action starts",
         "Stop what changes it",
     ] {
         assert!(
