@@ -120,7 +120,7 @@ fn what_is_denied_wins_and_what_can_never_open_says_so() {
     let nowhere = json!([{"schedule": "0 2 * * *", "duration": "2h", "timeZone": "Europe/Berlyn"}]);
     story.apply_policy(&policy(&nowhere, &json!([])));
     story.eventually("the zone is named", || {
-        message(&story.get("srp", "apps"), "Ready").contains("Europe/Berlyn is no time zone")
+        message(&story.get("srp", "apps"), "Ready").contains("Europe/Berlyn is not a time zone")
     });
     let never = json!([{"schedule": "0 2 30 2 *", "duration": "2h"}]);
     story.apply_policy(&policy(&nightly(), &never));

@@ -1,31 +1,31 @@
-//! Whether someone must approve an operation, and what that person decided.
+//! Whether an operation needs an approval, and the decision of the approver.
 
-/// Whether a person must agree first.
+/// Whether a person must approve an operation before it starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Approval {
-    /// Nobody need agree.
+    /// No approval is needed.
     #[default]
     NotRequired,
-    /// Somebody other than the requester must.
+    /// A person other than the requester must approve.
     Required,
 }
 
-/// What a person decided, once.
+/// The decision of an approver. It is made once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Yes or no.
+    /// The answer of an approver.
     pub answer: Answer,
-    /// Who decided, as the API server knows them.
+    /// The user name of the approver, as the API server reports it.
     pub by: String,
-    /// Why.
+    /// The reason.
     pub message: Option<String>,
 }
 
-/// Yes or no.
+/// The answer of an approver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It may go on.
+    /// The operation may run.
     Approve,
-    /// It must not.
+    /// The operation must not run.
     Deny,
 }

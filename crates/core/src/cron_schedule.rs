@@ -1,15 +1,16 @@
-//! Cron schedules: the minutes of a calendar on which a window opens.
+//! Cron schedules: the minutes at which a maintenance window opens.
 //!
-//! The five fields and the macros that Kubernetes accepts for a `CronJob` (`robfig/cron`, standard parser). A day matches
-//! by day of the month *or* by day of the week if both are restricted, as cron(5) says.
+//! It accepts the five fields and the macros that Kubernetes accepts for a `CronJob` (`robfig/cron`, standard parser).
+//! If both day of the month and day of the week are restricted, a day matches if either does, as in cron(5).
 
 use jiff::civil::{Date, DateTime, Time};
 use thiserror::Error;
 
-/// The rarest day there is, 29 February on a given weekday apart, comes within this many days: from 2096 to 2104.
+/// The number of days within which every day of the calendar occurs: the longest gap is the one between 29 February
+/// 2096 and 29 February 2104. A 29 February on a given weekday is rarer, but no schedule requires both.
 const HORIZON_DAYS: i32 = 9 * 366;
 
-/// The minutes on which a window opens, in local time.
+/// The minutes at which a window opens, in local time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule {
     minutes: u64,
@@ -21,36 +22,38 @@ pub(crate) struct Schedule {
     weekdays_are_restricted: bool,
 }
 
-/// Why a text is no schedule. Each says what to write.
+/// Why a text is not a schedule. Each message shows what to write.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ScheduleError {
-    /// Not five fields.
+    /// The text does not have five fields.
     #[error(
         "write five fields: minute, hour, day of month, month, day of week, as in 0 2 * * 1-5; it has {0}"
     )]
     FieldCount(usize),
-    /// An unknown macro.
-    #[error("{0} is no macro; write @hourly, @daily, @weekly, @monthly, @yearly, or five fields")]
-    Macro(String),
-    /// A zone inside the schedule.
-    #[error("write the time zone into timeZone, not into the schedule")]
-    Zone,
-    /// One field is wrong.
+    /// The macro does not exist.
     #[error(
-        "{text} is no {field}; write {least} to {most}, a list, a range as in {least}-{most}, or a step as in */2"
+        "{0} is not a macro; write @hourly, @daily, @weekly, @monthly, @yearly, or five fields"
+    )]
+    Macro(String),
+    /// The schedule contains a time zone.
+    #[error("write the time zone in timeZone, not in the schedule")]
+    Zone,
+    /// One field is invalid.
+    #[error(
+        "{text} is not a valid {field}; write {least} to {most}, a list, a range as in {least}-{most}, or a step as in */2"
     )]
     Field {
-        /// Which field.
+        /// The name of the field.
         field: &'static str,
-        /// What it holds.
+        /// The text of the field.
         text: String,
         /// The least number allowed.
         least: u8,
         /// The greatest number allowed.
         most: u8,
     },
-    /// It never comes true.
-    #[error("no day ever matches it; correct day of month and month")]
+    /// No day ever matches.
+    #[error("no day ever matches the schedule; correct the day of month and the month")]
     Never,
 }
 
@@ -87,7 +90,7 @@ const MONTH: Field = Field {
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
     ],
 };
-/// Sunday is 0, and 7 as well.
+/// Sunday is 0, and also 7.
 const WEEKDAY: Field = Field {
     name: "day of week",
     least: 0,
@@ -126,7 +129,7 @@ impl Schedule {
         }
     }
 
-    /// The local minutes that match, from this one on, in order; up to the horizon.
+    /// Returns the local minutes that match, from `start` on, in order, up to the horizon.
     pub(crate) fn from(&self, start: DateTime) -> impl Iterator<Item = DateTime> {
         self.days_from(start.date())
             .flat_map(|day| self.times().map(move |time| day.to_datetime(time)))
@@ -227,7 +230,7 @@ fn is_star(text: &str) -> bool {
     matches!(text, "*" | "?")
 }
 
-/// Digits only: `parse` alone would take a sign.
+/// Parses digits only: `parse` alone would also accept a sign.
 fn number(text: &str) -> Option<u8> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())

@@ -1,17 +1,18 @@
-//! The date in a tag by which a value expires, as people write it.
+//! Parses the expiry date of a value, as people write it in a tag.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::time::AwsTime;
 
-/// Length of `2026-11-30`.
+/// The length of `2026-11-30`.
 const DATE: usize = 10;
 
-/// Reads an RFC 3339 date, which stands for its first moment in UTC, or an RFC 3339 time. Blanks around it do not count.
+/// Parses an RFC 3339 date, which means its first moment in UTC, or an RFC 3339 time. Surrounding white space is
+/// ignored.
 ///
 /// The parser is strict on purpose: 2026-12-01T00:00:00 without a zone, a bare number or a month could each mean
-/// several moments, and a value that expires at the wrong one is worse than a finding about the tag.
+/// several moments, and a value that expires at a wrong moment is worse than a finding about the tag.
 pub(crate) fn parse(text: &str) -> Option<AwsTime> {
     let text = text.trim();
     if text.len() == DATE {
@@ -24,7 +25,7 @@ pub(crate) fn parse(text: &str) -> Option<AwsTime> {
     Some(moment(date(day)?.to_datetime(time(clock)?), offset))
 }
 
-/// `YYYY-MM-DD` and nothing else: jiff also reads `20261130` and dates of more than four digits.
+/// Parses `YYYY-MM-DD` and nothing else: jiff also accepts `20261130` and dates of more than four digits.
 fn date(text: &str) -> Option<Date> {
     let shape = text.bytes().enumerate().all(|(at, byte)| match at {
         4 | 7 => byte == b'-',
@@ -33,7 +34,7 @@ fn date(text: &str) -> Option<Date> {
     shape.then(|| text.parse().ok()).flatten()
 }
 
-/// `HH:MM:SS` with or without a fraction. A leap second is the second before it.
+/// Parses `HH:MM:SS` with or without a fraction. A leap second becomes the second before it.
 fn time(text: &str) -> Option<Time> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let mut fields = whole.split(':').map(two_digits);
@@ -45,7 +46,7 @@ fn time(text: &str) -> Option<Time> {
         .flatten()
 }
 
-/// What stands before the zone, and how far the zone is ahead of UTC.
+/// Splits off the zone: returns the text before it, and how far the zone is ahead of UTC.
 fn zone(text: &str) -> Option<(&str, SignedDuration)> {
     if let Some(clock) = text.strip_suffix(['Z', 'z']) {
         return Some((clock, SignedDuration::ZERO));
@@ -71,7 +72,8 @@ fn two_digits(text: &str) -> Option<i8> {
     shape.then(|| text.parse().ok()).flatten()
 }
 
-/// The last hours of the year 9999, which people write for "never", lie beyond the end of time here and stop at it.
+/// Converts a local time to UTC. The last hours of the year 9999, which people write to mean "never", are beyond the
+/// greatest timestamp and become that timestamp.
 fn moment(local: DateTime, ahead: SignedDuration) -> AwsTime {
     let end = if local.year() > 0 {
         Timestamp::MAX

@@ -1,4 +1,4 @@
-//! What was done to one secret before, by anybody, over all namespaces: budgets are counted from it.
+//! What was done to one secret before, by anyone, in all namespaces. Budgets are counted from it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,24 +16,25 @@ use crate::profile::Profile;
 use crate::secret::{Secret, VersionListing};
 use crate::time::AwsTime;
 
-/// Another operation's intent without a result may still be on its way to AWS for this long.
+/// For this long, an intent of another operation without a result may still be in flight to AWS.
 const IN_FLIGHT: Duration = Duration::from_secs(30);
 
-/// A pin's minute is rounded down, so a minute is allowed for.
+/// A pin's minute is rounded down, so one more minute is allowed.
 const PIN_ROUNDING: Duration = Duration::from_mins(1);
 
-/// Every known operation on one secret.
+/// All known operations on one secret.
 #[derive(Clone, Debug)]
 pub struct History<'a> {
     operations: Vec<&'a Operation>,
-    /// Those whose journals are believed when they say that a change was our own pinning.
+    /// The operations whose journals are trusted to show that a change was the controller's own pinning.
     trusted: Vec<&'a Operation>,
-    /// Those that nothing lets act now, such as those of suspended policies.
+    /// The operations that may not act now, such as those of suspended policies.
     idle: Vec<&'a Uid>,
 }
 
 impl<'a> History<'a> {
-    /// Picks the operations on the secret. No journal among them is believed yet: every change counts as somebody else's.
+    /// Selects the operations on the secret. No journal among them is trusted yet: every change counts as a foreign
+    /// change.
     pub fn of(arn: &Arn, operations: &'a [Operation]) -> Self {
         Self {
             operations: operations
@@ -45,7 +46,8 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Leaves out as rivals those that may not act now: they stand in nobody's way, unless a request is still under way.
+    /// Excludes operations that may not act now from the rivals: they block no one, unless a request of theirs may
+    /// still be in flight.
     #[must_use]
     pub fn without_idle(self, may_act: impl Fn(&Operation) -> bool) -> Self {
         let unfinished = self.operations.iter().filter(|one| !one.is_finished());
@@ -56,11 +58,11 @@ impl<'a> History<'a> {
         Self { idle, ..self }
     }
 
-    /// Believes the journals in the namespaces of those tenants that may act on the secret through this profile.
+    /// Trusts the journals in the namespaces of those tenants that may act on the secret through this profile.
     ///
-    /// Whoever can write the status of an operation in some other namespace could make a rotation that runs look old.
-    /// A namespace that may act on the secret anyway gains nothing by it. The policy of an operation may be gone: one that
-    /// was deleted and created again must not take its own pin for somebody's change.
+    /// Anyone who can write the status of an operation in some other namespace could make a running rotation look old.
+    /// A namespace that may act on the secret anyway gains nothing by it. The policy of an operation may be gone: a
+    /// policy that was deleted and created again must not mistake its own pin for a foreign change.
     #[must_use]
     pub fn trusting<'t>(
         mut self,
@@ -83,10 +85,10 @@ impl<'a> History<'a> {
         self
     }
 
-    /// How many attempts fall into the window: operations that meant to clear or rotate, or dated pins on the secret,
-    /// whichever are more. Pins count so that deleting every operation resets nothing.
+    /// Returns the number of attempts in the window: operations that intended to clear or rotate, or dated pins on the
+    /// secret, whichever number is greater. Pins count so that the deletion of every operation resets nothing.
     ///
-    /// Of a secret that was not looked at only the operations are known.
+    /// Without a look at the secret, only operations count.
     pub fn attempts<'s>(
         &self,
         secret: impl Into<Option<&'s Secret>>,
@@ -99,15 +101,15 @@ impl<'a> History<'a> {
         journaled.count().max(pinned)
     }
 
-    /// When the last attempt was made.
+    /// Returns when the last attempt was made.
     pub fn last_attempt<'s>(&self, secret: impl Into<Option<&'s Secret>>) -> Option<AwsTime> {
         let pins = secret.into().into_iter().flat_map(pin::on);
         let pinned = pins.map(|(_, _, pin)| pin.time());
         self.attempt_times().chain(pinned).max()
     }
 
-    /// When the next automatic attempt may begin, given how many there were. Also where a person asked to count anew, two
-    /// rotations never follow one another within a step of the back-off.
+    /// Returns when the next automatic attempt may start, given the number of attempts so far. Even if a person
+    /// requested to start the count again, two rotations are at least one step of the back-off apart.
     pub fn next_attempt<'s>(
         &self,
         secret: impl Into<Option<&'s Secret>>,
@@ -120,8 +122,8 @@ impl<'a> History<'a> {
             .map(|last| last.plus(backoff.after(attempts)))
     }
 
-    /// Returns why no automatic attempt may begin on a secret yet: a person acted or denied, no attempt is left, or the last
-    /// one is too recent. Of several reasons it is the one that lasts longest.
+    /// Returns why no automatic attempt may start on a secret yet: a person acted or denied, no attempt is left, or the
+    /// last one is too recent. If there are several reasons, it returns the one that lasts longest.
     pub fn budget<'s>(
         &self,
         secret: impl Into<Option<&'s Secret>>,
@@ -145,7 +147,7 @@ impl<'a> History<'a> {
         Block::latest([manual, exhausted, next])
     }
 
-    /// When an attempt leaves the window, so that one more is allowed.
+    /// Returns when the oldest attempt leaves the window, so that one more is allowed.
     pub fn budget_returns<'s>(
         &self,
         secret: impl Into<Option<&'s Secret>>,
@@ -160,13 +162,16 @@ impl<'a> History<'a> {
             .map(|oldest| oldest.plus(window.length))
     }
 
-    /// When the secret changed last, our own pinning and unpinning left out. `None` if AWS names no date.
+    /// Returns when the secret last changed, apart from the controller's own pinning and unpinning. `None` if AWS
+    /// returns no date.
     ///
-    /// `LastChangedDate` is ours only if the journal of an operation explains it; then that which the journal had seen
-    /// before counts. A pin that is not on the secret explains nothing: something has changed since it was set.
+    /// A `LastChangedDate` counts as the controller's own only if the journal of an operation explains it. The date
+    /// that the journal had seen before then counts. A pin that is not on the secret explains nothing: something has
+    /// changed since it was set.
     pub fn last_foreign_change(&self, secret: &Secret) -> Option<AwsTime> {
         let changed = secret.last_changed?;
-        // A label that we moved within seconds of our pin counts, although the pin could explain the date.
+        // A label that the controller moved within seconds of its pin counts as a change, although the pin could
+        // explain the date.
         if self
             .operations
             .iter()
@@ -176,14 +181,16 @@ impl<'a> History<'a> {
         }
         let trusted = self.trusted.iter();
         let before = trusted.flat_map(|operation| before_own_pinning(operation, secret, changed));
-        // Of several explanations the latest: what was seen between two tries must not be left out.
+        // Of several explanations the latest counts: a change that was seen between two tries must not be left out.
         Some(before.max().unwrap_or(changed))
     }
 
-    /// When a recovery took AWSPENDING away without the rotation that was to follow: a `ClearAndRotate` cleared, AWS accepted
-    /// no rotation, and nobody has done anything to the secret since. A `ClearPending` asked for no rotation.
+    /// Returns when a recovery removed AWSPENDING without the rotation that was to follow: a `ClearAndRotate` cleared,
+    /// AWS accepted no rotation, and nothing has been done to the secret since. A `ClearPending` is not meant to
+    /// rotate, so it does not count.
     ///
-    /// A rotation may follow from it, so the journal that tells must be a believed one; any other can only speak against it.
+    /// The result may cause a rotation, so the journal that shows the clear must be trusted. A journal that is not
+    /// trusted can only be evidence against it.
     pub fn unfinished_recovery(&self, secret: &Secret) -> Option<AwsTime> {
         let cleared = self.operations.iter().filter_map(|own| {
             let clear = own.journal.entry(Step::Clear)?;
@@ -203,9 +210,9 @@ impl<'a> History<'a> {
         left.then_some(at)
     }
 
-    /// Returns whether AWSCURRENT may have come to its version by a request and not by a rotation, and no rotation has
-    /// succeeded since: the version with AWSPREVIOUS is not known to be older, an operation of ours moved the label there,
-    /// or a pin of a promotion is on it.
+    /// Returns whether AWSCURRENT may have been moved to its version by a request instead of a rotation, and no
+    /// rotation has succeeded since: the version with AWSPREVIOUS is not known to be older, an operation moved the
+    /// label there, or the pin of a promotion is on it.
     pub fn is_current_unproven(&self, secret: &Secret, versions: &VersionListing) -> bool {
         let (Some(current), Some(previous)) = (secret.current(), secret.previous()) else {
             return false;
@@ -228,7 +235,7 @@ impl<'a> History<'a> {
         !is_older || was_moved || is_pinned
     }
 
-    /// When an operation of ours asked for the rotation that made this version.
+    /// Returns when an operation requested the rotation that made this version.
     pub fn started(&self, version: &VersionId) -> Option<AwsTime> {
         let made = |own: &&Operation| own.request_token().as_ref() == Some(version);
         let makers = self.operations.iter().copied().filter(made);
@@ -238,7 +245,7 @@ impl<'a> History<'a> {
             .min()
     }
 
-    /// When an operation of ours last meant to change more than a pin.
+    /// Returns when an operation last intended to change more than a pin.
     pub fn last_write(&self) -> Option<AwsTime> {
         let writes = self.operations.iter();
         writes
@@ -246,8 +253,9 @@ impl<'a> History<'a> {
             .max()
     }
 
-    /// Since when nothing has happened to the secret: its last foreign change, or our last write other than pinning and
-    /// unpinning if that is later. `None` if AWS names no date: then nothing is known to be quiet.
+    /// Returns since when nothing has happened to the secret: its last foreign change, or the last write of an
+    /// operation other than pinning and unpinning, whichever is later. `None` if AWS returns no date: the secret is
+    /// then not known to be quiet.
     pub fn quiet_since(&self, secret: &Secret) -> Option<AwsTime> {
         let changed = self.last_foreign_change(secret)?;
         let operations = self.operations.iter();
@@ -255,7 +263,7 @@ impl<'a> History<'a> {
         Some(ours.fold(changed, AwsTime::max))
     }
 
-    /// The same, leaving out what `own` did itself.
+    /// Returns what [`History::quiet_since`] returns, without the writes of `own`.
     pub fn quiet_since_before(&self, secret: &Secret, own: &Operation) -> Option<AwsTime> {
         let changed = self.last_foreign_change(secret)?;
         let others = self.operations.iter().filter(|other| other.uid != own.uid);
@@ -263,18 +271,19 @@ impl<'a> History<'a> {
         Some(others.fold(changed, AwsTime::max))
     }
 
-    /// Until when automatic operations hold back because a person's operation wrote, or a person denied an operation.
+    /// Returns until when no automatic operation starts because a manual operation wrote, or a person denied an
+    /// operation.
     pub fn manual_hold(&self, window: Duration, now: AwsTime) -> Option<AwsTime> {
-        let by_hand = |operation: &&Operation| operation.trigger == Trigger::Manual;
+        let is_manual = |operation: &&Operation| operation.trigger == Trigger::Manual;
         let operations = || self.operations.iter().copied();
         let wrote = operations()
-            .filter(by_hand)
+            .filter(is_manual)
             .filter_map(|operation| operation.journal.last_intent(&Step::ALL));
         let last = wrote.chain(operations().filter_map(denial)).max()?;
         (now.since(last) < window).then(|| last.plus(window))
     }
 
-    /// Until when no machine calls a deletion off again, because one was called off within the window.
+    /// Returns until when no automatic operation cancels a deletion again, because one was canceled within the window.
     pub fn restored_until(&self, window: &AttemptWindow) -> Option<AwsTime> {
         let restored = self
             .operations
@@ -284,7 +293,7 @@ impl<'a> History<'a> {
         window.contains(last).then(|| last.plus(window.length))
     }
 
-    /// The unfinished operation that counts, if there is one: that which has begun, else the oldest.
+    /// Returns the unfinished operation that counts, if there is one: the one that has started, otherwise the oldest.
     pub fn unfinished(&self, counts: impl Fn(&Operation) -> bool) -> Option<&'a Operation> {
         let unfinished = self
             .operations
@@ -294,7 +303,7 @@ impl<'a> History<'a> {
         unfinished.min_by_key(order).copied()
     }
 
-    /// Whether AWS was asked to run this pending version again, and heard it, in a finished operation.
+    /// Returns whether a finished operation requested a retry of this pending version, and AWS received the request.
     pub fn has_retried(&self, version: &VersionId) -> bool {
         self.operations.iter().any(|operation| {
             operation.action == Action::RetryRotation
@@ -307,7 +316,7 @@ impl<'a> History<'a> {
         })
     }
 
-    /// The finished and unfinished operations of a policy that were about this version.
+    /// Returns the finished and unfinished operations of a policy about this version.
     pub fn about(&self, policy: &Uid, version: &VersionId) -> impl Iterator<Item = &'a Operation> {
         self.operations.iter().copied().filter(move |operation| {
             operation.policy.uid.as_ref() == Some(policy)
@@ -315,8 +324,8 @@ impl<'a> History<'a> {
         })
     }
 
-    /// The automatic operations about this version that were made for a policy of this name. One that was created again is
-    /// another policy, but what failed a moment ago fails for it as well.
+    /// Returns the automatic operations about this version that were created for a policy of this name. A policy that
+    /// was deleted and created again is another one, but what failed a moment ago fails for it as well.
     pub fn made_for(
         &self,
         policy: &ObjectKey,
@@ -330,10 +339,11 @@ impl<'a> History<'a> {
         })
     }
 
-    /// The operation that goes first where two want to write to one secret.
+    /// Returns an operation that takes precedence over `own` in writing to the secret.
     ///
-    /// One that has a result goes first, then one whose intent may still be on its way, then the older one. Of two that have
-    /// results, the one that wrote last goes on: the other one stood still meanwhile, and has to see what became of it.
+    /// An operation that has a result takes precedence, then one whose intent may still be in flight, then the older
+    /// one. Of two that have results, the one that wrote last continues: the other one paused, and must first see what
+    /// changed.
     pub fn rival(&self, own: &Operation, now: AwsTime) -> Option<&'a Operation> {
         self.operations.iter().copied().find(|other| {
             other.uid != own.uid
@@ -355,13 +365,13 @@ fn attempt_time(operation: &Operation) -> Option<AwsTime> {
     operation.journal.last_intent(&[Step::Clear, Step::Rotate])
 }
 
-/// The version that an operation is about.
+/// Returns the version that an operation is about.
 fn target_version(operation: &Operation) -> Option<&VersionId> {
     let expect = &operation.expect;
     expect.pending.as_ref().or(expect.current.as_ref())
 }
 
-/// When a person denied the operation, if it ended so.
+/// Returns when a person denied the operation, if it failed for that reason.
 fn denial(operation: &Operation) -> Option<AwsTime> {
     let rejected = matches!(
         operation.outcome,
@@ -376,7 +386,8 @@ fn denial(operation: &Operation) -> Option<AwsTime> {
         .filter(|_| decision.answer == Answer::Deny)
 }
 
-/// What the looks before those tries saw that explain `changed` as our own pinning or unpinning.
+/// Returns the changes that were seen before the tries that explain `changed` as the operation's own pinning or
+/// unpinning.
 fn before_own_pinning<'a>(
     operation: &'a Operation,
     secret: &'a Secret,
@@ -397,7 +408,7 @@ fn before_own_pinning<'a>(
         })
         .flat_map(move |entry| {
             let first_pin = entry.step == Step::Pin && entry.tries == 1;
-            // Journals of earlier releases know only the baseline.
+            // Journals of earlier releases contain only the baseline.
             let baseline = operation.baseline.as_ref().filter(|_| first_pin);
             let baseline = baseline.and_then(|baseline| baseline.last_changed);
             entry
@@ -406,14 +417,14 @@ fn before_own_pinning<'a>(
         })
 }
 
-/// Whether `changed` can be the date of a write of the operation's other than a pin.
+/// Returns whether `changed` can be the date of a write of the operation other than a pin.
 fn may_have_moved(operation: &Operation, changed: AwsTime) -> bool {
     let moves = operation.journal.0.iter();
     let mut moves = moves.filter(|entry| !matches!(entry.step, Step::Pin | Step::Unpin));
     moves.any(|entry| entry.explains(changed))
 }
 
-/// Whether the pin that an entry tells of is on its version.
+/// Returns whether the pin of a journal entry is on its version.
 fn carries_pin(secret: &Secret, operation: &Operation, entry: &JournalEntry) -> bool {
     let minute = pin::minute_of(operation.created);
     pin::on(secret).any(|(holder, _, pin)| {
@@ -421,14 +432,14 @@ fn carries_pin(secret: &Secret, operation: &Operation, entry: &JournalEntry) -> 
     })
 }
 
-/// Whether AWS accepted anything of the operation's but pins after `at`.
+/// Returns whether AWS accepted a request of the operation other than a pin after `at`.
 fn has_moved(operation: &Operation, at: AwsTime) -> bool {
     operation.journal.0.iter().any(|entry| {
         !matches!(entry.step, Step::Pin | Step::Unpin) && entry.is_applied() && entry.intent > at
     })
 }
 
-/// When an operation last meant to change more than a pin.
+/// Returns when an operation last intended to change more than a pin.
 fn last_write_of(operation: &Operation) -> Option<AwsTime> {
     let steps: Vec<_> = Step::ALL
         .into_iter()
@@ -437,7 +448,7 @@ fn last_write_of(operation: &Operation) -> Option<AwsTime> {
     operation.journal.last_intent(&steps)
 }
 
-/// Whether a request may still be on its way to AWS.
+/// Returns whether a request of the operation may still be in flight to AWS.
 fn is_in_flight(operation: &Operation, now: AwsTime) -> bool {
     let last = operation.journal.last_intent(&Step::ALL);
     last.is_some_and(|at| now.since(at) < IN_FLIGHT)

@@ -1,4 +1,4 @@
-//! What one sweep over a (profile, region) saw, when, and what it could not see.
+//! What one sweep over a profile in one region saw, when it saw it, and what it could not see.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,60 +9,61 @@ use crate::secret::PendingValue;
 use crate::secret::{Secret, VersionListing};
 use crate::time::AwsTime;
 
-/// Two complete sweeps this far apart that both miss a secret prove that it is gone: lists lag up to five minutes.
+/// Two complete sweeps that are this far apart and both miss a secret prove that it is gone: lists lag by up to five
+/// minutes.
 const MIN_MISSED_TIME: Duration = Duration::from_mins(5);
 
-/// A second answer that there is no such secret counts only after this time: reads are eventually consistent.
+/// A second response that the secret does not exist counts only after this time: reads are eventually consistent.
 const MIN_CONFIRMATION_TIME: Duration = Duration::from_secs(10);
 
-/// The result of one sweep, with what earlier ones saw and this one could not see.
+/// The result of one sweep, together with what earlier sweeps saw and this one could not see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inventory {
-    /// The `Date` header of the sweep's first answer: nothing in it is older.
+    /// The time in the `Date` header of the sweep's first response: nothing in the inventory is older.
     pub time: AwsTime,
     /// The region that was swept.
     pub region: Region,
-    /// What was seen, by ARN.
+    /// The secrets that were seen, by ARN.
     pub secrets: BTreeMap<Arn, Observation>,
-    /// Names for which AWS answered once that there is no such secret.
+    /// Names for which AWS responded once that no such secret exists.
     pub missing: Vec<SecretName>,
-    /// Secrets that a list lacks and AWS says do not exist: both at once prove it.
+    /// Secrets that the list lacks, and that AWS reports as nonexistent: both together prove that they are gone.
     pub gone: BTreeSet<Arn>,
-    /// Names of secrets that could not be read, and of which nothing else is known: they may not exist.
+    /// Names of secrets that could not be read, and of which nothing else is known. They may not exist.
     pub unread: BTreeMap<SecretName, AwsError>,
-    /// What went wrong, if the sweep is not complete. Absent secrets are then not known to be gone.
+    /// The error that made the sweep incomplete. A secret that is absent is then not known to be gone.
     pub gap: Option<AwsError>,
     /// The time of the latest sweep that saw everything.
     pub completed: Option<AwsTime>,
-    /// Secrets that were looked at again since the sweep, and when.
+    /// Secrets that were read again since the sweep, and when.
     pub looked_again: BTreeMap<Arn, AwsTime>,
 }
 
 /// One secret as the sweep saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// The freshest view: described where the list did not look healthy, listed otherwise.
+    /// The freshest view: from `DescribeSecret` if the list entry did not look healthy, otherwise from the list.
     pub secret: Secret,
-    /// The versions, where they matter.
+    /// The versions, if they were needed.
     pub versions: Option<VersionListing>,
-    /// Why the closer look failed, if it did: the secret's state is then unknown.
+    /// Why a read of the details failed, if it did: the state of the secret is then unknown.
     pub unreadable: Option<AwsError>,
-    /// Set while the latest sweep did not see it: everything else is as last seen.
+    /// Set while the latest sweep did not see the secret: everything else is as last seen.
     pub unseen: Option<Unseen>,
 }
 
-/// That the latest sweep did not see a secret that was known before. Absent is not gone.
+/// A secret that was known before and that the latest sweep did not see. Absent does not mean gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unseen {
-    /// The time of the last sweep that saw it: ages are measured up to then.
+    /// The time of the last sweep that saw it. Ages are measured up to that time.
     pub since: AwsTime,
-    /// When a complete sweep first missed it, or AWS first answered that it does not exist.
+    /// When a complete sweep first missed it, or AWS first responded that it does not exist.
     pub missed: Option<AwsTime>,
 }
 
 impl Inventory {
-    /// What is known after this sweep: what it saw, and what `last` knew and nothing proves gone. A row that no policy
-    /// wants any more is dropped, for nobody looks for it.
+    /// Returns what is known after this sweep: what it saw, and what `last` contains and nothing proves gone. A secret
+    /// that no policy selects any more is dropped, because no sweep looks for it.
     #[must_use]
     pub fn after(mut self, last: Option<&Self>, wanted: &dyn Fn(&Secret) -> bool) -> Self {
         let completed = self.is_complete().then_some(self.time);
@@ -77,7 +78,7 @@ impl Inventory {
         if carried.is_empty() {
             return self;
         }
-        // A name belongs to one secret: where another one has it now, the earlier one was deleted.
+        // A name belongs to one secret. If another secret has the name now, the earlier one was deleted.
         let names: BTreeSet<_> = self
             .secrets
             .values()
@@ -90,7 +91,7 @@ impl Inventory {
         self
     }
 
-    /// A row that this sweep did not see; `None` if it is proved gone.
+    /// Returns a secret that this sweep did not see; `None` if it is proved gone.
     fn carried(&self, last: &Self, arn: &Arn, row: &Observation) -> Option<Observation> {
         let before = row.unseen;
         let missed = before.and_then(|unseen| unseen.missed);
@@ -109,7 +110,7 @@ impl Inventory {
         })
     }
 
-    /// The accounts of the secrets that are in sight: more than one only while credentials change.
+    /// Returns the accounts of the secrets that the sweep saw. There is more than one only while credentials change.
     pub fn accounts(&self) -> BTreeSet<AccountId> {
         let mut accounts = BTreeSet::new();
         for (arn, row) in &self.secrets {
@@ -120,21 +121,21 @@ impl Inventory {
         accounts
     }
 
-    /// When a row was seen as it is: ages are measured up to then.
+    /// Returns when a secret was last seen. Ages are measured up to that time.
     pub fn seen_at(&self, arn: &Arn, row: &Observation) -> AwsTime {
         let looked = self.looked_again.get(arn).copied();
         row.unseen
             .map_or_else(|| looked.unwrap_or(self.time), |unseen| unseen.since)
     }
 
-    /// Whether everything in scope was seen.
+    /// Returns whether everything in scope was seen.
     pub const fn is_complete(&self) -> bool {
         self.gap.is_none()
     }
 }
 
 impl Observation {
-    /// A secret of which the list told enough.
+    /// Builds the observation of a secret whose list entry is enough.
     pub const fn listed(secret: Secret) -> Self {
         Self {
             secret,
@@ -144,10 +145,10 @@ impl Observation {
         }
     }
 
-    /// How closely a listed secret must be looked at, given what the last close look at it saw.
+    /// Returns how closely a listed secret must be read, given what the last close read of it saw.
     ///
-    /// Lists lag up to five minutes, so a secret that does not look healthy is described, and one that was
-    /// described before is described again until list and look agree that it is at rest.
+    /// Lists lag by up to five minutes. So a secret that does not look healthy is described, and a secret that was
+    /// described before is described again until the list and the description agree that nothing is unfinished.
     pub fn detail_needed(listed: &Secret, last: Option<&Self>) -> Detail {
         let unrested =
             |secret: &Secret| secret.unfinished().is_some() || crate::pin::has_any(secret);
@@ -163,8 +164,8 @@ impl Observation {
         Detail::Listed
     }
 
-    /// Whether the described secret's versions must be listed too: once for each new pending version, and again after
-    /// each change while it has no value, because a rotation that AWS runs again may give it one.
+    /// Returns whether the versions of a described secret must be listed too: once for each new pending version, and
+    /// again after each change while that version has no value, because AWS may run the rotation again and give it one.
     pub fn versions_needed(described: &Secret, last: Option<&Self>) -> bool {
         let versions = |secret: &Secret| (secret.unfinished().cloned(), secret.current().cloned());
         let unrested = described.unfinished().is_some() || crate::pin::has_any(described);
@@ -177,15 +178,15 @@ impl Observation {
         unrested && !known
     }
 
-    /// Whether the unfinished pending version has a value, as far as AWS tells.
+    /// Returns whether the unfinished pending version has a value, by the list of versions.
     pub fn pending_value(&self) -> PendingValue {
         PendingValue::of(&self.secret, self.versions.as_ref())
     }
 }
 
 impl Observation {
-    /// Whether only the list of versions can tell whether the current version was made before `oldest`: the secret is
-    /// that old itself, and something about it has changed since.
+    /// Returns whether only the list of versions can show that the current version is older than `oldest`: the secret
+    /// itself is that old, and something about it has changed since.
     pub fn age_needed(&self, oldest: AwsTime) -> bool {
         let secret = &self.secret;
         let at_hand = secret.deleted.is_none() && !secret.is_replica() && self.unreadable.is_none();
@@ -202,11 +203,11 @@ impl Observation {
     }
 }
 
-/// How closely a sweep looks at one secret.
+/// How closely a sweep reads one secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// The list entry says enough.
+    /// The list entry is enough.
     Listed,
-    /// `DescribeSecret`.
+    /// `DescribeSecret` is needed.
     Described,
 }

@@ -1,4 +1,4 @@
-//! What an operation intended, step by step, and what came of it.
+//! The journal of an operation: the intent and the result of each step.
 
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use crate::names::{FunctionArn, StageLabel};
 use crate::secret::{LabelMap, PendingValue, holder_in};
 use crate::time::AwsTime;
 
-/// `LastChangedDate` of a write lies between the time of its intent less this …
+/// The `LastChangedDate` of a write is at most this long before the time of its intent.
 const MAX_DATE_BEFORE_INTENT: Duration = Duration::from_secs(5);
 
-/// … and the same time plus this.
+/// The `LastChangedDate` of a write is at most this long after the time of its intent.
 const MAX_DATE_AFTER_INTENT: Duration = Duration::from_secs(15);
 
-/// Earlier tries that an entry keeps; the oldest is dropped first, and what it changed then counts as somebody else's.
+/// The number of earlier tries that an entry keeps. The oldest is dropped first, and the change that it made then
+/// counts as a foreign change.
 pub const MAX_EARLIER: usize = 12;
 
 /// The journal: one entry per step, in the order in which the steps began.
@@ -23,17 +24,17 @@ pub const MAX_EARLIER: usize = 12;
 pub struct Journal(pub Vec<JournalEntry>);
 
 impl Journal {
-    /// Whether nothing was ever intended.
+    /// Returns whether the journal has no entry.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The entry of a step.
+    /// Returns the entry of a step.
     pub fn entry(&self, step: Step) -> Option<&JournalEntry> {
         self.0.iter().find(|entry| entry.step == step)
     }
 
-    /// Records an intent: a first try, or one more of a step that did not come through.
+    /// Records an intent: the first try, or another try of a step that did not succeed.
     pub fn intend(&mut self, intent: &Intent) {
         let last = self.entry(intent.step);
         let mut earlier: Vec<_> = last.map_or_else(Vec::new, |last| last.earlier.clone());
@@ -54,7 +55,7 @@ impl Journal {
         }
     }
 
-    /// Records what came of the last intent of a step.
+    /// Records the result of the last intent of a step.
     pub fn conclude(&mut self, step: Step, result: StepResult) {
         if let Some(entry) = self.0.iter_mut().find(|entry| entry.step == step) {
             entry.result = Some(result);
@@ -74,7 +75,7 @@ impl Journal {
 /// One step of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalEntry {
-    /// Which step.
+    /// The step.
     pub step: Step,
     /// The version it is about.
     pub version: Option<VersionId>,
@@ -82,23 +83,23 @@ pub struct JournalEntry {
     pub tries: u32,
     /// AWS time of the last intent.
     pub intent: AwsTime,
-    /// The last change before the last intent that was not our own pinning.
+    /// The last change before the last intent, other than the controller's own pinning.
     pub foreign_change: Option<AwsTime>,
     /// The tries before the last one, the oldest first.
     pub earlier: Vec<Try>,
-    /// What came of it; absent if the process did not live to write it down.
+    /// The result. Absent if the process ended before it could record it.
     pub result: Option<StepResult>,
 }
 
 impl JournalEntry {
-    /// Whether AWS said yes.
+    /// Returns whether AWS accepted the request.
     pub fn is_applied(&self) -> bool {
         self.result
             .as_ref()
             .is_some_and(|result| result.kind == ResultKind::Applied)
     }
 
-    /// Why AWS said no, if it did.
+    /// Returns why AWS refused the request, if it did.
     pub fn refusal(&self) -> Option<ErrorClass> {
         match self.result.as_ref()?.kind {
             ResultKind::Applied => None,
@@ -106,19 +107,21 @@ impl JournalEntry {
         }
     }
 
-    /// Whether one of its requests may have been applied: any whose refusal the journal does not show.
+    /// Returns whether one of its requests may have been applied: any try for which the journal does not show a
+    /// refusal.
     pub fn may_have_applied(&self) -> bool {
         let known = self.earlier.len() + 1 == usize::try_from(self.tries).unwrap_or(usize::MAX);
         let mut tries = self.earlier.iter().copied().chain([self.last_try()]);
         !known || tries.any(|one| one.may_have_applied())
     }
 
-    /// Returns whether AWS has surely received the request: it said yes, or that it runs the pending rotation again.
+    /// Returns whether AWS certainly received the request: it accepted it, or reported that the pending rotation runs
+    /// again.
     pub fn was_received(&self) -> bool {
         self.result.as_ref().is_some_and(StepResult::was_received)
     }
 
-    /// Whether the request may have been applied although nobody knows: no answer, or none that says.
+    /// Returns whether it is unknown if the request was applied: no response, or one that does not show it.
     pub fn is_unanswered(&self) -> bool {
         match &self.result {
             None => true,
@@ -133,19 +136,19 @@ impl JournalEntry {
         }
     }
 
-    /// Whether `changed` can be the `LastChangedDate` that one of its tries left; AWS confirms a change late, and a try
-    /// whose answer was lost may be seen only after the next one.
+    /// Returns whether `changed` can be the `LastChangedDate` that one of its tries left. AWS shows a change late, and
+    /// a try whose response was lost may appear only after the next one.
     pub fn explains(&self, changed: AwsTime) -> bool {
         self.tries_that_explain(changed).next().is_some()
     }
 
-    /// The tries that may have been applied and whose date `changed` can be.
+    /// Returns the tries that may have been applied, and whose `LastChangedDate` `changed` can be.
     pub fn tries_that_explain(&self, changed: AwsTime) -> impl Iterator<Item = Try> {
         let tries = self.earlier.iter().copied().chain([self.last_try()]);
         tries.filter(move |one| one.may_have_applied() && one.range_holds(changed))
     }
 
-    /// The first try, as far back as the journal goes.
+    /// Returns the oldest try that the journal still has.
     pub fn first_try(&self) -> Try {
         self.earlier
             .first()
@@ -167,9 +170,9 @@ impl JournalEntry {
 pub struct Try {
     /// AWS time of its intent.
     pub intent: AwsTime,
-    /// The last change before it that was not our own pinning.
+    /// The last change before it, other than the controller's own pinning.
     pub foreign_change: Option<AwsTime>,
-    /// What came of it, if that is known.
+    /// The result, if it is known.
     pub result: Option<ResultKind>,
 }
 
@@ -187,21 +190,21 @@ impl Try {
     }
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepResult {
-    /// Yes or no.
+    /// Whether AWS accepted the request.
     pub kind: ResultKind,
-    /// AWS time of the answer, or of the next look if there was none.
+    /// AWS time of the response, or of the next look if there was none.
     pub at: AwsTime,
     /// AWS's request id.
     pub request_id: Option<String>,
-    /// AWS's error code, if it refused.
+    /// AWS's error code, if AWS refused the request.
     pub code: Option<String>,
 }
 
 impl StepResult {
-    /// Returns whether AWS has received the request: it said yes, or that it runs the pending rotation again.
+    /// Returns whether AWS received the request: it accepted it, or reported that the pending rotation runs again.
     pub const fn was_received(&self) -> bool {
         matches!(
             self.kind,
@@ -210,47 +213,48 @@ impl StepResult {
     }
 }
 
-/// Yes, or a classified no.
+/// Acceptance, or a classified refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResultKind {
-    /// AWS answered with success.
+    /// AWS responded with success.
     Applied,
-    /// AWS answered with an error, or did not answer.
+    /// AWS responded with an error, or did not respond.
     Refused(ErrorClass),
 }
 
-/// What must be in the journal before a request goes out.
+/// What must be in the journal before a request is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
-    /// Which step.
+    /// The step.
     pub step: Step,
     /// The version it is about.
     pub version: Option<VersionId>,
-    /// AWS time of the look it rests on.
+    /// AWS time of the look that it is based on.
     pub at: AwsTime,
-    /// The last change which that look saw and which was not our own pinning.
+    /// The last change that the look saw, other than the controller's own pinning.
     pub foreign_change: Option<AwsTime>,
     /// The baseline, with the first intent.
     pub baseline: Option<Baseline>,
 }
 
-/// What the first look saw, so that our own pin is told from a foreign change.
+/// What the first look saw. It distinguishes the controller's own pins from foreign changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Baseline {
     /// The labels.
     pub labels: LabelMap,
-    /// `LastChangedDate` then.
+    /// `LastChangedDate` at that time.
     pub last_changed: Option<AwsTime>,
-    /// Whether the pending version had a value, as far as AWS tells.
+    /// Whether the pending version had a value, if AWS showed it.
     pub pending_value: PendingValue,
-    /// Whether rotation was on; `None` in what earlier releases stored.
+    /// Whether rotation was on; `None` in journals of earlier releases.
     pub rotates: Option<bool>,
-    /// The rotation function then, if there was one: it counts against the limit also where no sweep sees the secret.
+    /// The rotation function at that time, if there was one. It counts against the limit even if no sweep sees the
+    /// secret.
     pub function: Option<FunctionArn>,
 }
 
 impl Baseline {
-    /// The version that held the label at the first look.
+    /// Returns the version that held the label at the first look.
     pub fn holder(&self, label: &StageLabel) -> Option<&VersionId> {
         holder_in(&self.labels, label)
     }

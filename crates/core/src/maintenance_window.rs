@@ -1,9 +1,9 @@
 //! Maintenance windows: when automatic operations may start.
 //!
-//! A window opens on each local minute that its schedule names, and stays open for its duration of elapsed time.
-//! On the days on which clocks change:
-//! - a local time that does not exist stands for the first moment after the gap;
-//! - of a local time that comes twice, an allowed window opens on the first one only, a denied one on both.
+//! A window opens at each local minute that its schedule matches, and stays open for its duration of elapsed time. On
+//! the days on which clocks change:
+//! - a local time that does not exist means the first moment after the gap;
+//! - of a local time that occurs twice, an allowed window opens at the first one only, a denied window at both.
 
 use std::time::Duration;
 
@@ -16,23 +16,23 @@ use crate::cron_schedule::Schedule;
 pub use crate::cron_schedule::ScheduleError;
 use crate::time::AwsTime;
 
-/// After so many openings and closings without an answer there is none.
+/// The number of openings and closings after which the search for an open or closed moment ends without a result.
 const MAX_STEPS: usize = 366;
 
-/// Clocks are set back by no more than this.
+/// The longest time by which clocks are set back.
 const LONGEST_FOLD: SignedDuration = SignedDuration::from_hours(3);
 
 /// When automatic operations may start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Windows {
-    /// As written.
+    /// The windows could be parsed.
     Readable {
-        /// In any of these, or always if there are none …
+        /// Operations may start in any of these, or always if there are none …
         allow: Vec<Window>,
         /// … but in none of these.
         deny: Vec<Window>,
     },
-    /// They cannot be understood, so never.
+    /// The windows cannot be parsed, so no operation may start.
     Unreadable {
         /// What to correct.
         problem: String,
@@ -47,47 +47,49 @@ pub struct Window {
     zone: TimeZone,
 }
 
-/// Why a window cannot be understood. Each says what to write.
+/// Why a window cannot be parsed. Each message shows what to write.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WindowError {
-    /// The schedule.
+    /// The schedule is invalid.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// The zone.
-    #[error("{0} is no time zone; write a name of the IANA database, as in Europe/Berlin or UTC")]
+    /// The time zone does not exist.
+    #[error(
+        "{0} is not a time zone; write a name from the IANA database, such as Europe/Berlin or UTC"
+    )]
     Zone(String),
-    /// The duration.
-    #[error("write a duration longer than nothing")]
+    /// The duration is not positive.
+    #[error("duration must be greater than zero")]
     Duration,
 }
 
-/// How the windows stand at one moment.
+/// Whether a maintenance window is open at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Opening {
-    /// There are no windows: always.
+    /// There are no windows: operations may always start.
     #[default]
     Always,
     /// Operations may start.
     Open {
-        /// Until then, if that is in sight.
+        /// When the window closes, if it does in the foreseeable future.
         closes: Option<AwsTime>,
     },
-    /// They may not.
+    /// Operations may not start.
     Closed {
-        /// The next time that they may, and until when that is in sight.
+        /// The next time at which they may start, and when that window closes, if it does in the foreseeable future.
         next: (AwsTime, Option<AwsTime>),
     },
-    /// They never may.
+    /// Operations may never start.
     Never,
 }
 
 impl Opening {
-    /// Whether operations may start now.
+    /// Returns whether operations may start now.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Always | Self::Open { .. })
     }
 
-    /// When that changes.
+    /// Returns when that changes.
     pub const fn changes(self) -> Option<AwsTime> {
         match self {
             Self::Always | Self::Never => None,
@@ -107,18 +109,18 @@ impl Default for Windows {
 }
 
 impl Windows {
-    /// Why nothing may ever start, if so.
+    /// Returns why no operation may ever start. `None` = some window opens.
     pub fn problem(&self, now: AwsTime) -> Option<&str> {
         match self {
             Self::Unreadable { problem } => Some(problem),
             Self::Readable { .. } if self.at(now) == Opening::Never => Some(
-                "spec.remediation.windows: no allowed window is ever free of the denied ones; shorten those",
+                "spec.remediation.windows: the denied windows cover every allowed window; shorten the denied windows",
             ),
             Self::Readable { .. } => None,
         }
     }
 
-    /// How they stand at this moment.
+    /// Returns whether a window is open at this moment.
     pub fn at(&self, now: AwsTime) -> Opening {
         let (allow, deny) = match self {
             Self::Unreadable { .. } => return Opening::Never,
@@ -145,7 +147,14 @@ impl Windows {
 }
 
 impl Window {
-    /// A window on each minute of `schedule` (cron, five fields) in the IANA zone, for so long.
+    /// Builds a window that opens at each minute of `schedule` (cron, five fields) in the IANA time zone, and stays
+    /// open for `duration`.
+    ///
+    ///
+    /// # Errors
+    ///
+    ///
+    /// Returns an error if the schedule or the zone is invalid, or the duration is not positive.
     pub fn new(schedule: &str, duration: Duration, zone: &str) -> Result<Self, WindowError> {
         let schedule = Schedule::parse(schedule)?;
         let duration = SignedDuration::try_from(duration)
@@ -162,7 +171,7 @@ impl Window {
         })
     }
 
-    /// The first opening after this instant.
+    /// Returns the first opening after this instant.
     fn opening(&self, after: Timestamp, repeats: Repeats) -> Option<Timestamp> {
         let local = self.zone.to_datetime(after);
         let start = local.checked_sub(LONGEST_FOLD).unwrap_or(local);
@@ -174,7 +183,7 @@ impl Window {
             instants.into_iter().find(|instant| *instant > after)
         };
         let again = || {
-            // Nothing comes twice later than that, of what could come before the first.
+            // A repeated local time that is later than this cannot precede the first opening.
             let near = local.checked_add(SignedDuration::from_hours(48)).ok()?;
             let minutes = self
                 .schedule
@@ -214,7 +223,7 @@ impl Window {
         }
     }
 
-    /// The first end after this instant of a window that opened.
+    /// Returns the first closing after this instant of a window that has opened.
     fn closing(&self, after: Timestamp, repeats: Repeats) -> Option<Timestamp> {
         let opened = self.opening(after.checked_sub(self.duration).ok()?, repeats)?;
         opened.checked_add(self.duration).ok()
@@ -229,7 +238,7 @@ impl Window {
     }
 }
 
-/// What becomes of a local time that comes twice.
+/// How a window treats a local time that occurs twice.
 #[derive(Clone, Copy, Debug)]
 enum Repeats {
     Once,
@@ -242,7 +251,7 @@ enum Occurrence {
     Second,
 }
 
-/// Allowed and denied windows together.
+/// The allowed and the denied windows.
 struct Calendar<'a> {
     allow: &'a [Window],
     deny: &'a [Window],
@@ -267,7 +276,7 @@ impl Calendar<'_> {
             .any(|window| window.is_open(at, Repeats::Twice))
     }
 
-    /// The first moment after one that is closed at which it is open.
+    /// Returns the first open moment after a closed one.
     fn opening(&self, closed: Timestamp) -> Option<Timestamp> {
         let mut at = closed;
         for _ in 0..MAX_STEPS {
@@ -286,7 +295,7 @@ impl Calendar<'_> {
         None
     }
 
-    /// The last end of the denied windows that are open now.
+    /// Returns the latest closing of the denied windows that are open now.
     fn end_of_denial(&self, at: Timestamp) -> Option<Timestamp> {
         let open = self
             .deny
@@ -296,7 +305,7 @@ impl Calendar<'_> {
             .max()
     }
 
-    /// The first moment after one that is open at which it is closed.
+    /// Returns the first closed moment after an open one.
     fn closing(&self, open: Timestamp) -> Option<Timestamp> {
         let denied = self
             .deny
@@ -310,7 +319,7 @@ impl Calendar<'_> {
         }
     }
 
-    /// Where the chain of allowed windows that overlap ends, unless that lies beyond `limit`.
+    /// Returns where the chain of overlapping allowed windows ends, unless that is beyond `limit`.
     fn end_of_allowance(&self, open: Timestamp, limit: Option<Timestamp>) -> Option<Timestamp> {
         let mut at = open;
         for _ in 0..MAX_STEPS {

@@ -1,10 +1,10 @@
-//! Names of things, parsed once at the edge. After that no `String` has a meaning.
+//! Names and identifiers, parsed once at the edge of the program. No plain `String` has a meaning after that.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// A text that is not the name it should be.
+/// A text that is not a valid name of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{text:?} is not {expected}")]
 pub struct InvalidName {
@@ -19,14 +19,20 @@ macro_rules! name {
         pub struct $name(String);
 
         impl $name {
-            /// Parses the text; the error says what was expected.
+            /// Parses the text.
+            ///
+            ///
+            /// # Errors
+            ///
+            ///
+            /// Returns an error that names the expected format if the text is invalid.
             pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
                 let text = text.into();
                 let valid: fn(&str) -> bool = $valid;
                 if valid(&text) { Ok(Self(text)) } else { Err(InvalidName { text, expected: $expected }) }
             }
 
-            /// The name, verbatim.
+            /// Returns the name, verbatim.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -59,7 +65,7 @@ name!(
 name!(
     /// An AWS region such as `eu-west-1`.
     ///
-    /// A region becomes part of a host name, so nothing but lower-case letters, digits and hyphens passes.
+    /// A region becomes part of a host name, so only lower-case letters, digits and hyphens are valid.
     Region, "a region such as eu-west-1",
     |text| (5..=32).contains(&text.len())
         && text.contains('-')
@@ -88,13 +94,13 @@ name!(
     ObjectName, "an object name of 1 to 253 characters", |text| bounded(text, 253)
 );
 name!(
-    /// The UID of a Kubernetes object: unlike its name, never used twice.
+    /// The UID of a Kubernetes object. Unlike a name, it is never used twice.
     Uid, "a UID of 1 to 128 characters", |text| bounded(text, 128)
 );
 
 impl SecretName {
-    /// Whether AWS may accept the text as a name, or as a part of one: ASCII letters, digits and `/_+=.@-` (API
-    /// reference, `CreateSecret`). What is read from AWS is taken as it is.
+    /// Returns whether AWS may accept the text as a name, or as a part of one: ASCII letters, digits and `/_+=.@-` (API
+    /// reference, `CreateSecret`). Names that AWS returns are not checked.
     pub fn is_possible(text: &str) -> bool {
         text.len() <= 512
             && text
@@ -104,28 +110,28 @@ impl SecretName {
 }
 
 impl StageLabel {
-    /// `AWSCURRENT`: the version that applications read.
+    /// Returns `AWSCURRENT`: the label of the version that applications read.
     pub fn current() -> Self {
         Self("AWSCURRENT".to_owned())
     }
 
-    /// `AWSPENDING`: the version that a rotation is making.
+    /// Returns `AWSPENDING`: the label of the version that a rotation is making.
     pub fn pending() -> Self {
         Self("AWSPENDING".to_owned())
     }
 
-    /// `AWSPREVIOUS`: the version that was current before.
+    /// Returns `AWSPREVIOUS`: the label of the version that was current before.
     pub fn previous() -> Self {
         Self("AWSPREVIOUS".to_owned())
     }
 }
 
-/// A namespaced Kubernetes object of ours, by name.
+/// The namespace and name of a policy or an operation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
-    /// Where it lives.
+    /// The namespace.
     pub namespace: Namespace,
-    /// What it is called there.
+    /// The name in that namespace.
     pub name: ObjectName,
 }
 
@@ -137,7 +143,7 @@ impl fmt::Display for ObjectKey {
 
 /// The ARN of a secret: `arn:<partition>:secretsmanager:<region>:<account>:secret:<name>-<suffix>`.
 ///
-/// Always compared whole: names that end in `-xxxxxx` make partial ARNs ambiguous.
+/// ARNs are always compared as a whole: names that end in `-xxxxxx` make partial ARNs ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Arn {
     text: String,
@@ -147,6 +153,12 @@ pub struct Arn {
 
 impl Arn {
     /// Parses the ARN of a Secrets Manager secret.
+    ///
+    ///
+    /// # Errors
+    ///
+    ///
+    /// Returns an error if the text is no such ARN.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
         let text = text.into();
         match Self::place(&text) {
@@ -175,39 +187,39 @@ impl Arn {
         Some((Region::parse(region).ok()?, AccountId::parse(account).ok()?))
     }
 
-    /// The whole ARN.
+    /// Returns the complete ARN.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The region it names.
+    /// Returns the region in the ARN.
     pub const fn region(&self) -> &Region {
         &self.region
     }
 
-    /// The account it names.
+    /// Returns the account in the ARN.
     pub const fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// Whether it is the other one with a hyphen and six characters behind it.
+    /// Returns whether it is the other ARN, followed by a hyphen and six characters.
     pub fn is_suffixed(&self, other: &Self) -> bool {
         let suffix = self.text.strip_prefix(&other.text);
         let suffix = suffix.and_then(|rest| rest.strip_prefix('-'));
         suffix.is_some_and(|suffix| suffix.len() == 6 && !suffix.contains(['-', '/']))
     }
 
-    /// What stands after `secret:`.
+    /// Returns the part after `secret:`.
     pub fn resource(&self) -> &str {
         self.text.splitn(7, ':').nth(6).unwrap_or_default()
     }
 
-    /// The name of the secret: what stands before the hyphen and the six characters that AWS adds.
+    /// Returns the name of the secret: the part before the hyphen and the six characters that AWS adds.
     pub fn name(&self) -> &str {
         name_in(self.resource())
     }
 
-    /// The same as a name: an ARN that holds none is not parsed.
+    /// Returns the name of the secret as a [`SecretName`]. Every ARN that was parsed contains a valid one.
     pub fn secret_name(&self) -> SecretName {
         SecretName(self.name().to_owned())
     }
@@ -235,8 +247,14 @@ pub struct QueueArn {
 }
 
 impl QueueArn {
-    /// Parses the ARN of an SQS queue. Names have 1 to 80 letters, digits, hyphens and underscores; events go to no
-    /// FIFO queue, whose names end in `.fifo`.
+    /// Parses the ARN of an SQS queue. Names have 1 to 80 letters, digits, hyphens and underscores. FIFO queues, whose
+    /// names end in `.fifo`, are refused: AWS sends no events to them.
+    ///
+    ///
+    /// # Errors
+    ///
+    ///
+    /// Returns an error if the text is no such ARN.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
         let text = text.into();
         match Self::place(&text) {
@@ -272,27 +290,27 @@ impl QueueArn {
         ))
     }
 
-    /// The whole ARN.
+    /// Returns the complete ARN.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The region it names.
+    /// Returns the region in the ARN.
     pub const fn region(&self) -> &Region {
         &self.region
     }
 
-    /// The account it names.
+    /// Returns the account in the ARN.
     pub const fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// The partition it names, such as `aws` or `aws-cn`.
+    /// Returns the partition in the ARN, such as `aws` or `aws-cn`.
     pub fn partition(&self) -> &str {
         self.text.split(':').nth(1).unwrap_or_default()
     }
 
-    /// The name of the queue.
+    /// Returns the name of the queue.
     pub fn name(&self) -> &str {
         self.text.rsplit(':').next().unwrap_or_default()
     }
@@ -324,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_standard_queue_is_refused() {
+    fn an_arn_of_anything_but_a_standard_queue_is_refused() {
         for text in [
             "",
             "arn:aws:sns:eu-west-1:111122223333:a",
@@ -349,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_in_an_arn_stands_before_the_characters_that_aws_adds() {
+    fn the_name_in_an_arn_ends_before_the_characters_that_aws_adds() {
         let name = |resource: &str| {
             let text = format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:{resource}");
             Arn::parse(text).expect("valid").name().to_owned()
@@ -358,7 +376,7 @@ mod tests {
         assert_eq!(
             name("team-dbmain-AbCdEf"),
             "team-dbmain",
-            "only the last ones are AWS's"
+            "AWS adds only the last six characters"
         );
         assert_eq!(name("whole"), "whole");
         assert_eq!(name("-AbCdEf"), "-AbCdEf");
@@ -382,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn arns_of_other_services_and_torn_ones_are_refused() {
+    fn arns_of_other_services_and_incomplete_arns_are_refused() {
         for text in [
             "",
             "arn:aws:s3:eu-west-1:111122223333:secret:a",
@@ -396,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_cannot_carry_a_host_name() {
+    fn a_region_cannot_contain_a_host_name() {
         assert!(Region::parse("eu-west-1").is_ok());
         for text in [
             "eu-west-1.evil",

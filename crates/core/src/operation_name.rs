@@ -1,11 +1,12 @@
-//! Names of automatic operations: the same inputs always make the same one, so that creating twice is harmless.
+//! Names of automatic operations. The same inputs always make the same name, so creating an operation twice is
+//! harmless.
 
 use uuid::Uuid;
 
 use crate::names::{Arn, ObjectName, VersionId};
 use crate::policy::Policy;
 
-/// The namespace of the UUIDs whose bits become the end of a name.
+/// The namespace of the UUIDs whose bits become the suffix of a name.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2f6b_91c4_0d1e_4c57_a3aa_8e10_6d54_be02);
 
 const ALPHABET: [char; 32] = [
@@ -13,7 +14,7 @@ const ALPHABET: [char; 32] = [
     'v', 'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7', '8', '9',
 ];
 
-/// `<policy>-<10 characters>` for the n-th operation of a policy about one version of one secret.
+/// Returns `<policy>-<10 characters>` for the n-th operation of a policy about one version of one secret.
 pub fn automatic(
     policy: &Policy,
     arn: &Arn,

@@ -1,4 +1,4 @@
-//! Which policy a secret belongs to where several select it.
+//! Decides which policy owns a secret if several select it.
 
 use crate::action::Action;
 use crate::authorise::{Tenant, authorise};
@@ -7,21 +7,22 @@ use crate::policy::Policy;
 use crate::profile::Profile;
 use crate::secret::Secret;
 
-/// A policy with what bounds it.
+/// A policy with what limits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundPolicy {
-    /// Its namespace.
+    /// The namespace of the policy.
     pub tenant: Tenant,
-    /// Its profile.
+    /// The profile of the policy.
     pub profile: Profile,
     /// The policy.
     pub policy: Policy,
 }
 
-/// The policy that may do by itself what a secret needs: the oldest (then by UID) that is in mode Remediate, not suspended,
-/// has a remedy, and is authorised for that very action on the secret. `needed` tells the remedy of each policy.
+/// Returns the policy that owns the secret: the oldest (then by UID) that is in mode `Remediate`, is not suspended, has
+/// a remedy, and is authorized for exactly that action on the secret. `needed` returns the remedy of each policy.
 ///
-/// A policy that could do something else stands in nobody's way. Whoever asks about the same secret gets the same answer.
+/// A policy that could only perform another action blocks no one. Every caller gets the same answer for the same
+/// secret.
 pub fn owner<'a>(
     secret: &Secret,
     bound_policies: &'a [BoundPolicy],

@@ -1,4 +1,5 @@
-//! Our own stage labels: they keep a version from being collected, and say when and by which cluster it was pinned.
+//! The controller's own stage labels: they prevent AWS from deleting a version, and show when and by which cluster it
+//! was pinned.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,16 +11,16 @@ use crate::policy::Policy;
 use crate::secret::Secret;
 use crate::time::{AwsTime, ServerTime};
 
-/// What every pin of every cluster starts with.
+/// The prefix of every pin of every cluster.
 pub const PREFIX: &str = "srp-pin-";
 
-/// At most this many pins of ours on one secret.
+/// The maximum number of pins on one secret.
 pub const MAX_PINS: usize = 5;
 
-/// AWS allows this many labels on one secret.
+/// The number of labels that AWS allows on one secret.
 pub const MAX_LABELS: usize = 20;
 
-/// Six hexadecimal digits of the kube-system namespace's UID: which cluster a pin belongs to.
+/// The cluster that a pin belongs to: six hexadecimal digits of the UID of namespace kube-system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClusterId(String);
 
@@ -34,7 +35,7 @@ impl ClusterId {
         (digits.len() == 6).then(|| Self(digits.to_ascii_lowercase()))
     }
 
-    /// The six digits.
+    /// Returns the six digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -52,7 +53,7 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// The pin that an operation created at `created` sets on `version`.
+    /// Returns the pin that an operation created at `created` sets on `version`.
     pub fn new(cluster: ClusterId, created: ServerTime, version: VersionId) -> Self {
         Self {
             cluster,
@@ -61,7 +62,7 @@ impl Pin {
         }
     }
 
-    /// Reads a label; `None` if it is not a pin.
+    /// Parses a label; `None` if it is not a pin.
     pub fn parse(label: &StageLabel) -> Option<Self> {
         let mut parts = label.as_str().strip_prefix(PREFIX)?.splitn(3, '-');
         let (cluster, minute, version) = (parts.next()?, parts.next()?, parts.next()?);
@@ -72,18 +73,24 @@ impl Pin {
         })
     }
 
-    /// The label as AWS stores it.
+    /// Returns the label as AWS stores it.
+    ///
+    ///
+    /// # Errors
+    ///
+    ///
+    /// Returns an error if the text is no valid label.
     pub fn label(&self) -> Result<StageLabel, InvalidName> {
         StageLabel::parse(self.to_string())
     }
 
-    /// The minute it names, as an instant.
+    /// Returns the minute of the pin as an instant.
     pub fn time(&self) -> AwsTime {
         let second = i64::try_from(self.minute.saturating_mul(60)).unwrap_or(i64::MAX);
         AwsTime::new(Timestamp::from_second(second).unwrap_or(Timestamp::MAX))
     }
 
-    /// Whether it was set less than `window` ago. Its minute is rounded down, so a minute is allowed for.
+    /// Returns whether it was set less than `window` ago. Its minute is rounded down, so one more minute is allowed.
     pub fn is_within(&self, window: Duration, now: AwsTime) -> bool {
         now.since(self.time()) < window.saturating_add(Duration::from_mins(1))
     }
@@ -101,12 +108,12 @@ impl fmt::Display for Pin {
     }
 }
 
-/// The minute in the pins of an operation that was created then.
+/// Returns the minute in the pins of an operation that was created at that time.
 pub(crate) fn minute_of(created: ServerTime) -> u64 {
     u64::try_from(created.timestamp().as_second()).unwrap_or(0) / 60
 }
 
-/// All pins on a secret with the version that really carries each.
+/// Returns all pins on a secret with the version that carries each. It can differ from the version that the pin names.
 pub fn on(secret: &Secret) -> impl Iterator<Item = (&VersionId, &StageLabel, Pin)> {
     secret
         .labels
@@ -115,13 +122,20 @@ pub fn on(secret: &Secret) -> impl Iterator<Item = (&VersionId, &StageLabel, Pin
         .filter_map(|(version, label)| Pin::parse(label).map(|pin| (version, label, pin)))
 }
 
-/// Returns whether another cluster has pinned a version of the secret within the attempt window: it is recovering it.
+/// Returns whether another cluster has pinned a version of the secret within the attempt window: that cluster is
+/// recovering the secret.
 pub fn is_foreign(secret: &Secret, cluster: &ClusterId, policy: &Policy, now: AwsTime) -> bool {
     let window = policy.remediation.attempt_window;
     on(secret).any(|(_, _, pin)| pin.cluster != *cluster && pin.is_within(window, now))
 }
 
-/// Whether one more pin has room on the secret, as far as its labels tell.
+/// Checks whether the labels of the secret leave room for one more pin.
+///
+///
+/// # Errors
+///
+///
+/// Returns what uses up the labels if there is no room.
 pub fn room(secret: &Secret, cluster: &ClusterId) -> Result<(), Full> {
     let (labels, pins) = (secret.label_count(), on(secret).count());
     if pins < MAX_PINS && labels < MAX_LABELS {
@@ -136,7 +150,14 @@ pub fn room(secret: &Secret, cluster: &ClusterId) -> Result<(), Full> {
     })
 }
 
-/// Whether our pins may go: nothing is pending, a rotation succeeded after each pin, and nothing changed for `window`.
+/// Checks whether the pins of this cluster may be removed: no rotation is unfinished, a rotation succeeded after each
+/// pin, and nothing changed for `window`.
+///
+///
+/// # Errors
+///
+///
+/// Returns the first condition that is not met, as a sentence.
 pub fn releasable(
     secret: &Secret,
     cluster: &ClusterId,
@@ -166,8 +187,8 @@ pub fn releasable(
     }
 }
 
-/// Why the pending version of a secret cannot be pinned, and so not be cleared, as whoever looks at the secret is told.
-/// Nothing where it carries a pin: that may be the one with which it is about to be cleared.
+/// Describes why the pending version of a secret cannot be pinned, and so cannot be cleared. `None` if the version
+/// carries a pin: it may be cleared with that one.
 pub fn crowding(secret: &Secret) -> Option<String> {
     let (labels, pins) = (secret.label_count(), on(secret).count());
     let is_pinned = on(secret).any(|(version, ..)| secret.pending() == Some(version));
@@ -182,17 +203,17 @@ pub fn crowding(secret: &Secret) -> Option<String> {
     } else {
         (
             format!("{labels} of at most {MAX_LABELS} labels"),
-            "remove labels that nobody needs",
+            "remove labels that no one uses",
         )
     };
-    let names =
-        named(&of_others(secret)).map_or_else(String::new, |names| format!(", of others: {names}"));
+    let names = named(&of_others(secret))
+        .map_or_else(String::new, |names| format!(", other labels: {names}"));
     Some(format!(
         "AWSPENDING cannot be removed safely, because the secret carries {what}{names}; {advice}"
     ))
 }
 
-/// Labels that are neither AWS's nor pins.
+/// Returns the labels that are neither AWS's nor pins.
 fn of_others(secret: &Secret) -> Vec<StageLabel> {
     let aws = [
         StageLabel::current(),
@@ -212,7 +233,7 @@ fn named(labels: &[StageLabel]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-/// What takes up the places of labels on a secret that has no room for one more pin.
+/// The labels on a secret that has no room for one more pin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Full {
     labels: usize,
@@ -231,26 +252,26 @@ impl fmt::Display for Full {
         } = self;
         write!(
             f,
-            "the secret has no room for one more pin, and nothing is cleared without one: it carries {labels} of at most \
-             {MAX_LABELS} labels, among them {pins} of at most {MAX_PINS} pins, {ours} of them of this cluster"
+            "the secret has no room for another pin, and nothing is cleared without one: it carries {labels} of at most \
+             {MAX_LABELS} labels, among them {pins} of at most {MAX_PINS} pins, {ours} of them from this cluster"
         )?;
         if let Some(names) = named(others) {
-            write!(f, "; labels of others: {names}")?;
+            write!(f, "; other labels: {names}")?;
         }
         match (*labels >= MAX_LABELS, *ours) {
-            (true, 0) => f.write_str("; remove labels that nobody needs"),
+            (true, 0) => f.write_str("; remove labels that no one uses"),
             (true, _) => f.write_str(
-                "; remove labels that nobody needs, or release older pins with `kubectl secret-rotation release`",
+                "; remove labels that no one uses, or release older pins with `kubectl secret-rotation release`",
             ),
             (false, 0) => f.write_str(
-                "; another cluster set them, and releases older ones with `kubectl secret-rotation release`",
+                "; another cluster set them: release older ones there with `kubectl secret-rotation release`",
             ),
             (false, _) => f.write_str("; release older pins with `kubectl secret-rotation release`"),
         }
     }
 }
 
-/// A label may have 256 characters, and a message must stay readable.
+/// Shortens a label. It may have 256 characters, and a message must stay readable.
 fn clipped(text: &str) -> String {
     let mut short: String = text.chars().take(40).collect();
     if short.len() < text.len() {
@@ -259,7 +280,7 @@ fn clipped(text: &str) -> String {
     short
 }
 
-/// Whether any cluster's pin is on the secret.
+/// Returns whether the secret carries a pin of any cluster.
 pub fn has_any(secret: &Secret) -> bool {
     on(secret).next().is_some()
 }

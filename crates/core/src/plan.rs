@@ -1,5 +1,5 @@
-//! The plan as a value: operations to create for one policy, and what is held back and why. [`planner`](crate::planner) makes
-//! it.
+//! The plan as a value: the operations to create for one policy, and what is blocked and why.
+//! [`planner`](crate::planner) makes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,33 +17,34 @@ use crate::pin::ClusterId;
 use crate::stability::StabilityTracker;
 use crate::time::AwsTime;
 
-/// Operations to create for one policy, and why others are not.
+/// The operations to create for one policy, and why others are not created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// To be created now.
+    /// The operations to create now.
     pub create: Vec<Proposal>,
-    /// Findings that are held back, by ARN.
+    /// The findings on which nothing is done, with the reason, by ARN.
     pub blocked: BTreeMap<Arn, Block>,
-    /// Attempts made within the attempt window, and when the next may begin, by ARN of each finding.
+    /// Attempts made within the attempt window, and when the next one may start, by ARN of each finding.
     pub attempts: BTreeMap<Arn, Attempts>,
-    /// The unfinished operation at work on each finding.
+    /// The unfinished operation of each finding.
     pub in_progress: BTreeMap<Arn, ObjectKey>,
-    /// Operations of this policy that have not started and whose reason is gone, with a sentence why.
+    /// Operations of this policy that have not started and whose reason no longer exists, with a sentence that explains
+    /// it.
     pub supersede: Vec<(ObjectKey, String)>,
     /// Whether the circuit breaker is open in any region.
     pub breaker: Breaker,
     /// Whether automatic operations may start in each region.
     pub regions: BTreeMap<Region, RegionGate>,
-    /// How the maintenance windows stand.
+    /// Whether a maintenance window is open.
     pub window: Opening,
-    /// When time alone changes the plan.
+    /// The next time at which the plan changes without a change of anything else.
     pub wake_at: Option<AwsTime>,
 }
 
 /// An automatic operation that does not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
-    /// Its name: the same inputs always make the same one.
+    /// The name of the operation. The same inputs always make the same name.
     pub name: ObjectName,
     /// The secret's ARN.
     pub arn: Arn,
@@ -51,72 +52,73 @@ pub struct Proposal {
     pub secret: SecretName,
     /// The secret's region.
     pub region: Region,
-    /// What to do.
+    /// The action.
     pub action: Action,
-    /// What must be true before.
+    /// What must be true before the first write.
     pub expect: Expectation,
-    /// Why, for the audit.
+    /// The reason, for the audit record.
     pub reason: String,
-    /// Whether a person must agree first.
+    /// Whether a person must approve first.
     pub approval: Approval,
-    /// Time between pin and clear.
+    /// The time between pin and clear.
     pub confirm_after: Duration,
 }
 
-/// Attempts on one secret.
+/// The attempts on one secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
-    /// Within the attempt window.
+    /// The number of attempts within the attempt window.
     pub count: usize,
-    /// When the next may begin; absent if now, or if it is not known.
+    /// When the next one may start. Absent if that is now, or is not known.
     pub next: Option<AwsTime>,
 }
 
 /// The circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Breaker {
-    /// Actions are allowed.
+    /// Automatic actions are allowed.
     #[default]
     Closed,
-    /// Too much is stuck for a machine to act.
+    /// Too many secrets are stuck: no automatic action starts.
     Open,
 }
 
-/// Whether automatic operations may start in a region, by what its latest sweep saw. No other region has a say in it.
+/// Whether automatic operations may start in a region, by what its latest sweep saw. It does not depend on other
+/// regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegionGate {
-    /// They may.
+    /// They may start.
     Open,
-    /// They may not.
+    /// They may not start, for this reason.
     Blocked(BlockReason),
 }
 
-/// Everything a plan rests on beside the survey.
+/// Everything that a plan depends on, besides the survey.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanInput<'a> {
     /// The policy, with its profile and namespace.
     pub own: &'a BoundPolicy,
-    /// Every policy of the cluster that is in order, the own one included.
+    /// Every valid policy of the cluster, this one included.
     pub bound_policies: &'a [BoundPolicy],
     /// Every operation of the cluster.
     pub operations: &'a [Operation],
-    /// The rotation function of each secret that an unfinished operation is about.
+    /// The rotation function of each secret with an unfinished operation.
     pub functions: &'a BTreeMap<Arn, FunctionArn>,
     /// What this process last planned for each policy in each region.
     pub region_gates: &'a BTreeMap<Uid, BTreeMap<Region, RegionGate>>,
-    /// What this process has seen of unfinished rotations.
+    /// What this process has observed of unfinished rotations.
     pub stability: &'a StabilityTracker,
-    /// Operations that have not begun and could not at their last step, for a reason that lies in their own secret: it cannot
-    /// be read, say, or AWS may still retry by itself. They keep nobody else waiting.
+    /// Operations that have not started and could not at their last step, for a reason in their own secret: for
+    /// example, it cannot be read, or AWS may still retry by itself. They block no other operation.
     pub deferred: &'a BTreeSet<ObjectKey>,
-    /// Which pins are ours.
+    /// The cluster whose pins belong to this controller.
     pub cluster: &'a ClusterId,
-    /// AWS time.
+    /// The current AWS time.
     pub now: AwsTime,
 }
 
 impl PlanInput<'_> {
-    /// What was done to a secret, with the journals that this policy's profile believes.
+    /// Returns what was done to a secret, with the journals that this policy's profile trusts.
     pub(crate) fn history(&self, arn: &Arn) -> History<'_> {
         let tenants = self.bound_policies.iter().map(|one| &one.tenant);
         History::of(arn, self.operations)
@@ -125,7 +127,7 @@ impl PlanInput<'_> {
 }
 
 impl fmt::Display for Plan {
-    /// One line per decision, for tests and logs.
+    /// Writes one line per decision, for tests and logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for proposal in &self.create {
             writeln!(

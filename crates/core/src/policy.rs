@@ -13,25 +13,25 @@ use crate::words;
 /// What a team wants for its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Its namespace and name.
+    /// The namespace and name.
     pub key: ObjectKey,
-    /// Its UID: a policy re-created under the same name is another one.
+    /// The UID: a policy that was deleted and created again under the same name is another policy.
     pub uid: Uid,
-    /// When it was created; the oldest policy owns a secret.
+    /// When it was created. The oldest policy that may act on a secret owns it.
     pub created: ServerTime,
-    /// When somebody deleted it, if a finalizer still keeps it.
+    /// When it was deleted, if a finalizer still keeps it.
     pub deletion_requested: Option<ServerTime>,
     /// The profile it uses.
     pub profile: ProfileName,
-    /// Its regions; `None` = all of the profile's.
+    /// The regions; `None` = all regions of the profile.
     pub regions: Option<BTreeSet<Region>>,
-    /// Its secrets.
+    /// The secrets that it selects.
     pub selector: Selector,
     /// Whether it may act.
     pub mode: Mode,
-    /// Whether everything stands still.
+    /// Whether it is suspended.
     pub suspension: Suspension,
-    /// Since when attempts count, where a person asked to start counting anew.
+    /// The time since which attempts count, if a person requested to start the count again.
     pub retry_requested: Option<AwsTime>,
     /// How often it is checked.
     pub check_interval: Duration,
@@ -42,7 +42,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The attempts that count now.
+    /// Returns the window of the attempts that count now.
     pub fn attempt_window(&self, now: AwsTime) -> AttemptWindow {
         AttemptWindow {
             length: self.remediation.attempt_window,
@@ -51,7 +51,7 @@ impl Policy {
         }
     }
 
-    /// Whether the policy may act by itself right now.
+    /// Returns whether the policy may create operations now.
     pub const fn acts(&self) -> bool {
         matches!(
             (self.mode, self.suspension, self.deletion_requested),
@@ -60,19 +60,19 @@ impl Policy {
     }
 }
 
-/// A sliding window over attempts, which a person's request to try again cuts short.
+/// A sliding window over attempts. A person's request to try again shortens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptWindow {
-    /// How far it reaches back.
+    /// The length of the window.
     pub length: Duration,
-    /// What lies before does not count.
+    /// Attempts up to this time do not count.
     pub restarted: Option<AwsTime>,
-    /// AWS time.
+    /// The current AWS time, at which the window ends.
     pub now: AwsTime,
 }
 
 impl AttemptWindow {
-    /// Whether an attempt made then counts.
+    /// Returns whether an attempt made at that time counts.
     pub fn contains(&self, at: AwsTime) -> bool {
         self.now.since(at) < self.length && self.restarted.is_none_or(|restarted| at > restarted)
     }
@@ -82,24 +82,24 @@ words! {
     /// Whether a policy acts.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Mode {
-        /// It reports only.
+        /// It only reports.
         Observe,
         /// It creates operations.
         Remediate,
     }
 }
 
-/// Whether a policy, or a profile with all its policies, is switched off for a while.
+/// Whether a policy, or a profile with all its policies, is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suspension {
-    /// It works.
+    /// Not suspended.
     Active,
-    /// Neither checks nor operations.
+    /// No checks run, and no operation starts or continues.
     Suspended,
 }
 
 impl Suspension {
-    /// What a field `suspend` means.
+    /// Returns the meaning of a field `suspend`.
     pub const fn of(suspend: bool) -> Self {
         if suspend {
             Self::Suspended
@@ -109,18 +109,18 @@ impl Suspension {
     }
 }
 
-/// Thresholds of states.
+/// The thresholds of the states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detection {
     /// A pending version without progress for this long is stuck.
     pub stuck_after: Duration,
-    /// Grace after AWS's own `NextRotationDate`.
+    /// A secret is overdue this long after AWS's own `NextRotationDate`.
     pub overdue_after: Duration,
-    /// Oldest acceptable current version.
+    /// The greatest acceptable age of the current version.
     pub max_age: Option<Duration>,
-    /// Where the expiry of a partner's key is written.
+    /// The tag that contains the expiry date of the value.
     pub expiry: Option<Expiry>,
-    /// What to say of secrets that do not rotate.
+    /// What is reported about secrets that do not rotate.
     pub rotation_disabled: DisabledReporting,
     /// Whether to report secrets scheduled for deletion.
     pub scheduled_for_deletion: Reporting,
@@ -129,18 +129,18 @@ pub struct Detection {
 /// An expiry date in a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
-    /// The tag's key.
+    /// The key of the tag.
     pub tag_key: String,
     /// How long before the date the secret must have been rotated.
     pub rotate_before: Duration,
 }
 
-/// What to say of secrets that do not rotate.
+/// What is reported about secrets that do not rotate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisabledReporting {
-    /// Report what was configured and then switched off.
+    /// Report secrets whose rotation was configured and then switched off.
     Report,
-    /// Report also what was never configured.
+    /// Also report secrets whose rotation was never configured.
     ReportUnconfigured,
     /// Report neither.
     Ignore,
@@ -149,83 +149,83 @@ pub enum DisabledReporting {
 /// Whether something is a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reporting {
-    /// It is.
+    /// It is a finding.
     Report,
     /// It counts as healthy.
     Ignore,
 }
 
-/// What a policy may do in mode Remediate.
+/// What a policy may do in mode `Remediate`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remediation {
-    /// About stuck rotations.
+    /// The remedy for stuck rotations.
     pub stuck: StuckRemedy,
-    /// About overdue, too old and expiring secrets.
+    /// The remedy for overdue, too old and expiring secrets.
     pub overdue: OverdueRemedy,
-    /// About secrets that are scheduled for deletion.
+    /// The remedy for secrets that are scheduled for deletion.
     pub deletion: DeletionRemedy,
-    /// Whether a person must agree to each operation, automatic or not.
+    /// Whether a person must approve each operation, automatic or manual.
     pub approval: Approval,
     /// When automatic operations may start.
     pub windows: Windows,
-    /// Time between pin and clear.
+    /// The time between pin and clear.
     pub confirm_after: Duration,
-    /// Started operations of this policy at one time.
+    /// The maximum number of operations of this policy in progress.
     pub max_concurrent: usize,
-    /// Automatic attempts per secret and `attempt_window`.
+    /// The maximum number of automatic attempts per secret within `attempt_window`.
     pub max_attempts: usize,
     /// The window in which attempts are counted.
     pub attempt_window: Duration,
-    /// Pause between attempts on one secret.
+    /// The pause between attempts on one secret.
     pub backoff: Backoff,
-    /// When too much is stuck for a machine to act.
+    /// The limit above which no automatic action starts.
     pub breaker: CircuitBreaker,
 }
 
-/// What is done about a stuck rotation.
+/// The remedy for a stuck rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StuckRemedy {
-    /// Nothing.
+    /// Nothing is done.
     Report,
-    /// Ask AWS to run the pending version again.
+    /// Ask AWS to retry the rotation of the pending version.
     RetryRotation,
-    /// Remove the stale label.
+    /// Remove AWSPENDING.
     ClearPending,
-    /// Remove the stale label, then rotate.
+    /// Remove AWSPENDING, then rotate.
     ClearAndRotate,
     /// Retry a pending version that has a value, once; otherwise clear and rotate.
     Recover,
 }
 
-/// What is done about an overdue rotation.
+/// The remedy for an overdue rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverdueRemedy {
-    /// Nothing.
+    /// Nothing is done.
     Report,
     /// Rotate.
     Rotate,
 }
 
-/// What is done about a secret that is scheduled for deletion.
+/// The remedy for a secret that is scheduled for deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeletionRemedy {
-    /// Nothing.
+    /// Nothing is done.
     Report,
-    /// Call the deletion off, once per attempt window.
+    /// Cancel the deletion, once per attempt window.
     RestoreSecret,
 }
 
 /// Exponential back-off: `initial`, doubled per attempt, at most `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// After the first attempt.
+    /// The pause after the first attempt.
     pub initial: Duration,
-    /// Never longer.
+    /// The longest pause.
     pub max: Duration,
 }
 
 impl Backoff {
-    /// The pause after `attempts` attempts; zero before the first.
+    /// Returns the pause after `attempts` attempts; zero before the first.
     pub fn after(&self, attempts: usize) -> Duration {
         let Some(doublings) = attempts.checked_sub(1) else {
             return Duration::ZERO;
@@ -238,17 +238,18 @@ impl Backoff {
     }
 }
 
-/// Both thresholds exceeded: no automatic action in this policy.
+/// The circuit breaker. While it is open, no automatic action of the policy starts in that region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CircuitBreaker {
-    /// Percent of the eligible secrets.
+    /// Percent of the eligible secrets above which it may open.
     pub stuck_percent: usize,
-    /// Number of stuck secrets.
+    /// The number of stuck secrets from which it may open.
     pub min_stuck: usize,
 }
 
 impl CircuitBreaker {
-    /// Whether it is open: more than `stuck_percent` of the eligible, and at least `min_stuck`, are stuck.
+    /// Returns whether it is open: more than `stuck_percent` of the eligible secrets are stuck, and at least
+    /// `min_stuck`.
     pub const fn is_open(&self, stuck: usize, eligible: usize) -> bool {
         stuck >= self.min_stuck
             && stuck.saturating_mul(100) > self.stuck_percent.saturating_mul(eligible)

@@ -1,4 +1,4 @@
-//! An `AWSAccessProfile`: what admins let tenants reach and do.
+//! An `AWSAccessProfile`: what admins allow tenants to reach and do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,39 +9,40 @@ use crate::names::{AccountId, Namespace, ProfileName, QueueArn, Region, SecretNa
 use crate::policy::Suspension;
 use crate::time::ServerTime;
 
-/// The outer bounds of every policy that refers to it.
+/// The limits of every policy that refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// Its name.
+    /// The name.
     pub name: ProfileName,
-    /// The account, checked against every ARN where given.
+    /// The account. If given, every ARN is checked against it.
     pub account: Option<AccountId>,
     /// The regions.
     pub regions: BTreeSet<Region>,
-    /// Who may refer to it.
+    /// The namespaces whose policies may refer to it.
     pub allowed_namespaces: NamespaceRule,
-    /// The ceiling: which secrets may be seen at all. Empty = none.
+    /// The ceiling: the secrets that its policies can reach. Empty = none.
     pub allowed_secrets: Vec<NamePattern>,
-    /// What may be done. Empty = observe only.
+    /// The actions that are allowed. Empty = observe only.
     pub allowed_actions: BTreeSet<Permission>,
-    /// What always needs a person's approval, whatever a policy says.
+    /// The actions that always need an approval, regardless of the policy.
     pub approval_required_for: BTreeSet<Permission>,
-    /// The admins' brake.
+    /// Whether an admin has suspended the profile.
     pub suspension: Suspension,
-    /// When somebody deleted it, if a finalizer still keeps it.
+    /// When it was deleted, if a finalizer still keeps it.
     pub deletion_requested: Option<ServerTime>,
     /// The shortest interval between checks.
     pub min_check_interval: Duration,
-    /// Started rotations per rotation function, over all policies of the profile.
+    /// The maximum number of rotations in progress per rotation function, over all policies of the profile.
     pub max_concurrent_per_function: usize,
-    /// Requests to AWS.
+    /// The rate limit for requests to AWS.
     pub rate_limit: RateLimit,
-    /// Where events about secrets arrive: hints to look sooner, never more.
+    /// The queue where events about secrets arrive. Events only make the controller look sooner.
     pub event_queue: Option<QueueArn>,
 }
 
 impl Profile {
-    /// Of accounts whose secrets AWS shows, one that is not the profile's: the credentials are those of somebody else.
+    /// Returns an account that is not the one of the profile, if AWS returned secrets of such an account: the
+    /// credentials then belong to another account.
     pub fn stranger<'a>(
         &self,
         mut accounts: impl Iterator<Item = &'a AccountId>,
@@ -50,7 +51,7 @@ impl Profile {
         accounts.find(|account| *account != own)
     }
 
-    /// The beginnings that names of secrets must have for policies of the namespace; an empty one = every name.
+    /// Returns the name prefixes that policies of the namespace can reach. An empty prefix = every name.
     pub fn ceilings(&self, namespace: &Namespace) -> Vec<String> {
         let patterns = self.allowed_secrets.iter();
         patterns.map(|pattern| pattern.prefix(namespace)).collect()
@@ -66,17 +67,17 @@ pub struct RateLimit {
     pub writes_per_second: u32,
 }
 
-/// Namespaces by name or by label; empty = nobody.
+/// Namespaces by name or by label; empty = no namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceRule {
-    /// Exact names; `*` = everybody.
+    /// Exact names; `*` = every namespace.
     pub names: BTreeSet<String>,
     /// Labels that a namespace must all carry; `None` = no selection by label.
     pub labels: Option<BTreeMap<String, String>>,
 }
 
 impl NamespaceRule {
-    /// Whether the namespace with these labels is admitted.
+    /// Returns whether the namespace with these labels is admitted.
     pub fn admits(&self, namespace: &Namespace, labels: &BTreeMap<String, String>) -> bool {
         self.names.contains("*")
             || self.names.contains(namespace.as_str())
@@ -96,7 +97,8 @@ pub struct NamePattern(String);
 const NAMESPACE_VARIABLE: &str = "${namespace}";
 
 impl NamePattern {
-    /// Takes a pattern; `None` if the variable is not followed by a separator, for then `prod` would reach `production`.
+    /// Parses a pattern. `None` if the variable is not followed by a separator: `prod` would otherwise also reach
+    /// `production`.
     pub fn parse(text: impl Into<String>) -> Option<Self> {
         let text = text.into();
         let rest = text.split_once(NAMESPACE_VARIABLE).map(|(_, rest)| rest);
@@ -106,7 +108,7 @@ impl NamePattern {
         (!text.is_empty() && separated).then_some(Self(text))
     }
 
-    /// The beginning that names must have for this namespace; empty = every name.
+    /// Returns the prefix that names must have for this namespace; empty = every name.
     pub fn prefix(&self, namespace: &Namespace) -> String {
         if self.0 == "*" {
             String::new()
@@ -115,7 +117,7 @@ impl NamePattern {
         }
     }
 
-    /// Whether the name lies under this ceiling for policies of the namespace.
+    /// Returns whether the pattern covers the name for policies of the namespace.
     pub fn covers(&self, namespace: &Namespace, name: &SecretName) -> bool {
         name.as_str().starts_with(&self.prefix(namespace))
     }

@@ -1,4 +1,4 @@
-//! How long the records of ended operations are kept.
+//! Decides how long the records of ended operations are kept.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::operation::Operation;
 use crate::ownership::BoundPolicy;
 use crate::time::{AwsTime, ServerTime};
 
-/// Attempts count for at least this long, whatever policies there are.
+/// Attempts count for at least this long, regardless of the policies.
 pub const SHORTEST_WINDOW: Duration = Duration::from_hours(24);
 
-/// The operations whose records nobody needs any more: their own time is over, and they are no longer the memory of attempts
-/// on their secret. `window` tells how long an operation is that; see [`window`].
+/// Returns the operations whose records are no longer needed: their own `ttl` has passed, and they no longer count as
+/// attempts on their secret. `window` returns how long an operation counts; see [`window`].
 pub fn deletable(
     operations: &[Operation],
     window: impl Fn(&Operation) -> Duration,
@@ -26,14 +26,14 @@ pub fn deletable(
     let counts = |operation: &Operation| {
         last_act(operation).is_some_and(|last| aws_now < last.plus(window(operation)))
     };
-    // What is over is rare, and a window takes a look at all policies: in this order.
+    // The cheap check comes first: few operations have passed their `ttl`, and `window` looks at all policies.
     let over = operations.iter().filter(|operation| is_over(operation));
     over.filter(|operation| !counts(operation)).collect()
 }
 
-/// For how long an operation counts as an attempt: by the window of its own policy, and of each policy that may come to own
-/// its secret. A policy that has nothing to do with the secret has no say. `own` is the attempt window of a policy by name;
-/// how long it was where the policy is gone, only the operation's own time tells.
+/// Returns how long an operation counts as an attempt: the longest attempt window of its own policy and of each policy
+/// that may own its secret. A policy that cannot own the secret does not matter. `own` returns the attempt window of a
+/// policy by name. If that policy is gone, its window is unknown, and only the `ttl` of the operation keeps the record.
 pub fn window(
     operation: &Operation,
     own: impl Fn(&ObjectKey) -> Option<Duration>,
@@ -51,7 +51,7 @@ pub fn window(
     longest.unwrap_or_default().max(SHORTEST_WINDOW)
 }
 
-/// By the name alone: tags come and go.
+/// Returns whether the policy may own the secret of the operation. Only the name counts, because tags can change.
 fn may_own(bound_policy: &BoundPolicy, operation: &Operation) -> bool {
     let BoundPolicy {
         tenant,

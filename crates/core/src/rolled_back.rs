@@ -1,24 +1,24 @@
-//! Versions that a person moved AWSCURRENT away from, or passed over by setting a value: no machine makes one of them
-//! current again.
+//! Versions that a person rolled back, by moving AWSCURRENT away or by setting another value. No automatic operation
+//! makes such a version current again.
 //!
-//! The rule of planner and [`advance`](crate::advance): both ask here.
+//! Both the planner and [`advance`](crate::advance) use this rule.
 
 use crate::action::Action;
 use crate::secret::{Secret, VersionListing};
 
-/// How the unfinished pending version stands to what is current.
+/// Whether the unfinished pending version was rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RollbackStatus {
-    /// A rotation made it, and none has succeeded since. Also where nothing is pending.
+    /// A rotation made it, and none has succeeded since; or there is no unfinished pending version.
     NotRolledBack,
-    /// A person decided against it.
+    /// A person rolled it back.
     RolledBack,
-    /// Only the list of versions can tell, and it is not at hand.
+    /// Only the list of versions can show it, and that list was not read.
     Unknown,
 }
 
 impl RollbackStatus {
-    /// Judges by labels and dates. `versions` is the complete list of versions.
+    /// Evaluates labels and dates. `versions` is the complete list of versions.
     pub fn of(secret: &Secret, versions: Option<&VersionListing>) -> Self {
         if secret.is_rolled_back(versions) {
             return Self::RolledBack;
@@ -37,7 +37,8 @@ impl RollbackStatus {
         }
     }
 
-    /// Whether a machine may do this about the version. A person may do anything.
+    /// Returns whether an automatic operation may perform the action on the version. A manual operation may perform
+    /// any.
     pub fn permits(self, action: Action) -> bool {
         match self {
             Self::NotRolledBack => true,
@@ -47,8 +48,8 @@ impl RollbackStatus {
     }
 }
 
-/// What a machine may do about a version that was rolled back, where a policy asks for `action`: take its label away, where
-/// the policy allows that. `None` = nothing.
+/// Returns what an automatic operation may do about a version that was rolled back, if a policy chooses `action`:
+/// remove its label, if the policy allows that. `None` = nothing.
 pub const fn permitted_instead(action: Action) -> Option<Action> {
     match action {
         Action::ClearPending | Action::ClearAndRotate => Some(Action::ClearPending),

@@ -1,8 +1,8 @@
-//! AWS's own rotation window, in which AWS retries a failed rotation by itself.
+//! AWS's rotation window, in which AWS retries a failed rotation by itself.
 //!
-//! Not a maintenance window of ours. AWS documents neither how often nor how long it retries, only that it does so
-//! "during the open rotation windows" (User Guide, rotation by Lambda function), so whatever is not plainly known
-//! counts as open until the end of the UTC day.
+//! This is not a maintenance window of a policy. AWS documents neither how often nor how long it retries, only that it
+//! does so "during the open rotation windows" (User Guide, rotation by Lambda function). So a window that is not
+//! plainly known counts as open until the end of the UTC day.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,10 +15,11 @@ use crate::time::AwsTime;
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
-/// A rotation that has been quiet for this long is no longer retried.
+/// After this time without a change, AWS no longer retries a rotation.
 const ALWAYS_CLOSED_AFTER: Duration = Duration::from_hours(24);
 
-/// When the window closes in which AWS may still retry a rotation that last moved at `quiet_since`; `None` if it is closed.
+/// Returns when the window closes in which AWS may still retry a rotation that last changed at `quiet_since`; `None` if
+/// it is closed.
 pub fn closes_at(secret: &Secret, quiet_since: AwsTime, now: AwsTime) -> Option<AwsTime> {
     let limit = quiet_since.plus(ALWAYS_CLOSED_AFTER);
     let Rotation::Enabled { rules, .. } = &secret.rotation else {
@@ -36,14 +37,15 @@ pub fn closes_at(secret: &Secret, quiet_since: AwsTime, now: AwsTime) -> Option<
         .filter(|close| now < *close)
 }
 
-/// Windows that open at the same whole hours (UTC) of every day. A schedule that skips days is taken to open daily.
+/// Windows that open at the same whole hours (UTC) every day. A schedule that skips days is treated as one that opens
+/// daily.
 struct DailyWindows {
     hours: BTreeSet<i64>,
     length: i64,
 }
 
 impl DailyWindows {
-    /// Understands `cron(0 H … )` with plain hours and a duration in hours; nothing else.
+    /// Parses `cron(0 H … )` with plain hours and a duration in hours, and nothing else.
     fn parse(rules: &RotationRules) -> Option<Self> {
         let fields = rules
             .schedule
@@ -63,7 +65,7 @@ impl DailyWindows {
         })
     }
 
-    /// When the window that is open at this instant closes.
+    /// Returns when the window that is open at this instant closes.
     fn close_after(&self, instant: AwsTime) -> Option<AwsTime> {
         let second = instant.timestamp().as_second();
         let midnight = second - second.rem_euclid(DAY);

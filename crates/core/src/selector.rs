@@ -1,4 +1,4 @@
-//! Which secrets a policy means.
+//! The selector of a policy: which secrets it selects.
 
 use std::collections::BTreeSet;
 
@@ -10,43 +10,43 @@ use crate::secret::Secret;
 /// A secret with this tag key is excluded from every policy.
 pub const IGNORE_TAG: &str = "secretrotation.dev/ignore";
 
-/// Included unless excluded; exclusion wins.
+/// Include and exclude items. Exclusion takes precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
-    /// Any of these.
+    /// A secret must match one of these.
     pub include: Vec<Matcher>,
-    /// None of these.
+    /// A secret must match none of these.
     pub exclude: Vec<Matcher>,
-    /// More matches than this: observed, no automatic action.
+    /// The number of matches above which no automatic action starts.
     pub max_secrets: usize,
 }
 
-/// All of its conditions that are given.
+/// One item. All of its conditions that are set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matcher {
-    /// Exact names; where there are neither names nor ARNs, any name will do.
+    /// Exact names. Without names and ARNs, every name matches.
     pub names: BTreeSet<SecretName>,
-    /// Secrets by their ARN, beside those by name. Only old exclusions have them.
+    /// Secrets by ARN, in addition to those by name. Only exclusions of earlier releases have them.
     pub arns: BTreeSet<Arn>,
-    /// The beginning of the name.
+    /// The prefix of the name.
     pub name_prefix: Option<String>,
     /// Tags, all of which must match.
     pub tags: Vec<TagMatcher>,
 }
 
-/// A tag key with one of the values, or with any if none is given.
+/// A tag key with one of the values, or with any value if none is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagMatcher {
-    /// The whole key.
+    /// The complete key.
     pub key: String,
-    /// Whole values; empty = the key exists.
+    /// Complete values; empty = the key exists.
     pub values: BTreeSet<String>,
 }
 
-/// A part of a selector that matches no secret there can be: somebody meant something else.
+/// A part of a selector that can match no secret, which indicates a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unmatchable {
-    /// A name that another condition of the same item rules out.
+    /// A name that another condition of the same item excludes.
     #[error(
         "name {name} does not begin with namePrefix {prefix} of the same item; write it into an item of its own"
     )]
@@ -56,7 +56,7 @@ pub enum Unmatchable {
         /// The prefix.
         prefix: String,
     },
-    /// An exclusion of what is not included.
+    /// An exclusion of something that is not included.
     #[error("{text} excludes nothing that is included; correct it, or remove it")]
     ExcludesNothing {
         /// The name, ARN or prefix.
@@ -68,7 +68,7 @@ pub enum Unmatchable {
 }
 
 impl Selector {
-    /// The first part that can match nothing, as far as names tell. Tags are never known to rule a secret out.
+    /// Returns the first part that can match nothing, judged by names. Tags are never taken to exclude a secret.
     pub fn unmatchable(&self) -> Option<Unmatchable> {
         let mut items = self.include.iter().chain(&self.exclude);
         let inconsistent = items.find_map(Matcher::name_beside_prefix);
@@ -87,7 +87,7 @@ impl Selector {
         inconsistent.or_else(idle).or_else(nothing_left)
     }
 
-    /// Whether an exclusion without tags takes away everything that an item could match.
+    /// Returns whether an exclusion without tags excludes everything that an item could match.
     fn excludes_all(&self, item: &Matcher) -> bool {
         let excluded = |text: &Name<'_>| {
             let mut untagged = self.exclude.iter().filter(|other| other.tags.is_empty());
@@ -97,21 +97,23 @@ impl Selector {
         !texts.is_empty() && texts.iter().all(excluded)
     }
 
-    /// Whether the policy means this secret. Compared whole and case-sensitively: AWS's own filters are prefixes.
+    /// Returns whether the policy selects this secret. Names and tags are compared completely and case-sensitively,
+    /// unlike AWS's own filters, which match prefixes.
     pub fn selects(&self, secret: &Secret) -> bool {
         !secret.tags.contains_key(IGNORE_TAG)
             && self.include.iter().any(|item| item.matches(secret))
             && !self.exclude.iter().any(|item| item.matches(secret))
     }
 
-    /// Whether the policy may mean a secret of which only the name is known. Tags that were not read exclude nothing.
+    /// Returns whether the policy may select a secret of which only the name is known. Exclusions with tags exclude
+    /// nothing here.
     pub fn may_select(&self, name: &SecretName) -> bool {
         let by_name_alone = |item: &Matcher| item.tags.is_empty() && item.admits(name);
         self.include.iter().any(|item| item.admits(name)) && !self.exclude.iter().any(by_name_alone)
     }
 
-    /// The part of the selection whose names begin with one of these: what may be asked for at all. An item that lies
-    /// wholly beyond them is left out, for without names it would mean every secret.
+    /// Returns the part of the selector whose names begin with one of the ceilings: what may be requested at all. An
+    /// item that is completely outside of them is left out, because without names it would select every secret.
     #[must_use]
     pub fn within(&self, ceilings: &[String]) -> Self {
         let include = self.include.iter().flat_map(|item| item.within(ceilings));
@@ -121,13 +123,13 @@ impl Selector {
         }
     }
 
-    /// The exact names that the policy expects to exist.
+    /// Returns the exact names that the policy expects to exist.
     pub fn exact_names(&self) -> impl Iterator<Item = &SecretName> {
         self.include.iter().flat_map(|item| item.names.iter())
     }
 }
 
-/// What a part of a matcher says about names.
+/// One condition of a matcher about names.
 #[derive(Clone, Copy, Debug)]
 enum Name<'a> {
     Exactly(&'a str),
@@ -146,7 +148,7 @@ impl std::fmt::Display for Name<'_> {
 }
 
 impl Matcher {
-    /// Each name, or else the beginning; empty = any name.
+    /// Returns each name and ARN, or otherwise the prefix; empty = any name.
     fn texts(&self) -> Vec<Name<'_>> {
         let names = self.names.iter().map(|name| Name::Exactly(name.as_str()));
         let mut texts: Vec<_> = names.chain(self.arns.iter().map(Name::Arn)).collect();
@@ -170,7 +172,7 @@ impl Matcher {
         })
     }
 
-    /// Whether some secret could fit both.
+    /// Returns whether some secret could match both.
     fn may_match(&self, text: &Name<'_>) -> bool {
         let of_name = |name: &str| {
             let named = self.names.iter().any(|own| own.as_str() == name);
@@ -198,7 +200,7 @@ impl Matcher {
         }
     }
 
-    /// Whether every secret that fits the text fits the names of this matcher.
+    /// Returns whether every secret that matches the text also matches the names of this matcher.
     fn matches_all(&self, text: &Name<'_>) -> bool {
         let begins = |text: &str| {
             self.name_prefix
@@ -215,8 +217,9 @@ impl Matcher {
         }
     }
 
-    /// An ARN means the secret that has it. One without the six characters at its end means, as in AWS, the secret that
-    /// would have it with some: whoever excludes by it must not be surprised.
+    /// Returns whether a name or ARN of this matcher identifies the secret. An ARN without the six characters at its
+    /// end identifies the secret whose ARN continues it by six characters, as in AWS: an exclusion by such an ARN must
+    /// have an effect.
     fn names_secret(&self, secret: &Secret) -> bool {
         let arn = &secret.arn;
         self.names.contains(&secret.name)
@@ -233,7 +236,7 @@ impl Matcher {
             && self.tags.iter().all(|tag| tag.matches(secret))
     }
 
-    /// Whether the name fits, whatever else is asked for.
+    /// Returns whether the name matches, regardless of tags.
     fn admits(&self, name: &SecretName) -> bool {
         let any = self.names.is_empty() && self.arns.is_empty();
         (any || self.names.contains(name)) && self.begins(name)
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arn_means_the_secret_that_has_it_with_or_without_the_six_characters() {
+    fn an_arn_identifies_its_secret_with_or_without_the_six_characters() {
         let whole = arn("payments/my-ledger-AbCdEf");
         assert!(whole.is_suffixed(&arn("payments/my-ledger")));
         for other in [
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_match_is_no_fault() {
+    fn a_selector_that_can_match_has_no_fault() {
         for (include, exclude) in [
             (vec![prefix("payments/")], vec![]),
             (vec![prefix("payments/")], vec![prefix("payments/old")]),
@@ -373,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_match_nothing_is_named() {
+    fn a_part_that_can_match_nothing_is_named() {
         let mut both = names(&["a/x", "b/y"]);
         both.name_prefix = Some("a/".to_owned());
         assert_eq!(

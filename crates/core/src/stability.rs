@@ -1,9 +1,9 @@
-//! What one process has seen of unfinished rotations, look after look: since when labels and versions rest, and what
-//! keeps changing all the same.
+//! What one process has observed of unfinished rotations, look by look: since when labels and versions have not
+//! changed, and what keeps changing nevertheless.
 //!
-//! `LastChangedDate` moves with every tag that somebody sets, and may be the only trace of a rotation that AWS runs
-//! again. So the date is never argued away; this tells people what moves it, and lets a version without a value be cleared
-//! in the end. Nothing of it is stored: a process that has not watched knows nothing.
+//! `LastChangedDate` moves with every tag that someone sets, and may be the only trace of a rotation that AWS runs
+//! again. So the date is never ignored. This module shows people what moves it, and eventually allows a version without
+//! a value to be cleared. Nothing of it is stored: a process that has not watched knows nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,24 +15,25 @@ use crate::secret::PendingValue;
 use crate::secret::{LabelMap, Secret, VersionListing};
 use crate::time::AwsTime;
 
-/// Between two looks further apart anything may have happened: an hour, and a little for a sweep of one hour that is late.
+/// The longest gap between two looks. Anything may have happened in a longer one. It is one hour, and a little more for
+/// an hourly sweep that is late.
 const MAX_GAP: Duration = Duration::from_mins(65);
 
-/// Labels and versions must have been seen unchanged for so long before a version without a value may be cleared although
+/// How long labels and versions must have been seen unchanged before a version without a value may be cleared although
 /// other metadata keeps changing.
 const MIN_STABLE_TIME: Duration = Duration::from_hours(24);
 
-/// Fewer changes are an event, not a habit.
+/// The number of changes after which the metadata counts as continually changing.
 const MIN_REPEATED_CHANGES: u32 = 2;
 
-/// The names of so many tags are told.
+/// The number of tags that a message names.
 const MAX_NAMED_TAGS: usize = 3;
 
 /// Every unfinished rotation that this process watches.
 #[derive(Clone, Debug, Default)]
 pub struct StabilityTracker(BTreeMap<Arn, TrackedSecret>);
 
-/// One of them, as it was seen last.
+/// A watched secret, as it was last seen.
 #[derive(Clone, Debug)]
 struct TrackedSecret {
     secret: Secret,
@@ -41,32 +42,32 @@ struct TrackedSecret {
     stability: Stability,
 }
 
-/// How the labels and versions of a secret have rested, as this process saw it.
+/// For how long the labels and versions of a secret have been stable, as this process saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stability {
-    /// The pending version that rests.
+    /// The pending version.
     pub pending: VersionId,
-    /// Since when labels, other than our pins, and versions have been seen unchanged.
+    /// Since when labels, other than pins, and versions have been seen unchanged.
     pub since: AwsTime,
-    /// How often `LastChangedDate` has moved since, other than by a pin.
+    /// How often `LastChangedDate` has moved since then, other than by a pin.
     pub metadata_changes: u32,
-    /// What changed, as far as AWS shows.
+    /// What changed, if AWS shows it.
     pub changed_metadata: BTreeSet<ChangedMetadata>,
 }
 
-/// What can change about a secret while its labels and versions do not.
+/// What can change in a secret while its labels and versions do not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangedMetadata {
-    /// The tag of this key.
+    /// The tag with this key.
     Tag(String),
-    /// Whether and how it rotates.
+    /// The rotation settings.
     Rotation,
-    /// Something that `DescribeSecret` does not tell apart.
+    /// A change that `DescribeSecret` does not identify.
     Other,
 }
 
 impl StabilityTracker {
-    /// Takes note of a look at a secret. A list is no look: it lags.
+    /// Records a look at a secret. A list entry does not count as a look, because lists lag.
     pub fn observe(&mut self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) {
         let Some(pending) = secret.unfinished() else {
             self.0.remove(&secret.arn);
@@ -95,13 +96,14 @@ impl StabilityTracker {
         self.0.insert(secret.arn.clone(), watch);
     }
 
-    /// Forgets what was seen so long ago that it tells nothing any more.
+    /// Removes secrets whose last look is older than the longest gap.
     pub fn forget_older_than_gap(&mut self, now: AwsTime) {
         self.0.retain(|_, watch| now.since(watch.at) <= MAX_GAP);
     }
 
-    /// When the labels, other than our pins, or the versions of an unfinished rotation moved last, by what this process has
-    /// seen: no later than this. A tag moves `LastChangedDate` and is not seen here; `None` = it is not watched.
+    /// Returns the latest time at which the labels (other than pins) or the versions of an unfinished rotation can last
+    /// have changed, by what this process has seen. A tag moves `LastChangedDate` and is not visible here. `None` = the
+    /// secret is not watched.
     pub fn last_moved(&self, arn: &Arn) -> Option<AwsTime> {
         let TrackedSecret {
             secret,
@@ -112,7 +114,7 @@ impl StabilityTracker {
         Some(changed.min(rest.since))
     }
 
-    /// How the secret has rested, if it still looks as it was seen last.
+    /// Returns the stability of the secret, if it still looks as it was last seen.
     pub fn stability(&self, secret: &Secret, now: AwsTime) -> Option<&Stability> {
         let watch = self.0.get(&secret.arn)?;
         let same = own_labels(&watch.secret.labels) == own_labels(&secret.labels);
@@ -121,13 +123,13 @@ impl StabilityTracker {
 }
 
 impl TrackedSecret {
-    /// Whether the look tells nothing new: it was taken a little earlier, or it lags.
+    /// Returns whether the look shows nothing new: it was taken a little earlier, or it lags.
     fn is_newer(&self, secret: &Secret, at: AwsTime) -> bool {
         let lags = self.at > at || self.secret.last_changed > secret.last_changed;
         lags && is_close(self.at, at)
     }
 
-    /// Whether nothing has happened to labels and versions between the last look and this one.
+    /// Returns whether labels and versions are unchanged between the last look and this one.
     fn is_unchanged_in(
         &self,
         secret: &Secret,
@@ -145,7 +147,7 @@ impl TrackedSecret {
 
     fn updated_with(self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) -> Self {
         let mut rest = self.stability;
-        // A pin that came or went explains the date by itself.
+        // A pin that was set or removed explains the date by itself.
         if self.secret.last_changed != secret.last_changed && self.secret.labels == secret.labels {
             rest.metadata_changes = rest.metadata_changes.saturating_add(1);
             rest.changed_metadata.extend(changed(&self.secret, secret));
@@ -160,15 +162,15 @@ impl TrackedSecret {
 }
 
 impl Stability {
-    /// Whether something keeps changing the secret while its labels and versions rest.
+    /// Returns whether metadata keeps changing while labels and versions do not.
     pub const fn keeps_changing(&self) -> bool {
         self.metadata_changes >= MIN_REPEATED_CHANGES
     }
 }
 
-/// When a pending version may be cleared although other metadata keeps changing: only one without a value, and only after
-/// labels and versions were seen unchanged for long enough. `None` = never. The rule of planner and
-/// [`advance`](crate::advance) alike.
+/// Returns when a pending version may be cleared although other metadata keeps changing: only one without a value, and
+/// only after labels and versions were seen unchanged for long enough. `None` = never. Both the planner and
+/// [`advance`](crate::advance) use this rule.
 pub fn clearable_from(unchanged_since: AwsTime, value: PendingValue) -> Option<AwsTime> {
     match value {
         PendingValue::Empty => Some(unchanged_since.plus(MIN_STABLE_TIME)),
@@ -176,13 +178,13 @@ pub fn clearable_from(unchanged_since: AwsTime, value: PendingValue) -> Option<A
     }
 }
 
-/// Whether a look at one time and one at the other follow each other without a gap. A date that is far off in either
-/// direction breaks the chain.
+/// Returns whether two looks follow each other without a gap. A date that is far off in either direction breaks the
+/// chain.
 fn is_close(one: AwsTime, other: AwsTime) -> bool {
     one.since(other).max(other.since(one)) <= MAX_GAP
 }
 
-/// Labels but for pins: those move whenever a machine prepares to act.
+/// Returns the labels other than pins. Pins change whenever an operation prepares to act.
 fn own_labels(labels: &LabelMap) -> BTreeSet<(&VersionId, &StageLabel)> {
     labels
         .iter()
@@ -207,7 +209,7 @@ fn changed(before: &Secret, after: &Secret) -> BTreeSet<ChangedMetadata> {
 }
 
 impl fmt::Display for Stability {
-    /// What keeps changing, as the subject of a sentence.
+    /// Writes what keeps changing, as a noun phrase.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tags: Vec<_> = self
             .changed_metadata

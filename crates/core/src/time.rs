@@ -1,4 +1,5 @@
-//! Instants of the two remote clocks that decisions rest on, and when a clock is believed. Never the local wall clock.
+//! Instants of the two remote clocks that decisions depend on, and when a clock is trusted. The local wall clock is
+//! never used.
 
 use std::fmt;
 use std::ops::Range;
@@ -18,24 +19,24 @@ macro_rules! instant {
                 Self(timestamp)
             }
 
-            /// The instant as a plain timestamp, for printing and storing.
+            /// Returns the instant as a plain timestamp, for printing and storing.
             pub const fn timestamp(self) -> Timestamp {
                 self.0
             }
 
-            /// How long ago `earlier` was; zero if it lies in the future.
+            /// Returns how long ago `earlier` was; zero if it is in the future.
             pub fn since(self, earlier: Self) -> Duration {
                 self.0.duration_since(earlier.0).try_into().unwrap_or(Duration::ZERO)
             }
 
-            /// This instant moved forward, stopping at the end of time.
+            /// Returns this instant moved forward, at most to the greatest timestamp.
             #[must_use]
             pub fn plus(self, duration: Duration) -> Self {
                 let moved = SignedDuration::try_from(duration).ok().and_then(|by| self.0.checked_add(by).ok());
                 Self(moved.unwrap_or(Timestamp::MAX))
             }
 
-            /// This instant moved back, stopping at the beginning of time.
+            /// Returns this instant moved back, at most to the least timestamp.
             #[must_use]
             pub fn minus(self, duration: Duration) -> Self {
                 let moved = SignedDuration::try_from(duration).ok().and_then(|by| self.0.checked_sub(by).ok());
@@ -44,7 +45,7 @@ macro_rules! instant {
         }
 
         impl fmt::Display for $name {
-            /// RFC 3339 in UTC, to the second.
+            /// Writes RFC 3339 in UTC, to the second.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{:.0}", self.0)
             }
@@ -64,50 +65,50 @@ instant! {
     ServerTime
 }
 
-/// 2020-01-01 and 2100-01-01, in seconds. What lies outside is no date of a service that runs today.
+/// 2020-01-01 to 2100-01-01, in seconds. No service that runs today has a date outside.
 const PLAUSIBLE_SECONDS: Range<i64> = 1_577_836_800..4_102_444_800;
 
-/// An answer whose date is further from the agreed time than this is not believed.
+/// A response whose date is further from the agreed time than this is not trusted.
 const MAX_DEVIATION: Duration = Duration::from_hours(1);
 
-/// Dates that are at most this far apart, once each is carried on to the same moment, agree with each other.
+/// Dates that are at most this far apart, once each is projected to the same moment, agree with each other.
 const AGREEMENT_TOLERANCE: Duration = Duration::from_mins(5);
 
-/// Answers that must agree with each other before anything was agreed: one alone may be the absurd one.
+/// The number of responses that must agree before a first time is agreed: a single one may be wrong.
 const ANSWERS_TO_START: usize = 2;
 
-/// Answers that must agree with each other to replace the agreed time.
+/// The number of responses that must agree to replace the agreed time.
 const ANSWERS_TO_REPLACE: usize = 3;
 
-/// Dates that are remembered while they are not believed.
+/// The number of dates that are kept while they are not trusted.
 const MAX_DOUBTED: usize = 5;
 
-/// What a remote clock is taken to show, learned from the dates of its answers.
+/// The time of a remote clock, learned from the dates of its responses.
 ///
-/// One absurd date changes nothing. Between answers the agreed time is carried on by the local monotonic clock, of
-/// which all that counts is how much of it passes: readings are durations since an origin of the caller's choice.
+/// One wrong date changes nothing. Between responses the local monotonic clock carries the agreed time on. Only elapsed
+/// time counts on that clock: readings are durations since an origin of the caller's choice.
 #[derive(Clone, Debug, Default)]
 pub struct AgreedTime {
     agreed: Option<Sample>,
-    /// Dates that were not believed, oldest first. An answer that agrees with the agreed time refutes them all.
+    /// Dates that were not trusted, oldest first. A response that agrees with the agreed time refutes them all.
     doubted: Vec<Sample>,
 }
 
-/// What a date means for the agreement.
+/// How a date relates to the agreed time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateCheck {
-    /// It agrees with the agreed time, and is the agreed time from now on.
+    /// It agrees with the agreed time, and becomes the agreed time.
     Agrees,
-    /// Enough answers agree with it: it is the agreed time from now on, and what was agreed before is not.
+    /// Enough responses agree with it: it becomes the agreed time, and replaces the previous one.
     Adopted,
-    /// It does not agree, or too little was heard so far. The answer is no ground for anything.
+    /// It does not agree, or there are too few responses so far. Nothing may be decided from the response.
     Doubted,
-    /// There is no date, or none that a service may have today.
+    /// There is no date, or no plausible one.
     Implausible,
 }
 
 impl DateCheck {
-    /// Whether the date may be used.
+    /// Returns whether the date may be used.
     pub const fn is_believed(self) -> bool {
         matches!(self, Self::Agrees | Self::Adopted)
     }
@@ -121,7 +122,7 @@ struct Sample {
 }
 
 impl AgreedTime {
-    /// Judges the date of an answer that arrived at the local reading `at`.
+    /// Checks the date of a response that arrived at the local reading `at`.
     pub fn observe(&mut self, shown: Option<Timestamp>, at: Duration) -> DateCheck {
         let Some(shown) = shown.filter(|shown| PLAUSIBLE_SECONDS.contains(&shown.as_second()))
         else {
@@ -148,7 +149,7 @@ impl AgreedTime {
         DateCheck::Doubted
     }
 
-    /// The agreed time at the local reading `at`; `None` = nothing is agreed yet.
+    /// Returns the agreed time at the local reading `at`; `None` = nothing is agreed yet.
     pub fn now(&self, at: Duration) -> Option<Timestamp> {
         self.agreed.map(|agreed| agreed.carried(at))
     }
@@ -160,7 +161,7 @@ impl AgreedTime {
 }
 
 impl Sample {
-    /// What the clock shows at another local reading, which may be earlier if answers overtook each other.
+    /// Returns what the clock shows at another local reading, which may be earlier if responses overtook each other.
     fn carried(self, at: Duration) -> Timestamp {
         let shown = AwsTime(self.shown);
         if at >= self.at {
@@ -170,7 +171,7 @@ impl Sample {
         }
     }
 
-    /// How far the clocks of two readings are apart.
+    /// Returns how far the clocks of two readings are apart.
     fn distance(self, other: Self) -> Duration {
         let (expected, shown) = (AwsTime(self.carried(other.at)), AwsTime(other.shown));
         expected.since(shown).max(shown.since(expected))
@@ -181,7 +182,7 @@ impl Sample {
 mod tests {
     use super::*;
 
-    /// The agreement after dates, each heard one second after the other, and what each meant.
+    /// Returns the agreement after dates, each received one second after the previous one, and the result for each.
     fn observed(dates: &[Option<i64>]) -> (AgreedTime, Vec<DateCheck>) {
         let mut agreement = AgreedTime::default();
         let checks = dates.iter().zip(0..).map(|(date, second)| {
@@ -201,7 +202,7 @@ mod tests {
     const HOUR: i64 = 3600;
 
     #[test]
-    fn nothing_is_agreed_before_two_answers_agree() {
+    fn no_time_is_agreed_before_two_responses_agree() {
         let (agreement, checks) = observed(&[Some(T)]);
         assert_eq!(checks, [DateCheck::Doubted]);
         assert_eq!(now(&agreement, 0), None);
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_answer_with_an_absurd_date_is_outvoted() {
+    fn a_first_response_with_a_wrong_date_is_outvoted() {
         let (agreement, checks) = observed(&[Some(T + 40 * HOUR), Some(T), Some(T + 1)]);
         assert_eq!(
             checks,
@@ -221,23 +222,23 @@ mod tests {
     }
 
     #[test]
-    fn one_absurd_date_spoils_that_answer_only() {
-        for absurd in [
+    fn one_wrong_date_affects_only_that_response() {
+        for wrong in [
             None,
             Some(0),
             Some(253_402_207_200),
             Some(T + 2 * HOUR),
             Some(T - 2 * HOUR),
         ] {
-            let (agreement, checks) = observed(&[Some(T), Some(T), absurd, Some(T + 3)]);
-            assert!(!checks[2].is_believed(), "{absurd:?}");
-            assert_eq!(checks[3], DateCheck::Agrees, "{absurd:?}");
-            assert_eq!(now(&agreement, 3), Some(T + 3), "{absurd:?}");
+            let (agreement, checks) = observed(&[Some(T), Some(T), wrong, Some(T + 3)]);
+            assert!(!checks[2].is_believed(), "{wrong:?}");
+            assert_eq!(checks[3], DateCheck::Agrees, "{wrong:?}");
+            assert_eq!(now(&agreement, 3), Some(T + 3), "{wrong:?}");
         }
     }
 
     #[test]
-    fn a_clock_that_was_set_is_believed_at_the_third_answer() {
+    fn a_clock_that_was_set_is_trusted_at_the_third_response() {
         let jump = T + 24 * HOUR;
         let (agreement, checks) = observed(&[
             Some(T),
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn two_clocks_in_turn_never_move_the_agreed_time() {
+    fn two_alternating_clocks_never_move_the_agreed_time() {
         let mut dates = vec![Some(T), Some(T)];
         for _ in 0..20 {
             dates.extend([Some(T + 2 * HOUR), Some(T)]);
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_dates_that_differ_never_agree_with_each_other() {
+    fn wrong_dates_that_differ_never_agree_with_each_other() {
         let dates: Vec<_> = (0..30).map(|n| Some(T + n * 3 * HOUR)).collect();
         let (agreement, checks) = observed(&dates);
         assert!(checks.iter().all(|one| *one == DateCheck::Doubted));
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_of_answers_far_apart_are_compared_as_of_the_same_moment() {
+    fn dates_of_responses_far_apart_are_compared_as_of_the_same_moment() {
         let mut agreement = AgreedTime::default();
         let at = |hours: i64| Timestamp::from_second(T + hours * HOUR).ok();
         assert_eq!(agreement.observe(at(0), Duration::ZERO), DateCheck::Doubted);

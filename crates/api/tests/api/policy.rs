@@ -200,11 +200,11 @@ fn an_unreadable_window_closes_for_ever() {
     for (window, part) in [
         (
             json!({ "schedule": "0 25 * * *", "duration": "2h" }),
-            "allow[0]: 25 is no hour",
+            "allow[0]: 25 is not a valid hour",
         ),
         (
             json!({ "schedule": "@daily", "duration": "2h", "timeZone": "Mars/Olympus" }),
-            "Mars/Olympus is no time zone",
+            "Mars/Olympus is not a time zone",
         ),
         (
             json!({ "schedule": "@daily", "duration": "2d" }),

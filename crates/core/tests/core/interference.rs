@@ -580,8 +580,8 @@ fn what_takes_the_place_of_a_pin_is_named() {
     full = labelled(full, pin_of(cluster(), ago(hours(100)), "b").as_str(), "b");
     let told = room(&full).expect_err("20 labels");
     for part in [
-        "carries 20 of at most 20 labels, among them 1 of at most 5 pins, 1 of them of this cluster",
-        "labels of others: blue-00, blue-01,",
+        "carries 20 of at most 20 labels, among them 1 of at most 5 pins, 1 of them from this cluster",
+        "other labels: blue-00, blue-01,",
         &format!("blue-14, {}…", "x".repeat(40)),
         "or release older pins with `kubectl secret-rotation release`",
     ] {

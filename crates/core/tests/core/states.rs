@@ -751,8 +751,8 @@ fn a_stuck_secret_without_room_for_a_pin_names_the_labels_that_fill_it() {
     assert!(!room.contains("team-"), "{room}");
     let full = verdict(filled(17)).message;
     for part in [
-        "20 of at most 20 labels, of others: team-00, team-01",
-        "team-16; remove labels that nobody needs",
+        "20 of at most 20 labels, other labels: team-00, team-01",
+        "team-16; remove labels that no one uses",
     ] {
         assert!(full.contains(part), "{full}");
     }
