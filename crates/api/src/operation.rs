@@ -7,16 +7,16 @@ mod next_status;
 mod parse;
 mod query;
 mod status;
+mod target;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use secret_rotation_core::{action, approval, operation};
 use serde::{Deserialize, Serialize};
 
-pub use automatic::secret_label;
 pub use next_status::{StepReport, UnsupportedReport, conditions};
-pub use parse::SecretTarget;
 pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
+pub use target::{SecretTarget, secret_label};
 
 use crate::{
     approval::Approval,

@@ -3,18 +3,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use secret_rotation_core::{names::Arn, operation as core, plan::Proposal, policy::Policy};
-use uuid::Uuid;
+use secret_rotation_core::{operation as core, plan::Proposal, policy::Policy};
 
+use super::target::secret_label;
 use super::{
     Expectation, PolicyReference, SecretReference, SecretRotationOperation,
     SecretRotationOperationSpec, Trigger,
 };
 use crate::{POLICY_LABEL, POLICY_UID_LABEL, SECRET_LABEL, duration::BoundedDuration};
-
-/// The namespace of the UUIDs that stand for ARNs in labels. It must never change: the controller finds the other
-/// operations on a secret by these labels.
-const ARN_NAMESPACE: Uuid = Uuid::from_u128(0x2b0e_6a4d_71c8_5f39_a1d2_94e7_08cb_6f15);
 
 /// The minimum time for which a finished operation is kept. It is kept longer if the attempt window is longer, so
 /// that it exists for as long as it counts as an attempt. The time is stored in the operation, because the policy,
@@ -69,14 +65,6 @@ impl Expectation {
         };
         (expectation != Self::default()).then_some(expectation)
     }
-}
-
-/// Returns the value of label `secretrotation.dev/secret` for an ARN: 32 hexadecimal digits, because ARNs are too
-/// long for labels.
-pub fn secret_label(arn: &Arn) -> String {
-    Uuid::new_v5(&ARN_NAMESPACE, arn.as_str().as_bytes())
-        .simple()
-        .to_string()
 }
 
 fn metadata(proposal: &Proposal, policy: &Policy) -> ObjectMeta {

@@ -7,6 +7,7 @@ use secret_rotation_core::{
     time::ServerTime,
 };
 
+use super::target::SecretTarget;
 use super::{Decision, Expectation, PolicyReference, SecretReference, SecretRotationOperation};
 use crate::{
     Invalid,
@@ -14,20 +15,6 @@ use crate::{
     invalid::{created, deleted, named, possible, stored},
     text::Text,
 };
-
-/// The secret that a request names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretTarget {
-    /// The whole ARN.
-    Arn(Arn),
-    /// An exact name in a region; the ARN is not known yet.
-    Name {
-        /// The name.
-        name: SecretName,
-        /// The region.
-        region: Region,
-    },
-}
 
 impl SecretRotationOperation {
     /// Parses the operation and its journal.

@@ -7,7 +7,7 @@ use secret_rotation_core::{
     time::{AwsTime, ServerTime},
 };
 
-use super::{AWSAccessProfileStatus, RegionStatus};
+use super::status::{AWSAccessProfileStatus, RegionStatus};
 use crate::{Readiness, conditions::find, count::Count};
 
 /// The results of one pass over a profile.
