@@ -8,6 +8,7 @@ pub mod check;
 mod cloudformation;
 pub mod demo;
 pub mod generate;
+mod generated;
 pub mod markdown;
 mod pages;
 pub mod reference;

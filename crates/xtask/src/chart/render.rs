@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use testenv::{helm, project};
 
-use super::folder;
-use crate::generate::Generated;
+use super::source::folder;
+use crate::generated::Generated;
 
 /// The name under which the plain manifests are rendered.
 pub const RELEASE: &str = "secret-rotation-controller";
