@@ -1,4 +1,4 @@
-//! The Kubernetes side: one client, bounded calls, watches that survive, quorum reads and status patches.
+//! The Kubernetes side: one client, calls with a time limit, resilient watches, quorum reads and status patches.
 
 pub(crate) mod admission;
 pub(crate) mod client;
@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// No call to the API server takes longer, its body included.
+/// Maximum time of one call to the API server, including its body.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Bounds a whole call: the client's own time-out ends with the headers.
+/// Limits the time of a whole call to [`CALL_TIMEOUT`]. The timeout of the client itself covers only the headers.
 pub(crate) async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
     within(CALL_TIMEOUT, call).await
 }
 
-/// Bounds a whole call by another time.
+/// Limits the time of a whole call to `limit`.
 pub(crate) async fn within<T>(
     limit: Duration,
     call: impl Future<Output = kube::Result<T>>,

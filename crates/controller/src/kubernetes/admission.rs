@@ -1,10 +1,12 @@
-//! Whether the API server itself watches over who decides about operations, and since when without a gap.
+//! Whether the API server enforces the admission policies for decisions about operations, and since when without a
+//! gap.
 //!
-//! What guards now proves nothing about a minute ago: a binding that was set to Audit and back looks as it did before, and
-//! `managedFields` does not tell of what was added and taken away again. Each change of a spec raises the object's generation,
-//! and an object that was created anew has another UID. So the six marks of UID and generation are remembered together with
-//! the time since when they are known, and whatever differs from them holds only since it was noticed. The memory lies in the
-//! Lease, so that it outlives this process.
+//! The current state of the policies proves nothing about a minute ago: a binding that was set to Audit and back
+//! looks as it did before, and `managedFields` does not show what was added and removed again. But each change of a
+//! spec raises the generation of the object, and an object that was created again has another UID. So the six pairs
+//! of UID and generation are remembered together with the time since when they are known. Anything that differs from
+//! them counts only from the time when it was noticed. They are stored in the Lease, so that they outlive this
+//! process.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,33 +28,33 @@ use crate::error::Error;
 use crate::kubernetes::bounded;
 use crate::lease::Note;
 
-/// The policies that guard approvals, profiles and status, by the names under which `deploy/admission` installs them and
+/// The names under which `deploy/admission` installs the policies that guard approvals, profiles and status, and
 /// their bindings.
 pub(crate) const GUARDS: [&str; 3] = admission_policies::NAMES;
 
-/// How often the holder of the lease looks for changes: operations that are younger than a change by less than this have to be
-/// created again.
+/// How often the holder of the lease checks for changes. An operation that was created less than this before a change
+/// may have to be created again.
 const INTERVAL: Duration = Duration::from_secs(20);
 
-/// What identifies every spec of the guards, as an API server shows it.
+/// Identifies the specs of all policies and bindings, as an API server shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// UID and generation of each policy and binding.
+    /// The UID and generation of each policy and binding.
     text: String,
     /// When the last of them was created, if none has changed since.
     created: Option<ServerTime>,
 }
 
-/// What is known of the guards.
+/// What is known of the admission policies.
 #[derive(Debug)]
 pub(crate) struct View {
-    /// Marks, and since when they are known, for whoever holds the lease next.
+    /// The marks and since when they are known, for the next holder of the lease.
     note: Arc<Note>,
     seen: Mutex<Option<Admission>>,
 }
 
 impl View {
-    /// Nothing is known but what the note says.
+    /// Creates a view that knows only what the note says.
     pub(crate) const fn new(note: Arc<Note>) -> Self {
         Self {
             note,
@@ -60,7 +62,8 @@ impl View {
         }
     }
 
-    /// What was seen at the last look, which is good enough to say something, and never to act on an approval.
+    /// Returns what the last look saw. It is good enough for a message, but an approval must never be acted on
+    /// because of it.
     pub(crate) async fn seen(&self, context: &Context) -> Result<Admission, Error> {
         let seen = self.lock().clone();
         match seen {
@@ -69,16 +72,16 @@ impl View {
         }
     }
 
-    /// Looks by quorum: what an approval is judged by.
+    /// Reads the policies by quorum, which an approval needs.
     pub(crate) async fn look(&self, context: &Context) -> Result<Admission, Error> {
-        // The time is read after the guards: whatever changed them came before.
+        // Read the time after the policies: whatever changed them came before.
         let since = |marks: &Marks| Ok(self.since(marks, context.server_time()?));
         let admission = enforced(&context.client, since).await?;
         *self.lock() = Some(admission.clone());
         Ok(admission)
     }
 
-    /// Since when the guards certainly say what they say now.
+    /// Returns since when the policies certainly have been as they are now.
     fn since(&self, marks: &Marks, now: ServerTime) -> ServerTime {
         let known = self.note.get().and_then(|note| known(&note, marks));
         let since = known.or(marks.created).unwrap_or(now);
@@ -93,14 +96,14 @@ impl View {
     }
 }
 
-/// The time that a note tells for these marks.
+/// Returns the time in the note, if it is about these marks.
 fn known(note: &str, marks: &Marks) -> Option<ServerTime> {
     let (since, text) = note.split_once(' ')?;
     let since: Timestamp = since.parse().ok()?;
     (text == marks.text).then(|| ServerTime::new(since))
 }
 
-/// Looks at the guards again and again while the lease is held, so that a change is noticed soon.
+/// Reads the policies at intervals while the lease is held, so that a change is noticed soon.
 pub(crate) async fn run(context: Arc<Context>) {
     let mut last = None;
     loop {
@@ -116,12 +119,12 @@ pub(crate) async fn run(context: Arc<Context>) {
             continue;
         }
         if let Err(error) = context.admission.look(&context).await {
-            tracing::debug!(%error, "the admission policies were not looked at");
+            tracing::debug!(%error, "admission policies could not be read");
         }
     }
 }
 
-/// Asks the API server, by quorum, for the policies and their bindings; `since` tells since when they are what they are.
+/// Reads the policies and their bindings by quorum. `since` returns since when they have been as they are.
 pub(crate) async fn enforced(
     client: &Client,
     since: impl FnOnce(&Marks) -> Result<ServerTime, Error>,
@@ -156,27 +159,28 @@ pub(crate) async fn enforced(
     })
 }
 
-/// What no other spec of the object has.
+/// Returns what no other spec of the object has: its UID and generation.
 fn mark<K: Resource>(object: &K) -> String {
     let meta = object.meta();
     let uid = meta.uid.as_deref().unwrap_or_default();
     format!("{uid}/{}", meta.generation.unwrap_or_default())
 }
 
-/// When an object was created, if its spec is the first one it had.
+/// Returns when an object was created, if its spec has never changed.
 fn unchanged<K: Resource>(object: &K) -> Option<ServerTime> {
     let meta = object.meta();
     let created = meta.creation_timestamp.as_ref()?;
     (meta.generation == Some(1)).then(|| ServerTime::new(created.0))
 }
 
-/// One object of a guard, or what it means that there is none.
+/// An object, or what its absence means.
 enum Found<K> {
     Object(K),
     Nothing(Admission),
 }
 
-/// Forbidden is an answer: it must be told to whoever waits for it, and may last.
+/// Reads an object. A refusal for lack of permission is an answer and not an error: it may last, and those who wait
+/// for an approval must be informed.
 async fn found<K>(client: &Client, name: &str) -> Result<Found<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + DeserializeOwned + Debug,
@@ -214,7 +218,7 @@ mod tests {
         }
     }
 
-    /// One o'clock, two o'clock, …
+    /// Returns a time at this full hour.
     fn at(hour: u8) -> ServerTime {
         time(&format!("2026-11-01T{hour:02}:00:00Z"))
     }
@@ -232,11 +236,11 @@ mod tests {
         let view = View::new(Arc::default());
         let first = marks("a/1,b/1", Some("2026-11-01T01:00:00Z"));
         view.since(&first, at(2));
-        // A condition that was added and taken away again: the spec is as before, its generation is not.
+        // A condition that was added and removed again: the spec is as before, but its generation is not.
         let back = marks("a/1,b/3", None);
         assert_eq!(view.since(&back, at(5)), at(5));
         assert_eq!(view.since(&back, at(9)), at(5), "it is remembered");
-        // Deleted and created again, within one second of the first time.
+        // Deleted and created again, within the same second as the first time.
         let again = marks("a/1,c/1", Some("2026-11-01T01:00:00Z"));
         assert_eq!(view.since(&again, at(10)), at(1), "its creation says so");
     }
@@ -271,7 +275,8 @@ mod tests {
         assert_eq!(of(&json!({"uid": "u", "generation": 1})).1, None);
     }
 
-    /// Rights of an older release: the operation waits and says so, instead of being tried again without a word.
+    /// With the permissions of an older release the operation waits and reports it, instead of being retried
+    /// silently.
     #[tokio::test]
     async fn what_may_not_be_read_is_an_answer_and_what_fails_is_not() {
         let answer = answering(403, "Forbidden").await.expect("an answer");

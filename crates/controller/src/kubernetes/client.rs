@@ -1,4 +1,5 @@
-//! The client: no retries of its own, bounded to the headers of an answer, counted, and a source of server time.
+//! The client of the API server. It does not retry, limits the time until the headers of an answer, counts requests,
+//! and provides the time of the server.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,26 +18,26 @@ use crate::error::Busy;
 use crate::kubernetes::CALL_TIMEOUT;
 use crate::metrics::Metrics;
 
-/// How long a connection may take to be made.
+/// Maximum time to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Nothing is read on a connection for so long: it is dead. Watches end before, by themselves: see `watches`. It bounds
-/// the body of a list, which [`CALL_TIMEOUT`] does not, and the life of connections that wait for a request.
+/// Maximum time without data on a connection. After that the connection is dead: watches end earlier, see `watches`.
+/// It also limits the body of a list, which [`CALL_TIMEOUT`] does not, and the life of idle connections.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Connects by kubeconfig, else as a pod of the cluster.
+/// Connects with the kubeconfig, or otherwise as a pod of the cluster.
 pub(crate) async fn connect(
     metrics: Arc<Metrics>,
     server_clock: Arc<ServerClock>,
 ) -> anyhow::Result<Client> {
     let mut config = Config::infer().await.context(
-        "no cluster was given: run in a pod that mounts its service account, or set KUBECONFIG",
+        "no cluster is configured: run in a pod that mounts its service account, or set KUBECONFIG",
     )?;
-    // kube's own retries take minutes inside one call; every loop here retries by itself.
+    // The retries of kube can take minutes inside one call. Every loop here has its own retries.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(SILENCE);
-    // Else a connection that waited for a request in the pool for long would be given too little time to answer.
+    // Otherwise a connection that was idle in the pool for long would have too little time left to answer.
     config.reset_reader_on_write = true;
     let builder = ClientBuilder::try_from(config)?;
     let observed = ObserveLayer {
@@ -49,12 +50,12 @@ pub(crate) async fn connect(
         .build())
 }
 
-/// Counts requests and reads the `Date` header of each answer.
+/// Counts requests, and reads the `Date` header of each answer.
 #[derive(Clone, Debug)]
 pub(crate) struct ObserveLayer {
-    /// Where requests are counted.
+    /// The metrics that count the requests.
     pub metrics: Arc<Metrics>,
-    /// Where dates are noted.
+    /// The clock that learns the dates.
     pub server_clock: Arc<ServerClock>,
 }
 
@@ -69,7 +70,7 @@ impl<S> Layer<S> for ObserveLayer {
     }
 }
 
-/// See [`ObserveLayer`].
+/// The service that [`ObserveLayer`] adds.
 #[derive(Clone, Debug)]
 pub(crate) struct Observe<S> {
     inner: S,
@@ -136,7 +137,7 @@ const fn code_class(code: u16) -> &'static str {
     }
 }
 
-/// Verb and resource of a request, from closed sets.
+/// Returns the verb and the resource of a request, from closed sets.
 fn call_of(method: &Method, path: &str, query: Option<&str>) -> (&'static str, &'static str) {
     const RESOURCES: [&str; 8] = [
         "secretrotationpolicies",
@@ -149,7 +150,7 @@ fn call_of(method: &Method, path: &str, query: Option<&str>) -> (&'static str, &
         "namespaces",
     ];
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    // `namespaces` comes last, because it is also a part of the path of everything in one.
+    // `namespaces` comes last, because it is also a part of the path of every namespaced object.
     let resource = RESOURCES
         .into_iter()
         .find(|resource| parts.contains(resource));

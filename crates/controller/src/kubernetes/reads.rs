@@ -1,4 +1,5 @@
-//! Reads that ask a quorum, never a cache: no resourceVersion is sent, so the answer holds everything written before.
+//! Quorum reads. They send no resourceVersion and so never use a cache: the answer contains everything that was
+//! written before.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ use secret_rotation_core::profile::Profile;
 use crate::error::Error;
 use crate::kubernetes::bounded;
 
-/// Asks the API server.
+/// Reads from the API server.
 #[derive(Clone)]
 pub(crate) struct Reader {
     client: Client,
@@ -30,19 +31,19 @@ pub(crate) struct Reader {
 /// All operations on one secret.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OnSecret {
-    /// Those that can be understood.
+    /// The operations that can be parsed.
     pub operations: Vec<Operation>,
-    /// One that has begun, has not ended, and cannot be understood.
+    /// An operation that has begun, has not ended, and cannot be parsed.
     pub riddle: Option<String>,
 }
 
 impl Reader {
-    /// Reads in these namespaces; none = in all.
+    /// Creates a reader for these namespaces. An empty list means all namespaces.
     pub(crate) const fn new(client: Client, namespaces: Vec<String>) -> Self {
         Self { client, namespaces }
     }
 
-    /// One operation; `None` = it does not exist.
+    /// Reads an operation. Returns `None` if it does not exist.
     pub(crate) async fn operation(
         &self,
         key: &ObjectKey,
@@ -57,7 +58,7 @@ impl Reader {
             .transpose()
     }
 
-    /// One operation as it is stored, whether it can be understood or not; `None` = it does not exist.
+    /// Reads an operation as it is stored, even if it cannot be parsed. Returns `None` if it does not exist.
     pub(crate) async fn raw_operation(
         &self,
         key: &ObjectKey,
@@ -68,7 +69,7 @@ impl Reader {
         bounded(api.get_opt(key.name.as_str())).await
     }
 
-    /// One policy; `None` = it does not exist.
+    /// Reads a policy. Returns `None` if it does not exist.
     pub(crate) async fn policy(&self, key: &ObjectKey) -> Result<Option<Policy>, Error> {
         let api: Api<SecretRotationPolicy> =
             Api::namespaced(self.client.clone(), key.namespace.as_str());
@@ -81,7 +82,7 @@ impl Reader {
             .map(|(policy, _)| policy))
     }
 
-    /// One profile; `None` = it does not exist.
+    /// Reads a profile. Returns `None` if it does not exist.
     pub(crate) async fn profile(&self, name: &ProfileName) -> Result<Option<Profile>, Error> {
         let api: Api<AWSAccessProfile> = Api::all(self.client.clone());
         let object = bounded(api.get_opt(name.as_str()))
@@ -93,7 +94,7 @@ impl Reader {
             .map_err(|error| Error::Invalid(error.to_string()))
     }
 
-    /// A namespace with its labels.
+    /// Reads a namespace with its labels.
     pub(crate) async fn tenant(&self, namespace: &Namespace) -> Result<Tenant, Error> {
         let labels = self.namespace(namespace.as_str()).await?.labels().clone();
         Ok(Tenant {
@@ -102,7 +103,7 @@ impl Reader {
         })
     }
 
-    /// Which pins are ours.
+    /// Reads the id of the cluster, which marks the pins of this controller.
     pub(crate) async fn cluster(&self) -> Result<ClusterId, Error> {
         let uid = self
             .namespace("kube-system")
@@ -113,7 +114,7 @@ impl Reader {
             .ok_or_else(|| Error::Invalid("namespace kube-system has no UID".to_owned()))
     }
 
-    /// Every operation on a secret, over all namespaces that are watched.
+    /// Reads every operation on a secret in all watched namespaces.
     pub(crate) async fn on_secret(&self, arn: &Arn) -> Result<OnSecret, Error> {
         let selector =
             ListParams::default().labels(&format!("{SECRET_LABEL}={}", secret_label(arn)));
@@ -156,13 +157,13 @@ impl OnSecret {
         match parsed {
             Some(operation) => self.operations.push(operation),
             None if at_work => self.riddle = Some(key),
-            // It was never begun, so it has written nothing; its own loop tells what is wrong with it.
+            // It never began, so it has written nothing. Its own reconciler reports what is wrong with it.
             None => {}
         }
     }
 }
 
-/// Whether an object that may be of a newer release has a journal and has not ended.
+/// Returns whether an object that may be of a newer release has a journal and has not ended.
 fn is_at_work(object: &DynamicObject) -> bool {
     let Some(status) = object.data.get("status") else {
         return false;

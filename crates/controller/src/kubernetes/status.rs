@@ -1,5 +1,5 @@
-//! Status by server-side apply: the whole status each time, refused when the object has changed since it was read. Where
-//! that cannot be, and where it once could not be, by a merge that says the whole status, too.
+//! Writes status by server-side apply: the whole status each time, refused with a conflict if the object has changed
+//! since it was read. Where apply is impossible, or once was, a merge writes the whole status instead.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{Patch, PatchParams};
@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::kubernetes::bounded;
 
-/// Publishes a status. Answers the object as stored, also where it cannot be decoded.
+/// Applies a status. Returns the stored object, even if it cannot be decoded.
 ///
-/// A write that timed out may have been applied: with a resourceVersion, doing it again then is a conflict.
+/// A write that timed out may have been applied. Because of the resourceVersion, a second attempt is then refused
+/// with a conflict.
 pub(crate) async fn apply<K, S>(
     api: &Api<DeserializeGuard<K>>,
     name: &str,
@@ -39,19 +40,20 @@ where
     Ok(stored)
 }
 
-/// How the status of an object is to be written, so that what it does not say any more is gone afterwards.
+/// How to write the status of an object so that fields that it no longer has are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// By server-side apply.
     Apply,
-    /// As a whole: it was merged once, and what was merged outlives every apply, for it has two owners.
+    /// By a merge that replaces the whole status. The status was merged once, and merged fields survive every apply,
+    /// because they then have two owners.
     Replace,
-    /// By a merge: the object does not have the shape of its kind, and the API server may not be able to apply to it.
+    /// By a merge. The object does not match its CRD, and the API server may be unable to apply to it.
     Merge,
 }
 
 impl Way {
-    /// How an object as its watch tells of it is written to.
+    /// Returns how to write to an object that a watch showed.
     pub(crate) fn of<K: Resource>(object: &DeserializeGuard<K>) -> Self {
         let mut owners = object.meta().managed_fields.iter().flatten();
         match (&object.0, owners.any(is_merged)) {
@@ -62,14 +64,14 @@ impl Way {
     }
 }
 
-/// Whether this tells that a status of ours was merged.
+/// Returns whether the entry shows that this controller merged a status.
 pub(crate) fn is_merged(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Update")
         && entry.subresource.as_deref() == Some("status")
 }
 
-/// Publishes a status in its way; `old` is the status as stored.
+/// Writes a status in the given way. `old` is the stored status.
 pub(crate) async fn publish<K, S>(
     api: &Api<DeserializeGuard<K>>,
     (name, resource_version): (&str, &str),
@@ -95,7 +97,7 @@ where
     }
 }
 
-/// A merge that leaves nothing but the new value: what it does not say any more it takes away.
+/// Builds a merge that leaves only the new value: fields that it no longer has are removed.
 fn replacing(old: &Value, new: &Value) -> Value {
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
         return new.clone();
@@ -109,8 +111,8 @@ fn replacing(old: &Value, new: &Value) -> Value {
     Value::Object(gone.chain(kept).collect())
 }
 
-/// Publishes a status on an object that its own schema no longer admits: the API server cannot apply to such a one,
-/// but it takes a merge that leaves the rest alone.
+/// Merges a status into an object that does not match its CRD. The API server cannot apply to such an object, but
+/// accepts a merge that leaves the rest unchanged.
 pub(crate) async fn merge<K, S>(
     api: &Api<DeserializeGuard<K>>,
     name: &str,

@@ -1,10 +1,11 @@
-//! Watches that survive: guarded against objects that cannot be decoded, back in two seconds, in any namespaces.
+//! Watches that survive failures. They tolerate objects that cannot be decoded, resume within two seconds, and cover
+//! any set of namespaces.
 //!
-//! | What happens | How it is noticed | Then |
+//! | Event | How it is noticed | Reaction |
 //! |---|---|---|
-//! | the connection dies without a word | nothing is read for a while, not even the end of the watch: `client` | the watch goes on from its last version |
-//! | the body of a list stalls | no page within [`PAGE`] | it is listed anew |
-//! | the API server was restored to older data | a list of one object tells an older version than was told before | it is listed anew |
+//! | a connection dies silently | nothing is read for some time, not even the end of the watch: see `client` | the watch resumes from its last version |
+//! | the body of a list stalls | no page arrives within [`PAGE`] | the objects are listed again |
+//! | the API server was restored to older data | a list of one object has an older version than an earlier answer | the objects are listed again |
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -26,42 +27,43 @@ use crate::error::Busy;
 use crate::jitter::spread;
 use crate::kubernetes::{bounded, status};
 
-/// How long one watch lasts, in seconds. The API server ends it then, and tells its version just before: a connection on
-/// which nothing comes for longer is dead.
+/// How long one watch lasts, in seconds. The API server then ends it and sends its version just before, so a
+/// connection without data for longer is dead.
 const LASTS: u32 = 15;
 
-/// How long one page of a list may take, its body included.
+/// Maximum time for one page of a list, including its body.
 const PAGE: Duration = Duration::from_secs(30);
 
-/// Between two looks at the version that the API server has come to.
+/// The time between two checks of the version of the API server.
 const LOOK: Duration = Duration::from_secs(20);
 
-/// What a watch tells: objects come and go, or the whole list starts over.
+/// The events of a watch: objects come and go, or the whole list starts again.
 pub(crate) type Events<K> = BoxStream<'static, Result<Event<K>, Error>>;
 
-/// Trouble of a watch. It goes on by itself.
+/// A problem of a watch. The watch recovers on its own.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
-    /// What the API server said, or did not.
+    /// A request of the watch failed.
     #[error(transparent)]
     Watch(#[from] watcher::Error),
     /// A list stalled.
-    #[error("no page of the list arrived within {} s: it is listed anew", PAGE.as_secs())]
+    #[error("no page of the list arrived within {} s: the objects are listed again", PAGE.as_secs())]
     Stalled,
-    /// A watch from a version that is yet to come tells nothing, and is not refused.
+    /// The data of the API server is older than before. A watch from a version in the future shows nothing, and is
+    /// not refused.
     #[error(
-        "the API server is at version {now} and was at {before}: its data was restored, and is listed anew"
+        "the API server is at version {now} and was at {before}: its data was restored, and the objects are listed again"
     )]
     Rewound {
-        /// Where it is.
+        /// The current version.
         now: u64,
-        /// Where it was.
+        /// The last version before.
         before: u64,
     },
 }
 
 impl Error {
-    /// How long the API server asked to be left alone, if it did.
+    /// Returns how long the API server asked to be left alone, if it did.
     fn rest(&self) -> Option<Duration> {
         let Self::Watch(
             watcher::Error::InitialListFailed(kube::Error::Service(error))
@@ -74,7 +76,7 @@ impl Error {
     }
 }
 
-/// Watches a namespaced kind, one stream per namespace; no namespaces = all of them, in one stream.
+/// Watches a namespaced resource, one stream per namespace. Without namespaces, one stream covers all of them.
 pub(crate) fn namespaced<K>(
     client: &Client,
     namespaces: &[String],
@@ -97,7 +99,8 @@ where
         .collect()
 }
 
-/// Watches a kind through one API handle. `seed` keeps replicas apart that come back together.
+/// Watches a resource through one API handle. `seed` spreads the requests of replicas that reconnect at the same
+/// time.
 pub(crate) fn guarded<K>(api: Api<DeserializeGuard<K>>, seed: &str) -> Events<DeserializeGuard<K>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -105,7 +108,7 @@ where
     watched(api, seed)
 }
 
-/// Watches nothing but the metadata of a kind.
+/// Watches only the metadata of a resource.
 pub(crate) fn metadata<K>(
     api: Api<PartialObjectMeta<K>>,
     seed: &str,
@@ -136,12 +139,12 @@ where
     .boxed()
 }
 
-/// From the list on.
+/// Returns the events of a new watch, which starts with a list.
 fn events<K>(api: &Api<K>, seed: &str) -> BoxStream<'static, watcher::Result<Event<K>>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    // How a status was written before is all that is wanted of them.
+    // Only the information on how a status was written is needed of the managed fields.
     let lean = |object: &mut K| {
         let owners = object.managed_fields_mut();
         owners.retain(status::is_merged);
@@ -155,18 +158,18 @@ where
         .boxed()
 }
 
-/// One watch, and what it takes to know that it can be believed.
+/// One watch, and what shows whether it can be trusted.
 struct Watch<K> {
     api: Api<K>,
     seed: String,
     events: BoxStream<'static, watcher::Result<Event<K>>>,
     /// Whether a list has begun and not ended.
     listing: bool,
-    /// The newest version that the API server ever told here.
+    /// The newest version that the API server has sent here.
     newest: u64,
-    /// When a list has stalled, or when the API server is asked next how far it is.
+    /// When a list counts as stalled, or when the version of the API server is checked next.
     due: Instant,
-    /// Until when the API server is left alone.
+    /// Until when the API server must be left alone.
     rests: Option<Instant>,
 }
 
@@ -181,6 +184,7 @@ where
         }
         loop {
             tokio::select! {
+                // `biased`: an event that is ready proves that the watch is alive, so it is handled before the check is due.
                 biased;
                 Some(event) = self.events.next() => return self.told(event),
                 () = tokio::time::sleep_until(self.due) => match self.look().await {
@@ -218,7 +222,7 @@ where
         event
     }
 
-    /// Asks, by quorum, which version the API server has come to. One that does not answer says nothing.
+    /// Reads the version of the API server, by quorum. If it does not answer, nothing changes.
     async fn look(&mut self) -> Result<(), Error> {
         if self.listing {
             return Err(Error::Stalled);
@@ -242,14 +246,14 @@ where
     }
 }
 
-/// API servers count versions upwards; a text that is no number says nothing.
+/// Parses a version. API servers count versions upwards. A text that is not a number counts as unknown.
 fn version(version: Option<String>) -> u64 {
     version
         .and_then(|version| version.parse().ok())
         .unwrap_or(0)
 }
 
-/// Numbers the streams, so that one that starts over does not hide what the others told.
+/// Merges streams and numbers them, so that a stream that starts again does not hide what the others have shown.
 pub(crate) fn merged<K: Send + 'static>(
     streams: Vec<Events<K>>,
 ) -> BoxStream<'static, (usize, Result<Event<K>, Error>)> {
@@ -260,8 +264,8 @@ pub(crate) fn merged<K: Send + 'static>(
     stream::select_all(numbered).boxed()
 }
 
-/// From a fifth of a second to two, and a bit: with kube's default, half a minute passes until a restarted server is heard
-/// again.
+/// A backoff from 0.2 to 2 seconds, plus a spread. With the default of kube, it would take half a minute until a
+/// restarted server is seen again.
 #[derive(Clone, Debug)]
 pub(crate) struct QuickBackoff {
     seed: String,
@@ -320,7 +324,7 @@ mod tests {
         assert_eq!(backoff.next(), waits.first().copied());
     }
 
-    /// An API server that lists, and whose watches tell nothing.
+    /// An API server that lists objects and whose watches send nothing.
     #[derive(Clone, Default)]
     struct Server(Arc<Mutex<State>>);
 
@@ -329,9 +333,9 @@ mod tests {
         version: u64,
         profiles: Vec<(&'static str, u64)>,
         lists: Vec<Instant>,
-        /// So many lists stall.
+        /// This number of lists stall.
         stalling: usize,
-        /// So many lists are refused, for so long.
+        /// This number of lists are refused, with this Retry-After in seconds.
         busy: (usize, u64),
     }
 
@@ -396,7 +400,7 @@ mod tests {
         }
     }
 
-    /// The next words of a watch, if they come in time.
+    /// Returns the next event of a watch, if it comes in time.
     async fn told(watch: &mut Profiles, seconds: u64) -> Option<String> {
         let next = tokio::time::timeout(Duration::from_secs(seconds), watch.next()).await;
         Some(match next.ok()?? {
@@ -420,7 +424,7 @@ mod tests {
     async fn data_that_was_restored_is_listed_anew_within_half_a_minute() {
         for (version, before) in [
             (500, "500"),
-            // The restored data is newer than any object, but not than what the API server told without any.
+            // The restored data is newer than any object, but older than the last version that the API server sent.
             (470, "500"),
         ] {
             let server = Server::at(500, &[("a", 450), ("b", 440)]);
@@ -453,7 +457,7 @@ mod tests {
         assert_eq!(listed(&mut watch).await, ["Init", "a@450", "InitDone"]);
     }
 
-    /// The look at the version asks only while nothing else is known to be wrong.
+    /// An API server that does not answer was not necessarily restored.
     #[tokio::test(start_paused = true)]
     async fn an_api_server_that_does_not_answer_is_not_one_that_was_restored() {
         let server = Server::at(500, &[("a", 450)]);
