@@ -1,4 +1,5 @@
-//! What `/metrics` tells. Counters live here; series of policies and secrets are made from the last reports.
+//! The metrics that `/metrics` serves. Counters are kept here. The series of policies and secrets are built from the
+//! last reports.
 
 mod builder;
 mod leader_only;
@@ -40,13 +41,13 @@ const SWEEP_BUCKETS: [f64; 12] = [
 ];
 const AWS_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Every metric of the process, in a registry of its own.
+/// All metrics of the process, in their own registry.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    /// Requests to the API server.
+    /// Counts requests to the API server.
     pub kube_requests: IntCounterVec,
-    /// Trouble with watches, by kind.
+    /// Counts errors of watches, by resource.
     pub watch_errors: IntCounterVec,
     /// Whether this replica holds the lease.
     pub leader: IntGaugeVec,
@@ -67,19 +68,19 @@ pub(crate) struct Metrics {
     custom_endpoint: Gauge,
     credentials_expiry: GaugeVec,
     reports: Reports,
-    /// The policies that exist: no others have series, whatever operations name.
+    /// The existing policies. Only they have series, whatever names operations contain.
     known: Mutex<BTreeSet<ObjectKey>>,
 }
 
 impl Metrics {
-    /// Makes and registers all of them; closed label sets start at 0.
+    /// Creates and registers all metrics. Series with a closed set of label values start at 0.
     pub(crate) fn new(max_secrets: usize, label: SecretLabel) -> prometheus::Result<Arc<Self>> {
         let metrics = Self::made(max_secrets, label, &Catalogue::default())?;
         metrics.start_at_zero();
         Ok(Arc::new(metrics))
     }
 
-    /// The reference page of all families.
+    /// Returns the reference page of all metric families.
     pub(crate) fn reference() -> prometheus::Result<String> {
         Self::described().map(|all| reference::page(&all))
     }
@@ -192,22 +193,22 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The last reports about policies, from which their series are made.
+    /// Returns the last reports about policies, from which their series are built.
     pub(crate) const fn reports(&self) -> &Reports {
         &self.reports
     }
 
-    /// The text that a scraper reads.
+    /// Returns the text for a scraper.
     pub(crate) fn text(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    /// A reconcile begins.
+    /// Records that a reconcile has begun.
     pub(crate) fn reconcile_began(&self, controller: &str) {
         self.reconcile_active.with_label_values(&[controller]).inc();
     }
 
-    /// A reconcile has ended.
+    /// Records that a reconcile has ended.
     pub(crate) fn reconcile_ended(&self, controller: &str, result: &str, took: Duration) {
         self.reconcile_active.with_label_values(&[controller]).dec();
         self.reconciles
@@ -218,12 +219,12 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// A reconcile has panicked.
+    /// Records that a reconcile has panicked.
     pub(crate) fn reconcile_panicked(&self, controller: &str) {
         self.reconcile_panics.with_label_values(&[controller]).inc();
     }
 
-    /// An AWS call has ended, after `retries` further attempts.
+    /// Records that an AWS call has ended after `retries` retries.
     pub(crate) fn aws_called(&self, operation: &str, code: &str, took: Duration, retries: u32) {
         self.aws_requests
             .with_label_values(&[operation, code])
@@ -236,7 +237,7 @@ impl Metrics {
             .inc_by(u64::from(retries));
     }
 
-    /// New credentials have come; `None` = they do not expire.
+    /// Records when the current credentials expire. `None` means that they do not.
     #[expect(
         clippy::cast_precision_loss,
         reason = "Unix seconds are exact in an f64 for millions of years"
@@ -252,12 +253,12 @@ impl Metrics {
         }
     }
 
-    /// Whether AWS calls go to a custom endpoint.
+    /// Records whether AWS calls go to a custom endpoint.
     pub(crate) fn set_custom_endpoint(&self, custom: bool) {
         self.custom_endpoint.set(f64::from(u8::from(custom)));
     }
 
-    /// A sweep has seen everything in its scope.
+    /// Records a complete sweep.
     #[expect(
         clippy::cast_precision_loss,
         reason = "Unix seconds are exact in an f64 for millions of years"
@@ -278,14 +279,14 @@ impl Metrics {
             .set(at.timestamp().as_second() as f64);
     }
 
-    /// Nothing is swept there any more.
+    /// Removes the series of a region that is no longer swept.
     pub(crate) fn forget_sweep(&self, profile: &ProfileName, region: &Region) {
         let labels = [profile.as_str(), region.as_str()];
         let _ = self.sweep_duration.remove_label_values(&labels);
         let _ = self.sweep_success.remove_label_values(&labels);
     }
 
-    /// AWS accepted a rotation.
+    /// Records that AWS accepted a rotation.
     pub(crate) fn rotation_triggered(&self, operation: &Operation) {
         let trigger = match operation.trigger {
             Trigger::Policy => "Policy",
@@ -294,12 +295,12 @@ impl Metrics {
         self.count(&self.rotations_triggered, operation, &[trigger]);
     }
 
-    /// AWSPENDING was removed, or was not.
+    /// Records whether AWSPENDING was removed.
     pub(crate) fn pending_cleared(&self, operation: &Operation, result: &str) {
         self.count(&self.pending_cleared, operation, &[result]);
     }
 
-    /// A rotation that was started has ended.
+    /// Records that a rotation that the controller started has ended.
     pub(crate) fn rotation_finished(
         &self,
         operation: &Operation,
@@ -312,7 +313,7 @@ impl Metrics {
         }
     }
 
-    /// An operation has ended.
+    /// Records that an operation has ended.
     pub(crate) fn operation_finished(&self, operation: &Operation, outcome: &Outcome) {
         let result = match outcome {
             Outcome::Succeeded { .. } => "Succeeded",
@@ -322,14 +323,16 @@ impl Metrics {
         self.count(&self.operations, operation, &values);
     }
 
-    /// Counts one more of an operation's policy. People write what they like into `policyRef`, and a policy may go before its
-    /// operation: what belongs to no policy is counted together, under no name.
+    /// Increments a counter for the policy of an operation. Users can write any name into `policyRef`, and a policy
+    /// may be deleted before its operation. Operations of no existing policy are counted together, with an empty
+    /// name.
     fn count(&self, counter: &IntCounterVec, operation: &Operation, values: &[&str]) {
         let policy = ObjectKey {
             namespace: operation.key.namespace.clone(),
             name: operation.policy.name.clone(),
         };
-        // Held until it is counted: else a series could come back that went with its policy.
+        // The lock is held until the count is recorded. Otherwise a series could return that was removed with its
+        // policy.
         let known = self.known();
         let named = match known.get(&policy) {
             Some(policy) => [policy.namespace.as_str(), policy.name.as_str()],
@@ -351,7 +354,7 @@ mod tests {
 
     use super::*;
 
-    /// Anybody may write any name into `policyRef`.
+    /// Anyone may write any name into `policyRef`.
     #[test]
     fn an_operation_of_a_policy_that_does_not_exist_has_no_series_of_its_own() {
         let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");

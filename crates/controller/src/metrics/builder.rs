@@ -1,4 +1,4 @@
-//! How metrics are made and registered.
+//! Creates and registers metrics.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -10,16 +10,16 @@ use super::leader_only::{Spoken, Voice};
 use super::reference::Catalogue;
 use super::{PREFIX, ROTATION_BUCKETS, SWEEP_BUCKETS};
 
-/// Makes metrics, registers them and lists them.
+/// Creates metrics, registers them and lists them in the catalogue.
 pub(super) struct Maker<'a> {
     pub(super) registry: &'a Registry,
     pub(super) catalogue: &'a Catalogue,
-    /// Who must speak for the metrics to be told; `None` = every replica tells them.
+    /// Shows whether this replica reports the metrics. `None` means that every replica reports them.
     pub(super) voice: Option<Voice>,
 }
 
 impl Maker<'_> {
-    /// Makes metrics that only the holder of the lease tells.
+    /// Returns a builder of metrics that only the holder of the lease reports.
     pub(super) fn for_holder(&self, voice: &Voice) -> Self {
         Self {
             voice: Some(voice.clone()),
@@ -36,7 +36,7 @@ impl Maker<'_> {
         Ok(collector)
     }
 
-    /// Registers a collector that nothing else needs.
+    /// Registers a collector that nothing else refers to.
     pub(super) fn add(&self, collector: impl Collector + 'static) -> prometheus::Result<()> {
         self.catalogue.add(&collector);
         self.registry.register(Box::new(collector))
@@ -108,7 +108,8 @@ impl Maker<'_> {
         )
     }
 
-    /// Without labels, but a vector all the same: credentials that do not expire have no series.
+    /// Creates the gauge. It is a vector although it has no labels, so that credentials that do not expire have no
+    /// series.
     pub(super) fn credentials_expiry(&self) -> prometheus::Result<GaugeVec> {
         self.float_gauge(
             "aws_credentials_expiry_timestamp_seconds",
@@ -117,7 +118,7 @@ impl Maker<'_> {
         )
     }
 
-    /// Named as client-go names it, so that common dashboards find it.
+    /// Creates the gauge, with the name that client-go uses, so that common dashboards find it.
     pub(super) fn leader(&self) -> prometheus::Result<IntGaugeVec> {
         let help = "Whether this replica holds the lease (1) or not (0)";
         self.register(IntGaugeVec::new(

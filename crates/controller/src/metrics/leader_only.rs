@@ -1,4 +1,4 @@
-//! Who speaks of policies, secrets and sweeps: the replica that holds the lease, and no other.
+//! Metrics of policies, secrets and sweeps, which only the replica that holds the lease reports.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-/// Whether this replica speaks. Clones share it.
+/// Whether this replica reports these metrics. Clones share the value.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Voice(Arc<AtomicBool>);
 
@@ -20,8 +20,8 @@ impl Voice {
     }
 }
 
-/// A collector that says nothing while another replica speaks. What it has counted stays for the next time: a counter
-/// that began anew would hide what was counted between the last scrape and the loss of the lease.
+/// A collector without series while another replica holds the lease. Its counts are kept: a counter that started
+/// again at 0 would hide what was counted between the last scrape and the loss of the lease.
 #[derive(Clone, Debug)]
 pub(super) struct Spoken<C> {
     pub(super) voice: Voice,

@@ -1,4 +1,5 @@
-//! Series of policies and secrets, made on each scrape from the last report of each policy: they vanish with it.
+//! The series of policies and secrets. Each scrape builds them from the last report of each policy, so they disappear
+//! with the policy.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,19 +19,19 @@ use crate::options::SecretLabel;
 const POLICY: [&str; 2] = ["namespace", "policy"];
 const SECRET: [&str; 4] = ["namespace", "policy", "region", "secret"];
 
-/// The last report of each policy. Nothing is told while another replica holds the lease.
+/// The last report of each policy. It has no series while another replica holds the lease.
 #[derive(Clone, Debug)]
 pub(crate) struct Reports {
     voice: Voice,
     policies: Arc<Mutex<BTreeMap<ObjectKey, Arc<PolicyReport>>>>,
     max_secrets: usize,
     label: SecretLabel,
-    /// Never filled: they lend their descriptions.
+    /// Empty families, which only provide the descriptions.
     families: Arc<Families>,
 }
 
 impl Reports {
-    /// No reports yet.
+    /// Creates a store without reports.
     pub(super) fn new(max_secrets: usize, voice: Voice) -> prometheus::Result<Self> {
         Ok(Self {
             voice,
@@ -41,12 +42,12 @@ impl Reports {
         })
     }
 
-    /// The same, with other values of label `secret`.
+    /// Returns the store with other values of label `secret`.
     pub(crate) fn labelled(self, label: SecretLabel) -> Self {
         Self { label, ..self }
     }
 
-    /// How many secrets have series of their own at most.
+    /// Returns the maximum number of secrets with their own series.
     pub(crate) const fn max_secrets(&self) -> usize {
         self.max_secrets
     }
@@ -56,17 +57,18 @@ impl Reports {
         self.policies().insert(key.clone(), Arc::new(report));
     }
 
-    /// The last report of a policy.
+    /// Returns the last report of a policy.
     pub(crate) fn last(&self, key: &ObjectKey) -> Option<Arc<PolicyReport>> {
         self.policies().get(key).cloned()
     }
 
-    /// The policy is gone.
+    /// Removes a deleted policy.
     pub(crate) fn forget(&self, key: &ObjectKey) {
         self.policies().remove(key);
     }
 
-    /// This replica holds the lease and speaks for all policies, or no longer does and forgets what it saw.
+    /// Sets whether this replica holds the lease and so reports all policies. Without the lease, it also removes all
+    /// reports.
     pub(crate) fn speak(&self, speaks: bool) {
         self.voice.set(speaks);
         if !speaks {
@@ -179,7 +181,7 @@ impl Families {
             )?,
             blocked: gauge(
                 "operations_blocked",
-                "Number of remedies held back, by reason",
+                "Number of blocked remedies, by reason",
                 &of_policy(&["reason"]),
             )?,
             stuck: gauge(
@@ -209,7 +211,7 @@ impl Families {
             )?,
             deletion: gauge(
                 "secret_deletion_timestamp_seconds",
-                "Unix time until which a deleted secret can be restored: surely, and once that has passed, at the latest",
+                "Unix time until which a deleted secret can certainly be restored; once that has passed, the latest possible time",
                 &SECRET,
             )?,
             truncated: gauge(
@@ -243,7 +245,7 @@ impl Families {
     fn fill_policy(&self, key: &ObjectKey, report: &PolicyReport) {
         let (namespace, policy) = (key.namespace.as_str(), key.name.as_str());
         let own = [namespace, policy];
-        // A policy that cannot be understood has no mode.
+        // A policy that cannot be parsed has no mode.
         if !report.mode.is_empty() {
             self.info
                 .with_label_values(&[namespace, policy, report.mode, &report.profile])
@@ -282,7 +284,8 @@ impl Families {
         set(&self.last_check, &own, report.last_check);
     }
 
-    /// Secrets that need attention come first, over all policies; answers how many got no series because of `max`.
+    /// Adds the series of secrets of all policies, those that need attention first. Returns the number of secrets
+    /// without series because of `max`.
     fn fill_secrets(
         &self,
         reports: &BTreeMap<ObjectKey, Arc<PolicyReport>>,
@@ -468,7 +471,7 @@ mod tests {
         );
     }
 
-    /// A policy that was never judged has none.
+    /// A policy that was never evaluated has no series.
     #[test]
     fn an_open_breaker_is_told_until_it_is_known_to_be_closed() {
         let reports = Reports::new(3, Voice::default()).expect("families are well formed");

@@ -1,4 +1,4 @@
-//! What is reported about one policy.
+//! The data from which the series of one policy are built.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use secret_rotation_core::survey::{Finding, State, Survey, UnremarkableSecret};
 use secret_rotation_core::time::AwsTime;
 use secret_rotation_core::verdict;
 
-/// What the series of one policy are made from.
+/// The data from which the series of one policy are built.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PolicyReport {
     pub(super) mode: &'static str,
@@ -30,7 +30,7 @@ pub(crate) struct PolicyReport {
     pub(super) omitted: usize,
 }
 
-/// One secret's dates.
+/// The dates of one secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SecretSample {
     pub(super) region: String,
@@ -44,7 +44,7 @@ pub(crate) struct SecretSample {
 }
 
 impl PolicyReport {
-    /// A report without findings.
+    /// Creates a report without findings.
     pub(crate) fn of(policy: &Policy) -> Self {
         Self {
             mode: policy.mode.name(),
@@ -56,7 +56,7 @@ impl PolicyReport {
         }
     }
 
-    /// Takes into account that its profile may be suspended.
+    /// Marks the report as suspended if the profile is.
     #[must_use]
     pub(crate) fn suspended_by(self, readiness: &Readiness) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl PolicyReport {
         }
     }
 
-    /// Takes into account that the profile may not let checks follow each other so quickly.
+    /// Raises the check interval to the minimum of the profile.
     #[must_use]
     pub(crate) fn not_more_often_than(self, shortest: Duration) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl PolicyReport {
         }
     }
 
-    /// Adds conditions, by type, with their value in lower case.
+    /// Adds conditions by type, with their status in lower case.
     #[must_use]
     pub(crate) fn with_conditions(
         self,
@@ -86,7 +86,7 @@ impl PolicyReport {
         }
     }
 
-    /// Adds what was seen and planned, at most `max` secrets one by one, those that need attention first.
+    /// Adds what was seen and planned, with details of at most `max` secrets, those that need attention first.
     #[must_use]
     pub(crate) fn with_survey(self, survey: &Survey, plan: &Plan, max: usize) -> Self {
         let samples = survey
@@ -112,7 +112,7 @@ impl PolicyReport {
         }
     }
 
-    /// Keeps what the status tells of an earlier process: numbers, and the findings that it lists.
+    /// Adds what the status holds from an earlier process: the counts, and the findings that it lists.
     #[must_use]
     pub(crate) fn with_status(self, status: &SecretRotationPolicyStatus) -> Self {
         let samples = status.findings.iter().map(SecretSample::of_status);
@@ -133,7 +133,7 @@ impl PolicyReport {
         }
     }
 
-    /// Keeps what an earlier report had seen.
+    /// Copies the findings of an earlier report.
     #[must_use]
     pub(crate) fn with_findings_of(self, earlier: &Self) -> Self {
         let Self {

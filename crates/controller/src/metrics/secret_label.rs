@@ -1,4 +1,4 @@
-//! What label `secret` shows: names may tell more than a monitoring system should know.
+//! The values of label `secret`: names may reveal more than a monitoring system should know.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::options::SecretLabel;
 
-/// The value for a secret of this name; `None` = it has no series.
+/// Returns the label value for a secret of this name. Returns `None` if the secret has no series.
 ///
-/// The hash is that of the name alone: `printf %s NAME | sha256sum | cut -c1-16` finds a known name again. It hides
-/// names from readers, not from those who can guess them.
+/// The hash covers only the name: `printf %s NAME | sha256sum | cut -c1-16` computes it for a known name. It hides
+/// names from readers, but not from those who can guess them.
 pub(super) fn of(name: &str, label: SecretLabel) -> Option<Cow<'_, str>> {
     match label {
         SecretLabel::Name => Some(name.into()),
@@ -18,7 +18,7 @@ pub(super) fn of(name: &str, label: SecretLabel) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The first eight bytes: enough that names do not meet, and short enough to read aloud.
+/// Returns the first eight bytes of the hash: enough that names do not collide, and short enough to read aloud.
 fn hash(name: &str) -> String {
     let digest = Sha256::digest(name.as_bytes());
     let kept = digest.iter().take(8);

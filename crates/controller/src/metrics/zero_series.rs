@@ -1,4 +1,4 @@
-//! Labels that take a known few values, and the series that therefore start at 0.
+//! Series with a closed set of label values, which therefore start at 0.
 
 use secret_rotation_aws::Operation as AwsOperation;
 use secret_rotation_core::action::Action;
@@ -7,13 +7,13 @@ use secret_rotation_core::operation::Failure;
 
 use super::Metrics;
 
-/// The loops, as label `controller`.
+/// The reconcilers, as values of label `controller`.
 const CONTROLLERS: [&str; 5] = ["policy", "operation", "profile", "sweep", "events"];
 
-/// How a reconcile may end, as label `result`.
+/// The results of a reconcile, as values of label `result`.
 const RESULTS: [&str; 4] = ["success", "requeue", "error", "terminal_error"];
 
-/// How an AWS call may end, as label `code`.
+/// The results of an AWS call, as values of label `code`.
 const CODES: [&str; 9] = [
     "success",
     "throttled",
@@ -38,7 +38,7 @@ const ROTATED: [&str; 3] = ["success", "failed", "timeout"];
 const CLEARED: [&str; 3] = ["success", "error", "superseded"];
 
 impl Metrics {
-    /// A series that appears with its first event hides that event from `increase()`.
+    /// Starts series at 0: a series that appears with its first event hides that event from `increase()`.
     pub(super) fn start_at_zero(&self) {
         for controller in CONTROLLERS {
             for result in RESULTS {
@@ -69,7 +69,7 @@ impl Metrics {
         }
     }
 
-    /// A policy exists: its counters start at 0.
+    /// Adds a policy, whose counters start at 0.
     pub(crate) fn expect_policy(&self, key: &ObjectKey) {
         self.known().insert(key.clone());
         let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
@@ -90,7 +90,7 @@ impl Metrics {
         }
     }
 
-    /// A policy is gone, and its series with it.
+    /// Removes a deleted policy and its series.
     pub(crate) fn forget_policy(&self, key: &ObjectKey) {
         let mut known = self.known();
         known.remove(key);
