@@ -130,7 +130,7 @@ fn losses(story: &Story) {
         "{lines}"
     );
     assert!(
-        failed.ends_with("look at the pods, the Service, and network policies"),
+        failed.ends_with("check the pods, the Service, and the network policies"),
         "{lines}"
     );
 

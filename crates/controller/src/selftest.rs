@@ -1,4 +1,5 @@
-//! Whether everything is there that the controller needs: asked once, as the controller, changing nothing.
+//! Checks once, with the permissions of the controller and without changes, that everything the controller needs is
+//! available.
 
 mod aws;
 mod cluster;
@@ -16,7 +17,7 @@ use crate::kubernetes::client;
 use crate::metrics::Metrics;
 use crate::options::{Options, SecretLabel, SelftestOptions};
 
-/// What was found about one thing.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Check {
     subject: String,
@@ -26,9 +27,9 @@ struct Check {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Finding {
     Fine,
-    /// It is missing or wrong: what, and what to do.
+    /// Something is missing or wrong: what, and what to do.
     Failed(String),
-    /// It could not be looked at, for a reason that is no failure.
+    /// It could not be checked, for a reason that is not a failure.
     Skipped(String),
 }
 
@@ -70,7 +71,11 @@ impl fmt::Display for Check {
     }
 }
 
-/// Checks everything, prints a line each, and says whether nothing has failed.
+/// Runs all checks and prints one line for each. Returns whether none failed.
+///
+/// # Errors
+///
+/// Returns an error if standard output cannot be written to.
 pub async fn run(options: &Options, wanted: &SelftestOptions) -> anyhow::Result<bool> {
     let metrics = Metrics::new(0, SecretLabel::None)?;
     let mut report = Report::default();
@@ -78,7 +83,7 @@ pub async fn run(options: &Options, wanted: &SelftestOptions) -> anyhow::Result<
         Ok(client) => of_cluster(&client, options, metrics, &mut report).await?,
         Err(error) => report.tell(&[Check::failed(
             cluster::API_SERVER,
-            format!("no kubeconfig and no ServiceAccount can be used: {error}"),
+            format!("no usable kubeconfig or ServiceAccount was found: {error}"),
         )])?,
     }
     report.tell(&[endpoints::metrics(wanted).await])?;
@@ -86,7 +91,7 @@ pub async fn run(options: &Options, wanted: &SelftestOptions) -> anyhow::Result<
     Ok(!report.failed)
 }
 
-/// Everything that takes an API server. Where it does not answer, one line says so instead of thirty.
+/// Runs the checks that need an API server. If it does not answer, one line reports that instead of thirty.
 async fn of_cluster(
     client: &Client,
     options: &Options,
@@ -104,7 +109,7 @@ async fn of_cluster(
     report.tell(&aws::reached(profiles, options, metrics).await)
 }
 
-/// Lines on standard output, as soon as they are known.
+/// Prints lines on standard output as soon as they are known.
 #[derive(Default)]
 struct Report {
     failed: bool,

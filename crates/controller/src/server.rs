@@ -1,4 +1,4 @@
-//! `/metrics` on one address, `/livez` and `/readyz` on another.
+//! Serves `/metrics` on one address, and `/livez` and `/readyz` on another.
 
 mod authorization;
 mod certificate;
@@ -30,31 +30,36 @@ use self::limit::Limit;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
-/// Scrapers are few; everybody else may wait.
+/// Maximum number of open connections to `/metrics`. Scrapers are few, and other clients can wait.
 const METRICS_CONNECTIONS: usize = 64;
 
-/// Far more than probes need, and far fewer than the process may open.
+/// Maximum number of open connections to the health address: many more than probes need, and far fewer than the
+/// process may open.
 const HEALTH_CONNECTIONS: usize = 1024;
 
-/// How long a TLS handshake, or the head of a request, may take. An idle connection is closed after this, too.
+/// Maximum time of a TLS handshake, or of the head of a request. An idle connection is closed after this time too.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long answers on their way may take to arrive when the process ends.
+/// Maximum time to complete the answers in flight when the process ends.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Says why the process is not alive, or not ready; `None` = it is.
+/// Returns why the process is not alive or not ready, or `None` if it is.
 pub(crate) type Check = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// How `/metrics` is guarded.
+/// How `/metrics` is protected.
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
-    /// Certificate chain and private key; `None` = plain HTTP.
+    /// The certificate chain and the private key. `None` means plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// Whether the API server is asked who may scrape.
+    /// Whether the API server must authorize each scraper.
     pub auth: bool,
 }
 
-/// Binds and serves metrics until the shutdown begins.
+/// Serves metrics until the shutdown begins.
+///
+/// # Errors
+///
+/// Returns an error if the address cannot be bound, or if the certificate cannot be used at the start.
 pub(crate) async fn metrics(
     address: SocketAddr,
     metrics: Arc<Metrics>,
@@ -66,7 +71,7 @@ pub(crate) async fn metrics(
     if guards.auth {
         if guards.tls.is_none() {
             tracing::warn!(
-                "bearer tokens for /metrics travel in the clear: add --metrics-tls-cert"
+                "bearer tokens for /metrics are sent unencrypted: set --metrics-tls-cert"
             );
         }
         router = router
@@ -88,7 +93,11 @@ pub(crate) async fn metrics(
         .with_context(|| format!("serving metrics on {address}"))
 }
 
-/// Binds and serves health until the shutdown begins.
+/// Serves health until the shutdown begins.
+///
+/// # Errors
+///
+/// Returns an error if the address cannot be bound.
 pub(crate) async fn health(
     address: SocketAddr,
     alive: Check,
@@ -121,7 +130,7 @@ async fn serve(
     Ok(until(shutdown, handle, serving).await?)
 }
 
-/// Serves over TLS, by the certificate as its files tell at the time.
+/// Serves over TLS with the current certificate of the files.
 async fn serve_tls(
     listener: TcpListener,
     router: Router,
@@ -141,12 +150,12 @@ async fn serve_tls(
     }
 }
 
-/// A server that waits for nobody longer than it must.
+/// Builds a server that closes connections of slow clients.
 fn server(
     listener: TcpListener,
     handle: &Handle<SocketAddr>,
 ) -> std::io::Result<Server<SocketAddr>> {
-    tracing::info!(address = %listener.local_addr()?, "listening");
+    tracing::info!(address = %listener.local_addr()?, "server listening");
     let mut server = Server::from_listener(listener).http1_only();
     server.http_builder().http1().header_read_timeout(PATIENCE);
     Ok(server
@@ -157,7 +166,7 @@ fn server(
         }))
 }
 
-/// Serves until the shutdown begins, and then until what is on its way has arrived.
+/// Serves until the shutdown begins, and then until the answers in flight are complete.
 async fn until(
     shutdown: Shutdown,
     handle: Handle<SocketAddr>,

@@ -1,4 +1,4 @@
-//! AWS: whether there are credentials, and whether they open the first region of each profile.
+//! Checks that AWS credentials exist, and that they work in the first region of each profile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,14 @@ use crate::kubernetes::bounded;
 use crate::metrics::Metrics;
 use crate::options::Options;
 
-/// A machine without an instance profile keeps the SDK waiting for one.
+/// Maximum time to find credentials. On a machine without an instance profile the SDK waits for one.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 const CREDENTIALS: &str = "AWS credentials";
 const PROFILES: &str = "AWS by profile";
 
-/// Looks for credentials, then tries them where profiles say. No client = no API server to ask for profiles.
+/// Finds credentials, and then tries them for each profile. Without a client there is no API server that lists
+/// profiles.
 pub(super) async fn reached(
     client: Option<&Client>,
     options: &Options,
@@ -33,7 +34,7 @@ pub(super) async fn reached(
     }
     let credentials = credentials().await;
     if credentials.has_failed() {
-        let why = "there are no credentials to try";
+        let why = "no AWS credentials were found";
         return vec![credentials, Check::skipped(PROFILES, why)];
     }
     let mut checks = vec![credentials];
@@ -41,7 +42,10 @@ pub(super) async fn reached(
         Some(client) => {
             checks.extend(profiles(client, &Accounts::new(metrics, Arc::default())).await);
         }
-        None => checks.push(Check::skipped(PROFILES, "they are in the API server")),
+        None => checks.push(Check::skipped(
+            PROFILES,
+            "the API server, which lists them, does not answer",
+        )),
     }
     checks
 }
@@ -80,14 +84,14 @@ fn subject(name: &str) -> String {
     format!("AWS by profile {name}")
 }
 
-/// One read-only call.
+/// Makes one read-only call to AWS.
 async fn reach(name: &str, profile: &AWSAccessProfile, accounts: &Accounts) -> Check {
     let profile = match profile.to_core() {
         Ok(profile) => profile,
         Err(invalid) => return Check::failed(subject(name), invalid.to_string()),
     };
     let Some(region) = profile.regions.first() else {
-        return Check::failed(subject(name), "it names no region");
+        return Check::failed(subject(name), "its regions are empty");
     };
     let subject = format!("{}, ListSecrets in {region}", subject(name));
     match accounts.of(&profile, region).await.account.reach().await {
@@ -99,10 +103,10 @@ async fn reach(name: &str, profile: &AWSAccessProfile, accounts: &Accounts) -> C
 const fn advice(error: &AwsError) -> &'static str {
     match error.class.group() {
         ErrorGroup::Denied => "attach deploy/iam/observe.json or more to the role",
-        ErrorGroup::Credentials => "look at the trust policy of the role, and at the clock",
+        ErrorGroup::Credentials => "check the trust policy of the role, and the clock",
         ErrorGroup::Throttled => "try again later",
         ErrorGroup::Unavailable | ErrorGroup::Answered => {
-            "look at the region, and at what stands between here and AWS"
+            "check the region, and the network between this pod and AWS"
         }
     }
 }

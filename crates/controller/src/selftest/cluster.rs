@@ -1,4 +1,4 @@
-//! The API server: whether it answers, serves the three kinds and guards approvals.
+//! Checks that the API server answers, serves the three CRDs and guards approvals.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
@@ -15,18 +15,18 @@ use crate::kubernetes::{admission, bounded};
 
 pub(super) const API_SERVER: &str = "Kubernetes API server";
 
-/// Whether it answers, and which version it is.
+/// Checks that the API server answers, and reports its version.
 pub(super) async fn answers(client: &Client) -> Check {
     match bounded(client.apiserver_version()).await {
         Ok(version) => Check::fine(format!("{API_SERVER} {}", version.git_version)),
         Err(error) => Check::failed(
             API_SERVER,
-            format!("{error}; look at its address and its network policies"),
+            format!("{error}; check its address and the network policies"),
         ),
     }
 }
 
-/// Whether the three kinds are served with their status.
+/// Checks that the three CRDs are served with their status.
 pub(super) async fn kinds(client: &Client) -> Vec<Check> {
     let version = SecretRotationPolicy::api_version(&());
     let served = match bounded(client.list_api_group_resources(&version)).await {
@@ -57,7 +57,7 @@ fn kind(plural: &str, version: &str, served: Result<&[APIResource], &Error>) -> 
     Check::failed(subject, advice)
 }
 
-/// Whether approvals are guarded.
+/// Checks that approvals are guarded.
 pub(super) async fn admission(client: &Client) -> Check {
     let subject = "admission policies of approvals";
     match admission::enforced(client, |_| Ok(ServerTime::new(Timestamp::MIN))).await {

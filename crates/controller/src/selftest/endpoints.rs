@@ -1,4 +1,4 @@
-//! What a running controller serves: its metrics, and whether it is ready.
+//! Checks what a running controller serves: its metrics, and whether it is ready.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::Check;
 use crate::options::SelftestOptions;
 use crate::server::CHALLENGE;
 
-/// How long an answer may take.
+/// Maximum time for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A series that every controller has.
 const SERIES: &str = "secretrotation_build_info{";
 
-/// Whether metrics are served, or withheld from whoever brings no token. No token is sent.
+/// Checks that metrics are served, or that the server asks for a token. The check sends no token.
 pub(super) async fn metrics(wanted: &SelftestOptions) -> Check {
     let Some(url) = &wanted.metrics_url else {
         return Check::skipped("metrics", "no --metrics-url");
@@ -32,7 +32,7 @@ pub(super) async fn metrics(wanted: &SelftestOptions) -> Check {
         Err(error) => Check::failed(
             subject,
             format!(
-                "{error:#}; look at the Service, at network policies, and at --metrics-ca where it is TLS"
+                "{error:#}; check the Service, the network policies, and --metrics-ca if the URL uses TLS"
             ),
         ),
     }
@@ -43,7 +43,7 @@ fn judge(subject: String, answer: &Response<Vec<u8>>) -> Check {
     let is_ours = challenge.is_some_and(|text| text.as_bytes() == CHALLENGE.as_bytes());
     match answer.status() {
         StatusCode::OK if holds_series(answer.body()) => Check::fine(subject),
-        StatusCode::OK => Check::failed(subject, "what answers there is not this controller"),
+        StatusCode::OK => Check::failed(subject, "another program answers at this URL"),
         StatusCode::UNAUTHORIZED if is_ours => {
             Check::fine(format!("{subject}, which asks for a token"))
         }
@@ -56,7 +56,7 @@ fn holds_series(text: &[u8]) -> bool {
     lines.any(|line| line.starts_with(SERIES.as_bytes()))
 }
 
-/// Whether it is ready.
+/// Checks that the controller is ready.
 pub(super) async fn health(wanted: &SelftestOptions) -> Check {
     let Some(url) = &wanted.health_url else {
         return Check::skipped("health", "no --health-url");
@@ -74,13 +74,13 @@ pub(super) async fn health(wanted: &SelftestOptions) -> Check {
         }
         Err(error) => Check::failed(
             subject,
-            format!("{error:#}; look at the pods, the Service, and network policies"),
+            format!("{error:#}; check the pods, the Service, and the network policies"),
         ),
     }
 }
 
-/// Gets a URL; one that is only a host is asked for `usual`. kube's client is an HTTP client with an authority of one's
-/// own; nothing of Kubernetes is in the request.
+/// Gets a URL. A URL without a path gets the path `usual`. The client of kube is used because it is an HTTP client
+/// with a configurable certificate authority. The request has nothing to do with Kubernetes.
 async fn fetch(
     url: &Uri,
     usual: &str,
@@ -100,7 +100,7 @@ async fn fetch(
 
 fn client(url: &Uri, authority: Option<&Path>) -> anyhow::Result<Client> {
     let (Some(scheme), Some(host)) = (url.scheme_str(), url.authority()) else {
-        bail!("it is no whole URL");
+        bail!("the URL has no scheme or no host");
     };
     let mut config = Config::new(format!("{scheme}://{host}").parse()?);
     config.default_retry = false;
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(judged(200, "", series), "ok       metrics");
         assert_eq!(
             judged(200, "", "up 1\n"),
-            "FAILED   metrics: what answers there is not this controller"
+            "FAILED   metrics: another program answers at this URL"
         );
         assert_eq!(
             judged(401, CHALLENGE, ""),

@@ -1,6 +1,6 @@
-//! Every right that the controller needs in the cluster, in one place, and whether it holds them.
+//! Lists every permission that the controller needs in the cluster, and checks that it has them.
 //!
-//! `deploy/controller/rbac.yaml` grants these and no others; a test compares the two.
+//! `deploy/controller/rbac.yaml` grants exactly these permissions; a test compares the two.
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -16,26 +16,26 @@ use crate::options::Options;
 /// Verbs on one resource.
 struct Right {
     group: &'static str,
-    /// With a subresource after a slash, if there is one.
+    /// The resource, with its subresource after a slash if there is one.
     resource: &'static str,
-    /// Empty = every name.
+    /// The names of objects. An empty list means every name.
     names: &'static [&'static str],
     verbs: &'static [&'static str],
     place: Place,
 }
 
-/// Where a right is needed.
+/// Where a permission is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// In each namespace that is watched, or in all.
+    /// In each watched namespace, or in all namespaces.
     Watched,
     /// For objects of the cluster.
     Cluster,
-    /// Where the lease lives.
+    /// In the namespace of the lease.
     Lease,
 }
 
-/// What every installation needs.
+/// The permissions that every installation needs.
 const RIGHTS: [Right; 11] = [
     Right {
         group: "secretrotation.dev",
@@ -118,7 +118,7 @@ const RIGHTS: [Right; 11] = [
     },
 ];
 
-/// What `--metrics-auth` needs beside.
+/// The additional permissions for `--metrics-auth`.
 const REVIEWS: [Right; 2] = [
     Right {
         group: "authentication.k8s.io",
@@ -136,7 +136,7 @@ const REVIEWS: [Right; 2] = [
     },
 ];
 
-/// Asks the API server for every right, a line for each resource and namespace.
+/// Asks the API server about every permission, with one line for each resource and namespace.
 pub(super) async fn held(client: &Client, options: &Options) -> Vec<Check> {
     let reviews = options.metrics_auth.then_some(&REVIEWS);
     let lease = options.lease_namespace.as_deref();
@@ -151,7 +151,7 @@ pub(super) async fn held(client: &Client, options: &Options) -> Vec<Check> {
 }
 
 impl Place {
-    /// The namespaces in which to ask; `None` = in the cluster, or in all namespaces.
+    /// Returns the namespaces to ask about. `None` means the cluster, or all namespaces.
     fn namespaces<'a>(self, watched: &'a [String], lease: &'a str) -> Vec<Option<&'a str>> {
         match self {
             Self::Cluster => vec![None],
@@ -175,7 +175,7 @@ impl Right {
         self.check(namespace, &missing)
     }
 
-    /// Whether a verb is allowed on every name.
+    /// Returns whether a verb is allowed on every name.
     async fn allows(
         &self,
         client: &Client,
@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    /// One verb on one thing, in a role of this kind.
+    /// One verb on one resource, in a role of this kind.
     type Grant = [String; 5];
 
     #[test]

@@ -1,6 +1,7 @@
-//! Who may scrape: the API server says who a bearer token belongs to, and whether they may get `/metrics`.
+//! Decides who may scrape. The API server identifies the user of a bearer token, and decides whether that user may
+//! get `/metrics`.
 //!
-//! Whoever cannot be asked about is not let in.
+//! If the API server cannot be asked, the scrape is refused.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,38 +26,38 @@ use crate::clock;
 use crate::error::Error;
 use crate::kubernetes::bounded;
 
-/// How long an answer holds: a right that is taken away ends within this.
+/// How long an answer is cached. A revoked permission ends within this time.
 const KEPT: Duration = Duration::from_mins(1);
 
-/// More tokens are not remembered at a time.
+/// Maximum number of cached tokens.
 const MAX_KEPT: usize = 1000;
 
-/// What a scraper must be allowed to do.
+/// The permission that a scraper needs.
 const PATH: &str = "/metrics";
 const VERB: &str = "get";
 
-/// What is said to those who bring no token that anybody knows (RFC 6750, section 3).
+/// The challenge for a request without a token that the API server knows (RFC 6750, section 3).
 pub(crate) const CHALLENGE: &str = r#"Bearer realm="secret-rotation-controller""#;
 
-/// What is known about the bearer of a token.
+/// What is known about the user of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Allowed,
-    /// The token belongs to nobody.
+    /// The token is not valid.
     Unknown,
-    /// Its bearer may not scrape.
+    /// The user of the token may not scrape.
     Forbidden,
 }
 
-/// Asks the API server, and remembers its answers for a while.
+/// Asks the API server, and caches its answers.
 pub(super) struct Gate {
     client: Client,
     known: Mutex<Known>,
-    /// Whether the last question got no answer.
+    /// Whether the last question had no answer.
     unanswered: AtomicBool,
 }
 
-/// Lets a request pass if its bearer may scrape.
+/// Passes a request on if its user may scrape.
 pub(super) async fn guard(
     Extension(gate): Extension<Arc<Gate>>,
     request: Request,
@@ -74,22 +75,22 @@ pub(super) async fn guard(
 }
 
 fn unknown() -> Response {
-    let why = "a bearer token that the Kubernetes API server knows is needed\n";
+    let why = "this request needs a bearer token that the Kubernetes API server accepts\n";
     let challenge = [(header::WWW_AUTHENTICATE, CHALLENGE)];
     (StatusCode::UNAUTHORIZED, challenge, why).into_response()
 }
 
 fn forbidden() -> Response {
-    let why = "verb get on the non-resource URL /metrics is needed\n";
+    let why = "the user of the token needs verb get on the non-resource URL /metrics\n";
     (StatusCode::FORBIDDEN, why).into_response()
 }
 
 fn unavailable() -> Response {
-    let why = "the Kubernetes API server cannot be asked who may scrape\n";
+    let why = "the Kubernetes API server did not answer whether the user may scrape\n";
     (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }
 
-/// The token of an `Authorization` header (RFC 6750, section 2.1).
+/// Returns the token of an `Authorization` header (RFC 6750, section 2.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = text.split_once(' ')?;
@@ -98,7 +99,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl Gate {
-    /// Nobody is known yet.
+    /// Creates a gate without cached answers.
     pub(super) fn new(client: Client) -> Self {
         Self {
             client,
@@ -116,8 +117,8 @@ impl Gate {
         let failed = answer.is_err();
         if self.unanswered.swap(failed, Ordering::Relaxed) != failed {
             match &answer {
-                Ok(_) => tracing::info!("scrapers can be reviewed again"),
-                Err(error) => tracing::warn!(%error, "scrapers cannot be reviewed and are refused"),
+                Ok(_) => tracing::info!("authorization of scrapers recovered"),
+                Err(error) => tracing::warn!(%error, "scrapes refused: authorization failed"),
             }
         }
         let verdict = answer?;
@@ -137,7 +138,7 @@ impl Gate {
         Ok(Verdict::Forbidden)
     }
 
-    /// Whose token it is; `None` = nobody's.
+    /// Returns the user of a token, or `None` if the token is not valid.
     async fn who(&self, token: &str) -> Result<Option<UserInfo>, Error> {
         let reviews: Api<TokenReview> = Api::all(self.client.clone());
         let review = TokenReview {
@@ -179,7 +180,7 @@ impl Gate {
     }
 }
 
-/// Stands for a token, which is kept nowhere.
+/// A hash that stands for a token. The token itself is never stored.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Fingerprint([u8; 32]);
 
@@ -189,7 +190,7 @@ impl Fingerprint {
     }
 }
 
-/// The last verdicts.
+/// The cached verdicts.
 #[derive(Default)]
 struct Known {
     verdicts: BTreeMap<Fingerprint, (Instant, Verdict)>,
@@ -201,7 +202,7 @@ impl Known {
         (now.saturating_duration_since(*since) < KEPT).then_some(*verdict)
     }
 
-    /// Where there are too many, the oldest goes.
+    /// Caches a verdict. At the maximum, the oldest verdict is removed.
     fn keep(&mut self, fingerprint: Fingerprint, verdict: Verdict, now: Instant) {
         self.verdicts
             .retain(|_, (since, _)| now.saturating_duration_since(*since) < KEPT);
@@ -331,7 +332,7 @@ mod tests {
         router.oneshot(request).await.expect("an answer")
     }
 
-    /// An API server that answers reviews with this status; 0 = it does not answer at all.
+    /// An API server that answers reviews with this status. With 0 it does not answer at all.
     fn stage(status: u16) -> (Arc<ApiServer>, Arc<Gate>) {
         let api = Arc::new(ApiServer {
             status,
@@ -387,7 +388,7 @@ mod tests {
         }
     }
 
-    /// Knows the tokens `good` and `poor`, and lets `prometheus` in.
+    /// Knows the tokens `good` and `poor`, and allows `prometheus` to scrape.
     fn verdict(spec: &Value) -> Value {
         let user = |name| json!({"authenticated": true, "user": {"username": name, "uid": "u1", "groups": ["scrapers"], "extra": {"pod": ["p"]}}});
         match (spec["token"].as_str(), spec["user"].as_str()) {

@@ -1,7 +1,7 @@
-//! The certificate of `/metrics`: two PEM files that somebody renews while we run.
+//! The certificate of `/metrics`: two PEM files that may be renewed while the process runs.
 //!
-//! A mounted Secret changes by a swap of symbolic links, a copied pair one file after the other. Either way a pair
-//! is served only once certificate and key belong together; until then the last good one stays.
+//! A mounted Secret changes by a swap of symbolic links, and copied files change one after the other. In both cases a
+//! pair is served only once the certificate matches the key. Until then the last good pair is served.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
-/// How often the files are read. A kubelet takes up to a minute to bring a new Secret anyway.
+/// How often the files are read. A kubelet takes up to a minute to deliver a new Secret anyway.
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// Why a pair cannot be served.
@@ -23,27 +23,27 @@ pub(super) enum Unusable {
     /// A file cannot be read.
     #[error("{file} cannot be read: {source}")]
     Unreadable {
-        /// Which one.
+        /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// A file does not hold what it should.
     #[error("{file} holds no {what} in PEM: {source}")]
     Malformed {
-        /// Which one.
+        /// The file.
         file: PathBuf,
-        /// What it should hold.
+        /// What the file should hold.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: pem::Error,
     },
-    /// Both can be read, but not served: mostly because they do not belong together.
+    /// Both files can be read but not served, usually because they do not match.
     #[error("certificate and key cannot be used together: {0}")]
     Mismatch(#[from] rustls::Error),
 }
 
-/// A pair of files, and the pair that is served.
+/// The two files, and the pair that is served.
 pub(super) struct Certificate {
     files: Files,
     served: RustlsConfig,
@@ -56,23 +56,23 @@ struct Files {
     key: PathBuf,
 }
 
-/// What the files hold. It has no `Debug`: a private key is not to be printed.
+/// The content of the files. It has no `Debug`, because a private key must never be printed.
 #[derive(PartialEq, Eq)]
 struct Pair {
     chain: Vec<u8>,
     key: Vec<u8>,
 }
 
-/// What was found instead of a good pair, and how often in a row.
+/// The content that was found instead of a good pair, and how often in a row.
 struct Rejected {
-    /// `None` = a file could not be read.
+    /// `None` means that a file could not be read.
     pair: Option<Pair>,
     why: String,
     times: u32,
 }
 
 impl Certificate {
-    /// Reads both files; a pair that cannot be served is an error now, and a warning later.
+    /// Reads both files. At the start a pair that cannot be served is an error; later it is only a warning.
     pub(super) async fn read(chain: PathBuf, key: PathBuf) -> Result<Self, Unusable> {
         let files = Files { chain, key };
         let in_use = files.read().await?;
@@ -85,12 +85,12 @@ impl Certificate {
         })
     }
 
-    /// What connections are made with. Clones follow each renewal.
+    /// Returns the configuration for connections. Clones follow each renewal.
     pub(super) fn served(&self) -> RustlsConfig {
         self.served.clone()
     }
 
-    /// Reads the files again and again.
+    /// Reads the files at intervals, forever.
     pub(super) async fn follow(&mut self) -> Infallible {
         loop {
             tokio::time::sleep(PERIOD).await;
@@ -118,7 +118,7 @@ impl Certificate {
         }
     }
 
-    /// Complains about a bad pair when it is found a second time, and only then: the first time it may be half written.
+    /// Logs a bad pair when it is found for the second time, and only then. The first time, it may be half written.
     fn reject(&mut self, pair: Option<Pair>, why: &Unusable) {
         let why = why.to_string();
         let times = match self.rejected.take() {
@@ -126,7 +126,10 @@ impl Certificate {
             _ => 1,
         };
         if times == 2 {
-            tracing::warn!(why, "new certificate not used, the last good one stays");
+            tracing::warn!(
+                why,
+                "new certificate rejected; the last good one is still served"
+            );
         }
         self.rejected = Some(Rejected { pair, why, times });
     }
@@ -140,7 +143,7 @@ impl Files {
         })
     }
 
-    /// How to serve a pair; rustls compares the public keys of both.
+    /// Builds the configuration for a pair. rustls compares the public keys of both.
     fn config(&self, pair: &Pair) -> Result<Arc<ServerConfig>, Unusable> {
         let malformed = |file: &Path, what| {
             let file = file.to_owned();

@@ -1,4 +1,4 @@
-//! A bound on open connections: one too many is closed at once, before a byte of it is read.
+//! Limits open connections: a connection beyond the limit is closed immediately, before any byte is read from it.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -11,14 +11,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many connections at a time.
+/// Accepts up to this number of connections at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Limit {
     free: Arc<Semaphore>,
 }
 
 impl Limit {
-    /// Nobody is connected yet.
+    /// Creates a limit without open connections.
     pub(super) fn new(connections: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(connections)),

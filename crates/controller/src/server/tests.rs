@@ -1,4 +1,4 @@
-//! Over real sockets: what a scraper meets, and what strangers cannot do.
+//! Tests over real sockets: what a scraper gets, and what other clients cannot do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn garbage_and_plain_http_end_the_connection_and_nothing_else() {
         b"\r\n",
     ] {
         let mut stream = stage.connect().await;
-        // The server may hang up while it is being written to.
+        // The server may close the connection during the write.
         let _ = stream.write_all(garbage).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();
@@ -53,7 +53,7 @@ async fn one_connection_too_many_is_closed_at_once_and_there_is_room_again() {
     for _ in 0..METRICS_CONNECTIONS {
         held.push(stage.connect().await);
     }
-    // Connections are counted in the order in which they came.
+    // Connections are counted in the order in which they arrived.
     let mut extra = stage.connect().await;
     let mut byte = [0];
     let closed = tokio::time::timeout(Duration::from_secs(5), extra.read(&mut byte)).await;
@@ -104,7 +104,7 @@ async fn whoever_keeps_the_server_waiting_is_hung_up_on() {
             let length = stream.read(&mut answer).await.expect("an answer");
             assert!(answer[..length].ends_with(b"series 1\n"));
         }
-        // What is on its way arrives before time begins to leap from timer to timer.
+        // Data in flight arrives before the paused clock starts to jump from timer to timer.
         tokio::time::sleep(Duration::from_millis(100)).await;
         tokio::time::pause();
         let began = crate::clock::now();
