@@ -4,31 +4,23 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use secret_rotation_core::time::ServerTime;
+use secret_rotation_core::words;
 
 use crate::text::clip;
 
 /// Maximum length of a message in characters: well below the bound of the API server, and enough for a finding.
 const MAX_MESSAGE: usize = 4_096;
 
-/// The three possible statuses of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ConditionStatus {
-    /// The condition holds.
-    True,
-    /// The condition does not hold.
-    False,
-    /// It is not known whether the condition holds.
-    Unknown,
-}
-
-impl ConditionStatus {
-    /// Returns the value of field `status`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
+words! {
+    /// The three possible statuses of a condition.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum ConditionStatus {
+        /// The condition holds.
+        True,
+        /// The condition does not hold.
+        False,
+        /// It is not known whether the condition holds.
+        Unknown,
     }
 }
 

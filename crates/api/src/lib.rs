@@ -16,6 +16,8 @@ pub mod conditions;
 pub mod count;
 mod crds;
 pub mod duration;
+pub mod event_reason;
+pub mod health;
 pub mod invalid;
 mod metadata;
 mod name_rules;

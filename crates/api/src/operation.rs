@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use secret_rotation_core::{action, approval, operation};
 use serde::{Deserialize, Serialize};
 
-pub use next_status::{StepReport, UnsupportedReport, conditions};
+pub use next_status::{ApprovedReason, StepReport, UnsupportedReport, conditions};
 pub use status::{BaselineStatus, SecretRotationOperationStatus, StepStatus, TryStatus};
 pub use target::{SecretTarget, secret_label};
 

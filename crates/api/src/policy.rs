@@ -22,10 +22,9 @@ pub use status::{FindingStatus, NextWindow, RetryRequest, SecretRotationPolicySt
 pub use windows::{Window, Windows};
 
 use crate::{
-    Readiness,
-    conditions::find,
     count::Count,
     duration::{BoundedDuration, HOUR, MINUTE, SECOND},
+    readiness::ReadyReason,
     schema::immutable,
     text::{Text, clip},
     wire_enum::wire_enum,
@@ -137,9 +136,8 @@ impl SecretRotationPolicy {
             return Some(SuspendedBy::Policy);
         }
         let status = self.status.as_ref()?;
-        let ready = find(&status.conditions, "Ready")?;
         let is_current = status.observed_generation.map(Count::value) == self.metadata.generation;
-        let suspended = ready.reason == Readiness::Suspended.reason();
+        let suspended = ReadyReason::of(&status.conditions) == Some(ReadyReason::Suspended);
         (is_current && suspended).then_some(SuspendedBy::Profile)
     }
 

@@ -1,14 +1,16 @@
 //! Whether the controller can do its job for an object: the reason of condition `Ready`.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::{
     authorise::Refusal,
     aws_error::{AwsError, ErrorClass, ErrorGroup},
     names::{ProfileName, Region},
+    words,
 };
 
 use crate::{
     Invalid,
-    conditions::{ConditionStatus, ConditionUpdate},
+    conditions::{ConditionStatus, ConditionUpdate, find},
 };
 
 /// Whether the controller can do its job for this generation of an object, and why not.
@@ -55,27 +57,121 @@ pub enum Readiness {
     InvalidSpec(String),
 }
 
-impl Readiness {
-    /// The condition reason.
-    pub const fn reason(&self) -> &'static str {
+words! {
+    /// The reasons of condition `Ready`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum ReadyReason {
+        /// It can.
+        Succeeded => "everything that was asked for can be done, or was",
+        /// The object or its profile is suspended.
+        Suspended => "the policy or its profile is suspended or being deleted",
+        /// The first visit to this generation is not over.
+        Progressing => "the controller has not seen everything yet",
+        /// The profile does not exist.
+        ProfileNotFound => "there is no AWSAccessProfile of this name",
+        /// The profile exists and is not ready.
+        ProfileNotReady => "the AWSAccessProfile cannot be used",
+        /// The profile does not admit the namespace.
+        NamespaceNotAllowed => "the profile does not admit the namespace",
+        /// A region is not one of the profile.
+        RegionNotAllowed => "the profile does not have the region",
+        /// A name or prefix is beyond the ceiling of the profile.
+        SecretNotAllowed => "a name or prefix lies outside of the profile",
+        /// The profile does not allow the remedy.
+        ActionNotAllowed => "the profile does not allow the remedy",
+        /// The credentials belong to another account than the profile.
+        WrongAccount => "the credentials belong to another AWS account",
+        /// AWS denied a request that a sweep needs.
+        AccessDenied => "AWS denied the last attempt",
+        /// There are no usable AWS credentials.
+        CredentialsUnavailable => "AWS credentials are missing or not valid",
+        /// AWS throttles.
+        Throttled => "AWS asks for fewer requests",
+        /// AWS cannot be reached, or its answers cannot be understood.
+        AwsUnavailable as "AWSUnavailable" => "AWS could not be reached often enough",
+        /// Something was seen, but not everything.
+        SweepIncomplete => "the last check did not see everything",
+        /// The maintenance windows cannot be understood, or never open.
+        InvalidSchedule => "a maintenance window can never open",
+        /// The object cannot be understood.
+        InvalidSpec => "the spec contradicts itself",
+    }
+}
+
+words! {
+    /// The reasons of condition `Reconciling`, which is only there while it is True.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum ReconcilingReason {
+        /// The first visit to this generation is not over.
+        Progressing => "the controller has not seen everything yet",
+        /// Something failed, and the controller retries it.
+        ProgressingWithRetry => "something failed and is tried again",
+    }
+}
+
+impl ReadyReason {
+    /// The reasons that only a change of the object or of the bounds of its profile can end: those of condition `Stalled`.
+    pub const STALLED: [Self; 4] = [
+        Self::InvalidSpec,
+        Self::InvalidSchedule,
+        Self::NamespaceNotAllowed,
+        Self::RegionNotAllowed,
+    ];
+
+    /// Returns the value of condition `Ready`.
+    pub const fn status(self) -> ConditionStatus {
         match self {
-            Self::Succeeded => "Succeeded",
-            Self::Suspended | Self::ProfileSuspended(_) => "Suspended",
-            Self::Progressing => "Progressing",
-            Self::ProfileNotFound(_) => "ProfileNotFound",
-            Self::ProfileNotReady(_) => "ProfileNotReady",
-            Self::NamespaceNotAllowed(_) => "NamespaceNotAllowed",
-            Self::RegionNotAllowed(_) => "RegionNotAllowed",
-            Self::SecretNotAllowed(_) => "SecretNotAllowed",
-            Self::ActionNotAllowed(_) => "ActionNotAllowed",
-            Self::WrongAccount(_) => "WrongAccount",
-            Self::AccessDenied(_) => "AccessDenied",
-            Self::CredentialsUnavailable(_) => "CredentialsUnavailable",
-            Self::Throttled(_) => "Throttled",
-            Self::AwsUnavailable(_) => "AWSUnavailable",
-            Self::SweepIncomplete(_) => "SweepIncomplete",
-            Self::InvalidSchedule(_) => "InvalidSchedule",
-            Self::InvalidSpec(_) => "InvalidSpec",
+            Self::Succeeded | Self::Suspended => ConditionStatus::True,
+            Self::Progressing => ConditionStatus::Unknown,
+            Self::ProfileNotFound
+            | Self::ProfileNotReady
+            | Self::NamespaceNotAllowed
+            | Self::RegionNotAllowed
+            | Self::SecretNotAllowed
+            | Self::ActionNotAllowed
+            | Self::WrongAccount
+            | Self::AccessDenied
+            | Self::CredentialsUnavailable
+            | Self::Throttled
+            | Self::AwsUnavailable
+            | Self::SweepIncomplete
+            | Self::InvalidSchedule
+            | Self::InvalidSpec => ConditionStatus::False,
+        }
+    }
+
+    /// Returns whether only a change of the object or of the bounds of its profile can help.
+    pub fn is_stalled(self) -> bool {
+        Self::STALLED.contains(&self)
+    }
+
+    /// Returns the reason of condition `Ready` of an object; `None` if there is none, or only a newer release knows it.
+    pub fn of(conditions: &[Condition]) -> Option<Self> {
+        find(conditions, "Ready").and_then(|ready| Self::parse(&ready.reason))
+    }
+}
+
+impl Readiness {
+    /// Returns the reason of condition `Ready`.
+    pub const fn reason(&self) -> ReadyReason {
+        match self {
+            Self::Succeeded => ReadyReason::Succeeded,
+            Self::Suspended | Self::ProfileSuspended(_) => ReadyReason::Suspended,
+            Self::Progressing => ReadyReason::Progressing,
+            Self::ProfileNotFound(_) => ReadyReason::ProfileNotFound,
+            Self::ProfileNotReady(_) => ReadyReason::ProfileNotReady,
+            Self::NamespaceNotAllowed(_) => ReadyReason::NamespaceNotAllowed,
+            Self::RegionNotAllowed(_) => ReadyReason::RegionNotAllowed,
+            Self::SecretNotAllowed(_) => ReadyReason::SecretNotAllowed,
+            Self::ActionNotAllowed(_) => ReadyReason::ActionNotAllowed,
+            Self::WrongAccount(_) => ReadyReason::WrongAccount,
+            Self::AccessDenied(_) => ReadyReason::AccessDenied,
+            Self::CredentialsUnavailable(_) => ReadyReason::CredentialsUnavailable,
+            Self::Throttled(_) => ReadyReason::Throttled,
+            Self::AwsUnavailable(_) => ReadyReason::AwsUnavailable,
+            Self::SweepIncomplete(_) => ReadyReason::SweepIncomplete,
+            Self::InvalidSchedule(_) => ReadyReason::InvalidSchedule,
+            Self::InvalidSpec(_) => ReadyReason::InvalidSpec,
         }
     }
 
@@ -141,42 +237,9 @@ impl Readiness {
         }
     }
 
-    /// The value of condition `Ready`.
-    pub const fn status(&self) -> ConditionStatus {
-        match self {
-            Self::Succeeded | Self::Suspended | Self::ProfileSuspended(_) => ConditionStatus::True,
-            Self::Progressing => ConditionStatus::Unknown,
-            Self::ProfileNotFound(_)
-            | Self::ProfileNotReady(_)
-            | Self::NamespaceNotAllowed(_)
-            | Self::RegionNotAllowed(_)
-            | Self::SecretNotAllowed(_)
-            | Self::ActionNotAllowed(_)
-            | Self::WrongAccount(_)
-            | Self::AccessDenied(_)
-            | Self::CredentialsUnavailable(_)
-            | Self::Throttled(_)
-            | Self::AwsUnavailable(_)
-            | Self::SweepIncomplete(_)
-            | Self::InvalidSchedule(_)
-            | Self::InvalidSpec(_) => ConditionStatus::False,
-        }
-    }
-
     /// Returns whether the policy or its profile is suspended.
     pub const fn is_suspended(&self) -> bool {
         matches!(self, Self::Suspended | Self::ProfileSuspended(_))
-    }
-
-    /// Whether nothing but a change of the object or of its profile's bounds can help.
-    pub const fn is_stalled(&self) -> bool {
-        matches!(
-            self,
-            Self::InvalidSpec(_)
-                | Self::InvalidSchedule(_)
-                | Self::NamespaceNotAllowed(_)
-                | Self::RegionNotAllowed(_)
-        )
     }
 
     /// Whether nothing follows from it about secrets that were seen before.
@@ -207,19 +270,24 @@ impl Readiness {
     pub(crate) fn ready(&self) -> ConditionUpdate {
         ConditionUpdate {
             kind: "Ready",
-            status: self.status(),
-            reason: self.reason(),
+            status: self.reason().status(),
+            reason: self.reason().name(),
             message: self.message(),
         }
     }
 
     /// Condition `Stalled` or `Reconciling`, as kstatus reads them; neither once all is well.
     pub(crate) fn progress(&self) -> Option<ConditionUpdate> {
-        let (kind, reason) = match self.status() {
+        let (kind, reason) = match self.reason().status() {
             ConditionStatus::True => return None,
-            ConditionStatus::Unknown => ("Reconciling", "Progressing"),
-            ConditionStatus::False if self.is_stalled() => ("Stalled", self.reason()),
-            ConditionStatus::False => ("Reconciling", "ProgressingWithRetry"),
+            ConditionStatus::Unknown => ("Reconciling", ReconcilingReason::Progressing.name()),
+            ConditionStatus::False if self.reason().is_stalled() => {
+                ("Stalled", self.reason().name())
+            }
+            ConditionStatus::False => (
+                "Reconciling",
+                ReconcilingReason::ProgressingWithRetry.name(),
+            ),
         };
         Some(ConditionUpdate {
             kind,
@@ -338,7 +406,7 @@ mod tests {
             (vec![dead(), slow(), denied()], "AccessDenied"),
         ] {
             let readiness = Readiness::in_regions(&gaps).expect("trouble");
-            assert_eq!(readiness.reason(), reason);
+            assert_eq!(readiness.reason().name(), reason);
         }
     }
 
@@ -350,13 +418,13 @@ mod tests {
             profile: profile(),
             namespace,
         };
-        assert_eq!(Readiness::from(&refusal).reason(), refusal.reason());
+        assert_eq!(Readiness::from(&refusal).reason().name(), refusal.reason());
         let region = Region::parse("eu-west-1").expect("valid");
         let refusal = Refusal::RegionNotAllowed {
             profile: profile(),
             region,
         };
-        assert_eq!(Readiness::from(&refusal).reason(), refusal.reason());
+        assert_eq!(Readiness::from(&refusal).reason().name(), refusal.reason());
         assert_eq!(Readiness::from(&refusal).message(), refusal.to_string());
     }
 }

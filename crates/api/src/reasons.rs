@@ -7,6 +7,11 @@ use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::operation::Failure;
 use secret_rotation_core::survey::State;
 
+use crate::conditions::ConditionStatus;
+use crate::health::Health;
+use crate::operation::ApprovedReason;
+use crate::readiness::{ReadyReason, ReconcilingReason};
+
 /// A condition of a kind, with every reason that it may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
@@ -22,91 +27,28 @@ pub struct Condition {
     pub otherwise: Vec<&'static str>,
 }
 
-const NOT_READY: [&str; 14] = [
-    "Progressing",
-    "ProfileNotFound",
-    "ProfileNotReady",
-    "NamespaceNotAllowed",
-    "RegionNotAllowed",
-    "SecretNotAllowed",
-    "ActionNotAllowed",
-    "AccessDenied",
-    "CredentialsUnavailable",
-    "Throttled",
-    "AWSUnavailable",
-    "SweepIncomplete",
-    "InvalidSchedule",
-    "InvalidSpec",
-];
-
-const NOT_HEALTHY: [&str; 9] = [
-    "SecretBroken",
-    "RotationStuck",
-    "SecretExpiring",
-    "RotationOverdue",
-    "SecretTooOld",
-    "ScheduledForDeletion",
-    "SecretNotFound",
-    "RotationDisabled",
-    "Unknown",
+/// The reasons for which a profile is not ready. Whatever else is wrong, is so for one policy or one region.
+const OF_PROFILES: [ReadyReason; 5] = [
+    ReadyReason::Progressing,
+    ReadyReason::WrongAccount,
+    ReadyReason::InvalidSpec,
+    ReadyReason::AccessDenied,
+    ReadyReason::CredentialsUnavailable,
 ];
 
 /// What a reason of a condition, a state, or a word of `blockedBy` means, in a sentence without its full stop; `None` for
 /// other words. `docs/reasons.md` has a paragraph for each, with what to do.
 pub fn sentence(word: &str) -> Option<&'static str> {
-    of_policy(word)
-        .or_else(|| found(word, State::ALL, State::name, State::sentence))
-        .or_else(|| {
-            found(
-                word,
-                BlockReason::ALL,
-                BlockReason::name,
-                BlockReason::sentence,
-            )
-        })
-        .or_else(|| found(word, Phase::ALL, Phase::name, Phase::sentence))
-        .or_else(|| found(word, Failure::ALL, Failure::name, Failure::sentence))
-}
-
-fn found<T: Copy, const N: usize>(
-    word: &str,
-    all: [T; N],
-    name: fn(T) -> &'static str,
-    sentence: fn(T) -> &'static str,
-) -> Option<&'static str> {
-    let one = all.into_iter().find(|one| name(*one) == word)?;
-    Some(sentence(one))
-}
-
-/// Words that no enum of core holds.
-fn of_policy(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "Succeeded" => "everything that was asked for can be done, or was",
-        "Progressing" => "the controller has not seen everything yet",
-        "ProfileNotFound" => "there is no AWSAccessProfile of this name",
-        "ProfileNotReady" => "the AWSAccessProfile cannot be used",
-        "NamespaceNotAllowed" => "the profile does not admit the namespace",
-        "RegionNotAllowed" => "the profile does not have the region",
-        "SecretNotAllowed" => "a name or prefix lies outside of the profile",
-        "WrongAccount" => "the credentials belong to another AWS account",
-        "CredentialsUnavailable" => "AWS credentials are missing or not valid",
-        "Throttled" => "AWS asks for fewer requests",
-        "SweepIncomplete" => "the last check did not see everything",
-        "InvalidSchedule" => "a maintenance window can never open",
-        "InvalidSpec" => "the spec contradicts itself",
-        "ProgressingWithRetry" => "something failed and is tried again",
-        "AllRotationsHealthy" => "no selected secret needs attention",
-        "NothingSelected" => "no secret matches the selector",
-        "SecretBroken" => "a secret has no current version",
-        "RotationStuck" => "a rotation has stopped half-way",
-        "SecretExpiring" => "the value of a secret expires soon",
-        "RotationOverdue" => "the date of a rotation has passed",
-        "SecretTooOld" => "a current version is older than the policy allows",
-        "SecretNotFound" => "a secret that is named exactly does not exist",
-        "Approved" => "a person has agreed",
-        "Denied" => "a person has not agreed",
-        _ => return None,
-    })
+    // A word of several sets has one meaning for the reader: conditions come first, as that is where people meet it.
+    ReadyReason::parse(word)
+        .map(ReadyReason::sentence)
+        .or_else(|| ReconcilingReason::parse(word).map(ReconcilingReason::sentence))
+        .or_else(|| Health::parse(word).map(Health::sentence))
+        .or_else(|| ApprovedReason::parse(word).map(ApprovedReason::sentence))
+        .or_else(|| State::parse(word).map(State::sentence))
+        .or_else(|| BlockReason::parse(word).map(BlockReason::sentence))
+        .or_else(|| Phase::parse(word).map(Phase::sentence))
+        .or_else(|| Failure::parse(word).map(Failure::sentence))
 }
 
 /// Every condition of every kind, in the order in which the kinds are documented.
@@ -115,44 +57,50 @@ pub fn conditions() -> Vec<Condition> {
 }
 
 fn of_policies() -> Vec<Condition> {
-    let condition = |name, meaning, if_true: &[_], otherwise: &[_]| Condition {
+    let condition = |name, meaning, if_true, otherwise| Condition {
         kind: "SecretRotationPolicy",
         name,
         meaning,
-        if_true: if_true.into(),
-        otherwise: otherwise.into(),
+        if_true,
+        otherwise,
     };
+    // The account of the credentials is checked for the profile; its policies see a profile that is not ready.
+    let ready = ReadyReason::ALL.into_iter();
+    let ready = ready.filter(|reason| *reason != ReadyReason::WrongAccount);
+    let (if_ready, if_not) = ready.partition(|reason| reason.status() == ConditionStatus::True);
+    let (if_healthy, if_unhealthy) = Health::ALL
+        .into_iter()
+        .partition(|health| health.status() == ConditionStatus::True);
     vec![
         condition(
             "Ready",
             "The controller can do its job for this generation.",
-            &["Succeeded", "Suspended"],
-            &NOT_READY,
+            names(if_ready, ReadyReason::name),
+            names(if_not, ReadyReason::name),
         ),
         condition(
             "Healthy",
             "No selected secret needs attention; rotations under way do not count.",
-            &["AllRotationsHealthy", "NothingSelected"],
-            &NOT_HEALTHY,
+            names(if_healthy, Health::name),
+            names(if_unhealthy, Health::name),
         ),
         condition(
             "Stalled",
             "Nothing but a change of the policy or of its profile can help; only there while True.",
-            &[
-                "InvalidSpec",
-                "InvalidSchedule",
-                "NamespaceNotAllowed",
-                "RegionNotAllowed",
-            ],
-            &[],
+            names(ReadyReason::STALLED.to_vec(), ReadyReason::name),
+            Vec::new(),
         ),
         condition(
             "Reconciling",
             "The controller works towards Ready; only there while True.",
-            &["Progressing", "ProgressingWithRetry"],
-            &[],
+            names(ReconcilingReason::ALL.to_vec(), ReconcilingReason::name),
+            Vec::new(),
         ),
     ]
+}
+
+fn names<T>(words: Vec<T>, name: fn(T) -> &'static str) -> Vec<&'static str> {
+    words.into_iter().map(name).collect()
 }
 
 fn of_operations() -> Vec<Condition> {
@@ -169,7 +117,7 @@ fn of_operations() -> Vec<Condition> {
         condition(
             "Complete",
             "The operation has done what it was asked for; always there.",
-            &["Succeeded"],
+            &[ReadyReason::Succeeded.name()],
             [phases.as_slice(), &failures].concat(),
         ),
         condition(
@@ -181,8 +129,8 @@ fn of_operations() -> Vec<Condition> {
         condition(
             "Approved",
             "A person has agreed; there once somebody has decided.",
-            &["Approved"],
-            vec!["Denied"],
+            &[ApprovedReason::Approved.name()],
+            vec![ApprovedReason::Denied.name()],
         ),
     ]
 }
@@ -192,13 +140,7 @@ fn of_profiles() -> Vec<Condition> {
         kind: "AWSAccessProfile",
         name: "Ready",
         meaning: "Policies can use the profile.",
-        if_true: vec!["Succeeded"],
-        otherwise: vec![
-            "Progressing",
-            "WrongAccount",
-            "InvalidSpec",
-            "AccessDenied",
-            "CredentialsUnavailable",
-        ],
+        if_true: vec![ReadyReason::Succeeded.name()],
+        otherwise: names(OF_PROFILES.to_vec(), ReadyReason::name),
     }]
 }

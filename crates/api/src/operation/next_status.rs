@@ -7,6 +7,7 @@ use secret_rotation_core::names::SecretName;
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::secret::LabelMap;
 use secret_rotation_core::time::{AwsTime, ServerTime};
+use secret_rotation_core::words;
 
 use super::{
     journal::written_labels,
@@ -21,6 +22,17 @@ use crate::{
 const COMPLETE: &str = "Complete";
 const FAILED: &str = "Failed";
 const APPROVED: &str = "Approved";
+
+words! {
+    /// The reasons of condition `Approved`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum ApprovedReason {
+        /// A person has approved the operation.
+        Approved => "a person has agreed",
+        /// A person has denied the operation.
+        Denied => "a person has not agreed",
+    }
+}
 
 /// The state of an operation after a step.
 #[derive(Clone, Copy, Debug)]
@@ -179,15 +191,19 @@ fn decided(consent: &Consent) -> Option<ConditionUpdate> {
         Consent::NotNeeded | Consent::Awaited { .. } => return None,
         Consent::Given { by } => (
             ConditionStatus::True,
-            "Approved",
+            ApprovedReason::Approved,
             format!("approved by {by}"),
         ),
-        Consent::Refused { message } => (ConditionStatus::False, "Denied", message.clone()),
+        Consent::Refused { message } => (
+            ConditionStatus::False,
+            ApprovedReason::Denied,
+            message.clone(),
+        ),
     };
     Some(ConditionUpdate {
         kind: APPROVED,
         status,
-        reason,
+        reason: reason.name(),
         message,
     })
 }

@@ -17,6 +17,7 @@ use crate::{
     Readiness,
     conditions::{ConditionStatus, ConditionUpdate, find, is_true},
     count::Count,
+    health::Health,
 };
 
 const READY: &str = "Ready";
@@ -257,47 +258,27 @@ fn health(pass: &PassReport<'_>, previous: &[Condition]) -> Option<ConditionUpda
 }
 
 fn health_of(survey: &Survey) -> ConditionUpdate {
-    let (status, reason) = match survey.worst() {
-        Some(State::Unknown) => (ConditionStatus::Unknown, "Unknown"),
-        Some(state) => (ConditionStatus::False, unhealthy(state)),
-        None if !survey.is_complete() => (ConditionStatus::Unknown, "Unknown"),
-        None if survey.selected == 0 => (ConditionStatus::True, "NothingSelected"),
-        None => (ConditionStatus::True, "AllRotationsHealthy"),
-    };
-    ConditionUpdate {
-        kind: HEALTHY,
-        status,
-        reason,
-        message: health_message(survey, reason),
-    }
+    let health = Health::of(survey);
+    healthy(health, health_message(survey, health))
 }
 
 fn unchecked(readiness: &Readiness) -> ConditionUpdate {
     let message = format!("the secrets were not checked: {}", readiness.message());
+    healthy(Health::Unknown, message)
+}
+
+/// Returns condition `Healthy`.
+const fn healthy(health: Health, message: String) -> ConditionUpdate {
     ConditionUpdate {
         kind: HEALTHY,
-        status: ConditionStatus::Unknown,
-        reason: "Unknown",
+        status: health.status(),
+        reason: health.name(),
         message,
     }
 }
 
-const fn unhealthy(state: State) -> &'static str {
-    match state {
-        State::Broken => "SecretBroken",
-        State::Stuck => "RotationStuck",
-        State::Expiring => "SecretExpiring",
-        State::Overdue => "RotationOverdue",
-        State::TooOld => "SecretTooOld",
-        State::ScheduledForDeletion => "ScheduledForDeletion",
-        State::NotFound => "SecretNotFound",
-        State::Disabled => "RotationDisabled",
-        State::Unknown | State::Rotating | State::Ineligible | State::Healthy => "Unknown",
-    }
-}
-
 /// Describes the counts of all unhealthy states, then the worst finding.
-fn health_message(survey: &Survey, reason: &str) -> String {
+fn health_message(survey: &Survey, health: Health) -> String {
     let unhealthy = State::ALL
         .into_iter()
         .filter(|state| state.is_unhealthy() && survey.count(*state) > 0);
@@ -308,7 +289,7 @@ fn health_message(survey: &Survey, reason: &str) -> String {
         .findings
         .iter()
         .find(|finding| finding.state.is_unhealthy());
-    match (worst, reason) {
+    match (worst, health) {
         (Some(worst), _) => format!(
             "{}; {} in {}: {}",
             counts.join(", "),
@@ -316,13 +297,24 @@ fn health_message(survey: &Survey, reason: &str) -> String {
             worst.region,
             worst.message
         ),
-        (None, "NothingSelected") => {
+        (None, Health::NothingSelected) => {
             "the selector matches no secret within the bounds of the profile".to_owned()
         }
-        (None, "Unknown") => {
+        (None, Health::Unknown) => {
             "the last check did not see every secret, and found nothing unhealthy among the others"
                 .to_owned()
         }
-        (None, _) => "no rotation needs attention".to_owned(),
+        (
+            None,
+            Health::AllRotationsHealthy
+            | Health::SecretBroken
+            | Health::RotationStuck
+            | Health::SecretExpiring
+            | Health::RotationOverdue
+            | Health::SecretTooOld
+            | Health::ScheduledForDeletion
+            | Health::SecretNotFound
+            | Health::RotationDisabled,
+        ) => "no rotation needs attention".to_owned(),
     }
 }

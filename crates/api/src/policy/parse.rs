@@ -121,13 +121,8 @@ impl SecretRotationPolicy {
     /// Returns the regions in which the circuit breaker blocked a finding.
     fn tripped(&self) -> impl Iterator<Item = Region> {
         let findings = self.status.iter().flat_map(|status| &status.findings);
-        let held = findings.filter(|finding| {
-            let reason = BlockReason::CircuitBreakerOpen.name();
-            finding
-                .blocked_by
-                .as_ref()
-                .is_some_and(|blocked| *blocked == reason)
-        });
+        let held = findings
+            .filter(|finding| finding.block_reason() == Some(BlockReason::CircuitBreakerOpen));
         held.filter_map(|finding| Region::parse(finding.region.as_str()).ok())
     }
 
@@ -161,10 +156,22 @@ impl SecretRotationPolicy {
 }
 
 impl FindingStatus {
+    /// Returns the state of the secret; `None` if only a newer release knows it.
+    pub fn known_state(&self) -> Option<State> {
+        State::parse(&self.state)
+    }
+
+    /// Returns what blocks the remedy; `None` if nothing does, or only a newer release knows it.
+    pub fn block_reason(&self) -> Option<BlockReason> {
+        self.blocked_by
+            .as_ref()
+            .and_then(|word| BlockReason::parse(word))
+    }
+
     fn previous_finding(&self) -> Option<((Region, SecretName), PreviousFinding)> {
         let region = Region::parse(self.region.as_str()).ok()?;
         let name = SecretName::parse(self.name.as_str()).ok()?;
-        let state = State::parse(&self.state)?;
+        let state = self.known_state()?;
         let pending = self
             .pending_version_id
             .as_ref()

@@ -4,35 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use secret_rotation_api::health::Health;
+use secret_rotation_api::operation::ApprovedReason;
+use secret_rotation_api::readiness::{ReadyReason, ReconcilingReason};
 use secret_rotation_api::reasons::{conditions, sentence};
 use secret_rotation_core::advance::Phase;
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::operation::Failure;
 use secret_rotation_core::survey::State;
 
-/// Reasons of conditions are chosen in these files, each in an arm of its own: `… => "Reason",`.
-const CHOSEN_IN: [&str; 2] = [
-    include_str!("../../src/readiness.rs"),
-    include_str!("../../src/policy/next_status.rs"),
-];
-
 fn of_conditions() -> impl Iterator<Item = &'static str> {
-    let quoted = |line: &'static str| {
-        let (_, arm) = line.split_once("=> \"")?;
-        arm.trim_end().strip_suffix("\",")
-    };
-    let arms = CHOSEN_IN
+    let ready = ReadyReason::ALL.map(ReadyReason::name);
+    let reconciling = ReconcilingReason::ALL.map(ReconcilingReason::name);
+    let health = Health::ALL.map(Health::name);
+    let approved = ApprovedReason::ALL.map(ApprovedReason::name);
+    ready
         .into_iter()
-        .flat_map(str::lines)
-        .filter_map(quoted);
-    let others = [
-        "ProgressingWithRetry",
-        "AllRotationsHealthy",
-        "NothingSelected",
-        "Approved",
-        "Denied",
-    ];
-    arms.chain(others)
+        .chain(reconciling)
+        .chain(health)
+        .chain(approved)
 }
 
 fn reasons() -> BTreeSet<&'static str> {

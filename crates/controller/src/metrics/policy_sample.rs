@@ -119,7 +119,7 @@ impl PolicyReport {
         let blocked = status
             .findings
             .iter()
-            .filter_map(|finding| BlockReason::parse(finding.blocked_by.as_ref()?));
+            .filter_map(FindingStatus::block_reason);
         let mut counted = BTreeMap::<_, usize>::new();
         blocked.for_each(|reason| *counted.entry(reason).or_default() += 1);
         let open = counted.contains_key(&BlockReason::CircuitBreakerOpen);
@@ -177,7 +177,7 @@ impl SecretSample {
     }
 
     fn of_status(finding: &FindingStatus) -> Self {
-        let is_stuck = finding.state == State::Stuck.name();
+        let is_stuck = finding.known_state() == Some(State::Stuck);
         Self {
             region: finding.region.to_string(),
             name: finding.name.to_string(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
+use secret_rotation_api::readiness::ReadyReason;
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::plan::Plan;
 use secret_rotation_core::survey::{State, Survey};
@@ -121,19 +122,24 @@ fn is_truncated(status: Option<&SecretRotationPolicyStatus>) -> bool {
 
 /// Returns whether the last check was incomplete.
 fn is_incomplete(status: &SecretRotationPolicyStatus) -> bool {
-    const REASONS: [&str; 5] = [
-        "SweepIncomplete",
-        "AccessDenied",
-        "CredentialsUnavailable",
-        "Throttled",
-        "AWSUnavailable",
-    ];
-    find(&status.conditions, "Ready").is_some_and(|ready| REASONS.contains(&ready.reason.as_str()))
+    matches!(
+        ReadyReason::of(&status.conditions),
+        Some(
+            ReadyReason::SweepIncomplete
+                | ReadyReason::AccessDenied
+                | ReadyReason::CredentialsUnavailable
+                | ReadyReason::Throttled
+                | ReadyReason::AwsUnavailable
+        )
+    )
 }
 
 impl Turned<'_> {
     fn newly_in(&self, reason: Reason, states: &[State]) -> Option<Announcement> {
-        let is = |finding: &FindingStatus| states.iter().any(|state| finding.state == state.name());
+        let is = |finding: &FindingStatus| {
+            let state = finding.known_state();
+            state.is_some_and(|state| states.contains(&state))
+        };
         self.newly(reason, &is)
     }
 
@@ -183,8 +189,12 @@ impl Turned<'_> {
                 .attempts
                 .as_ref()
                 .is_some_and(|made| made.value() > 0);
-            was_tried && finding.state == State::Rotating.name()
-                || finding.state != State::Rotating.name() && finding.state != State::Unknown.name()
+            let state = finding.known_state();
+            if state == Some(State::Rotating) {
+                was_tried
+            } else {
+                state != Some(State::Unknown)
+            }
         };
         let well = |place: &Place| {
             let sharp = self.new.all && self.new.sees(place, self.status);
@@ -204,10 +214,7 @@ impl Turned<'_> {
 }
 
 fn is_blocked(finding: &FindingStatus, block: BlockReason) -> bool {
-    finding
-        .blocked_by
-        .as_ref()
-        .is_some_and(|reason| *reason == block.name())
+    finding.block_reason() == Some(block)
 }
 
 fn announce(
@@ -230,18 +237,28 @@ fn readiness(
     new: &SecretRotationPolicyStatus,
 ) -> Option<Announcement> {
     let ready = find(&new.conditions, "Ready")?;
-    let before = old.and_then(|old| find(&old.conditions, "Ready"));
-    let reason = match ready.reason.as_str() {
-        "AccessDenied" => Reason::AccessDenied,
-        "InvalidSpec"
-        | "InvalidSchedule"
-        | "NamespaceNotAllowed"
-        | "RegionNotAllowed"
-        | "SecretNotAllowed"
-        | "ActionNotAllowed" => Reason::PolicyInvalid,
-        _ => return None,
+    let before = old.and_then(|old| ReadyReason::of(&old.conditions));
+    let now = ReadyReason::of(&new.conditions)?;
+    let reason = match now {
+        ReadyReason::AccessDenied => Reason::AccessDenied,
+        ReadyReason::InvalidSpec
+        | ReadyReason::InvalidSchedule
+        | ReadyReason::NamespaceNotAllowed
+        | ReadyReason::RegionNotAllowed
+        | ReadyReason::SecretNotAllowed
+        | ReadyReason::ActionNotAllowed => Reason::PolicyInvalid,
+        ReadyReason::Succeeded
+        | ReadyReason::Suspended
+        | ReadyReason::Progressing
+        | ReadyReason::ProfileNotFound
+        | ReadyReason::ProfileNotReady
+        | ReadyReason::WrongAccount
+        | ReadyReason::CredentialsUnavailable
+        | ReadyReason::Throttled
+        | ReadyReason::AwsUnavailable
+        | ReadyReason::SweepIncomplete => return None,
     };
-    let same = before.is_some_and(|before| before.reason == ready.reason);
+    let same = before == Some(now);
     (!same).then(|| Announcement {
         reason,
         note: ready.message.clone(),

@@ -196,7 +196,7 @@ mod tests {
             "InternalServiceError",
         );
         let both = of_gaps(&[dead.clone(), off()]).expect("trouble");
-        assert_eq!(both.reason(), "CredentialsUnavailable");
+        assert_eq!(both.reason().name(), "CredentialsUnavailable");
         assert!(both.message().contains(&told), "{}", both.message());
         assert!(
             both.message()
@@ -240,10 +240,10 @@ mod tests {
         let policy = sample().policy;
         let missing =
             claimant(&policy, ProfileState::Missing, sample().tenant).expect_err("no profile");
-        assert_eq!(missing.reason(), "ProfileNotFound");
+        assert_eq!(missing.reason().name(), "ProfileNotFound");
         let invalid =
             claimant(&policy, ProfileState::Invalid, sample().tenant).expect_err("a bad profile");
-        assert_eq!(invalid.reason(), "ProfileNotReady");
+        assert_eq!(invalid.reason().name(), "ProfileNotReady");
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
             given.tenant.clone(),
         );
         assert_eq!(
-            refused.expect_err("nobody is admitted").reason(),
+            refused.expect_err("nobody is admitted").reason().name(),
             "NamespaceNotAllowed"
         );
         given.profile.allowed_namespaces.labels = Some(labels(&[("tier", "prod")]));
@@ -281,7 +281,7 @@ mod tests {
             given.tenant,
         );
         assert_eq!(
-            refused.expect_err("another region").reason(),
+            refused.expect_err("another region").reason().name(),
             "RegionNotAllowed"
         );
     }
@@ -301,7 +301,7 @@ mod tests {
         ] {
             given.policy.selector.include[0].name_prefix = Some(prefix.to_owned());
             assert_eq!(
-                shortfall(&given).map(|readiness| readiness.reason()),
+                shortfall(&given).map(|readiness| readiness.reason().name()),
                 (!within).then_some("SecretNotAllowed"),
                 "{prefix}"
             );
@@ -314,7 +314,7 @@ mod tests {
         given.policy.mode = Mode::Remediate;
         given.profile.allowed_actions.clear();
         assert_eq!(
-            shortfall(&given).map(|readiness| readiness.reason()),
+            shortfall(&given).map(|readiness| readiness.reason().name()),
             Some("ActionNotAllowed")
         );
         given.policy.mode = Mode::Observe;
@@ -338,7 +338,7 @@ mod tests {
             given.policy.mode = Mode::Remediate;
             given.policy.remediation.stuck = remedy;
             given.profile.allowed_actions = allowed.iter().copied().collect();
-            let reason = shortfall(&given).map(|readiness| readiness.reason());
+            let reason = shortfall(&given).map(|readiness| readiness.reason().name());
             assert_eq!(reason, short.then_some("ActionNotAllowed"), "{remedy:?}");
         }
     }
