@@ -11,7 +11,7 @@ const HEAD: &str =
 
 # Flags of the controller
 
-A flag on the command line beats its environment variable, and that beats the default.
+A flag on the command line overrides its environment variable, which overrides the default.
 ";
 
 fn main() -> anyhow::Result<()> {
@@ -27,7 +27,7 @@ fn page() -> Result<String, std::fmt::Error> {
         let about = sub.get_about().map(ToString::to_string);
         let (name, about) = (sub.get_name(), about.unwrap_or_default());
         write!(page, "\n## `{} {name}`\n\n{about}.", command.get_name())?;
-        let shared = "Of the flags above it takes those that shape what it looks for:";
+        let shared = "It also takes the flags above that affect its checks:";
         writeln!(page, " {shared} {}.", shared_with(&command, sub))?;
         let own = |argument: &&Arg| !argument.is_global_set();
         table(&mut page, sub.get_arguments().filter(own))?;
@@ -35,7 +35,7 @@ fn page() -> Result<String, std::fmt::Error> {
     Ok(page)
 }
 
-/// The flags of the whole program that a subcommand takes too.
+/// Returns the flags of the whole program that a subcommand takes too.
 fn shared_with(command: &Command, sub: &Command) -> String {
     let taken = |argument: &&Arg| {
         argument.is_global_set()
@@ -61,7 +61,7 @@ fn table<'a>(page: &mut String, arguments: impl Iterator<Item = &'a Arg>) -> std
     Ok(())
 }
 
-/// With its value: the words that it may be, or what stands for it.
+/// Returns a flag with its value: the possible values, or the name of the value.
 fn flag(argument: &Arg) -> String {
     let name = argument.get_long().unwrap_or_default();
     if !argument.get_action().takes_values() {

@@ -1,4 +1,4 @@
-//! One connection per (profile, region), kept as long as its limits stay the same.
+//! One connection to AWS per profile and region, kept as long as its rate limits stay the same.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,12 +15,12 @@ use crate::metrics::Metrics;
 use crate::outage::Outage;
 use crate::read_health::Sight;
 
-/// Where a sweeper works.
+/// A region of a profile, which one sweeper serves.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    /// As whom.
+    /// The profile with whose permissions it is read.
     pub profile: ProfileName,
-    /// Where.
+    /// The AWS region.
     pub region: Region,
 }
 
@@ -34,14 +34,14 @@ impl fmt::Display for Place {
 pub(crate) struct Accounts {
     made: tokio::sync::Mutex<BTreeMap<Place, Made>>,
     queues: tokio::sync::Mutex<BTreeMap<QueueArn, EventQueue>>,
-    /// The credentials of the process, the same for every place.
+    /// The credentials of the process, which all connections share.
     ambient: tokio::sync::OnceCell<SdkConfig>,
     observer: Observer,
     renewed: Renewal,
     sight: Arc<Sight>,
 }
 
-/// A connection, and whether it answers.
+/// A connection, and whether its region answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
     limits: RateLimits,
@@ -52,7 +52,7 @@ pub(crate) struct Made {
 }
 
 impl Accounts {
-    /// No connections yet.
+    /// Creates a pool without connections.
     pub(crate) fn new(metrics: Arc<Metrics>, sight: Arc<Sight>) -> Self {
         let (told, seeing) = (Arc::clone(&metrics), Arc::clone(&sight));
         let observer: Observer = Arc::new(move |call: &Call| {
@@ -74,12 +74,12 @@ impl Accounts {
         }
     }
 
-    /// Forgets how calls ended: from now on, others make them.
+    /// Clears how calls ended: from now on, another replica makes them.
     pub(crate) fn forget_term(&self) {
         self.sight.forget();
     }
 
-    /// The connection for a region of a profile.
+    /// Returns the connection for a region of a profile.
     pub(crate) async fn of(&self, profile: &Profile, region: &Region) -> Made {
         let place = Place {
             profile: profile.name.clone(),
@@ -102,7 +102,7 @@ impl Accounts {
         fresh
     }
 
-    /// The connection to an event queue.
+    /// Returns the connection to an event queue.
     pub(crate) async fn queue(&self, arn: &QueueArn) -> EventQueue {
         let mut queues = self.queues.lock().await;
         if let Some(known) = queues.get(arn) {
@@ -126,7 +126,7 @@ impl fmt::Debug for Accounts {
     }
 }
 
-/// Judges the custom endpoint of the environment before anything is asked, and says so aloud.
+/// Checks the custom endpoint of the environment before any call is made, and logs it.
 pub(crate) fn custom_endpoint(
     allowed: bool,
 ) -> Result<Option<Endpoint>, secret_rotation_aws::EndpointError> {
@@ -135,13 +135,13 @@ pub(crate) fn custom_endpoint(
         tracing::warn!(
             address = endpoint.address(),
             variable = endpoint.variable(),
-            "AWS calls go to a custom endpoint"
+            "custom AWS endpoint in use"
         );
     }
     Ok(endpoint)
 }
 
-/// The outcome of a call as label `code`.
+/// Returns the value of label `code` for the outcome of a call.
 const fn code(class: Option<ErrorClass>) -> &'static str {
     match class {
         None => "success",

@@ -1,4 +1,4 @@
-//! The one place that reads the monotonic clock. The local wall clock is read nowhere.
+//! The only module that reads the monotonic clock. No module reads the local wall clock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use jiff::fmt::rfc2822;
 use secret_rotation_core::time::{AgreedTime, AwsTime, DateCheck, ServerTime};
 use tokio::time::Instant;
 
-/// The local monotonic clock: leases, freshness of looks, time-outs and requeues are measured on it.
+/// Returns the time of the local monotonic clock. Leases, ages of looks, timeouts and requeues are measured on it.
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The API server's clock, as far as the `Date` headers of its answers agree about it.
+/// The clock of the API server, according to the `Date` headers of its answers.
 ///
-/// Deadlines and the ends of records are judged by it, so one absurd date must not move it.
+/// Deadlines and the retention of records depend on it, so one absurd date must not move it.
 #[derive(Debug)]
 pub(crate) struct ServerClock {
     origin: Instant,
@@ -31,23 +31,20 @@ impl Default for ServerClock {
 }
 
 impl ServerClock {
-    /// Takes note of the `Date` header of an answer that arrived just now.
+    /// Records the `Date` header of an answer that has just arrived.
     pub(crate) fn saw(&self, date: &str) {
         let shown = rfc2822::parse(date).ok().map(|zoned| zoned.timestamp());
         let heard = self.lock().observe(shown, self.passed());
         match heard {
             DateCheck::Agrees => {}
-            DateCheck::Adopted => tracing::debug!(date, "the time of the API server is agreed"),
+            DateCheck::Adopted => tracing::debug!(date, "time of the API server adopted"),
             DateCheck::Doubted | DateCheck::Implausible => {
-                tracing::debug!(
-                    date,
-                    "the date of an answer of the API server is not believed"
-                );
+                tracing::debug!(date, "date of the API server not trusted");
             }
         }
     }
 
-    /// The API server's time; `None` until two of its answers agree.
+    /// Returns the time of the API server, or `None` until two of its answers agree.
     pub(crate) fn time(&self) -> Option<ServerTime> {
         let time = self.lock().now(self.passed());
         time.map(ServerTime::new)
@@ -64,12 +61,12 @@ impl ServerClock {
     }
 }
 
-/// AWS's time at a local instant, given a reading and when it was taken.
+/// Returns the time of AWS at the instant `now`, given an earlier reading and when it was taken.
 pub(crate) fn carried(reading: AwsTime, taken: Instant, now: Instant) -> AwsTime {
     reading.plus(now.saturating_duration_since(taken))
 }
 
-/// How long until AWS's clock shows `until`; zero if it has.
+/// Returns how long it takes until the clock of AWS shows `until`, or zero if it already has.
 pub(crate) fn until(until: AwsTime, now: AwsTime) -> Duration {
     until.since(now)
 }

@@ -1,4 +1,4 @@
-//! What all loops share.
+//! The state that all reconcilers share.
 
 use std::sync::Arc;
 
@@ -28,84 +28,92 @@ use crate::stability::Watching;
 use crate::store::World;
 use crate::sweep::Sweeps;
 
-/// Both sides, and what is known of them.
+/// The connections to Kubernetes and AWS, and what is known of both.
 pub(crate) struct Context {
-    /// Who this replica is: the holder in the Lease.
+    /// The identity of this replica, as the holder in the Lease.
     pub identity: String,
-    /// Kubernetes.
+    /// The client of the Kubernetes API server.
     pub client: Client,
     /// Quorum reads.
     pub reader: Reader,
-    /// AWS.
+    /// Connections to AWS.
     pub accounts: Accounts,
-    /// Which pins are ours.
+    /// The id of the cluster, which marks the pins of this controller.
     pub cluster: ClusterId,
-    /// Kubernetes as the watches tell of it.
+    /// The state of Kubernetes as the watches show it.
     pub world: World,
-    /// AWS as the sweeps saw it.
+    /// The state of AWS as the sweeps saw it.
     pub sweeps: Sweeps,
-    /// Unfinished rotations, as this process has watched them.
+    /// How long unfinished rotations have been stable, as this process has seen them.
     pub watching: Watching,
-    /// What was last judged of each policy.
+    /// The last evaluation of each policy.
     pub judgements: Judgements,
-    /// What events last told of each policy.
+    /// The findings that events last reported for each policy.
     pub told: Told,
-    /// What was last said of each profile.
+    /// The status that was last published for each profile.
     pub said: Said,
-    /// Secrets at which an operation of this process is at work.
+    /// The secrets on which a step of this process is in progress.
     pub locks: Locks,
-    /// Whether the API server watches over approvals.
+    /// Whether the API server enforces the admission policies for approvals.
     pub admission: admission::View,
-    /// What is doubtful about single operations.
+    /// What is uncertain about single operations.
     pub doubts: Doubts,
-    /// What is due.
+    /// The queues of work.
     pub queues: Queues,
-    /// Whether this replica may act.
+    /// Whether this replica holds the lease.
     pub standing: Standing,
-    /// Whether the process is to end.
+    /// Whether the process is shutting down.
     pub shutdown: Shutdown,
-    /// The API server's clock.
+    /// The clock of the API server.
     pub server_clock: Arc<ServerClock>,
-    /// Counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Events.
+    /// The publisher of events.
     pub announcer: Announcer,
 }
 
-/// One queue per loop.
+/// One queue per reconciler.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
-    /// Policies to be judged.
+    /// Policies to evaluate.
     pub policies: Arc<Queue<ObjectKey>>,
-    /// Operations to be carried on.
+    /// Operations to continue.
     pub operations: Arc<Queue<ObjectKey>>,
-    /// Profiles to be told about.
+    /// Profiles whose status to publish.
     pub profiles: Arc<Queue<ProfileName>>,
-    /// Places to be swept.
+    /// Regions of profiles to sweep.
     pub places: Arc<Queue<Place>>,
-    /// Profiles whose event queues are to be listened to.
+    /// Profiles whose event queues to read.
     pub hints: Arc<Queue<ProfileName>>,
 }
 
 impl Context {
-    /// The tenure in which something may be written to Kubernetes at this very moment.
+    /// Returns the tenure in which this replica may write to Kubernetes at this moment.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the shutdown has begun or the lease is not held.
     pub(crate) fn tenure(&self) -> Result<Tenure, Error> {
         if self.shutdown.has_begun() {
-            return Err(Error::Stale("the process is to end"));
+            return Err(Error::Stale("the process is shutting down"));
         }
         self.standing
             .tenure()
-            .ok_or(Error::Stale("the lease is not held"))
+            .ok_or(Error::Stale("this replica does not hold the lease"))
     }
 
-    /// The API server's time.
+    /// Returns the time of the API server.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error until two answers of the API server agree on the time.
     pub(crate) fn server_time(&self) -> Result<secret_rotation_core::time::ServerTime, Error> {
         self.server_clock
             .time()
-            .ok_or(Error::Stale("the API server has not told its time yet"))
+            .ok_or(Error::Stale("the time of the API server is not known yet"))
     }
 
-    /// Asks core about one claimant beside everything that this process knows around it now.
+    /// Calls core for one policy with everything that this process knows around it now.
     pub(crate) fn around<T>(
         &self,
         own: &BoundPolicy,
@@ -129,7 +137,7 @@ impl Context {
         })
     }
 
-    /// Leaves all work that waits: it is asked for anew in the next term.
+    /// Removes all pending work. The next term queues it again.
     pub(crate) fn rest(&self) {
         self.queues.policies.clear();
         self.queues.operations.clear();
@@ -138,7 +146,7 @@ impl Context {
         self.queues.hints.clear();
     }
 
-    /// Forgets what was seen and judged before another replica may have acted.
+    /// Clears everything that was seen and evaluated before another replica may have acted.
     pub(crate) fn forget_reign(&self) {
         self.sweeps.clear();
         self.judgements.clear();

@@ -1,4 +1,4 @@
-//! What can go wrong between the two sides, sorted by what to do next.
+//! The errors of both sides, Kubernetes and AWS, sorted by what the caller does next.
 
 use std::time::Duration;
 
@@ -6,33 +6,34 @@ use http::{HeaderMap, StatusCode, header};
 use secret_rotation_core::aws_error::AwsError;
 use thiserror::Error;
 
-/// No `Retry-After` is waited for longer.
+/// Maximum pause for a `Retry-After`.
 const LONGEST_REST: Duration = Duration::from_mins(5);
 
-/// A reconcile that could not do its work.
+/// Why a reconcile failed.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
-    /// The object changed since it was read: begin again with a fresh read.
-    #[error("the object changed meanwhile")]
+    /// The object changed since it was read: start again with a fresh read.
+    #[error("the object has changed since it was read")]
     Conflict,
-    /// The object is not there.
+    /// The object does not exist.
     #[error("the object does not exist")]
     NotFound,
     /// The object exists already.
     #[error("the object exists already")]
     AlreadyExists,
-    /// The API server said no. Right after a restart it says so to everybody, so this is no verdict.
+    /// The API server refused the request. Right after a restart it refuses every request, so this is not a final
+    /// answer.
     #[error("the Kubernetes API server answered {code} {reason}")]
     Kubernetes {
-        /// HTTP status.
+        /// The HTTP status code.
         code: u16,
-        /// The reason in its Status.
+        /// The reason in the Status object.
         reason: String,
     },
-    /// The API server asks to be left alone for a while.
+    /// The API server asks to be left alone for some time.
     #[error(transparent)]
     Busy(Busy),
-    /// Something may not be read that must be.
+    /// The controller must not read something that it needs.
     #[error(
         "the controller may not read {0}; grant it what `secret-rotation-controller selftest` lists"
     )]
@@ -40,29 +41,30 @@ pub(crate) enum Error {
     /// The API server did not answer, or not in time.
     #[error("the Kubernetes API server could not be reached: {0}")]
     Unreachable(String),
-    /// An object of ours could not be understood.
+    /// An object could not be parsed.
     #[error("{0}")]
     Invalid(String),
     /// AWS failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// Something has changed since this step began, so what was read may no longer hold.
-    #[error("begin again: {0}")]
+    /// Something has changed since this step began, so its facts may be out of date.
+    #[error("reconcile starts again: {0}")]
     Stale(&'static str),
 }
 
-/// The API server asks to be left alone: 429 or 503 with a `Retry-After`.
+/// The API server asks to be left alone: a 429 or 503 with a `Retry-After`.
 #[derive(Clone, Copy, Debug, Error)]
 #[error("the Kubernetes API server answered {code}: try again in {} s", rest.as_secs())]
 pub(crate) struct Busy {
-    /// HTTP status.
+    /// The HTTP status code.
     code: u16,
-    /// How long it asks for.
+    /// The requested pause.
     pub rest: Duration,
 }
 
 impl Busy {
-    /// A date instead of seconds, which no API server sends, is as good as none.
+    /// Returns the request for a pause in an answer, if there is one. A date instead of seconds is ignored, because
+    /// no API server sends one.
     pub(crate) fn told(code: StatusCode, headers: &HeaderMap) -> Option<Self> {
         let asks = [
             StatusCode::TOO_MANY_REQUESTS,
@@ -78,7 +80,7 @@ impl Busy {
 }
 
 impl Error {
-    /// The same, with what was read, if that is forbidden.
+    /// Adds what was read to an error if reading it is forbidden.
     pub(crate) fn reading(self, what: impl FnOnce() -> String) -> Self {
         if matches!(self, Self::Kubernetes { code: 403, .. }) {
             Self::Forbidden(what())
@@ -87,17 +89,17 @@ impl Error {
         }
     }
 
-    /// Whether the object changed since it was read.
+    /// Returns whether the object changed since it was read.
     pub(crate) const fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict | Self::AlreadyExists)
     }
 
-    /// Whether the next try is expected to work: no failure that anybody must look at.
+    /// Returns whether the next try is expected to succeed, so that no one needs to look at the error.
     pub(crate) const fn is_passing(&self) -> bool {
         matches!(self, Self::Conflict | Self::AlreadyExists | Self::Stale(_))
     }
 
-    /// How long the API server asked to be left alone, if it did.
+    /// Returns how long the API server asked to be left alone, if it did.
     pub(crate) fn rest(&self) -> Option<Duration> {
         match self {
             Self::Busy(busy) => Some(busy.rest.min(LONGEST_REST)),
@@ -113,7 +115,7 @@ impl Error {
         }
     }
 
-    /// How `reconcile_total` counts it.
+    /// Returns the value of label `result` in `reconcile_total`.
     pub(crate) const fn result(&self) -> &'static str {
         match self {
             Self::Conflict | Self::AlreadyExists | Self::Stale(_) => "requeue",
@@ -129,7 +131,7 @@ impl Error {
 }
 
 impl From<kube::Error> for Error {
-    /// Keeps codes and short texts: `Display` of kube's API error prints the whole Status.
+    /// Keeps only codes and short texts: `Display` of the API error of kube prints the whole Status.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "everything else means that no answer was had"
@@ -146,7 +148,7 @@ impl From<kube::Error> for Error {
                 },
             },
             kube::Error::SerdeError(error) => {
-                Self::Invalid(format!("an object could not be understood: {error}"))
+                Self::Invalid(format!("an object could not be parsed: {error}"))
             }
             kube::Error::Service(error) => match error.downcast::<Busy>() {
                 Ok(busy) => Self::Busy(*busy),

@@ -1,4 +1,5 @@
-//! What this process last judged of each policy: the breaker within one term of the lease, the rest within one reign.
+//! The last evaluation of each policy in this process. The circuit breaker is valid within one term of the lease, the
+//! rest within one reign.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,7 @@ use secret_rotation_core::names::{Region, Uid};
 use secret_rotation_core::plan::RegionGate;
 use secret_rotation_core::survey::PreviousFindings;
 
-/// By policy.
+/// The last evaluation by policy.
 #[derive(Debug, Default)]
 pub(crate) struct Judgements(Mutex<BTreeMap<Uid, Judgement>>);
 
@@ -20,7 +21,8 @@ struct Judgement {
 }
 
 impl Judgements {
-    /// Takes note of a pass; whether automatic operations may start somewhere where they might not, or the reverse.
+    /// Records an evaluation. Returns whether automatic operations may now start in a region where they could not
+    /// before, or the reverse.
     pub(crate) fn note(
         &self,
         policy: &Uid,
@@ -37,7 +39,7 @@ impl Judgements {
         before.is_none_or(|before| before.term != term || before.regions != *regions)
     }
 
-    /// Whether automatic operations may start in the region, if the policy was judged in this term.
+    /// Returns whether automatic operations may start in the region, if the policy was evaluated in this term.
     pub(crate) fn region(&self, policy: &Uid, term: u64, region: &Region) -> Option<RegionGate> {
         self.all()
             .get(policy)
@@ -45,7 +47,7 @@ impl Judgements {
             .and_then(|judgement| judgement.regions.get(region).copied())
     }
 
-    /// The same for every policy that was ever judged.
+    /// Returns the gates of all regions of every policy that was ever evaluated.
     pub(crate) fn regions(&self) -> BTreeMap<Uid, BTreeMap<Region, RegionGate>> {
         let all = self.all();
         let each = all.iter();
@@ -53,8 +55,8 @@ impl Judgements {
             .collect()
     }
 
-    /// What is remembered of findings: of the last pass, else what the status says. A status lists only some. Of `unsettled`
-    /// regions it is all there is.
+    /// Returns the remembered findings: those of the last pass, or otherwise those in the status, which lists only
+    /// some. For `unsettled` regions there is nothing better than them.
     pub(crate) fn memory(
         &self,
         policy: &Uid,
@@ -66,7 +68,7 @@ impl Judgements {
             let regions = judgement.regions.iter();
             let tripped = regions.filter(|(_, gate)| **gate == held);
             PreviousFindings {
-                // What the status could not list was never seen by this process either.
+                // The findings that the status omits were never seen by this process either.
                 omitted: of_status.omitted,
                 tripped: tripped.map(|(region, _)| region.clone()).collect(),
                 ..judgement.memory.clone()
@@ -78,12 +80,12 @@ impl Judgements {
         }
     }
 
-    /// The policy is gone.
+    /// Removes a deleted policy.
     pub(crate) fn forget(&self, policy: &Uid) {
         self.all().remove(policy);
     }
 
-    /// Another replica may have acted since.
+    /// Clears everything: another replica may have acted since.
     pub(crate) fn clear(&self) {
         self.all().clear();
     }

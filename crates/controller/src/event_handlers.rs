@@ -1,4 +1,4 @@
-//! Takes in what the watches tell, and asks for the work that follows from it.
+//! Applies the events of the watches, and queues the work that follows from them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::context::Context;
 use crate::kubernetes::watches;
 use crate::store::{Change, Labels, OperationEntry};
 
-/// Changes of operations come in bursts; their policy is judged once for several.
+/// Changes of operations arrive in bursts. This delay lets one evaluation of the policy cover several of them.
 const GATHERING: Duration = Duration::from_millis(300);
 
-/// Listens to policies for ever.
+/// Handles the events of policies, forever.
 pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) {
     let mut stream = watches::merged(watches::namespaced::<SecretRotationPolicy>(
         &context.client,
@@ -41,7 +41,7 @@ pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) 
     }
 }
 
-/// Listens to operations for ever.
+/// Handles the events of operations, forever.
 pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>) {
     let mut stream = watches::merged(watches::namespaced::<SecretRotationOperation>(
         &context.client,
@@ -60,7 +60,7 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
     }
 }
 
-/// Listens to profiles for ever.
+/// Handles the events of profiles, forever.
 pub(crate) async fn to_profiles(context: Arc<Context>) {
     let api = Api::all(context.client.clone());
     let mut stream = watches::guarded::<AWSAccessProfile>(api, &context.identity);
@@ -76,7 +76,7 @@ pub(crate) async fn to_profiles(context: Arc<Context>) {
     }
 }
 
-/// Listens to the labels of namespaces for ever.
+/// Handles the events of namespaces, forever. Only their labels matter.
 pub(crate) async fn to_namespaces(context: Arc<Context>) {
     let api: Api<PartialObjectMeta<NamespaceObject>> = Api::all(context.client.clone());
     let mut stream = watches::metadata(api, &context.identity);
@@ -92,7 +92,7 @@ pub(crate) async fn to_namespaces(context: Arc<Context>) {
     }
 }
 
-/// Asks for all work that there is: this replica has just got the lease.
+/// Queues all work, after this replica has acquired the lease.
 pub(crate) fn everything(context: &Context) {
     let now = clock::now();
     context.world.profiles().into_iter().for_each(|name| {
@@ -105,7 +105,7 @@ pub(crate) fn everything(context: &Context) {
         .into_iter()
         .for_each(|(key, _)| context.queues.policies.push(key, now));
     unfinished(context, |_, _| true);
-    // Places whose sweeps are kept from the last term go on in their rhythm; policies ask for all others.
+    // Regions whose sweeps are kept from the last term continue at their interval. Policies request all others.
     for place in context.sweeps.places() {
         context.queues.places.push(place, now);
     }
@@ -122,7 +122,7 @@ fn policy_changed(
     }
 }
 
-/// The echo of a status write asks for nothing; a new generation asks also for the operations of the policy.
+/// The echo of a status write queues nothing. A new generation also queues the operations of the policy.
 fn policy_kept(
     context: &Context,
     known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>,
@@ -132,7 +132,7 @@ fn policy_kept(
         return;
     };
     if let Err(why) = &entry.core {
-        tracing::warn!(policy = %key, why, "policy cannot be understood");
+        tracing::warn!(policy = %key, why, "policy cannot be parsed");
     }
     let uid = entry
         .core
@@ -183,7 +183,7 @@ fn operation_changed(
     }
 }
 
-/// A policy is judged anew when one of its operations appears, begins or ends, not at each step.
+/// A policy is evaluated again when one of its operations appears, begins or ends, but not at each step.
 fn operation_kept(
     context: &Context,
     known: &mut BTreeMap<ObjectKey, (bool, bool)>,
@@ -195,7 +195,7 @@ fn operation_kept(
     let stage = match &entry.core {
         Ok(operation) => (operation.has_started(), operation.is_finished()),
         Err(why) => {
-            tracing::warn!(operation = %key, why, "operation cannot be understood");
+            tracing::warn!(operation = %key, why, "operation cannot be parsed");
             (false, false)
         }
     };
@@ -254,7 +254,8 @@ fn profile_kept(context: &Context, known: &mut BTreeMap<ProfileName, i64>, name:
         .changed(name.clone(), &entry.resource_version);
 }
 
-/// Labels admit a namespace, and what may no longer act there keeps nobody else waiting. Other metadata means nothing.
+/// Labels decide whether a namespace is admitted. Operations that may no longer act there block no others. Other
+/// metadata is ignored.
 fn namespace_changed(
     context: &Context,
     known: &mut BTreeMap<Namespace, Labels>,
@@ -306,7 +307,8 @@ fn unfinished(context: &Context, wanted: impl Fn(&ObjectKey, &OperationEntry) ->
     }
 }
 
-/// A concurrency slot may be free: those who have waited longest are judged again, some of each policy.
+/// Queues the operations that have waited longest for a concurrency slot, some of each policy, because a slot may be
+/// free.
 pub(crate) fn freed(context: &Context) {
     const CALLED: usize = 8;
     let mut waiting: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -326,7 +328,7 @@ pub(crate) fn freed(context: &Context) {
     }
 }
 
-/// Whoever waits for an operation on the same secret is judged again.
+/// Queues the operations that wait for an operation on the same secret.
 fn on_the_same(context: &Context, changed: &OperationEntry) {
     let arn = changed.core.as_ref().ok().and_then(|one| one.arn.clone());
     let is_same = |entry: &OperationEntry| {
@@ -336,7 +338,7 @@ fn on_the_same(context: &Context, changed: &OperationEntry) {
     unfinished(context, |_, entry| is_same(entry));
 }
 
-/// What was judged of a policy lets its operations begin, or keeps them from it.
+/// Queues the operations of a policy whose evaluation now lets them begin or blocks them.
 pub(crate) fn judged(context: &Context, policy: &ObjectKey) {
     unfinished(context, |key, entry| is_of(key, entry, policy));
 }
@@ -345,7 +347,7 @@ fn is_of(key: &ObjectKey, operation: &OperationEntry, policy: &ObjectKey) -> boo
     key.namespace == policy.namespace && operation.policy.as_ref() == Some(&policy.name)
 }
 
-/// Counts the trouble of a watch, and logs it when it begins and when it is over.
+/// Counts the errors of a watch, and logs when they begin and when they are over.
 struct Trouble {
     kind: &'static str,
     lasting: bool,
@@ -366,7 +368,7 @@ impl Trouble {
     ) -> Option<Event<K>> {
         match event {
             Ok(event) => {
-                // A list that begins proves nothing; one that has told something does.
+                // The beginning of a list proves nothing. A list that has returned objects does.
                 if self.lasting && !matches!(event, Event::Init) {
                     self.lasting = false;
                     tracing::info!(kind = self.kind, "watch recovered");
@@ -389,7 +391,7 @@ impl Trouble {
     }
 }
 
-/// The first words: `Display` of an API error prints a whole Status.
+/// Returns the beginning of the error: `Display` of an API error prints a whole Status.
 fn short(error: &watches::Error) -> String {
     error
         .to_string()
@@ -409,11 +411,12 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    /// What happens, how, and who is judged again.
+    /// What happens, how it is caused, and which operations are evaluated again.
     type Row = (&'static str, fn(&mut Stage), &'static [&'static str]);
 
-    /// What wakes what: every row is a change, and who is judged again because of it. Of the first policy, `a` waits, `b` is
-    /// at work and `c` has acted; `d` waits on the secret of `b` for the second policy, `e` on its own for a neighbor.
+    /// Every row is a change, and the operations that are evaluated again because of it. Of the first policy, `a`
+    /// waits, `b` is in progress and `c` has acted. `d` of the second policy waits on the secret of `b`, and `e` of a
+    /// policy in another namespace on its own secret.
     #[tokio::test]
     async fn whatever_an_operation_waits_for_wakes_it() {
         let rows: [Row; 15] = [

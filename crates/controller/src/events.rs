@@ -1,4 +1,5 @@
-//! Kubernetes events: a closed list of reasons, told once when something turns. Failing to tell fails nothing else.
+//! Kubernetes events, with a closed list of reasons. An event is published once when something changes. A failure to
+//! publish has no other effect.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -8,19 +9,19 @@ pub(crate) use secret_rotation_api::event_reason::EventReason as Reason;
 use crate::kubernetes::CALL_TIMEOUT;
 use crate::lease;
 
-/// Longest note that an API server takes.
+/// Maximum length of a note that an API server accepts.
 const MAX_NOTE: usize = 1000;
 
-/// Something to tell about an object.
+/// An event to publish about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Announcement {
-    /// Why, in one word.
+    /// The reason.
     pub reason: Reason,
-    /// Why, in a sentence with absolute times only.
+    /// The reason in a sentence, with absolute times only.
     pub note: String,
 }
 
-/// Tells.
+/// Publishes events.
 #[derive(Clone)]
 pub(crate) struct Announcer {
     recorder: Recorder,
@@ -33,7 +34,7 @@ impl std::fmt::Debug for Announcer {
 }
 
 impl Announcer {
-    /// One recorder for all: it folds what is told again within six minutes.
+    /// Creates the announcer. All events share one recorder, which combines repeated events within six minutes.
     pub(crate) fn new(client: Client, instance: String) -> Self {
         let reporter = Reporter {
             controller: lease::NAME.to_owned(),
@@ -44,7 +45,7 @@ impl Announcer {
         }
     }
 
-    /// Tells all of it about one object, one after the other.
+    /// Publishes events about one object, one after the other.
     pub(crate) async fn tell(&self, about: &ObjectReference, announcements: &[Announcement]) {
         for Announcement { reason, note } in announcements {
             let event = Event {
@@ -66,9 +67,9 @@ impl Announcer {
             match tokio::time::timeout(CALL_TIMEOUT, self.recorder.publish(&event, about)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(?reason, error = %crate::error::Error::from(error), "event not published");
+                    tracing::warn!(?reason, error = %crate::error::Error::from(error), "event publication failed");
                 }
-                Err(_) => tracing::warn!(?reason, "event not published in time"),
+                Err(_) => tracing::warn!(?reason, "event publication timed out"),
             }
         }
     }

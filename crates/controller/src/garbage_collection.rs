@@ -21,22 +21,22 @@ use crate::policy::preconditions;
 use crate::store::{Facts, World};
 use crate::sweep;
 
-/// Between two looks at all operations, which are in memory.
+/// The time between two checks of all operations, which are in memory.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Tried at one look, so that a long absence makes no storm.
+/// Maximum number of deletions per check, so that a long downtime does not cause a burst of requests.
 const MAX_TRIED: usize = 100;
 
-/// One that may not be deleted is left alone for so long.
+/// How long to leave a record alone whose deletion was refused.
 const AFTER_REFUSAL: Duration = Duration::from_mins(10);
 
-/// The longest window that the API admits: that of a policy that cannot be understood.
+/// The longest attempt window that the API allows. It is used for a policy that cannot be parsed.
 const LONGEST_WINDOW: Duration = Duration::from_hours(720);
 
-/// Records that could not be deleted, and until when they are left alone.
+/// Records whose deletion was refused, and until when they are left alone.
 type Refused = BTreeMap<ObjectKey, Instant>;
 
-/// Deletes what nobody needs any more, until the process is to end.
+/// Deletes records that are no longer needed, until the shutdown begins.
 pub(crate) async fn run(context: Arc<Context>) {
     let mut refused = Refused::new();
     loop {
@@ -66,7 +66,7 @@ async fn once(context: &Arc<Context>, refused: &mut Refused) {
     all(old, refused, |key, uid| delete(context, key, uid)).await;
 }
 
-/// Deletes all of them; one that is refused stops no other.
+/// Deletes all of them. A refusal of one does not stop the others.
 async fn all<'a, F>(
     old: Vec<(&'a ObjectKey, &'a Uid)>,
     refused: &mut Refused,
@@ -82,9 +82,9 @@ async fn all<'a, F>(
         match delete(key, uid).await {
             Ok(()) => tracing::info!(operation = %key, "record of an operation deleted"),
             Err(Error::NotFound | Error::Conflict | Error::AlreadyExists) => {}
-            // Nobody else would get another answer now.
+            // Other deletions would fail in the same way now.
             Err(error @ (Error::Unreachable(_) | Error::Busy(_) | Error::Stale(_))) => {
-                tracing::debug!(operation = %key, %error, "records are deleted later");
+                tracing::debug!(operation = %key, %error, "deletion of records postponed");
                 return;
             }
             Err(
@@ -94,7 +94,7 @@ async fn all<'a, F>(
                 | Error::Aws(_)),
             ) => {
                 if refused.insert(key.clone(), now + AFTER_REFUSAL).is_none() {
-                    tracing::warn!(operation = %key, %error, "record of an operation could not be deleted");
+                    tracing::warn!(operation = %key, %error, "deletion of an operation record failed");
                 }
             }
         }
@@ -117,14 +117,14 @@ async fn delete(context: &Context, key: &ObjectKey, uid: &Uid) -> Result<(), Err
         .map(drop)
 }
 
-/// The attempt window of a policy, also of one whose profile is missing just now.
+/// Returns the attempt window of a policy, even if its profile is missing.
 fn window_of(world: &World, policy: &ObjectKey) -> Option<Duration> {
     let entry = world.policy(policy)?;
     let policy = entry.core.as_ref().map(|(policy, _)| policy);
     Some(policy.map_or(LONGEST_WINDOW, |policy| policy.remediation.attempt_window))
 }
 
-/// Operations that ended because nobody understands them. They never began, so they are no attempts.
+/// Returns operations that ended because they cannot be parsed. They never began, so they are not attempts.
 fn unread(world: &World, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
     let all = world.operations().into_iter();
     all.filter_map(|(key, entry)| {
@@ -134,7 +134,7 @@ fn unread(world: &World, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
     .collect()
 }
 
-/// The earliest time that AWS told any policy. Where it has told none, the API server's clock must do.
+/// Returns the earliest AWS time that any policy knows, or the time of the API server if there is none.
 fn aws_now(context: &Context, facts: &Facts, server_now: ServerTime) -> AwsTime {
     let views = facts.claimants.iter().map(|one| {
         let reach = preconditions::selection(one);
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// There is no profile in this world, so no policy can act.
+    /// No profile exists here, so no policy can act.
     #[test]
     fn a_policy_has_its_window_also_where_it_cannot_act_or_be_understood() {
         let world = World::new(0);
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(of("gone"), None);
     }
 
-    /// As an admission policy in one namespace, or a Role that lacks `delete`, would.
+    /// As an admission policy in one namespace, or a Role without `delete`, would do.
     #[tokio::test(start_paused = true)]
     async fn records_go_on_being_deleted_past_those_that_are_refused() {
         let keys: Vec<_> = (0..150)

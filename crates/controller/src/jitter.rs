@@ -1,12 +1,12 @@
-//! Keeps retries apart. Derived from who retries, never drawn: the same seed waits the same time.
+//! Spreads retries. The spread is derived from a seed and not random: the same seed always waits the same time.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
 
-/// No pause becomes longer by more than a quarter.
+/// The fraction of a pause that may be added: at most a quarter.
 const PARTS: u64 = 4;
 
-/// A pause, or up to a quarter more.
+/// Returns the pause plus up to a quarter of it.
 pub(crate) fn spread(pause: Duration, seed: impl Hash) -> Duration {
     let mut hasher = DefaultHasher::new();
     seed.hash(&mut hasher);

@@ -1,7 +1,7 @@
-//! Watches, schedules, carries out, reports.
+//! The controller: it watches, schedules, executes and reports.
 //!
-//! The only crate that awaits both sides, Kubernetes and AWS, that reads a clock and that spawns tasks. What
-//! should happen is decided in core; here it is read, asked for, written down and told.
+//! This is the only crate that waits for both sides, Kubernetes and AWS, reads a clock and spawns tasks. Core decides
+//! what to do. This crate reads the facts, sends the requests, and writes and reports the results.
 
 mod aws_connections;
 mod clock;
@@ -40,7 +40,11 @@ pub use options::{Command, LogFormat, Options, SecretLabel, SelftestOptions};
 pub use run::run;
 pub use selftest::run as selftest;
 
-/// The reference page of the metrics, from the metrics themselves.
+/// Returns the reference page of the metrics, built from the metrics themselves.
+///
+/// # Errors
+///
+/// Returns an error if a metric cannot be registered.
 pub fn metrics_reference() -> anyhow::Result<String> {
     Ok(metrics::Metrics::reference()?)
 }

@@ -1,4 +1,4 @@
-//! Log lines on stderr: one per action, as JSON unless people asked for text. A closed stderr changes nothing.
+//! Log lines on stderr: one per action, as JSON unless text is requested. A closed stderr has no effect.
 
 use std::panic;
 
@@ -9,10 +9,14 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::options::LogFormat;
 
-/// Longest text of a panic that is logged.
+/// Maximum length of a logged panic message.
 const MAX_PANIC: usize = 300;
 
-/// Installs the subscriber and a panic hook that logs instead of printing.
+/// Installs the subscriber, and a panic hook that logs instead of printing.
+///
+/// # Errors
+///
+/// Returns an error if `level` is not valid, or if a subscriber is already installed.
 pub fn install(format: LogFormat, level: &str) -> anyhow::Result<()> {
     let filter =
         EnvFilter::try_new(level).context("--log-level is neither a level nor a filter")?;
@@ -34,7 +38,7 @@ pub fn install(format: LogFormat, level: &str) -> anyhow::Result<()> {
         let place = info
             .location()
             .map_or_else(String::new, ToString::to_string);
-        tracing::error!(place, text, "panic");
+        tracing::error!(place, text, "panic caught");
     }));
     Ok(())
 }

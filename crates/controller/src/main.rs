@@ -1,4 +1,4 @@
-//! The daemon. See the library for what it does.
+//! The program. See the library for what it does.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,12 @@ use clap::Parser as _;
 use secret_rotation_controller::{Command, Options, logging, run, selftest};
 
 fn main() -> anyhow::Result<ExitCode> {
-    // Before anything else: the AWS SDK and kube must not each choose a cryptography provider of their own.
+    // This runs first: the AWS SDK and kube must not each choose their own cryptography provider.
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut options = Options::parse();
     logging::install(options.log_format, &options.log_level)?;
     if installed.is_err() {
-        tracing::warn!("another cryptography provider was installed before");
+        tracing::warn!("another cryptography provider is already installed");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Selftest(wanted)) => runtime.block_on(selftest(&options, &wanted)),
     };
     if let Err(error) = &outcome {
-        tracing::error!(error = format!("{error:#}"), "ended");
+        tracing::error!(error = format!("{error:#}"), "controller stopped");
     }
     // A read that hangs must not keep the process from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! What an operator may set: flags, each also as a `SECRET_ROTATION_…` environment variable.
+//! The settings of the controller: flags, each also as a `SECRET_ROTATION_…` environment variable.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     disable_help_subcommand = true
 )]
 pub struct Options {
-    /// What to do instead of running.
+    /// The command to run instead of the controller.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Where /metrics is served.
+    /// Serve /metrics on this address.
     #[arg(
         long,
         env = "SECRET_ROTATION_METRICS_ADDRESS",
@@ -26,7 +26,7 @@ pub struct Options {
     )]
     pub metrics_address: SocketAddr,
 
-    /// Where /livez and /readyz are served.
+    /// Serve /livez and /readyz on this address.
     #[arg(
         long,
         env = "SECRET_ROTATION_HEALTH_ADDRESS",
@@ -35,7 +35,7 @@ pub struct Options {
     )]
     pub health_address: SocketAddr,
 
-    /// PEM file with the certificate chain for /metrics, which is then served over TLS; read again when it changes.
+    /// Serve /metrics over TLS with the certificate chain in this PEM file; the file is read again when it changes.
     #[arg(
         long,
         env = "SECRET_ROTATION_METRICS_TLS_CERT",
@@ -44,7 +44,7 @@ pub struct Options {
     )]
     pub metrics_tls_cert: Option<PathBuf>,
 
-    /// PEM file with the private key of that certificate.
+    /// Use the private key in this PEM file for that certificate.
     #[arg(
         long,
         env = "SECRET_ROTATION_METRICS_TLS_KEY",
@@ -53,7 +53,7 @@ pub struct Options {
     )]
     pub metrics_tls_key: Option<PathBuf>,
 
-    /// Serve /metrics only to whom the API server knows by bearer token and allows to get it.
+    /// Serve /metrics only to clients that the API server authenticates by bearer token and allows to get it.
     #[arg(long, env = "SECRET_ROTATION_METRICS_AUTH", global = true)]
     pub metrics_auth: bool,
 
@@ -67,7 +67,7 @@ pub struct Options {
     )]
     pub namespaces: Vec<String>,
 
-    /// Where the Lease lives. Default: the namespace of the pod, or of the kubeconfig's context.
+    /// Keep the Lease in this namespace. Default: the namespace of the pod, or of the context of the kubeconfig.
     #[arg(
         long,
         env = "SECRET_ROTATION_LEASE_NAMESPACE",
@@ -76,11 +76,11 @@ pub struct Options {
     )]
     pub lease_namespace: Option<String>,
 
-    /// How log lines are written to stderr.
+    /// Write log lines to stderr in this format.
     #[arg(long, env = "SECRET_ROTATION_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
 
-    /// Least severe level that is logged, or a filter such as info,kube=debug.
+    /// Log this level and more severe ones, or what a filter such as info,kube=debug selects.
     #[arg(
         long,
         env = "SECRET_ROTATION_LOG_LEVEL",
@@ -90,11 +90,11 @@ pub struct Options {
     )]
     pub log_level: String,
 
-    /// Accept a custom AWS endpoint from the environment although it is not on loopback.
+    /// Accept a custom AWS endpoint that is not on loopback, from the environment.
     #[arg(long, env = "SECRET_ROTATION_ALLOW_CUSTOM_ENDPOINT", global = true)]
     pub allow_custom_endpoint: bool,
 
-    /// Export at most this many secrets one by one, those that need attention first.
+    /// Export series of at most this many secrets, those that need attention first.
     #[arg(
         long,
         env = "SECRET_ROTATION_METRICS_MAX_SECRETS",
@@ -103,40 +103,40 @@ pub struct Options {
     )]
     pub metrics_max_secrets: usize,
 
-    /// What label secret of those series shows: the name, a hash of the name, or nothing, and single secrets have no series.
+    /// Set label secret of those series to the name or to a hash of it, or export no series of single secrets.
     #[arg(long, env = "SECRET_ROTATION_METRICS_SECRET_LABEL", value_enum, default_value_t = SecretLabel::Name)]
     pub metrics_secret_label: SecretLabel,
 }
 
-/// What the program can do beside running.
+/// The commands besides running the controller.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Checks what the controller needs, a line each, and exits with 1 if something is missing.
+    /// Check what the controller needs, one line per item, and exit with status 1 if something is missing.
     Selftest(SelftestOptions),
 }
 
-/// What a self-test looks at beside the API server and AWS.
+/// What a self-test checks besides the API server and AWS.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SelftestOptions {
-    /// Where a running controller serves metrics, with its scheme; the path is /metrics if there is none.
+    /// Check that a running controller serves metrics at this URL, with scheme; the default path is /metrics.
     #[arg(long, env = "SECRET_ROTATION_SELFTEST_METRICS_URL", value_name = "URL")]
     pub metrics_url: Option<http::Uri>,
 
-    /// PEM file with the authority that signed the certificate of the metrics URL. Default: those of the system.
+    /// Trust the certificate authority in this PEM file for the metrics URL. Default: those of the system.
     #[arg(long, env = "SECRET_ROTATION_SELFTEST_METRICS_CA", value_name = "FILE")]
     pub metrics_ca: Option<PathBuf>,
 
-    /// Where a running controller says whether it is ready, with its scheme; the path is /readyz if there is none.
+    /// Check that a running controller is ready at this URL, with scheme; the default path is /readyz.
     #[arg(long, env = "SECRET_ROTATION_SELFTEST_HEALTH_URL", value_name = "URL")]
     pub health_url: Option<http::Uri>,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 
@@ -148,7 +148,7 @@ pub enum SecretLabel {
     Name,
     /// The first 16 hexadecimal digits of the SHA-256 of the name.
     Hash,
-    /// Single secrets have no series.
+    /// No series of single secrets.
     None,
 }
 

@@ -1,4 +1,5 @@
-//! Keeps operations off a region that does not answer, so that it holds no worker that others need.
+//! Limits the operations in a region that does not answer, so that it does not occupy the workers that other regions
+//! need.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,22 +8,24 @@ use tokio::time::Instant;
 
 use crate::clock;
 
-/// Steps at a time in one region: some of the workers are left to the others, whatever a region does.
+/// Maximum number of steps in progress in one region. It leaves some workers to the other regions, whatever this
+/// region does.
 const ABREAST: usize = 12;
 
-/// The same once one step there has failed, until one succeeds.
+/// The maximum once a step there has failed, until one succeeds.
 const DOUBTFUL: usize = 2;
 
-/// So many failures in a row are an outage: from then on one step at a time asks whether it is over.
+/// The number of consecutive failures that count as an outage. From then on, one step at a time checks whether it is
+/// over.
 const LASTING: u32 = 3;
 
-/// How long an outage is believed in after its last sign; it doubles.
+/// The first pause during an outage. It doubles with each failure.
 const FIRST: Duration = Duration::from_secs(5);
 
-/// No longer than this.
+/// Maximum pause during an outage.
 const LONGEST: Duration = Duration::from_mins(2);
 
-/// While as many are in a region as may be.
+/// The pause while the maximum number of steps is in the region.
 const CROWDED: Duration = Duration::from_millis(250);
 
 /// Whether the region of a profile answers the steps of operations.
@@ -36,7 +39,7 @@ struct State {
     until: Option<Instant>,
 }
 
-/// One step that is in the region. Whether AWS answered it is told when it is dropped.
+/// One step that is in the region. When it is dropped, it records whether AWS answered.
 #[derive(Debug)]
 pub(crate) struct Visit {
     outage: Arc<Outage>,
@@ -44,7 +47,11 @@ pub(crate) struct Visit {
 }
 
 impl Outage {
-    /// Lets a step in, or says when to come back.
+    /// Admits a step to the region.
+    ///
+    /// # Errors
+    ///
+    /// Returns how long to wait if the region has an outage or no room for another step.
     pub(crate) fn enter(self: &Arc<Self>) -> Result<Visit, Duration> {
         let now = clock::now();
         let mut state = self.lock();
@@ -57,7 +64,7 @@ impl Outage {
             _ => 1,
         };
         if state.inside >= room {
-            // Where nothing answers, whoever is inside finds out in a few seconds.
+            // In a region that does not answer, the steps in progress find out within a few seconds.
             return Err(if state.failures == 0 { CROWDED } else { FIRST });
         }
         state.inside += 1;
@@ -91,7 +98,8 @@ impl Outage {
 }
 
 impl Visit {
-    /// AWS answered, or it did not. One request of a step that is not answered makes up for all that are.
+    /// Records whether AWS answered a request. One request without an answer makes the whole step count as
+    /// unanswered.
     pub(crate) fn note(&mut self, answered: bool) {
         self.answered = Some(self.answered.unwrap_or(true) && answered);
     }

@@ -1,4 +1,4 @@
-//! The profile loop: whether a profile can be used, and what its sweeps saw.
+//! The profile reconciler. It publishes whether a profile can be used, and what its sweeps saw.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,11 @@ use crate::policy::write_due;
 use crate::store::ProfileEntry;
 use crate::sweep;
 
-/// Tells what is known of one profile.
+/// Publishes what is known of one profile. Returns the time until the next pass.
+///
+/// # Errors
+///
+/// Returns an error if the lease is not held, or if a request to the API server fails.
 pub(crate) async fn reconcile(
     context: Arc<Context>,
     name: ProfileName,
@@ -83,7 +87,8 @@ async fn write(
     Ok(())
 }
 
-/// What this process last had to say of each profile. Another installation may say something else of the same one.
+/// The status that this process last published for each profile. Another installation may publish a different status
+/// for the same profile.
 #[derive(Debug, Default)]
 pub(crate) struct Said(Mutex<BTreeMap<ProfileName, Words>>);
 
@@ -106,12 +111,12 @@ impl Said {
         self.all().insert(profile.clone(), words);
     }
 
-    /// The profile is gone.
+    /// Removes a deleted profile.
     pub(crate) fn forget(&self, profile: &ProfileName) {
         self.all().remove(profile);
     }
 
-    /// Another replica may have said more since.
+    /// Clears everything: another replica may have published more since.
     pub(crate) fn clear(&self) {
         self.all().clear();
     }
@@ -121,7 +126,7 @@ impl Said {
     }
 }
 
-/// When a status is to be written.
+/// When a status must be written.
 #[derive(Debug, PartialEq, Eq)]
 enum Due {
     Nothing,
@@ -129,15 +134,16 @@ enum Due {
     In(Duration),
 }
 
-/// What a pass makes of a status, what it would be had nobody else written, and when it is to be written.
+/// The new status, what it would be if no other client had written it, and when it must be written.
 struct Judged {
     new: AWSAccessProfileStatus,
     words: AWSAccessProfileStatus,
     due: Due,
 }
 
-/// News of our own is written at once. What somebody else made of the status is put right after a while only: two who
-/// contradict each other at once never come to an end.
+/// Decides when to write a status. A change that this process has found is written immediately. A change by another
+/// client is corrected only after some time: otherwise two installations that disagree would overwrite each other
+/// forever.
 fn judged(
     stored: Option<&AWSAccessProfileStatus>,
     said: Option<&Words>,
@@ -162,8 +168,8 @@ fn judged(
     Judged { new, words, due }
 }
 
-/// A profile is ready unless it cannot be understood, its account is another, or some region does not let it in. As long
-/// as no answer told, nobody can know.
+/// Returns the readiness of a profile. It is ready unless it cannot be parsed, its account is a different one, or a
+/// region denies access. Until AWS has answered, its readiness is unknown.
 fn readiness(
     context: &Context,
     entry: &ProfileEntry,
@@ -182,7 +188,7 @@ fn readiness(
             "AWS shows secrets of account {stranger}, and spec.accountId is {own}: correct it, or give the controller credentials of {own}"
         ));
     }
-    // A region that AWS does not answer for says nothing about the profile, and hides no region that turns it away.
+    // A region that does not answer shows nothing about the profile, and must not hide a region that denies access.
     gaps.retain(|(_, gap)| matches!(gap.class, ErrorClass::Denied | ErrorClass::Credentials));
     match Readiness::in_regions(&gaps) {
         Some(turned_away) => turned_away,
@@ -191,7 +197,7 @@ fn readiness(
     }
 }
 
-/// Whether any policy makes AWS be asked for the profile.
+/// Returns whether any policy makes the controller call AWS for the profile.
 fn is_used(context: &Context, name: &ProfileName) -> bool {
     let facts = context.world.facts();
     let mut claimants = facts.claimants.iter();
@@ -204,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// An installation that sees so many secrets.
+    /// An installation that sees this number of secrets.
     struct Installation {
         said: Said,
         secrets: usize,
@@ -220,7 +226,7 @@ mod tests {
             }
         }
 
-        /// Judges the profile as stored, and writes what is due.
+        /// Evaluates the stored profile, and writes the status if it is due.
         fn pass(&mut self, stored: &mut Option<AWSAccessProfileStatus>, minute: usize) {
             let name = ProfileName::parse("default").expect("a name");
             let region = crate::testing::region();
@@ -251,7 +257,7 @@ mod tests {
         }
     }
 
-    /// Each write of one wakes the other, which sees other secrets.
+    /// Each write of one installation wakes the other, which sees different secrets.
     #[tokio::test(start_paused = true)]
     async fn two_installations_that_see_different_secrets_write_every_quarter_of_an_hour() {
         let (mut a, mut b) = (Installation::new(5), Installation::new(7));

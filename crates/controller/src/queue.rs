@@ -1,4 +1,4 @@
-//! Work by key: at most one run of a key at a time, each at its due time, the earliest first.
+//! A queue of work by key. Each key has at most one run at a time, at its due time, the earliest first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 
-/// Keys that are due now or later, and those at work.
+/// Keys that are due now or later, and keys whose run is in progress.
 #[derive(Debug)]
 pub(crate) struct Queue<K> {
     state: Mutex<State<K>>,
@@ -20,11 +20,11 @@ struct State<K> {
     due: BTreeMap<K, Instant>,
     order: BTreeSet<(Instant, K)>,
     running: BTreeMap<K, Parked>,
-    /// The resourceVersion of the last write of ours, by key.
+    /// The resourceVersion of the last write by this process, by key.
     written: BTreeMap<K, String>,
 }
 
-/// What arrived for a key while it was at work.
+/// What arrived for a key during its run.
 #[derive(Debug, Default)]
 struct Parked {
     due: Option<Instant>,
@@ -32,7 +32,7 @@ struct Parked {
 }
 
 impl<K: Ord + Clone> Queue<K> {
-    /// Makes an empty one.
+    /// Creates an empty queue.
     pub(crate) fn new() -> Self {
         let state = State {
             due: BTreeMap::new(),
@@ -46,7 +46,7 @@ impl<K: Ord + Clone> Queue<K> {
         }
     }
 
-    /// Asks for a run at an instant; an earlier one that is already due stands.
+    /// Schedules a run at an instant. An earlier scheduled run is kept.
     pub(crate) fn push(&self, key: K, at: Instant) {
         let mut state = self.lock();
         match state.running.get_mut(&key) {
@@ -57,7 +57,7 @@ impl<K: Ord + Clone> Queue<K> {
         self.wake.notify_one();
     }
 
-    /// Asks for a run at once because the object changed, unless the change was the last write of ours.
+    /// Schedules a run now because the object has changed, unless the change was the last write by this process.
     pub(crate) fn changed(&self, key: K, version: &str) {
         let mut state = self.lock();
         let echo = state.is_echo(&key, version);
@@ -70,37 +70,37 @@ impl<K: Ord + Clone> Queue<K> {
         self.wake.notify_one();
     }
 
-    /// Takes note of the resourceVersion of a write of ours, so that its echo causes no run.
+    /// Records the resourceVersion of a write by this process, so that its echo causes no run.
     pub(crate) fn wrote(&self, key: &K, version: String) {
         self.lock().written.insert(key.clone(), version);
     }
 
-    /// Whether this version of the object is the last write of ours.
+    /// Returns whether this version of the object is the last write by this process.
     pub(crate) fn is_own(&self, key: &K, version: &str) -> bool {
         self.lock().is_echo(key, version)
     }
 
-    /// Forgets a key, unless it is at work.
+    /// Removes a key, unless its run is in progress.
     pub(crate) fn forget(&self, key: &K) {
         let mut state = self.lock();
         state.unschedule(key);
         state.written.remove(key);
     }
 
-    /// When each key that is not at work is due.
+    /// Returns the due time of each key whose run is not in progress.
     #[cfg(test)]
     pub(crate) fn due(&self) -> BTreeMap<K, Instant> {
         self.lock().due.clone()
     }
 
-    /// Forgets every key that is not at work.
+    /// Removes every key whose run is not in progress.
     pub(crate) fn clear(&self) {
         let mut state = self.lock();
         state.due.clear();
         state.order.clear();
     }
 
-    /// Waits for the next key that is due, and marks it as at work.
+    /// Waits for the next key that is due, and marks its run as in progress.
     pub(crate) async fn next(&self) -> K {
         loop {
             let woken = self.wake.notified();
@@ -120,7 +120,7 @@ impl<K: Ord + Clone> Queue<K> {
         }
     }
 
-    /// Ends a run; the key is due again at `again`, or at once if something arrived meanwhile.
+    /// Ends a run. The key is due again at `again`, or now if something arrived during the run.
     pub(crate) fn done(&self, key: &K, again: Option<Instant>) {
         let mut state = self.lock();
         let parked = state.running.remove(key).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Whether anything of AWS can be read at all: what `/readyz` says beside the state of this process.
+//! Whether anything can be read from AWS at all, which is part of `/readyz`.
 //!
-//! One region that is down, one profile without rights or a slow hour make nobody unready: other regions go on, and a new
-//! pod would see no more than this one. Only a replica that asks again and again, and for long has read nothing anywhere,
-//! says so. Conditions and metrics tell sooner, and in more detail.
+//! A region that is down, a profile without permissions or a slow hour do not make a replica unready: other regions
+//! continue, and a new pod would see no more than this one. Only a replica that has tried often, and has read nothing
+//! anywhere for a long time, is not ready. Conditions and metrics show problems earlier and in more detail.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,19 +12,19 @@ use tokio::time::Instant;
 
 use crate::clock;
 
-/// For so long nothing must have been read.
+/// The minimum time without any successful read.
 const LONG: Duration = Duration::from_mins(15);
 
-/// And so often something must have been tried.
+/// The minimum number of failures during that time.
 const OFTEN: u32 = 5;
 
-/// What came of the latest calls to AWS.
+/// The results of the latest calls to AWS.
 #[derive(Debug, Default)]
 pub(crate) struct Sight {
     blind: Mutex<Option<Blind>>,
 }
 
-/// Nothing was read since.
+/// The time since which nothing was read.
 #[derive(Clone, Copy, Debug)]
 struct Blind {
     since: Instant,
@@ -33,7 +33,7 @@ struct Blind {
 }
 
 impl Sight {
-    /// Takes note of how a call ended; `None` = it succeeded.
+    /// Records how a call ended. `None` means that it succeeded.
     pub(crate) fn saw(&self, class: Option<ErrorClass>) {
         let mut blind = self.lock();
         *blind = match class {
@@ -50,12 +50,12 @@ impl Sight {
         };
     }
 
-    /// A replica that asks nothing sees nothing, and is ready to begin.
+    /// Clears the results. A replica that makes no calls is ready to start.
     pub(crate) fn forget(&self) {
         *self.lock() = None;
     }
 
-    /// Why this replica cannot do its job, if so.
+    /// Returns why this replica cannot do its job, if there is a reason.
     pub(crate) fn trouble(&self) -> Option<String> {
         let Blind {
             since,
@@ -77,7 +77,7 @@ impl Sight {
     }
 }
 
-/// Whether a call that failed so read nothing. A refusal of one request is an answer about one secret.
+/// Returns whether a call with this error read nothing. A refusal of one request is an answer about one secret.
 const fn is_blind(class: ErrorClass) -> bool {
     !matches!(class.group(), ErrorGroup::Answered)
 }

@@ -1,4 +1,4 @@
-//! Listens to the event queues of profiles. An event is a hint to look at a secret sooner, and never more.
+//! Reads the event queues of profiles. An event is only a hint to look at a secret earlier.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,14 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 
-/// Waits for the next events of a profile's queue, passes them on, and comes back at once.
+/// Waits for the next events in the queue of a profile, passes them on, and returns immediately for the next ones.
 ///
-/// Events leave the queue once they are noted. A crash in between costs a second look; one right after costs nothing but
-/// time, for the next sweep sees whatever they were about.
+/// Events are deleted from the queue after they are recorded. A crash before the deletion causes a second look. A
+/// crash after it loses only time, because the next sweep sees the same changes.
+///
+/// # Errors
+///
+/// Returns an error if the queue cannot be read, or if the lease is not held any more.
 pub(crate) async fn listen(
     context: Arc<Context>,
     name: ProfileName,
@@ -21,7 +25,7 @@ pub(crate) async fn listen(
     let profile = context.world.profile(&name);
     let arn = profile.and_then(|entry| {
         let profile = entry.core.as_ref().ok()?;
-        // Events of a profile that stands still wait in the queue.
+        // Events of a suspended profile stay in the queue.
         profile
             .event_queue
             .clone()
@@ -35,7 +39,7 @@ pub(crate) async fn listen(
         batch = queue.receive() => batch?,
         () = context.shutdown.begun() => return Ok(None),
     };
-    // Another replica may hold the lease by now; what stays in the queue is handed out to it.
+    // Another replica may hold the lease now. Events that stay in the queue are delivered to it.
     context.tenure()?;
     for secret in &batch.secrets {
         for place in context.sweeps.hint(secret) {

@@ -1,4 +1,5 @@
-//! Starts everything, and ends it in order: no new write, running steps to their end, the lease given up.
+//! Starts all tasks, and ends them in order: no new writes, then the steps in progress finish, then the lease is
+//! released.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,10 +34,10 @@ use crate::tasks::{Pulse, Tasks};
 use crate::worker::{self, Limits, Surroundings};
 use crate::{event_handlers, operation, policy, profile, rotation_events, server};
 
-/// While the API server is not there yet, or has not told everything.
+/// The pause between two tries while the API server does not answer, or while not everything is listed yet.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long the lease may take to be given up: what is left of a try, a read and a write.
+/// Maximum time to release the lease: the rest of a try, a read and a write.
 const RELEASE: Duration = Duration::from_secs(6);
 
 const POLICY: Limits = Limits {
@@ -49,7 +50,7 @@ const OPERATION: Limits = Limits {
     name: "operation",
     concurrency: 16,
     timeout: Duration::from_mins(2),
-    // A request that was sent is answered within ten seconds; then its result is written down.
+    // A request that was sent is answered within ten seconds. Then its result is written.
     grace: Duration::from_secs(15),
 };
 const PROFILE: Limits = Limits {
@@ -58,15 +59,15 @@ const PROFILE: Limits = Limits {
     timeout: Duration::from_secs(30),
     grace: Duration::from_secs(4),
 };
-/// SQS waits for messages for twenty seconds.
+/// A receive call of SQS waits up to twenty seconds for messages.
 const EVENTS: Limits = Limits {
     name: "events",
     concurrency: 64,
     timeout: Duration::from_secs(50),
-    // What was received and not passed on comes again.
+    // Messages that were received and not passed on are delivered again.
     grace: Duration::ZERO,
 };
-/// Half a million secrets at twenty pages a second take five minutes.
+/// A sweep of half a million secrets at twenty pages per second takes five minutes.
 const SWEEP: Limits = Limits {
     name: "sweep",
     concurrency: 16,
@@ -75,7 +76,11 @@ const SWEEP: Limits = Limits {
     grace: Duration::ZERO,
 };
 
-/// Runs the controller until it is asked to end, or until something ends that it cannot do without.
+/// Runs the controller until it is asked to stop, or until a task that it needs ends.
+///
+/// # Errors
+///
+/// Returns an error if the settings are invalid, or if a task or server that it needs has ended.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let endpoint = aws_connections::custom_endpoint(options.allow_custom_endpoint)?;
     let metrics = Metrics::new(options.metrics_max_secrets, options.metrics_secret_label)?;
@@ -111,20 +116,20 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     ));
     let (broken, ended) = tokio::select! {
         signal = shutdown::requested() => {
-            tracing::info!(signal = signal?, "ending");
+            tracing::info!(signal = signal?, "shutting down");
             (Ok(()), None)
         }
         Some(server) = servers.join_next() => (Err(broken(server)), None),
         ended = &mut controller => (Ok(()), Some(ended)),
     };
-    stage.set("the process is to end");
+    stage.set("the process is shutting down");
     trigger.begin();
     let outcome = match ended {
         Some(ended) => ended,
         None => controller.await,
     };
     closing.begin();
-    // Each bounds by itself how long it takes to end.
+    // Each server limits how long it takes to end.
     while servers.join_next().await.is_some() {}
     broken.and(outcome?)
 }
@@ -134,7 +139,7 @@ fn alive(pulse: &Pulse) -> server::Check {
     Arc::new(move || pulse.silent())
 }
 
-/// Why a server has ended that was not told to.
+/// Returns why a server has ended that was not asked to.
 fn broken(server: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
     match server {
         Ok(Ok(())) => anyhow::anyhow!("a server has ended"),
@@ -151,7 +156,7 @@ fn guards(options: &Options) -> Guards {
     }
 }
 
-/// Listens until everything is known, then competes for the lease and works.
+/// Watches until everything is listed, then competes for the lease and runs the reconcilers.
 async fn control(
     options: Options,
     metrics: Arc<Metrics>,
@@ -208,9 +213,11 @@ async fn control(
         ended = lease.first() => Err(ended.into()),
         ended = listeners.first() => Err(ended.into()),
     };
-    // Also where nobody asked for the end: no new write from here on, and what was sent is written down.
+    // This is needed even if no one asked for the shutdown: from here on there are no new writes, and results of sent
+    // requests are written.
     trigger.begin();
-    // Workers end by themselves, once the shutdown has begun and what runs has come to its end.
+    // Workers end on their own once the shutdown has begun and their running steps have finished. The lease must be
+    // released only after that.
     workers.all().await;
     let _ = release.send(());
     let _ = tokio::time::timeout(RELEASE, lease.all()).await;
@@ -282,7 +289,7 @@ fn listeners(context: &Arc<Context>, namespaces: &[String], pulse: &Pulse) -> Ta
     listeners
 }
 
-/// Waits until every kind has been listed; `false` = the process is to end.
+/// Waits until every resource has been listed. Returns `false` if the shutdown begins first.
 async fn known(context: &Context, stage: &Stage) -> bool {
     while let Some(missing) = context.world.missing() {
         stage.set(missing);
@@ -338,7 +345,8 @@ fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
     workers
 }
 
-/// Speaks for all policies while the lease is held. What was seen is kept until another replica may have acted.
+/// Queues all work and reports the metrics of policies while the lease is held. What was seen is kept until another
+/// replica may have acted.
 async fn follow_lease(context: Arc<Context>) {
     let (mut last, mut kept) = (None, None);
     loop {
@@ -376,7 +384,7 @@ fn speak(context: &Context, holds: bool) {
     }
 }
 
-/// The pod's name and something that no earlier process of that name had.
+/// Returns the name of the pod with a suffix that no earlier process of that name had.
 fn identity() -> String {
     let host =
         std::env::var("HOSTNAME").unwrap_or_else(|_| "secret-rotation-controller".to_owned());

@@ -1,43 +1,43 @@
-//! Stop means stop: from SIGTERM or SIGINT on, no new write starts.
+//! Announces the shutdown: after SIGTERM or SIGINT, no new write starts.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Tells everybody that the process is to end. Clones share one fate.
+/// Shows whether the shutdown has begun. All clones show the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Shutdown {
     begun: watch::Receiver<bool>,
 }
 
-/// Begins the end. Clones begin the same.
+/// Begins the shutdown. All clones begin the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Trigger {
     begun: watch::Sender<bool>,
 }
 
-/// Makes a pair.
+/// Creates a connected pair.
 pub(crate) fn channel() -> (Trigger, Shutdown) {
     let (sender, begun) = watch::channel(false);
     (Trigger { begun: sender }, Shutdown { begun })
 }
 
 impl Trigger {
-    /// From now on no new write starts.
+    /// Begins the shutdown: from now on no new write starts.
     pub(crate) fn begin(&self) {
         self.begun.send_replace(true);
     }
 }
 
 impl Shutdown {
-    /// Whether the end has begun.
+    /// Returns whether the shutdown has begun.
     pub(crate) fn has_begun(&self) -> bool {
         *self.begun.borrow() || self.begun.has_changed().is_err()
     }
 
-    /// Waits for the beginning of the end.
+    /// Waits until the shutdown begins.
     pub(crate) async fn begun(&self) {
         let mut begun = self.begun.clone();
-        // An error means that the trigger is gone, which ends the process too.
+        // An error means that the trigger was dropped, which ends the process too.
         let _ = begun.wait_for(|begun| *begun).await;
     }
 }

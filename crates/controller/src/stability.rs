@@ -1,7 +1,8 @@
-//! What this process has watched of unfinished rotations, for all loops: sweeps and operations look, policies and
-//! operations judge.
+//! How long unfinished rotations have been stable, as this process has seen them. Sweeps and operations record what
+//! they see, and policies and operations use it.
 //!
-//! It outlives the lease: what was seen was seen, whoever acted, and a replica that does not look soon knows nothing.
+//! It outlives the lease: what was seen stays true, whichever replica acted. A replica that stops looking soon knows
+//! nothing.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,12 +11,12 @@ use secret_rotation_core::secret::{Look, Seen};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::time::AwsTime;
 
-/// By secret.
+/// The observations, by secret.
 #[derive(Debug, Default)]
 pub(crate) struct Watching(Mutex<StabilityTracker>);
 
 impl Watching {
-    /// Takes note of what a sweep saw itself. What it could not read is as it was known before.
+    /// Records what a sweep saw. A secret that it could not read stays as it was known before.
     pub(crate) fn swept(&self, inventory: &Inventory) {
         let mut watches = self.watches();
         let readable = inventory.secrets.values();
@@ -25,7 +26,7 @@ impl Watching {
         watches.forget_older_than_gap(inventory.time);
     }
 
-    /// Takes note of a look, and answers since when labels and versions have been seen unchanged.
+    /// Records a look. Returns since when labels and versions have been unchanged.
     pub(crate) fn looked(&self, look: &Look) -> Option<AwsTime> {
         let Seen::Present(secret) = &look.secret else {
             return None;
@@ -35,7 +36,7 @@ impl Watching {
         watches.stability(secret, look.at).map(|rest| rest.since)
     }
 
-    /// All that is known. Not to be held while something is waited for.
+    /// Returns all observations. The guard must not be held across an await.
     pub(crate) fn watches(&self) -> MutexGuard<'_, StabilityTracker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +76,7 @@ mod tests {
         assert_eq!(watching.looked(&look(30, pending())), Some(at(30)));
     }
 
-    /// Another account's sweep makes nobody forget what was seen a moment ago.
+    /// A sweep of another account does not remove what was seen a moment ago.
     #[test]
     fn a_place_that_is_swept_later_keeps_what_another_knows() {
         let watching = Watching::default();

@@ -1,4 +1,4 @@
-//! The tasks that the process cannot do without: each has a name, and the first that ends unasked is noticed.
+//! The tasks that the process needs. Each has a name, and the first one that ends unexpectedly is noticed.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -11,13 +11,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock;
 
-/// How often each task is seen to be alive.
+/// How often each task shows that it is alive.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// A task that was not seen for so long hangs: nothing in it may keep a thread for so long, also on a slow machine.
+/// The time without a sign after which a task counts as hanging. No task may occupy a thread for this long, even on a
+/// slow machine.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// Tasks of one kind.
+/// A group of tasks.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     running: JoinSet<Ended>,
@@ -32,12 +33,12 @@ pub(crate) struct Ended {
     panicked: bool,
 }
 
-/// When each task was last seen. Clones see the same.
+/// When each task was last seen alive. All clones show the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pulse(Arc<Mutex<BTreeMap<&'static str, Instant>>>);
 
 impl Tasks {
-    /// None yet.
+    /// Creates an empty group.
     pub(crate) fn new(pulse: &Pulse) -> Self {
         Self {
             running: JoinSet::new(),
@@ -45,7 +46,7 @@ impl Tasks {
         }
     }
 
-    /// Starts one. Beside its work it shows that it is not stuck in the middle of it.
+    /// Starts a task. Besides its work, the task shows at intervals that it is not stuck.
     pub(crate) fn spawn(
         &mut self,
         name: &'static str,
@@ -69,7 +70,7 @@ impl Tasks {
         });
     }
 
-    /// Waits for one to end; for ever if there is none.
+    /// Waits for the first task to end. Without tasks it waits forever.
     pub(crate) async fn first(&mut self) -> Ended {
         match self.running.join_next().await {
             Some(ended) => ended.unwrap_or(Ended {
@@ -80,19 +81,19 @@ impl Tasks {
         }
     }
 
-    /// Waits for all to end by themselves.
+    /// Waits for all tasks to end on their own.
     pub(crate) async fn all(&mut self) {
         while self.running.join_next().await.is_some() {}
     }
 
-    /// Ends all at once.
+    /// Aborts all tasks.
     pub(crate) async fn stop(&mut self) {
         self.running.shutdown().await;
     }
 }
 
 impl Pulse {
-    /// Says which task hangs, if one does.
+    /// Returns the name of a task that hangs, if there is one.
     pub(crate) fn silent(&self) -> Option<String> {
         let now = clock::now();
         let seen = self.seen();
@@ -144,7 +145,7 @@ mod tests {
         tasks.spawn("waits", std::future::pending());
         tokio::time::sleep(SILENCE * 10).await;
         assert_eq!(pulse.silent(), None);
-        // A test has one thread; a task that keeps it is one that nobody polls.
+        // A test has one thread, so a task that occupies it is a task that is not polled.
         pulse.beat("hangs");
         tokio::time::sleep(SILENCE + BEAT).await;
         assert_eq!(pulse.silent().as_deref(), Some("hangs hangs"));

@@ -1,4 +1,4 @@
-//! Builders for tests: one tenant, one profile, one policy, in order until a test says otherwise.
+//! Builders for tests: one tenant, one profile and one policy, all valid until a test changes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -50,7 +50,7 @@ use crate::stability::Watching;
 use crate::store::World;
 use crate::sweep::Sweeps;
 
-/// A certificate for `localhost` that signs itself, and its key, as PEM.
+/// A self-signed certificate for `localhost` and its key, as PEM.
 #[derive(Clone)]
 pub(crate) struct Signed {
     pub(crate) chain: String,
@@ -92,7 +92,7 @@ pub(crate) fn key(name: &str) -> ObjectKey {
     }
 }
 
-/// A manual rotation of a policy that nobody has begun.
+/// Returns a manual rotation of a policy, which has not begun.
 pub(crate) fn operation(policy: &str) -> Operation {
     let object = serde_json::json!({
         "apiVersion": "secretrotation.dev/v1alpha1",
@@ -111,7 +111,7 @@ pub(crate) fn operation(policy: &str) -> Operation {
     operation.expect("it can be understood")
 }
 
-/// A secret without anything about it, as a list shows it.
+/// Returns a secret without any details, as a list shows it.
 pub(crate) fn observation(name: &str) -> Observation {
     Observation::listed(Secret {
         arn: Arn::parse(format!(
@@ -165,7 +165,7 @@ fn profile() -> Profile {
     }
 }
 
-/// An operation on a secret of its own, which has not begun.
+/// Returns an operation on a secret of its own, which has not begun.
 pub(crate) fn operation_on(name: &str, action: Action) -> Operation {
     let object = serde_json::json!({
         "apiVersion": "secretrotation.dev/v1alpha1",
@@ -233,7 +233,7 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
-/// What all loops share, of a replica that has heard nothing yet. Its API server fails every request.
+/// Returns the shared state of a replica that has seen no events yet. Its API server fails every request.
 pub(crate) fn context() -> Context {
     let client = Client::new(tower::service_fn(fails), "default");
     let server_clock = Arc::new(ServerClock::default());

@@ -1,4 +1,5 @@
-//! Works a queue off: bounded, one run of a key at a time, a panic or an error of one never stops the others.
+//! Processes a queue with limited concurrency and one run of a key at a time. A panic or an error of one key never
+//! stops the others.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -19,42 +20,43 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
 
-/// The first pause after a failure; it doubles.
+/// The first pause after a failure. It doubles with each failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
-/// No pause after a failure is longer.
+/// Maximum pause after a failure.
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
-/// How work is done for one kind of key.
+/// How one queue is processed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The loop's name, in logs and metrics.
+    /// The name of the reconciler in logs and metrics.
     pub name: &'static str,
-    /// Runs at one time.
+    /// Maximum number of runs at one time.
     pub concurrency: usize,
-    /// Nothing takes longer than this.
+    /// Maximum time of one run.
     pub timeout: Duration,
-    /// How long running work may go on after the end has begun; none = it is dropped at once.
+    /// How long running work may continue after the shutdown has begun. With zero it is dropped immediately.
     pub grace: Duration,
 }
 
-/// What a worker needs beside its queue.
+/// What a worker needs besides its queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
-    /// Counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Only the holder of the lease works.
+    /// Whether this replica holds the lease. Otherwise the worker does nothing.
     pub standing: Standing,
-    /// Ends all work.
+    /// The shutdown, which ends all work.
     pub shutdown: Shutdown,
 }
 
-/// How often a key has failed in a row.
+/// The number of consecutive failures of each key.
 #[derive(Debug)]
 struct Failures<K>(Mutex<BTreeMap<K, u32>>);
 
 impl<K: Ord + Clone + Display> Failures<K> {
-    /// Keys that failed together, because the API server was away, do not come back together.
+    /// Returns the pause after another failure. It is spread, so that keys that failed together because the API
+    /// server was down do not retry together.
     fn pause(&self, key: &K) -> Duration {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(key.clone()).or_default();
@@ -75,9 +77,9 @@ fn pause_after(failures: u32) -> Duration {
     (FIRST_RETRY * 2_u32.pow(doublings)).min(LONGEST_RETRY)
 }
 
-/// Works until the shutdown begins, then lets what runs come to its end.
+/// Processes the queue until the shutdown begins, and then lets running work finish.
 ///
-/// `work` answers when to run the key again, if at all.
+/// `work` returns the time until the next run of the key, if there must be one.
 pub(crate) async fn run<K, W, F>(
     limits: Limits,
     queue: Arc<Queue<K>>,
@@ -92,14 +94,16 @@ pub(crate) async fn run<K, W, F>(
     let failures = Arc::new(Failures(Mutex::new(BTreeMap::new())));
     let mut running = JoinSet::new();
     loop {
-        // The place first, so that a key waits where others can still join it. Both waits end with the process.
+        // The permit comes first: while a key waits in the queue, further changes still join it. Both waits end with
+        // the shutdown.
         let (place, key) = tokio::select! {
             biased;
             () = surroundings.shutdown.begun() => break,
             next = next(&places, &queue) => next,
         };
         while let Some(ended) = running.try_join_next() {
-            // What a key does is caught; this would be a fault of the loop, which must not go on with a place less.
+            // Panics of a key are caught. This one would be a bug of the loop, which must not continue with one
+            // permit less.
             if let Err(Ok(panic)) = ended.map_err(tokio::task::JoinError::try_into_panic) {
                 std::panic::resume_unwind(panic);
             }
@@ -123,13 +127,13 @@ pub(crate) async fn run<K, W, F>(
     running.shutdown().await;
 }
 
-/// Waits for a place, and then for the next key.
+/// Waits for a permit, and then for the next key.
 async fn next<K: Ord + Clone>(
     places: &Arc<Semaphore>,
     queue: &Queue<K>,
 ) -> (OwnedSemaphorePermit, K) {
     let place = Arc::clone(places).acquire_owned().await;
-    let place = place.expect("a semaphore that nobody closes");
+    let place = place.expect("the semaphore is never closed");
     (place, queue.next().await)
 }
 
@@ -145,8 +149,8 @@ where
     W: Fn(K) -> F,
     F: Future<Output = Result<Option<Duration>, Error>>,
 {
-    // Everything is asked for again in the next term. A term that is renewed a moment too late goes on, and then nobody
-    // asks again: what was due stays due.
+    // The next term queues everything again. But if a renewal arrives a moment too late, the same term continues, and
+    // nothing is queued again: then the key must stay due.
     if !around.standing.is_held() {
         return around.standing.is_in_doubt().then_some(FIRST_RETRY);
     }
@@ -197,7 +201,7 @@ fn failed<K: Ord + Clone + Display>(
     error: &Error,
 ) -> (&'static str, Option<Duration>) {
     if error.is_passing() {
-        tracing::debug!(controller = limits.name, object = %key, %error, "begins again");
+        tracing::debug!(controller = limits.name, object = %key, %error, "reconcile requeued");
     } else {
         tracing::warn!(controller = limits.name, object = %key, %error, "reconcile failed");
     }
@@ -253,7 +257,7 @@ mod tests {
         assert!(text.contains(r#"secretrotation_reconcile_panics_total{controller="policy"} 1"#));
     }
 
-    /// The only place is taken by work that takes ten minutes.
+    /// The only permit is taken by work that takes ten minutes.
     #[tokio::test(start_paused = true)]
     async fn the_end_is_seen_while_every_place_is_taken() {
         for (grace, longest) in [(Duration::ZERO, 1), (Duration::from_secs(15), 16)] {
@@ -298,7 +302,7 @@ mod tests {
         assert_eq!(done.load(Ordering::Relaxed), 1);
     }
 
-    /// One that is told nothing comes back after a second.
+    /// Without a Retry-After, the key is due again after a second.
     #[tokio::test(start_paused = true)]
     async fn a_key_rests_for_as_long_as_the_api_server_asks() {
         let (_trigger, surroundings) = surroundings();
@@ -320,7 +324,7 @@ mod tests {
         assert!((30..=38).contains(&rest.as_secs()), "{rest:?}");
     }
 
-    /// Nobody asks again for what was due, because no new term begins.
+    /// No one queues the key again, because no new term begins.
     #[tokio::test(start_paused = true)]
     async fn a_key_that_comes_between_trust_and_renewal_is_not_lost() {
         let (_trigger, mut surroundings) = surroundings();
