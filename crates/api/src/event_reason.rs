@@ -1,4 +1,4 @@
-//! The reasons of Kubernetes events: a closed list.
+//! The closed list of the reasons of Kubernetes events.
 
 use secret_rotation_core::words;
 
@@ -14,15 +14,15 @@ words! {
         SecretExpiring,
         /// An operation failed.
         RemediationFailed,
-        /// No more attempts in this window.
+        /// No attempt is left in this window.
         AttemptsExhausted,
-        /// Too much is stuck for a machine to act.
+        /// Too many rotations are stuck for automatic operations.
         CircuitBreakerOpen,
         /// AWS denies what the policy needs.
         AccessDenied,
-        /// The policy cannot be understood, or asks for what it may not have.
+        /// The policy cannot be parsed, or asks for something that it may not have.
         PolicyInvalid,
-        /// Another policy takes care of the same secret.
+        /// Another policy owns the same secret.
         ConflictingPolicy,
         /// A secret that needed attention no longer does.
         RotationRecovered,
@@ -34,25 +34,25 @@ words! {
         PendingCleared,
         /// AWS accepted a rotation.
         RotationTriggered,
-        /// A rotation that was started came through.
+        /// A rotation that the controller started has finished.
         RotationCompleted,
-        /// AWSPENDING was put back on a version.
+        /// AWSPENDING was restored on a version.
         PendingRestored,
         /// A pending version was made current.
         PendingPromoted,
         /// The previous version was made current.
         VersionReverted,
-        /// A scheduled deletion was called off.
+        /// A scheduled deletion was canceled.
         SecretRestored,
         /// Pins were removed.
         PinsReleased,
-        /// An operation waits.
+        /// An operation waits before it can act.
         OperationDeferred,
     }
 }
 
 impl EventReason {
-    /// Returns whether someone should look.
+    /// Returns whether the event is a warning, which someone should look at.
     pub const fn is_warning(self) -> bool {
         match self {
             Self::RotationStuck
