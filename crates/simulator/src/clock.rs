@@ -1,10 +1,10 @@
-//! The simulator's own clock: AWS's time, which may run faster than ours, jump, or stand still.
+//! The clock of the simulator: AWS's time, which can run faster than real time, jump, or stop.
 
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A clock that runs at a rate from a starting point.
+/// A clock that starts at a given time and runs at a rate.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     then: Instant,
@@ -13,7 +13,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts at `at`; a rate of 0 stands still.
+    /// Creates a clock that starts at `at`. With a rate of 0 it does not move.
     pub(crate) fn new(at: Timestamp, rate: f64) -> Self {
         Self {
             then: monotonic(),
@@ -22,7 +22,7 @@ impl Clock {
         }
     }
 
-    /// AWS's time, to the millisecond, as AWS prints it.
+    /// Returns AWS's time in milliseconds, the precision that AWS prints.
     pub(crate) fn now(&self) -> Timestamp {
         let passed = monotonic().duration_since(self.then).as_secs_f64() * self.rate;
         let now = SignedDuration::try_from_secs_f64(passed)
@@ -32,25 +32,25 @@ impl Clock {
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
-    /// Moves the clock forward, or back; a jump that leaves the calendar moves nothing.
+    /// Moves the clock forward or back. Ignores a jump beyond the range of [`Timestamp`].
     pub(crate) fn jump(&mut self, seconds: f64) {
         if let Some(then) = self.after(seconds) {
             *self = Self::new(then, self.rate);
         }
     }
 
-    /// The time so many seconds from now, if there is such a time.
+    /// Returns the time `seconds` from now. `None` if it is beyond the range of [`Timestamp`].
     pub(crate) fn after(&self, seconds: f64) -> Option<Timestamp> {
         let by = SignedDuration::try_from_secs_f64(seconds).ok()?;
         self.now().checked_add(by).ok()
     }
 
-    /// Goes on at another rate.
+    /// Changes the rate.
     pub(crate) fn set_rate(&mut self, rate: f64) {
         *self = Self::new(self.now(), rate);
     }
 
-    /// How many seconds of this clock pass in one of ours.
+    /// Returns the seconds of this clock per real second.
     pub(crate) const fn rate(&self) -> f64 {
         self.rate
     }
@@ -58,7 +58,7 @@ impl Clock {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the simulator is a world of its own; nothing of the product reads this clock"
+    reason = "the product does not read this clock"
 )]
 fn monotonic() -> Instant {
     Instant::now()
@@ -66,7 +66,7 @@ fn monotonic() -> Instant {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the simulator starts at today's date unless told otherwise"
+    reason = "without a start time, the simulator starts now"
 )]
 pub(crate) fn today() -> Timestamp {
     Timestamp::now()

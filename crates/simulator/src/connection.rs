@@ -1,4 +1,4 @@
-//! Connections that a fault can reset, as a peer that dies does.
+//! Connections that a fault can reset, as a crashed peer does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,12 +12,12 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The handle by which a request resets the connection that it came on.
+/// A handle with which a request resets its connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reset(Arc<AtomicBool>);
 
 impl Reset {
-    /// Lets nothing more be written: the answer is dropped, and the peer sees a reset.
+    /// Stops all writes: the answer is dropped, and the peer sees a reset.
     pub(crate) fn reset(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -64,7 +64,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The stream, unless it has been reset; then closing it sends RST rather than FIN.
+    /// Returns the stream, or an error if the connection was reset. Closing it then sends RST instead of FIN.
     fn writable(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         if let Err(error) = self.reset.check() {
             self.stream.set_zero_linger()?;

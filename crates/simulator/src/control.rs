@@ -45,14 +45,14 @@ impl ClockChange {
     fn read(body: &str, clock: &Clock) -> Result<Self, String> {
         let change: Self = serde_json::from_str(body).map_err(|error| error.to_string())?;
         if change.rate.is_none() && change.jump.is_none() {
-            return Err("there is neither".to_owned());
+            return Err("both are missing".to_owned());
         }
         if change.rate.is_some_and(|rate| rate < 0.0) {
-            return Err("a rate is not negative; to go back, jump".to_owned());
+            return Err("a rate must not be negative; use a negative jump to go back".to_owned());
         }
         let jump = change.jump.unwrap_or(0.0);
         if clock.after(jump).is_none() {
-            return Err(format!("a jump of {jump} seconds leaves the calendar"));
+            return Err(format!("a jump of {jump} seconds is out of range"));
         }
         Ok(change)
     }
@@ -140,7 +140,7 @@ async fn secret(State(shared): Estate, Path(name): Path<String>) -> Response {
         Some(truth) => reply(&json!(truth)),
         None => (
             StatusCode::NOT_FOUND,
-            format!("there is no secret {name}\n"),
+            format!("secret {name} does not exist\n"),
         )
             .into_response(),
     }

@@ -9,10 +9,10 @@ use crate::model::{CURRENT, PENDING};
 use crate::schedule;
 use crate::trace::Cause;
 
-/// A Lambda function is ended after this long.
+/// The maximum run time of a Lambda function.
 const LAMBDA_LIMIT: SignedDuration = SignedDuration::from_mins(15);
 
-/// Something that happens at its time.
+/// A scheduled event.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A step of the rotation function ends.
@@ -22,23 +22,23 @@ pub(crate) enum Event {
         step: usize,
         attempt: u32,
     },
-    /// A function that hung is ended.
+    /// The run of a hanging function times out.
     Timeout {
         arn: String,
         token: String,
         attempt: u32,
     },
-    /// AWS runs a failed rotation again by itself.
+    /// AWS retries a failed rotation.
     Retry {
         arn: String,
         token: String,
         attempt: u32,
     },
-    /// The test of a configuration ends.
+    /// The test of a rotation configuration ends.
     Tested { arn: String, token: String },
-    /// AWS takes AWSPENDING off a finished rotation.
+    /// AWS removes AWSPENDING after a finished rotation.
     CleanUp { arn: String, token: String },
-    /// `NextRotationDate` has come.
+    /// The `NextRotationDate` is reached.
     Due { arn: String },
 }
 
@@ -67,8 +67,8 @@ impl Estate {
         }
     }
 
-    /// Begins to run the function for a version, from the first step. One run of a version at a time; a run for another
-    /// version that has lost AWSPENDING is past mattering.
+    /// Starts a run of the function for a version, from the first step. A version has one run at a time. The run of a
+    /// version that has lost AWSPENDING no longer counts.
     pub(crate) fn start(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
         let Some(secret) = self.secrets.get_mut(arn) else {
             return;
@@ -91,7 +91,8 @@ impl Estate {
         self.schedule(at + SignedDuration::from_secs(seconds), event);
     }
 
-    /// Makes the empty version of a new rotation. A run of an earlier version, which lost its label, counts no more.
+    /// Creates the empty version of a new rotation and starts a run. The run of an earlier version, which loses its
+    /// label, no longer counts.
     pub(crate) fn begin(&mut self, arn: &str, token: &str, cause: &Cause, at: Timestamp) {
         self.change(arn, cause, at, |secret| {
             secret.attach(PENDING, token);
@@ -102,7 +103,7 @@ impl Estate {
         self.start(arn, token, 0, at);
     }
 
-    /// Runs testSecret alone, on a pending version that is there for that long.
+    /// Runs testSecret alone, on a pending version that exists during the test.
     pub(crate) fn begin_test(&mut self, arn: &str, token: &str, cause: &Cause, at: Timestamp) {
         self.change(arn, cause, at, |secret| {
             secret.attach(PENDING, token);
@@ -140,7 +141,7 @@ impl Estate {
         });
     }
 
-    /// What the secret's function does, or another one in its place.
+    /// Returns the script of the secret's function, or of `instead`.
     pub(crate) fn script(&self, arn: &str, instead: Option<&str>) -> Script {
         let secret = || self.secrets.get(arn)?.rotation.function.clone();
         let function = instead
@@ -238,7 +239,7 @@ impl Estate {
         }
     }
 
-    /// Gives a function another script, whose failures are counted from here.
+    /// Sets the script of a function and resets its count of failures.
     pub(crate) fn set_script(&mut self, function: String, script: Script) {
         let end = format!(":{function}");
         for secret in self.secrets.values_mut() {
@@ -263,7 +264,7 @@ impl Estate {
         }
     }
 
-    /// AWS runs a failed rotation again by itself, on the same UTC day.
+    /// Ends a run as failed. AWS retries a failed rotation on the same UTC day.
     fn failed(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
         if !self.is_running(arn, token) {
             return;
@@ -311,7 +312,7 @@ impl Estate {
         self.plan_next(arn, at);
     }
 
-    /// Enters `NextRotationDate` into the calendar. A date that has passed stays passed: AWS missed it.
+    /// Schedules the rotation at `NextRotationDate`. A date in the past stays as it is, as if AWS had missed it.
     pub(crate) fn plan_next(&mut self, arn: &str, now: Timestamp) {
         let secret = self.secrets.get(arn);
         let next = secret.and_then(|secret| secret.next_rotation);

@@ -1,4 +1,4 @@
-//! How a scenario comes into the estate: wholly, or not at all.
+//! Adds a scenario to the state: completely, or not at all.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use crate::templates::Generate;
 
 const ACCOUNT: &str = "111122223333";
 
-/// A secret, and when the step that runs ends.
+/// A secret, and the end of its running step.
 type Made = (Secret, Option<(Timestamp, Event)>);
 
 impl Scenario {
-    /// Enters everything, or, if something is wrong with it, nothing.
+    /// Adds the whole scenario. Adds nothing if any part of it is invalid.
     pub(crate) fn enter(self, estate: &mut Estate) -> Result<()> {
         let now = estate.catch_up();
         for (function, script) in &self.functions {
@@ -62,7 +62,7 @@ impl Scenario {
             let made = entry.made(estate, now).with_context(context)?;
             let arn = made.0.arn.clone();
             let there = estate.secrets.contains_key(&arn) || all.insert(arn, made).is_some();
-            ensure!(!there, "secret {:?}: it is there twice", entry.name);
+            ensure!(!there, "secret {:?} exists already", entry.name);
         }
         Ok(all)
     }
@@ -70,7 +70,7 @@ impl Scenario {
 
 impl SecretEntry {
     fn made(&self, estate: &Estate, now: Timestamp) -> Result<Made> {
-        ensure!(!self.name.is_empty(), "it has no name");
+        ensure!(!self.name.is_empty(), "the name is missing");
         let region = self.region.as_deref().unwrap_or("eu-west-1");
         let arn = estate.new_arn(&self.name, region, ACCOUNT);
         let mut secret = blank(&arn, &self.name, region, ACCOUNT, now);
@@ -84,7 +84,7 @@ impl SecretEntry {
             return Ok((secret, None));
         };
         let Some(token) = secret.unfinished().map(str::to_owned) else {
-            bail!("it is said to rotate, but no version holds AWSPENDING alone");
+            bail!("`rotating` needs a version with AWSPENDING and without AWSCURRENT");
         };
         let running = rotating.step_end(&arn, &token, now)?;
         secret.running = Some(token);
@@ -144,7 +144,7 @@ impl SecretEntry {
         let value = secret.value_of(accepted).cloned();
         ensure!(
             entry.accepts.is_none() || value.is_some(),
-            "its target accepts a version that is not there or has no value"
+            "its target accepts a version that does not exist or has no value"
         );
         Ok(Target {
             strategy: entry.strategy,
@@ -155,11 +155,11 @@ impl SecretEntry {
 
 impl VersionEntry {
     fn enter(&self, secret: &mut Secret, now: Timestamp) -> Result<()> {
-        ensure!(!self.id.is_empty(), "a version has no id");
+        ensure!(!self.id.is_empty(), "the id of a version is missing");
         for label in &self.labels {
             ensure!(
                 secret.holder(label).is_none(),
-                "two versions hold {label}; a label is on one at most"
+                "two versions have {label}; a label can be on one version only"
             );
         }
         let created = self.created.as_ref();
@@ -171,7 +171,7 @@ impl VersionEntry {
             created: written,
         };
         let before = secret.versions.insert(self.id.clone(), version);
-        ensure!(before.is_none(), "version {:?} is there twice", self.id);
+        ensure!(before.is_none(), "version {:?} is defined twice", self.id);
         Ok(())
     }
 }

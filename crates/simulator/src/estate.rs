@@ -1,4 +1,4 @@
-//! Everything that the simulator knows: secrets, functions, events that are due, the trace. No I/O.
+//! The state of the simulator: secrets, functions, scheduled events and the trace. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::queues::{self, Queues};
 use crate::trace::{Cause, Trace};
 use crate::world::{Draw, World};
 
-/// The state behind the wire.
+/// The state behind the API.
 #[derive(Debug)]
 pub(crate) struct Estate {
     pub(crate) clock: Clock,
@@ -52,7 +52,7 @@ impl Estate {
         self.events.insert((at, self.sequence), event);
     }
 
-    /// Runs everything that has come due, in order, each at its own time.
+    /// Runs all due events in order, each at its own time. Returns the time now.
     pub(crate) fn catch_up(&mut self) -> Timestamp {
         let now = self.clock.now();
         while let Some(entry) = self
@@ -67,7 +67,7 @@ impl Estate {
         now
     }
 
-    /// Changes a secret and writes down what became of its labels, and by whose doing.
+    /// Changes a secret. Records and announces changes of its labels with their cause.
     pub(crate) fn change<T>(
         &mut self,
         arn: &str,
@@ -97,7 +97,7 @@ impl Estate {
         }
     }
 
-    /// Tells of a rotation that began, succeeded or failed.
+    /// Sends the event of a rotation that began, succeeded or failed.
     pub(crate) fn announce_rotation(
         &mut self,
         arn: &str,
@@ -113,7 +113,7 @@ impl Estate {
         self.queues.announce(secret, &event, at);
     }
 
-    /// Versions and labels of a primary reach its replicas at once.
+    /// Copies versions and labels of a primary to its replicas at once.
     fn replicate(&mut self, arn: &str) {
         let primary = self.secrets.get(arn);
         let Some(primary) = primary
@@ -132,7 +132,7 @@ impl Estate {
         }
     }
 
-    /// The ARN that a `SecretId` means, for a caller in this account and region.
+    /// Returns the full ARN for a `SecretId` of a caller in this account and region.
     pub(crate) fn resolve(&self, id: &str, account: &str, region: &str) -> Result<String, Failure> {
         if id.starts_with("arn:") {
             let whole = self.secrets.get(id).map(|secret| secret.arn.clone());
@@ -149,7 +149,7 @@ impl Estate {
             .ok_or_else(Failure::not_found)
     }
 
-    /// An ARN without its last hyphen and six characters still finds its secret.
+    /// Finds a secret by an ARN without its last hyphen and six characters.
     fn by_partial_arn(&self, id: &str) -> Option<String> {
         let fits = |arn: &&String| {
             arn.len() == id.len() + 7
@@ -159,7 +159,8 @@ impl Estate {
         self.secrets.keys().find(fits).cloned()
     }
 
-    /// `arn:aws:secretsmanager:<region>:<account>:secret:<name>-<six characters>`; the same seed makes the same characters.
+    /// Returns `arn:aws:secretsmanager:<region>:<account>:secret:<name>-<six characters>`. The same seed gives the same
+    /// characters.
     pub(crate) fn new_arn(&self, name: &str, region: &str, account: &str) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let start = name

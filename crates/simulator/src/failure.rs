@@ -1,8 +1,8 @@
-//! AWS's answers of refusal, word for word where they were recorded.
+//! AWS's error responses, verbatim where they were recorded.
 
 use serde_json::{Value, json};
 
-/// A refusal. Modelled errors are all HTTP 400.
+/// An error response. All modeled errors have HTTP status 400.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) code: String,

@@ -5,29 +5,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::Draw;
 
-/// What goes wrong with requests that fit.
+/// A fault for matching requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Fault {
-    /// The operation; absent = every one.
+    /// The operation. Any operation if absent.
     pub operation: Option<String>,
-    /// The secret's name, or its ARN; absent = every one.
+    /// The name or ARN of the secret. Any secret if absent.
     pub secret: Option<String>,
-    /// Text that must occur in the parameters, such as a label; absent = anything.
+    /// Text that the parameters must contain, such as a label. Any parameters if absent.
     pub containing: Option<String>,
-    /// The region that the request is signed for; absent = every one.
+    /// The region for which the request is signed. Any region if absent.
     pub region: Option<String>,
-    /// What happens.
+    /// The effect on the request.
     pub kind: FaultKind,
-    /// Lets this many go by first.
+    /// The number of matching requests to skip first.
     pub skip: u32,
-    /// Strikes this often; absent = always.
+    /// The number of requests to strike. Unlimited if absent.
     pub count: Option<u32>,
-    /// Strikes with this probability, from 0 to 1.
+    /// The probability of each strike, from 0 to 1.
     pub probability: f64,
 }
 
-/// What happens to a request.
+/// The effect of a fault on a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultKind {
@@ -35,11 +35,11 @@ pub enum FaultKind {
     Throttle,
     /// HTTP 500, not applied.
     ServerError,
-    /// HTTP 500, although it was applied.
+    /// Applied, then HTTP 500.
     ServerErrorAfter,
-    /// The connection is reset without an answer; not applied.
+    /// The connection is reset without an answer, not applied.
     ResetBefore,
-    /// Is applied, then the connection is reset without an answer.
+    /// Applied, then the connection is reset without an answer.
     ResetAfter,
     /// `AccessDeniedException`, not applied.
     AccessDenied,
@@ -50,17 +50,17 @@ pub enum FaultKind {
         /// The message.
         message: String,
     },
-    /// Waits so many of our milliseconds, then goes on.
+    /// Applied after this many milliseconds of real time.
     Delay(u64),
-    /// Waits for ever without being applied; lost if the client goes away.
+    /// Hangs before it is applied. The request is lost if the client disconnects.
     HangBefore,
-    /// Is applied, then never answers.
+    /// Applied, then hangs before the answer.
     HangAfter,
-    /// Is applied, then half of the answer is sent.
+    /// Applied, then half of the answer is sent.
     Truncate,
-    /// Answers HTML with status 200, not applied.
+    /// HTML with status 200, not applied.
     Html,
-    /// Is applied, and answered under this `Date` header; an empty text is no date.
+    /// Applied, and answered with this `Date` header. An empty text is an empty header, which is no date.
     Date(String),
 }
 
@@ -80,7 +80,7 @@ impl Default for Fault {
 }
 
 impl Fault {
-    /// A fault that strikes requests of one operation.
+    /// Creates a fault for requests of one operation.
     pub fn on(operation: &str, kind: FaultKind) -> Self {
         Self {
             operation: Some(operation.to_owned()),
@@ -89,7 +89,7 @@ impl Fault {
         }
     }
 
-    /// Strikes so often and no more.
+    /// Limits the fault to `count` strikes.
     #[must_use]
     pub fn times(self, count: u32) -> Self {
         Self {
@@ -98,13 +98,13 @@ impl Fault {
         }
     }
 
-    /// Lets so many go by first.
+    /// Skips the first `skip` matching requests.
     #[must_use]
     pub fn after(self, skip: u32) -> Self {
         Self { skip, ..self }
     }
 
-    /// Strikes only requests about the secret of this name or ARN.
+    /// Limits the fault to requests about the secret with this name or ARN.
     #[must_use]
     pub fn about(self, secret: &str) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl Fault {
         }
     }
 
-    /// Strikes only requests whose parameters contain the text.
+    /// Limits the fault to requests whose parameters contain the text.
     #[must_use]
     pub fn containing(self, text: &str) -> Self {
         Self {
@@ -122,7 +122,7 @@ impl Fault {
         }
     }
 
-    /// Strikes only requests to this region.
+    /// Limits the fault to requests to this region.
     #[must_use]
     pub fn within(self, region: &str) -> Self {
         Self {
@@ -132,24 +132,24 @@ impl Fault {
     }
 }
 
-/// The faults that are set.
+/// The active faults.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults(pub(crate) Vec<Fault>);
 
-/// What faults look at in a request.
+/// The properties of a request that faults match.
 #[derive(Clone, Debug)]
 pub(crate) struct Target<'a> {
     pub(crate) operation: &'a str,
-    /// Everything that names the secret: what the request says, its name, its ARN.
+    /// The identifiers of the secret: the one in the request, its name, and its ARN.
     pub(crate) secret: &'a [String],
     /// The parameters as text, without values.
     pub(crate) parameters: &'a str,
-    /// The region that it is signed for.
+    /// The region for which the request is signed.
     pub(crate) region: &'a str,
 }
 
 impl Faults {
-    /// The first fault that strikes this request, if one does.
+    /// Returns the effect of the first fault that strikes this request.
     pub(crate) fn strike(&mut self, target: &Target<'_>, draw: &mut Draw) -> Option<FaultKind> {
         let mut fitting = self.0.iter_mut().filter(|fault| fault.fits(target));
         fitting.find_map(|fault| fault.strikes(draw).then(|| fault.kind.clone()))
@@ -160,7 +160,7 @@ impl Fault {
     pub(crate) fn check(&self) -> Result<()> {
         ensure!(
             (0.0..=1.0).contains(&self.probability),
-            "the probability {} of a fault is not from 0 to 1",
+            "the probability {} of a fault is not between 0 and 1",
             self.probability
         );
         Ok(())
@@ -183,7 +183,7 @@ impl Fault {
                 .is_none_or(|wanted| wanted == target.region)
     }
 
-    /// Whether it is this fault's turn with a request that fits.
+    /// Returns whether the fault strikes a matching request, and updates its counters.
     fn strikes(&mut self, draw: &mut Draw) -> bool {
         if self.count == Some(0) {
             return false;

@@ -1,4 +1,4 @@
-//! Rotation functions: what a Lambda does at each step, by script or by the start of its name.
+//! Rotation functions: the behavior of a Lambda function in each step, from a script or from the start of its name.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 /// The four steps in their order.
 pub const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
-/// How a function behaves. Steps not mentioned go well.
+/// The behavior of a function. Steps that are not named succeed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Script {
-    /// Fails in this step.
+    /// The step that fails.
     pub fail: Option<String>,
-    /// Fails so often, then goes well; absent = always.
+    /// The number of failures before the function succeeds. It always fails if absent.
     pub failures: Option<u32>,
-    /// Never comes back from this step; AWS ends it after 15 minutes.
+    /// The step that hangs. AWS stops it after 15 minutes.
     pub hang: Option<String>,
-    /// Does this step, then dies.
+    /// The step after which the function crashes.
     pub crash_after: Option<String>,
-    /// Returns at once without doing anything.
+    /// Whether the function returns at once without doing anything.
     pub noop: bool,
-    /// Cannot be invoked.
+    /// Whether the function cannot be invoked.
     pub nope: bool,
-    /// Seconds for one step; absent = 5.
+    /// The duration of one step in seconds. 5 if absent.
     pub step_seconds: Option<u32>,
 }
 
 impl Script {
-    /// What a function without a script does, by the start of its name.
+    /// Returns the behavior of a function without a script, from the start of its name.
     pub(crate) fn by_name(function: &str) -> Self {
         let name = function.rsplit(':').next().unwrap_or(function);
         let step_in = |prefix: &str| {
@@ -47,7 +47,7 @@ impl Script {
         }
     }
 
-    /// A step that is not there would never be reached, and nobody would notice.
+    /// Checks the names of the steps. A misspelled step would never be reached, and no one would notice.
     pub(crate) fn check(&self) -> Result<()> {
         let named = [&self.fail, &self.hang, &self.crash_after];
         for step in named.into_iter().flatten() {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 
-/// An RFC 3339 time, or one relative to now: `-6h`, `+30s`, `-90d`.
+/// Parses an RFC 3339 time, or a time relative to now: `-6h`, `+30s`, `-90d`.
 pub(crate) fn instant(text: &str, now: Timestamp) -> Result<Timestamp> {
     let complaint = || {
         format!(
@@ -55,12 +55,12 @@ mod tests {
     }
 
     #[test]
-    fn a_time_with_an_offset_is_taken_as_it_is() {
+    fn a_time_with_an_offset_is_converted_to_utc() {
         assert_eq!(read("2020-02-29T01:00:00+01:00"), "2020-02-29T00:00:00Z");
     }
 
     #[test]
-    fn what_is_no_time_is_repeated_with_examples() {
+    fn an_invalid_time_is_reported_with_examples() {
         for text in [
             "",
             "-",

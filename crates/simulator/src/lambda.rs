@@ -1,10 +1,10 @@
-//! AWS's sample rotation function, step by step, against a secret and its target.
+//! AWS's sample rotation function with its steps, for a secret and its target.
 
 use jiff::Timestamp;
 
 use crate::model::{CURRENT, PENDING, PREVIOUS, Secret, Strategy};
 
-/// How a step ended.
+/// The result of a step.
 pub(crate) enum StepEnd {
     Done,
     NothingToDo,
@@ -12,7 +12,7 @@ pub(crate) enum StepEnd {
     Hung,
 }
 
-/// AWS's sample function for one step, with its guards.
+/// Runs one step of AWS's sample function, with its checks.
 pub(crate) fn lambda(secret: &mut Secret, token: &str, step: &str, at: Timestamp) -> StepEnd {
     if secret.holder(CURRENT) == Some(token) {
         return StepEnd::Done;
@@ -41,7 +41,7 @@ fn create(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
     true
 }
 
-/// Tries to log in with the pending value, then the current, then the previous one, and sets the pending one.
+/// Logs in to the target with the pending, current or previous value, in this order, and sets the pending value.
 fn set(secret: &mut Secret, token: &str) -> bool {
     let Some(pending) = secret.value_of(Some(token)).cloned() else {
         return false;

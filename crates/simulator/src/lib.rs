@@ -1,7 +1,8 @@
 //! AWS Secrets Manager with its rotation state machine, over HTTP.
 //!
-//! An oracle: it holds nothing of the crates that it judges, and where AWS leaves its behaviour open, a switch in
-//! [`World`] stands either way. Not a replacement for AWS: quotas, lag and authorisation are not simulated.
+//! The simulator is the oracle of the tests: it shares no code with the crates under test. Where the behavior of AWS is
+//! not documented, a switch in [`World`] selects it. Not a replacement for AWS: quotas, lag and authorization are not
+//! simulated.
 
 mod clock;
 mod connection;
@@ -51,20 +52,20 @@ use crate::connection::{Reset, Resettable};
 use crate::estate::Estate;
 use crate::shared::Shared;
 
-/// How to start.
+/// The options of a simulator.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A loopback address; port 0 takes a free one.
+    /// A loopback address. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Seconds of AWS's clock in one of ours.
+    /// Seconds of AWS's clock per real second.
     pub clock_rate: f64,
-    /// Where AWS's clock starts; now if absent.
+    /// The start time of AWS's clock. Now if absent.
     pub start_time: Option<Timestamp>,
-    /// Makes ARNs, and draws faults with a probability.
+    /// The seed for ARNs and for faults with a probability.
     pub seed: u64,
-    /// How AWS behaves where it does not say.
+    /// The behavior of AWS where it is not documented.
     pub world: World,
-    /// Which account an access key belongs to; 111122223333 for keys not named.
+    /// The accounts of access keys. Other keys belong to account 111122223333.
     pub accounts: BTreeMap<String, String>,
 }
 
@@ -81,7 +82,7 @@ impl Default for Options {
     }
 }
 
-/// A running simulator. Ends when dropped.
+/// A running simulator. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Simulator {
     address: SocketAddr,
@@ -91,11 +92,15 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts on a thread of its own, so that it can be used with or without an async runtime.
+    /// Starts a simulator on its own thread, so that it can be used with or without an async runtime.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address is not loopback or the simulator cannot listen on it.
     pub fn start(options: Options) -> Result<Self> {
         ensure!(
             options.listen.ip().is_loopback(),
-            "{} is not a loopback address; the simulator listens on no other",
+            "{} is not a loopback address; the simulator listens only on loopback addresses",
             options.listen.ip()
         );
         let clock = Clock::new(
@@ -118,7 +123,7 @@ impl Simulator {
         let serve = move || {
             let served = runtime.block_on(serve(listener, router, stopped));
             if let Err(error) = served {
-                tracing::error!(%error, "the simulator ended");
+                tracing::error!(%error, "simulator failed");
             }
         };
         let thread = thread::Builder::new()
@@ -132,22 +137,26 @@ impl Simulator {
         })
     }
 
-    /// The endpoint URL for AWS clients.
+    /// Returns the endpoint URL for AWS clients.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Adds the secrets, functions, faults and switches of a scenario.
+    /// Adds the secrets, functions, faults, queues and switches of a scenario.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if any part of the scenario is invalid. Nothing is added then.
     pub fn add(&self, yaml: &str) -> Result<()> {
         Scenario::parse(yaml)?.enter(&mut self.shared.estate())
     }
 
-    /// AWS's time.
+    /// Returns AWS's time.
     pub fn now(&self) -> Timestamp {
         self.shared.estate().catch_up()
     }
 
-    /// Moves AWS's clock, and lets everything happen that falls into that time.
+    /// Moves AWS's clock and runs the events of this period.
     pub fn jump(&self, seconds: f64) {
         let mut estate = self.shared.estate();
         estate.catch_up();
@@ -155,16 +164,20 @@ impl Simulator {
         estate.catch_up();
     }
 
-    /// Sets how fast AWS's clock runs; 0 stops it.
+    /// Sets the rate of AWS's clock. 0 stops it.
     pub fn set_clock_rate(&self, rate: f64) {
         self.shared.estate().clock.set_rate(rate);
     }
 
-    /// Tags a secret, by name or ARN, as any job of its owner may.
+    /// Tags a secret, by name or ARN, as an independent job would.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the secret does not exist.
     pub fn tag(&self, secret: &str, key: &str, value: &str) -> Result<()> {
         let mut estate = self.shared.estate();
         let now = estate.catch_up();
-        let found = truth::of(&estate, secret).context("there is no such secret")?;
+        let found = truth::of(&estate, secret).context("the secret does not exist")?;
         let cause = Cause::Request(String::new());
         estate.change(&found.arn, &cause, now, |secret| {
             secret.tags.insert(key.to_owned(), value.to_owned());
@@ -173,12 +186,12 @@ impl Simulator {
         Ok(())
     }
 
-    /// Changes the switches.
+    /// Changes the switches of the world.
     pub fn set_world(&self, change: impl FnOnce(&mut World)) {
         change(&mut self.shared.estate().world);
     }
 
-    /// Gives a rotation function another script.
+    /// Sets the script of a rotation function.
     pub fn script(&self, function: &str, script: Script) {
         self.shared.estate().set_script(function.to_owned(), script);
     }
@@ -188,41 +201,43 @@ impl Simulator {
         self.shared.estate().faults.0.push(fault);
     }
 
-    /// Takes all faults away. Requests that hang go on hanging.
+    /// Removes all faults. Hanging requests continue to hang.
     pub fn clear_faults(&self) {
         self.shared.estate().faults.0.clear();
     }
 
-    /// Requests that hang right now.
+    /// Returns the requests that hang now.
     pub fn hanging(&self) -> Vec<Hanging> {
         self.shared.hanging()
     }
 
-    /// How many requests have ever hung: a client gives up sooner than a busy observer looks.
+    /// Returns the number of requests that have ever hung. A client can give up before an observer sees its hanging
+    /// request.
     pub fn hung(&self) -> usize {
         self.shared.hung()
     }
 
-    /// Lets every hanging request go on.
+    /// Releases every hanging request.
     pub fn release(&self) {
         self.shared.release();
     }
 
-    /// The ground truth of a secret, by name or ARN.
+    /// Returns the ground truth of a secret, by name or ARN.
     pub fn truth(&self, secret: &str) -> Option<Truth> {
         let mut estate = self.shared.estate();
         estate.catch_up();
         truth::of(&estate, secret)
     }
 
-    /// The number of messages in a queue, those included that were received and not deleted; `None` = no such queue.
+    /// Returns the number of messages in a queue, including messages that were received and not deleted. `None` if the
+    /// queue does not exist.
     pub fn messages(&self, queue: &str) -> Option<usize> {
         let mut estate = self.shared.estate();
         estate.catch_up();
         estate.queues.by_arn(queue).map(|queue| queue.len())
     }
 
-    /// The messages of a queue that are JSON, oldest first. None of them is received by this.
+    /// Returns the messages of a queue that are JSON, oldest first, without receiving them.
     pub fn events(&self, queue: &str) -> Vec<serde_json::Value> {
         let mut estate = self.shared.estate();
         estate.catch_up();
@@ -230,19 +245,23 @@ impl Simulator {
         queue.map(|queue| queue.events()).unwrap_or_default()
     }
 
-    /// Puts a message into a queue, as anybody could who may.
+    /// Sends a message to a queue.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue does not exist.
     pub fn send(&self, queue: &str, body: &str) -> Result<()> {
         let mut estate = self.shared.estate();
         let now = estate.catch_up();
         let queue = estate
             .queues
             .by_arn(queue)
-            .context("there is no such queue")?;
+            .context("the queue does not exist")?;
         queue.send(body.to_owned(), now);
         Ok(())
     }
 
-    /// Names of all secrets.
+    /// Returns the names of all secrets.
     pub fn names(&self) -> Vec<String> {
         self.shared
             .estate()
@@ -252,12 +271,12 @@ impl Simulator {
             .collect()
     }
 
-    /// Everything that was asked and that changed since the trace was last cleared.
+    /// Returns all requests and changes since the trace was last cleared.
     pub fn trace(&self) -> Vec<Entry> {
         self.shared.estate().trace.entries.clone()
     }
 
-    /// The requests of the trace.
+    /// Returns the requests of the trace.
     pub fn requests(&self) -> Vec<Request> {
         let requests = self.trace().into_iter().filter_map(|entry| match entry {
             Entry::Request(request) => Some(request),
@@ -266,7 +285,7 @@ impl Simulator {
         requests.collect()
     }
 
-    /// The requests of the trace that ask AWS to change something.
+    /// Returns the requests of the trace that change a secret.
     pub fn writes(&self) -> Vec<Request> {
         self.requests()
             .into_iter()
@@ -274,20 +293,20 @@ impl Simulator {
             .collect()
     }
 
-    /// How many requests of each operation the trace holds.
+    /// Returns the number of requests in the trace for each operation.
     pub fn calls(&self) -> BTreeMap<String, usize> {
         truth::calls(&self.shared.estate().trace)
     }
 
-    /// Begins the trace anew.
+    /// Clears the trace.
     pub fn clear_trace(&self) {
         self.shared.estate().trace.entries.clear();
     }
 
-    /// Waits for the server to end by itself, which it does only if it fails.
+    /// Waits until the server stops, which happens only if it fails.
     pub fn join(mut self) {
         if let Some(thread) = self.thread.take() {
-            // A panic of the server has been reported by the panic hook.
+            // The panic hook has reported a panic of the server.
             let _ = thread.join();
         }
     }
@@ -296,7 +315,7 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // The server may have ended already.
+            // The server may have stopped already.
             let _ = stop.send(());
         }
         self.shared.release();

@@ -1,4 +1,4 @@
-//! `secretsmanager-simulator`: AWS Secrets Manager on loopback, for the demo and for trying things by hand.
+//! `secretsmanager-simulator`: AWS Secrets Manager on loopback, for the demo and for manual tests.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,26 +9,26 @@ use clap::Parser;
 use jiff::Timestamp;
 use secret_rotation_simulator::{Options, Simulator, World};
 
-/// AWS Secrets Manager with its rotation state machine, on loopback.
+/// Simulate AWS Secrets Manager with its rotation state machine on loopback.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Loopback address to listen on; port 0 takes a free one.
+    /// Loopback address to listen on; port 0 selects a free port.
     #[arg(long, default_value = "127.0.0.1:4599")]
     listen: SocketAddr,
     /// YAML file with secrets, functions, faults and switches.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// Seconds of AWS's clock in one of ours.
+    /// Seconds of AWS's clock per real second.
     #[arg(long, default_value_t = 1.0)]
     clock_rate: f64,
-    /// Makes ARNs, and draws faults that have a probability.
+    /// Seed for ARNs and for faults with a probability.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Draws a world: how AWS behaves where it does not say. The scenario may set single switches of it.
+    /// Seed for the undocumented behavior of AWS (the world); the scenario can override single switches.
     #[arg(long)]
     world_seed: Option<u64>,
-    /// Where AWS's clock starts, such as 2026-11-23T10:00:00Z; now if left out.
+    /// Start time of AWS's clock, such as 2026-11-23T10:00:00Z [default: now].
     #[arg(long)]
     start_time: Option<Timestamp>,
 }

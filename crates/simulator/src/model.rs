@@ -1,4 +1,4 @@
-//! Secrets, versions, labels, targets: the state that the operations change.
+//! Secrets, versions, labels and targets: the state that the operations change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ pub(crate) const CURRENT: &str = "AWSCURRENT";
 pub(crate) const PENDING: &str = "AWSPENDING";
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// Labels by version id; versions without a label do not appear.
+/// Labels by version id, without versions that have no label.
 pub type Labels = BTreeMap<String, BTreeSet<String>>;
 
-/// One secret with everything that AWS keeps of it, and the target that its value opens.
+/// One secret with all of its AWS state, and the target that accepts its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Secret {
     pub(crate) arn: String,
@@ -34,10 +34,10 @@ pub(crate) struct Secret {
     pub(crate) replicas: BTreeSet<String>,
     pub(crate) resource_policy: Option<String>,
     pub(crate) target: Target,
-    /// The version that the rotation function is at work on right now.
+    /// The version for which the rotation function runs now.
     pub(crate) running: Option<String>,
     pub(crate) invocations: BTreeMap<String, u64>,
-    /// How often the function failed, hung or crashed as its script says.
+    /// The number of times that the function failed, hung or crashed because of its script.
     pub(crate) failures: u32,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Deletion {
     pub(crate) window_days: i64,
 }
 
-/// One version. The value never leaves the model but through `GetSecretValue`.
+/// One version. Only `GetSecretValue` returns the value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Version {
     pub(crate) labels: BTreeSet<String>,
@@ -55,10 +55,10 @@ pub(crate) struct Version {
     pub(crate) created: Option<Timestamp>,
 }
 
-/// Whether and how a secret rotates.
+/// The rotation configuration of a secret.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rotation {
-    /// `RotationEnabled`: absent = never configured.
+    /// `RotationEnabled`. Absent if rotation was never configured.
     pub(crate) enabled: Option<bool>,
     pub(crate) function: Option<String>,
     pub(crate) schedule: Option<String>,
@@ -66,22 +66,22 @@ pub(crate) struct Rotation {
     pub(crate) days: Option<i64>,
 }
 
-/// What a secret's value opens: a database or a partner.
+/// The target that accepts the value of a secret: a database or a partner.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Target {
     pub(crate) strategy: Strategy,
-    /// The values that it lets in.
+    /// The values that the target accepts.
     pub(crate) accepts: BTreeSet<String>,
 }
 
-/// How a rotation function treats the target's users.
+/// The strategy of a rotation function for the users of the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
-    /// One user, whose password is changed: only the newest value is let in.
+    /// One user whose password changes. Only the newest value is accepted.
     #[default]
     SingleUser,
-    /// Two users in turn: the value before stays valid.
+    /// Two alternating users. The value before stays valid.
     AlternatingUsers,
 }
 
@@ -93,7 +93,7 @@ impl Secret {
             .map(|(id, _)| id.as_str())
     }
 
-    /// AWSPENDING on another version than AWSCURRENT.
+    /// Returns the version with AWSPENDING, if it does not have AWSCURRENT.
     pub(crate) fn unfinished(&self) -> Option<&str> {
         self.holder(PENDING)
             .filter(|pending| self.holder(CURRENT) != Some(*pending))
@@ -131,7 +131,7 @@ impl Secret {
             .insert(label.to_owned());
     }
 
-    /// Moves AWSCURRENT; AWSPREVIOUS goes where it was.
+    /// Moves AWSCURRENT to a version. AWSPREVIOUS moves to the version that had it.
     pub(crate) fn promote(&mut self, version: &str) {
         if let Some(before) = self
             .holder(CURRENT)
@@ -153,13 +153,14 @@ impl Secret {
             .is_some_and(|primary| *primary != self.region)
     }
 
-    /// The ARN of its replica, or of its primary, which differs in the region only.
+    /// Returns the ARN of its replica or primary in a region. It differs only in the region.
     pub(crate) fn arn_in(&self, region: &str) -> String {
         let (own, other) = (format!(":{}:", self.region), format!(":{region}:"));
         self.arn.replacen(&own, &other, 1)
     }
 
-    /// Unlabelled versions are collected when there are more than a hundred, never within a day of their creation.
+    /// Deletes the oldest versions without labels if there are more than a hundred, but no version that is younger than
+    /// a day.
     pub(crate) fn collect(&mut self, now: Timestamp) {
         let day_ago = now - jiff::SignedDuration::from_hours(24);
         let old = self.versions.iter().filter(|(_, version)| {
@@ -179,7 +180,7 @@ impl Secret {
         }
     }
 
-    /// Whether some version with a label holds a value that the target lets in.
+    /// Returns whether a version with a label has a value that the target accepts.
     pub(crate) fn live_value_is_labelled(&self) -> bool {
         let labelled = self
             .versions

@@ -1,4 +1,4 @@
-//! Every operation of the wire: parameters in, JSON or a refusal out.
+//! The operations of the API: parameters in, JSON or an error response out.
 
 mod administration;
 mod filter;
@@ -20,12 +20,12 @@ use crate::trace::Cause;
 pub(crate) use parameters::Parameters;
 pub(crate) use values::blank;
 
-/// How requests to SQS begin their target; all others are to Secrets Manager.
+/// The target prefix of requests to SQS. All other requests are to Secrets Manager.
 pub(crate) const SQS: &str = "AmazonSQS";
 
 type Answer = Result<Value, Failure>;
 
-/// Who asks, and when.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) account: String,
@@ -34,7 +34,7 @@ pub(crate) struct Caller {
     pub(crate) request_id: String,
 }
 
-/// One request being judged.
+/// One request with the state that it acts on.
 pub(crate) struct Call<'a> {
     pub(crate) estate: &'a mut Estate,
     pub(crate) caller: &'a Caller,
@@ -43,7 +43,7 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Judges a request to a service.
+    /// Answers a request to a service.
     pub(crate) fn answer(self, service: &str, operation: &str) -> Answer {
         if service == SQS {
             self.answer_of_queues(operation)
@@ -92,7 +92,7 @@ impl Call<'_> {
         }
     }
 
-    /// The secret that the request names.
+    /// Returns the secret that the request names.
     fn secret(&self) -> Result<&Secret, Failure> {
         let id = self.parameters.required("SecretId")?;
         let arn = self
@@ -101,7 +101,7 @@ impl Call<'_> {
         self.estate.secrets.get(&arn).ok_or_else(Failure::not_found)
     }
 
-    /// The secret that the request names, if it may be changed.
+    /// Returns the secret that the request names, if it can be changed.
     fn writable(&self) -> Result<&Secret, Failure> {
         let secret = self.secret()?;
         if secret.deleted.is_some() {
@@ -129,7 +129,7 @@ fn named(secret: &Secret) -> Value {
     json!({"ARN": secret.arn, "Name": secret.name})
 }
 
-/// Epoch seconds with milliseconds, as AWS prints times.
+/// Returns epoch seconds with milliseconds, as AWS prints times.
 fn seconds(time: Timestamp) -> Value {
     #[expect(
         clippy::cast_precision_loss,

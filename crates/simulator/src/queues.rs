@@ -1,7 +1,7 @@
-//! SQS queues, and the events about secrets that `EventBridge` would put into them.
+//! SQS queues and the `EventBridge` events about secrets that they receive.
 //!
-//! A queue gets the events of its own account and region, as a rule on the default bus sends them. The service events
-//! need a trail in AWS; here there is always one.
+//! A queue receives the events of its own account and region, as from a rule on the default bus. In AWS the service
+//! events require a trail; the simulator always has one.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::model::{Labels, PENDING, PREVIOUS, Secret};
 
-/// A message that was received and not deleted comes back after this long, unless the request says otherwise.
+/// The default time after which a received message that is not deleted becomes visible again.
 pub(crate) const VISIBILITY: SignedDuration = SignedDuration::from_secs(30);
 
 /// Standard queues by ARN.
@@ -34,7 +34,7 @@ pub(crate) struct Message {
     received: u64,
 }
 
-/// What is handed out.
+/// A delivered message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
     pub(crate) id: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Delivery {
 }
 
 impl Queues {
-    /// Makes a queue, unless it is there, and returns its ARN.
+    /// Creates a queue unless it exists, and returns its ARN.
     pub(crate) fn make(&mut self, name: &str, region: &str, account: &str) -> String {
         let arn = format!("arn:aws:sqs:{region}:{account}:{name}");
         self.0.entry(arn.clone()).or_insert_with(|| Queue {
@@ -54,7 +54,7 @@ impl Queues {
         arn
     }
 
-    /// The queue that a `QueueUrl` means: `https://…/<account>/<name>`, for a caller in this region.
+    /// Returns the queue of a `QueueUrl` `https://…/<account>/<name>` for a caller in this region.
     pub(crate) fn by_url(&mut self, url: &str, region: &str) -> Option<&mut Queue> {
         let mut parts = url.rsplit('/');
         let (name, account) = (parts.next()?, parts.next()?);
@@ -65,7 +65,7 @@ impl Queues {
         self.0.get_mut(arn)
     }
 
-    /// Puts an event into the queues of the secret's account and region.
+    /// Sends an event to the queues of the secret's account and region.
     pub(crate) fn announce(&mut self, secret: &Secret, event: &Value, at: Timestamp) {
         let own =
             |queue: &&mut Queue| queue.account == secret.account && queue.region == secret.region;
@@ -88,23 +88,23 @@ impl Queue {
         self.sent
     }
 
-    /// Whether something could be received now.
+    /// Returns whether a message can be received now.
     pub(crate) fn has_visible(&self, now: Timestamp) -> bool {
         self.messages.values().any(|message| message.visible <= now)
     }
 
-    /// The number of messages, received ones included.
+    /// Returns the number of messages, including received ones.
     pub(crate) fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// What the messages say, as far as it is JSON.
+    /// Returns the bodies that are JSON.
     pub(crate) fn events(&self) -> Vec<Value> {
         let parsed = |message: &Message| serde_json::from_str(&message.body).ok();
         self.messages.values().filter_map(parsed).collect()
     }
 
-    /// Hands out messages and hides them for a while.
+    /// Delivers at most `most` messages and hides them for the time `hidden`.
     pub(crate) fn receive(
         &mut self,
         most: usize,
@@ -127,7 +127,7 @@ impl Queue {
         visible.take(most).map(deliver).collect()
     }
 
-    /// Deletes a message by the receipt of any time that it was received; whether the receipt makes sense.
+    /// Deletes a message by any of its receipts. Returns whether the receipt is valid.
     pub(crate) fn delete(&mut self, receipt: &str) -> bool {
         let id = receipt.split('/').next().and_then(|id| id.parse().ok());
         if let Some(id) = id {
@@ -137,7 +137,7 @@ impl Queue {
     }
 }
 
-/// A rotation began, succeeded or failed.
+/// Returns the event of a rotation that began, succeeded or failed.
 pub(crate) fn rotation(
     secret: &Secret,
     token: &str,
@@ -174,7 +174,7 @@ pub(crate) fn rotation(
     })
 }
 
-/// The native events about labels that moved to a version; AWSPENDING and AWSPREVIOUS make none.
+/// Returns the native events about labels that moved to a version. AWSPENDING and AWSPREVIOUS have no events.
 pub(crate) fn labels(
     secret: &Secret,
     before: &Labels,

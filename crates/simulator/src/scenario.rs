@@ -1,4 +1,4 @@
-//! Scenario files: an estate as YAML.
+//! Scenario files: the initial state as YAML.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::model::Strategy;
 use crate::templates::Generate;
 use crate::world::WorldChange;
 
-/// What a scenario file holds.
+/// The content of a scenario file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Scenario {
@@ -19,13 +19,13 @@ pub struct Scenario {
     pub world: Option<WorldChange>,
     /// Scripts of rotation functions, by name.
     pub functions: BTreeMap<String, Script>,
-    /// Secrets one by one.
+    /// Single secrets.
     pub secrets: Vec<SecretEntry>,
-    /// Secrets by the dozen.
+    /// Groups of secrets in one state.
     pub generate: Vec<Generate>,
     /// Faults on the wire.
     pub faults: Vec<Fault>,
-    /// SQS queues that get the events of their region.
+    /// SQS queues that receive the events of their region.
     pub queues: Vec<QueueEntry>,
 }
 
@@ -33,9 +33,9 @@ pub struct Scenario {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct QueueEntry {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// `eu-west-1` if left out.
+    /// The region. `eu-west-1` if absent.
     #[serde(default)]
     pub region: Option<String>,
 }
@@ -44,32 +44,32 @@ pub struct QueueEntry {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretEntry {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// `eu-west-1` if left out.
+    /// The region. `eu-west-1` if absent.
     pub region: Option<String>,
-    /// Its tags.
+    /// The tags.
     pub tags: BTreeMap<String, String>,
-    /// Its versions.
+    /// The versions.
     pub versions: Vec<VersionEntry>,
-    /// Whether and how it rotates.
+    /// The rotation configuration.
     pub rotation: Option<RotationEntry>,
-    /// When it was created: RFC 3339, or `-6h` for six hours ago.
+    /// The creation time: RFC 3339, or `-6h` for six hours ago.
     pub created: Option<String>,
-    /// `LastChangedDate`, likewise.
+    /// `LastChangedDate`, in the same format.
     pub last_changed: Option<String>,
-    /// `DeletedDate`, likewise.
+    /// `DeletedDate`, in the same format.
     pub deleted: Option<String>,
-    /// The AWS service that manages it.
+    /// The AWS service that manages the secret.
     pub owning_service: Option<String>,
     /// The type of a managed external secret.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// The primary's region.
+    /// The region of the primary.
     pub primary_region: Option<String>,
-    /// What its value opens.
+    /// The target that accepts its value.
     pub target: Option<TargetEntry>,
-    /// A rotation under way.
+    /// A rotation in progress.
     pub rotating: Option<Rotating>,
 }
 
@@ -77,27 +77,27 @@ pub struct SecretEntry {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct VersionEntry {
-    /// Its id.
+    /// The version id.
     pub id: String,
-    /// Its labels.
+    /// The labels.
     pub labels: Vec<String>,
-    /// When its value was written: RFC 3339 or `-6h`.
+    /// The time at which its value was written: RFC 3339 or `-6h`.
     pub created: Option<String>,
-    /// Whether it has no value.
+    /// Whether the version has no value.
     pub empty: bool,
 }
 
-/// Whether and how a secret rotates.
+/// The rotation configuration of a secret.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct RotationEntry {
-    /// The function's name or ARN.
+    /// The name or ARN of the function.
     pub function: Option<String>,
-    /// Switched on unless it says false.
+    /// Whether rotation is on. True if absent.
     pub enabled: Option<bool>,
     /// `cron(…)` or `rate(…)`.
     pub schedule: Option<String>,
-    /// Length of the window, such as `3h`.
+    /// The length of the window, such as `3h`.
     pub duration: Option<String>,
     /// Days between rotations.
     pub every_days: Option<i64>,
@@ -107,28 +107,32 @@ pub struct RotationEntry {
     pub next: Option<String>,
 }
 
-/// What a secret's value opens.
+/// The target that accepts the value of a secret.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct TargetEntry {
-    /// How its users rotate.
+    /// The strategy for its users.
     pub strategy: Strategy,
-    /// The version whose value it lets in; the current one if left out.
+    /// The version whose value the target accepts. The current version if absent.
     pub accepts: Option<String>,
 }
 
-/// A rotation that is under way when the scenario begins.
+/// A rotation that is in progress when the scenario begins.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Rotating {
-    /// The step that runs.
+    /// The running step.
     pub step: String,
-    /// When it ends: `+30s` from now.
+    /// The end of the step: `+30s` from now.
     pub ends: String,
 }
 
 impl Scenario {
-    /// Reads a scenario file; the error says where it is wrong.
+    /// Parses a scenario file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the invalid place.
     pub fn parse(yaml: &str) -> Result<Self> {
         serde_saphyr::from_str(yaml).context("the scenario is not valid")
     }

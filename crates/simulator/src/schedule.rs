@@ -1,4 +1,4 @@
-//! When AWS rotates next.
+//! Calculates the next rotation date as AWS does.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,10 +7,11 @@ use crate::model::Rotation;
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
-/// The next rotation date after a rotation, or after rules were set, at `from`; absent if rotation is off.
+/// Returns the next rotation date after a rotation, or after a change of the rules, at `from`. `None` if rotation is
+/// off.
 ///
-/// Windows start on the hour; schedules in days start at midnight UTC (User Guide, rotation schedules). Of `cron(…)` only
-/// plain hours are understood, on every day.
+/// Windows start on the hour. Schedules in days start at midnight UTC (User Guide, rotation schedules). Of `cron(…)`
+/// only plain hours are supported, on every day.
 pub(crate) fn next(rotation: &Rotation, from: Timestamp) -> Option<Timestamp> {
     (rotation.enabled == Some(true)).then_some(())?;
     if let Some(expression) = &rotation.schedule {
@@ -47,7 +48,8 @@ fn by_expression(expression: &str, from: Timestamp) -> Option<Timestamp> {
         .and_then(|opening| Timestamp::from_second(opening).ok())
 }
 
-/// Days between rotations, as AWS computes them from `rate(…)`; what it makes of `cron(…)` is not documented.
+/// Returns the days between rotations, as AWS calculates them from `rate(…)`. The days for `cron(…)` are not
+/// documented.
 pub(crate) fn days(rotation: &Rotation) -> Option<i64> {
     let computed = || {
         let (number, unit) = rate(rotation.schedule.as_deref()?)?;
@@ -56,7 +58,8 @@ pub(crate) fn days(rotation: &Rotation) -> Option<i64> {
     rotation.days.or_else(computed)
 }
 
-/// Whether AWS takes the expression: 4 hours to 999 days, or a cron of whole hours in any year (User Guide, schedules).
+/// Returns whether AWS accepts the expression: 4 hours to 999 days, or a cron of whole hours in any year (User Guide,
+/// schedules).
 pub(crate) fn is_valid(expression: &str) -> bool {
     if let Some((number, unit)) = rate(expression) {
         return (4 * HOUR..=999 * DAY).contains(&number.saturating_mul(unit));
@@ -71,7 +74,7 @@ pub(crate) fn is_valid(expression: &str) -> bool {
     minutes == "0" && year == "*" && (day_of_month == "?") != (day_of_week == "?")
 }
 
-/// The number of a rate, and the seconds of its unit.
+/// Returns the number of a rate, and the seconds of its unit.
 fn rate(expression: &str) -> Option<(i64, i64)> {
     let rate = expression.strip_prefix("rate(")?.strip_suffix(')')?;
     let (number, unit) = rate.split_once(' ')?;
@@ -83,14 +86,14 @@ fn rate(expression: &str) -> Option<(i64, i64)> {
     Some((number.parse().ok()?, unit))
 }
 
-/// The latest date of a window that is open for a whole day.
+/// Returns the last second of a window that is open for a whole day.
 fn end_of_day(from: Timestamp, days: i64) -> Option<Timestamp> {
     let midnight = from.as_second() - from.as_second().rem_euclid(DAY);
     let last = after(midnight + DAY, days, DAY)?;
     last.checked_sub(SignedDuration::from_secs(1)).ok()
 }
 
-/// Absent for what is no period, or ends beyond all calendars.
+/// Returns the end of a period. `None` if the period is not positive or ends beyond the range of [`Timestamp`].
 fn after(second: i64, number: i64, unit: i64) -> Option<Timestamp> {
     let period = number.checked_mul(unit).filter(|period| *period > 0)?;
     Timestamp::from_second(second.checked_add(period)?).ok()
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_that_is_none_or_without_end_has_no_next_date() {
+    fn an_invalid_or_endless_period_has_no_next_date() {
         for days in [0, -1, i64::MAX] {
             assert_eq!(next_of(None, Some(days), FROM), None, "{days}");
         }

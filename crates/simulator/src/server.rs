@@ -1,4 +1,4 @@
-//! The wire: AWS JSON 1.1 over HTTP, faults, and the `Date` of the simulated clock.
+//! The HTTP server: AWS JSON 1.1, faults, and the `Date` of the simulated clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::trace::{Request, without_values};
 
 const DEFAULT_ACCOUNT: &str = "111122223333";
 
-/// Between two looks into a queue that a request waits for.
+/// The interval in which a waiting request polls its queue.
 const MESSAGE_POLL: Duration = Duration::from_millis(50);
 
-/// So many of them make a second.
+/// The number of polls per second.
 const MESSAGE_POLLS: u64 = 20;
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -35,7 +35,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// One request on its way through faults to its answer.
+/// One request on its path through faults to its answer.
 struct Exchange {
     caller: Caller,
     service: String,
@@ -86,7 +86,7 @@ impl Exchange {
         }
     }
 
-    /// Writes the request down and draws the fault that strikes it.
+    /// Records the request and returns the fault that strikes it.
     fn enter(&self, shared: &Shared) -> Option<FaultKind> {
         let mut estate = shared.estate();
         let time = estate.catch_up();
@@ -120,7 +120,7 @@ impl Exchange {
         fault
     }
 
-    /// Everything that names the secret of the request.
+    /// Returns all identifiers of the secret of the request.
     fn names(&self, estate: &Estate, id: Option<&str>) -> Vec<String> {
         let Some(id) = id else {
             return Vec::new();
@@ -178,7 +178,7 @@ impl Exchange {
         }
     }
 
-    /// A request for messages waits for some by the clock on the wall, as long as it asks for and at most 20 s.
+    /// Lets a request for messages wait in real time, as long as it asks for and at most 20 s.
     async fn wait_for_messages(&self, shared: &Shared) {
         if (self.service.as_str(), self.operation.as_str()) != (SQS, "ReceiveMessage") {
             return;
@@ -199,7 +199,7 @@ impl Exchange {
             .await;
     }
 
-    /// What this answers is never sent.
+    /// Resets the connection. The returned answer is never sent.
     fn reset(connection: &Reset) -> Response<Body> {
         connection.reset();
         Response::default()
@@ -213,7 +213,7 @@ impl Exchange {
         response
     }
 
-    /// Applies the request at the time at which it gets through.
+    /// Applies the request at the current time and answers it.
     fn finish(&self, shared: &Shared) -> Response<Body> {
         match self.judged(shared, |call| call.answer(&self.service, &self.operation)) {
             Ok(value) => self.respond(shared, StatusCode::OK, value.to_string(), "OK"),
@@ -283,7 +283,7 @@ impl Exchange {
     }
 }
 
-/// The same answer under another date.
+/// Returns the answer with another date.
 fn dated(mut response: Response<Body>, text: &str) -> Response<Body> {
     if let Ok(value) = HeaderValue::from_str(text) {
         response.headers_mut().insert(header::DATE, value);
@@ -291,7 +291,7 @@ fn dated(mut response: Response<Body>, text: &str) -> Response<Body> {
     response
 }
 
-/// Half of a body under a status of success.
+/// Returns the answer with half of its body and a status of success.
 async fn truncated(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX)
@@ -301,7 +301,7 @@ async fn truncated(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::from(bytes.slice(..bytes.len() / 2)))
 }
 
-/// Access key and region from `Credential=KEY/DATE/REGION/secretsmanager/aws4_request`.
+/// Returns access key and region from `Credential=KEY/DATE/REGION/secretsmanager/aws4_request`.
 fn credential(authorization: &str) -> (String, String) {
     let scope = authorization
         .split("Credential=")

@@ -1,4 +1,4 @@
-//! What the server's tasks and the library's caller share: the estate, and requests that hang.
+//! The data that the tasks of the server and the user of the library share: the state and the hanging requests.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,14 +18,14 @@ pub(crate) struct Shared {
     accounts: BTreeMap<String, String>,
 }
 
-/// A request that waits because of a fault.
+/// A request that hangs because of a fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Hanging {
     /// AWS's request id.
     pub request_id: String,
     /// The operation.
     pub operation: String,
-    /// Whether it has been applied already.
+    /// Whether the request has been applied already.
     pub applied: bool,
 }
 
@@ -41,7 +41,7 @@ impl Shared {
     }
 
     pub(crate) fn estate(&self) -> MutexGuard<'_, Estate> {
-        // A panic while judging one request must not silence the oracle for all others.
+        // A panic in one request must not block the simulator for all others.
         self.estate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -59,7 +59,7 @@ impl Shared {
         *counter
     }
 
-    /// Waits until the request is released. A client that goes away ends the wait, and with it the request.
+    /// Waits until the request is released. If the client disconnects, the wait and the request end.
     pub(crate) async fn hang(&self, request_id: &str, operation: &str, applied: bool) {
         let (release, released) = oneshot::channel();
         let (request_id, operation) = (request_id.to_owned(), operation.to_owned());
@@ -78,7 +78,7 @@ impl Shared {
             shared: self,
             number,
         };
-        // An error means that the simulator ends; the answer goes nowhere then.
+        // An error means that the simulator stops. The answer is dropped then.
         let _ = released.await;
     }
 
@@ -93,10 +93,10 @@ impl Shared {
             .collect()
     }
 
-    /// Lets every hanging request go on.
+    /// Releases every hanging request.
     pub(crate) fn release(&self) {
         for (_, (_, release)) in std::mem::take(&mut *self.lock_hanging()) {
-            // The client may have gone away meanwhile.
+            // The client may have disconnected meanwhile.
             let _ = release.send(());
         }
     }
@@ -106,7 +106,7 @@ impl Shared {
     }
 }
 
-/// Forgets a hanging request when its wait ends, however it ends.
+/// Removes a hanging request when its wait ends for any reason.
 struct Forget<'a> {
     shared: &'a Shared,
     number: u64,

@@ -1,21 +1,21 @@
-//! Secrets by the dozen: one state, many names.
+//! Groups of secrets: one state, many names.
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 use crate::scenario::{Rotating, RotationEntry, SecretEntry, TargetEntry, VersionEntry};
 
-/// A number of secrets in one state.
+/// A group of secrets in one state.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Generate {
-    /// How many.
+    /// The number of secrets.
     pub count: usize,
-    /// Their name; `{n}` counts from 1.
+    /// Their name. `{n}` counts from 1.
     pub name: String,
     /// Their state.
     pub state: Template,
-    /// Their rotation function; `{n}` counts from 1; `ok-{n}` if left out.
+    /// Their rotation function. `{n}` counts from 1. `ok-{n}` if absent.
     #[serde(default)]
     pub function: Option<String>,
     /// Their region.
@@ -31,17 +31,17 @@ pub enum Template {
     Healthy,
     /// AWSPENDING and AWSCURRENT on one version.
     PendingOnCurrent,
-    /// A pending version without a value, untouched for 26 hours.
+    /// A pending version without a value, unchanged for 26 hours.
     StuckEmpty,
-    /// A pending version with a value that never reached the target, untouched for 26 hours.
+    /// A pending version whose value never reached the target, unchanged for 26 hours.
     StuckValued,
-    /// A pending version whose value is the only one that the target lets in, untouched for 26 hours.
+    /// A pending version whose value is the only one that the target accepts, unchanged for 26 hours.
     StuckAfterSet,
-    /// A rotation under way.
+    /// A rotation in progress.
     Rotating,
     /// `NextRotationDate` two days ago.
     Overdue,
-    /// Rotation switched off.
+    /// Rotation turned off.
     Disabled,
     /// Scheduled for deletion.
     Deleted,
@@ -57,7 +57,7 @@ impl Generate {
     pub(crate) fn secrets(&self) -> Result<Vec<SecretEntry>> {
         ensure!(
             self.count <= 1 || self.name.contains("{n}"),
-            "the name {:?} of several secrets needs {{n}} in it",
+            "the name {:?} of several secrets must contain {{n}}",
             self.name
         );
         Ok((1..=self.count).map(|number| self.secret(number)).collect())
@@ -166,7 +166,7 @@ fn accepting(version: String) -> TargetEntry {
     }
 }
 
-/// A region that is not this one.
+/// Returns a region other than `region`.
 fn elsewhere(region: Option<&str>) -> String {
     let other = if region == Some("us-east-1") {
         "eu-west-1"
@@ -176,7 +176,7 @@ fn elsewhere(region: Option<&str>) -> String {
     other.to_owned()
 }
 
-/// A version id that looks like AWS's and is the same each time.
+/// Returns a version id in the format of AWS. The same arguments give the same id.
 fn id(name: &str, what: &str) -> String {
     uuid::Uuid::new_v5(
         &uuid::Uuid::NAMESPACE_URL,

@@ -1,4 +1,4 @@
-//! What was asked and what changed, without values.
+//! The trace: requests and changes, without values.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use crate::model::Labels;
 
-/// Parameters that are never written down.
+/// Parameters that are never recorded.
 const VALUES: [&str; 3] = ["SecretString", "SecretBinary", "ResourcePolicy"];
 
-/// Requests and changes in their order.
+/// Requests and changes in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// Why labels changed.
+/// The cause of a change of labels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -35,7 +35,7 @@ pub enum Entry {
     Change {
         /// AWS time.
         time: Timestamp,
-        /// By whose doing.
+        /// The cause of the change.
         cause: Cause,
         /// The name of the secret.
         secret: String,
@@ -49,11 +49,11 @@ pub enum Entry {
 /// A request and its answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Request {
-    /// AWS time at which it was judged.
+    /// The AWS time at which the request was answered.
     pub time: Timestamp,
     /// The access key that signed it.
     pub access_key: String,
-    /// The region it was signed for.
+    /// The region for which it was signed.
     pub region: String,
     /// The operation.
     pub operation: String,
@@ -61,14 +61,14 @@ pub struct Request {
     pub secret: Option<String>,
     /// Its parameters, without values.
     pub parameters: Value,
-    /// `OK`, or the error code; absent while it hangs before being applied, or if it was lost.
+    /// `OK` or the error code. Absent while the request hangs before it is applied, or if it was lost.
     pub code: Option<String>,
     /// AWS's request id.
     pub request_id: String,
 }
 
 impl Request {
-    /// Whether it asks AWS to change a secret.
+    /// Returns whether the request changes a secret.
     pub fn is_write(&self) -> bool {
         ![
             "ListSecrets",

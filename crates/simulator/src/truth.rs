@@ -1,4 +1,4 @@
-//! The ground truth that tests look at, beyond what AWS would tell.
+//! The ground truth for tests, beyond what AWS would report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,28 +9,28 @@ use crate::estate::Estate;
 use crate::model::Labels;
 use crate::trace::{Entry, Trace};
 
-/// A secret as it really is.
+/// The real state of a secret.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Truth {
-    /// Its ARN.
+    /// The ARN.
     pub arn: String,
     /// Labels by version.
     pub labels: Labels,
-    /// Every version, also without labels, and whether it has a value.
+    /// Every version, including versions without labels, and whether it has a value.
     pub versions: BTreeMap<String, bool>,
-    /// Versions whose value the target lets in.
+    /// The versions whose value the target accepts.
     pub accepted: BTreeSet<String>,
-    /// Whether a version with a label holds a value that the target lets in.
+    /// Whether a version with a label has a value that the target accepts.
     pub live_value_is_labelled: bool,
-    /// Whether the rotation function is at work.
+    /// Whether the rotation function runs.
     pub rotating: bool,
-    /// How often the rotation function ran each step.
+    /// The number of runs of each step of the rotation function.
     pub invocations: BTreeMap<String, u64>,
     /// `LastChangedDate`.
     pub last_changed: Timestamp,
-    /// When it was scheduled for deletion: `DeletedDate`.
+    /// `DeletedDate`: the time at which it was scheduled for deletion.
     pub deleted: Option<Timestamp>,
-    /// Whether rotation is switched on.
+    /// Whether rotation is on.
     pub rotation_enabled: Option<bool>,
 }
 

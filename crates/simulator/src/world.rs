@@ -1,51 +1,51 @@
-//! What AWS does not document, as switches. The controller must be safe whichever way they stand.
+//! Switches for the behavior that AWS does not document. The controller must be safe with every setting.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// One setting of everything that AWS leaves open.
+/// One setting of all switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a switch that stands on its own, not a state of a machine"
+    reason = "each is an independent switch, not a state of a machine"
 )]
 pub struct World {
     /// A pending version without a value appears in `ListSecretVersionIds`. (PCS guide: it can be omitted.)
     pub empty_pending_listed: bool,
-    /// A pending version with a value is omitted from `ListSecretVersionIds` all the same.
+    /// A pending version with a value is omitted from `ListSecretVersionIds` too.
     pub valued_pending_omitted: bool,
-    /// What attaching a custom label to a version without a value answers.
+    /// The answer to attaching a custom label to a version without a value.
     pub label_on_empty: LabelOnEmpty,
     /// `UpdateSecretVersionStage` that moves AWSCURRENT onto the pending version also drops AWSPENDING there.
     pub promote_drops_pending: bool,
-    /// Attaching a label where it is already answers an error instead of doing nothing.
+    /// Attaching a label to the version that has it already fails, instead of doing nothing.
     pub already_attached_fails: bool,
     /// A refused `RotateSecret` makes AWS run the pending version again.
     pub retry_on_rotate: bool,
-    /// How often AWS runs a failed rotation again by itself on the same UTC day.
+    /// The number of times that AWS retries a failed rotation on the same UTC day.
     pub own_retries: u32,
-    /// Seconds between those.
+    /// Seconds between these retries.
     pub own_retry_interval: u32,
-    /// `RotateSecret` with the token of the version that is pending succeeds without effect.
+    /// `RotateSecret` with the token of the pending version succeeds without effect.
     pub same_token_succeeds: bool,
-    /// Seconds after a finished rotation until AWSPENDING goes away.
+    /// Seconds after a finished rotation until AWS removes AWSPENDING.
     pub finish_delay: u32,
-    /// AWS rotates by itself when `NextRotationDate` has come.
+    /// AWS starts a rotation at `NextRotationDate`.
     pub schedules_run: bool,
     /// A label that moves sets `LastChangedDate`.
     pub label_moves_date: bool,
-    /// Seconds after a change in which the replicas of a secret are `InProgress`.
+    /// Seconds for which the replicas of a secret are `InProgress` after a change.
     pub replication_delay: u32,
     /// Replicas are `Failed`.
     pub replication_fails: bool,
 }
 
-/// What attaching a custom label to a version without a value answers.
+/// The answer to attaching a custom label to a version without a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LabelOnEmpty {
-    /// It works.
+    /// Success.
     #[default]
     Accepted,
     /// `InvalidParameterException`.
@@ -76,7 +76,7 @@ impl Default for World {
 }
 
 impl World {
-    /// Draws every switch from a seed: the same seed always makes the same world.
+    /// Derives every switch from a seed. The same seed always gives the same world.
     pub fn from_seed(seed: u64) -> Self {
         let mut draw = Draw(seed);
         Self {
@@ -102,7 +102,7 @@ impl World {
     }
 }
 
-/// Switches to set, by name; all others stay as they are. `seed` draws all of them first.
+/// The switches to set, by name. Other switches keep their values. `seed` sets all of them first.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
 pub struct WorldChange(Map<String, Value>);
@@ -112,7 +112,9 @@ impl TryFrom<Map<String, Value>> for WorldChange {
 
     fn try_from(switches: Map<String, Value>) -> Result<Self, String> {
         if let Some(seed) = switches.get("seed").filter(|seed| !seed.is_u64()) {
-            return Err(format!("the seed {seed} of a world is not a whole number"));
+            return Err(format!(
+                "the seed {seed} of a world is not a non-negative integer"
+            ));
         }
         let change = Self(switches);
         change
@@ -123,9 +125,10 @@ impl TryFrom<Map<String, Value>> for WorldChange {
 }
 
 impl WorldChange {
-    /// The world with these switches set.
+    /// Returns the world with these switches set.
     pub(crate) fn apply(&self, world: &World) -> World {
-        self.on(world).expect("a change is tried when it is read")
+        self.on(world)
+            .expect("a change is validated when it is parsed")
     }
 
     fn on(&self, world: &World) -> serde_json::Result<World> {
@@ -140,7 +143,7 @@ impl WorldChange {
     }
 }
 
-/// `SplitMix64`: small, and the same on every machine.
+/// `SplitMix64`: a small generator that gives the same numbers on every machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Draw(pub(crate) u64);
 
@@ -158,7 +161,7 @@ impl Draw {
             .expect("smaller than the bound, which is a usize")
     }
 
-    /// From 0 to 1, without 1.
+    /// Returns a number from 0 to 1, excluding 1.
     pub(crate) fn fraction(&mut self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
         let fraction = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;

@@ -102,7 +102,7 @@ impl Call<'_> {
         self.replication(&arn)
     }
 
-    /// A replica has the ARN of its primary but for the region.
+    /// A replica has the ARN of its primary with another region.
     fn add_replica(&mut self, arn: &str, region: &str) {
         let Some(primary) = self.estate.secrets.get(arn) else {
             return;
@@ -130,7 +130,7 @@ impl Call<'_> {
         self.replication(&arn)
     }
 
-    /// Called in the replica's region: it becomes a secret of its own.
+    /// Makes a replica an independent secret. Called in the region of the replica.
     pub(super) fn stop_replication_to_replica(&mut self) -> Answer {
         let secret = self.secret()?;
         let (arn, region) = (secret.arn.clone(), secret.region.clone());
@@ -157,7 +157,7 @@ impl Call<'_> {
         Ok(json!({"ARN": arn, "ReplicationStatus": self.replicas(secret)}))
     }
 
-    /// How the replicas stand to their primary.
+    /// Returns the replication status of the replicas.
     pub(super) fn replicas(&self, secret: &Secret) -> Vec<Value> {
         let world = &self.estate.world;
         let shown = secret.last_changed + SignedDuration::from_secs(world.replication_delay.into());

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::model::Secret;
 
-/// One filter: any of its values, as prefixes.
+/// One filter. It matches if any of its values matches.
 pub(super) struct Filter {
     key: String,
     values: Vec<String>,
@@ -83,13 +83,13 @@ impl Filter {
     }
 }
 
-/// At most 512 characters of those that AWS takes.
+/// Returns whether a value has at most 512 characters and only characters that AWS accepts.
 fn is_searchable(value: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || " :_@/+=.-!".contains(c);
     value.len() <= 512 && value.chars().all(fits)
 }
 
-/// `MyAppSecret` as `My App Secret`.
+/// Splits words, for example `MyAppSecret` into `My App Secret`.
 fn humps_apart(text: &str) -> String {
     let mut apart = String::new();
     for c in text.chars() {
@@ -101,7 +101,7 @@ fn humps_apart(text: &str) -> String {
     apart
 }
 
-/// Every word of the value begins some word of the text, whatever the case.
+/// Returns whether every word of the value is a prefix of a word of the text, ignoring case.
 fn words_begin(text: &str, value: &str) -> bool {
     let text = text.to_lowercase();
     let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::model::{CURRENT, PENDING, Secret};
 use crate::world::{LabelOnEmpty, World};
 
-/// AWS allows this many labels on one secret.
+/// The maximum number of labels on one secret.
 const MAX_LABELS: usize = 20;
 
 impl Call<'_> {
@@ -38,7 +38,7 @@ impl Call<'_> {
     }
 }
 
-/// Judges the whole request before anything moves.
+/// Checks the whole request before any label moves.
 fn judge(
     secret: &Secret,
     label: &str,
@@ -69,7 +69,7 @@ fn judge(
     }
 }
 
-/// Judges whether a label may come onto a version, once it is known to be there.
+/// Checks whether a label may be attached to an existing version.
 fn attachable(secret: &Secret, label: &str, to: &str, world: &World) -> Result<(), Failure> {
     let holder = secret.holder(label);
     if holder.is_none() && secret.label_count() >= MAX_LABELS {
@@ -128,7 +128,7 @@ fn apply(secret: &mut Secret, label: &str, to: Option<&str>, drop_pending: bool)
         }
         Some(version) => secret.attach(label, version),
     }
-    // A version that lost its last label and never had a value is nothing that could be kept.
+    // AWS drops a version without labels that never had a value.
     secret
         .versions
         .retain(|_, version| version.value.is_some() || !version.labels.is_empty());

@@ -74,7 +74,8 @@ impl Call<'_> {
         Ok(answer)
     }
 
-    /// A page after the key in the token, so that what is deleted in between makes nothing be skipped.
+    /// Returns the page after the key in the token. Because the token is a key, a deletion between pages skips no
+    /// secret.
     fn page<T>(&self, sorted: Vec<(String, T)>) -> Result<(Vec<T>, Option<String>), Failure> {
         let (size, after) = (self.parameters.page_size()?, self.parameters.next_token()?);
         let descending = self.parameters.text("SortOrder") == Some("desc");
@@ -201,7 +202,7 @@ fn rules(secret: &Secret) -> Option<Value> {
         .then_some(rules)
 }
 
-/// A secret without any labelled version has no such key at all (recorded 2023-09-05).
+/// Adds the labels. A secret without a labeled version does not have this key (recorded 2023-09-05).
 fn labels(secret: &Secret) -> Option<Value> {
     let labels = secret.labels();
     (!labels.is_empty()).then(|| json!(labels))

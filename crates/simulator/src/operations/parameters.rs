@@ -1,4 +1,4 @@
-//! Parameters of a request, with AWS's complaints about those that are missing or too long.
+//! The parameters of a request, with AWS's errors for missing or too long ones.
 
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ impl<'a> Parameters<'a> {
         self.version_id("ClientRequestToken")
     }
 
-    /// 32 to 64 characters: tokens become version ids.
+    /// Returns the token, which has 32 to 64 characters. Tokens become version ids.
     pub(crate) fn version_id(self, name: &str) -> Result<Option<&'a str>, Failure> {
         match self.text(name) {
             Some(id) if !(32..=64).contains(&id.len()) => Err(Failure::invalid_parameter(format!(
@@ -61,7 +61,7 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// `MaxResults` from 1 to 100; 100 if it is left out.
+    /// Returns `MaxResults`, from 1 to 100. The default is 100.
     pub(crate) fn page_size(self) -> Result<usize, Failure> {
         let size = self.number("MaxResults").unwrap_or(100);
         let fits = usize::try_from(size)
@@ -70,7 +70,7 @@ impl<'a> Parameters<'a> {
         fits.ok_or_else(|| Failure::invalid_parameter("MaxResults must be between 1 and 100."))
     }
 
-    /// Where the last page ended; tokens are opaque, and garbage is refused.
+    /// Returns the end of the last page. Tokens are opaque, and invalid tokens are refused.
     pub(crate) fn next_token(self) -> Result<Option<String>, Failure> {
         let Some(token) = self.text("NextToken") else {
             return Ok(None);

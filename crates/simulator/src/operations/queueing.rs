@@ -1,4 +1,4 @@
-//! What of SQS a reader of events needs.
+//! The SQS operations that a reader of events needs.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ impl Call<'_> {
         let received = self
             .queue()?
             .receive(most, SignedDuration::from_secs(hidden), now);
-        // Nothing received, no key.
+        // Without messages, SQS omits the key.
         if received.is_empty() {
             return Ok(json!({}));
         }
@@ -91,7 +91,7 @@ impl Call<'_> {
         Ok(json!({"Attributes": all}))
     }
 
-    /// Whether a request to receive would wait for its messages.
+    /// Returns whether a receive request has to wait for messages.
     pub(crate) fn would_wait(&mut self) -> bool {
         let now = self.now;
         self.queue().is_ok_and(|queue| !queue.has_visible(now))
@@ -116,7 +116,7 @@ fn message(delivery: &Delivery) -> Value {
     })
 }
 
-/// Some SDKs refuse a message whose digest is missing or wrong.
+/// Returns the digest of a message. Some SDKs refuse a message whose digest is missing or wrong.
 fn digest(body: &str) -> String {
     format!("{:x}", md5::compute(body))
 }

@@ -67,7 +67,7 @@ impl Call<'_> {
             .map(str::to_owned)
     }
 
-    /// AWSPENDING on another version than AWSCURRENT: AWS refuses, and says that it will try that one again.
+    /// Refuses a rotation while another one is unfinished. AWS reports that it will retry the unfinished one.
     fn refuse_or_repeat(&mut self, arn: &str, token: &str, pending: &str, answer: Value) -> Answer {
         if token == pending && self.estate.world.same_token_succeeds {
             return Ok(answer);
@@ -79,7 +79,7 @@ impl Call<'_> {
         Err(Failure::previous_rotation())
     }
 
-    /// Rules and function that come with the request reconfigure the rotation; the call itself switches it on.
+    /// Applies the rules and the function of the request. The call always turns rotation on.
     fn set_rules(&mut self, arn: &str) -> Result<(), Failure> {
         let function = self.parameters.text("RotationLambdaARN").map(str::to_owned);
         let rules = self.parameters.0.get("RotationRules").cloned();
@@ -101,7 +101,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Switches rotation off and leaves AWSPENDING where it is.
+    /// Turns rotation off and leaves AWSPENDING in place.
     pub(super) fn cancel_rotate_secret(&mut self) -> Answer {
         let secret = self.writable()?;
         if secret.rotation.function.is_none() && secret.owning_service.is_none() {
@@ -125,7 +125,7 @@ impl Call<'_> {
     }
 }
 
-/// Days from 1 to 1000 or an expression, never both; a window is so many hours.
+/// Checks rules: days from 1 to 1000 or an expression, not both, and a window in hours.
 fn judge_rules(rules: &Value) -> Result<(), Failure> {
     let refused = |message: &str| Err(Failure::invalid_parameter(message));
     let days = rules["AutomaticallyAfterDays"].as_i64();

@@ -1,4 +1,4 @@
-//! Operations on values: here so that people and rotation functions can be simulated. The product never calls them.
+//! Operations on values, to simulate users and rotation functions. The product never calls them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +80,7 @@ impl Call<'_> {
         Ok(answer)
     }
 
-    /// Text or bytes, never both, of at most 65,536 bytes, with at most 20 labels.
+    /// Checks a value: text or bytes, not both, of at most 65,536 bytes, with at most 20 labels.
     fn judge_value(&self) -> Result<(), Failure> {
         let (text, bytes) = (
             self.parameters.text("SecretString"),
@@ -101,7 +101,8 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// A new current version abandons the rotation under way, and counts as one for the next date.
+    /// Stores a value. A new current version abandons the rotation in progress and counts as a rotation for the next
+    /// date.
     fn store(
         &mut self,
         arn: &str,

@@ -1,4 +1,4 @@
-//! A client without any library between it and the wire.
+//! An HTTP client without a library.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -6,10 +6,10 @@ use std::net::TcpStream;
 use secret_rotation_simulator::{Options, Simulator, World};
 use serde_json::Value;
 
-/// The AWS time at which every test begins.
+/// The AWS time at the start of every test.
 pub(crate) const START: &str = "2026-11-23T10:00:00Z";
 
-/// A simulator whose clock moves only by jumps, in a world where AWS does nothing of its own accord.
+/// Starts a simulator whose clock moves only by jumps, in a world where AWS does nothing automatically.
 pub(crate) fn quiet(scenario: &str) -> Simulator {
     let aws = simulator(scenario);
     aws.set_world(|world| {
@@ -23,7 +23,7 @@ pub(crate) fn quiet(scenario: &str) -> Simulator {
     aws
 }
 
-/// A simulator whose clock moves only by jumps.
+/// Starts a simulator whose clock moves only by jumps.
 pub(crate) fn simulator(scenario: &str) -> Simulator {
     let options = Options {
         clock_rate: 0.0,
@@ -35,7 +35,7 @@ pub(crate) fn simulator(scenario: &str) -> Simulator {
     aws
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -48,7 +48,7 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// `OK`, or AWS's code.
+    /// Returns `OK` or AWS's error code.
     pub(crate) fn code(&self) -> String {
         match self.json()["__type"].as_str() {
             Some(code) => code.to_owned(),
@@ -57,12 +57,12 @@ impl Reply {
     }
 }
 
-/// Asks AWS for something: an operation of Secrets Manager, or of another service with its prefix.
+/// Sends a request: an operation of Secrets Manager, or of another service with its prefix.
 pub(crate) fn ask(aws: &Simulator, operation: &str, parameters: &Value) -> Reply {
     try_ask(&aws.url(), operation, parameters).unwrap()
 }
 
-/// Likewise, where the connection may break.
+/// Like [`ask`], for connections that can break.
 pub(crate) fn try_ask(url: &str, operation: &str, parameters: &Value) -> io::Result<Reply> {
     let target = if operation.contains('.') {
         operation.to_owned()
@@ -76,7 +76,7 @@ pub(crate) fn try_ask(url: &str, operation: &str, parameters: &Value) -> io::Res
     exchange(url, "POST", "/", &headers, &parameters.to_string())
 }
 
-/// Speaks to the control interface.
+/// Sends a request to the control interface.
 pub(crate) fn control(aws: &Simulator, method: &str, path: &str, body: &str) -> Reply {
     let path = format!("/_simulator/{path}");
     exchange(&aws.url(), method, &path, "", body).unwrap()

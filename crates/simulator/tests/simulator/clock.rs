@@ -1,4 +1,4 @@
-//! AWS's clock: its rate, its jumps, and what falls into them.
+//! AWS's clock: its rate, its jumps, and the events within a jump.
 
 use secret_rotation_simulator::{Cause, Entry, Options, Simulator};
 use serde_json::json;
@@ -16,7 +16,7 @@ fn starting(clock_rate: f64) -> Simulator {
 }
 
 #[test]
-fn a_clock_of_rate_zero_stands_still() {
+fn a_clock_of_rate_zero_does_not_move() {
     let aws = starting(0.0);
     assert_eq!(aws.now().to_string(), START);
     assert_eq!(aws.now().to_string(), START);
@@ -49,7 +49,7 @@ fn a_jump_moves_forward_and_back() {
 }
 
 #[test]
-fn the_date_header_tells_aws_time() {
+fn the_date_header_shows_aws_time() {
     let aws = simulator("{}");
     let reply = ask(&aws, "ListSecrets", &json!({}));
     assert!(
@@ -60,7 +60,7 @@ fn the_date_header_tells_aws_time() {
 }
 
 #[test]
-fn what_falls_into_a_jump_happens_in_order_and_at_its_own_time() {
+fn events_within_a_jump_run_in_order_and_at_their_own_time() {
     let aws = simulator("generate: [{count: 1, name: app, state: rotating}]");
     aws.jump(86_400.0);
     let changes: Vec<_> = aws
@@ -82,7 +82,7 @@ fn what_falls_into_a_jump_happens_in_order_and_at_its_own_time() {
 }
 
 #[test]
-fn aws_rotates_when_the_next_date_comes() {
+fn aws_rotates_at_the_next_date() {
     let aws = simulator("generate: [{count: 1, name: app, state: healthy}]");
     let before = aws.truth("app").unwrap().labels;
     aws.jump(18.0 * 86_400.0 + 60.0);
@@ -92,7 +92,7 @@ fn aws_rotates_when_the_next_date_comes() {
 }
 
 #[test]
-fn a_scheduled_rotation_waits_where_schedules_do_not_run() {
+fn a_scheduled_rotation_does_not_start_if_schedules_do_not_run() {
     let aws = simulator(
         "{world: {schedules_run: false}, generate: [{count: 1, name: app, state: healthy}]}",
     );

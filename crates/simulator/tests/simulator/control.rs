@@ -10,10 +10,10 @@ use crate::client::{ask, control, quiet, try_ask};
 const APP: &str = "generate: [{count: 1, name: team/app, state: stuck-empty}]";
 
 #[test]
-fn the_clock_is_told_jumps_and_changes_its_rate() {
+fn the_clock_can_be_read_moved_and_changed_in_rate() {
     let aws = quiet("{}");
-    let told = control(&aws, "GET", "clock", "").json();
-    assert_eq!(told, json!({"now": "2026-11-23T10:00:00Z", "rate": 0.0}));
+    let answer = control(&aws, "GET", "clock", "").json();
+    assert_eq!(answer, json!({"now": "2026-11-23T10:00:00Z", "rate": 0.0}));
     let jumped = control(&aws, "POST", "clock", r#"{"jump": 3600}"#).json();
     assert_eq!(jumped["now"], "2026-11-23T11:00:00Z");
     control(&aws, "POST", "clock", r#"{"rate": 10}"#);
@@ -21,7 +21,7 @@ fn the_clock_is_told_jumps_and_changes_its_rate() {
 }
 
 #[test]
-fn a_clock_refuses_what_it_does_not_understand() {
+fn the_clock_refuses_invalid_changes() {
     let aws = quiet("{}");
     for wrong in [
         "",
@@ -37,21 +37,17 @@ fn a_clock_refuses_what_it_does_not_understand() {
 }
 
 #[test]
-fn a_scenario_is_entered_or_refused_with_a_reason() {
+fn a_scenario_is_added_or_refused_with_a_reason() {
     let aws = quiet("{}");
     assert_eq!(control(&aws, "POST", "scenario", APP).status, 200);
     assert_eq!(aws.names(), ["team/app"]);
     let refused = control(&aws, "POST", "scenario", APP);
     assert_eq!(refused.status, 400);
-    assert!(
-        refused.body.contains("it is there twice"),
-        "{}",
-        refused.body
-    );
+    assert!(refused.body.contains("exists already"), "{}", refused.body);
 }
 
 #[test]
-fn faults_are_added_told_and_taken_away() {
+fn faults_are_added_listed_and_removed() {
     let aws = quiet("{}");
     let fault = r#"{"operation": "ListSecrets", "kind": "throttle", "count": 2}"#;
     assert_eq!(control(&aws, "POST", "faults", fault).status, 200);
@@ -59,9 +55,9 @@ fn faults_are_added_told_and_taken_away() {
         ask(&aws, "ListSecrets", &json!({})).code(),
         "ThrottlingException"
     );
-    let told = control(&aws, "GET", "faults", "").json();
+    let answer = control(&aws, "GET", "faults", "").json();
     assert_eq!(
-        (&told[0]["kind"], &told[0]["count"]),
+        (&answer[0]["kind"], &answer[0]["count"]),
         (&json!("throttle"), &json!(1))
     );
     assert_eq!(control(&aws, "DELETE", "faults", "").status, 200);
@@ -70,7 +66,7 @@ fn faults_are_added_told_and_taken_away() {
 }
 
 #[test]
-fn every_kind_of_fault_has_a_name_on_the_wire() {
+fn every_kind_of_fault_has_a_json_name() {
     let aws = quiet("{}");
     let code = json!({"code": {"code": "DecryptionFailure", "message": "no key"}});
     let names = "throttle serverError serverErrorAfter resetBefore resetAfter accessDenied hangBefore hangAfter truncate html";
@@ -98,7 +94,7 @@ fn every_kind_of_fault_has_a_name_on_the_wire() {
 }
 
 #[test]
-fn a_fault_that_cannot_be_is_refused_with_what_can() {
+fn an_invalid_fault_is_refused_with_the_valid_choices() {
     let aws = quiet("{}");
     let refused = control(&aws, "POST", "faults", r#"{"kind": "explode"}"#);
     assert_eq!(refused.status, 400);
@@ -108,7 +104,7 @@ fn a_fault_that_cannot_be_is_refused_with_what_can() {
 }
 
 #[test]
-fn hanging_requests_are_told_and_released() {
+fn hanging_requests_are_listed_and_released() {
     let aws = quiet("{}");
     aws.inject(Fault::on("ListSecrets", FaultKind::HangBefore));
     let url = aws.url();
@@ -116,9 +112,9 @@ fn hanging_requests_are_told_and_released() {
     while aws.hanging().is_empty() {
         thread::yield_now();
     }
-    let told = control(&aws, "GET", "hanging", "").json();
+    let answer = control(&aws, "GET", "hanging", "").json();
     assert_eq!(
-        (&told[0]["operation"], &told[0]["applied"]),
+        (&answer[0]["operation"], &answer[0]["applied"]),
         (&json!("ListSecrets"), &json!(false))
     );
     assert_eq!(control(&aws, "POST", "hanging", "").status, 200);
@@ -127,7 +123,7 @@ fn hanging_requests_are_told_and_released() {
 }
 
 #[test]
-fn the_truth_of_a_secret_is_told_by_name_and_by_arn() {
+fn the_truth_of_a_secret_is_shown_by_name_and_by_arn() {
     let aws = quiet(APP);
     let truth = json!(aws.truth("team/app").unwrap());
     assert_eq!(control(&aws, "GET", "secrets/team/app", "").json(), truth);
@@ -138,7 +134,7 @@ fn the_truth_of_a_secret_is_told_by_name_and_by_arn() {
 }
 
 #[test]
-fn the_trace_holds_requests_and_changes_but_no_values() {
+fn the_trace_contains_requests_and_changes_but_no_values() {
     let aws = quiet(APP);
     let token = "33333333-3333-3333-3333-333333333333";
     let put = |field: &str, token: &str| {
@@ -174,7 +170,7 @@ fn the_trace_holds_requests_and_changes_but_no_values() {
 }
 
 #[test]
-fn the_trace_begins_anew() {
+fn the_trace_can_be_cleared() {
     let aws = quiet(APP);
     assert_eq!(control(&aws, "GET", "trace", "").body.trim(), "");
     ask(&aws, "ListSecrets", &json!({}));
@@ -184,7 +180,7 @@ fn the_trace_begins_anew() {
 }
 
 #[test]
-fn calls_are_counted_by_operation_and_control_is_none() {
+fn calls_are_counted_by_operation_without_control_requests() {
     let aws = quiet(APP);
     for operation in ["ListSecrets", "ListSecrets", "Nonsense"] {
         ask(&aws, operation, &json!({}));
@@ -196,7 +192,7 @@ fn calls_are_counted_by_operation_and_control_is_none() {
 }
 
 #[test]
-fn reads_are_no_writes() {
+fn reads_do_not_count_as_writes() {
     let aws = quiet(APP);
     for operation in ["DescribeSecret", "ListSecretVersionIds", "RestoreSecret"] {
         ask(&aws, operation, &json!({"SecretId": "team/app"}));
@@ -210,7 +206,7 @@ fn reads_are_no_writes() {
 }
 
 #[test]
-fn no_address_but_loopback_is_listened_on() {
+fn the_simulator_listens_only_on_loopback() {
     let listen = ([0, 0, 0, 0], 0).into();
     let options = Options {
         listen,

@@ -1,4 +1,4 @@
-//! Each kind of fault, and which requests it strikes.
+//! The kinds of faults and the requests that they strike.
 
 use std::thread;
 
@@ -20,8 +20,8 @@ fn describe(aws: &Simulator, secret: &str) -> String {
 
 fn tagged(aws: &Simulator) -> bool {
     aws.clear_faults();
-    let told = ask(aws, "DescribeSecret", &json!({"SecretId": "app"}));
-    told.json().get("Tags").is_some()
+    let answer = ask(aws, "DescribeSecret", &json!({"SecretId": "app"}));
+    answer.json().get("Tags").is_some()
 }
 
 fn struck(kind: FaultKind) -> Simulator {
@@ -53,7 +53,7 @@ fn a_server_error_is_not_applied() {
 }
 
 #[test]
-fn a_server_error_after_is_applied_all_the_same() {
+fn a_server_error_after_is_applied() {
     let aws = struck(FaultKind::ServerErrorAfter);
     assert_eq!(tag(&aws).status, 500);
     assert!(tagged(&aws));
@@ -84,7 +84,7 @@ fn any_code_can_be_answered() {
 }
 
 #[test]
-fn a_delayed_request_is_applied_in_the_end() {
+fn a_delayed_request_is_applied_after_the_delay() {
     let aws = struck(FaultKind::Delay(1));
     assert_eq!(tag(&aws).code(), "OK");
     assert!(tagged(&aws));
@@ -103,7 +103,7 @@ fn a_truncated_answer_is_half_of_it_after_the_effect() {
 }
 
 #[test]
-fn an_answer_may_carry_any_date_after_the_effect() {
+fn an_answer_can_have_any_date_after_the_effect() {
     for date in ["Fri, 31 Dec 9999 23:59:59 GMT", ""] {
         let aws = struck(FaultKind::Date(date.to_owned()));
         let reply = tag(&aws);
@@ -113,14 +113,17 @@ fn an_answer_may_carry_any_date_after_the_effect() {
             .filter_map(|line| line.strip_prefix("date:"))
             .map(str::trim)
             .collect();
-        let told = date.to_lowercase();
-        assert_eq!((reply.code().as_str(), dates), ("OK", vec![told.as_str()]));
+        let expected = date.to_lowercase();
+        assert_eq!(
+            (reply.code().as_str(), dates),
+            ("OK", vec![expected.as_str()])
+        );
         assert!(tagged(&aws));
     }
 }
 
 #[test]
-fn html_is_answered_with_success_and_without_effect() {
+fn an_html_answer_has_status_200_and_no_effect() {
     let aws = struck(FaultKind::Html);
     let reply = tag(&aws);
     assert_eq!(reply.status, 200);
@@ -172,7 +175,7 @@ fn a_hang_after_has_been_applied_already() {
 }
 
 #[test]
-fn a_fault_strikes_so_often_after_so_many() {
+fn a_fault_strikes_count_times_after_skip_requests() {
     let aws = quiet(STUCK);
     aws.inject(
         Fault::on("DescribeSecret", FaultKind::Throttle)
@@ -194,7 +197,7 @@ fn a_fault_strikes_only_its_operation() {
 }
 
 #[test]
-fn a_fault_strikes_only_what_contains_its_text() {
+fn a_fault_strikes_only_requests_that_contain_its_text() {
     let aws = quiet(STUCK);
     aws.inject(Fault::on("TagResource", FaultKind::Throttle).containing("payments"));
     let other = json!({"SecretId": "app", "Tags": [{"Key": "team", "Value": "search"}]});
@@ -212,7 +215,7 @@ fn a_fault_strikes_only_its_region() {
 }
 
 #[test]
-fn a_fault_on_a_secret_strikes_its_name_and_arn_and_no_longer_name() {
+fn a_fault_on_a_secret_strikes_its_name_and_arn_but_no_longer_name() {
     let aws = quiet(
         "generate: [{count: 1, name: app, state: healthy}, {count: 1, name: app-1, state: healthy}]",
     );
@@ -244,7 +247,7 @@ fn a_fault_on_an_arn_strikes_requests_by_name() {
 }
 
 #[test]
-fn a_fault_that_waits_leaves_room_for_the_next() {
+fn while_a_fault_skips_requests_the_next_fault_can_strike() {
     let aws = quiet(STUCK);
     aws.inject(Fault::on("DescribeSecret", FaultKind::AccessDenied).after(1));
     aws.inject(Fault::on("DescribeSecret", FaultKind::Throttle));
@@ -253,7 +256,7 @@ fn a_fault_that_waits_leaves_room_for_the_next() {
 }
 
 #[test]
-fn a_fault_with_a_probability_strikes_about_so_often_and_the_same_each_time() {
+fn a_fault_with_a_probability_strikes_at_its_rate_and_reproducibly() {
     let strikes = || {
         let aws = quiet(STUCK);
         let fault = Fault::on("DescribeSecret", FaultKind::Throttle);
@@ -275,7 +278,7 @@ fn tags() -> serde_json::Value {
     json!({"SecretId": "app", "Tags": [{"Key": "team", "Value": "payments"}]})
 }
 
-/// A simulator with one request that hangs.
+/// Starts a simulator with one hanging request.
 fn hanging(kind: FaultKind) -> (Simulator, thread::JoinHandle<Reply>) {
     let aws = struck(kind);
     let url = aws.url();

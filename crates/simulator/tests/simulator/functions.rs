@@ -1,4 +1,4 @@
-//! What each rotation function does, by its name and by its script.
+//! The behavior of rotation functions, from their name and from their script.
 
 use secret_rotation_simulator::{STEPS, Script, Simulator, Truth};
 use serde_json::json;
@@ -16,7 +16,7 @@ fn scenario(function: &str) -> String {
     format!("generate: [{{count: 1, name: app, state: healthy, function: {function}}}]")
 }
 
-/// One rotation by the function, until nothing happens any more.
+/// Runs one rotation with the function until no event is left.
 fn rotated_by(function: &str) -> (Simulator, Truth) {
     let aws = quiet(&scenario(function));
     assert_eq!(rotate(&aws, NEW), "OK");
@@ -39,7 +39,7 @@ fn steps_run(truth: &Truth) -> Vec<&'static str> {
 }
 
 #[test]
-fn any_name_rotates_properly() {
+fn a_function_with_any_other_name_rotates_successfully() {
     let (_aws, truth) = rotated_by("ok-main");
     assert_eq!(holder(&truth, "AWSCURRENT").as_deref(), Some(NEW));
     assert_eq!(holder(&truth, "AWSPENDING"), None);
@@ -87,7 +87,7 @@ fn a_function_that_crashes_after_a_step_has_done_it() {
 }
 
 #[test]
-fn a_function_that_hangs_is_at_work_for_fifteen_minutes() {
+fn a_function_that_hangs_runs_for_fifteen_minutes() {
     for step in STEPS {
         let aws = quiet(&scenario(&format!("hang-{step}")));
         assert_eq!(rotate(&aws, NEW), "OK");
@@ -101,7 +101,7 @@ fn a_function_that_hangs_is_at_work_for_fifteen_minutes() {
 }
 
 #[test]
-fn a_script_goes_before_the_name() {
+fn a_script_takes_precedence_over_the_name() {
     let aws = quiet(&scenario("nope-main"));
     aws.script(
         "nope-main",
@@ -121,7 +121,7 @@ fn a_script_goes_before_the_name() {
 }
 
 #[test]
-fn a_function_that_fails_twice_goes_well_when_aws_tries_again() {
+fn a_function_that_fails_twice_succeeds_when_aws_retries() {
     let fails = |failures: u32| {
         let aws = simulator(&scenario("main"));
         let fail = Some("setSecret".to_owned());
@@ -139,7 +139,7 @@ fn a_function_that_fails_twice_goes_well_when_aws_tries_again() {
     };
     let current = |aws: &Simulator| holder(&aws.truth("app").unwrap(), "AWSCURRENT");
     assert_eq!(current(&fails(2)).as_deref(), Some(NEW));
-    // AWS tries three times more by itself, and once more whenever it refuses.
+    // AWS retries three times automatically, and once more at each refusal.
     let aws = fails(4);
     assert_ne!(current(&aws).as_deref(), Some(NEW));
     assert_eq!(
@@ -151,7 +151,7 @@ fn a_function_that_fails_twice_goes_well_when_aws_tries_again() {
 }
 
 #[test]
-fn a_rotation_after_the_label_was_cleared_does_not_wait_for_the_function_that_hangs() {
+fn a_rotation_after_a_clear_does_not_wait_for_a_hanging_function() {
     let aws = quiet(&scenario("main"));
     let hang = Some("setSecret".to_owned());
     aws.script(
@@ -177,7 +177,7 @@ fn a_rotation_after_the_label_was_cleared_does_not_wait_for_the_function_that_ha
 }
 
 #[test]
-fn the_end_of_a_function_that_hung_does_not_end_the_rotation_after_it() {
+fn the_timeout_of_a_hanging_function_does_not_end_the_next_rotation() {
     let aws = quiet(&scenario("main"));
     let hang = Some("createSecret".to_owned());
     let script = Script {
@@ -200,7 +200,7 @@ fn the_end_of_a_function_that_hung_does_not_end_the_rotation_after_it() {
 }
 
 #[test]
-fn alternating_users_leave_the_value_before_valid() {
+fn with_alternating_users_the_previous_value_stays_valid() {
     let aws = quiet(
         "secrets:
 - name: app

@@ -1,4 +1,4 @@
-//! What the simulator offers beyond AWS's own interface: scenarios, clock, faults, functions, control, ground truth.
+//! The features beyond the API of AWS: scenarios, clock, faults, functions, control interface and ground truth.
 
 // Marked as tests so that the lints treat their helpers as such.
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Queues, and the events that arrive in them.
+//! Queues and their events.
 
 use serde_json::{Value, json};
 
@@ -23,8 +23,8 @@ fn receive(aws: &secret_rotation_simulator::Simulator, parameters: &Value) -> Ve
     answer["Messages"].as_array().cloned().unwrap_or_default()
 }
 
-fn told(messages: &[Value]) -> Vec<(String, String)> {
-    let told = |message: &Value| {
+fn events(messages: &[Value]) -> Vec<(String, String)> {
+    let event = |message: &Value| {
         let event: Value = serde_json::from_str(message["Body"].as_str().unwrap()).unwrap();
         assert_eq!(event["source"], "aws.secretsmanager");
         let detail = &event["detail"];
@@ -37,7 +37,7 @@ fn told(messages: &[Value]) -> Vec<(String, String)> {
         let name = secret.unwrap().rsplit(':').next().unwrap();
         (what.unwrap().to_owned(), name[..name.len() - 7].to_owned())
     };
-    messages.iter().map(told).collect()
+    messages.iter().map(event).collect()
 }
 
 fn rotate(aws: &secret_rotation_simulator::Simulator, secret: &str) {
@@ -48,27 +48,27 @@ fn rotate(aws: &secret_rotation_simulator::Simulator, secret: &str) {
 }
 
 #[test]
-fn a_rotation_tells_of_its_beginning_its_label_and_its_end() {
+fn a_rotation_sends_events_for_its_start_its_label_and_its_end() {
     let aws = quiet(SCENARIO);
     rotate(&aws, "good-1");
     aws.jump(60.0);
     let expected = [("RotationStarted"), ("AWSCURRENT"), ("RotationSucceeded")]
         .map(|what| (what.to_owned(), "good-1".to_owned()));
-    assert_eq!(told(&receive(&aws, &json!({}))), expected);
+    assert_eq!(events(&receive(&aws, &json!({}))), expected);
 }
 
 #[test]
-fn a_rotation_that_fails_says_so() {
+fn a_failed_rotation_sends_an_event() {
     let aws = quiet(SCENARIO);
     rotate(&aws, "bad-1");
     aws.jump(60.0);
     let expected =
         ["RotationStarted", "RotationFailed"].map(|what| (what.to_owned(), "bad-1".to_owned()));
-    assert_eq!(told(&receive(&aws, &json!({}))), expected);
+    assert_eq!(events(&receive(&aws, &json!({}))), expected);
 }
 
 #[test]
-fn events_go_to_queues_of_their_own_region() {
+fn events_go_to_the_queues_of_their_region() {
     let aws = quiet(SCENARIO);
     rotate(&aws, "good-1");
     let elsewhere = "https://sqs.us-east-1.amazonaws.com/111122223333/elsewhere";
@@ -147,5 +147,5 @@ fn a_request_waits_for_its_messages() {
         rotate(&aws, "good-1");
         waiting.join().unwrap()
     });
-    assert_eq!(told(&waiting)[0].0, "RotationStarted");
+    assert_eq!(events(&waiting)[0].0, "RotationStarted");
 }

@@ -1,4 +1,4 @@
-//! Scenario files: what they say, and what is answered if they say it wrong.
+//! Scenario files and the errors for invalid ones.
 
 use secret_rotation_simulator::{Scenario, Simulator};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::client::{ask, simulator};
 const CURRENT: &str = "11111111-1111-1111-1111-111111111111";
 const PENDING: &str = "22222222-2222-2222-2222-222222222222";
 
-/// One of everything that a scenario file can hold.
+/// A scenario file with every feature.
 const WHOLE: &str = "
 world: {label_on_empty: invalid_parameter}
 functions:
@@ -30,12 +30,12 @@ faults:
 - {operation: RotateSecret, kind: throttle, count: 2}
 ";
 
-/// Why a scenario is refused, with all causes.
+/// Returns the error of a refused scenario with all causes.
 fn refusal(aws: &Simulator, yaml: &str) -> String {
     format!("{:#}", aws.add(yaml).unwrap_err())
 }
 
-/// Asserts that the complaint about a scenario holds each of the texts.
+/// Asserts that the error of a scenario contains each of the texts.
 fn complains(yaml: &str, texts: &[&str]) {
     let complaint = refusal(&simulator("{}"), yaml);
     for text in texts {
@@ -58,8 +58,8 @@ fn described() -> Value {
 }
 
 #[test]
-fn every_date_of_a_secret_is_entered() {
-    let told = described();
+fn every_date_of_a_secret_is_added() {
+    let answer = described();
     let dates = [
         "CreatedDate",
         "LastChangedDate",
@@ -69,28 +69,34 @@ fn every_date_of_a_secret_is_entered() {
     let now = 1_795_428_000;
     let ago = |hours: i32| json!(f64::from(now - hours * 3600));
     assert_eq!(
-        dates.map(|name| told[name].clone()),
+        dates.map(|name| answer[name].clone()),
         [ago(9600), ago(26), ago(960), ago(240)]
     );
 }
 
 #[test]
-fn versions_tags_and_rotation_of_a_secret_are_entered() {
-    let told = described();
+fn versions_tags_and_rotation_of_a_secret_are_added() {
+    let answer = described();
     assert_eq!(
-        told["VersionIdsToStages"],
+        answer["VersionIdsToStages"],
         json!({CURRENT: ["AWSCURRENT"], PENDING: ["AWSPENDING"]})
     );
-    assert_eq!(told["Tags"], json!([{"Key": "team", "Value": "payments"}]));
-    assert_eq!(told["RotationRules"], json!({"AutomaticallyAfterDays": 30}));
     assert_eq!(
-        told["RotationLambdaARN"],
+        answer["Tags"],
+        json!([{"Key": "team", "Value": "payments"}])
+    );
+    assert_eq!(
+        answer["RotationRules"],
+        json!({"AutomaticallyAfterDays": 30})
+    );
+    assert_eq!(
+        answer["RotationLambdaARN"],
         "arn:aws:lambda:eu-west-1:111122223333:function:slow"
     );
 }
 
 #[test]
-fn the_target_of_a_secret_lets_in_what_it_accepts() {
+fn the_target_of_a_secret_accepts_the_given_version() {
     let truth = simulator(WHOLE).truth("payments/db/main").unwrap();
     assert_eq!(truth.accepted.into_iter().collect::<Vec<_>>(), [CURRENT]);
     assert_eq!(
@@ -108,7 +114,7 @@ fn a_second_scenario_adds_to_the_first() {
 }
 
 #[test]
-fn an_empty_scenario_is_none() {
+fn an_empty_scenario_changes_nothing() {
     assert_eq!(Scenario::parse("{}").unwrap(), Scenario::default());
 }
 
@@ -122,7 +128,7 @@ fn the_scenario_of_the_readme_is_valid() {
 }
 
 #[test]
-fn an_unknown_field_is_named_with_its_line_and_those_there_are() {
+fn an_unknown_field_is_reported_with_its_line_and_the_known_fields() {
     complains(
         "secrets:\n- name: app\n  labels: [x]\n",
         &["the scenario is not valid", "labels", "versions", "3"],
@@ -131,7 +137,7 @@ fn an_unknown_field_is_named_with_its_line_and_those_there_are() {
 }
 
 #[test]
-fn an_unknown_state_is_named_with_those_there_are() {
+fn an_unknown_state_is_reported_with_the_known_states() {
     complains(
         "generate: [{count: 1, name: app, state: stuck}]",
         &["stuck", "stuck-empty", "healthy"],
@@ -139,7 +145,7 @@ fn an_unknown_state_is_named_with_those_there_are() {
 }
 
 #[test]
-fn an_unknown_kind_of_fault_is_named_with_those_there_are() {
+fn an_unknown_kind_of_fault_is_reported_with_the_known_kinds() {
     complains(
         "faults: [{kind: explode}]",
         &["explode", "throttle", "resetAfter"],
@@ -147,20 +153,20 @@ fn an_unknown_kind_of_fault_is_named_with_those_there_are() {
 }
 
 #[test]
-fn an_unknown_switch_is_named_with_those_there_are() {
+fn an_unknown_switch_is_reported_with_the_known_switches() {
     complains("world: {lag: 5}", &["lag", "own_retries"]);
 }
 
 #[test]
-fn a_probability_beyond_one_is_refused() {
+fn a_probability_above_one_is_refused() {
     complains(
         "faults: [{kind: throttle, probability: 30}]",
-        &["30", "from 0 to 1"],
+        &["30", "between 0 and 1"],
     );
 }
 
 #[test]
-fn a_step_that_is_not_there_is_refused() {
+fn an_unknown_step_is_refused() {
     let texts = [
         "setSecrets",
         "createSecret, setSecret, testSecret, finishSecret",
@@ -178,7 +184,7 @@ fn a_step_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn a_bad_duration_is_repeated_with_the_secret_and_examples() {
+fn an_invalid_duration_is_reported_with_the_secret_and_examples() {
     for field in ["created", "lastChanged", "deleted"] {
         complains(
             &one_secret(&format!("{field}: 6 hours")),
@@ -198,29 +204,29 @@ fn a_bad_duration_is_repeated_with_the_secret_and_examples() {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
-    complains("secrets: [{tags: {}}]", &["it has no name"]);
+fn an_impossible_scenario_is_refused() {
+    complains("secrets: [{tags: {}}]", &["the name is missing"]);
     complains(
         &one_secret("versions: [{labels: [x]}]"),
-        &["a version has no id"],
+        &["the id of a version is missing"],
     );
     complains(
         &one_secret("versions: [{id: a}, {id: a}]"),
-        &["version \"a\" is there twice"],
+        &["version \"a\" is defined twice"],
     );
     let labels = "versions: [{id: a, labels: [AWSCURRENT]}, {id: b, labels: [AWSCURRENT]}]";
-    complains(&one_secret(labels), &["two versions hold AWSCURRENT"]);
+    complains(&one_secret(labels), &["two versions have AWSCURRENT"]);
     complains(
         &one_secret("target: {accepts: a}"),
-        &["its target accepts a version that is not there"],
+        &["its target accepts a version that does not exist"],
     );
     complains(
         &one_secret("rotating: {step: setSecret, ends: +5s}"),
-        &["no version holds AWSPENDING alone"],
+        &["needs a version with AWSPENDING and without AWSCURRENT"],
     );
     complains(
         "secrets: [{name: app}, {name: app}]",
-        &["secret \"app\"", "it is there twice"],
+        &["secret \"app\" exists already"],
     );
     complains(
         "generate: [{count: 2, name: app, state: healthy}]",
@@ -229,7 +235,7 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
-fn of_a_scenario_that_is_refused_nothing_is_entered() {
+fn nothing_of_a_refused_scenario_is_added() {
     let aws = simulator("generate: [{count: 1, name: app, state: healthy}]");
     let faulty = format!("{WHOLE}- {{operation: ListSecrets, kind: throttle, probability: 2}}\n");
     refusal(&aws, &faulty);

@@ -1,4 +1,4 @@
-//! Each state that scenarios generate: what it is, and that it stays so.
+//! The states that scenarios generate, and that each is stable.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 
 use crate::client::{ask, simulator};
 
-/// A secret in a state, a minute later.
+/// Returns a secret in a state, after one minute.
 fn in_state(state: &str) -> (Simulator, Truth, Value) {
     let aws = simulator(&format!(
         "generate: [{{count: 1, name: app, state: {state}}}]"
     ));
     aws.jump(60.0);
     let truth = aws.truth("app").unwrap();
-    let told = ask(&aws, "DescribeSecret", &json!({"SecretId": "app"})).json();
-    (aws, truth, told)
+    let answer = ask(&aws, "DescribeSecret", &json!({"SecretId": "app"})).json();
+    (aws, truth, answer)
 }
 
-/// Labels of each version, without the ids.
+/// Returns the labels of each version, without the ids.
 fn labels(truth: &Truth) -> BTreeSet<String> {
     let joined = |labels: &BTreeSet<String>| labels.iter().cloned().collect::<Vec<_>>().join("+");
     truth.labels.values().map(joined).collect()
@@ -38,10 +38,10 @@ fn pending(truth: &Truth) -> &str {
 
 #[test]
 fn healthy_is_at_rest() {
-    let (_aws, truth, told) = in_state("healthy");
+    let (_aws, truth, answer) = in_state("healthy");
     assert_eq!(labels(&truth), set(["AWSCURRENT", "AWSPREVIOUS"]));
     assert!(truth.live_value_is_labelled && !truth.rotating);
-    assert_eq!(told["RotationEnabled"], true);
+    assert_eq!(answer["RotationEnabled"], true);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn stuck_empty_has_a_pending_version_without_a_value() {
 }
 
 #[test]
-fn stuck_valued_has_a_pending_value_that_the_target_does_not_know() {
+fn stuck_valued_has_a_pending_value_that_the_target_does_not_accept() {
     let (_aws, truth, _) = in_state("stuck-valued");
     let pending = pending(&truth);
     assert!(truth.versions[pending] && !truth.accepted.contains(pending));
@@ -69,14 +69,14 @@ fn stuck_valued_has_a_pending_value_that_the_target_does_not_know() {
 }
 
 #[test]
-fn stuck_after_set_has_a_pending_value_that_alone_is_let_in() {
+fn stuck_after_set_has_the_only_value_that_the_target_accepts() {
     let (_aws, truth, _) = in_state("stuck-after-set");
     assert_eq!(truth.accepted, set([pending(&truth)]));
     assert!(!truth.rotating);
 }
 
 #[test]
-fn rotating_is_at_work_and_then_done() {
+fn rotating_is_in_progress_and_then_done() {
     let (aws, truth, _) = in_state("rotating");
     assert!(truth.rotating && truth.versions[pending(&truth)]);
     aws.jump(1800.0);
@@ -88,31 +88,31 @@ fn rotating_is_at_work_and_then_done() {
 
 #[test]
 fn overdue_stays_overdue() {
-    let (_aws, truth, told) = in_state("overdue");
+    let (_aws, truth, answer) = in_state("overdue");
     assert_eq!(labels(&truth), set(["AWSCURRENT", "AWSPREVIOUS"]));
-    assert_eq!(told["NextRotationDate"], 1_795_255_200.0);
+    assert_eq!(answer["NextRotationDate"], 1_795_255_200.0);
 }
 
 #[test]
-fn disabled_has_its_rotation_switched_off() {
-    let (_aws, truth, told) = in_state("disabled");
+fn disabled_has_its_rotation_turned_off() {
+    let (_aws, truth, answer) = in_state("disabled");
     assert_eq!(truth.rotation_enabled, Some(false));
-    assert_eq!(told.get("NextRotationDate"), None);
+    assert_eq!(answer.get("NextRotationDate"), None);
 }
 
 #[test]
-fn deleted_awaits_its_deletion() {
-    let (aws, _, told) = in_state("deleted");
-    assert!(told["DeletedDate"].is_number());
+fn deleted_is_scheduled_for_deletion() {
+    let (aws, _, answer) = in_state("deleted");
+    assert!(answer["DeletedDate"].is_number());
     let listed = ask(&aws, "ListSecrets", &json!({})).json();
     assert_eq!(listed["SecretList"], json!([]));
 }
 
 #[test]
-fn managed_belongs_to_a_service_and_has_no_function() {
-    let (_aws, _, told) = in_state("managed");
-    assert_eq!(told["OwningService"], "rds");
-    assert_eq!(told.get("RotationLambdaARN"), None);
+fn managed_has_an_owning_service_and_no_function() {
+    let (_aws, _, answer) = in_state("managed");
+    assert_eq!(answer["OwningService"], "rds");
+    assert_eq!(answer.get("RotationLambdaARN"), None);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn many_secrets_are_numbered_from_one() {
     let aws =
         simulator("generate: [{count: 3, name: 'app-{n}', state: healthy, function: 'fn-{n}'}]");
     assert_eq!(aws.names(), ["app-1", "app-2", "app-3"]);
-    let told = ask(&aws, "DescribeSecret", &json!({"SecretId": "app-2"})).json();
-    let function = told["RotationLambdaARN"].as_str().unwrap();
+    let answer = ask(&aws, "DescribeSecret", &json!({"SecretId": "app-2"})).json();
+    let function = answer["RotationLambdaARN"].as_str().unwrap();
     assert!(function.ends_with(":function:fn-2"), "{function}");
 }

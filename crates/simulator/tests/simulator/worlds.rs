@@ -1,4 +1,4 @@
-//! The switches for what AWS does not document.
+//! The switches for behavior that AWS does not document.
 
 use secret_rotation_simulator::{LabelOnEmpty, Options, Simulator, World};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn world_of(aws: &Simulator) -> Value {
 }
 
 #[test]
-fn a_seed_always_makes_the_same_world_and_seeds_differ() {
+fn a_seed_always_gives_the_same_world_and_seeds_differ() {
     assert_eq!(World::from_seed(7), World::from_seed(7));
     let worlds = (0..64).map(World::from_seed);
     let mut different: Vec<World> = Vec::new();
@@ -23,7 +23,7 @@ fn a_seed_always_makes_the_same_world_and_seeds_differ() {
 }
 
 #[test]
-fn seeds_reach_both_sides_of_every_switch() {
+fn seeds_reach_every_setting_of_every_switch() {
     let mut seen: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
     for seed in 0..64 {
         let world = json!(World::from_seed(seed));
@@ -34,7 +34,7 @@ fn seeds_reach_both_sides_of_every_switch() {
 }
 
 #[test]
-fn the_options_choose_a_world() {
+fn the_options_select_a_world() {
     let world = World::from_seed(7);
     let aws = Simulator::start(Options {
         world: world.clone(),
@@ -45,13 +45,13 @@ fn the_options_choose_a_world() {
 }
 
 #[test]
-fn a_scenario_chooses_a_world_by_its_seed() {
+fn a_scenario_selects_a_world_by_its_seed() {
     let aws = simulator("world: {seed: 7}");
     assert_eq!(world_of(&aws), json!(World::from_seed(7)));
 }
 
 #[test]
-fn single_switches_go_before_the_seed() {
+fn single_switches_take_precedence_over_the_seed() {
     let aws = simulator("world: {seed: 7, own_retries: 5}");
     let expected = World {
         own_retries: 5,
@@ -61,7 +61,7 @@ fn single_switches_go_before_the_seed() {
 }
 
 #[test]
-fn switches_not_named_stay_as_they_are() {
+fn other_switches_keep_their_values() {
     let aws = quiet("{}");
     aws.add("world: {label_on_empty: not_found}").unwrap();
     let set = control(&aws, "POST", "world", r#"{"finish_delay": 30}"#);
@@ -78,7 +78,7 @@ fn switches_not_named_stay_as_they_are() {
 }
 
 #[test]
-fn a_switch_that_is_not_there_is_refused_and_those_that_are_are_named() {
+fn an_unknown_switch_is_refused_with_the_known_switches() {
     let aws = quiet("{}");
     let before = world_of(&aws);
     for wrong in [
@@ -97,13 +97,13 @@ fn a_switch_that_is_not_there_is_refused_and_those_that_are_are_named() {
 }
 
 #[test]
-fn replicas_follow_after_a_while_or_fail() {
+fn replicas_follow_after_a_delay_or_fail() {
     let aws = quiet("generate: [{count: 1, name: app, state: healthy, function: ok}]");
     let regions = json!({"SecretId": "app", "AddReplicaRegions": [{"Region": "us-east-1"}]});
     assert_eq!(ask(&aws, "ReplicateSecretToRegions", &regions).code(), "OK");
     let status = |aws: &Simulator| {
-        let told = ask(aws, "DescribeSecret", &json!({"SecretId": "app"})).json();
-        told["ReplicationStatus"][0]["Status"].clone()
+        let answer = ask(aws, "DescribeSecret", &json!({"SecretId": "app"})).json();
+        answer["ReplicationStatus"][0]["Status"].clone()
     };
     assert_eq!(status(&aws), "InSync");
     control(&aws, "POST", "world", r#"{"replication_delay": 60}"#);
