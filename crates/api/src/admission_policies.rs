@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_that_denies_less_is_not() {
+    fn a_binding_that_denies_less_is_a_defect() {
         for binding in [
             json!({"policyName": NAME, "validationActions": ["Warn"]}),
             json!({"policyName": "another", "validationActions": ["Deny"]}),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_judges_less_is_not() {
+    fn a_policy_that_checks_less_is_a_defect() {
         let labelled = json!({"matchLabels": {"guarded": "true"}});
         for policy in [
             with("failurePolicy", json!("Ignore")),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shipped_is_of_this_version_however_the_api_server_completes_it() {
+    fn the_shipped_policies_are_of_this_version_even_with_the_defaults_of_an_api_server() {
         for name in NAMES {
             let shipped = shipped(name).expect("it is shipped");
             assert_eq!(other_version(name, &shipped), None, "{name}");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_judges_otherwise_is_of_another_version() {
+    fn a_policy_with_other_rules_is_of_another_version() {
         type Change = (&'static str, fn(&mut Value));
         let changes: [Change; 8] = [
             ("resourceRules", |spec| {
@@ -348,7 +348,7 @@ mod tests {
 
     /// A user without verb `use` on a profile may change only the fields that the admission policy exempts.
     #[test]
-    fn every_field_of_a_policy_but_the_brake_needs_verb_use() {
+    fn every_field_of_a_policy_except_suspend_and_mode_needs_verb_use() {
         let definitions = crate::manifests();
         let is_policy = |one: &&Value| one["spec"]["names"]["kind"] == "SecretRotationPolicy";
         let definition = definitions.iter().find(is_policy).expect("it is defined");

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_moved_into_its_bounds_when_made_and_refused_when_read() {
+    fn a_count_is_limited_to_its_bounds_when_created_and_refused_outside_them_when_parsed() {
         assert_eq!(Count::<1, 5>::from(9).value(), 5);
         let read: Count<1, 5> = serde_json::from_str("9").expect("any number is read");
         let refusal = read

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_the_gateway_api_defines_them() {
+    fn durations_are_parsed_as_the_gateway_api_defines_them() {
         for (text, milliseconds) in [
             ("5m", 300_000),
             ("1h30m", 5_400_000),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_to_write() {
+    fn an_error_describes_what_to_write() {
         let span: BoundedDuration<{ 2 * HOUR }, { 720 * HOUR }, { 6 * HOUR }> = "90m".into();
         let refusal = span
             .parse("spec.detection.stuckAfter")
@@ -220,12 +220,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_the_schema_admits_is_read(text in "([0-9]{1,5}(h|m|s|ms)){1,4}") {
+        fn every_text_that_the_schema_admits_is_parsed(text in "([0-9]{1,5}(h|m|s|ms)){1,4}") {
             prop_assert!(read(&text).is_some());
         }
 
         #[test]
-        fn what_is_written_is_read_back(milliseconds in 0_u64..359_996_400_000) {
+        fn a_formatted_duration_is_parsed_back(milliseconds in 0_u64..359_996_400_000) {
             let duration = Duration::from_millis(milliseconds);
             prop_assert_eq!(read(&written(duration)), Some(duration), "{}", written(duration));
         }

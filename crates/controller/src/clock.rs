@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_was_set_is_followed() {
+    async fn the_clock_follows_a_server_whose_time_was_set() {
         let clock = ServerClock::default();
         clock.saw(TEN);
         clock.saw(TEN);

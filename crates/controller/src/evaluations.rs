@@ -101,7 +101,7 @@ mod tests {
     use crate::testing::region;
 
     #[test]
-    fn a_judgement_of_an_earlier_term_is_not_known() {
+    fn an_evaluation_of_an_earlier_term_is_not_used() {
         let judgements = Judgements::default();
         let policy = Uid::parse("policy-uid").expect("a UID");
         let held = RegionGate::Blocked(BlockReason::CircuitBreakerOpen);

@@ -418,7 +418,7 @@ mod tests {
     /// waits, `b` is in progress and `c` has acted. `d` of the second policy waits on the secret of `b`, and `e` of a
     /// policy in another namespace on its own secret.
     #[tokio::test]
-    async fn whatever_an_operation_waits_for_wakes_it() {
+    async fn an_operation_is_queued_when_what_it_waits_for_happens() {
         let rows: [Row; 15] = [
             (
                 "a decision",

@@ -158,7 +158,7 @@ mod tests {
 
     /// No profile exists here, so no policy can act.
     #[test]
-    fn a_policy_has_its_window_also_where_it_cannot_act_or_be_understood() {
+    fn a_policy_has_a_window_even_if_it_cannot_act_or_be_parsed() {
         let world = World::new(0);
         hear(&world, "far", &json!({"limits": {"attemptWindow": "300h"}}));
         hear(
@@ -174,7 +174,7 @@ mod tests {
 
     /// As an admission policy in one namespace, or a Role without `delete`, would do.
     #[tokio::test(start_paused = true)]
-    async fn records_go_on_being_deleted_past_those_that_are_refused() {
+    async fn records_are_deleted_although_deletions_of_others_are_refused() {
         let keys: Vec<_> = (0..150)
             .map(|n| crate::testing::key(&format!("bad-{n:03}")))
             .chain([crate::testing::key("good")])

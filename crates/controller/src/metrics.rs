@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_are_told_by_the_holder_of_the_lease_only() {
+    fn only_the_holder_of_the_lease_reports_policies() {
         let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
         let key = ObjectKey {
             namespace: Namespace::parse("team").expect("valid"),

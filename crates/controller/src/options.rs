@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn certificate_and_key_come_together_or_not_at_all() {
+    fn certificate_and_key_must_be_given_together() {
         let parse = |flags: &[&str]| {
             Options::try_parse_from([&["secret-rotation-controller"], flags].concat())
         };
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_self_test_takes_the_flags_that_shape_it_on_either_side() {
+    fn a_self_test_takes_global_flags_before_and_after_its_name() {
         for flags in [
             ["--namespace=a", "--namespace=b", "selftest"],
             ["selftest", "--namespace=a", "--namespace=b"],

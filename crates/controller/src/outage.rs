@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_region_that_does_not_answer_is_asked_by_one_and_more_and_more_seldom() {
+    async fn a_region_that_does_not_answer_is_asked_by_one_step_and_less_and_less_often() {
         let outage = Arc::new(Outage::default());
         let mut pauses = Vec::new();
         for _ in 0..9 {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_step_that_asked_nothing_proves_nothing() {
+    async fn a_step_without_requests_proves_nothing() {
         let outage = Arc::new(Outage::default());
         fail(&outage);
         drop(outage.enter());

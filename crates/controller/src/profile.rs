@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_new_to_one_installation_is_written_at_once() {
+    async fn a_change_that_one_installation_finds_is_written_immediately() {
         let (mut a, mut b) = (Installation::new(5), Installation::new(7));
         let mut stored = None;
         a.pass(&mut stored, 0);

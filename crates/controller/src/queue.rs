@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn keys_come_out_when_they_are_due() {
+    async fn keys_are_returned_when_they_are_due() {
         let (queue, start) = (Queue::new(), clock::now());
         queue.push("late", start + Duration::from_secs(9));
         queue.push("early", start + Duration::from_secs(3));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn asking_again_makes_a_key_due_earlier_but_never_twice() {
+    async fn pushing_a_key_again_makes_it_due_earlier_but_never_twice() {
         let (queue, start) = (Queue::new(), clock::now());
         queue.push("a", start + Duration::from_mins(1));
         queue.push("a", start);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_at_work_is_not_handed_out_a_second_time() {
+    async fn a_key_in_progress_is_not_returned_a_second_time() {
         let queue = Queue::new();
         queue.push("a", clock::now());
         assert_eq!(queue.next().await, "a");

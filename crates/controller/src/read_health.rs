@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_replica_that_reads_nothing_for_long_is_not_ready_and_says_why() {
+    async fn a_replica_that_reads_nothing_for_a_long_time_is_not_ready_and_reports_why() {
         let failures = [Some(ErrorClass::Credentials); 6];
         let why = after(&failures, Duration::from_mins(3)).await;
         assert_eq!(
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn few_failures_and_short_ones_make_nobody_unready() {
+    async fn few_or_recent_failures_make_no_replica_unready() {
         let one = [Some(ErrorClass::Denied)];
         assert_eq!(after(&one, Duration::from_hours(5)).await, None, "few");
         let many = [Some(ErrorClass::Denied); 100];

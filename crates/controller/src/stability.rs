@@ -55,7 +55,7 @@ mod tests {
     use crate::testing::{observation, region};
 
     #[test]
-    fn what_was_swept_tells_since_when_a_later_look_sees_nothing_new() {
+    fn a_sweep_sets_since_when_a_later_look_has_seen_no_change() {
         let watching = Watching::default();
         let pending = pending();
         watching.swept(&inventory(0, pending.clone(), None));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_was_not_seen() {
+    fn a_secret_that_could_not_be_read_was_not_seen() {
         let watching = Watching::default();
         let denied = AwsError {
             class: ErrorClass::Denied,
@@ -78,7 +78,7 @@ mod tests {
 
     /// A sweep of another account does not remove what was seen a moment ago.
     #[test]
-    fn a_place_that_is_swept_later_keeps_what_another_knows() {
+    fn a_later_sweep_of_another_region_keeps_what_is_known() {
         let watching = Watching::default();
         watching.swept(&inventory(0, pending(), None));
         let mut elsewhere = inventory(50, pending(), None);

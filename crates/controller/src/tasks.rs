@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_task_that_ends_is_named_and_a_panic_is_told_apart() {
+    async fn the_first_task_that_ends_is_named_and_a_panic_is_distinguished() {
         let mut tasks = Tasks::new(&Pulse::default());
         tasks.spawn("the watch of policies", std::future::pending());
         tasks.spawn("the lease", async {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_only_waits_is_alive_and_one_that_keeps_its_thread_is_not() {
+    async fn a_task_that_only_waits_is_alive_and_one_that_occupies_its_thread_is_not() {
         let pulse = Pulse::default();
         let mut tasks = Tasks::new(&pulse);
         tasks.spawn("waits", std::future::pending());
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_was_told_to_end_is_not_missed() {
+    async fn a_task_that_ended_as_expected_does_not_count_as_hanging() {
         let pulse = Pulse::default();
         let mut tasks = Tasks::new(&pulse);
         tasks.spawn("short", async {});

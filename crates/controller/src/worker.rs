@@ -259,7 +259,7 @@ mod tests {
 
     /// The only permit is taken by work that takes ten minutes.
     #[tokio::test(start_paused = true)]
-    async fn the_end_is_seen_while_every_place_is_taken() {
+    async fn the_shutdown_is_noticed_while_every_permit_is_taken() {
         for (grace, longest) in [(Duration::ZERO, 1), (Duration::from_secs(15), 16)] {
             let (trigger, surroundings) = surroundings();
             let limits = Limits { grace, ..LIMITS };
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_ends_within_its_grace_comes_to_its_end() {
+    async fn work_that_ends_within_its_grace_period_finishes() {
         let (trigger, surroundings) = surroundings();
         let done = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&done);
@@ -304,7 +304,7 @@ mod tests {
 
     /// Without a Retry-After, the key is due again after a second.
     #[tokio::test(start_paused = true)]
-    async fn a_key_rests_for_as_long_as_the_api_server_asks() {
+    async fn a_key_pauses_for_as_long_as_the_api_server_asks() {
         let (_trigger, surroundings) = surroundings();
         let tries = Arc::new(Mutex::new(Vec::new()));
         let times = Arc::clone(&tries);
@@ -326,7 +326,7 @@ mod tests {
 
     /// No one queues the key again, because no new term begins.
     #[tokio::test(start_paused = true)]
-    async fn a_key_that_comes_between_trust_and_renewal_is_not_lost() {
+    async fn a_key_that_is_due_between_trust_and_renewal_is_not_lost() {
         let (_trigger, mut surroundings) = surroundings();
         let (sender, standing) = Standing::held_for(1, Duration::ZERO);
         surroundings.standing = standing;

@@ -50,7 +50,7 @@ fn none(complaints: &[String]) {
 }
 
 #[test]
-fn every_field_has_a_full_sentence() {
+fn every_field_is_described_by_a_full_sentence() {
     none(&complaints(|schema, field| {
         let text = schema["description"].as_str().unwrap_or_default();
         let sentence = text.ends_with('.')
@@ -78,7 +78,7 @@ fn every_number_has_whole_bounds_and_a_known_format() {
 }
 
 #[test]
-fn every_list_is_bounded_and_says_what_it_is() {
+fn every_list_is_bounded_and_has_a_list_type() {
     none(&complaints(|schema, _| {
         let kind = schema["x-kubernetes-list-type"]
             .as_str()
@@ -125,7 +125,7 @@ fn every_default_obeys_its_own_schema() {
 /// An API server fills defaults in, and then what is stored is not what was written: a second manager of an atomic list has
 /// a conflict, and a diff never ends.
 #[test]
-fn nothing_that_is_written_as_a_whole_holds_a_default() {
+fn no_atomic_field_contains_a_default() {
     fn defaults(schema: &Value, path: &str, whole: bool, found: &mut Vec<String>) {
         if whole && schema.get("default").is_some() {
             found.push(path.to_owned());
@@ -148,7 +148,7 @@ fn nothing_that_is_written_as_a_whole_holds_a_default() {
 }
 
 #[test]
-fn every_rule_says_what_to_write() {
+fn every_rule_has_a_message_about_what_to_write() {
     none(&complaints(|schema, _| {
         let rules = schema["x-kubernetes-validations"]
             .as_array()
@@ -173,7 +173,7 @@ fn a_new_object_is_in_progress_for_kstatus() {
 }
 
 #[test]
-fn names_that_people_choose_fit_a_label() {
+fn names_that_users_choose_fit_into_a_label() {
     for kind in ["SecretRotationPolicy", "AWSAccessProfile"] {
         let rule = &support::schema(kind)["x-kubernetes-validations"][0]["rule"];
         assert_eq!(rule, "size(self.metadata.name) <= 63", "{kind}");
@@ -181,7 +181,7 @@ fn names_that_people_choose_fit_a_label() {
 }
 
 #[test]
-fn each_kind_has_its_names_columns_and_selectors() {
+fn each_resource_has_its_names_columns_and_selectors() {
     let summary = |definition: &Value| {
         let (names, version) = (
             &definition["spec"]["names"],
@@ -294,7 +294,7 @@ fn there_and_back(kind: &str, spec: &Value, status: &Value) -> (Value, Value) {
 }
 
 #[test]
-fn nothing_that_the_schema_admits_is_refused_or_lost() {
+fn no_object_that_the_schema_admits_is_refused_or_loses_a_field() {
     for (kind, variant) in KINDS
         .into_iter()
         .flat_map(|kind| (0..16).map(move |variant| (kind, variant)))

@@ -63,7 +63,7 @@ fn object(spec: &Value, status: Option<Value>) -> SecretRotationOperation {
 }
 
 #[test]
-fn an_operation_that_a_finalizer_keeps_says_when_it_was_deleted() {
+fn an_operation_that_a_finalizer_keeps_has_its_deletion_time() {
     let deleted = server("2026-11-23T09:00:00Z");
     let mut kept = object(&request(), None);
     assert_eq!(kept.to_core().expect("valid").deletion_requested, None);
@@ -135,7 +135,7 @@ fn an_approval_is_a_condition_that_stays() {
 }
 
 #[test]
-fn a_request_arrives_in_core() {
+fn a_request_is_converted_to_core() {
     let schema = support::schema(KIND)["properties"]["spec"].clone();
     assert_eq!(support::violations(&schema, &request()), [""; 0]);
     let object = object(&request(), None);
@@ -185,7 +185,7 @@ fn a_request_arrives_in_core() {
 }
 
 #[test]
-fn an_operation_by_hand_needs_little() {
+fn a_manual_operation_needs_few_fields() {
     let schema = support::schema(KIND)["properties"]["spec"].clone();
     let spec = json!({
         "policyRef": { "name": "payments" },
@@ -297,7 +297,7 @@ fn a_journal_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
-fn a_running_operation_says_where_it_stands() {
+fn a_running_operation_shows_its_phase() {
     let mut operation = operation();
     let labels = [("v1", "AWSCURRENT"), ("v2", "AWSPENDING")];
     let labels = labels.map(|(id, label)| {
@@ -367,7 +367,7 @@ fn a_running_operation_says_where_it_stands() {
 
 /// An intent whose request was never sent: what is written then is what was written before, so that it counts as no try.
 #[test]
-fn an_intent_that_is_taken_back_leaves_no_trace() {
+fn a_removed_intent_leaves_no_trace() {
     let nothing_yet = operation();
     let before = status_of(&nothing_yet, None);
     let intend = |operation: &Operation, step| {
@@ -504,7 +504,7 @@ fn an_ended_operation_counts_though_only_a_newer_release_knows_what_it_did() {
 
 /// As the controller of the release before this one left them, in every phase.
 #[test]
-fn operations_of_the_release_before_are_understood_and_keep_what_they_say() {
+fn operations_of_the_previous_release_are_parsed_without_loss() {
     let stored = include_str!("../../../../tests/golden/previous/objects.json");
     let stored: Value = serde_json::from_str(stored).expect("JSON");
     let items = stored["items"].as_array().expect("a list");
@@ -555,7 +555,7 @@ fn operations_of_the_release_before_are_understood_and_keep_what_they_say() {
 }
 
 #[test]
-fn an_automatic_operation_is_what_was_proposed() {
+fn an_automatic_operation_matches_its_proposal() {
     let policy = json!({
         "apiVersion": "secretrotation.dev/v1alpha1",
         "kind": "SecretRotationPolicy",
@@ -738,7 +738,7 @@ static STATUS: LazyLock<Value> =
 
 proptest! {
     #[test]
-    fn what_an_operation_knows_survives_its_status(
+    fn an_operation_is_unchanged_after_a_round_trip_through_its_status(
         journal in journal(), baseline in option::of(baseline()), ended in option::of((outcome(), time())),
     ) {
         let (outcome, completed) = ended.unzip();

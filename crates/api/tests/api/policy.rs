@@ -45,7 +45,7 @@ fn policy(spec: &Value) -> SecretRotationPolicy {
 }
 
 #[test]
-fn a_policy_that_a_finalizer_keeps_says_when_it_was_deleted() {
+fn a_policy_that_a_finalizer_keeps_has_its_deletion_time() {
     let deleted = server("2026-11-23T09:00:00Z");
     let mut kept = policy(&json!({"selector": {"include": [{"namePrefix": "a/"}]}}));
     kept.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
@@ -57,7 +57,7 @@ fn a_policy_that_a_finalizer_keeps_says_when_it_was_deleted() {
 }
 
 #[test]
-fn a_policy_written_before_there_were_defaults_means_what_the_schema_says() {
+fn a_policy_without_defaults_is_parsed_with_the_defaults_of_the_schema() {
     let schema = support::schema(KIND)["properties"]["spec"].clone();
     let old = policy(&least());
     let new = policy(&support::defaulted(&schema, least()));
@@ -69,7 +69,7 @@ fn a_policy_written_before_there_were_defaults_means_what_the_schema_says() {
 }
 
 #[test]
-fn defaults_arrive_in_core() {
+fn defaults_are_converted_to_core() {
     let (policy, memory) = policy(&least()).to_core().expect("valid");
     let hours = |hours| Duration::from_hours(hours);
     assert!(memory.findings.is_empty());
@@ -122,7 +122,7 @@ fn defaults_arrive_in_core() {
 }
 
 #[test]
-fn everything_that_can_be_written_is_read_and_kept() {
+fn every_field_is_parsed_and_kept() {
     let spec = json!({
         "profileRef": { "name": "prod" },
         "regions": ["eu-west-1"],
@@ -196,7 +196,7 @@ fn everything_that_can_be_written_is_read_and_kept() {
 
 /// A window that cannot be understood never opens; the policy is watched all the same.
 #[test]
-fn an_unreadable_window_closes_for_ever() {
+fn an_unreadable_window_never_opens() {
     for (window, part) in [
         (
             json!({ "schedule": "0 25 * * *", "duration": "2h" }),
@@ -225,7 +225,7 @@ fn an_unreadable_window_closes_for_ever() {
 }
 
 #[test]
-fn refusals_name_the_field_and_what_to_write() {
+fn errors_name_the_field_and_what_to_write() {
     let refusal = |path: &str, value: Value| {
         let mut spec = support::defaulted(&support::schema(KIND)["properties"]["spec"], least());
         *spec
@@ -337,7 +337,7 @@ fn a_policy_that_was_never_stored_is_refused() {
 }
 
 #[test]
-fn memory_is_kept_where_it_is_credible_and_dropped_where_it_is_not() {
+fn remembered_findings_are_kept_if_credible_and_dropped_otherwise() {
     let finding = |name: &str, state: &str, first: &str| json!({ "name": name, "region": "eu-west-1", "state": state, "message": "", "pendingVersionId": "v2", "firstObservedTime": first });
     let mut object = policy(&least());
     let status = json!({
@@ -524,7 +524,7 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
 }
 
 #[test]
-fn the_next_attempt_is_not_promised_before_what_holds_it_back_ends() {
+fn the_next_attempt_is_not_before_the_end_of_its_block() {
     let survey = survey(
         vec![finding("payments/db", State::Stuck)],
         aws("2026-11-23T10:00:00Z"),
@@ -552,7 +552,7 @@ fn the_next_attempt_is_not_promised_before_what_holds_it_back_ends() {
 }
 
 #[test]
-fn a_check_that_was_asked_for_is_known_by_its_token() {
+fn a_requested_check_is_identified_by_its_token() {
     let mut object = policy(&least());
     assert_eq!(object.requested_check(), None);
     let token = "1".repeat(300);
@@ -607,7 +607,7 @@ fn the_worst_state_gives_the_reason() {
 }
 
 #[test]
-fn what_was_not_seen_is_not_called_healthy() {
+fn unseen_secrets_are_not_reported_as_healthy() {
     let incomplete = Survey {
         regions: [(region(), RegionSurvey::default())].into(),
         ..survey(vec![], aws("2026-11-23T10:00:00Z"))
@@ -623,7 +623,7 @@ fn what_was_not_seen_is_not_called_healthy() {
 }
 
 #[test]
-fn an_unchanged_pass_moves_nothing_but_the_time_of_the_check() {
+fn a_pass_without_changes_updates_only_the_time_of_the_check() {
     let first = checked(vec![finding("a", State::Stuck)]);
     let stored: SecretRotationPolicyStatus =
         serde_json::from_value(serde_json::to_value(&first).expect("plain data"))
@@ -643,7 +643,7 @@ fn an_unchanged_pass_moves_nothing_but_the_time_of_the_check() {
 }
 
 #[test]
-fn a_transition_time_moves_only_when_the_status_flips() {
+fn a_transition_time_changes_only_with_the_status() {
     let first = checked(vec![finding("a", State::Stuck)]);
     let at = |findings, now| {
         let survey = survey(findings, aws("2026-11-23T11:00:00Z"));
@@ -667,7 +667,7 @@ fn a_transition_time_moves_only_when_the_status_flips() {
 }
 
 #[test]
-fn a_suspended_policy_keeps_what_it_knew() {
+fn a_suspended_policy_keeps_its_findings() {
     let before = checked(vec![finding("a", State::Stuck)]);
     let survey = survey(vec![], aws("2026-11-23T11:00:00Z"));
     let plan = Plan::default();
@@ -689,7 +689,7 @@ fn a_suspended_policy_keeps_what_it_knew() {
 }
 
 #[test]
-fn a_policy_of_a_suspended_profile_says_so_and_keeps_what_it_knew() {
+fn a_policy_of_a_suspended_profile_reports_it_and_keeps_its_findings() {
     let before = checked(vec![finding("a", State::Stuck)]);
     let suspended = Readiness::ProfileSuspended(ProfileName::parse("shared").expect("valid"));
     let pass = PassReport {
@@ -793,7 +793,7 @@ fn a_restarted_controller_does_not_unsettle_a_ready_policy() {
 }
 
 #[test]
-fn what_was_found_outlives_any_trouble_with_aws_and_what_was_well_does_not() {
+fn unhealthy_findings_survive_aws_errors_and_a_healthy_verdict_does_not() {
     let healthy = |before: &SecretRotationPolicyStatus, readiness: Readiness| {
         let status = SecretRotationPolicyStatus::after(Some(before), &pass(&readiness, None));
         condition(&status, "Healthy")
@@ -864,7 +864,7 @@ fn fifty_findings_are_listed_and_the_rest_counted_and_all_obey_the_schema() {
 
 /// After a restart in an outage the numbers of the last complete check are all that is left of most findings.
 #[test]
-fn findings_of_which_only_the_number_is_known_stay_omitted() {
+fn findings_known_only_by_number_stay_omitted() {
     let mut survey = survey(
         vec![finding("a", State::Stuck), finding("b", State::Overdue)],
         aws("2026-11-23T10:00:00Z"),

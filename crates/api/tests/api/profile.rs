@@ -28,7 +28,7 @@ fn profile(spec: &Value) -> AWSAccessProfile {
 }
 
 #[test]
-fn a_profile_allows_nothing_until_it_says_so() {
+fn a_profile_allows_nothing_by_default() {
     let schema = support::schema(KIND)["properties"]["spec"].clone();
     let least = json!({ "regions": ["eu-west-1"] });
     let old = profile(&least);
@@ -57,7 +57,7 @@ fn a_profile_allows_nothing_until_it_says_so() {
 }
 
 #[test]
-fn everything_that_can_be_written_is_read_and_kept() {
+fn every_field_is_parsed_and_kept() {
     let spec = json!({
         "accountId": "111122223333",
         "regions": ["eu-west-1", "eu-central-1"],
@@ -96,7 +96,7 @@ fn everything_that_can_be_written_is_read_and_kept() {
 }
 
 #[test]
-fn an_object_that_a_finalizer_keeps_says_when_it_was_deleted() {
+fn a_profile_that_a_finalizer_keeps_has_its_deletion_time() {
     let deleted = server("2026-11-23T09:00:00Z");
     let mut kept = profile(&json!({ "regions": ["eu-west-1"] }));
     assert_eq!(kept.to_core().expect("valid").deletion_requested, None);
@@ -108,7 +108,7 @@ fn an_object_that_a_finalizer_keeps_says_when_it_was_deleted() {
 }
 
 #[test]
-fn a_ceiling_that_means_something_else_than_it_seems_is_refused() {
+fn a_ceiling_that_does_not_mean_what_it_appears_to_mean_is_refused() {
     let refusal = |prefix: &str| {
         let spec = json!({ "regions": ["eu-west-1"], "allowedSecrets": [{ "namePrefix": "a/" }, { "namePrefix": prefix }] });
         profile(&spec).to_core().expect_err("refused").to_string()
@@ -131,7 +131,7 @@ fn a_ceiling_that_means_something_else_than_it_seems_is_refused() {
 }
 
 #[test]
-fn refusals_name_the_field() {
+fn errors_name_the_field() {
     let refusal = |spec: Value| profile(&spec).to_core().expect_err("refused").to_string();
     assert_eq!(
         refusal(json!({ "regions": ["eu-west-1"], "accountId": "12" })),
@@ -149,7 +149,7 @@ fn refusals_name_the_field() {
 
 /// A controller that starts again knows nothing yet: what it said of this generation stands, good or bad.
 #[test]
-fn before_the_first_answer_what_was_said_of_the_same_generation_stands() {
+fn before_the_first_answer_the_condition_of_the_same_generation_is_kept() {
     let regions = BTreeSet::new();
     let after = |previous: Option<&AWSAccessProfileStatus>, generation, readiness: &Readiness| {
         let pass = ProfileReport {

@@ -38,7 +38,7 @@ fn reasons() -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn every_reason_has_its_paragraph() {
+fn every_reason_has_a_paragraph_in_the_documentation() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reasons.md");
     let page = fs::read_to_string(page).expect("the page exists");
     let sections: BTreeMap<_, _> = page

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn guards_that_never_changed_hold_since_they_were_created() {
+    fn policies_that_never_changed_are_enforced_since_their_creation() {
         let view = View::new(Arc::default());
         let new = marks("a/1,b/1", Some("2026-11-01T01:00:00Z"));
         assert_eq!(view.since(&new, at(5)), at(1));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn guards_that_changed_hold_since_the_change_was_noticed() {
+    fn policies_that_changed_are_enforced_since_the_change_was_noticed() {
         let view = View::new(Arc::default());
         let first = marks("a/1,b/1", Some("2026-11-01T01:00:00Z"));
         view.since(&first, at(2));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_replica_knew_is_not_lost_and_what_it_did_not_know_is_not_believed() {
+    fn the_note_of_another_replica_is_used_for_the_marks_that_it_knew_and_for_no_others() {
         let note: Arc<Note> = Arc::default();
         let changed = marks("a/1,b/3", None);
         assert_eq!(View::new(Arc::clone(&note)).since(&changed, at(5)), at(5));
@@ -278,7 +278,7 @@ mod tests {
     /// With the permissions of an older release the operation waits and reports it, instead of being retried
     /// silently.
     #[tokio::test]
-    async fn what_may_not_be_read_is_an_answer_and_what_fails_is_not() {
+    async fn a_forbidden_read_is_an_answer_and_a_failed_one_is_an_error() {
         let answer = answering(403, "Forbidden").await.expect("an answer");
         let what = format!("ValidatingAdmissionPolicy {NAME}");
         assert_eq!(answer, Admission::Unreadable { what });

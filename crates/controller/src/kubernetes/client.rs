@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_an_answer_that_asks_for_a_rest_gets_one() {
+    async fn a_request_pauses_only_if_the_answer_asks_for_it() {
         for (code, after, rest) in [
             (429, Some("7"), Some(7)),
             (503, Some(" 1 "), Some(1)),

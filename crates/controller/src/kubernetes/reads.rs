@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_operation_that_is_at_work_and_cannot_be_understood_is_noticed() {
+    fn an_operation_in_progress_that_cannot_be_parsed_is_noticed() {
         let mut found = OnSecret::default();
         found.add(object(
             json!({"spec": {"action": "FromTheFuture"}, "status": {"steps": [{"name": "Leap"}]}}),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_has_ended_or_never_began_blocks_nobody() {
+    fn an_operation_that_has_ended_or_never_began_blocks_no_other() {
         let ended = json!({"status": {"steps": [{"name": "Leap"}], "conditions": [{"type": "Failed", "status": "True"}]}});
         for content in [
             ended,

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_merged_once_is_replaced_as_a_whole_from_then_on() {
+    fn a_status_that_was_merged_once_is_replaced_as_a_whole_afterwards() {
         let way = |spec: &Value, owners: &Value| {
             let object = json!({
                 "apiVersion": "secretrotation.dev/v1alpha1",
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replacing_merge_takes_away_what_it_does_not_say() {
+    fn a_replacing_merge_removes_absent_fields() {
         let old = json!({"a": 1, "b": {"opens": 1, "closes": 2}, "c": [1, 2], "d": {"e": 1}});
         let new = json!({"b": {"closes": 3}, "c": [2], "f": {"g": 1}});
         let patch = json!({"a": null, "b": {"opens": null, "closes": 3}, "c": [2], "d": null, "f": {"g": 1}});

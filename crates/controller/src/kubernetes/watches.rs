@@ -313,7 +313,7 @@ mod tests {
     type Profiles = Events<DeserializeGuard<AWSAccessProfile>>;
 
     #[test]
-    fn a_watch_is_never_further_away_than_two_seconds_and_a_half() {
+    fn a_watch_resumes_within_two_and_a_half_seconds() {
         let mut backoff = QuickBackoff::new("a");
         let waits: Vec<_> = backoff.by_ref().take(6).collect();
         for (wait, least) in waits.iter().zip([200, 400, 800, 1600, 2000, 2000]) {
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn data_that_was_restored_is_listed_anew_within_half_a_minute() {
+    async fn restored_data_is_listed_again_within_half_a_minute() {
         for (version, before) in [
             (500, "500"),
             // The restored data is newer than any object, but older than the last version that the API server sent.
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_list_that_stalls_is_begun_again() {
+    async fn a_list_that_stalls_is_started_again() {
         let server = Server::at(500, &[("a", 450)]);
         server.0.lock().expect("no panic").stalling = 1;
         let mut watch = server.watch();
@@ -459,7 +459,7 @@ mod tests {
 
     /// An API server that does not answer was not necessarily restored.
     #[tokio::test(start_paused = true)]
-    async fn an_api_server_that_does_not_answer_is_not_one_that_was_restored() {
+    async fn an_api_server_that_does_not_answer_does_not_count_as_restored() {
         let server = Server::at(500, &[("a", 450)]);
         let mut watch = server.watch();
         listed(&mut watch).await;
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_rests_for_as_long_as_the_api_server_asks() {
+    async fn a_watch_pauses_for_as_long_as_the_api_server_asks() {
         let server = Server::at(500, &[]);
         server.0.lock().expect("no panic").busy = (1, 12);
         let mut watch = server.watch();

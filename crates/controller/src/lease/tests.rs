@@ -138,7 +138,7 @@ async fn pass(seconds: u64) {
 
 /// The next holder knows what a holder knew before it acts, and does not overwrite it with older knowledge.
 #[tokio::test(start_paused = true)]
-async fn the_note_of_a_holder_is_handed_on() {
+async fn the_note_of_a_holder_is_passed_to_the_next() {
     let server = Server::default();
     let (first, second) = (Arc::<Note>::default(), Arc::<Note>::default());
     let (keeper, standing) = server.keeper_with("me", &first);
@@ -216,7 +216,7 @@ async fn a_lease_regained_without_another_holder_is_a_new_term_of_the_same_reign
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_another_held_meanwhile_begins_a_new_reign() {
+async fn a_lease_that_another_replica_held_meanwhile_begins_a_new_reign() {
     let server = Server::default();
     let (_release, standing) = holding(&server).await;
     server.edit(|lease| {
@@ -232,7 +232,7 @@ async fn a_lease_that_another_held_meanwhile_begins_a_new_reign() {
 
 /// Another replica took the lease and released it between two reads of this one.
 #[tokio::test(start_paused = true)]
-async fn a_holder_that_came_and_went_unseen_is_told_by_the_transitions() {
+async fn a_holder_that_came_and_went_unseen_is_noticed_by_the_transitions() {
     let server = Server::default();
     let (_release, standing) = holding(&server).await;
     server.edit(|lease| {
@@ -243,7 +243,7 @@ async fn a_holder_that_came_and_went_unseen_is_told_by_the_transitions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_was_made_anew_begins_a_new_reign() {
+async fn a_lease_that_was_created_again_begins_a_new_reign() {
     let server = Server::default();
     let (_release, standing) = holding(&server).await;
     server.lock().lease = None;
@@ -251,7 +251,7 @@ async fn a_lease_that_was_made_anew_begins_a_new_reign() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_is_given_up_within_seconds_also_while_a_request_hangs() {
+async fn a_lease_is_released_within_seconds_even_while_a_request_hangs() {
     let server = Server::default();
     let (release, standing) = holding(&server).await;
     pass(1).await;
@@ -268,7 +268,7 @@ async fn a_lease_is_given_up_within_seconds_also_while_a_request_hangs() {
 
 /// A server that asks for a pause gets one, but never so long that the lease expires.
 #[test]
-fn two_tries_fit_into_the_trust_also_with_the_longest_rest() {
+fn two_tries_fit_into_the_trust_even_with_the_longest_pause() {
     assert!(LONGEST_REST * 2 + TRY <= TRUST);
     assert!(RENEW * 4 + TRY <= TRUST);
 }

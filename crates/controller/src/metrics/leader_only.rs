@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_goes_with_the_lease_and_comes_back_with_its_count() {
+    fn a_counter_disappears_with_the_lease_and_returns_with_its_count() {
         let counter = IntCounterVec::new(Opts::new("cleared_total", "Cleared"), &["policy"])
             .expect("well formed");
         let voice = Voice::default();

@@ -473,7 +473,7 @@ mod tests {
 
     /// A policy that was never evaluated has no series.
     #[test]
-    fn an_open_breaker_is_told_until_it_is_known_to_be_closed() {
+    fn an_open_breaker_is_reported_until_it_is_known_to_be_closed() {
         let reports = Reports::new(3, Voice::default()).expect("families are well formed");
         reports.speak(true);
         let of = |breaker| PolicyReport {

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn another_term_is_as_bad_as_none() {
+    fn a_step_of_another_term_may_not_write() {
         let now = Instant::now();
         for tenure in [
             None,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_once_the_end_has_begun() {
+    fn nothing_is_written_once_the_shutdown_has_begun() {
         let now = Instant::now();
         assert!(
             freshness(now)

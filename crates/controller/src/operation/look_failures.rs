@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_secret_that_is_there_again_was_never_away() {
+    async fn a_secret_that_exists_again_clears_its_doubt() {
         let (doubts, key) = (Doubts::default(), key("a"));
         assert!(doubts.absent(&key).is_err());
         tokio::time::advance(SECOND_THOUGHT).await;
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pin_that_cannot_be_taken_back_keeps_no_operation_for_ever() {
+    async fn a_pin_that_cannot_be_removed_keeps_no_operation_forever() {
         let (doubts, key) = (Doubts::default(), key("a"));
         assert!(!doubts.is_overdue(&key));
         tokio::time::advance(UNPIN.saturating_sub(Duration::from_secs(1))).await;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_begin_is_set_aside_until_a_step_sees_everything() {
+    fn an_operation_that_could_not_begin_is_set_aside_until_a_step_sees_everything() {
         let (doubts, key) = (Doubts::default(), key("a"));
         assert!(doubts.set_aside(&key));
         assert!(!doubts.set_aside(&key), "others are woken once");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_that_fail_come_slower_and_slower_until_one_does_not() {
+    fn looks_are_repeated_more_and_more_slowly_until_one_succeeds() {
         let (doubts, key) = (Doubts::default(), key("a"));
         let pauses: Vec<_> = (0..7).map(|_| doubts.failed(&key).as_secs()).collect();
         assert_eq!(pauses, [15, 30, 60, 120, 240, 300, 300]);

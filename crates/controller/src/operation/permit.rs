@@ -248,7 +248,7 @@ mod tests {
     const PINNED: &str = "2026-11-23T10:00:00Z";
 
     #[tokio::test(start_paused = true)]
-    async fn the_deadline_wakes_an_operation_whatever_it_waits_for() {
+    async fn the_deadline_queues_an_operation_whatever_it_waits_for() {
         let context = testing::context();
         for _ in 0..2 {
             context.server_clock.saw("Mon, 23 Nov 2026 10:00:00 GMT");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_wakes_an_operation_whose_pin_settles_makes_it_ask_nothing() {
+    fn an_operation_whose_pin_settles_makes_no_request_when_it_is_woken() {
         let settling = |phase: &str| {
             let complete = json!({
                 "type": "Complete", "status": "False", "reason": phase, "message": "", "lastTransitionTime": PINNED,

@@ -411,7 +411,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_cannot_list_versions_is_told_so_and_always_in_the_same_words() {
+    fn a_failure_to_list_versions_is_reported_with_the_same_message_each_time() {
         let denied = |id: &str| AwsError {
             class: ErrorClass::Denied,
             code: Some("AccessDeniedException".to_owned()),

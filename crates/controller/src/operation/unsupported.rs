@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_surely_never_began_ends() {
+    fn only_an_operation_that_certainly_never_began_ends() {
         assert!(!has_begun(&object(&json!({"observedGeneration": -1}))));
         assert!(!has_begun(&object(
             &json!({"steps": [], "ofANewerRelease": 1})

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_that_only_moves_on_is_not_written_before_its_time() {
+    fn a_later_next_step_alone_is_not_written_before_it_is_due() {
         let old = due("2026-11-23T10:00:00Z");
         assert!(!is_due(
             Some(&old),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_that_differs_is_written_at_once() {
+    fn any_other_difference_is_written_immediately() {
         let old = due("2026-11-23T10:00:00Z");
         let new = SecretRotationOperationStatus {
             secret_name: Some("a".into()),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_its_turn_says_so_once() {
+    fn an_operation_that_waits_for_its_turn_reports_it_once() {
         let saying = |phase: Phase| {
             let complete = serde_json::json!({"conditions": [{
                 "type": "Complete", "status": "False", "reason": phase.name(), "message": "", "lastTransitionTime": "2026-11-23T10:00:00Z",

@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_that_gets_stuck_is_told_once() {
+    fn a_secret_that_gets_stuck_is_reported_once() {
         let stuck = status(&[("a", State::Stuck, None)]);
         assert_eq!(
             told(Some(&status(&[])), &stuck),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_well_again_is_told_once() {
+    fn a_secret_that_recovers_is_reported_once() {
         let stuck = status(&[("a", State::Stuck, None)]);
         assert_eq!(
             told(Some(&stuck), &status(&[])),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_called_well_for_being_one_finding_too_many() {
+    fn a_finding_that_no_longer_fits_is_not_reported_as_recovered() {
         let stuck = status(&[("a", State::Stuck, None)]);
         let other = status(&[("b", State::Stuck, None)]);
         let truncated = SecretRotationPolicyStatus {
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_breaker_is_told_once_however_many_secrets_it_holds_back() {
+    fn an_open_breaker_is_reported_once_however_many_secrets_it_blocks() {
         let one = status(&[("a", State::Stuck, Some(BlockReason::CircuitBreakerOpen))]);
         let two = status(&[
             ("a", State::Stuck, Some(BlockReason::CircuitBreakerOpen)),
@@ -325,7 +325,7 @@ mod tests {
 
     /// With the tests above, these are all the warnings about secrets.
     #[test]
-    fn every_turn_for_the_worse_is_told_once_under_its_own_reason() {
+    fn every_deterioration_is_reported_once_under_its_own_reason() {
         let cases = [
             (State::Overdue, None, "RotationOverdue"),
             (State::TooOld, None, "RotationOverdue"),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_not_ready_is_told_once_by_kind() {
+    fn a_policy_that_is_not_ready_is_reported_once_per_reason() {
         for (reason, event) in [
             ("InvalidSpec", Some("PolicyInvalid")),
             ("InvalidSchedule", Some("PolicyInvalid")),
@@ -372,7 +372,7 @@ mod tests {
 
     /// A region that does not answer does not suppress the events of another one.
     #[test]
-    fn a_recovery_is_told_where_everything_was_seen_and_held_back_elsewhere() {
+    fn a_recovery_is_reported_only_in_regions_that_were_seen_completely() {
         let stuck = status(&[("a", State::Stuck, None)]);
         let mut old = Findings::of_status(Some(&stuck));
         let here = old.by_place.values().next().cloned().expect("a finding");
@@ -396,7 +396,7 @@ mod tests {
 
     /// While it recovers, a secret rotates, and the next status no longer shows it as stuck.
     #[test]
-    fn a_rotation_that_was_tried_by_us_is_told_when_it_has_come_through() {
+    fn a_rotation_that_the_controller_attempted_is_reported_when_it_finishes() {
         let rotating = |attempts: Option<usize>| {
             let mut status = status(&[("a", State::Rotating, None)]);
             status.findings[0].attempts = attempts.map(Into::into);
@@ -419,7 +419,7 @@ mod tests {
 
     /// A status lists only the worst findings. Events report all of them.
     #[test]
-    fn what_a_status_has_no_room_for_is_told_once_and_so_is_its_recovery() {
+    fn a_finding_that_does_not_fit_in_the_status_is_reported_once_and_so_is_its_recovery() {
         let full = |names: &[&str]| {
             let findings: Vec<_> = names
                 .iter()

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_that_is_not_enabled_is_told_from_missing_credentials() {
+    fn a_region_that_is_not_enabled_is_distinguished_from_missing_credentials() {
         let off = || {
             gap(
                 "eu-south-1",

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_that_differs_is_written_at_once() {
+    fn any_other_difference_is_written_immediately() {
         let old = checked("2026-11-23T10:00:00Z");
         let new = SecretRotationPolicyStatus {
             last_handled_request: Some("7".into()),

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_served_with_its_status_or_not_at_all() {
+    fn a_crd_counts_as_served_only_with_its_status() {
         let served = |names: &[&str]| -> Vec<APIResource> {
             let resource = |name: &&str| APIResource {
                 name: (*name).to_owned(),

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_not_asked_for_is_skipped() {
+    async fn a_check_without_its_url_is_skipped() {
         let wanted = SelftestOptions::default();
         assert_eq!(
             [metrics(&wanted).await, health(&wanted).await].map(|check| check.to_string()),

@@ -259,7 +259,7 @@ mod tests {
     type Grant = [String; 5];
 
     #[test]
-    fn the_manifests_grant_what_is_asked_for_and_no_more() {
+    fn the_manifests_grant_exactly_the_checked_permissions() {
         let file = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../deploy/controller/rbac.yaml"
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn rights_are_asked_for_where_they_are_needed() {
+    fn permissions_are_checked_where_they_are_needed() {
         let watched = ["a".to_owned(), "b".to_owned()];
         assert_eq!(
             Place::Watched.namespaces(&watched, "here"),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_is_named_with_what_to_do() {
+    fn a_missing_permission_is_reported_with_what_to_do() {
         let line = RIGHTS[4].check(Some("team"), &["patch"]).to_string();
         assert_eq!(
             line,

@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_is_allowed_passes_and_is_asked_about_once_a_minute() {
+    async fn an_allowed_user_passes_and_is_reviewed_once_a_minute() {
         tokio::time::pause();
         let (api, gate) = stage(200);
         for _ in 0..3 {
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_token_that_somebody_knows_it_is_401() {
+    async fn a_request_without_a_known_token_is_answered_with_401() {
         let (api, gate) = stage(200);
         for header in [
             None,
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_the_api_server_cannot_be_asked_nobody_passes() {
+    async fn no_request_passes_while_the_api_server_does_not_answer() {
         tokio::time::pause();
         for broken in [403, 500, 0] {
             let (api, gate) = stage(broken);
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_verdict_makes_room() {
+    async fn the_oldest_verdict_is_removed_when_the_cache_is_full() {
         let mut known = Known::default();
         for number in 0..=MAX_KEPT {
             tokio::time::advance(Duration::from_millis(1)).await;

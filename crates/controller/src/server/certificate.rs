@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bad_pair_is_told_once_and_each_anew() {
+    async fn each_bad_pair_is_logged_once() {
         let good = signed();
         let stage = Stage::with(&good);
         let mut certificate = stage.certificate().await;

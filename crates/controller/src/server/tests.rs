@@ -47,7 +47,7 @@ async fn garbage_and_plain_http_end_the_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_at_once_and_there_is_room_again() {
+async fn a_connection_beyond_the_limit_is_closed_and_later_ones_are_accepted_again() {
     let stage = Stage::over_tls().await;
     let mut held = Vec::new();
     for _ in 0..METRICS_CONNECTIONS {
@@ -83,7 +83,7 @@ async fn plain_http_answers_and_ends_with_the_process() {
 }
 
 #[tokio::test]
-async fn whoever_keeps_the_server_waiting_is_hung_up_on() {
+async fn a_client_that_keeps_the_server_waiting_is_disconnected() {
     let tls = Stage::over_tls().await;
     let (_trigger, shutdown) = shutdown::channel();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_that_a_new_list_no_longer_holds_is_gone_when_the_list_ends() {
+    fn an_object_that_is_absent_from_a_new_list_is_removed_when_the_list_ends() {
         let mut cache = filled();
         assert_eq!(apply(&mut cache, 0, Event::Init), []);
         assert_eq!(
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_one_stream_says_nothing_about_another() {
+    fn a_list_of_one_stream_does_not_affect_another() {
         let mut cache = filled();
         apply(&mut cache, 1, Event::Init);
         assert_eq!(apply(&mut cache, 1, Event::InitDone), []);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_event_does_not_undo_a_write_of_ours() {
+    fn a_late_event_does_not_undo_an_own_write() {
         let mut cache = filled();
         cache.advance(told(("a", 9)));
         assert_eq!(
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_of_ours_does_not_bring_a_deleted_object_back() {
+    fn an_own_write_does_not_restore_a_deleted_object() {
         let mut cache = filled();
         assert_eq!(
             apply(&mut cache, 0, Event::Delete(("a", 4))),

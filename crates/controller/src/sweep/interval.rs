@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_retried_sooner_than_the_pace_but_slower_and_slower() {
+    fn failures_are_retried_within_the_interval_and_more_and_more_slowly() {
         let pace = Duration::from_mins(5);
         for (failures, least) in [(0, 300), (1, 15), (2, 30), (3, 60), (9, 300), (99, 300)] {
             let pause = next(pace, failures, "uid");

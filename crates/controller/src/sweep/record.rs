@@ -215,7 +215,7 @@ mod tests {
     use crate::testing::{claimant, observation, region};
 
     #[test]
-    fn a_second_look_replaces_what_it_saw_and_its_time_alone() {
+    fn a_second_look_replaces_only_the_rows_that_it_saw_and_their_time() {
         let known = inventory(0, [current("a", "one"), current("b", "one")]);
         let renewed = renewed(&known, &inventory(3, [current("b", "two")]));
         let b = arn("b");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_stays_as_it_was_known() {
+    fn a_secret_that_cannot_be_read_stays_as_it_was_known() {
         let known = inventory(0, [current("a", "one")]);
         let seen = Observation {
             unreadable: Some(error(ErrorClass::Denied)),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_for_one_policy_is_its_own_and_its_rows_are_everybodys() {
+    fn a_read_for_one_policy_belongs_to_it_and_its_rows_are_shared() {
         let mut record = swept([current("team/a", "one"), current("other/b", "one")]);
         let team = claimant();
         let look = read(
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_policy_is_told_is_gone_is_gone_and_what_it_could_not_see_is_marked() {
+    fn secrets_that_a_read_knows_to_be_gone_are_removed_and_unseen_ones_are_marked() {
         let mut record = swept([
             current("team/a", "one"),
             current("team/b", "one"),

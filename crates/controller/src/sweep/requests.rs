@@ -94,7 +94,7 @@ mod tests {
     use crate::clock;
 
     #[tokio::test(start_paused = true)]
-    async fn each_wish_is_granted_once_and_not_before_its_time() {
+    async fn each_request_is_carried_out_once_and_not_before_its_time() {
         let (now, mut wishes) = (clock::now(), Wishes::default());
         assert_eq!(wishes.next(), None, "nobody asked");
         wishes.hint(secret(1), now);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_earlier_of_two_hints_stands_and_the_later_of_two_ends() {
+    async fn the_earlier_of_two_hints_and_the_later_of_two_ends_counts() {
         let (now, mut wishes) = (clock::now(), Wishes::default());
         for at in [now + minutes(2), now + minutes(1), now + minutes(3)] {
             wishes.read(policy("a"), at);
@@ -132,7 +132,7 @@ mod tests {
     /// The first pass over a policy requests a read during the sweep that answers it. A requested check must begin
     /// after the request.
     #[tokio::test(start_paused = true)]
-    async fn what_was_never_read_is_told_apart_from_what_was_asked_for() {
+    async fn first_reads_are_kept_apart_from_requested_reads() {
         let (now, mut wishes) = (clock::now(), Wishes::default());
         wishes.read_first(policy("a"), now);
         wishes.read(policy("b"), now);
@@ -147,7 +147,7 @@ mod tests {
 
     /// An event about a secret is followed immediately, and the secret is looked at again once the look is current.
     #[tokio::test(start_paused = true)]
-    async fn a_hint_does_not_wait_for_the_look_that_an_end_asks_for() {
+    async fn a_hint_does_not_wait_for_the_look_after_an_operation() {
         let (now, mut wishes) = (clock::now(), Wishes::default());
         wishes.outdate(secret(1), now + minutes(1));
         wishes.hint(secret(1), now);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_whole_sweep_grants_every_check_and_every_look_that_is_due() {
+    async fn a_whole_sweep_covers_every_check_and_every_look_that_is_due() {
         let (now, mut wishes) = (clock::now(), Wishes::default());
         wishes.read(policy("a"), now + minutes(5));
         wishes.hint(secret(1), now);

@@ -391,7 +391,7 @@ mod tests {
 
     /// A user who requests checks in a loop gets at most one in each interval.
     #[tokio::test(start_paused = true)]
-    async fn the_first_check_is_made_at_once_and_the_next_ones_in_their_turn() {
+    async fn the_first_check_runs_immediately_and_later_ones_once_per_interval() {
         let (sweeps, policy, interval) = (Sweeps::default(), uid(), Duration::from_mins(1));
         let begun = clock::now();
         let ask = |token: &str| sweeps.request(&policy, token, interval);
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_end_makes_the_places_look_that_know_the_secret_and_nothing_else() {
+    async fn the_end_of_an_operation_requests_a_look_only_where_the_secret_is_known() {
         let sweeps = Sweeps::default();
         let arn = observation("team/a").secret.arn;
         let (places, _) = sweeps.operation_ended(&arn, true);
@@ -433,7 +433,7 @@ mod tests {
     /// The look must happen late enough to be current: what is seen within a minute does not justify another
     /// operation.
     #[tokio::test(start_paused = true)]
-    async fn after_an_operation_that_wrote_nothing_the_look_waits_until_it_counts() {
+    async fn after_an_operation_without_a_write_the_look_waits_until_it_is_current() {
         let sweeps = Sweeps::default();
         sweeps.keep(&place(), knowing("team/a"));
         let arn = observation("team/a").secret.arn;
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn another_interval_is_noticed_whether_of_the_policy_or_of_its_profile() {
+    fn a_changed_interval_of_the_policy_or_its_profile_is_noticed() {
         let (sweeps, mut claimant) = (Sweeps::default(), claimant());
         assert!(sweeps.keeps_pace(&place(), &claimant), "it was never swept");
         let uid = claimant.policy.uid.clone();
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_max_age_is_read_for_and_a_longer_one_is_not() {
+    fn a_shorter_max_age_needs_a_new_read_and_a_longer_one_does_not() {
         let (sweeps, mut claimant) = (Sweeps::default(), claimant());
         let reach = claimant.policy.selector.clone();
         let record = Record {
@@ -492,7 +492,7 @@ mod tests {
 
     /// Valid credentials of another account show its secrets. An outage does not make them the right ones.
     #[test]
-    fn secrets_of_another_account_are_told_until_those_of_the_own_are_seen() {
+    fn secrets_of_another_account_are_reported_until_those_of_the_right_account_are_seen() {
         let sweeps = Sweeps::default();
         let mut profile = claimant().profile;
         let account = |id: &str| AccountId::parse(id).expect("an account");
