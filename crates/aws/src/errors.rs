@@ -99,17 +99,17 @@ fn has_expired(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// Returns whether a proxy or a certificate prevented the connection. Their errors are types of libraries below the
+/// Returns the cause if a proxy or a certificate prevented the connection. Their errors are types of libraries below the
 /// SDK, so only their texts identify them.
 fn in_the_way(error: &(dyn Error + 'static)) -> Option<Cause> {
-    let says = |word: &str| chain(error).any(|error| error.to_string().contains(word));
-    if says("invalid peer certificate") {
+    let mentions = |word: &str| chain(error).any(|error| error.to_string().contains(word));
+    if mentions("invalid peer certificate") {
         return Some(Cause::CertificateNotTrusted);
     }
     let by_proxy = ["tunnel error", "SOCKS error", "proxy"];
     by_proxy
         .into_iter()
-        .any(says)
+        .any(mentions)
         .then_some(Cause::ProxyRefused)
 }
 

@@ -96,7 +96,7 @@ impl Shared {
     /// Releases every hanging request.
     pub(crate) fn release(&self) {
         for (_, (_, release)) in std::mem::take(&mut *self.lock_hanging()) {
-            // The client may have disconnected meanwhile.
+            // The client may have disconnected.
             let _ = release.send(());
         }
     }
