@@ -99,8 +99,8 @@ fn has_expired(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// Returns the cause if a proxy or a certificate prevented the connection. Their errors are types of libraries below the
-/// SDK, so only their texts identify them.
+/// Returns the cause if a proxy or a certificate prevented the connection. Their errors are types of libraries below
+/// the SDK, so only their texts identify them.
 fn in_the_way(error: &(dyn Error + 'static)) -> Option<Cause> {
     let mentions = |word: &str| chain(error).any(|error| error.to_string().contains(word));
     if mentions("invalid peer certificate") {
