@@ -15,45 +15,45 @@ use crate::{
 
 /// Whether the controller can do its job for this generation of an object, and why not.
 ///
-/// The text of a variant is the sentence for people. It must not change from pass to pass, so it holds neither
-/// ages nor request ids.
+/// The text of a variant is a sentence for people. It must not change from pass to pass, so it contains neither ages
+/// nor request ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// It can.
+    /// The controller can do its job.
     Succeeded,
-    /// It would, but somebody asked it to stand still.
+    /// Someone has suspended the policy.
     Suspended,
     /// An admin suspended the profile, and with it every policy of the profile.
     ProfileSuspended(ProfileName),
-    /// The first visit to this generation is not over.
+    /// The first pass over this generation is not complete.
     Progressing,
     /// The profile does not exist.
     ProfileNotFound(ProfileName),
-    /// The profile exists and is not in order.
+    /// The profile exists but is not ready.
     ProfileNotReady(ProfileName),
     /// The profile does not admit the namespace.
     NamespaceNotAllowed(String),
-    /// A region lies beyond the profile's.
+    /// A region is not one of the profile.
     RegionNotAllowed(String),
-    /// A name or prefix lies beyond the profile's ceiling.
+    /// A name or prefix is outside the bounds of the profile.
     SecretNotAllowed(String),
-    /// The remedy asked for lies beyond the profile's allowed actions.
+    /// The profile does not allow the requested remedy.
     ActionNotAllowed(String),
-    /// The AWS credentials are those of another account than the profile's.
+    /// The AWS credentials belong to another account than the profile.
     WrongAccount(String),
-    /// AWS denied a request that sweeping needs.
+    /// AWS denied a request that a sweep needs.
     AccessDenied(String),
     /// There are no usable AWS credentials.
     CredentialsUnavailable(String),
     /// AWS throttles.
     Throttled(String),
-    /// AWS cannot be reached, or answers with nonsense.
+    /// AWS cannot be reached, or its answers cannot be parsed.
     AwsUnavailable(String),
     /// Something was seen, but not everything.
     SweepIncomplete(String),
-    /// The maintenance windows cannot be understood, or never open.
+    /// The maintenance windows cannot be parsed, or never open.
     InvalidSchedule(String),
-    /// The object cannot be understood.
+    /// The object cannot be parsed.
     InvalidSpec(String),
 }
 
@@ -61,11 +61,11 @@ words! {
     /// The reasons of condition `Ready`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum ReadyReason {
-        /// It can.
-        Succeeded => "everything that was asked for can be done, or was",
+        /// The controller can do its job.
+        Succeeded => "everything that was requested can be done or is done",
         /// The object or its profile is suspended.
         Suspended => "the policy or its profile is suspended or being deleted",
-        /// The first visit to this generation is not over.
+        /// The first pass over this generation is not complete.
         Progressing => "the controller has not seen everything yet",
         /// The profile does not exist.
         ProfileNotFound => "there is no AWSAccessProfile of this name",
@@ -75,8 +75,8 @@ words! {
         NamespaceNotAllowed => "the profile does not admit the namespace",
         /// A region is not one of the profile.
         RegionNotAllowed => "the profile does not have the region",
-        /// A name or prefix is beyond the ceiling of the profile.
-        SecretNotAllowed => "a name or prefix lies outside of the profile",
+        /// A name or prefix is outside the bounds of the profile.
+        SecretNotAllowed => "a name or prefix is outside the bounds of the profile",
         /// The profile does not allow the remedy.
         ActionNotAllowed => "the profile does not allow the remedy",
         /// The credentials belong to another account than the profile.
@@ -87,13 +87,13 @@ words! {
         CredentialsUnavailable => "AWS credentials are missing or not valid",
         /// AWS throttles.
         Throttled => "AWS asks for fewer requests",
-        /// AWS cannot be reached, or its answers cannot be understood.
+        /// AWS cannot be reached, or its answers cannot be parsed.
         AwsUnavailable as "AWSUnavailable" => "AWS could not be reached often enough",
         /// Something was seen, but not everything.
         SweepIncomplete => "the last check did not see everything",
-        /// The maintenance windows cannot be understood, or never open.
+        /// The maintenance windows cannot be parsed, or never open.
         InvalidSchedule => "a maintenance window can never open",
-        /// The object cannot be understood.
+        /// The object cannot be parsed.
         InvalidSpec => "the spec contradicts itself",
     }
 }
@@ -102,7 +102,7 @@ words! {
     /// The reasons of condition `Reconciling`, which is only there while it is True.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum ReconcilingReason {
-        /// The first visit to this generation is not over.
+        /// The first pass over this generation is not complete.
         Progressing => "the controller has not seen everything yet",
         /// Something failed, and the controller retries it.
         ProgressingWithRetry => "something failed and is tried again",
@@ -175,10 +175,10 @@ impl Readiness {
         }
     }
 
-    /// The sentence for people.
+    /// Returns the sentence for people.
     pub fn message(&self) -> String {
         match self {
-            Self::Succeeded => "everything that is asked for can be done".to_owned(),
+            Self::Succeeded => "everything that is requested can be done".to_owned(),
             Self::Suspended => {
                 "suspended: nothing is checked and nothing is done; set spec.suspend to false"
                     .to_owned()
@@ -208,8 +208,8 @@ impl Readiness {
         }
     }
 
-    /// Trouble with AWS in some regions: each is named with its cause. The reason is that of the trouble which only people
-    /// can end, if there is such a one. `None` = no region has any.
+    /// Returns the readiness for problems with AWS in some regions, or `None` if no region has any. The message names
+    /// each region with its cause. The reason is that of a problem that only people can fix, if there is one.
     pub fn in_regions(gaps: &[(Region, AwsError)]) -> Option<Self> {
         let (_, worst) = gaps.iter().min_by_key(|(_, gap)| urgency(gap.class))?;
         let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
@@ -242,7 +242,7 @@ impl Readiness {
         matches!(self, Self::Suspended | Self::ProfileSuspended(_))
     }
 
-    /// Whether nothing follows from it about secrets that were seen before.
+    /// Returns whether the health of secrets that were seen before stays as it is.
     pub(crate) const fn leaves_health(&self) -> bool {
         matches!(
             self,
@@ -257,8 +257,8 @@ impl Readiness {
         )
     }
 
-    /// Whether AWS lets nobody look: what was found before is still the best that is known, but nothing vouches for what was
-    /// well.
+    /// Returns whether AWS refuses to let the controller read. Earlier findings are then still the best that is
+    /// known, but nothing shows that healthy secrets are still healthy.
     pub(crate) const fn leaves_findings(&self) -> bool {
         matches!(
             self,
@@ -266,7 +266,7 @@ impl Readiness {
         )
     }
 
-    /// Condition `Ready`.
+    /// Returns condition `Ready`.
     pub(crate) fn ready(&self) -> ConditionUpdate {
         ConditionUpdate {
             kind: "Ready",
@@ -276,7 +276,7 @@ impl Readiness {
         }
     }
 
-    /// Condition `Stalled` or `Reconciling`, as kstatus reads them; neither once all is well.
+    /// Returns condition `Stalled` or `Reconciling`, as kstatus reads them, or `None` if the object is ready.
     pub(crate) fn progress(&self) -> Option<ConditionUpdate> {
         let (kind, reason) = match self.reason().status() {
             ConditionStatus::True => return None,
@@ -317,7 +317,8 @@ impl From<&Refusal> for Readiness {
     }
 }
 
-/// Ranks causes: someone must fix a denial or credentials, someone should know about throttling, and the rest may pass by itself.
+/// Ranks the urgency of causes, the most urgent first: someone must fix a denial or credentials, someone should know
+/// about throttling, and the rest may pass without action.
 const fn urgency(class: ErrorClass) -> u8 {
     match class.group() {
         ErrorGroup::Denied | ErrorGroup::Credentials => 0,

@@ -1,6 +1,6 @@
-//! Which reasons each condition may have: the vocabulary that reference pages and clients list.
+//! The reasons that each condition may have, for reference pages and clients.
 //!
-//! Not where reasons are chosen; a test compares this with the places where they are.
+//! Reasons are not chosen here. A test compares this list with the places where they are.
 
 use secret_rotation_core::advance::Phase;
 use secret_rotation_core::block::BlockReason;
@@ -12,22 +12,22 @@ use crate::health::Health;
 use crate::operation::ApprovedReason;
 use crate::readiness::{ReadyReason, ReconcilingReason};
 
-/// A condition of a kind, with every reason that it may have.
+/// A condition of a resource, with every reason that it may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// The kind that has it.
+    /// The resource that has the condition.
     pub kind: &'static str,
-    /// Its type.
+    /// The type of the condition.
     pub name: &'static str,
-    /// What it says while it is True.
+    /// What the condition means while it is True.
     pub meaning: &'static str,
     /// The reasons while it is True.
     pub if_true: Vec<&'static str>,
-    /// The reasons while it is False or Unknown; none if it is only there while True.
+    /// The reasons while it is False or Unknown. The list is empty if the condition exists only while True.
     pub otherwise: Vec<&'static str>,
 }
 
-/// The reasons for which a profile is not ready. Whatever else is wrong, is so for one policy or one region.
+/// The reasons for which a profile is not ready. All other problems concern one policy or one region.
 const OF_PROFILES: [ReadyReason; 5] = [
     ReadyReason::Progressing,
     ReadyReason::WrongAccount,
@@ -36,10 +36,11 @@ const OF_PROFILES: [ReadyReason; 5] = [
     ReadyReason::CredentialsUnavailable,
 ];
 
-/// What a reason of a condition, a state, or a word of `blockedBy` means, in a sentence without its full stop; `None` for
-/// other words. `docs/reasons.md` has a paragraph for each, with what to do.
+/// Returns what a reason of a condition, a state, or a word of `blockedBy` means, as a sentence without its full
+/// stop. Returns `None` for other words. `docs/reasons.md` has a paragraph for each, with what to do.
 pub fn sentence(word: &str) -> Option<&'static str> {
-    // A word of several sets has one meaning for the reader: conditions come first, as that is where people meet it.
+    // A word of several sets has one meaning for the reader. Conditions come first, because people see most words
+    // there.
     ReadyReason::parse(word)
         .map(ReadyReason::sentence)
         .or_else(|| ReconcilingReason::parse(word).map(ReconcilingReason::sentence))
@@ -51,7 +52,7 @@ pub fn sentence(word: &str) -> Option<&'static str> {
         .or_else(|| Failure::parse(word).map(Failure::sentence))
 }
 
-/// Every condition of every kind, in the order in which the kinds are documented.
+/// Returns every condition of every resource, in the order in which the resources are documented.
 pub fn conditions() -> Vec<Condition> {
     [of_policies(), of_operations(), of_profiles()].concat()
 }
@@ -80,19 +81,19 @@ fn of_policies() -> Vec<Condition> {
         ),
         condition(
             "Healthy",
-            "No selected secret needs attention; rotations under way do not count.",
+            "No selected secret needs attention; rotations in progress do not count.",
             names(if_healthy, Health::name),
             names(if_unhealthy, Health::name),
         ),
         condition(
             "Stalled",
-            "Nothing but a change of the policy or of its profile can help; only there while True.",
+            "Only a change of the policy or of its profile can help; exists only while True.",
             names(ReadyReason::STALLED.to_vec(), ReadyReason::name),
             Vec::new(),
         ),
         condition(
             "Reconciling",
-            "The controller works towards Ready; only there while True.",
+            "The controller still works towards Ready; exists only while True.",
             names(ReconcilingReason::ALL.to_vec(), ReconcilingReason::name),
             Vec::new(),
         ),
@@ -116,19 +117,19 @@ fn of_operations() -> Vec<Condition> {
     vec![
         condition(
             "Complete",
-            "The operation has done what it was asked for; always there.",
+            "The operation has done what was requested; always exists.",
             &[ReadyReason::Succeeded.name()],
             [phases.as_slice(), &failures].concat(),
         ),
         condition(
             "Failed",
-            "The operation has ended otherwise; only there while True.",
+            "The operation has ended without success; exists only while True.",
             &failures,
             Vec::new(),
         ),
         condition(
             "Approved",
-            "A person has agreed; there once somebody has decided.",
+            "A person has agreed; exists once someone has decided.",
             &[ApprovedReason::Approved.name()],
             vec![ApprovedReason::Denied.name()],
         ),

@@ -1,4 +1,4 @@
-//! The definitions follow the API conventions, field by field.
+//! Checks that the definitions follow the API conventions, field by field.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ fn walk(schema: &Value, path: &str, field: bool, visit: &mut impl FnMut(&Value, 
     }
 }
 
-/// Every schema of every kind for which `broken` says something.
+/// Returns every schema of every resource for which `broken` reports a problem.
 fn complaints(broken: impl Fn(&Value, bool) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for kind in KINDS {
@@ -122,8 +122,8 @@ fn every_default_obeys_its_own_schema() {
     }));
 }
 
-/// An API server fills defaults in, and then what is stored is not what was written: a second manager of an atomic list has
-/// a conflict, and a diff never ends.
+/// An API server fills in defaults, and then the stored object differs from the written one: a second manager of an
+/// atomic list has a conflict, and a diff never ends.
 #[test]
 fn no_atomic_field_contains_a_default() {
     fn defaults(schema: &Value, path: &str, whole: bool, found: &mut Vec<String>) {
@@ -272,7 +272,7 @@ fn the_definitions_stay_far_below_the_limits_of_etcd_and_of_client_side_apply() 
     }
 }
 
-/// Reads and writes an object of a kind.
+/// Parses and serializes an object of a resource.
 fn there_and_back(kind: &str, spec: &Value, status: &Value) -> (Value, Value) {
     let object = serde_json::json!({
         "apiVersion": "secretrotation.dev/v1alpha1",

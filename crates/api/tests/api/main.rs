@@ -1,4 +1,4 @@
-//! What users and API servers may rely on: definitions, defaults, translation, status.
+//! Tests of what users and API servers may rely on: definitions, defaults, conversion, status.
 
 mod definitions;
 mod operation;

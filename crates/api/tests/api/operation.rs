@@ -1,4 +1,4 @@
-//! Operations: requests, the journal there and back again, and conditions.
+//! Tests of operations: requests, conversion of the journal in both directions, and conditions.
 
 use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
@@ -99,7 +99,7 @@ fn status_of(
     )
 }
 
-/// An approval is noticed once; that it was lives on in its condition.
+/// An approval is noticed once, and its condition preserves it.
 #[test]
 fn an_approval_is_a_condition_that_stays() {
     let operation = operation();
@@ -365,7 +365,8 @@ fn a_running_operation_shows_its_phase() {
     );
 }
 
-/// An intent whose request was never sent: what is written then is what was written before, so that it counts as no try.
+/// After an intent whose request was never sent, the written status equals the one before, so that the intent does
+/// not count as a try.
 #[test]
 fn a_removed_intent_leaves_no_trace() {
     let nothing_yet = operation();
@@ -452,7 +453,7 @@ fn a_failure_that_only_a_newer_release_knows_stays_a_failure() {
     );
 }
 
-/// A release that finds a word it does not know cannot count the attempt.
+/// A release that finds an unknown word cannot count the attempt.
 #[test]
 fn every_result_has_a_word_that_the_first_release_knows() {
     let words = [
@@ -502,7 +503,7 @@ fn an_ended_operation_counts_though_only_a_newer_release_knows_what_it_did() {
     assert_eq!(value, Some(PendingValue::Unknown));
 }
 
-/// As the controller of the release before this one left them, in every phase.
+/// Statuses as the controller of the previous release left them, in every phase.
 #[test]
 fn operations_of_the_previous_release_are_parsed_without_loss() {
     let stored = include_str!("../../../../tests/golden/previous/objects.json");
@@ -514,7 +515,7 @@ fn operations_of_the_previous_release_are_parsed_without_loss() {
     let mut phases = BTreeSet::new();
     for written in begun {
         let mut written = written.clone();
-        // An API server gives it.
+        // An API server adds this field.
         written["metadata"]["creationTimestamp"] = json!("2026-11-27T18:00:00Z");
         let read: SecretRotationOperation =
             serde_json::from_value(written.clone()).expect("an operation");
@@ -626,7 +627,7 @@ fn version() -> impl Strategy<Value = VersionId> {
     "[A-Za-z0-9-]{1,64}".prop_map(|text| VersionId::parse(text).expect("valid"))
 }
 
-/// Up to the year 9999, to the nanosecond.
+/// Times up to the year 9999, to the nanosecond.
 fn time() -> impl Strategy<Value = AwsTime> {
     (0_i64..253_402_200_000, 0_i32..1_000_000_000).prop_map(|(second, nanosecond)| {
         AwsTime::new(Timestamp::new(second, nanosecond).expect("in range"))
@@ -665,7 +666,7 @@ fn result() -> impl Strategy<Value = StepResult> {
 }
 
 fn earlier_try() -> impl Strategy<Value = Try> {
-    // A step whose function cannot be invoked is not tried again.
+    // A step whose function cannot be invoked is not retried.
     let again = |kind: &ResultKind| *kind != ResultKind::Refused(ErrorClass::CannotInvoke);
     let kind = result().prop_map(|result| result.kind);
     let result = option::of(kind.prop_filter("is tried again", again));

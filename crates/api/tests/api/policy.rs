@@ -1,4 +1,4 @@
-//! Policies: defaults, refusals, memory, and the status after a pass.
+//! Tests of policies: defaults, errors, remembered findings, and the status after a pass.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -194,7 +194,7 @@ fn every_field_is_parsed_and_kept() {
     );
 }
 
-/// A window that cannot be understood never opens; the policy is watched all the same.
+/// A window that cannot be parsed never opens. The policy is still watched.
 #[test]
 fn an_unreadable_window_never_opens() {
     for (window, part) in [
@@ -310,7 +310,7 @@ fn errors_name_the_field_and_what_to_write() {
     }
 }
 
-/// An exclusion that was stored before this rule existed keeps excluding its secret.
+/// An exclusion that was stored before this rule existed must continue to exclude its secret.
 #[test]
 fn a_stored_arn_excludes_that_secret() {
     let whole = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/db-AbCdEf";
@@ -862,7 +862,7 @@ fn fifty_findings_are_listed_and_the_rest_counted_and_all_obey_the_schema() {
     );
 }
 
-/// After a restart in an outage the numbers of the last complete check are all that is left of most findings.
+/// After a restart during an outage, the counts of the last complete check are all that remains of most findings.
 #[test]
 fn findings_known_only_by_number_stay_omitted() {
     let mut survey = survey(

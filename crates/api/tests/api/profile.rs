@@ -1,4 +1,4 @@
-//! Profiles: defaults, the ceiling, and the status after a pass.
+//! Tests of profiles: defaults, the ceiling, and the status after a pass.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -147,7 +147,7 @@ fn errors_name_the_field() {
     );
 }
 
-/// A controller that starts again knows nothing yet: what it said of this generation stands, good or bad.
+/// A controller that starts knows nothing yet. The last condition of this generation is kept, good or bad.
 #[test]
 fn before_the_first_answer_the_condition_of_the_same_generation_is_kept() {
     let regions = BTreeSet::new();
@@ -210,7 +210,7 @@ fn a_region_that_was_not_swept_keeps_what_is_known_of_it() {
         ],
         "conditions": [{
             "type": "Ready", "status": "True", "reason": "Succeeded", "observedGeneration": 3,
-            "message": "everything that is asked for can be done", "lastTransitionTime": "2026-11-23T10:00:03Z",
+            "message": "everything that is requested can be done", "lastTransitionTime": "2026-11-23T10:00:03Z",
         }],
     });
     let status = serde_json::to_value(&second).expect("plain data");

@@ -1,4 +1,4 @@
-//! Every reason and every state has a paragraph in `docs/reasons.md`, and every paragraph a reason or a state.
+//! Every reason and every state has a paragraph in `docs/reasons.md`, and every paragraph has a reason or a state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -57,7 +57,7 @@ fn every_reason_has_a_paragraph_in_the_documentation() {
     }
 }
 
-/// The list of conditions that the reference is made of knows each reason that is chosen somewhere, and no other.
+/// The list of conditions for the reference contains each reason that is chosen somewhere, and no other.
 #[test]
 fn every_reason_belongs_to_a_condition() {
     let listed: BTreeSet<_> = conditions()
@@ -85,7 +85,7 @@ fn a_stalled_policy_is_one_of_those_that_are_not_ready() {
     );
 }
 
-/// The sentences that people read in status and events, and in the list of all words.
+/// The sentences that people read in status, in events and in the list of all words.
 #[test]
 fn every_reason_is_one_sentence() {
     for reason in reasons() {

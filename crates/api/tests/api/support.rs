@@ -1,11 +1,11 @@
-//! What the tests of this crate share: small objects, and a judge of values beside a schema.
+//! Shared parts of the tests of this crate: small objects, and a check of values against a schema.
 
 use jiff::Timestamp;
 use secret_rotation_api::manifests;
 use secret_rotation_core::time::{AwsTime, ServerTime};
 use serde_json::{Map, Value, json};
 
-/// The schema of a kind, from its definition.
+/// Returns the schema of a resource from its definition.
 pub(crate) fn schema(kind: &str) -> Value {
     let definition = manifests()
         .into_iter()
@@ -14,7 +14,7 @@ pub(crate) fn schema(kind: &str) -> Value {
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
-/// Everything about a value that its schema does not allow, as an API server would say before CEL.
+/// Returns everything about a value that its schema does not allow, as an API server reports it before CEL.
 pub(crate) fn violations(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     judge(schema, value, "", &mut found);
@@ -112,7 +112,7 @@ fn judge_object(schema: &Value, fields: &Map<String, Value>, path: &str, found: 
     }
 }
 
-/// The value with every default of the schema filled in, as an API server does it.
+/// Returns the value with every default of the schema filled in, as by an API server.
 pub(crate) fn defaulted(schema: &Value, mut value: Value) -> Value {
     match &mut value {
         Value::Object(fields) => {
@@ -134,7 +134,8 @@ pub(crate) fn defaulted(schema: &Value, mut value: Value) -> Value {
     }
 }
 
-/// A value that the schema admits: with every field, or with the required ones only. `variant` chooses among enums.
+/// Returns a value that the schema admits, with every field or with the required ones only. `variant` chooses among
+/// enums.
 pub(crate) fn sample(schema: &Value, every: bool, variant: usize) -> Value {
     if let Some(names) = schema["enum"].as_array() {
         return names[variant % names.len()].clone();
@@ -170,7 +171,7 @@ fn sample_object(schema: &Value, every: bool, variant: usize) -> Value {
         .collect()
 }
 
-/// What an API server fills in.
+/// Returns the fields that an API server fills in.
 pub(crate) fn metadata(name: &str) -> Value {
     json!({
         "name": name,
