@@ -104,7 +104,7 @@ fn a_self_test_passes_where_all_is_there_and_names_what_is_not() {
     assert_eq!(only("skipped", &lines), [""; 0]);
     for line in [
         "ok       CRD secretrotationoperations at secretrotation.dev/v1alpha1",
-        "ok       right to get, create, update leases in namespace secret-rotation-system",
+        "ok       permission to get, create, update leases in namespace secret-rotation-system",
         "ok       admission policies of approvals",
         "ok       AWS credentials",
         "ok       AWS by profile default, ListSecrets in eu-west-1",
@@ -151,7 +151,7 @@ fn losses(story: &Story) {
     let role = without_rule(story, "events");
     fails(
         story,
-        "FAILED   right to create, patch events: may not create, patch; bind this ServiceAccount to the roles of deploy/controller/rbac.yaml, or of the chart",
+        "FAILED   permission to create, patch events: may not create, patch; bind this ServiceAccount to the roles of deploy/controller/rbac.yaml, or of the chart",
     );
     story
         .cluster
@@ -219,7 +219,7 @@ fn scoped(story: &Story) {
     assert!(
         failed
             .iter()
-            .all(|line| line.starts_with("FAILED   right to ")),
+            .all(|line| line.starts_with("FAILED   permission to ")),
         "{lines}"
     );
 }

@@ -122,7 +122,8 @@ fn policy_changed(
     }
 }
 
-/// The echo of a status write queues nothing. A new generation also queues the operations of the policy.
+/// Queues a policy that is new or changed. The echo of a status write queues nothing. A new generation also queues
+/// the operations of the policy.
 fn policy_kept(
     context: &Context,
     known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>,
@@ -183,7 +184,8 @@ fn operation_changed(
     }
 }
 
-/// A policy is evaluated again when one of its operations appears, begins or ends, but not at each step.
+/// Queues an operation that is new or changed. Its policy is evaluated again when the operation appears, begins or
+/// ends, but not at each step.
 fn operation_kept(
     context: &Context,
     known: &mut BTreeMap<ObjectKey, (bool, bool)>,

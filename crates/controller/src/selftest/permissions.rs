@@ -241,8 +241,8 @@ impl Right {
     fn subject(&self, namespace: Option<&str>) -> String {
         let (verbs, resource) = (self.verbs.join(", "), self.resource);
         match namespace {
-            Some(namespace) => format!("right to {verbs} {resource} in namespace {namespace}"),
-            None => format!("right to {verbs} {resource}"),
+            Some(namespace) => format!("permission to {verbs} {resource} in namespace {namespace}"),
+            None => format!("permission to {verbs} {resource}"),
         }
     }
 }
@@ -294,7 +294,7 @@ mod tests {
         let line = RIGHTS[4].check(Some("team"), &["patch"]).to_string();
         assert_eq!(
             line,
-            "FAILED   right to create, patch events in namespace team: may not patch; bind this ServiceAccount to the roles of deploy/controller/rbac.yaml, or of the chart"
+            "FAILED   permission to create, patch events in namespace team: may not patch; bind this ServiceAccount to the roles of deploy/controller/rbac.yaml, or of the chart"
         );
     }
 

@@ -332,7 +332,7 @@ mod tests {
         router.oneshot(request).await.expect("an answer")
     }
 
-    /// An API server that answers reviews with this status. With 0 it does not answer at all.
+    /// Returns an API server that answers reviews with this status. With 0 it does not answer at all.
     fn stage(status: u16) -> (Arc<ApiServer>, Arc<Gate>) {
         let api = Arc::new(ApiServer {
             status,
