@@ -131,7 +131,7 @@ async fn read(
 ) -> Record {
     let reaches = reaches(some);
     let look = look_around(context, place, some, &record.before(&reaches)).await;
-    tracing::debug!(%place, policies = some.len(), gap = ?look.gap, "what policies select was read");
+    tracing::debug!(%place, policies = some.len(), gap = ?look.gap, "selections of policies read");
     let retry = (look.failures > 0).then(|| retry(place, some, look.failures));
     if let Some(pause) = retry.into_iter().chain(look.proof).min() {
         for policy in reaches.keys() {
