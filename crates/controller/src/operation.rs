@@ -171,6 +171,19 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
 }
 
 /// Reads everything that the step rests on, and evaluates it.
+///
+/// | Step | Why it comes here |
+/// |---|---|
+/// | 1. Read the operation | The watches may lag. |
+/// | 2. Lock the secret in this process | Two steps on one secret must not run at once. |
+/// | 3. Read policy, profile and namespace | A tenant must not learn from AWS what exists outside its bounds. |
+/// | 4. Evaluate the approval and the permit | An operation that ends or waits needs no look. |
+/// | 5. Look at the secret | The tokens are reserved, and all bounds are known. |
+/// | 6. Label the operation with the ARN | Other operations on the secret must find it before it acts. |
+/// | 7. Read the other operations on the secret | They may have priority, or be unreadable and block the secret. |
+/// | 8. Take the next step | Everything that it rests on is fresh. |
+///
+/// Until step 6 nothing is written except status. Whatever fails, the next run starts again at step 1.
 async fn look(
     context: &Arc<Context>,
     key: &ObjectKey,
