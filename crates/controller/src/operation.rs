@@ -183,7 +183,7 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
 /// | 7. Read the other operations on the secret | They may have priority, or be unreadable and block the secret. |
 /// | 8. Take the next step | Everything that it rests on is fresh. |
 ///
-/// Until step 6 nothing is written except status. Whatever fails, the next run starts again at step 1.
+/// Nothing is written to AWS before step 8. Whatever fails, the next run starts again at step 1.
 async fn look(
     context: &Arc<Context>,
     key: &ObjectKey,

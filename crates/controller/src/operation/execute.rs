@@ -25,6 +25,15 @@ const MAX_RESULT_TRIES: usize = 3;
 
 /// Journals the intent, checks that all facts still hold, sends the request once, looks at the secret, and journals
 /// the result.
+///
+/// | Step | Why it comes here | If it fails |
+/// |---|---|---|
+/// | 1. Check that the facts are fresh | Old facts must not lead to an intent. | Nothing was written; the step starts again. |
+/// | 2. Write the intent | A crash after the request then leaves a trace, and other operations see the intent. | Nothing was sent; the step starts again. |
+/// | 3. Check rivals, the slot and the freshness again | Another operation may have written an intent at the same time, and the write took time. | The intent is removed. |
+/// | 4. Send the request, once | Nothing waits between the last check and the request. | The error is the result. |
+/// | 5. Look at the secret | The result records the labels after the request. | The result is recorded without them. |
+/// | 6. Write the result | The next step must know it. | The next step treats the request as unanswered, and its look shows what happened. |
 pub(super) async fn send(
     context: &Arc<Context>,
     scene: Scene,
