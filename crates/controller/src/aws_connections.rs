@@ -13,37 +13,37 @@ use secret_rotation_core::profile::Profile;
 
 use crate::metrics::Metrics;
 use crate::outage::Outage;
-use crate::read_health::Sight;
+use crate::read_health::ReadHealth;
 
 /// A region of a profile, which one sweeper serves.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct ProfileRegion {
     /// The profile with whose permissions it is read.
     pub profile: ProfileName,
     /// The AWS region.
     pub region: Region,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ProfileRegion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.profile, self.region)
     }
 }
 
 /// All connections to AWS.
-pub(crate) struct Accounts {
-    made: tokio::sync::Mutex<BTreeMap<Place, Made>>,
+pub(crate) struct Connections {
+    made: tokio::sync::Mutex<BTreeMap<ProfileRegion, Connection>>,
     queues: tokio::sync::Mutex<BTreeMap<QueueArn, EventQueue>>,
     /// The credentials of the process, which all connections share.
     ambient: tokio::sync::OnceCell<SdkConfig>,
     observer: Observer,
     renewed: Renewal,
-    sight: Arc<Sight>,
+    sight: Arc<ReadHealth>,
 }
 
 /// A connection, and whether its region answers.
 #[derive(Clone, Debug)]
-pub(crate) struct Made {
+pub(crate) struct Connection {
     limits: RateLimits,
     /// The connection.
     pub account: Account,
@@ -51,9 +51,9 @@ pub(crate) struct Made {
     pub outage: Arc<Outage>,
 }
 
-impl Accounts {
+impl Connections {
     /// Creates a pool without connections.
-    pub(crate) fn new(metrics: Arc<Metrics>, sight: Arc<Sight>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, sight: Arc<ReadHealth>) -> Self {
         let (told, seeing) = (Arc::clone(&metrics), Arc::clone(&sight));
         let observer: Observer = Arc::new(move |call: &Call| {
             seeing.saw(call.class);
@@ -80,25 +80,28 @@ impl Accounts {
     }
 
     /// Returns the connection for a region of a profile.
-    pub(crate) async fn of(&self, profile: &Profile, region: &Region) -> Made {
-        let place = Place {
+    pub(crate) async fn of(&self, profile: &Profile, region: &Region) -> Connection {
+        let profile_region = ProfileRegion {
             profile: profile.name.clone(),
             region: region.clone(),
         };
         let limits = RateLimits::from(profile.rate_limit);
         let mut made = self.made.lock().await;
-        if let Some(known) = made.get(&place).filter(|known| known.limits == limits) {
+        if let Some(known) = made
+            .get(&profile_region)
+            .filter(|known| known.limits == limits)
+        {
             return known.clone();
         }
         let config = self.config(region).await;
         let observer = Arc::clone(&self.observer);
         let account = Account::with_config(config, region.clone(), limits, observer);
-        let fresh = Made {
+        let fresh = Connection {
             limits,
             account,
             outage: Arc::default(),
         };
-        made.insert(place, fresh.clone());
+        made.insert(profile_region, fresh.clone());
         fresh
     }
 
@@ -120,7 +123,7 @@ impl Accounts {
     }
 }
 
-impl fmt::Debug for Accounts {
+impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accounts").finish_non_exhaustive()
     }

@@ -9,24 +9,24 @@ use secret_rotation_core::pin::ClusterId;
 use secret_rotation_core::plan::PlanInput;
 use secret_rotation_core::time::AwsTime;
 
-use crate::aws_connections::{Accounts, Place};
+use crate::aws_connections::{Connections, ProfileRegion};
 use crate::clock::ServerClock;
 use crate::error::Error;
-use crate::evaluations::Judgements;
-use crate::events::Announcer;
+use crate::evaluations::Evaluations;
+use crate::events::EventRecorder;
 use crate::kubernetes::admission;
 use crate::kubernetes::reads::Reader;
-use crate::lease::{Standing, Tenure};
+use crate::lease::{Claim, Leadership};
 use crate::metrics::Metrics;
 use crate::operation::locks::Locks;
-use crate::operation::look_failures::Doubts;
-use crate::policy::written_status::Told;
-use crate::profile::Said;
+use crate::operation::look_failures::LookFailures;
+use crate::policy::written_status::WrittenStatuses;
+use crate::profile::PublishedStatuses;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
-use crate::stability::Watching;
-use crate::store::World;
-use crate::sweep::Sweeps;
+use crate::stability::SharedStability;
+use crate::store::Store;
+use crate::sweep::SweepStore;
 
 /// The connections to Kubernetes and AWS, and what is known of both.
 pub(crate) struct Context {
@@ -37,31 +37,31 @@ pub(crate) struct Context {
     /// Quorum reads.
     pub reader: Reader,
     /// Connections to AWS.
-    pub accounts: Accounts,
+    pub connections: Connections,
     /// The id of the cluster, which marks the pins of this controller.
     pub cluster: ClusterId,
     /// The state of Kubernetes as the watches show it.
-    pub world: World,
+    pub store: Store,
     /// The state of AWS as the sweeps saw it.
-    pub sweeps: Sweeps,
+    pub sweeps: SweepStore,
     /// How long unfinished rotations have been stable, as this process has seen them.
-    pub watching: Watching,
+    pub stability: SharedStability,
     /// The last evaluation of each policy.
-    pub judgements: Judgements,
+    pub evaluations: Evaluations,
     /// The findings that events last reported for each policy.
-    pub told: Told,
+    pub written_statuses: WrittenStatuses,
     /// The status that was last published for each profile.
-    pub said: Said,
+    pub published_statuses: PublishedStatuses,
     /// The secrets on which a step of this process is in progress.
     pub locks: Locks,
     /// Whether the API server enforces the admission policies for approvals.
     pub admission: admission::View,
     /// What is uncertain about single operations.
-    pub doubts: Doubts,
+    pub look_failures: LookFailures,
     /// The queues of work.
     pub queues: Queues,
     /// Whether this replica holds the lease.
-    pub standing: Standing,
+    pub leadership: Leadership,
     /// Whether the process is shutting down.
     pub shutdown: Shutdown,
     /// The clock of the API server.
@@ -69,7 +69,7 @@ pub(crate) struct Context {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The publisher of events.
-    pub announcer: Announcer,
+    pub recorder: EventRecorder,
 }
 
 /// One queue per reconciler.
@@ -82,7 +82,7 @@ pub(crate) struct Queues {
     /// Profiles whose status to publish.
     pub profiles: Arc<Queue<ProfileName>>,
     /// Regions of profiles to sweep.
-    pub places: Arc<Queue<Place>>,
+    pub sweeps: Arc<Queue<ProfileRegion>>,
     /// Profiles whose event queues to read.
     pub hints: Arc<Queue<ProfileName>>,
 }
@@ -93,12 +93,12 @@ impl Context {
     /// # Errors
     ///
     /// Returns an error if the shutdown has begun or the lease is not held.
-    pub(crate) fn tenure(&self) -> Result<Tenure, Error> {
+    pub(crate) fn claim(&self) -> Result<Claim, Error> {
         if self.shutdown.has_begun() {
             return Err(Error::Stale("the process is shutting down"));
         }
-        self.standing
-            .tenure()
+        self.leadership
+            .claim()
             .ok_or(Error::Stale("this replica does not hold the lease"))
     }
 
@@ -120,14 +120,14 @@ impl Context {
         now: AwsTime,
         ask: impl FnOnce(&PlanInput<'_>) -> T,
     ) -> T {
-        let facts = self.world.facts();
-        let functions = self.sweeps.functions(&facts.operations);
-        let (judged, aside) = (self.judgements.regions(), self.doubts.aside());
-        let watches = self.watching.watches();
+        let snapshot = self.store.snapshot();
+        let functions = self.sweeps.functions(&snapshot.operations);
+        let (judged, aside) = (self.evaluations.regions(), self.look_failures.aside());
+        let watches = self.stability.watches();
         ask(&PlanInput {
             own,
-            bound_policies: &facts.claimants,
-            operations: &facts.operations,
+            bound_policies: &snapshot.bound_policies,
+            operations: &snapshot.operations,
             functions: &functions,
             region_gates: &judged,
             stability: &watches,
@@ -142,17 +142,17 @@ impl Context {
         self.queues.policies.clear();
         self.queues.operations.clear();
         self.queues.profiles.clear();
-        self.queues.places.clear();
+        self.queues.sweeps.clear();
         self.queues.hints.clear();
     }
 
     /// Clears everything that was seen and evaluated before another replica may have acted.
-    pub(crate) fn forget_reign(&self) {
+    pub(crate) fn forget_epoch(&self) {
         self.sweeps.clear();
-        self.judgements.clear();
-        self.accounts.forget_term();
-        self.told.clear();
-        self.said.clear();
-        self.doubts.clear();
+        self.evaluations.clear();
+        self.connections.forget_term();
+        self.written_statuses.clear();
+        self.published_statuses.clear();
+        self.look_failures.clear();
     }
 }

@@ -11,16 +11,16 @@ use secret_rotation_core::survey::PreviousFindings;
 
 /// The last evaluation by policy.
 #[derive(Debug, Default)]
-pub(crate) struct Judgements(Mutex<BTreeMap<Uid, Judgement>>);
+pub(crate) struct Evaluations(Mutex<BTreeMap<Uid, Evaluation>>);
 
 #[derive(Clone, Debug)]
-struct Judgement {
+struct Evaluation {
     term: u64,
     regions: BTreeMap<Region, RegionGate>,
     memory: PreviousFindings,
 }
 
-impl Judgements {
+impl Evaluations {
     /// Records an evaluation. Returns whether automatic operations may now start in a region where they could not
     /// before, or the reverse.
     pub(crate) fn note(
@@ -30,7 +30,7 @@ impl Judgements {
         regions: &BTreeMap<Region, RegionGate>,
         memory: PreviousFindings,
     ) -> bool {
-        let judgement = Judgement {
+        let judgement = Evaluation {
             term,
             regions: regions.clone(),
             memory,
@@ -90,7 +90,7 @@ impl Judgements {
         self.all().clear();
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<Uid, Judgement>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Uid, Evaluation>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,17 +102,17 @@ mod tests {
 
     #[test]
     fn an_evaluation_of_an_earlier_term_is_not_used() {
-        let judgements = Judgements::default();
+        let evaluations = Evaluations::default();
         let policy = Uid::parse("policy-uid").expect("a UID");
         let held = RegionGate::Blocked(BlockReason::CircuitBreakerOpen);
-        assert_eq!(judgements.region(&policy, 1, &region()), None);
+        assert_eq!(evaluations.region(&policy, 1, &region()), None);
         let regions = [(region(), held)].into();
-        assert!(judgements.note(&policy, 1, &regions, PreviousFindings::default()));
+        assert!(evaluations.note(&policy, 1, &regions, PreviousFindings::default()));
         let regions = [(region(), held)].into();
-        assert!(!judgements.note(&policy, 1, &regions, PreviousFindings::default()));
-        assert_eq!(judgements.region(&policy, 1, &region()), Some(held));
+        assert!(!evaluations.note(&policy, 1, &regions, PreviousFindings::default()));
+        assert_eq!(evaluations.region(&policy, 1, &region()), Some(held));
         let elsewhere = Region::parse("us-east-1").expect("a region");
-        assert_eq!(judgements.region(&policy, 1, &elsewhere), None);
-        assert_eq!(judgements.region(&policy, 2, &region()), None);
+        assert_eq!(evaluations.region(&policy, 1, &elsewhere), None);
+        assert_eq!(evaluations.region(&policy, 2, &region()), None);
     }
 }

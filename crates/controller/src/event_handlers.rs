@@ -30,12 +30,12 @@ pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) 
         &context.identity,
     ));
     let mut known: BTreeMap<ObjectKey, (i64, Option<Uid>)> = BTreeMap::new();
-    let mut trouble = Trouble::new("SecretRotationPolicy");
+    let mut watch_errors = WatchErrors::new("SecretRotationPolicy");
     while let Some((number, event)) = stream.next().await {
-        let Some(event) = trouble.sort(&context, event) else {
+        let Some(event) = watch_errors.sort(&context, event) else {
             continue;
         };
-        for change in context.world.hear_policy(number, event) {
+        for change in context.store.apply_policy(number, event) {
             policy_changed(&context, &mut known, change);
         }
     }
@@ -49,12 +49,12 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
         &context.identity,
     ));
     let mut known: BTreeMap<ObjectKey, (bool, bool)> = BTreeMap::new();
-    let mut trouble = Trouble::new("SecretRotationOperation");
+    let mut watch_errors = WatchErrors::new("SecretRotationOperation");
     while let Some((number, event)) = stream.next().await {
-        let Some(event) = trouble.sort(&context, event) else {
+        let Some(event) = watch_errors.sort(&context, event) else {
             continue;
         };
-        for change in context.world.hear_operation(number, event) {
+        for change in context.store.apply_operation(number, event) {
             operation_changed(&context, &mut known, change);
         }
     }
@@ -65,12 +65,12 @@ pub(crate) async fn to_profiles(context: Arc<Context>) {
     let api = Api::all(context.client.clone());
     let mut stream = watches::guarded::<AWSAccessProfile>(api, &context.identity);
     let mut known: BTreeMap<ProfileName, i64> = BTreeMap::new();
-    let mut trouble = Trouble::new("AWSAccessProfile");
+    let mut watch_errors = WatchErrors::new("AWSAccessProfile");
     while let Some(event) = stream.next().await {
-        let Some(event) = trouble.sort(&context, event) else {
+        let Some(event) = watch_errors.sort(&context, event) else {
             continue;
         };
-        for change in context.world.hear_profile(event) {
+        for change in context.store.apply_profile(event) {
             profile_changed(&context, &mut known, change);
         }
     }
@@ -81,12 +81,12 @@ pub(crate) async fn to_namespaces(context: Arc<Context>) {
     let api: Api<PartialObjectMeta<NamespaceObject>> = Api::all(context.client.clone());
     let mut stream = watches::metadata(api, &context.identity);
     let mut known: BTreeMap<Namespace, Labels> = BTreeMap::new();
-    let mut trouble = Trouble::new("Namespace");
+    let mut watch_errors = WatchErrors::new("Namespace");
     while let Some(event) = stream.next().await {
-        let Some(event) = trouble.sort(&context, event) else {
+        let Some(event) = watch_errors.sort(&context, event) else {
             continue;
         };
-        for change in context.world.hear_namespace(event) {
+        for change in context.store.apply_namespace(event) {
             namespace_changed(&context, &mut known, &change);
         }
     }
@@ -95,19 +95,19 @@ pub(crate) async fn to_namespaces(context: Arc<Context>) {
 /// Queues all work, after this replica has acquired the lease.
 pub(crate) fn everything(context: &Context) {
     let now = clock::now();
-    context.world.profiles().into_iter().for_each(|name| {
+    context.store.profiles().into_iter().for_each(|name| {
         context.queues.hints.push(name.clone(), now);
         context.queues.profiles.push(name, now);
     });
     context
-        .world
+        .store
         .policies()
         .into_iter()
         .for_each(|(key, _)| context.queues.policies.push(key, now));
     unfinished(context, |_, _| true);
     // Regions whose sweeps are kept from the last term continue at their interval. Policies request all others.
-    for place in context.sweeps.places() {
-        context.queues.places.push(place, now);
+    for profile_region in context.sweeps.profile_regions() {
+        context.queues.sweeps.push(profile_region, now);
     }
 }
 
@@ -129,7 +129,7 @@ fn policy_kept(
     known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>,
     key: ObjectKey,
 ) {
-    let Some(entry) = context.world.policy(&key) else {
+    let Some(entry) = context.store.policy(&key) else {
         return;
     };
     if let Err(why) = &entry.core {
@@ -158,8 +158,8 @@ fn policy_gone(
     key: &ObjectKey,
 ) {
     if let Some((_, Some(uid))) = known.remove(key) {
-        context.judgements.forget(&uid);
-        context.told.forget(&uid);
+        context.evaluations.forget(&uid);
+        context.written_statuses.forget(&uid);
         context.sweeps.forget(&uid);
     }
     context.queues.policies.forget(key);
@@ -177,7 +177,7 @@ fn operation_changed(
         Change::Gone(key) => {
             known.remove(&key);
             context.queues.operations.forget(&key);
-            context.doubts.cleared_up(&key);
+            context.look_failures.cleared_up(&key);
             freed(context);
             policies_in(context, &key.namespace);
         }
@@ -191,7 +191,7 @@ fn operation_kept(
     known: &mut BTreeMap<ObjectKey, (bool, bool)>,
     key: &ObjectKey,
 ) {
-    let Some(entry) = context.world.operation(key) else {
+    let Some(entry) = context.store.operation(key) else {
         return;
     };
     let stage = match &entry.core {
@@ -234,7 +234,7 @@ fn profile_changed(
         Change::Gone(name) => {
             known.remove(&name);
             context.queues.profiles.forget(&name);
-            context.said.forget(&name);
+            context.published_statuses.forget(&name);
             context.queues.hints.forget(&name);
             policies_of(context, &name);
         }
@@ -242,7 +242,7 @@ fn profile_changed(
 }
 
 fn profile_kept(context: &Context, known: &mut BTreeMap<ProfileName, i64>, name: &ProfileName) {
-    let Some(entry) = context.world.profile(name) else {
+    let Some(entry) = context.store.profile(name) else {
         return;
     };
     if known.insert(name.clone(), entry.generation) != Some(entry.generation) {
@@ -264,7 +264,7 @@ fn namespace_changed(
     change: &Change<Namespace>,
 ) {
     let (Change::Kept(name) | Change::Gone(name)) = change;
-    let labels = context.world.tenant(name).labels;
+    let labels = context.store.tenant(name).labels;
     let before = match change {
         Change::Kept(_) => known.insert(name.clone(), labels.clone()),
         Change::Gone(_) => known.remove(name),
@@ -278,7 +278,7 @@ fn namespace_changed(
 }
 
 fn policies_of(context: &Context, profile: &ProfileName) {
-    for (key, entry) in context.world.policies() {
+    for (key, entry) in context.store.policies() {
         if entry
             .core
             .as_ref()
@@ -290,7 +290,7 @@ fn policies_of(context: &Context, profile: &ProfileName) {
 }
 
 fn policies_in(context: &Context, namespace: &Namespace) {
-    for (key, _) in context.world.policies() {
+    for (key, _) in context.store.policies() {
         if key.namespace == *namespace {
             context.queues.policies.push(key, clock::now() + GATHERING);
         }
@@ -298,7 +298,7 @@ fn policies_in(context: &Context, namespace: &Namespace) {
 }
 
 fn unfinished(context: &Context, wanted: impl Fn(&ObjectKey, &OperationEntry) -> bool) {
-    for (key, entry) in context.world.operations() {
+    for (key, entry) in context.store.operations() {
         let finished = entry
             .core
             .as_ref()
@@ -314,7 +314,7 @@ fn unfinished(context: &Context, wanted: impl Fn(&ObjectKey, &OperationEntry) ->
 pub(crate) fn freed(context: &Context) {
     const CALLED: usize = 8;
     let mut waiting: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (key, entry) in context.world.operations() {
+    for (key, entry) in context.store.operations() {
         let Ok(operation) = &entry.core else { continue };
         if !operation.is_finished() && !operation.has_acted() {
             let policy = (key.namespace.clone(), operation.policy.name.clone());
@@ -350,12 +350,12 @@ fn is_of(key: &ObjectKey, operation: &OperationEntry, policy: &ObjectKey) -> boo
 }
 
 /// Counts the errors of a watch, and logs when they begin and when they are over.
-struct Trouble {
+struct WatchErrors {
     kind: &'static str,
     lasting: bool,
 }
 
-impl Trouble {
+impl WatchErrors {
     const fn new(kind: &'static str) -> Self {
         Self {
             kind,
@@ -582,7 +582,7 @@ mod tests {
                 "spec": {"selector": {"include": [{"namePrefix": "app/"}]}},
             });
             let event = Event::Apply(read(merged(object, more.clone())));
-            for change in self.context.world.hear_policy(0, event) {
+            for change in self.context.store.apply_policy(0, event) {
                 policy_changed(&self.context, &mut self.policies, change);
             }
         }
@@ -595,8 +595,8 @@ mod tests {
             });
             for change in self
                 .context
-                .world
-                .hear_policy(0, Event::Delete(read(object)))
+                .store
+                .apply_policy(0, Event::Delete(read(object)))
             {
                 policy_changed(&self.context, &mut self.policies, change);
             }
@@ -604,14 +604,14 @@ mod tests {
 
         fn operation(&mut self, name: &str, policy: &str, more: &Value) {
             let event = Event::Apply(read(self.operation_object(name, policy, more)));
-            for change in self.context.world.hear_operation(0, event) {
+            for change in self.context.store.apply_operation(0, event) {
                 operation_changed(&self.context, &mut self.operations, change);
             }
         }
 
         fn no_operation(&mut self, name: &str) {
             let event = Event::Delete(read(self.operation_object(name, "first", &json!({}))));
-            for change in self.context.world.hear_operation(0, event) {
+            for change in self.context.store.apply_operation(0, event) {
                 operation_changed(&self.context, &mut self.operations, change);
             }
         }
@@ -642,7 +642,7 @@ mod tests {
                 "apiVersion": "secretrotation.dev/v1alpha1", "kind": "AWSAccessProfile", "metadata": meta,
                 "spec": {"regions": ["eu-west-1"], "allowedNamespaces": {"names": ["*"]}},
             });
-            for change in self.context.world.hear_profile(Event::Apply(read(object))) {
+            for change in self.context.store.apply_profile(Event::Apply(read(object))) {
                 profile_changed(&self.context, &mut self.profiles, change);
             }
         }
@@ -653,7 +653,7 @@ mod tests {
             meta["annotations"] = json!({"written": meta["resourceVersion"]});
             let object = json!({"metadata": meta});
             let object = serde_json::from_value(object).expect("a namespace");
-            for change in self.context.world.hear_namespace(Event::Apply(object)) {
+            for change in self.context.store.apply_namespace(Event::Apply(object)) {
                 namespace_changed(&self.context, &mut self.namespaces, &change);
             }
         }

@@ -14,7 +14,7 @@ const MAX_NOTE: usize = 1000;
 
 /// An event to publish about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Announcement {
+pub(crate) struct EventNote {
     /// The reason.
     pub reason: Reason,
     /// The reason in a sentence, with absolute times only.
@@ -23,17 +23,17 @@ pub(crate) struct Announcement {
 
 /// Publishes events.
 #[derive(Clone)]
-pub(crate) struct Announcer {
+pub(crate) struct EventRecorder {
     recorder: Recorder,
 }
 
-impl std::fmt::Debug for Announcer {
+impl std::fmt::Debug for EventRecorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Announcer").finish_non_exhaustive()
     }
 }
 
-impl Announcer {
+impl EventRecorder {
     /// Creates the announcer. All events share one recorder, which combines repeated events within six minutes.
     pub(crate) fn new(client: Client, instance: String) -> Self {
         let reporter = Reporter {
@@ -46,8 +46,8 @@ impl Announcer {
     }
 
     /// Publishes events about one object, one after the other.
-    pub(crate) async fn tell(&self, about: &ObjectReference, announcements: &[Announcement]) {
-        for Announcement { reason, note } in announcements {
+    pub(crate) async fn tell(&self, about: &ObjectReference, announcements: &[EventNote]) {
+        for EventNote { reason, note } in announcements {
             let event = Event {
                 type_: if reason.is_warning() {
                     EventType::Warning

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::bounded;
 use crate::policy::preconditions;
-use crate::store::{Facts, World};
+use crate::store::{Snapshot, Store};
 use crate::sweep;
 
 /// The time between two checks of all operations, which are in memory.
@@ -44,23 +44,23 @@ pub(crate) async fn run(context: Arc<Context>) {
             () = context.shutdown.begun() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        if context.tenure().is_ok() && context.world.missing().is_none() {
+        if context.claim().is_ok() && context.store.missing().is_none() {
             once(&context, &mut refused).await;
         }
     }
 }
 
 async fn once(context: &Arc<Context>, refused: &mut Refused) {
-    let facts = context.world.facts();
+    let snapshot = context.store.snapshot();
     let Ok(server_now) = context.server_time() else {
         return;
     };
-    let aws_now = aws_now(context, &facts, server_now);
-    let own = |policy: &ObjectKey| window_of(&context.world, policy);
-    let window = |operation: &Operation| window(operation, own, &facts.claimants);
-    let old = deletable(&facts.operations, window, aws_now, server_now);
+    let aws_now = aws_now(context, &snapshot, server_now);
+    let own = |policy: &ObjectKey| window_of(&context.store, policy);
+    let window = |operation: &Operation| window(operation, own, &snapshot.bound_policies);
+    let old = deletable(&snapshot.operations, window, aws_now, server_now);
     let old = old.into_iter().map(|old| (&old.key, &old.uid));
-    let unread = unread(&context.world, server_now);
+    let unread = unread(&context.store, server_now);
     let unread = unread.iter().map(|(key, uid)| (key, uid));
     let old: Vec<_> = old.chain(unread).collect();
     all(old, refused, |key, uid| delete(context, key, uid)).await;
@@ -102,10 +102,10 @@ async fn all<'a, F>(
 }
 
 async fn delete(context: &Context, key: &ObjectKey, uid: &Uid) -> Result<(), Error> {
-    let Some(entry) = context.world.operation(key) else {
+    let Some(entry) = context.store.operation(key) else {
         return Ok(());
     };
-    context.tenure()?;
+    context.claim()?;
     let api: Api<SecretRotationOperation> =
         Api::namespaced(context.client.clone(), key.namespace.as_str());
     let unchanged = DeleteParams::default().preconditions(Preconditions {
@@ -118,15 +118,15 @@ async fn delete(context: &Context, key: &ObjectKey, uid: &Uid) -> Result<(), Err
 }
 
 /// Returns the attempt window of a policy, even if its profile is missing.
-fn window_of(world: &World, policy: &ObjectKey) -> Option<Duration> {
-    let entry = world.policy(policy)?;
+fn window_of(store: &Store, policy: &ObjectKey) -> Option<Duration> {
+    let entry = store.policy(policy)?;
     let policy = entry.core.as_ref().map(|(policy, _)| policy);
     Some(policy.map_or(LONGEST_WINDOW, |policy| policy.remediation.attempt_window))
 }
 
 /// Returns operations that ended because they cannot be parsed. They never began, so they are not attempts.
-fn unread(world: &World, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
-    let all = world.operations().into_iter();
+fn unread(store: &Store, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
+    let all = store.operations().into_iter();
     all.filter_map(|(key, entry)| {
         let (uid, expires) = entry.unread.clone()?;
         (now >= expires).then_some((key, uid))
@@ -135,12 +135,12 @@ fn unread(world: &World, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
 }
 
 /// Returns the earliest AWS time that any policy knows, or the time of the API server if there is none.
-fn aws_now(context: &Context, facts: &Facts, server_now: ServerTime) -> AwsTime {
-    let views = facts.claimants.iter().map(|one| {
+fn aws_now(context: &Context, snapshot: &Snapshot, server_now: ServerTime) -> AwsTime {
+    let views = snapshot.bound_policies.iter().map(|one| {
         let reach = preconditions::selection(one);
         context
             .sweeps
-            .view(&one.policy.uid, &reach, &sweep::places(one))
+            .view(&one.policy.uid, &reach, &sweep::profile_regions(one))
     });
     views
         .filter_map(|view| view.now)
@@ -159,14 +159,14 @@ mod tests {
     /// No profile exists here, so no policy can act.
     #[test]
     fn a_policy_has_a_window_even_if_it_cannot_act_or_be_parsed() {
-        let world = World::new(0);
-        hear(&world, "far", &json!({"limits": {"attemptWindow": "300h"}}));
+        let store = Store::new(0);
+        hear(&store, "far", &json!({"limits": {"attemptWindow": "300h"}}));
         hear(
-            &world,
+            &store,
             "odd",
             &json!({"backoff": {"initial": "4h", "max": "1h"}}),
         );
-        let of = |name| window_of(&world, &crate::testing::key(name));
+        let of = |name| window_of(&store, &crate::testing::key(name));
         assert_eq!(of("far"), Some(Duration::from_hours(300)));
         assert_eq!(of("odd"), Some(LONGEST_WINDOW));
         assert_eq!(of("gone"), None);
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    fn hear(world: &World, name: &str, remediation: &Value) {
+    fn hear(store: &Store, name: &str, remediation: &Value) {
         let policy = json!({
             "apiVersion": "secretrotation.dev/v1alpha1",
             "kind": "SecretRotationPolicy",
@@ -232,6 +232,6 @@ mod tests {
             "spec": {"selector": {"include": [{"namePrefix": "team/"}]}, "remediation": remediation},
         });
         let policy = serde_json::from_value(policy).expect("a policy");
-        world.hear_policy(0, Event::Apply(DeserializeGuard(Ok(policy))));
+        store.apply_policy(0, Event::Apply(DeserializeGuard(Ok(policy))));
     }
 }

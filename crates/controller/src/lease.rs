@@ -31,7 +31,9 @@ use crate::clock::{self, ServerClock};
 use crate::error::Error;
 use crate::jitter::spread;
 use crate::kubernetes::within;
-use crate::lease::election::{Move, Reading, Stillness, TERM, TRUST, judge, observe};
+use crate::lease::election::{
+    LEASE_DURATION, LeaseAction, LeaseRecord, ObservedRecord, RENEW_DEADLINE, judge, observe,
+};
 pub(crate) use crate::lease::note::Note;
 
 /// The name of the Lease.
@@ -41,17 +43,17 @@ pub(crate) const NAME: &str = "secret-rotation-controller";
 const NOTE: &str = "secretrotation.dev/note";
 
 /// How often the holder renews the lease, and the other replicas read it. Five tries fit into [`TRUST`].
-const RENEW: Duration = Duration::from_secs(2);
+const RETRY_PERIOD: Duration = Duration::from_secs(2);
 
 /// Maximum time of one request about the Lease. A request that hangs costs one try.
-const TRY: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Maximum pause, however long the API server asks for: two tries must fit into [`TRUST`].
-const LONGEST_REST: Duration = Duration::from_secs(4);
+const MAX_REST: Duration = Duration::from_secs(4);
 
 /// One unbroken period of holding the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tenure {
+pub(crate) struct Claim {
     /// The number of the period in this process.
     pub term: u64,
     /// Until when the lease may be trusted, on the monotonic clock.
@@ -61,63 +63,67 @@ pub(crate) struct Tenure {
 /// The state that the keeper publishes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Post {
-    tenure: Option<Tenure>,
+    claim: Option<Claim>,
     /// Increases whenever another replica may have held the lease.
-    reign: u64,
+    epoch: u64,
 }
 
 /// Whether this replica holds the lease. All clones show the same state.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing(watch::Receiver<Post>);
+pub(crate) struct Leadership(watch::Receiver<Post>);
 
-impl Standing {
+impl Leadership {
     /// Returns the tenure, if it can be trusted at this moment.
-    pub(crate) fn tenure(&self) -> Option<Tenure> {
+    pub(crate) fn claim(&self) -> Option<Claim> {
         self.0.borrow().trusted()
     }
 
     /// Returns whether the lease is held at this moment.
     pub(crate) fn is_held(&self) -> bool {
-        self.tenure().is_some()
+        self.claim().is_some()
     }
 
     /// Returns whether a term is not over but cannot be trusted now: a renewal may be in flight.
     pub(crate) fn is_in_doubt(&self) -> bool {
         let post = self.0.borrow();
-        post.tenure.is_some() && post.trusted().is_none()
+        post.claim.is_some() && post.trusted().is_none()
     }
 
     /// Returns the number of the reign. While it stays the same, no other replica has held the lease.
-    pub(crate) fn reign(&self) -> u64 {
-        self.0.borrow().reign
+    pub(crate) fn epoch(&self) -> u64 {
+        self.0.borrow().epoch
     }
 
     /// Waits until a term begins that is not `last`. Returns the term and its reign.
     pub(crate) async fn begins(&self, last: Option<u64>) -> Option<(u64, u64)> {
-        let mut standing = self.0.clone();
-        let post = *standing
-            .wait_for(|post| post.tenure.is_some_and(|tenure| Some(tenure.term) != last))
+        let mut leadership = self.0.clone();
+        let post = *leadership
+            .wait_for(|post| post.claim.is_some_and(|claim| Some(claim.term) != last))
             .await
             .ok()?;
-        post.tenure.map(|tenure| (tenure.term, post.reign))
+        post.claim.map(|claim| (claim.term, post.epoch))
     }
 
     /// Waits for the end of a term.
     pub(crate) async fn ends(&self, term: u64) {
-        let mut standing = self.0.clone();
+        let mut leadership = self.0.clone();
         // An error means that the lease loop has ended, which ends the term too.
-        let _ = standing
-            .wait_for(|post| post.tenure.is_none_or(|tenure| tenure.term != term))
+        let _ = leadership
+            .wait_for(|post| post.claim.is_none_or(|claim| claim.term != term))
             .await;
     }
 
     /// Waits for the end of a reign. Without a reign it waits forever.
-    pub(crate) async fn passes(&self, reign: Option<u64>) {
-        let Some(reign) = reign else {
+    pub(crate) async fn passes(&self, epoch: Option<u64>) {
+        let Some(epoch) = epoch else {
             return std::future::pending().await;
         };
-        let mut standing = self.0.clone();
-        if standing.wait_for(|post| post.reign != reign).await.is_err() {
+        let mut leadership = self.0.clone();
+        if leadership
+            .wait_for(|post| post.epoch != epoch)
+            .await
+            .is_err()
+        {
             std::future::pending::<()>().await;
         }
     }
@@ -126,8 +132,8 @@ impl Standing {
     #[cfg(test)]
     pub(crate) fn renew(sender: &watch::Sender<Post>, trust: Duration) {
         sender.send_modify(|post| {
-            if let Some(tenure) = &mut post.tenure {
-                tenure.until = clock::now() + trust;
+            if let Some(claim) = &mut post.claim {
+                claim.until = clock::now() + trust;
             }
         });
     }
@@ -136,19 +142,19 @@ impl Standing {
     #[cfg(test)]
     pub(crate) fn held_for(term: u64, trust: Duration) -> (watch::Sender<Post>, Self) {
         let (sender, receiver) = watch::channel(Post {
-            tenure: Some(Tenure {
+            claim: Some(Claim {
                 term,
                 until: clock::now() + trust,
             }),
-            reign: 1,
+            epoch: 1,
         });
         (sender, Self(receiver))
     }
 }
 
 impl Post {
-    fn trusted(&self) -> Option<Tenure> {
-        self.tenure.filter(|tenure| clock::now() < tenure.until)
+    fn trusted(&self) -> Option<Claim> {
+        self.claim.filter(|claim| clock::now() < claim.until)
     }
 }
 
@@ -162,13 +168,13 @@ struct Succession {
 
 /// Holds the lease, or tries to acquire it.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct Elector {
     leases: Api<Lease>,
     own: String,
     server_clock: Arc<ServerClock>,
     note: Arc<Note>,
-    standing: watch::Sender<Post>,
-    still: Option<Stillness>,
+    leadership: watch::Sender<Post>,
+    still: Option<ObservedRecord>,
     /// The Lease as this replica last wrote it. Without it, the next try reads first.
     written: Option<Lease>,
     succession: Option<Succession>,
@@ -177,7 +183,7 @@ pub(crate) struct Keeper {
     look: Duration,
 }
 
-impl Keeper {
+impl Elector {
     /// Creates a keeper that does not run yet, and the state that it will publish.
     ///
     /// `client` must have no other user: a connection that hangs for another loop must not cost a try here.
@@ -187,23 +193,23 @@ impl Keeper {
         own: String,
         server_clock: Arc<ServerClock>,
         note: Arc<Note>,
-    ) -> (Self, Standing) {
-        let (standing, receiver) = watch::channel(Post::default());
+    ) -> (Self, Leadership) {
+        let (leadership, receiver) = watch::channel(Post::default());
         let leases = Api::namespaced(client, namespace);
         (
             Self {
                 leases,
-                look: spread(RENEW, &own),
+                look: spread(RETRY_PERIOD, &own),
                 own,
                 server_clock,
                 note,
-                standing,
+                leadership,
                 still: None,
                 written: None,
                 succession: None,
                 terms: 0,
             },
-            Standing(receiver),
+            Leadership(receiver),
         )
     }
 
@@ -215,7 +221,10 @@ impl Keeper {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::warn!(%error, "lease renewal or acquisition failed");
-                    error.rest().unwrap_or(RENEW).clamp(RENEW, LONGEST_REST)
+                    error
+                        .rest()
+                        .unwrap_or(RETRY_PERIOD)
+                        .clamp(RETRY_PERIOD, MAX_REST)
                 }
             };
             tokio::select! {
@@ -229,7 +238,7 @@ impl Keeper {
 
     /// Waits for the next try, and gives up the term as soon as trust in the last renewal ends.
     async fn pause(&self, next: Instant) {
-        let trusted = self.standing.borrow().tenure.map(|tenure| tenure.until);
+        let trusted = self.leadership.borrow().claim.map(|claim| claim.until);
         if let Some(until) = trusted.filter(|until| *until <= next) {
             tokio::time::sleep_until(until).await;
             self.vacate("not renewed in time");
@@ -250,23 +259,23 @@ impl Keeper {
                 Err(error) => return Err(error),
             }
         }
-        let lease = within(TRY, self.leases.get_opt(NAME)).await?;
+        let lease = within(REQUEST_TIMEOUT, self.leases.get_opt(NAME)).await?;
         if let Some(lease) = &lease {
             self.learn(lease);
         }
-        let reading = lease.as_ref().map(reading);
-        self.still = observe(self.still.take(), reading.as_ref(), clock::now());
+        let record = lease.as_ref().map(record);
+        self.still = observe(self.still.take(), record.as_ref(), clock::now());
         let sent = clock::now();
         let written = match (
-            judge(&self.own, reading.as_ref(), self.still.as_ref(), sent),
+            judge(&self.own, record.as_ref(), self.still.as_ref(), sent),
             lease,
         ) {
-            (Move::Watch, _) => {
+            (LeaseAction::Watch, _) => {
                 self.succeeded();
                 return Ok(self.look);
             }
-            (Move::Create, _) | (_, None) => self.create().await,
-            (Move::Renew | Move::Take, Some(lease)) => self.replace(lease).await,
+            (LeaseAction::Create, _) | (_, None) => self.create().await,
+            (LeaseAction::Renew | LeaseAction::Take, Some(lease)) => self.replace(lease).await,
         };
         match written {
             Ok(lease) => Ok(self.hold(lease, sent)),
@@ -285,7 +294,11 @@ impl Keeper {
             metadata,
             spec: Some(self.claim(None)),
         };
-        within(TRY, self.leases.create(&PostParams::default(), &lease)).await
+        within(
+            REQUEST_TIMEOUT,
+            self.leases.create(&PostParams::default(), &lease),
+        )
+        .await
     }
 
     /// Overwrites the Lease. The resourceVersion that was read makes this a compare-and-swap.
@@ -300,7 +313,11 @@ impl Keeper {
             spec: Some(spec),
         };
         let parameters = PostParams::default();
-        within(TRY, self.leases.replace(NAME, &parameters, &lease)).await
+        within(
+            REQUEST_TIMEOUT,
+            self.leases.replace(NAME, &parameters, &lease),
+        )
+        .await
     }
 
     /// Adopts the note of another holder, which is newer than what this replica wrote.
@@ -335,7 +352,9 @@ impl Keeper {
         let transitions = last.and_then(|last| last.lease_transitions).unwrap_or(0);
         LeaseSpec {
             holder_identity: Some(self.own.clone()),
-            lease_duration_seconds: Some(i32::try_from(TERM.as_secs()).unwrap_or(i32::MAX)),
+            lease_duration_seconds: Some(
+                i32::try_from(LEASE_DURATION.as_secs()).unwrap_or(i32::MAX),
+            ),
             acquire_time: own.map_or_else(|| now.clone(), |own| own.acquire_time.clone()),
             renew_time: now,
             lease_transitions: Some(
@@ -348,7 +367,7 @@ impl Keeper {
     /// Records an accepted write of this replica. `sent` is an instant before the request was sent, so that trust
     /// ends early enough.
     fn hold(&mut self, lease: Lease, sent: Instant) -> Duration {
-        let until = sent + TRUST;
+        let until = sent + RENEW_DEADLINE;
         let succession = succession(&lease);
         let same = self.succession.as_ref() == Some(&succession);
         self.written = Some(lease);
@@ -356,12 +375,12 @@ impl Keeper {
         let (terms, mut begins) = (&mut self.terms, false);
         // The clock is read while the tenure is locked: a reader that found that trust had ended then sees a new
         // term.
-        self.standing.send_modify(|post| {
+        self.leadership.send_modify(|post| {
             begins = !same || post.trusted().is_none();
             *terms += u64::from(begins);
-            post.reign += u64::from(!same);
+            post.epoch += u64::from(!same);
             let term = *terms;
-            post.tenure = Some(Tenure { term, until });
+            post.claim = Some(Claim { term, until });
         });
         if begins {
             let (holder, term) = (&self.own, self.terms);
@@ -373,14 +392,14 @@ impl Keeper {
                 "lease acquired"
             );
         }
-        RENEW
+        RETRY_PERIOD
     }
 
     /// Records that another replica holds the lease.
     fn succeeded(&mut self) {
         self.vacate("taken by another");
         if self.succession.take().is_some() {
-            self.standing.send_modify(|post| post.reign += 1);
+            self.leadership.send_modify(|post| post.epoch += 1);
         }
     }
 
@@ -390,10 +409,10 @@ impl Keeper {
         }
     }
 
-    fn withdraw(&self) -> Option<Tenure> {
+    fn withdraw(&self) -> Option<Claim> {
         let mut last = None;
-        self.standing.send_if_modified(|post| {
-            last = post.tenure.take();
+        self.leadership.send_if_modified(|post| {
+            last = post.claim.take();
             last.is_some()
         });
         last
@@ -411,7 +430,7 @@ impl Keeper {
     }
 
     async fn give_up(&self) -> Result<(), Error> {
-        let Some(lease) = within(TRY, self.leases.get_opt(NAME)).await? else {
+        let Some(lease) = within(REQUEST_TIMEOUT, self.leases.get_opt(NAME)).await? else {
             return Ok(());
         };
         let Some(spec) = lease
@@ -430,9 +449,12 @@ impl Keeper {
             ..lease
         };
         let parameters = PostParams::default();
-        within(TRY, self.leases.replace(NAME, &parameters, &released))
-            .await
-            .map(drop)
+        within(
+            REQUEST_TIMEOUT,
+            self.leases.replace(NAME, &parameters, &released),
+        )
+        .await
+        .map(drop)
     }
 }
 
@@ -443,12 +465,12 @@ fn succession(lease: &Lease) -> Succession {
     }
 }
 
-fn reading(lease: &Lease) -> Reading {
+fn record(lease: &Lease) -> LeaseRecord {
     let spec = lease.spec.as_ref();
     let seconds = spec
         .and_then(|spec| spec.lease_duration_seconds)
         .and_then(|seconds| u64::try_from(seconds).ok());
-    Reading {
+    LeaseRecord {
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         resource_version: lease.metadata.resource_version.clone().unwrap_or_default(),
         term: seconds.map(Duration::from_secs),

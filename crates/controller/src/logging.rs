@@ -35,10 +35,10 @@ pub fn install(format: LogFormat, level: &str) -> anyhow::Result<()> {
             .filter(|c| !c.is_control())
             .take(MAX_PANIC)
             .collect();
-        let place = info
+        let location = info
             .location()
             .map_or_else(String::new, ToString::to_string);
-        tracing::error!(place, text, "panic caught");
+        tracing::error!(location, text, "panic caught");
     }));
     Ok(())
 }

@@ -22,9 +22,9 @@ use secret_rotation_core::names::{ObjectKey, ProfileName, Region};
 use secret_rotation_core::operation::{Operation, Outcome, Trigger};
 
 use self::builder::Maker;
-use self::leader_only::Voice;
-pub(crate) use self::policy_collector::Reports;
-pub(crate) use self::policy_sample::PolicyReport;
+use self::leader_only::LeaderOnly;
+pub(crate) use self::policy_collector::PolicyCollector;
+pub(crate) use self::policy_sample::PolicySample;
 use self::reference::{Catalogue, Described};
 use crate::options::SecretLabel;
 
@@ -67,7 +67,7 @@ pub(crate) struct Metrics {
     operations: IntCounterVec,
     custom_endpoint: Gauge,
     credentials_expiry: GaugeVec,
-    reports: Reports,
+    reports: PolicyCollector,
     /// The existing policies. Only they have series, whatever names operations contain.
     known: Mutex<BTreeSet<ObjectKey>>,
 }
@@ -97,8 +97,8 @@ impl Metrics {
         catalogue: &Catalogue,
     ) -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let voice = Voice::default();
-        let reports = Reports::new(max_secrets, voice.clone())?.labelled(label);
+        let voice = LeaderOnly::default();
+        let reports = PolicyCollector::new(max_secrets, voice.clone())?.labelled(label);
         let make = Maker {
             registry: &registry,
             catalogue,
@@ -194,7 +194,7 @@ impl Metrics {
     }
 
     /// Returns the last reports about policies, from which their series are built.
-    pub(crate) const fn reports(&self) -> &Reports {
+    pub(crate) const fn reports(&self) -> &PolicyCollector {
         &self.reports
     }
 

@@ -46,7 +46,7 @@ use crate::error::Error;
 use crate::event_handlers;
 use crate::jitter::spread;
 use crate::kubernetes::reads::OnSecret;
-use crate::operation::fetch::{Bounds, Reading};
+use crate::operation::fetch::{Bounds, Fetched};
 use crate::operation::reservation::Pass;
 use crate::store::OperationEntry;
 
@@ -64,9 +64,9 @@ const AGAIN: Duration = Duration::ZERO;
 
 /// Everything that one step rests on, read for this step.
 #[derive(Debug)]
-struct Scene {
-    reading: Reading,
-    claimant: BoundPolicy,
+struct StepState {
+    fetched: Fetched,
+    bound_policy: BoundPolicy,
     /// The term of the lease in which the step began.
     term: u64,
     look: Look,
@@ -90,8 +90,8 @@ pub(crate) async fn reconcile(
     context: Arc<Context>,
     key: ObjectKey,
 ) -> Result<Option<Duration>, Error> {
-    let term = context.tenure()?.term;
-    let Some(entry) = context.world.operation(&key) else {
+    let term = context.claim()?.term;
+    let Some(entry) = context.store.operation(&key) else {
         return Ok(None);
     };
     if entry.core.as_ref().is_ok_and(Operation::is_finished) {
@@ -126,45 +126,46 @@ enum Leave {
 /// Decides by the watches alone. An operation that waits makes no call. An operation that seems to have ended is read
 /// again before it ends.
 async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Result<Leave, Error> {
-    let Some(reading) = Reading::cached(entry) else {
+    let Some(fetched) = Fetched::cached(entry) else {
         return Ok(Leave::WithoutAws);
     };
-    let Some(claimant) = permit::watched(context, &reading) else {
+    let Some(bound_policy) = permit::watched(context, &fetched) else {
         return Ok(Leave::WithoutAws);
     };
-    let judged = permit::foreseen(context, &reading, &claimant, term).await?;
+    let judged = permit::foreseen(context, &fetched, &bound_policy, term).await?;
     match &judged.permit {
         Permit::End(_) => return Ok(Leave::WithoutAws),
         Permit::Wait(pause) if pause.phase == Phase::AwaitingApproval => {
-            let rest = permit::await_decision(context, &reading, &claimant, (pause, judged.now));
+            let rest =
+                permit::await_decision(context, &fetched, &bound_policy, (pause, judged.now));
             return rest.await.map(Leave::Back);
         }
         Permit::Wait(pause) => {
-            let rest = permit::rest(context, &reading, None, (pause, judged.now));
+            let rest = permit::rest(context, &fetched, None, (pause, judged.now));
             return rest.await.map(Leave::Back);
         }
         // A region that does not answer must not keep a finished operation forever.
-        Permit::EndAfterUnpin(_) if context.doubts.is_overdue(&reading.operation.key) => {
+        Permit::EndAfterUnpin(_) if context.look_failures.is_overdue(&fetched.operation.key) => {
             return Ok(Leave::WithoutAws);
         }
         Permit::Go => {
-            if let Some(wait) = permit::settles(&reading, judged.now) {
-                return permit::at_the_latest(context, &reading, wait)
+            if let Some(wait) = permit::settles(&fetched, judged.now) {
+                return permit::at_the_latest(context, &fetched, wait)
                     .map(|wait| Leave::Back(Some(wait)));
             }
         }
         Permit::EndAfterUnpin(_) => {}
     }
-    let place = (&claimant.profile, reading.region());
-    let entered = reservation::enter(context, &reading.operation, place).await;
+    let profile_region = (&bound_policy.profile, fetched.region());
+    let entered = reservation::enter(context, &fetched.operation, profile_region).await;
     Ok(match entered {
         Ok(pass) => Leave::Go(Box::new(pass)),
         Err(not_yet) => {
-            let old = reading.object.status.as_ref();
+            let old = fetched.object.status.as_ref();
             if write_due::is_turn_told(old, not_yet.wait) {
-                status::not_yet(context, &reading, not_yet.message, judged.now).await?;
+                status::not_yet(context, &fetched, not_yet.message, judged.now).await?;
             }
-            let wait = permit::at_the_latest(context, &reading, not_yet.wait)?;
+            let wait = permit::at_the_latest(context, &fetched, not_yet.wait)?;
             Leave::Back(Some(wait))
         }
     })
@@ -190,13 +191,13 @@ async fn look(
     term: u64,
     pass: Option<&mut Pass>,
 ) -> Result<Option<Duration>, Error> {
-    let reading = match Reading::take(context, key).await {
-        Ok(Some(reading)) => reading,
+    let fetched = match Fetched::take(context, key).await {
+        Ok(Some(fetched)) => fetched,
         Ok(None) => return Ok(None),
         Err(Error::Invalid(why)) => return unsupported::tell(context, key, &why).await,
         Err(error) => return Err(error),
     };
-    let _held = match reading
+    let _held = match fetched
         .operation
         .arn
         .as_ref()
@@ -205,35 +206,35 @@ async fn look(
         Some(None) => return Ok(Some(BUSY)),
         held => held,
     };
-    let claimant = match reading.bounds(context).await {
-        Ok(Bounds::Within(claimant)) => *claimant,
+    let bound_policy = match fetched.bounds(context).await {
+        Ok(Bounds::Within(bound_policy)) => *bound_policy,
         Ok(Bounds::Ended(outcome)) => {
-            return status::ended(context, &reading, None, None, outcome).await;
+            return status::ended(context, &fetched, None, None, outcome).await;
         }
-        Err(Error::Invalid(why)) => return status::unclear(context, &reading, &why).await,
+        Err(Error::Invalid(why)) => return status::invalid_bounds(context, &fetched, &why).await,
         Err(error) => return Err(error),
     };
-    let consent = consent(context, &reading.operation, &claimant).await?;
+    let consent = consent(context, &fetched.operation, &bound_policy).await?;
     // The watches may lag, so the same question is asked again of quorum reads: an operation that ends or waits needs
     // no look.
-    let judged = permit::judge(context, &reading, &claimant, &consent, term).await?;
+    let judged = permit::judge(context, &fetched, &bound_policy, &consent, term).await?;
     match judged.permit {
         Permit::End(outcome) => {
-            return status::ended(context, &reading, None, Some(&consent), outcome).await;
+            return status::ended(context, &fetched, None, Some(&consent), outcome).await;
         }
-        Permit::EndAfterUnpin(outcome) if context.doubts.is_overdue(key) => {
+        Permit::EndAfterUnpin(outcome) if context.look_failures.is_overdue(key) => {
             let outcome = status::with_pin(outcome);
-            return status::ended(context, &reading, None, Some(&consent), outcome).await;
+            return status::ended(context, &fetched, None, Some(&consent), outcome).await;
         }
         Permit::Go | Permit::EndAfterUnpin(_) => {}
         Permit::Wait(pause) => {
             let told = Some(&consent);
-            return permit::rest(context, &reading, told, (&pause, judged.now)).await;
+            return permit::rest(context, &fetched, told, (&pause, judged.now)).await;
         }
     }
     let account = context
-        .accounts
-        .of(&claimant.profile, reading.region())
+        .connections
+        .of(&bound_policy.profile, fetched.region())
         .await
         .account;
     // If the watches lag, the tokens were reserved for another account, or not at all.
@@ -241,39 +242,39 @@ async fn look(
         return Ok(Some(BUSY));
     };
     let looked = clock::now();
-    let look = pass.ticket.look(reading.secret_id()).await;
+    let look = pass.ticket.look(fetched.secret_id()).await;
     pass.note(look.as_ref().err().map(|error| error.class));
     let look = match look {
         Ok(look) => look,
         Err(error) => {
-            return status::trouble(context, &reading, Call::DescribeSecret, error).await;
+            return status::look_failed(context, &fetched, Call::DescribeSecret, error).await;
         }
     };
     if look.secret == Seen::Absent {
-        if let Err(wait) = context.doubts.absent(key) {
-            return status::absent(context, &reading, wait).await;
+        if let Err(wait) = context.look_failures.absent(key) {
+            return status::absent(context, &fetched, wait).await;
         }
     } else {
-        context.doubts.present(key);
+        context.look_failures.present(key);
     }
-    let arn = match identity(&reading, &look) {
+    let arn = match identity(&fetched, &look) {
         Identity::Known(arn) => arn,
         Identity::Found(arn) => {
-            return status::identity(context, &reading, &arn, &look)
+            return status::identity(context, &fetched, &arn, &look)
                 .await
                 .map(|()| Some(AGAIN));
         }
         Identity::Nobody(outcome) => {
-            return status::ended(context, &reading, Some(&look), None, outcome).await;
+            return status::ended(context, &fetched, Some(&look), None, outcome).await;
         }
     };
     let others = match others(context, &arn).await? {
         Ok(others) => others,
-        Err(riddle) => return status::riddle(context, &reading, &riddle).await,
+        Err(unsupported) => return status::unsupported(context, &fetched, &unsupported).await,
     };
-    let scene = Scene {
-        reading,
-        claimant,
+    let input = StepState {
+        fetched,
+        bound_policy,
         term,
         look,
         looked,
@@ -281,44 +282,46 @@ async fn look(
         others,
         consent,
     };
-    Box::pin(step(context, scene, pass)).await
+    Box::pin(step(context, input, pass)).await
 }
 
 async fn step(
     context: &Arc<Context>,
-    mut scene: Scene,
+    mut input: StepState,
     pass: &mut Pass,
 ) -> Result<Option<Duration>, Error> {
     let server_now = context.server_time()?;
-    let mut next = scene.next(context, server_now);
+    let mut next = input.next(context, server_now);
     if next == Next::LookAtVersions {
         // The look stays the oldest fact of the step, so `looked` does not change.
-        let listed = pass.ticket.list_versions(&mut scene.look, &scene.arn).await;
+        let listed = pass.ticket.list_versions(&mut input.look, &input.arn).await;
         pass.note(listed.as_ref().err().map(|error| error.class));
         if let Err(error) = listed {
-            let (reading, call) = (&scene.reading, Call::ListSecretVersionIds);
-            return status::trouble(context, reading, call, error).await;
+            let (fetched, call) = (&input.fetched, Call::ListSecretVersionIds);
+            return status::look_failed(context, fetched, call, error).await;
         }
-        next = scene.next(context, server_now);
+        next = input.next(context, server_now);
     }
-    context.doubts.cleared_up(&scene.reading.operation.key);
+    context
+        .look_failures
+        .cleared_up(&input.fetched.operation.key);
     match next {
         Next::LookAtVersions => Err(Error::Stale("the versions were not listed")),
         Next::Wait(wait) => {
-            if waits_for_its_secret(&scene.reading.operation, &wait) {
-                set_aside(context, &scene.reading.operation.key);
+            if waits_for_its_secret(&input.fetched.operation, &wait) {
+                set_aside(context, &input.fetched.operation.key);
             }
-            status::waiting(context, &scene, &wait).await?;
-            Ok(Some(pause(&scene.reading.operation, &wait)))
+            status::waiting(context, &input, &wait).await?;
+            Ok(Some(pause(&input.fetched.operation, &wait)))
         }
         Next::Done(outcome) => {
-            let (reading, look, consent) = (&scene.reading, &scene.look, &scene.consent);
-            status::ended(context, reading, Some(look), Some(consent), outcome).await
+            let (fetched, look, consent) = (&input.fetched, &input.look, &input.consent);
+            status::ended(context, fetched, Some(look), Some(consent), outcome).await
         }
         Next::Write(_) if !pass.ticket.may_write() => {
-            Ok(Some(pass.ticket.book_write(&scene.reading.operation.key)))
+            Ok(Some(pass.ticket.book_write(&input.fetched.operation.key)))
         }
-        Next::Write(write) => Box::pin(execute::send(context, scene, pass, &write))
+        Next::Write(write) => Box::pin(execute::send(context, input, pass, &write))
             .await
             .map(|()| Some(AGAIN)),
     }
@@ -362,14 +365,14 @@ enum Identity {
 
 /// Returns the secret that an operation acts on. A name that now stands for another secret than before is left to
 /// core.
-fn identity(reading: &Reading, look: &Look) -> Identity {
-    match (&reading.operation.arn, present(look)) {
+fn identity(fetched: &Fetched, look: &Look) -> Identity {
+    match (&fetched.operation.arn, present(look)) {
         (None, None) => Identity::Nobody(Outcome::Failed {
             reason: Failure::Gone,
             message: "no secret of this name exists".to_owned(),
         }),
         (None, Some(secret)) => Identity::Found(secret.arn.clone()),
-        (Some(arn), _) if reading.is_labelled(arn) => Identity::Known(arn.clone()),
+        (Some(arn), _) if fetched.is_labelled(arn) => Identity::Known(arn.clone()),
         (Some(arn), _) => Identity::Found(arn.clone()),
     }
 }
@@ -378,13 +381,13 @@ fn identity(reading: &Reading, look: &Look) -> Identity {
 async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, String>, Error> {
     let OnSecret {
         mut operations,
-        riddle,
+        unsupported,
     } = context.reader.on_secret(arn).await?;
-    if let Some(riddle) = riddle {
-        return Ok(Err(riddle));
+    if let Some(unsupported) = unsupported {
+        return Ok(Err(unsupported));
     }
-    let facts = context.world.facts();
-    let cached = facts
+    let snapshot = context.store.snapshot();
+    let cached = snapshot
         .operations
         .iter()
         .filter(|cached| cached.arn.as_ref() == Some(arn));
@@ -396,25 +399,25 @@ async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, S
     Ok(Ok(operations))
 }
 
-impl Scene {
+impl StepState {
     fn next(&self, context: &Context, server_now: ServerTime) -> Next {
-        let operation = &self.reading.operation;
+        let operation = &self.fetched.operation;
         let BoundPolicy {
             tenant,
             profile,
             policy,
-        } = &self.claimant;
+        } = &self.bound_policy;
         let authority = match present(&self.look) {
             Some(secret) => authorise(tenant, profile, policy, secret, operation.action),
             None => Err(Refusal::NotSelected {
                 policy: policy.key.name.clone(),
-                secret: self.reading.secret_name(),
+                secret: self.fetched.secret_name(),
             }),
         };
-        let unchanged_since = context.watching.looked(&self.look);
-        context.around(&self.claimant, self.look.at, |around| {
+        let unchanged_since = context.stability.looked(&self.look);
+        context.around(&self.bound_policy, self.look.at, |around| {
             let tenants = around.bound_policies.iter().map(|one| &one.tenant);
-            let facts = StepInput {
+            let snapshot = StepInput {
                 look: &self.look,
                 policy: Some(policy),
                 authority,
@@ -427,7 +430,7 @@ impl Scene {
                 cluster: &context.cluster,
                 unchanged_since,
             };
-            advance(operation, &facts)
+            advance(operation, &snapshot)
         })
     }
 
@@ -437,10 +440,10 @@ impl Scene {
         operation: &'a Operation,
         around: &PlanInput<'a>,
     ) -> Gate {
-        let policy = &self.claimant.policy.uid;
+        let policy = &self.bound_policy.policy.uid;
         let function = present(&self.look).and_then(Secret::function);
         let region = context
-            .judgements
+            .evaluations
             .region(policy, self.term, self.arn.region());
         planner::gate(operation, function, region.as_ref(), around)
     }
@@ -449,7 +452,7 @@ impl Scene {
     /// at the same moment, the first in the queue keeps it. The watches answer this without a request. Another
     /// replica can exceed a limit by what this one has not seen yet.
     fn has_slot(&self, context: &Context, journaled: &Operation) -> bool {
-        let gate = context.around(&self.claimant, self.look.at, |around| {
+        let gate = context.around(&self.bound_policy, self.look.at, |around| {
             self.gate(context, journaled, around)
         });
         match gate {
@@ -467,7 +470,7 @@ fn waits_for_its_secret(operation: &Operation, wait: &Wait) -> bool {
 
 /// Sets the operation aside: it blocks no other operation, and those that waited for it are evaluated again.
 fn set_aside(context: &Context, key: &ObjectKey) {
-    if context.doubts.set_aside(key) {
+    if context.look_failures.set_aside(key) {
         event_handlers::freed(context);
     }
 }

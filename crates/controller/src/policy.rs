@@ -43,7 +43,7 @@ pub(crate) async fn reconcile(
     context: Arc<Context>,
     key: ObjectKey,
 ) -> Result<Option<Duration>, Error> {
-    let Some(entry) = context.world.policy(&key) else {
+    let Some(entry) = context.store.policy(&key) else {
         return Ok(None);
     };
     let (policy, remembered) = match &entry.core {
@@ -59,62 +59,70 @@ pub(crate) async fn reconcile(
             .await;
         }
     };
-    let claimant = match claimant(&context, policy) {
-        Ok(claimant) => claimant,
+    let bound_policy = match bound_policy(&context, policy) {
+        Ok(bound_policy) => bound_policy,
         Err(readiness) => {
             return status::unjudged(&context, &key, &entry, Some(policy), readiness).await;
         }
     };
-    let view = inventory(&context, &entry, &claimant);
-    if context.sweeps.stranger(&claimant.profile).is_some() {
+    let view = inventory(&context, &entry, &bound_policy);
+    if context.sweeps.stranger(&bound_policy.profile).is_some() {
         let readiness = Readiness::ProfileNotReady(policy.profile.clone());
         return status::unjudged(&context, &key, &entry, Some(policy), readiness).await;
     }
     let (Some(now), false) = (view.now, view.inventories.is_empty()) else {
         return status::unjudged(&context, &key, &entry, Some(policy), unseen(&view)).await;
     };
-    let term = context.tenure()?.term;
-    let facts = context.world.facts();
+    let term = context.claim()?.term;
+    let snapshot = context.store.snapshot();
     let survey = survey(
-        &claimant,
+        &bound_policy,
         &view,
         ClassifyInput {
             previous: &context
-                .judgements
+                .evaluations
                 .memory(&policy.uid, remembered, &view.unsettled),
-            operations: &facts.operations,
-            stability: &context.watching.watches(),
+            operations: &snapshot.operations,
+            stability: &context.stability.watches(),
         },
     );
-    let plan = context.around(&claimant, now, |around| plan(&survey, around));
+    let plan = context.around(&bound_policy, now, |around| plan(&survey, around));
     let moved =
         context
-            .judgements
+            .evaluations
             .note(&policy.uid, term, &plan.regions, previous_findings(&survey));
     if moved {
         event_handlers::judged(&context, &key);
     }
     let acted = apply::on(&context, &entry, policy, &plan).await;
-    status::judged(&context, &key, &entry, &claimant, &view, (&survey, &plan)).await?;
+    status::judged(
+        &context,
+        &key,
+        &entry,
+        &bound_policy,
+        &view,
+        (&survey, &plan),
+    )
+    .await?;
     acted.map(|()| Some(pause(&plan, now)))
 }
 
 /// Returns the policy with its tenant and profile, or why its secrets must not be looked at.
-fn claimant(context: &Context, policy: &Policy) -> Result<BoundPolicy, Readiness> {
-    let profile = context.world.profile(&policy.profile);
+fn bound_policy(context: &Context, policy: &Policy) -> Result<BoundPolicy, Readiness> {
+    let profile = context.store.profile(&policy.profile);
     let state = match profile.as_ref().map(|profile| &profile.core) {
         None => preconditions::ProfileState::Missing,
         Some(Err(_)) => preconditions::ProfileState::Invalid,
         Some(Ok(profile)) => preconditions::ProfileState::Valid(profile),
     };
-    preconditions::claimant(policy, state, context.world.tenant(&policy.key.namespace))
+    preconditions::bound_policy(policy, state, context.store.tenant(&policy.key.namespace))
 }
 
 /// Returns what the sweeps saw last. Requests what is still needed: a selection that was never read is read
 /// immediately, and a requested check at its earliest time. If the interval has changed, the sweeper computes its
 /// next time again.
-fn inventory(context: &Context, entry: &PolicyEntry, claimant: &BoundPolicy) -> View {
-    let (places, policy) = (sweep::places(claimant), &claimant.policy);
+fn inventory(context: &Context, entry: &PolicyEntry, bound_policy: &BoundPolicy) -> View {
+    let (profile_regions, policy) = (sweep::profile_regions(bound_policy), &bound_policy.policy);
     let handled = entry
         .status
         .as_ref()
@@ -123,36 +131,36 @@ fn inventory(context: &Context, entry: &PolicyEntry, claimant: &BoundPolicy) -> 
         .requested
         .as_deref()
         .filter(|token| Some(*token) != handled);
-    let (interval, now) = (claimant.profile.min_check_interval, clock::now());
+    let (interval, now) = (bound_policy.profile.min_check_interval, clock::now());
     let asked = token.and_then(|token| context.sweeps.request(&policy.uid, token, interval));
-    let reach = preconditions::selection(claimant);
-    for place in &places {
+    let reach = preconditions::selection(bound_policy);
+    for profile_region in &profile_regions {
         if let Some(at) = asked {
-            context.sweeps.want(place, &policy.uid, at);
+            context.sweeps.want(profile_region, &policy.uid, at);
         }
-        let unserved = !context.sweeps.serves(place, claimant, &reach);
+        let unserved = !context.sweeps.serves(profile_region, bound_policy, &reach);
         if unserved {
-            context.sweeps.want_first(place, &policy.uid, now);
+            context.sweeps.want_first(profile_region, &policy.uid, now);
         }
         let wanted = unserved.then_some(now).or(asked);
-        let repaced = (!context.sweeps.keeps_pace(place, claimant)).then_some(now);
+        let repaced = (!context.sweeps.keeps_pace(profile_region, bound_policy)).then_some(now);
         if let Some(at) = wanted.or(repaced) {
-            context.queues.places.push(place.clone(), at);
+            context.queues.sweeps.push(profile_region.clone(), at);
         }
     }
-    context.sweeps.view(&policy.uid, &reach, &places)
+    context.sweeps.view(&policy.uid, &reach, &profile_regions)
 }
 
 fn unseen(view: &View) -> Readiness {
     Readiness::in_regions(&view.gaps).unwrap_or(Readiness::Progressing)
 }
 
-fn survey(claimant: &BoundPolicy, view: &View, known: ClassifyInput<'_>) -> Survey {
+fn survey(bound_policy: &BoundPolicy, view: &View, known: ClassifyInput<'_>) -> Survey {
     let inventories: Vec<_> = view.inventories.iter().map(AsRef::as_ref).collect();
     classify(
-        &claimant.tenant,
-        &claimant.profile,
-        &claimant.policy,
+        &bound_policy.tenant,
+        &bound_policy.profile,
+        &bound_policy.policy,
         &inventories,
         known,
     )

@@ -32,7 +32,7 @@ pub(crate) async fn reconcile(
     context: Arc<Context>,
     name: ProfileName,
 ) -> Result<Option<Duration>, Error> {
-    let Some(entry) = context.world.profile(&name) else {
+    let Some(entry) = context.store.profile(&name) else {
         return Ok(None);
     };
     let (inventories, gaps) = context.sweeps.of_profile(&name);
@@ -53,14 +53,14 @@ pub(crate) async fn reconcile(
         regions: &regions,
         now: context.server_time()?,
     };
-    let said = context.said.of(&name);
+    let said = context.published_statuses.of(&name);
     let Judged { new, words, due } = judged(entry.status.as_ref(), said.as_ref(), &pass);
     match due {
         Due::Nothing => Ok(None),
         Due::In(pause) => Ok(Some(pause)),
         Due::Now => {
             write(&context, &name, &entry, &new).await?;
-            context.said.note(&name, words);
+            context.published_statuses.note(&name, words);
             Ok(None)
         }
     }
@@ -76,7 +76,7 @@ async fn write(
     if entry.way == Way::Merge && context.queues.profiles.is_own(name, version) {
         return Ok(());
     }
-    context.tenure()?;
+    context.claim()?;
     let api: Api<DeserializeGuard<AWSAccessProfile>> = Api::all(context.client.clone());
     let at = (name.as_str(), version.as_str());
     let stored = status::publish(&api, at, entry.way, (entry.status.as_ref(), new)).await?;
@@ -90,7 +90,7 @@ async fn write(
 /// The status that this process last published for each profile. Another installation may publish a different status
 /// for the same profile.
 #[derive(Debug, Default)]
-pub(crate) struct Said(Mutex<BTreeMap<ProfileName, Words>>);
+pub(crate) struct PublishedStatuses(Mutex<BTreeMap<ProfileName, Words>>);
 
 #[derive(Clone, Debug)]
 struct Words {
@@ -98,7 +98,7 @@ struct Words {
     at: Instant,
 }
 
-impl Said {
+impl PublishedStatuses {
     fn of(&self, profile: &ProfileName) -> Option<Words> {
         self.all().get(profile).cloned()
     }
@@ -199,9 +199,11 @@ fn readiness(
 
 /// Returns whether any policy makes the controller call AWS for the profile.
 fn is_used(context: &Context, name: &ProfileName) -> bool {
-    let facts = context.world.facts();
-    let mut claimants = facts.claimants.iter();
-    claimants.any(|claimant| claimant.profile.name == *name && !sweep::places(claimant).is_empty())
+    let snapshot = context.store.snapshot();
+    let mut bound_policies = snapshot.bound_policies.iter();
+    bound_policies.any(|bound_policy| {
+        bound_policy.profile.name == *name && !sweep::profile_regions(bound_policy).is_empty()
+    })
 }
 
 #[cfg(test)]
@@ -212,7 +214,7 @@ mod tests {
 
     /// An installation that sees this number of secrets.
     struct Installation {
-        said: Said,
+        published_statuses: PublishedStatuses,
         secrets: usize,
         writes: u32,
     }
@@ -220,7 +222,7 @@ mod tests {
     impl Installation {
         fn new(secrets: usize) -> Self {
             Self {
-                said: Said::default(),
+                published_statuses: PublishedStatuses::default(),
                 secrets,
                 writes: 0,
             }
@@ -247,10 +249,13 @@ mod tests {
                 regions: &regions,
                 now: ServerTime::new(time),
             };
-            let Judged { new, words, due } =
-                judged(stored.as_ref(), self.said.of(&name).as_ref(), &pass);
+            let Judged { new, words, due } = judged(
+                stored.as_ref(),
+                self.published_statuses.of(&name).as_ref(),
+                &pass,
+            );
             if due == Due::Now {
-                self.said.note(&name, words);
+                self.published_statuses.note(&name, words);
                 self.writes += 1;
                 *stored = Some(new);
             }

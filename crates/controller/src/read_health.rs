@@ -20,19 +20,19 @@ const OFTEN: u32 = 5;
 
 /// The results of the latest calls to AWS.
 #[derive(Debug, Default)]
-pub(crate) struct Sight {
-    blind: Mutex<Option<Blind>>,
+pub(crate) struct ReadHealth {
+    blind: Mutex<Option<Unreadable>>,
 }
 
 /// The time since which nothing was read.
 #[derive(Clone, Copy, Debug)]
-struct Blind {
+struct Unreadable {
     since: Instant,
     failures: u32,
     last: ErrorClass,
 }
 
-impl Sight {
+impl ReadHealth {
     /// Records how a call ended. `None` means that it succeeded.
     pub(crate) fn saw(&self, class: Option<ErrorClass>) {
         let mut blind = self.lock();
@@ -40,7 +40,7 @@ impl Sight {
             Some(class) if is_blind(class) => {
                 let (since, failures) =
                     blind.map_or_else(|| (clock::now(), 0), |blind| (blind.since, blind.failures));
-                Some(Blind {
+                Some(Unreadable {
                     since,
                     failures: failures.saturating_add(1),
                     last: class,
@@ -57,7 +57,7 @@ impl Sight {
 
     /// Returns why this replica cannot do its job, if there is a reason.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let Blind {
+        let Unreadable {
             since,
             failures,
             last,
@@ -72,7 +72,7 @@ impl Sight {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Blind>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Unreadable>> {
         self.blind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     async fn after(calls: &[Option<ErrorClass>], apart: Duration) -> Option<String> {
-        let sight = Sight::default();
+        let sight = ReadHealth::default();
         for call in calls {
             sight.saw(*call);
             tokio::time::advance(apart).await;
@@ -129,7 +129,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_replica_that_gave_up_its_lease_is_ready() {
-        let sight = Sight::default();
+        let sight = ReadHealth::default();
         for _ in 0..10 {
             sight.saw(Some(ErrorClass::Unreachable));
             tokio::time::advance(Duration::from_mins(3)).await;

@@ -22,7 +22,7 @@ pub(crate) async fn listen(
     context: Arc<Context>,
     name: ProfileName,
 ) -> Result<Option<Duration>, Error> {
-    let profile = context.world.profile(&name);
+    let profile = context.store.profile(&name);
     let arn = profile.and_then(|entry| {
         let profile = entry.core.as_ref().ok()?;
         // Events of a suspended profile stay in the queue.
@@ -34,16 +34,16 @@ pub(crate) async fn listen(
     let Some(arn) = arn else {
         return Ok(None);
     };
-    let queue = context.accounts.queue(&arn).await;
+    let queue = context.connections.queue(&arn).await;
     let batch = tokio::select! {
         batch = queue.receive() => batch?,
         () = context.shutdown.begun() => return Ok(None),
     };
     // Another replica may hold the lease now. Events that stay in the queue are delivered to it.
-    context.tenure()?;
+    context.claim()?;
     for secret in &batch.secrets {
-        for place in context.sweeps.hint(secret) {
-            context.queues.places.push(place, clock::now());
+        for profile_region in context.sweeps.hint(secret) {
+            context.queues.sweeps.push(profile_region, clock::now());
         }
     }
     queue.forget(&batch).await?;

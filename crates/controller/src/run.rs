@@ -9,29 +9,29 @@ use kube::Client;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::aws_connections::{self, Accounts};
+use crate::aws_connections::{self, Connections};
 use crate::clock::ServerClock;
 use crate::context::{Context, Queues};
-use crate::evaluations::Judgements;
-use crate::events::Announcer;
+use crate::evaluations::Evaluations;
+use crate::events::EventRecorder;
 use crate::garbage_collection;
 use crate::kubernetes::reads::Reader;
 use crate::kubernetes::{admission, client};
-use crate::lease::{self, Keeper, Note, Standing};
+use crate::lease::{self, Elector, Leadership, Note};
 use crate::metrics::Metrics;
 use crate::operation::locks::Locks;
-use crate::operation::look_failures::Doubts;
+use crate::operation::look_failures::LookFailures;
 use crate::options::Options;
-use crate::policy::written_status::Told;
-use crate::profile::Said;
-use crate::read_health::Sight;
+use crate::policy::written_status::WrittenStatuses;
+use crate::profile::PublishedStatuses;
+use crate::read_health::ReadHealth;
 use crate::server::Guards;
 use crate::shutdown::{self, Shutdown, Trigger};
-use crate::stability::Watching;
-use crate::store::World;
-use crate::sweep::{self, Sweeps};
+use crate::stability::SharedStability;
+use crate::store::Store;
+use crate::sweep::{self, SweepStore};
 use crate::tasks::{Pulse, Tasks};
-use crate::worker::{self, Limits, Surroundings};
+use crate::worker::{self, Deps, Limits};
 use crate::{event_handlers, operation, policy, profile, rotation_events, server};
 
 /// The pause between two tries while the API server does not answer, or while not everything is listed yet.
@@ -91,7 +91,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (trigger, shutdown) = shutdown::channel();
     let (closing, closed) = shutdown::channel();
     let (stage, pulse) = (Stage::default(), Pulse::default());
-    let sight = Arc::<Sight>::default();
+    let sight = Arc::<ReadHealth>::default();
     stage.set("the Kubernetes API server has not been reached yet");
     let mut servers = JoinSet::new();
     servers.spawn(server::metrics(
@@ -161,7 +161,7 @@ async fn control(
     options: Options,
     metrics: Arc<Metrics>,
     (client, of_lease, server_clock): (Client, Client, Arc<ServerClock>),
-    (stage, pulse, sight): (Stage, Pulse, Arc<Sight>),
+    (stage, pulse, sight): (Stage, Pulse, Arc<ReadHealth>),
     (trigger, shutdown): (Trigger, Shutdown),
 ) -> anyhow::Result<()> {
     let identity = identity();
@@ -170,7 +170,7 @@ async fn control(
         .clone()
         .unwrap_or_else(|| client.default_namespace().to_owned());
     let note = Arc::<Note>::default();
-    let (keeper, standing) = Keeper::new(
+    let (keeper, leadership) = Elector::new(
         of_lease,
         &namespace,
         identity.clone(),
@@ -181,7 +181,7 @@ async fn control(
         &options,
         client,
         (metrics, sight),
-        (standing, shutdown.clone()),
+        (leadership, shutdown.clone()),
         (server_clock, note),
         identity,
     )
@@ -228,8 +228,8 @@ async fn control(
 async fn context(
     options: &Options,
     client: Client,
-    (metrics, sight): (Arc<Metrics>, Arc<Sight>),
-    (standing, shutdown): (Standing, Shutdown),
+    (metrics, sight): (Arc<Metrics>, Arc<ReadHealth>),
+    (leadership, shutdown): (Leadership, Shutdown),
     (server_clock, note): (Arc<ServerClock>, Arc<Note>),
     identity: String,
 ) -> Option<Arc<Context>> {
@@ -247,22 +247,22 @@ async fn context(
         }
     };
     Some(Arc::new(Context {
-        announcer: Announcer::new(client.clone(), identity.clone()),
+        recorder: EventRecorder::new(client.clone(), identity.clone()),
         identity,
         reader,
-        accounts: Accounts::new(Arc::clone(&metrics), sight),
+        connections: Connections::new(Arc::clone(&metrics), sight),
         cluster,
-        world: World::new(options.namespaces.len()),
-        sweeps: Sweeps::default(),
-        watching: Watching::default(),
-        judgements: Judgements::default(),
-        said: Said::default(),
-        told: Told::default(),
+        store: Store::new(options.namespaces.len()),
+        sweeps: SweepStore::default(),
+        stability: SharedStability::default(),
+        evaluations: Evaluations::default(),
+        published_statuses: PublishedStatuses::default(),
+        written_statuses: WrittenStatuses::default(),
         locks: Locks::default(),
         admission: admission::View::new(note),
-        doubts: Doubts::default(),
+        look_failures: LookFailures::default(),
         queues: Queues::default(),
-        standing,
+        leadership,
         shutdown,
         server_clock,
         metrics,
@@ -291,7 +291,7 @@ fn listeners(context: &Arc<Context>, namespaces: &[String], pulse: &Pulse) -> Ta
 
 /// Waits until every resource has been listed. Returns `false` if the shutdown begins first.
 async fn known(context: &Context, stage: &Stage) -> bool {
-    while let Some(missing) = context.world.missing() {
+    while let Some(missing) = context.store.missing() {
         stage.set(missing);
         tokio::select! {
             () = context.shutdown.begun() => return false,
@@ -302,9 +302,9 @@ async fn known(context: &Context, stage: &Stage) -> bool {
 }
 
 fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
-    let around = || Surroundings {
+    let around = || Deps {
         metrics: Arc::clone(&context.metrics),
-        standing: context.standing.clone(),
+        leadership: context.leadership.clone(),
         shutdown: context.shutdown.clone(),
     };
     let with = |context: &Arc<Context>| Arc::clone(context);
@@ -314,9 +314,9 @@ fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
         profile::reconcile(with(&own), name)
     });
     workers.spawn("the profile loop", run);
-    let (own, queue) = (with(context), Arc::clone(&context.queues.places));
-    let run = worker::run(SWEEP, queue, around(), move |place| {
-        sweep::sweep(with(&own), place)
+    let (own, queue) = (with(context), Arc::clone(&context.queues.sweeps));
+    let run = worker::run(SWEEP, queue, around(), move |profile_region| {
+        sweep::sweep(with(&own), profile_region)
     });
     workers.spawn("the sweep loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.policies));
@@ -352,24 +352,24 @@ async fn follow_lease(context: Arc<Context>) {
     loop {
         let begun = tokio::select! {
             biased;
-            begun = context.standing.begins(last) => begun,
-            () = context.standing.passes(kept) => {
-                context.forget_reign();
+            begun = context.leadership.begins(last) => begun,
+            () = context.leadership.passes(kept) => {
+                context.forget_epoch();
                 kept = None;
                 continue;
             }
         };
-        let Some((term, reign)) = begun else { return };
-        if kept != Some(reign) {
-            context.forget_reign();
+        let Some((term, epoch)) = begun else { return };
+        if kept != Some(epoch) {
+            context.forget_epoch();
         }
         context.rest();
         speak(&context, true);
         event_handlers::everything(&context);
-        context.standing.ends(term).await;
+        context.leadership.ends(term).await;
         speak(&context, false);
         context.rest();
-        (last, kept) = (Some(term), Some(reign));
+        (last, kept) = (Some(term), Some(epoch));
     }
 }
 
@@ -407,7 +407,7 @@ impl Stage {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn readiness(&self, sight: Arc<Sight>) -> server::Check {
+    fn readiness(&self, sight: Arc<ReadHealth>) -> server::Check {
         let stage = self.clone();
         Arc::new(move || {
             let stage = stage.0.lock();

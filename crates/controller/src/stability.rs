@@ -13,9 +13,9 @@ use secret_rotation_core::time::AwsTime;
 
 /// The observations, by secret.
 #[derive(Debug, Default)]
-pub(crate) struct Watching(Mutex<StabilityTracker>);
+pub(crate) struct SharedStability(Mutex<StabilityTracker>);
 
-impl Watching {
+impl SharedStability {
     /// Records what a sweep saw. A secret that it could not read stays as it was known before.
     pub(crate) fn swept(&self, inventory: &Inventory) {
         let mut watches = self.watches();
@@ -56,35 +56,35 @@ mod tests {
 
     #[test]
     fn a_sweep_sets_since_when_a_later_look_has_seen_no_change() {
-        let watching = Watching::default();
+        let stability = SharedStability::default();
         let pending = pending();
-        watching.swept(&inventory(0, pending.clone(), None));
-        assert_eq!(watching.looked(&look(30, pending.clone())), Some(at(0)));
+        stability.swept(&inventory(0, pending.clone(), None));
+        assert_eq!(stability.looked(&look(30, pending.clone())), Some(at(0)));
         let other = labelled(pending, "STAGING", "one");
-        assert_eq!(watching.looked(&look(31, other)), Some(at(31)));
+        assert_eq!(stability.looked(&look(31, other)), Some(at(31)));
     }
 
     #[test]
     fn a_secret_that_could_not_be_read_was_not_seen() {
-        let watching = Watching::default();
+        let stability = SharedStability::default();
         let denied = AwsError {
             class: ErrorClass::Denied,
             code: None,
             request_id: None,
         };
-        watching.swept(&inventory(0, pending(), Some(denied)));
-        assert_eq!(watching.looked(&look(30, pending())), Some(at(30)));
+        stability.swept(&inventory(0, pending(), Some(denied)));
+        assert_eq!(stability.looked(&look(30, pending())), Some(at(30)));
     }
 
     /// A sweep of another account does not remove what was seen a moment ago.
     #[test]
     fn a_later_sweep_of_another_region_keeps_what_is_known() {
-        let watching = Watching::default();
-        watching.swept(&inventory(0, pending(), None));
+        let stability = SharedStability::default();
+        stability.swept(&inventory(0, pending(), None));
         let mut elsewhere = inventory(50, pending(), None);
         elsewhere.secrets.clear();
-        watching.swept(&elsewhere);
-        assert_eq!(watching.looked(&look(55, pending())), Some(at(0)));
+        stability.swept(&elsewhere);
+        assert_eq!(stability.looked(&look(55, pending())), Some(at(0)));
     }
 
     fn at(minutes: u64) -> AwsTime {

@@ -29,7 +29,7 @@ pub(crate) type Labels = BTreeMap<String, String>;
 
 /// The last known state of every object that is watched.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct Store {
     state: Mutex<State>,
     /// The number of watches for each namespaced resource.
     streams: usize,
@@ -41,19 +41,19 @@ struct State {
     operations: Cache<ObjectKey, Arc<OperationEntry>>,
     profiles: Cache<ProfileName, Arc<ProfileEntry>>,
     namespaces: Cache<Namespace, Labels>,
-    facts: Option<Arc<Facts>>,
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 /// The facts that every plan rests on besides its own survey. They are gathered once for many plans.
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct Snapshot {
     /// Every valid policy, with its profile and namespace.
-    pub claimants: Vec<BoundPolicy>,
+    pub bound_policies: Vec<BoundPolicy>,
     /// Every operation that can be parsed.
     pub operations: Vec<Operation>,
 }
 
-impl World {
+impl Store {
     /// Creates an empty store for this number of watched namespaces. With 0, one watch covers all namespaces.
     pub(crate) fn new(namespaces: usize) -> Self {
         let (policies, operations, profiles, namespaces_known) =
@@ -63,7 +63,7 @@ impl World {
             operations,
             profiles,
             namespaces: namespaces_known,
-            facts: None,
+            snapshot: None,
         };
         Self {
             state: Mutex::new(state),
@@ -88,68 +88,70 @@ impl World {
     }
 
     /// Applies an event of a watch of policies.
-    pub(crate) fn hear_policy(
+    pub(crate) fn apply_policy(
         &self,
         stream: usize,
         event: Event<DeserializeGuard<SecretRotationPolicy>>,
     ) -> Vec<Change<ObjectKey>> {
         let mut state = self.lock();
-        let before = state.facts.take();
-        let changes = state.policies.apply(stream, event, PolicyEntry::told);
+        let before = state.snapshot.take();
+        let changes = state.policies.apply(stream, event, PolicyEntry::observed);
         // Most events are echoes of status writes, which change no policy. The facts are kept then.
-        state.facts = before.filter(|facts| {
+        state.snapshot = before.filter(|snapshot| {
             changes
                 .iter()
-                .all(|change| state.says_the_same(facts, change))
+                .all(|change| state.says_the_same(snapshot, change))
         });
         changes
     }
 
     /// Applies an event of a watch of operations.
-    pub(crate) fn hear_operation(
+    pub(crate) fn apply_operation(
         &self,
         stream: usize,
         event: Event<DeserializeGuard<SecretRotationOperation>>,
     ) -> Vec<Change<ObjectKey>> {
         let mut state = self.lock();
-        state.facts = None;
-        state.operations.apply(stream, event, OperationEntry::told)
+        state.snapshot = None;
+        state
+            .operations
+            .apply(stream, event, OperationEntry::observed)
     }
 
     /// Applies an event of the watch of profiles.
-    pub(crate) fn hear_profile(
+    pub(crate) fn apply_profile(
         &self,
         event: Event<DeserializeGuard<AWSAccessProfile>>,
     ) -> Vec<Change<ProfileName>> {
         let mut state = self.lock();
-        state.facts = None;
-        state.profiles.apply(0, event, ProfileEntry::told)
+        state.snapshot = None;
+        state.profiles.apply(0, event, ProfileEntry::observed)
     }
 
     /// Applies an event of the watch of namespaces.
-    pub(crate) fn hear_namespace(
+    pub(crate) fn apply_namespace(
         &self,
         event: Event<PartialObjectMeta<NamespaceObject>>,
     ) -> Vec<Change<Namespace>> {
         let mut state = self.lock();
-        state.facts = None;
+        state.snapshot = None;
         state.namespaces.apply(0, event, entry::namespace)
     }
 
     /// Stores an operation that was just written, before its watch shows it.
-    pub(crate) fn wrote_operation(&self, operation: SecretRotationOperation) {
+    pub(crate) fn record_operation_write(&self, operation: SecretRotationOperation) {
         let mut state = self.lock();
-        if let Some(told) = OperationEntry::told(&DeserializeGuard(Ok(operation))) {
-            state.facts = None;
-            state.operations.advance(told);
+        if let Some(observed) = OperationEntry::observed(&DeserializeGuard(Ok(operation))) {
+            state.snapshot = None;
+            state.operations.advance(observed);
         }
     }
 
     /// Stores a policy that was just written, before its watch shows it.
-    pub(crate) fn wrote_policy(&self, policy: SecretRotationPolicy) {
+    pub(crate) fn record_policy_write(&self, policy: SecretRotationPolicy) {
         let mut state = self.lock();
-        if let Some(told) = PolicyEntry::told(&DeserializeGuard(Ok(policy))) {
-            state.policies.advance(told);
+        if let Some(observed) = PolicyEntry::observed(&DeserializeGuard(Ok(policy))) {
+            state.policies.advance(observed);
         }
     }
 
@@ -210,14 +212,14 @@ impl World {
     }
 
     /// Returns the facts that every plan rests on. They are gathered again only after a change.
-    pub(crate) fn facts(&self) -> Arc<Facts> {
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         let mut state = self.lock();
-        if let Some(facts) = &state.facts {
-            return Arc::clone(facts);
+        if let Some(snapshot) = &state.snapshot {
+            return Arc::clone(snapshot);
         }
-        let facts = Arc::new(state.gather());
-        state.facts = Some(Arc::clone(&facts));
-        facts
+        let snapshot = Arc::new(state.gather());
+        state.snapshot = Some(Arc::clone(&snapshot));
+        snapshot
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -226,7 +228,7 @@ impl World {
 }
 
 impl State {
-    fn gather(&self) -> Facts {
+    fn gather(&self) -> Snapshot {
         let policies = self
             .policies
             .iter()
@@ -235,15 +237,15 @@ impl State {
             .operations
             .iter()
             .filter_map(|(_, entry)| entry.core.as_ref().ok());
-        Facts {
-            claimants: policies
-                .filter_map(|(policy, _)| self.claimant(policy))
+        Snapshot {
+            bound_policies: policies
+                .filter_map(|(policy, _)| self.bound_policy(policy))
                 .collect(),
             operations: operations.cloned().collect(),
         }
     }
 
-    fn claimant(&self, policy: &Policy) -> Option<BoundPolicy> {
+    fn bound_policy(&self, policy: &Policy) -> Option<BoundPolicy> {
         let profile = self
             .profiles
             .get(&policy.profile)?
@@ -260,7 +262,7 @@ impl State {
         })
     }
 
-    fn says_the_same(&self, facts: &Facts, change: &Change<ObjectKey>) -> bool {
+    fn says_the_same(&self, snapshot: &Snapshot, change: &Change<ObjectKey>) -> bool {
         let Change::Kept(key) = change else {
             return false;
         };
@@ -269,11 +271,11 @@ impl State {
             .get(key)
             .and_then(|entry| entry.core.as_ref().ok())
             .map(|(policy, _)| policy);
-        let before = facts
-            .claimants
+        let before = snapshot
+            .bound_policies
             .iter()
-            .find(|claimant| claimant.policy.key == *key)
-            .map(|claimant| &claimant.policy);
+            .find(|bound_policy| bound_policy.policy.key == *key)
+            .map(|bound_policy| &bound_policy.policy);
         now.is_some() && now == before
     }
 }

@@ -22,9 +22,9 @@ use secret_rotation_core::selector::Selector;
 use tokio::time::Instant;
 
 use self::record::Record;
-use self::requests::Errand;
-pub(crate) use self::store::{Sweeps, View};
-use crate::aws_connections::Place;
+use self::requests::SweepTask;
+pub(crate) use self::store::{SweepStore, View};
+use crate::aws_connections::ProfileRegion;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
@@ -43,48 +43,53 @@ const MAX_LOOKS: usize = 100;
 /// # Errors
 ///
 /// Returns an error if another replica may have acted meanwhile.
-pub(crate) async fn sweep(context: Arc<Context>, place: Place) -> Result<Option<Duration>, Error> {
-    let Some(served) = claimants(&context, &place) else {
-        context.sweeps.abandon(&place);
-        context.metrics.forget_sweep(&place.profile, &place.region);
+pub(crate) async fn sweep(
+    context: Arc<Context>,
+    profile_region: ProfileRegion,
+) -> Result<Option<Duration>, Error> {
+    let Some(served) = bound_policies(&context, &profile_region) else {
+        context.sweeps.abandon(&profile_region);
+        context
+            .metrics
+            .forget_sweep(&profile_region.profile, &profile_region.region);
         return Ok(None);
     };
-    let (began, reign) = (clock::now(), context.standing.reign());
-    let mut record = context.sweeps.record(&place);
+    let (began, epoch) = (clock::now(), context.leadership.epoch());
+    let mut record = context.sweeps.record(&profile_region);
     record.paces = paces(&served);
     let spaced = record.active.map_or(began, |last| last + SPACING);
-    let is_due = due(&record, &place, &served).is_none_or(|due| due <= began);
+    let is_due = due(&record, &profile_region, &served).is_none_or(|due| due <= began);
     if spaced <= began && is_due {
-        context.sweeps.grant(&place, began);
-        record = whole(&context, &place, &served, &record).await;
-        settle(&context, &place, record, reign, &served)?;
+        context.sweeps.grant(&profile_region, began);
+        record = whole(&context, &profile_region, &served, &record).await;
+        settle(&context, &profile_region, record, epoch, &served)?;
     } else if spaced <= began {
-        let errand = context.sweeps.errand(&place, began);
-        let (record, told) = run(&context, &place, &served, record, errand).await;
-        settle(&context, &place, record, reign, &told)?;
+        let errand = context.sweeps.errand(&profile_region, began);
+        let (record, told) = run(&context, &profile_region, &served, record, errand).await;
+        settle(&context, &profile_region, record, epoch, &told)?;
     } else {
         return Ok(Some(spaced - began));
     }
-    Ok(Some(pause(&context, &place, &served)))
+    Ok(Some(pause(&context, &profile_region, &served)))
 }
 
 /// Carries out the pending requests. Returns the new record, and the policies to evaluate again.
 async fn run(
     context: &Context,
-    place: &Place,
+    profile_region: &ProfileRegion,
     served: &[BoundPolicy],
     record: Record,
-    errand: Errand,
+    errand: SweepTask,
 ) -> (Record, Vec<BoundPolicy>) {
-    let is_read = |claimant: &BoundPolicy| {
-        let reach = preconditions::selection(claimant);
-        context.sweeps.serves(place, claimant, &reach)
+    let is_read = |bound_policy: &BoundPolicy| {
+        let reach = preconditions::selection(bound_policy);
+        context.sweeps.serves(profile_region, bound_policy, &reach)
     };
-    let is_asked = |claimant: &BoundPolicy| {
-        let policy = &claimant.policy.uid;
-        errand.policies.contains(policy) || errand.unread.contains(policy) && !is_read(claimant)
+    let is_asked = |bound_policy: &BoundPolicy| {
+        let policy = &bound_policy.policy.uid;
+        errand.policies.contains(policy) || errand.unread.contains(policy) && !is_read(bound_policy)
     };
-    let asking = served.iter().filter(|claimant| is_asked(claimant));
+    let asking = served.iter().filter(|bound_policy| is_asked(bound_policy));
     let some: Vec<_> = asking.cloned().collect();
     let known = record
         .inventory
@@ -92,32 +97,52 @@ async fn run(
         .map_or(0, |known| known.secrets.len());
     let many = errand.secrets.len() > MAX_LOOKS.max(known / 100);
     if many || !some.is_empty() && scope(&some) == scope(served) {
-        context.sweeps.grant(place, clock::now());
-        let record = whole(context, place, served, &record).await;
+        context.sweeps.grant(profile_region, clock::now());
+        let record = whole(context, profile_region, served, &record).await;
         return (record, served.to_vec());
     }
     let mut record = record;
     if !some.is_empty() {
-        record = read(context, place, &some, record).await;
+        record = read(context, profile_region, &some, record).await;
     }
     let looked = if errand.secrets.is_empty() {
         Vec::new()
     } else {
-        look(context, place, served, &mut record, &errand.secrets).await
+        look(
+            context,
+            profile_region,
+            served,
+            &mut record,
+            &errand.secrets,
+        )
+        .await
     };
-    let is_told = |claimant: &&BoundPolicy| {
-        let is_some = some.iter().any(|one| one.policy.uid == claimant.policy.uid);
-        is_some || looked.iter().any(|secret| may_look(claimant, secret))
+    let is_told = |bound_policy: &&BoundPolicy| {
+        let is_some = some
+            .iter()
+            .any(|one| one.policy.uid == bound_policy.policy.uid);
+        is_some || looked.iter().any(|secret| may_look(bound_policy, secret))
     };
     (record, served.iter().filter(is_told).cloned().collect())
 }
 
 /// Sweeps everything that the policies select.
-async fn whole(context: &Context, place: &Place, served: &[BoundPolicy], last: &Record) -> Record {
+async fn whole(
+    context: &Context,
+    profile_region: &ProfileRegion,
+    served: &[BoundPolicy],
+    last: &Record,
+) -> Record {
     let began = clock::now();
-    let record = look_around(context, place, served, last).await;
+    let record = look_around(context, profile_region, served, last).await;
     if let Some(inventory) = &record.inventory {
-        report(context, place, inventory, &record, clock::now() - began);
+        report(
+            context,
+            profile_region,
+            inventory,
+            &record,
+            clock::now() - began,
+        );
     }
     record
 }
@@ -125,17 +150,19 @@ async fn whole(context: &Context, place: &Place, served: &[BoundPolicy], last: &
 /// Reads what some policies select, and nothing else.
 async fn read(
     context: &Context,
-    place: &Place,
+    profile_region: &ProfileRegion,
     some: &[BoundPolicy],
     mut record: Record,
 ) -> Record {
     let reaches = reaches(some);
-    let look = look_around(context, place, some, &record.before(&reaches)).await;
-    tracing::debug!(%place, policies = some.len(), gap = ?look.gap, "selections of policies read");
-    let retry = (look.failures > 0).then(|| retry(place, some, look.failures));
+    let look = look_around(context, profile_region, some, &record.before(&reaches)).await;
+    tracing::debug!(%profile_region, policies = some.len(), gap = ?look.gap, "selections of policies read");
+    let retry = (look.failures > 0).then(|| retry(profile_region, some, look.failures));
     if let Some(pause) = retry.into_iter().chain(look.proof).min() {
         for policy in reaches.keys() {
-            context.sweeps.want(place, policy, clock::now() + pause);
+            context
+                .sweeps
+                .want(profile_region, policy, clock::now() + pause);
         }
     }
     record.active = look.began;
@@ -146,13 +173,13 @@ async fn read(
 /// Looks at single secrets, and returns those that were seen.
 async fn look(
     context: &Context,
-    place: &Place,
+    profile_region: &ProfileRegion,
     served: &[BoundPolicy],
     record: &mut Record,
     secrets: &BTreeSet<Arn>,
 ) -> Vec<Secret> {
     let began = clock::now();
-    let Some(seen) = refresh::look(context, place, served, record, secrets).await else {
+    let Some(seen) = refresh::look(context, profile_region, served, record, secrets).await else {
         return Vec::new();
     };
     record.active = Some(began);
@@ -162,9 +189,9 @@ async fn look(
     } else {
         record.misses.saturating_add(1)
     };
-    let again = clock::now() + retry(place, served, record.misses);
+    let again = clock::now() + retry(profile_region, served, record.misses);
     for secret in seen.unanswered {
-        context.sweeps.look_again(place, secret, again);
+        context.sweeps.look_again(profile_region, secret, again);
     }
     let rows = seen.inventory.secrets.into_values();
     rows.map(|row| row.secret).collect()
@@ -173,32 +200,35 @@ async fn look(
 /// Stores what was seen, and queues the policies for evaluation.
 fn settle(
     context: &Context,
-    place: &Place,
+    profile_region: &ProfileRegion,
     record: Record,
-    reign: u64,
+    epoch: u64,
     told: &[BoundPolicy],
 ) -> Result<(), Error> {
     // Check before storing: after another replica held the lease, this result may be older than its actions.
-    if context.standing.reign() != reign {
+    if context.leadership.epoch() != epoch {
         return Err(Error::Stale("another replica may have acted meanwhile"));
     }
-    context.sweeps.keep(place, record);
+    context.sweeps.keep(profile_region, record);
     if !told.is_empty() {
-        let profile = place.profile.clone();
+        let profile = profile_region.profile.clone();
         context.queues.profiles.push(profile, clock::now());
     }
-    for claimant in told {
-        let key = claimant.policy.key.clone();
+    for bound_policy in told {
+        let key = bound_policy.policy.key.clone();
         context.queues.policies.push(key, clock::now());
     }
     Ok(())
 }
 
 /// Returns the time until the next sweep or the next request is due.
-fn pause(context: &Context, place: &Place, served: &[BoundPolicy]) -> Duration {
-    let record = context.sweeps.record(place);
-    let wish = context.sweeps.next_wish(place);
-    let next = wish.into_iter().chain(due(&record, place, served)).min();
+fn pause(context: &Context, profile_region: &ProfileRegion, served: &[BoundPolicy]) -> Duration {
+    let record = context.sweeps.record(profile_region);
+    let wish = context.sweeps.next_wish(profile_region);
+    let next = wish
+        .into_iter()
+        .chain(due(&record, profile_region, served))
+        .min();
     next.map_or(Duration::ZERO, |next| {
         next.saturating_duration_since(clock::now())
     })
@@ -206,10 +236,10 @@ fn pause(context: &Context, place: &Place, served: &[BoundPolicy]) -> Duration {
 
 /// Returns when the next sweep is due, or `None` if it is the first. It uses the interval that the policies ask for
 /// now, not the one they asked for at the last sweep.
-fn due(record: &Record, place: &Place, served: &[BoundPolicy]) -> Option<Instant> {
+fn due(record: &Record, profile_region: &ProfileRegion, served: &[BoundPolicy]) -> Option<Instant> {
     let ended = record.ended?;
     let pause = if record.failures > 0 {
-        retry(place, served, record.failures)
+        retry(profile_region, served, record.failures)
     } else {
         pace(served)
     };
@@ -217,11 +247,11 @@ fn due(record: &Record, place: &Place, served: &[BoundPolicy]) -> Option<Instant
 }
 
 /// Returns how long to leave a region alone after this number of consecutive failures.
-fn retry(place: &Place, served: &[BoundPolicy], failures: u32) -> Duration {
+fn retry(profile_region: &ProfileRegion, served: &[BoundPolicy], failures: u32) -> Duration {
     interval::next(
         pace(served),
         failures,
-        (seed(served), place.region.as_str()),
+        (seed(served), profile_region.region.as_str()),
     )
 }
 
@@ -229,31 +259,40 @@ fn retry(place: &Place, served: &[BoundPolicy], failures: u32) -> Duration {
 fn pace(served: &[BoundPolicy]) -> Duration {
     let shortest = served
         .iter()
-        .map(|claimant| claimant.profile.min_check_interval);
+        .map(|bound_policy| bound_policy.profile.min_check_interval);
     let shortest = shortest.max().unwrap_or_default();
-    let intervals = served.iter().map(|claimant| claimant.policy.check_interval);
+    let intervals = served
+        .iter()
+        .map(|bound_policy| bound_policy.policy.check_interval);
     interval::pace(intervals, shortest, seed(served)).unwrap_or(shortest)
 }
 
 fn paces(served: &[BoundPolicy]) -> BTreeMap<Uid, Duration> {
     let paces = served.iter();
     paces
-        .map(|claimant| (claimant.policy.uid.clone(), interval::interval(claimant)))
+        .map(|bound_policy| {
+            (
+                bound_policy.policy.uid.clone(),
+                interval::interval(bound_policy),
+            )
+        })
         .collect()
 }
 
 fn seed(served: &[BoundPolicy]) -> &str {
-    let uids = served.iter().map(|claimant| claimant.policy.uid.as_str());
+    let uids = served
+        .iter()
+        .map(|bound_policy| bound_policy.policy.uid.as_str());
     uids.min().unwrap_or_default()
 }
 
 fn reaches(served: &[BoundPolicy]) -> BTreeMap<Uid, Selector> {
     let reaches = served.iter();
     reaches
-        .map(|claimant| {
+        .map(|bound_policy| {
             (
-                claimant.policy.uid.clone(),
-                preconditions::selection(claimant),
+                bound_policy.policy.uid.clone(),
+                preconditions::selection(bound_policy),
             )
         })
         .collect()
@@ -264,31 +303,41 @@ fn scope(served: &[BoundPolicy]) -> Scope {
 }
 
 /// Returns the policies that the sweeper serves, or `None` if there are none.
-fn claimants(context: &Context, place: &Place) -> Option<Vec<BoundPolicy>> {
-    let facts = context.world.facts();
-    let wants = |claimant: &&BoundPolicy| {
-        let profile = preconditions::ProfileState::Valid(&claimant.profile);
+fn bound_policies(context: &Context, profile_region: &ProfileRegion) -> Option<Vec<BoundPolicy>> {
+    let snapshot = context.store.snapshot();
+    let wants = |bound_policy: &&BoundPolicy| {
+        let profile = preconditions::ProfileState::Valid(&bound_policy.profile);
         let within =
-            preconditions::claimant(&claimant.policy, profile, claimant.tenant.clone()).is_ok();
+            preconditions::bound_policy(&bound_policy.policy, profile, bound_policy.tenant.clone())
+                .is_ok();
         within
-            && claimant.profile.name == place.profile
-            && preconditions::regions(claimant).contains(&place.region)
+            && bound_policy.profile.name == profile_region.profile
+            && preconditions::regions(bound_policy).contains(&profile_region.region)
     };
-    let served: Vec<_> = facts.claimants.iter().filter(wants).cloned().collect();
+    let served: Vec<_> = snapshot
+        .bound_policies
+        .iter()
+        .filter(wants)
+        .cloned()
+        .collect();
     (!served.is_empty()).then_some(served)
 }
 
 async fn look_around(
     context: &Context,
-    place: &Place,
+    profile_region: &ProfileRegion,
     served: &[BoundPolicy],
     last: &Record,
 ) -> Record {
     let began = clock::now();
-    let Some(profile) = served.first().map(|claimant| &claimant.profile) else {
+    let Some(profile) = served.first().map(|bound_policy| &bound_policy.profile) else {
         return last.clone();
     };
-    let account = context.accounts.of(profile, &place.region).await.account;
+    let account = context
+        .connections
+        .of(profile, &profile_region.region)
+        .await
+        .account;
     let reaches = reaches(served);
     let scope = Scope::covering(&reaches.values().collect::<Vec<_>>());
     let nothing = BTreeMap::new();
@@ -296,13 +345,17 @@ async fn look_around(
         .inventory
         .as_ref()
         .map_or(&nothing, |inventory| &inventory.secrets);
-    let wanted = |secret: &Secret| served.iter().any(|claimant| may_look(claimant, secret));
+    let wanted = |secret: &Secret| {
+        served
+            .iter()
+            .any(|bound_policy| may_look(bound_policy, secret))
+    };
     let max_age = served
         .iter()
-        .filter_map(|claimant| claimant.policy.detection.max_age)
+        .filter_map(|bound_policy| bound_policy.policy.detection.max_age)
         .min();
     let inventory = account.inventory(&scope, known, &wanted, max_age).await;
-    context.watching.swept(&inventory);
+    context.stability.swept(&inventory);
     let failures = if inventory.is_complete() {
         0
     } else {
@@ -353,19 +406,19 @@ fn blind(known: &Inventory, gap: Option<AwsError>) -> Inventory {
     kept
 }
 
-fn may_look(claimant: &BoundPolicy, secret: &Secret) -> bool {
+fn may_look(bound_policy: &BoundPolicy, secret: &Secret) -> bool {
     let BoundPolicy {
         tenant,
         profile,
         policy,
-    } = claimant;
+    } = bound_policy;
     policy.selector.selects(secret)
         && under_ceiling(&tenant.namespace, profile, &secret.name).is_ok()
 }
 
 fn report(
     context: &Context,
-    place: &Place,
+    profile_region: &ProfileRegion,
     inventory: &Inventory,
     record: &Record,
     took: Duration,
@@ -373,24 +426,27 @@ fn report(
     let (secrets, milliseconds) = (inventory.secrets.len(), took.as_millis());
     match &record.gap {
         None => {
-            context
-                .metrics
-                .swept(&place.profile, &place.region, took, inventory.time);
-            tracing::debug!(%place, secrets, milliseconds, "sweep complete");
+            context.metrics.swept(
+                &profile_region.profile,
+                &profile_region.region,
+                took,
+                inventory.time,
+            );
+            tracing::debug!(%profile_region, secrets, milliseconds, "sweep complete");
         }
         Some(gap) => {
-            tracing::warn!(%place, secrets, milliseconds, error = %gap, "sweep incomplete");
+            tracing::warn!(%profile_region, secrets, milliseconds, error = %gap, "sweep incomplete");
         }
     }
 }
 
 /// Returns the regions of a policy, each with its profile.
-pub(crate) fn places(claimant: &BoundPolicy) -> Vec<Place> {
-    let regions: BTreeSet<_> = preconditions::regions(claimant);
+pub(crate) fn profile_regions(bound_policy: &BoundPolicy) -> Vec<ProfileRegion> {
+    let regions: BTreeSet<_> = preconditions::regions(bound_policy);
     regions
         .into_iter()
-        .map(|region| Place {
-            profile: claimant.profile.name.clone(),
+        .map(|region| ProfileRegion {
+            profile: bound_policy.profile.name.clone(),
             region,
         })
         .collect()

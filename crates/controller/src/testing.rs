@@ -30,25 +30,25 @@ use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::selector::{Matcher, Selector};
 use secret_rotation_core::time::ServerTime;
 
-use crate::aws_connections::Accounts;
+use crate::aws_connections::Connections;
 use crate::clock::ServerClock;
 use crate::context::{Context, Queues};
-use crate::evaluations::Judgements;
-use crate::events::Announcer;
+use crate::evaluations::Evaluations;
+use crate::events::EventRecorder;
 use crate::kubernetes::admission;
 use crate::kubernetes::reads::Reader;
-use crate::lease::{Keeper, Note};
+use crate::lease::{Elector, Note};
 use crate::metrics::Metrics;
 use crate::operation::locks::Locks;
-use crate::operation::look_failures::Doubts;
+use crate::operation::look_failures::LookFailures;
 use crate::options::SecretLabel;
-use crate::policy::written_status::Told;
-use crate::profile::Said;
-use crate::read_health::Sight;
+use crate::policy::written_status::WrittenStatuses;
+use crate::profile::PublishedStatuses;
+use crate::read_health::ReadHealth;
 use crate::shutdown;
-use crate::stability::Watching;
-use crate::store::World;
-use crate::sweep::Sweeps;
+use crate::stability::SharedStability;
+use crate::store::Store;
+use crate::sweep::SweepStore;
 
 /// A self-signed certificate for `localhost` and its key, as PEM.
 #[derive(Clone)]
@@ -73,7 +73,7 @@ pub(crate) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-pub(crate) fn claimant() -> BoundPolicy {
+pub(crate) fn bound_policy() -> BoundPolicy {
     BoundPolicy {
         tenant: tenant(),
         profile: profile(),
@@ -239,7 +239,7 @@ pub(crate) fn context() -> Context {
     let server_clock = Arc::new(ServerClock::default());
     let identity = "replica".to_owned();
     let note = Arc::<Note>::default();
-    let (_, standing) = Keeper::new(
+    let (_, leadership) = Elector::new(
         client.clone(),
         "default",
         identity.clone(),
@@ -248,22 +248,22 @@ pub(crate) fn context() -> Context {
     );
     let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics");
     Context {
-        announcer: Announcer::new(client.clone(), identity.clone()),
+        recorder: EventRecorder::new(client.clone(), identity.clone()),
         identity,
         reader: Reader::new(client.clone(), Vec::new()),
-        accounts: Accounts::new(Arc::clone(&metrics), Arc::<Sight>::default()),
+        connections: Connections::new(Arc::clone(&metrics), Arc::<ReadHealth>::default()),
         cluster: ClusterId::from_uid("a1b2c3d4-0000-0000-0000-000000000000").expect("a UID"),
-        world: World::new(0),
-        sweeps: Sweeps::default(),
-        watching: Watching::default(),
-        judgements: Judgements::default(),
-        said: Said::default(),
-        told: Told::default(),
+        store: Store::new(0),
+        sweeps: SweepStore::default(),
+        stability: SharedStability::default(),
+        evaluations: Evaluations::default(),
+        published_statuses: PublishedStatuses::default(),
+        written_statuses: WrittenStatuses::default(),
         locks: Locks::default(),
         admission: admission::View::new(note),
-        doubts: Doubts::default(),
+        look_failures: LookFailures::default(),
         queues: Queues::default(),
-        standing,
+        leadership,
         shutdown: shutdown::channel().1,
         server_clock,
         metrics,

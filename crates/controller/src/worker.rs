@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::error::Error;
 use crate::jitter::spread;
-use crate::lease::Standing;
+use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
@@ -41,11 +41,11 @@ pub(crate) struct Limits {
 
 /// What a worker needs besides its queue.
 #[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct Deps {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Whether this replica holds the lease. Otherwise the worker does nothing.
-    pub standing: Standing,
+    pub leadership: Leadership,
     /// The shutdown, which ends all work.
     pub shutdown: Shutdown,
 }
@@ -80,26 +80,22 @@ fn pause_after(failures: u32) -> Duration {
 /// Processes the queue until the shutdown begins, and then lets running work finish.
 ///
 /// `work` returns the time until the next run of the key, if there must be one.
-pub(crate) async fn run<K, W, F>(
-    limits: Limits,
-    queue: Arc<Queue<K>>,
-    surroundings: Surroundings,
-    work: W,
-) where
+pub(crate) async fn run<K, W, F>(limits: Limits, queue: Arc<Queue<K>>, surroundings: Deps, work: W)
+where
     K: Ord + Clone + Display + Send + Sync + 'static,
     W: Fn(K) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Option<Duration>, Error>> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(limits.concurrency));
+    let permits = Arc::new(Semaphore::new(limits.concurrency));
     let failures = Arc::new(Failures(Mutex::new(BTreeMap::new())));
     let mut running = JoinSet::new();
     loop {
         // The permit comes first: while a key waits in the queue, further changes still join it. Both waits end with
         // the shutdown.
-        let (place, key) = tokio::select! {
+        let (permit, key) = tokio::select! {
             biased;
             () = surroundings.shutdown.begun() => break,
-            next = next(&places, &queue) => next,
+            next = next(&permits, &queue) => next,
         };
         while let Some(ended) = running.try_join_next() {
             // Panics of a key are caught. This one would be a bug of the loop, which must not continue with one
@@ -117,7 +113,7 @@ pub(crate) async fn run<K, W, F>(
         running.spawn(async move {
             let pause = attempt(limits, &surroundings, &failures, &key, work).await;
             queue.done(&key, pause.map(|pause| clock::now() + pause));
-            drop(place);
+            drop(permit);
         });
     }
     let _ = tokio::time::timeout(limits.grace, async {
@@ -129,17 +125,17 @@ pub(crate) async fn run<K, W, F>(
 
 /// Waits for a permit, and then for the next key.
 async fn next<K: Ord + Clone>(
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
     queue: &Queue<K>,
 ) -> (OwnedSemaphorePermit, K) {
-    let place = Arc::clone(places).acquire_owned().await;
-    let place = place.expect("the semaphore is never closed");
-    (place, queue.next().await)
+    let permit = Arc::clone(permits).acquire_owned().await;
+    let permit = permit.expect("the semaphore is never closed");
+    (permit, queue.next().await)
 }
 
 async fn attempt<K, W, F>(
     limits: Limits,
-    around: &Surroundings,
+    around: &Deps,
     failures: &Failures<K>,
     key: &K,
     work: W,
@@ -151,8 +147,8 @@ where
 {
     // The next term queues everything again. But if a renewal arrives a moment too late, the same term continues, and
     // nothing is queued again: then the key must stay due.
-    if !around.standing.is_held() {
-        return around.standing.is_in_doubt().then_some(FIRST_RETRY);
+    if !around.leadership.is_held() {
+        return around.leadership.is_in_doubt().then_some(FIRST_RETRY);
     }
     around.metrics.reconcile_began(limits.name);
     let began = clock::now();
@@ -328,8 +324,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_that_is_due_between_trust_and_renewal_is_not_lost() {
         let (_trigger, mut surroundings) = surroundings();
-        let (sender, standing) = Standing::held_for(1, Duration::ZERO);
-        surroundings.standing = standing;
+        let (sender, leadership) = Leadership::held_for(1, Duration::ZERO);
+        surroundings.leadership = leadership;
         let done = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&done);
         let work = move |_| {
@@ -339,7 +335,7 @@ mod tests {
         let running = tokio::spawn(run(LIMITS, queue(&["a"]), surroundings, work));
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(done.load(Ordering::Relaxed), 0);
-        Standing::renew(&sender, Duration::from_mins(1));
+        Leadership::renew(&sender, Duration::from_mins(1));
         tokio::time::sleep(FIRST_RETRY).await;
         assert_eq!(done.load(Ordering::Relaxed), 1);
         running.abort();
@@ -358,12 +354,12 @@ mod tests {
         queue
     }
 
-    fn surroundings() -> (Trigger, Surroundings) {
+    fn surroundings() -> (Trigger, Deps) {
         let (trigger, shutdown) = shutdown::channel();
-        let (_tenure, standing) = Standing::held_for(1, Duration::from_hours(1));
-        let surroundings = Surroundings {
+        let (_tenure, leadership) = Leadership::held_for(1, Duration::from_hours(1));
+        let surroundings = Deps {
             metrics: Metrics::new(1, SecretLabel::Name).expect("metrics"),
-            standing,
+            leadership,
             shutdown,
         };
         (trigger, surroundings)

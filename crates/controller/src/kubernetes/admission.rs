@@ -109,13 +109,13 @@ pub(crate) async fn run(context: Arc<Context>) {
     loop {
         tokio::select! {
             () = context.shutdown.begun() => return,
-            begun = context.standing.begins(last) => match begun {
+            begun = context.leadership.begins(last) => match begun {
                 Some((term, _)) => last = Some(term),
                 None => return,
             },
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        if context.tenure().is_err() {
+        if context.claim().is_err() {
             continue;
         }
         if let Err(error) = context.admission.look(&context).await {

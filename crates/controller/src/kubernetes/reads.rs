@@ -34,7 +34,7 @@ pub(crate) struct OnSecret {
     /// The operations that can be parsed.
     pub operations: Vec<Operation>,
     /// An operation that has begun, has not ended, and cannot be parsed.
-    pub riddle: Option<String>,
+    pub unsupported: Option<String>,
 }
 
 impl Reader {
@@ -156,7 +156,7 @@ impl OnSecret {
             .and_then(|operation| operation.to_core().ok());
         match parsed {
             Some(operation) => self.operations.push(operation),
-            None if at_work => self.riddle = Some(key),
+            None if at_work => self.unsupported = Some(key),
             // It never began, so it has written nothing. Its own reconciler reports what is wrong with it.
             None => {}
         }
@@ -198,7 +198,7 @@ mod tests {
         found.add(object(
             json!({"spec": {"action": "FromTheFuture"}, "status": {"steps": [{"name": "Leap"}]}}),
         ));
-        assert_eq!(found.riddle.as_deref(), Some("x"));
+        assert_eq!(found.unsupported.as_deref(), Some("x"));
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
         ] {
             let mut found = OnSecret::default();
             found.add(object(content));
-            assert_eq!((found.operations.len(), found.riddle), (0, None));
+            assert_eq!((found.operations.len(), found.unsupported), (0, None));
         }
     }
 

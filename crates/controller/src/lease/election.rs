@@ -8,18 +8,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long other replicas respect a lease that is not renewed.
-pub(crate) const TERM: Duration = Duration::from_secs(15);
+pub(crate) const LEASE_DURATION: Duration = Duration::from_secs(15);
 
 /// How long the holder trusts a renewal, counted from before it was sent. It is clearly shorter than [`TERM`], so
 /// that the holder stops before another replica may begin.
-pub(crate) const TRUST: Duration = Duration::from_secs(10);
+pub(crate) const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Maximum time to wait for the lease of another replica, whatever term it has.
 const LONGEST_TERM: Duration = Duration::from_mins(1);
 
 /// A Lease that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reading {
+pub(crate) struct LeaseRecord {
     /// The holder; `None` if the lease was released.
     pub holder: Option<String>,
     /// The resourceVersion, which changes with every write.
@@ -30,7 +30,7 @@ pub(crate) struct Reading {
 
 /// Since when this process has seen the same resourceVersion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stillness {
+pub(crate) struct ObservedRecord {
     /// The resourceVersion.
     pub resource_version: String,
     /// When this process first saw it.
@@ -39,7 +39,7 @@ pub(crate) struct Stillness {
 
 /// What to do about the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Move {
+pub(crate) enum LeaseAction {
     /// The Lease does not exist: create it.
     Create,
     /// This replica holds the Lease: renew it.
@@ -52,14 +52,14 @@ pub(crate) enum Move {
 
 /// Updates the observation of the Lease with a new reading.
 pub(crate) fn observe(
-    last: Option<Stillness>,
-    reading: Option<&Reading>,
+    last: Option<ObservedRecord>,
+    record: Option<&LeaseRecord>,
     now: Instant,
-) -> Option<Stillness> {
-    let reading = reading?;
-    let same = last.filter(|last| last.resource_version == reading.resource_version);
-    Some(same.unwrap_or_else(|| Stillness {
-        resource_version: reading.resource_version.clone(),
+) -> Option<ObservedRecord> {
+    let record = record?;
+    let same = last.filter(|last| last.resource_version == record.resource_version);
+    Some(same.unwrap_or_else(|| ObservedRecord {
+        resource_version: record.resource_version.clone(),
         since: now,
     }))
 }
@@ -67,25 +67,28 @@ pub(crate) fn observe(
 /// Returns the next move of the replica `own`.
 pub(crate) fn judge(
     own: &str,
-    reading: Option<&Reading>,
-    still: Option<&Stillness>,
+    record: Option<&LeaseRecord>,
+    still: Option<&ObservedRecord>,
     now: Instant,
-) -> Move {
-    let Some(reading) = reading else {
-        return Move::Create;
+) -> LeaseAction {
+    let Some(record) = record else {
+        return LeaseAction::Create;
     };
-    match reading.holder.as_deref() {
-        None | Some("") => Move::Take,
-        Some(holder) if holder == own => Move::Renew,
-        Some(_) if has_run_out(reading, still, now) => Move::Take,
-        Some(_) => Move::Watch,
+    match record.holder.as_deref() {
+        None | Some("") => LeaseAction::Take,
+        Some(holder) if holder == own => LeaseAction::Renew,
+        Some(_) if has_run_out(record, still, now) => LeaseAction::Take,
+        Some(_) => LeaseAction::Watch,
     }
 }
 
-fn has_run_out(reading: &Reading, still: Option<&Stillness>, now: Instant) -> bool {
-    let term = reading.term.unwrap_or(TERM).clamp(TERM, LONGEST_TERM);
+fn has_run_out(record: &LeaseRecord, still: Option<&ObservedRecord>, now: Instant) -> bool {
+    let term = record
+        .term
+        .unwrap_or(LEASE_DURATION)
+        .clamp(LEASE_DURATION, LONGEST_TERM);
     still.is_some_and(|still| {
-        still.resource_version == reading.resource_version
+        still.resource_version == record.resource_version
             && now.saturating_duration_since(still.since) > term
     })
 }
@@ -97,66 +100,82 @@ mod tests {
     #[test]
     fn a_missing_lease_is_created_and_a_released_one_taken() {
         let now = Instant::now();
-        assert_eq!(judge("me", None, None, now), Move::Create);
-        assert_eq!(judge("me", Some(&held_by(None)), None, now), Move::Take);
-        assert_eq!(judge("me", Some(&held_by(Some(""))), None, now), Move::Take);
+        assert_eq!(judge("me", None, None, now), LeaseAction::Create);
+        assert_eq!(
+            judge("me", Some(&held_by(None)), None, now),
+            LeaseAction::Take
+        );
+        assert_eq!(
+            judge("me", Some(&held_by(Some(""))), None, now),
+            LeaseAction::Take
+        );
     }
 
     #[test]
     fn an_own_lease_is_renewed_however_old_it_is() {
         let now = Instant::now();
-        let reading = held_by(Some("me"));
+        let record = held_by(Some("me"));
         assert_eq!(
-            judge("me", Some(&reading), Some(&still(now)), now + TERM * 4),
-            Move::Renew
+            judge(
+                "me",
+                Some(&record),
+                Some(&still(now)),
+                now + LEASE_DURATION * 4
+            ),
+            LeaseAction::Renew
         );
     }
 
     #[test]
     fn a_foreign_lease_is_taken_only_after_standing_still_for_its_whole_term() {
         let now = Instant::now();
-        let reading = held_by(Some("other"));
+        let record = held_by(Some("other"));
         assert_eq!(
-            judge("me", Some(&reading), None, now + TERM * 4),
-            Move::Watch
+            judge("me", Some(&record), None, now + LEASE_DURATION * 4),
+            LeaseAction::Watch
         );
         assert_eq!(
-            judge("me", Some(&reading), Some(&still(now)), now + TERM),
-            Move::Watch
+            judge("me", Some(&record), Some(&still(now)), now + LEASE_DURATION),
+            LeaseAction::Watch
         );
         assert_eq!(
             judge(
                 "me",
-                Some(&reading),
+                Some(&record),
                 Some(&still(now)),
-                now + TERM + Duration::from_millis(1)
+                now + LEASE_DURATION + Duration::from_millis(1)
             ),
-            Move::Take
+            LeaseAction::Take
         );
     }
 
     #[test]
     fn a_renewal_by_another_starts_the_watch_again() {
         let now = Instant::now();
-        let renewed = Reading {
+        let renewed = LeaseRecord {
             resource_version: "2".to_owned(),
             ..held_by(Some("other"))
         };
-        let watched = observe(Some(still(now)), Some(&renewed), now + TERM * 2);
+        let watched = observe(Some(still(now)), Some(&renewed), now + LEASE_DURATION * 2);
         assert_eq!(
             watched.as_ref().map(|still| still.since),
-            Some(now + TERM * 2)
+            Some(now + LEASE_DURATION * 2)
         );
         assert_eq!(
-            judge("me", Some(&renewed), watched.as_ref(), now + TERM * 2),
-            Move::Watch
+            judge(
+                "me",
+                Some(&renewed),
+                watched.as_ref(),
+                now + LEASE_DURATION * 2
+            ),
+            LeaseAction::Watch
         );
     }
 
     #[test]
     fn an_absurd_foreign_term_is_bounded_on_both_sides() {
         let now = Instant::now();
-        let endless = Reading {
+        let endless = LeaseRecord {
             term: Some(Duration::MAX),
             ..held_by(Some("other"))
         };
@@ -167,9 +186,9 @@ mod tests {
                 Some(&still(now)),
                 now + Duration::from_secs(61)
             ),
-            Move::Take
+            LeaseAction::Take
         );
-        let none = Reading {
+        let none = LeaseRecord {
             term: Some(Duration::ZERO),
             ..held_by(Some("other"))
         };
@@ -180,25 +199,25 @@ mod tests {
                 Some(&still(now)),
                 now + Duration::from_secs(1)
             ),
-            Move::Watch
+            LeaseAction::Watch
         );
     }
 
     #[test]
     fn the_holder_stops_trusting_its_lease_before_others_may_take_it() {
-        assert!(TRUST < TERM);
+        assert!(RENEW_DEADLINE < LEASE_DURATION);
     }
 
-    fn held_by(holder: Option<&str>) -> Reading {
-        Reading {
+    fn held_by(holder: Option<&str>) -> LeaseRecord {
+        LeaseRecord {
             holder: holder.map(str::to_owned),
             resource_version: "1".to_owned(),
-            term: Some(TERM),
+            term: Some(LEASE_DURATION),
         }
     }
 
-    fn still(since: Instant) -> Stillness {
-        Stillness {
+    fn still(since: Instant) -> ObservedRecord {
+        ObservedRecord {
             resource_version: "1".to_owned(),
             since,
         }

@@ -37,14 +37,14 @@ impl Server {
         )
     }
 
-    fn keeper(&self, own: &str) -> (Keeper, Standing) {
-        self.keeper_with(own, &Arc::default())
+    fn elector(&self, own: &str) -> (Elector, Leadership) {
+        self.elector_with(own, &Arc::default())
     }
 
-    fn keeper_with(&self, own: &str, note: &Arc<Note>) -> (Keeper, Standing) {
+    fn elector_with(&self, own: &str, note: &Arc<Note>) -> (Elector, Leadership) {
         let clock = Arc::new(ServerClock::default());
         let (own, note) = (own.to_owned(), Arc::clone(note));
-        Keeper::new(self.client(), "default", own, clock, note)
+        Elector::new(self.client(), "default", own, clock, note)
     }
 
     /// Edits the Lease as another client.
@@ -124,12 +124,12 @@ fn refusal(code: u16, reason: &str) -> (u16, Value) {
 }
 
 /// Starts a keeper that holds the lease in its first term.
-async fn holding(server: &Server) -> (oneshot::Sender<()>, Standing) {
-    let (keeper, standing) = server.keeper("me");
+async fn holding(server: &Server) -> (oneshot::Sender<()>, Leadership) {
+    let (elector, leadership) = server.elector("me");
     let (release, released) = oneshot::channel();
-    tokio::spawn(keeper.run(released));
-    assert_eq!(standing.begins(None).await, Some((1, 1)));
-    (release, standing)
+    tokio::spawn(elector.run(released));
+    assert_eq!(leadership.begins(None).await, Some((1, 1)));
+    (release, leadership)
 }
 
 async fn pass(seconds: u64) {
@@ -141,22 +141,22 @@ async fn pass(seconds: u64) {
 async fn the_note_of_a_holder_is_passed_to_the_next() {
     let server = Server::default();
     let (first, second) = (Arc::<Note>::default(), Arc::<Note>::default());
-    let (keeper, standing) = server.keeper_with("me", &first);
+    let (elector, leadership) = server.elector_with("me", &first);
     let (release, released) = oneshot::channel();
-    let holder = tokio::spawn(keeper.run(released));
-    standing.begins(None).await.expect("it holds the lease");
+    let holder = tokio::spawn(elector.run(released));
+    leadership.begins(None).await.expect("it holds the lease");
     first.set("one".to_owned());
     pass(3).await;
     first.set("two".to_owned());
     pass(3).await;
     second.set("what it knew long ago".to_owned());
-    let (keeper, standing) = server.keeper_with("other", &second);
+    let (elector, leadership) = server.elector_with("other", &second);
     let (_other, released) = oneshot::channel();
-    tokio::spawn(keeper.run(released));
+    tokio::spawn(elector.run(released));
     pass(3).await;
     let _ = release.send(());
     holder.await.expect("it ends");
-    standing.begins(None).await.expect("it is the next");
+    leadership.begins(None).await.expect("it is the next");
     assert_eq!(second.get().as_deref(), Some("two"));
     pass(3).await;
     let stored = server.lock().lease.clone().expect("a lease");
@@ -166,7 +166,7 @@ async fn the_note_of_a_holder_is_passed_to_the_next() {
 #[tokio::test(start_paused = true)]
 async fn the_holder_renews_every_two_seconds_by_one_request() {
     let server = Server::default();
-    let (_release, standing) = holding(&server).await;
+    let (_release, leadership) = holding(&server).await;
     server.lock().requests.clear();
     let began = clock::now();
     pass(21).await;
@@ -177,7 +177,7 @@ async fn the_holder_renews_every_two_seconds_by_one_request() {
         .collect();
     let expected: Vec<_> = (1..=10).map(|turn| (turn * 2, "PUT")).collect();
     assert_eq!(writes, expected);
-    assert_eq!(standing.tenure().map(|tenure| tenure.term), Some(1));
+    assert_eq!(leadership.claim().map(|claim| claim.term), Some(1));
 }
 
 /// The term continues whichever request hangs, and whether it was carried out or not.
@@ -193,13 +193,13 @@ async fn one_request_that_hangs_never_loses_the_lease() {
         },
     ] {
         let server = Server::default();
-        let (_release, standing) = holding(&server).await;
+        let (_release, leadership) = holding(&server).await;
         for at in [0_u64, 1, 3, 5] {
             pass(at).await;
             hang(&mut server.lock());
             for _ in 0..100 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                assert_eq!(standing.tenure().map(|tenure| tenure.term), Some(1));
+                assert_eq!(leadership.claim().map(|claim| claim.term), Some(1));
             }
         }
     }
@@ -208,58 +208,58 @@ async fn one_request_that_hangs_never_loses_the_lease() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_regained_without_another_holder_is_a_new_term_of_the_same_reign() {
     let server = Server::default();
-    let (_release, standing) = holding(&server).await;
+    let (_release, leadership) = holding(&server).await;
     server.lock().hanging = 6;
-    standing.ends(1).await;
-    assert!(!standing.is_held());
-    assert_eq!(standing.begins(Some(1)).await, Some((2, 1)));
+    leadership.ends(1).await;
+    assert!(!leadership.is_held());
+    assert_eq!(leadership.begins(Some(1)).await, Some((2, 1)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_another_replica_held_meanwhile_begins_a_new_reign() {
     let server = Server::default();
-    let (_release, standing) = holding(&server).await;
+    let (_release, leadership) = holding(&server).await;
     server.edit(|lease| {
         lease["spec"]["holderIdentity"] = json!("other");
         lease["spec"]["leaseTransitions"] = json!(1);
     });
-    standing.ends(1).await;
-    tokio::time::timeout(Duration::from_secs(1), standing.passes(Some(1)))
+    leadership.ends(1).await;
+    tokio::time::timeout(Duration::from_secs(1), leadership.passes(Some(1)))
         .await
         .expect("it is noticed at once, not when the lease is regained");
-    assert_eq!(standing.begins(Some(1)).await, Some((2, 3)));
+    assert_eq!(leadership.begins(Some(1)).await, Some((2, 3)));
 }
 
 /// Another replica took the lease and released it between two reads of this one.
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_came_and_went_unseen_is_noticed_by_the_transitions() {
     let server = Server::default();
-    let (_release, standing) = holding(&server).await;
+    let (_release, leadership) = holding(&server).await;
     server.edit(|lease| {
         lease["spec"]["holderIdentity"] = Value::Null;
         lease["spec"]["leaseTransitions"] = json!(1);
     });
-    assert_eq!(standing.begins(Some(1)).await, Some((2, 2)));
+    assert_eq!(leadership.begins(Some(1)).await, Some((2, 2)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_was_created_again_begins_a_new_reign() {
     let server = Server::default();
-    let (_release, standing) = holding(&server).await;
+    let (_release, leadership) = holding(&server).await;
     server.lock().lease = None;
-    assert_eq!(standing.begins(Some(1)).await, Some((2, 2)));
+    assert_eq!(leadership.begins(Some(1)).await, Some((2, 2)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_released_within_seconds_even_while_a_request_hangs() {
     let server = Server::default();
-    let (release, standing) = holding(&server).await;
+    let (release, leadership) = holding(&server).await;
     pass(1).await;
     server.lock().hanging = 1;
     pass(2).await;
     let began = clock::now();
     release.send(()).expect("the keeper runs");
-    standing.ends(1).await;
+    leadership.ends(1).await;
     pass(4).await;
     assert!(clock::now() - began < Duration::from_secs(6));
     let lease = server.lock().lease.clone().expect("a lease");
@@ -269,6 +269,6 @@ async fn a_lease_is_released_within_seconds_even_while_a_request_hangs() {
 /// A server that asks for a pause gets one, but never so long that the lease expires.
 #[test]
 fn two_tries_fit_into_the_trust_even_with_the_longest_pause() {
-    assert!(LONGEST_REST * 2 + TRY <= TRUST);
-    assert!(RENEW * 4 + TRY <= TRUST);
+    assert!(MAX_REST * 2 + REQUEST_TIMEOUT <= RENEW_DEADLINE);
+    assert!(RETRY_PERIOD * 4 + REQUEST_TIMEOUT <= RENEW_DEADLINE);
 }

@@ -6,7 +6,7 @@ use prometheus::{
     Registry,
 };
 
-use super::leader_only::{Spoken, Voice};
+use super::leader_only::{LeaderOnly, Spoken};
 use super::reference::Catalogue;
 use super::{PREFIX, ROTATION_BUCKETS, SWEEP_BUCKETS};
 
@@ -15,12 +15,12 @@ pub(super) struct Maker<'a> {
     pub(super) registry: &'a Registry,
     pub(super) catalogue: &'a Catalogue,
     /// Shows whether this replica reports the metrics. `None` means that every replica reports them.
-    pub(super) voice: Option<Voice>,
+    pub(super) voice: Option<LeaderOnly>,
 }
 
 impl Maker<'_> {
     /// Returns a builder of metrics that only the holder of the lease reports.
-    pub(super) fn for_holder(&self, voice: &Voice) -> Self {
+    pub(super) fn for_holder(&self, voice: &LeaderOnly) -> Self {
         Self {
             voice: Some(voice.clone()),
             ..*self

@@ -8,9 +8,9 @@ use prometheus::proto::MetricFamily;
 
 /// Whether this replica reports these metrics. Clones share the value.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Voice(Arc<AtomicBool>);
+pub(super) struct LeaderOnly(Arc<AtomicBool>);
 
-impl Voice {
+impl LeaderOnly {
     pub(super) fn set(&self, speaks: bool) {
         self.0.store(speaks, Ordering::Relaxed);
     }
@@ -24,7 +24,7 @@ impl Voice {
 /// again at 0 would hide what was counted between the last scrape and the loss of the lease.
 #[derive(Clone, Debug)]
 pub(super) struct Spoken<C> {
-    pub(super) voice: Voice,
+    pub(super) voice: LeaderOnly,
     pub(super) inner: C,
 }
 
@@ -54,7 +54,7 @@ mod tests {
     fn a_counter_disappears_with_the_lease_and_returns_with_its_count() {
         let counter = IntCounterVec::new(Opts::new("cleared_total", "Cleared"), &["policy"])
             .expect("well formed");
-        let voice = Voice::default();
+        let voice = LeaderOnly::default();
         let registry = Registry::new();
         registry
             .register(Box::new(Spoken {

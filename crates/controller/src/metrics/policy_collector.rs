@@ -11,8 +11,8 @@ use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::plan::Breaker;
 use secret_rotation_core::time::AwsTime;
 
-use super::leader_only::Voice;
-use super::policy_sample::{PolicyReport, SecretSample};
+use super::leader_only::LeaderOnly;
+use super::policy_sample::{PolicySample, SecretSample};
 use super::secret_label;
 use crate::options::SecretLabel;
 
@@ -21,18 +21,18 @@ const SECRET: [&str; 4] = ["namespace", "policy", "region", "secret"];
 
 /// The last report of each policy. It has no series while another replica holds the lease.
 #[derive(Clone, Debug)]
-pub(crate) struct Reports {
-    voice: Voice,
-    policies: Arc<Mutex<BTreeMap<ObjectKey, Arc<PolicyReport>>>>,
+pub(crate) struct PolicyCollector {
+    voice: LeaderOnly,
+    policies: Arc<Mutex<BTreeMap<ObjectKey, Arc<PolicySample>>>>,
     max_secrets: usize,
     label: SecretLabel,
     /// Empty families, which only provide the descriptions.
     families: Arc<Families>,
 }
 
-impl Reports {
+impl PolicyCollector {
     /// Creates a store without reports.
-    pub(super) fn new(max_secrets: usize, voice: Voice) -> prometheus::Result<Self> {
+    pub(super) fn new(max_secrets: usize, voice: LeaderOnly) -> prometheus::Result<Self> {
         Ok(Self {
             voice,
             policies: Arc::default(),
@@ -53,12 +53,12 @@ impl Reports {
     }
 
     /// Replaces the report of a policy.
-    pub(crate) fn tell(&self, key: &ObjectKey, report: PolicyReport) {
+    pub(crate) fn tell(&self, key: &ObjectKey, report: PolicySample) {
         self.policies().insert(key.clone(), Arc::new(report));
     }
 
     /// Returns the last report of a policy.
-    pub(crate) fn last(&self, key: &ObjectKey) -> Option<Arc<PolicyReport>> {
+    pub(crate) fn last(&self, key: &ObjectKey) -> Option<Arc<PolicySample>> {
         self.policies().get(key).cloned()
     }
 
@@ -76,7 +76,7 @@ impl Reports {
         }
     }
 
-    fn policies(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<PolicyReport>>> {
+    fn policies(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<PolicySample>>> {
         self.policies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +99,7 @@ impl Reports {
     }
 }
 
-impl Collector for Reports {
+impl Collector for PolicyCollector {
     fn desc(&self) -> Vec<&Desc> {
         self.families
             .all()
@@ -242,7 +242,7 @@ impl Families {
         ]
     }
 
-    fn fill_policy(&self, key: &ObjectKey, report: &PolicyReport) {
+    fn fill_policy(&self, key: &ObjectKey, report: &PolicySample) {
         let (namespace, policy) = (key.namespace.as_str(), key.name.as_str());
         let own = [namespace, policy];
         // A policy that cannot be parsed has no mode.
@@ -288,7 +288,7 @@ impl Families {
     /// without series because of `max`.
     fn fill_secrets(
         &self,
-        reports: &BTreeMap<ObjectKey, Arc<PolicyReport>>,
+        reports: &BTreeMap<ObjectKey, Arc<PolicySample>>,
         max: usize,
         label: SecretLabel,
     ) -> usize {
@@ -364,7 +364,8 @@ mod tests {
 
     #[test]
     fn series_vanish_with_their_policy_and_with_the_lease() {
-        let reports = Reports::new(10, Voice::default()).expect("families are well formed");
+        let reports =
+            PolicyCollector::new(10, LeaderOnly::default()).expect("families are well formed");
         let key = key("payments");
         reports.speak(true);
         reports.tell(&key, report(1, 1));
@@ -378,7 +379,8 @@ mod tests {
 
     #[test]
     fn secrets_that_need_attention_keep_their_series_when_there_are_too_many() {
-        let reports = Reports::new(3, Voice::default()).expect("families are well formed");
+        let reports =
+            PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
         reports.speak(true);
         reports.tell(&key("a"), report(0, 5));
         reports.tell(&key("b"), report(2, 5));
@@ -403,7 +405,8 @@ mod tests {
     #[test]
     fn names_of_secrets_can_be_hashed_or_left_out() {
         let lines = |label| {
-            let reports = Reports::new(1, Voice::default()).expect("families are well formed");
+            let reports =
+                PolicyCollector::new(1, LeaderOnly::default()).expect("families are well formed");
             let reports = reports.labelled(label);
             reports.speak(true);
             reports.tell(&key("a"), report(2, 0));
@@ -433,11 +436,12 @@ mod tests {
     #[test]
     fn the_interval_is_that_of_the_policy_unless_the_profile_is_slower() {
         let interval = |shortest| {
-            let report = PolicyReport {
+            let report = PolicySample {
                 check_interval: Some(Duration::from_mins(5)),
-                ..PolicyReport::default()
+                ..PolicySample::default()
             };
-            let reports = Reports::new(3, Voice::default()).expect("families are well formed");
+            let reports =
+                PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
             reports.speak(true);
             reports.tell(&key("a"), report.not_more_often_than(shortest));
             let text = text(&reports);
@@ -452,7 +456,8 @@ mod tests {
 
     #[test]
     fn exactly_one_status_of_a_condition_is_one() {
-        let reports = Reports::new(3, Voice::default()).expect("families are well formed");
+        let reports =
+            PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
         reports.speak(true);
         reports.tell(
             &key("a"),
@@ -474,9 +479,10 @@ mod tests {
     /// A policy that was never evaluated has no series.
     #[test]
     fn an_open_breaker_is_reported_until_it_is_known_to_be_closed() {
-        let reports = Reports::new(3, Voice::default()).expect("families are well formed");
+        let reports =
+            PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
         reports.speak(true);
-        let of = |breaker| PolicyReport {
+        let of = |breaker| PolicySample {
             breaker,
             ..report(0, 0)
         };
@@ -498,7 +504,7 @@ mod tests {
         );
     }
 
-    fn text(reports: &Reports) -> String {
+    fn text(reports: &PolicyCollector) -> String {
         let registry = Registry::new();
         registry
             .register(Box::new(reports.clone()))
@@ -515,7 +521,7 @@ mod tests {
         }
     }
 
-    fn report(stuck: usize, healthy: usize) -> PolicyReport {
+    fn report(stuck: usize, healthy: usize) -> PolicySample {
         let since = Some(AwsTime::new(
             "2026-11-23T02:14:09Z".parse().expect("a time"),
         ));
@@ -531,10 +537,10 @@ mod tests {
             healthy: true,
             ..SecretSample::default()
         });
-        PolicyReport {
+        PolicySample {
             mode: "Observe",
             secrets: stuck.chain(healthy).collect(),
-            ..PolicyReport::default()
+            ..PolicySample::default()
         }
     }
 }

@@ -15,7 +15,7 @@ use secret_rotation_core::verdict;
 
 /// The data from which the series of one policy are built.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PolicyReport {
+pub(crate) struct PolicySample {
     pub(super) mode: &'static str,
     pub(super) profile: String,
     pub(super) suspended: bool,
@@ -43,7 +43,7 @@ pub(crate) struct SecretSample {
     pub(super) restorable_until: Option<AwsTime>,
 }
 
-impl PolicyReport {
+impl PolicySample {
     /// Creates a report without findings.
     pub(crate) fn of(policy: &Policy) -> Self {
         Self {

@@ -10,8 +10,8 @@ use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::secret::Look;
 
 use crate::context::Context;
-use crate::events::{Announcement, Reason};
-use crate::operation::fetch::Reading;
+use crate::events::{EventNote, Reason};
+use crate::operation::fetch::Fetched;
 
 /// Writes one log line and the metrics for a request that was sent.
 pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, result: &StepResult) {
@@ -49,7 +49,7 @@ pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, resu
 /// Publishes the event for a request that AWS accepted.
 pub(super) async fn announce_sent(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     write: &Write,
     result: &StepResult,
 ) {
@@ -67,9 +67,9 @@ pub(super) async fn announce_sent(
         Step::Rotate if result.was_received() => {
             let note = format!(
                 "AWS reports that it will attempt the pending rotation of {} again",
-                reading.secret_name()
+                fetched.secret_name()
             );
-            return tell(context, reading, Reason::RotationTriggered, note).await;
+            return tell(context, fetched, Reason::RotationTriggered, note).await;
         }
         // The event at the end of the operation reports the result of these steps.
         Step::Pin
@@ -89,9 +89,9 @@ pub(super) async fn announce_sent(
         .map_or_else(String::new, |version| format!(" {version}"));
     tell(
         context,
-        reading,
+        fetched,
         reason,
-        format!("{what}{version} of {}", reading.secret_name()),
+        format!("{what}{version} of {}", fetched.secret_name()),
     )
     .await;
 }
@@ -132,8 +132,8 @@ pub(super) fn count(
 }
 
 /// Writes the log line and publishes the event for the end of an operation.
-pub(super) async fn tell_end(context: &Arc<Context>, reading: &Reading, outcome: &Outcome) {
-    let (key, action) = (&reading.operation.key, reading.operation.action);
+pub(super) async fn tell_end(context: &Arc<Context>, fetched: &Fetched, outcome: &Outcome) {
+    let (key, action) = (&fetched.operation.key, fetched.operation.action);
     match outcome {
         Outcome::Succeeded { message } => {
             tracing::info!(operation = %key, %action, message, "operation succeeded");
@@ -151,9 +151,9 @@ pub(super) async fn tell_end(context: &Arc<Context>, reading: &Reading, outcome:
             };
             tell(
                 context,
-                reading,
+                fetched,
                 reason,
-                format!("{action} of {}: {message}", reading.secret_name()),
+                format!("{action} of {}: {message}", fetched.secret_name()),
             )
             .await;
         }
@@ -167,19 +167,19 @@ pub(super) async fn tell_end(context: &Arc<Context>, reading: &Reading, outcome:
             tracing::warn!(operation = %key, %action, reason = reason.name(), message, "operation failed");
             let note = format!(
                 "{action} of {} failed, {}: {message}",
-                reading.secret_name(),
+                fetched.secret_name(),
                 reason.name()
             );
-            tell(context, reading, Reason::RemediationFailed, note).await;
+            tell(context, fetched, Reason::RemediationFailed, note).await;
         }
     }
 }
 
 /// Publishes an event about the operation.
-pub(super) async fn tell(context: &Arc<Context>, reading: &Reading, reason: Reason, note: String) {
-    let about = reading.object.object_ref(&());
+pub(super) async fn tell(context: &Arc<Context>, fetched: &Fetched, reason: Reason, note: String) {
+    let about = fetched.object.object_ref(&());
     context
-        .announcer
-        .tell(&about, &[Announcement { reason, note }])
+        .recorder
+        .tell(&about, &[EventNote { reason, note }])
         .await;
 }

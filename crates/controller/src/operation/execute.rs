@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::operation::fence::{Freshness, Moment};
 use crate::operation::reservation::Pass;
-use crate::operation::{Scene, events, others, present, status};
+use crate::operation::{StepState, events, others, present, status};
 
 /// Maximum number of attempts to write a result. Without the result, the next step treats the request as unanswered.
 const MAX_RESULT_TRIES: usize = 3;
@@ -36,48 +36,48 @@ const MAX_RESULT_TRIES: usize = 3;
 /// | 6. Write the result | The next step must know it. | The next step treats the request as unanswered, and its look shows what happened. |
 pub(super) async fn send(
     context: &Arc<Context>,
-    scene: Scene,
+    input: StepState,
     pass: &mut Pass,
     write: &Write,
 ) -> Result<(), Error> {
     let fresh = Freshness {
-        read: scene.reading.began,
-        looked: scene.looked,
-        term: scene.term,
+        read: input.fetched.began,
+        looked: input.looked,
+        term: input.term,
     };
     fresh.check(&moment(context)).map_err(Error::Stale)?;
-    let (operation, stored) = intend(context, &scene, write).await?;
+    let (operation, stored) = intend(context, &input, write).await?;
     let step = write.intent().step;
-    if let Err(error) = still_holds(context, &scene, pass, (&operation, step), &fresh).await {
-        retract(context, &scene, &stored, write).await;
+    if let Err(error) = still_holds(context, &input, pass, (&operation, step), &fresh).await {
+        retract(context, &input, &stored, write).await;
         return Err(error);
     }
     // Nothing may wait between this check and the request.
     let answer = pass.ticket.apply(write).await;
-    let look = pass.ticket.look(scene.reading.secret_id()).await;
+    let look = pass.ticket.look(input.fetched.secret_id()).await;
     pass.note(answer.as_ref().err().map(|rejected| rejected.error.class));
     pass.note(look.as_ref().err().map(|error| error.class));
     let look = look.ok();
-    let now = pass.ticket.account().now().unwrap_or(scene.look.at);
+    let now = pass.ticket.account().now().unwrap_or(input.look.at);
     let result = result(&answer, look.as_ref(), now);
     events::sent(context, &operation, write, &result);
     conclude(context, (operation, stored), write, &result, look.as_ref()).await?;
-    events::announce_sent(context, &scene.reading, write, &result).await;
+    events::announce_sent(context, &input.fetched, write, &result).await;
     Ok(())
 }
 
 /// Runs the last checks between the intent in the journal and the request.
 async fn still_holds(
     context: &Context,
-    scene: &Scene,
+    input: &StepState,
     pass: &Pass,
     (operation, step): (&Operation, Step),
     fresh: &Freshness,
 ) -> Result<(), Error> {
-    if !scene.reading.operation.has_started() {
-        no_rival(context, scene, pass, operation).await?;
+    if !input.fetched.operation.has_started() {
+        no_rival(context, input, pass, operation).await?;
     }
-    if takes_a_slot(step) && !scene.has_slot(context, operation) {
+    if takes_a_slot(step) && !input.has_slot(context, operation) {
         return Err(Error::Stale("another operation has taken the slot"));
     }
     fresh.check(&moment(context)).map_err(Error::Stale)
@@ -92,11 +92,11 @@ const fn takes_a_slot(step: Step) -> bool {
 /// before. If the write is refused with a conflict or never happens, the intent stays as a try without an answer.
 async fn retract(
     context: &Arc<Context>,
-    scene: &Scene,
+    input: &StepState,
     stored: &SecretRotationOperation,
     write: &Write,
 ) {
-    let operation = &scene.reading.operation;
+    let operation = &input.fetched.operation;
     let message = format!(
         "{} was not sent; the step starts again",
         write.intent().step.name()
@@ -114,7 +114,7 @@ async fn retract(
 fn moment(context: &Context) -> Moment {
     Moment {
         now: clock::now(),
-        tenure: context.standing.tenure(),
+        claim: context.leadership.claim(),
         is_ending: context.shutdown.has_begun(),
     }
 }
@@ -123,31 +123,31 @@ fn moment(context: &Context) -> Moment {
 /// read. Then the step starts again.
 async fn intend(
     context: &Arc<Context>,
-    scene: &Scene,
+    input: &StepState,
     write: &Write,
 ) -> Result<(Operation, SecretRotationOperation), Error> {
-    let mut operation = scene.reading.operation.clone();
+    let mut operation = input.fetched.operation.clone();
     let intent = write.intent();
     operation.journal.intend(intent);
     operation.baseline = operation.baseline.or_else(|| intent.baseline.clone());
-    let secret = present(&scene.look).map(|secret| &secret.name);
+    let secret = present(&input.look).map(|secret| &secret.name);
     let message = format!("{} is about to be sent", intent.step.name());
     let progress = status::progress(
         context,
-        &scene.reading.object,
+        &input.fetched.object,
         &operation,
         write.phase(),
         &message,
     )?;
     let status = status::after(
-        &scene.reading.object,
+        &input.fetched.object,
         &secret_rotation_api::operation::StepReport {
             secret,
-            consent: Some(&scene.consent),
+            consent: Some(&input.consent),
             ..progress
         },
     );
-    let stored = status::store(context, &operation.key, &scene.reading.version(), &status).await?;
+    let stored = status::store(context, &operation.key, &input.fetched.version(), &status).await?;
     Ok((operation, stored))
 }
 
@@ -155,19 +155,19 @@ async fn intend(
 /// two operations write their first intents at once, each then sees the other.
 async fn no_rival(
     context: &Context,
-    scene: &Scene,
+    input: &StepState,
     pass: &Pass,
     operation: &Operation,
 ) -> Result<(), Error> {
-    let Ok(mut all) = others(context, &scene.arn).await? else {
+    let Ok(mut all) = others(context, &input.arn).await? else {
         return Err(Error::Stale(
             "an operation that this release cannot parse is in progress on this secret",
         ));
     };
     all.retain(|other| other.uid != operation.uid);
     all.push(operation.clone());
-    let now = pass.ticket.account().now().unwrap_or(scene.look.at);
-    match History::of(&scene.arn, &all).rival(operation, now) {
+    let now = pass.ticket.account().now().unwrap_or(input.look.at);
+    match History::of(&input.arn, &all).rival(operation, now) {
         Some(_) => Err(Error::Stale(
             "another operation has priority on this secret",
         )),

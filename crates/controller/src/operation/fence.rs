@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::lease::Tenure;
+use crate::lease::Claim;
 
 /// Maximum age of the facts that a write rests on.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ pub(super) struct Moment {
     /// The monotonic clock.
     pub now: Instant,
     /// The lease, if this replica holds it now.
-    pub tenure: Option<Tenure>,
+    pub claim: Option<Claim>,
     /// Whether the process is shutting down.
     pub is_ending: bool,
 }
@@ -39,8 +39,8 @@ impl Freshness {
         if moment.is_ending {
             return Err("the process is shutting down");
         }
-        match moment.tenure {
-            Some(tenure) if tenure.term == self.term && moment.now < tenure.until => {}
+        match moment.claim {
+            Some(claim) if claim.term == self.term && moment.now < claim.until => {}
             Some(_) | None => {
                 return Err(
                     "this replica does not hold the lease, or lost it since this step began",
@@ -85,22 +85,22 @@ mod tests {
     #[test]
     fn a_step_of_another_term_may_not_write() {
         let now = Instant::now();
-        for tenure in [
+        for claim in [
             None,
-            Some(tenure(now, 2)),
-            Some(Tenure {
+            Some(claim(now, 2)),
+            Some(Claim {
                 until: now,
-                ..tenure(now, 1)
+                ..claim(now, 1)
             }),
         ] {
             assert!(
                 freshness(now)
                     .check(&Moment {
-                        tenure,
+                        claim,
                         ..moment(now)
                     })
                     .is_err(),
-                "{tenure:?}"
+                "{claim:?}"
             );
         }
     }
@@ -129,13 +129,13 @@ mod tests {
     fn moment(now: Instant) -> Moment {
         Moment {
             now,
-            tenure: Some(tenure(now, 1)),
+            claim: Some(claim(now, 1)),
             is_ending: false,
         }
     }
 
-    fn tenure(now: Instant, term: u64) -> Tenure {
-        Tenure {
+    fn claim(now: Instant, term: u64) -> Claim {
+        Claim {
             term,
             until: now + Duration::from_mins(1),
         }

@@ -21,7 +21,7 @@ use crate::store::OperationEntry;
 
 /// An operation that was just read.
 #[derive(Clone, Debug)]
-pub(super) struct Reading {
+pub(super) struct Fetched {
     /// When the first read was about to be sent.
     pub began: Instant,
     /// The stored object. Its resourceVersion guards every write of its status.
@@ -41,7 +41,7 @@ pub(super) enum Bounds {
     Ended(Outcome),
 }
 
-impl Reading {
+impl Fetched {
     /// Reads the operation. Returns `None` if it does not exist or has ended.
     pub(super) async fn take(context: &Context, key: &ObjectKey) -> Result<Option<Self>, Error> {
         let began = clock::now();
@@ -198,11 +198,11 @@ mod tests {
     use secret_rotation_core::profile::NamePattern;
 
     use super::*;
-    use crate::testing::claimant;
+    use crate::testing::bound_policy;
 
     #[test]
     fn aws_is_not_asked_about_a_secret_beyond_the_ceiling() {
-        let mut given = claimant();
+        let mut given = bound_policy();
         given.profile.allowed_secrets =
             vec![NamePattern::parse("${namespace}/").expect("a pattern")];
         let look = |subject: &SecretTarget| {

@@ -28,10 +28,10 @@ const GUARDS: Duration = Duration::from_mins(5);
 
 /// What is uncertain about the secrets of operations, by operation.
 #[derive(Debug, Default)]
-pub(crate) struct Doubts(Mutex<BTreeMap<ObjectKey, Doubt>>);
+pub(crate) struct LookFailures(Mutex<BTreeMap<ObjectKey, LookFailure>>);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Doubt {
+struct LookFailure {
     /// Since when AWS reports that the secret does not exist.
     absent_since: Option<Instant>,
     /// The number of consecutive steps that could not read what they needed.
@@ -44,7 +44,7 @@ struct Doubt {
     aside: bool,
 }
 
-impl Doubts {
+impl LookFailures {
     /// Records that AWS reports no such secret.
     ///
     /// # Errors
@@ -52,8 +52,8 @@ impl Doubts {
     /// Returns the remaining time if AWS has not reported it for long enough.
     pub(super) fn absent(&self, key: &ObjectKey) -> Result<(), Duration> {
         let now = clock::now();
-        let mut doubts = self.lock();
-        let doubt = doubts.entry(key.clone()).or_default();
+        let mut look_failures = self.lock();
+        let doubt = look_failures.entry(key.clone()).or_default();
         let since = *doubt.absent_since.get_or_insert(now);
         let left = (since + SECOND_THOUGHT).saturating_duration_since(now);
         if left.is_zero() { Ok(()) } else { Err(left) }
@@ -68,8 +68,8 @@ impl Doubts {
 
     /// Records that a step could not read what it needed. Returns how long to wait.
     pub(super) fn failed(&self, key: &ObjectKey) -> Duration {
-        let mut doubts = self.lock();
-        let doubt = doubts.entry(key.clone()).or_default();
+        let mut look_failures = self.lock();
+        let doubt = look_failures.entry(key.clone()).or_default();
         let pause = (FIRST * 2_u32.pow(doubt.failures.min(5))).min(LONGEST);
         doubt.failures = doubt.failures.saturating_add(1);
         pause
@@ -78,15 +78,15 @@ impl Doubts {
     /// Records that an operation could not begin for a reason that lies in its own secret. Returns whether this is
     /// new.
     pub(super) fn set_aside(&self, key: &ObjectKey) -> bool {
-        let mut doubts = self.lock();
-        let doubt = doubts.entry(key.clone()).or_default();
+        let mut look_failures = self.lock();
+        let doubt = look_failures.entry(key.clone()).or_default();
         !std::mem::replace(&mut doubt.aside, true)
     }
 
     /// Returns the operations that could not begin when they last tried. They block no other operation.
     pub(crate) fn aside(&self) -> BTreeSet<ObjectKey> {
-        let doubts = self.lock();
-        let aside = doubts.iter().filter(|(_, doubt)| doubt.aside);
+        let look_failures = self.lock();
+        let aside = look_failures.iter().filter(|(_, doubt)| doubt.aside);
         aside.map(|(key, _)| key.clone()).collect()
     }
 
@@ -98,8 +98,8 @@ impl Doubts {
     /// Records that an operation has ended except for its pin. Returns whether that has lasted too long.
     pub(super) fn is_overdue(&self, key: &ObjectKey) -> bool {
         let now = clock::now();
-        let mut doubts = self.lock();
-        let doubt = doubts.entry(key.clone()).or_default();
+        let mut look_failures = self.lock();
+        let doubt = look_failures.entry(key.clone()).or_default();
         let since = *doubt.over_since.get_or_insert(now);
         now.saturating_duration_since(since) >= UNPIN
     }
@@ -121,7 +121,7 @@ impl Doubts {
         self.lock().remove(key);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Doubt>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, LookFailure>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,51 +133,53 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_answer_that_there_is_no_secret_is_not_believed() {
-        let (doubts, key) = (Doubts::default(), key("a"));
-        assert_eq!(doubts.absent(&key), Err(SECOND_THOUGHT));
+        let (look_failures, key) = (LookFailures::default(), key("a"));
+        assert_eq!(look_failures.absent(&key), Err(SECOND_THOUGHT));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(doubts.absent(&key), Err(Duration::from_secs(1)));
+        assert_eq!(look_failures.absent(&key), Err(Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(doubts.absent(&key), Ok(()));
+        assert_eq!(look_failures.absent(&key), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_secret_that_exists_again_clears_its_doubt() {
-        let (doubts, key) = (Doubts::default(), key("a"));
-        assert!(doubts.absent(&key).is_err());
+        let (look_failures, key) = (LookFailures::default(), key("a"));
+        assert!(look_failures.absent(&key).is_err());
         tokio::time::advance(SECOND_THOUGHT).await;
-        doubts.present(&key);
-        assert_eq!(doubts.absent(&key), Err(SECOND_THOUGHT));
+        look_failures.present(&key);
+        assert_eq!(look_failures.absent(&key), Err(SECOND_THOUGHT));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pin_that_cannot_be_removed_keeps_no_operation_forever() {
-        let (doubts, key) = (Doubts::default(), key("a"));
-        assert!(!doubts.is_overdue(&key));
+        let (look_failures, key) = (LookFailures::default(), key("a"));
+        assert!(!look_failures.is_overdue(&key));
         tokio::time::advance(UNPIN.saturating_sub(Duration::from_secs(1))).await;
-        assert!(!doubts.is_overdue(&key));
-        doubts.failed(&key);
+        assert!(!look_failures.is_overdue(&key));
+        look_failures.failed(&key);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(doubts.is_overdue(&key));
+        assert!(look_failures.is_overdue(&key));
     }
 
     #[test]
     fn an_operation_that_could_not_begin_is_set_aside_until_a_step_sees_everything() {
-        let (doubts, key) = (Doubts::default(), key("a"));
-        assert!(doubts.set_aside(&key));
-        assert!(!doubts.set_aside(&key), "others are woken once");
-        assert_eq!(doubts.aside(), [key.clone()].into());
-        doubts.cleared_up(&key);
-        assert!(doubts.aside().is_empty());
-        assert!(doubts.set_aside(&key));
+        let (look_failures, key) = (LookFailures::default(), key("a"));
+        assert!(look_failures.set_aside(&key));
+        assert!(!look_failures.set_aside(&key), "others are woken once");
+        assert_eq!(look_failures.aside(), [key.clone()].into());
+        look_failures.cleared_up(&key);
+        assert!(look_failures.aside().is_empty());
+        assert!(look_failures.set_aside(&key));
     }
 
     #[test]
     fn looks_are_repeated_more_and_more_slowly_until_one_succeeds() {
-        let (doubts, key) = (Doubts::default(), key("a"));
-        let pauses: Vec<_> = (0..7).map(|_| doubts.failed(&key).as_secs()).collect();
+        let (look_failures, key) = (LookFailures::default(), key("a"));
+        let pauses: Vec<_> = (0..7)
+            .map(|_| look_failures.failed(&key).as_secs())
+            .collect();
         assert_eq!(pauses, [15, 30, 60, 120, 240, 300, 300]);
-        doubts.cleared_up(&key);
-        assert_eq!(doubts.failed(&key), FIRST);
+        look_failures.cleared_up(&key);
+        assert_eq!(look_failures.failed(&key), FIRST);
     }
 }

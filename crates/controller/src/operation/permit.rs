@@ -21,7 +21,7 @@ use secret_rotation_core::time::AwsTime;
 use crate::context::Context;
 use crate::error::Error;
 use crate::jitter::spread;
-use crate::operation::fetch::Reading;
+use crate::operation::fetch::Fetched;
 use crate::operation::{consent, status};
 
 /// Maximum time between two evaluations of an operation that waits, whatever it waits for.
@@ -45,9 +45,9 @@ pub(super) struct Judged {
 
 /// Returns the policy, profile and tenant of an operation as the watches show them. Returns `None` if one is missing
 /// or cannot be parsed: quorum reads then show which.
-pub(super) fn watched(context: &Context, reading: &Reading) -> Option<BoundPolicy> {
-    let operation = &reading.operation;
-    let policy = context.world.policy(&ObjectKey {
+pub(super) fn watched(context: &Context, fetched: &Fetched) -> Option<BoundPolicy> {
+    let operation = &fetched.operation;
+    let policy = context.store.policy(&ObjectKey {
         namespace: operation.key.namespace.clone(),
         name: operation.policy.name.clone(),
     })?;
@@ -56,9 +56,9 @@ pub(super) fn watched(context: &Context, reading: &Reading) -> Option<BoundPolic
     if operation.policy.uid.as_ref().is_some_and(is_another) {
         return None;
     }
-    let profile = context.world.profile(&policy.profile)?;
+    let profile = context.store.profile(&policy.profile)?;
     Some(BoundPolicy {
-        tenant: context.world.tenant(&operation.key.namespace),
+        tenant: context.store.tenant(&operation.key.namespace),
         profile: profile.core.as_ref().ok()?.clone(),
         policy: policy.clone(),
     })
@@ -67,42 +67,42 @@ pub(super) fn watched(context: &Context, reading: &Reading) -> Option<BoundPolic
 /// Evaluates an operation by the watches alone.
 pub(super) async fn foreseen(
     context: &Context,
-    reading: &Reading,
-    claimant: &BoundPolicy,
+    fetched: &Fetched,
+    bound_policy: &BoundPolicy,
     term: u64,
 ) -> Result<Judged, Error> {
     let BoundPolicy {
         policy, profile, ..
-    } = claimant;
+    } = bound_policy;
     let agreed =
-        secret_rotation_core::consent::consent_if_enforced(&reading.operation, policy, profile);
-    judge(context, reading, claimant, &agreed, term).await
+        secret_rotation_core::consent::consent_if_enforced(&fetched.operation, policy, profile);
+    judge(context, fetched, bound_policy, &agreed, term).await
 }
 
 /// Evaluates an operation within its bounds. It makes no request to AWS or to the API server.
 pub(super) async fn judge(
     context: &Context,
-    reading: &Reading,
-    claimant: &BoundPolicy,
+    fetched: &Fetched,
+    bound_policy: &BoundPolicy,
     consent: &Consent,
     term: u64,
 ) -> Result<Judged, Error> {
-    let operation = &reading.operation;
-    let region = reading.region();
-    let made = context.accounts.of(&claimant.profile, region).await;
+    let operation = &fetched.operation;
+    let region = fetched.region();
+    let connection = context.connections.of(&bound_policy.profile, region).await;
     let server_now = context.server_time()?;
-    let now = made.account.now();
+    let now = connection.account.now();
     let now = now.unwrap_or_else(|| AwsTime::new(server_now.timestamp()));
     let BoundPolicy {
         tenant,
         profile,
         policy,
-    } = claimant;
-    let name = reading.secret_name();
+    } = bound_policy;
+    let name = fetched.secret_name();
     let authority = authorise_by_name(tenant, profile, policy, (&name, region), operation.action);
-    let gates = context.judgements.region(&policy.uid, term, region);
-    let unknown = nobody(reading);
-    let permit = context.around(claimant, now, |around| {
+    let gates = context.evaluations.region(&policy.uid, term, region);
+    let unknown = nobody(fetched);
+    let permit = context.around(bound_policy, now, |around| {
         let arn = operation.arn.as_ref();
         let function = arn.and_then(|arn| around.functions.get(arn));
         let gate = planner::gate(operation, function, gates.as_ref(), around);
@@ -146,22 +146,22 @@ fn behind(operation: &Operation, history: &History<'_>, now: AwsTime) -> Option<
 /// Publishes what the operation waits for. Returns the time until it is evaluated again at the latest.
 pub(super) async fn rest(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     consent: Option<&Consent>,
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
-    status::resting(context, reading, consent, (pause, now)).await?;
-    back_at(context, reading, (pause, now))
+    status::resting(context, fetched, consent, (pause, now)).await?;
+    back_at(context, fetched, (pause, now))
 }
 
 /// Returns the time until a waiting operation is evaluated again at the latest. Its deadline ends it whatever it
 /// waits for.
 fn back_at(
     context: &Context,
-    reading: &Reading,
+    fetched: &Fetched,
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
-    let operation = &reading.operation;
+    let operation = &fetched.operation;
     let net = if pause.phase == Phase::AwaitingApproval && operation.decision.is_some() {
         UNGUARDED
     } else {
@@ -169,17 +169,17 @@ fn back_at(
     };
     let due = pause.until.map(|until| until.since(now));
     let pause = due.map_or(net, |due| due.min(net)).max(SHORTEST);
-    at_the_latest(context, reading, pause).map(Some)
+    at_the_latest(context, fetched, pause).map(Some)
 }
 
 /// Shortens a pause to the time until the deadline, which ends an operation that has not acted yet. An operation that
 /// still waits after its deadline, because its pin cannot be removed yet, keeps its pause.
 pub(super) fn at_the_latest(
     context: &Context,
-    reading: &Reading,
+    fetched: &Fetched,
     pause: Duration,
 ) -> Result<Duration, Error> {
-    let operation = &reading.operation;
+    let operation = &fetched.operation;
     if operation.has_acted() {
         return Ok(pause);
     }
@@ -192,10 +192,10 @@ pub(super) fn at_the_latest(
 
 /// Returns how long a pin must still settle, if the status reports that phase. If the operation is woken meanwhile,
 /// AWS is not asked. The pause is limited like every other, so that a clock that jumps is noticed.
-pub(super) fn settles(reading: &Reading, now: AwsTime) -> Option<Duration> {
-    let said = reading.phase() == Some(Phase::Settling);
-    let ripe = reading.operation.settles_at().filter(|_| said)?;
-    let net = spread(SAFETY_NET, reading.operation.uid.as_str());
+pub(super) fn settles(fetched: &Fetched, now: AwsTime) -> Option<Duration> {
+    let said = fetched.phase() == Some(Phase::Settling);
+    let ripe = fetched.operation.settles_at().filter(|_| said)?;
+    let net = spread(SAFETY_NET, fetched.operation.uid.as_str());
     (now < ripe).then(|| ripe.since(now).clamp(SHORTEST, net))
 }
 
@@ -203,17 +203,17 @@ pub(super) fn settles(reading: &Reading, now: AwsTime) -> Option<Duration> {
 /// time.
 pub(super) async fn await_decision(
     context: &Arc<Context>,
-    reading: &Reading,
-    claimant: &BoundPolicy,
+    fetched: &Fetched,
+    bound_policy: &BoundPolicy,
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
-    let key = &reading.operation.key;
-    let told = reading.phase() == Some(pause.phase);
-    if told && !context.doubts.may_ask_again(key) {
-        return back_at(context, reading, (pause, now));
+    let key = &fetched.operation.key;
+    let told = fetched.phase() == Some(pause.phase);
+    if told && !context.look_failures.may_ask_again(key) {
+        return back_at(context, fetched, (pause, now));
     }
-    let agreed = consent(context, &reading.operation, claimant).await?;
-    context.doubts.asked(key);
+    let agreed = consent(context, &fetched.operation, bound_policy).await?;
+    context.look_failures.asked(key);
     let message = match &agreed {
         Consent::Awaited { message } => message.clone(),
         Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => {
@@ -224,12 +224,12 @@ pub(super) async fn await_decision(
         message,
         ..pause.clone()
     };
-    rest(context, reading, Some(&agreed), (&pause, now)).await
+    rest(context, fetched, Some(&agreed), (&pause, now)).await
 }
 
 /// Returns an ARN that no secret has. It stands for a name whose ARN is not known yet, so that its history is empty.
-fn nobody(reading: &Reading) -> Arn {
-    let region = reading.region();
+fn nobody(fetched: &Fetched) -> Arn {
+    let region = fetched.region();
     Arn::parse(format!(
         "arn:aws:secretsmanager:{region}:000000000000:secret:unknown-000000"
     ))
@@ -253,18 +253,18 @@ mod tests {
         for _ in 0..2 {
             context.server_clock.saw("Mon, 23 Nov 2026 10:00:00 GMT");
         }
-        let back = |reading: &Reading, phase, until: Option<u64>| {
+        let back = |fetched: &Fetched, phase, until: Option<u64>| {
             let pause = Pause {
                 phase,
                 message: String::new(),
                 until: until.map(|seconds| at(PINNED).plus(Duration::from_secs(seconds))),
             };
-            back_at(&context, reading, (&pause, at(PINNED)))
+            back_at(&context, fetched, (&pause, at(PINNED)))
         };
-        let fresh = reading(&json!({"spec": {"deadline": "2h"}}));
+        let fresh = fetched(&json!({"spec": {"deadline": "2h"}}));
         let net = spread(SAFETY_NET, "waits");
         assert_eq!(back(&fresh, Phase::Queued, None).ok(), Some(Some(net)));
-        let late = reading(&json!({"spec": {"deadline": "61m"}}));
+        let late = fetched(&json!({"spec": {"deadline": "61m"}}));
         let minute = Some(Duration::from_mins(1));
         assert_eq!(
             back(&late, Phase::AwaitingApproval, None).ok(),
@@ -274,10 +274,10 @@ mod tests {
             back(&late, Phase::BackingOff, Some(7)).ok(),
             Some(Some(Duration::from_secs(7)))
         );
-        let over = reading(&json!({"spec": {"deadline": "30m"}}));
+        let over = fetched(&json!({"spec": {"deadline": "30m"}}));
         assert_eq!(back(&over, Phase::Queued, None).ok(), Some(Some(net)));
         let acted =
-            reading(&json!({"spec": {"deadline": "30m"}, "status": {"steps": [step("Clear")]}}));
+            fetched(&json!({"spec": {"deadline": "30m"}, "status": {"steps": [step("Clear")]}}));
         assert_eq!(
             back(&acted, Phase::Suspended, None).ok(),
             Some(Some(net)),
@@ -286,10 +286,10 @@ mod tests {
         let decision =
             json!({"spec": {"deadline": "2h", "decision": {"verdict": "Approve", "by": "bob"}}});
         let short = Duration::from_millis(250);
-        let turn = |reading: &Reading, wait| at_the_latest(&context, reading, wait).ok();
+        let turn = |fetched: &Fetched, wait| at_the_latest(&context, fetched, wait).ok();
         assert_eq!(turn(&late, Duration::from_mins(2)), minute);
         assert_eq!(turn(&over, short), Some(short));
-        let unguarded = back(&reading(&decision), Phase::AwaitingApproval, None);
+        let unguarded = back(&fetched(&decision), Phase::AwaitingApproval, None);
         assert_eq!(
             unguarded.ok(),
             Some(Some(UNGUARDED)),
@@ -303,7 +303,7 @@ mod tests {
             let complete = json!({
                 "type": "Complete", "status": "False", "reason": phase, "message": "", "lastTransitionTime": PINNED,
             });
-            reading(&json!({
+            fetched(&json!({
                 "spec": {"confirmAfter": "5m"},
                 "status": {"conditions": [complete], "steps": [step("Pin")]},
             }))
@@ -334,7 +334,7 @@ mod tests {
     }
 
     /// Returns an operation that is an hour old when its pin is set.
-    fn reading(more: &Value) -> Reading {
+    fn fetched(more: &Value) -> Fetched {
         let mut object = json!({
             "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationOperation",
             "metadata": {"name": "waits", "namespace": "team", "uid": "waits", "creationTimestamp": "2026-11-23T09:00:00Z"},
@@ -350,7 +350,7 @@ mod tests {
             }
         }
         let object: SecretRotationOperation = serde_json::from_value(object).expect("an operation");
-        Reading {
+        Fetched {
             began: crate::clock::now(),
             operation: object.to_core().expect("it can be understood"),
             subject: object.target().expect("a secret"),

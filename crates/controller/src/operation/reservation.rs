@@ -58,13 +58,15 @@ pub(super) async fn enter(
     operation: &Operation,
     (profile, region): (&Profile, &Region),
 ) -> Result<Pass, NotYet> {
-    let made = context.accounts.of(profile, region).await;
+    let connection = context.connections.of(profile, region).await;
     let uid = operation.uid.as_str();
-    let visit = made.outage.enter().map_err(|wait| NotYet {
+    let visit = connection.outage.enter().map_err(|wait| NotYet {
         wait: spread(wait, uid),
         message: format!("AWS does not answer in {region}; the controller keeps trying"),
     })?;
-    let ticket = made.account.reserve_step(&operation.key, need(operation));
+    let ticket = connection
+        .account
+        .reserve_step(&operation.key, need(operation));
     let ticket = ticket.map_err(|wait| NotYet {
         wait,
         message: format!(

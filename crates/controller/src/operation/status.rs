@@ -27,8 +27,8 @@ use crate::error::Error;
 use crate::events::Reason;
 use crate::jitter::spread;
 use crate::kubernetes::{bounded, status};
-use crate::operation::fetch::Reading;
-use crate::operation::{Scene, events, permit, present, set_aside, write_due};
+use crate::operation::fetch::Fetched;
+use crate::operation::{StepState, events, permit, present, set_aside, write_due};
 use crate::store::OperationEntry;
 
 /// Shorter pauses are not published, because their ends would be written again and again.
@@ -78,14 +78,14 @@ pub(super) async fn store(
         .queues
         .operations
         .wrote(key, stored.resource_version().unwrap_or_default());
-    context.world.wrote_operation(stored.clone());
+    context.store.record_operation_write(stored.clone());
     Ok(stored)
 }
 
 /// Publishes what an operation waits for, if the watches show that.
 pub(super) async fn resting(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     consent: Option<&Consent>,
     (pause, now): (&Pause, AwsTime),
 ) -> Result<(), Error> {
@@ -95,13 +95,13 @@ pub(super) async fn resting(
         phase: pause.phase,
         message: pause.message.clone(),
     };
-    say(context, reading, (None, consent), (&wait, now)).await
+    say(context, fetched, (None, consent), (&wait, now)).await
 }
 
 /// Publishes that an operation waits for its turn. This needs no event.
 pub(super) async fn not_yet(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     message: String,
     now: AwsTime,
 ) -> Result<(), Error> {
@@ -111,7 +111,7 @@ pub(super) async fn not_yet(
         phase: Phase::Queued,
         message,
     };
-    note(context, reading, (None, None), (&wait, now))
+    note(context, fetched, (None, None), (&wait, now))
         .await
         .map(drop)
 }
@@ -119,26 +119,26 @@ pub(super) async fn not_yet(
 /// Publishes what an operation waits for, if AWS shows that.
 pub(super) async fn waiting(
     context: &Arc<Context>,
-    scene: &Scene,
+    input: &StepState,
     wait: &Wait,
 ) -> Result<(), Error> {
-    let secret = present(&scene.look).map(|secret| &secret.name);
-    let seen = (secret, Some(&scene.consent));
-    say(context, &scene.reading, seen, (wait, scene.look.at)).await
+    let secret = present(&input.look).map(|secret| &secret.name);
+    let seen = (secret, Some(&input.consent));
+    say(context, &input.fetched, seen, (wait, input.look.at)).await
 }
 
 /// Publishes what an operation waits for, and an event when the phase is new.
 async fn say(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     seen: (Option<&SecretName>, Option<&Consent>),
     (wait, now): (&Wait, AwsTime),
 ) -> Result<(), Error> {
-    let before = reading.phase();
-    let is_new = note(context, reading, seen, (wait, now)).await?;
+    let before = fetched.phase();
+    let is_new = note(context, fetched, seen, (wait, now)).await?;
     if is_new && is_deferred(wait.phase) && before != Some(wait.phase) {
         let message = wait.message.clone();
-        events::tell(context, reading, Reason::OperationDeferred, message).await;
+        events::tell(context, fetched, Reason::OperationDeferred, message).await;
     }
     Ok(())
 }
@@ -146,7 +146,7 @@ async fn say(
 /// Writes what an operation waits for. Returns whether that was new.
 async fn note(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     (secret, consent): (Option<&SecretName>, Option<&Consent>),
     (wait, now): (&Wait, AwsTime),
 ) -> Result<bool, Error> {
@@ -156,19 +156,19 @@ async fn note(
         next_step: (wait.pause >= SHORTEST_TOLD).then_some(wait.until),
         ..progress(
             context,
-            &reading.object,
-            &reading.operation,
+            &fetched.object,
+            &fetched.operation,
             wait.phase,
             &wait.message,
         )?
     };
-    let old = reading.object.status.as_ref();
-    let new = after(&reading.object, &progress);
+    let old = fetched.object.status.as_ref();
+    let new = after(&fetched.object, &progress);
     if !write_due::is_due(old, &new, now) {
         return Ok(false);
     }
-    context.tenure()?;
-    store(context, &reading.operation.key, &reading.version(), &new).await?;
+    context.claim()?;
+    store(context, &fetched.operation.key, &fetched.version(), &new).await?;
     Ok(true)
 }
 
@@ -182,7 +182,7 @@ const fn is_deferred(phase: Phase) -> bool {
 /// Publishes the end of an operation.
 pub(super) async fn ended(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     look: Option<&Look>,
     consent: Option<&Consent>,
     outcome: Outcome,
@@ -191,9 +191,9 @@ pub(super) async fn ended(
         outcome: Some(outcome.clone()),
         completed: Some(match look {
             Some(look) => look.at,
-            None => carried(context, reading).await?,
+            None => carried(context, fetched).await?,
         }),
-        ..reading.operation.clone()
+        ..fetched.operation.clone()
     };
     let seen = look.and_then(present);
     let progress = StepReport {
@@ -202,27 +202,27 @@ pub(super) async fn ended(
         after: seen
             .filter(|_| operation.has_started())
             .map(|secret| &secret.labels),
-        ..progress(context, &reading.object, &operation, Phase::Queued, "")?
+        ..progress(context, &fetched.object, &operation, Phase::Queued, "")?
     };
-    context.tenure()?;
+    context.claim()?;
     store(
         context,
         &operation.key,
-        &reading.version(),
-        &after(&reading.object, &progress),
+        &fetched.version(),
+        &after(&fetched.object, &progress),
     )
     .await?;
-    context.doubts.cleared_up(&operation.key);
+    context.look_failures.cleared_up(&operation.key);
     let wrote = operation.has_started();
     let arn = operation.arn.as_ref();
     let looks = arn.map(|arn| context.sweeps.operation_ended(arn, wrote));
     events::count(context, &operation, &outcome, look);
-    events::tell_end(context, reading, &outcome).await;
-    let (places, at) = looks.unwrap_or_else(|| (Vec::new(), clock::now()));
-    for place in places {
-        context.queues.places.push(place, at);
+    events::tell_end(context, fetched, &outcome).await;
+    let (profile_regions, at) = looks.unwrap_or_else(|| (Vec::new(), clock::now()));
+    for profile_region in profile_regions {
+        context.queues.sweeps.push(profile_region, at);
     }
-    judge_soon(context, &operation);
+    wake_dependents(context, &operation);
     Ok(None)
 }
 
@@ -241,25 +241,27 @@ pub(super) fn with_pin(outcome: Outcome) -> Outcome {
 
 /// Returns when an operation ended without a look at AWS: the time of AWS in its region, because holds are measured
 /// by it, or the time of the API server if AWS has given none.
-async fn carried(context: &Context, reading: &Reading) -> Result<AwsTime, Error> {
-    let told = match permit::watched(context, reading) {
-        Some(claimant) => {
-            let accounts = &context.accounts;
-            let made = accounts.of(&claimant.profile, reading.region()).await;
-            made.account.now()
+async fn carried(context: &Context, fetched: &Fetched) -> Result<AwsTime, Error> {
+    let told = match permit::watched(context, fetched) {
+        Some(bound_policy) => {
+            let connections = &context.connections;
+            let connection = connections
+                .of(&bound_policy.profile, fetched.region())
+                .await;
+            connection.account.now()
         }
         None => None,
     };
-    told.map_or_else(|| unlooked(context), Ok)
+    told.map_or_else(|| ended_without_look(context), Ok)
 }
 
 /// Returns when something ended without a look at AWS, by the clock of the API server.
-pub(crate) fn unlooked(context: &Context) -> Result<AwsTime, Error> {
+pub(crate) fn ended_without_look(context: &Context) -> Result<AwsTime, Error> {
     Ok(AwsTime::new(context.server_time()?.timestamp()))
 }
 
 /// Queues the policy for evaluation now.
-fn judge_soon(context: &Context, operation: &Operation) {
+fn wake_dependents(context: &Context, operation: &Operation) {
     let key = ObjectKey {
         namespace: operation.key.namespace.clone(),
         name: operation.policy.name.clone(),
@@ -268,15 +270,15 @@ fn judge_soon(context: &Context, operation: &Operation) {
 }
 
 /// Publishes that AWS could not be read. Nothing is known, so nothing is done.
-pub(super) async fn trouble(
+pub(super) async fn look_failed(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     call: Call,
     error: AwsError,
 ) -> Result<Option<Duration>, Error> {
-    let message = not_seen(call, reading.region(), &error);
-    tracing::warn!(operation = %reading.operation.key, call = call.name(), message);
-    troubled(context, reading, &message).await
+    let message = not_seen(call, fetched.region(), &error);
+    tracing::warn!(operation = %fetched.operation.key, call = call.name(), message);
+    report_look_failure(context, fetched, &message).await
 }
 
 /// Describes which call failed, where and why. It leaves out the request id, which would differ each time and so
@@ -293,71 +295,71 @@ pub(super) async fn forbidden(
     what: String,
 ) -> Result<Option<Duration>, Error> {
     let error = Error::Forbidden(what);
-    let Some(reading) = Reading::cached(entry) else {
+    let Some(fetched) = Fetched::cached(entry) else {
         return Err(error);
     };
-    tracing::warn!(operation = %reading.operation.key, %error, "operation blocked: access forbidden");
-    troubled(context, &reading, &error.to_string()).await
+    tracing::warn!(operation = %fetched.operation.key, %error, "operation blocked: access forbidden");
+    report_look_failure(context, &fetched, &error.to_string()).await
 }
 
 /// Publishes that AWS reports no such secret. One answer may lag, so AWS is asked again.
 pub(super) async fn absent(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     again: Duration,
 ) -> Result<Option<Duration>, Error> {
     let message = "AWS does not find the secret; the operation ends if AWS confirms that";
-    stalled(context, reading, message).await?;
+    stalled(context, fetched, message).await?;
     Ok(Some(again))
 }
 
 /// Publishes that an operation that this release cannot parse is in progress on the secret.
-pub(super) async fn riddle(
+pub(super) async fn unsupported(
     context: &Arc<Context>,
-    reading: &Reading,
-    riddle: &str,
+    fetched: &Fetched,
+    unsupported: &str,
 ) -> Result<Option<Duration>, Error> {
     let message = format!(
-        "operation {riddle} is in progress on this secret, and this release cannot parse it"
+        "operation {unsupported} is in progress on this secret, and this release cannot parse it"
     );
-    troubled(context, reading, &message).await
+    report_look_failure(context, fetched, &message).await
 }
 
 /// Publishes that the policy or profile of the operation cannot be parsed. Nothing is done until it can.
-pub(super) async fn unclear(
+pub(super) async fn invalid_bounds(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     why: &str,
 ) -> Result<Option<Duration>, Error> {
     let message = format!("its policy or profile cannot be understood: {why}");
-    troubled(context, reading, &message).await
+    report_look_failure(context, fetched, &message).await
 }
 
 /// Publishes a problem, and waits longer each time.
-async fn troubled(
+async fn report_look_failure(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     message: &str,
 ) -> Result<Option<Duration>, Error> {
-    let pause = context.doubts.failed(&reading.operation.key);
-    if !reading.operation.has_started() {
-        set_aside(context, &reading.operation.key);
+    let pause = context.look_failures.failed(&fetched.operation.key);
+    if !fetched.operation.has_started() {
+        set_aside(context, &fetched.operation.key);
     }
-    stalled(context, reading, message).await?;
-    let uid = reading.operation.uid.as_str();
+    stalled(context, fetched, message).await?;
+    let uid = fetched.operation.uid.as_str();
     Ok(Some(spread(pause, uid)))
 }
 
-async fn stalled(context: &Arc<Context>, reading: &Reading, message: &str) -> Result<(), Error> {
-    let old = reading.object.status.as_ref();
-    let phase = reading.phase().unwrap_or(Phase::Queued);
+async fn stalled(context: &Arc<Context>, fetched: &Fetched, message: &str) -> Result<(), Error> {
+    let old = fetched.object.status.as_ref();
+    let phase = fetched.phase().unwrap_or(Phase::Queued);
     let new = after(
-        &reading.object,
-        &progress(context, &reading.object, &reading.operation, phase, message)?,
+        &fetched.object,
+        &progress(context, &fetched.object, &fetched.operation, phase, message)?,
     );
     if old != Some(&new) {
-        context.tenure()?;
-        store(context, &reading.operation.key, &reading.version(), &new).await?;
+        context.claim()?;
+        store(context, &fetched.operation.key, &fetched.version(), &new).await?;
     }
     Ok(())
 }
@@ -366,14 +368,14 @@ async fn stalled(context: &Arc<Context>, reading: &Reading, message: &str) -> Re
 /// the status.
 pub(super) async fn identity(
     context: &Arc<Context>,
-    reading: &Reading,
+    fetched: &Fetched,
     arn: &Arn,
     look: &Look,
 ) -> Result<(), Error> {
-    let key = &reading.operation.key;
-    context.tenure()?;
-    let labels = json!({SECRET_LABEL: secret_label(arn), POLICY_LABEL: reading.operation.policy.name.as_str()});
-    let patch = json!({"metadata": {"resourceVersion": reading.version(), "labels": labels}});
+    let key = &fetched.operation.key;
+    context.claim()?;
+    let labels = json!({SECRET_LABEL: secret_label(arn), POLICY_LABEL: fetched.operation.policy.name.as_str()});
+    let patch = json!({"metadata": {"resourceVersion": fetched.version(), "labels": labels}});
     let api: Api<SecretRotationOperation> =
         Api::namespaced(context.client.clone(), key.namespace.as_str());
     let labelled = bounded(api.patch(
@@ -384,7 +386,7 @@ pub(super) async fn identity(
     .await?;
     let operation = Operation {
         arn: Some(arn.clone()),
-        ..reading.operation.clone()
+        ..fetched.operation.clone()
     };
     let status = labelled.status.as_ref();
     let phase = status.and_then(SecretRotationOperationStatus::phase);

@@ -17,7 +17,7 @@ use secret_rotation_core::names::ObjectKey;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status;
-use crate::operation::status::unlooked;
+use crate::operation::status::ended_without_look;
 
 /// The time between two reads of such an operation. It may take long until a newer release runs or a person deletes
 /// it.
@@ -44,15 +44,15 @@ pub(super) async fn tell(
     let ends = if begun {
         None
     } else {
-        Some(unlooked(context)?)
+        Some(ended_without_look(context)?)
     };
-    let riddle = UnsupportedReport {
+    let unsupported = UnsupportedReport {
         generation: object.metadata.generation.unwrap_or(0),
         why,
         ends,
         now: context.server_time()?,
     };
-    let new = SecretRotationOperationStatus::unsupported(old.as_ref(), &riddle);
+    let new = SecretRotationOperationStatus::unsupported(old.as_ref(), &unsupported);
     if old.as_ref() != Some(&new) {
         write(context, key, object, &new).await?;
         tracing::warn!(operation = %key, why, begun, "operation cannot be parsed");
@@ -66,7 +66,7 @@ async fn write(
     object: DynamicObject,
     new: &SecretRotationOperationStatus,
 ) -> Result<(), Error> {
-    context.tenure()?;
+    context.claim()?;
     let api: Api<DeserializeGuard<SecretRotationOperation>> =
         Api::namespaced(context.client.clone(), key.namespace.as_str());
     let version = object.resource_version().unwrap_or_default();

@@ -16,9 +16,9 @@ use secret_rotation_core::policy::Policy;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::events::{Announcement, Reason};
+use crate::events::{EventNote, Reason};
 use crate::kubernetes::{bounded, status};
-use crate::operation::status::unlooked;
+use crate::operation::status::ended_without_look;
 use crate::store::PolicyEntry;
 
 /// Applies the whole plan. A failure does not stop the rest. Returns the first error.
@@ -47,7 +47,7 @@ async fn create(
     policy: &Policy,
     proposal: &Proposal,
 ) -> Result<(), Error> {
-    context.tenure()?;
+    context.claim()?;
     let operations: Api<SecretRotationOperation> =
         Api::namespaced(context.client.clone(), policy.key.namespace.as_str());
     let object = SecretRotationOperation::automatic(proposal, policy);
@@ -62,10 +62,10 @@ async fn create(
         proposal.action, proposal.secret, proposal.region, proposal.reason
     );
     context
-        .announcer
+        .recorder
         .tell(
             &entry.reference,
-            &[Announcement {
+            &[EventNote {
                 reason: Reason::OperationCreated,
                 note,
             }],
@@ -107,7 +107,7 @@ async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result
         reason: Failure::Superseded,
         message: why.to_owned(),
     });
-    operation.completed = Some(unlooked(context)?);
+    operation.completed = Some(ended_without_look(context)?);
     let progress = StepReport {
         generation: object.metadata.generation.unwrap_or(0),
         operation: &operation,
@@ -120,7 +120,7 @@ async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result
         now: context.server_time()?,
     };
     let ended = SecretRotationOperationStatus::after_step(object.status.as_ref(), &progress);
-    context.tenure()?;
+    context.claim()?;
     let api: Api<DeserializeGuard<SecretRotationOperation>> =
         Api::namespaced(context.client.clone(), key.namespace.as_str());
     let version = object.resource_version().unwrap_or_default();
@@ -134,7 +134,7 @@ async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result
         },
     );
     if let Ok(stored) = stored.0 {
-        context.world.wrote_operation(stored);
+        context.store.record_operation_write(stored);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::plan::Plan;
 use secret_rotation_core::survey::{State, Survey};
 
-use crate::events::{Announcement, Reason};
+use crate::events::{EventNote, Reason};
 
 /// Maximum number of secrets that one event names.
 const MAX_NAMED: usize = 3;
@@ -18,7 +18,7 @@ const MAX_NAMED: usize = 3;
 /// The findings of a policy at one time. A status holds only the worst of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Findings {
-    by_place: BTreeMap<Place, FindingStatus>,
+    by_place: BTreeMap<FindingKey, FindingStatus>,
     /// Whether these are all findings.
     all: bool,
     /// The regions that the pass did not see completely. `None` means that the status shows whether it saw
@@ -27,7 +27,7 @@ pub(crate) struct Findings {
 }
 
 /// The region and the name of a secret.
-type Place = (String, String);
+type FindingKey = (String, String);
 
 impl Findings {
     /// Returns the findings of a pass.
@@ -64,7 +64,7 @@ impl Findings {
     }
 
     /// Returns whether an absent finding is known to be resolved.
-    fn sees(&self, (region, _): &Place, status: &SecretRotationPolicyStatus) -> bool {
+    fn sees(&self, (region, _): &FindingKey, status: &SecretRotationPolicyStatus) -> bool {
         match &self.blind {
             Some(blind) => !blind.contains(region),
             None => !is_incomplete(status),
@@ -73,7 +73,7 @@ impl Findings {
 }
 
 /// Keeps the first finding of each secret, which is the worst.
-fn by_place(findings: impl Iterator<Item = FindingStatus>) -> BTreeMap<Place, FindingStatus> {
+fn by_place(findings: impl Iterator<Item = FindingStatus>) -> BTreeMap<FindingKey, FindingStatus> {
     let mut all = BTreeMap::new();
     for finding in findings {
         let place = (finding.region.to_string(), finding.name.to_string());
@@ -86,7 +86,7 @@ fn by_place(findings: impl Iterator<Item = FindingStatus>) -> BTreeMap<Place, Fi
 pub(super) fn between(
     old: (&Findings, Option<&SecretRotationPolicyStatus>),
     new: (&Findings, &SecretRotationPolicyStatus),
-) -> Vec<Announcement> {
+) -> Vec<EventNote> {
     let turned = Turned {
         old: old.0,
         new: new.0,
@@ -135,7 +135,7 @@ fn is_incomplete(status: &SecretRotationPolicyStatus) -> bool {
 }
 
 impl Turned<'_> {
-    fn newly_in(&self, reason: Reason, states: &[State]) -> Option<Announcement> {
+    fn newly_in(&self, reason: Reason, states: &[State]) -> Option<EventNote> {
         let is = |finding: &FindingStatus| {
             let state = finding.known_state();
             state.is_some_and(|state| states.contains(&state))
@@ -143,13 +143,13 @@ impl Turned<'_> {
         self.newly(reason, &is)
     }
 
-    fn newly_blocked_by(&self, reason: Reason, block: BlockReason) -> Option<Announcement> {
+    fn newly_blocked_by(&self, reason: Reason, block: BlockReason) -> Option<EventNote> {
         let is = |finding: &FindingStatus| is_blocked(finding, block);
         self.newly(reason, &is)
     }
 
     /// Reports the first finding that changes, not each one.
-    fn first_blocked_by(&self, reason: Reason, block: BlockReason) -> Option<Announcement> {
+    fn first_blocked_by(&self, reason: Reason, block: BlockReason) -> Option<EventNote> {
         let mut before = self.old.by_place.values();
         let before = before.any(|finding| is_blocked(finding, block));
         if before {
@@ -159,8 +159,8 @@ impl Turned<'_> {
         }
     }
 
-    fn newly(&self, reason: Reason, is: &dyn Fn(&FindingStatus) -> bool) -> Option<Announcement> {
-        let was = |place: &Place| self.old.by_place.get(place).is_some_and(is);
+    fn newly(&self, reason: Reason, is: &dyn Fn(&FindingStatus) -> bool) -> Option<EventNote> {
+        let was = |place: &FindingKey| self.old.by_place.get(place).is_some_and(is);
         let turned: Vec<_> = self
             .new
             .by_place
@@ -183,7 +183,7 @@ impl Turned<'_> {
     /// Reports findings that are resolved. A rotation that finished is reported only if the controller had attempted
     /// it: other rotating secrets were never unhealthy. In a region that was not seen completely nothing is known to
     /// be resolved.
-    fn recovered(&self) -> Option<Announcement> {
+    fn recovered(&self) -> Option<EventNote> {
         let ailing = |finding: &FindingStatus| {
             let was_tried = finding
                 .attempts
@@ -196,7 +196,7 @@ impl Turned<'_> {
                 state != Some(State::Unknown)
             }
         };
-        let well = |place: &Place| {
+        let well = |place: &FindingKey| {
             let sharp = self.new.all && self.new.sees(place, self.status);
             sharp && !self.new.by_place.contains_key(place)
         };
@@ -221,7 +221,7 @@ fn announce(
     reason: Reason,
     findings: &[&FindingStatus],
     say: impl Fn(&FindingStatus) -> String,
-) -> Option<Announcement> {
+) -> Option<EventNote> {
     let named = findings
         .iter()
         .take(MAX_NAMED)
@@ -229,13 +229,13 @@ fn announce(
     let more = findings.len().saturating_sub(MAX_NAMED);
     let rest = (more > 0).then(|| format!("and {more} more"));
     let note = named.chain(rest).collect::<Vec<_>>().join("; ");
-    (!findings.is_empty()).then_some(Announcement { reason, note })
+    (!findings.is_empty()).then_some(EventNote { reason, note })
 }
 
 fn readiness(
     old: Option<&SecretRotationPolicyStatus>,
     new: &SecretRotationPolicyStatus,
-) -> Option<Announcement> {
+) -> Option<EventNote> {
     let ready = find(&new.conditions, "Ready")?;
     let before = old.and_then(|old| ReadyReason::of(&old.conditions));
     let now = ReadyReason::of(&new.conditions)?;
@@ -259,7 +259,7 @@ fn readiness(
         | ReadyReason::SweepIncomplete => return None,
     };
     let same = before == Some(now);
-    (!same).then(|| Announcement {
+    (!same).then(|| EventNote {
         reason,
         note: ready.message.clone(),
     })

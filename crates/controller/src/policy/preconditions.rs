@@ -26,7 +26,7 @@ pub(crate) enum ProfileState<'a> {
 }
 
 /// Returns the policy with its tenant and profile if its secrets may be looked at.
-pub(crate) fn claimant(
+pub(crate) fn bound_policy(
     policy: &Policy,
     profile: ProfileState<'_>,
     tenant: Tenant,
@@ -50,24 +50,26 @@ pub(crate) fn claimant(
 }
 
 /// Returns the regions that a policy covers.
-pub(crate) fn regions(claimant: &BoundPolicy) -> BTreeSet<Region> {
-    claimant
+pub(crate) fn regions(bound_policy: &BoundPolicy) -> BTreeSet<Region> {
+    bound_policy
         .policy
         .regions
         .clone()
-        .unwrap_or_else(|| claimant.profile.regions.clone())
+        .unwrap_or_else(|| bound_policy.profile.regions.clone())
 }
 
 /// Returns the secrets that may be read for a policy: its selection within the bounds of the profile. The controller
 /// requests nothing else from AWS.
-pub(crate) fn selection(claimant: &BoundPolicy) -> Selector {
-    let ceilings = claimant.profile.ceilings(&claimant.tenant.namespace);
-    claimant.policy.selector.within(&ceilings)
+pub(crate) fn selection(bound_policy: &BoundPolicy) -> Selector {
+    let ceilings = bound_policy
+        .profile
+        .ceilings(&bound_policy.tenant.namespace);
+    bound_policy.policy.selector.within(&ceilings)
 }
 
 /// Returns what a policy asks for but cannot get, although the rest of it works.
-pub(crate) fn shortfall(claimant: &BoundPolicy) -> Option<Readiness> {
-    beyond_ceiling(claimant).or_else(|| no_action(claimant))
+pub(crate) fn shortfall(bound_policy: &BoundPolicy) -> Option<Readiness> {
+    beyond_ceiling(bound_policy).or_else(|| no_action(bound_policy))
 }
 
 /// Returns the readiness of the policies that an incomplete sweep served.
@@ -96,12 +98,12 @@ fn within_regions(policy: &Policy, profile: &Profile) -> Result<(), Readiness> {
     })
 }
 
-fn beyond_ceiling(claimant: &BoundPolicy) -> Option<Readiness> {
+fn beyond_ceiling(bound_policy: &BoundPolicy) -> Option<Readiness> {
     let BoundPolicy {
         tenant,
         profile,
         policy,
-    } = claimant;
+    } = bound_policy;
     let mut names = policy.selector.exact_names();
     let refusal = names.find_map(|name| under_ceiling(&tenant.namespace, profile, name).err());
     let by_name = refusal.map(|refusal| Readiness::from(&refusal));
@@ -111,7 +113,7 @@ fn beyond_ceiling(claimant: &BoundPolicy) -> Option<Readiness> {
             .include
             .iter()
             .filter_map(|item| item.name_prefix.as_deref());
-        let beyond = prefixes.find(|prefix| !meets_ceiling(prefix, claimant))?;
+        let beyond = prefixes.find(|prefix| !meets_ceiling(prefix, bound_policy))?;
         Some(Readiness::SecretNotAllowed(format!(
             "no name that begins with {beyond} lies within allowedSecrets of profile {}",
             profile.name
@@ -119,19 +121,19 @@ fn beyond_ceiling(claimant: &BoundPolicy) -> Option<Readiness> {
     })
 }
 
-fn meets_ceiling(prefix: &str, claimant: &BoundPolicy) -> bool {
-    claimant.profile.allowed_secrets.iter().any(|pattern| {
-        let ceiling = pattern.prefix(&claimant.tenant.namespace);
+fn meets_ceiling(prefix: &str, bound_policy: &BoundPolicy) -> bool {
+    bound_policy.profile.allowed_secrets.iter().any(|pattern| {
+        let ceiling = pattern.prefix(&bound_policy.tenant.namespace);
         ceiling.starts_with(prefix) || prefix.starts_with(&ceiling)
     })
 }
 
 /// Returns the reason if the profile forbids every action that the policy needs for stuck rotations. Other remedies
 /// are checked for each finding, because their defaults allow more than many profiles do.
-fn no_action(claimant: &BoundPolicy) -> Option<Readiness> {
+fn no_action(bound_policy: &BoundPolicy) -> Option<Readiness> {
     let BoundPolicy {
         profile, policy, ..
-    } = claimant;
+    } = bound_policy;
     if policy.mode == Mode::Observe {
         return None;
     }
@@ -164,7 +166,7 @@ mod tests {
     use secret_rotation_core::aws_error::ErrorClass;
 
     use super::*;
-    use crate::testing::{claimant as sample, labels};
+    use crate::testing::{bound_policy as sample, labels};
 
     fn gap(region: &str, class: ErrorClass, code: &str) -> (Region, AwsError) {
         let error = AwsError {
@@ -219,7 +221,7 @@ mod tests {
         let mut policy = sample().policy;
         policy.suspension = Suspension::Suspended;
         assert_eq!(
-            claimant(&policy, ProfileState::Missing, sample().tenant),
+            bound_policy(&policy, ProfileState::Missing, sample().tenant),
             Err(Readiness::Suspended)
         );
     }
@@ -230,7 +232,7 @@ mod tests {
         given.profile.suspension = Suspension::Suspended;
         let profile = ProfileState::Valid(&given.profile);
         assert_eq!(
-            claimant(&given.policy, profile, given.tenant.clone()),
+            bound_policy(&given.policy, profile, given.tenant.clone()),
             Err(Readiness::ProfileSuspended(given.profile.name.clone()))
         );
     }
@@ -239,10 +241,10 @@ mod tests {
     fn a_profile_that_is_missing_or_invalid_is_named() {
         let policy = sample().policy;
         let missing =
-            claimant(&policy, ProfileState::Missing, sample().tenant).expect_err("no profile");
+            bound_policy(&policy, ProfileState::Missing, sample().tenant).expect_err("no profile");
         assert_eq!(missing.reason().name(), "ProfileNotFound");
-        let invalid =
-            claimant(&policy, ProfileState::Invalid, sample().tenant).expect_err("a bad profile");
+        let invalid = bound_policy(&policy, ProfileState::Invalid, sample().tenant)
+            .expect_err("a bad profile");
         assert_eq!(invalid.reason().name(), "ProfileNotReady");
     }
 
@@ -250,7 +252,7 @@ mod tests {
     fn a_namespace_that_is_not_admitted_reaches_nothing() {
         let mut given = sample();
         given.profile.allowed_namespaces.names.clear();
-        let refused = claimant(
+        let refused = bound_policy(
             &given.policy,
             ProfileState::Valid(&given.profile),
             given.tenant.clone(),
@@ -262,7 +264,7 @@ mod tests {
         given.profile.allowed_namespaces.labels = Some(labels(&[("tier", "prod")]));
         given.tenant.labels = labels(&[("tier", "prod")]);
         assert!(
-            claimant(
+            bound_policy(
                 &given.policy,
                 ProfileState::Valid(&given.profile),
                 given.tenant
@@ -275,7 +277,7 @@ mod tests {
     fn a_region_beyond_the_profile_is_refused() {
         let mut given = sample();
         given.policy.regions = Some([Region::parse("us-east-1").expect("valid")].into());
-        let refused = claimant(
+        let refused = bound_policy(
             &given.policy,
             ProfileState::Valid(&given.profile),
             given.tenant,

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status::{self, Way};
-use crate::metrics::PolicyReport;
+use crate::metrics::PolicySample;
 use crate::policy::events::Findings;
 use crate::policy::{events, preconditions, write_due};
 use crate::store::PolicyEntry;
@@ -44,7 +44,7 @@ pub(super) async fn unjudged(
     let new = SecretRotationPolicyStatus::after(entry.status.as_ref(), &pass);
     let earlier = context.metrics.reports().last(key);
     let report = policy
-        .map(PolicyReport::of)
+        .map(PolicySample::of)
         .unwrap_or_default()
         .suspended_by(&readiness)
         .with_conditions(conditions(&new));
@@ -66,12 +66,12 @@ pub(super) async fn judged(
     context: &Arc<Context>,
     key: &ObjectKey,
     entry: &PolicyEntry,
-    claimant: &BoundPolicy,
+    bound_policy: &BoundPolicy,
     view: &View,
     seen: (&Survey, &Plan),
 ) -> Result<(), Error> {
-    let handled = context.sweeps.handled(&claimant.policy.uid, view);
-    let readiness = readiness(claimant, view, seen.0.time);
+    let handled = context.sweeps.handled(&bound_policy.policy.uid, view);
+    let readiness = readiness(bound_policy, view, seen.0.time);
     let pass = PassReport {
         generation: entry.generation,
         readiness: &readiness,
@@ -82,18 +82,18 @@ pub(super) async fn judged(
     };
     let new = SecretRotationPolicyStatus::after(entry.status.as_ref(), &pass);
     let reports = context.metrics.reports();
-    let report = PolicyReport::of(&claimant.policy)
-        .not_more_often_than(claimant.profile.min_check_interval)
+    let report = PolicySample::of(&bound_policy.policy)
+        .not_more_often_than(bound_policy.profile.min_check_interval)
         .with_conditions(conditions(&new));
     let report = report.with_survey(seen.0, seen.1, reports.max_secrets());
     report_on(context, key, report);
     write(context, key, entry, &new, view.is_blinking).await?;
-    let uid = &claimant.policy.uid;
-    let known = context.told.last(uid);
+    let uid = &bound_policy.policy.uid;
+    let known = context.written_statuses.last(uid);
     let known = known.unwrap_or_else(|| Arc::new(Findings::of_status(entry.status.as_ref())));
     let found = Findings::of_pass(seen.0, seen.1).beside(&known, &new);
     announce(context, (key, entry), &known, (&found, &new)).await?;
-    context.told.note(uid, found);
+    context.written_statuses.note(uid, found);
     if entry.retry.is_some() {
         // The new count of attempts may allow what was blocked before: plan again.
         context.queues.policies.push(key.clone(), clock::now());
@@ -103,25 +103,25 @@ pub(super) async fn judged(
 
 /// Records the metrics of a pass. A policy that was deleted during the pass must not appear in metrics again, so its
 /// existence is checked after the write.
-fn report_on(context: &Context, key: &ObjectKey, report: PolicyReport) {
+fn report_on(context: &Context, key: &ObjectKey, report: PolicySample) {
     context.metrics.reports().tell(key, report);
-    if context.world.policy(key).is_none() {
+    if context.store.policy(key).is_none() {
         context.metrics.forget_policy(key);
     }
 }
 
-fn readiness(claimant: &BoundPolicy, view: &View, now: AwsTime) -> Readiness {
+fn readiness(bound_policy: &BoundPolicy, view: &View, now: AwsTime) -> Readiness {
     let waiting = view.is_waiting.then_some(Readiness::Progressing);
     preconditions::of_gaps(&view.gaps)
         .or(waiting)
-        .or_else(|| preconditions::shortfall(claimant))
-        .or_else(|| never_open(claimant, now))
+        .or_else(|| preconditions::shortfall(bound_policy))
+        .or_else(|| never_open(bound_policy, now))
         .unwrap_or(Readiness::Succeeded)
 }
 
 /// Returns the problem with maintenance windows in which no operation can ever start.
-fn never_open(claimant: &BoundPolicy, now: AwsTime) -> Option<Readiness> {
-    let problem = claimant.policy.remediation.windows.problem(now)?;
+fn never_open(bound_policy: &BoundPolicy, now: AwsTime) -> Option<Readiness> {
+    let problem = bound_policy.policy.remediation.windows.problem(now)?;
     Some(Readiness::InvalidSchedule(problem.to_owned()))
 }
 
@@ -142,7 +142,7 @@ async fn write(
     if entry.way == Way::Merge && context.queues.policies.is_own(key, &entry.resource_version) {
         return Ok(());
     }
-    context.tenure()?;
+    context.claim()?;
     let api: Api<DeserializeGuard<SecretRotationPolicy>> =
         Api::namespaced(context.client.clone(), key.namespace.as_str());
     let (name, version) = (key.name.as_str(), &entry.resource_version);
@@ -153,7 +153,7 @@ async fn write(
         .policies
         .wrote(key, stored.resource_version().unwrap_or_default());
     if let Ok(stored) = stored.0 {
-        context.world.wrote_policy(stored);
+        context.store.record_policy_write(stored);
     }
     Ok(())
 }
@@ -170,12 +170,12 @@ async fn announce(
     if announcements.is_empty() {
         return Ok(());
     }
-    context.tenure()?;
+    context.claim()?;
     for one in &announcements {
         tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy condition changed");
     }
     context
-        .announcer
+        .recorder
         .tell(&entry.reference, &announcements)
         .await;
     Ok(())

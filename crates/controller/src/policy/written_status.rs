@@ -9,9 +9,9 @@ use super::events::Findings;
 
 /// The findings by policy, while this replica holds the lease.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<BTreeMap<Uid, Arc<Findings>>>);
+pub(crate) struct WrittenStatuses(Mutex<BTreeMap<Uid, Arc<Findings>>>);
 
-impl Told {
+impl WrittenStatuses {
     /// Returns the findings of the last pass whose events were published.
     pub(super) fn last(&self, policy: &Uid) -> Option<Arc<Findings>> {
         self.all().get(policy).cloned()

@@ -11,7 +11,7 @@ use secret_rotation_aws::find_credentials;
 use secret_rotation_core::aws_error::{AwsError, ErrorGroup};
 
 use super::Check;
-use crate::aws_connections::{self, Accounts};
+use crate::aws_connections::{self, Connections};
 use crate::kubernetes::bounded;
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -40,7 +40,7 @@ pub(super) async fn reached(
     let mut checks = vec![credentials];
     match client {
         Some(client) => {
-            checks.extend(profiles(client, &Accounts::new(metrics, Arc::default())).await);
+            checks.extend(profiles(client, &Connections::new(metrics, Arc::default())).await);
         }
         None => checks.push(Check::skipped(
             PROFILES,
@@ -60,7 +60,7 @@ async fn credentials() -> Check {
     }
 }
 
-async fn profiles(client: &Client, accounts: &Accounts) -> Vec<Check> {
+async fn profiles(client: &Client, connections: &Connections) -> Vec<Check> {
     let api: Api<DeserializeGuard<AWSAccessProfile>> = Api::all(client.clone());
     let found = match bounded(api.list(&ListParams::default())).await {
         Ok(found) => found.items,
@@ -73,7 +73,7 @@ async fn profiles(client: &Client, accounts: &Accounts) -> Vec<Check> {
     for profile in found {
         let name = profile.name_any();
         checks.push(match profile.0 {
-            Ok(profile) => reach(&name, &profile, accounts).await,
+            Ok(profile) => reach(&name, &profile, connections).await,
             Err(invalid) => Check::failed(subject(&name), invalid.error),
         });
     }
@@ -85,7 +85,7 @@ fn subject(name: &str) -> String {
 }
 
 /// Makes one read-only call to AWS.
-async fn reach(name: &str, profile: &AWSAccessProfile, accounts: &Accounts) -> Check {
+async fn reach(name: &str, profile: &AWSAccessProfile, connections: &Connections) -> Check {
     let profile = match profile.to_core() {
         Ok(profile) => profile,
         Err(invalid) => return Check::failed(subject(name), invalid.to_string()),
@@ -94,7 +94,7 @@ async fn reach(name: &str, profile: &AWSAccessProfile, accounts: &Accounts) -> C
         return Check::failed(subject(name), "its regions are empty");
     };
     let subject = format!("{}, ListSecrets in {region}", subject(name));
-    match accounts.of(&profile, region).await.account.reach().await {
+    match connections.of(&profile, region).await.account.reach().await {
         Ok(()) => Check::fine(subject),
         Err(error) => Check::failed(subject, format!("{error}; {}", advice(&error))),
     }

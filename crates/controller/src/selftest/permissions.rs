@@ -21,12 +21,12 @@ struct Right {
     /// The names of objects. An empty list means every name.
     names: &'static [&'static str],
     verbs: &'static [&'static str],
-    place: Place,
+    place: Where,
 }
 
 /// Where a permission is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Where {
     /// In each watched namespace, or in all namespaces.
     Watched,
     /// For objects of the cluster.
@@ -42,14 +42,14 @@ const RIGHTS: [Right; 11] = [
         resource: "secretrotationpolicies",
         names: &[],
         verbs: &["get", "list", "watch", "automate"],
-        place: Place::Watched,
+        place: Where::Watched,
     },
     Right {
         group: "secretrotation.dev",
         resource: "secretrotationpolicies/status",
         names: &[],
         verbs: &["patch"],
-        place: Place::Watched,
+        place: Where::Watched,
     },
     Right {
         group: "secretrotation.dev",
@@ -58,63 +58,63 @@ const RIGHTS: [Right; 11] = [
         verbs: &[
             "get", "list", "watch", "create", "patch", "delete", "automate",
         ],
-        place: Place::Watched,
+        place: Where::Watched,
     },
     Right {
         group: "secretrotation.dev",
         resource: "secretrotationoperations/status",
         names: &[],
         verbs: &["patch"],
-        place: Place::Watched,
+        place: Where::Watched,
     },
     Right {
         group: "events.k8s.io",
         resource: "events",
         names: &[],
         verbs: &["create", "patch"],
-        place: Place::Watched,
+        place: Where::Watched,
     },
     Right {
         group: "secretrotation.dev",
         resource: "awsaccessprofiles",
         names: &[],
         verbs: &["get", "list", "watch", "automate"],
-        place: Place::Cluster,
+        place: Where::Cluster,
     },
     Right {
         group: "secretrotation.dev",
         resource: "awsaccessprofiles/status",
         names: &[],
         verbs: &["patch"],
-        place: Place::Cluster,
+        place: Where::Cluster,
     },
     Right {
         group: "",
         resource: "namespaces",
         names: &[],
         verbs: &["get", "list", "watch"],
-        place: Place::Cluster,
+        place: Where::Cluster,
     },
     Right {
         group: "admissionregistration.k8s.io",
         resource: "validatingadmissionpolicies",
         names: &admission::GUARDS,
         verbs: &["get"],
-        place: Place::Cluster,
+        place: Where::Cluster,
     },
     Right {
         group: "admissionregistration.k8s.io",
         resource: "validatingadmissionpolicybindings",
         names: &admission::GUARDS,
         verbs: &["get"],
-        place: Place::Cluster,
+        place: Where::Cluster,
     },
     Right {
         group: "coordination.k8s.io",
         resource: "leases",
         names: &[],
         verbs: &["get", "create", "update"],
-        place: Place::Lease,
+        place: Where::Lease,
     },
 ];
 
@@ -125,14 +125,14 @@ const REVIEWS: [Right; 2] = [
         resource: "tokenreviews",
         names: &[],
         verbs: &["create"],
-        place: Place::Cluster,
+        place: Where::Cluster,
     },
     Right {
         group: "authorization.k8s.io",
         resource: "subjectaccessreviews",
         names: &[],
         verbs: &["create"],
-        place: Place::Cluster,
+        place: Where::Cluster,
     },
 ];
 
@@ -150,7 +150,7 @@ pub(super) async fn held(client: &Client, options: &Options) -> Vec<Check> {
     checks
 }
 
-impl Place {
+impl Where {
     /// Returns the namespaces to ask about. `None` means the cluster, or all namespaces.
     fn namespaces<'a>(self, watched: &'a [String], lease: &'a str) -> Vec<Option<&'a str>> {
         match self {
@@ -281,12 +281,12 @@ mod tests {
     fn permissions_are_checked_where_they_are_needed() {
         let watched = ["a".to_owned(), "b".to_owned()];
         assert_eq!(
-            Place::Watched.namespaces(&watched, "here"),
+            Where::Watched.namespaces(&watched, "here"),
             [Some("a"), Some("b")]
         );
-        assert_eq!(Place::Watched.namespaces(&[], "here"), [None]);
-        assert_eq!(Place::Cluster.namespaces(&watched, "here"), [None]);
-        assert_eq!(Place::Lease.namespaces(&watched, "here"), [Some("here")]);
+        assert_eq!(Where::Watched.namespaces(&[], "here"), [None]);
+        assert_eq!(Where::Cluster.namespaces(&watched, "here"), [None]);
+        assert_eq!(Where::Lease.namespaces(&watched, "here"), [Some("here")]);
     }
 
     #[test]
@@ -322,8 +322,8 @@ mod tests {
 
     fn needed(right: &Right) -> Vec<Grant> {
         let kind = match right.place {
-            Place::Watched | Place::Cluster => "ClusterRole",
-            Place::Lease => "Role",
+            Where::Watched | Where::Cluster => "ClusterRole",
+            Where::Lease => "Role",
         };
         let names = if right.names.is_empty() {
             &[""]

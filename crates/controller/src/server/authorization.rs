@@ -41,7 +41,7 @@ pub(crate) const CHALLENGE: &str = r#"Bearer realm="secret-rotation-controller""
 
 /// What is known about the user of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Access {
     Allowed,
     /// The token is not valid.
     Unknown,
@@ -66,10 +66,10 @@ pub(super) async fn guard(
     let Some(token) = bearer(request.headers()) else {
         return unknown();
     };
-    match gate.verdict(token).await {
-        Ok(Verdict::Allowed) => next.run(request).await,
-        Ok(Verdict::Unknown) => unknown(),
-        Ok(Verdict::Forbidden) => forbidden(),
+    match gate.access(token).await {
+        Ok(Access::Allowed) => next.run(request).await,
+        Ok(Access::Unknown) => unknown(),
+        Ok(Access::Forbidden) => forbidden(),
         Err(_) => unavailable(),
     }
 }
@@ -108,10 +108,10 @@ impl Gate {
         }
     }
 
-    async fn verdict(&self, token: &str) -> Result<Verdict, Error> {
+    async fn access(&self, token: &str) -> Result<Access, Error> {
         let fingerprint = Fingerprint::of(token);
-        if let Some(verdict) = self.known().recall(&fingerprint, clock::now()) {
-            return Ok(verdict);
+        if let Some(access) = self.known().recall(&fingerprint, clock::now()) {
+            return Ok(access);
         }
         let answer = self.ask(token).await;
         let failed = answer.is_err();
@@ -121,21 +121,21 @@ impl Gate {
                 Err(error) => tracing::warn!(%error, "scrapes refused: authorization failed"),
             }
         }
-        let verdict = answer?;
-        self.known().keep(fingerprint, verdict, clock::now());
-        Ok(verdict)
+        let access = answer?;
+        self.known().keep(fingerprint, access, clock::now());
+        Ok(access)
     }
 
-    async fn ask(&self, token: &str) -> Result<Verdict, Error> {
+    async fn ask(&self, token: &str) -> Result<Access, Error> {
         let Some(user) = self.who(token).await? else {
-            return Ok(Verdict::Unknown);
+            return Ok(Access::Unknown);
         };
         let name = user.username.clone().unwrap_or_default();
         if self.may_scrape(user).await? {
-            return Ok(Verdict::Allowed);
+            return Ok(Access::Allowed);
         }
         tracing::info!(user = name, "scrape refused");
-        Ok(Verdict::Forbidden)
+        Ok(Access::Forbidden)
     }
 
     /// Returns the user of a token, or `None` if the token is not valid.
@@ -193,27 +193,27 @@ impl Fingerprint {
 /// The cached verdicts.
 #[derive(Default)]
 struct Known {
-    verdicts: BTreeMap<Fingerprint, (Instant, Verdict)>,
+    answers: BTreeMap<Fingerprint, (Instant, Access)>,
 }
 
 impl Known {
-    fn recall(&self, fingerprint: &Fingerprint, now: Instant) -> Option<Verdict> {
-        let (since, verdict) = self.verdicts.get(fingerprint)?;
-        (now.saturating_duration_since(*since) < KEPT).then_some(*verdict)
+    fn recall(&self, fingerprint: &Fingerprint, now: Instant) -> Option<Access> {
+        let (since, access) = self.answers.get(fingerprint)?;
+        (now.saturating_duration_since(*since) < KEPT).then_some(*access)
     }
 
     /// Caches a verdict. At the maximum, the oldest verdict is removed.
-    fn keep(&mut self, fingerprint: Fingerprint, verdict: Verdict, now: Instant) {
-        self.verdicts
+    fn keep(&mut self, fingerprint: Fingerprint, access: Access, now: Instant) {
+        self.answers
             .retain(|_, (since, _)| now.saturating_duration_since(*since) < KEPT);
-        while self.verdicts.len() >= MAX_KEPT {
-            let oldest = self.verdicts.iter().min_by_key(|(_, (since, _))| *since);
+        while self.answers.len() >= MAX_KEPT {
+            let oldest = self.answers.iter().min_by_key(|(_, (since, _))| *since);
             let Some(oldest) = oldest.map(|(fingerprint, _)| fingerprint.clone()) else {
                 break;
             };
-            self.verdicts.remove(&oldest);
+            self.answers.remove(&oldest);
         }
-        self.verdicts.insert(fingerprint, (now, verdict));
+        self.answers.insert(fingerprint, (now, access));
     }
 }
 
@@ -305,13 +305,13 @@ mod tests {
         for number in 0..=MAX_KEPT {
             tokio::time::advance(Duration::from_millis(1)).await;
             let fingerprint = Fingerprint::of(&number.to_string());
-            known.keep(fingerprint, Verdict::Allowed, clock::now());
+            known.keep(fingerprint, Access::Allowed, clock::now());
         }
-        assert_eq!(known.verdicts.len(), MAX_KEPT);
+        assert_eq!(known.answers.len(), MAX_KEPT);
         let recalled = |token| known.recall(&Fingerprint::of(token), clock::now());
         assert_eq!(
             (recalled("0"), recalled("1")),
-            (None, Some(Verdict::Allowed))
+            (None, Some(Access::Allowed))
         );
     }
 
@@ -377,7 +377,7 @@ mod tests {
             if self.status == 0 {
                 std::future::pending::<()>().await;
             }
-            review["status"] = verdict(&review["spec"]);
+            review["status"] = access(&review["spec"]);
             if self.status != 200 {
                 review = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self.status, "reason": "x", "message": "x"});
             }
@@ -389,7 +389,7 @@ mod tests {
     }
 
     /// Knows the tokens `good` and `poor`, and allows `prometheus` to scrape.
-    fn verdict(spec: &Value) -> Value {
+    fn access(spec: &Value) -> Value {
         let user = |name| json!({"authenticated": true, "user": {"username": name, "uid": "u1", "groups": ["scrapers"], "extra": {"pod": ["p"]}}});
         match (spec["token"].as_str(), spec["user"].as_str()) {
             (Some("good"), _) => user("prometheus"),

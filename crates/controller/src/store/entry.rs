@@ -16,7 +16,7 @@ use secret_rotation_core::survey::PreviousFindings;
 use secret_rotation_core::time::ServerTime;
 
 use super::Labels;
-use super::kind::Told;
+use super::kind::Observed;
 use crate::kubernetes::status::Way;
 
 /// A policy.
@@ -71,9 +71,9 @@ pub(crate) struct ProfileEntry {
 }
 
 impl PolicyEntry {
-    pub(super) fn told(
+    pub(super) fn observed(
         object: &DeserializeGuard<SecretRotationPolicy>,
-    ) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
+    ) -> Option<Observed<ObjectKey, std::sync::Arc<Self>>> {
         let reference = object_reference(object);
         let entry = |object: &DeserializeGuard<SecretRotationPolicy>| Self {
             reference,
@@ -101,7 +101,7 @@ impl PolicyEntry {
             ),
         };
         let (key, version) = (key(object.meta())?, version(object.meta()));
-        Some(Told {
+        Some(Observed {
             key,
             version,
             value: std::sync::Arc::new(entry(object)),
@@ -110,9 +110,9 @@ impl PolicyEntry {
 }
 
 impl OperationEntry {
-    pub(super) fn told(
+    pub(super) fn observed(
         object: &DeserializeGuard<SecretRotationOperation>,
-    ) -> Option<Told<ObjectKey, std::sync::Arc<Self>>> {
+    ) -> Option<Observed<ObjectKey, std::sync::Arc<Self>>> {
         let decoded = object.0.as_ref().ok();
         let core = understood(
             object,
@@ -131,7 +131,7 @@ impl OperationEntry {
             core,
             unread,
         };
-        Some(Told {
+        Some(Observed {
             key: key(object.meta())?,
             version: version(object.meta()),
             value: std::sync::Arc::new(entry),
@@ -140,9 +140,9 @@ impl OperationEntry {
 }
 
 impl ProfileEntry {
-    pub(super) fn told(
+    pub(super) fn observed(
         object: &DeserializeGuard<AWSAccessProfile>,
-    ) -> Option<Told<ProfileName, std::sync::Arc<Self>>> {
+    ) -> Option<Observed<ProfileName, std::sync::Arc<Self>>> {
         let entry = Self {
             generation: object.meta().generation.unwrap_or(0),
             resource_version: object.resource_version().unwrap_or_default(),
@@ -158,7 +158,7 @@ impl ProfileEntry {
             ),
         };
         let name = ProfileName::parse(object.name_any()).ok()?;
-        Some(Told {
+        Some(Observed {
             key: name,
             version: version(object.meta()),
             value: std::sync::Arc::new(entry),
@@ -169,9 +169,9 @@ impl ProfileEntry {
 /// Returns the labels of a namespace from its metadata.
 pub(super) fn namespace(
     object: &PartialObjectMeta<NamespaceObject>,
-) -> Option<Told<Namespace, Labels>> {
+) -> Option<Observed<Namespace, Labels>> {
     let key = Namespace::parse(object.name_any()).ok()?;
-    Some(Told {
+    Some(Observed {
         key,
         version: version(&object.metadata),
         value: object.labels().clone(),

@@ -31,7 +31,7 @@ pub(crate) enum Change<K> {
 
 /// An object to be cached.
 #[derive(Debug)]
-pub(super) struct Told<K, V> {
+pub(super) struct Observed<K, V> {
     /// The key of the object.
     pub key: K,
     /// The resourceVersion of the object.
@@ -70,7 +70,7 @@ impl<K: Ord + Clone, V> Cache<K, V> {
         &mut self,
         stream: usize,
         event: Event<O>,
-        tell: impl Fn(&O) -> Option<Told<K, V>>,
+        tell: impl Fn(&O) -> Option<Observed<K, V>>,
     ) -> Vec<Change<K>> {
         match event {
             Event::Init => {
@@ -78,56 +78,54 @@ impl<K: Ord + Clone, V> Cache<K, V> {
                 Vec::new()
             }
             Event::InitApply(object) => {
-                let Some(told) = tell(&object) else {
+                let Some(observed) = tell(&object) else {
                     return Vec::new();
                 };
                 self.listing
                     .entry(stream)
                     .or_default()
-                    .insert(told.key.clone());
-                self.keep(stream, told)
+                    .insert(observed.key.clone());
+                self.keep(stream, observed)
             }
             Event::Apply(object) => tell(&object)
-                .map(|told| self.keep(stream, told))
+                .map(|observed| self.keep(stream, observed))
                 .unwrap_or_default(),
             Event::Delete(object) => tell(&object)
-                .map(|told| self.remove(&told.key))
+                .map(|observed| self.remove(&observed.key))
                 .unwrap_or_default(),
             Event::InitDone => self.end_list(stream),
         }
     }
 
     /// Stores an object that was just read or written, before its watch shows it.
-    pub(super) fn advance(&mut self, told: Told<K, V>) {
+    pub(super) fn advance(&mut self, observed: Observed<K, V>) {
         if let Some(entry) = self
             .entries
-            .get_mut(&told.key)
-            .filter(|entry| entry.version < told.version)
+            .get_mut(&observed.key)
+            .filter(|entry| entry.version < observed.version)
         {
             *entry = Entry {
                 stream: entry.stream,
-                version: told.version,
-                value: told.value,
+                version: observed.version,
+                value: observed.value,
             };
         }
     }
 
     /// Stores the object of an event. An event that is older than the known state changes nothing: a write of this
     /// process was faster than its watch.
-    fn keep(&mut self, stream: usize, told: Told<K, V>) -> Vec<Change<K>> {
-        if self
-            .entries
-            .get(&told.key)
-            .is_none_or(|known| told.version >= known.version || self.listing.contains_key(&stream))
-        {
+    fn keep(&mut self, stream: usize, observed: Observed<K, V>) -> Vec<Change<K>> {
+        if self.entries.get(&observed.key).is_none_or(|known| {
+            observed.version >= known.version || self.listing.contains_key(&stream)
+        }) {
             let entry = Entry {
                 stream,
-                version: told.version,
-                value: told.value,
+                version: observed.version,
+                value: observed.value,
             };
-            self.entries.insert(told.key.clone(), entry);
+            self.entries.insert(observed.key.clone(), entry);
         }
-        vec![Change::Kept(told.key)]
+        vec![Change::Kept(observed.key)]
     }
 
     fn remove(&mut self, key: &K) -> Vec<Change<K>> {
@@ -178,13 +176,13 @@ mod tests {
     #[test]
     fn a_late_event_does_not_undo_an_own_write() {
         let mut cache = filled();
-        cache.advance(told(("a", 9)));
+        cache.advance(observed(("a", 9)));
         assert_eq!(
             apply(&mut cache, 0, Event::Apply(("a", 5))),
             [Change::Kept("a")]
         );
         assert_eq!(cache.get(&"a"), Some(&9));
-        cache.advance(told(("a", 7)));
+        cache.advance(observed(("a", 7)));
         assert_eq!(cache.get(&"a"), Some(&9));
     }
 
@@ -195,7 +193,7 @@ mod tests {
             apply(&mut cache, 0, Event::Delete(("a", 4))),
             [Change::Gone("a")]
         );
-        cache.advance(told(("a", 9)));
+        cache.advance(observed(("a", 9)));
         assert_eq!(cache.get(&"a"), None);
     }
 
@@ -217,11 +215,11 @@ mod tests {
         stream: usize,
         event: Event<(&'static str, u64)>,
     ) -> Vec<Change<&'static str>> {
-        cache.apply(stream, event, |object| Some(told(*object)))
+        cache.apply(stream, event, |object| Some(observed(*object)))
     }
 
-    const fn told((key, version): (&'static str, u64)) -> Told<&'static str, u64> {
-        Told {
+    const fn observed((key, version): (&'static str, u64)) -> Observed<&'static str, u64> {
+        Observed {
             key,
             version,
             value: version,

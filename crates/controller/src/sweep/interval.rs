@@ -11,11 +11,11 @@ use crate::jitter::spread;
 const FIRST_RETRY: Duration = Duration::from_secs(15);
 
 /// Returns how often a policy is checked.
-pub(crate) fn interval(claimant: &BoundPolicy) -> Duration {
-    let policy = &claimant.policy;
+pub(crate) fn interval(bound_policy: &BoundPolicy) -> Duration {
+    let policy = &bound_policy.policy;
     policy
         .check_interval
-        .max(claimant.profile.min_check_interval)
+        .max(bound_policy.profile.min_check_interval)
 }
 
 /// Returns the time between two sweeps: the shortest interval that a policy asks for, but no less than that of the

@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::clock;
-    use crate::testing::{claimant, observation, region};
+    use crate::testing::{bound_policy, observation, region};
 
     #[test]
     fn a_second_look_replaces_only_the_rows_that_it_saw_and_their_time() {
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn a_read_for_one_policy_belongs_to_it_and_its_rows_are_shared() {
         let mut record = swept([current("team/a", "one"), current("other/b", "one")]);
-        let team = claimant();
+        let team = bound_policy();
         let look = read(
             &team,
             3,
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn a_policy_whose_selection_has_changed_since_is_not_served() {
         let mut record = swept([]);
-        let mut team = claimant();
+        let mut team = bound_policy();
         record.take_in(read(&team, 3, []), std::slice::from_ref(&team));
         let uid = team.policy.uid.clone();
         assert!(
@@ -309,7 +309,7 @@ mod tests {
             current("team/b", "one"),
             current("other/c", "one"),
         ]);
-        let team = claimant();
+        let team = bound_policy();
         let unseen = Observation {
             unseen: Some(Unseen {
                 since: at(0),
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn a_look_at_a_secret_reaches_every_view_of_it() {
         let mut record = swept([current("team/a", "one")]);
-        let team = claimant();
+        let team = bound_policy();
         record.take_in(
             read(&team, 3, [current("team/a", "one")]),
             std::slice::from_ref(&team),

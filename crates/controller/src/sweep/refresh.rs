@@ -8,7 +8,7 @@ use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::ownership::BoundPolicy;
 
 use super::{Record, may_look};
-use crate::aws_connections::Place;
+use crate::aws_connections::ProfileRegion;
 use crate::context::Context;
 
 /// What a look at some secrets saw.
@@ -24,7 +24,7 @@ pub(super) struct Seen {
 /// A secret that cannot be read now stays as it was known: the next sweep shows whether the failure lasts.
 pub(super) async fn look(
     context: &Context,
-    place: &Place,
+    profile_region: &ProfileRegion,
     served: &[BoundPolicy],
     last: &Record,
     secrets: &BTreeSet<Arn>,
@@ -34,7 +34,7 @@ pub(super) async fn look(
     let wanted = |seen: &&Observation| {
         served
             .iter()
-            .any(|claimant| may_look(claimant, &seen.secret))
+            .any(|bound_policy| may_look(bound_policy, &seen.secret))
     };
     let asked: BTreeMap<&Arn, &SecretName> = secrets
         .iter()
@@ -45,12 +45,16 @@ pub(super) async fn look(
     if asked.is_empty() {
         return None;
     }
-    let account = context.accounts.of(profile, &place.region).await.account;
+    let account = context
+        .connections
+        .of(profile, &profile_region.region)
+        .await
+        .account;
     let scope = Scope::Names(asked.values().copied().cloned().collect());
     let inventory = account
         .inventory(&scope, &known.secrets, &|_| true, None)
         .await;
-    context.watching.swept(&inventory);
+    context.stability.swept(&inventory);
     let readable = |arn: &&Arn| {
         let row = inventory.secrets.get(*arn);
         row.is_some_and(|row| row.unreadable.is_none())

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// The pending requests for one region of a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wishes {
+pub(super) struct Requests {
     policies: BTreeMap<Uid, Instant>,
     unread: BTreeMap<Uid, Instant>,
     hinted: BTreeMap<Arn, Instant>,
@@ -17,7 +17,7 @@ pub(super) struct Wishes {
 
 /// The requests that are due now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Errand {
+pub(super) struct SweepTask {
     /// Policies whose selections must be read.
     pub(super) policies: BTreeSet<Uid>,
     /// Policies whose selections must be read, unless that was done meanwhile.
@@ -26,7 +26,7 @@ pub(super) struct Errand {
     pub(super) secrets: BTreeSet<Arn>,
 }
 
-impl Wishes {
+impl Requests {
     /// Requests that the selection of a policy is read. The earlier of two requests counts.
     pub(super) fn read(&mut self, policy: Uid, at: Instant) {
         let wish = self.policies.entry(policy).or_insert(at);
@@ -54,10 +54,10 @@ impl Wishes {
     }
 
     /// Removes and returns the requests that are due.
-    pub(super) fn take(&mut self, now: Instant) -> Errand {
+    pub(super) fn take(&mut self, now: Instant) -> SweepTask {
         let mut secrets = due(&mut self.hinted, now);
         secrets.append(&mut due(&mut self.outdated, now));
-        Errand {
+        SweepTask {
             policies: due(&mut self.policies, now),
             unread: due(&mut self.unread, now),
             secrets,
@@ -95,21 +95,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_request_is_carried_out_once_and_not_before_its_time() {
-        let (now, mut wishes) = (clock::now(), Wishes::default());
+        let (now, mut wishes) = (clock::now(), Requests::default());
         assert_eq!(wishes.next(), None, "nobody asked");
         wishes.hint(secret(1), now);
         wishes.read(policy("a"), now + minutes(1));
         assert_eq!(wishes.next(), Some(now));
-        let first = Errand {
+        let first = SweepTask {
             secrets: [secret(1)].into(),
-            ..Errand::default()
+            ..SweepTask::default()
         };
         assert_eq!(wishes.take(now), first);
-        assert_eq!(wishes.take(now), Errand::default());
+        assert_eq!(wishes.take(now), SweepTask::default());
         assert_eq!(wishes.next(), Some(now + minutes(1)));
-        let second = Errand {
+        let second = SweepTask {
             policies: [policy("a")].into(),
-            ..Errand::default()
+            ..SweepTask::default()
         };
         assert_eq!(wishes.take(now + minutes(1)), second);
         assert_eq!(wishes.next(), None);
@@ -117,7 +117,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_earlier_of_two_hints_and_the_later_of_two_ends_counts() {
-        let (now, mut wishes) = (clock::now(), Wishes::default());
+        let (now, mut wishes) = (clock::now(), Requests::default());
         for at in [now + minutes(2), now + minutes(1), now + minutes(3)] {
             wishes.read(policy("a"), at);
             wishes.hint(secret(1), at);
@@ -133,7 +133,7 @@ mod tests {
     /// after the request.
     #[tokio::test(start_paused = true)]
     async fn first_reads_are_kept_apart_from_requested_reads() {
-        let (now, mut wishes) = (clock::now(), Wishes::default());
+        let (now, mut wishes) = (clock::now(), Requests::default());
         wishes.read_first(policy("a"), now);
         wishes.read(policy("b"), now);
         let errand = wishes.take(now);
@@ -148,7 +148,7 @@ mod tests {
     /// An event about a secret is followed immediately, and the secret is looked at again once the look is current.
     #[tokio::test(start_paused = true)]
     async fn a_hint_does_not_wait_for_the_look_after_an_operation() {
-        let (now, mut wishes) = (clock::now(), Wishes::default());
+        let (now, mut wishes) = (clock::now(), Requests::default());
         wishes.outdate(secret(1), now + minutes(1));
         wishes.hint(secret(1), now);
         assert_eq!(wishes.take(now).secrets, [secret(1)].into());
@@ -157,7 +157,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_whole_sweep_covers_every_check_and_every_look_that_is_due() {
-        let (now, mut wishes) = (clock::now(), Wishes::default());
+        let (now, mut wishes) = (clock::now(), Requests::default());
         wishes.read(policy("a"), now + minutes(5));
         wishes.hint(secret(1), now);
         wishes.outdate(secret(1), now);

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use super::interval;
 use super::record::Record;
-use super::requests::{Errand, Wishes};
-use crate::aws_connections::Place;
+use super::requests::{Requests, SweepTask};
+use crate::aws_connections::ProfileRegion;
 use crate::clock;
 
 /// After an operation that ended without a write, no operation is created from what was seen of the secret within
@@ -29,12 +29,12 @@ const SETTLING: Duration = Duration::from_secs(2);
 
 /// The last results of the sweepers, and the requests to them.
 #[derive(Debug, Default)]
-pub(crate) struct Sweeps {
-    records: Mutex<BTreeMap<Place, Record>>,
+pub(crate) struct SweepStore {
+    records: Mutex<BTreeMap<ProfileRegion, Record>>,
     requests: Mutex<BTreeMap<Uid, Request>>,
     /// Secrets whose known state is outdated until a sweep or look that begins at or after this time.
     outdated: Mutex<BTreeMap<Arn, Instant>>,
-    wishes: Mutex<BTreeMap<Place, Wishes>>,
+    wishes: Mutex<BTreeMap<ProfileRegion, Requests>>,
 }
 
 /// A check that a user requested.
@@ -67,13 +67,18 @@ pub(crate) struct View {
     pub now: Option<AwsTime>,
 }
 
-impl Sweeps {
+impl SweepStore {
     /// Returns whether the last read of the region covers what the policy needs.
-    pub(crate) fn serves(&self, place: &Place, claimant: &BoundPolicy, reach: &Selector) -> bool {
+    pub(crate) fn serves(
+        &self,
+        profile_region: &ProfileRegion,
+        bound_policy: &BoundPolicy,
+        reach: &Selector,
+    ) -> bool {
         let records = self.records();
-        let policy = &claimant.policy;
+        let policy = &bound_policy.policy;
         let known = records
-            .get(place)
+            .get(profile_region)
             .map(|record| record.of(&policy.uid, reach));
         let max_age = policy.detection.max_age;
         known.is_some_and(|known| {
@@ -83,19 +88,29 @@ impl Sweeps {
     }
 
     /// Returns whether the time of the next sweep was computed with the current interval of the policy.
-    pub(crate) fn keeps_pace(&self, place: &Place, claimant: &BoundPolicy) -> bool {
+    pub(crate) fn keeps_pace(
+        &self,
+        profile_region: &ProfileRegion,
+        bound_policy: &BoundPolicy,
+    ) -> bool {
         let records = self.records();
-        let record = records.get(place);
+        let record = records.get(profile_region);
         record.is_none_or(|record| {
-            record.paces.get(&claimant.policy.uid) == Some(&interval::interval(claimant))
+            record.paces.get(&bound_policy.policy.uid) == Some(&interval::interval(bound_policy))
         })
     }
 
     /// Returns what is known in all of these regions together.
-    pub(crate) fn view(&self, policy: &Uid, reach: &Selector, places: &[Place]) -> View {
+    pub(crate) fn view(
+        &self,
+        policy: &Uid,
+        reach: &Selector,
+        profile_regions: &[ProfileRegion],
+    ) -> View {
         let records = self.records();
-        let of = |place: &Place| Some(records.get(place)?.of(policy, reach));
-        let known: Vec<_> = places
+        let of =
+            |profile_region: &ProfileRegion| Some(records.get(profile_region)?.of(policy, reach));
+        let known: Vec<_> = profile_regions
             .iter()
             .filter_map(of)
             .filter(|record| record.serves(policy, reach))
@@ -106,28 +121,30 @@ impl Sweeps {
                 .iter()
                 .filter_map(|record| record.inventory.clone())
                 .collect(),
-            gaps: places
+            gaps: profile_regions
                 .iter()
-                .filter_map(|place| {
-                    let gap = of(place)?.gap.clone()?;
-                    Some((place.region.clone(), gap))
+                .filter_map(|profile_region| {
+                    let gap = of(profile_region)?.gap.clone()?;
+                    Some((profile_region.region.clone(), gap))
                 })
                 .collect(),
             is_blinking: known.iter().all(|record| record.failures < 2),
-            is_complete: places.iter().all(|place| {
-                of(place)
+            is_complete: profile_regions.iter().all(|profile_region| {
+                of(profile_region)
                     .is_some_and(|record| record.gap.is_none() && record.is_settled(policy, reach))
             }),
-            unsettled: places
+            unsettled: profile_regions
                 .iter()
-                .filter(|place| of(place).is_none_or(|record| !record.is_settled(policy, reach)))
-                .map(|place| place.region.clone())
+                .filter(|profile_region| {
+                    of(profile_region).is_none_or(|record| !record.is_settled(policy, reach))
+                })
+                .map(|profile_region| profile_region.region.clone())
                 .collect(),
-            is_waiting: known.len() < places.len(),
+            is_waiting: known.len() < profile_regions.len(),
             began: known.iter().filter_map(|record| record.began).min(),
-            now: places
+            now: profile_regions
                 .iter()
-                .filter_map(|place| records.get(place))
+                .filter_map(|profile_region| records.get(profile_region))
                 .filter_map(|record| {
                     record
                         .time
@@ -170,51 +187,51 @@ impl Sweeps {
     }
 
     /// Requests that the selection of the policy is read.
-    pub(crate) fn want(&self, place: &Place, policy: &Uid, at: Instant) {
+    pub(crate) fn want(&self, profile_region: &ProfileRegion, policy: &Uid, at: Instant) {
         let mut wishes = self.lock_wishes();
         wishes
-            .entry(place.clone())
+            .entry(profile_region.clone())
             .or_default()
             .read(policy.clone(), at);
     }
 
     /// Requests that the selection of the policy is read for the first time. If the sweep in progress reads it,
     /// nothing more is done.
-    pub(crate) fn want_first(&self, place: &Place, policy: &Uid, at: Instant) {
+    pub(crate) fn want_first(&self, profile_region: &ProfileRegion, policy: &Uid, at: Instant) {
         let mut wishes = self.lock_wishes();
         wishes
-            .entry(place.clone())
+            .entry(profile_region.clone())
             .or_default()
             .read_first(policy.clone(), at);
     }
 
     /// Requests a look at a secret to which something may have happened. Returns the regions whose sweepers know the
     /// secret.
-    pub(crate) fn hint(&self, secret: &Arn) -> Vec<Place> {
+    pub(crate) fn hint(&self, secret: &Arn) -> Vec<ProfileRegion> {
         let now = clock::now();
         self.wish(secret, |wishes| wishes.hint(secret.clone(), now))
     }
 
-    fn wish(&self, secret: &Arn, note: impl Fn(&mut Wishes)) -> Vec<Place> {
+    fn wish(&self, secret: &Arn, note: impl Fn(&mut Requests)) -> Vec<ProfileRegion> {
         let knows = |record: &Record| {
             let inventory = record.inventory.as_ref();
             inventory.is_some_and(|inventory| inventory.secrets.contains_key(secret))
         };
         let records = self.records();
-        let places: Vec<_> = records
+        let profile_regions: Vec<_> = records
             .iter()
             .filter(|(_, record)| knows(record))
-            .map(|(place, _)| place.clone())
+            .map(|(profile_region, _)| profile_region.clone())
             .collect();
         drop(records);
         let mut wishes = self.lock_wishes();
-        for place in &places {
-            note(wishes.entry(place.clone()).or_default());
+        for profile_region in &profile_regions {
+            note(wishes.entry(profile_region.clone()).or_default());
         }
-        places
+        profile_regions
     }
 
-    fn lock_wishes(&self) -> MutexGuard<'_, BTreeMap<Place, Wishes>> {
+    fn lock_wishes(&self) -> MutexGuard<'_, BTreeMap<ProfileRegion, Requests>> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -223,7 +240,7 @@ impl Sweeps {
     ///
     /// If the operation wrote nothing, the plan and the operation disagreed about the secret. The plan must then wait
     /// longer before it may create another one. Returns the regions that must look at the secret, and when.
-    pub(crate) fn operation_ended(&self, arn: &Arn, wrote: bool) -> (Vec<Place>, Instant) {
+    pub(crate) fn operation_ended(&self, arn: &Arn, wrote: bool) -> (Vec<ProfileRegion>, Instant) {
         let pause = if wrote { SETTLING } else { AFTER_NOTHING };
         let at = clock::now() + pause;
         let outdated = if wrote { clock::now() } else { at };
@@ -276,11 +293,13 @@ impl Sweeps {
         let records = self.records();
         let own: Vec<_> = records
             .iter()
-            .filter(|(place, _)| place.profile == *profile)
+            .filter(|(profile_region, _)| profile_region.profile == *profile)
             .collect();
         let gaps = own
             .iter()
-            .filter_map(|(place, record)| Some((place.region.clone(), record.gap.clone()?)))
+            .filter_map(|(profile_region, record)| {
+                Some((profile_region.region.clone(), record.gap.clone()?))
+            })
             .collect();
         (
             own.into_iter()
@@ -302,50 +321,60 @@ impl Sweeps {
     }
 
     /// Returns the regions that were swept before, each with its profile.
-    pub(crate) fn places(&self) -> Vec<Place> {
+    pub(crate) fn profile_regions(&self) -> Vec<ProfileRegion> {
         self.records().keys().cloned().collect()
     }
 
     /// Removes and returns the requests that are due.
-    pub(super) fn errand(&self, place: &Place, now: Instant) -> Errand {
+    pub(super) fn errand(&self, profile_region: &ProfileRegion, now: Instant) -> SweepTask {
         let mut wishes = self.lock_wishes();
         wishes
-            .get_mut(place)
+            .get_mut(profile_region)
             .map(|wishes| wishes.take(now))
             .unwrap_or_default()
     }
 
     /// Removes the requests that a whole sweep that begins now covers.
-    pub(super) fn grant(&self, place: &Place, now: Instant) {
-        if let Some(wishes) = self.lock_wishes().get_mut(place) {
+    pub(super) fn grant(&self, profile_region: &ProfileRegion, now: Instant) {
+        if let Some(wishes) = self.lock_wishes().get_mut(profile_region) {
             wishes.take_all(now);
         }
     }
 
     /// Requests another look at a secret after a look had no answer.
-    pub(super) fn look_again(&self, place: &Place, secret: Arn, at: Instant) {
+    pub(super) fn look_again(&self, profile_region: &ProfileRegion, secret: Arn, at: Instant) {
         let mut wishes = self.lock_wishes();
-        wishes.entry(place.clone()).or_default().outdate(secret, at);
+        wishes
+            .entry(profile_region.clone())
+            .or_default()
+            .outdate(secret, at);
     }
 
     /// Returns when the next request is due.
-    pub(super) fn next_wish(&self, place: &Place) -> Option<Instant> {
-        self.lock_wishes().get(place).and_then(Wishes::next)
+    pub(super) fn next_wish(&self, profile_region: &ProfileRegion) -> Option<Instant> {
+        self.lock_wishes()
+            .get(profile_region)
+            .and_then(Requests::next)
     }
 
     /// Returns what is known of the region.
-    pub(super) fn record(&self, place: &Place) -> Record {
-        self.records().get(place).cloned().unwrap_or_default()
+    pub(super) fn record(&self, profile_region: &ProfileRegion) -> Record {
+        self.records()
+            .get(profile_region)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Stores what was seen of the region. If no secret is visible, the known accounts are kept.
-    pub(super) fn keep(&self, place: &Place, mut record: Record) {
+    pub(super) fn keep(&self, profile_region: &ProfileRegion, mut record: Record) {
         let seen = record.inventory.as_deref().map(Inventory::accounts);
         let mut records = self.records();
-        let known = records.get(place).map(|known| known.accounts.clone());
+        let known = records
+            .get(profile_region)
+            .map(|known| known.accounts.clone());
         let seen = seen.filter(|seen| !seen.is_empty());
         record.accounts = seen.or(known).unwrap_or_default();
-        records.insert(place.clone(), record);
+        records.insert(profile_region.clone(), record);
     }
 
     /// Returns an account whose secrets AWS shows to the profile although it is not the account of the profile.
@@ -353,15 +382,15 @@ impl Sweeps {
         let records = self.records();
         let own = records
             .iter()
-            .filter(|(place, _)| place.profile == profile.name);
+            .filter(|(profile_region, _)| profile_region.profile == profile.name);
         let accounts = own.flat_map(|(_, record)| &record.accounts);
         profile.stranger(accounts).cloned()
     }
 
     /// Removes a region that no policy selects any more.
-    pub(super) fn abandon(&self, place: &Place) {
-        self.records().remove(place);
-        self.lock_wishes().remove(place);
+    pub(super) fn abandon(&self, profile_region: &ProfileRegion) {
+        self.records().remove(profile_region);
+        self.lock_wishes().remove(profile_region);
     }
 
     /// Clears everything: another replica may have acted since.
@@ -379,7 +408,7 @@ impl Sweeps {
         self.outdated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn records(&self) -> MutexGuard<'_, BTreeMap<Place, Record>> {
+    fn records(&self) -> MutexGuard<'_, BTreeMap<ProfileRegion, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -387,12 +416,12 @@ impl Sweeps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{claimant, observation, region};
+    use crate::testing::{bound_policy, observation, region};
 
     /// A user who requests checks in a loop gets at most one in each interval.
     #[tokio::test(start_paused = true)]
     async fn the_first_check_runs_immediately_and_later_ones_once_per_interval() {
-        let (sweeps, policy, interval) = (Sweeps::default(), uid(), Duration::from_mins(1));
+        let (sweeps, policy, interval) = (SweepStore::default(), uid(), Duration::from_mins(1));
         let begun = clock::now();
         let ask = |token: &str| sweeps.request(&policy, token, interval);
         assert_eq!(ask("1"), Some(begun));
@@ -408,25 +437,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_end_of_an_operation_requests_a_look_only_where_the_secret_is_known() {
-        let sweeps = Sweeps::default();
+        let sweeps = SweepStore::default();
         let arn = observation("team/a").secret.arn;
-        let (places, _) = sweeps.operation_ended(&arn, true);
-        assert_eq!(places, [], "nobody knows it");
+        let (profile_regions, _) = sweeps.operation_ended(&arn, true);
+        assert_eq!(profile_regions, [], "nobody knows it");
         assert!(!sweeps.is_current(&arn));
-        sweeps.keep(&place(), knowing("team/a"));
-        let (places, at) = sweeps.operation_ended(&arn, true);
-        assert_eq!(places, [place()]);
-        assert_eq!(sweeps.errand(&place(), clock::now()), Errand::default());
+        sweeps.keep(&profile_region(), knowing("team/a"));
+        let (profile_regions, at) = sweeps.operation_ended(&arn, true);
+        assert_eq!(profile_regions, [profile_region()]);
+        assert_eq!(
+            sweeps.errand(&profile_region(), clock::now()),
+            SweepTask::default()
+        );
         tokio::time::advance(SETTLING).await;
-        let errand = sweeps.errand(&place(), at);
+        let errand = sweeps.errand(&profile_region(), at);
         assert_eq!(
             (errand.policies.len(), errand.secrets),
             (0, [arn.clone()].into())
         );
-        let mut record = sweeps.record(&place());
+        let mut record = sweeps.record(&profile_region());
         let seen = record.inventory.clone().expect("it was swept");
         record.renew(&seen, Some(at));
-        sweeps.keep(&place(), record);
+        sweeps.keep(&profile_region(), record);
         assert!(sweeps.is_current(&arn));
     }
 
@@ -434,56 +466,59 @@ mod tests {
     /// operation.
     #[tokio::test(start_paused = true)]
     async fn after_an_operation_without_a_write_the_look_waits_until_it_is_current() {
-        let sweeps = Sweeps::default();
-        sweeps.keep(&place(), knowing("team/a"));
+        let sweeps = SweepStore::default();
+        sweeps.keep(&profile_region(), knowing("team/a"));
         let arn = observation("team/a").secret.arn;
         let (_, at) = sweeps.operation_ended(&arn, false);
         assert_eq!(at, clock::now() + AFTER_NOTHING);
-        assert_eq!(sweeps.next_wish(&place()), Some(at));
-        let mut record = sweeps.record(&place());
+        assert_eq!(sweeps.next_wish(&profile_region()), Some(at));
+        let mut record = sweeps.record(&profile_region());
         let seen = record.inventory.clone().expect("it was swept");
         record.renew(&seen, Some(at));
-        sweeps.keep(&place(), record);
+        sweeps.keep(&profile_region(), record);
         assert!(sweeps.is_current(&arn));
     }
 
     #[test]
     fn a_changed_interval_of_the_policy_or_its_profile_is_noticed() {
-        let (sweeps, mut claimant) = (Sweeps::default(), claimant());
-        assert!(sweeps.keeps_pace(&place(), &claimant), "it was never swept");
-        let uid = claimant.policy.uid.clone();
+        let (sweeps, mut bound_policy) = (SweepStore::default(), bound_policy());
+        assert!(
+            sweeps.keeps_pace(&profile_region(), &bound_policy),
+            "it was never swept"
+        );
+        let uid = bound_policy.policy.uid.clone();
         let record = Record {
-            paces: [(uid, interval::interval(&claimant))].into(),
+            paces: [(uid, interval::interval(&bound_policy))].into(),
             ..Record::default()
         };
-        sweeps.keep(&place(), record);
-        assert!(sweeps.keeps_pace(&place(), &claimant));
-        claimant.policy.check_interval = Duration::from_mins(2);
-        assert!(!sweeps.keeps_pace(&place(), &claimant));
-        claimant.policy.check_interval = Duration::from_mins(5);
-        claimant.profile.min_check_interval = Duration::from_mins(9);
-        assert!(!sweeps.keeps_pace(&place(), &claimant));
+        sweeps.keep(&profile_region(), record);
+        assert!(sweeps.keeps_pace(&profile_region(), &bound_policy));
+        bound_policy.policy.check_interval = Duration::from_mins(2);
+        assert!(!sweeps.keeps_pace(&profile_region(), &bound_policy));
+        bound_policy.policy.check_interval = Duration::from_mins(5);
+        bound_policy.profile.min_check_interval = Duration::from_mins(9);
+        assert!(!sweeps.keeps_pace(&profile_region(), &bound_policy));
     }
 
     #[test]
     fn a_shorter_max_age_needs_a_new_read_and_a_longer_one_does_not() {
-        let (sweeps, mut claimant) = (Sweeps::default(), claimant());
-        let reach = claimant.policy.selector.clone();
+        let (sweeps, mut bound_policy) = (SweepStore::default(), bound_policy());
+        let reach = bound_policy.policy.selector.clone();
         let record = Record {
-            served: [(claimant.policy.uid.clone(), reach.clone())].into(),
+            served: [(bound_policy.policy.uid.clone(), reach.clone())].into(),
             max_age: Some(Duration::from_hours(48)),
             ..Record::default()
         };
-        sweeps.keep(&place(), record);
+        sweeps.keep(&profile_region(), record);
         for (hours, serves) in [
             (None, true),
             (Some(72), true),
             (Some(48), true),
             (Some(24), false),
         ] {
-            claimant.policy.detection.max_age = hours.map(Duration::from_hours);
+            bound_policy.policy.detection.max_age = hours.map(Duration::from_hours);
             assert_eq!(
-                sweeps.serves(&place(), &claimant, &reach),
+                sweeps.serves(&profile_region(), &bound_policy, &reach),
                 serves,
                 "{hours:?}"
             );
@@ -493,22 +528,22 @@ mod tests {
     /// Valid credentials of another account show its secrets. An outage does not make them the right ones.
     #[test]
     fn secrets_of_another_account_are_reported_until_those_of_the_right_account_are_seen() {
-        let sweeps = Sweeps::default();
-        let mut profile = claimant().profile;
+        let sweeps = SweepStore::default();
+        let mut profile = bound_policy().profile;
         let account = |id: &str| AccountId::parse(id).expect("an account");
         assert_eq!(sweeps.stranger(&profile), None);
         profile.account = Some(account("999999999999"));
         assert_eq!(sweeps.stranger(&profile), None, "nothing was seen yet");
-        sweeps.keep(&place(), knowing("team/a"));
+        sweeps.keep(&profile_region(), knowing("team/a"));
         assert_eq!(sweeps.stranger(&profile), Some(account("111122223333")));
-        sweeps.keep(&place(), Record::default());
+        sweeps.keep(&profile_region(), Record::default());
         assert_eq!(sweeps.stranger(&profile), Some(account("111122223333")));
         profile.account = Some(account("111122223333"));
         assert_eq!(sweeps.stranger(&profile), None, "the profile was corrected");
         profile.account = None;
         assert_eq!(sweeps.stranger(&profile), None, "it takes what there is");
         profile.account = Some(account("999999999999"));
-        let mut elsewhere = claimant().profile;
+        let mut elsewhere = bound_policy().profile;
         elsewhere.name = ProfileName::parse("elsewhere").expect("a name");
         elsewhere.account = profile.account.clone();
         assert_eq!(sweeps.stranger(&elsewhere), None, "of another profile");
@@ -533,14 +568,14 @@ mod tests {
         }
     }
 
-    fn place() -> Place {
-        Place {
-            profile: claimant().profile.name,
+    fn profile_region() -> ProfileRegion {
+        ProfileRegion {
+            profile: bound_policy().profile.name,
             region: region(),
         }
     }
 
     fn uid() -> Uid {
-        claimant().policy.uid
+        bound_policy().policy.uid
     }
 }
