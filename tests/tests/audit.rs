@@ -200,7 +200,7 @@ fn an_audit_tells_apart_what_a_pending_label_can_mean() {
             "Disabled",
             "still holds AWSPENDING and has no value",
         ),
-        ("app/first-run", "Rotating", "under way"),
+        ("app/first-run", "Rotating", "in progress"),
         (
             "app/first-run-died",
             "Broken",

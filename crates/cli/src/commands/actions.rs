@@ -142,9 +142,9 @@ async fn create(
         return Ok(ExitCode::SUCCESS);
     }
     let server = args.dry_run == Some(DryRun::Server);
-    let there = operations.iter().any(|one| one.name_any() == name);
+    let exists = operations.iter().any(|one| one.name_any() == name);
     // An operation created since the list was read is the same request too: its name is derived from the request.
-    let created = !there && cluster.create(&operation, server).await?.is_some();
+    let created = !exists && cluster.create(&operation, server).await?.is_some();
     let verb = match (created, server) {
         (true, true) => "created (server dry run)",
         (true, false) => "created",

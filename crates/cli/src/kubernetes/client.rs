@@ -176,8 +176,8 @@ impl Cluster {
 
     /// Returns the error that an object does not exist, with similar names.
     pub(crate) async fn missing<K: Kind>(&self, name: &str) -> CommandError {
-        let there = self.list::<K>(Some(&self.namespace)).await;
-        let names: Vec<String> = there
+        let existing = self.list::<K>(Some(&self.namespace)).await;
+        let names: Vec<String> = existing
             .unwrap_or_default()
             .iter()
             .map(ResourceExt::name_any)

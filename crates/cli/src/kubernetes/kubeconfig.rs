@@ -28,17 +28,17 @@ pub(super) struct Resolved {
 /// Finds the configuration. Sends no request.
 pub(super) async fn find(options: &ClusterOptions) -> Result<Resolved, CommandError> {
     let files = files(options);
-    let there: Vec<_> = files.iter().filter(|file| file.exists()).collect();
-    if there.is_empty() {
+    let existing: Vec<_> = files.iter().filter(|file| file.exists()).collect();
+    if existing.is_empty() {
         return as_a_pod(options, &files);
     }
-    let kubeconfig = there
+    let kubeconfig = existing
         .iter()
         .try_fold(Kubeconfig::default(), |merged, file| {
             merged.merge(Kubeconfig::read_from(file)?)
         })
-        .map_err(|error| unreadable(&there, &error))?;
-    let context = context(options, &kubeconfig, &there)?;
+        .map_err(|error| unreadable(&existing, &error))?;
+    let context = context(options, &kubeconfig, &existing)?;
     let chosen = KubeConfigOptions {
         context: Some(context.clone()),
         ..KubeConfigOptions::default()

@@ -44,7 +44,7 @@ fn whole<K: Serialize>(objects: &[K], named: bool) -> Result<Value, CommandError
     })
 }
 
-/// kubectl hides them too by default.
+/// Removes the managed fields, as kubectl does by default.
 fn without_managed_fields(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");

@@ -81,7 +81,7 @@ fn conditions(document: &mut Document, view: &PolicyView, style: Style, now: Opt
     }
 }
 
-/// `Stalled` and `Reconciling` exist only while something is wrong.
+/// Returns the severity of a condition. `Stalled` and `Reconciling` exist only while something is wrong.
 fn severity(condition: &Condition) -> Severity {
     match condition.type_.as_str() {
         "Stalled" => Severity::Bad,

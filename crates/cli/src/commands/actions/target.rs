@@ -81,7 +81,8 @@ fn reported(
     policies.iter().flat_map(of).collect()
 }
 
-/// A healthy secret has no finding. Its name can fit a selector; tags are left to the controller.
+/// Finds a secret without a finding, such as a healthy one, by the selectors that its name fits. Tags are left to the
+/// controller.
 fn selected<'a>(
     namespace: &str,
     args: &ActionArgs,

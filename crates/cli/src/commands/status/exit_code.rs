@@ -22,7 +22,8 @@ pub(super) fn of(policies: &[SecretRotationPolicy]) -> u8 {
     }
 }
 
-/// A policy that is suspended, not ready, or changed since its last check does not prove health.
+/// Returns the exit status for one policy. One that is suspended, not ready, or changed since its last check does not prove
+/// health.
 fn one(policy: &SecretRotationPolicy) -> u8 {
     let Some(status) = &policy.status else {
         return CANNOT_TELL;
