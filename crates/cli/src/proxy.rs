@@ -115,6 +115,11 @@ impl Proxy {
         })
     }
 
+    /// Returns how a connection reaches it, with its credentials.
+    pub(crate) fn hop(&self) -> Intercept {
+        self.hop.clone()
+    }
+
     /// Returns whether it is a SOCKS proxy.
     fn is_socks(&self) -> bool {
         matches!(self.hop.uri().scheme_str(), Some("socks5" | "socks5h"))

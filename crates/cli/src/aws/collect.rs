@@ -122,7 +122,7 @@ fn problems(
     failed_calls: &FailedCalls,
     region: &Region,
 ) -> Vec<Problem> {
-    let explain = |error| failed_calls.explain(session, error, region);
+    let explain = |error| session.explain(failed_calls, error, region);
     let mut all: Vec<_> = inventory.gap.iter().map(explain).collect();
     let errors = inventory
         .secrets

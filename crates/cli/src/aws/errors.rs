@@ -9,7 +9,6 @@ use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
 use secret_rotation_core::names::Region;
 use serde::Serialize;
 
-use super::session::Session;
 use crate::CommandError;
 
 /// Why something could not be read, and what to do about it.
@@ -41,15 +40,11 @@ impl FailedCalls {
         }
     }
 
-    /// Explains an error, with the requests that failed with its class.
-    pub(crate) fn explain(&self, session: &Session, error: &AwsError, region: &Region) -> Problem {
+    /// Returns the requests that failed with this class of error.
+    pub(crate) fn of_class(&self, class: ErrorClass) -> Vec<Operation> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked: Vec<_> = failed
-            .iter()
-            .filter(|(_, class)| *class == error.class)
-            .map(|(operation, _)| *operation)
-            .collect();
-        session.problem(error, &asked, region)
+        let same_class = failed.iter().filter(|(_, one)| *one == class);
+        same_class.map(|(operation, _)| *operation).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use secret_rotation_aws::{
 use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
 use secret_rotation_core::names::Region;
 
-use super::errors::Problem;
+use super::errors::{FailedCalls, Problem};
 use crate::CommandError;
 use crate::proxy::{Proxy, socks_client};
 
@@ -135,6 +135,16 @@ impl Session {
             return Ok(vec![self.region("--regions")?]);
         }
         Ok(named.to_vec())
+    }
+
+    /// Explains an error of one of the failed calls.
+    pub(crate) fn explain(
+        &self,
+        failed_calls: &FailedCalls,
+        error: &AwsError,
+        region: &Region,
+    ) -> Problem {
+        self.problem(error, &failed_calls.of_class(error.class), region)
     }
 
     /// Explains an error, with the profile and the proxy that it is about.

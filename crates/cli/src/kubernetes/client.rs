@@ -7,11 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource, ResourceExt};
-use secret_rotation_api::operation::SecretRotationOperation;
-use secret_rotation_api::policy::SecretRotationPolicy;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
 use crate::CommandError;
@@ -20,35 +16,13 @@ use super::clock::ServerClock;
 use super::connection;
 use super::errors::{self, ApiRequest, Server};
 use super::events;
+use super::kind::Kind;
 use super::kubeconfig;
 use super::options::ClusterOptions;
 use super::suggest::similar_names;
 
 /// The field manager of writes, in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "kubectl-secret_rotation";
-
-/// A custom resource that commands name.
-pub(crate) trait Kind:
-    Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-    + Clone
-    + Debug
-    + Serialize
-    + DeserializeOwned
-    + Send
-    + Sync
-    + 'static
-{
-    /// The noun for one of them in messages.
-    const NOUN: &'static str;
-}
-
-impl Kind for SecretRotationPolicy {
-    const NOUN: &'static str = "policy";
-}
-
-impl Kind for SecretRotationOperation {
-    const NOUN: &'static str = "operation";
-}
 
 /// A client of one API server. Cheap to clone.
 #[derive(Clone)]
@@ -294,13 +268,4 @@ impl Debug for Cluster {
             .field("namespace", &self.namespace)
             .finish_non_exhaustive()
     }
-}
-
-/// Returns the name of an object as kubectl prints it, such as `secretrotationpolicy.secretrotation.dev/payments`.
-pub(crate) fn type_and_name<K: Kind>(name: &str) -> String {
-    format!(
-        "{}.{}/{name}",
-        K::kind(&()).to_ascii_lowercase(),
-        K::group(&())
-    )
 }

@@ -27,7 +27,7 @@ pub(super) fn client(
     proxy: Option<&Proxy>,
     clock: &Arc<ServerClock>,
 ) -> Result<Client, kube::Error> {
-    let connector = Connector::through(proxy, config.rustls_client_config()?);
+    let connector = Connector::through(proxy.map(Proxy::hop), config.rustls_client_config()?);
     let https = config.rustls_https_connector_with_connector(connector)?;
     let sender = Sender::builder(TokioExecutor::new()).build::<_, Body>(https);
     // Outermost first, in the order of kube.

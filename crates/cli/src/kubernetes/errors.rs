@@ -6,7 +6,7 @@ use kube::Resource as _;
 use secret_rotation_api::GROUP;
 use secret_rotation_api::operation::SecretRotationOperation;
 
-use super::client::Kind;
+use super::kind::Kind;
 use crate::CommandError;
 
 /// The API server.

@@ -2,13 +2,15 @@
 
 mod list;
 mod page;
+mod style;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+use self::style::severity_style;
 use super::connections::Loss;
 use super::model::{Model, Page};
 use super::update::Message;
@@ -120,25 +122,5 @@ fn bottom_line(model: &Model) -> Line<'static> {
         Page::List => Line::styled(keys, quiet),
         Page::Open(_) => Line::styled(KEYS_OF_PAGE, quiet),
         Page::Help => Line::styled(KEYS_OF_HELP, quiet),
-    }
-}
-
-/// Returns the color of a severity, if colors are on.
-fn severity_style(model: &Model, severity: Severity) -> Style {
-    let color = severity.color().filter(|_| model.style.color);
-    color.map_or_else(Style::new, |color| Style::new().fg(terminal(color)))
-}
-
-fn terminal(color: anstyle::AnsiColor) -> Color {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "a severity has one of these four colors"
-    )]
-    match color {
-        anstyle::AnsiColor::Green => Color::Green,
-        anstyle::AnsiColor::Red => Color::Red,
-        anstyle::AnsiColor::Yellow => Color::Yellow,
-        anstyle::AnsiColor::Cyan => Color::Cyan,
-        _ => Color::Reset,
     }
 }

@@ -28,8 +28,6 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower::{BoxError, Service, service_fn};
 
-use super::Proxy;
-
 /// The time limit for a connection, including the proxy.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -51,8 +49,7 @@ pub(crate) struct Connector {
 
 impl Connector {
     /// Returns a connector that always uses this proxy, or none. `tls` is for an https proxy.
-    pub(crate) fn through(proxy: Option<&Proxy>, tls: ClientConfig) -> Self {
-        let hop = proxy.map(|proxy| proxy.hop.clone());
+    pub(crate) fn through(hop: Option<Intercept>, tls: ClientConfig) -> Self {
         Self::routed(Arc::new(move |_: &Uri| hop.clone()), tls)
     }
 

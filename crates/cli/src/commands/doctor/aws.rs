@@ -42,7 +42,7 @@ async fn ask(session: &Session, region: &Region) -> CheckResult {
     match account.reach().await {
         Ok(()) => CheckResult::ok(what, "you may list secrets"),
         Err(error) => {
-            let problem = failed_calls.explain(session, &error, region);
+            let problem = session.explain(&failed_calls, &error, region);
             CheckResult::failed(what, problem.message).with_hint(problem.hint)
         }
     }

@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
-use super::severity_style;
+use super::style::severity_style;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::live::model::{Entry, Model, entries};

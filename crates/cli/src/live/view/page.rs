@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::severity_style;
+use super::style::severity_style;
 use crate::live::model::Model;
 use crate::ui::document::{self, Document, Emphasis};
 
