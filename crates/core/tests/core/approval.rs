@@ -1,4 +1,4 @@
-//! Approval: who must agree, whose word counts, and what an operation does meanwhile.
+//! Approval: when it is required, whose decision counts, and what an operation does until then.
 
 use secret_rotation_core::action::Action;
 use secret_rotation_core::action::Permission;
@@ -97,7 +97,7 @@ fn another_person_may_approve_and_the_requester_may_not() {
 }
 
 #[test]
-fn without_admission_policies_no_approval_counts_and_every_refusal_does() {
+fn without_admission_policies_no_approval_counts_and_every_denial_does() {
     let older = Admission::OtherVersion {
         what: "x".to_owned(),
     };
@@ -115,7 +115,7 @@ fn without_admission_policies_no_approval_counts_and_every_refusal_does() {
     let undecided = consent_of(&asked(None), &missing);
     assert!(
         matches!(undecided, Consent::Awaited { message } if message.contains("admission policies are not installed")),
-        "told before somebody decides in vain"
+        "reported before someone decides in vain"
     );
     let denied = consent_of(&asked(decided(Answer::Deny, "mallory")), &missing);
     assert_eq!(
@@ -135,7 +135,7 @@ fn where_the_admission_policies_cannot_be_read_no_approval_counts() {
     assert!(matches!(approved, Consent::Awaited { message } if message.contains("may not read x")));
 }
 
-/// Somebody may have approved it while nobody watched, and installed the policies afterwards.
+/// Someone may have approved it while nothing enforced who may approve, and installed the policies afterwards.
 #[test]
 fn an_operation_older_than_the_admission_policies_cannot_be_approved() {
     let approved = asked(decided(Answer::Approve, "bob"));
@@ -156,7 +156,7 @@ fn an_operation_older_than_the_admission_policies_cannot_be_approved() {
 }
 
 #[test]
-fn an_operation_waits_for_its_approval_and_then_goes_on() {
+fn an_operation_waits_for_its_approval_and_then_continues() {
     let mut shell = stuck_shell(asked(None));
     shell.until_said("(AwaitingApproval)");
     assert!(shell.sent.is_empty());
@@ -169,14 +169,14 @@ fn an_operation_waits_for_its_approval_and_then_goes_on() {
 }
 
 #[test]
-fn one_that_is_denied_ends_before_its_first_write() {
+fn a_denied_operation_ends_before_its_first_write() {
     let done = stuck_shell(asked(decided(Answer::Deny, "bob"))).run();
     assert_eq!(failure(&done), Failure::Rejected);
     assert!(done.sent.is_empty());
 }
 
 #[test]
-fn a_denial_between_pin_and_clear_takes_the_pin_back() {
+fn a_denial_between_pin_and_clear_removes_the_pin() {
     let unasked = Operation {
         approval: Approval::NotRequired,
         ..asked(None)
@@ -189,9 +189,9 @@ fn a_denial_between_pin_and_clear_takes_the_pin_back() {
     assert_eq!(failure(&done), Failure::Rejected);
 }
 
-/// After the clear only stop conditions apply: a secret left without AWSPENDING and without a rotation helps nobody.
+/// After the clear only stop conditions apply: a secret without AWSPENDING and without a rotation is no better.
 #[test]
-fn a_denial_after_the_clear_comes_too_late() {
+fn a_denial_after_the_clear_has_no_effect() {
     let unasked = Operation {
         approval: Approval::NotRequired,
         ..asked(None)
@@ -218,7 +218,7 @@ fn an_operation_that_is_never_approved_expires() {
 }
 
 #[test]
-fn a_deadline_between_pin_and_clear_takes_the_pin_back() {
+fn a_deadline_between_pin_and_clear_removes_the_pin() {
     let hasty = Operation {
         approval: Approval::NotRequired,
         deadline: minutes(2),

@@ -1,4 +1,4 @@
-//! What only people ask for: promote, restore, revert, and calling a deletion off.
+//! Actions that are only manual: promote, restore, revert, and restoring a secret that is scheduled for deletion.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ fn restoring(pending: Option<&str>) -> Operation {
     operation
 }
 
-/// Every situation in which a person's action works, with its way.
+/// Every situation in which a manual action succeeds, with the steps that it takes.
 fn ways() -> Vec<(TinyAws, Operation, &'static str)> {
     let mut deleted = TinyAws::new(secret("prod/a"), without_value(), now());
     deleted.secret.deleted = Some(ago(hours(50)));
@@ -79,7 +79,7 @@ fn ways() -> Vec<(TinyAws, Operation, &'static str)> {
 }
 
 #[test]
-fn each_goes_its_way_and_keeps_the_live_password_labelled() {
+fn each_manual_action_succeeds_and_keeps_the_live_password_labelled() {
     for (world, operation, way) in ways() {
         let done = Shell::new(world, operation).run();
         assert_eq!(done.story(), way);
@@ -88,7 +88,7 @@ fn each_goes_its_way_and_keeps_the_live_password_labelled() {
 }
 
 #[test]
-fn a_crash_or_a_lost_message_at_any_write_ends_as_if_nothing_had_happened() {
+fn a_crash_or_a_lost_message_at_any_write_does_not_change_the_result() {
     for (world, operation, way) in ways() {
         let calm = Shell::new(world.clone(), operation.clone()).run();
         for step in Step::ALL {
@@ -199,7 +199,7 @@ fn no_label_is_moved_while_a_function_may_run() {
 }
 
 #[test]
-fn a_machine_asks_for_none_of_what_only_people_know() {
+fn an_automatic_operation_never_performs_a_manual_action() {
     for (world, operation, _) in ways() {
         let action = operation.action;
         let automatic = Operation {
@@ -217,7 +217,7 @@ fn a_machine_asks_for_none_of_what_only_people_know() {
 }
 
 #[test]
-fn what_is_expected_must_be_so() {
+fn an_operation_fails_unless_its_expectations_hold() {
     for (world, operation, _) in ways() {
         let mut wrong = operation.clone();
         let expect = &mut wrong.expect;
@@ -236,7 +236,7 @@ fn what_is_expected_must_be_so() {
     }
 }
 
-/// What a clear took away comes back as it was right before the clear, and the version that had taken its place is kept.
+/// A restore sets the labels as they were right before the clear, and keeps the version that had received them since.
 #[test]
 fn a_restore_brings_back_the_labels_from_before_the_clear() {
     let mut operation = restoring(None);
@@ -262,7 +262,7 @@ fn a_holder_without_a_value_loses_the_label_after_two_lists_that_omit_it() {
 }
 
 #[test]
-fn only_a_version_that_we_pinned_gets_awspending_back() {
+fn only_a_pinned_version_gets_awspending_back() {
     let world = TinyAws::new(secret("prod/a"), with_value(), now());
     let done = Shell::new(world, restoring(None)).run();
     assert_eq!(done.story(), "PreconditionFailed");
@@ -274,7 +274,7 @@ fn only_a_version_that_we_pinned_gets_awspending_back() {
 }
 
 #[test]
-fn a_change_between_pin_and_move_takes_the_pin_back() {
+fn a_change_between_pin_and_move_removes_the_pin() {
     for (world, operation) in [
         (valued(), by_hand(Action::PromotePending)),
         (cleared(stuck("prod/a")), restoring(Some("p"))),
@@ -288,7 +288,7 @@ fn a_change_between_pin_and_move_takes_the_pin_back() {
 }
 
 #[test]
-fn secrets_of_others_are_not_restored() {
+fn secrets_that_someone_else_manages_are_not_restored() {
     let mut world = TinyAws::new(secret("prod/a"), without_value(), now());
     world.secret.deleted = Some(ago(hours(50)));
     world.secret.owning_service = Some("rds".to_owned());
@@ -296,10 +296,10 @@ fn secrets_of_others_are_not_restored() {
     assert_eq!(done.story(), "Refused");
 }
 
-/// Another operation of the same minute has left the very pin that this one would set: setting it again moves nothing, and
-/// whoever withdraws leaves it.
+/// Another operation of the same minute has left the same pin that this one would set. To set it again moves nothing,
+/// and an operation that withdraws leaves it.
 #[test]
-fn a_pin_of_the_same_minute_serves_both() {
+fn a_pin_of_the_same_minute_serves_both_operations() {
     let pin = pin_of(cluster(), ago(minutes(1)), "p");
     let pinned = || {
         let mut world = valued();
@@ -324,7 +324,7 @@ fn a_pin_of_the_same_minute_serves_both() {
     assert_eq!(withdrawn.world.secret.holder(&pin), Some(&version("p")));
 }
 
-/// Everything that moves more than one label, by machines too.
+/// Every action that moves more than one label, automatic ones included.
 fn moves() -> Vec<(TinyAws, Operation)> {
     let ways = ways()
         .into_iter()
@@ -370,7 +370,7 @@ fn a_label_moves_again_only_when_replicas_have_followed_or_had_their_time() {
     }
 }
 
-/// The condition says what is waited for, and until when at most.
+/// The condition shows what the operation waits for, and until when at most.
 #[test]
 fn a_wait_for_a_replica_is_reported() {
     let mut shell = Shell::new(valued(), by_hand(Action::PromotePending));
@@ -395,7 +395,7 @@ fn pending_on_current() -> TinyAws {
 }
 
 #[test]
-fn a_revert_drops_a_leftover_label_first_and_undoes_nothing_half_way() {
+fn a_revert_drops_a_leftover_label_first_and_never_stops_halfway() {
     let done = Shell::new(pending_on_current(), by_hand(Action::RevertToPrevious)).run();
     assert_eq!(done.story(), "Clear Move Succeeded");
     let secret = &done.world.secret;

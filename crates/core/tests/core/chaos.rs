@@ -1,4 +1,4 @@
-//! Whole operations through a faulty AWS: whatever goes wrong, they end where a faultless run could have ended.
+//! Complete operations against a faulty AWS: whatever fails, they end where a run without faults could have ended.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,9 +27,9 @@ struct Weather {
     empty_versions: EmptyVersions,
     function: Function,
     faults: BTreeMap<(Step, u32), Fault>,
-    /// Lag of reads at each step, in seconds, over and over.
+    /// Lag of reads at each step, in seconds. The list repeats.
     lags: Vec<u64>,
-    /// Extra time before each step, in seconds, over and over.
+    /// Extra time before each step, in seconds. The list repeats.
     delays: Vec<u64>,
 }
 
@@ -107,7 +107,7 @@ fn start(weather: &Weather) -> Shell {
     Shell::new(world, operation("o", weather.action, "prod/a"))
 }
 
-/// Drives it to its end and watches the live password all the way.
+/// Runs the operation to its end and checks the live password at every step.
 fn driven(weather: &Weather) -> Shell {
     let mut shell = start(weather);
     shell.faults.clone_from(&weather.faults);
@@ -149,7 +149,8 @@ fn without(mut labels: LabelMap, label: &StageLabel) -> LabelMap {
     labels
 }
 
-/// Where runs without lost messages can end: wherever a permission may be withdrawn, with the pin or without.
+/// The labels with which runs without lost messages can end: a permission may be withdrawn at any step, with the pin or
+/// without.
 fn reachable(weather: &Weather) -> Vec<LabelMap> {
     let calm = Weather {
         faults: BTreeMap::new(),
@@ -180,7 +181,7 @@ fn reachable(weather: &Weather) -> Vec<LabelMap> {
     ends
 }
 
-/// The version that was to run again came through just before the request did, which then began one more rotation.
+/// The version to retry became current just before the request arrived, which then started one more rotation.
 fn rotated_again(shell: &Shell) -> LabelMap {
     let token = shell.operation.request_token().expect("derived");
     let mut bare = secret("prod/a");
@@ -214,7 +215,7 @@ proptest! {
     }
 
     #[test]
-    fn it_ends_where_a_run_without_faults_could_have_ended(weather in weather()) {
+    fn a_run_with_faults_ends_where_a_run_without_faults_could_end(weather in weather()) {
         let done = driven(&weather);
         let ends = reachable(&weather);
         let labels = &done.world.secret.labels;
@@ -222,7 +223,7 @@ proptest! {
     }
 
     #[test]
-    fn faults_that_pass_change_nothing_at_all(weather in weather().prop_filter("prompt", without_late)) {
+    fn transient_faults_do_not_change_the_result(weather in weather().prop_filter("prompt", without_late)) {
         let calm = driven(&Weather { faults: BTreeMap::new(), ..weather.clone() });
         let done = driven(&weather);
         let fate = |shell: &Shell| matches!(shell.operation.outcome, Some(Outcome::Succeeded { .. }));

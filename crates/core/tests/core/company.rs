@@ -1,5 +1,6 @@
-//! One secret under many hands: a policy that acts, people who change their minds, jobs that write tags, AWS that tries again,
-//! sweeps that see only half, clocks that show nonsense. Every request is judged by what is true of the world when it leaves.
+//! One secret with many actors: a policy that acts, people who change their minds, jobs that write tags, AWS that
+//! retries, sweeps that see only a part, and clocks that are wrong. Every request is checked against the true state of
+//! the world when it is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,11 +34,11 @@ use crate::fixtures::{
     stuck, tenant, version, with_value, without_value,
 };
 
-/// What somebody does.
+/// What an actor does.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     MovesBack,
-    /// To the pending version, and AWS leaves AWSPENDING there.
+    /// Moves AWSCURRENT to the pending version, and AWS leaves AWSPENDING there.
     MovesForward,
     SetsAValue,
     Tags,
@@ -51,16 +52,16 @@ enum Deed {
     SuspendsTheProfile,
     DeletesTheOperation,
     DeletesThePolicy,
-    /// A person asks for this.
+    /// A person requests this action.
     Asks(Action),
     ChangesTheFunction(Function),
-    /// Time passes, with a tag at every sweep or without.
+    /// Time passes, with or without a tag at every sweep.
     Waits {
         half_hours: u64,
         tagged: bool,
         sees_all: bool,
     },
-    /// Answers show a date that is off by so many hours.
+    /// Responses show a date that is off by this many hours.
     ShowsNonsense(i64),
 }
 
@@ -128,7 +129,7 @@ fn faults() -> impl Strategy<Value = BTreeMap<(Step, u32), Fault>> {
     proptest::collection::btree_map(place, select(kinds), 0..3)
 }
 
-/// How a life begins and what the policy asks for.
+/// The initial state and what the policy chooses.
 #[derive(Clone, Debug)]
 struct Start {
     valued: bool,
@@ -180,7 +181,7 @@ fn starts() -> impl Strategy<Value = Start> {
         )
 }
 
-/// The secret, a controller, and what is true.
+/// The secret, a controller, and the truth.
 struct Company {
     shell: Shell,
     own: BoundPolicy,
@@ -191,13 +192,13 @@ struct Company {
     previous: PreviousFindings,
     last: Option<Observation>,
     agreement: AgreedTime,
-    /// The local clock, which shows nothing but how much time passes.
+    /// The local clock, which only shows how much time passes.
     began: AwsTime,
     nonsense: Option<i64>,
-    /// Since when this process watches without a gap.
+    /// Since when this process has watched without a gap.
     watched_since: AwsTime,
     judged: usize,
-    /// Why nothing is done about the secret, by the last plan.
+    /// Why the last plan does nothing about the secret.
     held: Option<BlockReason>,
 }
 
@@ -258,7 +259,7 @@ impl Company {
         self.shell.pass(time);
     }
 
-    /// Whether an answer that arrives now is taken for one: its date is heard as the shell hears it.
+    /// Returns whether a response that arrives now is used: its date is checked as the shell checks it.
     fn is_believed(&mut self) -> bool {
         let local = self.now().since(self.began);
         let shown = match self.nonsense.take() {
@@ -278,7 +279,7 @@ impl Company {
     }
 
     fn happen(&mut self, deed: Deed) {
-        // Nobody can tell a tag within seconds of our pin from the pin.
+        // A tag within seconds of a pin cannot be told apart from the pin.
         self.pass(Duration::from_secs(30));
         match deed {
             Deed::MovesBack if self.shell.world.runs().is_none() => self.world().move_back(),
@@ -340,7 +341,7 @@ impl Company {
             Deed::Asks(action) => self.ask(action),
             Deed::ChangesTheFunction(function) => self.world().function = function,
             Deed::ShowsNonsense(off) => {
-                // Three wrong dates in a row that agree are a clock that was set, and are believed.
+                // Three wrong dates in a row that agree are a clock that was set, and are trusted.
                 self.is_believed();
                 self.nonsense = Some(off);
             }
@@ -363,7 +364,8 @@ impl Company {
         self.step_all();
     }
 
-    /// A person who clears by hand and not by us is no concern of ours: the password that works is kept by the harness.
+    /// Keeps the live password labelled: a person who clears a label without the controller is outside its
+    /// responsibility.
     fn keep_the_live_one(&mut self) {
         if self.shell.world.secret.pending() == Some(&self.shell.world.live) {
             let current = self.shell.world.secret.current().cloned();
@@ -388,7 +390,7 @@ impl Company {
         self.shell.profile = self.own.profile.clone();
     }
 
-    /// As `kubectl secret-rotation` writes it: what is seen is expected.
+    /// Requests an action as `kubectl secret-rotation` does: it expects what is seen.
     fn ask(&mut self, action: Action) {
         let secret = &self.shell.world.secret;
         let needs_pending =
@@ -407,7 +409,7 @@ impl Company {
         self.operations.push(asked);
     }
 
-    /// Time in which operations go on.
+    /// Lets time pass in which operations continue.
     fn rest(&mut self, time: Duration) {
         let until = self.now().plus(time);
         while self.now() < until {
@@ -418,7 +420,7 @@ impl Company {
         }
     }
 
-    /// Every unfinished operation whose time has come takes steps until it waits.
+    /// Lets every unfinished operation that is due take steps until it waits.
     fn step_all(&mut self) {
         for place in 0..self.operations.len() {
             for _ in 0..60 {
@@ -497,7 +499,7 @@ impl Company {
         })
     }
 
-    /// As a sweep does it: versions are listed where core asks for them, and operations are created.
+    /// Sweeps: versions are listed if core asks for them, and operations are created.
     fn sweep(&mut self, sees_all: bool) {
         if !self.is_believed() {
             return;
@@ -565,7 +567,7 @@ impl Company {
         self.operations.push(made);
     }
 
-    /// What is told of the secret: its state by the truth, and what is ours by the truth.
+    /// Checks the survey against the truth: the state, and which changes are the controller's own.
     fn judge_survey(&self, survey: &Survey) {
         let world = &self.shell.world;
         let history = History::of(&world.secret.arn, &self.operations);
@@ -574,7 +576,7 @@ impl Company {
         assert_eq!(
             foreign,
             world.disturbed,
-            "what is ours and what is not: {}",
+            "own and foreign changes: {}",
             self.shell.story()
         );
         let Some(pending) = world.secret.unfinished().filter(|_| world.secret.rotates()) else {
@@ -587,7 +589,7 @@ impl Company {
         }
     }
 
-    /// Each request that has left since the last time.
+    /// Checks each request that was sent since the last check.
     fn judge_requests(&mut self, own: &Operation) {
         let sent = self.shell.sent.len();
         for n in self.judged..sent {
@@ -640,7 +642,7 @@ impl Company {
                 );
                 assert!(
                     !by_machine || own.action != Action::Rotate || self.is_owed(),
-                    "nobody asked for it: {story}"
+                    "no one requested it: {story}"
                 );
             }
             Request::Move { .. } | Request::RestoreSecret => assert!(!by_machine, "{story}"),
@@ -648,12 +650,12 @@ impl Company {
         }
     }
 
-    /// Nothing follows a write of ours until the replica has, or has had its time.
+    /// Checks that no write follows another before the replica has followed, or has had its time.
     fn judge_replica(&self, own: &Operation, n: usize, world: &TinyAws) {
         if world.replica_status() != Some(Replication::InProgress) {
             return;
         }
-        // A request counts from its intent: one that was never sent looks like one whose answer was lost.
+        // A request counts from its intent: one that was never sent looks like one whose response was lost.
         let entries = own.journal.0.iter();
         let tries = entries.flat_map(|entry| {
             entry
@@ -673,7 +675,7 @@ impl Company {
         );
     }
 
-    /// A rotation follows a recovery that cleared, was to rotate and could not.
+    /// Returns whether the rotation completes a recovery that cleared and could not rotate.
     fn is_owed(&self) -> bool {
         let mut ended = self.operations.iter();
         ended.any(|one| {
@@ -681,7 +683,7 @@ impl Company {
         })
     }
 
-    /// Attempts of machines are few and apart, and none follows a person.
+    /// Checks that automatic attempts are few and far enough apart, and that none follows a person's action.
     fn judge_pace(&self, own: &Operation, n: usize) {
         let (at, _) = self.shell.sent[n];
         let first = own.journal.0.len() == 1 && own.journal.0[0].tries == 1;
@@ -711,7 +713,7 @@ impl Company {
         );
     }
 
-    /// A success is something that happened after it was asked for.
+    /// Checks that a success happened after it was requested.
     fn judge_end(&self, own: &Operation) {
         let Some(Outcome::Succeeded { .. }) = own.outcome else {
             return;
@@ -746,7 +748,8 @@ fn has_value(world: &TinyAws, version: &VersionId) -> bool {
     world.versions.get(version).is_some_and(Option::is_some)
 }
 
-/// Nothing but pins has happened for `stuckAfter`; or labels and versions have rested for a day and the version is empty.
+/// Returns whether nothing but pins has happened for `stuckAfter`, or the version is empty and labels and versions have
+/// not changed for a day.
 fn rests(world: &TinyAws, version: &VersionId, watched_since: AwsTime) -> bool {
     let slack = Duration::from_secs(5);
     let quiet = world.now.since(world.disturbed) + slack >= hours(6);
@@ -759,7 +762,7 @@ proptest! {
     #![proptest_config(cases(60))]
 
     #[test]
-    fn whatever_others_do_every_request_is_right_when_it_leaves(
+    fn every_request_is_correct_when_it_is_sent_whatever_others_do(
         start in starts(),
         deeds in deeds(),
         faults in faults(),
@@ -770,9 +773,10 @@ proptest! {
         }
     }
 
-    /// Everybody keeps their hands off, the function works and the policy may act: it is recovered, or says why not.
+    /// No one else acts, the function works and the policy may act: the secret is recovered, or the finding shows why
+    /// not.
     #[test]
-    fn in_the_end_what_is_stuck_is_recovered_or_says_why_not(
+    fn a_stuck_secret_is_finally_recovered_or_reports_why_not(
         start in starts(),
         deeds in deeds(),
     ) {
@@ -782,7 +786,7 @@ proptest! {
         }
         company.world().function = Function::Rotates;
         if !company.world().secret.rotates() {
-            // A change within seconds of our own pin cannot be told from the pin.
+            // A change within seconds of a pin cannot be told apart from the pin.
             company.pass(Duration::from_secs(30));
             company.world().switch(secret("prod/a").rotation);
         }

@@ -1,4 +1,4 @@
-//! Whatever a selector says, a secret that it excludes is never touched.
+//! A secret that a selector excludes is never touched, whatever else it selects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ fn arn(name: &str) -> String {
     format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}")
 }
 
-/// ARNs as people write them: whole, or without the six characters.
+/// ARNs as people write them: complete, or without the six characters.
 fn some_arn() -> impl Strategy<Value = Arn> {
     let whole = prop::bool::ANY;
     (prop::sample::select(NAMES.to_vec()), whole).prop_map(|(name, whole)| {
@@ -69,7 +69,7 @@ fn some_item() -> impl Strategy<Value = Matcher> {
         })
 }
 
-/// The same question, asked as a person would: is this the secret that the exclusion is about?
+/// The oracle: whether an exclusion means this secret, as a person would read it.
 fn means(item: &Matcher, name: &str, tags: &BTreeMap<String, String>) -> bool {
     let ids: BTreeSet<String> = [arn(name), arn(&format!("{name}-{SUFFIX}"))].into();
     let listed = item.names.iter().any(|own| own.as_str() == name)

@@ -1,4 +1,4 @@
-//! One operation beside others who act: people, AWS itself, other operations, and those who withdraw a permission.
+//! One operation while others act: people, AWS itself, other operations, and those who withdraw a permission.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn manual(mut operation: Operation) -> Operation {
 }
 
 #[test]
-fn a_rotation_that_comes_through_while_settling_is_left_alone_and_the_pin_withdrawn() {
+fn a_rotation_that_succeeds_while_settling_is_kept_and_the_pin_removed() {
     let mut shell = pinned();
     shell.world.unlabel("AWSPENDING");
     shell.world.unlabel("AWSCURRENT");
@@ -72,7 +72,7 @@ fn a_rotation_that_comes_through_while_settling_is_left_alone_and_the_pin_withdr
 }
 
 #[test]
-fn any_foreign_change_while_settling_withdraws_the_pin() {
+fn any_foreign_change_while_settling_removes_the_pin() {
     let changes: [fn(&mut TinyAws); 5] = [
         |world| world.label("terraform", "b"),
         |world| world.unlabel("AWSPREVIOUS"),
@@ -97,7 +97,7 @@ fn any_foreign_change_while_settling_withdraws_the_pin() {
 }
 
 #[test]
-fn once_a_clear_may_be_under_way_the_pin_stays_whatever_happens() {
+fn the_pin_stays_once_a_clear_may_be_in_flight() {
     for fault in [
         Fault::LostRequest,
         Fault::Late(minutes(1)),
@@ -115,7 +115,7 @@ fn once_a_clear_may_be_under_way_the_pin_stays_whatever_happens() {
 }
 
 #[test]
-fn a_clear_that_was_applied_late_is_still_ours() {
+fn a_clear_that_was_applied_late_counts_as_an_own_change() {
     let late = Fault::Late(Duration::from_millis(1500));
     let done = clearing().faulty(Step::Clear, late).run();
     assert!(
@@ -137,7 +137,7 @@ fn a_clear_by_someone_else_is_not_followed_by_a_rotation() {
 }
 
 #[test]
-fn what_happens_after_the_clear_is_respected_and_the_pin_stays() {
+fn a_change_after_the_clear_is_kept_and_the_pin_stays() {
     let changes: [fn(&mut TinyAws); 3] = [
         |world| world.label("AWSPENDING", "new"),
         |world| world.label("AWSPENDING", "p"),
@@ -226,7 +226,7 @@ fn a_rotation_is_given_stuck_after_and_not_longer() {
 }
 
 #[test]
-fn rotation_switched_off_midway_ends_what_rotates() {
+fn rotation_that_is_switched_off_midway_ends_operations_that_rotate() {
     for (mut shell, way, stays) in [
         (pinned(), "Pin (Settling) Unpin Superseded", false),
         (cleared(), "Pin (Settling) Clear Superseded", true),
@@ -239,7 +239,7 @@ fn rotation_switched_off_midway_ends_what_rotates() {
 }
 
 #[test]
-fn rotation_switched_on_or_off_while_a_label_is_about_to_move_withdraws() {
+fn an_operation_withdraws_if_rotation_is_switched_before_it_moves_a_label() {
     let mut off = valued();
     off.secret.rotation = Rotation::Disabled;
     for (world, to) in [
@@ -255,7 +255,7 @@ fn rotation_switched_on_or_off_while_a_label_is_about_to_move_withdraws() {
 }
 
 #[test]
-fn where_rotation_is_off_people_clear_what_is_left_over_and_machines_nothing() {
+fn a_leftover_label_is_cleared_manually_and_never_automatically() {
     let mut off = valued();
     off.secret.rotation = Rotation::Disabled;
     let cleared = Shell::new(off.clone(), manual(on_a(Action::ClearPending))).run();
@@ -288,7 +288,7 @@ fn rolled_back(action: Action) -> Shell {
 }
 
 #[test]
-fn no_machine_makes_a_version_current_that_was_rolled_back() {
+fn no_automatic_operation_makes_a_rolled_back_version_current() {
     for action in [Action::RetryRotation, Action::ClearAndRotate] {
         let done = rolled_back(action).run();
         assert_eq!((done.story().as_str(), done.sent.len()), ("Refused", 0));
@@ -300,7 +300,8 @@ fn no_machine_makes_a_version_current_that_was_rolled_back() {
     assert_eq!(done.story(), "Pin (Settling) Clear Succeeded");
 }
 
-/// A person who names that very version may; and success is what was seen after the request, not what was there before.
+/// A person who names this version may retry it. A success is what was seen after the request, not what was there
+/// before.
 #[test]
 fn a_retry_of_a_rolled_back_version_succeeds_only_if_it_becomes_current() {
     let mut shell = rolled_back(Action::RetryRotation);
@@ -319,7 +320,7 @@ fn a_retry_of_a_rolled_back_version_succeeds_only_if_it_becomes_current() {
 }
 
 #[test]
-fn a_clear_that_aws_surely_refused_takes_its_pin_back_and_one_that_may_arrive_does_not() {
+fn a_clear_that_was_refused_removes_its_pin_and_one_that_may_arrive_does_not() {
     let denied = Fault::Refused(ErrorClass::Denied);
     let done = clearing().faulty(Step::Clear, denied).run();
     assert!(
@@ -330,7 +331,7 @@ fn a_clear_that_aws_surely_refused_takes_its_pin_back_and_one_that_may_arrive_do
     assert!(!own_pin(&done));
     assert!(
         done.operation.journal.entry(Step::Clear).is_some(),
-        "an attempt all the same"
+        "it still counts as an attempt"
     );
     let mut lost = clearing().faulty(Step::Clear, Fault::LostRequest);
     lost.faults.insert((Step::Clear, 2), denied);
@@ -377,7 +378,7 @@ fn a_suspended_policy_pauses_its_operations() {
     }
 }
 
-/// A shell before each step of a run without trouble, and at its end.
+/// Returns the shell before each step of a run without faults, and at its end.
 fn moments(start: Shell) -> Vec<Shell> {
     let mut moments = vec![start];
     while let Some(last) = moments.last().filter(|last| !last.operation.is_finished()) {
@@ -389,7 +390,7 @@ fn moments(start: Shell) -> Vec<Shell> {
     moments
 }
 
-/// One run of every action that comes to its end.
+/// Returns a successful run of every action.
 fn runs() -> Vec<Shell> {
     let pinned_long_ago = |secret: Secret, on: &str| {
         let pin = pin_of(cluster(), ago(hours(100)), on);
@@ -444,7 +445,7 @@ fn after_a_deletion_of_policy_operation_or_profile_nothing_more_is_sent() {
 }
 
 #[test]
-fn a_suspended_profile_stops_every_step_and_lets_it_go_on_later() {
+fn a_suspended_profile_stops_every_step_and_lets_it_continue_later() {
     for run in runs() {
         for moment in moments(run) {
             let mut shell = moment.clone();
@@ -459,9 +460,9 @@ fn a_suspended_profile_stops_every_step_and_lets_it_go_on_later() {
     }
 }
 
-/// Between pin and clear both take the pin back; after the clear neither counts.
+/// Between pin and clear both remove the pin; after the clear neither has an effect.
 #[test]
-fn a_denial_and_the_deadline_stop_every_step_before_the_deed_and_none_after() {
+fn a_denial_and_the_deadline_stop_every_step_before_the_change_and_none_after() {
     let ends: [fn(&mut Shell); 2] = [
         |shell| {
             shell.operation.decision = Some(Decision {
@@ -478,11 +479,11 @@ fn a_denial_and_the_deadline_stop_every_step_before_the_deed_and_none_after() {
                 let mut shell = moment.clone();
                 end(&mut shell);
                 let done = shell.run();
-                let told = format!("{}: {}", moment.story(), done.story());
+                let message = format!("{}: {}", moment.story(), done.story());
                 let succeeded = done.story().ends_with("Succeeded");
-                assert_eq!(succeeded, moment.operation.has_acted(), "{told}");
+                assert_eq!(succeeded, moment.operation.has_acted(), "{message}");
                 let unpinned = succeeded || done.world.secret.labels == run_start(&moment);
-                assert!(unpinned, "{told}");
+                assert!(unpinned, "{message}");
             }
         }
     }
@@ -547,7 +548,7 @@ fn expectations_that_are_wrong_at_the_first_look_fail_before_anything_is_written
 }
 
 #[test]
-fn the_pin_of_another_cluster_and_a_full_secret_are_respected_by_people_too() {
+fn manual_operations_respect_the_pin_of_another_cluster_and_a_full_secret() {
     let mut foreign = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
     let pin = pin_of(other_cluster(), ago(hours(1)), "p");
     foreign.world.secret = labelled(foreign.world.secret, pin.as_str(), "p");
@@ -565,9 +566,9 @@ fn the_pin_of_another_cluster_and_a_full_secret_are_respected_by_people_too() {
     assert!(full(4, old).ends_with("Succeeded"));
 }
 
-/// Whoever must make room is told what takes it: labels of others by name, cut where they are long, and our pins by number.
+/// The message names what uses up the labels: other labels by name, shortened where they are long, and pins by number.
 #[test]
-fn what_takes_the_place_of_a_pin_is_named() {
+fn the_labels_that_leave_no_room_for_a_pin_are_named() {
     let room = |secret: &Secret| room(secret, &cluster()).map_err(|full| full.to_string());
     assert_eq!(room(&stuck("prod/a")), Ok(()));
     let mut full = stuck("prod/a");
@@ -578,34 +579,37 @@ fn what_takes_the_place_of_a_pin_is_named() {
     full = labelled(full, &long, "b");
     assert_eq!(room(&full), Ok(()), "19 labels");
     full = labelled(full, pin_of(cluster(), ago(hours(100)), "b").as_str(), "b");
-    let told = room(&full).expect_err("20 labels");
+    let message = room(&full).expect_err("20 labels");
     for part in [
         "carries 20 of at most 20 labels, among them 1 of at most 5 pins, 1 of them from this cluster",
         "other labels: blue-00, blue-01,",
         &format!("blue-14, {}…", "x".repeat(40)),
         "or release older pins with `kubectl secret-rotation release`",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(message.contains(part), "{part}: {message}");
     }
-    assert!(!told.contains("AWSCURRENT") && told.len() < 600, "{told}");
+    assert!(
+        !message.contains("AWSCURRENT") && message.len() < 600,
+        "{message}"
+    );
     let mut pinned = stuck("prod/a");
     for n in 0..5 {
         let pin = pin_of(other_cluster(), ago(hours(100 + n)), "b");
         pinned = labelled(pinned, pin.as_str(), "b");
     }
-    let told = room(&pinned).expect_err("five pins");
+    let message = room(&pinned).expect_err("five pins");
     assert!(
-        told.contains("5 of at most 5 pins, 0 of them of this cluster"),
-        "{told}"
+        message.contains("5 of at most 5 pins, 0 of them from this cluster"),
+        "{message}"
     );
     assert!(
-        told.contains("another cluster") && !told.contains("labels of others"),
-        "{told}"
+        message.contains("another cluster") && !message.contains("other labels"),
+        "{message}"
     );
 }
 
 #[test]
-fn budgets_bind_machines_and_not_people() {
+fn budgets_limit_automatic_operations_and_not_manual_ones() {
     for gate in [
         Gate::Blocked(Block::indefinite(BlockReason::CircuitBreakerOpen)),
         Gate::Unknown,
@@ -634,9 +638,9 @@ fn budgets_bind_machines_and_not_people() {
     assert!(by_hand.run().story().ends_with("Succeeded"));
 }
 
-/// The message holds no time that would move on with every look.
+/// The message contains no time that would change with every look.
 #[test]
-fn windows_that_never_open_are_not_said_to_open() {
+fn a_window_that_never_opens_is_not_reported_to_open() {
     let mut shell = clearing();
     shell.gate = Gate::Blocked(Block::indefinite(BlockReason::OutsideWindow));
     let message = |shell: &mut Shell| {
@@ -659,7 +663,7 @@ fn windows_that_never_open_are_not_said_to_open() {
 }
 
 #[test]
-fn a_machine_does_not_begin_once_the_attempts_are_used_up() {
+fn an_automatic_operation_does_not_start_once_the_attempts_are_used_up() {
     let spent: Vec<_> = [20, 15, 10]
         .map(|age| attempted(&format!("a{age}"), ago(hours(age))))
         .into();
@@ -695,7 +699,7 @@ fn a_version_with_a_value_waits_until_aws_has_stopped_retrying() {
     assert!(secret("prod/a").rotates());
 }
 
-/// Somebody writes a tag every few minutes; labels and versions have rested since `since`.
+/// A job sets a tag every few minutes; labels and versions have not changed since `since`.
 fn tagged(versions: secret_rotation_core::secret::VersionListing, since: u64) -> Shell {
     let mut world = TinyAws::new(stuck("prod/a"), versions, now());
     world.secret.last_changed = Some(ago(minutes(20)));
@@ -716,7 +720,7 @@ fn driven_by_tags(mut shell: Shell) -> Shell {
 }
 
 #[test]
-fn while_metadata_keeps_changing_only_a_version_without_a_value_is_cleared_after_a_day_of_rest() {
+fn only_an_empty_version_is_cleared_after_a_stable_day_while_metadata_keeps_changing() {
     for empty_versions in [
         EmptyVersions::CanBeLabelled,
         EmptyVersions::CannotBeLabelled,
@@ -744,7 +748,7 @@ fn while_metadata_keeps_changing_only_a_version_without_a_value_is_cleared_after
 }
 
 #[test]
-fn while_metadata_keeps_changing_every_label_and_version_that_moves_is_noticed() {
+fn every_label_and_version_that_moves_is_noticed_while_metadata_keeps_changing() {
     let changes: [fn(&mut TinyAws); 4] = [
         |world| world.label("terraform", "b"),
         |world| world.unlabel("AWSPREVIOUS"),
@@ -766,7 +770,7 @@ fn while_metadata_keeps_changing_every_label_and_version_that_moves_is_noticed()
     }
 }
 
-/// Its policy was suspended after the pin; the policy that owns the secret now acts meanwhile.
+/// The policy of the operation was suspended after the pin. The policy that owns the secret now acts until it resumes.
 #[test]
 fn a_pinned_operation_that_resumes_yields_to_the_one_in_progress_and_ends_without_a_clear() {
     let paused = pinned();
@@ -781,7 +785,7 @@ fn a_pinned_operation_that_resumes_yields_to_the_one_in_progress_and_ends_withou
     assert_eq!(
         history.rival(&owner, later),
         None,
-        "what may not act blocks nobody"
+        "an operation that may not act blocks no other"
     );
     assert!(
         History::of(&arn, &both).rival(&owner, later).is_some(),

@@ -1,4 +1,4 @@
-//! One operation, step by step, through a tiny AWS: the way up the ladder, and what goes wrong with single requests.
+//! One operation, step by step, against a simulated AWS: the normal order of steps, and failures of single requests.
 
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
@@ -39,7 +39,7 @@ fn clearing(world: TinyAws) -> Shell {
 }
 
 #[test]
-fn clear_and_rotate_climbs_the_whole_ladder() {
+fn clear_and_rotate_performs_every_step() {
     let done = clearing(valued()).run();
     assert_eq!(done.story(), CLIMB);
     let token = done.operation.request_token().expect("derived");
@@ -58,7 +58,7 @@ fn clear_pending_keeps_its_pin_so_that_it_can_be_undone() {
 }
 
 #[test]
-fn rotate_rotates_and_takes_old_pins_along() {
+fn rotate_rotates_and_removes_old_pins() {
     let pin = pin_of(cluster(), ago(fixtures::hours(40)), "b");
     let mut world = resting();
     world.secret = labelled(world.secret, pin.as_str(), "b");
@@ -68,7 +68,7 @@ fn rotate_rotates_and_takes_old_pins_along() {
 }
 
 #[test]
-fn retry_rotation_runs_the_same_version_again_and_clears_nothing() {
+fn retry_rotation_retries_the_same_version_and_clears_nothing() {
     let done = Shell::new(valued(), on_a(Action::RetryRotation)).run();
     assert_eq!(done.story(), "Rotate:RotationPending (Verifying) Succeeded");
     assert_eq!(done.world.secret.current(), Some(&version("p")));
@@ -104,7 +104,7 @@ fn a_rotation_that_fails_leaves_the_pin() {
 }
 
 #[test]
-fn a_crash_or_a_lost_message_at_any_write_ends_as_if_nothing_had_happened() {
+fn a_crash_or_a_lost_message_at_any_write_does_not_change_the_result() {
     let calm = clearing(valued()).run();
     for step in Step::ALL {
         for fault in [

@@ -1,5 +1,5 @@
-//! Whole lives of a secret, as AWS, people and jobs make them, swept every half hour and planned for by a policy that
-//! acts. The truth is kept beside, by rules of its own.
+//! Long histories of a secret, as AWS, people and jobs make them. It is swept every half hour, and a policy that acts
+//! plans for it. The truth is tracked separately, by other rules.
 
 use std::collections::BTreeSet;
 
@@ -27,25 +27,25 @@ use crate::fixtures::{
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// A rotation begins and dies before it made a value, or after.
+    /// A rotation starts and fails before it made a value, or after.
     Dies { valued: bool },
-    /// AWS runs the pending version again, and now it has a value.
+    /// AWS retries the pending version, which now has a value.
     GetsAValue,
-    /// The rotation comes through; AWS may leave AWSPENDING where it is.
+    /// The rotation succeeds; AWS may leave AWSPENDING where it is.
     ComesThrough { label_stays: bool },
     /// A person moves AWSCURRENT to the previous version.
     MovedBack,
     /// A person sets a value, and AWSPENDING stays; `LastRotatedDate` may move.
     ValueSet { counts_as_rotation: bool },
-    /// A person takes AWSPENDING away.
+    /// A person removes AWSPENDING.
     Cleared,
-    /// Somebody sets a tag.
+    /// Someone sets a tag.
     Tagged,
     /// Rotation is switched off, or on again.
     Switched,
     /// The policy is deleted and created again.
     PolicyReplaced,
-    /// So many half hours pass, with a tag in each of them or without.
+    /// This many half hours pass, with or without a tag in each of them.
     Pass { sweeps: u64, tagged: bool },
 }
 
@@ -65,15 +65,15 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     proptest::collection::vec(event, 1..14)
 }
 
-/// The secret, its truth, and a controller that watches it.
+/// The secret, the truth about it, and a controller that watches it.
 struct Life {
     now: AwsTime,
     secret: Secret,
     values: VersionListing,
     made: u32,
-    /// Versions that a person decided against.
+    /// Versions that a person rolled back.
     refused: BTreeSet<VersionId>,
-    /// When a label or a version moved last, and when anything at all did.
+    /// When a label or a version last moved, and when anything did.
     moved: AwsTime,
     watched_since: AwsTime,
     last: Option<Observation>,
@@ -223,7 +223,7 @@ impl Life {
         self.secret.last_changed = Some(self.now);
     }
 
-    /// As a sweep does it: versions are listed where core asks for them.
+    /// Sweeps: versions are listed if core asks for them.
     fn sweep(&mut self) {
         let mut observation = Observation::listed(self.secret.clone());
         observation.versions = if Observation::versions_needed(&self.secret, self.last.as_ref()) {
@@ -313,7 +313,7 @@ proptest! {
     #![proptest_config(fixtures::cases(300))]
 
     #[test]
-    fn no_life_makes_a_machine_undo_a_decision_or_touch_what_does_not_rest(
+    fn no_history_makes_the_controller_undo_a_decision_or_act_on_a_secret_that_keeps_changing(
         events in events(),
         remedy in select(vec![
             StuckRemedy::Recover,

@@ -1,5 +1,5 @@
-//! Maintenance windows, also against calendars of other makers: `croner` says which local minutes a schedule names,
-//! `chrono-tz` what a wall clock showed at each minute of UTC.
+//! Maintenance windows, also compared with independent calendars: `croner` yields the local minutes of a schedule, and
+//! `chrono-tz` the wall-clock time at each minute of UTC.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn open_until(closes: &str) -> Opening {
 }
 
 #[test]
-fn without_windows_it_is_always_open() {
+fn a_policy_without_windows_is_always_open() {
     assert_eq!(
         Windows::default().at(at("2026-11-23T10:00:00Z")),
         Opening::Always
@@ -69,7 +69,7 @@ fn a_window_opens_on_its_minute_and_closes_with_its_duration() {
 }
 
 #[test]
-fn what_is_denied_wins() {
+fn a_denied_window_takes_precedence() {
     let freeze = window("0 0 20 11 *", 240 * HOUR, "UTC");
     let nightly = windows(vec![window("0 2 * * *", HOUR, "UTC")], vec![freeze.clone()]);
     let after_freeze = closed_until("2026-11-30T02:00:00Z", "2026-11-30T03:00:00Z");
@@ -84,7 +84,7 @@ fn what_is_denied_wins() {
 }
 
 #[test]
-fn windows_that_overlap_are_one() {
+fn overlapping_windows_are_one_window() {
     let chain = windows(
         vec![
             window("0 2 * * *", 2 * HOUR, "UTC"),
@@ -104,7 +104,7 @@ fn windows_that_overlap_are_one() {
 }
 
 #[test]
-fn what_can_never_open_says_so() {
+fn windows_that_can_never_open_report_it() {
     let never = windows(
         vec![window("0 2 * * *", HOUR, "UTC")],
         vec![window("@daily", 24 * HOUR, "UTC")],
@@ -119,7 +119,7 @@ fn what_can_never_open_says_so() {
     assert_eq!(unreadable.problem(now), Some("x"));
 }
 
-/// Leap days included: a rare window is found however far it is.
+/// A rare window is found however far away it is, leap days included.
 #[test]
 fn the_rarest_day_is_found() {
     let leap = windows(vec![window("0 12 29 2 *", HOUR, "UTC")], vec![]);
@@ -130,7 +130,7 @@ fn the_rarest_day_is_found() {
 }
 
 #[test]
-fn errors_say_what_to_write() {
+fn errors_show_what_to_write() {
     let error = |schedule: &str, zone: &str| {
         Window::new(schedule, HOUR, zone)
             .expect_err(schedule)
@@ -164,7 +164,8 @@ fn errors_say_what_to_write() {
     );
 }
 
-/// Both days on which clocks change, in three zones, minute by minute, with windows before, in and after the gap and fold.
+/// Both days on which clocks change, in three zones, minute by minute, with windows before, in and after the gap and
+/// the repeated hour.
 #[test]
 fn daylight_saving_agrees_with_another_calendar() {
     let zones = [
@@ -176,7 +177,7 @@ fn daylight_saving_agrees_with_another_calendar() {
             "America/New_York",
             ["2026-03-07T12:00:00Z", "2026-10-31T12:00:00Z"],
         ),
-        // Half an hour only, and the other way round in the year.
+        // This zone changes by half an hour only, and in the opposite season.
         (
             "Australia/Lord_Howe",
             ["2026-10-03T00:00:00Z", "2026-04-04T00:00:00Z"],
@@ -206,7 +207,7 @@ fn daylight_saving_agrees_with_another_calendar() {
     }
 }
 
-/// Lists, ranges, steps, names, macros, and both kinds of day together, over a year.
+/// Lists, ranges, steps, names, macros, and both kinds of days together, over a year.
 #[test]
 fn schedules_agree_with_another_parser() {
     for schedule in [
@@ -242,7 +243,7 @@ fn schedules_agree_with_another_parser() {
     }
 }
 
-/// The times, five minutes apart, that a schedule names in UTC. It names no other minutes.
+/// Returns the times of a schedule in UTC, five minutes apart. It has no other minutes.
 fn fives(schedule: &str, start: &str, number: i64) -> Vec<DateTime<Utc>> {
     let cron: croner::Cron = schedule.parse().expect("croner reads it too");
     let start: DateTime<Utc> = start.parse().expect("a time");
@@ -254,7 +255,7 @@ fn fives(schedule: &str, start: &str, number: i64) -> Vec<DateTime<Utc>> {
 
 const SPAN: i64 = 3 * 24 * 60;
 
-/// When a schedule opens its windows in the days around a change of clocks.
+/// Returns when a schedule opens its windows in the days around a change of clocks.
 fn around(schedule: &str, zone: &str, start: &str) -> BTreeSet<DateTime<Utc>> {
     let tz: Tz = zone.parse().expect("a zone");
     let first: DateTime<Utc> = start.parse().expect("a time");
@@ -300,8 +301,8 @@ fn agree(
     }
 }
 
-/// The minutes of UTC at which a window opens: the wall clock shows a minute that the schedule names, for the first time;
-/// or it has just skipped one.
+/// Returns the minutes of UTC at which a window opens: the wall clock shows a minute of the schedule for the first
+/// time, or has just skipped one.
 fn openings(schedule: &str, zone: Tz, start: &str, minutes: i64) -> BTreeSet<DateTime<Utc>> {
     let cron: croner::Cron = schedule.parse().expect("croner reads it too");
     let named = |local: NaiveDateTime| {
@@ -336,9 +337,9 @@ fn openings(schedule: &str, zone: Tz, start: &str, minutes: i64) -> BTreeSet<Dat
     opened
 }
 
-/// A time that comes twice is denied twice: here from 02:30 for ten minutes, on both sides of the change.
+/// A time that occurs twice is denied twice: here from 02:30 for ten minutes, on both sides of the change.
 #[test]
-fn a_denied_time_that_comes_twice_is_denied_twice() {
+fn a_denied_time_that_occurs_twice_is_denied_twice() {
     let deny = window("30 2 * * *", Duration::from_mins(10), "Europe/Berlin");
     let denied = windows(vec![], vec![deny.clone()]);
     let allowed = windows(vec![deny], vec![]);

@@ -1,4 +1,4 @@
-//! What is ours: a secret's last change other than the pinning and unpinning of journals that are believed.
+//! Own changes: the last change of a secret, apart from the pinning and unpinning in journals that are trusted.
 
 use std::time::Duration;
 
@@ -54,15 +54,15 @@ fn foreign_change(shell: &Shell) -> AwsTime {
 }
 
 #[test]
-fn our_own_pin_is_no_change() {
+fn an_own_pin_is_no_change() {
     let shell = pinned();
     assert_eq!(foreign_change(&shell), ago(hours(8)));
     assert_ne!(shell.world.secret.last_changed, Some(ago(hours(8))));
 }
 
-/// A policy was deleted while its operation settled, and created again under another UID.
+/// A policy was deleted while its operation settled, and was created again under another UID.
 #[test]
-fn a_pin_stays_ours_after_its_operation_has_ended() {
+fn a_pin_still_counts_as_own_after_its_operation_has_ended() {
     let mut shell = pinned();
     shell.policy = None;
     let mut ended = shell.run();
@@ -119,9 +119,9 @@ fn a_change_after_the_pin_or_between_pin_and_unpin_is_never_discounted() {
     assert_eq!(foreign_change(&done), changed);
 }
 
-/// The label moves within the seconds in which the date could be that of our pin.
+/// The label moves within the seconds in which the date could be that of the pin.
 #[test]
-fn a_label_that_moves_right_after_the_pin_counts_although_its_date_could_be_ours() {
+fn a_label_that_moves_right_after_the_pin_counts_although_the_pin_could_explain_its_date() {
     let mut shell = clearing();
     shell.until_said("Pin");
     shell.pass(Duration::from_secs(3));
@@ -132,9 +132,9 @@ fn a_label_that_moves_right_after_the_pin_counts_although_its_date_could_be_ours
     assert_eq!(foreign_change(&done), moved);
 }
 
-/// Somebody takes our pin away right after it was set: the date could be ours, but the pin is not there.
+/// Someone removes the pin right after it was set: the date could be that of the pin, but the pin is gone.
 #[test]
-fn a_pin_that_is_gone_explains_nothing() {
+fn a_pin_that_was_removed_explains_nothing() {
     let mut shell = clearing();
     shell.until_said("Pin");
     let pin = shell
@@ -148,7 +148,7 @@ fn a_pin_that_is_gone_explains_nothing() {
 }
 
 #[test]
-fn the_unpin_of_an_operation_that_was_called_off_restarts_nothing() {
+fn the_unpin_of_an_expired_operation_restarts_nothing() {
     let mut shell = pinned();
     shell.pass(minutes(3));
     shell.operation.deadline = minutes(1);
@@ -157,9 +157,9 @@ fn the_unpin_of_an_operation_that_was_called_off_restarts_nothing() {
     assert_eq!(foreign_change(&done), ago(hours(8)));
 }
 
-/// The reply is lost and reads lag: the pin is set again, and the date of the first try is still ours.
+/// The response is lost and reads lag: the pin is set again, and the date of the first try still counts as own.
 #[test]
-fn several_tries_of_one_pin_are_all_ours() {
+fn several_tries_of_one_pin_all_count_as_own() {
     let mut shell = clearing().faulty(Step::Pin, Fault::LostReply);
     shell.world.lag = Duration::from_secs(40);
     shell.until(|shell| {
@@ -186,7 +186,7 @@ fn several_tries_of_one_pin_are_all_ours() {
     );
 }
 
-/// Both tries could have moved the date; between them somebody changed the secret, which the second look saw.
+/// Both tries could have moved the date. Between them someone changed the secret, which the second look saw.
 #[test]
 fn a_change_between_two_tries_of_one_pin_is_not_discounted() {
     let (first, second) = (now(), now().plus(Duration::from_secs(8)));
@@ -224,7 +224,7 @@ fn a_change_between_two_tries_of_one_pin_is_not_discounted() {
 }
 
 #[test]
-fn a_pin_that_was_surely_refused_explains_nothing() {
+fn a_pin_that_was_refused_explains_nothing() {
     let denied = Fault::Refused(secret_rotation_core::aws_error::ErrorClass::Denied);
     let mut done = clearing().faulty(Step::Pin, denied).run();
     let pin = done
@@ -237,7 +237,7 @@ fn a_pin_that_was_surely_refused_explains_nothing() {
 
 /// AWS does not document that a label moves the date.
 #[test]
-fn a_pin_that_moves_no_date_disturbs_nothing() {
+fn a_pin_that_moves_no_date_changes_nothing() {
     let mut shell = clearing();
     shell.world.label_writes_move_the_date = false;
     let done = shell.run();
@@ -250,7 +250,7 @@ fn a_pin_that_moves_no_date_disturbs_nothing() {
 }
 
 #[test]
-fn a_journal_of_a_namespace_that_the_profile_does_not_admit_is_not_believed() {
+fn a_journal_of_a_namespace_that_the_profile_does_not_admit_is_not_trusted() {
     let mut shell = pinned();
     shell.operation.key.namespace =
         secret_rotation_core::names::Namespace::parse("stranger").expect("a namespace");

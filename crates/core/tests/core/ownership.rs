@@ -1,4 +1,4 @@
-//! Which of several policies acts on a secret: the oldest that can do what it needs, and never two.
+//! Which of several policies acts on a secret: the oldest one that can do what the secret needs, and never two.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +36,7 @@ fn plans(of: &BoundPolicy, all: &[BoundPolicy], operations: &[Operation]) -> Str
 }
 
 #[test]
-fn an_older_policy_that_may_not_do_what_is_needed_leaves_it_to_a_younger_one() {
+fn a_younger_policy_owns_a_secret_if_the_older_one_may_not_perform_the_action() {
     let mut older = named("older", 2000);
     let younger = named("younger", 1000);
     older.profile.allowed_actions = [Permission::Rotate].into();
@@ -55,7 +55,7 @@ fn an_older_policy_that_may_not_do_what_is_needed_leaves_it_to_a_younger_one() {
 }
 
 #[test]
-fn an_older_policy_that_only_reports_leaves_it_to_a_younger_one() {
+fn a_younger_policy_owns_a_secret_if_the_older_one_only_reports() {
     let (mut older, younger) = (named("older", 2000), named("younger", 1000));
     older.policy.remediation.stuck = StuckRemedy::Report;
     let all = [older, younger];
@@ -63,9 +63,9 @@ fn an_older_policy_that_only_reports_leaves_it_to_a_younger_one() {
     assert_eq!(plans(&all[1], &all, &[]), "create RetryRotation prod/a\n");
 }
 
-/// The operation of the one that lost the secret has not begun: it ends, and the new owner makes one of its own.
+/// The operation of the policy that lost the secret has not started: it ends, and the new owner creates its own.
 #[test]
-fn what_waits_under_the_old_owner_is_superseded_when_another_can_do_more() {
+fn a_waiting_operation_is_superseded_when_another_policy_owns_the_secret() {
     let (mut older, younger) = (named("older", 2000), named("payments", 1000));
     let waiting = [operation("w", Action::RetryRotation, "prod/a")];
     older.profile.allowed_actions = [Permission::ClearPending].into();
@@ -89,9 +89,9 @@ fn what_waits_under_the_old_owner_is_superseded_when_another_can_do_more() {
     assert_eq!(plans(&both[0], &both, &[]), "create RetryRotation prod/a\n");
 }
 
-/// One that has begun is finished first, whoever owns the secret now.
+/// An operation that has started is finished first, whichever policy owns the secret now.
 #[test]
-fn an_operation_that_has_begun_under_the_old_owner_is_waited_for() {
+fn an_operation_that_the_old_owner_started_is_finished_first() {
     let (older, younger) = (named("older", 2000), named("payments", 1000));
     let mut begun = operation("w", Action::ClearAndRotate, "prod/a");
     intend(&mut begun, Step::Pin, ago(minutes(3)), ResultKind::Applied);
@@ -144,7 +144,7 @@ fn some_policy(n: u64) -> impl Strategy<Value = BoundPolicy> {
     )
 }
 
-/// A secret that needs something, now and then another thing.
+/// A secret that needs an action, sometimes another one.
 fn some_need() -> impl Strategy<Value = Observation> {
     select(vec![
         seen(stuck("prod/a"), Some(with_value())),
@@ -178,7 +178,7 @@ fn unlabelled_previous() -> Secret {
     secret
 }
 
-/// Who creates an operation: all of them plan at once, each beside all.
+/// Returns the policies that create an operation: all of them plan at once.
 fn creators(all: &[BoundPolicy], need: &Observation, operations: &[Operation]) -> BTreeSet<Uid> {
     let creates = |own: &&BoundPolicy| {
         let plan = plan_of(own, all, vec![need.clone()], operations);
@@ -188,7 +188,7 @@ fn creators(all: &[BoundPolicy], need: &Observation, operations: &[Operation]) -
     creating.map(|own| own.policy.uid.clone()).collect()
 }
 
-/// An unfinished operation of one of the policies, by a machine or a person, that has begun or not.
+/// An unfinished operation of one of the policies, automatic or manual, that has started or not.
 fn some_operation() -> impl Strategy<Value = (usize, bool, bool)> {
     (0..4_usize, any::<bool>(), any::<bool>())
 }
@@ -209,9 +209,9 @@ fn of(owner: &BoundPolicy, n: usize, (by_hand, begun): (bool, bool)) -> Operatio
 proptest! {
     #![proptest_config(cases(600))]
 
-    /// The oracle knows nothing of ownership: it asks each policy as if it were alone in the cluster.
+    /// The oracle does not know ownership: it asks each policy as if it were alone in the cluster.
     #[test]
-    fn the_oldest_that_would_act_if_it_were_alone_acts_and_no_other(
+    fn the_oldest_policy_that_would_act_alone_acts_and_no_other_policy(
         all in (some_policy(0), some_policy(1), some_policy(2), some_policy(3)),
         need in some_need(),
     ) {
@@ -225,9 +225,10 @@ proptest! {
         prop_assert_eq!(creators(&all, &need, &[]), expected);
     }
 
-    /// Nor do operations that exist make two act; and those of policies that may not act change nothing for anybody else.
+    /// Existing operations never make two policies act, and those of policies that may not act change nothing for the
+    /// others.
     #[test]
-    fn operations_of_whatever_policy_make_no_two_act(
+    fn existing_operations_never_make_two_policies_act(
         all in (some_policy(0), some_policy(1), some_policy(2), some_policy(3)),
         need in some_need(),
         made in proptest::collection::vec(some_operation(), 0..3),

@@ -1,4 +1,4 @@
-//! What ends an operation and what makes it wait, judged from the store alone.
+//! What ends an operation and what makes it wait, by the API objects alone.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use secret_rotation_core::time::ServerTime;
 use crate::fixtures::planning::intend;
 use crate::fixtures::{ago, hours, minutes, now, operation, policy, profile, server, tenant};
 
-/// Everything an operation is judged by, at rest and allowed until changed.
+/// Everything that the permit of an operation depends on, allowed until a test changes it.
 #[derive(Clone)]
 struct Store {
     operation: Operation,
@@ -82,7 +82,7 @@ impl Store {
         )
     }
 
-    /// What it comes to, in a word.
+    /// Returns the result in one word.
     fn word(&self) -> &'static str {
         match self.permit() {
             Permit::End(outcome) => reason(&outcome),
@@ -104,10 +104,10 @@ fn reason(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// What a question is answered with, and what makes it so.
+/// The result of a check, and the change that causes it.
 type Question = (&'static str, fn(&mut Store));
 
-/// In the order in which they are judged, the first first.
+/// The checks in the order in which they run.
 const QUESTIONS: [Question; 11] = [
     ("Succeeded", |store| {
         store.operation.outcome = Some(Outcome::Succeeded {
@@ -155,7 +155,7 @@ const QUESTIONS: [Question; 11] = [
 ];
 
 #[test]
-fn the_questions_are_asked_in_their_order_and_what_ends_comes_first() {
+fn the_checks_run_in_order_and_those_that_end_an_operation_come_first() {
     for first in 0..QUESTIONS.len() {
         let mut store = Store::of(Action::ClearAndRotate);
         for (_, change) in QUESTIONS[first..].iter().rev() {
@@ -167,7 +167,7 @@ fn the_questions_are_asked_in_their_order_and_what_ends_comes_first() {
 }
 
 #[test]
-fn a_policy_or_profile_that_is_gone_ends_an_operation() {
+fn a_deleted_policy_or_profile_ends_an_operation() {
     let mut gone = Store::of(Action::Rotate);
     gone.policy = None;
     assert_eq!(gone.word(), "PolicyGone");
@@ -179,7 +179,7 @@ fn a_policy_or_profile_that_is_gone_ends_an_operation() {
     assert_eq!(beyond.word(), "NotAuthorised");
 }
 
-/// Whoever created it was asked about another policy of that name, or before there was one.
+/// The admission check of the operation was about another policy of that name, or happened before there was one.
 #[test]
 fn an_operation_that_is_older_than_its_policy_ends_at_every_step() {
     let steps: [&[Step]; 3] = [&[], &[Step::Pin], &[Step::Pin, Step::Clear]];
@@ -199,22 +199,22 @@ fn an_operation_that_is_older_than_its_policy_ends_at_every_step() {
         };
         let second = Duration::from_secs(1);
         assert_eq!(made_at(created.plus(second)), "NotAuthorised", "{steps:?}");
-        assert_eq!(made_at(created), "go", "the same second tells nothing");
-        // Also where a person's decision or a brake would make it wait.
+        assert_eq!(made_at(created), "go", "the same second shows nothing");
+        // Even if a decision of a person or a suspension would make it wait.
         store.profile.suspension = Suspension::Suspended;
         store.profile.approval_required_for = Permission::ALL.into();
         if let Some(policy) = &mut store.policy {
             policy.created = created.plus(second);
         }
         assert_eq!(store.word(), "NotAuthorised", "{steps:?}");
-        // Nobody knows the UID of a policy before it exists: the clocks of two API servers may differ.
+        // No one knows the UID of a policy before it exists: the clocks of two API servers may differ.
         store.operation.policy.uid = Some(policy("payments").uid);
         assert_eq!(store.word(), "Suspended", "{steps:?}");
     }
 }
 
 #[test]
-fn a_denial_or_the_deadline_unpins_first_and_counts_no_more_after_the_clear() {
+fn a_denial_or_the_deadline_unpins_first_and_has_no_effect_after_the_clear() {
     for (word, change) in [
         ("unpin, Rejected", QUESTIONS[4].1),
         ("unpin, Expired", QUESTIONS[5].1),
@@ -234,7 +234,7 @@ fn a_denial_or_the_deadline_unpins_first_and_counts_no_more_after_the_clear() {
 }
 
 #[test]
-fn the_brake_stops_everything_at_every_step() {
+fn a_suspension_stops_everything_at_every_step() {
     let steps: [&[Step]; 4] = [
         &[],
         &[Step::Pin],
@@ -255,7 +255,7 @@ fn the_brake_stops_everything_at_every_step() {
 }
 
 #[test]
-fn budgets_are_not_asked_about_people_nor_after_the_clear() {
+fn budgets_do_not_limit_manual_operations_or_steps_after_the_clear() {
     let mut manual = Store::of(Action::ClearAndRotate);
     manual.gate = Gate::Unknown;
     assert_eq!(manual.word(), "Queued");
@@ -269,7 +269,7 @@ fn budgets_are_not_asked_about_people_nor_after_the_clear() {
 }
 
 #[test]
-fn what_cannot_be_understood_waits_but_not_for_ever() {
+fn an_unreadable_field_makes_an_operation_wait_until_its_deadline() {
     let mut unclear = Store::of(Action::ClearAndRotate);
     unclear.unclear = Some("spec.remediation.windows");
     assert!(matches!(unclear.permit(), Permit::Wait(pause) if pause.phase == Phase::Queued));
@@ -281,7 +281,7 @@ fn what_cannot_be_understood_waits_but_not_for_ever() {
 }
 
 #[test]
-fn an_approval_that_is_noticed_only_now_restarts_the_deadline() {
+fn an_approval_that_is_noticed_late_restarts_the_deadline() {
     let mut store = Store::of(Action::ClearAndRotate);
     store.operation.approval = Approval::Required;
     store.operation.created = server(ago(hours(24) + minutes(1)));

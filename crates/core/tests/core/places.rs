@@ -1,4 +1,5 @@
-//! Places at work, the breaker, names of operations, release of pins, and operations whose reason is gone.
+//! Concurrency limits, the circuit breaker, names of operations, release of pins, and operations whose reason no longer
+//! exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,7 +111,7 @@ fn a_selection_larger_than_declared_is_observed_only() {
     );
 }
 
-/// Two regions with the same names; what the second one saw decides nothing in the first.
+/// Two regions with the same names; what one region shows decides nothing in the other.
 fn over(own: &BoundPolicy, inventories: &[&Inventory], operations: &[Operation]) -> Plan {
     let survey = classify(
         &own.tenant,
@@ -209,7 +210,7 @@ fn an_operation_that_waits_is_superseded_by_what_its_own_region_shows() {
 }
 
 #[test]
-fn no_more_operations_are_created_than_may_be_in_progress() {
+fn the_number_of_operations_created_stays_within_the_limit() {
     let mut own = payments();
     own.policy.remediation.max_concurrent = 2;
     let text = planned(&own, stuck_ones(3), &[]);
@@ -236,7 +237,7 @@ fn one_function_runs_one_rotation_over_all_policies() {
 }
 
 #[test]
-fn the_same_inputs_make_the_same_names_and_others_make_others() {
+fn equal_inputs_make_equal_names_and_different_inputs_make_different_names() {
     let named = |own: &BoundPolicy, operations: &[Operation]| {
         let plan = plan_of(own, std::slice::from_ref(own), stuck_ones(1), operations);
         plan.create[0].name.clone()
@@ -278,7 +279,7 @@ fn a_name_that_is_taken_by_a_finished_operation_is_never_proposed() {
 }
 
 #[test]
-fn pins_are_released_once_all_has_long_been_well() {
+fn pins_are_released_once_the_secret_has_long_been_healthy() {
     assert_eq!(
         planned(&payments(), pinned(), &[]),
         "create ReleasePins prod/a\n"
@@ -293,7 +294,7 @@ fn pins_are_released_once_all_has_long_been_well() {
 }
 
 #[test]
-fn no_automatic_action_means_no_release_of_pins_either() {
+fn pins_are_not_released_where_no_automatic_action_is_allowed() {
     let mut large = payments();
     large.policy.selector.max_secrets = 0;
     assert_eq!(
@@ -317,7 +318,7 @@ fn superseded(own: &BoundPolicy, observations: Vec<Observation>, waiting: &Opera
 }
 
 #[test]
-fn a_waiting_operation_is_superseded_when_its_reason_is_gone() {
+fn a_waiting_operation_is_superseded_when_its_reason_no_longer_exists() {
     let own = payments();
     let on_a = || vec![seen(stuck("prod/a"), Some(with_value()))];
     let waiting = operation("w", Action::ClearAndRotate, "prod/a");
@@ -344,9 +345,9 @@ fn a_waiting_operation_is_superseded_when_its_reason_is_gone() {
     assert!(!superseded(&own, on_a(), &manual));
 }
 
-/// Nothing is done for a policy to which the secret no longer belongs.
+/// Nothing is done for a policy that no longer owns the secret.
 #[test]
-fn a_waiting_operation_is_superseded_when_an_older_policy_takes_the_secret_over() {
+fn a_waiting_operation_is_superseded_when_an_older_policy_owns_the_secret() {
     let own = payments();
     let mut older = bound_policy(policy("older"));
     older.policy.created = server(ago(hours(2000)));
@@ -360,7 +361,7 @@ fn a_waiting_operation_is_superseded_when_an_older_policy_takes_the_secret_over(
 }
 
 #[test]
-fn what_could_not_be_seen_supersedes_nothing() {
+fn an_unseen_secret_supersedes_nothing() {
     let waiting = operation("w", Action::ClearAndRotate, "prod/a");
     let unreadable = Observation {
         unreadable: Some(error(ErrorClass::Unreachable)),
@@ -441,7 +442,7 @@ fn the_gate_blocks_automatic_operations_and_never_manual_ones() {
 }
 
 #[test]
-fn of_waiting_operations_the_oldest_pass_the_gate() {
+fn the_oldest_waiting_operations_pass_the_gate() {
     let mut own = payments();
     own.policy.remediation.max_concurrent = 2;
     let waiting: Vec<_> = (0..4)
@@ -474,9 +475,9 @@ fn of_waiting_operations_the_oldest_pass_the_gate() {
     assert_eq!(passing(&rotating).len(), 1, "they share a function");
 }
 
-/// Two may be too many once the number of places was lowered: one of them goes on, and the other one waits for it.
+/// Two may be too many after the limit was lowered: one of them continues, and the other one waits for it.
 #[test]
-fn operations_that_have_begun_never_wait_for_each_other() {
+fn started_operations_never_wait_for_each_other() {
     let mut own = payments();
     own.policy.remediation.max_concurrent = 1;
     let mut begun: Vec<_> = (0..3)
@@ -508,11 +509,11 @@ fn operations_that_have_begun_never_wait_for_each_other() {
     assert_eq!(
         passing(&begun),
         ["op-o0"],
-        "an older one that waits holds nobody up"
+        "an older operation that waits blocks no other"
     );
 }
 
-/// The other policy says so for as long as the secret is unhealthy, also while an operation is at work there.
+/// The other policy reports the conflict as long as the secret is unhealthy, even while an operation is in progress.
 #[test]
 fn a_policy_that_is_not_the_owner_reports_conflict_while_the_owner_acts() {
     let (first, mut second) = (

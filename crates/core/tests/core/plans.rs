@@ -1,4 +1,4 @@
-//! Which operations a survey calls for, and what is held back and why. Plans are compared as text.
+//! Which operations a plan creates for a survey, and what is blocked and why. Plans are compared as text.
 
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::action::{Action, Step};
@@ -64,7 +64,7 @@ fn recover_retries_a_version_with_a_value_once_and_then_clears() {
 }
 
 #[test]
-fn a_retry_that_aws_never_heard_is_no_retry() {
+fn a_retry_that_aws_never_received_is_no_retry() {
     let deaf = [failed(
         "r",
         Action::RetryRotation,
@@ -88,7 +88,7 @@ fn the_retry_of_another_version_does_not_count() {
 }
 
 #[test]
-fn a_remedy_that_is_named_is_taken() {
+fn a_specific_remedy_is_followed() {
     for (remedy, expected) in [
         (StuckRemedy::RetryRotation, "create RetryRotation prod/a\n"),
         (StuckRemedy::ClearPending, "create ClearPending prod/a\n"),
@@ -105,7 +105,7 @@ fn a_remedy_that_is_named_is_taken() {
 }
 
 #[test]
-fn what_is_overdue_is_rotated_or_reported() {
+fn an_overdue_secret_is_rotated_or_reported() {
     let mut own = payments();
     let secrets = || vec![overdue("prod/a")];
     assert_eq!(planned(&own, secrets(), &[]), "create Rotate prod/a\n");
@@ -124,7 +124,7 @@ fn a_policy_that_observes_or_is_suspended_creates_nothing() {
 }
 
 #[test]
-fn the_profile_must_allow_all_that_an_action_does() {
+fn the_profile_must_allow_everything_that_an_action_does() {
     let mut own = payments();
     own.profile.allowed_actions = [Permission::Rotate].into();
     assert_eq!(
@@ -243,7 +243,7 @@ fn the_pause_doubles_with_each_attempt_up_to_its_limit() {
 }
 
 #[test]
-fn an_operation_that_failed_before_it_began_is_not_followed_at_once() {
+fn an_operation_that_failed_before_it_started_is_not_followed_at_once() {
     let at = |reason| {
         let early = failed("f", Action::ClearAndRotate, ago(minutes(5)), reason);
         planned(&payments(), empty(), &[early])
@@ -261,7 +261,7 @@ fn an_operation_that_failed_before_it_began_is_not_followed_at_once() {
 }
 
 #[test]
-fn a_recent_change_holds_action_back_although_the_rotation_is_reported_stuck() {
+fn a_recent_change_delays_action_although_the_rotation_is_reported_stuck() {
     let mut touched = valued();
     touched[0].secret.last_changed = Some(ago(hours(2)));
     let held = "hold prod/a RecentlyChanged until 2026-11-23T14:00:00Z\n";
@@ -269,7 +269,7 @@ fn a_recent_change_holds_action_back_although_the_rotation_is_reported_stuck() {
 }
 
 #[test]
-fn our_own_clears_and_rotations_restart_the_quiet_timer() {
+fn own_clears_and_rotations_restart_the_quiet_time() {
     let attempts = [attempted("o", ago(hours(3)))];
     let held = "hold prod/a RecentlyChanged until 2026-11-23T13:00:00Z\n";
     assert_eq!(planned(&payments(), empty(), &attempts), held);
@@ -299,7 +299,7 @@ fn a_version_with_a_value_is_not_cleared_while_aws_may_still_retry() {
 }
 
 #[test]
-fn after_a_person_wrote_machines_keep_off() {
+fn no_automatic_operation_starts_after_a_manual_write() {
     let mut manual = attempted("m", ago(hours(8)));
     manual.trigger = Trigger::Manual;
     manual.policy.uid = None;
@@ -307,9 +307,9 @@ fn after_a_person_wrote_machines_keep_off() {
     assert_eq!(planned(&payments(), empty(), &[manual]), held);
 }
 
-/// Whichever policy made it, and whichever version it was about.
+/// Regardless of the policy that created it and the version that it was about.
 #[test]
-fn after_a_person_denied_an_operation_machines_keep_off() {
+fn no_automatic_operation_starts_after_a_denial() {
     let rejected = |answer| {
         let mut rejected = failed(
             "d",
@@ -333,7 +333,7 @@ fn after_a_person_denied_an_operation_machines_keep_off() {
     assert_eq!(
         rejected(Answer::Approve),
         "create ClearAndRotate prod/a\n",
-        "nobody denied that one"
+        "no one denied that operation"
     );
 }
 
@@ -352,7 +352,7 @@ fn a_policy_that_is_created_again_backs_off_as_before() {
 }
 
 #[test]
-fn secrets_of_hands_off_kinds_are_never_acted_on() {
+fn ineligible_secrets_are_never_acted_on() {
     let mut managed = empty();
     managed[0].secret.owning_service = Some("rds".to_owned());
     assert_eq!(
@@ -388,7 +388,7 @@ fn secrets_of_hands_off_kinds_are_never_acted_on() {
 }
 
 #[test]
-fn a_deletion_is_called_off_once_per_window_where_the_policy_says_so() {
+fn a_deletion_is_canceled_once_per_window_if_the_policy_allows_it() {
     let mut deleted = empty();
     deleted[0].secret.deleted = Some(ago(hours(1)));
     let held = "hold prod/a ObserveOnly\n";
@@ -452,20 +452,20 @@ fn an_operation_is_in_progress_also_on_a_secret_that_is_rotating() {
     let mut verifying = fixtures::operation("o", Action::Rotate, "prod/a");
     let (step, intended) = (Step::Rotate, ago(minutes(1)));
     intend(&mut verifying, step, intended, ResultKind::Applied);
-    let beside = fixtures::operation("beside", Action::Rotate, "prod/a");
+    let other = fixtures::operation("other", Action::Rotate, "prod/a");
     let plan = plan_of(
         &payments(),
         &[payments()],
         rotating,
-        &[beside, verifying.clone()],
+        &[other, verifying.clone()],
     );
-    let at_work: Vec<_> = plan.in_progress.values().collect();
-    assert_eq!(at_work, [&verifying.key], "the one that has begun");
+    let in_progress: Vec<_> = plan.in_progress.values().collect();
+    assert_eq!(in_progress, [&verifying.key], "the one that has begun");
 }
 
-/// What keeps an operation from beginning is told beside it.
+/// The finding shows what prevents its operation from starting.
 #[test]
-fn a_finding_says_what_its_operation_waits_for() {
+fn a_finding_shows_what_its_operation_waits_for() {
     let mut own = payments();
     own.policy.selector.max_secrets = 0;
     let waiting = fixtures::operation("o", Action::ClearAndRotate, "prod/a");
@@ -498,9 +498,9 @@ fn without_room_for_a_pin_a_rotation_is_only_retried() {
     }
 }
 
-/// Of several holds the one that ends last is told, and where no window is open then, the next that is.
+/// Of several blockers the one that ends last is reported. If no window is open then, the next window is reported.
 #[test]
-fn of_several_blockers_the_last_to_end_is_reported_and_then_the_next_window() {
+fn the_blocker_that_ends_last_is_reported_and_then_the_next_window() {
     let impatient = || {
         let mut own = payments();
         own.policy.detection.stuck_after = minutes(1);

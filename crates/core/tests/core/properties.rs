@@ -1,4 +1,4 @@
-//! What holds of `advance` for every journal beside every look.
+//! What is true of `advance` for every combination of journal and look.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -33,13 +33,14 @@ fn is_clear(request: &Request) -> bool {
     matches!(request, Request::Detach { label, .. } if *label == StageLabel::pending())
 }
 
-/// Our pin of this operation sits on the version.
+/// Returns whether the version carries the pin of this operation.
 fn pinned(case: &Case, on: &VersionId) -> bool {
     let label = case.operation.pin(&cluster(), on).label().expect("short");
     case.secret.holder(&label) == Some(on)
 }
 
-/// It was empty at the first look and is now, the pin was refused because of that, and `confirmAfter` has passed.
+/// Returns whether the version may be cleared without a pin: it was empty at the first look and still is, the pin was
+/// refused because of that, and `confirmAfter` has passed.
 fn may_go_unpinned(case: &Case, pending: &VersionId) -> bool {
     let baseline = case.operation.baseline.as_ref();
     let was_empty = baseline.is_some_and(|before| before.pending_value == PendingValue::Empty);
@@ -80,7 +81,7 @@ fn check_detach(case: &Case, label: &StageLabel, from: &VersionId) {
         assert!(pinned(case, from) || may_go_unpinned(case, from));
         assert!(case.operation.action.clears());
     } else {
-        let pin = Pin::parse(label).expect("only pins are taken away beside AWSPENDING");
+        let pin = Pin::parse(label).expect("only pins are removed besides AWSPENDING");
         assert_eq!(pin.cluster, cluster());
     }
 }
@@ -90,7 +91,7 @@ fn carries_our_pin(case: &Case, on: &VersionId) -> bool {
     pins.any(|(holder, _, pin)| holder == on && pin.cluster == cluster())
 }
 
-/// Both versions are named by the person who asked, and the look shows the label where it is taken from.
+/// Returns whether the requester named both versions, and the look shows the label where it is removed.
 fn check_move(case: &Case, label: &StageLabel, from: &VersionId, to: &VersionId) {
     let (expect, action) = (&case.operation.expect, case.operation.action);
     assert_eq!(case.secret.holder(label), Some(from));
@@ -184,7 +185,7 @@ proptest! {
             prop_assert!(authority.covers(case.operation.action, &case.secret.arn));
             let policy = case.policy.as_ref().expect("there is a policy");
             prop_assert_eq!(policy.suspension, Suspension::Active);
-            // A pin is taken back also after somebody switched rotation off.
+            // A pin is removed even after someone switched rotation off.
             let hands_off = case.secret.exclusion(case.operation.action);
             let takes_back = write.intent().step == Step::Unpin;
             prop_assert!(hands_off.is_none() || takes_back && hands_off == Some(Exclusion::RotationDisabled));
@@ -207,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn a_version_that_may_lose_its_label_to_a_clear_under_way_keeps_its_pin(case in case()) {
+    fn a_version_that_a_clear_in_flight_may_unlabel_keeps_its_pin(case in case()) {
         let pending = version("p");
         let clear = case.operation.journal.entry(Step::Clear);
         let under_way = clear.is_some_and(|clear| clear.result.is_none());
@@ -223,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn the_first_write_to_a_stuck_secret_follows_a_long_quiet(case in case()) {
+    fn the_first_write_to_a_stuck_secret_follows_a_long_quiet_time(case in case()) {
         let first = case.operation.journal.is_empty();
         let stuck = case.operation.expect.pending.is_some() && (case.operation.action.clears()
             || case.operation.action == Action::RetryRotation);
@@ -243,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn an_operation_that_has_written_goes_before_one_that_has_not(case in case()) {
+    fn an_operation_that_has_written_takes_precedence(case in case()) {
         let wrote = case.others.iter().any(|other| {
             !other.is_finished() && other.journal.0.iter().any(|entry| entry.result.is_some())
         });
@@ -252,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_begins_without_consent_or_after_the_deadline(case in case()) {
+    fn no_operation_starts_without_consent_or_after_the_deadline(case in case()) {
         let Some(write) = written(&case) else { return Ok(()) };
         let agreed = matches!(case.consent, Consent::NotNeeded | Consent::Given { .. });
         let late = case.server_now >= case.operation.expires() && !matches!(case.consent, Consent::Given { .. });
@@ -265,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn a_wait_ends(case in case()) {
+    fn every_wait_ends(case in case()) {
         if let Next::Wait(wait) = case.next() {
             prop_assert!(wait.until > case.look.at && wait.pause > Duration::ZERO, "{wait:?}");
             prop_assert!(!wait.message.is_empty());
@@ -274,7 +275,7 @@ proptest! {
 }
 
 #[test]
-fn the_cases_reach_every_kind_of_answer() {
+fn the_cases_reach_every_kind_of_step() {
     let mut runner = TestRunner::deterministic();
     let mut reached = std::collections::BTreeMap::<&str, usize>::new();
     for _ in 0..10_000 {
@@ -309,7 +310,7 @@ fn the_cases_reach_every_kind_of_answer() {
     assert!(reached.values().all(|count| *count >= 5), "{reached:?}");
 }
 
-/// A date and whether it is the true one. No two false ones agree with each other, as those of a broken clock would.
+/// A date and whether it is the true one. No two wrong dates agree with each other, as those of a broken clock would.
 fn dates() -> impl Strategy<Value = Vec<Option<i64>>> {
     let nonsense = prop_oneof![
         (1..400_i64).prop_map(|days| days * 86_400),
@@ -325,7 +326,7 @@ proptest! {
     #![proptest_config(fixtures::cases(500))]
 
     #[test]
-    fn dates_that_are_off_never_move_the_agreed_time(dates in dates(), pauses in proptest::collection::vec(0..7200_u64, 60)) {
+    fn wrong_dates_never_move_the_agreed_time(dates in dates(), pauses in proptest::collection::vec(0..7200_u64, 60)) {
         let mut agreement = AgreedTime::default();
         let (began, mut local, mut shown) = (now(), Duration::ZERO, BTreeSet::new());
         for off in [None, None].into_iter().chain(dates).zip(pauses) {

@@ -1,4 +1,4 @@
-//! Releases that take turns. The one before this one knows less of a journal, and what it stores does not hold the rest.
+//! Releases that alternate. The previous release knows less of a journal, and drops the rest when it stores it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,9 +25,9 @@ struct Turns {
     empty_versions: EmptyVersions,
     function: Function,
     faults: BTreeMap<(Step, u32), Fault>,
-    /// Whether the older release stored the object before each step, over and over.
+    /// Whether the older release stored the object before each step. The list repeats.
     forgets: Vec<bool>,
-    /// Before which step somebody else changes the secret.
+    /// The step before which someone else changes the secret.
     touched: Option<usize>,
 }
 
@@ -78,7 +78,7 @@ fn turns() -> impl Strategy<Value = Turns> {
         )
 }
 
-/// What the release before this one leaves of an operation whose status it writes.
+/// Returns what the previous release keeps of an operation whose status it writes.
 fn forget(operation: &mut Operation) {
     if let Some(baseline) = &mut operation.baseline {
         baseline.rotates = None;
@@ -106,7 +106,7 @@ fn start(turns: &Turns) -> Shell {
     shell
 }
 
-/// When somebody else changed the secret, far enough from any request of ours to be told from it.
+/// When someone else changed the secret, far enough from any request of the controller to be told apart from it.
 fn touch(shell: &mut Shell) -> AwsTime {
     shell.pass(Duration::from_mins(2));
     let at = shell.world.now;
@@ -123,7 +123,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_an_older_release_forgets_makes_nothing_unsafe(turns in turns()) {
+    fn data_that_an_older_release_drops_makes_nothing_unsafe(turns in turns()) {
         let mut shell = start(&turns);
         let mut touched = None;
         for step in 0..STEPS {
@@ -152,9 +152,9 @@ proptest! {
     }
 }
 
-/// The first clear may still arrive when the second one is refused, and the older release no longer knew of the first.
+/// The first clear may still arrive when the second one is refused, and the older release dropped the first one.
 #[test]
-fn a_pin_stays_where_a_forgotten_clear_may_still_arrive() {
+fn a_pin_stays_while_a_dropped_clear_may_still_arrive() {
     let mut shell = start(&Turns {
         action: Action::ClearPending,
         valued: true,

@@ -1,10 +1,10 @@
-//! A person's request to try again: attempts count anew, and rotations still keep their distance.
+//! A person's request to try again: the count of attempts starts again, and rotations still keep their distance.
 
 use crate::fixtures::planning::{attempted, planned};
 use crate::fixtures::{ago, bound_policy, hours, minutes, now, policy, seen, stuck, without_value};
 
 #[test]
-fn attempts_before_the_request_count_no_more() {
+fn attempts_before_the_request_do_not_count() {
     let attempts = [hours(20), hours(14), hours(8)]
         .map(|age| attempted(&format!("a{}", age.as_secs()), ago(age)));
     let secrets = || vec![seen(stuck("prod/a"), Some(without_value()))];
@@ -29,7 +29,7 @@ fn attempts_before_the_request_count_no_more() {
 }
 
 #[test]
-fn the_first_pause_of_the_back_off_is_kept_all_the_same() {
+fn the_first_pause_of_the_back_off_is_still_kept() {
     let attempts = [attempted("a", ago(minutes(5)))];
     let mut own = bound_policy(policy("payments"));
     own.policy.retry_requested = Some(ago(minutes(1)));

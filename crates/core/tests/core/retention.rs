@@ -46,7 +46,7 @@ fn deleted_beside<'a>(operations: &'a [Operation], bound_policies: &[BoundPolicy
     deletable.iter().map(|one| one.key.name.as_str()).collect()
 }
 
-/// A policy that claims what begins so, with an attempt window of 300 hours.
+/// A policy that selects this name prefix, with an attempt window of 300 hours.
 fn patient(namespace: &str, name: &str, prefix: &str) -> BoundPolicy {
     let mut policy = Policy {
         key: key(namespace, name),
@@ -58,17 +58,17 @@ fn patient(namespace: &str, name: &str, prefix: &str) -> BoundPolicy {
 }
 
 #[test]
-fn they_are_kept_for_their_ttl() {
+fn records_are_kept_for_their_ttl() {
     assert_eq!(deleted(&[ended("a", 99), ended("b", 100)]), ["b"]);
 }
 
 #[test]
-fn never_less_than_attempts_count() {
+fn records_are_kept_at_least_as_long_as_attempts_count() {
     assert_eq!(deleted(&[short("a", 23), short("b", 24)]), ["b"]);
 }
 
 #[test]
-fn what_has_not_ended_is_kept() {
+fn records_of_unfinished_operations_are_kept() {
     let old = Operation {
         outcome: None,
         ..ended("a", 1000)
@@ -76,15 +76,15 @@ fn what_has_not_ended_is_kept() {
     assert!(deleted(&[old]).is_empty());
 }
 
-/// A mass recovery leaves many records at once, and all of them are the audit.
+/// A mass recovery leaves many records at once, and all of them belong to the audit.
 #[test]
-fn however_many_there_are_each_is_kept_for_its_ttl() {
+fn each_record_is_kept_for_its_ttl_however_many_exist() {
     let many: Vec<_> = (0..100).map(|n| ended(&format!("a{n}"), 99)).collect();
     assert!(deleted(&many).is_empty());
 }
 
 #[test]
-fn the_window_of_its_own_policy_counts_also_where_that_policy_came_again() {
+fn the_window_of_a_policy_counts_even_if_that_policy_was_created_again() {
     let again = Policy {
         uid: secret_rotation_core::names::Uid::parse("another").expect("a UID"),
         ..patient("prod", "payments", "none/").policy
@@ -94,14 +94,14 @@ fn the_window_of_its_own_policy_counts_also_where_that_policy_came_again() {
 }
 
 #[test]
-fn the_window_of_a_policy_counts_that_may_come_to_own_the_secret() {
+fn the_window_of_a_policy_that_may_own_the_secret_counts() {
     let records = [short("a", 299), short("b", 300)];
     let heir = patient("prod", "heir", "prod/");
     assert_eq!(deleted_beside(&records, &[heir]), ["b"]);
 }
 
 #[test]
-fn the_window_of_a_policy_that_has_nothing_to_do_with_the_secret_does_not() {
+fn the_window_of_a_policy_that_cannot_own_the_secret_does_not_count() {
     let elsewhere = Operation {
         arn: Some(fixtures::arn_in("us-east-1", "prod/a")),
         ..short("c", 25)
@@ -113,7 +113,7 @@ fn the_window_of_a_policy_that_has_nothing_to_do_with_the_secret_does_not() {
     let records = [short("a", 23), short("b", 25), elsewhere, nothing];
     for stranger in [
         patient("other", "stranger", "other/"),
-        // It names secrets beyond the ceiling of its namespace.
+        // The policy selects secrets beyond the ceiling of its namespace.
         patient("other", "greedy", "prod/"),
         patient("prod", "neighbor", "prod/b"),
     ] {

@@ -1,4 +1,4 @@
-//! Versions that a person decided against: reported, never brought back by a machine.
+//! Versions that a person rolled back: reported, and never made current again automatically.
 
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
@@ -32,7 +32,7 @@ fn moved_back() -> Observation {
     seen(secret, Some(with_value()))
 }
 
-/// `p` was pending when somebody set a value, which became current at `at`; AWS left the label.
+/// `p` was pending when someone set a value, which became current at `at`; AWS left the label.
 fn passed_over(at: AwsTime) -> Observation {
     let secret = Secret {
         last_rotated: Some(at),
@@ -42,7 +42,7 @@ fn passed_over(at: AwsTime) -> Observation {
 }
 
 #[test]
-fn a_version_that_was_rolled_back_is_stuck_and_says_so() {
+fn a_rolled_back_version_is_reported_as_stuck() {
     for (observation, how) in [
         (moved_back(), "it also holds AWSPREVIOUS"),
         (
@@ -63,7 +63,7 @@ fn a_version_that_was_rolled_back_is_stuck_and_says_so() {
 }
 
 #[test]
-fn it_is_stuck_since_the_labels_moved_and_not_since_the_version_was_made() {
+fn a_rolled_back_version_is_stuck_since_the_labels_moved() {
     let mut young = moved_back();
     young.secret.last_changed = Some(ago(hours(1)));
     let own = remedying(StuckRemedy::Recover);
@@ -75,7 +75,7 @@ fn it_is_stuck_since_the_labels_moved_and_not_since_the_version_was_made() {
 }
 
 #[test]
-fn a_machine_takes_its_label_away_or_leaves_it_to_a_person() {
+fn a_rolled_back_version_is_unlabelled_or_left_to_a_person() {
     let cleared = "create ClearPending prod/a\n";
     for (remedy, expected) in [
         (StuckRemedy::Recover, cleared),
@@ -95,7 +95,7 @@ fn a_machine_takes_its_label_away_or_leaves_it_to_a_person() {
 }
 
 #[test]
-fn a_version_that_no_rotation_has_passed_over_is_retried_as_before() {
+fn a_version_that_no_rotation_has_replaced_is_retried() {
     let own = remedying(StuckRemedy::Recover);
     let ahead = passed_over(ago(hours(9)));
     assert_eq!(
@@ -117,7 +117,7 @@ fn nothing_is_planned_before_the_versions_are_known() {
 }
 
 #[test]
-fn an_operation_that_waits_is_superseded_when_its_version_turns_out_rolled_back() {
+fn a_waiting_operation_is_superseded_when_its_version_was_rolled_back() {
     let superseded = |action: Action, remedy: StuckRemedy, observation: Observation| {
         let own = remedying(remedy);
         let waiting = operation("waiting", action, "prod/a");
@@ -164,7 +164,7 @@ fn found(secret: Secret, operations: &[Operation]) -> Option<State> {
     survey.findings.first().map(|finding| finding.state)
 }
 
-/// At rest since the clear, with our pin on the version that was cleared.
+/// A secret unchanged since the clear, with a pin on the version that was cleared.
 fn after_clear() -> Secret {
     let pin = fixtures::pin_of(fixtures::cluster(), ago(hours(30)), "p");
     Secret {
@@ -204,7 +204,7 @@ fn only_a_clear_and_rotate_that_did_not_rotate_is_an_unfinished_recovery() {
 }
 
 #[test]
-fn a_recovery_is_not_left_unfinished_once_something_else_happened() {
+fn a_recovery_is_not_unfinished_once_something_else_happened() {
     let unfinished = cleared(Action::ClearAndRotate, ago(hours(30)), ResultKind::Applied);
     let alone = [unfinished.clone()];
     let renewed = Secret {
@@ -240,7 +240,7 @@ fn a_recovery_is_not_left_unfinished_once_something_else_happened() {
 }
 
 #[test]
-fn after_the_label_of_a_rolled_back_version_was_taken_away_nothing_is_rotated() {
+fn nothing_rotates_after_a_rolled_back_version_lost_its_label() {
     let own = remedying(StuckRemedy::Recover);
     let mut cleared = cleared(Action::ClearPending, ago(hours(30)), ResultKind::Applied);
     cleared.outcome = Some(Outcome::Succeeded {

@@ -1,4 +1,4 @@
-//! Slots: who is at work, who is next, and who stands in nobody's way.
+//! Concurrency slots: which operations are in progress, which is next, and which block no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ use crate::fixtures::{
     stuck, with_value, without_value,
 };
 
-/// Secrets of one rotation function.
+/// Secrets with one rotation function.
 fn shared(count: usize) -> Vec<Observation> {
     let each = (0..count).map(|n| {
         let mut secret = stuck(&format!("prod/s{n}"));
@@ -45,7 +45,7 @@ fn named(text: &str) -> BoundPolicy {
     bound_policy(policy(text))
 }
 
-/// An automatic operation of a policy on the n-th secret, the lower the older.
+/// An automatic operation of a policy on the n-th secret; a lower number is older.
 fn of(policy: &str, n: u64, action: Action) -> Operation {
     let mut own = operation(&format!("{policy}-{n}"), action, &format!("prod/s{n}"));
     own.policy.name = ObjectName::parse(policy).expect("a name");
@@ -59,24 +59,25 @@ fn at(mut operation: Operation, step: Step, when: AwsTime) -> Operation {
     operation
 }
 
-/// Whether it may begin or go on, beside all of them.
+/// Returns whether the operation may start or continue, given all operations.
 fn open(
     own: &Operation,
     all: &[Operation],
     bound_policies: &[BoundPolicy],
     region_gates: RegionGate,
 ) -> bool {
-    let nobody = BTreeSet::new();
-    open_beside(
+    let none_deferred = BTreeSet::new();
+    open_with(
         own,
         all,
         (bound_policies, region_gates),
-        (&StabilityTracker::default(), &nobody),
+        (&StabilityTracker::default(), &none_deferred),
     )
 }
 
-/// The same, with what this process has seen of rotations and of operations that could not begin.
-fn open_beside(
+/// Returns whether the operation may start or continue, given what this process has seen of rotations and of operations
+/// that could not start.
+fn open_with(
     own: &Operation,
     all: &[Operation],
     (bound_policies, region_gates): (&[BoundPolicy], RegionGate),
@@ -113,8 +114,8 @@ fn open_beside(
     matches!(gate, Gate::Open)
 }
 
-/// The same where both policies may act.
-fn beside(own: &Operation, other: &Operation, bound_policies: &[BoundPolicy]) -> bool {
+/// The result if both policies may act.
+fn may_proceed_with(own: &Operation, other: &Operation, bound_policies: &[BoundPolicy]) -> bool {
     let all = [own.clone(), other.clone()];
     open(own, &all, bound_policies, RegionGate::Open)
 }
@@ -124,7 +125,7 @@ fn neighbors() -> [BoundPolicy; 2] {
 }
 
 #[test]
-fn a_rotation_that_runs_or_settles_holds_the_function_for_everybody() {
+fn an_operation_that_rotates_or_settles_holds_the_function() {
     let own = of("payments", 1, Action::ClearAndRotate);
     let pinned = at(
         of("billing", 2, Action::ClearAndRotate),
@@ -133,7 +134,7 @@ fn a_rotation_that_runs_or_settles_holds_the_function_for_everybody() {
     );
     let rotated = at(pinned.clone(), Step::Rotate, ago(minutes(74)));
     for other in [pinned, rotated] {
-        assert!(!beside(&own, &other, &neighbors()));
+        assert!(!may_proceed_with(&own, &other, &neighbors()));
     }
 }
 
@@ -142,13 +143,13 @@ fn a_failed_rotation_and_a_refused_retry_free_the_function_after_75_minutes() {
     let own = of("payments", 1, Action::ClearAndRotate);
     for action in [Action::RetryRotation, Action::ClearAndRotate] {
         let sent = |age| at(of("billing", 2, action), Step::Rotate, ago(age));
-        assert!(!beside(&own, &sent(minutes(74)), &neighbors()));
-        assert!(beside(&own, &sent(minutes(75)), &neighbors()));
+        assert!(!may_proceed_with(&own, &sent(minutes(74)), &neighbors()));
+        assert!(may_proceed_with(&own, &sent(minutes(75)), &neighbors()));
     }
 }
 
 #[test]
-fn an_operation_of_a_suspended_policy_or_profile_holds_nothing() {
+fn an_operation_of_a_suspended_policy_or_profile_holds_no_slot() {
     let own = of("payments", 1, Action::ClearAndRotate);
     let waiting = of("billing", 0, Action::ClearAndRotate);
     let begun = at(waiting.clone(), Step::Pin, ago(minutes(3)));
@@ -159,11 +160,11 @@ fn an_operation_of_a_suspended_policy_or_profile_holds_nothing() {
         |one| one.profile.allowed_actions.clear(),
     ];
     for other in [waiting, begun] {
-        assert!(!beside(&own, &other, &neighbors()));
+        assert!(!may_proceed_with(&own, &other, &neighbors()));
         for brake in brakes {
             let mut bound_policies = neighbors();
             brake(&mut bound_policies[1]);
-            assert!(beside(&own, &other, &bound_policies));
+            assert!(may_proceed_with(&own, &other, &bound_policies));
         }
     }
 }
@@ -172,13 +173,19 @@ fn an_operation_of_a_suspended_policy_or_profile_holds_nothing() {
 fn an_operation_that_waits_for_something_else_blocks_no_other() {
     let own = of("payments", 1, Action::ClearAndRotate);
     let older = of("billing", 0, Action::ClearAndRotate);
-    assert!(!beside(&own, &older, &neighbors()), "it is next in line");
+    assert!(!may_proceed_with(&own, &older, &neighbors()), "it is next");
     let mut undecided = older.clone();
     undecided.approval = Approval::Required;
-    assert!(beside(&own, &undecided, &neighbors()), "awaits approval");
+    assert!(
+        may_proceed_with(&own, &undecided, &neighbors()),
+        "awaits approval"
+    );
     let mut closed = neighbors();
     closed[1].policy.remediation.windows = never_open();
-    assert!(beside(&own, &older, &closed), "outside its window");
+    assert!(
+        may_proceed_with(&own, &older, &closed),
+        "outside its window"
+    );
     let mut person = at(
         of("billing", 0, Action::Rotate),
         Step::Rotate,
@@ -217,27 +224,28 @@ fn operations_of_another_profile_do_not_count_for_a_function() {
     let name = ProfileName::parse("another").expect("a name");
     bound_policies[1].profile.name = name.clone();
     bound_policies[1].policy.profile = name;
-    assert!(beside(&own, &other, &bound_policies));
+    assert!(may_proceed_with(&own, &other, &bound_policies));
 }
 
 #[test]
-fn a_person_s_operation_counts_once_it_has_written_and_never_waits() {
+fn a_manual_operation_counts_once_it_has_written_and_never_waits() {
     let own = of("payments", 1, Action::Rotate);
     let mut person = of("billing", 0, Action::Rotate);
     person.trigger = Trigger::Manual;
     assert!(
-        beside(&own, &person, &neighbors()),
+        may_proceed_with(&own, &person, &neighbors()),
         "it has written nothing"
     );
     let person = at(person, Step::Rotate, ago(minutes(3)));
-    assert!(!beside(&own, &person, &neighbors()));
+    assert!(!may_proceed_with(&own, &person, &neighbors()));
     let running = at(own, Step::Rotate, ago(minutes(3)));
-    assert!(beside(&person, &running, &neighbors()));
+    assert!(may_proceed_with(&person, &running, &neighbors()));
 }
 
-/// Two replicas may both have begun, and a limit may have been lowered: one goes on, and no two wait for each other.
+/// Two replicas may both have started one, and a limit may have been lowered: one operation continues, and no two wait
+/// for each other.
 #[test]
-fn of_those_that_have_begun_one_always_goes_on() {
+fn one_of_the_started_operations_always_continues() {
     let begun: Vec<_> = (0..4)
         .map(|n| {
             at(
@@ -273,7 +281,7 @@ fn of_those_that_have_begun_one_always_goes_on() {
     );
 }
 
-/// The function of a secret that no sweep sees is the one of the first look.
+/// The function of a secret that no sweep sees is the one that the first look saw.
 #[test]
 fn a_secret_in_no_inventory_counts_by_its_baseline() {
     let own = of("payments", 1, Action::Rotate);
@@ -283,7 +291,7 @@ fn a_secret_in_no_inventory_counts_by_its_baseline() {
         ago(minutes(3)),
     );
     other.arn = Some(fixtures::arn("prod/unseen"));
-    assert!(beside(&own, &other, &neighbors()));
+    assert!(may_proceed_with(&own, &other, &neighbors()));
     other.baseline = Some(Baseline {
         labels: BTreeMap::new(),
         last_changed: None,
@@ -291,12 +299,12 @@ fn a_secret_in_no_inventory_counts_by_its_baseline() {
         rotates: None,
         function: Some(function("shared")),
     });
-    assert!(!beside(&own, &other, &neighbors()));
+    assert!(!may_proceed_with(&own, &other, &neighbors()));
 }
 
-/// A tenant's operation that waits for good on another tenant's secret.
+/// A tenant's operation that waits forever on another tenant's secret.
 #[test]
-fn the_owner_of_a_secret_acts_beside_operations_that_may_not() {
+fn the_owner_of_a_secret_acts_despite_operations_that_may_not() {
     let mut stranger = named("billing");
     stranger.policy.suspension = Suspension::Suspended;
     let bound_policies = [named("payments"), stranger];
@@ -339,16 +347,16 @@ fn failing_rotations_delay_the_others_by_75_minutes_each() {
     assert!(text.contains("create"), "{text}");
 }
 
-/// Its secret cannot be read, or AWS may still retry by itself: who comes later begins.
+/// Its secret cannot be read, or AWS may still retry by itself: a later operation starts.
 #[test]
-fn one_that_could_not_begin_for_its_own_secret_blocks_none_and_keeps_its_turn() {
+fn an_operation_that_its_own_secret_delays_blocks_none_and_keeps_its_turn() {
     let own = of("payments", 1, Action::ClearAndRotate);
     let older = of("billing", 0, Action::ClearAndRotate);
     let all = [own.clone(), older.clone()];
     let (both, stability) = (neighbors(), StabilityTracker::default());
     let open = |one: &Operation, all: &[Operation], deferred: &[&Operation]| {
         let deferred = deferred.iter().map(|one| one.key.clone()).collect();
-        open_beside(one, all, (&both, RegionGate::Open), (&stability, &deferred))
+        open_with(one, all, (&both, RegionGate::Open), (&stability, &deferred))
     };
     assert!(!open(&own, &all, &[]));
     assert!(open(&own, &all, &[&older]));
@@ -358,9 +366,10 @@ fn one_that_could_not_begin_for_its_own_secret_blocks_none_and_keeps_its_turn() 
     assert!(!open(&own, &all, &[&older]), "it has begun meanwhile");
 }
 
-/// Two that found the slot free in the same moment have both journaled their intent: the first in line keeps it.
+/// Two operations that found the slot free at the same time have both journaled their intent: the first in order keeps
+/// it.
 #[test]
-fn of_two_that_take_the_last_slot_at_once_the_first_keeps_it() {
+fn the_first_of_two_operations_that_take_the_last_slot_keeps_it() {
     let rotating = |n| at(of("payments", n, Action::Rotate), Step::Rotate, now());
     let both = [rotating(1), rotating(2)];
     let bound_policies = [named("payments")];
@@ -368,9 +377,10 @@ fn of_two_that_take_the_last_slot_at_once_the_first_keeps_it() {
     assert_eq!((open(&both[0]), open(&both[1])), (true, false));
 }
 
-/// It waits for another operation on its secret, which verifies without a slot: nobody waits for the one that waits.
+/// It waits for another operation on its secret, which verifies without a slot: no operation waits for the one that
+/// waits.
 #[test]
-fn one_that_waits_for_a_rival_on_its_secret_blocks_none() {
+fn an_operation_that_waits_for_a_rival_on_its_secret_blocks_none() {
     let own = of("payments", 5, Action::ClearAndRotate);
     let verifying = at(
         of("billing", 1, Action::RetryRotation),
@@ -385,7 +395,7 @@ fn one_that_waits_for_a_rival_on_its_secret_blocks_none() {
     assert!(open(&own, &all, &neighbors(), RegionGate::Open));
 }
 
-/// AWS may run a rotation again by itself: a label or version that moved holds the slot anew, a tag does not.
+/// AWS may run a rotation again by itself: a label or version that moved takes the slot again, a tag does not.
 #[test]
 fn a_label_or_version_that_moved_restarts_the_time_of_the_slot() {
     let own = of("payments", 1, Action::ClearAndRotate);
@@ -407,12 +417,12 @@ fn a_label_or_version_that_moved_restarts_the_time_of_the_slot() {
             stability.observe(secret, Some(versions), *at);
         }
         let all = [own.clone(), other.clone()];
-        let nobody = BTreeSet::new();
-        open_beside(
+        let none_deferred = BTreeSet::new();
+        open_with(
             &own,
             &all,
             (&neighbors(), RegionGate::Open),
-            (&stability, &nobody),
+            (&stability, &none_deferred),
         )
     };
     let before = seen_at(120, without_value(), 180);
@@ -425,14 +435,14 @@ fn a_label_or_version_that_moved_restarts_the_time_of_the_slot() {
     assert!(open(&[begun_to_watch]), "nothing has changed for long");
 }
 
-/// One operation among neighbors on a shared rotation function.
+/// One of the operations on a shared rotation function.
 #[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 #[derive(Clone, Copy, Debug)]
 struct Neighbor {
     whose: usize,
     by_hand: bool,
     action: Action,
-    /// Minutes ago of its pin, clear and rotation, as far as it has come.
+    /// How many minutes ago it pinned, cleared and rotated, if it did.
     steps: [Option<u64>; 3],
     undecided: bool,
     denied: bool,
@@ -504,7 +514,7 @@ fn made(n: usize, neighbor: &Neighbor) -> Operation {
     own
 }
 
-/// Policies that act, are suspended, being deleted, outside their window, or may do nothing.
+/// Policies that act, are suspended, are being deleted, are outside their window, or may do nothing.
 fn some_claimant(text: &'static str) -> impl Strategy<Value = BoundPolicy> {
     (0..10_usize).prop_map(move |brake| {
         let mut own = named(text);
@@ -521,7 +531,7 @@ fn some_claimant(text: &'static str) -> impl Strategy<Value = BoundPolicy> {
     })
 }
 
-/// Whether the operation is stopped, or waits for something that is no slot, by rules of the test's own.
+/// Returns whether the operation is stopped, or waits for something other than a slot, by independent rules.
 fn stands_still(own: &Operation, neighbor: &Neighbor, bound_policy: &BoundPolicy) -> bool {
     let policy = &bound_policy.policy;
     let stopped = neighbor.deleted
@@ -531,7 +541,7 @@ fn stands_still(own: &Operation, neighbor: &Neighbor, bound_policy: &BoundPolicy
     let acted = own.has_acted();
     let begun = own.has_started();
     let closed = matches!(policy.remediation.windows, Windows::Unreadable { .. });
-    // One that was denied after its pin takes that back, whatever the hour.
+    // An operation that was denied after its pin removes it at any hour.
     let ends = neighbor.denied && begun && !acted;
     stopped
         || forbidden
@@ -544,10 +554,11 @@ fn stands_still(own: &Operation, neighbor: &Neighbor, bound_policy: &BoundPolicy
 proptest! {
     #![proptest_config(fixtures::cases(400))]
 
-    /// Suspended neighbors and whoever else stands still change nothing for the others; one of those that wait goes on as soon
-    /// as nothing runs; and if all that may begin at the same moment do, only as many keep their slot as there are.
+    /// Suspended operations and others that cannot act change nothing for the rest; a waiting operation continues as
+    /// soon as nothing runs; and if all operations that may start at the same time do, only as many keep their slot as
+    /// there are slots.
     #[test]
-    fn neighbors_share_a_function_and_none_waits_for_a_suspended_one(
+    fn operations_share_a_function_and_none_waits_for_a_suspended_one(
         all in proptest::collection::vec(some_neighbor(), 1..7),
         bound_policies in (some_claimant("payments"), some_claimant("billing"), some_claimant("ledger")),
     ) {
@@ -558,7 +569,7 @@ proptest! {
         let still = |n: usize| stands_still(&operations[n], &all[n], &bound_policies[all[n].whose]);
         let stability = StabilityTracker::default();
         let goes = |own: &Operation, among: &[Operation]| {
-            open_beside(own, among, (&bound_policies, RegionGate::Open), (&stability, &deferred))
+            open_with(own, among, (&bound_policies, RegionGate::Open), (&stability, &deferred))
         };
         let moving: Vec<_> = (0..all.len()).filter(|n| !still(*n)).collect();
         let others: Vec<_> = moving.iter().map(|n| operations[*n].clone()).collect();
@@ -566,13 +577,13 @@ proptest! {
             prop_assert_eq!(goes(own, &operations), goes(own, &others), "{:?}", own.uid);
         }
         let runs = |n: &usize| all[*n].steps.iter().flatten().min().is_some_and(|last| *last < 75 + 5);
-        // Whoever was denied in time takes his pin back and ends: he waits for no slot.
+        // An operation that was denied in time removes its pin and ends: it waits for no slot.
         let ends = |n: &usize| all[*n].denied && !operations[*n].has_acted();
         let waits = |n: &usize| !all[*n].by_hand && all[*n].steps[2].is_none() && !ends(n);
         let running = moving.iter().filter(|n| runs(n)).count();
         let waiting: Vec<_> = moving.iter().filter(|n| waits(n)).collect();
         if running == 0 && !waiting.is_empty() {
-            prop_assert!(waiting.iter().any(|n| goes(&operations[**n], &operations)), "nobody goes on");
+            prop_assert!(waiting.iter().any(|n| goes(&operations[**n], &operations)), "no operation continues");
         }
         let begins = |own: &Operation| own.trigger == Trigger::Policy && !own.has_started() && goes(own, &operations);
         let all_at_once: Vec<_> = operations.iter().map(|own| {

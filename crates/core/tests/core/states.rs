@@ -1,4 +1,4 @@
-//! The states of the API and their precedence, judged for single secrets.
+//! The states of the API and their precedence, for single secrets.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ const fn after(previous: &PreviousFinding) -> VerdictInput<'_> {
     }
 }
 
-/// Ill in every way at once; taking away the worst shows the next.
+/// A secret in every unhealthy state at once. To remove the first state shows the next.
 fn everything_wrong() -> (Secret, Detection) {
     let mut secret = stuck("prod/a");
     secret.deleted = Some(ago(hours(2)));
@@ -161,7 +161,7 @@ fn a_rotation_is_stuck_at_exactly_stuck_after() {
 }
 
 #[test]
-fn the_birth_of_a_pending_version_with_a_value_makes_it_stuck_although_something_changed_since() {
+fn the_creation_of_a_pending_version_with_a_value_makes_it_stuck_despite_later_changes() {
     let touched = Secret {
         last_changed: Some(ago(minutes(1))),
         ..stuck("prod/a")
@@ -175,7 +175,7 @@ fn the_birth_of_a_pending_version_with_a_value_makes_it_stuck_although_something
 }
 
 #[test]
-fn first_seen_makes_an_empty_pending_version_stuck_and_is_kept_by_version() {
+fn the_first_observation_makes_an_empty_pending_version_stuck_and_is_kept_by_version() {
     let touched = Secret {
         last_changed: Some(ago(minutes(1))),
         ..stuck("prod/a")
@@ -199,7 +199,7 @@ fn first_seen_makes_an_empty_pending_version_stuck_and_is_kept_by_version() {
 }
 
 #[test]
-fn a_back_dated_memory_makes_nothing_older_than_the_secret_itself() {
+fn a_back_dated_status_makes_nothing_older_than_the_secret_itself() {
     let newborn = Secret {
         created: Some(ago(hours(2))),
         last_changed: Some(ago(minutes(1))),
@@ -217,7 +217,7 @@ fn a_back_dated_memory_makes_nothing_older_than_the_secret_itself() {
 }
 
 #[test]
-fn a_memory_of_the_future_delays_nothing() {
+fn a_status_from_the_future_delays_nothing() {
     let previous = PreviousFinding {
         since: Some(now().plus(hours(9000))),
         ..remembered("p", now().plus(hours(9000)))
@@ -232,7 +232,7 @@ fn a_memory_of_the_future_delays_nothing() {
 }
 
 #[test]
-fn without_a_date_of_the_last_change_only_first_seen_counts() {
+fn without_a_last_change_only_the_first_observation_counts() {
     let dateless = Secret {
         last_changed: None,
         ..stuck("prod/a")
@@ -254,7 +254,7 @@ fn without_a_date_of_the_last_change_only_first_seen_counts() {
 }
 
 #[test]
-fn our_own_pin_does_not_make_a_stuck_rotation_look_young() {
+fn an_own_pin_does_not_make_a_stuck_rotation_look_young() {
     let before = verdict(stuck("prod/a"));
     let pin = pin_of(fixtures::cluster(), now(), "p");
     let pinned = Secret {
@@ -281,7 +281,7 @@ fn our_own_pin_does_not_make_a_stuck_rotation_look_young() {
     assert_eq!((after.state, after.since), (State::Stuck, before.since));
 }
 
-/// The operation pinned `p` of a secret that had changed last at `before`, and has ended.
+/// An operation that pinned `p` of a secret that had last changed at `before`, and that has ended.
 fn pinning(at: AwsTime, before: Option<AwsTime>) -> Operation {
     let mut pinning = operation("pins", Action::ClearPending, "prod/a");
     pinning.created = server(ago(minutes(2)));
@@ -301,7 +301,7 @@ fn pinning(at: AwsTime, before: Option<AwsTime>) -> Operation {
 }
 
 #[test]
-fn our_own_pin_is_no_change_also_for_a_policy_that_remembers_nothing() {
+fn an_own_pin_is_no_change_even_for_a_policy_without_a_status() {
     let pin = pin_of(fixtures::cluster(), ago(minutes(2)), "p");
     let pinned = |changed| Secret {
         last_changed: Some(changed),
@@ -333,7 +333,7 @@ fn our_own_pin_is_no_change_also_for_a_policy_that_remembers_nothing() {
 }
 
 #[test]
-fn disabled_is_reported_as_the_policy_says() {
+fn disabled_rotation_is_reported_as_the_policy_requests() {
     let of = |rotation, reporting| {
         let secret = Secret {
             rotation,
@@ -363,9 +363,9 @@ fn disabled_is_reported_as_the_policy_says() {
 }
 
 #[test]
-fn no_deadline_of_a_deletion_has_passed() {
+fn no_reported_deadline_of_a_deletion_has_passed() {
     let days = |number: u32| hours(24) * number;
-    let told = |deleted: AwsTime| {
+    let described = |deleted: AwsTime| {
         let secret = Secret {
             deleted: Some(deleted),
             ..secret("prod/a")
@@ -374,11 +374,11 @@ fn no_deadline_of_a_deletion_has_passed() {
         assert!(until.is_none_or(|until| until > now()), "{until:?}");
         (verdict(secret).message, until)
     };
-    let (young, until) = told(ago(days(6)));
+    let (young, until) = described(ago(days(6)));
     assert!(young.contains("keeps it at least until"), "{young}");
     assert_eq!(until, Some(now().plus(days(1))));
     for old in [7, 10, 29] {
-        let (message, until) = told(ago(days(old)));
+        let (message, until) = described(ago(days(old)));
         let latest = now().plus(days(30 - old));
         assert_eq!(until, Some(latest), "{old}");
         let words =
@@ -386,10 +386,10 @@ fn no_deadline_of_a_deletion_has_passed() {
         assert!(message.contains(&words), "{message}");
         assert!(!message.contains("at least until"), "{message}");
     }
-    let (due, until) = told(ago(days(30)));
+    let (due, until) = described(ago(days(30)));
     assert!(due.contains("at any moment; it can be restored"), "{due}");
     assert_eq!(until, None);
-    let (purge, until) = told(now().plus(days(3)));
+    let (purge, until) = described(now().plus(days(3)));
     assert!(purge.contains("purges it after"), "{purge}");
     assert_eq!(until, Some(now().plus(days(3))));
 }
@@ -412,7 +412,7 @@ fn a_deletion_that_is_ignored_counts_as_healthy() {
 }
 
 #[test]
-fn a_pending_version_that_was_current_before_or_was_passed_over_is_rolled_back() {
+fn a_pending_version_that_was_current_before_or_was_replaced_is_rolled_back() {
     let plain = stuck("prod/a");
     assert!(!plain.is_rolled_back(None));
     assert!(!plain.is_rolled_back(Some(&with_value())));
@@ -421,7 +421,7 @@ fn a_pending_version_that_was_current_before_or_was_passed_over_is_rolled_back()
         .labels
         .remove(&version("b"))
         .expect("the version that was previous");
-    assert!(previous.is_rolled_back(None), "the label tells by itself");
+    assert!(previous.is_rolled_back(None), "the label alone shows it");
     for (rotated, passed_over) in [(9, false), (8, true), (7, true)] {
         let secret = Secret {
             last_rotated: Some(ago(hours(rotated))),
@@ -430,7 +430,7 @@ fn a_pending_version_that_was_current_before_or_was_passed_over_is_rolled_back()
         assert_eq!(secret.is_rolled_back(Some(&with_value())), passed_over);
         assert!(
             !secret.is_rolled_back(None),
-            "nothing tells when it was made"
+            "nothing shows when it was made"
         );
         assert!(!secret.is_rolled_back(Some(&without_value())));
     }
@@ -485,7 +485,7 @@ fn without_the_list_of_versions_a_rollback_is_unknown() {
 }
 
 #[test]
-fn a_machine_only_takes_the_label_from_a_version_that_was_rolled_back() {
+fn an_automatic_operation_only_removes_the_label_of_a_rolled_back_version() {
     let admitted = |standing: RollbackStatus| -> Vec<Action> {
         let all = Action::ALL.into_iter();
         all.filter(|action| !action.is_manual_only() && standing.permits(*action))
@@ -523,7 +523,7 @@ fn of(secret: Secret, versions: Option<VersionListing>) -> Verdict {
 }
 
 #[test]
-fn a_first_rotation_is_under_way_until_stuck_after_and_then_the_secret_is_broken() {
+fn a_first_rotation_is_in_progress_until_stuck_after_and_then_the_secret_is_broken() {
     let empty = || Some(VersionListing::default());
     let young = of(first_rotation(ago(Duration::from_secs(30))), empty());
     assert_eq!(
@@ -628,7 +628,7 @@ fn a_label_left_over_where_rotation_was_switched_off_is_part_of_disabled() {
 }
 
 #[test]
-fn a_leftover_that_was_rolled_back_is_only_to_be_cleared_and_another_state_does_not_hide_it() {
+fn a_rolled_back_leftover_is_only_to_be_cleared_and_is_shown_with_another_state() {
     let rolled_back = Secret {
         rotation: Rotation::Disabled,
         last_rotated: Some(ago(hours(7))),
@@ -679,11 +679,15 @@ fn a_rotation_whose_date_passed_long_ago_is_not_in_progress_because_a_tag_change
     };
     let observation = seen(tagged(ago(hours(30))), Some(without_value()));
     let patient = verdict::of(&observation, &patient, VerdictInput::default(), now());
-    assert_eq!(patient.state, State::Rotating, "nobody would remember it");
+    assert_eq!(
+        patient.state,
+        State::Rotating,
+        "no finding would exist for it"
+    );
 }
 
 #[test]
-fn a_rotation_that_began_while_its_secret_was_watched_as_overdue_is_under_way() {
+fn a_rotation_that_began_while_its_secret_was_overdue_is_in_progress() {
     let begun = Secret {
         last_changed: Some(ago(minutes(1))),
         next_rotation: Some(ago(hours(30))),
@@ -737,7 +741,11 @@ fn a_rotation_that_began_while_its_secret_was_watched_as_overdue_is_under_way() 
     };
     let observation = seen(made, Some(without_value()));
     let verdict = verdict::of(&observation, &detection(), background, now());
-    assert_eq!(verdict.state, State::Rotating, "this one is ours");
+    assert_eq!(
+        verdict.state,
+        State::Rotating,
+        "this one is an own rotation"
+    );
 }
 
 #[test]

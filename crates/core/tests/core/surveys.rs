@@ -1,4 +1,4 @@
-//! What a policy selects, what it may see of it, and what becomes a finding.
+//! What a policy selects, what it may see, and what becomes a finding.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ fn over(
     classify(tenant, profile, &bound_policy.policy, inventories, known)
 }
 
-/// State, ailment and whether the message speaks of a stale tag.
+/// The state, the kind of remedy, and whether the message is about a stale tag.
 fn gist(finding: Option<Finding>) -> Option<(State, RemedyKind, bool)> {
     finding.map(|finding| {
         let stale = finding.message.contains("ExpiryTagStale");
@@ -70,7 +70,7 @@ fn gist(finding: Option<Finding>) -> Option<(State, RemedyKind, bool)> {
 }
 
 #[test]
-fn a_value_expires_from_rotate_before_on_by_date_or_time() {
+fn a_value_is_expiring_from_rotate_before_on_by_date_or_time() {
     let due = Some((State::Expiring, RemedyKind::Overdue, false));
     let long_ago = Some(ago(hours(1000)));
     assert_eq!(gist(expiring("2026-11-30T10:00:00Z", long_ago)), due);
@@ -94,7 +94,7 @@ fn a_date_that_has_passed_is_reported_as_such() {
 }
 
 #[test]
-fn a_tag_that_cannot_be_read_hides_nothing_that_is_wrong_with_the_secret() {
+fn an_invalid_tag_hides_no_other_state_of_the_secret() {
     let mut policy = policy("payments");
     policy.detection.expiry = Some(Expiry {
         tag_key: "expires".to_owned(),
@@ -113,7 +113,7 @@ fn a_tag_that_cannot_be_read_hides_nothing_that_is_wrong_with_the_secret() {
 }
 
 #[test]
-fn an_expiry_that_cannot_be_read_or_is_outdated_is_reported_and_never_acted_on() {
+fn an_invalid_or_outdated_expiry_is_reported_and_never_acted_on() {
     let unknown = Some((State::Unknown, RemedyKind::None, true));
     for unreadable in [
         "next tuesday",
@@ -199,7 +199,7 @@ fn a_name_that_exists_in_one_region_is_not_missing() {
 }
 
 #[test]
-fn a_region_that_the_policy_leaves_out_holds_nothing_up() {
+fn a_region_that_the_policy_does_not_use_delays_nothing() {
     let mut policy = naming(&["prod/gone"]);
     policy.profile.regions.insert(region("us-east-1"));
     policy.policy.regions = Some(BTreeSet::from([region("eu-west-1")]));
@@ -209,7 +209,7 @@ fn a_region_that_the_policy_leaves_out_holds_nothing_up() {
 }
 
 #[test]
-fn what_lies_beyond_the_ceiling_is_not_even_counted() {
+fn secrets_beyond_the_ceiling_are_not_counted() {
     let names = ["prod/a", "production/a", "shared/a", "prod", "other/a"];
     let observations = names.map(|name| Observation::listed(stuck(name)));
     let survey = survey(&all(), observations.into());
@@ -220,7 +220,7 @@ fn what_lies_beyond_the_ceiling_is_not_even_counted() {
 }
 
 #[test]
-fn a_name_beyond_the_ceiling_is_never_said_to_be_missing() {
+fn a_name_beyond_the_ceiling_is_never_reported_as_missing() {
     let survey = over(
         &naming(&["production/x"]),
         &[&inventory(Vec::new())],
@@ -230,7 +230,7 @@ fn a_name_beyond_the_ceiling_is_never_said_to_be_missing() {
 }
 
 #[test]
-fn a_secret_of_another_account_lies_beyond_the_ceiling() {
+fn a_secret_of_another_account_is_beyond_the_ceiling() {
     let mut policy = all();
     policy.profile.account =
         Some(secret_rotation_core::names::AccountId::parse("999999999999").expect("an account"));
@@ -239,7 +239,7 @@ fn a_secret_of_another_account_lies_beyond_the_ceiling() {
 }
 
 #[test]
-fn an_ignored_secret_is_neither_found_nor_missing() {
+fn an_ignored_secret_is_neither_a_finding_nor_missing() {
     let mut ignored = stuck("prod/a");
     ignored.tags.insert(IGNORE_TAG.to_owned(), String::new());
     let inventory = inventory(vec![Observation::listed(ignored)]);
@@ -252,7 +252,7 @@ fn an_ignored_secret_is_neither_found_nor_missing() {
 }
 
 #[test]
-fn replicas_are_counted_and_are_no_finding() {
+fn replicas_are_counted_and_are_not_findings() {
     let replica = Secret {
         primary_region: Some(region("us-east-1")),
         ..stuck("prod/a")
@@ -289,7 +289,7 @@ fn too_old_is_measured_by_the_last_change_or_else_by_the_version_list() {
 }
 
 #[test]
-fn what_is_remembered_of_a_survey_changes_nothing_in_the_next() {
+fn the_findings_of_a_survey_change_nothing_in_the_next_one() {
     let inventory = inventory(vec![
         seen(stuck("prod/a"), Some(fixtures::without_value())),
         Observation {

@@ -1,4 +1,4 @@
-//! What is known after sweeps that saw everything, something or nothing: absent is not gone, and unknown is not small.
+//! What is known after complete, partial and failed sweeps: absent does not mean gone, and unknown does not mean small.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,12 +73,12 @@ fn unseen(inventory: &Inventory, text: &str) -> Option<Unseen> {
 }
 
 #[test]
-fn what_any_number_of_failing_sweeps_miss_stays_as_it_was_last_seen() {
+fn a_secret_that_failing_sweeps_miss_stays_as_it_was_last_seen() {
     let mut known = at(now(), vec![sick("prod/a"), sick("prod/b")]).after(None, &|_| true);
     for sweep in 1..50 {
         let time = now().plus(minutes(sweep));
         known = after(torn(at(time, vec![sick("prod/b")])), &known);
-        assert_eq!(known.time, time, "time goes on");
+        assert_eq!(known.time, time, "time passes");
         assert_eq!(known.completed, Some(now()));
         let expected = Unseen {
             since: now(),
@@ -96,7 +96,7 @@ fn what_any_number_of_failing_sweeps_miss_stays_as_it_was_last_seen() {
     assert_eq!(unseen(&known, "prod/a"), None, "seen again");
 }
 
-/// A rotation that was under way does not get stuck by not being seen.
+/// A rotation in progress does not become stuck only because it is not seen.
 #[test]
 fn an_unseen_secret_keeps_the_verdict_of_its_last_sight() {
     let young = Observation::listed(secret_rotation_core::secret::Secret {
@@ -109,7 +109,7 @@ fn an_unseen_secret_keeps_the_verdict_of_its_last_sight() {
     assert_eq!(survey.count(State::Rotating), 1);
 }
 
-/// A look at one secret makes nothing else newer, and its own ages go on from it.
+/// A look at one secret makes no other one newer, and its own ages continue from that look.
 #[test]
 fn a_secret_that_was_looked_at_again_is_classified_by_the_time_of_that_look() {
     let young = |text: &str| {
@@ -169,7 +169,7 @@ fn a_secret_is_gone_when_two_complete_sweeps_five_minutes_apart_missed_it() {
 }
 
 #[test]
-fn one_answer_that_there_is_no_such_secret_is_confirmed_by_a_later_one() {
+fn a_response_that_a_secret_does_not_exist_needs_a_later_one_to_confirm_it() {
     let first = at(now(), vec![sick("prod/a")]).after(None, &|_| true);
     let gone = |seconds| Inventory {
         missing: vec![name("prod/a")],
@@ -190,7 +190,7 @@ fn one_answer_that_there_is_no_such_secret_is_confirmed_by_a_later_one() {
 }
 
 #[test]
-fn a_row_that_no_policy_selects_or_whose_name_another_secret_has_is_dropped() {
+fn a_secret_is_dropped_if_no_policy_selects_it_or_another_secret_has_its_name() {
     let first = at(now(), vec![sick("prod/a")]).after(None, &|_| true);
     let dropped = torn(at(now(), Vec::new())).after(Some(&first), &|_| false);
     assert!(dropped.secrets.is_empty());
@@ -215,7 +215,7 @@ fn the_breaker_stays_open_while_most_of_a_region_cannot_be_seen() {
     assert_eq!((plan.breaker, plan.create.len()), (Breaker::Open, 0));
 }
 
-/// As far as a list shows it stuck; what AWS does not let us read is not small either.
+/// A secret that the list shows as stuck. A secret that AWS denies access to is not taken to be healthy.
 #[test]
 fn a_stuck_secret_that_may_not_be_described_counts_as_stuck_and_is_never_acted_on() {
     let denied = |n| Observation {
@@ -274,9 +274,9 @@ fn a_name_that_may_not_be_read_is_a_finding_of_the_policies_that_name_it() {
     assert_eq!(survey.count(State::Unknown), 1);
 }
 
-/// IAM refuses it in every region in which it is not.
+/// IAM denies access to the name in every region in which it does not exist.
 #[test]
-fn a_name_that_another_region_holds_is_not_unknown_here() {
+fn a_name_that_another_region_has_is_not_unknown_here() {
     let mut own = payments();
     own.profile.regions.insert(region("us-east-1"));
     own.policy.selector.include = vec![Matcher {
@@ -390,7 +390,7 @@ fn prefix(text: &str) -> Matcher {
 }
 
 #[test]
-fn selections_are_cut_to_the_ceiling_before_anything_is_read() {
+fn selectors_are_limited_to_the_ceiling_before_anything_is_read() {
     assert_eq!(within(vec![prefix("prod")], &["prod/"]), [prefix("prod/")]);
     assert_eq!(
         within(vec![prefix("prod/db")], &["prod/"]),
@@ -478,10 +478,10 @@ fn swept(sweep: &Sweep, at: u64) -> Inventory {
 proptest! {
     #![proptest_config(fixtures::cases(500))]
 
-    /// Unknown is not small: whatever was missed, by whichever region, nothing is proposed that the latest complete view of
-    /// the region alone would not propose, and nothing at all where the latest sweep was partial.
+    /// Whatever a sweep of any region missed, nothing is proposed that the latest complete view of the region alone
+    /// would not propose, and nothing at all if the latest sweep was partial.
     #[test]
-    fn no_proposal_that_the_latest_complete_view_would_not_make(history in sweeps(), limit in 1..12_usize) {
+    fn a_partial_sweep_proposes_nothing_beyond_the_latest_complete_view(history in sweeps(), limit in 1..12_usize) {
         let mut own = payments();
         own.profile.regions.insert(region("us-east-1"));
         own.policy.selector.max_secrets = limit;
@@ -516,9 +516,9 @@ struct Pass {
     minutes: u64,
     complete: bool,
     reached: usize,
-    /// AWS answers that this one does not exist, or a list lacks it: once.
+    /// AWS responds once that this one does not exist, or a list lacks it once.
     lies_about: Option<usize>,
-    /// This one was healed before.
+    /// This one was healthy again before.
     heals: Option<usize>,
     restarts: bool,
 }
@@ -549,15 +549,15 @@ fn passes() -> impl Strategy<Value = Vec<Pass>> {
 proptest! {
     #![proptest_config(fixtures::cases(300))]
 
-    /// Absent is not gone: whatever sweeps miss, and through restarts, a secret that was seen stuck stays so, since then, until
-    /// it is seen healed.
+    /// Whatever sweeps miss, and through restarts, a secret that was seen stuck stays stuck, with the same time, until
+    /// it is seen healthy.
     #[test]
-    fn what_was_seen_stuck_stays_so_until_it_is_seen_healed(history in passes()) {
+    fn a_secret_seen_as_stuck_stays_stuck_until_it_is_seen_healthy(history in passes()) {
         let own = payments();
         let name_of = |n: usize| format!("prod/s{n}");
         let (mut time, mut healed, mut lied) = (now(), BTreeSet::new(), BTreeSet::new());
         let (mut known, mut previous) = (None::<Inventory>, PreviousFindings::default());
-        let mut told = BTreeMap::new();
+        let mut reported = BTreeMap::new();
         for pass in history {
             time = time.plus(minutes(pass.minutes));
             healed.extend(pass.heals);
@@ -575,11 +575,11 @@ proptest! {
             let mut swept = at(time, rows.collect());
             swept.missing = lie.filter(|n| n.is_multiple_of(2)).map(|n| name(&name_of(n))).into_iter().collect();
             let swept = if pass.complete { swept } else { torn(swept) };
-            // Where a restart forgot the row, a complete view without it is all that is known.
+            // If a restart lost the secret, a complete view without it is all that is known.
             if let Some(n) = lie.filter(|_| pass.complete) {
                 let row = known.as_ref().and_then(|known| known.secrets.get(&arn(&name_of(n))));
                 if row.is_none() {
-                    told.remove(&n);
+                    reported.remove(&n);
                 }
             }
             let now_known = swept.after(known.as_ref(), &|_| true);
@@ -592,12 +592,12 @@ proptest! {
             known = Some(now_known);
             for n in &seen {
                 if healed.contains(n) {
-                    told.remove(n);
+                    reported.remove(n);
                 } else {
-                    told.entry(*n).or_insert(time);
+                    reported.entry(*n).or_insert(time);
                 }
             }
-            for (n, first) in &told {
+            for (n, first) in &reported {
                 let finding = survey.findings.iter().find(|one| one.name == name(&name_of(*n)));
                 let finding = finding.expect("it was seen stuck, and not healed");
                 prop_assert_eq!((finding.state, finding.since), (State::Stuck, Some(ago(hours(8)))));
@@ -612,8 +612,8 @@ proptest! {
 proptest! {
     #![proptest_config(fixtures::cases(300))]
 
-    /// One name, one finding: each selected secret counts once, also where it cannot be read; nothing beyond the ceiling does,
-    /// and nothing is done about what could not be read.
+    /// Each selected secret counts once, even if it cannot be read. Nothing beyond the ceiling counts, and nothing is
+    /// done about a secret that could not be read.
     #[test]
     fn each_selected_name_under_the_ceiling_counts_once_and_no_other_does(
         there in proptest::collection::vec(0..4_u8, 8),
@@ -644,9 +644,9 @@ proptest! {
         prop_assert_eq!(survey.selected, ours.len());
         prop_assert_eq!(survey.counts.values().sum::<usize>(), ours.len());
         let ill: BTreeSet<_> = ours.iter().filter(|n| there[**n] > 0).map(|n| name(&text(*n))).collect();
-        let told: Vec<_> = survey.findings.iter().map(|one| one.name.clone()).collect();
-        prop_assert_eq!(told.len(), ill.len());
-        prop_assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), ill);
+        let reported: Vec<_> = survey.findings.iter().map(|one| one.name.clone()).collect();
+        prop_assert_eq!(reported.len(), ill.len());
+        prop_assert_eq!(reported.into_iter().collect::<BTreeSet<_>>(), ill);
         let readable = ours.iter().filter(|n| there[**n] == 1);
         let expected: BTreeSet<_> = readable.map(|n| name(&text(*n))).collect();
         let made: BTreeSet<_> = plan.create.iter().map(|one| one.secret.clone()).collect();

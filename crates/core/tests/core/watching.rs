@@ -1,4 +1,4 @@
-//! Secrets whose metadata never rests: what is told of them, and when an empty version may be cleared all the same.
+//! Secrets whose metadata keeps changing: what is reported, and when an empty version may still be cleared.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::fixtures::{
     pin_of, policy, seen, stuck, version, with_value, without_value,
 };
 
-/// The secret as it looks after the `n`-th change of a job that sets a tag every hour, the last of them now.
+/// Returns the secret after the `n`-th change of a job that sets a tag every hour, the last change being now.
 fn tagged(n: u64, of: u64, versions: VersionListing) -> (AwsTime, Observation) {
     let at = ago(hours(of - n));
     let mut secret = Secret {
@@ -37,7 +37,7 @@ fn tagged(n: u64, of: u64, versions: VersionListing) -> (AwsTime, Observation) {
     (at.plus(minutes(1)), seen(secret, Some(versions)))
 }
 
-/// What a process knows that has watched such a job for so many hours.
+/// Returns what a process knows that has watched such a job for this many hours.
 fn watched(of: u64, versions: &VersionListing) -> (StabilityTracker, Observation) {
     let mut stability = StabilityTracker::default();
     for n in 0..of {
@@ -57,7 +57,7 @@ fn surveyed_and_planned(
     judged_after(stability, seen, stuck, &[])
 }
 
-/// Survey and plan of a policy that has known the pending version for two days.
+/// Returns the survey and the plan of a policy that has known the pending version for two days.
 fn judged_after(
     stability: &StabilityTracker,
     seen: Observation,
@@ -109,7 +109,7 @@ fn only(survey: &Survey) -> &Finding {
 }
 
 #[test]
-fn a_version_without_a_value_is_cleared_after_a_day_in_which_labels_rested() {
+fn a_version_without_a_value_is_cleared_after_a_day_of_stable_labels() {
     let (stability, seen) = watched(24, &without_value());
     let (survey, young) = surveyed_and_planned(&stability, seen, StuckRemedy::Recover);
     let held = "hold prod/a RecentlyChanged until 2026-11-23T10:01:00Z\n";
@@ -163,7 +163,7 @@ fn a_version_with_a_value_is_reported_and_no_time_is_promised() {
 }
 
 #[test]
-fn one_change_is_no_habit() {
+fn a_single_metadata_change_is_not_reported() {
     let mut stability = StabilityTracker::default();
     let quiet = stuck("prod/a");
     for age in (1..30).rev() {
@@ -182,7 +182,7 @@ fn one_change_is_no_habit() {
 }
 
 #[test]
-fn a_write_of_our_own_is_waited_for_all_the_same() {
+fn an_own_write_still_restarts_the_quiet_time() {
     let (stability, seen) = watched(30, &without_value());
     let mut retry = operation("retry", Action::RetryRotation, "prod/a");
     intend(&mut retry, Step::Rotate, ago(hours(5)), ResultKind::Applied);
@@ -240,7 +240,7 @@ fn a_moved_label_or_version_restarts_the_stable_time() {
 }
 
 #[test]
-fn after_a_gap_nothing_is_known_and_old_looks_do_not_count() {
+fn looks_before_a_gap_do_not_count() {
     let look = |at: AwsTime| (at, stuck("prod/a"), Some(without_value()));
     let apart = |gap: Duration| since(&[look(now().minus(gap)), look(now())]);
     assert_eq!(apart(minutes(60)), Some(ago(minutes(60))));
@@ -291,7 +291,7 @@ fn a_list_that_lags_is_no_change() {
 }
 
 #[test]
-fn what_keeps_changing_is_named() {
+fn the_metadata_that_keeps_changing_is_named() {
     let mut tagged = stuck("prod/a");
     for key in ["a", "b", "c", "d"] {
         tagged.tags.insert(key.to_owned(), "1".to_owned());
