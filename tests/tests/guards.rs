@@ -338,7 +338,7 @@ fn a_policy_that_cannot_be_decoded_stands_beside_good_ones() {
     let asked = ByHand::new("asked", "odd", "ReleasePins", "app/db-1");
     story.apply(&asked.object());
     story.eventually("its operation says so, too", || {
-        message(&story.get("sro", "asked"), "Complete").contains("cannot be understood")
+        message(&story.get("sro", "asked"), "Complete").contains("is invalid")
     });
     story.end();
 }

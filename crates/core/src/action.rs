@@ -1,4 +1,4 @@
-//! What an operation does, in which steps, and what a profile must allow for it.
+//! The actions of operations, their steps, and what a profile must allow for them.
 
 use crate::words;
 
@@ -6,29 +6,29 @@ words! {
     /// What an operation does.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Action {
-        /// `RotateSecret` while a version is pending: AWS runs that version again.
+        /// `RotateSecret` while a version is pending: AWS retries that version.
         RetryRotation,
-        /// `RotateSecret` of a secret at rest.
+        /// `RotateSecret` of a secret without an unfinished rotation.
         Rotate,
         /// Pin, wait, remove AWSPENDING.
         ClearPending,
         /// Pin, wait, remove AWSPENDING, rotate, verify, unpin.
         ClearAndRotate,
-        /// Pin, then move AWSCURRENT to the pending version, and drop AWSPENDING from it.
+        /// Pin, then move AWSCURRENT to the pending version, and remove AWSPENDING from it.
         PromotePending,
-        /// Put AWSPENDING back on a version that we pinned: the undo of a clear.
+        /// Restore AWSPENDING on a version that this cluster pinned: the undo of a clear.
         RestorePending,
         /// Move AWSCURRENT back to the previous version.
         RevertToPrevious,
-        /// `RestoreSecret`: call a scheduled deletion off.
+        /// `RestoreSecret`: cancel a scheduled deletion.
         RestoreSecret,
-        /// Remove our pins from a secret that has long been healthy.
+        /// Remove the pins of this cluster from a secret that has long been healthy.
         ReleasePins,
     }
 }
 
 impl Action {
-    /// What the profile must allow.
+    /// Returns what the profile must allow.
     pub const fn permissions(self) -> &'static [Permission] {
         match self {
             Self::RetryRotation | Self::Rotate => &[Permission::Rotate],
@@ -42,7 +42,7 @@ impl Action {
         }
     }
 
-    /// The steps that do what was asked for, as against those that prepare it and clean up after it.
+    /// Returns the steps that perform the action, as opposed to those that prepare it and clean up after it.
     pub const fn main_steps(self) -> &'static [Step] {
         match self {
             Self::RetryRotation | Self::Rotate => &[Step::Rotate],
@@ -55,12 +55,12 @@ impl Action {
         }
     }
 
-    /// Whether it begins by pinning a stuck version.
+    /// Returns whether it pins and clears a pending version.
     pub const fn clears(self) -> bool {
         matches!(self, Self::ClearPending | Self::ClearAndRotate)
     }
 
-    /// Whether only a person can know that it is right.
+    /// Returns whether only a person can decide that it is right.
     pub const fn is_manual_only(self) -> bool {
         matches!(
             self,
@@ -68,7 +68,7 @@ impl Action {
         )
     }
 
-    /// Whether it starts a rotation function.
+    /// Returns whether it starts a rotation function.
     pub const fn rotates(self) -> bool {
         matches!(
             self,
@@ -81,23 +81,23 @@ words! {
     /// Steps that write to AWS, as named in the journal.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Step {
-        /// Attach our pin.
+        /// Attach a pin.
         Pin,
         /// Remove AWSPENDING.
         Clear,
-        /// Start a rotation, or run a pending one again.
+        /// Start a rotation, or retry a pending one.
         Rotate,
-        /// Remove our pins.
+        /// Remove pins.
         Unpin,
         /// Move AWSCURRENT to the pending version.
         Promote,
-        /// Drop AWSPENDING from the version that has become current.
+        /// Remove AWSPENDING from the version that has become current.
         DropPending,
-        /// Put AWSPENDING back on a pinned version.
+        /// Restore AWSPENDING on a pinned version.
         RestorePending,
         /// Move AWSCURRENT to the previous version.
         Revert,
-        /// Call a scheduled deletion off.
+        /// Cancel a scheduled deletion.
         RestoreSecret,
     }
 }
@@ -114,7 +114,7 @@ words! {
         PromotePending,
         /// Make the previous version current.
         RevertToPrevious,
-        /// Call a scheduled deletion off.
+        /// Cancel a scheduled deletion.
         RestoreSecret,
     }
 }

@@ -1,7 +1,7 @@
-//! Judges one operation beside a fresh look: the next step, and nothing but the next step.
+//! Decides the next step of one operation, given a fresh look: only the next step, nothing further.
 //!
-//! Each action is a ladder of steps in a file of its own, with a table of its steps. [`Evaluation`] holds what they share: the
-//! preconditions, the pin, the retries and the way back.
+//! Each action has a file of its own, with a table of its steps. [`Evaluation`] holds what they share: the
+//! preconditions, the pin, the retries and the undo.
 
 mod clear;
 mod input;
@@ -24,7 +24,8 @@ use self::preconditions::Evaluation;
 use crate::operation::Operation;
 pub use crate::permit::{Gate, Phase};
 
-/// Decides the next step of an unfinished operation. Total: every combination of journal and look has an answer.
+/// Decides the next step of an unfinished operation. The function is total: it returns a step for every combination of
+/// journal and look.
 ///
 /// ```text
 ///  Queued ──► Pinning ──► Settling ──► Clearing ──► Rotating ──► Verifying ──► Unpinning ──► Succeeded

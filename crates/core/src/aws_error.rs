@@ -1,4 +1,4 @@
-//! What AWS answered, sorted by what to do next.
+//! Errors of AWS, sorted by what to do next.
 
 use thiserror::Error;
 
@@ -10,26 +10,26 @@ use crate::words;
 pub struct AwsError {
     /// What to do about it.
     pub class: ErrorClass,
-    /// AWS's error code, or that of a [`Cause`] on this side of AWS, if there was one.
+    /// AWS's error code, or the name of a [`Cause`] outside AWS, if there was one.
     pub code: Option<String>,
     /// AWS's request id, for support and the audit.
     pub request_id: Option<String>,
 }
 
 impl AwsError {
-    /// What is behind the class, where the code tells.
+    /// Returns the cause behind the class, if the code shows it.
     pub fn cause(&self) -> Option<Cause> {
         let code = self.code.as_deref();
         match self.class.group() {
             ErrorGroup::Credentials => Some(Cause::of_credentials(code)),
             ErrorGroup::Unavailable => code
                 .and_then(Cause::parse)
-                .filter(|cause| Cause::ON_THE_WAY.contains(cause)),
+                .filter(|cause| Cause::CONNECTION.contains(cause)),
             ErrorGroup::Denied | ErrorGroup::Throttled | ErrorGroup::Answered => None,
         }
     }
 
-    /// The same error without what differs from request to request, for conditions and findings.
+    /// Returns the error without the parts that differ from request to request, for conditions and findings.
     #[must_use]
     pub fn lasting(&self) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl AwsError {
         }
     }
 
-    /// What happened, without codes.
+    /// Returns what happened, without codes.
     pub fn sentence(&self) -> &'static str {
         self.cause()
             .map_or_else(|| self.class.sentence(), Cause::sentence)
@@ -46,33 +46,33 @@ impl AwsError {
 }
 
 words! {
-    /// What is behind an error whose class alone would send people the wrong way. Its name is the code in [`AwsError::code`]: of
-    /// AWS, or our own where AWS was not asked and has none.
+    /// The cause of an error whose class alone would mislead. Its name is the code in [`AwsError::code`]: AWS's own
+    /// code, or one of this project if AWS received no request and has none.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Cause {
         /// No provider of the chain has credentials.
         CredentialsMissing => "no AWS credentials were found",
-        /// A provider has something to offer, but failed: `credential_process`, STS, a broken profile.
+        /// A provider is configured, but failed: `credential_process`, STS, a broken profile.
         CredentialsNotObtained => "the AWS credentials could not be obtained",
         /// The session or its token has ended.
         SessionExpired => "the AWS session has expired",
-        /// The region does not know the credentials, which may work in others.
+        /// The region does not accept the credentials, which may be valid in others.
         NotKnownInRegion as "UnrecognizedClientException" => "the region does not accept these AWS credentials: it is not enabled for the account, or they are not valid there",
         /// The time of the request is too far from AWS's.
         ClockOff as "RequestTimeTooSkewed" => "AWS refuses the time of the request: the local clock is off",
         /// The signature is wrong: another secret access key, or a clock that is off.
         SignatureRefused as "InvalidSignatureException" => "AWS refuses the signature of the request: the secret access key or the local clock is wrong",
-        /// A proxy on the way refuses.
+        /// A proxy between the controller and AWS refuses the connection.
         ProxyRefused => "the proxy on the way to AWS refused the connection",
-        /// The certificate at the other end is not one to trust, as where something on the way opens TLS.
+        /// The certificate of the peer is not trusted, for example because a proxy intercepts TLS.
         CertificateNotTrusted => "the TLS certificate on the way to AWS is not trusted",
     }
 }
 
 impl Cause {
-    const ON_THE_WAY: [Self; 2] = [Self::ProxyRefused, Self::CertificateNotTrusted];
+    const CONNECTION: [Self; 2] = [Self::ProxyRefused, Self::CertificateNotTrusted];
 
-    /// By AWS's common error codes, and our own names.
+    /// Returns the cause for one of AWS's common error codes, or for one of this project's own.
     fn of_credentials(code: Option<&str>) -> Self {
         match code {
             None
@@ -114,46 +114,47 @@ words! {
     /// Error classes of AWS calls.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum ErrorClass {
-        /// Timeout, connection trouble, 5xx. A write may have been applied.
+        /// Timeout, connection failure, 5xx. A write may have been applied.
         Unreachable => "AWS could not be reached",
         /// Rate limits.
         Throttled => "AWS throttled the request",
         /// "A previous rotation isn't complete": AWS may be running it again.
-        RotationPending => "AWS says that a previous rotation is not complete",
-        /// `InvalidRequestException` of any other meaning: deleted, managed, no function.
+        RotationPending => "AWS reports that a previous rotation is not complete",
+        /// `InvalidRequestException` with any other meaning: deleted, managed, no function.
         Refused => "AWS refused the request for this secret",
         /// Permission denied.
         Denied => "AWS denied access",
-        /// "Secrets Manager cannot invoke the specified Lambda function": not a permission of ours, but of the function.
+        /// "Secrets Manager cannot invoke the specified Lambda function": the function lacks a permission, not the
+        /// controller.
         CannotInvoke => "Secrets Manager cannot invoke the rotation function",
-        /// No or expired credentials: nothing was asked.
+        /// No credentials, or expired ones: no request was processed.
         Credentials => "no usable AWS credentials",
-        /// `InvalidParameterException`: a compare-and-swap was refused, or a label was there already.
+        /// `InvalidParameterException`: a compare-and-swap was refused, or the label already existed.
         Mismatch => "the labels are not as expected",
         /// `ResourceNotFoundException`.
-        Gone => "AWS does not find it",
+        Gone => "AWS reports that the secret does not exist",
         /// `LimitExceededException` on labels.
         LimitExceeded => "the secret carries too many labels",
-        /// HTML with status 200, truncated JSON, absurd dates: an error, not data.
-        Malformed => "AWS sent an answer that cannot be understood",
+        /// HTML with status 200, truncated JSON, implausible dates: an error, not data.
+        Malformed => "AWS returned an unreadable response",
         /// Any other code.
-        Unexpected => "AWS answered with an unexpected error",
+        Unexpected => "AWS returned an unexpected error",
     }
 }
 
-/// What a failed call says about the way to AWS. Coarser than [`ErrorClass`]: for those to whom all errors about one secret
-/// are the same.
+/// What a failed call shows about the connection to AWS. Coarser than [`ErrorClass`], for code that treats all errors
+/// about one secret alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorGroup {
     /// AWS denied access.
     Denied,
     /// There are no usable credentials.
     Credentials,
-    /// AWS asks for fewer requests.
+    /// AWS throttles requests.
     Throttled,
-    /// AWS did not answer, or not in a way that can be understood.
+    /// AWS did not respond, or the response was not readable.
     Unavailable,
-    /// AWS answered, and said no for this secret.
+    /// AWS responded, and refused the request for this secret.
     Answered,
 }
 
@@ -174,7 +175,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether a write that failed so may have been applied all the same.
+    /// Returns whether a write that failed with this class may still have been applied.
     pub const fn may_have_applied(self) -> bool {
         matches!(self.group(), ErrorGroup::Unavailable)
     }

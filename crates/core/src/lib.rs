@@ -1,10 +1,9 @@
-//! What should happen, given what was seen.
+//! The decisions of the controller, as pure functions.
 //!
-//! Four nouns and the pure functions between them: an [`Inventory`](inventory::Inventory) is
-//! classified into a [`Survey`](survey::Survey), a survey is planned into a [`Plan`](plan::Plan),
-//! and an [`Operation`](operation::Operation) beside a fresh look is advanced to its
-//! [`Next`](advance::Next) step. This crate does no I/O, reads no clock, draws no random number and
-//! iterates over nothing in hash order: everything it needs is an argument, time included.
+//! An [`Inventory`](inventory::Inventory) is classified into a [`Survey`](survey::Survey), a survey is planned into a
+//! [`Plan`](plan::Plan), and an [`Operation`](operation::Operation) with a fresh look is advanced to its
+//! [`Next`](advance::Next) step. This crate does no I/O, reads no clock, draws no random number and never depends on
+//! hash order: everything it needs is an argument, the time included.
 
 pub mod action;
 pub mod advance;

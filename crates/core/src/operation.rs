@@ -1,4 +1,4 @@
-//! A `SecretRotationOperation`: one act on one secret, with its journal. It is the intent log.
+//! A `SecretRotationOperation`: one action on one secret, with its journal. It is the intent log.
 
 use std::time::Duration;
 
@@ -15,89 +15,92 @@ use crate::words;
 /// The namespace of the UUIDs from which request tokens are made.
 const TOKEN_NAMESPACE: Uuid = Uuid::from_u128(0x7d3f_2c1e_9a54_4f0b_8e61_5b0c_d2a7_91f4);
 
-/// Four steps of a rotation function, 15 minutes each, and some to spare: after this much quiet none is at work.
+/// Four steps of a rotation function, 15 minutes each, and a margin: after this time without a change no function is
+/// running.
 pub const FUNCTION_AT_REST: Duration = Duration::from_mins(75);
 
-/// One act on one secret.
+/// One action on one secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Its namespace and name.
+    /// The namespace and name.
     pub key: ObjectKey,
-    /// Its UID: the request token is derived from it.
+    /// The UID: the request token is derived from it.
     pub uid: Uid,
     /// When it was created.
     pub created: ServerTime,
-    /// When somebody deleted it, if a finalizer still keeps it.
+    /// When it was deleted, if a finalizer still keeps it.
     pub deletion_requested: Option<ServerTime>,
-    /// The policy whose selection and profile bound it, by name and, once known, by UID.
+    /// The policy whose selector and profile limit it, by name and, once known, by UID.
     pub policy: PolicyReference,
-    /// The secret, once it is known which ARN its name means.
+    /// The secret, once the ARN of its name is known.
     pub arn: Option<Arn>,
-    /// What to do.
+    /// The action.
     pub action: Action,
-    /// What must be true before.
+    /// What must be true before the first write.
     pub expect: Expectation,
-    /// Who asked for it.
+    /// Whether the controller or a person requested it.
     pub trigger: Trigger,
-    /// Who asked for it, as the API server knows them; automatic ones do not say.
+    /// The user name of the requester, as the API server reports it. Automatic operations have none.
     pub requested_by: Option<String>,
-    /// Whether the request itself asks for approval.
+    /// Whether the request itself requires approval.
     pub approval: Approval,
-    /// What a person decided about it.
+    /// The decision of the approver.
     pub decision: Option<Decision>,
     /// When the approval was noticed.
     pub approved: Option<ServerTime>,
-    /// How long after its creation, or after its approval, it may still begin to act.
+    /// How long after its creation, or after its approval, it may still start to act.
     pub deadline: Duration,
     /// How long it is kept after it has ended.
     pub ttl: Duration,
-    /// Time between pin and clear.
+    /// The time between pin and clear.
     pub confirm_after: Duration,
     /// What the first look saw.
     pub baseline: Option<Baseline>,
-    /// What was intended and what came of it.
+    /// The intents and their results.
     pub journal: Journal,
     /// Whether it has ended, and how.
     pub outcome: Option<Outcome>,
     /// AWS time at which it ended.
     pub completed: Option<AwsTime>,
-    /// The same by the API server's clock.
+    /// API server time at which it ended.
     pub ended: Option<ServerTime>,
 }
 
-/// The policy an operation belongs to.
+/// The policy that an operation belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyReference {
-    /// Its name, in the operation's namespace.
+    /// The name, in the operation's namespace.
     pub name: ObjectName,
-    /// Its UID; automatic operations always carry it.
+    /// The UID. Automatic operations always have it.
     pub uid: Option<Uid>,
 }
 
 impl Operation {
-    /// The token of its rotation, and so the id of the version that it makes: derived, never drawn.
+    /// Returns the token of its rotation, which is also the ID of the version that the rotation makes. It is derived
+    /// from the UID, never random.
     pub fn request_token(&self) -> Option<VersionId> {
         VersionId::parse(Uuid::new_v5(&TOKEN_NAMESPACE, self.uid.as_str().as_bytes()).to_string())
             .ok()
     }
 
-    /// The pin that it sets on a version.
+    /// Returns the pin that it sets on a version.
     pub fn pin(&self, cluster: &ClusterId, version: &VersionId) -> Pin {
         Pin::new(cluster.clone(), self.created, version.clone())
     }
 
-    /// Whether it has begun to act: an intent is in its journal.
+    /// Returns whether it has started: an intent is in its journal.
     pub fn has_started(&self) -> bool {
         !self.journal.is_empty()
     }
 
-    /// Whether it has meant to do more than to pin: from then on only what stops everything stops it.
+    /// Returns whether it has intended to do more than to pin. From then on, only conditions that stop every operation
+    /// stop it.
     pub fn has_acted(&self) -> bool {
         self.journal.last_intent(self.action.main_steps()).is_some()
     }
 
-    /// When a pin that AWS took has settled at the earliest, if the operation waits for that: a look before then decides
-    /// nothing.
+    /// Returns the earliest time at which a pin that AWS accepted has settled, if the operation waits for that. A look
+    /// before then decides nothing.
     pub fn settles_at(&self) -> Option<AwsTime> {
         let pin = self.journal.entry(Step::Pin)?;
         let waits = self.action.clears()
@@ -107,19 +110,19 @@ impl Operation {
         waits.then(|| pin.intent.plus(self.confirm_after))
     }
 
-    /// When it is too late to begin.
+    /// Returns the time from which it may no longer start.
     pub fn expires(&self) -> ServerTime {
         self.approved.unwrap_or(self.created).plus(self.deadline)
     }
 
-    /// Whether it has ended.
+    /// Returns whether it has ended.
     pub const fn is_finished(&self) -> bool {
         self.outcome.is_some()
     }
 }
 
 words! {
-    /// Who asked for an operation.
+    /// Who requested an operation.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Trigger {
         /// The controller, for a policy.
@@ -129,40 +132,41 @@ words! {
     }
 }
 
-/// Preconditions: a version that is named must hold its label at every look until our own write moves it.
+/// Preconditions: a version that is named here must hold its label at every look until a write of the operation moves
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expectation {
-    /// Which version holds AWSCURRENT.
+    /// The version that holds AWSCURRENT.
     pub current: Option<VersionId>,
-    /// Which version holds AWSPENDING.
+    /// The version that holds AWSPENDING.
     pub pending: Option<VersionId>,
-    /// Which version holds AWSPREVIOUS.
+    /// The version that holds AWSPREVIOUS.
     pub previous: Option<VersionId>,
-    /// Which version carries a pin of ours.
+    /// The version that carries a pin of this cluster.
     pub pinned: Option<VersionId>,
-    /// For when the secret is scheduled for deletion, as AWS writes it.
+    /// The date of the scheduled deletion, as AWS returns it.
     pub deleted: Option<AwsTime>,
 }
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// As asked.
+    /// The action was completed.
     Succeeded {
         /// A sentence for people.
         message: String,
     },
-    /// Not as asked.
+    /// The action was not completed.
     Failed {
-        /// Why, in one word.
+        /// The reason.
         reason: Failure,
-        /// Why, in a sentence.
+        /// A sentence for people.
         message: String,
     },
 }
 
 impl Outcome {
-    /// The same with more to say.
+    /// Returns the outcome with a note appended to its message.
     #[must_use]
     pub fn noted(mut self, note: &str) -> Self {
         let (Self::Succeeded { message } | Self::Failed { message, .. }) = &mut self;
@@ -175,31 +179,31 @@ words! {
     /// Why an operation failed.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Failure {
-        /// The world moved on by itself.
-        Superseded => "something else changed what it was about",
-        /// What was expected was not so at the first look.
-        PreconditionFailed => "AWS shows something else than it expects",
-        /// A hard safety rule, or AWS, says no for this secret.
-        Refused => "this must not, or cannot, be done to this secret",
+        /// Something else changed the secret.
+        Superseded => "something else changed the secret",
+        /// An expectation did not hold at the first look.
+        PreconditionFailed => "the secret is not in the state that the operation expects",
+        /// A safety rule or AWS refuses the action for this secret.
+        Refused => "the action is not safe, or not possible, for this secret",
         /// AWS denied the request.
-        AccessDenied => "AWS does not allow it to the controller",
-        /// No room for a pin, and nothing is cleared without one.
-        PinExhausted => "the secret has no room for one more label",
-        /// The rotation that was started stopped half-way.
-        RotationDidNotFinish => "the rotation started and did not come to its end",
-        /// A person said no.
+        AccessDenied => "AWS denied access to the controller",
+        /// The secret has no room for a pin, and nothing is cleared without one.
+        PinExhausted => "the secret has no room for another label",
+        /// The rotation that was started did not finish.
+        RotationDidNotFinish => "the rotation started and did not finish",
+        /// A person denied it, or deleted the operation.
         Rejected => "a person denied it",
-        /// It did not begin to act before its deadline.
-        Expired => "it did not begin before its deadline",
-        /// Profile, policy or ceiling do not allow it.
-        NotAuthorised => "policy and profile do not allow it",
+        /// It did not start before its deadline.
+        Expired => "it did not start before its deadline",
+        /// The profile, the policy or the ceiling does not allow it.
+        NotAuthorised => "the policy or the profile does not allow it",
         /// The policy it belongs to no longer exists.
         PolicyGone => "its policy was deleted or replaced",
         /// The secret no longer exists.
         Gone => "the secret does not exist",
-        /// AWS could not be reached, again and again.
-        AwsUnavailable as "AWSUnavailable" => "AWS could not be reached often enough",
-        /// AWS answered with an error that nobody knows, again and again.
-        Unexpected => "AWS answered what nobody foresaw",
+        /// AWS could not be reached after repeated attempts.
+        AwsUnavailable as "AWSUnavailable" => "AWS could not be reached after repeated attempts",
+        /// AWS returned an unrecognized error after repeated attempts.
+        Unexpected => "AWS returned an unrecognized error",
     }
 }

@@ -1,7 +1,8 @@
-//! Whether an operation may go on, judged from the store alone: from Kubernetes objects and from what was judged before.
+//! Decides whether an operation may continue, by the Kubernetes objects and earlier results alone.
 //!
-//! Nothing here looks at AWS, so that an operation that is stopped ends, and one that waits costs nothing, also where its
-//! secret cannot be read or never existed. [`advance`](crate::advance::advance) asks again on fresh facts before each write.
+//! Nothing here reads from AWS. So an operation that is stopped ends, and one that waits costs nothing, even if its
+//! secret cannot be read or never existed. [`advance`](crate::advance::advance) checks again on a fresh look before
+//! each write.
 
 use crate::action::Step;
 use crate::authorise::Refusal;
@@ -15,14 +16,14 @@ use crate::secret::Secret;
 use crate::time::{AwsTime, ServerTime};
 use crate::words;
 
-/// What the store says about an operation.
+/// What is known of an operation without a look at its secret.
 #[derive(Clone, Copy, Debug)]
 pub struct PermitInput<'a> {
-    /// What bounds it.
+    /// What limits the operation.
     pub bounds: Bounds<'a>,
-    /// Every known operation on its secret, the own one included.
+    /// Every known operation on its secret, this one included.
     pub history: &'a History<'a>,
-    /// The secret, if it was looked at: pins count as attempts.
+    /// The secret, if it was read: pins count as attempts.
     pub secret: Option<&'a Secret>,
     /// The API server's time: deadlines are measured on it.
     pub server_now: ServerTime,
@@ -30,46 +31,46 @@ pub struct PermitInput<'a> {
     pub now: AwsTime,
 }
 
-/// What bounds an operation.
+/// What limits an operation.
 #[derive(Clone, Copy, Debug)]
 pub enum Bounds<'a> {
     /// Its policy does not exist, or is another one under the same name.
     PolicyGone,
-    /// Its policy or profile cannot be understood, for this reason.
+    /// Its policy or profile is invalid, for this reason.
     Invalid(&'a str),
-    /// These.
+    /// The policy and the profile are valid.
     Within {
-        /// Its policy.
+        /// The policy.
         policy: &'a Policy,
-        /// Whether profile, policy and namespace allow the action: on the secret as it was seen, or as far as its name tells
-        /// ([`authorise::foresee`](crate::authorise::foresee)).
+        /// Whether profile, policy and namespace allow the action: on the secret as it was seen, or by its name alone
+        /// ([`authorise_by_name`](crate::authorise::authorise_by_name)).
         authority: Result<(), &'a Refusal>,
-        /// Whether a person agrees, where that is needed.
+        /// The state of the approval, if one is needed.
         consent: &'a Consent,
-        /// Whether windows, budgets and the breaker let it begin, if it is automatic.
+        /// Whether windows, budgets and the circuit breaker let it start, if it is automatic.
         gate: &'a Gate,
     },
 }
 
-/// Whether an automatic operation may begin, or go from pin to clear.
+/// Whether an automatic operation may start, or continue from pin to clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
     /// It may.
     Open,
-    /// Not now.
+    /// It may not, for this reason.
     Blocked(Block),
-    /// This process has not judged the policy yet, so it does not know.
+    /// This process has not classified the secrets of the policy yet, so it is unknown.
     Unknown,
 }
 
-/// Whether an operation may go on.
+/// Whether an operation may continue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permit {
-    /// It ends like this. Nothing more is sent, and a pin stays.
+    /// It ends with this outcome. Nothing more is sent, and a pin stays.
     End(Outcome),
-    /// It ends like this once its pin is taken back. Where the secret cannot be read, it ends with the pin.
+    /// It ends with this outcome once its pin is removed. If the secret cannot be read, it ends and the pin stays.
     EndAfterUnpin(Outcome),
-    /// It does nothing for now, and needs no look at AWS meanwhile.
+    /// It waits, and needs no look at AWS until then.
     Wait(Pause),
     /// It may take its next step.
     Go,
@@ -78,11 +79,12 @@ pub enum Permit {
 /// What an operation waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// The reason of condition `Complete` meanwhile.
+    /// The reason of condition `Complete` while it waits.
     pub phase: Phase,
     /// A sentence for people, with absolute times only.
     pub message: String,
-    /// AWS time at which time alone ends it; `None` = a change of some object does. The deadline may come first.
+    /// AWS time at which the wait ends by itself; `None` = a change of some object ends it. The deadline may come
+    /// first.
     pub until: Option<AwsTime>,
 }
 
@@ -90,39 +92,39 @@ words! {
     /// What an unfinished operation is doing: the reason of condition `Complete` while it is False.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Phase {
-        /// It has not begun.
-        Queued => "it has not been looked at, or another one is at work",
-        /// A person has not agreed yet.
-        AwaitingApproval => "a person who may approve must decide",
-        /// No maintenance window is open; or AWS's own rotation window is, in which it may still retry by itself.
+        /// It has not started.
+        Queued => "it has not been checked, or another operation is in progress",
+        /// No one has approved it yet.
+        AwaitingApproval => "an approver must decide",
+        /// No maintenance window is open; or AWS's rotation window is open, in which AWS may still retry by itself.
         AwaitingWindow => "no maintenance window is open",
-        /// AWS is to be left alone for a while.
+        /// It waits after a recent attempt or an error.
         BackingOff => "the last attempt was too recent",
         /// Its policy or its profile is suspended.
         Suspended => "its policy or its profile is suspended",
         /// It pins the pending version.
         Pinning => "the pending version gets a label that protects it",
         /// It waits between pin and clear.
-        Settling => "it waits for the second look at the secret",
+        Settling => "it waits for the second check of the secret",
         /// It removes AWSPENDING.
-        Clearing => "AWSPENDING is taken from the stale version",
+        Clearing => "AWSPENDING is removed from the stale version",
         /// It starts a rotation.
-        Rotating => "AWS is asked to rotate",
+        Rotating => "a rotation is requested from AWS",
         /// It waits for the rotation function.
-        Verifying => "it watches the rotation",
+        Verifying => "it waits for the rotation to finish",
         /// It moves AWSCURRENT to the pending version.
         Promoting => "the pending version becomes the current one",
-        /// It puts AWSPENDING back, or calls a deletion off.
-        Restoring => "a label, or the secret, is put back",
+        /// It restores AWSPENDING, or cancels a deletion.
+        Restoring => "a label, or the secret, is restored",
         /// It moves AWSCURRENT to the previous version.
         Reverting => "the previous version becomes the current one",
         /// It removes pins.
-        Unpinning => "labels that protected versions are taken away",
+        Unpinning => "labels that protected versions are removed",
     }
 }
 
 impl Phase {
-    /// What an operation is doing while it sends this step's request.
+    /// Returns the phase of an operation while it sends the request of this step.
     pub(crate) const fn of(step: Step) -> Self {
         match step {
             Step::Pin => Self::Pinning,
@@ -136,25 +138,25 @@ impl Phase {
     }
 }
 
-/// Judges an operation, in the order of the module's table.
+/// Decides whether an operation may continue, in the order of this table.
 ///
-/// | Question | Answer | Once it has acted ([`Operation::has_acted`]) |
+/// | Check | Result | Once it has acted ([`Operation::has_acted`]) |
 /// |---|---|---|
 /// | ended? | End | the same |
 /// | being deleted? policy gone or being deleted? older than its policy? not authorised? | End, the pin stays | the same |
-/// | denied? past its deadline? | End, unpinned first | no longer asked: half an operation helps nobody |
-/// | policy or profile suspended, or not understood? | Wait | the same |
-/// | awaiting a decision? back-off? | Wait, if nothing was written yet | no longer asked |
-/// | window, breaker, slot? | Wait | no longer asked here |
+/// | denied? past its deadline? | End, unpinned first | no longer checked: an operation is not left incomplete |
+/// | policy or profile suspended, or invalid? | Wait | the same |
+/// | awaiting a decision? back-off? | Wait, if nothing was written yet | no longer checked |
+/// | window, breaker, slot? | Wait | no longer checked here |
 ///
-/// The questions that end an operation come before those that make it wait, so that nothing waits for ever.
+/// The checks that end an operation come before those that make it wait, so that no operation waits forever.
 pub fn permit(operation: &Operation, input: &PermitInput<'_>) -> Permit {
     if let Some(outcome) = stopped(operation, &input.bounds) {
         return Permit::End(outcome);
     }
     let suspended = suspended(&input.bounds);
     if let Some(outcome) = ended_early(operation, input).filter(|_| !operation.has_acted()) {
-        // Taking the pin back is a write, and what stands still writes nothing.
+        // To remove the pin is a write, and a suspended operation writes nothing.
         let unpins = operation.has_started() && suspended.is_none();
         return if unpins {
             Permit::EndAfterUnpin(outcome)
@@ -169,7 +171,7 @@ pub fn permit(operation: &Operation, input: &PermitInput<'_>) -> Permit {
     }
 }
 
-/// What ends an operation at every step, also after a clear.
+/// Returns what ends an operation at every step, even after a clear.
 fn stopped(operation: &Operation, bounds: &Bounds<'_>) -> Option<Outcome> {
     if operation.outcome.is_some() {
         return operation.outcome.clone();
@@ -204,16 +206,16 @@ fn stopped(operation: &Operation, bounds: &Bounds<'_>) -> Option<Outcome> {
     }
 }
 
-/// Whether it was created for another policy of the same name, or for none: nobody checked whether its creator may operate
-/// this one.
+/// Returns whether it was created for another policy of the same name, or before any existed: no one checked whether
+/// its creator may operate this one.
 ///
-/// The UID of a policy is not known before the policy exists, so whatever names the right one is younger. API servers keep
-/// whole seconds, so within one second nothing can be told.
+/// The UID of a policy is not known before the policy exists, so an operation that names the right one is younger. API
+/// servers store whole seconds, so within one second the order is unknown.
 fn is_older(operation: &Operation, policy: &Policy) -> bool {
     operation.policy.uid.is_none() && operation.created < policy.created
 }
 
-/// What ends an operation that has not acted yet: a person said no, or its time is over.
+/// Returns what ends an operation that has not acted yet: a denial, or its deadline.
 fn ended_early(operation: &Operation, input: &PermitInput<'_>) -> Option<Outcome> {
     let refused;
     let consent = match input.bounds {
@@ -226,7 +228,7 @@ fn ended_early(operation: &Operation, input: &PermitInput<'_>) -> Option<Outcome
     rejected_or_expired(operation, consent, input.server_now)
 }
 
-/// Why an operation that has not yet moved a label must end.
+/// Returns why an operation that has not yet moved a label must end.
 pub(crate) fn rejected_or_expired(
     operation: &Operation,
     consent: &Consent,
@@ -235,23 +237,23 @@ pub(crate) fn rejected_or_expired(
     if let Consent::Refused { message } = consent {
         return Some(failed(Failure::Rejected, message.clone()));
     }
-    // An approval that is noticed only now starts the time anew.
+    // An approval that is noticed only now restarts the deadline.
     let begins = matches!(consent, Consent::Given { .. }) && operation.approved.is_none();
     let expires = operation.expires();
     (!begins && server_now >= expires).then(|| {
         failed(
             Failure::Expired,
-            format!("it had not begun to act by {expires}, its deadline"),
+            format!("it had not started by its deadline, {expires}"),
         )
     })
 }
 
-/// What makes everything stand still, whatever it was doing.
+/// Returns what makes an operation wait at every step.
 fn suspended(bounds: &Bounds<'_>) -> Option<Pause> {
     match bounds {
         Bounds::Invalid(why) => Some(Pause {
             phase: Phase::Queued,
-            message: format!("its policy or profile cannot be understood: {why}"),
+            message: format!("its policy or profile is invalid: {why}"),
             until: None,
         }),
         Bounds::Within {
@@ -281,7 +283,7 @@ fn awaiting_decision(operation: &Operation, bounds: &Bounds<'_>) -> Option<Pause
     })
 }
 
-/// Budgets bind machines, not people.
+/// Returns what makes an automatic operation wait before it acts. Budgets do not limit manual operations.
 fn blocked_or_backing_off(operation: &Operation, input: &PermitInput<'_>) -> Option<Pause> {
     let Bounds::Within { policy, gate, .. } = input.bounds else {
         return None;
@@ -292,7 +294,7 @@ fn blocked_or_backing_off(operation: &Operation, input: &PermitInput<'_>) -> Opt
     gate_pause(gate).or_else(|| spent(operation, policy, input))
 }
 
-/// What the gate says, in words.
+/// Returns what a closed gate waits for.
 pub(crate) fn gate_pause(gate: &Gate) -> Option<Pause> {
     let pause = |phase, message| Pause {
         phase,
@@ -331,7 +333,7 @@ fn outside_window(opens: Option<AwsTime>) -> Pause {
     }
 }
 
-/// Budgets of the secret, before the first write: what a person did, attempts, back-off.
+/// Returns the budget of the secret that is used up, before the first write: a person's action, attempts, back-off.
 fn spent(operation: &Operation, policy: &Policy, input: &PermitInput<'_>) -> Option<Pause> {
     if operation.has_started() {
         return None;

@@ -331,7 +331,7 @@ pub(super) async fn invalid_bounds(
     fetched: &Fetched,
     why: &str,
 ) -> Result<Option<Duration>, Error> {
-    let message = format!("its policy or profile cannot be understood: {why}");
+    let message = format!("its policy or profile is invalid: {why}");
     report_look_failure(context, fetched, &message).await
 }
 

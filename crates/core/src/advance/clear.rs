@@ -2,7 +2,7 @@
 //!
 //! | Step | Precondition | Why it is safe | What undoes it |
 //! |---|---|---|---|
-//! | pin | the rotation has been quiet for `stuckAfter`, AWS no longer retries it, nobody rolled the version back, and there is room for a label | a pin changes no version that anyone reads | unpin |
+//! | pin | the rotation has been quiet for `stuckAfter`, AWS no longer retries it, no one rolled the version back, and there is room for a label | a pin changes no version that anyone reads | unpin |
 //! | settle | only the pin has changed since the first look, for `confirmAfter` | a second look shows that no rotation is running | unpin |
 //! | clear | gates are still open, and the pin is seen, or the version surely has no value | AWS removes the label only from the version named; the pin keeps the value | `RestorePending` |
 //! | rotate | `ClearAndRotate` only: see [`rotate`](super::rotate) | | `RestorePending`, until the rotation succeeds |

@@ -26,7 +26,7 @@ pub struct StepInput<'a> {
     pub gate: Gate,
     /// Every operation on this secret, the own one included, by quorum read.
     pub history: History<'a>,
-    /// Which pins are ours.
+    /// The cluster whose pins belong to this controller.
     pub cluster: &'a ClusterId,
     /// Since when this process has seen the labels and versions of the secret unchanged, without a gap of more than an
     /// hour between two looks. `None` = it has not watched long enough to tell.

@@ -209,7 +209,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Waits for a concurrency slot before a rotation: it may have been released after the clear. Windows and the breaker no
-    /// longer count, because half an operation helps nobody. It binds machines only.
+    /// longer count, because an operation must not be left incomplete. It limits automatic operations only.
     pub(super) fn slot(&self) -> Result<(), Stop> {
         match &self.input.gate {
             Gate::Blocked(block) if block.reason == BlockReason::ConcurrencyLimit => self.gate(),

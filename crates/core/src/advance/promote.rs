@@ -21,7 +21,7 @@ impl Evaluation<'_> {
     /// Decides the next step.
     pub(super) fn promote(&self) -> Result<Next, Stop> {
         let (current, pending) = (self.expected_current()?, self.expected_pending()?);
-        // Success needs an intent of ours: a version that was current already proves nothing.
+        // Success needs an intent of this operation: a version that was current already proves nothing.
         if self.intended(Step::Promote) && self.secret.current() == Some(pending) {
             return Ok(self.drop_pending(pending));
         }

@@ -67,7 +67,7 @@ impl Evaluation<'_> {
         Ok(self.send_unpin(holder, label))
     }
 
-    /// Removes one pin. Each is a write of its own under one journal entry, so a pin that went well starts the count anew.
+    /// Removes one pin. Each is a write of its own under one journal entry, so each removal restarts the count of tries.
     pub(super) fn send_unpin(&self, holder: &VersionId, label: &StageLabel) -> Next {
         let request = Request::Detach {
             label: label.clone(),

@@ -16,7 +16,7 @@ impl Evaluation<'_> {
     /// Decides the next step. A version that holds AWSPENDING now is pinned first.
     pub(super) fn restore_pending(&self) -> Result<Next, Stop> {
         let pinned = self.expected_pinned()?;
-        // Success needs an intent of ours: someone else may have put the label back.
+        // Success needs an intent of this operation: someone else may have put the label back.
         if self.intended(Step::RestorePending) && self.secret.pending() == Some(pinned) {
             return Ok(succeeded(
                 "AWSPENDING is back on the pinned version; now retry the rotation, or promote the version if the target \
@@ -34,7 +34,7 @@ impl Evaluation<'_> {
                 return self.send_pin(holder);
             }
         }
-        // Someone else put it back. This comes after the success above, which needs an intent of ours.
+        // Someone else put it back. This comes after the success above, which needs an intent of this operation.
         if self.secret.pending() == Some(pinned) {
             return Ok(self.withdraw());
         }

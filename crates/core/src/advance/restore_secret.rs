@@ -47,7 +47,9 @@ impl Evaluation<'_> {
                 };
                 return Err(failed(
                     reason,
-                    format!("the secret is scheduled for deletion anew: its DeletedDate is {seen}"),
+                    format!(
+                        "the secret is scheduled for deletion again: its DeletedDate is {seen}"
+                    ),
                 ));
             }
         }

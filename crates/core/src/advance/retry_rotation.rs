@@ -2,7 +2,7 @@
 //!
 //! | Step | Precondition | Why it is safe | What undoes it |
 //! |---|---|---|---|
-//! | rotate | the rotation has been quiet for `stuckAfter`, and nobody rolled the version back | AWS starts no new rotation while one is pending, and moves no label | nothing: no label moves |
+//! | rotate | the rotation has been quiet for `stuckAfter`, and no one rolled the version back | AWS starts no new rotation while one is pending, and moves no label | nothing: no label moves |
 //! | verify | AWS received the request | nothing is sent | |
 //! | unpin | the version holds AWSCURRENT and did not at the first look | the value that works is current | nothing: the pins protect nothing any more |
 

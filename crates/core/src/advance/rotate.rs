@@ -86,7 +86,7 @@ impl Evaluation<'_> {
         if was_rolled_back && self.operation.trigger == Trigger::Policy {
             return Err(failed(
                 Failure::Refused,
-                "the version that was cleared had been rolled back, and no rotation follows that nobody asked for",
+                "the version that was cleared had been rolled back, and no automatic rotation follows",
             ));
         }
         Ok(())
