@@ -1,19 +1,19 @@
 //! What core decides, in one program: the builders of `fixtures` are compiled once for all files.
 
+mod actors;
 mod approval;
-mod by_hand;
 mod chaos;
-mod company;
 mod exclusion;
 mod fixtures;
+mod histories;
 mod interference;
 mod ladder;
-mod lives;
+mod limits;
 mod maintenance;
+mod manual;
 mod own_changes;
 mod ownership;
 mod permits;
-mod places;
 mod plans;
 mod properties;
 mod releases;
