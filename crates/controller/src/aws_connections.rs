@@ -7,11 +7,10 @@ use std::sync::Arc;
 use secret_rotation_aws::{
     Account, Call, Endpoint, EventQueue, Observer, RateLimits, Renewal, SdkConfig,
 };
-use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::names::{ProfileName, QueueArn, Region};
 use secret_rotation_core::profile::Profile;
 
-use crate::metrics::Metrics;
+use crate::metrics::{CallCode, Metrics};
 use crate::outage::Outage;
 use crate::read_health::ReadHealth;
 
@@ -58,8 +57,8 @@ impl Connections {
         let observer: Observer = Arc::new(move |call: &Call| {
             seeing.saw(call.class);
             told.aws_called(
-                call.operation.name(),
-                code(call.class),
+                call.operation,
+                CallCode::of(call.class),
                 call.duration,
                 call.retries,
             );
@@ -142,21 +141,4 @@ pub(crate) fn custom_endpoint(
         );
     }
     Ok(endpoint)
-}
-
-/// Returns the value of label `code` for the outcome of a call.
-const fn code(class: Option<ErrorClass>) -> &'static str {
-    match class {
-        None => "success",
-        Some(ErrorClass::Throttled) => "throttled",
-        Some(ErrorClass::Denied) => "access_denied",
-        Some(ErrorClass::Gone) => "not_found",
-        Some(ErrorClass::Refused | ErrorClass::CannotInvoke | ErrorClass::LimitExceeded) => {
-            "invalid"
-        }
-        Some(ErrorClass::Mismatch | ErrorClass::RotationPending) => "conflict",
-        Some(ErrorClass::Malformed) => "server_error",
-        Some(ErrorClass::Unreachable) => "network",
-        Some(ErrorClass::Credentials | ErrorClass::Unexpected) => "other",
-    }
 }

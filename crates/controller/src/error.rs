@@ -6,6 +6,8 @@ use http::{HeaderMap, StatusCode, header};
 use secret_rotation_core::aws_error::AwsError;
 use thiserror::Error;
 
+use crate::metrics::ReconcileResult;
+
 /// Maximum pause for a `Retry-After`.
 const LONGEST_REST: Duration = Duration::from_mins(5);
 
@@ -116,16 +118,16 @@ impl Error {
     }
 
     /// Returns the value of label `result` in `reconcile_total`.
-    pub(crate) const fn result(&self) -> &'static str {
+    pub(crate) const fn result(&self) -> ReconcileResult {
         match self {
-            Self::Conflict | Self::AlreadyExists | Self::Stale(_) => "requeue",
-            Self::Invalid(_) => "terminal_error",
+            Self::Conflict | Self::AlreadyExists | Self::Stale(_) => ReconcileResult::Requeue,
+            Self::Invalid(_) => ReconcileResult::TerminalError,
             Self::NotFound
             | Self::Kubernetes { .. }
             | Self::Busy(_)
             | Self::Forbidden(_)
             | Self::Unreachable(_)
-            | Self::Aws(_) => "error",
+            | Self::Aws(_) => ReconcileResult::Error,
         }
     }
 }

@@ -17,6 +17,7 @@ use secret_rotation_core::names::{Namespace, ObjectKey, ProfileName, Uid};
 use crate::clock;
 use crate::context::Context;
 use crate::kubernetes::watches;
+use crate::metrics::WatchedKind;
 use crate::store::{Change, Labels, OperationEntry};
 
 /// Changes of operations arrive in bursts. This delay lets one evaluation of the policy cover several of them.
@@ -30,7 +31,7 @@ pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) 
         &context.identity,
     ));
     let mut known: BTreeMap<ObjectKey, (i64, Option<Uid>)> = BTreeMap::new();
-    let mut watch_errors = WatchErrors::new("SecretRotationPolicy");
+    let mut watch_errors = WatchErrors::new(WatchedKind::SecretRotationPolicy);
     while let Some((number, event)) = stream.next().await {
         let Some(event) = watch_errors.sort(&context, event) else {
             continue;
@@ -49,7 +50,7 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
         &context.identity,
     ));
     let mut known: BTreeMap<ObjectKey, (bool, bool)> = BTreeMap::new();
-    let mut watch_errors = WatchErrors::new("SecretRotationOperation");
+    let mut watch_errors = WatchErrors::new(WatchedKind::SecretRotationOperation);
     while let Some((number, event)) = stream.next().await {
         let Some(event) = watch_errors.sort(&context, event) else {
             continue;
@@ -65,7 +66,7 @@ pub(crate) async fn to_profiles(context: Arc<Context>) {
     let api = Api::all(context.client.clone());
     let mut stream = watches::guarded::<AWSAccessProfile>(api, &context.identity);
     let mut known: BTreeMap<ProfileName, i64> = BTreeMap::new();
-    let mut watch_errors = WatchErrors::new("AWSAccessProfile");
+    let mut watch_errors = WatchErrors::new(WatchedKind::AwsAccessProfile);
     while let Some(event) = stream.next().await {
         let Some(event) = watch_errors.sort(&context, event) else {
             continue;
@@ -81,7 +82,7 @@ pub(crate) async fn to_namespaces(context: Arc<Context>) {
     let api: Api<PartialObjectMeta<NamespaceObject>> = Api::all(context.client.clone());
     let mut stream = watches::metadata(api, &context.identity);
     let mut known: BTreeMap<Namespace, Labels> = BTreeMap::new();
-    let mut watch_errors = WatchErrors::new("Namespace");
+    let mut watch_errors = WatchErrors::new(WatchedKind::Namespace);
     while let Some(event) = stream.next().await {
         let Some(event) = watch_errors.sort(&context, event) else {
             continue;
@@ -351,12 +352,12 @@ fn is_of(key: &ObjectKey, operation: &OperationEntry, policy: &ObjectKey) -> boo
 
 /// Counts the errors of a watch, and logs when they begin and when they are over.
 struct WatchErrors {
-    kind: &'static str,
+    kind: WatchedKind,
     lasting: bool,
 }
 
 impl WatchErrors {
-    const fn new(kind: &'static str) -> Self {
+    const fn new(kind: WatchedKind) -> Self {
         Self {
             kind,
             lasting: false,
@@ -373,19 +374,19 @@ impl WatchErrors {
                 // The beginning of a list proves nothing. A list that has returned objects does.
                 if self.lasting && !matches!(event, Event::Init) {
                     self.lasting = false;
-                    tracing::info!(kind = self.kind, "watch recovered");
+                    tracing::info!(kind = self.kind.name(), "watch recovered");
                 }
                 Some(event)
             }
             Err(error) => {
-                context
-                    .metrics
-                    .watch_errors
-                    .with_label_values(&[self.kind])
-                    .inc();
+                context.metrics.watch_failed(self.kind);
                 if !self.lasting {
                     self.lasting = true;
-                    tracing::warn!(kind = self.kind, error = short(&error), "watch interrupted");
+                    tracing::warn!(
+                        kind = self.kind.name(),
+                        error = short(&error),
+                        "watch interrupted"
+                    );
                 }
                 None
             }

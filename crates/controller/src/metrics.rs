@@ -1,13 +1,14 @@
 //! The metrics that `/metrics` serves. Counters are kept here. The series of policies and secrets are built from the
 //! last reports.
 
-mod builder;
+mod family;
+mod labels;
 mod leader_only;
 mod policy_collector;
 mod policy_sample;
 mod reference;
 mod secret_label;
-mod zero_series;
+mod table;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,58 +16,41 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
-};
+use prometheus::{IntCounterVec, Registry, TextEncoder};
+use secret_rotation_aws::Operation as AwsOperation;
 use secret_rotation_core::names::{ObjectKey, ProfileName, Region};
-use secret_rotation_core::operation::{Operation, Outcome, Trigger};
+use secret_rotation_core::operation::{Operation, Outcome};
 
-use self::builder::Maker;
+pub(crate) use self::labels::{
+    CallCode, ClearResult, Controller, ReconcileResult, RotationResult, WatchedKind,
+};
 use self::leader_only::LeaderOnly;
 pub(crate) use self::policy_collector::PolicyCollector;
 pub(crate) use self::policy_sample::PolicySample;
-use self::reference::{Catalogue, Described};
+use self::reference::Described;
+use self::table::{Families, PolicyFamilies};
+use crate::lease;
 use crate::options::SecretLabel;
 
-const PREFIX: &str = "secretrotation";
+/// The revision of the sources, if the build knew it.
+const REVISION: &str = match option_env!("SECRET_ROTATION_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
 
-const RECONCILE_BUCKETS: [f64; 12] = [
-    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
-const ROTATION_BUCKETS: [f64; 11] = [
-    1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0,
-];
-const SWEEP_BUCKETS: [f64; 12] = [
-    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0,
-];
-const AWS_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// The version of the compiler, if the build knew it.
+const RUSTC: &str = match option_env!("SECRET_ROTATION_RUSTC") {
+    Some(rustc) => rustc,
+    None => "unknown",
+};
+
+const NO_LABELS: &[&str] = &[];
 
 /// All metrics of the process, in their own registry.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    /// Counts requests to the API server.
-    pub kube_requests: IntCounterVec,
-    /// Counts errors of watches, by resource.
-    pub watch_errors: IntCounterVec,
-    /// Whether this replica holds the lease.
-    pub leader: IntGaugeVec,
-    reconciles: IntCounterVec,
-    reconcile_duration: HistogramVec,
-    reconcile_active: IntGaugeVec,
-    reconcile_panics: IntCounterVec,
-    aws_requests: IntCounterVec,
-    aws_duration: HistogramVec,
-    aws_retries: IntCounterVec,
-    sweep_duration: HistogramVec,
-    sweep_success: GaugeVec,
-    rotations_triggered: IntCounterVec,
-    rotations_finished: IntCounterVec,
-    rotation_duration: Histogram,
-    pending_cleared: IntCounterVec,
-    operations: IntCounterVec,
-    custom_endpoint: Gauge,
-    credentials_expiry: GaugeVec,
+    families: Families,
     reports: PolicyCollector,
     /// The existing policies. Only they have series, whatever names operations contain.
     known: Mutex<BTreeSet<ObjectKey>>,
@@ -75,9 +59,26 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Creates and registers all metrics. Series with a closed set of label values start at 0.
     pub(crate) fn new(max_secrets: usize, label: SecretLabel) -> prometheus::Result<Arc<Self>> {
-        let metrics = Self::made(max_secrets, label, &Catalogue::default())?;
-        metrics.start_at_zero();
-        Ok(Arc::new(metrics))
+        let registry = Registry::new();
+        let voice = LeaderOnly::default();
+        let families = Families::new()?;
+        for metric in families.all() {
+            metric.register(&registry, &voice)?;
+            metric.start();
+        }
+        families
+            .build_info
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION, RUSTC])
+            .set(1.0);
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let reports = PolicyCollector::new(max_secrets, voice)?.labelled(label);
+        registry.register(Box::new(reports.clone()))?;
+        Ok(Arc::new(Self {
+            registry,
+            families,
+            reports,
+            known: Mutex::default(),
+        }))
     }
 
     /// Returns the reference page of all metric families.
@@ -85,112 +86,14 @@ impl Metrics {
         Self::described().map(|all| reference::page(&all))
     }
 
+    /// Returns the descriptions of all families, sorted by name.
     fn described() -> prometheus::Result<Vec<Described>> {
-        let catalogue = Catalogue::default();
-        Self::made(0, SecretLabel::Name, &catalogue)?;
-        Ok(catalogue.into_sorted())
-    }
-
-    fn made(
-        max_secrets: usize,
-        label: SecretLabel,
-        catalogue: &Catalogue,
-    ) -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let voice = LeaderOnly::default();
-        let reports = PolicyCollector::new(max_secrets, voice.clone())?.labelled(label);
-        let make = Maker {
-            registry: &registry,
-            catalogue,
-            voice: None,
-        };
-        let make_for_holder = make.for_holder(&voice);
-        let metrics = Self {
-            kube_requests: make.counter(
-                "kube_requests_total",
-                "Total number of Kubernetes API requests",
-                &["verb", "resource", "code_class"],
-            )?,
-            watch_errors: make.counter(
-                "watch_errors_total",
-                "Total number of Kubernetes watch errors",
-                &["kind"],
-            )?,
-            leader: make.leader()?,
-            reconciles: make.counter(
-                "reconcile_total",
-                "Total number of reconciliations by result",
-                &["controller", "result"],
-            )?,
-            reconcile_duration: make.histogram(
-                "reconcile_duration_seconds",
-                "Time taken by one reconciliation",
-                &["controller"],
-                &RECONCILE_BUCKETS,
-            )?,
-            reconcile_active: make.gauge(
-                "reconcile_active",
-                "Number of reconciliations in progress",
-                &["controller"],
-            )?,
-            reconcile_panics: make.counter(
-                "reconcile_panics_total",
-                "Total number of panics caught during reconciliation",
-                &["controller"],
-            )?,
-            aws_requests: make.counter(
-                "aws_requests_total",
-                "Total number of AWS API calls by outcome",
-                &["operation", "code"],
-            )?,
-            aws_duration: make.histogram(
-                "aws_request_duration_seconds",
-                "Latency of AWS API calls including retries",
-                &["operation"],
-                &AWS_BUCKETS,
-            )?,
-            aws_retries: make.counter(
-                "aws_request_retries_total",
-                "Total number of retried AWS API attempts",
-                &["operation"],
-            )?,
-            sweep_duration: make_for_holder.sweep_duration()?,
-            sweep_success: make_for_holder.float_gauge(
-                "sweep_last_success_timestamp_seconds",
-                "Unix time of the last complete sweep",
-                &["profile", "region"],
-            )?,
-            rotations_triggered: make_for_holder.counter(
-                "rotations_triggered_total",
-                "Total number of rotations started by the controller",
-                &["namespace", "policy", "trigger"],
-            )?,
-            rotations_finished: make_for_holder.counter(
-                "rotations_finished_total",
-                "Total number of started rotations that ended",
-                &["namespace", "policy", "result"],
-            )?,
-            rotation_duration: make.rotation_duration()?,
-            pending_cleared: make_for_holder.counter(
-                "pending_cleared_total",
-                "Total number of stale AWSPENDING labels removed",
-                &["namespace", "policy", "result"],
-            )?,
-            operations: make_for_holder.counter(
-                "operations_total",
-                "Total number of finished operations",
-                &["namespace", "policy", "action", "result"],
-            )?,
-            custom_endpoint: make.custom_endpoint()?,
-            credentials_expiry: make_for_holder.credentials_expiry()?,
-            reports: reports.clone(),
-            registry: registry.clone(),
-            known: Mutex::default(),
-        };
-        make.build_info()?;
-        make.add(ProcessCollector::for_self())?;
-        make.add(reports)?;
-        Ok(metrics)
+        let (families, of_policies) = (Families::new()?, PolicyFamilies::new()?);
+        let metrics = families.all().into_iter().chain(of_policies.all());
+        let mut all: Vec<_> = metrics.map(Described::of).collect();
+        all.extend(Described::of_collector(&ProcessCollector::for_self()));
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
     }
 
     /// Returns the last reports about policies, from which their series are built.
@@ -203,36 +106,106 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
+    /// Adds a policy, whose counters start at 0.
+    pub(crate) fn expect_policy(&self, key: &ObjectKey) {
+        self.known().insert(key.clone());
+        for metric in self.families.all() {
+            metric.start_policy([key.namespace.as_str(), key.name.as_str()]);
+        }
+    }
+
+    /// Removes a deleted policy and its series.
+    pub(crate) fn forget_policy(&self, key: &ObjectKey) {
+        // The lock is held until the series are removed. Otherwise `count` could bring one back.
+        let mut known = self.known();
+        known.remove(key);
+        self.reports.forget(key);
+        for metric in self.families.all() {
+            metric.forget_policy([key.namespace.as_str(), key.name.as_str()]);
+        }
+    }
+
+    /// Records whether this replica holds the lease.
+    pub(crate) fn set_leader(&self, holds: bool) {
+        self.families
+            .leader
+            .with_label_values(&[lease::NAME])
+            .set(f64::from(u8::from(holds)));
+    }
+
+    /// Records a request to the API server.
+    pub(crate) fn kubernetes_called(&self, verb: &str, resource: &str, code_class: &str) {
+        self.families
+            .kube_requests
+            .with_label_values(&[verb, resource, code_class])
+            .inc();
+    }
+
+    /// Records an error of a watch.
+    pub(crate) fn watch_failed(&self, kind: WatchedKind) {
+        self.families
+            .watch_errors
+            .with_label_values(&[kind.name()])
+            .inc();
+    }
+
     /// Records that a reconcile has begun.
-    pub(crate) fn reconcile_began(&self, controller: &str) {
-        self.reconcile_active.with_label_values(&[controller]).inc();
+    pub(crate) fn reconcile_began(&self, controller: Controller) {
+        self.families
+            .reconcile_active
+            .with_label_values(&[controller.name()])
+            .inc();
     }
 
     /// Records that a reconcile has ended.
-    pub(crate) fn reconcile_ended(&self, controller: &str, result: &str, took: Duration) {
-        self.reconcile_active.with_label_values(&[controller]).dec();
-        self.reconciles
-            .with_label_values(&[controller, result])
+    pub(crate) fn reconcile_ended(
+        &self,
+        controller: Controller,
+        result: ReconcileResult,
+        took: Duration,
+    ) {
+        let controller = controller.name();
+        self.families
+            .reconcile_active
+            .with_label_values(&[controller])
+            .dec();
+        self.families
+            .reconciles
+            .with_label_values(&[controller, result.name()])
             .inc();
-        self.reconcile_duration
+        self.families
+            .reconcile_duration
             .with_label_values(&[controller])
             .observe(took.as_secs_f64());
     }
 
     /// Records that a reconcile has panicked.
-    pub(crate) fn reconcile_panicked(&self, controller: &str) {
-        self.reconcile_panics.with_label_values(&[controller]).inc();
+    pub(crate) fn reconcile_panicked(&self, controller: Controller) {
+        self.families
+            .reconcile_panics
+            .with_label_values(&[controller.name()])
+            .inc();
     }
 
     /// Records that an AWS call has ended after `retries` retries.
-    pub(crate) fn aws_called(&self, operation: &str, code: &str, took: Duration, retries: u32) {
-        self.aws_requests
-            .with_label_values(&[operation, code])
+    pub(crate) fn aws_called(
+        &self,
+        operation: AwsOperation,
+        code: CallCode,
+        took: Duration,
+        retries: u32,
+    ) {
+        let operation = operation.name();
+        self.families
+            .aws_requests
+            .with_label_values(&[operation, code.name()])
             .inc();
-        self.aws_duration
+        self.families
+            .aws_duration
             .with_label_values(&[operation])
             .observe(took.as_secs_f64());
-        self.aws_retries
+        self.families
+            .aws_retries
             .with_label_values(&[operation])
             .inc_by(u64::from(retries));
     }
@@ -243,19 +216,22 @@ impl Metrics {
         reason = "Unix seconds are exact in an f64 for millions of years"
     )]
     pub(crate) fn credentials_expire(&self, at: Option<Timestamp>) {
-        let none: [&str; 0] = [];
         match at {
             Some(at) => self
+                .families
                 .credentials_expiry
-                .with_label_values(&none)
+                .with_label_values(NO_LABELS)
                 .set(at.as_second() as f64),
-            None => self.credentials_expiry.reset(),
+            None => self.families.credentials_expiry.reset(),
         }
     }
 
     /// Records whether AWS calls go to a custom endpoint.
     pub(crate) fn set_custom_endpoint(&self, custom: bool) {
-        self.custom_endpoint.set(f64::from(u8::from(custom)));
+        self.families
+            .custom_endpoint
+            .with_label_values(NO_LABELS)
+            .set(f64::from(u8::from(custom)));
     }
 
     /// Records a complete sweep.
@@ -271,10 +247,12 @@ impl Metrics {
         at: secret_rotation_core::time::AwsTime,
     ) {
         let labels = [profile.as_str(), region.as_str()];
-        self.sweep_duration
+        self.families
+            .sweep_duration
             .with_label_values(&labels)
             .observe(took.as_secs_f64());
-        self.sweep_success
+        self.families
+            .sweep_success
             .with_label_values(&labels)
             .set(at.timestamp().as_second() as f64);
     }
@@ -282,45 +260,45 @@ impl Metrics {
     /// Removes the series of a region that is no longer swept.
     pub(crate) fn forget_sweep(&self, profile: &ProfileName, region: &Region) {
         let labels = [profile.as_str(), region.as_str()];
-        let _ = self.sweep_duration.remove_label_values(&labels);
-        let _ = self.sweep_success.remove_label_values(&labels);
+        let _ = self.families.sweep_duration.remove_label_values(&labels);
+        let _ = self.families.sweep_success.remove_label_values(&labels);
     }
 
     /// Records that AWS accepted a rotation.
     pub(crate) fn rotation_triggered(&self, operation: &Operation) {
-        let trigger = match operation.trigger {
-            Trigger::Policy => "Policy",
-            Trigger::Manual => "Manual",
-        };
-        self.count(&self.rotations_triggered, operation, &[trigger]);
+        let trigger = operation.trigger.name();
+        self.count(&self.families.rotations_triggered, operation, &[trigger]);
     }
 
     /// Records whether AWSPENDING was removed.
-    pub(crate) fn pending_cleared(&self, operation: &Operation, result: &str) {
-        self.count(&self.pending_cleared, operation, &[result]);
+    pub(crate) fn pending_cleared(&self, operation: &Operation, result: ClearResult) {
+        self.count(&self.families.pending_cleared, operation, &[result.name()]);
     }
 
     /// Records that a rotation that the controller started has ended.
     pub(crate) fn rotation_finished(
         &self,
         operation: &Operation,
-        result: &str,
+        result: RotationResult,
         took: Option<Duration>,
     ) {
-        self.count(&self.rotations_finished, operation, &[result]);
+        self.count(
+            &self.families.rotations_finished,
+            operation,
+            &[result.name()],
+        );
         if let Some(took) = took {
-            self.rotation_duration.observe(took.as_secs_f64());
+            self.families
+                .rotation_duration
+                .with_label_values(NO_LABELS)
+                .observe(took.as_secs_f64());
         }
     }
 
     /// Records that an operation has ended.
     pub(crate) fn operation_finished(&self, operation: &Operation, outcome: &Outcome) {
-        let result = match outcome {
-            Outcome::Succeeded { .. } => "Succeeded",
-            Outcome::Failed { reason, .. } => reason.name(),
-        };
-        let values = [operation.action.name(), result];
-        self.count(&self.operations, operation, &values);
+        let values = [operation.action.name(), labels::operation_result(outcome)];
+        self.count(&self.families.operations, operation, &values);
     }
 
     /// Increments a counter for the policy of an operation. Users can write any name into `policyRef`, and a policy
@@ -370,8 +348,8 @@ mod tests {
             let operation = crate::testing::operation(name);
             metrics.operation_finished(&operation, &gone);
             metrics.rotation_triggered(&operation);
-            metrics.pending_cleared(&operation, "success");
-            metrics.rotation_finished(&operation, "failed", None);
+            metrics.pending_cleared(&operation, ClearResult::Success);
+            metrics.rotation_finished(&operation, RotationResult::Failed, None);
         }
         let before = text().lines().count();
         assert_eq!((lines("made-up"), lines("payments")), (0, 0));

@@ -17,8 +17,8 @@ use crate::events::EventRecorder;
 use crate::garbage_collection;
 use crate::kubernetes::reads::Reader;
 use crate::kubernetes::{admission, client};
-use crate::lease::{self, Elector, Leadership, Note};
-use crate::metrics::Metrics;
+use crate::lease::{Elector, Leadership, Note};
+use crate::metrics::{Controller, Metrics};
 use crate::operation::locks::Locks;
 use crate::operation::look_failures::LookFailures;
 use crate::options::Options;
@@ -41,27 +41,27 @@ const POLL: Duration = Duration::from_millis(200);
 const RELEASE: Duration = Duration::from_secs(6);
 
 const POLICY: Limits = Limits {
-    name: "policy",
+    controller: Controller::Policy,
     concurrency: 8,
     timeout: Duration::from_mins(1),
     grace: Duration::from_secs(4),
 };
 const OPERATION: Limits = Limits {
-    name: "operation",
+    controller: Controller::Operation,
     concurrency: 16,
     timeout: Duration::from_mins(2),
     // A request that was sent is answered within ten seconds. Then its result is written.
     grace: Duration::from_secs(15),
 };
 const PROFILE: Limits = Limits {
-    name: "profile",
+    controller: Controller::Profile,
     concurrency: 2,
     timeout: Duration::from_secs(30),
     grace: Duration::from_secs(4),
 };
 /// A receive call of SQS waits up to twenty seconds for messages.
 const EVENTS: Limits = Limits {
-    name: "events",
+    controller: Controller::Events,
     concurrency: 64,
     timeout: Duration::from_secs(50),
     // Messages that were received and not passed on are delivered again.
@@ -69,7 +69,7 @@ const EVENTS: Limits = Limits {
 };
 /// A sweep of half a million secrets at twenty pages per second takes five minutes.
 const SWEEP: Limits = Limits {
-    name: "sweep",
+    controller: Controller::Sweep,
     concurrency: 16,
     timeout: Duration::from_hours(1),
     // A sweep writes nothing.
@@ -374,12 +374,11 @@ async fn follow_lease(context: Arc<Context>) {
 }
 
 fn speak(context: &Context, holds: bool) {
-    let leader = context.metrics.leader.with_label_values(&[lease::NAME]);
     if holds {
         context.metrics.reports().speak(true);
-        leader.set(1);
+        context.metrics.set_leader(true);
     } else {
-        leader.set(0);
+        context.metrics.set_leader(false);
         context.metrics.reports().speak(false);
     }
 }

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::jitter::spread;
 use crate::lease::Leadership;
-use crate::metrics::Metrics;
+use crate::metrics::{Controller, Metrics, ReconcileResult};
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
 
@@ -29,8 +29,8 @@ const LONGEST_RETRY: Duration = Duration::from_mins(1);
 /// How one queue is processed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The name of the reconciler in logs and metrics.
-    pub name: &'static str,
+    /// The reconciler, as logs and metrics name it.
+    pub controller: Controller,
     /// Maximum number of runs at one time.
     pub concurrency: usize,
     /// Maximum time of one run.
@@ -150,7 +150,7 @@ where
     if !around.leadership.is_held() {
         return around.leadership.is_in_doubt().then_some(FIRST_RETRY);
     }
-    around.metrics.reconcile_began(limits.name);
+    around.metrics.reconcile_began(limits.controller);
     let began = clock::now();
     let ended = tokio::time::timeout(
         limits.timeout,
@@ -162,16 +162,16 @@ where
             failures.forget(key);
             (
                 if again.is_some() {
-                    "requeue"
+                    ReconcileResult::Requeue
                 } else {
-                    "success"
+                    ReconcileResult::Success
                 },
                 again,
             )
         }
         Ok(Ok(Err(error))) => failed(limits, failures, key, &error),
         Ok(Err(_panic)) => {
-            around.metrics.reconcile_panicked(limits.name);
+            around.metrics.reconcile_panicked(limits.controller);
             (
                 Error::Stale("").result(),
                 Some(failures.pause(key).max(LONGEST_RETRY)),
@@ -186,7 +186,7 @@ where
     };
     around
         .metrics
-        .reconcile_ended(limits.name, result, clock::now() - began);
+        .reconcile_ended(limits.controller, result, clock::now() - began);
     pause
 }
 
@@ -195,11 +195,11 @@ fn failed<K: Ord + Clone + Display>(
     failures: &Failures<K>,
     key: &K,
     error: &Error,
-) -> (&'static str, Option<Duration>) {
+) -> (ReconcileResult, Option<Duration>) {
     if error.is_passing() {
-        tracing::debug!(controller = limits.name, object = %key, %error, "reconcile requeued");
+        tracing::debug!(controller = limits.controller.name(), object = %key, %error, "reconcile requeued");
     } else {
-        tracing::warn!(controller = limits.name, object = %key, %error, "reconcile failed");
+        tracing::warn!(controller = limits.controller.name(), object = %key, %error, "reconcile failed");
     }
     let pause = failures.pause(key);
     let rest = error.rest().map(|rest| spread(rest, key.to_string()));
@@ -216,7 +216,7 @@ mod tests {
     use crate::shutdown::{self, Trigger};
 
     const LIMITS: Limits = Limits {
-        name: "policy",
+        controller: Controller::Policy,
         concurrency: 1,
         timeout: Duration::from_mins(10),
         grace: Duration::from_secs(15),

@@ -74,6 +74,7 @@ macro_rules! words {
             }
 
             /// Returns the variant with this name; `None` if there is none.
+            #[allow(dead_code, reason = "not every set of words is read back")]
             $visibility fn parse(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|word| word.name() == name)
             }

@@ -114,10 +114,7 @@ where
             let class = answer
                 .as_ref()
                 .map_or("none", |answer| code_class(answer.status().as_u16()));
-            metrics
-                .kube_requests
-                .with_label_values(&[verb, resource, class])
-                .inc();
+            metrics.kubernetes_called(verb, resource, class);
             let answer = answer?;
             match Busy::told(answer.status(), answer.headers()) {
                 Some(busy) => Err(busy.into()),

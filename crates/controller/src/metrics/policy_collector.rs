@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus::GaugeVec;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, Opts};
 use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::plan::Breaker;
 use secret_rotation_core::time::AwsTime;
@@ -14,10 +14,8 @@ use secret_rotation_core::time::AwsTime;
 use super::leader_only::LeaderOnly;
 use super::policy_sample::{PolicySample, SecretSample};
 use super::secret_label;
+use super::table::PolicyFamilies;
 use crate::options::SecretLabel;
-
-const POLICY: [&str; 2] = ["namespace", "policy"];
-const SECRET: [&str; 4] = ["namespace", "policy", "region", "secret"];
 
 /// The last report of each policy. It has no series while another replica holds the lease.
 #[derive(Clone, Debug)]
@@ -27,7 +25,7 @@ pub(crate) struct PolicyCollector {
     max_secrets: usize,
     label: SecretLabel,
     /// Empty families, which only provide the descriptions.
-    families: Arc<Families>,
+    families: Arc<PolicyFamilies>,
 }
 
 impl PolicyCollector {
@@ -38,7 +36,7 @@ impl PolicyCollector {
             policies: Arc::default(),
             max_secrets,
             label: SecretLabel::Name,
-            families: Arc::new(Families::new()?),
+            families: Arc::new(PolicyFamilies::new()?),
         })
     }
 
@@ -80,8 +78,8 @@ impl PolicyCollector {
         self.policies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn filled(&self) -> prometheus::Result<Families> {
-        let families = Families::new()?;
+    fn filled(&self) -> prometheus::Result<PolicyFamilies> {
+        let families = PolicyFamilies::new()?;
         let reports = if self.voice.speaks() {
             self.policies().clone()
         } else {
@@ -104,7 +102,7 @@ impl Collector for PolicyCollector {
         self.families
             .all()
             .into_iter()
-            .flat_map(Collector::desc)
+            .flat_map(|metric| metric.collector().desc())
             .collect()
     }
 
@@ -112,136 +110,13 @@ impl Collector for PolicyCollector {
         let filled = self.filled();
         filled
             .iter()
-            .flat_map(Families::all)
-            .flat_map(Collector::collect)
+            .flat_map(PolicyFamilies::all)
+            .flat_map(|metric| metric.collector().collect())
             .collect()
     }
 }
 
-#[derive(Debug)]
-struct Families {
-    info: GaugeVec,
-    condition: GaugeVec,
-    suspended: GaugeVec,
-    secrets: GaugeVec,
-    last_check: GaugeVec,
-    check_interval: GaugeVec,
-    breaker: GaugeVec,
-    blocked: GaugeVec,
-    stuck: GaugeVec,
-    stuck_since: GaugeVec,
-    last_rotation: GaugeVec,
-    next_rotation: GaugeVec,
-    expiry: GaugeVec,
-    deletion: GaugeVec,
-    truncated: GaugeVec,
-}
-
-impl Families {
-    fn new() -> prometheus::Result<Self> {
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            GaugeVec::new(Opts::new(name, help).namespace(super::PREFIX), labels)
-        };
-        let of_policy = |more: &[&'static str]| [&POLICY, more].concat();
-        Ok(Self {
-            info: gauge(
-                "policy_info",
-                "Static facts about a policy, for joins",
-                &of_policy(&["mode", "profile"]),
-            )?,
-            condition: gauge(
-                "policy_status_condition",
-                "Status of a policy condition, 1 for the current status",
-                &of_policy(&["condition", "status"]),
-            )?,
-            suspended: gauge(
-                "policy_suspended",
-                "Whether the policy is suspended",
-                &POLICY,
-            )?,
-            secrets: gauge(
-                "policy_secrets",
-                "Number of secrets selected by the policy in each state",
-                &of_policy(&["state"]),
-            )?,
-            last_check: gauge(
-                "policy_last_check_timestamp_seconds",
-                "Unix time of the last completed check against AWS",
-                &POLICY,
-            )?,
-            check_interval: gauge(
-                "policy_check_interval_seconds",
-                "Time between two checks against AWS that the policy and its profile ask for",
-                &POLICY,
-            )?,
-            breaker: gauge(
-                "policy_circuit_breaker_open",
-                "Whether the circuit breaker of the policy is open",
-                &POLICY,
-            )?,
-            blocked: gauge(
-                "operations_blocked",
-                "Number of blocked remedies, by reason",
-                &of_policy(&["reason"]),
-            )?,
-            stuck: gauge(
-                "secret_stuck",
-                "Whether the rotation of the secret is stuck",
-                &SECRET,
-            )?,
-            stuck_since: gauge(
-                "secret_stuck_since_timestamp_seconds",
-                "Unix time since which the rotation has not progressed; a pin does not move it",
-                &SECRET,
-            )?,
-            last_rotation: gauge(
-                "secret_last_rotation_timestamp_seconds",
-                "Unix time of the last completed rotation",
-                &SECRET,
-            )?,
-            next_rotation: gauge(
-                "secret_next_rotation_timestamp_seconds",
-                "Unix time of the next scheduled rotation",
-                &SECRET,
-            )?,
-            expiry: gauge(
-                "secret_expiry_timestamp_seconds",
-                "Unix time at which the value expires, from its tag",
-                &SECRET,
-            )?,
-            deletion: gauge(
-                "secret_deletion_timestamp_seconds",
-                "Unix time until which a deleted secret can certainly be restored; once that has passed, the latest possible time",
-                &SECRET,
-            )?,
-            truncated: gauge(
-                "metrics_truncated_secrets",
-                "Number of secrets without per-secret series because of the limit",
-                &[],
-            )?,
-        })
-    }
-
-    const fn all(&self) -> [&GaugeVec; 15] {
-        [
-            &self.info,
-            &self.condition,
-            &self.suspended,
-            &self.secrets,
-            &self.last_check,
-            &self.check_interval,
-            &self.breaker,
-            &self.blocked,
-            &self.stuck,
-            &self.stuck_since,
-            &self.last_rotation,
-            &self.next_rotation,
-            &self.expiry,
-            &self.deletion,
-            &self.truncated,
-        ]
-    }
-
+impl PolicyFamilies {
     fn fill_policy(&self, key: &ObjectKey, report: &PolicySample) {
         let (namespace, policy) = (key.namespace.as_str(), key.name.as_str());
         let own = [namespace, policy];

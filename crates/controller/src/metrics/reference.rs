@@ -1,33 +1,12 @@
-//! The reference page of the metric families, which is built from the collectors themselves.
+//! The reference page of the metric families, which is built from the table.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricType;
 
-/// Families that show internals of the controller and change with them.
-const ALPHA: [&str; 9] = [
-    "secretrotation_aws_request_retries_total",
-    "secretrotation_kube_requests_total",
-    "secretrotation_operations_blocked",
-    "secretrotation_operations_total",
-    "secretrotation_reconcile_active",
-    "secretrotation_reconcile_duration_seconds",
-    "secretrotation_reconcile_panics_total",
-    "secretrotation_sweep_duration_seconds",
-    "secretrotation_watch_errors_total",
-];
-
-/// How stable a family is for its users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stability {
-    /// Its name, type and labels change only with the major version.
-    Stable,
-    /// It may change with any version; the changelog describes the change.
-    Alpha,
-}
+use super::family::{AnyMetric, Stability};
 
 /// One metric family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,43 +18,35 @@ pub(super) struct Described {
     pub(super) stability: Stability,
 }
 
-/// All registered families.
-#[derive(Debug, Default)]
-pub(super) struct Catalogue(RefCell<Vec<Described>>);
+impl Described {
+    /// Describes a metric of the table.
+    pub(super) fn of(metric: &dyn AnyMetric) -> Self {
+        let family = metric.family();
+        let labels = family.labels.iter().map(|label| label.name.to_owned());
+        Self {
+            name: family.name.to_owned(),
+            kind: metric.kind(),
+            labels: labels.collect(),
+            help: family.help.to_owned(),
+            stability: family.stability,
+        }
+    }
 
-impl Catalogue {
-    /// Adds every family of a collector.
-    pub(super) fn add(&self, collector: &dyn Collector) {
+    /// Describes every family of a collector of a library. Their names are conventions, and so stable.
+    pub(super) fn of_collector(collector: &dyn Collector) -> Vec<Self> {
         let kinds: BTreeMap<_, _> = collector
             .collect()
             .iter()
             .map(|family| (family.name().to_owned(), kind(family.get_field_type())))
             .collect();
-        let described = collector.desc().into_iter().map(|desc| Described {
+        let described = collector.desc().into_iter().map(|desc| Self {
             name: desc.fq_name.clone(),
             kind: kinds.get(&desc.fq_name).copied().unwrap_or("untyped"),
             labels: desc.variable_labels.clone(),
             help: desc.help.clone(),
-            stability: Stability::of(&desc.fq_name),
+            stability: Stability::Stable,
         });
-        self.0.borrow_mut().extend(described);
-    }
-
-    /// Returns all families, sorted by name.
-    pub(super) fn into_sorted(self) -> Vec<Described> {
-        let mut all = self.0.into_inner();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-}
-
-impl Stability {
-    fn of(name: &str) -> Self {
-        if ALPHA.contains(&name) {
-            Self::Alpha
-        } else {
-            Self::Stable
-        }
+        described.collect()
     }
 }
 
@@ -172,16 +143,6 @@ mod tests {
         assert_eq!(names.len(), all.len());
         let untyped: Vec<_> = all.iter().filter(|one| one.kind == "untyped").collect();
         assert_eq!(untyped, Vec::<&Described>::new());
-    }
-
-    #[test]
-    fn every_family_that_is_called_alpha_exists() {
-        let all = Metrics::described().expect("metrics register");
-        let alpha = all
-            .iter()
-            .filter(|one| one.stability == Stability::Alpha)
-            .count();
-        assert_eq!(alpha, ALPHA.len());
     }
 
     #[test]

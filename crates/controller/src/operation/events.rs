@@ -11,6 +11,7 @@ use secret_rotation_core::secret::Look;
 
 use crate::context::Context;
 use crate::events::{EventNote, Reason};
+use crate::metrics::{ClearResult, RotationResult};
 use crate::operation::fetch::Fetched;
 
 /// Writes one log line and the metrics for a request that was sent.
@@ -32,9 +33,13 @@ pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, resu
     match write.intent().step {
         Step::Rotate if result.was_received() => context.metrics.rotation_triggered(operation),
         Step::Clear if result.kind == ResultKind::Applied => {
-            context.metrics.pending_cleared(operation, "success");
+            context
+                .metrics
+                .pending_cleared(operation, ClearResult::Success);
         }
-        Step::Clear => context.metrics.pending_cleared(operation, "error"),
+        Step::Clear => context
+            .metrics
+            .pending_cleared(operation, ClearResult::Error),
         Step::Pin
         | Step::Rotate
         | Step::Unpin
@@ -112,21 +117,23 @@ pub(super) fn count(
         }
     );
     if superseded && operation.action.clears() && operation.has_started() {
-        context.metrics.pending_cleared(operation, "superseded");
+        context
+            .metrics
+            .pending_cleared(operation, ClearResult::Superseded);
     }
     let Some(rotate) = operation.journal.entry(Step::Rotate) else {
         return;
     };
     let result = match outcome {
-        Outcome::Succeeded { .. } => "success",
+        Outcome::Succeeded { .. } => RotationResult::Success,
         Outcome::Failed {
             reason: Failure::RotationDidNotFinish,
             ..
-        } => "timeout",
-        Outcome::Failed { .. } => "failed",
+        } => RotationResult::Timeout,
+        Outcome::Failed { .. } => RotationResult::Failed,
     };
     let took = look
-        .filter(|_| result == "success")
+        .filter(|_| result == RotationResult::Success)
         .map(|look| look.at.since(rotate.intent));
     context.metrics.rotation_finished(operation, result, took);
 }
