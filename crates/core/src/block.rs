@@ -32,6 +32,7 @@ impl Block {
         })
     }
 
+    /// Builds a block that ends by itself at `until`.
     pub(crate) const fn until(reason: BlockReason, until: AwsTime) -> Self {
         Self {
             reason,

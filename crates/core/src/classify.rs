@@ -64,6 +64,7 @@ pub fn classify(
     }
     classifier.report_unread(&inventories, &mut survey);
     classifier.report_missing(&inventories, &mut survey);
+    // Last, because it keeps only findings that nothing above has reported.
     classifier.report_previous(&inventories, &mut survey);
     survey.findings.sort_by(|a, b| rank(a).cmp(&rank(b)));
     survey
@@ -107,7 +108,7 @@ impl Classifier<'_> {
                 .is_none_or(|regions| regions.contains(region))
     }
 
-    /// The policy's regions, before anything is counted. One that was not swept is not complete.
+    /// Returns the policy's regions, before anything is counted. A region that was not swept is not complete.
     fn regions(&self, inventories: &[&Inventory]) -> BTreeMap<Region, RegionSurvey> {
         let regions = self.profile.regions.iter();
         let covered = regions.filter(|region| self.covers(region));

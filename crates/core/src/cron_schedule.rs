@@ -99,6 +99,11 @@ const WEEKDAY: Field = Field {
 };
 
 impl Schedule {
+    /// Parses five fields or a macro.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is not a schedule, or if no day ever matches it.
     pub(crate) fn parse(text: &str) -> Result<Self, ScheduleError> {
         if text.contains("TZ=") {
             return Err(ScheduleError::Zone);

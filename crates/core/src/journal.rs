@@ -62,7 +62,7 @@ impl Journal {
         }
     }
 
-    /// When an intent of one of the steps was last journaled.
+    /// Returns when an intent of one of the steps was last journaled.
     pub fn last_intent(&self, steps: &[Step]) -> Option<AwsTime> {
         self.0
             .iter()

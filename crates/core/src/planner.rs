@@ -168,6 +168,8 @@ impl<'a> Planner<'a> {
             None => return Decision::Nothing,
         };
         let owner = self.owner(finding, secret, history);
+        // The order decides which reason is reported: first what only people can remove, then what was not seen, then what
+        // time ends. Concurrency comes last, so that only an operation that nothing else blocks takes a slot.
         let block = self
             .not_permitted(secret, remedy, owner)
             .or_else(|| self.unseen(finding))
@@ -357,6 +359,7 @@ pub(super) enum Remedy {
 }
 
 impl Remedy {
+    /// Returns the action, if the remedy is one.
     pub(super) const fn action(self) -> Option<Action> {
         match self {
             Self::Act(action) => Some(action),

@@ -240,7 +240,7 @@ pub enum Exclusion {
 }
 
 impl Exclusion {
-    /// A sentence for people.
+    /// Returns a sentence for people.
     pub const fn message(self) -> &'static str {
         match self {
             Self::ScheduledForDeletion => "the secret is scheduled for deletion",

@@ -153,6 +153,7 @@ impl<'a> Rules<'a> {
 
     /// Returns the state by what is known of the secret: from a list, from `DescribeSecret`, or from both.
     fn readable(&self) -> Verdict {
+        // The order is the precedence of the states: the first one that holds is reported.
         self.scheduled_for_deletion()
             .or_else(|| self.ineligible())
             .or_else(|| self.broken())
