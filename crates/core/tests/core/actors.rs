@@ -34,9 +34,9 @@ use crate::fixtures::{
     stuck, tenant, version, with_value, without_value,
 };
 
-/// What an actor does.
+/// An event that an actor causes.
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+enum Event {
     MovesBack,
     /// Moves AWSCURRENT to the pending version, and AWS leaves AWSPENDING there.
     MovesForward,
@@ -65,7 +65,7 @@ enum Deed {
     ShowsNonsense(i64),
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+fn events() -> impl Strategy<Value = Vec<Event>> {
     let asked = vec![
         Action::RetryRotation,
         Action::RetryRotation,
@@ -87,33 +87,33 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
             proptest::bool::weighted(0.15),
             proptest::bool::weighted(0.9),
         )
-            .prop_map(|(half_hours, tagged, sees_all)| Deed::Waits {
+            .prop_map(|(half_hours, tagged, sees_all)| Event::Waits {
                 half_hours,
                 tagged,
                 sees_all,
             })
     };
-    let deed = prop_oneof![
-        3 => Just(Deed::MovesBack),
-        3 => Just(Deed::MovesForward),
-        1 => Just(Deed::SetsAValue),
-        1 => Just(Deed::Tags),
-        1 => Just(Deed::Switches),
-        1 => Just(Deed::Clears),
-        1 => Just(Deed::RunsAgain),
-        2 => Just(Deed::Rotates),
-        2 => Just(Deed::ReplacesThePolicy),
-        1 => Just(Deed::SuspendsThePolicy),
-        1 => Just(Deed::SuspendsTheProfile),
-        1 => Just(Deed::DeletesTheOperation),
-        1 => Just(Deed::DeletesThePolicy),
-        4 => select(asked).prop_map(Deed::Asks),
-        2 => select(function).prop_map(Deed::ChangesTheFunction),
-        1 => prop_oneof![Just(-40_000_i64), Just(-3), Just(2), Just(70_000)].prop_map(Deed::ShowsNonsense),
+    let event = prop_oneof![
+        3 => Just(Event::MovesBack),
+        3 => Just(Event::MovesForward),
+        1 => Just(Event::SetsAValue),
+        1 => Just(Event::Tags),
+        1 => Just(Event::Switches),
+        1 => Just(Event::Clears),
+        1 => Just(Event::RunsAgain),
+        2 => Just(Event::Rotates),
+        2 => Just(Event::ReplacesThePolicy),
+        1 => Just(Event::SuspendsThePolicy),
+        1 => Just(Event::SuspendsTheProfile),
+        1 => Just(Event::DeletesTheOperation),
+        1 => Just(Event::DeletesThePolicy),
+        4 => select(asked).prop_map(Event::Asks),
+        2 => select(function).prop_map(Event::ChangesTheFunction),
+        1 => prop_oneof![Just(-40_000_i64), Just(-3), Just(2), Just(70_000)].prop_map(Event::ShowsNonsense),
         6 => waits(0..3),
         6 => waits(10..60),
     ];
-    proptest::collection::vec(deed, 1..16)
+    proptest::collection::vec(event, 1..16)
 }
 
 fn faults() -> impl Strategy<Value = BTreeMap<(Step, u32), Fault>> {
@@ -278,36 +278,36 @@ impl Company {
         believed
     }
 
-    fn happen(&mut self, deed: Deed) {
+    fn happen(&mut self, event: Event) {
         // A tag within seconds of a pin cannot be told apart from the pin.
         self.pass(Duration::from_secs(30));
-        match deed {
-            Deed::MovesBack if self.shell.world.runs().is_none() => self.world().move_back(),
-            Deed::SetsAValue if self.shell.world.runs().is_none() => {
+        match event {
+            Event::MovesBack if self.shell.world.runs().is_none() => self.world().move_back(),
+            Event::SetsAValue if self.shell.world.runs().is_none() => {
                 self.made += 1;
                 let id = format!("by-hand-{}", self.made);
                 self.world().set_value(&id);
             }
-            Deed::MovesForward if self.shell.world.runs().is_none() => {
+            Event::MovesForward if self.shell.world.runs().is_none() => {
                 self.world().move_forward();
             }
-            Deed::MovesBack | Deed::MovesForward | Deed::SetsAValue => {}
-            Deed::Tags => self.world().tag(),
-            Deed::Switches => {
+            Event::MovesBack | Event::MovesForward | Event::SetsAValue => {}
+            Event::Tags => self.world().tag(),
+            Event::Switches => {
                 let (on, off) = (secret("prod/a").rotation, Rotation::Disabled);
                 let rotates = self.world().secret.rotates();
                 self.world().switch(if rotates { off } else { on });
             }
-            Deed::Clears => {
+            Event::Clears => {
                 if self.shell.world.secret.pending().is_some() && self.shell.world.runs().is_none()
                 {
                     self.keep_the_live_one();
                     self.world().unlabel("AWSPENDING");
                 }
             }
-            Deed::RunsAgain => self.world().run_again(),
-            Deed::Rotates => self.rotates(),
-            Deed::ReplacesThePolicy => {
+            Event::RunsAgain => self.world().run_again(),
+            Event::Rotates => self.rotates(),
+            Event::ReplacesThePolicy => {
                 self.shell.policy = None;
                 self.step_all();
                 self.made += 1;
@@ -318,34 +318,34 @@ impl Company {
                 self.previous = PreviousFindings::default();
                 self.restore_policy();
             }
-            Deed::DeletesThePolicy => {
+            Event::DeletesThePolicy => {
                 self.own.policy.deletion_requested = Some(server(self.now()));
                 self.restore_policy();
             }
-            Deed::SuspendsThePolicy => {
+            Event::SuspendsThePolicy => {
                 let is = self.own.policy.suspension == Suspension::Active;
                 self.own.policy.suspension = Suspension::of(is);
                 self.restore_policy();
             }
-            Deed::SuspendsTheProfile => {
+            Event::SuspendsTheProfile => {
                 let is = self.own.profile.suspension == Suspension::Active;
                 self.own.profile.suspension = Suspension::of(is);
                 self.restore_policy();
             }
-            Deed::DeletesTheOperation => {
+            Event::DeletesTheOperation => {
                 let deleted = server(self.now());
                 for one in self.operations.iter_mut().filter(|one| !one.is_finished()) {
                     one.deletion_requested = Some(deleted);
                 }
             }
-            Deed::Asks(action) => self.ask(action),
-            Deed::ChangesTheFunction(function) => self.world().function = function,
-            Deed::ShowsNonsense(off) => {
+            Event::Asks(action) => self.ask(action),
+            Event::ChangesTheFunction(function) => self.world().function = function,
+            Event::ShowsNonsense(off) => {
                 // Three wrong dates in a row that agree are a clock that was set, and are trusted.
                 self.is_believed();
                 self.nonsense = Some(off);
             }
-            Deed::Waits {
+            Event::Waits {
                 half_hours,
                 tagged,
                 sees_all,
@@ -764,12 +764,12 @@ proptest! {
     #[test]
     fn every_request_is_correct_when_it_is_sent_whatever_others_do(
         start in starts(),
-        deeds in deeds(),
+        events in events(),
         faults in faults(),
     ) {
         let mut company = Company::new(&start, faults);
-        for deed in deeds {
-            company.happen(deed);
+        for event in events {
+            company.happen(event);
         }
     }
 
@@ -778,11 +778,11 @@ proptest! {
     #[test]
     fn a_stuck_secret_is_finally_recovered_or_reports_why_not(
         start in starts(),
-        deeds in deeds(),
+        events in events(),
     ) {
         let mut company = Company::new(&start, BTreeMap::new());
-        for deed in deeds {
-            company.happen(deed);
+        for event in events {
+            company.happen(event);
         }
         company.world().function = Function::Rotates;
         if !company.world().secret.rotates() {

@@ -633,9 +633,9 @@ fn budgets_limit_automatic_operations_and_not_manual_ones() {
     automatic.others = vec![person.clone()];
     automatic.until_said("(BackingOff)");
     assert_eq!(automatic.sent, []);
-    let mut by_hand = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
-    by_hand.others = vec![person];
-    assert!(by_hand.run().story().ends_with("Succeeded"));
+    let mut manual_shell = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
+    manual_shell.others = vec![person];
+    assert!(manual_shell.run().story().ends_with("Succeeded"));
 }
 
 /// The message contains no time that would change with every look.
@@ -674,9 +674,9 @@ fn an_automatic_operation_does_not_start_once_the_attempts_are_used_up() {
         (automatic.sent.len(), automatic.story()),
         (0, "(BackingOff)".to_owned())
     );
-    let mut by_hand = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
-    by_hand.others = spent;
-    assert!(by_hand.run().story().ends_with("Succeeded"));
+    let mut manual_shell = Shell::new(valued(), manual(on_a(Action::ClearAndRotate)));
+    manual_shell.others = spent;
+    assert!(manual_shell.run().story().ends_with("Succeeded"));
 }
 
 #[test]

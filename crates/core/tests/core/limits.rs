@@ -189,12 +189,16 @@ fn limits_apply_to_each_region() {
     assert_eq!(
         (plan.breaker, plan.create.len()),
         (Breaker::Open, 0),
-        "a hundred healthy ones elsewhere close no breaker"
+        "a hundred healthy secrets in another region do not close the breaker"
     );
     let mixed = inventory([healthy_ones(100), stuck_ones(1)].concat());
     let plan = over(&own, &[&mixed, &elsewhere(stuck_ones(7))], &[]);
     assert_eq!(plan.breaker, Breaker::Open);
-    assert_eq!(created_in(&plan, REGION), 1, "and one elsewhere opens none");
+    assert_eq!(
+        created_in(&plan, REGION),
+        1,
+        "an open breaker does not affect another region"
+    );
     assert_eq!(plan.create.len(), 1);
 }
 
@@ -501,7 +505,11 @@ fn started_operations_never_wait_for_each_other() {
         ago(hours(1)),
         ResultKind::Applied,
     );
-    assert_eq!(passing(&begun), ["op-o2"], "it has gone further");
+    assert_eq!(
+        passing(&begun),
+        ["op-o2"],
+        "the other operation has progressed further"
+    );
     begun[2].journal = secret_rotation_core::journal::Journal::default();
     let mut waiting = operation("older", Action::ClearAndRotate, "prod/s3");
     waiting.created = server(ago(hours(20)));

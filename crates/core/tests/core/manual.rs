@@ -15,7 +15,7 @@ use crate::fixtures::{
     version, with_value, without_value,
 };
 
-fn by_hand(action: Action) -> Operation {
+fn manual_operation(action: Action) -> Operation {
     Operation {
         trigger: Trigger::Manual,
         ..operation("o", action, "prod/a")
@@ -44,7 +44,7 @@ fn cleared(secret: Secret) -> TinyAws {
 }
 
 fn restoring(pending: Option<&str>) -> Operation {
-    let mut operation = by_hand(Action::RestorePending);
+    let mut operation = manual_operation(Action::RestorePending);
     operation.expect.pending = pending.map(version);
     operation
 }
@@ -56,7 +56,7 @@ fn ways() -> Vec<(TinyAws, Operation, &'static str)> {
     vec![
         (
             valued(),
-            by_hand(Action::PromotePending),
+            manual_operation(Action::PromotePending),
             "Pin Move Clear Succeeded",
         ),
         (
@@ -71,10 +71,14 @@ fn ways() -> Vec<(TinyAws, Operation, &'static str)> {
         ),
         (
             TinyAws::new(secret("prod/a"), without_value(), now()),
-            by_hand(Action::RevertToPrevious),
+            manual_operation(Action::RevertToPrevious),
             "Move Succeeded",
         ),
-        (deleted, by_hand(Action::RestoreSecret), "Restore Succeeded"),
+        (
+            deleted,
+            manual_operation(Action::RestoreSecret),
+            "Restore Succeeded",
+        ),
     ]
 }
 
@@ -116,7 +120,7 @@ fn a_crash_or_a_lost_message_at_any_write_does_not_change_the_result() {
 
 #[test]
 fn a_promotion_makes_the_pending_version_current_and_the_old_one_previous() {
-    let done = Shell::new(valued(), by_hand(Action::PromotePending)).run();
+    let done = Shell::new(valued(), manual_operation(Action::PromotePending)).run();
     let secret = &done.world.secret;
     assert_eq!(secret.current(), Some(&version("p")));
     assert_eq!(secret.previous(), Some(&version("c")));
@@ -133,7 +137,7 @@ fn a_promotion_never_takes_the_last_label_from_a_version_that_may_hold_the_live_
         world
     };
     let again = || {
-        let promoted = Shell::new(valued(), by_hand(Action::PromotePending)).run();
+        let promoted = Shell::new(valued(), manual_operation(Action::PromotePending)).run();
         let mut world = promoted.world;
         world.function = Function::Hangs;
         let token = version("q");
@@ -145,10 +149,10 @@ fn a_promotion_never_takes_the_last_label_from_a_version_that_may_hold_the_live_
         (world, promoted.operation)
     };
     let (promoted, before) = again();
-    let mut second = by_hand(Action::PromotePending);
+    let mut second = manual_operation(Action::PromotePending);
     second.expect.current = Some(version("p"));
     second.expect.pending = Some(version("q"));
-    let mut first = by_hand(Action::PromotePending);
+    let mut first = manual_operation(Action::PromotePending);
     first.expect.current = Some(version("b"));
     for (world, operation, others) in [
         (reverted(), first, vec![]),
@@ -178,7 +182,7 @@ fn a_promotion_never_takes_the_last_label_from_a_version_that_may_hold_the_live_
 #[test]
 fn a_version_without_a_value_is_never_promoted() {
     let world = TinyAws::new(stuck("prod/a"), without_value(), now());
-    let done = Shell::new(world, by_hand(Action::PromotePending)).run();
+    let done = Shell::new(world, manual_operation(Action::PromotePending)).run();
     assert_eq!(done.story(), "PreconditionFailed");
 }
 
@@ -187,8 +191,8 @@ fn no_label_is_moved_while_a_function_may_run() {
     let mut young = stuck("prod/a");
     young.last_changed = Some(ago(minutes(74)));
     for operation in [
-        by_hand(Action::PromotePending),
-        by_hand(Action::RevertToPrevious),
+        manual_operation(Action::PromotePending),
+        manual_operation(Action::RevertToPrevious),
         restoring(Some("p")),
     ] {
         let mut world = cleared(young.clone());
@@ -276,7 +280,7 @@ fn only_a_pinned_version_gets_awspending_back() {
 #[test]
 fn a_change_between_pin_and_move_removes_the_pin() {
     for (world, operation) in [
-        (valued(), by_hand(Action::PromotePending)),
+        (valued(), manual_operation(Action::PromotePending)),
         (cleared(stuck("prod/a")), restoring(Some("p"))),
     ] {
         let mut shell = Shell::new(world, operation);
@@ -292,7 +296,7 @@ fn secrets_that_someone_else_manages_are_not_restored() {
     let mut world = TinyAws::new(secret("prod/a"), without_value(), now());
     world.secret.deleted = Some(ago(hours(50)));
     world.secret.owning_service = Some("rds".to_owned());
-    let done = Shell::new(world, by_hand(Action::RestoreSecret)).run();
+    let done = Shell::new(world, manual_operation(Action::RestoreSecret)).run();
     assert_eq!(done.story(), "Refused");
 }
 
@@ -308,15 +312,15 @@ fn a_pin_of_the_same_minute_serves_both_operations() {
         world.secret.last_changed = changed;
         TinyAws::new(world.secret, with_value(), now())
     };
-    let promoted = Shell::new(pinned(), by_hand(Action::PromotePending)).run();
+    let promoted = Shell::new(pinned(), manual_operation(Action::PromotePending)).run();
     assert_eq!(promoted.story(), "Pin:Mismatch Move Clear Succeeded");
-    let mut clearing = Shell::new(pinned(), by_hand(Action::ClearPending));
+    let mut clearing = Shell::new(pinned(), manual_operation(Action::ClearPending));
     clearing.until_said("(Settling)");
     let done = clearing.run();
     assert_eq!(done.story(), "Pin:Mismatch (Settling) Clear Succeeded");
     assert_eq!(done.world.secret.holder(&pin), Some(&version("p")));
 
-    let mut disturbed = Shell::new(pinned(), by_hand(Action::ClearPending));
+    let mut disturbed = Shell::new(pinned(), manual_operation(Action::ClearPending));
     disturbed.until_said("(Settling)");
     disturbed.world.label("somebody", "b");
     let withdrawn = disturbed.run();
@@ -331,7 +335,10 @@ fn moves() -> Vec<(TinyAws, Operation)> {
         .map(|(world, operation, _)| (world, operation));
     let clearing = operation("o", Action::ClearAndRotate, "prod/a");
     let more = [
-        (pending_on_current(), by_hand(Action::RevertToPrevious)),
+        (
+            pending_on_current(),
+            manual_operation(Action::RevertToPrevious),
+        ),
         (valued(), clearing),
     ];
     ways.chain(more).collect()
@@ -373,7 +380,7 @@ fn a_label_moves_again_only_when_replicas_have_followed_or_had_their_time() {
 /// The condition shows what the operation waits for, and until when at most.
 #[test]
 fn a_wait_for_a_replica_is_reported() {
-    let mut shell = Shell::new(valued(), by_hand(Action::PromotePending));
+    let mut shell = Shell::new(valued(), manual_operation(Action::PromotePending));
     shell.world.replica = Replica::Follows(minutes(2));
     shell.until_said("Pin");
     let look = shell.world.look(false);
@@ -396,7 +403,11 @@ fn pending_on_current() -> TinyAws {
 
 #[test]
 fn a_revert_drops_a_leftover_label_first_and_never_stops_halfway() {
-    let done = Shell::new(pending_on_current(), by_hand(Action::RevertToPrevious)).run();
+    let done = Shell::new(
+        pending_on_current(),
+        manual_operation(Action::RevertToPrevious),
+    )
+    .run();
     assert_eq!(done.story(), "Clear Move Succeeded");
     let secret = &done.world.secret;
     assert_eq!(
@@ -411,7 +422,10 @@ fn a_revert_drops_a_leftover_label_first_and_never_stops_halfway() {
             Fault::CrashAfter,
             Fault::Duplicate,
         ] {
-            let shell = Shell::new(pending_on_current(), by_hand(Action::RevertToPrevious));
+            let shell = Shell::new(
+                pending_on_current(),
+                manual_operation(Action::RevertToPrevious),
+            );
             let other = shell.faulty(step, fault).run();
             assert_eq!(
                 other.world.secret.labels,
@@ -421,13 +435,16 @@ fn a_revert_drops_a_leftover_label_first_and_never_stops_halfway() {
             );
         }
     }
-    let mut disturbed = Shell::new(pending_on_current(), by_hand(Action::RevertToPrevious));
+    let mut disturbed = Shell::new(
+        pending_on_current(),
+        manual_operation(Action::RevertToPrevious),
+    );
     disturbed.until_said("Clear");
     disturbed.world.label("terraform", "b");
     assert_eq!(disturbed.run().story(), "Clear Superseded");
     let mut young = pending_on_current();
     young.secret.last_changed = Some(ago(minutes(70)));
-    let young = Shell::new(young, by_hand(Action::RevertToPrevious)).run();
+    let young = Shell::new(young, manual_operation(Action::RevertToPrevious)).run();
     assert_eq!(young.story(), "PreconditionFailed");
 }
 
@@ -437,7 +454,7 @@ fn releasing(named: &str) -> Shell {
         let pin = pin_of(cluster(), ago(hours(age)), on);
         world.secret = labelled(world.secret, pin.as_str(), on);
     }
-    let mut operation = by_hand(Action::ReleasePins);
+    let mut operation = manual_operation(Action::ReleasePins);
     operation.expect.current = None;
     operation.expect.pinned = Some(version(named));
     Shell::new(world, operation)

@@ -84,7 +84,7 @@ fn a_waiting_operation_is_superseded_when_another_policy_owns_the_secret() {
     assert_eq!(
         plans(&both[0], &both, &waiting),
         "hold prod/a ConcurrencyLimit\n",
-        "as long as it stands in line"
+        "as long as it waits"
     );
     assert_eq!(plans(&both[0], &both, &[]), "create RetryRotation prod/a\n");
 }
@@ -193,11 +193,11 @@ fn some_operation() -> impl Strategy<Value = (usize, bool, bool)> {
     (0..4_usize, any::<bool>(), any::<bool>())
 }
 
-fn of(owner: &BoundPolicy, n: usize, (by_hand, begun): (bool, bool)) -> Operation {
+fn of(owner: &BoundPolicy, n: usize, (is_manual, begun): (bool, bool)) -> Operation {
     let mut own = operation(&format!("o{n}"), Action::ClearAndRotate, "prod/a");
     own.policy.name = ObjectName::parse(owner.policy.key.name.as_str()).expect("a name");
     own.policy.uid = Some(owner.policy.uid.clone());
-    if by_hand {
+    if is_manual {
         own.trigger = Trigger::Manual;
     }
     if begun {
@@ -234,8 +234,8 @@ proptest! {
         made in proptest::collection::vec(some_operation(), 0..3),
     ) {
         let all = [all.0, all.1, all.2, all.3];
-        let made: Vec<_> = made.iter().enumerate().map(|(n, (whose, by_hand, begun))| {
-            of(&all[*whose], n, (*by_hand, *begun))
+        let made: Vec<_> = made.iter().enumerate().map(|(n, (whose, is_manual, begun))| {
+            of(&all[*whose], n, (*is_manual, *begun))
         }).collect();
         let creating = creators(&all, &need, &made);
         prop_assert!(creating.len() <= 1, "{creating:?}");

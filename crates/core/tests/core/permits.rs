@@ -227,7 +227,7 @@ fn a_denial_or_the_deadline_unpins_first_and_has_no_effect_after_the_clear() {
         assert_eq!(
             suspended.word(),
             word.trim_start_matches("unpin, "),
-            "nothing is written under the brake"
+            "a suspended operation writes nothing"
         );
         assert_eq!(store.with(Step::Clear).word(), "go");
     }
@@ -317,7 +317,7 @@ fn a_look_before_the_pin_has_settled_decides_nothing() {
     assert_eq!(
         settles_at(&refused),
         None,
-        "it is tried again, or goes without"
+        "it is tried again, or continues without the pin"
     );
     let restoring = Store::of(Action::RestorePending).with(Step::Pin);
     assert_eq!(

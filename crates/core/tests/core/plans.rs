@@ -460,7 +460,11 @@ fn an_operation_is_in_progress_also_on_a_secret_that_is_rotating() {
         &[other, verifying.clone()],
     );
     let in_progress: Vec<_> = plan.in_progress.values().collect();
-    assert_eq!(in_progress, [&verifying.key], "the one that has begun");
+    assert_eq!(
+        in_progress,
+        [&verifying.key],
+        "the operation that has started"
+    );
 }
 
 /// The finding shows what prevents its operation from starting.

@@ -260,9 +260,9 @@ proptest! {
         let first = case.operation.journal.is_empty();
         prop_assert!(!first || agreed && !late, "{write:?}");
         let refused = matches!(case.consent, Consent::Refused { .. });
-        let goes_on = matches!(write.intent().step, Step::Clear | Step::Promote | Step::RestorePending)
+        let continues = matches!(write.intent().step, Step::Clear | Step::Promote | Step::RestorePending)
             && case.operation.journal.entry(write.intent().step).is_none();
-        prop_assert!(!(goes_on && (refused || late)), "{write:?}");
+        prop_assert!(!(continues && (refused || late)), "{write:?}");
     }
 
     #[test]
@@ -338,8 +338,8 @@ proptest! {
             prop_assert!(!heard.is_believed() || off.is_none(), "{off:?}");
             if let Some(agreed) = agreement.now(local) {
                 prop_assert_eq!(agreed, truth);
-                let honest = agreement.observe(Some(truth), local);
-                prop_assert_eq!(honest, DateCheck::Agrees, "an honest answer is none the worse for it");
+                let correct = agreement.observe(Some(truth), local);
+                prop_assert_eq!(correct, DateCheck::Agrees, "a correct date still agrees");
             }
         }
         prop_assert!(agreement.now(local).is_some());

@@ -71,7 +71,11 @@ fn a_rolled_back_version_is_stuck_since_the_labels_moved() {
     assert_eq!(survey.findings[0].state, State::Stuck);
     assert_eq!(survey.findings[0].since, Some(ago(hours(1))));
     let held = "hold prod/a RecentlyChanged until 2026-11-23T15:00:00Z\n";
-    assert_eq!(planned(&own, vec![young], &[]), held, "and left to rest");
+    assert_eq!(
+        planned(&own, vec![young], &[]),
+        held,
+        "and no operation starts"
+    );
 }
 
 #[test]
@@ -186,13 +190,13 @@ fn only_a_clear_and_rotate_that_did_not_rotate_is_an_unfinished_recovery() {
 
     assert_eq!(found(after_clear(), &[]), None, "a pin says nothing");
     let asked = cleared(Action::ClearPending, at, ResultKind::Applied);
-    assert_eq!(only(&asked), None, "no rotation was asked for");
+    assert_eq!(only(&asked), None, "no rotation was requested");
     let refused = ResultKind::Refused(ErrorClass::Mismatch);
     let kept = cleared(Action::ClearAndRotate, at, refused);
     assert_eq!(only(&kept), None, "it cleared nothing");
     let mut foreign = unfinished.clone();
     foreign.key = fixtures::key("elsewhere", "clear");
-    assert_eq!(only(&foreign), None, "anybody may have written that");
+    assert_eq!(only(&foreign), None, "anyone may have written that journal");
     let mut rotated = unfinished;
     intend(
         &mut rotated,

@@ -363,7 +363,10 @@ fn an_operation_that_its_own_secret_delays_blocks_none_and_keeps_its_turn() {
     assert!(open(&older, &all, &[&older]), "as soon as it can");
     let begun = at(older.clone(), Step::Pin, ago(minutes(3)));
     let all = [own.clone(), begun];
-    assert!(!open(&own, &all, &[&older]), "it has begun meanwhile");
+    assert!(
+        !open(&own, &all, &[&older]),
+        "the other one has started since"
+    );
 }
 
 /// Two operations that found the slot free at the same time have both journaled their intent: the first in order keeps
@@ -432,7 +435,10 @@ fn a_label_or_version_that_moved_restarts_the_time_of_the_slot() {
     let tagged = seen_at(70, without_value(), 70);
     assert!(open(&[before, tagged]));
     let begun_to_watch = seen_at(1, with_value(), 180);
-    assert!(open(&[begun_to_watch]), "nothing has changed for long");
+    assert!(
+        open(&[begun_to_watch]),
+        "nothing has changed for a long time"
+    );
 }
 
 /// One of the operations on a shared rotation function.
@@ -440,7 +446,7 @@ fn a_label_or_version_that_moved_restarts_the_time_of_the_slot() {
 #[derive(Clone, Copy, Debug)]
 struct Neighbor {
     whose: usize,
-    by_hand: bool,
+    is_manual: bool,
     action: Action,
     /// How many minutes ago it pinned, cleared and rotated, if it did.
     steps: [Option<u64>; 3],
@@ -472,9 +478,9 @@ fn some_neighbor() -> impl Strategy<Value = Neighbor> {
         (rare(), rare(), rare(), rare()),
     )
         .prop_map(
-            |(whose, by_hand, action, steps, (undecided, denied, deleted, deferred))| Neighbor {
+            |(whose, is_manual, action, steps, (undecided, denied, deleted, deferred))| Neighbor {
                 whose,
-                by_hand,
+                is_manual,
                 action,
                 steps,
                 undecided,
@@ -497,7 +503,7 @@ fn made(n: usize, neighbor: &Neighbor) -> Operation {
             intend(&mut own, step, ago(minutes(when)), ResultKind::Applied);
         }
     }
-    if neighbor.by_hand {
+    if neighbor.is_manual {
         own.trigger = Trigger::Manual;
     }
     if neighbor.undecided {
@@ -547,7 +553,7 @@ fn stands_still(own: &Operation, neighbor: &Neighbor, bound_policy: &BoundPolicy
         || forbidden
         || neighbor.denied && !begun
         || neighbor.undecided && !begun
-        || closed && !acted && !neighbor.by_hand && !ends
+        || closed && !acted && !neighbor.is_manual && !ends
         || neighbor.deferred && !begun
 }
 
@@ -579,7 +585,7 @@ proptest! {
         let runs = |n: &usize| all[*n].steps.iter().flatten().min().is_some_and(|last| *last < 75 + 5);
         // An operation that was denied in time removes its pin and ends: it waits for no slot.
         let ends = |n: &usize| all[*n].denied && !operations[*n].has_acted();
-        let waits = |n: &usize| !all[*n].by_hand && all[*n].steps[2].is_none() && !ends(n);
+        let waits = |n: &usize| !all[*n].is_manual && all[*n].steps[2].is_none() && !ends(n);
         let running = moving.iter().filter(|n| runs(n)).count();
         let waiting: Vec<_> = moving.iter().filter(|n| waits(n)).collect();
         if running == 0 && !waiting.is_empty() {
@@ -593,7 +599,7 @@ proptest! {
         let begun: Vec<_> = all_at_once.iter().filter(|own| begins(&operations[place(own)]) && !still(place(own))).collect();
         let kept = begun.iter().filter(|own| goes(own, &all_at_once)).count();
         prop_assert!(kept <= 1, "{kept} have the only slot");
-        prop_assert_eq!(kept, begun.len().min(1), "the first in line keeps it");
+        prop_assert_eq!(kept, begun.len().min(1), "the first in order keeps it");
     }
 }
 

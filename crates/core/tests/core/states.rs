@@ -669,10 +669,18 @@ fn a_rotation_whose_date_passed_long_ago_is_not_in_progress_because_a_tag_change
     assert!(message.contains("AWS meant to rotate it by 2026-11-22T04:00:00Z"));
     let young = (State::Rotating, ago(minutes(30)));
     let (due, hour) = (tagged(ago(ALMOST_STUCK)), ago(hours(1)));
-    assert_eq!(state(due, without_value()), young, "it may just have begun");
+    assert_eq!(
+        state(due, without_value()),
+        young,
+        "it may have started just now"
+    );
     let begun = listing(&[("c", ago(hours(99))), ("p", hour)]);
     let begun = state(tagged(ago(hours(30))), begun);
-    assert_eq!(begun, (State::Rotating, hour), "its version was made since");
+    assert_eq!(
+        begun,
+        (State::Rotating, hour),
+        "its version was created since"
+    );
     let patient = Detection {
         overdue_after: hours(40),
         ..detection()

@@ -308,8 +308,8 @@ fn findings_from_before_a_restart_stay_until_their_region_was_seen_completely() 
         vec![sick("prod/a"), Observation::listed(secret("prod/b"))],
     );
     let (first, _) = surveyed_and_planned(&own, &[&before], &PreviousFindings::default());
-    let dead = torn(at(now().plus(minutes(9)), Vec::new()));
-    let (mut second, plan) = surveyed_and_planned(&own, &[&dead], &restarted(&first));
+    let failed_sweep = torn(at(now().plus(minutes(9)), Vec::new()));
+    let (mut second, plan) = surveyed_and_planned(&own, &[&failed_sweep], &restarted(&first));
     for _ in 0..3 {
         assert_eq!(
             (second.count(State::Stuck), second.count(State::Healthy)),
@@ -322,7 +322,7 @@ fn findings_from_before_a_restart_stay_until_their_region_was_seen_completely() 
             second.findings[0].first_observed,
             first.findings[0].first_observed
         );
-        second = surveyed_and_planned(&own, &[&dead], &restarted(&second)).0;
+        second = surveyed_and_planned(&own, &[&failed_sweep], &restarted(&second)).0;
     }
     let held: Vec<_> = plan.blocked.values().map(|block| block.reason).collect();
     assert_eq!(held, [BlockReason::SweepIncomplete]);
@@ -347,8 +347,8 @@ fn a_previous_finding_of_a_secret_that_is_no_longer_selected_is_not_reported() {
         name_prefix: Some("prod/b".to_owned()),
         ..Matcher::default()
     }];
-    let dead = torn(at(now(), Vec::new()));
-    let (survey, _) = surveyed_and_planned(&narrower, &[&dead], &restarted(&first));
+    let failed_sweep = torn(at(now(), Vec::new()));
+    let (survey, _) = surveyed_and_planned(&narrower, &[&failed_sweep], &restarted(&first));
     let found: Vec<_> = survey
         .findings
         .iter()
@@ -360,14 +360,16 @@ fn a_previous_finding_of_a_secret_that_is_no_longer_selected_is_not_reported() {
 #[test]
 fn an_open_breaker_outlives_a_restart_in_an_outage() {
     let own = payments();
-    let dead = torn(at(now(), Vec::new()));
+    let failed_sweep = torn(at(now(), Vec::new()));
     let previous = PreviousFindings {
         tripped: [region(REGION)].into(),
         unconfirmed: [region(REGION)].into(),
         ..PreviousFindings::default()
     };
     assert_eq!(
-        surveyed_and_planned(&own, &[&dead], &previous).1.breaker,
+        surveyed_and_planned(&own, &[&failed_sweep], &previous)
+            .1
+            .breaker,
         Breaker::Open
     );
 }
