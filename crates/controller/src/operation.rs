@@ -116,8 +116,8 @@ pub(crate) async fn reconcile(
 enum Leave {
     /// It must wait, for this time if there is one.
     Back(Option<Duration>),
-    /// It may read from the API server, but must not call AWS: it seems to have ended, or something is not
-    /// understood.
+    /// It may read from the API server, but must not call AWS: it seems to have ended, or something cannot be
+    /// parsed.
     WithoutAws,
     /// It may take a step, whose tokens are reserved.
     Go(Box<Pass>),

@@ -30,7 +30,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::policy::preconditions;
 
-/// Minimum time between the beginnings of two sweeps or looks in one profile and region, whoever requests them.
+/// Minimum time between the beginnings of two sweeps or looks in one profile and region, whatever requests them.
 const SPACING: Duration = Duration::from_secs(2);
 
 /// Maximum number of single looks. Beyond it, or beyond one in a hundred of the known secrets, a whole sweep is

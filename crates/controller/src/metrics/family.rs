@@ -79,7 +79,7 @@ impl Label {
 }
 
 impl Family {
-    /// Returns the labels beside those of the policy; `None` if the family is not about policies.
+    /// Returns the labels besides those of the policy; `None` if the family is not about policies.
     fn labels_within_policy(&self) -> Option<&'static [Label]> {
         match self.labels {
             [namespace, policy, rest @ ..]
