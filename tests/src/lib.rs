@@ -12,6 +12,7 @@ pub mod expression;
 pub mod forward_proxy;
 pub mod invariants;
 pub mod objects;
+pub mod people;
 pub mod plugin;
 pub mod prometheus;
 pub mod proxy;

@@ -2,80 +2,48 @@
 
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{condition, finding, is_finished, message, state, text};
+use secret_rotation_tests::people::{bound, bound_everywhere, bound_here, role};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
 use testenv::project;
 
-/// Edit operations and policies, in team-payments.
-const EDITORS: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: editor, namespace: team-payments}
-rules:
-- apiGroups: [secretrotation.dev]
-  resources: [secretrotationpolicies, secretrotationpolicies/status, secretrotationoperations, secretrotationoperations/status]
-  verbs: [get, list, create, update, patch]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: editors, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: editor}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: mallory}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: approvers, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-approver}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
-- {kind: ServiceAccount, name: bot, namespace: team-payments}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: default-profile}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-profile-user}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: responders, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-responder}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: everything, namespace: team-payments}
-rules:
-- {apiGroups: ['*'], resources: ['*'], verbs: ['*']}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: wildcards, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: everything}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: wanda}
-";
+const OURS: [&str; 1] = ["secretrotation.dev"];
 
-/// mallory may create operations, too.
-const OPERATES: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: mallory-operates, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-responder}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: mallory}]
-";
+const BOT: &str = "system:serviceaccount:team-payments:bot";
+
+fn roles() -> Vec<Value> {
+    let objects = [
+        "secretrotationpolicies",
+        "secretrotationpolicies/status",
+        "secretrotationoperations",
+        "secretrotationoperations/status",
+    ];
+    let edit = ["get", "list", "create", "update", "patch"];
+    vec![
+        role("editor", &OURS, &objects, &edit),
+        bound("editors", "editor", &["alice", "mallory"]),
+        bound_here(
+            "approvers",
+            "secret-rotation-approver",
+            &["bob", "alice", BOT],
+        ),
+        bound_everywhere(
+            "default-profile",
+            "secret-rotation-profile-user",
+            &["alice"],
+        ),
+        bound_here("responders", "secret-rotation-responder", &["alice"]),
+        role("everything", &["*"], &["*"], &["*"]),
+        bound("wildcards", "everything", &["wanda"]),
+    ]
+}
 
 /// alice edits, operates, approves and uses the profile; bob approves; mallory edits and nothing else; wanda may do
 /// everything that a role of the namespace can grant.
 fn cast(estate: &str) -> Story {
     let story = Story::begin(estate);
-    story.cluster.apply_text(EDITORS).expect("roles apply");
+    story.allow(&roles());
     story.profile(&json!({}));
     story.eventually("the admission policies are at work", || {
         let policy = Policy::observing("probe").object().to_string();
@@ -206,7 +174,11 @@ fn who_may_operate(story: &Story) {
     let check =
         json!({"metadata": {"annotations": {"secretrotation.dev/check-requested-at": "1"}}});
     change(story, "mallory", &apps, &check).expect("a check needs no right but that to edit");
-    story.cluster.apply_text(OPERATES).expect("a role applies");
+    story.allow(&[bound_here(
+        "mallory-operates",
+        "secret-rotation-responder",
+        &["mallory"],
+    )]);
     let dry_run = ["create", "--dry-run=server", "-f", "-"];
     story.eventually("mallory may create operations", || {
         story
@@ -264,14 +236,13 @@ fn who_may_approve(story: &Story) {
 fn an_account_may_approve_in_its_own_name(story: &Story) {
     let second = rotate(story, "two", "app/db").with("requestedBy", &json!("alice"));
     create(story, "alice", &second.object()).expect("alice asks again");
-    let bot = "system:serviceaccount:team-payments:bot";
     refused(
-        decide(story, "bob", "two", "Approve", bot),
+        decide(story, "bob", "two", "Approve", BOT),
         "write bob into spec.decision.by",
     );
-    let decision = json!({"spec": {"decision": {"verdict": "Approve", "by": bot}}}).to_string();
+    let decision = json!({"spec": {"decision": {"verdict": "Approve", "by": BOT}}}).to_string();
     let approve = ["patch", "sro", "two", "--type=merge", "-p", &decision];
-    let as_bot = ["--as", bot, "-n", TEAM].into_iter().chain(approve);
+    let as_bot = ["--as", BOT, "-n", TEAM].into_iter().chain(approve);
     story.kubectl(&as_bot.collect::<Vec<_>>());
 }
 
@@ -397,7 +368,7 @@ fn without_admission_policies_nobody_can_approve() {
     story.eventually("mallory approves, as nothing keeps her from it", || {
         decide(&story, "mallory", &name, "Approve", "bob").is_ok()
     });
-    let role = role(&story);
+    let role = installed_role(&story);
     let replace = |role: &Value| story.cluster.replace_text(&role.to_string());
     replace(&older(&role)).expect("the rights are taken away");
     story.eventually("it says what may not be read", || {
@@ -431,7 +402,7 @@ fn without_admission_policies_nobody_can_approve() {
 }
 
 /// The role of the controller as it was installed.
-fn role(story: &Story) -> Value {
+fn installed_role(story: &Story) -> Value {
     const ROLE: [&str; 5] = [
         "get",
         "clusterrole",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{is_finished, state, text, verdict};
+use secret_rotation_tests::people::{bound_everywhere, bound_here};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
@@ -243,34 +244,6 @@ fn recovered(story: &Story) {
     assert_eq!(verdict(&policy, "Healthy"), "True/AllRotationsHealthy");
 }
 
-const PEOPLE: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: viewers, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-viewer}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: vera}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: editors, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-editor}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: eddie}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: approvers, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-approver}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: anna}]
-";
-
-const PROFILE_USER: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: payments-use-default}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-profile-user}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: eddie}]
-";
-
 #[track_caller]
 fn refused(answer: Result<String, String>, part: &str) {
     let error = answer.expect_err(part);
@@ -284,7 +257,11 @@ fn cast() -> Story {
         "generate: [{count: 1, name: app/db, state: healthy}]",
     );
     install(&story, &[]);
-    story.cluster.apply_text(PEOPLE).expect("bindings apply");
+    story.allow(&[
+        bound_here("viewers", "secret-rotation-viewer", &["vera"]),
+        bound_here("editors", "secret-rotation-editor", &["eddie"]),
+        bound_here("approvers", "secret-rotation-approver", &["anna"]),
+    ]);
     story.profile(&json!({}));
     let policy = Policy::observing("apps").object().to_string();
     story.eventually("eddie may edit, but not use the profile", || {
@@ -293,10 +270,12 @@ fn cast() -> Story {
             .kubectl_as("eddie", &probe, &policy)
             .is_err_and(|error| error.contains("may not use"))
     });
-    story
-        .cluster
-        .apply_text(PROFILE_USER)
-        .expect("the binding applies");
+    let use_default = "payments-use-default";
+    story.allow(&[bound_everywhere(
+        use_default,
+        "secret-rotation-profile-user",
+        &["eddie"],
+    )]);
     let secret = story.aws.truth("app/db").expect("it exists");
     let operation = ByHand::new("one", "apps", "Rotate", "app/db")
         .expecting(&json!({"currentVersionId": holder(&secret, "AWSCURRENT")}))

@@ -6,58 +6,31 @@ use std::process::Stdio;
 use secret_rotation_tests::by_hand::holder;
 use secret_rotation_tests::forward_proxy::Proxy;
 use secret_rotation_tests::objects::{condition, finding, state, text};
+use secret_rotation_tests::people::{bound, bound_everywhere, bound_here, role};
 use secret_rotation_tests::plugin::{self, command, run};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
 
 /// alice edits, operates and uses the profile; bob approves; mallory may only read; eve may do nothing.
-const ROLES: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: editor, namespace: team-payments}
-rules:
-- apiGroups: [secretrotation.dev]
-  resources: [secretrotationpolicies, secretrotationoperations]
-  verbs: [get, list, watch, create, update, patch, operate]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: viewer, namespace: team-payments}
-rules:
-- apiGroups: [secretrotation.dev]
-  resources: [secretrotationpolicies, secretrotationoperations]
-  verbs: [get, list, watch]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: editors, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: editor}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: viewers, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: viewer}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: mallory}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: approvers, namespace: team-payments}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-approver}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: default-profile}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: secret-rotation-profile-user}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
-";
+fn roles() -> Vec<Value> {
+    let ours = ["secretrotation.dev"];
+    let objects = ["secretrotationpolicies", "secretrotationoperations"];
+    let view = ["get", "list", "watch"];
+    let edit = ["create", "update", "patch", "operate"];
+    vec![
+        role("editor", &ours, &objects, &[&view[..], &edit[..]].concat()),
+        role("viewer", &ours, &objects, &view),
+        bound("editors", "editor", &["alice"]),
+        bound("viewers", "viewer", &["mallory"]),
+        bound_here("approvers", "secret-rotation-approver", &["bob", "alice"]),
+        bound_everywhere(
+            "default-profile",
+            "secret-rotation-profile-user",
+            &["alice"],
+        ),
+    ]
+}
 
 const ESTATE: &str = "
     generate:
@@ -326,7 +299,7 @@ fn a_watch_without_a_terminal_is_a_line_for_each_change() {
 #[test]
 fn another_person_approves_and_nobody_their_own_request() {
     let mut story = Story::begin(ESTATE);
-    story.cluster.apply_text(ROLES).expect("roles apply");
+    story.allow(&roles());
     story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
     story.apply_policy(&Policy::observing("apps"));
     story.start_controller();
@@ -485,7 +458,7 @@ fn the_plugin_goes_through_proxies_where_kubectl_does() {
 #[test]
 fn an_approver_describes_an_operation_without_rights_on_policies() {
     let mut story = Story::begin(ESTATE);
-    story.cluster.apply_text(ROLES).expect("roles apply");
+    story.allow(&roles());
     story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
     story.apply_policy(&Policy::observing("apps"));
     story.start_controller();
@@ -530,7 +503,7 @@ fn an_approver_describes_an_operation_without_rights_on_policies() {
 #[test]
 fn every_failure_says_what_to_do() {
     let story = Story::begin(ESTATE);
-    story.cluster.apply_text(ROLES).expect("roles apply");
+    story.allow(&roles());
     story.profile(&json!({}));
     story.apply_policy(&Policy::observing("payments"));
     story.apply_policy(&Policy::observing("search"));

@@ -1,0 +1,67 @@
+//! What the people of a story may do, as RBAC objects.
+
+use serde_json::{Value, json};
+
+use crate::Story;
+use crate::story::TEAM;
+
+const GROUP: &str = "rbac.authorization.k8s.io";
+
+/// The prefix of the user names of `ServiceAccounts`.
+const ACCOUNT: &str = "system:serviceaccount:";
+
+/// A role of [`TEAM`] with one rule.
+pub fn role(name: &str, groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
+    json!({
+        "apiVersion": format!("{GROUP}/v1"),
+        "kind": "Role",
+        "metadata": {"name": name, "namespace": TEAM},
+        "rules": [{"apiGroups": groups, "resources": resources, "verbs": verbs}],
+    })
+}
+
+/// Gives people a role of [`TEAM`].
+pub fn bound(name: &str, role: &str, people: &[&str]) -> Value {
+    binding("RoleBinding", name, "Role", role, people)
+}
+
+/// Gives people a cluster role in [`TEAM`] alone.
+pub fn bound_here(name: &str, role: &str, people: &[&str]) -> Value {
+    binding("RoleBinding", name, "ClusterRole", role, people)
+}
+
+/// Gives people a cluster role everywhere.
+pub fn bound_everywhere(name: &str, role: &str, people: &[&str]) -> Value {
+    binding("ClusterRoleBinding", name, "ClusterRole", role, people)
+}
+
+fn binding(kind: &str, name: &str, role_kind: &str, role: &str, people: &[&str]) -> Value {
+    let mut metadata = json!({"name": name});
+    if kind == "RoleBinding" {
+        metadata["namespace"] = json!(TEAM);
+    }
+    json!({
+        "apiVersion": format!("{GROUP}/v1"),
+        "kind": kind,
+        "metadata": metadata,
+        "roleRef": {"apiGroup": GROUP, "kind": role_kind, "name": role},
+        "subjects": people.iter().map(|name| subject(name)).collect::<Vec<_>>(),
+    })
+}
+
+fn subject(name: &str) -> Value {
+    let account = name.strip_prefix(ACCOUNT);
+    match account.and_then(|account| account.split_once(':')) {
+        Some((namespace, name)) => {
+            json!({"kind": "ServiceAccount", "name": name, "namespace": namespace})
+        }
+        None => json!({"apiGroup": GROUP, "kind": "User", "name": name}),
+    }
+}
+
+impl Story {
+    /// Applies roles and bindings.
+    pub fn allow(&self, roles: &[Value]) {
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": roles}));
+    }
+}
