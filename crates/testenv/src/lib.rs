@@ -6,6 +6,7 @@ pub mod assets;
 pub mod cluster;
 pub mod helm;
 pub mod playground;
+mod pod;
 pub mod pool;
 pub mod process;
 pub mod project;

@@ -3,8 +3,6 @@
 //! No container is started. A Deployment of the controller gets one process with its arguments, under its
 //! `ServiceAccount`, and is reported ready when that process is.
 
-mod pod;
-
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
@@ -14,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use self::pod::{Pod, Running};
 use crate::cluster::{ADMIN, Cluster};
+use crate::pod::{Pod, Running};
 use crate::process::{self, Server};
 use crate::prometheus::{self, Prometheus};
 use crate::{assets, project, simulator};

@@ -17,7 +17,7 @@ const ADDRESSES: [&str; 2] = ["--metrics-address", "--health-address"];
 
 /// What a Deployment asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pod {
+pub(crate) struct Pod {
     namespace: String,
     deployment: String,
     generation: i64,
@@ -28,8 +28,8 @@ pub(super) struct Pod {
 
 /// The process that stands for a pod.
 #[derive(Debug)]
-pub(super) struct Running {
-    pub(super) pod: Pod,
+pub(crate) struct Running {
+    pub(crate) pod: Pod,
     server: Server,
     health: u16,
     reported: bool,
@@ -37,7 +37,7 @@ pub(super) struct Running {
 
 impl Pod {
     /// The pod of the first Deployment that asks for one, once its `ServiceAccount` is there.
-    pub(super) fn wanted(cluster: &Cluster) -> Result<Option<Self>> {
+    pub(crate) fn wanted(cluster: &Cluster) -> Result<Option<Self>> {
         let mut list = cluster.kubectl();
         list.args(["get", "deployments", "-A", "-o", "json", "-l", LABEL]);
         let list: Value = serde_json::from_str(&project::output(&mut list)?)?;
@@ -92,7 +92,7 @@ impl Pod {
 
 impl Running {
     /// Starts the controller under the pod's `ServiceAccount`, with its metrics on this port.
-    pub(super) fn start(pod: Pod, cluster: &Cluster, aws: &str, metrics: u16) -> Result<Self> {
+    pub(crate) fn start(pod: Pod, cluster: &Cluster, aws: &str, metrics: u16) -> Result<Self> {
         let health = process::free_port()?;
         let binary = project::debug_binaries()?.join("secret-rotation-controller");
         let mut command = Command::new(binary);
@@ -122,7 +122,7 @@ impl Running {
     }
 
     /// Writes the status of the Deployment once its pod is ready.
-    pub(super) fn report(&mut self, cluster: &Cluster) -> Result<()> {
+    pub(crate) fn report(&mut self, cluster: &Cluster) -> Result<()> {
         if self.reported || !process::is_ready(self.health, "/readyz") {
             return Ok(());
         }
@@ -147,7 +147,7 @@ impl Running {
     }
 
     /// The last lines that the controller has logged.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let log = self.server.log();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
