@@ -14,4 +14,5 @@ mod pages;
 pub mod reference;
 pub mod release;
 pub mod testing;
+mod timing;
 pub mod upgrade;

@@ -31,11 +31,8 @@ enum Task {
         #[arg(long, value_name = "NAME")]
         context: Option<String>,
     },
-    /// Build everything, run all tests and print the counts.
-    Test {
-        /// Only tests whose names contain this.
-        filter: Option<String>,
-    },
+    /// Build everything, run all tests, and print times and counts.
+    Test(xtask::testing::Options),
     /// Build the release before this one, and tell the stories of an upgrade to this one and of the way back.
     Upgrade {
         /// Commit of the release before this one.
@@ -89,7 +86,7 @@ enum Task {
 fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Demo { keep, context } => xtask::demo::run(&Wishes { keep, context }),
-        Task::Test { filter } => xtask::testing::run(filter.as_deref()),
+        Task::Test(options) => xtask::testing::run(&options),
         Task::Upgrade { from } => xtask::upgrade::run(&from),
         Task::Playground { clock_rate } => testenv::playground::run(&clock_rate),
         Task::Book => xtask::book::build(),
