@@ -31,9 +31,16 @@ const SILENCE: Duration = Duration::from_millis(250);
 /// How long silence is waited for: a request may hang, and a controller may have much to ask.
 const IMPATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the effect of a leap is waited for: a policy that is suspended, or has no controller, makes no check, and a
+/// large estate is never silent.
+const EFFECT: Duration = Duration::from_secs(2);
+
 /// An operation whose approval counts is younger than the admission policies by more than this: five seconds, in which API
 /// servers take up a new policy, and the fraction of a second that Kubernetes leaves out.
 const GUARDS_ARE_OLDER: Duration = Duration::from_secs(6);
+
+/// The annotation by which people ask for a check.
+const CHECK_REQUESTED: &str = "secretrotation.dev/check-requested-at";
 
 /// The namespace of most stories.
 pub const TEAM: &str = "team-payments";
@@ -266,7 +273,7 @@ impl Story {
     /// Makes the controller look at every policy and every unfinished operation at once.
     pub fn poke(&self) {
         let token = self.tokens.fetch_add(1, Ordering::Relaxed).to_string();
-        let check = ("secretrotation.dev/check-requested-at", token.as_str());
+        let check = (CHECK_REQUESTED, token.as_str());
         self.api_server.annotate("srp", &self.list("srp"), check);
         let mut operations = self.operations();
         operations.retain(|one| !objects::is_finished(one));
@@ -277,7 +284,7 @@ impl Story {
     /// Asks for a check of a policy, and waits until that check is complete.
     pub fn check(&self, policy: &str) {
         let token = format!("check-{}", self.tokens.fetch_add(1, Ordering::Relaxed));
-        let ask = format!("secretrotation.dev/check-requested-at={token}");
+        let ask = format!("{CHECK_REQUESTED}={token}");
         self.kubectl(&["annotate", "srp", policy, "-n", TEAM, "--overwrite", &ask]);
         self.eventually("the check is complete", || {
             self.get("srp", policy)["status"]["lastHandledRequest"] == *token
@@ -311,17 +318,31 @@ impl Story {
     /// Moves AWS's clock, and lets the controller do what it can do then: what is seen next is not what was true before.
     fn leap(&self, seconds: f64) {
         // A leap while a request is on its way would look like a request that took so long.
-        self.wait_for_silence();
+        self.wait_for_silence(IMPATIENCE);
         self.aws.jump(seconds);
         self.poke();
-        self.wait_for_silence();
+        self.wait_for_checks();
+        self.wait_for_silence(EFFECT);
     }
 
-    fn wait_for_silence(&self) {
+    /// Waits until the checks are made that the last leap asked for. A busy machine may be silent because it has not begun,
+    /// and requests that follow one another faster than checks leave no time for anything else.
+    fn wait_for_checks(&self) {
+        let began = now();
+        let is_checked = |policy: &Value| {
+            let asked = &policy["metadata"]["annotations"][CHECK_REQUESTED];
+            policy["spec"]["suspend"] == true || policy["status"]["lastHandledRequest"] == *asked
+        };
+        while began.elapsed() < EFFECT && !self.list("srp").iter().all(is_checked) {
+            thread::sleep(PAUSE / 2);
+        }
+    }
+
+    fn wait_for_silence(&self, at_most: Duration) {
         let began = now();
         let mut asked = usize::MAX;
         let mut silent_since = now();
-        while silent_since.elapsed() < SILENCE && began.elapsed() < IMPATIENCE {
+        while silent_since.elapsed() < SILENCE && began.elapsed() < at_most {
             let asked_now = self.aws.calls().values().sum();
             if asked_now != asked {
                 asked = asked_now;
