@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use next_status::PassReport;
 pub use remediation::{
-    Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Expiry, Limits,
-    OverdueRemedy, Remediation, Reporting, StuckRemedy,
+    Backoff, CircuitBreaker, DeletionRemedy, Detection, DisabledReporting, Expiry,
+    LONGEST_ATTEMPT_WINDOW, Limits, OverdueRemedy, Remediation, Reporting, StuckRemedy,
 };
 pub use selector::{Selector, SelectorItem, TagRequirement};
 pub use status::{FindingStatus, NextWindow, RetryRequest, SecretRotationPolicyStatus, Summary};

@@ -145,6 +145,18 @@ impl ReadyReason {
         Self::STALLED.contains(&self)
     }
 
+    /// Returns whether the last check did not see every secret.
+    pub const fn is_incomplete_check(self) -> bool {
+        matches!(
+            self,
+            Self::SweepIncomplete
+                | Self::AccessDenied
+                | Self::CredentialsUnavailable
+                | Self::Throttled
+                | Self::AwsUnavailable
+        )
+    }
+
     /// Returns the reason of condition `Ready` of an object; `None` if there is none, or only a newer release knows it.
     pub fn of(conditions: &[Condition]) -> Option<Self> {
         find(conditions, "Ready").and_then(|ready| Self::parse(&ready.reason))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::policy::LONGEST_ATTEMPT_WINDOW;
 use secret_rotation_core::names::{ObjectKey, Uid};
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::retention::{deletable, window};
@@ -31,7 +32,7 @@ const MAX_TRIED: usize = 100;
 const AFTER_REFUSAL: Duration = Duration::from_mins(10);
 
 /// The longest attempt window that the API allows. It is used for a policy that cannot be parsed.
-const LONGEST_WINDOW: Duration = Duration::from_hours(720);
+const LONGEST_WINDOW: Duration = Duration::from_secs(LONGEST_ATTEMPT_WINDOW);
 
 /// Records whose deletion was refused, and until when they are left alone.
 type Refused = BTreeMap<ObjectKey, Instant>;

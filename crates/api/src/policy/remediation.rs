@@ -14,6 +14,9 @@ use crate::{
     wire_enum::wire_enum,
 };
 
+/// The longest `attemptWindow` of a policy, in seconds.
+pub const LONGEST_ATTEMPT_WINDOW: u64 = 720 * HOUR;
+
 /// What counts as unhealthy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -178,7 +181,7 @@ pub struct Limits {
 
     /// The sliding window in which attempts are counted, from 1h to 720h.
     #[serde(default)]
-    pub attempt_window: BoundedDuration<HOUR, { 720 * HOUR }, { 24 * HOUR }>,
+    pub attempt_window: BoundedDuration<HOUR, LONGEST_ATTEMPT_WINDOW, { 24 * HOUR }>,
 }
 
 /// Exponential back-off between attempts.

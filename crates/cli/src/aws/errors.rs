@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use schemars::JsonSchema;
+use secret_rotation_api::readiness::ReadyReason;
 use secret_rotation_aws::{Call, Operation};
 use secret_rotation_core::aws_error::{AwsError, Cause, ErrorClass};
 use secret_rotation_core::names::Region;
+use secret_rotation_core::operation::Failure;
 use serde::Serialize;
 
 use crate::CommandError;
@@ -78,16 +80,16 @@ impl From<Problem> for CommandError {
 /// Returns the reason, in the words of conditions where they have one.
 const fn reason(class: ErrorClass) -> &'static str {
     match class {
-        ErrorClass::Denied => "AccessDenied",
-        ErrorClass::Credentials => "CredentialsUnavailable",
-        ErrorClass::Throttled | ErrorClass::LimitExceeded => "Throttled",
-        ErrorClass::Unreachable | ErrorClass::Malformed => "AWSUnavailable",
-        ErrorClass::Gone => "Gone",
+        ErrorClass::Denied => ReadyReason::AccessDenied.name(),
+        ErrorClass::Credentials => ReadyReason::CredentialsUnavailable.name(),
+        ErrorClass::Throttled | ErrorClass::LimitExceeded => ReadyReason::Throttled.name(),
+        ErrorClass::Unreachable | ErrorClass::Malformed => ReadyReason::AwsUnavailable.name(),
+        ErrorClass::Gone => Failure::Gone.name(),
         ErrorClass::Refused
         | ErrorClass::CannotInvoke
         | ErrorClass::RotationPending
-        | ErrorClass::Mismatch => "Refused",
-        ErrorClass::Unexpected => "Unexpected",
+        | ErrorClass::Mismatch => Failure::Refused.name(),
+        ErrorClass::Unexpected => Failure::Unexpected.name(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prometheus::GaugeVec;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
+use secret_rotation_api::conditions::ConditionStatus;
 use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::plan::Breaker;
 use secret_rotation_core::time::AwsTime;
@@ -130,10 +131,11 @@ impl PolicyFamilies {
             .with_label_values(&own)
             .set(f64::from(u8::from(report.suspended)));
         for (condition, current) in &report.conditions {
-            for status in ["true", "false", "unknown"] {
+            for status in ConditionStatus::ALL {
                 let value = f64::from(u8::from(status == *current));
+                let status = status.name().to_ascii_lowercase();
                 self.condition
-                    .with_label_values(&[namespace, policy, condition, status])
+                    .with_label_values(&[namespace, policy, condition, &*status])
                     .set(value);
             }
         }
@@ -336,7 +338,7 @@ mod tests {
         reports.speak(true);
         reports.tell(
             &key("a"),
-            report(0, 0).with_conditions([("Ready", "false")]),
+            report(0, 0).with_conditions([("Ready", ConditionStatus::False)]),
         );
         let text = text(&reports);
         let ones: Vec<_> = text

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secret_rotation_api::Readiness;
+use secret_rotation_api::conditions::ConditionStatus;
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
 use secret_rotation_api::time::Time;
 use secret_rotation_core::block::BlockReason;
@@ -20,7 +21,7 @@ pub(crate) struct PolicySample {
     pub(super) profile: String,
     pub(super) suspended: bool,
     pub(super) detection: Option<Detection>,
-    pub(super) conditions: BTreeMap<&'static str, &'static str>,
+    pub(super) conditions: BTreeMap<&'static str, ConditionStatus>,
     pub(super) counts: BTreeMap<State, usize>,
     pub(super) last_check: Option<AwsTime>,
     pub(super) check_interval: Option<Duration>,
@@ -74,11 +75,11 @@ impl PolicySample {
         }
     }
 
-    /// Adds conditions by type, with their status in lower case.
+    /// Adds conditions by type.
     #[must_use]
     pub(crate) fn with_conditions(
         self,
-        conditions: impl IntoIterator<Item = (&'static str, &'static str)>,
+        conditions: impl IntoIterator<Item = (&'static str, ConditionStatus)>,
     ) -> Self {
         Self {
             conditions: conditions.into_iter().collect(),

@@ -122,16 +122,7 @@ fn is_truncated(status: Option<&SecretRotationPolicyStatus>) -> bool {
 
 /// Returns whether the last check was incomplete.
 fn is_incomplete(status: &SecretRotationPolicyStatus) -> bool {
-    matches!(
-        ReadyReason::of(&status.conditions),
-        Some(
-            ReadyReason::SweepIncomplete
-                | ReadyReason::AccessDenied
-                | ReadyReason::CredentialsUnavailable
-                | ReadyReason::Throttled
-                | ReadyReason::AwsUnavailable
-        )
-    )
+    ReadyReason::of(&status.conditions).is_some_and(ReadyReason::is_incomplete_check)
 }
 
 impl Turned<'_> {

@@ -183,15 +183,15 @@ async fn announce(
 
 fn conditions(
     status: &SecretRotationPolicyStatus,
-) -> impl Iterator<Item = (&'static str, &'static str)> {
+) -> impl Iterator<Item = (&'static str, ConditionStatus)> {
     ["Ready", "Healthy", "Stalled"].into_iter().map(|kind| {
-        let value = match find(&status.conditions, kind).map(|condition| condition.status.as_str())
-        {
-            Some(value) if value == ConditionStatus::True.name() => "true",
-            Some(value) if value == ConditionStatus::False.name() => "false",
-            None if kind == "Stalled" => "false",
-            Some(_) | None => "unknown",
+        let found = find(&status.conditions, kind);
+        let status = match found.and_then(|found| ConditionStatus::parse(&found.status)) {
+            Some(status) => status,
+            // The condition is only there while it is True.
+            None if kind == "Stalled" && found.is_none() => ConditionStatus::False,
+            None => ConditionStatus::Unknown,
         };
-        (kind, value)
+        (kind, status)
     })
 }

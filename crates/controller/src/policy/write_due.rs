@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use secret_rotation_api::conditions::find;
 use secret_rotation_api::policy::SecretRotationPolicyStatus;
 use secret_rotation_api::profile::AWSAccessProfileStatus;
+use secret_rotation_api::readiness::ReadyReason;
 use secret_rotation_api::time::Time;
 
 /// Minimum time between two writes of a status in which only the time of the check changes.
@@ -26,17 +26,9 @@ pub(crate) fn is_blink(
     old: Option<&SecretRotationPolicyStatus>,
     new: &SecretRotationPolicyStatus,
 ) -> bool {
-    const UNSEEN: [&str; 5] = [
-        "SweepIncomplete",
-        "AccessDenied",
-        "CredentialsUnavailable",
-        "Throttled",
-        "AWSUnavailable",
-    ];
     let Some(old) = old else { return false };
     let is_blurred = |status: &SecretRotationPolicyStatus| {
-        let ready = find(&status.conditions, "Ready");
-        ready.is_some_and(|ready| UNSEEN.contains(&ready.reason.as_str()))
+        ReadyReason::of(&status.conditions).is_some_and(ReadyReason::is_incomplete_check)
     };
     let plain = |status: &SecretRotationPolicyStatus| {
         let mut status = SecretRotationPolicyStatus {

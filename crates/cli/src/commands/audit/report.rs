@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::survey::{Finding, State, Survey};
 use secret_rotation_core::time::AwsTime;
 use serde::Serialize;
@@ -232,7 +231,7 @@ impl FindingReport {
             message: finding.message.clone(),
             current_version_id: finding.current.as_ref().map(ToString::to_string),
             pending_version_id: finding.pending.as_ref().map(ToString::to_string),
-            pending_value: pending_value(finding.pending_value),
+            pending_value: finding.pending_value.name(),
             last_rotated: secret.and_then(|secret| secret.last_rotated).map(time),
             next_rotation: secret.and_then(|secret| secret.next_rotation).map(time),
             help: help(finding.state),
@@ -267,15 +266,6 @@ impl Level {
 /// Returns the link to the documentation of a state.
 pub(super) fn help(state: State) -> String {
     format!("{REASONS}#{}", state.name().to_ascii_lowercase())
-}
-
-const fn pending_value(value: PendingValue) -> &'static str {
-    match value {
-        PendingValue::None => "None",
-        PendingValue::Empty => "Empty",
-        PendingValue::Present => "Present",
-        PendingValue::Unknown => "Unknown",
-    }
 }
 
 /// Renders the report as indented JSON.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
+use secret_rotation_core::permit::Phase;
 use tokio::time::timeout;
 
 use crate::CommandError;
@@ -51,9 +52,9 @@ async fn names(
         Wanted::Policies => cluster.list(scope).await?.iter().map(of_policy).collect(),
         Wanted::Undecided => {
             let operations: Vec<SecretRotationOperation> = cluster.list(scope).await?;
-            let waiting = operations
-                .iter()
-                .filter(|one| one.phase() == "AwaitingApproval" && one.spec.decision.is_none());
+            let waiting = operations.iter().filter(|one| {
+                one.phase() == Phase::AwaitingApproval.name() && one.spec.decision.is_none()
+            });
             waiting.map(of_operation).collect()
         }
         Wanted::Everything => {
