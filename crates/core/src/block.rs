@@ -58,7 +58,7 @@ words! {
         /// No more attempts in this window.
         AttemptsExhausted => "no attempt is left in this attempt window",
         /// The circuit breaker is open.
-        CircuitBreakerOpen => "too many secrets are stuck in the region, so no automatic operation starts",
+        CircuitBreakerOpen => "too many secrets of the region are stuck",
         /// The policy selects more secrets than `maxSecrets`.
         SelectionTooLarge => "the selection in the region is larger than maxSecrets",
         /// The latest sweep of the region did not see everything, or not this secret.

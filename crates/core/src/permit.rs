@@ -93,7 +93,7 @@ words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Phase {
         /// It has not started.
-        Queued => "it has not been checked, or another operation is in progress",
+        Queued => "it was not checked, or another operation is in progress",
         /// No one has approved it yet.
         AwaitingApproval => "an approver must decide",
         /// No maintenance window is open; or AWS's rotation window is open, in which AWS may still retry by itself.
