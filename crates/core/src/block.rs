@@ -80,7 +80,7 @@ words! {
         /// The secret changed too recently.
         RecentlyChanged => "the secret changed too recently",
         /// A person acted on the secret, or denied an operation on it.
-        ManualHold => "a person acted on the secret, or denied an operation on it",
+        ManualHold => "a person acted on it, or denied an operation on it",
         /// The policy or its profile is suspended, or the policy is being deleted.
         Suspended => "the policy or its profile is suspended or being deleted",
     }

@@ -182,9 +182,9 @@ words! {
         /// Something else changed the secret.
         Superseded => "something else changed the secret",
         /// An expectation did not hold at the first look.
-        PreconditionFailed => "the secret is not in the state that the operation expects",
+        PreconditionFailed => "the secret is not in the expected state",
         /// A safety rule or AWS refuses the action for this secret.
-        Refused => "the action is not safe, or not possible, for this secret",
+        Refused => "the action is not safe or not possible for this secret",
         /// AWS denied the request.
         AccessDenied => "AWS denied access to the controller",
         /// The secret has no room for a pin, and nothing is cleared without one.
