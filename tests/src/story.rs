@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(150);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long nothing is asked of AWS once the controller has done what it can.
-const SILENCE: Duration = Duration::from_millis(250);
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// How long silence is waited for: a request may hang, and a controller may have much to ask.
 const IMPATIENCE: Duration = Duration::from_secs(5);
@@ -304,10 +304,11 @@ impl Story {
     fn until(&self, what: &str, leap: Option<f64>, mut holds: impl FnMut() -> bool) {
         let began = now();
         while began.elapsed() < PATIENCE {
-            if holds() {
-                return;
-            }
+            let is_true = holds();
             match leap {
+                // What else follows from the last leap is on its way.
+                Some(_) if is_true => return self.wait_for_silence(EFFECT),
+                None if is_true => return,
                 Some(leap) => self.leap(leap),
                 None => thread::sleep(PAUSE),
             }
