@@ -33,7 +33,7 @@ const IMPATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the effect of a leap is waited for: a policy that is suspended, or has no controller, makes no check, and a
 /// large estate is never silent.
-const EFFECT: Duration = Duration::from_secs(2);
+const EFFECT: Duration = Duration::from_secs(1);
 
 /// An operation whose approval counts is younger than the admission policies by more than this: five seconds, in which API
 /// servers take up a new policy, and the fraction of a second that Kubernetes leaves out.

@@ -2,7 +2,7 @@
 
 use secret_rotation_simulator::Script;
 use secret_rotation_tests::invariants::writes_to;
-use secret_rotation_tests::objects::{count, finding, state, steps, text, verdict};
+use secret_rotation_tests::objects::{count, finding, is_finished, state, steps, text, verdict};
 use secret_rotation_tests::{Policy, Story};
 use serde_json::json;
 
@@ -17,9 +17,14 @@ fn a_value_less_stuck_version_is_cleared_and_rotated() {
         count(&story.get("srp", "apps"), "stuck") == 1
     });
     let stuck = story.aws.truth("app/db").expect("it exists");
-    story.while_time_flies("the policy is healthy", 20.0, || {
-        verdict(&story.get("srp", "apps"), "Healthy") == "True/AllRotationsHealthy"
-    });
+    story.while_time_flies(
+        "the policy is healthy and its operation has ended",
+        20.0,
+        || {
+            verdict(&story.get("srp", "apps"), "Healthy") == "True/AllRotationsHealthy"
+                && story.operations().iter().all(is_finished)
+        },
+    );
     let operations = story.operations_on("app/db");
     assert_eq!(operations.len(), 1, "{operations:#?}");
     assert_eq!(operations[0]["spec"]["action"], "ClearAndRotate");
