@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::estate::Estate;
+use crate::event::Event;
 use crate::functions::{STEPS, Script};
 use crate::lambda::{StepEnd, lambda};
 use crate::model::{CURRENT, PENDING};
@@ -11,36 +12,6 @@ use crate::trace::Cause;
 
 /// The maximum run time of a Lambda function.
 const LAMBDA_LIMIT: SignedDuration = SignedDuration::from_mins(15);
-
-/// A scheduled event.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    /// A step of the rotation function ends.
-    Step {
-        arn: String,
-        token: String,
-        step: usize,
-        attempt: u32,
-    },
-    /// The run of a hanging function times out.
-    Timeout {
-        arn: String,
-        token: String,
-        attempt: u32,
-    },
-    /// AWS retries a failed rotation.
-    Retry {
-        arn: String,
-        token: String,
-        attempt: u32,
-    },
-    /// The test of a rotation configuration ends.
-    Tested { arn: String, token: String },
-    /// AWS removes AWSPENDING after a finished rotation.
-    CleanUp { arn: String, token: String },
-    /// The `NextRotationDate` is reached.
-    Due { arn: String },
-}
 
 impl Estate {
     pub(crate) fn happen(&mut self, event: &Event, at: Timestamp) {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::engine::Event;
+use crate::entries::{Rotating, SecretEntry, VersionEntry};
 use crate::estate::Estate;
+use crate::event::Event;
 use crate::functions::STEPS;
 use crate::instant::instant;
 use crate::model::{CURRENT, Deletion, Rotation, Secret, Target, Version};
-use crate::operations::blank;
-use crate::scenario::{Rotating, Scenario, SecretEntry, VersionEntry};
+use crate::scenario::Scenario;
 use crate::templates::Generate;
 
 const ACCOUNT: &str = "111122223333";
@@ -73,7 +73,7 @@ impl SecretEntry {
         ensure!(!self.name.is_empty(), "the name is missing");
         let region = self.region.as_deref().unwrap_or("eu-west-1");
         let arn = estate.new_arn(&self.name, region, ACCOUNT);
-        let mut secret = blank(&arn, &self.name, region, ACCOUNT, now);
+        let mut secret = Secret::blank(&arn, &self.name, region, ACCOUNT, now);
         self.date(&mut secret, now)?;
         self.describe(&mut secret);
         for version in &self.versions {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
-use crate::engine::Event;
+use crate::event::Event;
 use crate::failure::Failure;
 use crate::faults::Faults;
 use crate::functions::Script;

@@ -86,6 +86,40 @@ pub enum Strategy {
 }
 
 impl Secret {
+    /// Builds a secret without versions.
+    pub(crate) fn blank(
+        arn: &str,
+        name: &str,
+        region: &str,
+        account: &str,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            arn: arn.to_owned(),
+            name: name.to_owned(),
+            region: region.to_owned(),
+            account: account.to_owned(),
+            description: None,
+            tags: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            rotation: Rotation::default(),
+            created: now,
+            last_changed: now,
+            last_rotated: None,
+            next_rotation: None,
+            deleted: None,
+            owning_service: None,
+            kind: None,
+            primary_region: None,
+            replicas: BTreeSet::new(),
+            resource_policy: None,
+            target: Target::default(),
+            running: None,
+            invocations: BTreeMap::new(),
+            failures: 0,
+        }
+    }
+
     pub(crate) fn holder(&self, label: &str) -> Option<&str> {
         self.versions
             .iter()

@@ -18,7 +18,6 @@ use crate::model::Secret;
 use crate::trace::Cause;
 
 pub(crate) use parameters::Parameters;
-pub(crate) use values::blank;
 
 /// The target prefix of requests to SQS. All other requests are to Secrets Manager.
 pub(crate) const SQS: &str = "AmazonSQS";

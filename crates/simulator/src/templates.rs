@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
-use crate::scenario::{Rotating, RotationEntry, SecretEntry, TargetEntry, VersionEntry};
+use crate::entries::{Rotating, RotationEntry, SecretEntry, TargetEntry, VersionEntry};
 
 /// A group of secrets in one state.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Call, seconds};
 use crate::failure::Failure;
-use crate::model::{CURRENT, PENDING, Rotation, Secret, Target, Version};
+use crate::model::{CURRENT, PENDING, Secret, Version};
 use crate::schedule;
 
 impl Call<'_> {
@@ -20,7 +20,7 @@ impl Call<'_> {
             ));
         }
         let arn = self.estate.new_arn(name, &region, &account);
-        let mut secret = blank(&arn, name, &region, &account, self.now);
+        let mut secret = Secret::blank(&arn, name, &region, &account, self.now);
         secret.description = self.parameters.text("Description").map(str::to_owned);
         secret.tags = tags(self.parameters.list("Tags"));
         let mut answer = json!({"ARN": arn, "Name": name});
@@ -220,39 +220,6 @@ impl Call<'_> {
     fn drawn_token(&mut self) -> String {
         let name = format!("{}{}", self.caller.request_id, self.estate.draw.next());
         uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
-    }
-}
-
-pub(crate) fn blank(
-    arn: &str,
-    name: &str,
-    region: &str,
-    account: &str,
-    now: jiff::Timestamp,
-) -> Secret {
-    Secret {
-        arn: arn.to_owned(),
-        name: name.to_owned(),
-        region: region.to_owned(),
-        account: account.to_owned(),
-        description: None,
-        tags: BTreeMap::new(),
-        versions: BTreeMap::new(),
-        rotation: Rotation::default(),
-        created: now,
-        last_changed: now,
-        last_rotated: None,
-        next_rotation: None,
-        deleted: None,
-        owning_service: None,
-        kind: None,
-        primary_region: None,
-        replicas: BTreeSet::new(),
-        resource_policy: None,
-        target: Target::default(),
-        running: None,
-        invocations: BTreeMap::new(),
-        failures: 0,
     }
 }
 
