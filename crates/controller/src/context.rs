@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::operation::locks::Locks;
 use crate::operation::look_failures::LookFailures;
 use crate::policy::written_status::WrittenStatuses;
-use crate::profile::PublishedStatuses;
+use crate::published_statuses::PublishedStatuses;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
 use crate::stability::SharedStability;

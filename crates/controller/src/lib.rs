@@ -3,6 +3,7 @@
 //! This is the only crate that waits for both sides, Kubernetes and AWS, reads a clock and spawns tasks. Core decides
 //! what to do. This crate reads the facts, sends the requests, and writes and reports the results.
 
+mod admission;
 mod aws_connections;
 mod clock;
 mod context;
@@ -21,6 +22,7 @@ mod options;
 mod outage;
 mod policy;
 mod profile;
+mod published_statuses;
 mod queue;
 mod read_health;
 mod rotation_events;

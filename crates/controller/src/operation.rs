@@ -7,6 +7,7 @@
 //! ```
 //! Whatever fails in between, the step starts again with the reads. An intent that was journaled stays.
 
+mod approval;
 mod events;
 mod execute;
 mod fence;
@@ -16,38 +17,28 @@ pub(crate) mod look_failures;
 mod permit;
 mod reservation;
 pub(crate) mod status;
+mod step_state;
 mod unsupported;
 mod write_due;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use secret_rotation_aws::Operation as Call;
-use secret_rotation_core::advance::{Gate, Next, Phase, StepInput, Wait, advance};
-use secret_rotation_core::authorise::{Refusal, authorise};
-use secret_rotation_core::block::BlockReason;
-use secret_rotation_core::consent;
-use secret_rotation_core::consent::{Admission, Consent};
-use secret_rotation_core::history::History;
+use secret_rotation_core::advance::{Next, Phase, Wait};
 use secret_rotation_core::names::{Arn, ObjectKey};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
-use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::permit::Permit;
-use secret_rotation_core::plan::PlanInput;
-use secret_rotation_core::planner;
-use secret_rotation_core::secret::{Look, Secret, Seen};
-use secret_rotation_core::time::ServerTime;
-use tokio::time::Instant;
+use secret_rotation_core::secret::{Look, Seen};
 
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::event_handlers;
 use crate::jitter::spread;
-use crate::kubernetes::reads::OnSecret;
+use crate::operation::approval::consent;
 use crate::operation::fetch::{Bounds, Fetched};
 use crate::operation::reservation::Pass;
+use crate::operation::step_state::{StepState, others, present};
 use crate::store::OperationEntry;
 
 /// Maximum time between two steps of an operation, whatever core asks for.
@@ -61,21 +52,6 @@ const BUSY: Duration = Duration::from_secs(1);
 
 /// Start the step again with fresh reads.
 const AGAIN: Duration = Duration::ZERO;
-
-/// Everything that one step rests on, read for this step.
-#[derive(Debug)]
-struct StepState {
-    fetched: Fetched,
-    bound_policy: BoundPolicy,
-    /// The term of the lease in which the step began.
-    term: u64,
-    look: Look,
-    /// When the first request of the look was about to be sent.
-    looked: Instant,
-    arn: Arn,
-    others: Vec<Operation>,
-    consent: Consent,
-}
 
 /// Takes one operation one step further. Returns the time until the next step.
 ///
@@ -129,7 +105,7 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
     let Some(fetched) = Fetched::cached(entry) else {
         return Ok(Leave::WithoutAws);
     };
-    let Some(bound_policy) = permit::watched(context, &fetched) else {
+    let Some(bound_policy) = fetch::watched(context, &fetched) else {
         return Ok(Leave::WithoutAws);
     };
     let judged = permit::foreseen(context, &fetched, &bound_policy, term).await?;
@@ -309,7 +285,7 @@ async fn step(
         Next::LookAtVersions => Err(Error::Stale("the versions were not listed")),
         Next::Wait(wait) => {
             if waits_for_its_secret(&input.fetched.operation, &wait) {
-                set_aside(context, &input.fetched.operation.key);
+                status::set_aside(context, &input.fetched.operation.key);
             }
             status::waiting(context, &input, &wait).await?;
             Ok(Some(pause(&input.fetched.operation, &wait)))
@@ -324,32 +300,6 @@ async fn step(
         Next::Write(write) => Box::pin(execute::send(context, input, pass, &write))
             .await
             .map(|()| Some(AGAIN)),
-    }
-}
-
-/// Returns the state of the approval. The admission policies are read only if something depends on them: fresh if an
-/// approval would be acted on, and as last seen if no one has decided.
-async fn consent(
-    context: &Context,
-    operation: &Operation,
-    BoundPolicy {
-        policy, profile, ..
-    }: &BoundPolicy,
-) -> Result<Consent, Error> {
-    let always = Admission::Enforced {
-        since: ServerTime::new(Timestamp::UNIX_EPOCH),
-    };
-    let judged = consent::consent(operation, policy, profile, &always);
-    match judged {
-        Consent::NotNeeded | Consent::Refused { .. } => Ok(judged),
-        Consent::Awaited { .. } => {
-            let admission = context.admission.seen(context).await?;
-            Ok(consent::consent(operation, policy, profile, &admission))
-        }
-        Consent::Given { .. } => {
-            let admission = context.admission.look(context).await?;
-            Ok(consent::consent(operation, policy, profile, &admission))
-        }
     }
 }
 
@@ -377,109 +327,10 @@ fn identity(fetched: &Fetched, look: &Look) -> Identity {
     }
 }
 
-/// Returns every operation on the secret, by quorum reads, and those that only the cache still knows by their ARN.
-async fn others(context: &Context, arn: &Arn) -> Result<Result<Vec<Operation>, String>, Error> {
-    let OnSecret {
-        mut operations,
-        unsupported,
-    } = context.reader.on_secret(arn).await?;
-    if let Some(unsupported) = unsupported {
-        return Ok(Err(unsupported));
-    }
-    let snapshot = context.store.snapshot();
-    let cached = snapshot
-        .operations
-        .iter()
-        .filter(|cached| cached.arn.as_ref() == Some(arn));
-    let unlisted: Vec<_> = cached
-        .filter(|cached| operations.iter().all(|listed| listed.uid != cached.uid))
-        .cloned()
-        .collect();
-    operations.extend(unlisted);
-    Ok(Ok(operations))
-}
-
-impl StepState {
-    fn next(&self, context: &Context, server_now: ServerTime) -> Next {
-        let operation = &self.fetched.operation;
-        let BoundPolicy {
-            tenant,
-            profile,
-            policy,
-        } = &self.bound_policy;
-        let authority = match present(&self.look) {
-            Some(secret) => authorise(tenant, profile, policy, secret, operation.action),
-            None => Err(Refusal::NotSelected {
-                policy: policy.key.name.clone(),
-                secret: self.fetched.secret_name(),
-            }),
-        };
-        let unchanged_since = context.stability.looked(&self.look);
-        context.around(&self.bound_policy, self.look.at, |around| {
-            let tenants = around.bound_policies.iter().map(|one| &one.tenant);
-            let snapshot = StepInput {
-                look: &self.look,
-                policy: Some(policy),
-                authority,
-                consent: self.consent.clone(),
-                server_now,
-                gate: self.gate(context, operation, around),
-                history: History::of(&self.arn, &self.others)
-                    .trusting(profile, tenants.chain([tenant]))
-                    .without_idle(|other| around.may_act(other)),
-                cluster: &context.cluster,
-                unchanged_since,
-            };
-            advance(operation, &snapshot)
-        })
-    }
-
-    fn gate<'a>(
-        &self,
-        context: &Context,
-        operation: &'a Operation,
-        around: &PlanInput<'a>,
-    ) -> Gate {
-        let policy = &self.bound_policy.policy.uid;
-        let function = present(&self.look).and_then(Secret::function);
-        let region = context
-            .evaluations
-            .region(policy, self.term, self.arn.region());
-        planner::gate(operation, function, region.as_ref(), around)
-    }
-
-    /// Returns whether the slot is still free once the intent is in the journal. Of the operations that take a slot
-    /// at the same moment, the first in the queue keeps it. The watches answer this without a request. Another
-    /// replica can exceed a limit by what this one has not seen yet.
-    fn has_slot(&self, context: &Context, journaled: &Operation) -> bool {
-        let gate = context.around(&self.bound_policy, self.look.at, |around| {
-            self.gate(context, journaled, around)
-        });
-        match gate {
-            Gate::Blocked(hold) => hold.reason != BlockReason::ConcurrencyLimit,
-            Gate::Open | Gate::Unknown => true,
-        }
-    }
-}
-
 /// Returns whether the operation cannot begin because of what the look at its own secret showed, whatever other
 /// operations do.
 fn waits_for_its_secret(operation: &Operation, wait: &Wait) -> bool {
     !operation.has_started() && matches!(wait.phase, Phase::AwaitingWindow | Phase::BackingOff)
-}
-
-/// Sets the operation aside: it blocks no other operation, and those that waited for it are evaluated again.
-fn set_aside(context: &Context, key: &ObjectKey) {
-    if context.look_failures.set_aside(key) {
-        event_handlers::freed(context);
-    }
-}
-
-fn present(look: &Look) -> Option<&Secret> {
-    match &look.secret {
-        Seen::Present(secret) => Some(secret),
-        Seen::Absent => None,
-    }
 }
 
 fn pause(operation: &Operation, wait: &Wait) -> Duration {

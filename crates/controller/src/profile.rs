@@ -1,7 +1,6 @@
 //! The profile reconciler. It publishes whether a profile can be used, and what its sweeps saw.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::core::DeserializeGuard;
@@ -13,13 +12,13 @@ use secret_rotation_api::profile::{
 use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 use secret_rotation_core::names::{ProfileName, Region};
 use secret_rotation_core::policy::Suspension;
-use tokio::time::Instant;
 
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status::{self, Way};
 use crate::policy::write_due;
+use crate::published_statuses::Words;
 use crate::store::ProfileEntry;
 use crate::sweep;
 
@@ -85,45 +84,6 @@ async fn write(
         .profiles
         .wrote(name, stored.resource_version().unwrap_or_default());
     Ok(())
-}
-
-/// The status that this process last published for each profile. Another installation may publish a different status
-/// for the same profile.
-#[derive(Debug, Default)]
-pub(crate) struct PublishedStatuses(Mutex<BTreeMap<ProfileName, Words>>);
-
-#[derive(Clone, Debug)]
-struct Words {
-    status: AWSAccessProfileStatus,
-    at: Instant,
-}
-
-impl PublishedStatuses {
-    fn of(&self, profile: &ProfileName) -> Option<Words> {
-        self.all().get(profile).cloned()
-    }
-
-    fn note(&self, profile: &ProfileName, status: AWSAccessProfileStatus) {
-        let words = Words {
-            status,
-            at: clock::now(),
-        };
-        self.all().insert(profile.clone(), words);
-    }
-
-    /// Removes a deleted profile.
-    pub(crate) fn forget(&self, profile: &ProfileName) {
-        self.all().remove(profile);
-    }
-
-    /// Clears everything: another replica may have published more since.
-    pub(crate) fn clear(&self) {
-        self.all().clear();
-    }
-
-    fn all(&self) -> MutexGuard<'_, BTreeMap<ProfileName, Words>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// When a status must be written.
@@ -211,6 +171,7 @@ mod tests {
     use secret_rotation_core::time::{AwsTime, ServerTime};
 
     use super::*;
+    use crate::published_statuses::PublishedStatuses;
 
     /// An installation that sees this number of secrets.
     struct Installation {

@@ -23,7 +23,7 @@ use crate::operation::locks::Locks;
 use crate::operation::look_failures::LookFailures;
 use crate::options::Options;
 use crate::policy::written_status::WrittenStatuses;
-use crate::profile::PublishedStatuses;
+use crate::published_statuses::PublishedStatuses;
 use crate::read_health::ReadHealth;
 use crate::server::Guards;
 use crate::shutdown::{self, Shutdown, Trigger};
@@ -340,7 +340,7 @@ fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
     );
     workers.spawn(
         "the look at admission policies",
-        admission::run(with(context)),
+        crate::admission::run(with(context)),
     );
     workers
 }

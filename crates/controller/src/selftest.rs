@@ -2,6 +2,7 @@
 //! available.
 
 mod aws;
+mod check;
 mod cluster;
 mod endpoints;
 mod permissions;
@@ -12,53 +13,11 @@ use std::sync::Arc;
 
 use kube::Client;
 
+use self::check::{Check, Finding};
 use crate::clock::ServerClock;
 use crate::kubernetes::client;
 use crate::metrics::Metrics;
 use crate::options::{Options, SecretLabel, SelftestOptions};
-
-/// The result of one check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Check {
-    subject: String,
-    finding: Finding,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Finding {
-    Fine,
-    /// Something is missing or wrong: what, and what to do.
-    Failed(String),
-    /// It could not be checked, for a reason that is not a failure.
-    Skipped(String),
-}
-
-impl Check {
-    fn fine(subject: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            finding: Finding::Fine,
-        }
-    }
-
-    fn failed(subject: impl Into<String>, what: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            finding: Finding::Failed(what.into()),
-        }
-    }
-
-    fn skipped(subject: impl Into<String>, why: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            finding: Finding::Skipped(why.into()),
-        }
-    }
-
-    const fn has_failed(&self) -> bool {
-        matches!(self.finding, Finding::Failed(_))
-    }
-}
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

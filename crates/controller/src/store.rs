@@ -4,7 +4,6 @@
 mod entry;
 mod kind;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
@@ -20,12 +19,9 @@ use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::Policy;
 
-pub(crate) use self::entry::{OperationEntry, PolicyEntry, ProfileEntry};
+pub(crate) use self::entry::{Labels, OperationEntry, PolicyEntry, ProfileEntry};
 use self::kind::Cache;
 pub(crate) use self::kind::Change;
-
-/// The labels of a namespace.
-pub(crate) type Labels = BTreeMap<String, String>;
 
 /// The last known state of every object that is watched.
 #[derive(Debug)]

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secret_rotation_aws::Scope;
-use secret_rotation_core::authorise::under_ceiling;
 use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::inventory::{Inventory, Unseen};
 use secret_rotation_core::names::{Arn, Uid};
@@ -21,7 +20,7 @@ use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::Selector;
 use tokio::time::Instant;
 
-use self::record::Record;
+use self::record::{Record, may_look};
 use self::requests::SweepTask;
 pub(crate) use self::store::{SweepStore, View};
 use crate::aws_connections::ProfileRegion;
@@ -404,16 +403,6 @@ fn blind(known: &Inventory, gap: Option<AwsError>) -> Inventory {
         }
     }
     kept
-}
-
-fn may_look(bound_policy: &BoundPolicy, secret: &Secret) -> bool {
-    let BoundPolicy {
-        tenant,
-        profile,
-        policy,
-    } = bound_policy;
-    policy.selector.selects(secret)
-        && under_ceiling(&tenant.namespace, profile, &secret.name).is_ok()
 }
 
 fn report(

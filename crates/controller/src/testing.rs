@@ -43,7 +43,7 @@ use crate::operation::locks::Locks;
 use crate::operation::look_failures::LookFailures;
 use crate::options::SecretLabel;
 use crate::policy::written_status::WrittenStatuses;
-use crate::profile::PublishedStatuses;
+use crate::published_statuses::PublishedStatuses;
 use crate::read_health::ReadHealth;
 use crate::shutdown;
 use crate::stability::SharedStability;

@@ -10,7 +10,6 @@
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::ClusterResourceScope;
@@ -23,7 +22,6 @@ use secret_rotation_core::consent::Admission;
 use secret_rotation_core::time::ServerTime;
 use serde::de::DeserializeOwned;
 
-use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::bounded;
 use crate::lease::Note;
@@ -31,10 +29,6 @@ use crate::lease::Note;
 /// The names under which `deploy/admission` installs the policies that guard approvals, profiles and status, and
 /// their bindings.
 pub(crate) const GUARDS: [&str; 3] = admission_policies::NAMES;
-
-/// How often the holder of the lease checks for changes. An operation that was created less than this before a change
-/// may have to be created again.
-const INTERVAL: Duration = Duration::from_secs(20);
 
 /// Identifies the specs of all policies and bindings, as an API server shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,21 +56,25 @@ impl View {
         }
     }
 
-    /// Returns what the last look saw. It is good enough for a message, but an approval must never be acted on
+    /// Returns what the last look saw, if there was one. It is good enough for a message, but an approval must never be acted on
     /// because of it.
-    pub(crate) async fn seen(&self, context: &Context) -> Result<Admission, Error> {
-        let seen = self.lock().clone();
-        match seen {
-            Some(seen) => Ok(seen),
-            None => self.look(context).await,
-        }
+    pub(crate) fn seen(&self) -> Option<Admission> {
+        self.lock().clone()
     }
 
-    /// Reads the policies by quorum, which an approval needs.
-    pub(crate) async fn look(&self, context: &Context) -> Result<Admission, Error> {
+    /// Reads the policies by quorum, which an approval needs. `now` returns the time of the API server.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a request to the API server fails, or if its time is not known.
+    pub(crate) async fn look(
+        &self,
+        client: &Client,
+        now: impl FnOnce() -> Result<ServerTime, Error>,
+    ) -> Result<Admission, Error> {
         // Read the time after the policies: whatever changed them came before.
-        let since = |marks: &Marks| Ok(self.since(marks, context.server_time()?));
-        let admission = enforced(&context.client, since).await?;
+        let since = |marks: &Marks| Ok(self.since(marks, now()?));
+        let admission = enforced(client, since).await?;
         *self.lock() = Some(admission.clone());
         Ok(admission)
     }
@@ -101,27 +99,6 @@ fn known(note: &str, marks: &Marks) -> Option<ServerTime> {
     let (since, text) = note.split_once(' ')?;
     let since: Timestamp = since.parse().ok()?;
     (text == marks.text).then(|| ServerTime::new(since))
-}
-
-/// Reads the policies at intervals while the lease is held, so that a change is noticed soon.
-pub(crate) async fn run(context: Arc<Context>) {
-    let mut last = None;
-    loop {
-        tokio::select! {
-            () = context.shutdown.begun() => return,
-            begun = context.leadership.begins(last) => match begun {
-                Some((term, _)) => last = Some(term),
-                None => return,
-            },
-            () = tokio::time::sleep(INTERVAL) => {}
-        }
-        if context.claim().is_err() {
-            continue;
-        }
-        if let Err(error) = context.admission.look(&context).await {
-            tracing::debug!(%error, "admission policies could not be read");
-        }
-    }
 }
 
 /// Reads the policies and their bindings by quorum. `since` returns since when they have been as they are.

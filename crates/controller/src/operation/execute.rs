@@ -18,7 +18,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::operation::fence::{Freshness, Moment};
 use crate::operation::reservation::Pass;
-use crate::operation::{StepState, events, others, present, status};
+use crate::operation::step_state::{StepState, others, present};
+use crate::operation::{events, status};
 
 /// Maximum number of attempts to write a result. Without the result, the next step treats the request as unanswered.
 const MAX_RESULT_TRIES: usize = 3;

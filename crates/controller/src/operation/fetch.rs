@@ -7,7 +7,7 @@ use secret_rotation_api::operation::{
 };
 use secret_rotation_core::advance::Phase;
 use secret_rotation_core::authorise::{Refusal, Tenant, may_use, under_ceiling};
-use secret_rotation_core::names::{Arn, ObjectKey, Region, SecretName};
+use secret_rotation_core::names::{Arn, ObjectKey, Region, SecretName, Uid};
 use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::Policy;
@@ -191,6 +191,27 @@ fn may_look(
         });
     }
     under_ceiling(&tenant.namespace, profile, &name)
+}
+
+/// Returns the policy, profile and tenant of an operation as the watches show them. Returns `None` if one is missing
+/// or cannot be parsed: quorum reads then show which.
+pub(super) fn watched(context: &Context, fetched: &Fetched) -> Option<BoundPolicy> {
+    let operation = &fetched.operation;
+    let policy = context.store.policy(&ObjectKey {
+        namespace: operation.key.namespace.clone(),
+        name: operation.policy.name.clone(),
+    })?;
+    let (policy, _) = policy.core.as_ref().ok()?;
+    let is_another = |uid: &Uid| policy.uid != *uid;
+    if operation.policy.uid.as_ref().is_some_and(is_another) {
+        return None;
+    }
+    let profile = context.store.profile(&policy.profile)?;
+    Some(BoundPolicy {
+        tenant: context.store.tenant(&operation.key.namespace),
+        profile: profile.core.as_ref().ok()?.clone(),
+        policy: policy.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use secret_rotation_core::authorise::authorise_by_name;
 use secret_rotation_core::consent::Consent;
 use secret_rotation_core::history::History;
-use secret_rotation_core::names::{Arn, ObjectKey, Uid};
+use secret_rotation_core::names::Arn;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::permit::{Bounds, Pause, Permit, PermitInput, Phase, permit};
@@ -21,8 +21,9 @@ use secret_rotation_core::time::AwsTime;
 use crate::context::Context;
 use crate::error::Error;
 use crate::jitter::spread;
+use crate::operation::approval::consent;
 use crate::operation::fetch::Fetched;
-use crate::operation::{consent, status};
+use crate::operation::status;
 
 /// Maximum time between two evaluations of an operation that waits, whatever it waits for.
 const SAFETY_NET: Duration = Duration::from_mins(10);
@@ -41,27 +42,6 @@ pub(super) struct Judged {
     pub permit: Permit,
     /// The time of AWS if it is known, otherwise that of the API server.
     pub now: AwsTime,
-}
-
-/// Returns the policy, profile and tenant of an operation as the watches show them. Returns `None` if one is missing
-/// or cannot be parsed: quorum reads then show which.
-pub(super) fn watched(context: &Context, fetched: &Fetched) -> Option<BoundPolicy> {
-    let operation = &fetched.operation;
-    let policy = context.store.policy(&ObjectKey {
-        namespace: operation.key.namespace.clone(),
-        name: operation.policy.name.clone(),
-    })?;
-    let (policy, _) = policy.core.as_ref().ok()?;
-    let is_another = |uid: &Uid| policy.uid != *uid;
-    if operation.policy.uid.as_ref().is_some_and(is_another) {
-        return None;
-    }
-    let profile = context.store.profile(&policy.profile)?;
-    Some(BoundPolicy {
-        tenant: context.store.tenant(&operation.key.namespace),
-        profile: profile.core.as_ref().ok()?.clone(),
-        policy: policy.clone(),
-    })
 }
 
 /// Evaluates an operation by the watches alone.

@@ -24,11 +24,13 @@ use serde_json::json;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
+use crate::event_handlers;
 use crate::events::Reason;
 use crate::jitter::spread;
 use crate::kubernetes::{bounded, status};
 use crate::operation::fetch::Fetched;
-use crate::operation::{StepState, events, permit, present, set_aside, write_due};
+use crate::operation::step_state::{StepState, present};
+use crate::operation::{events, fetch, write_due};
 use crate::store::OperationEntry;
 
 /// Shorter pauses are not published, because their ends would be written again and again.
@@ -242,7 +244,7 @@ pub(super) fn with_pin(outcome: Outcome) -> Outcome {
 /// Returns when an operation ended without a look at AWS: the time of AWS in its region, because holds are measured
 /// by it, or the time of the API server if AWS has given none.
 async fn carried(context: &Context, fetched: &Fetched) -> Result<AwsTime, Error> {
-    let told = match permit::watched(context, fetched) {
+    let told = match fetch::watched(context, fetched) {
         Some(bound_policy) => {
             let connections = &context.connections;
             let connection = connections
@@ -267,6 +269,13 @@ fn wake_dependents(context: &Context, operation: &Operation) {
         name: operation.policy.name.clone(),
     };
     context.queues.policies.push(key, clock::now());
+}
+
+/// Sets the operation aside: it blocks no other operation, and those that waited for it are evaluated again.
+pub(super) fn set_aside(context: &Context, key: &ObjectKey) {
+    if context.look_failures.set_aside(key) {
+        event_handlers::freed(context);
+    }
 }
 
 /// Publishes that AWS could not be read. Nothing is known, so nothing is done.

@@ -10,7 +10,7 @@ use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_aws::find_credentials;
 use secret_rotation_core::aws_error::{AwsError, ErrorGroup};
 
-use super::Check;
+use super::check::Check;
 use crate::aws_connections::{self, Connections};
 use crate::kubernetes::bounded;
 use crate::metrics::Metrics;

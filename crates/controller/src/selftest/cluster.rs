@@ -9,7 +9,7 @@ use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::consent::Admission;
 use secret_rotation_core::time::ServerTime;
 
-use super::Check;
+use super::check::Check;
 use crate::error::Error;
 use crate::kubernetes::{admission, bounded};
 

@@ -11,7 +11,7 @@ use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::Check;
+use super::check::Check;
 use crate::options::SelftestOptions;
 use crate::server::CHALLENGE;
 

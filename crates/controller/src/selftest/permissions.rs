@@ -8,7 +8,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::PostParams;
 use kube::{Api, Client};
 
-use super::Check;
+use super::check::Check;
 use crate::error::Error;
 use crate::kubernetes::{admission, bounded};
 use crate::options::Options;

@@ -14,10 +14,13 @@ use secret_rotation_core::policy::Policy;
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::survey::PreviousFindings;
 use secret_rotation_core::time::ServerTime;
+use std::collections::BTreeMap;
 
-use super::Labels;
 use super::kind::Observed;
 use crate::kubernetes::status::Way;
+
+/// The labels of a namespace.
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// A policy.
 #[derive(Clone, Debug)]

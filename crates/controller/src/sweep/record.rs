@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use secret_rotation_core::authorise::under_ceiling;
 use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::names::{AccountId, Arn, Uid};
@@ -108,7 +109,7 @@ impl Record {
         let Some(seen) = look.inventory.clone() else {
             return;
         };
-        let wanted = |secret: &Secret| policies.iter().any(|one| super::may_look(one, secret));
+        let wanted = |secret: &Secret| policies.iter().any(|one| may_look(one, secret));
         self.renew(&seen, look.began);
         if let Some(known) = &self.inventory {
             // A secret that the look knows to be gone is removed. A secret that it could not see is in the result,
@@ -201,6 +202,17 @@ fn still_valid(before: &Observation, fresh: &Observation) -> Option<VersionListi
         .versions
         .clone()
         .filter(|_| subject(before) == subject(fresh))
+}
+
+/// Returns whether a policy selects the secret within its bounds.
+pub(super) fn may_look(bound_policy: &BoundPolicy, secret: &Secret) -> bool {
+    let BoundPolicy {
+        tenant,
+        profile,
+        policy,
+    } = bound_policy;
+    policy.selector.selects(secret)
+        && under_ceiling(&tenant.namespace, profile, &secret.name).is_ok()
 }
 
 #[cfg(test)]

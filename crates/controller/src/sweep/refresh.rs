@@ -7,7 +7,7 @@ use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::ownership::BoundPolicy;
 
-use super::{Record, may_look};
+use super::record::{Record, may_look};
 use crate::aws_connections::ProfileRegion;
 use crate::context::Context;
 

@@ -1,0 +1,133 @@
+//! What one step rests on, and what core decides from it.
+
+use secret_rotation_core::advance::{Gate, Next, StepInput, advance};
+use secret_rotation_core::authorise::{Refusal, authorise};
+use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::consent::Consent;
+use secret_rotation_core::history::History;
+use secret_rotation_core::names::Arn;
+use secret_rotation_core::operation::Operation;
+use secret_rotation_core::ownership::BoundPolicy;
+use secret_rotation_core::plan::PlanInput;
+use secret_rotation_core::planner;
+use secret_rotation_core::secret::{Look, Secret, Seen};
+use secret_rotation_core::time::ServerTime;
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::kubernetes::reads::OnSecret;
+use crate::operation::fetch::Fetched;
+
+/// Everything that one step rests on, read for this step.
+#[derive(Debug)]
+pub(super) struct StepState {
+    pub(super) fetched: Fetched,
+    pub(super) bound_policy: BoundPolicy,
+    /// The term of the lease in which the step began.
+    pub(super) term: u64,
+    pub(super) look: Look,
+    /// When the first request of the look was about to be sent.
+    pub(super) looked: Instant,
+    pub(super) arn: Arn,
+    pub(super) others: Vec<Operation>,
+    pub(super) consent: Consent,
+}
+
+impl StepState {
+    /// Asks core for the next step.
+    pub(super) fn next(&self, context: &Context, server_now: ServerTime) -> Next {
+        let operation = &self.fetched.operation;
+        let BoundPolicy {
+            tenant,
+            profile,
+            policy,
+        } = &self.bound_policy;
+        let authority = match present(&self.look) {
+            Some(secret) => authorise(tenant, profile, policy, secret, operation.action),
+            None => Err(Refusal::NotSelected {
+                policy: policy.key.name.clone(),
+                secret: self.fetched.secret_name(),
+            }),
+        };
+        let unchanged_since = context.stability.looked(&self.look);
+        context.around(&self.bound_policy, self.look.at, |around| {
+            let tenants = around.bound_policies.iter().map(|one| &one.tenant);
+            let snapshot = StepInput {
+                look: &self.look,
+                policy: Some(policy),
+                authority,
+                consent: self.consent.clone(),
+                server_now,
+                gate: self.gate(context, operation, around),
+                history: History::of(&self.arn, &self.others)
+                    .trusting(profile, tenants.chain([tenant]))
+                    .without_idle(|other| around.may_act(other)),
+                cluster: &context.cluster,
+                unchanged_since,
+            };
+            advance(operation, &snapshot)
+        })
+    }
+
+    /// Returns whether windows, budgets and the breaker let the operation begin.
+    fn gate<'a>(
+        &self,
+        context: &Context,
+        operation: &'a Operation,
+        around: &PlanInput<'a>,
+    ) -> Gate {
+        let policy = &self.bound_policy.policy.uid;
+        let function = present(&self.look).and_then(Secret::function);
+        let region = context
+            .evaluations
+            .region(policy, self.term, self.arn.region());
+        planner::gate(operation, function, region.as_ref(), around)
+    }
+
+    /// Returns whether the slot is still free once the intent is in the journal. Of the operations that take a slot
+    /// at the same moment, the first in the queue keeps it. The watches answer this without a request. Another
+    /// replica can exceed a limit by what this one has not seen yet.
+    pub(super) fn has_slot(&self, context: &Context, journaled: &Operation) -> bool {
+        let gate = context.around(&self.bound_policy, self.look.at, |around| {
+            self.gate(context, journaled, around)
+        });
+        match gate {
+            Gate::Blocked(hold) => hold.reason != BlockReason::ConcurrencyLimit,
+            Gate::Open | Gate::Unknown => true,
+        }
+    }
+}
+
+/// Returns every operation on the secret, by quorum reads, and those that only the cache still knows by their ARN.
+pub(super) async fn others(
+    context: &Context,
+    arn: &Arn,
+) -> Result<Result<Vec<Operation>, String>, Error> {
+    let OnSecret {
+        mut operations,
+        unsupported,
+    } = context.reader.on_secret(arn).await?;
+    if let Some(unsupported) = unsupported {
+        return Ok(Err(unsupported));
+    }
+    let snapshot = context.store.snapshot();
+    let cached = snapshot
+        .operations
+        .iter()
+        .filter(|cached| cached.arn.as_ref() == Some(arn));
+    let unlisted: Vec<_> = cached
+        .filter(|cached| operations.iter().all(|listed| listed.uid != cached.uid))
+        .cloned()
+        .collect();
+    operations.extend(unlisted);
+    Ok(Ok(operations))
+}
+
+/// Returns the secret, if the look found one.
+pub(super) fn present(look: &Look) -> Option<&Secret> {
+    match &look.secret {
+        Seen::Present(secret) => Some(secret),
+        Seen::Absent => None,
+    }
+}
