@@ -1,6 +1,6 @@
 //! Decides the next step of one operation, given a fresh look: only the next step, nothing further.
 //!
-//! Each action has a file of its own, with a table of its steps. [`Evaluation`] holds what they share: the
+//! Each action has a file of its own, with a table of its steps. `Evaluation` holds what they share: the
 //! preconditions, the pin, the retries and the undo.
 
 mod clear;

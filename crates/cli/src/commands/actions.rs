@@ -96,7 +96,7 @@ fn build(
 ) -> SecretRotationOperation {
     let ended = |name: &str| {
         let known = operations.iter().find(|one| one.name_any() == name);
-        known.is_some_and(|known| known.is_finished())
+        known.is_some_and(SecretRotationOperation::is_finished)
     };
     let names = (1..=MAX_EQUAL_OPERATIONS).map(|number| name(target, &spec, number));
     let mut names = names.skip_while(|name| ended(name));

@@ -82,7 +82,7 @@ impl Level {
 /// Prints the policy.
 #[expect(clippy::unused_async, reason = "every command has the same signature")]
 pub(crate) async fn run(_app: &App, args: &IamPolicyArgs) -> Result<ExitCode, CommandError> {
-    output::print(&rendered(&args)?)?;
+    output::print(&rendered(args)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

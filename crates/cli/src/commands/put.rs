@@ -78,7 +78,7 @@ pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandE
     let session = args.aws.session().await?;
     let region = args.place.region(&session)?;
     let account = session.account(region.clone());
-    let secret = writable(&args, &session, &account).await?;
+    let secret = writable(args, &session, &account).await?;
     let value = Value::read(args.from_file.as_deref(), args.strip_newline)?;
     if value.ends_with_line_break() && !args.binary {
         output::note(
@@ -89,7 +89,7 @@ pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandE
         return Err(CommandError::new("nothing was written"));
     }
     // Reading the value and the confirmation can take long: check again what was seen before.
-    let now = writable(&args, &session, &account).await?;
+    let now = writable(args, &session, &account).await?;
     refuse_if_moved(&secret, &now)?;
     let shape = if args.binary {
         Shape::Binary

@@ -170,9 +170,9 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
         status.findings[0].unseen_since = Some(Time::exact(AwsTime::new(
             "2026-11-23T08:00:00Z".parse().expect("a time"),
         )));
-        let states = states(&PolicyView::all(&[unseen], &[]));
+        let lines = states(&PolicyView::all(&[unseen], &[]));
         assert_eq!(
-            states["team-payments/payments payments/db/main in eu-west-1"],
+            lines["team-payments/payments payments/db/main in eu-west-1"],
             "Stuck; unseen since 2026-11-23T08:00:00Z"
         );
     }

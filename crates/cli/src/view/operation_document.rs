@@ -122,7 +122,7 @@ fn state(
         time(status.and_then(|status| status.next_step_time.as_ref())),
     );
     let done = operation.succeeded() == Some(true);
-    document.optional_fact("Advice", reasons::about(&phase).filter(|_| !done));
+    document.optional_fact("Advice", reasons::about(phase).filter(|_| !done));
 }
 
 fn labels(

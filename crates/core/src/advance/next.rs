@@ -40,7 +40,7 @@ pub struct Wait {
 
 /// A request that may be sent to AWS once, within ten seconds of the look that it rests on.
 ///
-/// Only [`advance`] makes one.
+/// Only [`advance`](crate::advance::advance) makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     arn: Arn,

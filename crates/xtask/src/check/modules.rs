@@ -212,15 +212,12 @@ impl Names<'_> {
             let source = &self.sources[&at];
             let next = rest.split_first();
             let taken = next.and_then(|(name, rest)| Some((source.taken.get(name)?, rest)));
-            match taken.filter(|_| at != *self.module) {
-                Some((path, rest)) => {
-                    segments = [path, rest].concat();
-                    module = at;
-                }
-                None => {
-                    self.found.insert(source.path.clone());
-                    return;
-                }
+            if let Some((path, rest)) = taken.filter(|_| at != *self.module) {
+                segments = [path, rest].concat();
+                module = at;
+            } else {
+                self.found.insert(source.path.clone());
+                return;
             }
         }
     }
