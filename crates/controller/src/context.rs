@@ -26,7 +26,7 @@ use crate::queue::Queue;
 use crate::shutdown::Shutdown;
 use crate::stability::SharedStability;
 use crate::store::Store;
-use crate::sweep::SweepStore;
+use crate::sweep::store::SweepStore;
 
 /// The connections to Kubernetes and AWS, and what is known of both.
 pub(crate) struct Context {

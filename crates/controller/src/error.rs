@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, header};
 use secret_rotation_core::aws_error::AwsError;
 use thiserror::Error;
 
-use crate::metrics::ReconcileResult;
+use crate::metrics::labels::ReconcileResult;
 
 /// Maximum pause for a `Retry-After`.
 const LONGEST_REST: Duration = Duration::from_mins(5);

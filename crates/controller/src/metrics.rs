@@ -2,7 +2,7 @@
 //! last reports.
 
 mod family;
-mod labels;
+pub(crate) mod labels;
 mod leader_only;
 mod policy_collector;
 mod policy_sample;

@@ -5,7 +5,7 @@ mod interval;
 mod record;
 mod refresh;
 mod requests;
-mod store;
+pub(crate) mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
