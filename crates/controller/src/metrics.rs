@@ -428,12 +428,12 @@ mod tests {
             name: ObjectName::parse("payments").expect("valid"),
         };
         metrics.expect_policy(&key);
-        let told = || metrics.text().expect("metrics encode").contains("payments");
-        assert!(!told());
+        let is_exported = || metrics.text().expect("metrics encode").contains("payments");
+        assert!(!is_exported());
         metrics.reports().speak(true);
-        assert!(told());
+        assert!(is_exported());
         metrics.reports().speak(false);
-        assert!(!told());
+        assert!(!is_exported());
     }
 
     #[test]
@@ -441,10 +441,10 @@ mod tests {
         let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
         metrics.reports().speak(true);
         let line = "secretrotation_aws_credentials_expiry_timestamp_seconds 1764000000\n";
-        let told = || metrics.text().expect("metrics encode").contains(line);
+        let is_exported = || metrics.text().expect("metrics encode").contains(line);
         metrics.credentials_expire(Timestamp::from_second(1_764_000_000).ok());
-        assert!(told());
+        assert!(is_exported());
         metrics.credentials_expire(None);
-        assert!(!told());
+        assert!(!is_exported());
     }
 }

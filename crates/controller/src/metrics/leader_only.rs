@@ -70,11 +70,11 @@ mod tests {
         counter.with_label_values(&["payments"]).inc();
         assert_eq!(text(), "");
         voice.set(true);
-        let told = "# HELP cleared_total Cleared\n# TYPE cleared_total counter\ncleared_total{policy=\"payments\"} 1\n";
-        assert_eq!(text(), told);
+        let exported = "# HELP cleared_total Cleared\n# TYPE cleared_total counter\ncleared_total{policy=\"payments\"} 1\n";
+        assert_eq!(text(), exported);
         voice.set(false);
         assert_eq!(text(), "");
         voice.set(true);
-        assert_eq!(text(), told);
+        assert_eq!(text(), exported);
     }
 }

@@ -185,8 +185,8 @@ impl PolicyFamilies {
             .values()
             .map(|report| report.secrets.len() + report.omitted)
             .sum();
-        let told = samples(false).chain(samples(true)).take(max);
-        told.for_each(|(key, sample)| self.fill_secret(key, sample, label));
+        let exported = samples(false).chain(samples(true)).take(max);
+        exported.for_each(|(key, sample)| self.fill_secret(key, sample, label));
         total.saturating_sub(max)
     }
 
@@ -368,12 +368,12 @@ mod tests {
         let open = of(Some(Breaker::Open));
         reports.tell(&key("open"), of(None).with_findings_of(&open));
         let text = text(&reports);
-        let told: Vec<_> = text
+        let exported: Vec<_> = text
             .lines()
             .filter_map(|line| line.strip_prefix("secretrotation_policy_circuit_breaker_open"))
             .collect();
         assert_eq!(
-            told,
+            exported,
             [
                 r#"{namespace="team",policy="closed"} 0"#,
                 r#"{namespace="team",policy="open"} 1"#
