@@ -47,7 +47,7 @@ fn spread(what: &str, mut took: Vec<Duration>) -> String {
 }
 
 #[test]
-#[ignore = "measures, and takes minutes: run it by hand"]
+#[ignore = "measures, and takes minutes: run it manually"]
 fn what_an_outage_of_the_api_server_costs() {
     let mut story = Story::with(
         "generate: [{count: 90, name: 'app/db-{n}', state: stuck-empty}]",

@@ -8,10 +8,10 @@ wire_enum! {
     /// Whether a person must agree first.
     #[derive(Default)]
     pub enum Approval = core::Approval {
-        /// Nobody need agree.
+        /// No approval is required.
         #[default]
         NotRequired,
-        /// Somebody other than the requester must.
+        /// A person other than the requester must approve.
         Required,
     }
 }

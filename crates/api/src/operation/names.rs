@@ -12,7 +12,7 @@ pub(super) const OFF: &str = "Off";
 /// Returns the word for a result.
 ///
 /// An older release that finds an unknown word cannot count the operation. So there is no new word for a function
-/// that cannot be invoked: it is written as a refusal, and its error code tells them apart.
+/// that cannot be invoked: it is written as a refusal, and its error code identifies it.
 pub(super) const fn result_name(kind: ResultKind) -> &'static str {
     match kind {
         ResultKind::Applied => APPLIED,

@@ -11,7 +11,7 @@ use crate::CommandError;
 use crate::app::App;
 use crate::ui::output;
 
-/// Tells kubectl to complete no file names.
+/// Makes kubectl complete no file names.
 const NO_FILES: &str = ":4";
 
 /// Complete a command line for kubectl.

@@ -50,7 +50,7 @@ struct Row {
     version_id: String,
     labels: Vec<String>,
     created: Option<String>,
-    /// Whether it has a value, as far as that is known without reading it.
+    /// Whether it has a value, if that is known without reading it.
     value: &'static str,
     pins: Vec<String>,
     #[serde(skip)]

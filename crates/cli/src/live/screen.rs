@@ -178,7 +178,7 @@ async fn carry_out(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
             Message::Events(choice, events)
         }
     };
-    // The screen may be closed: then nobody receives the answer.
+    // The screen may be closed: then the answer has no receiver.
     let _ = answers.send(answer).await;
 }
 
