@@ -36,7 +36,7 @@ secrets:
 
 /// The commands of the document, each on one line.
 fn commands() -> Vec<String> {
-    let path = project::root().join("docs/runbook-by-hand.md");
+    let path = project::root().join("docs/manual-runbook.md");
     let text = std::fs::read_to_string(path).unwrap().replace("\\\n", "");
     let lines = text.lines().map(str::trim);
     lines
