@@ -224,7 +224,7 @@ fn image_deployment_and_chart_have_the_version_of_the_workspace() {
 #[test]
 fn image_workflows_and_toolchain_use_the_rust_that_is_promised() {
     let dockerfile = text(&root().join("Dockerfile"));
-    let base = after(&dockerfile, "ARG BUILD_BASE=docker.io/library/rust:");
+    let base = after(&dockerfile, "FROM docker.io/library/rust:");
     let (rust, _) = base
         .split_once('-')
         .expect("the base names a version and a Debian");
@@ -235,6 +235,43 @@ fn image_workflows_and_toolchain_use_the_rust_that_is_promised() {
     assert_eq!(env!("CARGO_PKG_RUST_VERSION"), rust);
     let action = text(&root().join(".github/actions/rust/action.yaml"));
     assert!(action.contains("rustup toolchain install\n"));
+}
+
+#[test]
+fn jobs_that_may_push_sign_or_release_run_no_code_of_the_repository() {
+    let mut with_rights = 0;
+    for workflow in ["book", "ci", "outdated", "release"] {
+        let path = root().join(format!(".github/workflows/{workflow}.yaml"));
+        let content: Value = serde_saphyr::from_str(&text(&path)).expect("a workflow is YAML");
+        for (name, job) in content["jobs"].as_object().expect("a workflow has jobs") {
+            let rights = job["permissions"].to_string();
+            if !rights.contains("write") {
+                continue;
+            }
+            with_rights += 1;
+            let steps = job["steps"].to_string();
+            for code in ["cargo", "xtask", "deploy/", ".ci/", "./.github"] {
+                assert!(!steps.contains(code), "{workflow}.{name} has {rights} and runs {code}");
+            }
+        }
+    }
+    assert!(with_rights >= 5, "only {with_rights} jobs have rights");
+}
+
+#[test]
+fn the_base_images_are_pinned_by_digest() {
+    let dockerfile = text(&root().join("Dockerfile"));
+    let pulled: Vec<_> = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("FROM "))
+        .filter(|base| !base.starts_with("${"))
+        .collect();
+    assert_eq!(pulled.len(), 2);
+    for base in pulled {
+        let (_, digest) = base.split_once("@sha256:").expect("the base has a digest");
+        let (digest, _stage) = digest.split_once(" AS ").expect("the base has a name");
+        assert_eq!(digest.len(), 64, "{base}");
+    }
 }
 
 #[test]
