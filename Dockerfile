@@ -1,11 +1,12 @@
-# syntax=docker/dockerfile:1
 # Builds the controller and copies it into an image that contains nothing else.
 #
-# Both base images are build arguments, so that you can pin them by digest:
-#   docker build --build-arg RUNTIME_BASE=gcr.io/distroless/static-debian13:nonroot@sha256:… .
+# Both base images are pinned by digest, and Dependabot updates the two lines below. Build arguments replace them:
+#   docker build --build-arg RUNTIME_BASE=registry.example.com/static:nonroot .
 # `scratch` works too: the program is static and contains CA roots and time zones.
-ARG BUILD_BASE=docker.io/library/rust:1.95-trixie
-ARG RUNTIME_BASE=gcr.io/distroless/static-debian13:nonroot
+ARG BUILD_BASE=build-base
+ARG RUNTIME_BASE=runtime-base
+FROM docker.io/library/rust:1.95-trixie@sha256:f49565f188ee00bc2a18dd418183f2c5f23ef7d6e691890517ed341a598f67c3 AS build-base
+FROM gcr.io/distroless/static-debian13:nonroot@sha256:f7f8f729987ad0fdf6b05eeeae94b26e6a0f613bdf46feea7fc40f7bd72953e6 AS runtime-base
 
 FROM ${BUILD_BASE} AS build
 ARG CARGO_AUDITABLE_VERSION=0.7.7
