@@ -11,37 +11,41 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::project;
 
-/// The version of Kubernetes that is built.
-pub const KUBERNETES: &str = "v1.37.2";
+/// A minor version of Kubernetes that the tests can run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// The version, such as `v1.37.2`.
+    pub version: &'static str,
+    /// The folder of `crates/testenv` whose go.mod pins it.
+    pub module: &'static str,
+}
+
+/// The newest minor version, on which the tests run unless the oldest is asked for.
+pub const NEWEST: Kubernetes = Kubernetes {
+    version: "v1.37.2",
+    module: "kubernetes",
+};
+
+/// The oldest minor version that the chart accepts.
+pub const OLDEST: Kubernetes = Kubernetes {
+    version: "v1.32.13",
+    module: "kubernetes-oldest",
+};
 
 const ETCD: &str = "v3.7.0";
 
 /// The version of Helm that is built; its module names the same.
 pub const HELM: &str = "v4.3.1";
 
-const KUBE_APISERVER: Tool = Tool {
-    name: "kube-apiserver",
-    package: "k8s.io/kubernetes/cmd/kube-apiserver",
-    version: KUBERNETES,
-    module: "kubernetes",
-    takes: "about 5 minutes, once",
-};
-const KUBECTL: Tool = Tool {
-    name: "kubectl",
-    package: "k8s.io/kubernetes/cmd/kubectl",
-    version: KUBERNETES,
-    module: "kubernetes",
-    takes: "about 1 minute, once",
-};
 const ETCD_SERVER: Tool = Tool {
     name: "etcd",
     package: "go.etcd.io/etcd/server/v3",
     version: ETCD,
-    module: "kubernetes",
+    module: NEWEST.module,
     takes: "about 1 minute, once",
 };
 const HELM_CLIENT: Tool = Tool {
@@ -51,6 +55,28 @@ const HELM_CLIENT: Tool = Tool {
     module: "helm",
     takes: "about 3 minutes, once",
 };
+
+impl Kubernetes {
+    const fn api_server(self) -> Tool {
+        Tool {
+            name: "kube-apiserver",
+            package: "k8s.io/kubernetes/cmd/kube-apiserver",
+            version: self.version,
+            module: self.module,
+            takes: "about 5 minutes, once",
+        }
+    }
+
+    const fn kubectl(self) -> Tool {
+        Tool {
+            name: "kubectl",
+            package: "k8s.io/kubernetes/cmd/kubectl",
+            version: self.version,
+            module: self.module,
+            takes: "about 1 minute, once",
+        }
+    }
+}
 
 /// Paths of the programs.
 #[derive(Clone, Debug)]
@@ -73,24 +99,56 @@ struct Tool {
 }
 
 impl Assets {
-    /// Finds the programs, or builds what is missing. Says on standard error what it does and how long it takes.
+    /// Finds the programs in `KUBEBUILDER_ASSETS`, or builds those of the newest Kubernetes that are missing.
+    ///
+    /// Reports on standard error what it does and how long it takes.
+    ///
+    /// # Errors
+    ///
+    /// If `KUBEBUILDER_ASSETS` lacks a program, or one cannot be built.
     pub fn locate() -> Result<Self> {
-        let cache = project::cache(&format!("kubernetes-{KUBERNETES}-etcd-{ETCD}"))?;
-        let given = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-        let find = |tool: &Tool| match given.as_ref().map(|folder| folder.join(tool.name)) {
-            Some(path) if path.is_file() => Ok(path),
-            Some(path) if tool.name != KUBECTL.name => bail!(
-                "KUBEBUILDER_ASSETS is set, but {} is not there",
-                path.display()
-            ),
-            Some(_) | None => built(&cache, tool),
-        };
+        match std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) {
+            Some(folder) => Self::given(&folder),
+            None => Self::build(NEWEST),
+        }
+    }
+
+    /// Builds the programs that are missing in the cache, whatever `KUBEBUILDER_ASSETS` names.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be built.
+    pub fn build(kubernetes: Kubernetes) -> Result<Self> {
+        let cache = cache(kubernetes)?;
         Ok(Self {
-            etcd: find(&ETCD_SERVER)?,
-            kube_apiserver: find(&KUBE_APISERVER)?,
-            kubectl: find(&KUBECTL)?,
+            etcd: built(&cache, &ETCD_SERVER)?,
+            kube_apiserver: built(&cache, &kubernetes.api_server())?,
+            kubectl: built(&cache, &kubernetes.kubectl())?,
         })
     }
+
+    fn given(folder: &Path) -> Result<Self> {
+        let find = |name: &str| {
+            let path = folder.join(name);
+            ensure!(
+                path.is_file(),
+                "KUBEBUILDER_ASSETS is set, but {} is not there",
+                path.display()
+            );
+            Ok(path)
+        };
+        // Some distributions of these programs leave kubectl out.
+        let kubectl = NEWEST.kubectl();
+        Ok(Self {
+            etcd: find(ETCD_SERVER.name)?,
+            kube_apiserver: find(NEWEST.api_server().name)?,
+            kubectl: find(kubectl.name).or_else(|_| built(&cache(NEWEST)?, &kubectl))?,
+        })
+    }
+}
+
+fn cache(kubernetes: Kubernetes) -> Result<PathBuf> {
+    project::cache(&format!("kubernetes-{}-etcd-{ETCD}", kubernetes.version))
 }
 
 /// The path of Helm, which is built if it is not there.
@@ -137,18 +195,20 @@ fn build(cache: &Path, tool: &Tool) -> Result<()> {
 }
 
 impl Tool {
-    /// Without the stamps an API server calls itself v0.0.0, which some clients refuse.
+    /// Returns the linker flags that set the version. Without them an API server reports v0.0.0, which some clients
+    /// refuse.
     fn stamps(&self) -> String {
         if self.module == HELM_CLIENT.module {
             return format!("-s -w -X helm.sh/helm/v4/internal/version.version={HELM}");
         }
         let package = "k8s.io/component-base/version";
-        let numbers: Vec<_> = KUBERNETES.trim_start_matches('v').split('.').collect();
+        let version = self.version;
+        let numbers: Vec<_> = version.trim_start_matches('v').split('.').collect();
         let [major, minor, ..] = numbers.as_slice() else {
             unreachable!("the version is a constant of three numbers")
         };
         format!(
-            "-s -w -X {package}.gitVersion={KUBERNETES} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
+            "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
         )
     }
 }

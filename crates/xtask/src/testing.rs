@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use testenv::assets::{self, Assets};
+use testenv::assets::{self, Assets, OLDEST};
 use testenv::project;
 use testenv::prometheus::Prometheus;
 
@@ -35,6 +35,9 @@ pub struct Options {
     /// Only tests that start no server: unit and property tests.
     #[arg(long)]
     quick: bool,
+    /// Run the tests on the oldest Kubernetes that the chart accepts, instead of the newest.
+    #[arg(long, conflicts_with = "quick")]
+    oldest_kubernetes: bool,
     /// How many tests run at once [default: twice the number of cores, because stories mostly wait].
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
@@ -64,7 +67,11 @@ pub fn run(options: &Options) -> Result<()> {
         );
         assets::helm()?;
         Prometheus::locate()?;
-        Some(Assets::locate()?)
+        Some(if options.oldest_kubernetes {
+            Assets::build(OLDEST)?
+        } else {
+            Assets::locate()?
+        })
     };
     eprintln!("2/3 Building everything (about 5 minutes the first time on two cores)");
     let mut build = project::cargo();

@@ -1,18 +1,36 @@
 //! The API server that the stories run against is the real one, and it can be hurt.
 
+use std::fs;
+
 use anyhow::Result;
-use testenv::assets::KUBERNETES;
+use testenv::assets::{HELM, NEWEST, OLDEST};
 use testenv::cluster::Cluster;
-use testenv::project::output;
+use testenv::project::{self, output};
+
+#[test]
+fn the_modules_pin_the_versions_that_are_reported() {
+    let required = |module: &str| {
+        let path = project::root()
+            .join("crates/testenv")
+            .join(module)
+            .join("go.mod");
+        fs::read_to_string(path).expect("the module has a go.mod")
+    };
+    for kubernetes in [NEWEST, OLDEST] {
+        let pinned = format!("k8s.io/kubernetes {}", kubernetes.version);
+        assert!(required(kubernetes.module).contains(&pinned), "{pinned}");
+    }
+    assert!(required("helm").contains(&format!("helm.sh/helm/v4 {HELM}")));
+}
 
 #[test]
 fn a_real_api_server_answers_forbids_and_survives_a_crash() -> Result<()> {
     let mut cluster = Cluster::start(&["alice"])?;
     let version = output(cluster.kubectl().args(["version", "-o", "json"]))?;
-    assert!(
-        version.contains(&format!("\"gitVersion\": \"{KUBERNETES}\"")),
-        "{version}"
-    );
+    let supported = [NEWEST, OLDEST]
+        .iter()
+        .any(|kubernetes| version.contains(&format!("\"gitVersion\": \"{}\"", kubernetes.version)));
+    assert!(supported, "{version}");
 
     output(cluster.kubectl().args(["create", "namespace", "team"]))?;
     let refused = output(

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use testenv::assets::OLDEST;
 use testenv::project::root;
 
 fn text(path: &Path) -> String {
@@ -222,6 +223,15 @@ fn image_deployment_and_chart_have_the_version_of_the_workspace() {
 }
 
 #[test]
+fn the_chart_accepts_kubernetes_from_the_oldest_version_that_is_tested() {
+    let chart = text(&root().join("charts/secret-rotation-controller/Chart.yaml"));
+    let (minor, _patch) = OLDEST.version[1..]
+        .rsplit_once('.')
+        .expect("a version has a patch number");
+    assert_eq!(after(&chart, "kubeVersion: "), format!("\">={minor}.0-0\""));
+}
+
+#[test]
 fn image_workflows_and_toolchain_use_the_rust_that_is_promised() {
     let dockerfile = text(&root().join("Dockerfile"));
     let base = after(&dockerfile, "FROM docker.io/library/rust:");
@@ -251,7 +261,10 @@ fn jobs_that_may_push_sign_or_release_run_no_code_of_the_repository() {
             with_rights += 1;
             let steps = job["steps"].to_string();
             for code in ["cargo", "xtask", "deploy/", ".ci/", "./.github"] {
-                assert!(!steps.contains(code), "{workflow}.{name} has {rights} and runs {code}");
+                assert!(
+                    !steps.contains(code),
+                    "{workflow}.{name} has {rights} and runs {code}"
+                );
             }
         }
     }
