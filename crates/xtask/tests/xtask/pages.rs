@@ -364,16 +364,47 @@ fn every_reason_and_value_that_is_mentioned_exists() {
     none(&complaints);
 }
 
+/// The words of the diagrams of a page.
+fn words_of_diagrams(page: &Page) -> impl Iterator<Item = &str> {
+    let diagrams = page.blocks.iter().filter(|block| block.info == "mermaid");
+    diagrams.flat_map(|block| block.text.split(|letter: char| !letter.is_alphanumeric()))
+}
+
+/// A diagram that names an action or a state must follow it when it is renamed.
+#[test]
+fn every_name_in_a_diagram_exists() {
+    let ours = names();
+    let others: BTreeSet<_> = OTHERS.lines().collect();
+    let (mut seen, mut complaints) = (0, Vec::new());
+    for page in all() {
+        let names: BTreeSet<_> = words_of_diagrams(&page)
+            .filter(|word| is_camel_case(word))
+            .collect();
+        seen += names.len();
+        let unknown = names
+            .into_iter()
+            .filter(|name| !ours.contains(*name) && !others.contains(name));
+        complaints.extend(unknown.map(|name| {
+            let page = page.path.display();
+            format!("a diagram of {page} names {name}, which does not exist")
+        }));
+    }
+    none(&complaints);
+    assert!(seen > 5, "only {seen} names were found in diagrams");
+}
+
 #[test]
 fn other_names_are_used_and_sorted() {
-    let spans: BTreeSet<_> = all()
-        .into_iter()
-        .flat_map(|page| page.spans)
-        .map(|span| span.text)
+    let pages = all();
+    let spans = pages
+        .iter()
+        .flat_map(|page| page.spans.iter().map(|span| span.text.as_str()));
+    let spans: BTreeSet<_> = spans
+        .chain(pages.iter().flat_map(words_of_diagrams))
         .collect();
     let names: Vec<_> = OTHERS.lines().collect();
     assert!(names.is_sorted(), "{names:?}");
-    let unused = names.iter().filter(|name| !spans.contains(**name));
+    let unused = names.iter().filter(|name| !spans.contains(*name));
     let complaints: Vec<_> = unused
         .map(|name| format!("no page mentions {name}"))
         .collect();
