@@ -104,9 +104,10 @@ mod tests {
     #[test]
     fn a_paragraph_is_plain_text() {
         let window = about("OutsideWindow").expect("it exists");
-        let beginning = "No maintenance window is open. status.nextWindow tells when";
+        let beginning = "No maintenance window is open. status.nextWindow shows when";
         assert!(window.starts_with(beginning), "{window}");
         let approval = about("AwaitingApproval").expect("it exists");
-        assert!(approval.contains("See approval.md for how"), "{approval}");
+        let ending = "The page approval.md describes who may decide";
+        assert!(approval.contains(ending), "{approval}");
     }
 }
