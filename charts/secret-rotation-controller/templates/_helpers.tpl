@@ -10,20 +10,45 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* The namespace of every namespaced object of the release. */ -}}
+{{- define "secret-rotation-controller.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
 {{- /* The labels that identify the pods of the release. Never change them: the selector of a Deployment is immutable. */ -}}
 {{- define "secret-rotation-controller.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
-{{- define "secret-rotation-controller.labels" -}}
-{{ include "secret-rotation-controller.selectorLabels" . }}
-app.kubernetes.io/part-of: {{ .Chart.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- /*
+The metadata of an object. Call it with a dict: root, name, and where they apply:
+  namespace           the namespace of a namespaced object
+  labels, annotations the user's for this object
+  needs               labels that the object needs
+  defaults, must      annotations that the user can replace, and annotations that the object needs
+A key that occurs more than once is rendered once. What the object needs wins; then come the user's values for this object,
+the user's values for all objects, and the chart's own.
+*/ -}}
+{{- define "secret-rotation-controller.metadata" -}}
+{{- $root := .root -}}
+{{- $own := dict
+  "app.kubernetes.io/part-of" $root.Chart.Name
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" $root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_") -}}
+{{- $selector := include "secret-rotation-controller.selectorLabels" $root | fromYaml -}}
+{{- $labels := mergeOverwrite $own $root.Values.commonLabels (default dict .labels) (default dict .needs) $selector -}}
+{{- $annotations := mergeOverwrite dict (default dict .defaults) $root.Values.commonAnnotations (default dict .annotations) (default dict .must) -}}
+name: {{ .name }}
+{{- with .namespace }}
+namespace: {{ . }}
+{{- end }}
+labels:
+  {{- toYaml $labels | nindent 2 }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
@@ -35,12 +60,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{- /* The image. A registry from the values replaces the host at the beginning of the repository, or precedes a repository
+without one. As in Docker, the first part is a host if it contains a dot or a colon, or is localhost. */ -}}
 {{- define "secret-rotation-controller.image" -}}
 {{- $image := .Values.image -}}
+{{- $repository := $image.repository -}}
+{{- with default .Values.global.imageRegistry $image.registry -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") -}}
+{{- end -}}
 {{- if $image.digest -}}
-{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- printf "%s@%s" $repository $image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) -}}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion $image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The pull secrets of this chart and those of a parent chart, which can be names or objects, each once. */ -}}
+{{- define "secret-rotation-controller.imagePullSecrets" -}}
+{{- $names := list -}}
+{{- range concat .Values.imagePullSecrets (default list .Values.global.imagePullSecrets) -}}
+{{- $names = append $names (kindIs "string" . | ternary (dict "name" .) .).name -}}
+{{- end -}}
+{{- range uniq $names }}
+- name: {{ . | quote }}
 {{- end -}}
 {{- end -}}
 
@@ -50,7 +92,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- /* The arguments that the controller and its self-test share. */ -}}
 {{- define "secret-rotation-controller.sharedArgs" -}}
-- --lease-namespace={{ .Release.Namespace }}
+- --lease-namespace={{ include "secret-rotation-controller.namespace" . }}
 {{- range .Values.watchNamespaces }}
 - --namespace={{ . }}
 {{- end }}
@@ -71,11 +113,11 @@ roleRef:
 subjects:
 - kind: ServiceAccount
   name: {{ include "secret-rotation-controller.serviceAccountName" .root }}
-  namespace: {{ .root.Release.Namespace }}
+  namespace: {{ include "secret-rotation-controller.namespace" .root }}
 {{- end -}}
 
 {{- /* The pod of `helm test` is no controller pod: no Service and no PodDisruptionBudget may select it. */ -}}
 {{- define "secret-rotation-controller.testLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}-selftest
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}

@@ -56,7 +56,9 @@ fn leaf(value: &Described) -> Result<Value> {
         schema.insert("type".to_owned(), json!(type_of(value)?));
     }
     schema.insert("description".to_owned(), json!(value.description));
-    schema.insert("default".to_owned(), value.default.clone());
+    if let Some(default) = &value.default {
+        schema.insert("default".to_owned(), default.clone());
+    }
     Ok(Value::Object(schema))
 }
 
@@ -64,15 +66,15 @@ fn leaf(value: &Described) -> Result<Value> {
 fn type_of(value: &Described) -> Result<&'static str> {
     let says = |key| value.bounds.contains_key(key);
     Ok(match &value.default {
-        Value::String(_) => "string",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::Array(_) if says("items") => "array",
-        Value::Object(_) if says("additionalProperties") => "object",
-        Value::Array(_) => bail!("say in @schema what its `items` are"),
-        Value::Object(_) => bail!("say in @schema what its `additionalProperties` are"),
-        Value::Null => bail!("it has no default"),
+        Some(Value::String(_)) => "string",
+        Some(Value::Bool(_)) => "boolean",
+        Some(Value::Number(number)) if number.is_f64() => "number",
+        Some(Value::Number(_)) => "integer",
+        Some(Value::Array(_)) if says("items") => "array",
+        Some(Value::Object(_)) if says("additionalProperties") => "object",
+        Some(Value::Array(_)) => bail!("say in @schema what its `items` are"),
+        Some(Value::Object(_)) => bail!("say in @schema what its `additionalProperties` are"),
+        None | Some(Value::Null) => bail!("it has no default: say in @schema what its `type` is"),
     })
 }
 

@@ -1,4 +1,5 @@
-//! `values.yaml` with its comments: what is above a key describes it, and `@schema {…}` bounds it.
+//! `values.yaml` with its comments: what is above a key describes it, and `@schema {…}` bounds it. A key right behind a
+//! `#`, without a space, is a value that has no default.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
@@ -16,8 +17,8 @@ pub(super) struct Described {
     pub(super) description: String,
     /// What the schema says beside the type of the default.
     pub(super) bounds: Map<String, Value>,
-    /// What holds when nothing is said.
-    pub(super) default: Value,
+    /// What holds when nothing is said; none for a value that is commented out.
+    pub(super) default: Option<Value>,
 }
 
 /// The comment above a line.
@@ -41,7 +42,10 @@ impl Values {
                 continue;
             }
             let above = std::mem::take(&mut comment);
-            let Some(key) = key(content) else { continue };
+            let unset = content.strip_prefix('#');
+            let Some(key) = key(unset.unwrap_or(content)) else {
+                continue;
+            };
             let indent = line.len() - content.len();
             path.retain(|(outer, _)| *outer < indent);
             path.push((indent, key.to_owned()));
@@ -49,8 +53,12 @@ impl Values {
                 continue;
             }
             let path: Vec<_> = path.iter().map(|(_, key)| key.clone()).collect();
+            let default = match unset {
+                Some(_) => None,
+                None => Some(at(&defaults, &path)?.clone()),
+            };
             values.push(Described {
-                default: at(&defaults, &path)?.clone(),
+                default,
                 description: above.description.join(" "),
                 bounds: above.bounds,
                 path,
@@ -64,11 +72,12 @@ impl Values {
     /// A table in Markdown.
     pub(super) fn table(&self) -> String {
         let row = |value: &Described| {
+            let default = value.default.as_ref();
             format!(
-                "| `{}` | {} | `{}` |\n",
+                "| `{}` | {} | {} |\n",
                 value.path.join("."),
                 value.description.clone() + &value.choices(),
-                value.default
+                default.map_or_else(|| "none".to_owned(), |default| format!("`{default}`"))
             )
         };
         let rows: String = self.0.iter().map(row).collect();
@@ -161,7 +170,10 @@ image:
         let found: Vec<_> = values
             .0
             .iter()
-            .map(|one| (one.path.join("."), &*one.description, one.default.clone()))
+            .map(|one| {
+                let default = one.default.clone().unwrap_or_default();
+                (one.path.join("."), &*one.description, default)
+            })
             .collect();
         assert_eq!(
             found,
@@ -188,6 +200,22 @@ image:
         assert_eq!(
             error.to_string(),
             "values.yaml: image.tag has no comment above it"
+        );
+    }
+
+    #[test]
+    fn a_value_behind_a_hash_has_no_default() {
+        let text = "image:\n  # The name.\n  name: x\n  # The tag.\n  # @schema {type: string}\n  #tag: latest\n";
+        let values = Values::parse(text).expect("valid");
+        let tag = values.0.last().expect("two values");
+        assert_eq!(
+            (tag.path.join("."), &tag.default),
+            ("image.tag".to_owned(), &None)
+        );
+        let table = values.table();
+        assert!(
+            table.ends_with("| `image.tag` | The tag. | none |\n"),
+            "{table}"
         );
     }
 

@@ -272,6 +272,242 @@ fn the_kinds_of_the_chart_are_those_of_the_code() -> Result<()> {
     Ok(())
 }
 
+/// Values that name keys of the chart, and one key in several places.
+const REPEATED: &str = r#"
+commonLabels:
+  team: platform
+  app.kubernetes.io/name: other
+  app.kubernetes.io/part-of: platform
+  app.kubernetes.io/version: "2026.11"
+  helm.sh/chart: umbrella
+commonAnnotations:
+  owner: platform
+  helm.sh/resource-policy: none
+  helm.sh/hook: pre-install
+  secretrotation.dev/version: other
+deploymentAnnotations: {owner: payments}
+podLabels: {team: pods, app.kubernetes.io/instance: other}
+podAnnotations: {kubectl.kubernetes.io/default-container: sidecar}
+serviceAccount: {annotations: {owner: accounts}}
+profile: {create: true}
+metrics:
+  service: {labels: {team: scrapes}, annotations: {owner: scrapes}}
+  serviceMonitor: {enabled: true, labels: {team: monitors}}
+alerts: {enabled: true, labels: {team: rules}}
+dashboard: {enabled: true, labels: {team: dashboards}, annotations: {owner: dashboards}}
+"#;
+
+/// A key that occurs twice would be a mistake to the parser of [`objects`], as it is to kustomize and to Flux.
+#[test]
+fn a_key_of_the_values_replaces_that_of_the_chart_and_never_one_that_the_object_needs() -> Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let values = folder.path().join("values.yaml");
+    fs::write(&values, REPEATED)?;
+    let objects = objects(&chart::manifests(&values, &[])?)?;
+    let team = |kind: &str| match kind {
+        "Service" => "scrapes",
+        "ServiceMonitor" => "monitors",
+        "PrometheusRule" => "rules",
+        "ConfigMap" => "dashboards",
+        _ => "platform",
+    };
+    let owner = |kind: &str| match kind {
+        "Deployment" => "payments",
+        "ServiceAccount" => "accounts",
+        "Service" => "scrapes",
+        "ConfigMap" => "dashboards",
+        _ => "platform",
+    };
+    for object in &objects {
+        let kind = object["kind"].as_str().context("an object has a kind")?;
+        let labels = &object["metadata"]["labels"];
+        let annotations = &object["metadata"]["annotations"];
+        let name = match kind {
+            "Pod" => "secret-rotation-controller-selftest",
+            _ => "secret-rotation-controller",
+        };
+        for (key, value) in [
+            ("team", team(kind)),
+            ("app.kubernetes.io/name", name),
+            ("app.kubernetes.io/instance", chart::RELEASE),
+            ("app.kubernetes.io/part-of", "platform"),
+            ("app.kubernetes.io/version", "2026.11"),
+            ("helm.sh/chart", "umbrella"),
+        ] {
+            assert_eq!(labels[key], value, "{key} of {object:#}");
+        }
+        let needed = match kind {
+            "CustomResourceDefinition" => ("helm.sh/resource-policy", "keep"),
+            "Pod" => ("helm.sh/hook", "test"),
+            "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
+                ("secretrotation.dev/version", env!("CARGO_PKG_VERSION"))
+            }
+            "AWSAccessProfile" => ("argocd.argoproj.io/sync-wave", "1"),
+            _ => ("helm.sh/hook", "pre-install"),
+        };
+        for (key, value) in [("owner", owner(kind)), needed] {
+            assert_eq!(annotations[key], value, "{key} of {object:#}");
+        }
+    }
+    let deployment = of_kind(&objects, "Deployment").remove(0);
+    let pod = &deployment["spec"]["template"]["metadata"];
+    let selector = &deployment["spec"]["selector"]["matchLabels"];
+    for (key, value) in selector.as_object().into_iter().flatten() {
+        assert_eq!(pod["labels"][key], *value);
+    }
+    assert_eq!(pod["labels"]["team"], "pods");
+    let container = &pod["annotations"]["kubectl.kubernetes.io/default-container"];
+    assert_eq!(container, "sidecar");
+    Ok(())
+}
+
+/// Renders a parent chart with this chart as its only dependency.
+fn rendered_below(dependency: &str, values: &str) -> Result<Vec<Value>> {
+    let folder = tempfile::tempdir()?;
+    let charts = folder.path().join("charts");
+    fs::create_dir(&charts)?;
+    std::os::unix::fs::symlink(chart::folder(), charts.join(chart::RELEASE))?;
+    let version = env!("CARGO_PKG_VERSION");
+    fs::write(
+        folder.path().join("Chart.yaml"),
+        format!(
+            "apiVersion: v2\nname: platform\nversion: 1.0.0\ndependencies:\n- name: {}\n  version: {version}\n{dependency}",
+            chart::RELEASE
+        ),
+    )?;
+    fs::write(folder.path().join("values.yaml"), values)?;
+    let mut command = testenv::helm::command()?;
+    command.args(["template", "platform"]).arg(folder.path());
+    objects(&output(&mut command)?)
+}
+
+#[test]
+fn a_parent_chart_turns_the_chart_on_and_off_and_shares_its_registry() -> Result<()> {
+    let condition = "  condition: secret-rotation-controller.enabled\n";
+    let values = |enabled: bool| {
+        format!(
+            "global:\n  imageRegistry: mirror.example.com:5000\n  imagePullSecrets: [mirror, {{name: other}}]\n  region: eu\nsecret-rotation-controller:\n  enabled: {enabled}\n  imagePullSecrets: [{{name: other}}]\n"
+        )
+    };
+    assert_eq!(
+        rendered_below(condition, &values(false))?,
+        Vec::<Value>::new()
+    );
+    let objects = rendered_below(condition, &values(true))?;
+    let version = env!("CARGO_PKG_VERSION");
+    let image =
+        format!("mirror.example.com:5000/secretrotation/secret-rotation-controller:{version}");
+    let deployment = of_kind(&objects, "Deployment").remove(0);
+    for pod in [
+        &deployment["spec"]["template"]["spec"],
+        &of_kind(&objects, "Pod")[0]["spec"],
+    ] {
+        assert_eq!(pod["containers"][0]["image"], image);
+        let secrets = serde_json::json!([{"name": "other"}, {"name": "mirror"}]);
+        assert_eq!(pod["imagePullSecrets"], secrets);
+    }
+    let error = rendered_below("", &values(false)).expect_err("no condition");
+    let part = "write `condition: secret-rotation-controller.enabled` next to this chart";
+    assert!(error.to_string().contains(part), "{error}");
+    Ok(())
+}
+
+/// Helm gives the chart the alias as its name.
+#[test]
+fn under_an_alias_every_selector_finds_the_pods() -> Result<()> {
+    let values = "rotation:\n  networkPolicy: {enabled: true}\n  metrics: {serviceMonitor: {enabled: true}}\n";
+    let objects = rendered_below("  alias: rotation\n", values)?;
+    let one = |kind: &str| of_kind(&objects, kind).remove(0);
+    let spec = &one("Deployment")["spec"];
+    let labels = &spec["template"]["metadata"]["labels"];
+    assert_eq!(labels["app.kubernetes.io/name"], "rotation");
+    let constraint = &spec["template"]["spec"]["topologySpreadConstraints"][0];
+    let service = one("Service");
+    for (object, pointer) in [
+        (one("Deployment"), "/spec/selector/matchLabels"),
+        (constraint.clone(), "/labelSelector/matchLabels"),
+        (service.clone(), "/spec/selector"),
+        (one("PodDisruptionBudget"), "/spec/selector/matchLabels"),
+        (one("NetworkPolicy"), "/spec/podSelector/matchLabels"),
+    ] {
+        let selector = object.pointer(pointer).and_then(Value::as_object);
+        let selector = selector.with_context(|| format!("no {pointer} in {object:#}"))?;
+        assert!(!selector.is_empty());
+        for (key, value) in selector {
+            assert_eq!(labels[key], *value, "{object:#}");
+        }
+    }
+    let monitor = one("ServiceMonitor");
+    let selector = monitor["spec"]["selector"]["matchLabels"].as_object();
+    for (key, value) in selector.context("the monitor selects")? {
+        assert_eq!(service["metadata"]["labels"][key], *value);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_registry_replaces_the_host_of_the_repository() -> Result<()> {
+    let image = |set: &[&str]| -> Result<Value> {
+        let deployment = of_kind(&objects(&rendered(set)?)?, "Deployment").remove(0);
+        Ok(deployment["spec"]["template"]["spec"]["containers"][0]["image"].clone())
+    };
+    for (set, expected) in [
+        (
+            ["image.registry=r.example.com", "image.tag=v1"],
+            "r.example.com/secretrotation/secret-rotation-controller:v1",
+        ),
+        (
+            [
+                "image.registry=r.example.com/mirror/",
+                "image.repository=localhost:5000/a/b",
+            ],
+            "r.example.com/mirror/a/b:0.1.0",
+        ),
+        (
+            ["image.registry=r.example.com", "image.repository=team/b"],
+            "r.example.com/team/b:0.1.0",
+        ),
+        (
+            ["image.registry=", "image.repository=q.example.com/team/b"],
+            "q.example.com/team/b:0.1.0",
+        ),
+        (
+            [
+                "image.registry=own.example.com",
+                "global.imageRegistry=shared.example.com",
+            ],
+            "own.example.com/secretrotation/secret-rotation-controller:0.1.0",
+        ),
+    ] {
+        let expected = expected.replace("0.1.0", env!("CARGO_PKG_VERSION"));
+        assert_eq!(image(&set)?, expected, "{set:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn one_value_moves_every_namespaced_object_to_another_namespace() -> Result<()> {
+    let set = [
+        "namespaceOverride=elsewhere",
+        "metrics.auth=true",
+        "networkPolicy.enabled=true",
+    ];
+    let text = rendered(&set)?;
+    assert!(text.contains("--lease-namespace=elsewhere"));
+    assert!(text.contains("http://secret-rotation-controller-metrics.elsewhere.svc:8080/metrics"));
+    for object in objects(&text)? {
+        for namespace in [
+            &object["metadata"]["namespace"],
+            &object["subjects"][0]["namespace"],
+        ] {
+            let moved = namespace.is_null() || *namespace == "elsewhere";
+            assert!(moved, "{object:#}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn kustomize_takes_every_plain_manifest() -> Result<()> {
     let deploy = project::root().join("deploy");
