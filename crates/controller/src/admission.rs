@@ -41,7 +41,7 @@ pub(crate) async fn run(context: Arc<Context>) {
     loop {
         tokio::select! {
             () = context.shutdown.begun() => return,
-            begun = context.leadership.begins(last) => match begun {
+            begun = context.leadership.next_term(last) => match begun {
                 Some((term, _)) => last = Some(term),
                 None => return,
             },

@@ -11,7 +11,7 @@ use secret_rotation_core::names::{ProfileName, QueueArn, Region};
 use secret_rotation_core::profile::Profile;
 
 use crate::metrics::{CallCode, Metrics};
-use crate::outage::Outage;
+use crate::outage::RegionOutage;
 use crate::read_health::ReadHealth;
 
 /// A region of a profile, which one sweeper serves.
@@ -37,7 +37,7 @@ pub(crate) struct Connections {
     ambient: tokio::sync::OnceCell<SdkConfig>,
     observer: Observer,
     renewed: Renewal,
-    sight: Arc<ReadHealth>,
+    read_health: Arc<ReadHealth>,
 }
 
 /// A connection, and whether its region answers.
@@ -47,16 +47,16 @@ pub(crate) struct Connection {
     /// The connection.
     pub account: Account,
     /// Whether the region answers the steps of operations.
-    pub outage: Arc<Outage>,
+    pub outage: Arc<RegionOutage>,
 }
 
 impl Connections {
     /// Creates a pool without connections.
-    pub(crate) fn new(metrics: Arc<Metrics>, sight: Arc<ReadHealth>) -> Self {
-        let (told, seeing) = (Arc::clone(&metrics), Arc::clone(&sight));
+    pub(crate) fn new(metrics: Arc<Metrics>, read_health: Arc<ReadHealth>) -> Self {
+        let (called, recorder) = (Arc::clone(&metrics), Arc::clone(&read_health));
         let observer: Observer = Arc::new(move |call: &Call| {
-            seeing.saw(call.class);
-            told.aws_called(
+            recorder.record_call(call.class);
+            called.aws_called(
                 call.operation,
                 CallCode::of(call.class),
                 call.duration,
@@ -69,13 +69,13 @@ impl Connections {
             ambient: tokio::sync::OnceCell::new(),
             observer,
             renewed: Arc::new(move |expiry| metrics.credentials_expire(expiry)),
-            sight,
+            read_health,
         }
     }
 
     /// Clears how calls ended: from now on, another replica makes them.
     pub(crate) fn forget_term(&self) {
-        self.sight.forget();
+        self.read_health.forget();
     }
 
     /// Returns the connection for a region of a profile.

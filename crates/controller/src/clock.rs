@@ -32,10 +32,10 @@ impl Default for ServerClock {
 
 impl ServerClock {
     /// Records the `Date` header of an answer that has just arrived.
-    pub(crate) fn saw(&self, date: &str) {
+    pub(crate) fn observe(&self, date: &str) {
         let shown = rfc2822::parse(date).ok().map(|zoned| zoned.timestamp());
-        let heard = self.lock().observe(shown, self.passed());
-        match heard {
+        let observed = self.lock().observe(shown, self.elapsed());
+        match observed {
             DateCheck::Agrees => {}
             DateCheck::Adopted => tracing::debug!(date, "time of the API server adopted"),
             DateCheck::Doubted | DateCheck::Implausible => {
@@ -46,11 +46,11 @@ impl ServerClock {
 
     /// Returns the time of the API server, or `None` until two of its answers agree.
     pub(crate) fn time(&self) -> Option<ServerTime> {
-        let time = self.lock().now(self.passed());
+        let time = self.lock().now(self.elapsed());
         time.map(ServerTime::new)
     }
 
-    fn passed(&self) -> Duration {
+    fn elapsed(&self) -> Duration {
         now().saturating_duration_since(self.origin)
     }
 
@@ -62,12 +62,12 @@ impl ServerClock {
 }
 
 /// Returns the time of AWS at the instant `now`, given an earlier reading and when it was taken.
-pub(crate) fn carried(reading: AwsTime, taken: Instant, now: Instant) -> AwsTime {
+pub(crate) fn advanced(reading: AwsTime, taken: Instant, now: Instant) -> AwsTime {
     reading.plus(now.saturating_duration_since(taken))
 }
 
 /// Returns how long it takes until the clock of AWS shows `until`, or zero if it already has.
-pub(crate) fn until(until: AwsTime, now: AwsTime) -> Duration {
+pub(crate) fn time_until(until: AwsTime, now: AwsTime) -> Duration {
     until.since(now)
 }
 
@@ -85,9 +85,9 @@ mod tests {
     async fn the_servers_time_moves_on_between_its_answers() {
         let clock = ServerClock::default();
         assert_eq!(clock.time(), None);
-        clock.saw(TEN);
+        clock.observe(TEN);
         assert_eq!(clock.time(), None, "one answer is not enough");
-        clock.saw(TEN);
+        clock.observe(TEN);
         tokio::time::advance(Duration::from_secs(90)).await;
         assert_eq!(shown(&clock).as_deref(), Some("2026-11-23T10:01:30Z"));
     }
@@ -102,12 +102,12 @@ mod tests {
             "Mon, 23 Nov 2026 12:00:00 GMT",
         ] {
             let clock = ServerClock::default();
-            clock.saw(absurd);
+            clock.observe(absurd);
             for _ in 0..5 {
-                clock.saw(TEN);
-                clock.saw(TEN);
+                clock.observe(TEN);
+                clock.observe(TEN);
                 assert_eq!(shown(&clock).as_deref(), Some("2026-11-23T10:00:00Z"));
-                clock.saw(absurd);
+                clock.observe(absurd);
                 assert_eq!(shown(&clock).as_deref(), Some("2026-11-23T10:00:00Z"));
             }
         }
@@ -116,10 +116,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_clock_follows_a_server_whose_time_was_set() {
         let clock = ServerClock::default();
-        clock.saw(TEN);
-        clock.saw(TEN);
+        clock.observe(TEN);
+        clock.observe(TEN);
         for _ in 0..3 {
-            clock.saw("Mon, 23 Nov 2026 20:00:00 GMT");
+            clock.observe("Mon, 23 Nov 2026 20:00:00 GMT");
         }
         assert_eq!(shown(&clock).as_deref(), Some("2026-11-23T20:00:00Z"));
     }

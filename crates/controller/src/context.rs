@@ -18,7 +18,7 @@ use crate::kubernetes::admission;
 use crate::kubernetes::reads::Reader;
 use crate::lease::{Claim, Leadership};
 use crate::metrics::Metrics;
-use crate::operation::locks::Locks;
+use crate::operation::locks::SecretLocks;
 use crate::operation::look_failures::LookFailures;
 use crate::policy::written_status::WrittenStatuses;
 use crate::published_statuses::PublishedStatuses;
@@ -53,9 +53,9 @@ pub(crate) struct Context {
     /// The status that was last published for each profile.
     pub published_statuses: PublishedStatuses,
     /// The secrets on which a step of this process is in progress.
-    pub locks: Locks,
+    pub locks: SecretLocks,
     /// Whether the API server enforces the admission policies for approvals.
-    pub admission: admission::View,
+    pub admission: admission::AdmissionView,
     /// What is uncertain about single operations.
     pub look_failures: LookFailures,
     /// The queues of work.
@@ -84,11 +84,11 @@ pub(crate) struct Queues {
     /// Regions of profiles to sweep.
     pub sweeps: Arc<Queue<ProfileRegion>>,
     /// Profiles whose event queues to read.
-    pub hints: Arc<Queue<ProfileName>>,
+    pub rotation_events: Arc<Queue<ProfileName>>,
 }
 
 impl Context {
-    /// Returns the tenure in which this replica may write to Kubernetes at this moment.
+    /// Returns the claim in which this replica may write to Kubernetes at this moment.
     ///
     /// # Errors
     ///
@@ -114,36 +114,39 @@ impl Context {
     }
 
     /// Calls core for one policy with everything that this process knows around it now.
-    pub(crate) fn around<T>(
+    pub(crate) fn with_plan_input<T>(
         &self,
         own: &BoundPolicy,
         now: AwsTime,
         ask: impl FnOnce(&PlanInput<'_>) -> T,
     ) -> T {
         let snapshot = self.store.snapshot();
-        let functions = self.sweeps.functions(&snapshot.operations);
-        let (judged, aside) = (self.evaluations.regions(), self.look_failures.aside());
-        let watches = self.stability.watches();
+        let functions = self.sweeps.functions_of(&snapshot.operations);
+        let (region_gates, set_aside) = (
+            self.evaluations.region_gates(),
+            self.look_failures.all_set_aside(),
+        );
+        let watches = self.stability.lock();
         ask(&PlanInput {
             own,
             bound_policies: &snapshot.bound_policies,
             operations: &snapshot.operations,
             functions: &functions,
-            region_gates: &judged,
+            region_gates: &region_gates,
             stability: &watches,
-            deferred: &aside,
+            deferred: &set_aside,
             cluster: &self.cluster,
             now,
         })
     }
 
     /// Removes all pending work. The next term queues it again.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn clear_queues(&self) {
         self.queues.policies.clear();
         self.queues.operations.clear();
         self.queues.profiles.clear();
         self.queues.sweeps.clear();
-        self.queues.hints.clear();
+        self.queues.rotation_events.clear();
     }
 
     /// Clears everything that was seen and evaluated before another replica may have acted.

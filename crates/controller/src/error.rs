@@ -34,7 +34,7 @@ pub(crate) enum Error {
     },
     /// The API server asks to be left alone for some time.
     #[error(transparent)]
-    Busy(Busy),
+    ServerBusy(ServerBusy),
     /// The controller must not read something that it needs.
     #[error(
         "the controller may not read {0}; grant it what `secret-rotation-controller selftest` lists"
@@ -57,17 +57,17 @@ pub(crate) enum Error {
 /// The API server asks to be left alone: a 429 or 503 with a `Retry-After`.
 #[derive(Clone, Copy, Debug, Error)]
 #[error("the Kubernetes API server answered {code}: try again in {} s", rest.as_secs())]
-pub(crate) struct Busy {
+pub(crate) struct ServerBusy {
     /// The HTTP status code.
     code: u16,
     /// The requested pause.
     pub rest: Duration,
 }
 
-impl Busy {
+impl ServerBusy {
     /// Returns the request for a pause in an answer, if there is one. A date instead of seconds is ignored, because
     /// no API server sends one.
-    pub(crate) fn told(code: StatusCode, headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn from_response(code: StatusCode, headers: &HeaderMap) -> Option<Self> {
         let asks = [
             StatusCode::TOO_MANY_REQUESTS,
             StatusCode::SERVICE_UNAVAILABLE,
@@ -83,7 +83,7 @@ impl Busy {
 
 impl Error {
     /// Adds what was read to an error if reading it is forbidden.
-    pub(crate) fn reading(self, what: impl FnOnce() -> String) -> Self {
+    pub(crate) fn while_reading(self, what: impl FnOnce() -> String) -> Self {
         if matches!(self, Self::Kubernetes { code: 403, .. }) {
             Self::Forbidden(what())
         } else {
@@ -97,14 +97,14 @@ impl Error {
     }
 
     /// Returns whether the next try is expected to succeed, so that no one needs to look at the error.
-    pub(crate) const fn is_passing(&self) -> bool {
+    pub(crate) const fn is_transient(&self) -> bool {
         matches!(self, Self::Conflict | Self::AlreadyExists | Self::Stale(_))
     }
 
     /// Returns how long the API server asked to be left alone, if it did.
-    pub(crate) fn rest(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy(busy) => Some(busy.rest.min(LONGEST_REST)),
+            Self::ServerBusy(busy) => Some(busy.rest.min(LONGEST_REST)),
             Self::Conflict
             | Self::NotFound
             | Self::AlreadyExists
@@ -124,7 +124,7 @@ impl Error {
             Self::Invalid(_) => ReconcileResult::TerminalError,
             Self::NotFound
             | Self::Kubernetes { .. }
-            | Self::Busy(_)
+            | Self::ServerBusy(_)
             | Self::Forbidden(_)
             | Self::Unreachable(_)
             | Self::Aws(_) => ReconcileResult::Error,
@@ -152,8 +152,8 @@ impl From<kube::Error> for Error {
             kube::Error::SerdeError(error) => {
                 Self::Invalid(format!("an object could not be parsed: {error}"))
             }
-            kube::Error::Service(error) => match error.downcast::<Busy>() {
-                Ok(busy) => Self::Busy(*busy),
+            kube::Error::Service(error) => match error.downcast::<ServerBusy>() {
+                Ok(busy) => Self::ServerBusy(*busy),
                 Err(error) => Self::Unreachable(error.to_string()),
             },
             other => Self::Unreachable(other.to_string()),

@@ -1,5 +1,5 @@
 //! The last evaluation of each policy in this process. The circuit breaker is valid within one term of the lease, the
-//! rest within one reign.
+//! rest within one epoch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,55 +23,60 @@ struct Evaluation {
 impl Evaluations {
     /// Records an evaluation. Returns whether automatic operations may now start in a region where they could not
     /// before, or the reverse.
-    pub(crate) fn note(
+    pub(crate) fn record(
         &self,
         policy: &Uid,
         term: u64,
         regions: &BTreeMap<Region, RegionGate>,
         memory: PreviousFindings,
     ) -> bool {
-        let judgement = Evaluation {
+        let evaluation = Evaluation {
             term,
             regions: regions.clone(),
             memory,
         };
-        let before = self.all().insert(policy.clone(), judgement);
+        let before = self.all().insert(policy.clone(), evaluation);
         before.is_none_or(|before| before.term != term || before.regions != *regions)
     }
 
     /// Returns whether automatic operations may start in the region, if the policy was evaluated in this term.
-    pub(crate) fn region(&self, policy: &Uid, term: u64, region: &Region) -> Option<RegionGate> {
+    pub(crate) fn region_gate(
+        &self,
+        policy: &Uid,
+        term: u64,
+        region: &Region,
+    ) -> Option<RegionGate> {
         self.all()
             .get(policy)
-            .filter(|judgement| judgement.term == term)
-            .and_then(|judgement| judgement.regions.get(region).copied())
+            .filter(|evaluation| evaluation.term == term)
+            .and_then(|evaluation| evaluation.regions.get(region).copied())
     }
 
     /// Returns the gates of all regions of every policy that was ever evaluated.
-    pub(crate) fn regions(&self) -> BTreeMap<Uid, BTreeMap<Region, RegionGate>> {
+    pub(crate) fn region_gates(&self) -> BTreeMap<Uid, BTreeMap<Region, RegionGate>> {
         let all = self.all();
         let each = all.iter();
-        each.map(|(policy, judgement)| (policy.clone(), judgement.regions.clone()))
+        each.map(|(policy, evaluation)| (policy.clone(), evaluation.regions.clone()))
             .collect()
     }
 
     /// Returns the remembered findings: those of the last pass, or otherwise those in the status, which lists only
     /// some. For `unsettled` regions there is nothing better than them.
-    pub(crate) fn memory(
+    pub(crate) fn previous_findings(
         &self,
         policy: &Uid,
         of_status: &PreviousFindings,
         unsettled: &BTreeSet<Region>,
     ) -> PreviousFindings {
-        let known = self.all().get(policy).map(|judgement| {
+        let known = self.all().get(policy).map(|evaluation| {
             let held = RegionGate::Blocked(BlockReason::CircuitBreakerOpen);
-            let regions = judgement.regions.iter();
+            let regions = evaluation.regions.iter();
             let tripped = regions.filter(|(_, gate)| **gate == held);
             PreviousFindings {
                 // The findings that the status omits were never seen by this process either.
                 omitted: of_status.omitted,
                 tripped: tripped.map(|(region, _)| region.clone()).collect(),
-                ..judgement.memory.clone()
+                ..evaluation.memory.clone()
             }
         });
         PreviousFindings {
@@ -105,14 +110,14 @@ mod tests {
         let evaluations = Evaluations::default();
         let policy = Uid::parse("policy-uid").expect("a UID");
         let held = RegionGate::Blocked(BlockReason::CircuitBreakerOpen);
-        assert_eq!(evaluations.region(&policy, 1, &region()), None);
+        assert_eq!(evaluations.region_gate(&policy, 1, &region()), None);
         let regions = [(region(), held)].into();
-        assert!(evaluations.note(&policy, 1, &regions, PreviousFindings::default()));
+        assert!(evaluations.record(&policy, 1, &regions, PreviousFindings::default()));
         let regions = [(region(), held)].into();
-        assert!(!evaluations.note(&policy, 1, &regions, PreviousFindings::default()));
-        assert_eq!(evaluations.region(&policy, 1, &region()), Some(held));
+        assert!(!evaluations.record(&policy, 1, &regions, PreviousFindings::default()));
+        assert_eq!(evaluations.region_gate(&policy, 1, &region()), Some(held));
         let elsewhere = Region::parse("us-east-1").expect("a region");
-        assert_eq!(evaluations.region(&policy, 1, &elsewhere), None);
-        assert_eq!(evaluations.region(&policy, 2, &region()), None);
+        assert_eq!(evaluations.region_gate(&policy, 1, &elsewhere), None);
+        assert_eq!(evaluations.region_gate(&policy, 2, &region()), None);
     }
 }

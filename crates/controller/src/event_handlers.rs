@@ -24,7 +24,7 @@ use crate::store::{Change, Labels, OperationEntry};
 const GATHERING: Duration = Duration::from_millis(300);
 
 /// Handles the events of policies, forever.
-pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) {
+pub(crate) async fn handle_policies(context: Arc<Context>, namespaces: Vec<String>) {
     let mut stream = watches::merged(watches::namespaced::<SecretRotationPolicy>(
         &context.client,
         &namespaces,
@@ -33,7 +33,7 @@ pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) 
     let mut known: BTreeMap<ObjectKey, (i64, Option<Uid>)> = BTreeMap::new();
     let mut watch_errors = WatchErrors::new(WatchedKind::SecretRotationPolicy);
     while let Some((number, event)) = stream.next().await {
-        let Some(event) = watch_errors.sort(&context, event) else {
+        let Some(event) = watch_errors.record_error(&context, event) else {
             continue;
         };
         for change in context.store.apply_policy(number, event) {
@@ -43,7 +43,7 @@ pub(crate) async fn to_policies(context: Arc<Context>, namespaces: Vec<String>) 
 }
 
 /// Handles the events of operations, forever.
-pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>) {
+pub(crate) async fn handle_operations(context: Arc<Context>, namespaces: Vec<String>) {
     let mut stream = watches::merged(watches::namespaced::<SecretRotationOperation>(
         &context.client,
         &namespaces,
@@ -52,7 +52,7 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
     let mut known: BTreeMap<ObjectKey, (bool, bool)> = BTreeMap::new();
     let mut watch_errors = WatchErrors::new(WatchedKind::SecretRotationOperation);
     while let Some((number, event)) = stream.next().await {
-        let Some(event) = watch_errors.sort(&context, event) else {
+        let Some(event) = watch_errors.record_error(&context, event) else {
             continue;
         };
         for change in context.store.apply_operation(number, event) {
@@ -62,13 +62,13 @@ pub(crate) async fn to_operations(context: Arc<Context>, namespaces: Vec<String>
 }
 
 /// Handles the events of profiles, forever.
-pub(crate) async fn to_profiles(context: Arc<Context>) {
+pub(crate) async fn handle_profiles(context: Arc<Context>) {
     let api = Api::all(context.client.clone());
     let mut stream = watches::guarded::<AWSAccessProfile>(api, &context.identity);
     let mut known: BTreeMap<ProfileName, i64> = BTreeMap::new();
     let mut watch_errors = WatchErrors::new(WatchedKind::AwsAccessProfile);
     while let Some(event) = stream.next().await {
-        let Some(event) = watch_errors.sort(&context, event) else {
+        let Some(event) = watch_errors.record_error(&context, event) else {
             continue;
         };
         for change in context.store.apply_profile(event) {
@@ -78,13 +78,13 @@ pub(crate) async fn to_profiles(context: Arc<Context>) {
 }
 
 /// Handles the events of namespaces, forever. Only their labels matter.
-pub(crate) async fn to_namespaces(context: Arc<Context>) {
+pub(crate) async fn handle_namespaces(context: Arc<Context>) {
     let api: Api<PartialObjectMeta<NamespaceObject>> = Api::all(context.client.clone());
     let mut stream = watches::metadata(api, &context.identity);
     let mut known: BTreeMap<Namespace, Labels> = BTreeMap::new();
     let mut watch_errors = WatchErrors::new(WatchedKind::Namespace);
     while let Some(event) = stream.next().await {
-        let Some(event) = watch_errors.sort(&context, event) else {
+        let Some(event) = watch_errors.record_error(&context, event) else {
             continue;
         };
         for change in context.store.apply_namespace(event) {
@@ -94,10 +94,10 @@ pub(crate) async fn to_namespaces(context: Arc<Context>) {
 }
 
 /// Queues all work, after this replica has acquired the lease.
-pub(crate) fn everything(context: &Context) {
+pub(crate) fn queue_everything(context: &Context) {
     let now = clock::now();
     context.store.profiles().into_iter().for_each(|name| {
-        context.queues.hints.push(name.clone(), now);
+        context.queues.rotation_events.push(name.clone(), now);
         context.queues.profiles.push(name, now);
     });
     context
@@ -105,7 +105,7 @@ pub(crate) fn everything(context: &Context) {
         .policies()
         .into_iter()
         .for_each(|(key, _)| context.queues.policies.push(key, now));
-    unfinished(context, |_, _| true);
+    queue_unfinished(context, |_, _| true);
     // Regions whose sweeps are kept from the last term continue at their interval. Policies request all others.
     for profile_region in context.sweeps.profile_regions() {
         context.queues.sweeps.push(profile_region, now);
@@ -118,14 +118,14 @@ fn policy_changed(
     change: Change<ObjectKey>,
 ) {
     match change {
-        Change::Kept(key) => policy_kept(context, known, key),
-        Change::Gone(key) => policy_gone(context, known, &key),
+        Change::Applied(key) => policy_applied(context, known, key),
+        Change::Deleted(key) => policy_deleted(context, known, &key),
     }
 }
 
 /// Queues a policy that is new or changed. The echo of a status write queues nothing. A new generation also queues
 /// the operations of the policy.
-fn policy_kept(
+fn policy_applied(
     context: &Context,
     known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>,
     key: ObjectKey,
@@ -144,16 +144,18 @@ fn policy_kept(
     let before = known.insert(key.clone(), (entry.generation, uid.clone()));
     if before.as_ref() != Some(&(entry.generation, uid)) {
         context.metrics.expect_policy(&key);
-        unfinished(context, |other, operation| is_of(other, operation, &key));
-        freed(context);
+        queue_unfinished(context, |other, operation| {
+            belongs_to(other, operation, &key)
+        });
+        queue_for_free_slot(context);
     }
     context
         .queues
         .policies
-        .changed(key, &entry.resource_version);
+        .push_changed(key, &entry.resource_version);
 }
 
-fn policy_gone(
+fn policy_deleted(
     context: &Context,
     known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>,
     key: &ObjectKey,
@@ -165,7 +167,9 @@ fn policy_gone(
     }
     context.queues.policies.forget(key);
     context.metrics.forget_policy(key);
-    unfinished(context, |other, operation| is_of(other, operation, key));
+    queue_unfinished(context, |other, operation| {
+        belongs_to(other, operation, key)
+    });
 }
 
 fn operation_changed(
@@ -174,20 +178,20 @@ fn operation_changed(
     change: Change<ObjectKey>,
 ) {
     match change {
-        Change::Kept(key) => operation_kept(context, known, &key),
-        Change::Gone(key) => {
+        Change::Applied(key) => operation_applied(context, known, &key),
+        Change::Deleted(key) => {
             known.remove(&key);
             context.queues.operations.forget(&key);
-            context.look_failures.cleared_up(&key);
-            freed(context);
-            policies_in(context, &key.namespace);
+            context.look_failures.forget(&key);
+            queue_for_free_slot(context);
+            queue_policies_in_namespace(context, &key.namespace);
         }
     }
 }
 
 /// Queues an operation that is new or changed. Its policy is evaluated again when the operation appears, begins or
 /// ends, but not at each step.
-fn operation_kept(
+fn operation_applied(
     context: &Context,
     known: &mut BTreeMap<ObjectKey, (bool, bool)>,
     key: &ObjectKey,
@@ -206,12 +210,12 @@ fn operation_kept(
         context
             .queues
             .operations
-            .changed(key.clone(), &entry.resource_version);
+            .push_changed(key.clone(), &entry.resource_version);
     }
     let moved = known.insert(key.clone(), stage) != Some(stage);
     if moved && (stage.0 || stage.1) {
-        on_the_same(context, &entry);
-        freed(context);
+        queue_on_same_secret(context, &entry);
+        queue_for_free_slot(context);
     }
     if let (true, Some(name)) = (moved, &entry.policy) {
         let policy = ObjectKey {
@@ -231,30 +235,33 @@ fn profile_changed(
     change: Change<ProfileName>,
 ) {
     match change {
-        Change::Kept(name) => profile_kept(context, known, &name),
-        Change::Gone(name) => {
+        Change::Applied(name) => profile_applied(context, known, &name),
+        Change::Deleted(name) => {
             known.remove(&name);
             context.queues.profiles.forget(&name);
             context.published_statuses.forget(&name);
-            context.queues.hints.forget(&name);
-            policies_of(context, &name);
+            context.queues.rotation_events.forget(&name);
+            queue_policies_of_profile(context, &name);
         }
     }
 }
 
-fn profile_kept(context: &Context, known: &mut BTreeMap<ProfileName, i64>, name: &ProfileName) {
+fn profile_applied(context: &Context, known: &mut BTreeMap<ProfileName, i64>, name: &ProfileName) {
     let Some(entry) = context.store.profile(name) else {
         return;
     };
     if known.insert(name.clone(), entry.generation) != Some(entry.generation) {
-        policies_of(context, name);
-        unfinished(context, |_, _| true);
-        context.queues.hints.push(name.clone(), clock::now());
+        queue_policies_of_profile(context, name);
+        queue_unfinished(context, |_, _| true);
+        context
+            .queues
+            .rotation_events
+            .push(name.clone(), clock::now());
     }
     context
         .queues
         .profiles
-        .changed(name.clone(), &entry.resource_version);
+        .push_changed(name.clone(), &entry.resource_version);
 }
 
 /// Labels decide whether a namespace is admitted. Operations that may no longer act there block no others. Other
@@ -264,21 +271,21 @@ fn namespace_changed(
     known: &mut BTreeMap<Namespace, Labels>,
     change: &Change<Namespace>,
 ) {
-    let (Change::Kept(name) | Change::Gone(name)) = change;
+    let (Change::Applied(name) | Change::Deleted(name)) = change;
     let labels = context.store.tenant(name).labels;
     let before = match change {
-        Change::Kept(_) => known.insert(name.clone(), labels.clone()),
-        Change::Gone(_) => known.remove(name),
+        Change::Applied(_) => known.insert(name.clone(), labels.clone()),
+        Change::Deleted(_) => known.remove(name),
     };
     if before.as_ref() == Some(&labels) {
         return;
     }
-    policies_in(context, name);
-    unfinished(context, |key, _| key.namespace == *name);
-    freed(context);
+    queue_policies_in_namespace(context, name);
+    queue_unfinished(context, |key, _| key.namespace == *name);
+    queue_for_free_slot(context);
 }
 
-fn policies_of(context: &Context, profile: &ProfileName) {
+fn queue_policies_of_profile(context: &Context, profile: &ProfileName) {
     for (key, entry) in context.store.policies() {
         if entry
             .core
@@ -290,7 +297,7 @@ fn policies_of(context: &Context, profile: &ProfileName) {
     }
 }
 
-fn policies_in(context: &Context, namespace: &Namespace) {
+fn queue_policies_in_namespace(context: &Context, namespace: &Namespace) {
     for (key, _) in context.store.policies() {
         if key.namespace == *namespace {
             context.queues.policies.push(key, clock::now() + GATHERING);
@@ -298,7 +305,7 @@ fn policies_in(context: &Context, namespace: &Namespace) {
     }
 }
 
-fn unfinished(context: &Context, wanted: impl Fn(&ObjectKey, &OperationEntry) -> bool) {
+fn queue_unfinished(context: &Context, wanted: impl Fn(&ObjectKey, &OperationEntry) -> bool) {
     for (key, entry) in context.store.operations() {
         let finished = entry
             .core
@@ -312,7 +319,7 @@ fn unfinished(context: &Context, wanted: impl Fn(&ObjectKey, &OperationEntry) ->
 
 /// Queues the operations that have waited longest for a concurrency slot, some of each policy, because a slot may be
 /// free.
-pub(crate) fn freed(context: &Context) {
+pub(crate) fn queue_for_free_slot(context: &Context) {
     const CALLED: usize = 8;
     let mut waiting: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (key, entry) in context.store.operations() {
@@ -332,21 +339,21 @@ pub(crate) fn freed(context: &Context) {
 }
 
 /// Queues the operations that wait for an operation on the same secret.
-fn on_the_same(context: &Context, changed: &OperationEntry) {
+fn queue_on_same_secret(context: &Context, changed: &OperationEntry) {
     let arn = changed.core.as_ref().ok().and_then(|one| one.arn.clone());
     let is_same = |entry: &OperationEntry| {
         let other = entry.core.as_ref().ok().and_then(|one| one.arn.as_ref());
         other.is_some() && other == arn.as_ref()
     };
-    unfinished(context, |_, entry| is_same(entry));
+    queue_unfinished(context, |_, entry| is_same(entry));
 }
 
 /// Queues the operations of a policy whose evaluation now lets them begin or blocks them.
-pub(crate) fn judged(context: &Context, policy: &ObjectKey) {
-    unfinished(context, |key, entry| is_of(key, entry, policy));
+pub(crate) fn queue_operations_of(context: &Context, policy: &ObjectKey) {
+    queue_unfinished(context, |key, entry| belongs_to(key, entry, policy));
 }
 
-fn is_of(key: &ObjectKey, operation: &OperationEntry, policy: &ObjectKey) -> bool {
+fn belongs_to(key: &ObjectKey, operation: &OperationEntry, policy: &ObjectKey) -> bool {
     key.namespace == policy.namespace && operation.policy.as_ref() == Some(&policy.name)
 }
 
@@ -364,7 +371,7 @@ impl WatchErrors {
         }
     }
 
-    fn sort<K>(
+    fn record_error<K>(
         &mut self,
         context: &Context,
         event: Result<Event<K>, watches::Error>,
@@ -509,8 +516,8 @@ mod tests {
                 &["a", "b", "d", "e"],
             ),
             (
-                "a judgement",
-                |s| judged(&s.context, &key("elsewhere", "third")),
+                "a evaluation",
+                |s| queue_operations_of(&s.context, &key("elsewhere", "third")),
                 &["e"],
             ),
         ];
@@ -564,7 +571,7 @@ mod tests {
             ] {
                 stage.operation(name, policy, &more);
             }
-            stage.context.rest();
+            stage.context.clear_queues();
             stage
         }
 

@@ -34,7 +34,7 @@ impl std::fmt::Debug for EventRecorder {
 }
 
 impl EventRecorder {
-    /// Creates the announcer. All events share one recorder, which combines repeated events within six minutes.
+    /// Creates the recorder. All events share one recorder, which combines repeated events within six minutes.
     pub(crate) fn new(client: Client, instance: String) -> Self {
         let reporter = Reporter {
             controller: lease::NAME.to_owned(),
@@ -46,8 +46,8 @@ impl EventRecorder {
     }
 
     /// Publishes events about one object, one after the other.
-    pub(crate) async fn tell(&self, about: &ObjectReference, announcements: &[EventNote]) {
-        for EventNote { reason, note } in announcements {
+    pub(crate) async fn publish(&self, about: &ObjectReference, notes: &[EventNote]) {
+        for EventNote { reason, note } in notes {
             let event = Event {
                 type_: if reason.is_warning() {
                     EventType::Warning

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::kubernetes::bounded;
+use crate::kubernetes::with_call_timeout;
 use crate::policy::preconditions;
 use crate::store::{Snapshot, Store};
 use crate::sweep;
@@ -46,29 +46,29 @@ pub(crate) async fn run(context: Arc<Context>) {
             () = tokio::time::sleep(INTERVAL) => {}
         }
         if context.claim().is_ok() && context.store.missing().is_none() {
-            once(&context, &mut refused).await;
+            collect(&context, &mut refused).await;
         }
     }
 }
 
-async fn once(context: &Arc<Context>, refused: &mut Refused) {
+async fn collect(context: &Arc<Context>, refused: &mut Refused) {
     let snapshot = context.store.snapshot();
     let Ok(server_now) = context.server_time() else {
         return;
     };
-    let aws_now = aws_now(context, &snapshot, server_now);
-    let own = |policy: &ObjectKey| window_of(&context.store, policy);
+    let aws_now = earliest_aws_time(context, &snapshot, server_now);
+    let own = |policy: &ObjectKey| attempt_window(&context.store, policy);
     let window = |operation: &Operation| window(operation, own, &snapshot.bound_policies);
     let old = deletable(&snapshot.operations, window, aws_now, server_now);
     let old = old.into_iter().map(|old| (&old.key, &old.uid));
-    let unread = unread(&context.store, server_now);
+    let unread = unparsed(&context.store, server_now);
     let unread = unread.iter().map(|(key, uid)| (key, uid));
     let old: Vec<_> = old.chain(unread).collect();
-    all(old, refused, |key, uid| delete(context, key, uid)).await;
+    delete_all(old, refused, |key, uid| delete(context, key, uid)).await;
 }
 
 /// Deletes all of them. A refusal of one does not stop the others.
-async fn all<'a, F>(
+async fn delete_all<'a, F>(
     old: Vec<(&'a ObjectKey, &'a Uid)>,
     refused: &mut Refused,
     delete: impl Fn(&'a ObjectKey, &'a Uid) -> F,
@@ -84,7 +84,7 @@ async fn all<'a, F>(
             Ok(()) => tracing::info!(operation = %key, "record of an operation deleted"),
             Err(Error::NotFound | Error::Conflict | Error::AlreadyExists) => {}
             // Other deletions would fail in the same way now.
-            Err(error @ (Error::Unreachable(_) | Error::Busy(_) | Error::Stale(_))) => {
+            Err(error @ (Error::Unreachable(_) | Error::ServerBusy(_) | Error::Stale(_))) => {
                 tracing::debug!(operation = %key, %error, "deletion of records postponed");
                 return;
             }
@@ -113,20 +113,20 @@ async fn delete(context: &Context, key: &ObjectKey, uid: &Uid) -> Result<(), Err
         resource_version: Some(entry.resource_version.clone()),
         uid: Some(uid.as_str().to_owned()),
     });
-    bounded(api.delete(key.name.as_str(), &unchanged))
+    with_call_timeout(api.delete(key.name.as_str(), &unchanged))
         .await
         .map(drop)
 }
 
 /// Returns the attempt window of a policy, even if its profile is missing.
-fn window_of(store: &Store, policy: &ObjectKey) -> Option<Duration> {
+fn attempt_window(store: &Store, policy: &ObjectKey) -> Option<Duration> {
     let entry = store.policy(policy)?;
     let policy = entry.core.as_ref().map(|(policy, _)| policy);
     Some(policy.map_or(LONGEST_WINDOW, |policy| policy.remediation.attempt_window))
 }
 
 /// Returns operations that ended because they cannot be parsed. They never began, so they are not attempts.
-fn unread(store: &Store, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
+fn unparsed(store: &Store, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
     let all = store.operations().into_iter();
     all.filter_map(|(key, entry)| {
         let (uid, expires) = entry.unread.clone()?;
@@ -136,12 +136,12 @@ fn unread(store: &Store, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
 }
 
 /// Returns the earliest AWS time that any policy knows, or the time of the API server if there is none.
-fn aws_now(context: &Context, snapshot: &Snapshot, server_now: ServerTime) -> AwsTime {
+fn earliest_aws_time(context: &Context, snapshot: &Snapshot, server_now: ServerTime) -> AwsTime {
     let views = snapshot.bound_policies.iter().map(|one| {
-        let reach = preconditions::selection(one);
+        let selection = preconditions::selection(one);
         context
             .sweeps
-            .view(&one.policy.uid, &reach, &sweep::profile_regions(one))
+            .view(&one.policy.uid, &selection, &sweep::profile_regions(one))
     });
     views
         .filter_map(|view| view.now)
@@ -161,13 +161,13 @@ mod tests {
     #[test]
     fn a_policy_has_a_window_even_if_it_cannot_act_or_be_parsed() {
         let store = Store::new(0);
-        hear(&store, "far", &json!({"limits": {"attemptWindow": "300h"}}));
-        hear(
+        apply_policy(&store, "far", &json!({"limits": {"attemptWindow": "300h"}}));
+        apply_policy(
             &store,
             "odd",
             &json!({"backoff": {"initial": "4h", "max": "1h"}}),
         );
-        let of = |name| window_of(&store, &crate::testing::key(name));
+        let of = |name| attempt_window(&store, &crate::testing::key(name));
         assert_eq!(of("far"), Some(Duration::from_hours(300)));
         assert_eq!(of("odd"), Some(LONGEST_WINDOW));
         assert_eq!(of("gone"), None);
@@ -190,7 +190,7 @@ mod tests {
                 let good = key.name.as_str() == "good";
                 std::future::ready(if good { Ok(()) } else { Err(forbidden()) })
             };
-            all(old, &mut refused, delete).await;
+            delete_all(old, &mut refused, delete).await;
             tried.borrow().clone()
         };
         assert_eq!(look().await.len(), MAX_TRIED);
@@ -214,7 +214,7 @@ mod tests {
             std::future::ready(Err(Error::Unreachable("no answer in time".to_owned())))
         };
         let old = keys.iter().map(|key| (key, &uid)).collect();
-        all(old, &mut Refused::new(), delete).await;
+        delete_all(old, &mut Refused::new(), delete).await;
         assert_eq!(tried.get(), 1);
     }
 
@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    fn hear(store: &Store, name: &str, remediation: &Value) {
+    fn apply_policy(store: &Store, name: &str, remediation: &Value) {
         let policy = json!({
             "apiVersion": "secretrotation.dev/v1alpha1",
             "kind": "SecretRotationPolicy",

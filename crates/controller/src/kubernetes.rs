@@ -14,12 +14,14 @@ use crate::error::Error;
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Limits the time of a whole call to [`CALL_TIMEOUT`]. The timeout of the client itself covers only the headers.
-pub(crate) async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
-    within(CALL_TIMEOUT, call).await
+pub(crate) async fn with_call_timeout<T>(
+    call: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Error> {
+    with_timeout(CALL_TIMEOUT, call).await
 }
 
 /// Limits the time of a whole call to `limit`.
-pub(crate) async fn within<T>(
+pub(crate) async fn with_timeout<T>(
     limit: Duration,
     call: impl Future<Output = kube::Result<T>>,
 ) -> Result<T, Error> {

@@ -5,11 +5,11 @@
 //!            created, taken                 renewed every 2 s
 //!  Vacant ───────────────────▶ Held(until) ──────────────────▶ Held(later)
 //!    ▲                             │
-//!    └── not renewed within TRUST, taken by another, released ──┘
+//!    └── not renewed in time, taken by another, released ──┘
 //! ```
 //!
 //! Each period of holding the lease is a *term*, and no step outlives it. Consecutive terms between which no other
-//! replica held the lease form a *reign*: what was seen of AWS stays valid throughout it.
+//! replica held the lease form a *epoch*: what was seen of AWS stays valid throughout it.
 
 pub(crate) mod election;
 mod note;
@@ -30,11 +30,11 @@ use tokio::time::Instant;
 use crate::clock::{self, ServerClock};
 use crate::error::Error;
 use crate::jitter::spread;
-use crate::kubernetes::within;
+use crate::kubernetes::with_timeout;
 use crate::lease::election::{
-    LEASE_DURATION, LeaseAction, LeaseRecord, ObservedRecord, RENEW_DEADLINE, judge, observe,
+    LEASE_DURATION, LeaseAction, LeaseRecord, ObservedRecord, RENEW_DEADLINE, next_action, observe,
 };
-pub(crate) use crate::lease::note::Note;
+pub(crate) use crate::lease::note::LeaseNote;
 
 /// The name of the Lease.
 pub(crate) const NAME: &str = "secret-rotation-controller";
@@ -42,14 +42,14 @@ pub(crate) const NAME: &str = "secret-rotation-controller";
 /// The annotation of the Lease that holds the note of the last holder.
 const NOTE: &str = "secretrotation.dev/note";
 
-/// How often the holder renews the lease, and the other replicas read it. Five tries fit into [`TRUST`].
+/// How often the holder renews the lease, and the other replicas read it. Five tries fit into [`RENEW_DEADLINE`].
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
 
 /// Maximum time of one request about the Lease. A request that hangs costs one try.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Maximum pause, however long the API server asks for: two tries must fit into [`TRUST`].
-const MAX_REST: Duration = Duration::from_secs(4);
+/// Maximum pause, however long the API server asks for: two tries must fit into [`RENEW_DEADLINE`].
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(4);
 
 /// One unbroken period of holding the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +60,9 @@ pub(crate) struct Claim {
     pub until: Instant,
 }
 
-/// The state that the keeper publishes.
+/// The state that the elector publishes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Post {
+pub(crate) struct LeaseState {
     claim: Option<Claim>,
     /// Increases whenever another replica may have held the lease.
     epoch: u64,
@@ -70,10 +70,10 @@ pub(crate) struct Post {
 
 /// Whether this replica holds the lease. All clones show the same state.
 #[derive(Clone, Debug)]
-pub(crate) struct Leadership(watch::Receiver<Post>);
+pub(crate) struct Leadership(watch::Receiver<LeaseState>);
 
 impl Leadership {
-    /// Returns the tenure, if it can be trusted at this moment.
+    /// Returns the claim, if it can be trusted at this moment.
     pub(crate) fn claim(&self) -> Option<Claim> {
         self.0.borrow().trusted()
     }
@@ -84,43 +84,43 @@ impl Leadership {
     }
 
     /// Returns whether a term is not over but cannot be trusted now: a renewal may be in flight.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        let post = self.0.borrow();
-        post.claim.is_some() && post.trusted().is_none()
+    pub(crate) fn is_uncertain(&self) -> bool {
+        let state = self.0.borrow();
+        state.claim.is_some() && state.trusted().is_none()
     }
 
-    /// Returns the number of the reign. While it stays the same, no other replica has held the lease.
+    /// Returns the number of the epoch. While it stays the same, no other replica has held the lease.
     pub(crate) fn epoch(&self) -> u64 {
         self.0.borrow().epoch
     }
 
-    /// Waits until a term begins that is not `last`. Returns the term and its reign.
-    pub(crate) async fn begins(&self, last: Option<u64>) -> Option<(u64, u64)> {
+    /// Waits until a term begins that is not `last`. Returns the term and its epoch.
+    pub(crate) async fn next_term(&self, last: Option<u64>) -> Option<(u64, u64)> {
         let mut leadership = self.0.clone();
-        let post = *leadership
-            .wait_for(|post| post.claim.is_some_and(|claim| Some(claim.term) != last))
+        let state = *leadership
+            .wait_for(|state| state.claim.is_some_and(|claim| Some(claim.term) != last))
             .await
             .ok()?;
-        post.claim.map(|claim| (claim.term, post.epoch))
+        state.claim.map(|claim| (claim.term, state.epoch))
     }
 
     /// Waits for the end of a term.
-    pub(crate) async fn ends(&self, term: u64) {
+    pub(crate) async fn term_ended(&self, term: u64) {
         let mut leadership = self.0.clone();
         // An error means that the lease loop has ended, which ends the term too.
         let _ = leadership
-            .wait_for(|post| post.claim.is_none_or(|claim| claim.term != term))
+            .wait_for(|state| state.claim.is_none_or(|claim| claim.term != term))
             .await;
     }
 
-    /// Waits for the end of a reign. Without a reign it waits forever.
-    pub(crate) async fn passes(&self, epoch: Option<u64>) {
+    /// Waits for the end of an epoch. Without an epoch it waits forever.
+    pub(crate) async fn epoch_ended(&self, epoch: Option<u64>) {
         let Some(epoch) = epoch else {
             return std::future::pending().await;
         };
         let mut leadership = self.0.clone();
         if leadership
-            .wait_for(|post| post.epoch != epoch)
+            .wait_for(|state| state.epoch != epoch)
             .await
             .is_err()
         {
@@ -130,9 +130,9 @@ impl Leadership {
 
     /// Extends the trust in the current term, for tests.
     #[cfg(test)]
-    pub(crate) fn renew(sender: &watch::Sender<Post>, trust: Duration) {
-        sender.send_modify(|post| {
-            if let Some(claim) = &mut post.claim {
+    pub(crate) fn extend(sender: &watch::Sender<LeaseState>, trust: Duration) {
+        sender.send_modify(|state| {
+            if let Some(claim) = &mut state.claim {
                 claim.until = clock::now() + trust;
             }
         });
@@ -140,8 +140,8 @@ impl Leadership {
 
     /// Returns a lease that is held for a time, for tests.
     #[cfg(test)]
-    pub(crate) fn held_for(term: u64, trust: Duration) -> (watch::Sender<Post>, Self) {
-        let (sender, receiver) = watch::channel(Post {
+    pub(crate) fn held_for(term: u64, trust: Duration) -> (watch::Sender<LeaseState>, Self) {
+        let (sender, receiver) = watch::channel(LeaseState {
             claim: Some(Claim {
                 term,
                 until: clock::now() + trust,
@@ -152,7 +152,7 @@ impl Leadership {
     }
 }
 
-impl Post {
+impl LeaseState {
     fn trusted(&self) -> Option<Claim> {
         self.claim.filter(|claim| clock::now() < claim.until)
     }
@@ -161,7 +161,7 @@ impl Post {
 /// What the Lease shows of its holders. It changes whenever another replica takes the Lease or someone creates it
 /// again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Succession {
+struct LeaseTransitions {
     uid: Option<String>,
     transitions: Option<i32>,
 }
@@ -170,21 +170,21 @@ struct Succession {
 #[derive(Debug)]
 pub(crate) struct Elector {
     leases: Api<Lease>,
-    own: String,
+    identity: String,
     server_clock: Arc<ServerClock>,
-    note: Arc<Note>,
-    leadership: watch::Sender<Post>,
-    still: Option<ObservedRecord>,
+    note: Arc<LeaseNote>,
+    leadership: watch::Sender<LeaseState>,
+    observed: Option<ObservedRecord>,
     /// The Lease as this replica last wrote it. Without it, the next try reads first.
     written: Option<Lease>,
-    succession: Option<Succession>,
+    transitions: Option<LeaseTransitions>,
     terms: u64,
     /// The time between two reads by a replica that does not hold the lease.
-    look: Duration,
+    read_interval: Duration,
 }
 
 impl Elector {
-    /// Creates a keeper that does not run yet, and the state that it will publish.
+    /// Creates an elector that does not run yet, and the state that it will publish.
     ///
     /// `client` must have no other user: a connection that hangs for another loop must not cost a try here.
     pub(crate) fn new(
@@ -192,21 +192,21 @@ impl Elector {
         namespace: &str,
         own: String,
         server_clock: Arc<ServerClock>,
-        note: Arc<Note>,
+        note: Arc<LeaseNote>,
     ) -> (Self, Leadership) {
-        let (leadership, receiver) = watch::channel(Post::default());
+        let (leadership, receiver) = watch::channel(LeaseState::default());
         let leases = Api::namespaced(client, namespace);
         (
             Self {
                 leases,
-                look: spread(RETRY_PERIOD, &own),
-                own,
+                read_interval: spread(RETRY_PERIOD, &own),
+                identity: own,
                 server_clock,
                 note,
                 leadership,
-                still: None,
+                observed: None,
                 written: None,
-                succession: None,
+                transitions: None,
                 terms: 0,
             },
             Leadership(receiver),
@@ -217,14 +217,14 @@ impl Elector {
     pub(crate) async fn run(mut self, mut release: oneshot::Receiver<()>) {
         loop {
             let began = clock::now();
-            let wait = match self.turn().await {
+            let wait = match self.try_acquire_or_renew().await {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::warn!(%error, "lease renewal or acquisition failed");
                     error
-                        .rest()
+                        .retry_after()
                         .unwrap_or(RETRY_PERIOD)
-                        .clamp(RETRY_PERIOD, MAX_REST)
+                        .clamp(RETRY_PERIOD, MAX_RETRY_AFTER)
                 }
             };
             tokio::select! {
@@ -241,17 +241,17 @@ impl Elector {
         let trusted = self.leadership.borrow().claim.map(|claim| claim.until);
         if let Some(until) = trusted.filter(|until| *until <= next) {
             tokio::time::sleep_until(until).await;
-            self.vacate("not renewed in time");
+            self.lose_term("not renewed in time");
         }
         tokio::time::sleep_until(next).await;
     }
 
     /// Runs one try. The holder overwrites what it wrote last, and the other replicas read first.
-    async fn turn(&mut self) -> Result<Duration, Error> {
+    async fn try_acquire_or_renew(&mut self) -> Result<Duration, Error> {
         if let Some(lease) = self.written.clone() {
             let sent = clock::now();
             match self.replace(lease).await {
-                Ok(lease) => return Ok(self.hold(lease, sent)),
+                Ok(lease) => return Ok(self.adopt_own_write(lease, sent)),
                 // Another client wrote or deleted the Lease, or an earlier try succeeded after all.
                 Err(Error::Conflict | Error::AlreadyExists | Error::NotFound) => {
                     self.written = None;
@@ -259,27 +259,32 @@ impl Elector {
                 Err(error) => return Err(error),
             }
         }
-        let lease = within(REQUEST_TIMEOUT, self.leases.get_opt(NAME)).await?;
+        let lease = with_timeout(REQUEST_TIMEOUT, self.leases.get_opt(NAME)).await?;
         if let Some(lease) = &lease {
-            self.learn(lease);
+            self.adopt_note(lease);
         }
         let record = lease.as_ref().map(record);
-        self.still = observe(self.still.take(), record.as_ref(), clock::now());
+        self.observed = observe(self.observed.take(), record.as_ref(), clock::now());
         let sent = clock::now();
         let written = match (
-            judge(&self.own, record.as_ref(), self.still.as_ref(), sent),
+            next_action(
+                &self.identity,
+                record.as_ref(),
+                self.observed.as_ref(),
+                sent,
+            ),
             lease,
         ) {
             (LeaseAction::Watch, _) => {
-                self.succeeded();
-                return Ok(self.look);
+                self.record_other_holder();
+                return Ok(self.read_interval);
             }
             (LeaseAction::Create, _) | (_, None) => self.create().await,
             (LeaseAction::Renew | LeaseAction::Take, Some(lease)) => self.replace(lease).await,
         };
         match written {
-            Ok(lease) => Ok(self.hold(lease, sent)),
-            Err(error) if error.is_conflict() => Ok(self.look),
+            Ok(lease) => Ok(self.adopt_own_write(lease, sent)),
+            Err(error) if error.is_conflict() => Ok(self.read_interval),
             Err(error) => Err(error),
         }
     }
@@ -294,7 +299,7 @@ impl Elector {
             metadata,
             spec: Some(self.claim(None)),
         };
-        within(
+        with_timeout(
             REQUEST_TIMEOUT,
             self.leases.create(&PostParams::default(), &lease),
         )
@@ -313,7 +318,7 @@ impl Elector {
             spec: Some(spec),
         };
         let parameters = PostParams::default();
-        within(
+        with_timeout(
             REQUEST_TIMEOUT,
             self.leases.replace(NAME, &parameters, &lease),
         )
@@ -321,12 +326,12 @@ impl Elector {
     }
 
     /// Adopts the note of another holder, which is newer than what this replica wrote.
-    fn learn(&self, lease: &Lease) {
+    fn adopt_note(&self, lease: &Lease) {
         let spec = lease.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
         let annotations = lease.metadata.annotations.as_ref();
         let text = annotations.and_then(|annotations| annotations.get(NOTE));
-        if let Some(text) = text.filter(|_| holder != Some(self.own.as_str())) {
+        if let Some(text) = text.filter(|_| holder != Some(self.identity.as_str())) {
             self.note.set(text.clone());
         }
     }
@@ -343,22 +348,23 @@ impl Elector {
         Some(annotations)
     }
 
-    fn claim(&self, last: Option<&LeaseSpec>) -> LeaseSpec {
+    fn claim(&self, spec: Option<&LeaseSpec>) -> LeaseSpec {
         let now = self
             .server_clock
             .time()
             .map(|time| MicroTime(time.timestamp()));
-        let own = last.filter(|last| last.holder_identity.as_deref() == Some(self.own.as_str()));
-        let transitions = last.and_then(|last| last.lease_transitions).unwrap_or(0);
+        let own =
+            spec.filter(|last| last.holder_identity.as_deref() == Some(self.identity.as_str()));
+        let transitions = spec.and_then(|last| last.lease_transitions).unwrap_or(0);
         LeaseSpec {
-            holder_identity: Some(self.own.clone()),
+            holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: Some(
                 i32::try_from(LEASE_DURATION.as_secs()).unwrap_or(i32::MAX),
             ),
             acquire_time: own.map_or_else(|| now.clone(), |own| own.acquire_time.clone()),
             renew_time: now,
             lease_transitions: Some(
-                transitions.saturating_add(i32::from(own.is_none() && last.is_some())),
+                transitions.saturating_add(i32::from(own.is_none() && spec.is_some())),
             ),
             ..LeaseSpec::default()
         }
@@ -366,24 +372,24 @@ impl Elector {
 
     /// Records an accepted write of this replica. `sent` is an instant before the request was sent, so that trust
     /// ends early enough.
-    fn hold(&mut self, lease: Lease, sent: Instant) -> Duration {
+    fn adopt_own_write(&mut self, lease: Lease, sent: Instant) -> Duration {
         let until = sent + RENEW_DEADLINE;
-        let succession = succession(&lease);
-        let same = self.succession.as_ref() == Some(&succession);
+        let transitions = transitions(&lease);
+        let same = self.transitions.as_ref() == Some(&transitions);
         self.written = Some(lease);
-        self.succession = Some(succession);
+        self.transitions = Some(transitions);
         let (terms, mut begins) = (&mut self.terms, false);
-        // The clock is read while the tenure is locked: a reader that found that trust had ended then sees a new
+        // The clock is read while the claim is locked: a reader that found that trust had ended then sees a new
         // term.
-        self.leadership.send_modify(|post| {
-            begins = !same || post.trusted().is_none();
+        self.leadership.send_modify(|state| {
+            begins = !same || state.trusted().is_none();
             *terms += u64::from(begins);
-            post.epoch += u64::from(!same);
+            state.epoch += u64::from(!same);
             let term = *terms;
-            post.claim = Some(Claim { term, until });
+            state.claim = Some(Claim { term, until });
         });
         if begins {
-            let (holder, term) = (&self.own, self.terms);
+            let (holder, term) = (&self.identity, self.terms);
             tracing::info!(
                 lease = NAME,
                 holder,
@@ -396,23 +402,23 @@ impl Elector {
     }
 
     /// Records that another replica holds the lease.
-    fn succeeded(&mut self) {
-        self.vacate("taken by another");
-        if self.succession.take().is_some() {
-            self.leadership.send_modify(|post| post.epoch += 1);
+    fn record_other_holder(&mut self) {
+        self.lose_term("taken by another");
+        if self.transitions.take().is_some() {
+            self.leadership.send_modify(|state| state.epoch += 1);
         }
     }
 
-    fn vacate(&self, why: &str) {
-        if self.withdraw().is_some() {
-            tracing::warn!(lease = NAME, holder = self.own, why, "lease lost");
+    fn lose_term(&self, why: &str) {
+        if self.end_term().is_some() {
+            tracing::warn!(lease = NAME, holder = self.identity, why, "lease lost");
         }
     }
 
-    fn withdraw(&self) -> Option<Claim> {
+    fn end_term(&self) -> Option<Claim> {
         let mut last = None;
-        self.leadership.send_if_modified(|post| {
-            last = post.claim.take();
+        self.leadership.send_if_modified(|state| {
+            last = state.claim.take();
             last.is_some()
         });
         last
@@ -420,23 +426,23 @@ impl Elector {
 
     /// Releases the lease, so that another replica need not wait until it expires.
     async fn release(self) {
-        if self.withdraw().is_none() {
+        if self.end_term().is_none() {
             return;
         }
-        match self.give_up().await {
-            Ok(()) => tracing::info!(lease = NAME, holder = self.own, "lease released"),
+        match self.clear_holder().await {
+            Ok(()) => tracing::info!(lease = NAME, holder = self.identity, "lease released"),
             Err(error) => tracing::warn!(%error, "lease release failed; the lease will expire"),
         }
     }
 
-    async fn give_up(&self) -> Result<(), Error> {
-        let Some(lease) = within(REQUEST_TIMEOUT, self.leases.get_opt(NAME)).await? else {
+    async fn clear_holder(&self) -> Result<(), Error> {
+        let Some(lease) = with_timeout(REQUEST_TIMEOUT, self.leases.get_opt(NAME)).await? else {
             return Ok(());
         };
         let Some(spec) = lease
             .spec
             .clone()
-            .filter(|spec| spec.holder_identity.as_deref() == Some(self.own.as_str()))
+            .filter(|spec| spec.holder_identity.as_deref() == Some(self.identity.as_str()))
         else {
             return Ok(());
         };
@@ -449,7 +455,7 @@ impl Elector {
             ..lease
         };
         let parameters = PostParams::default();
-        within(
+        with_timeout(
             REQUEST_TIMEOUT,
             self.leases.replace(NAME, &parameters, &released),
         )
@@ -458,8 +464,8 @@ impl Elector {
     }
 }
 
-fn succession(lease: &Lease) -> Succession {
-    Succession {
+fn transitions(lease: &Lease) -> LeaseTransitions {
+    LeaseTransitions {
         uid: lease.metadata.uid.clone(),
         transitions: lease.spec.as_ref().and_then(|spec| spec.lease_transitions),
     }

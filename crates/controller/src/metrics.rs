@@ -60,10 +60,10 @@ impl Metrics {
     /// Creates and registers all metrics. Series with a closed set of label values start at 0.
     pub(crate) fn new(max_secrets: usize, label: SecretLabel) -> prometheus::Result<Arc<Self>> {
         let registry = Registry::new();
-        let voice = LeaderOnly::default();
+        let leader_only = LeaderOnly::default();
         let families = Families::new()?;
         for metric in families.all() {
-            metric.register(&registry, &voice)?;
+            metric.register(&registry, &leader_only)?;
             metric.start();
         }
         families
@@ -71,7 +71,7 @@ impl Metrics {
             .with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION, RUSTC])
             .set(1.0);
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        let reports = PolicyCollector::new(max_secrets, voice)?.labelled(label);
+        let reports = PolicyCollector::new(max_secrets, leader_only)?.labelled(label);
         registry.register(Box::new(reports.clone()))?;
         Ok(Arc::new(Self {
             registry,
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn an_operation_of_a_policy_that_does_not_exist_has_no_series_of_its_own() {
         let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
-        metrics.reports().speak(true);
+        metrics.reports().set_leader(true);
         let policy = crate::testing::key("payments");
         let gone = Outcome::Failed {
             reason: secret_rotation_core::operation::Failure::PolicyGone,
@@ -430,16 +430,16 @@ mod tests {
         metrics.expect_policy(&key);
         let is_exported = || metrics.text().expect("metrics encode").contains("payments");
         assert!(!is_exported());
-        metrics.reports().speak(true);
+        metrics.reports().set_leader(true);
         assert!(is_exported());
-        metrics.reports().speak(false);
+        metrics.reports().set_leader(false);
         assert!(!is_exported());
     }
 
     #[test]
     fn credentials_that_do_not_expire_have_no_date() {
         let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
-        metrics.reports().speak(true);
+        metrics.reports().set_leader(true);
         let line = "secretrotation_aws_credentials_expiry_timestamp_seconds 1764000000\n";
         let is_exported = || metrics.text().expect("metrics encode").contains(line);
         metrics.credentials_expire(Timestamp::from_second(1_764_000_000).ok());

@@ -1,8 +1,8 @@
 //! The operation reconciler: the only code that writes to AWS.
 //!
 //! ```text
-//!  tokens ──▶ read ──▶ look ──▶ advance ──┬─▶ Wait ─▶ say so, come back
-//!                                         ├─▶ Done ─▶ say so
+//!  tokens ──▶ read ──▶ look ──▶ advance ──┬─▶ Wait ─▶ report it, come back
+//!                                         ├─▶ Done ─▶ report it
 //!                                         └─▶ Write ─▶ journal the intent ─▶ rival? fresh? lease? ─▶ apply ─▶ look ─▶ journal the result
 //! ```
 //! Whatever fails in between, the step starts again with the reads. An intent that was journaled stays.
@@ -37,8 +37,8 @@ use crate::error::Error;
 use crate::jitter::spread;
 use crate::operation::approval::consent;
 use crate::operation::fetch::{Bounds, Fetched};
-use crate::operation::reservation::Pass;
-use crate::operation::step_state::{StepState, others, present};
+use crate::operation::reservation::ReservedStep;
+use crate::operation::step_state::{StepState, other_operations, present};
 use crate::store::OperationEntry;
 
 /// Maximum time between two steps of an operation, whatever core asks for.
@@ -73,76 +73,80 @@ pub(crate) async fn reconcile(
     if entry.core.as_ref().is_ok_and(Operation::is_finished) {
         return Ok(None);
     }
-    let mut pass = match leave(&context, &entry, term).await? {
-        Leave::Back(wait) => return Ok(wait),
-        Leave::WithoutAws => None,
-        Leave::Go(pass) => Some(*pass),
+    let mut reserved = match admit(&context, &entry, term).await? {
+        Admission::ComeBack(wait) => return Ok(wait),
+        Admission::WithoutAws => None,
+        Admission::Step(reserved) => Some(*reserved),
     };
-    let answer = match Box::pin(look(&context, &key, term, pass.as_mut())).await {
-        Err(Error::Forbidden(what)) => status::forbidden(&context, &entry, what).await,
+    let answer = match Box::pin(read_and_step(&context, &key, term, reserved.as_mut())).await {
+        Err(Error::Forbidden(what)) => status::publish_forbidden(&context, &entry, what).await,
         answer => answer,
     };
-    if let Some(pass) = pass {
-        reservation::call_next(&context, pass.ticket);
+    if let Some(reserved) = reserved {
+        reservation::queue_next(&context, reserved.reservation);
     }
     answer
 }
 
 /// What an operation may do now, according to the watches.
-enum Leave {
+enum Admission {
     /// It must wait, for this time if there is one.
-    Back(Option<Duration>),
+    ComeBack(Option<Duration>),
     /// It may read from the API server, but must not call AWS: it seems to have ended, or something cannot be
     /// parsed.
     WithoutAws,
     /// It may take a step, whose tokens are reserved.
-    Go(Box<Pass>),
+    Step(Box<ReservedStep>),
 }
 
 /// Decides by the watches alone. An operation that waits makes no call. An operation that seems to have ended is read
 /// again before it ends.
-async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Result<Leave, Error> {
+async fn admit(
+    context: &Arc<Context>,
+    entry: &OperationEntry,
+    term: u64,
+) -> Result<Admission, Error> {
     let Some(fetched) = Fetched::cached(entry) else {
-        return Ok(Leave::WithoutAws);
+        return Ok(Admission::WithoutAws);
     };
-    let Some(bound_policy) = fetch::watched(context, &fetched) else {
-        return Ok(Leave::WithoutAws);
+    let Some(bound_policy) = fetch::cached_bounds(context, &fetched) else {
+        return Ok(Admission::WithoutAws);
     };
-    let judged = permit::foreseen(context, &fetched, &bound_policy, term).await?;
-    match &judged.permit {
-        Permit::End(_) => return Ok(Leave::WithoutAws),
+    let evaluated = permit::evaluate_cached(context, &fetched, &bound_policy, term).await?;
+    match &evaluated.permit {
+        Permit::End(_) => return Ok(Admission::WithoutAws),
         Permit::Wait(pause) if pause.phase == Phase::AwaitingApproval => {
             let rest =
-                permit::await_decision(context, &fetched, &bound_policy, (pause, judged.now));
-            return rest.await.map(Leave::Back);
+                permit::await_decision(context, &fetched, &bound_policy, (pause, evaluated.now));
+            return rest.await.map(Admission::ComeBack);
         }
         Permit::Wait(pause) => {
-            let rest = permit::rest(context, &fetched, None, (pause, judged.now));
-            return rest.await.map(Leave::Back);
+            let rest = permit::publish_pause(context, &fetched, None, (pause, evaluated.now));
+            return rest.await.map(Admission::ComeBack);
         }
         // A region that does not answer must not keep a finished operation forever.
         Permit::EndAfterUnpin(_) if context.look_failures.is_overdue(&fetched.operation.key) => {
-            return Ok(Leave::WithoutAws);
+            return Ok(Admission::WithoutAws);
         }
         Permit::Go => {
-            if let Some(wait) = permit::settles(&fetched, judged.now) {
-                return permit::at_the_latest(context, &fetched, wait)
-                    .map(|wait| Leave::Back(Some(wait)));
+            if let Some(wait) = permit::settle_time_left(&fetched, evaluated.now) {
+                return permit::limit_to_deadline(context, &fetched, wait)
+                    .map(|wait| Admission::ComeBack(Some(wait)));
             }
         }
         Permit::EndAfterUnpin(_) => {}
     }
     let profile_region = (&bound_policy.profile, fetched.region());
-    let entered = reservation::enter(context, &fetched.operation, profile_region).await;
+    let entered = reservation::reserve(context, &fetched.operation, profile_region).await;
     Ok(match entered {
-        Ok(pass) => Leave::Go(Box::new(pass)),
-        Err(not_yet) => {
+        Ok(reserved) => Admission::Step(Box::new(reserved)),
+        Err(delay) => {
             let old = fetched.object.status.as_ref();
-            if write_due::is_turn_told(old, not_yet.wait) {
-                status::not_yet(context, &fetched, not_yet.message, judged.now).await?;
+            if write_due::is_delay_due(old, delay.wait) {
+                status::publish_delay(context, &fetched, delay.message, evaluated.now).await?;
             }
-            let wait = permit::at_the_latest(context, &fetched, not_yet.wait)?;
-            Leave::Back(Some(wait))
+            let wait = permit::limit_to_deadline(context, &fetched, delay.wait)?;
+            Admission::ComeBack(Some(wait))
         }
     })
 }
@@ -161,23 +165,23 @@ async fn leave(context: &Arc<Context>, entry: &OperationEntry, term: u64) -> Res
 /// | 8. Take the next step | Everything that it rests on is fresh. |
 ///
 /// Nothing is written to AWS before step 8. Whatever fails, the next run starts again at step 1.
-async fn look(
+async fn read_and_step(
     context: &Arc<Context>,
     key: &ObjectKey,
     term: u64,
-    pass: Option<&mut Pass>,
+    reserved: Option<&mut ReservedStep>,
 ) -> Result<Option<Duration>, Error> {
-    let fetched = match Fetched::take(context, key).await {
+    let fetched = match Fetched::read(context, key).await {
         Ok(Some(fetched)) => fetched,
         Ok(None) => return Ok(None),
-        Err(Error::Invalid(why)) => return unsupported::tell(context, key, &why).await,
+        Err(Error::Invalid(why)) => return unsupported::publish(context, key, &why).await,
         Err(error) => return Err(error),
     };
-    let _held = match fetched
+    let _guard = match fetched
         .operation
         .arn
         .as_ref()
-        .map(|arn| context.locks.take(arn))
+        .map(|arn| context.locks.try_lock(arn))
     {
         Some(None) => return Ok(Some(BUSY)),
         held => held,
@@ -185,27 +189,30 @@ async fn look(
     let bound_policy = match fetched.bounds(context).await {
         Ok(Bounds::Within(bound_policy)) => *bound_policy,
         Ok(Bounds::Ended(outcome)) => {
-            return status::ended(context, &fetched, None, None, outcome).await;
+            return status::end(context, &fetched, None, None, outcome).await;
         }
-        Err(Error::Invalid(why)) => return status::invalid_bounds(context, &fetched, &why).await,
+        Err(Error::Invalid(why)) => {
+            return status::publish_invalid_bounds(context, &fetched, &why).await;
+        }
         Err(error) => return Err(error),
     };
     let consent = consent(context, &fetched.operation, &bound_policy).await?;
     // The watches may lag, so the same question is asked again of quorum reads: an operation that ends or waits needs
     // no look.
-    let judged = permit::judge(context, &fetched, &bound_policy, &consent, term).await?;
-    match judged.permit {
+    let evaluated = permit::evaluate(context, &fetched, &bound_policy, &consent, term).await?;
+    match evaluated.permit {
         Permit::End(outcome) => {
-            return status::ended(context, &fetched, None, Some(&consent), outcome).await;
+            return status::end(context, &fetched, None, Some(&consent), outcome).await;
         }
         Permit::EndAfterUnpin(outcome) if context.look_failures.is_overdue(key) => {
-            let outcome = status::with_pin(outcome);
-            return status::ended(context, &fetched, None, Some(&consent), outcome).await;
+            let outcome = status::with_pin_left(outcome);
+            return status::end(context, &fetched, None, Some(&consent), outcome).await;
         }
         Permit::Go | Permit::EndAfterUnpin(_) => {}
         Permit::Wait(pause) => {
-            let told = Some(&consent);
-            return permit::rest(context, &fetched, told, (&pause, judged.now)).await;
+            let consent = Some(&consent);
+            return permit::publish_pause(context, &fetched, consent, (&pause, evaluated.now))
+                .await;
         }
     }
     let account = context
@@ -214,39 +221,44 @@ async fn look(
         .await
         .account;
     // If the watches lag, the tokens were reserved for another account, or not at all.
-    let Some(pass) = pass.filter(|pass| pass.ticket.account().is_same(&account)) else {
+    let Some(reserved) =
+        reserved.filter(|reserved| reserved.reservation.account().is_same(&account))
+    else {
         return Ok(Some(BUSY));
     };
     let looked = clock::now();
-    let look = pass.ticket.look(fetched.secret_id()).await;
-    pass.note(look.as_ref().err().map(|error| error.class));
+    let look = reserved.reservation.look(fetched.secret_id()).await;
+    reserved.record_answer(look.as_ref().err().map(|error| error.class));
     let look = match look {
         Ok(look) => look,
         Err(error) => {
-            return status::look_failed(context, &fetched, Call::DescribeSecret, error).await;
+            return status::publish_look_failure(context, &fetched, Call::DescribeSecret, error)
+                .await;
         }
     };
     if look.secret == Seen::Absent {
-        if let Err(wait) = context.look_failures.absent(key) {
-            return status::absent(context, &fetched, wait).await;
+        if let Err(wait) = context.look_failures.record_absent(key) {
+            return status::publish_absent(context, &fetched, wait).await;
         }
     } else {
-        context.look_failures.present(key);
+        context.look_failures.record_present(key);
     }
-    let arn = match identity(&fetched, &look) {
-        Identity::Known(arn) => arn,
-        Identity::Found(arn) => {
-            return status::identity(context, &fetched, &arn, &look)
+    let arn = match secret_identity(&fetched, &look) {
+        SecretIdentity::Known(arn) => arn,
+        SecretIdentity::Found(arn) => {
+            return status::write_identity(context, &fetched, &arn, &look)
                 .await
                 .map(|()| Some(AGAIN));
         }
-        Identity::Nobody(outcome) => {
-            return status::ended(context, &fetched, Some(&look), None, outcome).await;
+        SecretIdentity::Unknown(outcome) => {
+            return status::end(context, &fetched, Some(&look), None, outcome).await;
         }
     };
-    let others = match others(context, &arn).await? {
+    let others = match other_operations(context, &arn).await? {
         Ok(others) => others,
-        Err(unsupported) => return status::unsupported(context, &fetched, &unsupported).await,
+        Err(unsupported) => {
+            return status::publish_unsupported(context, &fetched, &unsupported).await;
+        }
     };
     let input = StepState {
         fetched,
@@ -258,82 +270,85 @@ async fn look(
         others,
         consent,
     };
-    Box::pin(step(context, input, pass)).await
+    Box::pin(step(context, input, reserved)).await
 }
 
 async fn step(
     context: &Arc<Context>,
     mut input: StepState,
-    pass: &mut Pass,
+    reserved: &mut ReservedStep,
 ) -> Result<Option<Duration>, Error> {
     let server_now = context.server_time()?;
     let mut next = input.next(context, server_now);
     if next == Next::LookAtVersions {
         // The look stays the oldest fact of the step, so `looked` does not change.
-        let listed = pass.ticket.list_versions(&mut input.look, &input.arn).await;
-        pass.note(listed.as_ref().err().map(|error| error.class));
+        let listed = reserved
+            .reservation
+            .list_versions(&mut input.look, &input.arn)
+            .await;
+        reserved.record_answer(listed.as_ref().err().map(|error| error.class));
         if let Err(error) = listed {
             let (fetched, call) = (&input.fetched, Call::ListSecretVersionIds);
-            return status::look_failed(context, fetched, call, error).await;
+            return status::publish_look_failure(context, fetched, call, error).await;
         }
         next = input.next(context, server_now);
     }
-    context
-        .look_failures
-        .cleared_up(&input.fetched.operation.key);
+    context.look_failures.forget(&input.fetched.operation.key);
     match next {
         Next::LookAtVersions => Err(Error::Stale("the versions were not listed")),
         Next::Wait(wait) => {
-            if waits_for_its_secret(&input.fetched.operation, &wait) {
+            if is_waiting_for_its_secret(&input.fetched.operation, &wait) {
                 status::set_aside(context, &input.fetched.operation.key);
             }
-            status::waiting(context, &input, &wait).await?;
-            Ok(Some(pause(&input.fetched.operation, &wait)))
+            status::publish_wait(context, &input, &wait).await?;
+            Ok(Some(requeue_after(&input.fetched.operation, &wait)))
         }
         Next::Done(outcome) => {
             let (fetched, look, consent) = (&input.fetched, &input.look, &input.consent);
-            status::ended(context, fetched, Some(look), Some(consent), outcome).await
+            status::end(context, fetched, Some(look), Some(consent), outcome).await
         }
-        Next::Write(_) if !pass.ticket.may_write() => {
-            Ok(Some(pass.ticket.book_write(&input.fetched.operation.key)))
-        }
-        Next::Write(write) => Box::pin(execute::send(context, input, pass, &write))
+        Next::Write(_) if !reserved.reservation.may_write() => Ok(Some(
+            reserved
+                .reservation
+                .book_write(&input.fetched.operation.key),
+        )),
+        Next::Write(write) => Box::pin(execute::send(context, input, reserved, &write))
             .await
             .map(|()| Some(AGAIN)),
     }
 }
 
 /// The secret that an operation acts on.
-enum Identity {
+enum SecretIdentity {
     /// This one, and other operations on it find this operation by its label.
     Known(Arn),
     /// This one, which the look has just found.
     Found(Arn),
     /// None: no secret has this name.
-    Nobody(Outcome),
+    Unknown(Outcome),
 }
 
 /// Returns the secret that an operation acts on. A name that now stands for another secret than before is left to
 /// core.
-fn identity(fetched: &Fetched, look: &Look) -> Identity {
+fn secret_identity(fetched: &Fetched, look: &Look) -> SecretIdentity {
     match (&fetched.operation.arn, present(look)) {
-        (None, None) => Identity::Nobody(Outcome::Failed {
+        (None, None) => SecretIdentity::Unknown(Outcome::Failed {
             reason: Failure::Gone,
             message: "no secret of this name exists".to_owned(),
         }),
-        (None, Some(secret)) => Identity::Found(secret.arn.clone()),
-        (Some(arn), _) if fetched.is_labelled(arn) => Identity::Known(arn.clone()),
-        (Some(arn), _) => Identity::Found(arn.clone()),
+        (None, Some(secret)) => SecretIdentity::Found(secret.arn.clone()),
+        (Some(arn), _) if fetched.is_labelled(arn) => SecretIdentity::Known(arn.clone()),
+        (Some(arn), _) => SecretIdentity::Found(arn.clone()),
     }
 }
 
 /// Returns whether the operation cannot begin because of what the look at its own secret showed, whatever other
 /// operations do.
-fn waits_for_its_secret(operation: &Operation, wait: &Wait) -> bool {
+fn is_waiting_for_its_secret(operation: &Operation, wait: &Wait) -> bool {
     !operation.has_started() && matches!(wait.phase, Phase::AwaitingWindow | Phase::BackingOff)
 }
 
-fn pause(operation: &Operation, wait: &Wait) -> Duration {
+fn requeue_after(operation: &Operation, wait: &Wait) -> Duration {
     let longest = spread(LONGEST_PAUSE, operation.uid.as_str());
     wait.pause.clamp(SHORTEST_PAUSE, longest)
 }

@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::event_handlers;
 use crate::store::PolicyEntry;
-use crate::sweep::{self, View};
+use crate::sweep::{self, SweepView};
 
 /// Maximum time between two passes over a policy, so that its status shows the time of its last check.
 const LONGEST_PAUSE: Duration = Duration::from_mins(15);
@@ -49,7 +49,7 @@ pub(crate) async fn reconcile(
     let (policy, remembered) = match &entry.core {
         Ok(parsed) => parsed,
         Err(why) => {
-            return status::unjudged(
+            return status::publish_unevaluated(
                 &context,
                 &key,
                 &entry,
@@ -62,16 +62,22 @@ pub(crate) async fn reconcile(
     let bound_policy = match bound_policy(&context, policy) {
         Ok(bound_policy) => bound_policy,
         Err(readiness) => {
-            return status::unjudged(&context, &key, &entry, Some(policy), readiness).await;
+            return status::publish_unevaluated(&context, &key, &entry, Some(policy), readiness)
+                .await;
         }
     };
     let view = inventory(&context, &entry, &bound_policy);
-    if context.sweeps.stranger(&bound_policy.profile).is_some() {
+    if context
+        .sweeps
+        .foreign_account(&bound_policy.profile)
+        .is_some()
+    {
         let readiness = Readiness::ProfileNotReady(policy.profile.clone());
-        return status::unjudged(&context, &key, &entry, Some(policy), readiness).await;
+        return status::publish_unevaluated(&context, &key, &entry, Some(policy), readiness).await;
     }
     let (Some(now), false) = (view.now, view.inventories.is_empty()) else {
-        return status::unjudged(&context, &key, &entry, Some(policy), unseen(&view)).await;
+        return status::publish_unevaluated(&context, &key, &entry, Some(policy), not_seen(&view))
+            .await;
     };
     let term = context.claim()?.term;
     let snapshot = context.store.snapshot();
@@ -79,23 +85,25 @@ pub(crate) async fn reconcile(
         &bound_policy,
         &view,
         ClassifyInput {
-            previous: &context
-                .evaluations
-                .memory(&policy.uid, remembered, &view.unsettled),
+            previous: &context.evaluations.previous_findings(
+                &policy.uid,
+                remembered,
+                &view.unsettled,
+            ),
             operations: &snapshot.operations,
-            stability: &context.stability.watches(),
+            stability: &context.stability.lock(),
         },
     );
-    let plan = context.around(&bound_policy, now, |around| plan(&survey, around));
+    let plan = context.with_plan_input(&bound_policy, now, |input| plan(&survey, input));
     let moved =
         context
             .evaluations
-            .note(&policy.uid, term, &plan.regions, previous_findings(&survey));
+            .record(&policy.uid, term, &plan.regions, previous_findings(&survey));
     if moved {
-        event_handlers::judged(&context, &key);
+        event_handlers::queue_operations_of(&context, &key);
     }
-    let acted = apply::on(&context, &entry, policy, &plan).await;
-    status::judged(
+    let acted = apply::apply(&context, &entry, policy, &plan).await;
+    status::publish_evaluated(
         &context,
         &key,
         &entry,
@@ -104,7 +112,7 @@ pub(crate) async fn reconcile(
         (&survey, &plan),
     )
     .await?;
-    acted.map(|()| Some(pause(&plan, now)))
+    acted.map(|()| Some(requeue_after(&plan, now)))
 }
 
 /// Returns the policy with its tenant and profile, or why its secrets must not be looked at.
@@ -121,7 +129,7 @@ fn bound_policy(context: &Context, policy: &Policy) -> Result<BoundPolicy, Readi
 /// Returns what the sweeps saw last. Requests what is still needed: a selection that was never read is read
 /// immediately, and a requested check at its earliest time. If the interval has changed, the sweeper computes its
 /// next time again.
-fn inventory(context: &Context, entry: &PolicyEntry, bound_policy: &BoundPolicy) -> View {
+fn inventory(context: &Context, entry: &PolicyEntry, bound_policy: &BoundPolicy) -> SweepView {
     let (profile_regions, policy) = (sweep::profile_regions(bound_policy), &bound_policy.policy);
     let handled = entry
         .status
@@ -132,30 +140,39 @@ fn inventory(context: &Context, entry: &PolicyEntry, bound_policy: &BoundPolicy)
         .as_deref()
         .filter(|token| Some(*token) != handled);
     let (interval, now) = (bound_policy.profile.min_check_interval, clock::now());
-    let asked = token.and_then(|token| context.sweeps.request(&policy.uid, token, interval));
-    let reach = preconditions::selection(bound_policy);
+    let asked = token.and_then(|token| context.sweeps.request_check(&policy.uid, token, interval));
+    let selection = preconditions::selection(bound_policy);
     for profile_region in &profile_regions {
         if let Some(at) = asked {
-            context.sweeps.want(profile_region, &policy.uid, at);
+            context.sweeps.request_read(profile_region, &policy.uid, at);
         }
-        let unserved = !context.sweeps.serves(profile_region, bound_policy, &reach);
+        let unserved = !context
+            .sweeps
+            .covers(profile_region, bound_policy, &selection);
         if unserved {
-            context.sweeps.want_first(profile_region, &policy.uid, now);
+            context
+                .sweeps
+                .request_first_read(profile_region, &policy.uid, now);
         }
         let wanted = unserved.then_some(now).or(asked);
-        let repaced = (!context.sweeps.keeps_pace(profile_region, bound_policy)).then_some(now);
+        let repaced = (!context
+            .sweeps
+            .has_current_interval(profile_region, bound_policy))
+        .then_some(now);
         if let Some(at) = wanted.or(repaced) {
             context.queues.sweeps.push(profile_region.clone(), at);
         }
     }
-    context.sweeps.view(&policy.uid, &reach, &profile_regions)
+    context
+        .sweeps
+        .view(&policy.uid, &selection, &profile_regions)
 }
 
-fn unseen(view: &View) -> Readiness {
+fn not_seen(view: &SweepView) -> Readiness {
     Readiness::in_regions(&view.gaps).unwrap_or(Readiness::Progressing)
 }
 
-fn survey(bound_policy: &BoundPolicy, view: &View, known: ClassifyInput<'_>) -> Survey {
+fn survey(bound_policy: &BoundPolicy, view: &SweepView, known: ClassifyInput<'_>) -> Survey {
     let inventories: Vec<_> = view.inventories.iter().map(AsRef::as_ref).collect();
     classify(
         &bound_policy.tenant,
@@ -166,9 +183,9 @@ fn survey(bound_policy: &BoundPolicy, view: &View, known: ClassifyInput<'_>) -> 
     )
 }
 
-fn pause(plan: &Plan, now: AwsTime) -> Duration {
+fn requeue_after(plan: &Plan, now: AwsTime) -> Duration {
     let until = plan
         .wake_at
-        .map_or(LONGEST_PAUSE, |wake_at| clock::until(wake_at, now));
+        .map_or(LONGEST_PAUSE, |wake_at| clock::time_until(wake_at, now));
     until.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }

@@ -16,9 +16,9 @@ use secret_rotation_core::policy::Suspension;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::kubernetes::status::{self, Way};
+use crate::kubernetes::status::{self, WriteMethod};
 use crate::policy::write_due;
-use crate::published_statuses::Words;
+use crate::published_statuses::PublishedStatus;
 use crate::store::ProfileEntry;
 use crate::sweep;
 
@@ -45,21 +45,25 @@ pub(crate) async fn reconcile(
         .as_ref()
         .map(|profile| profile.regions.clone())
         .unwrap_or_default();
-    let pass = ProfileReport {
+    let report = ProfileReport {
         generation: entry.generation,
         readiness: &readiness,
         sweeps: &sweeps,
         regions: &regions,
         now: context.server_time()?,
     };
-    let said = context.published_statuses.of(&name);
-    let Judged { new, words, due } = judged(entry.status.as_ref(), said.as_ref(), &pass);
+    let published = context.published_statuses.of(&name);
+    let StatusUpdate {
+        new,
+        undisturbed,
+        due,
+    } = status_update(entry.status.as_ref(), published.as_ref(), &report);
     match due {
-        Due::Nothing => Ok(None),
-        Due::In(pause) => Ok(Some(pause)),
-        Due::Now => {
+        WriteDue::Nothing => Ok(None),
+        WriteDue::In(pause) => Ok(Some(pause)),
+        WriteDue::Now => {
             write(&context, &name, &entry, &new).await?;
-            context.published_statuses.note(&name, words);
+            context.published_statuses.record(&name, undisturbed);
             Ok(None)
         }
     }
@@ -72,7 +76,7 @@ async fn write(
     new: &AWSAccessProfileStatus,
 ) -> Result<(), Error> {
     let version = &entry.resource_version;
-    if entry.way == Way::Merge && context.queues.profiles.is_own(name, version) {
+    if entry.way == WriteMethod::Merge && context.queues.profiles.is_own_write(name, version) {
         return Ok(());
     }
     context.claim()?;
@@ -82,50 +86,54 @@ async fn write(
     context
         .queues
         .profiles
-        .wrote(name, stored.resource_version().unwrap_or_default());
+        .record_write(name, stored.resource_version().unwrap_or_default());
     Ok(())
 }
 
 /// When a status must be written.
 #[derive(Debug, PartialEq, Eq)]
-enum Due {
+enum WriteDue {
     Nothing,
     Now,
     In(Duration),
 }
 
 /// The new status, what it would be if no other client had written it, and when it must be written.
-struct Judged {
+struct StatusUpdate {
     new: AWSAccessProfileStatus,
-    words: AWSAccessProfileStatus,
-    due: Due,
+    undisturbed: AWSAccessProfileStatus,
+    due: WriteDue,
 }
 
 /// Decides when to write a status. A change that this process has found is written immediately. A change by another
 /// client is corrected only after some time: otherwise two installations that disagree would overwrite each other
 /// forever.
-fn judged(
+fn status_update(
     stored: Option<&AWSAccessProfileStatus>,
-    said: Option<&Words>,
-    pass: &ProfileReport<'_>,
-) -> Judged {
-    let new = AWSAccessProfileStatus::after(stored, pass);
-    let before = said.map(|said| &said.status).or(stored);
-    let words = AWSAccessProfileStatus::after(before, pass);
-    let old = said.filter(|said| !said.status.differs_beyond_check_time(&words));
+    published: Option<&PublishedStatus>,
+    report: &ProfileReport<'_>,
+) -> StatusUpdate {
+    let new = AWSAccessProfileStatus::after(stored, report);
+    let before = published.map(|last| &last.status).or(stored);
+    let undisturbed = AWSAccessProfileStatus::after(before, report);
+    let old = published.filter(|last| !last.status.differs_beyond_check_time(&undisturbed));
     let due = match old {
-        _ if !write_due::profile_is_due(stored, &new) => Due::Nothing,
-        None => Due::Now,
-        Some(said) => {
-            let rest = (said.at + write_due::INTERVAL).saturating_duration_since(clock::now());
+        _ if !write_due::profile_is_due(stored, &new) => WriteDue::Nothing,
+        None => WriteDue::Now,
+        Some(last) => {
+            let rest = (last.at + write_due::INTERVAL).saturating_duration_since(clock::now());
             if rest.is_zero() {
-                Due::Now
+                WriteDue::Now
             } else {
-                Due::In(rest)
+                WriteDue::In(rest)
             }
         }
     };
-    Judged { new, words, due }
+    StatusUpdate {
+        new,
+        undisturbed,
+        due,
+    }
 }
 
 /// Returns the readiness of a profile. It is ready unless it cannot be parsed, its account is a different one, or a
@@ -143,9 +151,9 @@ fn readiness(
     if profile.suspension == Suspension::Suspended {
         return Readiness::ProfileSuspended(profile.name.clone());
     }
-    if let (Some(stranger), Some(own)) = (context.sweeps.stranger(profile), &profile.account) {
+    if let (Some(other), Some(own)) = (context.sweeps.foreign_account(profile), &profile.account) {
         return Readiness::WrongAccount(format!(
-            "AWS shows secrets of account {stranger}, and spec.accountId is {own}: correct it, or give the controller credentials of {own}"
+            "AWS shows secrets of account {other}, and spec.accountId is {own}: correct it, or give the controller credentials of {own}"
         ));
     }
     // A region that does not answer shows nothing about the profile, and must not hide a region that denies access.
@@ -190,7 +198,7 @@ mod tests {
         }
 
         /// Evaluates the stored profile, and writes the status if it is due.
-        fn pass(&mut self, stored: &mut Option<AWSAccessProfileStatus>, minute: usize) {
+        fn reconcile(&mut self, stored: &mut Option<AWSAccessProfileStatus>, minute: usize) {
             let name = ProfileName::parse("default").expect("a name");
             let region = crate::testing::region();
             let time: jiff::Timestamp = format!("2026-11-23T10:{minute:02}:00Z")
@@ -203,20 +211,24 @@ mod tests {
                 complete: true,
             };
             let (readiness, regions) = (Readiness::Succeeded, [region].into());
-            let pass = ProfileReport {
+            let report = ProfileReport {
                 generation: 1,
                 readiness: &readiness,
                 sweeps: &[sweep],
                 regions: &regions,
                 now: ServerTime::new(time),
             };
-            let Judged { new, words, due } = judged(
+            let StatusUpdate {
+                new,
+                undisturbed,
+                due,
+            } = status_update(
                 stored.as_ref(),
                 self.published_statuses.of(&name).as_ref(),
-                &pass,
+                &report,
             );
-            if due == Due::Now {
-                self.published_statuses.note(&name, words);
+            if due == WriteDue::Now {
+                self.published_statuses.record(&name, undisturbed);
                 self.writes += 1;
                 *stored = Some(new);
             }
@@ -230,8 +242,8 @@ mod tests {
         let mut stored = None;
         for minute in 0..60 {
             for _ in 0..100 {
-                a.pass(&mut stored, minute);
-                b.pass(&mut stored, minute);
+                a.reconcile(&mut stored, minute);
+                b.reconcile(&mut stored, minute);
             }
             tokio::time::advance(Duration::from_mins(1)).await;
         }
@@ -242,13 +254,13 @@ mod tests {
     async fn a_change_that_one_installation_finds_is_written_immediately() {
         let (mut a, mut b) = (Installation::new(5), Installation::new(7));
         let mut stored = None;
-        a.pass(&mut stored, 0);
-        b.pass(&mut stored, 0);
-        a.pass(&mut stored, 0);
+        a.reconcile(&mut stored, 0);
+        b.reconcile(&mut stored, 0);
+        a.reconcile(&mut stored, 0);
         assert_eq!((a.writes, b.writes), (1, 1));
         a.secrets = 6;
-        a.pass(&mut stored, 0);
-        b.pass(&mut stored, 0);
+        a.reconcile(&mut stored, 0);
+        b.reconcile(&mut stored, 0);
         assert_eq!((a.writes, b.writes), (2, 1));
     }
 }

@@ -12,11 +12,11 @@ use crate::clock;
 /// The status that this process last published for each profile. Another installation may publish a different status
 /// for the same profile.
 #[derive(Debug, Default)]
-pub(crate) struct PublishedStatuses(Mutex<BTreeMap<ProfileName, Words>>);
+pub(crate) struct PublishedStatuses(Mutex<BTreeMap<ProfileName, PublishedStatus>>);
 
 /// A published status.
 #[derive(Clone, Debug)]
-pub(crate) struct Words {
+pub(crate) struct PublishedStatus {
     /// The status.
     pub status: AWSAccessProfileStatus,
     /// When it was published.
@@ -25,17 +25,17 @@ pub(crate) struct Words {
 
 impl PublishedStatuses {
     /// Returns the status that was last published for a profile.
-    pub(crate) fn of(&self, profile: &ProfileName) -> Option<Words> {
+    pub(crate) fn of(&self, profile: &ProfileName) -> Option<PublishedStatus> {
         self.all().get(profile).cloned()
     }
 
     /// Notes a status that was just published.
-    pub(crate) fn note(&self, profile: &ProfileName, status: AWSAccessProfileStatus) {
-        let words = Words {
+    pub(crate) fn record(&self, profile: &ProfileName, status: AWSAccessProfileStatus) {
+        let status = PublishedStatus {
             status,
             at: clock::now(),
         };
-        self.all().insert(profile.clone(), words);
+        self.all().insert(profile.clone(), status);
     }
 
     /// Removes a deleted profile.
@@ -48,7 +48,7 @@ impl PublishedStatuses {
         self.all().clear();
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<ProfileName, Words>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ProfileName, PublishedStatus>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -58,7 +58,7 @@ impl<K: Ord + Clone> Queue<K> {
     }
 
     /// Schedules a run now because the object has changed, unless the change was the last write by this process.
-    pub(crate) fn changed(&self, key: K, version: &str) {
+    pub(crate) fn push_changed(&self, key: K, version: &str) {
         let mut state = self.lock();
         let echo = state.is_echo(&key, version);
         match state.running.get_mut(&key) {
@@ -71,12 +71,12 @@ impl<K: Ord + Clone> Queue<K> {
     }
 
     /// Records the resourceVersion of a write by this process, so that its echo causes no run.
-    pub(crate) fn wrote(&self, key: &K, version: String) {
+    pub(crate) fn record_write(&self, key: &K, version: String) {
         self.lock().written.insert(key.clone(), version);
     }
 
     /// Returns whether this version of the object is the last write by this process.
-    pub(crate) fn is_own(&self, key: &K, version: &str) -> bool {
+    pub(crate) fn is_own_write(&self, key: &K, version: &str) -> bool {
         self.lock().is_echo(key, version)
     }
 
@@ -223,14 +223,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_echo_of_an_own_write_causes_no_run_but_a_foreign_change_does() {
         let queue = Queue::new();
-        queue.changed("a", "1");
+        queue.push_changed("a", "1");
         assert_eq!(queue.next().await, "a");
-        queue.changed("a", "2");
-        queue.wrote(&"a", "2".to_owned());
+        queue.push_changed("a", "2");
+        queue.record_write(&"a", "2".to_owned());
         queue.done(&"a", None);
-        queue.changed("a", "2");
+        queue.push_changed("a", "2");
         assert!(is_idle(&queue).await);
-        queue.changed("a", "3");
+        queue.push_changed("a", "3");
         assert_eq!(queue.next().await, "a");
     }
 

@@ -21,7 +21,7 @@ const OFTEN: u32 = 5;
 /// The results of the latest calls to AWS.
 #[derive(Debug, Default)]
 pub(crate) struct ReadHealth {
-    blind: Mutex<Option<Unreadable>>,
+    unreadable: Mutex<Option<Unreadable>>,
 }
 
 /// The time since which nothing was read.
@@ -34,12 +34,14 @@ struct Unreadable {
 
 impl ReadHealth {
     /// Records how a call ended. `None` means that it succeeded.
-    pub(crate) fn saw(&self, class: Option<ErrorClass>) {
-        let mut blind = self.lock();
-        *blind = match class {
-            Some(class) if is_blind(class) => {
-                let (since, failures) =
-                    blind.map_or_else(|| (clock::now(), 0), |blind| (blind.since, blind.failures));
+    pub(crate) fn record_call(&self, class: Option<ErrorClass>) {
+        let mut unreadable = self.lock();
+        *unreadable = match class {
+            Some(class) if reads_nothing(class) => {
+                let (since, failures) = unreadable.map_or_else(
+                    || (clock::now(), 0),
+                    |unreadable| (unreadable.since, unreadable.failures),
+                );
                 Some(Unreadable {
                     since,
                     failures: failures.saturating_add(1),
@@ -56,7 +58,7 @@ impl ReadHealth {
     }
 
     /// Returns why this replica cannot do its job, if there is a reason.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         let Unreadable {
             since,
             failures,
@@ -73,12 +75,14 @@ impl ReadHealth {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Unreadable>> {
-        self.blind.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unreadable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns whether a call with this error read nothing. A refusal of one request is an answer about one secret.
-const fn is_blind(class: ErrorClass) -> bool {
+const fn reads_nothing(class: ErrorClass) -> bool {
     !matches!(class.group(), ErrorGroup::Answered)
 }
 
@@ -87,12 +91,12 @@ mod tests {
     use super::*;
 
     async fn after(calls: &[Option<ErrorClass>], apart: Duration) -> Option<String> {
-        let sight = ReadHealth::default();
+        let read_health = ReadHealth::default();
         for call in calls {
-            sight.saw(*call);
+            read_health.record_call(*call);
             tokio::time::advance(apart).await;
         }
-        sight.trouble()
+        read_health.problem()
     }
 
     #[tokio::test(start_paused = true)]
@@ -129,13 +133,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_replica_that_gave_up_its_lease_is_ready() {
-        let sight = ReadHealth::default();
+        let read_health = ReadHealth::default();
         for _ in 0..10 {
-            sight.saw(Some(ErrorClass::Unreachable));
+            read_health.record_call(Some(ErrorClass::Unreachable));
             tokio::time::advance(Duration::from_mins(3)).await;
         }
-        assert!(sight.trouble().is_some());
-        sight.forget();
-        assert_eq!(sight.trouble(), None);
+        assert!(read_health.problem().is_some());
+        read_health.forget();
+        assert_eq!(read_health.problem(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the event queues of profiles. An event is only a hint to look at a secret earlier.
+//! Reads the event queues of profiles. An event is only a reason to look at a secret earlier.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(crate) async fn listen(
     // Another replica may hold the lease now. Events that stay in the queue are delivered to it.
     context.claim()?;
     for secret in &batch.secrets {
-        for profile_region in context.sweeps.hint(secret) {
+        for profile_region in context.sweeps.request_look(secret) {
             context.queues.sweeps.push(profile_region, clock::now());
         }
     }

@@ -17,9 +17,9 @@ use crate::events::EventRecorder;
 use crate::garbage_collection;
 use crate::kubernetes::reads::Reader;
 use crate::kubernetes::{admission, client};
-use crate::lease::{Elector, Leadership, Note};
+use crate::lease::{Elector, Leadership, LeaseNote};
 use crate::metrics::{Controller, Metrics};
-use crate::operation::locks::Locks;
+use crate::operation::locks::SecretLocks;
 use crate::operation::look_failures::LookFailures;
 use crate::options::Options;
 use crate::policy::written_status::WrittenStatuses;
@@ -31,7 +31,7 @@ use crate::stability::SharedStability;
 use crate::store::Store;
 use crate::sweep::{self, SweepStore};
 use crate::tasks::{Pulse, Tasks};
-use crate::worker::{self, Deps, Limits};
+use crate::worker::{self, Deps, LoopConfig};
 use crate::{event_handlers, operation, policy, profile, rotation_events, server};
 
 /// The pause between two tries while the API server does not answer, or while not everything is listed yet.
@@ -40,27 +40,27 @@ const POLL: Duration = Duration::from_millis(200);
 /// Maximum time to release the lease: the rest of a try, a read and a write.
 const RELEASE: Duration = Duration::from_secs(6);
 
-const POLICY: Limits = Limits {
+const POLICY: LoopConfig = LoopConfig {
     controller: Controller::Policy,
     concurrency: 8,
     timeout: Duration::from_mins(1),
     grace: Duration::from_secs(4),
 };
-const OPERATION: Limits = Limits {
+const OPERATION: LoopConfig = LoopConfig {
     controller: Controller::Operation,
     concurrency: 16,
     timeout: Duration::from_mins(2),
     // A request that was sent is answered within ten seconds. Then its result is written.
     grace: Duration::from_secs(15),
 };
-const PROFILE: Limits = Limits {
+const PROFILE: LoopConfig = LoopConfig {
     controller: Controller::Profile,
     concurrency: 2,
     timeout: Duration::from_secs(30),
     grace: Duration::from_secs(4),
 };
 /// A receive call of SQS waits up to twenty seconds for messages.
-const EVENTS: Limits = Limits {
+const EVENTS: LoopConfig = LoopConfig {
     controller: Controller::Events,
     concurrency: 64,
     timeout: Duration::from_secs(50),
@@ -68,7 +68,7 @@ const EVENTS: Limits = Limits {
     grace: Duration::ZERO,
 };
 /// A sweep of half a million secrets at twenty pages per second takes five minutes.
-const SWEEP: Limits = Limits {
+const SWEEP: LoopConfig = LoopConfig {
     controller: Controller::Sweep,
     concurrency: 16,
     timeout: Duration::from_hours(1),
@@ -90,8 +90,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (client, of_lease) = (connect().await?, connect().await?);
     let (trigger, shutdown) = shutdown::channel();
     let (closing, closed) = shutdown::channel();
-    let (stage, pulse) = (Stage::default(), Pulse::default());
-    let sight = Arc::<ReadHealth>::default();
+    let (stage, pulse) = (StartupStage::default(), Pulse::default());
+    let read_health = Arc::<ReadHealth>::default();
     stage.set("the Kubernetes API server has not been reached yet");
     let mut servers = JoinSet::new();
     servers.spawn(server::metrics(
@@ -104,14 +104,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     servers.spawn(server::health(
         options.health_address,
         alive(&pulse),
-        stage.readiness(Arc::clone(&sight)),
+        stage.readiness(Arc::clone(&read_health)),
         closed,
     ));
     let mut controller = tokio::spawn(control(
         options,
         metrics,
         (client, of_lease, server_clock),
-        (stage.clone(), pulse, sight),
+        (stage.clone(), pulse, read_health),
         (trigger.clone(), shutdown),
     ));
     let (broken, ended) = tokio::select! {
@@ -119,7 +119,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             tracing::info!(signal = signal?, "shutting down");
             (Ok(()), None)
         }
-        Some(server) = servers.join_next() => (Err(broken(server)), None),
+        Some(server) = servers.join_next() => (Err(unexpected_end(server)), None),
         ended = &mut controller => (Ok(()), Some(ended)),
     };
     stage.set("the process is shutting down");
@@ -136,11 +136,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 fn alive(pulse: &Pulse) -> server::Check {
     let pulse = pulse.clone();
-    Arc::new(move || pulse.silent())
+    Arc::new(move || pulse.hanging_task())
 }
 
 /// Returns why a server has ended that was not asked to.
-fn broken(server: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
+fn unexpected_end(server: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
     match server {
         Ok(Ok(())) => anyhow::anyhow!("a server has ended"),
         Ok(Err(error)) => error,
@@ -161,7 +161,7 @@ async fn control(
     options: Options,
     metrics: Arc<Metrics>,
     (client, of_lease, server_clock): (Client, Client, Arc<ServerClock>),
-    (stage, pulse, sight): (Stage, Pulse, Arc<ReadHealth>),
+    (stage, pulse, read_health): (StartupStage, Pulse, Arc<ReadHealth>),
     (trigger, shutdown): (Trigger, Shutdown),
 ) -> anyhow::Result<()> {
     let identity = identity();
@@ -169,8 +169,8 @@ async fn control(
         .lease_namespace
         .clone()
         .unwrap_or_else(|| client.default_namespace().to_owned());
-    let note = Arc::<Note>::default();
-    let (keeper, leadership) = Elector::new(
+    let note = Arc::<LeaseNote>::default();
+    let (elector, leadership) = Elector::new(
         of_lease,
         &namespace,
         identity.clone(),
@@ -180,7 +180,7 @@ async fn control(
     let Some(context) = context(
         &options,
         client,
-        (metrics, sight),
+        (metrics, read_health),
         (leadership, shutdown.clone()),
         (server_clock, note),
         identity,
@@ -189,9 +189,9 @@ async fn control(
     else {
         return Ok(());
     };
-    let mut listeners = listeners(&context, &options.namespaces, &pulse);
+    let mut listeners = start_watches(&context, &options.namespaces, &pulse);
     let known = tokio::select! {
-        known = known(&context, &stage) => known,
+        known = wait_until_listed(&context, &stage) => known,
         ended = listeners.first() => return Err(ended.into()),
     };
     if !known {
@@ -200,12 +200,12 @@ async fn control(
     stage.clear();
     let (release, released) = oneshot::channel();
     let mut lease = Tasks::new(&pulse);
-    lease.spawn("the keeper of the lease", keeper.run(released));
+    lease.spawn("the elector of the lease", elector.run(released));
     listeners.spawn(
         "the follower of the lease",
         follow_lease(Arc::clone(&context)),
     );
-    let mut workers = workers(&context, &pulse);
+    let mut workers = start_workers(&context, &pulse);
     let outcome = tokio::select! {
         biased;
         () = shutdown.begun() => Ok(()),
@@ -228,9 +228,9 @@ async fn control(
 async fn context(
     options: &Options,
     client: Client,
-    (metrics, sight): (Arc<Metrics>, Arc<ReadHealth>),
+    (metrics, read_health): (Arc<Metrics>, Arc<ReadHealth>),
     (leadership, shutdown): (Leadership, Shutdown),
-    (server_clock, note): (Arc<ServerClock>, Arc<Note>),
+    (server_clock, note): (Arc<ServerClock>, Arc<LeaseNote>),
     identity: String,
 ) -> Option<Arc<Context>> {
     let reader = Reader::new(client.clone(), options.namespaces.clone());
@@ -250,7 +250,7 @@ async fn context(
         recorder: EventRecorder::new(client.clone(), identity.clone()),
         identity,
         reader,
-        connections: Connections::new(Arc::clone(&metrics), sight),
+        connections: Connections::new(Arc::clone(&metrics), read_health),
         cluster,
         store: Store::new(options.namespaces.len()),
         sweeps: SweepStore::default(),
@@ -258,8 +258,8 @@ async fn context(
         evaluations: Evaluations::default(),
         published_statuses: PublishedStatuses::default(),
         written_statuses: WrittenStatuses::default(),
-        locks: Locks::default(),
-        admission: admission::View::new(note),
+        locks: SecretLocks::default(),
+        admission: admission::AdmissionView::new(note),
         look_failures: LookFailures::default(),
         queues: Queues::default(),
         leadership,
@@ -270,27 +270,30 @@ async fn context(
     }))
 }
 
-fn listeners(context: &Arc<Context>, namespaces: &[String], pulse: &Pulse) -> Tasks {
+fn start_watches(context: &Arc<Context>, namespaces: &[String], pulse: &Pulse) -> Tasks {
     let mut listeners = Tasks::new(pulse);
     let with = || Arc::clone(context);
     listeners.spawn(
         "the watch of namespaces",
-        event_handlers::to_namespaces(with()),
+        event_handlers::handle_namespaces(with()),
     );
-    listeners.spawn("the watch of profiles", event_handlers::to_profiles(with()));
+    listeners.spawn(
+        "the watch of profiles",
+        event_handlers::handle_profiles(with()),
+    );
     listeners.spawn(
         "the watch of operations",
-        event_handlers::to_operations(with(), namespaces.to_vec()),
+        event_handlers::handle_operations(with(), namespaces.to_vec()),
     );
     listeners.spawn(
         "the watch of policies",
-        event_handlers::to_policies(with(), namespaces.to_vec()),
+        event_handlers::handle_policies(with(), namespaces.to_vec()),
     );
     listeners
 }
 
 /// Waits until every resource has been listed. Returns `false` if the shutdown begins first.
-async fn known(context: &Context, stage: &Stage) -> bool {
+async fn wait_until_listed(context: &Context, stage: &StartupStage) -> bool {
     while let Some(missing) = context.store.missing() {
         stage.set(missing);
         tokio::select! {
@@ -301,8 +304,8 @@ async fn known(context: &Context, stage: &Stage) -> bool {
     true
 }
 
-fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
-    let around = || Deps {
+fn start_workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
+    let deps = || Deps {
         metrics: Arc::clone(&context.metrics),
         leadership: context.leadership.clone(),
         shutdown: context.shutdown.clone(),
@@ -310,27 +313,27 @@ fn workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
     let with = |context: &Arc<Context>| Arc::clone(context);
     let mut workers = Tasks::new(pulse);
     let (own, queue) = (with(context), Arc::clone(&context.queues.profiles));
-    let run = worker::run(PROFILE, queue, around(), move |name| {
+    let run = worker::run(PROFILE, queue, deps(), move |name| {
         profile::reconcile(with(&own), name)
     });
     workers.spawn("the profile loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.sweeps));
-    let run = worker::run(SWEEP, queue, around(), move |profile_region| {
+    let run = worker::run(SWEEP, queue, deps(), move |profile_region| {
         sweep::sweep(with(&own), profile_region)
     });
     workers.spawn("the sweep loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.policies));
-    let run = worker::run(POLICY, queue, around(), move |key| {
+    let run = worker::run(POLICY, queue, deps(), move |key| {
         policy::reconcile(with(&own), key)
     });
     workers.spawn("the policy loop", run);
     let (own, queue) = (with(context), Arc::clone(&context.queues.operations));
-    let run = worker::run(OPERATION, queue, around(), move |key| {
+    let run = worker::run(OPERATION, queue, deps(), move |key| {
         operation::reconcile(with(&own), key)
     });
     workers.spawn("the operation loop", run);
-    let (own, queue) = (with(context), Arc::clone(&context.queues.hints));
-    let run = worker::run(EVENTS, queue, around(), move |name| {
+    let (own, queue) = (with(context), Arc::clone(&context.queues.rotation_events));
+    let run = worker::run(EVENTS, queue, deps(), move |name| {
         rotation_events::listen(with(&own), name)
     });
     workers.spawn("the event loop", run);
@@ -352,8 +355,8 @@ async fn follow_lease(context: Arc<Context>) {
     loop {
         let begun = tokio::select! {
             biased;
-            begun = context.leadership.begins(last) => begun,
-            () = context.leadership.passes(kept) => {
+            begun = context.leadership.next_term(last) => begun,
+            () = context.leadership.epoch_ended(kept) => {
                 context.forget_epoch();
                 kept = None;
                 continue;
@@ -363,23 +366,23 @@ async fn follow_lease(context: Arc<Context>) {
         if kept != Some(epoch) {
             context.forget_epoch();
         }
-        context.rest();
-        speak(&context, true);
-        event_handlers::everything(&context);
-        context.leadership.ends(term).await;
-        speak(&context, false);
-        context.rest();
+        context.clear_queues();
+        set_leader(&context, true);
+        event_handlers::queue_everything(&context);
+        context.leadership.term_ended(term).await;
+        set_leader(&context, false);
+        context.clear_queues();
         (last, kept) = (Some(term), Some(epoch));
     }
 }
 
-fn speak(context: &Context, holds: bool) {
+fn set_leader(context: &Context, holds: bool) {
     if holds {
-        context.metrics.reports().speak(true);
+        context.metrics.reports().set_leader(true);
         context.metrics.set_leader(true);
     } else {
         context.metrics.set_leader(false);
-        context.metrics.reports().speak(false);
+        context.metrics.reports().set_leader(false);
     }
 }
 
@@ -395,9 +398,9 @@ fn identity() -> String {
 
 /// Why the process is not ready.
 #[derive(Clone, Debug, Default)]
-struct Stage(Arc<Mutex<Option<String>>>);
+struct StartupStage(Arc<Mutex<Option<String>>>);
 
-impl Stage {
+impl StartupStage {
     fn set(&self, why: &str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
@@ -406,12 +409,12 @@ impl Stage {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn readiness(&self, sight: Arc<ReadHealth>) -> server::Check {
+    fn readiness(&self, read_health: Arc<ReadHealth>) -> server::Check {
         let stage = self.clone();
         Arc::new(move || {
             let stage = stage.0.lock();
             let why = stage.unwrap_or_else(PoisonError::into_inner).clone();
-            why.or_else(|| sight.trouble())
+            why.or_else(|| read_health.problem())
         })
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use kube::Client;
 
-use self::check::{Check, Finding};
+use self::check::{Check, CheckStatus};
 use crate::clock::ServerClock;
 use crate::kubernetes::client;
 use crate::metrics::Metrics;
@@ -23,9 +23,9 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subject = &self.subject;
         match &self.finding {
-            Finding::Fine => write!(f, "ok       {subject}"),
-            Finding::Failed(what) => write!(f, "FAILED   {subject}: {what}"),
-            Finding::Skipped(why) => write!(f, "skipped  {subject}: {why}"),
+            CheckStatus::Fine => write!(f, "ok       {subject}"),
+            CheckStatus::Failed(what) => write!(f, "FAILED   {subject}: {what}"),
+            CheckStatus::Skipped(why) => write!(f, "skipped  {subject}: {why}"),
         }
     }
 }
@@ -39,33 +39,33 @@ pub async fn run(options: &Options, wanted: &SelftestOptions) -> anyhow::Result<
     let metrics = Metrics::new(0, SecretLabel::None)?;
     let mut report = Report::default();
     match client::connect(Arc::clone(&metrics), Arc::new(ServerClock::default())).await {
-        Ok(client) => of_cluster(&client, options, metrics, &mut report).await?,
-        Err(error) => report.tell(&[Check::failed(
+        Ok(client) => check_cluster(&client, options, metrics, &mut report).await?,
+        Err(error) => report.print(&[Check::failed(
             cluster::API_SERVER,
             format!("no usable kubeconfig or ServiceAccount was found: {error}"),
         )])?,
     }
-    report.tell(&[endpoints::metrics(wanted).await])?;
-    report.tell(&[endpoints::health(wanted).await])?;
+    report.print(&[endpoints::metrics(wanted).await])?;
+    report.print(&[endpoints::health(wanted).await])?;
     Ok(!report.failed)
 }
 
 /// Runs the checks that need an API server. If it does not answer, one line reports that instead of thirty.
-async fn of_cluster(
+async fn check_cluster(
     client: &Client,
     options: &Options,
     metrics: Arc<Metrics>,
     report: &mut Report,
 ) -> std::io::Result<()> {
     let answers = cluster::answers(client).await;
-    report.tell(std::slice::from_ref(&answers))?;
+    report.print(std::slice::from_ref(&answers))?;
     if !answers.has_failed() {
-        report.tell(&cluster::kinds(client).await)?;
-        report.tell(&permissions::held(client, options).await)?;
-        report.tell(&[cluster::admission(client).await])?;
+        report.print(&cluster::kinds(client).await)?;
+        report.print(&permissions::check_all(client, options).await)?;
+        report.print(&[cluster::admission(client).await])?;
     }
     let profiles = (!answers.has_failed()).then_some(client);
-    report.tell(&aws::reached(profiles, options, metrics).await)
+    report.print(&aws::check_all(profiles, options, metrics).await)
 }
 
 /// Prints lines on standard output as soon as they are known.
@@ -75,7 +75,7 @@ struct Report {
 }
 
 impl Report {
-    fn tell(&mut self, checks: &[Check]) -> std::io::Result<()> {
+    fn print(&mut self, checks: &[Check]) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         for check in checks {
             self.failed |= check.has_failed();
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_line_begins_with_the_finding() {
         let lines = [
-            Check::fine("a"),
+            Check::passed("a"),
             Check::failed("b", "do this"),
             Check::skipped("c", "not asked for"),
         ]

@@ -24,7 +24,7 @@ use kube::Client;
 use tokio::net::TcpListener;
 
 pub(crate) use self::authorization::CHALLENGE;
-use self::authorization::Gate;
+use self::authorization::ScrapeGate;
 use self::certificate::Certificate;
 use self::limit::Limit;
 use crate::metrics::Metrics;
@@ -76,7 +76,7 @@ pub(crate) async fn metrics(
         }
         router = router
             .layer(middleware::from_fn(authorization::guard))
-            .layer(Extension(Arc::new(Gate::new(client))));
+            .layer(Extension(Arc::new(ScrapeGate::new(client))));
     }
     let served = async {
         let listener = TcpListener::bind(address).await?;
@@ -127,7 +127,7 @@ async fn serve(
     let serving = server(listener, &handle)?
         .acceptor(Limit::new(connections))
         .serve(router.into_make_service());
-    Ok(until(shutdown, handle, serving).await?)
+    Ok(serve_until(shutdown, handle, serving).await?)
 }
 
 /// Serves over TLS with the current certificate of the files.
@@ -145,7 +145,7 @@ async fn serve_tls(
         .acceptor(acceptor)
         .serve(router.into_make_service());
     tokio::select! {
-        ended = until(shutdown, handle, serving) => Ok(ended?),
+        ended = serve_until(shutdown, handle, serving) => Ok(ended?),
         never = certificate.follow() => match never {},
     }
 }
@@ -167,7 +167,7 @@ fn server(
 }
 
 /// Serves until the shutdown begins, and then until the answers in flight are complete.
-async fn until(
+async fn serve_until(
     shutdown: Shutdown,
     handle: Handle<SocketAddr>,
     serving: impl Future<Output = std::io::Result<()>>,

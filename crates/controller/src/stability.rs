@@ -17,8 +17,8 @@ pub(crate) struct SharedStability(Mutex<StabilityTracker>);
 
 impl SharedStability {
     /// Records what a sweep saw. A secret that it could not read stays as it was known before.
-    pub(crate) fn swept(&self, inventory: &Inventory) {
-        let mut watches = self.watches();
+    pub(crate) fn record_sweep(&self, inventory: &Inventory) {
+        let mut watches = self.lock();
         let readable = inventory.secrets.values();
         for seen in readable.filter(|seen| seen.unreadable.is_none()) {
             watches.observe(&seen.secret, seen.versions.as_ref(), inventory.time);
@@ -27,17 +27,17 @@ impl SharedStability {
     }
 
     /// Records a look. Returns since when labels and versions have been unchanged.
-    pub(crate) fn looked(&self, look: &Look) -> Option<AwsTime> {
+    pub(crate) fn record_look(&self, look: &Look) -> Option<AwsTime> {
         let Seen::Present(secret) = &look.secret else {
             return None;
         };
-        let mut watches = self.watches();
+        let mut watches = self.lock();
         watches.observe(secret, look.versions.as_ref(), look.at);
         watches.stability(secret, look.at).map(|rest| rest.since)
     }
 
     /// Returns all observations. The guard must not be held across an await.
-    pub(crate) fn watches(&self) -> MutexGuard<'_, StabilityTracker> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, StabilityTracker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,10 +58,13 @@ mod tests {
     fn a_sweep_sets_since_when_a_later_look_has_seen_no_change() {
         let stability = SharedStability::default();
         let pending = pending();
-        stability.swept(&inventory(0, pending.clone(), None));
-        assert_eq!(stability.looked(&look(30, pending.clone())), Some(at(0)));
+        stability.record_sweep(&inventory(0, pending.clone(), None));
+        assert_eq!(
+            stability.record_look(&look(30, pending.clone())),
+            Some(at(0))
+        );
         let other = labelled(pending, "STAGING", "one");
-        assert_eq!(stability.looked(&look(31, other)), Some(at(31)));
+        assert_eq!(stability.record_look(&look(31, other)), Some(at(31)));
     }
 
     #[test]
@@ -72,19 +75,19 @@ mod tests {
             code: None,
             request_id: None,
         };
-        stability.swept(&inventory(0, pending(), Some(denied)));
-        assert_eq!(stability.looked(&look(30, pending())), Some(at(30)));
+        stability.record_sweep(&inventory(0, pending(), Some(denied)));
+        assert_eq!(stability.record_look(&look(30, pending())), Some(at(30)));
     }
 
     /// A sweep of another account does not remove what was seen a moment ago.
     #[test]
     fn a_later_sweep_of_another_region_keeps_what_is_known() {
         let stability = SharedStability::default();
-        stability.swept(&inventory(0, pending(), None));
+        stability.record_sweep(&inventory(0, pending(), None));
         let mut elsewhere = inventory(50, pending(), None);
         elsewhere.secrets.clear();
-        stability.swept(&elsewhere);
-        assert_eq!(stability.looked(&look(55, pending())), Some(at(0)));
+        stability.record_sweep(&elsewhere);
+        assert_eq!(stability.record_look(&look(55, pending())), Some(at(0)));
     }
 
     fn at(minutes: u64) -> AwsTime {

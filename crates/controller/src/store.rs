@@ -96,7 +96,7 @@ impl Store {
         state.snapshot = before.filter(|snapshot| {
             changes
                 .iter()
-                .all(|change| state.says_the_same(snapshot, change))
+                .all(|change| state.is_same_in(snapshot, change))
         });
         changes
     }
@@ -139,7 +139,7 @@ impl Store {
         let mut state = self.lock();
         if let Some(observed) = OperationEntry::observed(&DeserializeGuard(Ok(operation))) {
             state.snapshot = None;
-            state.operations.advance(observed);
+            state.operations.insert(observed);
         }
     }
 
@@ -147,7 +147,7 @@ impl Store {
     pub(crate) fn record_policy_write(&self, policy: SecretRotationPolicy) {
         let mut state = self.lock();
         if let Some(observed) = PolicyEntry::observed(&DeserializeGuard(Ok(policy))) {
-            state.policies.advance(observed);
+            state.policies.insert(observed);
         }
     }
 
@@ -258,8 +258,8 @@ impl State {
         })
     }
 
-    fn says_the_same(&self, snapshot: &Snapshot, change: &Change<ObjectKey>) -> bool {
-        let Change::Kept(key) = change else {
+    fn is_same_in(&self, snapshot: &Snapshot, change: &Change<ObjectKey>) -> bool {
+        let Change::Applied(key) = change else {
             return false;
         };
         let now = self

@@ -20,9 +20,9 @@ use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::Selector;
 use tokio::time::Instant;
 
-use self::record::{Record, may_look};
+use self::record::{RegionRecord, may_look};
 use self::requests::SweepTask;
-pub(crate) use self::store::{SweepStore, View};
+pub(crate) use self::store::{SweepStore, SweepView};
 use crate::aws_connections::ProfileRegion;
 use crate::clock;
 use crate::context::Context;
@@ -47,7 +47,7 @@ pub(crate) async fn sweep(
     profile_region: ProfileRegion,
 ) -> Result<Option<Duration>, Error> {
     let Some(served) = bound_policies(&context, &profile_region) else {
-        context.sweeps.abandon(&profile_region);
+        context.sweeps.remove(&profile_region);
         context
             .metrics
             .forget_sweep(&profile_region.profile, &profile_region.region);
@@ -55,38 +55,44 @@ pub(crate) async fn sweep(
     };
     let (began, epoch) = (clock::now(), context.leadership.epoch());
     let mut record = context.sweeps.record(&profile_region);
-    record.paces = paces(&served);
+    record.check_intervals = check_intervals(&served);
     let spaced = record.active.map_or(began, |last| last + SPACING);
-    let is_due = due(&record, &profile_region, &served).is_none_or(|due| due <= began);
+    let is_due = next_sweep_due(&record, &profile_region, &served).is_none_or(|due| due <= began);
     if spaced <= began && is_due {
-        context.sweeps.grant(&profile_region, began);
-        record = whole(&context, &profile_region, &served, &record).await;
-        settle(&context, &profile_region, record, epoch, &served)?;
+        context.sweeps.take_covered(&profile_region, began);
+        record = sweep_all(&context, &profile_region, &served, &record).await;
+        store_result(&context, &profile_region, record, epoch, &served)?;
     } else if spaced <= began {
-        let errand = context.sweeps.errand(&profile_region, began);
-        let (record, told) = run(&context, &profile_region, &served, record, errand).await;
-        settle(&context, &profile_region, record, epoch, &told)?;
+        let task = context.sweeps.take_task(&profile_region, began);
+        let (record, affected) = run_task(&context, &profile_region, &served, record, task).await;
+        store_result(&context, &profile_region, record, epoch, &affected)?;
     } else {
         return Ok(Some(spaced - began));
     }
-    Ok(Some(pause(&context, &profile_region, &served)))
+    Ok(Some(time_until_next_run(
+        &context,
+        &profile_region,
+        &served,
+    )))
 }
 
 /// Carries out the pending requests. Returns the new record, and the policies to evaluate again.
-async fn run(
+async fn run_task(
     context: &Context,
     profile_region: &ProfileRegion,
     served: &[BoundPolicy],
-    record: Record,
-    errand: SweepTask,
-) -> (Record, Vec<BoundPolicy>) {
+    record: RegionRecord,
+    task: SweepTask,
+) -> (RegionRecord, Vec<BoundPolicy>) {
     let is_read = |bound_policy: &BoundPolicy| {
-        let reach = preconditions::selection(bound_policy);
-        context.sweeps.serves(profile_region, bound_policy, &reach)
+        let selection = preconditions::selection(bound_policy);
+        context
+            .sweeps
+            .covers(profile_region, bound_policy, &selection)
     };
     let is_asked = |bound_policy: &BoundPolicy| {
         let policy = &bound_policy.policy.uid;
-        errand.policies.contains(policy) || errand.unread.contains(policy) && !is_read(bound_policy)
+        task.policies.contains(policy) || task.unread.contains(policy) && !is_read(bound_policy)
     };
     let asking = served.iter().filter(|bound_policy| is_asked(bound_policy));
     let some: Vec<_> = asking.cloned().collect();
@@ -94,48 +100,41 @@ async fn run(
         .inventory
         .as_ref()
         .map_or(0, |known| known.secrets.len());
-    let many = errand.secrets.len() > MAX_LOOKS.max(known / 100);
+    let many = task.secrets.len() > MAX_LOOKS.max(known / 100);
     if many || !some.is_empty() && scope(&some) == scope(served) {
-        context.sweeps.grant(profile_region, clock::now());
-        let record = whole(context, profile_region, served, &record).await;
+        context.sweeps.take_covered(profile_region, clock::now());
+        let record = sweep_all(context, profile_region, served, &record).await;
         return (record, served.to_vec());
     }
     let mut record = record;
     if !some.is_empty() {
-        record = read(context, profile_region, &some, record).await;
+        record = sweep_some(context, profile_region, &some, record).await;
     }
-    let looked = if errand.secrets.is_empty() {
+    let looked = if task.secrets.is_empty() {
         Vec::new()
     } else {
-        look(
-            context,
-            profile_region,
-            served,
-            &mut record,
-            &errand.secrets,
-        )
-        .await
+        look_at(context, profile_region, served, &mut record, &task.secrets).await
     };
-    let is_told = |bound_policy: &&BoundPolicy| {
+    let is_affected = |bound_policy: &&BoundPolicy| {
         let is_some = some
             .iter()
             .any(|one| one.policy.uid == bound_policy.policy.uid);
         is_some || looked.iter().any(|secret| may_look(bound_policy, secret))
     };
-    (record, served.iter().filter(is_told).cloned().collect())
+    (record, served.iter().filter(is_affected).cloned().collect())
 }
 
 /// Sweeps everything that the policies select.
-async fn whole(
+async fn sweep_all(
     context: &Context,
     profile_region: &ProfileRegion,
     served: &[BoundPolicy],
-    last: &Record,
-) -> Record {
+    last: &RegionRecord,
+) -> RegionRecord {
     let began = clock::now();
-    let record = look_around(context, profile_region, served, last).await;
+    let record = take_inventory(context, profile_region, served, last).await;
     if let Some(inventory) = &record.inventory {
-        report(
+        report_sweep(
             context,
             profile_region,
             inventory,
@@ -147,73 +146,76 @@ async fn whole(
 }
 
 /// Reads what some policies select, and nothing else.
-async fn read(
+async fn sweep_some(
     context: &Context,
     profile_region: &ProfileRegion,
     some: &[BoundPolicy],
-    mut record: Record,
-) -> Record {
-    let reaches = reaches(some);
-    let look = look_around(context, profile_region, some, &record.before(&reaches)).await;
+    mut record: RegionRecord,
+) -> RegionRecord {
+    let selections = selections(some);
+    let look = take_inventory(context, profile_region, some, &record.base_for(&selections)).await;
     tracing::debug!(%profile_region, policies = some.len(), gap = ?look.gap, "selections of policies read");
-    let retry = (look.failures > 0).then(|| retry(profile_region, some, look.failures));
-    if let Some(pause) = retry.into_iter().chain(look.proof).min() {
-        for policy in reaches.keys() {
+    let retry = (look.failures > 0).then(|| retry_delay(profile_region, some, look.failures));
+    if let Some(pause) = retry.into_iter().chain(look.confirm_after).min() {
+        for policy in selections.keys() {
             context
                 .sweeps
-                .want(profile_region, policy, clock::now() + pause);
+                .request_read(profile_region, policy, clock::now() + pause);
         }
     }
     record.active = look.began;
-    record.take_in(look, some);
+    record.merge_read(look, some);
     record
 }
 
 /// Looks at single secrets, and returns those that were seen.
-async fn look(
+async fn look_at(
     context: &Context,
     profile_region: &ProfileRegion,
     served: &[BoundPolicy],
-    record: &mut Record,
+    record: &mut RegionRecord,
     secrets: &BTreeSet<Arn>,
 ) -> Vec<Secret> {
     let began = clock::now();
-    let Some(seen) = refresh::look(context, profile_region, served, record, secrets).await else {
+    let Some(seen) = refresh::refresh(context, profile_region, served, record, secrets).await
+    else {
         return Vec::new();
     };
     record.active = Some(began);
-    record.renew(&seen.inventory, Some(began));
+    record.merge_seen(&seen.inventory, Some(began));
     record.misses = if seen.unanswered.is_empty() {
         0
     } else {
         record.misses.saturating_add(1)
     };
-    let again = clock::now() + retry(profile_region, served, record.misses);
+    let again = clock::now() + retry_delay(profile_region, served, record.misses);
     for secret in seen.unanswered {
-        context.sweeps.look_again(profile_region, secret, again);
+        context
+            .sweeps
+            .request_another_look(profile_region, secret, again);
     }
     let rows = seen.inventory.secrets.into_values();
     rows.map(|row| row.secret).collect()
 }
 
 /// Stores what was seen, and queues the policies for evaluation.
-fn settle(
+fn store_result(
     context: &Context,
     profile_region: &ProfileRegion,
-    record: Record,
+    record: RegionRecord,
     epoch: u64,
-    told: &[BoundPolicy],
+    affected: &[BoundPolicy],
 ) -> Result<(), Error> {
     // Check before storing: after another replica held the lease, this result may be older than its actions.
     if context.leadership.epoch() != epoch {
         return Err(Error::Stale("another replica may have acted meanwhile"));
     }
-    context.sweeps.keep(profile_region, record);
-    if !told.is_empty() {
+    context.sweeps.store(profile_region, record);
+    if !affected.is_empty() {
         let profile = profile_region.profile.clone();
         context.queues.profiles.push(profile, clock::now());
     }
-    for bound_policy in told {
+    for bound_policy in affected {
         let key = bound_policy.policy.key.clone();
         context.queues.policies.push(key, clock::now());
     }
@@ -221,12 +223,16 @@ fn settle(
 }
 
 /// Returns the time until the next sweep or the next request is due.
-fn pause(context: &Context, profile_region: &ProfileRegion, served: &[BoundPolicy]) -> Duration {
+fn time_until_next_run(
+    context: &Context,
+    profile_region: &ProfileRegion,
+    served: &[BoundPolicy],
+) -> Duration {
     let record = context.sweeps.record(profile_region);
-    let wish = context.sweeps.next_wish(profile_region);
-    let next = wish
+    let request = context.sweeps.next_request(profile_region);
+    let next = request
         .into_iter()
-        .chain(due(&record, profile_region, served))
+        .chain(next_sweep_due(&record, profile_region, served))
         .min();
     next.map_or(Duration::ZERO, |next| {
         next.saturating_duration_since(clock::now())
@@ -235,27 +241,31 @@ fn pause(context: &Context, profile_region: &ProfileRegion, served: &[BoundPolic
 
 /// Returns when the next sweep is due, or `None` if it is the first. It uses the interval that the policies ask for
 /// now, not the one they asked for at the last sweep.
-fn due(record: &Record, profile_region: &ProfileRegion, served: &[BoundPolicy]) -> Option<Instant> {
+fn next_sweep_due(
+    record: &RegionRecord,
+    profile_region: &ProfileRegion,
+    served: &[BoundPolicy],
+) -> Option<Instant> {
     let ended = record.ended?;
     let pause = if record.failures > 0 {
-        retry(profile_region, served, record.failures)
+        retry_delay(profile_region, served, record.failures)
     } else {
-        pace(served)
+        sweep_interval(served)
     };
-    Some(ended + record.proof.map_or(pause, |proof| proof.min(pause)))
+    Some(ended + record.confirm_after.map_or(pause, |proof| proof.min(pause)))
 }
 
 /// Returns how long to leave a region alone after this number of consecutive failures.
-fn retry(profile_region: &ProfileRegion, served: &[BoundPolicy], failures: u32) -> Duration {
-    interval::next(
-        pace(served),
+fn retry_delay(profile_region: &ProfileRegion, served: &[BoundPolicy], failures: u32) -> Duration {
+    interval::next_delay(
+        sweep_interval(served),
         failures,
         (seed(served), profile_region.region.as_str()),
     )
 }
 
 /// Returns the time between two sweeps.
-fn pace(served: &[BoundPolicy]) -> Duration {
+fn sweep_interval(served: &[BoundPolicy]) -> Duration {
     let shortest = served
         .iter()
         .map(|bound_policy| bound_policy.profile.min_check_interval);
@@ -263,16 +273,16 @@ fn pace(served: &[BoundPolicy]) -> Duration {
     let intervals = served
         .iter()
         .map(|bound_policy| bound_policy.policy.check_interval);
-    interval::pace(intervals, shortest, seed(served)).unwrap_or(shortest)
+    interval::sweep_interval(intervals, shortest, seed(served)).unwrap_or(shortest)
 }
 
-fn paces(served: &[BoundPolicy]) -> BTreeMap<Uid, Duration> {
-    let paces = served.iter();
-    paces
+fn check_intervals(served: &[BoundPolicy]) -> BTreeMap<Uid, Duration> {
+    let intervals = served.iter();
+    intervals
         .map(|bound_policy| {
             (
                 bound_policy.policy.uid.clone(),
-                interval::interval(bound_policy),
+                interval::check_interval(bound_policy),
             )
         })
         .collect()
@@ -285,9 +295,9 @@ fn seed(served: &[BoundPolicy]) -> &str {
     uids.min().unwrap_or_default()
 }
 
-fn reaches(served: &[BoundPolicy]) -> BTreeMap<Uid, Selector> {
-    let reaches = served.iter();
-    reaches
+fn selections(served: &[BoundPolicy]) -> BTreeMap<Uid, Selector> {
+    let selections = served.iter();
+    selections
         .map(|bound_policy| {
             (
                 bound_policy.policy.uid.clone(),
@@ -298,7 +308,7 @@ fn reaches(served: &[BoundPolicy]) -> BTreeMap<Uid, Selector> {
 }
 
 fn scope(served: &[BoundPolicy]) -> Scope {
-    Scope::covering(&reaches(served).values().collect::<Vec<_>>())
+    Scope::covering(&selections(served).values().collect::<Vec<_>>())
 }
 
 /// Returns the policies that the sweeper serves, or `None` if there are none.
@@ -322,12 +332,12 @@ fn bound_policies(context: &Context, profile_region: &ProfileRegion) -> Option<V
     (!served.is_empty()).then_some(served)
 }
 
-async fn look_around(
+async fn take_inventory(
     context: &Context,
     profile_region: &ProfileRegion,
     served: &[BoundPolicy],
-    last: &Record,
-) -> Record {
+    last: &RegionRecord,
+) -> RegionRecord {
     let began = clock::now();
     let Some(profile) = served.first().map(|bound_policy| &bound_policy.profile) else {
         return last.clone();
@@ -337,8 +347,8 @@ async fn look_around(
         .of(profile, &profile_region.region)
         .await
         .account;
-    let reaches = reaches(served);
-    let scope = Scope::covering(&reaches.values().collect::<Vec<_>>());
+    let selections = selections(served);
+    let scope = Scope::covering(&selections.values().collect::<Vec<_>>());
     let nothing = BTreeMap::new();
     let known = last
         .inventory
@@ -354,43 +364,50 @@ async fn look_around(
         .filter_map(|bound_policy| bound_policy.policy.detection.max_age)
         .min();
     let inventory = account.inventory(&scope, known, &wanted, max_age).await;
-    context.stability.swept(&inventory);
+    context.stability.record_sweep(&inventory);
     let failures = if inventory.is_complete() {
         0
     } else {
         last.failures.saturating_add(1)
     };
     let gap = inventory.gap.clone();
-    let mut settled = last.settled.clone();
-    settled.retain(|policy, reach| reaches.get(policy) == Some(reach));
+    let mut complete_for = last.complete_for.clone();
+    complete_for.retain(|policy, selection| selections.get(policy) == Some(selection));
     if inventory.is_complete() {
-        settled.clone_from(&reaches);
+        complete_for.clone_from(&selections);
     }
     // Until AWS has answered once since the process started, there is no AWS time, and so no inventory.
     let seen = account.now().is_some().then_some(inventory);
     let before = last.inventory.as_deref();
     let inventory = seen.map(|seen| Arc::new(seen.after(before, &wanted)));
-    let kept = || Some(Arc::new(blind(last.inventory.as_deref()?, gap.clone())));
-    let proof = inventory.as_deref().and_then(Record::unproved);
-    Record {
+    let kept = || {
+        Some(Arc::new(all_unseen(
+            last.inventory.as_deref()?,
+            gap.clone(),
+        )))
+    };
+    let proof = inventory
+        .as_deref()
+        .and_then(RegionRecord::confirmation_delay);
+    RegionRecord {
         inventory: inventory.or_else(kept),
         gap,
         failures,
         began: Some(began),
         ended: Some(clock::now()),
-        proof,
+        confirm_after: proof,
         time: account.now().map(|time| (time, clock::now())),
-        served: reaches,
-        settled,
+        served: selections,
+        complete_for,
         max_age,
-        paces: paces(served),
+        check_intervals: check_intervals(served),
         active: Some(began),
-        ..Record::default()
+        ..RegionRecord::default()
     }
 }
 
 /// Marks every secret as not visible, because AWS returned nothing at all: no automatic action may rest on it.
-fn blind(known: &Inventory, gap: Option<AwsError>) -> Inventory {
+fn all_unseen(known: &Inventory, gap: Option<AwsError>) -> Inventory {
     let mut kept = Inventory {
         gap,
         ..known.clone()
@@ -405,11 +422,11 @@ fn blind(known: &Inventory, gap: Option<AwsError>) -> Inventory {
     kept
 }
 
-fn report(
+fn report_sweep(
     context: &Context,
     profile_region: &ProfileRegion,
     inventory: &Inventory,
-    record: &Record,
+    record: &RegionRecord,
     took: Duration,
 ) {
     let (secrets, milliseconds) = (inventory.secrets.len(), took.as_millis());

@@ -21,14 +21,14 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// A group of tasks.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    running: JoinSet<Ended>,
+    running: JoinSet<EndedTask>,
     pulse: Pulse,
 }
 
 /// A task that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} {}", if *panicked { "has panicked" } else { "has ended" })]
-pub(crate) struct Ended {
+pub(crate) struct EndedTask {
     name: &'static str,
     panicked: bool,
 }
@@ -66,14 +66,14 @@ impl Tasks {
                 }
             };
             pulse.end(name);
-            Ended { name, panicked }
+            EndedTask { name, panicked }
         });
     }
 
     /// Waits for the first task to end. Without tasks it waits forever.
-    pub(crate) async fn first(&mut self) -> Ended {
+    pub(crate) async fn first(&mut self) -> EndedTask {
         match self.running.join_next().await {
-            Some(ended) => ended.unwrap_or(Ended {
+            Some(ended) => ended.unwrap_or(EndedTask {
                 name: "a task",
                 panicked: true,
             }),
@@ -94,7 +94,7 @@ impl Tasks {
 
 impl Pulse {
     /// Returns the name of a task that hangs, if there is one.
-    pub(crate) fn silent(&self) -> Option<String> {
+    pub(crate) fn hanging_task(&self) -> Option<String> {
         let now = clock::now();
         let seen = self.seen();
         let silent = seen
@@ -144,11 +144,11 @@ mod tests {
         let mut tasks = Tasks::new(&pulse);
         tasks.spawn("waits", std::future::pending());
         tokio::time::sleep(SILENCE * 10).await;
-        assert_eq!(pulse.silent(), None);
+        assert_eq!(pulse.hanging_task(), None);
         // A test has one thread, so a task that occupies it is a task that is not polled.
         pulse.beat("hangs");
         tokio::time::sleep(SILENCE + BEAT).await;
-        assert_eq!(pulse.silent().as_deref(), Some("hangs hangs"));
+        assert_eq!(pulse.hanging_task().as_deref(), Some("hangs hangs"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -158,6 +158,6 @@ mod tests {
         tasks.spawn("short", async {});
         tasks.all().await;
         tokio::time::sleep(SILENCE * 2).await;
-        assert_eq!(pulse.silent(), None);
+        assert_eq!(pulse.hanging_task(), None);
     }
 }

@@ -37,9 +37,9 @@ use crate::evaluations::Evaluations;
 use crate::events::EventRecorder;
 use crate::kubernetes::admission;
 use crate::kubernetes::reads::Reader;
-use crate::lease::{Elector, Note};
+use crate::lease::{Elector, LeaseNote};
 use crate::metrics::Metrics;
-use crate::operation::locks::Locks;
+use crate::operation::locks::SecretLocks;
 use crate::operation::look_failures::LookFailures;
 use crate::options::SecretLabel;
 use crate::policy::written_status::WrittenStatuses;
@@ -238,7 +238,7 @@ pub(crate) fn context() -> Context {
     let client = Client::new(tower::service_fn(fails), "default");
     let server_clock = Arc::new(ServerClock::default());
     let identity = "replica".to_owned();
-    let note = Arc::<Note>::default();
+    let note = Arc::<LeaseNote>::default();
     let (_, leadership) = Elector::new(
         client.clone(),
         "default",
@@ -259,8 +259,8 @@ pub(crate) fn context() -> Context {
         evaluations: Evaluations::default(),
         published_statuses: PublishedStatuses::default(),
         written_statuses: WrittenStatuses::default(),
-        locks: Locks::default(),
-        admission: admission::View::new(note),
+        locks: SecretLocks::default(),
+        admission: admission::AdmissionView::new(note),
         look_failures: LookFailures::default(),
         queues: Queues::default(),
         leadership,

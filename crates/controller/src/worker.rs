@@ -28,7 +28,7 @@ const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// How one queue is processed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct LoopConfig {
     /// The reconciler, as logs and metrics name it.
     pub controller: Controller,
     /// Maximum number of runs at one time.
@@ -80,13 +80,13 @@ fn pause_after(failures: u32) -> Duration {
 /// Processes the queue until the shutdown begins, and then lets running work finish.
 ///
 /// `work` returns the time until the next run of the key, if there must be one.
-pub(crate) async fn run<K, W, F>(limits: Limits, queue: Arc<Queue<K>>, surroundings: Deps, work: W)
+pub(crate) async fn run<K, W, F>(config: LoopConfig, queue: Arc<Queue<K>>, deps: Deps, work: W)
 where
     K: Ord + Clone + Display + Send + Sync + 'static,
     W: Fn(K) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Option<Duration>, Error>> + Send + 'static,
 {
-    let permits = Arc::new(Semaphore::new(limits.concurrency));
+    let permits = Arc::new(Semaphore::new(config.concurrency));
     let failures = Arc::new(Failures(Mutex::new(BTreeMap::new())));
     let mut running = JoinSet::new();
     loop {
@@ -94,7 +94,7 @@ where
         // the shutdown.
         let (permit, key) = tokio::select! {
             biased;
-            () = surroundings.shutdown.begun() => break,
+            () = deps.shutdown.begun() => break,
             next = next(&permits, &queue) => next,
         };
         while let Some(ended) = running.try_join_next() {
@@ -104,19 +104,19 @@ where
                 std::panic::resume_unwind(panic);
             }
         }
-        let (queue, surroundings, failures, work) = (
+        let (queue, deps, failures, work) = (
             Arc::clone(&queue),
-            surroundings.clone(),
+            deps.clone(),
             Arc::clone(&failures),
             work.clone(),
         );
         running.spawn(async move {
-            let pause = attempt(limits, &surroundings, &failures, &key, work).await;
+            let pause = run_once(config, &deps, &failures, &key, work).await;
             queue.done(&key, pause.map(|pause| clock::now() + pause));
             drop(permit);
         });
     }
-    let _ = tokio::time::timeout(limits.grace, async {
+    let _ = tokio::time::timeout(config.grace, async {
         while running.join_next().await.is_some() {}
     })
     .await;
@@ -133,9 +133,9 @@ async fn next<K: Ord + Clone>(
     (permit, queue.next().await)
 }
 
-async fn attempt<K, W, F>(
-    limits: Limits,
-    around: &Deps,
+async fn run_once<K, W, F>(
+    config: LoopConfig,
+    deps: &Deps,
     failures: &Failures<K>,
     key: &K,
     work: W,
@@ -147,13 +147,13 @@ where
 {
     // The next term queues everything again. But if a renewal arrives a moment too late, the same term continues, and
     // nothing is queued again: then the key must stay due.
-    if !around.leadership.is_held() {
-        return around.leadership.is_in_doubt().then_some(FIRST_RETRY);
+    if !deps.leadership.is_held() {
+        return deps.leadership.is_uncertain().then_some(FIRST_RETRY);
     }
-    around.metrics.reconcile_began(limits.controller);
+    deps.metrics.reconcile_began(config.controller);
     let began = clock::now();
     let ended = tokio::time::timeout(
-        limits.timeout,
+        config.timeout,
         AssertUnwindSafe(work(key.clone())).catch_unwind(),
     )
     .await;
@@ -169,40 +169,41 @@ where
                 again,
             )
         }
-        Ok(Ok(Err(error))) => failed(limits, failures, key, &error),
+        Ok(Ok(Err(error))) => record_failure(config, failures, key, &error),
         Ok(Err(_panic)) => {
-            around.metrics.reconcile_panicked(limits.controller);
+            deps.metrics.reconcile_panicked(config.controller);
             (
                 Error::Stale("").result(),
                 Some(failures.pause(key).max(LONGEST_RETRY)),
             )
         }
-        Err(_elapsed) => failed(
-            limits,
+        Err(_elapsed) => record_failure(
+            config,
             failures,
             key,
             &Error::Unreachable("it took too long".to_owned()),
         ),
     };
-    around
-        .metrics
-        .reconcile_ended(limits.controller, result, clock::now() - began);
+    deps.metrics
+        .reconcile_ended(config.controller, result, clock::now() - began);
     pause
 }
 
-fn failed<K: Ord + Clone + Display>(
-    limits: Limits,
+fn record_failure<K: Ord + Clone + Display>(
+    config: LoopConfig,
     failures: &Failures<K>,
     key: &K,
     error: &Error,
 ) -> (ReconcileResult, Option<Duration>) {
-    if error.is_passing() {
-        tracing::debug!(controller = limits.controller.name(), object = %key, %error, "reconcile requeued");
+    if error.is_transient() {
+        tracing::debug!(controller = config.controller.name(), object = %key, %error, "reconcile requeued");
     } else {
-        tracing::warn!(controller = limits.controller.name(), object = %key, %error, "reconcile failed");
+        tracing::warn!(controller = config.controller.name(), object = %key, %error, "reconcile failed");
     }
     let pause = failures.pause(key);
-    let rest = error.rest().map(|rest| spread(rest, key.to_string()));
+    let rest = error
+        .retry_after()
+        .map(|rest| spread(rest, key.to_string()));
     (error.result(), Some(pause.max(rest.unwrap_or_default())))
 }
 
@@ -211,11 +212,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::error::Busy;
+    use crate::error::ServerBusy;
     use crate::options::SecretLabel;
     use crate::shutdown::{self, Trigger};
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: LoopConfig = LoopConfig {
         controller: Controller::Policy,
         concurrency: 1,
         timeout: Duration::from_mins(10),
@@ -232,7 +233,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_of_one_key_stops_no_other() {
-        let (_trigger, surroundings) = surroundings();
+        let (_trigger, deps) = deps();
         let done = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&done);
         let work = move |key: &'static str| {
@@ -245,11 +246,11 @@ mod tests {
         };
         let _ = tokio::time::timeout(
             Duration::from_secs(10),
-            run(LIMITS, queue(&["bad", "good"]), surroundings.clone(), work),
+            run(LIMITS, queue(&["bad", "good"]), deps.clone(), work),
         )
         .await;
         assert_eq!(done.load(Ordering::Relaxed), 1);
-        let text = surroundings.metrics.text().expect("text");
+        let text = deps.metrics.text().expect("text");
         assert!(text.contains(r#"secretrotation_reconcile_panics_total{controller="policy"} 1"#));
     }
 
@@ -257,15 +258,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_shutdown_is_noticed_while_every_permit_is_taken() {
         for (grace, longest) in [(Duration::ZERO, 1), (Duration::from_secs(15), 16)] {
-            let (trigger, surroundings) = surroundings();
-            let limits = Limits { grace, ..LIMITS };
+            let (trigger, deps) = deps();
+            let limits = LoopConfig { grace, ..LIMITS };
             let began = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&began);
             let work = move |_| {
                 counter.fetch_add(1, Ordering::Relaxed);
                 std::future::pending()
             };
-            let running = tokio::spawn(run(limits, queue(&["a", "b"]), surroundings, work));
+            let running = tokio::spawn(run(limits, queue(&["a", "b"]), deps, work));
             tokio::time::sleep(Duration::from_secs(30)).await;
             let asked = clock::now();
             trigger.begin();
@@ -280,7 +281,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_that_ends_within_its_grace_period_finishes() {
-        let (trigger, surroundings) = surroundings();
+        let (trigger, deps) = deps();
         let done = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&done);
         let work = move |_| {
@@ -291,7 +292,7 @@ mod tests {
                 Ok(None)
             }
         };
-        let running = tokio::spawn(run(LIMITS, queue(&["a"]), surroundings, work));
+        let running = tokio::spawn(run(LIMITS, queue(&["a"]), deps, work));
         tokio::time::sleep(Duration::from_secs(1)).await;
         trigger.begin();
         running.await.expect("no panic");
@@ -301,17 +302,17 @@ mod tests {
     /// Without a Retry-After, the key is due again after a second.
     #[tokio::test(start_paused = true)]
     async fn a_key_pauses_for_as_long_as_the_api_server_asks() {
-        let (_trigger, surroundings) = surroundings();
+        let (_trigger, deps) = deps();
         let tries = Arc::new(Mutex::new(Vec::new()));
         let times = Arc::clone(&tries);
-        let busy = || Busy::told(http::StatusCode::TOO_MANY_REQUESTS, &asking("30"));
+        let busy = || ServerBusy::from_response(http::StatusCode::TOO_MANY_REQUESTS, &asking("30"));
         let work = move |_| {
             times.lock().expect("no panic").push(clock::now());
-            std::future::ready(Err(Error::Busy(busy().expect("it asks"))))
+            std::future::ready(Err(Error::ServerBusy(busy().expect("it asks"))))
         };
         let _ = tokio::time::timeout(
             Duration::from_secs(50),
-            run(LIMITS, queue(&["a"]), surroundings, work),
+            run(LIMITS, queue(&["a"]), deps, work),
         )
         .await;
         let tries = tries.lock().expect("no panic").clone();
@@ -323,19 +324,19 @@ mod tests {
     /// No one queues the key again, because no new term begins.
     #[tokio::test(start_paused = true)]
     async fn a_key_that_is_due_between_trust_and_renewal_is_not_lost() {
-        let (_trigger, mut surroundings) = surroundings();
+        let (_trigger, mut deps) = deps();
         let (sender, leadership) = Leadership::held_for(1, Duration::ZERO);
-        surroundings.leadership = leadership;
+        deps.leadership = leadership;
         let done = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&done);
         let work = move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
             std::future::ready(Ok(None))
         };
-        let running = tokio::spawn(run(LIMITS, queue(&["a"]), surroundings, work));
+        let running = tokio::spawn(run(LIMITS, queue(&["a"]), deps, work));
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(done.load(Ordering::Relaxed), 0);
-        Leadership::renew(&sender, Duration::from_mins(1));
+        Leadership::extend(&sender, Duration::from_mins(1));
         tokio::time::sleep(FIRST_RETRY).await;
         assert_eq!(done.load(Ordering::Relaxed), 1);
         running.abort();
@@ -354,14 +355,14 @@ mod tests {
         queue
     }
 
-    fn surroundings() -> (Trigger, Deps) {
+    fn deps() -> (Trigger, Deps) {
         let (trigger, shutdown) = shutdown::channel();
         let (_tenure, leadership) = Leadership::held_for(1, Duration::from_hours(1));
-        let surroundings = Deps {
+        let deps = Deps {
             metrics: Metrics::new(1, SecretLabel::Name).expect("metrics"),
             leadership,
             shutdown,
         };
-        (trigger, surroundings)
+        (trigger, deps)
     }
 }

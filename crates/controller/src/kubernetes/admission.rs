@@ -23,8 +23,8 @@ use secret_rotation_core::time::ServerTime;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::kubernetes::bounded;
-use crate::lease::Note;
+use crate::kubernetes::with_call_timeout;
+use crate::lease::LeaseNote;
 
 /// The names under which `deploy/admission` installs the policies that guard approvals, profiles and status, and
 /// their bindings.
@@ -32,7 +32,7 @@ pub(crate) const GUARDS: [&str; 3] = admission_policies::NAMES;
 
 /// Identifies the specs of all policies and bindings, as an API server shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub(crate) struct SpecMarks {
     /// The UID and generation of each policy and binding.
     text: String,
     /// When the last of them was created, if none has changed since.
@@ -41,15 +41,15 @@ pub(crate) struct Marks {
 
 /// What is known of the admission policies.
 #[derive(Debug)]
-pub(crate) struct View {
+pub(crate) struct AdmissionView {
     /// The marks and since when they are known, for the next holder of the lease.
-    note: Arc<Note>,
+    note: Arc<LeaseNote>,
     seen: Mutex<Option<Admission>>,
 }
 
-impl View {
-    /// Creates a view that knows only what the note says.
-    pub(crate) const fn new(note: Arc<Note>) -> Self {
+impl AdmissionView {
+    /// Creates a view that knows only what the note states.
+    pub(crate) const fn new(note: Arc<LeaseNote>) -> Self {
         Self {
             note,
             seen: Mutex::new(None),
@@ -73,15 +73,15 @@ impl View {
         now: impl FnOnce() -> Result<ServerTime, Error>,
     ) -> Result<Admission, Error> {
         // Read the time after the policies: whatever changed them came before.
-        let since = |marks: &Marks| Ok(self.since(marks, now()?));
+        let since = |marks: &SpecMarks| Ok(self.since(marks, now()?));
         let admission = enforced(client, since).await?;
         *self.lock() = Some(admission.clone());
         Ok(admission)
     }
 
     /// Returns since when the policies certainly have been as they are now.
-    fn since(&self, marks: &Marks, now: ServerTime) -> ServerTime {
-        let known = self.note.get().and_then(|note| known(&note, marks));
+    fn since(&self, marks: &SpecMarks, now: ServerTime) -> ServerTime {
+        let known = self.note.get().and_then(|note| noted_time(&note, marks));
         let since = known.or(marks.created).unwrap_or(now);
         if known.is_none() {
             self.note.set(format!("{since} {}", marks.text));
@@ -95,7 +95,7 @@ impl View {
 }
 
 /// Returns the time in the note, if it is about these marks.
-fn known(note: &str, marks: &Marks) -> Option<ServerTime> {
+fn noted_time(note: &str, marks: &SpecMarks) -> Option<ServerTime> {
     let (since, text) = note.split_once(' ')?;
     let since: Timestamp = since.parse().ok()?;
     (text == marks.text).then(|| ServerTime::new(since))
@@ -104,30 +104,30 @@ fn known(note: &str, marks: &Marks) -> Option<ServerTime> {
 /// Reads the policies and their bindings by quorum. `since` returns since when they have been as they are.
 pub(crate) async fn enforced(
     client: &Client,
-    since: impl FnOnce(&Marks) -> Result<ServerTime, Error>,
+    since: impl FnOnce(&SpecMarks) -> Result<ServerTime, Error>,
 ) -> Result<Admission, Error> {
     let mut marks = Vec::new();
     let mut created = Some(ServerTime::new(Timestamp::MIN));
     for name in GUARDS {
-        let policy = match found::<ValidatingAdmissionPolicy>(client, name).await? {
-            Found::Object(policy) => policy,
-            Found::Nothing(admission) => return Ok(admission),
+        let policy = match look_up::<ValidatingAdmissionPolicy>(client, name).await? {
+            Lookup::Object(policy) => policy,
+            Lookup::Nothing(admission) => return Ok(admission),
         };
-        let binding = match found::<ValidatingAdmissionPolicyBinding>(client, name).await? {
-            Found::Object(binding) => binding,
-            Found::Nothing(admission) => return Ok(admission),
+        let binding = match look_up::<ValidatingAdmissionPolicyBinding>(client, name).await? {
+            Lookup::Object(binding) => binding,
+            Lookup::Nothing(admission) => return Ok(admission),
         };
         match admission_policies::defect(name, &policy, &binding) {
             Some(Defect::Weak(what)) => return Ok(Admission::Missing { what }),
             Some(Defect::OtherVersion(what)) => return Ok(Admission::OtherVersion { what }),
             None => {}
         }
-        marks.extend([mark(&policy), mark(&binding)]);
+        marks.extend([spec_mark(&policy), spec_mark(&binding)]);
         for unchanged in [unchanged(&policy), unchanged(&binding)] {
             created = created.zip(unchanged).map(|(last, this)| last.max(this));
         }
     }
-    let marks = Marks {
+    let marks = SpecMarks {
         text: marks.join(","),
         created,
     };
@@ -137,7 +137,7 @@ pub(crate) async fn enforced(
 }
 
 /// Returns what no other spec of the object has: its UID and generation.
-fn mark<K: Resource>(object: &K) -> String {
+fn spec_mark<K: Resource>(object: &K) -> String {
     let meta = object.meta();
     let uid = meta.uid.as_deref().unwrap_or_default();
     format!("{uid}/{}", meta.generation.unwrap_or_default())
@@ -151,26 +151,26 @@ fn unchanged<K: Resource>(object: &K) -> Option<ServerTime> {
 }
 
 /// An object, or what its absence means.
-enum Found<K> {
+enum Lookup<K> {
     Object(K),
     Nothing(Admission),
 }
 
 /// Reads an object. A refusal for lack of permission is an answer and not an error: it may last, and those who wait
 /// for an approval must be informed.
-async fn found<K>(client: &Client, name: &str) -> Result<Found<K>, Error>
+async fn look_up<K>(client: &Client, name: &str) -> Result<Lookup<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + DeserializeOwned + Debug,
 {
     let what = format!("{} {name}", K::kind(&()));
     let api: Api<K> = Api::all(client.clone());
-    match bounded(api.get_opt(name)).await {
-        Ok(Some(object)) => Ok(Found::Object(object)),
-        Ok(None) => Ok(Found::Nothing(Admission::Missing {
+    match with_call_timeout(api.get_opt(name)).await {
+        Ok(Some(object)) => Ok(Lookup::Object(object)),
+        Ok(None) => Ok(Lookup::Nothing(Admission::Missing {
             what: format!("{what} does not exist"),
         })),
         Err(Error::Kubernetes { code: 403, .. }) => {
-            Ok(Found::Nothing(Admission::Unreadable { what }))
+            Ok(Lookup::Nothing(Admission::Unreadable { what }))
         }
         Err(error) => Err(error),
     }
@@ -188,8 +188,8 @@ mod tests {
         ServerTime::new(text.parse().expect("a time"))
     }
 
-    fn marks(text: &str, created: Option<&str>) -> Marks {
-        Marks {
+    fn marks(text: &str, created: Option<&str>) -> SpecMarks {
+        SpecMarks {
             text: text.to_owned(),
             created: created.map(time),
         }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn policies_that_never_changed_are_enforced_since_their_creation() {
-        let view = View::new(Arc::default());
+        let view = AdmissionView::new(Arc::default());
         let new = marks("a/1,b/1", Some("2026-11-01T01:00:00Z"));
         assert_eq!(view.since(&new, at(5)), at(1));
         assert_eq!(view.since(&new, at(9)), at(1));
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn policies_that_changed_are_enforced_since_the_change_was_noticed() {
-        let view = View::new(Arc::default());
+        let view = AdmissionView::new(Arc::default());
         let first = marks("a/1,b/1", Some("2026-11-01T01:00:00Z"));
         view.since(&first, at(2));
         // A condition that was added and removed again: the spec is as before, but its generation is not.
@@ -219,21 +219,28 @@ mod tests {
         assert_eq!(view.since(&back, at(9)), at(5), "it is remembered");
         // Deleted and created again, within the same second as the first time.
         let again = marks("a/1,c/1", Some("2026-11-01T01:00:00Z"));
-        assert_eq!(view.since(&again, at(10)), at(1), "its creation says so");
+        assert_eq!(view.since(&again, at(10)), at(1), "its creation shows that");
     }
 
     #[test]
     fn the_note_of_another_replica_is_used_for_the_marks_that_it_knew_and_for_no_others() {
-        let note: Arc<Note> = Arc::default();
+        let note: Arc<LeaseNote> = Arc::default();
         let changed = marks("a/1,b/3", None);
-        assert_eq!(View::new(Arc::clone(&note)).since(&changed, at(5)), at(5));
-        let next = View::new(note);
+        assert_eq!(
+            AdmissionView::new(Arc::clone(&note)).since(&changed, at(5)),
+            at(5)
+        );
+        let next = AdmissionView::new(note);
         assert_eq!(next.since(&changed, at(9)), at(5));
         assert_eq!(next.since(&marks("a/1,b/5", None), at(10)), at(10));
         for nonsense in ["", "x", "x a/1,b/3", "2026-11-01T01:00:00Z"] {
-            let note: Arc<Note> = Arc::default();
+            let note: Arc<LeaseNote> = Arc::default();
             note.set(nonsense.to_owned());
-            assert_eq!(View::new(note).since(&changed, at(9)), at(9), "{nonsense}");
+            assert_eq!(
+                AdmissionView::new(note).since(&changed, at(9)),
+                at(9),
+                "{nonsense}"
+            );
         }
     }
 
@@ -242,7 +249,7 @@ mod tests {
         let of = |meta: &Value| {
             let binding: ValidatingAdmissionPolicyBinding =
                 serde_json::from_value(json!({"metadata": meta})).expect("a binding");
-            (mark(&binding), unchanged(&binding))
+            (spec_mark(&binding), unchanged(&binding))
         };
         let created = "2026-11-01T01:00:00Z";
         let meta = json!({"uid": "u", "generation": 1, "creationTimestamp": created});

@@ -14,7 +14,7 @@ use tower::timeout::TimeoutLayer;
 use tower::{BoxError, Layer, Service};
 
 use crate::clock::ServerClock;
-use crate::error::Busy;
+use crate::error::ServerBusy;
 use crate::kubernetes::CALL_TIMEOUT;
 use crate::metrics::Metrics;
 
@@ -109,14 +109,14 @@ where
                 .ok()
                 .and_then(|answer| answer.headers().get(header::DATE))
             {
-                server_clock.saw(date.to_str().unwrap_or_default());
+                server_clock.observe(date.to_str().unwrap_or_default());
             }
             let class = answer
                 .as_ref()
                 .map_or("none", |answer| code_class(answer.status().as_u16()));
             metrics.kubernetes_called(verb, resource, class);
             let answer = answer?;
-            match Busy::told(answer.status(), answer.headers()) {
+            match ServerBusy::from_response(answer.status(), answer.headers()) {
                 Some(busy) => Err(busy.into()),
                 None => Ok(answer),
             }
@@ -178,7 +178,7 @@ mod tests {
     use kube::Api;
 
     use super::*;
-    use crate::kubernetes::bounded;
+    use crate::kubernetes::with_call_timeout;
     use crate::options::SecretLabel;
 
     #[test]
@@ -259,9 +259,11 @@ mod tests {
             let client = ClientBuilder::new(tower::service_fn(answer), "default");
             let client = client.with_layer(&layer).build();
             let leases: Api<Lease> = Api::default_namespaced(client);
-            let error = bounded(leases.get("any")).await.expect_err("it is refused");
+            let error = with_call_timeout(leases.get("any"))
+                .await
+                .expect_err("it is refused");
             assert_eq!(
-                error.rest().map(|rest| rest.as_secs()),
+                error.retry_after().map(|rest| rest.as_secs()),
                 rest,
                 "{code} {after:?}: {error}"
             );

@@ -19,7 +19,7 @@ use secret_rotation_core::policy::Policy;
 use secret_rotation_core::profile::Profile;
 
 use crate::error::Error;
-use crate::kubernetes::bounded;
+use crate::kubernetes::with_call_timeout;
 
 /// Reads from the API server.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub(crate) struct Reader {
 
 /// All operations on one secret.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct OnSecret {
+pub(crate) struct OperationsOnSecret {
     /// The operations that can be parsed.
     pub operations: Vec<Operation>,
     /// An operation that has begun, has not ended, and cannot be parsed.
@@ -50,9 +50,9 @@ impl Reader {
     ) -> Result<Option<SecretRotationOperation>, Error> {
         let api: Api<DeserializeGuard<SecretRotationOperation>> =
             Api::namespaced(self.client.clone(), key.namespace.as_str());
-        let object = bounded(api.get_opt(key.name.as_str()))
+        let object = with_call_timeout(api.get_opt(key.name.as_str()))
             .await
-            .map_err(|error| error.reading(|| format!("SecretRotationOperation {key}")))?;
+            .map_err(|error| error.while_reading(|| format!("SecretRotationOperation {key}")))?;
         object
             .map(|object| object.0.map_err(|invalid| Error::Invalid(invalid.error)))
             .transpose()
@@ -66,16 +66,16 @@ impl Reader {
         let kind = ApiResource::erase::<SecretRotationOperation>(&());
         let namespace = key.namespace.as_str();
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
-        bounded(api.get_opt(key.name.as_str())).await
+        with_call_timeout(api.get_opt(key.name.as_str())).await
     }
 
     /// Reads a policy. Returns `None` if it does not exist.
     pub(crate) async fn policy(&self, key: &ObjectKey) -> Result<Option<Policy>, Error> {
         let api: Api<SecretRotationPolicy> =
             Api::namespaced(self.client.clone(), key.namespace.as_str());
-        let object = bounded(api.get_opt(key.name.as_str()))
+        let object = with_call_timeout(api.get_opt(key.name.as_str()))
             .await
-            .map_err(|error| error.reading(|| format!("SecretRotationPolicy {key}")))?;
+            .map_err(|error| error.while_reading(|| format!("SecretRotationPolicy {key}")))?;
         let parsed = object.map(|object| object.to_core()).transpose();
         Ok(parsed
             .map_err(|error| Error::Invalid(error.to_string()))?
@@ -85,9 +85,9 @@ impl Reader {
     /// Reads a profile. Returns `None` if it does not exist.
     pub(crate) async fn profile(&self, name: &ProfileName) -> Result<Option<Profile>, Error> {
         let api: Api<AWSAccessProfile> = Api::all(self.client.clone());
-        let object = bounded(api.get_opt(name.as_str()))
+        let object = with_call_timeout(api.get_opt(name.as_str()))
             .await
-            .map_err(|error| error.reading(|| format!("AWSAccessProfile {name}")))?;
+            .map_err(|error| error.while_reading(|| format!("AWSAccessProfile {name}")))?;
         object
             .map(|object| object.to_core())
             .transpose()
@@ -115,14 +115,16 @@ impl Reader {
     }
 
     /// Reads every operation on a secret in all watched namespaces.
-    pub(crate) async fn on_secret(&self, arn: &Arn) -> Result<OnSecret, Error> {
+    pub(crate) async fn on_secret(&self, arn: &Arn) -> Result<OperationsOnSecret, Error> {
         let selector =
             ListParams::default().labels(&format!("{SECRET_LABEL}={}", secret_label(arn)));
-        let mut found = OnSecret::default();
+        let mut found = OperationsOnSecret::default();
         for api in self.operations() {
-            let listed = bounded(api.list(&selector)).await.map_err(|error| {
-                error.reading(|| "the SecretRotationOperations on this secret".to_owned())
-            })?;
+            let listed = with_call_timeout(api.list(&selector))
+                .await
+                .map_err(|error| {
+                    error.while_reading(|| "the SecretRotationOperations on this secret".to_owned())
+                })?;
             for object in listed {
                 found.add(object);
             }
@@ -132,9 +134,9 @@ impl Reader {
 
     async fn namespace(&self, name: &str) -> Result<PartialObjectMeta<NamespaceObject>, Error> {
         let api: Api<NamespaceObject> = Api::all(self.client.clone());
-        bounded(api.get_metadata(name))
+        with_call_timeout(api.get_metadata(name))
             .await
-            .map_err(|error| error.reading(|| format!("Namespace {name}")))
+            .map_err(|error| error.while_reading(|| format!("Namespace {name}")))
     }
 
     fn operations(&self) -> Vec<Api<DynamicObject>> {
@@ -147,9 +149,9 @@ impl Reader {
     }
 }
 
-impl OnSecret {
+impl OperationsOnSecret {
     fn add(&mut self, object: DynamicObject) {
-        let (key, at_work) = (object.name_any(), is_at_work(&object));
+        let (key, at_work) = (object.name_any(), is_in_progress(&object));
         let parsed = object
             .try_parse::<SecretRotationOperation>()
             .ok()
@@ -164,7 +166,7 @@ impl OnSecret {
 }
 
 /// Returns whether an object that may be of a newer release has a journal and has not ended.
-fn is_at_work(object: &DynamicObject) -> bool {
+fn is_in_progress(object: &DynamicObject) -> bool {
     let Some(status) = object.data.get("status") else {
         return false;
     };
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_operation_in_progress_that_cannot_be_parsed_is_noticed() {
-        let mut found = OnSecret::default();
+        let mut found = OperationsOnSecret::default();
         found.add(object(
             json!({"spec": {"action": "FromTheFuture"}, "status": {"steps": [{"name": "Leap"}]}}),
         ));
@@ -209,7 +211,7 @@ mod tests {
             json!({"spec": {"action": "FromTheFuture"}}),
             json!({"status": {"steps": []}}),
         ] {
-            let mut found = OnSecret::default();
+            let mut found = OperationsOnSecret::default();
             found.add(object(content));
             assert_eq!((found.operations.len(), found.unsupported), (0, None));
         }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::kubernetes::bounded;
+use crate::kubernetes::with_call_timeout;
 
 /// Applies a status. Returns the stored object, even if it cannot be decoded.
 ///
@@ -34,7 +34,8 @@ where
         "status": status,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    let stored = bounded(api.patch_status(name, &parameters, &Patch::Apply(&patch))).await?;
+    let stored =
+        with_call_timeout(api.patch_status(name, &parameters, &Patch::Apply(&patch))).await?;
     let unmoved = stored.resource_version().as_deref() == Some(resource_version);
     tracing::debug!(kind = %K::kind(&()), name, unmoved, "status applied");
     Ok(stored)
@@ -42,7 +43,7 @@ where
 
 /// How to write the status of an object so that fields that it no longer has are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum WriteMethod {
     /// By server-side apply.
     Apply,
     /// By a merge that replaces the whole status. The status was merged once, and merged fields survive every apply,
@@ -52,7 +53,7 @@ pub(crate) enum Way {
     Merge,
 }
 
-impl Way {
+impl WriteMethod {
     /// Returns how to write to an object that a watch showed.
     pub(crate) fn of<K: Resource>(object: &DeserializeGuard<K>) -> Self {
         let mut owners = object.meta().managed_fields.iter().flatten();
@@ -75,7 +76,7 @@ pub(crate) fn is_merged(entry: &ManagedFieldsEntry) -> bool {
 pub(crate) async fn publish<K, S>(
     api: &Api<DeserializeGuard<K>>,
     (name, resource_version): (&str, &str),
-    way: Way,
+    way: WriteMethod,
     (old, new): (Option<&S>, &S),
 ) -> Result<DeserializeGuard<K>, Error>
 where
@@ -83,9 +84,9 @@ where
     S: Serialize + Sync,
 {
     match way {
-        Way::Apply => apply(api, name, resource_version, new).await,
-        Way::Merge => merge(api, name, resource_version, &json!(new)).await,
-        Way::Replace => {
+        WriteMethod::Apply => apply(api, name, resource_version, new).await,
+        WriteMethod::Merge => merge(api, name, resource_version, &json!(new)).await,
+        WriteMethod::Replace => {
             merge(
                 api,
                 name,
@@ -128,7 +129,7 @@ where
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    bounded(api.patch_status(name, &parameters, &Patch::Merge(&patch))).await
+    with_call_timeout(api.patch_status(name, &parameters, &Patch::Merge(&patch))).await
 }
 
 #[cfg(test)]
@@ -147,7 +148,7 @@ mod tests {
                 "spec": spec,
             });
             let object = serde_json::from_value::<DeserializeGuard<SecretRotationPolicy>>(object);
-            Way::of(&object.expect("an object"))
+            WriteMethod::of(&object.expect("an object"))
         };
         let good = json!({"selector": {"include": [{"namePrefix": "a"}]}});
         let owner = |operation: &str, manager: &str| json!({"manager": manager, "operation": operation, "subresource": "status"});
@@ -157,10 +158,13 @@ mod tests {
         );
         assert_eq!(
             way(&good, &json!([applied, owner("Update", "kubectl")])),
-            Way::Apply
+            WriteMethod::Apply
         );
-        assert_eq!(way(&good, &json!([applied, merged])), Way::Replace);
-        assert_eq!(way(&json!({"selector": 7}), &json!([merged])), Way::Merge);
+        assert_eq!(way(&good, &json!([applied, merged])), WriteMethod::Replace);
+        assert_eq!(
+            way(&json!({"selector": 7}), &json!([merged])),
+            WriteMethod::Merge
+        );
     }
 
     #[test]

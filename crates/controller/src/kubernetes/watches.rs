@@ -23,9 +23,9 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::error::Busy;
+use crate::error::ServerBusy;
 use crate::jitter::spread;
-use crate::kubernetes::{bounded, status};
+use crate::kubernetes::{status, with_call_timeout};
 
 /// How long one watch lasts, in seconds. The API server then ends it and sends its version just before, so a
 /// connection without data for longer is dead.
@@ -64,7 +64,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// Returns how long the API server asked to be left alone, if it did.
-    fn rest(&self) -> Option<Duration> {
+    fn retry_after(&self) -> Option<Duration> {
         let Self::Watch(
             watcher::Error::InitialListFailed(kube::Error::Service(error))
             | watcher::Error::WatchStartFailed(kube::Error::Service(error)),
@@ -72,7 +72,9 @@ impl Error {
         else {
             return None;
         };
-        error.downcast_ref().map(|busy: &Busy| busy.rest.min(PAGE))
+        error
+            .downcast_ref()
+            .map(|busy: &ServerBusy| busy.rest.min(PAGE))
     }
 }
 
@@ -186,11 +188,11 @@ where
             tokio::select! {
                 // `biased`: an event that is ready proves that the watch is alive, so it is handled before the check is due.
                 biased;
-                Some(event) = self.events.next() => return self.told(event),
-                () = tokio::time::sleep_until(self.due) => match self.look().await {
+                Some(event) = self.events.next() => return self.observe(event),
+                () = tokio::time::sleep_until(self.due) => match self.check_version().await {
                     Ok(()) => {}
                     Err(error) => {
-                        self.start_over();
+                        self.restart();
                         return Err(error);
                     }
                 }
@@ -198,10 +200,10 @@ where
         }
     }
 
-    fn told(&mut self, event: watcher::Result<Event<K>>) -> Result<Event<K>, Error> {
+    fn observe(&mut self, event: watcher::Result<Event<K>>) -> Result<Event<K>, Error> {
         let event = event.map_err(Error::from).inspect_err(|error| {
             self.rests = error
-                .rest()
+                .retry_after()
                 .map(|rest| clock::now() + spread(rest, &self.seed));
         });
         match &event {
@@ -223,11 +225,11 @@ where
     }
 
     /// Reads the version of the API server, by quorum. If it does not answer, nothing changes.
-    async fn look(&mut self) -> Result<(), Error> {
+    async fn check_version(&mut self) -> Result<(), Error> {
         if self.listing {
             return Err(Error::Stalled);
         }
-        let asked = bounded(self.api.list(&ListParams::default().limit(1))).await;
+        let asked = with_call_timeout(self.api.list(&ListParams::default().limit(1))).await;
         self.due = clock::now() + spread(LOOK, (&self.seed, K::kind(&()).as_ref()));
         let now = asked.map_or(0, |list| version(list.metadata.resource_version));
         let before = self.newest;
@@ -238,7 +240,7 @@ where
         Ok(())
     }
 
-    fn start_over(&mut self) {
+    fn restart(&mut self) {
         self.events = events(&self.api, &self.seed);
         self.listing = true;
         self.newest = 0;
@@ -376,7 +378,7 @@ mod tests {
             )))
         }
 
-        fn list(&self) -> Result<Option<Value>, Busy> {
+        fn list(&self) -> Result<Option<Value>, ServerBusy> {
             let mut state = self.0.lock().expect("no panic");
             state.lists.push(clock::now());
             if state.stalling > 0 {
@@ -387,9 +389,11 @@ mod tests {
                 state.busy.0 -= 1;
                 let value = state.busy.1.into();
                 let headers = [(http::header::RETRY_AFTER, value)].into_iter().collect();
-                return Err(
-                    Busy::told(http::StatusCode::SERVICE_UNAVAILABLE, &headers).expect("it asks")
-                );
+                return Err(ServerBusy::from_response(
+                    http::StatusCode::SERVICE_UNAVAILABLE,
+                    &headers,
+                )
+                .expect("it asks"));
             }
             let item = |(name, version): &(&str, u64)| json!({"metadata": {"name": name, "resourceVersion": version.to_string()}, "spec": {"regions": ["eu-west-1"]}});
             let items: Vec<_> = state.profiles.iter().map(item).collect();
@@ -401,7 +405,7 @@ mod tests {
     }
 
     /// Returns the next event of a watch, if it comes in time.
-    async fn told(watch: &mut Profiles, seconds: u64) -> Option<String> {
+    async fn next_event(watch: &mut Profiles, seconds: u64) -> Option<String> {
         let next = tokio::time::timeout(Duration::from_secs(seconds), watch.next()).await;
         Some(match next.ok()?? {
             Ok(Event::InitApply(object)) => {
@@ -415,7 +419,7 @@ mod tests {
     async fn listed(watch: &mut Profiles) -> Vec<String> {
         let mut all = Vec::new();
         while all.last().is_none_or(|last| last != "InitDone") {
-            all.push(told(watch, 1).await.expect("it is listed at once"));
+            all.push(next_event(watch, 1).await.expect("it is listed at once"));
         }
         all
     }
@@ -433,16 +437,16 @@ mod tests {
                 listed(&mut watch).await,
                 ["Init", "a@450", "b@440", "InitDone"]
             );
-            assert_eq!(told(&mut watch, 60).await, None, "nothing happens");
+            assert_eq!(next_event(&mut watch, 60).await, None, "nothing happens");
             let restored = if version == 500 { 300 } else { version };
             server.moves_to(restored, &[("a", 200)]);
-            let error = told(&mut watch, 30).await.expect("it is noticed");
+            let error = next_event(&mut watch, 30).await.expect("it is noticed");
             assert!(
                 error.contains(&format!("at version {restored} and was at {before}")),
                 "{error}"
             );
             assert_eq!(listed(&mut watch).await, ["Init", "a@200", "InitDone"]);
-            assert_eq!(told(&mut watch, 60).await, None, "once");
+            assert_eq!(next_event(&mut watch, 60).await, None, "once");
         }
     }
 
@@ -451,8 +455,8 @@ mod tests {
         let server = Server::at(500, &[("a", 450)]);
         server.0.lock().expect("no panic").stalling = 1;
         let mut watch = server.watch();
-        assert_eq!(told(&mut watch, 1).await.as_deref(), Some("Init"));
-        let error = told(&mut watch, 31).await.expect("it is noticed");
+        assert_eq!(next_event(&mut watch, 1).await.as_deref(), Some("Init"));
+        let error = next_event(&mut watch, 31).await.expect("it is noticed");
         assert!(error.contains("no page"), "{error}");
         assert_eq!(listed(&mut watch).await, ["Init", "a@450", "InitDone"]);
     }
@@ -464,7 +468,7 @@ mod tests {
         let mut watch = server.watch();
         listed(&mut watch).await;
         server.0.lock().expect("no panic").stalling = 3;
-        assert_eq!(told(&mut watch, 100).await, None);
+        assert_eq!(next_event(&mut watch, 100).await, None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -472,13 +476,13 @@ mod tests {
         let server = Server::at(500, &[]);
         server.0.lock().expect("no panic").busy = (1, 12);
         let mut watch = server.watch();
-        assert_eq!(told(&mut watch, 1).await.as_deref(), Some("Init"));
-        let error = told(&mut watch, 1).await.expect("an error");
+        assert_eq!(next_event(&mut watch, 1).await.as_deref(), Some("Init"));
+        let error = next_event(&mut watch, 1).await.expect("an error");
         assert!(
             error.contains("failed to perform initial object list"),
             "{error}"
         );
-        assert_eq!(told(&mut watch, 20).await.as_deref(), Some("Init"));
+        assert_eq!(next_event(&mut watch, 20).await.as_deref(), Some("Init"));
         listed(&mut watch).await;
         let lists = server.0.lock().expect("no panic").lists.clone();
         let rest = lists[1] - lists[0];

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// How long other replicas respect a lease that is not renewed.
 pub(crate) const LEASE_DURATION: Duration = Duration::from_secs(15);
 
-/// How long the holder trusts a renewal, counted from before it was sent. It is clearly shorter than [`TERM`], so
+/// How long the holder trusts a renewal, counted from before it was sent. It is clearly shorter than [`LEASE_DURATION`], so
 /// that the holder stops before another replica may begin.
 pub(crate) const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -65,10 +65,10 @@ pub(crate) fn observe(
 }
 
 /// Returns the next move of the replica `own`.
-pub(crate) fn judge(
+pub(crate) fn next_action(
     own: &str,
     record: Option<&LeaseRecord>,
-    still: Option<&ObservedRecord>,
+    observed: Option<&ObservedRecord>,
     now: Instant,
 ) -> LeaseAction {
     let Some(record) = record else {
@@ -77,12 +77,12 @@ pub(crate) fn judge(
     match record.holder.as_deref() {
         None | Some("") => LeaseAction::Take,
         Some(holder) if holder == own => LeaseAction::Renew,
-        Some(_) if has_run_out(record, still, now) => LeaseAction::Take,
+        Some(_) if is_expired(record, observed, now) => LeaseAction::Take,
         Some(_) => LeaseAction::Watch,
     }
 }
 
-fn has_run_out(record: &LeaseRecord, still: Option<&ObservedRecord>, now: Instant) -> bool {
+fn is_expired(record: &LeaseRecord, still: Option<&ObservedRecord>, now: Instant) -> bool {
     let term = record
         .term
         .unwrap_or(LEASE_DURATION)
@@ -100,13 +100,13 @@ mod tests {
     #[test]
     fn a_missing_lease_is_created_and_a_released_one_taken() {
         let now = Instant::now();
-        assert_eq!(judge("me", None, None, now), LeaseAction::Create);
+        assert_eq!(next_action("me", None, None, now), LeaseAction::Create);
         assert_eq!(
-            judge("me", Some(&held_by(None)), None, now),
+            next_action("me", Some(&held_by(None)), None, now),
             LeaseAction::Take
         );
         assert_eq!(
-            judge("me", Some(&held_by(Some(""))), None, now),
+            next_action("me", Some(&held_by(Some(""))), None, now),
             LeaseAction::Take
         );
     }
@@ -116,7 +116,7 @@ mod tests {
         let now = Instant::now();
         let record = held_by(Some("me"));
         assert_eq!(
-            judge(
+            next_action(
                 "me",
                 Some(&record),
                 Some(&still(now)),
@@ -131,15 +131,15 @@ mod tests {
         let now = Instant::now();
         let record = held_by(Some("other"));
         assert_eq!(
-            judge("me", Some(&record), None, now + LEASE_DURATION * 4),
+            next_action("me", Some(&record), None, now + LEASE_DURATION * 4),
             LeaseAction::Watch
         );
         assert_eq!(
-            judge("me", Some(&record), Some(&still(now)), now + LEASE_DURATION),
+            next_action("me", Some(&record), Some(&still(now)), now + LEASE_DURATION),
             LeaseAction::Watch
         );
         assert_eq!(
-            judge(
+            next_action(
                 "me",
                 Some(&record),
                 Some(&still(now)),
@@ -162,7 +162,7 @@ mod tests {
             Some(now + LEASE_DURATION * 2)
         );
         assert_eq!(
-            judge(
+            next_action(
                 "me",
                 Some(&renewed),
                 watched.as_ref(),
@@ -180,7 +180,7 @@ mod tests {
             ..held_by(Some("other"))
         };
         assert_eq!(
-            judge(
+            next_action(
                 "me",
                 Some(&endless),
                 Some(&still(now)),
@@ -193,7 +193,7 @@ mod tests {
             ..held_by(Some("other"))
         };
         assert_eq!(
-            judge(
+            next_action(
                 "me",
                 Some(&none),
                 Some(&still(now)),

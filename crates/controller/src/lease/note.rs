@@ -4,9 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A text in an annotation of the Lease, which is written with the next renewal. Only the holder may set it.
 #[derive(Debug, Default)]
-pub(crate) struct Note(Mutex<Option<String>>);
+pub(crate) struct LeaseNote(Mutex<Option<String>>);
 
-impl Note {
+impl LeaseNote {
     /// Returns the text that this replica or the previous holder set last.
     pub(crate) fn get(&self) -> Option<String> {
         self.lock().clone()

@@ -1,4 +1,4 @@
-//! Tests the keeper against a simulated API server on a paused clock.
+//! Tests the elector against a simulated API server on a paused clock.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -41,7 +41,7 @@ impl Server {
         self.elector_with(own, &Arc::default())
     }
 
-    fn elector_with(&self, own: &str, note: &Arc<Note>) -> (Elector, Leadership) {
+    fn elector_with(&self, own: &str, note: &Arc<LeaseNote>) -> (Elector, Leadership) {
         let clock = Arc::new(ServerClock::default());
         let (own, note) = (own.to_owned(), Arc::clone(note));
         Elector::new(self.client(), "default", own, clock, note)
@@ -58,7 +58,7 @@ impl Server {
     }
 
     /// Handles a request. `None` means that it hangs, whether it was carried out or not.
-    fn heard(&self, method: &http::Method, body: &[u8]) -> Option<(u16, Value)> {
+    fn handle(&self, method: &http::Method, body: &[u8]) -> Option<(u16, Value)> {
         let mut state = self.lock();
         state.requests.push((clock::now(), method.clone()));
         if state.hanging > 0 {
@@ -66,9 +66,9 @@ impl Server {
             return None;
         }
         let answer = state.serve(method, body);
-        let heard = state.muted == 0;
+        let is_heard = state.muted == 0;
         state.muted = state.muted.saturating_sub(1);
-        heard.then_some(answer)
+        is_heard.then_some(answer)
     }
 
     async fn answer(
@@ -77,7 +77,7 @@ impl Server {
     ) -> Result<http::Response<Body>, std::convert::Infallible> {
         let (parts, body) = request.into_parts();
         let body = body.collect_bytes().await.expect("a body");
-        let Some((code, answer)) = self.heard(&parts.method, &body) else {
+        let Some((code, answer)) = self.handle(&parts.method, &body) else {
             return std::future::pending().await;
         };
         let response = http::Response::builder()
@@ -123,16 +123,16 @@ fn refusal(code: u16, reason: &str) -> (u16, Value) {
     )
 }
 
-/// Starts a keeper that holds the lease in its first term.
+/// Starts an elector that holds the lease in its first term.
 async fn holding(server: &Server) -> (oneshot::Sender<()>, Leadership) {
     let (elector, leadership) = server.elector("me");
     let (release, released) = oneshot::channel();
     tokio::spawn(elector.run(released));
-    assert_eq!(leadership.begins(None).await, Some((1, 1)));
+    assert_eq!(leadership.next_term(None).await, Some((1, 1)));
     (release, leadership)
 }
 
-async fn pass(seconds: u64) {
+async fn advance(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
@@ -140,25 +140,28 @@ async fn pass(seconds: u64) {
 #[tokio::test(start_paused = true)]
 async fn the_note_of_a_holder_is_passed_to_the_next() {
     let server = Server::default();
-    let (first, second) = (Arc::<Note>::default(), Arc::<Note>::default());
+    let (first, second) = (Arc::<LeaseNote>::default(), Arc::<LeaseNote>::default());
     let (elector, leadership) = server.elector_with("me", &first);
     let (release, released) = oneshot::channel();
     let holder = tokio::spawn(elector.run(released));
-    leadership.begins(None).await.expect("it holds the lease");
+    leadership
+        .next_term(None)
+        .await
+        .expect("it holds the lease");
     first.set("one".to_owned());
-    pass(3).await;
+    advance(3).await;
     first.set("two".to_owned());
-    pass(3).await;
+    advance(3).await;
     second.set("what it knew long ago".to_owned());
     let (elector, leadership) = server.elector_with("other", &second);
     let (_other, released) = oneshot::channel();
     tokio::spawn(elector.run(released));
-    pass(3).await;
+    advance(3).await;
     let _ = release.send(());
     holder.await.expect("it ends");
-    leadership.begins(None).await.expect("it is the next");
+    leadership.next_term(None).await.expect("it is the next");
     assert_eq!(second.get().as_deref(), Some("two"));
-    pass(3).await;
+    advance(3).await;
     let stored = server.lock().lease.clone().expect("a lease");
     assert_eq!(stored["metadata"]["annotations"][NOTE], "two");
 }
@@ -169,7 +172,7 @@ async fn the_holder_renews_every_two_seconds_by_one_request() {
     let (_release, leadership) = holding(&server).await;
     server.lock().requests.clear();
     let began = clock::now();
-    pass(21).await;
+    advance(21).await;
     let requests = server.lock().requests.clone();
     let writes: Vec<_> = requests
         .iter()
@@ -195,7 +198,7 @@ async fn one_request_that_hangs_never_loses_the_lease() {
         let server = Server::default();
         let (_release, leadership) = holding(&server).await;
         for at in [0_u64, 1, 3, 5] {
-            pass(at).await;
+            advance(at).await;
             hang(&mut server.lock());
             for _ in 0..100 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -210,9 +213,9 @@ async fn a_lease_regained_without_another_holder_is_a_new_term_of_the_same_reign
     let server = Server::default();
     let (_release, leadership) = holding(&server).await;
     server.lock().hanging = 6;
-    leadership.ends(1).await;
+    leadership.term_ended(1).await;
     assert!(!leadership.is_held());
-    assert_eq!(leadership.begins(Some(1)).await, Some((2, 1)));
+    assert_eq!(leadership.next_term(Some(1)).await, Some((2, 1)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,11 +226,11 @@ async fn a_lease_that_another_replica_held_meanwhile_begins_a_new_reign() {
         lease["spec"]["holderIdentity"] = json!("other");
         lease["spec"]["leaseTransitions"] = json!(1);
     });
-    leadership.ends(1).await;
-    tokio::time::timeout(Duration::from_secs(1), leadership.passes(Some(1)))
+    leadership.term_ended(1).await;
+    tokio::time::timeout(Duration::from_secs(1), leadership.epoch_ended(Some(1)))
         .await
         .expect("it is noticed at once, not when the lease is regained");
-    assert_eq!(leadership.begins(Some(1)).await, Some((2, 3)));
+    assert_eq!(leadership.next_term(Some(1)).await, Some((2, 3)));
 }
 
 /// Another replica took the lease and released it between two reads of this one.
@@ -239,7 +242,7 @@ async fn a_holder_that_came_and_went_unseen_is_noticed_by_the_transitions() {
         lease["spec"]["holderIdentity"] = Value::Null;
         lease["spec"]["leaseTransitions"] = json!(1);
     });
-    assert_eq!(leadership.begins(Some(1)).await, Some((2, 2)));
+    assert_eq!(leadership.next_term(Some(1)).await, Some((2, 2)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,20 +250,20 @@ async fn a_lease_that_was_created_again_begins_a_new_reign() {
     let server = Server::default();
     let (_release, leadership) = holding(&server).await;
     server.lock().lease = None;
-    assert_eq!(leadership.begins(Some(1)).await, Some((2, 2)));
+    assert_eq!(leadership.next_term(Some(1)).await, Some((2, 2)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_released_within_seconds_even_while_a_request_hangs() {
     let server = Server::default();
     let (release, leadership) = holding(&server).await;
-    pass(1).await;
+    advance(1).await;
     server.lock().hanging = 1;
-    pass(2).await;
+    advance(2).await;
     let began = clock::now();
-    release.send(()).expect("the keeper runs");
-    leadership.ends(1).await;
-    pass(4).await;
+    release.send(()).expect("the elector runs");
+    leadership.term_ended(1).await;
+    advance(4).await;
     assert!(clock::now() - began < Duration::from_secs(6));
     let lease = server.lock().lease.clone().expect("a lease");
     assert_eq!(lease["spec"]["holderIdentity"], Value::Null);
@@ -269,6 +272,6 @@ async fn a_lease_is_released_within_seconds_even_while_a_request_hangs() {
 /// A server that asks for a pause gets one, but never so long that the lease expires.
 #[test]
 fn two_tries_fit_into_the_trust_even_with_the_longest_pause() {
-    assert!(MAX_REST * 2 + REQUEST_TIMEOUT <= RENEW_DEADLINE);
+    assert!(MAX_RETRY_AFTER * 2 + REQUEST_TIMEOUT <= RENEW_DEADLINE);
     assert!(RETRY_PERIOD * 4 + REQUEST_TIMEOUT <= RENEW_DEADLINE);
 }

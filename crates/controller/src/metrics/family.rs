@@ -6,7 +6,7 @@ use std::ops::Deref;
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
-use super::leader_only::{LeaderOnly, Spoken};
+use super::leader_only::{ExportedByLeader, LeaderOnly};
 
 /// The description of a family: one row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +209,7 @@ pub(super) trait AnyMetric {
     fn collector(&self) -> &dyn Collector;
 
     /// Registers the metric, for the replicas that export it.
-    fn register(&self, registry: &Registry, voice: &LeaderOnly) -> prometheus::Result<()>;
+    fn register(&self, registry: &Registry, leader_only: &LeaderOnly) -> prometheus::Result<()>;
 
     /// Creates the series that exist from the start of the process.
     fn start(&self);
@@ -234,12 +234,12 @@ impl<V: Vector> AnyMetric for Metric<V> {
         &self.vector
     }
 
-    fn register(&self, registry: &Registry, voice: &LeaderOnly) -> prometheus::Result<()> {
+    fn register(&self, registry: &Registry, leader_only: &LeaderOnly) -> prometheus::Result<()> {
         let inner = self.vector.clone();
         registry.register(match self.family.exporter {
             Exporter::EveryReplica => Box::new(inner),
-            Exporter::Leader => Box::new(Spoken {
-                voice: voice.clone(),
+            Exporter::Leader => Box::new(ExportedByLeader {
+                leader_only: leader_only.clone(),
                 inner,
             }),
         })

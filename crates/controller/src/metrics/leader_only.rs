@@ -11,11 +11,11 @@ use prometheus::proto::MetricFamily;
 pub(super) struct LeaderOnly(Arc<AtomicBool>);
 
 impl LeaderOnly {
-    pub(super) fn set(&self, speaks: bool) {
-        self.0.store(speaks, Ordering::Relaxed);
+    pub(super) fn set(&self, leads: bool) {
+        self.0.store(leads, Ordering::Relaxed);
     }
 
-    pub(super) fn speaks(&self) -> bool {
+    pub(super) fn leads(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -23,19 +23,19 @@ impl LeaderOnly {
 /// A collector without series while another replica holds the lease. Its counts are kept: a counter that started
 /// again at 0 would hide what was counted between the last scrape and the loss of the lease.
 #[derive(Clone, Debug)]
-pub(super) struct Spoken<C> {
-    pub(super) voice: LeaderOnly,
+pub(super) struct ExportedByLeader<C> {
+    pub(super) leader_only: LeaderOnly,
     pub(super) inner: C,
 }
 
-impl<C: Collector> Collector for Spoken<C> {
+impl<C: Collector> Collector for ExportedByLeader<C> {
     fn desc(&self) -> Vec<&Desc> {
         self.inner.desc()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut families = self.inner.collect();
-        if !self.voice.speaks() {
+        if !self.leader_only.leads() {
             for family in &mut families {
                 family.set_metric(Vec::new());
             }
@@ -54,11 +54,11 @@ mod tests {
     fn a_counter_disappears_with_the_lease_and_returns_with_its_count() {
         let counter = IntCounterVec::new(Opts::new("cleared_total", "Cleared"), &["policy"])
             .expect("well formed");
-        let voice = LeaderOnly::default();
+        let leader_only = LeaderOnly::default();
         let registry = Registry::new();
         registry
-            .register(Box::new(Spoken {
-                voice: voice.clone(),
+            .register(Box::new(ExportedByLeader {
+                leader_only: leader_only.clone(),
                 inner: counter.clone(),
             }))
             .expect("not registered before");
@@ -69,12 +69,12 @@ mod tests {
         };
         counter.with_label_values(&["payments"]).inc();
         assert_eq!(text(), "");
-        voice.set(true);
+        leader_only.set(true);
         let exported = "# HELP cleared_total Cleared\n# TYPE cleared_total counter\ncleared_total{policy=\"payments\"} 1\n";
         assert_eq!(text(), exported);
-        voice.set(false);
+        leader_only.set(false);
         assert_eq!(text(), "");
-        voice.set(true);
+        leader_only.set(true);
         assert_eq!(text(), exported);
     }
 }

@@ -21,7 +21,7 @@ use crate::options::SecretLabel;
 /// The last report of each policy. It has no series while another replica holds the lease.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyCollector {
-    voice: LeaderOnly,
+    leader_only: LeaderOnly,
     policies: Arc<Mutex<BTreeMap<ObjectKey, Arc<PolicySample>>>>,
     max_secrets: usize,
     label: SecretLabel,
@@ -31,9 +31,9 @@ pub(crate) struct PolicyCollector {
 
 impl PolicyCollector {
     /// Creates a store without reports.
-    pub(super) fn new(max_secrets: usize, voice: LeaderOnly) -> prometheus::Result<Self> {
+    pub(super) fn new(max_secrets: usize, leader_only: LeaderOnly) -> prometheus::Result<Self> {
         Ok(Self {
-            voice,
+            leader_only,
             policies: Arc::default(),
             max_secrets,
             label: SecretLabel::Name,
@@ -52,7 +52,7 @@ impl PolicyCollector {
     }
 
     /// Replaces the report of a policy.
-    pub(crate) fn tell(&self, key: &ObjectKey, report: PolicySample) {
+    pub(crate) fn set(&self, key: &ObjectKey, report: PolicySample) {
         self.policies().insert(key.clone(), Arc::new(report));
     }
 
@@ -68,9 +68,9 @@ impl PolicyCollector {
 
     /// Sets whether this replica holds the lease and so reports all policies. Without the lease, it also removes all
     /// reports.
-    pub(crate) fn speak(&self, speaks: bool) {
-        self.voice.set(speaks);
-        if !speaks {
+    pub(crate) fn set_leader(&self, leads: bool) {
+        self.leader_only.set(leads);
+        if !leads {
             self.policies().clear();
         }
     }
@@ -81,7 +81,7 @@ impl PolicyCollector {
 
     fn filled(&self) -> prometheus::Result<PolicyFamilies> {
         let families = PolicyFamilies::new()?;
-        let reports = if self.voice.speaks() {
+        let reports = if self.leader_only.leads() {
             self.policies().clone()
         } else {
             BTreeMap::new()
@@ -244,13 +244,13 @@ mod tests {
         let reports =
             PolicyCollector::new(10, LeaderOnly::default()).expect("families are well formed");
         let key = key("payments");
-        reports.speak(true);
-        reports.tell(&key, report(1, 1));
+        reports.set_leader(true);
+        reports.set(&key, report(1, 1));
         assert!(text(&reports).contains(r#"secretrotation_secret_stuck{namespace="team",policy="payments",region="eu-west-1",secret="stuck-0"} 1"#));
         reports.forget(&key);
         assert!(!text(&reports).contains("payments"));
-        reports.tell(&key, report(1, 1));
-        reports.speak(false);
+        reports.set(&key, report(1, 1));
+        reports.set_leader(false);
         assert!(!text(&reports).contains("payments"));
     }
 
@@ -258,9 +258,9 @@ mod tests {
     fn secrets_that_need_attention_keep_their_series_when_there_are_too_many() {
         let reports =
             PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
-        reports.speak(true);
-        reports.tell(&key("a"), report(0, 5));
-        reports.tell(&key("b"), report(2, 5));
+        reports.set_leader(true);
+        reports.set(&key("a"), report(0, 5));
+        reports.set(&key("b"), report(2, 5));
         let text = text(&reports);
         let stuck = text
             .lines()
@@ -285,8 +285,8 @@ mod tests {
             let reports =
                 PolicyCollector::new(1, LeaderOnly::default()).expect("families are well formed");
             let reports = reports.labelled(label);
-            reports.speak(true);
-            reports.tell(&key("a"), report(2, 0));
+            reports.set_leader(true);
+            reports.set(&key("a"), report(2, 0));
             let text = text(&reports);
             let wanted = |line: &&str| {
                 line.starts_with("secretrotation_secret_stuck{")
@@ -319,8 +319,8 @@ mod tests {
             };
             let reports =
                 PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
-            reports.speak(true);
-            reports.tell(&key("a"), report.not_more_often_than(shortest));
+            reports.set_leader(true);
+            reports.set(&key("a"), report.not_more_often_than(shortest));
             let text = text(&reports);
             let series =
                 r#"secretrotation_policy_check_interval_seconds{namespace="team",policy="a"} "#;
@@ -335,8 +335,8 @@ mod tests {
     fn exactly_one_status_of_a_condition_is_one() {
         let reports =
             PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
-        reports.speak(true);
-        reports.tell(
+        reports.set_leader(true);
+        reports.set(
             &key("a"),
             report(0, 0).with_conditions([("Ready", ConditionStatus::False)]),
         );
@@ -358,15 +358,15 @@ mod tests {
     fn an_open_breaker_is_reported_until_it_is_known_to_be_closed() {
         let reports =
             PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
-        reports.speak(true);
+        reports.set_leader(true);
         let of = |breaker| PolicySample {
             breaker,
             ..report(0, 0)
         };
-        reports.tell(&key("unjudged"), of(None));
-        reports.tell(&key("closed"), of(Some(Breaker::Closed)));
+        reports.set(&key("unjudged"), of(None));
+        reports.set(&key("closed"), of(Some(Breaker::Closed)));
         let open = of(Some(Breaker::Open));
-        reports.tell(&key("open"), of(None).with_findings_of(&open));
+        reports.set(&key("open"), of(None).with_findings_of(&open));
         let text = text(&reports);
         let exported: Vec<_> = text
             .lines()

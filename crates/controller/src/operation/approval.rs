@@ -22,9 +22,9 @@ pub(super) async fn consent(
     let always = Admission::Enforced {
         since: ServerTime::new(Timestamp::UNIX_EPOCH),
     };
-    let judged = consent::consent(operation, policy, profile, &always);
-    match judged {
-        Consent::NotNeeded | Consent::Refused { .. } => Ok(judged),
+    let evaluated = consent::consent(operation, policy, profile, &always);
+    match evaluated {
+        Consent::NotNeeded | Consent::Refused { .. } => Ok(evaluated),
         Consent::Awaited { .. } => {
             let admission = admission::seen(context).await?;
             Ok(consent::consent(operation, policy, profile, &admission))

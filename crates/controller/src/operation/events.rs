@@ -15,7 +15,12 @@ use crate::metrics::{ClearResult, RotationResult};
 use crate::operation::fetch::Fetched;
 
 /// Writes one log line and the metrics for a request that was sent.
-pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, result: &StepResult) {
+pub(super) fn record_sent(
+    context: &Context,
+    operation: &Operation,
+    write: &Write,
+    result: &StepResult,
+) {
     let (step, request_id) = (
         write.intent().step.name(),
         result.request_id.as_deref().unwrap_or_default(),
@@ -52,7 +57,7 @@ pub(super) fn sent(context: &Context, operation: &Operation, write: &Write, resu
 }
 
 /// Publishes the event for a request that AWS accepted.
-pub(super) async fn announce_sent(
+pub(super) async fn publish_sent(
     context: &Arc<Context>,
     fetched: &Fetched,
     write: &Write,
@@ -74,7 +79,7 @@ pub(super) async fn announce_sent(
                 "AWS reports that it will attempt the pending rotation of {} again",
                 fetched.secret_name()
             );
-            return tell(context, fetched, Reason::RotationTriggered, note).await;
+            return publish(context, fetched, Reason::RotationTriggered, note).await;
         }
         // The event at the end of the operation reports the result of these steps.
         Step::Pin
@@ -92,7 +97,7 @@ pub(super) async fn announce_sent(
         .version
         .as_ref()
         .map_or_else(String::new, |version| format!(" {version}"));
-    tell(
+    publish(
         context,
         fetched,
         reason,
@@ -102,7 +107,7 @@ pub(super) async fn announce_sent(
 }
 
 /// Counts the end of an operation.
-pub(super) fn count(
+pub(super) fn count_end(
     context: &Context,
     operation: &Operation,
     outcome: &Outcome,
@@ -139,7 +144,7 @@ pub(super) fn count(
 }
 
 /// Writes the log line and publishes the event for the end of an operation.
-pub(super) async fn tell_end(context: &Arc<Context>, fetched: &Fetched, outcome: &Outcome) {
+pub(super) async fn publish_end(context: &Arc<Context>, fetched: &Fetched, outcome: &Outcome) {
     let (key, action) = (&fetched.operation.key, fetched.operation.action);
     match outcome {
         Outcome::Succeeded { message } => {
@@ -156,7 +161,7 @@ pub(super) async fn tell_end(context: &Arc<Context>, fetched: &Fetched, outcome:
                 // The event for this was published when AWS accepted the request.
                 Action::ClearPending => return,
             };
-            tell(
+            publish(
                 context,
                 fetched,
                 reason,
@@ -177,16 +182,21 @@ pub(super) async fn tell_end(context: &Arc<Context>, fetched: &Fetched, outcome:
                 fetched.secret_name(),
                 reason.name()
             );
-            tell(context, fetched, Reason::RemediationFailed, note).await;
+            publish(context, fetched, Reason::RemediationFailed, note).await;
         }
     }
 }
 
 /// Publishes an event about the operation.
-pub(super) async fn tell(context: &Arc<Context>, fetched: &Fetched, reason: Reason, note: String) {
+pub(super) async fn publish(
+    context: &Arc<Context>,
+    fetched: &Fetched,
+    reason: Reason,
+    note: String,
+) {
     let about = fetched.object.object_ref(&());
     context
         .recorder
-        .tell(&about, &[EventNote { reason, note }])
+        .publish(&about, &[EventNote { reason, note }])
         .await;
 }

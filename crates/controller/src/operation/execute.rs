@@ -16,9 +16,9 @@ use secret_rotation_core::time::AwsTime;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::operation::fence::{Freshness, Moment};
-use crate::operation::reservation::Pass;
-use crate::operation::step_state::{StepState, others, present};
+use crate::operation::fence::{Freshness, ProcessState};
+use crate::operation::reservation::ReservedStep;
+use crate::operation::step_state::{StepState, other_operations, present};
 use crate::operation::{events, status};
 
 /// Maximum number of attempts to write a result. Without the result, the next step treats the request as unanswered.
@@ -38,7 +38,7 @@ const MAX_RESULT_TRIES: usize = 3;
 pub(super) async fn send(
     context: &Arc<Context>,
     input: StepState,
-    pass: &mut Pass,
+    reserved: &mut ReservedStep,
     write: &Write,
 ) -> Result<(), Error> {
     let fresh = Freshness {
@@ -46,24 +46,28 @@ pub(super) async fn send(
         looked: input.looked,
         term: input.term,
     };
-    fresh.check(&moment(context)).map_err(Error::Stale)?;
+    fresh.check(&process_state(context)).map_err(Error::Stale)?;
     let (operation, stored) = intend(context, &input, write).await?;
     let step = write.intent().step;
-    if let Err(error) = still_holds(context, &input, pass, (&operation, step), &fresh).await {
+    if let Err(error) = still_holds(context, &input, reserved, (&operation, step), &fresh).await {
         retract(context, &input, &stored, write).await;
         return Err(error);
     }
     // Nothing may wait between this check and the request.
-    let answer = pass.ticket.apply(write).await;
-    let look = pass.ticket.look(input.fetched.secret_id()).await;
-    pass.note(answer.as_ref().err().map(|rejected| rejected.error.class));
-    pass.note(look.as_ref().err().map(|error| error.class));
+    let answer = reserved.reservation.apply(write).await;
+    let look = reserved.reservation.look(input.fetched.secret_id()).await;
+    reserved.record_answer(answer.as_ref().err().map(|rejected| rejected.error.class));
+    reserved.record_answer(look.as_ref().err().map(|error| error.class));
     let look = look.ok();
-    let now = pass.ticket.account().now().unwrap_or(input.look.at);
+    let now = reserved
+        .reservation
+        .account()
+        .now()
+        .unwrap_or(input.look.at);
     let result = result(&answer, look.as_ref(), now);
-    events::sent(context, &operation, write, &result);
+    events::record_sent(context, &operation, write, &result);
     conclude(context, (operation, stored), write, &result, look.as_ref()).await?;
-    events::announce_sent(context, &input.fetched, write, &result).await;
+    events::publish_sent(context, &input.fetched, write, &result).await;
     Ok(())
 }
 
@@ -71,17 +75,17 @@ pub(super) async fn send(
 async fn still_holds(
     context: &Context,
     input: &StepState,
-    pass: &Pass,
+    reserved: &ReservedStep,
     (operation, step): (&Operation, Step),
     fresh: &Freshness,
 ) -> Result<(), Error> {
     if !input.fetched.operation.has_started() {
-        no_rival(context, input, pass, operation).await?;
+        no_rival(context, input, reserved, operation).await?;
     }
     if takes_a_slot(step) && !input.has_slot(context, operation) {
         return Err(Error::Stale("another operation has taken the slot"));
     }
-    fresh.check(&moment(context)).map_err(Error::Stale)
+    fresh.check(&process_state(context)).map_err(Error::Stale)
 }
 
 /// Returns whether a step needs a concurrency slot. Steps that clean up or restore continue without one.
@@ -102,18 +106,19 @@ async fn retract(
         "{} was not sent; the step starts again",
         write.intent().step.name()
     );
-    let Ok(progress) = status::progress(context, stored, operation, write.phase(), &message) else {
+    let Ok(progress) = status::step_report(context, stored, operation, write.phase(), &message)
+    else {
         return;
     };
-    let status = status::after(stored, &progress);
+    let status = status::status_after(stored, &progress);
     let version = kube::ResourceExt::resource_version(stored).unwrap_or_default();
-    if let Err(error) = status::store(context, &operation.key, &version, &status).await {
+    if let Err(error) = status::write(context, &operation.key, &version, &status).await {
         tracing::debug!(operation = %operation.key, %error, "unsent intent not removed from the journal");
     }
 }
 
-fn moment(context: &Context) -> Moment {
-    Moment {
+fn process_state(context: &Context) -> ProcessState {
+    ProcessState {
         now: clock::now(),
         claim: context.leadership.claim(),
         is_ending: context.shutdown.has_begun(),
@@ -133,14 +138,14 @@ async fn intend(
     operation.baseline = operation.baseline.or_else(|| intent.baseline.clone());
     let secret = present(&input.look).map(|secret| &secret.name);
     let message = format!("{} is about to be sent", intent.step.name());
-    let progress = status::progress(
+    let progress = status::step_report(
         context,
         &input.fetched.object,
         &operation,
         write.phase(),
         &message,
     )?;
-    let status = status::after(
+    let status = status::status_after(
         &input.fetched.object,
         &secret_rotation_api::operation::StepReport {
             secret,
@@ -148,7 +153,7 @@ async fn intend(
             ..progress
         },
     );
-    let stored = status::store(context, &operation.key, &input.fetched.version(), &status).await?;
+    let stored = status::write(context, &operation.key, &input.fetched.version(), &status).await?;
     Ok((operation, stored))
 }
 
@@ -157,17 +162,21 @@ async fn intend(
 async fn no_rival(
     context: &Context,
     input: &StepState,
-    pass: &Pass,
+    reserved: &ReservedStep,
     operation: &Operation,
 ) -> Result<(), Error> {
-    let Ok(mut all) = others(context, &input.arn).await? else {
+    let Ok(mut all) = other_operations(context, &input.arn).await? else {
         return Err(Error::Stale(
             "an operation that this release cannot parse is in progress on this secret",
         ));
     };
     all.retain(|other| other.uid != operation.uid);
     all.push(operation.clone());
-    let now = pass.ticket.account().now().unwrap_or(input.look.at);
+    let now = reserved
+        .reservation
+        .account()
+        .now()
+        .unwrap_or(input.look.at);
     match History::of(&input.arn, &all).rival(operation, now) {
         Some(_) => Err(Error::Stale(
             "another operation has priority on this secret",
@@ -252,13 +261,13 @@ async fn record(
             format!("the request failed: {error}")
         }
     };
-    let progress = status::progress(context, object, operation, phase, &message)?;
-    let status = status::after(
+    let progress = status::step_report(context, object, operation, phase, &message)?;
+    let status = status::status_after(
         object,
         &secret_rotation_api::operation::StepReport { after, ..progress },
     );
     let version = kube::ResourceExt::resource_version(object).unwrap_or_default();
-    status::store(context, &operation.key, &version, &status)
+    status::write(context, &operation.key, &version, &status)
         .await
         .map(drop)
 }

@@ -23,7 +23,7 @@ pub(super) struct Freshness {
 
 /// The state of the process at the moment of the check.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct ProcessState {
     /// The monotonic clock.
     pub now: Instant,
     /// The lease, if this replica holds it now.
@@ -35,7 +35,7 @@ pub(super) struct Moment {
 impl Freshness {
     /// Returns why the request must not be sent, if there is a reason. The intent stays in the journal, and the step
     /// starts again.
-    pub(super) fn check(&self, moment: &Moment) -> Result<(), &'static str> {
+    pub(super) fn check(&self, moment: &ProcessState) -> Result<(), &'static str> {
         if moment.is_ending {
             return Err("the process is shutting down");
         }
@@ -95,7 +95,7 @@ mod tests {
         ] {
             assert!(
                 freshness(now)
-                    .check(&Moment {
+                    .check(&ProcessState {
                         claim,
                         ..moment(now)
                     })
@@ -110,7 +110,7 @@ mod tests {
         let now = Instant::now();
         assert!(
             freshness(now)
-                .check(&Moment {
+                .check(&ProcessState {
                     is_ending: true,
                     ..moment(now)
                 })
@@ -126,8 +126,8 @@ mod tests {
         }
     }
 
-    fn moment(now: Instant) -> Moment {
-        Moment {
+    fn moment(now: Instant) -> ProcessState {
+        ProcessState {
             now,
             claim: Some(claim(now, 1)),
             is_ending: false,

@@ -43,7 +43,7 @@ pub(super) enum Bounds {
 
 impl Fetched {
     /// Reads the operation. Returns `None` if it does not exist or has ended.
-    pub(super) async fn take(context: &Context, key: &ObjectKey) -> Result<Option<Self>, Error> {
+    pub(super) async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Self>, Error> {
         let began = clock::now();
         let Some(object) = context.reader.operation(key).await? else {
             return Ok(None);
@@ -195,7 +195,7 @@ fn may_look(
 
 /// Returns the policy, profile and tenant of an operation as the watches show them. Returns `None` if one is missing
 /// or cannot be parsed: quorum reads then show which.
-pub(super) fn watched(context: &Context, fetched: &Fetched) -> Option<BoundPolicy> {
+pub(super) fn cached_bounds(context: &Context, fetched: &Fetched) -> Option<BoundPolicy> {
     let operation = &fetched.operation;
     let policy = context.store.policy(&ObjectKey {
         namespace: operation.key.namespace.clone(),

@@ -7,31 +7,31 @@ use secret_rotation_core::names::Arn;
 
 /// The secrets on which a step is in progress.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Locks(Arc<Mutex<BTreeSet<Arn>>>);
+pub(crate) struct SecretLocks(Arc<Mutex<BTreeSet<Arn>>>);
 
 /// A lock on a secret, which is released when dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
-    locks: Locks,
+pub(crate) struct SecretGuard {
+    locks: SecretLocks,
     arn: Arn,
 }
 
-impl Locks {
+impl SecretLocks {
     /// Locks a secret. Returns `None` if a step is in progress on it.
-    pub(crate) fn take(&self, arn: &Arn) -> Option<Held> {
+    pub(crate) fn try_lock(&self, arn: &Arn) -> Option<SecretGuard> {
         let taken = self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(arn.clone());
-        taken.then(|| Held {
+        taken.then(|| SecretGuard {
             locks: self.clone(),
             arn: arn.clone(),
         })
     }
 }
 
-impl Drop for Held {
+impl Drop for SecretGuard {
     fn drop(&mut self) {
         self.locks
             .0
@@ -47,12 +47,12 @@ mod tests {
 
     #[test]
     fn a_secret_is_free_again_when_its_holder_is_done_or_panics() {
-        let locks = Locks::default();
+        let locks = SecretLocks::default();
         let arn = Arn::parse("arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf")
             .expect("an ARN");
-        let held = locks.take(&arn);
-        assert!(held.is_some() && locks.take(&arn).is_none());
+        let held = locks.try_lock(&arn);
+        assert!(held.is_some() && locks.try_lock(&arn).is_none());
         drop(held);
-        assert!(locks.take(&arn).is_some());
+        assert!(locks.try_lock(&arn).is_some());
     }
 }

@@ -50,7 +50,7 @@ impl LookFailures {
     /// # Errors
     ///
     /// Returns the remaining time if AWS has not reported it for long enough.
-    pub(super) fn absent(&self, key: &ObjectKey) -> Result<(), Duration> {
+    pub(super) fn record_absent(&self, key: &ObjectKey) -> Result<(), Duration> {
         let now = clock::now();
         let mut look_failures = self.lock();
         let doubt = look_failures.entry(key.clone()).or_default();
@@ -60,14 +60,14 @@ impl LookFailures {
     }
 
     /// Records that the secret exists.
-    pub(super) fn present(&self, key: &ObjectKey) {
+    pub(super) fn record_present(&self, key: &ObjectKey) {
         if let Some(doubt) = self.lock().get_mut(key) {
             doubt.absent_since = None;
         }
     }
 
     /// Records that a step could not read what it needed. Returns how long to wait.
-    pub(super) fn failed(&self, key: &ObjectKey) -> Duration {
+    pub(super) fn record_failure(&self, key: &ObjectKey) -> Duration {
         let mut look_failures = self.lock();
         let doubt = look_failures.entry(key.clone()).or_default();
         let pause = (FIRST * 2_u32.pow(doubt.failures.min(5))).min(LONGEST);
@@ -84,7 +84,7 @@ impl LookFailures {
     }
 
     /// Returns the operations that could not begin when they last tried. They block no other operation.
-    pub(crate) fn aside(&self) -> BTreeSet<ObjectKey> {
+    pub(crate) fn all_set_aside(&self) -> BTreeSet<ObjectKey> {
         let look_failures = self.lock();
         let aside = look_failures.iter().filter(|(_, doubt)| doubt.aside);
         aside.map(|(key, _)| key.clone()).collect()
@@ -105,19 +105,19 @@ impl LookFailures {
     }
 
     /// Returns whether it is long ago that the controller checked whether a decision would count.
-    pub(super) fn may_ask_again(&self, key: &ObjectKey) -> bool {
+    pub(super) fn is_decision_check_due(&self, key: &ObjectKey) -> bool {
         let asked = self.lock().get(key).and_then(|doubt| doubt.asked);
         asked.is_none_or(|asked| clock::now().saturating_duration_since(asked) >= GUARDS)
     }
 
     /// Records that the controller has just checked whether a decision would count.
-    pub(super) fn asked(&self, key: &ObjectKey) {
+    pub(super) fn record_decision_check(&self, key: &ObjectKey) {
         self.lock().entry(key.clone()).or_default().asked = Some(clock::now());
     }
 
     /// Removes what is remembered of an operation, after a step read everything it needed or when no step will
     /// follow.
-    pub(crate) fn cleared_up(&self, key: &ObjectKey) {
+    pub(crate) fn forget(&self, key: &ObjectKey) {
         self.lock().remove(key);
     }
 
@@ -134,20 +134,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_answer_that_there_is_no_secret_is_not_believed() {
         let (look_failures, key) = (LookFailures::default(), key("a"));
-        assert_eq!(look_failures.absent(&key), Err(SECOND_THOUGHT));
+        assert_eq!(look_failures.record_absent(&key), Err(SECOND_THOUGHT));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(look_failures.absent(&key), Err(Duration::from_secs(1)));
+        assert_eq!(
+            look_failures.record_absent(&key),
+            Err(Duration::from_secs(1))
+        );
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(look_failures.absent(&key), Ok(()));
+        assert_eq!(look_failures.record_absent(&key), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_secret_that_exists_again_clears_its_doubt() {
         let (look_failures, key) = (LookFailures::default(), key("a"));
-        assert!(look_failures.absent(&key).is_err());
+        assert!(look_failures.record_absent(&key).is_err());
         tokio::time::advance(SECOND_THOUGHT).await;
-        look_failures.present(&key);
-        assert_eq!(look_failures.absent(&key), Err(SECOND_THOUGHT));
+        look_failures.record_present(&key);
+        assert_eq!(look_failures.record_absent(&key), Err(SECOND_THOUGHT));
     }
 
     #[tokio::test(start_paused = true)]
@@ -156,7 +159,7 @@ mod tests {
         assert!(!look_failures.is_overdue(&key));
         tokio::time::advance(UNPIN.saturating_sub(Duration::from_secs(1))).await;
         assert!(!look_failures.is_overdue(&key));
-        look_failures.failed(&key);
+        look_failures.record_failure(&key);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(look_failures.is_overdue(&key));
     }
@@ -166,9 +169,9 @@ mod tests {
         let (look_failures, key) = (LookFailures::default(), key("a"));
         assert!(look_failures.set_aside(&key));
         assert!(!look_failures.set_aside(&key), "others are woken once");
-        assert_eq!(look_failures.aside(), [key.clone()].into());
-        look_failures.cleared_up(&key);
-        assert!(look_failures.aside().is_empty());
+        assert_eq!(look_failures.all_set_aside(), [key.clone()].into());
+        look_failures.forget(&key);
+        assert!(look_failures.all_set_aside().is_empty());
         assert!(look_failures.set_aside(&key));
     }
 
@@ -176,10 +179,10 @@ mod tests {
     fn looks_are_repeated_more_and_more_slowly_until_one_succeeds() {
         let (look_failures, key) = (LookFailures::default(), key("a"));
         let pauses: Vec<_> = (0..7)
-            .map(|_| look_failures.failed(&key).as_secs())
+            .map(|_| look_failures.record_failure(&key).as_secs())
             .collect();
         assert_eq!(pauses, [15, 30, 60, 120, 240, 300, 300]);
-        look_failures.cleared_up(&key);
-        assert_eq!(look_failures.failed(&key), FIRST);
+        look_failures.forget(&key);
+        assert_eq!(look_failures.record_failure(&key), FIRST);
     }
 }

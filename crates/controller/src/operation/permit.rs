@@ -26,18 +26,18 @@ use crate::operation::fetch::Fetched;
 use crate::operation::status;
 
 /// Maximum time between two evaluations of an operation that waits, whatever it waits for.
-const SAFETY_NET: Duration = Duration::from_mins(10);
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// Time between two evaluations of a decision that does not count yet. It counts once the admission policies are
 /// correct, and no watch covers them.
-const UNGUARDED: Duration = Duration::from_secs(45);
+const UNGUARDED_RECHECK: Duration = Duration::from_secs(45);
 
 /// Minimum pause of an operation that waits.
-const SHORTEST: Duration = Duration::from_secs(1);
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The result of an evaluation.
 #[derive(Debug)]
-pub(super) struct Judged {
+pub(super) struct Evaluated {
     /// Whether the operation may continue.
     pub permit: Permit,
     /// The time of AWS if it is known, otherwise that of the API server.
@@ -45,28 +45,28 @@ pub(super) struct Judged {
 }
 
 /// Evaluates an operation by the watches alone.
-pub(super) async fn foreseen(
+pub(super) async fn evaluate_cached(
     context: &Context,
     fetched: &Fetched,
     bound_policy: &BoundPolicy,
     term: u64,
-) -> Result<Judged, Error> {
+) -> Result<Evaluated, Error> {
     let BoundPolicy {
         policy, profile, ..
     } = bound_policy;
     let agreed =
         secret_rotation_core::consent::consent_if_enforced(&fetched.operation, policy, profile);
-    judge(context, fetched, bound_policy, &agreed, term).await
+    evaluate(context, fetched, bound_policy, &agreed, term).await
 }
 
 /// Evaluates an operation within its bounds. It makes no request to AWS or to the API server.
-pub(super) async fn judge(
+pub(super) async fn evaluate(
     context: &Context,
     fetched: &Fetched,
     bound_policy: &BoundPolicy,
     consent: &Consent,
     term: u64,
-) -> Result<Judged, Error> {
+) -> Result<Evaluated, Error> {
     let operation = &fetched.operation;
     let region = fetched.region();
     let connection = context.connections.of(&bound_policy.profile, region).await;
@@ -80,16 +80,16 @@ pub(super) async fn judge(
     } = bound_policy;
     let name = fetched.secret_name();
     let authority = authorise_by_name(tenant, profile, policy, (&name, region), operation.action);
-    let gates = context.evaluations.region(&policy.uid, term, region);
-    let unknown = nobody(fetched);
-    let permit = context.around(bound_policy, now, |around| {
+    let gates = context.evaluations.region_gate(&policy.uid, term, region);
+    let unknown = unknown_arn(fetched);
+    let permit = context.with_plan_input(bound_policy, now, |plan_input| {
         let arn = operation.arn.as_ref();
-        let function = arn.and_then(|arn| around.functions.get(arn));
-        let gate = planner::gate(operation, function, gates.as_ref(), around);
+        let function = arn.and_then(|arn| plan_input.functions.get(arn));
+        let gate = planner::gate(operation, function, gates.as_ref(), plan_input);
         // An operation that may not act, such as a suspended one, has no priority over others.
-        let history = History::of(arn.unwrap_or(&unknown), around.operations)
-            .without_idle(|other| around.may_act(other));
-        let circumstances = PermitInput {
+        let history = History::of(arn.unwrap_or(&unknown), plan_input.operations)
+            .without_idle(|other| plan_input.may_act(other));
+        let input = PermitInput {
             bounds: Bounds::Within {
                 policy,
                 authority: authority.as_ref().copied(),
@@ -101,17 +101,19 @@ pub(super) async fn judge(
             server_now,
             now,
         };
-        match permit(operation, &circumstances) {
-            Permit::Go => behind(operation, &history, now).map_or(Permit::Go, Permit::Wait),
-            judged @ (Permit::End(_) | Permit::EndAfterUnpin(_) | Permit::Wait(_)) => judged,
+        match permit(operation, &input) {
+            Permit::Go => {
+                pause_for_rival(operation, &history, now).map_or(Permit::Go, Permit::Wait)
+            }
+            evaluated @ (Permit::End(_) | Permit::EndAfterUnpin(_) | Permit::Wait(_)) => evaluated,
         }
     });
-    Ok(Judged { permit, now })
+    Ok(Evaluated { permit, now })
 }
 
 /// Returns the pause of an operation that has not begun while another one is in progress on the secret. It needs no
 /// look.
-fn behind(operation: &Operation, history: &History<'_>, now: AwsTime) -> Option<Pause> {
+fn pause_for_rival(operation: &Operation, history: &History<'_>, now: AwsTime) -> Option<Pause> {
     if operation.has_started() {
         return None;
     }
@@ -124,37 +126,37 @@ fn behind(operation: &Operation, history: &History<'_>, now: AwsTime) -> Option<
 }
 
 /// Publishes what the operation waits for. Returns the time until it is evaluated again at the latest.
-pub(super) async fn rest(
+pub(super) async fn publish_pause(
     context: &Arc<Context>,
     fetched: &Fetched,
     consent: Option<&Consent>,
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
-    status::resting(context, fetched, consent, (pause, now)).await?;
-    back_at(context, fetched, (pause, now))
+    status::publish_pause(context, fetched, consent, (pause, now)).await?;
+    requeue_after(context, fetched, (pause, now))
 }
 
 /// Returns the time until a waiting operation is evaluated again at the latest. Its deadline ends it whatever it
 /// waits for.
-fn back_at(
+fn requeue_after(
     context: &Context,
     fetched: &Fetched,
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
     let operation = &fetched.operation;
     let net = if pause.phase == Phase::AwaitingApproval && operation.decision.is_some() {
-        UNGUARDED
+        UNGUARDED_RECHECK
     } else {
-        spread(SAFETY_NET, operation.uid.as_str())
+        spread(LONGEST_PAUSE, operation.uid.as_str())
     };
     let due = pause.until.map(|until| until.since(now));
-    let pause = due.map_or(net, |due| due.min(net)).max(SHORTEST);
-    at_the_latest(context, fetched, pause).map(Some)
+    let pause = due.map_or(net, |due| due.min(net)).max(SHORTEST_PAUSE);
+    limit_to_deadline(context, fetched, pause).map(Some)
 }
 
 /// Shortens a pause to the time until the deadline, which ends an operation that has not acted yet. An operation that
 /// still waits after its deadline, because its pin cannot be removed yet, keeps its pause.
-pub(super) fn at_the_latest(
+pub(super) fn limit_to_deadline(
     context: &Context,
     fetched: &Fetched,
     pause: Duration,
@@ -167,16 +169,16 @@ pub(super) fn at_the_latest(
     if deadline.is_zero() {
         return Ok(pause);
     }
-    Ok(pause.min(deadline.max(SHORTEST)))
+    Ok(pause.min(deadline.max(SHORTEST_PAUSE)))
 }
 
 /// Returns how long a pin must still settle, if the status reports that phase. If the operation is woken meanwhile,
 /// AWS is not asked. The pause is limited like every other, so that a clock that jumps is noticed.
-pub(super) fn settles(fetched: &Fetched, now: AwsTime) -> Option<Duration> {
-    let said = fetched.phase() == Some(Phase::Settling);
-    let ripe = fetched.operation.settles_at().filter(|_| said)?;
-    let net = spread(SAFETY_NET, fetched.operation.uid.as_str());
-    (now < ripe).then(|| ripe.since(now).clamp(SHORTEST, net))
+pub(super) fn settle_time_left(fetched: &Fetched, now: AwsTime) -> Option<Duration> {
+    let is_reported = fetched.phase() == Some(Phase::Settling);
+    let settled_at = fetched.operation.settles_at().filter(|_| is_reported)?;
+    let net = spread(LONGEST_PAUSE, fetched.operation.uid.as_str());
+    (now < settled_at).then(|| settled_at.since(now).clamp(SHORTEST_PAUSE, net))
 }
 
 /// Publishes that a person must decide, and whether a decision would count. The latter is checked only from time to
@@ -188,12 +190,12 @@ pub(super) async fn await_decision(
     (pause, now): (&Pause, AwsTime),
 ) -> Result<Option<Duration>, Error> {
     let key = &fetched.operation.key;
-    let told = fetched.phase() == Some(pause.phase);
-    if told && !context.look_failures.may_ask_again(key) {
-        return back_at(context, fetched, (pause, now));
+    let is_reported = fetched.phase() == Some(pause.phase);
+    if is_reported && !context.look_failures.is_decision_check_due(key) {
+        return requeue_after(context, fetched, (pause, now));
     }
     let agreed = consent(context, &fetched.operation, bound_policy).await?;
-    context.look_failures.asked(key);
+    context.look_failures.record_decision_check(key);
     let message = match &agreed {
         Consent::Awaited { message } => message.clone(),
         Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => {
@@ -204,11 +206,11 @@ pub(super) async fn await_decision(
         message,
         ..pause.clone()
     };
-    rest(context, fetched, Some(&agreed), (&pause, now)).await
+    publish_pause(context, fetched, Some(&agreed), (&pause, now)).await
 }
 
 /// Returns an ARN that no secret has. It stands for a name whose ARN is not known yet, so that its history is empty.
-fn nobody(fetched: &Fetched) -> Arn {
+fn unknown_arn(fetched: &Fetched) -> Arn {
     let region = fetched.region();
     Arn::parse(format!(
         "arn:aws:secretsmanager:{region}:000000000000:secret:unknown-000000"
@@ -231,7 +233,9 @@ mod tests {
     async fn the_deadline_queues_an_operation_whatever_it_waits_for() {
         let context = testing::context();
         for _ in 0..2 {
-            context.server_clock.saw("Mon, 23 Nov 2026 10:00:00 GMT");
+            context
+                .server_clock
+                .observe("Mon, 23 Nov 2026 10:00:00 GMT");
         }
         let back = |fetched: &Fetched, phase, until: Option<u64>| {
             let pause = Pause {
@@ -239,10 +243,10 @@ mod tests {
                 message: String::new(),
                 until: until.map(|seconds| at(PINNED).plus(Duration::from_secs(seconds))),
             };
-            back_at(&context, fetched, (&pause, at(PINNED)))
+            requeue_after(&context, fetched, (&pause, at(PINNED)))
         };
         let fresh = fetched(&json!({"spec": {"deadline": "2h"}}));
-        let net = spread(SAFETY_NET, "waits");
+        let net = spread(LONGEST_PAUSE, "waits");
         assert_eq!(back(&fresh, Phase::Queued, None).ok(), Some(Some(net)));
         let late = fetched(&json!({"spec": {"deadline": "61m"}}));
         let minute = Some(Duration::from_mins(1));
@@ -266,14 +270,14 @@ mod tests {
         let decision =
             json!({"spec": {"deadline": "2h", "decision": {"verdict": "Approve", "by": "bob"}}});
         let short = Duration::from_millis(250);
-        let turn = |fetched: &Fetched, wait| at_the_latest(&context, fetched, wait).ok();
+        let turn = |fetched: &Fetched, wait| limit_to_deadline(&context, fetched, wait).ok();
         assert_eq!(turn(&late, Duration::from_mins(2)), minute);
         assert_eq!(turn(&over, short), Some(short));
         let unguarded = back(&fetched(&decision), Phase::AwaitingApproval, None);
         assert_eq!(
             unguarded.ok(),
-            Some(Some(UNGUARDED)),
-            "of the admission policies no watch tells"
+            Some(Some(UNGUARDED_RECHECK)),
+            "no watch covers the admission policies"
         );
     }
 
@@ -290,18 +294,25 @@ mod tests {
         };
         let after = |seconds| at(PINNED).plus(Duration::from_secs(seconds));
         let settled = settling("Settling");
-        assert_eq!(settles(&settled, after(10)), Some(Duration::from_secs(290)));
-        assert_eq!(settles(&settled, after(300)), None, "it is time to look");
+        assert_eq!(
+            settle_time_left(&settled, after(10)),
+            Some(Duration::from_secs(290))
+        );
+        assert_eq!(
+            settle_time_left(&settled, after(300)),
+            None,
+            "it is time to look"
+        );
         let far = at(PINNED).minus(Duration::from_hours(9));
         assert_eq!(
-            settles(&settled, far),
-            Some(spread(SAFETY_NET, "waits")),
+            settle_time_left(&settled, far),
+            Some(spread(LONGEST_PAUSE, "waits")),
             "a clock that jumped"
         );
         assert_eq!(
-            settles(&settling("Suspended"), after(10)),
+            settle_time_left(&settling("Suspended"), after(10)),
             None,
-            "it says that it goes on"
+            "its status reports another phase"
         );
     }
 

@@ -13,21 +13,21 @@ use secret_rotation_core::profile::Profile;
 use crate::clock;
 use crate::context::Context;
 use crate::jitter::spread;
-use crate::outage::Visit;
+use crate::outage::StepGuard;
 
 /// The right to take one step.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(super) struct ReservedStep {
     /// The reserved tokens.
-    pub ticket: StepReservation,
+    pub reservation: StepReservation,
     /// What is recorded about the region when the step is over.
-    pub visit: Visit,
+    pub guard: StepGuard,
 }
 
-impl Pass {
+impl ReservedStep {
     /// Records whether AWS answered at all.
-    pub(super) fn note(&mut self, failed: Option<ErrorClass>) {
-        self.visit.note(!failed.is_some_and(is_outage));
+    pub(super) fn record_answer(&mut self, failed: Option<ErrorClass>) {
+        self.guard.record_answer(!failed.is_some_and(is_outage));
     }
 }
 
@@ -41,7 +41,7 @@ const fn is_outage(class: ErrorClass) -> bool {
 
 /// Why a step cannot start yet.
 #[derive(Debug)]
-pub(super) struct NotYet {
+pub(super) struct StepDelay {
     /// How long to wait.
     pub wait: Duration,
     /// The reason, for people.
@@ -53,32 +53,35 @@ pub(super) struct NotYet {
 /// # Errors
 ///
 /// Returns how long to wait, and why, if the region does not answer or the rate limits leave no tokens.
-pub(super) async fn enter(
+pub(super) async fn reserve(
     context: &Context,
     operation: &Operation,
     (profile, region): (&Profile, &Region),
-) -> Result<Pass, NotYet> {
+) -> Result<ReservedStep, StepDelay> {
     let connection = context.connections.of(profile, region).await;
     let uid = operation.uid.as_str();
-    let visit = connection.outage.enter().map_err(|wait| NotYet {
+    let visit = connection.outage.begin_step().map_err(|wait| StepDelay {
         wait: spread(wait, uid),
         message: format!("AWS does not answer in {region}; the controller keeps trying"),
     })?;
     let ticket = connection
         .account
-        .reserve_step(&operation.key, need(operation));
-    let ticket = ticket.map_err(|wait| NotYet {
+        .reserve_step(&operation.key, tokens_needed(operation));
+    let ticket = ticket.map_err(|wait| StepDelay {
         wait,
         message: format!(
             "the rate limits of profile {} leave no requests for this operation yet",
             profile.name
         ),
     })?;
-    Ok(Pass { ticket, visit })
+    Ok(ReservedStep {
+        reservation: ticket,
+        guard: visit,
+    })
 }
 
 /// Queues the operations that are next: the tokens that a step left may be enough for them.
-pub(super) fn call_next(context: &Context, ticket: StepReservation) {
+pub(super) fn queue_next(context: &Context, ticket: StepReservation) {
     let account = ticket.account().clone();
     drop(ticket);
     let now = clock::now();
@@ -88,7 +91,7 @@ pub(super) fn call_next(context: &Context, ticket: StepReservation) {
 }
 
 /// Returns what the next step may need. It may use more, which is charged afterwards, and unused tokens are returned.
-fn need(operation: &Operation) -> StepNeed {
+fn tokens_needed(operation: &Operation) -> StepNeed {
     let begun = operation.has_started();
     let write = !is_verifying(operation);
     let versions = !begun && operation.action.clears();
@@ -122,22 +125,22 @@ mod tests {
             write: true,
             begun: false,
         };
-        assert_eq!(need(&clear), expected);
+        assert_eq!(tokens_needed(&clear), expected);
         intend(&mut clear, Step::Pin);
         let expected = StepNeed {
             reads: 2,
             write: true,
             begun: true,
         };
-        assert_eq!(need(&clear), expected);
-        assert_eq!(need(&operation_on("a", Action::Rotate)).reads, 2);
+        assert_eq!(tokens_needed(&clear), expected);
+        assert_eq!(tokens_needed(&operation_on("a", Action::Rotate)).reads, 2);
     }
 
     #[test]
     fn a_rotation_that_is_watched_needs_no_write_until_something_is_unpinned() {
         let mut rotate = operation_on("a", Action::Rotate);
         intend(&mut rotate, Step::Rotate);
-        assert!(need(&rotate).write, "it may have to be sent again");
+        assert!(tokens_needed(&rotate).write, "it may have to be sent again");
         for kind in [
             ResultKind::Applied,
             ResultKind::Refused(ErrorClass::RotationPending),
@@ -148,10 +151,10 @@ mod tests {
                 write: false,
                 begun: true,
             };
-            assert_eq!(need(&rotate), expected);
+            assert_eq!(tokens_needed(&rotate), expected);
         }
         intend(&mut rotate, Step::Unpin);
-        assert!(need(&rotate).write);
+        assert!(tokens_needed(&rotate).write);
     }
 
     fn intend(operation: &mut Operation, step: Step) {

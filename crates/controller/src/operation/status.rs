@@ -27,17 +27,17 @@ use crate::error::Error;
 use crate::event_handlers;
 use crate::events::Reason;
 use crate::jitter::spread;
-use crate::kubernetes::{bounded, status};
+use crate::kubernetes::{status, with_call_timeout};
 use crate::operation::fetch::Fetched;
 use crate::operation::step_state::{StepState, present};
 use crate::operation::{events, fetch, write_due};
 use crate::store::OperationEntry;
 
 /// Shorter pauses are not published, because their ends would be written again and again.
-const SHORTEST_TOLD: Duration = Duration::from_mins(1);
+const SHORTEST_PUBLISHED: Duration = Duration::from_mins(1);
 
 /// Builds a report of an operation, which callers complete with what else they know.
-pub(super) fn progress<'a>(
+pub(super) fn step_report<'a>(
     context: &Context,
     object: &SecretRotationOperation,
     operation: &'a Operation,
@@ -58,7 +58,7 @@ pub(super) fn progress<'a>(
 }
 
 /// Builds the status that follows from a report.
-pub(super) fn after(
+pub(super) fn status_after(
     object: &SecretRotationOperation,
     progress: &StepReport<'_>,
 ) -> SecretRotationOperationStatus {
@@ -66,7 +66,7 @@ pub(super) fn after(
 }
 
 /// Writes a status, guarded by the resourceVersion that was read.
-pub(super) async fn store(
+pub(super) async fn write(
     context: &Arc<Context>,
     key: &ObjectKey,
     version: &str,
@@ -79,13 +79,13 @@ pub(super) async fn store(
     context
         .queues
         .operations
-        .wrote(key, stored.resource_version().unwrap_or_default());
+        .record_write(key, stored.resource_version().unwrap_or_default());
     context.store.record_operation_write(stored.clone());
     Ok(stored)
 }
 
 /// Publishes what an operation waits for, if the watches show that.
-pub(super) async fn resting(
+pub(super) async fn publish_pause(
     context: &Arc<Context>,
     fetched: &Fetched,
     consent: Option<&Consent>,
@@ -97,11 +97,11 @@ pub(super) async fn resting(
         phase: pause.phase,
         message: pause.message.clone(),
     };
-    say(context, fetched, (None, consent), (&wait, now)).await
+    publish_wait_and_event(context, fetched, (None, consent), (&wait, now)).await
 }
 
 /// Publishes that an operation waits for its turn. This needs no event.
-pub(super) async fn not_yet(
+pub(super) async fn publish_delay(
     context: &Arc<Context>,
     fetched: &Fetched,
     message: String,
@@ -113,40 +113,40 @@ pub(super) async fn not_yet(
         phase: Phase::Queued,
         message,
     };
-    note(context, fetched, (None, None), (&wait, now))
+    write_wait(context, fetched, (None, None), (&wait, now))
         .await
         .map(drop)
 }
 
 /// Publishes what an operation waits for, if AWS shows that.
-pub(super) async fn waiting(
+pub(super) async fn publish_wait(
     context: &Arc<Context>,
     input: &StepState,
     wait: &Wait,
 ) -> Result<(), Error> {
     let secret = present(&input.look).map(|secret| &secret.name);
     let seen = (secret, Some(&input.consent));
-    say(context, &input.fetched, seen, (wait, input.look.at)).await
+    publish_wait_and_event(context, &input.fetched, seen, (wait, input.look.at)).await
 }
 
 /// Publishes what an operation waits for, and an event when the phase is new.
-async fn say(
+async fn publish_wait_and_event(
     context: &Arc<Context>,
     fetched: &Fetched,
     seen: (Option<&SecretName>, Option<&Consent>),
     (wait, now): (&Wait, AwsTime),
 ) -> Result<(), Error> {
     let before = fetched.phase();
-    let is_new = note(context, fetched, seen, (wait, now)).await?;
+    let is_new = write_wait(context, fetched, seen, (wait, now)).await?;
     if is_new && is_deferred(wait.phase) && before != Some(wait.phase) {
         let message = wait.message.clone();
-        events::tell(context, fetched, Reason::OperationDeferred, message).await;
+        events::publish(context, fetched, Reason::OperationDeferred, message).await;
     }
     Ok(())
 }
 
 /// Writes what an operation waits for. Returns whether that was new.
-async fn note(
+async fn write_wait(
     context: &Arc<Context>,
     fetched: &Fetched,
     (secret, consent): (Option<&SecretName>, Option<&Consent>),
@@ -155,8 +155,8 @@ async fn note(
     let progress = StepReport {
         secret,
         consent,
-        next_step: (wait.pause >= SHORTEST_TOLD).then_some(wait.until),
-        ..progress(
+        next_step: (wait.pause >= SHORTEST_PUBLISHED).then_some(wait.until),
+        ..step_report(
             context,
             &fetched.object,
             &fetched.operation,
@@ -165,12 +165,12 @@ async fn note(
         )?
     };
     let old = fetched.object.status.as_ref();
-    let new = after(&fetched.object, &progress);
+    let new = status_after(&fetched.object, &progress);
     if !write_due::is_due(old, &new, now) {
         return Ok(false);
     }
     context.claim()?;
-    store(context, &fetched.operation.key, &fetched.version(), &new).await?;
+    write(context, &fetched.operation.key, &fetched.version(), &new).await?;
     Ok(true)
 }
 
@@ -182,7 +182,7 @@ const fn is_deferred(phase: Phase) -> bool {
 }
 
 /// Publishes the end of an operation.
-pub(super) async fn ended(
+pub(super) async fn end(
     context: &Arc<Context>,
     fetched: &Fetched,
     look: Option<&Look>,
@@ -193,7 +193,7 @@ pub(super) async fn ended(
         outcome: Some(outcome.clone()),
         completed: Some(match look {
             Some(look) => look.at,
-            None => carried(context, fetched).await?,
+            None => completion_time(context, fetched).await?,
         }),
         ..fetched.operation.clone()
     };
@@ -204,22 +204,22 @@ pub(super) async fn ended(
         after: seen
             .filter(|_| operation.has_started())
             .map(|secret| &secret.labels),
-        ..progress(context, &fetched.object, &operation, Phase::Queued, "")?
+        ..step_report(context, &fetched.object, &operation, Phase::Queued, "")?
     };
     context.claim()?;
-    store(
+    write(
         context,
         &operation.key,
         &fetched.version(),
-        &after(&fetched.object, &progress),
+        &status_after(&fetched.object, &progress),
     )
     .await?;
-    context.look_failures.cleared_up(&operation.key);
+    context.look_failures.forget(&operation.key);
     let wrote = operation.has_started();
     let arn = operation.arn.as_ref();
     let looks = arn.map(|arn| context.sweeps.operation_ended(arn, wrote));
-    events::count(context, &operation, &outcome, look);
-    events::tell_end(context, fetched, &outcome).await;
+    events::count_end(context, &operation, &outcome, look);
+    events::publish_end(context, fetched, &outcome).await;
     let (profile_regions, at) = looks.unwrap_or_else(|| (Vec::new(), clock::now()));
     for profile_region in profile_regions {
         context.queues.sweeps.push(profile_region, at);
@@ -229,7 +229,7 @@ pub(super) async fn ended(
 }
 
 /// Adds to a failure that the pin could not be removed.
-pub(super) fn with_pin(outcome: Outcome) -> Outcome {
+pub(super) fn with_pin_left(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Failed { reason, message } => Outcome::Failed {
             reason,
@@ -243,8 +243,8 @@ pub(super) fn with_pin(outcome: Outcome) -> Outcome {
 
 /// Returns when an operation ended without a look at AWS: the time of AWS in its region, because holds are measured
 /// by it, or the time of the API server if AWS has given none.
-async fn carried(context: &Context, fetched: &Fetched) -> Result<AwsTime, Error> {
-    let told = match fetch::watched(context, fetched) {
+async fn completion_time(context: &Context, fetched: &Fetched) -> Result<AwsTime, Error> {
+    let aws_now = match fetch::cached_bounds(context, fetched) {
         Some(bound_policy) => {
             let connections = &context.connections;
             let connection = connections
@@ -254,7 +254,7 @@ async fn carried(context: &Context, fetched: &Fetched) -> Result<AwsTime, Error>
         }
         None => None,
     };
-    told.map_or_else(|| ended_without_look(context), Ok)
+    aws_now.map_or_else(|| ended_without_look(context), Ok)
 }
 
 /// Returns when something ended without a look at AWS, by the clock of the API server.
@@ -274,31 +274,31 @@ fn wake_dependents(context: &Context, operation: &Operation) {
 /// Sets the operation aside: it blocks no other operation, and those that waited for it are evaluated again.
 pub(super) fn set_aside(context: &Context, key: &ObjectKey) {
     if context.look_failures.set_aside(key) {
-        event_handlers::freed(context);
+        event_handlers::queue_for_free_slot(context);
     }
 }
 
 /// Publishes that AWS could not be read. Nothing is known, so nothing is done.
-pub(super) async fn look_failed(
+pub(super) async fn publish_look_failure(
     context: &Arc<Context>,
     fetched: &Fetched,
     call: Call,
     error: AwsError,
 ) -> Result<Option<Duration>, Error> {
-    let message = not_seen(call, fetched.region(), &error);
+    let message = look_failure_message(call, fetched.region(), &error);
     tracing::warn!(operation = %fetched.operation.key, call = call.name(), message);
-    report_look_failure(context, fetched, &message).await
+    publish_problem(context, fetched, &message).await
 }
 
 /// Describes which call failed, where and why. It leaves out the request id, which would differ each time and so
 /// cause a write each time.
-fn not_seen(call: Call, region: &Region, error: &AwsError) -> String {
+fn look_failure_message(call: Call, region: &Region, error: &AwsError) -> String {
     let (call, error) = (call.name(), error.lasting());
     format!("the secret could not be read: {call} in {region}: {error}")
 }
 
 /// Publishes that the controller must not read what the operation rests on. Nothing is done until it may.
-pub(super) async fn forbidden(
+pub(super) async fn publish_forbidden(
     context: &Arc<Context>,
     entry: &OperationEntry,
     what: String,
@@ -308,22 +308,22 @@ pub(super) async fn forbidden(
         return Err(error);
     };
     tracing::warn!(operation = %fetched.operation.key, %error, "operation blocked: access forbidden");
-    report_look_failure(context, &fetched, &error.to_string()).await
+    publish_problem(context, &fetched, &error.to_string()).await
 }
 
 /// Publishes that AWS reports no such secret. One answer may lag, so AWS is asked again.
-pub(super) async fn absent(
+pub(super) async fn publish_absent(
     context: &Arc<Context>,
     fetched: &Fetched,
     again: Duration,
 ) -> Result<Option<Duration>, Error> {
     let message = "AWS does not find the secret; the operation ends if AWS confirms that";
-    stalled(context, fetched, message).await?;
+    write_message(context, fetched, message).await?;
     Ok(Some(again))
 }
 
 /// Publishes that an operation that this release cannot parse is in progress on the secret.
-pub(super) async fn unsupported(
+pub(super) async fn publish_unsupported(
     context: &Arc<Context>,
     fetched: &Fetched,
     unsupported: &str,
@@ -331,51 +331,55 @@ pub(super) async fn unsupported(
     let message = format!(
         "operation {unsupported} is in progress on this secret, and this release cannot parse it"
     );
-    report_look_failure(context, fetched, &message).await
+    publish_problem(context, fetched, &message).await
 }
 
 /// Publishes that the policy or profile of the operation cannot be parsed. Nothing is done until it can.
-pub(super) async fn invalid_bounds(
+pub(super) async fn publish_invalid_bounds(
     context: &Arc<Context>,
     fetched: &Fetched,
     why: &str,
 ) -> Result<Option<Duration>, Error> {
     let message = format!("its policy or profile is invalid: {why}");
-    report_look_failure(context, fetched, &message).await
+    publish_problem(context, fetched, &message).await
 }
 
 /// Publishes a problem, and waits longer each time.
-async fn report_look_failure(
+async fn publish_problem(
     context: &Arc<Context>,
     fetched: &Fetched,
     message: &str,
 ) -> Result<Option<Duration>, Error> {
-    let pause = context.look_failures.failed(&fetched.operation.key);
+    let pause = context.look_failures.record_failure(&fetched.operation.key);
     if !fetched.operation.has_started() {
         set_aside(context, &fetched.operation.key);
     }
-    stalled(context, fetched, message).await?;
+    write_message(context, fetched, message).await?;
     let uid = fetched.operation.uid.as_str();
     Ok(Some(spread(pause, uid)))
 }
 
-async fn stalled(context: &Arc<Context>, fetched: &Fetched, message: &str) -> Result<(), Error> {
+async fn write_message(
+    context: &Arc<Context>,
+    fetched: &Fetched,
+    message: &str,
+) -> Result<(), Error> {
     let old = fetched.object.status.as_ref();
     let phase = fetched.phase().unwrap_or(Phase::Queued);
-    let new = after(
+    let new = status_after(
         &fetched.object,
-        &progress(context, &fetched.object, &fetched.operation, phase, message)?,
+        &step_report(context, &fetched.object, &fetched.operation, phase, message)?,
     );
     if old != Some(&new) {
         context.claim()?;
-        store(context, &fetched.operation.key, &fetched.version(), &new).await?;
+        write(context, &fetched.operation.key, &fetched.version(), &new).await?;
     }
     Ok(())
 }
 
 /// Writes the ARN that the name stands for, where other operations on the secret look for it: first the label, then
 /// the status.
-pub(super) async fn identity(
+pub(super) async fn write_identity(
     context: &Arc<Context>,
     fetched: &Fetched,
     arn: &Arn,
@@ -387,7 +391,7 @@ pub(super) async fn identity(
     let patch = json!({"metadata": {"resourceVersion": fetched.version(), "labels": labels}});
     let api: Api<SecretRotationOperation> =
         Api::namespaced(context.client.clone(), key.namespace.as_str());
-    let labelled = bounded(api.patch(
+    let labelled = with_call_timeout(api.patch(
         key.name.as_str(),
         &PatchParams::default(),
         &Patch::Merge(&patch),
@@ -401,7 +405,7 @@ pub(super) async fn identity(
     let phase = status.and_then(SecretRotationOperationStatus::phase);
     let progress = StepReport {
         secret: present(look).map(|secret| &secret.name),
-        ..progress(
+        ..step_report(
             context,
             &labelled,
             &operation,
@@ -410,7 +414,7 @@ pub(super) async fn identity(
         )?
     };
     let version = labelled.resource_version().unwrap_or_default();
-    store(context, key, &version, &after(&labelled, &progress))
+    write(context, key, &version, &status_after(&labelled, &progress))
         .await
         .map(drop)
 }
@@ -429,12 +433,12 @@ mod tests {
             request_id: Some(id.to_owned()),
         };
         let region = Region::parse("eu-west-1").expect("a region");
-        let told = not_seen(Call::ListSecretVersionIds, &region, &denied("r-1"));
+        let message = look_failure_message(Call::ListSecretVersionIds, &region, &denied("r-1"));
         assert_eq!(
-            told,
+            message,
             "the secret could not be read: ListSecretVersionIds in eu-west-1: AWS denied access (AccessDeniedException)"
         );
-        let again = not_seen(Call::ListSecretVersionIds, &region, &denied("r-2"));
-        assert_eq!(again, told);
+        let again = look_failure_message(Call::ListSecretVersionIds, &region, &denied("r-2"));
+        assert_eq!(again, message);
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::kubernetes::reads::OnSecret;
+use crate::kubernetes::reads::OperationsOnSecret;
 use crate::operation::fetch::Fetched;
 
 /// Everything that one step rests on, read for this step.
@@ -50,19 +50,19 @@ impl StepState {
                 secret: self.fetched.secret_name(),
             }),
         };
-        let unchanged_since = context.stability.looked(&self.look);
-        context.around(&self.bound_policy, self.look.at, |around| {
-            let tenants = around.bound_policies.iter().map(|one| &one.tenant);
+        let unchanged_since = context.stability.record_look(&self.look);
+        context.with_plan_input(&self.bound_policy, self.look.at, |plan_input| {
+            let tenants = plan_input.bound_policies.iter().map(|one| &one.tenant);
             let snapshot = StepInput {
                 look: &self.look,
                 policy: Some(policy),
                 authority,
                 consent: self.consent.clone(),
                 server_now,
-                gate: self.gate(context, operation, around),
+                gate: self.gate(context, operation, plan_input),
                 history: History::of(&self.arn, &self.others)
                     .trusting(profile, tenants.chain([tenant]))
-                    .without_idle(|other| around.may_act(other)),
+                    .without_idle(|other| plan_input.may_act(other)),
                 cluster: &context.cluster,
                 unchanged_since,
             };
@@ -75,22 +75,22 @@ impl StepState {
         &self,
         context: &Context,
         operation: &'a Operation,
-        around: &PlanInput<'a>,
+        plan_input: &PlanInput<'a>,
     ) -> Gate {
         let policy = &self.bound_policy.policy.uid;
         let function = present(&self.look).and_then(Secret::function);
         let region = context
             .evaluations
-            .region(policy, self.term, self.arn.region());
-        planner::gate(operation, function, region.as_ref(), around)
+            .region_gate(policy, self.term, self.arn.region());
+        planner::gate(operation, function, region.as_ref(), plan_input)
     }
 
     /// Returns whether the slot is still free once the intent is in the journal. Of the operations that take a slot
     /// at the same moment, the first in the queue keeps it. The watches answer this without a request. Another
     /// replica can exceed a limit by what this one has not seen yet.
     pub(super) fn has_slot(&self, context: &Context, journaled: &Operation) -> bool {
-        let gate = context.around(&self.bound_policy, self.look.at, |around| {
-            self.gate(context, journaled, around)
+        let gate = context.with_plan_input(&self.bound_policy, self.look.at, |plan_input| {
+            self.gate(context, journaled, plan_input)
         });
         match gate {
             Gate::Blocked(hold) => hold.reason != BlockReason::ConcurrencyLimit,
@@ -100,11 +100,11 @@ impl StepState {
 }
 
 /// Returns every operation on the secret, by quorum reads, and those that only the cache still knows by their ARN.
-pub(super) async fn others(
+pub(super) async fn other_operations(
     context: &Context,
     arn: &Arn,
 ) -> Result<Result<Vec<Operation>, String>, Error> {
-    let OnSecret {
+    let OperationsOnSecret {
         mut operations,
         unsupported,
     } = context.reader.on_secret(arn).await?;

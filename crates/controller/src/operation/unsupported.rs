@@ -24,7 +24,7 @@ use crate::operation::status::ended_without_look;
 const PAUSE: Duration = Duration::from_mins(10);
 
 /// Publishes why the operation cannot be parsed, and ends it if that is safe.
-pub(super) async fn tell(
+pub(super) async fn publish(
     context: &Arc<Context>,
     key: &ObjectKey,
     why: &str,
@@ -76,7 +76,7 @@ async fn write(
         status::merge(&api, key.name.as_str(), &version, new).await?
     };
     let version = stored.resource_version().unwrap_or_default();
-    context.queues.operations.wrote(key, version);
+    context.queues.operations.record_write(key, version);
     Ok(())
 }
 

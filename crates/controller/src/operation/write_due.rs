@@ -34,7 +34,7 @@ pub(super) fn is_due(
 
 /// Returns whether an operation must report that it waits for its turn: it has reported nothing yet, or its status
 /// still reports an earlier wait that is over. Once it has begun, its status stays as it is meanwhile.
-pub(super) fn is_turn_told(old: Option<&SecretRotationOperationStatus>, wait: Duration) -> bool {
+pub(super) fn is_delay_due(old: Option<&SecretRotationOperationStatus>, wait: Duration) -> bool {
     let over = [
         Phase::AwaitingApproval,
         Phase::AwaitingWindow,
@@ -44,7 +44,7 @@ pub(super) fn is_turn_told(old: Option<&SecretRotationOperationStatus>, wait: Du
     let Some(complete) = old.and_then(|old| find(&old.conditions, "Complete")) else {
         return wait > SOON;
     };
-    wait > SOON && Phase::parse(&complete.reason).is_some_and(|said| over.contains(&said))
+    wait > SOON && Phase::parse(&complete.reason).is_some_and(|phase| over.contains(&phase))
 }
 
 #[cfg(test)]
@@ -80,22 +80,22 @@ mod tests {
 
     #[test]
     fn an_operation_that_waits_for_its_turn_reports_it_once() {
-        let saying = |phase: Phase| {
+        let in_phase = |phase: Phase| {
             let complete = serde_json::json!({"conditions": [{
                 "type": "Complete", "status": "False", "reason": phase.name(), "message": "", "lastTransitionTime": "2026-11-23T10:00:00Z",
             }]});
             serde_json::from_value::<SecretRotationOperationStatus>(complete).expect("a status")
         };
         let long = SOON * 2;
-        assert!(is_turn_told(None, long));
-        assert!(is_turn_told(
+        assert!(is_delay_due(None, long));
+        assert!(is_delay_due(
             Some(&SecretRotationOperationStatus::default()),
             long
         ));
-        assert!(is_turn_told(Some(&saying(Phase::AwaitingApproval)), long));
-        assert!(!is_turn_told(None, SOON));
-        for told in [Phase::Queued, Phase::Settling, Phase::Verifying] {
-            assert!(!is_turn_told(Some(&saying(told)), long), "{told:?}");
+        assert!(is_delay_due(Some(&in_phase(Phase::AwaitingApproval)), long));
+        assert!(!is_delay_due(None, SOON));
+        for other in [Phase::Queued, Phase::Settling, Phase::Verifying] {
+            assert!(!is_delay_due(Some(&in_phase(other)), long), "{other:?}");
         }
     }
 

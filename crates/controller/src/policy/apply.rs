@@ -17,12 +17,12 @@ use secret_rotation_core::policy::Policy;
 use crate::context::Context;
 use crate::error::Error;
 use crate::events::{EventNote, Reason};
-use crate::kubernetes::{bounded, status};
+use crate::kubernetes::{status, with_call_timeout};
 use crate::operation::status::ended_without_look;
 use crate::store::PolicyEntry;
 
 /// Applies the whole plan. A failure does not stop the rest. Returns the first error.
-pub(super) async fn on(
+pub(super) async fn apply(
     context: &Arc<Context>,
     entry: &PolicyEntry,
     policy: &Policy,
@@ -51,9 +51,10 @@ async fn create(
     let operations: Api<SecretRotationOperation> =
         Api::namespaced(context.client.clone(), policy.key.namespace.as_str());
     let object = SecretRotationOperation::automatic(proposal, policy);
-    let created = match bounded(operations.create(&PostParams::default(), &object)).await {
+    let created = match with_call_timeout(operations.create(&PostParams::default(), &object)).await
+    {
         Ok(created) => created,
-        Err(Error::AlreadyExists) => return twin(context, policy, proposal).await,
+        Err(Error::AlreadyExists) => return check_existing(context, policy, proposal).await,
         Err(error) => return Err(error),
     };
     tracing::info!(policy = %policy.key, operation = created.name_any(), action = %proposal.action, secret = %proposal.secret, "operation created");
@@ -63,7 +64,7 @@ async fn create(
     );
     context
         .recorder
-        .tell(
+        .publish(
             &entry.reference,
             &[EventNote {
                 reason: Reason::OperationCreated,
@@ -74,15 +75,19 @@ async fn create(
     Ok(())
 }
 
-async fn twin(context: &Arc<Context>, policy: &Policy, proposal: &Proposal) -> Result<(), Error> {
+async fn check_existing(
+    context: &Arc<Context>,
+    policy: &Policy,
+    proposal: &Proposal,
+) -> Result<(), Error> {
     let key = ObjectKey {
         namespace: policy.key.namespace.clone(),
         name: proposal.name.clone(),
     };
-    let twin = context.reader.operation(&key).await?;
-    let ended = twin
-        .and_then(|twin| twin.to_core().ok())
-        .is_some_and(|twin| twin.is_finished());
+    let existing = context.reader.operation(&key).await?;
+    let ended = existing
+        .and_then(|existing| existing.to_core().ok())
+        .is_some_and(|existing| existing.is_finished());
     if ended {
         Err(Error::Stale(
             "the operation of this name has ended, and the cache does not show it yet",

@@ -18,12 +18,12 @@ const MAX_NAMED: usize = 3;
 /// The findings of a policy at one time. A status holds only the worst of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Findings {
-    by_place: BTreeMap<FindingKey, FindingStatus>,
+    by_key: BTreeMap<FindingKey, FindingStatus>,
     /// Whether these are all findings.
     all: bool,
     /// The regions that the pass did not see completely. `None` means that the status shows whether it saw
     /// everything.
-    blind: Option<BTreeSet<String>>,
+    incomplete: Option<BTreeSet<String>>,
 }
 
 /// The region and the name of a secret.
@@ -34,19 +34,23 @@ impl Findings {
     pub(super) fn of_pass(survey: &Survey, plan: &Plan) -> Self {
         let findings = survey.findings.iter();
         let regions = survey.regions.iter();
-        let blind = regions.filter(|(_, region)| !region.complete);
+        let incomplete = regions.filter(|(_, region)| !region.complete);
         Self {
-            by_place: by_place(findings.map(|finding| FindingStatus::of(finding, plan))),
+            by_key: by_key(findings.map(|finding| FindingStatus::of(finding, plan))),
             all: true,
-            blind: Some(blind.map(|(region, _)| region.to_string()).collect()),
+            incomplete: Some(incomplete.map(|(region, _)| region.to_string()).collect()),
         }
     }
 
     /// Adds the previous findings where the pass did not see everything: an absent finding is not a resolved one.
-    pub(super) fn beside(mut self, old: &Self, status: &SecretRotationPolicyStatus) -> Self {
-        for (place, finding) in &old.by_place {
-            if !self.sees(place, status) {
-                let kept = self.by_place.entry(place.clone());
+    pub(super) fn with_unseen_of(
+        mut self,
+        old: &Self,
+        status: &SecretRotationPolicyStatus,
+    ) -> Self {
+        for (key, finding) in &old.by_key {
+            if !self.has_seen(key, status) {
+                let kept = self.by_key.entry(key.clone());
                 kept.or_insert_with(|| finding.clone());
             }
         }
@@ -57,49 +61,49 @@ impl Findings {
     pub(super) fn of_status(status: Option<&SecretRotationPolicyStatus>) -> Self {
         let findings = status.iter().flat_map(|status| &status.findings);
         Self {
-            by_place: by_place(findings.cloned()),
+            by_key: by_key(findings.cloned()),
             all: !is_truncated(status),
-            blind: None,
+            incomplete: None,
         }
     }
 
     /// Returns whether an absent finding is known to be resolved.
-    fn sees(&self, (region, _): &FindingKey, status: &SecretRotationPolicyStatus) -> bool {
-        match &self.blind {
-            Some(blind) => !blind.contains(region),
+    fn has_seen(&self, (region, _): &FindingKey, status: &SecretRotationPolicyStatus) -> bool {
+        match &self.incomplete {
+            Some(incomplete) => !incomplete.contains(region),
             None => !is_incomplete(status),
         }
     }
 }
 
 /// Keeps the first finding of each secret, which is the worst.
-fn by_place(findings: impl Iterator<Item = FindingStatus>) -> BTreeMap<FindingKey, FindingStatus> {
+fn by_key(findings: impl Iterator<Item = FindingStatus>) -> BTreeMap<FindingKey, FindingStatus> {
     let mut all = BTreeMap::new();
     for finding in findings {
-        let place = (finding.region.to_string(), finding.name.to_string());
-        all.entry(place).or_insert(finding);
+        let key = (finding.region.to_string(), finding.name.to_string());
+        all.entry(key).or_insert(finding);
     }
     all
 }
 
 /// Returns the events that follow from two passes, each given by its findings and the status that shows them.
-pub(super) fn between(
+pub(super) fn events_between(
     old: (&Findings, Option<&SecretRotationPolicyStatus>),
     new: (&Findings, &SecretRotationPolicyStatus),
 ) -> Vec<EventNote> {
-    let turned = Turned {
+    let transition = Transition {
         old: old.0,
         new: new.0,
         status: new.1,
     };
     let findings = [
-        turned.newly_in(Reason::RotationStuck, &[State::Stuck]),
-        turned.newly_in(Reason::RotationOverdue, &[State::Overdue, State::TooOld]),
-        turned.newly_in(Reason::SecretExpiring, &[State::Expiring]),
-        turned.newly_blocked_by(Reason::AttemptsExhausted, BlockReason::AttemptsExhausted),
-        turned.newly_blocked_by(Reason::ConflictingPolicy, BlockReason::Conflict),
-        turned.first_blocked_by(Reason::CircuitBreakerOpen, BlockReason::CircuitBreakerOpen),
-        turned.recovered(),
+        transition.newly_in_state(Reason::RotationStuck, &[State::Stuck]),
+        transition.newly_in_state(Reason::RotationOverdue, &[State::Overdue, State::TooOld]),
+        transition.newly_in_state(Reason::SecretExpiring, &[State::Expiring]),
+        transition.newly_blocked_by(Reason::AttemptsExhausted, BlockReason::AttemptsExhausted),
+        transition.newly_blocked_by(Reason::ConflictingPolicy, BlockReason::Conflict),
+        transition.first_blocked_by(Reason::CircuitBreakerOpen, BlockReason::CircuitBreakerOpen),
+        transition.recovered(),
     ];
     findings
         .into_iter()
@@ -108,7 +112,7 @@ pub(super) fn between(
         .collect()
 }
 
-struct Turned<'a> {
+struct Transition<'a> {
     old: &'a Findings,
     new: &'a Findings,
     status: &'a SecretRotationPolicyStatus,
@@ -125,8 +129,8 @@ fn is_incomplete(status: &SecretRotationPolicyStatus) -> bool {
     ReadyReason::of(&status.conditions).is_some_and(ReadyReason::is_incomplete_check)
 }
 
-impl Turned<'_> {
-    fn newly_in(&self, reason: Reason, states: &[State]) -> Option<EventNote> {
+impl Transition<'_> {
+    fn newly_in_state(&self, reason: Reason, states: &[State]) -> Option<EventNote> {
         let is = |finding: &FindingStatus| {
             let state = finding.known_state();
             state.is_some_and(|state| states.contains(&state))
@@ -141,7 +145,7 @@ impl Turned<'_> {
 
     /// Reports the first finding that changes, not each one.
     fn first_blocked_by(&self, reason: Reason, block: BlockReason) -> Option<EventNote> {
-        let mut before = self.old.by_place.values();
+        let mut before = self.old.by_key.values();
         let before = before.any(|finding| is_blocked(finding, block));
         if before {
             None
@@ -151,20 +155,20 @@ impl Turned<'_> {
     }
 
     fn newly(&self, reason: Reason, is: &dyn Fn(&FindingStatus) -> bool) -> Option<EventNote> {
-        let was = |place: &FindingKey| self.old.by_place.get(place).is_some_and(is);
-        let turned: Vec<_> = self
+        let was = |key: &FindingKey| self.old.by_key.get(key).is_some_and(is);
+        let changed: Vec<_> = self
             .new
-            .by_place
+            .by_key
             .iter()
-            .filter(|(place, finding)| is(finding) && !was(place) && self.is_news(finding))
+            .filter(|(key, finding)| is(finding) && !was(key) && self.is_new(finding))
             .map(|(_, finding)| finding)
             .collect();
-        announce(reason, &turned, |finding| finding.message.to_string())
+        event(reason, &changed, |finding| finding.message.to_string())
     }
 
     /// Returns whether the finding is new. Findings that did not fit in the last status may have been reported before
     /// a restart. Findings that the current status lists were not.
-    fn is_news(&self, finding: &FindingStatus) -> bool {
+    fn is_new(&self, finding: &FindingStatus) -> bool {
         let same = |listed: &&FindingStatus| {
             listed.name == finding.name && listed.region == finding.region
         };
@@ -175,7 +179,7 @@ impl Turned<'_> {
     /// it: other rotating secrets were never unhealthy. In a region that was not seen completely nothing is known to
     /// be resolved.
     fn recovered(&self) -> Option<EventNote> {
-        let ailing = |finding: &FindingStatus| {
+        let was_unhealthy = |finding: &FindingStatus| {
             let was_tried = finding
                 .attempts
                 .as_ref()
@@ -187,18 +191,18 @@ impl Turned<'_> {
                 state != Some(State::Unknown)
             }
         };
-        let well = |place: &FindingKey| {
-            let sharp = self.new.all && self.new.sees(place, self.status);
-            sharp && !self.new.by_place.contains_key(place)
+        let is_resolved = |key: &FindingKey| {
+            let is_known = self.new.all && self.new.has_seen(key, self.status);
+            is_known && !self.new.by_key.contains_key(key)
         };
         let recovered: Vec<_> = self
             .old
-            .by_place
+            .by_key
             .iter()
-            .filter(|(place, finding)| ailing(finding) && well(place))
+            .filter(|(key, finding)| was_unhealthy(finding) && is_resolved(key))
             .map(|(_, finding)| finding)
             .collect();
-        announce(Reason::RotationRecovered, &recovered, |finding| {
+        event(Reason::RotationRecovered, &recovered, |finding| {
             format!("no longer {}", finding.state)
         })
     }
@@ -208,15 +212,19 @@ fn is_blocked(finding: &FindingStatus, block: BlockReason) -> bool {
     finding.block_reason() == Some(block)
 }
 
-fn announce(
+fn event(
     reason: Reason,
     findings: &[&FindingStatus],
-    say: impl Fn(&FindingStatus) -> String,
+    describe: impl Fn(&FindingStatus) -> String,
 ) -> Option<EventNote> {
-    let named = findings
-        .iter()
-        .take(MAX_NAMED)
-        .map(|finding| format!("{} in {}: {}", finding.name, finding.region, say(finding)));
+    let named = findings.iter().take(MAX_NAMED).map(|finding| {
+        format!(
+            "{} in {}: {}",
+            finding.name,
+            finding.region,
+            describe(finding)
+        )
+    });
     let more = findings.len().saturating_sub(MAX_NAMED);
     let rest = (more > 0).then(|| format!("and {more} more"));
     let note = named.chain(rest).collect::<Vec<_>>().join("; ");
@@ -264,22 +272,22 @@ mod tests {
     fn a_secret_that_gets_stuck_is_reported_once() {
         let stuck = status(&[("a", State::Stuck, None)]);
         assert_eq!(
-            told(Some(&status(&[])), &stuck),
+            notes(Some(&status(&[])), &stuck),
             ["RotationStuck a in eu-west-1: said"]
         );
-        assert_eq!(told(Some(&stuck), &stuck), Vec::<String>::new());
-        assert_eq!(told(None, &stuck), ["RotationStuck a in eu-west-1: said"]);
+        assert_eq!(notes(Some(&stuck), &stuck), Vec::<String>::new());
+        assert_eq!(notes(None, &stuck), ["RotationStuck a in eu-west-1: said"]);
     }
 
     #[test]
     fn a_secret_that_recovers_is_reported_once() {
         let stuck = status(&[("a", State::Stuck, None)]);
         assert_eq!(
-            told(Some(&stuck), &status(&[])),
+            notes(Some(&stuck), &status(&[])),
             ["RotationRecovered a in eu-west-1: no longer Stuck"]
         );
         assert_eq!(
-            told(Some(&stuck), &status(&[("a", State::Rotating, None)])),
+            notes(Some(&stuck), &status(&[("a", State::Rotating, None)])),
             Vec::<String>::new(),
             "not yet"
         );
@@ -294,7 +302,7 @@ mod tests {
             ..other
         };
         assert_eq!(
-            told(Some(&stuck), &truncated),
+            notes(Some(&stuck), &truncated),
             ["RotationStuck b in eu-west-1: said"]
         );
     }
@@ -306,10 +314,10 @@ mod tests {
             ("a", State::Stuck, Some(BlockReason::CircuitBreakerOpen)),
             ("b", State::Stuck, Some(BlockReason::CircuitBreakerOpen)),
         ]);
-        let first = told(Some(&status(&[("a", State::Stuck, None)])), &one);
+        let first = notes(Some(&status(&[("a", State::Stuck, None)])), &one);
         assert_eq!(first, ["CircuitBreakerOpen a in eu-west-1: said"]);
         assert_eq!(
-            told(Some(&one), &two),
+            notes(Some(&one), &two),
             ["RotationStuck b in eu-west-1: said"]
         );
     }
@@ -335,9 +343,13 @@ mod tests {
         for (state, block, reason) in cases {
             let before = status(&[("a", State::Stuck, None)]);
             let after = status(&[("a", state, block)]);
-            let said = format!("{reason} a in eu-west-1: said");
-            assert_eq!(told(Some(&before), &after), [said], "{state} {block:?}");
-            assert_eq!(told(Some(&after), &after), Vec::<String>::new());
+            let expected = format!("{reason} a in eu-west-1: said");
+            assert_eq!(
+                notes(Some(&before), &after),
+                [expected],
+                "{state} {block:?}"
+            );
+            assert_eq!(notes(Some(&after), &after), Vec::<String>::new());
         }
     }
 
@@ -356,8 +368,8 @@ mod tests {
         ] {
             let status = unready(reason);
             let expected: Vec<_> = event.iter().map(|event| format!("{event} said")).collect();
-            assert_eq!(told(None, &status), expected, "{reason}");
-            assert_eq!(told(Some(&status), &status), Vec::<String>::new());
+            assert_eq!(notes(None, &status), expected, "{reason}");
+            assert_eq!(notes(Some(&status), &status), Vec::<String>::new());
         }
     }
 
@@ -366,23 +378,23 @@ mod tests {
     fn a_recovery_is_reported_only_in_regions_that_were_seen_completely() {
         let stuck = status(&[("a", State::Stuck, None)]);
         let mut old = Findings::of_status(Some(&stuck));
-        let here = old.by_place.values().next().cloned().expect("a finding");
+        let here = old.by_key.values().next().cloned().expect("a finding");
         let there = FindingStatus {
             region: "us-east-1".into(),
             ..here
         };
-        old.by_place.extend(by_place([there].into_iter()));
+        old.by_key.extend(by_key([there].into_iter()));
         let new = unready("SweepIncomplete");
         let found = Findings {
-            blind: Some(["us-east-1".to_owned()].into()),
+            incomplete: Some(["us-east-1".to_owned()].into()),
             all: true,
-            by_place: BTreeMap::new(),
+            by_key: BTreeMap::new(),
         };
-        let found = found.beside(&old, &new);
-        assert_eq!(found.by_place.len(), 1, "absent is not gone");
-        let told = between((&old, Some(&stuck)), (&found, &new)).into_iter();
-        let told: Vec<_> = told.map(|one| one.note).collect();
-        assert_eq!(told, ["a in eu-west-1: no longer Stuck"]);
+        let found = found.with_unseen_of(&old, &new);
+        assert_eq!(found.by_key.len(), 1, "absent is not gone");
+        let notes = events_between((&old, Some(&stuck)), (&found, &new)).into_iter();
+        let notes: Vec<_> = notes.map(|one| one.note).collect();
+        assert_eq!(notes, ["a in eu-west-1: no longer Stuck"]);
     }
 
     /// While it recovers, a secret rotates, and the next status no longer shows it as stuck.
@@ -391,7 +403,7 @@ mod tests {
         let rotating = |attempts: Option<usize>| {
             let mut status = status(&[("a", State::Rotating, None)]);
             status.findings[0].attempts = attempts.map(Into::into);
-            told(Some(&status), &self::status(&[]))
+            notes(Some(&status), &self::status(&[]))
         };
         assert_eq!(
             rotating(Some(1)),
@@ -403,7 +415,7 @@ mod tests {
     #[test]
     fn many_secrets_make_one_event() {
         let names = ["a", "b", "c", "d", "e"].map(|name| (name, State::Stuck, None));
-        let notes = told(Some(&status(&[])), &status(&names));
+        let notes = notes(Some(&status(&[])), &status(&names));
         assert_eq!(notes.len(), 1);
         assert!(notes[0].ends_with("; and 2 more"), "{notes:?}");
     }
@@ -428,18 +440,18 @@ mod tests {
                 listed,
             )
         };
-        let told = |old: &(Findings, SecretRotationPolicyStatus),
-                    new: &(Findings, SecretRotationPolicyStatus)| {
-            let all = between((&old.0, Some(&old.1)), (&new.0, &new.1)).into_iter();
+        let notes = |old: &(Findings, SecretRotationPolicyStatus),
+                     new: &(Findings, SecretRotationPolicyStatus)| {
+            let all = events_between((&old.0, Some(&old.1)), (&new.0, &new.1)).into_iter();
             all.map(|one| format!("{:?} {}", one.reason, one.note))
                 .collect::<Vec<_>>()
         };
         let (none, two) = (full(&["a"]), full(&["a", "b"]));
-        assert_eq!(told(&none, &two), ["RotationStuck b in eu-west-1: said"]);
-        assert_eq!(told(&two, &two), Vec::<String>::new());
+        assert_eq!(notes(&none, &two), ["RotationStuck b in eu-west-1: said"]);
+        assert_eq!(notes(&two, &two), Vec::<String>::new());
         // One secret recovers and another gets stuck: the status is the same.
         assert_eq!(
-            told(&two, &full(&["a", "c"])),
+            notes(&two, &full(&["a", "c"])),
             [
                 "RotationStuck c in eu-west-1: said",
                 "RotationRecovered b in eu-west-1: no longer Stuck"
@@ -447,9 +459,9 @@ mod tests {
         );
         // After a restart only the status is known: nothing is reported again, and nothing is taken for recovered.
         let known = (Findings::of_status(Some(&two.1)), two.1.clone());
-        assert_eq!(told(&known, &two), Vec::<String>::new());
+        assert_eq!(notes(&known, &two), Vec::<String>::new());
         assert_eq!(
-            told(&known, &full(&["b"]))[1..],
+            notes(&known, &full(&["b"]))[1..],
             ["RotationRecovered a in eu-west-1: no longer Stuck"]
         );
     }
@@ -465,14 +477,14 @@ mod tests {
         }
     }
 
-    fn told(
+    fn notes(
         old: Option<&SecretRotationPolicyStatus>,
         new: &SecretRotationPolicyStatus,
     ) -> Vec<String> {
         let (before, now) = (Findings::of_status(old), Findings::of_status(Some(new)));
-        between((&before, old), (&now, new))
+        events_between((&before, old), (&now, new))
             .into_iter()
-            .map(|announcement| format!("{:?} {}", announcement.reason, announcement.note))
+            .map(|note| format!("{:?} {}", note.reason, note.note))
             .collect()
     }
 

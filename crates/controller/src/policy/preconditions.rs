@@ -73,7 +73,7 @@ pub(crate) fn shortfall(bound_policy: &BoundPolicy) -> Option<Readiness> {
 }
 
 /// Returns the readiness of the policies that an incomplete sweep served.
-pub(crate) fn of_gaps(gaps: &[(Region, AwsError)]) -> Option<Readiness> {
+pub(crate) fn readiness_of_gaps(gaps: &[(Region, AwsError)]) -> Option<Readiness> {
     let readiness = Readiness::in_regions(gaps)?;
     let Readiness::AwsUnavailable(where_and_why) = readiness else {
         return Some(readiness);
@@ -186,10 +186,10 @@ mod tests {
                 "UnrecognizedClientException",
             )
         };
-        let told = of_gaps(&[off()]).expect("trouble").message();
+        let message = readiness_of_gaps(&[off()]).expect("a problem").message();
         assert!(
-            told.starts_with("eu-south-1: the region does not accept these AWS credentials: it is not enabled for the account"),
-            "{told}"
+            message.starts_with("eu-south-1: the region does not accept these AWS credentials: it is not enabled for the account"),
+            "{message}"
         );
         // A region that is down too is named next to it, and does not replace it.
         let dead = gap(
@@ -197,9 +197,9 @@ mod tests {
             ErrorClass::Unreachable,
             "InternalServiceError",
         );
-        let both = of_gaps(&[dead.clone(), off()]).expect("trouble");
+        let both = readiness_of_gaps(&[dead.clone(), off()]).expect("a problem");
         assert_eq!(both.reason().name(), "CredentialsUnavailable");
-        assert!(both.message().contains(&told), "{}", both.message());
+        assert!(both.message().contains(&message), "{}", both.message());
         assert!(
             both.message()
                 .starts_with("eu-central-1: AWS could not be reached"),
@@ -207,13 +207,13 @@ mod tests {
             both.message()
         );
         assert_eq!(
-            of_gaps(&[dead]),
+            readiness_of_gaps(&[dead]),
             Some(Readiness::SweepIncomplete(
                 "the last check did not see everything: eu-central-1: AWS could not be reached (InternalServiceError)"
                     .to_owned()
             ))
         );
-        assert_eq!(of_gaps(&[]), None);
+        assert_eq!(readiness_of_gaps(&[]), None);
     }
 
     #[test]

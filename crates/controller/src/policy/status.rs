@@ -18,15 +18,15 @@ use secret_rotation_core::time::AwsTime;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::kubernetes::status::{self, Way};
+use crate::kubernetes::status::{self, WriteMethod};
 use crate::metrics::PolicySample;
 use crate::policy::events::Findings;
 use crate::policy::{events, preconditions, write_due};
 use crate::store::PolicyEntry;
-use crate::sweep::View;
+use crate::sweep::SweepView;
 
 /// Publishes the result of a pass that could not evaluate the secrets. The findings stay as they were.
-pub(super) async fn unjudged(
+pub(super) async fn publish_unevaluated(
     context: &Arc<Context>,
     key: &ObjectKey,
     entry: &PolicyEntry,
@@ -54,23 +54,23 @@ pub(super) async fn unjudged(
         (None, Some(status)) => report.with_status(status),
         (None, None) => report,
     };
-    report_on(context, key, report);
+    record_metrics(context, key, report);
     write(context, key, entry, &new, false).await?;
     let known = Findings::of_status(entry.status.as_ref());
-    announce(context, (key, entry), &known, (&known, &new)).await?;
+    publish_events(context, (key, entry), &known, (&known, &new)).await?;
     Ok(None)
 }
 
 /// Publishes the result of a pass that evaluated the secrets.
-pub(super) async fn judged(
+pub(super) async fn publish_evaluated(
     context: &Arc<Context>,
     key: &ObjectKey,
     entry: &PolicyEntry,
     bound_policy: &BoundPolicy,
-    view: &View,
+    view: &SweepView,
     seen: (&Survey, &Plan),
 ) -> Result<(), Error> {
-    let handled = context.sweeps.handled(&bound_policy.policy.uid, view);
+    let handled = context.sweeps.handled_token(&bound_policy.policy.uid, view);
     let readiness = readiness(bound_policy, view, seen.0.time);
     let pass = PassReport {
         generation: entry.generation,
@@ -86,14 +86,14 @@ pub(super) async fn judged(
         .not_more_often_than(bound_policy.profile.min_check_interval)
         .with_conditions(conditions(&new));
     let report = report.with_survey(seen.0, seen.1, reports.max_secrets());
-    report_on(context, key, report);
+    record_metrics(context, key, report);
     write(context, key, entry, &new, view.is_blinking).await?;
     let uid = &bound_policy.policy.uid;
     let known = context.written_statuses.last(uid);
     let known = known.unwrap_or_else(|| Arc::new(Findings::of_status(entry.status.as_ref())));
-    let found = Findings::of_pass(seen.0, seen.1).beside(&known, &new);
-    announce(context, (key, entry), &known, (&found, &new)).await?;
-    context.written_statuses.note(uid, found);
+    let found = Findings::of_pass(seen.0, seen.1).with_unseen_of(&known, &new);
+    publish_events(context, (key, entry), &known, (&found, &new)).await?;
+    context.written_statuses.record(uid, found);
     if entry.retry.is_some() {
         // The new count of attempts may allow what was blocked before: plan again.
         context.queues.policies.push(key.clone(), clock::now());
@@ -103,24 +103,24 @@ pub(super) async fn judged(
 
 /// Records the metrics of a pass. A policy that was deleted during the pass must not appear in metrics again, so its
 /// existence is checked after the write.
-fn report_on(context: &Context, key: &ObjectKey, report: PolicySample) {
-    context.metrics.reports().tell(key, report);
+fn record_metrics(context: &Context, key: &ObjectKey, report: PolicySample) {
+    context.metrics.reports().set(key, report);
     if context.store.policy(key).is_none() {
         context.metrics.forget_policy(key);
     }
 }
 
-fn readiness(bound_policy: &BoundPolicy, view: &View, now: AwsTime) -> Readiness {
+fn readiness(bound_policy: &BoundPolicy, view: &SweepView, now: AwsTime) -> Readiness {
     let waiting = view.is_waiting.then_some(Readiness::Progressing);
-    preconditions::of_gaps(&view.gaps)
+    preconditions::readiness_of_gaps(&view.gaps)
         .or(waiting)
         .or_else(|| preconditions::shortfall(bound_policy))
-        .or_else(|| never_open(bound_policy, now))
+        .or_else(|| invalid_windows(bound_policy, now))
         .unwrap_or(Readiness::Succeeded)
 }
 
 /// Returns the problem with maintenance windows in which no operation can ever start.
-fn never_open(bound_policy: &BoundPolicy, now: AwsTime) -> Option<Readiness> {
+fn invalid_windows(bound_policy: &BoundPolicy, now: AwsTime) -> Option<Readiness> {
     let problem = bound_policy.policy.remediation.windows.problem(now)?;
     Some(Readiness::InvalidSchedule(problem.to_owned()))
 }
@@ -139,7 +139,12 @@ async fn write(
         return Ok(());
     }
     // The status of an unreadable object is known only if this process wrote it last. Then it needs no second write.
-    if entry.way == Way::Merge && context.queues.policies.is_own(key, &entry.resource_version) {
+    if entry.way == WriteMethod::Merge
+        && context
+            .queues
+            .policies
+            .is_own_write(key, &entry.resource_version)
+    {
         return Ok(());
     }
     context.claim()?;
@@ -151,7 +156,7 @@ async fn write(
     context
         .queues
         .policies
-        .wrote(key, stored.resource_version().unwrap_or_default());
+        .record_write(key, stored.resource_version().unwrap_or_default());
     if let Ok(stored) = stored.0 {
         context.store.record_policy_write(stored);
     }
@@ -160,24 +165,21 @@ async fn write(
 
 /// Publishes events. This runs after the status is stored: if the status could not be written, the next pass would
 /// publish the same events again.
-async fn announce(
+async fn publish_events(
     context: &Context,
     (key, entry): (&ObjectKey, &PolicyEntry),
     old: &Findings,
     new: (&Findings, &SecretRotationPolicyStatus),
 ) -> Result<(), Error> {
-    let announcements = events::between((old, entry.status.as_ref()), new);
-    if announcements.is_empty() {
+    let notes = events::events_between((old, entry.status.as_ref()), new);
+    if notes.is_empty() {
         return Ok(());
     }
     context.claim()?;
-    for one in &announcements {
+    for one in &notes {
         tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy condition changed");
     }
-    context
-        .recorder
-        .tell(&entry.reference, &announcements)
-        .await;
+    context.recorder.publish(&entry.reference, &notes).await;
     Ok(())
 }
 

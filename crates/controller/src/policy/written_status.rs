@@ -18,7 +18,7 @@ impl WrittenStatuses {
     }
 
     /// Records the findings of a pass whose events were published.
-    pub(super) fn note(&self, policy: &Uid, findings: Findings) {
+    pub(super) fn record(&self, policy: &Uid, findings: Findings) {
         self.all().insert(policy.clone(), Arc::new(findings));
     }
 

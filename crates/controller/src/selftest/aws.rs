@@ -12,7 +12,7 @@ use secret_rotation_core::aws_error::{AwsError, ErrorGroup};
 
 use super::check::Check;
 use crate::aws_connections::{self, Connections};
-use crate::kubernetes::bounded;
+use crate::kubernetes::with_call_timeout;
 use crate::metrics::Metrics;
 use crate::options::Options;
 
@@ -24,7 +24,7 @@ const PROFILES: &str = "AWS by profile";
 
 /// Finds credentials, and then tries them for each profile. Without a client there is no API server that lists
 /// profiles.
-pub(super) async fn reached(
+pub(super) async fn check_all(
     client: Option<&Client>,
     options: &Options,
     metrics: Arc<Metrics>,
@@ -52,7 +52,7 @@ pub(super) async fn reached(
 
 async fn credentials() -> Check {
     match tokio::time::timeout(PATIENCE, find_credentials()).await {
-        Ok(Ok(())) => Check::fine(CREDENTIALS),
+        Ok(Ok(())) => Check::passed(CREDENTIALS),
         Ok(Err(_)) | Err(_) => Check::failed(
             CREDENTIALS,
             "none found; give the ServiceAccount a role, by EKS Pod Identity or by annotation eks.amazonaws.com/role-arn",
@@ -62,7 +62,7 @@ async fn credentials() -> Check {
 
 async fn profiles(client: &Client, connections: &Connections) -> Vec<Check> {
     let api: Api<DeserializeGuard<AWSAccessProfile>> = Api::all(client.clone());
-    let found = match bounded(api.list(&ListParams::default())).await {
+    let found = match with_call_timeout(api.list(&ListParams::default())).await {
         Ok(found) => found.items,
         Err(error) => return vec![Check::failed(PROFILES, format!("not listed: {error}"))],
     };
@@ -73,7 +73,7 @@ async fn profiles(client: &Client, connections: &Connections) -> Vec<Check> {
     for profile in found {
         let name = profile.name_any();
         checks.push(match profile.0 {
-            Ok(profile) => reach(&name, &profile, connections).await,
+            Ok(profile) => check_profile(&name, &profile, connections).await,
             Err(invalid) => Check::failed(subject(&name), invalid.error),
         });
     }
@@ -85,7 +85,7 @@ fn subject(name: &str) -> String {
 }
 
 /// Makes one read-only call to AWS.
-async fn reach(name: &str, profile: &AWSAccessProfile, connections: &Connections) -> Check {
+async fn check_profile(name: &str, profile: &AWSAccessProfile, connections: &Connections) -> Check {
     let profile = match profile.to_core() {
         Ok(profile) => profile,
         Err(invalid) => return Check::failed(subject(name), invalid.to_string()),
@@ -95,7 +95,7 @@ async fn reach(name: &str, profile: &AWSAccessProfile, connections: &Connections
     };
     let subject = format!("{}, ListSecrets in {region}", subject(name));
     match connections.of(&profile, region).await.account.reach().await {
-        Ok(()) => Check::fine(subject),
+        Ok(()) => Check::passed(subject),
         Err(error) => Check::failed(subject, format!("{error}; {}", advice(&error))),
     }
 }

@@ -4,11 +4,11 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Check {
     pub(super) subject: String,
-    pub(super) finding: Finding,
+    pub(super) finding: CheckStatus,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(super) enum CheckStatus {
     Fine,
     /// Something is missing or wrong: what, and what to do.
     Failed(String),
@@ -18,10 +18,10 @@ pub(super) enum Finding {
 
 impl Check {
     /// Builds the result of a check that passed.
-    pub(super) fn fine(subject: impl Into<String>) -> Self {
+    pub(super) fn passed(subject: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
-            finding: Finding::Fine,
+            finding: CheckStatus::Fine,
         }
     }
 
@@ -29,7 +29,7 @@ impl Check {
     pub(super) fn failed(subject: impl Into<String>, what: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
-            finding: Finding::Failed(what.into()),
+            finding: CheckStatus::Failed(what.into()),
         }
     }
 
@@ -37,12 +37,12 @@ impl Check {
     pub(super) fn skipped(subject: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
-            finding: Finding::Skipped(why.into()),
+            finding: CheckStatus::Skipped(why.into()),
         }
     }
 
     /// Returns whether the check failed.
     pub(super) const fn has_failed(&self) -> bool {
-        matches!(self.finding, Finding::Failed(_))
+        matches!(self.finding, CheckStatus::Failed(_))
     }
 }

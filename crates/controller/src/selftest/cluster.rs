@@ -11,14 +11,14 @@ use secret_rotation_core::time::ServerTime;
 
 use super::check::Check;
 use crate::error::Error;
-use crate::kubernetes::{admission, bounded};
+use crate::kubernetes::{admission, with_call_timeout};
 
 pub(super) const API_SERVER: &str = "Kubernetes API server";
 
 /// Checks that the API server answers, and reports its version.
 pub(super) async fn answers(client: &Client) -> Check {
-    match bounded(client.apiserver_version()).await {
-        Ok(version) => Check::fine(format!("{API_SERVER} {}", version.git_version)),
+    match with_call_timeout(client.apiserver_version()).await {
+        Ok(version) => Check::passed(format!("{API_SERVER} {}", version.git_version)),
         Err(error) => Check::failed(
             API_SERVER,
             format!("{error}; check its address and the network policies"),
@@ -29,7 +29,7 @@ pub(super) async fn answers(client: &Client) -> Check {
 /// Checks that the three CRDs are served with their status.
 pub(super) async fn kinds(client: &Client) -> Vec<Check> {
     let version = SecretRotationPolicy::api_version(&());
-    let served = match bounded(client.list_api_group_resources(&version)).await {
+    let served = match with_call_timeout(client.list_api_group_resources(&version)).await {
         Ok(list) => Ok(list.resources),
         Err(Error::NotFound) => Ok(Vec::new()),
         Err(error) => Err(error),
@@ -51,7 +51,7 @@ fn kind(plural: &str, version: &str, served: Result<&[APIResource], &Error>) -> 
     };
     let has = |name: &str| served.iter().any(|resource| resource.name == name);
     if has(plural) && has(&format!("{plural}/status")) {
-        return Check::fine(subject);
+        return Check::passed(subject);
     }
     let advice = "not served; apply deploy/crds, or install the chart with crds.enabled=true";
     Check::failed(subject, advice)
@@ -61,7 +61,7 @@ fn kind(plural: &str, version: &str, served: Result<&[APIResource], &Error>) -> 
 pub(super) async fn admission(client: &Client) -> Check {
     let subject = "admission policies of approvals";
     match admission::enforced(client, |_| Ok(ServerTime::new(Timestamp::MIN))).await {
-        Ok(Admission::Enforced { .. }) => Check::fine(subject),
+        Ok(Admission::Enforced { .. }) => Check::passed(subject),
         Ok(Admission::Missing { what } | Admission::OtherVersion { what }) => Check::failed(
             subject,
             format!("{what}; apply deploy/admission, or no approval counts"),

@@ -28,7 +28,7 @@ pub(super) async fn metrics(wanted: &SelftestOptions) -> Check {
     };
     let subject = format!("metrics at {url}");
     match fetch(url, "/metrics", wanted.metrics_ca.as_deref()).await {
-        Ok(answer) => judge(subject, &answer),
+        Ok(answer) => check_answer(subject, &answer),
         Err(error) => Check::failed(
             subject,
             format!(
@@ -38,14 +38,14 @@ pub(super) async fn metrics(wanted: &SelftestOptions) -> Check {
     }
 }
 
-fn judge(subject: String, answer: &Response<Vec<u8>>) -> Check {
+fn check_answer(subject: String, answer: &Response<Vec<u8>>) -> Check {
     let challenge = answer.headers().get(header::WWW_AUTHENTICATE);
     let is_ours = challenge.is_some_and(|text| text.as_bytes() == CHALLENGE.as_bytes());
     match answer.status() {
-        StatusCode::OK if holds_series(answer.body()) => Check::fine(subject),
+        StatusCode::OK if holds_series(answer.body()) => Check::passed(subject),
         StatusCode::OK => Check::failed(subject, "another program answers at this URL"),
         StatusCode::UNAUTHORIZED if is_ours => {
-            Check::fine(format!("{subject}, which asks for a token"))
+            Check::passed(format!("{subject}, which asks for a token"))
         }
         other => Check::failed(subject, format!("answered {other}")),
     }
@@ -63,7 +63,7 @@ pub(super) async fn health(wanted: &SelftestOptions) -> Check {
     };
     let subject = format!("health at {url}");
     match fetch(url, "/readyz", None).await {
-        Ok(answer) if answer.status() == StatusCode::OK => Check::fine(subject),
+        Ok(answer) if answer.status() == StatusCode::OK => Check::passed(subject),
         Ok(answer) => {
             let why = String::from_utf8_lossy(answer.body()).trim().to_owned();
             let status = answer.status();
@@ -118,29 +118,29 @@ fn client(url: &Uri, authority: Option<&Path>) -> anyhow::Result<Client> {
 mod tests {
     use super::*;
 
-    fn judged(status: u16, challenge: &str, body: &str) -> String {
+    fn check_line(status: u16, challenge: &str, body: &str) -> String {
         let answer = Response::builder()
             .status(status)
             .header(header::WWW_AUTHENTICATE, challenge)
             .body(body.as_bytes().to_vec())
             .expect("an answer");
-        judge("metrics".to_owned(), &answer).to_string()
+        check_answer("metrics".to_owned(), &answer).to_string()
     }
 
     #[test]
     fn only_this_controller_passes() {
         let series = "# HELP x\nsecretrotation_build_info{version=\"1\"} 1\n";
-        assert_eq!(judged(200, "", series), "ok       metrics");
+        assert_eq!(check_line(200, "", series), "ok       metrics");
         assert_eq!(
-            judged(200, "", "up 1\n"),
+            check_line(200, "", "up 1\n"),
             "FAILED   metrics: another program answers at this URL"
         );
         assert_eq!(
-            judged(401, CHALLENGE, ""),
+            check_line(401, CHALLENGE, ""),
             "ok       metrics, which asks for a token"
         );
         assert_eq!(
-            judged(401, "Basic", ""),
+            check_line(401, "Basic", ""),
             "FAILED   metrics: answered 401 Unauthorized"
         );
     }

@@ -10,23 +10,23 @@ use kube::{Api, Client};
 
 use super::check::Check;
 use crate::error::Error;
-use crate::kubernetes::{admission, bounded};
+use crate::kubernetes::{admission, with_call_timeout};
 use crate::options::Options;
 
 /// Verbs on one resource.
-struct Right {
+struct Permission {
     group: &'static str,
     /// The resource, with its subresource after a slash if there is one.
     resource: &'static str,
     /// The names of objects. An empty list means every name.
     names: &'static [&'static str],
     verbs: &'static [&'static str],
-    place: Where,
+    scope: PermissionScope,
 }
 
 /// Where a permission is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Where {
+enum PermissionScope {
     /// In each watched namespace, or in all namespaces.
     Watched,
     /// For objects of the cluster.
@@ -36,121 +36,121 @@ enum Where {
 }
 
 /// The permissions that every installation needs.
-const RIGHTS: [Right; 11] = [
-    Right {
+const RIGHTS: [Permission; 11] = [
+    Permission {
         group: "secretrotation.dev",
         resource: "secretrotationpolicies",
         names: &[],
         verbs: &["get", "list", "watch", "automate"],
-        place: Where::Watched,
+        scope: PermissionScope::Watched,
     },
-    Right {
+    Permission {
         group: "secretrotation.dev",
         resource: "secretrotationpolicies/status",
         names: &[],
         verbs: &["patch"],
-        place: Where::Watched,
+        scope: PermissionScope::Watched,
     },
-    Right {
+    Permission {
         group: "secretrotation.dev",
         resource: "secretrotationoperations",
         names: &[],
         verbs: &[
             "get", "list", "watch", "create", "patch", "delete", "automate",
         ],
-        place: Where::Watched,
+        scope: PermissionScope::Watched,
     },
-    Right {
+    Permission {
         group: "secretrotation.dev",
         resource: "secretrotationoperations/status",
         names: &[],
         verbs: &["patch"],
-        place: Where::Watched,
+        scope: PermissionScope::Watched,
     },
-    Right {
+    Permission {
         group: "events.k8s.io",
         resource: "events",
         names: &[],
         verbs: &["create", "patch"],
-        place: Where::Watched,
+        scope: PermissionScope::Watched,
     },
-    Right {
+    Permission {
         group: "secretrotation.dev",
         resource: "awsaccessprofiles",
         names: &[],
         verbs: &["get", "list", "watch", "automate"],
-        place: Where::Cluster,
+        scope: PermissionScope::Cluster,
     },
-    Right {
+    Permission {
         group: "secretrotation.dev",
         resource: "awsaccessprofiles/status",
         names: &[],
         verbs: &["patch"],
-        place: Where::Cluster,
+        scope: PermissionScope::Cluster,
     },
-    Right {
+    Permission {
         group: "",
         resource: "namespaces",
         names: &[],
         verbs: &["get", "list", "watch"],
-        place: Where::Cluster,
+        scope: PermissionScope::Cluster,
     },
-    Right {
+    Permission {
         group: "admissionregistration.k8s.io",
         resource: "validatingadmissionpolicies",
         names: &admission::GUARDS,
         verbs: &["get"],
-        place: Where::Cluster,
+        scope: PermissionScope::Cluster,
     },
-    Right {
+    Permission {
         group: "admissionregistration.k8s.io",
         resource: "validatingadmissionpolicybindings",
         names: &admission::GUARDS,
         verbs: &["get"],
-        place: Where::Cluster,
+        scope: PermissionScope::Cluster,
     },
-    Right {
+    Permission {
         group: "coordination.k8s.io",
         resource: "leases",
         names: &[],
         verbs: &["get", "create", "update"],
-        place: Where::Lease,
+        scope: PermissionScope::Lease,
     },
 ];
 
 /// The additional permissions for `--metrics-auth`.
-const REVIEWS: [Right; 2] = [
-    Right {
+const REVIEWS: [Permission; 2] = [
+    Permission {
         group: "authentication.k8s.io",
         resource: "tokenreviews",
         names: &[],
         verbs: &["create"],
-        place: Where::Cluster,
+        scope: PermissionScope::Cluster,
     },
-    Right {
+    Permission {
         group: "authorization.k8s.io",
         resource: "subjectaccessreviews",
         names: &[],
         verbs: &["create"],
-        place: Where::Cluster,
+        scope: PermissionScope::Cluster,
     },
 ];
 
 /// Asks the API server about every permission, with one line for each resource and namespace.
-pub(super) async fn held(client: &Client, options: &Options) -> Vec<Check> {
+pub(super) async fn check_all(client: &Client, options: &Options) -> Vec<Check> {
     let reviews = options.metrics_auth.then_some(&REVIEWS);
     let lease = options.lease_namespace.as_deref();
     let lease = lease.unwrap_or_else(|| client.default_namespace());
     let mut checks = Vec::new();
-    for right in RIGHTS.iter().chain(reviews.into_iter().flatten()) {
-        for namespace in right.place.namespaces(&options.namespaces, lease) {
-            checks.push(right.held(client, namespace).await);
+    for permission in RIGHTS.iter().chain(reviews.into_iter().flatten()) {
+        for namespace in permission.scope.namespaces(&options.namespaces, lease) {
+            checks.push(permission.check_verbs(client, namespace).await);
         }
     }
     checks
 }
 
-impl Where {
+impl PermissionScope {
     /// Returns the namespaces to ask about. `None` means the cluster, or all namespaces.
     fn namespaces<'a>(self, watched: &'a [String], lease: &'a str) -> Vec<Option<&'a str>> {
         match self {
@@ -162,8 +162,8 @@ impl Where {
     }
 }
 
-impl Right {
-    async fn held(&self, client: &Client, namespace: Option<&str>) -> Check {
+impl Permission {
+    async fn check_verbs(&self, client: &Client, namespace: Option<&str>) -> Check {
         let mut missing = Vec::new();
         for verb in self.verbs {
             match self.allows(client, namespace, verb).await {
@@ -190,7 +190,7 @@ impl Right {
         };
         for name in names {
             let review = self.review(namespace, verb, name);
-            let answer = bounded(reviews.create(&PostParams::default(), &review)).await?;
+            let answer = with_call_timeout(reviews.create(&PostParams::default(), &review)).await?;
             if !answer.status.is_some_and(|status| status.allowed) {
                 return Ok(false);
             }
@@ -229,7 +229,7 @@ impl Right {
     fn check(&self, namespace: Option<&str>, missing: &[&str]) -> Check {
         let subject = self.subject(namespace);
         if missing.is_empty() {
-            return Check::fine(subject);
+            return Check::passed(subject);
         }
         let verbs = missing.join(", ");
         let what = format!(
@@ -281,12 +281,18 @@ mod tests {
     fn permissions_are_checked_where_they_are_needed() {
         let watched = ["a".to_owned(), "b".to_owned()];
         assert_eq!(
-            Where::Watched.namespaces(&watched, "here"),
+            PermissionScope::Watched.namespaces(&watched, "here"),
             [Some("a"), Some("b")]
         );
-        assert_eq!(Where::Watched.namespaces(&[], "here"), [None]);
-        assert_eq!(Where::Cluster.namespaces(&watched, "here"), [None]);
-        assert_eq!(Where::Lease.namespaces(&watched, "here"), [Some("here")]);
+        assert_eq!(PermissionScope::Watched.namespaces(&[], "here"), [None]);
+        assert_eq!(
+            PermissionScope::Cluster.namespaces(&watched, "here"),
+            [None]
+        );
+        assert_eq!(
+            PermissionScope::Lease.namespaces(&watched, "here"),
+            [Some("here")]
+        );
     }
 
     #[test]
@@ -320,20 +326,22 @@ mod tests {
         grants
     }
 
-    fn needed(right: &Right) -> Vec<Grant> {
-        let kind = match right.place {
-            Where::Watched | Where::Cluster => "ClusterRole",
-            Where::Lease => "Role",
+    fn needed(permission: &Permission) -> Vec<Grant> {
+        let kind = match permission.scope {
+            PermissionScope::Watched | PermissionScope::Cluster => "ClusterRole",
+            PermissionScope::Lease => "Role",
         };
-        let names = if right.names.is_empty() {
+        let names = if permission.names.is_empty() {
             &[""]
         } else {
-            right.names
+            permission.names
         };
         let mut grants = Vec::new();
         for name in names {
-            for verb in right.verbs {
-                grants.push([kind, right.group, right.resource, name, verb].map(str::to_owned));
+            for verb in permission.verbs {
+                grants.push(
+                    [kind, permission.group, permission.resource, name, verb].map(str::to_owned),
+                );
             }
         }
         grants

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::error::Error;
-use crate::kubernetes::bounded;
+use crate::kubernetes::with_call_timeout;
 
 /// How long an answer is cached. A revoked permission ends within this time.
 const KEPT: Duration = Duration::from_mins(1);
@@ -50,16 +50,16 @@ enum Access {
 }
 
 /// Asks the API server, and caches its answers.
-pub(super) struct Gate {
+pub(super) struct ScrapeGate {
     client: Client,
-    known: Mutex<Known>,
+    known: Mutex<AccessCache>,
     /// Whether the last question had no answer.
     unanswered: AtomicBool,
 }
 
 /// Passes a request on if its user may scrape.
 pub(super) async fn guard(
-    Extension(gate): Extension<Arc<Gate>>,
+    Extension(gate): Extension<Arc<ScrapeGate>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -98,7 +98,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-impl Gate {
+impl ScrapeGate {
     /// Creates a gate without cached answers.
     pub(super) fn new(client: Client) -> Self {
         Self {
@@ -110,10 +110,10 @@ impl Gate {
 
     async fn access(&self, token: &str) -> Result<Access, Error> {
         let fingerprint = Fingerprint::of(token);
-        if let Some(access) = self.known().recall(&fingerprint, clock::now()) {
+        if let Some(access) = self.lock().get(&fingerprint, clock::now()) {
             return Ok(access);
         }
-        let answer = self.ask(token).await;
+        let answer = self.review(token).await;
         let failed = answer.is_err();
         if self.unanswered.swap(failed, Ordering::Relaxed) != failed {
             match &answer {
@@ -122,12 +122,12 @@ impl Gate {
             }
         }
         let access = answer?;
-        self.known().keep(fingerprint, access, clock::now());
+        self.lock().insert(fingerprint, access, clock::now());
         Ok(access)
     }
 
-    async fn ask(&self, token: &str) -> Result<Access, Error> {
-        let Some(user) = self.who(token).await? else {
+    async fn review(&self, token: &str) -> Result<Access, Error> {
+        let Some(user) = self.authenticate(token).await? else {
             return Ok(Access::Unknown);
         };
         let name = user.username.clone().unwrap_or_default();
@@ -139,7 +139,7 @@ impl Gate {
     }
 
     /// Returns the user of a token, or `None` if the token is not valid.
-    async fn who(&self, token: &str) -> Result<Option<UserInfo>, Error> {
+    async fn authenticate(&self, token: &str) -> Result<Option<UserInfo>, Error> {
         let reviews: Api<TokenReview> = Api::all(self.client.clone());
         let review = TokenReview {
             spec: TokenReviewSpec {
@@ -148,7 +148,7 @@ impl Gate {
             },
             ..TokenReview::default()
         };
-        let answer = bounded(reviews.create(&PostParams::default(), &review)).await?;
+        let answer = with_call_timeout(reviews.create(&PostParams::default(), &review)).await?;
         let status = answer.status.unwrap_or_default();
         Ok(status.user.filter(|_| status.authenticated == Some(true)))
     }
@@ -169,13 +169,13 @@ impl Gate {
             },
             ..SubjectAccessReview::default()
         };
-        let answer = bounded(reviews.create(&PostParams::default(), &review)).await?;
+        let answer = with_call_timeout(reviews.create(&PostParams::default(), &review)).await?;
         Ok(answer
             .status
             .is_some_and(|status| status.allowed && status.denied != Some(true)))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, AccessCache> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -192,18 +192,18 @@ impl Fingerprint {
 
 /// The cached verdicts.
 #[derive(Default)]
-struct Known {
+struct AccessCache {
     answers: BTreeMap<Fingerprint, (Instant, Access)>,
 }
 
-impl Known {
-    fn recall(&self, fingerprint: &Fingerprint, now: Instant) -> Option<Access> {
+impl AccessCache {
+    fn get(&self, fingerprint: &Fingerprint, now: Instant) -> Option<Access> {
         let (since, access) = self.answers.get(fingerprint)?;
         (now.saturating_duration_since(*since) < KEPT).then_some(*access)
     }
 
     /// Caches a verdict. At the maximum, the oldest verdict is removed.
-    fn keep(&mut self, fingerprint: Fingerprint, access: Access, now: Instant) {
+    fn insert(&mut self, fingerprint: Fingerprint, access: Access, now: Instant) {
         self.answers
             .retain(|_, (since, _)| now.saturating_duration_since(*since) < KEPT);
         while self.answers.len() >= MAX_KEPT {
@@ -301,25 +301,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_verdict_is_removed_when_the_cache_is_full() {
-        let mut known = Known::default();
+        let mut known = AccessCache::default();
         for number in 0..=MAX_KEPT {
             tokio::time::advance(Duration::from_millis(1)).await;
             let fingerprint = Fingerprint::of(&number.to_string());
-            known.keep(fingerprint, Access::Allowed, clock::now());
+            known.insert(fingerprint, Access::Allowed, clock::now());
         }
         assert_eq!(known.answers.len(), MAX_KEPT);
-        let recalled = |token| known.recall(&Fingerprint::of(token), clock::now());
+        let recalled = |token| known.get(&Fingerprint::of(token), clock::now());
         assert_eq!(
             (recalled("0"), recalled("1")),
             (None, Some(Access::Allowed))
         );
     }
 
-    async fn scrape(gate: &Arc<Gate>, header: Option<&str>) -> StatusCode {
+    async fn scrape(gate: &Arc<ScrapeGate>, header: Option<&str>) -> StatusCode {
         answer(gate, header).await.status()
     }
 
-    async fn answer(gate: &Arc<Gate>, header: Option<&str>) -> Response {
+    async fn answer(gate: &Arc<ScrapeGate>, header: Option<&str>) -> Response {
         let router = Router::new()
             .route("/metrics", get(|| async { "series" }))
             .layer(middleware::from_fn(guard))
@@ -333,7 +333,7 @@ mod tests {
     }
 
     /// Returns an API server that answers reviews with this status. With 0 it does not answer at all.
-    fn stage(status: u16) -> (Arc<ApiServer>, Arc<Gate>) {
+    fn stage(status: u16) -> (Arc<ApiServer>, Arc<ScrapeGate>) {
         let api = Arc::new(ApiServer {
             status,
             ..ApiServer::default()
@@ -343,7 +343,7 @@ mod tests {
             let serving = Arc::clone(&serving);
             async move { Ok::<_, Infallible>(serving.answer(request).await) }
         });
-        let gate = Gate::new(Client::new(service, "default"));
+        let gate = ScrapeGate::new(Client::new(service, "default"));
         (api, Arc::new(gate))
     }
 

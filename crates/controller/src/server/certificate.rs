@@ -47,7 +47,7 @@ pub(super) enum Unusable {
 pub(super) struct Certificate {
     files: Files,
     served: RustlsConfig,
-    in_use: Pair,
+    in_use: CertificatePair,
     rejected: Option<Rejected>,
 }
 
@@ -58,7 +58,7 @@ struct Files {
 
 /// The content of the files. It has no `Debug`, because a private key must never be printed.
 #[derive(PartialEq, Eq)]
-struct Pair {
+struct CertificatePair {
     chain: Vec<u8>,
     key: Vec<u8>,
 }
@@ -66,7 +66,7 @@ struct Pair {
 /// The content that was found instead of a good pair, and how often in a row.
 struct Rejected {
     /// `None` means that a file could not be read.
-    pair: Option<Pair>,
+    pair: Option<CertificatePair>,
     why: String,
     times: u32,
 }
@@ -94,11 +94,11 @@ impl Certificate {
     pub(super) async fn follow(&mut self) -> Infallible {
         loop {
             tokio::time::sleep(PERIOD).await;
-            self.look().await;
+            self.reload().await;
         }
     }
 
-    async fn look(&mut self) {
+    async fn reload(&mut self) {
         let pair = match self.files.read().await {
             Ok(pair) => pair,
             Err(unreadable) => return self.reject(None, &unreadable),
@@ -119,7 +119,7 @@ impl Certificate {
     }
 
     /// Logs a bad pair when it is found for the second time, and only then. The first time, it may be half written.
-    fn reject(&mut self, pair: Option<Pair>, why: &Unusable) {
+    fn reject(&mut self, pair: Option<CertificatePair>, why: &Unusable) {
         let why = why.to_string();
         let times = match self.rejected.take() {
             Some(last) if last.pair == pair && last.why == why => last.times.saturating_add(1),
@@ -136,15 +136,15 @@ impl Certificate {
 }
 
 impl Files {
-    async fn read(&self) -> Result<Pair, Unusable> {
-        Ok(Pair {
+    async fn read(&self) -> Result<CertificatePair, Unusable> {
+        Ok(CertificatePair {
             chain: read(&self.chain).await?,
             key: read(&self.key).await?,
         })
     }
 
     /// Builds the configuration for a pair. rustls compares the public keys of both.
-    fn config(&self, pair: &Pair) -> Result<Arc<ServerConfig>, Unusable> {
+    fn config(&self, pair: &CertificatePair) -> Result<Arc<ServerConfig>, Unusable> {
         let malformed = |file: &Path, what| {
             let file = file.to_owned();
             move |source| Unusable::Malformed { file, what, source }
@@ -192,10 +192,10 @@ mod tests {
         let stage = Stage::with(&signed());
         let mut certificate = stage.certificate().await;
         let old = served(&certificate);
-        certificate.look().await;
+        certificate.reload().await;
         assert!(Arc::ptr_eq(&old, &served(&certificate)), "nothing changed");
         stage.swap(&signed());
-        certificate.look().await;
+        certificate.reload().await;
         assert!(!Arc::ptr_eq(&old, &served(&certificate)));
     }
 
@@ -210,12 +210,12 @@ mod tests {
             ..new.clone()
         };
         stage.swap(&half);
-        certificate.look().await;
+        certificate.reload().await;
         assert!(Arc::ptr_eq(&before, &served(&certificate)));
         let rejected = certificate.rejected.as_ref().expect("it was rejected");
         assert!(rejected.why.contains("cannot be used together"));
         stage.swap(&new);
-        certificate.look().await;
+        certificate.reload().await;
         assert!(!Arc::ptr_eq(&before, &served(&certificate)));
         assert!(certificate.rejected.is_none());
     }
@@ -225,18 +225,18 @@ mod tests {
         let good = signed();
         let stage = Stage::with(&good);
         let mut certificate = stage.certificate().await;
-        let mut told = Vec::new();
+        let mut attempts = Vec::new();
         for chain in ["", "", "", "garbage", "garbage"] {
             stage.swap(&Signed {
                 chain: chain.to_owned(),
                 ..good.clone()
             });
-            certificate.look().await;
-            told.push(certificate.rejected.as_ref().map(|last| last.times));
+            certificate.reload().await;
+            attempts.push(certificate.rejected.as_ref().map(|last| last.times));
         }
-        assert_eq!(told, [1, 2, 3, 1, 2].map(Some));
+        assert_eq!(attempts, [1, 2, 3, 1, 2].map(Some));
         fs::remove_file(stage.folder.path().join("..data")).expect("it is a link");
-        certificate.look().await;
+        certificate.reload().await;
         let why = &certificate.rejected.as_ref().expect("it was rejected").why;
         assert!(why.contains("cannot be read"), "{why}");
     }

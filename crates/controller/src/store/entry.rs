@@ -17,7 +17,7 @@ use secret_rotation_core::time::ServerTime;
 use std::collections::BTreeMap;
 
 use super::kind::Observed;
-use crate::kubernetes::status::Way;
+use crate::kubernetes::status::WriteMethod;
 
 /// The labels of a namespace.
 pub(crate) type Labels = BTreeMap<String, String>;
@@ -34,7 +34,7 @@ pub(crate) struct PolicyEntry {
     /// The last published status.
     pub status: Option<SecretRotationPolicyStatus>,
     /// How to write the status.
-    pub way: Way,
+    pub way: WriteMethod,
     /// The token of a requested check.
     pub requested: Option<String>,
     /// The token of a request to reset the count of attempts that was not handled yet.
@@ -68,7 +68,7 @@ pub(crate) struct ProfileEntry {
     /// The last published status.
     pub status: Option<AWSAccessProfileStatus>,
     /// How to write the status.
-    pub way: Way,
+    pub way: WriteMethod,
     /// The parsed profile, or why it cannot be parsed.
     pub core: Result<Profile, String>,
 }
@@ -87,7 +87,7 @@ impl PolicyEntry {
                 .as_ref()
                 .ok()
                 .and_then(|policy| policy.status.clone()),
-            way: Way::of(object),
+            way: WriteMethod::of(object),
             requested: object
                 .0
                 .as_ref()
@@ -98,7 +98,7 @@ impl PolicyEntry {
                 .as_ref()
                 .ok()
                 .and_then(|policy| policy.requested_retry().map(str::to_owned)),
-            core: understood(
+            core: parsed(
                 object,
                 secret_rotation_api::policy::SecretRotationPolicy::to_core,
             ),
@@ -117,7 +117,7 @@ impl OperationEntry {
         object: &DeserializeGuard<SecretRotationOperation>,
     ) -> Option<Observed<ObjectKey, std::sync::Arc<Self>>> {
         let decoded = object.0.as_ref().ok();
-        let core = understood(
+        let core = parsed(
             object,
             secret_rotation_api::operation::SecretRotationOperation::to_core,
         );
@@ -154,8 +154,8 @@ impl ProfileEntry {
                 .as_ref()
                 .ok()
                 .and_then(|profile| profile.status.clone()),
-            way: Way::of(object),
-            core: understood(
+            way: WriteMethod::of(object),
+            core: parsed(
                 object,
                 secret_rotation_api::profile::AWSAccessProfile::to_core,
             ),
@@ -181,7 +181,7 @@ pub(super) fn namespace(
     })
 }
 
-fn understood<K, T, E: ToString>(
+fn parsed<K, T, E: ToString>(
     object: &DeserializeGuard<K>,
     parse: impl Fn(&K) -> Result<T, E>,
 ) -> Result<T, String> {

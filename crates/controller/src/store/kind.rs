@@ -24,9 +24,9 @@ struct Entry<V> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change<K> {
     /// The object exists. It is new or changed.
-    Kept(K),
+    Applied(K),
     /// The object was deleted.
-    Gone(K),
+    Deleted(K),
 }
 
 /// An object to be cached.
@@ -70,7 +70,7 @@ impl<K: Ord + Clone, V> Cache<K, V> {
         &mut self,
         stream: usize,
         event: Event<O>,
-        tell: impl Fn(&O) -> Option<Observed<K, V>>,
+        observe: impl Fn(&O) -> Option<Observed<K, V>>,
     ) -> Vec<Change<K>> {
         match event {
             Event::Init => {
@@ -78,19 +78,19 @@ impl<K: Ord + Clone, V> Cache<K, V> {
                 Vec::new()
             }
             Event::InitApply(object) => {
-                let Some(observed) = tell(&object) else {
+                let Some(observed) = observe(&object) else {
                     return Vec::new();
                 };
                 self.listing
                     .entry(stream)
                     .or_default()
                     .insert(observed.key.clone());
-                self.keep(stream, observed)
+                self.apply_object(stream, observed)
             }
-            Event::Apply(object) => tell(&object)
-                .map(|observed| self.keep(stream, observed))
+            Event::Apply(object) => observe(&object)
+                .map(|observed| self.apply_object(stream, observed))
                 .unwrap_or_default(),
-            Event::Delete(object) => tell(&object)
+            Event::Delete(object) => observe(&object)
                 .map(|observed| self.remove(&observed.key))
                 .unwrap_or_default(),
             Event::InitDone => self.end_list(stream),
@@ -98,7 +98,7 @@ impl<K: Ord + Clone, V> Cache<K, V> {
     }
 
     /// Stores an object that was just read or written, before its watch shows it.
-    pub(super) fn advance(&mut self, observed: Observed<K, V>) {
+    pub(super) fn insert(&mut self, observed: Observed<K, V>) {
         if let Some(entry) = self
             .entries
             .get_mut(&observed.key)
@@ -114,7 +114,7 @@ impl<K: Ord + Clone, V> Cache<K, V> {
 
     /// Stores the object of an event. An event that is older than the known state changes nothing: a write of this
     /// process was faster than its watch.
-    fn keep(&mut self, stream: usize, observed: Observed<K, V>) -> Vec<Change<K>> {
+    fn apply_object(&mut self, stream: usize, observed: Observed<K, V>) -> Vec<Change<K>> {
         if self.entries.get(&observed.key).is_none_or(|known| {
             observed.version >= known.version || self.listing.contains_key(&stream)
         }) {
@@ -125,13 +125,13 @@ impl<K: Ord + Clone, V> Cache<K, V> {
             };
             self.entries.insert(observed.key.clone(), entry);
         }
-        vec![Change::Kept(observed.key)]
+        vec![Change::Applied(observed.key)]
     }
 
     fn remove(&mut self, key: &K) -> Vec<Change<K>> {
         self.entries
             .remove(key)
-            .map(|_| Change::Gone(key.clone()))
+            .map(|_| Change::Deleted(key.clone()))
             .into_iter()
             .collect()
     }
@@ -158,10 +158,13 @@ mod tests {
         assert_eq!(apply(&mut cache, 0, Event::Init), []);
         assert_eq!(
             apply(&mut cache, 0, Event::InitApply(("a", 3))),
-            [Change::Kept("a")]
+            [Change::Applied("a")]
         );
         assert!(cache.get(&"b").is_some(), "until then it may only be late");
-        assert_eq!(apply(&mut cache, 0, Event::InitDone), [Change::Gone("b")]);
+        assert_eq!(
+            apply(&mut cache, 0, Event::InitDone),
+            [Change::Deleted("b")]
+        );
     }
 
     #[test]
@@ -176,13 +179,13 @@ mod tests {
     #[test]
     fn a_late_event_does_not_undo_an_own_write() {
         let mut cache = filled();
-        cache.advance(observed(("a", 9)));
+        cache.insert(observed(("a", 9)));
         assert_eq!(
             apply(&mut cache, 0, Event::Apply(("a", 5))),
-            [Change::Kept("a")]
+            [Change::Applied("a")]
         );
         assert_eq!(cache.get(&"a"), Some(&9));
-        cache.advance(observed(("a", 7)));
+        cache.insert(observed(("a", 7)));
         assert_eq!(cache.get(&"a"), Some(&9));
     }
 
@@ -191,9 +194,9 @@ mod tests {
         let mut cache = filled();
         assert_eq!(
             apply(&mut cache, 0, Event::Delete(("a", 4))),
-            [Change::Gone("a")]
+            [Change::Deleted("a")]
         );
-        cache.advance(observed(("a", 9)));
+        cache.insert(observed(("a", 9)));
         assert_eq!(cache.get(&"a"), None);
     }
 

@@ -11,7 +11,7 @@ use crate::jitter::spread;
 const FIRST_RETRY: Duration = Duration::from_secs(15);
 
 /// Returns how often a policy is checked.
-pub(crate) fn interval(bound_policy: &BoundPolicy) -> Duration {
+pub(crate) fn check_interval(bound_policy: &BoundPolicy) -> Duration {
     let policy = &bound_policy.policy;
     policy
         .check_interval
@@ -21,7 +21,7 @@ pub(crate) fn interval(bound_policy: &BoundPolicy) -> Duration {
 /// Returns the time between two sweeps: the shortest interval that a policy asks for, but no less than that of the
 /// profile. Up to a twentieth is subtracted, derived from `seed`, so that sweepers with the same interval drift
 /// apart.
-pub(crate) fn pace(
+pub(crate) fn sweep_interval(
     intervals: impl Iterator<Item = Duration>,
     shortest: Duration,
     seed: &str,
@@ -33,12 +33,12 @@ pub(crate) fn pace(
 
 /// Returns the time until the next sweep after this number of consecutive incomplete sweeps. It is spread by `seed`,
 /// so that sweepers that failed together do not retry together.
-pub(crate) fn next(pace: Duration, failures: u32, seed: impl Hash) -> Duration {
+pub(crate) fn next_delay(interval: Duration, failures: u32, seed: impl Hash) -> Duration {
     match failures.checked_sub(1) {
-        None => pace,
+        None => interval,
         Some(doublings) => {
             let pause = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(doublings));
-            spread(pause.min(pace), (seed, failures)).min(pace)
+            spread(pause.min(interval), (seed, failures)).min(interval)
         }
     }
 }
@@ -64,9 +64,10 @@ mod tests {
                 .map(|minutes| Duration::from_mins(*minutes))
                 .collect::<Vec<_>>()
         };
-        let paced = |all: &[u64]| pace(minutes(all).into_iter(), Duration::from_mins(2), "uid");
+        let paced =
+            |all: &[u64]| sweep_interval(minutes(all).into_iter(), Duration::from_mins(2), "uid");
         assert_eq!(paced(&[]), None);
-        let five = paced(&[60, 5]).expect("a pace");
+        let five = paced(&[60, 5]).expect("an interval");
         assert!(
             five <= Duration::from_mins(5) && five >= Duration::from_secs(285),
             "{five:?}"
@@ -77,16 +78,23 @@ mod tests {
 
     #[test]
     fn failures_are_retried_within_the_interval_and_more_and_more_slowly() {
-        let pace = Duration::from_mins(5);
+        let interval = Duration::from_mins(5);
         for (failures, least) in [(0, 300), (1, 15), (2, 30), (3, 60), (9, 300), (99, 300)] {
-            let pause = next(pace, failures, "uid");
+            let pause = next_delay(interval, failures, "uid");
             let least = Duration::from_secs(least);
             assert!(
-                pause >= least && pause <= (least * 5 / 4).min(pace),
+                pause >= least && pause <= (least * 5 / 4).min(interval),
                 "{failures}: {pause:?}"
             );
-            assert_eq!(pause, next(pace, failures, "uid"), "derived, not drawn");
+            assert_eq!(
+                pause,
+                next_delay(interval, failures, "uid"),
+                "derived, not drawn"
+            );
         }
-        assert_ne!(next(pace, 2, "uid"), next(pace, 2, "other"));
+        assert_ne!(
+            next_delay(interval, 2, "uid"),
+            next_delay(interval, 2, "other")
+        );
     }
 }

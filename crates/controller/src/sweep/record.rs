@@ -15,14 +15,14 @@ use secret_rotation_core::time::AwsTime;
 use tokio::time::Instant;
 
 /// How long after a sweep missed a secret the next sweep runs, to confirm that the secret is gone.
-const FIRST_PROOF: Duration = Duration::from_secs(15);
+const FIRST_CONFIRMATION: Duration = Duration::from_secs(15);
 
 /// The pause before later confirming sweeps: two complete sweeps must be this far apart.
-const NEXT_PROOF: Duration = Duration::from_mins(5);
+const NEXT_CONFIRMATION: Duration = Duration::from_mins(5);
 
 /// What is known of one region of a profile.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Record {
+pub(super) struct RegionRecord {
     pub(super) inventory: Option<Arc<Inventory>>,
     /// Why the last sweep was incomplete.
     pub(super) gap: Option<AwsError>,
@@ -31,17 +31,17 @@ pub(super) struct Record {
     pub(super) began: Option<Instant>,
     pub(super) ended: Option<Instant>,
     /// How soon another sweep must confirm that the secrets that this one missed are gone.
-    pub(super) proof: Option<Duration>,
+    pub(super) confirm_after: Option<Duration>,
     /// The time of AWS at an instant of the local clock, from which the time of AWS now is derived.
     pub(super) time: Option<(AwsTime, Instant)>,
     /// What the last sweep read for each policy.
     pub(super) served: BTreeMap<Uid, Selector>,
     /// What the last complete sweep read for each policy. For these policies it is known which secrets are absent.
-    pub(super) settled: BTreeMap<Uid, Selector>,
+    pub(super) complete_for: BTreeMap<Uid, Selector>,
     /// The smallest maximum age of the policies. The last sweep looked up the age of versions for it.
     pub(super) max_age: Option<Duration>,
     /// The check interval of each policy, from which the time of the next sweep was computed.
-    pub(super) paces: BTreeMap<Uid, Duration>,
+    pub(super) check_intervals: BTreeMap<Uid, Duration>,
     /// When a sweep or a look last began.
     pub(super) active: Option<Instant>,
     /// When single secrets were looked at since the sweep.
@@ -51,40 +51,41 @@ pub(super) struct Record {
     /// The accounts of the secrets that were visible last.
     pub(super) accounts: BTreeSet<AccountId>,
     /// What was read since the sweep for single policies that requested it.
-    pub(super) own: BTreeMap<Uid, Arc<Record>>,
+    pub(super) own: BTreeMap<Uid, Arc<RegionRecord>>,
 }
 
-impl Record {
+impl RegionRecord {
     /// Returns whether the last sweep read exactly this selection for the policy. A sweep of a narrower selection
     /// does not show what it left out.
-    pub(super) fn serves(&self, policy: &Uid, reach: &Selector) -> bool {
-        self.served.get(policy) == Some(reach)
+    pub(super) fn covers(&self, policy: &Uid, selection: &Selector) -> bool {
+        self.served.get(policy) == Some(selection)
     }
 
     /// Returns whether a complete sweep has read this selection for the policy.
-    pub(super) fn is_settled(&self, policy: &Uid, reach: &Selector) -> bool {
-        self.settled.get(policy) == Some(reach)
+    pub(super) fn is_complete_for(&self, policy: &Uid, selection: &Selector) -> bool {
+        self.complete_for.get(policy) == Some(selection)
     }
 
     /// Returns what is known for a policy: what was read for it alone, if that is newer than the last sweep;
     /// otherwise the sweep.
-    pub(super) fn of(&self, policy: &Uid, reach: &Selector) -> &Self {
+    pub(super) fn for_policy(&self, policy: &Uid, selection: &Selector) -> &Self {
         let own = self.own.get(policy).map(AsRef::as_ref);
-        own.filter(|own| own.serves(policy, reach)).unwrap_or(self)
+        own.filter(|own| own.covers(policy, selection))
+            .unwrap_or(self)
     }
 
     /// Returns the record from which a look for some policies alone starts.
-    pub(super) fn before(&self, policies: &BTreeMap<Uid, Selector>) -> Self {
-        let settled = policies.iter().filter(|(policy, reach)| {
-            let known = self.of(policy, reach);
-            known.is_settled(policy, reach)
+    pub(super) fn base_for(&self, policies: &BTreeMap<Uid, Selector>) -> Self {
+        let complete = policies.iter().filter(|(policy, selection)| {
+            let known = self.for_policy(policy, selection);
+            known.is_complete_for(policy, selection)
         });
         let failures = policies.keys().filter_map(|policy| self.own.get(policy));
         Self {
             inventory: self.inventory.clone(),
             failures: failures.map(|own| own.failures).max().unwrap_or(0),
-            settled: settled
-                .map(|(policy, reach)| (policy.clone(), reach.clone()))
+            complete_for: complete
+                .map(|(policy, selection)| (policy.clone(), selection.clone()))
                 .collect(),
             ..Self::default()
         }
@@ -92,25 +93,25 @@ impl Record {
 
     /// Returns how soon another sweep must confirm that missed secrets are gone. The first confirmation follows
     /// immediately. Later ones are as far apart as lists of AWS may lag.
-    pub(super) fn unproved(inventory: &Inventory) -> Option<Duration> {
+    pub(super) fn confirmation_delay(inventory: &Inventory) -> Option<Duration> {
         let rows = inventory.secrets.values();
         let missed = rows.filter_map(|row| row.unseen?.missed);
         let latest = missed.max()?;
         Some(if latest >= inventory.time {
-            FIRST_PROOF
+            FIRST_CONFIRMATION
         } else {
-            NEXT_PROOF
+            NEXT_CONFIRMATION
         })
     }
 
     /// Merges what a look for some policies alone saw. The result is kept for these policies, and its rows are merged
     /// for all.
-    pub(super) fn take_in(&mut self, look: Self, policies: &[BoundPolicy]) {
+    pub(super) fn merge_read(&mut self, look: Self, policies: &[BoundPolicy]) {
         let Some(seen) = look.inventory.clone() else {
             return;
         };
         let wanted = |secret: &Secret| policies.iter().any(|one| may_look(one, secret));
-        self.renew(&seen, look.began);
+        self.merge_seen(&seen, look.began);
         if let Some(known) = &self.inventory {
             // A secret that the look knows to be gone is removed. A secret that it could not see is in the result,
             // with a mark.
@@ -136,25 +137,25 @@ impl Record {
 
     /// Merges what was seen of some secrets wherever they are known. The time of the sweep stays the same, because
     /// nothing in it becomes older.
-    pub(super) fn renew(&mut self, seen: &Inventory, began: Option<Instant>) {
+    pub(super) fn merge_seen(&mut self, seen: &Inventory, began: Option<Instant>) {
         if let Some(known) = &self.inventory {
-            self.inventory = Some(Arc::new(renewed(known, seen)));
+            self.inventory = Some(Arc::new(with_seen(known, seen)));
         }
         for own in self.own.values_mut() {
             if let Some(known) = own.inventory.clone() {
-                Arc::make_mut(own).inventory = Some(Arc::new(renewed(&known, seen)));
+                Arc::make_mut(own).inventory = Some(Arc::new(with_seen(&known, seen)));
             }
         }
         if let Some(began) = began {
-            let readable = seen.secrets.iter().filter(|(_, row)| is_sight(row));
+            let readable = seen.secrets.iter().filter(|(_, row)| was_seen_now(row));
             self.looked
                 .extend(readable.map(|(arn, _)| (arn.clone(), began)));
         }
     }
 
     /// Returns whether a sweep or look that began at `outdated` or later saw the secret.
-    pub(super) fn saw_since(&self, arn: &Arn, outdated: Instant) -> bool {
-        let row = |inventory: &Inventory| inventory.secrets.get(arn).is_some_and(is_in_sight);
+    pub(super) fn was_seen_since(&self, arn: &Arn, outdated: Instant) -> bool {
+        let row = |inventory: &Inventory| inventory.secrets.get(arn).is_some_and(is_visible);
         let is_there = self.inventory.as_deref().is_some_and(row);
         let swept = self.began.is_some_and(|began| began >= outdated);
         let looked = self.looked.get(arn).is_some_and(|at| *at >= outdated);
@@ -162,23 +163,23 @@ impl Record {
     }
 }
 
-fn is_in_sight(row: &Observation) -> bool {
+fn is_visible(row: &Observation) -> bool {
     row.unseen.is_none()
 }
 
 /// Returns whether the look saw the secret now.
-fn is_sight(row: &Observation) -> bool {
+fn was_seen_now(row: &Observation) -> bool {
     row.unseen.is_none() && row.unreadable.is_none()
 }
 
 /// Returns the inventory, with new rows for those of its secrets that were seen now.
-fn renewed(known: &Inventory, seen: &Inventory) -> Inventory {
+fn with_seen(known: &Inventory, seen: &Inventory) -> Inventory {
     let mut all = known.clone();
-    for (arn, fresh) in seen.secrets.iter().filter(|(_, row)| is_sight(row)) {
+    for (arn, fresh) in seen.secrets.iter().filter(|(_, row)| was_seen_now(row)) {
         let Some(before) = all.secrets.get(arn) else {
             continue;
         };
-        let versions = still_valid(before, fresh);
+        let versions = listed_before(before, fresh);
         let fresh = Observation {
             versions: fresh.versions.clone().or(versions),
             ..fresh.clone()
@@ -191,7 +192,7 @@ fn renewed(known: &Inventory, seen: &Inventory) -> Inventory {
 }
 
 /// Returns the versions that were listed before, if the current and the pending version are still the same.
-fn still_valid(before: &Observation, fresh: &Observation) -> Option<VersionListing> {
+fn listed_before(before: &Observation, fresh: &Observation) -> Option<VersionListing> {
     let subject = |seen: &Observation| {
         (
             seen.secret.unfinished().cloned(),
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn a_second_look_replaces_only_the_rows_that_it_saw_and_their_time() {
         let known = inventory(0, [current("a", "one"), current("b", "one")]);
-        let renewed = renewed(&known, &inventory(3, [current("b", "two")]));
+        let renewed = with_seen(&known, &inventory(3, [current("b", "two")]));
         let b = arn("b");
         assert_eq!(renewed.secrets[&b], current("b", "two"));
         assert_eq!(renewed.seen_at(&b, &renewed.secrets[&b]), at(3));
@@ -245,7 +246,7 @@ mod tests {
             unreadable: Some(error(ErrorClass::Denied)),
             ..observation("a")
         };
-        assert_eq!(renewed(&known, &inventory(3, [seen])), known);
+        assert_eq!(with_seen(&known, &inventory(3, [seen])), known);
     }
 
     #[test]
@@ -258,7 +259,7 @@ mod tests {
             ..current("a", "one")
         };
         let known = inventory(0, [listed.clone()]);
-        let row = |seen| renewed(&known, &inventory(3, [seen])).secrets[&arn("a")].clone();
+        let row = |seen| with_seen(&known, &inventory(3, [seen])).secrets[&arn("a")].clone();
         assert_eq!(row(current("a", "one")), listed);
         assert_eq!(row(current("a", "two")), current("a", "two"));
     }
@@ -272,10 +273,10 @@ mod tests {
             3,
             [current("team/a", "two"), current("team/c", "one")],
         );
-        record.take_in(look, std::slice::from_ref(&team));
-        let (uid, reach) = (&team.policy.uid, &team.policy.selector);
+        record.merge_read(look, std::slice::from_ref(&team));
+        let (uid, selection) = (&team.policy.uid, &team.policy.selector);
         let own = record
-            .of(uid, reach)
+            .for_policy(uid, selection)
             .inventory
             .as_ref()
             .expect("it was read");
@@ -290,7 +291,10 @@ mod tests {
         assert_eq!(all.secrets[&arn("team/a")], current("team/a", "two"));
         assert_eq!((all.time, all.looked_again[&arn("team/a")]), (at(0), at(3)));
         assert!(
-            record.of(&uid_of("other"), reach).own.contains_key(uid),
+            record
+                .for_policy(&uid_of("other"), selection)
+                .own
+                .contains_key(uid),
             "the sweep"
         );
     }
@@ -299,18 +303,18 @@ mod tests {
     fn a_policy_whose_selection_has_changed_since_is_not_served() {
         let mut record = swept([]);
         let mut team = bound_policy();
-        record.take_in(read(&team, 3, []), std::slice::from_ref(&team));
+        record.merge_read(read(&team, 3, []), std::slice::from_ref(&team));
         let uid = team.policy.uid.clone();
         assert!(
             record
-                .of(&uid, &team.policy.selector)
-                .serves(&uid, &team.policy.selector)
+                .for_policy(&uid, &team.policy.selector)
+                .covers(&uid, &team.policy.selector)
         );
         team.policy.selector.include = vec![Matcher::default()];
         assert!(
             !record
-                .of(&uid, &team.policy.selector)
-                .serves(&uid, &team.policy.selector)
+                .for_policy(&uid, &team.policy.selector)
+                .covers(&uid, &team.policy.selector)
         );
     }
 
@@ -329,7 +333,7 @@ mod tests {
             }),
             ..current("team/b", "one")
         };
-        record.take_in(
+        record.merge_read(
             read(&team, 3, [unseen.clone()]),
             std::slice::from_ref(&team),
         );
@@ -344,13 +348,13 @@ mod tests {
         let began = clock::now();
         record.began = Some(began);
         let later = began + Duration::from_secs(5);
-        let saw = |record: &Record, name: &str| record.saw_since(&arn(name), later);
-        assert!(record.saw_since(&arn("a"), began) && !saw(&record, "a"));
+        let saw = |record: &RegionRecord, name: &str| record.was_seen_since(&arn(name), later);
+        assert!(record.was_seen_since(&arn("a"), began) && !saw(&record, "a"));
         let torn = Observation {
             unreadable: Some(error(ErrorClass::Unreachable)),
             ..observation("b")
         };
-        record.renew(&inventory(3, [current("a", "one"), torn]), Some(later));
+        record.merge_seen(&inventory(3, [current("a", "one"), torn]), Some(later));
         assert!(saw(&record, "a") && !saw(&record, "b"));
     }
 
@@ -358,31 +362,35 @@ mod tests {
     fn a_look_at_a_secret_reaches_every_view_of_it() {
         let mut record = swept([current("team/a", "one")]);
         let team = bound_policy();
-        record.take_in(
+        record.merge_read(
             read(&team, 3, [current("team/a", "one")]),
             std::slice::from_ref(&team),
         );
-        record.renew(&inventory(4, [current("team/a", "two")]), None);
-        let own = record.of(&team.policy.uid, &team.policy.selector);
+        record.merge_seen(&inventory(4, [current("team/a", "two")]), None);
+        let own = record.for_policy(&team.policy.uid, &team.policy.selector);
         for view in [&record, own] {
             let inventory = view.inventory.as_ref().expect("it was seen");
             assert_eq!(inventory.secrets[&arn("team/a")], current("team/a", "two"));
         }
     }
 
-    fn swept<const N: usize>(rows: [Observation; N]) -> Record {
-        Record {
+    fn swept<const N: usize>(rows: [Observation; N]) -> RegionRecord {
+        RegionRecord {
             inventory: Some(Arc::new(inventory(0, rows))),
-            ..Record::default()
+            ..RegionRecord::default()
         }
     }
 
-    fn read<const N: usize>(policy: &BoundPolicy, minute: i64, rows: [Observation; N]) -> Record {
-        let reach = (policy.policy.uid.clone(), policy.policy.selector.clone());
-        Record {
+    fn read<const N: usize>(
+        policy: &BoundPolicy,
+        minute: i64,
+        rows: [Observation; N],
+    ) -> RegionRecord {
+        let selection = (policy.policy.uid.clone(), policy.policy.selector.clone());
+        RegionRecord {
             inventory: Some(Arc::new(inventory(minute, rows))),
-            served: [reach].into(),
-            ..Record::default()
+            served: [selection].into(),
+            ..RegionRecord::default()
         }
     }
 

@@ -7,12 +7,12 @@ use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::ownership::BoundPolicy;
 
-use super::record::{Record, may_look};
+use super::record::{RegionRecord, may_look};
 use crate::aws_connections::ProfileRegion;
 use crate::context::Context;
 
 /// What a look at some secrets saw.
-pub(super) struct Seen {
+pub(super) struct Refreshed {
     /// Only the secrets that were looked at.
     pub(super) inventory: Inventory,
     /// Secrets for which AWS did not answer, to look at again.
@@ -22,13 +22,13 @@ pub(super) struct Seen {
 /// Looks at those of the secrets that the last sweep knew and that a policy selects.
 ///
 /// A secret that cannot be read now stays as it was known: the next sweep shows whether the failure lasts.
-pub(super) async fn look(
+pub(super) async fn refresh(
     context: &Context,
     profile_region: &ProfileRegion,
     served: &[BoundPolicy],
-    last: &Record,
+    last: &RegionRecord,
     secrets: &BTreeSet<Arn>,
-) -> Option<Seen> {
+) -> Option<Refreshed> {
     let known = last.inventory.as_ref()?;
     let profile = &served.first()?.profile;
     let wanted = |seen: &&Observation| {
@@ -54,7 +54,7 @@ pub(super) async fn look(
     let inventory = account
         .inventory(&scope, &known.secrets, &|_| true, None)
         .await;
-    context.stability.swept(&inventory);
+    context.stability.record_sweep(&inventory);
     let readable = |arn: &&Arn| {
         let row = inventory.secrets.get(*arn);
         row.is_some_and(|row| row.unreadable.is_none())
@@ -63,7 +63,7 @@ pub(super) async fn look(
     let unanswered = asked
         .into_keys()
         .filter(|arn| inventory.gap.is_some() && !readable(arn));
-    Some(Seen {
+    Some(Refreshed {
         unanswered: unanswered.cloned().collect(),
         inventory,
     })

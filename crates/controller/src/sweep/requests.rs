@@ -11,7 +11,7 @@ use tokio::time::Instant;
 pub(super) struct Requests {
     policies: BTreeMap<Uid, Instant>,
     unread: BTreeMap<Uid, Instant>,
-    hinted: BTreeMap<Arn, Instant>,
+    changed: BTreeMap<Arn, Instant>,
     outdated: BTreeMap<Arn, Instant>,
 }
 
@@ -28,34 +28,34 @@ pub(super) struct SweepTask {
 
 impl Requests {
     /// Requests that the selection of a policy is read. The earlier of two requests counts.
-    pub(super) fn read(&mut self, policy: Uid, at: Instant) {
-        let wish = self.policies.entry(policy).or_insert(at);
-        *wish = at.min(*wish);
+    pub(super) fn request_read(&mut self, policy: Uid, at: Instant) {
+        let due = self.policies.entry(policy).or_insert(at);
+        *due = at.min(*due);
     }
 
     /// Requests that the selection of a policy is read for the first time. A sweep in progress may do so before this
     /// request is due.
-    pub(super) fn read_first(&mut self, policy: Uid, at: Instant) {
-        let wish = self.unread.entry(policy).or_insert(at);
-        *wish = at.min(*wish);
+    pub(super) fn request_first_read(&mut self, policy: Uid, at: Instant) {
+        let due = self.unread.entry(policy).or_insert(at);
+        *due = at.min(*due);
     }
 
     /// Requests a look at a secret to which something may have happened, as early as possible.
-    pub(super) fn hint(&mut self, secret: Arn, at: Instant) {
-        let wish = self.hinted.entry(secret).or_insert(at);
-        *wish = at.min(*wish);
+    pub(super) fn request_look(&mut self, secret: Arn, at: Instant) {
+        let due = self.changed.entry(secret).or_insert(at);
+        *due = at.min(*due);
     }
 
     /// Requests a look at a secret whose known state is outdated. The later of two requests counts, because an
     /// earlier look would not be current.
-    pub(super) fn outdate(&mut self, secret: Arn, at: Instant) {
-        let wish = self.outdated.entry(secret).or_insert(at);
-        *wish = at.max(*wish);
+    pub(super) fn request_fresh_look(&mut self, secret: Arn, at: Instant) {
+        let due = self.outdated.entry(secret).or_insert(at);
+        *due = at.max(*due);
     }
 
     /// Removes and returns the requests that are due.
-    pub(super) fn take(&mut self, now: Instant) -> SweepTask {
-        let mut secrets = due(&mut self.hinted, now);
+    pub(super) fn take_due(&mut self, now: Instant) -> SweepTask {
+        let mut secrets = due(&mut self.changed, now);
         secrets.append(&mut due(&mut self.outdated, now));
         SweepTask {
             policies: due(&mut self.policies, now),
@@ -66,23 +66,23 @@ impl Requests {
 
     /// Removes the requests that a whole sweep that begins now covers. A sweep reads every policy, so requests for
     /// policies that are not due yet are covered too.
-    pub(super) fn take_all(&mut self, now: Instant) {
+    pub(super) fn take_covered(&mut self, now: Instant) {
         self.policies.clear();
         self.unread.clear();
-        self.hinted.clear();
+        self.changed.clear();
         due(&mut self.outdated, now);
     }
 
     /// Returns when the next request is due.
-    pub(super) fn next(&self) -> Option<Instant> {
-        let looks = self.hinted.values().chain(self.outdated.values());
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let looks = self.changed.values().chain(self.outdated.values());
         let reads = self.policies.values().chain(self.unread.values());
         looks.chain(reads).min().copied()
     }
 }
 
-fn due<K: Ord + Clone>(wishes: &mut BTreeMap<K, Instant>, now: Instant) -> BTreeSet<K> {
-    let due = wishes.extract_if(.., |_, at| *at <= now);
+fn due<K: Ord + Clone>(requests: &mut BTreeMap<K, Instant>, now: Instant) -> BTreeSet<K> {
+    let due = requests.extract_if(.., |_, at| *at <= now);
     due.map(|(key, _)| key).collect()
 }
 
@@ -95,76 +95,85 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_request_is_carried_out_once_and_not_before_its_time() {
-        let (now, mut wishes) = (clock::now(), Requests::default());
-        assert_eq!(wishes.next(), None, "nobody asked");
-        wishes.hint(secret(1), now);
-        wishes.read(policy("a"), now + minutes(1));
-        assert_eq!(wishes.next(), Some(now));
+        let (now, mut requests) = (clock::now(), Requests::default());
+        assert_eq!(requests.next_due(), None, "nobody asked");
+        requests.request_look(secret(1), now);
+        requests.request_read(policy("a"), now + minutes(1));
+        assert_eq!(requests.next_due(), Some(now));
         let first = SweepTask {
             secrets: [secret(1)].into(),
             ..SweepTask::default()
         };
-        assert_eq!(wishes.take(now), first);
-        assert_eq!(wishes.take(now), SweepTask::default());
-        assert_eq!(wishes.next(), Some(now + minutes(1)));
+        assert_eq!(requests.take_due(now), first);
+        assert_eq!(requests.take_due(now), SweepTask::default());
+        assert_eq!(requests.next_due(), Some(now + minutes(1)));
         let second = SweepTask {
             policies: [policy("a")].into(),
             ..SweepTask::default()
         };
-        assert_eq!(wishes.take(now + minutes(1)), second);
-        assert_eq!(wishes.next(), None);
+        assert_eq!(requests.take_due(now + minutes(1)), second);
+        assert_eq!(requests.next_due(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_earlier_of_two_hints_and_the_later_of_two_ends_counts() {
-        let (now, mut wishes) = (clock::now(), Requests::default());
+    async fn the_earlier_of_two_looks_and_the_later_of_two_ends_counts() {
+        let (now, mut requests) = (clock::now(), Requests::default());
         for at in [now + minutes(2), now + minutes(1), now + minutes(3)] {
-            wishes.read(policy("a"), at);
-            wishes.hint(secret(1), at);
-            wishes.outdate(secret(2), at);
+            requests.request_read(policy("a"), at);
+            requests.request_look(secret(1), at);
+            requests.request_fresh_look(secret(2), at);
         }
-        let first = wishes.take(now + minutes(1));
+        let first = requests.take_due(now + minutes(1));
         assert_eq!(first.policies, [policy("a")].into());
         assert_eq!(first.secrets, [secret(1)].into());
-        assert_eq!(wishes.take(now + minutes(3)).secrets, [secret(2)].into());
+        assert_eq!(
+            requests.take_due(now + minutes(3)).secrets,
+            [secret(2)].into()
+        );
     }
 
     /// The first pass over a policy requests a read during the sweep that answers it. A requested check must begin
     /// after the request.
     #[tokio::test(start_paused = true)]
     async fn first_reads_are_kept_apart_from_requested_reads() {
-        let (now, mut wishes) = (clock::now(), Requests::default());
-        wishes.read_first(policy("a"), now);
-        wishes.read(policy("b"), now);
-        let errand = wishes.take(now);
-        assert_eq!(errand.unread, [policy("a")].into());
-        assert_eq!(errand.policies, [policy("b")].into());
-        wishes.read_first(policy("a"), now);
-        assert_eq!(wishes.next(), Some(now));
-        wishes.take_all(now);
-        assert_eq!(wishes.next(), None, "a whole sweep reads it");
+        let (now, mut requests) = (clock::now(), Requests::default());
+        requests.request_first_read(policy("a"), now);
+        requests.request_read(policy("b"), now);
+        let task = requests.take_due(now);
+        assert_eq!(task.unread, [policy("a")].into());
+        assert_eq!(task.policies, [policy("b")].into());
+        requests.request_first_read(policy("a"), now);
+        assert_eq!(requests.next_due(), Some(now));
+        requests.take_covered(now);
+        assert_eq!(requests.next_due(), None, "a whole sweep reads it");
     }
 
     /// An event about a secret is followed immediately, and the secret is looked at again once the look is current.
     #[tokio::test(start_paused = true)]
-    async fn a_hint_does_not_wait_for_the_look_after_an_operation() {
-        let (now, mut wishes) = (clock::now(), Requests::default());
-        wishes.outdate(secret(1), now + minutes(1));
-        wishes.hint(secret(1), now);
-        assert_eq!(wishes.take(now).secrets, [secret(1)].into());
-        assert_eq!(wishes.take(now + minutes(1)).secrets, [secret(1)].into());
+    async fn a_requested_look_does_not_wait_for_the_look_after_an_operation() {
+        let (now, mut requests) = (clock::now(), Requests::default());
+        requests.request_fresh_look(secret(1), now + minutes(1));
+        requests.request_look(secret(1), now);
+        assert_eq!(requests.take_due(now).secrets, [secret(1)].into());
+        assert_eq!(
+            requests.take_due(now + minutes(1)).secrets,
+            [secret(1)].into()
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_whole_sweep_covers_every_check_and_every_look_that_is_due() {
-        let (now, mut wishes) = (clock::now(), Requests::default());
-        wishes.read(policy("a"), now + minutes(5));
-        wishes.hint(secret(1), now);
-        wishes.outdate(secret(1), now);
-        wishes.outdate(secret(2), now + minutes(1));
-        wishes.take_all(now);
-        assert_eq!(wishes.next(), Some(now + minutes(1)));
-        assert_eq!(wishes.take(now + minutes(9)).secrets, [secret(2)].into());
+        let (now, mut requests) = (clock::now(), Requests::default());
+        requests.request_read(policy("a"), now + minutes(5));
+        requests.request_look(secret(1), now);
+        requests.request_fresh_look(secret(1), now);
+        requests.request_fresh_look(secret(2), now + minutes(1));
+        requests.take_covered(now);
+        assert_eq!(requests.next_due(), Some(now + minutes(1)));
+        assert_eq!(
+            requests.take_due(now + minutes(9)).secrets,
+            [secret(2)].into()
+        );
     }
 
     const fn minutes(count: u64) -> Duration {

@@ -15,7 +15,7 @@ use secret_rotation_core::time::AwsTime;
 use tokio::time::Instant;
 
 use super::interval;
-use super::record::Record;
+use super::record::RegionRecord;
 use super::requests::{Requests, SweepTask};
 use crate::aws_connections::ProfileRegion;
 use crate::clock;
@@ -30,16 +30,16 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// The last results of the sweepers, and the requests to them.
 #[derive(Debug, Default)]
 pub(crate) struct SweepStore {
-    records: Mutex<BTreeMap<ProfileRegion, Record>>,
-    requests: Mutex<BTreeMap<Uid, Request>>,
+    records: Mutex<BTreeMap<ProfileRegion, RegionRecord>>,
+    requested_checks: Mutex<BTreeMap<Uid, RequestedCheck>>,
     /// Secrets whose known state is outdated until a sweep or look that begins at or after this time.
     outdated: Mutex<BTreeMap<Arn, Instant>>,
-    wishes: Mutex<BTreeMap<ProfileRegion, Requests>>,
+    requests: Mutex<BTreeMap<ProfileRegion, Requests>>,
 }
 
 /// A check that a user requested.
 #[derive(Clone, Debug)]
-struct Request {
+struct RequestedCheck {
     token: String,
     seen: Instant,
     /// The earliest time of the check.
@@ -48,7 +48,7 @@ struct Request {
 
 /// The facts on which a policy is evaluated.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct View {
+pub(crate) struct SweepView {
     /// The inventory of the last sweep of each region.
     pub inventories: Vec<Arc<Inventory>>,
     /// The regions whose sweep was incomplete, and why.
@@ -69,26 +69,26 @@ pub(crate) struct View {
 
 impl SweepStore {
     /// Returns whether the last read of the region covers what the policy needs.
-    pub(crate) fn serves(
+    pub(crate) fn covers(
         &self,
         profile_region: &ProfileRegion,
         bound_policy: &BoundPolicy,
-        reach: &Selector,
+        selection: &Selector,
     ) -> bool {
         let records = self.records();
         let policy = &bound_policy.policy;
         let known = records
             .get(profile_region)
-            .map(|record| record.of(&policy.uid, reach));
+            .map(|record| record.for_policy(&policy.uid, selection));
         let max_age = policy.detection.max_age;
         known.is_some_and(|known| {
-            known.serves(&policy.uid, reach)
+            known.covers(&policy.uid, selection)
                 && max_age.is_none_or(|age| known.max_age.is_some_and(|known| known <= age))
         })
     }
 
     /// Returns whether the time of the next sweep was computed with the current interval of the policy.
-    pub(crate) fn keeps_pace(
+    pub(crate) fn has_current_interval(
         &self,
         profile_region: &ProfileRegion,
         bound_policy: &BoundPolicy,
@@ -96,7 +96,8 @@ impl SweepStore {
         let records = self.records();
         let record = records.get(profile_region);
         record.is_none_or(|record| {
-            record.paces.get(&bound_policy.policy.uid) == Some(&interval::interval(bound_policy))
+            record.check_intervals.get(&bound_policy.policy.uid)
+                == Some(&interval::check_interval(bound_policy))
         })
     }
 
@@ -104,19 +105,20 @@ impl SweepStore {
     pub(crate) fn view(
         &self,
         policy: &Uid,
-        reach: &Selector,
+        selection: &Selector,
         profile_regions: &[ProfileRegion],
-    ) -> View {
+    ) -> SweepView {
         let records = self.records();
-        let of =
-            |profile_region: &ProfileRegion| Some(records.get(profile_region)?.of(policy, reach));
+        let of = |profile_region: &ProfileRegion| {
+            Some(records.get(profile_region)?.for_policy(policy, selection))
+        };
         let known: Vec<_> = profile_regions
             .iter()
             .filter_map(of)
-            .filter(|record| record.serves(policy, reach))
+            .filter(|record| record.covers(policy, selection))
             .collect();
         let now = clock::now();
-        View {
+        SweepView {
             inventories: known
                 .iter()
                 .filter_map(|record| record.inventory.clone())
@@ -130,13 +132,15 @@ impl SweepStore {
                 .collect(),
             is_blinking: known.iter().all(|record| record.failures < 2),
             is_complete: profile_regions.iter().all(|profile_region| {
-                of(profile_region)
-                    .is_some_and(|record| record.gap.is_none() && record.is_settled(policy, reach))
+                of(profile_region).is_some_and(|record| {
+                    record.gap.is_none() && record.is_complete_for(policy, selection)
+                })
             }),
             unsettled: profile_regions
                 .iter()
                 .filter(|profile_region| {
-                    of(profile_region).is_none_or(|record| !record.is_settled(policy, reach))
+                    of(profile_region)
+                        .is_none_or(|record| !record.is_complete_for(policy, selection))
                 })
                 .map(|profile_region| profile_region.region.clone())
                 .collect(),
@@ -148,7 +152,7 @@ impl SweepStore {
                 .filter_map(|record| {
                     record
                         .time
-                        .map(|(time, taken)| clock::carried(time, taken, now))
+                        .map(|(time, taken)| clock::advanced(time, taken, now))
                 })
                 .max(),
         }
@@ -156,8 +160,16 @@ impl SweepStore {
 
     /// Records a requested check once. Returns when it runs, if the request is new. The first check of a policy runs
     /// immediately, and later ones at most once per `interval`.
-    pub(crate) fn request(&self, policy: &Uid, token: &str, interval: Duration) -> Option<Instant> {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn request_check(
+        &self,
+        policy: &Uid,
+        token: &str,
+        interval: Duration,
+    ) -> Option<Instant> {
+        let mut requests = self
+            .requested_checks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let (now, last) = (clock::now(), requests.get(policy));
         if last.is_some_and(|last| last.token == token) {
             return None;
@@ -169,7 +181,7 @@ impl SweepStore {
                 now.max(last.at + interval)
             }
         });
-        let request = Request {
+        let request = RequestedCheck {
             token: token.to_owned(),
             seen: now,
             at,
@@ -179,41 +191,55 @@ impl SweepStore {
     }
 
     /// Returns the token of the requested check, if every sweep was complete and began after the request.
-    pub(crate) fn handled(&self, policy: &Uid, view: &View) -> Option<String> {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn handled_token(&self, policy: &Uid, view: &SweepView) -> Option<String> {
+        let requests = self
+            .requested_checks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let request = requests.get(policy)?;
         let is_later = view.began.is_some_and(|began| began >= request.seen);
         (is_later && view.is_complete).then(|| request.token.clone())
     }
 
     /// Requests that the selection of the policy is read.
-    pub(crate) fn want(&self, profile_region: &ProfileRegion, policy: &Uid, at: Instant) {
-        let mut wishes = self.lock_wishes();
-        wishes
+    pub(crate) fn request_read(&self, profile_region: &ProfileRegion, policy: &Uid, at: Instant) {
+        let mut requests = self.lock_requests();
+        requests
             .entry(profile_region.clone())
             .or_default()
-            .read(policy.clone(), at);
+            .request_read(policy.clone(), at);
     }
 
     /// Requests that the selection of the policy is read for the first time. If the sweep in progress reads it,
     /// nothing more is done.
-    pub(crate) fn want_first(&self, profile_region: &ProfileRegion, policy: &Uid, at: Instant) {
-        let mut wishes = self.lock_wishes();
-        wishes
+    pub(crate) fn request_first_read(
+        &self,
+        profile_region: &ProfileRegion,
+        policy: &Uid,
+        at: Instant,
+    ) {
+        let mut requests = self.lock_requests();
+        requests
             .entry(profile_region.clone())
             .or_default()
-            .read_first(policy.clone(), at);
+            .request_first_read(policy.clone(), at);
     }
 
     /// Requests a look at a secret to which something may have happened. Returns the regions whose sweepers know the
     /// secret.
-    pub(crate) fn hint(&self, secret: &Arn) -> Vec<ProfileRegion> {
+    pub(crate) fn request_look(&self, secret: &Arn) -> Vec<ProfileRegion> {
         let now = clock::now();
-        self.wish(secret, |wishes| wishes.hint(secret.clone(), now))
+        self.request_where_known(secret, |requests| {
+            requests.request_look(secret.clone(), now)
+        })
     }
 
-    fn wish(&self, secret: &Arn, note: impl Fn(&mut Requests)) -> Vec<ProfileRegion> {
-        let knows = |record: &Record| {
+    fn request_where_known(
+        &self,
+        secret: &Arn,
+        note: impl Fn(&mut Requests),
+    ) -> Vec<ProfileRegion> {
+        let knows = |record: &RegionRecord| {
             let inventory = record.inventory.as_ref();
             inventory.is_some_and(|inventory| inventory.secrets.contains_key(secret))
         };
@@ -224,15 +250,15 @@ impl SweepStore {
             .map(|(profile_region, _)| profile_region.clone())
             .collect();
         drop(records);
-        let mut wishes = self.lock_wishes();
+        let mut requests = self.lock_requests();
         for profile_region in &profile_regions {
-            note(wishes.entry(profile_region.clone()).or_default());
+            note(requests.entry(profile_region.clone()).or_default());
         }
         profile_regions
     }
 
-    fn lock_wishes(&self) -> MutexGuard<'_, BTreeMap<ProfileRegion, Requests>> {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_requests(&self) -> MutexGuard<'_, BTreeMap<ProfileRegion, Requests>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records that an operation on the secret has ended. What was seen of the secret before does not justify another
@@ -245,7 +271,10 @@ impl SweepStore {
         let at = clock::now() + pause;
         let outdated = if wrote { clock::now() } else { at };
         self.lock_outdated().insert(arn.clone(), outdated);
-        (self.wish(arn, |wishes| wishes.outdate(arn.clone(), at)), at)
+        (
+            self.request_where_known(arn, |requests| requests.request_fresh_look(arn.clone(), at)),
+            at,
+        )
     }
 
     /// Returns whether the known state of the secret was seen after its last operation ended.
@@ -256,7 +285,7 @@ impl SweepStore {
         let records = self.records();
         let seen = records
             .values()
-            .any(|record| record.saw_since(arn, outdated));
+            .any(|record| record.was_seen_since(arn, outdated));
         drop(records);
         if seen {
             self.lock_outdated().remove(arn);
@@ -265,7 +294,7 @@ impl SweepStore {
     }
 
     /// Returns the rotation function of each secret that an unfinished operation acts on.
-    pub(crate) fn functions(&self, operations: &[Operation]) -> BTreeMap<Arn, FunctionArn> {
+    pub(crate) fn functions_of(&self, operations: &[Operation]) -> BTreeMap<Arn, FunctionArn> {
         let inventories: Vec<_> = self
             .records()
             .values()
@@ -311,7 +340,7 @@ impl SweepStore {
 
     /// Removes a deleted policy.
     pub(crate) fn forget(&self, policy: &Uid) {
-        self.requests
+        self.requested_checks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(policy);
@@ -326,39 +355,44 @@ impl SweepStore {
     }
 
     /// Removes and returns the requests that are due.
-    pub(super) fn errand(&self, profile_region: &ProfileRegion, now: Instant) -> SweepTask {
-        let mut wishes = self.lock_wishes();
-        wishes
+    pub(super) fn take_task(&self, profile_region: &ProfileRegion, now: Instant) -> SweepTask {
+        let mut requests = self.lock_requests();
+        requests
             .get_mut(profile_region)
-            .map(|wishes| wishes.take(now))
+            .map(|requests| requests.take_due(now))
             .unwrap_or_default()
     }
 
     /// Removes the requests that a whole sweep that begins now covers.
-    pub(super) fn grant(&self, profile_region: &ProfileRegion, now: Instant) {
-        if let Some(wishes) = self.lock_wishes().get_mut(profile_region) {
-            wishes.take_all(now);
+    pub(super) fn take_covered(&self, profile_region: &ProfileRegion, now: Instant) {
+        if let Some(requests) = self.lock_requests().get_mut(profile_region) {
+            requests.take_covered(now);
         }
     }
 
     /// Requests another look at a secret after a look had no answer.
-    pub(super) fn look_again(&self, profile_region: &ProfileRegion, secret: Arn, at: Instant) {
-        let mut wishes = self.lock_wishes();
-        wishes
+    pub(super) fn request_another_look(
+        &self,
+        profile_region: &ProfileRegion,
+        secret: Arn,
+        at: Instant,
+    ) {
+        let mut requests = self.lock_requests();
+        requests
             .entry(profile_region.clone())
             .or_default()
-            .outdate(secret, at);
+            .request_fresh_look(secret, at);
     }
 
     /// Returns when the next request is due.
-    pub(super) fn next_wish(&self, profile_region: &ProfileRegion) -> Option<Instant> {
-        self.lock_wishes()
+    pub(super) fn next_request(&self, profile_region: &ProfileRegion) -> Option<Instant> {
+        self.lock_requests()
             .get(profile_region)
-            .and_then(Requests::next)
+            .and_then(Requests::next_due)
     }
 
     /// Returns what is known of the region.
-    pub(super) fn record(&self, profile_region: &ProfileRegion) -> Record {
+    pub(super) fn record(&self, profile_region: &ProfileRegion) -> RegionRecord {
         self.records()
             .get(profile_region)
             .cloned()
@@ -366,7 +400,7 @@ impl SweepStore {
     }
 
     /// Stores what was seen of the region. If no secret is visible, the known accounts are kept.
-    pub(super) fn keep(&self, profile_region: &ProfileRegion, mut record: Record) {
+    pub(super) fn store(&self, profile_region: &ProfileRegion, mut record: RegionRecord) {
         let seen = record.inventory.as_deref().map(Inventory::accounts);
         let mut records = self.records();
         let known = records
@@ -378,7 +412,7 @@ impl SweepStore {
     }
 
     /// Returns an account whose secrets AWS shows to the profile although it is not the account of the profile.
-    pub(crate) fn stranger(&self, profile: &Profile) -> Option<AccountId> {
+    pub(crate) fn foreign_account(&self, profile: &Profile) -> Option<AccountId> {
         let records = self.records();
         let own = records
             .iter()
@@ -388,27 +422,27 @@ impl SweepStore {
     }
 
     /// Removes a region that no policy selects any more.
-    pub(super) fn abandon(&self, profile_region: &ProfileRegion) {
+    pub(super) fn remove(&self, profile_region: &ProfileRegion) {
         self.records().remove(profile_region);
-        self.lock_wishes().remove(profile_region);
+        self.lock_requests().remove(profile_region);
     }
 
     /// Clears everything: another replica may have acted since.
     pub(crate) fn clear(&self) {
         self.records().clear();
-        self.requests
+        self.requested_checks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
         self.lock_outdated().clear();
-        self.lock_wishes().clear();
+        self.lock_requests().clear();
     }
 
     fn lock_outdated(&self) -> MutexGuard<'_, BTreeMap<Arn, Instant>> {
         self.outdated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn records(&self) -> MutexGuard<'_, BTreeMap<ProfileRegion, Record>> {
+    fn records(&self) -> MutexGuard<'_, BTreeMap<ProfileRegion, RegionRecord>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -423,7 +457,7 @@ mod tests {
     async fn the_first_check_runs_immediately_and_later_ones_once_per_interval() {
         let (sweeps, policy, interval) = (SweepStore::default(), uid(), Duration::from_mins(1));
         let begun = clock::now();
-        let ask = |token: &str| sweeps.request(&policy, token, interval);
+        let ask = |token: &str| sweeps.request_check(&policy, token, interval);
         assert_eq!(ask("1"), Some(begun));
         assert_eq!(ask("1"), None, "it is known");
         assert_eq!(ask("2"), Some(begun + interval));
@@ -442,23 +476,23 @@ mod tests {
         let (profile_regions, _) = sweeps.operation_ended(&arn, true);
         assert_eq!(profile_regions, [], "nobody knows it");
         assert!(!sweeps.is_current(&arn));
-        sweeps.keep(&profile_region(), knowing("team/a"));
+        sweeps.store(&profile_region(), knowing("team/a"));
         let (profile_regions, at) = sweeps.operation_ended(&arn, true);
         assert_eq!(profile_regions, [profile_region()]);
         assert_eq!(
-            sweeps.errand(&profile_region(), clock::now()),
+            sweeps.take_task(&profile_region(), clock::now()),
             SweepTask::default()
         );
         tokio::time::advance(SETTLING).await;
-        let errand = sweeps.errand(&profile_region(), at);
+        let task = sweeps.take_task(&profile_region(), at);
         assert_eq!(
-            (errand.policies.len(), errand.secrets),
+            (task.policies.len(), task.secrets),
             (0, [arn.clone()].into())
         );
         let mut record = sweeps.record(&profile_region());
         let seen = record.inventory.clone().expect("it was swept");
-        record.renew(&seen, Some(at));
-        sweeps.keep(&profile_region(), record);
+        record.merge_seen(&seen, Some(at));
+        sweeps.store(&profile_region(), record);
         assert!(sweeps.is_current(&arn));
     }
 
@@ -467,15 +501,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_an_operation_without_a_write_the_look_waits_until_it_is_current() {
         let sweeps = SweepStore::default();
-        sweeps.keep(&profile_region(), knowing("team/a"));
+        sweeps.store(&profile_region(), knowing("team/a"));
         let arn = observation("team/a").secret.arn;
         let (_, at) = sweeps.operation_ended(&arn, false);
         assert_eq!(at, clock::now() + AFTER_NOTHING);
-        assert_eq!(sweeps.next_wish(&profile_region()), Some(at));
+        assert_eq!(sweeps.next_request(&profile_region()), Some(at));
         let mut record = sweeps.record(&profile_region());
         let seen = record.inventory.clone().expect("it was swept");
-        record.renew(&seen, Some(at));
-        sweeps.keep(&profile_region(), record);
+        record.merge_seen(&seen, Some(at));
+        sweeps.store(&profile_region(), record);
         assert!(sweeps.is_current(&arn));
     }
 
@@ -483,33 +517,33 @@ mod tests {
     fn a_changed_interval_of_the_policy_or_its_profile_is_noticed() {
         let (sweeps, mut bound_policy) = (SweepStore::default(), bound_policy());
         assert!(
-            sweeps.keeps_pace(&profile_region(), &bound_policy),
+            sweeps.has_current_interval(&profile_region(), &bound_policy),
             "it was never swept"
         );
         let uid = bound_policy.policy.uid.clone();
-        let record = Record {
-            paces: [(uid, interval::interval(&bound_policy))].into(),
-            ..Record::default()
+        let record = RegionRecord {
+            check_intervals: [(uid, interval::check_interval(&bound_policy))].into(),
+            ..RegionRecord::default()
         };
-        sweeps.keep(&profile_region(), record);
-        assert!(sweeps.keeps_pace(&profile_region(), &bound_policy));
+        sweeps.store(&profile_region(), record);
+        assert!(sweeps.has_current_interval(&profile_region(), &bound_policy));
         bound_policy.policy.check_interval = Duration::from_mins(2);
-        assert!(!sweeps.keeps_pace(&profile_region(), &bound_policy));
+        assert!(!sweeps.has_current_interval(&profile_region(), &bound_policy));
         bound_policy.policy.check_interval = Duration::from_mins(5);
         bound_policy.profile.min_check_interval = Duration::from_mins(9);
-        assert!(!sweeps.keeps_pace(&profile_region(), &bound_policy));
+        assert!(!sweeps.has_current_interval(&profile_region(), &bound_policy));
     }
 
     #[test]
     fn a_shorter_max_age_needs_a_new_read_and_a_longer_one_does_not() {
         let (sweeps, mut bound_policy) = (SweepStore::default(), bound_policy());
-        let reach = bound_policy.policy.selector.clone();
-        let record = Record {
-            served: [(bound_policy.policy.uid.clone(), reach.clone())].into(),
+        let selection = bound_policy.policy.selector.clone();
+        let record = RegionRecord {
+            served: [(bound_policy.policy.uid.clone(), selection.clone())].into(),
             max_age: Some(Duration::from_hours(48)),
-            ..Record::default()
+            ..RegionRecord::default()
         };
-        sweeps.keep(&profile_region(), record);
+        sweeps.store(&profile_region(), record);
         for (hours, serves) in [
             (None, true),
             (Some(72), true),
@@ -518,7 +552,7 @@ mod tests {
         ] {
             bound_policy.policy.detection.max_age = hours.map(Duration::from_hours);
             assert_eq!(
-                sweeps.serves(&profile_region(), &bound_policy, &reach),
+                sweeps.covers(&profile_region(), &bound_policy, &selection),
                 serves,
                 "{hours:?}"
             );
@@ -531,25 +565,47 @@ mod tests {
         let sweeps = SweepStore::default();
         let mut profile = bound_policy().profile;
         let account = |id: &str| AccountId::parse(id).expect("an account");
-        assert_eq!(sweeps.stranger(&profile), None);
+        assert_eq!(sweeps.foreign_account(&profile), None);
         profile.account = Some(account("999999999999"));
-        assert_eq!(sweeps.stranger(&profile), None, "nothing was seen yet");
-        sweeps.keep(&profile_region(), knowing("team/a"));
-        assert_eq!(sweeps.stranger(&profile), Some(account("111122223333")));
-        sweeps.keep(&profile_region(), Record::default());
-        assert_eq!(sweeps.stranger(&profile), Some(account("111122223333")));
+        assert_eq!(
+            sweeps.foreign_account(&profile),
+            None,
+            "nothing was seen yet"
+        );
+        sweeps.store(&profile_region(), knowing("team/a"));
+        assert_eq!(
+            sweeps.foreign_account(&profile),
+            Some(account("111122223333"))
+        );
+        sweeps.store(&profile_region(), RegionRecord::default());
+        assert_eq!(
+            sweeps.foreign_account(&profile),
+            Some(account("111122223333"))
+        );
         profile.account = Some(account("111122223333"));
-        assert_eq!(sweeps.stranger(&profile), None, "the profile was corrected");
+        assert_eq!(
+            sweeps.foreign_account(&profile),
+            None,
+            "the profile was corrected"
+        );
         profile.account = None;
-        assert_eq!(sweeps.stranger(&profile), None, "it takes what there is");
+        assert_eq!(
+            sweeps.foreign_account(&profile),
+            None,
+            "it takes what there is"
+        );
         profile.account = Some(account("999999999999"));
         let mut elsewhere = bound_policy().profile;
         elsewhere.name = ProfileName::parse("elsewhere").expect("a name");
         elsewhere.account = profile.account.clone();
-        assert_eq!(sweeps.stranger(&elsewhere), None, "of another profile");
+        assert_eq!(
+            sweeps.foreign_account(&elsewhere),
+            None,
+            "of another profile"
+        );
     }
 
-    fn knowing(name: &str) -> Record {
+    fn knowing(name: &str) -> RegionRecord {
         let row = observation(name);
         let inventory = Inventory {
             time: AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time")),
@@ -562,9 +618,9 @@ mod tests {
             completed: None,
             looked_again: BTreeMap::new(),
         };
-        Record {
+        RegionRecord {
             inventory: Some(Arc::new(inventory)),
-            ..Record::default()
+            ..RegionRecord::default()
         }
     }
 
