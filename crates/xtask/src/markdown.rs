@@ -19,6 +19,8 @@ pub struct Page {
     pub anchors: Vec<String>,
     /// The targets of its links.
     pub links: Vec<Piece>,
+    /// Its headings, paragraphs and cells without code: a backtick stands for each code span.
+    pub prose: Vec<Piece>,
     /// The code within its sentences.
     pub spans: Vec<Piece>,
     /// Its blocks of code.
@@ -92,6 +94,7 @@ impl Page {
         let mut reader = Reader {
             page,
             title: None,
+            prose: None,
             in_block: false,
             cell: None,
             row_is_new: false,
@@ -114,6 +117,8 @@ impl Page {
 struct Reader {
     page: Page,
     title: Option<String>,
+    /// The heading, paragraph or cell that is being read.
+    prose: Option<Piece>,
     in_block: bool,
     /// The first cell of a row, while it is read.
     cell: Option<Piece>,
@@ -124,15 +129,33 @@ struct Reader {
 impl Reader {
     fn take(&mut self, event: Event<'_>, line: usize) {
         if let Event::Start(tag) = event {
+            if !is_inline(tag.to_end()) {
+                self.page.prose.extend(self.prose.take());
+            }
             self.open(tag, line);
         } else if let Event::End(tag) = event {
+            if !is_inline(tag) {
+                self.page.prose.extend(self.prose.take());
+            }
             self.close(tag);
         } else if let Event::Text(text) = event {
             self.text(&text);
+            if !self.in_block {
+                self.prose(&text, line);
+            }
         } else if let Event::Code(code) = event {
             self.text(&code);
+            self.prose("`", line);
             self.page.spans.push(Piece::new(&code, line));
         }
+    }
+
+    /// Adds to the prose, with as many line breaks as the page has before each word.
+    fn prose(&mut self, text: &str, line: usize) {
+        let prose = self.prose.get_or_insert_with(|| Piece::new("", line));
+        let read = prose.line + prose.text.matches('\n').count();
+        prose.text.push_str(&"\n".repeat(line.saturating_sub(read)));
+        prose.text.push_str(text);
     }
 
     fn open(&mut self, tag: Tag<'_>, line: usize) {
@@ -193,12 +216,21 @@ impl Reader {
 }
 
 impl Piece {
-    fn new(text: &str, line: usize) -> Self {
+    /// Builds a piece of text that begins on a line.
+    pub fn new(text: &str, line: usize) -> Self {
         Self {
             text: text.to_owned(),
             line,
         }
     }
+}
+
+/// Returns whether a sentence continues across the beginning or the end of an element.
+const fn is_inline(tag: TagEnd) -> bool {
+    matches!(
+        tag,
+        TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough | TagEnd::Link | TagEnd::Image
+    )
 }
 
 fn info<'a>(kind: &'a CodeBlockKind<'_>) -> &'a str {
@@ -234,6 +266,14 @@ mod tests {
             path: "p.md".into(),
             anchors: vec!["a-b-c".into(), "a-b-c-1".into()],
             links: vec![piece("y.md#z", 3), piece("u", 12)],
+            prose: vec![
+                piece("A ` c!", 1),
+                piece("See x, `.", 3),
+                piece("A b c", 10),
+                piece("t", 12),
+                piece("r `", 14),
+                piece("r 2", 15),
+            ],
             spans: vec![piece("b", 1), piece("--flag", 3), piece("1", 14)],
             blocks: vec![Block {
                 info: "sh skip-because=that".into(),
