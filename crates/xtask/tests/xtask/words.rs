@@ -33,7 +33,7 @@ const TEXTS: [&str; 14] = [
 const ALLOWANCES: [(&str, usize); 4] = [
     ("deploy/crds/", 10),
     ("docs/reference/", 12),
-    ("docs/runbooks/", 55),
+    ("docs/runbooks/", 40),
     ("docs/", 6),
 ];
 
