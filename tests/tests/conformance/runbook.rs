@@ -1,4 +1,4 @@
-//! The runbook by hand, command by command as the document has it, through an unmodified AWS CLI.
+//! The manual runbook, command by command as the page has it, through an unmodified AWS CLI.
 
 use std::thread;
 use std::time::Duration;
