@@ -107,7 +107,7 @@ mod tests {
         let beginning = "No maintenance window is open. status.nextWindow shows when";
         assert!(window.starts_with(beginning), "{window}");
         let approval = about("AwaitingApproval").expect("it exists");
-        let ending = "The page approval.md describes who may decide";
+        let ending = "The page Approval describes who may decide";
         assert!(approval.contains(ending), "{approval}");
     }
 }
