@@ -146,7 +146,7 @@ fn plugin_commands(text: &str) -> Vec<String> {
     joined
         .split(PLUGIN)
         .skip(1)
-        .filter_map(|rest| rest.split(['\n', '`', '|', '#', ')', ';']).next())
+        .filter_map(|rest| rest.split(['\n', '`', '|', '>', '#', ')', ';']).next())
         .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
         .map(|rest| format!("kubectl-secret_rotation {}", rest.replace(" …", "")))
         .collect()
