@@ -38,9 +38,12 @@ variable "tags" {
   default     = {}
 }
 
+# The files have ARNs of partition aws. GovCloud and China have partitions of their own.
+data "aws_partition" "current" {}
+
 resource "aws_iam_policy" "this" {
   name   = var.name
-  policy = file("${path.module}/${var.level}.json")
+  policy = replace(file("${path.module}/${var.level}.json"), "arn:aws:", "arn:${data.aws_partition.current.partition}:")
   tags   = var.tags
 }
 

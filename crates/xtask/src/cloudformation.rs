@@ -55,7 +55,8 @@ fn conditions() -> Value {
 fn resources() -> Result<Value> {
     let resource = |level: &&str| {
         let file = project::root().join(format!("deploy/iam/{level}.json"));
-        let document: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
+        let mut document: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
+        use_own_partition(&mut document);
         let resource = json!({
             "Type": "AWS::IAM::ManagedPolicy",
             "Condition": format!("Is{}", pascal(level)),
@@ -67,6 +68,20 @@ fn resources() -> Result<Value> {
         Ok((pascal(level), resource))
     };
     LEVELS.iter().map(resource).collect()
+}
+
+/// Replaces the partition in every ARN by the one in which the template is used.
+fn use_own_partition(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Some(rest) = text.strip_prefix("arn:aws:") {
+                *value = json!({"Fn::Sub": format!("arn:${{AWS::Partition}}:{rest}")});
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(use_own_partition),
+        Value::Object(fields) => fields.values_mut().for_each(use_own_partition),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The policy that was made: a condition inside a condition, for there is no switch.
@@ -92,8 +107,24 @@ mod tests {
 
     use super::*;
 
+    /// Puts the partition of the files back in place of the parameter.
+    fn in_the_usual_partition(value: &Value) -> Value {
+        match value {
+            Value::Object(fields) if fields.contains_key("Fn::Sub") => {
+                let arn = fields["Fn::Sub"].as_str().expect("an ARN");
+                json!(arn.replace("${AWS::Partition}", "aws"))
+            }
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, field)| (name.clone(), in_the_usual_partition(field)))
+                .collect(),
+            Value::Array(values) => values.iter().map(in_the_usual_partition).collect(),
+            other => other.clone(),
+        }
+    }
+
     #[test]
-    fn the_documents_are_those_of_the_levels() {
+    fn the_documents_are_those_of_the_levels_in_any_partition() {
         let resources = resources().expect("the files are there");
         for (level, resource) in [
             ("observe", "Observe"),
@@ -104,10 +135,9 @@ mod tests {
             let document: Value =
                 serde_json::from_str(&fs::read_to_string(file).expect("it is there"))
                     .expect("JSON");
-            assert_eq!(
-                resources[resource]["Properties"]["PolicyDocument"],
-                document
-            );
+            let template = &resources[resource]["Properties"]["PolicyDocument"];
+            assert!(!template.to_string().contains("arn:aws:"), "{level}");
+            assert_eq!(in_the_usual_partition(template), document);
             assert_eq!(resources[resource]["Condition"], format!("Is{resource}"));
         }
     }
@@ -120,7 +150,10 @@ mod tests {
         let names: BTreeSet<_> = names.collect();
         assert_eq!(names, LEVELS.map(str::to_owned).into());
         let module = fs::read_to_string(project::root().join("deploy/iam/main.tf"));
+        let module = module.expect("it is there");
         let levels = r#"contains(["observe", "recover", "by-hand"], var.level)"#;
-        assert!(module.expect("it is there").contains(levels));
+        assert!(module.contains(levels));
+        let partition = r#""arn:aws:", "arn:${data.aws_partition.current.partition}:""#;
+        assert!(module.contains(partition));
     }
 }

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::ui::output;
 use clap::{Args, ValueEnum};
 
-use narrow::{Policy, Prefix, Tag, parse_prefix, parse_tag};
+use narrow::{Partition, Policy, Prefix, Tag, parse_partition, parse_prefix, parse_tag};
 
 /// Print the least-privilege IAM policy for a level of access.
 #[derive(Args, Clone, Debug)]
@@ -30,6 +30,10 @@ pub struct IamPolicyArgs {
     /// Allow only secrets with this tag instead of rotation-controller=enabled.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub tag: Option<Tag>,
+
+    /// AWS partition of the account, such as aws-us-gov or aws-cn.
+    #[arg(long, default_value = "aws", value_parser = parse_partition)]
+    pub partition: Partition,
 }
 
 /// A level of access.
@@ -88,7 +92,7 @@ pub(crate) async fn run(_app: &App, args: &IamPolicyArgs) -> Result<ExitCode, Co
 
 fn rendered(args: &IamPolicyArgs) -> Result<String, CommandError> {
     let file = args.level.file();
-    let as_it_is = args.secrets.is_empty() && args.tag.is_none();
+    let as_it_is = args.secrets.is_empty() && args.tag.is_none() && args.partition.is_default();
     let text = if as_it_is {
         file.to_owned()
     } else {
@@ -103,7 +107,10 @@ fn rendered(args: &IamPolicyArgs) -> Result<String, CommandError> {
 fn narrowed(file: &str, args: &IamPolicyArgs) -> Result<String, CommandError> {
     let failed = |error| CommandError::new(format!("the policy is not JSON: {error}"));
     let mut policy: Policy = serde_json::from_str(file).map_err(failed)?;
-    policy.bound(&args.secrets, args.tag.as_ref());
+    if !args.secrets.is_empty() || args.tag.is_some() {
+        policy.bound(&args.secrets, args.tag.as_ref());
+    }
+    policy.move_to(&args.partition);
     let text = serde_json::to_string_pretty(&policy).map_err(failed)?;
     Ok(text + "\n")
 }
@@ -130,6 +137,7 @@ mod tests {
             output: Format::Json,
             secrets: Vec::new(),
             tag: None,
+            partition: parse_partition("aws").expect("a partition"),
         }
     }
 
@@ -221,6 +229,26 @@ mod tests {
             text.contains("secretsmanager:VersionStage"),
             "other conditions stay"
         );
+    }
+
+    #[test]
+    fn another_partition_is_in_every_arn_and_changes_nothing_else() {
+        for level in LEVELS {
+            let elsewhere = IamPolicyArgs {
+                partition: parse_partition("aws-us-gov").expect("a partition"),
+                ..args(level)
+            };
+            let text = rendered(&elsewhere).expect("a policy");
+            let moved = level.file().replace("arn:aws:", "arn:aws-us-gov:");
+            assert!(
+                moved.contains("arn:aws-us-gov:secretsmanager:"),
+                "{level:?}"
+            );
+            assert_eq!(statements(&text), statements(&moved), "{level:?}");
+        }
+        for text in ["", "gov", "aws-*", "AWS", "aws-", "aws:x"] {
+            assert!(parse_partition(text).is_err(), "{text}");
+        }
     }
 
     #[test]

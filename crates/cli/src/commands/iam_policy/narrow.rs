@@ -16,6 +16,20 @@ pub struct Tag {
     value: String,
 }
 
+/// An AWS partition: the second part of every ARN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition(String);
+
+/// The partition in the files of `deploy/iam`.
+const DEFAULT_PARTITION: &str = "aws";
+
+impl Partition {
+    /// Returns whether it is the partition in the files of `deploy/iam`.
+    pub(super) fn is_default(&self) -> bool {
+        self.0 == DEFAULT_PARTITION
+    }
+}
+
 /// The prefix of IAM condition keys about tags of a secret.
 const RESOURCE_TAG: &str = "aws:ResourceTag/";
 
@@ -37,6 +51,17 @@ pub(super) fn parse_tag(text: &str) -> Result<Tag, String> {
             value: value.to_owned(),
         }),
         Some(_) | None => Err("use the form KEY=VALUE, such as team=payments".to_owned()),
+    }
+}
+
+/// Parses a partition.
+pub(super) fn parse_partition(text: &str) -> Result<Partition, String> {
+    let is_word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
+    let mut parts = text.split('-');
+    if parts.next() == Some(DEFAULT_PARTITION) && parts.all(is_word) {
+        Ok(Partition(text.to_owned()))
+    } else {
+        Err("use a name such as aws, aws-us-gov or aws-cn".to_owned())
     }
 }
 
@@ -69,6 +94,24 @@ impl Policy {
             }
             statement.replace_tag(tag);
         }
+    }
+
+    /// Replaces the partition in every ARN.
+    pub(super) fn move_to(&mut self, partition: &Partition) {
+        for statement in &mut self.statement {
+            match &mut statement.resource {
+                Value::Array(arns) => arns.iter_mut().for_each(|arn| relocate(arn, partition)),
+                arn => relocate(arn, partition),
+            }
+        }
+    }
+}
+
+/// Replaces the partition in an ARN. `*` is none, and stays.
+fn relocate(arn: &mut Value, Partition(partition): &Partition) {
+    let rest = arn.as_str().and_then(|text| text.strip_prefix("arn:aws:"));
+    if let Some(rest) = rest {
+        *arn = json!(format!("arn:{partition}:{rest}"));
     }
 }
 
