@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use testenv::assets::OLDEST;
+use testenv::assets::{Kubernetes, NEWEST, OLDEST};
 use testenv::project::root;
 
 fn text(path: &Path) -> String {
@@ -222,13 +222,39 @@ fn image_deployment_and_chart_have_the_version_of_the_workspace() {
     }
 }
 
+/// Returns the major and minor number of a version of Kubernetes.
+fn minor(kubernetes: &Kubernetes) -> &'static str {
+    let (minor, _patch) = kubernetes.version[1..]
+        .rsplit_once('.')
+        .expect("a version has a patch number");
+    minor
+}
+
 #[test]
 fn the_chart_accepts_kubernetes_from_the_oldest_version_that_is_tested() {
     let chart = text(&root().join("charts/secret-rotation-controller/Chart.yaml"));
-    let (minor, _patch) = OLDEST.version[1..]
-        .rsplit_once('.')
-        .expect("a version has a patch number");
-    assert_eq!(after(&chart, "kubeVersion: "), format!("\">={minor}.0-0\""));
+    let oldest = minor(&OLDEST);
+    assert_eq!(
+        after(&chart, "kubeVersion: "),
+        format!("\">={oldest}.0-0\"")
+    );
+}
+
+#[test]
+fn the_page_for_help_names_the_versions_of_kubernetes_that_are_tested() {
+    let page = text(&root().join("docs/support.md"));
+    let (oldest, newest) = (minor(&OLDEST), minor(&NEWEST));
+    let row = format!(
+        "{oldest} and later | {newest} for every change; {oldest} for every change on `main` |"
+    );
+    assert_eq!(after(&page, "| Kubernetes | "), row);
+    // The workflow runs the oldest version except for pull requests.
+    let jobs = jobs();
+    let (_, job) = jobs
+        .iter()
+        .find(|(name, _)| name.ends_with("oldest"))
+        .expect("a job runs the oldest version");
+    assert_eq!(job["if"], "github.event_name != 'pull_request'");
 }
 
 #[test]
