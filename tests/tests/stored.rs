@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
 use testenv::cluster::Cluster;
 use testenv::project;
 use xtask::chart;
@@ -43,7 +44,10 @@ fn manifests(folder: &Path) -> Vec<PathBuf> {
     std::fs::write(&windows, WINDOWS).expect("a file is written");
     files.push(windows);
     for (name, values) in chart::cases().expect("the chart has cases") {
-        let rendered = chart::manifests(&values, &[]).expect("Helm renders the chart");
+        // Each case has objects of its own, so that no field of another case is left in them.
+        let own = format!("fullnameOverride=chart-{name}");
+        let rendered = chart::manifests(&values, &["--set", &own]);
+        let rendered = rendered.expect("Helm renders the chart");
         let file = folder.join(format!("chart-{name}.yaml"));
         std::fs::write(&file, applicable(&rendered)).expect("a file is written");
         files.push(file);
@@ -58,6 +62,69 @@ fn applicable(rendered: &str) -> String {
         .filter(|document| !document.contains(FOREIGN) && !document.contains("helm.sh/hook"))
         .collect();
     kept.join("\n---\n")
+}
+
+/// The objects of a file, or of the files of a folder.
+fn written(file: &Path) -> Vec<Value> {
+    let files = match std::fs::read_dir(file) {
+        Ok(files) => files
+            .map(|one| one.expect("it can be read").path())
+            .collect(),
+        Err(_) => vec![file.to_owned()],
+    };
+    let texts = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).expect("it can be read"));
+    let text = texts.collect::<Vec<_>>().join("\n---\n");
+    let objects = text
+        .split("\n---\n")
+        .map(|object| serde_saphyr::from_str::<Value>(object).expect("it is YAML"));
+    objects.filter(|object| !object.is_null()).collect()
+}
+
+/// The objects of a file as they are stored.
+fn stored(cluster: &Cluster, file: &Path) -> Result<Vec<Value>, String> {
+    let said = kubectl(cluster, &["get", "-o", "json"], file)?;
+    let found: Value = serde_json::from_str(&said).expect("kubectl prints JSON");
+    Ok(match &found["items"] {
+        Value::Array(objects) => objects.clone(),
+        _ => vec![found],
+    })
+}
+
+/// Adds every field that is stored in another way than it is written. Fields of which nothing is written are the server's.
+fn differences(path: &str, written: &Value, stored: &Value, found: &mut Vec<String>) {
+    match (written, stored) {
+        (Value::Object(fields), Value::Object(_)) => {
+            for (key, field) in fields {
+                differences(&format!("{path}.{key}"), field, &stored[key], found);
+            }
+        }
+        (Value::Array(items), Value::Array(others)) if items.len() == others.len() => {
+            for (index, (item, other)) in items.iter().zip(others).enumerate() {
+                differences(&format!("{path}[{index}]"), item, other, found);
+            }
+        }
+        _ if written == stored => {}
+        _ => found.push(format!("{path}: written {written}, stored {stored}")),
+    }
+}
+
+fn compared(cluster: &Cluster, file: &Path) -> Result<Vec<String>, String> {
+    let stored = stored(cluster, file)?;
+    let mut found = Vec::new();
+    for object in written(file) {
+        let is_it = |one: &&Value| {
+            let same = |pointer| one.pointer(pointer) == object.pointer(pointer);
+            let here =
+                object.pointer("/metadata/namespace").is_none() || same("/metadata/namespace");
+            same("/kind") && same("/metadata/name") && here
+        };
+        let path = format!("{} {}", object["kind"], object["metadata"]["name"]);
+        let one = stored.iter().find(is_it).unwrap_or(&Value::Null);
+        differences(&path, &object, one, &mut found);
+    }
+    Ok(found)
 }
 
 fn kubectl(cluster: &Cluster, verb: &[&str], file: &Path) -> Result<String, String> {
@@ -98,6 +165,10 @@ fn what_the_api_server_stores_is_what_every_manifest_says() {
         // The first manager takes over what an earlier file also holds; the second must find nothing to disagree about.
         faults.extend(server_side("first", "--force-conflicts").err());
         faults.extend(server_side("second", "--force-conflicts=false").err());
+        match compared(&cluster, &file) {
+            Ok(found) => faults.extend(found),
+            Err(fault) => faults.push(fault),
+        }
         let server_side = ["diff", "--server-side", "--field-manager=second"];
         faults.extend(kubectl(&cluster, &server_side, &file).err());
         faults.extend(kubectl(&cluster, &["apply"], &file).err());
