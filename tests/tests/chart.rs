@@ -1,6 +1,9 @@
 //! The Helm chart on a real API server: its life, its rights, and what each of its roles may.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{is_finished, state, text, verdict};
@@ -10,6 +13,7 @@ use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
 use testenv::project;
 use xtask::chart;
+use xtask::markdown::Page;
 
 const SYSTEM: &str = chart::NAMESPACE;
 const NAME: &str = chart::RELEASE;
@@ -102,6 +106,7 @@ fn it_is_installed_upgraded_rolled_back_and_taken_away_and_policies_outlive_it_a
     let kept = |story: &Story| text(&story.get("srp", "payments")["metadata"]["uid"]) == policy;
 
     assert_eq!(replicas(&story), 2);
+    tested(&story);
     helm(&story, "upgrade", &["--set", "replicas=3"]);
     assert_eq!((replicas(&story), kept(&story)), (json!(3), true));
     let refused = try_helm(&story, "upgrade", &["--set", "replicas=many"]).expect_err("no number");
@@ -124,9 +129,95 @@ fn it_is_installed_upgraded_rolled_back_and_taken_away_and_policies_outlive_it_a
     install(&story, &[]);
     assert_eq!((replicas(&story), kept(&story)), (json!(2), true));
     helm(&story, "uninstall", &[]);
-    let ours = "app.kubernetes.io/part-of=secret-rotation-controller";
-    story.kubectl(&["delete", "crd", "-l", ours]);
+
+    taken_over_from_another_release(&story);
+    assert!(kept(&story));
+    documented(&story, "kubectl delete crd");
     assert_eq!(names("crd"), "");
+}
+
+/// Helm refuses CRDs of another release. The README of the chart has a way out for each Helm.
+fn taken_over_from_another_release(story: &Story) {
+    let refused = || {
+        let refused = try_helm(story, "install", &[]).expect_err("the CRDs belong to another");
+        let refused = refused.to_string();
+        assert!(refused.contains("invalid ownership metadata"), "{refused}");
+    };
+    let another = |arguments: &[&str]| {
+        let mut command = story.cluster.helm().expect("Helm is there");
+        command.args(arguments).args(["--namespace", SYSTEM]);
+        project::output(&mut command).expect("another release comes and goes");
+    };
+    let folder = chart::folder();
+    let folder = folder.to_string_lossy();
+    for way in ["--take-ownership\n", "kubectl label --overwrite crd"] {
+        another(&["install", "another", &folder, "--take-ownership"]);
+        another(&["uninstall", "another"]);
+        refused();
+        documented(story, way);
+        if replicas(story).is_null() {
+            let notes = install(story, &[]);
+            assert!(
+                notes.contains("add --take-ownership to the command"),
+                "{notes}"
+            );
+        }
+        assert_eq!(replicas(story), 2);
+        helm(story, "uninstall", &[]);
+    }
+}
+
+/// Runs the block of the chart's README that contains a text.
+fn documented(story: &Story, part: &str) {
+    let page = Page::read(Path::new("charts/secret-rotation-controller/README.md"));
+    let page = page.expect("the page exists");
+    let block = page.blocks.iter().find(|block| block.text.contains(part));
+    let block = block.expect(part);
+    let helm = story.cluster.helm().expect("Helm is there");
+    let kubectl = story.cluster.kubectl();
+    let folder = |program: &OsStr| Path::new(program).parent().map(Path::to_owned);
+    let system = std::env::var_os("PATH").unwrap_or_default();
+    let path = [helm.get_program(), kubectl.get_program()].into_iter();
+    let path = path
+        .filter_map(folder)
+        .chain(std::env::split_paths(&system));
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-euc", &block.text])
+        .current_dir(project::root())
+        .env("PATH", std::env::join_paths(path).expect("folders"));
+    for (variable, value) in helm.get_envs() {
+        let Some(value) = value else { continue };
+        shell.env(variable, value);
+    }
+    project::output(&mut shell).expect("the block runs");
+}
+
+/// No kubelet runs here: the story writes the status that one would.
+fn tested(story: &Story) {
+    let mut command = story.cluster.helm().expect("Helm is there");
+    command.args(["test", NAME, "--namespace", SYSTEM, "--timeout", "60s"]);
+    let test = command.stdout(Stdio::piped()).spawn().expect("Helm runs");
+    let pod = format!("{NAME}-selftest");
+    story.eventually("the pod of the test is created", || {
+        !installed(story, "pod", &pod).is_null()
+    });
+    let succeeded = json!({"status": {"phase": "Succeeded"}}).to_string();
+    let patch = [
+        "patch",
+        "pod",
+        &pod,
+        "-n",
+        SYSTEM,
+        "--subresource=status",
+        "-p",
+        &succeeded,
+    ];
+    story.kubectl(&patch);
+    let said = test.wait_with_output().expect("Helm ends");
+    assert!(said.status.success(), "{said:?}");
+    let pod = installed(story, "pod", &pod);
+    assert_eq!(pod["status"]["phase"], "Succeeded", "its logs can be read");
 }
 
 /// Helm looks kinds up before it makes any.
@@ -250,10 +341,10 @@ fn refused(answer: Result<String, String>, part: &str) {
     assert!(error.contains(part), "{error}");
 }
 
-/// vera views; eddie edits, uses the profile, has made a policy and asked for a rotation; anna approves.
+/// vera views; eddie edits, uses the profile, has made a policy and asked for a rotation; anna approves; paul owns profiles.
 fn cast() -> Story {
     let story = Story::bare(
-        &["vera", "eddie", "anna"],
+        &["vera", "eddie", "anna", "paul"],
         "generate: [{count: 1, name: app/db, state: healthy}]",
     );
     install(&story, &[]);
@@ -261,6 +352,7 @@ fn cast() -> Story {
         bound_here("viewers", "secret-rotation-viewer", &["vera"]),
         bound_here("editors", "secret-rotation-editor", &["eddie"]),
         bound_here("approvers", "secret-rotation-approver", &["anna"]),
+        bound_everywhere("owners", "secret-rotation-profile-admin", &["paul"]),
     ]);
     story.profile(&json!({}));
     let policy = Policy::observing("apps").object().to_string();
@@ -341,6 +433,24 @@ fn an_editor_asks_and_cannot_approve_and_an_approver_can() {
     story.end();
 }
 
+#[test]
+fn an_owner_of_profiles_changes_them_and_neither_their_status_nor_policies() {
+    let story = cast();
+    let change = |subresource: &[&str], field: &str| {
+        let change = json!({field: {"minCheckInterval": "10m"}}).to_string();
+        let patch = ["patch", "awsap", "default", "--type=merge", "-p", &change];
+        story.kubectl_as("paul", &[&patch, subresource].concat(), "")
+    };
+    story.eventually("paul may change the profile", || {
+        change(&[], "spec").is_ok()
+    });
+    refused(change(&["--subresource=status"], "status"), "Forbidden");
+    let policy = Policy::observing("another").object().to_string();
+    let create = ["create", "-f", "-"];
+    refused(story.kubectl_as("paul", &create, &policy), "Forbidden");
+    story.end();
+}
+
 /// No controller manager runs here, so the labels are compared with what the built-in roles ask for.
 #[test]
 fn viewer_and_editor_are_part_of_the_built_in_roles_and_approver_is_not() {
@@ -361,7 +471,15 @@ fn viewer_and_editor_are_part_of_the_built_in_roles_and_approver_is_not() {
                 .all(|(key, value)| ours["metadata"]["labels"][key] == *value)
         })
     };
-    let table = ["viewer", "editor", "responder", "approver", "profile-user"].map(|ours| {
+    let roles = [
+        "viewer",
+        "editor",
+        "responder",
+        "approver",
+        "profile-user",
+        "profile-admin",
+    ];
+    let table = roles.map(|ours| {
         ["view", "edit", "admin"].map(|one| takes(one, &format!("secret-rotation-{ours}")))
     });
     assert_eq!(
@@ -369,6 +487,7 @@ fn viewer_and_editor_are_part_of_the_built_in_roles_and_approver_is_not() {
         [
             [true, true, true],
             [false, true, true],
+            [false, false, false],
             [false, false, false],
             [false, false, false],
             [false, false, false]
@@ -385,9 +504,13 @@ fn the_api_server_accepts_every_render_and_restricted_pods() {
     let deploy = deploy.to_string_lossy();
     story.kubectl(&["apply", "--server-side", "-k", &deploy]);
     story.kubectl(&["create", "namespace", "team-search"]);
+    story.apply(&json!({
+        "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass",
+        "metadata": {"name": "gvisor"}, "handler": "runsc",
+    }));
     let without_operator = [
         "--set",
-        "metrics.serviceMonitor.enabled=false,alerts.enabled=false",
+        "metrics.serviceMonitor.enabled=false,metrics.podMonitor.enabled=false,alerts.enabled=false",
     ];
     let dry_run = [
         "apply",
@@ -400,7 +523,14 @@ fn the_api_server_accepts_every_render_and_restricted_pods() {
         "-",
     ];
     for (name, values) in chart::cases().expect("there are cases") {
-        let rendered = chart::manifests(&values, &without_operator).expect("it renders");
+        let on_the_host = name == "host-network";
+        let elsewhere: &[&str] = if on_the_host {
+            &["--set", "namespaceOverride=team-search"]
+        } else {
+            &[]
+        };
+        let rendered = chart::manifests(&values, &[&without_operator, elsewhere].concat());
+        let rendered = rendered.expect("it renders");
         let accepted = story.kubectl_as("admin", &dry_run, &rendered);
         let accepted = accepted.unwrap_or_else(|error| panic!("{name}: {error}"));
         let accepted: Value = serde_json::from_str(&accepted).expect("kubectl prints JSON");
@@ -412,9 +542,12 @@ fn the_api_server_accepts_every_render_and_restricted_pods() {
             "metadata": {"name": "like-the-deployment", "namespace": SYSTEM},
             "spec": template["spec"],
         });
-        story
-            .kubectl_as("admin", &dry_run, &pod.to_string())
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let pod = story.kubectl_as("admin", &dry_run, &pod.to_string());
+        match pod {
+            pod if on_the_host => refused(pod, "host namespaces"),
+            Err(error) => panic!("{name}: {error}"),
+            Ok(_) => {}
+        }
         let privileged = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "privileged", "namespace": SYSTEM},

@@ -83,7 +83,7 @@ without one. As in Docker, the first part is a host if it contains a dot or a co
 {{- end -}}
 {{- range uniq $names }}
 - name: {{ . | quote }}
-{{- end -}}
+{{- end }}
 {{- end -}}
 
 {{- define "secret-rotation-controller.metricsScheme" -}}
@@ -101,6 +101,73 @@ without one. As in Docker, the first part is a host if it contains a dot or a co
 {{- end }}
 {{- range .Values.extraArgs }}
 - {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{- /* Settings of a pod that the controller and its self-test share. */ -}}
+{{- define "secret-rotation-controller.podSettings" -}}
+serviceAccountName: {{ include "secret-rotation-controller.serviceAccountName" . }}
+automountServiceAccountToken: true
+enableServiceLinks: false
+{{- with .Values.openshift | ternary (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup") .Values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .Values.hostNetwork }}
+hostNetwork: true
+{{- end }}
+{{- with default (ternary "ClusterFirstWithHostNet" "" .Values.hostNetwork) .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with include "secret-rotation-controller.imagePullSecrets" . }}
+imagePullSecrets:
+{{- . }}
+{{- end }}
+{{- with .Values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.initContainers }}
+initContainers:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end -}}
+
+{{- /* Settings of a container that the controller and its self-test share. */ -}}
+{{- define "secret-rotation-controller.containerSettings" -}}
+image: {{ include "secret-rotation-controller.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- with .Values.extraEnv }}
+env:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.extraEnvFrom }}
+envFrom:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+resources:
+  {{- toYaml .Values.resources | nindent 2 }}
+{{- with .Values.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 

@@ -40,16 +40,6 @@ pub struct Wishes {
 
 /// Builds everything, runs the demo and cleans up.
 pub fn run(wishes: &Wishes) -> Result<()> {
-    let stage = Stage::set(&build()?, wishes)?;
-    let outcome = play(&stage);
-    if wishes.keep {
-        stage.keep();
-    }
-    stage.clear();
-    outcome
-}
-
-fn build() -> Result<Assets> {
     eprintln!(
         "1/3 Kubernetes API server, etcd and kubectl (about 7 minutes the first time, then at once)"
     );
@@ -69,7 +59,13 @@ fn build() -> Result<Assets> {
     eprintln!(
         "3/3 Starting API server, AWS simulator and controller; the rest takes about a minute and a half"
     );
-    Ok(assets)
+    let stage = Stage::set(&assets, wishes)?;
+    let outcome = play(&stage);
+    if wishes.keep {
+        stage.keep();
+    }
+    stage.clear();
+    outcome
 }
 
 /// Where the API server is.
@@ -82,7 +78,7 @@ enum Place {
 }
 
 /// Everything that runs. Ends with this value.
-pub(crate) struct Stage {
+struct Stage {
     // Dropped in this order: first the controller, last the API server.
     controller: Server,
     simulator: Server,
@@ -93,21 +89,6 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Builds everything and starts it, without showing anything.
-    pub(crate) fn begin() -> Result<Self> {
-        Self::set(&build()?, &Wishes::default())
-    }
-
-    /// Returns the path of the kubeconfig of an admin.
-    pub(crate) fn kubeconfig(&self) -> PathBuf {
-        self.place.kubeconfig()
-    }
-
-    /// Returns the address of the simulated AWS.
-    pub(crate) fn aws(&self) -> &str {
-        &self.simulator_url
-    }
-
     fn set(assets: &Assets, wishes: &Wishes) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("secret-rotation-demo-")

@@ -13,7 +13,6 @@ pub mod markdown;
 mod pages;
 pub mod reference;
 pub mod release;
-pub mod screens;
 pub mod testing;
 mod timing;
 pub mod upgrade;

@@ -59,7 +59,19 @@ fn helm_finds_nothing_to_complain_about() -> Result<()> {
 #[test]
 fn the_cases_are_those_that_the_documentation_names() -> Result<()> {
     let names: Vec<_> = chart::cases()?.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["all-on", "default", "ha", "minimal", "scoped"]);
+    assert_eq!(
+        names,
+        [
+            "all-on",
+            "default",
+            "ha",
+            "host-network",
+            "minimal",
+            "openshift",
+            "pods",
+            "scoped"
+        ]
+    );
     Ok(())
 }
 
@@ -157,6 +169,160 @@ fn what_a_schema_cannot_know_is_refused_with_a_sentence() {
         ],
         "alerts.disabled names SecretRotationBored, which is not an alert of this chart",
     );
+}
+
+#[test]
+fn what_the_controller_or_prometheus_would_refuse_is_refused_with_a_sentence() {
+    refused(
+        &["extraArgs={--log-level=debug}"],
+        "extraArgs sets --log-level: set the value log.level instead",
+    );
+    refused(
+        &["extraArgs={--namespace,team-a}"],
+        "extraArgs sets --namespace: set the value watchNamespaces instead",
+    );
+    refused(
+        &["ports.metrics=9000", "ports.health=9000"],
+        "ports.metrics and ports.health are both 9000: set two different ports",
+    );
+    let both = [
+        "metrics.serviceMonitor.enabled=true",
+        "metrics.podMonitor.enabled=true",
+    ];
+    refused(&both, "Prometheus would scrape every pod twice");
+    for (kind, empty) in [
+        ("podMonitor", "extraArgs={}"),
+        ("serviceMonitor", "metrics.serviceMonitor.bearerTokenFile="),
+    ] {
+        refused(
+            &[
+                "metrics.auth=true",
+                &format!("metrics.{kind}.enabled=true"),
+                empty,
+            ],
+            &format!("metrics.{kind}.authorization is required with metrics.auth"),
+        );
+    }
+    refused(
+        &[
+            "metrics.tls.secretName=t",
+            "metrics.podMonitor.enabled=true",
+            "metrics.podMonitor.namespace=monitoring",
+        ],
+        "metrics.podMonitor.tlsConfig.ca is required: in namespace monitoring it cannot refer to",
+    );
+}
+
+#[test]
+fn durations_of_prometheus_are_accepted_and_others_refused() -> Result<()> {
+    let monitor = |interval: &str| {
+        rendered(&[
+            "metrics.serviceMonitor.enabled=true",
+            &format!("metrics.serviceMonitor.interval={interval}"),
+        ])
+    };
+    for interval in ["", "15s", "1m30s", "1h", "500ms"] {
+        let monitor = of_kind(&objects(&monitor(interval)?)?, "ServiceMonitor").remove(0);
+        let shown = monitor["spec"]["endpoints"][0]["interval"].as_str();
+        assert_eq!(shown.unwrap_or_default(), interval);
+    }
+    for interval in ["30", "1.5m", "soon", "30s1m"] {
+        let error = monitor(interval).expect_err(interval).to_string();
+        assert!(
+            error.contains("at '/metrics/serviceMonitor/interval'"),
+            "{error}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn over_tls_a_monitor_knows_the_name_in_the_certificate_and_its_ca() -> Result<()> {
+    let tls = |kind: &str, set: &[&str]| -> Result<Value> {
+        let value = format!("metrics.{kind}.enabled=true");
+        let set = [set, &["metrics.tls.secretName=cert", &value]].concat();
+        let (kind, endpoints) = match kind {
+            "serviceMonitor" => ("ServiceMonitor", "endpoints"),
+            _ => ("PodMonitor", "podMetricsEndpoints"),
+        };
+        let monitor = of_kind(&objects(&rendered(&set)?)?, kind).remove(0);
+        assert_eq!(monitor["spec"][endpoints][0]["scheme"], "https");
+        Ok(monitor["spec"][endpoints][0]["tlsConfig"].clone())
+    };
+    let name = "secret-rotation-controller-metrics.default.svc";
+    let from_secret = serde_json::json!({"serverName": name, "ca": {"secret": {"name": "cert", "key": "ca.crt"}}});
+    assert_eq!(tls("serviceMonitor", &[])?, from_secret);
+    assert_eq!(tls("podMonitor", &[])?, from_secret);
+    assert_eq!(
+        tls(
+            "serviceMonitor",
+            &["metrics.tls.caConfigMap=cas", "metrics.tls.caKey=x"]
+        )?,
+        serde_json::json!({"serverName": name, "ca": {"configMap": {"name": "cas", "key": "x"}}})
+    );
+    assert_eq!(
+        tls("serviceMonitor", &["metrics.tls.caKey="])?,
+        serde_json::json!({"serverName": name})
+    );
+    assert_eq!(
+        tls(
+            "serviceMonitor",
+            &["metrics.serviceMonitor.tlsConfig.insecureSkipVerify=true"]
+        )?,
+        serde_json::json!({"serverName": name, "insecureSkipVerify": true})
+    );
+    assert_eq!(
+        tls(
+            "serviceMonitor",
+            &["metrics.serviceMonitor.tlsConfig.serverName=other"]
+        )?["serverName"],
+        "other"
+    );
+    Ok(())
+}
+
+/// The API server adds an action that is not written, and then the list differs from what every other manager writes.
+#[test]
+fn every_relabeling_of_a_monitor_has_an_action_and_the_first_sets_the_job() -> Result<()> {
+    let monitor = "metrics.podMonitor";
+    let monitors = rendered(&[
+        "metrics.job=rotation",
+        &format!("{monitor}.enabled=true"),
+        &format!("{monitor}.relabelings[0].targetLabel=cluster"),
+        &format!("{monitor}.relabelings[0].replacement=one"),
+        &format!("{monitor}.metricRelabelings[0].action=labeldrop"),
+        &format!("{monitor}.metricRelabelings[0].regex=pod"),
+    ])?;
+    let monitor = of_kind(&objects(&monitors)?, "PodMonitor").remove(0);
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(
+        endpoint["relabelings"],
+        serde_json::json!([
+            {"action": "replace", "targetLabel": "job", "replacement": "rotation"},
+            {"action": "replace", "targetLabel": "cluster", "replacement": "one"},
+        ])
+    );
+    let dropped = serde_json::json!([{"action": "labeldrop", "regex": "pod"}]);
+    assert_eq!(endpoint["metricRelabelings"], dropped);
+    Ok(())
+}
+
+/// Helm keeps the defaults of a subchart where the values of its parent say null, so null alone would not do.
+#[test]
+fn on_openshift_no_pod_asks_for_an_id_also_below_a_parent_chart() -> Result<()> {
+    let own = objects(&rendered(&["openshift=true"])?)?;
+    let below = rendered_below("", "secret-rotation-controller: {openshift: true}\n")?;
+    for objects in [own, below] {
+        let deployment = of_kind(&objects, "Deployment").remove(0);
+        let test = of_kind(&objects, "Pod").remove(0);
+        for pod in [&deployment["spec"]["template"]["spec"], &test["spec"]] {
+            let expected = serde_json::json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+            assert_eq!(pod["securityContext"], expected);
+            let container = pod["containers"][0]["securityContext"].to_string();
+            assert!(!container.contains("runAs"), "{container}");
+        }
+    }
+    Ok(())
 }
 
 #[test]
