@@ -49,15 +49,20 @@ impl AwsCli {
         })
     }
 
+    /// Returns the definition of a shell function `aws` that runs the CLI and appends `arguments` to each call.
+    pub fn function(&self, arguments: &str) -> String {
+        let python = self.python.display();
+        format!("aws() {{ '{python}' -m awscli \"$@\" {arguments}; }}\n")
+    }
+
     /// Runs a line as it would be typed into a shell: `aws secretsmanager list-secrets`.
     pub fn shell(&self, line: &str) -> Result<Printed> {
-        let script = format!("aws() {{ \"$PYTHON\" -m awscli \"$@\"; }}\n{line}\n");
+        let script = format!("{}{line}\n", self.function(""));
         let mut command = Command::new("sh");
         command
             .args(["-euc", &script])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("PYTHON", &self.python)
             .env("AWS_ENDPOINT_URL", &self.endpoint)
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "example")

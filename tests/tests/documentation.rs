@@ -5,6 +5,7 @@
 //! what runs it instead. `console` shows what is typed and what is answered; nothing else may look like a command.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -13,6 +14,10 @@ use std::time::Duration;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use secret_rotation_cli::Cli;
+use secret_rotation_tests::Story;
+use secret_rotation_tests::aws_cli::{AwsCli, VERSION};
+use secret_rotation_tests::objects::{count, verdict};
+use secret_rotation_tests::story::TEAM;
 use serde_json::{Value, json};
 use testenv::cluster::Cluster;
 use testenv::playground::Playground;
@@ -20,14 +25,41 @@ use testenv::project;
 use xtask::markdown::{self, Block, Page};
 
 /// Pages whose commands a newcomer types.
-const PAGES: [&str; 2] = ["README.md", "docs/quickstart.md"];
+const PAGES: [&str; 3] = ["README.md", "docs/quickstart.md", "docs/first-policy.md"];
 
-/// Blocks that are not run here, word for word, each with what runs it.
-const SKIPPED: [(&str, &str); 2] = [
+/// Why a block is not run here, the test that runs it, and its text word for word; empty if any text may have the reason.
+const SKIPPED: [(&str, &str); 4] = [
     // It would run this very test.
-    ("cargo xtask test\n", "ci-runs-it"),
+    ("ci-runs-it", "cargo xtask test\n"),
     // The playground of this test is the same, started in this process.
-    ("cargo xtask playground\n", "this-test-starts-one"),
+    ("this-test-starts-one", "cargo xtask playground\n"),
+    // The simulator has neither IAM nor EKS: see `the_aws_cli_accepts_the_commands_that_are_not_run`.
+    (ACCEPTED_BY_THE_AWS_CLI, ""),
+    // The API server of the playground does not know a ServiceMonitor: see `the_chart_has_what_a_page_switches_on`.
+    (RENDERED_BY_THE_CHART, ""),
+];
+
+const ACCEPTED_BY_THE_AWS_CLI: &str = "the-aws-cli-checks-it";
+
+const RENDERED_BY_THE_CHART: &str = "helm-renders-it";
+
+/// The secrets that the pages of a first contact name. One of them is stuck.
+const NAMED_BY_THE_PAGES: &str = "
+generate:
+- {count: 3, name: \"payments/service-{n}\", state: healthy, function: \"ok-payments-{n}\"}
+- {count: 1, name: payments/ledger, state: stuck-empty, function: ok-ledger}
+";
+
+/// Where someone finds a first profile or a first policy.
+const FIRST_CONTACT: [&str; 8] = [
+    "README.md",
+    "docs/install.md",
+    "docs/quickstart.md",
+    "docs/first-policy.md",
+    "deploy/samples/profile.yaml",
+    "deploy/samples/policy-observe.yaml",
+    "deploy/samples/policy-remediate.yaml",
+    "charts/secret-rotation-controller/templates/NOTES.txt",
 ];
 
 /// What may stand behind the fence of a block.
@@ -57,8 +89,26 @@ const PAUSE: Duration = Duration::from_millis(250);
 fn script(page: &Page) -> String {
     let run = page.blocks.iter().filter(|block| block.info == "sh");
     let announced = run.map(|block| format!("echo '== {}'\n{}", page.at(block.line), block.text));
-    let head = "set -euo pipefail\n".to_owned();
+    let head = format!(
+        "set -euo pipefail\nexport AWS_DEFAULT_REGION=eu-west-1\n{}",
+        aws()
+    );
     head + &announced.collect::<String>()
+}
+
+/// Defines `aws` for a shell: the AWS CLI, or nothing where it cannot be installed.
+fn aws() -> String {
+    match AwsCli::locate("") {
+        Ok(cli) => cli.function(""),
+        Err(error) => format!(
+            "aws() {{ :; }}\necho 'SKIPPED: aws {VERSION}: {}'\n",
+            quoted(&error)
+        ),
+    }
+}
+
+fn quoted(error: &anyhow::Error) -> String {
+    format!("{error:#}").replace('\'', "")
 }
 
 /// Runs a page as a newcomer would, and fails with what was printed last.
@@ -107,6 +157,159 @@ fn the_commands_of_the_quickstart_run() {
     follow(PAGES[1]);
 }
 
+#[test]
+fn the_commands_of_the_first_policy_run() {
+    follow(PAGES[2]);
+}
+
+/// The blocks that are skipped for a reason, with their places.
+fn skipped(reason: &str) -> Vec<(String, String)> {
+    let info = format!("sh skip-because={reason}");
+    let pages = markdown::all().expect("the pages can be read");
+    let blocks = pages.iter().flat_map(|page| {
+        let blocks = page.blocks.iter().filter(|block| block.info == info);
+        blocks.map(|block| (page.at(block.line), block.text.clone()))
+    });
+    blocks.collect()
+}
+
+/// Calls the AWS CLI where nobody listens: what it cannot connect for has been accepted, with all its arguments and files.
+const ACCEPT: &str = r#"
+accept() {
+  if said="$(aws "$@" 2>&1)"; then echo "$* was answered" >&2; exit 1; fi
+  case "$said" in *"Could not connect to the endpoint URL"*) ;; *) echo "$said" >&2; exit 1 ;; esac
+}
+"#;
+
+#[test]
+fn the_aws_cli_accepts_the_commands_that_are_not_run() {
+    let cli = match AwsCli::locate("") {
+        Ok(cli) => cli,
+        Err(error) => {
+            eprintln!("SKIPPED: the AWS CLI {VERSION} is missing: {error:#}");
+            return;
+        }
+    };
+    let blocks = skipped(ACCEPTED_BY_THE_AWS_CLI);
+    assert!(blocks.len() >= 4, "only {} blocks were found", blocks.len());
+    for (place, text) in blocks {
+        assert!(text.contains("aws "), "{place}: no command of the AWS CLI");
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        symlink(project::root().join("deploy"), folder.path().join("deploy")).expect("a link");
+        let calls = text
+            .replace("aws iam ", "accept iam ")
+            .replace("aws eks ", "accept eks ");
+        let script = format!("set -euo pipefail\n{}{ACCEPT}{calls}", cli.function(""));
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(folder.path())
+            .envs([
+                ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+                ("AWS_MAX_ATTEMPTS", "1"),
+                ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+                ("AWS_SECRET_ACCESS_KEY", "example"),
+                ("AWS_DEFAULT_REGION", "eu-west-1"),
+            ])
+            .output()
+            .expect("bash is there");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{place}: {complaint}\n{text}");
+        if let Ok(document) = fs::read_to_string(folder.path().join("trust.json")) {
+            let document: Value = serde_json::from_str(&document).expect("a trust policy is JSON");
+            assert_eq!(document["Version"], "2012-10-17", "{place}");
+        }
+    }
+}
+
+/// Helm renders what a page switches on, with the chart's schema applied to the values.
+#[test]
+fn the_chart_has_what_a_page_switches_on() {
+    let blocks = skipped(RENDERED_BY_THE_CHART);
+    assert!(!blocks.is_empty(), "no block was found");
+    for (place, text) in blocks {
+        let upgrade = "helm upgrade secret-rotation-controller ";
+        assert!(text.starts_with(upgrade), "{place}: {text}");
+        let template = text.replace(upgrade, "helm template secret-rotation-controller ");
+        let template = template.replace("--reuse-values", "");
+        let helm = testenv::assets::helm().expect("Helm is there");
+        let output = Command::new("bash")
+            .args([
+                "-c",
+                &format!("helm() {{ '{}' \"$@\"; }}\n{template}", helm.display()),
+            ])
+            .current_dir(project::root())
+            .output()
+            .expect("bash is there");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{place}: {complaint}");
+        let rendered = String::from_utf8_lossy(&output.stdout);
+        for kind in ["ServiceMonitor", "PrometheusRule"] {
+            assert!(
+                rendered.contains(&format!("kind: {kind}")),
+                "{place}: no {kind}"
+            );
+        }
+    }
+}
+
+/// The objects of one kind that a first contact finds, each once, with the file that holds it.
+fn first_objects(kind: &str) -> Vec<(&'static str, Value)> {
+    let mut found: Vec<(&'static str, Value)> = Vec::new();
+    for path in FIRST_CONTACT {
+        let text = fs::read_to_string(project::root().join(path)).expect("the file exists");
+        let text = text.replace("{{ .Values.profile.name }}", "default");
+        let documents = text
+            .split("```yaml\n")
+            .chain(text.split("<<'END'\n"))
+            .chain(text.split("<<EOF\n"));
+        for document in documents {
+            let end = ["\n```", "\nEND", "\nEOF"];
+            let end = end.iter().filter_map(|end| document.find(end)).min();
+            let document = &document[..end.unwrap_or(document.len())];
+            let lines = document
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("{{"));
+            let lines: Vec<_> = lines.collect();
+            let object = serde_saphyr::from_str::<Value>(&lines.join("\n")).unwrap_or_default();
+            if object["kind"] == kind && found.iter().all(|(_, known)| *known != object) {
+                found.push((path, object));
+            }
+        }
+    }
+    found
+}
+
+/// Someone who takes the profile from one page and the policy from another gets a policy that watches something.
+#[test]
+fn every_first_profile_fits_every_first_policy() {
+    let profiles = first_objects("AWSAccessProfile");
+    let policies = first_objects("SecretRotationPolicy");
+    let found = (profiles.len(), policies.len());
+    assert_eq!(found, (3, 4), "{profiles:?} {policies:?}");
+    let mut story = Story::begin(NAMED_BY_THE_PAGES);
+    story.start_controller();
+    for (profile_from, profile) in &profiles {
+        story.apply(profile);
+        for (policy_from, policy) in &policies {
+            story.apply(policy);
+            let reports = profile["spec"]["allowedActions"][0].is_null();
+            let acts = policy["spec"]["mode"] == "Remediate";
+            let ready = match reports && acts {
+                true => "False/ActionNotAllowed",
+                false => "True/Succeeded",
+            };
+            let fits = format!("the profile of {profile_from} fits the policy of {policy_from}");
+            story.eventually(&fits, || {
+                let policy = story.get("srp", "payments");
+                verdict(&policy, "Ready") == ready
+                    && verdict(&policy, "Healthy") == "False/RotationStuck"
+                    && count(&policy, "selected") == 4
+            });
+            story.kubectl(&["delete", "srp", "payments", "-n", TEAM]);
+        }
+    }
+}
+
 /// Every command of the plugin that a page shows, in a block or within a sentence, is one that the plugin understands.
 /// What stands for a name is not judged.
 #[test]
@@ -139,7 +342,7 @@ fn every_command_of_the_plugin_is_one_that_it_has() {
     assert!(seen > 40, "only {seen} commands were found");
 }
 
-/// From the name of the plugin to the end of the line, of the code or of the pipe.
+/// From the name of the plugin to the end of the line, of the code, to a pipe or to a redirection.
 fn plugin_commands(text: &str) -> Vec<String> {
     const PLUGIN: &str = "kubectl secret-rotation ";
     let joined = text.replace("\\\n", " ");
@@ -148,6 +351,7 @@ fn plugin_commands(text: &str) -> Vec<String> {
         .skip(1)
         .filter_map(|rest| rest.split(['\n', '`', '|', '>', '#', ')', ';']).next())
         .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+        .map(|rest| rest.split(" > ").next().unwrap_or_default())
         .map(|rest| format!("kubectl-secret_rotation {}", rest.replace(" …", "")))
         .collect()
 }
@@ -175,7 +379,9 @@ fn every_block_says_what_it_is() {
 
 fn is_known(block: &Block) -> bool {
     match block.info.strip_prefix("sh skip-because=") {
-        Some(reason) => SKIPPED.contains(&(block.text.as_str(), reason)),
+        Some(reason) => SKIPPED
+            .iter()
+            .any(|(known, text)| *known == reason && (text.is_empty() || *text == block.text)),
         None => INFOS.contains(&block.info.as_str()),
     }
 }

@@ -1,15 +1,19 @@
 //! `cargo xtask book`: the documentation as a web site, by mdBook.
 
+mod tool;
+mod whole;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use testenv::project;
+
+use tool::{Tool, started};
 
 /// Builds the pages.
 const MDBOOK: Tool = Tool {
@@ -28,10 +32,13 @@ const MERMAID: Tool = Tool {
     takes: "one to four minutes",
 };
 
-/// The library that draws diagrams, as `docs/diagrams.js` loads it.
+/// The library that draws diagrams, as `crates/xtask/book/diagrams.js` loads it.
 const LIBRARY: &str = "mermaid.min.js";
 
-/// Builds the book into `target/book`, and the tools first that are not in the cache.
+/// Where the book is published, as `site-url` in `book.toml`.
+const SITE: &str = "/secret-rotation-controller/";
+
+/// Builds the book into `target/book`, and the tools first that are not in the cache. Fails if the book is not whole.
 pub fn build() -> Result<()> {
     let (mdbook, mermaid) = (MDBOOK.folder()?, MERMAID.folder()?);
     let library = library(&mermaid)?;
@@ -40,58 +47,20 @@ pub fn build() -> Result<()> {
     let mut command = Command::new(mdbook.join("bin/mdbook"));
     command
         .arg("build")
-        .arg(project::root().join("docs"))
+        .arg(project::root().join("crates/xtask/book"))
         .arg("--dest-dir")
         .arg(&target)
         .env("PATH", with_first(&mermaid.join("bin"))?);
     project::output(&mut command)?;
     // Not as a source of the book: every page would then load all of it, and the file would get another name.
     fs::copy(library, target.join(LIBRARY)).context("cannot copy the library for diagrams")?;
+    whole::check(&target, SITE)?;
     eprintln!(
         "{} was built in {:.1} s",
         target.join("index.html").display(),
         began.elapsed().as_secs_f64()
     );
     Ok(())
-}
-
-/// A program that `cargo install` builds once, into the cache.
-struct Tool {
-    name: &'static str,
-    version: &'static str,
-    options: &'static [&'static str],
-    /// How long the build takes on two cores.
-    takes: &'static str,
-}
-
-impl Tool {
-    /// Returns the folder that has the program in `bin`. Builds the program first if it is not there.
-    fn folder(&self) -> Result<PathBuf> {
-        let Self { name, version, .. } = self;
-        let folder = project::cache(&format!("{name}-{version}"))?;
-        if !folder.join("bin").join(name).is_file() {
-            eprintln!("Building {name} {version} ({}, once) …", self.takes);
-            self.install(&folder)?;
-        }
-        Ok(folder)
-    }
-
-    fn install(&self, folder: &Path) -> Result<()> {
-        let Self { name, version, .. } = self;
-        let lock =
-            fs::File::create(folder.join("lock")).context("cannot make the lock of the cache")?;
-        lock.lock().context("cannot lock the cache")?;
-        let began = started();
-        let mut cargo = project::cargo();
-        cargo
-            .args(["install", "--quiet", "--locked", "--version", version])
-            .args(self.options)
-            .arg("--root")
-            .args([folder.as_os_str(), name.as_ref()]);
-        project::run(&mut cargo)?;
-        eprintln!("{name} took {} s to build", began.elapsed().as_secs());
-        Ok(())
-    }
 }
 
 /// Returns the library that draws diagrams. The program contains it, and writes it beside the settings of a book.
@@ -112,12 +81,4 @@ fn with_first(folder: &Path) -> Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     let all = iter::once(folder.to_owned()).chain(env::split_paths(&path));
     env::join_paths(all).context("a folder cannot be part of the PATH")
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a stopwatch for people, outside the product"
-)]
-fn started() -> Instant {
-    Instant::now()
 }

@@ -40,6 +40,16 @@ pub struct Wishes {
 
 /// Builds everything, runs the demo and cleans up.
 pub fn run(wishes: &Wishes) -> Result<()> {
+    let stage = Stage::set(&build()?, wishes)?;
+    let outcome = play(&stage);
+    if wishes.keep {
+        stage.keep();
+    }
+    stage.clear();
+    outcome
+}
+
+fn build() -> Result<Assets> {
     eprintln!(
         "1/3 Kubernetes API server, etcd and kubectl (about 7 minutes the first time, then at once)"
     );
@@ -59,13 +69,7 @@ pub fn run(wishes: &Wishes) -> Result<()> {
     eprintln!(
         "3/3 Starting API server, AWS simulator and controller; the rest takes about a minute and a half"
     );
-    let stage = Stage::set(&assets, wishes)?;
-    let outcome = play(&stage);
-    if wishes.keep {
-        stage.keep();
-    }
-    stage.clear();
-    outcome
+    Ok(assets)
 }
 
 /// Where the API server is.
@@ -78,7 +82,7 @@ enum Place {
 }
 
 /// Everything that runs. Ends with this value.
-struct Stage {
+pub(crate) struct Stage {
     // Dropped in this order: first the controller, last the API server.
     controller: Server,
     simulator: Server,
@@ -89,6 +93,21 @@ struct Stage {
 }
 
 impl Stage {
+    /// Builds everything and starts it, without showing anything.
+    pub(crate) fn begin() -> Result<Self> {
+        Self::set(&build()?, &Wishes::default())
+    }
+
+    /// Returns the path of the kubeconfig of an admin.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.place.kubeconfig()
+    }
+
+    /// Returns the address of the simulated AWS.
+    pub(crate) fn aws(&self) -> &str {
+        &self.simulator_url
+    }
+
     fn set(assets: &Assets, wishes: &Wishes) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("secret-rotation-demo-")

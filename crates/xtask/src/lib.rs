@@ -13,6 +13,7 @@ pub mod markdown;
 mod pages;
 pub mod reference;
 pub mod release;
+pub mod screens;
 pub mod testing;
 mod timing;
 pub mod upgrade;

@@ -47,6 +47,8 @@ enum Task {
     },
     /// Build the documentation as a book.
     Book,
+    /// Take the pictures of the documentation again. Needs tmux and Chromium.
+    Screens,
     /// Write the files that are generated from the code and the chart.
     Generate,
     /// Check crate edges, lints and generated files.
@@ -90,6 +92,7 @@ fn main() -> Result<()> {
         Task::Upgrade { from } => xtask::upgrade::run(&from),
         Task::Playground { clock_rate } => testenv::playground::run(&clock_rate),
         Task::Book => xtask::book::build(),
+        Task::Screens => xtask::screens::take(),
         Task::Generate => xtask::generate::write(),
         Task::Check => xtask::check::all(),
         Task::Cluster => cluster(),
