@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secret_rotation_simulator::Truth;
+use secret_rotation_simulator::SecretSnapshot;
 use serde_json::{Value, json};
 
 use crate::story::TEAM;
@@ -65,16 +65,16 @@ impl ByHand {
 }
 
 /// The version that holds a label.
-pub fn holder(truth: &Truth, label: &str) -> Option<String> {
-    let mut versions = truth.labels.iter();
+pub fn holder(snapshot: &SecretSnapshot, label: &str) -> Option<String> {
+    let mut versions = snapshot.labels.iter();
     versions
         .find(|(_, labels)| labels.contains(label))
         .map(|(version, _)| version.clone())
 }
 
 /// The version that carries a pin.
-pub fn pinned(truth: &Truth) -> Option<String> {
-    let mut versions = truth.labels.iter();
+pub fn pinned(snapshot: &SecretSnapshot) -> Option<String> {
+    let mut versions = snapshot.labels.iter();
     versions
         .find(|(_, labels)| labels.iter().any(|label| label.starts_with("srp-pin-")))
         .map(|(version, _)| version.clone())

@@ -33,10 +33,10 @@ pub fn hold(aws: &Simulator) {
         rotates_by_its_own_schedule(&request);
     }
     for name in aws.names() {
-        let truth = aws.truth(&name).expect("a secret of the estate");
+        let snapshot = aws.inspect(&name).expect("a secret of the estate");
         assert!(
-            truth.live_value_is_labelled || truth.accepted.is_empty(),
-            "the only value that {name} accepts has no label: {truth:?}"
+            snapshot.live_value_is_labelled || snapshot.accepted.is_empty(),
+            "the only value that {name} accepts has no label: {snapshot:?}"
         );
     }
     switches_no_schedule_on(aws);
@@ -90,8 +90,8 @@ fn switches_no_schedule_on(aws: &Simulator) {
         .names()
         .into_iter()
         .filter(|name| {
-            aws.truth(name)
-                .is_some_and(|truth| truth.rotation_enabled != Some(true))
+            aws.inspect(name)
+                .is_some_and(|snapshot| snapshot.rotation_enabled != Some(true))
         })
         .collect();
     for request in aws
@@ -114,7 +114,7 @@ fn switches_no_schedule_on(aws: &Simulator) {
 
 /// Requests that asked AWS to change a secret, in their order.
 pub fn writes_to(aws: &Simulator, name: &str) -> Vec<Request> {
-    let arn = aws.truth(name).expect("a secret of the estate").arn;
+    let arn = aws.inspect(name).expect("a secret of the estate").arn;
     let about = |request: &Request| {
         request
             .secret
@@ -197,8 +197,8 @@ fn without_pins(labels: &Labels) -> Vec<(String, String)> {
 fn looks_before_each_write(aws: &Simulator) {
     let mut looked: BTreeMap<String, bool> = BTreeMap::new();
     for request in aws.requests() {
-        let truth = request.secret.as_ref().and_then(|id| aws.truth(id));
-        let Some(secret) = truth.map(|truth| truth.arn) else {
+        let snapshot = request.secret.as_ref().and_then(|id| aws.inspect(id));
+        let Some(secret) = snapshot.map(|snapshot| snapshot.arn) else {
             continue;
         };
         if request.operation == "DescribeSecret" {

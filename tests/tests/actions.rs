@@ -108,12 +108,19 @@ fn estate() -> String {
 /// What a person who has looked writes: the versions as they are, or none that exists where there is none.
 fn request(story: &Story, situation: &str, action: &str) -> Value {
     let name = secret(situation, action);
-    let truth = story.aws.truth(&name);
-    let version = |label: &str| truth.as_ref().and_then(|truth| holder(truth, label));
+    let snapshot = story.aws.inspect(&name);
+    let version = |label: &str| {
+        snapshot
+            .as_ref()
+            .and_then(|snapshot| holder(snapshot, label))
+    };
     let some = |found: Option<String>| found.unwrap_or_else(|| NOBODY.to_owned());
     let (current, pending) = (some(version("AWSCURRENT")), some(version("AWSPENDING")));
-    let changed = truth.as_ref().map_or_else(String::new, |truth| {
-        truth.deleted.unwrap_or(truth.last_changed).to_string()
+    let changed = snapshot.as_ref().map_or_else(String::new, |snapshot| {
+        snapshot
+            .deleted
+            .unwrap_or(snapshot.last_changed)
+            .to_string()
     });
     let expect = match action {
         "Rotate" => json!({"currentVersionId": current}),
@@ -121,7 +128,7 @@ fn request(story: &Story, situation: &str, action: &str) -> Value {
             json!({"currentVersionId": current, "previousVersionId": some(version("AWSPREVIOUS"))})
         }
         "RestorePending" => {
-            json!({"pendingVersionId": version("AWSPENDING"), "pinnedVersionId": some(truth.as_ref().and_then(pinned))})
+            json!({"pendingVersionId": version("AWSPENDING"), "pinnedVersionId": some(snapshot.as_ref().and_then(pinned))})
         }
         "RestoreSecret" if changed.is_empty() => json!({"deletedTime": "2026-11-01T00:00:00Z"}),
         "RestoreSecret" => json!({"deletedTime": changed}),
@@ -145,10 +152,10 @@ fn clear_some(story: &Story) {
         cells().filter(|(action, situation, _)| needs_pin(situation, action))
     {
         let name = secret(situation, action);
-        let truth = story.aws.truth(&name).expect("it exists");
+        let snapshot = story.aws.inspect(&name).expect("it exists");
         let object = format!("before-{}", object_name(situation, action));
         let clear = ByHand::new(&object, "apps", "ClearPending", &name)
-            .expecting(&json!({"pendingVersionId": holder(&truth, "AWSPENDING")}));
+            .expecting(&json!({"pendingVersionId": holder(&snapshot, "AWSPENDING")}));
         story.apply(&clear.object());
         cleared.push(object);
     }

@@ -167,8 +167,11 @@ fn commands_of_the_runbooks_run_against_an_api_server() {
     story.eventually("the secret is found stuck", || {
         count(&story.get("srp", "apps"), "stuck") == 1
     });
-    let truth = story.aws.truth("app/db").expect("it exists");
-    let (current, pending) = (holder(&truth, "AWSCURRENT"), holder(&truth, "AWSPENDING"));
+    let snapshot = story.aws.inspect("app/db").expect("it exists");
+    let (current, pending) = (
+        holder(&snapshot, "AWSCURRENT"),
+        holder(&snapshot, "AWSPENDING"),
+    );
     let words = [
         ("NAMESPACE", TEAM),
         ("POLICY", "apps"),

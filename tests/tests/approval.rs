@@ -95,7 +95,7 @@ fn refused(answer: Result<String, String>, part: &str) {
 }
 
 fn rotate(story: &Story, name: &str, secret: &str) -> ByHand {
-    let truth = story.aws.truth(secret).expect("it exists");
+    let truth = story.aws.inspect(secret).expect("it exists");
     ByHand::new(name, "apps", "Rotate", secret)
         .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
 }
@@ -391,7 +391,7 @@ fn without_admission_policies_nobody_can_approve() {
     assert!(
         story
             .aws
-            .truth("app/db")
+            .inspect("app/db")
             .expect("it exists")
             .labels
             .values()

@@ -463,10 +463,10 @@ fn versions_tell_labels_and_whether_there_is_a_value() {
 #[test]
 fn put_writes_a_value_once_and_never_shows_it() {
     let aws = aws(ESTATE);
-    let before = aws.truth("app/well-1").expect("it exists");
+    let before = aws.inspect("app/well-1").expect("it exists");
     let output = run_with(&aws, "put app/well-1 --yes", CANARY.as_bytes());
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    let after = aws.truth("app/well-1").expect("it exists");
+    let after = aws.inspect("app/well-1").expect("it exists");
     let current = holder(&after, "AWSCURRENT").expect("a current version");
     assert_ne!(Some(&current), holder(&before, "AWSCURRENT").as_ref());
     assert!(stdout(&output).contains(&current), "{output:?}");

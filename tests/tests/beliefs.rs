@@ -35,10 +35,12 @@ secrets:
 #[test]
 fn what_a_person_decided_stands() {
     let mut story = Story::begin(DECIDED);
-    story.aws.set_world(|world| world.label_moves_date = false);
+    story
+        .aws
+        .set_quirks(|quirks| quirks.label_moves_date = false);
     story.profile(&json!({"allowedActions": ["Rotate", "ClearPending", "RevertToPrevious"]}));
     story.apply_policy(&Policy::acting("apps"));
-    let both = story.aws.truth("app/both").expect("it exists");
+    let both = story.aws.inspect("app/both").expect("it exists");
     let before = holder(&both, "AWSPREVIOUS");
     let revert = ByHand::new("revert", "apps", "RevertToPrevious", "app/both").expecting(
         &json!({"currentVersionId": holder(&both, "AWSCURRENT"), "previousVersionId": before}),
@@ -100,7 +102,7 @@ fn what_a_person_decided_stands() {
 }
 
 fn labelled(story: &Story, secret: &str, label: &str) -> Option<String> {
-    holder(&story.aws.truth(secret).expect("it exists"), label)
+    holder(&story.aws.inspect(secret).expect("it exists"), label)
 }
 
 /// 250 secrets on three pages, 121 of them stuck: most of these on the later pages.

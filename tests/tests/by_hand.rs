@@ -20,8 +20,8 @@ fn ended(story: &Story, name: &str) -> bool {
 }
 
 fn labels(story: &Story, secret: &str, label: &str) -> String {
-    let truth = story.aws.truth(secret).expect("it exists");
-    holder(&truth, label).unwrap_or_default()
+    let snapshot = story.aws.inspect(secret).expect("it exists");
+    holder(&snapshot, label).unwrap_or_default()
 }
 
 /// The lock-out: the only live password is in a version whose label was cleared, and no later rotation can log in. Both ways
@@ -51,10 +51,10 @@ fn a_lock_out_is_healed_by_undoing_the_clear() {
     story.apply_policy(&Policy::observing("apps").but(&clears));
     for (number, live) in live.iter().enumerate() {
         let secret = format!("app/db-{}", number + 1);
-        let truth = story.aws.truth(&secret).expect("it exists");
-        assert_eq!(pinned(&truth).as_ref(), Some(live), "{truth:?}");
+        let snapshot = story.aws.inspect(&secret).expect("it exists");
+        assert_eq!(pinned(&snapshot).as_ref(), Some(live), "{snapshot:?}");
         assert!(
-            truth.accepted.contains(live),
+            snapshot.accepted.contains(live),
             "only the cleared value is accepted"
         );
         let restore = ByHand::new(
@@ -66,8 +66,8 @@ fn a_lock_out_is_healed_by_undoing_the_clear() {
         story.apply(
             &restore
                 .expecting(&json!({
-                    "currentVersionId": holder(&truth, "AWSCURRENT"),
-                    "pendingVersionId": holder(&truth, "AWSPENDING"),
+                    "currentVersionId": holder(&snapshot, "AWSCURRENT"),
+                    "pendingVersionId": holder(&snapshot, "AWSPENDING"),
                     "pinnedVersionId": live,
                 }))
                 .object(),
@@ -94,8 +94,8 @@ fn a_lock_out_is_healed_by_undoing_the_clear() {
     }
     story.aws.jump(3.0 * 3600.0);
     let expect = |secret: &str| {
-        let truth = story.aws.truth(secret).expect("it exists");
-        json!({"currentVersionId": holder(&truth, "AWSCURRENT"), "pendingVersionId": holder(&truth, "AWSPENDING")})
+        let snapshot = story.aws.inspect(secret).expect("it exists");
+        json!({"currentVersionId": holder(&snapshot, "AWSCURRENT"), "pendingVersionId": holder(&snapshot, "AWSPENDING")})
     };
     let retry =
         ByHand::new("retry", "apps", "RetryRotation", "app/db-1").expecting(&expect("app/db-1"));
@@ -160,8 +160,11 @@ fn the_undo_of_a_clear_brings_the_labels_back() {
     story.profile(&json!({"allowedActions": EVERYTHING}));
     story.apply_policy(&Policy::observing("apps"));
     story.start_controller();
-    let truth = story.aws.truth("app/db").expect("it exists");
-    let (current, pending) = (holder(&truth, "AWSCURRENT"), holder(&truth, "AWSPENDING"));
+    let snapshot = story.aws.inspect("app/db").expect("it exists");
+    let (current, pending) = (
+        holder(&snapshot, "AWSCURRENT"),
+        holder(&snapshot, "AWSPENDING"),
+    );
     let clear = ByHand::new("clear", "apps", "ClearPending", "app/db")
         .expecting(&json!({"currentVersionId": current, "pendingVersionId": pending}));
     story.apply(&clear.object());
@@ -192,8 +195,11 @@ fn a_revert_and_a_restored_secret() {
     let restores = json!({"remediation": {"scheduledForDeletion": "RestoreSecret"}, "selector": {"include": [{"names": ["app/old-2"]}]}});
     story.apply_policy(&Policy::observing("apps"));
     story.start_controller();
-    let truth = story.aws.truth("app/db").expect("it exists");
-    let (current, previous) = (holder(&truth, "AWSCURRENT"), holder(&truth, "AWSPREVIOUS"));
+    let snapshot = story.aws.inspect("app/db").expect("it exists");
+    let (current, previous) = (
+        holder(&snapshot, "AWSCURRENT"),
+        holder(&snapshot, "AWSPREVIOUS"),
+    );
     let revert = ByHand::new("revert", "apps", "RevertToPrevious", "app/db")
         .expecting(&json!({"currentVersionId": current, "previousVersionId": previous}));
     story.apply(&revert.object());

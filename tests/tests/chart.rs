@@ -368,7 +368,7 @@ fn cast() -> Story {
         "secret-rotation-profile-user",
         &["eddie"],
     )]);
-    let secret = story.aws.truth("app/db").expect("it exists");
+    let secret = story.aws.inspect("app/db").expect("it exists");
     let operation = ByHand::new("one", "apps", "Rotate", "app/db")
         .expecting(&json!({"currentVersionId": holder(&secret, "AWSCURRENT")}))
         .with("requestedBy", &json!("eddie"))

@@ -57,7 +57,7 @@ fn a_stuck_secret_is_seen_explained_cleared_and_rotated() {
         &["secretrotationpolicy.secretrotation.dev/apps checked: RotationStuck"],
     );
     sees(&story);
-    let versions = story.aws.truth("app/ledger").expect("it exists");
+    let versions = story.aws.inspect("app/ledger").expect("it exists");
     let pending = holder(&versions, "AWSPENDING").expect("something is pending");
 
     let manifest = story
@@ -376,8 +376,9 @@ fn another_person_approves_and_nobody_their_own_request() {
     let undo = story
         .plugin(&["undo", "app/ledger", "--dry-run"])
         .succeeds();
-    let pinned =
-        secret_rotation_tests::by_hand::pinned(&story.aws.truth("app/ledger").expect("it exists"));
+    let pinned = secret_rotation_tests::by_hand::pinned(
+        &story.aws.inspect("app/ledger").expect("it exists"),
+    );
     has(
         &undo,
         &[

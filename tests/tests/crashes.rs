@@ -54,8 +54,10 @@ fn a_kill_before_or_after_any_write_changes_nothing_in_the_end() {
     story.start_controller();
     let mut known = 0;
     while known < 10 {
-        story.while_time_flies("more requests hang", 10.0, || story.aws.hung() > known);
-        known = story.aws.hung();
+        story.while_time_flies("more requests hang", 10.0, || {
+            story.aws.hung_requests_total() > known
+        });
+        known = story.aws.hung_requests_total();
         story.controllers.last_mut().expect("it runs").kill();
         story.start_controller();
     }
@@ -81,7 +83,7 @@ fn same_as(story: &Story, struck: &str, calm: &str) {
             .iter()
             .map(|one| (state(one), steps(one)))
             .collect();
-        let truth = story.aws.truth(name).expect("it exists");
+        let truth = story.aws.inspect(name).expect("it exists");
         let labels: Vec<_> = truth.labels.values().cloned().collect();
         let mut labels: Vec<_> = labels.into_iter().flatten().collect();
         labels.sort();

@@ -119,7 +119,7 @@ fn secret(name: &str, situation: Situation, pin: &str) -> String {
 }
 
 fn request(story: &Story, action: &str, secret: &str) -> Value {
-    let truth = story.aws.truth(secret).expect("it exists");
+    let truth = story.aws.inspect(secret).expect("it exists");
     let expect = match action {
         "PromotePending" => json!({"currentVersionId": CURRENT, "pendingVersionId": STUCK}),
         "RestorePending" => {
@@ -187,8 +187,10 @@ fn a_kill_or_a_lost_answer_at_any_write_by_hand_changes_nothing_in_the_end() {
     let hangs = WRITES.len() * 2;
     let mut known = 0;
     while known < hangs {
-        story.while_time_flies("more requests hang", 10.0, || story.aws.hung() > known);
-        known = story.aws.hung();
+        story.while_time_flies("more requests hang", 10.0, || {
+            story.aws.hung_requests_total() > known
+        });
+        known = story.aws.hung_requests_total();
         story.controllers.last_mut().expect("it runs").kill();
         story.start_controller();
     }
@@ -223,7 +225,7 @@ fn a_kill_or_a_lost_answer_at_any_write_by_hand_changes_nothing_in_the_end() {
 /// How it ended, by which steps, and which labels each version carries.
 fn tale(story: &Story, secret: &str) -> (Vec<String>, Vec<Vec<String>>, Value) {
     let operations = story.operations_on(secret);
-    let truth = story.aws.truth(secret).expect("it exists");
+    let truth = story.aws.inspect(secret).expect("it exists");
     let plain = |label: &String| {
         if label.starts_with("srp-pin-") {
             "pin".to_owned()

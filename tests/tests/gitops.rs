@@ -149,8 +149,8 @@ fn argo_and_flux_tell_waiting_finished_and_failed_operations_apart() {
         ByHand::new(name, "apps", "Rotate", secret).expecting(&json!({"currentVersionId": current}))
     };
     let current = |secret: &str| {
-        let truth = story.aws.truth(secret).expect("it exists");
-        holder(&truth, "AWSCURRENT").expect("it has a value")
+        let snapshot = story.aws.inspect(secret).expect("it exists");
+        holder(&snapshot, "AWSCURRENT").expect("it has a value")
     };
     story.apply(&rotate("good", "app/db", &current("app/db")).object());
     story.apply(&rotate("bad", "app/web", NOBODY).object());

@@ -87,11 +87,11 @@ fn a_rotation_that_finishes_between_look_and_clear_is_not_disturbed() {
             .iter()
             .any(|one| one.operation == "RotateSecret")
     );
-    let truth = story.aws.truth("app/db").expect("it exists");
-    let current = &truth.labels["22222222-2222-2222-2222-222222222222"];
+    let snapshot = story.aws.inspect("app/db").expect("it exists");
+    let current = &snapshot.labels["22222222-2222-2222-2222-222222222222"];
     assert!(
         current.contains("AWSCURRENT"),
-        "the finished rotation stands: {truth:?}"
+        "the finished rotation stands: {snapshot:?}"
     );
     story.end();
 }
@@ -106,16 +106,16 @@ fn a_value_that_the_version_list_omits_is_not_lost() {
         ",
         &Policy::acting("apps"),
     );
-    let live = story.aws.truth("app/db").expect("it exists").accepted;
+    let live = story.aws.inspect("app/db").expect("it exists").accepted;
     story.while_time_flies("an attempt with a clear has ended", 900.0, || {
         story.operations_on("app/db").iter().any(is_finished)
     });
-    let truth = story.aws.truth("app/db").expect("it exists");
+    let snapshot = story.aws.inspect("app/db").expect("it exists");
     for version in &live {
-        let labels = truth.labels.get(version).cloned().unwrap_or_default();
+        let labels = snapshot.labels.get(version).cloned().unwrap_or_default();
         assert!(
             !labels.is_empty(),
-            "the only live value has lost all labels: {truth:?}"
+            "the only live value has lost all labels: {snapshot:?}"
         );
     }
     story.end();

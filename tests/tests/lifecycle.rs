@@ -34,7 +34,7 @@ fn a_policy_that_goes_ends_its_operation_before_the_next_write() {
         1,
         "nothing but the pin: {operation:#}"
     );
-    let truth = story.aws.truth("app/db").expect("it exists");
+    let truth = story.aws.inspect("app/db").expect("it exists");
     assert!(holder(&truth, "AWSPENDING").is_some());
     story.end();
 }
@@ -132,7 +132,7 @@ fn pins_are_collected_when_nobody_needs_them() {
         ",
         &Policy::observing("apps"),
     );
-    let truth = story.aws.truth("app/db").expect("it exists");
+    let truth = story.aws.inspect("app/db").expect("it exists");
     let clear = ByHand::new("clear", "apps", "ClearPending", "app/db")
         .expecting(&json!({"pendingVersionId": holder(&truth, "AWSPENDING")}));
     story.apply(&clear.object());
@@ -140,7 +140,7 @@ fn pins_are_collected_when_nobody_needs_them() {
         state(&story.get("sro", "clear")) == "Succeeded"
     });
     let pins = |story: &Story| {
-        let truth = story.aws.truth("app/db").expect("it exists");
+        let truth = story.aws.inspect("app/db").expect("it exists");
         let labels = truth.labels.values().flatten();
         labels.filter(|label| label.starts_with("srp-pin-")).count()
     };
@@ -170,7 +170,7 @@ fn records_are_deleted_when_nobody_needs_them() {
         "generate: [{count: 1, name: app/db, state: healthy}]",
         &Policy::observing("apps"),
     );
-    let truth = story.aws.truth("app/db").expect("it exists");
+    let truth = story.aws.inspect("app/db").expect("it exists");
     let rotate = ByHand::new("by-hand", "apps", "Rotate", "app/db")
         .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
         .with("ttlAfterFinished", &json!("1s"));
@@ -195,7 +195,7 @@ fn what_does_not_begin_in_time_expires() {
         "generate: [{count: 1, name: app/db, state: healthy}]",
         &Policy::observing("apps"),
     );
-    let truth = story.aws.truth("app/db").expect("it exists");
+    let truth = story.aws.inspect("app/db").expect("it exists");
     let rotate = ByHand::new("late", "apps", "Rotate", "app/db")
         .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
         .with("approval", &json!("Required"))

@@ -75,7 +75,7 @@ fn a_neighbor_stands_in_the_way(story: &Story) {
         .in_namespace("neighbor")
         .but(&json!({"suspend": true}));
     story.apply_policy(&suspended);
-    let pending = story.aws.truth("app/owned").expect("it exists");
+    let pending = story.aws.inspect("app/owned").expect("it exists");
     let clear = ByHand::new("standing", "idle", "ClearPending", "app/owned")
         .expecting(&json!({"pendingVersionId": holder(&pending, "AWSPENDING")}));
     story.apply(&of_neighbor(clear.object()));
@@ -131,7 +131,7 @@ fn the_owner_acts_all_the_same(story: &Story) {
 }
 
 fn rotate(story: &Story, name: &str, policy: &str, secret: &str) -> ByHand {
-    let truth = story.aws.truth(secret).expect("it exists");
+    let truth = story.aws.inspect(secret).expect("it exists");
     ByHand::new(name, policy, "Rotate", secret)
         .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
 }
@@ -193,7 +193,7 @@ fn a_dead_region_delays_nobody(story: &Story) {
     story.aws.inject(dead.within("us-east-1"));
     let waiting = (1..=24).map(|n| {
         let secret = format!("far/db-{n}");
-        let arn = story.aws.truth(&secret).expect("it exists").arn;
+        let arn = story.aws.inspect(&secret).expect("it exists").arn;
         let mut object = rotate(story, &format!("far-{n}"), "far", &secret).object();
         object["spec"]["secret"] = json!({"arn": arn});
         of_neighbor(object)

@@ -16,7 +16,7 @@ fn a_value_less_stuck_version_is_cleared_and_rotated() {
     story.eventually("the secret is found stuck", || {
         count(&story.get("srp", "apps"), "stuck") == 1
     });
-    let stuck = story.aws.truth("app/db").expect("it exists");
+    let stuck = story.aws.inspect("app/db").expect("it exists");
     story.while_time_flies(
         "the policy is healthy and its operation has ended",
         20.0,
@@ -30,7 +30,7 @@ fn a_value_less_stuck_version_is_cleared_and_rotated() {
     assert_eq!(operations[0]["spec"]["action"], "ClearAndRotate");
     assert_eq!(state(&operations[0]), "Succeeded");
     assert_eq!(steps(&operations[0]), ["Pin", "Clear", "Rotate", "Unpin"]);
-    let well = story.aws.truth("app/db").expect("it exists");
+    let well = story.aws.inspect("app/db").expect("it exists");
     assert_ne!(well.labels, stuck.labels);
     assert!(well.live_value_is_labelled && !well.rotating);
     let names: Vec<_> = writes_to(&story.aws, "app/db")
@@ -72,12 +72,12 @@ fn a_value_that_only_the_pending_version_holds_is_never_cleared() {
         "generate: [{count: 1, name: app/db, state: stuck-after-set, function: ok-db}]",
         &Policy::acting("apps"),
     );
-    let pending = story.aws.truth("app/db").expect("it exists").accepted;
+    let pending = story.aws.inspect("app/db").expect("it exists").accepted;
     story.while_time_flies("the policy is healthy", 20.0, || {
         verdict(&story.get("srp", "apps"), "Healthy") == "True/AllRotationsHealthy"
             && count(&story.get("srp", "apps"), "selected") == 1
     });
-    let well = story.aws.truth("app/db").expect("it exists");
+    let well = story.aws.inspect("app/db").expect("it exists");
     assert_eq!(
         well.accepted, pending,
         "the target's password is still the one that was set"

@@ -60,7 +60,7 @@ fn a_partner_key_is_rotated_before_it_expires() {
     story.apply_policy(&Policy::acting("apps").but(&expiry));
     story.start_controller();
     story.while_time_flies("the partner's key is rotated", 20.0, || {
-        let truth = story.aws.truth("app/partner").expect("it exists");
+        let truth = story.aws.inspect("app/partner").expect("it exists");
         let current = holder(&truth, "AWSCURRENT");
         current.is_some_and(|current| !current.starts_with("11111111")) && !truth.rotating
     });

@@ -216,11 +216,11 @@ fn act_one(story: &mut Story, from: &Release) {
     story.aws.inject(rotate.times(1));
     story.apply_policy(&policy("app"));
     story.while_time_flies("a clear and a rotation hang", 10.0, || {
-        story.aws.hung() == 2
+        story.aws.hung_requests_total() == 2
     });
     story.controllers[0].kill();
     // Nobody has looked at this one yet.
-    let truth = story.aws.truth("hand/queued").expect("it exists");
+    let truth = story.aws.inspect("hand/queued").expect("it exists");
     let current = json!({"currentVersionId": holder(&truth, "AWSCURRENT")});
     let rotate = ByHand::new("by-hand", "hand", "Rotate", "hand/queued").expecting(&current);
     story.apply(&rotate.object());
@@ -353,7 +353,7 @@ fn judge(story: &Story, before: &BTreeMap<String, Value>) {
         });
         let rotations = accepted(|request| request.operation == "RotateSecret");
         assert_eq!((clears, rotations), (1, 1), "{secret}: {writes:#?}");
-        let truth = story.aws.truth(secret).expect("it exists");
+        let truth = story.aws.inspect(secret).expect("it exists");
         assert_eq!(truth.invocations.get("finishSecret"), Some(&1), "{secret}");
     }
 }

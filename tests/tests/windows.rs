@@ -34,7 +34,7 @@ fn automatic_operations_wait_for_a_window_and_people_do_not() {
     assert_eq!(verdict(&policy, "Ready"), "True/Succeeded");
     assert!(story.operations().is_empty());
 
-    let truth = story.aws.truth("app/web").expect("it exists");
+    let truth = story.aws.inspect("app/web").expect("it exists");
     let rotate = ByHand::new("by-hand", "apps", "Rotate", "app/web")
         .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}));
     story.apply(&rotate.object());

@@ -67,13 +67,13 @@ fn missing_permissions_are_reported_and_end_operations() {
             .is_some_and(is_finished)
     });
     assert_eq!(state(&story.operations_on("app/db")[0]), "!AccessDenied");
-    let truth = story.aws.truth("app/db").expect("it exists");
+    let snapshot = story.aws.inspect("app/db").expect("it exists");
     assert!(
-        truth
+        snapshot
             .labels
             .values()
             .any(|labels| labels.contains("AWSPENDING")),
-        "never cleared unpinned: {truth:?}"
+        "never cleared unpinned: {snapshot:?}"
     );
     story.meanwhile(std::time::Duration::from_secs(3));
     assert!(
@@ -123,11 +123,11 @@ fn whatever_the_wire_does_the_secrets_are_well_in_the_end() {
         count(&policy, "selected") == 8 && verdict(&policy, "Healthy") == ALL_WELL
     });
     for number in 1..=2 {
-        let truth = story
+        let snapshot = story
             .aws
-            .truth(&format!("app/set-{number}"))
+            .inspect(&format!("app/set-{number}"))
             .expect("it exists");
-        assert!(truth.live_value_is_labelled, "{truth:?}");
+        assert!(snapshot.live_value_is_labelled, "{snapshot:?}");
     }
     story.end();
 }

@@ -1,4 +1,4 @@
-//! The control interface under `/_simulator/`: clock, scenario, world, faults, ground truth, trace.
+//! The control interface under `/_simulator/`: clock, scenario, quirks, faults, state of secrets, trace.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::app_state::AppState;
 use crate::clock::Clock;
 use crate::faults::Fault;
+use crate::inspect;
+use crate::quirks::QuirksChange;
 use crate::scenario::Scenario;
-use crate::shared::Shared;
-use crate::truth;
-use crate::world::WorldChange;
 
-type Estate = State<Arc<Shared>>;
+type SharedState = State<Arc<AppState>>;
 
-pub(crate) fn router() -> Router<Arc<Shared>> {
+pub(crate) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/_simulator/clock", get(clock).post(set_clock))
         .route("/_simulator/scenario", post(add_scenario))
-        .route("/_simulator/world", get(world).post(set_world))
+        .route("/_simulator/world", get(quirks).post(set_quirks))
         .route(
             "/_simulator/faults",
             get(faults).post(add_fault).delete(clear_faults),
@@ -58,86 +58,86 @@ impl ClockChange {
     }
 }
 
-async fn clock(State(shared): Estate) -> Response {
-    let mut estate = shared.estate();
-    let now = estate.catch_up();
-    reply(&json!({"now": now.to_string(), "rate": estate.clock.rate()}))
+async fn clock(State(app): SharedState) -> Response {
+    let mut state = app.state();
+    let now = state.catch_up();
+    reply(&json!({"now": now.to_string(), "rate": state.clock.rate()}))
 }
 
-async fn set_clock(State(shared): Estate, body: String) -> Response {
-    let mut estate = shared.estate();
-    let change = match ClockChange::read(&body, &estate.clock) {
+async fn set_clock(State(app): SharedState, body: String) -> Response {
+    let mut state = app.state();
+    let change = match ClockChange::read(&body, &state.clock) {
         Ok(change) => change,
         Err(refusal) => {
-            return complain(&format!(
+            return refuse(&format!(
                 "expected {{\"rate\": 1.0}} or {{\"jump\": 3600}}: {refusal}"
             ));
         }
     };
     if let Some(rate) = change.rate {
-        estate.clock.set_rate(rate);
+        state.clock.set_rate(rate);
     }
-    estate.clock.jump(change.jump.unwrap_or(0.0));
-    let now = estate.catch_up();
+    state.clock.jump(change.jump.unwrap_or(0.0));
+    let now = state.catch_up();
     reply(&json!({"now": now.to_string()}))
 }
 
-async fn add_scenario(State(shared): Estate, body: String) -> Response {
-    match Scenario::parse(&body).and_then(|scenario| scenario.enter(&mut shared.estate())) {
+async fn add_scenario(State(app): SharedState, body: String) -> Response {
+    match Scenario::parse(&body).and_then(|scenario| scenario.load(&mut app.state())) {
         Ok(()) => reply(&json!({})),
-        Err(error) => complain(&format!("{error:#}")),
+        Err(error) => refuse(&format!("{error:#}")),
     }
 }
 
-async fn world(State(shared): Estate) -> Response {
-    reply(&json!(shared.estate().world))
+async fn quirks(State(app): SharedState) -> Response {
+    reply(&json!(app.state().quirks))
 }
 
-async fn set_world(State(shared): Estate, body: String) -> Response {
-    match serde_json::from_str::<WorldChange>(&body) {
+async fn set_quirks(State(app): SharedState, body: String) -> Response {
+    match serde_json::from_str::<QuirksChange>(&body) {
         Ok(change) => {
-            let mut estate = shared.estate();
-            estate.world = change.apply(&estate.world);
-            reply(&json!(estate.world))
+            let mut state = app.state();
+            state.quirks = change.apply(&state.quirks);
+            reply(&json!(state.quirks))
         }
-        Err(error) => complain(&error.to_string()),
+        Err(error) => refuse(&error.to_string()),
     }
 }
 
-async fn faults(State(shared): Estate) -> Response {
-    reply(&json!(shared.estate().faults.0))
+async fn faults(State(app): SharedState) -> Response {
+    reply(&json!(app.state().faults.0))
 }
 
-async fn add_fault(State(shared): Estate, body: String) -> Response {
+async fn add_fault(State(app): SharedState, body: String) -> Response {
     let fault = serde_json::from_str::<Fault>(&body).map_err(anyhow::Error::from);
     match fault.and_then(|fault| fault.check().map(|()| fault)) {
         Ok(fault) => {
-            shared.estate().faults.0.push(fault);
+            app.state().faults.0.push(fault);
             reply(&json!({}))
         }
-        Err(error) => complain(&error.to_string()),
+        Err(error) => refuse(&error.to_string()),
     }
 }
 
-async fn clear_faults(State(shared): Estate) -> Response {
-    shared.estate().faults.0.clear();
+async fn clear_faults(State(app): SharedState) -> Response {
+    app.state().faults.0.clear();
     reply(&json!({}))
 }
 
-async fn hanging(State(shared): Estate) -> Response {
-    reply(&json!(shared.hanging()))
+async fn hanging(State(app): SharedState) -> Response {
+    reply(&json!(app.hanging()))
 }
 
-async fn release(State(shared): Estate) -> Response {
-    shared.release();
+async fn release(State(app): SharedState) -> Response {
+    app.release();
     reply(&json!({}))
 }
 
-async fn secret(State(shared): Estate, Path(name): Path<String>) -> Response {
-    let mut estate = shared.estate();
-    estate.catch_up();
-    match truth::of(&estate, &name) {
-        Some(truth) => reply(&json!(truth)),
+async fn secret(State(app): SharedState, Path(name): Path<String>) -> Response {
+    let mut state = app.state();
+    state.catch_up();
+    match inspect::secret(&state, &name) {
+        Some(snapshot) => reply(&json!(snapshot)),
         None => (
             StatusCode::NOT_FOUND,
             format!("secret {name} does not exist\n"),
@@ -146,9 +146,9 @@ async fn secret(State(shared): Estate, Path(name): Path<String>) -> Response {
     }
 }
 
-async fn trace(State(shared): Estate) -> Response {
-    let lines: Vec<_> = shared
-        .estate()
+async fn trace(State(app): SharedState) -> Response {
+    let lines: Vec<_> = app
+        .state()
         .trace
         .entries
         .iter()
@@ -161,13 +161,13 @@ async fn trace(State(shared): Estate) -> Response {
         .into_response()
 }
 
-async fn clear_trace(State(shared): Estate) -> Response {
-    shared.estate().trace.entries.clear();
+async fn clear_trace(State(app): SharedState) -> Response {
+    app.state().trace.entries.clear();
     reply(&json!({}))
 }
 
-async fn calls(State(shared): Estate) -> Response {
-    reply(&json!(truth::calls(&shared.estate().trace)))
+async fn calls(State(app): SharedState) -> Response {
+    reply(&json!(inspect::calls(&app.state().trace)))
 }
 
 fn reply(value: &Value) -> Response {
@@ -178,6 +178,6 @@ fn reply(value: &Value) -> Response {
         .into_response()
 }
 
-fn complain(message: &str) -> Response {
+fn refuse(message: &str) -> Response {
     (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response()
 }

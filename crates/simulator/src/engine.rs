@@ -2,19 +2,19 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::estate::Estate;
 use crate::event::Event;
 use crate::functions::{STEPS, Script};
 use crate::lambda::{StepEnd, lambda};
 use crate::model::{CURRENT, PENDING};
 use crate::schedule;
+use crate::state::SimulatedAws;
 use crate::trace::Cause;
 
 /// The maximum run time of a Lambda function.
 const LAMBDA_LIMIT: SignedDuration = SignedDuration::from_mins(15);
 
-impl Estate {
-    pub(crate) fn happen(&mut self, event: &Event, at: Timestamp) {
+impl SimulatedAws {
+    pub(crate) fn handle(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::Step {
                 arn,
@@ -26,21 +26,21 @@ impl Estate {
                 arn,
                 token,
                 attempt,
-            } => self.failed(arn, token, *attempt, at),
+            } => self.fail_run(arn, token, *attempt, at),
             Event::Retry {
                 arn,
                 token,
                 attempt,
-            } => self.start(arn, token, *attempt, at),
-            Event::Tested { arn, token } => self.tested(arn, token, at),
+            } => self.start_run(arn, token, *attempt, at),
+            Event::Tested { arn, token } => self.end_test(arn, token, at),
             Event::CleanUp { arn, token } => self.clean_up(arn, token, at),
-            Event::Due { arn } => self.due(arn, at),
+            Event::Due { arn } => self.start_scheduled(arn, at),
         }
     }
 
     /// Starts a run of the function for a version, from the first step. A version has one run at a time. The run of a
     /// version that has lost AWSPENDING no longer counts.
-    pub(crate) fn start(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
+    pub(crate) fn start_run(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
         let Some(secret) = self.secrets.get_mut(arn) else {
             return;
         };
@@ -64,14 +64,14 @@ impl Estate {
 
     /// Creates the empty version of a new rotation and starts a run. The run of an earlier version, which loses its
     /// label, no longer counts.
-    pub(crate) fn begin(&mut self, arn: &str, token: &str, cause: &Cause, at: Timestamp) {
+    pub(crate) fn begin_rotation(&mut self, arn: &str, token: &str, cause: &Cause, at: Timestamp) {
         self.change(arn, cause, at, |secret| {
             secret.attach(PENDING, token);
             secret.last_changed = at;
             secret.rotation.enabled = Some(true);
             secret.running = None;
         });
-        self.start(arn, token, 0, at);
+        self.start_run(arn, token, 0, at);
     }
 
     /// Runs testSecret alone, on a pending version that exists during the test.
@@ -94,7 +94,7 @@ impl Estate {
         self.schedule(at + takes, event);
     }
 
-    fn tested(&mut self, arn: &str, token: &str, at: Timestamp) {
+    fn end_test(&mut self, arn: &str, token: &str, at: Timestamp) {
         self.change(arn, &Cause::Rotation, at, |secret| {
             if secret.running.as_deref() != Some(token) {
                 return;
@@ -138,7 +138,7 @@ impl Estate {
             return;
         }
         *secret.invocations.entry(name.to_owned()).or_default() += 1;
-        match self.play(arn, token, name, &script, at) {
+        match self.run_step(arn, token, name, &script, at) {
             StepEnd::Hung => self.schedule(
                 at + LAMBDA_LIMIT,
                 Event::Timeout {
@@ -147,9 +147,9 @@ impl Estate {
                     attempt,
                 },
             ),
-            StepEnd::Failed => self.failed(arn, token, attempt, at),
-            StepEnd::NothingToDo => self.ended(arn, token),
-            StepEnd::Done if step + 1 == STEPS.len() => self.finished(arn, token, at),
+            StepEnd::Failed => self.fail_run(arn, token, attempt, at),
+            StepEnd::NothingToDo => self.end_run(arn, token),
+            StepEnd::Done if step + 1 == STEPS.len() => self.finish_rotation(arn, token, at),
             StepEnd::Done => {
                 let next = Event::Step {
                     arn: arn.to_owned(),
@@ -162,7 +162,7 @@ impl Estate {
         }
     }
 
-    fn play(
+    fn run_step(
         &mut self,
         arn: &str,
         token: &str,
@@ -227,7 +227,7 @@ impl Estate {
         secret.is_some_and(|secret| secret.running.as_deref() == Some(token))
     }
 
-    fn ended(&mut self, arn: &str, token: &str) {
+    fn end_run(&mut self, arn: &str, token: &str) {
         if let Some(secret) = self.secrets.get_mut(arn)
             && secret.running.as_deref() == Some(token)
         {
@@ -236,11 +236,11 @@ impl Estate {
     }
 
     /// Ends a run as failed. AWS retries a failed rotation on the same UTC day.
-    fn failed(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
+    fn fail_run(&mut self, arn: &str, token: &str, attempt: u32, at: Timestamp) {
         if !self.is_running(arn, token) {
             return;
         }
-        self.ended(arn, token);
+        self.end_run(arn, token);
         let function = self
             .secrets
             .get(arn)
@@ -250,9 +250,9 @@ impl Estate {
             function.unwrap_or_default()
         );
         self.announce_rotation(arn, token, "RotationFailed", Some(error), at);
-        let again = at + SignedDuration::from_secs(i64::from(self.world.own_retry_interval));
+        let again = at + SignedDuration::from_secs(i64::from(self.quirks.own_retry_interval));
         let same_day = again.as_second().div_euclid(86_400) == at.as_second().div_euclid(86_400);
-        if attempt < self.world.own_retries && same_day {
+        if attempt < self.quirks.own_retries && same_day {
             self.schedule(
                 again,
                 Event::Retry {
@@ -264,9 +264,9 @@ impl Estate {
         }
     }
 
-    fn finished(&mut self, arn: &str, token: &str, at: Timestamp) {
-        self.ended(arn, token);
-        let delay = SignedDuration::from_secs(i64::from(self.world.finish_delay));
+    fn finish_rotation(&mut self, arn: &str, token: &str, at: Timestamp) {
+        self.end_run(arn, token);
+        let delay = SignedDuration::from_secs(i64::from(self.quirks.finish_delay));
         self.schedule(
             at + delay,
             Event::CleanUp {
@@ -293,11 +293,11 @@ impl Estate {
         }
     }
 
-    fn due(&mut self, arn: &str, at: Timestamp) {
+    fn start_scheduled(&mut self, arn: &str, at: Timestamp) {
         let Some(secret) = self.secrets.get(arn) else {
             return;
         };
-        let is_due = self.world.schedules_run
+        let is_due = self.quirks.schedules_run
             && secret.next_rotation == Some(at)
             && secret.rotation.enabled == Some(true);
         let idle =
@@ -307,7 +307,7 @@ impl Estate {
             let token =
                 uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("{arn}{at}").as_bytes())
                     .to_string();
-            self.begin(arn, &token, &Cause::Rotation, at);
+            self.begin_rotation(arn, &token, &Cause::Rotation, at);
         }
     }
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::world::Draw;
+use crate::quirks::Draw;
 
 /// A fault for matching requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,33 +1,33 @@
 //! AWS Secrets Manager with its rotation state machine, over HTTP.
 //!
 //! The simulator is the oracle of the tests: it shares no code with the crates under test. Where the behavior of AWS is
-//! not documented, a switch in [`World`] selects it. Not a replacement for AWS: quotas, lag and authorization are not
+//! not documented, a switch in [`Quirks`] selects it. Not a replacement for AWS: quotas, lag and authorization are not
 //! simulated.
 
+mod app_state;
 mod clock;
 mod connection;
 mod control;
 mod engine;
-mod enter;
 mod entries;
-mod estate;
+mod errors;
 mod event;
-mod failure;
 mod faults;
 mod functions;
-mod instant;
+mod inspect;
 mod lambda;
+mod load;
 mod model;
 mod operations;
 mod queues;
+mod quirks;
+mod relative_time;
 mod scenario;
 mod schedule;
 mod server;
-mod shared;
+mod state;
 mod templates;
 mod trace;
-mod truth;
-mod world;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,21 +39,21 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub use app_state::Hanging;
 pub use entries::SecretEntry;
 pub use faults::{Fault, FaultKind};
 pub use functions::{STEPS, Script};
+pub use inspect::SecretSnapshot;
 pub use model::{Labels, Strategy};
+pub use quirks::{LabelOnEmpty, Quirks, QuirksChange};
 pub use scenario::{QueueEntry, Scenario};
-pub use shared::Hanging;
 pub use templates::{Generate, Template};
 pub use trace::{Cause, Entry, Request};
-pub use truth::Truth;
-pub use world::{LabelOnEmpty, World, WorldChange};
 
+use crate::app_state::AppState;
 use crate::clock::Clock;
 use crate::connection::{Reset, Resettable};
-use crate::estate::Estate;
-use crate::shared::Shared;
+use crate::state::SimulatedAws;
 
 /// The options of a simulator.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub struct Options {
     /// The seed for ARNs and for faults with a probability.
     pub seed: u64,
     /// The behavior of AWS where it is not documented.
-    pub world: World,
+    pub quirks: Quirks,
     /// The accounts of access keys. Other keys belong to account 111122223333.
     pub accounts: BTreeMap<String, String>,
 }
@@ -79,7 +79,7 @@ impl Default for Options {
             clock_rate: 1.0,
             start_time: None,
             seed: 0,
-            world: World::default(),
+            quirks: Quirks::default(),
             accounts: BTreeMap::new(),
         }
     }
@@ -89,7 +89,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Simulator {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    app: Arc<AppState>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -110,8 +110,8 @@ impl Simulator {
             options.start_time.unwrap_or_else(clock::today),
             options.clock_rate,
         );
-        let shared = Arc::new(Shared::new(
-            Estate::new(clock, options.seed, options.world),
+        let app = Arc::new(AppState::new(
+            SimulatedAws::new(clock, options.seed, options.quirks),
             options.accounts,
         ));
         let listener = std::net::TcpListener::bind(options.listen)
@@ -122,7 +122,7 @@ impl Simulator {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let router = server::router(Arc::clone(&shared));
+        let router = server::router(Arc::clone(&app));
         let serve = move || {
             let served = runtime.block_on(serve(listener, router, stopped));
             if let Err(error) = served {
@@ -134,7 +134,7 @@ impl Simulator {
             .spawn(serve)?;
         Ok(Self {
             address,
-            shared,
+            app,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -151,25 +151,25 @@ impl Simulator {
     ///
     /// Returns an error if any part of the scenario is invalid. Nothing is added then.
     pub fn add(&self, yaml: &str) -> Result<()> {
-        Scenario::parse(yaml)?.enter(&mut self.shared.estate())
+        Scenario::parse(yaml)?.load(&mut self.app.state())
     }
 
     /// Returns AWS's time.
     pub fn now(&self) -> Timestamp {
-        self.shared.estate().catch_up()
+        self.app.state().catch_up()
     }
 
     /// Moves AWS's clock and runs the events of this period.
     pub fn jump(&self, seconds: f64) {
-        let mut estate = self.shared.estate();
-        estate.catch_up();
-        estate.clock.jump(seconds);
-        estate.catch_up();
+        let mut state = self.app.state();
+        state.catch_up();
+        state.clock.jump(seconds);
+        state.catch_up();
     }
 
     /// Sets the rate of AWS's clock. 0 stops it.
     pub fn set_clock_rate(&self, rate: f64) {
-        self.shared.estate().clock.set_rate(rate);
+        self.app.state().clock.set_rate(rate);
     }
 
     /// Tags a secret, by name or ARN, as an independent job would.
@@ -178,73 +178,73 @@ impl Simulator {
     ///
     /// Returns an error if the secret does not exist.
     pub fn tag(&self, secret: &str, key: &str, value: &str) -> Result<()> {
-        let mut estate = self.shared.estate();
-        let now = estate.catch_up();
-        let found = truth::of(&estate, secret).context("the secret does not exist")?;
+        let mut state = self.app.state();
+        let now = state.catch_up();
+        let found = inspect::secret(&state, secret).context("the secret does not exist")?;
         let cause = Cause::Request(String::new());
-        estate.change(&found.arn, &cause, now, |secret| {
+        state.change(&found.arn, &cause, now, |secret| {
             secret.tags.insert(key.to_owned(), value.to_owned());
             secret.last_changed = now;
         });
         Ok(())
     }
 
-    /// Changes the switches of the world.
-    pub fn set_world(&self, change: impl FnOnce(&mut World)) {
-        change(&mut self.shared.estate().world);
+    /// Changes the quirks.
+    pub fn set_quirks(&self, change: impl FnOnce(&mut Quirks)) {
+        change(&mut self.app.state().quirks);
     }
 
     /// Sets the script of a rotation function.
     pub fn script(&self, function: &str, script: Script) {
-        self.shared.estate().set_script(function.to_owned(), script);
+        self.app.state().set_script(function.to_owned(), script);
     }
 
     /// Adds a fault.
     pub fn inject(&self, fault: Fault) {
-        self.shared.estate().faults.0.push(fault);
+        self.app.state().faults.0.push(fault);
     }
 
     /// Removes all faults. Hanging requests continue to hang.
     pub fn clear_faults(&self) {
-        self.shared.estate().faults.0.clear();
+        self.app.state().faults.0.clear();
     }
 
     /// Returns the requests that hang now.
     pub fn hanging(&self) -> Vec<Hanging> {
-        self.shared.hanging()
+        self.app.hanging()
     }
 
     /// Returns the number of requests that have ever hung. A client can give up before an observer sees its hanging
     /// request.
-    pub fn hung(&self) -> usize {
-        self.shared.hung()
+    pub fn hung_requests_total(&self) -> usize {
+        self.app.hung()
     }
 
     /// Releases every hanging request.
     pub fn release(&self) {
-        self.shared.release();
+        self.app.release();
     }
 
     /// Returns the ground truth of a secret, by name or ARN.
-    pub fn truth(&self, secret: &str) -> Option<Truth> {
-        let mut estate = self.shared.estate();
-        estate.catch_up();
-        truth::of(&estate, secret)
+    pub fn inspect(&self, secret: &str) -> Option<SecretSnapshot> {
+        let mut state = self.app.state();
+        state.catch_up();
+        inspect::secret(&state, secret)
     }
 
     /// Returns the number of messages in a queue, including messages that were received and not deleted. `None` if the
     /// queue does not exist.
     pub fn messages(&self, queue: &str) -> Option<usize> {
-        let mut estate = self.shared.estate();
-        estate.catch_up();
-        estate.queues.by_arn(queue).map(|queue| queue.len())
+        let mut state = self.app.state();
+        state.catch_up();
+        state.queues.by_arn(queue).map(|queue| queue.len())
     }
 
     /// Returns the messages of a queue that are JSON, oldest first, without receiving them.
     pub fn events(&self, queue: &str) -> Vec<serde_json::Value> {
-        let mut estate = self.shared.estate();
-        estate.catch_up();
-        let queue = estate.queues.by_arn(queue);
+        let mut state = self.app.state();
+        state.catch_up();
+        let queue = state.queues.by_arn(queue);
         queue.map(|queue| queue.events()).unwrap_or_default()
     }
 
@@ -254,9 +254,9 @@ impl Simulator {
     ///
     /// Returns an error if the queue does not exist.
     pub fn send(&self, queue: &str, body: &str) -> Result<()> {
-        let mut estate = self.shared.estate();
-        let now = estate.catch_up();
-        let queue = estate
+        let mut state = self.app.state();
+        let now = state.catch_up();
+        let queue = state
             .queues
             .by_arn(queue)
             .context("the queue does not exist")?;
@@ -266,8 +266,8 @@ impl Simulator {
 
     /// Returns the names of all secrets.
     pub fn names(&self) -> Vec<String> {
-        self.shared
-            .estate()
+        self.app
+            .state()
             .secrets
             .values()
             .map(|secret| secret.name.clone())
@@ -276,7 +276,7 @@ impl Simulator {
 
     /// Returns all requests and changes since the trace was last cleared.
     pub fn trace(&self) -> Vec<Entry> {
-        self.shared.estate().trace.entries.clone()
+        self.app.state().trace.entries.clone()
     }
 
     /// Returns the requests of the trace.
@@ -298,12 +298,12 @@ impl Simulator {
 
     /// Returns the number of requests in the trace for each operation.
     pub fn calls(&self) -> BTreeMap<String, usize> {
-        truth::calls(&self.shared.estate().trace)
+        inspect::calls(&self.app.state().trace)
     }
 
     /// Clears the trace.
     pub fn clear_trace(&self) {
-        self.shared.estate().trace.entries.clear();
+        self.app.state().trace.entries.clear();
     }
 
     /// Waits until the server stops, which happens only if it fails.
@@ -321,7 +321,7 @@ impl Drop for Simulator {
             // The server may have stopped already.
             let _ = stop.send(());
         }
-        self.shared.release();
+        self.app.release();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 use jiff::Timestamp;
-use secret_rotation_simulator::{Options, Simulator, World};
+use secret_rotation_simulator::{Options, Quirks, Simulator};
 
 /// Simulate AWS Secrets Manager with its rotation state machine on loopback.
 #[derive(Debug, Parser)]
@@ -50,7 +50,7 @@ fn main() -> Result<()> {
         clock_rate,
         start_time,
         seed,
-        world: world_seed.map(World::from_seed).unwrap_or_default(),
+        quirks: world_seed.map(Quirks::from_seed).unwrap_or_default(),
         ..Options::default()
     })?;
     if let Some(path) = scenario {

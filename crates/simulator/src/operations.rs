@@ -12,9 +12,9 @@ mod values;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::estate::Estate;
-use crate::failure::Failure;
+use crate::errors::ApiError;
 use crate::model::Secret;
+use crate::state::SimulatedAws;
 use crate::trace::Cause;
 
 pub(crate) use parameters::Parameters;
@@ -22,7 +22,7 @@ pub(crate) use parameters::Parameters;
 /// The target prefix of requests to SQS. All other requests are to Secrets Manager.
 pub(crate) const SQS: &str = "AmazonSQS";
 
-type Answer = Result<Value, Failure>;
+type Answer = Result<Value, ApiError>;
 
 /// The caller of a request.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct Caller {
 
 /// One request with the state that it acts on.
 pub(crate) struct Call<'a> {
-    pub(crate) estate: &'a mut Estate,
+    pub(crate) state: &'a mut SimulatedAws,
     pub(crate) caller: &'a Caller,
     pub(crate) parameters: Parameters<'a>,
     pub(crate) now: Timestamp,
@@ -58,7 +58,7 @@ impl Call<'_> {
             "DeleteMessageBatch" => self.delete_message_batch(),
             "SendMessage" => self.send_message(),
             "GetQueueAttributes" => self.queue_attributes(),
-            other => Err(Failure::no_operation(other)),
+            other => Err(ApiError::unknown_operation(other)),
         }
     }
 
@@ -87,27 +87,30 @@ impl Call<'_> {
             "GetResourcePolicy" => self.resource_policy(),
             "DeleteResourcePolicy" => self.delete_resource_policy(),
             "ValidateResourcePolicy" => self.validate_resource_policy(),
-            other => Err(Failure::no_operation(other)),
+            other => Err(ApiError::unknown_operation(other)),
         }
     }
 
     /// Returns the secret that the request names.
-    fn secret(&self) -> Result<&Secret, Failure> {
+    fn secret(&self) -> Result<&Secret, ApiError> {
         let id = self.parameters.required("SecretId")?;
         let arn = self
-            .estate
+            .state
             .resolve(id, &self.caller.account, &self.caller.region)?;
-        self.estate.secrets.get(&arn).ok_or_else(Failure::not_found)
+        self.state
+            .secrets
+            .get(&arn)
+            .ok_or_else(ApiError::secret_not_found)
     }
 
     /// Returns the secret that the request names, if it can be changed.
-    fn writable(&self) -> Result<&Secret, Failure> {
+    fn writable(&self) -> Result<&Secret, ApiError> {
         let secret = self.secret()?;
         if secret.deleted.is_some() {
-            return Err(Failure::marked_for_deletion());
+            return Err(ApiError::marked_for_deletion());
         }
         if secret.is_replica() {
-            return Err(Failure::replica());
+            return Err(ApiError::replica_is_read_only());
         }
         Ok(secret)
     }
@@ -116,11 +119,11 @@ impl Call<'_> {
         &mut self,
         arn: &str,
         change: impl FnOnce(&mut Secret) -> T,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, ApiError> {
         let cause = Cause::Request(self.caller.request_id.clone());
-        self.estate
+        self.state
             .change(arn, &cause, self.now, change)
-            .ok_or_else(Failure::not_found)
+            .ok_or_else(ApiError::secret_not_found)
     }
 }
 

@@ -8,15 +8,16 @@ use serde::Deserialize;
 use crate::entries::SecretEntry;
 use crate::faults::Fault;
 use crate::functions::Script;
+use crate::quirks::QuirksChange;
 use crate::templates::Generate;
-use crate::world::WorldChange;
 
 /// The content of a scenario file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Scenario {
     /// Switches for what AWS does not document.
-    pub world: Option<WorldChange>,
+    #[serde(rename = "world")]
+    pub quirks: Option<QuirksChange>,
     /// Scripts of rotation functions, by name.
     pub functions: BTreeMap<String, Script>,
     /// Single secrets.

@@ -11,13 +11,13 @@ use axum::routing::post;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::app_state::AppState;
 use crate::connection::Reset;
 use crate::control;
-use crate::estate::Estate;
-use crate::failure::Failure;
+use crate::errors::ApiError;
 use crate::faults::{FaultKind, Target};
 use crate::operations::{Call, Caller, Parameters, SQS};
-use crate::shared::Shared;
+use crate::state::SimulatedAws;
 use crate::trace::{Request, without_values};
 
 const DEFAULT_ACCOUNT: &str = "111122223333";
@@ -28,11 +28,11 @@ const MESSAGE_POLL: Duration = Duration::from_millis(50);
 /// The number of polls per second.
 const MESSAGE_POLLS: u64 = 20;
 
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
+pub(crate) fn router(app: Arc<AppState>) -> Router {
     Router::new()
         .route("/", post(answer))
         .merge(control::router())
-        .with_state(shared)
+        .with_state(app)
 }
 
 /// One request on its path through faults to its answer.
@@ -44,23 +44,23 @@ struct Exchange {
 }
 
 async fn answer(
-    State(shared): State<Arc<Shared>>,
+    State(app): State<Arc<AppState>>,
     ConnectInfo(connection): ConnectInfo<Reset>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let exchange = Exchange::read(&shared, &headers, &body);
-    match exchange.enter(&shared) {
+    let exchange = Exchange::read(&app, &headers, &body);
+    match exchange.record(&app) {
         None => {
-            exchange.wait_for_messages(&shared).await;
-            exchange.finish(&shared)
+            exchange.wait_for_messages(&app).await;
+            exchange.finish(&app)
         }
-        Some(fault) => exchange.suffer(fault, &shared, &connection).await,
+        Some(fault) => exchange.apply_fault(fault, &app, &connection).await,
     }
 }
 
 impl Exchange {
-    fn read(shared: &Shared, headers: &HeaderMap, body: &Bytes) -> Self {
+    fn read(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Self {
         let text = |name: &str| {
             headers
                 .get(name)
@@ -68,14 +68,14 @@ impl Exchange {
                 .unwrap_or_default()
         };
         let (access_key, region) = credential(text("authorization"));
-        let account = shared
+        let account = app
             .account_of(&access_key)
             .unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned());
         let caller = Caller {
             account,
             region,
             access_key,
-            request_id: shared.request_id(),
+            request_id: app.request_id(),
         };
         let (service, operation) = text("x-amz-target").rsplit_once('.').unwrap_or_default();
         Self {
@@ -87,27 +87,27 @@ impl Exchange {
     }
 
     /// Records the request and returns the fault that strikes it.
-    fn enter(&self, shared: &Shared) -> Option<FaultKind> {
-        let mut estate = shared.estate();
-        let time = estate.catch_up();
+    fn record(&self, app: &AppState) -> Option<FaultKind> {
+        let mut state = app.state();
+        let time = state.catch_up();
         let parameters = without_values(&self.parameters);
         let text = parameters.to_string();
         let secret = self.parameters["SecretId"].as_str().map(str::to_owned);
-        let estate = &mut *estate;
+        let state = &mut *state;
         let target = Target {
             operation: &self.operation,
-            secret: &self.names(estate, secret.as_deref()),
+            secret: &self.names(state, secret.as_deref()),
             parameters: &text,
             region: &self.caller.region,
         };
-        let fault = estate.faults.strike(&target, &mut estate.draw);
+        let fault = state.faults.strike(&target, &mut state.draw);
         let Caller {
             access_key,
             region,
             request_id,
             ..
         } = self.caller.clone();
-        estate.trace.asked(Request {
+        state.trace.record_request(Request {
             time,
             access_key,
             region,
@@ -121,14 +121,14 @@ impl Exchange {
     }
 
     /// Returns all identifiers of the secret of the request.
-    fn names(&self, estate: &Estate, id: Option<&str>) -> Vec<String> {
+    fn names(&self, state: &SimulatedAws, id: Option<&str>) -> Vec<String> {
         let Some(id) = id else {
             return Vec::new();
         };
-        let found = estate
+        let found = state
             .resolve(id, &self.caller.account, &self.caller.region)
             .ok()
-            .and_then(|arn| estate.secrets.get(&arn));
+            .and_then(|arn| state.secrets.get(&arn));
         let known = found.map(|secret| [secret.name.clone(), secret.arn.clone()]);
         [id.to_owned()]
             .into_iter()
@@ -136,66 +136,64 @@ impl Exchange {
             .collect()
     }
 
-    async fn suffer(
+    async fn apply_fault(
         &self,
         fault: FaultKind,
-        shared: &Shared,
+        app: &AppState,
         connection: &Reset,
     ) -> Response<Body> {
         match fault {
-            FaultKind::Throttle => self.refuse(
-                shared,
-                &Failure::new("ThrottlingException", "Rate exceeded"),
-            ),
-            FaultKind::ServerError => self.refuse(shared, &Failure::server_error()),
-            FaultKind::ServerErrorAfter => {
-                drop(self.finish(shared));
-                self.refuse(shared, &Failure::server_error())
+            FaultKind::Throttle => {
+                self.refuse(app, &ApiError::new("ThrottlingException", "Rate exceeded"))
             }
-            FaultKind::AccessDenied => self.refuse(shared, &self.denial()),
-            FaultKind::Code { code, message } => self.refuse(shared, &Failure::new(&code, message)),
+            FaultKind::ServerError => self.refuse(app, &ApiError::server_error()),
+            FaultKind::ServerErrorAfter => {
+                drop(self.finish(app));
+                self.refuse(app, &ApiError::server_error())
+            }
+            FaultKind::AccessDenied => self.refuse(app, &self.denial()),
+            FaultKind::Code { code, message } => self.refuse(app, &ApiError::new(&code, message)),
             FaultKind::Delay(milliseconds) => {
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                self.finish(shared)
+                self.finish(app)
             }
             FaultKind::HangBefore => {
-                self.hang(shared, false).await;
-                self.finish(shared)
+                self.hang(app, false).await;
+                self.finish(app)
             }
             FaultKind::HangAfter => {
-                let response = self.finish(shared);
-                self.hang(shared, true).await;
+                let response = self.finish(app);
+                self.hang(app, true).await;
                 response
             }
             FaultKind::ResetBefore => Self::reset(connection),
             FaultKind::ResetAfter => {
-                drop(self.finish(shared));
+                drop(self.finish(app));
                 Self::reset(connection)
             }
-            FaultKind::Truncate => truncated(self.finish(shared)).await,
-            FaultKind::Html => self.html(shared),
-            FaultKind::Date(text) => dated(self.finish(shared), &text),
+            FaultKind::Truncate => truncate(self.finish(app)).await,
+            FaultKind::Html => self.html(app),
+            FaultKind::Date(text) => with_date(self.finish(app), &text),
         }
     }
 
     /// Lets a request for messages wait in real time, as long as it asks for and at most 20 s.
-    async fn wait_for_messages(&self, shared: &Shared) {
+    async fn wait_for_messages(&self, app: &AppState) {
         if (self.service.as_str(), self.operation.as_str()) != (SQS, "ReceiveMessage") {
             return;
         }
         let seconds = self.parameters["WaitTimeSeconds"].as_u64().unwrap_or(0);
         let pauses = seconds.min(20) * MESSAGE_POLLS;
         for _ in 0..pauses {
-            if !self.judged(shared, |mut call| call.would_wait()) {
+            if !self.with_call(app, |mut call| call.would_wait()) {
                 return;
             }
             tokio::time::sleep(MESSAGE_POLL).await;
         }
     }
 
-    async fn hang(&self, shared: &Shared, applied: bool) {
-        shared
-            .hang(&self.caller.request_id, &self.operation, applied)
+    async fn hang(&self, app: &AppState, applied: bool) {
+        app.hang(&self.caller.request_id, &self.operation, applied)
             .await;
     }
 
@@ -205,49 +203,51 @@ impl Exchange {
         Response::default()
     }
 
-    fn html(&self, shared: &Shared) -> Response<Body> {
+    fn html(&self, app: &AppState) -> Response<Body> {
         let page = "<html><body>Please log in</body></html>".to_owned();
-        let mut response = self.respond(shared, StatusCode::OK, page, "HTML");
+        let mut response = self.respond(app, StatusCode::OK, page, "HTML");
         let kind = HeaderValue::from_static("text/html");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
 
     /// Applies the request at the current time and answers it.
-    fn finish(&self, shared: &Shared) -> Response<Body> {
-        match self.judged(shared, |call| call.answer(&self.service, &self.operation)) {
-            Ok(value) => self.respond(shared, StatusCode::OK, value.to_string(), "OK"),
-            Err(failure) => self.refuse(shared, &failure),
+    fn finish(&self, app: &AppState) -> Response<Body> {
+        match self.with_call(app, |call| call.answer(&self.service, &self.operation)) {
+            Ok(value) => self.respond(app, StatusCode::OK, value.to_string(), "OK"),
+            Err(error) => self.refuse(app, &error),
         }
     }
 
-    fn judged<T>(&self, shared: &Shared, judge: impl FnOnce(Call<'_>) -> T) -> T {
-        let mut estate = shared.estate();
-        let now = estate.catch_up();
+    fn with_call<T>(&self, app: &AppState, judge: impl FnOnce(Call<'_>) -> T) -> T {
+        let mut state = app.state();
+        let now = state.catch_up();
         judge(Call {
-            estate: &mut estate,
+            state: &mut state,
             caller: &self.caller,
             parameters: Parameters(&self.parameters),
             now,
         })
     }
 
-    fn refuse(&self, shared: &Shared, failure: &Failure) -> Response<Body> {
-        let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::BAD_REQUEST);
-        self.respond(shared, status, failure.body().to_string(), &failure.code)
+    fn refuse(&self, app: &AppState, error: &ApiError) -> Response<Body> {
+        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+        self.respond(app, status, error.body().to_string(), &error.code)
     }
 
     fn respond(
         &self,
-        shared: &Shared,
+        app: &AppState,
         status: StatusCode,
         body: String,
         code: &str,
     ) -> Response<Body> {
-        let mut estate = shared.estate();
-        let now = estate.clock.now();
-        estate.trace.answered(&self.caller.request_id, now, code);
-        drop(estate);
+        let mut state = app.state();
+        let now = state.clock.now();
+        state
+            .trace
+            .record_answer(&self.caller.request_id, now, code);
+        drop(state);
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -271,9 +271,9 @@ impl Exchange {
         response
     }
 
-    fn denial(&self) -> Failure {
+    fn denial(&self) -> ApiError {
         let Caller { account, .. } = &self.caller;
-        Failure::new(
+        ApiError::new(
             "AccessDeniedException",
             format!(
                 "User: arn:aws:iam::{account}:user/simulated is not authorized to perform: secretsmanager:{}",
@@ -284,7 +284,7 @@ impl Exchange {
 }
 
 /// Returns the answer with another date.
-fn dated(mut response: Response<Body>, text: &str) -> Response<Body> {
+fn with_date(mut response: Response<Body>, text: &str) -> Response<Body> {
     if let Ok(value) = HeaderValue::from_str(text) {
         response.headers_mut().insert(header::DATE, value);
     }
@@ -292,7 +292,7 @@ fn dated(mut response: Response<Body>, text: &str) -> Response<Body> {
 }
 
 /// Returns the answer with half of its body and a status of success.
-async fn truncated(response: Response<Body>) -> Response<Body> {
+async fn truncate(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX)
         .await

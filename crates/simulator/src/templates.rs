@@ -69,13 +69,13 @@ impl Generate {
         let function = numbered(self.function.as_deref().unwrap_or("ok-{n}"));
         let mut entry = healthy(&name, &function);
         entry.region.clone_from(&self.region);
-        self.state.alter(&mut entry, &name);
+        self.state.apply(&mut entry, &name);
         entry
     }
 }
 
 impl Template {
-    fn alter(self, entry: &mut SecretEntry, name: &str) {
+    fn apply(self, entry: &mut SecretEntry, name: &str) {
         let rotation = entry.rotation.get_or_insert_default();
         match self {
             Self::Healthy => {}

@@ -90,11 +90,11 @@ impl Request {
 }
 
 impl Trace {
-    pub(crate) fn asked(&mut self, request: Request) {
+    pub(crate) fn record_request(&mut self, request: Request) {
         self.entries.push(Entry::Request(request));
     }
 
-    pub(crate) fn answered(&mut self, request_id: &str, at: Timestamp, answer: &str) {
+    pub(crate) fn record_answer(&mut self, request_id: &str, at: Timestamp, answer: &str) {
         let asked = self.entries.iter_mut().rev().find_map(|entry| match entry {
             Entry::Request(request) if request.request_id == request_id => Some(request),
             Entry::Request(_) | Entry::Change { .. } => None,
@@ -105,7 +105,7 @@ impl Trace {
         }
     }
 
-    pub(crate) fn changed(
+    pub(crate) fn record_change(
         &mut self,
         time: Timestamp,
         cause: &Cause,

@@ -14,7 +14,7 @@ const DAY: f64 = 86_400.0;
 async fn a_secret_at_rest_shows_its_labels_rules_and_dates() {
     let account = Account::with(&idle());
     let body = account.described_body("app").await;
-    let arn = account.simulator.truth("app").unwrap().arn;
+    let arn = account.simulator.inspect("app").unwrap().arn;
     let now = 1_795_428_000.0;
     assert_eq!((&body["ARN"], &body["Name"]), (&json!(arn), &json!("app")));
     assert_eq!(body["RotationEnabled"], json!(true));

@@ -168,7 +168,7 @@ async fn a_promoted_pending_version_keeps_awspending_unless_the_switch_says_othe
         let account = Account::with(&stuck_valued("ok"));
         account
             .simulator
-            .set_world(|world| world.promote_drops_pending = drops);
+            .set_quirks(|quirks| quirks.promote_drops_pending = drops);
         update(&account, "AWSCURRENT", Some(CURRENT), Some(PENDING))
             .await
             .unwrap();

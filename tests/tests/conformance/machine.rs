@@ -29,7 +29,7 @@ async fn a_rotation_takes_its_four_steps_in_their_order() {
     let account = Account::with(&idle());
     rotate(&account).await;
     let seen = |account: &Account| {
-        let truth = account.simulator.truth("app").unwrap();
+        let truth = account.simulator.inspect("app").unwrap();
         (truth.versions[TOKEN], truth.accepted.contains(TOKEN))
     };
     assert_eq!(seen(&account), (false, false));
@@ -83,7 +83,7 @@ async fn a_failed_step_strands_awspending() {
         rotate(&account).await;
         account.simulator.jump(2.0 * 86_400.0);
         assert_eq!(account.labels("app").await, in_progress(), "{function}");
-        let truth = account.simulator.truth("app").unwrap();
+        let truth = account.simulator.inspect("app").unwrap();
         assert_eq!(truth.versions[TOKEN], has_value, "{function}");
         assert_eq!(truth.accepted.contains(TOKEN), target_knows, "{function}");
         let again = account.client.rotate_secret().secret_id("app");
@@ -99,12 +99,14 @@ async fn a_failed_step_strands_awspending() {
 #[tokio::test]
 async fn a_function_that_hangs_is_ended_after_fifteen_minutes() {
     let account = Account::with(&app("", "hang-createSecret"));
-    account.simulator.set_world(|world| world.own_retries = 0);
+    account
+        .simulator
+        .set_quirks(|quirks| quirks.own_retries = 0);
     rotate(&account).await;
     account.simulator.jump(STEP + 890.0);
-    assert!(account.simulator.truth("app").unwrap().rotating);
+    assert!(account.simulator.inspect("app").unwrap().rotating);
     account.simulator.jump(20.0);
-    assert!(!account.simulator.truth("app").unwrap().rotating);
+    assert!(!account.simulator.inspect("app").unwrap().rotating);
     assert_eq!(account.labels("app").await, in_progress());
 }
 
@@ -121,7 +123,7 @@ async fn aws_runs_a_failed_rotation_again_from_its_first_step() {
     account.simulator.jump(6.0 * 3600.0);
     let expected = labels([(CURRENT, "AWSPREVIOUS"), (TOKEN, "AWSCURRENT")]);
     assert_eq!(account.labels("app").await, expected);
-    let invocations = account.simulator.truth("app").unwrap().invocations;
+    let invocations = account.simulator.inspect("app").unwrap().invocations;
     assert_eq!(
         (invocations["createSecret"], invocations["finishSecret"]),
         (3, 1)
@@ -159,7 +161,7 @@ async fn removing_awspending_under_way_makes_the_function_fail() {
     account.simulator.jump(86_400.0);
     let expected = labels([(CURRENT, "AWSCURRENT"), (PREVIOUS, "AWSPREVIOUS")]);
     assert_eq!(account.labels("app").await, expected);
-    let truth = account.simulator.truth("app").unwrap();
+    let truth = account.simulator.inspect("app").unwrap();
     assert_eq!(truth.invocations.get("finishSecret"), None);
     assert!(
         !truth.live_value_is_labelled,
@@ -171,7 +173,9 @@ async fn removing_awspending_under_way_makes_the_function_fail() {
 #[tokio::test]
 async fn running_the_same_version_again_heals_what_clearing_would_lock_out() {
     let account = Account::with(&app("", "crash-after-setSecret"));
-    account.simulator.set_world(|world| world.own_retries = 0);
+    account
+        .simulator
+        .set_quirks(|quirks| quirks.own_retries = 0);
     rotate(&account).await;
     account.simulator.jump(60.0);
     account
@@ -244,7 +248,7 @@ async fn clearing_what_died_after_set_secret_locks_everyone_out() {
     assert!(
         !account
             .simulator
-            .truth("app")
+            .inspect("app")
             .unwrap()
             .live_value_is_labelled
     );
@@ -260,7 +264,7 @@ async fn with_alternating_users_the_current_value_stays_valid() {
     let account = Account::with(&scenario);
     rotate(&account).await;
     account.simulator.jump(86_400.0);
-    let accepted = account.simulator.truth("app").unwrap().accepted;
+    let accepted = account.simulator.inspect("app").unwrap().accepted;
     assert!(accepted.contains(CURRENT) && accepted.contains(TOKEN));
 }
 
@@ -277,7 +281,7 @@ async fn rotate_immediately_false_tests_and_leaves_no_trace() {
     account.simulator.jump(60.0);
     let expected = labels([(CURRENT, "AWSCURRENT"), (PREVIOUS, "AWSPREVIOUS")]);
     assert_eq!(account.labels("app").await, expected);
-    let truth = account.simulator.truth("app").unwrap();
+    let truth = account.simulator.inspect("app").unwrap();
     assert_eq!(
         truth.invocations.into_iter().collect::<Vec<_>>(),
         [("testSecret".to_owned(), 1)]

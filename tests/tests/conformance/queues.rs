@@ -77,7 +77,7 @@ fn the_cli_sends_receives_and_deletes() {
 #[test]
 fn what_arrives_has_the_shape_that_aws_documents() {
     let simulator = simulator();
-    let truth = simulator.truth("db-1").unwrap();
+    let truth = simulator.inspect("db-1").unwrap();
     simulator.jump(400.0 * 86400.0);
     let arn = "arn:aws:sqs:eu-west-1:111122223333:events";
     let events = simulator.events(arn);

@@ -138,7 +138,7 @@ async fn an_accepted_rotation_has_only_begun() {
         (TOKEN, "AWSPENDING"),
     ]);
     assert_eq!(account.labels("app").await, expected);
-    let has_value = account.simulator.truth("app").unwrap().versions[TOKEN];
+    let has_value = account.simulator.inspect("app").unwrap().versions[TOKEN];
     assert!(!has_value);
 }
 

@@ -86,7 +86,7 @@ fn labels_at_rest(aws: &AwsCli, describe: &str) -> Value {
 #[test]
 fn the_runbook_brings_a_stuck_secret_back() {
     let simulator = stuck("empty: true");
-    simulator.set_world(|world| world.retry_on_rotate = false);
+    simulator.set_quirks(|quirks| quirks.retry_on_rotate = false);
     let Some(aws) = cli(&simulator) else { return };
     let commands = commands();
     let [list, describe, versions, refused, clear, rotate, look] = commands.as_slice() else {
@@ -131,7 +131,7 @@ fn the_runbook_brings_a_stuck_secret_back() {
     );
     assert!(
         simulator
-            .truth("payments/db/main")
+            .inspect("payments/db/main")
             .unwrap()
             .accepted
             .contains(&fresh)

@@ -25,7 +25,7 @@ async fn an_entry_shows_id_labels_date_and_key() {
         .post("ListSecretVersionIds", &json!({"SecretId": "app"}))
         .await
         .body;
-    let arn = account.simulator.truth("app").unwrap().arn;
+    let arn = account.simulator.inspect("app").unwrap().arn;
     assert_eq!((&body["ARN"], &body["Name"]), (&json!(arn), &json!("app")));
     let versions = body["Versions"].as_array().unwrap();
     let current = versions
@@ -169,7 +169,7 @@ async fn only_old_versions_beyond_a_hundred_are_collected() {
             .send()
             .await
             .unwrap();
-        let kept = account.simulator.truth("app").unwrap().versions;
+        let kept = account.simulator.inspect("app").unwrap().versions;
         let labelled = kept.contains_key(CURRENT) && kept.contains_key(TOKEN);
         assert_eq!((kept.len(), labelled), (left + 2, true), "{age} hours old");
     }

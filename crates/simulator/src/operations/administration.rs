@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{Answer, Call, named, seconds, values};
-use crate::failure::Failure;
+use crate::errors::ApiError;
 use crate::model::{Deletion, Secret};
 
 impl Call<'_> {
@@ -14,26 +14,26 @@ impl Call<'_> {
         let force = self.parameters.flag("ForceDeleteWithoutRecovery") == Some(true);
         if force && self.parameters.number("RecoveryWindowInDays").is_some() {
             let message = "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.";
-            return Err(Failure::invalid_parameter(message));
+            return Err(ApiError::invalid_parameter(message));
         }
         if !(7..=30).contains(&days) {
-            return Err(Failure::invalid_parameter(
+            return Err(ApiError::invalid_parameter(
                 "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).",
             ));
         }
         if !secret.replicas.is_empty() {
-            return Err(Failure::invalid_request(
+            return Err(ApiError::invalid_request(
                 "You can't delete secret while it still has replica regions.",
             ));
         }
         let (arn, now, mut answer) = (secret.arn.clone(), self.now, named(secret));
         if force || secret.is_replica() {
-            self.estate.secrets.remove(&arn);
+            self.state.secrets.remove(&arn);
             answer["DeletionDate"] = seconds(now);
             return Ok(answer);
         }
         if secret.deleted.is_some() {
-            return Err(Failure::marked_for_deletion());
+            return Err(ApiError::marked_for_deletion());
         }
         self.change(&arn, |secret| {
             secret.deleted = Some(Deletion {
@@ -53,7 +53,7 @@ impl Call<'_> {
             now > deletion.requested + SignedDuration::from_hours(24 * deletion.window_days)
         };
         if secret.deleted.is_some_and(over) {
-            return Err(Failure::invalid_request(
+            return Err(ApiError::invalid_request(
                 "You can't perform this operation on the secret because it was deleted.",
             ));
         }
@@ -104,7 +104,7 @@ impl Call<'_> {
 
     /// A replica has the ARN of its primary with another region.
     fn add_replica(&mut self, arn: &str, region: &str) {
-        let Some(primary) = self.estate.secrets.get(arn) else {
+        let Some(primary) = self.state.secrets.get(arn) else {
             return;
         };
         let mut replica = primary.clone();
@@ -113,14 +113,14 @@ impl Call<'_> {
         replica.replicas.clear();
         replica.running = None;
         region.clone_into(&mut replica.region);
-        self.estate.secrets.insert(replica.arn.clone(), replica);
+        self.state.secrets.insert(replica.arn.clone(), replica);
     }
 
     pub(super) fn remove_regions_from_replication(&mut self) -> Answer {
         let secret = self.writable()?;
         let (arn, own) = (secret.arn.clone(), secret.region.clone());
         for region in self.parameters.texts("RemoveReplicaRegions") {
-            self.estate.secrets.remove(&arn.replacen(
+            self.state.secrets.remove(&arn.replacen(
                 &format!(":{own}:"),
                 &format!(":{region}:"),
                 1,
@@ -139,10 +139,10 @@ impl Call<'_> {
             .clone()
             .filter(|_| secret.is_replica());
         let primary =
-            primary.ok_or_else(|| Failure::invalid_request("The secret is not a replica."))?;
+            primary.ok_or_else(|| ApiError::invalid_request("The secret is not a replica."))?;
         let primary_arn = arn.replacen(&format!(":{region}:"), &format!(":{primary}:"), 1);
         self.change(&arn, |secret| secret.primary_region = None)?;
-        if self.estate.secrets.contains_key(&primary_arn) {
+        if self.state.secrets.contains_key(&primary_arn) {
             self.change(&primary_arn, |secret| secret.replicas.remove(&region))?;
         }
         Ok(json!({"ARN": arn}))
@@ -150,18 +150,19 @@ impl Call<'_> {
 
     fn replication(&self, arn: &str) -> Answer {
         let secret = self
-            .estate
+            .state
             .secrets
             .get(arn)
-            .ok_or_else(Failure::not_found)?;
+            .ok_or_else(ApiError::secret_not_found)?;
         Ok(json!({"ARN": arn, "ReplicationStatus": self.replicas(secret)}))
     }
 
     /// Returns the replication status of the replicas.
     pub(super) fn replicas(&self, secret: &Secret) -> Vec<Value> {
-        let world = &self.estate.world;
-        let shown = secret.last_changed + SignedDuration::from_secs(world.replication_delay.into());
-        let status = match (world.replication_fails, self.now < shown) {
+        let quirks = &self.state.quirks;
+        let shown =
+            secret.last_changed + SignedDuration::from_secs(quirks.replication_delay.into());
+        let status = match (quirks.replication_fails, self.now < shown) {
             (true, _) => "Failed",
             (false, true) => "InProgress",
             (false, false) => "InSync",

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::errors::ApiError;
 use crate::model::Secret;
 
 /// One filter. It matches if any of its values matches.
@@ -12,7 +12,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn parse(value: &Value) -> Result<Self, Failure> {
+    pub(super) fn parse(value: &Value) -> Result<Self, ApiError> {
         let key = value["Key"].as_str().unwrap_or_default().to_owned();
         let known = [
             "name",
@@ -35,7 +35,7 @@ impl Filter {
             || !countable
             || !values.iter().all(|value| is_searchable(value))
         {
-            return Err(Failure::invalid_parameter(format!(
+            return Err(ApiError::invalid_parameter(format!(
                 "The filter {key} is not valid."
             )));
         }

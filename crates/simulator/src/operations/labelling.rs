@@ -1,9 +1,9 @@
 //! `UpdateSecretVersionStage`: moves a label, with `RemoveFromVersionId` as compare-and-swap.
 
 use super::{Answer, Call, named};
-use crate::failure::Failure;
+use crate::errors::ApiError;
 use crate::model::{CURRENT, PENDING, Secret};
-use crate::world::{LabelOnEmpty, World};
+use crate::quirks::{LabelOnEmpty, Quirks};
 
 /// The maximum number of labels on one secret.
 const MAX_LABELS: usize = 20;
@@ -17,13 +17,13 @@ impl Call<'_> {
         );
         let secret = self.writable()?;
         let answer = named(secret);
-        judge(secret, label, from, to, &self.estate.world)?;
+        check(secret, label, from, to, &self.state.quirks)?;
         let (arn, now) = (secret.arn.clone(), self.now);
-        let World {
+        let Quirks {
             promote_drops_pending,
             label_moves_date,
             ..
-        } = self.estate.world;
+        } = self.state.quirks;
         let already = to.is_some() && secret.holder(label) == to;
         if !already {
             self.change(&arn, |secret| {
@@ -39,41 +39,41 @@ impl Call<'_> {
 }
 
 /// Checks the whole request before any label moves.
-fn judge(
+fn check(
     secret: &Secret,
     label: &str,
     from: Option<&str>,
     to: Option<&str>,
-    world: &World,
-) -> Result<(), Failure> {
+    quirks: &Quirks,
+) -> Result<(), ApiError> {
     if label.len() > 256 {
-        return Err(Failure::invalid_parameter(
+        return Err(ApiError::invalid_parameter(
             "VersionStage must be at most 256 characters long.",
         ));
     }
     let holder = secret.holder(label);
     if let Some(version) = to.filter(|version| !secret.versions.contains_key(*version)) {
-        return Err(Failure::new(
+        return Err(ApiError::new(
             "ResourceNotFoundException",
             format!("Secrets Manager can't find the specified secret version: {version}."),
         ));
     }
     if to.is_some() && holder == to {
-        return already_there(label, world);
+        return already_there(label, quirks);
     }
     compare(holder, label, from)?;
     match to {
-        None if label == CURRENT => Err(Failure::current_cannot_go()),
+        None if label == CURRENT => Err(ApiError::current_label_required()),
         None => Ok(()),
-        Some(version) => attachable(secret, label, version, world),
+        Some(version) => attachable(secret, label, version, quirks),
     }
 }
 
 /// Checks whether a label may be attached to an existing version.
-fn attachable(secret: &Secret, label: &str, to: &str, world: &World) -> Result<(), Failure> {
+fn attachable(secret: &Secret, label: &str, to: &str, quirks: &Quirks) -> Result<(), ApiError> {
     let holder = secret.holder(label);
     if holder.is_none() && secret.label_count() >= MAX_LABELS {
-        return Err(Failure::new(
+        return Err(ApiError::new(
             "LimitExceededException",
             "You have reached the limit of 20 staging labels for this secret.",
         ));
@@ -81,39 +81,39 @@ fn attachable(secret: &Secret, label: &str, to: &str, world: &World) -> Result<(
     let version = secret.versions.get(to);
     let empty = version.is_some_and(|version| version.value.is_none());
     if empty && label != PENDING {
-        on_empty(world)
+        on_empty(quirks)
     } else {
         Ok(())
     }
 }
 
-fn already_there(label: &str, world: &World) -> Result<(), Failure> {
+fn already_there(label: &str, quirks: &Quirks) -> Result<(), ApiError> {
     let message = format!("Staging label {label} is already attached to this version.");
-    if world.already_attached_fails {
-        Err(Failure::invalid_parameter(message))
+    if quirks.already_attached_fails {
+        Err(ApiError::invalid_parameter(message))
     } else {
         Ok(())
     }
 }
 
-fn compare(holder: Option<&str>, label: &str, from: Option<&str>) -> Result<(), Failure> {
+fn compare(holder: Option<&str>, label: &str, from: Option<&str>) -> Result<(), ApiError> {
     match (holder, from) {
         (None, None) => Ok(()),
         (Some(holder), Some(from)) if holder == from => Ok(()),
-        (Some(holder), _) => Err(Failure::label_elsewhere(label, holder)),
-        (None, Some(from)) => Err(Failure::invalid_parameter(format!(
+        (Some(holder), _) => Err(ApiError::label_elsewhere(label, holder)),
+        (None, Some(from)) => Err(ApiError::invalid_parameter(format!(
             "Staging label {label} is not attached to version {from}."
         ))),
     }
 }
 
-fn on_empty(world: &World) -> Result<(), Failure> {
-    match world.label_on_empty {
+fn on_empty(quirks: &Quirks) -> Result<(), ApiError> {
+    match quirks.label_on_empty {
         LabelOnEmpty::Accepted => Ok(()),
-        LabelOnEmpty::InvalidParameter => Err(Failure::invalid_parameter(
+        LabelOnEmpty::InvalidParameter => Err(ApiError::invalid_parameter(
             "You can't attach a staging label to a version without a value.",
         )),
-        LabelOnEmpty::NotFound => Err(Failure::not_found()),
+        LabelOnEmpty::NotFound => Err(ApiError::secret_not_found()),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::filter::Filter;
 use super::parameters::encode;
 use super::{Answer, Call, seconds};
-use crate::failure::Failure;
+use crate::errors::ApiError;
 use crate::model::{Deletion, Secret, Version};
 use crate::schedule;
 
@@ -16,7 +16,7 @@ impl Call<'_> {
             .parameters
             .flag("IncludePlannedDeletion")
             .unwrap_or(false);
-        let visible = self.estate.secrets.values().filter(|secret| {
+        let visible = self.state.secrets.values().filter(|secret| {
             secret.account == self.caller.account
                 && secret.region == self.caller.region
                 && (planned || secret.deleted.is_none())
@@ -55,12 +55,12 @@ impl Call<'_> {
     pub(super) fn list_secret_version_ids(&mut self) -> Answer {
         let secret = self.secret()?;
         let deprecated = self.parameters.flag("IncludeDeprecated").unwrap_or(false);
-        let world = &self.estate.world;
+        let quirks = &self.state.quirks;
         let shown = secret.versions.iter().filter(|(id, version)| {
             let unfinished = secret.unfinished() == Some(id.as_str());
             let omitted = match version.value {
-                None => !world.empty_pending_listed,
-                Some(_) => unfinished && world.valued_pending_omitted,
+                None => !quirks.empty_pending_listed,
+                Some(_) => unfinished && quirks.valued_pending_omitted,
             };
             !omitted && (deprecated || !version.labels.is_empty())
         });
@@ -76,7 +76,7 @@ impl Call<'_> {
 
     /// Returns the page after the key in the token. Because the token is a key, a deletion between pages skips no
     /// secret.
-    fn page<T>(&self, sorted: Vec<(String, T)>) -> Result<(Vec<T>, Option<String>), Failure> {
+    fn page<T>(&self, sorted: Vec<(String, T)>) -> Result<(Vec<T>, Option<String>), ApiError> {
         let (size, after) = (self.parameters.page_size()?, self.parameters.next_token()?);
         let descending = self.parameters.text("SortOrder") == Some("desc");
         let beyond = |key: &String| {
@@ -97,10 +97,10 @@ impl Call<'_> {
         Ok((page, next))
     }
 
-    fn filters(&self) -> Result<Vec<Filter>, Failure> {
+    fn filters(&self) -> Result<Vec<Filter>, ApiError> {
         let given = self.parameters.list("Filters");
         if given.len() > 10 {
-            return Err(Failure::invalid_parameter(
+            return Err(ApiError::invalid_parameter(
                 "At most 10 filters are allowed.",
             ));
         }
@@ -108,7 +108,7 @@ impl Call<'_> {
     }
 }
 
-fn sort_key(name: &str) -> Result<fn(&Secret) -> String, Failure> {
+fn sort_key(name: &str) -> Result<fn(&Secret) -> String, ApiError> {
     Ok(match name {
         "created-date" | "last-accessed-date" => |secret| {
             format!(
@@ -126,7 +126,7 @@ fn sort_key(name: &str) -> Result<fn(&Secret) -> String, Failure> {
         },
         "name" => |secret| format!("{}\u{1f}{}", secret.name, secret.arn),
         _ => {
-            return Err(Failure::invalid_parameter(format!(
+            return Err(ApiError::invalid_parameter(format!(
                 "SortBy {name} is not valid."
             )));
         }

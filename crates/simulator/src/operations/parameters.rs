@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::errors::ApiError;
 
 /// The JSON object of a request.
 #[derive(Clone, Copy, Debug)]
@@ -13,9 +13,9 @@ impl<'a> Parameters<'a> {
         self.0.get(name)?.as_str()
     }
 
-    pub(crate) fn required(self, name: &str) -> Result<&'a str, Failure> {
+    pub(crate) fn required(self, name: &str) -> Result<&'a str, ApiError> {
         let missing = || {
-            Failure::new(
+            ApiError::new(
                 "ValidationException",
                 format!(
                     "1 validation error detected: Value null at '{name}' failed to satisfy constraint: Member must not be null"
@@ -47,36 +47,36 @@ impl<'a> Parameters<'a> {
         self.list(name).iter().filter_map(Value::as_str).collect()
     }
 
-    pub(crate) fn token(self) -> Result<Option<&'a str>, Failure> {
+    pub(crate) fn token(self) -> Result<Option<&'a str>, ApiError> {
         self.version_id("ClientRequestToken")
     }
 
     /// Returns the token, which has 32 to 64 characters. Tokens become version ids.
-    pub(crate) fn version_id(self, name: &str) -> Result<Option<&'a str>, Failure> {
+    pub(crate) fn version_id(self, name: &str) -> Result<Option<&'a str>, ApiError> {
         match self.text(name) {
-            Some(id) if !(32..=64).contains(&id.len()) => Err(Failure::invalid_parameter(format!(
-                "{name} must be between 32 and 64 characters long."
-            ))),
+            Some(id) if !(32..=64).contains(&id.len()) => Err(ApiError::invalid_parameter(
+                format!("{name} must be between 32 and 64 characters long."),
+            )),
             id => Ok(id),
         }
     }
 
     /// Returns `MaxResults`, from 1 to 100. The default is 100.
-    pub(crate) fn page_size(self) -> Result<usize, Failure> {
+    pub(crate) fn page_size(self) -> Result<usize, ApiError> {
         let size = self.number("MaxResults").unwrap_or(100);
         let fits = usize::try_from(size)
             .ok()
             .filter(|size| (1..=100).contains(size));
-        fits.ok_or_else(|| Failure::invalid_parameter("MaxResults must be between 1 and 100."))
+        fits.ok_or_else(|| ApiError::invalid_parameter("MaxResults must be between 1 and 100."))
     }
 
     /// Returns the end of the last page. Tokens are opaque, and invalid tokens are refused.
-    pub(crate) fn next_token(self) -> Result<Option<String>, Failure> {
+    pub(crate) fn next_token(self) -> Result<Option<String>, ApiError> {
         let Some(token) = self.text("NextToken") else {
             return Ok(None);
         };
         let refused = || {
-            Failure::new(
+            ApiError::new(
                 "InvalidNextTokenException",
                 "The NextToken value is invalid.",
             )

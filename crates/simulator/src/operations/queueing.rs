@@ -4,22 +4,22 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{Answer, Call};
-use crate::failure::Failure;
+use crate::errors::ApiError;
 use crate::queues::{Delivery, Queue, VISIBILITY};
 
 impl Call<'_> {
-    fn queue(&mut self) -> Result<&mut Queue, Failure> {
+    fn queue(&mut self) -> Result<&mut Queue, ApiError> {
         let url = self.parameters.required("QueueUrl")?.to_owned();
-        self.estate
+        self.state
             .queues
             .by_url(&url, &self.caller.region)
-            .ok_or_else(Failure::no_queue)
+            .ok_or_else(ApiError::queue_not_found)
     }
 
     pub(super) fn receive_message(&mut self) -> Answer {
         let most = self.number("MaxNumberOfMessages", 1)?;
         if !(1..=10).contains(&most) {
-            return Err(Failure::new(
+            return Err(ApiError::new(
                 "InvalidParameterValue",
                 format!(
                     "Value {most} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."
@@ -45,7 +45,7 @@ impl Call<'_> {
         if self.queue()?.delete(&receipt) {
             return Ok(json!({}));
         }
-        Err(Failure::new(
+        Err(ApiError::new(
             "ReceiptHandleIsInvalid",
             "The input receipt handle is invalid.",
         ))
@@ -55,7 +55,7 @@ impl Call<'_> {
         let entries = self.parameters.0["Entries"].as_array().cloned();
         let entries = entries.filter(|entries| (1..=10).contains(&entries.len()));
         let Some(entries) = entries else {
-            return Err(Failure::new(
+            return Err(ApiError::new(
                 "AWS.SimpleQueueService.EmptyBatchRequest",
                 "There should be one to ten DeleteMessageBatchRequestEntry in the request.",
             ));
@@ -97,12 +97,12 @@ impl Call<'_> {
         self.queue().is_ok_and(|queue| !queue.has_visible(now))
     }
 
-    fn number(&self, name: &str, otherwise: i64) -> Result<i64, Failure> {
+    fn number(&self, name: &str, otherwise: i64) -> Result<i64, ApiError> {
         let Some(value) = self.parameters.0.get(name) else {
             return Ok(otherwise);
         };
         value.as_i64().ok_or_else(|| {
-            Failure::new("SerializationException", format!("{name} is not a number"))
+            ApiError::new("SerializationException", format!("{name} is not a number"))
         })
     }
 }

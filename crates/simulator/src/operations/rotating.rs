@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Call};
-use crate::failure::Failure;
+use crate::errors::ApiError;
 use crate::model::{CURRENT, PENDING};
 use crate::schedule;
 use crate::trace::Cause;
@@ -12,15 +12,15 @@ impl Call<'_> {
     pub(super) fn rotate_secret(&mut self) -> Answer {
         // Reported even for a secret that does not exist (recorded 2023-05-12).
         let Some(token) = self.parameters.token()? else {
-            return Err(Failure::invalid_parameter(
+            return Err(ApiError::invalid_parameter(
                 "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
             ));
         };
-        judge_rules(&self.parameters.0["RotationRules"])?;
+        check_rules(&self.parameters.0["RotationRules"])?;
         let (arn, name) = self.rotatable()?;
         let function = self.parameters.text("RotationLambdaARN");
-        if self.estate.script(&arn, function).nope {
-            return Err(Failure::cannot_invoke());
+        if self.state.script(&arn, function).nope {
+            return Err(ApiError::cannot_invoke());
         }
         let answer = json!({"ARN": arn, "Name": name, "VersionId": token});
         if let Some(pending) = self.unfinished(&arn) {
@@ -28,59 +28,55 @@ impl Call<'_> {
         }
         self.set_rules(&arn)?;
         let known = self
-            .estate
+            .state
             .secrets
             .get(&arn)
             .is_some_and(|secret| secret.versions.contains_key(token));
         if !known {
             let cause = Cause::Request(self.caller.request_id.clone());
             if self.parameters.flag("RotateImmediately") == Some(false) {
-                self.estate.begin_test(&arn, token, &cause, self.now);
+                self.state.begin_test(&arn, token, &cause, self.now);
             } else {
-                self.estate.begin(&arn, token, &cause, self.now);
+                self.state.begin_rotation(&arn, token, &cause, self.now);
             }
         }
         Ok(answer)
     }
 
-    fn rotatable(&self) -> Result<(String, String), Failure> {
+    fn rotatable(&self) -> Result<(String, String), ApiError> {
         let secret = self.writable()?;
         let managed = secret.owning_service.is_some();
         if managed && self.parameters.text("RotationLambdaARN").is_some() {
-            return Err(Failure::invalid_request(
+            return Err(ApiError::invalid_request(
                 "You can't set a rotation function for a secret that is managed by another service.",
             ));
         }
         let function = secret.rotation.function.is_some()
             || self.parameters.text("RotationLambdaARN").is_some();
         if !function && !managed {
-            return Err(Failure::no_function());
+            return Err(ApiError::function_missing());
         }
         Ok((secret.arn.clone(), secret.name.clone()))
     }
 
     fn unfinished(&self, arn: &str) -> Option<String> {
-        self.estate
-            .secrets
-            .get(arn)?
-            .unfinished()
-            .map(str::to_owned)
+        self.state.secrets.get(arn)?.unfinished().map(str::to_owned)
     }
 
     /// Refuses a rotation while another one is unfinished. AWS reports that it will retry the unfinished one.
     fn refuse_or_repeat(&mut self, arn: &str, token: &str, pending: &str, answer: Value) -> Answer {
-        if token == pending && self.estate.world.same_token_succeeds {
+        if token == pending && self.state.quirks.same_token_succeeds {
             return Ok(answer);
         }
-        if self.estate.world.retry_on_rotate {
-            self.estate
-                .start(arn, pending, self.estate.world.own_retries, self.now);
+        if self.state.quirks.retry_on_rotate {
+            self.state
+                .start_run(arn, pending, self.state.quirks.own_retries, self.now);
         }
-        Err(Failure::previous_rotation())
+        Err(ApiError::rotation_incomplete())
     }
 
     /// Applies the rules and the function of the request. The call always turns rotation on.
-    fn set_rules(&mut self, arn: &str) -> Result<(), Failure> {
+    fn set_rules(&mut self, arn: &str) -> Result<(), ApiError> {
         let function = self.parameters.text("RotationLambdaARN").map(str::to_owned);
         let rules = self.parameters.0.get("RotationRules").cloned();
         let now = self.now;
@@ -97,7 +93,7 @@ impl Call<'_> {
                 secret.next_rotation = schedule::next(&secret.rotation, now);
             }
         })?;
-        self.estate.plan_next(arn, now);
+        self.state.plan_next(arn, now);
         Ok(())
     }
 
@@ -105,7 +101,7 @@ impl Call<'_> {
     pub(super) fn cancel_rotate_secret(&mut self) -> Answer {
         let secret = self.writable()?;
         if secret.rotation.function.is_none() && secret.owning_service.is_none() {
-            return Err(Failure::no_function());
+            return Err(ApiError::function_missing());
         }
         let mut answer = super::named(secret);
         if let Some(pending) = secret
@@ -126,8 +122,8 @@ impl Call<'_> {
 }
 
 /// Checks rules: days from 1 to 1000 or an expression, not both, and a window in hours.
-fn judge_rules(rules: &Value) -> Result<(), Failure> {
-    let refused = |message: &str| Err(Failure::invalid_parameter(message));
+fn check_rules(rules: &Value) -> Result<(), ApiError> {
+    let refused = |message: &str| Err(ApiError::invalid_parameter(message));
     let days = rules["AutomaticallyAfterDays"].as_i64();
     if days.is_some_and(|days| !(1..=1000).contains(&days)) {
         return refused("AutomaticallyAfterDays must be between 1 and 1000.");

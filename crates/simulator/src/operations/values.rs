@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Answer, Call, seconds};
-use crate::failure::Failure;
+use crate::errors::ApiError;
 use crate::model::{CURRENT, PENDING, Secret, Version};
 use crate::schedule;
 
@@ -13,13 +13,13 @@ impl Call<'_> {
     pub(super) fn create_secret(&mut self) -> Answer {
         let name = self.parameters.required("Name")?;
         let (account, region) = (self.caller.account.clone(), self.caller.region.clone());
-        if self.estate.resolve(name, &account, &region).is_ok() {
-            return Err(Failure::new(
+        if self.state.resolve(name, &account, &region).is_ok() {
+            return Err(ApiError::new(
                 "ResourceExistsException",
                 format!("The operation failed because the secret {name} already exists."),
             ));
         }
-        let arn = self.estate.new_arn(name, &region, &account);
+        let arn = self.state.new_arn(name, &region, &account);
         let mut secret = Secret::blank(&arn, name, &region, &account, self.now);
         secret.description = self.parameters.text("Description").map(str::to_owned);
         secret.tags = tags(self.parameters.list("Tags"));
@@ -40,18 +40,18 @@ impl Call<'_> {
             secret.target.accepts = [value].into();
             answer["VersionId"] = json!(token);
         }
-        self.estate.secrets.insert(arn, secret);
+        self.state.secrets.insert(arn, secret);
         Ok(answer)
     }
 
     pub(super) fn put_secret_value(&mut self) -> Answer {
         let secret = self.writable()?;
-        self.judge_value()?;
+        self.check_value()?;
         let value = self.value().ok_or_else(|| {
-            Failure::invalid_request("You must provide either SecretString or SecretBinary.")
+            ApiError::invalid_request("You must provide either SecretString or SecretBinary.")
         })?;
         let Some(token) = self.parameters.token()? else {
-            return Err(Failure::invalid_request(
+            return Err(ApiError::invalid_request(
                 "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
             ));
         };
@@ -71,7 +71,7 @@ impl Call<'_> {
             Some(_) => {
                 let message =
                     "You can't modify an existing version, you can only create a new version.";
-                return Err(Failure::new("ResourceExistsException", message));
+                return Err(ApiError::new("ResourceExistsException", message));
             }
             None => {}
         }
@@ -81,22 +81,22 @@ impl Call<'_> {
     }
 
     /// Checks a value: text or bytes, not both, of at most 65,536 bytes, with at most 20 labels.
-    fn judge_value(&self) -> Result<(), Failure> {
+    fn check_value(&self) -> Result<(), ApiError> {
         let (text, bytes) = (
             self.parameters.text("SecretString"),
             self.parameters.text("SecretBinary"),
         );
         if text.is_some() && bytes.is_some() {
             let message = "You can't specify both a binary secret value and a string secret value in the same secret.";
-            return Err(Failure::invalid_parameter(message));
+            return Err(ApiError::invalid_parameter(message));
         }
         if text.is_some_and(|text| text.len() > 65_536) {
             let message = "SecretString must be at most 65536 bytes long.";
-            return Err(Failure::invalid_parameter(message));
+            return Err(ApiError::invalid_parameter(message));
         }
         if self.parameters.list("VersionStages").len() > 20 {
             let message = "VersionStages must hold at most 20 staging labels.";
-            return Err(Failure::invalid_parameter(message));
+            return Err(ApiError::invalid_parameter(message));
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Call<'_> {
         token: &str,
         value: String,
         labels: &BTreeSet<String>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApiError> {
         let now = self.now;
         self.change(arn, |secret| {
             let version = secret.versions.entry(token.to_owned()).or_default();
@@ -155,22 +155,22 @@ impl Call<'_> {
     pub(super) fn get_secret_value(&mut self) -> Answer {
         let secret = self.secret()?;
         if secret.deleted.is_some() {
-            return Err(Failure::marked_for_deletion());
+            return Err(ApiError::marked_for_deletion());
         }
         let stage = self.parameters.text("VersionStage").unwrap_or(CURRENT);
         let version = self
             .parameters
             .text("VersionId")
             .or_else(|| secret.holder(stage))
-            .ok_or_else(|| Failure::no_value(stage))?;
+            .ok_or_else(|| ApiError::value_not_found(stage))?;
         let there = secret
             .versions
             .get(version)
-            .ok_or_else(|| Failure::no_value(stage))?;
+            .ok_or_else(|| ApiError::value_not_found(stage))?;
         let value = there
             .value
             .as_ref()
-            .ok_or_else(|| Failure::no_value(stage))?;
+            .ok_or_else(|| ApiError::value_not_found(stage))?;
         let created = there.created.map(seconds);
         Ok(
             json!({"ARN": secret.arn, "Name": secret.name, "VersionId": version, "SecretString": value, "VersionStages": there.labels, "CreatedDate": created}),
@@ -182,15 +182,15 @@ impl Call<'_> {
         for id in self.parameters.texts("SecretIdList") {
             let wanted = json!({"SecretId": id});
             let call = Call {
-                estate: &mut *self.estate,
+                state: &mut *self.state,
                 caller: self.caller,
                 parameters: super::Parameters(&wanted),
                 now: self.now,
             };
             match call.answer_of_secrets("GetSecretValue") {
                 Ok(value) => values.push(value),
-                Err(failure) => errors.push(
-                    json!({"SecretId": id, "ErrorCode": failure.code, "Message": failure.message}),
+                Err(error) => errors.push(
+                    json!({"SecretId": id, "ErrorCode": error.code, "Message": error.message}),
                 ),
             }
         }
@@ -205,7 +205,7 @@ impl Call<'_> {
             .clamp(1, 4096);
         let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
         let password: String = (0..length)
-            .map(|_| char::from(letters[self.estate.draw.below(letters.len())]))
+            .map(|_| char::from(letters[self.state.draw.below(letters.len())]))
             .collect();
         json!({"RandomPassword": password})
     }
@@ -218,7 +218,7 @@ impl Call<'_> {
     }
 
     fn drawn_token(&mut self) -> String {
-        let name = format!("{}{}", self.caller.request_id, self.estate.draw.next());
+        let name = format!("{}{}", self.caller.request_id, self.state.draw.next());
         uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-use secret_rotation_simulator::{Options, Simulator, World};
+use secret_rotation_simulator::{Options, Quirks, Simulator};
 use serde_json::Value;
 
 /// The AWS time at the start of every test.
@@ -12,12 +12,12 @@ pub(crate) const START: &str = "2026-11-23T10:00:00Z";
 /// Starts a simulator whose clock moves only by jumps, in a world where AWS does nothing automatically.
 pub(crate) fn quiet(scenario: &str) -> Simulator {
     let aws = simulator(scenario);
-    aws.set_world(|world| {
-        *world = World {
+    aws.set_quirks(|quirks| {
+        *quirks = Quirks {
             own_retries: 0,
             retry_on_rotate: false,
             schedules_run: false,
-            ..World::default()
+            ..Quirks::default()
         };
     });
     aws

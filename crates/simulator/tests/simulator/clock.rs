@@ -84,9 +84,9 @@ fn events_within_a_jump_run_in_order_and_at_their_own_time() {
 #[test]
 fn aws_rotates_at_the_next_date() {
     let aws = simulator("generate: [{count: 1, name: app, state: healthy}]");
-    let before = aws.truth("app").unwrap().labels;
+    let before = aws.inspect("app").unwrap().labels;
     aws.jump(18.0 * 86_400.0 + 60.0);
-    let truth = aws.truth("app").unwrap();
+    let truth = aws.inspect("app").unwrap();
     assert_ne!(truth.labels, before);
     assert_eq!(truth.invocations.into_values().collect::<Vec<_>>(), [1; 4]);
 }
@@ -96,7 +96,7 @@ fn a_scheduled_rotation_does_not_start_if_schedules_do_not_run() {
     let aws = simulator(
         "{world: {schedules_run: false}, generate: [{count: 1, name: app, state: healthy}]}",
     );
-    let before = aws.truth("app").unwrap().labels;
+    let before = aws.inspect("app").unwrap().labels;
     aws.jump(30.0 * 86_400.0);
-    assert_eq!(aws.truth("app").unwrap().labels, before);
+    assert_eq!(aws.inspect("app").unwrap().labels, before);
 }

@@ -125,12 +125,12 @@ fn hanging_requests_are_listed_and_released() {
 #[test]
 fn the_truth_of_a_secret_is_shown_by_name_and_by_arn() {
     let aws = quiet(APP);
-    let truth = json!(aws.truth("team/app").unwrap());
+    let truth = json!(aws.inspect("team/app").unwrap());
     assert_eq!(control(&aws, "GET", "secrets/team/app", "").json(), truth);
     let by_arn = format!("secrets/{}", truth["arn"].as_str().unwrap());
     assert_eq!(control(&aws, "GET", &by_arn, "").json(), truth);
     assert_eq!(control(&aws, "GET", "secrets/none", "").status, 404);
-    assert!(aws.truth("none").is_none());
+    assert!(aws.inspect("none").is_none());
 }
 
 #[test]

@@ -225,8 +225,8 @@ fn a_fault_on_a_secret_strikes_its_name_and_arn_but_no_longer_name() {
         ..Fault::on("DescribeSecret", FaultKind::Throttle)
     });
     let (own, other) = (
-        aws.truth("app").unwrap().arn,
-        aws.truth("app-1").unwrap().arn,
+        aws.inspect("app").unwrap().arn,
+        aws.inspect("app-1").unwrap().arn,
     );
     let codes = ["app", &own, "app-1", &other].map(|id| describe(&aws, id));
     assert_eq!(
@@ -238,7 +238,7 @@ fn a_fault_on_a_secret_strikes_its_name_and_arn_but_no_longer_name() {
 #[test]
 fn a_fault_on_an_arn_strikes_requests_by_name() {
     let aws = quiet(STUCK);
-    let secret = Some(aws.truth("app").unwrap().arn);
+    let secret = Some(aws.inspect("app").unwrap().arn);
     aws.inject(Fault {
         secret,
         ..Fault::on("DescribeSecret", FaultKind::Throttle)

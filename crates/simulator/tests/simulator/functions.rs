@@ -1,6 +1,6 @@
 //! The behavior of rotation functions, from their name and from their script.
 
-use secret_rotation_simulator::{STEPS, Script, Simulator, Truth};
+use secret_rotation_simulator::{STEPS, Script, SecretSnapshot, Simulator};
 use serde_json::json;
 
 use crate::client::{ask, quiet, simulator};
@@ -17,23 +17,23 @@ fn scenario(function: &str) -> String {
 }
 
 /// Runs one rotation with the function until no event is left.
-fn rotated_by(function: &str) -> (Simulator, Truth) {
+fn rotated_by(function: &str) -> (Simulator, SecretSnapshot) {
     let aws = quiet(&scenario(function));
     assert_eq!(rotate(&aws, NEW), "OK");
     aws.jump(3600.0);
-    let truth = aws.truth("app").unwrap();
+    let truth = aws.inspect("app").unwrap();
     assert!(!truth.rotating);
     (aws, truth)
 }
 
-fn holder(truth: &Truth, label: &str) -> Option<String> {
+fn holder(truth: &SecretSnapshot, label: &str) -> Option<String> {
     let mut labels = truth.labels.iter();
     labels
         .find(|(_, held)| held.contains(label))
         .map(|(id, _)| id.clone())
 }
 
-fn steps_run(truth: &Truth) -> Vec<&'static str> {
+fn steps_run(truth: &SecretSnapshot) -> Vec<&'static str> {
     let ran = |step: &&str| truth.invocations.contains_key(*step);
     STEPS.into_iter().filter(ran).collect()
 }
@@ -59,7 +59,7 @@ fn noop_leaves_an_empty_pending_version() {
 fn nope_cannot_be_invoked() {
     let aws = quiet(&scenario("nope-main"));
     assert_eq!(rotate(&aws, NEW), "AccessDeniedException");
-    assert_eq!(holder(&aws.truth("app").unwrap(), "AWSPENDING"), None);
+    assert_eq!(holder(&aws.inspect("app").unwrap(), "AWSPENDING"), None);
 }
 
 #[test]
@@ -92,9 +92,9 @@ fn a_function_that_hangs_runs_for_fifteen_minutes() {
         let aws = quiet(&scenario(&format!("hang-{step}")));
         assert_eq!(rotate(&aws, NEW), "OK");
         aws.jump(14.0 * 60.0);
-        assert!(aws.truth("app").unwrap().rotating, "{step}");
+        assert!(aws.inspect("app").unwrap().rotating, "{step}");
         aws.jump(2.0 * 60.0);
-        let truth = aws.truth("app").unwrap();
+        let truth = aws.inspect("app").unwrap();
         assert!(!truth.rotating, "{step}");
         assert_eq!(holder(&truth, "AWSPENDING").as_deref(), Some(NEW), "{step}");
     }
@@ -112,10 +112,10 @@ fn a_script_takes_precedence_over_the_name() {
     );
     assert_eq!(rotate(&aws, NEW), "OK");
     aws.jump(239.0);
-    assert!(aws.truth("app").unwrap().rotating);
+    assert!(aws.inspect("app").unwrap().rotating);
     aws.jump(1.0);
     assert_eq!(
-        holder(&aws.truth("app").unwrap(), "AWSCURRENT").as_deref(),
+        holder(&aws.inspect("app").unwrap(), "AWSCURRENT").as_deref(),
         Some(NEW)
     );
 }
@@ -137,7 +137,7 @@ fn a_function_that_fails_twice_succeeds_when_aws_retries() {
         aws.jump(2.0 * 3600.0);
         aws
     };
-    let current = |aws: &Simulator| holder(&aws.truth("app").unwrap(), "AWSCURRENT");
+    let current = |aws: &Simulator| holder(&aws.inspect("app").unwrap(), "AWSCURRENT");
     assert_eq!(current(&fails(2)).as_deref(), Some(NEW));
     // AWS retries three times automatically, and once more at each refusal.
     let aws = fails(4);
@@ -171,7 +171,7 @@ fn a_rotation_after_a_clear_does_not_wait_for_a_hanging_function() {
     assert_eq!(rotate(&aws, &newer), "OK");
     aws.jump(60.0);
     assert_eq!(
-        holder(&aws.truth("app").unwrap(), "AWSCURRENT"),
+        holder(&aws.inspect("app").unwrap(), "AWSCURRENT"),
         Some(newer)
     );
 }
@@ -195,7 +195,7 @@ fn the_timeout_of_a_hanging_function_does_not_end_the_next_rotation() {
     let newer = NEW.replace('9', "8");
     assert_eq!(rotate(&aws, &newer), "OK");
     aws.jump(2400.0);
-    let truth = aws.truth("app").unwrap();
+    let truth = aws.inspect("app").unwrap();
     assert_eq!(holder(&truth, "AWSCURRENT"), Some(newer));
 }
 
@@ -210,5 +210,5 @@ fn with_alternating_users_the_previous_value_stays_valid() {
     );
     assert_eq!(rotate(&aws, NEW), "OK");
     aws.jump(60.0);
-    assert_eq!(aws.truth("app").unwrap().accepted.len(), 2);
+    assert_eq!(aws.inspect("app").unwrap().accepted.len(), 2);
 }

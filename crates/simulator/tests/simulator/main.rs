@@ -14,8 +14,8 @@ mod functions;
 #[cfg(test)]
 mod queues;
 #[cfg(test)]
+mod quirks;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod templates;
-#[cfg(test)]
-mod worlds;

@@ -97,7 +97,7 @@ fn versions_tags_and_rotation_of_a_secret_are_added() {
 
 #[test]
 fn the_target_of_a_secret_accepts_the_given_version() {
-    let truth = simulator(WHOLE).truth("payments/db/main").unwrap();
+    let truth = simulator(WHOLE).inspect("payments/db/main").unwrap();
     assert_eq!(truth.accepted.into_iter().collect::<Vec<_>>(), [CURRENT]);
     assert_eq!(
         truth.versions.into_iter().collect::<Vec<_>>(),

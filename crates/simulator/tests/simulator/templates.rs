@@ -2,24 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use secret_rotation_simulator::{Simulator, Truth};
+use secret_rotation_simulator::{SecretSnapshot, Simulator};
 use serde_json::{Value, json};
 
 use crate::client::{ask, simulator};
 
 /// Returns a secret in a state, after one minute.
-fn in_state(state: &str) -> (Simulator, Truth, Value) {
+fn in_state(state: &str) -> (Simulator, SecretSnapshot, Value) {
     let aws = simulator(&format!(
         "generate: [{{count: 1, name: app, state: {state}}}]"
     ));
     aws.jump(60.0);
-    let truth = aws.truth("app").unwrap();
+    let truth = aws.inspect("app").unwrap();
     let answer = ask(&aws, "DescribeSecret", &json!({"SecretId": "app"})).json();
     (aws, truth, answer)
 }
 
 /// Returns the labels of each version, without the ids.
-fn labels(truth: &Truth) -> BTreeSet<String> {
+fn labels(truth: &SecretSnapshot) -> BTreeSet<String> {
     let joined = |labels: &BTreeSet<String>| labels.iter().cloned().collect::<Vec<_>>().join("+");
     truth.labels.values().map(joined).collect()
 }
@@ -28,7 +28,7 @@ fn set<const N: usize>(labels: [&str; N]) -> BTreeSet<String> {
     labels.map(str::to_owned).into()
 }
 
-fn pending(truth: &Truth) -> &str {
+fn pending(truth: &SecretSnapshot) -> &str {
     let mut labels = truth.labels.iter();
     labels
         .find(|(_, held)| held.contains("AWSPENDING"))
@@ -81,7 +81,7 @@ fn rotating_is_in_progress_and_then_done() {
     assert!(truth.rotating && truth.versions[pending(&truth)]);
     aws.jump(1800.0);
     assert_eq!(
-        labels(&aws.truth("app").unwrap()),
+        labels(&aws.inspect("app").unwrap()),
         set(["AWSCURRENT", "AWSPREVIOUS"])
     );
 }
@@ -120,7 +120,7 @@ fn a_replica_refuses_to_be_written_in_every_region() {
     for region in ["eu-west-1", "us-east-1"] {
         let state = format!("{{count: 1, name: app, state: replica, region: {region}}}");
         let aws = simulator(&format!("generate: [{state}]"));
-        let arn = aws.truth("app").unwrap().arn;
+        let arn = aws.inspect("app").unwrap().arn;
         let tagged = ask(&aws, "TagResource", &json!({"SecretId": arn, "Tags": []}));
         assert_eq!(tagged.code(), "InvalidRequestException", "{region}");
     }

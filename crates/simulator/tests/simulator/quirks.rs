@@ -1,22 +1,22 @@
 //! The switches for behavior that AWS does not document.
 
-use secret_rotation_simulator::{LabelOnEmpty, Options, Simulator, World};
+use secret_rotation_simulator::{LabelOnEmpty, Options, Quirks, Simulator};
 use serde_json::{Value, json};
 
 use crate::client::{ask, control, quiet, simulator};
 
-fn world_of(aws: &Simulator) -> Value {
+fn quirks_of(aws: &Simulator) -> Value {
     control(aws, "GET", "world", "").json()
 }
 
 #[test]
-fn a_seed_always_gives_the_same_world_and_seeds_differ() {
-    assert_eq!(World::from_seed(7), World::from_seed(7));
-    let worlds = (0..64).map(World::from_seed);
-    let mut different: Vec<World> = Vec::new();
-    for world in worlds {
-        if !different.contains(&world) {
-            different.push(world);
+fn a_seed_always_gives_the_same_quirks_and_seeds_differ() {
+    assert_eq!(Quirks::from_seed(7), Quirks::from_seed(7));
+    let all = (0..64).map(Quirks::from_seed);
+    let mut different: Vec<Quirks> = Vec::new();
+    for quirks in all {
+        if !different.contains(&quirks) {
+            different.push(quirks);
         }
     }
     assert!(different.len() > 50, "{}", different.len());
@@ -26,8 +26,8 @@ fn a_seed_always_gives_the_same_world_and_seeds_differ() {
 fn seeds_reach_every_setting_of_every_switch() {
     let mut seen: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
     for seed in 0..64 {
-        let world = json!(World::from_seed(seed));
-        let switches = world.as_object().unwrap().iter();
+        let quirks = json!(Quirks::from_seed(seed));
+        let switches = quirks.as_object().unwrap().iter();
         seen.extend(switches.map(|(name, value)| format!("{name}={value}")));
     }
     assert_eq!(seen.len(), 9 * 2 + 5 * 3);
@@ -35,29 +35,29 @@ fn seeds_reach_every_setting_of_every_switch() {
 
 #[test]
 fn the_options_select_a_world() {
-    let world = World::from_seed(7);
+    let quirks = Quirks::from_seed(7);
     let aws = Simulator::start(Options {
-        world: world.clone(),
+        quirks: quirks.clone(),
         ..Options::default()
     })
     .unwrap();
-    assert_eq!(world_of(&aws), json!(world));
+    assert_eq!(quirks_of(&aws), json!(quirks));
 }
 
 #[test]
 fn a_scenario_selects_a_world_by_its_seed() {
     let aws = simulator("world: {seed: 7}");
-    assert_eq!(world_of(&aws), json!(World::from_seed(7)));
+    assert_eq!(quirks_of(&aws), json!(Quirks::from_seed(7)));
 }
 
 #[test]
 fn single_switches_take_precedence_over_the_seed() {
     let aws = simulator("world: {seed: 7, own_retries: 5}");
-    let expected = World {
+    let expected = Quirks {
         own_retries: 5,
-        ..World::from_seed(7)
+        ..Quirks::from_seed(7)
     };
-    assert_eq!(world_of(&aws), json!(expected));
+    assert_eq!(quirks_of(&aws), json!(expected));
 }
 
 #[test]
@@ -65,22 +65,22 @@ fn other_switches_keep_their_values() {
     let aws = quiet("{}");
     aws.add("world: {label_on_empty: not_found}").unwrap();
     let set = control(&aws, "POST", "world", r#"{"finish_delay": 30}"#);
-    let expected = World {
+    let expected = Quirks {
         own_retries: 0,
         retry_on_rotate: false,
         schedules_run: false,
         label_on_empty: LabelOnEmpty::NotFound,
         finish_delay: 30,
-        ..World::default()
+        ..Quirks::default()
     };
     assert_eq!(set.json(), json!(expected));
-    assert_eq!(world_of(&aws), json!(expected));
+    assert_eq!(quirks_of(&aws), json!(expected));
 }
 
 #[test]
 fn an_unknown_switch_is_refused_with_the_known_switches() {
     let aws = quiet("{}");
-    let before = world_of(&aws);
+    let before = quirks_of(&aws);
     for wrong in [
         r#"{"ownRetries": 1}"#,
         r#"{"own_retries": "many"}"#,
@@ -93,7 +93,7 @@ fn an_unknown_switch_is_refused_with_the_known_switches() {
         refused.contains("ownRetries") && refused.contains("own_retries"),
         "{refused}"
     );
-    assert_eq!(world_of(&aws), before);
+    assert_eq!(quirks_of(&aws), before);
 }
 
 #[test]

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::estate::Estate;
 use crate::model::Labels;
+use crate::state::SimulatedAws;
 use crate::trace::{Entry, Trace};
 
 /// The real state of a secret.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Truth {
+pub struct SecretSnapshot {
     /// The ARN.
     pub arn: String,
     /// Labels by version.
@@ -34,15 +34,15 @@ pub struct Truth {
     pub rotation_enabled: Option<bool>,
 }
 
-pub(crate) fn of(estate: &Estate, name: &str) -> Option<Truth> {
-    let secret = estate.secrets.get(name).or_else(|| estate.by_name(name))?;
+pub(crate) fn secret(state: &SimulatedAws, name: &str) -> Option<SecretSnapshot> {
+    let secret = state.secrets.get(name).or_else(|| state.by_name(name))?;
     let accepted = secret.versions.iter().filter(|(_, version)| {
         version
             .value
             .as_ref()
             .is_some_and(|value| secret.target.accepts.contains(value))
     });
-    Some(Truth {
+    Some(SecretSnapshot {
         arn: secret.arn.clone(),
         labels: secret.labels(),
         versions: secret

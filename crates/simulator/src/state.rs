@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
+use crate::errors::ApiError;
 use crate::event::Event;
-use crate::failure::Failure;
 use crate::faults::Faults;
 use crate::functions::Script;
 use crate::model::{Labels, Secret};
 use crate::queues::{self, Queues};
+use crate::quirks::{Draw, Quirks};
 use crate::trace::{Cause, Trace};
-use crate::world::{Draw, World};
 
 /// The state behind the API.
 #[derive(Debug)]
-pub(crate) struct Estate {
+pub(crate) struct SimulatedAws {
     pub(crate) clock: Clock,
-    pub(crate) world: World,
+    pub(crate) quirks: Quirks,
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) functions: BTreeMap<String, Script>,
     pub(crate) events: BTreeMap<(Timestamp, u64), Event>,
@@ -30,11 +30,11 @@ pub(crate) struct Estate {
     sequence: u64,
 }
 
-impl Estate {
-    pub(crate) fn new(clock: Clock, seed: u64, world: World) -> Self {
+impl SimulatedAws {
+    pub(crate) fn new(clock: Clock, seed: u64, quirks: Quirks) -> Self {
         Self {
             clock,
-            world,
+            quirks,
             secrets: BTreeMap::new(),
             functions: BTreeMap::new(),
             events: BTreeMap::new(),
@@ -62,7 +62,7 @@ impl Estate {
         {
             let at = entry.key().0;
             let event = entry.remove();
-            self.happen(&event, at);
+            self.handle(&event, at);
         }
         now
     }
@@ -82,7 +82,7 @@ impl Estate {
         if before != after {
             let name = secret.name.clone();
             self.announce_labels(arn, &before, &after, at);
-            self.trace.changed(at, cause, &name, before, after);
+            self.trace.record_change(at, cause, &name, before, after);
         }
         self.replicate(arn);
         Some(result)
@@ -133,12 +133,17 @@ impl Estate {
     }
 
     /// Returns the full ARN for a `SecretId` of a caller in this account and region.
-    pub(crate) fn resolve(&self, id: &str, account: &str, region: &str) -> Result<String, Failure> {
+    pub(crate) fn resolve(
+        &self,
+        id: &str,
+        account: &str,
+        region: &str,
+    ) -> Result<String, ApiError> {
         if id.starts_with("arn:") {
             let whole = self.secrets.get(id).map(|secret| secret.arn.clone());
             return whole
                 .or_else(|| self.by_partial_arn(id))
-                .ok_or_else(Failure::not_found);
+                .ok_or_else(ApiError::secret_not_found);
         }
         let mut named = self.secrets.values().filter(|secret| {
             secret.name == id && secret.account == account && secret.region == region
@@ -146,7 +151,7 @@ impl Estate {
         named
             .next()
             .map(|secret| secret.arn.clone())
-            .ok_or_else(Failure::not_found)
+            .ok_or_else(ApiError::secret_not_found)
     }
 
     /// Finds a secret by an ARN without its last hyphen and six characters.

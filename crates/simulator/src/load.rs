@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::entries::{Rotating, SecretEntry, VersionEntry};
-use crate::estate::Estate;
 use crate::event::Event;
 use crate::functions::STEPS;
-use crate::instant::instant;
 use crate::model::{CURRENT, Deletion, Rotation, Secret, Target, Version};
+use crate::relative_time::parse;
 use crate::scenario::Scenario;
+use crate::state::SimulatedAws;
 use crate::templates::Generate;
 
 const ACCOUNT: &str = "111122223333";
@@ -21,8 +21,8 @@ type Made = (Secret, Option<(Timestamp, Event)>);
 
 impl Scenario {
     /// Adds the whole scenario. Adds nothing if any part of it is invalid.
-    pub(crate) fn enter(self, estate: &mut Estate) -> Result<()> {
-        let now = estate.catch_up();
+    pub(crate) fn load(self, state: &mut SimulatedAws) -> Result<()> {
+        let now = state.catch_up();
         for (function, script) in &self.functions {
             script
                 .check()
@@ -31,37 +31,37 @@ impl Scenario {
         for fault in &self.faults {
             fault.check()?;
         }
-        let made = self.secrets(estate, now)?;
-        if let Some(change) = &self.world {
-            estate.world = change.apply(&estate.world);
+        let made = self.secrets(state, now)?;
+        if let Some(change) = &self.quirks {
+            state.quirks = change.apply(&state.quirks);
         }
         for (arn, (secret, running)) in made {
-            estate.secrets.insert(arn.clone(), secret);
-            estate.plan_next(&arn, now);
+            state.secrets.insert(arn.clone(), secret);
+            state.plan_next(&arn, now);
             if let Some((ends, event)) = running {
-                estate.schedule(ends, event);
+                state.schedule(ends, event);
             }
         }
         for (function, script) in self.functions {
-            estate.set_script(function, script);
+            state.set_script(function, script);
         }
-        estate.faults.0.extend(self.faults);
+        state.faults.0.extend(self.faults);
         for queue in &self.queues {
             let region = queue.region.as_deref().unwrap_or("eu-west-1");
-            estate.queues.make(&queue.name, region, ACCOUNT);
+            state.queues.make(&queue.name, region, ACCOUNT);
         }
         Ok(())
     }
 
-    fn secrets(&self, estate: &Estate, now: Timestamp) -> Result<BTreeMap<String, Made>> {
+    fn secrets(&self, state: &SimulatedAws, now: Timestamp) -> Result<BTreeMap<String, Made>> {
         let generated = self.generate.iter().map(Generate::secrets);
         let generated = generated.collect::<Result<Vec<_>>>()?;
         let mut all = BTreeMap::new();
         for entry in self.secrets.iter().chain(generated.iter().flatten()) {
             let context = || format!("secret {:?}", entry.name);
-            let made = entry.made(estate, now).with_context(context)?;
+            let made = entry.build(state, now).with_context(context)?;
             let arn = made.0.arn.clone();
-            let there = estate.secrets.contains_key(&arn) || all.insert(arn, made).is_some();
+            let there = state.secrets.contains_key(&arn) || all.insert(arn, made).is_some();
             ensure!(!there, "secret {:?} exists already", entry.name);
         }
         Ok(all)
@@ -69,15 +69,15 @@ impl Scenario {
 }
 
 impl SecretEntry {
-    fn made(&self, estate: &Estate, now: Timestamp) -> Result<Made> {
+    fn build(&self, state: &SimulatedAws, now: Timestamp) -> Result<Made> {
         ensure!(!self.name.is_empty(), "the name is missing");
         let region = self.region.as_deref().unwrap_or("eu-west-1");
-        let arn = estate.new_arn(&self.name, region, ACCOUNT);
+        let arn = state.new_arn(&self.name, region, ACCOUNT);
         let mut secret = Secret::blank(&arn, &self.name, region, ACCOUNT, now);
-        self.date(&mut secret, now)?;
-        self.describe(&mut secret);
+        self.set_dates(&mut secret, now)?;
+        self.set_details(&mut secret);
         for version in &self.versions {
-            version.enter(&mut secret, now)?;
+            version.load(&mut secret, now)?;
         }
         secret.target = self.target(&secret)?;
         let Some(rotating) = &self.rotating else {
@@ -91,17 +91,17 @@ impl SecretEntry {
         Ok((secret, Some(running)))
     }
 
-    fn describe(&self, secret: &mut Secret) {
+    fn set_details(&self, secret: &mut Secret) {
         secret.tags.clone_from(&self.tags);
         secret.owning_service.clone_from(&self.owning_service);
         secret.kind.clone_from(&self.kind);
         secret.primary_region.clone_from(&self.primary_region);
     }
 
-    fn date(&self, secret: &mut Secret, now: Timestamp) -> Result<()> {
+    fn set_dates(&self, secret: &mut Secret, now: Timestamp) -> Result<()> {
         let time = |text: &Option<String>| {
             let text = text.as_ref();
-            text.map(|text| instant(text, now)).transpose()
+            text.map(|text| parse(text, now)).transpose()
         };
         let year_ago = now - SignedDuration::from_hours(24 * 365);
         secret.created = time(&self.created)?.unwrap_or(year_ago);
@@ -154,7 +154,7 @@ impl SecretEntry {
 }
 
 impl VersionEntry {
-    fn enter(&self, secret: &mut Secret, now: Timestamp) -> Result<()> {
+    fn load(&self, secret: &mut Secret, now: Timestamp) -> Result<()> {
         ensure!(!self.id.is_empty(), "the id of a version is missing");
         for label in &self.labels {
             ensure!(
@@ -163,7 +163,7 @@ impl VersionEntry {
             );
         }
         let created = self.created.as_ref();
-        let created = created.map(|text| instant(text, now)).transpose()?;
+        let created = created.map(|text| parse(text, now)).transpose()?;
         let written = (!self.empty).then(|| created.unwrap_or(secret.last_changed));
         let version = Version {
             labels: self.labels.iter().cloned().collect(),
@@ -187,6 +187,6 @@ impl Rotating {
             step,
             attempt: 0,
         };
-        Ok((instant(&self.ends, now)?, event))
+        Ok((parse(&self.ends, now)?, event))
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
     clippy::struct_excessive_bools,
     reason = "each is an independent switch, not a state of a machine"
 )]
-pub struct World {
+pub struct Quirks {
     /// A pending version without a value appears in `ListSecretVersionIds`. (PCS guide: it can be omitted.)
     pub empty_pending_listed: bool,
     /// A pending version with a value is omitted from `ListSecretVersionIds` too.
@@ -54,7 +54,7 @@ pub enum LabelOnEmpty {
     NotFound,
 }
 
-impl Default for World {
+impl Default for Quirks {
     fn default() -> Self {
         Self {
             empty_pending_listed: false,
@@ -75,8 +75,8 @@ impl Default for World {
     }
 }
 
-impl World {
-    /// Derives every switch from a seed. The same seed always gives the same world.
+impl Quirks {
+    /// Derives every switch from a seed. The same seed always gives the same quirks.
     pub fn from_seed(seed: u64) -> Self {
         let mut draw = Draw(seed);
         Self {
@@ -105,9 +105,9 @@ impl World {
 /// The switches to set, by name. Other switches keep their values. `seed` sets all of them first.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
-pub struct WorldChange(Map<String, Value>);
+pub struct QuirksChange(Map<String, Value>);
 
-impl TryFrom<Map<String, Value>> for WorldChange {
+impl TryFrom<Map<String, Value>> for QuirksChange {
     type Error = String;
 
     fn try_from(switches: Map<String, Value>) -> Result<Self, String> {
@@ -118,24 +118,24 @@ impl TryFrom<Map<String, Value>> for WorldChange {
         }
         let change = Self(switches);
         change
-            .on(&World::default())
+            .on(&Quirks::default())
             .map_err(|error| error.to_string())?;
         Ok(change)
     }
 }
 
-impl WorldChange {
-    /// Returns the world with these switches set.
-    pub(crate) fn apply(&self, world: &World) -> World {
-        self.on(world)
+impl QuirksChange {
+    /// Returns the quirks with these switches set.
+    pub(crate) fn apply(&self, quirks: &Quirks) -> Quirks {
+        self.on(quirks)
             .expect("a change is validated when it is parsed")
     }
 
-    fn on(&self, world: &World) -> serde_json::Result<World> {
+    fn on(&self, quirks: &Quirks) -> serde_json::Result<Quirks> {
         let mut switches = self.0.clone();
         let seed = switches.remove("seed").and_then(|seed| seed.as_u64());
-        let drawn = seed.map(World::from_seed);
-        let mut all = json!(drawn.as_ref().unwrap_or(world));
+        let drawn = seed.map(Quirks::from_seed);
+        let mut all = json!(drawn.as_ref().unwrap_or(quirks));
         if let Some(all) = all.as_object_mut() {
             all.extend(switches);
         }

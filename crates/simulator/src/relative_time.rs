@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 
 /// Parses an RFC 3339 time, or a time relative to now: `-6h`, `+30s`, `-90d`.
-pub(crate) fn instant(text: &str, now: Timestamp) -> Result<Timestamp> {
+pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Timestamp> {
     let complaint = || {
         format!(
             "{text:?} is neither a time such as 2026-11-23T10:00:00Z nor one relative to now such as -6h or +30s"
@@ -34,7 +34,7 @@ mod tests {
     const NOW: &str = "2026-11-23T10:00:00Z";
 
     fn read(text: &str) -> String {
-        match instant(text, NOW.parse().unwrap()) {
+        match parse(text, NOW.parse().unwrap()) {
             Ok(time) => time.to_string(),
             Err(error) => error.to_string(),
         }

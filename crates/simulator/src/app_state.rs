@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::estate::Estate;
+use crate::state::SimulatedAws;
 
 #[derive(Debug)]
-pub(crate) struct Shared {
-    estate: Mutex<Estate>,
+pub(crate) struct AppState {
+    state: Mutex<SimulatedAws>,
     hanging: Mutex<BTreeMap<u64, (Hanging, oneshot::Sender<()>)>>,
     hung: AtomicUsize,
     counter: Mutex<u64>,
@@ -29,10 +29,10 @@ pub struct Hanging {
     pub applied: bool,
 }
 
-impl Shared {
-    pub(crate) fn new(estate: Estate, accounts: BTreeMap<String, String>) -> Self {
+impl AppState {
+    pub(crate) fn new(state: SimulatedAws, accounts: BTreeMap<String, String>) -> Self {
         Self {
-            estate: Mutex::new(estate),
+            state: Mutex::new(state),
             hanging: Mutex::default(),
             hung: AtomicUsize::new(0),
             counter: Mutex::default(),
@@ -40,9 +40,9 @@ impl Shared {
         }
     }
 
-    pub(crate) fn estate(&self) -> MutexGuard<'_, Estate> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, SimulatedAws> {
         // A panic in one request must not block the simulator for all others.
-        self.estate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn account_of(&self, access_key: &str) -> Option<String> {
@@ -74,10 +74,7 @@ impl Shared {
         );
         self.lock_hanging().insert(number, entry);
         self.hung.fetch_add(1, Ordering::Relaxed);
-        let _forget = Forget {
-            shared: self,
-            number,
-        };
+        let _forget = RemoveOnDrop { app: self, number };
         // An error means that the simulator stops. The answer is dropped then.
         let _ = released.await;
     }
@@ -107,13 +104,13 @@ impl Shared {
 }
 
 /// Removes a hanging request when its wait ends for any reason.
-struct Forget<'a> {
-    shared: &'a Shared,
+struct RemoveOnDrop<'a> {
+    app: &'a AppState,
     number: u64,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for RemoveOnDrop<'_> {
     fn drop(&mut self) {
-        self.shared.lock_hanging().remove(&self.number);
+        self.app.lock_hanging().remove(&self.number);
     }
 }

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 /// An error response. All modeled errors have HTTP status 400.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub(crate) struct ApiError {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) status: u16,
 }
 
-impl Failure {
+impl ApiError {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
         Self {
             code: code.to_owned(),
@@ -31,25 +31,25 @@ impl Failure {
         .with_status(500)
     }
 
-    pub(crate) fn no_operation(name: &str) -> Self {
+    pub(crate) fn unknown_operation(name: &str) -> Self {
         Self::new(
             "UnknownOperationException",
             format!("there is no operation {name}"),
         )
     }
 
-    pub(crate) fn no_queue() -> Self {
+    pub(crate) fn queue_not_found() -> Self {
         Self::new("QueueDoesNotExist", "The specified queue does not exist.")
     }
 
-    pub(crate) fn not_found() -> Self {
+    pub(crate) fn secret_not_found() -> Self {
         Self::new(
             "ResourceNotFoundException",
             "Secrets Manager can't find the specified secret.",
         )
     }
 
-    pub(crate) fn no_value(stage: &str) -> Self {
+    pub(crate) fn value_not_found(stage: &str) -> Self {
         Self::new(
             "ResourceNotFoundException",
             format!(
@@ -72,17 +72,17 @@ impl Failure {
         )
     }
 
-    pub(crate) fn previous_rotation() -> Self {
+    pub(crate) fn rotation_incomplete() -> Self {
         Self::invalid_request(
             "A previous rotation isn't complete. That rotation will be reattempted.",
         )
     }
 
-    pub(crate) fn no_function() -> Self {
+    pub(crate) fn function_missing() -> Self {
         Self::invalid_request("No Lambda rotation function ARN is associated with this secret.")
     }
 
-    pub(crate) fn replica() -> Self {
+    pub(crate) fn replica_is_read_only() -> Self {
         Self::invalid_request(
             "Operation not permitted on a replica secret. Call must be made in primary secret's region.",
         )
@@ -101,7 +101,7 @@ impl Failure {
         ))
     }
 
-    pub(crate) fn current_cannot_go() -> Self {
+    pub(crate) fn current_label_required() -> Self {
         Self::invalid_parameter(
             "You can only move staging label AWSCURRENT to a different secret version. It can't be completely removed.",
         )
