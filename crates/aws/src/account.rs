@@ -221,7 +221,7 @@ impl Account {
         let sending = AssertUnwindSafe(sending).catch_unwind().await;
         let trace = interceptor.trace();
         let sent = trace.sent;
-        let judged = match sending {
+        let answer = match sending {
             Ok(result) => classify_answer(result, trace, interceptor.operation()),
             Err(_panic) => {
                 self.replace_clients();
@@ -233,11 +233,11 @@ impl Account {
         };
         (self.shared.observer)(&Call {
             operation: interceptor.operation(),
-            class: judged.as_ref().err().map(|failed| failed.error.class),
+            class: answer.as_ref().err().map(|failed| failed.error.class),
             duration: begun.elapsed(),
             retries: sent.saturating_sub(1),
         });
-        judged
+        answer
     }
 
     fn clients(&self, of: impl Fn(&Clients) -> &Client) -> Client {

@@ -32,9 +32,9 @@ impl Clock {
     /// trusted.
     pub(crate) fn observe(&self, date: Option<&str>) -> (DateCheck, Option<AwsTime>) {
         let shown = date.and_then(parse);
-        let heard = self.lock().observe(shown, self.origin.elapsed());
-        let trusted = shown.filter(|_| heard.is_believed()).map(AwsTime::new);
-        (heard, trusted)
+        let check = self.lock().observe(shown, self.origin.elapsed());
+        let trusted = shown.filter(|_| check.is_believed()).map(AwsTime::new);
+        (check, trusted)
     }
 
     /// Returns the agreed time, advanced by the local monotonic clock. `None` if no time is agreed yet.
@@ -79,8 +79,8 @@ mod tests {
         let clock = Clock::new();
         let date = Some("Mon, 24 Nov 2025 16:00:00 GMT");
         assert_eq!(clock.observe(date), (DateCheck::Doubted, None));
-        let (heard, time) = clock.observe(date);
-        assert_eq!(heard, DateCheck::Adopted);
+        let (check, time) = clock.observe(date);
+        assert_eq!(check, DateCheck::Adopted);
         assert_eq!(
             time.map(|time| time.to_string()).as_deref(),
             Some("2025-11-24T16:00:00Z")

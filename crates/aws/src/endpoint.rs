@@ -70,15 +70,15 @@ impl Endpoint {
         if ignored {
             return Ok(None);
         }
-        let judged = |service| {
+        let checked = |service| {
             let found = [service, GENERAL]
                 .into_iter()
                 .find_map(|name| Some((name, variables(name).filter(|url| !url.is_empty())?)));
             found
-                .map(|(variable, url)| Self::judge(variable, &url, allowed))
+                .map(|(variable, url)| Self::check(variable, &url, allowed))
                 .transpose()
         };
-        let (secrets, queues) = (judged(SPECIFIC)?, judged(OF_QUEUES)?);
+        let (secrets, queues) = (checked(SPECIFIC)?, checked(OF_QUEUES)?);
         Ok(secrets.or(queues))
     }
 
@@ -97,7 +97,7 @@ impl Endpoint {
         self.loopback
     }
 
-    fn judge(variable: &'static str, url: &str, allowed: bool) -> Result<Self, EndpointError> {
+    fn check(variable: &'static str, url: &str, allowed: bool) -> Result<Self, EndpointError> {
         let Some((address, host)) = split(url) else {
             return Err(EndpointError::Unreadable { variable });
         };

@@ -51,7 +51,7 @@ where
         class,
         error
             .code()
-            .map(|code| clean(of_its_cause(code, error.message()))),
+            .map(|code| clean(code_of_cause(code, error.message()))),
     )
 }
 
@@ -60,7 +60,7 @@ fn not_sent(error: &(dyn Error + 'static), of_our_making: bool) -> (ErrorClass, 
     let (class, cause) = match credentials_of(error) {
         Some(error) => of_provider(error),
         None if of_our_making => (ErrorClass::Unexpected, None),
-        None => (ErrorClass::Unreachable, in_the_way(error)),
+        None => (ErrorClass::Unreachable, connection_cause(error)),
     };
     (class, cause.map(|cause| cause.name().to_owned()))
 }
@@ -78,7 +78,7 @@ pub(crate) fn of_provider(error: &CredentialsError) -> (ErrorClass, Option<Cause
             .filter_map(|error| error.downcast_ref::<ConnectorError>())
             .any(|error| !error.is_user());
     if unreached {
-        return (ErrorClass::Unreachable, in_the_way(error));
+        return (ErrorClass::Unreachable, connection_cause(error));
     }
     (ErrorClass::Credentials, Some(Cause::CredentialsNotObtained))
 }
@@ -101,7 +101,7 @@ fn has_expired(error: &(dyn Error + 'static)) -> bool {
 
 /// Returns the cause if a proxy or a certificate prevented the connection. Their errors are types of libraries below
 /// the SDK, so only their texts identify them.
-fn in_the_way(error: &(dyn Error + 'static)) -> Option<Cause> {
+fn connection_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
     let mentions = |word: &str| chain(error).any(|error| error.to_string().contains(word));
     if mentions("invalid peer certificate") {
         return Some(Cause::CertificateNotTrusted);
@@ -115,7 +115,7 @@ fn in_the_way(error: &(dyn Error + 'static)) -> Option<Cause> {
 
 /// Returns the code, or that of [`Cause::ClockOff`]. AWS also answers `InvalidSignatureException` if the local clock is
 /// wrong; only the message distinguishes the two.
-fn of_its_cause<'a>(code: &'a str, message: Option<&str>) -> &'a str {
+fn code_of_cause<'a>(code: &'a str, message: Option<&str>) -> &'a str {
     let message = message.unwrap_or_default();
     let of_time = ["Signature expired", "Signature not yet current"];
     let is_late = of_time.into_iter().any(|word| message.contains(word));
@@ -135,8 +135,8 @@ pub(crate) const fn malformed(request_id: Option<String>) -> AwsError {
 }
 
 /// Returns the error for an answer whose `Date` header is missing or not trusted.
-pub(crate) fn undated(heard: Option<DateCheck>, request_id: Option<String>) -> AwsError {
-    let code = match heard {
+pub(crate) fn undated(date_check: Option<DateCheck>, request_id: Option<String>) -> AwsError {
+    let code = match date_check {
         Some(DateCheck::Implausible) | None => "NoUsableDate",
         Some(DateCheck::Doubted | DateCheck::Agrees | DateCheck::Adopted) => "DateNotBelieved",
     };
@@ -341,13 +341,13 @@ mod tests {
             "Signature expired: 20261123T094500Z is now earlier than 20261123T095500Z (20261123T100000Z - 5 min.)",
             "Signature not yet current: 20261123T104500Z is still later than 20261123T100500Z",
         ] {
-            assert_eq!(of_its_cause(code, Some(message)), "RequestTimeTooSkewed");
+            assert_eq!(code_of_cause(code, Some(message)), "RequestTimeTooSkewed");
         }
         let other =
             "The request signature we calculated does not match the signature you provided.";
-        assert_eq!(of_its_cause(code, Some(other)), code);
+        assert_eq!(code_of_cause(code, Some(other)), code);
         assert_eq!(
-            of_its_cause("AccessDenied", Some("Signature expired")),
+            code_of_cause("AccessDenied", Some("Signature expired")),
             "AccessDenied"
         );
     }

@@ -102,8 +102,8 @@ impl Intercept for CallInterceptor {
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
         let mut trace = self.lock();
-        let (heard, date) = self.clock.observe(response.headers().get("date"));
-        trace.date_check = Some(heard);
+        let (check, date) = self.clock.observe(response.headers().get("date"));
+        trace.date_check = Some(check);
         trace.date = date;
         trace.request_id = response.headers().get("x-amzn-requestid").map(clean);
         bound(response);

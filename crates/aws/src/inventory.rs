@@ -34,12 +34,12 @@ const MAX_MISSED: usize = 100;
 const MAX_UNANSWERED: usize = 8;
 
 /// One secret that needs a closer look, and its last observation.
-struct Target {
-    id: Id,
+struct LookTarget {
+    id: TargetId,
     last: Option<Observation>,
 }
 
-enum Id {
+enum TargetId {
     /// The scope names the secret.
     Named(SecretName),
     /// The list contains the secret.
@@ -49,19 +49,19 @@ enum Id {
 }
 
 /// A name that could not be described.
-struct Failed {
+struct UndescribedName {
     name: SecretName,
     last: Option<Observation>,
     error: AwsError,
 }
 
 /// The result of a closer look: the time of the answer, if there was one, and the secret, if it exists.
-struct Closer {
+struct LookResult {
     at: Option<AwsTime>,
     seen: Result<Option<Observation>, AwsError>,
 }
 
-impl Closer {
+impl LookResult {
     /// Returns the error if AWS did not answer.
     fn unanswered(&self) -> Option<AwsError> {
         let error = self.seen.as_ref().err();
@@ -92,13 +92,13 @@ impl Account {
     ) -> Inventory {
         let mut sweep = Sweep::new(self);
         let targets = match scope {
-            Scope::Names(names) => named(names, last),
+            Scope::Names(names) => targets_by_name(names, last),
             Scope::Prefixes(prefixes) => sweep.list(Some(prefixes), last, wanted).await,
             Scope::Everything => sweep.list(None, last, wanted).await,
         };
-        // Order matters: `resolve_failed` handles the failures of `look_closer`, and the ages are those of the secrets
+        // Order matters: `resolve_failed` handles the failures of `look_at_all`, and the ages are those of the secrets
         // that both keep.
-        sweep.look_closer(targets).await;
+        sweep.look_at_all(targets).await;
         sweep.resolve_failed().await;
         if let Some(max_age) = max_age {
             sweep.look_up_ages(last, wanted, max_age).await;
@@ -106,7 +106,7 @@ impl Account {
         sweep.finish()
     }
 
-    async fn closer(&self, target: &Target) -> Closer {
+    async fn look_at(&self, target: &LookTarget) -> LookResult {
         let described = self
             .describe(
                 &self.sweep_client(),
@@ -117,7 +117,7 @@ impl Account {
         let (secret, at) = match described {
             Ok(answer) => (answer.value, Some(answer.at)),
             Err(CallError { error, at }) => {
-                return Closer {
+                return LookResult {
                     at,
                     seen: Err(error),
                 };
@@ -127,7 +127,7 @@ impl Account {
             Some(secret) => Some(self.observe(secret, target.last.as_ref()).await),
             None => None,
         };
-        Closer { at, seen: Ok(seen) }
+        LookResult { at, seen: Ok(seen) }
     }
 
     /// Adds the versions where they matter. They are read once for each new pending version and then kept.
@@ -159,19 +159,22 @@ fn kept(secret: &Secret, last: &Observation) -> Option<VersionListing> {
     last.versions.clone().filter(|_| unrested)
 }
 
-fn named(names: &BTreeSet<SecretName>, last: &BTreeMap<Arn, Observation>) -> Vec<Target> {
+fn targets_by_name(
+    names: &BTreeSet<SecretName>,
+    last: &BTreeMap<Arn, Observation>,
+) -> Vec<LookTarget> {
     let known: BTreeMap<_, _> = last
         .values()
         .map(|seen| (&seen.secret.name, seen))
         .collect();
-    let target = |name: &SecretName| Target {
-        id: Id::Named(name.clone()),
+    let target = |name: &SecretName| LookTarget {
+        id: TargetId::Named(name.clone()),
         last: known.get(name).map(|seen| (*seen).clone()),
     };
     names.iter().map(target).collect()
 }
 
-impl Id {
+impl TargetId {
     fn as_str(&self) -> &str {
         match self {
             Self::Named(name) => name.as_str(),
@@ -188,7 +191,7 @@ pub(crate) struct Sweep<'a> {
     missing: Vec<SecretName>,
     gone: BTreeSet<Arn>,
     unread: BTreeMap<SecretName, AwsError>,
-    failed: Vec<Failed>,
+    failed: Vec<UndescribedName>,
     gap: Option<AwsError>,
 }
 
@@ -207,17 +210,17 @@ impl<'a> Sweep<'a> {
     }
 
     /// Records the time of an answer. The sweep keeps the oldest one.
-    pub(crate) fn note_time(&mut self, at: Option<AwsTime>) {
+    pub(crate) fn record_time(&mut self, at: Option<AwsTime>) {
         self.time = self.time.into_iter().chain(at).min();
     }
 
     /// Records a gap. The sweep keeps the first one.
-    pub(crate) fn note_gap(&mut self, error: AwsError) {
+    pub(crate) fn record_gap(&mut self, error: AwsError) {
         self.gap.get_or_insert(error);
     }
 
     /// Records a malformed entry of a list that names its secret.
-    pub(crate) fn note_torn(&mut self, name: SecretName, error: AwsError) {
+    pub(crate) fn record_malformed(&mut self, name: SecretName, error: AwsError) {
         self.unread.insert(name, error);
     }
 
@@ -227,14 +230,14 @@ impl<'a> Sweep<'a> {
         prefixes: Option<&BTreeSet<String>>,
         last: &BTreeMap<Arn, Observation>,
         wanted: &(dyn Fn(&Secret) -> bool + Sync),
-    ) -> Vec<Target> {
+    ) -> Vec<LookTarget> {
         let listed = self.listed(prefixes).await;
         let mut targets = self.missed(&listed, last, wanted);
         for (arn, secret) in listed {
             let last = last.get(&arn);
             match Observation::detail_needed(&secret, last) {
-                Detail::Described if wanted(&secret) => targets.push(Target {
-                    id: Id::Listed(Box::new(secret)),
+                Detail::Described if wanted(&secret) => targets.push(LookTarget {
+                    id: TargetId::Listed(Box::new(secret)),
                     last: last.cloned(),
                 }),
                 Detail::Listed | Detail::Described => {
@@ -252,22 +255,22 @@ impl<'a> Sweep<'a> {
         listed: &BTreeMap<Arn, Secret>,
         last: &BTreeMap<Arn, Observation>,
         wanted: &(dyn Fn(&Secret) -> bool + Sync),
-    ) -> Vec<Target> {
+    ) -> Vec<LookTarget> {
         let mut targets = Vec::new();
         for (arn, known) in last {
             if listed.contains_key(arn) || !wanted(&known.secret) {
                 continue;
             }
             if let Some(error) = self.unread.remove(&known.secret.name) {
-                let torn = Observation {
+                let unlisted = Observation {
                     unreadable: Some(error),
                     unseen: None,
                     ..known.clone()
                 };
-                self.keep(torn);
+                self.keep(unlisted);
             } else if self.gap.is_none() && targets.len() < MAX_MISSED {
-                targets.push(Target {
-                    id: Id::Missed(Box::new(known.secret.clone())),
+                targets.push(LookTarget {
+                    id: TargetId::Missed(Box::new(known.secret.clone())),
                     last: Some(known.clone()),
                 });
             }
@@ -276,7 +279,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// Looks at all targets. If AWS stops answering, the remaining targets get the last error without a request.
-    async fn look_closer(&mut self, targets: Vec<Target>) {
+    async fn look_at_all(&mut self, targets: Vec<LookTarget>) {
         let mut targets = targets.into_iter();
         let mut looks = JoinSet::new();
         let (mut unanswered, mut last) = (0, None);
@@ -286,23 +289,23 @@ impl<'a> Sweep<'a> {
                 && let Some(target) = targets.next()
             {
                 let account = self.account.clone();
-                looks.spawn(async move { (account.closer(&target).await, target) });
+                looks.spawn(async move { (account.look_at(&target).await, target) });
             }
             match looks.join_next().await {
-                Some(Ok((closer, target))) => {
-                    last = closer.unanswered();
+                Some(Ok((result, target))) => {
+                    last = result.unanswered();
                     unanswered = last.as_ref().map_or(0, |_| unanswered + 1);
-                    self.record(target, closer);
+                    self.record(target, result);
                 }
-                Some(Err(_)) => self.note_gap(errors::unexpected()),
+                Some(Err(_)) => self.record_gap(errors::unexpected()),
                 None => break,
             }
         }
         let Some(error) = last else { return };
         for target in targets {
-            self.note_gap(error.clone());
+            self.record_gap(error.clone());
             let seen = Err(error.clone());
-            self.record(target, Closer { at: None, seen });
+            self.record(target, LookResult { at: None, seen });
         }
     }
 
@@ -339,20 +342,20 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    fn record(&mut self, target: Target, Closer { at, seen }: Closer) {
-        self.note_time(at);
+    fn record(&mut self, target: LookTarget, LookResult { at, seen }: LookResult) {
+        self.record_time(at);
         match (seen, target.id) {
             (Ok(Some(seen)), _) => self.keep(seen),
-            (Ok(None), Id::Named(name)) => self.missing.push(name),
-            (Ok(None), Id::Listed(secret)) => self.missing.push(secret.name),
-            (Ok(None), Id::Missed(secret)) => {
+            (Ok(None), TargetId::Named(name)) => self.missing.push(name),
+            (Ok(None), TargetId::Listed(secret)) => self.missing.push(secret.name),
+            (Ok(None), TargetId::Missed(secret)) => {
                 self.gone.insert(secret.arn);
             }
-            (Err(error), Id::Listed(secret)) => {
+            (Err(error), TargetId::Listed(secret)) => {
                 self.keep(unreadable(*secret, target.last, error));
             }
-            (Err(_), Id::Missed(_)) => {}
-            (Err(error), Id::Named(name)) => self.failed.push(Failed {
+            (Err(_), TargetId::Missed(_)) => {}
+            (Err(error), TargetId::Named(name)) => self.failed.push(UndescribedName {
                 name,
                 last: target.last,
                 error,
@@ -366,9 +369,9 @@ impl<'a> Sweep<'a> {
     async fn resolve_failed(&mut self) {
         let mut may_list = true;
         let denied_everything = self.secrets.is_empty() && self.missing.is_empty();
-        for Failed { name, last, error } in std::mem::take(&mut self.failed) {
+        for UndescribedName { name, last, error } in std::mem::take(&mut self.failed) {
             if !is_answer(error.class) {
-                self.note_gap(error);
+                self.record_gap(error);
                 continue;
             }
             let listed = if may_list {
@@ -383,13 +386,13 @@ impl<'a> Sweep<'a> {
                 Found::Refused(refusal) if refusal.class == ErrorClass::Denied => {
                     may_list = false;
                     if denied_everything {
-                        self.note_gap(refusal);
+                        self.record_gap(refusal);
                     }
                     self.leave_unread(name, last, error);
                 }
                 Found::Refused(refusal) => {
                     may_list = false;
-                    self.note_gap(refusal);
+                    self.record_gap(refusal);
                     self.leave_unread(name, last, error);
                 }
             }

@@ -46,8 +46,8 @@ impl Sweep<'_> {
             token = match self.page(filter, token).await {
                 Ok(page) => self.read(&page, found),
                 Err(CallError { error, at }) => {
-                    self.note_time(at);
-                    return self.note_gap(error);
+                    self.record_time(at);
+                    return self.record_gap(error);
                 }
             };
             match &token {
@@ -56,7 +56,7 @@ impl Sweep<'_> {
                 Some(_) => {}
             }
         }
-        self.note_gap(errors::malformed(None));
+        self.record_gap(errors::malformed(None));
     }
 
     /// Looks for one exact name. AWS's filter matches prefixes, so this compares whole names.
@@ -115,7 +115,7 @@ impl Sweep<'_> {
         page: &Answer<ListSecretsOutput>,
         found: &mut BTreeMap<Arn, Secret>,
     ) -> Option<String> {
-        self.note_time(Some(page.at));
+        self.record_time(Some(page.at));
         for entry in page.value.secret_list() {
             if let Ok(secret) = convert::listed(entry) {
                 found.insert(secret.arn.clone(), secret);
@@ -124,8 +124,8 @@ impl Sweep<'_> {
                 // A malformed entry with a name hides only this secret. An entry without a name could be any secret, so
                 // it is a gap.
                 match entry.name().and_then(|name| SecretName::parse(name).ok()) {
-                    Some(name) => self.note_torn(name, error),
-                    None => self.note_gap(error),
+                    Some(name) => self.record_malformed(name, error),
+                    None => self.record_gap(error),
                 }
             }
         }

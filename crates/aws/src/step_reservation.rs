@@ -96,7 +96,7 @@ impl StepReservation {
     }
 
     /// Takes a position in the queue for a step with a write. Returns the time until the operation should come back.
-    pub fn book_write(&self, who: &ObjectKey) -> Duration {
+    pub fn queue_write(&self, who: &ObjectKey) -> Duration {
         let need = StepNeed {
             reads: 2,
             write: true,

@@ -310,7 +310,7 @@ async fn step(
         Next::Write(_) if !reserved.reservation.may_write() => Ok(Some(
             reserved
                 .reservation
-                .book_write(&input.fetched.operation.key),
+                .queue_write(&input.fetched.operation.key),
         )),
         Next::Write(write) => Box::pin(execute::send(context, input, reserved, &write))
             .await

@@ -130,20 +130,20 @@ async fn a_token_that_comes_back_leaves_a_gap() {
 
 #[tokio::test(start_paused = true)]
 async fn a_malformed_entry_with_a_name_hides_no_other_secret() {
-    let torn = |entry: &'static str| {
+    let malformed = |entry: &'static str| {
         Fake::new(move |_, _| {
             let whole = secret("a", "SecretVersionsToStages", &rested());
-            let torn: Value = serde_json::from_str(entry).expect("JSON");
-            Reply::ok(&json!({"SecretList": [torn, whole]}))
+            let entry: Value = serde_json::from_str(entry).expect("JSON");
+            Reply::ok(&json!({"SecretList": [entry, whole]}))
         })
     };
-    let inventory = everything(&torn(r#"{"Name": "torn"}"#), &BTreeMap::new()).await;
+    let inventory = everything(&malformed(r#"{"Name": "torn"}"#), &BTreeMap::new()).await;
     assert_eq!(names(&inventory), ["a"]);
     let unread: Vec<_> = inventory.unread.keys().map(SecretName::as_str).collect();
     assert_eq!(unread, ["torn"]);
     assert!(inventory.is_complete());
-    let nameless = everything(&torn(r#"{"RotationEnabled": true}"#), &BTreeMap::new()).await;
-    assert!(!nameless.is_complete(), "it could be any secret");
+    let unnamed = everything(&malformed(r#"{"RotationEnabled": true}"#), &BTreeMap::new()).await;
+    assert!(!unnamed.is_complete(), "it could be any secret");
 }
 
 #[tokio::test(start_paused = true)]
