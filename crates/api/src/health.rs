@@ -39,7 +39,7 @@ words! {
 impl Health {
     /// Returns the health of the secrets of a policy, by the worst of their states.
     pub fn of(survey: &Survey) -> Self {
-        match survey.worst() {
+        match survey.worst_state() {
             Some(state) => Self::of_state(state),
             None if !survey.is_complete() => Self::Unknown,
             None if survey.selected == 0 => Self::NothingSelected,

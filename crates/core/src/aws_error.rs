@@ -185,7 +185,7 @@ impl ErrorClass {
 mod tests {
     use super::*;
 
-    fn said(class: ErrorClass, code: Option<&str>) -> String {
+    fn text_of(class: ErrorClass, code: Option<&str>) -> String {
         let error = AwsError {
             class,
             code: code.map(str::to_owned),
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn causes_of_refused_credentials_are_distinguished() {
-        let said = |code| said(ErrorClass::Credentials, code);
+        let text_of = |code| text_of(ErrorClass::Credentials, code);
         for (code, words) in [
             (None, "no AWS credentials were found"),
             (
@@ -216,20 +216,20 @@ mod tests {
                 "the AWS credentials could not be obtained (CredentialsNotObtained)",
             ),
         ] {
-            assert_eq!(said(code), words);
+            assert_eq!(text_of(code), words);
         }
     }
 
     #[test]
     fn causes_of_a_failed_connection_are_distinguished() {
-        let said = |code| said(ErrorClass::Unreachable, code);
-        assert_eq!(said(None), "AWS could not be reached");
+        let text_of = |code| text_of(ErrorClass::Unreachable, code);
+        assert_eq!(text_of(None), "AWS could not be reached");
         assert_eq!(
-            said(Some("ProxyRefused")),
+            text_of(Some("ProxyRefused")),
             "the proxy on the way to AWS refused the connection (ProxyRefused)"
         );
         assert_eq!(
-            said(Some("InternalServiceError")),
+            text_of(Some("InternalServiceError")),
             "AWS could not be reached (InternalServiceError)"
         );
     }

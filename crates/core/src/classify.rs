@@ -188,7 +188,7 @@ impl Classifier<'_> {
             remedy_kind,
             first_observed,
         } = verdict;
-        let message = match secret.behind() {
+        let message = match secret.lagging_replicas() {
             Some(behind) if !message.is_empty() => {
                 format!("{message}; replicas are not in sync: {behind}")
             }
@@ -237,7 +237,7 @@ impl Classifier<'_> {
                 format!("it could not be read: {}", error.sentence())
             };
             let mut finding =
-                self.nameless(name, &inventory.region, State::Unknown, inventory.time);
+                self.finding_by_name(name, &inventory.region, State::Unknown, inventory.time);
             finding.message = message;
             finding.unreadable = Some(error.class);
             count(&finding, survey);
@@ -269,11 +269,11 @@ impl Classifier<'_> {
             count(&finding, survey);
             sort_in(finding, &self.policy.detection, survey);
         }
-        self.hold_counts(survey);
+        self.keep_previous_counts(survey);
     }
 
     /// Keeps the counts of the status until a complete sweep. A status lists only some findings, and no healthy secret.
-    fn hold_counts(&self, survey: &mut Survey) {
+    fn keep_previous_counts(&self, survey: &mut Survey) {
         let previous = self.input.previous;
         for (state, counted) in &previous.counts {
             let is_listed = !matches!(state, State::Healthy | State::Ineligible);
@@ -305,7 +305,8 @@ impl Classifier<'_> {
             .filter(|name| self.may_see(name) && !unread.contains(name));
         let complete = survey.is_complete();
         for name in allowed.filter(|name| !known_names.contains(name)) {
-            let mut finding = self.nameless(name, &first.region, State::NotFound, first.time);
+            let mut finding =
+                self.finding_by_name(name, &first.region, State::NotFound, first.time);
             // While some region cannot be seen, only a finding that a complete view produced is kept.
             if !complete {
                 let key = (first.region.clone(), name.clone());
@@ -321,7 +322,13 @@ impl Classifier<'_> {
     }
 
     /// Builds a finding of which only the name is known.
-    fn nameless(&self, name: &SecretName, region: &Region, state: State, now: AwsTime) -> Finding {
+    fn finding_by_name(
+        &self,
+        name: &SecretName,
+        region: &Region,
+        state: State,
+        now: AwsTime,
+    ) -> Finding {
         let old = self
             .input
             .previous

@@ -350,7 +350,7 @@ impl<'a> History<'a> {
                 && other.has_started()
                 && !other.is_finished()
                 && (!self.idle.contains(&&other.uid) || is_in_flight(other, now))
-                && goes_first(other, own, now)
+                && has_priority(other, own, now)
         })
     }
 
@@ -454,7 +454,7 @@ fn is_in_flight(operation: &Operation, now: AwsTime) -> bool {
     last.is_some_and(|at| now.since(at) < IN_FLIGHT)
 }
 
-fn goes_first(other: &Operation, own: &Operation, now: AwsTime) -> bool {
+fn has_priority(other: &Operation, own: &Operation, now: AwsTime) -> bool {
     let wrote = |operation: &Operation| {
         operation
             .journal

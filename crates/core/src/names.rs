@@ -161,7 +161,7 @@ impl Arn {
     /// Returns an error if the text is no such ARN.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
         let text = text.into();
-        match Self::place(&text) {
+        match Self::region_and_account(&text) {
             Some((region, account)) => Ok(Self {
                 text,
                 region,
@@ -174,7 +174,7 @@ impl Arn {
         }
     }
 
-    fn place(text: &str) -> Option<(Region, AccountId)> {
+    fn region_and_account(text: &str) -> Option<(Region, AccountId)> {
         let mut parts = text.splitn(7, ':');
         let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
         let (region, account, kind) = (parts.next()?, parts.next()?, parts.next()?);
@@ -257,7 +257,7 @@ impl QueueArn {
     /// Returns an error if the text is no such ARN.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
         let text = text.into();
-        match Self::place(&text) {
+        match Self::region_and_account(&text) {
             Some((region, account)) => Ok(Self {
                 text,
                 region,
@@ -270,7 +270,7 @@ impl QueueArn {
         }
     }
 
-    fn place(text: &str) -> Option<(Region, AccountId)> {
+    fn region_and_account(text: &str) -> Option<(Region, AccountId)> {
         let parts: Vec<_> = text.split(':').collect();
         let ["arn", partition, "sqs", region, account, name] = parts.as_slice() else {
             return None;

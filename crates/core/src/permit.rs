@@ -291,7 +291,7 @@ fn blocked_or_backing_off(operation: &Operation, input: &PermitInput<'_>) -> Opt
     if operation.trigger == Trigger::Manual || operation.has_acted() {
         return None;
     }
-    gate_pause(gate).or_else(|| spent(operation, policy, input))
+    gate_pause(gate).or_else(|| used_budget(operation, policy, input))
 }
 
 /// Returns what a closed gate waits for.
@@ -334,7 +334,7 @@ fn outside_window(opens: Option<AwsTime>) -> Pause {
 }
 
 /// Returns the budget of the secret that is used up, before the first write: a person's action, attempts, back-off.
-fn spent(operation: &Operation, policy: &Policy, input: &PermitInput<'_>) -> Option<Pause> {
+fn used_budget(operation: &Operation, policy: &Policy, input: &PermitInput<'_>) -> Option<Pause> {
     if operation.has_started() {
         return None;
     }

@@ -136,7 +136,7 @@ pub fn is_foreign(secret: &Secret, cluster: &ClusterId, policy: &Policy, now: Aw
 ///
 ///
 /// Returns what uses up the labels if there is no room.
-pub fn room(secret: &Secret, cluster: &ClusterId) -> Result<(), Full> {
+pub fn check_room(secret: &Secret, cluster: &ClusterId) -> Result<(), Full> {
     let (labels, pins) = (secret.label_count(), on(secret).count());
     if pins < MAX_PINS && labels < MAX_LABELS {
         return Ok(());

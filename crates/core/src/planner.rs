@@ -271,7 +271,7 @@ impl<'a> Planner<'a> {
     fn has_no_room_for_a_pin(&self, finding: &Finding) -> bool {
         let secret = finding.secret.as_ref();
         finding.remedy_kind == RemedyKind::Stuck
-            && secret.is_some_and(|secret| pin::room(secret, self.input.cluster).is_err())
+            && secret.is_some_and(|secret| pin::check_room(secret, self.input.cluster).is_err())
     }
 
     fn propose(

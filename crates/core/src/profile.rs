@@ -43,7 +43,7 @@ pub struct Profile {
 impl Profile {
     /// Returns an account that is not the one of the profile, if AWS returned secrets of such an account: the
     /// credentials then belong to another account.
-    pub fn stranger<'a>(
+    pub fn foreign_account<'a>(
         &self,
         mut accounts: impl Iterator<Item = &'a AccountId>,
     ) -> Option<&'a AccountId> {

@@ -91,7 +91,7 @@ words! {
 
 impl Secret {
     /// Describes the replicas that are not in sync, with their status. `None` = every replica is in sync.
-    pub fn behind(&self) -> Option<String> {
+    pub fn lagging_replicas(&self) -> Option<String> {
         let behind = self.replicas.iter();
         let behind = behind.filter(|(_, status)| **status != Replication::InSync);
         let named: Vec<_> = behind

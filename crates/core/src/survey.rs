@@ -69,7 +69,7 @@ impl Survey {
     }
 
     /// Returns the worst state of any finding that makes the policy unhealthy.
-    pub fn worst(&self) -> Option<State> {
+    pub fn worst_state(&self) -> Option<State> {
         self.findings
             .iter()
             .map(|finding| finding.state)

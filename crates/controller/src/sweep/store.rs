@@ -418,7 +418,7 @@ impl SweepStore {
             .iter()
             .filter(|(profile_region, _)| profile_region.profile == profile.name);
         let accounts = own.flat_map(|(_, record)| &record.accounts);
-        profile.stranger(accounts).cloned()
+        profile.foreign_account(accounts).cloned()
     }
 
     /// Removes a region that no policy selects any more.

@@ -95,7 +95,7 @@ impl Evaluation<'_> {
         }
         let label = self.own_pin(pending)?;
         // Only if AWS refused every try: a clear that may still arrive needs its pin.
-        if self.gave_up_for_sure(Step::Clear) {
+        if self.was_refused_at_every_try(Step::Clear) {
             return Err(self.withdraw().into());
         }
         if self.goes_by_labels(pin) {
@@ -176,7 +176,7 @@ impl Evaluation<'_> {
             ));
         }
         // A person's no comes before the gates: it ends what they would only keep waiting.
-        if self.called_off().is_some() {
+        if self.denied_or_expired().is_some() {
             return Err(self.withdraw().into());
         }
         self.gate()?;

@@ -14,7 +14,7 @@ use crate::secret::{LabelMap, PendingValue};
 impl<'a> Evaluation<'a> {
     /// Stops if the secret has no room for one more label.
     pub(super) fn room_for_a_pin(&self) -> Result<(), Stop> {
-        match pin::room(self.secret, self.input.cluster) {
+        match pin::check_room(self.secret, self.input.cluster) {
             Ok(()) => Ok(()),
             Err(full) => Err(failed(Failure::PinExhausted, full.to_string())),
         }

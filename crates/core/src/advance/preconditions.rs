@@ -82,7 +82,7 @@ impl<'a> Evaluation<'a> {
 
     /// Decides the next step. The message of an end names replicas that are not in sync.
     pub(super) fn next(&self) -> Next {
-        let behind = self.secret.behind();
+        let behind = self.secret.lagging_replicas();
         match (self.dispatch().unwrap_or_else(Next::from), behind) {
             (Next::Done(outcome), Some(behind)) if self.operation.has_started() => {
                 let note = format!("; replicas are not in sync: {behind}");

@@ -36,7 +36,7 @@ impl Evaluation<'_> {
         }
         // Before the retries: a change by someone else ends the operation, however often it was tried.
         self.pinned_and_undisturbed(pending, pin)?;
-        if self.gave_up_for_sure(Step::Promote) {
+        if self.was_refused_at_every_try(Step::Promote) {
             return Ok(self.withdraw());
         }
         // AWS confirmed the move: a second one would find AWSCURRENT elsewhere and be refused.

@@ -40,7 +40,7 @@ impl Evaluation<'_> {
         }
         if let Some(pin) = self.operation.journal.entry(Step::Pin) {
             self.holder_is_safe(pin)?;
-            if self.gave_up_for_sure(Step::RestorePending) {
+            if self.was_refused_at_every_try(Step::RestorePending) {
                 return Ok(self.withdraw());
             }
         } else if self.secret.unfinished().is_some()

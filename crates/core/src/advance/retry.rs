@@ -147,7 +147,7 @@ impl Evaluation<'_> {
         if self.now >= until || !self.secret.replicas.values().any(follows) {
             return None;
         }
-        let behind = self.secret.behind()?;
+        let behind = self.secret.lagging_replicas()?;
         Some(Next::Wait(Wait {
             pause: REPLICA_POLL,
             until,
@@ -182,7 +182,10 @@ impl Evaluation<'_> {
             entry.tries,
             code.unwrap_or("no answer")
         );
-        match (entry.refusal(), pin::room(self.secret, self.input.cluster)) {
+        match (
+            entry.refusal(),
+            pin::check_room(self.secret, self.input.cluster),
+        ) {
             (Some(ErrorClass::LimitExceeded), Err(full)) => format!("{failed}: {full}"),
             _ => failed,
         }

@@ -49,7 +49,10 @@ impl Evaluation<'_> {
             return Ok(self.drop_leftover(current));
         }
         // After the move was sent, a person's no changes nothing any more: the result must be known.
-        if let Some(outcome) = self.called_off().filter(|_| !self.intended(Step::Revert)) {
+        if let Some(outcome) = self
+            .denied_or_expired()
+            .filter(|_| !self.intended(Step::Revert))
+        {
             return Err(Next::Done(outcome).into());
         }
         if let Some(wait) = self.not_seen_yet(Step::Revert) {

@@ -48,7 +48,7 @@ impl Evaluation<'_> {
     }
 
     /// Returns how an operation ends that has not moved a label yet, if a person denied it or it expired.
-    pub(super) fn called_off(&self) -> Option<Outcome> {
+    pub(super) fn denied_or_expired(&self) -> Option<Outcome> {
         let input = self.input;
         permit::rejected_or_expired(self.operation, &input.consent, input.server_now)
     }
@@ -104,13 +104,13 @@ impl Evaluation<'_> {
     fn withdrawal(&self) -> Next {
         let refused = [Step::Clear, Step::Promote, Step::RestorePending]
             .into_iter()
-            .filter(|step| self.gave_up_for_sure(*step))
+            .filter(|step| self.was_refused_at_every_try(*step))
             .find_map(|step| self.gave_up(step));
         if let Some(refused) = refused {
             return refused;
         }
         // A person's no explains the end only if nothing but a pin was changed.
-        if let Some(outcome) = self.called_off().filter(|_| !self.may_have_acted()) {
+        if let Some(outcome) = self.denied_or_expired().filter(|_| !self.may_have_acted()) {
             return Next::Done(outcome);
         }
         failed(
@@ -128,7 +128,7 @@ impl Evaluation<'_> {
     }
 
     /// Returns whether a step is tried no more, and AWS certainly refused every try.
-    pub(super) fn gave_up_for_sure(&self, step: Step) -> bool {
+    pub(super) fn was_refused_at_every_try(&self, step: Step) -> bool {
         self.intended(step) && !self.may_have_applied(step) && self.gave_up(step).is_some()
     }
 

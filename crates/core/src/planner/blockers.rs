@@ -164,7 +164,7 @@ impl Planner<'_> {
     /// Blocks a clear where no pin has room: nothing is cleared without a pin, and no operation is created only to find
     /// that out.
     pub(super) fn no_room_for_pin(&self, secret: &Secret, action: Action) -> Option<Block> {
-        let is_full = pin::room(secret, self.input.cluster).is_err();
+        let is_full = pin::check_room(secret, self.input.cluster).is_err();
         (action.clears() && is_full).then(|| Block::indefinite(BlockReason::PinExhausted))
     }
 

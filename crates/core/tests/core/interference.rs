@@ -10,7 +10,7 @@ use secret_rotation_core::block::{Block, BlockReason};
 use secret_rotation_core::history::History;
 use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::operation::{Operation, Trigger};
-use secret_rotation_core::pin::room;
+use secret_rotation_core::pin::check_room;
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::{LabelMap, Rotation, Secret};
 
@@ -569,7 +569,7 @@ fn manual_operations_respect_the_pin_of_another_cluster_and_a_full_secret() {
 /// The message names what uses up the labels: other labels by name, shortened where they are long, and pins by number.
 #[test]
 fn the_labels_that_leave_no_room_for_a_pin_are_named() {
-    let room = |secret: &Secret| room(secret, &cluster()).map_err(|full| full.to_string());
+    let room = |secret: &Secret| check_room(secret, &cluster()).map_err(|full| full.to_string());
     assert_eq!(room(&stuck("prod/a")), Ok(()));
     let mut full = stuck("prod/a");
     for n in 0..15 {

@@ -594,16 +594,16 @@ proptest! {
         let begins = |own: &Operation| own.trigger == Trigger::Policy && !own.has_started() && goes(own, &operations);
         let all_at_once: Vec<_> = operations.iter().map(|own| {
             let step = if own.action.clears() { Step::Pin } else { Step::Rotate };
-            if begins(own) && !still(place(own)) { at(own.clone(), step, now()) } else { own.clone() }
+            if begins(own) && !still(index_of(own)) { at(own.clone(), step, now()) } else { own.clone() }
         }).collect();
-        let begun: Vec<_> = all_at_once.iter().filter(|own| begins(&operations[place(own)]) && !still(place(own))).collect();
+        let begun: Vec<_> = all_at_once.iter().filter(|own| begins(&operations[index_of(own)]) && !still(index_of(own))).collect();
         let kept = begun.iter().filter(|own| goes(own, &all_at_once)).count();
         prop_assert!(kept <= 1, "{kept} have the only slot");
         prop_assert_eq!(kept, begun.len().min(1), "the first in order keeps it");
     }
 }
 
-fn place(operation: &Operation) -> usize {
+fn index_of(operation: &Operation) -> usize {
     let number = operation.uid.as_str().strip_prefix("op-");
     number
         .and_then(|number| number.parse().ok())
