@@ -24,11 +24,32 @@ words! {
     }
 }
 
+words! {
+    /// The types of the conditions of all resources. [`crate::reasons`] lists what each means.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum ConditionType {
+        /// A policy or profile can be used.
+        Ready,
+        /// Every selected secret of a policy is healthy.
+        Healthy,
+        /// Only a change of a policy or of its profile can help. Exists only while it is True.
+        Stalled,
+        /// A policy was not evaluated completely yet. Exists only while it is True.
+        Reconciling,
+        /// An operation succeeded. Its reason is the phase while the operation is in progress.
+        Complete,
+        /// An operation failed. Exists only while it is True.
+        Failed,
+        /// Someone decided about an operation.
+        Approved,
+    }
+}
+
 /// One condition as this pass sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConditionUpdate {
     /// The type of the condition.
-    pub kind: &'static str,
+    pub kind: ConditionType,
     /// Whether the condition holds.
     pub status: ConditionStatus,
     /// The reason, in CamelCase.
@@ -42,7 +63,7 @@ impl ConditionUpdate {
     pub fn condition(self, previous: &[Condition], generation: i64, now: ServerTime) -> Condition {
         let unflipped = find(previous, self.kind).filter(|old| old.status == self.status.name());
         Condition {
-            type_: self.kind.to_owned(),
+            type_: self.kind.name().to_owned(),
             status: self.status.name().to_owned(),
             reason: self.reason.to_owned(),
             message: clip(&self.message, MAX_MESSAGE).to_owned(),
@@ -59,12 +80,14 @@ fn whole_second(now: ServerTime) -> Time {
 }
 
 /// Returns the condition of a type.
-pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
-    conditions.iter().find(|condition| condition.type_ == kind)
+pub fn find<'a>(conditions: &'a [Condition], kind: ConditionType) -> Option<&'a Condition> {
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == kind.name())
 }
 
 /// Returns whether the condition of a type is True.
-pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
+pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
     find(conditions, kind).is_some_and(|condition| condition.status == ConditionStatus::True.name())
 }
 

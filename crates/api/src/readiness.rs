@@ -10,7 +10,7 @@ use secret_rotation_core::{
 
 use crate::{
     Invalid,
-    conditions::{ConditionStatus, ConditionUpdate, find},
+    conditions::{ConditionStatus, ConditionType, ConditionUpdate, find},
 };
 
 /// Whether the controller can do its job for this generation of an object, and why not.
@@ -159,7 +159,7 @@ impl ReadyReason {
 
     /// Returns the reason of condition `Ready` of an object; `None` if there is none, or only a newer release knows it.
     pub fn of(conditions: &[Condition]) -> Option<Self> {
-        find(conditions, "Ready").and_then(|ready| Self::parse(&ready.reason))
+        find(conditions, ConditionType::Ready).and_then(|ready| Self::parse(&ready.reason))
     }
 }
 
@@ -281,7 +281,7 @@ impl Readiness {
     /// Returns condition `Ready`.
     pub(crate) fn ready(&self) -> ConditionUpdate {
         ConditionUpdate {
-            kind: "Ready",
+            kind: ConditionType::Ready,
             status: self.reason().status(),
             reason: self.reason().name(),
             message: self.message(),
@@ -292,12 +292,15 @@ impl Readiness {
     pub(crate) fn progress(&self) -> Option<ConditionUpdate> {
         let (kind, reason) = match self.reason().status() {
             ConditionStatus::True => return None,
-            ConditionStatus::Unknown => ("Reconciling", ReconcilingReason::Progressing.name()),
+            ConditionStatus::Unknown => (
+                ConditionType::Reconciling,
+                ReconcilingReason::Progressing.name(),
+            ),
             ConditionStatus::False if self.reason().is_stalled() => {
-                ("Stalled", self.reason().name())
+                (ConditionType::Stalled, self.reason().name())
             }
             ConditionStatus::False => (
-                "Reconciling",
+                ConditionType::Reconciling,
                 ReconcilingReason::ProgressingWithRetry.name(),
             ),
         };

@@ -7,7 +7,7 @@ use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::operation::Failure;
 use secret_rotation_core::survey::State;
 
-use crate::conditions::ConditionStatus;
+use crate::conditions::{ConditionStatus, ConditionType};
 use crate::health::Health;
 use crate::operation::ApprovedReason;
 use crate::readiness::{ReadyReason, ReconcilingReason};
@@ -58,9 +58,9 @@ pub fn conditions() -> Vec<Condition> {
 }
 
 fn of_policies() -> Vec<Condition> {
-    let condition = |name, meaning, if_true, otherwise| Condition {
+    let condition = |kind: ConditionType, meaning, if_true, otherwise| Condition {
         kind: "SecretRotationPolicy",
-        name,
+        name: kind.name(),
         meaning,
         if_true,
         otherwise,
@@ -74,25 +74,25 @@ fn of_policies() -> Vec<Condition> {
         .partition(|health| health.status() == ConditionStatus::True);
     vec![
         condition(
-            "Ready",
+            ConditionType::Ready,
             "The controller can do its job for this generation.",
             names(if_ready, ReadyReason::name),
             names(if_not, ReadyReason::name),
         ),
         condition(
-            "Healthy",
+            ConditionType::Healthy,
             "No selected secret needs attention; rotations in progress do not count.",
             names(if_healthy, Health::name),
             names(if_unhealthy, Health::name),
         ),
         condition(
-            "Stalled",
+            ConditionType::Stalled,
             "Only a change of the policy or of its profile can help; exists only while True.",
             names(ReadyReason::STALLED.to_vec(), ReadyReason::name),
             Vec::new(),
         ),
         condition(
-            "Reconciling",
+            ConditionType::Reconciling,
             "The controller still works towards Ready; exists only while True.",
             names(ReconcilingReason::ALL.to_vec(), ReconcilingReason::name),
             Vec::new(),
@@ -107,28 +107,28 @@ fn names<T>(words: Vec<T>, name: fn(T) -> &'static str) -> Vec<&'static str> {
 fn of_operations() -> Vec<Condition> {
     let failures = Failure::ALL.map(Failure::name);
     let phases = Phase::ALL.map(Phase::name);
-    let condition = |name, meaning, if_true: &[_], otherwise: Vec<_>| Condition {
+    let condition = |kind: ConditionType, meaning, if_true: &[_], otherwise: Vec<_>| Condition {
         kind: "SecretRotationOperation",
-        name,
+        name: kind.name(),
         meaning,
         if_true: if_true.into(),
         otherwise,
     };
     vec![
         condition(
-            "Complete",
+            ConditionType::Complete,
             "The operation has done what was requested; always exists.",
             &[ReadyReason::Succeeded.name()],
             [phases.as_slice(), &failures].concat(),
         ),
         condition(
-            "Failed",
+            ConditionType::Failed,
             "The operation has ended without success; exists only while True.",
             &failures,
             Vec::new(),
         ),
         condition(
-            "Approved",
+            ConditionType::Approved,
             "A person has agreed; exists once someone has decided.",
             &[ApprovedReason::Approved.name()],
             vec![ApprovedReason::Denied.name()],
@@ -139,7 +139,7 @@ fn of_operations() -> Vec<Condition> {
 fn of_profiles() -> Vec<Condition> {
     vec![Condition {
         kind: "AWSAccessProfile",
-        name: "Ready",
+        name: ConditionType::Ready.name(),
         meaning: "Policies can use the profile.",
         if_true: vec![ReadyReason::Succeeded.name()],
         otherwise: names(OF_PROFILES.to_vec(), ReadyReason::name),

@@ -14,14 +14,10 @@ use super::{
     status::{BaselineStatus, SecretRotationOperationStatus, StepStatus},
 };
 use crate::{
-    conditions::{ConditionStatus, ConditionUpdate, find},
+    conditions::{ConditionStatus, ConditionType, ConditionUpdate, find},
     count::Count,
     time::Time,
 };
-
-const COMPLETE: &str = "Complete";
-const FAILED: &str = "Failed";
-const APPROVED: &str = "Approved";
 
 words! {
     /// The reasons of condition `Approved`.
@@ -122,17 +118,17 @@ impl SecretRotationOperationStatus {
             ),
         };
         let complete = ConditionUpdate {
-            kind: COMPLETE,
+            kind: ConditionType::Complete,
             status: ConditionStatus::False,
             reason,
             message,
         };
         let failed = report.ends.map(|_| ConditionUpdate {
-            kind: FAILED,
+            kind: ConditionType::Failed,
             status: ConditionStatus::True,
             ..complete.clone()
         });
-        let kept = find(&old.conditions, APPROVED).cloned();
+        let kept = find(&old.conditions, ConditionType::Approved).cloned();
         let updates = [Some(complete), failed].into_iter().flatten();
         let conditions = updates
             .map(|update| update.condition(&old.conditions, report.generation, report.now))
@@ -148,7 +144,8 @@ impl SecretRotationOperationStatus {
 
     /// Returns what the operation was doing last: the reason of condition `Complete`, if it is a phase.
     pub fn phase(&self) -> Option<Phase> {
-        find(&self.conditions, COMPLETE).and_then(|complete| Phase::parse(&complete.reason))
+        find(&self.conditions, ConditionType::Complete)
+            .and_then(|complete| Phase::parse(&complete.reason))
     }
 }
 
@@ -164,19 +161,19 @@ pub fn conditions(previous: &[Condition], report: &StepReport<'_>) -> Vec<Condit
         None => (ConditionStatus::False, report.phase.name(), report.message),
     };
     let complete = ConditionUpdate {
-        kind: COMPLETE,
+        kind: ConditionType::Complete,
         status,
         reason,
         message: message.to_owned(),
     };
     let failed = matches!(report.operation.outcome, Some(Outcome::Failed { .. }));
     let failed = failed.then(|| ConditionUpdate {
-        kind: FAILED,
+        kind: ConditionType::Failed,
         status: ConditionStatus::True,
         ..complete.clone()
     });
     let decided = report.consent.and_then(decided);
-    let kept = find(previous, APPROVED)
+    let kept = find(previous, ConditionType::Approved)
         .filter(|_| decided.is_none())
         .cloned();
     let updates = [Some(complete), failed, decided].into_iter().flatten();
@@ -201,7 +198,7 @@ fn decided(consent: &Consent) -> Option<ConditionUpdate> {
         ),
     };
     Some(ConditionUpdate {
-        kind: APPROVED,
+        kind: ConditionType::Approved,
         status,
         reason: reason.name(),
         message,

@@ -11,7 +11,7 @@ use super::target::SecretTarget;
 use super::{Decision, Expectation, PolicyReference, SecretReference, SecretRotationOperation};
 use crate::{
     Invalid,
-    conditions::{find, is_true},
+    conditions::{ConditionType, find, is_true},
     invalid::{created, deleted, named, possible, stored},
     text::Text,
 };
@@ -55,10 +55,12 @@ impl SecretRotationOperation {
             requested_by: spec.requested_by.as_ref().map(ToString::to_string),
             approval: spec.approval.into(),
             decision: spec.decision.as_ref().map(Decision::to_core),
-            approved: self.since("Approved"),
+            approved: self.since(ConditionType::Approved),
             deadline: spec.deadline.parse("spec.deadline")?,
             ttl: spec.ttl_after_finished.parse("spec.ttlAfterFinished")?,
-            ended: self.since("Complete").or_else(|| self.since("Failed")),
+            ended: self
+                .since(ConditionType::Complete)
+                .or_else(|| self.since(ConditionType::Failed)),
             confirm_after: spec.confirm_after.parse("spec.confirmAfter")?,
             baseline: status.read_baseline()?,
             journal: status.read_journal()?,
@@ -78,7 +80,7 @@ impl SecretRotationOperation {
             .status
             .as_ref()
             .is_some_and(|status| status.steps.is_empty());
-        let ended = self.since("Failed").filter(|_| never_began)?;
+        let ended = self.since(ConditionType::Failed).filter(|_| never_began)?;
         let ttl = &self.spec.ttl_after_finished;
         Some(
             ended.plus(
@@ -131,7 +133,7 @@ impl SecretRotationOperation {
     }
 
     /// Returns since when a condition has been True; `None` if it is not.
-    fn since(&self, kind: &str) -> Option<ServerTime> {
+    fn since(&self, kind: ConditionType) -> Option<ServerTime> {
         let conditions = &self.status.as_ref()?.conditions;
         let condition = find(conditions, kind).filter(|_| is_true(conditions, kind))?;
         Some(ServerTime::new(condition.last_transition_time.0))
@@ -144,8 +146,10 @@ impl SecretRotationOperation {
             .as_ref()
             .map(|status| status.conditions.as_slice())
             .unwrap_or_default();
-        let failed = find(conditions, "Failed").filter(|_| is_true(conditions, "Failed"));
-        let complete = find(conditions, "Complete").filter(|_| is_true(conditions, "Complete"));
+        let failed = find(conditions, ConditionType::Failed)
+            .filter(|_| is_true(conditions, ConditionType::Failed));
+        let complete = find(conditions, ConditionType::Complete)
+            .filter(|_| is_true(conditions, ConditionType::Complete));
         match (complete, failed) {
             (Some(_), Some(_)) => Err(Invalid::contradiction(
                 "status.conditions",

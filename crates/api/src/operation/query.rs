@@ -7,7 +7,7 @@ use secret_rotation_core::action as core;
 use secret_rotation_core::names::Arn;
 
 use super::{Action, SecretRotationOperation};
-use crate::conditions::{find, is_true};
+use crate::conditions::{ConditionType, find, is_true};
 use crate::policy::SecretRotationPolicy;
 use crate::text::Text;
 
@@ -22,24 +22,24 @@ impl SecretRotationOperation {
     /// Returns what the operation is doing or how it ended: the reason of condition `Complete`, and `New` before there is one.
     pub fn phase(&self) -> &str {
         let conditions = self.status.as_ref().map(|status| &status.conditions);
-        let complete = conditions.and_then(|conditions| find(conditions, "Complete"));
+        let complete = conditions.and_then(|conditions| find(conditions, ConditionType::Complete));
         complete.map_or("New", |complete| complete.reason.as_str())
     }
 
     /// Returns the message of condition `Complete`, empty before there is one. It may hold control characters.
     pub fn message(&self) -> &str {
         let conditions = self.status.as_ref().map(|status| &status.conditions);
-        let complete = conditions.and_then(|conditions| find(conditions, "Complete"));
+        let complete = conditions.and_then(|conditions| find(conditions, ConditionType::Complete));
         complete.map_or("", |complete| complete.message.as_str())
     }
 
     /// Returns whether the operation succeeded, `None` while it has not ended.
     pub fn succeeded(&self) -> Option<bool> {
         let conditions = &self.status.as_ref()?.conditions;
-        if is_true(conditions, "Failed") {
+        if is_true(conditions, ConditionType::Failed) {
             return Some(false);
         }
-        is_true(conditions, "Complete").then_some(true)
+        is_true(conditions, ConditionType::Complete).then_some(true)
     }
 
     /// Returns whether the operation has ended, with success or without.

@@ -15,13 +15,10 @@ use super::status::{
 };
 use crate::{
     Readiness,
-    conditions::{ConditionStatus, ConditionUpdate, find, is_true},
+    conditions::{ConditionStatus, ConditionType, ConditionUpdate, find, is_true},
     count::Count,
     health::Health,
 };
-
-const READY: &str = "Ready";
-const HEALTHY: &str = "Healthy";
 
 /// The results of one pass over a policy.
 #[derive(Clone, Copy, Debug)]
@@ -216,7 +213,7 @@ fn conditions(previous: &[Condition], pass: &PassReport<'_>) -> Vec<Condition> {
     let ready = unchanged.unwrap_or_else(|| condition_of(ready(pass)));
     let healthy = health(pass, previous)
         .map(condition_of)
-        .or_else(|| find(previous, HEALTHY).cloned());
+        .or_else(|| find(previous, ConditionType::Healthy).cloned());
     let healthy = healthy.unwrap_or_else(|| condition_of(unchecked(pass.readiness)));
     [Some(ready), Some(healthy), progress.map(condition_of)]
         .into_iter()
@@ -227,9 +224,10 @@ fn conditions(previous: &[Condition], pass: &PassReport<'_>) -> Vec<Condition> {
 /// Returns the condition `Ready` unchanged if the controller has just started, and the policy was ready for this
 /// generation.
 fn without_changes(previous: &[Condition], pass: &PassReport<'_>) -> Option<Condition> {
-    let known =
-        find(previous, READY).filter(|ready| ready.observed_generation == Some(pass.generation))?;
-    let starting = matches!(pass.readiness, Readiness::Progressing) && is_true(previous, READY);
+    let known = find(previous, ConditionType::Ready)
+        .filter(|ready| ready.observed_generation == Some(pass.generation))?;
+    let starting =
+        matches!(pass.readiness, Readiness::Progressing) && is_true(previous, ConditionType::Ready);
     starting.then(|| known.clone())
 }
 
@@ -246,8 +244,8 @@ fn ready(pass: &PassReport<'_>) -> ConditionUpdate {
 
 /// Returns the condition `Healthy`, if this pass can determine it.
 fn health(pass: &PassReport<'_>, previous: &[Condition]) -> Option<ConditionUpdate> {
-    let ailing =
-        find(previous, HEALTHY).is_some_and(|old| old.status == ConditionStatus::False.name());
+    let ailing = find(previous, ConditionType::Healthy)
+        .is_some_and(|old| old.status == ConditionStatus::False.name());
     match pass.seen {
         Some((survey, _)) => Some(health_of(survey)),
         None if pass.readiness.leaves_health() => None,
@@ -270,7 +268,7 @@ fn unchecked(readiness: &Readiness) -> ConditionUpdate {
 /// Returns condition `Healthy`.
 const fn healthy(health: Health, message: String) -> ConditionUpdate {
     ConditionUpdate {
-        kind: HEALTHY,
+        kind: ConditionType::Healthy,
         status: health.status(),
         reason: health.name(),
         message,

@@ -8,7 +8,11 @@ use secret_rotation_core::{
 };
 
 use super::status::{AWSAccessProfileStatus, RegionStatus};
-use crate::{Readiness, conditions::find, count::Count};
+use crate::{
+    Readiness,
+    conditions::{ConditionType, find},
+    count::Count,
+};
 
 /// The results of one pass over a profile.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +82,7 @@ impl AWSAccessProfileStatus {
 /// Returns the condition `Ready` unchanged if the controller has just started, and the condition is of this
 /// generation.
 fn without_changes(previous: &[Condition], pass: &ProfileReport<'_>) -> Option<Condition> {
-    let known = find(previous, "Ready")?;
+    let known = find(previous, ConditionType::Ready)?;
     let starting = matches!(pass.readiness, Readiness::Progressing);
     let same = known.observed_generation == Some(pass.generation);
     (starting && same).then(|| known.clone())

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 use jiff::Timestamp;
 use proptest::{collection, option, prelude::*};
 use secret_rotation_api::{
-    conditions::find,
+    conditions::{ConditionType, find},
     operation::{
         SecretRotationOperation, SecretRotationOperationStatus, SecretTarget, StepReport,
         secret_label,
@@ -117,7 +117,7 @@ fn an_approval_is_a_condition_that_stays() {
         now: server("2026-11-23T10:00:00Z"),
     };
     let approved = SecretRotationOperationStatus::after_step(None, &progress);
-    let condition = find(&approved.conditions, "Approved").expect("it is there");
+    let condition = find(&approved.conditions, ConditionType::Approved).expect("it is there");
     assert_eq!(
         (condition.status.as_str(), condition.message.as_str()),
         ("True", "approved by bob")
@@ -125,13 +125,16 @@ fn an_approval_is_a_condition_that_stays() {
     progress.consent = None;
     progress.now = server("2026-11-23T11:00:00Z");
     let later = SecretRotationOperationStatus::after_step(Some(&approved), &progress);
-    assert_eq!(find(&later.conditions, "Approved"), Some(condition));
+    assert_eq!(
+        find(&later.conditions, ConditionType::Approved),
+        Some(condition)
+    );
     let status = serde_json::to_value(&later).expect("plain data");
     let read = object(&request(), Some(status)).to_core().expect("valid");
     assert_eq!(read.approved, Some(server("2026-11-23T10:00:00Z")));
     progress.consent = Some(&Consent::NotNeeded);
     let unasked = SecretRotationOperationStatus::after_step(None, &progress);
-    assert!(find(&unasked.conditions, "Approved").is_none());
+    assert!(find(&unasked.conditions, ConditionType::Approved).is_none());
 }
 
 #[test]
@@ -416,7 +419,7 @@ fn an_ended_operation_is_complete_or_failed() {
             find(&status.conditions, kind)
                 .map(|condition| format!("{}/{}", condition.status, condition.reason))
         };
-        (head("Complete"), head("Failed"))
+        (head(ConditionType::Complete), head(ConditionType::Failed))
     };
     let message = "done".to_owned();
     assert_eq!(

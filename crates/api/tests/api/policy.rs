@@ -7,7 +7,7 @@ use std::{
 
 use secret_rotation_api::{
     Invalid, Readiness,
-    conditions::find,
+    conditions::{ConditionType, find},
     policy::{PassReport, SecretRotationPolicy, SecretRotationPolicyStatus},
 };
 use secret_rotation_core::approval::Approval;
@@ -442,7 +442,7 @@ fn checked(findings: Vec<Finding>) -> SecretRotationPolicyStatus {
     )
 }
 
-fn condition(status: &SecretRotationPolicyStatus, kind: &str) -> String {
+fn condition(status: &SecretRotationPolicyStatus, kind: ConditionType) -> String {
     find(&status.conditions, kind).map_or_else(
         || "-".to_owned(),
         |condition| {
@@ -574,7 +574,7 @@ fn the_worst_state_gives_the_reason() {
             .iter()
             .map(|state| finding(&format!("{state}"), *state))
             .collect();
-        condition(&checked(findings), "Healthy")
+        condition(&checked(findings), ConditionType::Healthy)
             .split(':')
             .next()
             .expect("a head")
@@ -617,7 +617,7 @@ fn unseen_secrets_are_not_reported_as_healthy() {
         &pass(&Readiness::Succeeded, Some((&incomplete, &Plan::default()))),
     );
     assert_eq!(
-        condition(&status, "Healthy"),
+        condition(&status, ConditionType::Healthy),
         "Unknown/Unknown: the last check did not see every secret, and found nothing unhealthy among the others"
     );
 }
@@ -653,7 +653,7 @@ fn a_transition_time_changes_only_with_the_status() {
             ..pass(&Readiness::Succeeded, Some((&survey, &plan)))
         };
         let status = SecretRotationPolicyStatus::after(Some(&first), &pass);
-        find(&status.conditions, "Healthy")
+        find(&status.conditions, ConditionType::Healthy)
             .expect("always there")
             .last_transition_time
             .0
@@ -681,11 +681,11 @@ fn a_suspended_policy_keeps_its_findings() {
         (&before.findings, &before.summary, &before.last_check_time)
     );
     assert_eq!(
-        find(&after.conditions, "Healthy"),
-        find(&before.conditions, "Healthy")
+        find(&after.conditions, ConditionType::Healthy),
+        find(&before.conditions, ConditionType::Healthy)
     );
     assert_eq!(after.observed_generation.expect("set").value(), 4);
-    assert!(condition(&after, "Ready").starts_with("True/Suspended"));
+    assert!(condition(&after, ConditionType::Ready).starts_with("True/Suspended"));
 }
 
 #[test]
@@ -698,7 +698,7 @@ fn a_policy_of_a_suspended_profile_reports_it_and_keeps_its_findings() {
     };
     let after = SecretRotationPolicyStatus::after(Some(&before), &pass);
     assert_eq!(after.findings, before.findings);
-    let ready = condition(&after, "Ready");
+    let ready = condition(&after, ConditionType::Ready);
     assert!(ready.starts_with("True/Suspended"), "{ready}");
     assert!(ready.contains("AWSAccessProfile shared"), "{ready}");
 }
@@ -709,7 +709,13 @@ fn every_readiness_has_its_conditions() {
     let profile = || ProfileName::parse("default").expect("valid");
     let heads = |readiness: &Readiness| {
         let status = SecretRotationPolicyStatus::after(None, &pass(readiness, None));
-        let heads = ["Ready", "Healthy", "Stalled", "Reconciling"].map(|kind| {
+        let heads = [
+            ConditionType::Ready,
+            ConditionType::Healthy,
+            ConditionType::Stalled,
+            ConditionType::Reconciling,
+        ]
+        .map(|kind| {
             let text = condition(&status, kind);
             text.split(':').next().expect("a head").to_owned()
         });
@@ -789,14 +795,14 @@ fn a_restarted_controller_does_not_unsettle_a_ready_policy() {
         ..pass(&Readiness::Progressing, None)
     };
     let after = SecretRotationPolicyStatus::after(Some(&before), &changed);
-    assert!(condition(&after, "Ready").starts_with("Unknown/Progressing"));
+    assert!(condition(&after, ConditionType::Ready).starts_with("Unknown/Progressing"));
 }
 
 #[test]
 fn unhealthy_findings_survive_aws_errors_and_a_healthy_verdict_does_not() {
     let healthy = |before: &SecretRotationPolicyStatus, readiness: Readiness| {
         let status = SecretRotationPolicyStatus::after(Some(before), &pass(&readiness, None));
-        condition(&status, "Healthy")
+        condition(&status, ConditionType::Healthy)
     };
     let (stuck, well) = (checked(vec![finding("a", State::Stuck)]), checked(vec![]));
     let unknown = "Unknown/Unknown: the secrets were not checked: no";

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use secret_rotation_api::conditions::find;
+use secret_rotation_api::conditions::{ConditionType, find};
 use secret_rotation_api::policy::SecretRotationPolicy;
 
 use crate::CommandError;
@@ -54,7 +54,7 @@ pub(crate) async fn run(app: &App, args: &CheckArgs) -> Result<ExitCode, Command
 
 fn verdict(policy: &SecretRotationPolicy) -> String {
     let conditions = policy.status.as_ref().map(|status| &status.conditions);
-    let healthy = conditions.and_then(|conditions| find(conditions, "Healthy"));
+    let healthy = conditions.and_then(|conditions| find(conditions, ConditionType::Healthy));
     healthy.map_or_else(
         || "the result is unknown".to_owned(),
         |healthy| printable(&format!("{}: {}", healthy.reason, healthy.message)),
@@ -70,7 +70,7 @@ async fn late(cluster: &Cluster, name: &str) -> CommandError {
     let status = policy.ok().flatten().and_then(|policy| policy.status);
     let ready = status
         .as_ref()
-        .and_then(|status| find(&status.conditions, "Ready"));
+        .and_then(|status| find(&status.conditions, ConditionType::Ready));
     match ready {
         Some(ready) => failure.with_hint(format!(
             "its condition Ready is {} ({}): {}",

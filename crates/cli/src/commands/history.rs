@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use secret_rotation_api::conditions::{ConditionType, find};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::time::Time;
 
@@ -86,7 +87,7 @@ fn is_about(operation: &SecretRotationOperation, secret: &SecretId) -> bool {
 fn end(operation: &SecretRotationOperation) -> Option<Timestamp> {
     let status = operation.status.as_ref()?;
     let written = status.completion_time.as_ref().and_then(Time::timestamp);
-    let complete = status.conditions.iter().find(|one| one.type_ == "Complete");
+    let complete = find(&status.conditions, ConditionType::Complete);
     written.or_else(|| complete.map(|complete| complete.last_transition_time.0))
 }
 

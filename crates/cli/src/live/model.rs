@@ -167,7 +167,7 @@ impl Model {
         let mut views = PolicyView::all(&self.policies, &self.operations);
         for view in &mut views {
             match self.sort {
-                Sort::Severity => view.rows.sort_by_key(severity),
+                Sort::Severity => view.rows.sort_by_key(rank),
                 Sort::Name => view
                     .rows
                     .sort_by_key(|row| (row.key.secret.clone(), row.key.region.clone())),
@@ -267,10 +267,9 @@ pub(super) fn entries(views: &[PolicyView]) -> Vec<Entry<'_>> {
     views.iter().flat_map(of).collect()
 }
 
-fn severity(row: &Row) -> usize {
-    let state = row.state.as_deref();
-    let place = State::ALL
-        .iter()
-        .position(|known| Some(known.name()) == state);
-    place.unwrap_or(State::ALL.len())
+/// Returns the position of the state of a secret in the order of urgency. A state that this release does not know comes last.
+fn rank(row: &Row) -> usize {
+    let state = row.state.as_deref().and_then(State::parse);
+    let rank = state.and_then(|state| State::ALL.iter().position(|known| *known == state));
+    rank.unwrap_or(State::ALL.len())
 }

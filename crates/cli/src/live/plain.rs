@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
+use secret_rotation_api::conditions::ConditionType;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use tokio::sync::mpsc;
@@ -107,8 +108,8 @@ fn of_policy(view: &PolicyView) -> String {
     format!(
         "{}; {}; {}; {}",
         view.mode(),
-        condition("Ready"),
-        condition("Healthy"),
+        condition(ConditionType::Ready),
+        condition(ConditionType::Healthy),
         counts.join(", ")
     )
 }

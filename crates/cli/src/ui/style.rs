@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, IsTerminal as _};
 
 use anstyle::AnsiColor;
+use secret_rotation_api::conditions::ConditionStatus;
 use secret_rotation_core::survey::State;
 
 /// What standard output supports.
@@ -52,11 +53,11 @@ impl Severity {
     }
 
     /// Returns the severity of a condition for which True is good.
-    pub(crate) fn of_condition(status: &str) -> Self {
+    pub(crate) const fn of_condition(status: ConditionStatus) -> Self {
         match status {
-            "True" => Self::Good,
-            "False" => Self::Bad,
-            _ => Self::Unsure,
+            ConditionStatus::True => Self::Good,
+            ConditionStatus::False => Self::Bad,
+            ConditionStatus::Unknown => Self::Unsure,
         }
     }
 

@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
-use secret_rotation_api::conditions::find;
+use secret_rotation_api::conditions::{ConditionStatus, ConditionType, find};
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicy, Summary, SuspendedBy};
 use secret_rotation_api::time::Time;
@@ -130,14 +131,14 @@ impl PolicyView {
         }
     }
 
-    /// Returns status and reason of a condition; `Unknown` before the first check.
-    pub(crate) fn condition(&self, kind: &str) -> (String, String) {
+    /// Returns status and reason of a condition; [`ConditionStatus::Unknown`] before the first check.
+    pub(crate) fn condition(&self, kind: ConditionType) -> (ConditionStatus, String) {
         let conditions = self.policy.status.as_ref().map(|status| &status.conditions);
         conditions
             .and_then(|conditions| find(conditions, kind))
             .map_or_else(
-                || ("Unknown".to_owned(), String::new()),
-                |found| (found.status.clone(), found.reason.clone()),
+                || (ConditionStatus::Unknown, String::new()),
+                |found| (status_of(found), found.reason.clone()),
             )
     }
 
@@ -204,6 +205,11 @@ fn counts(summary: &Summary) -> Vec<(&'static str, i64)> {
     .map(|(state, count)| (state, count.value()))
     .filter(|(_, count)| *count > 0)
     .collect()
+}
+
+/// Returns the status of a condition. A status that Kubernetes does not define counts as unknown.
+pub(crate) fn status_of(condition: &Condition) -> ConditionStatus {
+    ConditionStatus::parse(&condition.status).unwrap_or(ConditionStatus::Unknown)
 }
 
 /// Returns the number of secrets in each state with a symbol, such as `✖ 1 stuck`.

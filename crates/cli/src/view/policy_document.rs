@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use secret_rotation_api::conditions::ConditionType;
 use secret_rotation_api::operation::SecretRotationOperation;
 
-use super::policy::{self, PolicyView, Row};
+use super::policy::{self, PolicyView, Row, status_of};
 use super::reasons;
 use super::sections::{Events, event_lines, summary_lines};
 use crate::ui::document::{Document, colored, plain, time_with_age};
@@ -83,10 +84,10 @@ fn conditions(document: &mut Document, view: &PolicyView, style: Style, now: Opt
 
 /// Returns the severity of a condition. `Stalled` and `Reconciling` exist only while something is wrong.
 fn severity(condition: &Condition) -> Severity {
-    match condition.type_.as_str() {
-        "Stalled" => Severity::Bad,
-        "Reconciling" => Severity::Busy,
-        _ => Severity::of_condition(&condition.status),
+    match ConditionType::parse(&condition.type_) {
+        Some(ConditionType::Stalled) => Severity::Bad,
+        Some(ConditionType::Reconciling) => Severity::Busy,
+        _ => Severity::of_condition(status_of(condition)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The document of a secret, as one policy reports it.
 
 use jiff::Timestamp;
+use secret_rotation_api::conditions::ConditionType;
 use secret_rotation_api::operation::SecretRotationOperation;
 
 use super::policy::{PolicyView, Row};
@@ -76,9 +77,9 @@ pub(crate) fn document(
 
 fn conditions(document: &mut Document, view: &PolicyView, style: Style) {
     document.title("Policy");
-    for kind in ["Ready", "Healthy"] {
+    for kind in [ConditionType::Ready, ConditionType::Healthy] {
         let (status, reason) = view.condition(kind);
-        let severity = Severity::of_condition(&status);
+        let severity = Severity::of_condition(status);
         document.line(vec![
             colored(severity, style.symbol(severity)),
             plain(format!(" {kind}={status} {reason}")),

@@ -8,6 +8,7 @@ use kube::api::{ListParams, PartialObjectMeta};
 use kube::core::{ApiResource, DeserializeGuard, DynamicObject};
 use kube::{Api, Client, ResourceExt as _};
 use secret_rotation_api::SECRET_LABEL;
+use secret_rotation_api::conditions::{ConditionStatus, ConditionType};
 use secret_rotation_api::operation::{SecretRotationOperation, secret_label};
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
@@ -182,9 +183,9 @@ fn is_in_progress(object: &DynamicObject) -> bool {
         .flatten()
         .filter_map(|one| Some((one.get("type")?.as_str()?, one.get("status")?.as_str()?)))
         .collect();
-    let ended = ["Complete", "Failed"]
+    let ended = [ConditionType::Complete, ConditionType::Failed]
         .iter()
-        .any(|kind| conditions.get(kind) == Some(&"True"));
+        .any(|kind| conditions.get(kind.name()) == Some(&ConditionStatus::True.name()));
     begun && !ended
 }
 

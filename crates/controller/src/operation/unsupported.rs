@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube::core::{DeserializeGuard, DynamicObject};
 use kube::{Api, ResourceExt as _};
-use secret_rotation_api::conditions::is_true;
+use secret_rotation_api::conditions::{ConditionType, is_true};
 use secret_rotation_api::operation::{
     SecretRotationOperation, SecretRotationOperationStatus, UnsupportedReport,
 };
@@ -37,7 +37,7 @@ pub(super) async fn publish(
         old.as_ref()
             .is_some_and(|old| is_true(&old.conditions, kind))
     };
-    if ended("Complete") || ended("Failed") {
+    if ended(ConditionType::Complete) || ended(ConditionType::Failed) {
         return Ok(None);
     }
     let begun = has_begun(&object);

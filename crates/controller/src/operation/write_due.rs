@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secret_rotation_api::conditions::find;
+use secret_rotation_api::conditions::{ConditionType, find};
 use secret_rotation_api::operation::SecretRotationOperationStatus;
 use secret_rotation_core::advance::Phase;
 use secret_rotation_core::time::AwsTime;
@@ -41,7 +41,7 @@ pub(super) fn is_delay_due(old: Option<&SecretRotationOperationStatus>, wait: Du
         Phase::BackingOff,
         Phase::Suspended,
     ];
-    let Some(complete) = old.and_then(|old| find(&old.conditions, "Complete")) else {
+    let Some(complete) = old.and_then(|old| find(&old.conditions, ConditionType::Complete)) else {
         return wait > SOON;
     };
     wait > SOON && Phase::parse(&complete.reason).is_some_and(|phase| over.contains(&phase))

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secret_rotation_api::conditions::find;
+use secret_rotation_api::conditions::{ConditionType, find};
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
 use secret_rotation_api::readiness::ReadyReason;
 use secret_rotation_core::block::BlockReason;
@@ -235,7 +235,7 @@ fn readiness(
     old: Option<&SecretRotationPolicyStatus>,
     new: &SecretRotationPolicyStatus,
 ) -> Option<EventNote> {
-    let ready = find(&new.conditions, "Ready")?;
+    let ready = find(&new.conditions, ConditionType::Ready)?;
     let before = old.and_then(|old| ReadyReason::of(&old.conditions));
     let now = ReadyReason::of(&new.conditions)?;
     let reason = match now {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::Readiness;
-use secret_rotation_api::conditions::{ConditionStatus, find};
+use secret_rotation_api::conditions::{ConditionStatus, ConditionType, find};
 use secret_rotation_api::policy::{PassReport, SecretRotationPolicy, SecretRotationPolicyStatus};
 use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::ownership::BoundPolicy;
@@ -186,14 +186,19 @@ async fn publish_events(
 fn conditions(
     status: &SecretRotationPolicyStatus,
 ) -> impl Iterator<Item = (&'static str, ConditionStatus)> {
-    ["Ready", "Healthy", "Stalled"].into_iter().map(|kind| {
+    let kinds = [
+        ConditionType::Ready,
+        ConditionType::Healthy,
+        ConditionType::Stalled,
+    ];
+    kinds.into_iter().map(|kind| {
         let found = find(&status.conditions, kind);
         let status = match found.and_then(|found| ConditionStatus::parse(&found.status)) {
             Some(status) => status,
             // The condition is only there while it is True.
-            None if kind == "Stalled" && found.is_none() => ConditionStatus::False,
+            None if kind == ConditionType::Stalled && found.is_none() => ConditionStatus::False,
             None => ConditionStatus::Unknown,
         };
-        (kind, status)
+        (kind.name(), status)
     })
 }

@@ -2,35 +2,37 @@
 
 use kube::ResourceExt as _;
 use secret_rotation_api::operation::{Action, Expectation, SecretRotationOperationSpec};
+use secret_rotation_api::policy::FindingStatus;
+use secret_rotation_core::survey::State;
 
 use super::target::Target;
 use crate::CommandError;
 
 /// Rejects an action that does not fit the state of the secret, with a hint at the one that does.
 pub(super) fn reject_mismatch(action: Action, target: &Target) -> Result<(), CommandError> {
-    let state = target
-        .finding
-        .as_ref()
-        .map(|finding| finding.state.as_str());
+    let finding = target.finding.as_ref();
+    let state = finding.and_then(FindingStatus::known_state);
+    let reported = finding.map_or("", |finding| finding.state.as_str());
     let secret = &target.secret;
     let flags = flags(target);
     match (action, state) {
-        (Action::Rotate, Some("Stuck")) => Err(CommandError::new(format!(
+        (Action::Rotate, Some(State::Stuck)) => Err(CommandError::new(format!(
             "{secret} is stuck: AWS refuses to start another rotation of it"
         ))
         .with_hint(format!(
             "`kubectl secret-rotation rotate {secret} --retry {flags}` retries the pending version; `kubectl secret-rotation clear {secret} --rotate {flags}` abandons it and rotates; `kubectl secret-rotation promote {secret} {flags}` makes it current if the target accepts its value"
         ))),
-        (Action::Rotate, Some("Rotating")) => Err(CommandError::new(format!(
+        (Action::Rotate, Some(State::Rotating)) => Err(CommandError::new(format!(
             "{secret} is already being rotated"
         ))
         .with_hint(format!(
             "`kubectl secret-rotation status -w -n {}` shows its progress",
             namespace(target)
         ))),
-        (Action::RestoreSecret, Some(state)) if state != "ScheduledForDeletion" => {
+        (Action::RestoreSecret, state)
+            if finding.is_some() && state != Some(State::ScheduledForDeletion) => {
             Err(CommandError::new(format!(
-                "{secret} is {state}, not scheduled for deletion"
+                "{secret} is {reported}, not scheduled for deletion"
             ))
             .with_hint(format!(
                 "`kubectl secret-rotation undo {secret} {flags}` undoes a clear; `restore` cancels a deletion"

@@ -6,11 +6,11 @@ use jiff::fmt::rfc2822;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 use kube::client::Body;
 use kube::{Api, Client, Resource};
 use secret_rotation_api::admission_policies::{self, Defect};
+use secret_rotation_api::conditions::{ConditionStatus, ConditionType, find};
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_api::{GROUP, VERSION};
 use serde::de::DeserializeOwned;
@@ -222,12 +222,13 @@ fn profile(profile: &AWSAccessProfile) -> CheckResult {
     let name = profile.metadata.name.as_deref().unwrap_or_default();
     let what = format!("AWSAccessProfile {name}");
     let status = profile.status.as_ref();
-    let ready = |condition: &&Condition| condition.type_ == "Ready";
-    let ready = status.and_then(|status| status.conditions.iter().find(ready));
+    let ready = status.and_then(|status| find(&status.conditions, ConditionType::Ready));
     match ready {
         None => CheckResult::warn(what, "the controller has not checked it")
             .with_hint("the controller checks a profile when a policy refers to it"),
-        Some(ready) if ready.status == "True" => CheckResult::ok(what, "Ready"),
+        Some(ready) if ready.status == ConditionStatus::True.name() => {
+            CheckResult::ok(what, ConditionType::Ready.name())
+        }
         Some(ready) => CheckResult::failed(what, format!("{}: {}", ready.reason, ready.message))
             .with_hint(format!("kubectl secret-rotation explain {}", ready.reason)),
     }

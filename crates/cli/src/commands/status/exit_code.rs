@@ -1,6 +1,6 @@
 //! `--exit-code`: the health of policies as an exit status.
 
-use secret_rotation_api::conditions::find;
+use secret_rotation_api::conditions::{ConditionStatus, ConditionType, find};
 use secret_rotation_api::policy::SecretRotationPolicy;
 
 /// Everything is healthy.
@@ -28,15 +28,19 @@ fn one(policy: &SecretRotationPolicy) -> u8 {
     let Some(status) = &policy.status else {
         return CANNOT_TELL;
     };
-    let is =
-        |kind, value| find(&status.conditions, kind).is_some_and(|found| found.status == value);
+    let is = |kind, value: ConditionStatus| {
+        find(&status.conditions, kind).is_some_and(|found| found.status == value.name())
+    };
     let observed = status
         .observed_generation
         .map(secret_rotation_api::count::Count::value);
     let fresh = observed == policy.metadata.generation && policy.suspended_by().is_none();
-    if is("Healthy", "False") {
+    if is(ConditionType::Healthy, ConditionStatus::False) {
         UNHEALTHY
-    } else if fresh && is("Healthy", "True") && is("Ready", "True") {
+    } else if fresh
+        && is(ConditionType::Healthy, ConditionStatus::True)
+        && is(ConditionType::Ready, ConditionStatus::True)
+    {
         HEALTHY
     } else {
         CANNOT_TELL

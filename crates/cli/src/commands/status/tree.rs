@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use secret_rotation_api::conditions::ConditionType;
+use secret_rotation_api::readiness::ReadyReason;
 use secret_rotation_api::time::Time;
 
 use crate::ui::duration;
@@ -55,10 +57,12 @@ fn tree(view: &PolicyView, wide: bool, style: Style, now: Option<Timestamp>) -> 
 
 /// Renders the name and the mode of the policy, and its two conditions.
 fn heading(view: &PolicyView, style: Style) -> String {
-    let condition = |kind: &str| {
+    let condition = |kind: ConditionType| {
         let (status, reason) = view.condition(kind);
-        let severity = Severity::of_condition(&status);
-        let why = if severity == Severity::Good && reason != "Suspended" || reason.is_empty() {
+        let severity = Severity::of_condition(status);
+        let why = if severity == Severity::Good && reason != ReadyReason::Suspended.name()
+            || reason.is_empty()
+        {
             String::new()
         } else {
             format!(" {reason}")
@@ -72,8 +76,8 @@ fn heading(view: &PolicyView, style: Style) -> String {
         "Policy:    {}   Mode: {}   {}   {}",
         style.bold(&view.title()),
         view.mode(),
-        condition("Ready"),
-        condition("Healthy"),
+        condition(ConditionType::Ready),
+        condition(ConditionType::Healthy),
     )
 }
 

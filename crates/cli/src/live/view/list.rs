@@ -5,6 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
+use secret_rotation_api::conditions::ConditionType;
 
 use super::style::severity_style;
 use unicode_width::UnicodeWidthStr as _;
@@ -146,9 +147,9 @@ fn first_line(selected: usize, lines: usize, height: usize) -> usize {
 }
 
 fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
-    let (healthy, reason) = view.condition("Healthy");
-    let (ready, obstacle) = view.condition("Ready");
-    let severity = Severity::of_condition(&healthy);
+    let (healthy, reason) = view.condition(ConditionType::Healthy);
+    let (ready, obstacle) = view.condition(ConditionType::Ready);
+    let severity = Severity::of_condition(healthy);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let mut spans = vec![
         Span::styled(
@@ -158,8 +159,8 @@ fn heading(model: &Model, view: &PolicyView) -> Line<'static> {
         Span::styled(format!(" {}", view.title()), bold),
         Span::raw(format!("  {}", view.mode())),
     ];
-    if Severity::of_condition(&ready) != Severity::Good {
-        let style = severity_style(model, Severity::of_condition(&ready));
+    if Severity::of_condition(ready) != Severity::Good {
+        let style = severity_style(model, Severity::of_condition(ready));
         spans.push(Span::styled(format!("  not ready: {obstacle}"), style));
     } else if severity == Severity::Unsure {
         spans.push(Span::raw(format!("  {reason}")));
