@@ -209,6 +209,41 @@ fn every_page_of_the_book_is_in_its_summary_once() {
     none(&complaints);
 }
 
+/// README shows diagrams of the book. A copy that differs would contradict the page that explains it.
+#[test]
+fn the_diagrams_of_the_readme_are_those_of_the_book() {
+    let diagrams = |page: &Page| {
+        let blocks = page.blocks.iter().filter(|block| block.info == "mermaid");
+        blocks.map(|block| block.text.clone()).collect::<Vec<_>>()
+    };
+    let book: Vec<_> = of_the_book().flat_map(|page| diagrams(&page)).collect();
+    let readme = Page::read(Path::new("README.md")).expect("README exists");
+    let shown = diagrams(&readme);
+    assert_eq!(shown.len(), 2, "README has two diagrams");
+    for diagram in shown {
+        assert!(
+            book.contains(&diagram),
+            "no page has this diagram:\n{diagram}"
+        );
+    }
+}
+
+/// README loads a picture at each visit.
+#[test]
+fn pictures_are_small() {
+    const LIMIT: u64 = 150_000;
+    let folder = project::root().join("docs/screens");
+    let entries = std::fs::read_dir(folder).expect("there are pictures");
+    let mut seen = 0;
+    for entry in entries {
+        let entry = entry.expect("the folder can be listed");
+        let size = entry.metadata().expect("it is a file").len();
+        assert!(size < LIMIT, "{} has {size} bytes", entry.path().display());
+        seen += 1;
+    }
+    assert!(seen >= 6, "only {seen} pictures were found");
+}
+
 /// The schemas of spec and status of all kinds.
 fn schemas() -> Vec<Value> {
     let schema = |definition: Value| {
