@@ -38,8 +38,8 @@ the user's values for all objects, and the chart's own.
   "app.kubernetes.io/managed-by" $root.Release.Service
   "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_") -}}
 {{- $selector := include "secret-rotation-controller.selectorLabels" $root | fromYaml -}}
-{{- $labels := mergeOverwrite $own $root.Values.commonLabels (default dict .labels) (default dict .needs) $selector -}}
-{{- $annotations := mergeOverwrite dict (default dict .defaults) $root.Values.commonAnnotations (default dict .annotations) (default dict .must) -}}
+{{- $labels := mergeOverwrite $own (default dict $root.Values.commonLabels) (default dict .labels) (default dict .needs) $selector -}}
+{{- $annotations := mergeOverwrite dict (default dict .defaults) (default dict $root.Values.commonAnnotations) (default dict .annotations) (default dict .must) -}}
 name: {{ .name }}
 {{- with .namespace }}
 namespace: {{ . }}
@@ -78,7 +78,7 @@ without one. As in Docker, the first part is a host if it contains a dot or a co
 {{- /* The pull secrets of this chart and those of a parent chart, which can be names or objects, each once. */ -}}
 {{- define "secret-rotation-controller.imagePullSecrets" -}}
 {{- $names := list -}}
-{{- range concat .Values.imagePullSecrets (default list .Values.global.imagePullSecrets) -}}
+{{- range concat (default list .Values.imagePullSecrets) (default list .Values.global.imagePullSecrets) -}}
 {{- $names = append $names (kindIs "string" . | ternary (dict "name" .) .).name -}}
 {{- end -}}
 {{- range uniq $names }}
@@ -109,7 +109,7 @@ without one. As in Docker, the first part is a host if it contains a dot or a co
 serviceAccountName: {{ include "secret-rotation-controller.serviceAccountName" . }}
 automountServiceAccountToken: true
 enableServiceLinks: false
-{{- with .Values.openshift | ternary (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup") .Values.podSecurityContext }}
+{{- with .Values.openshift | ternary (omit (default dict .Values.podSecurityContext) "runAsUser" "runAsGroup" "fsGroup") .Values.podSecurityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -59,7 +59,7 @@ their IP addresses, which are not in the certificate. */ -}}
 {{- $tls := .root.Values.metrics.tls -}}
 {{- $own := include "secret-rotation-controller.namespace" .root -}}
 {{- $name := printf "%s-metrics.%s.svc" (include "secret-rotation-controller.fullname" .root) $own -}}
-{{- $config := merge (deepCopy .monitor.tlsConfig) (dict "serverName" $name) -}}
+{{- $config := merge (deepCopy (default dict .monitor.tlsConfig)) (dict "serverName" $name) -}}
 {{- if not (or $config.ca $config.caFile $config.insecureSkipVerify (not $tls.caKey)) -}}
 {{- if ne .namespace $own -}}
 {{- fail (printf "metrics.%s.tlsConfig.ca is required: in namespace %s it cannot refer to a Secret or a ConfigMap of namespace %s" .key .namespace $own) -}}

@@ -325,6 +325,83 @@ fn on_openshift_no_pod_asks_for_an_id_also_below_a_parent_chart() -> Result<()> 
     Ok(())
 }
 
+/// The paths of values that are lists or maps as a whole.
+fn collections(schema: &Value, path: &str, found: &mut Vec<String>) {
+    for (key, value) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}{key}");
+        match (&value["default"], value["type"].as_str()) {
+            (Value::Null, Some("object")) => collections(value, &format!("{path}."), found),
+            (Value::Array(_) | Value::Object(_), _) => found.push(path),
+            _ => {}
+        }
+    }
+}
+
+/// People empty a list or a map of the chart with null, which Helm takes out of the values.
+#[test]
+fn every_list_and_every_map_can_be_null() -> Result<()> {
+    let text = fs::read_to_string(chart::folder().join("values.schema.json"))?;
+    let mut found = Vec::new();
+    collections(&serde_json::from_str(&text)?, "", &mut found);
+    for part in [
+        "commonLabels",
+        "affinity",
+        "probes.liveness",
+        "metrics.podMonitor.tlsConfig",
+    ] {
+        assert!(
+            found.iter().any(|one| one == part),
+            "{part} is not in {found:?}"
+        );
+    }
+    found.retain(|path| path != "global");
+    let nulls: Vec<_> = found.iter().map(|path| format!("{path}=null")).collect();
+    let nulls = nulls.iter().map(String::as_str);
+    for monitor in ["serviceMonitor", "podMonitor"] {
+        let monitor = format!("metrics.{monitor}.enabled=true");
+        let more = [
+            "openshift=true",
+            "metrics.tls.secretName=cert",
+            "dashboard.enabled=true",
+        ];
+        let set: Vec<_> = nulls.clone().chain(more).chain([&*monitor]).collect();
+        rendered(&set)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn values_that_are_right_are_accepted() -> Result<()> {
+    for set in [
+        [
+            "podDisruptionBudget.minAvailable=0",
+            "podDisruptionBudget.maxUnavailable=50%",
+        ],
+        [
+            "podDisruptionBudget.minAvailable=50%",
+            "image.tag=v1.2.3-rc.1_x",
+        ],
+        [
+            "nodeSelector.kubernetes\\.io/os=null",
+            "nodeSelector.disk=ssd",
+        ],
+        [
+            "global.storageClass=fast",
+            "global.imagePullSecrets[0].name=mirror",
+        ],
+        ["global.imageRegistry=null", "strategy.type=Recreate"],
+        [
+            "extraObjects[0]=kind: ConfigMap",
+            "extraArgs={--allow-custom-endpoint}",
+        ],
+        ["dnsPolicy=None", "dnsConfig.nameservers={10.0.0.2}"],
+        ["enabled=true", "namespaceOverride=team-a"],
+    ] {
+        rendered(&set)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn an_older_kubernetes_is_refused() -> Result<()> {
     let mut command = testenv::helm::command()?;
@@ -345,7 +422,7 @@ fn alerts_take_their_thresholds_from_values_and_can_be_left_out_one_by_one() -> 
         "alerts.enabled=true",
         "alerts.disabled={SecretRotationStuck}",
         "alerts.thresholds.overdueSeconds=4321",
-        "alerts.jobLabel=other",
+        "metrics.job=other",
         "alerts.runbookBaseUrl=https://runbooks.example.com",
     ];
     let rules = of_kind(&objects(&rendered(&set)?)?, "PrometheusRule");
