@@ -153,7 +153,7 @@ fn readiness(
     }
     if let (Some(other), Some(own)) = (context.sweeps.foreign_account(profile), &profile.account) {
         return Readiness::WrongAccount(format!(
-            "AWS shows secrets of account {other}, and spec.accountId is {own}: correct it, or give the controller credentials of {own}"
+            "AWS shows secrets of account {other}, but spec.accountId is {own}: correct it, or give the controller credentials of {own}"
         ));
     }
     // A region that does not answer shows nothing about the profile, and must not hide a region that denies access.

@@ -342,7 +342,7 @@ fn start_workers(context: &Arc<Context>, pulse: &Pulse) -> Tasks {
         garbage_collection::run(with(context)),
     );
     workers.spawn(
-        "the look at admission policies",
+        "the check of admission policies",
         crate::admission::run(with(context)),
     );
     workers

@@ -75,8 +75,8 @@ words! {
         Ineligible => "the controller never acts on this type of secret",
         /// Rotation is off; starting one would switch it on.
         RotationDisabled => "rotation is off, and a rotation would switch it on",
-        /// AWS may still retry by itself.
-        RotationWindowOpen => "AWS may still retry the rotation by itself",
+        /// AWS may still retry the rotation.
+        RotationWindowOpen => "AWS may still retry the rotation",
         /// The secret changed too recently.
         RecentlyChanged => "the secret changed too recently",
         /// A person acted on the secret, or denied an operation on it.

@@ -96,7 +96,7 @@ words! {
         Queued => "it was not checked, or another operation is in progress",
         /// No one has approved it yet.
         AwaitingApproval => "an approver must decide",
-        /// No maintenance window is open; or AWS's rotation window is open, in which AWS may still retry by itself.
+        /// No maintenance window is open; or AWS's rotation window is open, in which AWS may still retry.
         AwaitingWindow => "no maintenance window is open",
         /// It waits after a recent attempt or an error.
         BackingOff => "the last attempt was too recent",

@@ -109,7 +109,7 @@ pub struct PlanInput<'a> {
     /// What this process has observed of unfinished rotations.
     pub stability: &'a StabilityTracker,
     /// Operations that have not started and could not at their last step, for a reason in their own secret: for
-    /// example, it cannot be read, or AWS may still retry by itself. They block no other operation.
+    /// example, it cannot be read, or AWS may still retry. They block no other operation.
     pub deferred: &'a BTreeSet<ObjectKey>,
     /// The cluster whose pins belong to this controller.
     pub cluster: &'a ClusterId,
@@ -140,7 +140,7 @@ impl fmt::Display for Plan {
             let until = block
                 .until
                 .map_or_else(String::new, |until| format!(" until {until}"));
-            writeln!(f, "hold {arn} {}{until}", block.reason.name())?;
+            writeln!(f, "block {arn} {}{until}", block.reason.name())?;
         }
         for (key, why) in &self.supersede {
             writeln!(f, "supersede {key}: {why}")?;

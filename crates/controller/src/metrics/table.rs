@@ -191,7 +191,7 @@ families! {
         "Unix time of the last completed check against AWS",
         [NAMESPACE, POLICY], WithFirstValue, Leader, Stable;
     check_interval: GaugeVec = "secretrotation_policy_check_interval_seconds",
-        "Time between two checks against AWS that the policy and its profile ask for",
+        "Time between two checks against AWS as configured in the policy and its profile",
         [NAMESPACE, POLICY], WithFirstValue, Leader, Stable;
     breaker: GaugeVec = "secretrotation_policy_circuit_breaker_open",
         "Whether the circuit breaker of the policy is open",

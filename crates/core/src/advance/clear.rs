@@ -79,7 +79,7 @@ impl Evaluation<'_> {
         match rotation_window::closes_at(self.secret, quiet_since, self.now) {
             Some(closes) => {
                 let message =
-                    format!("RotationWindowOpen: AWS may still retry by itself until {closes}");
+                    format!("RotationWindowOpen: AWS may still retry the rotation until {closes}");
                 Err(self
                     .wait_until(closes, Phase::AwaitingWindow, message)
                     .into())

@@ -82,7 +82,7 @@ impl<'a> Evaluation<'a> {
         let earliest = pin.intent.plus(self.operation.confirm_after);
         if self.now < earliest {
             let message = format!(
-                "AWS does not let the version be pinned; whether it has a value is looked at again at {earliest}"
+                "AWS does not allow the version to be pinned; whether it has a value is checked again at {earliest}"
             );
             return Err(self.wait_until(earliest, Phase::Settling, message).into());
         }

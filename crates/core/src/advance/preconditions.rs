@@ -57,16 +57,20 @@ impl<'a> Evaluation<'a> {
         };
         let not_authorised = |why: &str| failed(Failure::NotAuthorised, why);
         let (Some(policy), Ok(authority)) = (input.policy, &input.authority) else {
-            return Err(not_authorised("nothing allows it"));
+            return Err(not_authorised(
+                "neither the policy nor the profile allows it",
+            ));
         };
         // Against a mix-up within the process: the permission must be for this very action and secret.
         if !authority.covers(operation.action, &secret.arn) {
-            return Err(not_authorised("the permission is for something else"));
+            return Err(not_authorised(
+                "the permission is for another action or another secret",
+            ));
         }
         if operation.arn.as_ref().is_some_and(|arn| *arn != secret.arn) {
             return Err(failed(
                 Failure::Superseded,
-                "the name belongs to another secret now",
+                "another secret has this name now",
             ));
         }
         Ok(Self {
@@ -169,7 +173,7 @@ impl<'a> Evaluation<'a> {
         if action.is_manual_only() && self.operation.trigger == Trigger::Policy {
             return Err(failed(
                 Failure::Refused,
-                format!("{action} is for people only"),
+                format!("only a person may request {action}"),
             ));
         }
         Ok(())
@@ -182,7 +186,7 @@ impl<'a> Evaluation<'a> {
             return Ok(());
         }
         if self.operation.trigger == Trigger::Policy {
-            let message = format!("rotation is off, and there {action} is for people only");
+            let message = format!("only a person may request {action} while rotation is off");
             return Err(failed(Failure::Refused, message));
         }
         self.function_is_at_rest()
@@ -230,7 +234,7 @@ impl<'a> Evaluation<'a> {
             )),
             None => Err(failed(
                 Failure::PreconditionFailed,
-                "AWS does not say when the secret changed last",
+                "AWS does not report when the secret was last changed",
             )),
         }
     }
@@ -250,13 +254,13 @@ impl<'a> Evaluation<'a> {
             (RollbackStatus::Unknown, None) => Next::LookAtVersions.into(),
             (RollbackStatus::Unknown, Some(_)) => failed(
                 Failure::Refused,
-                "AWS does not say when the pending version was made, so it may have been rolled back",
+                "AWS does not report when the pending version was created, so it may have been rolled back",
             ),
             (RollbackStatus::RolledBack | RollbackStatus::NotRolledBack, _) => failed(
                 Failure::Refused,
                 format!(
-                    "someone moved AWSCURRENT back from the pending version, or set a value since it was made, and {action} \
-                     would undo that; clear its label (ClearPending), or promote it (PromotePending) if the target accepts \
+                    "someone moved AWSCURRENT back from the pending version, or set a value since it was created, and \
+                     {action} would undo that; clear its label (ClearPending), or promote it (PromotePending) if the target accepts \
                      its value"
                 ),
             ),
@@ -268,13 +272,13 @@ impl<'a> Evaluation<'a> {
         if self.secret.unfinished() != Some(pending) {
             return Err(failed(
                 Failure::PreconditionFailed,
-                "the version expected is not an unfinished AWSPENDING",
+                "the expected version is not the pending version of an unfinished rotation",
             ));
         }
         let Some(quiet_since) = self.input.history.quiet_since(self.secret) else {
             return Err(failed(
                 Failure::PreconditionFailed,
-                "AWS does not say when the secret changed last",
+                "AWS does not report when the secret was last changed",
             ));
         };
         if self.now.since(quiet_since) < self.policy.detection.stuck_after {

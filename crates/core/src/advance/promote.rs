@@ -115,7 +115,7 @@ impl Evaluation<'_> {
     /// Removes AWSPENDING from the promoted version, if AWS left it there. A failure to do so does no harm.
     fn drop_pending(&self, promoted: &VersionId) -> Next {
         let done = "AWSCURRENT is on the version that was pending; the target was not touched: \
-                    see that it accepts this value, and rotate when it does";
+                    make sure that it accepts this value, then rotate";
         let own = self.own_pin(promoted).ok();
         let is_pinned = own.is_some_and(|label| self.secret.holder(&label) == Some(promoted));
         // Without a pin, the version would lose its last label if someone moved AWSCURRENT back at this moment.
@@ -127,7 +127,7 @@ impl Evaluation<'_> {
             version: promoted.clone(),
         };
         match self.send(Step::DropPending, Some(promoted), request) {
-            Next::Done(_) => succeeded(format!("{done}; AWSPENDING could not be dropped from it")),
+            Next::Done(_) => succeeded(format!("{done}; AWSPENDING could not be removed from it")),
             next @ (Next::Write(_) | Next::Wait(_) | Next::LookAtVersions) => next,
         }
     }

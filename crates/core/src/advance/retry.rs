@@ -55,7 +55,7 @@ impl Evaluation<'_> {
             return self.wait_until(
                 again,
                 Phase::of(step),
-                format!("{} is tried again at {again}", step.name()),
+                format!("{} is retried at {again}", step.name()),
             );
         }
         self.write(step, version, request)
@@ -153,7 +153,7 @@ impl Evaluation<'_> {
             until,
             phase: Phase::of(step),
             message: format!(
-                "waiting until {until} at most for its replicas to be in sync: {behind}"
+                "waiting at most until {until} for its replicas to be in sync: {behind}"
             ),
         }))
     }
@@ -170,7 +170,7 @@ impl Evaluation<'_> {
         if entry.refusal() == Some(ErrorClass::CannotInvoke) {
             let function = self.secret.function().map_or("", FunctionArn::as_str);
             return format!(
-                "Secrets Manager cannot invoke the rotation function {function}: see that the function exists, and that \
+                "Secrets Manager cannot invoke the rotation function {function}: make sure that the function exists, and that \
                  its resource policy allows secretsmanager.amazonaws.com to invoke it"
             );
         }

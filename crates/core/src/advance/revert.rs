@@ -41,7 +41,7 @@ impl Evaluation<'_> {
         } else if !self.is_as_before_the_revert() || self.secret.current() != Some(current) {
             return Err(failed(
                 Failure::Superseded,
-                "the secret changed by itself; AWSCURRENT is not moved",
+                "something else changed the secret; AWSCURRENT is not moved",
             ));
         }
         // Before the move, not after it: after it, this label would look like a rotation that is stuck.

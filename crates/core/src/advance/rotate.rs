@@ -127,7 +127,7 @@ impl Evaluation<'_> {
             None => Ok(Next::LookAtVersions),
             Some(versions) if versions.lists(token) => Err(failed(
                 Failure::RotationDidNotFinish,
-                "the rotation began, but its version carries no label any more",
+                "the rotation began, but its version no longer has a label",
             )),
             Some(_) => self.send_rotate(),
         }

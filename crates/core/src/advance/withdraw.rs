@@ -81,7 +81,7 @@ impl Evaluation<'_> {
             }
             return failed(
                 Failure::Superseded,
-                "the secret changed by itself while a label was being moved; the pin stays so that this can be undone",
+                "something else changed the secret while a label was being moved; the pin stays so that this can be undone",
             )
             .into();
         }
@@ -121,7 +121,7 @@ impl Evaluation<'_> {
                     "rotation was switched off meanwhile, so nothing more is done; pins stay for undo"
                 }
                 (true, false) => "rotation was switched off meanwhile, so nothing more is done",
-                (false, _) => "the secret changed by itself; nothing but a pin was changed",
+                (false, _) => "something else changed the secret; the operation changed only a pin",
             },
         )
         .into()

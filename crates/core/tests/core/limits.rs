@@ -80,7 +80,10 @@ fn the_breaker_opens_only_when_share_and_number_are_exceeded() {
     assert_eq!(with(6, 9), (Breaker::Closed, 5), "40 % are not above 40 %");
     assert_eq!(with(7, 9), (Breaker::Open, 0));
     let text = planned(&payments(), stuck_ones(7), &[]);
-    assert_eq!(text.lines().next(), Some("hold prod/s0 CircuitBreakerOpen"));
+    assert_eq!(
+        text.lines().next(),
+        Some("block prod/s0 CircuitBreakerOpen")
+    );
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn a_selection_larger_than_declared_is_observed_only() {
     secrets.extend(healthy_ones(2));
     assert_eq!(
         planned(&own, secrets.clone(), &[]),
-        "hold prod/s0 SelectionTooLarge\n"
+        "block prod/s0 SelectionTooLarge\n"
     );
     secrets.pop();
     assert_eq!(
@@ -219,7 +222,7 @@ fn the_number_of_operations_created_stays_within_the_limit() {
     own.policy.remediation.max_concurrent = 2;
     let text = planned(&own, stuck_ones(3), &[]);
     assert_eq!(creates(&text), 2);
-    assert!(text.contains("hold prod/s2 ConcurrencyLimit"));
+    assert!(text.contains("block prod/s2 ConcurrencyLimit"));
     let busy = [operation("o", Action::Rotate, "prod/busy")];
     assert_eq!(creates(&planned(&own, stuck_ones(3), &busy)), 1);
 }
@@ -303,7 +306,7 @@ fn pins_are_not_released_where_no_automatic_action_is_allowed() {
     large.policy.selector.max_secrets = 0;
     assert_eq!(
         planned(&large, pinned(), &[]),
-        "hold prod/a SelectionTooLarge\n"
+        "block prod/a SelectionTooLarge\n"
     );
     let mut many = stuck_ones(7);
     many.extend(pinned());
@@ -312,7 +315,7 @@ fn pins_are_not_released_where_no_automatic_action_is_allowed() {
     let mut manual = fixtures::planning::attempted("m", ago(hours(8)));
     manual.trigger = Trigger::Manual;
     let text = planned(&payments(), pinned(), &[manual]);
-    assert!(text.starts_with("hold prod/a ManualHold"), "{text}");
+    assert!(text.starts_with("block prod/a ManualHold"), "{text}");
 }
 
 fn superseded(own: &BoundPolicy, observations: Vec<Observation>, waiting: &Operation) -> bool {
@@ -360,7 +363,7 @@ fn a_waiting_operation_is_superseded_when_an_older_policy_owns_the_secret() {
     let plan = plan_of(&own, &[own.clone(), older], secrets, &waiting);
     assert_eq!(
         text(&plan),
-        "hold prod/a Conflict\nsupersede prod/w: another policy now owns the secret\n"
+        "block prod/a Conflict\nsupersede prod/w: another policy now owns the secret\n"
     );
 }
 
@@ -537,6 +540,6 @@ fn a_policy_that_is_not_the_owner_reports_conflict_while_the_owner_acts() {
         vec![seen(stuck("prod/a"), Some(with_value()))],
         &[at_work],
     );
-    assert_eq!(text(&plan), "hold prod/a Conflict\n");
+    assert_eq!(text(&plan), "block prod/a Conflict\n");
     assert!(plan.in_progress.is_empty());
 }

@@ -43,10 +43,10 @@ fn a_younger_policy_owns_a_secret_if_the_older_one_may_not_perform_the_action() 
     let retried = [heard("r", ago(hours(8)))];
     let all = [older, younger];
     assert_eq!(plans(&all[0], &all, &[]), "create RetryRotation prod/a\n");
-    assert_eq!(plans(&all[1], &all, &[]), "hold prod/a Conflict\n");
+    assert_eq!(plans(&all[1], &all, &[]), "block prod/a Conflict\n");
     assert_eq!(
         plans(&all[0], &all, &retried),
-        "hold prod/a ActionNotAllowed\n"
+        "block prod/a ActionNotAllowed\n"
     );
     assert_eq!(
         plans(&all[1], &all, &retried),
@@ -59,7 +59,7 @@ fn a_younger_policy_owns_a_secret_if_the_older_one_only_reports() {
     let (mut older, younger) = (named("older", 2000), named("younger", 1000));
     older.policy.remediation.stuck = StuckRemedy::Report;
     let all = [older, younger];
-    assert_eq!(plans(&all[0], &all, &[]), "hold prod/a ObserveOnly\n");
+    assert_eq!(plans(&all[0], &all, &[]), "block prod/a ObserveOnly\n");
     assert_eq!(plans(&all[1], &all, &[]), "create RetryRotation prod/a\n");
 }
 
@@ -79,11 +79,11 @@ fn a_waiting_operation_is_superseded_when_another_policy_owns_the_secret() {
     let both = [older, younger];
     assert_eq!(
         plans(&both[1], &both, &waiting),
-        "hold prod/a Conflict\nsupersede prod/w: another policy now owns the secret\n"
+        "block prod/a Conflict\nsupersede prod/w: another policy now owns the secret\n"
     );
     assert_eq!(
         plans(&both[0], &both, &waiting),
-        "hold prod/a ConcurrencyLimit\n",
+        "block prod/a ConcurrencyLimit\n",
         "as long as it waits"
     );
     assert_eq!(plans(&both[0], &both, &[]), "create RetryRotation prod/a\n");
@@ -98,7 +98,7 @@ fn an_operation_that_the_old_owner_started_is_finished_first() {
     let both = [older, younger];
     let plan = plan_of(&both[0], &both, valued(), std::slice::from_ref(&begun));
     assert_eq!((text(&plan).as_str(), plan.in_progress.len()), ("", 1));
-    assert_eq!(plans(&both[1], &both, &[begun]), "hold prod/a Conflict\n");
+    assert_eq!(plans(&both[1], &both, &[begun]), "block prod/a Conflict\n");
 }
 
 fn some_policy(n: u64) -> impl Strategy<Value = BoundPolicy> {

@@ -96,7 +96,7 @@ fn a_specific_remedy_is_followed() {
             StuckRemedy::ClearAndRotate,
             "create ClearAndRotate prod/a\n",
         ),
-        (StuckRemedy::Report, "hold prod/a ObserveOnly\n"),
+        (StuckRemedy::Report, "block prod/a ObserveOnly\n"),
     ] {
         let mut own = payments();
         own.policy.remediation.stuck = remedy;
@@ -110,17 +110,17 @@ fn an_overdue_secret_is_rotated_or_reported() {
     let secrets = || vec![overdue("prod/a")];
     assert_eq!(planned(&own, secrets(), &[]), "create Rotate prod/a\n");
     own.policy.remediation.overdue = OverdueRemedy::Report;
-    assert_eq!(planned(&own, secrets(), &[]), "hold prod/a ObserveOnly\n");
+    assert_eq!(planned(&own, secrets(), &[]), "block prod/a ObserveOnly\n");
 }
 
 #[test]
 fn a_policy_that_observes_or_is_suspended_creates_nothing() {
     let mut own = payments();
     own.policy.mode = Mode::Observe;
-    assert_eq!(planned(&own, empty(), &[]), "hold prod/a ObserveOnly\n");
+    assert_eq!(planned(&own, empty(), &[]), "block prod/a ObserveOnly\n");
     own.policy.mode = Mode::Remediate;
     own.policy.suspension = Suspension::Suspended;
-    assert_eq!(planned(&own, empty(), &[]), "hold prod/a Suspended\n");
+    assert_eq!(planned(&own, empty(), &[]), "block prod/a Suspended\n");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn the_profile_must_allow_everything_that_an_action_does() {
     own.profile.allowed_actions = [Permission::Rotate].into();
     assert_eq!(
         planned(&own, empty(), &[]),
-        "hold prod/a ActionNotAllowed\n"
+        "block prod/a ActionNotAllowed\n"
     );
     assert_eq!(
         planned(&own, valued(), &[]),
@@ -138,7 +138,7 @@ fn the_profile_must_allow_everything_that_an_action_does() {
     own.profile.allowed_actions = [Permission::ClearPending].into();
     assert_eq!(
         planned(&own, empty(), &[]),
-        "hold prod/a ActionNotAllowed\n"
+        "block prod/a ActionNotAllowed\n"
     );
 }
 
@@ -148,7 +148,7 @@ fn the_oldest_acting_policy_owns_a_secret() {
     older.created = server(ago(hours(2000)));
     older.selector.include[0].name_prefix = Some("prod/".to_owned());
     let own = payments();
-    let held = "hold prod/a Conflict\n";
+    let held = "block prod/a Conflict\n";
     let planned = |older: BoundPolicy| {
         let bound_policies = [own.clone(), older];
         text(&plan_of(&own, &bound_policies, empty(), &[]))
@@ -176,7 +176,7 @@ fn a_fresh_pin_of_another_cluster_is_a_conflict_until_it_is_old() {
     let pinned = |time| vec![with_pin(empty(), &pin_of(other_cluster(), time, "p"))];
     assert_eq!(
         planned(&payments(), pinned(ago(hours(8))), &[]),
-        "hold prod/a Conflict\n"
+        "block prod/a Conflict\n"
     );
     let old = planned(&payments(), pinned(ago(hours(25))), &[]);
     assert_eq!(old, "create ClearAndRotate prod/a\n");
@@ -187,7 +187,7 @@ fn attempts_are_counted_over_namespaces_and_policies_within_the_window() {
     let mut attempts = [20, 15, 10].map(|age| attempted(&format!("o{age}"), ago(hours(age))));
     attempts[0].key.namespace = fixtures::key("elsewhere", "x").namespace;
     attempts[1].policy.uid = None;
-    let exhausted = "hold prod/a AttemptsExhausted until 2026-11-23T14:00:00Z\n";
+    let exhausted = "block prod/a AttemptsExhausted until 2026-11-23T14:00:00Z\n";
     assert_eq!(planned(&payments(), empty(), &attempts), exhausted);
     attempts[0] = attempted("o24", ago(hours(24)));
     assert_eq!(
@@ -207,14 +207,14 @@ fn dated_pins_count_as_attempts_after_every_operation_was_deleted() {
     let exhausted = planned(&payments(), pins(&[20, 15, 10]), &[]);
     assert_eq!(
         exhausted,
-        "hold prod/a AttemptsExhausted until 2026-11-23T14:01:00Z\n"
+        "block prod/a AttemptsExhausted until 2026-11-23T14:01:00Z\n"
     );
     let mut own = payments();
     own.policy.remediation.backoff.initial = hours(4);
     let mut backing_off = pins(&[1]);
     backing_off[0].secret.last_changed = Some(ago(hours(8)));
     let text = planned(&own, backing_off, &[]);
-    assert_eq!(text, "hold prod/a BackingOff until 2026-11-23T13:00:00Z\n");
+    assert_eq!(text, "block prod/a BackingOff until 2026-11-23T13:00:00Z\n");
 }
 
 #[test]
@@ -230,15 +230,15 @@ fn the_pause_doubles_with_each_attempt_up_to_its_limit() {
     };
     assert_eq!(
         after(1),
-        "hold prod/a BackingOff until 2026-11-23T10:05:00Z\n"
+        "block prod/a BackingOff until 2026-11-23T10:05:00Z\n"
     );
     assert_eq!(
         after(3),
-        "hold prod/a BackingOff until 2026-11-23T10:50:00Z\n"
+        "block prod/a BackingOff until 2026-11-23T10:50:00Z\n"
     );
     assert_eq!(
         after(40),
-        "hold prod/a BackingOff until 2026-11-23T13:50:00Z\n"
+        "block prod/a BackingOff until 2026-11-23T13:50:00Z\n"
     );
 }
 
@@ -248,15 +248,15 @@ fn an_operation_that_failed_before_it_started_is_not_followed_at_once() {
         let early = failed("f", Action::ClearAndRotate, ago(minutes(5)), reason);
         planned(&payments(), empty(), &[early])
     };
-    let backing_off = "hold prod/a BackingOff until 2026-11-23T10:10:00Z\n";
+    let backing_off = "block prod/a BackingOff until 2026-11-23T10:10:00Z\n";
     assert_eq!(at(Failure::PreconditionFailed), backing_off);
     assert_eq!(
         at(Failure::AccessDenied),
-        "hold prod/a AccessDenied until 2026-11-23T13:55:00Z\n"
+        "block prod/a AccessDenied until 2026-11-23T13:55:00Z\n"
     );
     assert_eq!(
         at(Failure::PinExhausted),
-        "hold prod/a PinExhausted until 2026-11-23T13:55:00Z\n"
+        "block prod/a PinExhausted until 2026-11-23T13:55:00Z\n"
     );
 }
 
@@ -264,14 +264,14 @@ fn an_operation_that_failed_before_it_started_is_not_followed_at_once() {
 fn a_recent_change_delays_action_although_the_rotation_is_reported_stuck() {
     let mut touched = valued();
     touched[0].secret.last_changed = Some(ago(hours(2)));
-    let held = "hold prod/a RecentlyChanged until 2026-11-23T14:00:00Z\n";
+    let held = "block prod/a RecentlyChanged until 2026-11-23T14:00:00Z\n";
     assert_eq!(planned(&payments(), touched, &[]), held);
 }
 
 #[test]
 fn own_clears_and_rotations_restart_the_quiet_time() {
     let attempts = [attempted("o", ago(hours(3)))];
-    let held = "hold prod/a RecentlyChanged until 2026-11-23T13:00:00Z\n";
+    let held = "block prod/a RecentlyChanged until 2026-11-23T13:00:00Z\n";
     assert_eq!(planned(&payments(), empty(), &attempts), held);
 }
 
@@ -288,11 +288,11 @@ fn a_version_with_a_value_is_not_cleared_while_aws_may_still_retry() {
     let (mut with, mut without) = (valued(), empty());
     rules(&mut with[0].secret, Some("cron(0 1 * * ? *)"));
     rules(&mut without[0].secret, Some("cron(0 1 * * ? *)"));
-    let held = "hold prod/a RotationWindowOpen until 2026-11-23T21:00:00Z\n";
+    let held = "block prod/a RotationWindowOpen until 2026-11-23T21:00:00Z\n";
     assert_eq!(planned(&own, with.clone(), &[]), held);
     assert_eq!(planned(&own, without, &[]), "create ClearPending prod/a\n");
     rules(&mut with[0].secret, None);
-    let unknown = "hold prod/a RotationWindowOpen until 2026-11-24T00:00:00Z\n";
+    let unknown = "block prod/a RotationWindowOpen until 2026-11-24T00:00:00Z\n";
     assert_eq!(planned(&own, with.clone(), &[]), unknown);
     with[0].secret.last_changed = Some(ago(hours(24)));
     assert_eq!(planned(&own, with, &[]), "create ClearPending prod/a\n");
@@ -303,7 +303,7 @@ fn no_automatic_operation_starts_after_a_manual_write() {
     let mut manual = attempted("m", ago(hours(8)));
     manual.trigger = Trigger::Manual;
     manual.policy.uid = None;
-    let held = "hold prod/a ManualHold until 2026-11-24T02:00:00Z\n";
+    let held = "block prod/a ManualHold until 2026-11-24T02:00:00Z\n";
     assert_eq!(planned(&payments(), empty(), &[manual]), held);
 }
 
@@ -328,7 +328,7 @@ fn no_automatic_operation_starts_after_a_denial() {
     };
     assert_eq!(
         rejected(Answer::Deny),
-        "hold prod/a ManualHold until 2026-11-24T02:00:00Z\n"
+        "block prod/a ManualHold until 2026-11-24T02:00:00Z\n"
     );
     assert_eq!(
         rejected(Answer::Approve),
@@ -346,7 +346,7 @@ fn a_policy_that_is_created_again_backs_off_as_before() {
     };
     assert_eq!(
         after(Failure::AccessDenied),
-        "hold prod/a AccessDenied until 2026-11-23T13:55:00Z\n"
+        "block prod/a AccessDenied until 2026-11-23T13:55:00Z\n"
     );
     assert_eq!(after(Failure::PolicyGone), "create ClearAndRotate prod/a\n");
 }
@@ -357,7 +357,7 @@ fn ineligible_secrets_are_never_acted_on() {
     managed[0].secret.owning_service = Some("rds".to_owned());
     assert_eq!(
         planned(&payments(), managed, &[]),
-        "hold prod/a Ineligible\n"
+        "block prod/a Ineligible\n"
     );
     let mut off = overdue("prod/a");
     off.secret.rotation = Rotation::Disabled;
@@ -366,13 +366,13 @@ fn ineligible_secrets_are_never_acted_on() {
     aging.policy.detection.max_age = Some(hours(1000));
     assert_eq!(
         planned(&aging, vec![off], &[]),
-        "hold prod/a RotationDisabled\n"
+        "block prod/a RotationDisabled\n"
     );
     let mut external = empty();
     external[0].secret.external_type = Some("SalesforceClientSecret".to_owned());
     assert_eq!(
         planned(&payments(), external, &[]),
-        "hold prod/a Ineligible\n"
+        "block prod/a Ineligible\n"
     );
     let never: [fn(&mut Secret); 4] = [
         |secret| secret.rotation = Rotation::Disabled,
@@ -391,7 +391,7 @@ fn ineligible_secrets_are_never_acted_on() {
 fn a_deletion_is_canceled_once_per_window_if_the_policy_allows_it() {
     let mut deleted = empty();
     deleted[0].secret.deleted = Some(ago(hours(1)));
-    let held = "hold prod/a ObserveOnly\n";
+    let held = "block prod/a ObserveOnly\n";
     assert_eq!(planned(&payments(), deleted.clone(), &[]), held);
 
     let mut own = payments();
@@ -414,11 +414,11 @@ fn a_deletion_is_canceled_once_per_window_if_the_policy_allows_it() {
     let again = now().plus(hours(22));
     assert_eq!(
         text,
-        format!("hold prod/a AttemptsExhausted until {again}\n")
+        format!("block prod/a AttemptsExhausted until {again}\n")
     );
 
     deleted[0].secret.owning_service = Some("rds".to_owned());
-    assert_eq!(planned(&own, deleted, &[]), "hold prod/a Ineligible\n");
+    assert_eq!(planned(&own, deleted, &[]), "block prod/a Ineligible\n");
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn a_finding_shows_what_its_operation_waits_for() {
     intend(&mut begun, step, intended, ResultKind::Applied);
     assert_eq!(
         planned(&own, empty(), &[waiting]),
-        "hold prod/a SelectionTooLarge\n"
+        "block prod/a SelectionTooLarge\n"
     );
     assert_eq!(planned(&own, empty(), &[begun]), "");
 }
@@ -498,7 +498,7 @@ fn without_room_for_a_pin_a_rotation_is_only_retried() {
     for stuck in [StuckRemedy::ClearPending, StuckRemedy::ClearAndRotate] {
         let mut own = payments();
         own.policy.remediation.stuck = stuck;
-        assert_eq!(planned(&own, full(), &[]), "hold prod/a PinExhausted\n");
+        assert_eq!(planned(&own, full(), &[]), "block prod/a PinExhausted\n");
     }
 }
 
@@ -519,16 +519,16 @@ fn the_blocker_that_ends_last_is_reported_and_then_the_next_window() {
     early.policy.uid = None;
     let attempt = attempted("a", ago(minutes(10)));
     let both = [early, attempt];
-    let denied = "hold prod/a AccessDenied until 2026-11-23T13:55:00Z\n";
+    let denied = "block prod/a AccessDenied until 2026-11-23T13:55:00Z\n";
     assert_eq!(
         planned(&impatient(), empty(), &both[1..]),
-        "hold prod/a BackingOff until 2026-11-23T10:05:00Z\n"
+        "block prod/a BackingOff until 2026-11-23T10:05:00Z\n"
     );
     assert_eq!(planned(&impatient(), empty(), &both), denied);
     let mut manual = attempted("m", ago(hours(1)));
     manual.trigger = Trigger::Manual;
     let all = [both.to_vec(), vec![manual]].concat();
-    let held = "hold prod/a ManualHold until 2026-11-24T09:00:00Z\n";
+    let held = "block prod/a ManualHold until 2026-11-24T09:00:00Z\n";
     assert_eq!(planned(&impatient(), empty(), &all), held);
     let mut nights = impatient();
     let window = Window::new("0 2 * * *", hours(2), "UTC").expect("a window");
@@ -536,7 +536,7 @@ fn the_blocker_that_ends_last_is_reported_and_then_the_next_window() {
         allow: vec![window],
         deny: Vec::new(),
     };
-    let next = "hold prod/a OutsideWindow until 2026-11-25T02:00:00Z\n";
+    let next = "block prod/a OutsideWindow until 2026-11-25T02:00:00Z\n";
     assert_eq!(
         planned(&nights, empty(), &all),
         next,
@@ -544,6 +544,6 @@ fn the_blocker_that_ends_last_is_reported_and_then_the_next_window() {
     );
     assert_eq!(
         planned(&nights, empty(), &both),
-        "hold prod/a OutsideWindow until 2026-11-24T02:00:00Z\n"
+        "block prod/a OutsideWindow until 2026-11-24T02:00:00Z\n"
     );
 }

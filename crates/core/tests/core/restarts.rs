@@ -13,7 +13,7 @@ fn attempts_before_the_request_do_not_count() {
     let returns = now().plus(hours(4));
     assert_eq!(
         text,
-        format!("hold prod/a AttemptsExhausted until {returns}\n")
+        format!("block prod/a AttemptsExhausted until {returns}\n")
     );
 
     own.policy.retry_requested = Some(ago(hours(9)));
@@ -40,5 +40,5 @@ fn the_first_pause_of_the_back_off_is_still_kept() {
         &attempts,
     );
     let next = now().plus(minutes(10));
-    assert_eq!(text, format!("hold prod/a BackingOff until {next}\n"));
+    assert_eq!(text, format!("block prod/a BackingOff until {next}\n"));
 }

@@ -70,7 +70,7 @@ fn a_rolled_back_version_is_stuck_since_the_labels_moved() {
     let survey = survey(&own, vec![young.clone()]);
     assert_eq!(survey.findings[0].state, State::Stuck);
     assert_eq!(survey.findings[0].since, Some(ago(hours(1))));
-    let held = "hold prod/a RecentlyChanged until 2026-11-23T15:00:00Z\n";
+    let held = "block prod/a RecentlyChanged until 2026-11-23T15:00:00Z\n";
     assert_eq!(
         planned(&own, vec![young], &[]),
         held,
@@ -85,8 +85,8 @@ fn a_rolled_back_version_is_unlabelled_or_left_to_a_person() {
         (StuckRemedy::Recover, cleared),
         (StuckRemedy::ClearAndRotate, cleared),
         (StuckRemedy::ClearPending, cleared),
-        (StuckRemedy::RetryRotation, "hold prod/a ManualHold\n"),
-        (StuckRemedy::Report, "hold prod/a ObserveOnly\n"),
+        (StuckRemedy::RetryRotation, "block prod/a ManualHold\n"),
+        (StuckRemedy::Report, "block prod/a ObserveOnly\n"),
     ] {
         let own = remedying(remedy);
         assert_eq!(planned(&own, vec![moved_back()], &[]), expected);

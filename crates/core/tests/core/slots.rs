@@ -347,7 +347,7 @@ fn failing_rotations_delay_the_others_by_75_minutes_each() {
     assert!(text.contains("create"), "{text}");
 }
 
-/// Its secret cannot be read, or AWS may still retry by itself: a later operation starts.
+/// Its secret cannot be read, or AWS may still retry: a later operation starts.
 #[test]
 fn an_operation_that_its_own_secret_delays_blocks_none_and_keeps_its_turn() {
     let own = of("payments", 1, Action::ClearAndRotate);

@@ -112,7 +112,7 @@ fn only(survey: &Survey) -> &Finding {
 fn a_version_without_a_value_is_cleared_after_a_day_of_stable_labels() {
     let (stability, seen) = watched(24, &without_value());
     let (survey, young) = surveyed_and_planned(&stability, seen, StuckRemedy::Recover);
-    let held = "hold prod/a RecentlyChanged until 2026-11-23T10:01:00Z\n";
+    let held = "block prod/a RecentlyChanged until 2026-11-23T10:01:00Z\n";
     assert_eq!(young, held, "a minute is missing");
     let message = &only(&survey).message;
     let promise = "is not cleared before 2026-11-23T10:01:00Z";
@@ -125,7 +125,7 @@ fn a_version_without_a_value_is_cleared_after_a_day_of_stable_labels() {
     for (remedy, expected) in [
         (StuckRemedy::Recover, "create ClearAndRotate prod/a\n"),
         (StuckRemedy::ClearPending, "create ClearPending prod/a\n"),
-        (StuckRemedy::RetryRotation, "hold prod/a RecentlyChanged\n"),
+        (StuckRemedy::RetryRotation, "block prod/a RecentlyChanged\n"),
     ] {
         assert_eq!(
             surveyed_and_planned(&stability, seen.clone(), remedy).1,
@@ -138,7 +138,7 @@ fn a_version_without_a_value_is_cleared_after_a_day_of_stable_labels() {
 fn a_version_with_a_value_is_reported_and_no_time_is_promised() {
     let (stability, seen) = watched(60, &with_value());
     let (survey, plan) = surveyed_and_planned(&stability, seen, StuckRemedy::ClearAndRotate);
-    assert_eq!(plan, "hold prod/a RecentlyChanged\n");
+    assert_eq!(plan, "block prod/a RecentlyChanged\n");
     let finding = only(&survey);
     assert_eq!(
         (finding.state, finding.since),
@@ -176,7 +176,7 @@ fn a_single_metadata_change_is_not_reported() {
     stability.observe(&touched, Some(&without_value()), now());
     let observation = seen(touched, Some(without_value()));
     let (survey, plan) = surveyed_and_planned(&stability, observation, StuckRemedy::Recover);
-    let held = "hold prod/a RecentlyChanged until 2026-11-23T15:59:00Z\n";
+    let held = "block prod/a RecentlyChanged until 2026-11-23T15:59:00Z\n";
     assert_eq!(plan, held);
     assert!(!only(&survey).message.contains("keeps changing"));
 }
@@ -192,7 +192,7 @@ fn an_own_write_still_restarts_the_quiet_time() {
     let (_, plan) = judged_after(&stability, seen, StuckRemedy::ClearPending, &[retry]);
     assert_eq!(
         plan,
-        "hold prod/a RecentlyChanged until 2026-11-23T11:00:00Z\n"
+        "block prod/a RecentlyChanged until 2026-11-23T11:00:00Z\n"
     );
 }
 
