@@ -1,7 +1,7 @@
-//! kube-apiserver, etcd, kubectl and Helm: found, or built from their Go modules into the cache.
+//! Locates kube-apiserver, etcd, kubectl and Helm, or builds them from their Go modules into the cache.
 //!
-//! Nothing prebuilt is downloaded. `KUBEBUILDER_ASSETS`, the convention of envtest, names a folder with the first three
-//! that is used instead.
+//! Nothing prebuilt is downloaded. The variable `KUBEBUILDER_ASSETS`, as in envtest, names a folder with the first
+//! three programs, which is then used instead of the cache.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -38,7 +38,7 @@ pub const OLDEST: Kubernetes = Kubernetes {
 
 const ETCD: &str = "v3.7.0";
 
-/// The version of Helm that is built; its module names the same.
+/// The version of Helm that is built. Its Go module pins the same version.
 pub const HELM: &str = "v4.3.1";
 
 const ETCD_SERVER: Tool = Tool {
@@ -81,11 +81,11 @@ impl Kubernetes {
 /// Paths of the programs.
 #[derive(Clone, Debug)]
 pub struct Assets {
-    /// The API server.
+    /// `kube-apiserver`.
     pub kube_apiserver: PathBuf,
-    /// Its store.
+    /// `etcd`.
     pub etcd: PathBuf,
-    /// The client.
+    /// `kubectl`.
     pub kubectl: PathBuf,
 }
 
@@ -93,7 +93,7 @@ struct Tool {
     name: &'static str,
     package: &'static str,
     version: &'static str,
-    /// The folder of `crates/testenv` whose go.mod pins it.
+    /// The folder of `crates/testenv` whose go.mod pins the version.
     module: &'static str,
     takes: &'static str,
 }
@@ -105,7 +105,7 @@ impl Assets {
     ///
     /// # Errors
     ///
-    /// If `KUBEBUILDER_ASSETS` lacks a program, or one cannot be built.
+    /// Returns an error if `KUBEBUILDER_ASSETS` lacks a program, or if one cannot be built.
     pub fn locate() -> Result<Self> {
         match std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) {
             Some(folder) => Self::given(&folder),
@@ -113,11 +113,11 @@ impl Assets {
         }
     }
 
-    /// Builds the programs that are missing in the cache, whatever `KUBEBUILDER_ASSETS` names.
+    /// Builds the programs that are missing in the cache. It ignores `KUBEBUILDER_ASSETS`.
     ///
     /// # Errors
     ///
-    /// If one cannot be built.
+    /// Returns an error if one cannot be built.
     pub fn build(kubernetes: Kubernetes) -> Result<Self> {
         let cache = cache(kubernetes)?;
         Ok(Self {
@@ -151,12 +151,17 @@ fn cache(kubernetes: Kubernetes) -> Result<PathBuf> {
     project::cache(&format!("kubernetes-{}-etcd-{ETCD}", kubernetes.version))
 }
 
-/// The path of Helm, which is built if it is not there.
+/// Returns the path of Helm, which is built if it is missing.
+///
+/// # Errors
+///
+/// Returns an error if Helm cannot be built.
 pub fn helm() -> Result<PathBuf> {
     built(&project::cache(&format!("helm-{HELM}"))?, &HELM_CLIENT)
 }
 
-/// The tool in the cache, built first if need be. A lock file keeps two builds from doing the same work.
+/// Returns the path of the tool in the cache, and builds it first if it is missing. A lock file prevents two processes
+/// from building it at the same time.
 fn built(cache: &Path, tool: &Tool) -> Result<PathBuf> {
     let path = cache.join(tool.name);
     if path.is_file() {
@@ -191,7 +196,7 @@ fn build(cache: &Path, tool: &Tool) -> Result<()> {
         .stdin(Stdio::null());
     patiently(&mut command, tool.name)?;
     fs::rename(&unfinished, cache.join(tool.name))
-        .context("cannot put the built program into the cache")
+        .context("cannot move the built program into the cache")
 }
 
 impl Tool {
@@ -213,7 +218,7 @@ impl Tool {
     }
 }
 
-/// Asks Go itself whether it may build the module: it may be too old, or may fetch a newer toolchain by itself.
+/// Checks that Go can build the module. Only Go knows: a version that is too old may download a newer toolchain.
 fn require_go(module: &Path) -> Result<()> {
     let mut ask = Command::new("go");
     ask.args(["list", "-m"])
@@ -225,7 +230,11 @@ fn require_go(module: &Path) -> Result<()> {
     )
 }
 
-/// Waits for the build and says how long it has taken: each second on a terminal, each half minute elsewhere.
+/// Runs a build and reports the elapsed time: every second on a terminal, otherwise every 30 seconds.
+///
+/// # Errors
+///
+/// Returns an error if the build does not start or fails.
 pub fn patiently(command: &mut Command, name: &str) -> Result<()> {
     let mut child = command
         .spawn()

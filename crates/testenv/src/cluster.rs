@@ -1,7 +1,7 @@
 //! A real Kubernetes API server with its etcd on loopback, for one test or one demo.
 //!
-//! No controller manager runs: namespaces never finish terminating, nothing is garbage-collected, no default
-//! `ServiceAccounts` appear. Use a fresh name for each namespace.
+//! No controller manager runs: namespaces never finish terminating, there is no garbage collection, and no default
+//! `ServiceAccounts` are created. Use a new name for each namespace.
 
 use std::fs;
 use std::io::Write;
@@ -18,19 +18,19 @@ use crate::process::{self, Server};
 use crate::store::Content;
 use crate::{helm, project};
 
-/// The user that may do everything.
+/// The user with all permissions.
 pub const ADMIN: &str = "admin";
 
 const ISSUER: &str = "https://kubernetes.default.svc";
 
-/// How long a server may take to start on a busy machine.
+/// The maximum time for the start of a server on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A running API server. Ends, and leaves nothing behind, when dropped.
+/// A running API server with its etcd. Dropping it stops both and deletes their files.
 #[derive(Debug)]
 pub struct Cluster {
     apiserver: Server,
-    // Dropped after the API server: one whose etcd is gone hangs instead of ending.
+    // Dropped after the API server, because an API server without its etcd hangs instead of ending.
     etcd: Server,
     ports: Ports,
     assets: Assets,
@@ -46,7 +46,12 @@ struct Ports {
 }
 
 impl Cluster {
-    /// Starts etcd and kube-apiserver and waits until both are ready. `users` are made beside [`ADMIN`], without any rights.
+    /// Starts etcd and kube-apiserver and waits until both are ready. Creates [`ADMIN`] and `users`, which have no
+    /// permissions.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a program is missing, or if a server does not become ready in time.
     pub fn start(users: &[&str]) -> Result<Self> {
         let assets = Assets::locate()?;
         let folder = tempfile::Builder::new()
@@ -78,22 +83,23 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The kubeconfig of a user, or of a `ServiceAccount` for which [`Self::service_account`] was called.
+    /// Returns the path of the kubeconfig of a user, or of a `ServiceAccount` for which [`Self::service_account`] was
+    /// called.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.folder.path().join(format!("{user}.kubeconfig"))
     }
 
-    /// A folder for files of whoever uses the cluster.
+    /// Returns a folder for the files of a test. [`Self::reset`] empties it.
     pub fn folder(&self) -> &Path {
         &self.files
     }
 
-    /// The URL of the API server.
+    /// Returns the URL of the API server.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.ports.apiserver)
     }
 
-    /// `kubectl` as a user.
+    /// Returns a `kubectl` command with the credentials of a user.
     pub fn kubectl_as(&self, user: &str) -> Command {
         let mut command = Command::new(&self.assets.kubectl);
         command
@@ -104,19 +110,27 @@ impl Cluster {
         command
     }
 
-    /// `kubectl` as the administrator.
+    /// Returns a `kubectl` command with the credentials of [`ADMIN`].
     pub fn kubectl(&self) -> Command {
         self.kubectl_as(ADMIN)
     }
 
-    /// Helm as the administrator.
+    /// Returns a Helm command with the credentials of [`ADMIN`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if Helm cannot be built.
     pub fn helm(&self) -> Result<Command> {
         let mut command = helm::command()?;
         command.env("KUBECONFIG", self.kubeconfig(ADMIN));
         Ok(command)
     }
 
-    /// Applies a file or a folder of manifests as the administrator.
+    /// Applies a file or a folder of manifests as [`ADMIN`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of kubectl.
     pub fn apply(&self, path: &Path) -> Result<()> {
         project::output(
             self.kubectl()
@@ -126,12 +140,20 @@ impl Cluster {
         .map(drop)
     }
 
-    /// Applies manifests from a text as the administrator; the error is what kubectl said.
+    /// Applies manifests from a text as [`ADMIN`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of kubectl.
     pub fn apply_text(&self, manifests: &str) -> Result<()> {
         self.pipe(&["apply", "-f", "-"], manifests)
     }
 
-    /// Replaces objects by what a text says, field by field; the error is what kubectl said.
+    /// Replaces objects completely by those of a text, as [`ADMIN`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of kubectl.
     pub fn replace_text(&self, manifests: &str) -> Result<()> {
         self.pipe(&["replace", "-f", "-"], manifests)
     }
@@ -158,7 +180,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes a kubeconfig with a token of an existing `ServiceAccount`, and returns its path.
+    /// Writes a kubeconfig with a token of an existing `ServiceAccount`, and returns its path.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the `ServiceAccount` does not exist.
     pub fn service_account(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = project::output(self.kubectl().args([
             "create",
@@ -172,28 +198,44 @@ impl Cluster {
         Ok(self.kubeconfig(name))
     }
 
-    /// Ends the API server at once, as a crash would.
+    /// Kills the API server, as in a crash.
     pub fn kill_apiserver(&mut self) {
         self.apiserver.kill();
     }
 
     /// Starts the API server again on the same port with the same etcd.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the API server does not become ready in time.
     pub fn restart_apiserver(&mut self) -> Result<()> {
         self.apiserver = start_apiserver(&self.assets, self.folder.path(), self.ports)?;
         self.wait_until_ready()
     }
 
-    /// Makes the API server hang without ending it, or go on.
+    /// Pauses the API server, so that it hangs, or lets it continue.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the process cannot be signaled.
     pub fn pause_apiserver(&mut self, paused: bool) -> Result<()> {
         self.apiserver.signal(if paused { "STOP" } else { "CONT" })
     }
 
-    /// Keeps what etcd holds now, for [`Self::restore`]. Both servers are away meanwhile.
+    /// Saves the data of etcd for [`Self::restore`]. Both servers restart.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the files cannot be copied, or if a server does not restart.
     pub fn save(&mut self) -> Result<()> {
         self.exchange("etcd", "etcd.saved")
     }
 
-    /// Puts what [`Self::save`] kept into the place of all that was written since, as from a backup.
+    /// Restores the data that [`Self::save`] saved, as from a backup. Later writes are lost. Both servers restart.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if nothing was saved, or if a server does not restart.
     pub fn restore(&mut self) -> Result<()> {
         self.exchange("etcd.saved", "etcd")
     }
@@ -210,19 +252,27 @@ impl Cluster {
         self.restart_apiserver()
     }
 
-    /// What etcd holds now, for [`Self::reset`].
+    /// Reads what etcd holds, for [`Self::reset`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if etcd does not answer.
     pub(crate) fn content(&self) -> Result<Content> {
         Content::read(self.ports.etcd)
     }
 
-    /// Deletes every object and every file that was created since. Fails if an older object has changed.
+    /// Deletes every object and every file that was created since `content` was read.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if an older object was changed or deleted.
     pub(crate) fn reset(&self, content: &Content) -> Result<()> {
         content.restore(self.ports.etcd)?;
         fs::remove_dir_all(&self.files)?;
         fs::create_dir(&self.files).context("cannot make a folder")
     }
 
-    /// Whether both servers still run.
+    /// Returns whether both servers are still running.
     pub fn is_running(&mut self) -> bool {
         self.apiserver.is_running() && self.etcd.is_running()
     }
@@ -236,7 +286,7 @@ impl Cluster {
         self.apiserver.wait_until(PATIENCE, |_| {
             probe.status().is_ok_and(|status| status.success())
         })?;
-        // RBAC is ready a moment later than the server says; the admin's own namespaces prove it.
+        // RBAC becomes ready after `/readyz` reports readiness. A successful read proves that it is ready.
         let mut namespaces = self.kubectl();
         namespaces
             .args(["get", "namespace", "kube-system", "--request-timeout=2s"])
@@ -277,7 +327,7 @@ fn token_of(user: &str) -> String {
     format!("token-of-{user}")
 }
 
-/// Users with static tokens, and the key that signs tokens of `ServiceAccounts`.
+/// Writes the file of users with static tokens, and the key that signs tokens of `ServiceAccounts`.
 fn write_credentials(folder: &Path, users: &[&str]) -> Result<()> {
     let user = |name: &&str| format!("{},{name},{name},\"people\"\n", token_of(name));
     let admin = format!("{},{ADMIN},{ADMIN},\"system:masters\"\n", token_of(ADMIN));

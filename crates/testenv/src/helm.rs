@@ -1,4 +1,4 @@
-//! Helm as a command, apart from the configuration of the user.
+//! The Helm command, isolated from the configuration of the user.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +6,11 @@ use anyhow::Result;
 
 use crate::{assets, project};
 
-/// Helm, with nothing of the user's own configuration.
+/// Returns a Helm command that ignores the configuration of the user.
+///
+/// # Errors
+///
+/// Returns an error if Helm cannot be built.
 pub fn command() -> Result<Command> {
     let home = project::cache("helm-home")?;
     let mut command = Command::new(assets::helm()?);

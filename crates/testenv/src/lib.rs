@@ -1,6 +1,6 @@
-//! Starts what tests, demo and playground need: an API server with etcd, a simulated AWS, Prometheus, and any other server.
+//! The servers for tests, demo and playground: an API server with etcd, a simulated AWS, Prometheus, and other processes.
 //!
-//! Not part of the product: nothing here runs in a cluster.
+//! This crate is not part of the product: none of it runs in a cluster.
 
 pub mod assets;
 pub mod cluster;

@@ -1,7 +1,7 @@
-//! A cluster, a simulated AWS, a Prometheus, and whoever starts containers: the product is installed here as anywhere else.
+//! The playground: a cluster, a simulated AWS and a Prometheus, in which the product is installed as in any cluster.
 //!
-//! No container is started. A Deployment of the controller gets one process with its arguments, under its
-//! `ServiceAccount`, and is reported ready when that process is.
+//! No container is started. For a Deployment of the controller, the playground starts one process with the arguments of
+//! the Deployment and the permissions of its `ServiceAccount`, and reports the Deployment ready when the process is ready.
 
 use std::ffi::OsString;
 use std::fs;
@@ -24,16 +24,17 @@ const BINARIES: [&str; 3] = [
     "kubectl-secret_rotation",
 ];
 
-/// How long an alert must hold before it fires: nobody tries anything for five minutes.
+/// How long the condition of an alert must hold before the alert fires. In the rules it is minutes, which is too long to
+/// wait for in a trial.
 const PATIENCE: &str = "15s";
 
-/// Between two looks at what Deployments ask for.
+/// The interval between two reads of the Deployments.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A running playground. Everything ends with it.
+/// A running playground. Dropping it stops everything.
 #[derive(Debug)]
 pub struct Playground {
-    // Dropped in this order: first those who ask, last those who answer.
+    // Dropped in this order: clients before the servers that they call.
     running: Option<Running>,
     prometheus: prometheus::Running,
     simulator: Server,
@@ -42,7 +43,11 @@ pub struct Playground {
     cluster: Cluster,
 }
 
-/// Starts a playground, tells how to use it, and keeps it until Ctrl-C.
+/// Starts a playground, prints how to use it, and keeps it until Ctrl-C.
+///
+/// # Errors
+///
+/// Returns an error if a server does not start, or ends before Ctrl-C.
 pub fn run(clock_rate: &str) -> Result<()> {
     let mut playground = Playground::start(clock_rate)?;
     playground.explain()?;
@@ -50,11 +55,16 @@ pub fn run(clock_rate: &str) -> Result<()> {
         playground.tend()?;
         thread::sleep(PAUSE);
     }
-    bail!("a server has ended by itself")
+    bail!("a server has ended unexpectedly")
 }
 
 impl Playground {
-    /// Builds what runs in it, and starts an API server and a simulated AWS whose clock runs so fast.
+    /// Builds the programs, and starts an API server and a simulated AWS. `clock_rate` is the number of seconds of AWS's
+    /// clock per real second.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a program cannot be built, or if a server does not start.
     pub fn start(clock_rate: &str) -> Result<Self> {
         let mut build = project::cargo();
         build.args(["build", "--quiet", "--locked"]);
@@ -79,7 +89,11 @@ impl Playground {
         })
     }
 
-    /// What a shell needs to work in it.
+    /// Returns the environment variables with which a shell uses the playground.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if cargo does not report its target folder.
     pub fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
         let kubectl = self.cluster.kubectl().get_program().to_owned();
         let promtool = Prometheus::locate()?.promtool;
@@ -107,7 +121,12 @@ impl Playground {
         ])
     }
 
-    /// Starts the controller that a Deployment asks for, ends the one that none asks for, and reports on it.
+    /// Starts the controller that a Deployment requests, stops one that no Deployment requests, and writes the status of
+    /// the Deployment.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the API server cannot be read or written, or if the controller does not start.
     pub fn tend(&mut self) -> Result<()> {
         let wanted = Pod::wanted(&self.cluster)?;
         if self.running.as_ref().map(|running| &running.pod) != wanted.as_ref() {
@@ -121,12 +140,12 @@ impl Playground {
         }
     }
 
-    /// The end of the controller's log, for when something does not come true.
+    /// Returns the last lines of the controller's log, for the message of a failed test.
     pub fn log(&self) -> String {
         self.running.as_ref().map(Running::log).unwrap_or_default()
     }
 
-    /// Prints the environment as a shell takes it, on standard output, and everything else on standard error.
+    /// Prints the environment variables as shell commands on standard output, and everything else on standard error.
     fn explain(&self) -> Result<()> {
         let mut out = std::io::stdout().lock();
         for (name, value) in self.environment()? {

@@ -1,4 +1,4 @@
-//! The one pod of the playground: what a Deployment asks for, and the process that stands for it.
+//! The only pod of the playground: what a Deployment requests, and the process that runs instead of a pod.
 
 use std::process::Command;
 
@@ -9,13 +9,13 @@ use crate::cluster::Cluster;
 use crate::process::{self, Server};
 use crate::project;
 
-/// How deployments of the product are found.
+/// The label selector of the product's Deployments.
 const LABEL: &str = "app.kubernetes.io/name=secret-rotation-controller";
 
-/// Flags whose values are chosen here: every process listens on loopback, on ports of its own.
+/// Flags whose values are replaced, because every process listens on its own ports of the loopback interface.
 const ADDRESSES: [&str; 2] = ["--metrics-address", "--health-address"];
 
-/// What a Deployment asks for.
+/// What a Deployment requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pod {
     namespace: String,
@@ -26,7 +26,7 @@ pub(crate) struct Pod {
     arguments: Vec<String>,
 }
 
-/// The process that stands for a pod.
+/// The process that runs instead of a pod.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) pod: Pod,
@@ -36,7 +36,11 @@ pub(crate) struct Running {
 }
 
 impl Pod {
-    /// The pod of the first Deployment that asks for one, once its `ServiceAccount` is there.
+    /// Returns the pod of the first Deployment that requests one, once its `ServiceAccount` exists.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the API server cannot be read.
     pub(crate) fn wanted(cluster: &Cluster) -> Result<Option<Self>> {
         let mut list = cluster.kubectl();
         list.args(["get", "deployments", "-A", "-o", "json", "-l", LABEL]);
@@ -49,7 +53,7 @@ impl Pod {
         })
     }
 
-    /// Manifests arrive in any order.
+    /// Returns whether the `ServiceAccount` exists. Manifests are applied in any order.
     fn may_start(&self, cluster: &Cluster) -> Result<bool> {
         let mut get = cluster.kubectl();
         get.args([
@@ -80,7 +84,7 @@ impl Pod {
         }
     }
 
-    /// The arguments, but for the addresses.
+    /// Returns the arguments without the addresses.
     fn kept_arguments(&self) -> impl Iterator<Item = &String> {
         let chosen = |argument: &&String| {
             let name = argument.split('=').next().unwrap_or_default();
@@ -91,7 +95,11 @@ impl Pod {
 }
 
 impl Running {
-    /// Starts the controller under the pod's `ServiceAccount`, with its metrics on this port.
+    /// Starts the controller with the credentials of the pod's `ServiceAccount`, and its metrics on this port.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the process does not start, or if the `ServiceAccount` has no token.
     pub(crate) fn start(pod: Pod, cluster: &Cluster, aws: &str, metrics: u16) -> Result<Self> {
         let health = process::free_port()?;
         let binary = project::debug_binaries()?.join("secret-rotation-controller");
@@ -121,7 +129,11 @@ impl Running {
         })
     }
 
-    /// Writes the status of the Deployment once its pod is ready.
+    /// Writes the status of the Deployment once the process is ready.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the status cannot be written.
     pub(crate) fn report(&mut self, cluster: &Cluster) -> Result<()> {
         if self.reported || !process::is_ready(self.health, "/readyz") {
             return Ok(());
@@ -146,7 +158,7 @@ impl Running {
         Ok(())
     }
 
-    /// The last lines that the controller has logged.
+    /// Returns the last lines of the controller's log.
     pub(crate) fn log(&self) -> String {
         let log = self.server.log();
         let lines: Vec<_> = log.lines().collect();

@@ -1,8 +1,8 @@
-//! API servers that serve one test after the other: one at a time, and each finds its server as the first one did.
+//! A pool of API servers that are reused by tests, one test at a time. Every test finds its server in the initial state.
 //!
-//! A server goes back into the pool only if its test succeeded and left everything that was installed as it was. Whatever
-//! else the test created is deleted. A server that was killed, paused or changed is thrown away, as is that of a test that
-//! failed.
+//! A server returns to the pool only if its test succeeded and left everything that was installed unchanged. Everything
+//! that the test created is deleted. A server that was killed, paused or changed is discarded, and so is the server of a
+//! test that failed.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ use anyhow::Result;
 use crate::cluster::Cluster;
 use crate::store::Content;
 
-/// Servers that are alike, as many as were ever used at once.
+/// Servers with the same content. The pool grows to the number of servers that are used at the same time.
 #[derive(Debug)]
 pub struct Pool {
     users: &'static [&'static str],
@@ -21,24 +21,24 @@ pub struct Pool {
     idle: Mutex<Vec<Prepared>>,
 }
 
-/// A server with what was installed.
+/// A server, and what it held after the installation.
 #[derive(Debug)]
 struct Prepared {
     cluster: Cluster,
     content: Content,
 }
 
-/// A server in use. Its shared reference is all that most tests need; what changes the server itself takes the exclusive one,
-/// after which the server is not used again.
+/// A server in use. A shared reference is enough for most tests. A change of the server itself, such as a restart, takes
+/// an exclusive reference, after which the server is not used again.
 #[derive(Debug)]
 pub struct Borrowed {
-    // Always there until it is dropped.
+    // `Some` until it is dropped.
     cluster: Option<Cluster>,
     home: Option<(&'static Pool, Content)>,
 }
 
 impl Pool {
-    /// A pool of servers with these users and with what `install` applies. No server starts yet.
+    /// Creates a pool of servers with these users and with what `install` applies. No server starts yet.
     pub const fn new(users: &'static [&'static str], install: fn(&Cluster) -> Result<()>) -> Self {
         Self {
             users,
@@ -51,7 +51,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// If a server does not start, or `install` fails.
+    /// Returns an error if a server does not start, or if `install` fails.
     pub fn take(&'static self) -> Result<Borrowed> {
         let idle = self.idle().pop();
         let Prepared { cluster, content } = idle.map_or_else(|| self.prepare(), Ok)?;
@@ -69,13 +69,13 @@ impl Pool {
     }
 
     fn idle(&self) -> impl DerefMut<Target = Vec<Prepared>> {
-        // Nothing fails while the lock is held.
+        // Nothing panics while the lock is held, so a poisoned lock is not a problem.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Borrowed {
-    /// A server that is used once.
+    /// Wraps a server that is used once and does not return to a pool.
     pub const fn own(cluster: Cluster) -> Self {
         Self {
             cluster: Some(cluster),

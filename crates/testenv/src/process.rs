@@ -1,6 +1,6 @@
-//! Servers that end with us: children with a log file, signals, and watchdogs for the case that we are killed.
+//! Child processes with a log file, which end with this process. A watchdog ends them if this process is killed.
 //!
-//! Not a supervisor: a server that ends is not started again.
+//! This is not a supervisor: a server that ends is not restarted.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// How long a server may take to end by itself.
+/// How long a server may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Below the ports that Linux gives to outgoing connections: a chosen one stays free until its server, or the next, binds it.
+/// Ports below those that Linux assigns to outgoing connections, so that a chosen port stays free until a server binds it.
 const PORTS: Range<u16> = 12_000..32_000;
 
 /// A running server.
@@ -31,14 +31,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server with its output in `log`. It ends when this value is dropped, and soon after this process dies.
+    /// Starts a server with its output in `log`. It ends when this value is dropped, or soon after this process dies.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the log cannot be created, or if the process or its watchdog does not start.
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::options()
             .create(true)
             .append(true)
             .open(log)
             .with_context(|| format!("cannot open {}", log.display()))?;
-        // A group of its own: Ctrl-C is for us, and etcd must not end before the API server does.
+        // Its own process group, so that it does not receive Ctrl-C: etcd must not end before the API server.
         command
             .process_group(0)
             .stdin(Stdio::null())
@@ -48,7 +52,7 @@ impl Server {
             .spawn()
             .with_context(|| format!("cannot start {name}: {command:?}"))?;
         let watchdog = watch_over(child.id()).inspect_err(|_| {
-            // It has only just started; that it cannot be watched is the error to tell.
+            // An error of the kill would hide the error to report: that there is no watchdog.
             let _ = child.kill();
             let _ = child.wait();
         })?;
@@ -60,45 +64,49 @@ impl Server {
         })
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its log so far.
+    /// Reads the log.
     pub fn log(&self) -> String {
         fs::read(&self.log)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
     }
 
-    /// Whether it still runs.
+    /// Returns whether the process is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Sends a signal by name, such as `TERM`, `KILL`, `STOP` or `CONT`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the process does not exist.
     pub fn signal(&self, name: &str) -> Result<()> {
         signal(self.id(), name)
     }
 
-    /// Ends it at once and waits until it is gone.
+    /// Kills the process and waits until it has ended.
     pub fn kill(&mut self) {
-        // Both fail only where the process is gone already.
+        // Both fail only if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Asks it to end, and ends it if it does not.
+    /// Sends SIGTERM, and kills the process if it does not end.
     pub fn stop(&mut self) {
-        // A server that cannot be signalled is gone already.
+        // A process that cannot be signaled has already ended.
         let _ = self.signal("TERM");
         if !self.ends_within(PATIENCE) {
             self.kill();
         }
     }
 
-    /// Waits for it to end by itself.
+    /// Waits for the process to end, and returns whether it ended in time.
     pub fn ends_within(&mut self, patience: Duration) -> bool {
         let step = Duration::from_millis(20);
         (0..patience.as_millis() / step.as_millis()).any(|_| {
@@ -110,7 +118,11 @@ impl Server {
         })
     }
 
-    /// Waits until `ready` says so; the error carries the end of the log.
+    /// Waits until `ready` returns `true`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the end of the log if the process ends, or if the time is up.
     pub fn wait_until(
         &mut self,
         patience: Duration,
@@ -146,9 +158,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The id of a process that has been waited for may belong to another one by now.
+        // The id of a process that has been waited for may belong to another process now.
         if self.is_running() {
-            // A paused process does not see SIGTERM.
+            // A paused process does not handle SIGTERM.
             let _ = self.signal("CONT");
             self.stop();
         }
@@ -157,7 +169,7 @@ impl Drop for Server {
     }
 }
 
-/// A process that is killed drops nothing: a shell waits for its end and ends the server then.
+/// Starts a shell that ends the server after this process has ended. It is needed because a killed process drops nothing.
 fn watch_over(server: u32) -> Result<Child> {
     let script = r#"
         while kill -0 "$1"; do kill -0 "$2" || exit 0; sleep 1; done
@@ -165,7 +177,11 @@ fn watch_over(server: u32) -> Result<Child> {
     watchdog(script, &server.to_string())
 }
 
-/// Removes a folder if this process is killed before it does so itself.
+/// Starts a shell that removes a folder after this process has ended, in case it is killed before it removes the folder.
+///
+/// # Errors
+///
+/// Returns an error if the shell does not start.
 pub fn remove_when_killed(folder: &Path) -> Result<()> {
     let script = r#"
         while kill -0 "$1"; do [ -d "$2" ] || exit 0; sleep 1; done
@@ -175,7 +191,7 @@ pub fn remove_when_killed(folder: &Path) -> Result<()> {
     watchdog(script, folder).map(drop)
 }
 
-/// Runs a script with our process id as `$1`, out of the reach of signals that are meant for us.
+/// Runs a script with the id of this process as `$1`, in a process group of its own, which receives no Ctrl-C.
 fn watchdog(script: &str, argument: &str) -> Result<Child> {
     Command::new("sh")
         .args(["-c", script, "watchdog"])
@@ -189,7 +205,11 @@ fn watchdog(script: &str, argument: &str) -> Result<Child> {
         .context("cannot start a watchdog: is there no `sh`?")
 }
 
-/// Sends a signal to a process that we started.
+/// Sends a signal to a process that this process started.
+///
+/// # Errors
+///
+/// Returns an error if the process does not exist.
 pub fn signal(process: u32, name: &str) -> Result<()> {
     let status = Command::new("sh")
         .args(["-c", &format!("kill -{name} {process}")])
@@ -199,7 +219,11 @@ pub fn signal(process: u32, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Status and body of what a server on loopback answers.
+/// Sends a GET request to a server on loopback, and returns status and body of the response.
+///
+/// # Errors
+///
+/// Returns an error if the server does not respond in HTTP within five seconds.
 pub fn ask(port: u16, path: &str) -> Result<(u16, String)> {
     exchange(
         port,
@@ -207,7 +231,11 @@ pub fn ask(port: u16, path: &str) -> Result<(u16, String)> {
     )
 }
 
-/// Status and body of what a server on loopback answers to a body.
+/// Sends a POST request to a server on loopback, and returns status and body of the response.
+///
+/// # Errors
+///
+/// Returns an error if the server does not respond in HTTP within five seconds.
 pub fn post(port: u16, path: &str, body: &str) -> Result<(u16, String)> {
     let length = body.len();
     let head = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}");
@@ -225,12 +253,16 @@ fn exchange(port: u16, request: &str) -> Result<(u16, String)> {
     Ok((status, body.to_owned()))
 }
 
-/// Whether a server on loopback answers well.
+/// Returns whether a server on loopback responds with status 200.
 pub fn is_ready(port: u16, path: &str) -> bool {
     ask(port, path).is_ok_and(|(status, _)| status == 200)
 }
 
-/// A port of the loopback interface that was free a moment ago, drawn at random so that parallel tests rarely meet.
+/// Finds a free port of the loopback interface. It is chosen at random, so that parallel tests rarely choose the same one.
+///
+/// # Errors
+///
+/// Returns an error if none of a hundred ports is free.
 pub fn free_port() -> Result<u16> {
     let width = u64::from(PORTS.end - PORTS.start);
     let draw = || RandomState::new().build_hasher().finish() % width;

@@ -1,17 +1,22 @@
-//! Where things are: the checkout, and the cache outside it that a clean checkout finds again.
+//! Paths of the checkout and of the cache outside it, and commands that run in the checkout.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The top level of the checkout.
+/// Returns the top level of the checkout.
 pub fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.ancestors().nth(2).unwrap_or(manifest).to_owned()
 }
 
-/// A folder of the cache, made if it is not there: `$XDG_CACHE_HOME/secret-rotation/<name>`, or under `~/.cache`.
+/// Returns a folder of the cache, which is created if it does not exist: `$XDG_CACHE_HOME/secret-rotation/<name>`, or
+/// `~/.cache/secret-rotation/<name>`.
+///
+/// # Errors
+///
+/// Returns an error if neither `XDG_CACHE_HOME` nor `HOME` is set, or if the folder cannot be created.
 pub fn cache(name: &str) -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -22,18 +27,22 @@ pub fn cache(name: &str) -> Result<PathBuf> {
     )?;
     let folder = base.join("secret-rotation").join(name);
     std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
+        .with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)
 }
 
-/// A `cargo` command in the checkout.
+/// Returns a `cargo` command that runs in the checkout.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
 }
 
-/// Runs a command to its end; the error names it.
+/// Runs a command and waits until it ends.
+///
+/// # Errors
+///
+/// Returns an error that names the command if it does not start or fails.
 pub fn run(command: &mut Command) -> Result<()> {
     let name = format!("{command:?}");
     let status = command
@@ -43,7 +52,11 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end and takes what it prints; the error carries what it complained about.
+/// Runs a command, waits until it ends, and returns its standard output.
+///
+/// # Errors
+///
+/// Returns an error with its standard error if the command does not start or fails.
 pub fn output(command: &mut Command) -> Result<String> {
     let name = format!("{command:?}");
     let output = command
@@ -60,12 +73,20 @@ pub fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("{name} printed something that is not UTF-8"))
 }
 
-/// Where cargo puts debug binaries.
+/// Returns the folder of debug binaries.
+///
+/// # Errors
+///
+/// Returns an error if cargo does not report its target folder.
 pub fn debug_binaries() -> Result<PathBuf> {
     target().map(|target| target.join("debug"))
 }
 
-/// Where cargo puts everything that is built.
+/// Returns the target folder of cargo.
+///
+/// # Errors
+///
+/// Returns an error if cargo does not report its target folder.
 pub fn target() -> Result<PathBuf> {
     let metadata =
         output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;

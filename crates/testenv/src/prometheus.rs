@@ -1,6 +1,6 @@
-//! Prometheus and promtool: found on the `PATH`, or built from their Go module into the cache.
+//! Locates Prometheus and promtool on the `PATH`, or builds them from their Go module into the cache.
 //!
-//! Debian's package `prometheus` holds both. Nothing prebuilt is downloaded.
+//! The Debian package `prometheus` contains both. Nothing prebuilt is downloaded.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::assets::patiently;
 use crate::process::{self, Server};
 use crate::project;
 
-/// The version that is built; 3.16.0 in the module's own numbers.
+/// The version of the module that is built. It is release 3.16.0.
 const VERSION: &str = "v0.316.0";
 
 /// The rules as the chart renders them.
@@ -25,12 +25,16 @@ const RULES: &str = "deploy/prometheus/alerts.yaml";
 pub struct Prometheus {
     /// The server.
     pub prometheus: PathBuf,
-    /// The checker of rules, tests and scrapes.
+    /// The tool that checks rules, rule tests and metrics.
     pub promtool: PathBuf,
 }
 
 impl Prometheus {
-    /// Finds the programs, or builds what is missing. Says on standard error what it does and how long it takes.
+    /// Finds the programs, and builds those that are missing. Reports progress on standard error.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a program cannot be built.
     pub fn locate() -> Result<Self> {
         Ok(Self {
             prometheus: find("prometheus")?,
@@ -39,17 +43,22 @@ impl Prometheus {
     }
 }
 
-/// A Prometheus on loopback that scrapes the controller each second, and its rules with shorter waits. Ends when dropped.
+/// A Prometheus on loopback that scrapes the controller every second and evaluates its rules with shorter times. Dropping
+/// it stops the process.
 #[derive(Debug)]
 pub struct Running {
-    // Holds the process.
+    // Keeps the process running.
     _server: Server,
     port: u16,
 }
 
 impl Running {
-    /// Starts it in a folder that is there. `ports` are those of the controller's metrics on loopback; `patience` is how
-    /// long an alert must hold before it fires, and goes on firing, whatever the rules say.
+    /// Starts Prometheus in an existing folder. `ports` are the ports of the controllers' metrics on loopback. `patience`
+    /// replaces the times `for` and `keep_firing_for` of all rules.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if Prometheus cannot be built, or does not become ready in time.
     pub fn start(folder: &Path, ports: &[u16], patience: &str) -> Result<Self> {
         let port = process::free_port()?;
         let targets: Vec<_> = ports
@@ -91,13 +100,13 @@ impl Running {
         })
     }
 
-    /// Where it listens.
+    /// Returns the port on which it listens.
     pub const fn port(&self) -> u16 {
         self.port
     }
 }
 
-/// The rules as they are, but for how long they wait.
+/// Returns the rules with other times `for` and `keep_firing_for`.
 fn impatient(rules: &str, patience: &str) -> String {
     let lines = rules.lines().map(|line| match line.split_once("for: ") {
         Some((key, _)) if matches!(key.trim(), "" | "keep_firing_") => {
@@ -116,7 +125,8 @@ fn find(name: &str) -> Result<PathBuf> {
     installed.map_or_else(|| built(name), Ok)
 }
 
-/// The program in the cache, built first if need be. A lock file keeps two builds from doing the same work.
+/// Returns the path of the program in the cache, and builds it first if it is missing. A lock file prevents two processes
+/// from building it at the same time.
 fn built(name: &str) -> Result<PathBuf> {
     let cache = project::cache(&format!("prometheus-{VERSION}"))?;
     let path = cache.join(name);
@@ -131,7 +141,7 @@ fn built(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Without the discovery of cloud machines, which is most of the program and which no test needs.
+/// Builds the program without service discovery, which is most of its code and which no test needs.
 fn build(cache: &Path, name: &str) -> Result<()> {
     eprintln!("Building {name} {VERSION} from its Go module (about 4 minutes, once) …");
     let unfinished = cache.join(format!("{name}.unfinished"));

@@ -1,4 +1,4 @@
-//! The simulated AWS as a server.
+//! The simulated AWS as a server process.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,11 @@ use anyhow::{Context, Result};
 use crate::process::Server;
 use crate::project;
 
-/// Starts AWS with the secrets of a scenario; its log lies in the folder.
+/// Starts the simulator with a scenario, and returns the server and its URL. The log is written to the folder.
+///
+/// # Errors
+///
+/// Returns an error if the simulator is not built, or does not print its URL in time.
 pub fn start(estate: &Path, clock_rate: &str, folder: &Path) -> Result<(Server, String)> {
     let log = folder.join("simulator.log");
     let mut command = Command::new(project::debug_binaries()?.join("secretsmanager-simulator"));

@@ -1,6 +1,6 @@
-//! The content of an etcd, through its JSON gateway: what is there, and how it becomes again what it was.
+//! The content of an etcd, read and reset through its JSON gateway.
 //!
-//! Not a backup: values are neither read nor kept, only keys and the revisions at which they were written.
+//! This is not a backup: only keys and the revisions of their last writes are read, never values.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ const ROOT: &str = "/registry/";
 /// The first key behind those below [`ROOT`].
 const END: &str = "/registry0";
 
-/// What an API server writes about itself, whoever uses it.
+/// Keys that an API server writes for itself, independent of its clients.
 const BOOKKEEPING: [&str; 8] = [
     "/registry/leases/kube-system/apiserver-",
     "/registry/masterleases/",
@@ -29,15 +29,19 @@ const BOOKKEEPING: [&str; 8] = [
     "/registry/ranges/",
 ];
 
-/// As many changes as etcd takes at once.
+/// The maximum number of changes in one transaction of etcd.
 const AT_ONCE: usize = 100;
 
-/// Keys and the revisions at which they were written last.
+/// Keys and the revisions of their last writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content(BTreeMap<String, u64>);
 
 impl Content {
-    /// Reads what the etcd on this port holds.
+    /// Reads the keys of the etcd on this port.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if etcd does not answer.
     pub(crate) fn read(port: u16) -> Result<Self> {
         let range = json!({
             "key": STANDARD.encode(ROOT),
@@ -49,7 +53,11 @@ impl Content {
         pairs.map(pair).collect::<Result<_>>().map(Self)
     }
 
-    /// Deletes what was not there before. Fails if something that was there has changed or is gone.
+    /// Deletes every key that this content does not have.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a key of this content was written or deleted since.
     pub(crate) fn restore(&self, port: u16) -> Result<()> {
         let Self(now) = Self::read(port)?;
         let Self(before) = self;

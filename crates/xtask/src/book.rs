@@ -1,4 +1,4 @@
-//! `cargo xtask book`: the documentation as a web site, by mdBook.
+//! `cargo xtask book`: builds the documentation as a website with mdBook.
 
 mod tool;
 mod whole;
@@ -15,16 +15,16 @@ use testenv::project;
 
 use tool::{Tool, started};
 
-/// Builds the pages.
+/// The program that builds the pages.
 const MDBOOK: Tool = Tool {
     name: "mdbook",
     version: "0.5.4",
-    // Without the parts that serve and watch: they are most of what would be compiled.
+    // Without the web server and the file watcher, which are most of its code.
     options: &["--no-default-features", "--features", "search"],
     takes: "one and a half to six minutes",
 };
 
-/// Prepares the Mermaid blocks of the pages, and contains the library that draws them.
+/// The program that prepares the Mermaid blocks of the pages. It contains the library that draws them.
 const MERMAID: Tool = Tool {
     name: "mdbook-mermaid",
     version: "0.17.1",
@@ -38,7 +38,11 @@ const LIBRARY: &str = "mermaid.min.js";
 /// Where the book is published, as `site-url` in `book.toml`.
 const SITE: &str = "/secret-rotation-controller/";
 
-/// Builds the book into `target/book`, and the tools first that are not in the cache. Fails if the book is not whole.
+/// Builds the book into `target/book`, and first the tools that are missing in the cache.
+///
+/// # Errors
+///
+/// Returns an error if a tool cannot be compiled or fails, or if the book is not complete.
 pub fn build() -> Result<()> {
     let (mdbook, mermaid) = (MDBOOK.folder()?, MERMAID.folder()?);
     let library = library(&mermaid)?;
@@ -63,7 +67,7 @@ pub fn build() -> Result<()> {
     Ok(())
 }
 
-/// Returns the library that draws diagrams. The program contains it, and writes it beside the settings of a book.
+/// Returns the path of the library that draws diagrams. The program contains it, and writes it next to a `book.toml`.
 fn library(mermaid: &Path) -> Result<PathBuf> {
     let folder = mermaid.join("library");
     let library = folder.join(LIBRARY);

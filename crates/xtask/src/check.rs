@@ -1,5 +1,4 @@
-//! What `cargo xtask check` promises: crate edges, the size of core, lints everywhere, the shape of modules, fresh generated
-//! files.
+//! `cargo xtask check`: checks crate dependencies, the size of core, lint settings, modules and generated files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,6 +12,10 @@ mod edges;
 mod modules;
 
 /// Runs every check and stops at the first that fails.
+///
+/// # Errors
+///
+/// Returns the error of the first check that fails.
 pub fn all() -> Result<()> {
     edges::check()?;
     lints_everywhere()?;
@@ -42,7 +45,7 @@ fn lints_everywhere() -> Result<()> {
         let inherits = fs::read_to_string(manifest)?.contains("[lints]\nworkspace = true");
         ensure!(
             inherits,
-            "{manifest} does not say `[lints] workspace = true`"
+            "{manifest} does not set `[lints] workspace = true`"
         );
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! `cargo xtask demo`: the whole product on one screen, against a simulated AWS with stuck rotations.
+//! `cargo xtask demo`: runs the product in a terminal, against a simulated AWS with stuck rotations.
 //!
-//! Ends by itself, with success only if every secret that was stuck has become healthy.
+//! The demo exits with success only if every secret that was stuck has become healthy.
 
 mod screen;
 mod state;
@@ -21,24 +21,28 @@ use testenv::{project, simulator};
 use self::screen::Screen;
 use self::state::State;
 
-/// The demo gives up after this long.
+/// The time after which the demo fails.
 const LIMIT: Duration = Duration::from_secs(170);
 
-/// How much faster than ours AWS's clock runs in the demo.
+/// Seconds of AWS's clock per real second in the demo.
 const CLOCK_RATE: &str = "10";
 
 const NAMESPACES: [&str; 2] = ["team-payments", "team-search"];
 
-/// What the user asked for.
+/// The options of the command.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
-    /// Leave everything running at the end.
+    /// Whether everything keeps running until Ctrl-C.
     pub keep: bool,
-    /// An existing cluster to use instead of an own API server.
+    /// The kubeconfig context of an existing cluster, which is used instead of starting an API server.
     pub context: Option<String>,
 }
 
 /// Builds everything, runs the demo and cleans up.
+///
+/// # Errors
+///
+/// Returns an error if something does not build or start, or if a secret does not recover in time.
 pub fn run(wishes: &Wishes) -> Result<()> {
     let stage = Stage::set(&build()?, wishes)?;
     let outcome = play(&stage);
@@ -51,7 +55,7 @@ pub fn run(wishes: &Wishes) -> Result<()> {
 
 fn build() -> Result<Assets> {
     eprintln!(
-        "1/3 Kubernetes API server, etcd and kubectl (about 7 minutes the first time, then at once)"
+        "1/3 Kubernetes API server, etcd and kubectl (about 7 minutes the first time, later at once)"
     );
     let assets = Assets::locate()?;
     eprintln!(
@@ -72,7 +76,7 @@ fn build() -> Result<Assets> {
     Ok(assets)
 }
 
-/// Where the API server is.
+/// The cluster of the demo.
 enum Place {
     Own(Box<Cluster>),
     Existing {
@@ -81,9 +85,9 @@ enum Place {
     },
 }
 
-/// Everything that runs. Ends with this value.
+/// Everything that runs. Dropping it stops everything.
 pub(crate) struct Stage {
-    // Dropped in this order: first the controller, last the API server.
+    // Dropped in this order: the controller before the servers that it calls.
     controller: Server,
     simulator: Server,
     simulator_url: String,
@@ -152,7 +156,7 @@ impl Stage {
         })
     }
 
-    /// Waits for Ctrl-C after telling how to look around.
+    /// Prints how to inspect the demo, and waits for Ctrl-C.
     fn keep(&self) {
         eprintln!("\nEverything keeps running until Ctrl-C.");
         eprintln!("  export KUBECONFIG={}", self.place.kubeconfig().display());
@@ -172,7 +176,7 @@ impl Stage {
         }
     }
 
-    /// Takes away what the demo put into a cluster that is not its own.
+    /// Deletes what the demo created in an existing cluster.
     fn clear(mut self) {
         self.controller.stop();
         self.simulator.stop();
@@ -192,7 +196,7 @@ impl Stage {
                 .args(["delete", "--ignore-not-found", "--wait=false", "-f"])
                 .arg(root.join(manifests));
             if let Err(error) = project::output(&mut delete) {
-                eprintln!("not everything could be taken away: {error:#}");
+                eprintln!("not everything could be removed: {error:#}");
             }
         }
     }
@@ -220,7 +224,8 @@ impl Place {
         }
     }
 
-    /// In a cluster of our own the controller has exactly the rights that `deploy/` gives it.
+    /// Returns the kubeconfig of the controller. In a cluster that the demo started, the controller has exactly the
+    /// permissions of `deploy/`.
     fn controller_kubeconfig(&self) -> Result<PathBuf> {
         match self {
             Self::Own(cluster) => {
@@ -283,7 +288,7 @@ fn start_controller(place: &Place, aws: &str, metrics: u16, folder: &Path) -> Re
     )
 }
 
-/// Shows what happens until every recoverable secret is well, or time is up.
+/// Shows the state until every recoverable secret is healthy, or the time is up.
 fn play(stage: &Stage) -> Result<()> {
     let began = now();
     let mut screen = Screen::new();
@@ -310,7 +315,7 @@ fn finish(state: &State, stuck_seen: u64, took: Duration) -> Result<()> {
     let operations = state.operations_succeeded();
     ensure!(
         operations > 0,
-        "the secrets are healthy, but no operation says that it made them so"
+        "the secrets are healthy, but no operation reports that it recovered them"
     );
     eprintln!(
         "\n{stuck_seen} stuck rotations were found and recovered by {operations} operations in {} s.",

@@ -1,4 +1,4 @@
-//! One generated file: where it lies, and what is in it.
+//! One generated file: its path and its content.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ impl Generated {
         Ok(())
     }
 
-    /// Checks that the file is what it should be.
+    /// Checks that the file is up to date.
     pub(crate) fn check(&self) -> Result<()> {
         let there = fs::read_to_string(&self.path).unwrap_or_default();
         ensure!(

@@ -1,6 +1,6 @@
-//! Builds, starts, generates and checks what the project needs beside its crates.
+//! The development tasks of the project: generated files, checks, tests, the demo and releases.
 //!
-//! Not part of the product: nothing here runs in a cluster.
+//! This crate is not part of the product: none of it runs in a cluster.
 
 pub mod book;
 pub mod chart;

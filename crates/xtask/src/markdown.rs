@@ -1,6 +1,6 @@
-//! The pages of the documentation as data: headings, links and code, each with its line.
+//! The pages of the documentation as data: headings, links, code and tables, each with its line.
 //!
-//! Not a renderer: mdBook and GitHub show the pages, this is how tests read them.
+//! This is not a renderer: it is how tests read the pages that mdBook and GitHub render.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,9 +13,9 @@ use testenv::project;
 /// One page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Where it lies below the top level of the checkout.
+    /// Its path from the top level of the checkout.
     pub path: PathBuf,
-    /// What links to its headings end with, from the top.
+    /// The anchors of its headings, in order.
     pub anchors: Vec<String>,
     /// The targets of its links.
     pub links: Vec<Piece>,
@@ -23,13 +23,13 @@ pub struct Page {
     pub prose: Vec<Piece>,
     /// The code within its sentences.
     pub spans: Vec<Piece>,
-    /// Its blocks of code.
+    /// Its code blocks.
     pub blocks: Vec<Block>,
     /// Its tables: the text of the first cell of each row, without the header.
     pub tables: Vec<Vec<Piece>>,
 }
 
-/// A piece of text and where it stands.
+/// A piece of text and its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// The text.
@@ -41,15 +41,19 @@ pub struct Piece {
 /// A block of code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// What stands behind the fence, such as `sh` or `yaml`; empty if nothing does.
+    /// The language after the fence, such as `sh` or `yaml`; empty if there is none.
     pub info: String,
-    /// What is inside.
+    /// The code.
     pub text: String,
     /// The line of the fence, counted from 1.
     pub line: usize,
 }
 
-/// All pages of the checkout, in the order of their paths.
+/// Reads all pages of the checkout, in the order of their paths.
+///
+/// # Errors
+///
+/// Returns an error if a page or a folder cannot be read.
 pub fn all() -> Result<Vec<Page>> {
     let mut paths = Vec::new();
     collect(Path::new(""), &mut paths)?;
@@ -57,7 +61,8 @@ pub fn all() -> Result<Vec<Page>> {
     paths.iter().map(|path| Page::read(path)).collect()
 }
 
-/// Hidden folders hold nothing that readers see, and `target` is where cargo and mdBook write.
+/// Collects the paths of the pages below a folder. Hidden folders contain no pages for readers, and `target` contains the
+/// output of cargo and mdBook.
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
     let entries = fs::read_dir(project::root().join(folder))
         .with_context(|| format!("cannot list {}", folder.display()))?;
@@ -79,13 +84,17 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
 
 impl Page {
     /// Reads a page of the checkout.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(project::root().join(path))
             .with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self::parse(path, &text))
     }
 
-    /// Understands the text of a page.
+    /// Parses the text of a page.
     pub fn parse(path: &Path, text: &str) -> Self {
         let page = Self {
             path: path.to_owned(),
@@ -107,20 +116,20 @@ impl Page {
         reader.page
     }
 
-    /// The page and a line of it, as compilers write it.
+    /// Formats the page and a line of it, as compilers do.
     pub fn at(&self, line: usize) -> String {
         format!("{}:{line}", self.path.display())
     }
 }
 
-/// A page being read.
+/// A page that is being parsed.
 struct Reader {
     page: Page,
     title: Option<String>,
     /// The heading, paragraph or cell that is being read.
     prose: Option<Piece>,
     in_block: bool,
-    /// The first cell of a row, while it is read.
+    /// The first cell of a row, while it is parsed.
     cell: Option<Piece>,
     row_is_new: bool,
     titles: BTreeMap<String, usize>,
@@ -240,7 +249,7 @@ fn info<'a>(kind: &'a CodeBlockKind<'_>) -> &'a str {
     }
 }
 
-/// What GitHub and mdBook make of a title: lower case, hyphens for spaces, no punctuation.
+/// Converts a title to an anchor as GitHub and mdBook do: lower case, hyphens for spaces, no punctuation.
 fn anchor(title: &str) -> String {
     let kept = title.trim().chars().filter_map(|letter| match letter {
         ' ' => Some('-'),

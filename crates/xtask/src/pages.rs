@@ -1,11 +1,11 @@
-//! Reference pages that crates print of themselves.
+//! Reference pages that the crates print from their own definitions.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use testenv::project;
 
-/// Where each page lies, and which example prints it.
+/// The path of each page, and the example that prints it.
 const PAGES: [Page; 3] = [
     Page {
         path: "docs/reference/cli.md",
@@ -26,14 +26,14 @@ struct Page {
     example: &'static str,
 }
 
-/// Paths and contents of all of them.
+/// Returns the paths and contents of all pages.
 pub(crate) fn printed() -> Result<Vec<(PathBuf, String)>> {
     PAGES.iter().map(Page::printed).collect()
 }
 
 impl Page {
     fn printed(&self) -> Result<(PathBuf, String)> {
-        // Without a package: cargo then chooses the features of dependencies as for everything else, and compiles none anew.
+        // Without `--package`, cargo selects the same features of dependencies as for the workspace, and recompiles none.
         let run = ["run", "--quiet", "--locked", "--example", self.example];
         let text = project::output(project::cargo().args(run))?;
         Ok((project::root().join(self.path), text))

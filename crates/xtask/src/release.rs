@@ -1,6 +1,6 @@
-//! What a release carries beside its programs: notes, the manifest for krew, the bill of materials.
+//! Files of a release besides its programs: notes, the krew manifest and the bill of materials.
 //!
-//! Not the release itself: `.github/workflows/release.yaml` builds, signs and publishes.
+//! The workflow `.github/workflows/release.yaml` builds, signs and publishes the release.
 
 pub mod krew;
 pub mod notes;

@@ -1,11 +1,11 @@
-//! How long each test took, from the output of the standard test harness, which does not say it.
+//! The time that each test took, computed from the output of the standard test harness, which does not report it.
 //!
-//! The harness starts tests in the order in which it lists them, and the next one as soon as one has ended. So the time at
-//! which a test began follows from its place in the list and the times at which others ended.
+//! The harness starts tests in the order in which it lists them, and the next one as soon as one has ended. So the start
+//! time of a test follows from its position in the list and from the times at which others ended.
 
 use std::time::{Duration, Instant};
 
-/// What one test program has said so far.
+/// The tests of one program, and the times at which tests ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     names: Vec<String>,
@@ -15,7 +15,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// A program that begins now with as many tests at once, in the order of their names here.
+    /// Creates the state of a program that starts now, with its tests in order and the number of tests at once.
     pub(crate) const fn new(names: Vec<String>, threads: usize, began: Instant) -> Self {
         Self {
             names,

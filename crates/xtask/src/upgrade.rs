@@ -1,6 +1,6 @@
-//! `cargo xtask upgrade`: builds the release before this one from the history, and runs the stories in which both take part.
+//! `cargo xtask upgrade`: builds the previous release from the history, and runs the stories that use both releases.
 //!
-//! Not part of `cargo xtask test`: the second build takes as long as the first one did, and needs the history.
+//! It is not part of `cargo xtask test`, because a second complete build takes long and needs the history.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,16 +8,20 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use testenv::project;
 
-/// The commit of the release before this one.
+/// The commit of the previous release.
 pub const PREVIOUS: &str = "f1d5b98";
 
-/// The variable that tells the stories where its checkout is.
+/// The variable with the path of the previous release's checkout, for the stories.
 pub const ROOT: &str = "SECRET_ROTATION_PREVIOUS";
 
-/// The variable that tells the stories where its controller is.
+/// The variable with the path of the previous release's controller, for the stories.
 pub const PROGRAM: &str = "SECRET_ROTATION_PREVIOUS_CONTROLLER";
 
-/// Runs the stories with the release of that commit.
+/// Runs the stories with the release of a commit.
+///
+/// # Errors
+///
+/// Returns an error if the commit is unknown, if it does not build, or if a story fails.
 pub fn run(from: &str) -> Result<()> {
     let commit = resolve(from)?;
     let target = project::target()?.join("previous");
@@ -54,7 +58,7 @@ fn git(folder: &Path) -> Command {
     command
 }
 
-/// The whole name of the commit.
+/// Returns the full hash of a commit.
 fn resolve(from: &str) -> Result<String> {
     let name = format!("{from}^{{commit}}");
     let mut git = git(&project::root());
@@ -68,12 +72,12 @@ fn resolve(from: &str) -> Result<String> {
     Ok(commit.trim().to_owned())
 }
 
-/// A worktree of the commit, made if it is not there.
+/// Returns a worktree of the commit, which is created if it does not exist.
 fn check_out(target: &Path, commit: &str) -> Result<PathBuf> {
     let checkout = target.join(commit);
     if !checkout.join("Cargo.toml").is_file() {
         let mut git = git(&project::root());
-        // Forgets worktrees whose folder was removed with the target folder.
+        // Removes the records of worktrees whose folders were deleted with the target folder.
         git.args(["worktree", "add", "--force", "--detach"])
             .arg(&checkout)
             .arg(commit);

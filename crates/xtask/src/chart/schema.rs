@@ -1,11 +1,11 @@
-//! The JSON schema of the chart's values. What is not named in it is refused, at every level that is the chart's own.
+//! The JSON schema of the chart's values. It rejects unknown keys at every level that the chart defines.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::values::{Described, Values};
 
-/// The schema of all values.
+/// Builds the schema of all values.
 pub(super) fn of(values: &Values) -> Result<Value> {
     let mut root = closed();
     root.insert(
@@ -20,7 +20,7 @@ pub(super) fn of(values: &Values) -> Result<Value> {
     Ok(Value::Object(root))
 }
 
-/// An object that has no fields yet, and accepts no others.
+/// Builds an object that has no fields yet and accepts no other fields.
 fn closed() -> Map<String, Value> {
     let object = json!({"type": "object", "additionalProperties": false, "properties": {}});
     let Value::Object(object) = object else {
@@ -62,7 +62,7 @@ fn leaf(value: &Described) -> Result<Value> {
     Ok(Value::Object(schema))
 }
 
-/// The type of the default; a list or a map must say what may be in it.
+/// Returns the type of the default. The schema of a list or a map must describe its items.
 fn type_of(value: &Described) -> Result<&'static str> {
     let says = |key| value.bounds.contains_key(key);
     Ok(match &value.default {
@@ -72,14 +72,14 @@ fn type_of(value: &Described) -> Result<&'static str> {
         Some(Value::Number(_)) => "integer",
         Some(Value::Array(_)) if says("items") => "array",
         Some(Value::Object(_)) if says("additionalProperties") => "object",
-        Some(Value::Array(_)) => bail!("say in @schema what its `items` are"),
-        Some(Value::Object(_)) => bail!("say in @schema what its `additionalProperties` are"),
-        None | Some(Value::Null) => bail!("it has no default: say in @schema what its `type` is"),
+        Some(Value::Array(_)) => bail!("describe its `items` in @schema"),
+        Some(Value::Object(_)) => bail!("describe its `additionalProperties` in @schema"),
+        None | Some(Value::Null) => bail!("it has no default: state its `type` in @schema"),
     })
 }
 
-/// The schema of a kind's spec as its definition has it. Nothing is required here: the API server asks for it when the
-/// object is made, and none is by default.
+/// Returns the schema of a resource's spec from its CRD. No field is required: by default the chart creates no object, and
+/// the API server checks required fields when it does.
 fn spec_of(kind: &str) -> Result<Map<String, Value>> {
     let definitions = secret_rotation_api::manifests();
     let definition = definitions
@@ -95,7 +95,7 @@ fn spec_of(kind: &str) -> Result<Map<String, Value>> {
     Ok(spec)
 }
 
-/// A schema of Kubernetes as one of JSON, in which objects accept no further fields.
+/// Converts a schema of Kubernetes to a JSON schema in which objects accept no other fields.
 fn strict(schema: &Value) -> Value {
     let Value::Object(fields) = schema else {
         return schema.clone();
@@ -159,7 +159,7 @@ mod tests {
         let error = schema("# Things.\nthings: []\n").expect_err("a mistake");
         assert_eq!(
             format!("{error:#}"),
-            "values.yaml: things: say in @schema what its `items` are"
+            "values.yaml: things: describe its `items` in @schema"
         );
     }
 

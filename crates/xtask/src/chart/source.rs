@@ -1,10 +1,10 @@
-//! Where the chart lies.
+//! The path of the chart.
 
 use std::path::PathBuf;
 
 use testenv::project;
 
-/// The folder of the chart.
+/// Returns the folder of the chart.
 pub fn folder() -> PathBuf {
     project::root().join("charts/secret-rotation-controller")
 }

@@ -4,20 +4,20 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-/// Every described value, in the order of the file.
+/// All described values, in the order of the file.
 #[derive(Debug)]
 pub(super) struct Values(pub(super) Vec<Described>);
 
-/// One value.
+/// One described value.
 #[derive(Debug)]
 pub(super) struct Described {
-    /// The keys that lead to it.
+    /// The path of keys.
     pub(super) path: Vec<String>,
-    /// Sentences for people.
+    /// The description.
     pub(super) description: String,
-    /// What the schema says beside the type of the default.
+    /// The restrictions in addition to the type of the default.
     pub(super) bounds: Map<String, Value>,
-    /// What holds when nothing is said; none for a value that is commented out.
+    /// The default; `None` for a value that is commented out.
     pub(super) default: Option<Value>,
 }
 
@@ -29,7 +29,7 @@ struct Comment {
 }
 
 impl Values {
-    /// Reads the file; every value must be described, itself or as a part of one that is.
+    /// Parses the file. Every value, or a value that contains it, must have a description.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let defaults: Value = serde_saphyr::from_str(text).context("values.yaml is not YAML")?;
         let mut values = Vec::new();
@@ -69,7 +69,7 @@ impl Values {
         Ok(values)
     }
 
-    /// A table in Markdown.
+    /// Formats a table in Markdown.
     pub(super) fn table(&self) -> String {
         let row = |value: &Described| {
             let default = value.default.as_ref();
@@ -101,7 +101,7 @@ impl Values {
 }
 
 impl Described {
-    /// A sentence with the values that are accepted, where they can be counted.
+    /// Returns a sentence with the accepted values, if they are an enum.
     fn choices(&self) -> String {
         let Some(Value::Array(choices)) = self.bounds.get("enum") else {
             return String::new();
@@ -123,7 +123,7 @@ impl Comment {
     }
 }
 
-/// The key of a line such as `replicas: 2`.
+/// Returns the key of a line such as `replicas: 2`.
 fn key(content: &str) -> Option<&str> {
     let (key, _) = content.split_once(':')?;
     let is_key = key.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -1,4 +1,4 @@
-//! Which crate may depend on which, and what may be nowhere below it.
+//! Checks the dependencies of each crate: which are allowed, and which must not even be indirect.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use testenv::project;
 
-/// A crate of ours with what it may depend on, and what may be nowhere below it.
+/// The rule of one crate: its allowed dependencies, and packages that it must not depend on, not even indirectly.
 struct Rule {
     name: &'static str,
     may_use: &'static [&'static str],
@@ -73,7 +73,7 @@ const RULES: [Rule; 8] = [
     },
 ];
 
-/// Packages below core, itself included, must be fewer than this.
+/// The number of packages that core, including itself, must stay below.
 const CORE_PACKAGES: usize = 15;
 
 const PREFIX: &str = "secret-rotation-";
@@ -119,7 +119,7 @@ fn core_is_small() -> Result<()> {
     Ok(())
 }
 
-/// Names of the package and of everything it needs to run.
+/// Returns the names of a package and of all its dependencies, without those of tests and builds.
 fn packages_below(package: &str) -> Result<BTreeSet<String>> {
     let tree = project::output(project::cargo().args([
         "tree", "--locked", "-e", "normal", "--prefix", "none", "-p", package,

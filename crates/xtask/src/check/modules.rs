@@ -1,5 +1,6 @@
-//! The shape of the modules of each crate: `name.rs` beside `name/`, no folder with one file, no circular imports. It reads
-//! the sources as `rustc` parses them, but resolves names only as far as modules go: macros are not expanded.
+//! Checks the modules of each crate: `name.rs` next to `name/`, no folder with one file, no circular imports.
+//!
+//! It parses the sources as `rustc` does, but resolves only names of modules and does not expand macros.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use syn::visit::Visit;
 
-/// The path of a module in its crate, the crate's root as the empty path.
+/// The path of a module in its crate. The path of the crate's root is empty.
 type Module = Vec<String>;
 
 /// Checks the sources of one crate or of the tests, from each of its root files.
@@ -34,7 +35,7 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Complains of each `mod.rs` below a folder.
+/// Reports each `mod.rs` below a folder.
 fn files_named_mod(folder: &Path) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
     for path in entries(folder)? {
@@ -42,7 +43,7 @@ fn files_named_mod(folder: &Path) -> Result<Vec<String>> {
             complaints.extend(files_named_mod(&path)?);
         } else if path.ends_with("mod.rs") {
             complaints.push(format!(
-                "{}: move it beside its folder and name it after the folder",
+                "{}: move it next to its folder and name it after the folder",
                 path.display()
             ));
         }
@@ -50,7 +51,7 @@ fn files_named_mod(folder: &Path) -> Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// Complains of each folder below a folder that holds a single Rust file and nothing else.
+/// Reports each folder below a folder that contains a single Rust file and nothing else.
 fn folders_with_one_file(folder: &Path) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
     for path in entries(folder)?.iter().filter(|path| path.is_dir()) {
@@ -80,7 +81,7 @@ fn is_rust(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "rs")
 }
 
-/// Which file of a crate takes names from which others.
+/// The files of a crate, and the files from which each imports names.
 struct Imports(BTreeMap<PathBuf, BTreeSet<PathBuf>>);
 
 impl Imports {
@@ -109,11 +110,12 @@ impl Imports {
 struct Source {
     path: PathBuf,
     syntax: syn::File,
-    /// Names that the file takes from elsewhere, each with its path as written.
+    /// The names that the file imports, each with its path as written.
     taken: BTreeMap<String, Vec<String>>,
 }
 
-/// Reads a file and the files of the modules that it declares. `is_root`: its modules lie beside it, not in a folder.
+/// Reads a file and the files of the modules that it declares. If `is_root` is set, their files are next to it, not in a
+/// folder with its name.
 fn read(
     path: &Path,
     module: Module,
@@ -168,7 +170,7 @@ fn paths(tree: &syn::UseTree, before: &[String], each: &mut impl FnMut(&str, &[S
     let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
     match tree {
         syn::UseTree::Path(path) => paths(&path.tree, &with(&path.ident), each),
-        // `use a::{self}` takes the module itself.
+        // `use a::{self}` imports the module itself.
         syn::UseTree::Name(name) if name.ident == "self" => {
             each(before.last().map_or("self", String::as_str), before);
         }
@@ -222,7 +224,7 @@ impl Names<'_> {
         }
     }
 
-    /// Returns the deepest module of a path as written in `from`, and what is left of the path. `None` = another crate's.
+    /// Returns the deepest module of a path as written in `from`, and the rest of the path; `None` if it is in another crate.
     fn descend<'p>(&self, from: &Module, path: &'p [String]) -> Option<(Module, &'p [String])> {
         let mut at = from.clone();
         let mut rest = path;
@@ -265,14 +267,14 @@ impl<'ast> Visit<'ast> for Names<'_> {
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        // `super` means another module within; only tests have such modules here.
+        // Within an inline module, `super` is another module. Only tests have inline modules here.
         if !is_for_tests(&item.attrs) {
             syn::visit::visit_item_mod(self, item);
         }
     }
 
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {
-        // `pub(in crate::plan)` takes nothing from there.
+        // `pub(in crate::plan)` is not an import.
     }
 }
 
@@ -314,7 +316,7 @@ fn reachable(from: &Path, imports: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> BTr
 mod tests {
     use super::*;
 
-    /// A crate in a folder of its own, given as files with their texts.
+    /// Writes a crate to a temporary folder, from file names and texts.
     fn crate_of(files: &[(&str, &str)]) -> Result<tempfile::TempDir> {
         let folder = tempfile::tempdir()?;
         for (name, text) in files {
@@ -407,7 +409,7 @@ mod tests {
             ("b/c.rs", ""),
             ("b/d.rs", ""),
         ])?;
-        assert!(found.contains("a/mod.rs: move it beside"), "{found}");
+        assert!(found.contains("a/mod.rs: move it next to"), "{found}");
         assert!(found.contains("a/mod.rs: the only file"), "{found}");
         assert!(!found.contains("b/"), "{found}");
         Ok(())

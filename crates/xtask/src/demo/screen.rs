@@ -1,4 +1,4 @@
-//! The live table: redrawn in place on a terminal, a line per change anywhere else.
+//! The live table: redrawn in place on a terminal, otherwise one line per change.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _, stdout};
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::state::{Finding, Policy, State};
 
-/// Columns of a terminal that nobody has widened.
+/// The usual number of columns of a terminal.
 const WIDTH: usize = 80;
 
-/// Findings shown per policy.
+/// The maximum number of findings shown per policy.
 const SHOWN: usize = 12;
 
-/// What was drawn last.
+/// The screen, with what was drawn last.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     redraws: bool,
@@ -21,7 +21,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// A screen on standard output.
+    /// Creates a screen on standard output.
     pub(super) fn new() -> Self {
         Self {
             redraws: stdout().is_terminal(),
@@ -123,7 +123,7 @@ fn row(finding: &Finding) -> String {
     format!("{:<26}{:<22}{done}", finding.name, finding.state)
 }
 
-/// What fits: a message's first part if that does, and whole words otherwise.
+/// Shortens a message to a width: to its first part if that fits, otherwise after a word.
 fn shortened(text: &str, width: usize) -> String {
     let fits = |text: &str| text.chars().count() <= width;
     let first = [";", ":", " since "]
@@ -145,7 +145,7 @@ fn line(table: &mut String, text: &str) {
 
 fn write_out(text: &str) {
     let mut out = stdout().lock();
-    // A screen that nobody sees any more is no reason to stop the demo.
+    // A closed standard output is no reason to stop the demo.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 

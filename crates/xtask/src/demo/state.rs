@@ -1,4 +1,4 @@
-//! What `kubectl` tells of policies and operations, as far as the screen shows it.
+//! The state of policies and operations that the screen shows, read with `kubectl`.
 
 use std::process::Command;
 
@@ -6,13 +6,13 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use testenv::project;
 
-/// One look at the cluster.
+/// The state of the cluster at one time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) policies: Vec<Policy>,
 }
 
-/// A policy as its status tells.
+/// A policy, from its status.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     pub(super) name: String,
@@ -24,7 +24,7 @@ pub(super) struct Policy {
     operations_open: u64,
 }
 
-/// A finding beside the operation that works on it.
+/// A finding with its operation in progress.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
     pub(super) name: String,
@@ -34,7 +34,7 @@ pub(super) struct Finding {
 }
 
 impl State {
-    /// Reads policies and operations of the namespaces.
+    /// Reads the policies and operations of the namespaces.
     pub(super) fn read(kubectl: &dyn Fn() -> Command, namespaces: &[&str]) -> Result<Self> {
         let get = |kind: &str| -> Result<Vec<Value>> {
             let text = project::output(kubectl().args(["get", kind, "-A", "-o", "json"]))?;
@@ -57,12 +57,13 @@ impl State {
         })
     }
 
-    /// Stuck secrets of policies that act.
+    /// Counts the stuck secrets of policies in mode Remediate.
     pub(super) fn stuck_in_remediate(&self) -> u64 {
         self.acting().map(|policy| policy.count("stuck")).sum()
     }
 
-    /// Whether the policies that act have nothing left to do: all rotations healthy, no operation under way.
+    /// Returns whether the policies in mode Remediate have nothing left to do: all rotations are healthy, and no operation
+    /// is in progress.
     pub(super) fn recovered(&self) -> bool {
         self.acting().count() > 0
             && self.acting().all(|policy| {
@@ -72,7 +73,7 @@ impl State {
             })
     }
 
-    /// Operations that succeeded.
+    /// Counts the operations that succeeded.
     pub(super) fn operations_succeeded(&self) -> u64 {
         self.policies
             .iter()
@@ -125,7 +126,7 @@ impl Policy {
         }
     }
 
-    /// A number of the summary.
+    /// Returns a number of the summary.
     pub(super) fn count(&self, name: &str) -> u64 {
         self.counts[name].as_u64().unwrap_or(0)
     }

@@ -1,8 +1,8 @@
-//! The manifest with which krew installs the kubectl plugin, made from `.krew.yaml`.
+//! The manifest with which krew installs the kubectl plugin, rendered from `.krew.yaml`.
 //!
-//! The template is in the form that krew-release-bot reads: `{{ .TagName }}` is the tag, and
-//! `{{addURIAndSha "ADDRESS" .TagName }}` gives an archive with its checksum. The bot proposes new versions to krew's
-//! index by itself; the manifest made here is for the first one, and for people who install from the release.
+//! The template has the format of krew-release-bot: `{{ .TagName }}` is the tag, and `{{addURIAndSha "ADDRESS" .TagName }}`
+//! adds an archive with its checksum. The bot proposes new versions to the index of krew. The manifest rendered here is for
+//! the first version, and for users who install from the release.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,11 @@ use testenv::project;
 
 const TAG: &str = "{{ .TagName }}";
 
-/// The manifest for a tag such as `v0.1.0`, with checksums from a file as `sha256sum` writes it.
+/// Renders the manifest for a tag such as `v0.1.0`, with the checksums of a file in the format of `sha256sum`.
+///
+/// # Errors
+///
+/// Returns an error if a file cannot be read, or if the checksum of an archive is missing.
 pub fn manifest(tag: &str, checksums: &Path) -> Result<String> {
     let template =
         fs::read_to_string(project::root().join(".krew.yaml")).context("cannot read .krew.yaml")?;
@@ -22,7 +26,7 @@ pub fn manifest(tag: &str, checksums: &Path) -> Result<String> {
     render(&template, tag, &by_name(&checksums))
 }
 
-/// Checksums by the name of the archive.
+/// Parses the checksums, by the name of the archive.
 fn by_name(checksums: &str) -> BTreeMap<&str, &str> {
     let lines = checksums.lines().filter_map(|line| line.split_once(' '));
     lines
@@ -41,14 +45,14 @@ fn render(template: &str, tag: &str, checksums: &BTreeMap<&str, &str>) -> Result
     Ok(lines?.join("\n") + "\n")
 }
 
-/// The address in a line that names an archive.
+/// Returns the address in a line that names an archive.
 fn archive(line: &str) -> Option<&str> {
     let rest = line.trim_start().strip_prefix("{{addURIAndSha \"")?;
     rest.split_once("\" .TagName }}")
         .map(|(address, _)| address)
 }
 
-/// Where the archive is and what it has to be, as deep as the line that it replaces.
+/// Renders the address and the checksum of an archive, with the indentation of the line that they replace.
 fn located(line: &str, address: &str, checksums: &BTreeMap<&str, &str>) -> Result<String> {
     let (_, name) = address
         .rsplit_once('/')
@@ -73,7 +77,7 @@ mod tests {
         fs::read_to_string(project::root().join(".krew.yaml")).expect("the template is there")
     }
 
-    /// What krew shall find for one platform.
+    /// Returns the entry that krew must find for one platform.
     fn platform(os: &str, architecture: &str, sum: &str) -> Value {
         json!({
             "selector": {"matchLabels": {"os": os, "arch": architecture}},

@@ -1,19 +1,23 @@
-//! The notes of a release are its section of the changelog.
+//! The notes of a release: its section of the changelog.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 use testenv::project;
 
-/// The section of `CHANGELOG.md` for a version such as `0.1.0`.
+/// Returns the section of `CHANGELOG.md` for a version such as `0.1.0`.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read, or if it has no text for the version.
 pub fn of(version: &str) -> Result<String> {
     let changelog = fs::read_to_string(project::root().join("CHANGELOG.md"))
         .context("cannot read CHANGELOG.md")?;
     section(&changelog, version)
-        .with_context(|| format!("CHANGELOG.md says nothing below `## [{version}]`"))
+        .with_context(|| format!("CHANGELOG.md has nothing below `## [{version}]`"))
 }
 
-/// What stands between the heading of the version and the next heading or the list of links; `None` if that is nothing.
+/// Returns the text between the heading of the version and the next heading or the list of links; `None` if there is none.
 fn section(changelog: &str, version: &str) -> Option<String> {
     let heading = format!("## [{version}]");
     let body: Vec<_> = changelog
@@ -26,7 +30,7 @@ fn section(changelog: &str, version: &str) -> Option<String> {
     (!text.is_empty()).then(|| text + "\n")
 }
 
-/// Whether the line gives the address of a heading, such as `[0.1.0]: https://…`.
+/// Returns whether the line is the address of a link, such as `[0.1.0]: https://…`.
 fn is_link(line: &str) -> bool {
     line.starts_with('[') && line.contains("]: ")
 }

@@ -1,7 +1,7 @@
-//! The bill of materials of a program, in CycloneDX, made by cargo-cyclonedx.
+//! The bill of materials of a program in CycloneDX format, created by cargo-cyclonedx.
 //!
-//! cargo-cyclonedx writes a file beside each manifest of the workspace; the one that was asked for is taken and the others
-//! are removed. Paths of this machine are taken out, and nothing is believed: whatever `cargo tree` lists must be in it.
+//! cargo-cyclonedx writes a file next to each manifest of the workspace. The requested one is kept and the others are
+//! deleted. Paths of this machine are removed. The result is checked: it must contain everything that `cargo tree` lists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,11 @@ const VERSION: &str = "0.5.9";
 /// A package by name and version.
 type Named = (String, String);
 
-/// Writes the bill of materials of the package, for the target, to the file.
+/// Writes the bill of materials of a package for a target to a file.
+///
+/// # Errors
+///
+/// Returns an error if cargo-cyclonedx fails, or if the bill lacks a dependency.
 pub fn write(package: &str, target: &str, file: &Path) -> Result<()> {
     let bill = clean(&made(package, target)?);
     let parsed: Value = serde_json::from_str(&bill).context("cargo-cyclonedx wrote no JSON")?;
@@ -40,7 +44,7 @@ pub fn write(package: &str, target: &str, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs cargo-cyclonedx and takes what it wrote for the package.
+/// Runs cargo-cyclonedx, and returns what it wrote for the package.
 fn made(package: &str, target: &str) -> Result<String> {
     let name = format!("sbom-{}", std::process::id());
     let mut command = Command::new(tool()?);
@@ -68,13 +72,13 @@ fn made(package: &str, target: &str) -> Result<String> {
     outcome.and(bill)
 }
 
-/// Without paths of the machine that made it, so that it is the same everywhere.
+/// Removes paths of this machine, so that every machine writes the same bill.
 fn clean(bill: &str) -> String {
     let root = format!("path+file://{}/", project::root().display());
     bill.replace(&root, "path+file:///")
 }
 
-/// Everything that the bill lists, the program itself included.
+/// Returns everything that the bill lists, including the program itself.
 fn listed(bill: &Value) -> BTreeSet<Named> {
     let components = bill["components"].as_array().into_iter().flatten();
     components
@@ -86,7 +90,7 @@ fn listed(bill: &Value) -> BTreeSet<Named> {
         .collect()
 }
 
-/// Everything of which cargo builds the program.
+/// Returns the packages that cargo builds for the program.
 fn needed(package: &str, target: &str) -> Result<BTreeSet<Named>> {
     let tree = project::output(project::cargo().args([
         "tree", "--locked", "-e", "normal", "--prefix", "none", "--format", "{p}", "--target",
@@ -103,7 +107,7 @@ fn named(line: &str) -> Option<Named> {
     Some((name.to_owned(), version.to_owned()))
 }
 
-/// The packages of the workspace with the folders of their manifests.
+/// Returns the packages of the workspace with the folders of their manifests.
 fn folders() -> Result<Vec<(String, PathBuf)>> {
     let metadata = project::output(project::cargo().args([
         "metadata",
@@ -125,7 +129,7 @@ fn folders() -> Result<Vec<(String, PathBuf)>> {
         .collect())
 }
 
-/// The date of the commit in seconds, so that the same commit gives the same file.
+/// Returns the date of the commit in seconds, so that one commit always has the same bill.
 fn time_of_commit() -> Result<String> {
     let mut command = Command::new("git");
     command
@@ -135,7 +139,7 @@ fn time_of_commit() -> Result<String> {
     Ok(project::output(&mut command)?.trim().to_owned())
 }
 
-/// cargo-cyclonedx in the cache, compiled first if need be.
+/// Returns the path of cargo-cyclonedx in the cache, and compiles it first if it is missing.
 fn tool() -> Result<PathBuf> {
     let folder = project::cache(&format!("cargo-cyclonedx-{VERSION}"))?;
     let program = folder.join("bin/cargo-cyclonedx");
