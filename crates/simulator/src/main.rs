@@ -13,22 +13,22 @@ use secret_rotation_simulator::{Options, Quirks, Simulator};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Loopback address to listen on; port 0 selects a free port.
+    /// Listen on this loopback address; port 0 selects a free port.
     #[arg(long, default_value = "127.0.0.1:4599")]
     listen: SocketAddr,
-    /// YAML file with secrets, functions, faults and switches.
+    /// Load secrets, functions, faults and switches from this YAML file.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// Seconds of AWS's clock per real second.
+    /// Advance AWS's clock by this many seconds per real second.
     #[arg(long, default_value_t = 1.0)]
     clock_rate: f64,
-    /// Seed for ARNs and for faults with a probability.
+    /// Use this seed for ARNs and for faults with a probability.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Seed for the undocumented behavior of AWS (the world); the scenario can override single switches.
+    /// Use this seed for the undocumented behavior of AWS; the scenario can override single switches.
     #[arg(long)]
     world_seed: Option<u64>,
-    /// Start time of AWS's clock, such as 2026-11-23T10:00:00Z [default: now].
+    /// Start AWS's clock at this time, such as 2026-11-23T10:00:00Z [default: now].
     #[arg(long)]
     start_time: Option<Timestamp>,
 }

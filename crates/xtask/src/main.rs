@@ -1,4 +1,4 @@
-//! Commands for people who work on the project; see `crates/xtask/README.md`.
+//! `cargo xtask`: commands for contributors, described in `crates/xtask/README.md`.
 
 use std::path::PathBuf;
 use std::thread;
@@ -12,7 +12,7 @@ use testenv::prometheus::Prometheus;
 use xtask::demo::Wishes;
 use xtask::release;
 
-/// Generates what is generated, checks what is promised, starts what tests and demo need.
+/// Generate files, check the repository, and run the tests, the demo and the servers that they need.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 struct Arguments {
@@ -22,48 +22,48 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Show the whole product on one screen, against a simulated AWS with stuck rotations.
+    /// Run the product in a terminal, against a simulated AWS with stuck rotations.
     Demo {
-        /// Leave everything running at the end.
+        /// Keep everything running until Ctrl-C.
         #[arg(long)]
         keep: bool,
-        /// Use an existing cluster instead of an API server of our own.
+        /// Use the cluster of this kubeconfig context instead of starting an API server.
         #[arg(long, value_name = "NAME")]
         context: Option<String>,
     },
-    /// Build everything, run all tests, and print times and counts.
+    /// Build everything, run all tests, and print counts and times.
     Test(xtask::testing::Options),
-    /// Build the release before this one, and tell the stories of an upgrade to this one and of the way back.
+    /// Build the previous release, and test the upgrade from it and the downgrade to it.
     Upgrade {
-        /// Commit of the release before this one.
+        /// Commit of the previous release.
         #[arg(long, default_value = xtask::upgrade::PREVIOUS, value_name = "COMMIT")]
         from: String,
     },
-    /// Start a cluster and a simulated AWS to install the product in, and keep them until Ctrl-C.
+    /// Start an API server and a simulated AWS to install the product in, and keep them until Ctrl-C.
     Playground {
-        /// How much faster than ours AWS's clock runs.
+        /// Seconds of AWS's clock per real second.
         #[arg(long, default_value = "1", value_name = "RATE")]
         clock_rate: String,
     },
-    /// Build the documentation as a book.
+    /// Build the documentation as an HTML book.
     Book,
     /// Take the pictures of the documentation again. Needs tmux and Chromium.
     Screens,
     /// Write the files that are generated from the code and the chart.
     Generate,
-    /// Check crate edges, lints and generated files.
+    /// Check module and crate dependencies, lint settings and generated files.
     Check,
     /// Start an API server with the CRDs, print its kubeconfig, and keep it until Ctrl-C.
     Cluster,
-    /// Build the API server, Helm, Prometheus and their tools if they are not there yet.
+    /// Build the API server, Helm, Prometheus and their tools, if they are missing.
     Assets,
-    /// Write the bill of materials of a program, in CycloneDX.
+    /// Write the bill of materials of a program in CycloneDX format.
     Sbom {
         /// Package of the program.
         package: String,
-        /// Where to write it.
+        /// File to write.
         file: PathBuf,
-        /// Platform of the program, as rustc names it.
+        /// Target triple of the program.
         #[arg(
             long,
             default_value = "x86_64-unknown-linux-gnu",
@@ -76,11 +76,11 @@ enum Task {
         /// Version such as 0.1.0.
         version: String,
     },
-    /// Print the manifest with which krew installs the kubectl plugin.
+    /// Print the krew manifest of the kubectl plugin.
     KrewManifest {
         /// Tag such as v0.1.0.
         tag: String,
-        /// Checksums of the archives, as sha256sum writes them.
+        /// File with the checksums of the archives, in the format of sha256sum.
         checksums: PathBuf,
     },
 }
@@ -133,5 +133,5 @@ fn cluster() -> Result<()> {
     while cluster.is_running() {
         thread::sleep(Duration::from_secs(1));
     }
-    bail!("a server has ended by itself")
+    bail!("a server has ended unexpectedly")
 }

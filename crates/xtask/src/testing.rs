@@ -1,4 +1,4 @@
-//! `cargo xtask test`: builds everything that the tests need, runs them, and prints times and counts.
+//! `cargo xtask test`: builds everything that the tests need, runs them, and prints counts and times.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use testenv::prometheus::Prometheus;
 
 use crate::timing::{self, Program, now};
 
-/// The targets of `--quick`: unit tests, and programs whose tests start no server.
+/// The targets of `--quick`: unit tests, and test programs that start no server.
 const QUICK: [&str; 8] = [
     "--lib",
     "--bins",
@@ -24,21 +24,21 @@ const QUICK: [&str; 8] = [
     "simulator",
 ];
 
-/// As many tests are listed at the end.
+/// The number of slowest tests that are listed at the end.
 const SLOWEST: usize = 10;
 
-/// What the user asked for.
+/// The options of the command.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
-    /// Only tests whose names contain this.
+    /// Run only tests whose names contain this.
     filter: Option<String>,
-    /// Only tests that start no server: unit and property tests.
+    /// Run only tests that start no server: unit and property tests.
     #[arg(long)]
     quick: bool,
     /// Run the tests on the oldest Kubernetes that the chart accepts, instead of the newest.
     #[arg(long, conflicts_with = "quick")]
     oldest_kubernetes: bool,
-    /// How many tests run at once [default: twice the number of cores, because stories mostly wait].
+    /// Run this many tests at once [default: twice the number of cores, because stories mostly wait].
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
 }
@@ -56,7 +56,7 @@ struct Summary {
 ///
 /// # Errors
 ///
-/// If something does not build, a test fails, or no test runs.
+/// Returns an error if something does not build, a test fails, or no test runs.
 pub fn run(options: &Options) -> Result<()> {
     let assets = if options.quick {
         None
@@ -153,7 +153,7 @@ fn test(options: &Options, assets: Option<&Assets>) -> Result<Summary> {
     Ok(summary)
 }
 
-/// Whether a line is the first one of a test program, such as `running 3 tests`.
+/// Returns whether a line is the first one of a test program, such as `running 3 tests`.
 fn is_start(line: &str) -> bool {
     let count = line.strip_prefix("running ");
     count.is_some_and(|rest| rest.ends_with(" tests") || rest.ends_with(" test"))

@@ -12,7 +12,7 @@ use crate::CommandError;
 /// The SECRET argument with its region.
 #[derive(Args, Clone, Debug)]
 pub struct SecretArg {
-    /// Name of the secret, or its ARN with or without the six characters at its end.
+    /// Name of the secret, or its ARN with or without its six-character suffix.
     #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
     pub secret: SecretId,
 

@@ -22,11 +22,11 @@ use crate::ui::table::{Cell, Table};
 /// List operations that have ended, newest first.
 #[derive(Args, Clone, Debug)]
 pub struct HistoryArgs {
-    /// Only operations on this secret: its name, or its ARN with or without the six characters at its end.
+    /// List only operations on this secret: its name, or its ARN with or without its six-character suffix.
     #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
     pub secret: Option<SecretId>,
 
-    /// Only operations of this policy.
+    /// List only operations of this policy.
     #[arg(short, long, value_name = "POLICY")]
     pub policy: Option<String>,
 

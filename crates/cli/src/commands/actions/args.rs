@@ -10,7 +10,7 @@ use crate::kubernetes::wait::WaitArgs;
 /// Arguments that all manual operations have.
 #[derive(Args, Clone, Debug)]
 pub struct ActionArgs {
-    /// Name of the secret, or its ARN with or without the six characters at its end.
+    /// Name of the secret, or its ARN with or without its six-character suffix.
     #[arg(value_name = "SECRET", value_parser = SecretId::parse)]
     pub secret: SecretId,
 
