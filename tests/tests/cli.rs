@@ -319,10 +319,19 @@ fn another_person_approves_and_nobody_their_own_request() {
         )
         .succeeds();
     has(&asked, &[" created\n"]);
-    let again = story
-        .plugin_as("alice", &["clear", "app/ledger", "--confirm-after", "30s"])
-        .succeeds();
-    has(&again, &["unchanged, it is in progress already"]);
+    let again = story.plugin_as(
+        "alice",
+        &[
+            "clear",
+            "app/ledger",
+            "--confirm-after",
+            "30s",
+            "--reason",
+            "another story",
+        ],
+    );
+    has(&again.err, &["keeps its first reason"]);
+    has(&again.succeeds(), &["unchanged, it is in progress already"]);
     let name = text(&story.operations()[0]["metadata"]["name"]);
     story.eventually("it waits for a person", || {
         state(&story.get("sro", &name)) == "AwaitingApproval"

@@ -66,6 +66,10 @@ impl Default for RateArgs {
     }
 }
 
+/// The variables that set the endpoint of Secrets Manager, as crate `aws` reads them.
+const SPECIFIC: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
+const GENERAL: &str = "AWS_ENDPOINT_URL";
+
 /// The SDK configuration with a checked endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
@@ -214,9 +218,12 @@ impl Session {
 }
 
 /// Returns the endpoint that the SDK would use, also if a profile of the configuration file names it.
+///
+/// A profile can set it where neither variable does. It then stands for the variable of the service, which takes
+/// precedence.
 fn configured(config: &SdkConfig, variable: &str) -> Option<String> {
     match variable {
-        "AWS_ENDPOINT_URL_SECRETS_MANAGER" => {
+        SPECIFIC if is_set(SPECIFIC) || !is_set(GENERAL) => {
             let key = ServiceConfigKey::builder()
                 .service_id("Secrets Manager")
                 .env("AWS_ENDPOINT_URL")
@@ -225,13 +232,26 @@ fn configured(config: &SdkConfig, variable: &str) -> Option<String> {
                 .ok()?;
             config.service_config()?.load_config(key)
         }
-        "AWS_ENDPOINT_URL" => config.endpoint_url().map(str::to_owned),
+        SPECIFIC => None,
+        GENERAL => config.endpoint_url().map(str::to_owned),
         other => std::env::var(other).ok(),
     }
 }
 
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|text| !text.is_empty())
+}
+
 fn refused(error: &EndpointError) -> CommandError {
-    CommandError::usage(error.to_string()).with_hint(match error {
+    let (EndpointError::Unreadable { variable } | EndpointError::NotAllowed { variable, .. }) =
+        error;
+    let message = if is_set(variable) {
+        error.to_string()
+    } else {
+        let setting = "endpoint_url of the AWS profile";
+        error.to_string().replacen(variable, setting, 1)
+    };
+    CommandError::usage(message).with_hint(match error {
         EndpointError::Unreadable { .. } => "use the form http(s)://host[:port]",
         EndpointError::NotAllowed { .. } => {
             "--allow-custom-endpoint allows it; signed requests then go to that host"

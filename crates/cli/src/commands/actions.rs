@@ -151,6 +151,9 @@ async fn create(
         (false, _) => "unchanged, it is in progress already",
     };
     output::print(&format!("{title} {verb}\n"))?;
+    if !created && args.reason.is_some() {
+        output::note("warning: the operation keeps its first reason; this one is not recorded");
+    }
     if server || !args.wait.wait {
         return Ok(ExitCode::SUCCESS);
     }

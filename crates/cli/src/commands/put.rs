@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use secret_rotation_aws::Account;
@@ -69,6 +69,11 @@ pub struct PutArgs {
 
 /// Checks the secret, asks for confirmation and writes.
 pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandError> {
+    let file = args.from_file.as_deref();
+    let from_file = file.filter(|path| *path != Path::new("-"));
+    // A file can be read before anything else is done; standard input and a prompt come after the checks.
+    let read = from_file.map(|path| Value::read(Some(path), args.strip_newline));
+    let read = read.transpose()?;
     if !args.yes && !io::stdin().is_terminal() {
         return Err(CommandError::usage(
             "cannot ask for confirmation: standard input is not a terminal",
@@ -79,7 +84,10 @@ pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandE
     let region = args.place.region(&session)?;
     let account = session.account(region.clone());
     let secret = writable(args, &session, &account).await?;
-    let value = Value::read(args.from_file.as_deref(), args.strip_newline)?;
+    let value = match read {
+        Some(value) => value,
+        None => Value::read(file, args.strip_newline)?,
+    };
     if value.ends_with_line_break() && !args.binary {
         output::note(
             "warning: the value ends with a line break, which is stored too; --strip-newline removes it",
@@ -98,7 +106,7 @@ pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandE
     };
     let version = write::put(&session, &region, &secret.arn, &value, shape).await?;
     output::print(&format!(
-        "secret/{} value put: version {version} is AWSCURRENT\n",
+        "secret/{} updated: version {version} has AWSCURRENT\n",
         secret.name
     ))?;
     Ok(ExitCode::SUCCESS)
@@ -187,10 +195,10 @@ fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), CommandError> {
             "AWSCURRENT moved to version {current} in the meantime: nothing was written"
         ))
         .with_hint("check the new version, and put the value again if it is still needed")),
-        None => Err(
-            CommandError::new("no version has AWSCURRENT any more: nothing was written")
-                .with_hint("put the value again"),
-        ),
+        None => Err(CommandError::new(
+            "AWSCURRENT was removed in the meantime: nothing was written",
+        )
+        .with_hint("put the value again")),
     }
 }
 

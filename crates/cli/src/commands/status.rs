@@ -110,10 +110,7 @@ async fn print_tree(
 ) -> Result<(), CommandError> {
     if policies.is_empty() {
         // Like kubectl: nothing on standard output, and no error.
-        output::note(&match cluster.scope(args.all_namespaces) {
-            Some(namespace) => format!("No policies found in namespace {namespace}."),
-            None => "No policies found.".to_owned(),
-        });
+        output::note(&none_found(cluster.scope(args.all_namespaces).as_deref()));
         return Ok(());
     }
     let scope = cluster.scope(args.all_namespaces);
@@ -121,4 +118,28 @@ async fn print_tree(
     let views = PolicyView::all(policies, &operations);
     let wide = args.output == Some(Format::Wide);
     output::print(&tree::render(&views, wide, style, cluster.now()))
+}
+
+/// Describes that a namespace, or the cluster, has no policies.
+fn none_found(namespace: Option<&str>) -> String {
+    namespace.map_or_else(
+        || "No policies found.".to_owned(),
+        |namespace| {
+            format!("No policies found in namespace {namespace}; use -A for all namespaces.")
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_without_policies_is_reported_with_the_flag_for_all_namespaces() {
+        assert_eq!(
+            none_found(Some("default")),
+            "No policies found in namespace default; use -A for all namespaces."
+        );
+        assert_eq!(none_found(None), "No policies found.");
+    }
 }

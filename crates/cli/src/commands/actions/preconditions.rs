@@ -152,6 +152,10 @@ pub(super) async fn gather(
         target.region,
         names.join(", and no "),
         action.name()
+    ))
+    .with_hint(format!(
+        "`kubectl secret-rotation versions {} --region {}` lists the versions with their labels and pins",
+        target.secret, target.region
     )))
 }
 

@@ -50,6 +50,7 @@ async fn deployments(client: &Client, namespace: &str) -> Vec<CheckResult> {
 
 fn replicas(deployment: &Deployment) -> CheckResult {
     let name = deployment.metadata.name.as_deref().unwrap_or_default();
+    let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
     let wanted = deployment
         .spec
         .as_ref()
@@ -59,7 +60,7 @@ fn replicas(deployment: &Deployment) -> CheckResult {
     let ready = status.and_then(|status| status.ready_replicas).unwrap_or(0);
     let what = format!("Deployment {name}");
     let found = format!("{ready} of {wanted} replicas are ready");
-    let hint = format!("kubectl logs deployment/{name}");
+    let hint = format!("kubectl logs deployment/{name} -n {namespace}");
     match ready {
         0 => CheckResult::failed(what, found).with_hint(hint),
         _ if ready < wanted => CheckResult::warn(what, found).with_hint(hint),
@@ -200,6 +201,20 @@ mod tests {
             )
         );
         assert_eq!(found(None, "2026-11-23T09:59:50Z").0, Grade::Failed);
+    }
+
+    #[test]
+    fn replicas_that_are_not_ready_are_reported_with_the_command_for_their_logs() {
+        let deployment = json!({
+            "metadata": {"name": "controller", "namespace": "rotation"},
+            "spec": {"replicas": 2, "selector": {}, "template": {}},
+            "status": {"readyReplicas": 1},
+        });
+        let result = replicas(&serde_json::from_value(deployment).expect("a Deployment"));
+        assert_eq!(
+            result.to_string(),
+            "warn    Deployment controller: 1 of 2 replicas are ready\n        → kubectl logs deployment/controller -n rotation\n"
+        );
     }
 
     #[test]
