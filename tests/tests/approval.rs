@@ -225,7 +225,7 @@ fn who_may_approve(story: &Story) {
     let other = json!({"spec": {"reason": "another"}});
     refused(
         patch(story, "bob", "one", &other),
-        "cannot be changed but for its decision",
+        "cannot be changed, except that decision can be set once",
     );
     approve("bob", "bob").expect("bob approves");
     refused(decide(story, "bob", "one", "Deny", "bob"), "once");

@@ -1,5 +1,6 @@
 //! The plugin against AWS, without any cluster: what people and pipelines run.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -367,9 +368,14 @@ fn a_policy_file_selects_and_its_mistakes_are_named() {
     );
     let output = run(&aws, &format!("audit -f {}", bad.display()));
     assert_eq!(code(&output), 2);
+    let named = format!("error: {}: spec.detection.stuckAfter is", bad.display());
+    assert!(stderr(&output).starts_with(&named), "{output:?}");
+    let days = stderr(&run(&aws, "audit --stuck-after 90d"));
     assert!(
-        stderr(&output).contains("spec.detection.stuckAfter"),
-        "{output:?}"
+        days.starts_with(
+            "error: --stuck-after is \"90d\"; write a duration between 2h and 720h, in hours (h)"
+        ),
+        "{days}"
     );
     let longer = run(&aws, "audit -o json --stuck-after 72h");
     assert_eq!(json(&longer)["states"]["Stuck"], 0);
@@ -401,6 +407,41 @@ fn a_custom_endpoint_beyond_this_machine_must_be_allowed() {
         stderr(&output).contains("--allow-custom-endpoint"),
         "{output:?}"
     );
+}
+
+#[test]
+fn a_custom_endpoint_is_refused_with_the_setting_that_it_comes_from() {
+    let aws = aws(ESTATE);
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config");
+    let text = "[default]\nendpoint_url = http://aws.invalid\n";
+    fs::write(&config, text).expect("written");
+    let refusal = |variable: &str, value: &OsStr| {
+        let mut command = plugin(&aws, "list");
+        command.env_remove("AWS_ENDPOINT_URL_SECRETS_MANAGER");
+        command.env(variable, value);
+        let output = command.output().expect("the plugin starts");
+        assert_eq!(code(&output), 2, "{output:?}");
+        stderr(&output)
+    };
+    let url = OsStr::new("http://aws.invalid");
+    for (variable, value, setting) in [
+        (
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            url,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+        ),
+        ("AWS_ENDPOINT_URL", url, "AWS_ENDPOINT_URL"),
+        (
+            "AWS_CONFIG_FILE",
+            config.as_os_str(),
+            "endpoint_url of the AWS profile",
+        ),
+    ] {
+        let refusal = refusal(variable, value);
+        let expected = format!("error: {setting} points at http://aws.invalid, which is not");
+        assert!(refusal.starts_with(&expected), "{variable}: {refusal}");
+    }
 }
 
 #[test]
@@ -480,7 +521,24 @@ fn put_writes_a_value_once_and_never_shows_it() {
     assert!(!shown.contains(CANARY), "{shown}");
 }
 
-/// A rotation that begins while somebody types the value is not overwritten.
+#[test]
+fn put_names_a_file_that_does_not_exist_before_anything_else() {
+    let aws = aws(ESTATE);
+    for line in [
+        "put app/well-1 --from-file /nope",
+        "put app/well-1 --from-file /nope --yes",
+    ] {
+        let output = run(&aws, line);
+        assert_eq!(code(&output), 2, "{output:?}");
+        assert!(
+            stderr(&output).starts_with("error: cannot read /nope: No such file"),
+            "{output:?}"
+        );
+    }
+    assert!(aws.calls().is_empty(), "{:?}", aws.calls());
+}
+
+/// A rotation that begins while someone types the value is not overwritten.
 #[test]
 fn put_looks_again_when_the_value_is_there() {
     let aws = aws(ESTATE);

@@ -295,7 +295,9 @@ fn operations_that_are_not_spelt_out_are_refused_with_advice() {
     refused(
         &story,
         &operation(&json!({"reason": "changed my mind"})),
-        &["an operation cannot be changed but for its decision, once; create another one"],
+        &[
+            "the spec of an operation cannot be changed, except that decision can be set once; create another operation",
+        ],
     );
     story.end();
 }

@@ -115,14 +115,14 @@ pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
                     "enum": ["True", "False", "Unknown"],
                 },
                 "observedGeneration": {
-                    "description": "The generation of the object that the condition was judged for.",
+                    "description": "The generation of the object that the condition was evaluated for.",
                     "type": "integer",
                     "format": "int64",
                     "minimum": 0,
                     "maximum": crate::count::LARGEST,
                 },
                 "lastTransitionTime": {
-                    "description": "When the status of the condition flipped last.",
+                    "description": "When the status of the condition last changed.",
                     "type": "string",
                     "format": "date-time",
                     "maxLength": 64,

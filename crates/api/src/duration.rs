@@ -59,7 +59,7 @@ impl<const MIN: u64, const MAX: u64, const DEFAULT: u64> BoundedDuration<MIN, MA
 
     fn bounds() -> String {
         format!(
-            "a duration such as 30m or 6h, between {} and {}",
+            "a duration between {} and {}, in hours (h), minutes (m) or seconds (s)",
             seconds(MIN),
             seconds(MAX)
         )
@@ -214,7 +214,7 @@ mod tests {
             .expect_err("too short");
         assert_eq!(
             refusal.to_string(),
-            "spec.detection.stuckAfter is \"90m\"; write a duration such as 30m or 6h, between 2h and 720h"
+            "spec.detection.stuckAfter is \"90m\"; write a duration between 2h and 720h, in hours (h), minutes (m) or seconds (s)"
         );
     }
 

@@ -28,7 +28,7 @@ use crate::{
     wire_enum::wire_enum,
 };
 
-/// What to do to which secret, and what must be true before.
+/// The action, the secret, and what must be true before the operation acts.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "secretrotation.dev",
@@ -41,7 +41,7 @@ use crate::{
     namespaced,
     derive = "PartialEq",
     status = "SecretRotationOperationStatus",
-    doc = "SecretRotationOperation is one act on one AWS secret: its request, its journal, and its record for audits.",
+    doc = "SecretRotationOperation is one action on one AWS secret: the request, the journal, and the record for audits.",
     selectable = ".spec.policyRef.name",
     selectable = ".spec.action"
 )]
@@ -49,7 +49,7 @@ use crate::{
 #[schemars(extend("x-kubernetes-validations" = [
     rule(
         "has(oldSelf.decision) ? self == oldSelf : self.policyRef == oldSelf.policyRef && self.secret == oldSelf.secret && self.action == oldSelf.action && has(self.expect) == has(oldSelf.expect) && (!has(self.expect) || self.expect == oldSelf.expect) && self.reason == oldSelf.reason && self.trigger == oldSelf.trigger && self.approval == oldSelf.approval && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy) && self.confirmAfter == oldSelf.confirmAfter && self.deadline == oldSelf.deadline && self.ttlAfterFinished == oldSelf.ttlAfterFinished",
-        "an operation cannot be changed but for its decision, once; create another one",
+        "the spec of an operation cannot be changed, except that decision can be set once; create another operation",
     ),
     rule(
         "self.action != 'Rotate' || (has(self.expect) && has(self.expect.currentVersionId))",
@@ -57,7 +57,7 @@ use crate::{
     ),
     rule(
         "!(self.action in ['RetryRotation', 'ClearPending', 'ClearAndRotate', 'PromotePending']) || (has(self.expect) && has(self.expect.pendingVersionId))",
-        "write expect.pendingVersionId: the action must name the pending version that it is about",
+        "write expect.pendingVersionId: the action must name the pending version that it acts on",
     ),
     rule(
         "!(self.action in ['PromotePending', 'RevertToPrevious']) || (has(self.expect) && has(self.expect.currentVersionId))",
@@ -73,7 +73,7 @@ use crate::{
     ),
     rule(
         "self.action != 'RestoreSecret' || (has(self.expect) && has(self.expect.deletedTime))",
-        "write expect.deletedTime: RestoreSecret must name the DeletedDate that it calls off",
+        "write expect.deletedTime: RestoreSecret must name the DeletedDate of the deletion that it cancels",
     ),
     rule(
         "!(self.action in ['PromotePending', 'RestorePending', 'RevertToPrevious']) || !has(self.trigger) || self.trigger == 'Manual'",
@@ -81,43 +81,43 @@ use crate::{
     ),
 ]))]
 pub struct SecretRotationOperationSpec {
-    /// The policy whose selection and profile bound what may be done.
+    /// The policy that must select the secret, and whose profile must allow the action.
     pub policy_ref: PolicyReference,
 
     /// The secret to act on: either its name and region, or its ARN.
     pub secret: SecretReference,
 
-    /// What to do: RetryRotation, Rotate, ClearPending, ClearAndRotate, PromotePending, RestorePending, RevertToPrevious, RestoreSecret or ReleasePins.
+    /// The action: RetryRotation, Rotate, ClearPending, ClearAndRotate, PromotePending, RestorePending, RevertToPrevious, RestoreSecret or ReleasePins.
     pub action: Action,
 
-    /// Which versions must hold their labels until the operation itself moves them; it fails where they do not.
+    /// The versions that must hold their labels until the operation itself moves them; otherwise the operation fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expectation>,
 
-    /// Why this is done, for the audit trail.
+    /// Why the operation is requested, for the audit trail.
     pub reason: Text<1, 1024>,
 
-    /// Who asks for it: Manual for a person, Policy for the controller itself.
+    /// Who requests the operation: Manual for a person, Policy for the controller itself.
     #[serde(default)]
     pub trigger: Trigger,
 
-    /// Whether a person must agree first: Required or NotRequired; its policy and profile may ask for more.
+    /// Whether a person must approve the operation before it acts: Required or NotRequired. The policy and the profile can also require approval.
     #[serde(default)]
     pub approval: Approval,
 
-    /// Who asks for it, as the API server knows them; needed where approval is, so that nobody approves a request of their own.
+    /// The user who requests the operation, by the username that the API server knows; required if the operation needs approval, because no one may approve their own request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<Text<1, 512>>,
 
-    /// How long after its creation, or after its approval, the operation may still begin to act, from 1m to 720h.
+    /// How long after its creation, or after its approval, the operation may begin to act, from 1m to 720h.
     #[serde(default)]
     pub deadline: BoundedDuration<MINUTE, { 720 * HOUR }, { 24 * HOUR }>,
 
-    /// How long the operation is kept after it has ended, from 0s to 8760h; never less than the attemptWindow of its policy.
+    /// How long the operation is kept after it has ended, from 0s to 8760h; never shorter than the attemptWindow of its policy.
     #[serde(default)]
     pub ttl_after_finished: BoundedDuration<0, { 8_760 * HOUR }, { 168 * HOUR }>,
 
-    /// What a person who may approve has decided; it can be set once.
+    /// The decision of a person who may approve operations; it can be set once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
 
@@ -133,20 +133,20 @@ pub struct Decision {
     /// Whether the operation may continue: Approve or Deny.
     pub verdict: DecisionVerdict,
 
-    /// Who decided, as the API server knows them.
+    /// The user who decided, by the username that the API server knows.
     pub by: Text<1, 512>,
 
-    /// Why, for the audit trail.
+    /// Why the person decided so, for the audit trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Text<0, 1024>>,
 }
 
 wire_enum! {
-    /// Whether an operation may go on.
+    /// Whether an operation may continue.
     pub enum DecisionVerdict = approval::Answer {
-        /// It may.
+        /// The operation may continue.
         Approve,
-        /// It must not.
+        /// The operation must not continue.
         Deny,
     }
 }
@@ -171,7 +171,7 @@ pub struct PolicyReference {
     "write either arn, or both name and region",
 )]))]
 pub struct SecretReference {
-    /// The exact name of the secret; needs region beside it.
+    /// The exact name of the secret; requires region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         regex(pattern = "^[!-~]+$"),
@@ -179,12 +179,12 @@ pub struct SecretReference {
     )]
     pub name: Option<Text<1, 512>>,
 
-    /// The AWS region of the secret; needs name beside it.
+    /// The AWS region of the secret; requires name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[a-z0-9]+(-[a-z0-9]+)+$"))]
     pub region: Option<Text<5, 32>>,
 
-    /// The whole ARN of the secret, instead of name and region.
+    /// The complete ARN of the secret, instead of name and region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(
         pattern = "^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[!-~]+$"
@@ -222,11 +222,11 @@ pub struct Expectation {
 }
 
 wire_enum! {
-    /// What an operation does.
+    /// The action of an operation.
     pub enum Action = action::Action {
         /// Ask AWS to run the pending version again.
         RetryRotation,
-        /// Rotate a secret at rest.
+        /// Rotate a secret that has no unfinished rotation.
         Rotate,
         /// Remove a stale AWSPENDING label.
         ClearPending,
@@ -238,15 +238,15 @@ wire_enum! {
         RestorePending,
         /// Make the previous version current again.
         RevertToPrevious,
-        /// Call a scheduled deletion off.
+        /// Cancel a scheduled deletion.
         RestoreSecret,
-        /// Remove our pins from a secret that has long been healthy.
+        /// Remove the controller's pins from a secret that has been healthy for a long time.
         ReleasePins,
     }
 }
 
 wire_enum! {
-    /// Who asks for an operation.
+    /// Who requests an operation.
     #[derive(Default)]
     pub enum Trigger = operation::Trigger {
         /// A person.

@@ -63,7 +63,7 @@ pub struct SecretRotationPolicySpec {
     )]
     pub regions: Vec<Text<5, 32>>,
 
-    /// The secrets that this policy is about.
+    /// The secrets that the policy watches.
     pub selector: Selector,
 
     /// Whether the policy acts: Observe reports only, Remediate also creates operations.
@@ -74,7 +74,7 @@ pub struct SecretRotationPolicySpec {
     #[serde(default)]
     pub suspend: bool,
 
-    /// How often the secrets are checked, from 30s to 24h; never more often than the profile allows.
+    /// How often the secrets are checked, from 30s to 24h; at most as often as the profile allows.
     #[serde(default)]
     pub check_interval: BoundedDuration<{ 30 * SECOND }, { 24 * HOUR }, { 5 * MINUTE }>,
 
@@ -112,10 +112,10 @@ wire_enum! {
     /// Whether a policy acts.
     #[derive(Default)]
     pub enum Mode = policy::Mode {
-        /// It reports only.
+        /// The policy only reports.
         #[default]
         Observe,
-        /// It creates operations.
+        /// The policy also creates operations.
         Remediate,
     }
 }

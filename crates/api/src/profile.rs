@@ -1,4 +1,4 @@
-//! `AWSAccessProfile`: what admins let tenants see and do in AWS.
+//! `AWSAccessProfile`: what admins allow tenants to see and do in AWS.
 
 mod next_status;
 mod parse;
@@ -23,7 +23,7 @@ use crate::{
     wire_enum::wire_enum,
 };
 
-/// What policies that refer to the profile may reach and do.
+/// The bounds of all policies that refer to the profile.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "secretrotation.dev",
@@ -35,11 +35,11 @@ use crate::{
     category = "secret-rotation",
     derive = "PartialEq",
     status = "AWSAccessProfileStatus",
-    doc = "AWSAccessProfile bounds what policies may see and do in AWS; admins own it, and nothing secret is ever in it."
+    doc = "AWSAccessProfile bounds what policies may see and do in AWS. Admins own it. It never holds credentials or secret values."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AWSAccessProfileSpec {
-    /// The number of the AWS account; secrets of any other account are then refused.
+    /// The id of the AWS account; if it is set, secrets of any other account are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9]{12}$"))]
     pub account_id: Option<Text<12, 12>>,
@@ -56,17 +56,17 @@ pub struct AWSAccessProfileSpec {
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 
-    /// The secrets that policies may see at all, by the beginning of their names; none if it is empty.
+    /// The secrets that policies may see, by the beginning of their names; none if it is empty.
     #[serde(default)]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic"))]
     pub allowed_secrets: Vec<AllowedSecret>,
 
-    /// What policies and operations may do: Rotate (also RetryRotation), ClearPending (also RestorePending and ReleasePins), both for ClearAndRotate, PromotePending, RevertToPrevious, RestoreSecret; they only observe if it is empty.
+    /// What policies and operations may do: Rotate (also RetryRotation), ClearPending (also RestorePending and ReleasePins), both for ClearAndRotate, PromotePending, RevertToPrevious, RestoreSecret. If it is empty, policies only observe.
     #[serde(default)]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
     pub allowed_actions: Vec<AllowedAction>,
 
-    /// What always needs the approval of a person, whatever a policy says.
+    /// The actions that always need the approval of a person, even if the policy requires none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
     pub approval_required_for: Vec<AllowedAction>,
@@ -75,19 +75,19 @@ pub struct AWSAccessProfileSpec {
     #[serde(default)]
     pub suspend: bool,
 
-    /// The shortest interval at which policies are checked, from 1s to 24h. Checks that are requested keep it too: a policy gets the first one at once, and no more than one in each interval.
+    /// The shortest interval at which policies are checked, from 1s to 24h. It also limits requested checks: the first one of a policy runs immediately, and then at most one in each interval.
     #[serde(default)]
     pub min_check_interval: BoundedDuration<SECOND, { 24 * HOUR }, MINUTE>,
 
-    /// The number of rotations that may be in progress in one rotation function, over all policies of the profile.
+    /// The maximum number of rotations in progress in one rotation function, across all policies of the profile.
     #[serde(default)]
     pub max_concurrent_per_function: Count<1, 100, 1>,
 
-    /// How many requests may be sent to AWS.
+    /// The rate limits of requests to AWS.
     #[serde(default)]
     pub rate_limit: RateLimit,
 
-    /// The SQS queue in which EventBridge puts events about secrets, so that they are looked at within seconds; without it they are seen at the next check.
+    /// The SQS queue to which EventBridge sends events about secrets. The controller then checks a changed secret within seconds; without the queue, it sees the change at the next check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_queue: Option<EventQueue>,
 }
@@ -116,7 +116,7 @@ pub struct AllowedNamespaces {
     )]
     pub names: Vec<Text<1, 63>>,
 
-    /// The labels that select namespaces beside those named; none are selected if it is left out.
+    /// The labels that select namespaces in addition to names; it selects none if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<NamespaceSelector>,
 }
@@ -125,7 +125,7 @@ pub struct AllowedNamespaces {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceSelector {
-    /// The labels that a namespace must carry, all of them; no namespace is selected if it is empty.
+    /// The labels that a namespace must have, all of them; no namespace is selected if it is empty.
     #[serde(default)]
     #[schemars(extend("maxProperties" = 20, "x-kubernetes-map-type" = "atomic", "x-kubernetes-validations" = key_length(317)))]
     pub match_labels: BTreeMap<String, Text<0, 63>>,
@@ -135,7 +135,7 @@ pub struct NamespaceSelector {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedSecret {
-    /// The beginning of names, in which ${namespace} stands for the namespace of the policy; * alone allows every name.
+    /// The beginning of the names, in which ${namespace} is replaced by the namespace of the policy; * alone allows every name.
     #[schemars(
         regex(pattern = "^[!-~]+$"),
         extend("x-kubernetes-validations" = [
@@ -161,7 +161,7 @@ wire_enum! {
         PromotePending,
         /// Make the previous version current.
         RevertToPrevious,
-        /// Call a scheduled deletion off.
+        /// Cancel a scheduled deletion.
         RestoreSecret,
     }
 }
@@ -170,11 +170,11 @@ wire_enum! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimit {
-    /// The number of reading requests per second, with bursts of 100.
+    /// The maximum number of read requests per second, with bursts of 100.
     #[serde(default)]
     pub reads_per_second: Count<1, 1_000, 20>,
 
-    /// The number of writing requests per second, with bursts of 10.
+    /// The maximum number of write requests per second, with bursts of 10.
     #[serde(default)]
     pub writes_per_second: Count<1, 100, 2>,
 }

@@ -88,7 +88,7 @@ words! {
         /// AWS throttles.
         Throttled => "AWS asks for fewer requests",
         /// AWS cannot be reached, or its answers cannot be parsed.
-        AwsUnavailable as "AWSUnavailable" => "AWS could not be reached often enough",
+        AwsUnavailable as "AWSUnavailable" => "AWS could not be reached after repeated attempts",
         /// Something was seen, but not everything.
         SweepIncomplete => "the last check did not see everything",
         /// The maintenance windows cannot be parsed, or never open.
@@ -105,7 +105,7 @@ words! {
         /// The first pass over this generation is not complete.
         Progressing => "the controller has not seen everything yet",
         /// Something failed, and the controller retries it.
-        ProgressingWithRetry => "something failed and is tried again",
+        ProgressingWithRetry => "something failed and is retried",
     }
 }
 
@@ -192,11 +192,11 @@ impl Readiness {
         match self {
             Self::Succeeded => "everything that is requested can be done".to_owned(),
             Self::Suspended => {
-                "suspended: nothing is checked and nothing is done; set spec.suspend to false"
+                "suspended: no checks run and no operation starts or continues; set spec.suspend to false"
                     .to_owned()
             }
             Self::ProfileSuspended(profile) => format!(
-                "suspended: nothing is checked and nothing is done for any policy of AWSAccessProfile {profile}; ask an admin to set its spec.suspend to false"
+                "suspended: no checks run and no operation starts or continues for any policy of AWSAccessProfile {profile}; ask an admin to set its spec.suspend to false"
             ),
             Self::Progressing => "waiting for the first complete check".to_owned(),
             Self::ProfileNotFound(profile) => {

@@ -93,7 +93,7 @@ fn of_policies() -> Vec<Condition> {
         ),
         condition(
             ConditionType::Reconciling,
-            "The controller still works towards Ready; exists only while True.",
+            "The controller is still working towards Ready; exists only while True.",
             names(ReconcilingReason::ALL.to_vec(), ReconcilingReason::name),
             Vec::new(),
         ),

@@ -1,6 +1,6 @@
-//! The reference page of the API, made from the very definitions that API servers get.
+//! The reference page of the API, built from the CRDs that are installed.
 //!
-//! Nothing is described here: every sentence comes from `crates/api`.
+//! This module describes no field: every sentence comes from `crates/api`.
 
 use std::fmt::Write as _;
 
@@ -31,21 +31,25 @@ struct Row {
     description: String,
 }
 
-/// A rule of the schema, and the field that it judges.
+/// A rule of the schema, and the field to which it applies.
 #[derive(Debug, PartialEq, Eq)]
 struct Rule {
     path: String,
     message: String,
 }
 
-/// The fields and rules of one part of a kind.
+/// The fields and rules of the spec or the status of a resource.
 #[derive(Debug, Default)]
 struct Fields {
     rows: Vec<Row>,
     rules: Vec<Rule>,
 }
 
-/// The page.
+/// Returns the page.
+///
+/// # Errors
+///
+/// Returns an error if a CRD lacks what the page shows.
 pub fn api() -> Result<String> {
     let mut page = HEAD.to_owned();
     let conditions = reasons::conditions();
@@ -82,7 +86,7 @@ fn kind(definition: &Value, conditions: &[Condition]) -> Result<String> {
     Ok(out)
 }
 
-/// How the kind is named and found.
+/// Returns the scope, the names and the field selectors of a resource.
 fn facts(definition: &Value) -> String {
     let names = &definition["spec"]["names"];
     let selectable = definition["spec"]["versions"][0]["selectableFields"].as_array();
@@ -113,7 +117,7 @@ impl Fields {
         fields
     }
 
-    /// Adds the fields of an object, each followed by what it contains.
+    /// Adds the fields of an object, each followed by its own fields.
     fn descend(&mut self, path: &str, schema: &Value) {
         let required: Vec<_> = schema["required"]
             .as_array()
@@ -134,7 +138,7 @@ impl Fields {
         }
     }
 
-    /// Goes on below a field, but for the parts of a condition, which Kubernetes defines.
+    /// Adds the fields below a field, except those of a condition, which Kubernetes defines.
     fn enter(&mut self, path: &str, field: &Value) {
         self.judge(path, field);
         if path.ends_with(".conditions") {
@@ -152,7 +156,7 @@ impl Fields {
         self.descend(&path, inner);
     }
 
-    /// Keeps the rules on a field; those on the bounds of a duration are shown as its bounds.
+    /// Adds the rules of a field, except the bounds of a duration, which the table shows.
     fn judge(&mut self, path: &str, field: &Value) {
         if duration(field).is_some() {
             return;
@@ -181,7 +185,7 @@ impl Fields {
     }
 }
 
-/// What the schema refuses beside bounds, in the words that users see.
+/// Lists the messages of the rules that are not bounds.
 fn rules(schema: &Value, spec: &Fields) -> String {
     let root = messages(schema).map(|message| format!("- {message}\n"));
     let below = spec
@@ -249,7 +253,7 @@ fn kind_of(field: &Value) -> String {
     plain.to_owned()
 }
 
-/// The default of a plain field; that of an object follows from those of its fields.
+/// Returns the default of a plain field. The default of an object follows from those of its fields.
 fn default_of(field: &Value) -> String {
     match &field["default"] {
         Value::Null | Value::Object(_) | Value::Array(_) => String::new(),
@@ -276,10 +280,11 @@ fn bounds_of(field: &Value, required: bool) -> String {
     bounds.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// The bounds of a duration, as its rule tells them.
+/// Returns the bounds of a duration, as its rule states them.
 fn duration(field: &Value) -> Option<String> {
     let message = messages(field).find(|message| message.starts_with("write a duration "))?;
     let (_, bounds) = message.split_once("between ")?;
+    let (bounds, _) = bounds.split_once(',')?;
     Some(bounds.replace(" and ", " to "))
 }
 
@@ -298,7 +303,7 @@ fn range(field: &Value, least: &str, most: &str) -> Option<String> {
     }
 }
 
-/// The pattern of a text, but for durations, whose shape is told at the head of the page.
+/// Returns the pattern of a string, except that of a duration, which the page describes at its beginning.
 fn pattern(field: &Value) -> Option<String> {
     let pattern = field["pattern"].as_str()?;
     duration(field).is_none().then(|| code(&cell(pattern)))
@@ -320,7 +325,7 @@ fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
-/// A table ends a cell at each bar, even within code.
+/// Escapes the text of a cell: a bar ends a cell, even within code.
 fn cell(text: &str) -> String {
     text.replace('|', r"\|")
 }
@@ -333,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_field_is_described_with_its_bounds_and_what_it_contains() {
-        let rule = json!([{"rule": "true", "message": "write a duration such as 30m or 6h, between 1h and 2h"}]);
+        let rule = json!([{"rule": "true", "message": "write a duration between 1h and 2h, in hours (h), minutes (m) or seconds (s)"}]);
         let schema = json!({"properties": {"spec": {
             "required": ["items"],
             "properties": {

@@ -195,10 +195,7 @@ const DELETED: &str = "deletedTime";
 /// Returns the fields of `expect` that an action needs, each with advice on what to write.
 const fn required(action: action::Action) -> &'static [(&'static str, &'static str)] {
     const MOVES: (&str, &str) = (CURRENT, "write the version that loses AWSCURRENT");
-    const SUBJECT: (&str, &str) = (
-        PENDING,
-        "write the pending version that the action is about",
-    );
+    const SUBJECT: (&str, &str) = (PENDING, "write the pending version that the action acts on");
     match action {
         action::Action::Rotate => &[(CURRENT, "write the version that Rotate replaces")],
         action::Action::RetryRotation
@@ -211,7 +208,10 @@ const fn required(action: action::Action) -> &'static [(&'static str, &'static s
         action::Action::RevertToPrevious => {
             &[MOVES, (PREVIOUS, "write the version that gets AWSCURRENT")]
         }
-        action::Action::RestoreSecret => &[(DELETED, "write the DeletedDate that is called off")],
+        action::Action::RestoreSecret => &[(
+            DELETED,
+            "write the DeletedDate of the deletion that is canceled",
+        )],
         action::Action::ReleasePins => &[],
     }
 }

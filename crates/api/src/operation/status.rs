@@ -41,7 +41,7 @@ pub struct SecretRotationOperationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
 
-    /// What the first look saw, so that the controller tells its own changes from those of others.
+    /// What the first look saw; the controller compares with it to distinguish its own changes from those of others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineStatus>,
 
@@ -55,7 +55,7 @@ pub struct SecretRotationOperationStatus {
     #[schemars(schema_with = "label_map")]
     pub after: Option<BTreeMap<String, Vec<Text<1, 256>>>>,
 
-    /// The journal: what was intended, written before it is done, and what came of it.
+    /// The journal: each step is written before its request is sent, and its result afterwards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 12),
@@ -63,7 +63,7 @@ pub struct SecretRotationOperationStatus {
     )]
     pub steps: Vec<StepStatus>,
 
-    /// The token of the rotation that the operation starts, and so the id of the version that it makes.
+    /// The token of the rotation that the operation starts, which is also the id of the version that the rotation creates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_request_token: Option<Text<1, 64>>,
 
@@ -71,13 +71,13 @@ pub struct SecretRotationOperationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step_time: Option<Time>,
 
-    /// The current state of the operation: Complete always, Failed only if it failed, Approved once somebody has decided.
+    /// The current state of the operation: Complete always, Failed only if it failed, Approved once someone has decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions::schema")]
     pub conditions: Vec<Condition>,
 }
 
-/// What the first look saw beside the labels.
+/// What the first look saw, except for the labels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaselineStatus {
@@ -89,11 +89,11 @@ pub struct BaselineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_version_id: Option<Text<1, 64>>,
 
-    /// When the secret had changed last.
+    /// When the secret was last changed before that look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_changed_time: Option<Time>,
 
-    /// Whether the pending version had a value: None without such a version, Empty, Present, or Unknown where no list of versions was taken.
+    /// Whether the pending version had a value: None if there was no pending version, Empty, Present, or Unknown if the versions were not listed.
     #[schemars(extend("enum" = PendingValue::ALL.map(PendingValue::name)))]
     pub pending_value: Text<1, 64>,
 
@@ -119,14 +119,14 @@ pub struct StepStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<Text<1, 64>>,
 
-    /// How many times the step was intended.
+    /// The number of times that the step was intended.
     #[serde(default)]
     pub tries: Count<1, 1_000, 1>,
 
-    /// When the step was intended last, by the clock of AWS.
+    /// When the step was last intended, by the clock of AWS.
     pub intent_time: Time,
 
-    /// When the secret had changed last before that, by anything but the pinning and unpinning of the controller.
+    /// When the secret was last changed before that, other than by the controller's own pins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign_change_time: Option<Time>,
 
@@ -142,16 +142,16 @@ pub struct StepStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_time: Option<Time>,
 
-    /// What came of the step: Applied, or the class of the error.
+    /// The result of the step: Applied, or the class of the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = results()))]
     pub result: Option<Text<1, 64>>,
 
-    /// The request id that AWS gave.
+    /// The request id that AWS returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Text<0, 256>>,
 
-    /// The error code that AWS gave.
+    /// The error code that AWS returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Text<0, 256>>,
 }
@@ -160,14 +160,14 @@ pub struct StepStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TryStatus {
-    /// When it was intended, by the clock of AWS.
+    /// When the try was intended, by the clock of AWS.
     pub intent_time: Time,
 
-    /// When the secret had changed last before that, by anything but the pinning and unpinning of the controller.
+    /// When the secret was last changed before that, other than by the controller's own pins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign_change_time: Option<Time>,
 
-    /// What came of it: Applied, or the class of the error; absent if that is not known.
+    /// The result of the try: Applied, or the class of the error; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = results()))]
     pub result: Option<Text<1, 64>>,

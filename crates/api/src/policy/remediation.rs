@@ -21,23 +21,23 @@ pub const LONGEST_ATTEMPT_WINDOW: u64 = 720 * HOUR;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Detection {
-    /// How long a rotation may make no progress before it is stuck, from 2h to 720h; it must outlast the rotation function and the retries of AWS.
+    /// How long a rotation may make no progress before it counts as stuck, from 2h to 720h. Set it longer than a run of the rotation function with the retries of AWS.
     #[serde(default)]
     pub stuck_after: BoundedDuration<{ 2 * HOUR }, { 720 * HOUR }, { 6 * HOUR }>,
 
-    /// How long after the next rotation date of AWS a rotation is overdue, from 0s to 720h.
+    /// How long after its next rotation date in AWS a rotation counts as overdue, from 0s to 720h.
     #[serde(default)]
     pub overdue_after: BoundedDuration<0, { 720 * HOUR }, HOUR>,
 
-    /// How old the current version may become, from 4h to 99999h; not checked if the field is left out.
+    /// The maximum age of the current version, from 4h to 99999h; not checked if the field is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<BoundedDuration<{ 4 * HOUR }, { 99_999 * HOUR }, { 99_999 * HOUR }>>,
 
-    /// Where the expiry date of a partner's key is written; secrets are not checked for expiry if the field is left out.
+    /// The AWS tag that holds the expiry date of a value, such as a key of a partner; secrets are not checked for expiry if the field is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<Expiry>,
 
-    /// Whether secrets that do not rotate are reported: Report those configured and switched off, ReportUnconfigured also those never configured, Ignore neither.
+    /// Whether secrets that do not rotate are reported: Report those whose rotation was configured and is off, ReportUnconfigured also those whose rotation was never configured, Ignore neither.
     #[serde(default)]
     pub rotation_disabled: DisabledReporting,
 
@@ -50,7 +50,7 @@ pub struct Detection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expiry {
-    /// The key of the AWS tag that holds the date or time at which the value expires, by RFC 3339.
+    /// The key of the AWS tag that holds the date or time at which the value expires, in RFC 3339.
     pub tag_key: Text<1, 128>,
 
     /// How long before that date the secret must have been rotated, from 1h to 8760h.
@@ -59,13 +59,13 @@ pub struct Expiry {
 }
 
 wire_enum! {
-    /// What to say of secrets that do not rotate.
+    /// Which secrets that do not rotate are reported.
     #[derive(Default)]
     pub enum DisabledReporting = core::DisabledReporting {
-        /// Report what was configured and then switched off.
+        /// Report secrets whose rotation was configured and then switched off.
         #[default]
         Report,
-        /// Report also what was never configured.
+        /// Report also secrets whose rotation was never configured.
         ReportUnconfigured,
         /// Report neither.
         Ignore,
@@ -73,13 +73,13 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Whether something is reported.
+    /// Whether a state is reported.
     #[derive(Default)]
     pub enum Reporting = core::Reporting {
-        /// It is a finding.
+        /// The state is a finding.
         #[default]
         Report,
-        /// It counts as healthy.
+        /// The state counts as healthy.
         Ignore,
     }
 }
@@ -88,19 +88,19 @@ wire_enum! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Remediation {
-    /// What is done about a stuck rotation: Report, RetryRotation, ClearPending, ClearAndRotate, or Recover, which retries a pending version that has a value once and otherwise clears and rotates.
+    /// The remedy for a stuck rotation: Report, RetryRotation, ClearPending, ClearAndRotate, or Recover. Recover retries a pending version that has a value, once; otherwise it clears the label and rotates.
     #[serde(default)]
     pub stuck: StuckRemedy,
 
-    /// What is done about an overdue rotation, an expiring value or one that is too old: Report or Rotate.
+    /// The remedy for an overdue rotation, an expiring value, or a value that is too old: Report or Rotate.
     #[serde(default)]
     pub overdue: OverdueRemedy,
 
-    /// What is done about a secret that is scheduled for deletion: Report, or RestoreSecret once per secret within attemptWindow.
+    /// The remedy for a secret that is scheduled for deletion: Report, or RestoreSecret once per secret within attemptWindow.
     #[serde(default)]
     pub scheduled_for_deletion: DeletionRemedy,
 
-    /// Whether a person must agree to every operation on a secret of the policy, also in mode Observe: Required or NotRequired.
+    /// Whether a person must approve every operation on a secret of the policy, also in mode Observe: Required or NotRequired.
     #[serde(default)]
     pub approval: Approval,
 
@@ -112,7 +112,7 @@ pub struct Remediation {
     #[serde(default)]
     pub confirm_after: BoundedDuration<{ 30 * SECOND }, { 6 * HOUR }, { 5 * MINUTE }>,
 
-    /// How much may be done at a time, and how often.
+    /// The limits on the number of operations.
     #[serde(default)]
     pub limits: Limits,
 
@@ -120,13 +120,13 @@ pub struct Remediation {
     #[serde(default)]
     pub backoff: Backoff,
 
-    /// When so many rotations are stuck that a person should look first.
+    /// The limit on stuck rotations above which a person must decide and no automatic operation starts.
     #[serde(default)]
     pub circuit_breaker: CircuitBreaker,
 }
 
 wire_enum! {
-    /// What is done about a stuck rotation.
+    /// The remedy for a stuck rotation.
     #[derive(Default)]
     pub enum StuckRemedy = core::StuckRemedy {
         /// Nothing.
@@ -144,7 +144,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// What is done about an overdue rotation.
+    /// The remedy for an overdue rotation.
     #[derive(Default)]
     pub enum OverdueRemedy = core::OverdueRemedy {
         /// Nothing.
@@ -156,13 +156,13 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// What is done about a secret that is scheduled for deletion.
+    /// The remedy for a secret that is scheduled for deletion.
     #[derive(Default)]
     pub enum DeletionRemedy = core::DeletionRemedy {
         /// Nothing.
         #[default]
         Report,
-        /// Call the deletion off.
+        /// Cancel the deletion.
         RestoreSecret,
     }
 }
@@ -171,11 +171,11 @@ wire_enum! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// The number of operations of this policy that may be in progress at one time.
+    /// The maximum number of operations of this policy in progress at the same time.
     #[serde(default)]
     pub max_concurrent: Count<1, 100, 5>,
 
-    /// The number of automatic attempts on one secret within attemptWindow.
+    /// The maximum number of automatic attempts on one secret within attemptWindow.
     #[serde(default)]
     pub max_attempts: Count<1, 10, 3>,
 
@@ -206,15 +206,15 @@ fn longest_is_longest() -> serde_json::Value {
     rule(&condition, "write a max that is not shorter than initial")
 }
 
-/// When too much is stuck for a machine to act.
+/// The limit on stuck rotations above which no automatic operation starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CircuitBreaker {
-    /// The percentage of the eligible secrets of a region above which nothing is done automatically there, if minStuck is reached too.
+    /// The percentage of stuck secrets among the eligible secrets of a region above which no automatic operation starts there, if minStuck is reached too.
     #[serde(default)]
     pub stuck_percent: Count<1, 100, 40>,
 
-    /// The number of stuck secrets in a region from which nothing is done automatically there, if stuckPercent is exceeded too.
+    /// The number of stuck secrets in a region from which no automatic operation starts there, if stuckPercent is exceeded too.
     #[serde(default)]
     pub min_stuck: Count<1, 500_000, 5>,
 }

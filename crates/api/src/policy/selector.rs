@@ -13,12 +13,12 @@ pub struct Selector {
     #[schemars(length(min = 1, max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub include: Vec<SelectorItem>,
 
-    /// The secrets to leave out although they are included: those that match any of these items.
+    /// The secrets to leave out even if they are included: those that match any of these items.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub exclude: Vec<SelectorItem>,
 
-    /// The number of secrets in each region that the selection is expected to stay within; beyond it secrets are still observed, but nothing is done automatically there.
+    /// The maximum number of secrets that the policy is expected to select in each region; above it, the secrets of the region are still observed, but no automatic operation starts there.
     #[serde(default)]
     pub max_secrets: Count<1, 500_000, 1_000>,
 }
@@ -43,7 +43,7 @@ pub struct SelectorItem {
     )]
     pub names: Vec<Text<1, 512>>,
 
-    /// The beginning of the names of secrets, in the same case.
+    /// The beginning of the names of secrets; upper and lower case differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         regex(pattern = "^[!-~]+$"),
@@ -51,7 +51,7 @@ pub struct SelectorItem {
     )]
     pub name_prefix: Option<Text<1, 512>>,
 
-    /// The AWS tags that a secret must carry, all of them.
+    /// The AWS tags that a secret must have, all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(min = 1, max = 20),
@@ -60,14 +60,14 @@ pub struct SelectorItem {
     pub tags: Vec<TagRequirement>,
 }
 
-/// An AWS tag that a secret must carry.
+/// An AWS tag that a secret must have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TagRequirement {
     /// The key of the tag.
     pub key: Text<1, 128>,
 
-    /// The values of which the tag must have one; any value will do if the list is empty or left out.
+    /// The values of which the tag must have one; any value matches if the list is empty or left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "set"))]
     pub values: Vec<Text<0, 256>>,

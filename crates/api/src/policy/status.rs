@@ -42,7 +42,7 @@ pub struct SecretRotationPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_retry_request: Option<RetryRequest>,
 
-    /// How many secrets are in each state.
+    /// The number of secrets in each state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
 
@@ -54,7 +54,7 @@ pub struct SecretRotationPolicyStatus {
     )]
     pub findings: Vec<FindingStatus>,
 
-    /// How many more secrets are not healthy than are listed in findings.
+    /// The number of secrets that are not healthy and not listed in findings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings_omitted: Option<Count<0, COUNTABLE>>,
 
@@ -72,11 +72,11 @@ pub struct SecretRotationPolicyStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NextWindow {
-    /// When it opens; absent while it is open.
+    /// When the window opens; absent while it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opens: Option<Time>,
 
-    /// When it closes; absent if no end is in sight.
+    /// When the window closes; absent if it does not close in the foreseeable future.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closes: Option<Time>,
 }
@@ -88,11 +88,11 @@ pub struct RetryRequest {
     /// The token of the annotation.
     pub token: Text<0, MAX_TOKEN>,
 
-    /// When the controller saw it, by the clock of AWS; earlier attempts no longer count.
+    /// When the controller saw the request, by the clock of AWS; earlier attempts no longer count.
     pub time: Time,
 }
 
-/// How many secrets are in each state.
+/// The number of secrets in each state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Summary {
@@ -144,7 +144,7 @@ pub struct FindingStatus {
     #[schemars(extend("enum" = states()))]
     pub state: Text<1, 64>,
 
-    /// Since when the secret has been in this state, as far as that is known.
+    /// Since when the secret has been in this state; absent if that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
 
@@ -171,7 +171,7 @@ pub struct FindingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_time: Option<Time>,
 
-    /// Why nothing is done about the secret automatically, in one word; absent if nothing blocks it.
+    /// Why no automatic operation starts for the secret, in one word; absent if nothing blocks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = BlockReason::ALL.map(BlockReason::name)))]
     pub blocked_by: Option<Text<1, 64>>,
@@ -180,7 +180,7 @@ pub struct FindingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Text<1, 253>>,
 
-    /// Since when the secret could not be seen; absent while it can. Everything else is then as it was last seen.
+    /// Since when the secret could not be read; absent while it can be read. The other fields then hold what was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen_since: Option<Time>,
 }

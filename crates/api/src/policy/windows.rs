@@ -14,12 +14,12 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Windows {
-    /// The windows in which automatic operations may start; they always may if it is empty.
+    /// The windows in which automatic operations may start; they may always start if it is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub allow: Vec<Window>,
 
-    /// The windows in which no automatic operation starts, whatever allow says.
+    /// The windows in which no automatic operation starts, even in a window of allow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub deny: Vec<Window>,
@@ -29,7 +29,7 @@ pub struct Windows {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Window {
-    /// When the window opens: minute, hour, day of month, month and day of week as in cron, or @daily and the like.
+    /// When the window opens: minute, hour, day of month, month and day of week as in cron, or a shortcut such as @daily.
     #[schemars(extend("x-kubernetes-validations" = [rule(
         "self.matches('^(@[a-z]+|[^ ]+( +[^ ]+){4})$')",
         "write five fields: minute, hour, day of month, month, day of week, as in 0 2 * * 1-5",

@@ -48,7 +48,7 @@ pub struct RegionStatus {
     #[serde(default)]
     pub secrets: Count<0, 10_000_000>,
 
-    /// Whether the last sweep saw everything that policies ask for.
+    /// Whether the last sweep saw every secret that policies select.
     #[serde(default)]
     pub complete: bool,
 }

@@ -233,7 +233,7 @@ fn requests_that_contradict_themselves_are_refused() {
     );
     assert_eq!(
         refusal("expect", json!({ "currentVersionId": "v1" })),
-        "spec.expect.pendingVersionId is missing; write the pending version that the action is about"
+        "spec.expect.pendingVersionId is missing; write the pending version that the action acts on"
     );
     let mut rotate = request();
     rotate["action"] = json!("Rotate");

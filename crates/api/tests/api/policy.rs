@@ -237,12 +237,12 @@ fn errors_name_the_field_and_what_to_write() {
         (
             "/checkInterval",
             json!("1d"),
-            "spec.checkInterval is \"1d\"; write a duration such as 30m or 6h, between 30s and 24h",
+            "spec.checkInterval is \"1d\"; write a duration between 30s and 24h, in hours (h), minutes (m) or seconds (s)",
         ),
         (
             "/detection/stuckAfter",
             json!("1h"),
-            "spec.detection.stuckAfter is \"1h\"; write a duration such as 30m or 6h, between 2h and 720h",
+            "spec.detection.stuckAfter is \"1h\"; write a duration between 2h and 720h, in hours (h), minutes (m) or seconds (s)",
         ),
         (
             "/selector/maxSecrets",

@@ -21,6 +21,8 @@ use crate::CommandError;
 pub(super) struct PolicyFile {
     pub(super) policy: SecretRotationPolicy,
     pub(super) profile: Option<AWSAccessProfile>,
+    /// The file, for messages; `None` for the default policy.
+    name: Option<String>,
 }
 
 impl PolicyFile {
@@ -30,48 +32,61 @@ impl PolicyFile {
     ///
     /// Returns an error if the file cannot be read, or holds anything else than one policy and at most one profile.
     pub(super) fn read(path: &Path) -> Result<Self, CommandError> {
-        Self::parse(&read_text(path)?)
+        let name = if path == Path::new("-") {
+            "standard input".into()
+        } else {
+            path.to_string_lossy()
+        };
+        Self::parse(&read_text(path)?, &name)
     }
 
     /// Returns a policy with all defaults and no profile. The caller replaces its selector.
     pub(super) fn default_policy() -> Result<Self, CommandError> {
-        let policy = object(&json!({
-            "apiVersion": "secretrotation.dev/v1alpha1",
-            "kind": "SecretRotationPolicy",
-            "metadata": {"name": "audit"},
-            "spec": {"selector": {"include": [{"namePrefix": "replaced"}], "maxSecrets": 500_000}},
-        }))?;
+        let policy = object(
+            &json!({
+                "apiVersion": "secretrotation.dev/v1alpha1",
+                "kind": "SecretRotationPolicy",
+                "metadata": {"name": "audit"},
+                "spec": {"selector": {"include": [{"namePrefix": "replaced"}], "maxSecrets": 500_000}},
+            }),
+            "the default policy",
+        )?;
         Ok(Self {
             policy,
             profile: None,
+            name: None,
         })
     }
 
-    fn parse(text: &str) -> Result<Self, CommandError> {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
-            CommandError::usage(format!("the policy file is not YAML: {error}"))
-        })?;
+    fn parse(text: &str, name: &str) -> Result<Self, CommandError> {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+            .map_err(|error| CommandError::usage(format!("{name} is not YAML: {error}")))?;
         let (mut policies, mut profiles) = (Vec::new(), Vec::new());
         for document in documents.into_iter().filter(|document| !document.is_null()) {
             match document["kind"].as_str() {
-                Some("SecretRotationPolicy") => policies.push(object(&document)?),
-                Some("AWSAccessProfile") => profiles.push(object(&document)?),
-                kind => return Err(unexpected(kind)),
+                Some("SecretRotationPolicy") => policies.push(object(&document, name)?),
+                Some("AWSAccessProfile") => profiles.push(object(&document, name)?),
+                kind => return Err(unexpected(kind, name)),
             }
         }
         let hint =
             "it must contain exactly one SecretRotationPolicy and at most one AWSAccessProfile";
         match (policies.pop(), profiles.pop()) {
             (Some(policy), profile) if policies.is_empty() && profiles.is_empty() => {
-                Ok(Self { policy, profile })
+                let name = Some(name.to_owned());
+                Ok(Self {
+                    policy,
+                    profile,
+                    name,
+                })
             }
-            (Some(_), _) => Err(CommandError::usage(
-                "the policy file contains more than one SecretRotationPolicy or AWSAccessProfile",
-            )
+            (Some(_), _) => Err(CommandError::usage(format!(
+                "{name} contains more than one SecretRotationPolicy or AWSAccessProfile"
+            ))
             .with_hint(hint)),
-            (None, _) => Err(CommandError::usage(
-                "the policy file contains no SecretRotationPolicy",
-            )
+            (None, _) => Err(CommandError::usage(format!(
+                "{name} contains no SecretRotationPolicy"
+            ))
             .with_hint(hint)),
         }
     }
@@ -94,31 +109,42 @@ impl PolicyFile {
         let parsed = policy.to_core();
         parsed.map(|(policy, _)| policy).map_err(|error| {
             let text = error.to_string();
-            CommandError::usage(match stuck_after {
-                Some(_) => text.replace("spec.detection.stuckAfter", "--stuck-after"),
-                None => text,
+            let of_the_flag = text
+                .strip_prefix("spec.detection.stuckAfter")
+                .filter(|_| stuck_after.is_some());
+            CommandError::usage(match (of_the_flag, &self.name) {
+                (Some(rest), _) => format!("--stuck-after{rest}"),
+                (None, Some(name)) => format!("{name}: {text}"),
+                (None, None) => text,
             })
         })
     }
 }
 
-fn unexpected(kind: Option<&str>) -> CommandError {
+fn unexpected(kind: Option<&str>, name: &str) -> CommandError {
     let what = kind.map_or_else(
-        || "the policy file contains an object without a kind".to_owned(),
-        |kind| format!("the policy file contains a {kind}"),
+        || format!("{name} contains an object without a kind"),
+        |kind| format!("{name} contains a {kind}"),
     );
     CommandError::usage(what)
         .with_hint("it can contain only SecretRotationPolicy and AWSAccessProfile")
 }
 
 /// Reads one resource. An unknown field is an error, as it is for the API server.
-fn object<T: DeserializeOwned>(document: &Value) -> Result<T, CommandError> {
+fn object<T: DeserializeOwned>(document: &Value, file: &str) -> Result<T, CommandError> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let reader = serde_path_to_error::Deserializer::new(document, &mut track);
     let read = serde_ignored::deserialize(reader, |path| unknown.push(path.to_string()));
+    let document = described(document);
     let object = read.map_err(|error: serde_json::Error| {
-        CommandError::usage(format!("{}: {error}", track.path()))
+        let path = track.path().to_string();
+        let field = if path == "." {
+            String::new()
+        } else {
+            format!("{path}: ")
+        };
+        CommandError::usage(format!("{file}: {document}: {field}{error}"))
     })?;
     // Every resource has these two fields; kube reads them separately.
     unknown.retain(|path| !matches!(path.as_str(), "apiVersion" | "kind"));
@@ -126,7 +152,15 @@ fn object<T: DeserializeOwned>(document: &Value) -> Result<T, CommandError> {
         return Ok(object);
     }
     let hint = "`kubectl explain srp.spec` lists the fields";
-    Err(CommandError::usage(format!("unknown field: {}", unknown.join(", "))).with_hint(hint))
+    let fields = unknown.join(", ");
+    Err(CommandError::usage(format!("{file}: {document}: unknown field: {fields}")).with_hint(hint))
+}
+
+/// Returns the kind and the name of a document, if it has them.
+fn described(document: &Value) -> String {
+    let kind = document["kind"].as_str();
+    let name = document["metadata"]["name"].as_str();
+    kind.into_iter().chain(name).collect::<Vec<_>>().join(" ")
 }
 
 /// Converts the profile of the file, if it is the one that the policy names.
@@ -159,7 +193,7 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> String {
-        PolicyFile::parse(text)
+        PolicyFile::parse(text, "p.yaml")
             .and_then(|file| file.to_core(None))
             .expect_err("a mistake")
             .to_string()
@@ -176,15 +210,19 @@ mod tests {
         let cases = [
             (
                 policy("{selector: {include: [{namePrefix: a/}]}, detection: {stuckAfter: 5m}}"),
-                "spec.detection.stuckAfter is \"5m\"; write a duration such as 30m or 6h, between 2h and 720h",
+                "error: p.yaml: spec.detection.stuckAfter is \"5m\"; write a duration between 2h and 720h, in hours (h), minutes (m) or seconds (s)",
             ),
             (
                 policy("{selector: {include: [{namePrefix: a/}]}, detection: {stuckafter: 6h}}"),
-                "unknown field: spec.detection.stuckafter",
+                "error: p.yaml: SecretRotationPolicy p: unknown field: spec.detection.stuckafter",
             ),
             (
                 policy("{selector: {include: [{namePrefix: 7}]}}"),
-                "spec.selector.include[0].namePrefix: invalid type",
+                "error: p.yaml: SecretRotationPolicy p: spec.selector.include[0].namePrefix: invalid type",
+            ),
+            (
+                "kind: SecretRotationPolicy\nspec: {}".to_owned(),
+                "error: p.yaml: SecretRotationPolicy: missing field `metadata`",
             ),
             (
                 policy("{selector: {include: [{}]}}"),
@@ -214,12 +252,12 @@ mod tests {
             ),
             (
                 "kind: Deployment".to_owned(),
-                "the policy file contains a Deployment",
+                "error: p.yaml contains a Deployment",
             ),
-            ("- [".to_owned(), "the policy file is not YAML"),
+            ("- [".to_owned(), "error: p.yaml is not YAML"),
             (
                 String::new(),
-                "the policy file contains no SecretRotationPolicy",
+                "error: p.yaml contains no SecretRotationPolicy",
             ),
         ];
         for (text, expected) in cases {
@@ -232,7 +270,7 @@ mod tests {
     fn a_profile_in_the_file_limits_the_policy() {
         let text = policy("{selector: {include: [{namePrefix: default/}]}, regions: [eu-west-1]}")
             + "---\napiVersion: secretrotation.dev/v1alpha1\nkind: AWSAccessProfile\nmetadata: {name: default}\nspec: {regions: [eu-west-1, eu-central-1], allowedSecrets: [{namePrefix: '${namespace}/'}]}\n";
-        let file = PolicyFile::parse(&text).expect("two objects");
+        let file = PolicyFile::parse(&text, "p.yaml").expect("two objects");
         let policy = file.to_core(None).expect("a policy");
         let profile = limits(file.profile.as_ref().expect("a profile"), &policy);
         assert_eq!(profile.expect("its own").regions.len(), 2);
