@@ -1,4 +1,5 @@
-//! The API server as the administrator sees it, without a `kubectl` for each look: stories look several times a second.
+//! A client of the API server with the permissions of the administrator. It is faster than `kubectl`, because stories read
+//! several times per second.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -9,7 +10,7 @@ use kube::{Client, Config, Error};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// Paths of the kinds that stories look at, as `kubectl get` names them.
+/// Paths of the resources that stories read, by their names in `kubectl get`.
 const PATHS: [(&str, &str, Scope); 4] = [
     (
         "srp",
@@ -39,7 +40,7 @@ enum Scope {
     Cluster,
 }
 
-/// A client with the rights of the administrator.
+/// A client with the permissions of the administrator.
 pub struct ApiServer(Client);
 
 impl std::fmt::Debug for ApiServer {
@@ -49,7 +50,7 @@ impl std::fmt::Debug for ApiServer {
 }
 
 impl ApiServer {
-    /// The API server of a kubeconfig. Nothing is asked yet.
+    /// Creates a client for the API server of a kubeconfig. It sends no request yet.
     pub fn of(kubeconfig: &Path) -> Self {
         let config = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
         let client = runtime().block_on(async {
@@ -60,7 +61,7 @@ impl ApiServer {
         Self(client.expect("a client"))
     }
 
-    /// An object, or null. Panics if the kind is not one that stories look at.
+    /// Reads an object; null if it does not exist. Panics if stories do not read the resource.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
         let path = format!("{}/{name}", path(kind, Some(namespace)));
         match self.ask(&path) {
@@ -69,7 +70,7 @@ impl ApiServer {
         }
     }
 
-    /// All objects of a kind in all namespaces; `None` if the kind is not one that stories look at.
+    /// Reads all objects of a resource in all namespaces; `None` if stories do not read the resource.
     pub fn list(&self, kind: &str) -> Option<Vec<Value>> {
         PATHS.iter().find(|(name, ..)| *name == kind)?;
         let path = path(kind, None);
@@ -79,7 +80,7 @@ impl ApiServer {
         Some(items.map(std::mem::take).unwrap_or_default())
     }
 
-    /// Gives objects of a kind an annotation, all at once. An object that is gone is left out.
+    /// Annotates objects of a resource, all at the same time. It skips an object that no longer exists.
     pub fn annotate(&self, kind: &str, objects: &[Value], annotation: (&str, &str)) {
         let (key, value) = annotation;
         let change = serde_json::json!({"metadata": {"annotations": {key: value}}}).to_string();
@@ -101,7 +102,7 @@ impl ApiServer {
         }
     }
 
-    /// Asks once more where the connection broke: it may be one of an API server that was restarted.
+    /// Sends a request, and repeats it once if the connection broke: the API server may have been restarted.
     fn ask(&self, path: &str) -> Result<Value, Error> {
         let ask = || {
             let request = http::Request::get(path).body(Vec::new());
@@ -124,7 +125,7 @@ fn path(kind: &str, namespace: Option<&str>) -> String {
     format!("/apis/{}", path.replace("{}", &below))
 }
 
-/// Stories are synchronous.
+/// Runs a future to its end, because stories are synchronous.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::new().expect("a runtime starts"))

@@ -1,6 +1,6 @@
-//! The AWS CLI as people have it: unmodified, as a Python package in a virtual environment in the cache.
+//! The unmodified AWS CLI, as a Python package in a virtual environment in the cache.
 //!
-//! Not needed by anything but tests; where Python or its package index is missing, these say so and are skipped.
+//! Only tests need it. Where Python or its package index is missing, they report that and are skipped.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,32 +10,32 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use testenv::project;
 
-/// The version that is installed; its botocore is the model that the simulator was written from.
+/// The version that is installed. The simulator was written from the model in its botocore.
 pub const VERSION: &str = "1.45.11";
 
-/// The CLI with an endpoint to talk to.
+/// The CLI with the endpoint that it calls.
 #[derive(Clone, Debug)]
 pub struct AwsCli {
     python: PathBuf,
     endpoint: String,
 }
 
-/// What a command printed.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Printed {
-    /// It went well; its output as JSON, null if there was none.
+    /// Success, with the output as JSON; null if there was none.
     Output(Value),
-    /// It failed; what it complained about.
+    /// Failure, with the message on standard error.
     Complaint(String),
 }
 
 impl AwsCli {
-    /// Finds the CLI in the cache, or installs it there. An error says why it cannot be had.
+    /// Finds the CLI in the cache, or installs it there. An error explains why it cannot be installed.
     pub fn locate(endpoint: &str) -> Result<Self> {
         let cache = project::cache(&format!("awscli-{VERSION}"))?;
         let environment = cache.join("venv");
         if !environment.is_dir() {
-            // A lock file keeps two tests from doing the same work.
+            // A lock file prevents two tests from installing at the same time.
             let lock =
                 File::create(cache.join("lock")).context("cannot make the lock of the cache")?;
             lock.lock().context("cannot lock the cache")?;
@@ -55,7 +55,7 @@ impl AwsCli {
         format!("aws() {{ '{python}' -m awscli \"$@\" {arguments}; }}\n")
     }
 
-    /// Runs a line as it would be typed into a shell: `aws secretsmanager list-secrets`.
+    /// Runs a command line such as `aws secretsmanager list-secrets`.
     pub fn shell(&self, line: &str) -> Result<Printed> {
         let script = format!("{}{line}\n", self.function(""));
         let mut command = Command::new("sh");
@@ -89,9 +89,9 @@ impl Printed {
     }
 }
 
-/// Installs aside, then renames: what is in the cache is whole.
+/// Installs into another folder and renames it, so that the cache never contains an incomplete installation.
 ///
-/// Scripts of a virtual environment hold its path and do not survive the renaming, but its `python -m` does.
+/// The scripts of a virtual environment contain its path and do not work after the rename, but `python -m` does.
 fn install(aside: &Path, environment: &Path) -> Result<()> {
     if aside.exists() {
         fs::remove_dir_all(aside).context("cannot remove an unfinished installation")?;

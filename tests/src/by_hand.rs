@@ -1,4 +1,4 @@
-//! Operations as people write them.
+//! Manual operations.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::story::TEAM;
 /// A version id that no secret has.
 pub const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
-/// A request of a person, for policy `policy`.
+/// A manual operation for policy `policy`.
 #[derive(Clone, Debug)]
 pub struct ByHand {
     name: String,
@@ -19,7 +19,7 @@ pub struct ByHand {
 }
 
 impl ByHand {
-    /// An operation of this name: the action, on the secret.
+    /// Returns an operation with this name, action and secret.
     pub fn new(name: &str, policy: &str, action: &str, secret: &str) -> Self {
         let spec = BTreeMap::from([
             ("action".to_owned(), json!(action)),
@@ -37,21 +37,21 @@ impl ByHand {
         }
     }
 
-    /// What it expects, such as `currentVersionId`.
+    /// Adds an expected fact, such as `currentVersionId`.
     #[must_use]
     pub fn expecting(mut self, expect: &Value) -> Self {
         self.spec.insert("expect".to_owned(), expect.clone());
         self
     }
 
-    /// With a further field.
+    /// Adds a field.
     #[must_use]
     pub fn with(mut self, field: &str, value: &Value) -> Self {
         self.spec.insert(field.to_owned(), value.clone());
         self
     }
 
-    /// As it is applied.
+    /// Returns the object to apply.
     pub fn object(&self) -> Value {
         let mut spec = json!(self.spec);
         spec["policyRef"] = json!({"name": self.policy});
@@ -64,7 +64,7 @@ impl ByHand {
     }
 }
 
-/// The version that holds a label.
+/// Returns the version that holds a label.
 pub fn holder(snapshot: &SecretSnapshot, label: &str) -> Option<String> {
     let mut versions = snapshot.labels.iter();
     versions
@@ -72,7 +72,7 @@ pub fn holder(snapshot: &SecretSnapshot, label: &str) -> Option<String> {
         .map(|(version, _)| version.clone())
 }
 
-/// The version that carries a pin.
+/// Returns the version that carries a pin.
 pub fn pinned(snapshot: &SecretSnapshot) -> Option<String> {
     let mut versions = snapshot.labels.iter();
     versions

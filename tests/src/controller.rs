@@ -1,4 +1,4 @@
-//! One replica of the controller as a process of its own.
+//! One replica of the controller as a process.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,10 +9,10 @@ use anyhow::Result;
 use testenv::process::{self, Server};
 use testenv::project;
 
-/// Names a binary to run instead of one that is built here, such as one of a release.
+/// The variable with the path of a binary to run instead of the one that is built here, such as that of a release.
 const BINARY: &str = "SECRET_ROTATION_CONTROLLER";
 
-/// A running replica. Ends when dropped.
+/// A running replica. Dropping it stops the process.
 #[derive(Debug)]
 pub struct Controller {
     server: Server,
@@ -21,7 +21,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts a replica of a binary, with what `adjust` adds to its command. It is not waited for.
+    /// Starts a replica of a binary, with what `adjust` adds to its command. It does not wait until the replica is ready.
     pub fn start(
         program: &Path,
         kubeconfig: &Path,
@@ -43,24 +43,24 @@ impl Controller {
         })
     }
 
-    /// Everything that it has logged.
+    /// Returns the log.
     pub fn log(&self) -> String {
         self.server.log()
     }
 
-    /// Ends it at once, as `kill -9` does.
+    /// Kills the process, as `kill -9` does.
     pub fn kill(&mut self) {
         self.server.kill();
     }
 
-    /// Asks it to end; `true` = it did so by itself within ten seconds.
+    /// Sends SIGTERM, and returns whether the process ended within ten seconds.
     pub fn terminate(&mut self) -> bool {
         // It may have ended already.
         let _ = self.server.signal("TERM");
         self.server.ends_within(Duration::from_secs(10))
     }
 
-    /// Asks it to end, and waits until it has; the error says that it did not in time.
+    /// Sends SIGTERM and waits until the process has ended; an error means that it did not end in time.
     pub fn terminate_within(&mut self, patience: Duration) -> Result<()> {
         self.server.signal("TERM")?;
         anyhow::ensure!(
@@ -70,45 +70,45 @@ impl Controller {
         Ok(())
     }
 
-    /// Makes it hang, or go on.
+    /// Pauses the process, or lets it continue.
     pub fn pause(&self, paused: bool) -> Result<()> {
         self.server.signal(if paused { "STOP" } else { "CONT" })
     }
 
-    /// Whether it still runs.
+    /// Returns whether the process is still running.
     pub fn is_running(&mut self) -> bool {
         self.server.is_running()
     }
 
-    /// The port of its health.
+    /// Returns the port of the health endpoints.
     pub const fn health_port(&self) -> u16 {
         self.health
     }
 
-    /// What Prometheus would scrape.
+    /// Returns the metrics as Prometheus scrapes them.
     pub fn metrics(&self) -> Result<String> {
         process::ask(self.metrics, "/metrics").map(|(_, body)| body)
     }
 
-    /// The port of `/metrics`.
+    /// Returns the port of `/metrics`.
     pub const fn metrics_port(&self) -> u16 {
         self.metrics
     }
 
-    /// The value of a series, such as `name{label="value"}`.
+    /// Returns the value of a series, such as `name{label="value"}`.
     pub fn metric(&self, series: &str) -> Option<f64> {
         let text = self.metrics().ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(series))?;
         line.trim().parse().ok()
     }
 
-    /// Status and answer of `/livez` or `/readyz`.
+    /// Returns status and body of `/livez` or `/readyz`.
     pub fn health(&self, path: &str) -> Result<(u16, String)> {
         process::ask(self.health, path)
     }
 }
 
-/// The program with the surroundings of a story, to be given flags or a subcommand.
+/// Returns the command of the controller with the environment of a story, to which flags or a subcommand are added.
 pub fn command(kubeconfig: &Path, aws: &str) -> Command {
     command_of(binary(), kubeconfig, aws)
 }
@@ -128,8 +128,8 @@ fn command_of(program: &Path, kubeconfig: &Path, aws: &str) -> Command {
     command
 }
 
-/// The controller's binary: the one that the environment names, or built at most once, for a stale one would judge
-/// yesterday's code.
+/// Returns the controller's binary: the one that the environment names, or one that is built once per process, so that an
+/// outdated binary is never tested.
 pub(crate) fn binary() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Credentials that end, from an endpoint on loopback: what a pod gets from EKS Pod Identity.
+//! Temporary credentials from an endpoint on loopback, as a pod gets them from EKS Pod Identity.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,30 +7,30 @@ use std::thread;
 
 use serde_json::json;
 
-/// When the credentials end.
+/// When the credentials expire.
 pub const END: &str = "2031-05-06T07:08:09Z";
 
-/// An endpoint that gives the same credentials to everybody, for as long as this process lives.
+/// An endpoint that returns the same credentials to every client until this process ends.
 #[derive(Debug)]
 pub struct Endpoint {
     url: String,
 }
 
 impl Endpoint {
-    /// Starts it on a free port.
+    /// Starts the endpoint on a free port.
     pub fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let url = format!("http://{}/credentials", listener.local_addr()?);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // Who hangs up early asks again.
+                // A client that disconnects early retries.
                 let _ = answer(stream);
             }
         });
         Ok(Self { url })
     }
 
-    /// Lets a command find its credentials here and nowhere else.
+    /// Makes this endpoint the only source of credentials of a command.
     pub fn serve(&self, command: &mut Command) {
         command
             .env_remove("AWS_ACCESS_KEY_ID")

@@ -1,4 +1,4 @@
-//! The Grafana dashboard of the chart, read as Grafana reads it.
+//! The Grafana dashboard of the chart, parsed as Grafana parses it.
 
 use std::fs;
 
@@ -7,19 +7,19 @@ use testenv::project;
 
 use crate::objects::text;
 
-/// The whole dashboard.
+/// Reads the dashboard.
 pub fn load() -> Value {
     let path = "charts/secret-rotation-controller/files/dashboard.json";
     let dashboard = fs::read(project::root().join(path)).expect("the dashboard is there");
     serde_json::from_slice(&dashboard).expect("it is JSON")
 }
 
-/// Its panels and rows, in their order.
+/// Returns its panels and rows, in order.
 pub fn panels() -> Vec<Value> {
     load()["panels"].as_array().cloned().unwrap_or_default()
 }
 
-/// Titles of panels with each expression, variables replaced as Grafana replaces them.
+/// Returns each expression with the title of its panel. Variables are replaced as Grafana does.
 pub fn expressions() -> Vec<(String, String)> {
     let mut expressions = Vec::new();
     for panel in panels() {

@@ -1,4 +1,4 @@
-//! What a `PromQL` expression asks for, and what it keeps apart.
+//! The metrics and the labels of a `PromQL` expression.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -7,24 +7,24 @@ use promql_parser::label::METRIC_NAME;
 use promql_parser::parser::{self, Expr, LabelModifier};
 use promql_parser::util::{ExprVisitor, walk_expr};
 
-/// An expression that could be read.
+/// A parsed expression.
 #[derive(Debug)]
 pub struct Expression(Expr);
 
 impl Expression {
-    /// Reads it; the error is the parser's.
+    /// Parses an expression; the error is that of the parser.
     pub fn parse(text: &str) -> Result<Self, String> {
         parser::parse(text).map(Self)
     }
 
-    /// The metrics that it names.
+    /// Returns the metrics that it names.
     pub fn metrics(&self) -> BTreeSet<String> {
         let mut metrics = Metrics(BTreeSet::new());
         let Ok(_) = walk_expr(&mut metrics, &self.0);
         metrics.0
     }
 
-    /// Whether series that differ in this label only are apart in the outcome.
+    /// Returns whether series that differ only in this label stay separate in the result.
     pub fn keeps(&self, label: &str) -> bool {
         keeps(&self.0, label)
     }
@@ -61,7 +61,7 @@ fn keeps(expr: &Expr, label: &str) -> bool {
         Expr::Subquery(subquery) => keeps(&subquery.expr, label),
         Expr::Call(call) if call.func.name == "absent" => false,
         Expr::Call(call) => call.args.args.iter().any(|one| keeps(one, label)),
-        // What a recording rule aggregates is checked where it is recorded.
+        // What a recording rule aggregates is checked in the expression of that rule.
         Expr::VectorSelector(selector) => !selector
             .name
             .as_deref()

@@ -1,6 +1,7 @@
-//! A proxy on loopback that speaks HTTP and SOCKS 5, and knows one server by every name.
+//! A proxy on loopback for HTTP and SOCKS 5 that resolves every name to this machine.
 //!
-//! Whoever asks it for `api.test:6443` is connected to port 6443 of this machine, so that what arrives has passed it.
+//! A client that asks for `api.test:6443` is connected to port 6443 of this machine. So whatever arrives there under that
+//! name has passed through the proxy.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// A proxy that runs as long as the process.
+/// A proxy that runs until the process ends.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     port: u16,
@@ -16,7 +17,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one. With a password (`user:password` in base64) it lets nobody else tunnel.
+    /// Starts a proxy. With a password (`user:password` in base64), only clients that send it may use the proxy.
     pub fn start(credentials: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let proxy = Self {
@@ -33,17 +34,17 @@ impl Proxy {
         proxy
     }
 
-    /// Its address, such as `socks5://127.0.0.1:4711`.
+    /// Returns the address, such as `socks5://127.0.0.1:4711`.
     pub fn url(&self, scheme: &str) -> String {
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
-    /// What it was asked for since the last time.
+    /// Returns the requests since the last call.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock().expect("no panic"))
     }
 
-    /// A client that goes away in the middle is no concern of a test.
+    /// Serves a client. A client that disconnects early does not fail a test.
     fn serve(&self, mut client: TcpStream, credentials: Option<&str>) {
         let mut first = [0];
         let _ = client.set_read_timeout(Some(Duration::from_mins(2)));
@@ -91,7 +92,7 @@ impl Proxy {
         client.write_all(&[5, 0])?;
         let mut request = [0; 5];
         client.read_exact(&mut request)?;
-        // A name; addresses are resolved by whoever asks, which is what must not happen.
+        // A name. An address would mean that the client resolved the name itself, which it must not do.
         assert_eq!(request[3], 3, "the name is left to the proxy");
         let mut name = vec![0; usize::from(request[4])];
         client.read_exact(&mut name)?;

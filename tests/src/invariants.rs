@@ -1,10 +1,10 @@
-//! What must hold at the end of every story, whatever it was about.
+//! Conditions that must be true at the end of every story.
 
 use std::collections::BTreeMap;
 
 use secret_rotation_simulator::{Cause, Entry, Labels, Request, Simulator};
 
-/// All that the controller may ever ask of AWS.
+/// The only operations of AWS that the controller may call.
 const ALLOWED: [&str; 8] = [
     "ListSecrets",
     "DescribeSecret",
@@ -16,13 +16,13 @@ const ALLOWED: [&str; 8] = [
     "DeleteMessageBatch",
 ];
 
-/// No policy of the stories may call a rotation stuck sooner: the least that the API admits.
+/// The shortest time after which a rotation may count as stuck: the minimum of `stuckAfter`.
 const STUCK_AFTER: f64 = 2.0 * 3600.0;
 
-/// The least back-off between two attempts that a story configures.
+/// The shortest back-off that a story configures.
 const BACKOFF: f64 = 15.0 * 60.0;
 
-/// Checks the whole trace and the end state of all secrets; panics with what is wrong.
+/// Checks the complete trace and the final state of all secrets; panics with a description of what is wrong.
 pub fn hold(aws: &Simulator) {
     for request in aws.requests() {
         assert!(
@@ -45,7 +45,7 @@ pub fn hold(aws: &Simulator) {
     spaces_rotations(aws);
 }
 
-/// AWSCURRENT is moved from a version that is named to one that is named.
+/// Checks that every move of AWSCURRENT names both versions.
 fn moves_current_by_name_only(request: &Request) {
     let parameters = &request.parameters;
     if request.operation == "UpdateSecretVersionStage" && parameters["VersionStage"] == "AWSCURRENT"
@@ -59,7 +59,7 @@ fn moves_current_by_name_only(request: &Request) {
     }
 }
 
-/// Nobody asked for AWSCURRENT to be moved, or for a secret to be restored.
+/// Checks that AWSCURRENT was not moved and no secret was restored, because no person requested it.
 pub fn moves_no_current(aws: &Simulator) {
     for request in aws.writes() {
         let moves = request.parameters["VersionStage"] == "AWSCURRENT";
@@ -68,7 +68,7 @@ pub fn moves_no_current(aws: &Simulator) {
     }
 }
 
-/// A request that names rules or a function would change them.
+/// Checks that no rotation request names rules or a function, because it would change them.
 fn rotates_by_its_own_schedule(request: &Request) {
     if request.operation == "RotateSecret" {
         for parameter in ["RotationRules", "RotationLambdaARN"] {
@@ -84,7 +84,7 @@ fn rotates_by_its_own_schedule(request: &Request) {
     }
 }
 
-/// `RotateSecret` on a secret whose rotation is switched off would switch it on.
+/// Checks that no secret with rotation off was rotated, because `RotateSecret` would switch rotation on.
 fn switches_no_schedule_on(aws: &Simulator) {
     let off: Vec<_> = aws
         .names()
@@ -112,7 +112,7 @@ fn switches_no_schedule_on(aws: &Simulator) {
     }
 }
 
-/// Requests that asked AWS to change a secret, in their order.
+/// Returns the requests to change a secret, in order.
 pub fn writes_to(aws: &Simulator, name: &str) -> Vec<Request> {
     let arn = aws.inspect(name).expect("a secret of the estate").arn;
     let about = |request: &Request| {
@@ -124,7 +124,7 @@ pub fn writes_to(aws: &Simulator, name: &str) -> Vec<Request> {
     aws.writes().into_iter().filter(about).collect()
 }
 
-/// Label changes that the rotation engine or a request made to a secret.
+/// Returns the label changes of a secret, by the rotation engine and by requests.
 pub fn changes_of(aws: &Simulator, name: &str) -> usize {
     let trace = aws.trace();
     trace
@@ -133,7 +133,7 @@ pub fn changes_of(aws: &Simulator, name: &str) -> usize {
         .count()
 }
 
-/// A clear comes long after the last change that was not a pin of ours, by AWS's clock.
+/// Checks that every clear came long enough after the last change other than a pin of the controller, by AWS's clock.
 fn clears_only_what_is_old(aws: &Simulator) {
     let mut changed = BTreeMap::new();
     let mut clears = BTreeMap::new();
@@ -170,7 +170,7 @@ fn clears_only_what_is_old(aws: &Simulator) {
     }
 }
 
-/// AWSPENDING goes from the version that is current: nothing is pending.
+/// Returns whether AWSPENDING was removed from the current version, where it marks no pending version.
 fn drops_from_current(clear: &Request, before: &Labels) -> bool {
     let from = clear.parameters["RemoveFromVersionId"].as_str();
     let labels = from.and_then(|from| before.get(from));
@@ -193,7 +193,7 @@ fn without_pins(labels: &Labels) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Between two writes to a secret somebody has looked at it.
+/// Checks that the secret was read between two writes to it.
 fn looks_before_each_write(aws: &Simulator) {
     let mut looked: BTreeMap<String, bool> = BTreeMap::new();
     for request in aws.requests() {
@@ -214,7 +214,7 @@ fn looks_before_each_write(aws: &Simulator) {
     }
 }
 
-/// Two rotations of one secret are never started closer together than a back-off.
+/// Checks that two rotations of one secret never start closer together than a back-off.
 fn spaces_rotations(aws: &Simulator) {
     let mut last: BTreeMap<String, Request> = BTreeMap::new();
     let rotations = aws.writes().into_iter();

@@ -1,6 +1,6 @@
-//! The stage of the stories: a real API server, a simulated AWS and the controller as `deploy/` installs it.
+//! The environment of the stories: a real API server, a simulated AWS, and the controller as `deploy/` installs it.
 //!
-//! Nothing of the controller is linked or called: stories see what its users see.
+//! The controller is neither linked nor called: stories see what users see.
 
 pub mod api_server;
 pub mod aws_cli;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A condition of an object, or null.
+/// Returns a condition of an object, or null.
 pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
     let conditions = object["status"]["conditions"].as_array();
     conditions
@@ -10,7 +10,7 @@ pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
         .unwrap_or(&Value::Null)
 }
 
-/// Status and reason of a condition, such as `True/Succeeded`; empty if there is none.
+/// Returns status and reason of a condition, such as `True/Succeeded`; empty if there is none.
 pub fn verdict(object: &Value, kind: &str) -> String {
     let found = condition(object, kind);
     if found.is_null() {
@@ -19,30 +19,30 @@ pub fn verdict(object: &Value, kind: &str) -> String {
     format!("{}/{}", text(&found["status"]), text(&found["reason"]))
 }
 
-/// The message of a condition.
+/// Returns the message of a condition.
 pub fn message(object: &Value, kind: &str) -> String {
     text(&condition(object, kind)["message"])
 }
 
-/// How an operation stands: `Complete`'s reason, with `!` in front if it has failed.
+/// Returns the state of an operation: the reason of condition `Complete`, with `!` in front if it has failed.
 pub fn state(operation: &Value) -> String {
     let failed = condition(operation, "Failed")["status"] == "True";
     let reason = text(&condition(operation, "Complete")["reason"]);
     if failed { format!("!{reason}") } else { reason }
 }
 
-/// Whether an operation has come to its end.
+/// Returns whether an operation has ended.
 pub fn is_finished(operation: &Value) -> bool {
     let is_true = |kind| condition(operation, kind)["status"] == "True";
     is_true("Complete") || is_true("Failed")
 }
 
-/// A number of a policy's summary.
+/// Returns a number of a policy's summary.
 pub fn count(policy: &Value, name: &str) -> u64 {
     policy["status"]["summary"][name].as_u64().unwrap_or(0)
 }
 
-/// The finding on a secret, or null.
+/// Returns the finding on a secret, or null.
 pub fn finding<'a>(policy: &'a Value, secret: &str) -> &'a Value {
     let findings = policy["status"]["findings"].as_array();
     findings
@@ -50,7 +50,7 @@ pub fn finding<'a>(policy: &'a Value, secret: &str) -> &'a Value {
         .unwrap_or(&Value::Null)
 }
 
-/// The names of the steps that an operation's journal holds, in their order.
+/// Returns the names of the steps in an operation's journal, in order.
 pub fn steps(operation: &Value) -> Vec<String> {
     let steps = operation["status"]["steps"].as_array();
     steps
@@ -58,7 +58,7 @@ pub fn steps(operation: &Value) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// A string, or nothing.
+/// Returns a string, empty if the value is not a string.
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

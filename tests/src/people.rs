@@ -1,4 +1,4 @@
-//! What the people of a story may do, as RBAC objects.
+//! The permissions of the users of a story, as RBAC objects.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 /// The prefix of the user names of `ServiceAccounts`.
 const ACCOUNT: &str = "system:serviceaccount:";
 
-/// A role of [`TEAM`] with one rule.
+/// Returns a role of [`TEAM`] with one rule.
 pub fn role(name: &str, groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
     json!({
         "apiVersion": format!("{GROUP}/v1"),
@@ -20,17 +20,17 @@ pub fn role(name: &str, groups: &[&str], resources: &[&str], verbs: &[&str]) -> 
     })
 }
 
-/// Gives people a role of [`TEAM`].
+/// Binds users to a role of [`TEAM`].
 pub fn bound(name: &str, role: &str, people: &[&str]) -> Value {
     binding("RoleBinding", name, "Role", role, people)
 }
 
-/// Gives people a cluster role in [`TEAM`] alone.
+/// Binds users to a cluster role in [`TEAM`] only.
 pub fn bound_here(name: &str, role: &str, people: &[&str]) -> Value {
     binding("RoleBinding", name, "ClusterRole", role, people)
 }
 
-/// Gives people a cluster role everywhere.
+/// Binds users to a cluster role in all namespaces.
 pub fn bound_everywhere(name: &str, role: &str, people: &[&str]) -> Value {
     binding("ClusterRoleBinding", name, "ClusterRole", role, people)
 }

@@ -1,4 +1,4 @@
-//! The kubectl plugin as a process of its own.
+//! The kubectl plugin as a process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -9,7 +9,7 @@ use testenv::project;
 use crate::Story;
 use crate::story::TEAM;
 
-/// What a run of the plugin left behind.
+/// The result of a run of the plugin.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub code: i32,
@@ -27,14 +27,14 @@ impl Run {
         }
     }
 
-    /// What it printed; panics if it failed.
+    /// Returns standard output; panics if the run failed.
     #[track_caller]
     pub fn succeeds(self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
         self.out
     }
 
-    /// What it said on standard error; panics if it did not end with 1.
+    /// Returns standard error; panics if the exit status is not 1.
     #[track_caller]
     pub fn fails(self) -> String {
         assert_eq!(self.code, 1, "{}{}", self.out, self.err);
@@ -42,7 +42,7 @@ impl Run {
     }
 }
 
-/// A command of the plugin, in the namespace of most stories, without any AWS credentials.
+/// Returns a command of the plugin in the namespace of most stories, without AWS credentials.
 pub fn command(kubeconfig: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command
@@ -55,7 +55,7 @@ pub fn command(kubeconfig: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits until it ends.
 pub fn run(command: &mut Command) -> Run {
     Run::of(&command.output().expect("the plugin starts"))
 }
@@ -72,7 +72,7 @@ impl Story {
         self.plugin_as("admin", arguments)
     }
 
-    /// The same as a person who has AWS credentials, too.
+    /// Runs the plugin as the administrator in [`TEAM`], with AWS credentials.
     pub fn plugin_with_aws(&self, arguments: &[&str]) -> Run {
         let arguments = [arguments, &["-n", TEAM]].concat();
         let mut command = command(&self.cluster.kubeconfig("admin"), &arguments);
@@ -84,7 +84,7 @@ impl Story {
     }
 }
 
-/// The plugin's binary, built at most once: a stale one would judge yesterday's code.
+/// Returns the plugin's binary. It is built once per process, so that an outdated binary is never tested.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {

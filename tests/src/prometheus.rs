@@ -11,20 +11,20 @@ use testenv::prometheus::Running;
 
 use crate::objects::text;
 
-/// How long an alert must hold in stories, whatever the rule says.
+/// How long the condition of an alert must hold in stories, instead of the time in the rule.
 const FOR: &str = "2s";
 
-/// A running Prometheus. Ends when dropped.
+/// A running Prometheus. Dropping it stops the process.
 #[derive(Debug)]
 pub struct Prometheus(Running);
 
 impl Prometheus {
-    /// Starts it in a folder that is there; it scrapes these ports each second.
+    /// Starts Prometheus in an existing folder. It scrapes these ports every second.
     pub fn start(folder: &Path, targets: &[u16]) -> anyhow::Result<Self> {
         Running::start(folder, targets, FOR).map(Self)
     }
 
-    /// The secrets of which an alert tells in this state: `pending` or `firing`.
+    /// Returns the secrets for which an alert is in this state: `pending` or `firing`.
     pub fn secrets(&self, alert: &str, state: &str) -> BTreeSet<String> {
         let alerts = self.get("/api/v1/alerts");
         let alerts = alerts["data"]["alerts"].as_array();
@@ -36,7 +36,7 @@ impl Prometheus {
             .collect()
     }
 
-    /// Names of alerts that fire.
+    /// Returns the names of the alerts that fire.
     pub fn firing(&self) -> BTreeSet<String> {
         let alerts = self.get("/api/v1/alerts");
         let alerts = alerts["data"]["alerts"].as_array();
@@ -48,7 +48,7 @@ impl Prometheus {
             .collect()
     }
 
-    /// Rules that could not be evaluated, with what was wrong.
+    /// Returns the rules that could not be evaluated, with their errors.
     pub fn broken_rules(&self) -> Vec<String> {
         let rules = self.get("/api/v1/rules");
         let groups = rules["data"]["groups"].as_array();
@@ -73,7 +73,7 @@ impl Prometheus {
     }
 }
 
-/// What `promtool check metrics` complains about in a scrape; nothing if it is as it should be.
+/// Returns the complaints of `promtool check metrics` about a scrape; empty if there are none.
 pub fn complaints(scrape: &str) -> anyhow::Result<String> {
     let promtool = testenv::prometheus::Prometheus::locate()?.promtool;
     let mut check = Command::new(promtool)

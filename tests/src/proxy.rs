@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback whose connections can die without a word: nobody is told, bytes just no longer arrive.
+//! A TCP proxy on loopback whose connections can die silently: bytes no longer arrive, and neither side is notified.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// A running proxy. Its threads end with the process.
+/// A running proxy. Its threads run until the process ends.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -15,7 +15,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Passes everything on to a port of loopback.
+    /// Starts a proxy that forwards to a port of loopback.
     pub fn to(port: u16) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let proxy = Self {
@@ -35,18 +35,18 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Its port.
+    /// Returns its port.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Swallows from now on whatever arrives on the connections that there are; new ones are as before.
+    /// Drops all further bytes of the existing connections. New connections work.
     pub fn swallow(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// Passes on what one side says to the other, and its end.
+/// Forwards the bytes of one side to the other, and the end of the stream.
 fn join(from: &TcpStream, to: &TcpStream, generation: &Arc<AtomicUsize>) {
     let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else {
         return;

@@ -1,4 +1,4 @@
-//! A release as it is installed: its manifests and its controller.
+//! A release to install: its manifests and its controller.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub struct Release {
 }
 
 impl Release {
-    /// This one.
+    /// Returns the current release.
     pub fn current() -> Self {
         Self {
             root: project::root(),
@@ -22,7 +22,7 @@ impl Release {
         }
     }
 
-    /// The one before, where `cargo xtask upgrade` put it.
+    /// Returns the previous release, which `cargo xtask upgrade` built.
     pub fn previous() -> Self {
         let named = |variable| {
             let value = std::env::var_os(variable).map(PathBuf::from);
@@ -34,12 +34,12 @@ impl Release {
         }
     }
 
-    /// The folder or file below `deploy`.
+    /// Returns the path of a folder or file below `deploy`.
     pub fn manifests(&self, below: &str) -> PathBuf {
         self.root.join("deploy").join(below)
     }
 
-    /// The controller's binary.
+    /// Returns the path of the controller's binary.
     pub fn program(&self) -> &Path {
         &self.program
     }

@@ -1,4 +1,4 @@
-//! The alert rules of the chart as Prometheus gets them, and what `tests/prometheus` says about them.
+//! The alert rules of the chart as Prometheus loads them, and their tests in `tests/prometheus`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,33 +8,33 @@ use testenv::project;
 
 use crate::objects::text;
 
-/// As the chart renders them with its own values; `cargo xtask check` sees to it that they are fresh.
+/// The rules as the chart renders them with its defaults. `cargo xtask check` checks that the file is up to date.
 pub const FILE: &str = "deploy/prometheus/alerts.yaml";
 
 /// One rule.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// The alert, or the recorded metric.
+    /// The name of the alert, or of the recorded metric.
     pub name: String,
-    /// What is asked.
+    /// The parsed expression.
     pub expr: String,
-    /// As it is written.
+    /// The rule as written.
     pub text: Value,
 }
 
 impl Rule {
-    /// Whether it wakes people.
+    /// Returns whether it is an alert.
     pub fn is_alert(&self) -> bool {
         self.text["alert"].is_string()
     }
 }
 
-/// The text of the rules.
+/// Reads the text of the rules.
 pub fn rendered() -> String {
     fs::read_to_string(project::root().join(FILE)).expect("the rules are rendered")
 }
 
-/// All rules.
+/// Returns all rules.
 pub fn all() -> Vec<Rule> {
     let rules: Value = serde_saphyr::from_str(&rendered()).expect("the rules are YAML");
     let groups = rules["groups"].as_array().expect("rules come in groups");
@@ -49,12 +49,12 @@ pub fn all() -> Vec<Rule> {
         .collect()
 }
 
-/// The alerts.
+/// Returns the alerts.
 pub fn alerts() -> Vec<Rule> {
     all().into_iter().filter(Rule::is_alert).collect()
 }
 
-/// The files of `tests/prometheus`, from the top of the project.
+/// Returns the files of `tests/prometheus`, with paths from the top of the project.
 pub fn test_files() -> Vec<String> {
     let folder = project::root().join("tests/prometheus");
     let entries = fs::read_dir(folder).expect("there are tests of the rules");
@@ -67,7 +67,7 @@ pub fn test_files() -> Vec<String> {
     names
 }
 
-/// The alerts of which some test says that they fire (`true`), or that they do not (`false`).
+/// Returns the alerts for which a test asserts that they fire (`true`), or that they do not fire (`false`).
 pub fn tested(firing: bool) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for file in test_files() {

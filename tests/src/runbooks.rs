@@ -1,14 +1,14 @@
-//! The runbooks of `docs/runbooks`, and the commands in them.
+//! The runbooks of `docs/runbooks` and their commands.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use testenv::project;
 
-/// How the plugin is called.
+/// How commands call the plugin.
 const PLUGIN: &str = "kubectl secret-rotation ";
 
-/// Commands that need more of a cluster than an API server.
+/// Commands that need more than an API server, such as nodes.
 const NEED_NODES: [&str; 2] = ["kubectl logs ", "kubectl rollout "];
 
 /// One page.
@@ -20,7 +20,7 @@ pub struct Runbook {
     pub text: String,
 }
 
-/// All pages, by name.
+/// Reads all pages, by name.
 pub fn all() -> Vec<Runbook> {
     let folder = project::root().join("docs/runbooks");
     let entries = fs::read_dir(folder).expect("there are runbooks");
@@ -40,7 +40,7 @@ pub fn all() -> Vec<Runbook> {
 }
 
 impl Runbook {
-    /// The subcommands of the plugin that it names, in blocks and within sentences.
+    /// Returns the subcommands of the plugin that the page names, in blocks and within sentences.
     pub fn plugin_commands(&self) -> BTreeSet<String> {
         let uses = self.text.split(PLUGIN).skip(1);
         uses.filter_map(|rest| {
@@ -51,7 +51,7 @@ impl Runbook {
         .collect()
     }
 
-    /// Its blocks as shell scripts for an API server without nodes and without the plugin; empty ones left out.
+    /// Returns its blocks as shell scripts for an API server without nodes and without the plugin, without empty ones.
     pub fn scripts(&self) -> Vec<String> {
         let blocks = self.text.split("```").skip(1).step_by(2);
         blocks
@@ -65,7 +65,7 @@ impl Runbook {
     }
 }
 
-/// A block within a list is indented as a whole.
+/// Removes the indentation of a block within a list.
 fn without_margin(block: &str) -> String {
     let block = block.trim_start_matches('\n');
     let margin = block.len() - block.trim_start().len();

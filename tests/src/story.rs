@@ -1,4 +1,4 @@
-//! A stage with everything on it.
+//! A story: a cluster, a simulated AWS and controllers, with everything that a test does and waits for.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,36 +19,36 @@ use crate::controller::{self, Controller};
 use crate::release::Release;
 use crate::{invariants, objects};
 
-/// How long anything may take to become true on a busy machine.
+/// The maximum time for anything to become true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// Between two looks.
+/// The interval between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long nothing is asked of AWS once the controller has done what it can.
+/// How long the controller sends no request to AWS once it has done what it can.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// How long silence is waited for: a request may hang, and a controller may have much to ask.
+/// The maximum wait for such a silence: a request may hang, and a controller may have many requests to send.
 const IMPATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the effect of a leap is waited for: a policy that is suspended, or has no controller, makes no check, and a
-/// large estate is never silent.
+/// The maximum wait for the effect of a jump of the clock: a policy that is suspended or has no controller is not checked,
+/// and a large account is never silent.
 const EFFECT: Duration = Duration::from_secs(1);
 
-/// An operation whose approval counts is younger than the admission policies by more than this: five seconds, in which API
-/// servers take up a new policy, and the fraction of a second that Kubernetes leaves out.
+/// An approval counts only if the operation is younger than the admission policies by more than this: the five seconds in
+/// which API servers load a new policy, and the fraction of a second that Kubernetes does not store.
 const GUARDS_ARE_OLDER: Duration = Duration::from_secs(6);
 
-/// The annotation by which people ask for a check.
+/// The annotation that requests a check.
 const CHECK_REQUESTED: &str = "secretrotation.dev/check-requested-at";
 
 /// The namespace of most stories.
 pub const TEAM: &str = "team-payments";
 
-/// Users beside the administrator, who may do nothing until a story says so.
+/// Users in addition to the administrator. They have no permissions until a story grants some.
 const USERS: [&str; 5] = ["alice", "bob", "eve", "mallory", "wanda"];
 
-/// What most stories find installed.
+/// The manifests that are installed for most stories.
 const INSTALLED: [&str; 4] = [
     "deploy/crds",
     "deploy/controller/namespace.yaml",
@@ -56,13 +56,13 @@ const INSTALLED: [&str; 4] = [
     "deploy/admission",
 ];
 
-/// API servers on which that is installed, and nothing else.
+/// API servers on which these manifests are installed, and nothing else.
 static SERVERS: Pool = Pool::new(&USERS, install);
 
-/// A running story. Everything ends with it.
+/// A running story. Dropping it stops everything.
 #[derive(Debug)]
 pub struct Story {
-    // Dropped in this order: first those who ask, last those who answer.
+    // Dropped in this order: clients before the servers that they call.
     pub controllers: Vec<Controller>,
     pub aws: Simulator,
     pub cluster: Borrowed,
@@ -70,7 +70,7 @@ pub struct Story {
     tokens: AtomicU64,
 }
 
-/// A policy to be applied: everything that most stories want, and what this one wants otherwise.
+/// A policy to apply: the fields that most stories need, and the changes of this story.
 #[derive(Clone, Debug)]
 pub struct Policy {
     namespace: String,
@@ -78,8 +78,8 @@ pub struct Policy {
     spec: Value,
 }
 
-/// Seconds until AWS's clock next shows 18:00 UTC. Rotation windows end with days, so that a story told at
-/// another hour would be another story.
+/// Returns the seconds until AWS's clock next shows 18:00 UTC. Rotation windows end with the day, so a story that starts at
+/// another hour would have another result.
 fn until_evening(aws: &Simulator) -> f64 {
     const DAY: i64 = 24 * 3600;
     const EVENING: i64 = 18 * 3600;
@@ -88,13 +88,13 @@ fn until_evening(aws: &Simulator) -> f64 {
 }
 
 impl Story {
-    /// Takes an API server on which `deploy/` is installed, and starts AWS. No controller runs yet, and `USERS` may do
-    /// nothing.
+    /// Takes an API server on which `deploy/` is installed, and starts AWS. No controller runs yet, and `USERS` have no
+    /// permissions.
     pub fn begin(estate: &str) -> Self {
         Self::on(SERVERS.take().expect("an API server starts"), estate)
     }
 
-    /// The same on an API server of its own with nothing of ours installed, and with these users.
+    /// Starts a new API server with these users and without the product, and AWS.
     pub fn bare(users: &[&str], estate: &str) -> Self {
         let cluster = Cluster::start(users).expect("an API server starts");
         Self::on(Borrowed::own(cluster), estate)
@@ -115,7 +115,7 @@ impl Story {
         story
     }
 
-    /// The same, with a profile that allows everything to everybody, one policy, and one controller.
+    /// Begins a story with a profile that allows everything to every namespace, one policy, and one controller.
     pub fn with(estate: &str, policy: &Policy) -> Self {
         let mut story = Self::begin(estate);
         story.profile(&json!({}));
@@ -130,24 +130,24 @@ impl Story {
         self.cluster.apply(&manifests).expect("the manifests apply");
     }
 
-    /// Starts one more replica, with exactly the rights that `deploy/` gives.
+    /// Starts another replica, with exactly the permissions of `deploy/`.
     pub fn start_controller(&mut self) -> &Controller {
         self.start_controller_with(&[])
     }
 
-    /// The same, with further arguments.
+    /// Starts another replica with further arguments.
     pub fn start_controller_with(&mut self, arguments: &[&str]) -> &Controller {
         self.start_controller_as(|command| {
             command.args(arguments);
         })
     }
 
-    /// The same, with further arguments and another environment.
+    /// Starts another replica with further arguments and environment variables.
     pub fn start_controller_as(&mut self, adjust: impl FnOnce(&mut Command)) -> &Controller {
         self.start_program(controller::binary(), adjust)
     }
 
-    /// Starts one more replica of a release.
+    /// Starts another replica of a release.
     pub fn start_release(&mut self, release: &Release) -> &Controller {
         self.start_program(release.program(), |_| {})
     }
@@ -167,7 +167,7 @@ impl Story {
         self.controllers.last().expect("it was just pushed")
     }
 
-    /// Applies profile `default`: everything to everybody, but for what `changes` says.
+    /// Applies profile `default`, which allows everything to every namespace, with changes.
     pub fn profile(&self, changes: &Value) {
         let mut spec = json!({
             "regions": ["eu-west-1"],
@@ -187,17 +187,17 @@ impl Story {
         self.apply(&policy.object());
     }
 
-    /// Applies an object; panics with what the API server said.
+    /// Applies an object; panics with the message of the API server if it is refused.
     pub fn apply(&self, object: &Value) {
         self.try_apply(object).expect("the object applies");
     }
 
-    /// Applies an object; the error is what the API server said.
+    /// Applies an object; the error is the message of the API server.
     pub fn try_apply(&self, object: &Value) -> anyhow::Result<()> {
         self.cluster.apply_text(&object.to_string())
     }
 
-    /// Runs `kubectl` as a user with something on standard input; the error is what the API server said.
+    /// Runs `kubectl` as a user with a text on standard input; the error is the message of the API server.
     pub fn kubectl_as(
         &self,
         user: &str,
@@ -228,12 +228,12 @@ impl Story {
         project::output(self.cluster.kubectl().args(arguments)).expect("kubectl succeeds")
     }
 
-    /// An object of [`TEAM`], or null.
+    /// Returns an object of [`TEAM`], or null.
     pub fn get(&self, kind: &str, name: &str) -> Value {
         self.api_server.get(kind, TEAM, name)
     }
 
-    /// All objects of a kind in all namespaces.
+    /// Returns all objects of a resource in all namespaces.
     pub fn list(&self, kind: &str) -> Vec<Value> {
         if let Some(list) = self.api_server.list(kind) {
             return list;
@@ -246,12 +246,12 @@ impl Story {
             .unwrap_or_default()
     }
 
-    /// All operations.
+    /// Returns all operations.
     pub fn operations(&self) -> Vec<Value> {
         self.list("sro")
     }
 
-    /// All operations on a secret, oldest first.
+    /// Returns all operations on a secret, oldest first.
     pub fn operations_on(&self, secret: &str) -> Vec<Value> {
         let mut operations = self.operations();
         operations.retain(|one| {
@@ -264,13 +264,13 @@ impl Story {
         operations
     }
 
-    /// Whether an event of this reason was told in [`TEAM`].
+    /// Returns whether an event with this reason exists in [`TEAM`].
     pub fn tells(&self, reason: &str) -> bool {
         let events = self.list("events.events.k8s.io");
         events.iter().any(|event| event["reason"] == reason)
     }
 
-    /// Makes the controller look at every policy and every unfinished operation at once.
+    /// Makes the controller reconcile every policy and every unfinished operation immediately.
     pub fn poke(&self) {
         let token = self.tokens.fetch_add(1, Ordering::Relaxed).to_string();
         let check = (CHECK_REQUESTED, token.as_str());
@@ -281,7 +281,7 @@ impl Story {
         self.api_server.annotate("sro", &operations, look);
     }
 
-    /// Asks for a check of a policy, and waits until that check is complete.
+    /// Requests a check of a policy, and waits until it is complete.
     pub fn check(&self, policy: &str) {
         let token = format!("check-{}", self.tokens.fetch_add(1, Ordering::Relaxed));
         let ask = format!("{CHECK_REQUESTED}={token}");
@@ -291,12 +291,12 @@ impl Story {
         });
     }
 
-    /// Waits until something holds.
+    /// Waits until a condition is true.
     pub fn eventually(&self, what: &str, holds: impl FnMut() -> bool) {
         self.until(what, None, holds);
     }
 
-    /// Waits until something holds, while AWS's clock leaps ahead by so many seconds again and again.
+    /// Waits until a condition is true, and moves AWS's clock forward by so many seconds again and again.
     pub fn while_time_flies(&self, what: &str, leap: f64, holds: impl FnMut() -> bool) {
         self.until(what, Some(leap), holds);
     }
@@ -306,7 +306,7 @@ impl Story {
         while began.elapsed() < PATIENCE {
             let is_true = holds();
             match leap {
-                // What else follows from the last leap is on its way.
+                // Other effects of the last jump are still in progress.
                 Some(_) if is_true => return self.wait_for_silence(EFFECT),
                 None if is_true => return,
                 Some(leap) => self.leap(leap),
@@ -316,9 +316,10 @@ impl Story {
         panic!("it never came true that {what}\n{}", self.scene());
     }
 
-    /// Moves AWS's clock, and lets the controller do what it can do then: what is seen next is not what was true before.
+    /// Moves AWS's clock, and waits until the controller has done what it can do then, so that the story does not see the
+    /// state before the jump.
     fn leap(&self, seconds: f64) {
-        // A leap while a request is on its way would look like a request that took so long.
+        // A jump during a request would look like a request that took this long.
         self.wait_for_silence(IMPATIENCE);
         self.aws.jump(seconds);
         self.poke();
@@ -326,8 +327,8 @@ impl Story {
         self.wait_for_silence(EFFECT);
     }
 
-    /// Waits until the checks are made that the last leap asked for. A busy machine may be silent because it has not begun,
-    /// and requests that follow one another faster than checks leave no time for anything else.
+    /// Waits until the checks that the last jump requested are complete. A busy machine may be silent because they have not
+    /// begun, and requests that come faster than checks would leave no time for anything else.
     fn wait_for_checks(&self) {
         let began = now();
         let is_checked = |policy: &Value| {
@@ -353,7 +354,7 @@ impl Story {
         }
     }
 
-    /// Waits until the approval of an operation counts that is created now: the admission policies must be older.
+    /// Waits until an operation that is created now can be approved: the admission policies must be old enough.
     pub fn until_approvals_count(&self) {
         let guards = "validatingadmissionpolicies,validatingadmissionpolicybindings";
         let times = "jsonpath={.items[*].metadata.creationTimestamp}";
@@ -366,17 +367,18 @@ impl Story {
         self.meanwhile(GUARDS_ARE_OLDER.saturating_sub(age));
     }
 
-    /// The same where the admission policies have just been changed: their age says nothing then.
+    /// Waits until an operation that is created now can be approved, after a change of the admission policies. Their age does
+    /// not show such a change.
     pub fn until_approvals_count_again(&self) {
         self.meanwhile(GUARDS_ARE_OLDER);
     }
 
-    /// Lets time pass in which nothing may change.
+    /// Waits for a time in which nothing may change.
     pub fn meanwhile(&self, pause: Duration) {
         thread::sleep(pause);
     }
 
-    /// AWSCURRENT moves, and deletions are called off, only where somebody asked for it.
+    /// Checks that AWSCURRENT was moved and deletions were canceled only if a person requested it.
     fn moves_by_hand_only(&self) {
         const MOVES: [&str; 3] = ["PromotePending", "RevertToPrevious", "RestoreSecret"];
         let asked = self
@@ -388,7 +390,7 @@ impl Story {
         }
     }
 
-    /// Everything that helps to understand a story that went wrong.
+    /// Describes everything that helps to understand a failed story.
     pub fn scene(&self) -> String {
         let mut scene = String::new();
         for arguments in [
@@ -415,7 +417,7 @@ impl Story {
         scene
     }
 
-    /// Checks what must hold at the end of every story.
+    /// Checks what must be true at the end of every story.
     pub fn end(self) {
         invariants::hold(&self.aws);
         self.moves_by_hand_only();
@@ -437,7 +439,7 @@ impl Story {
 }
 
 impl Policy {
-    /// A policy of [`TEAM`] that acts on `app/…`, without waiting longer than it must.
+    /// Returns a policy of [`TEAM`] that acts on `app/…`, with the shortest allowed waits.
     pub fn acting(name: &str) -> Self {
         let spec = json!({
             "selector": {"include": [{"namePrefix": "app/"}]},
@@ -452,33 +454,33 @@ impl Policy {
         }
     }
 
-    /// A policy that only looks.
+    /// Returns a policy in mode Observe.
     pub fn observing(name: &str) -> Self {
         Self::acting(name).but(&json!({"mode": "Observe"}))
     }
 
-    /// The same on names that begin so.
+    /// Selects the names with this prefix instead.
     #[must_use]
     pub fn selecting(mut self, prefix: &str) -> Self {
         self.spec["selector"] = json!({"include": [{"namePrefix": prefix}]});
         self
     }
 
-    /// The same in another namespace.
+    /// Sets another namespace.
     #[must_use]
     pub fn in_namespace(mut self, namespace: &str) -> Self {
         namespace.clone_into(&mut self.namespace);
         self
     }
 
-    /// The same, but for these fields of the spec.
+    /// Changes fields of the spec.
     #[must_use]
     pub fn but(mut self, changes: &Value) -> Self {
         merge(&mut self.spec, changes);
         self
     }
 
-    /// As it is applied.
+    /// Returns the object to apply.
     pub fn object(&self) -> Value {
         json!({
             "apiVersion": "secretrotation.dev/v1alpha1",
@@ -489,7 +491,7 @@ impl Policy {
     }
 }
 
-/// Applies what most stories find installed, and waits until the API server serves and obeys it.
+/// Applies the manifests of most stories, and waits until the API server serves the CRDs and enforces the admission policies.
 fn install(cluster: &Cluster) -> anyhow::Result<()> {
     for manifests in INSTALLED {
         cluster.apply(&project::root().join(manifests))?;
@@ -498,7 +500,7 @@ fn install(cluster: &Cluster) -> anyhow::Result<()> {
     project::output(cluster.kubectl().args(wait)).map(drop)
 }
 
-/// Puts `changes` over `base`, field by field; null takes a field away.
+/// Merges `changes` into `base`, field by field; null removes a field.
 fn merge(base: &mut Value, changes: &Value) {
     let (Value::Object(base), Value::Object(changes)) = (&mut *base, changes) else {
         *base = changes.clone();

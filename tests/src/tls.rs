@@ -1,4 +1,4 @@
-//! A certificate as somebody renews it, and a client that trusts nothing else.
+//! A certificate that is renewed, and a client that trusts only this certificate.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// A folder as a kubelet mounts a Secret: links into a folder that is swapped as a whole.
+/// A folder as a kubelet mounts a Secret: links into a folder that is replaced as a whole.
 #[derive(Debug)]
 pub struct Mounted {
     folder: PathBuf,
@@ -21,7 +21,7 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// A first certificate in a folder that exists.
+    /// Creates the first certificate, in an existing folder.
     pub fn in_folder(folder: &Path) -> Self {
         for name in ["tls.crt", "tls.key"] {
             symlink(format!("..data/{name}"), folder.join(name)).expect("a link");
@@ -34,17 +34,17 @@ impl Mounted {
         mounted
     }
 
-    /// The certificate, which is its own authority.
+    /// Returns the path of the certificate, which is its own authority.
     pub fn certificate(&self) -> PathBuf {
         self.folder.join("tls.crt")
     }
 
-    /// Its key.
+    /// Returns the path of its key.
     pub fn key(&self) -> PathBuf {
         self.folder.join("tls.key")
     }
 
-    /// Another certificate with another key, both at once. Answers the text of the certificate.
+    /// Replaces certificate and key at the same time, and returns the text of the new certificate.
     pub fn renew(&mut self) -> String {
         self.versions += 1;
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -60,7 +60,7 @@ impl Mounted {
     }
 }
 
-/// Gets `/metrics` over TLS from a server with this very certificate: status, head and body.
+/// Gets `/metrics` over TLS from a server with exactly this certificate, and returns status, head and body.
 pub fn scrape(port: u16, certificate: &str, token: Option<&str>) -> Result<(u16, String, String)> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(certificate.as_bytes())?)?;

@@ -1,4 +1,4 @@
-//! The table of `docs/actions.md`: each action in each situation, carried out for real.
+//! The table of `docs/actions.md`: each action in each situation, executed against the simulator.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ const ACTIONS: [&str; 9] = [
     "ReleasePins",
 ];
 
-/// How a situation is called in the table, and the state of the simulator that it begins as.
+/// The name of a situation in the table, and the initial state in the simulator.
 const SITUATIONS: [(&str, &str); 14] = [
     ("stuck, empty", "stuck-empty"),
     ("stuck, valued", "stuck-valued"),
@@ -41,7 +41,7 @@ const SITUATIONS: [(&str, &str); 14] = [
     ("not there", ""),
 ];
 
-/// In these the action would succeed, were it not for something else.
+/// Returns the situation in which the action would succeed without another obstacle.
 fn suitable(action: &str) -> &'static str {
     match action {
         "Rotate" | "RevertToPrevious" => "healthy",
@@ -105,7 +105,8 @@ fn estate() -> String {
     estate
 }
 
-/// What a person who has looked writes: the versions as they are, or none that exists where there is none.
+/// Builds the operation of a person who has looked at the secret: it expects the versions as they are, or an id that does
+/// not exist where there is none.
 fn request(story: &Story, situation: &str, action: &str) -> Value {
     let name = secret(situation, action);
     let snapshot = story.aws.inspect(&name);
@@ -145,7 +146,7 @@ fn request(story: &Story, situation: &str, action: &str) -> Value {
         .object()
 }
 
-/// Pins of our own making, by the operation that leaves them.
+/// Creates pins of the controller, by an operation that leaves them.
 fn clear_some(story: &Story) {
     let mut cleared = Vec::new();
     for (action, situation, _) in

@@ -1,4 +1,4 @@
-//! Alerts from end to end: a stuck secret, the controller, a real Prometheus, and what the runbooks tell people to do.
+//! Alerts from end to end: a stuck secret, the controller, a real Prometheus, and the commands of the runbooks.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use testenv::assets::Assets;
 use testenv::cluster::ADMIN;
 use testenv::project;
 
-/// Two policies: the secret of one will recover, those of the other stay as they are.
+/// Two policies: the secret of one recovers, those of the other stay stuck.
 const ESTATE: &str = "
 generate:
 - {count: 1, name: app/db, state: stuck-empty}
@@ -90,7 +90,7 @@ fn prometheus_tells_of_a_stuck_secret_until_it_recovers() {
     story.end();
 }
 
-/// What rules and dashboard ask for and the scrape does not have.
+/// Returns the metrics of rules and dashboard that the scrape does not have.
 fn missing(scrape: &str) -> BTreeSet<String> {
     let there: BTreeSet<_> = scrape
         .lines()
@@ -110,7 +110,7 @@ fn missing(scrape: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// A standby that tells of policies would tell of what it does not look at.
+/// A standby must not export metrics of policies, because it does not check them.
 #[test]
 fn only_the_holder_of_the_lease_tells_of_policies_and_secrets() {
     let mut story = Story::with(ESTATE, &Policy::observing("apps"));
@@ -142,7 +142,7 @@ fn only_the_holder_of_the_lease_tells_of_policies_and_secrets() {
     story.end();
 }
 
-/// What needs nodes or the plugin is left out.
+/// Commands that need nodes or the plugin are left out.
 #[test]
 fn commands_of_the_runbooks_run_against_an_api_server() {
     let story = Story::with(ESTATE, &Policy::observing("apps"));
@@ -193,7 +193,7 @@ fn commands_of_the_runbooks_run_against_an_api_server() {
     story.end();
 }
 
-/// Replaces whole words: `SECRET` is not part of `SECRET_ROTATION_…`.
+/// Replaces whole words only, so not `SECRET` in `SECRET_ROTATION_…`.
 fn with_words(script: &str, words: &[(&str, &str)]) -> String {
     let belongs = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Four eyes: who may ask, who may approve, who may use a profile, and what the API server says to everybody else.
+//! Approval by a second person: who may request, approve and use a profile, and how the API server refuses others.
 
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{condition, finding, is_finished, message, state, text};
@@ -39,8 +39,8 @@ fn roles() -> Vec<Value> {
     ]
 }
 
-/// alice edits, operates, approves and uses the profile; bob approves; mallory edits and nothing else; wanda may do
-/// everything that a role of the namespace can grant.
+/// alice edits, operates, approves and uses the profile; bob approves; mallory only edits; wanda has every permission that
+/// a role of the namespace can grant.
 fn cast(estate: &str) -> Story {
     let story = Story::begin(estate);
     story.allow(&roles());
@@ -52,7 +52,7 @@ fn cast(estate: &str) -> Story {
             .kubectl_as("mallory", &probe, &policy)
             .is_err_and(|error| error.contains("may not use"))
     });
-    // What was created while they took hold could never be approved.
+    // An operation that is created before they are enforced can never be approved.
     story.until_approvals_count();
     story
 }
@@ -143,7 +143,7 @@ fn who_may_refer_to_a_profile(story: &Story) {
     );
 }
 
-/// To stop needs no right but that to edit; to go on again needs the profile.
+/// Suspending needs only the permission to edit; resuming needs the permission to use the profile.
 fn the_brake_is_free(story: &Story) {
     let apps = ["srp", "apps"];
     let mode = |mode: &str| json!({"spec": {"mode": mode}});
@@ -268,7 +268,7 @@ fn who_may_write_what_the_controller_writes(story: &Story) {
         story.kubectl_as("alice", &label, ""),
         "do not change the labels",
     );
-    // A role of the namespace that grants every verb does not make anybody the controller.
+    // A role of the namespace that grants every verb does not give the permissions of the controller.
     let status = ["sro", "one", "--subresource=status"];
     let forged = change(
         story,
@@ -288,7 +288,7 @@ fn who_may_write_what_the_controller_writes(story: &Story) {
     );
 }
 
-/// From the finding to the approval to the rotation.
+/// From the finding and the approval to the rotation.
 #[test]
 fn an_operation_waits_for_another_person() {
     let mut story = cast(
@@ -345,7 +345,7 @@ fn an_operation_waits_for_another_person() {
     story.end();
 }
 
-/// A cluster without the admission policies is not open: anybody could have written the approval.
+/// In a cluster without the admission policies no approval counts, because any user could have written it.
 #[test]
 fn without_admission_policies_nobody_can_approve() {
     let mut story = cast("generate: [{count: 1, name: app/db, state: stuck-empty}]");
@@ -401,7 +401,7 @@ fn without_admission_policies_nobody_can_approve() {
     story.end();
 }
 
-/// The role of the controller as it was installed.
+/// Returns the installed role of the controller.
 fn installed_role(story: &Story) -> Value {
     const ROLE: [&str; 5] = [
         "get",
@@ -415,7 +415,7 @@ fn installed_role(story: &Story) -> Value {
     role
 }
 
-/// The same as an older release had it.
+/// Returns the role of the controller of an older release.
 fn older(role: &Value) -> Value {
     let mut older = role.clone();
     let rules = older["rules"].as_array_mut().expect("rules");
@@ -424,7 +424,7 @@ fn older(role: &Value) -> Value {
     older
 }
 
-/// Guards that look as they did before prove nothing about the time between.
+/// Admission policies that look unchanged prove nothing about the time between two looks.
 #[test]
 fn an_approval_that_was_forged_in_a_gap_does_not_count() {
     let mut story = cast("generate: [{count: 3, name: 'app/db-{n}', state: healthy}]");
@@ -438,7 +438,7 @@ fn an_approval_that_was_forged_in_a_gap_does_not_count() {
             replace("Audit"),
             replace("Deny"),
         ),
-        // What was added and removed again leaves no trace in managedFields.
+        // A field that was added and removed again leaves no trace in managedFields.
         (
             "validatingadmissionpolicy",
             json!([{"op": "add", "path": "/spec/matchConditions", "value": never}]),
@@ -487,7 +487,7 @@ fn edit_guard(story: &Story, kind: &str, change: &Value) {
     story.kubectl(&["patch", kind, name, "--type=json", "-p", &change]);
 }
 
-/// No means no: the operation ends, and no machine asks again for a while.
+/// A denied operation ends, and the controller proposes no new one for a while.
 #[test]
 fn a_denial_is_respected() {
     let mut story = cast("generate: [{count: 1, name: app/db, state: stuck-empty}]");

@@ -1,4 +1,4 @@
-//! The plugin against AWS, without any cluster: what people and pipelines run.
+//! The commands of the plugin that use AWS without a cluster, as users and pipelines run them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,7 +11,7 @@ use secret_rotation_tests::forward_proxy::Proxy;
 use secret_rotation_tests::plugin::binary;
 use serde_json::Value;
 
-/// Must not show anywhere.
+/// A value that must not appear anywhere.
 const CANARY: &str = "CANARY-c0ffee-7f3a";
 
 const ESTATE: &str = "
@@ -31,7 +31,7 @@ fn aws(estate: &str) -> Simulator {
     aws
 }
 
-/// The plugin as it is called on a machine of a person: nothing but these variables.
+/// Returns a command of the plugin with only these environment variables.
 fn plugin(aws: &Simulator, line: &str) -> Command {
     let mut command = Command::new(binary());
     command
@@ -52,7 +52,7 @@ fn run(aws: &Simulator, line: &str) -> Output {
     plugin(aws, line).output().expect("the plugin starts")
 }
 
-/// The same with something on standard input.
+/// Runs the plugin with a text on standard input.
 fn run_with(aws: &Simulator, line: &str, input: &[u8]) -> Output {
     let mut command = plugin(aws, line);
     command
@@ -83,8 +83,8 @@ fn json(output: &Output) -> Value {
     serde_json::from_str(&stdout(output)).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// 200 pages of a list, two closer looks for each of the five that are stuck, and the first page once more: a date is
-/// believed only where two answers agree.
+/// 200 pages of a list, two detailed reads for each of the five stuck secrets, and the first page again, because a date is
+/// trusted only if two responses agree.
 #[test]
 fn twenty_thousand_secrets_take_at_most_211_calls() {
     let aws = aws("
@@ -142,7 +142,7 @@ fn an_audit_finds_what_the_controller_would_in_every_format() {
     assert!(aws.writes().is_empty());
 }
 
-/// Labels that are left over, first rotations, a tag job, and a version that was rolled back.
+/// Leftover labels, first rotations, a job that writes tags, and a version that was rolled back.
 const HALF_WAY: &str = "
 secrets:
 - name: app/cancelled
@@ -299,7 +299,7 @@ fn a_secret_that_cannot_be_described_is_stuck_as_far_as_the_list_shows() {
     );
 }
 
-/// Fifty ages a sweep: the audit goes on until it knows them all, or says how many it does not.
+/// A sweep reads fifty ages. The audit continues until it knows all, or reports how many are unknown.
 #[test]
 fn an_age_that_could_not_be_read_is_not_taken_for_young() {
     let aws = aws("
@@ -590,7 +590,7 @@ fn every_form_of_an_arn_and_every_cluster_flag_is_taken() {
         .expect("text")
         .to_owned();
     let partial = arn.rsplit_once('-').expect("a suffix").0;
-    // Without ages, which move between two looks.
+    // Without ages, which change between two runs.
     let shown = |line: &str| {
         let text = stdout(&run(&aws, line));
         let lines = text.lines().map(|line| {
@@ -620,7 +620,7 @@ fn every_form_of_an_arn_and_every_cluster_flag_is_taken() {
     assert!(stderr(&strange).contains("no secret arn:"), "{strange:?}");
 }
 
-/// The endpoint by a name that only the proxy knows.
+/// The endpoint has a name that only the proxy resolves.
 #[test]
 fn aws_is_asked_through_the_proxies_of_the_environment() {
     let aws = aws(ESTATE);
@@ -669,7 +669,7 @@ fn aws_is_asked_through_the_proxies_of_the_environment() {
     );
 }
 
-/// A profile whose source of credentials fails is not told to sign in as if there were none.
+/// The hint for a profile whose source of credentials fails differs from the hint for missing credentials.
 #[test]
 fn a_profile_that_fails_is_told_by_its_name() {
     let aws = aws(ESTATE);
@@ -709,7 +709,7 @@ fn a_profile_that_fails_is_told_by_its_name() {
         broken.contains("get-caller-identity --profile broken"),
         "{broken}"
     );
-    // Not signed in, which needs the feature to be known.
+    // Without a session. The message requires that the SDK is built with this feature.
     let login = stderr(&ask("login"));
     assert!(login.contains("profile login"), "{login}");
 }

@@ -1,4 +1,4 @@
-//! Mistakes in what people write: the API server refuses them and says what to write, or a condition does.
+//! Mistakes in manifests: the API server rejects them and explains what to write, or a condition does.
 
 use secret_rotation_tests::objects::{condition, message, state, verdict};
 use secret_rotation_tests::story::TEAM;
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use testenv::cluster::ADMIN;
 use testenv::project;
 
-/// What an ARN begins with.
+/// The beginning of an ARN.
 const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:";
 
-/// The object is refused, and the refusal contains each of these words.
+/// Checks that the object is rejected, with each of these texts in the message.
 fn refused(story: &Story, object: &Value, words: &[&str]) {
     let error = match story.try_apply(object) {
         Ok(()) => panic!("it was taken: {object:#}"),
@@ -57,7 +57,7 @@ fn profile(changes: &Value) -> Value {
     object
 }
 
-/// The API server refuses a policy that makes no sense, and says what would.
+/// The API server rejects an invalid policy, and explains what to write.
 #[test]
 fn policies_that_make_no_sense_are_refused_with_advice() {
     let story = Story::begin("generate: []");
@@ -175,7 +175,7 @@ fn policies_that_make_no_sense_are_refused_with_advice() {
     story.end();
 }
 
-/// A rule for new objects does not keep anybody from stopping or correcting an old one.
+/// A rule for new objects does not prevent users from suspending or correcting an old one.
 #[test]
 fn a_stored_policy_that_would_be_refused_today_can_still_be_changed_elsewhere() {
     let story = Story::begin("generate: []");
@@ -247,7 +247,7 @@ fn without_rules(schema: &mut Value) {
     }
 }
 
-/// The same of operations: an act on a secret must be spelt out.
+/// The API server rejects an invalid operation: an action on a secret must be explicit.
 #[test]
 fn operations_that_are_not_spelt_out_are_refused_with_advice() {
     let story = Story::begin("generate: []");
@@ -302,7 +302,7 @@ fn operations_that_are_not_spelt_out_are_refused_with_advice() {
     story.end();
 }
 
-/// The same of profiles: a ceiling must not be wider than it looks.
+/// The API server rejects an invalid profile: a ceiling must not be wider than it looks.
 #[test]
 fn profiles_that_reach_further_than_they_look_are_refused_with_advice() {
     let story = Story::begin("generate: []");
@@ -347,7 +347,7 @@ fn profiles_that_reach_further_than_they_look_are_refused_with_advice() {
     story.end();
 }
 
-/// What no schema can know is said by conditions, and AWS hears nothing of it.
+/// Mistakes that no schema can find are reported in conditions, without a request to AWS.
 #[test]
 fn what_is_out_of_reach_is_said_by_conditions() {
     let mut story = Story::begin("generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}]");
@@ -416,7 +416,7 @@ fn what_is_out_of_reach_is_said_by_conditions() {
     story.end();
 }
 
-/// The account in a profile is misspelt: the credentials are valid, and what they show is somebody else's.
+/// The account in a profile is misspelled: the credentials are valid, but the secrets belong to another account.
 #[test]
 fn a_profile_of_another_account_is_never_ready_and_nothing_is_healthy() {
     let mut story = Story::begin("generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}]");
@@ -451,7 +451,7 @@ fn a_profile_of_another_account_is_never_ready_and_nothing_is_healthy() {
     story.end();
 }
 
-/// A policy of a newer release is stored, and cannot be understood here, until somebody writes what this release knows.
+/// A stored policy of a newer release cannot be parsed until someone writes a spec that this release knows.
 #[test]
 fn a_policy_that_is_mended_is_stalled_no_more() {
     const MODES: &str =

@@ -1,4 +1,4 @@
-//! What the controller believes of secrets and regions, and that it acts on no more than that.
+//! What the controller knows about secrets and regions, and that it acts only on that.
 
 use secret_rotation_simulator::{Fault, FaultKind};
 use secret_rotation_tests::by_hand::{ByHand, holder};
@@ -7,7 +7,7 @@ use secret_rotation_tests::objects::{count, finding, state, text, verdict};
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
 
-/// Secrets about which a person has decided, and one whose tags a job keeps writing.
+/// Secrets that a person has changed, and one whose tags a job keeps writing.
 const DECIDED: &str = "
 generate:
 - {count: 1, name: app/both, state: pending-on-current, function: ok-both}
@@ -30,8 +30,8 @@ secrets:
   rotation: {function: ok-cancelled, enabled: false, everyDays: 30, lastRotated: -60d}
 ";
 
-/// What a person took back stays so for days: a version that was rolled back, a revert of ours, a rotation that was cancelled.
-/// A job that writes tags holds a recovery off for a day, and no longer.
+/// Decisions of a person last for days: a rolled-back version, a manual revert, a canceled rotation. A job that writes tags
+/// delays a recovery for a day at most.
 #[test]
 fn what_a_person_decided_stands() {
     let mut story = Story::begin(DECIDED);
@@ -112,7 +112,7 @@ generate:
 - {count: 121, name: 'app/b-{n}', state: stuck-empty}
 ";
 
-/// A view that ends at the first page opens no gate, and what it cannot show is neither gone nor forgotten.
+/// A sweep that fails after the first page starts no operation, and the secrets that it did not see keep their state.
 #[test]
 fn a_partial_view_opens_no_gate_and_forgets_nothing() {
     let mut story = Story::begin(PAGES);
@@ -155,9 +155,9 @@ fn a_partial_view_opens_no_gate_and_forgets_nothing() {
 const STUCK: &str =
     r#"secretrotation_policy_secrets{namespace="team-payments",policy="apps",state="Stuck"}"#;
 
-/// Makes the controller read the list again so often; it fails each time.
+/// Makes the controller read the list again this many times; it fails each time.
 fn sweep(story: &Story, times: usize) {
-    // Of one sweep the SDK asks for the failing page several times, and for the first page once.
+    // In one sweep the SDK requests the failing page several times, and the first page once.
     let pages = |is_first: bool| {
         let requests = story.aws.requests().into_iter();
         let requests = requests.filter(|one| one.operation == "ListSecrets");
@@ -175,7 +175,7 @@ fn sweep(story: &Story, times: usize) {
     }
 }
 
-/// What blocks the findings, each reason once.
+/// Returns the reasons that block the findings, each once.
 fn blocked(policy: &Value) -> Vec<String> {
     let findings = policy["status"]["findings"].as_array();
     let mut reasons: Vec<_> = findings
@@ -188,7 +188,7 @@ fn blocked(policy: &Value) -> Vec<String> {
     reasons
 }
 
-/// The same findings with the same dates and the same counts, those of the later pages as unseen.
+/// Checks that findings, dates and counts are unchanged, with those of the later pages as unseen.
 fn forgets_nothing(story: &Story, before: &Value) {
     let unseen = |policy: &Value| {
         let findings = policy["status"]["findings"].as_array();

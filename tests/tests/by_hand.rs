@@ -1,4 +1,4 @@
-//! What people ask for when no machine can know: promote, restore, revert, call a deletion off.
+//! Manual actions that only a person can decide on: promote, restore, revert, cancel a deletion.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ fn labels(story: &Story, secret: &str, label: &str) -> String {
     holder(&snapshot, label).unwrap_or_default()
 }
 
-/// The lock-out: the only live password is in a version whose label was cleared, and no later rotation can log in. Both ways
-/// out of it lead through the undo of the clear; no value is ever read.
+/// A lock-out: the only live password is in a version whose label was cleared, and no later rotation can log in. Both
+/// recoveries begin with the undo of the clear. No value is read.
 #[test]
 fn a_lock_out_is_healed_by_undoing_the_clear() {
     let story = Story::begin(
@@ -103,7 +103,7 @@ fn a_lock_out_is_healed_by_undoing_the_clear() {
         ByHand::new("promote", "apps", "PromotePending", "app/db-2").expecting(&expect("app/db-2"));
     story.apply(&retry.object());
     story.apply(&promote.object());
-    // AWS takes AWSPENDING off a version that a rotation has made current a moment later.
+    // AWS removes AWSPENDING shortly after a rotation has made the version current.
     story.while_time_flies("both are healed", 20.0, || {
         let settled = |secret| labels(&story, secret, "AWSPENDING").is_empty();
         ended(&story, "retry")
@@ -121,7 +121,7 @@ fn a_lock_out_is_healed_by_undoing_the_clear() {
     story.end();
 }
 
-/// The labels that are not ours, by version.
+/// Returns the labels by version, without pins.
 fn without_pins(labels: &Value) -> BTreeMap<String, Vec<String>> {
     let versions = labels.as_object().expect("a map").iter();
     let others = versions.map(|(version, held)| {
@@ -132,7 +132,7 @@ fn without_pins(labels: &Value) -> BTreeMap<String, Vec<String>> {
     others.filter(|(_, labels)| !labels.is_empty()).collect()
 }
 
-/// With the default remedy it never comes that far: the same version is run again, and heals.
+/// With the default remedy there is no lock-out: the same version is retried, and the secret recovers.
 #[test]
 fn the_default_remedy_never_locks_out() {
     let story = Story::with(
@@ -153,7 +153,7 @@ fn the_default_remedy_never_locks_out() {
     story.end();
 }
 
-/// A clear by hand, undone by hand: the labels are as they were right before it.
+/// A manual clear and its undo: the labels are as before.
 #[test]
 fn the_undo_of_a_clear_brings_the_labels_back() {
     let mut story = Story::begin("generate: [{count: 1, name: app/db, state: stuck-valued}]");
@@ -183,7 +183,7 @@ fn the_undo_of_a_clear_brings_the_labels_back() {
     story.end();
 }
 
-/// A revert moves the label and says that the password does not move with it; a deletion is called off.
+/// A revert moves the label and reports that the password does not change; a scheduled deletion is canceled.
 #[test]
 fn a_revert_and_a_restored_secret() {
     let mut story = Story::begin(

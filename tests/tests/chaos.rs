@@ -1,5 +1,5 @@
-//! Figures rather than verdicts: how long the controller takes to stop, to notice and to recover when its API server is killed
-//! or hangs in the midst of its work. Run by hand, best with a binary of a release:
+//! Measures how long the controller takes to stop, to notice and to recover when its API server is killed or hangs during
+//! operations. Run it manually, preferably with a release binary:
 //!
 //! ```text
 //! cargo build --release --locked --bin secret-rotation-controller
@@ -14,7 +14,7 @@ use secret_rotation_tests::{Policy, Story};
 
 const ROUNDS: usize = 3;
 
-/// How long the API server is away.
+/// How long the API server is unavailable.
 const OUTAGE: Duration = Duration::from_secs(20);
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The shortest, the middle and the longest one.
+/// Formats the shortest, the median and the longest time.
 fn spread(what: &str, mut took: Vec<Duration>) -> String {
     took.sort();
     let seconds = |at: usize| took.get(at).map_or(0.0, Duration::as_secs_f64);
@@ -76,7 +76,7 @@ fn what_an_outage_of_the_api_server_costs() {
             }
             stops.push(stop);
             losses.extend(given_up);
-            // The time that a killed server takes to start is part of it.
+            // This includes the time that a killed server takes to start.
             let ended = now();
             end(&mut story, trouble);
             story.while_time_flies("it is at work again", 10.0, || {

@@ -1,4 +1,4 @@
-//! The Helm chart on a real API server: its life, its rights, and what each of its roles may.
+//! The Helm chart on a real API server: installation and upgrades, permissions, and roles.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ use xtask::markdown::Page;
 const SYSTEM: &str = chart::NAMESPACE;
 const NAME: &str = chart::RELEASE;
 
-/// Runs Helm on the release; the error is what Helm said.
+/// Runs Helm on the release; the error is the message of Helm.
 fn try_helm(story: &Story, verb: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = story.cluster.helm()?;
     command.args([verb, NAME, "--namespace", SYSTEM]);
@@ -40,7 +40,7 @@ fn install(story: &Story, arguments: &[&str]) -> String {
     )
 }
 
-/// An object of the release's namespace, or null.
+/// Returns an object of the release's namespace, or null.
 fn installed(story: &Story, kind: &str, name: &str) -> Value {
     let get = [
         "get",
@@ -59,7 +59,7 @@ fn replicas(story: &Story) -> Value {
     installed(story, "deployment", NAME)["spec"]["replicas"].clone()
 }
 
-/// The arguments that the chart gives the controller, but for those that a story gives it as well.
+/// Returns the arguments of the controller in the chart, without those that a story sets too.
 fn arguments(story: &Story) -> Vec<String> {
     let deployment = installed(story, "deployment", NAME);
     let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
@@ -220,7 +220,7 @@ fn tested(story: &Story) {
     assert_eq!(pod["status"]["phase"], "Succeeded", "its logs can be read");
 }
 
-/// Helm looks kinds up before it makes any.
+/// Helm looks up the resources before it creates any.
 #[test]
 fn a_profile_from_values_needs_a_second_step_and_follows_them_from_then_on() {
     let story = Story::bare(&[], "{}");
@@ -266,7 +266,7 @@ fn with_its_roles_the_controller_recovers_a_stuck_secret() {
     story.end();
 }
 
-/// The rights on policies and operations are Roles, and they are enough.
+/// The permissions on policies and operations are Roles, and they are sufficient.
 #[test]
 fn limited_to_some_namespaces_it_recovers_there_and_sees_nothing_elsewhere() {
     const OTHER: &str = "team-search";
@@ -309,7 +309,7 @@ fn limited_to_some_namespaces_it_recovers_there_and_sees_nothing_elsewhere() {
     story.end();
 }
 
-/// A second release, for other namespaces, without what exists once in a cluster.
+/// A second release for other namespaces, without the objects that exist once in a cluster.
 fn install_another(story: &Story, namespace: &str) {
     let mut command = story.cluster.helm().expect("Helm is there");
     command
@@ -341,7 +341,8 @@ fn refused(answer: Result<String, String>, part: &str) {
     assert!(error.contains(part), "{error}");
 }
 
-/// vera views; eddie edits, uses the profile, has made a policy and asked for a rotation; anna approves; paul owns profiles.
+/// vera views; eddie edits, uses the profile, has created a policy and requested a rotation; anna approves; paul owns
+/// profiles.
 fn cast() -> Story {
     let story = Story::bare(
         &["vera", "eddie", "anna", "paul"],
@@ -451,7 +452,7 @@ fn an_owner_of_profiles_changes_them_and_neither_their_status_nor_policies() {
     story.end();
 }
 
-/// No controller manager runs here, so the labels are compared with what the built-in roles ask for.
+/// No controller manager runs here, so the labels are compared with the aggregation rules of the built-in roles.
 #[test]
 fn viewer_and_editor_are_part_of_the_built_in_roles_and_approver_is_not() {
     let story = Story::bare(&[], "{}");
@@ -496,7 +497,8 @@ fn viewer_and_editor_are_part_of_the_built_in_roles_and_approver_is_not() {
     story.end();
 }
 
-/// The plain manifests come first, all at once. Kinds of the Prometheus operator are not known to this API server; the golden files hold them.
+/// The plain manifests are applied first, all together. This API server does not serve the resources of the Prometheus
+/// operator; the golden files contain them.
 #[test]
 fn the_api_server_accepts_every_render_and_restricted_pods() {
     let story = Story::bare(&[], "{}");

@@ -1,4 +1,4 @@
-//! The kubectl plugin against the real API server, with the controller at work.
+//! The kubectl plugin against a real API server with a running controller.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
 
-/// alice edits, operates and uses the profile; bob approves; mallory may only read; eve may do nothing.
+/// alice edits, operates and uses the profile; bob approves; mallory may only read; eve has no permissions.
 fn roles() -> Vec<Value> {
     let ours = ["secretrotation.dev"];
     let objects = ["secretrotationpolicies", "secretrotationoperations"];
@@ -45,7 +45,7 @@ fn has(text: &str, parts: &[&str]) {
     }
 }
 
-/// From the first look to the healed secret, with the plugin alone.
+/// From detection to the recovered secret, with the plugin alone.
 #[test]
 fn a_stuck_secret_is_seen_explained_cleared_and_rotated() {
     let mut story = Story::with(ESTATE, &Policy::observing("apps"));
@@ -207,7 +207,7 @@ fn remembers(story: &Story) {
             "--previous-version ID",
         ],
     );
-    // With credentials of one's own the labels are looked up.
+    // With AWS credentials of the user, the plugin reads the labels.
     let revert = ["revert", "app/ledger", "--region", "eu-west-1", "--dry-run"];
     let manifest = story.plugin_with_aws(&revert).succeeds();
     has(
@@ -220,7 +220,7 @@ fn remembers(story: &Story) {
     );
 }
 
-/// As kubectl calls it, and as a shell does.
+/// Completion as kubectl calls it, and as a shell does.
 fn completes(story: &mut Story) {
     let complete = |words: &[&str]| {
         let words = [&["__complete", "--"], words].concat();
@@ -262,7 +262,7 @@ fn completes(story: &mut Story) {
     );
 }
 
-/// What is printed while something changes, where there is no terminal.
+/// The output of `--watch` during changes, without a terminal.
 #[test]
 fn a_watch_without_a_terminal_is_a_line_for_each_change() {
     let mut story = Story::with(ESTATE, &Policy::observing("apps"));
@@ -295,7 +295,7 @@ fn a_watch_without_a_terminal_is_a_line_for_each_change() {
     story.end();
 }
 
-/// Who may not is told by the API server; who may, decides under their own name.
+/// The API server refuses users without permission; approvers decide under their own names.
 #[test]
 fn another_person_approves_and_nobody_their_own_request() {
     let mut story = Story::begin(ESTATE);
@@ -378,7 +378,7 @@ fn another_person_approves_and_nobody_their_own_request() {
         "approved by bob"
     );
 
-    // The clear can be taken back: the pin is known from the operation that made it.
+    // The clear can be undone: the pin is known from the operation that set it.
     story.check("apps");
     let policy = story.get("srp", "apps");
     assert_eq!(finding(&policy, "app/ledger")["state"], "Overdue");
@@ -398,7 +398,7 @@ fn another_person_approves_and_nobody_their_own_request() {
     story.end();
 }
 
-/// The API server by a name that only the proxy knows, as kubectl would reach it.
+/// The API server has a name that only the proxy resolves, as for kubectl.
 #[test]
 fn the_plugin_goes_through_proxies_where_kubectl_does() {
     let story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
@@ -436,7 +436,7 @@ fn the_plugin_goes_through_proxies_where_kubectl_does() {
         assert!(seen.contains(missing), "proxy-url {url}: {seen}");
         assert_eq!(proxy.asked()[0], format!("{how} api.test:{port}"));
     }
-    // Neither this machine nor what NO_PROXY names is reached through a proxy.
+    // Requests to this machine, and to hosts in NO_PROXY, do not use a proxy.
     let none = [("HTTPS_PROXY", http.as_str())];
     has(&through("127.0.0.1", None, &none).fails(), &[missing]);
     let exempt = [
@@ -464,7 +464,7 @@ fn the_plugin_goes_through_proxies_where_kubectl_does() {
     story.end();
 }
 
-/// Who may decide may see what there is to decide, without any right on policies.
+/// Approvers can see what waits for a decision, without permissions on policies.
 #[test]
 fn an_approver_describes_an_operation_without_rights_on_policies() {
     let mut story = Story::begin(ESTATE);
@@ -509,7 +509,7 @@ fn an_approver_describes_an_operation_without_rights_on_policies() {
     story.end();
 }
 
-/// Whatever is missing, somebody says what to do about it.
+/// Every error for something that is missing has a hint.
 #[test]
 fn every_failure_says_what_to_do() {
     let story = Story::begin(ESTATE);

@@ -1,4 +1,4 @@
-//! Answers with absurd dates: each spoils itself and nothing else.
+//! Responses with absurd dates: each is ignored and affects nothing else.
 
 use secret_rotation_simulator::{Fault, FaultKind};
 use secret_rotation_tests::objects::{count, finding, message, state, verdict};
@@ -34,7 +34,7 @@ fn absurd_dates_of_aws_spoil_their_answers_only() {
         assert_eq!(count(&policy, "healthy"), 1, "{date}: {policy:#}");
         assert_eq!(finding(&policy, "app/db")["since"], before, "{date}");
     }
-    // The same while something is done: the secret is recovered, and nothing was written by a wrong time.
+    // The same during an operation: the secret is recovered, and no write is based on a wrong time.
     for operation in ["DescribeSecret", "ListSecrets", "UpdateSecretVersionStage"] {
         story
             .aws

@@ -1,4 +1,4 @@
-//! Crashes, failovers and an API server that goes away.
+//! Crashes, failovers and an API server that becomes unavailable.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ fn is_well(story: &Story, secrets: u64) -> bool {
     count(&policy, "selected") == secrets && verdict(&policy, "Healthy") == ALL_WELL
 }
 
-/// Every write of the ladder once never reached AWS, once was applied and never answered, and each time the
-/// controller is killed while it waits. In the end nobody can tell.
+/// Every write of a recovery is lost once before it reaches AWS and once after it was applied, and each time the controller
+/// is killed while it waits. The result is the same as without the failure.
 #[test]
 fn a_kill_before_or_after_any_write_changes_nothing_in_the_end() {
     let mut story = Story::begin(
@@ -75,7 +75,7 @@ fn a_kill_before_or_after_any_write_changes_nothing_in_the_end() {
     story.end();
 }
 
-/// One operation that succeeded with the same steps, one rotation, and the same labels on as many versions.
+/// Checks for one successful operation with the same steps, one rotation, and the same labels on as many versions.
 fn same_as(story: &Story, struck: &str, calm: &str) {
     let tale = |name: &str| {
         let operations = story.operations_on(name);
@@ -102,7 +102,7 @@ fn same_as(story: &Story, struck: &str, calm: &str) {
     );
 }
 
-/// Only one of two replicas acts, and when it dies or hangs the other one goes on.
+/// Only one of two replicas acts, and when it dies or hangs, the other one continues.
 #[test]
 fn two_replicas_act_as_one() {
     let mut story = Story::begin("generate: [{count: 6, name: 'app/db-{n}', state: stuck-empty}]");
@@ -119,7 +119,7 @@ fn two_replicas_act_as_one() {
     let first = leader(&story).expect("one leads");
     story.apply_policy(&Policy::acting("apps"));
     story.eventually("something was written", || !story.aws.writes().is_empty());
-    // A process that hangs in the midst of its work wakes up with a belief.
+    // A process that was paused during an operation continues with outdated facts.
     story.controllers[first]
         .pause(true)
         .expect("it can be paused");
@@ -141,7 +141,7 @@ fn two_replicas_act_as_one() {
     story.end();
 }
 
-/// The API server dies in the midst of operations: no write without it, and then all goes on.
+/// The API server dies during operations: there is no write without it, and everything continues afterwards.
 #[test]
 fn the_api_server_goes_away_and_comes_back() {
     let mut story = Story::with(
@@ -171,7 +171,7 @@ fn the_api_server_goes_away_and_comes_back() {
     story.end();
 }
 
-/// SIGTERM: no new write, the lease given up, exit in time, and the next one takes over at once.
+/// SIGTERM: no new write, the lease is released, the process exits in time, and the other replica takes over immediately.
 #[test]
 fn a_graceful_end_hands_over_at_once() {
     let mut story = Story::with(
@@ -197,7 +197,7 @@ fn a_graceful_end_hands_over_at_once() {
     story.end();
 }
 
-/// Whoever reads the log away must not take the controller with him.
+/// The controller keeps running when the reader of its log exits.
 #[test]
 fn health_and_readiness_say_what_is_wrong() {
     let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");

@@ -1,5 +1,5 @@
-//! Every write of the actions by hand: lost before or after it was applied, with the controller killed while it waits,
-//! or with the connection reset. In the end nobody can tell.
+//! Every write of the manual actions: lost before or after it was applied, with the controller killed while it waits, or
+//! with the connection reset. The result is the same as without the failure.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use secret_rotation_tests::invariants::writes_to;
 use secret_rotation_tests::objects::{is_finished, state, steps};
 use serde_json::{Value, json};
 
-/// Action, the word in the parameters of the write that is struck, the operation of AWS, and what the secret begins as.
+/// The action, the word in the parameters of the write that fails, the AWS operation, and the initial state of the secret.
 const WRITES: [(&str, &str, &str, &str, Situation); 8] = [
     (
         "promote-pin",
@@ -222,7 +222,7 @@ fn a_kill_or_a_lost_answer_at_any_write_by_hand_changes_nothing_in_the_end() {
     story.end();
 }
 
-/// How it ended, by which steps, and which labels each version carries.
+/// Returns the result, the steps, and the labels of each version.
 fn tale(story: &Story, secret: &str) -> (Vec<String>, Vec<Vec<String>>, Value) {
     let operations = story.operations_on(secret);
     let truth = story.aws.inspect(secret).expect("it exists");

@@ -1,4 +1,4 @@
-//! The Grafana dashboard: complete, in order, and asking for what is there.
+//! The Grafana dashboard: complete, in order, and with queries for metrics that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -108,7 +108,7 @@ fn no_panel_lies_over_another_or_beyond_the_grid() {
     }
 }
 
-/// A fixed range shows nothing, or too much, as soon as somebody zooms.
+/// With a fixed range, a panel shows nothing or too much after a zoom.
 #[test]
 fn ranges_follow_the_chosen_time() {
     for panel in dashboard::panels() {
@@ -163,7 +163,7 @@ fn every_metric_is_in_the_reference_or_recorded_by_the_rules() {
     }
 }
 
-/// A recording rule that nobody reads does not earn its place.
+/// Every recording rule is used.
 #[test]
 fn every_recorded_metric_is_shown() {
     let shown: BTreeSet<_> = dashboard::expressions()

@@ -1,4 +1,4 @@
-//! The doctor against a real API server: before and after somebody is at work, and without a cluster at all.
+//! `doctor` against a real API server, with and without a running controller, and without a cluster.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ fn the_doctor_tells_what_is_there_and_what_is_not() {
         "ok      you in team-payments: may approve secretrotationoperations",
         "warn    AWSAccessProfiles: there are none",
     ];
-    // An API server has no answer about kinds that it has just been taught.
+    // An API server does not serve CRDs immediately after they are applied.
     story.eventually("the doctor sees what is there", || {
         let before = story.plugin(&["doctor"]);
         before.code == 1 && lines.iter().all(|line| before.out.contains(line))

@@ -1,8 +1,8 @@
-//! The commands of the documentation are run, and its examples are applied.
+//! Runs the commands of the documentation, and applies its examples.
 //!
-//! A block of `sh` is run, in one shell per page, in a playground: a real API server, a simulated AWS, and a controller
-//! for each Deployment that asks for one. `sh skip-because=…` is not run here; what may be skipped is listed below, with
-//! what runs it instead. `console` shows what is typed and what is answered; nothing else may look like a command.
+//! Blocks of `sh` run in one shell per page, in a playground: a real API server, a simulated AWS, and a controller for a
+//! Deployment that requests one. `sh skip-because=…` does not run here; the list below contains the allowed blocks, each
+//! with what runs it instead. `console` shows input and output; nothing else may look like a command.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -24,14 +24,14 @@ use testenv::playground::Playground;
 use testenv::project;
 use xtask::markdown::{self, Block, Page};
 
-/// Pages whose commands a newcomer types.
+/// Pages whose commands a new user runs.
 const PAGES: [&str; 3] = ["README.md", "docs/quickstart.md", "docs/first-policy.md"];
 
 /// Why a block is not run here, the test that runs it, and its text word for word; empty if any text may have the reason.
 const SKIPPED: [(&str, &str); 4] = [
-    // It would run this very test.
+    // It would run this test again.
     ("ci-runs-it", "cargo xtask test\n"),
-    // The playground of this test is the same, started in this process.
+    // This test starts the same playground in this process.
     ("this-test-starts-one", "cargo xtask playground\n"),
     // The simulator has neither IAM nor EKS: see `the_aws_cli_accepts_the_commands_that_are_not_run`.
     (ACCEPTED_BY_THE_AWS_CLI, ""),
@@ -62,7 +62,7 @@ const FIRST_CONTACT: [&str; 8] = [
     "charts/secret-rotation-controller/templates/NOTES.txt",
 ];
 
-/// What may stand behind the fence of a block.
+/// The allowed languages of a block.
 const INFOS: [&str; 11] = [
     "sh",
     "console",
@@ -77,15 +77,15 @@ const INFOS: [&str; 11] = [
     "mermaid",
 ];
 
-/// AWS's clock runs so much faster than ours: a wait of half a minute is over in three seconds.
+/// Seconds of AWS's clock per real second: a wait of half a minute takes three seconds.
 const CLOCK_RATE: &str = "10";
 
-/// How long a page may take; its own waits say sooner what did not come true.
+/// The maximum time for a page. The waits of the page end earlier, and name what did not happen.
 const PATIENCE: Duration = Duration::from_mins(9);
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The commands of a page, each block announced by its place.
+/// Builds the script of a page. It prints the position of each block.
 fn script(page: &Page) -> String {
     let run = page.blocks.iter().filter(|block| block.info == "sh");
     let announced = run.map(|block| format!("echo '== {}'\n{}", page.at(block.line), block.text));
@@ -111,7 +111,7 @@ fn quoted(error: &anyhow::Error) -> String {
     format!("{error:#}").replace('\'', "")
 }
 
-/// Runs a page as a newcomer would, and fails with what was printed last.
+/// Runs a page as a new user would; panics with the last lines of output if it fails.
 fn follow(path: &str) {
     let page = Page::read(Path::new(path)).expect("the page exists");
     let mut playground = Playground::start(CLOCK_RATE).expect("a playground starts");
@@ -310,8 +310,8 @@ fn every_first_profile_fits_every_first_policy() {
     }
 }
 
-/// Every command of the plugin that a page shows, in a block or within a sentence, is one that the plugin understands.
-/// What stands for a name is not judged.
+/// The plugin accepts every command that a page shows, in a block or within a sentence. Placeholders of names are not
+/// checked.
 #[test]
 fn every_command_of_the_plugin_is_one_that_it_has() {
     let mut seen = 0;
@@ -342,7 +342,7 @@ fn every_command_of_the_plugin_is_one_that_it_has() {
     assert!(seen > 40, "only {seen} commands were found");
 }
 
-/// From the name of the plugin to the end of the line, of the code, to a pipe or to a redirection.
+/// Returns the text from the name of the plugin to the end of the line or of the code, to a pipe or to a redirection.
 fn plugin_commands(text: &str) -> Vec<String> {
     const PLUGIN: &str = "kubectl secret-rotation ";
     let joined = text.replace("\\\n", " ");
@@ -356,7 +356,7 @@ fn plugin_commands(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whoever writes a block decides whether it is run; a forgotten word must not mean that it is not.
+/// Every block states explicitly whether it runs, so that no block is skipped by mistake.
 #[test]
 fn every_block_says_what_it_is() {
     for page in markdown::all().expect("the pages can be read") {
@@ -386,7 +386,7 @@ fn is_known(block: &Block) -> bool {
     }
 }
 
-/// Objects of ours on any page, whole ones and parts of a policy, are accepted as they are written.
+/// The API server accepts the examples of the product's resources on every page, complete ones and parts of a policy.
 #[test]
 fn every_example_is_accepted_by_the_api_server() {
     let cluster = Cluster::start(&[]).expect("an API server starts");
@@ -405,7 +405,7 @@ fn every_example_is_accepted_by_the_api_server() {
     assert!(applied >= 5, "only {applied} examples were found");
 }
 
-/// The objects of ours in a block; a part of the spec of a policy becomes a policy.
+/// Returns the product's resources in a block; a part of the spec of a policy is completed to a policy.
 fn objects(text: &str) -> Vec<Value> {
     let documents = text.split("\n---\n").map(|text| {
         serde_saphyr::from_str::<Value>(text).unwrap_or_else(|why| panic!("{why}:\n{text}"))
@@ -434,7 +434,7 @@ fn whole(document: Value) -> Option<Value> {
     Some(object)
 }
 
-/// Asks the API server without storing anything; namespaces of examples are not there.
+/// Validates with the API server without storing anything, because the namespaces of examples do not exist.
 fn accepted(cluster: &Cluster, object: &Value) -> anyhow::Result<()> {
     let mut object = object.clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {

@@ -1,4 +1,4 @@
-//! Events: what AWS tells of is looked at at once, and what it does not tell of is seen all the same.
+//! Rotation events: a secret with an event is checked immediately, and a change without an event is still found.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use testenv::project;
 
 const QUEUE: &str = "arn:aws:sqs:eu-west-1:111122223333:rotation-events";
 
-/// One secret that AWS rotates in an hour, with a function that hangs; nobody checks it before tomorrow.
+/// One secret that AWS rotates in an hour, with a function that hangs. The next regular check is a day later.
 const ESTATE: &str = "
 queues: [{name: rotation-events}]
 functions: {hangs: {hang: createSecret}}
@@ -27,7 +27,7 @@ fn tomorrow() -> Policy {
     Policy::observing("apps").but(&json!({"checkInterval": "24h"}))
 }
 
-/// A policy that has seen its only secret healthy, in a profile with a queue.
+/// Begins a story with a policy that has seen its only secret healthy, in a profile with a queue.
 fn story() -> Story {
     let mut story = Story::begin(ESTATE);
     story.profile(&json!({"eventQueue": {"arn": QUEUE}}));
@@ -116,7 +116,7 @@ fn messages_that_are_no_events_are_taken_away_and_do_nothing() {
     story.end();
 }
 
-/// The rule that `deploy/` installs, by `CloudFormation` and by Terraform alike, lets through what AWS tells of rotations.
+/// The EventBridge rule of `deploy/`, in `CloudFormation` and in Terraform, matches the events of rotations.
 #[test]
 fn the_rule_lets_the_events_of_rotations_through() {
     let read = |file: &str| {

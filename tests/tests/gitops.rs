@@ -1,4 +1,5 @@
-//! What Argo CD and Flux make of our objects, by the expressions of `deploy/gitops`, from statuses that the controller wrote.
+//! The health of resources in Argo CD and Flux, by the expressions of `deploy/gitops`, from statuses that the controller
+//! wrote.
 
 use cel::{Context, Program};
 use mlua::{Lua, LuaOptions, LuaSerdeExt as _, StdLib, Table};
@@ -14,7 +15,7 @@ fn read(file: &str) -> Value {
     serde_saphyr::from_str(&text).expect("it is YAML")
 }
 
-/// Health as Argo CD shows it: a status and a message. Its Lua is a 5.1 with no library but the one of tables.
+/// Returns health as Argo CD shows it: a status and a message. Argo CD runs Lua 5.1 with only the library for tables.
 fn argo(object: &Value) -> (String, String) {
     let key = format!(
         "resource.customizations.health.secretrotation.dev_{}",
@@ -29,7 +30,7 @@ fn argo(object: &Value) -> (String, String) {
     (field("status"), field("message"))
 }
 
-/// Health as Flux counts it, in its order.
+/// Returns health as Flux computes it, in its order.
 fn flux(object: &Value) -> &'static str {
     if object["status"]["observedGeneration"].is_number()
         && object["status"]["observedGeneration"] != object["metadata"]["generation"]
@@ -71,7 +72,7 @@ fn holds(expression: &str, object: &Value) -> bool {
     outcome == cel::Value::Bool(true)
 }
 
-/// An object as people commit it has no status yet.
+/// A committed object has no status yet.
 #[test]
 fn what_nobody_has_looked_at_is_in_progress() {
     let policy = Policy::observing("apps").object();

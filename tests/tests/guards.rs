@@ -1,4 +1,4 @@
-//! What the controller leaves alone, and who else is respected.
+//! Secrets that the controller does not touch, and other actors that it respects.
 
 use secret_rotation_simulator::{Fault, FaultKind};
 use secret_rotation_tests::by_hand::ByHand;
@@ -8,7 +8,7 @@ use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
 
-/// A slow but healthy rotation, and versions that AWS itself leaves behind, see no write in their whole life.
+/// The controller never writes to a secret with a slow but healthy rotation, or with versions that AWS itself left.
 #[test]
 fn healthy_rotations_are_left_alone_for_their_whole_life() {
     let story = Story::with(
@@ -48,7 +48,7 @@ fn healthy_rotations_are_left_alone_for_their_whole_life() {
     story.end();
 }
 
-/// The rotation that looked dead finishes while the clear is on its way: nothing is lost, and nothing more is done.
+/// A rotation that seemed stuck finishes while the clear is in flight: nothing is lost, and nothing more is done.
 #[test]
 fn a_rotation_that_finishes_between_look_and_clear_is_not_disturbed() {
     let story = Story::with(
@@ -121,7 +121,7 @@ fn a_value_that_the_version_list_omits_is_not_lost() {
     story.end();
 }
 
-/// The older of two policies acts; the other one says so.
+/// The older of two policies acts; the other one reports the conflict.
 #[test]
 fn one_secret_has_one_owner() {
     let mut story = Story::begin("generate: [{count: 3, name: 'app/db-{n}', state: stuck-empty}]");
@@ -151,7 +151,7 @@ fn one_secret_has_one_owner() {
     story.end();
 }
 
-/// A person's operation and an automatic one: one after the other, and after the person the machine holds back.
+/// A manual and an automatic operation run one after the other, and no automatic one starts soon after a manual one.
 #[test]
 fn a_manual_operation_goes_beside_an_automatic_one() {
     let story = Story::with(
@@ -213,7 +213,7 @@ fn a_manual_operation_goes_beside_an_automatic_one() {
     story.end();
 }
 
-/// Beyond the ceiling nothing is read in detail, and beyond the allowed actions nothing is done.
+/// Secrets outside the ceiling are not read in detail, and actions that are not allowed are not done.
 #[test]
 fn a_profile_bounds_what_its_policies_may_do() {
     let mut story = Story::begin(
@@ -253,7 +253,7 @@ fn a_profile_bounds_what_its_policies_may_do() {
     story.end();
 }
 
-/// Too many at once look like a fault of the functions, not of the secrets.
+/// Too many stuck secrets at once mean a fault of the functions, not of the secrets: the circuit breaker opens.
 #[test]
 fn the_breaker_stops_a_policy_in_which_everything_is_stuck() {
     let breaker = json!({"remediation": {"circuitBreaker": {"stuckPercent": 40, "minStuck": 5}}});
@@ -293,7 +293,7 @@ fn the_breaker_stops_a_policy_in_which_everything_is_stuck() {
     story.end();
 }
 
-/// An object that an older schema let in harms nobody else.
+/// An object that only an older schema accepts does not affect other objects.
 #[test]
 fn a_policy_that_cannot_be_decoded_stands_beside_good_ones() {
     let mut story = Story::begin("generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}]");
@@ -343,7 +343,7 @@ fn a_policy_that_cannot_be_decoded_stands_beside_good_ones() {
     story.end();
 }
 
-/// A suspended policy does nothing, and goes on where it stood.
+/// A suspended policy does nothing, and continues where it stopped.
 #[test]
 fn a_suspended_policy_stops_its_operations_and_goes_on() {
     let story = Story::with(

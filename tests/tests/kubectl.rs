@@ -1,4 +1,4 @@
-//! What people see and do with `kubectl`.
+//! What users see and do with `kubectl`.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
 
-/// Columns of a terminal that nobody has widened.
+/// The usual number of columns of a terminal.
 const WIDTH: usize = 80;
 
 /// Every reason that an event may have.
@@ -56,7 +56,7 @@ fn fits(table: &str) {
     }
 }
 
-/// A stuck secret from the first look to its recovery, as tables, waits and events tell it.
+/// Tables, waits and events show a stuck secret from detection to recovery.
 #[test]
 fn a_recovery_can_be_followed_with_kubectl_alone() {
     let story = Story::with(ESTATE, &Policy::observing("payments"));
@@ -182,7 +182,7 @@ fn tells_only_known_events(story: &Story) {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// A person's operation that cannot be: it fails, says why, and can be waited for.
+/// An impossible manual operation fails with a reason, and `kubectl wait` can wait for that.
 #[test]
 fn a_failure_can_be_waited_for() {
     let story = Story::with(ESTATE, &Policy::observing("payments"));
@@ -237,7 +237,7 @@ fn rotate(name: &str, secret: &str, current: &str) -> Value {
     })
 }
 
-/// Lists can be narrowed by what people look for.
+/// Lists can be filtered by field selectors and labels.
 #[test]
 fn fields_select_policies_and_operations() {
     let story = Story::begin("generate: []");
@@ -266,7 +266,7 @@ fn fields_select_policies_and_operations() {
     story.end();
 }
 
-/// `kubectl explain` has a sentence for every field of every kind.
+/// `kubectl explain` has a sentence for every field of every CRD.
 #[test]
 fn every_field_is_explained() {
     let story = Story::begin("generate: []");
@@ -304,7 +304,7 @@ fn unexplained_fields(schema: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// An edit takes effect at once, and the status says for which generation it speaks.
+/// An edit takes effect immediately, and the status names the generation that it describes.
 #[test]
 fn an_edit_takes_effect_and_is_acknowledged() {
     let story = Story::with(ESTATE, &Policy::observing("payments"));
@@ -330,7 +330,7 @@ fn an_edit_takes_effect_and_is_acknowledged() {
     story.end();
 }
 
-/// A policy that goes takes its waiting operations with it: they end before their next write and say so.
+/// The waiting operations of a deleted policy end before their next write, with a reason.
 #[test]
 fn an_operation_does_not_outlive_its_policy() {
     let story = Story::with(

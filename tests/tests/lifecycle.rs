@@ -1,4 +1,4 @@
-//! What becomes of operations when their policy goes, stands still or comes again, and how long they are kept.
+//! Operations whose policy is deleted, suspended or created again, and how long operations are kept.
 
 use secret_rotation_tests::by_hand::{ByHand, holder};
 use secret_rotation_tests::objects::{count, finding, is_finished, state, steps};
@@ -39,7 +39,7 @@ fn a_policy_that_goes_ends_its_operation_before_the_next_write() {
     story.end();
 }
 
-/// The same name, another policy: it begins anew, but not with new attempts.
+/// A policy that is created again with the same name starts again, but the attempts still count.
 #[test]
 fn a_policy_that_comes_again_has_no_new_budget() {
     let once = Policy::acting("apps").but(&json!({"remediation": {"limits": {"maxAttempts": 1}}}));
@@ -60,7 +60,8 @@ fn a_policy_that_comes_again_has_no_new_budget() {
     story.end();
 }
 
-/// Suspended where the ladder rests: nothing is written meanwhile, and all goes on after. Every step is core's to test.
+/// A policy is suspended while an operation waits: nothing is written, and the operation continues after the resume. Tests
+/// of core cover every step.
 #[test]
 fn a_suspended_policy_stands_still_wherever_it_was() {
     let story = Story::with(STUCK, &slowly());
@@ -92,7 +93,7 @@ fn a_suspended_policy_stands_still_wherever_it_was() {
     story.end();
 }
 
-/// When the owner goes, the next policy takes its secrets over.
+/// When the owner is deleted, the next policy becomes the owner of its secrets.
 #[test]
 fn ownership_passes_on_when_a_policy_goes() {
     let mut story = Story::begin(STUCK);
@@ -116,7 +117,7 @@ fn ownership_passes_on_when_a_policy_goes() {
     story.end();
 }
 
-/// Pins that a failed recovery left go once all has been well for a whole attempt window.
+/// Pins of a failed recovery are removed once the secret has been healthy for a complete attempt window.
 #[test]
 fn pins_are_collected_when_nobody_needs_them() {
     let story = Story::with(
@@ -145,7 +146,7 @@ fn pins_are_collected_when_nobody_needs_them() {
         labels.filter(|label| label.starts_with("srp-pin-")).count()
     };
     assert_eq!(pins(&story), 1);
-    // AWS rotates by its own schedule.
+    // AWS rotates on schedule.
     story.aws.jump(31.0 * 3600.0);
     story.apply_policy(&Policy::acting("apps"));
     story.check("apps");
@@ -163,7 +164,7 @@ fn pins_are_collected_when_nobody_needs_them() {
     story.end();
 }
 
-/// A record goes when its time is over, but never while its attempt counts.
+/// A record is deleted after its retention, but never while its attempt counts.
 #[test]
 fn records_are_deleted_when_nobody_needs_them() {
     let story = Story::with(
@@ -188,7 +189,7 @@ fn records_are_deleted_when_nobody_needs_them() {
     story.end();
 }
 
-/// Nobody approves for a minute of the API server's clock, which no story can move.
+/// No one approves for a minute of the API server's clock, which no story can move.
 #[test]
 fn what_does_not_begin_in_time_expires() {
     let story = Story::with(

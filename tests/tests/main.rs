@@ -1,4 +1,4 @@
-//! All stories in one program: they are linked once, and none waits for the end of the slowest of another file.
+//! All stories in one program, so that they are linked once and tests of all files run in parallel.
 
 mod actions;
 mod alerts;

@@ -1,4 +1,4 @@
-//! What one tenant, one region or one misspelt name does to all others: nothing. And what stops an operation for sure.
+//! Isolation: one tenant, one region or one misspelled name does not affect others. Also what surely stops an operation.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ generate:
 - {count: 24, name: 'far/db-{n}', state: healthy, region: us-east-1}
 ";
 
-/// How soon somebody is served whom nothing holds up, on a busy machine.
+/// The maximum time for a policy that nothing delays, on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
@@ -47,7 +47,7 @@ fn nobody_holds_up_somebody_else_and_stop_means_stop() {
     story.end();
 }
 
-/// IAM answers that a name it does not know is forbidden. Only its own finding says so.
+/// IAM denies access to a name that does not exist. Only the finding of this name reports it.
 fn a_policy_of_names(story: &Story) {
     let misspelt = Fault::on("DescribeSecret", FaultKind::AccessDenied).about("named/legder");
     story.aws.inject(misspelt);
@@ -69,7 +69,7 @@ fn the_other_name_is_judged(story: &Story) {
     assert_eq!(policy["status"]["summary"]["healthy"], 1, "{policy:#}");
 }
 
-/// An operation of a suspended policy on somebody else's secret, and one that it has begun: both stay for good.
+/// An operation of a suspended policy on a secret of another policy, and one that has begun: both stay as they are.
 fn a_neighbor_stands_in_the_way(story: &Story) {
     let suspended = Policy::acting("idle")
         .in_namespace("neighbor")
@@ -136,7 +136,7 @@ fn rotate(story: &Story, name: &str, policy: &str, secret: &str) -> ByHand {
         .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
 }
 
-/// How long it takes until a secret is written to.
+/// Waits until a secret is written to, and returns how long it took.
 fn until_written(story: &Story, secret: &str) -> Duration {
     let began = now();
     story.eventually("the first request is sent", || {
@@ -218,7 +218,7 @@ fn a_dead_region_delays_nobody(story: &Story) {
     story.aws.release();
 }
 
-/// Something else holds policy and operation back with a finalizer: nothing more is sent all the same.
+/// Another controller's finalizer keeps a deleted policy and operation: still, nothing more is sent.
 fn a_deletion_stops_before_the_next_write(story: &Story) {
     let slowly = json!({"regions": ["eu-west-1"], "remediation": {"confirmAfter": "10m"}});
     for (name, secret) in [("goes", "held/policy"), ("stays", "held/operation")] {

@@ -1,4 +1,4 @@
-//! What lies between the controller and the API server: connections that die silently, data that was restored, and the end
+//! Failures between the controller and the API server: connections that die silently, data that was restored, and the end
 //! of the process at any moment.
 
 use std::fs;
@@ -11,10 +11,10 @@ use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::json;
 
-/// What the design asks for, and as much again for a busy machine.
+/// The limit of the design, doubled for a busy machine.
 const HALF_A_MINUTE: Duration = Duration::from_mins(1);
 
-/// As long as the kubelet waits, less what it needs itself.
+/// The time for which the kubelet waits, minus the time that it needs itself.
 const PATIENCE: Duration = Duration::from_secs(28);
 
 #[expect(
@@ -71,7 +71,7 @@ fn a_connection_that_died_silently_is_noticed_within_half_a_minute() {
     story.end();
 }
 
-/// A watch from a version that is yet to come is not refused, and tells nothing.
+/// The API server accepts a watch from a future version, and sends nothing.
 #[test]
 fn after_a_restore_of_etcd_the_controller_knows_what_is_there() {
     let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
@@ -85,7 +85,7 @@ fn after_a_restore_of_etcd_the_controller_knows_what_is_there() {
             .iter()
             .all(|name| verdict(&story.get("srp", name), "Ready") == "True/Succeeded")
     });
-    // The versions of the restored data are far behind.
+    // The versions of the restored data are much older.
     for n in 0..50 {
         let label = format!("story={n}");
         story.kubectl(&["label", "srp", "apps", "-n", TEAM, "--overwrite", &label]);
@@ -106,8 +106,8 @@ fn after_a_restore_of_etcd_the_controller_knows_what_is_there() {
     story.end();
 }
 
-/// SIGTERM at many moments of a recovery whose requests are slow, lost and answered late: the process ends in time by itself,
-/// no write starts afterwards, and in the end nothing was done twice.
+/// SIGTERM at many moments of a recovery whose requests are slow, lost and answered late: the process ends in time, no
+/// write starts afterwards, and in the end nothing was done twice.
 #[test]
 fn the_process_ends_in_time_at_any_moment() {
     const SECRETS: u64 = 12;
@@ -134,14 +134,14 @@ fn the_process_ends_in_time_at_any_moment() {
         }
         story.start_controller();
         story.aws.jump(30.0);
-        // Not drawn: the same moments each time, spread over the first four seconds of a life.
+        // Not random: the same moments in each run, spread over the first four seconds of a process.
         std::thread::sleep(Duration::from_millis(time * 7919 % 4001));
         let asked = now();
         let controller = story.controllers.last_mut().expect("it runs");
         controller.terminate_within(PATIENCE).expect("it ends");
         ends.push(asked.elapsed());
         let log = controller.log();
-        // All lives write into one file.
+        // All processes write into one file.
         let times = |what: &str| log.matches(what).count();
         let ended = times("lease released") + times("lease lost");
         assert_eq!(times("lease acquired"), ended, "it is given up:\n{log}");

@@ -1,4 +1,4 @@
-//! How much AWS is asked: what changes is looked at, and nothing else.
+//! The number of AWS calls: only what changes is read.
 
 use secret_rotation_tests::objects::{count, is_finished, state};
 use secret_rotation_tests::{Policy, Story};
@@ -16,7 +16,7 @@ fn lists(story: &Story) -> usize {
     calls.get("ListSecrets").copied().unwrap_or_default()
 }
 
-/// Nobody checks by himself before tomorrow.
+/// A check interval of a day: only requested checks run.
 #[test]
 fn what_ends_is_looked_at_alone_and_a_check_reads_its_own_policy_and_a_shorter_interval_counts_at_once()
  {

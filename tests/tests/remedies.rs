@@ -1,4 +1,4 @@
-//! What the controller does about a stuck rotation, and what it leaves alone.
+//! The remedies for a stuck rotation.
 
 use secret_rotation_simulator::Script;
 use secret_rotation_tests::invariants::writes_to;
@@ -6,7 +6,7 @@ use secret_rotation_tests::objects::{count, finding, is_finished, state, steps, 
 use secret_rotation_tests::{Policy, Story};
 use serde_json::json;
 
-/// A pending version without a value heals nobody: it is pinned, cleared, and a new rotation runs.
+/// A pending version without a value is useless: it is pinned and cleared, and a new rotation runs.
 #[test]
 fn a_value_less_stuck_version_is_cleared_and_rotated() {
     let story = Story::with(
@@ -42,7 +42,7 @@ fn a_value_less_stuck_version_is_cleared_and_rotated() {
     story.end();
 }
 
-/// Where the stuck value never reached the target, the same version is tried again before anything is cleared.
+/// If the stuck value never reached the target, the same version is retried before anything is cleared.
 #[test]
 fn a_valued_stuck_version_is_retried_first() {
     let story = Story::with(
@@ -97,7 +97,7 @@ fn a_value_that_only_the_pending_version_holds_is_never_cleared() {
     story.end();
 }
 
-/// A rotation that fails again and again: the pauses grow, and in the end a person is asked for.
+/// A rotation that fails again and again: the pauses grow, and finally no attempt is left.
 #[test]
 fn a_rotation_that_keeps_failing_exhausts_its_attempts() {
     let story = Story::with(
@@ -127,7 +127,7 @@ fn a_rotation_that_keeps_failing_exhausts_its_attempts() {
     story.end();
 }
 
-/// The function is mended between two attempts: the second one heals the secret.
+/// The function is fixed between two attempts: the second one recovers the secret.
 #[test]
 fn a_mended_function_lets_the_next_attempt_succeed() {
     let story = Story::with(

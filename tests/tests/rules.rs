@@ -1,4 +1,4 @@
-//! The alert rules: right by promtool, with all that a person who is woken up needs.
+//! The alert rules: correct according to promtool, with all information that an on-call person needs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -132,7 +132,7 @@ fn the_page_of_alerts_lists_each_with_its_severity() {
     assert_eq!(listed, wanted);
 }
 
-/// Another holder of the lease is another pod: what keeps pods apart begins to wait anew.
+/// Another holder of the lease is another pod: an alert that keeps pods separate would start to wait again.
 #[test]
 fn no_rule_keeps_pods_or_instances_apart() {
     for rule in rules::all() {

@@ -1,4 +1,4 @@
-//! A large estate, and a quiet one.
+//! A large account, and an account without changes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ generate:
 - {count: 20, name: 'app/valued-{n}', state: stuck-valued, function: 'ok-valued-{n}'}
 ";
 
-/// Found in as few calls as can be, recovered within the limits, and nobody else touched.
+/// Stuck secrets are found with the fewest calls and recovered within the limits, and no other secret is touched.
 #[test]
 fn forty_stuck_among_two_thousand() {
     let mut story = Story::begin(ESTATE);
@@ -27,7 +27,7 @@ fn forty_stuck_among_two_thousand() {
         count(&story.get("srp", "apps"), "stuck") == 40
     });
     let calls = story.aws.calls();
-    // The first page twice: a date is believed only where two answers agree.
+    // The first page twice: a date is trusted only if two responses agree.
     let at_most = [
         ("ListSecrets", 21),
         ("DescribeSecret", 40),
@@ -76,7 +76,7 @@ fn forty_stuck_among_two_thousand() {
     story.end();
 }
 
-/// Nothing to do is done quietly, for ten minutes of AWS's and of the controller's time.
+/// Without changes, the controller writes nothing for ten minutes of AWS's clock and of its own clock.
 #[test]
 fn a_healthy_estate_is_left_in_peace() {
     let story = Story::with(
@@ -93,7 +93,7 @@ fn a_healthy_estate_is_left_in_peace() {
     let (before, told) = (version(&story), events(&story));
     story.aws.clear_trace();
     let sweeps = || story.aws.calls().get("ListSecrets").copied().unwrap_or(0);
-    // Sweeps go on at the policy's pace, every 30 seconds.
+    // Sweeps continue at the interval of the policy, every 30 seconds.
     for _ in 0..10 {
         story.aws.jump(54.0);
         story.meanwhile(Duration::from_secs(6));

@@ -1,4 +1,4 @@
-//! Metrics over TLS, to those whom the API server lets in; and a self-test that finds what is missing.
+//! Metrics over TLS for clients that the API server authorizes, and a self-test that finds what is missing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ fn who_may_get_metrics_gets_them_over_tls_and_nobody_else() {
     );
 
     story.cluster.pause_apiserver(true).expect("it hangs");
-    // Verdicts are remembered, and a server that is told to stop may answer once more: each time another token.
+    // Results are cached, and a server that is shutting down may answer another request: use a new token each time.
     let mut tries = 0;
     story.eventually("whoever is unknown is told to come back", || {
         tries += 1;
@@ -114,13 +114,13 @@ fn a_self_test_passes_where_all_is_there_and_names_what_is_not() {
             "{line} is not in\n{lines}"
         );
     }
-    // What follows breaks the controller; it is not about it.
+    // The following changes break the controller, which is not the subject of this test.
     story.controllers.clear();
     losses(&story);
     story.end();
 }
 
-/// Takes one thing away after the other; each is the one line that fails.
+/// Removes one requirement after the other: each time, exactly its line fails.
 fn losses(story: &Story) {
     let (passed, lines) = selftest(story, &["--health-url=http://127.0.0.1:1/readyz"]);
     assert!(!passed);
@@ -184,7 +184,7 @@ fn losses(story: &Story) {
     story.eventually("the kind is served again", || selftest(story, &[]).0);
 }
 
-/// Rights in one namespace are enough for a controller that watches no other, and for no other.
+/// Permissions in one namespace are enough only for a controller that watches only that namespace.
 fn scoped(story: &Story) {
     account(story, "scoped");
     let subjects = json!([{"kind": "ServiceAccount", "name": "scoped", "namespace": SYSTEM}]);
@@ -224,7 +224,7 @@ fn scoped(story: &Story) {
     );
 }
 
-/// Waits until one line fails, and no other: rights take a moment to change.
+/// Waits until exactly one line fails, because a change of permissions takes a moment.
 fn fails(story: &Story, line: &str) {
     let mut last = String::new();
     story.eventually(line, || {
@@ -238,7 +238,7 @@ fn selftest(story: &Story, arguments: &[&str]) -> (bool, String) {
     selftest_with(story, ROLE, arguments, &[])
 }
 
-/// Whether a self-test as this account passed, and its lines.
+/// Runs the self-test as this account, and returns whether it passed, and its lines.
 fn selftest_with(
     story: &Story,
     account: &str,
@@ -263,7 +263,7 @@ fn only<'a>(finding: &str, lines: &'a str) -> Vec<&'a str> {
     lines.filter(|line| line.starts_with(finding)).collect()
 }
 
-/// A mounted certificate, and the arguments that guard metrics with it.
+/// Returns a mounted certificate, and the arguments that protect metrics with it.
 fn guarded(story: &Story) -> (Mounted, [String; 3]) {
     let folder = story.cluster.folder().join("metrics-tls");
     fs::create_dir(&folder).expect("a folder");
@@ -282,7 +282,7 @@ fn status(port: u16, certificate: &str, token: Option<&str>) -> Option<u16> {
     answer.ok().map(|(status, ..)| status)
 }
 
-/// What the chart adds with `metrics.auth`.
+/// Applies what the chart adds with `metrics.auth`.
 fn reviews() -> Value {
     json!([
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
@@ -294,7 +294,7 @@ fn account(story: &Story, name: &str) {
     story.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": SYSTEM}}));
 }
 
-/// A cluster role with these rules, bound to an account.
+/// Applies a cluster role with these rules, bound to an account.
 fn grant(story: &Story, name: &str, account: &str, rules: &Value) {
     let api = "rbac.authorization.k8s.io";
     story.apply(&json!({"apiVersion": format!("{api}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}));
@@ -305,7 +305,7 @@ fn grant(story: &Story, name: &str, account: &str, rules: &Value) {
     }));
 }
 
-/// Takes the rule about a resource out of the controller's role. Answers the role as it was.
+/// Removes the rule about a resource from the controller's role, and returns the previous role.
 fn without_rule(story: &Story, resource: &str) -> Value {
     let text = story.kubectl(&["get", "clusterrole", ROLE, "-o", "json"]);
     let mut role: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
@@ -321,7 +321,7 @@ fn without_rule(story: &Story, resource: &str) -> Value {
     before
 }
 
-/// The name of the role for the lease, whatever it is called.
+/// Returns the name of the role for the lease.
 fn lease_role(story: &Story) -> String {
     let text = story.kubectl(&[
         "get",

@@ -1,4 +1,4 @@
-//! What the API server stores is what the manifests say: no tool that compares the two ever sees a difference.
+//! The API server stores the manifests unchanged, so that no tool that compares them reports a difference.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,10 +8,10 @@ use testenv::cluster::Cluster;
 use testenv::project;
 use xtask::chart;
 
-/// Groups whose definitions are not on this API server.
+/// API groups that this API server does not serve.
 const FOREIGN: &str = "monitoring.coreos.com";
 
-/// Lists that belong to their writer as a whole, with nothing in them that could be left out.
+/// Lists that their writer owns as a whole, without fields that could be left out.
 const WINDOWS: &str = "
 apiVersion: secretrotation.dev/v1alpha1
 kind: SecretRotationPolicy
@@ -26,7 +26,7 @@ spec:
       deny: [{schedule: '@weekly', duration: 24h}]
 ";
 
-/// Every set of manifests that people apply, as one file each, in the order in which they can be applied.
+/// Every set of manifests that users apply, one file each, in the order in which they can be applied.
 fn manifests(folder: &Path) -> Vec<PathBuf> {
     let deploy = project::root().join("deploy");
     let mut files = vec![
@@ -55,7 +55,7 @@ fn manifests(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Leaves out what this API server does not know, and what only Helm creates.
+/// Removes objects that this API server does not serve, and those that only Helm creates.
 fn applicable(rendered: &str) -> String {
     let documents = rendered.split("\n---\n");
     let kept: Vec<_> = documents
@@ -133,10 +133,10 @@ fn kubectl(cluster: &Cluster, verb: &[&str], file: &Path) -> Result<String, Stri
     project::output(&mut command).map_err(|error| format!("{}: {error:#}", file.display()))
 }
 
-/// Of which `kubectl apply` always sends the selector, because it replaces it as a whole, and so never says "unchanged".
+/// Objects whose selector `kubectl apply` always sends, because it replaces it as a whole, so it never reports "unchanged".
 const ALWAYS_SENT: &str = "poddisruptionbudget.policy/";
 
-/// Everything that `apply` says of an object ends in this word when nothing differs.
+/// The last word of the output of `apply` for an object without differences.
 fn unchanged(said: &str) -> bool {
     let mut lines = said.lines();
     lines.all(|line| line.ends_with("unchanged") || line.starts_with(ALWAYS_SENT))
@@ -162,7 +162,7 @@ fn what_the_api_server_stores_is_what_every_manifest_says() {
             let verb = ["apply", "--server-side", &manager, extra];
             kubectl(&cluster, &verb, &file)
         };
-        // The first manager takes over what an earlier file also holds; the second must find nothing to disagree about.
+        // The first manager takes over fields that an earlier file also contains; the second must find no conflict.
         faults.extend(server_side("first", "--force-conflicts").err());
         faults.extend(server_side("second", "--force-conflicts=false").err());
         match compared(&cluster, &file) {

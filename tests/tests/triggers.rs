@@ -1,4 +1,4 @@
-//! What makes the controller act beside a stuck rotation: dates, ages, and a person who asks to try again.
+//! Triggers besides a stuck rotation: dates, ages, and a person who requests another attempt.
 
 use secret_rotation_simulator::Script;
 use secret_rotation_tests::by_hand::holder;
@@ -22,7 +22,7 @@ fn secret(name: &str, tags: &str, current: &str, changed: &str) -> String {
     )
 }
 
-/// From the date in a tag to a new version, before the partner's key expires; and then never again for the same date.
+/// The date in a tag leads to a new version before the partner's key expires, and only once for the same date.
 #[test]
 fn a_partner_key_is_rotated_before_it_expires() {
     let mut story = Story::begin("generate: []");
@@ -91,7 +91,7 @@ fn a_partner_key_is_rotated_before_it_expires() {
     story.end();
 }
 
-/// A version that is too old although something about the secret changed since: its age is looked up, once.
+/// A version that is too old although the secret changed since: its age is read, once.
 #[test]
 fn a_version_that_is_too_old_is_rotated() {
     let estate = [
@@ -123,7 +123,7 @@ fn a_version_that_is_too_old_is_rotated() {
     story.end();
 }
 
-/// Attempts are used up; the function is mended; a person asks to try again, and need not wait for the window.
+/// All attempts are used and the function is fixed: a person requests another attempt, without waiting for the window.
 #[test]
 fn a_person_can_ask_to_try_again() {
     let story = Story::with(

@@ -1,6 +1,6 @@
-//! From the release before this one to this one and back, with operations in every phase.
+//! The upgrade from the previous release and the downgrade to it, with operations in every phase.
 //!
-//! Those that need the controller of the other release are run by `cargo xtask upgrade`.
+//! `cargo xtask upgrade` runs the stories that need the controller of the previous release.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use testenv::cluster::ADMIN;
 use testenv::project;
 
-/// One secret for each phase in which an operation can be when the releases change.
+/// One secret for each phase in which an operation can be during the change of releases.
 const ESTATE: &str = "
 functions: {slow: {stepSeconds: 600}, nope: {nope: true}}
 generate:
@@ -31,12 +31,12 @@ generate:
 - {count: 1, name: app/rotating, state: stuck-empty}
 ";
 
-/// What the release before this one has stored, made by its controller, with its kinds and admission policies.
+/// Objects that the controller of the previous release stored, with its CRDs and admission policies.
 fn golden(below: &str) -> PathBuf {
     project::root().join("tests/golden/previous").join(below)
 }
 
-/// Everything in the first is in the second one; the second one may hold more.
+/// Returns whether the second value contains everything in the first; it may contain more.
 fn is_kept(old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => old
@@ -86,7 +86,7 @@ fn stored_objects_stay_as_they_are_when_the_kinds_are_replaced() {
             );
         }
     }
-    // The new release writes what the kinds of the old one did not have.
+    // The new release writes fields that the CRDs of the old one did not have.
     let mut newer = items
         .iter()
         .find(|one| one["status"]["baseline"].is_object())
@@ -100,7 +100,7 @@ fn stored_objects_stay_as_they_are_when_the_kinds_are_replaced() {
     story.end();
 }
 
-/// Secrets that are recovered in the end, each by one operation with one clear and one rotation.
+/// Secrets that are finally recovered, each by one operation with one clear and one rotation.
 const RECOVERED: [&str; 7] = [
     "done/ended",
     "slow/verifying",
@@ -123,23 +123,23 @@ fn a_rollback_loses_nothing_and_does_nothing_twice() {
     pass_on(&Release::current(), &Release::previous(), Approvals::Count);
 }
 
-/// What the second release makes of an approval under the admission policies of the first one.
+/// How the second release treats an approval under the admission policies of the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Approvals {
-    /// They are not those that it ships: no approval counts, and no operation that was created under them can be approved.
+    /// The policies differ from its own: no approval counts, and no operation that was created under them can be approved.
     Void,
-    /// It knows them by their names only, and they refuse more than its own.
+    /// It identifies them only by their names, and they refuse more than its own.
     Count,
 }
 
-/// One release brings operations into every phase, the other one brings them to their ends.
+/// One release brings operations into every phase, and the other one finishes them.
 fn pass_on(from: &Release, to: &Release, approvals: Approvals) {
     let mut story = Story::bare(&[], ESTATE);
-    // In both directions the newer kinds are there: those of an older release are not applied over them.
+    // In both directions the newer CRDs are installed: those of an older release are not applied over them.
     install(&story, from);
     story.install(&Release::current(), "crds");
     story.until_approvals_count_again();
-    // The release before this one knows no shorter one.
+    // The previous release accepts no shorter time.
     story.profile(&json!({"minCheckInterval": "30s"}));
     act_one(&mut story, from);
     record(&story);
@@ -178,7 +178,7 @@ fn state_of(story: &Story, secret: &str) -> String {
     operations.first().map(state).unwrap_or_default()
 }
 
-/// The first release at work, until it is killed.
+/// Runs the first release until it is killed.
 fn act_one(story: &mut Story, from: &Release) {
     // A second try of a pin: only one release keeps the first one.
     let pin = Fault::on("UpdateSecretVersionStage", FaultKind::Throttle).about("late/settling");
@@ -226,8 +226,8 @@ fn act_one(story: &mut Story, from: &Release) {
     story.apply(&rotate.object());
 }
 
-/// Writes what the first release has stored into the file that `SECRET_ROTATION_RECORD` names, if it names one: so
-/// `tests/golden/previous/objects.json` was made.
+/// Writes the objects of the first release into the file that `SECRET_ROTATION_RECORD` names, if it is set.
+/// `tests/golden/previous/objects.json` was created this way.
 fn record(story: &Story) {
     if let Some(file) = std::env::var_os("SECRET_ROTATION_RECORD") {
         let all = story.kubectl(&["get", "awsap,srp,sro", "-A", "-o", "json"]);
@@ -235,7 +235,7 @@ fn record(story: &Story) {
     }
 }
 
-/// What is there when the first release has gone.
+/// The state after the first release was stopped.
 fn snapshot(story: &Story) -> BTreeMap<String, Value> {
     let operations = story.operations().into_iter();
     operations
@@ -243,7 +243,7 @@ fn snapshot(story: &Story) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// The second release under the admission policies of the first one: what needs no approval goes on.
+/// The second release under the admission policies of the first one: operations that need no approval continue.
 fn act_two(story: &Story, approvals: Approvals) {
     approve(story);
     story.while_time_flies("what was begun is brought to its end", 240.0, || {
@@ -263,7 +263,7 @@ fn act_two(story: &Story, approvals: Approvals) {
     }
 }
 
-/// The second release under its own admission policies: a person agrees, and another one lifts the suspension.
+/// The second release under its own admission policies: one person approves, and another one resumes the policy.
 fn act_three(story: &Story, approvals: Approvals) {
     let patient = json!({"suspend": false, "remediation": {"confirmAfter": "1h"}});
     story.apply_policy(&policy("stop").but(&patient));
@@ -313,7 +313,7 @@ fn approve(story: &Story) {
     ]);
 }
 
-/// It was approved, and this does not count, for the reason that is told.
+/// Checks that an approval does not count, with the reason in the status.
 #[track_caller]
 fn stays_unapproved(story: &Story, why: &str) {
     let operation = awaiting(story);
@@ -328,7 +328,7 @@ fn judge(story: &Story, before: &BTreeMap<String, Value>) {
     let gated = awaiting(story)["spec"]["policyRef"]["name"].clone();
     for (uid, old) in before {
         if old["spec"]["policyRef"]["name"] == gated {
-            // Where it could not be approved, it was deleted by hand.
+            // An operation that could not be approved was deleted manually.
             continue;
         }
         let new = after.get(uid).unwrap_or_else(|| panic!("lost: {old:#}"));
@@ -336,7 +336,7 @@ fn judge(story: &Story, before: &BTreeMap<String, Value>) {
             assert_eq!(old["status"], new["status"], "a record is final");
         }
     }
-    // Nothing more within its back-off, which is longer than the story.
+    // No further operation within its back-off, which is longer than the story.
     let refused = story.operations_on("nope/refused");
     assert_eq!(refused.len(), 1, "{refused:#?}");
     for secret in RECOVERED {

@@ -74,7 +74,7 @@ fn a_window_that_closes_between_pin_and_clear_holds_the_clear() {
             .is_some_and(|one| state(one) == "Settling")
     });
     story.aws.jump(2.0 * 3600.0);
-    // Nobody asks AWS while a pin settles, so that the first of them may come before the new time is known.
+    // No request is sent to AWS while a pin settles, so the first one may come before the new time is known.
     story.eventually("the clear waits", || {
         story.poke();
         story

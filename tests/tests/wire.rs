@@ -1,4 +1,4 @@
-//! An AWS that refuses, throttles, loses answers and talks nonsense.
+//! An AWS that refuses, throttles, loses responses and returns invalid responses.
 
 use secret_rotation_simulator::{Fault, FaultKind};
 use secret_rotation_tests::invariants::writes_to;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 const ALL_WELL: &str = "True/AllRotationsHealthy";
 
-/// Throttled reads make a sweep wait; throttled writes are not repeated blindly.
+/// Throttled reads make a sweep wait; throttled writes are not repeated without a new look.
 #[test]
 fn throttling_delays_and_loses_nothing() {
     let mut story = Story::begin("generate: [{count: 4, name: 'app/db-{n}', state: stuck-empty}]");
@@ -39,7 +39,7 @@ fn throttling_delays_and_loses_nothing() {
     story.end();
 }
 
-/// What the IAM policy forbids is said in a condition, and is not tried again and again.
+/// A denial by the IAM policy is reported in a condition, and is not retried again and again.
 #[test]
 fn missing_permissions_are_reported_and_end_operations() {
     let mut story = Story::begin("generate: [{count: 1, name: app/db, state: stuck-empty}]");
@@ -84,7 +84,7 @@ fn missing_permissions_are_reported_and_end_operations() {
     story.end();
 }
 
-/// Errors, lost answers, cut answers and HTML: every one of them once on every kind of request.
+/// Errors, lost responses, truncated responses and HTML: each of them once for every type of request.
 #[test]
 fn whatever_the_wire_does_the_secrets_are_well_in_the_end() {
     let story = Story::begin(
@@ -132,7 +132,7 @@ fn whatever_the_wire_does_the_secrets_are_well_in_the_end() {
     story.end();
 }
 
-/// One region that does not answer is said to be unknown; absent is not deleted.
+/// The secrets of a region that does not answer are reported as unknown, not as deleted.
 #[test]
 fn a_sweep_that_saw_nothing_forgets_nothing() {
     let story = Story::with(
@@ -165,7 +165,7 @@ fn a_sweep_that_saw_nothing_forgets_nothing() {
     story.end();
 }
 
-/// The values of the simulated secrets show nowhere: no log, no object, no event, no metric.
+/// The values of the simulated secrets appear nowhere: not in logs, objects, events or metrics.
 #[test]
 fn no_secret_value_shows_anywhere() {
     let mut story = Story::begin(
@@ -190,7 +190,7 @@ fn no_secret_value_shows_anywhere() {
             text.len() > 1000,
             "there is something to search in the {place}"
         );
-        // Every value of the simulated estate begins so.
+        // Every value in the simulator begins with this.
         assert!(!text.contains("value of "), "a value shows in the {place}");
         assert!(
             !text.contains("AWS_SECRET_ACCESS_KEY") && !text.contains("Credential=story"),
@@ -208,7 +208,7 @@ fn no_secret_value_shows_anywhere() {
     story.end();
 }
 
-/// Two secrets at a time, whatever is stuck; and one rotation of each function.
+/// At most two secrets are recovered at a time, with at most one rotation per function.
 #[test]
 fn budgets_hold_at_the_wire() {
     let mut story = Story::begin(
