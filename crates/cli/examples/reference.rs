@@ -17,7 +17,7 @@ Global flags:
 const EXIT: &str = "
 ## Exit status
 
-0: success. 1: failure. 2: invalid command line. Where a command uses them differently, its description says so.
+0: success. 1: failure. 2: invalid command line. The description of a command names its other exit statuses.
 Errors are printed on standard error, with a hint if there is one.
 ";
 

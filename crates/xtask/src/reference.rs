@@ -13,7 +13,7 @@ const HEAD: &str = "\
 
 # API
 
-Group `secretrotation.dev`, version `v1alpha1`. `kubectl explain` says the same of each field.
+Group `secretrotation.dev`, version `v1alpha1`. `kubectl explain` prints the same descriptions.
 
 - A *duration* is written as in `90s`, `30m` or `1h30m`: up to four groups of up to five digits and `h`, `m`, `s` or `ms`.
 - A *time* is written by RFC 3339.
