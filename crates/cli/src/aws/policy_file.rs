@@ -221,7 +221,8 @@ mod tests {
                 "error: p.yaml: SecretRotationPolicy p: spec.selector.include[0].namePrefix: invalid type",
             ),
             (
-                "kind: SecretRotationPolicy\nspec: {selector: {include: [{namePrefix: a/}]}}".to_owned(),
+                "kind: SecretRotationPolicy\nspec: {selector: {include: [{namePrefix: a/}]}}"
+                    .to_owned(),
                 "error: p.yaml: SecretRotationPolicy: missing field `metadata`",
             ),
             (
