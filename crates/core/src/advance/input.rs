@@ -29,6 +29,6 @@ pub struct StepInput<'a> {
     /// The cluster whose pins belong to this controller.
     pub cluster: &'a ClusterId,
     /// Since when this process has seen the labels and versions of the secret unchanged, without a gap of more than an
-    /// hour between two looks. `None` = it has not watched long enough to tell.
+    /// hour between two looks. `None` = it has not watched long enough to know.
     pub unchanged_since: Option<AwsTime>,
 }

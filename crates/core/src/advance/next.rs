@@ -57,7 +57,7 @@ impl Write {
         }
     }
 
-    /// Notes the date of a change by others that the journal could otherwise not tell from our own.
+    /// Notes the date of a change by others that the journal could otherwise not distinguish from the controller's own.
     pub(super) const fn noting_change(mut self, changed: Option<AwsTime>) -> Self {
         self.intent.foreign_change = changed;
         self

@@ -21,7 +21,7 @@ use crate::secret::{Exclusion, PendingValue, Secret, Seen};
 use crate::stability;
 use crate::time::AwsTime;
 
-/// How long to wait where no date tells when the wait ends.
+/// How long to wait if no date shows when the wait ends.
 const POLL: Duration = Duration::from_secs(15);
 
 /// How long to wait for the decision of a person. A decision wakes the operation at once, so this is a fallback.

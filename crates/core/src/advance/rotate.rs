@@ -41,7 +41,7 @@ impl Evaluation<'_> {
 
     /// Decides the next step from the request to the new current version.
     ///
-    /// The token tells our rotation from any other: it is the ID of the version that AWS makes.
+    /// The token identifies the rotation of this operation: it is the ID of the version that AWS creates.
     pub(super) fn rotation(&self) -> Result<Next, Stop> {
         let token = self.token()?;
         // Success first: a function that was fast leaves nothing else of the rotation to see.

@@ -20,7 +20,7 @@ impl Evaluation<'_> {
             .unwrap_or_else(|| self.withdraw())
     }
 
-    /// Ends without another write to a secret that is off limits. A rotation of ours that succeeded is still a success.
+    /// Ends without another write to a secret that is off limits. If the operation's rotation succeeded, it is a success.
     pub(super) fn stop_for_exclusion(&self, exclusion: Exclusion) -> Next {
         if self.has_rotated() {
             return succeeded(
@@ -55,7 +55,7 @@ impl Evaluation<'_> {
 
     /// Ends because the secret changed before we acted, or because AWS refused our request. Only our own pin is removed.
     ///
-    /// If a request of ours may still arrive, nothing but the pin would keep the version, so the pin stays.
+    /// If a request of this operation may still arrive, only the pin would keep the version, so the pin stays.
     pub(super) fn withdraw(&self) -> Next {
         let superseded = || self.withdrawal();
         let own = self
@@ -74,7 +74,7 @@ impl Evaluation<'_> {
         if self.pinned_before(holder, &label) {
             return superseded();
         }
-        // A clear of ours may still arrive and take the last other label of the version, so its pin stays.
+        // A clear of this operation may still arrive and remove the last other label of the version, so its pin stays.
         if self.may_have_acted() && self.secret.current() != Some(holder) {
             if self.rotation_was_switched() {
                 return superseded();

@@ -279,7 +279,7 @@ impl Company {
     }
 
     fn happen(&mut self, event: Event) {
-        // A tag within seconds of a pin cannot be told apart from the pin.
+        // A tag within seconds of a pin cannot be distinguished from the pin.
         self.pass(Duration::from_secs(30));
         match event {
             Event::MovesBack if self.shell.world.runs().is_none() => self.world().move_back(),
@@ -786,7 +786,7 @@ proptest! {
         }
         company.world().function = Function::Rotates;
         if !company.world().secret.rotates() {
-            // A change within seconds of a pin cannot be told apart from the pin.
+            // A change within seconds of a pin cannot be distinguished from the pin.
             company.pass(Duration::from_secs(30));
             company.world().switch(secret("prod/a").rotation);
         }

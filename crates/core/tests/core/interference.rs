@@ -378,7 +378,7 @@ fn a_suspended_policy_pauses_its_operations() {
     }
 }
 
-/// Returns the shell before each step of a run without faults, and at its end.
+/// Returns the shell before each step of a run without faults, and after the last step.
 fn moments(start: Shell) -> Vec<Shell> {
     let mut moments = vec![start];
     while let Some(last) = moments.last().filter(|last| !last.operation.is_finished()) {

@@ -106,7 +106,7 @@ fn start(turns: &Turns) -> Shell {
     shell
 }
 
-/// When someone else changed the secret, far enough from any request of the controller to be told apart from it.
+/// When someone else changed the secret, far enough from any request of the controller to be distinguished from it.
 fn touch(shell: &mut Shell) -> AwsTime {
     shell.pass(Duration::from_mins(2));
     let at = shell.world.now;

@@ -139,7 +139,7 @@ fn a_function_that_fails_twice_succeeds_when_aws_retries() {
     };
     let current = |aws: &Simulator| holder(&aws.inspect("app").unwrap(), "AWSCURRENT");
     assert_eq!(current(&fails(2)).as_deref(), Some(NEW));
-    // AWS retries three times automatically, and once more at each refusal.
+    // AWS retries three times automatically, and one more time after each refused request.
     let aws = fails(4);
     assert_ne!(current(&aws).as_deref(), Some(NEW));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The API server that the stories run against is the real one, and it can be hurt.
+//! The API server of the stories is real, and it can be killed, paused and restored.
 
 use std::fs;
 

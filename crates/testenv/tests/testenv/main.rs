@@ -1,4 +1,4 @@
-//! The servers of the tests, against real ones.
+//! Tests of the servers that tests use.
 
 mod cluster;
 mod pool;

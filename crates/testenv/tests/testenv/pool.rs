@@ -1,4 +1,4 @@
-//! One API server for several tests: each finds it as the first one did.
+//! One API server for several tests: each finds it in the initial state.
 
 use std::thread;
 
@@ -13,7 +13,7 @@ kind: ConfigMap
 metadata: {name: installed, namespace: default}
 ";
 
-/// What a test creates, in a namespace of its own, and with a finalizer that nobody removes.
+/// The objects that a test creates, in a separate namespace and with a finalizer that no controller removes.
 const CREATED: &str = "
 apiVersion: v1
 kind: Namespace

@@ -1,4 +1,4 @@
-//! The chart as Helm sees it: what it accepts, what it refuses, what it renders. No cluster is needed.
+//! The chart with Helm: values that it accepts and rejects, and what it renders. No cluster is needed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use testenv::assets::Assets;
 use testenv::project::{self, output};
 use xtask::{chart, generate};
 
-/// Renders the chart with values set on the command line; the error is what Helm said.
+/// Renders the chart with values set on the command line; the error is the message of Helm.
 fn rendered(set: &[&str]) -> Result<String> {
     let mut command = testenv::helm::command()?;
     command
@@ -27,7 +27,7 @@ fn refused(set: &[&str], part: &str) {
     assert!(error.contains(part), "{set:?}: {error}");
 }
 
-/// Objects of a text of several documents.
+/// Parses the objects of a text with several documents.
 fn objects(text: &str) -> Result<Vec<Value>> {
     let documents = text.split("\n---\n").map(serde_saphyr::from_str::<Value>);
     let mut objects = documents.collect::<Result<Vec<_>, _>>()?;
@@ -40,7 +40,7 @@ fn of_kind(objects: &[Value], kind: &str) -> Vec<Value> {
     found.cloned().collect()
 }
 
-/// Among them what the chart renders for each case of `ci/`.
+/// This includes what the chart renders for each case of `ci/`.
 #[test]
 fn every_generated_file_is_fresh() -> Result<()> {
     generate::check()
@@ -109,7 +109,7 @@ fn an_unknown_value_is_refused_at_every_level() -> Result<()> {
     Ok(())
 }
 
-/// Paths of objects that accept nothing but what they name; what lies in lists is not visited.
+/// Returns the paths of objects that accept no other fields. Objects in lists are not visited.
 fn closed_levels(schema: &Value, path: &mut Vec<String>, levels: &mut Vec<String>) {
     if schema["additionalProperties"] == false {
         let prefix = |text: String, key: &String| text + key.as_str() + ".";
@@ -463,7 +463,7 @@ fn the_dashboard_of_the_chart_is_the_file() -> Result<()> {
     Ok(())
 }
 
-/// A right on Secrets would be one on every value that was ever synced into the cluster.
+/// A permission on Secrets would apply to every value that was ever synchronized into the cluster.
 #[test]
 fn no_role_is_about_secrets_or_about_everything() -> Result<()> {
     for (name, values) in chart::cases()? {
@@ -540,7 +540,7 @@ alerts: {enabled: true, labels: {team: rules}}
 dashboard: {enabled: true, labels: {team: dashboards}, annotations: {owner: dashboards}}
 "#;
 
-/// A key that occurs twice would be a mistake to the parser of [`objects`], as it is to kustomize and to Flux.
+/// The parser of [`objects`] rejects a duplicate key, as kustomize and Flux do.
 #[test]
 fn a_key_of_the_values_replaces_that_of_the_chart_and_never_one_that_the_object_needs() -> Result<()>
 {

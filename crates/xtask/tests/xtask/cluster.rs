@@ -1,4 +1,4 @@
-//! What `cargo xtask cluster` starts ends with it.
+//! The servers of `cargo xtask cluster` end with it.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;

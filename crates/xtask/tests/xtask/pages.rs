@@ -12,7 +12,7 @@ use xtask::markdown::{self, Page, Piece};
 /// Where the book is published.
 const BOOK: &str = "https://secretrotation.github.io/secret-rotation-controller/";
 
-/// Where files beside the book are looked at.
+/// Where files outside the book are shown.
 const TREE: [&str; 2] = [
     "https://github.com/secretrotation/secret-rotation-controller/blob/main/",
     "https://github.com/secretrotation/secret-rotation-controller/tree/main/",
@@ -31,12 +31,12 @@ fn of_the_book() -> impl Iterator<Item = Page> {
         .filter(|page| page.path.starts_with("docs"))
 }
 
-/// Fails with everything that is wrong, not only with the first of it.
+/// Fails with all problems, not only with the first one.
 fn none(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
-/// A path without `.` and `..`.
+/// Returns the path without `.` and `..`.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -51,7 +51,7 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// The file that a link means, from the top of the checkout; none if it leads out of the project.
+/// Returns the file of a link, from the top of the checkout; none if the link leads out of the project.
 fn target(page: &Page, link: &str) -> Option<PathBuf> {
     if let Some(rest) = link.strip_prefix(BOOK) {
         let source = rest.replace(".html", ".md");
@@ -75,7 +75,7 @@ fn target(page: &Page, link: &str) -> Option<PathBuf> {
     })
 }
 
-/// What is wrong with a link.
+/// Describes what is wrong with a link.
 fn broken(page: &Page, pages: &[Page], link: &str) -> Option<String> {
     let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
     let target = target(page, path)?;
@@ -107,7 +107,7 @@ fn every_link_leads_somewhere() {
     none(&complaints.collect::<Vec<_>>());
 }
 
-/// A merge of two versions of a table leaves some rows twice.
+/// A merge of two versions of a table can duplicate rows.
 #[test]
 fn no_table_begins_two_rows_alike() {
     let mut complaints = Vec::new();
@@ -125,7 +125,7 @@ fn no_table_begins_two_rows_alike() {
     none(&complaints);
 }
 
-/// The modules of a crate, as its page writes them: `name.rs`, or `name/` where only the folder is there.
+/// Returns the modules of a crate as its page writes them: `name.rs`, or `name/` if only the folder exists.
 fn modules(folder: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(project::root().join(folder)).expect("the crate has sources");
     let names: BTreeSet<_> = entries
@@ -164,7 +164,7 @@ fn a_page_that_lists_modules_names_each_of_them() {
     none(&complaints);
 }
 
-/// The published book holds nothing but docs/: a relative link out of it works on GitHub only.
+/// The published book contains only docs/: a relative link out of it works only on GitHub.
 #[test]
 fn links_of_the_book_stay_in_the_book() {
     let mut complaints = Vec::new();
@@ -255,7 +255,7 @@ fn schemas() -> Vec<Value> {
         .collect()
 }
 
-/// Whether a path such as `detection.expiry.tagKey` or `findings[].state` exists below a schema.
+/// Returns whether a path such as `detection.expiry.tagKey` or `findings[].state` exists below a schema.
 fn has(schema: &Value, path: &[&str]) -> bool {
     let Some((name, rest)) = path.split_first() else {
         return true;
@@ -272,7 +272,7 @@ fn has(schema: &Value, path: &[&str]) -> bool {
     field.is_object() && (free || has(field, rest))
 }
 
-/// The path of a field that a span begins with, as in `spec.mode: Remediate`; none if it is something else.
+/// Returns the path of the field with which a span begins, as in `spec.mode: Remediate`; none if there is none.
 fn path_of(span: &str) -> Option<Vec<&str>> {
     let is_path = |letter: char| letter.is_ascii_alphanumeric() || "._[]".contains(letter);
     let path = span.split(|letter| !is_path(letter)).next()?;
@@ -316,7 +316,7 @@ fn every_field_that_is_mentioned_exists() {
     none(&complaints);
 }
 
-/// Every name in CamelCase that we define: kinds, values, conditions, reasons, statements of IAM policies.
+/// Returns every name in CamelCase that the project defines: resources, values, conditions, reasons, IAM statements.
 fn names() -> BTreeSet<String> {
     let mut names = statements();
     for definition in secret_rotation_api::manifests() {
@@ -334,7 +334,7 @@ fn names() -> BTreeSet<String> {
     names
 }
 
-/// The names of the statements in `deploy/iam`.
+/// Returns the names of the statements in `deploy/iam`.
 fn statements() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for level in ["observe", "recover", "by-hand"] {
@@ -347,7 +347,7 @@ fn statements() -> BTreeSet<String> {
     names
 }
 
-/// The values of all enums below a schema.
+/// Returns the values of all enums below a schema.
 fn values(schema: &Value, names: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
@@ -366,7 +366,7 @@ fn values(schema: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
-/// Two words or more, each with a capital: how reasons are written.
+/// Returns whether a text has two or more capitalized words, as reasons have.
 fn is_camel_case(text: &str) -> bool {
     let capitals = text.chars().filter(char::is_ascii_uppercase).count();
     let letters = text.chars().all(|letter| letter.is_ascii_alphabetic());
@@ -374,7 +374,7 @@ fn is_camel_case(text: &str) -> bool {
     letters && small && capitals > 1 && text.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
-/// An alert is known by its runbook.
+/// Returns whether a name is an alert: every alert has a runbook.
 fn has_runbook(name: &str) -> bool {
     let page = format!("docs/runbooks/{}.md", name.to_lowercase());
     project::root().join(page).exists()
@@ -446,10 +446,10 @@ fn other_names_are_used_and_sorted() {
     none(&complaints);
 }
 
-/// Flags of programs that are not ours.
+/// Flags of other programs.
 const FLAGS_OF_OTHERS: [&str; 4] = ["--endpoint-url", "--field-selector", "--for", "--locked"];
 
-/// The words that begin with `--` on a page.
+/// Returns the words of a page that begin with `--`.
 fn flags(page: &Page) -> BTreeSet<String> {
     let text =
         std::fs::read_to_string(project::root().join(&page.path)).expect("it was read before");
@@ -458,7 +458,7 @@ fn flags(page: &Page) -> BTreeSet<String> {
     flags.map(str::to_owned).collect()
 }
 
-/// The pages that list all flags are themselves generated; before they are there, there is nothing to compare with.
+/// The pages that list all flags are generated. Before they exist, there is nothing to compare with.
 #[test]
 fn every_flag_that_is_mentioned_exists() {
     let pages = all();
@@ -491,20 +491,20 @@ fn every_flag_that_is_mentioned_exists() {
     none(&complaints);
 }
 
-/// A file of the checkout, as pages name it.
+/// Returns whether a text is a file of the checkout, as pages name it.
 fn is_file_of_ours(span: &str) -> bool {
     const TOP: [&str; 6] = ["crates/", "tests/", "deploy/", "docs/", "charts/", ".ci/"];
     TOP.iter().any(|folder| span.starts_with(folder)) && !span.contains(['*', '…', ' ', '<', '{'])
 }
 
-/// The name of a test is a sentence.
+/// Returns whether a text is the name of a test: a sentence.
 fn is_test(span: &str) -> bool {
     let words =
         |letter: char| letter.is_ascii_lowercase() || letter == '_' || letter.is_ascii_digit();
     span.chars().all(words) && span.split('_').count() > 4 && metric(span).is_none()
 }
 
-/// The name of a metric of ours, without its prefix and without what names a part of a histogram.
+/// Returns the name of one of the project's metrics, without its prefix and without the suffix of a histogram.
 fn metric(span: &str) -> Option<&str> {
     let name = span.split('{').next()?.strip_prefix("secretrotation_")?;
     let parts = ["_bucket", "_count", "_sum"];
@@ -532,7 +532,7 @@ fn every_metric_that_is_mentioned_exists() {
     none(&complaints);
 }
 
-/// A page of the book names a test behind the file that holds it.
+/// A page of the book names a test after the file that contains it.
 #[test]
 fn every_function_of_the_reading_guide_is_in_its_file() {
     let page = project::root().join("docs/follow.md");

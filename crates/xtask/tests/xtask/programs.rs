@@ -16,7 +16,7 @@ fn is_source(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "rs")
 }
 
-/// The folders of all test programs: that of the stories, and `tests/<name>` of each crate.
+/// Returns the folders of all test programs: that of the stories, and `tests/<name>` of each crate.
 fn programs() -> Vec<PathBuf> {
     let crates = files(&project::root().join("crates"));
     let folders = crates.iter().flat_map(|one| files(&one.join("tests")));
@@ -27,7 +27,7 @@ fn programs() -> Vec<PathBuf> {
     programs
 }
 
-/// Cargo would skip a file that is not a module without a word.
+/// Cargo silently skips a file that is not a module.
 #[test]
 fn every_file_of_a_test_program_is_a_module_of_it() {
     let programs = programs();
@@ -46,7 +46,7 @@ fn every_file_of_a_test_program_is_a_module_of_it() {
     }
 }
 
-/// A second program would compile the fixtures and link everything once more.
+/// A second program would compile the fixtures and link everything again.
 #[test]
 fn no_crate_has_a_second_test_program() {
     for one in files(&project::root().join("crates")) {

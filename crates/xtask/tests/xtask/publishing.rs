@@ -1,4 +1,4 @@
-//! What is published fits together: versions, actions pinned to commits, forms that parse, links that lead somewhere.
+//! Published files are consistent: versions, actions pinned to commits, valid forms, working links.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The files of a folder and of the folders in it.
+/// Returns the files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries =
         fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -28,7 +28,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The YAML files of `.github` with what is in them.
+/// Returns the YAML files of `.github` with their contents.
 fn yaml() -> Vec<(PathBuf, Value)> {
     let found: Vec<_> = files(&root().join(".github"))
         .into_iter()
@@ -46,7 +46,7 @@ fn yaml() -> Vec<(PathBuf, Value)> {
     found
 }
 
-/// The jobs of the workflows, each with the name of its file and its own.
+/// Returns the jobs of the workflows, each with the name of its file and its own name.
 fn jobs() -> Vec<(String, Value)> {
     let jobs: Vec<_> = yaml()
         .into_iter()
@@ -69,12 +69,12 @@ fn jobs() -> Vec<(String, Value)> {
     jobs
 }
 
-/// The version of the workspace.
+/// Returns the version of the workspace.
 fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// The one line of the file that begins like this, without that beginning.
+/// Returns the only line of the file with this beginning, without the beginning.
 fn after<'a>(file: &'a str, beginning: &str) -> &'a str {
     let mut found = file
         .lines()
@@ -123,7 +123,7 @@ fn every_workflow_gives_no_permission_and_every_job_names_its_own_and_its_time()
     let vague: Vec<_> = jobs()
         .into_iter()
         .filter(|(_, job)| {
-            // A job that calls a workflow has its time limits there.
+            // A job that calls a workflow has its time limits in that workflow.
             let bounded = job.get("timeout-minutes").is_some() || job.get("uses").is_some();
             job.get("permissions").is_none() || !bounded
         })
@@ -267,7 +267,7 @@ fn image_workflows_and_toolchain_use_the_rust_that_is_promised() {
     let toolchain = text(&root().join("rust-toolchain.toml"));
     let channel = after(&toolchain, "channel = ").trim_matches('"');
     assert_eq!(channel, format!("{rust}.0"));
-    // The oldest Rust that is promised is the one that everything is tested with.
+    // The minimum supported Rust version is the version that runs all tests.
     assert_eq!(env!("CARGO_PKG_RUST_VERSION"), rust);
     let action = text(&root().join(".github/actions/rust/action.yaml"));
     assert!(action.contains("rustup toolchain install\n"));
