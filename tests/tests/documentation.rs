@@ -252,6 +252,27 @@ fn the_chart_has_what_a_page_switches_on() {
     }
 }
 
+/// Values of the chart that the page on installation shows, such as credentials for a local cluster.
+#[test]
+fn the_chart_accepts_the_values_that_install_shows() {
+    let page = Page::read(Path::new("docs/install.md")).expect("the page exists");
+    let is_values = |block: &&Block| block.info == "yaml" && !block.text.contains("apiVersion");
+    let blocks: Vec<_> = page.blocks.iter().filter(is_values).collect();
+    assert_eq!(blocks.len(), 1, "install shows one file of values");
+    for block in blocks {
+        let file = tempfile::NamedTempFile::new().expect("a file can be made");
+        fs::write(file.path(), &block.text).expect("it is ours");
+        let mut template = Command::new(testenv::assets::helm().expect("Helm is there"));
+        template
+            .args(["template", "x", "charts/secret-rotation-controller", "-f"])
+            .arg(file.path())
+            .current_dir(project::root());
+        let rendered = project::output(&mut template).expect("Helm renders it");
+        let place = page.at(block.line);
+        assert!(rendered.contains("key: AWS_SECRET_ACCESS_KEY"), "{place}");
+    }
+}
+
 /// The objects of one kind that a first contact finds, each once, with the file that holds it.
 fn first_objects(kind: &str) -> Vec<(&'static str, Value)> {
     let mut found: Vec<(&'static str, Value)> = Vec::new();
