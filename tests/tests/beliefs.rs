@@ -152,8 +152,7 @@ fn a_partial_view_opens_no_gate_and_forgets_nothing() {
     story.end();
 }
 
-const STUCK: &str =
-    r#"secretrotation_policy_secrets{namespace="team-payments",policy="apps",state="Stuck"}"#;
+const STUCK: &str = r#"secretrotation_policy_secrets{policy="apps",policy_namespace="team-payments",state="Stuck"}"#;
 
 /// Makes the controller read the list again this many times; it fails each time.
 fn sweep(story: &Story, times: usize) {

@@ -273,7 +273,7 @@ fn the_breaker_stops_a_policy_in_which_everything_is_stuck() {
     assert_eq!(story.aws.writes(), []);
     assert!(story.operations().is_empty());
     story.eventually("it is told", || story.tells("CircuitBreakerOpen"));
-    let labels = r#"namespace="team-payments",policy="apps""#;
+    let labels = r#"policy="apps",policy_namespace="team-payments""#;
     let open = format!("secretrotation_policy_circuit_breaker_open{{{labels}}}");
     let blocked =
         format!(r#"secretrotation_operations_blocked{{{labels},reason="CircuitBreakerOpen"}}"#);

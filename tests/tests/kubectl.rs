@@ -352,7 +352,7 @@ fn an_operation_does_not_outlive_its_policy() {
     let series = story.controllers[0].metrics().expect("it answers");
     assert!(
         !series.contains(
-            r#"secretrotation_policy_secrets{namespace="team-payments",policy="payments""#
+            r#"secretrotation_policy_secrets{policy="payments",policy_namespace="team-payments""#
         ),
         "series of a policy end with it"
     );

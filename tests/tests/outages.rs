@@ -98,8 +98,9 @@ fn after_a_restore_of_etcd_the_controller_knows_what_is_there() {
     let took = began.elapsed();
     assert!(took < HALF_A_MINUTE, "{took:?}");
     let series = |name: &str| {
-        let line =
-            format!(r#"secretrotation_policy_suspended{{namespace="{TEAM}",policy="{name}"}}"#);
+        let line = format!(
+            r#"secretrotation_policy_suspended{{policy="{name}",policy_namespace="{TEAM}"}}"#
+        );
         story.controllers[0].metric(&line)
     };
     assert_eq!((series("apps"), series("later")), (Some(1.0), None));

@@ -121,8 +121,7 @@ fn a_rotation_that_keeps_failing_exhausts_its_attempts() {
     story.aws.jump(3600.0);
     story.check("apps");
     assert_eq!(story.aws.writes().len(), writes, "nothing more is tried");
-    let metric =
-        r#"secretrotation_policy_secrets{namespace="team-payments",policy="apps",state="Stuck"}"#;
+    let metric = r#"secretrotation_policy_secrets{policy="apps",policy_namespace="team-payments",state="Stuck"}"#;
     assert_eq!(story.controllers[0].metric(metric), Some(1.0));
     story.end();
 }

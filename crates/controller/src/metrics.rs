@@ -6,6 +6,7 @@ pub(crate) mod labels;
 mod leader_only;
 mod policy_collector;
 mod policy_sample;
+mod recovery;
 mod reference;
 mod secret_label;
 mod table;
@@ -27,6 +28,7 @@ pub(crate) use self::labels::{
 use self::leader_only::LeaderOnly;
 pub(crate) use self::policy_collector::PolicyCollector;
 pub(crate) use self::policy_sample::PolicySample;
+pub(crate) use self::recovery::Recoveries;
 use self::reference::Described;
 use self::table::{Families, PolicyFamilies};
 use crate::lease;
@@ -295,6 +297,21 @@ impl Metrics {
         }
     }
 
+    /// Records how long secrets of a policy took to recover.
+    pub(crate) fn recovered(&self, policy: &ObjectKey, took: &[Duration]) {
+        // The lock is held until the values are recorded, as in `count`.
+        let known = self.known();
+        if !known.contains(policy) {
+            return;
+        }
+        let histogram = self
+            .families
+            .time_to_recover
+            .with_label_values(&[policy.namespace.as_str(), policy.name.as_str()]);
+        took.iter()
+            .for_each(|took| histogram.observe(took.as_secs_f64()));
+    }
+
     /// Records that an operation has ended.
     pub(crate) fn operation_finished(&self, operation: &Operation, outcome: &Outcome) {
         let values = [operation.action.name(), labels::operation_result(outcome)];
@@ -353,8 +370,7 @@ mod tests {
         }
         let before = text().lines().count();
         assert_eq!((lines("made-up"), lines("payments")), (0, 0));
-        let counted =
-            r#"operations_total{action="Rotate",namespace="",policy="",result="PolicyGone"} 3"#;
+        let counted = r#"operations_total{action="Rotate",policy="",policy_namespace="",result="PolicyGone"} 3"#;
         assert_eq!(lines(counted), 1);
         metrics.expect_policy(&policy);
         metrics.operation_finished(&crate::testing::operation("payments"), &gone);
@@ -366,6 +382,28 @@ mod tests {
             before,
             "they went with it, and stay away"
         );
+    }
+
+    #[test]
+    fn recoveries_are_counted_from_zero_while_the_policy_exists() {
+        let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
+        metrics.reports().set_leader(true);
+        let policy = crate::testing::key("payments");
+        let counted = || {
+            let text = metrics.text().expect("metrics encode");
+            let mut lines = text.lines();
+            lines
+                .find(|line| line.starts_with("secretrotation_time_to_recover_seconds_count{"))
+                .and_then(|line| line.rsplit_once(' ').map(|(_, count)| count.to_owned()))
+        };
+        metrics.recovered(&policy, &[Duration::from_mins(7)]);
+        assert_eq!(counted(), None);
+        metrics.expect_policy(&policy);
+        assert_eq!(counted().as_deref(), Some("0"));
+        metrics.recovered(&policy, &[Duration::from_mins(7), Duration::from_hours(3)]);
+        assert_eq!(counted().as_deref(), Some("2"));
+        metrics.forget_policy(&policy);
+        assert_eq!(counted(), None);
     }
 
     #[test]

@@ -110,6 +110,7 @@ pub(crate) async fn reconcile(
         &bound_policy,
         &view,
         (&survey, &plan),
+        &snapshot.operations,
     )
     .await?;
     acted.map(|()| Some(requeue_after(&plan, now)))

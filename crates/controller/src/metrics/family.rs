@@ -15,7 +15,8 @@ pub(super) struct Family {
     pub name: &'static str,
     /// What the values mean, for people.
     pub help: &'static str,
-    /// The labels, in the order in which values are given. Those of a policy start with `namespace` and `policy`.
+    /// The labels, in the order in which values are given. Those of a policy start with
+    /// `policy_namespace` and `policy`.
     pub labels: &'static [Label],
     /// When its first series appear.
     pub series: InitialSeries,
@@ -83,7 +84,7 @@ impl Family {
     fn labels_within_policy(&self) -> Option<&'static [Label]> {
         match self.labels {
             [namespace, policy, rest @ ..]
-                if (namespace.name, policy.name) == ("namespace", "policy") =>
+                if (namespace.name, policy.name) == ("policy_namespace", "policy") =>
             {
                 Some(rest)
             }

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use prometheus::GaugeVec;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use secret_rotation_api::conditions::ConditionStatus;
 use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::plan::Breaker;
-use secret_rotation_core::time::AwsTime;
+use secret_rotation_core::time::{AwsTime, ServerTime};
 
 use super::leader_only::LeaderOnly;
 use super::policy_sample::{PolicySample, SecretSample};
@@ -159,6 +160,23 @@ impl PolicyFamilies {
                 .set(interval.as_secs_f64());
         }
         set(&self.last_check, &own, report.last_check);
+        set_timestamp(
+            &self.approval_waiting,
+            &own,
+            report.approval_waiting.map(ServerTime::timestamp),
+        );
+        for (state, since) in &report.oldest {
+            set(
+                &self.oldest,
+                &[namespace, policy, state.name()],
+                Some(*since),
+            );
+        }
+        for (family, count) in [(&self.denied, report.denied), (&self.unseen, report.unseen)] {
+            if let Some(count) = count {
+                family.with_label_values(&own).set(number(count));
+            }
+        }
     }
 
     /// Adds the series of secrets of all policies, those that need attention first. Returns the number of secrets
@@ -204,6 +222,14 @@ impl PolicyFamilies {
             .with_label_values(&labels)
             .set(f64::from(u8::from(sample.stuck_since.is_some())));
         set(&self.stuck_since, &labels, sample.stuck_since);
+        if let Some((state, since)) = sample.state {
+            let [namespace, policy, region, secret] = labels;
+            let labels = [namespace, policy, region, secret, state.name()];
+            set(&self.state_since, &labels, Some(since));
+        }
+        if sample.is_managed {
+            self.managed.with_label_values(&labels).set(1.0);
+        }
         set(&self.last_rotation, &labels, sample.last_rotated);
         set(&self.next_rotation, &labels, sample.next_rotation);
         set(&self.expiry, &labels, sample.expires);
@@ -212,8 +238,12 @@ impl PolicyFamilies {
 }
 
 fn set(family: &GaugeVec, labels: &[&str], time: Option<AwsTime>) {
+    set_timestamp(family, labels, time.map(AwsTime::timestamp));
+}
+
+fn set_timestamp(family: &GaugeVec, labels: &[&str], time: Option<Timestamp>) {
     if let Some(time) = time {
-        let seconds = time.timestamp().as_second();
+        let seconds = time.as_second();
         #[expect(
             clippy::cast_precision_loss,
             reason = "Unix seconds are exact in an f64 for millions of years"
@@ -236,6 +266,7 @@ mod tests {
 
     use prometheus::{Registry, TextEncoder};
     use secret_rotation_core::names::{Namespace, ObjectName};
+    use secret_rotation_core::survey::State;
 
     use super::*;
 
@@ -246,7 +277,7 @@ mod tests {
         let key = key("payments");
         reports.set_leader(true);
         reports.set(&key, report(1, 1));
-        assert!(text(&reports).contains(r#"secretrotation_secret_stuck{namespace="team",policy="payments",region="eu-west-1",secret="stuck-0"} 1"#));
+        assert!(text(&reports).contains(r#"secretrotation_secret_stuck{policy="payments",policy_namespace="team",region="eu-west-1",secret="stuck-0"} 1"#));
         reports.forget(&key);
         assert!(!text(&reports).contains("payments"));
         reports.set(&key, report(1, 1));
@@ -301,7 +332,7 @@ mod tests {
             lines(SecretLabel::Hash),
             [
                 "secretrotation_metrics_truncated_secrets 1",
-                r#"secretrotation_secret_stuck{namespace="team",policy="a",region="eu-west-1",secret="c1e22b76a9036ff8"} 1"#,
+                r#"secretrotation_secret_stuck{policy="a",policy_namespace="team",region="eu-west-1",secret="c1e22b76a9036ff8"} 1"#,
             ]
         );
         assert_eq!(
@@ -322,8 +353,7 @@ mod tests {
             reports.set_leader(true);
             reports.set(&key("a"), report.not_more_often_than(shortest));
             let text = text(&reports);
-            let series =
-                r#"secretrotation_policy_check_interval_seconds{namespace="team",policy="a"} "#;
+            let series = r#"secretrotation_policy_check_interval_seconds{policy="a",policy_namespace="team"} "#;
             let found = text.lines().find_map(|line| line.strip_prefix(series));
             found.map(str::to_owned)
         };
@@ -348,7 +378,7 @@ mod tests {
         assert_eq!(
             ones,
             [
-                r#"secretrotation_policy_status_condition{condition="Ready",namespace="team",policy="a",status="false"} 1"#
+                r#"secretrotation_policy_status_condition{condition="Ready",policy="a",policy_namespace="team",status="false"} 1"#
             ]
         );
     }
@@ -375,10 +405,64 @@ mod tests {
         assert_eq!(
             exported,
             [
-                r#"{namespace="team",policy="closed"} 0"#,
-                r#"{namespace="team",policy="open"} 1"#
+                r#"{policy="closed",policy_namespace="team"} 0"#,
+                r#"{policy="open",policy_namespace="team"} 1"#
             ]
         );
+    }
+
+    #[test]
+    fn a_finding_has_its_state_its_owner_and_the_numbers_of_its_policy() {
+        let reports =
+            PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
+        reports.set_leader(true);
+        let since = AwsTime::new(Timestamp::from_second(1_764_000_000).expect("a time"));
+        let secret = SecretSample {
+            name: "db".to_owned(),
+            region: "eu-west-1".to_owned(),
+            state: Some((State::Overdue, since)),
+            is_managed: true,
+            ..SecretSample::default()
+        };
+        let sample = PolicySample {
+            secrets: vec![secret],
+            oldest: [(State::Broken, since)].into(),
+            approval_waiting: Some(ServerTime::new(since.timestamp())),
+            denied: Some(2),
+            unseen: Some(0),
+            ..PolicySample::default()
+        };
+        reports.set(&key("a"), sample);
+        let of = r#"policy="a",policy_namespace="team""#;
+        let secret = r#"region="eu-west-1",secret="db""#;
+        for line in [
+            format!(
+                r#"secret_state_since_timestamp_seconds{{{of},{secret},state="Overdue"}} 1764000000"#
+            ),
+            format!("secret_managed{{{of},{secret}}} 1"),
+            format!(r#"policy_state_since_timestamp_seconds{{{of},state="Broken"}} 1764000000"#),
+            format!("policy_approval_waiting_since_timestamp_seconds{{{of}}} 1764000000"),
+            format!("policy_denied_secrets{{{of}}} 2"),
+            format!("policy_unseen_secrets{{{of}}} 0"),
+        ] {
+            let text = text(&reports);
+            let line = format!("secretrotation_{line}\n");
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+    }
+
+    /// A policy that was never evaluated claims nothing, not even 0.
+    #[test]
+    fn a_healthy_secret_has_no_state_and_an_unevaluated_policy_no_numbers() {
+        let reports =
+            PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
+        reports.set_leader(true);
+        reports.set(&key("a"), report(0, 1));
+        let text = text(&reports);
+        for name in ["state_since", "managed", "denied", "unseen", "waiting"] {
+            let series = |line: &str| !line.starts_with('#') && line.contains(name);
+            assert!(!text.lines().any(series), "{name} is in\n{text}");
+        }
     }
 
     fn text(reports: &PolicyCollector) -> String {

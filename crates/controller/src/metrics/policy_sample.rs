@@ -7,12 +7,19 @@ use secret_rotation_api::Readiness;
 use secret_rotation_api::conditions::ConditionStatus;
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
 use secret_rotation_api::time::Time;
+use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
+use secret_rotation_core::consent;
+use secret_rotation_core::operation::Operation;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::{Breaker, Plan};
 use secret_rotation_core::policy::{Detection, Policy, Suspension};
+use secret_rotation_core::secret::{Exclusion, Secret};
 use secret_rotation_core::survey::{Finding, State, Survey, UnremarkableSecret};
-use secret_rotation_core::time::AwsTime;
+use secret_rotation_core::time::{AwsTime, ServerTime};
 use secret_rotation_core::verdict;
+
+use super::recovery::Recoveries;
 
 /// The data from which the series of one policy are built.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +34,15 @@ pub(crate) struct PolicySample {
     pub(super) check_interval: Option<Duration>,
     pub(super) breaker: Option<Breaker>,
     pub(super) blocked: BTreeMap<BlockReason, usize>,
+    /// When the oldest operation that waits for an approval was created.
+    pub(super) approval_waiting: Option<ServerTime>,
+    /// Since when the oldest finding in each state has been in it, without secrets that another service manages.
+    pub(super) oldest: BTreeMap<State, AwsTime>,
+    /// The number of secrets that AWS denied to read.
+    pub(super) denied: Option<usize>,
+    /// The number of findings that the latest checks did not see.
+    pub(super) unseen: Option<usize>,
+    pub(super) recoveries: Recoveries,
     pub(super) secrets: Vec<SecretSample>,
     pub(super) omitted: usize,
 }
@@ -37,6 +53,10 @@ pub(crate) struct SecretSample {
     pub(super) region: String,
     pub(super) name: String,
     pub(super) healthy: bool,
+    /// The state, unless the secret is healthy, and since when it has been in it.
+    pub(super) state: Option<(State, AwsTime)>,
+    /// Whether another service manages the secret, so that no one else can act on it.
+    pub(super) is_managed: bool,
     pub(super) stuck_since: Option<AwsTime>,
     pub(super) last_rotated: Option<AwsTime>,
     pub(super) next_rotation: Option<AwsTime>,
@@ -87,6 +107,37 @@ impl PolicySample {
         }
     }
 
+    /// Adds the operations of the policy that wait for an approval.
+    #[must_use]
+    pub(crate) fn with_operations(
+        self,
+        operations: &[Operation],
+        bound_policy: &BoundPolicy,
+    ) -> Self {
+        let (policy, profile) = (&bound_policy.policy, &bound_policy.profile);
+        let waiting = operations.iter().filter(|operation| {
+            operation.key.namespace == policy.key.namespace
+                && operation.policy.name == policy.key.name
+                && !operation.is_finished()
+                && consent::is_undecided(operation, policy, profile)
+        });
+        Self {
+            approval_waiting: waiting.map(|operation| operation.created).min(),
+            ..self
+        }
+    }
+
+    /// Adds the secrets that have not recovered yet.
+    #[must_use]
+    pub(crate) fn with_recoveries(self, recoveries: Recoveries) -> Self {
+        Self { recoveries, ..self }
+    }
+
+    /// Returns the secrets that have not recovered yet.
+    pub(crate) const fn recoveries(&self) -> &Recoveries {
+        &self.recoveries
+    }
+
     /// Adds what was seen and planned, with details of at most `max` secrets, those that need attention first.
     #[must_use]
     pub(crate) fn with_survey(self, survey: &Survey, plan: &Plan, max: usize) -> Self {
@@ -109,6 +160,11 @@ impl PolicySample {
             omitted: (survey.findings.len() + survey.unremarkable.len()).saturating_sub(max),
             breaker: Some(plan.breaker),
             blocked,
+            oldest: oldest(survey),
+            denied: Some(counted(survey, |finding| {
+                finding.unreadable == Some(ErrorClass::Denied)
+            })),
+            unseen: Some(counted(survey, |finding| finding.unseen_since.is_some())),
             ..self
         }
     }
@@ -116,7 +172,17 @@ impl PolicySample {
     /// Adds what the status holds from an earlier process: the counts, and the findings that it lists.
     #[must_use]
     pub(crate) fn with_status(self, status: &SecretRotationPolicyStatus) -> Self {
-        let samples = status.findings.iter().map(SecretSample::of_status);
+        let checked = status.last_check_time.as_ref().and_then(Time::aws);
+        let samples = status
+            .findings
+            .iter()
+            .map(|finding| SecretSample::of_status(finding, checked));
+        let samples: Vec<_> = samples.collect();
+        let recoveries = self
+            .detection
+            .as_ref()
+            .map(|detection| Recoveries::of_status(status, detection))
+            .unwrap_or_default();
         let blocked = status
             .findings
             .iter()
@@ -126,8 +192,10 @@ impl PolicySample {
         let open = counted.contains_key(&BlockReason::CircuitBreakerOpen);
         Self {
             counts: status.counts().into_iter().collect(),
-            last_check: status.last_check_time.as_ref().and_then(Time::aws),
-            secrets: samples.collect(),
+            last_check: checked,
+            oldest: earliest(samples.iter().filter_map(|sample| sample.state)),
+            recoveries,
+            secrets: samples,
             breaker: open.then_some(Breaker::Open),
             blocked: counted,
             ..self
@@ -144,6 +212,11 @@ impl PolicySample {
             omitted,
             breaker,
             blocked,
+            approval_waiting,
+            oldest,
+            denied,
+            unseen,
+            recoveries,
             ..
         } = earlier.clone();
         Self {
@@ -151,6 +224,11 @@ impl PolicySample {
             last_check,
             breaker,
             blocked,
+            approval_waiting,
+            oldest,
+            denied,
+            unseen,
+            recoveries,
             secrets,
             omitted,
             ..self
@@ -165,6 +243,8 @@ impl SecretSample {
             region: finding.region.to_string(),
             name: finding.name.to_string(),
             healthy: false,
+            state: Some(state_of(finding, now)),
+            is_managed: is_managed(finding),
             stuck_since: finding.since.filter(|_| finding.state == State::Stuck),
             last_rotated: secret.and_then(|secret| secret.last_rotated),
             next_rotation: secret
@@ -177,16 +257,15 @@ impl SecretSample {
         }
     }
 
-    fn of_status(finding: &FindingStatus) -> Self {
-        let is_stuck = finding.known_state() == Some(State::Stuck);
+    /// Builds the sample of a finding in a status. A finding without a time is as old as the check.
+    fn of_status(finding: &FindingStatus, checked: Option<AwsTime>) -> Self {
+        let state = finding.known_state();
+        let since = finding.since.as_ref().and_then(Time::aws);
         Self {
             region: finding.region.to_string(),
             name: finding.name.to_string(),
-            stuck_since: finding
-                .since
-                .as_ref()
-                .and_then(Time::aws)
-                .filter(|_| is_stuck),
+            state: state.zip(since.or(checked)),
+            stuck_since: since.filter(|_| state == Some(State::Stuck)),
             ..Self::default()
         }
     }
@@ -196,6 +275,8 @@ impl SecretSample {
             region: member.region.to_string(),
             name: member.name.to_string(),
             healthy: true,
+            state: None,
+            is_managed: false,
             stuck_since: None,
             last_rotated: member.last_rotated,
             next_rotation: member.next_rotation,
@@ -203,4 +284,36 @@ impl SecretSample {
             restorable_until: None,
         }
     }
+}
+
+fn state_of(finding: &Finding, now: AwsTime) -> (State, AwsTime) {
+    (finding.state, finding.since.unwrap_or(now))
+}
+
+/// Returns whether another service manages the secret. A replica is not meant: its primary can be acted on.
+fn is_managed(finding: &Finding) -> bool {
+    let owner = finding.secret.as_ref().and_then(Secret::foreign_owner);
+    matches!(owner, Some(Exclusion::Managed | Exclusion::External))
+}
+
+fn oldest(survey: &Survey) -> BTreeMap<State, AwsTime> {
+    let findings = survey.findings.iter();
+    let actionable = findings.filter(|finding| !is_managed(finding));
+    earliest(actionable.map(|finding| state_of(finding, survey.time)))
+}
+
+fn earliest(states: impl Iterator<Item = (State, AwsTime)>) -> BTreeMap<State, AwsTime> {
+    states.fold(BTreeMap::new(), |mut earliest, (state, since)| {
+        let known = earliest.entry(state).or_insert(since);
+        *known = since.min(*known);
+        earliest
+    })
+}
+
+fn counted(survey: &Survey, wanted: impl Fn(&Finding) -> bool) -> usize {
+    survey
+        .findings
+        .iter()
+        .filter(|finding| wanted(finding))
+        .count()
 }

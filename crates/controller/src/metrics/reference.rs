@@ -126,7 +126,7 @@ mod tests {
             Some(&Described {
                 name: "secretrotation_secret_stuck".to_owned(),
                 kind: "gauge",
-                labels: ["namespace", "policy", "region", "secret"]
+                labels: ["policy_namespace", "policy", "region", "secret"]
                     .map(str::to_owned)
                     .to_vec(),
                 help: "Whether the rotation of the secret is stuck".to_owned(),
@@ -150,14 +150,14 @@ mod tests {
         let row = Described {
             name: "secretrotation_policy_suspended".to_owned(),
             kind: "gauge",
-            labels: vec!["namespace".to_owned(), "policy".to_owned()],
+            labels: vec!["policy_namespace".to_owned(), "policy".to_owned()],
             help: "Whether the policy is suspended".to_owned(),
             stability: Stability::Stable,
         };
         assert_eq!(
             page(&[row]).lines().last(),
             Some(
-                "| `secretrotation_policy_suspended` | gauge | `namespace` `policy` | Whether the policy is suspended | stable |"
+                "| `secretrotation_policy_suspended` | gauge | `policy_namespace` `policy` | Whether the policy is suspended | stable |"
             )
         );
     }

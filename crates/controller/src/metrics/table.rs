@@ -22,6 +22,8 @@ const RECONCILE_BUCKETS: &[f64] = &[
 const ROTATION_BUCKETS: &[f64] = &[
     1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0,
 ];
+/// 5 and 15 minutes, 1 and 4 hours, 1, 3 and 7 days. Each policy has its own histogram, so the buckets are few.
+const RECOVERY_BUCKETS: &[f64] = &[300.0, 900.0, 3600.0, 14400.0, 86400.0, 259_200.0, 604_800.0];
 const SWEEP_BUCKETS: &[f64] = &[
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0,
 ];
@@ -44,7 +46,8 @@ const KIND: Label = Label::closed("kind", || WatchedKind::ALL.map(WatchedKind::n
 /// The metric has the name that client-go uses, so that common dashboards find it.
 const LEASE: Label = Label::closed("name", || vec![lease::NAME]);
 const MODE: Label = Label::open("mode");
-const NAMESPACE: Label = Label::open("namespace");
+/// The namespace of the policy. A label `namespace` would collide with the one that Prometheus gives every series of a pod.
+const NAMESPACE: Label = Label::open("policy_namespace");
 const OPERATION_RESULT: Label = Label::closed("result", operation_results);
 const POLICY: Label = Label::open("policy");
 const PROFILE: Label = Label::open("profile");
@@ -130,7 +133,7 @@ families! {
         [CONTROLLER], FromStart, EveryReplica, Alpha;
     reconcile_panics: IntCounterVec = "secretrotation_reconcile_panics_total",
         "Total number of panics caught during reconciliation",
-        [CONTROLLER], FromStart, EveryReplica, Alpha;
+        [CONTROLLER], FromStart, EveryReplica, Stable;
     aws_requests: IntCounterVec = "secretrotation_aws_requests_total",
         "Total number of AWS API calls by outcome",
         [CALL, CALL_CODE], FromStart, EveryReplica, Stable;
@@ -155,6 +158,9 @@ families! {
     rotation_duration: HistogramVec = "secretrotation_rotation_duration_seconds",
         "Time from start of a rotation to promotion to AWSCURRENT",
         [], FromStart, EveryReplica, Stable, ROTATION_BUCKETS;
+    time_to_recover: HistogramVec = "secretrotation_time_to_recover_seconds",
+        "Time from when a secret counts as stuck and the controller has seen its pending version to the first check that finds the secret Healthy",
+        [NAMESPACE, POLICY], WithPolicy, Leader, Stable, RECOVERY_BUCKETS;
     pending_cleared: IntCounterVec = "secretrotation_pending_cleared_total",
         "Total number of stale AWSPENDING labels removed",
         [NAMESPACE, POLICY, CLEAR_RESULT], WithPolicy, Leader, Stable;
@@ -198,12 +204,30 @@ families! {
         [NAMESPACE, POLICY], WithFirstValue, Leader, Stable;
     blocked: GaugeVec = "secretrotation_operations_blocked",
         "Number of blocked remedies, by reason",
-        [NAMESPACE, POLICY, REASON], WithFirstValue, Leader, Alpha;
+        [NAMESPACE, POLICY, REASON], WithFirstValue, Leader, Stable;
+    approval_waiting: GaugeVec = "secretrotation_policy_approval_waiting_since_timestamp_seconds",
+        "Unix time at which the oldest operation that waits for an approval was created; absent if none waits",
+        [NAMESPACE, POLICY], WithFirstValue, Leader, Stable;
+    oldest: GaugeVec = "secretrotation_policy_state_since_timestamp_seconds",
+        "Unix time since which the oldest finding in each state has been in it, without secrets that another service manages; absent if there is none",
+        [NAMESPACE, POLICY, STATE], WithFirstValue, Leader, Stable;
+    denied: GaugeVec = "secretrotation_policy_denied_secrets",
+        "Number of secrets that AWS did not let the controller read: the role may not read them, or they do not exist",
+        [NAMESPACE, POLICY], WithFirstValue, Leader, Stable;
+    unseen: GaugeVec = "secretrotation_policy_unseen_secrets",
+        "Number of findings that the latest checks could not see, and whose state is as last known",
+        [NAMESPACE, POLICY], WithFirstValue, Leader, Stable;
     stuck: GaugeVec = "secretrotation_secret_stuck",
         "Whether the rotation of the secret is stuck",
         [NAMESPACE, POLICY, REGION, SECRET], WithFirstValue, Leader, Stable;
     stuck_since: GaugeVec = "secretrotation_secret_stuck_since_timestamp_seconds",
         "Unix time since which the rotation has not progressed; a pin does not move it",
+        [NAMESPACE, POLICY, REGION, SECRET], WithFirstValue, Leader, Stable;
+    state_since: GaugeVec = "secretrotation_secret_state_since_timestamp_seconds",
+        "Unix time since which the secret has been in this state; absent while it is Healthy or Ineligible",
+        [NAMESPACE, POLICY, REGION, SECRET, STATE], WithFirstValue, Leader, Stable;
+    managed: GaugeVec = "secretrotation_secret_managed",
+        "1 for a finding about a secret that another service manages, on which neither the controller nor a user can act; absent otherwise",
         [NAMESPACE, POLICY, REGION, SECRET], WithFirstValue, Leader, Stable;
     last_rotation: GaugeVec = "secretrotation_secret_last_rotation_timestamp_seconds",
         "Unix time of the last completed rotation",

@@ -9,9 +9,10 @@ use secret_rotation_api::Readiness;
 use secret_rotation_api::conditions::{ConditionStatus, ConditionType, find};
 use secret_rotation_api::policy::{PassReport, SecretRotationPolicy, SecretRotationPolicyStatus};
 use secret_rotation_core::names::ObjectKey;
+use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::Plan;
-use secret_rotation_core::policy::Policy;
+use secret_rotation_core::policy::{Detection, Policy};
 use secret_rotation_core::survey::Survey;
 use secret_rotation_core::time::AwsTime;
 
@@ -19,7 +20,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status::{self, WriteMethod};
-use crate::metrics::PolicySample;
+use crate::metrics::{PolicySample, Recoveries};
 use crate::policy::events::Findings;
 use crate::policy::{events, preconditions, write_due};
 use crate::store::PolicyEntry;
@@ -69,6 +70,7 @@ pub(super) async fn publish_evaluated(
     bound_policy: &BoundPolicy,
     view: &SweepView,
     seen: (&Survey, &Plan),
+    operations: &[Operation],
 ) -> Result<(), Error> {
     let handled = context.sweeps.handled_token(&bound_policy.policy.uid, view);
     let readiness = readiness(bound_policy, view, seen.0.time);
@@ -85,7 +87,14 @@ pub(super) async fn publish_evaluated(
     let report = PolicySample::of(&bound_policy.policy)
         .not_more_often_than(bound_policy.profile.min_check_interval)
         .with_conditions(conditions(&new));
-    let report = report.with_survey(seen.0, seen.1, reports.max_secrets());
+    let detection = &bound_policy.policy.detection;
+    let (recoveries, recovered) =
+        recoveries_before(context, key, entry, detection).after(seen.0, detection);
+    let report = report
+        .with_survey(seen.0, seen.1, reports.max_secrets())
+        .with_operations(operations, bound_policy)
+        .with_recoveries(recoveries);
+    context.metrics.recovered(key, &recovered);
     record_metrics(context, key, report);
     write(context, key, entry, &new, view.is_blinking).await?;
     let uid = &bound_policy.policy.uid;
@@ -99,6 +108,22 @@ pub(super) async fn publish_evaluated(
         context.queues.policies.push(key.clone(), clock::now());
     }
     Ok(())
+}
+
+/// Returns the secrets that had not recovered at the last pass. After a restart the status shows which are stuck.
+fn recoveries_before(
+    context: &Context,
+    key: &ObjectKey,
+    entry: &PolicyEntry,
+    detection: &Detection,
+) -> Recoveries {
+    if let Some(earlier) = context.metrics.reports().last(key) {
+        return earlier.recoveries().clone();
+    }
+    let status = entry.status.as_ref();
+    status.map_or_else(Recoveries::default, |status| {
+        Recoveries::of_status(status, detection)
+    })
 }
 
 /// Records the metrics of a pass. A policy that was deleted during the pass must not appear in metrics again, so its
