@@ -19,21 +19,34 @@ pub fn panels() -> Vec<Value> {
     load()["panels"].as_array().cloned().unwrap_or_default()
 }
 
-/// Returns each expression with the title of its panel. Variables are replaced as Grafana does.
+/// Returns each expression as in the file, with the title of its panel or the name of its annotation.
+pub fn templates() -> Vec<(String, String)> {
+    let panels = panels();
+    let queries = panels.iter().flat_map(|panel| {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.map(|target| (text(&panel["title"]), text(&target["expr"])))
+    });
+    let dashboard = load();
+    let annotations = dashboard["annotations"]["list"].as_array();
+    let annotations = annotations.into_iter().flatten();
+    let annotations = annotations.map(|one| (text(&one["name"]), text(&one["expr"])));
+    queries.chain(annotations).collect()
+}
+
+/// Returns each expression with the title of its panel or the name of its annotation. Variables are replaced as Grafana
+/// does.
 pub fn expressions() -> Vec<(String, String)> {
-    let mut expressions = Vec::new();
-    for panel in panels() {
-        for target in panel["targets"].as_array().into_iter().flatten() {
-            let expression = text(&target["expr"])
-                .replace("$__rate_interval", "5m")
-                .replace("$__range", "1d");
-            let expression = ["job", "instance", "namespace", "policy"]
-                .iter()
-                .fold(expression, |text, name| {
-                    text.replace(&format!("${name}"), ".*")
-                });
-            expressions.push((text(&panel["title"]), expression));
-        }
-    }
-    expressions
+    let replaced = |template: String| {
+        let template = template
+            .replace("$__rate_interval", "5m")
+            .replace("$__range", "1d");
+        let variables = ["cluster", "job", "instance", "namespace", "policy"];
+        variables.iter().fold(template, |text, name| {
+            text.replace(&format!("${name}"), ".*")
+        })
+    };
+    templates()
+        .into_iter()
+        .map(|(title, template)| (title, replaced(template)))
+        .collect()
 }

@@ -66,6 +66,20 @@ impl Prometheus {
             .collect()
     }
 
+    /// Returns the number of series that an expression has now. Panics if Prometheus refuses it.
+    pub fn query(&self, expression: &str) -> usize {
+        let encoded: String = expression
+            .bytes()
+            .map(|byte| match byte {
+                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            })
+            .collect();
+        let answer = self.get(&format!("/api/v1/query?query={encoded}"));
+        let series = answer["data"]["result"].as_array();
+        series.expect("a vector").len()
+    }
+
     fn get(&self, path: &str) -> Value {
         let (status, body) = process::ask(self.0.port(), path).expect("Prometheus answers");
         assert_eq!(status, 200, "{body}");
