@@ -24,6 +24,11 @@ impl Expression {
         metrics.0
     }
 
+    /// Returns whether every aggregation and every match of two sides separates series that differ in this label.
+    pub fn groups_by(&self, label: &str) -> bool {
+        groups_by(&self.0, label)
+    }
+
     /// Returns whether series that differ only in this label stay separate in the result.
     pub fn keeps(&self, label: &str) -> bool {
         keeps(&self.0, label)
@@ -72,6 +77,46 @@ fn keeps(expr: &Expr, label: &str) -> bool {
     }
 }
 
+fn names(modifier: &LabelModifier, label: &str) -> bool {
+    match modifier {
+        LabelModifier::Include(labels) => labels.labels.iter().any(|one| one == label),
+        LabelModifier::Exclude(labels) => !labels.labels.iter().any(|one| one == label),
+    }
+}
+
+fn groups_by(expr: &Expr, label: &str) -> bool {
+    match expr {
+        Expr::Aggregate(aggregate) => {
+            let modifier = aggregate.modifier.as_ref();
+            modifier.is_some_and(|modifier| names(modifier, label))
+                && groups_by(&aggregate.expr, label)
+        }
+        Expr::Binary(binary) => {
+            let matching = binary.modifier.as_ref();
+            let matching = matching.and_then(|modifier| modifier.matching.as_ref());
+            matching.is_none_or(|matching| names(matching, label))
+                && groups_by(&binary.lhs, label)
+                && groups_by(&binary.rhs, label)
+        }
+        Expr::Unary(unary) => groups_by(&unary.expr, label),
+        Expr::Paren(paren) => groups_by(&paren.expr, label),
+        Expr::Subquery(subquery) => groups_by(&subquery.expr, label),
+        // It says that there is nothing at all.
+        Expr::Call(call) if call.func.name == "absent" => true,
+        Expr::Call(call) => call.args.args.iter().all(|one| groups_by(one, label)),
+        // The name of a recorded series says by what it is grouped. Other series have all labels.
+        Expr::VectorSelector(selector) => {
+            let name = selector.name.as_deref().unwrap_or_default();
+            let level = name.split_once(':').map(|(level, _)| level);
+            level.is_none_or(|level| level.split('_').any(|one| one == label))
+        }
+        Expr::MatrixSelector(_)
+        | Expr::Extension(_)
+        | Expr::NumberLiteral(_)
+        | Expr::StringLiteral(_) => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +148,34 @@ mod tests {
         ] {
             let expression = Expression::parse(text).expect("it is PromQL");
             assert_eq!(expression.keeps("pod"), kept, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_grouped_by_in_every_part_of_an_expression() {
+        for (text, grouped) in [
+            ("max by (cluster, policy) (x)", true),
+            ("max by (policy) (x)", false),
+            ("max without (pod) (x)", true),
+            ("max without (cluster) (x)", false),
+            ("sum(x)", false),
+            ("time() - max by (cluster) (x) > 3", true),
+            (
+                "max by (cluster) (x) unless on (policy) max by (cluster) (y)",
+                false,
+            ),
+            (
+                "max by (cluster) (x) unless on (cluster) max by (cluster) (y)",
+                true,
+            ),
+            ("max by (cluster) (x) or max by (policy) (y)", false),
+            ("count by (cluster) (up) or absent(up)", true),
+            ("cluster_policy:x:max > 1", true),
+            ("policy:x:max > 1", false),
+            ("round(sum by (cluster) (increase(x[6h]))) > 3", true),
+        ] {
+            let expression = Expression::parse(text).expect("it is PromQL");
+            assert_eq!(expression.groups_by("cluster"), grouped, "{text}");
         }
     }
 }

@@ -39,7 +39,7 @@ fn every_alert_is_tested_firing_and_quiet() {
         .into_iter()
         .map(|alert| alert.name)
         .collect();
-    assert_eq!(alerts.len(), 14);
+    assert_eq!(alerts.len(), 25);
     assert_eq!(rules::tested(true), alerts);
     assert_eq!(rules::tested(false), alerts);
 }
@@ -132,6 +132,41 @@ fn the_page_of_alerts_lists_each_with_its_severity() {
     assert_eq!(listed, wanted);
 }
 
+/// A central Prometheus holds several clusters and releases. One must not hide the alerts of another.
+#[test]
+fn every_rule_keeps_clusters_and_releases_apart() {
+    for rule in rules::all() {
+        let expression = Expression::parse(&rule.expr).expect("it is PromQL");
+        for label in ["cluster", "namespace"] {
+            assert!(
+                expression.groups_by(label),
+                "{} merges series with another {label}",
+                rule.name
+            );
+        }
+    }
+}
+
+/// `namespace` belongs to the pod, whatever a scrape does with labels that collide.
+#[test]
+fn a_rule_about_a_policy_names_the_namespace_of_the_policy() {
+    for rule in rules::all() {
+        let expression = Expression::parse(&rule.expr).expect("it is PromQL");
+        assert_eq!(
+            expression.groups_by("policy"),
+            expression.groups_by("policy_namespace"),
+            "{}",
+            rule.name
+        );
+        let namespace = text(&rule.text["labels"]["namespace"]);
+        if rule.is_alert() && expression.groups_by("policy") {
+            assert_eq!(namespace, "{{ $labels.policy_namespace }}", "{}", rule.name);
+        } else {
+            assert_eq!(namespace, "", "{}", rule.name);
+        }
+    }
+}
+
 /// Another holder of the lease is another pod: an alert that keeps pods separate would start to wait again.
 #[test]
 fn no_rule_keeps_pods_or_instances_apart() {
@@ -140,6 +175,31 @@ fn no_rule_keeps_pods_or_instances_apart() {
         for label in ["pod", "instance"] {
             assert!(!expression.keeps(label), "{} keeps {label}", rule.name);
         }
+    }
+}
+
+/// A recording rule that no alert uses and no page explains has no user.
+#[test]
+fn every_recorded_metric_is_used_by_an_alert_or_offered_by_the_page() {
+    let page = fs::read_to_string(project::root().join("docs/alerts.md")).expect("the page");
+    let alerts = rules::alerts();
+    let used: BTreeSet<_> = alerts
+        .iter()
+        .flat_map(|alert| Expression::parse(&alert.expr).expect("PromQL").metrics())
+        .collect();
+    for rule in rules::all().iter().filter(|rule| !rule.is_alert()) {
+        assert!(
+            page.contains(&format!("| `{}` |", rule.name)),
+            "{}",
+            rule.name
+        );
+        let is_kept_per_policy = rule.name.starts_with("cluster_namespace_policy:");
+        assert_ne!(
+            used.contains(&rule.name),
+            is_kept_per_policy,
+            "{}",
+            rule.name
+        );
     }
 }
 

@@ -428,7 +428,7 @@ fn alerts_take_their_thresholds_from_values_and_can_be_left_out_one_by_one() -> 
     let rules = of_kind(&objects(&rendered(&set)?)?, "PrometheusRule");
     let text = serde_json::to_string(&rules)?;
     for part in [
-        "> 4321",
+        "4321s",
         "job=\\\"other\\\"",
         "https://runbooks.example.com/runbooks/",
         "{{ $labels.secret }}",
