@@ -26,9 +26,9 @@ use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::{AgreedTime, AwsTime};
 
 use crate::fixtures;
-use crate::fixtures::planning::functions;
-use crate::fixtures::shell::{Fault, Shell};
-use crate::fixtures::world::{EmptyVersions, Function, Replica, TinyAws};
+use crate::support::planning::functions;
+use crate::support::shell::{Fault, Shell};
+use crate::support::world::{EmptyVersions, Function, Replica, TinyAws};
 use crate::fixtures::{
     bound_policy, cases, cluster, error, hours, inventory, minutes, now, operation, secret, server,
     stuck, tenant, version, with_value, without_value,

@@ -8,8 +8,8 @@ use secret_rotation_core::operation::{Failure, Operation, Outcome, Trigger};
 use secret_rotation_core::time::ServerTime;
 
 use crate::fixtures;
-use crate::fixtures::shell::Shell;
-use crate::fixtures::world::TinyAws;
+use crate::support::shell::Shell;
+use crate::support::world::TinyAws;
 use crate::fixtures::{ago, hours, minutes, operation, policy, profile, server};
 
 #[expect(clippy::unnecessary_wraps, reason = "it is a field")]

@@ -12,8 +12,8 @@ use secret_rotation_core::operation::Outcome;
 use secret_rotation_core::secret::LabelMap;
 
 use crate::fixtures;
-use crate::fixtures::shell::{Fault, Shell};
-use crate::fixtures::world::{EmptyVersions, Function, TinyAws};
+use crate::support::shell::{Fault, Shell};
+use crate::support::world::{EmptyVersions, Function, TinyAws};
 use crate::fixtures::{
     cluster, hours, labelled, now, operation, secret, stuck, version, with_value, without_value,
 };

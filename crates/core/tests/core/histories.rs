@@ -19,7 +19,7 @@ use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
 use crate::fixtures;
-use crate::fixtures::planning::functions;
+use crate::support::planning::functions;
 use crate::fixtures::{
     ago, bound_policy, cluster, hours, inventory, listing, minutes, name, now, policy, secret,
     version,

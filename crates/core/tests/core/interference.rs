@@ -15,9 +15,9 @@ use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::{LabelMap, Rotation, Secret};
 
 use crate::fixtures;
-use crate::fixtures::planning::{attempted, intend};
-use crate::fixtures::shell::{Fault, Shell};
-use crate::fixtures::world::{EmptyVersions, Function, TinyAws};
+use crate::support::planning::{attempted, intend};
+use crate::support::shell::{Fault, Shell};
+use crate::support::world::{EmptyVersions, Function, TinyAws};
 use crate::fixtures::{
     ago, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of, secret, server,
     stuck, version, with_value, without_value,

@@ -5,8 +5,8 @@ use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::operation::Operation;
 
 use crate::fixtures;
-use crate::fixtures::shell::{Fault, Shell};
-use crate::fixtures::world::{EmptyVersions, Function, TinyAws};
+use crate::support::shell::{Fault, Shell};
+use crate::support::world::{EmptyVersions, Function, TinyAws};
 use crate::fixtures::{
     ago, cluster, labelled, now, operation, pin_of, secret, stuck, version, with_value,
     without_value,

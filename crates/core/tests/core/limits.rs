@@ -20,7 +20,7 @@ use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::PreviousFindings;
 
 use crate::fixtures;
-use crate::fixtures::planning::{failed, functions, intend, plan_for, plan_of, planned, text};
+use crate::support::planning::{failed, functions, intend, plan_for, plan_of, planned, text};
 use crate::fixtures::{
     REGION, ago, arn_in, bound_policy, cluster, error, function, hours, inventory, labelled,
     operation, pin_of, policy, region, secret, seen, server, stuck, version, with_value,
@@ -312,7 +312,7 @@ fn pins_are_not_released_where_no_automatic_action_is_allowed() {
     many.extend(pinned());
     let text = planned(&payments(), many, &[]);
     assert_eq!(creates(&text), 0, "the breaker is open");
-    let mut manual = fixtures::planning::attempted("m", ago(hours(8)));
+    let mut manual = crate::support::planning::attempted("m", ago(hours(8)));
     manual.trigger = Trigger::Manual;
     let text = planned(&payments(), pinned(), &[manual]);
     assert!(text.starts_with("block prod/a ManualHold"), "{text}");
@@ -391,7 +391,7 @@ fn an_unseen_secret_supersedes_nothing() {
     );
     let none = BTreeMap::new();
     let bound_policies = std::slice::from_ref(&own);
-    let plan = fixtures::planning::plan_for(&survey, &own, bound_policies, &none, &[waiting]);
+    let plan = crate::support::planning::plan_for(&survey, &own, bound_policies, &none, &[waiting]);
     assert_eq!(text(&plan), "");
 }
 

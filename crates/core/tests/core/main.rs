@@ -22,6 +22,7 @@ mod retention;
 mod rolled_back;
 mod slots;
 mod states;
+mod support;
 mod surveys;
 mod views;
 mod watching;

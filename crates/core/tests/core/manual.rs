@@ -8,8 +8,8 @@ use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::secret::Secret;
 
 use crate::fixtures;
-use crate::fixtures::shell::{Fault, Shell};
-use crate::fixtures::world::{EmptyVersions, Function, Replica, TinyAws};
+use crate::support::shell::{Fault, Shell};
+use crate::support::world::{EmptyVersions, Function, Replica, TinyAws};
 use crate::fixtures::{
     ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, server, stuck,
     version, with_value, without_value,

@@ -11,8 +11,8 @@ use secret_rotation_core::secret::Secret;
 use secret_rotation_core::time::AwsTime;
 
 use crate::fixtures;
-use crate::fixtures::shell::{Fault, Shell};
-use crate::fixtures::world::TinyAws;
+use crate::support::shell::{Fault, Shell};
+use crate::support::world::TinyAws;
 use crate::fixtures::{
     ago, cluster, hours, labelled, minutes, now, operation, profile, server, stuck, tenant,
     version, with_value,

@@ -15,7 +15,7 @@ use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRem
 use secret_rotation_core::secret::Secret;
 
 use crate::fixtures;
-use crate::fixtures::planning::{heard, intend, plan_of, text};
+use crate::support::planning::{heard, intend, plan_of, text};
 use crate::fixtures::{
     ago, bound_policy, cases, hours, minutes, now, operation, policy, secret, seen, server, stuck,
     with_value, without_value,

@@ -17,7 +17,7 @@ use secret_rotation_core::policy::{Policy, Suspension};
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::time::ServerTime;
 
-use crate::fixtures::planning::intend;
+use crate::support::planning::intend;
 use crate::fixtures::{ago, hours, minutes, now, operation, policy, profile, server, tenant};
 
 /// Everything that the permit of an operation depends on, allowed until a test changes it.

@@ -13,7 +13,7 @@ use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRem
 use secret_rotation_core::secret::{Rotation, Secret};
 
 use crate::fixtures;
-use crate::fixtures::planning::{
+use crate::support::planning::{
     attempted, ended, failed, heard, intend, plan_of, planned, text, with_pin,
 };
 use crate::fixtures::{

@@ -19,7 +19,7 @@ use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::time::{AgreedTime, DateCheck};
 
 use crate::fixtures;
-use crate::fixtures::arbitrary::{Case, case};
+use crate::support::arbitrary::{Case, case};
 use crate::fixtures::{STUCK_AFTER, cluster, minutes, now, version};
 
 fn written(case: &Case) -> Option<Write> {

@@ -12,8 +12,8 @@ use secret_rotation_core::names::StageLabel;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::time::AwsTime;
 
-use crate::fixtures::shell::{Fault, Shell};
-use crate::fixtures::world::{EmptyVersions, Function, TinyAws};
+use crate::support::shell::{Fault, Shell};
+use crate::support::world::{EmptyVersions, Function, TinyAws};
 use crate::fixtures::{hours, now, operation, secret, stuck, version, with_value, without_value};
 
 const STEPS: usize = 1500;

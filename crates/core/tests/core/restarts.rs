@@ -1,6 +1,6 @@
 //! A person's request to try again: the count of attempts starts again, and rotations still keep their distance.
 
-use crate::fixtures::planning::{attempted, planned};
+use crate::support::planning::{attempted, planned};
 use crate::fixtures::{ago, bound_policy, hours, minutes, now, policy, seen, stuck, without_value};
 
 #[test]

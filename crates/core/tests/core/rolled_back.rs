@@ -13,7 +13,7 @@ use secret_rotation_core::survey::{RemedyKind, State};
 use secret_rotation_core::time::AwsTime;
 
 use crate::fixtures;
-use crate::fixtures::planning::{failed, heard, intend, plan_of, planned, text};
+use crate::support::planning::{failed, heard, intend, plan_of, planned, text};
 use crate::fixtures::{
     ago, bound_policy, hours, labelled, listing, now, operation, policy, secret, seen, stuck,
     survey, survey_after, version, with_value,

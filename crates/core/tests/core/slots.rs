@@ -23,7 +23,7 @@ use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::time::AwsTime;
 
 use crate::fixtures;
-use crate::fixtures::planning::{functions, intend, plan_of, planned, text};
+use crate::support::planning::{functions, intend, plan_of, planned, text};
 use crate::fixtures::{
     ago, bound_policy, cluster, function, hours, minutes, now, operation, policy, seen, server,
     stuck, with_value, without_value,

@@ -17,7 +17,7 @@ use secret_rotation_core::time::AwsTime;
 use secret_rotation_core::verdict::{self, Verdict, VerdictInput};
 
 use crate::fixtures;
-use crate::fixtures::planning::intend;
+use crate::support::planning::intend;
 use crate::fixtures::{
     ago, at, detection, error, hours, labelled, listing, minutes, now, operation, pin_of, profile,
     secret, seen, server, stuck, tenant, version, with_value, without_value,

@@ -16,7 +16,7 @@ use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
 use crate::fixtures;
-use crate::fixtures::planning::{functions, plan_for};
+use crate::support::planning::{functions, plan_for};
 use crate::fixtures::{
     REGION, ago, arn, arn_in, bound_policy, error, hours, inventory, minutes, name, now, policy,
     region, secret, seen, stuck, without_value,

@@ -20,7 +20,7 @@ use secret_rotation_core::survey::{Finding, PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
 use crate::fixtures;
-use crate::fixtures::planning::{functions, intend, text};
+use crate::support::planning::{functions, intend, text};
 use crate::fixtures::{
     ago, bound_policy, cluster, hours, inventory, labelled, listing, minutes, now, operation,
     pin_of, policy, seen, stuck, version, with_value, without_value,
