@@ -5,6 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use fixtures::{
+    aws_error, bound_policy, cluster, hours, inventory, minutes, now, operation, secret, server,
+    stuck, tenant, version, with_value, without_value,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::{Action, Step};
@@ -25,14 +29,10 @@ use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::{AgreedTime, AwsTime};
 
-use crate::fixtures;
+use crate::support::cases;
 use crate::support::planning::functions;
 use crate::support::shell::{Fault, Shell};
 use crate::support::world::{EmptyVersions, Function, Replica, TinyAws};
-use crate::fixtures::{
-    bound_policy, cases, cluster, error, hours, inventory, minutes, now, operation, secret, server,
-    stuck, tenant, version, with_value, without_value,
-};
 
 /// An event that an actor causes.
 #[derive(Clone, Copy, Debug)]
@@ -518,7 +518,7 @@ impl Company {
         let mut seen = inventory(vec![observation]);
         seen.time = now;
         if !sees_all {
-            seen.gap = Some(error(ErrorClass::Unreachable));
+            seen.gap = Some(aws_error(ErrorClass::Unreachable));
         }
         let known = ClassifyInput {
             previous: &self.previous,

@@ -1,5 +1,6 @@
 //! Approval: when it is required, whose decision counts, and what an operation does until then.
 
+use fixtures::{ago, hours, minutes, operation, policy, profile, server};
 use secret_rotation_core::action::Action;
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::approval::{Answer, Approval, Decision};
@@ -7,10 +8,8 @@ use secret_rotation_core::consent::{Admission, Consent, consent, required};
 use secret_rotation_core::operation::{Failure, Operation, Outcome, Trigger};
 use secret_rotation_core::time::ServerTime;
 
-use crate::fixtures;
 use crate::support::shell::Shell;
 use crate::support::world::TinyAws;
-use crate::fixtures::{ago, hours, minutes, operation, policy, profile, server};
 
 #[expect(clippy::unnecessary_wraps, reason = "it is a field")]
 fn decided(answer: Answer, by: &str) -> Option<Decision> {

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fixtures::{
+    cluster, hours, labelled, now, operation, secret, stuck, version, with_value, without_value,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::{Action, Step};
@@ -11,12 +14,8 @@ use secret_rotation_core::names::StageLabel;
 use secret_rotation_core::operation::Outcome;
 use secret_rotation_core::secret::LabelMap;
 
-use crate::fixtures;
 use crate::support::shell::{Fault, Shell};
 use crate::support::world::{EmptyVersions, Function, TinyAws};
-use crate::fixtures::{
-    cluster, hours, labelled, now, operation, secret, stuck, version, with_value, without_value,
-};
 
 const STEPS: usize = 1500;
 
@@ -201,7 +200,7 @@ fn without_late(weather: &Weather) -> bool {
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(500))]
+    #![proptest_config(crate::support::cases(500))]
 
     #[test]
     fn the_live_password_stays_labelled_and_every_operation_ends(weather in weather()) {

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fixtures::{bound_policy, policy};
 use proptest::prelude::*;
 use secret_rotation_core::action::Action;
 use secret_rotation_core::authorise::authorise;
 use secret_rotation_core::names::{Arn, SecretName};
 use secret_rotation_core::selector::{Matcher, Selector, TagMatcher};
-
-use crate::fixtures;
-use crate::fixtures::{bound_policy, policy};
 
 const NAMES: [&str; 6] = [
     "prod/a",
@@ -87,7 +85,7 @@ fn means(item: &Matcher, name: &str, tags: &BTreeMap<String, String>) -> bool {
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(2000))]
+    #![proptest_config(crate::support::cases(2000))]
 
     /// `authorise` is what makes the authority that every write needs.
     #[test]

@@ -3,6 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use fixtures::{
+    ago, bound_policy, cluster, hours, inventory, listing, minutes, now, policy, secret,
+    secret_name, version,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::Action;
@@ -18,12 +22,7 @@ use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
-use crate::fixtures;
 use crate::support::planning::functions;
-use crate::fixtures::{
-    ago, bound_policy, cluster, hours, inventory, listing, minutes, name, now, policy, secret,
-    version,
-};
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -304,13 +303,13 @@ impl Life {
                 "{} after a rest of {rested:?} and a change {quiet:?} ago",
                 proposal.action
             );
-            assert_eq!(proposal.secret, name("prod/a"));
+            assert_eq!(proposal.secret, secret_name("prod/a"));
         }
     }
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(300))]
+    #![proptest_config(crate::support::cases(300))]
 
     #[test]
     fn no_history_makes_the_controller_undo_a_decision_or_act_on_a_secret_that_keeps_changing(

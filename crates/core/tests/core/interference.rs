@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use fixtures::{
+    ago, attempted, cluster, hours, intend, labelled, minutes, now, operation, other_cluster,
+    pin_of, secret, server, stuck, version, with_value, without_value,
+};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Gate, Next, Request};
 use secret_rotation_core::approval::{Answer, Decision};
@@ -14,14 +18,8 @@ use secret_rotation_core::pin::check_room;
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::{LabelMap, Rotation, Secret};
 
-use crate::fixtures;
-use crate::support::planning::{attempted, intend};
 use crate::support::shell::{Fault, Shell};
 use crate::support::world::{EmptyVersions, Function, TinyAws};
-use crate::fixtures::{
-    ago, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of, secret, server,
-    stuck, version, with_value, without_value,
-};
 
 fn valued() -> TinyAws {
     let mut world = TinyAws::new(stuck("prod/a"), with_value(), now());

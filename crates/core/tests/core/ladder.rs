@@ -1,16 +1,15 @@
 //! One operation, step by step, against a simulated AWS: the normal order of steps, and failures of single requests.
 
+use fixtures::{
+    ago, cluster, labelled, now, operation, pin_of, secret, stuck, version, with_value,
+    without_value,
+};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::operation::Operation;
 
-use crate::fixtures;
 use crate::support::shell::{Fault, Shell};
 use crate::support::world::{EmptyVersions, Function, TinyAws};
-use crate::fixtures::{
-    ago, cluster, labelled, now, operation, pin_of, secret, stuck, version, with_value,
-    without_value,
-};
 
 const CLIMB: &str = "Pin (Settling) Clear Rotate (Verifying) Unpin Succeeded";
 

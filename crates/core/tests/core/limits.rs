@@ -3,6 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fixtures::{
+    REGION, ago, arn_in, aws_error, bound_policy, cluster, failed, function, hours, intend,
+    inventory, labelled, observation, operation, pin_of, policy, region, secret, server, stuck,
+    version, with_value, without_value,
+};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Gate;
 use secret_rotation_core::aws_error::ErrorClass;
@@ -19,13 +24,7 @@ use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::PreviousFindings;
 
-use crate::fixtures;
-use crate::support::planning::{failed, functions, intend, plan_for, plan_of, planned, text};
-use crate::fixtures::{
-    REGION, ago, arn_in, bound_policy, cluster, error, function, hours, inventory, labelled,
-    operation, pin_of, policy, region, secret, seen, server, stuck, version, with_value,
-    without_value,
-};
+use crate::support::planning::{functions, plan_for, plan_of, planned, text};
 
 fn payments() -> BoundPolicy {
     bound_policy(policy("payments"))
@@ -33,7 +32,7 @@ fn payments() -> BoundPolicy {
 
 fn stuck_ones(count: usize) -> Vec<Observation> {
     (0..count)
-        .map(|n| seen(stuck(&format!("prod/s{n}")), Some(without_value())))
+        .map(|n| observation(stuck(&format!("prod/s{n}")), Some(without_value())))
         .collect()
 }
 
@@ -92,7 +91,7 @@ fn ineligible_secrets_do_not_open_the_breaker() {
     for observation in &mut secrets {
         observation.secret.rotation = Rotation::Disabled;
     }
-    secrets.push(seen(stuck("prod/a"), Some(without_value())));
+    secrets.push(observation(stuck("prod/a"), Some(without_value())));
     let plan = plan_of(&payments(), &[payments()], secrets, &[]);
     assert_eq!((plan.breaker, plan.create.len()), (Breaker::Closed, 1));
 }
@@ -155,7 +154,7 @@ fn elsewhere(observations: Vec<Observation>) -> Inventory {
 
 fn torn(inventory: Inventory) -> Inventory {
     Inventory {
-        gap: Some(error(ErrorClass::Unreachable)),
+        gap: Some(aws_error(ErrorClass::Unreachable)),
         ..inventory
     }
 }
@@ -312,7 +311,7 @@ fn pins_are_not_released_where_no_automatic_action_is_allowed() {
     many.extend(pinned());
     let text = planned(&payments(), many, &[]);
     assert_eq!(creates(&text), 0, "the breaker is open");
-    let mut manual = crate::support::planning::attempted("m", ago(hours(8)));
+    let mut manual = fixtures::attempted("m", ago(hours(8)));
     manual.trigger = Trigger::Manual;
     let text = planned(&payments(), pinned(), &[manual]);
     assert!(text.starts_with("block prod/a ManualHold"), "{text}");
@@ -327,7 +326,7 @@ fn superseded(own: &BoundPolicy, observations: Vec<Observation>, waiting: &Opera
 #[test]
 fn a_waiting_operation_is_superseded_when_its_reason_no_longer_exists() {
     let own = payments();
-    let on_a = || vec![seen(stuck("prod/a"), Some(with_value()))];
+    let on_a = || vec![observation(stuck("prod/a"), Some(with_value()))];
     let waiting = operation("w", Action::ClearAndRotate, "prod/a");
     assert!(!superseded(&own, on_a(), &waiting));
     assert!(superseded(
@@ -359,7 +358,7 @@ fn a_waiting_operation_is_superseded_when_an_older_policy_owns_the_secret() {
     let mut older = bound_policy(policy("older"));
     older.policy.created = server(ago(hours(2000)));
     let waiting = [operation("w", Action::ClearAndRotate, "prod/a")];
-    let secrets = vec![seen(stuck("prod/a"), Some(with_value()))];
+    let secrets = vec![observation(stuck("prod/a"), Some(with_value()))];
     let plan = plan_of(&own, &[own.clone(), older], secrets, &waiting);
     assert_eq!(
         text(&plan),
@@ -371,13 +370,13 @@ fn a_waiting_operation_is_superseded_when_an_older_policy_owns_the_secret() {
 fn an_unseen_secret_supersedes_nothing() {
     let waiting = operation("w", Action::ClearAndRotate, "prod/a");
     let unreadable = Observation {
-        unreadable: Some(error(ErrorClass::Unreachable)),
-        ..seen(stuck("prod/a"), None)
+        unreadable: Some(aws_error(ErrorClass::Unreachable)),
+        ..observation(stuck("prod/a"), None)
     };
     assert!(!superseded(&payments(), vec![unreadable], &waiting));
     let own = payments();
     let mut partial = inventory(Vec::new());
-    partial.gap = Some(error(ErrorClass::Throttled));
+    partial.gap = Some(aws_error(ErrorClass::Throttled));
     let survey = secret_rotation_core::classify::classify(
         &own.tenant,
         &own.profile,
@@ -391,7 +390,7 @@ fn an_unseen_secret_supersedes_nothing() {
     );
     let none = BTreeMap::new();
     let bound_policies = std::slice::from_ref(&own);
-    let plan = crate::support::planning::plan_for(&survey, &own, bound_policies, &none, &[waiting]);
+    let plan = plan_for(&survey, &own, bound_policies, &none, &[waiting]);
     assert_eq!(text(&plan), "");
 }
 
@@ -537,7 +536,7 @@ fn a_policy_that_is_not_the_owner_reports_conflict_while_the_owner_acts() {
     let plan = plan_of(
         &second,
         &bound_policies,
-        vec![seen(stuck("prod/a"), Some(with_value()))],
+        vec![observation(stuck("prod/a"), Some(with_value()))],
         &[at_work],
     );
     assert_eq!(text(&plan), "block prod/a Conflict\n");

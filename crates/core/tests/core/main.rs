@@ -1,10 +1,9 @@
-//! What core decides, in one program: the builders of `fixtures` are compiled once for all files.
+//! What core decides, in one program.
 
 mod actors;
 mod approval;
 mod chaos;
 mod exclusion;
-mod fixtures;
 mod histories;
 mod interference;
 mod ladder;

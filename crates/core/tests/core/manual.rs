@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
+use fixtures::{
+    ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, server, stuck,
+    version, with_value, without_value,
+};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Next, Phase, Request};
 use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::secret::Secret;
 
-use crate::fixtures;
 use crate::support::shell::{Fault, Shell};
 use crate::support::world::{EmptyVersions, Function, Replica, TinyAws};
-use crate::fixtures::{
-    ago, cluster, hours, labelled, listing, minutes, now, operation, pin_of, secret, server, stuck,
-    version, with_value, without_value,
-};
 
 fn manual_operation(action: Action) -> Operation {
     Operation {

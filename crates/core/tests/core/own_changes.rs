@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use fixtures::{
+    ago, cluster, hours, labelled, minutes, now, operation, profile, server, stuck, tenant,
+    version, with_value,
+};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::history::History;
@@ -10,13 +14,8 @@ use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::secret::Secret;
 use secret_rotation_core::time::AwsTime;
 
-use crate::fixtures;
 use crate::support::shell::{Fault, Shell};
 use crate::support::world::TinyAws;
-use crate::fixtures::{
-    ago, cluster, hours, labelled, minutes, now, operation, profile, server, stuck, tenant,
-    version, with_value,
-};
 
 fn valued() -> TinyAws {
     TinyAws::new(stuck("prod/a"), with_value(), now())

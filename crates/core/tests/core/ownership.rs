@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use fixtures::{
+    ago, bound_policy, hours, intend, minutes, now, observation, operation, policy, retried,
+    secret, server, stuck, with_value, without_value,
+};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use secret_rotation_core::action::Permission;
@@ -14,12 +18,8 @@ use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
 use secret_rotation_core::secret::Secret;
 
-use crate::fixtures;
-use crate::support::planning::{heard, intend, plan_of, text};
-use crate::fixtures::{
-    ago, bound_policy, cases, hours, minutes, now, operation, policy, secret, seen, server, stuck,
-    with_value, without_value,
-};
+use crate::support::cases;
+use crate::support::planning::{plan_of, text};
 
 fn named(text: &str, age: u64) -> BoundPolicy {
     let mut own = bound_policy(policy(text));
@@ -28,7 +28,7 @@ fn named(text: &str, age: u64) -> BoundPolicy {
 }
 
 fn valued() -> Vec<Observation> {
-    vec![seen(stuck("prod/a"), Some(with_value()))]
+    vec![observation(stuck("prod/a"), Some(with_value()))]
 }
 
 fn plans(of: &BoundPolicy, all: &[BoundPolicy], operations: &[Operation]) -> String {
@@ -40,7 +40,7 @@ fn a_younger_policy_owns_a_secret_if_the_older_one_may_not_perform_the_action() 
     let mut older = named("older", 2000);
     let younger = named("younger", 1000);
     older.profile.allowed_actions = [Permission::Rotate].into();
-    let retried = [heard("r", ago(hours(8)))];
+    let retried = [retried("r", ago(hours(8)))];
     let all = [older, younger];
     assert_eq!(plans(&all[0], &all, &[]), "create RetryRotation prod/a\n");
     assert_eq!(plans(&all[1], &all, &[]), "block prod/a Conflict\n");
@@ -147,9 +147,9 @@ fn some_policy(n: u64) -> impl Strategy<Value = BoundPolicy> {
 /// A secret that needs an action, sometimes another one.
 fn some_need() -> impl Strategy<Value = Observation> {
     select(vec![
-        seen(stuck("prod/a"), Some(with_value())),
-        seen(stuck("prod/a"), Some(without_value())),
-        seen(
+        observation(stuck("prod/a"), Some(with_value())),
+        observation(stuck("prod/a"), Some(without_value())),
+        observation(
             fixtures::labelled(
                 Secret {
                     last_changed: Some(ago(hours(8))),

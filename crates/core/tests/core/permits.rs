@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fixtures::{ago, hours, intend, minutes, now, operation, policy, profile, server, tenant};
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::approval::{Answer, Approval, Decision};
@@ -16,9 +17,6 @@ use secret_rotation_core::permit::{Bounds, Gate, Permit, PermitInput, Phase, per
 use secret_rotation_core::policy::{Policy, Suspension};
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::time::ServerTime;
-
-use crate::support::planning::intend;
-use crate::fixtures::{ago, hours, minutes, now, operation, policy, profile, server, tenant};
 
 /// Everything that the permit of an operation depends on, allowed until a test changes it.
 #[derive(Clone)]

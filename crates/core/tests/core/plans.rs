@@ -1,5 +1,10 @@
 //! Which operations a plan creates for a survey, and what is blocked and why. Plans are compared as text.
 
+use fixtures::{
+    ago, attempted, bound_policy, cluster, ended, failed, hours, intend, minutes, now, observation,
+    other_cluster, pin_of, policy, retried, secret, server, stuck, version, with_pin, with_value,
+    without_value,
+};
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::approval::{Answer, Decision};
@@ -12,14 +17,7 @@ use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{DeletionRemedy, Mode, OverdueRemedy, StuckRemedy, Suspension};
 use secret_rotation_core::secret::{Rotation, Secret};
 
-use crate::fixtures;
-use crate::support::planning::{
-    attempted, ended, failed, heard, intend, plan_of, planned, text, with_pin,
-};
-use crate::fixtures::{
-    ago, bound_policy, cluster, hours, minutes, now, other_cluster, pin_of, policy, secret, seen,
-    server, stuck, version, with_value, without_value,
-};
+use crate::support::planning::{plan_of, planned, text};
 
 fn payments() -> BoundPolicy {
     bound_policy(policy("payments"))
@@ -27,12 +25,12 @@ fn payments() -> BoundPolicy {
 
 /// `prod/a`, stuck on a version without a value.
 fn empty() -> Vec<Observation> {
-    vec![seen(stuck("prod/a"), Some(without_value()))]
+    vec![observation(stuck("prod/a"), Some(without_value()))]
 }
 
 /// `prod/a`, stuck on a version with a value.
 fn valued() -> Vec<Observation> {
-    vec![seen(stuck("prod/a"), Some(with_value()))]
+    vec![observation(stuck("prod/a"), Some(with_value()))]
 }
 
 fn overdue(name: &str) -> Observation {
@@ -56,7 +54,7 @@ fn recover_retries_a_version_with_a_value_once_and_then_clears() {
         planned(&payments(), valued(), &[]),
         "create RetryRotation prod/a\n"
     );
-    let retried = [heard("r", ago(hours(8)))];
+    let retried = [retried("r", ago(hours(8)))];
     assert_eq!(
         planned(&payments(), valued(), &retried),
         "create ClearAndRotate prod/a\n"
@@ -79,7 +77,7 @@ fn a_retry_that_aws_never_received_is_no_retry() {
 
 #[test]
 fn the_retry_of_another_version_does_not_count() {
-    let mut retried = heard("r", ago(hours(8)));
+    let mut retried = retried("r", ago(hours(8)));
     retried.expect.pending = Some(version("another"));
     assert_eq!(
         planned(&payments(), valued(), &[retried]),

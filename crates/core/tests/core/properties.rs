@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use fixtures::{STUCK_AFTER, cluster, minutes, now, version};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -18,9 +19,7 @@ use secret_rotation_core::secret::Exclusion;
 use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::time::{AgreedTime, DateCheck};
 
-use crate::fixtures;
 use crate::support::arbitrary::{Case, case};
-use crate::fixtures::{STUCK_AFTER, cluster, minutes, now, version};
 
 fn written(case: &Case) -> Option<Write> {
     match case.next() {
@@ -170,7 +169,7 @@ fn check_rotate(case: &Case, token: &VersionId) {
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(500))]
+    #![proptest_config(crate::support::cases(500))]
 
     #[test]
     fn advance_has_an_answer_to_everything(case in case()) {
@@ -323,7 +322,7 @@ fn dates() -> impl Strategy<Value = Vec<Option<i64>>> {
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(500))]
+    #![proptest_config(crate::support::cases(500))]
 
     #[test]
     fn wrong_dates_never_move_the_agreed_time(dates in dates(), pauses in proptest::collection::vec(0..7200_u64, 60)) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fixtures::{hours, now, operation, secret, stuck, version, with_value, without_value};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::{Action, Step};
@@ -14,7 +15,6 @@ use secret_rotation_core::time::AwsTime;
 
 use crate::support::shell::{Fault, Shell};
 use crate::support::world::{EmptyVersions, Function, TinyAws};
-use crate::fixtures::{hours, now, operation, secret, stuck, version, with_value, without_value};
 
 const STEPS: usize = 1500;
 

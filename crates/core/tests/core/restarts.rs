@@ -1,13 +1,15 @@
 //! A person's request to try again: the count of attempts starts again, and rotations still keep their distance.
 
-use crate::support::planning::{attempted, planned};
-use crate::fixtures::{ago, bound_policy, hours, minutes, now, policy, seen, stuck, without_value};
+use fixtures::{
+    ago, attempted, bound_policy, hours, minutes, now, observation, policy, stuck, without_value,
+};
 
+use crate::support::planning::planned;
 #[test]
 fn attempts_before_the_request_do_not_count() {
     let attempts = [hours(20), hours(14), hours(8)]
         .map(|age| attempted(&format!("a{}", age.as_secs()), ago(age)));
-    let secrets = || vec![seen(stuck("prod/a"), Some(without_value()))];
+    let secrets = || vec![observation(stuck("prod/a"), Some(without_value()))];
     let mut own = bound_policy(policy("payments"));
     let text = planned(&own, secrets(), &attempts);
     let returns = now().plus(hours(4));
@@ -36,7 +38,7 @@ fn the_first_pause_of_the_back_off_is_still_kept() {
     own.policy.detection.stuck_after = minutes(1);
     let text = planned(
         &own,
-        vec![seen(stuck("prod/a"), Some(without_value()))],
+        vec![observation(stuck("prod/a"), Some(without_value()))],
         &attempts,
     );
     let next = now().plus(minutes(10));

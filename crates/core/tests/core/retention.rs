@@ -1,13 +1,11 @@
 //! How long the records of ended operations are kept.
 
+use fixtures::{ago, bound_policy, hours, key, minutes, now, operation, policy, server};
 use secret_rotation_core::action::Action;
 use secret_rotation_core::operation::{Operation, Outcome};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::Policy;
 use secret_rotation_core::retention::{deletable, window};
-
-use crate::fixtures;
-use crate::fixtures::{ago, bound_policy, hours, key, minutes, now, operation, policy, server};
 
 fn ended(name: &str, hours_ago: u64) -> Operation {
     let at = ago(hours(hours_ago));

@@ -1,5 +1,9 @@
 //! Versions that a person rolled back: reported, and never made current again automatically.
 
+use fixtures::{
+    ago, bound_policy, failed, hours, intend, labelled, listing, now, observation, operation,
+    policy, retried, secret, stuck, survey, survey_after, version, with_value,
+};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::Observation;
@@ -12,12 +16,7 @@ use secret_rotation_core::secret::Secret;
 use secret_rotation_core::survey::{RemedyKind, State};
 use secret_rotation_core::time::AwsTime;
 
-use crate::fixtures;
-use crate::support::planning::{failed, heard, intend, plan_of, planned, text};
-use crate::fixtures::{
-    ago, bound_policy, hours, labelled, listing, now, operation, policy, secret, seen, stuck,
-    survey, survey_after, version, with_value,
-};
+use crate::support::planning::{plan_of, planned, text};
 
 fn remedying(stuck: StuckRemedy) -> BoundPolicy {
     let mut policy = policy("payments");
@@ -29,7 +28,7 @@ fn remedying(stuck: StuckRemedy) -> BoundPolicy {
 fn moved_back() -> Observation {
     let mut secret = labelled(stuck("prod/a"), "AWSPREVIOUS", "p");
     secret.labels.remove(&version("b"));
-    seen(secret, Some(with_value()))
+    observation(secret, Some(with_value()))
 }
 
 /// `p` was pending when someone set a value, which became current at `at`; AWS left the label.
@@ -38,7 +37,7 @@ fn passed_over(at: AwsTime) -> Observation {
         last_rotated: Some(at),
         ..stuck("prod/a")
     };
-    seen(secret, Some(with_value()))
+    observation(secret, Some(with_value()))
 }
 
 #[test]
@@ -93,7 +92,7 @@ fn a_rolled_back_version_is_unlabelled_or_left_to_a_person() {
         let passed_over = vec![passed_over(ago(hours(8)))];
         assert_eq!(planned(&own, passed_over, &[]), expected);
     }
-    let retried = [heard("r", ago(hours(8)))];
+    let retried = [retried("r", ago(hours(8)))];
     let own = remedying(StuckRemedy::Recover);
     assert_eq!(planned(&own, vec![moved_back()], &retried), cleared);
 }
@@ -162,7 +161,7 @@ fn cleared(action: Action, at: AwsTime, kind: ResultKind) -> Operation {
 }
 
 fn found(secret: Secret, operations: &[Operation]) -> Option<State> {
-    let observation = seen(secret, Some(listing(&[("c", ago(hours(100)))])));
+    let observation = observation(secret, Some(listing(&[("c", ago(hours(100)))])));
     let own = remedying(StuckRemedy::Recover);
     let survey = survey_after(&own, vec![observation], operations);
     survey.findings.first().map(|finding| finding.state)
@@ -255,6 +254,6 @@ fn nothing_rotates_after_a_rolled_back_version_lost_its_label() {
     labels.insert(secret_rotation_core::names::StageLabel::previous());
     at_rest.labels.remove(&version("b"));
     at_rest.next_rotation = Some(now().plus(hours(24)));
-    let observation = seen(at_rest, Some(listing(&[("c", ago(hours(100)))])));
+    let observation = observation(at_rest, Some(listing(&[("c", ago(hours(100)))])));
     assert_eq!(planned(&own, vec![observation], &[cleared]), "");
 }

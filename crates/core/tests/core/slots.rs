@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fixtures::{
+    ago, bound_policy, cluster, function, hours, intend, minutes, now, observation, operation,
+    policy, server, stuck, with_value, without_value,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use secret_rotation_core::action::{Action, Step};
@@ -22,12 +26,7 @@ use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::time::AwsTime;
 
-use crate::fixtures;
-use crate::support::planning::{functions, intend, plan_of, planned, text};
-use crate::fixtures::{
-    ago, bound_policy, cluster, function, hours, minutes, now, operation, policy, seen, server,
-    stuck, with_value, without_value,
-};
+use crate::support::planning::{functions, plan_of, planned, text};
 
 /// Secrets with one rotation function.
 fn shared(count: usize) -> Vec<Observation> {
@@ -36,7 +35,7 @@ fn shared(count: usize) -> Vec<Observation> {
         if let Rotation::Enabled { function: own, .. } = &mut secret.rotation {
             *own = Some(function("shared"));
         }
-        seen(secret, Some(without_value()))
+        observation(secret, Some(without_value()))
     });
     each.collect()
 }
@@ -311,7 +310,7 @@ fn the_owner_of_a_secret_acts_despite_operations_that_may_not() {
     let mut manual = of("billing", 0, Action::ClearAndRotate);
     manual.trigger = Trigger::Manual;
     let pinned = at(manual.clone(), Step::Pin, ago(hours(30)));
-    let secrets = || vec![seen(stuck("prod/s0"), Some(with_value()))];
+    let secrets = || vec![observation(stuck("prod/s0"), Some(with_value()))];
     for other in [manual.clone(), pinned] {
         let plan = plan_of(&bound_policies[0], &bound_policies, secrets(), &[other]);
         assert_eq!(text(&plan), "create RetryRotation prod/s0\n");
@@ -558,7 +557,7 @@ fn stands_still(own: &Operation, neighbor: &Neighbor, bound_policy: &BoundPolicy
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(400))]
+    #![proptest_config(crate::support::cases(400))]
 
     /// Suspended operations and others that cannot act change nothing for the rest; a waiting operation continues as
     /// soon as nothing runs; and if all operations that may start at the same time do, only as many keep their slot as

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use fixtures::{
+    ago, at, aws_error, detection, hours, intend, labelled, listing, minutes, now, observation,
+    operation, pin_of, profile, secret, server, stuck, tenant, version, with_value, without_value,
+};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::inventory::Observation;
@@ -15,13 +19,6 @@ use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
 use secret_rotation_core::survey::{PreviousFinding, RemedyKind, State};
 use secret_rotation_core::time::AwsTime;
 use secret_rotation_core::verdict::{self, Verdict, VerdictInput};
-
-use crate::fixtures;
-use crate::support::planning::intend;
-use crate::fixtures::{
-    ago, at, detection, error, hours, labelled, listing, minutes, now, operation, pin_of, profile,
-    secret, seen, server, stuck, tenant, version, with_value, without_value,
-};
 
 const ALMOST_STUCK: Duration = Duration::from_secs(6 * 3600 - 1);
 
@@ -123,7 +120,7 @@ fn the_first_state_that_holds_wins() {
 #[test]
 fn a_secret_that_could_not_be_read_is_unknown_unless_the_list_shows_it_stuck() {
     let unreadable = Observation {
-        unreadable: Some(error(ErrorClass::Denied)),
+        unreadable: Some(aws_error(ErrorClass::Denied)),
         ..Observation::listed(stuck("prod/a"))
     };
     let verdict = verdict::of(&unreadable, &detection(), VerdictInput::default(), now());
@@ -131,7 +128,7 @@ fn a_secret_that_could_not_be_read_is_unknown_unless_the_list_shows_it_stuck() {
     assert!(verdict.message.contains("it could not be read"));
     for secret in [secret("prod/a"), everything_wrong().0] {
         let observation = Observation {
-            unreadable: Some(error(ErrorClass::Denied)),
+            unreadable: Some(aws_error(ErrorClass::Denied)),
             ..Observation::listed(secret)
         };
         let verdict = verdict::of(&observation, &detection(), VerdictInput::default(), now());
@@ -167,7 +164,7 @@ fn the_creation_of_a_pending_version_with_a_value_makes_it_stuck_despite_later_c
         ..stuck("prod/a")
     };
     let of = |born| {
-        let observation = seen(touched.clone(), Some(listing(&[("p", born)])));
+        let observation = observation(touched.clone(), Some(listing(&[("p", born)])));
         verdict::of(&observation, &detection(), VerdictInput::default(), now()).state
     };
     assert_eq!(of(ago(hours(6))), State::Stuck);
@@ -181,7 +178,7 @@ fn the_first_observation_makes_an_empty_pending_version_stuck_and_is_kept_by_ver
         ..stuck("prod/a")
     };
     let of = |previous: &PreviousFinding| {
-        let observation = seen(touched.clone(), Some(without_value()));
+        let observation = observation(touched.clone(), Some(without_value()));
         verdict::of(&observation, &detection(), after(previous), now())
     };
     let old = of(&remembered("p", ago(hours(6))));
@@ -209,7 +206,7 @@ fn a_back_dated_status_makes_nothing_older_than_the_secret_itself() {
         since: Some(ago(hours(9000))),
         ..remembered("p", ago(hours(9000)))
     };
-    let observation = seen(newborn, Some(without_value()));
+    let observation = observation(newborn, Some(without_value()));
     let verdict = verdict::of(&observation, &detection(), after(&previous), now());
     assert_eq!(verdict.state, State::Rotating);
     assert_eq!(verdict.first_observed, Some(ago(hours(2))));
@@ -222,7 +219,7 @@ fn a_status_from_the_future_delays_nothing() {
         since: Some(now().plus(hours(9000))),
         ..remembered("p", now().plus(hours(9000)))
     };
-    let observation = seen(stuck("prod/a"), Some(without_value()));
+    let observation = observation(stuck("prod/a"), Some(without_value()));
     let verdict = verdict::of(&observation, &detection(), after(&previous), now());
     assert_eq!(
         (verdict.state, verdict.since),
@@ -273,7 +270,7 @@ fn an_own_pin_does_not_make_a_stuck_rotation_look_young() {
     };
     let later = now().plus(minutes(1));
     let after = verdict::of(
-        &seen(pinned, Some(without_value())),
+        &observation(pinned, Some(without_value())),
         &detection(),
         after(&previous),
         later,
@@ -314,7 +311,7 @@ fn an_own_pin_is_no_change_even_for_a_policy_without_a_status() {
             bounds: Some((&profile, &tenant)),
             ..VerdictInput::default()
         };
-        let observation = seen(secret, Some(without_value()));
+        let observation = observation(secret, Some(without_value()));
         let verdict = verdict::of(&observation, &detection(), background, now());
         (verdict.state, verdict.since)
     };
@@ -404,7 +401,7 @@ fn a_deletion_that_is_ignored_counts_as_healthy() {
         scheduled_for_deletion: Reporting::Ignore,
         ..detection()
     };
-    let observation = seen(secret, Some(with_value()));
+    let observation = observation(secret, Some(with_value()));
     assert_eq!(
         verdict::of(&observation, &ignoring, VerdictInput::default(), now()).state,
         State::Healthy
@@ -518,7 +515,7 @@ fn first_rotation(last_changed: AwsTime) -> Secret {
 }
 
 fn of(secret: Secret, versions: Option<VersionListing>) -> Verdict {
-    let observation = seen(secret, versions);
+    let observation = observation(secret, versions);
     verdict::of(&observation, &detection(), VerdictInput::default(), now())
 }
 
@@ -591,7 +588,7 @@ fn a_label_left_over_where_rotation_was_switched_off_is_part_of_disabled() {
             rotation_disabled: reporting,
             ..detection()
         };
-        let observation = seen(secret, versions);
+        let observation = observation(secret, versions);
         verdict::of(&observation, &detection, VerdictInput::default(), now())
     };
     let off = |reporting, versions| found(Rotation::Disabled, reporting, versions);
@@ -646,7 +643,7 @@ fn a_rolled_back_leftover_is_only_to_be_cleared_and_is_shown_with_another_state(
         max_age: Some(hours(8)),
         ..detection()
     };
-    let observation = seen(rolled_back, Some(with_value()));
+    let observation = observation(rolled_back, Some(with_value()));
     let old = verdict::of(&observation, &detection, VerdictInput::default(), now());
     assert_eq!(old.state, State::TooOld);
     assert!(old.message.contains("still holds AWSPENDING"));
@@ -685,7 +682,7 @@ fn a_rotation_whose_date_passed_long_ago_is_not_in_progress_because_a_tag_change
         overdue_after: hours(40),
         ..detection()
     };
-    let observation = seen(tagged(ago(hours(30))), Some(without_value()));
+    let observation = observation(tagged(ago(hours(30))), Some(without_value()));
     let patient = verdict::of(&observation, &patient, VerdictInput::default(), now());
     assert_eq!(
         patient.state,
@@ -711,8 +708,8 @@ fn a_rotation_that_began_while_its_secret_was_overdue_is_in_progress() {
         current: None,
         seen: None,
     };
-    let observation = seen(begun.clone(), Some(without_value()));
-    let first = verdict::of(&observation, &detection(), after(&overdue), now());
+    let rotating = observation(begun.clone(), Some(without_value()));
+    let first = verdict::of(&rotating, &detection(), after(&overdue), now());
     assert_eq!(
         (first.state, first.first_observed),
         (State::Rotating, Some(now()))
@@ -728,7 +725,7 @@ fn a_rotation_that_began_while_its_secret_was_overdue_is_in_progress() {
         seen: None,
     };
     let later = now().plus(minutes(5));
-    let second = verdict::of(&observation, &detection(), after(&then), later);
+    let second = verdict::of(&rotating, &detection(), after(&then), later);
     assert_eq!(second.state, State::Rotating);
 
     let mut ours = operation("ours", Action::Rotate, "prod/a");
@@ -747,8 +744,8 @@ fn a_rotation_that_began_while_its_secret_was_overdue_is_in_progress() {
         operations: &operations,
         ..VerdictInput::default()
     };
-    let observation = seen(made, Some(without_value()));
-    let verdict = verdict::of(&observation, &detection(), background, now());
+    let renewed = observation(made, Some(without_value()));
+    let verdict = verdict::of(&renewed, &detection(), background, now());
     assert_eq!(
         verdict.state,
         State::Rotating,

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use fixtures::{
+    REGION, ago, arn, arn_in, aws_error, bound_policy, hours, inventory, labelled, listing,
+    minutes, now, observation, pin_of, policy, region, secret, secret_name, stuck, survey,
+};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
 use secret_rotation_core::inventory::{Inventory, Observation};
@@ -13,12 +17,6 @@ use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::{Finding, PreviousFindings, RemedyKind, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
-use crate::fixtures;
-use crate::fixtures::{
-    REGION, ago, arn, arn_in, bound_policy, error, hours, inventory, labelled, listing, minutes,
-    name, now, pin_of, policy, region, secret, seen, stuck, survey,
-};
-
 fn all() -> BoundPolicy {
     bound_policy(policy("payments"))
 }
@@ -26,7 +24,7 @@ fn all() -> BoundPolicy {
 fn naming(names: &[&str]) -> BoundPolicy {
     let mut policy = policy("payments");
     policy.selector.include = vec![Matcher {
-        names: names.iter().copied().map(name).collect(),
+        names: names.iter().copied().map(secret_name).collect(),
         ..Matcher::default()
     }];
     bound_policy(policy)
@@ -145,7 +143,7 @@ fn a_current_version_made_after_the_due_date_makes_the_tag_stale() {
     secret
         .tags
         .insert("expires".to_owned(), "2026-11-24".to_owned());
-    let observation = seen(secret, Some(listing(&[("c", ago(hours(1)))])));
+    let observation = observation(secret, Some(listing(&[("c", ago(hours(1)))])));
     let survey = survey(&bound_policy(policy), vec![observation]);
     assert!(survey.findings[0].message.contains("ExpiryTagStale"));
     assert_eq!(survey.findings[0].remedy_kind, RemedyKind::None);
@@ -155,7 +153,7 @@ fn a_current_version_made_after_the_due_date_makes_the_tag_stale() {
 fn a_healthy_secret_with_a_pin_is_kept_apart_so_that_the_pin_can_be_released() {
     let pin = pin_of(fixtures::cluster(), ago(hours(2)), "p");
     let secret = labelled(secret("prod/a"), pin.as_str(), "p");
-    let observation = seen(secret, Some(listing(&[("c", ago(hours(72)))])));
+    let observation = observation(secret, Some(listing(&[("c", ago(hours(72)))])));
     let survey = survey(&all(), vec![observation]);
     assert_eq!((survey.findings, survey.pinned.len()), (Vec::new(), 1));
 }
@@ -166,8 +164,8 @@ fn a_missing_name_is_reported_only_after_a_complete_sweep() {
     let mut seen = inventory(vec![Observation::listed(secret("prod/a"))]);
     let complete = over(&policy, &[&seen], &PreviousFindings::default());
     assert_eq!(complete.count(State::NotFound), 1);
-    assert_eq!(complete.findings[0].name, name("prod/gone"));
-    seen.gap = Some(error(ErrorClass::Throttled));
+    assert_eq!(complete.findings[0].name, secret_name("prod/gone"));
+    seen.gap = Some(aws_error(ErrorClass::Throttled));
     let partial = over(&policy, &[&seen], &PreviousFindings::default());
     assert_eq!((partial.is_complete(), partial.findings.len()), (false, 0));
 }
@@ -277,7 +275,7 @@ fn too_old_is_measured_by_the_last_change_or_else_by_the_version_list() {
             last_changed: Some(last_changed),
             ..secret("prod/a")
         };
-        let survey = survey(&bound_policy(policy), vec![seen(secret, versions)]);
+        let survey = survey(&bound_policy(policy), vec![observation(secret, versions)]);
         survey.findings.first().map(|finding| finding.state)
     };
     assert_eq!(aged(ago(hours(100)), None), Some(State::TooOld));
@@ -291,9 +289,9 @@ fn too_old_is_measured_by_the_last_change_or_else_by_the_version_list() {
 #[test]
 fn the_findings_of_a_survey_change_nothing_in_the_next_one() {
     let inventory = inventory(vec![
-        seen(stuck("prod/a"), Some(fixtures::without_value())),
+        observation(stuck("prod/a"), Some(fixtures::without_value())),
         Observation {
-            unreadable: Some(error(ErrorClass::Denied)),
+            unreadable: Some(aws_error(ErrorClass::Denied)),
             ..Observation::listed(secret("prod/b"))
         },
     ]);

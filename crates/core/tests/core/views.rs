@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fixtures::{
+    REGION, ago, arn, arn_in, aws_error, bound_policy, hours, inventory, minutes, now, observation,
+    policy, region, secret, secret_name, stuck, without_value,
+};
 use proptest::prelude::*;
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
@@ -15,12 +19,7 @@ use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
-use crate::fixtures;
 use crate::support::planning::{functions, plan_for};
-use crate::fixtures::{
-    REGION, ago, arn, arn_in, bound_policy, error, hours, inventory, minutes, name, now, policy,
-    region, secret, seen, stuck, without_value,
-};
 
 fn payments() -> BoundPolicy {
     let mut own = bound_policy(policy("payments"));
@@ -38,7 +37,7 @@ fn at(time: AwsTime, observations: Vec<Observation>) -> Inventory {
 
 fn torn(inventory: Inventory) -> Inventory {
     Inventory {
-        gap: Some(error(ErrorClass::Unreachable)),
+        gap: Some(aws_error(ErrorClass::Unreachable)),
         ..inventory
     }
 }
@@ -48,7 +47,7 @@ fn after(seen: Inventory, last: &Inventory) -> Inventory {
 }
 
 fn sick(text: &str) -> Observation {
-    seen(stuck(text), Some(without_value()))
+    observation(stuck(text), Some(without_value()))
 }
 
 fn surveyed_and_planned(
@@ -172,7 +171,7 @@ fn a_secret_is_gone_when_two_complete_sweeps_five_minutes_apart_missed_it() {
 fn a_response_that_a_secret_does_not_exist_needs_a_later_one_to_confirm_it() {
     let first = at(now(), vec![sick("prod/a")]).after(None, &|_| true);
     let gone = |seconds| Inventory {
-        missing: vec![name("prod/a")],
+        missing: vec![secret_name("prod/a")],
         ..at(
             now().plus(std::time::Duration::from_secs(seconds)),
             Vec::new(),
@@ -219,7 +218,7 @@ fn the_breaker_stays_open_while_most_of_a_region_cannot_be_seen() {
 #[test]
 fn a_stuck_secret_that_may_not_be_described_counts_as_stuck_and_is_never_acted_on() {
     let denied = |n| Observation {
-        unreadable: Some(error(ErrorClass::Denied)),
+        unreadable: Some(aws_error(ErrorClass::Denied)),
         ..Observation::listed(stuck(&format!("prod/d{n}")))
     };
     let one = at(now(), vec![denied(0)]);
@@ -241,7 +240,9 @@ fn a_stuck_secret_that_may_not_be_described_counts_as_stuck_and_is_never_acted_o
 }
 
 fn unread(names: &[&str], class: ErrorClass) -> Inventory {
-    let unread = names.iter().map(|text| (name(text), error(class)));
+    let unread = names
+        .iter()
+        .map(|text| (secret_name(text), aws_error(class)));
     Inventory {
         unread: unread.collect(),
         ..at(now(), vec![Observation::listed(secret("prod/a"))])
@@ -252,7 +253,7 @@ fn unread(names: &[&str], class: ErrorClass) -> Inventory {
 fn a_name_that_may_not_be_read_is_a_finding_of_the_policies_that_name_it() {
     let mut own = payments();
     own.policy.selector.include = vec![Matcher {
-        names: ["prod/a", "prod/b"].map(name).into(),
+        names: ["prod/a", "prod/b"].map(secret_name).into(),
         ..Matcher::default()
     }];
     let seen = unread(
@@ -280,7 +281,7 @@ fn a_name_that_another_region_has_is_not_unknown_here() {
     let mut own = payments();
     own.profile.regions.insert(region("us-east-1"));
     own.policy.selector.include = vec![Matcher {
-        names: [name("prod/a")].into(),
+        names: [secret_name("prod/a")].into(),
         ..Matcher::default()
     }];
     let here = at(now(), vec![Observation::listed(secret("prod/a"))]);
@@ -402,7 +403,7 @@ fn selectors_are_limited_to_the_ceiling_before_anything_is_read() {
     assert_eq!(within(vec![prefix("a")], &[""]), [prefix("a")]);
     assert_eq!(within(vec![prefix("a")], &[]), []);
     let names = |all: &[&str]| Matcher {
-        names: all.iter().copied().map(name).collect(),
+        names: all.iter().copied().map(secret_name).collect(),
         ..Matcher::default()
     };
     let mixed = names(&["prod/a", "other/b"]);
@@ -478,7 +479,7 @@ fn swept(sweep: &Sweep, at: u64) -> Inventory {
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(500))]
+    #![proptest_config(crate::support::cases(500))]
 
     /// Whatever a sweep of any region missed, nothing is proposed that the latest complete view of the region alone
     /// would not propose, and nothing at all if the latest sweep was partial.
@@ -549,7 +550,7 @@ fn passes() -> impl Strategy<Value = Vec<Pass>> {
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(300))]
+    #![proptest_config(crate::support::cases(300))]
 
     /// Whatever sweeps miss, and through restarts, a secret that was seen stuck stays stuck, with the same time, until
     /// it is seen healthy.
@@ -575,7 +576,7 @@ proptest! {
                 if healed.contains(n) { Observation::listed(secret(&text)) } else { sick(&text) }
             });
             let mut swept = at(time, rows.collect());
-            swept.missing = lie.filter(|n| n.is_multiple_of(2)).map(|n| name(&name_of(n))).into_iter().collect();
+            swept.missing = lie.filter(|n| n.is_multiple_of(2)).map(|n| secret_name(&name_of(n))).into_iter().collect();
             let swept = if pass.complete { swept } else { torn(swept) };
             // If a restart lost the secret, a complete view without it is all that is known.
             if let Some(n) = lie.filter(|_| pass.complete) {
@@ -600,7 +601,7 @@ proptest! {
                 }
             }
             for (n, first) in &reported {
-                let finding = survey.findings.iter().find(|one| one.name == name(&name_of(*n)));
+                let finding = survey.findings.iter().find(|one| one.name == secret_name(&name_of(*n)));
                 let finding = finding.expect("it was seen stuck, and not healed");
                 prop_assert_eq!((finding.state, finding.since), (State::Stuck, Some(ago(hours(8)))));
                 prop_assert_eq!(finding.first_observed, Some(*first), "{}", name_of(*n));
@@ -612,7 +613,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(fixtures::cases(300))]
+    #![proptest_config(crate::support::cases(300))]
 
     /// Each selected secret counts once, even if it cannot be read. Nothing beyond the ceiling counts, and nothing is
     /// done about a secret that could not be read.
@@ -623,18 +624,18 @@ proptest! {
     ) {
         let text = |n: usize| format!("{}/s{n}", ["prod", "production", "shared", "other"][n % 4]);
         let mut own = payments();
-        let names = (0..7).map(|n| name(&text(n))).collect();
+        let names = (0..7).map(|n| secret_name(&text(n))).collect();
         own.policy.selector.include = vec![Matcher { names, ..Matcher::default() }];
-        let left_out = [name(&text(excluded))].into();
+        let left_out = [secret_name(&text(excluded))].into();
         own.policy.selector.exclude = vec![Matcher { names: left_out, ..Matcher::default() }];
         let mut swept = at(now(), Vec::new());
         for (n, kind) in there.iter().enumerate() {
             let one = match kind {
                 0 => Observation::listed(secret(&text(n))),
                 1 => sick(&text(n)),
-                2 => Observation { unreadable: Some(error(ErrorClass::Denied)), ..sick(&text(n)) },
+                2 => Observation { unreadable: Some(aws_error(ErrorClass::Denied)), ..sick(&text(n)) },
                 _ => {
-                    swept.unread.insert(name(&text(n)), error(ErrorClass::Malformed));
+                    swept.unread.insert(secret_name(&text(n)), aws_error(ErrorClass::Malformed));
                     continue;
                 }
             };
@@ -645,12 +646,12 @@ proptest! {
         let ours: Vec<_> = (0..8).filter(ours).collect();
         prop_assert_eq!(survey.selected, ours.len());
         prop_assert_eq!(survey.counts.values().sum::<usize>(), ours.len());
-        let ill: BTreeSet<_> = ours.iter().filter(|n| there[**n] > 0).map(|n| name(&text(*n))).collect();
+        let ill: BTreeSet<_> = ours.iter().filter(|n| there[**n] > 0).map(|n| secret_name(&text(*n))).collect();
         let reported: Vec<_> = survey.findings.iter().map(|one| one.name.clone()).collect();
         prop_assert_eq!(reported.len(), ill.len());
         prop_assert_eq!(reported.into_iter().collect::<BTreeSet<_>>(), ill);
         let readable = ours.iter().filter(|n| there[**n] == 1);
-        let expected: BTreeSet<_> = readable.map(|n| name(&text(*n))).collect();
+        let expected: BTreeSet<_> = readable.map(|n| secret_name(&text(*n))).collect();
         let made: BTreeSet<_> = plan.create.iter().map(|one| one.secret.clone()).collect();
         prop_assert!(made.is_subset(&expected), "{made:?}");
     }

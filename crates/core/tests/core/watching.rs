@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fixtures::{
+    ago, bound_policy, cluster, hours, intend, inventory, labelled, listing, minutes, now,
+    observation, operation, pin_of, policy, stuck, version, with_value, without_value,
+};
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::classify::{ClassifyInput, classify};
 use secret_rotation_core::inventory::{Inventory, Observation};
@@ -19,12 +23,7 @@ use secret_rotation_core::stability::{
 use secret_rotation_core::survey::{Finding, PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
-use crate::fixtures;
-use crate::support::planning::{functions, intend, text};
-use crate::fixtures::{
-    ago, bound_policy, cluster, hours, inventory, labelled, listing, minutes, now, operation,
-    pin_of, policy, seen, stuck, version, with_value, without_value,
-};
+use crate::support::planning::{functions, text};
 
 /// Returns the secret after the `n`-th change of a job that sets a tag every hour, the last change being now.
 fn tagged(n: u64, of: u64, versions: VersionListing) -> (AwsTime, Observation) {
@@ -34,7 +33,7 @@ fn tagged(n: u64, of: u64, versions: VersionListing) -> (AwsTime, Observation) {
         ..stuck("prod/a")
     };
     secret.tags.insert("last-synced".to_owned(), n.to_string());
-    (at.plus(minutes(1)), seen(secret, Some(versions)))
+    (at.plus(minutes(1)), observation(secret, Some(versions)))
 }
 
 /// Returns what a process knows that has watched such a job for this many hours.
@@ -79,7 +78,7 @@ fn judged_after(
         current: None,
         seen: None,
     };
-    let place = (inventory.region.clone(), fixtures::name("prod/a"));
+    let place = (inventory.region.clone(), fixtures::secret_name("prod/a"));
     let known = ClassifyInput {
         previous: &PreviousFindings {
             findings: BTreeMap::from([(place, remembered)]),
@@ -174,7 +173,7 @@ fn a_single_metadata_change_is_not_reported() {
         ..quiet
     };
     stability.observe(&touched, Some(&without_value()), now());
-    let observation = seen(touched, Some(without_value()));
+    let observation = observation(touched, Some(without_value()));
     let (survey, plan) = surveyed_and_planned(&stability, observation, StuckRemedy::Recover);
     let held = "block prod/a RecentlyChanged until 2026-11-23T15:59:00Z\n";
     assert_eq!(plan, held);
@@ -343,7 +342,7 @@ fn the_versions_of_an_empty_pending_version_are_listed_again_after_a_change() {
         ..stuck("prod/a")
     };
     let needed = |versions: Option<VersionListing>, secret: &Secret| {
-        let last = seen(stuck("prod/a"), versions);
+        let last = observation(stuck("prod/a"), versions);
         Observation::versions_needed(secret, Some(&last))
     };
     assert!(needed(Some(without_value()), &changed));
