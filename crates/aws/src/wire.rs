@@ -18,8 +18,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+pub(crate) use fixtures::arn;
 use secret_rotation_core::advance::Request;
-use secret_rotation_core::names::{Arn, Region};
 use secret_rotation_core::time::AwsTime;
 use serde_json::{Value, json};
 
@@ -222,7 +222,7 @@ impl Fake {
             .http_client(Wire::client(script, &sent))
             .credentials_provider(credentials)
             .build();
-        let region = Region::parse("eu-west-1").expect("a region");
+        let region = fixtures::region(fixtures::REGION);
         let account = Account::with_config(&config, region, limits, observer(&calls));
         Self {
             account,
@@ -256,15 +256,8 @@ fn observer(calls: &Arc<Mutex<Vec<Call>>>) -> crate::Observer {
     Arc::new(move |call| calls.lock().expect("the calls").push(*call))
 }
 
-pub(crate) fn arn(name: &str) -> Arn {
-    Arn::parse(format!(
-        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"
-    ))
-    .expect("an ARN")
-}
-
 pub(crate) fn date() -> AwsTime {
-    AwsTime::new("2025-11-24T16:00:00Z".parse().expect("a time"))
+    fixtures::at("2025-11-24T16:00:00Z")
 }
 
 /// Returns an entry of a list or a description. `field` is the field with the labels.

@@ -102,22 +102,26 @@ impl Evaluations {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{REGION, region, uid};
+
     use super::*;
-    use crate::testing::region;
 
     #[test]
     fn an_evaluation_of_an_earlier_term_is_not_used() {
         let evaluations = Evaluations::default();
-        let policy = Uid::parse("policy-uid").expect("a UID");
+        let policy = uid("payments");
         let held = RegionGate::Blocked(BlockReason::CircuitBreakerOpen);
-        assert_eq!(evaluations.region_gate(&policy, 1, &region()), None);
-        let regions = [(region(), held)].into();
+        assert_eq!(evaluations.region_gate(&policy, 1, &region(REGION)), None);
+        let regions = [(region(REGION), held)].into();
         assert!(evaluations.record(&policy, 1, &regions, PreviousFindings::default()));
-        let regions = [(region(), held)].into();
+        let regions = [(region(REGION), held)].into();
         assert!(!evaluations.record(&policy, 1, &regions, PreviousFindings::default()));
-        assert_eq!(evaluations.region_gate(&policy, 1, &region()), Some(held));
-        let elsewhere = Region::parse("us-east-1").expect("a region");
+        assert_eq!(
+            evaluations.region_gate(&policy, 1, &region(REGION)),
+            Some(held)
+        );
+        let elsewhere = region("us-east-1");
         assert_eq!(evaluations.region_gate(&policy, 1, &elsewhere), None);
-        assert_eq!(evaluations.region_gate(&policy, 2, &region()), None);
+        assert_eq!(evaluations.region_gate(&policy, 2, &region(REGION)), None);
     }
 }

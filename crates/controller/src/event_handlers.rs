@@ -415,6 +415,7 @@ fn short(error: &watches::Error) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use fixtures::{condition, key, merged, operation_resource, policy_resource, resource};
     use kube::core::DeserializeGuard;
     use serde_json::{Value, json};
 
@@ -447,7 +448,7 @@ mod tests {
                     s.operation(
                         "b",
                         "first",
-                        &merged(at_work(), json!({"metadata": {"deletionTimestamp": TIME}})),
+                        &merged(at_work(), &json!({"metadata": {"deletionTimestamp": TIME}})),
                     );
                 },
                 &["b"],
@@ -575,32 +576,27 @@ mod tests {
             stage
         }
 
-        fn meta(&mut self, namespace: &str, name: &str, generation: i64) -> Value {
+        /// Returns the metadata of another version of an object.
+        fn meta(&mut self, name: &str, generation: i64) -> Value {
             self.version += 1;
-            json!({
-                "name": name, "namespace": namespace, "uid": name, "generation": generation,
-                "resourceVersion": self.version.to_string(), "creationTimestamp": "2026-11-23T09:00:00Z",
-            })
+            json!({"metadata": {
+                "uid": name, "generation": generation, "resourceVersion": self.version.to_string(),
+                "creationTimestamp": "2026-11-23T09:00:00Z",
+            }})
         }
 
         fn policy(&mut self, namespace: &str, name: &str, generation: i64, more: &Value) {
-            let meta = self.meta(namespace, name, generation);
-            let object = json!({
-                "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationPolicy", "metadata": meta,
-                "spec": {"selector": {"include": [{"namePrefix": "app/"}]}},
-            });
-            let event = Event::Apply(read(merged(object, more.clone())));
+            let object = policy_resource(namespace, name, "app/");
+            let object = merged(object, &self.meta(name, generation));
+            let event = Event::Apply(read(merged(object, more)));
             for change in self.context.store.apply_policy(0, event) {
                 policy_changed(&self.context, &mut self.policies, change);
             }
         }
 
         fn no_policy(&mut self, name: &str) {
-            let meta = self.meta("team", name, 1);
-            let object = json!({
-                "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationPolicy", "metadata": meta,
-                "spec": {"selector": {"include": [{"namePrefix": "app/"}]}},
-            });
+            let object = policy_resource("team", name, "app/");
+            let object = merged(object, &self.meta(name, 1));
             for change in self
                 .context
                 .store
@@ -631,35 +627,29 @@ mod tests {
                 "team"
             };
             let secret = if name == "d" { "b" } else { name };
-            let meta = self.meta(namespace, name, 1);
-            let object = json!({
-                "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationOperation", "metadata": meta,
-                "spec": {
-                    "policyRef": {"name": policy}, "action": "ClearAndRotate", "reason": "a test",
-                    "secret": {"arn": format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:app/{secret}-AbCdEf")},
-                    "expect": {"currentVersionId": "v1", "pendingVersionId": "v2"},
-                },
-            });
-            merged(object, more.clone())
+            let secret = format!("app/{secret}");
+            let object = operation_resource(namespace, name, "ClearAndRotate", &secret);
+            let of_policy = json!({"spec": {"policyRef": {"name": policy}}});
+            let object = merged(merged(object, &of_policy), &self.meta(name, 1));
+            merged(object, more)
         }
 
         fn profile(&mut self, generation: i64) {
-            let mut meta = self.meta("", "default", generation);
-            meta["namespace"] = Value::Null;
-            let object = json!({
-                "apiVersion": "secretrotation.dev/v1alpha1", "kind": "AWSAccessProfile", "metadata": meta,
-                "spec": {"regions": ["eu-west-1"], "allowedNamespaces": {"names": ["*"]}},
-            });
+            let spec = json!({"regions": ["eu-west-1"], "allowedNamespaces": {"names": ["*"]}});
+            let object = resource("AWSAccessProfile", "", "default", &spec);
+            let object = merged(object, &self.meta("default", generation));
             for change in self.context.store.apply_profile(Event::Apply(read(object))) {
                 profile_changed(&self.context, &mut self.profiles, change);
             }
         }
 
         fn namespace(&mut self, name: &str, tier: &str) {
-            let mut meta = self.meta("", name, 1);
-            meta["labels"] = json!({"tier": tier});
-            meta["annotations"] = json!({"written": meta["resourceVersion"]});
-            let object = json!({"metadata": meta});
+            let meta = self.meta(name, 1);
+            let version = &meta["metadata"]["resourceVersion"];
+            let changes = json!({"metadata": {
+                "name": name, "labels": {"tier": tier}, "annotations": {"written": version},
+            }});
+            let object = merged(meta, &changes);
             let object = serde_json::from_value(object).expect("a namespace");
             for change in self.context.store.apply_namespace(Event::Apply(object)) {
                 namespace_changed(&self.context, &mut self.namespaces, &change);
@@ -668,48 +658,28 @@ mod tests {
     }
 
     fn at_work() -> Value {
-        json!({"status": {"steps": [{"name": "Pin", "versionId": "v2", "tries": 1, "intentTime": TIME}]}})
+        json!({"status": {"steps": [{"name": "Pin", "versionId": "p", "tries": 1, "intentTime": TIME}]}})
     }
 
     fn settled() -> Value {
         let result = json!({"resultTime": TIME, "result": "Applied"});
-        json!({"status": {"steps": [merged(at_work()["status"]["steps"][0].clone(), result)]}})
+        json!({"status": {"steps": [merged(at_work()["status"]["steps"][0].clone(), &result)]}})
     }
 
     fn cleared() -> Value {
-        json!({"status": {"steps": [{"name": "Clear", "versionId": "v2", "tries": 1, "intentTime": TIME, "resultTime": TIME, "result": "Applied"}]}})
+        json!({"status": {"steps": [{"name": "Clear", "versionId": "p", "tries": 1, "intentTime": TIME, "resultTime": TIME, "result": "Applied"}]}})
     }
 
     fn ended() -> Value {
-        let failed = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "Superseded", "message": "", "lastTransitionTime": TIME});
+        let failed = |kind: &str, status: &str| condition(kind, status, "Superseded", "");
         let conditions = json!([failed("Complete", "False"), failed("Failed", "True")]);
         merged(
             settled(),
-            json!({"status": {"conditions": conditions, "completionTime": TIME}}),
+            &json!({"status": {"conditions": conditions, "completionTime": TIME}}),
         )
     }
 
     fn read<K: serde::de::DeserializeOwned>(object: Value) -> DeserializeGuard<K> {
         DeserializeGuard(Ok(serde_json::from_value(object).expect("an object")))
-    }
-
-    fn key(namespace: &str, name: &str) -> ObjectKey {
-        ObjectKey {
-            namespace: Namespace::parse(namespace).expect("a namespace"),
-            ..testing::key(name)
-        }
-    }
-
-    fn merged(mut base: Value, more: Value) -> Value {
-        match (base.as_object_mut(), more) {
-            (Some(fields), Value::Object(more)) => {
-                for (name, value) in more {
-                    let before = fields.remove(&name).unwrap_or(Value::Null);
-                    fields.insert(name, merged(before, value));
-                }
-                base
-            }
-            (_, more) => more,
-        }
     }
 }

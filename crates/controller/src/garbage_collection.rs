@@ -151,6 +151,7 @@ fn earliest_aws_time(context: &Context, snapshot: &Snapshot, server_now: ServerT
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{key, merged, policy_resource, stored};
     use kube::core::DeserializeGuard;
     use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
@@ -167,7 +168,7 @@ mod tests {
             "odd",
             &json!({"backoff": {"initial": "4h", "max": "1h"}}),
         );
-        let of = |name| attempt_window(&store, &crate::testing::key(name));
+        let of = |name| attempt_window(&store, &key("team", name));
         assert_eq!(of("far"), Some(Duration::from_hours(300)));
         assert_eq!(of("odd"), Some(LONGEST_WINDOW));
         assert_eq!(of("gone"), None);
@@ -177,10 +178,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn records_are_deleted_although_deletions_of_others_are_refused() {
         let keys: Vec<_> = (0..150)
-            .map(|n| crate::testing::key(&format!("bad-{n:03}")))
-            .chain([crate::testing::key("good")])
+            .map(|n| key("team", &format!("bad-{n:03}")))
+            .chain([key("team", "good")])
             .collect();
-        let uid = Uid::parse("uid").expect("a UID");
+        let uid = fixtures::uid("uid");
         let (mut refused, tried) = (Refused::new(), std::cell::RefCell::new(Vec::new()));
         let mut look = async || {
             let old = keys.iter().map(|key| (key, &uid)).collect();
@@ -206,8 +207,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_api_server_that_does_not_answer_is_asked_once() {
-        let keys = ["a", "b"].map(crate::testing::key);
-        let uid = Uid::parse("uid").expect("a UID");
+        let keys = ["a", "b"].map(|name| key("team", name));
+        let uid = fixtures::uid("uid");
         let tried = std::cell::Cell::new(0);
         let delete = |_: &ObjectKey, _: &Uid| {
             tried.set(tried.get() + 1);
@@ -226,13 +227,9 @@ mod tests {
     }
 
     fn apply_policy(store: &Store, name: &str, remediation: &Value) {
-        let policy = json!({
-            "apiVersion": "secretrotation.dev/v1alpha1",
-            "kind": "SecretRotationPolicy",
-            "metadata": {"name": name, "namespace": "team", "uid": name, "creationTimestamp": "2026-11-01T00:00:00Z"},
-            "spec": {"selector": {"include": [{"namePrefix": "team/"}]}, "remediation": remediation},
-        });
-        let policy = serde_json::from_value(policy).expect("a policy");
+        let policy = policy_resource("team", name, "team/");
+        let changes = json!({"spec": {"remediation": remediation}});
+        let policy = serde_json::from_value(merged(stored(policy), &changes)).expect("a policy");
         store.apply_policy(0, Event::Apply(DeserializeGuard(Ok(policy))));
     }
 }

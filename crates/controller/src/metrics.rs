@@ -345,16 +345,23 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use secret_rotation_core::action::Action;
     use secret_rotation_core::names::{Namespace, ObjectName};
 
     use super::*;
+
+    fn of_policy(name: &str) -> Operation {
+        let mut operation = fixtures::operation("o", Action::Rotate, "prod/db");
+        operation.policy.name = ObjectName::parse(name).expect("a name");
+        operation
+    }
 
     /// Anyone may write any name into `policyRef`.
     #[test]
     fn an_operation_of_a_policy_that_does_not_exist_has_no_series_of_its_own() {
         let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
         metrics.reports().set_leader(true);
-        let policy = crate::testing::key("payments");
+        let policy = fixtures::key("prod", "payments");
         let gone = Outcome::Failed {
             reason: secret_rotation_core::operation::Failure::PolicyGone,
             message: String::new(),
@@ -362,7 +369,7 @@ mod tests {
         let text = || metrics.text().expect("metrics encode");
         let lines = |word: &str| text().lines().filter(|line| line.contains(word)).count();
         for name in ["made-up", "payments", "made-up-too"] {
-            let operation = crate::testing::operation(name);
+            let operation = of_policy(name);
             metrics.operation_finished(&operation, &gone);
             metrics.rotation_triggered(&operation);
             metrics.pending_cleared(&operation, ClearResult::Success);
@@ -373,10 +380,10 @@ mod tests {
         let counted = r#"operations_total{action="Rotate",policy="",policy_namespace="",result="PolicyGone"} 3"#;
         assert_eq!(lines(counted), 1);
         metrics.expect_policy(&policy);
-        metrics.operation_finished(&crate::testing::operation("payments"), &gone);
+        metrics.operation_finished(&of_policy("payments"), &gone);
         assert!(lines("payments") > 0);
         metrics.forget_policy(&policy);
-        metrics.operation_finished(&crate::testing::operation("payments"), &gone);
+        metrics.operation_finished(&of_policy("payments"), &gone);
         assert_eq!(
             text().lines().count(),
             before,
@@ -388,7 +395,7 @@ mod tests {
     fn recoveries_are_counted_from_zero_while_the_policy_exists() {
         let metrics = Metrics::new(10, SecretLabel::Name).expect("metrics register");
         metrics.reports().set_leader(true);
-        let policy = crate::testing::key("payments");
+        let policy = fixtures::key("prod", "payments");
         let counted = || {
             let text = metrics.text().expect("metrics encode");
             let mut lines = text.lines();

@@ -200,7 +200,7 @@ mod tests {
         /// Evaluates the stored profile, and writes the status if it is due.
         fn reconcile(&mut self, stored: &mut Option<AWSAccessProfileStatus>, minute: usize) {
             let name = ProfileName::parse("default").expect("a name");
-            let region = crate::testing::region();
+            let region = fixtures::region(fixtures::REGION);
             let time: jiff::Timestamp = format!("2026-11-23T10:{minute:02}:00Z")
                 .parse()
                 .expect("a time");

@@ -44,15 +44,12 @@ impl SharedStability {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use fixtures::{aws_error, bare_secret, labelled, minutes, now};
     use secret_rotation_core::aws_error::{AwsError, ErrorClass};
     use secret_rotation_core::inventory::Observation;
-    use secret_rotation_core::names::{StageLabel, VersionId};
     use secret_rotation_core::secret::Secret;
 
     use super::*;
-    use crate::testing::{observation, region};
 
     #[test]
     fn a_sweep_sets_since_when_a_later_look_has_seen_no_change() {
@@ -70,11 +67,7 @@ mod tests {
     #[test]
     fn a_secret_that_could_not_be_read_was_not_seen() {
         let stability = SharedStability::default();
-        let denied = AwsError {
-            class: ErrorClass::Denied,
-            code: None,
-            request_id: None,
-        };
+        let denied = aws_error(ErrorClass::Denied);
         stability.record_sweep(&inventory(0, pending(), Some(denied)));
         assert_eq!(stability.record_look(&look(30, pending())), Some(at(30)));
     }
@@ -90,45 +83,27 @@ mod tests {
         assert_eq!(stability.record_look(&look(55, pending())), Some(at(0)));
     }
 
-    fn at(minutes: u64) -> AwsTime {
-        let ten = AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"));
-        ten.plus(Duration::from_mins(minutes))
+    fn at(minute: u64) -> AwsTime {
+        now().plus(minutes(minute))
     }
 
     fn pending() -> Secret {
-        labelled(observation("a").secret, "AWSPENDING", "two")
+        labelled(bare_secret("prod/a"), "AWSPENDING", "two")
     }
 
-    fn labelled(mut secret: Secret, label: &str, on: &str) -> Secret {
-        let version = VersionId::parse(on).expect("an id");
-        let label = StageLabel::parse(label).expect("a label");
-        secret.labels.entry(version).or_default().insert(label);
-        secret
+    fn look(minute: u64, secret: Secret) -> Look {
+        fixtures::look(secret, None, at(minute))
     }
 
-    fn look(minutes: u64, secret: Secret) -> Look {
-        Look {
-            at: at(minutes),
-            secret: Seen::Present(Box::new(secret)),
-            versions: None,
-        }
-    }
-
-    fn inventory(minutes: u64, secret: Secret, unreadable: Option<AwsError>) -> Inventory {
+    fn inventory(minute: u64, secret: Secret, unreadable: Option<AwsError>) -> Inventory {
         let seen = Observation {
             unreadable,
             ..Observation::listed(secret)
         };
         Inventory {
-            time: at(minutes),
-            region: region(),
-            secrets: [(seen.secret.arn.clone(), seen)].into(),
-            missing: Vec::new(),
-            gone: std::collections::BTreeSet::new(),
-            unread: std::collections::BTreeMap::new(),
+            time: at(minute),
             completed: None,
-            looked_again: std::collections::BTreeMap::new(),
-            gap: None,
+            ..fixtures::inventory(vec![seen])
         }
     }
 }

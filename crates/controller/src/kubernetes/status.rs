@@ -134,6 +134,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{merged, resource};
     use secret_rotation_api::policy::SecretRotationPolicy;
 
     use super::*;
@@ -141,12 +142,8 @@ mod tests {
     #[test]
     fn a_status_that_was_merged_once_is_replaced_as_a_whole_afterwards() {
         let way = |spec: &Value, owners: &Value| {
-            let object = json!({
-                "apiVersion": "secretrotation.dev/v1alpha1",
-                "kind": "SecretRotationPolicy",
-                "metadata": {"name": "a", "namespace": "b", "managedFields": owners},
-                "spec": spec,
-            });
+            let object = resource("SecretRotationPolicy", "b", "a", spec);
+            let object = merged(object, &json!({"metadata": {"managedFields": owners}}));
             let object = serde_json::from_value::<DeserializeGuard<SecretRotationPolicy>>(object);
             WriteMethod::of(&object.expect("an object"))
         };

@@ -216,35 +216,31 @@ pub(super) fn cached_bounds(context: &Context, fetched: &Fetched) -> Option<Boun
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::profile::NamePattern;
+    use fixtures::{arn_in, bound_policy, policy, region, secret_name};
 
     use super::*;
-    use crate::testing::bound_policy;
 
     #[test]
     fn aws_is_not_asked_about_a_secret_beyond_the_ceiling() {
-        let mut given = bound_policy();
-        given.profile.allowed_secrets =
-            vec![NamePattern::parse("${namespace}/").expect("a pattern")];
+        let given = bound_policy(policy("payments"));
         let look = |subject: &SecretTarget| {
             may_look(&given.tenant, &given.profile, &given.policy, subject)
                 .map_err(|refusal| refusal.reason())
         };
-        assert_eq!(look(&arn("eu-west-1", "team/db")), Ok(()));
-        assert_eq!(look(&arn("eu-west-1", "teams/db")), Err("SecretNotAllowed"));
-        assert_eq!(look(&arn("us-east-1", "team/db")), Err("RegionNotAllowed"));
+        assert_eq!(look(&arn("eu-west-1", "prod/db")), Ok(()));
+        assert_eq!(look(&arn("eu-west-1", "prods/db")), Err("SecretNotAllowed"));
+        assert_eq!(look(&arn("us-east-1", "prod/db")), Err("RegionNotAllowed"));
         assert_eq!(look(&name("eu-west-1", "other")), Err("SecretNotAllowed"));
     }
 
     fn arn(region: &str, name: &str) -> SecretTarget {
-        let text = format!("arn:aws:secretsmanager:{region}:111122223333:secret:{name}-AbCdEf");
-        SecretTarget::Arn(Arn::parse(text).expect("an ARN"))
+        SecretTarget::Arn(arn_in(region, name))
     }
 
-    fn name(region: &str, name: &str) -> SecretTarget {
+    fn name(in_region: &str, name: &str) -> SecretTarget {
         SecretTarget::Name {
-            name: SecretName::parse(name).expect("a name"),
-            region: Region::parse(region).expect("a region"),
+            name: secret_name(name),
+            region: region(in_region),
         }
     }
 }

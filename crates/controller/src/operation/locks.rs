@@ -48,8 +48,7 @@ mod tests {
     #[test]
     fn a_secret_is_free_again_when_its_holder_is_done_or_panics() {
         let locks = SecretLocks::default();
-        let arn = Arn::parse("arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf")
-            .expect("an ARN");
+        let arn = fixtures::arn("prod/db");
         let held = locks.try_lock(&arn);
         assert!(held.is_some() && locks.try_lock(&arn).is_none());
         drop(held);

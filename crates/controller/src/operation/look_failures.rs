@@ -128,12 +128,13 @@ impl LookFailures {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::key;
+
     use super::*;
-    use crate::testing::key;
 
     #[tokio::test(start_paused = true)]
     async fn one_answer_that_there_is_no_secret_is_not_believed() {
-        let (look_failures, key) = (LookFailures::default(), key("a"));
+        let (look_failures, key) = (LookFailures::default(), key("prod", "a"));
         assert_eq!(look_failures.record_absent(&key), Err(SECOND_THOUGHT));
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(
@@ -146,7 +147,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_secret_that_exists_again_clears_its_doubt() {
-        let (look_failures, key) = (LookFailures::default(), key("a"));
+        let (look_failures, key) = (LookFailures::default(), key("prod", "a"));
         assert!(look_failures.record_absent(&key).is_err());
         tokio::time::advance(SECOND_THOUGHT).await;
         look_failures.record_present(&key);
@@ -155,7 +156,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pin_that_cannot_be_removed_keeps_no_operation_forever() {
-        let (look_failures, key) = (LookFailures::default(), key("a"));
+        let (look_failures, key) = (LookFailures::default(), key("prod", "a"));
         assert!(!look_failures.is_overdue(&key));
         tokio::time::advance(UNPIN.saturating_sub(Duration::from_secs(1))).await;
         assert!(!look_failures.is_overdue(&key));
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_operation_that_could_not_begin_is_set_aside_until_a_step_sees_everything() {
-        let (look_failures, key) = (LookFailures::default(), key("a"));
+        let (look_failures, key) = (LookFailures::default(), key("prod", "a"));
         assert!(look_failures.set_aside(&key));
         assert!(!look_failures.set_aside(&key), "others are woken once");
         assert_eq!(look_failures.all_set_aside(), [key.clone()].into());
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn looks_are_repeated_more_and_more_slowly_until_one_succeeds() {
-        let (look_failures, key) = (LookFailures::default(), key("a"));
+        let (look_failures, key) = (LookFailures::default(), key("prod", "a"));
         let pauses: Vec<_> = (0..7)
             .map(|_| look_failures.record_failure(&key).as_secs())
             .collect();

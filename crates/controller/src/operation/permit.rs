@@ -220,6 +220,7 @@ fn unknown_arn(fetched: &Fetched) -> Arn {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{condition, merged, operation_resource, stored};
     use secret_rotation_api::operation::SecretRotationOperation;
     use secret_rotation_core::time::AwsTime;
     use serde_json::{Value, json};
@@ -246,7 +247,7 @@ mod tests {
             requeue_after(&context, fetched, (&pause, at(PINNED)))
         };
         let fresh = fetched(&json!({"spec": {"deadline": "2h"}}));
-        let net = spread(LONGEST_PAUSE, "waits");
+        let net = spread(LONGEST_PAUSE, "uid-waits");
         assert_eq!(back(&fresh, Phase::Queued, None).ok(), Some(Some(net)));
         let late = fetched(&json!({"spec": {"deadline": "61m"}}));
         let minute = Some(Duration::from_mins(1));
@@ -284,9 +285,7 @@ mod tests {
     #[test]
     fn an_operation_whose_pin_settles_makes_no_request_when_it_is_woken() {
         let settling = |phase: &str| {
-            let complete = json!({
-                "type": "Complete", "status": "False", "reason": phase, "message": "", "lastTransitionTime": PINNED,
-            });
+            let complete = condition("Complete", "False", phase, "");
             fetched(&json!({
                 "spec": {"confirmAfter": "5m"},
                 "status": {"conditions": [complete], "steps": [step("Pin")]},
@@ -306,7 +305,7 @@ mod tests {
         let far = at(PINNED).minus(Duration::from_hours(9));
         assert_eq!(
             settle_time_left(&settled, far),
-            Some(spread(LONGEST_PAUSE, "waits")),
+            Some(spread(LONGEST_PAUSE, "uid-waits")),
             "a clock that jumped"
         );
         assert_eq!(
@@ -317,7 +316,7 @@ mod tests {
     }
 
     fn step(name: &str) -> Value {
-        json!({"name": name, "versionId": "v2", "tries": 1, "intentTime": PINNED, "resultTime": PINNED, "result": "Applied"})
+        json!({"name": name, "versionId": "p", "tries": 1, "intentTime": PINNED, "resultTime": PINNED, "result": "Applied"})
     }
 
     fn at(time: &str) -> AwsTime {
@@ -326,20 +325,8 @@ mod tests {
 
     /// Returns an operation that is an hour old when its pin is set.
     fn fetched(more: &Value) -> Fetched {
-        let mut object = json!({
-            "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationOperation",
-            "metadata": {"name": "waits", "namespace": "team", "uid": "waits", "creationTimestamp": "2026-11-23T09:00:00Z"},
-            "spec": {
-                "policyRef": {"name": "payments"}, "action": "ClearAndRotate", "reason": "a test",
-                "secret": {"arn": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/db-AbCdEf"},
-                "expect": {"currentVersionId": "v1", "pendingVersionId": "v2"},
-            },
-        });
-        for field in ["spec", "status"] {
-            for (name, value) in more[field].as_object().into_iter().flatten() {
-                object[field][name] = value.clone();
-            }
-        }
+        let operation = operation_resource("team", "waits", "ClearAndRotate", "team/db");
+        let object = merged(stored(operation), more);
         let object: SecretRotationOperation = serde_json::from_value(object).expect("an operation");
         Fetched {
             began: crate::clock::now(),

@@ -110,42 +110,44 @@ fn is_verifying(operation: &Operation) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{conclude, intend, now, operation};
     use secret_rotation_core::action::Action;
-    use secret_rotation_core::journal::{Intent, ResultKind, StepResult};
-    use secret_rotation_core::time::AwsTime;
+    use secret_rotation_core::journal::ResultKind;
 
     use super::*;
-    use crate::testing::operation_on;
 
     #[test]
     fn the_first_step_of_a_clear_lists_versions_and_later_ones_do_not() {
-        let mut clear = operation_on("a", Action::ClearAndRotate);
+        let mut clear = operation("a", Action::ClearAndRotate, "prod/a");
         let expected = StepNeed {
             reads: 3,
             write: true,
             begun: false,
         };
         assert_eq!(tokens_needed(&clear), expected);
-        intend(&mut clear, Step::Pin);
+        intend(&mut clear, Step::Pin, now());
         let expected = StepNeed {
             reads: 2,
             write: true,
             begun: true,
         };
         assert_eq!(tokens_needed(&clear), expected);
-        assert_eq!(tokens_needed(&operation_on("a", Action::Rotate)).reads, 2);
+        assert_eq!(
+            tokens_needed(&operation("a", Action::Rotate, "prod/a")).reads,
+            2
+        );
     }
 
     #[test]
     fn a_rotation_that_is_watched_needs_no_write_until_something_is_unpinned() {
-        let mut rotate = operation_on("a", Action::Rotate);
-        intend(&mut rotate, Step::Rotate);
+        let mut rotate = operation("a", Action::Rotate, "prod/a");
+        intend(&mut rotate, Step::Rotate, now());
         assert!(tokens_needed(&rotate).write, "it may have to be sent again");
         for kind in [
             ResultKind::Applied,
             ResultKind::Refused(ErrorClass::RotationPending),
         ] {
-            conclude(&mut rotate, kind);
+            conclude(&mut rotate, Step::Rotate, now(), kind);
             let expected = StepNeed {
                 reads: 1,
                 write: false,
@@ -153,31 +155,7 @@ mod tests {
             };
             assert_eq!(tokens_needed(&rotate), expected);
         }
-        intend(&mut rotate, Step::Unpin);
+        intend(&mut rotate, Step::Unpin, now());
         assert!(tokens_needed(&rotate).write);
-    }
-
-    fn intend(operation: &mut Operation, step: Step) {
-        operation.journal.intend(&Intent {
-            step,
-            version: None,
-            at: at(),
-            baseline: None,
-            foreign_change: None,
-        });
-    }
-
-    fn conclude(operation: &mut Operation, kind: ResultKind) {
-        let result = StepResult {
-            kind,
-            at: at(),
-            request_id: None,
-            code: None,
-        };
-        operation.journal.conclude(Step::Rotate, result);
-    }
-
-    fn at() -> AwsTime {
-        AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"))
     }
 }

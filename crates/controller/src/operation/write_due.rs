@@ -49,6 +49,8 @@ pub(super) fn is_delay_due(old: Option<&SecretRotationOperationStatus>, wait: Du
 
 #[cfg(test)]
 mod tests {
+    use fixtures::condition;
+
     use super::*;
 
     #[test]
@@ -81,9 +83,8 @@ mod tests {
     #[test]
     fn an_operation_that_waits_for_its_turn_reports_it_once() {
         let in_phase = |phase: Phase| {
-            let complete = serde_json::json!({"conditions": [{
-                "type": "Complete", "status": "False", "reason": phase.name(), "message": "", "lastTransitionTime": "2026-11-23T10:00:00Z",
-            }]});
+            let complete = condition("Complete", "False", phase.name(), "");
+            let complete = serde_json::json!({"conditions": [complete]});
             serde_json::from_value::<SecretRotationOperationStatus>(complete).expect("a status")
         };
         let long = SOON * 2;

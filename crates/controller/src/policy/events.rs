@@ -467,10 +467,7 @@ mod tests {
     }
 
     fn unready(reason: &str) -> SecretRotationPolicyStatus {
-        let ready = serde_json::json!({
-            "type": "Ready", "status": "False", "reason": reason, "message": "said",
-            "lastTransitionTime": "2026-11-23T10:00:00Z",
-        });
+        let ready = fixtures::condition("Ready", "False", reason, "said");
         SecretRotationPolicyStatus {
             conditions: vec![serde_json::from_value(ready).expect("a condition")],
             ..SecretRotationPolicyStatus::default()

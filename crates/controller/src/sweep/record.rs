@@ -218,14 +218,16 @@ pub(super) fn may_look(bound_policy: &BoundPolicy, secret: &Secret) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{
+        arn, aws_error, bare_secret, labelled, minutes, now, observation, policy, selecting,
+        version,
+    };
     use secret_rotation_core::aws_error::ErrorClass;
     use secret_rotation_core::inventory::Unseen;
-    use secret_rotation_core::names::{StageLabel, VersionId};
     use secret_rotation_core::selector::Matcher;
 
     use super::*;
     use crate::clock;
-    use crate::testing::{bound_policy, observation, region};
 
     #[test]
     fn a_second_look_replaces_only_the_rows_that_it_saw_and_their_time() {
@@ -243,8 +245,8 @@ mod tests {
     fn a_secret_that_cannot_be_read_stays_as_it_was_known() {
         let known = inventory(0, [current("a", "one")]);
         let seen = Observation {
-            unreadable: Some(error(ErrorClass::Denied)),
-            ..observation("a")
+            unreadable: Some(aws_error(ErrorClass::Denied)),
+            ..bare("a")
         };
         assert_eq!(with_seen(&known, &inventory(3, [seen])), known);
     }
@@ -266,12 +268,12 @@ mod tests {
 
     #[test]
     fn a_read_for_one_policy_belongs_to_it_and_its_rows_are_shared() {
-        let mut record = swept([current("team/a", "one"), current("other/b", "one")]);
+        let mut record = swept([current("prod/a", "one"), current("other/b", "one")]);
         let team = bound_policy();
         let look = read(
             &team,
             3,
-            [current("team/a", "two"), current("team/c", "one")],
+            [current("prod/a", "two"), current("prod/c", "one")],
         );
         record.merge_read(look, std::slice::from_ref(&team));
         let (uid, selection) = (&team.policy.uid, &team.policy.selector);
@@ -287,12 +289,12 @@ mod tests {
             .values()
             .map(|row| row.secret.name.as_str())
             .collect();
-        assert_eq!(names, ["other/b", "team/a", "team/c"]);
-        assert_eq!(all.secrets[&arn("team/a")], current("team/a", "two"));
-        assert_eq!((all.time, all.looked_again[&arn("team/a")]), (at(0), at(3)));
+        assert_eq!(names, ["other/b", "prod/a", "prod/c"]);
+        assert_eq!(all.secrets[&arn("prod/a")], current("prod/a", "two"));
+        assert_eq!((all.time, all.looked_again[&arn("prod/a")]), (at(0), at(3)));
         assert!(
             record
-                .for_policy(&uid_of("other"), selection)
+                .for_policy(&fixtures::uid("other"), selection)
                 .own
                 .contains_key(uid),
             "the sweep"
@@ -321,8 +323,8 @@ mod tests {
     #[test]
     fn secrets_that_a_read_knows_to_be_gone_are_removed_and_unseen_ones_are_marked() {
         let mut record = swept([
-            current("team/a", "one"),
-            current("team/b", "one"),
+            current("prod/a", "one"),
+            current("prod/b", "one"),
             current("other/c", "one"),
         ]);
         let team = bound_policy();
@@ -331,7 +333,7 @@ mod tests {
                 since: at(0),
                 missed: Some(at(3)),
             }),
-            ..current("team/b", "one")
+            ..current("prod/b", "one")
         };
         record.merge_read(
             read(&team, 3, [unseen.clone()]),
@@ -339,7 +341,7 @@ mod tests {
         );
         let all = record.inventory.as_ref().expect("all were swept");
         assert_eq!(all.secrets.len(), 2, "a is gone, and c was not asked for");
-        assert_eq!(all.secrets[&arn("team/b")], unseen);
+        assert_eq!(all.secrets[&arn("prod/b")], unseen);
     }
 
     #[tokio::test(start_paused = true)]
@@ -351,8 +353,8 @@ mod tests {
         let saw = |record: &RegionRecord, name: &str| record.was_seen_since(&arn(name), later);
         assert!(record.was_seen_since(&arn("a"), began) && !saw(&record, "a"));
         let torn = Observation {
-            unreadable: Some(error(ErrorClass::Unreachable)),
-            ..observation("b")
+            unreadable: Some(aws_error(ErrorClass::Unreachable)),
+            ..bare("b")
         };
         record.merge_seen(&inventory(3, [current("a", "one"), torn]), Some(later));
         assert!(saw(&record, "a") && !saw(&record, "b"));
@@ -360,17 +362,17 @@ mod tests {
 
     #[test]
     fn a_look_at_a_secret_reaches_every_view_of_it() {
-        let mut record = swept([current("team/a", "one")]);
+        let mut record = swept([current("prod/a", "one")]);
         let team = bound_policy();
         record.merge_read(
-            read(&team, 3, [current("team/a", "one")]),
+            read(&team, 3, [current("prod/a", "one")]),
             std::slice::from_ref(&team),
         );
-        record.merge_seen(&inventory(4, [current("team/a", "two")]), None);
+        record.merge_seen(&inventory(4, [current("prod/a", "two")]), None);
         let own = record.for_policy(&team.policy.uid, &team.policy.selector);
         for view in [&record, own] {
             let inventory = view.inventory.as_ref().expect("it was seen");
-            assert_eq!(inventory.secrets[&arn("team/a")], current("team/a", "two"));
+            assert_eq!(inventory.secrets[&arn("prod/a")], current("prod/a", "two"));
         }
     }
 
@@ -383,7 +385,7 @@ mod tests {
 
     fn read<const N: usize>(
         policy: &BoundPolicy,
-        minute: i64,
+        minute: u64,
         rows: [Observation; N],
     ) -> RegionRecord {
         let selection = (policy.policy.uid.clone(), policy.policy.selector.clone());
@@ -394,52 +396,28 @@ mod tests {
         }
     }
 
-    fn inventory<const N: usize>(minute: i64, seen: [Observation; N]) -> Inventory {
-        let rows = seen.into_iter();
+    fn inventory<const N: usize>(minute: u64, seen: [Observation; N]) -> Inventory {
         Inventory {
             time: at(minute),
-            region: region(),
-            secrets: rows.map(|seen| (seen.secret.arn.clone(), seen)).collect(),
-            missing: Vec::new(),
-            gone: BTreeSet::new(),
-            unread: BTreeMap::new(),
-            gap: None,
             completed: None,
-            looked_again: BTreeMap::new(),
+            ..fixtures::inventory(seen.into())
         }
     }
 
-    fn at(minute: i64) -> AwsTime {
-        AwsTime::new(
-            format!("2026-11-23T10:0{minute}:00Z")
-                .parse()
-                .expect("a time"),
-        )
+    fn at(minute: u64) -> AwsTime {
+        now().plus(minutes(minute))
+    }
+
+    fn bare(name: &str) -> Observation {
+        observation(bare_secret(name), None)
     }
 
     fn current(name: &str, id: &str) -> Observation {
-        let mut seen = observation(name);
-        seen.secret.labels = [(version(id), [StageLabel::current()].into())].into();
-        seen
+        observation(labelled(bare_secret(name), "AWSCURRENT", id), None)
     }
 
-    fn arn(name: &str) -> Arn {
-        observation(name).secret.arn
-    }
-
-    fn version(id: &str) -> VersionId {
-        VersionId::parse(id).expect("an id")
-    }
-
-    fn uid_of(name: &str) -> Uid {
-        Uid::parse(name).expect("a UID")
-    }
-
-    const fn error(class: ErrorClass) -> AwsError {
-        AwsError {
-            class,
-            code: None,
-            request_id: None,
-        }
+    /// Returns a policy that selects the secrets below `prod/`.
+    fn bound_policy() -> BoundPolicy {
+        fixtures::bound_policy(selecting(policy("payments"), "prod/"))
     }
 }

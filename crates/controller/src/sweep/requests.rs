@@ -181,13 +181,10 @@ mod tests {
     }
 
     fn policy(uid: &str) -> Uid {
-        Uid::parse(uid).expect("a UID")
+        fixtures::uid(uid)
     }
 
     fn secret(number: usize) -> Arn {
-        Arn::parse(format!(
-            "arn:aws:secretsmanager:eu-west-1:111122223333:secret:s{number}-AbCdEf"
-        ))
-        .expect("an ARN")
+        fixtures::arn(&format!("s{number}"))
     }
 }

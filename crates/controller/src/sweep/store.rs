@@ -449,8 +449,9 @@ impl SweepStore {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{REGION, arn, bare_secret, observation, policy, region};
+
     use super::*;
-    use crate::testing::{bound_policy, observation, region};
 
     /// A user who requests checks in a loop gets at most one in each interval.
     #[tokio::test(start_paused = true)]
@@ -472,11 +473,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_end_of_an_operation_requests_a_look_only_where_the_secret_is_known() {
         let sweeps = SweepStore::default();
-        let arn = observation("team/a").secret.arn;
+        let arn = arn("prod/a");
         let (profile_regions, _) = sweeps.operation_ended(&arn, true);
         assert_eq!(profile_regions, [], "nobody knows it");
         assert!(!sweeps.is_current(&arn));
-        sweeps.store(&profile_region(), knowing("team/a"));
+        sweeps.store(&profile_region(), knowing("prod/a"));
         let (profile_regions, at) = sweeps.operation_ended(&arn, true);
         assert_eq!(profile_regions, [profile_region()]);
         assert_eq!(
@@ -501,8 +502,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_an_operation_without_a_write_the_look_waits_until_it_is_current() {
         let sweeps = SweepStore::default();
-        sweeps.store(&profile_region(), knowing("team/a"));
-        let arn = observation("team/a").secret.arn;
+        sweeps.store(&profile_region(), knowing("prod/a"));
+        let arn = arn("prod/a");
         let (_, at) = sweeps.operation_ended(&arn, false);
         assert_eq!(at, clock::now() + AFTER_NOTHING);
         assert_eq!(sweeps.next_request(&profile_region()), Some(at));
@@ -572,7 +573,7 @@ mod tests {
             None,
             "nothing was seen yet"
         );
-        sweeps.store(&profile_region(), knowing("team/a"));
+        sweeps.store(&profile_region(), knowing("prod/a"));
         assert_eq!(
             sweeps.foreign_account(&profile),
             Some(account("111122223333"))
@@ -606,17 +607,9 @@ mod tests {
     }
 
     fn knowing(name: &str) -> RegionRecord {
-        let row = observation(name);
         let inventory = Inventory {
-            time: AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time")),
-            region: region(),
-            secrets: [(row.secret.arn.clone(), row)].into(),
-            missing: Vec::new(),
-            gone: BTreeSet::new(),
-            unread: BTreeMap::new(),
-            gap: None,
             completed: None,
-            looked_again: BTreeMap::new(),
+            ..fixtures::inventory(vec![observation(bare_secret(name), None)])
         };
         RegionRecord {
             inventory: Some(Arc::new(inventory)),
@@ -627,8 +620,12 @@ mod tests {
     fn profile_region() -> ProfileRegion {
         ProfileRegion {
             profile: bound_policy().profile.name,
-            region: region(),
+            region: region(REGION),
         }
+    }
+
+    fn bound_policy() -> BoundPolicy {
+        fixtures::bound_policy(policy("payments"))
     }
 
     fn uid() -> Uid {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fixtures::{
-    ago, attempted, cluster, hours, intend, labelled, minutes, now, operation, other_cluster,
-    pin_of, secret, server, stuck, version, with_value, without_value,
+    ago, attempted, cluster, hours, labelled, minutes, now, operation, other_cluster, pin_of,
+    record_step, secret, server, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::{Gate, Next, Request};
@@ -500,7 +500,7 @@ fn run_start(moment: &Shell) -> LabelMap {
 fn of_two_operations_on_one_secret_only_one_writes() {
     let mut older = manual(operation("older", Action::ClearAndRotate, "prod/a"));
     older.created = server(ago(minutes(5)));
-    intend(&mut older, Step::Pin, now(), ResultKind::Applied);
+    record_step(&mut older, Step::Pin, now(), ResultKind::Applied);
     let mut shell = clearing();
     shell.operation.trigger = Trigger::Manual;
     shell.others = vec![older];
@@ -790,7 +790,7 @@ fn a_pinned_operation_that_resumes_yields_to_the_one_in_progress_and_ends_withou
         "what may act does"
     );
 
-    intend(&mut owner, Step::Pin, later, ResultKind::Applied);
+    record_step(&mut owner, Step::Pin, later, ResultKind::Applied);
     let both = [resting.clone(), owner.clone()];
     let resumed = History::of(&arn, &both);
     let first = resumed.rival(&resting, later.plus(minutes(5)));

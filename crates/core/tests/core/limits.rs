@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::{
-    REGION, ago, arn_in, aws_error, bound_policy, cluster, failed, function, hours, intend,
-    inventory, labelled, observation, operation, pin_of, policy, region, secret, server, stuck,
+    REGION, ago, arn_in, aws_error, bound_policy, cluster, failed, function, hours, inventory,
+    labelled, observation, operation, pin_of, policy, record_step, region, secret, server, stuck,
     version, with_value, without_value,
 };
 use secret_rotation_core::action::{Action, Step};
@@ -491,7 +491,7 @@ fn started_operations_never_wait_for_each_other() {
             let name = format!("o{n}");
             let mut begun = operation(&name, Action::ClearAndRotate, &format!("prod/s{n}"));
             begun.created = server(ago(hours(10 - n)));
-            intend(&mut begun, Step::Pin, ago(hours(1)), ResultKind::Applied);
+            record_step(&mut begun, Step::Pin, ago(hours(1)), ResultKind::Applied);
             begun
         })
         .collect();
@@ -501,7 +501,7 @@ fn started_operations_never_wait_for_each_other() {
         passing.map(|o| o.uid.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(passing(&begun), ["op-o0"]);
-    intend(
+    record_step(
         &mut begun[2],
         Step::Clear,
         ago(hours(1)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fixtures::{
-    ago, bound_policy, hours, intend, minutes, now, observation, operation, policy, retried,
+    ago, bound_policy, hours, minutes, now, observation, operation, policy, record_step, retried,
     secret, server, stuck, with_value, without_value,
 };
 use proptest::prelude::*;
@@ -94,7 +94,7 @@ fn a_waiting_operation_is_superseded_when_another_policy_owns_the_secret() {
 fn an_operation_that_the_old_owner_started_is_finished_first() {
     let (older, younger) = (named("older", 2000), named("payments", 1000));
     let mut begun = operation("w", Action::ClearAndRotate, "prod/a");
-    intend(&mut begun, Step::Pin, ago(minutes(3)), ResultKind::Applied);
+    record_step(&mut begun, Step::Pin, ago(minutes(3)), ResultKind::Applied);
     let both = [older, younger];
     let plan = plan_of(&both[0], &both, valued(), std::slice::from_ref(&begun));
     assert_eq!((text(&plan).as_str(), plan.in_progress.len()), ("", 1));
@@ -201,7 +201,7 @@ fn of(owner: &BoundPolicy, n: usize, (is_manual, begun): (bool, bool)) -> Operat
         own.trigger = Trigger::Manual;
     }
     if begun {
-        intend(&mut own, Step::Pin, ago(minutes(3)), ResultKind::Applied);
+        record_step(&mut own, Step::Pin, ago(minutes(3)), ResultKind::Applied);
     }
     own
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fixtures::{ago, hours, intend, minutes, now, operation, policy, profile, server, tenant};
+use fixtures::{ago, hours, minutes, now, operation, policy, profile, record_step, server, tenant};
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::approval::{Answer, Approval, Decision};
@@ -40,7 +40,7 @@ impl Store {
     }
 
     fn with(mut self, step: Step) -> Self {
-        intend(&mut self.operation, step, now(), ResultKind::Applied);
+        record_step(&mut self.operation, step, now(), ResultKind::Applied);
         self
     }
 
@@ -311,7 +311,7 @@ fn a_look_before_the_pin_has_settled_decides_nothing() {
     }
     let mut refused = Store::of(Action::ClearPending);
     let mismatch = ResultKind::Refused(ErrorClass::Mismatch);
-    intend(&mut refused.operation, Step::Pin, now(), mismatch);
+    record_step(&mut refused.operation, Step::Pin, now(), mismatch);
     assert_eq!(
         settles_at(&refused),
         None,

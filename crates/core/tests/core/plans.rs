@@ -1,9 +1,9 @@
 //! Which operations a plan creates for a survey, and what is blocked and why. Plans are compared as text.
 
 use fixtures::{
-    ago, attempted, bound_policy, cluster, ended, failed, hours, intend, minutes, now, observation,
-    other_cluster, pin_of, policy, retried, secret, server, stuck, version, with_pin, with_value,
-    without_value,
+    ago, attempted, bound_policy, cluster, ended, failed, hours, minutes, now, observation,
+    other_cluster, pin_of, policy, record_step, retried, secret, server, stuck, version, with_pin,
+    with_value, without_value,
 };
 use secret_rotation_core::action::Permission;
 use secret_rotation_core::action::{Action, Step};
@@ -398,7 +398,7 @@ fn a_deletion_is_canceled_once_per_window_if_the_policy_allows_it() {
     assert!(text.contains("RestoreSecret prod/a"), "{text}");
 
     let mut before = fixtures::operation("before", Action::RestoreSecret, "prod/a");
-    intend(
+    record_step(
         &mut before,
         Step::RestoreSecret,
         ago(hours(2)),
@@ -449,7 +449,7 @@ fn an_operation_is_in_progress_also_on_a_secret_that_is_rotating() {
     rotating[0].versions = None;
     let mut verifying = fixtures::operation("o", Action::Rotate, "prod/a");
     let (step, intended) = (Step::Rotate, ago(minutes(1)));
-    intend(&mut verifying, step, intended, ResultKind::Applied);
+    record_step(&mut verifying, step, intended, ResultKind::Applied);
     let other = fixtures::operation("other", Action::Rotate, "prod/a");
     let plan = plan_of(
         &payments(),
@@ -473,7 +473,7 @@ fn a_finding_shows_what_its_operation_waits_for() {
     let waiting = fixtures::operation("o", Action::ClearAndRotate, "prod/a");
     let mut begun = waiting.clone();
     let (step, intended) = (Step::Pin, ago(minutes(1)));
-    intend(&mut begun, step, intended, ResultKind::Applied);
+    record_step(&mut begun, step, intended, ResultKind::Applied);
     assert_eq!(
         planned(&own, empty(), &[waiting]),
         "block prod/a SelectionTooLarge\n"

@@ -1,8 +1,8 @@
 //! Versions that a person rolled back: reported, and never made current again automatically.
 
 use fixtures::{
-    ago, bound_policy, failed, hours, intend, labelled, listing, now, observation, operation,
-    policy, retried, secret, stuck, survey, survey_after, version, with_value,
+    ago, bound_policy, failed, hours, labelled, listing, now, observation, operation, policy,
+    record_step, retried, secret, stuck, survey, survey_after, version, with_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
@@ -156,7 +156,7 @@ fn cleared(action: Action, at: AwsTime, kind: ResultKind) -> Operation {
         pending_value: PendingValue::Present,
         rotates: None,
     });
-    intend(&mut clear, Step::Clear, at, kind);
+    record_step(&mut clear, Step::Clear, at, kind);
     clear
 }
 
@@ -197,7 +197,7 @@ fn only_a_clear_and_rotate_that_did_not_rotate_is_an_unfinished_recovery() {
     foreign.key = fixtures::key("elsewhere", "clear");
     assert_eq!(only(&foreign), None, "anyone may have written that journal");
     let mut rotated = unfinished;
-    intend(
+    record_step(
         &mut rotated,
         Step::Rotate,
         ago(hours(29)),
@@ -230,10 +230,10 @@ fn a_recovery_is_not_unfinished_once_something_else_happened() {
         Failure::Superseded,
     );
     let denied = ResultKind::Refused(ErrorClass::Denied);
-    intend(&mut later, Step::RestorePending, ago(hours(10)), denied);
+    record_step(&mut later, Step::RestorePending, ago(hours(10)), denied);
     let both = [unfinished.clone(), later.clone()];
     assert_eq!(found(after_clear(), &both), Some(State::Overdue));
-    intend(
+    record_step(
         &mut later,
         Step::RestorePending,
         ago(hours(9)),

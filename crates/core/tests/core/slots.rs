@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::{
-    ago, bound_policy, cluster, function, hours, intend, minutes, now, observation, operation,
-    policy, server, stuck, with_value, without_value,
+    ago, bound_policy, cluster, function, hours, minutes, now, observation, operation, policy,
+    record_step, server, stuck, with_value, without_value,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -54,7 +54,7 @@ fn of(policy: &str, n: u64, action: Action) -> Operation {
 }
 
 fn at(mut operation: Operation, step: Step, when: AwsTime) -> Operation {
-    intend(&mut operation, step, when, ResultKind::Applied);
+    record_step(&mut operation, step, when, ResultKind::Applied);
     operation
 }
 
@@ -499,7 +499,7 @@ fn made(n: usize, neighbor: &Neighbor) -> Operation {
     let clears = neighbor.action.clears();
     for (step, when) in steps.zip(neighbor.steps) {
         if let Some(when) = when.filter(|_| clears || step == Step::Rotate) {
-            intend(&mut own, step, ago(minutes(when)), ResultKind::Applied);
+            record_step(&mut own, step, ago(minutes(when)), ResultKind::Applied);
         }
     }
     if neighbor.is_manual {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fixtures::{
-    ago, at, aws_error, detection, hours, intend, labelled, listing, minutes, now, observation,
-    operation, pin_of, profile, secret, server, stuck, tenant, version, with_value, without_value,
+    ago, at, aws_error, detection, hours, labelled, listing, minutes, now, observation, operation,
+    pin_of, profile, record_step, secret, server, stuck, tenant, version, with_value,
+    without_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
@@ -282,7 +283,7 @@ fn an_own_pin_does_not_make_a_stuck_rotation_look_young() {
 fn pinning(at: AwsTime, before: Option<AwsTime>) -> Operation {
     let mut pinning = operation("pins", Action::ClearPending, "prod/a");
     pinning.created = server(ago(minutes(2)));
-    intend(&mut pinning, Step::Pin, at, ResultKind::Applied);
+    record_step(&mut pinning, Step::Pin, at, ResultKind::Applied);
     pinning.baseline = before.map(|before| Baseline {
         labels: stuck("prod/a").labels,
         last_changed: Some(before),
@@ -729,7 +730,7 @@ fn a_rotation_that_began_while_its_secret_was_overdue_is_in_progress() {
     assert_eq!(second.state, State::Rotating);
 
     let mut ours = operation("ours", Action::Rotate, "prod/a");
-    intend(
+    record_step(
         &mut ours,
         Step::Rotate,
         ago(minutes(1)),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fixtures::{
-    ago, bound_policy, cluster, hours, intend, inventory, labelled, listing, minutes, now,
-    observation, operation, pin_of, policy, stuck, version, with_value, without_value,
+    ago, bound_policy, cluster, hours, inventory, labelled, listing, minutes, now, observation,
+    operation, pin_of, policy, record_step, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::classify::{ClassifyInput, classify};
@@ -184,7 +184,7 @@ fn a_single_metadata_change_is_not_reported() {
 fn an_own_write_still_restarts_the_quiet_time() {
     let (stability, seen) = watched(30, &without_value());
     let mut retry = operation("retry", Action::RetryRotation, "prod/a");
-    intend(&mut retry, Step::Rotate, ago(hours(5)), ResultKind::Applied);
+    record_step(&mut retry, Step::Rotate, ago(hours(5)), ResultKind::Applied);
     retry.outcome = Some(secret_rotation_core::operation::Outcome::Succeeded {
         message: String::new(),
     });
