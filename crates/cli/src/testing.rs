@@ -1,5 +1,6 @@
 //! Policies and operations for the tests of this crate.
 
+use fixtures::{arn, arn_in, merged, resource};
 use jiff::Timestamp;
 use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
@@ -11,29 +12,23 @@ pub(crate) fn now() -> Option<Timestamp> {
 }
 
 fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
-    json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "2026-11-23T09:00:00Z", "observedGeneration": 1})
+    let changes = json!({"lastTransitionTime": "2026-11-23T09:00:00Z", "observedGeneration": 1});
+    merged(fixtures::condition(kind, status, reason, message), &changes)
 }
 
 fn policy(namespace: &str, name: &str, spec: &Value, status: &Value) -> SecretRotationPolicy {
-    let object = json!({
-        "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationPolicy",
-        "metadata": {"name": name, "namespace": namespace, "generation": 1, "uid": format!("uid-of-{name}")},
-        "spec": spec, "status": status,
-    });
-    serde_json::from_value(object).expect("a policy")
+    let object = resource("SecretRotationPolicy", namespace, name, spec);
+    let changes =
+        json!({"metadata": {"generation": 1, "uid": format!("uid-{name}")}, "status": status});
+    serde_json::from_value(merged(object, &changes)).expect("a policy")
 }
 
 /// Returns a policy that acts: one secret stuck and being cleared, one blocked, one rotating, one in two regions.
 pub(crate) fn payments() -> SecretRotationPolicy {
     let finding = |name: &str, region: &str, state: &str, since: &str, more: &Value| {
-        let mut finding = json!({"name": name, "region": region, "state": state, "since": since,
-            "message": format!("in this state since {since}"),
-            "arn": format!("arn:aws:secretsmanager:{region}:111122223333:secret:{name}-AbCdEf")});
-        let (finding_fields, more) = (finding.as_object_mut(), more.as_object());
-        finding_fields
-            .expect("an object")
-            .extend(more.expect("an object").clone());
-        finding
+        let finding = json!({"name": name, "region": region, "state": state, "since": since,
+            "message": format!("in this state since {since}"), "arn": arn_in(region, name).as_str()});
+        merged(finding, more)
     };
     let versions = json!({"currentVersionId": "a1b2c3d4-0000-4000-8000-000000000001", "pendingVersionId": "c3d4e5f6-0000-4000-8000-000000000002", "attempts": 1, "operation": "payments-x7k2m4q9ab"});
     let held = json!({"currentVersionId": "11111111-0000-4000-8000-000000000001", "pendingVersionId": "22222222-0000-4000-8000-000000000002", "blockedBy": "OutsideWindow", "nextAttemptTime": "2026-11-23T11:30:00Z", "attempts": 0});
@@ -75,16 +70,13 @@ pub(crate) fn search() -> SecretRotationPolicy {
 /// Returns an operation in progress on a finding, a manual one on a healthy secret, and one that has ended.
 pub(crate) fn operations() -> Vec<SecretRotationOperation> {
     let operation = |name: &str, created: &str, spec: &Value, status: &Value| {
-        let object = json!({
-            "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationOperation",
-            "metadata": {"name": name, "namespace": "team-payments", "creationTimestamp": created},
-            "spec": spec, "status": status,
-        });
-        serde_json::from_value(object).expect("an operation")
+        let object = resource("SecretRotationOperation", "team-payments", name, spec);
+        let changes = json!({"metadata": {"creationTimestamp": created}, "status": status});
+        serde_json::from_value(merged(object, &changes)).expect("an operation")
     };
     let spec = |action: &str, secret: &str, trigger: &str| {
         json!({"policyRef": {"name": "payments"}, "action": action, "trigger": trigger, "reason": "a test",
-            "secret": {"arn": format!("arn:aws:secretsmanager:eu-west-1:111122223333:secret:{secret}-AbCdEf")},
+            "secret": {"arn": arn(secret).as_str()},
             "expect": {"currentVersionId": "a1b2c3d4-0000-4000-8000-000000000001", "pendingVersionId": "c3d4e5f6-0000-4000-8000-000000000002"}})
     };
     let settling = json!({

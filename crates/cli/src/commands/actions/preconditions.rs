@@ -348,28 +348,15 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use secret_rotation_core::names::{Arn, SecretName, StageLabel, VersionId};
-    use secret_rotation_core::secret::{LabelMap, Rotation};
+    use fixtures::{bare_secret, stage_label, version};
+    use secret_rotation_core::secret::LabelMap;
 
     use super::*;
 
     fn secret(labels: LabelMap) -> Secret {
-        let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db-AbCdEf";
         Secret {
-            arn: Arn::parse(arn).expect("an ARN"),
-            name: SecretName::parse("prod/db").expect("a name"),
             labels,
-            rotation: Rotation::NotConfigured,
-            last_changed: None,
-            last_rotated: None,
-            next_rotation: None,
-            created: None,
-            deleted: None,
-            owning_service: None,
-            external_type: None,
-            primary_region: None,
-            tags: std::collections::BTreeMap::new(),
-            replicas: std::collections::BTreeMap::new(),
+            ..bare_secret("prod/db")
         }
     }
 
@@ -432,10 +419,9 @@ mod tests {
     #[test]
     fn only_older_pins_are_offered_for_release() {
         let pinned = |pins: &[(&str, &str)]| {
-            let labels = pins.iter().map(|(version, minute)| {
-                let label = StageLabel::parse(format!("{}0d7c9b-{minute}-{version}", pin::PREFIX));
-                let version = VersionId::parse(*version).expect("an id");
-                (version, [label.expect("a label")].into())
+            let labels = pins.iter().map(|(on, minute)| {
+                let label = format!("{}0d7c9b-{minute}-{on}", pin::PREFIX);
+                (version(on), [stage_label(&label)].into())
             });
             older_pins(&secret(labels.collect()))
         };

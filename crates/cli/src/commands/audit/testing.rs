@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
+use fixtures::{
+    arn, aws_error, bare_secret, hours, now, observation, region, secret_name, stage_label,
+};
 use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::names::{Arn, Region, SecretName, StageLabel, VersionId};
+use secret_rotation_core::names::Arn;
 use secret_rotation_core::secret::{LabelMap, Rotation, RotationRules, Secret, VersionListing};
 use secret_rotation_core::time::AwsTime;
 
@@ -124,8 +126,6 @@ fn estate() -> Vec<Secret> {
 
 fn secret(name: &str) -> Secret {
     Secret {
-        arn: arn(name),
-        name: SecretName::parse(name).expect("a name"),
         labels: labels(&[(CURRENT, "AWSCURRENT")]),
         rotation: Rotation::Enabled {
             function: None,
@@ -133,21 +133,16 @@ fn secret(name: &str) -> Secret {
         },
         last_changed: Some(ago(12 * 24)),
         last_rotated: Some(ago(12 * 24)),
-        next_rotation: Some(now().plus(Duration::from_hours(18 * 24))),
+        next_rotation: Some(now().plus(hours(18 * 24))),
         created: Some(ago(400 * 24)),
-        deleted: None,
-        owning_service: None,
-        external_type: None,
-        primary_region: None,
-        replicas: BTreeMap::new(),
-        tags: BTreeMap::new(),
+        ..bare_secret(name)
     }
 }
 
 fn renamed(secret: &Secret, name: &str) -> Secret {
     Secret {
         arn: arn(name),
-        name: SecretName::parse(name).expect("a name"),
+        name: secret_name(name),
         ..secret.clone()
     }
 }
@@ -173,56 +168,28 @@ fn inventory(name: &str, secrets: Vec<Secret>) -> Inventory {
         let versions = pending.map(|pending| VersionListing {
             created: BTreeMap::from([(pending, secret.last_changed)]),
         });
-        let seen = Observation {
-            versions,
-            ..Observation::listed(secret)
-        };
-        (seen.secret.arn.clone(), seen)
+        observation(secret, versions)
     });
     Inventory {
-        time: now(),
         region: region(name),
-        secrets: observed.collect(),
-        missing: Vec::new(),
-        gone: std::collections::BTreeSet::new(),
-        unread: BTreeMap::new(),
         completed: None,
-        looked_again: BTreeMap::new(),
-        gap: None,
+        ..fixtures::inventory(observed.collect())
     }
 }
 
 fn labels(pairs: &[(&str, &str)]) -> LabelMap {
-    let pair = |(version, label): &(&str, &str)| {
-        let label = StageLabel::parse(*label).expect("a label");
-        (VersionId::parse(*version).expect("an id"), [label].into())
-    };
+    let pair =
+        |(version, label): &(&str, &str)| (fixtures::version(version), [stage_label(label)].into());
     pairs.iter().map(pair).collect()
 }
 
 fn error(class: ErrorClass, code: &str) -> AwsError {
     AwsError {
-        class,
         code: Some(code.to_owned()),
-        request_id: None,
+        ..aws_error(class)
     }
 }
 
-fn arn(name: &str) -> Arn {
-    Arn::parse(format!(
-        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"
-    ))
-    .expect("an ARN")
-}
-
-fn region(name: &str) -> Region {
-    Region::parse(name).expect("a region")
-}
-
 fn ago(hours: u64) -> AwsTime {
-    now().minus(Duration::from_hours(hours))
-}
-
-fn now() -> AwsTime {
-    AwsTime::new("2026-11-23T10:00:00Z".parse().expect("a time"))
+    fixtures::ago(fixtures::hours(hours))
 }

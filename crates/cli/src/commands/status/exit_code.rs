@@ -49,27 +49,22 @@ fn one(policy: &SecretRotationPolicy) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{condition, merged, policy_resource};
     use serde_json::{Value, json};
 
     use super::*;
 
     fn policy(healthy: &str, ready: &str, change: &Value) -> SecretRotationPolicy {
-        let condition = |kind, status| json!({"type": kind, "status": status, "reason": "X", "message": "", "lastTransitionTime": "2026-11-23T10:00:00Z"});
-        let mut object = json!({
-            "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationPolicy",
-            "metadata": {"name": "p", "namespace": "n", "generation": 2},
-            "spec": {"selector": {"include": [{"namePrefix": "a/"}]}},
-            "status": {"observedGeneration": 2, "conditions": [condition("Healthy", healthy), condition("Ready", ready)]},
+        let conditions = json!([
+            condition("Healthy", healthy, "X", ""),
+            condition("Ready", ready, change["reason"].as_str().unwrap_or("X"), ""),
+        ]);
+        let changes = json!({
+            "metadata": {"generation": change["generation"].as_u64().unwrap_or(2)},
+            "spec": {"suspend": change["suspend"]},
+            "status": {"observedGeneration": 2, "conditions": conditions},
         });
-        if let Some(suspend) = change.get("suspend") {
-            object["spec"]["suspend"] = suspend.clone();
-        }
-        if let Some(reason) = change.get("reason") {
-            object["status"]["conditions"][1]["reason"] = reason.clone();
-        }
-        if let Some(generation) = change.get("generation") {
-            object["metadata"]["generation"] = generation.clone();
-        }
+        let object = merged(policy_resource("n", "p", "a/"), &changes);
         serde_json::from_value(object).expect("a policy")
     }
 
