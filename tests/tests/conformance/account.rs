@@ -7,7 +7,11 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::operation::delete_secret::builders::DeleteSecretFluentBuilder;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::operation::rotate_secret::builders::RotateSecretFluentBuilder;
+use aws_sdk_secretsmanager::operation::update_secret_version_stage::builders::UpdateSecretVersionStageFluentBuilder;
+use aws_sdk_secretsmanager::types::ReplicaRegionType;
 use secret_rotation_simulator::{Options, Simulator};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -87,6 +91,38 @@ impl Account {
                 .retry_config(retry)
                 .build(),
         )
+    }
+
+    /// A request that takes AWSPENDING off a version of `app`.
+    pub(crate) fn clear(&self, version: &str) -> UpdateSecretVersionStageFluentBuilder {
+        let update = self.client.update_secret_version_stage().secret_id("app");
+        let update = update.version_stage("AWSPENDING");
+        update.remove_from_version_id(version)
+    }
+
+    /// A request that rotates `app`.
+    pub(crate) fn rotate(&self) -> RotateSecretFluentBuilder {
+        self.client.rotate_secret().secret_id("app")
+    }
+
+    /// A request that deletes `app`.
+    pub(crate) fn delete(&self) -> DeleteSecretFluentBuilder {
+        self.client.delete_secret().secret_id("app")
+    }
+
+    /// Replicates `app` to `us-east-1`.
+    pub(crate) async fn replicate(&self) {
+        let replica = ReplicaRegionType::builder().region("us-east-1").build();
+        let replicate = self.client.replicate_secret_to_regions().secret_id("app");
+        let replicate = replicate.add_replica_regions(replica);
+        replicate.send().await.unwrap();
+    }
+
+    /// How often the SDK sends `DescribeSecret` until it gives up.
+    pub(crate) async fn attempts(&self) -> usize {
+        let describe = self.patient().describe_secret().secret_id("app");
+        assert!(describe.send().await.is_err());
+        self.simulator.calls()["DescribeSecret"]
     }
 
     pub(crate) async fn describe(&self, secret: &str) -> DescribeSecretOutput {

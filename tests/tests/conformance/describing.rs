@@ -176,7 +176,7 @@ async fn an_expression_comes_with_computed_days() {
     let rules = RotationRulesType::builder()
         .schedule_expression("rate(10 days)")
         .duration("3h");
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     rotate.rotation_rules(rules.build()).send().await.unwrap();
     let rules = account.describe("app").await.rotation_rules.unwrap();
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Secrets that are not like others: managed by a service, managed external, replicas.
 
-use aws_sdk_secretsmanager::types::{ReplicaRegionType, RotationRulesType, StatusType};
+use aws_sdk_secretsmanager::types::{RotationRulesType, StatusType};
 
 use super::account::{Account, PENDING, PREVIOUS, TOKEN, idle, labels, refusal, stuck_valued};
 
@@ -23,7 +23,7 @@ async fn a_managed_secret_names_its_service_and_has_no_function() {
 #[tokio::test]
 async fn a_managed_secret_rotates_without_a_function() {
     let account = managed();
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     rotate.client_request_token(TOKEN).send().await.unwrap();
     account.simulator.jump(60.0);
     assert_eq!(
@@ -39,11 +39,7 @@ async fn a_managed_secret_takes_rules_and_no_function() {
     let rules = RotationRulesType::builder()
         .automatically_after_days(3)
         .build();
-    let rotate = account
-        .client
-        .rotate_secret()
-        .secret_id("app")
-        .rotation_rules(rules);
+    let rotate = account.rotate().rotation_rules(rules);
     rotate.rotate_immediately(false).send().await.unwrap();
     let days = account
         .describe("app")
@@ -53,11 +49,7 @@ async fn a_managed_secret_takes_rules_and_no_function() {
         .automatically_after_days;
     assert_eq!(days, Some(3));
     let function = "arn:aws:lambda:eu-west-1:111122223333:function:mine";
-    let rotate = account
-        .client
-        .rotate_secret()
-        .secret_id("app")
-        .rotation_lambda_arn(function);
+    let rotate = account.rotate().rotation_lambda_arn(function);
     assert_eq!(refusal(rotate.send().await).status, 400);
     assert_eq!(account.describe("app").await.rotation_lambda_arn, None);
 }
@@ -92,14 +84,8 @@ async fn a_replica_is_read_and_not_changed() {
         Some("us-east-1")
     );
     let before = account.described_body("app").await;
-    let update = account
-        .client
-        .update_secret_version_stage()
-        .secret_id("app");
-    let update = update
-        .version_stage("AWSPENDING")
-        .remove_from_version_id(PENDING);
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let update = account.clear(PENDING);
+    let rotate = account.rotate();
     for code in [
         refusal(update.send().await).code,
         refusal(rotate.send().await).code,
@@ -109,23 +95,11 @@ async fn a_replica_is_read_and_not_changed() {
     assert_eq!(account.described_body("app").await, before);
 }
 
-fn replica_region() -> ReplicaRegionType {
-    ReplicaRegionType::builder().region("us-east-1").build()
-}
-
 /// API reference, ReplicateSecretToRegions and DescribeSecret, `ReplicationStatus`; lists do not have it.
 #[tokio::test]
 async fn a_replicated_secret_tells_where_its_replicas_are() {
     let account = Account::with(&idle());
-    let replicate = account
-        .client
-        .replicate_secret_to_regions()
-        .secret_id("app");
-    replicate
-        .add_replica_regions(replica_region())
-        .send()
-        .await
-        .unwrap();
+    account.replicate().await;
     let described = account.describe("app").await;
     let [status] = described.replication_status() else {
         panic!("{described:?}")
@@ -152,16 +126,8 @@ async fn a_replicated_secret_tells_where_its_replicas_are() {
 #[tokio::test]
 async fn a_rotation_of_the_primary_reaches_its_replica() {
     let account = Account::with(&idle());
-    let replicate = account
-        .client
-        .replicate_secret_to_regions()
-        .secret_id("app");
-    replicate
-        .add_replica_regions(replica_region())
-        .send()
-        .await
-        .unwrap();
-    let rotate = account.client.rotate_secret().secret_id("app");
+    account.replicate().await;
+    let rotate = account.rotate();
     rotate.client_request_token(TOKEN).send().await.unwrap();
     account.simulator.jump(60.0);
     let replica = account
@@ -177,15 +143,7 @@ async fn a_rotation_of_the_primary_reaches_its_replica() {
 #[tokio::test]
 async fn a_primary_with_replicas_cannot_be_deleted() {
     let account = Account::with(&idle());
-    let replicate = account
-        .client
-        .replicate_secret_to_regions()
-        .secret_id("app");
-    replicate
-        .add_replica_regions(replica_region())
-        .send()
-        .await
-        .unwrap();
+    account.replicate().await;
     let delete = account.client.delete_secret().secret_id("app").send().await;
     assert_eq!(refusal(delete).status, 400);
     assert_eq!(account.describe("app").await.deleted_date, None);
@@ -195,15 +153,7 @@ async fn a_primary_with_replicas_cannot_be_deleted() {
 #[tokio::test]
 async fn a_promoted_replica_can_be_changed_on_its_own() {
     let account = Account::with(&idle());
-    let replicate = account
-        .client
-        .replicate_secret_to_regions()
-        .secret_id("app");
-    replicate
-        .add_replica_regions(replica_region())
-        .send()
-        .await
-        .unwrap();
+    account.replicate().await;
     let there = account.in_region("us-east-1");
     let promote = there.stop_replication_to_replica().secret_id("app");
     let arn = promote.send().await.unwrap().arn.unwrap();

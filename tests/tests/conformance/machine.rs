@@ -11,7 +11,7 @@ use super::account::{
 const STEP: f64 = 5.0;
 
 async fn rotate(account: &Account) {
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     rotate.client_request_token(TOKEN).send().await.unwrap();
 }
 
@@ -86,7 +86,7 @@ async fn a_failed_step_strands_awspending() {
         let truth = account.simulator.inspect("app").unwrap();
         assert_eq!(truth.versions[TOKEN], has_value, "{function}");
         assert_eq!(truth.accepted.contains(TOKEN), target_knows, "{function}");
-        let again = account.client.rotate_secret().secret_id("app");
+        let again = account.rotate();
         assert_eq!(
             refusal(again.send().await).code,
             "InvalidRequestException",
@@ -135,7 +135,7 @@ async fn aws_runs_a_failed_rotation_again_from_its_first_step() {
 async fn a_refused_rotation_makes_aws_try_the_pending_version_again() {
     for scenario in [stuck_empty("ok"), stuck_valued("ok")] {
         let account = Account::with(&scenario);
-        let again = account.client.rotate_secret().secret_id("app");
+        let again = account.rotate();
         assert_eq!(refusal(again.send().await).code, "InvalidRequestException");
         account.simulator.jump(60.0);
         let expected = labels([(CURRENT, "AWSPREVIOUS"), (PENDING, "AWSCURRENT")]);
@@ -150,14 +150,7 @@ async fn removing_awspending_under_way_makes_the_function_fail() {
     let account = Account::with(&idle());
     rotate(&account).await;
     account.simulator.jump(2.0 * STEP + 1.0);
-    let update = account
-        .client
-        .update_secret_version_stage()
-        .secret_id("app");
-    let update = update
-        .version_stage("AWSPENDING")
-        .remove_from_version_id(TOKEN);
-    update.send().await.unwrap();
+    account.clear(TOKEN).send().await.unwrap();
     account.simulator.jump(86_400.0);
     let expected = labels([(CURRENT, "AWSCURRENT"), (PREVIOUS, "AWSPREVIOUS")]);
     assert_eq!(account.labels("app").await, expected);
@@ -181,7 +174,7 @@ async fn running_the_same_version_again_heals_what_clearing_would_lock_out() {
     account
         .simulator
         .script("crash-after-setSecret", Script::default());
-    let again = account.client.rotate_secret().secret_id("app");
+    let again = account.rotate();
     assert_eq!(refusal(again.send().await).code, "InvalidRequestException");
     account.simulator.jump(60.0);
     let expected = labels([(CURRENT, "AWSPREVIOUS"), (TOKEN, "AWSCURRENT")]);
@@ -193,21 +186,10 @@ async fn running_the_same_version_again_heals_what_clearing_would_lock_out() {
 #[tokio::test]
 async fn a_new_rotation_runs_while_the_function_still_hangs_in_the_one_before() {
     let account = Account::with(&app("", "hang-createSecret"));
-    let first = account
-        .client
-        .rotate_secret()
-        .secret_id("app")
-        .client_request_token(PENDING);
+    let first = account.rotate().client_request_token(PENDING);
     first.send().await.unwrap();
     account.simulator.jump(60.0);
-    let update = account
-        .client
-        .update_secret_version_stage()
-        .secret_id("app");
-    let update = update
-        .version_stage("AWSPENDING")
-        .remove_from_version_id(PENDING);
-    update.send().await.unwrap();
+    account.clear(PENDING).send().await.unwrap();
     let patient = Script {
         step_seconds: Some(300),
         ..Script::default()
@@ -224,21 +206,10 @@ async fn a_new_rotation_runs_while_the_function_still_hangs_in_the_one_before() 
 #[tokio::test]
 async fn clearing_what_died_after_set_secret_locks_everyone_out() {
     let account = Account::with(&app("", "crash-after-setSecret"));
-    let first = account
-        .client
-        .rotate_secret()
-        .secret_id("app")
-        .client_request_token(PENDING);
+    let first = account.rotate().client_request_token(PENDING);
     first.send().await.unwrap();
     account.simulator.jump(86_400.0);
-    let update = account
-        .client
-        .update_secret_version_stage()
-        .secret_id("app");
-    let update = update
-        .version_stage("AWSPENDING")
-        .remove_from_version_id(PENDING);
-    update.send().await.unwrap();
+    account.clear(PENDING).send().await.unwrap();
     account
         .simulator
         .script("crash-after-setSecret", Script::default());
@@ -274,7 +245,7 @@ async fn with_alternating_users_the_current_value_stays_valid() {
 async fn rotate_immediately_false_tests_and_leaves_no_trace() {
     let account = Account::with(&idle());
     let before = account.describe("app").await;
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     let rotate = rotate.client_request_token(TOKEN).rotate_immediately(false);
     rotate.send().await.unwrap();
     assert_eq!(account.labels("app").await, in_progress());

@@ -11,7 +11,7 @@ use super::account::{
 };
 
 async fn rotate(account: &Account) -> Result<RotateSecretOutput, SdkError<RotateSecretError>> {
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     rotate.client_request_token(TOKEN).send().await
 }
 
@@ -65,7 +65,7 @@ async fn the_answer_names_the_version_that_the_token_becomes() {
 async fn the_case_of_a_token_is_kept() {
     let account = Account::with(&idle());
     let token = TOKEN.to_uppercase();
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     rotate.client_request_token(&token).send().await.unwrap();
     let labels = account.labels("app").await;
     assert!(labels.contains_key(&token) && !labels.contains_key(TOKEN));
@@ -75,7 +75,7 @@ async fn the_case_of_a_token_is_kept() {
 #[tokio::test]
 async fn the_sdk_brings_a_token_of_its_own() {
     let account = Account::with(&idle());
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     let version = rotate.send().await.unwrap().version_id.unwrap();
     assert_eq!(version.len(), 36);
     assert!(account.labels("app").await.contains_key(&version));
@@ -106,7 +106,7 @@ async fn a_request_without_a_token_is_refused_whatever_its_secret() {
 async fn a_token_has_32_to_64_characters() {
     let account = Account::with(&idle());
     for (length, fits) in [(31, false), (65, false), (32, true)] {
-        let rotate = account.client.rotate_secret().secret_id("app");
+        let rotate = account.rotate();
         let answer = rotate.client_request_token("x".repeat(length)).send().await;
         if fits {
             assert_eq!(answer.unwrap().version_id.map(|id| id.len()), Some(length));
@@ -198,7 +198,7 @@ async fn a_rotation_can_set_function_and_rules() {
     let account = Account::with(&idle());
     let function = "arn:aws:lambda:eu-west-1:111122223333:function:other";
     let rules = RotationRulesType::builder().automatically_after_days(10);
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     let rotate = rotate
         .rotation_lambda_arn(function)
         .rotation_rules(rules.build());
@@ -225,7 +225,7 @@ async fn rules_that_cannot_be_are_invalid_and_change_nothing() {
             .schedule_expression("rate(5 days)"),
         rules().automatically_after_days(5).duration("3"),
     ] {
-        let rotate = account.client.rotate_secret().secret_id("app");
+        let rotate = account.rotate();
         let answer = refusal(rotate.rotation_rules(rules.build()).send().await);
         assert_eq!(
             (answer.status, answer.code.as_str()),
@@ -245,7 +245,7 @@ async fn a_refused_rotation_changes_no_rules() {
         let account = Account::with(&scenario);
         let before = account.described_body("app").await;
         let rules = RotationRulesType::builder().automatically_after_days(10);
-        let rotate = account.client.rotate_secret().secret_id("app");
+        let rotate = account.rotate();
         let answer = refusal(rotate.rotation_rules(rules.build()).send().await);
         assert_eq!(answer.code, code);
         assert_eq!(account.described_body("app").await, before);

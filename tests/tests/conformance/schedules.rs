@@ -11,7 +11,7 @@ const DAY: i64 = 24 * HOUR;
 /// NextRotationDate after the rules were set at 2026-11-23T10:00:00Z, without rotating.
 async fn next_after(rules: RotationRulesTypeBuilder) -> i64 {
     let account = Account::with(&idle());
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     let rotate = rotate
         .rotation_rules(rules.build())
         .rotate_immediately(false);
@@ -89,11 +89,7 @@ async fn schedules_that_cannot_be_are_refused() {
         let rules = RotationRulesType::builder()
             .schedule_expression(expression)
             .build();
-        let rotate = account
-            .client
-            .rotate_secret()
-            .secret_id("app")
-            .rotation_rules(rules);
+        let rotate = account.rotate().rotation_rules(rules);
         let code = super::account::refusal(rotate.send().await).code;
         assert_eq!(code, "InvalidParameterException", "{expression}");
     }
@@ -136,13 +132,7 @@ async fn a_cancelled_secret_does_not_rotate() {
 async fn a_secret_to_be_deleted_does_not_rotate() {
     let account = Account::with(&idle());
     let before = account.labels("app").await;
-    account
-        .client
-        .delete_secret()
-        .secret_id("app")
-        .send()
-        .await
-        .unwrap();
+    account.delete().send().await.unwrap();
     account.simulator.jump(20.0 * 86_400.0);
     assert_eq!(account.labels("app").await, before);
 }
@@ -163,11 +153,7 @@ async fn a_stuck_secret_makes_no_new_version_when_its_date_comes() {
 async fn a_secret_that_never_rotated_has_no_date_of_that() {
     let account = Account::with(&app("", "ok").replace("lastRotated: -12d, ", ""));
     assert_eq!(account.describe("app").await.last_rotated_date, None);
-    let rotate = account
-        .client
-        .rotate_secret()
-        .secret_id("app")
-        .client_request_token(TOKEN);
+    let rotate = account.rotate().client_request_token(TOKEN);
     rotate.send().await.unwrap();
     assert_eq!(account.describe("app").await.last_rotated_date, None);
     account.simulator.jump(60.0);

@@ -10,16 +10,6 @@ use super::account::{
 const GONE: &str =
     "You can't perform this operation on the secret because it was marked for deletion.";
 
-async fn delete(account: &Account) {
-    account
-        .client
-        .delete_secret()
-        .secret_id("app")
-        .send()
-        .await
-        .unwrap();
-}
-
 async fn put(account: &Account, value: &str, token: &str) -> Result<Labels, String> {
     let put = account
         .client
@@ -72,7 +62,7 @@ async fn a_new_value_by_hand_abandons_the_rotation() {
     let account = Account::with(&stuck_valued("ok"));
     let expected = labels([(CURRENT, "AWSPREVIOUS"), (TOKEN, "AWSCURRENT")]);
     assert_eq!(put(&account, "new", TOKEN).await, Ok(expected));
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     assert!(rotate.send().await.is_ok());
 }
 
@@ -139,7 +129,7 @@ async fn a_value_is_read_by_label_or_version() {
 async fn a_secret_to_be_deleted_is_still_described() {
     let account = Account::with(&stuck_valued("ok"));
     let before = account.labels("app").await;
-    delete(&account).await;
+    account.delete().send().await.unwrap();
     let described = account.describe("app").await;
     assert!(described.deleted_date.is_some());
     assert_eq!(account.labels("app").await, before);
@@ -149,7 +139,7 @@ async fn a_secret_to_be_deleted_is_still_described() {
 #[tokio::test]
 async fn a_secret_to_be_deleted_refuses_every_change() {
     let account = Account::with(&stuck_valued("ok"));
-    delete(&account).await;
+    account.delete().send().await.unwrap();
     let (client, expected) = (&account.client, refused("InvalidRequestException", GONE));
     let rotate = client.rotate_secret().secret_id("app").send().await;
     assert_eq!(refusal(rotate), expected);
@@ -177,7 +167,7 @@ async fn a_secret_to_be_deleted_refuses_every_change() {
 async fn a_restored_secret_is_as_it_was() {
     let account = Account::with(&stuck_valued("ok"));
     let before = account.labels("app").await;
-    delete(&account).await;
+    account.delete().send().await.unwrap();
     let restored = account
         .client
         .restore_secret()
@@ -193,12 +183,12 @@ async fn a_restored_secret_is_as_it_was() {
 /// API reference, DeleteSecret: 7 to 30 days, 30 if left out, or at once, not both.
 #[tokio::test]
 async fn a_deletion_has_a_window_or_is_forced() {
-    let delete = |account: &Account| account.client.delete_secret().secret_id("app");
     let account = Account::with(&idle());
     for refused in [
-        delete(&account).recovery_window_in_days(6),
-        delete(&account).recovery_window_in_days(31),
-        delete(&account)
+        account.delete().recovery_window_in_days(6),
+        account.delete().recovery_window_in_days(31),
+        account
+            .delete()
             .recovery_window_in_days(7)
             .force_delete_without_recovery(true),
     ] {
@@ -207,7 +197,8 @@ async fn a_deletion_has_a_window_or_is_forced() {
             "InvalidParameterException"
         );
     }
-    let deleted = delete(&account)
+    let deleted = account
+        .delete()
         .send()
         .await
         .unwrap()
@@ -218,7 +209,8 @@ async fn a_deletion_has_a_window_or_is_forced() {
         30 * 86_400
     );
     let account = Account::with(&idle());
-    delete(&account)
+    account
+        .delete()
         .force_delete_without_recovery(true)
         .send()
         .await

@@ -82,7 +82,7 @@ async fn a_pending_version_is_omitted_as_long_as_it_has_no_value() {
 #[tokio::test]
 async fn a_new_pending_version_appears_with_its_value() {
     let account = Account::with(&idle());
-    let rotate = account.client.rotate_secret().secret_id("app");
+    let rotate = account.rotate();
     rotate.client_request_token(TOKEN).send().await.unwrap();
     assert!(!account.listed_versions("app", true).await.contains(TOKEN));
     account.simulator.jump(6.0);
@@ -130,14 +130,7 @@ async fn versions_of_a_missing_secret_are_not_found() {
 #[tokio::test]
 async fn a_cleared_version_with_a_value_is_kept_as_deprecated() {
     let account = Account::with(&stuck_valued("ok"));
-    let update = account
-        .client
-        .update_secret_version_stage()
-        .secret_id("app");
-    let update = update
-        .version_stage("AWSPENDING")
-        .remove_from_version_id(PENDING);
-    update.send().await.unwrap();
+    account.clear(PENDING).send().await.unwrap();
     assert!(
         !account
             .listed_versions("app", false)

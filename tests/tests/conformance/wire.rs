@@ -121,18 +121,7 @@ async fn the_sdk_retries_limits_and_faults_of_the_server_only() {
         account
             .simulator
             .inject(Fault::on("DescribeSecret", kind.clone()));
-        let answer = account
-            .patient()
-            .describe_secret()
-            .secret_id("app")
-            .send()
-            .await;
-        assert!(answer.is_err());
-        assert_eq!(
-            account.simulator.calls()["DescribeSecret"],
-            attempts,
-            "{kind:?}"
-        );
+        assert_eq!(account.attempts().await, attempts, "{kind:?}");
     }
 }
 
@@ -145,18 +134,7 @@ async fn the_sdk_takes_a_denial_for_a_wrong_clock_if_the_date_is_far_away() {
         account
             .simulator
             .inject(Fault::on("DescribeSecret", FaultKind::AccessDenied));
-        let answer = account
-            .patient()
-            .describe_secret()
-            .secret_id("app")
-            .send()
-            .await;
-        assert!(answer.is_err());
-        assert_eq!(
-            account.simulator.calls()["DescribeSecret"],
-            attempts,
-            "{years} years"
-        );
+        assert_eq!(account.attempts().await, attempts, "{years} years");
     }
 }
 
@@ -181,7 +159,7 @@ async fn a_denial_is_a_400_that_the_model_does_not_know() {
     account
         .simulator
         .inject(Fault::on("RotateSecret", FaultKind::AccessDenied));
-    let answer = account.client.rotate_secret().secret_id("app").send().await;
+    let answer = account.rotate().send().await;
     let error = answer.unwrap_err();
     assert_eq!(error.raw_response().unwrap().status().as_u16(), 400);
     let error = error.into_service_error();
@@ -193,7 +171,7 @@ async fn a_denial_is_a_400_that_the_model_does_not_know() {
 #[tokio::test]
 async fn modelled_refusals_arrive_as_their_types() {
     let account = Account::with(&stuck_empty("noop"));
-    let rotate = account.client.rotate_secret().secret_id("app").send().await;
+    let rotate = account.rotate().send().await;
     assert!(
         rotate
             .unwrap_err()
@@ -280,13 +258,7 @@ async fn a_request_can_be_applied_and_never_be_answered() {
     let account = Account::with(&stuck_empty("ok"));
     let hang = Fault::on("UpdateSecretVersionStage", FaultKind::HangAfter).times(1);
     account.simulator.inject(hang);
-    let update = account
-        .client
-        .update_secret_version_stage()
-        .secret_id("app");
-    let update = update
-        .version_stage("AWSPENDING")
-        .remove_from_version_id(PENDING);
+    let update = account.clear(PENDING);
     let answer = tokio::time::timeout(Duration::from_millis(300), update.send()).await;
     assert!(answer.is_err(), "it was answered");
     assert!(!account.labels("app").await.contains_key(PENDING));
