@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use fixtures::resource;
 use secret_rotation_simulator::SecretSnapshot;
 use serde_json::{Value, json};
 
+use crate::Story;
 use crate::story::TEAM;
 
 /// A version id that no secret has.
@@ -44,6 +46,23 @@ impl ByHand {
         self
     }
 
+    /// Sets these fields of what the operation expects, such as `currentVersionId`, to what AWS holds now.
+    #[must_use]
+    pub fn expecting_what_is(self, story: &Story, fields: &[&str]) -> Self {
+        let snapshot = story.inspect(self.spec["secret"]["name"].as_str().expect("a name"));
+        let held = fields.iter().map(|field| {
+            let label = match *field {
+                "currentVersionId" => "AWSCURRENT",
+                "pendingVersionId" => "AWSPENDING",
+                "previousVersionId" => "AWSPREVIOUS",
+                other => panic!("no label stands for {other}"),
+            };
+            ((*field).to_owned(), json!(holder(&snapshot, label)))
+        });
+        let expect = held.collect();
+        self.expecting(&expect)
+    }
+
     /// Adds a field.
     #[must_use]
     pub fn with(mut self, field: &str, value: &Value) -> Self {
@@ -55,12 +74,7 @@ impl ByHand {
     pub fn object(&self) -> Value {
         let mut spec = json!(self.spec);
         spec["policyRef"] = json!({"name": self.policy});
-        json!({
-            "apiVersion": "secretrotation.dev/v1alpha1",
-            "kind": "SecretRotationOperation",
-            "metadata": {"name": self.name, "namespace": TEAM},
-            "spec": spec,
-        })
+        resource("SecretRotationOperation", TEAM, &self.name, &spec)
     }
 }
 

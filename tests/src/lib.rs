@@ -5,6 +5,7 @@
 pub mod api_server;
 pub mod aws_cli;
 pub mod by_hand;
+pub mod context;
 pub mod controller;
 pub mod credentials;
 pub mod dashboard;

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fixtures::{merged, resource};
 use jiff::Timestamp;
-use secret_rotation_simulator::{Options, Simulator};
+use secret_rotation_simulator::{Options, SecretSnapshot, Simulator};
 use serde_json::{Value, json};
 use testenv::cluster::{ADMIN, Cluster};
 use testenv::pool::{Borrowed, Pool};
@@ -115,15 +116,6 @@ impl Story {
         story
     }
 
-    /// Begins a story with a profile that allows everything to every namespace, one policy, and one controller.
-    pub fn with(estate: &str, policy: &Policy) -> Self {
-        let mut story = Self::begin(estate);
-        story.profile(&json!({}));
-        story.apply_policy(policy);
-        story.start_controller();
-        story
-    }
-
     /// Applies a part of a release's manifests.
     pub fn install(&self, release: &Release, below: &str) {
         let manifests = release.manifests(below);
@@ -169,7 +161,12 @@ impl Story {
 
     /// Applies profile `default`, which allows everything to every namespace, with changes.
     pub fn profile(&self, changes: &Value) {
-        let mut spec = json!({
+        self.profile_called("default", changes);
+    }
+
+    /// Applies a profile of another name, which allows everything to everyone except for the changes.
+    pub fn profile_called(&self, name: &str, changes: &Value) {
+        let everything = json!({
             "regions": ["eu-west-1"],
             "allowedNamespaces": {"names": ["*"]},
             "allowedSecrets": [{"namePrefix": "*"}],
@@ -178,8 +175,8 @@ impl Story {
             "maxConcurrentPerFunction": 100,
             "rateLimit": {"readsPerSecond": 100, "writesPerSecond": 50},
         });
-        merge(&mut spec, changes);
-        self.apply(&json!({"apiVersion": "secretrotation.dev/v1alpha1", "kind": "AWSAccessProfile", "metadata": {"name": "default"}, "spec": spec}));
+        let spec = merged(everything, changes);
+        self.apply(&resource("AWSAccessProfile", "", name, &spec));
     }
 
     /// Applies a policy.
@@ -226,6 +223,24 @@ impl Story {
     /// Runs `kubectl` as the administrator; panics if it fails.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         project::output(self.cluster.kubectl().args(arguments)).expect("kubectl succeeds")
+    }
+
+    /// Changes an object of [`TEAM`], given as kind and name, as the administrator. Panics if the API server refuses.
+    pub fn patch(&self, object: &[&str], changes: &Value) -> String {
+        let answer = self.patch_as(ADMIN, object, changes);
+        answer.expect("the administrator may change it")
+    }
+
+    /// Changes an object of [`TEAM`], given as kind and name, as a user. The error is the answer of the API server.
+    pub fn patch_as(&self, user: &str, object: &[&str], changes: &Value) -> Result<String, String> {
+        let changes = changes.to_string();
+        let how = ["-n", TEAM, "--type=merge", "-p", &changes];
+        self.kubectl_as(user, &[&["patch"], object, &how].concat(), "")
+    }
+
+    /// Returns a secret as it really is at AWS.
+    pub fn inspect(&self, secret: &str) -> SecretSnapshot {
+        self.aws.inspect(secret).expect("the secret exists")
     }
 
     /// Returns an object of [`TEAM`], or null.
@@ -476,18 +491,18 @@ impl Policy {
     /// Changes fields of the spec.
     #[must_use]
     pub fn but(mut self, changes: &Value) -> Self {
-        merge(&mut self.spec, changes);
+        self.spec = merged(self.spec, changes);
         self
     }
 
     /// Returns the object to apply.
     pub fn object(&self) -> Value {
-        json!({
-            "apiVersion": "secretrotation.dev/v1alpha1",
-            "kind": "SecretRotationPolicy",
-            "metadata": {"name": self.name, "namespace": self.namespace},
-            "spec": self.spec,
-        })
+        resource(
+            "SecretRotationPolicy",
+            &self.namespace,
+            &self.name,
+            &self.spec,
+        )
     }
 }
 
@@ -498,21 +513,6 @@ fn install(cluster: &Cluster) -> anyhow::Result<()> {
     }
     let wait = ["wait", "--for=condition=Established", "crd", "--all"];
     project::output(cluster.kubectl().args(wait)).map(drop)
-}
-
-/// Merges `changes` into `base`, field by field; null removes a field.
-fn merge(base: &mut Value, changes: &Value) {
-    let (Value::Object(base), Value::Object(changes)) = (&mut *base, changes) else {
-        *base = changes.clone();
-        return;
-    };
-    for (key, change) in changes {
-        if change.is_null() {
-            base.remove(key);
-        } else {
-            merge(base.entry(key.clone()).or_insert(Value::Null), change);
-        }
-    }
 }
 
 #[expect(

@@ -52,12 +52,12 @@ fn names(all: &[&str]) -> BTreeSet<String> {
 #[test]
 fn prometheus_tells_of_a_stuck_secret_until_it_recovers() {
     let endpoint = Endpoint::start().expect("a free port");
-    let mut story = Story::begin(ESTATE);
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::observing("apps"));
-    story.apply_policy(&expiring("partners"));
     let asks = json!({"remediation": {"approval": "Required"}});
-    story.apply_policy(&Policy::acting("held").selecting("held/").but(&asks));
+    let mut story = Story::arranged(ESTATE)
+        .policy(&Policy::observing("apps"))
+        .policy(&expiring("partners"))
+        .policy(&Policy::acting("held").selecting("held/").but(&asks))
+        .ready();
     let port = story
         .start_controller_as(|command| endpoint.serve(command))
         .metrics_port();
@@ -162,7 +162,7 @@ fn missing(scrape: &str) -> BTreeSet<String> {
 /// A standby must not export metrics of policies, because it does not check them.
 #[test]
 fn only_the_holder_of_the_lease_tells_of_policies_and_secrets() {
-    let mut story = Story::with(ESTATE, &Policy::observing("apps"));
+    let mut story = Story::observing(ESTATE);
     story.eventually("the first replica tells of the secret", || {
         story.controllers[0]
             .metrics()
@@ -194,7 +194,7 @@ fn only_the_holder_of_the_lease_tells_of_policies_and_secrets() {
 /// Commands that need nodes or the plugin are left out.
 #[test]
 fn commands_of_the_runbooks_run_against_an_api_server() {
-    let story = Story::with(ESTATE, &Policy::observing("apps"));
+    let story = Story::observing(ESTATE);
     story
         .cluster
         .apply(&project::root().join("deploy/controller/deployment.yaml"))
@@ -216,11 +216,8 @@ fn commands_of_the_runbooks_run_against_an_api_server() {
     story.eventually("the secret is found stuck", || {
         count(&story.get("srp", "apps"), "stuck") == 1
     });
-    let snapshot = story.aws.inspect("app/db").expect("it exists");
-    let (current, pending) = (
-        holder(&snapshot, "AWSCURRENT"),
-        holder(&snapshot, "AWSPENDING"),
-    );
+    let truth = story.inspect("app/db");
+    let (current, pending) = (holder(&truth, "AWSCURRENT"), holder(&truth, "AWSPENDING"));
     let words = [
         ("NAMESPACE", TEAM),
         ("POLICY", "apps"),

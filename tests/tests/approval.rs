@@ -1,6 +1,7 @@
 //! Approval by a second person: who may request, approve and use a profile, and how the API server refuses others.
 
-use secret_rotation_tests::by_hand::{ByHand, holder};
+use secret_rotation_tests::by_hand::ByHand;
+use secret_rotation_tests::context::{many, one};
 use secret_rotation_tests::objects::{condition, finding, is_finished, message, state, text};
 use secret_rotation_tests::people::{bound, bound_everywhere, bound_here, role};
 use secret_rotation_tests::story::TEAM;
@@ -42,9 +43,7 @@ fn roles() -> Vec<Value> {
 /// alice edits, operates, approves and uses the profile; bob approves; mallory only edits; wanda has every permission that
 /// a role of the namespace can grant.
 fn cast(estate: &str) -> Story {
-    let story = Story::begin(estate);
-    story.allow(&roles());
-    story.profile(&json!({}));
+    let story = Story::arranged(estate).roles(&roles()).ready();
     story.eventually("the admission policies are at work", || {
         let policy = Policy::observing("probe").object().to_string();
         let probe = ["create", "--dry-run=server", "-f", "-"];
@@ -62,19 +61,7 @@ fn create(story: &Story, user: &str, object: &Value) -> Result<String, String> {
 }
 
 fn patch(story: &Story, user: &str, name: &str, change: &Value) -> Result<String, String> {
-    self::change(story, user, &["sro", name], change)
-}
-
-fn change(story: &Story, user: &str, object: &[&str], change: &Value) -> Result<String, String> {
-    let change = change.to_string();
-    let how = ["-n", TEAM, "--type=merge", "-p", &change];
-    let patch: Vec<_> = ["patch"]
-        .iter()
-        .chain(object)
-        .chain(&how)
-        .copied()
-        .collect();
-    story.kubectl_as(user, &patch, "")
+    story.patch_as(user, &["sro", name], change)
 }
 
 fn decide(
@@ -95,14 +82,12 @@ fn refused(answer: Result<String, String>, part: &str) {
 }
 
 fn rotate(story: &Story, name: &str, secret: &str) -> ByHand {
-    let truth = story.aws.inspect(secret).expect("it exists");
-    ByHand::new(name, "apps", "Rotate", secret)
-        .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
+    ByHand::new(name, "apps", "Rotate", secret).expecting_what_is(story, &["currentVersionId"])
 }
 
 #[test]
 fn the_api_server_knows_who_may_and_who_may_not() {
-    let story = cast("generate: [{count: 1, name: app/db, state: healthy}]");
+    let story = cast(&one("healthy"));
     who_may_refer_to_a_profile(&story);
     the_brake_is_free(&story);
     who_may_operate(&story);
@@ -132,13 +117,13 @@ fn who_may_refer_to_a_profile(story: &Story) {
         json!({"spec": {"remediation": {"confirmAfter": "7m"}}}),
     ] {
         refused(
-            change(story, "mallory", &["srp", "apps"], &reach),
+            story.patch_as("mallory", &["srp", "apps"], &reach),
             "may not use",
         );
     }
     let other = json!({"spec": {"profileRef": {"name": "other"}}});
     refused(
-        change(story, "alice", &["srp", "apps"], &other),
+        story.patch_as("alice", &["srp", "apps"], &other),
         "profileRef cannot be changed",
     );
 }
@@ -147,21 +132,29 @@ fn who_may_refer_to_a_profile(story: &Story) {
 fn the_brake_is_free(story: &Story) {
     let apps = ["srp", "apps"];
     let mode = |mode: &str| json!({"spec": {"mode": mode}});
-    change(story, "alice", &apps, &mode("Remediate")).expect("alice may use the profile");
-    change(story, "mallory", &apps, &mode("Observe")).expect("everyone may stop it");
+    story
+        .patch_as("alice", &apps, &mode("Remediate"))
+        .expect("alice may use the profile");
+    story
+        .patch_as("mallory", &apps, &mode("Observe"))
+        .expect("everyone may stop it");
     refused(
-        change(story, "mallory", &apps, &mode("Remediate")),
+        story.patch_as("mallory", &apps, &mode("Remediate")),
         "may not use",
     );
     let suspend = |suspend: bool| json!({"spec": {"suspend": suspend}});
-    change(story, "mallory", &apps, &suspend(true)).expect("everyone may stop it");
+    story
+        .patch_as("mallory", &apps, &suspend(true))
+        .expect("everyone may stop it");
     refused(
-        change(story, "mallory", &apps, &suspend(false)),
+        story.patch_as("mallory", &apps, &suspend(false)),
         "may not use",
     );
     let both = json!({"spec": {"suspend": true, "selector": {"maxSecrets": 7}}});
-    refused(change(story, "mallory", &apps, &both), "may not use");
-    change(story, "alice", &apps, &suspend(false)).expect("alice may use the profile");
+    refused(story.patch_as("mallory", &apps, &both), "may not use");
+    story
+        .patch_as("alice", &apps, &suspend(false))
+        .expect("alice may use the profile");
 }
 
 fn who_may_operate(story: &Story) {
@@ -169,11 +162,18 @@ fn who_may_operate(story: &Story) {
     refused(create(story, "mallory", &plain), "verb operate");
     let retry = |token: &str| json!({"metadata": {"annotations": {"secretrotation.dev/retry-requested-at": token}}});
     let apps = ["srp", "apps"];
-    refused(change(story, "mallory", &apps, &retry("1")), "verb operate");
-    change(story, "alice", &apps, &retry("1")).expect("alice operates");
+    refused(
+        story.patch_as("mallory", &apps, &retry("1")),
+        "verb operate",
+    );
+    story
+        .patch_as("alice", &apps, &retry("1"))
+        .expect("alice operates");
     let check =
         json!({"metadata": {"annotations": {"secretrotation.dev/check-requested-at": "1"}}});
-    change(story, "mallory", &apps, &check).expect("a check needs no right but that to edit");
+    story
+        .patch_as("mallory", &apps, &check)
+        .expect("a check needs no right but that to edit");
     story.allow(&[bound_here(
         "mallory-operates",
         "secret-rotation-responder",
@@ -253,7 +253,7 @@ fn who_may_write_what_the_controller_writes(story: &Story) {
         ("sro", "one", json!({"secretName": "x"})),
     ] {
         let object = [kind, name, "--subresource=status"];
-        let forged = change(story, "alice", &object, &json!({"status": status}));
+        let forged = story.patch_as("alice", &object, &json!({"status": status}));
         refused(forged, "may not write the status");
     }
     let label = [
@@ -270,12 +270,7 @@ fn who_may_write_what_the_controller_writes(story: &Story) {
     );
     // A role of the namespace that grants every verb does not give the permissions of the controller.
     let status = ["sro", "one", "--subresource=status"];
-    let forged = change(
-        story,
-        "wanda",
-        &status,
-        &json!({"status": {"secretName": "x"}}),
-    );
+    let forged = story.patch_as("wanda", &status, &json!({"status": {"secretName": "x"}}));
     refused(forged, "may not write the status");
     let automatic = rotate(story, "forged", "app/db").with("trigger", &json!("Policy"));
     refused(
@@ -348,7 +343,7 @@ fn an_operation_waits_for_another_person() {
 /// In a cluster without the admission policies no approval counts, because any user could have written it.
 #[test]
 fn without_admission_policies_nobody_can_approve() {
-    let mut story = cast("generate: [{count: 1, name: app/db, state: stuck-empty}]");
+    let mut story = cast(&one("stuck-empty"));
     story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
     let binding = "secret-rotation-operations.secretrotation.dev";
     story.kubectl(&["delete", "validatingadmissionpolicybinding", binding]);
@@ -390,9 +385,7 @@ fn without_admission_policies_nobody_can_approve() {
     assert_eq!(state(&story.get("sro", &name)), "AwaitingApproval");
     assert!(
         story
-            .aws
             .inspect("app/db")
-            .expect("it exists")
             .labels
             .values()
             .flatten()
@@ -427,7 +420,7 @@ fn older(role: &Value) -> Value {
 /// Admission policies that look unchanged prove nothing about the time between two looks.
 #[test]
 fn an_approval_that_was_forged_in_a_gap_does_not_count() {
-    let mut story = cast("generate: [{count: 3, name: 'app/db-{n}', state: healthy}]");
+    let mut story = cast(&many(3, "healthy"));
     story.apply_policy(&Policy::observing("apps"));
     story.start_controller();
     let replace = |actions: &str| json!([{"op": "replace", "path": "/spec/validationActions", "value": [actions]}]);
@@ -490,7 +483,7 @@ fn edit_guard(story: &Story, kind: &str, change: &Value) {
 /// A denied operation ends, and the controller proposes no new one for a while.
 #[test]
 fn a_denial_is_respected() {
-    let mut story = cast("generate: [{count: 1, name: app/db, state: stuck-empty}]");
+    let mut story = cast(&one("stuck-empty"));
     let asks = json!({"remediation": {"approval": "Required"}});
     story.apply_policy(&Policy::acting("apps").but(&asks));
     story.start_controller();

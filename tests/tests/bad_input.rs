@@ -1,5 +1,7 @@
 //! Mistakes in manifests: the API server rejects them and explains what to write, or a condition does.
 
+use fixtures::resource;
+use secret_rotation_tests::context::{many, one};
 use secret_rotation_tests::objects::{condition, message, state, verdict};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
@@ -26,18 +28,14 @@ fn policy(changes: &Value) -> Value {
 }
 
 fn operation(changes: &Value) -> Value {
-    let mut object = json!({
-        "apiVersion": "secretrotation.dev/v1alpha1",
-        "kind": "SecretRotationOperation",
-        "metadata": {"name": "by-hand", "namespace": TEAM},
-        "spec": {
+    let spec = json!({
             "policyRef": {"name": "apps"},
             "secret": {"name": "app/db", "region": "eu-west-1"},
             "action": "ClearAndRotate",
             "expect": {"pendingVersionId": "v2"},
             "reason": "stuck since this morning",
-        },
     });
+    let mut object = resource("SecretRotationOperation", TEAM, "by-hand", &spec);
     for (field, value) in changes.as_object().expect("fields") {
         object["spec"][field] = value.clone();
     }
@@ -45,12 +43,8 @@ fn operation(changes: &Value) -> Value {
 }
 
 fn profile(changes: &Value) -> Value {
-    let mut object = json!({
-        "apiVersion": "secretrotation.dev/v1alpha1",
-        "kind": "AWSAccessProfile",
-        "metadata": {"name": "default"},
-        "spec": {"regions": ["eu-west-1"], "allowedSecrets": [{"namePrefix": "app/"}]},
-    });
+    let spec = json!({"regions": ["eu-west-1"], "allowedSecrets": [{"namePrefix": "app/"}]});
+    let mut object = resource("AWSAccessProfile", "", "default", &spec);
     for (field, value) in changes.as_object().expect("fields") {
         object["spec"][field] = value.clone();
     }
@@ -350,17 +344,13 @@ fn profiles_that_reach_further_than_they_look_are_refused_with_advice() {
 /// Mistakes that no schema can find are reported in conditions, without a request to AWS.
 #[test]
 fn what_is_out_of_reach_is_said_by_conditions() {
-    let mut story = Story::begin("generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}]");
-    story.profile(
-        &json!({"allowedActions": ["Rotate"], "allowedSecrets": [{"namePrefix": "app/"}]}),
-    );
-    let closed = json!({
-        "apiVersion": "secretrotation.dev/v1alpha1",
-        "kind": "AWSAccessProfile",
-        "metadata": {"name": "closed"},
-        "spec": {"regions": ["eu-west-1"], "allowedNamespaces": {"names": ["somebody-else"]}, "allowedSecrets": [{"namePrefix": "*"}]},
-    });
-    story.apply(&closed);
+    let mut story = Story::arranged(&many(2, "stuck-empty"))
+        .profile(&json!({"allowedActions": ["Rotate"], "allowedSecrets": [{"namePrefix": "app/"}]}))
+        .profile_called(
+            "closed",
+            &json!({"allowedNamespaces": {"names": ["somebody-else"]}}),
+        )
+        .ready();
     let wanted: [(&str, Value, &str, &[&str]); 5] = [
         (
             "no-profile",
@@ -419,10 +409,10 @@ fn what_is_out_of_reach_is_said_by_conditions() {
 /// The account in a profile is misspelled: the credentials are valid, but the secrets belong to another account.
 #[test]
 fn a_profile_of_another_account_is_never_ready_and_nothing_is_healthy() {
-    let mut story = Story::begin("generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}]");
-    story.profile(&json!({"accountId": "999999999999"}));
-    story.apply_policy(&Policy::acting("apps"));
-    story.start_controller();
+    let story = Story::arranged(&many(2, "stuck-empty"))
+        .profile(&json!({"accountId": "999999999999"}))
+        .policy(&Policy::acting("apps"))
+        .start();
     story.eventually("the profile says so", || {
         let profile = story.get("awsap", "default");
         assert_ne!(verdict(&profile, "Ready"), "True/Succeeded");
@@ -456,9 +446,7 @@ fn a_profile_of_another_account_is_never_ready_and_nothing_is_healthy() {
 fn a_policy_that_is_mended_is_stalled_no_more() {
     const MODES: &str =
         "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/mode/enum/-";
-    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
-    story.profile(&json!({}));
-    story.start_controller();
+    let story = Story::arranged(&one("healthy")).start();
     let wider = json!([{"op": "add", "path": MODES, "value": "Sometimes"}]).to_string();
     let crd = "secretrotationpolicies.secretrotation.dev";
     story.kubectl(&["patch", "crd", crd, "--type=json", "-p", &wider]);

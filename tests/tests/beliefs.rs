@@ -40,7 +40,7 @@ fn what_a_person_decided_stands() {
         .set_quirks(|quirks| quirks.label_moves_date = false);
     story.profile(&json!({"allowedActions": ["Rotate", "ClearPending", "RevertToPrevious"]}));
     story.apply_policy(&Policy::acting("apps"));
-    let both = story.aws.inspect("app/both").expect("it exists");
+    let both = story.inspect("app/both");
     let before = holder(&both, "AWSPREVIOUS");
     let revert = ByHand::new("revert", "apps", "RevertToPrevious", "app/both").expecting(
         &json!({"currentVersionId": holder(&both, "AWSCURRENT"), "previousVersionId": before}),
@@ -102,7 +102,7 @@ fn what_a_person_decided_stands() {
 }
 
 fn labelled(story: &Story, secret: &str, label: &str) -> Option<String> {
-    holder(&story.aws.inspect(secret).expect("it exists"), label)
+    holder(&story.inspect(secret), label)
 }
 
 /// 250 secrets on three pages, 121 of them stuck: most of these on the later pages.
@@ -115,13 +115,12 @@ generate:
 /// A sweep that fails after the first page starts no operation, and the secrets that it did not see keep their state.
 #[test]
 fn a_partial_view_opens_no_gate_and_forgets_nothing() {
-    let mut story = Story::begin(PAGES);
     let later_pages = || Fault::on("ListSecrets", FaultKind::ServerError).containing("NextToken");
-    story.aws.inject(later_pages());
-    story.profile(&json!({}));
     let small = json!({"selector": {"maxSecrets": 150}});
-    story.apply_policy(&Policy::acting("apps").but(&small));
-    story.start_controller();
+    let mut story = Story::arranged(PAGES)
+        .fault(later_pages())
+        .policy(&Policy::acting("apps").but(&small))
+        .start();
     story.eventually("the policy says what is missing", || {
         verdict(&story.get("srp", "apps"), "Ready") == "False/SweepIncomplete"
     });

@@ -3,24 +3,17 @@
 use std::collections::BTreeMap;
 
 use secret_rotation_tests::by_hand::{ByHand, holder, pinned};
+use secret_rotation_tests::context::{one, one_of};
 use secret_rotation_tests::objects::{is_finished, message, state, text};
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
-
-const EVERYTHING: [&str; 5] = [
-    "Rotate",
-    "ClearPending",
-    "PromotePending",
-    "RevertToPrevious",
-    "RestoreSecret",
-];
 
 fn ended(story: &Story, name: &str) -> bool {
     is_finished(&story.get("sro", name))
 }
 
 fn labels(story: &Story, secret: &str, label: &str) -> String {
-    let snapshot = story.aws.inspect(secret).expect("it exists");
+    let snapshot = story.inspect(secret);
     holder(&snapshot, label).unwrap_or_default()
 }
 
@@ -28,15 +21,14 @@ fn labels(story: &Story, secret: &str, label: &str) -> String {
 /// recoveries begin with the undo of the clear. No value is read.
 #[test]
 fn a_lock_out_is_healed_by_undoing_the_clear() {
-    let story = Story::begin(
-        "generate: [{count: 2, name: 'app/db-{n}', state: stuck-after-set, function: 'ok-{n}'}]",
-    );
-    let mut story = story;
-    story.profile(&json!({"allowedActions": EVERYTHING}));
     let clears =
         json!({"detection": {"stuckAfter": "2h"}, "remediation": {"stuck": "ClearAndRotate"}});
-    story.apply_policy(&Policy::acting("apps").but(&clears));
-    story.start_controller();
+    let story = Story::arranged(
+        "generate: [{count: 2, name: 'app/db-{n}', state: stuck-after-set, function: 'ok-{n}'}]",
+    )
+    .allowing_everything()
+    .policy(&Policy::acting("apps").but(&clears))
+    .start();
     let live: Vec<_> = ["app/db-1", "app/db-2"]
         .map(|name| labels(&story, name, "AWSPENDING"))
         .into();
@@ -51,7 +43,7 @@ fn a_lock_out_is_healed_by_undoing_the_clear() {
     story.apply_policy(&Policy::observing("apps").but(&clears));
     for (number, live) in live.iter().enumerate() {
         let secret = format!("app/db-{}", number + 1);
-        let snapshot = story.aws.inspect(&secret).expect("it exists");
+        let snapshot = story.inspect(&secret);
         assert_eq!(pinned(&snapshot).as_ref(), Some(live), "{snapshot:?}");
         assert!(
             snapshot.accepted.contains(live),
@@ -94,7 +86,7 @@ fn a_lock_out_is_healed_by_undoing_the_clear() {
     }
     story.aws.jump(3.0 * 3600.0);
     let expect = |secret: &str| {
-        let snapshot = story.aws.inspect(secret).expect("it exists");
+        let snapshot = story.inspect(secret);
         json!({"currentVersionId": holder(&snapshot, "AWSCURRENT"), "pendingVersionId": holder(&snapshot, "AWSPENDING")})
     };
     let retry =
@@ -135,10 +127,7 @@ fn without_pins(labels: &Value) -> BTreeMap<String, Vec<String>> {
 /// With the default remedy there is no lock-out: the same version is retried, and the secret recovers.
 #[test]
 fn the_default_remedy_never_locks_out() {
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-after-set, function: ok-db}]",
-        &Policy::acting("apps"),
-    );
+    let story = Story::recovering(&one_of("stuck-after-set", "ok-db"));
     let live = labels(&story, "app/db", "AWSPENDING");
     story.while_time_flies("it is healed", 20.0, || {
         labels(&story, "app/db", "AWSCURRENT") == live
@@ -156,11 +145,11 @@ fn the_default_remedy_never_locks_out() {
 /// A manual clear and its undo: the labels are as before.
 #[test]
 fn the_undo_of_a_clear_brings_the_labels_back() {
-    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: stuck-valued}]");
-    story.profile(&json!({"allowedActions": EVERYTHING}));
-    story.apply_policy(&Policy::observing("apps"));
-    story.start_controller();
-    let snapshot = story.aws.inspect("app/db").expect("it exists");
+    let story = Story::arranged(&one("stuck-valued"))
+        .allowing_everything()
+        .policy(&Policy::observing("apps"))
+        .start();
+    let snapshot = story.inspect("app/db");
     let (current, pending) = (
         holder(&snapshot, "AWSCURRENT"),
         holder(&snapshot, "AWSPENDING"),
@@ -186,16 +175,16 @@ fn the_undo_of_a_clear_brings_the_labels_back() {
 /// A revert moves the label and reports that the password does not change; a scheduled deletion is canceled.
 #[test]
 fn a_revert_and_a_restored_secret() {
-    let mut story = Story::begin(
+    let restores = json!({"remediation": {"scheduledForDeletion": "RestoreSecret"}, "selector": {"include": [{"names": ["app/old-2"]}]}});
+    let story = Story::arranged(
         "generate:
          - {count: 1, name: app/db, state: healthy}
          - {count: 2, name: 'app/old-{n}', state: deleted}",
-    );
-    story.profile(&json!({"allowedActions": EVERYTHING}));
-    let restores = json!({"remediation": {"scheduledForDeletion": "RestoreSecret"}, "selector": {"include": [{"names": ["app/old-2"]}]}});
-    story.apply_policy(&Policy::observing("apps"));
-    story.start_controller();
-    let snapshot = story.aws.inspect("app/db").expect("it exists");
+    )
+    .allowing_everything()
+    .policy(&Policy::observing("apps"))
+    .start();
+    let snapshot = story.inspect("app/db");
     let (current, previous) = (
         holder(&snapshot, "AWSCURRENT"),
         holder(&snapshot, "AWSPREVIOUS"),

@@ -10,7 +10,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use secret_rotation_tests::{Policy, Story};
+use secret_rotation_tests::Story;
+use secret_rotation_tests::context::many;
 
 const ROUNDS: usize = 3;
 
@@ -49,10 +50,7 @@ fn spread(what: &str, mut took: Vec<Duration>) -> String {
 #[test]
 #[ignore = "measures, and takes minutes: run it manually"]
 fn what_an_outage_of_the_api_server_costs() {
-    let mut story = Story::with(
-        "generate: [{count: 90, name: 'app/db-{n}', state: stuck-empty}]",
-        &Policy::acting("apps"),
-    );
+    let mut story = Story::recovering(&many(90, "stuck-empty"));
     for trouble in [Trouble::Killed, Trouble::Hung] {
         let (mut stops, mut losses, mut recoveries) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {

@@ -5,7 +5,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use secret_rotation_tests::by_hand::{ByHand, holder};
+use secret_rotation_tests::by_hand::ByHand;
+use secret_rotation_tests::context::one;
 use secret_rotation_tests::objects::{is_finished, state, text, verdict};
 use secret_rotation_tests::people::{bound_everywhere, bound_here};
 use secret_rotation_tests::story::TEAM;
@@ -254,10 +255,7 @@ fn a_profile_from_values_needs_a_second_step_and_follows_them_from_then_on() {
 
 #[test]
 fn with_its_roles_the_controller_recovers_a_stuck_secret() {
-    let mut story = Story::bare(
-        &[],
-        "generate: [{count: 1, name: app/db, state: stuck-empty}]",
-    );
+    let mut story = Story::bare(&[], &one("stuck-empty"));
     install(&story, &[]);
     story.profile(&json!({}));
     story.apply_policy(&Policy::acting("apps"));
@@ -344,10 +342,7 @@ fn refused(answer: Result<String, String>, part: &str) {
 /// vera views; eddie edits, uses the profile, has created a policy and requested a rotation; anna approves; paul owns
 /// profiles.
 fn cast() -> Story {
-    let story = Story::bare(
-        &["vera", "eddie", "anna", "paul"],
-        "generate: [{count: 1, name: app/db, state: healthy}]",
-    );
+    let story = Story::bare(&["vera", "eddie", "anna", "paul"], &one("healthy"));
     install(&story, &[]);
     story.allow(&[
         bound_here("viewers", "secret-rotation-viewer", &["vera"]),
@@ -369,9 +364,8 @@ fn cast() -> Story {
         "secret-rotation-profile-user",
         &["eddie"],
     )]);
-    let secret = story.aws.inspect("app/db").expect("it exists");
     let operation = ByHand::new("one", "apps", "Rotate", "app/db")
-        .expecting(&json!({"currentVersionId": holder(&secret, "AWSCURRENT")}))
+        .expecting_what_is(&story, &["currentVersionId"])
         .with("requestedBy", &json!("eddie"))
         .object();
     for object in [policy, operation.to_string()] {
@@ -384,18 +378,11 @@ fn cast() -> Story {
 
 fn approve(story: &Story, user: &str) -> Result<String, String> {
     let decision = json!({"verdict": "Approve", "by": user});
-    let change = json!({"spec": {"decision": decision}}).to_string();
-    let patch = [
-        "patch",
-        "sro",
-        "one",
-        "-n",
-        TEAM,
-        "--type=merge",
-        "-p",
-        &change,
-    ];
-    story.kubectl_as(user, &patch, "")
+    story.patch_as(
+        user,
+        &["sro", "one"],
+        &json!({"spec": {"decision": decision}}),
+    )
 }
 
 #[test]

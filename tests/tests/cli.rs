@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use secret_rotation_tests::by_hand::holder;
+use secret_rotation_tests::context::one;
 use secret_rotation_tests::forward_proxy::Proxy;
 use secret_rotation_tests::objects::{condition, finding, state, text};
 use secret_rotation_tests::people::{bound, bound_everywhere, bound_here, role};
@@ -48,7 +49,7 @@ fn has(text: &str, parts: &[&str]) {
 /// From detection to the recovered secret, with the plugin alone.
 #[test]
 fn a_stuck_secret_is_seen_explained_cleared_and_rotated() {
-    let mut story = Story::with(ESTATE, &Policy::observing("apps"));
+    let mut story = Story::observing(ESTATE);
     let checked = story
         .plugin(&["check", "apps", "--wait", "--timeout", "2m"])
         .succeeds();
@@ -57,7 +58,7 @@ fn a_stuck_secret_is_seen_explained_cleared_and_rotated() {
         &["secretrotationpolicy.secretrotation.dev/apps checked: RotationStuck"],
     );
     sees(&story);
-    let versions = story.aws.inspect("app/ledger").expect("it exists");
+    let versions = story.inspect("app/ledger");
     let pending = holder(&versions, "AWSPENDING").expect("something is pending");
 
     let manifest = story
@@ -265,7 +266,7 @@ fn completes(story: &mut Story) {
 /// The output of `--watch` during changes, without a terminal.
 #[test]
 fn a_watch_without_a_terminal_is_a_line_for_each_change() {
-    let mut story = Story::with(ESTATE, &Policy::observing("apps"));
+    let mut story = Story::observing(ESTATE);
     story.check("apps");
     let mut watch = command(
         &story.cluster.kubeconfig("admin"),
@@ -295,14 +296,19 @@ fn a_watch_without_a_terminal_is_a_line_for_each_change() {
     story.end();
 }
 
+/// Starts a story in which a clear needs the approval of another person.
+fn two_people() -> Story {
+    Story::arranged(ESTATE)
+        .roles(&roles())
+        .profile(&json!({"approvalRequiredFor": ["ClearPending"]}))
+        .policy(&Policy::observing("apps"))
+        .start()
+}
+
 /// The API server refuses users without permission; approvers decide under their own names.
 #[test]
 fn another_person_approves_and_nobody_their_own_request() {
-    let mut story = Story::begin(ESTATE);
-    story.allow(&roles());
-    story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
-    story.apply_policy(&Policy::observing("apps"));
-    story.start_controller();
+    let story = two_people();
     story.until_approvals_count();
     story.check("apps");
     let asked = story
@@ -385,9 +391,7 @@ fn another_person_approves_and_nobody_their_own_request() {
     let undo = story
         .plugin(&["undo", "app/ledger", "--dry-run"])
         .succeeds();
-    let pinned = secret_rotation_tests::by_hand::pinned(
-        &story.aws.inspect("app/ledger").expect("it exists"),
-    );
+    let pinned = secret_rotation_tests::by_hand::pinned(&story.inspect("app/ledger"));
     has(
         &undo,
         &[
@@ -401,7 +405,7 @@ fn another_person_approves_and_nobody_their_own_request() {
 /// The API server has a name that only the proxy resolves, as for kubectl.
 #[test]
 fn the_plugin_goes_through_proxies_where_kubectl_does() {
-    let story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    let story = Story::begin(&one("healthy"));
     let proxy = Proxy::start(None);
     let port = story.cluster.url();
     let port = port
@@ -467,11 +471,7 @@ fn the_plugin_goes_through_proxies_where_kubectl_does() {
 /// Approvers can see what waits for a decision, without permissions on policies.
 #[test]
 fn an_approver_describes_an_operation_without_rights_on_policies() {
-    let mut story = Story::begin(ESTATE);
-    story.allow(&roles());
-    story.profile(&json!({"approvalRequiredFor": ["ClearPending"]}));
-    story.apply_policy(&Policy::observing("apps"));
-    story.start_controller();
+    let story = two_people();
     story.check("apps");
     let arn = text(&finding(&story.get("srp", "apps"), "app/ledger")["arn"]);
     let partial = arn.rsplit_once('-').expect("a suffix").0.to_owned();
@@ -512,11 +512,11 @@ fn an_approver_describes_an_operation_without_rights_on_policies() {
 /// Every error for something that is missing has a hint.
 #[test]
 fn every_failure_says_what_to_do() {
-    let story = Story::begin(ESTATE);
-    story.allow(&roles());
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::observing("payments"));
-    story.apply_policy(&Policy::observing("search"));
+    let story = Story::arranged(ESTATE)
+        .roles(&roles())
+        .policy(&Policy::observing("payments"))
+        .policy(&Policy::observing("search"))
+        .ready();
     let admin = story.cluster.kubeconfig("admin");
 
     let missing = run(command(&admin, &["status"]).env("KUBECONFIG", "/nowhere/config")).fails();

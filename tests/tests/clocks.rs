@@ -1,9 +1,9 @@
 //! Responses with absurd dates: each is ignored and affects nothing else.
 
 use secret_rotation_simulator::{Fault, FaultKind};
+use secret_rotation_tests::context::one_of;
 use secret_rotation_tests::objects::{count, finding, message, state, verdict};
 use secret_rotation_tests::{Policy, Story};
-use serde_json::json;
 
 const ABSURD: [&str; 4] = [
     "Fri, 31 Dec 9999 23:59:59 GMT",
@@ -18,9 +18,8 @@ fn dated(operation: &str, date: &str) -> Fault {
 
 #[test]
 fn absurd_dates_of_aws_spoil_their_answers_only() {
-    let story = Story::with(
+    let story = Story::observing(
         "generate: [{count: 1, name: app/db, state: stuck-empty, function: ok-db}, {count: 1, name: app/web, state: healthy}]",
-        &Policy::observing("apps"),
     );
     story.check("apps");
     let before = finding(&story.get("srp", "apps"), "app/db")["since"].clone();
@@ -52,13 +51,10 @@ fn absurd_dates_of_aws_spoil_their_answers_only() {
 
 #[test]
 fn answers_without_any_date_are_no_sweep_and_the_condition_says_so() {
-    let story =
-        Story::begin("generate: [{count: 1, name: app/db, state: stuck-empty, function: ok-db}]");
-    story.aws.inject(dated("ListSecrets", "soon"));
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::acting("apps"));
-    let mut story = story;
-    story.start_controller();
+    let story = Story::arranged(&one_of("stuck-empty", "ok-db"))
+        .fault(dated("ListSecrets", "soon"))
+        .policy(&Policy::acting("apps"))
+        .start();
     story.eventually("the condition names the date", || {
         let policy = story.get("srp", "apps");
         message(&policy, "Ready").contains("NoUsableDate")

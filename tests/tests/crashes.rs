@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use secret_rotation_simulator::{Fault, FaultKind};
+use secret_rotation_tests::context::{many, one};
 use secret_rotation_tests::invariants::writes_to;
 use secret_rotation_tests::objects::{count, is_finished, state, steps, verdict};
 use secret_rotation_tests::{Policy, Story};
-use serde_json::json;
 
 const ALL_WELL: &str = "True/AllRotationsHealthy";
 
@@ -19,7 +19,24 @@ fn is_well(story: &Story, secrets: u64) -> bool {
 /// is killed while it waits. The result is the same as without the failure.
 #[test]
 fn a_kill_before_or_after_any_write_changes_nothing_in_the_end() {
-    let mut story = Story::begin(
+    let struck = [
+        ("pin", "UpdateSecretVersionStage", "MoveToVersionId"),
+        ("retry", "RotateSecret", ""),
+        ("clear", "UpdateSecretVersionStage", "AWSPENDING"),
+        ("rotate", "RotateSecret", ""),
+        (
+            "unpin",
+            "UpdateSecretVersionStage",
+            "RemoveFromVersionId\":\"",
+        ),
+    ];
+    let faults = struck.into_iter().flat_map(|(secret, operation, text)| {
+        [(1, FaultKind::HangBefore), (2, FaultKind::HangAfter)].map(|(number, kind)| Fault {
+            secret: Some(format!("app/{secret}-{number}")),
+            ..Fault::on(operation, kind).containing(text).times(1)
+        })
+    });
+    let mut story = Story::arranged(
         "
         generate:
         - {count: 1, name: app/calm-empty, state: stuck-empty}
@@ -30,28 +47,10 @@ fn a_kill_before_or_after_any_write_changes_nothing_in_the_end() {
         - {count: 2, name: 'app/rotate-{n}', state: stuck-empty}
         - {count: 2, name: 'app/unpin-{n}', state: stuck-empty}
         ",
-    );
-    let strike = |secret: &str, operation: &str, text: &str| {
-        for (number, kind) in [(1, FaultKind::HangBefore), (2, FaultKind::HangAfter)] {
-            let fault = Fault {
-                secret: Some(format!("app/{secret}-{number}")),
-                ..Fault::on(operation, kind).containing(text).times(1)
-            };
-            story.aws.inject(fault);
-        }
-    };
-    strike("pin", "UpdateSecretVersionStage", "MoveToVersionId");
-    strike("retry", "RotateSecret", "");
-    strike("clear", "UpdateSecretVersionStage", "AWSPENDING");
-    strike("rotate", "RotateSecret", "");
-    strike(
-        "unpin",
-        "UpdateSecretVersionStage",
-        "RemoveFromVersionId\":\"",
-    );
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::acting("apps"));
-    story.start_controller();
+    )
+    .faults(faults)
+    .policy(&Policy::acting("apps"))
+    .start();
     let mut known = 0;
     while known < 10 {
         story.while_time_flies("more requests hang", 10.0, || {
@@ -83,7 +82,7 @@ fn same_as(story: &Story, struck: &str, calm: &str) {
             .iter()
             .map(|one| (state(one), steps(one)))
             .collect();
-        let truth = story.aws.inspect(name).expect("it exists");
+        let truth = story.inspect(name);
         let labels: Vec<_> = truth.labels.values().cloned().collect();
         let mut labels: Vec<_> = labels.into_iter().flatten().collect();
         labels.sort();
@@ -105,9 +104,7 @@ fn same_as(story: &Story, struck: &str, calm: &str) {
 /// Only one of two replicas acts, and when it dies or hangs, the other one continues.
 #[test]
 fn two_replicas_act_as_one() {
-    let mut story = Story::begin("generate: [{count: 6, name: 'app/db-{n}', state: stuck-empty}]");
-    story.profile(&json!({}));
-    story.start_controller();
+    let mut story = Story::arranged(&many(6, "stuck-empty")).start();
     story.start_controller();
     let leader = |story: &Story| {
         let series = r#"leader_election_master_status{name="secret-rotation-controller"}"#;
@@ -144,10 +141,7 @@ fn two_replicas_act_as_one() {
 /// The API server dies during operations: there is no write without it, and everything continues afterwards.
 #[test]
 fn the_api_server_goes_away_and_comes_back() {
-    let mut story = Story::with(
-        "generate: [{count: 3, name: 'app/db-{n}', state: stuck-empty}]",
-        &Policy::acting("apps"),
-    );
+    let mut story = Story::recovering(&many(3, "stuck-empty"));
     story.eventually("the versions are pinned", || story.aws.writes().len() == 3);
     story.cluster.kill_apiserver();
     std::thread::sleep(Duration::from_secs(1));
@@ -174,10 +168,7 @@ fn the_api_server_goes_away_and_comes_back() {
 /// SIGTERM: no new write, the lease is released, the process exits in time, and the other replica takes over immediately.
 #[test]
 fn a_graceful_end_hands_over_at_once() {
-    let mut story = Story::with(
-        "generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}]",
-        &Policy::acting("apps"),
-    );
+    let mut story = Story::recovering(&many(2, "stuck-empty"));
     story.eventually("the versions are pinned", || story.aws.writes().len() == 2);
     assert!(story.controllers[0].terminate(), "it ends by itself");
     let holder = story.kubectl(&[
@@ -200,7 +191,7 @@ fn a_graceful_end_hands_over_at_once() {
 /// The controller keeps running when the reader of its log exits.
 #[test]
 fn health_and_readiness_say_what_is_wrong() {
-    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    let mut story = Story::begin(&one("healthy"));
     story.start_controller();
     story.eventually("it is ready", || {
         story.controllers[0]

@@ -119,7 +119,7 @@ fn secret(name: &str, situation: Situation, pin: &str) -> String {
 }
 
 fn request(story: &Story, action: &str, secret: &str) -> Value {
-    let truth = story.aws.inspect(secret).expect("it exists");
+    let truth = story.inspect(secret);
     let expect = match action {
         "PromotePending" => json!({"currentVersionId": CURRENT, "pendingVersionId": STUCK}),
         "RestorePending" => {
@@ -152,16 +152,10 @@ fn all() -> impl Iterator<Item = (String, &'static str, Situation, Option<Fault>
 
 #[test]
 fn a_kill_or_a_lost_answer_at_any_write_by_hand_changes_nothing_in_the_end() {
-    let mut story = Story::begin("world: {promote_drops_pending: false}");
-    let everything = [
-        "Rotate",
-        "ClearPending",
-        "PromotePending",
-        "RevertToPrevious",
-        "RestoreSecret",
-    ];
-    story.profile(&json!({"allowedActions": everything}));
-    story.apply_policy(&Policy::observing("apps"));
+    let mut story = Story::arranged("world: {promote_drops_pending: false}")
+        .allowing_everything()
+        .policy(&Policy::observing("apps"))
+        .ready();
     let uid = story.kubectl(&[
         "get",
         "namespace",
@@ -225,7 +219,7 @@ fn a_kill_or_a_lost_answer_at_any_write_by_hand_changes_nothing_in_the_end() {
 /// Returns the result, the steps, and the labels of each version.
 fn tale(story: &Story, secret: &str) -> (Vec<String>, Vec<Vec<String>>, Value) {
     let operations = story.operations_on(secret);
-    let truth = story.aws.inspect(secret).expect("it exists");
+    let truth = story.inspect(secret);
     let plain = |label: &String| {
         if label.starts_with("srp-pin-") {
             "pin".to_owned()

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use secret_rotation_tests::context::one;
 use secret_rotation_tests::plugin::{command, run};
 use secret_rotation_tests::{Policy, Story};
 
 #[test]
 fn the_doctor_tells_what_is_there_and_what_is_not() {
-    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    let mut story = Story::begin(&one("healthy"));
     let lines = [
         "ok      API server: v1.",
         "ok      CRDs of secretrotation.dev: all 3 are served",

@@ -29,10 +29,10 @@ fn tomorrow() -> Policy {
 
 /// Begins a story with a policy that has seen its only secret healthy, in a profile with a queue.
 fn story() -> Story {
-    let mut story = Story::begin(ESTATE);
-    story.profile(&json!({"eventQueue": {"arn": QUEUE}}));
-    story.apply_policy(&tomorrow());
-    story.start_controller();
+    let story = Story::arranged(ESTATE)
+        .profile(&json!({"eventQueue": {"arn": QUEUE}}))
+        .policy(&tomorrow())
+        .start();
     story.eventually("the policy has seen its secret", || {
         story.get("srp", "apps")["status"]["summary"]["healthy"] == 1
     });
@@ -65,13 +65,11 @@ fn a_rotation_that_aws_tells_of_is_in_the_status_long_before_the_next_check() {
 
 #[test]
 fn a_queue_that_lets_nobody_in_changes_nothing_else() {
-    let mut story = Story::begin(ESTATE);
-    story
-        .aws
-        .inject(Fault::on("ReceiveMessage", FaultKind::AccessDenied));
-    story.profile(&json!({"eventQueue": {"arn": QUEUE}}));
-    story.apply_policy(&tomorrow());
-    story.start_controller();
+    let story = Story::arranged(ESTATE)
+        .fault(Fault::on("ReceiveMessage", FaultKind::AccessDenied))
+        .profile(&json!({"eventQueue": {"arn": QUEUE}}))
+        .policy(&tomorrow())
+        .start();
     story.eventually("the secret was seen, and the queue asked in vain", || {
         story.controllers[0]
             .metric(r#"secretrotation_aws_requests_total{code="access_denied",operation="ReceiveMessage"}"#)

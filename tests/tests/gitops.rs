@@ -89,15 +89,13 @@ fn what_nobody_has_looked_at_is_in_progress() {
 #[test]
 fn argo_and_flux_tell_healthy_stuck_stalled_retried_suspended_and_new_policies_apart() {
     let estate = "generate: [{count: 1, name: app/db, state: healthy}, {count: 1, name: late/db, state: stuck-empty}]";
-    let mut story = Story::begin(estate);
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::observing("healthy"));
-    story.apply_policy(&Policy::observing("stuck").selecting("late/"));
-    story.apply_policy(&Policy::observing("stalled").but(&json!({"regions": ["us-east-1"]})));
-    story.apply_policy(
-        &Policy::observing("retried").but(&json!({"profileRef": {"name": "nowhere"}})),
-    );
-    story.apply_policy(&Policy::observing("suspended").but(&json!({"suspend": true})));
+    let mut story = Story::arranged(estate)
+        .policy(&Policy::observing("healthy"))
+        .policy(&Policy::observing("stuck").selecting("late/"))
+        .policy(&Policy::observing("stalled").but(&json!({"regions": ["us-east-1"]})))
+        .policy(&Policy::observing("retried").but(&json!({"profileRef": {"name": "nowhere"}})))
+        .policy(&Policy::observing("suspended").but(&json!({"suspend": true})))
+        .ready();
     let get = |name: &str| story.get("srp", name);
     let fresh = get("healthy");
     assert_eq!(
@@ -145,13 +143,13 @@ fn argo_and_flux_tell_healthy_stuck_stalled_retried_suspended_and_new_policies_a
 #[test]
 fn argo_and_flux_tell_waiting_finished_and_failed_operations_apart() {
     let estate = "generate: [{count: 1, name: app/db, state: healthy}, {count: 1, name: app/web, state: healthy}, {count: 1, name: app/api, state: healthy}]";
-    let mut story = Story::with(estate, &Policy::observing("apps"));
+    let mut story = Story::observing(estate);
     let rotate = |name: &str, secret: &str, current: &str| {
         ByHand::new(name, "apps", "Rotate", secret).expecting(&json!({"currentVersionId": current}))
     };
     let current = |secret: &str| {
-        let snapshot = story.aws.inspect(secret).expect("it exists");
-        holder(&snapshot, "AWSCURRENT").expect("it has a value")
+        let truth = story.inspect(secret);
+        holder(&truth, "AWSCURRENT").expect("it has a value")
     };
     story.apply(&rotate("good", "app/db", &current("app/db")).object());
     story.apply(&rotate("bad", "app/web", NOBODY).object());

@@ -2,9 +2,9 @@
 
 use secret_rotation_simulator::{Fault, FaultKind};
 use secret_rotation_tests::by_hand::ByHand;
+use secret_rotation_tests::context::{many, one, one_of};
 use secret_rotation_tests::invariants::{changes_of, writes_to};
 use secret_rotation_tests::objects::{count, finding, is_finished, message, state, text, verdict};
-use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ fn healthy_rotations_are_left_alone_for_their_whole_life() {
 /// A rotation that seemed stuck finishes while the clear is in flight: nothing is lost, and nothing more is done.
 #[test]
 fn a_rotation_that_finishes_between_look_and_clear_is_not_disturbed() {
-    let story = Story::with(
+    let story = Story::recovering(
         "
         secrets:
         - name: app/db
@@ -62,7 +62,6 @@ fn a_rotation_that_finishes_between_look_and_clear_is_not_disturbed() {
           rotation: {function: ok-db, everyDays: 30, lastRotated: -31d, next: -1d}
           rotating: {step: createSecret, ends: +3000s}
         ",
-        &Policy::acting("apps"),
     );
     let clear =
         Fault::on("UpdateSecretVersionStage", FaultKind::HangBefore).containing("AWSPENDING");
@@ -87,7 +86,7 @@ fn a_rotation_that_finishes_between_look_and_clear_is_not_disturbed() {
             .iter()
             .any(|one| one.operation == "RotateSecret")
     );
-    let snapshot = story.aws.inspect("app/db").expect("it exists");
+    let snapshot = story.inspect("app/db");
     let current = &snapshot.labels["22222222-2222-2222-2222-222222222222"];
     assert!(
         current.contains("AWSCURRENT"),
@@ -99,18 +98,17 @@ fn a_rotation_that_finishes_between_look_and_clear_is_not_disturbed() {
 /// A pending version that AWS's list omits although it has a value is pinned before it is cleared, or not cleared.
 #[test]
 fn a_value_that_the_version_list_omits_is_not_lost() {
-    let story = Story::with(
+    let story = Story::recovering(
         "
         world: {valued_pending_omitted: true}
         generate: [{count: 1, name: app/db, state: stuck-after-set, function: 'fail-createSecret'}]
         ",
-        &Policy::acting("apps"),
     );
-    let live = story.aws.inspect("app/db").expect("it exists").accepted;
+    let live = story.inspect("app/db").accepted;
     story.while_time_flies("an attempt with a clear has ended", 900.0, || {
         story.operations_on("app/db").iter().any(is_finished)
     });
-    let snapshot = story.aws.inspect("app/db").expect("it exists");
+    let snapshot = story.inspect("app/db");
     for version in &live {
         let labels = snapshot.labels.get(version).cloned().unwrap_or_default();
         assert!(
@@ -124,9 +122,9 @@ fn a_value_that_the_version_list_omits_is_not_lost() {
 /// The older of two policies acts; the other one reports the conflict.
 #[test]
 fn one_secret_has_one_owner() {
-    let mut story = Story::begin("generate: [{count: 3, name: 'app/db-{n}', state: stuck-empty}]");
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::acting("first"));
+    let mut story = Story::arranged(&many(3, "stuck-empty"))
+        .policy(&Policy::acting("first"))
+        .ready();
     // Creation times have seconds.
     story.meanwhile(std::time::Duration::from_millis(1100));
     story.apply_policy(&Policy::acting("second"));
@@ -154,27 +152,18 @@ fn one_secret_has_one_owner() {
 /// A manual and an automatic operation run one after the other, and no automatic one starts soon after a manual one.
 #[test]
 fn a_manual_operation_goes_beside_an_automatic_one() {
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-valued, function: 'fail-testSecret'}]",
-        &Policy::observing("apps"),
-    );
+    let story = Story::observing(&one_of("stuck-valued", "fail-testSecret"));
     story.eventually("it is found stuck", || {
         count(&story.get("srp", "apps"), "stuck") == 1
     });
     let stuck = finding(&story.get("srp", "apps"), "app/db").clone();
-    let request = |name: &str| {
-        json!({
-            "apiVersion": "secretrotation.dev/v1alpha1", "kind": "SecretRotationOperation",
-            "metadata": {"name": name, "namespace": TEAM},
-            "spec": {
-                "policyRef": {"name": "apps"}, "secret": {"name": "app/db", "region": "eu-west-1"},
-                "action": "ClearPending", "reason": "the function is broken", "confirmAfter": "30s",
-                "expect": {"currentVersionId": stuck["currentVersionId"], "pendingVersionId": stuck["pendingVersionId"]},
-            },
-        })
-    };
-    story.apply(&request("by-hand"));
-    story.apply(&request("by-hand-too"));
+    for name in ["by-hand", "by-hand-too"] {
+        let clear = ByHand::new(name, "apps", "ClearPending", "app/db").expecting(&json!({
+            "currentVersionId": stuck["currentVersionId"],
+            "pendingVersionId": stuck["pendingVersionId"],
+        }));
+        story.apply(&clear.object());
+    }
     story.apply_policy(&Policy::acting("apps"));
     story.while_time_flies("both requests have ended", 60.0, || {
         ["by-hand", "by-hand-too"]
@@ -216,18 +205,22 @@ fn a_manual_operation_goes_beside_an_automatic_one() {
 /// Secrets outside the ceiling are not read in detail, and actions that are not allowed are not done.
 #[test]
 fn a_profile_bounds_what_its_policies_may_do() {
-    let mut story = Story::begin(
+    let bounds = json!({
+        "allowedSecrets": [{"namePrefix": "app/"}, {"namePrefix": "prod/"}],
+        "allowedActions": ["Rotate"],
+    });
+    let story = Story::arranged(
         "
         generate:
         - {count: 2, name: 'app/db-{n}', state: stuck-empty}
         - {count: 2, name: 'production/db-{n}', state: stuck-empty}
         - {count: 2, name: 'prod/db-{n}', state: stuck-empty}
         ",
-    );
-    story.profile(&json!({"allowedSecrets": [{"namePrefix": "app/"}, {"namePrefix": "prod/"}], "allowedActions": ["Rotate"]}));
-    story.apply_policy(&Policy::acting("apps"));
-    story.apply_policy(&Policy::acting("prod").selecting("prod"));
-    story.start_controller();
+    )
+    .profile(&bounds)
+    .policy(&Policy::acting("apps"))
+    .policy(&Policy::acting("prod").selecting("prod"))
+    .start();
     story.eventually("the policies are judged", || {
         count(&story.get("srp", "apps"), "stuck") == 2
             && count(&story.get("srp", "prod"), "stuck") == 2
@@ -296,7 +289,7 @@ fn the_breaker_stops_a_policy_in_which_everything_is_stuck() {
 /// An object that only an older schema accepts does not affect other objects.
 #[test]
 fn a_policy_that_cannot_be_decoded_stands_beside_good_ones() {
-    let mut story = Story::begin("generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}]");
+    let mut story = Story::begin(&many(2, "stuck-empty"));
     story.profile(&json!({}));
     let definition: Value = serde_json::from_str(&story.kubectl(&[
         "get",
@@ -346,10 +339,7 @@ fn a_policy_that_cannot_be_decoded_stands_beside_good_ones() {
 /// A suspended policy does nothing, and continues where it stopped.
 #[test]
 fn a_suspended_policy_stops_its_operations_and_goes_on() {
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-empty}]",
-        &Policy::acting("apps"),
-    );
+    let story = Story::recovering(&one("stuck-empty"));
     story.eventually("the version is pinned", || {
         changes_of(&story.aws, "app/db") == 1
     });

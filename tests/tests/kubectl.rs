@@ -240,10 +240,10 @@ fn rotate(name: &str, secret: &str, current: &str) -> Value {
 /// Lists can be filtered by field selectors and labels.
 #[test]
 fn fields_select_policies_and_operations() {
-    let story = Story::begin("generate: []");
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::observing("looks"));
-    story.apply_policy(&Policy::acting("acts"));
+    let story = Story::arranged("generate: []")
+        .policy(&Policy::observing("looks"))
+        .policy(&Policy::acting("acts"))
+        .ready();
     story.apply(&rotate("by-hand", "app/a", "v"));
     let names = |kind: &str, field: &str| {
         let selector = format!("--field-selector={field}");

@@ -1,6 +1,7 @@
 //! Operations whose policy is deleted, suspended or created again, and how long operations are kept.
 
 use secret_rotation_tests::by_hand::{ByHand, holder};
+use secret_rotation_tests::context::{one, one_of};
 use secret_rotation_tests::objects::{count, finding, is_finished, state, steps};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
@@ -34,7 +35,7 @@ fn a_policy_that_goes_ends_its_operation_before_the_next_write() {
         1,
         "nothing but the pin: {operation:#}"
     );
-    let truth = story.aws.inspect("app/db").expect("it exists");
+    let truth = story.inspect("app/db");
     assert!(holder(&truth, "AWSPENDING").is_some());
     story.end();
 }
@@ -43,10 +44,7 @@ fn a_policy_that_goes_ends_its_operation_before_the_next_write() {
 #[test]
 fn a_policy_that_comes_again_has_no_new_budget() {
     let once = Policy::acting("apps").but(&json!({"remediation": {"limits": {"maxAttempts": 1}}}));
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-empty, function: fail-createSecret}]",
-        &once,
-    );
+    let story = Story::with(&one_of("stuck-empty", "fail-createSecret"), &once);
     story.while_time_flies("the attempt is used up", 1800.0, || {
         finding(&story.get("srp", "apps"), "app/db")["blockedBy"] == "AttemptsExhausted"
     });
@@ -96,11 +94,11 @@ fn a_suspended_policy_stands_still_wherever_it_was() {
 /// When the owner is deleted, the next policy becomes the owner of its secrets.
 #[test]
 fn ownership_passes_on_when_a_policy_goes() {
-    let mut story = Story::begin(STUCK);
-    story.profile(&json!({}));
     // AWS's clock begins in the evening: the owner waits for the night.
     let night = json!({"allow": [{"schedule": "0 3 * * *", "duration": "1h"}]});
-    story.apply_policy(&Policy::acting("first").but(&json!({"remediation": {"windows": night}})));
+    let mut story = Story::arranged(STUCK)
+        .policy(&Policy::acting("first").but(&json!({"remediation": {"windows": night}})))
+        .ready();
     // Creation times have seconds.
     story.meanwhile(std::time::Duration::from_millis(1100));
     story.apply_policy(&Policy::acting("second"));
@@ -120,7 +118,7 @@ fn ownership_passes_on_when_a_policy_goes() {
 /// Pins of a failed recovery are removed once the secret has been healthy for a complete attempt window.
 #[test]
 fn pins_are_collected_when_nobody_needs_them() {
-    let story = Story::with(
+    let story = Story::observing(
         "
         secrets:
         - name: app/db
@@ -131,17 +129,15 @@ fn pins_are_collected_when_nobody_needs_them() {
           - {id: 22222222-2222-2222-2222-222222222222, labels: [AWSPENDING], created: -26h}
           rotation: {function: ok, everyDays: 300, lastRotated: -40d, next: +30h}
         ",
-        &Policy::observing("apps"),
     );
-    let truth = story.aws.inspect("app/db").expect("it exists");
     let clear = ByHand::new("clear", "apps", "ClearPending", "app/db")
-        .expecting(&json!({"pendingVersionId": holder(&truth, "AWSPENDING")}));
+        .expecting_what_is(&story, &["pendingVersionId"]);
     story.apply(&clear.object());
     story.while_time_flies("it is cleared", 20.0, || {
         state(&story.get("sro", "clear")) == "Succeeded"
     });
     let pins = |story: &Story| {
-        let truth = story.aws.inspect("app/db").expect("it exists");
+        let truth = story.inspect("app/db");
         let labels = truth.labels.values().flatten();
         labels.filter(|label| label.starts_with("srp-pin-")).count()
     };
@@ -167,13 +163,9 @@ fn pins_are_collected_when_nobody_needs_them() {
 /// A record is deleted after its retention, but never while its attempt counts.
 #[test]
 fn records_are_deleted_when_nobody_needs_them() {
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: healthy}]",
-        &Policy::observing("apps"),
-    );
-    let truth = story.aws.inspect("app/db").expect("it exists");
+    let story = Story::observing(&one("healthy"));
     let rotate = ByHand::new("by-hand", "apps", "Rotate", "app/db")
-        .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
+        .expecting_what_is(&story, &["currentVersionId"])
         .with("ttlAfterFinished", &json!("1s"));
     story.apply(&rotate.object());
     story.while_time_flies("it has ended", 20.0, || {
@@ -192,13 +184,9 @@ fn records_are_deleted_when_nobody_needs_them() {
 /// No one approves for a minute of the API server's clock, which no story can move.
 #[test]
 fn what_does_not_begin_in_time_expires() {
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: healthy}]",
-        &Policy::observing("apps"),
-    );
-    let truth = story.aws.inspect("app/db").expect("it exists");
+    let story = Story::observing(&one("healthy"));
     let rotate = ByHand::new("late", "apps", "Rotate", "app/db")
-        .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
+        .expecting_what_is(&story, &["currentVersionId"])
         .with("approval", &json!("Required"))
         .with("deadline", &json!("1m"));
     story.apply(&rotate.object());

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use secret_rotation_simulator::{Fault, FaultKind};
-use secret_rotation_tests::by_hand::{ByHand, holder};
+use secret_rotation_tests::by_hand::ByHand;
 use secret_rotation_tests::invariants::writes_to;
 use secret_rotation_tests::objects::{
     condition, finding, is_finished, state, steps, text, verdict,
@@ -51,10 +51,7 @@ fn nobody_holds_up_somebody_else_and_stop_means_stop() {
 fn a_policy_of_names(story: &Story) {
     let misspelt = Fault::on("DescribeSecret", FaultKind::AccessDenied).about("named/legder");
     story.aws.inject(misspelt);
-    story.apply(&json!({
-        "apiVersion": "secretrotation.dev/v1alpha1", "kind": "AWSAccessProfile", "metadata": {"name": "names"},
-        "spec": {"regions": ["eu-west-1"], "allowedNamespaces": {"names": ["*"]}, "allowedSecrets": [{"namePrefix": "*"}]},
-    }));
+    story.profile_called("names", &json!({"allowedActions": null}));
     let selector = json!({"include": [{"names": ["named/ledger", "named/legder"]}]});
     let named = json!({"profileRef": {"name": "names"}, "selector": selector});
     story.apply_policy(&Policy::observing("named").but(&named));
@@ -75,9 +72,8 @@ fn a_neighbor_stands_in_the_way(story: &Story) {
         .in_namespace("neighbor")
         .but(&json!({"suspend": true}));
     story.apply_policy(&suspended);
-    let pending = story.aws.inspect("app/owned").expect("it exists");
     let clear = ByHand::new("standing", "idle", "ClearPending", "app/owned")
-        .expecting(&json!({"pendingVersionId": holder(&pending, "AWSPENDING")}));
+        .expecting_what_is(story, &["pendingVersionId"]);
     story.apply(&of_neighbor(clear.object()));
     let selects = json!({"selector": {"include": [{"names": ["app/pinned"]}]}, "remediation": {"confirmAfter": "10m"}});
     story.apply_policy(
@@ -131,9 +127,7 @@ fn the_owner_acts_all_the_same(story: &Story) {
 }
 
 fn rotate(story: &Story, name: &str, policy: &str, secret: &str) -> ByHand {
-    let truth = story.aws.inspect(secret).expect("it exists");
-    ByHand::new(name, policy, "Rotate", secret)
-        .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}))
+    ByHand::new(name, policy, "Rotate", secret).expecting_what_is(story, &["currentVersionId"])
 }
 
 /// Waits until a secret is written to, and returns how long it took.
@@ -193,7 +187,7 @@ fn a_dead_region_delays_nobody(story: &Story) {
     story.aws.inject(dead.within("us-east-1"));
     let waiting = (1..=24).map(|n| {
         let secret = format!("far/db-{n}");
-        let arn = story.aws.inspect(&secret).expect("it exists").arn;
+        let arn = story.inspect(&secret).arn;
         let mut object = rotate(story, &format!("far-{n}"), "far", &secret).object();
         object["spec"]["secret"] = json!({"arn": arn});
         of_neighbor(object)
@@ -231,18 +225,9 @@ fn a_deletion_stops_before_the_next_write(story: &Story) {
         held.iter().all(|secret| state(&on(secret)) == "Settling")
     });
     let operation = text(&on("held/operation")["metadata"]["name"]);
-    let finalizer = json!({"metadata": {"finalizers": ["example.com/hold"]}}).to_string();
+    let finalizer = json!({"metadata": {"finalizers": ["example.com/hold"]}});
     for (kind, name) in [("srp", "goes"), ("sro", operation.as_str())] {
-        story.kubectl(&[
-            "patch",
-            kind,
-            name,
-            "-n",
-            TEAM,
-            "--type=merge",
-            "-p",
-            &finalizer,
-        ]);
+        story.patch(&[kind, name], &finalizer);
         story.kubectl(&["delete", kind, name, "-n", TEAM, "--wait=false"]);
     }
     story.eventually("both have ended", || {

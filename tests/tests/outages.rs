@@ -4,7 +4,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use fixtures::resource;
 use secret_rotation_simulator::{Fault, FaultKind};
+use secret_rotation_tests::context::{many, one};
 use secret_rotation_tests::objects::{count, is_finished, message, state, verdict};
 use secret_rotation_tests::proxy::Proxy;
 use secret_rotation_tests::story::TEAM;
@@ -33,9 +35,9 @@ fn observed(story: &Story, name: &str) -> bool {
 /// Without a limit of its own a watch notices after five minutes.
 #[test]
 fn a_connection_that_died_silently_is_noticed_within_half_a_minute() {
-    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::observing("apps"));
+    let mut story = Story::arranged(&one("healthy"))
+        .policy(&Policy::observing("apps"))
+        .ready();
     let port = story
         .cluster
         .url()
@@ -74,9 +76,9 @@ fn a_connection_that_died_silently_is_noticed_within_half_a_minute() {
 /// The API server accepts a watch from a future version, and sends nothing.
 #[test]
 fn after_a_restore_of_etcd_the_controller_knows_what_is_there() {
-    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::observing("apps"));
+    let mut story = Story::arranged(&one("healthy"))
+        .policy(&Policy::observing("apps"))
+        .ready();
     story.cluster.save().expect("etcd is saved");
     story.start_controller();
     story.apply_policy(&Policy::observing("later"));
@@ -115,9 +117,9 @@ fn the_process_ends_in_time_at_any_moment() {
     const TIMES: u64 = 50;
     // A bound for slow machines.
     const ALL: Duration = Duration::from_mins(7);
-    let mut story = Story::begin("generate: [{count: 12, name: 'app/db-{n}', state: stuck-empty}]");
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::acting("apps"));
+    let mut story = Story::arranged(&many(12, "stuck-empty"))
+        .policy(&Policy::acting("apps"))
+        .ready();
     let began = now();
     let mut ends = Vec::new();
     for time in 0..TIMES {
@@ -166,23 +168,18 @@ fn the_process_ends_in_time_at_any_moment() {
 /// A region that the schema cannot tell from a real one.
 #[test]
 fn an_operation_that_nobody_understands_ends_and_says_why() {
-    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::observing("apps"));
-    story.start_controller();
+    let story = Story::arranged(&one("healthy"))
+        .policy(&Policy::observing("apps"))
+        .start();
     let arn = "arn:aws:secretsmanager:abc:111122223333:secret:app/db-AbCdEf";
-    story.apply(&json!({
-        "apiVersion": "secretrotation.dev/v1alpha1",
-        "kind": "SecretRotationOperation",
-        "metadata": {"name": "odd", "namespace": TEAM},
-        "spec": {
-            "policyRef": {"name": "apps"},
-            "secret": {"arn": arn},
-            "action": "Rotate",
-            "expect": {"currentVersionId": "v1"},
-            "reason": "a typo",
-        },
-    }));
+    let spec = json!({
+        "policyRef": {"name": "apps"},
+        "secret": {"arn": arn},
+        "action": "Rotate",
+        "expect": {"currentVersionId": "v1"},
+        "reason": "a typo",
+    });
+    story.apply(&resource("SecretRotationOperation", TEAM, "odd", &spec));
     story.eventually("it has ended", || {
         state(&story.get("sro", "odd")) == "!Refused"
     });

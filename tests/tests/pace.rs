@@ -20,13 +20,12 @@ fn lists(story: &Story) -> usize {
 #[test]
 fn what_ends_is_looked_at_alone_and_a_check_reads_its_own_policy_and_a_shorter_interval_counts_at_once()
  {
-    let mut story = Story::begin(ESTATE);
-    story.profile(&json!({}));
     let tomorrow = json!({"checkInterval": "24h"});
-    story.apply_policy(&Policy::acting("apps").but(&tomorrow));
     let other = Policy::observing("other").selecting("other/");
-    story.apply_policy(&other.clone().but(&tomorrow));
-    story.start_controller();
+    let story = Story::arranged(ESTATE)
+        .policy(&Policy::acting("apps").but(&tomorrow))
+        .policy(&other.clone().but(&tomorrow))
+        .start();
     story.eventually("both policies are judged", || {
         count(&story.get("srp", "apps"), "stuck") == 1
             && count(&story.get("srp", "other"), "healthy") == 1

@@ -1,6 +1,7 @@
 //! The remedies for a stuck rotation.
 
 use secret_rotation_simulator::Script;
+use secret_rotation_tests::context::one_of;
 use secret_rotation_tests::invariants::writes_to;
 use secret_rotation_tests::objects::{count, finding, is_finished, state, steps, text, verdict};
 use secret_rotation_tests::{Policy, Story};
@@ -9,14 +10,11 @@ use serde_json::json;
 /// A pending version without a value is useless: it is pinned and cleared, and a new rotation runs.
 #[test]
 fn a_value_less_stuck_version_is_cleared_and_rotated() {
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-empty, function: ok-db}]",
-        &Policy::acting("apps"),
-    );
+    let story = Story::recovering(&one_of("stuck-empty", "ok-db"));
     story.eventually("the secret is found stuck", || {
         count(&story.get("srp", "apps"), "stuck") == 1
     });
-    let stuck = story.aws.inspect("app/db").expect("it exists");
+    let stuck = story.inspect("app/db");
     story.while_time_flies(
         "the policy is healthy and its operation has ended",
         20.0,
@@ -30,7 +28,7 @@ fn a_value_less_stuck_version_is_cleared_and_rotated() {
     assert_eq!(operations[0]["spec"]["action"], "ClearAndRotate");
     assert_eq!(state(&operations[0]), "Succeeded");
     assert_eq!(steps(&operations[0]), ["Pin", "Clear", "Rotate", "Unpin"]);
-    let well = story.aws.inspect("app/db").expect("it exists");
+    let well = story.inspect("app/db");
     assert_ne!(well.labels, stuck.labels);
     assert!(well.live_value_is_labelled && !well.rotating);
     let names: Vec<_> = writes_to(&story.aws, "app/db")
@@ -45,10 +43,7 @@ fn a_value_less_stuck_version_is_cleared_and_rotated() {
 /// If the stuck value never reached the target, the same version is retried before anything is cleared.
 #[test]
 fn a_valued_stuck_version_is_retried_first() {
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-valued, function: ok-db}]",
-        &Policy::acting("apps"),
-    );
+    let story = Story::recovering(&one_of("stuck-valued", "ok-db"));
     story.while_time_flies("the policy is healthy", 20.0, || {
         verdict(&story.get("srp", "apps"), "Healthy") == "True/AllRotationsHealthy"
             && count(&story.get("srp", "apps"), "selected") == 1
@@ -68,16 +63,13 @@ fn a_valued_stuck_version_is_retried_first() {
 /// A single-user function died after setSecret: the pending value is the only one that works. It is never cleared.
 #[test]
 fn a_value_that_only_the_pending_version_holds_is_never_cleared() {
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-after-set, function: ok-db}]",
-        &Policy::acting("apps"),
-    );
-    let pending = story.aws.inspect("app/db").expect("it exists").accepted;
+    let story = Story::recovering(&one_of("stuck-after-set", "ok-db"));
+    let pending = story.inspect("app/db").accepted;
     story.while_time_flies("the policy is healthy", 20.0, || {
         verdict(&story.get("srp", "apps"), "Healthy") == "True/AllRotationsHealthy"
             && count(&story.get("srp", "apps"), "selected") == 1
     });
-    let well = story.aws.inspect("app/db").expect("it exists");
+    let well = story.inspect("app/db");
     assert_eq!(
         well.accepted, pending,
         "the target's password is still the one that was set"
@@ -101,7 +93,7 @@ fn a_value_that_only_the_pending_version_holds_is_never_cleared() {
 #[test]
 fn a_rotation_that_keeps_failing_exhausts_its_attempts() {
     let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-valued, function: fail-testSecret-db}]",
+        &one_of("stuck-valued", "fail-testSecret-db"),
         &Policy::acting("apps").but(&json!({"remediation": {"limits": {"maxAttempts": 2}}})),
     );
     story.while_time_flies("two attempts are used up", 900.0, || {
@@ -129,10 +121,7 @@ fn a_rotation_that_keeps_failing_exhausts_its_attempts() {
 /// The function is fixed between two attempts: the second one recovers the secret.
 #[test]
 fn a_mended_function_lets_the_next_attempt_succeed() {
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-empty, function: fail-setSecret-db}]",
-        &Policy::acting("apps"),
-    );
+    let story = Story::recovering(&one_of("stuck-empty", "fail-setSecret-db"));
     story.while_time_flies("the first attempt has failed", 900.0, || {
         story
             .operations_on("app/db")

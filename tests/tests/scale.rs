@@ -18,11 +18,10 @@ generate:
 /// Stuck secrets are found with the fewest calls and recovered within the limits, and no other secret is touched.
 #[test]
 fn forty_stuck_among_two_thousand() {
-    let mut story = Story::begin(ESTATE);
-    story.profile(&json!({}));
     let wide = json!({"selector": {"maxSecrets": 5000}, "checkInterval": "24h"});
-    story.apply_policy(&Policy::observing("apps").but(&wide));
-    story.start_controller();
+    let story = Story::arranged(ESTATE)
+        .policy(&Policy::observing("apps").but(&wide))
+        .start();
     story.eventually("all forty are found", || {
         count(&story.get("srp", "apps"), "stuck") == 40
     });
@@ -79,9 +78,8 @@ fn forty_stuck_among_two_thousand() {
 /// Without changes, the controller writes nothing for ten minutes of AWS's clock and of its own clock.
 #[test]
 fn a_healthy_estate_is_left_in_peace() {
-    let story = Story::with(
+    let story = Story::recovering(
         "generate: [{count: 30, name: 'app/well-{n}', state: healthy}, {count: 5, name: 'app/fresh-{n}', state: pending-on-current}]",
-        &Policy::acting("apps"),
     );
     story.eventually("all is well", || {
         let policy = story.get("srp", "apps");

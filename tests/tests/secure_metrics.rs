@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use secret_rotation_tests::context::one;
 use secret_rotation_tests::tls::{Mounted, scrape};
 use secret_rotation_tests::{Story, controller};
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ fn who_may_get_metrics_gets_them_over_tls_and_nobody_else() {
 
 #[test]
 fn a_self_test_passes_where_all_is_there_and_names_what_is_not() {
-    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: healthy}]");
+    let mut story = Story::begin(&one("healthy"));
     let (metrics, health) = {
         let controller = story.start_controller();
         (controller.metrics_port(), controller.health_port())

@@ -2,6 +2,7 @@
 
 use secret_rotation_simulator::Script;
 use secret_rotation_tests::by_hand::holder;
+use secret_rotation_tests::context::one_of;
 use secret_rotation_tests::objects::{count, finding, is_finished, state, text};
 use secret_rotation_tests::story::TEAM;
 use secret_rotation_tests::{Policy, Story};
@@ -60,7 +61,7 @@ fn a_partner_key_is_rotated_before_it_expires() {
     story.apply_policy(&Policy::acting("apps").but(&expiry));
     story.start_controller();
     story.while_time_flies("the partner's key is rotated", 20.0, || {
-        let truth = story.aws.inspect("app/partner").expect("it exists");
+        let truth = story.inspect("app/partner");
         let current = holder(&truth, "AWSCURRENT");
         current.is_some_and(|current| !current.starts_with("11111111")) && !truth.rotating
     });
@@ -127,7 +128,7 @@ fn a_version_that_is_too_old_is_rotated() {
 #[test]
 fn a_person_can_ask_to_try_again() {
     let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-empty, function: fail-createSecret}]",
+        &one_of("stuck-empty", "fail-createSecret"),
         &Policy::acting("apps").but(&json!({"remediation": {"limits": {"maxAttempts": 1}}})),
     );
     story.while_time_flies("the attempt is used up", 900.0, || {

@@ -220,7 +220,7 @@ fn act_one(story: &mut Story, from: &Release) {
     });
     story.controllers[0].kill();
     // Nobody has looked at this one yet.
-    let truth = story.aws.inspect("hand/queued").expect("it exists");
+    let truth = story.inspect("hand/queued");
     let current = json!({"currentVersionId": holder(&truth, "AWSCURRENT")});
     let rotate = ByHand::new("by-hand", "hand", "Rotate", "hand/queued").expecting(&current);
     story.apply(&rotate.object());
@@ -300,17 +300,7 @@ fn awaiting(story: &Story) -> Value {
 fn approve(story: &Story) {
     let name = text(&awaiting(story)["metadata"]["name"]);
     let decision = json!({"spec": {"decision": {"verdict": "Approve", "by": "admin"}}});
-    let patch = decision.to_string();
-    story.kubectl(&[
-        "patch",
-        "sro",
-        &name,
-        "-n",
-        TEAM,
-        "--type=merge",
-        "-p",
-        &patch,
-    ]);
+    story.patch(&["sro", &name], &decision);
 }
 
 /// Checks that an approval does not count, with the reason in the status.
@@ -353,7 +343,7 @@ fn judge(story: &Story, before: &BTreeMap<String, Value>) {
         });
         let rotations = accepted(|request| request.operation == "RotateSecret");
         assert_eq!((clears, rotations), (1, 1), "{secret}: {writes:#?}");
-        let truth = story.aws.inspect(secret).expect("it exists");
+        let truth = story.inspect(secret);
         assert_eq!(truth.invocations.get("finishSecret"), Some(&1), "{secret}");
     }
 }

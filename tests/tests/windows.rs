@@ -1,6 +1,7 @@
 //! Maintenance windows. Every story begins at 18:00 of AWS's day.
 
-use secret_rotation_tests::by_hand::{ByHand, holder};
+use secret_rotation_tests::by_hand::ByHand;
+use secret_rotation_tests::context::one;
 use secret_rotation_tests::objects::{
     condition, count, finding, is_finished, message, state, steps, text, verdict,
 };
@@ -34,9 +35,8 @@ fn automatic_operations_wait_for_a_window_and_people_do_not() {
     assert_eq!(verdict(&policy, "Ready"), "True/Succeeded");
     assert!(story.operations().is_empty());
 
-    let truth = story.aws.inspect("app/web").expect("it exists");
     let rotate = ByHand::new("by-hand", "apps", "Rotate", "app/web")
-        .expecting(&json!({"currentVersionId": holder(&truth, "AWSCURRENT")}));
+        .expecting_what_is(&story, &["currentVersionId"]);
     story.apply(&rotate.object());
     story.while_time_flies("a person need not wait", 20.0, || {
         is_finished(&story.get("sro", "by-hand"))
@@ -63,10 +63,7 @@ fn automatic_operations_wait_for_a_window_and_people_do_not() {
 fn a_window_that_closes_between_pin_and_clear_holds_the_clear() {
     let hours = json!([{"schedule": "0 18 * * *", "duration": "30m"}]);
     let slow = json!({"remediation": {"confirmAfter": "1h"}});
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-empty}]",
-        &policy(&hours, &json!([])).but(&slow),
-    );
+    let story = Story::with(&one("stuck-empty"), &policy(&hours, &json!([])).but(&slow));
     story.eventually("it is pinned", || {
         story
             .operations()
@@ -104,10 +101,7 @@ fn a_window_that_closes_between_pin_and_clear_holds_the_clear() {
 #[test]
 fn what_is_denied_wins_and_what_can_never_open_says_so() {
     let all_day = json!([{"schedule": "@daily", "duration": "24h"}]);
-    let story = Story::with(
-        "generate: [{count: 1, name: app/db, state: stuck-empty}]",
-        &policy(&nightly(), &all_day),
-    );
+    let story = Story::with(&one("stuck-empty"), &policy(&nightly(), &all_day));
     story.eventually("the policy is stalled", || {
         verdict(&story.get("srp", "apps"), "Stalled") == "True/InvalidSchedule"
     });

@@ -1,6 +1,7 @@
 //! An AWS that refuses, throttles, loses responses and returns invalid responses.
 
 use secret_rotation_simulator::{Fault, FaultKind};
+use secret_rotation_tests::context::{many, one};
 use secret_rotation_tests::invariants::writes_to;
 use secret_rotation_tests::objects::{count, finding, is_finished, message, state, verdict};
 use secret_rotation_tests::story::TEAM;
@@ -12,20 +13,17 @@ const ALL_WELL: &str = "True/AllRotationsHealthy";
 /// Throttled reads make a sweep wait; throttled writes are not repeated without a new look.
 #[test]
 fn throttling_delays_and_loses_nothing() {
-    let mut story = Story::begin("generate: [{count: 4, name: 'app/db-{n}', state: stuck-empty}]");
-    for operation in [
+    let operations = [
         "ListSecrets",
         "DescribeSecret",
         "UpdateSecretVersionStage",
         "RotateSecret",
-    ] {
-        story
-            .aws
-            .inject(Fault::on(operation, FaultKind::Throttle).times(3));
-    }
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::acting("apps"));
-    story.start_controller();
+    ];
+    let throttled = |operation| Fault::on(operation, FaultKind::Throttle).times(3);
+    let story = Story::arranged(&many(4, "stuck-empty"))
+        .faults(operations.map(throttled))
+        .policy(&Policy::acting("apps"))
+        .start();
     story.while_time_flies("all are well", 20.0, || {
         let policy = story.get("srp", "apps");
         count(&policy, "selected") == 4 && verdict(&policy, "Healthy") == ALL_WELL
@@ -42,13 +40,10 @@ fn throttling_delays_and_loses_nothing() {
 /// A denial by the IAM policy is reported in a condition, and is not retried again and again.
 #[test]
 fn missing_permissions_are_reported_and_end_operations() {
-    let mut story = Story::begin("generate: [{count: 1, name: app/db, state: stuck-empty}]");
-    story
-        .aws
-        .inject(Fault::on("ListSecrets", FaultKind::AccessDenied));
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::acting("apps"));
-    story.start_controller();
+    let story = Story::arranged(&one("stuck-empty"))
+        .fault(Fault::on("ListSecrets", FaultKind::AccessDenied))
+        .policy(&Policy::acting("apps"))
+        .start();
     story.eventually("the policy says what is missing", || {
         verdict(&story.get("srp", "apps"), "Ready") == "False/AccessDenied"
     });
@@ -67,7 +62,7 @@ fn missing_permissions_are_reported_and_end_operations() {
             .is_some_and(is_finished)
     });
     assert_eq!(state(&story.operations_on("app/db")[0]), "!AccessDenied");
-    let snapshot = story.aws.inspect("app/db").expect("it exists");
+    let snapshot = story.inspect("app/db");
     assert!(
         snapshot
             .labels
@@ -87,46 +82,40 @@ fn missing_permissions_are_reported_and_end_operations() {
 /// Errors, lost responses, truncated responses and HTML: each of them once for every type of request.
 #[test]
 fn whatever_the_wire_does_the_secrets_are_well_in_the_end() {
-    let story = Story::begin(
-        "
-        generate:
-        - {count: 3, name: 'app/empty-{n}', state: stuck-empty}
-        - {count: 3, name: 'app/valued-{n}', state: stuck-valued}
-        - {count: 2, name: 'app/set-{n}', state: stuck-after-set}
-        ",
-    );
     let kinds = [
         FaultKind::ServerError,
         FaultKind::ServerErrorAfter,
         FaultKind::Truncate,
         FaultKind::Html,
     ];
-    for operation in [
+    let operations = [
         "ListSecrets",
         "DescribeSecret",
         "ListSecretVersionIds",
         "UpdateSecretVersionStage",
         "RotateSecret",
-    ] {
-        for (number, kind) in (0..).zip(kinds.clone()) {
-            story
-                .aws
-                .inject(Fault::on(operation, kind).after(number).times(1));
-        }
-    }
-    let mut story = story;
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::acting("apps"));
-    story.start_controller();
+    ];
+    let faults = operations.into_iter().flat_map(|operation| {
+        let kinds = (0..).zip(kinds.clone());
+        kinds.map(move |(number, kind)| Fault::on(operation, kind).after(number).times(1))
+    });
+    let story = Story::arranged(
+        "
+        generate:
+        - {count: 3, name: 'app/empty-{n}', state: stuck-empty}
+        - {count: 3, name: 'app/valued-{n}', state: stuck-valued}
+        - {count: 2, name: 'app/set-{n}', state: stuck-after-set}
+        ",
+    )
+    .faults(faults)
+    .policy(&Policy::acting("apps"))
+    .start();
     story.while_time_flies("all are well", 120.0, || {
         let policy = story.get("srp", "apps");
         count(&policy, "selected") == 8 && verdict(&policy, "Healthy") == ALL_WELL
     });
     for number in 1..=2 {
-        let snapshot = story
-            .aws
-            .inspect(&format!("app/set-{number}"))
-            .expect("it exists");
+        let snapshot = story.inspect(&format!("app/set-{number}"));
         assert!(snapshot.live_value_is_labelled, "{snapshot:?}");
     }
     story.end();
@@ -135,9 +124,8 @@ fn whatever_the_wire_does_the_secrets_are_well_in_the_end() {
 /// The secrets of a region that does not answer are reported as unknown, not as deleted.
 #[test]
 fn a_sweep_that_saw_nothing_forgets_nothing() {
-    let story = Story::with(
+    let story = Story::observing(
         "generate: [{count: 2, name: 'app/db-{n}', state: stuck-empty}, {count: 2, name: 'app/well-{n}', state: healthy}]",
-        &Policy::observing("apps"),
     );
     story.eventually("both are found", || {
         count(&story.get("srp", "apps"), "stuck") == 2
@@ -168,12 +156,9 @@ fn a_sweep_that_saw_nothing_forgets_nothing() {
 /// The values of the simulated secrets appear nowhere: not in logs, objects, events or metrics.
 #[test]
 fn no_secret_value_shows_anywhere() {
-    let mut story = Story::begin(
+    let story = Story::arranged(
         "generate: [{count: 2, name: 'app/empty-{n}', state: stuck-empty}, {count: 2, name: 'app/valued-{n}', state: stuck-valued}]",
-    );
-    story.profile(&json!({}));
-    story.apply_policy(&Policy::acting("apps"));
-    story.start_controller_with(&["--log-level", "trace"]);
+    ).policy(&Policy::acting("apps")).start_with(&["--log-level", "trace"]);
     story.while_time_flies("all are well", 20.0, || {
         let policy = story.get("srp", "apps");
         count(&policy, "selected") == 4 && verdict(&policy, "Healthy") == ALL_WELL
@@ -211,18 +196,16 @@ fn no_secret_value_shows_anywhere() {
 /// At most two secrets are recovered at a time, with at most one rotation per function.
 #[test]
 fn budgets_hold_at_the_wire() {
-    let mut story = Story::begin(
+    let story = Story::arranged(
         "
         generate:
         - {count: 4, name: 'app/shared-{n}', state: stuck-empty, function: ok-shared}
         - {count: 4, name: 'app/own-{n}', state: stuck-empty}
         ",
-    );
-    story.profile(&json!({"maxConcurrentPerFunction": 1}));
-    story.apply_policy(
-        &Policy::acting("apps").but(&json!({"remediation": {"limits": {"maxConcurrent": 2}}})),
-    );
-    story.start_controller();
+    )
+    .profile(&json!({"maxConcurrentPerFunction": 1}))
+    .policy(&Policy::acting("apps").but(&json!({"remediation": {"limits": {"maxConcurrent": 2}}})))
+    .start();
     let started = |one: &serde_json::Value| !one["status"]["steps"].is_null() && !is_finished(one);
     story.while_time_flies("all are well", 20.0, || {
         let operations = story.operations();
