@@ -274,13 +274,8 @@ fn the_definitions_stay_far_below_the_limits_of_etcd_and_of_client_side_apply() 
 
 /// Parses and serializes an object of a resource.
 fn there_and_back(kind: &str, spec: &Value, status: &Value) -> (Value, Value) {
-    let object = serde_json::json!({
-        "apiVersion": "secretrotation.dev/v1alpha1",
-        "kind": kind,
-        "metadata": support::metadata("any"),
-        "spec": spec,
-        "status": status,
-    });
+    let mut object = support::object(kind, "any", spec);
+    object["status"].clone_from(status);
     let read =
         match kind {
             "SecretRotationPolicy" => serde_json::from_value::<SecretRotationPolicy>(object)

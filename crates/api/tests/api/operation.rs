@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
+use fixtures::{REGION, arn, at, function, region, secret_name, server, stage_label};
 use jiff::Timestamp;
 use proptest::{collection, option, prelude::*};
 use secret_rotation_api::{
@@ -20,14 +21,14 @@ use secret_rotation_core::consent::Consent;
 use secret_rotation_core::journal::{
     Baseline, Intent, Journal, JournalEntry, MAX_EARLIER, ResultKind, StepResult, Try,
 };
-use secret_rotation_core::names::{Arn, ObjectName, Region, SecretName, StageLabel, VersionId};
+use secret_rotation_core::names::{ObjectName, StageLabel, VersionId};
 use secret_rotation_core::operation::{Expectation, Failure, Operation, Outcome, Trigger};
 use secret_rotation_core::plan::Proposal;
 use secret_rotation_core::secret::PendingValue;
 use secret_rotation_core::time::AwsTime;
 use serde_json::{Value, json};
 
-use crate::support::{self, aws, server};
+use crate::support;
 
 const KIND: &str = "SecretRotationOperation";
 const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:payments/db-AbCdEf";
@@ -50,12 +51,7 @@ fn request() -> Value {
 }
 
 fn object(spec: &Value, status: Option<Value>) -> SecretRotationOperation {
-    let mut object = json!({
-        "apiVersion": "secretrotation.dev/v1alpha1",
-        "kind": KIND,
-        "metadata": support::metadata("payments-x7k2m4q9ab"),
-        "spec": spec,
-    });
+    let mut object = support::object(KIND, "payments-x7k2m4q9ab", spec);
     if let Some(status) = status {
         object["status"] = status;
     }
@@ -64,7 +60,7 @@ fn object(spec: &Value, status: Option<Value>) -> SecretRotationOperation {
 
 #[test]
 fn an_operation_that_a_finalizer_keeps_has_its_deletion_time() {
-    let deleted = server("2026-11-23T09:00:00Z");
+    let deleted = server(at("2026-11-23T09:00:00Z"));
     let mut kept = object(&request(), None);
     assert_eq!(kept.to_core().expect("valid").deletion_requested, None);
     kept.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
@@ -82,7 +78,7 @@ fn status_of(
     operation: &Operation,
     previous: Option<&SecretRotationOperationStatus>,
 ) -> SecretRotationOperationStatus {
-    let name = SecretName::parse("payments/db").expect("valid");
+    let name = secret_name("payments/db");
     SecretRotationOperationStatus::after_step(
         previous,
         &StepReport {
@@ -92,9 +88,9 @@ fn status_of(
             phase: Phase::Settling,
             message: "waiting until 2026-11-23T10:05:00Z",
             consent: None,
-            next_step: Some(aws("2026-11-23T10:05:00Z")),
+            next_step: Some(at("2026-11-23T10:05:00Z")),
             after: None,
-            now: server("2026-11-23T10:00:00Z"),
+            now: server(at("2026-11-23T10:00:00Z")),
         },
     )
 }
@@ -114,7 +110,7 @@ fn an_approval_is_a_condition_that_stays() {
         }),
         next_step: None,
         after: None,
-        now: server("2026-11-23T10:00:00Z"),
+        now: server(at("2026-11-23T10:00:00Z")),
     };
     let approved = SecretRotationOperationStatus::after_step(None, &progress);
     let condition = find(&approved.conditions, ConditionType::Approved).expect("it is there");
@@ -123,7 +119,7 @@ fn an_approval_is_a_condition_that_stays() {
         ("True", "approved by bob")
     );
     progress.consent = None;
-    progress.now = server("2026-11-23T11:00:00Z");
+    progress.now = server(at("2026-11-23T11:00:00Z"));
     let later = SecretRotationOperationStatus::after_step(Some(&approved), &progress);
     assert_eq!(
         find(&later.conditions, ConditionType::Approved),
@@ -131,7 +127,7 @@ fn an_approval_is_a_condition_that_stays() {
     );
     let status = serde_json::to_value(&later).expect("plain data");
     let read = object(&request(), Some(status)).to_core().expect("valid");
-    assert_eq!(read.approved, Some(server("2026-11-23T10:00:00Z")));
+    assert_eq!(read.approved, Some(server(at("2026-11-23T10:00:00Z"))));
     progress.consent = Some(&Consent::NotNeeded);
     let unasked = SecretRotationOperationStatus::after_step(None, &progress);
     assert!(find(&unasked.conditions, ConditionType::Approved).is_none());
@@ -205,8 +201,8 @@ fn a_manual_operation_needs_few_fields() {
         (Trigger::Manual, Duration::from_mins(5))
     );
     assert_eq!((operation.arn, operation.policy.uid), (None, None));
-    let name = SecretName::parse("payments/db").expect("valid");
-    let region = Region::parse("eu-west-1").expect("valid");
+    let name = secret_name("payments/db");
+    let region = region(REGION);
     assert_eq!(old.target(), Ok(SecretTarget::Name { name, region }));
 }
 
@@ -303,29 +299,20 @@ fn a_journal_that_cannot_be_read_is_an_error() {
 fn a_running_operation_shows_its_phase() {
     let mut operation = operation();
     let labels = [("v1", "AWSCURRENT"), ("v2", "AWSPENDING")];
-    let labels = labels.map(|(id, label)| {
-        (
-            VersionId::parse(id).expect("valid"),
-            BTreeSet::from([StageLabel::parse(label).expect("valid")]),
-        )
-    });
-    let last_changed = Some(aws("2026-11-23T02:14:09.713Z"));
+    let labels =
+        labels.map(|(id, label)| (fixtures::version(id), BTreeSet::from([stage_label(label)])));
+    let last_changed = Some(at("2026-11-23T02:14:09.713Z"));
     operation.baseline = Some(Baseline {
         labels: labels.into(),
         last_changed,
         pending_value: PendingValue::Present,
         rotates: Some(true),
-        function: Some(
-            secret_rotation_core::names::FunctionArn::parse(
-                "arn:aws:lambda:eu-west-1:111122223333:function:rotate",
-            )
-            .expect("a function"),
-        ),
+        function: Some(function("rotate")),
     });
-    let at = aws("2026-11-23T10:00:01Z");
+    let pinned = at("2026-11-23T10:00:01Z");
     let result = StepResult {
         kind: ResultKind::Applied,
-        at,
+        at: pinned,
         request_id: Some("r-1".to_owned()),
         code: None,
     };
@@ -333,7 +320,7 @@ fn a_running_operation_shows_its_phase() {
         step: Step::Pin,
         version: VersionId::parse("v2").ok(),
         tries: 1,
-        intent: at,
+        intent: pinned,
         foreign_change: last_changed,
         earlier: Vec::new(),
         result: Some(result),
@@ -379,7 +366,7 @@ fn a_removed_intent_leaves_no_trace() {
         intended.journal.intend(&Intent {
             step,
             version: VersionId::parse("v2").ok(),
-            at: aws("2026-11-23T10:00:01Z"),
+            at: at("2026-11-23T10:00:01Z"),
             foreign_change: None,
             baseline: None,
         });
@@ -405,7 +392,7 @@ fn a_removed_intent_leaves_no_trace() {
 #[test]
 fn an_ended_operation_is_complete_or_failed() {
     let ended = |outcome| {
-        let completed = Some(aws("2026-11-23T11:00:00Z"));
+        let completed = Some(at("2026-11-23T11:00:00Z"));
         let status = status_of(
             &Operation {
                 outcome: Some(outcome),
@@ -560,19 +547,15 @@ fn operations_of_the_previous_release_are_parsed_without_loss() {
 
 #[test]
 fn an_automatic_operation_matches_its_proposal() {
-    let policy = json!({
-        "apiVersion": "secretrotation.dev/v1alpha1",
-        "kind": "SecretRotationPolicy",
-        "metadata": support::metadata("payments"),
-        "spec": { "selector": { "include": [{ "namePrefix": "payments/" }] } },
-    });
+    let spec = json!({ "selector": { "include": [{ "namePrefix": "payments/" }] } });
+    let policy = support::object("SecretRotationPolicy", "payments", &spec);
     let policy: SecretRotationPolicy = serde_json::from_value(policy).expect("a policy");
     let (policy, _) = policy.to_core().expect("valid");
     let proposal = Proposal {
         name: ObjectName::parse("payments-x7k2m4q9ab").expect("valid"),
-        arn: Arn::parse(ARN).expect("valid"),
-        secret: SecretName::parse("payments/db").expect("valid"),
-        region: Region::parse("eu-west-1").expect("valid"),
+        arn: arn("payments/db"),
+        secret: secret_name("payments/db"),
+        region: region(REGION),
         action: Action::ClearAndRotate,
         expect: Expectation {
             current: VersionId::parse("v1").ok(),
@@ -622,7 +605,7 @@ fn an_automatic_operation_matches_its_proposal() {
 
 #[test]
 fn the_label_of_a_secret_never_changes() {
-    let label = secret_label(&Arn::parse(ARN).expect("valid"));
+    let label = secret_label(&arn("payments/db"));
     assert_eq!(label, "eb2eda2a121157fda3e5c865c1e2d52b");
 }
 
@@ -746,7 +729,7 @@ proptest! {
         journal in journal(), baseline in option::of(baseline()), ended in option::of((outcome(), time())),
     ) {
         let (outcome, completed) = ended.unzip();
-        let ended = outcome.is_some().then(|| server("2026-11-23T10:00:00Z"));
+        let ended = outcome.is_some().then(|| server(at("2026-11-23T10:00:00Z")));
         let before = Operation { journal, baseline, outcome, completed, ended, ..operation() };
         let status = serde_json::to_value(status_of(&before, None)).expect("plain data");
         prop_assert_eq!(support::violations(&STATUS, &status), [""; 0]);

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use fixtures::{REGION, arn, at, region, secret_name, server};
 use secret_rotation_api::{
     Invalid, Readiness,
     conditions::{ConditionType, find},
@@ -13,9 +14,7 @@ use secret_rotation_api::{
 use secret_rotation_core::approval::Approval;
 use secret_rotation_core::block::{Block, BlockReason};
 use secret_rotation_core::maintenance_window::Opening;
-use secret_rotation_core::names::{
-    Arn, ObjectKey, ObjectName, ProfileName, Region, SecretName, VersionId,
-};
+use secret_rotation_core::names::{ObjectKey, ObjectName, ProfileName, VersionId};
 use secret_rotation_core::plan::{Attempts, Plan};
 use secret_rotation_core::policy::{
     Backoff, CircuitBreaker, DisabledReporting, Mode, OverdueRemedy, Reporting, StuckRemedy,
@@ -26,7 +25,7 @@ use secret_rotation_core::survey::{Finding, RegionSurvey, RemedyKind, State, Sur
 use secret_rotation_core::time::AwsTime;
 use serde_json::{Value, json};
 
-use crate::support::{self, aws, server};
+use crate::support;
 
 const KIND: &str = "SecretRotationPolicy";
 
@@ -35,18 +34,13 @@ fn least() -> Value {
 }
 
 fn policy(spec: &Value) -> SecretRotationPolicy {
-    let object = json!({
-        "apiVersion": "secretrotation.dev/v1alpha1",
-        "kind": KIND,
-        "metadata": support::metadata("payments"),
-        "spec": spec,
-    });
+    let object = support::object(KIND, "payments", spec);
     serde_json::from_value(object).expect("a policy that the schema admits")
 }
 
 #[test]
 fn a_policy_that_a_finalizer_keeps_has_its_deletion_time() {
-    let deleted = server("2026-11-23T09:00:00Z");
+    let deleted = server(at("2026-11-23T09:00:00Z"));
     let mut kept = policy(&json!({"selector": {"include": [{"namePrefix": "a/"}]}}));
     kept.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
         deleted.timestamp(),
@@ -165,7 +159,7 @@ fn every_field_is_parsed_and_kept() {
         spec
     );
     let (core, _) = policy.to_core().expect("valid");
-    assert_eq!(core.regions, Some(BTreeSet::from([region()])));
+    assert_eq!(core.regions, Some(BTreeSet::from([region(REGION)])));
     assert_eq!(
         core.detection.expiry.expect("given").rotate_before,
         Duration::from_hours(24)
@@ -173,12 +167,9 @@ fn every_field_is_parsed_and_kept() {
     assert_eq!(core.check_interval, Duration::from_mins(90));
     assert_eq!(core.remediation.approval, Approval::Required);
     assert_eq!(
-        core.remediation.windows.at(aws("2026-11-23T01:00:00Z")),
+        core.remediation.windows.at(at("2026-11-23T01:00:00Z")),
         Opening::Closed {
-            next: (
-                aws("2026-11-30T01:00:00Z"),
-                Some(aws("2026-11-30T03:00:00Z"))
-            )
+            next: (at("2026-11-30T01:00:00Z"), Some(at("2026-11-30T03:00:00Z")))
         }
     );
     assert_eq!(
@@ -214,7 +205,7 @@ fn an_unreadable_window_never_opens() {
         let mut spec = least();
         spec["remediation"] = json!({ "windows": { "allow": [window] } });
         let (core, _) = policy(&spec).to_core().expect("it can be watched");
-        let now = aws("2026-11-23T01:00:00Z");
+        let now = at("2026-11-23T01:00:00Z");
         let problem = core
             .remediation
             .windows
@@ -358,7 +349,7 @@ fn remembered_findings_are_kept_if_credible_and_dropped_otherwise() {
         .iter()
         .map(|((_, name), memory)| (name.as_str(), memory.first_observed))
         .collect();
-    let seen = Some(aws("2026-11-23T02:19:00Z"));
+    let seen = Some(at("2026-11-23T02:19:00Z"));
     assert_eq!(
         remembered,
         [
@@ -370,28 +361,17 @@ fn remembered_findings_are_kept_if_credible_and_dropped_otherwise() {
     );
 }
 
-fn region() -> Region {
-    Region::parse("eu-west-1").expect("valid")
-}
-
-fn arn(name: &str) -> Arn {
-    Arn::parse(format!(
-        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-AbCdEf"
-    ))
-    .expect("valid")
-}
-
 fn finding(name: &str, state: State) -> Finding {
     Finding {
-        name: SecretName::parse(name).expect("valid"),
-        region: region(),
+        name: secret_name(name),
+        region: region(REGION),
         arn: Some(arn(name)),
         state,
-        since: Some(aws("2026-11-23T02:14:09.123Z")),
+        since: Some(at("2026-11-23T02:14:09.123Z")),
         message: "rotation has not progressed since 2026-11-23T02:14:09Z".to_owned(),
         current: VersionId::parse("v1").ok(),
         pending: VersionId::parse("v2").ok(),
-        first_observed: Some(aws("2026-11-23T02:19:00Z")),
+        first_observed: Some(at("2026-11-23T02:19:00Z")),
         pending_value: PendingValue::Empty,
         remedy_kind: RemedyKind::Stuck,
         stability: None,
@@ -430,12 +410,12 @@ fn pass<'a>(readiness: &'a Readiness, seen: Option<(&'a Survey, &'a Plan)>) -> P
         seen,
         retry_request: None,
         handled_request: None,
-        now: server("2026-11-23T10:00:03.5Z"),
+        now: server(at("2026-11-23T10:00:03.5Z")),
     }
 }
 
 fn checked(findings: Vec<Finding>) -> SecretRotationPolicyStatus {
-    let survey = survey(findings, aws("2026-11-23T10:00:00Z"));
+    let survey = survey(findings, at("2026-11-23T10:00:00Z"));
     SecretRotationPolicyStatus::after(
         None,
         &pass(&Readiness::Succeeded, Some((&survey, &Plan::default()))),
@@ -458,21 +438,21 @@ fn condition(status: &SecretRotationPolicyStatus, kind: ConditionType) -> String
 fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
     let survey = survey(
         vec![finding("payments/db", State::Stuck)],
-        aws("2026-11-23T10:00:00Z"),
+        at("2026-11-23T10:00:00Z"),
     );
     let mut plan = Plan::default();
     plan.attempts.insert(
         arn("payments/db"),
         Attempts {
             count: 1,
-            next: Some(aws("2026-11-23T10:44:00Z")),
+            next: Some(at("2026-11-23T10:44:00Z")),
         },
     );
     plan.blocked.insert(
         arn("payments/db"),
         Block {
             reason: BlockReason::BackingOff,
-            until: Some(aws("2026-11-23T10:44:00Z")),
+            until: Some(at("2026-11-23T10:44:00Z")),
         },
     );
     let name = ObjectName::parse("payments-x7k2m4q9ab").expect("valid");
@@ -527,16 +507,16 @@ fn a_stuck_rotation_is_unhealthy_but_the_policy_is_ready() {
 fn the_next_attempt_is_not_before_the_end_of_its_block() {
     let survey = survey(
         vec![finding("payments/db", State::Stuck)],
-        aws("2026-11-23T10:00:00Z"),
+        at("2026-11-23T10:00:00Z"),
     );
     let next = |attempt: Option<&str>, until: Option<&str>| {
         let mut plan = Plan::default();
-        let next = attempt.map(aws);
+        let next = attempt.map(at);
         let attempts = Attempts { count: 3, next };
         plan.attempts.insert(arn("payments/db"), attempts);
         let hold = Block {
             reason: BlockReason::AttemptsExhausted,
-            until: until.map(aws),
+            until: until.map(at),
         };
         plan.blocked.insert(arn("payments/db"), hold);
         let pass = pass(&Readiness::Succeeded, Some((&survey, &plan)));
@@ -609,8 +589,8 @@ fn the_worst_state_gives_the_reason() {
 #[test]
 fn unseen_secrets_are_not_reported_as_healthy() {
     let incomplete = Survey {
-        regions: [(region(), RegionSurvey::default())].into(),
-        ..survey(vec![], aws("2026-11-23T10:00:00Z"))
+        regions: [(region(REGION), RegionSurvey::default())].into(),
+        ..survey(vec![], at("2026-11-23T10:00:00Z"))
     };
     let status = SecretRotationPolicyStatus::after(
         None,
@@ -628,13 +608,10 @@ fn a_pass_without_changes_updates_only_the_time_of_the_check() {
     let stored: SecretRotationPolicyStatus =
         serde_json::from_value(serde_json::to_value(&first).expect("plain data"))
             .expect("a status");
-    let later = survey(
-        vec![finding("a", State::Stuck)],
-        aws("2026-11-23T10:05:00Z"),
-    );
+    let later = survey(vec![finding("a", State::Stuck)], at("2026-11-23T10:05:00Z"));
     let plan = Plan::default();
     let pass = PassReport {
-        now: server("2026-11-23T10:05:03Z"),
+        now: server(at("2026-11-23T10:05:03Z")),
         ..pass(&Readiness::Succeeded, Some((&later, &plan)))
     };
     let second = SecretRotationPolicyStatus::after(Some(&stored), &pass);
@@ -645,11 +622,11 @@ fn a_pass_without_changes_updates_only_the_time_of_the_check() {
 #[test]
 fn a_transition_time_changes_only_with_the_status() {
     let first = checked(vec![finding("a", State::Stuck)]);
-    let at = |findings, now| {
-        let survey = survey(findings, aws("2026-11-23T11:00:00Z"));
+    let changed = |findings, now| {
+        let survey = survey(findings, at("2026-11-23T11:00:00Z"));
         let plan = Plan::default();
         let pass = PassReport {
-            now: server(now),
+            now: server(at(now)),
             ..pass(&Readiness::Succeeded, Some((&survey, &plan)))
         };
         let status = SecretRotationPolicyStatus::after(Some(&first), &pass);
@@ -660,16 +637,19 @@ fn a_transition_time_changes_only_with_the_status() {
             .to_string()
     };
     assert_eq!(
-        at(vec![finding("b", State::Overdue)], "2026-11-23T11:00:00Z"),
+        changed(vec![finding("b", State::Overdue)], "2026-11-23T11:00:00Z"),
         "2026-11-23T10:00:03Z"
     );
-    assert_eq!(at(vec![], "2026-11-23T11:00:00Z"), "2026-11-23T11:00:00Z");
+    assert_eq!(
+        changed(vec![], "2026-11-23T11:00:00Z"),
+        "2026-11-23T11:00:00Z"
+    );
 }
 
 #[test]
 fn a_suspended_policy_keeps_its_findings() {
     let before = checked(vec![finding("a", State::Stuck)]);
-    let survey = survey(vec![], aws("2026-11-23T11:00:00Z"));
+    let survey = survey(vec![], at("2026-11-23T11:00:00Z"));
     let plan = Plan::default();
     let pass = PassReport {
         generation: 4,
@@ -873,7 +853,7 @@ fn fifty_findings_are_listed_and_the_rest_counted_and_all_obey_the_schema() {
 fn findings_known_only_by_number_stay_omitted() {
     let mut survey = survey(
         vec![finding("a", State::Stuck), finding("b", State::Overdue)],
-        aws("2026-11-23T10:00:00Z"),
+        at("2026-11-23T10:00:00Z"),
     );
     survey
         .counts

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use fixtures::{at, server};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secret_rotation_api::{
     Readiness,
@@ -13,17 +14,12 @@ use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::profile::{NamespaceRule, RateLimit};
 use serde_json::{Value, json};
 
-use crate::support::{self, aws, server};
+use crate::support;
 
 const KIND: &str = "AWSAccessProfile";
 
 fn profile(spec: &Value) -> AWSAccessProfile {
-    let object = json!({
-        "apiVersion": "secretrotation.dev/v1alpha1",
-        "kind": KIND,
-        "metadata": support::metadata("default"),
-        "spec": spec,
-    });
+    let object = support::object(KIND, "default", spec);
     serde_json::from_value(object).expect("a profile that the schema admits")
 }
 
@@ -97,7 +93,7 @@ fn every_field_is_parsed_and_kept() {
 
 #[test]
 fn a_profile_that_a_finalizer_keeps_has_its_deletion_time() {
-    let deleted = server("2026-11-23T09:00:00Z");
+    let deleted = server(at("2026-11-23T09:00:00Z"));
     let mut kept = profile(&json!({ "regions": ["eu-west-1"] }));
     assert_eq!(kept.to_core().expect("valid").deletion_requested, None);
     kept.metadata.deletion_timestamp = Some(Time(deleted.timestamp()));
@@ -157,7 +153,7 @@ fn before_the_first_answer_the_condition_of_the_same_generation_is_kept() {
             readiness,
             sweeps: &[],
             regions: &regions,
-            now: server("2026-11-23T10:00:03Z"),
+            now: server(at("2026-11-23T10:00:03Z")),
         };
         AWSAccessProfileStatus::after(previous, &pass)
     };
@@ -177,13 +173,13 @@ fn a_region_that_was_not_swept_keeps_what_is_known_of_it() {
     let region = |name: &str| Region::parse(name).expect("valid");
     let sweep = |name: &str, time: &str| RegionSweep {
         region: region(name),
-        time: aws(time),
+        time: at(time),
         secrets: 214,
         complete: true,
     };
     let regions = BTreeSet::from([region("eu-west-1"), region("eu-central-1")]);
     let after = |previous: Option<&AWSAccessProfileStatus>, sweeps: &[RegionSweep]| {
-        let (readiness, now) = (&Readiness::Succeeded, server("2026-11-23T10:00:03Z"));
+        let (readiness, now) = (&Readiness::Succeeded, server(at("2026-11-23T10:00:03Z")));
         AWSAccessProfileStatus::after(
             previous,
             &ProfileReport {

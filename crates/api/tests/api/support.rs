@@ -1,8 +1,8 @@
 //! Shared parts of the tests of this crate: small objects, and a check of values against a schema.
 
+use fixtures::{merged, resource};
 use jiff::Timestamp;
 use secret_rotation_api::manifests;
-use secret_rotation_core::time::{AwsTime, ServerTime};
 use serde_json::{Map, Value, json};
 
 /// Returns the schema of a resource from its definition.
@@ -171,21 +171,13 @@ fn sample_object(schema: &Value, every: bool, variant: usize) -> Value {
         .collect()
 }
 
-/// Returns the fields that an API server fills in.
-pub(crate) fn metadata(name: &str) -> Value {
-    json!({
-        "name": name,
-        "namespace": "team-payments",
+/// Returns an object as the API server stores it.
+pub(crate) fn object(kind: &str, name: &str, spec: &Value) -> Value {
+    let metadata = json!({
         "uid": "6e1f0c1a-0000-4000-8000-000000000001",
         "generation": 3,
         "creationTimestamp": "2026-11-01T00:00:00Z",
-    })
-}
-
-pub(crate) fn aws(text: &str) -> AwsTime {
-    AwsTime::new(text.parse().expect("a time"))
-}
-
-pub(crate) fn server(text: &str) -> ServerTime {
-    ServerTime::new(text.parse().expect("a time"))
+    });
+    let object = resource(kind, "team-payments", name, spec);
+    merged(object, &json!({ "metadata": metadata }))
 }
