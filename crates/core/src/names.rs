@@ -141,67 +141,114 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// The ARN of a secret: `arn:<partition>:secretsmanager:<region>:<account>:secret:<name>-<suffix>`.
-///
-/// ARNs are always compared as a whole: names that end in `-xxxxxx` make partial ARNs ambiguous.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Arn {
-    text: String,
-    region: Region,
-    account: AccountId,
+/// The parts of an ARN: `arn:<partition>:<service>:<region>:<account>:<resource>`.
+struct ArnParts<'a> {
+    partition: &'a str,
+    service: &'a str,
+    region: &'a str,
+    account: &'a str,
+    resource: &'a str,
 }
 
-impl Arn {
-    /// Parses the ARN of a Secrets Manager secret.
-    ///
-    ///
-    /// # Errors
-    ///
-    ///
-    /// Returns an error if the text is no such ARN.
-    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
-        let text = text.into();
-        match Self::region_and_account(&text) {
-            Some((region, account)) => Ok(Self {
-                text,
-                region,
-                account,
-            }),
-            None => Err(InvalidName {
-                text,
-                expected: "the ARN of a secret",
-            }),
+impl<'a> ArnParts<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let mut parts = text.strip_prefix("arn:")?.splitn(5, ':');
+        Some(Self {
+            partition: parts.next()?,
+            service: parts.next()?,
+            region: parts.next()?,
+            account: parts.next()?,
+            resource: parts.next()?,
+        })
+    }
+}
+
+macro_rules! arn {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name {
+            text: String,
+            region: Region,
+            account: AccountId,
         }
-    }
 
-    fn region_and_account(text: &str) -> Option<(Region, AccountId)> {
-        let mut parts = text.splitn(7, ':');
-        let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-        let (region, account, kind) = (parts.next()?, parts.next()?, parts.next()?);
-        let shape = arn == "arn"
-            && !partition.is_empty()
-            && service == "secretsmanager"
-            && kind == "secret";
-        let resource = parts.next().filter(|resource| bounded(resource, 519))?;
-        (shape && bounded(name_in(resource), 512)).then_some(())?;
-        Some((Region::parse(region).ok()?, AccountId::parse(account).ok()?))
-    }
+        impl $name {
+            /// Parses the ARN.
+            ///
+            ///
+            /// # Errors
+            ///
+            ///
+            /// Returns an error that names the expected kind of ARN if the text is invalid.
+            pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
+                let text = text.into();
+                let valid: fn(&ArnParts<'_>) -> bool = $valid;
+                let parts = ArnParts::of(&text).filter(valid);
+                let parsed = parts.and_then(|parts| {
+                    Some((Region::parse(parts.region).ok()?, AccountId::parse(parts.account).ok()?))
+                });
+                match parsed {
+                    Some((region, account)) => Ok(Self { text, region, account }),
+                    None => Err(InvalidName { text, expected: $expected }),
+                }
+            }
 
-    /// Returns the complete ARN.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
+            /// Returns the complete ARN.
+            pub fn as_str(&self) -> &str {
+                &self.text
+            }
 
-    /// Returns the region in the ARN.
-    pub const fn region(&self) -> &Region {
-        &self.region
-    }
+            /// Returns the region in the ARN.
+            pub const fn region(&self) -> &Region {
+                &self.region
+            }
 
-    /// Returns the account in the ARN.
-    pub const fn account(&self) -> &AccountId {
-        &self.account
-    }
+            /// Returns the account in the ARN.
+            pub const fn account(&self) -> &AccountId {
+                &self.account
+            }
+        }
 
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.text)
+            }
+        }
+    };
+}
+
+arn!(
+    /// The ARN of a secret: `arn:<partition>:secretsmanager:<region>:<account>:secret:<name>-<suffix>`.
+    ///
+    /// ARNs are always compared as a whole: names that end in `-xxxxxx` make partial ARNs ambiguous.
+    Arn, "the ARN of a secret",
+    |parts| {
+        let resource = parts.resource.strip_prefix("secret:");
+        let is_named = |resource: &str| bounded(resource, 519) && bounded(name_in(resource), 512);
+        !parts.partition.is_empty()
+            && parts.service == "secretsmanager"
+            && resource.is_some_and(is_named)
+    }
+);
+arn!(
+    /// The ARN of a queue: `arn:<partition>:sqs:<region>:<account>:<name>`.
+    ///
+    /// Names have 1 to 80 letters, digits, hyphens and underscores. FIFO queues, whose names end in `.fifo`, are invalid:
+    /// AWS sends no events to them.
+    QueueArn, "the ARN of an SQS queue",
+    |parts| {
+        let is_in_partition = |c: char| c.is_ascii_lowercase() || c == '-';
+        let is_in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        !parts.partition.is_empty()
+            && parts.partition.chars().all(is_in_partition)
+            && parts.service == "sqs"
+            && (1..=80).contains(&parts.resource.len())
+            && parts.resource.chars().all(is_in_name)
+    }
+);
+
+impl Arn {
     /// Returns whether it is the other ARN, followed by a hyphen and six characters.
     pub fn is_suffixed(&self, other: &Self) -> bool {
         let suffix = self.text.strip_prefix(&other.text);
@@ -232,79 +279,7 @@ fn name_in(resource: &str) -> &str {
     }
 }
 
-impl fmt::Display for Arn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-/// The ARN of a queue: `arn:<partition>:sqs:<region>:<account>:<name>`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QueueArn {
-    text: String,
-    region: Region,
-    account: AccountId,
-}
-
 impl QueueArn {
-    /// Parses the ARN of an SQS queue. Names have 1 to 80 letters, digits, hyphens and underscores. FIFO queues, whose
-    /// names end in `.fifo`, are refused: AWS sends no events to them.
-    ///
-    ///
-    /// # Errors
-    ///
-    ///
-    /// Returns an error if the text is no such ARN.
-    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
-        let text = text.into();
-        match Self::region_and_account(&text) {
-            Some((region, account)) => Ok(Self {
-                text,
-                region,
-                account,
-            }),
-            None => Err(InvalidName {
-                text,
-                expected: "the ARN of an SQS queue",
-            }),
-        }
-    }
-
-    fn region_and_account(text: &str) -> Option<(Region, AccountId)> {
-        let parts: Vec<_> = text.split(':').collect();
-        let ["arn", partition, "sqs", region, account, name] = parts.as_slice() else {
-            return None;
-        };
-        let named = (1..=80).contains(&name.len())
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-        let partitioned = !partition.is_empty()
-            && partition
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c == '-');
-        (named && partitioned).then_some(())?;
-        Some((
-            Region::parse(*region).ok()?,
-            AccountId::parse(*account).ok()?,
-        ))
-    }
-
-    /// Returns the complete ARN.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns the region in the ARN.
-    pub const fn region(&self) -> &Region {
-        &self.region
-    }
-
-    /// Returns the account in the ARN.
-    pub const fn account(&self) -> &AccountId {
-        &self.account
-    }
-
     /// Returns the partition in the ARN, such as `aws` or `aws-cn`.
     pub fn partition(&self) -> &str {
         self.text.split(':').nth(1).unwrap_or_default()
@@ -313,12 +288,6 @@ impl QueueArn {
     /// Returns the name of the queue.
     pub fn name(&self) -> &str {
         self.text.rsplit(':').next().unwrap_or_default()
-    }
-}
-
-impl fmt::Display for QueueArn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 
