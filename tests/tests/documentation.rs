@@ -315,9 +315,10 @@ fn every_first_profile_fits_every_first_policy() {
             story.apply(policy);
             let reports = profile["spec"]["allowedActions"][0].is_null();
             let acts = policy["spec"]["mode"] == "Remediate";
-            let ready = match reports && acts {
-                true => "False/ActionNotAllowed",
-                false => "True/Succeeded",
+            let ready = if reports && acts {
+                "False/ActionNotAllowed"
+            } else {
+                "True/Succeeded"
             };
             let fits = format!("the profile of {profile_from} fits the policy of {policy_from}");
             story.eventually(&fits, || {

@@ -86,10 +86,8 @@ fn written(file: &Path) -> Vec<Value> {
 fn stored(cluster: &Cluster, file: &Path) -> Result<Vec<Value>, String> {
     let said = kubectl(cluster, &["get", "-o", "json"], file)?;
     let found: Value = serde_json::from_str(&said).expect("kubectl prints JSON");
-    Ok(match &found["items"] {
-        Value::Array(objects) => objects.clone(),
-        _ => vec![found],
-    })
+    let items = found["items"].as_array().cloned();
+    Ok(items.unwrap_or_else(|| vec![found]))
 }
 
 /// Adds every field that is stored in another way than it is written. Fields of which nothing is written are the server's.

@@ -80,7 +80,7 @@ fn whole_second(now: ServerTime) -> Time {
 }
 
 /// Returns the condition of a type.
-pub fn find<'a>(conditions: &'a [Condition], kind: ConditionType) -> Option<&'a Condition> {
+pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
     conditions
         .iter()
         .find(|condition| condition.type_ == kind.name())

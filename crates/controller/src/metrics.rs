@@ -308,8 +308,9 @@ impl Metrics {
             .families
             .time_to_recover
             .with_label_values(&[policy.namespace.as_str(), policy.name.as_str()]);
-        took.iter()
-            .for_each(|took| histogram.observe(took.as_secs_f64()));
+        for took in took {
+            histogram.observe(took.as_secs_f64());
+        }
     }
 
     /// Records that an operation has ended.

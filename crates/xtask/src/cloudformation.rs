@@ -119,7 +119,7 @@ mod tests {
                 .map(|(name, field)| (name.clone(), in_the_usual_partition(field)))
                 .collect(),
             Value::Array(values) => values.iter().map(in_the_usual_partition).collect(),
-            other => other.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
         }
     }
 

@@ -230,7 +230,7 @@ impl SweepStore {
     pub(crate) fn request_look(&self, secret: &Arn) -> Vec<ProfileRegion> {
         let now = clock::now();
         self.request_where_known(secret, |requests| {
-            requests.request_look(secret.clone(), now)
+            requests.request_look(secret.clone(), now);
         })
     }
 

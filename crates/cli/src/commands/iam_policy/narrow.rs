@@ -99,9 +99,12 @@ impl Policy {
     /// Replaces the partition in every ARN.
     pub(super) fn move_to(&mut self, partition: &Partition) {
         for statement in &mut self.statement {
-            match &mut statement.resource {
-                Value::Array(arns) => arns.iter_mut().for_each(|arn| relocate(arn, partition)),
-                arn => relocate(arn, partition),
+            if let Value::Array(arns) = &mut statement.resource {
+                for arn in arns {
+                    relocate(arn, partition);
+                }
+            } else {
+                relocate(&mut statement.resource, partition);
             }
         }
     }
