@@ -357,7 +357,7 @@ mod tests {
 
     fn deps() -> (Trigger, Deps) {
         let (trigger, shutdown) = shutdown::channel();
-        let (_tenure, leadership) = Leadership::held_for(1, Duration::from_hours(1));
+        let (_claim, leadership) = Leadership::held_for(1, Duration::from_hours(1));
         let deps = Deps {
             metrics: Metrics::new(1, SecretLabel::Name).expect("metrics"),
             leadership,

@@ -45,7 +45,7 @@ pub(super) async fn decide(
 ) -> Result<ExitCode, CommandError> {
     let cluster = app.cluster().await?;
     let operation: SecretRotationOperation = cluster.get(&args.name).await?;
-    refuse_late(&operation, &args.name, cluster.namespace())?;
+    reject_late(&operation, &args.name, cluster.namespace())?;
     let by = cluster.whoami().await?;
     let decision = json!({"verdict": verdict, "by": by, "message": args.message});
     cluster
@@ -61,7 +61,7 @@ pub(super) async fn decide(
 }
 
 /// Rejects a second decision, and a decision about an operation that has ended.
-fn refuse_late(
+fn reject_late(
     operation: &SecretRotationOperation,
     name: &str,
     namespace: &str,

@@ -98,7 +98,7 @@ pub(crate) async fn run(_app: &App, args: &PutArgs) -> Result<ExitCode, CommandE
     }
     // Reading the value and the confirmation can take long: check again what was seen before.
     let now = writable(args, &session, &account).await?;
-    refuse_if_moved(&secret, &now)?;
+    reject_if_moved(&secret, &now)?;
     let shape = if args.binary {
         Shape::Binary
     } else {
@@ -128,7 +128,7 @@ async fn writable(
     let is_idle = args.force_while_rotating
         || has_failed_without_value(place, session, account, &secret, now).await;
     if !is_idle {
-        refuse_unfinished(&secret)?;
+        reject_unfinished(&secret)?;
     }
     Ok(secret)
 }
@@ -169,7 +169,7 @@ fn refuse(secret: &Secret) -> Result<(), CommandError> {
 }
 
 /// Rejects a secret with an unfinished rotation.
-fn refuse_unfinished(secret: &Secret) -> Result<(), CommandError> {
+fn reject_unfinished(secret: &Secret) -> Result<(), CommandError> {
     let Some(pending) = secret.unfinished() else {
         return Ok(());
     };
@@ -188,7 +188,7 @@ fn refuse_unfinished(secret: &Secret) -> Result<(), CommandError> {
 }
 
 /// Rejects a write that would replace a value that appeared since the first look, by `put` or by a rotation.
-fn refuse_if_moved(before: &Secret, now: &Secret) -> Result<(), CommandError> {
+fn reject_if_moved(before: &Secret, now: &Secret) -> Result<(), CommandError> {
     match now.current() {
         current if current == before.current() => Ok(()),
         Some(current) => Err(CommandError::new(format!(

@@ -7,7 +7,7 @@ const OFFERED: usize = 8;
 pub(crate) fn nearest_first(typed: &str, names: &[String]) -> Vec<String> {
     let mut names: Vec<_> = names
         .iter()
-        .map(|name| (likeness(typed, name), name))
+        .map(|name| (similarity(typed, name), name))
         .collect();
     names.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.cmp(y)));
     names.into_iter().map(|(_, name)| name.clone()).collect()
@@ -31,7 +31,7 @@ pub(crate) fn similar_names(typed: &str, names: &[String]) -> Option<String> {
 
 /// Returns the Jaro-Winkler similarity, which favors a common prefix. A part of a name counts as much as a typing
 /// mistake.
-fn likeness(typed: &str, name: &str) -> f64 {
+fn similarity(typed: &str, name: &str) -> f64 {
     const PART: f64 = 0.9;
     let alike = strsim::jaro_winkler(typed, name);
     if !typed.is_empty() && name.contains(typed) {

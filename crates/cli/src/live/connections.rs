@@ -1,10 +1,10 @@
-//! Which sources of news are connected, and since when the others are not.
+//! Which sources of updates are connected, and since when the others are not.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-/// A source of news.
+/// A source of updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     /// The API server itself, polled at intervals.
@@ -17,7 +17,7 @@ pub(super) enum Source {
 
 /// A source that is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Loss {
+pub(super) struct LostSource {
     /// The time since, by the API server's clock.
     pub(super) since: Option<Timestamp>,
     /// The error.
@@ -27,7 +27,7 @@ pub(super) struct Loss {
 /// The sources that are not connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Connections {
-    lost: BTreeMap<Source, Loss>,
+    lost: BTreeMap<Source, LostSource>,
 }
 
 impl Connections {
@@ -35,7 +35,7 @@ impl Connections {
     pub(super) fn lost(&mut self, source: Source, now: Option<Timestamp>, why: &str) {
         let since = self.lost.get(&source).map_or(now, |loss| loss.since);
         let why = why.to_owned();
-        self.lost.insert(source, Loss { since, why });
+        self.lost.insert(source, LostSource { since, why });
     }
 
     /// Records that a source is connected.
@@ -44,7 +44,7 @@ impl Connections {
     }
 
     /// Returns the loss to show, the server before its watches; `None` if everything is connected.
-    pub(super) fn loss(&self) -> Option<&Loss> {
+    pub(super) fn loss(&self) -> Option<&LostSource> {
         self.lost.values().next()
     }
 }
@@ -60,7 +60,7 @@ mod tests {
         connections.lost(Source::Policies, early, "no CRDs");
         connections.lost(Source::Policies, late, "still none");
         connections.found(Source::Server);
-        let loss = Loss {
+        let loss = LostSource {
             since: early,
             why: "still none".to_owned(),
         };

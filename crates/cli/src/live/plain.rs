@@ -11,14 +11,14 @@ use tokio::sync::mpsc;
 
 use super::connections::{Connections, Source};
 use super::screen::read_policies;
-use super::watch::{News, Scope, Watches};
+use super::watch::{ClusterUpdate, Scope, Watches};
 use crate::CommandError;
 use crate::kubernetes::Cluster;
 use crate::ui::document::whole_seconds;
 use crate::ui::output;
 use crate::view::policy::{PolicyView, Row};
 
-/// The number of unprocessed news.
+/// The number of unprocessed updates.
 const BACKLOG: usize = 64;
 
 /// States by their subject.
@@ -27,10 +27,10 @@ type States = BTreeMap<String, String>;
 /// Prints a line per change until standard output is closed or the process ends.
 pub(crate) async fn run(cluster: &Cluster, scope: Scope) -> Result<ExitCode, CommandError> {
     read_policies(cluster, &scope).await?;
-    let (sender, mut news) = mpsc::channel(BACKLOG);
+    let (sender, mut updates) = mpsc::channel(BACKLOG);
     let _watches = Watches::start(cluster, &scope, &sender);
     let mut log = ChangeLog::default();
-    while let Some(one) = news.recv().await {
+    while let Some(one) = updates.recv().await {
         let now = cluster.now();
         let time = now.map_or_else(|| "-".to_owned(), whole_seconds);
         for line in log.take(one, now) {
@@ -52,20 +52,22 @@ struct ChangeLog {
 }
 
 impl ChangeLog {
-    /// Takes news and returns a line per change. Returns nothing before both policies and operations are known.
-    fn take(&mut self, news: News, now: Option<Timestamp>) -> Vec<String> {
+    /// Takes an update and returns a line per change. Returns nothing before both policies and operations are known.
+    fn take(&mut self, change: ClusterUpdate, now: Option<Timestamp>) -> Vec<String> {
         let before = self.connections.clone();
-        match news {
-            News::Policies(all) => {
+        match change {
+            ClusterUpdate::Policies(all) => {
                 self.policies = Some(all);
                 self.connections.found(Source::Policies);
             }
-            News::Operations(all) => {
+            ClusterUpdate::Operations(all) => {
                 self.operations = Some(all);
                 self.connections.found(Source::Operations);
             }
-            News::Alive => self.connections.found(Source::Server),
-            News::Lost(source, failure) => self.connections.lost(source, now, failure.message()),
+            ClusterUpdate::Alive => self.connections.found(Source::Server),
+            ClusterUpdate::Lost(source, failure) => {
+                self.connections.lost(source, now, failure.message())
+            }
         }
         let mut lines = Vec::new();
         match (before.loss(), self.connections.loss()) {
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn the_first_lines_contain_everything() {
         let mut log = ChangeLog::default();
-        let policies = News::Policies(vec![testing::payments()]);
+        let policies = ClusterUpdate::Policies(vec![testing::payments()]);
         assert_eq!(log.take(policies, None), Vec::<String>::new());
         let expected = "\
 team-payments/payments: Remediate; Ready=True Succeeded; Healthy=False RotationStuck; Healthy: 11, Rotating: 1, Stuck: 2, Overdue: 1
@@ -160,7 +162,7 @@ team-payments/payments payments/batch in eu-west-1: Rotating
 team-payments/payments payments/db/main in eu-west-1: Stuck; ClearAndRotate: Settling
 team-payments/payments payments/ledger in eu-central-1: Overdue; ObserveOnly
 team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
-        let lines = log.take(News::Operations(testing::operations()), None);
+        let lines = log.take(ClusterUpdate::Operations(testing::operations()), None);
         assert_eq!(lines.join("\n"), expected);
     }
 
@@ -181,12 +183,12 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
     #[test]
     fn later_lines_contain_only_changes() {
         let mut log = ChangeLog::default();
-        log.take(News::Operations(testing::operations()), None);
-        log.take(News::Policies(vec![testing::payments()]), None);
-        let again = log.take(News::Policies(vec![testing::payments()]), None);
+        log.take(ClusterUpdate::Operations(testing::operations()), None);
+        log.take(ClusterUpdate::Policies(vec![testing::payments()]), None);
+        let again = log.take(ClusterUpdate::Policies(vec![testing::payments()]), None);
         assert_eq!(again, Vec::<String>::new());
         assert_eq!(
-            log.take(News::Operations(Vec::new()), None),
+            log.take(ClusterUpdate::Operations(Vec::new()), None),
             [
                 "team-payments/payments payments/db/main in eu-west-1: Stuck",
                 "team-payments/payments payments/api-key in eu-west-1: no longer reported",
@@ -197,15 +199,15 @@ team-payments/payments payments/ledger in eu-west-1: Stuck; OutsideWindow";
     #[test]
     fn a_lost_and_a_restored_connection_are_printed_once() {
         let mut log = ChangeLog::default();
-        let lost = |source| News::Lost(source, CommandError::new("no answer"));
+        let lost = |source| ClusterUpdate::Lost(source, CommandError::new("no answer"));
         assert_eq!(
             log.take(lost(Source::Server), None),
             ["connection lost: no answer"]
         );
         assert_eq!(log.take(lost(Source::Policies), None), Vec::<String>::new());
-        assert_eq!(log.take(News::Alive, None), Vec::<String>::new());
+        assert_eq!(log.take(ClusterUpdate::Alive, None), Vec::<String>::new());
         assert_eq!(
-            log.take(News::Policies(Vec::new()), None),
+            log.take(ClusterUpdate::Policies(Vec::new()), None),
             ["connected again"]
         );
     }

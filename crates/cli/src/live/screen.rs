@@ -15,7 +15,7 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 use super::model::{Choice, Model};
 use super::update::{Effect, Message, update};
 use super::view;
-use super::watch::{News, Scope, Watches};
+use super::watch::{ClusterUpdate, Scope, Watches};
 use crate::CommandError;
 use crate::kubernetes::events;
 use crate::kubernetes::{Cluster, request_check};
@@ -25,7 +25,7 @@ use crate::view::Events;
 /// The interval at which ages are updated.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The shortest time between two pictures: news arrive in bursts, and connections can be slow.
+/// The shortest time between two pictures: updates arrive in bursts, and connections can be slow.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The number of unprocessed messages.
@@ -70,17 +70,17 @@ struct Screen<'a> {
     cluster: &'a Cluster,
     model: Model,
     watches: Watches,
-    news: (Sender<News>, Receiver<News>),
+    updates: (Sender<ClusterUpdate>, Receiver<ClusterUpdate>),
     answers: (Sender<Message>, Receiver<Message>),
 }
 
 impl<'a> Screen<'a> {
     fn new(cluster: &'a Cluster, model: Model) -> Self {
-        let news = mpsc::channel(BACKLOG);
+        let updates = mpsc::channel(BACKLOG);
         Self {
             cluster,
-            watches: Watches::start(cluster, &model.scope, &news.0),
-            news,
+            watches: Watches::start(cluster, &model.scope, &updates.0),
+            updates,
             answers: mpsc::channel(BACKLOG),
             model,
         }
@@ -104,8 +104,8 @@ impl<'a> Screen<'a> {
                         if self.take_event(&event) { return Ok(()) }
                         break;
                     }
-                    Some(news) = self.news.1.recv() => {
-                        self.take(Message::News(news));
+                    Some(update) = self.updates.1.recv() => {
+                        self.take(Message::ClusterUpdate(update));
                         due = true;
                     }
                     Some(answer) = self.answers.1.recv() => {
@@ -144,13 +144,13 @@ impl<'a> Screen<'a> {
         let scope = self.model.scope.clone();
         let effect = update(&mut self.model, message);
         if self.model.scope != scope {
-            self.watches = Watches::start(self.cluster, &self.model.scope, &self.news.0);
+            self.watches = Watches::start(self.cluster, &self.model.scope, &self.updates.0);
         }
         match effect {
             None => false,
             Some(Effect::Quit) => true,
             Some(effect) => {
-                tokio::spawn(carry_out(
+                tokio::spawn(run_effect(
                     self.cluster.clone(),
                     effect,
                     self.answers.0.clone(),
@@ -162,7 +162,7 @@ impl<'a> Screen<'a> {
 }
 
 /// Carries out an effect, concurrently with the screen.
-async fn carry_out(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
+async fn run_effect(cluster: Cluster, effect: Effect, answers: Sender<Message>) {
     let answer = match effect {
         Effect::Quit => return,
         Effect::Check { namespace, name } => {

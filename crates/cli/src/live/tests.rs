@@ -9,7 +9,7 @@ use super::connections::Source;
 use super::model::{Choice, Model, Page, Sort};
 use super::update::{Effect, Message, update};
 use super::view::draw;
-use super::watch::{News, Scope};
+use super::watch::{ClusterUpdate, Scope};
 use crate::CommandError;
 use crate::testing;
 use crate::ui::style::Style;
@@ -26,16 +26,16 @@ fn model(style: Style) -> Model {
     };
     let mut model = Model::new("prod", "team-payments", scope, style);
     model.now = testing::now();
-    learn(
+    apply_update(
         &mut model,
-        News::Policies(vec![testing::payments(), testing::search()]),
+        ClusterUpdate::Policies(vec![testing::payments(), testing::search()]),
     );
-    learn(&mut model, News::Operations(testing::operations()));
+    apply_update(&mut model, ClusterUpdate::Operations(testing::operations()));
     model
 }
 
-fn learn(model: &mut Model, news: News) -> Option<Effect> {
-    update(model, Message::News(news))
+fn apply_update(model: &mut Model, change: ClusterUpdate) -> Option<Effect> {
+    update(model, Message::ClusterUpdate(change))
 }
 
 fn press(model: &mut Model, code: KeyCode) -> Option<Effect> {
@@ -125,9 +125,9 @@ fn the_help_at_80_by_24() {
 #[test]
 fn a_lost_connection_is_on_every_page() {
     let mut model = model(UNICODE);
-    learn(
+    apply_update(
         &mut model,
-        News::Lost(
+        ClusterUpdate::Lost(
             Source::Server,
             CommandError::new("the API server cannot be reached"),
         ),
@@ -141,7 +141,7 @@ fn a_lost_connection_is_on_every_page() {
             "CONNECTION LOST since 2026-11-23T10:00:00Z, the data may be outdated: the API se";
         assert_eq!(picture.lines().nth(1), Some(banner), "{picture}");
     }
-    learn(&mut model, News::Alive);
+    apply_update(&mut model, ClusterUpdate::Alive);
     assert_eq!(model.connections.loss(), None);
     assert!(!text(&mut model, 80, 24).contains("LOST"));
 }
@@ -154,7 +154,7 @@ fn versions_with_a_common_beginning_stay_distinguishable() {
     finding.current_version_id = Some("terraform-20261101094233000000000001".into());
     finding.pending_version_id = Some("terraform-20261120101500000000000002".into());
     let mut model = model(UNICODE);
-    learn(&mut model, News::Policies(vec![policy]));
+    apply_update(&mut model, ClusterUpdate::Policies(vec![policy]));
     let list = text(&mut model, 160, 50);
     assert!(list.contains("terraf..000001  terraf..000002"), "{list}");
 }
@@ -222,7 +222,7 @@ fn the_selection_stays_within_the_list() {
     press(&mut model, KeyCode::Char('g'));
     press(&mut model, KeyCode::Up);
     assert!(matches!(&model.chosen, Some(Choice::Policy { name, .. }) if name == "payments"));
-    learn(&mut model, News::Policies(Vec::new()));
+    apply_update(&mut model, ClusterUpdate::Policies(Vec::new()));
     assert_eq!(press(&mut model, KeyCode::Enter), None);
 }
 
@@ -253,13 +253,13 @@ fn enter_opens_a_secret_and_escape_goes_back() {
     ));
     assert!(matches!(model.page, Page::Open(_)));
     // Events of an open item are read again only after a change.
-    assert_eq!(learn(&mut model, News::Alive), None);
+    assert_eq!(apply_update(&mut model, ClusterUpdate::Alive), None);
     assert_eq!(
-        learn(&mut model, News::Operations(testing::operations())),
+        apply_update(&mut model, ClusterUpdate::Operations(testing::operations())),
         None
     );
     assert!(matches!(
-        learn(&mut model, News::Operations(Vec::new())),
+        apply_update(&mut model, ClusterUpdate::Operations(Vec::new())),
         Some(Effect::Read { .. })
     ));
     press(&mut model, KeyCode::Esc);
@@ -298,7 +298,7 @@ fn an_open_page_scrolls_no_further_than_its_end() {
 fn an_open_secret_that_recovers_is_no_longer_shown() {
     let mut model = model(UNICODE);
     open_first_secret(&mut model);
-    learn(&mut model, News::Policies(vec![testing::search()]));
+    apply_update(&mut model, ClusterUpdate::Policies(vec![testing::search()]));
     assert!(text(&mut model, 80, 24).contains("It is no longer reported"));
 }
 

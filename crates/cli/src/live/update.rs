@@ -4,15 +4,15 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::connections::{Connections, Source};
 use super::model::{Choice, Model, Page, entries};
-use super::watch::{News, Scope};
+use super::watch::{ClusterUpdate, Scope};
 use crate::CommandError;
 use crate::view::Events;
 
 /// Something that happened.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// News from the cluster.
-    News(News),
+    /// An update from the cluster.
+    ClusterUpdate(ClusterUpdate),
     /// The events of an item.
     Events(Choice, Events),
     /// A key was pressed.
@@ -44,7 +44,7 @@ pub(super) enum Effect {
 /// Processes a message. Pure: it changes only the model.
 pub(super) fn update(model: &mut Model, message: Message) -> Option<Effect> {
     match message {
-        Message::News(news) => learn(model, news),
+        Message::ClusterUpdate(change) => apply_update(model, change),
         Message::Events(choice, events) => {
             if model.page == Page::Open(choice) {
                 model.events = Some(events);
@@ -81,25 +81,25 @@ fn moved(model: &mut Model, scope: Result<Scope, CommandError>) {
     }
 }
 
-fn learn(model: &mut Model, news: News) -> Option<Effect> {
-    let changed = match news {
-        News::Policies(policies) => {
+fn apply_update(model: &mut Model, change: ClusterUpdate) -> Option<Effect> {
+    let changed = match change {
+        ClusterUpdate::Policies(policies) => {
             let changed = policies != model.policies;
             model.policies = policies;
             model.connections.found(Source::Policies);
             changed
         }
-        News::Operations(operations) => {
+        ClusterUpdate::Operations(operations) => {
             let changed = operations != model.operations;
             model.operations = operations;
             model.connections.found(Source::Operations);
             changed
         }
-        News::Alive => {
+        ClusterUpdate::Alive => {
             model.connections.found(Source::Server);
             false
         }
-        News::Lost(source, failure) => {
+        ClusterUpdate::Lost(source, failure) => {
             model.connections.lost(source, model.now, failure.message());
             false
         }
@@ -167,7 +167,7 @@ fn on_list(model: &mut Model, code: KeyCode) -> Option<Effect> {
         KeyCode::Enter => return open(model),
         other => {
             if let Some(step) = step(other, model.height) {
-                walk(model, step);
+                move_selection(model, step);
             }
         }
     }
@@ -211,7 +211,7 @@ fn step(code: KeyCode, height: usize) -> Option<isize> {
     }
 }
 
-fn walk(model: &mut Model, step: isize) {
+fn move_selection(model: &mut Model, step: isize) {
     let views = model.views();
     let entries = entries(&views);
     let last = entries.len().saturating_sub(1);

@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use self::style::severity_style;
-use super::connections::Loss;
+use super::connections::LostSource;
 use super::model::{Model, Page};
 use super::update::Message;
 use crate::ui::document::whole_seconds;
@@ -31,7 +31,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) -> Message {
     ])
     .areas(frame.area());
     frame.render_widget(Paragraph::new(title_line(model)), title);
-    if let Some(Loss { since, why }) = model.connections.loss() {
+    if let Some(LostSource { since, why }) = model.connections.loss() {
         let since = since.map_or_else(String::new, |since| {
             format!(" since {}", whole_seconds(since))
         });

@@ -1,4 +1,4 @@
-//! Sources of news: watches of policies and operations, and a poll that detects a dead server behind a silent watch.
+//! Sources of updates: watches of policies and operations, and a poll that detects a dead server behind a silent watch.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -36,9 +36,9 @@ pub(crate) struct Scope {
     pub(crate) name: Option<String>,
 }
 
-/// News from the cluster.
+/// An update from the cluster.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum ClusterUpdate {
     /// All policies of the scope.
     Policies(Vec<SecretRotationPolicy>),
     /// All operations of the scope.
@@ -57,7 +57,7 @@ pub(super) struct Watches {
 
 impl Watches {
     /// Starts the watches. Every change is sent as the complete list.
-    pub(super) fn start(cluster: &Cluster, scope: &Scope, news: &Sender<News>) -> Self {
+    pub(super) fn start(cluster: &Cluster, scope: &Scope, updates: &Sender<ClusterUpdate>) -> Self {
         let mut tasks = JoinSet::new();
         let name = |path: &str| scope.name.as_ref().map(|name| format!("{path}={name}"));
         tasks.spawn(follow(
@@ -65,18 +65,18 @@ impl Watches {
             scope.namespace.clone(),
             name("metadata.name"),
             Source::Policies,
-            News::Policies,
-            news.clone(),
+            ClusterUpdate::Policies,
+            updates.clone(),
         ));
         tasks.spawn(follow(
             cluster.clone(),
             scope.namespace.clone(),
             name("spec.policyRef.name"),
             Source::Operations,
-            News::Operations,
-            news.clone(),
+            ClusterUpdate::Operations,
+            updates.clone(),
         ));
-        tasks.spawn(poll_server(cluster.clone(), news.clone()));
+        tasks.spawn(poll_server(cluster.clone(), updates.clone()));
         Self { _tasks: tasks }
     }
 }
@@ -87,24 +87,27 @@ async fn follow<K: Kind>(
     namespace: Option<String>,
     fields: Option<String>,
     source: Source,
-    to_news: fn(Vec<K>) -> News,
-    news: Sender<News>,
+    to_update: fn(Vec<K>) -> ClusterUpdate,
+    updates: Sender<ClusterUpdate>,
 ) {
     let mut pause = FIRST_PAUSE;
     let (namespace, fields) = (namespace.as_deref(), fields.as_deref());
     loop {
-        let Some(end) = watch(&cluster, namespace, fields, to_news, &news).await else {
+        let Some(end) = watch(&cluster, namespace, fields, to_update, &updates).await else {
             return;
         };
         if end.has_sent {
             pause = FIRST_PAUSE;
         }
         if is_forbidden(&end.error) {
-            return poll(&cluster, namespace, fields, source, to_news, &news).await;
+            return poll(&cluster, namespace, fields, source, to_update, &updates).await;
         }
         let request = ApiRequest::on::<K>("watch", namespace);
         if let Some(failure) = failure(&cluster, &request, &end.error)
-            && news.send(News::Lost(source, failure)).await.is_err()
+            && updates
+                .send(ClusterUpdate::Lost(source, failure))
+                .await
+                .is_err()
         {
             return;
         }
@@ -114,7 +117,7 @@ async fn follow<K: Kind>(
 }
 
 /// The end of a watch.
-struct End {
+struct EndedWatch {
     error: watcher::Error,
     /// Whether it sent anything before.
     has_sent: bool,
@@ -125,9 +128,9 @@ async fn watch<K: Kind>(
     cluster: &Cluster,
     namespace: Option<&str>,
     fields: Option<&str>,
-    to_news: fn(Vec<K>) -> News,
-    news: &Sender<News>,
-) -> Option<End> {
+    to_update: fn(Vec<K>) -> ClusterUpdate,
+    updates: &Sender<ClusterUpdate>,
+) -> Option<EndedWatch> {
     let config = watcher::Config {
         field_selector: fields.map(str::to_owned),
         ..watcher::Config::default()
@@ -138,7 +141,7 @@ async fn watch<K: Kind>(
     loop {
         let event = match stream.try_next().await {
             Ok(event) => event?,
-            Err(error) => return Some(End { error, has_sent }),
+            Err(error) => return Some(EndedWatch { error, has_sent }),
         };
         let complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
         match event {
@@ -152,7 +155,8 @@ async fn watch<K: Kind>(
             Event::InitDone => {}
         }
         if complete {
-            news.send(to_news(known.values().cloned().collect()))
+            updates
+                .send(to_update(known.values().cloned().collect()))
                 .await
                 .ok()?;
             has_sent = true;
@@ -166,34 +170,34 @@ async fn poll<K: Kind>(
     namespace: Option<&str>,
     fields: Option<&str>,
     source: Source,
-    to_news: fn(Vec<K>) -> News,
-    news: &Sender<News>,
+    to_update: fn(Vec<K>) -> ClusterUpdate,
+    updates: &Sender<ClusterUpdate>,
 ) {
     loop {
         let item = match cluster.list_where::<K>(namespace, fields).await {
-            Ok(all) => to_news(all),
-            Err(failure) => News::Lost(source, failure),
+            Ok(all) => to_update(all),
+            Err(failure) => ClusterUpdate::Lost(source, failure),
         };
-        if news.send(item).await.is_err() {
+        if updates.send(item).await.is_err() {
             return;
         }
         sleep(POLL).await;
     }
 }
 
-/// Polls the server: a watch without changes is as silent as a dead one.
-async fn poll_server(cluster: Cluster, news: Sender<News>) {
+/// Polls the server: a watch without updates is as silent as a dead one.
+async fn poll_server(cluster: Cluster, updates: Sender<ClusterUpdate>) {
     loop {
         let item = match cluster.ping().await {
-            Ok(()) => News::Alive,
-            Err(failure) => News::Lost(Source::Server, failure),
+            Ok(()) => ClusterUpdate::Alive,
+            Err(failure) => ClusterUpdate::Lost(Source::Server, failure),
         };
-        let pause = if matches!(item, News::Lost(..)) {
+        let pause = if matches!(item, ClusterUpdate::Lost(..)) {
             FIRST_PAUSE
         } else {
             SERVER_POLL
         };
-        if news.send(item).await.is_err() {
+        if updates.send(item).await.is_err() {
             return;
         }
         sleep(pause).await;

@@ -209,7 +209,7 @@ async fn one_request_that_hangs_never_loses_the_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_regained_without_another_holder_is_a_new_term_of_the_same_reign() {
+async fn a_lease_regained_without_another_holder_is_a_new_term_of_the_same_epoch() {
     let server = Server::default();
     let (_release, leadership) = holding(&server).await;
     server.lock().hanging = 6;
@@ -219,7 +219,7 @@ async fn a_lease_regained_without_another_holder_is_a_new_term_of_the_same_reign
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_another_replica_held_meanwhile_begins_a_new_reign() {
+async fn a_lease_that_another_replica_held_meanwhile_begins_a_new_epoch() {
     let server = Server::default();
     let (_release, leadership) = holding(&server).await;
     server.edit(|lease| {
@@ -246,7 +246,7 @@ async fn a_holder_that_came_and_went_unseen_is_noticed_by_the_transitions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_was_created_again_begins_a_new_reign() {
+async fn a_lease_that_was_created_again_begins_a_new_epoch() {
     let server = Server::default();
     let (_release, leadership) = holding(&server).await;
     server.lock().lease = None;
