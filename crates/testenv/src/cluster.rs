@@ -89,7 +89,7 @@ impl Cluster {
         self.folder.path().join(format!("{user}.kubeconfig"))
     }
 
-    /// Returns a folder for the files of a test. [`Self::reset`] empties it.
+    /// Returns a folder for the files of a test. A reset of the cluster empties it.
     pub fn folder(&self) -> &Path {
         &self.files
     }

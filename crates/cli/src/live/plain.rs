@@ -66,7 +66,7 @@ impl ChangeLog {
             }
             ClusterUpdate::Alive => self.connections.found(Source::Server),
             ClusterUpdate::Lost(source, failure) => {
-                self.connections.lost(source, now, failure.message())
+                self.connections.lost(source, now, failure.message());
             }
         }
         let mut lines = Vec::new();
