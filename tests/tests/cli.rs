@@ -161,7 +161,7 @@ fn sees(story: &Story) {
         &[
             "Healthy=False RotationStuck",
             "app/ledger in eu-west-1",
-            "Set mode: Remediate",
+            "set spec.mode: Remediate",
             "RotationStuck: ",
         ],
     );

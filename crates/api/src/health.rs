@@ -18,7 +18,7 @@ words! {
         /// A secret is [`Broken`](State::Broken).
         SecretBroken => "a secret has no current version",
         /// A secret is [`Stuck`](State::Stuck).
-        RotationStuck => "a rotation has stopped half-way",
+        RotationStuck => "a rotation has stopped halfway",
         /// A secret is [`Expiring`](State::Expiring).
         SecretExpiring => "the value of a secret expires soon",
         /// A secret is [`Overdue`](State::Overdue).

@@ -154,7 +154,7 @@ words! {
         /// No AWSCURRENT: a person must set a value.
         Broken => "no version is current; a person must set a value",
         /// A pending version without progress, or one that was rolled back.
-        Stuck => "a rotation has stopped half-way",
+        Stuck => "a rotation has stopped halfway",
         /// The value expires soon, by its tag.
         Expiring => "the value expires soon, by its tag",
         /// AWS's own next rotation date has passed.
