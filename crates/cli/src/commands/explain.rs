@@ -140,8 +140,7 @@ mod tests {
     #[test]
     fn the_list_names_every_word_below_its_group_with_a_sentence() {
         let text = listed(&entries());
-        let first =
-            "States of a secret\n  Stuck                  a rotation has stopped halfway\n";
+        let first = "States of a secret\n  Stuck                  a rotation has stopped halfway\n";
         assert!(text.starts_with(first), "{text}");
         assert!(text.contains("\n\nblockedBy of a finding\n  ObserveOnly            the policy"));
         let width = |line: &str| line.chars().count();
