@@ -221,7 +221,17 @@ fn a_stored_policy_that_would_be_refused_today_can_still_be_changed_elsewhere() 
         patch(&change, &[]).unwrap_or_else(|error| panic!("{change}: {error}"));
     }
     let status = json!({"status": {"observedGeneration": 1}});
-    patch(&status, &["--subresource=status"]).expect("its status can be written");
+    let written = patch(&status, &["--subresource=status"]);
+    if story
+        .kubectl(&["version"])
+        .contains("Server Version: v1.32.")
+    {
+        // Kubernetes 1.32 judges the whole object when a status is written. Later versions judge what has changed.
+        let error = written.expect_err("its status cannot be written");
+        assert!(error.contains("write the name app/db"), "{error}");
+    } else {
+        written.expect("its status can be written");
+    }
     let more = json!({"spec": {"selector": {"exclude": [excluded, {"namePrefix": "app/old"}]}}});
     let error = patch(&more, &[]).expect_err("what is written anew is judged");
     assert!(error.contains("write the name app/db"), "{error}");
