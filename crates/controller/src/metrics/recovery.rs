@@ -1,6 +1,6 @@
 //! Measures how long secrets take to recover. It observes and decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secret_rotation_api::policy::{FindingStatus, SecretRotationPolicyStatus};
@@ -55,16 +55,16 @@ impl Recoveries {
         if self.0.is_empty() {
             return Vec::new();
         }
-        let healthy = survey.unremarkable.iter();
-        let healthy: BTreeSet<_> = healthy
-            .map(|secret| (secret.region.as_str(), secret.name.as_str()))
-            .collect();
-        let recovered = self
+        // Few secrets are stuck and many are healthy, so only the few are collected.
+        let stuck: BTreeMap<_, _> = self
             .0
             .iter()
-            .filter(|((region, name), _)| healthy.contains(&(region.as_str(), name.as_str())));
-        recovered
-            .map(|(_, began)| survey.time.since(*began))
+            .map(|((region, name), began)| ((region.as_str(), name.as_str()), *began))
+            .collect();
+        let healthy = survey.unremarkable.iter();
+        healthy
+            .filter_map(|secret| stuck.get(&(secret.region.as_str(), secret.name.as_str())))
+            .map(|began| survey.time.since(*began))
             .collect()
     }
 }
