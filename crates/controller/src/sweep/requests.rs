@@ -96,7 +96,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_request_is_carried_out_once_and_not_before_its_time() {
         let (now, mut requests) = (clock::now(), Requests::default());
-        assert_eq!(requests.next_due(), None, "nobody asked");
+        assert_eq!(requests.next_due(), None, "nothing is requested");
         requests.request_look(secret(1), now);
         requests.request_read(policy("a"), now + minutes(1));
         assert_eq!(requests.next_due(), Some(now));

@@ -1,4 +1,4 @@
-//! What the built book must be: without dead links, without pages that nobody finds, and without files that no reader needs.
+//! Checks the built book: no dead link, no page that no other page links to, and no file that no reader needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
