@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app_state::AppState;
+use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::inspect;
@@ -30,6 +31,7 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
         )
         .route("/_simulator/hanging", get(hanging).post(release))
         .route("/_simulator/secrets/{*name}", get(secret))
+        .route("/_simulator/changes", post(change))
         .route("/_simulator/trace", get(trace).delete(clear_trace))
         .route("/_simulator/calls", get(calls))
 }
@@ -86,6 +88,14 @@ async fn add_scenario(State(app): SharedState, body: String) -> Response {
     match Scenario::parse(&body).and_then(|scenario| scenario.load(&mut app.state())) {
         Ok(()) => reply(&json!({})),
         Err(error) => refuse(&format!("{error:#}")),
+    }
+}
+
+async fn change(State(app): SharedState, body: String) -> Response {
+    let changes = serde_json::from_str::<Changes>(&body).map_err(anyhow::Error::from);
+    match changes.and_then(|changes| changes.check().map(|()| changes)) {
+        Ok(changes) => reply(&json!(changes.apply(&mut app.state()))),
+        Err(error) => refuse(&error.to_string()),
     }
 }
 
@@ -150,8 +160,7 @@ async fn trace(State(app): SharedState) -> Response {
     let lines: Vec<_> = app
         .state()
         .trace
-        .entries
-        .iter()
+        .entries()
         .filter_map(|entry| serde_json::to_string(entry).ok())
         .collect();
     (
@@ -162,12 +171,12 @@ async fn trace(State(app): SharedState) -> Response {
 }
 
 async fn clear_trace(State(app): SharedState) -> Response {
-    app.state().trace.entries.clear();
+    app.state().trace.clear();
     reply(&json!({}))
 }
 
 async fn calls(State(app): SharedState) -> Response {
-    reply(&json!(inspect::calls(&app.state().trace)))
+    reply(&json!(app.state().trace.calls()))
 }
 
 fn reply(value: &Value) -> Response {

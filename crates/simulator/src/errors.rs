@@ -66,6 +66,13 @@ impl ApiError {
         Self::new("InvalidRequestException", message)
     }
 
+    pub(crate) fn invalid_next_token() -> Self {
+        Self::new(
+            "InvalidNextTokenException",
+            "The NextToken value is invalid.",
+        )
+    }
+
     pub(crate) fn marked_for_deletion() -> Self {
         Self::invalid_request(
             "You can't perform this operation on the secret because it was marked for deletion.",

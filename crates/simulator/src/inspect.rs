@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::Labels;
+use crate::model::{Labels, Secret};
 use crate::state::SimulatedAws;
-use crate::trace::{Entry, Trace};
 
 /// The real state of a secret.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,7 +34,7 @@ pub struct SecretSnapshot {
 }
 
 pub(crate) fn secret(state: &SimulatedAws, name: &str) -> Option<SecretSnapshot> {
-    let secret = state.secrets.get(name).or_else(|| state.by_name(name))?;
+    let secret = found(state, name)?;
     let accepted = secret.versions.iter().filter(|(_, version)| {
         version
             .value
@@ -43,29 +42,29 @@ pub(crate) fn secret(state: &SimulatedAws, name: &str) -> Option<SecretSnapshot>
             .is_some_and(|value| secret.target.accepts.contains(value))
     });
     Some(SecretSnapshot {
-        arn: secret.arn.clone(),
+        arn: secret.arn.to_string(),
         labels: secret.labels(),
         versions: secret
             .versions
             .iter()
-            .map(|(id, version)| (id.clone(), version.value.is_some()))
+            .map(|(id, version)| (id.to_string(), version.value.is_some()))
             .collect(),
-        accepted: accepted.map(|(id, _)| id.clone()).collect(),
+        accepted: accepted.map(|(id, _)| id.to_string()).collect(),
         live_value_is_labelled: secret.live_value_is_labelled(),
-        rotating: secret.running.is_some(),
-        invocations: secret.invocations.clone(),
+        rotating: secret.rare.running.is_some(),
+        invocations: secret.rare.invocations.clone(),
         last_changed: secret.last_changed,
-        deleted: secret.deleted.as_ref().map(|deletion| deletion.requested),
+        deleted: secret
+            .rare
+            .deleted
+            .as_ref()
+            .map(|deletion| deletion.requested),
         rotation_enabled: secret.rotation.enabled,
     })
 }
 
-pub(crate) fn calls(trace: &Trace) -> BTreeMap<String, usize> {
-    let mut calls = BTreeMap::new();
-    for entry in &trace.entries {
-        if let Entry::Request(request) = entry {
-            *calls.entry(request.operation.clone()).or_default() += 1;
-        }
-    }
-    calls
+/// Finds a secret by its ARN, or by its name in any account and region.
+pub(crate) fn found<'a>(state: &'a SimulatedAws, name: &str) -> Option<&'a Secret> {
+    let secrets = &state.secrets;
+    secrets.get(name).or_else(|| secrets.named_anywhere(name))
 }

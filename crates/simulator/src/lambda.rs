@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::model::{CURRENT, PENDING, PREVIOUS, Secret, Strategy};
+use crate::labels::{CURRENT, PENDING, PREVIOUS};
+use crate::model::{Secret, SecretValue, Strategy};
 
 /// The result of a step.
 pub(crate) enum StepEnd {
@@ -32,9 +33,9 @@ pub(crate) fn lambda(secret: &mut Secret, token: &str, step: &str, at: Timestamp
 }
 
 fn create(secret: &mut Secret, token: &str, at: Timestamp) -> bool {
-    let version = secret.versions.entry(token.to_owned()).or_default();
+    let version = secret.versions.entry(token);
     if version.value.is_none() {
-        version.value = Some(format!("value of {token}"));
+        version.value = Some(SecretValue::Of(token.into()));
         version.created = Some(at);
         secret.last_changed = at;
     }
@@ -48,7 +49,7 @@ fn set(secret: &mut Secret, token: &str) -> bool {
     };
     let current = secret.value_of(secret.holder(CURRENT)).cloned();
     let previous = secret.value_of(secret.holder(PREVIOUS)).cloned();
-    let accepts = |value: &Option<String>| {
+    let accepts = |value: &Option<SecretValue>| {
         value
             .as_ref()
             .is_some_and(|value| secret.target.accepts.contains(value))
@@ -67,7 +68,7 @@ fn set(secret: &mut Secret, token: &str) -> bool {
             .accepts
             .retain(|value| Some(value) == current.as_ref());
     }
-    secret.target.accepts.insert(pending);
+    secret.target.accepts.push(pending);
     true
 }
 

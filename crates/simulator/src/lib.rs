@@ -5,7 +5,10 @@
 //! simulated.
 
 mod app_state;
+mod arn;
+mod changes;
 mod clock;
+mod compact;
 mod connection;
 mod control;
 mod engine;
@@ -15,6 +18,7 @@ mod event;
 mod faults;
 mod functions;
 mod inspect;
+mod labels;
 mod lambda;
 mod load;
 mod model;
@@ -24,6 +28,7 @@ mod quirks;
 mod relative_time;
 mod scenario;
 mod schedule;
+mod secrets;
 mod server;
 mod state;
 mod templates;
@@ -40,6 +45,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use app_state::Hanging;
+pub use changes::{Changed, Changes};
 pub use entries::SecretEntry;
 pub use faults::{Fault, FaultKind};
 pub use functions::{STEPS, Script};
@@ -47,13 +53,15 @@ pub use inspect::SecretSnapshot;
 pub use model::{Labels, Strategy};
 pub use quirks::{LabelOnEmpty, Quirks, QuirksChange};
 pub use scenario::{QueueEntry, Scenario};
-pub use templates::{Generate, Template};
+pub use templates::{Exception, Generate, Template};
 pub use trace::{Cause, Entry, Request};
 
 use crate::app_state::AppState;
 use crate::clock::Clock;
 use crate::connection::{Reset, Resettable};
+use crate::operations::{Call, Caller, Parameters};
 use crate::state::SimulatedAws;
+use crate::trace::Trace;
 
 /// The options of a simulator.
 #[derive(Clone, Debug)]
@@ -68,6 +76,9 @@ pub struct Options {
     pub seed: u64,
     /// The behavior of AWS where it is not documented.
     pub quirks: Quirks,
+    /// The maximum number of entries of the trace, whose oldest entries are dropped. Unlimited if absent. With 0,
+    /// requests are only counted.
+    pub trace_limit: Option<usize>,
     /// The accounts of access keys. Other keys belong to account 111122223333.
     pub accounts: BTreeMap<String, String>,
 }
@@ -80,6 +91,7 @@ impl Default for Options {
             start_time: None,
             seed: 0,
             quirks: Quirks::default(),
+            trace_limit: None,
             accounts: BTreeMap::new(),
         }
     }
@@ -111,7 +123,12 @@ impl Simulator {
             options.clock_rate,
         );
         let app = Arc::new(AppState::new(
-            SimulatedAws::new(clock, options.seed, options.quirks),
+            SimulatedAws::new(
+                clock,
+                options.seed,
+                options.quirks,
+                Trace::new(options.trace_limit),
+            ),
             options.accounts,
         ));
         let listener = std::net::TcpListener::bind(options.listen)
@@ -180,10 +197,10 @@ impl Simulator {
     pub fn tag(&self, secret: &str, key: &str, value: &str) -> Result<()> {
         let mut state = self.app.state();
         let now = state.catch_up();
-        let found = inspect::secret(&state, secret).context("the secret does not exist")?;
-        let cause = Cause::Request(String::new());
-        state.change(&found.arn, &cause, now, |secret| {
-            secret.tags.insert(key.to_owned(), value.to_owned());
+        let found = inspect::found(&state, secret).context("the secret does not exist")?;
+        let (arn, cause) = (found.arn.clone(), Cause::Request(String::new()));
+        state.change(&arn, &cause, now, |secret| {
+            secret.tags.insert(key.into(), value.into());
             secret.last_changed = now;
         });
         Ok(())
@@ -196,7 +213,8 @@ impl Simulator {
 
     /// Sets the script of a rotation function.
     pub fn script(&self, function: &str, script: Script) {
-        self.app.state().set_script(function.to_owned(), script);
+        let scripts = [(function.to_owned(), script)].into();
+        self.app.state().set_scripts(scripts);
     }
 
     /// Adds a fault.
@@ -264,19 +282,55 @@ impl Simulator {
         Ok(())
     }
 
-    /// Returns the names of all secrets.
+    /// Returns the names of all secrets, in the order of their ARNs.
     pub fn names(&self) -> Vec<String> {
-        self.app
-            .state()
-            .secrets
-            .values()
-            .map(|secret| secret.name.clone())
-            .collect()
+        let state = self.app.state();
+        let mut arns: Vec<_> = state.secrets.values().map(|secret| &secret.arn).collect();
+        arns.sort();
+        arns.into_iter().map(|arn| arn.name().to_owned()).collect()
     }
 
-    /// Returns all requests and changes since the trace was last cleared.
+    /// Changes and replaces a part of all secrets, as people and rotations do between two sweeps.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a part is not between 0 and 1.
+    pub fn change(&self, changes: &Changes) -> Result<Changed> {
+        changes.check()?;
+        Ok(changes.apply(&mut self.app.state()))
+    }
+
+    /// Answers a request to Secrets Manager in region `eu-west-1` without HTTP, faults and trace.
+    ///
+    /// # Errors
+    ///
+    /// Returns AWS's error response as JSON.
+    pub fn answer(
+        &self,
+        operation: &str,
+        parameters: &serde_json::Value,
+    ) -> Result<String, String> {
+        let mut state = self.app.state();
+        let now = state.catch_up();
+        let caller = Caller {
+            account: server::DEFAULT_ACCOUNT.to_owned(),
+            region: "eu-west-1".to_owned(),
+            access_key: String::new(),
+            request_id: String::new(),
+        };
+        let call = Call {
+            state: &mut state,
+            caller: &caller,
+            parameters: Parameters(parameters),
+            now,
+        };
+        let answer = call.answer("secretsmanager", operation);
+        answer.map_err(|error| error.body().to_string())
+    }
+
+    /// Returns all requests and changes since the trace was last cleared, without those beyond its limit.
     pub fn trace(&self) -> Vec<Entry> {
-        self.app.state().trace.entries.clone()
+        self.app.state().trace.entries().cloned().collect()
     }
 
     /// Returns the requests of the trace.
@@ -296,14 +350,14 @@ impl Simulator {
             .collect()
     }
 
-    /// Returns the number of requests in the trace for each operation.
+    /// Returns the number of requests for each operation since the trace was last cleared.
     pub fn calls(&self) -> BTreeMap<String, usize> {
-        inspect::calls(&self.app.state().trace)
+        self.app.state().trace.calls().clone()
     }
 
     /// Clears the trace.
     pub fn clear_trace(&self) {
-        self.app.state().trace.entries.clear();
+        self.app.state().trace.clear();
     }
 
     /// Waits until the server stops, which happens only if it fails.

@@ -1,23 +1,61 @@
 //! Adds a scenario to the state: completely, or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::arn::Arn;
 use crate::entries::{Rotating, SecretEntry, VersionEntry};
-use crate::event::Event;
+use crate::event::{Event, RunEventKind};
 use crate::functions::STEPS;
-use crate::model::{CURRENT, Deletion, Rotation, Secret, Target, Version};
+use crate::labels::CURRENT;
+use crate::model::{Deletion, Rotation, Secret, SecretValue, Target, Version};
 use crate::relative_time::parse;
 use crate::scenario::Scenario;
 use crate::state::SimulatedAws;
-use crate::templates::Generate;
 
 const ACCOUNT: &str = "111122223333";
 
-/// A secret, and the end of its running step.
-type Made = (Secret, Option<(Timestamp, Event)>);
+/// An added group is merged with the secrets that exist if it is at least this part of them; otherwise each secret is
+/// inserted.
+const MERGED_PART: usize = 16;
+
+/// The new secrets, and the ends of their running steps.
+#[derive(Default)]
+struct Made {
+    secrets: Vec<Secret>,
+    steps: Vec<(Timestamp, Event)>,
+    shared: Shared,
+}
+
+/// Equal parts of secrets, to keep them once.
+#[derive(Default)]
+struct Shared {
+    texts: BTreeSet<Arc<str>>,
+    rotations: BTreeSet<Arc<Rotation>>,
+}
+
+impl Shared {
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        self.texts.insert(Arc::clone(&new));
+        new
+    }
+
+    fn rotation(&mut self, rotation: Rotation) -> Arc<Rotation> {
+        if let Some(known) = self.rotations.get(&rotation) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(rotation);
+        self.rotations.insert(Arc::clone(&new));
+        new
+    }
+}
 
 impl Scenario {
     /// Adds the whole scenario. Adds nothing if any part of it is invalid.
@@ -31,20 +69,13 @@ impl Scenario {
         for fault in &self.faults {
             fault.check()?;
         }
-        let made = self.secrets(state, now)?;
+        let Made { secrets, steps, .. } = self.make(state, now)?;
         if let Some(change) = &self.quirks {
             state.quirks = change.apply(&state.quirks);
         }
-        for (arn, (secret, running)) in made {
-            state.secrets.insert(arn.clone(), secret);
-            state.plan_next(&arn, now);
-            if let Some((ends, event)) = running {
-                state.schedule(ends, event);
-            }
-        }
-        for (function, script) in self.functions {
-            state.set_script(function, script);
-        }
+        state.add(secrets, now);
+        state.schedule_all(steps);
+        state.set_scripts(self.functions);
         state.faults.0.extend(self.faults);
         for queue in &self.queues {
             let region = queue.region.as_deref().unwrap_or("eu-west-1");
@@ -53,29 +84,81 @@ impl Scenario {
         Ok(())
     }
 
-    fn secrets(&self, state: &SimulatedAws, now: Timestamp) -> Result<BTreeMap<String, Made>> {
-        let generated = self.generate.iter().map(Generate::secrets);
-        let generated = generated.collect::<Result<Vec<_>>>()?;
-        let mut all = BTreeMap::new();
-        for entry in self.secrets.iter().chain(generated.iter().flatten()) {
-            let context = || format!("secret {:?}", entry.name);
-            let made = entry.build(state, now).with_context(context)?;
-            let arn = made.0.arn.clone();
-            let there = state.secrets.contains_key(&arn) || all.insert(arn, made).is_some();
-            ensure!(!there, "secret {:?} exists already", entry.name);
+    /// Makes the secrets, in the order of their ARNs.
+    fn make(&self, state: &SimulatedAws, now: Timestamp) -> Result<Made> {
+        let mut made = Made::default();
+        for entry in &self.secrets {
+            made.add(entry, state, now)?;
         }
-        Ok(all)
+        for group in &self.generate {
+            made.secrets.reserve_exact(group.count);
+            for entry in group.secrets()? {
+                made.add(&entry, state, now)?;
+            }
+        }
+        made.secrets.sort_by(|a, b| a.arn.cmp(&b.arn));
+        let twice = made
+            .secrets
+            .windows(2)
+            .find(|pair| pair[0].arn == pair[1].arn);
+        if let Some(pair) = twice {
+            bail!("secret {:?} exists already", pair[0].name());
+        }
+        Ok(made)
+    }
+}
+
+impl Made {
+    fn add(&mut self, entry: &SecretEntry, state: &SimulatedAws, now: Timestamp) -> Result<()> {
+        let context = || format!("secret {:?}", entry.name);
+        let (secret, step) = entry
+            .build(state, now, &mut self.shared)
+            .with_context(context)?;
+        let there = state.secrets.contains_key(&secret.arn);
+        ensure!(!there, "secret {:?} exists already", entry.name);
+        self.secrets.push(secret);
+        self.steps.extend(step);
+        Ok(())
+    }
+}
+
+impl SimulatedAws {
+    /// Adds new secrets, and schedules their next rotations.
+    fn add(&mut self, secrets: Vec<Secret>, now: Timestamp) {
+        let planned = secrets.iter().filter_map(|secret| {
+            let next = secret.next_rotation.filter(|next| *next > now)?;
+            let arn = secret.arn.clone();
+            Some((next, Event::Due { arn }))
+        });
+        let planned: Vec<_> = planned.collect();
+        if secrets.len() * MERGED_PART > self.secrets.len() {
+            self.schedule_all(planned);
+            self.secrets.extend(secrets);
+            return;
+        }
+        for (at, event) in planned {
+            self.schedule(at, event);
+        }
+        for secret in secrets {
+            self.secrets.insert(secret);
+        }
     }
 }
 
 impl SecretEntry {
-    fn build(&self, state: &SimulatedAws, now: Timestamp) -> Result<Made> {
+    fn build(
+        &self,
+        state: &SimulatedAws,
+        now: Timestamp,
+        shared: &mut Shared,
+    ) -> Result<(Secret, Option<(Timestamp, Event)>)> {
         ensure!(!self.name.is_empty(), "the name is missing");
         let region = self.region.as_deref().unwrap_or("eu-west-1");
         let arn = state.new_arn(&self.name, region, ACCOUNT);
-        let mut secret = Secret::blank(&arn, &self.name, region, ACCOUNT, now);
+        let mut secret = Secret::blank(arn.clone(), now);
+        secret.rotation = shared.rotation(self.rotation(region));
         self.set_dates(&mut secret, now)?;
-        self.set_details(&mut secret);
+        self.set_details(&mut secret, shared);
         for version in &self.versions {
             version.load(&mut secret, now)?;
         }
@@ -87,15 +170,21 @@ impl SecretEntry {
             bail!("`rotating` needs a version with AWSPENDING and without AWSCURRENT");
         };
         let running = rotating.step_end(&arn, &token, now)?;
-        secret.running = Some(token);
+        secret.rare.running = Some(token);
         Ok((secret, Some(running)))
     }
 
-    fn set_details(&self, secret: &mut Secret) {
-        secret.tags.clone_from(&self.tags);
-        secret.owning_service.clone_from(&self.owning_service);
-        secret.kind.clone_from(&self.kind);
-        secret.primary_region.clone_from(&self.primary_region);
+    fn set_details(&self, secret: &mut Secret, shared: &mut Shared) {
+        let tags = self.tags.iter();
+        let mut share = |text: &str| shared.text(text);
+        secret.tags = tags
+            .map(|(key, value)| (share(key), share(value)))
+            .collect();
+        if self.owning_service.is_some() || self.kind.is_some() || self.primary_region.is_some() {
+            secret.rare.owning_service.clone_from(&self.owning_service);
+            secret.rare.kind.clone_from(&self.kind);
+            secret.rare.primary_region.clone_from(&self.primary_region);
+        }
     }
 
     fn set_dates(&self, secret: &mut Secret, now: Timestamp) -> Result<()> {
@@ -106,15 +195,19 @@ impl SecretEntry {
         let year_ago = now - SignedDuration::from_hours(24 * 365);
         secret.created = time(&self.created)?.unwrap_or(year_ago);
         secret.last_changed = time(&self.last_changed)?.unwrap_or(secret.created);
-        secret.deleted = time(&self.deleted)?.map(|requested| Deletion {
-            requested,
-            window_days: 30,
-        });
-        secret.rotation = self.rotation(&secret.region);
-        let rotation = self.rotation.clone().unwrap_or_default();
-        secret.last_rotated = time(&rotation.last_rotated)?;
+        if let Some(requested) = time(&self.deleted)? {
+            secret.rare.deleted = Some(Deletion {
+                requested,
+                window_days: 30,
+            });
+        }
+        let (rotated, next) = match &self.rotation {
+            Some(rotation) => (time(&rotation.last_rotated)?, time(&rotation.next)?),
+            None => (None, None),
+        };
+        secret.last_rotated = rotated;
         let computed = crate::schedule::next(&secret.rotation, now);
-        secret.next_rotation = time(&rotation.next)?.or(computed);
+        secret.next_rotation = next.or(computed);
         Ok(())
     }
 
@@ -165,28 +258,24 @@ impl VersionEntry {
         let created = self.created.as_ref();
         let created = created.map(|text| parse(text, now)).transpose()?;
         let written = (!self.empty).then(|| created.unwrap_or(secret.last_changed));
+        let id: Arc<str> = self.id.as_str().into();
         let version = Version {
-            labels: self.labels.iter().cloned().collect(),
-            value: (!self.empty).then(|| format!("value of {}", self.id)),
+            labels: self.labels.iter().map(String::as_str).collect(),
+            value: (!self.empty).then(|| SecretValue::Of(Arc::clone(&id))),
             created: written,
         };
-        let before = secret.versions.insert(self.id.clone(), version);
+        let before = secret.versions.insert(id, version);
         ensure!(before.is_none(), "version {:?} is defined twice", self.id);
         Ok(())
     }
 }
 
 impl Rotating {
-    fn step_end(&self, arn: &str, token: &str, now: Timestamp) -> Result<(Timestamp, Event)> {
+    fn step_end(&self, arn: &Arn, token: &str, now: Timestamp) -> Result<(Timestamp, Event)> {
         let step = STEPS.iter().position(|step| *step == self.step);
         let step =
             step.with_context(|| format!("{:?} is not one of {}", self.step, STEPS.join(", ")))?;
-        let event = Event::Step {
-            arn: arn.to_owned(),
-            token: token.to_owned(),
-            step,
-            attempt: 0,
-        };
-        Ok((parse(&self.ends, now)?, event))
+        let kind = RunEventKind::Step { step, attempt: 0 };
+        Ok((parse(&self.ends, now)?, Event::run(arn, token, kind)))
     }
 }

@@ -28,6 +28,9 @@ struct Arguments {
     /// Use this seed for the undocumented behavior of AWS; the scenario can override single switches.
     #[arg(long)]
     world_seed: Option<u64>,
+    /// Keep this many entries of the trace; with 0, requests are only counted.
+    #[arg(long, default_value_t = 100_000, value_name = "COUNT")]
+    trace_limit: usize,
     /// Start AWS's clock at this time, such as 2026-11-23T10:00:00Z [default: now].
     #[arg(long)]
     start_time: Option<Timestamp>,
@@ -43,6 +46,7 @@ fn main() -> Result<()> {
         clock_rate,
         seed,
         world_seed,
+        trace_limit,
         start_time,
     } = Arguments::parse();
     let simulator = Simulator::start(Options {
@@ -50,6 +54,7 @@ fn main() -> Result<()> {
         clock_rate,
         start_time,
         seed,
+        trace_limit: Some(trace_limit),
         quirks: world_seed.map(Quirks::from_seed).unwrap_or_default(),
         ..Options::default()
     })?;

@@ -1,44 +1,69 @@
 //! Secrets, versions, labels and targets: the state that the operations change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) const CURRENT: &str = "AWSCURRENT";
-pub(crate) const PENDING: &str = "AWSPENDING";
-pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
+use crate::arn::Arn;
+use crate::compact::{Blank, SortedMap, Sparse};
+use crate::labels::{CURRENT, LabelSet, PENDING, PREVIOUS};
 
 /// Labels by version id, without versions that have no label.
 pub type Labels = BTreeMap<String, BTreeSet<String>>;
 
 /// One secret with all of its AWS state, and the target that accepts its value.
+///
+/// Half a million secrets have to fit into memory, so equal parts are shared, and what few secrets have is in [`Rare`].
 #[derive(Clone, Debug)]
 pub(crate) struct Secret {
-    pub(crate) arn: String,
-    pub(crate) name: String,
-    pub(crate) region: String,
-    pub(crate) account: String,
-    pub(crate) description: Option<String>,
-    pub(crate) tags: BTreeMap<String, String>,
-    pub(crate) versions: BTreeMap<String, Version>,
-    pub(crate) rotation: Rotation,
+    pub(crate) arn: Arn,
+    pub(crate) tags: SortedMap<Arc<str>, Arc<str>>,
+    pub(crate) versions: SortedMap<Arc<str>, Version>,
+    pub(crate) rotation: Arc<Rotation>,
     pub(crate) created: Timestamp,
     pub(crate) last_changed: Timestamp,
     pub(crate) last_rotated: Option<Timestamp>,
     pub(crate) next_rotation: Option<Timestamp>,
+    pub(crate) target: Target,
+    pub(crate) rare: Sparse<Rare>,
+}
+
+/// The state that few secrets have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rare {
+    pub(crate) description: Option<String>,
     pub(crate) deleted: Option<Deletion>,
     pub(crate) owning_service: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) primary_region: Option<String>,
     pub(crate) replicas: BTreeSet<String>,
     pub(crate) resource_policy: Option<String>,
-    pub(crate) target: Target,
     /// The version for which the rotation function runs now.
     pub(crate) running: Option<String>,
     pub(crate) invocations: BTreeMap<String, u64>,
     /// The number of times that the function failed, hung or crashed because of its script.
     pub(crate) failures: u32,
+}
+
+impl Blank for Rare {
+    fn blank() -> &'static Self {
+        static BLANK: Rare = Rare {
+            description: None,
+            deleted: None,
+            owning_service: None,
+            kind: None,
+            primary_region: None,
+            replicas: BTreeSet::new(),
+            resource_policy: None,
+            running: None,
+            invocations: BTreeMap::new(),
+            failures: 0,
+        };
+        &BLANK
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +75,42 @@ pub(crate) struct Deletion {
 /// One version. Only `GetSecretValue` returns the value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Version {
-    pub(crate) labels: BTreeSet<String>,
-    pub(crate) value: Option<String>,
+    pub(crate) labels: LabelSet,
+    pub(crate) value: Option<SecretValue>,
     pub(crate) created: Option<Timestamp>,
 }
 
+/// The value of a version. Equal texts are equal values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SecretValue {
+    /// The text `value of ID`, which the simulator itself gives to the version with this id.
+    Of(Arc<str>),
+    /// A text of a caller.
+    Given(Arc<str>),
+}
+
+const VALUE_OF: &str = "value of ";
+
+impl From<&str> for SecretValue {
+    fn from(text: &str) -> Self {
+        match text.strip_prefix(VALUE_OF) {
+            Some(id) => Self::Of(id.into()),
+            None => Self::Given(text.into()),
+        }
+    }
+}
+
+impl fmt::Display for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Of(id) => write!(f, "{VALUE_OF}{id}"),
+            Self::Given(text) => f.write_str(text),
+        }
+    }
+}
+
 /// The rotation configuration of a secret.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rotation {
     /// `RotationEnabled`. Absent if rotation was never configured.
     pub(crate) enabled: Option<bool>,
@@ -71,7 +125,7 @@ pub(crate) struct Rotation {
 pub(crate) struct Target {
     pub(crate) strategy: Strategy,
     /// The values that the target accepts.
-    pub(crate) accepts: BTreeSet<String>,
+    pub(crate) accepts: Vec<SecretValue>,
 }
 
 /// The strategy of a rotation function for the users of the target.
@@ -87,44 +141,39 @@ pub enum Strategy {
 
 impl Secret {
     /// Builds a secret without versions.
-    pub(crate) fn blank(
-        arn: &str,
-        name: &str,
-        region: &str,
-        account: &str,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn blank(arn: Arn, now: Timestamp) -> Self {
         Self {
-            arn: arn.to_owned(),
-            name: name.to_owned(),
-            region: region.to_owned(),
-            account: account.to_owned(),
-            description: None,
-            tags: BTreeMap::new(),
-            versions: BTreeMap::new(),
-            rotation: Rotation::default(),
+            arn,
+            tags: SortedMap::default(),
+            versions: SortedMap::default(),
+            rotation: Arc::default(),
             created: now,
             last_changed: now,
             last_rotated: None,
             next_rotation: None,
-            deleted: None,
-            owning_service: None,
-            kind: None,
-            primary_region: None,
-            replicas: BTreeSet::new(),
-            resource_policy: None,
             target: Target::default(),
-            running: None,
-            invocations: BTreeMap::new(),
-            failures: 0,
+            rare: Sparse::default(),
         }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.arn.name()
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        self.arn.region()
+    }
+
+    /// Returns the rotation configuration for a change. It is no longer shared with other secrets then.
+    pub(crate) fn rotation_mut(&mut self) -> &mut Rotation {
+        Arc::make_mut(&mut self.rotation)
     }
 
     pub(crate) fn holder(&self, label: &str) -> Option<&str> {
         self.versions
             .iter()
             .find(|(_, version)| version.labels.contains(label))
-            .map(|(id, _)| id.as_str())
+            .map(|(id, _)| &**id)
     }
 
     /// Returns the version with AWSPENDING, if it does not have AWSCURRENT.
@@ -139,7 +188,7 @@ impl Secret {
             .iter()
             .filter(|(_, version)| !version.labels.is_empty());
         labelled
-            .map(|(id, version)| (id.clone(), version.labels.clone()))
+            .map(|(id, version)| (id.to_string(), version.labels.to_set()))
             .collect()
     }
 
@@ -158,11 +207,7 @@ impl Secret {
 
     pub(crate) fn attach(&mut self, label: &str, version: &str) {
         self.detach(label);
-        self.versions
-            .entry(version.to_owned())
-            .or_default()
-            .labels
-            .insert(label.to_owned());
+        self.versions.entry(version).labels.insert(label);
     }
 
     /// Moves AWSCURRENT to a version. AWSPREVIOUS moves to the version that had it.
@@ -177,20 +222,13 @@ impl Secret {
         self.attach(CURRENT, version);
     }
 
-    pub(crate) fn value_of(&self, version: Option<&str>) -> Option<&String> {
+    pub(crate) fn value_of(&self, version: Option<&str>) -> Option<&SecretValue> {
         self.versions.get(version?)?.value.as_ref()
     }
 
     pub(crate) fn is_replica(&self) -> bool {
-        self.primary_region
-            .as_ref()
-            .is_some_and(|primary| *primary != self.region)
-    }
-
-    /// Returns the ARN of its replica or primary in a region. It differs only in the region.
-    pub(crate) fn arn_in(&self, region: &str) -> String {
-        let (own, other) = (format!(":{}:", self.region), format!(":{region}:"));
-        self.arn.replacen(&own, &other, 1)
+        let primary = self.rare.primary_region.as_deref();
+        primary.is_some_and(|primary| primary != self.region())
     }
 
     /// Deletes the oldest versions without labels if there are more than a hundred, but no version that is younger than

@@ -1,6 +1,7 @@
 //! The operations of the API: parameters in, JSON or an error response out.
 
 mod administration;
+mod entry;
 mod filter;
 mod labelling;
 mod listing;
@@ -12,6 +13,7 @@ mod values;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::arn::Arn;
 use crate::errors::ApiError;
 use crate::model::Secret;
 use crate::state::SimulatedAws;
@@ -42,12 +44,19 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Answers a request to a service.
-    pub(crate) fn answer(self, service: &str, operation: &str) -> Answer {
+    /// Answers a request to a service, as JSON.
+    pub(crate) fn answer(self, service: &str, operation: &str) -> Result<String, ApiError> {
         if service == SQS {
-            self.answer_of_queues(operation)
-        } else {
-            self.answer_of_secrets(operation)
+            return self
+                .answer_of_queues(operation)
+                .map(|answer| answer.to_string());
+        }
+        match operation {
+            // A page is long, so it is written without a tree of values.
+            "ListSecrets" => self.list_secrets(),
+            _ => self
+                .answer_of_secrets(operation)
+                .map(|answer| answer.to_string()),
         }
     }
 
@@ -62,9 +71,8 @@ impl Call<'_> {
         }
     }
 
-    pub(crate) fn answer_of_secrets(mut self, operation: &str) -> Answer {
+    fn answer_of_secrets(mut self, operation: &str) -> Answer {
         match operation {
-            "ListSecrets" => self.list_secrets(),
             "DescribeSecret" => self.describe_secret(),
             "ListSecretVersionIds" => self.list_secret_version_ids(),
             "UpdateSecretVersionStage" => self.update_secret_version_stage(),
@@ -94,19 +102,14 @@ impl Call<'_> {
     /// Returns the secret that the request names.
     fn secret(&self) -> Result<&Secret, ApiError> {
         let id = self.parameters.required("SecretId")?;
-        let arn = self
-            .state
-            .resolve(id, &self.caller.account, &self.caller.region)?;
         self.state
-            .secrets
-            .get(&arn)
-            .ok_or_else(ApiError::secret_not_found)
+            .resolve(id, &self.caller.account, &self.caller.region)
     }
 
     /// Returns the secret that the request names, if it can be changed.
     fn writable(&self) -> Result<&Secret, ApiError> {
         let secret = self.secret()?;
-        if secret.deleted.is_some() {
+        if secret.rare.deleted.is_some() {
             return Err(ApiError::marked_for_deletion());
         }
         if secret.is_replica() {
@@ -117,7 +120,7 @@ impl Call<'_> {
 
     fn change<T>(
         &mut self,
-        arn: &str,
+        arn: &Arn,
         change: impl FnOnce(&mut Secret) -> T,
     ) -> Result<T, ApiError> {
         let cause = Cause::Request(self.caller.request_id.clone());
@@ -128,15 +131,15 @@ impl Call<'_> {
 }
 
 fn named(secret: &Secret) -> Value {
-    json!({"ARN": secret.arn, "Name": secret.name})
+    json!({"ARN": secret.arn, "Name": secret.name()})
 }
 
 /// Returns epoch seconds with milliseconds, as AWS prints times.
-fn seconds(time: Timestamp) -> Value {
+fn seconds(time: Timestamp) -> f64 {
     #[expect(
         clippy::cast_precision_loss,
         reason = "milliseconds of this era fit a double exactly"
     )]
-    let seconds = time.as_millisecond() as f64 / 1000.0;
-    json!(seconds)
+    let milliseconds = time.as_millisecond() as f64;
+    milliseconds / 1000.0
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::model::{Labels, PENDING, PREVIOUS, Secret};
+use crate::labels::{PENDING, PREVIOUS};
+use crate::model::{Labels, Secret};
 
 /// The default time after which a received message that is not deleted becomes visible again.
 pub(crate) const VISIBILITY: SignedDuration = SignedDuration::from_secs(30);
@@ -65,10 +66,15 @@ impl Queues {
         self.0.get_mut(arn)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Sends an event to the queues of the secret's account and region.
     pub(crate) fn announce(&mut self, secret: &Secret, event: &Value, at: Timestamp) {
-        let own =
-            |queue: &&mut Queue| queue.account == secret.account && queue.region == secret.region;
+        let own = |queue: &&mut Queue| {
+            queue.account == secret.arn.account() && queue.region == secret.region()
+        };
         for queue in self.0.values_mut().filter(own) {
             queue.send(event.to_string(), at);
         }
@@ -147,7 +153,7 @@ pub(crate) fn rotation(
 ) -> Value {
     let mut detail = json!({
         "eventVersion": "1.08",
-        "userIdentity": {"accountId": secret.account, "invokedBy": "secretsmanager.amazonaws.com"},
+        "userIdentity": {"accountId": secret.arn.account(), "invokedBy": "secretsmanager.amazonaws.com"},
         "eventSource": "secretsmanager.amazonaws.com",
         "eventName": name,
         "requestParameters": null,
@@ -166,9 +172,9 @@ pub(crate) fn rotation(
         "id": format!("{name}-{token}-{}", at.as_millisecond()),
         "detail-type": "AWS Service Event via CloudTrail",
         "source": "aws.secretsmanager",
-        "account": secret.account,
+        "account": secret.arn.account(),
         "time": at.to_string(),
-        "region": secret.region,
+        "region": secret.region(),
         "resources": [],
         "detail": detail,
     })
@@ -199,11 +205,11 @@ pub(crate) fn labels(
             "id": format!("{label}-{version}-{}", at.as_millisecond()),
             "detail-type": "Secret Label Updated",
             "source": "aws.secretsmanager",
-            "account": secret.account,
+            "account": secret.arn.account(),
             "time": at.to_string(),
-            "region": secret.region,
+            "region": secret.region(),
             "resources": [secret.arn],
-            "detail": {"name": secret.name, "labelUpdated": label, "versionId": version},
+            "detail": {"name": secret.name(), "labelUpdated": label, "versionId": version},
         })
     };
     moved.map(event).collect()

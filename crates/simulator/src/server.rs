@@ -18,9 +18,9 @@ use crate::errors::ApiError;
 use crate::faults::{FaultKind, Target};
 use crate::operations::{Call, Caller, Parameters, SQS};
 use crate::state::SimulatedAws;
-use crate::trace::{Request, without_values};
+use crate::trace::{Place, Request, without_values};
 
-const DEFAULT_ACCOUNT: &str = "111122223333";
+pub(crate) const DEFAULT_ACCOUNT: &str = "111122223333";
 
 /// The interval in which a waiting request polls its queue.
 const MESSAGE_POLL: Duration = Duration::from_millis(50);
@@ -41,6 +41,8 @@ struct Exchange {
     service: String,
     operation: String,
     parameters: Value,
+    /// The request in the trace, once it is recorded.
+    place: Option<Place>,
 }
 
 async fn answer(
@@ -49,7 +51,7 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let exchange = Exchange::read(&app, &headers, &body);
+    let mut exchange = Exchange::read(&app, &headers, &body);
     match exchange.record(&app) {
         None => {
             exchange.wait_for_messages(&app).await;
@@ -83,41 +85,45 @@ impl Exchange {
             service: service.to_owned(),
             operation: operation.to_owned(),
             parameters: serde_json::from_slice(body).unwrap_or(json!({})),
+            place: None,
         }
     }
 
     /// Records the request and returns the fault that strikes it.
-    fn record(&self, app: &AppState) -> Option<FaultKind> {
+    fn record(&mut self, app: &AppState) -> Option<FaultKind> {
         let mut state = app.state();
         let time = state.catch_up();
-        let parameters = without_values(&self.parameters);
-        let text = parameters.to_string();
-        let secret = self.parameters["SecretId"].as_str().map(str::to_owned);
-        let state = &mut *state;
+        let fault = self.strike(&mut state);
+        let place = state.trace.record_request(&self.operation, || Request {
+            time,
+            access_key: self.caller.access_key.clone(),
+            region: self.caller.region.clone(),
+            operation: self.operation.clone(),
+            secret: self.secret_id().map(str::to_owned),
+            parameters: without_values(&self.parameters),
+            code: None,
+            request_id: self.caller.request_id.clone(),
+        });
+        self.place = Some(place);
+        fault
+    }
+
+    fn secret_id(&self) -> Option<&str> {
+        self.parameters["SecretId"].as_str()
+    }
+
+    /// Returns the fault that strikes the request.
+    fn strike(&self, state: &mut SimulatedAws) -> Option<FaultKind> {
+        if state.faults.0.is_empty() {
+            return None;
+        }
         let target = Target {
             operation: &self.operation,
-            secret: &self.names(state, secret.as_deref()),
-            parameters: &text,
+            secret: &self.names(state, self.secret_id()),
+            parameters: &without_values(&self.parameters).to_string(),
             region: &self.caller.region,
         };
-        let fault = state.faults.strike(&target, &mut state.draw);
-        let Caller {
-            access_key,
-            region,
-            request_id,
-            ..
-        } = self.caller.clone();
-        state.trace.record_request(Request {
-            time,
-            access_key,
-            region,
-            operation: self.operation.clone(),
-            secret,
-            parameters,
-            code: None,
-            request_id,
-        });
-        fault
+        state.faults.strike(&target, &mut state.draw)
     }
 
     /// Returns all identifiers of the secret of the request.
@@ -127,9 +133,8 @@ impl Exchange {
         };
         let found = state
             .resolve(id, &self.caller.account, &self.caller.region)
-            .ok()
-            .and_then(|arn| state.secrets.get(&arn));
-        let known = found.map(|secret| [secret.name.clone(), secret.arn.clone()]);
+            .ok();
+        let known = found.map(|secret| [secret.name().to_owned(), secret.arn.to_string()]);
         [id.to_owned()]
             .into_iter()
             .chain(known.into_iter().flatten())
@@ -214,7 +219,7 @@ impl Exchange {
     /// Applies the request at the current time and answers it.
     fn finish(&self, app: &AppState) -> Response<Body> {
         match self.with_call(app, |call| call.answer(&self.service, &self.operation)) {
-            Ok(value) => self.respond(app, StatusCode::OK, value.to_string(), "OK"),
+            Ok(body) => self.respond(app, StatusCode::OK, body, "OK"),
             Err(error) => self.refuse(app, &error),
         }
     }
@@ -244,9 +249,9 @@ impl Exchange {
     ) -> Response<Body> {
         let mut state = app.state();
         let now = state.clock.now();
-        state
-            .trace
-            .record_answer(&self.caller.request_id, now, code);
+        if let Some(place) = self.place {
+            state.trace.record_answer(place, now, code);
+        }
         drop(state);
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;

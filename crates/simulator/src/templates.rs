@@ -1,6 +1,8 @@
 //! Groups of secrets: one state, many names.
 
-use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::entries::{Rotating, RotationEntry, SecretEntry, TargetEntry, VersionEntry};
@@ -11,16 +13,32 @@ use crate::entries::{Rotating, RotationEntry, SecretEntry, TargetEntry, VersionE
 pub struct Generate {
     /// The number of secrets.
     pub count: usize,
-    /// Their name. `{n}` counts from 1.
+    /// Their name. `{n}` counts from 1, `{n:06}` with six digits, and `{n%50}` is the remainder.
     pub name: String,
     /// Their state.
     pub state: Template,
-    /// Their rotation function. `{n}` counts from 1. `ok-{n}` if absent.
+    /// The state of some of them instead.
+    #[serde(default)]
+    pub exception: Option<Exception>,
+    /// Their rotation function, with the same placeholders. `ok-{n}` if absent.
     #[serde(default)]
     pub function: Option<String>,
+    /// Their tags, with the same placeholders in the values.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
     /// Their region.
     #[serde(default)]
     pub region: Option<String>,
+}
+
+/// A state that every so many secrets of a group have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Exception {
+    /// The number of secrets per exception: with 50, the secrets 50, 100, 150 and so on.
+    pub every: usize,
+    /// Their state.
+    pub state: Template,
 }
 
 /// States to generate.
@@ -54,23 +72,112 @@ pub enum Template {
 }
 
 impl Generate {
-    pub(crate) fn secrets(&self) -> Result<Vec<SecretEntry>> {
+    /// Returns the secrets one by one. All of them together would take much memory.
+    pub(crate) fn secrets(&self) -> Result<impl Iterator<Item = SecretEntry>> {
+        let name = Numbered::parse(&self.name)?;
         ensure!(
-            self.count <= 1 || self.name.contains("{n}"),
+            self.count <= 1 || name.is_unique(),
             "the name {:?} of several secrets must contain {{n}}",
             self.name
         );
-        Ok((1..=self.count).map(|number| self.secret(number)).collect())
+        ensure!(
+            self.exception.is_none_or(|exception| exception.every > 0),
+            "`every` of the exception of {:?} must not be 0",
+            self.name
+        );
+        let function = Numbered::parse(self.function.as_deref().unwrap_or("ok-{n}"))?;
+        let tags = self.tags.iter();
+        let tags = tags.map(|(key, value)| Ok((key, Numbered::parse(value)?)));
+        let tags = tags.collect::<Result<Vec<_>>>()?;
+        Ok((1..=self.count).map(move |number| {
+            let name = name.with(number);
+            let mut entry = healthy(&name, &function.with(number));
+            entry.region.clone_from(&self.region);
+            let numbered = tags
+                .iter()
+                .map(|(key, value)| ((*key).clone(), value.with(number)));
+            entry.tags = numbered.collect();
+            self.state_of(number).apply(&mut entry, &name);
+            entry
+        }))
     }
 
-    fn secret(&self, number: usize) -> SecretEntry {
-        let numbered = |text: &str| text.replace("{n}", &number.to_string());
-        let name = numbered(&self.name);
-        let function = numbered(self.function.as_deref().unwrap_or("ok-{n}"));
-        let mut entry = healthy(&name, &function);
-        entry.region.clone_from(&self.region);
-        self.state.apply(&mut entry, &name);
-        entry
+    fn state_of(&self, number: usize) -> Template {
+        let exception = self
+            .exception
+            .filter(|one| number.is_multiple_of(one.every));
+        exception.map_or(self.state, |exception| exception.state)
+    }
+}
+
+/// A text with placeholders for a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Numbered(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Number {
+        modulo: Option<usize>,
+        digits: usize,
+    },
+}
+
+impl Numbered {
+    fn parse(text: &str) -> Result<Self> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{n") {
+            let (placeholder, behind) = after
+                .split_once('}')
+                .with_context(|| format!("{text:?} has a placeholder without its closing brace"))?;
+            let number = Part::number(placeholder);
+            parts.push(Part::Text(before.to_owned()));
+            parts.push(number.with_context(|| {
+                format!(
+                    "{{n{placeholder}}} is not a placeholder such as {{n}}, {{n:06}} or {{n%50}}"
+                )
+            })?);
+            rest = behind;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        Ok(Self(parts))
+    }
+
+    /// Returns whether different numbers give different texts.
+    fn is_unique(&self) -> bool {
+        let is_whole = |part: &Part| matches!(part, Part::Number { modulo: None, .. });
+        self.0.iter().any(is_whole)
+    }
+
+    fn with(&self, number: usize) -> String {
+        let mut text = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::Number { modulo, digits } => {
+                    let number = modulo.map_or(number, |modulo| number % modulo);
+                    text.push_str(&format!("{number:0digits$}"));
+                }
+            }
+        }
+        text
+    }
+}
+
+impl Part {
+    /// Parses what is behind the `n`: nothing, `%50`, `:06` or `%50:06`.
+    fn number(placeholder: &str) -> Option<Self> {
+        let (modulo, digits) = placeholder.split_once(':').unwrap_or((placeholder, "0"));
+        let modulo = if modulo.is_empty() {
+            None
+        } else {
+            let modulo: usize = modulo.strip_prefix('%')?.parse().ok()?;
+            Some(modulo).filter(|modulo| *modulo > 0)
+        };
+        let digits = digits.parse().ok().filter(|digits| *digits <= 20)?;
+        (modulo.is_some() || !placeholder.starts_with('%'))
+            .then_some(Self::Number { modulo, digits })
     }
 }
 
@@ -183,4 +290,28 @@ fn id(name: &str, what: &str) -> String {
         format!("{name} {what}").as_bytes(),
     )
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_replaced_by_the_number() {
+        for (text, expected) in [
+            ("app", "app"),
+            ("app-{n}", "app-1207"),
+            ("{n:06}/{n%50}", "001207/7"),
+            ("{n%50:03}{x}", "007{x}"),
+        ] {
+            assert_eq!(Numbered::parse(text).unwrap().with(1207), expected);
+        }
+    }
+
+    #[test]
+    fn an_invalid_placeholder_is_refused() {
+        for text in ["{n", "{n%0}", "{n%}", "{n:x}", "{n:99}", "{name}"] {
+            Numbered::parse(text).unwrap_err();
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The trace: requests and changes, without values.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -9,11 +11,20 @@ use crate::model::Labels;
 /// Parameters that are never recorded.
 const VALUES: [&str; 3] = ["SecretString", "SecretBinary", "ResourcePolicy"];
 
-/// Requests and changes in order.
+/// Requests and changes in order, and the number of requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
-    pub(crate) entries: Vec<Entry>,
+    entries: VecDeque<Entry>,
+    /// The number of entries that were dropped or cleared.
+    gone: usize,
+    /// The maximum number of entries. Unlimited if absent.
+    limit: Option<usize>,
+    calls: BTreeMap<String, usize>,
 }
+
+/// The place of a request in the trace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place(usize);
 
 /// The cause of a change of labels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -90,16 +101,62 @@ impl Request {
 }
 
 impl Trace {
-    pub(crate) fn record_request(&mut self, request: Request) {
-        self.entries.push(Entry::Request(request));
+    /// Creates a trace that drops its oldest entries when it has more than `limit`.
+    pub(crate) fn new(limit: Option<usize>) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
     }
 
-    pub(crate) fn record_answer(&mut self, request_id: &str, at: Timestamp, answer: &str) {
-        let asked = self.entries.iter_mut().rev().find_map(|entry| match entry {
-            Entry::Request(request) if request.request_id == request_id => Some(request),
-            Entry::Request(_) | Entry::Change { .. } => None,
-        });
-        if let Some(request) = asked {
+    /// Returns the entries since the trace was last cleared, without those beyond its limit.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Returns the number of requests for each operation since the trace was last cleared.
+    pub(crate) fn calls(&self) -> &BTreeMap<String, usize> {
+        &self.calls
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.gone += self.entries.len();
+        self.entries.clear();
+        self.calls.clear();
+    }
+
+    /// Counts a request. Records it unless the trace keeps no entries.
+    pub(crate) fn record_request(
+        &mut self,
+        operation: &str,
+        request: impl FnOnce() -> Request,
+    ) -> Place {
+        match self.calls.get_mut(operation) {
+            Some(count) => *count += 1,
+            None => {
+                self.calls.insert(operation.to_owned(), 1);
+            }
+        }
+        let place = Place(self.gone + self.entries.len());
+        if self.limit != Some(0) {
+            self.push(Entry::Request(request()));
+        }
+        place
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.entries.push_back(entry);
+        if self.limit.is_some_and(|limit| self.entries.len() > limit) {
+            self.entries.pop_front();
+            self.gone += 1;
+        }
+    }
+
+    /// Records the answer of a request that is still in the trace.
+    pub(crate) fn record_answer(&mut self, place: Place, at: Timestamp, answer: &str) {
+        let index = place.0.checked_sub(self.gone);
+        let asked = index.and_then(|index| self.entries.get_mut(index));
+        if let Some(Entry::Request(request)) = asked {
             request.time = at;
             request.code = Some(answer.to_owned());
         }
@@ -113,7 +170,10 @@ impl Trace {
         before: Labels,
         after: Labels,
     ) {
-        self.entries.push(Entry::Change {
+        if self.limit == Some(0) {
+            return;
+        }
+        self.push(Entry::Change {
             time,
             cause: cause.clone(),
             secret: secret.to_owned(),

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{Answer, Call, named, seconds, values};
+use crate::arn::Arn;
 use crate::errors::ApiError;
 use crate::model::{Deletion, Secret};
 
@@ -21,7 +22,7 @@ impl Call<'_> {
                 "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).",
             ));
         }
-        if !secret.replicas.is_empty() {
+        if !secret.rare.replicas.is_empty() {
             return Err(ApiError::invalid_request(
                 "You can't delete secret while it still has replica regions.",
             ));
@@ -29,20 +30,20 @@ impl Call<'_> {
         let (arn, now, mut answer) = (secret.arn.clone(), self.now, named(secret));
         if force || secret.is_replica() {
             self.state.secrets.remove(&arn);
-            answer["DeletionDate"] = seconds(now);
+            answer["DeletionDate"] = json!(seconds(now));
             return Ok(answer);
         }
-        if secret.deleted.is_some() {
+        if secret.rare.deleted.is_some() {
             return Err(ApiError::marked_for_deletion());
         }
         self.change(&arn, |secret| {
-            secret.deleted = Some(Deletion {
+            secret.rare.deleted = Some(Deletion {
                 requested: now,
                 window_days: days,
             });
             secret.last_changed = now;
         })?;
-        answer["DeletionDate"] = seconds(now + SignedDuration::from_hours(24 * days));
+        answer["DeletionDate"] = json!(seconds(now + SignedDuration::from_hours(24 * days)));
         Ok(answer)
     }
 
@@ -52,13 +53,13 @@ impl Call<'_> {
         let over = |deletion: Deletion| {
             now > deletion.requested + SignedDuration::from_hours(24 * deletion.window_days)
         };
-        if secret.deleted.is_some_and(over) {
+        if secret.rare.deleted.is_some_and(over) {
             return Err(ApiError::invalid_request(
                 "You can't perform this operation on the secret because it was deleted.",
             ));
         }
         self.change(&arn, |secret| {
-            secret.deleted = None;
+            secret.rare.deleted = None;
             secret.last_changed = now;
         })?;
         Ok(answer)
@@ -78,7 +79,7 @@ impl Call<'_> {
         let arn = self.writable()?.arn.clone();
         let (keys, now) = (self.parameters.texts("TagKeys"), self.now);
         self.change(&arn, |secret| {
-            secret.tags.retain(|key, _| !keys.contains(&key.as_str()));
+            secret.tags.retain(|key, _| !keys.contains(&&**key));
             secret.last_changed = now;
         })?;
         Ok(json!({}))
@@ -96,36 +97,31 @@ impl Call<'_> {
             self.add_replica(&arn, region);
         }
         self.change(&arn, |secret| {
-            secret.primary_region = Some(secret.region.clone());
-            secret.replicas.extend(regions);
+            secret.rare.primary_region = Some(secret.region().to_owned());
+            secret.rare.replicas.extend(regions);
         })?;
         self.replication(&arn)
     }
 
     /// A replica has the ARN of its primary with another region.
-    fn add_replica(&mut self, arn: &str, region: &str) {
+    fn add_replica(&mut self, arn: &Arn, region: &str) {
         let Some(primary) = self.state.secrets.get(arn) else {
             return;
         };
         let mut replica = primary.clone();
-        replica.arn = primary.arn_in(region);
-        replica.primary_region = Some(primary.region.clone());
-        replica.replicas.clear();
-        replica.running = None;
-        region.clone_into(&mut replica.region);
-        self.state.secrets.insert(replica.arn.clone(), replica);
+        replica.arn = primary.arn.within(region);
+        replica.rare.primary_region = Some(primary.region().to_owned());
+        replica.rare.replicas.clear();
+        replica.rare.running = None;
+        self.state.secrets.insert(replica);
     }
 
     pub(super) fn remove_regions_from_replication(&mut self) -> Answer {
         let secret = self.writable()?;
-        let (arn, own) = (secret.arn.clone(), secret.region.clone());
+        let arn = secret.arn.clone();
         for region in self.parameters.texts("RemoveReplicaRegions") {
-            self.state.secrets.remove(&arn.replacen(
-                &format!(":{own}:"),
-                &format!(":{region}:"),
-                1,
-            ));
-            self.change(&arn, |secret| secret.replicas.remove(region))?;
+            self.state.secrets.remove(&arn.within(region));
+            self.change(&arn, |secret| secret.rare.replicas.remove(region))?;
         }
         self.replication(&arn)
     }
@@ -133,22 +129,23 @@ impl Call<'_> {
     /// Makes a replica an independent secret. Called in the region of the replica.
     pub(super) fn stop_replication_to_replica(&mut self) -> Answer {
         let secret = self.secret()?;
-        let (arn, region) = (secret.arn.clone(), secret.region.clone());
+        let (arn, region) = (secret.arn.clone(), secret.region().to_owned());
         let primary = secret
+            .rare
             .primary_region
             .clone()
             .filter(|_| secret.is_replica());
         let primary =
             primary.ok_or_else(|| ApiError::invalid_request("The secret is not a replica."))?;
-        let primary_arn = arn.replacen(&format!(":{region}:"), &format!(":{primary}:"), 1);
-        self.change(&arn, |secret| secret.primary_region = None)?;
+        let primary_arn = arn.within(&primary);
+        self.change(&arn, |secret| secret.rare.primary_region = None)?;
         if self.state.secrets.contains_key(&primary_arn) {
-            self.change(&primary_arn, |secret| secret.replicas.remove(&region))?;
+            self.change(&primary_arn, |secret| secret.rare.replicas.remove(&region))?;
         }
         Ok(json!({"ARN": arn}))
     }
 
-    fn replication(&self, arn: &str) -> Answer {
+    fn replication(&self, arn: &Arn) -> Answer {
         let secret = self
             .state
             .secrets
@@ -167,7 +164,7 @@ impl Call<'_> {
             (false, true) => "InProgress",
             (false, false) => "InSync",
         };
-        let replicas = secret.replicas.iter();
+        let replicas = secret.rare.replicas.iter();
         replicas
             .map(|region| json!({"Region": region, "Status": status}))
             .collect()
@@ -177,14 +174,14 @@ impl Call<'_> {
         let secret = self.writable()?;
         let (arn, answer) = (secret.arn.clone(), named(secret));
         let policy = self.parameters.required("ResourcePolicy")?.to_owned();
-        self.change(&arn, |secret| secret.resource_policy = Some(policy))?;
+        self.change(&arn, |secret| secret.rare.resource_policy = Some(policy))?;
         Ok(answer)
     }
 
     pub(super) fn resource_policy(&mut self) -> Answer {
         let secret = self.secret()?;
         let mut answer = named(secret);
-        if let Some(policy) = &secret.resource_policy {
+        if let Some(policy) = &secret.rare.resource_policy {
             answer["ResourcePolicy"] = json!(policy);
         }
         Ok(answer)
@@ -193,7 +190,7 @@ impl Call<'_> {
     pub(super) fn delete_resource_policy(&mut self) -> Answer {
         let secret = self.writable()?;
         let (arn, answer) = (secret.arn.clone(), named(secret));
-        self.change(&arn, |secret| secret.resource_policy = None)?;
+        self.change(&arn, |secret| secret.rare.resource_policy = None)?;
         Ok(answer)
     }
 

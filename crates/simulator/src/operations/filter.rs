@@ -42,6 +42,13 @@ impl Filter {
         Ok(Self { key, values })
     }
 
+    /// Returns the prefixes of which every matching name has one. `None` if the filter is not about the beginning of
+    /// names, or excludes some.
+    pub(super) fn prefixes(&self) -> Option<&[String]> {
+        let excludes = self.values.iter().any(|value| value.starts_with('!'));
+        (self.key == "name" && !excludes).then_some(&self.values)
+    }
+
     pub(super) fn matches(&self, secret: &Secret) -> bool {
         let negated = |value: &String| value.strip_prefix('!').map(str::to_owned);
         let (without, with): (Vec<_>, Vec<_>) = self
@@ -57,25 +64,26 @@ impl Filter {
     }
 
     fn has(&self, secret: &Secret, value: &str) -> bool {
-        let description = secret.description.as_deref().unwrap_or_default();
+        let description = secret.rare.description.as_deref().unwrap_or_default();
         match self.key.as_str() {
-            "name" => secret.name.starts_with(value),
+            "name" => secret.name().starts_with(value),
             "description" => words_begin(description, value),
             "tag-key" => secret.tags.keys().any(|key| key.starts_with(value)),
             "tag-value" => secret.tags.values().any(|tag| tag.starts_with(value)),
             "primary-region" => secret
+                .rare
                 .primary_region
                 .as_ref()
                 .is_some_and(|region| region.starts_with(value)),
             "owning-service" => secret
+                .rare
                 .owning_service
                 .as_ref()
                 .is_some_and(|service| service.starts_with(value)),
             _ => {
-                let tags = secret.tags.iter().flat_map(|(key, value)| [key, value]);
-                let texts = tags
-                    .map(String::as_str)
-                    .chain([secret.name.as_str(), description]);
+                let tags = secret.tags.iter();
+                let tags = tags.flat_map(|(key, value)| [&**key, &**value]);
+                let texts = tags.chain([secret.name(), description]);
                 let text = texts.collect::<Vec<_>>().join(" ");
                 words_begin(&format!("{text} {}", humps_apart(&text)), value)
             }

@@ -2,7 +2,8 @@
 
 use super::{Answer, Call, named};
 use crate::errors::ApiError;
-use crate::model::{CURRENT, PENDING, Secret};
+use crate::labels::{CURRENT, PENDING};
+use crate::model::Secret;
 use crate::quirks::{LabelOnEmpty, Quirks};
 
 /// The maximum number of labels on one secret.

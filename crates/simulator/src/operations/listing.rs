@@ -1,55 +1,117 @@
 //! `ListSecrets`, `DescribeSecret`, `ListSecretVersionIds`.
 
+use std::sync::Arc;
+
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::entry::Entry;
 use super::filter::Filter;
 use super::parameters::encode;
 use super::{Answer, Call, seconds};
+use crate::arn::Arn;
 use crate::errors::ApiError;
-use crate::model::{Deletion, Secret, Version};
-use crate::schedule;
+use crate::model::{Secret, Version};
+use crate::secrets::{Creation, creation};
+use crate::state::scope;
+
+/// An order of `ListSecrets`. A position in it is a time in milliseconds, if it is an order by time, and an ARN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Creation,
+    LastChange,
+    Name,
+}
+
+/// A page of `ListSecrets`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+    secret_list: Vec<Entry<'a>>,
+}
 
 impl Call<'_> {
-    pub(super) fn list_secrets(&mut self) -> Answer {
+    /// Writes a page. It costs what it returns if the secrets are in the order of creation or name, and not filtered. A
+    /// filter by names costs what it finds if that is little.
+    pub(super) fn list_secrets(&self) -> Result<String, ApiError> {
         let filters = self.filters()?;
-        let planned = self
-            .parameters
-            .flag("IncludePlannedDeletion")
-            .unwrap_or(false);
-        let visible = self.state.secrets.values().filter(|secret| {
-            secret.account == self.caller.account
-                && secret.region == self.caller.region
-                && (planned || secret.deleted.is_none())
+        let planned = self.parameters.flag("IncludePlannedDeletion") == Some(true);
+        let matches = |secret: &&Secret| {
+            (planned || secret.rare.deleted.is_none())
                 && filters.iter().all(|filter| filter.matches(secret))
-        });
-        let key = sort_key(self.parameters.text("SortBy").unwrap_or("created-date"))?;
-        let mut sorted: Vec<_> = visible.map(|secret| (key(secret), secret)).collect();
-        sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        if self.parameters.text("SortOrder") == Some("desc") {
-            sorted.reverse();
-        }
-        let (page, next) = self.page(sorted)?;
-        let mut answer = json!({"SecretList": page.into_iter().map(entry).collect::<Vec<_>>()});
-        put(&mut answer, "NextToken", next.map(Value::from));
-        Ok(answer)
+        };
+        let order = Order::parse(self.parameters.text("SortBy").unwrap_or("created-date"))?;
+        let size = self.parameters.page_size()?;
+        let mut found = self.ordered(order, &filters)?.filter(matches).peekable();
+        let page: Vec<_> = found.by_ref().take(size).collect();
+        let last = found.peek().and(page.last());
+        let page = Page {
+            next_token: last.map(|last| encode(&order.position(last))),
+            secret_list: page.into_iter().map(Entry::listed).collect(),
+        };
+        Ok(serde_json::to_string(&page).expect("a page has no keys that are not text"))
     }
 
-    pub(super) fn describe_secret(&mut self) -> Answer {
-        let secret = self.secret()?;
-        let mut answer = common(secret);
-        put(&mut answer, "VersionIdsToStages", labels(secret));
-        let status = self.replicas(secret);
-        put(
-            &mut answer,
-            "ReplicationStatus",
-            (!status.is_empty()).then(|| Value::from(status)),
-        );
-        if secret.rotation.enabled != Some(true) {
-            answer
-                .as_object_mut()
-                .map(|map| map.remove("LastRotatedDate"));
+    /// Returns the secrets behind the position of the request in an order. It may leave out secrets that the filters
+    /// exclude.
+    fn ordered(
+        &self,
+        order: Order,
+        filters: &[Filter],
+    ) -> Result<Box<dyn Iterator<Item = &Secret> + '_>, ApiError> {
+        let scope = scope(&self.caller.region, &self.caller.account);
+        let position = self.parameters.next_token()?;
+        let position = position
+            .map(|text| order.parse_position(&text))
+            .transpose()?;
+        let backwards = self.parameters.text("SortOrder") == Some("desc");
+        let secrets = &self.state.secrets;
+        if order == Order::Name {
+            let position = position.map(|(_, arn)| arn);
+            return Ok(Box::new(secrets.by_name(&scope, position, backwards)));
         }
-        Ok(answer)
+        let few = match order {
+            Order::Creation => self.few(&scope, filters),
+            Order::LastChange | Order::Name => Some(secrets.within(&scope).collect()),
+        };
+        let Some(few) = few else {
+            return Ok(Box::new(secrets.by_creation(&scope, position, backwards)));
+        };
+        let behind = |key: &Creation| {
+            let position = position.as_ref();
+            position.is_none_or(|at| if backwards { key < at } else { key > at })
+        };
+        let keyed = few.into_iter().map(|secret| (order.key(secret), secret));
+        let mut rest: Vec<_> = keyed.filter(|(key, _)| behind(key)).collect();
+        rest.sort_by(|a, b| a.0.cmp(&b.0));
+        if backwards {
+            rest.reverse();
+        }
+        Ok(Box::new(rest.into_iter().map(|(_, secret)| secret)))
+    }
+
+    /// Returns the secrets whose names begin as a filter wants, if they are so few that sorting them for each page costs
+    /// less than to walk all secrets once for all pages.
+    fn few(&self, scope: &str, filters: &[Filter]) -> Option<Vec<&Secret>> {
+        let secrets = &self.state.secrets;
+        let prefixes = filters.iter().find_map(Filter::prefixes)?;
+        let most = 10 * secrets.count(scope).isqrt();
+        let mut found = Vec::new();
+        for prefix in prefixes {
+            let beginning = secrets.beginning_with(scope, prefix);
+            found.extend(beginning.take(most + 1 - found.len().min(most)));
+        }
+        // A name can begin with two of the prefixes.
+        found.sort_by(|a, b| a.arn.cmp(&b.arn));
+        found.dedup_by(|a, b| a.arn == b.arn);
+        (found.len() <= most).then_some(found)
+    }
+
+    pub(super) fn describe_secret(&self) -> Answer {
+        let secret = self.secret()?;
+        Ok(json!(Entry::described(secret, self.replicas(secret))))
     }
 
     pub(super) fn list_secret_version_ids(&mut self) -> Answer {
@@ -57,7 +119,7 @@ impl Call<'_> {
         let deprecated = self.parameters.flag("IncludeDeprecated").unwrap_or(false);
         let quirks = &self.state.quirks;
         let shown = secret.versions.iter().filter(|(id, version)| {
-            let unfinished = secret.unfinished() == Some(id.as_str());
+            let unfinished = secret.unfinished() == Some(&**id);
             let omitted = match version.value {
                 None => !quirks.empty_pending_listed,
                 Some(_) => unfinished && quirks.valued_pending_omitted,
@@ -69,21 +131,16 @@ impl Call<'_> {
                 .map(|pair| (format!("{}\u{1f}", pair.0), pair))
                 .collect(),
         )?;
-        let mut answer = json!({"ARN": secret.arn, "Name": secret.name, "Versions": page.into_iter().map(listed).collect::<Vec<_>>()});
+        let mut answer = json!({"ARN": secret.arn, "Name": secret.name(), "Versions": page.into_iter().map(listed).collect::<Vec<_>>()});
         put(&mut answer, "NextToken", next.map(Value::from));
         Ok(answer)
     }
 
-    /// Returns the page after the key in the token. Because the token is a key, a deletion between pages skips no
-    /// secret.
+    /// Returns the page of versions after the key in the token. Because the token is a key, a deletion between pages skips
+    /// no version.
     fn page<T>(&self, sorted: Vec<(String, T)>) -> Result<(Vec<T>, Option<String>), ApiError> {
         let (size, after) = (self.parameters.page_size()?, self.parameters.next_token()?);
-        let descending = self.parameters.text("SortOrder") == Some("desc");
-        let beyond = |key: &String| {
-            after
-                .as_ref()
-                .is_none_or(|after| if descending { key < after } else { key > after })
-        };
+        let beyond = |key: &String| after.as_ref().is_none_or(|after| key > after);
         let mut rest = sorted.into_iter().filter(|(key, _)| beyond(key)).peekable();
         let (mut page, mut last) = (Vec::new(), None);
         while page.len() < size {
@@ -108,114 +165,53 @@ impl Call<'_> {
     }
 }
 
-fn sort_key(name: &str) -> Result<fn(&Secret) -> String, ApiError> {
-    Ok(match name {
-        "created-date" | "last-accessed-date" => |secret| {
-            format!(
-                "{:020}\u{1f}{}",
-                secret.created.as_millisecond(),
-                secret.arn
-            )
-        },
-        "last-changed-date" => |secret| {
-            format!(
-                "{:020}\u{1f}{}",
-                secret.last_changed.as_millisecond(),
-                secret.arn
-            )
-        },
-        "name" => |secret| format!("{}\u{1f}{}", secret.name, secret.arn),
-        _ => {
-            return Err(ApiError::invalid_parameter(format!(
+impl Order {
+    fn parse(name: &str) -> Result<Self, ApiError> {
+        match name {
+            "created-date" | "last-accessed-date" => Ok(Self::Creation),
+            "last-changed-date" => Ok(Self::LastChange),
+            "name" => Ok(Self::Name),
+            _ => Err(ApiError::invalid_parameter(format!(
                 "SortBy {name} is not valid."
-            )));
+            ))),
         }
-    })
-}
-
-fn entry(secret: &Secret) -> Value {
-    let mut entry = common(secret);
-    put(&mut entry, "SecretVersionsToStages", labels(secret));
-    entry
-}
-
-fn common(secret: &Secret) -> Value {
-    let rotation = &secret.rotation;
-    let switched_on = rotation.enabled == Some(true);
-    let text = |text: &Option<String>| text.clone().map(Value::from);
-    let deleted = secret
-        .deleted
-        .map(|Deletion { requested, .. }| seconds(requested));
-    let next = secret.next_rotation.filter(|_| switched_on).map(seconds);
-    let members = [
-        ("Description", text(&secret.description)),
-        ("RotationEnabled", rotation.enabled.map(Value::from)),
-        ("RotationLambdaARN", text(&rotation.function)),
-        ("RotationRules", rules(secret)),
-        ("LastRotatedDate", secret.last_rotated.map(seconds)),
-        ("NextRotationDate", next),
-        ("DeletedDate", deleted),
-        ("OwningService", text(&secret.owning_service)),
-        ("Type", text(&secret.kind)),
-        ("PrimaryRegion", text(&secret.primary_region)),
-        ("Tags", tags(secret)),
-    ];
-    let mut answer = json!({
-        "ARN": secret.arn, "Name": secret.name,
-        "CreatedDate": seconds(secret.created), "LastChangedDate": seconds(secret.last_changed),
-    });
-    for (name, value) in members {
-        put(&mut answer, name, value);
     }
-    answer
+
+    fn key(self, secret: &Secret) -> Creation {
+        match self {
+            Self::LastChange => (secret.last_changed.as_millisecond(), secret.arn.clone()),
+            Self::Creation | Self::Name => creation(secret),
+        }
+    }
+
+    /// Returns the text of the position of a secret.
+    fn position(self, secret: &Secret) -> String {
+        let (time, arn) = self.key(secret);
+        format!("{time}\u{1f}{arn}")
+    }
+
+    /// Parses a position. Refuses a text that no page has returned.
+    fn parse_position(self, text: &str) -> Result<Creation, ApiError> {
+        let parse = || {
+            let (time, arn) = text.split_once('\u{1f}')?;
+            Some((time.parse().ok()?, Arn::parse(arn)?))
+        };
+        parse().ok_or_else(ApiError::invalid_next_token)
+    }
 }
 
-fn tags(secret: &Secret) -> Option<Value> {
-    let tags = secret.tags.iter();
-    let tags: Vec<_> = tags
-        .map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect();
-    (!tags.is_empty()).then(|| Value::from(tags))
-}
-
-fn rules(secret: &Secret) -> Option<Value> {
-    let rotation = &secret.rotation;
-    let mut rules = json!({});
-    put(
-        &mut rules,
-        "AutomaticallyAfterDays",
-        schedule::days(rotation).map(Value::from),
-    );
-    put(
-        &mut rules,
-        "ScheduleExpression",
-        rotation.schedule.clone().map(Value::from),
-    );
-    put(
-        &mut rules,
-        "Duration",
-        rotation.duration.clone().map(Value::from),
-    );
-    rules
-        .as_object()
-        .is_some_and(|map| !map.is_empty())
-        .then_some(rules)
-}
-
-/// Adds the labels. A secret without a labeled version does not have this key (recorded 2023-09-05).
-fn labels(secret: &Secret) -> Option<Value> {
-    let labels = secret.labels();
-    (!labels.is_empty()).then(|| json!(labels))
-}
-
-fn listed((id, version): (&String, &Version)) -> Value {
-    let mut listed = json!({"VersionId": id, "KmsKeyIds": ["DefaultEncryptionKey"]});
+fn listed((id, version): (&Arc<str>, &Version)) -> Value {
+    let mut listed = json!({"VersionId": **id, "KmsKeyIds": ["DefaultEncryptionKey"]});
     put(
         &mut listed,
         "VersionStages",
         (!version.labels.is_empty()).then(|| json!(version.labels)),
     );
-    put(&mut listed, "CreatedDate", version.created.map(seconds));
+    put(
+        &mut listed,
+        "CreatedDate",
+        version.created.map(seconds).map(Value::from),
+    );
     listed
 }
 

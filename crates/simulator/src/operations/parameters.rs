@@ -75,13 +75,8 @@ impl<'a> Parameters<'a> {
         let Some(token) = self.text("NextToken") else {
             return Ok(None);
         };
-        let refused = || {
-            ApiError::new(
-                "InvalidNextTokenException",
-                "The NextToken value is invalid.",
-            )
-        };
-        decode(token).ok_or_else(refused).map(Some)
+        let end = decode(token).ok_or_else(ApiError::invalid_next_token)?;
+        Ok(Some(end))
     }
 }
 

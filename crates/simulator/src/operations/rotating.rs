@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Call};
+use crate::arn::Arn;
 use crate::errors::ApiError;
-use crate::model::{CURRENT, PENDING};
+use crate::labels::{CURRENT, PENDING};
 use crate::schedule;
 use crate::trace::Cause;
 
@@ -43,9 +44,9 @@ impl Call<'_> {
         Ok(answer)
     }
 
-    fn rotatable(&self) -> Result<(String, String), ApiError> {
+    fn rotatable(&self) -> Result<(Arn, String), ApiError> {
         let secret = self.writable()?;
-        let managed = secret.owning_service.is_some();
+        let managed = secret.rare.owning_service.is_some();
         if managed && self.parameters.text("RotationLambdaARN").is_some() {
             return Err(ApiError::invalid_request(
                 "You can't set a rotation function for a secret that is managed by another service.",
@@ -56,15 +57,15 @@ impl Call<'_> {
         if !function && !managed {
             return Err(ApiError::function_missing());
         }
-        Ok((secret.arn.clone(), secret.name.clone()))
+        Ok((secret.arn.clone(), secret.name().to_owned()))
     }
 
-    fn unfinished(&self, arn: &str) -> Option<String> {
+    fn unfinished(&self, arn: &Arn) -> Option<String> {
         self.state.secrets.get(arn)?.unfinished().map(str::to_owned)
     }
 
     /// Refuses a rotation while another one is unfinished. AWS reports that it will retry the unfinished one.
-    fn refuse_or_repeat(&mut self, arn: &str, token: &str, pending: &str, answer: Value) -> Answer {
+    fn refuse_or_repeat(&mut self, arn: &Arn, token: &str, pending: &str, answer: Value) -> Answer {
         if token == pending && self.state.quirks.same_token_succeeds {
             return Ok(answer);
         }
@@ -76,19 +77,20 @@ impl Call<'_> {
     }
 
     /// Applies the rules and the function of the request. The call always turns rotation on.
-    fn set_rules(&mut self, arn: &str) -> Result<(), ApiError> {
+    fn set_rules(&mut self, arn: &Arn) -> Result<(), ApiError> {
         let function = self.parameters.text("RotationLambdaARN").map(str::to_owned);
         let rules = self.parameters.0.get("RotationRules").cloned();
         let now = self.now;
         self.change(arn, |secret| {
-            let was = secret.rotation.enabled;
-            secret.rotation.function = function.or(secret.rotation.function.take());
+            let rotation = secret.rotation_mut();
+            let was = rotation.enabled;
+            rotation.function = function.or(rotation.function.take());
             if let Some(rules) = &rules {
-                secret.rotation.days = rules["AutomaticallyAfterDays"].as_i64();
-                secret.rotation.schedule = rules["ScheduleExpression"].as_str().map(str::to_owned);
-                secret.rotation.duration = rules["Duration"].as_str().map(str::to_owned);
+                rotation.days = rules["AutomaticallyAfterDays"].as_i64();
+                rotation.schedule = rules["ScheduleExpression"].as_str().map(str::to_owned);
+                rotation.duration = rules["Duration"].as_str().map(str::to_owned);
             }
-            secret.rotation.enabled = Some(true);
+            rotation.enabled = Some(true);
             if was != Some(true) || rules.is_some() {
                 secret.next_rotation = schedule::next(&secret.rotation, now);
             }
@@ -100,7 +102,7 @@ impl Call<'_> {
     /// Turns rotation off and leaves AWSPENDING in place.
     pub(super) fn cancel_rotate_secret(&mut self) -> Answer {
         let secret = self.writable()?;
-        if secret.rotation.function.is_none() && secret.owning_service.is_none() {
+        if secret.rotation.function.is_none() && secret.rare.owning_service.is_none() {
             return Err(ApiError::function_missing());
         }
         let mut answer = super::named(secret);
@@ -112,9 +114,9 @@ impl Call<'_> {
         }
         let (arn, now) = (secret.arn.clone(), self.now);
         self.change(&arn, |secret| {
-            secret.rotation.enabled = Some(false);
+            secret.rotation_mut().enabled = Some(false);
             secret.next_rotation = None;
-            secret.running = None;
+            secret.rare.running = None;
             secret.last_changed = now;
         })?;
         Ok(answer)

@@ -1,12 +1,16 @@
 //! Operations on values, to simulate users and rotation functions. The product never calls them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{Answer, Call, seconds};
+use crate::arn::Arn;
+use crate::compact::SortedMap;
 use crate::errors::ApiError;
-use crate::model::{CURRENT, PENDING, Secret, Version};
+use crate::labels::{CURRENT, PENDING};
+use crate::model::{Secret, SecretValue, Version};
 use crate::schedule;
 
 impl Call<'_> {
@@ -20,8 +24,8 @@ impl Call<'_> {
             ));
         }
         let arn = self.state.new_arn(name, &region, &account);
-        let mut secret = Secret::blank(&arn, name, &region, &account, self.now);
-        secret.description = self.parameters.text("Description").map(str::to_owned);
+        let mut secret = Secret::blank(arn.clone(), self.now);
+        secret.rare.description = self.parameters.text("Description").map(str::to_owned);
         secret.tags = tags(self.parameters.list("Tags"));
         let mut answer = json!({"ARN": arn, "Name": name});
         if let Some(value) = self.value() {
@@ -30,17 +34,17 @@ impl Call<'_> {
                 .token()?
                 .map_or_else(|| self.drawn_token(), str::to_owned);
             secret.versions.insert(
-                token.clone(),
+                token.as_str().into(),
                 Version {
-                    labels: [CURRENT.to_owned()].into(),
+                    labels: [CURRENT].into_iter().collect(),
                     value: Some(value.clone()),
                     created: Some(self.now),
                 },
             );
-            secret.target.accepts = [value].into();
+            secret.target.accepts = vec![value];
             answer["VersionId"] = json!(token);
         }
-        self.state.secrets.insert(arn, secret);
+        self.state.secrets.insert(secret);
         Ok(answer)
     }
 
@@ -61,7 +65,7 @@ impl Call<'_> {
         } else {
             labels.into_iter().map(str::to_owned).collect()
         };
-        let answer = json!({"ARN": secret.arn, "Name": secret.name, "VersionId": token, "VersionStages": labels});
+        let answer = json!({"ARN": secret.arn, "Name": secret.name(), "VersionId": token, "VersionStages": labels});
         match secret
             .versions
             .get(token)
@@ -105,14 +109,14 @@ impl Call<'_> {
     /// date.
     fn store(
         &mut self,
-        arn: &str,
+        arn: &Arn,
         token: &str,
-        value: String,
+        value: SecretValue,
         labels: &BTreeSet<String>,
     ) -> Result<(), ApiError> {
         let now = self.now;
         self.change(arn, |secret| {
-            let version = secret.versions.entry(token.to_owned()).or_default();
+            let version = secret.versions.entry(token);
             version.value = Some(value);
             version.created = Some(now);
             for label in labels {
@@ -124,7 +128,7 @@ impl Call<'_> {
             }
             if labels.contains(CURRENT) {
                 secret.detach(PENDING);
-                secret.running = None;
+                secret.rare.running = None;
                 secret.next_rotation = schedule::next(&secret.rotation, now);
             }
             secret.last_changed = now;
@@ -134,10 +138,10 @@ impl Call<'_> {
 
     pub(super) fn update_secret(&mut self) -> Answer {
         let secret = self.writable()?;
-        let (arn, name, now) = (secret.arn.clone(), secret.name.clone(), self.now);
+        let (arn, name, now) = (secret.arn.clone(), secret.name().to_owned(), self.now);
         let description = self.parameters.text("Description").map(str::to_owned);
         self.change(&arn, |secret| {
-            secret.description = description.or(secret.description.take());
+            secret.rare.description = description.or(secret.rare.description.take());
             secret.last_changed = now;
         })?;
         let mut answer = json!({"ARN": arn, "Name": name});
@@ -154,7 +158,7 @@ impl Call<'_> {
 
     pub(super) fn get_secret_value(&mut self) -> Answer {
         let secret = self.secret()?;
-        if secret.deleted.is_some() {
+        if secret.rare.deleted.is_some() {
             return Err(ApiError::marked_for_deletion());
         }
         let stage = self.parameters.text("VersionStage").unwrap_or(CURRENT);
@@ -173,7 +177,7 @@ impl Call<'_> {
             .ok_or_else(|| ApiError::value_not_found(stage))?;
         let created = there.created.map(seconds);
         Ok(
-            json!({"ARN": secret.arn, "Name": secret.name, "VersionId": version, "SecretString": value, "VersionStages": there.labels, "CreatedDate": created}),
+            json!({"ARN": secret.arn, "Name": secret.name(), "VersionId": version, "SecretString": value.to_string(), "VersionStages": there.labels, "CreatedDate": created}),
         )
     }
 
@@ -181,13 +185,13 @@ impl Call<'_> {
         let (mut values, mut errors) = (Vec::new(), Vec::new());
         for id in self.parameters.texts("SecretIdList") {
             let wanted = json!({"SecretId": id});
-            let call = Call {
+            let mut call = Call {
                 state: &mut *self.state,
                 caller: self.caller,
                 parameters: super::Parameters(&wanted),
                 now: self.now,
             };
-            match call.answer_of_secrets("GetSecretValue") {
+            match call.get_secret_value() {
                 Ok(value) => values.push(value),
                 Err(error) => errors.push(
                     json!({"SecretId": id, "ErrorCode": error.code, "Message": error.message}),
@@ -210,11 +214,10 @@ impl Call<'_> {
         json!({"RandomPassword": password})
     }
 
-    fn value(&self) -> Option<String> {
-        self.parameters
-            .text("SecretString")
-            .or_else(|| self.parameters.text("SecretBinary"))
-            .map(str::to_owned)
+    fn value(&self) -> Option<SecretValue> {
+        let text = self.parameters.text("SecretString");
+        text.or_else(|| self.parameters.text("SecretBinary"))
+            .map(SecretValue::from)
     }
 
     fn drawn_token(&mut self) -> String {
@@ -223,8 +226,8 @@ impl Call<'_> {
     }
 }
 
-pub(super) fn tags(list: &[Value]) -> BTreeMap<String, String> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+pub(super) fn tags(list: &[Value]) -> SortedMap<Arc<str>, Arc<str>> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().into();
     list.iter()
         .map(|tag| (text(&tag["Key"]), text(&tag["Value"])))
         .collect()

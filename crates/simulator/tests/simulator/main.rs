@@ -16,6 +16,8 @@ mod queues;
 #[cfg(test)]
 mod quirks;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod templates;

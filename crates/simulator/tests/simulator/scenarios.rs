@@ -124,7 +124,7 @@ fn the_scenario_of_the_readme_is_valid() {
     let (_, rest) = readme.split_once("```yaml\n").unwrap();
     let (yaml, _) = rest.split_once("```").unwrap();
     let aws = simulator(yaml);
-    assert_eq!(aws.names().len(), 21);
+    assert_eq!(aws.names().len(), 121);
 }
 
 #[test]
