@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use kube::Client;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_core::names::{ObjectKey, ProfileName};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::pin::ClusterId;
@@ -25,7 +28,7 @@ use crate::published_statuses::PublishedStatuses;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;
 use crate::stability::SharedStability;
-use crate::store::Store;
+use crate::store::{Change, Store};
 use crate::sweep::store::SweepStore;
 
 /// The connections to Kubernetes and AWS, and what is known of both.
@@ -121,7 +124,6 @@ impl Context {
         ask: impl FnOnce(&PlanInput<'_>) -> T,
     ) -> T {
         let snapshot = self.store.snapshot();
-        let functions = self.sweeps.functions_of(&snapshot.operations);
         let (region_gates, set_aside) = (
             self.evaluations.region_gates(),
             self.look_failures.all_set_aside(),
@@ -131,13 +133,28 @@ impl Context {
             own,
             bound_policies: &snapshot.bound_policies,
             operations: &snapshot.operations,
-            functions: &functions,
             region_gates: &region_gates,
             stability: &watches,
             deferred: &set_aside,
             cluster: &self.cluster,
             now,
         })
+    }
+
+    /// Applies an event of a watch of operations.
+    pub(crate) fn apply_operation(
+        &self,
+        stream: usize,
+        event: Event<DeserializeGuard<SecretRotationOperation>>,
+    ) -> Vec<Change<ObjectKey>> {
+        self.store
+            .apply_operation(stream, event, |arn| self.sweeps.function(arn))
+    }
+
+    /// Stores an operation that was just written, before its watch shows it.
+    pub(crate) fn record_operation_write(&self, operation: SecretRotationOperation) {
+        self.store
+            .record_operation_write(operation, |arn| self.sweeps.function(arn));
     }
 
     /// Removes all pending work. The next term queues it again.

@@ -1,6 +1,6 @@
 //! Applies the events of the watches, and queues the work that follows from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::names::{Namespace, ObjectKey, ProfileName, Uid};
+use secret_rotation_core::operation::Operation;
 
 use crate::clock;
 use crate::context::Context;
@@ -22,6 +23,9 @@ use crate::store::{Change, Labels, OperationEntry};
 
 /// Changes of operations arrive in bursts. This delay lets one evaluation of the policy cover several of them.
 const GATHERING: Duration = Duration::from_millis(300);
+
+/// The operations as their watch showed them last.
+type KnownOperations = BTreeMap<ObjectKey, Arc<OperationEntry>>;
 
 /// Handles the events of policies, forever.
 pub(crate) async fn handle_policies(context: Arc<Context>, namespaces: Vec<String>) {
@@ -49,13 +53,13 @@ pub(crate) async fn handle_operations(context: Arc<Context>, namespaces: Vec<Str
         &namespaces,
         &context.identity,
     ));
-    let mut known: BTreeMap<ObjectKey, (bool, bool)> = BTreeMap::new();
+    let mut known = KnownOperations::new();
     let mut watch_errors = WatchErrors::new(WatchedKind::SecretRotationOperation);
     while let Some((number, event)) = stream.next().await {
         let Some(event) = watch_errors.record_error(&context, event) else {
             continue;
         };
-        for change in context.store.apply_operation(number, event) {
+        for change in context.apply_operation(number, event) {
             operation_changed(&context, &mut known, change);
         }
     }
@@ -100,12 +104,13 @@ pub(crate) fn queue_everything(context: &Context) {
         context.queues.rotation_events.push(name.clone(), now);
         context.queues.profiles.push(name, now);
     });
-    context
-        .store
-        .policies()
-        .into_iter()
-        .for_each(|(key, _)| context.queues.policies.push(key, now));
-    queue_unfinished(context, |_, _| true);
+    for key in context.store.policies() {
+        context.queues.policies.push(key, now);
+    }
+    queue_operations(context, context.store.snapshot().operations.unfinished());
+    for key in context.store.unparsed_operations() {
+        context.queues.operations.push(key, now);
+    }
     // Regions whose sweeps are kept from the last term continue at their interval. Policies request all others.
     for profile_region in context.sweeps.profile_regions() {
         context.queues.sweeps.push(profile_region, now);
@@ -144,10 +149,9 @@ fn policy_applied(
     let before = known.insert(key.clone(), (entry.generation, uid.clone()));
     if before.as_ref() != Some(&(entry.generation, uid)) {
         context.metrics.expect_policy(&key);
-        queue_unfinished(context, |other, operation| {
-            belongs_to(other, operation, &key)
-        });
-        queue_for_free_slot(context);
+        queue_operations_of(context, &key);
+        let operations = context.store.snapshot().operations;
+        queue_after(context, operations.of_policy(&key));
     }
     context
         .queues
@@ -167,65 +171,58 @@ fn policy_deleted(
     }
     context.queues.policies.forget(key);
     context.metrics.forget_policy(key);
-    queue_unfinished(context, |other, operation| {
-        belongs_to(other, operation, key)
-    });
+    queue_operations_of(context, key);
 }
 
-fn operation_changed(
-    context: &Context,
-    known: &mut BTreeMap<ObjectKey, (bool, bool)>,
-    change: Change<ObjectKey>,
-) {
+fn operation_changed(context: &Context, known: &mut KnownOperations, change: Change<ObjectKey>) {
     match change {
         Change::Applied(key) => operation_applied(context, known, &key),
         Change::Deleted(key) => {
-            known.remove(&key);
             context.queues.operations.forget(&key);
             context.look_failures.forget(&key);
-            queue_for_free_slot(context);
-            queue_policies_in_namespace(context, &key.namespace);
+            if let Some(removed) = known.remove(&key) {
+                queue_after(context, removed.parsed());
+                queue_policy_of(context, &key, &removed);
+            }
         }
     }
 }
 
 /// Queues an operation that is new or changed. Its policy is evaluated again when the operation appears, begins or
 /// ends, but not at each step.
-fn operation_applied(
-    context: &Context,
-    known: &mut BTreeMap<ObjectKey, (bool, bool)>,
-    key: &ObjectKey,
-) {
+fn operation_applied(context: &Context, known: &mut KnownOperations, key: &ObjectKey) {
     let Some(entry) = context.store.operation(key) else {
         return;
     };
-    let stage = match &entry.core {
-        Ok(operation) => (operation.has_started(), operation.is_finished()),
-        Err(why) => {
-            tracing::warn!(operation = %key, why, "operation cannot be parsed");
-            (false, false)
-        }
-    };
-    if !stage.1 {
+    if let Err(why) = &entry.core {
+        tracing::warn!(operation = %key, why, "operation cannot be parsed");
+    }
+    let (has_started, is_finished) = entry.stage();
+    if !is_finished {
         context
             .queues
             .operations
             .push_changed(key.clone(), &entry.resource_version);
     }
-    let moved = known.insert(key.clone(), stage) != Some(stage);
-    if moved && (stage.0 || stage.1) {
-        queue_on_same_secret(context, &entry);
-        queue_for_free_slot(context);
+    let before = known.insert(key.clone(), Arc::clone(&entry));
+    if before.is_some_and(|before| before.stage() == entry.stage()) {
+        return;
     }
-    if let (true, Some(name)) = (moved, &entry.policy) {
+    if has_started || is_finished {
+        queue_after(context, entry.parsed());
+    }
+    queue_policy_of(context, key, &entry);
+}
+
+/// Queues the policy that an operation names.
+fn queue_policy_of(context: &Context, key: &ObjectKey, entry: &OperationEntry) {
+    if let Some(name) = &entry.policy {
         let policy = ObjectKey {
             namespace: key.namespace.clone(),
             name: name.clone(),
         };
-        context
-            .queues
-            .policies
-            .push(policy, clock::now() + GATHERING);
+        let soon = clock::now() + GATHERING;
+        context.queues.policies.push(policy, soon);
     }
 }
 
@@ -252,7 +249,11 @@ fn profile_applied(context: &Context, known: &mut BTreeMap<ProfileName, i64>, na
     };
     if known.insert(name.clone(), entry.generation) != Some(entry.generation) {
         queue_policies_of_profile(context, name);
-        queue_unfinished(context, |_, _| true);
+        for policy in context.store.policies_of(name) {
+            queue_operations_of(context, &policy);
+            let operations = context.store.snapshot().operations;
+            queue_after(context, operations.of_policy(&policy));
+        }
         context
             .queues
             .rotation_events
@@ -280,81 +281,80 @@ fn namespace_changed(
     if before.as_ref() == Some(&labels) {
         return;
     }
-    queue_policies_in_namespace(context, name);
-    queue_unfinished(context, |key, _| key.namespace == *name);
-    queue_for_free_slot(context);
+    for key in context.store.policies_in(name) {
+        let soon = clock::now() + GATHERING;
+        context.queues.policies.push(key, soon);
+    }
+    let operations = context.store.snapshot().operations;
+    queue_operations(context, operations.in_namespace(name));
+    queue_after(context, operations.in_namespace(name));
+    let unparsed = context.store.unparsed_operations().into_iter();
+    for key in unparsed.filter(|key| key.namespace == *name) {
+        context.queues.operations.push(key, clock::now());
+    }
 }
 
 fn queue_policies_of_profile(context: &Context, profile: &ProfileName) {
-    for (key, entry) in context.store.policies() {
-        if entry
-            .core
-            .as_ref()
-            .is_ok_and(|(policy, _)| policy.profile == *profile)
-        {
-            context.queues.policies.push(key, clock::now());
-        }
+    for key in context.store.policies_of(profile) {
+        context.queues.policies.push(key, clock::now());
     }
 }
 
-fn queue_policies_in_namespace(context: &Context, namespace: &Namespace) {
-    for (key, _) in context.store.policies() {
-        if key.namespace == *namespace {
-            context.queues.policies.push(key, clock::now() + GATHERING);
-        }
+fn queue_operations<'a>(context: &Context, operations: impl IntoIterator<Item = &'a Operation>) {
+    for operation in operations {
+        let key = operation.key.clone();
+        context.queues.operations.push(key, clock::now());
     }
 }
 
-fn queue_unfinished(context: &Context, wanted: impl Fn(&ObjectKey, &OperationEntry) -> bool) {
-    for (key, entry) in context.store.operations() {
-        let finished = entry
-            .core
-            .as_ref()
-            .is_ok_and(secret_rotation_core::operation::Operation::is_finished);
-        if !finished && wanted(&key, &entry) {
-            context.queues.operations.push(key, clock::now());
-        }
-    }
-}
-
-/// Queues the operations that have waited longest for a concurrency slot, some of each policy, because a slot may be
-/// free.
-pub(crate) fn queue_for_free_slot(context: &Context) {
-    const CALLED: usize = 8;
-    let mut waiting: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (key, entry) in context.store.operations() {
-        let Ok(operation) = &entry.core else { continue };
-        if !operation.is_finished() && !operation.has_acted() {
-            let policy = (key.namespace.clone(), operation.policy.name.clone());
-            let turn = (!operation.has_started(), operation.created, key);
-            waiting.entry(policy).or_default().push(turn);
-        }
-    }
-    for mut turns in waiting.into_values() {
-        turns.sort();
-        for (_, _, key) in turns.into_iter().take(CALLED) {
-            context.queues.operations.push(key, clock::now());
-        }
-    }
-}
-
-/// Queues the operations that wait for an operation on the same secret.
-fn queue_on_same_secret(context: &Context, changed: &OperationEntry) {
-    let arn = changed.core.as_ref().ok().and_then(|one| one.arn.clone());
-    let is_same = |entry: &OperationEntry| {
-        let other = entry.core.as_ref().ok().and_then(|one| one.arn.as_ref());
-        other.is_some() && other == arn.as_ref()
-    };
-    queue_unfinished(context, |_, entry| is_same(entry));
-}
-
-/// Queues the operations of a policy whose evaluation now lets them begin or blocks them.
+/// Queues the unfinished operations of a policy: something now lets them begin, or blocks them.
 pub(crate) fn queue_operations_of(context: &Context, policy: &ObjectKey) {
-    queue_unfinished(context, |key, entry| belongs_to(key, entry, policy));
+    let operations = context.store.snapshot().operations;
+    queue_operations(context, operations.of_policy(policy));
+    for key in context.store.unparsed_operations_of(policy) {
+        context.queues.operations.push(key, clock::now());
+    }
 }
 
-fn belongs_to(key: &ObjectKey, operation: &OperationEntry, policy: &ObjectKey) -> bool {
-    key.namespace == policy.namespace && operation.policy.as_ref() == Some(&policy.name)
+/// Queues the operations that may have waited for any of these, which now act, wait, or have ended: those on the same
+/// secrets, and those that waited longest for a concurrency slot of the same policies and rotation functions.
+pub(crate) fn queue_after<'a>(context: &Context, changed: impl IntoIterator<Item = &'a Operation>) {
+    let all = context.store.snapshot().operations;
+    let (mut secrets, mut policies, mut functions) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for operation in changed {
+        secrets.extend(operation.arn.as_ref());
+        policies.insert(operation.policy_key());
+        let seen = operation.arn.as_ref();
+        let seen = seen.and_then(|arn| context.sweeps.function(arn));
+        functions.extend(seen.or_else(|| all.function(operation).cloned()));
+    }
+    for arn in secrets {
+        let unfinished = all.on_secret(arn).filter(|one| !one.is_finished());
+        queue_operations(context, unfinished);
+    }
+    for policy in &policies {
+        queue_operations(context, first_in_line(all.of_policy(policy)));
+    }
+    for function in &functions {
+        queue_operations(context, first_in_line(all.on_function(function)));
+    }
+}
+
+/// Returns the operations that have waited longest for a concurrency slot, some of each policy.
+fn first_in_line<'a>(some: impl Iterator<Item = &'a Operation>) -> Vec<&'a Operation> {
+    const FIRST: usize = 8;
+    let mut waiting: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for operation in some.filter(|one| !one.has_acted()) {
+        let line = waiting.entry(operation.policy_key()).or_default();
+        line.push(operation);
+    }
+    let turn = |one: &&Operation| (!one.has_started(), one.created, one.key.clone());
+    let each = waiting.into_values().flat_map(|mut line| {
+        line.sort_by_key(turn);
+        line.into_iter().take(FIRST)
+    });
+    each.collect()
 }
 
 /// Counts the errors of a watch, and logs when they begin and when they are over.
@@ -413,8 +413,6 @@ fn short(error: &watches::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use fixtures::{condition, key, merged, operation_resource, policy_resource, resource};
     use kube::core::DeserializeGuard;
     use serde_json::{Value, json};
@@ -537,7 +535,7 @@ mod tests {
     struct Stage {
         context: Context,
         policies: BTreeMap<ObjectKey, (i64, Option<Uid>)>,
-        operations: BTreeMap<ObjectKey, (bool, bool)>,
+        operations: KnownOperations,
         profiles: BTreeMap<ProfileName, i64>,
         namespaces: BTreeMap<Namespace, Labels>,
         version: u64,
@@ -608,16 +606,25 @@ mod tests {
 
         fn operation(&mut self, name: &str, policy: &str, more: &Value) {
             let event = Event::Apply(read(self.operation_object(name, policy, more)));
-            for change in self.context.store.apply_operation(0, event) {
+            for change in self.apply_operation(event) {
                 operation_changed(&self.context, &mut self.operations, change);
             }
         }
 
         fn no_operation(&mut self, name: &str) {
             let event = Event::Delete(read(self.operation_object(name, "first", &json!({}))));
-            for change in self.context.store.apply_operation(0, event) {
+            for change in self.apply_operation(event) {
                 operation_changed(&self.context, &mut self.operations, change);
             }
+        }
+
+        /// All secrets have the same rotation function.
+        fn apply_operation(
+            &self,
+            event: Event<DeserializeGuard<SecretRotationOperation>>,
+        ) -> Vec<Change<ObjectKey>> {
+            let function = |_: &_| Some(fixtures::function("shared"));
+            self.context.store.apply_operation(0, event, function)
         }
 
         fn operation_object(&mut self, name: &str, policy: &str, more: &Value) -> Value {
@@ -667,7 +674,10 @@ mod tests {
     }
 
     fn cleared() -> Value {
-        json!({"status": {"steps": [{"name": "Clear", "versionId": "p", "tries": 1, "intentTime": TIME, "resultTime": TIME, "result": "Applied"}]}})
+        json!({"status": {
+            "baseline": {"pendingValue": "None", "functionArn": fixtures::function("shared").as_str()},
+            "steps": [{"name": "Clear", "versionId": "p", "tries": 1, "intentTime": TIME, "resultTime": TIME, "result": "Applied"}],
+        }})
     }
 
     fn ended() -> Value {

@@ -61,7 +61,7 @@ async fn collect(context: &Arc<Context>, refused: &mut Refused) {
     let window = |operation: &Operation| window(operation, own, &snapshot.bound_policies);
     let old = deletable(&snapshot.operations, window, aws_now, server_now);
     let old = old.into_iter().map(|old| (&old.key, &old.uid));
-    let unread = unparsed(&context.store, server_now);
+    let unread = context.store.expired_unparsed_operations(server_now);
     let unread = unread.iter().map(|(key, uid)| (key, uid));
     let old: Vec<_> = old.chain(unread).collect();
     delete_all(old, refused, |key, uid| delete(context, key, uid)).await;
@@ -123,16 +123,6 @@ fn attempt_window(store: &Store, policy: &ObjectKey) -> Option<Duration> {
     let entry = store.policy(policy)?;
     let policy = entry.core.as_ref().map(|(policy, _)| policy);
     Some(policy.map_or(LONGEST_WINDOW, |policy| policy.remediation.attempt_window))
-}
-
-/// Returns operations that ended because they cannot be parsed. They never began, so they are not attempts.
-fn unparsed(store: &Store, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
-    let all = store.operations().into_iter();
-    all.filter_map(|(key, entry)| {
-        let (uid, expires) = entry.unread.clone()?;
-        (now >= expires).then_some((key, uid))
-    })
-    .collect()
 }
 
 /// Returns the earliest AWS time that any policy knows, or the time of the API server if there is none.

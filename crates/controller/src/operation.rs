@@ -70,7 +70,11 @@ pub(crate) async fn reconcile(
     let Some(entry) = context.store.operation(&key) else {
         return Ok(None);
     };
-    if entry.core.as_ref().is_ok_and(Operation::is_finished) {
+    if entry
+        .core
+        .as_ref()
+        .is_ok_and(|operation| operation.is_finished())
+    {
         return Ok(None);
     }
     let mut reserved = match admit(&context, &entry, term).await? {
@@ -298,7 +302,7 @@ async fn step(
         Next::LookAtVersions => Err(Error::Stale("the versions were not listed")),
         Next::Wait(wait) => {
             if is_waiting_for_its_secret(&input.fetched.operation, &wait) {
-                status::set_aside(context, &input.fetched.operation.key);
+                status::set_aside(context, &input.fetched.operation);
             }
             status::publish_wait(context, &input, &wait).await?;
             Ok(Some(requeue_after(&input.fetched.operation, &wait)))

@@ -168,10 +168,8 @@ fn readiness(
 /// Returns whether any policy makes the controller call AWS for the profile.
 fn is_used(context: &Context, name: &ProfileName) -> bool {
     let snapshot = context.store.snapshot();
-    let mut bound_policies = snapshot.bound_policies.iter();
-    bound_policies.any(|bound_policy| {
-        bound_policy.profile.name == *name && !sweep::profile_regions(bound_policy).is_empty()
-    })
+    let mut own = snapshot.bound_policies.of_profile(name);
+    own.any(|bound_policy| !sweep::profile_regions(bound_policy).is_empty())
 }
 
 #[cfg(test)]

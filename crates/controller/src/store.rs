@@ -3,6 +3,8 @@
 
 mod entry;
 mod kind;
+mod state;
+mod unparsed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,14 +16,15 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::authorise::Tenant;
-use secret_rotation_core::names::{Namespace, ObjectKey, ProfileName};
-use secret_rotation_core::operation::Operation;
-use secret_rotation_core::ownership::BoundPolicy;
-use secret_rotation_core::policy::Policy;
+use secret_rotation_core::names::{
+    Arn, FunctionArn, Namespace, ObjectKey, ProfileName, Region, Uid,
+};
+use secret_rotation_core::time::ServerTime;
 
 pub(crate) use self::entry::{Labels, OperationEntry, PolicyEntry, ProfileEntry};
-use self::kind::Cache;
 pub(crate) use self::kind::Change;
+pub(crate) use self::state::Snapshot;
+use self::state::State;
 
 /// The last known state of every object that is watched.
 #[derive(Debug)]
@@ -31,56 +34,18 @@ pub(crate) struct Store {
     streams: usize,
 }
 
-#[derive(Debug)]
-struct State {
-    policies: Cache<ObjectKey, Arc<PolicyEntry>>,
-    operations: Cache<ObjectKey, Arc<OperationEntry>>,
-    profiles: Cache<ProfileName, Arc<ProfileEntry>>,
-    namespaces: Cache<Namespace, Labels>,
-    snapshot: Option<Arc<Snapshot>>,
-}
-
-/// The facts that every plan rests on besides its own survey. They are gathered once for many plans.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    /// Every valid policy, with its profile and namespace.
-    pub bound_policies: Vec<BoundPolicy>,
-    /// Every operation that can be parsed.
-    pub operations: Vec<Operation>,
-}
-
 impl Store {
     /// Creates an empty store for this number of watched namespaces. With 0, one watch covers all namespaces.
     pub(crate) fn new(namespaces: usize) -> Self {
-        let (policies, operations, profiles, namespaces_known) =
-            (Cache::new(), Cache::new(), Cache::new(), Cache::new());
-        let state = State {
-            policies,
-            operations,
-            profiles,
-            namespaces: namespaces_known,
-            snapshot: None,
-        };
         Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State::new()),
             streams: namespaces.max(1),
         }
     }
 
     /// Describes what has not been listed yet. Returns `None` once everything is known.
     pub(crate) fn missing(&self) -> Option<&'static str> {
-        let state = self.lock();
-        if !state.profiles.is_complete(1) {
-            return Some("AWSAccessProfiles have not been listed yet");
-        }
-        if !state.namespaces.is_complete(1) {
-            return Some("namespaces have not been listed yet");
-        }
-        if !state.operations.is_complete(self.streams) {
-            return Some("SecretRotationOperations have not been listed yet");
-        }
-        (!state.policies.is_complete(self.streams))
-            .then_some("SecretRotationPolicies have not been listed yet")
+        self.lock().missing(self.streams)
     }
 
     /// Applies an event of a watch of policies.
@@ -89,29 +54,18 @@ impl Store {
         stream: usize,
         event: Event<DeserializeGuard<SecretRotationPolicy>>,
     ) -> Vec<Change<ObjectKey>> {
-        let mut state = self.lock();
-        let before = state.snapshot.take();
-        let changes = state.policies.apply(stream, event, PolicyEntry::observed);
-        // Most events are echoes of status writes, which change no policy. The facts are kept then.
-        state.snapshot = before.filter(|snapshot| {
-            changes
-                .iter()
-                .all(|change| state.is_same_in(snapshot, change))
-        });
-        changes
+        self.lock().apply_policy(stream, event)
     }
 
-    /// Applies an event of a watch of operations.
+    /// Applies an event of a watch of operations. `function` returns the rotation function of a secret, as the sweeps
+    /// saw it.
     pub(crate) fn apply_operation(
         &self,
         stream: usize,
         event: Event<DeserializeGuard<SecretRotationOperation>>,
+        function: impl Fn(&Arn) -> Option<FunctionArn>,
     ) -> Vec<Change<ObjectKey>> {
-        let mut state = self.lock();
-        state.snapshot = None;
-        state
-            .operations
-            .apply(stream, event, OperationEntry::observed)
+        self.lock().apply_operation(stream, event, function)
     }
 
     /// Applies an event of the watch of profiles.
@@ -119,9 +73,7 @@ impl Store {
         &self,
         event: Event<DeserializeGuard<AWSAccessProfile>>,
     ) -> Vec<Change<ProfileName>> {
-        let mut state = self.lock();
-        state.snapshot = None;
-        state.profiles.apply(0, event, ProfileEntry::observed)
+        self.lock().apply_profile(event)
     }
 
     /// Applies an event of the watch of namespaces.
@@ -129,26 +81,34 @@ impl Store {
         &self,
         event: Event<PartialObjectMeta<NamespaceObject>>,
     ) -> Vec<Change<Namespace>> {
-        let mut state = self.lock();
-        state.snapshot = None;
-        state.namespaces.apply(0, event, entry::namespace)
+        self.lock().apply_namespace(event)
     }
 
     /// Stores an operation that was just written, before its watch shows it.
-    pub(crate) fn record_operation_write(&self, operation: SecretRotationOperation) {
-        let mut state = self.lock();
+    pub(crate) fn record_operation_write(
+        &self,
+        operation: SecretRotationOperation,
+        function: impl Fn(&Arn) -> Option<FunctionArn>,
+    ) {
         if let Some(observed) = OperationEntry::observed(&DeserializeGuard(Ok(operation))) {
-            state.snapshot = None;
-            state.operations.insert(observed);
+            self.lock().insert_operation(observed, function);
         }
     }
 
     /// Stores a policy that was just written, before its watch shows it.
     pub(crate) fn record_policy_write(&self, policy: SecretRotationPolicy) {
-        let mut state = self.lock();
         if let Some(observed) = PolicyEntry::observed(&DeserializeGuard(Ok(policy))) {
-            state.policies.insert(observed);
+            self.lock().insert_policy(observed);
         }
+    }
+
+    /// Records the rotation functions of the secrets with unfinished operations, after a sweep of their region.
+    pub(crate) fn record_functions(
+        &self,
+        region: &Region,
+        function: impl Fn(&Arn) -> Option<FunctionArn>,
+    ) {
+        self.lock().record_functions(region, function);
     }
 
     /// Returns a policy.
@@ -168,34 +128,25 @@ impl Store {
 
     /// Returns a namespace with its labels. An unknown namespace has no labels, so no profile admits it by label.
     pub(crate) fn tenant(&self, namespace: &Namespace) -> Tenant {
-        let labels = self
-            .lock()
-            .namespaces
-            .get(namespace)
-            .cloned()
-            .unwrap_or_default();
-        Tenant {
-            namespace: namespace.clone(),
-            labels,
-        }
+        self.lock().tenant(namespace)
     }
 
-    /// Returns all policies.
-    pub(crate) fn policies(&self) -> Vec<(ObjectKey, Arc<PolicyEntry>)> {
-        self.lock()
-            .policies
-            .iter()
-            .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
-            .collect()
+    /// Returns the keys of all policies, even of those that cannot be parsed.
+    pub(crate) fn policies(&self) -> Vec<ObjectKey> {
+        let state = self.lock();
+        state.policies.iter().map(|(key, _)| key.clone()).collect()
     }
 
-    /// Returns all operations.
-    pub(crate) fn operations(&self) -> Vec<(ObjectKey, Arc<OperationEntry>)> {
-        self.lock()
-            .operations
-            .iter()
-            .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
-            .collect()
+    /// Returns the keys of the policies of a namespace, even of those that cannot be parsed.
+    pub(crate) fn policies_in(&self, namespace: &Namespace) -> Vec<ObjectKey> {
+        let state = self.lock();
+        let policies = state.policies.in_namespace(namespace);
+        policies.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Returns the keys of the policies that name a profile, whether it exists or not.
+    pub(crate) fn policies_of(&self, profile: &ProfileName) -> Vec<ObjectKey> {
+        self.lock().policies_of(profile).cloned().collect()
     }
 
     /// Returns the names of all profiles.
@@ -207,71 +158,27 @@ impl Store {
             .collect()
     }
 
-    /// Returns the facts that every plan rests on. They are gathered again only after a change.
-    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        let mut state = self.lock();
-        if let Some(snapshot) = &state.snapshot {
-            return Arc::clone(snapshot);
-        }
-        let snapshot = Arc::new(state.gather());
-        state.snapshot = Some(Arc::clone(&snapshot));
-        snapshot
+    /// Returns the keys of all unfinished operations that cannot be parsed. They are few.
+    pub(crate) fn unparsed_operations(&self) -> Vec<ObjectKey> {
+        self.lock().unparsed.unfinished().cloned().collect()
+    }
+
+    /// Returns the keys of the unfinished operations that cannot be parsed and name this policy.
+    pub(crate) fn unparsed_operations_of(&self, policy: &ObjectKey) -> Vec<ObjectKey> {
+        self.lock().unparsed.of_policy(policy).cloned().collect()
+    }
+
+    /// Returns the operations that ended because they cannot be parsed, and whose records have expired.
+    pub(crate) fn expired_unparsed_operations(&self, now: ServerTime) -> Vec<(ObjectKey, Uid)> {
+        self.lock().unparsed.expired(now)
+    }
+
+    /// Returns the facts that every plan rests on.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.lock().snapshot.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn gather(&self) -> Snapshot {
-        let policies = self
-            .policies
-            .iter()
-            .filter_map(|(_, entry)| entry.core.as_ref().ok());
-        let operations = self
-            .operations
-            .iter()
-            .filter_map(|(_, entry)| entry.core.as_ref().ok());
-        Snapshot {
-            bound_policies: policies
-                .filter_map(|(policy, _)| self.bound_policy(policy))
-                .collect(),
-            operations: operations.cloned().collect(),
-        }
-    }
-
-    fn bound_policy(&self, policy: &Policy) -> Option<BoundPolicy> {
-        let profile = self
-            .profiles
-            .get(&policy.profile)?
-            .core
-            .as_ref()
-            .ok()?
-            .clone();
-        let namespace = policy.key.namespace.clone();
-        let labels = self.namespaces.get(&namespace).cloned().unwrap_or_default();
-        Some(BoundPolicy {
-            tenant: Tenant { namespace, labels },
-            profile,
-            policy: policy.clone(),
-        })
-    }
-
-    fn is_same_in(&self, snapshot: &Snapshot, change: &Change<ObjectKey>) -> bool {
-        let Change::Applied(key) = change else {
-            return false;
-        };
-        let now = self
-            .policies
-            .get(key)
-            .and_then(|entry| entry.core.as_ref().ok())
-            .map(|(policy, _)| policy);
-        let before = snapshot
-            .bound_policies
-            .iter()
-            .find(|bound_policy| bound_policy.policy.key == *key)
-            .map(|bound_policy| &bound_policy.policy);
-        now.is_some() && now == before
     }
 }

@@ -211,6 +211,10 @@ fn store_result(
         return Err(Error::Stale("another replica may have acted meanwhile"));
     }
     context.sweeps.store(profile_region, record);
+    let function = |arn: &Arn| context.sweeps.function(arn);
+    context
+        .store
+        .record_functions(&profile_region.region, function);
     if !affected.is_empty() {
         let profile = profile_region.profile.clone();
         context.queues.profiles.push(profile, clock::now());
@@ -319,13 +323,11 @@ fn bound_policies(context: &Context, profile_region: &ProfileRegion) -> Option<V
         let within =
             preconditions::bound_policy(&bound_policy.policy, profile, bound_policy.tenant.clone())
                 .is_ok();
-        within
-            && bound_policy.profile.name == profile_region.profile
-            && preconditions::regions(bound_policy).contains(&profile_region.region)
+        within && preconditions::regions(bound_policy).contains(&profile_region.region)
     };
     let served: Vec<_> = snapshot
         .bound_policies
-        .iter()
+        .of_profile(&profile_region.profile)
         .filter(wants)
         .cloned()
         .collect();

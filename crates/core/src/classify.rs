@@ -7,7 +7,7 @@ use crate::authorise::{Tenant, under_ceiling};
 use crate::aws_error::ErrorClass;
 use crate::inventory::{Inventory, Observation};
 use crate::names::{Arn, Region, SecretName};
-use crate::operation::Operation;
+use crate::operation_index::OperationIndex;
 use crate::policy::{Detection, Policy};
 use crate::profile::Profile;
 use crate::secret::PendingValue;
@@ -27,7 +27,7 @@ pub struct ClassifyInput<'a> {
     pub previous: &'a PreviousFindings,
     /// Every known operation. Their journals show which changes the controller made itself, and which recoveries are
     /// unfinished.
-    pub operations: &'a [Operation],
+    pub operations: &'a OperationIndex,
     /// The unfinished rotations as this process has watched them.
     pub stability: &'a StabilityTracker,
 }
@@ -176,7 +176,7 @@ impl Classifier<'_> {
         let key = (arn.region().clone(), secret.name.clone());
         let verdict_input = VerdictInput {
             previous: self.input.previous.findings.get(&key),
-            operations: self.input.operations,
+            operations: Some(self.input.operations),
             stability: self.input.stability.stability(secret, now),
             bounds: Some((self.profile, self.tenant)),
         };

@@ -35,10 +35,10 @@ pub struct History<'a> {
 impl<'a> History<'a> {
     /// Selects the operations on the secret. No journal among them is trusted yet: every change counts as a foreign
     /// change.
-    pub fn of(arn: &Arn, operations: &'a [Operation]) -> Self {
+    pub fn of(arn: &Arn, operations: impl IntoIterator<Item = &'a Operation>) -> Self {
         Self {
             operations: operations
-                .iter()
+                .into_iter()
                 .filter(|operation| operation.arn.as_ref() == Some(arn))
                 .collect(),
             trusted: Vec::new(),

@@ -135,6 +135,16 @@ pub struct ObjectKey {
     pub name: ObjectName,
 }
 
+impl ObjectKey {
+    /// Returns a key that no object has, and that comes before every key of the namespace.
+    pub fn before_all_in(namespace: &Namespace) -> Self {
+        Self {
+            namespace: namespace.clone(),
+            name: ObjectName(String::new()),
+        }
+    }
+}
+
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

@@ -83,6 +83,14 @@ impl Operation {
             .ok()
     }
 
+    /// Returns the key of the policy that it names.
+    pub fn policy_key(&self) -> ObjectKey {
+        ObjectKey {
+            namespace: self.key.namespace.clone(),
+            name: self.policy.name.clone(),
+        }
+    }
+
     /// Returns the pin that it sets on a version.
     pub fn pin(&self, cluster: &ClusterId, version: &VersionId) -> Pin {
         Pin::new(cluster.clone(), self.created, version.clone())

@@ -20,16 +20,16 @@ pub struct BoundPolicy {
 
 /// Returns the policy that owns the secret: the oldest (then by UID) that is in mode `Remediate`, is not suspended, has
 /// a remedy, and is authorized for exactly that action on the secret. `needed` returns the remedy of each policy.
+/// `bound_policies` are at least those that select the secret.
 ///
 /// A policy that could only perform another action blocks no one. Every caller gets the same answer for the same
 /// secret.
 pub fn owner<'a>(
     secret: &Secret,
-    bound_policies: &'a [BoundPolicy],
+    bound_policies: impl Iterator<Item = &'a BoundPolicy>,
     needed: impl Fn(&BoundPolicy) -> Option<Action>,
 ) -> Option<&'a ObjectKey> {
     bound_policies
-        .iter()
         .filter(|bound_policy| bound_policy.policy.acts())
         .filter(|bound_policy| {
             needed(bound_policy).is_some_and(|action| bound_policy.may(action, secret))

@@ -10,10 +10,12 @@ use crate::approval::Approval;
 use crate::block::{Block, BlockReason};
 use crate::history::History;
 use crate::maintenance_window::Opening;
-use crate::names::{Arn, FunctionArn, ObjectKey, ObjectName, Region, SecretName, Uid};
-use crate::operation::{Expectation, Operation};
+use crate::names::{Arn, ObjectKey, ObjectName, Region, SecretName, Uid};
+use crate::operation::Expectation;
+use crate::operation_index::OperationIndex;
 use crate::ownership::BoundPolicy;
 use crate::pin::ClusterId;
+use crate::policy_index::PolicyIndex;
 use crate::stability::StabilityTracker;
 use crate::time::AwsTime;
 
@@ -99,11 +101,9 @@ pub struct PlanInput<'a> {
     /// The policy, with its profile and namespace.
     pub own: &'a BoundPolicy,
     /// Every valid policy of the cluster, this one included.
-    pub bound_policies: &'a [BoundPolicy],
+    pub bound_policies: &'a PolicyIndex,
     /// Every operation of the cluster.
-    pub operations: &'a [Operation],
-    /// The rotation function of each secret with an unfinished operation.
-    pub functions: &'a BTreeMap<Arn, FunctionArn>,
+    pub operations: &'a OperationIndex,
     /// What this process last planned for each policy in each region.
     pub region_gates: &'a BTreeMap<Uid, BTreeMap<Region, RegionGate>>,
     /// What this process has observed of unfinished rotations.
@@ -120,8 +120,9 @@ pub struct PlanInput<'a> {
 impl PlanInput<'_> {
     /// Returns what was done to a secret, with the journals that this policy's profile trusts.
     pub(crate) fn history(&self, arn: &Arn) -> History<'_> {
-        let tenants = self.bound_policies.iter().map(|one| &one.tenant);
-        History::of(arn, self.operations)
+        let operations = self.operations.on_secret(arn);
+        let tenants = operations.filter_map(|one| self.bound_policies.tenant(&one.key.namespace));
+        History::of(arn, self.operations.on_secret(arn))
             .trusting(&self.own.profile, tenants.chain([&self.own.tenant]))
     }
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use crate::authorise::under_ceiling;
-use crate::names::ObjectKey;
+use crate::names::{Arn, ObjectKey};
 use crate::operation::Operation;
+use crate::operation_index::OperationIndex;
 use crate::ownership::BoundPolicy;
+use crate::policy_index::PolicyIndex;
 use crate::time::{AwsTime, ServerTime};
 
 /// Attempts count for at least this long, regardless of the policies.
@@ -14,21 +16,16 @@ pub const SHORTEST_WINDOW: Duration = Duration::from_hours(24);
 /// Returns the operations whose records are no longer needed: their own `ttl` has passed, and they no longer count as
 /// attempts on their secret. `window` returns how long an operation counts; see [`window`].
 pub fn deletable(
-    operations: &[Operation],
+    operations: &OperationIndex,
     window: impl Fn(&Operation) -> Duration,
     aws_now: AwsTime,
     server_now: ServerTime,
 ) -> Vec<&Operation> {
-    let is_over = |operation: &Operation| {
-        let ended = operation.ended.filter(|_| operation.is_finished());
-        ended.is_some_and(|ended| server_now >= ended.plus(operation.ttl))
-    };
     let counts = |operation: &Operation| {
         last_act(operation).is_some_and(|last| aws_now < last.plus(window(operation)))
     };
-    // The cheap check comes first: few operations have passed their `ttl`, and `window` looks at all policies.
-    let over = operations.iter().filter(|operation| is_over(operation));
-    over.filter(|operation| !counts(operation)).collect()
+    let expired = operations.expired(server_now);
+    expired.filter(|operation| !counts(operation)).collect()
 }
 
 /// Returns how long an operation counts as an attempt: the longest attempt window of its own policy and of each policy
@@ -37,17 +34,16 @@ pub fn deletable(
 pub fn window(
     operation: &Operation,
     own: impl Fn(&ObjectKey) -> Option<Duration>,
-    bound_policies: &[BoundPolicy],
+    bound_policies: &PolicyIndex,
 ) -> Duration {
-    let policy = ObjectKey {
-        namespace: operation.key.namespace.clone(),
-        name: operation.policy.name.clone(),
-    };
-    let others = bound_policies
+    let name = operation.arn.as_ref().map(Arn::secret_name);
+    let candidates = name
         .iter()
+        .flat_map(|name| bound_policies.that_may_include(name));
+    let others = candidates
         .filter(|bound_policy| may_own(bound_policy, operation))
         .map(|bound_policy| bound_policy.policy.remediation.attempt_window);
-    let longest = others.chain(own(&policy)).max();
+    let longest = others.chain(own(&operation.policy_key())).max();
     longest.unwrap_or_default().max(SHORTEST_WINDOW)
 }
 

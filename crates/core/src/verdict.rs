@@ -7,7 +7,7 @@ use crate::expiry;
 use crate::history::History;
 use crate::inventory::Observation;
 use crate::names::VersionId;
-use crate::operation::Operation;
+use crate::operation_index::OperationIndex;
 use crate::pin;
 use crate::policy::{Detection, DisabledReporting, Expiry, Reporting};
 use crate::profile::Profile;
@@ -44,8 +44,8 @@ pub struct Verdict {
 pub struct VerdictInput<'a> {
     /// What the previous pass found.
     pub previous: Option<&'a PreviousFinding>,
-    /// Every known operation, on any secret. Their journals show which changes the controller made itself.
-    pub operations: &'a [Operation],
+    /// Every known operation, if any is. Their journals show which changes the controller made itself.
+    pub operations: Option<&'a OperationIndex>,
     /// For how long this process has seen the labels and versions of the secret unchanged.
     pub stability: Option<&'a Stability>,
     /// The profile and the namespace that decide which journals are trusted: those of this namespace, for secrets that
@@ -125,7 +125,7 @@ struct Rules<'a> {
     secret: &'a Secret,
     detection: &'a Detection,
     previous: Option<&'a PreviousFinding>,
-    operations: &'a [Operation],
+    operations: Option<&'a OperationIndex>,
     stability: Option<&'a Stability>,
     bounds: Option<(&'a Profile, &'a Tenant)>,
     now: AwsTime,
@@ -141,10 +141,14 @@ struct Progress {
 }
 
 impl<'a> Rules<'a> {
-    /// Returns the operations on this secret. It is called only for a secret that has something unfinished: a search
-    /// through all operations for every secret would be slow.
+    /// Returns the operations on this secret.
     fn history(&self) -> History<'a> {
-        let history = History::of(&self.secret.arn, self.operations);
+        let arn = &self.secret.arn;
+        let operations = self
+            .operations
+            .into_iter()
+            .flat_map(|all| all.on_secret(arn));
+        let history = History::of(arn, operations);
         match self.bounds {
             Some((profile, tenant)) => history.trusting(profile, [tenant]),
             None => history,

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use schemars::Schema;
 use secret_rotation_core::classify::{ClassifyInput, classify};
+use secret_rotation_core::operation_index::OperationIndex;
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::Survey;
 
@@ -118,7 +119,7 @@ pub(crate) fn evaluate(criteria: &Criteria, sweeps: &[RegionSweep]) -> Survey {
         .collect();
     let known = ClassifyInput {
         previous: &secret_rotation_core::survey::PreviousFindings::default(),
-        operations: &[],
+        operations: &OperationIndex::default(),
         stability: &StabilityTracker::default(),
     };
     classify(

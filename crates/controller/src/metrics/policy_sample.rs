@@ -11,6 +11,7 @@ use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::consent;
 use secret_rotation_core::operation::Operation;
+use secret_rotation_core::operation_index::OperationIndex;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::{Breaker, Plan};
 use secret_rotation_core::policy::{Detection, Policy, Suspension};
@@ -111,16 +112,15 @@ impl PolicySample {
     #[must_use]
     pub(crate) fn with_operations(
         self,
-        operations: &[Operation],
+        operations: &OperationIndex,
         bound_policy: &BoundPolicy,
     ) -> Self {
         let (policy, profile) = (&bound_policy.policy, &bound_policy.profile);
-        let waiting = operations.iter().filter(|operation| {
-            operation.key.namespace == policy.key.namespace
-                && operation.policy.name == policy.key.name
-                && !operation.is_finished()
-                && consent::is_undecided(operation, policy, profile)
-        });
+        // Those of an earlier policy of this name end without a decision.
+        let is_own =
+            |one: &&Operation| one.policy.uid.as_ref().is_none_or(|uid| *uid == policy.uid);
+        let own = operations.of_policy(&policy.key).filter(is_own);
+        let waiting = own.filter(|one| consent::is_undecided(one, policy, profile));
         Self {
             approval_waiting: waiting.map(|operation| operation.created).min(),
             ..self
@@ -316,4 +316,30 @@ fn counted(survey: &Survey, wanted: impl Fn(&Finding) -> bool) -> usize {
         .iter()
         .filter(|finding| wanted(finding))
         .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use fixtures::{bound_policy, operation, policy, uid};
+    use secret_rotation_core::action::Action;
+    use secret_rotation_core::approval::Approval;
+
+    use super::*;
+
+    /// It ends with the policy for which it was created, and never waits for the decision about another one.
+    #[test]
+    fn a_policy_that_is_created_again_does_not_wait_for_approvals_of_the_earlier_one() {
+        let own = bound_policy(policy("payments"));
+        let waiting = |of: Option<&str>| {
+            let mut undecided = operation("a", Action::Rotate, "prod/a");
+            undecided.approval = Approval::Required;
+            undecided.policy.uid = of.map(uid);
+            let operations = [undecided].into_iter().collect();
+            let sample = PolicySample::default().with_operations(&operations, &own);
+            sample.approval_waiting.is_some()
+        };
+        assert!(waiting(Some("uid-payments")));
+        assert!(waiting(None), "a manual operation names the policy only");
+        assert!(!waiting(Some("uid-of-the-earlier-one")));
+    }
 }

@@ -71,7 +71,7 @@ impl Fetched {
         let object = entry.object.clone()?;
         Some(Self {
             began: clock::now(),
-            operation: entry.core.as_ref().ok()?.clone(),
+            operation: Operation::clone(entry.core.as_ref().ok()?),
             subject: object.target().ok()?,
             object,
         })

@@ -84,10 +84,11 @@ pub(super) async fn evaluate(
     let unknown = unknown_arn(fetched);
     let permit = context.with_plan_input(bound_policy, now, |plan_input| {
         let arn = operation.arn.as_ref();
-        let function = arn.and_then(|arn| plan_input.functions.get(arn));
+        let function = arn.and_then(|arn| plan_input.operations.seen_function(arn));
         let gate = planner::gate(operation, function, gates.as_ref(), plan_input);
         // An operation that may not act, such as a suspended one, has no priority over others.
-        let history = History::of(arn.unwrap_or(&unknown), plan_input.operations)
+        let arn = arn.unwrap_or(&unknown);
+        let history = History::of(arn, plan_input.operations.on_secret(arn))
             .without_idle(|other| plan_input.may_act(other));
         let input = PermitInput {
             bounds: Bounds::Within {

@@ -80,7 +80,7 @@ pub(super) async fn write(
         .queues
         .operations
         .record_write(key, stored.resource_version().unwrap_or_default());
-    context.store.record_operation_write(stored.clone());
+    context.record_operation_write(stored.clone());
     Ok(stored)
 }
 
@@ -272,9 +272,9 @@ fn wake_dependents(context: &Context, operation: &Operation) {
 }
 
 /// Sets the operation aside: it blocks no other operation, and those that waited for it are evaluated again.
-pub(super) fn set_aside(context: &Context, key: &ObjectKey) {
-    if context.look_failures.set_aside(key) {
-        event_handlers::queue_for_free_slot(context);
+pub(super) fn set_aside(context: &Context, operation: &Operation) {
+    if context.look_failures.set_aside(&operation.key) {
+        event_handlers::queue_after(context, [operation]);
     }
 }
 
@@ -352,7 +352,7 @@ async fn publish_problem(
 ) -> Result<Option<Duration>, Error> {
     let pause = context.look_failures.record_failure(&fetched.operation.key);
     if !fetched.operation.has_started() {
-        set_aside(context, &fetched.operation.key);
+        set_aside(context, &fetched.operation);
     }
     write_message(context, fetched, message).await?;
     let uid = fetched.operation.uid.as_str();

@@ -52,7 +52,9 @@ impl StepState {
         };
         let unchanged_since = context.stability.record_look(&self.look);
         context.with_plan_input(&self.bound_policy, self.look.at, |plan_input| {
-            let tenants = plan_input.bound_policies.iter().map(|one| &one.tenant);
+            let namespaces = self.others.iter().map(|other| &other.key.namespace);
+            let tenants =
+                namespaces.filter_map(|namespace| plan_input.bound_policies.tenant(namespace));
             let snapshot = StepInput {
                 look: &self.look,
                 policy: Some(policy),
@@ -112,10 +114,7 @@ pub(super) async fn other_operations(
         return Ok(Err(unsupported));
     }
     let snapshot = context.store.snapshot();
-    let cached = snapshot
-        .operations
-        .iter()
-        .filter(|cached| cached.arn.as_ref() == Some(arn));
+    let cached = snapshot.operations.on_secret(arn);
     let unlisted: Vec<_> = cached
         .filter(|cached| operations.iter().all(|listed| listed.uid != cached.uid))
         .cloned()

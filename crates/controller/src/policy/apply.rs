@@ -139,7 +139,7 @@ async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result
         },
     );
     if let Ok(stored) = stored.0 {
-        context.store.record_operation_write(stored);
+        context.record_operation_write(stored);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use secret_rotation_api::Readiness;
 use secret_rotation_api::conditions::{ConditionStatus, ConditionType, find};
 use secret_rotation_api::policy::{PassReport, SecretRotationPolicy, SecretRotationPolicyStatus};
 use secret_rotation_core::names::ObjectKey;
-use secret_rotation_core::operation::Operation;
+use secret_rotation_core::operation_index::OperationIndex;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::Plan;
 use secret_rotation_core::policy::{Detection, Policy};
@@ -70,7 +70,7 @@ pub(super) async fn publish_evaluated(
     bound_policy: &BoundPolicy,
     view: &SweepView,
     seen: (&Survey, &Plan),
-    operations: &[Operation],
+    operations: &OperationIndex,
 ) -> Result<(), Error> {
     let handled = context.sweeps.handled_token(&bound_policy.policy.uid, view);
     let readiness = readiness(bound_policy, view, seen.0.time);

@@ -15,6 +15,7 @@ use secret_rotation_core::profile::Profile;
 use secret_rotation_core::survey::PreviousFindings;
 use secret_rotation_core::time::ServerTime;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::kind::Observed;
 use crate::kubernetes::status::WriteMethod;
@@ -51,7 +52,7 @@ pub(crate) struct OperationEntry {
     /// The policy that it names, if that can be decoded.
     pub policy: Option<ObjectName>,
     /// The parsed operation, or why it cannot be parsed.
-    pub core: Result<Operation, String>,
+    pub core: Result<Arc<Operation>, String>,
     /// The UID of the operation and when its record may be deleted, if it ended because it cannot be parsed.
     pub unread: Option<(Uid, ServerTime)>,
     /// The stored object, until the operation has ended. Finished operations are many, so theirs are not kept.
@@ -76,7 +77,7 @@ pub(crate) struct ProfileEntry {
 impl PolicyEntry {
     pub(super) fn observed(
         object: &DeserializeGuard<SecretRotationPolicy>,
-    ) -> Option<Observed<ObjectKey, std::sync::Arc<Self>>> {
+    ) -> Option<Observed<ObjectKey, Arc<Self>>> {
         let reference = object_reference(object);
         let entry = |object: &DeserializeGuard<SecretRotationPolicy>| Self {
             reference,
@@ -107,24 +108,36 @@ impl PolicyEntry {
         Some(Observed {
             key,
             version,
-            value: std::sync::Arc::new(entry(object)),
+            value: Arc::new(entry(object)),
         })
     }
 }
 
 impl OperationEntry {
+    /// Returns the operation, if it can be parsed.
+    pub(crate) fn parsed(&self) -> Option<&Operation> {
+        self.core.as_deref().ok()
+    }
+
+    /// Returns whether the operation has started, and whether it has ended.
+    pub(crate) fn stage(&self) -> (bool, bool) {
+        let parsed = self.parsed();
+        parsed.map_or((false, false), |one| (one.has_started(), one.is_finished()))
+    }
+
     pub(super) fn observed(
         object: &DeserializeGuard<SecretRotationOperation>,
-    ) -> Option<Observed<ObjectKey, std::sync::Arc<Self>>> {
+    ) -> Option<Observed<ObjectKey, Arc<Self>>> {
         let decoded = object.0.as_ref().ok();
         let core = parsed(
             object,
             secret_rotation_api::operation::SecretRotationOperation::to_core,
-        );
+        )
+        .map(Arc::new);
         let unread = decoded
             .filter(|_| core.is_err())
             .and_then(|operation| Some((Uid::parse(object.uid()?).ok()?, operation.expires()?)));
-        let is_finished = core.as_ref().is_ok_and(Operation::is_finished);
+        let is_finished = core.as_ref().is_ok_and(|operation| operation.is_finished());
         let entry = Self {
             resource_version: object.resource_version().unwrap_or_default(),
             policy: decoded.and_then(|operation| {
@@ -137,7 +150,7 @@ impl OperationEntry {
         Some(Observed {
             key: key(object.meta())?,
             version: version(object.meta()),
-            value: std::sync::Arc::new(entry),
+            value: Arc::new(entry),
         })
     }
 }
@@ -145,7 +158,7 @@ impl OperationEntry {
 impl ProfileEntry {
     pub(super) fn observed(
         object: &DeserializeGuard<AWSAccessProfile>,
-    ) -> Option<Observed<ProfileName, std::sync::Arc<Self>>> {
+    ) -> Option<Observed<ProfileName, Arc<Self>>> {
         let entry = Self {
             generation: object.meta().generation.unwrap_or(0),
             resource_version: object.resource_version().unwrap_or_default(),
@@ -164,7 +177,7 @@ impl ProfileEntry {
         Some(Observed {
             key: name,
             version: version(object.meta()),
-            value: std::sync::Arc::new(entry),
+            value: Arc::new(entry),
         })
     }
 }

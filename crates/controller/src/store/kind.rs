@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::runtime::watcher::Event;
+use secret_rotation_core::names::{Namespace, ObjectKey};
 
 /// Objects by key, each with the stream that showed it.
 #[derive(Debug)]
@@ -27,6 +28,14 @@ pub(crate) enum Change<K> {
     Applied(K),
     /// The object was deleted.
     Deleted(K),
+}
+
+impl<K> Change<K> {
+    /// Returns the key of the object.
+    pub(crate) const fn key(&self) -> &K {
+        let (Self::Applied(key) | Self::Deleted(key)) = self;
+        key
+    }
 }
 
 /// An object to be cached.
@@ -145,6 +154,18 @@ impl<K: Ord + Clone, V> Cache<K, V> {
             .filter(|(key, entry)| entry.stream == stream && !listed.contains(key));
         let gone: Vec<_> = own.map(|(key, _)| key.clone()).collect();
         gone.iter().flat_map(|key| self.remove(key)).collect()
+    }
+}
+
+impl<V> Cache<ObjectKey, V> {
+    /// Returns the objects of a namespace.
+    pub(super) fn in_namespace(
+        &self,
+        namespace: &Namespace,
+    ) -> impl Iterator<Item = (&ObjectKey, &V)> {
+        let from = self.entries.range(ObjectKey::before_all_in(namespace)..);
+        from.take_while(|(key, _)| key.namespace == *namespace)
+            .map(|(key, entry)| (key, &entry.value))
     }
 }
 

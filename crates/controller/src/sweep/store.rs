@@ -7,7 +7,6 @@ use std::time::Duration;
 use secret_rotation_core::aws_error::AwsError;
 use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::names::{AccountId, Arn, FunctionArn, ProfileName, Region, Uid};
-use secret_rotation_core::operation::Operation;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::selector::Selector;
@@ -293,25 +292,14 @@ impl SweepStore {
         seen
     }
 
-    /// Returns the rotation function of each secret that an unfinished operation acts on.
-    pub(crate) fn functions_of(&self, operations: &[Operation]) -> BTreeMap<Arn, FunctionArn> {
-        let inventories: Vec<_> = self
-            .records()
-            .values()
-            .filter_map(|record| record.inventory.clone())
-            .collect();
-        let unfinished = operations
+    /// Returns the rotation function of a secret, if a sweep saw it.
+    pub(crate) fn function(&self, arn: &Arn) -> Option<FunctionArn> {
+        let records = self.records();
+        let of_region = records
             .iter()
-            .filter(|operation| !operation.is_finished())
-            .filter_map(|operation| operation.arn.as_ref());
-        let function = |arn: &Arn| {
-            inventories
-                .iter()
-                .find_map(|inventory| inventory.secrets.get(arn)?.secret.function().cloned())
-        };
-        unfinished
-            .filter_map(|arn| Some((arn.clone(), function(arn)?)))
-            .collect()
+            .filter(|(profile_region, _)| profile_region.region == *arn.region());
+        let mut inventories = of_region.filter_map(|(_, record)| record.inventory.as_ref());
+        inventories.find_map(|inventory| inventory.secrets.get(arn)?.secret.function().cloned())
     }
 
     /// Returns the last inventories of a profile, and the regions whose sweep was incomplete.

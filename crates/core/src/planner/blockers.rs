@@ -52,7 +52,7 @@ impl Planner<'_> {
         secret: &Secret,
         history: &History<'_>,
     ) -> Option<&ObjectKey> {
-        owner(secret, self.input.bound_policies, |bound_policy| {
+        owner(secret, self.candidates(secret), |bound_policy| {
             self.remedy(&bound_policy.policy.remediation, finding, history)?
                 .action()
         })
@@ -60,9 +60,13 @@ impl Planner<'_> {
 
     /// Returns the policy that removes the pins of this cluster from a healthy secret.
     pub(super) fn releaser(&self, secret: &Secret) -> Option<&ObjectKey> {
-        owner(secret, self.input.bound_policies, |_| {
+        owner(secret, self.candidates(secret), |_| {
             Some(Action::ReleasePins)
         })
+    }
+
+    fn candidates(&self, secret: &Secret) -> impl Iterator<Item = &BoundPolicy> {
+        self.input.bound_policies.that_may_include(&secret.name)
     }
 
     /// Returns whether another policy owns the secret, although this policy would act on it too. An operation in

@@ -87,11 +87,7 @@ pub(super) fn region_gate(region: &RegionSurvey, own: &BoundPolicy) -> RegionGat
 impl PlanInput<'_> {
     /// Returns whether a person has yet to decide about the operation.
     pub(super) fn is_undecided(&self, operation: &Operation) -> bool {
-        let mut bound_policies = self.bound_policies.iter();
-        let bound_policy = bound_policies.find(|one| {
-            one.policy.key.namespace == operation.key.namespace
-                && one.policy.key.name == operation.policy.name
-        });
+        let bound_policy = self.bound_policies.get(&operation.policy_key());
         bound_policy.is_some_and(|one| is_undecided(operation, &one.policy, &one.profile))
     }
 }

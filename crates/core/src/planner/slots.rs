@@ -41,7 +41,7 @@ impl<'a> PlanInput<'a> {
     /// Returns whether the API objects permit the next step of the operation, regardless of slots. An operation that
     /// may not act blocks no other one.
     pub fn may_act(&self, operation: &Operation) -> bool {
-        let Some(bound_policy) = self.bound_policy(operation) else {
+        let Some(bound_policy) = self.bound_policies.policy_of(operation) else {
             return false;
         };
         matches!(
@@ -52,7 +52,7 @@ impl<'a> PlanInput<'a> {
 
     /// Returns whether the operation may take its next step, other than to remove its own pin.
     fn may_continue(&self, operation: &Operation) -> bool {
-        let bound_policy = self.bound_policy(operation);
+        let bound_policy = self.bound_policies.policy_of(operation);
         bound_policy.is_some_and(|bound_policy| self.permit(operation, bound_policy) == Permit::Go)
     }
 
@@ -72,40 +72,37 @@ impl<'a> PlanInput<'a> {
     /// Returns how many slots of the policy other operations take before `own` gets one.
     pub(super) fn ahead_in_policy(&self, own: Option<&'a Operation>) -> usize {
         let uid = &self.own.policy.uid;
-        let automatic = |other: &Operation| {
+        let automatic = |other: &&Operation| {
             other.policy.uid.as_ref() == Some(uid) && other.trigger == Trigger::Policy
         };
-        self.ahead(own, automatic).count()
+        let of_policy = self.operations.of_policy(&self.own.policy.key);
+        self.ahead(own, of_policy.filter(automatic)).count()
     }
 
     /// Returns how many slots of a rotation function other operations take before `own` gets one, over all policies of
     /// the profile.
     pub(super) fn ahead_on(&self, function: &FunctionArn, own: Option<&'a Operation>) -> usize {
         let profile = &self.own.profile.name;
-        let runs_there = |other: &'a Operation| {
-            other.action.rotates()
-                && self.function(other) == Some(function)
-                && self
-                    .bound_policy(other)
-                    .is_some_and(|bound_policy| bound_policy.profile.name == *profile)
+        let of_profile = |other: &&Operation| {
+            let bound_policy = self.bound_policies.policy_of(other);
+            bound_policy.is_some_and(|bound_policy| bound_policy.profile.name == *profile)
         };
-        self.ahead(own, runs_there).count()
+        let on_function = self.operations.on_function(function);
+        self.ahead(own, on_function.filter(of_profile)).count()
     }
 
-    /// Returns the operations that hold a slot, or get one before `own`. Without `own`: before an operation that does
-    /// not exist yet.
+    /// Returns those of some operations that hold a slot, or get one before `own`. Without `own`: before an operation
+    /// that does not exist yet.
     ///
     /// The order is strict, so that operations never wait for each other after the limit was lowered.
     fn ahead(
         &self,
         own: Option<&'a Operation>,
-        concerned: impl Fn(&'a Operation) -> bool,
+        some: impl Iterator<Item = &'a Operation>,
     ) -> impl Iterator<Item = &'a Operation> {
         let turn = own.map(|own| self.turn(own));
-        self.operations.iter().filter(move |other| {
-            let is_own = own.is_some_and(|own| own.uid == other.uid);
-            // The cheap checks come first: there may be many operations.
-            if other.is_finished() || is_own || !concerned(other) {
+        some.filter(move |other| {
+            if other.is_finished() || own.is_some_and(|own| own.uid == other.uid) {
                 return false;
             }
             let counts = self.holds_slot(other) || self.is_next_in_line(other);
@@ -159,27 +156,9 @@ impl<'a> PlanInput<'a> {
         let Some(arn) = operation.arn.as_ref().filter(|_| !operation.has_started()) else {
             return false;
         };
-        let history = History::of(arn, self.operations).without_idle(|other| self.may_act(other));
+        let history = History::of(arn, self.operations.on_secret(arn));
+        let history = history.without_idle(|other| self.may_act(other));
         history.rival(operation, self.now).is_some()
-    }
-
-    /// Returns the rotation function of an operation: as a sweep saw it, otherwise as it was when the operation
-    /// started.
-    fn function(&self, operation: &'a Operation) -> Option<&'a FunctionArn> {
-        let arn = operation.arn.as_ref()?;
-        let began = operation.baseline.as_ref();
-        self.functions
-            .get(arn)
-            .or_else(|| began.and_then(|baseline| baseline.function.as_ref()))
-    }
-
-    fn bound_policy(&self, operation: &Operation) -> Option<&'a BoundPolicy> {
-        self.bound_policies.iter().find(|one| {
-            let (key, uid) = (&one.policy.key, &operation.policy.uid);
-            key.namespace == operation.key.namespace
-                && key.name == operation.policy.name
-                && uid.as_ref().is_none_or(|uid| *uid == one.policy.uid)
-        })
     }
 
     fn permit(&self, operation: &Operation, bound_policy: &BoundPolicy) -> Permit {
@@ -205,7 +184,7 @@ impl<'a> PlanInput<'a> {
                     consent: &consent,
                     gate: &gate,
                 },
-                history: &History::of(arn, self.operations),
+                history: &History::of(arn, self.operations.on_secret(arn)),
                 secret: None,
                 // Deadlines are measured in API server time. Its clock and AWS's are close enough to decide which
                 // operations may act.

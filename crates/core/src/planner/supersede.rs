@@ -12,10 +12,10 @@ impl Planner<'_> {
     /// Records the operations of this policy that have not started and whose reason no longer exists.
     pub(super) fn supersede(&mut self) {
         let own = &self.input.own.policy;
-        let waiting = self.input.operations.iter().filter(|operation| {
+        let unfinished = self.input.operations.of_policy(&own.key);
+        let waiting = unfinished.filter(|operation| {
             operation.policy.uid.as_ref() == Some(&own.uid)
                 && operation.trigger == Trigger::Policy
-                && !operation.is_finished()
                 && !operation.has_started()
         });
         let gone = waiting.filter_map(|operation| {

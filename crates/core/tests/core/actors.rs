@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fixtures::{
-    aws_error, bound_policy, cluster, hours, inventory, minutes, now, operation, secret, server,
-    stuck, tenant, version, with_value, without_value,
+    aws_error, bound_policy, cluster, hours, inventory, minutes, now, operation, operation_index,
+    policy_index, secret, server, stuck, tenant, version, with_value, without_value,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -30,7 +30,7 @@ use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::{AgreedTime, AwsTime};
 
 use crate::support::cases;
-use crate::support::planning::functions;
+use crate::support::planning::{functions, known};
 use crate::support::shell::{Fault, Shell};
 use crate::support::world::{EmptyVersions, Function, Replica, TinyAws};
 
@@ -488,9 +488,8 @@ impl Company {
         let judged = [(self.own.policy.uid.clone(), [(region, open)].into())].into();
         ask(&PlanInput {
             own: &self.own,
-            bound_policies: std::slice::from_ref(&self.own),
-            operations: &self.operations,
-            functions: &functions,
+            bound_policies: &policy_index(std::slice::from_ref(&self.own)),
+            operations: &known(&self.operations, &functions),
             region_gates: &judged,
             stability: &self.stability,
             deferred: &BTreeSet::new(),
@@ -522,7 +521,7 @@ impl Company {
         }
         let known = ClassifyInput {
             previous: &self.previous,
-            operations: &self.operations,
+            operations: &operation_index(&self.operations),
             stability: &self.stability,
         };
         let own = &self.own;

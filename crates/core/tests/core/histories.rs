@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use fixtures::{
-    ago, bound_policy, cluster, hours, inventory, listing, minutes, now, policy, secret,
-    secret_name, version,
+    ago, bound_policy, cluster, hours, inventory, listing, minutes, now, operation_index, policy,
+    policy_index, secret, secret_name, version,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -22,7 +22,7 @@ use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::{PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
-use crate::support::planning::functions;
+use crate::support::planning::{functions, known};
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -237,7 +237,7 @@ impl Life {
         inventory.time = self.now;
         let known = ClassifyInput {
             previous: &self.previous,
-            operations: &[],
+            operations: &operation_index(&[]),
             stability: &self.stability,
         };
         let own = &self.own;
@@ -273,9 +273,8 @@ impl Life {
         let functions = functions(&[observation]);
         let input = PlanInput {
             own: &self.own,
-            bound_policies: std::slice::from_ref(&self.own),
-            operations: &[],
-            functions: &functions,
+            bound_policies: &policy_index(std::slice::from_ref(&self.own)),
+            operations: &known(&[], &functions),
             region_gates: &std::collections::BTreeMap::new(),
             stability: &self.stability,
             deferred: &BTreeSet::new(),

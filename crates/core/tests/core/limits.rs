@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::{
     REGION, ago, arn_in, aws_error, bound_policy, cluster, failed, function, hours, inventory,
-    labelled, observation, operation, pin_of, policy, record_step, region, secret, server, stuck,
-    version, with_value, without_value,
+    labelled, observation, operation, operation_index, pin_of, policy, policy_index, record_step,
+    region, secret, server, stuck, version, with_value, without_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::advance::Gate;
@@ -24,7 +24,7 @@ use secret_rotation_core::secret::{Rotation, Secret};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::survey::PreviousFindings;
 
-use crate::support::planning::{functions, plan_for, plan_of, planned, text};
+use crate::support::planning::{functions, known, plan_for, plan_of, planned, text};
 
 fn payments() -> BoundPolicy {
     bound_policy(policy("payments"))
@@ -122,7 +122,7 @@ fn over(own: &BoundPolicy, inventories: &[&Inventory], operations: &[Operation])
         inventories,
         ClassifyInput {
             previous: &PreviousFindings::default(),
-            operations,
+            operations: &operation_index(operations),
             stability: &StabilityTracker::default(),
         },
     );
@@ -384,7 +384,7 @@ fn an_unseen_secret_supersedes_nothing() {
         &[&partial],
         secret_rotation_core::classify::ClassifyInput {
             previous: &secret_rotation_core::survey::PreviousFindings::default(),
-            operations: &[],
+            operations: &operation_index(&[]),
             stability: &secret_rotation_core::stability::StabilityTracker::default(),
         },
     );
@@ -404,9 +404,8 @@ fn gated(
     let functions = functions(&observations);
     let input = PlanInput {
         own,
-        bound_policies: std::slice::from_ref(own),
-        operations: all,
-        functions: &functions,
+        bound_policies: &policy_index(std::slice::from_ref(own)),
+        operations: &known(all, &functions),
         region_gates: &BTreeMap::new(),
         stability: &StabilityTracker::default(),
         deferred: &BTreeSet::new(),

@@ -5,6 +5,7 @@ mod approval;
 mod chaos;
 mod exclusion;
 mod histories;
+mod indexes;
 mod interference;
 mod ladder;
 mod limits;

@@ -1,6 +1,9 @@
 //! How long the records of ended operations are kept.
 
-use fixtures::{ago, bound_policy, hours, key, minutes, now, operation, policy, server};
+use fixtures::{
+    ago, bound_policy, hours, key, minutes, now, operation, operation_index, policy, policy_index,
+    server,
+};
 use secret_rotation_core::action::Action;
 use secret_rotation_core::operation::{Operation, Outcome};
 use secret_rotation_core::ownership::BoundPolicy;
@@ -39,9 +42,13 @@ fn deleted_beside<'a>(operations: &'a [Operation], bound_policies: &[BoundPolicy
         let found = policies.find(|other| other.key == *policy)?;
         Some(found.remediation.attempt_window)
     };
-    let window = |operation: &Operation| window(operation, own, bound_policies);
-    let deletable = deletable(operations, window, now(), server(now()));
-    deletable.iter().map(|one| one.key.name.as_str()).collect()
+    let policies = policy_index(bound_policies);
+    let window = |operation: &Operation| window(operation, own, &policies);
+    let index = operation_index(operations);
+    let deletable = deletable(&index, window, now(), server(now()));
+    let is_deleted = |one: &&Operation| deletable.iter().any(|other| other.key == one.key);
+    let deleted = operations.iter().filter(is_deleted);
+    deleted.map(|one| one.key.name.as_str()).collect()
 }
 
 /// A policy that selects this name prefix, with an attempt window of 300 hours.

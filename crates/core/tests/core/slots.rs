@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::{
     ago, bound_policy, cluster, function, hours, minutes, now, observation, operation, policy,
-    record_step, server, stuck, with_value, without_value,
+    policy_index, record_step, server, stuck, with_value, without_value,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -26,7 +26,7 @@ use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::time::AwsTime;
 
-use crate::support::planning::{functions, plan_of, planned, text};
+use crate::support::planning::{functions, known, plan_of, planned, text};
 
 /// Secrets with one rotation function.
 fn shared(count: usize) -> Vec<Observation> {
@@ -99,9 +99,8 @@ fn open_with(
     let region_gates = others.collect();
     let input = PlanInput {
         own: bound_policy,
-        bound_policies,
-        operations: all,
-        functions: &functions,
+        bound_policies: &policy_index(bound_policies),
+        operations: &known(all, &functions),
         region_gates: &region_gates,
         stability,
         deferred,
@@ -191,6 +190,7 @@ fn an_operation_that_waits_for_something_else_blocks_no_other() {
         ago(hours(8)),
     );
     person.trigger = Trigger::Manual;
+    person.key = fixtures::key("prod", "by-hand");
     person.uid = Uid::parse("by-hand").expect("a UID");
     person.outcome = Some(secret_rotation_core::operation::Outcome::Succeeded {
         message: String::new(),

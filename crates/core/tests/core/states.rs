@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fixtures::{
     ago, at, aws_error, detection, hours, labelled, listing, minutes, now, observation, operation,
-    pin_of, profile, record_step, secret, server, stuck, tenant, version, with_value,
-    without_value,
+    operation_index, pin_of, profile, record_step, secret, server, stuck, tenant, version,
+    with_value, without_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::aws_error::ErrorClass;
@@ -52,7 +52,7 @@ fn remembered(pending: &str, first: AwsTime) -> PreviousFinding {
 const fn after(previous: &PreviousFinding) -> VerdictInput<'_> {
     VerdictInput {
         previous: Some(previous),
-        operations: &[],
+        operations: None,
         stability: None,
         bounds: None,
     }
@@ -307,8 +307,9 @@ fn an_own_pin_is_no_change_even_for_a_policy_without_a_status() {
     };
     let of = |secret: Secret, operations: &[Operation]| {
         let (profile, tenant) = (profile(), tenant("prod"));
+        let operations = operation_index(operations);
         let background = VerdictInput {
-            operations,
+            operations: Some(&operations),
             bounds: Some((&profile, &tenant)),
             ..VerdictInput::default()
         };
@@ -740,9 +741,9 @@ fn a_rotation_that_began_while_its_secret_was_overdue_is_in_progress() {
     let mut made = begun;
     let labels = made.labels.remove(&version("p")).expect("labels");
     made.labels.insert(token, labels);
-    let operations = [ours];
+    let operations = operation_index(&[ours]);
     let background = VerdictInput {
-        operations: &operations,
+        operations: Some(&operations),
         ..VerdictInput::default()
     };
     let renewed = observation(made, Some(without_value()));

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use fixtures::{
     REGION, ago, arn, arn_in, aws_error, bound_policy, hours, inventory, labelled, listing,
-    minutes, now, observation, pin_of, policy, region, secret, secret_name, stuck, survey,
+    minutes, now, observation, operation_index, pin_of, policy, region, secret, secret_name, stuck,
+    survey,
 };
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
@@ -53,7 +54,7 @@ fn over(
     let (tenant, profile) = (&bound_policy.tenant, &bound_policy.profile);
     let known = ClassifyInput {
         previous,
-        operations: &[],
+        operations: &operation_index(&[]),
         stability: &StabilityTracker::default(),
     };
     classify(tenant, profile, &bound_policy.policy, inventories, known)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixtures::{
     REGION, ago, arn, arn_in, aws_error, bound_policy, hours, inventory, minutes, now, observation,
-    policy, region, secret, secret_name, stuck, without_value,
+    operation_index, policy, region, secret, secret_name, stuck, without_value,
 };
 use proptest::prelude::*;
 use secret_rotation_core::aws_error::ErrorClass;
@@ -57,7 +57,7 @@ fn surveyed_and_planned(
 ) -> (Survey, Plan) {
     let known = ClassifyInput {
         previous,
-        operations: &[],
+        operations: &operation_index(&[]),
         stability: &StabilityTracker::default(),
     };
     let survey = classify(&own.tenant, &own.profile, &own.policy, inventories, known);

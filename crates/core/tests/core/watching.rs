@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use fixtures::{
     ago, bound_policy, cluster, hours, inventory, labelled, listing, minutes, now, observation,
-    operation, pin_of, policy, record_step, stuck, version, with_value, without_value,
+    operation, operation_index, pin_of, policy, policy_index, record_step, stuck, version,
+    with_value, without_value,
 };
 use secret_rotation_core::action::{Action, Step};
 use secret_rotation_core::classify::{ClassifyInput, classify};
@@ -23,7 +24,7 @@ use secret_rotation_core::stability::{
 use secret_rotation_core::survey::{Finding, PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
-use crate::support::planning::{functions, text};
+use crate::support::planning::{functions, known, text};
 
 /// Returns the secret after the `n`-th change of a job that sets a tag every hour, the last change being now.
 fn tagged(n: u64, of: u64, versions: VersionListing) -> (AwsTime, Observation) {
@@ -79,23 +80,22 @@ fn judged_after(
         seen: None,
     };
     let place = (inventory.region.clone(), fixtures::secret_name("prod/a"));
-    let known = ClassifyInput {
+    let seen = ClassifyInput {
         previous: &PreviousFindings {
             findings: BTreeMap::from([(place, remembered)]),
             ..PreviousFindings::default()
         },
-        operations,
+        operations: &operation_index(operations),
         stability,
     };
-    let survey = classify(&own.tenant, &own.profile, &own.policy, &[&inventory], known);
+    let survey = classify(&own.tenant, &own.profile, &own.policy, &[&inventory], seen);
     let input = PlanInput {
         region_gates: &BTreeMap::new(),
         stability,
         deferred: &std::collections::BTreeSet::new(),
         own: &own,
-        bound_policies: std::slice::from_ref(&own),
-        operations,
-        functions: &functions,
+        bound_policies: &policy_index(std::slice::from_ref(&own)),
+        operations: &known(operations, &functions),
         cluster: &cluster(),
         now: now(),
     };

@@ -80,7 +80,7 @@ const RULES: [Rule; 9] = [
 ];
 
 /// The number of packages that core, including itself, must stay below.
-const CORE_PACKAGES: usize = 15;
+const CORE_PACKAGES: usize = 19;
 
 const PREFIX: &str = "secret-rotation-";
 
