@@ -6,12 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::names::{Region, Uid};
-use secret_rotation_core::plan::RegionGate;
+use secret_rotation_core::plan::{RegionGate, RegionGates};
 use secret_rotation_core::survey::PreviousFindings;
 
 /// The last evaluation by policy.
 #[derive(Debug, Default)]
-pub(crate) struct Evaluations(Mutex<BTreeMap<Uid, Evaluation>>);
+pub(crate) struct Evaluations {
+    all: Mutex<BTreeMap<Uid, Evaluation>>,
+    /// The region gates of all evaluations, for plans.
+    gates: Mutex<RegionGates>,
+}
 
 #[derive(Clone, Debug)]
 struct Evaluation {
@@ -36,6 +40,7 @@ impl Evaluations {
             memory,
         };
         let before = self.all().insert(policy.clone(), evaluation);
+        self.gates().insert(policy.clone(), regions.clone());
         before.is_none_or(|before| before.term != term || before.regions != *regions)
     }
 
@@ -53,11 +58,8 @@ impl Evaluations {
     }
 
     /// Returns the gates of all regions of every policy that was ever evaluated.
-    pub(crate) fn region_gates(&self) -> BTreeMap<Uid, BTreeMap<Region, RegionGate>> {
-        let all = self.all();
-        let each = all.iter();
-        each.map(|(policy, evaluation)| (policy.clone(), evaluation.regions.clone()))
-            .collect()
+    pub(crate) fn region_gates(&self) -> RegionGates {
+        self.gates().clone()
     }
 
     /// Returns the remembered findings: those of the last pass, or otherwise those in the status, which lists only
@@ -88,15 +90,21 @@ impl Evaluations {
     /// Removes a deleted policy.
     pub(crate) fn forget(&self, policy: &Uid) {
         self.all().remove(policy);
+        self.gates().remove(policy);
     }
 
     /// Clears everything: another replica may have acted since.
     pub(crate) fn clear(&self) {
         self.all().clear();
+        *self.gates() = RegionGates::default();
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<Uid, Evaluation>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gates(&self) -> MutexGuard<'_, RegionGates> {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -56,7 +56,13 @@ async fn collect(context: &Arc<Context>, refused: &mut Refused) {
     let Ok(server_now) = context.server_time() else {
         return;
     };
-    let aws_now = earliest_aws_time(context, &snapshot, server_now);
+    let has_expired = snapshot.operations.expired(server_now).next().is_some();
+    // What the sweeps of all policies know is gathered only if it decides something.
+    let aws_now = if has_expired {
+        earliest_aws_time(context, &snapshot, server_now)
+    } else {
+        AwsTime::new(server_now.timestamp())
+    };
     let own = |policy: &ObjectKey| attempt_window(&context.store, policy);
     let window = |operation: &Operation| window(operation, own, &snapshot.bound_policies);
     let old = deletable(&snapshot.operations, window, aws_now, server_now);

@@ -4,6 +4,8 @@
 mod entry;
 mod kind;
 mod state;
+#[cfg(test)]
+mod tests;
 mod unparsed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

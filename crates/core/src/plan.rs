@@ -1,9 +1,11 @@
 //! The plan as a value: the operations to create for one policy, and what is blocked and why.
 //! [`planner`](crate::planner) makes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::action::Action;
 use crate::approval::Approval;
@@ -95,6 +97,66 @@ pub enum RegionGate {
     Blocked(BlockReason),
 }
 
+/// The region gates of each policy. A clone shares everything with the original.
+#[derive(Clone, Debug, Default)]
+pub struct RegionGates(RedBlackTreeMapSync<Uid, BTreeMap<Region, RegionGate>>);
+
+impl RegionGates {
+    /// Records the gates of a policy.
+    pub fn insert(&mut self, policy: Uid, gates: BTreeMap<Region, RegionGate>) {
+        if self.0.get(&policy) != Some(&gates) {
+            self.0.insert_mut(policy, gates);
+        }
+    }
+
+    /// Removes the gates of a policy.
+    pub fn remove(&mut self, policy: &Uid) {
+        self.0.remove_mut(policy);
+    }
+
+    /// Returns the gate of a policy in a region, if this process has planned for it.
+    pub fn get(&self, policy: &Uid, region: &Region) -> Option<RegionGate> {
+        self.0.get(policy)?.get(region).copied()
+    }
+}
+
+impl FromIterator<(Uid, BTreeMap<Region, RegionGate>)> for RegionGates {
+    fn from_iter<T: IntoIterator<Item = (Uid, BTreeMap<Region, RegionGate>)>>(gates: T) -> Self {
+        Self(gates.into_iter().collect())
+    }
+}
+
+/// Operations that could not start at their last step. A clone shares everything with the original.
+#[derive(Clone, Debug, Default)]
+pub struct DeferredOperations(RedBlackTreeSetSync<ObjectKey>);
+
+impl DeferredOperations {
+    /// Adds an operation. Returns whether it is new.
+    pub fn insert(&mut self, operation: &ObjectKey) -> bool {
+        let is_new = !self.contains(operation);
+        if is_new {
+            self.0.insert_mut(operation.clone());
+        }
+        is_new
+    }
+
+    /// Removes an operation.
+    pub fn remove(&mut self, operation: &ObjectKey) {
+        self.0.remove_mut(operation);
+    }
+
+    /// Returns whether the operation is among them.
+    pub fn contains(&self, operation: &ObjectKey) -> bool {
+        self.0.contains(operation)
+    }
+}
+
+impl FromIterator<ObjectKey> for DeferredOperations {
+    fn from_iter<T: IntoIterator<Item = ObjectKey>>(operations: T) -> Self {
+        Self(operations.into_iter().collect())
+    }
+}
+
 /// Everything that a plan depends on, besides the survey.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanInput<'a> {
@@ -105,12 +167,12 @@ pub struct PlanInput<'a> {
     /// Every operation of the cluster.
     pub operations: &'a OperationIndex,
     /// What this process last planned for each policy in each region.
-    pub region_gates: &'a BTreeMap<Uid, BTreeMap<Region, RegionGate>>,
+    pub region_gates: &'a RegionGates,
     /// What this process has observed of unfinished rotations.
     pub stability: &'a StabilityTracker,
     /// Operations that have not started and could not at their last step, for a reason in their own secret: for
     /// example, it cannot be read, or AWS may still retry. They block no other operation.
-    pub deferred: &'a BTreeSet<ObjectKey>,
+    pub deferred: &'a DeferredOperations,
     /// The cluster whose pins belong to this controller.
     pub cluster: &'a ClusterId,
     /// The current AWS time.

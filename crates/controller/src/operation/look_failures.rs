@@ -1,11 +1,12 @@
 //! What one process remembers of operations between their steps. No write rests on it; it only affects how long to
 //! wait.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secret_rotation_core::names::ObjectKey;
+use secret_rotation_core::plan::DeferredOperations;
 use tokio::time::Instant;
 
 use crate::clock;
@@ -28,7 +29,11 @@ const GUARDS: Duration = Duration::from_mins(5);
 
 /// What is uncertain about the secrets of operations, by operation.
 #[derive(Debug, Default)]
-pub(crate) struct LookFailures(Mutex<BTreeMap<ObjectKey, LookFailure>>);
+pub(crate) struct LookFailures {
+    all: Mutex<BTreeMap<ObjectKey, LookFailure>>,
+    /// The operations that could not begin when they last tried, for a reason that lies in their own secret.
+    deferred: Mutex<DeferredOperations>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct LookFailure {
@@ -40,8 +45,6 @@ struct LookFailure {
     over_since: Option<Instant>,
     /// When the controller last checked whether a decision would count.
     asked: Option<Instant>,
-    /// Whether its last step could not begin for a reason that lies in its own secret.
-    aside: bool,
 }
 
 impl LookFailures {
@@ -78,21 +81,18 @@ impl LookFailures {
     /// Records that an operation could not begin for a reason that lies in its own secret. Returns whether this is
     /// new.
     pub(super) fn set_aside(&self, key: &ObjectKey) -> bool {
-        let mut look_failures = self.lock();
-        let doubt = look_failures.entry(key.clone()).or_default();
-        !std::mem::replace(&mut doubt.aside, true)
+        self.lock_deferred().insert(key)
     }
 
     /// Returns the operations that could not begin when they last tried. They block no other operation.
-    pub(crate) fn all_set_aside(&self) -> BTreeSet<ObjectKey> {
-        let look_failures = self.lock();
-        let aside = look_failures.iter().filter(|(_, doubt)| doubt.aside);
-        aside.map(|(key, _)| key.clone()).collect()
+    pub(crate) fn all_set_aside(&self) -> DeferredOperations {
+        self.lock_deferred().clone()
     }
 
     /// Clears everything: another replica holds the lease now.
     pub(crate) fn clear(&self) {
         self.lock().clear();
+        *self.lock_deferred() = DeferredOperations::default();
     }
 
     /// Records that an operation has ended except for its pin. Returns whether that has lasted too long.
@@ -119,10 +119,15 @@ impl LookFailures {
     /// follow.
     pub(crate) fn forget(&self, key: &ObjectKey) {
         self.lock().remove(key);
+        self.lock_deferred().remove(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, LookFailure>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_deferred(&self) -> MutexGuard<'_, DeferredOperations> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,9 +175,9 @@ mod tests {
         let (look_failures, key) = (LookFailures::default(), key("prod", "a"));
         assert!(look_failures.set_aside(&key));
         assert!(!look_failures.set_aside(&key), "others are woken once");
-        assert_eq!(look_failures.all_set_aside(), [key.clone()].into());
+        assert!(look_failures.all_set_aside().contains(&key));
         look_failures.forget(&key);
-        assert!(look_failures.all_set_aside().is_empty());
+        assert!(!look_failures.all_set_aside().contains(&key));
         assert!(look_failures.set_aside(&key));
     }
 

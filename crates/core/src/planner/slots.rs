@@ -208,12 +208,8 @@ impl<'a> PlanInput<'a> {
             return Gate::Blocked(block);
         }
         let region = operation.arn.as_ref().map(crate::names::Arn::region);
-        let region_gates = self.region_gates.get(&policy.uid);
-        match region_gates
-            .zip(region)
-            .and_then(|(all, region)| all.get(region))
-        {
-            Some(RegionGate::Blocked(reason)) => Gate::Blocked(Block::indefinite(*reason)),
+        match region.and_then(|region| self.region_gates.get(&policy.uid, region)) {
+            Some(RegionGate::Blocked(reason)) => Gate::Blocked(Block::indefinite(reason)),
             Some(RegionGate::Open) | None => Gate::Open,
         }
     }

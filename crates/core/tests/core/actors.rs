@@ -2,7 +2,7 @@
 //! retries, sweeps that see only a part, and clocks that are wrong. Every request is checked against the true state of
 //! the world when it is sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fixtures::{
@@ -21,7 +21,7 @@ use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::names::{StageLabel, Uid, VersionId};
 use secret_rotation_core::operation::{Failure, Operation, Outcome, Trigger};
 use secret_rotation_core::ownership::BoundPolicy;
-use secret_rotation_core::plan::{Plan, PlanInput, Proposal};
+use secret_rotation_core::plan::{DeferredOperations, Plan, PlanInput, Proposal};
 use secret_rotation_core::planner::{gate, plan};
 use secret_rotation_core::policy::{StuckRemedy, Suspension};
 use secret_rotation_core::secret::{Replication, Rotation, Secret};
@@ -474,9 +474,8 @@ impl Company {
     fn gate(&self, own: &Operation) -> Gate {
         self.with_context(|input| {
             let region = fixtures::region(fixtures::REGION);
-            let judged = input.region_gates.get(&self.own.policy.uid);
-            let judged = judged.and_then(|regions| regions.get(&region));
-            gate(own, None, judged, input)
+            let judged = input.region_gates.get(&self.own.policy.uid, &region);
+            gate(own, None, judged.as_ref(), input)
         })
     }
 
@@ -485,14 +484,15 @@ impl Company {
         let functions = functions(&observations);
         let region = fixtures::region(fixtures::REGION);
         let open = secret_rotation_core::plan::RegionGate::Open;
-        let judged = [(self.own.policy.uid.clone(), [(region, open)].into())].into();
+        let judged = [(self.own.policy.uid.clone(), [(region, open)].into())];
+        let judged = judged.into_iter().collect();
         ask(&PlanInput {
             own: &self.own,
             bound_policies: &policy_index(std::slice::from_ref(&self.own)),
             operations: &known(&self.operations, &functions),
             region_gates: &judged,
             stability: &self.stability,
-            deferred: &BTreeSet::new(),
+            deferred: &DeferredOperations::default(),
             cluster: &cluster(),
             now: self.now(),
         })

@@ -14,7 +14,7 @@ use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings}
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::names::{StageLabel, VersionId};
 use secret_rotation_core::ownership::BoundPolicy;
-use secret_rotation_core::plan::PlanInput;
+use secret_rotation_core::plan::{DeferredOperations, PlanInput, RegionGates};
 use secret_rotation_core::planner::plan;
 use secret_rotation_core::policy::{DisabledReporting, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret, VersionListing};
@@ -275,9 +275,9 @@ impl Life {
             own: &self.own,
             bound_policies: &policy_index(std::slice::from_ref(&self.own)),
             operations: &known(&[], &functions),
-            region_gates: &std::collections::BTreeMap::new(),
+            region_gates: &RegionGates::default(),
             stability: &self.stability,
-            deferred: &BTreeSet::new(),
+            deferred: &DeferredOperations::default(),
             cluster: &cluster(),
             now: self.now,
         };

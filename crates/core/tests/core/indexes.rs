@@ -163,7 +163,7 @@ fn compare(index: &OperationIndex, known: &Known) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn each_lookup_of_operations_equals_a_search(changes in prop::collection::vec(any_change(), 1..25)) {
@@ -267,13 +267,11 @@ fn compare_policies(index: &PolicyIndex, known: &BTreeMap<ObjectKey, BoundPolicy
 
 #[cfg(debug_assertions)]
 mod cost {
-    use std::collections::BTreeSet;
-
     use fixtures::{cluster, function, observation, stuck, survey_after, with_value};
     use secret_rotation_core::block::BlockReason;
     use secret_rotation_core::names::FunctionArn;
     use secret_rotation_core::operation_index::take_visits;
-    use secret_rotation_core::plan::PlanInput;
+    use secret_rotation_core::plan::{DeferredOperations, PlanInput, RegionGates};
     use secret_rotation_core::planner::{gate, plan};
     use secret_rotation_core::retention;
     use secret_rotation_core::secret::{Rotation, Secret};
@@ -357,8 +355,8 @@ mod cost {
         let survey = survey_after(&own, stuck, &[]);
         let (stability, deferred, gates) = (
             StabilityTracker::default(),
-            BTreeSet::new(),
-            BTreeMap::new(),
+            DeferredOperations::default(),
+            RegionGates::default(),
         );
         let id = cluster();
         let mut seen = Vec::new();

@@ -17,7 +17,9 @@ use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::operation::{Failure, Operation, Trigger};
 use secret_rotation_core::ownership::BoundPolicy;
-use secret_rotation_core::plan::{Breaker, Plan, PlanInput, RegionGate};
+use secret_rotation_core::plan::{
+    Breaker, DeferredOperations, Plan, PlanInput, RegionGate, RegionGates,
+};
 use secret_rotation_core::planner::gate;
 use secret_rotation_core::policy::{Mode, StuckRemedy};
 use secret_rotation_core::secret::{Rotation, Secret};
@@ -406,9 +408,9 @@ fn gated(
         own,
         bound_policies: &policy_index(std::slice::from_ref(own)),
         operations: &known(all, &functions),
-        region_gates: &BTreeMap::new(),
+        region_gates: &RegionGates::default(),
         stability: &StabilityTracker::default(),
-        deferred: &BTreeSet::new(),
+        deferred: &DeferredOperations::default(),
         cluster: &cluster(),
         now: fixtures::now(),
     };

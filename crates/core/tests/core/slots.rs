@@ -1,6 +1,6 @@
 //! Concurrency slots: which operations are in progress, which is next, and which block no other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fixtures::{
     ago, bound_policy, cluster, function, hours, minutes, now, observation, operation, policy,
@@ -15,10 +15,10 @@ use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::journal::{Baseline, ResultKind};
 use secret_rotation_core::maintenance_window::Windows;
-use secret_rotation_core::names::{ObjectKey, ObjectName, ProfileName, Uid};
+use secret_rotation_core::names::{ObjectName, ProfileName, Uid};
 use secret_rotation_core::operation::{Operation, Trigger};
 use secret_rotation_core::ownership::BoundPolicy;
-use secret_rotation_core::plan::{PlanInput, RegionGate};
+use secret_rotation_core::plan::{DeferredOperations, PlanInput, RegionGate};
 use secret_rotation_core::planner::gate;
 use secret_rotation_core::policy::Suspension;
 use secret_rotation_core::secret::PendingValue;
@@ -65,7 +65,7 @@ fn open(
     bound_policies: &[BoundPolicy],
     region_gates: RegionGate,
 ) -> bool {
-    let none_deferred = BTreeSet::new();
+    let none_deferred = DeferredOperations::default();
     open_with(
         own,
         all,
@@ -80,7 +80,7 @@ fn open_with(
     own: &Operation,
     all: &[Operation],
     (bound_policies, region_gates): (&[BoundPolicy], RegionGate),
-    (stability, deferred): (&StabilityTracker, &BTreeSet<ObjectKey>),
+    (stability, deferred): (&StabilityTracker, &DeferredOperations),
 ) -> bool {
     let observations = shared(8);
     let functions = functions(&observations);
@@ -419,7 +419,7 @@ fn a_label_or_version_that_moved_restarts_the_time_of_the_slot() {
             stability.observe(secret, Some(versions), *at);
         }
         let all = [own.clone(), other.clone()];
-        let none_deferred = BTreeSet::new();
+        let none_deferred = DeferredOperations::default();
         open_with(
             &own,
             &all,
@@ -569,7 +569,7 @@ proptest! {
     ) {
         let bound_policies = [bound_policies.0, bound_policies.1, bound_policies.2];
         let operations: Vec<_> = all.iter().enumerate().map(|(n, one)| made(n, one)).collect();
-        let deferred: BTreeSet<_> = operations.iter().zip(&all)
+        let deferred: DeferredOperations = operations.iter().zip(&all)
             .filter(|(_, one)| one.deferred).map(|(own, _)| own.key.clone()).collect();
         let still = |n: usize| stands_still(&operations[n], &all[n], &bound_policies[all[n].whose]);
         let stability = StabilityTracker::default();

@@ -13,7 +13,7 @@ use secret_rotation_core::classify::{ClassifyInput, classify};
 use secret_rotation_core::inventory::{Inventory, Observation};
 use secret_rotation_core::journal::ResultKind;
 use secret_rotation_core::operation::Operation;
-use secret_rotation_core::plan::PlanInput;
+use secret_rotation_core::plan::{DeferredOperations, PlanInput, RegionGates};
 use secret_rotation_core::planner::plan;
 use secret_rotation_core::policy::{StuckRemedy, Suspension};
 use secret_rotation_core::secret::PendingValue;
@@ -90,9 +90,9 @@ fn judged_after(
     };
     let survey = classify(&own.tenant, &own.profile, &own.policy, &[&inventory], seen);
     let input = PlanInput {
-        region_gates: &BTreeMap::new(),
+        region_gates: &RegionGates::default(),
         stability,
-        deferred: &std::collections::BTreeSet::new(),
+        deferred: &DeferredOperations::default(),
         own: &own,
         bound_policies: &policy_index(std::slice::from_ref(&own)),
         operations: &known(operations, &functions),
