@@ -1,20 +1,14 @@
-//! Alerts from end to end: a stuck secret, the controller, a real Prometheus, and the commands of the runbooks.
+//! Alerts from end to end: a stuck secret, the controller and a real Prometheus.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::process::Command;
 
-use secret_rotation_tests::by_hand::holder;
 use secret_rotation_tests::credentials::{self, Endpoint};
 use secret_rotation_tests::expression::Expression;
 use secret_rotation_tests::objects::count;
 use secret_rotation_tests::prometheus::{self, Prometheus};
 use secret_rotation_tests::story::TEAM;
-use secret_rotation_tests::{Policy, Story, dashboard, rules, runbooks};
+use secret_rotation_tests::{Policy, Story, dashboard, rules};
 use serde_json::json;
-use testenv::assets::Assets;
-use testenv::cluster::ADMIN;
-use testenv::project;
 
 /// Three policies: the secret of one recovers, those of another stay as they are, and one waits for an approval.
 const ESTATE: &str = "
@@ -189,89 +183,4 @@ fn only_the_holder_of_the_lease_tells_of_policies_and_secrets() {
             .is_ok_and(|text| text.contains("app/db"))
     });
     story.end();
-}
-
-/// Commands that need nodes or the plugin are left out.
-#[test]
-fn commands_of_the_runbooks_run_against_an_api_server() {
-    let story = Story::observing(ESTATE);
-    story
-        .cluster
-        .apply(&project::root().join("deploy/controller/deployment.yaml"))
-        .expect("the Deployment applies");
-    story.apply(&json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "a-pod", "namespace": "secret-rotation-system"},
-        "spec": {
-            "serviceAccountName": "secret-rotation-controller",
-            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "controller",
-                "image": "controller",
-                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-            }],
-        },
-    }));
-    story.eventually("the secret is found stuck", || {
-        count(&story.get("srp", "apps"), "stuck") == 1
-    });
-    let truth = story.inspect("app/db");
-    let (current, pending) = (holder(&truth, "AWSCURRENT"), holder(&truth, "AWSPENDING"));
-    let words = [
-        ("NAMESPACE", TEAM),
-        ("POLICY", "apps"),
-        ("SECRET", "app/db"),
-        ("REGION", "eu-west-1"),
-        ("PROFILE", "default"),
-        ("POD", "a-pod"),
-        ("CURRENT", current.as_deref().expect("a current version")),
-        ("PENDING", pending.as_deref().expect("a pending version")),
-    ];
-    for page in runbooks::all() {
-        assert!(!page.plugin_commands().is_empty(), "{}", page.name);
-        let scripts = page.scripts();
-        assert!(!scripts.is_empty(), "{}", page.name);
-        for script in scripts {
-            run(&story, &page.name, &with_words(&script, &words));
-        }
-    }
-    story.end();
-}
-
-/// Replaces whole words only, so not `SECRET` in `SECRET_ROTATION_…`.
-fn with_words(script: &str, words: &[(&str, &str)]) -> String {
-    let belongs = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut text = String::new();
-    let mut word = String::new();
-    for c in script.chars().chain(['\n']) {
-        if belongs(c) {
-            word.push(c);
-            continue;
-        }
-        let meant = words.iter().find(|(name, _)| *name == word);
-        text.push_str(meant.map_or(word.as_str(), |(_, value)| value));
-        text.push(c);
-        word.clear();
-    }
-    text
-}
-
-fn run(story: &Story, page: &str, script: &str) {
-    let kubectl = Assets::locate().expect("kubectl").kubectl;
-    let mut path = OsString::from(kubectl.parent().expect("it lies in a folder"));
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
-    let output = Command::new("bash")
-        .args(["-euc", script])
-        .env("PATH", path)
-        .env("KUBECONFIG", story.cluster.kubeconfig(ADMIN))
-        .output()
-        .expect("bash runs");
-    assert!(
-        output.status.success(),
-        "{page}:\n{script}{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
 }

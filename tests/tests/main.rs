@@ -28,6 +28,7 @@ mod outages;
 mod pace;
 mod remedies;
 mod rules;
+mod runbooks;
 mod scale;
 mod secure_metrics;
 mod stored;
