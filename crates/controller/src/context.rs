@@ -116,6 +116,15 @@ impl Context {
             .ok_or(Error::Stale("the time of the API server is not known yet"))
     }
 
+    /// Returns when something ends without a look at AWS, by the clock of the API server.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error until two answers of the API server agree on the time.
+    pub(crate) fn time_without_look(&self) -> Result<AwsTime, Error> {
+        Ok(AwsTime::new(self.server_time()?.timestamp()))
+    }
+
     /// Calls core for one policy with everything that this process knows around it now.
     pub(crate) fn with_plan_input<T>(
         &self,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use secret_rotation_api::operation::SecretRotationOperation;
+use secret_rotation_api::operation::{SecretRotationOperation, StepReport};
 use secret_rotation_aws::{Applied, CallError};
 use secret_rotation_core::action::Step;
 use secret_rotation_core::advance::{Phase, Write};
@@ -17,9 +17,10 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::operation::fence::{Freshness, ProcessState};
+use crate::operation::publish;
+use crate::operation::report::{Report, status_after, step_report};
 use crate::operation::reservation::ReservedStep;
 use crate::operation::step_state::{StepState, other_operations, present};
-use crate::operation::{events, status};
 
 /// Maximum number of attempts to write a result. Without the result, the next step treats the request as unanswered.
 const MAX_RESULT_TRIES: usize = 3;
@@ -40,7 +41,7 @@ pub(super) async fn send(
     input: StepState,
     reserved: &mut ReservedStep,
     write: &Write,
-) -> Result<(), Error> {
+) -> Result<Report, Error> {
     let fresh = Freshness {
         read: input.fetched.began,
         looked: input.looked,
@@ -65,10 +66,11 @@ pub(super) async fn send(
         .now()
         .unwrap_or(input.look.at);
     let result = result(&answer, look.as_ref(), now);
-    events::record_sent(context, &operation, write, &result);
-    conclude(context, (operation, stored), write, &result, look.as_ref()).await?;
-    events::publish_sent(context, &input.fetched, write, &result).await;
-    Ok(())
+    let journaled = (operation.clone(), stored);
+    let concluded = conclude(context, journaled, write, &result, look.as_ref()).await;
+    let request = (write.intent(), write.arn());
+    let report = Report::sent(&input.fetched, operation, request, &result, concluded);
+    Ok(report)
 }
 
 /// Runs the last checks between the intent in the journal and the request.
@@ -106,13 +108,13 @@ async fn retract(
         "{} was not sent; the step starts again",
         write.intent().step.name()
     );
-    let Ok(progress) = status::step_report(context, stored, operation, write.phase(), &message)
-    else {
+    let Ok(now) = context.server_time() else {
         return;
     };
-    let status = status::status_after(stored, &progress);
+    let report = step_report(stored, operation, (write.phase(), &message), now);
+    let status = status_after(stored, &report);
     let version = kube::ResourceExt::resource_version(stored).unwrap_or_default();
-    if let Err(error) = status::write(context, &operation.key, &version, &status).await {
+    if let Err(error) = publish::write(context, &operation.key, &version, &status).await {
         tracing::debug!(operation = %operation.key, %error, "unsent intent not removed from the journal");
     }
 }
@@ -138,22 +140,14 @@ async fn intend(
     operation.baseline = operation.baseline.or_else(|| intent.baseline.clone());
     let secret = present(&input.look).map(|secret| &secret.name);
     let message = format!("{} is about to be sent", intent.step.name());
-    let progress = status::step_report(
-        context,
-        &input.fetched.object,
-        &operation,
-        write.phase(),
-        &message,
-    )?;
-    let status = status::status_after(
-        &input.fetched.object,
-        &secret_rotation_api::operation::StepReport {
-            secret,
-            consent: Some(&input.consent),
-            ..progress
-        },
-    );
-    let stored = status::write(context, &operation.key, &input.fetched.version(), &status).await?;
+    let (object, now) = (&input.fetched.object, context.server_time()?);
+    let report = StepReport {
+        secret,
+        consent: Some(&input.consent),
+        ..step_report(object, &operation, (write.phase(), &message), now)
+    };
+    let status = status_after(object, &report);
+    let stored = publish::write(context, &operation.key, &input.fetched.version(), &status).await?;
     Ok((operation, stored))
 }
 
@@ -261,13 +255,13 @@ async fn record(
             format!("the request failed: {error}")
         }
     };
-    let progress = status::step_report(context, object, operation, phase, &message)?;
-    let status = status::status_after(
-        object,
-        &secret_rotation_api::operation::StepReport { after, ..progress },
-    );
+    let report = StepReport {
+        after,
+        ..step_report(object, operation, (phase, &message), context.server_time()?)
+    };
+    let status = status_after(object, &report);
     let version = kube::ResourceExt::resource_version(object).unwrap_or_default();
-    status::write(context, &operation.key, &version, &status)
+    publish::write(context, &operation.key, &version, &status)
         .await
         .map(drop)
 }

@@ -158,6 +158,23 @@ impl Fetched {
     }
 }
 
+#[cfg(test)]
+impl Fetched {
+    /// Returns an operation as an API server stores it, with some changes. Its name is `waits`, and it is an hour old
+    /// at 10:00.
+    pub(super) fn stored(changes: &serde_json::Value) -> Self {
+        let operation = fixtures::operation_resource("team", "waits", "ClearAndRotate", "team/db");
+        let object = fixtures::merged(fixtures::stored(operation), changes);
+        let object: SecretRotationOperation = serde_json::from_value(object).expect("an operation");
+        Self {
+            began: clock::now(),
+            operation: object.to_core().expect("it can be parsed"),
+            subject: object.target().expect("a secret"),
+            object,
+        }
+    }
+}
+
 fn ended(reason: Failure, message: &str) -> Bounds {
     Bounds::Ended(Outcome::Failed {
         reason,

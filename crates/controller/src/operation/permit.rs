@@ -5,9 +5,9 @@
 //! changed. It continues when what it waits for happens: a change of an object, the end of another operation, a new
 //! evaluation of its policy, or a point in time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use secret_rotation_core::advance::Wait;
 use secret_rotation_core::authorise::authorise_by_name;
 use secret_rotation_core::consent::Consent;
 use secret_rotation_core::history::History;
@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::jitter::spread;
 use crate::operation::approval::consent;
 use crate::operation::fetch::Fetched;
-use crate::operation::status;
+use crate::operation::report::{Report, Seen, StepEnd};
 
 /// Maximum time between two evaluations of an operation that waits, whatever it waits for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
@@ -126,15 +126,26 @@ fn pause_for_rival(operation: &Operation, history: &History<'_>, now: AwsTime) -
     })
 }
 
-/// Publishes what the operation waits for. Returns the time until it is evaluated again at the latest.
-pub(super) async fn publish_pause(
-    context: &Arc<Context>,
+/// Reports what the operation waits for, and when it is evaluated again at the latest.
+pub(super) fn waiting(
+    context: &Context,
     fetched: &Fetched,
     consent: Option<&Consent>,
     (pause, now): (&Pause, AwsTime),
-) -> Result<Option<Duration>, Error> {
-    status::publish_pause(context, fetched, consent, (pause, now)).await?;
-    requeue_after(context, fetched, (pause, now))
+) -> Result<StepEnd, Error> {
+    let wait = Wait {
+        pause: pause.until.map_or(Duration::ZERO, |until| until.since(now)),
+        until: pause.until.unwrap_or(now),
+        phase: pause.phase,
+        message: pause.message.clone(),
+    };
+    let seen = Seen {
+        secret: None,
+        consent,
+    };
+    let report = Report::waiting(fetched, seen, &wait, (now, context.server_time()?));
+    let again = requeue_after(context, fetched, (pause, now))?;
+    Ok(report.again_after(again).into())
 }
 
 /// Returns the time until a waiting operation is evaluated again at the latest. Its deadline ends it whatever it
@@ -182,18 +193,19 @@ pub(super) fn settle_time_left(fetched: &Fetched, now: AwsTime) -> Option<Durati
     (now < settled_at).then(|| settled_at.since(now).clamp(SHORTEST_PAUSE, net))
 }
 
-/// Publishes that a person must decide, and whether a decision would count. The latter is checked only from time to
+/// Reports that a person must decide, and whether a decision would count. The latter is checked only from time to
 /// time.
-pub(super) async fn await_decision(
-    context: &Arc<Context>,
+pub(super) async fn awaiting_decision(
+    context: &Context,
     fetched: &Fetched,
     bound_policy: &BoundPolicy,
     (pause, now): (&Pause, AwsTime),
-) -> Result<Option<Duration>, Error> {
+) -> Result<StepEnd, Error> {
     let key = &fetched.operation.key;
     let is_reported = fetched.phase() == Some(pause.phase);
     if is_reported && !context.look_failures.is_decision_check_due(key) {
-        return requeue_after(context, fetched, (pause, now));
+        let again = requeue_after(context, fetched, (pause, now))?;
+        return Ok(StepEnd::Quiet(again));
     }
     let agreed = consent(context, &fetched.operation, bound_policy).await?;
     context.look_failures.record_decision_check(key);
@@ -207,7 +219,7 @@ pub(super) async fn await_decision(
         message,
         ..pause.clone()
     };
-    publish_pause(context, fetched, Some(&agreed), (&pause, now)).await
+    waiting(context, fetched, Some(&agreed), (&pause, now))
 }
 
 /// Returns an ARN that no secret has. It stands for a name whose ARN is not known yet, so that its history is empty.
@@ -221,8 +233,7 @@ fn unknown_arn(fetched: &Fetched) -> Arn {
 
 #[cfg(test)]
 mod tests {
-    use fixtures::{condition, merged, operation_resource, stored};
-    use secret_rotation_api::operation::SecretRotationOperation;
+    use fixtures::condition;
     use secret_rotation_core::time::AwsTime;
     use serde_json::{Value, json};
 
@@ -247,10 +258,10 @@ mod tests {
             };
             requeue_after(&context, fetched, (&pause, at(PINNED)))
         };
-        let fresh = fetched(&json!({"spec": {"deadline": "2h"}}));
+        let fresh = Fetched::stored(&json!({"spec": {"deadline": "2h"}}));
         let net = spread(LONGEST_PAUSE, "uid-waits");
         assert_eq!(back(&fresh, Phase::Queued, None).ok(), Some(Some(net)));
-        let late = fetched(&json!({"spec": {"deadline": "61m"}}));
+        let late = Fetched::stored(&json!({"spec": {"deadline": "61m"}}));
         let minute = Some(Duration::from_mins(1));
         assert_eq!(
             back(&late, Phase::AwaitingApproval, None).ok(),
@@ -260,10 +271,11 @@ mod tests {
             back(&late, Phase::BackingOff, Some(7)).ok(),
             Some(Some(Duration::from_secs(7)))
         );
-        let over = fetched(&json!({"spec": {"deadline": "30m"}}));
+        let over = Fetched::stored(&json!({"spec": {"deadline": "30m"}}));
         assert_eq!(back(&over, Phase::Queued, None).ok(), Some(Some(net)));
-        let acted =
-            fetched(&json!({"spec": {"deadline": "30m"}, "status": {"steps": [step("Clear")]}}));
+        let acted = Fetched::stored(
+            &json!({"spec": {"deadline": "30m"}, "status": {"steps": [step("Clear")]}}),
+        );
         assert_eq!(
             back(&acted, Phase::Suspended, None).ok(),
             Some(Some(net)),
@@ -275,7 +287,7 @@ mod tests {
         let turn = |fetched: &Fetched, wait| limit_to_deadline(&context, fetched, wait).ok();
         assert_eq!(turn(&late, Duration::from_mins(2)), minute);
         assert_eq!(turn(&over, short), Some(short));
-        let unguarded = back(&fetched(&decision), Phase::AwaitingApproval, None);
+        let unguarded = back(&Fetched::stored(&decision), Phase::AwaitingApproval, None);
         assert_eq!(
             unguarded.ok(),
             Some(Some(UNGUARDED_RECHECK)),
@@ -287,7 +299,7 @@ mod tests {
     fn an_operation_whose_pin_settles_makes_no_request_when_it_is_woken() {
         let settling = |phase: &str| {
             let complete = condition("Complete", "False", phase, "");
-            fetched(&json!({
+            Fetched::stored(&json!({
                 "spec": {"confirmAfter": "5m"},
                 "status": {"conditions": [complete], "steps": [step("Pin")]},
             }))
@@ -322,18 +334,5 @@ mod tests {
 
     fn at(time: &str) -> AwsTime {
         AwsTime::new(time.parse().expect("a time"))
-    }
-
-    /// Returns an operation that is an hour old when its pin is set.
-    fn fetched(more: &Value) -> Fetched {
-        let operation = operation_resource("team", "waits", "ClearAndRotate", "team/db");
-        let object = merged(stored(operation), more);
-        let object: SecretRotationOperation = serde_json::from_value(object).expect("an operation");
-        Fetched {
-            began: crate::clock::now(),
-            operation: object.to_core().expect("it can be understood"),
-            subject: object.target().expect("a secret"),
-            object,
-        }
     }
 }

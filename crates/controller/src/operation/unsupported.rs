@@ -17,7 +17,6 @@ use secret_rotation_core::names::ObjectKey;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::status;
-use crate::operation::status::ended_without_look;
 
 /// The time between two reads of such an operation. It may take long until a newer release runs or a person deletes
 /// it.
@@ -44,7 +43,7 @@ pub(super) async fn publish(
     let ends = if begun {
         None
     } else {
-        Some(ended_without_look(context)?)
+        Some(context.time_without_look()?)
     };
     let unsupported = UnsupportedReport {
         generation: object.metadata.generation.unwrap_or(0),

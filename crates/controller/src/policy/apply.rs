@@ -18,7 +18,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::events::{EventNote, Reason};
 use crate::kubernetes::{status, with_call_timeout};
-use crate::operation::status::ended_without_look;
 use crate::store::PolicyEntry;
 
 /// Applies the whole plan. A failure does not stop the rest. Returns the first error.
@@ -112,7 +111,7 @@ async fn supersede(context: &Arc<Context>, key: &ObjectKey, why: &str) -> Result
         reason: Failure::Superseded,
         message: why.to_owned(),
     });
-    operation.completed = Some(ended_without_look(context)?);
+    operation.completed = Some(context.time_without_look()?);
     let progress = StepReport {
         generation: object.metadata.generation.unwrap_or(0),
         operation: &operation,

@@ -1,0 +1,137 @@
+//! Carries out what a step has to say: the only place that writes the status of an operation after a step, publishes
+//! its events, counts its metrics and wakes what waited for it. The journal of a request is written where the request
+//! is sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use kube::core::DeserializeGuard;
+use kube::{Api, ResourceExt as _};
+use secret_rotation_api::operation::{
+    SecretRotationOperation, SecretRotationOperationStatus, secret_label,
+};
+use secret_rotation_api::{POLICY_LABEL, SECRET_LABEL};
+use secret_rotation_core::names::{Arn, ObjectKey};
+use secret_rotation_core::operation::Operation;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::aws_connections::ProfileRegion;
+use crate::clock;
+use crate::context::Context;
+use crate::error::Error;
+use crate::event_handlers;
+use crate::kubernetes::{status, with_call_timeout};
+use crate::operation::report::{Report, StepEnd};
+use crate::operation::{events, unsupported};
+
+/// Publishes how a step ended. Returns the time until the operation is evaluated again.
+///
+/// # Errors
+///
+/// Returns an error if a write is refused or fails, or the error with which the step ended.
+pub(super) async fn publish(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    end: StepEnd,
+) -> Result<Option<Duration>, Error> {
+    match end {
+        StepEnd::Quiet(again) => Ok(again),
+        StepEnd::Unparsed(why) => unsupported::publish(context, key, &why).await,
+        StepEnd::Reported(report) => publish_report(context, *report).await,
+    }
+}
+
+/// Publishes a report, in the order of this table.
+///
+/// | Step | Why it comes here |
+/// |---|---|
+/// | 1. Let others go first, if the operation is deferred | It must block no other one, even if its status cannot be written. |
+/// | 2. Write the status | If it is refused, the step starts again, and nothing is reported twice. |
+/// | 3. Mark the secret as outdated | No policy may plan by what the sweeps saw before the operation ended. |
+/// | 4. Count, log and publish events | They report what the status already shows. |
+/// | 5. Wake what waited for the end of the operation | It then finds everything in place. |
+async fn publish_report(context: &Arc<Context>, report: Report) -> Result<Option<Duration>, Error> {
+    let operation = &report.operation;
+    if report.is_deferred && context.look_failures.set_aside(&operation.key) {
+        event_handlers::queue_after(context, [operation]);
+    }
+    if let Some(status) = &report.status {
+        context.claim()?;
+        let version = match &report.identity {
+            Some(arn) => label(context, operation, arn, &report.version).await?,
+            None => report.version.clone(),
+        };
+        write(context, &operation.key, &version, status).await?;
+    }
+    let ended = operation.is_finished().then_some(operation);
+    let looks = ended.map(|operation| mark_ended(context, operation));
+    if let Some(record) = &report.record {
+        events::record(context, operation, record);
+    }
+    context
+        .recorder
+        .publish(&report.about, &report.events)
+        .await;
+    for (profile_region, at) in looks.into_iter().flatten() {
+        context.queues.sweeps.push(profile_region, at);
+    }
+    if ended.is_some() {
+        let policy = operation.policy_key();
+        context.queues.policies.push(policy, clock::now());
+    }
+    report.again
+}
+
+/// Forgets what was uncertain about an operation that has ended, and marks its secret as outdated. Returns the regions
+/// whose sweepers look at the secret, and when.
+fn mark_ended(context: &Context, operation: &Operation) -> Vec<(ProfileRegion, Instant)> {
+    context.look_failures.forget(&operation.key);
+    let Some(arn) = &operation.arn else {
+        return Vec::new();
+    };
+    let (regions, at) = context.sweeps.operation_ended(arn, operation.has_started());
+    regions.into_iter().map(|region| (region, at)).collect()
+}
+
+/// Labels an operation with its secret. Returns the new resourceVersion.
+async fn label(
+    context: &Arc<Context>,
+    operation: &Operation,
+    arn: &Arn,
+    version: &str,
+) -> Result<String, Error> {
+    let key = &operation.key;
+    let labels =
+        json!({SECRET_LABEL: secret_label(arn), POLICY_LABEL: operation.policy.name.as_str()});
+    let patch = json!({"metadata": {"resourceVersion": version, "labels": labels}});
+    let api: Api<SecretRotationOperation> =
+        Api::namespaced(context.client.clone(), key.namespace.as_str());
+    let labelled = with_call_timeout(api.patch(
+        key.name.as_str(),
+        &PatchParams::default(),
+        &Patch::Merge(&patch),
+    ))
+    .await?;
+    Ok(labelled.resource_version().unwrap_or_default())
+}
+
+/// Writes a status, guarded by the resourceVersion that was read.
+pub(super) async fn write(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    version: &str,
+    status: &SecretRotationOperationStatus,
+) -> Result<SecretRotationOperation, Error> {
+    let api: Api<DeserializeGuard<SecretRotationOperation>> =
+        Api::namespaced(context.client.clone(), key.namespace.as_str());
+    let stored = status::apply(&api, key.name.as_str(), version, status).await?;
+    let stored = stored.0.map_err(|invalid| Error::Invalid(invalid.error))?;
+    context
+        .queues
+        .operations
+        .record_write(key, stored.resource_version().unwrap_or_default());
+    context.record_operation_write(stored.clone());
+    Ok(stored)
+}
