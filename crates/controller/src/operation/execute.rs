@@ -1,14 +1,18 @@
-//! Sends one request to AWS: the intent is in the journal before it is sent, and the result after.
+//! Does what core decided. Only this file writes to AWS: the intent is in the journal before a request is sent, and the
+//! result after.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secret_rotation_api::operation::{SecretRotationOperation, StepReport};
 use secret_rotation_aws::{Applied, CallError};
 use secret_rotation_core::action::Step;
-use secret_rotation_core::advance::{Phase, Write};
+use secret_rotation_core::advance::{Next, Phase, Wait, Write};
 use secret_rotation_core::aws_error::{AwsError, ErrorClass};
+use secret_rotation_core::consent::Consent;
 use secret_rotation_core::history::History;
 use secret_rotation_core::journal::{ResultKind, StepResult};
+use secret_rotation_core::names::SecretName;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::secret::{LabelMap, Look};
 use secret_rotation_core::time::AwsTime;
@@ -16,14 +20,77 @@ use secret_rotation_core::time::AwsTime;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
+use crate::jitter::spread;
+use crate::operation::decide::{StepState, other_operations, present};
 use crate::operation::fence::{Freshness, ProcessState};
+use crate::operation::fetched::{Fetched, SHORTEST_PAUSE};
 use crate::operation::publish;
-use crate::operation::report::{Report, status_after, step_report};
+use crate::operation::report::{status_after, step_report};
 use crate::operation::reservation::ReservedStep;
-use crate::operation::step_state::{StepState, other_operations, present};
+use crate::operation::step_end::{Happening, Sent, StepEnd, Stop, Waiting};
 
 /// Maximum number of attempts to write a result. Without the result, the next step treats the request as unanswered.
 const MAX_RESULT_TRIES: usize = 3;
+
+/// Maximum time between two steps of an operation, whatever core asks for.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// Does what core decided, and returns what happened.
+///
+/// # Errors
+///
+/// Fails if a fact became stale, or if the intent of a request could not be written.
+pub(super) async fn execute(
+    context: &Arc<Context>,
+    state: StepState,
+    reserved: &mut ReservedStep,
+    next: Next,
+) -> Result<StepEnd, Stop> {
+    let key = &state.fetched.operation.key;
+    match next {
+        Next::LookAtVersions => Err(Error::Stale("the versions were not listed").into()),
+        Next::Write(_) if !reserved.reservation.may_write() => {
+            let again = reserved.reservation.queue_write(key);
+            Ok(StepEnd::again_after(again))
+        }
+        Next::Write(write) => {
+            let (fetched, sent) = Box::pin(send(context, state, reserved, &write)).await?;
+            Ok(StepEnd::About(fetched, Happening::Sent(sent)))
+        }
+        Next::Wait(wait) => {
+            let waiting = waiting(&state, wait);
+            Ok(StepEnd::About(Box::new(state.fetched), waiting))
+        }
+        Next::Done(outcome) => {
+            let ended = Happening::Ended {
+                outcome,
+                look: Some(state.look),
+                consent: Some(state.consent),
+            };
+            Ok(StepEnd::About(Box::new(state.fetched), ended))
+        }
+    }
+}
+
+fn waiting(state: &StepState, wait: Wait) -> Happening {
+    let operation = &state.fetched.operation;
+    let longest = spread(LONGEST_PAUSE, operation.uid.as_str());
+    Happening::Waits(Waiting {
+        again: wait.pause.clamp(SHORTEST_PAUSE, longest),
+        is_deferred: is_waiting_for_its_secret(operation, &wait),
+        is_turn: false,
+        secret: present(&state.look).map(|secret| secret.name.clone()),
+        consent: Some(state.consent.clone()),
+        now: state.look.at,
+        wait,
+    })
+}
+
+/// Returns whether the operation cannot begin because of what the look at its own secret showed, whatever other
+/// operations do.
+fn is_waiting_for_its_secret(operation: &Operation, wait: &Wait) -> bool {
+    !operation.has_started() && matches!(wait.phase, Phase::AwaitingWindow | Phase::BackingOff)
+}
 
 /// Journals the intent, checks that all facts still hold, sends the request once, looks at the secret, and journals
 /// the result.
@@ -36,12 +103,12 @@ const MAX_RESULT_TRIES: usize = 3;
 /// | 4. Send the request, once | Nothing waits between the last check and the request. | The error is the result. |
 /// | 5. Look at the secret | The result records the labels after the request. | The result is recorded without them. |
 /// | 6. Write the result | The next step must know it. | The next step treats the request as unanswered, and its look shows what happened. |
-pub(super) async fn send(
+async fn send(
     context: &Arc<Context>,
     input: StepState,
     reserved: &mut ReservedStep,
     write: &Write,
-) -> Result<Report, Error> {
+) -> Result<(Box<Fetched>, Sent), Error> {
     let fresh = Freshness {
         read: input.fetched.began,
         looked: input.looked,
@@ -68,9 +135,14 @@ pub(super) async fn send(
     let result = result(&answer, look.as_ref(), now);
     let journaled = (operation.clone(), stored);
     let concluded = conclude(context, journaled, write, &result, look.as_ref()).await;
-    let request = (write.intent(), write.arn());
-    let report = Report::sent(&input.fetched, operation, request, &result, concluded);
-    Ok(report)
+    let sent = Sent {
+        operation,
+        intent: write.intent().clone(),
+        arn: write.arn().clone(),
+        result,
+        concluded,
+    };
+    Ok((Box::new(input.fetched), sent))
 }
 
 /// Runs the last checks between the intent in the journal and the request.
@@ -108,13 +180,9 @@ async fn retract(
         "{} was not sent; the step starts again",
         write.intent().step.name()
     );
-    let Ok(now) = context.server_time() else {
-        return;
-    };
-    let report = step_report(stored, operation, (write.phase(), &message), now);
-    let status = status_after(stored, &report);
-    let version = kube::ResourceExt::resource_version(stored).unwrap_or_default();
-    if let Err(error) = publish::write(context, &operation.key, &version, &status).await {
+    let seen = Observed::default();
+    let told = (write.phase(), message.as_str());
+    if let Err(error) = journal(context, (stored, operation), told, seen).await {
         tracing::debug!(operation = %operation.key, %error, "unsent intent not removed from the journal");
     }
 }
@@ -138,17 +206,41 @@ async fn intend(
     let intent = write.intent();
     operation.journal.intend(intent);
     operation.baseline = operation.baseline.or_else(|| intent.baseline.clone());
-    let secret = present(&input.look).map(|secret| &secret.name);
     let message = format!("{} is about to be sent", intent.step.name());
-    let (object, now) = (&input.fetched.object, context.server_time()?);
-    let report = StepReport {
-        secret,
+    let seen = Observed {
+        secret: present(&input.look).map(|secret| &secret.name),
         consent: Some(&input.consent),
-        ..step_report(object, &operation, (write.phase(), &message), now)
+        after: None,
     };
-    let status = status_after(object, &report);
-    let stored = publish::write(context, &operation.key, &input.fetched.version(), &status).await?;
+    let about = (&input.fetched.object, &operation);
+    let stored = journal(context, about, (write.phase(), &message), seen).await?;
     Ok((operation, stored))
+}
+
+/// What a step saw, for the journal.
+#[derive(Clone, Copy, Debug, Default)]
+struct Observed<'a> {
+    secret: Option<&'a SecretName>,
+    consent: Option<&'a Consent>,
+    after: Option<&'a LabelMap>,
+}
+
+/// Writes the journal of an operation, guarded by the resourceVersion of the object.
+async fn journal(
+    context: &Arc<Context>,
+    (object, operation): (&SecretRotationOperation, &Operation),
+    told: (Phase, &str),
+    seen: Observed<'_>,
+) -> Result<SecretRotationOperation, Error> {
+    let report = StepReport {
+        secret: seen.secret,
+        consent: seen.consent,
+        after: seen.after,
+        ..step_report(object, operation, told, context.server_time()?)
+    };
+    let version = kube::ResourceExt::resource_version(object).unwrap_or_default();
+    let status = status_after(object, &report);
+    publish::write(context, &operation.key, &version, &status).await
 }
 
 /// Refuses the step if another operation has priority on the secret. This check runs after the intent is written: if
@@ -255,13 +347,12 @@ async fn record(
             format!("the request failed: {error}")
         }
     };
-    let report = StepReport {
+    let seen = Observed {
         after,
-        ..step_report(object, operation, (phase, &message), context.server_time()?)
+        ..Observed::default()
     };
-    let status = status_after(object, &report);
-    let version = kube::ResourceExt::resource_version(object).unwrap_or_default();
-    publish::write(context, &operation.key, &version, &status)
+    let about = (object, operation);
+    journal(context, about, (phase, &message), seen)
         .await
         .map(drop)
 }

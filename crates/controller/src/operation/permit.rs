@@ -12,18 +12,20 @@ use secret_rotation_core::authorise::authorise_by_name;
 use secret_rotation_core::consent::Consent;
 use secret_rotation_core::history::History;
 use secret_rotation_core::names::Arn;
-use secret_rotation_core::operation::Operation;
+use secret_rotation_core::operation::{Operation, Outcome};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::permit::{Bounds, Pause, Permit, PermitInput, Phase, permit};
 use secret_rotation_core::planner;
-use secret_rotation_core::time::AwsTime;
+use secret_rotation_core::time::{AwsTime, ServerTime};
 
 use crate::context::Context;
 use crate::error::Error;
 use crate::jitter::spread;
 use crate::operation::approval::consent;
-use crate::operation::fetch::Fetched;
-use crate::operation::report::{Report, Seen, StepEnd};
+use crate::operation::fetched::{self, Fetched, SHORTEST_PAUSE};
+use crate::operation::reservation::{self, ReservedStep};
+use crate::operation::step_end::{Happening, StepEnd, Stop, Waiting};
+use crate::store::OperationEntry;
 
 /// Maximum time between two evaluations of an operation that waits, whatever it waits for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
@@ -32,20 +34,104 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// correct, and no watch covers them.
 const UNGUARDED_RECHECK: Duration = Duration::from_secs(45);
 
-/// Minimum pause of an operation that waits.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-
 /// The result of an evaluation.
 #[derive(Debug)]
-pub(super) struct Evaluated {
+struct Evaluated {
     /// Whether the operation may continue.
-    pub permit: Permit,
+    permit: Permit,
     /// The time of AWS if it is known, otherwise that of the API server.
-    pub now: AwsTime,
+    now: AwsTime,
+}
+
+/// Asks the watches alone, and reserves the tokens of the step. An operation that seems to have ended, or that cannot
+/// be parsed, is read again without tokens: it must not call AWS.
+///
+/// # Errors
+///
+/// Ends the step if the operation waits. It then makes no request. Fails if something is not known yet.
+pub(super) async fn admit(
+    context: &Context,
+    entry: &OperationEntry,
+    term: u64,
+) -> Result<Option<ReservedStep>, Stop> {
+    let Some(fetched) = Fetched::cached(entry) else {
+        return Ok(None);
+    };
+    let Some(bound_policy) = fetched::cached_bounds(context, &fetched) else {
+        return Ok(None);
+    };
+    let Evaluated { permit, now } = evaluate_cached(context, &fetched, &bound_policy, term).await?;
+    match permit {
+        Permit::End(_) => return Ok(None),
+        // A region that does not answer must not keep a finished operation forever.
+        Permit::EndAfterUnpin(_) if context.look_failures.is_overdue(&fetched.operation.key) => {
+            return Ok(None);
+        }
+        Permit::Wait(pause) if pause.phase == Phase::AwaitingApproval => {
+            let waits = awaiting_decision(context, &fetched, &bound_policy, (pause, now)).await?;
+            return Err(waits.into());
+        }
+        Permit::Wait(pause) => return Err(waiting(context, &fetched, None, (pause, now))?.into()),
+        Permit::Go => {
+            if let Some(left) = settle_time_left(&fetched, now) {
+                let again = fetched.limit_to_deadline(left, context.server_time()?);
+                return Err(StepEnd::again_after(again).into());
+            }
+        }
+        Permit::EndAfterUnpin(_) => {}
+    }
+    let profile = &bound_policy.profile;
+    let reserved = reservation::reserve(context, &fetched, profile, now).await?;
+    Ok(Some(reserved))
+}
+
+/// Asks of quorum reads what [`admit`] asked of the watches, because the watches may lag.
+///
+/// # Errors
+///
+/// Ends the step if the operation ends or waits: it needs no look. Fails if something is not known yet.
+pub(super) async fn confirm(
+    context: &Context,
+    fetched: &Fetched,
+    (bound_policy, consent): (&BoundPolicy, &Consent),
+    term: u64,
+) -> Result<(), Stop> {
+    let Evaluated { permit, now } = evaluate(context, fetched, bound_policy, consent, term).await?;
+    let key = &fetched.operation.key;
+    let outcome = match permit {
+        Permit::End(outcome) => outcome,
+        Permit::EndAfterUnpin(outcome) if context.look_failures.is_overdue(key) => {
+            with_pin_left(outcome)
+        }
+        Permit::Go | Permit::EndAfterUnpin(_) => return Ok(()),
+        Permit::Wait(pause) => {
+            let consent = Some(consent.clone());
+            return Err(waiting(context, fetched, consent, (pause, now))?.into());
+        }
+    };
+    let ended = Happening::Ended {
+        outcome,
+        look: None,
+        consent: Some(consent.clone()),
+    };
+    Err(StepEnd::about(fetched, ended).into())
+}
+
+/// Adds to a failure that the pin could not be removed.
+fn with_pin_left(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed { reason, message } => Outcome::Failed {
+            reason,
+            message: format!(
+                "{message}; its pin could not be removed, because AWS could not be read, and stays"
+            ),
+        },
+        succeeded @ Outcome::Succeeded { .. } => succeeded,
+    }
 }
 
 /// Evaluates an operation by the watches alone.
-pub(super) async fn evaluate_cached(
+async fn evaluate_cached(
     context: &Context,
     fetched: &Fetched,
     bound_policy: &BoundPolicy,
@@ -60,7 +146,7 @@ pub(super) async fn evaluate_cached(
 }
 
 /// Evaluates an operation within its bounds. It makes no request to AWS or to the API server.
-pub(super) async fn evaluate(
+async fn evaluate(
     context: &Context,
     fetched: &Fetched,
     bound_policy: &BoundPolicy,
@@ -126,35 +212,38 @@ fn pause_for_rival(operation: &Operation, history: &History<'_>, now: AwsTime) -
     })
 }
 
-/// Reports what the operation waits for, and when it is evaluated again at the latest.
-pub(super) fn waiting(
+/// Reports what the operation waits for.
+fn waiting(
     context: &Context,
     fetched: &Fetched,
-    consent: Option<&Consent>,
-    (pause, now): (&Pause, AwsTime),
+    consent: Option<Consent>,
+    (pause, now): (Pause, AwsTime),
 ) -> Result<StepEnd, Error> {
-    let wait = Wait {
-        pause: pause.until.map_or(Duration::ZERO, |until| until.since(now)),
-        until: pause.until.unwrap_or(now),
-        phase: pause.phase,
-        message: pause.message.clone(),
-    };
-    let seen = Seen {
+    let again = requeue_after(fetched, (&pause, now), context.server_time()?);
+    let waiting = Waiting {
+        wait: Wait {
+            pause: pause.until.map_or(Duration::ZERO, |until| until.since(now)),
+            until: pause.until.unwrap_or(now),
+            phase: pause.phase,
+            message: pause.message,
+        },
+        now,
         secret: None,
         consent,
+        is_turn: false,
+        is_deferred: false,
+        again,
     };
-    let report = Report::waiting(fetched, seen, &wait, (now, context.server_time()?));
-    let again = requeue_after(context, fetched, (pause, now))?;
-    Ok(report.again_after(again).into())
+    Ok(StepEnd::about(fetched, Happening::Waits(waiting)))
 }
 
 /// Returns the time until a waiting operation is evaluated again at the latest. Its deadline ends it whatever it
 /// waits for.
 fn requeue_after(
-    context: &Context,
     fetched: &Fetched,
     (pause, now): (&Pause, AwsTime),
-) -> Result<Option<Duration>, Error> {
+    server_now: ServerTime,
+) -> Duration {
     let operation = &fetched.operation;
     let net = if pause.phase == Phase::AwaitingApproval && operation.decision.is_some() {
         UNGUARDED_RECHECK
@@ -163,30 +252,12 @@ fn requeue_after(
     };
     let due = pause.until.map(|until| until.since(now));
     let pause = due.map_or(net, |due| due.min(net)).max(SHORTEST_PAUSE);
-    limit_to_deadline(context, fetched, pause).map(Some)
-}
-
-/// Shortens a pause to the time until the deadline, which ends an operation that has not acted yet. An operation that
-/// still waits after its deadline, because its pin cannot be removed yet, keeps its pause.
-pub(super) fn limit_to_deadline(
-    context: &Context,
-    fetched: &Fetched,
-    pause: Duration,
-) -> Result<Duration, Error> {
-    let operation = &fetched.operation;
-    if operation.has_acted() {
-        return Ok(pause);
-    }
-    let deadline = operation.expires().since(context.server_time()?);
-    if deadline.is_zero() {
-        return Ok(pause);
-    }
-    Ok(pause.min(deadline.max(SHORTEST_PAUSE)))
+    fetched.limit_to_deadline(pause, server_now)
 }
 
 /// Returns how long a pin must still settle, if the status reports that phase. If the operation is woken meanwhile,
 /// AWS is not asked. The pause is limited like every other, so that a clock that jumps is noticed.
-pub(super) fn settle_time_left(fetched: &Fetched, now: AwsTime) -> Option<Duration> {
+fn settle_time_left(fetched: &Fetched, now: AwsTime) -> Option<Duration> {
     let is_reported = fetched.phase() == Some(Phase::Settling);
     let settled_at = fetched.operation.settles_at().filter(|_| is_reported)?;
     let net = spread(LONGEST_PAUSE, fetched.operation.uid.as_str());
@@ -195,31 +266,26 @@ pub(super) fn settle_time_left(fetched: &Fetched, now: AwsTime) -> Option<Durati
 
 /// Reports that a person must decide, and whether a decision would count. The latter is checked only from time to
 /// time.
-pub(super) async fn awaiting_decision(
+async fn awaiting_decision(
     context: &Context,
     fetched: &Fetched,
     bound_policy: &BoundPolicy,
-    (pause, now): (&Pause, AwsTime),
+    (pause, now): (Pause, AwsTime),
 ) -> Result<StepEnd, Error> {
     let key = &fetched.operation.key;
     let is_reported = fetched.phase() == Some(pause.phase);
     if is_reported && !context.look_failures.is_decision_check_due(key) {
-        let again = requeue_after(context, fetched, (pause, now))?;
-        return Ok(StepEnd::Quiet(again));
+        let again = requeue_after(fetched, (&pause, now), context.server_time()?);
+        return Ok(StepEnd::again_after(again));
     }
     let agreed = consent(context, &fetched.operation, bound_policy).await?;
     context.look_failures.record_decision_check(key);
     let message = match &agreed {
         Consent::Awaited { message } => message.clone(),
-        Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => {
-            pause.message.clone()
-        }
+        Consent::NotNeeded | Consent::Given { .. } | Consent::Refused { .. } => pause.message,
     };
-    let pause = Pause {
-        message,
-        ..pause.clone()
-    };
-    waiting(context, fetched, Some(&agreed), (&pause, now))
+    let pause = Pause { message, ..pause };
+    waiting(context, fetched, Some(agreed), (pause, now))
 }
 
 /// Returns an ARN that no secret has. It stands for a name whose ARN is not known yet, so that its history is empty.
@@ -234,63 +300,50 @@ fn unknown_arn(fetched: &Fetched) -> Arn {
 #[cfg(test)]
 mod tests {
     use fixtures::condition;
-    use secret_rotation_core::time::AwsTime;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing;
 
     const PINNED: &str = "2026-11-23T10:00:00Z";
 
-    #[tokio::test(start_paused = true)]
-    async fn the_deadline_queues_an_operation_whatever_it_waits_for() {
-        let context = testing::context();
-        for _ in 0..2 {
-            context
-                .server_clock
-                .observe("Mon, 23 Nov 2026 10:00:00 GMT");
-        }
+    #[test]
+    fn the_deadline_queues_an_operation_whatever_it_waits_for() {
+        let server_now = ServerTime::new(at(PINNED).timestamp());
         let back = |fetched: &Fetched, phase, until: Option<u64>| {
             let pause = Pause {
                 phase,
                 message: String::new(),
                 until: until.map(|seconds| at(PINNED).plus(Duration::from_secs(seconds))),
             };
-            requeue_after(&context, fetched, (&pause, at(PINNED)))
+            requeue_after(fetched, (&pause, at(PINNED)), server_now)
         };
         let fresh = Fetched::stored(&json!({"spec": {"deadline": "2h"}}));
         let net = spread(LONGEST_PAUSE, "uid-waits");
-        assert_eq!(back(&fresh, Phase::Queued, None).ok(), Some(Some(net)));
+        assert_eq!(back(&fresh, Phase::Queued, None), net);
         let late = Fetched::stored(&json!({"spec": {"deadline": "61m"}}));
-        let minute = Some(Duration::from_mins(1));
-        assert_eq!(
-            back(&late, Phase::AwaitingApproval, None).ok(),
-            Some(minute)
-        );
-        assert_eq!(
-            back(&late, Phase::BackingOff, Some(7)).ok(),
-            Some(Some(Duration::from_secs(7)))
-        );
+        let minute = Duration::from_mins(1);
+        assert_eq!(back(&late, Phase::AwaitingApproval, None), minute);
+        let seven = Duration::from_secs(7);
+        assert_eq!(back(&late, Phase::BackingOff, Some(7)), seven);
         let over = Fetched::stored(&json!({"spec": {"deadline": "30m"}}));
-        assert_eq!(back(&over, Phase::Queued, None).ok(), Some(Some(net)));
+        assert_eq!(back(&over, Phase::Queued, None), net);
         let acted = Fetched::stored(
             &json!({"spec": {"deadline": "30m"}, "status": {"steps": [step("Clear")]}}),
         );
         assert_eq!(
-            back(&acted, Phase::Suspended, None).ok(),
-            Some(Some(net)),
+            back(&acted, Phase::Suspended, None),
+            net,
             "no deadline any more"
         );
         let decision =
             json!({"spec": {"deadline": "2h", "decision": {"verdict": "Approve", "by": "bob"}}});
         let short = Duration::from_millis(250);
-        let turn = |fetched: &Fetched, wait| limit_to_deadline(&context, fetched, wait).ok();
+        let turn = |fetched: &Fetched, wait| fetched.limit_to_deadline(wait, server_now);
         assert_eq!(turn(&late, Duration::from_mins(2)), minute);
-        assert_eq!(turn(&over, short), Some(short));
+        assert_eq!(turn(&over, short), short);
         let unguarded = back(&Fetched::stored(&decision), Phase::AwaitingApproval, None);
         assert_eq!(
-            unguarded.ok(),
-            Some(Some(UNGUARDED_RECHECK)),
+            unguarded, UNGUARDED_RECHECK,
             "no watch covers the admission policies"
         );
     }

@@ -14,6 +14,7 @@ use secret_rotation_api::operation::{
 use secret_rotation_api::{POLICY_LABEL, SECRET_LABEL};
 use secret_rotation_core::names::{Arn, ObjectKey};
 use secret_rotation_core::operation::Operation;
+use secret_rotation_core::time::AwsTime;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -22,9 +23,13 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::event_handlers;
+use crate::jitter::spread;
 use crate::kubernetes::{status, with_call_timeout};
-use crate::operation::report::{Report, StepEnd};
+use crate::operation::fetched::{self, Fetched};
+use crate::operation::report::{Ending, Report};
+use crate::operation::step_end::{Happening, StepEnd, Stop};
 use crate::operation::{events, unsupported};
+use crate::store::OperationEntry;
 
 /// Publishes how a step ended. Returns the time until the operation is evaluated again.
 ///
@@ -33,14 +38,113 @@ use crate::operation::{events, unsupported};
 /// Returns an error if a write is refused or fails, or the error with which the step ended.
 pub(super) async fn publish(
     context: &Arc<Context>,
+    (key, entry): (&ObjectKey, &OperationEntry),
+    ends: Result<StepEnd, Stop>,
+) -> Result<Option<Duration>, Error> {
+    let published = match ends {
+        Ok(end) | Err(Stop::End(end)) => publish_end(context, key, end).await,
+        Err(Stop::Failed(error)) => Err(error),
+    };
+    match published {
+        Err(Error::Forbidden(what)) => publish_forbidden(context, entry, what).await,
+        published => published,
+    }
+}
+
+async fn publish_end(
+    context: &Arc<Context>,
     key: &ObjectKey,
     end: StepEnd,
 ) -> Result<Option<Duration>, Error> {
     match end {
         StepEnd::Quiet(again) => Ok(again),
         StepEnd::Unparsed(why) => unsupported::publish(context, key, &why).await,
-        StepEnd::Reported(report) => publish_report(context, *report).await,
+        StepEnd::About(fetched, happening) => {
+            let report = report(context, &fetched, happening).await?;
+            publish_report(context, report).await
+        }
     }
+}
+
+/// Publishes that the controller must not read what the operation rests on, or write its status. Nothing is done until
+/// it may.
+async fn publish_forbidden(
+    context: &Arc<Context>,
+    entry: &OperationEntry,
+    what: String,
+) -> Result<Option<Duration>, Error> {
+    let error = Error::Forbidden(what);
+    let Some(fetched) = Fetched::cached(entry) else {
+        return Err(error);
+    };
+    let key = &fetched.operation.key;
+    tracing::warn!(operation = %key, %error, "operation blocked: access forbidden");
+    let hindered = Happening::Hindered(error.to_string());
+    let report = report(context, &fetched, hindered).await?;
+    publish_report(context, report).await
+}
+
+/// Makes the report of what happened.
+async fn report(
+    context: &Context,
+    fetched: &Fetched,
+    happening: Happening,
+) -> Result<Report, Error> {
+    let server_now = context.server_time()?;
+    Ok(match happening {
+        Happening::Waits(waiting) => Report::waiting(fetched, &waiting, server_now),
+        Happening::Hindered(message) => {
+            let operation = &fetched.operation;
+            let pause = context.look_failures.record_failure(&operation.key);
+            let again = spread(pause, operation.uid.as_str());
+            Report {
+                // Others go first, if it has not started.
+                is_deferred: !operation.has_started(),
+                ..Report::hindered(fetched, &message, again, server_now)
+            }
+        }
+        Happening::Absent(again) => {
+            let message = "AWS does not find the secret; the operation ends if AWS confirms that";
+            Report::hindered(fetched, message, again, server_now)
+        }
+        Happening::Identified { arn, look } => {
+            Report::identified(fetched, (&arn, &look), server_now)
+        }
+        Happening::Ended {
+            outcome,
+            look,
+            consent,
+        } => {
+            let at = match &look {
+                Some(look) => look.at,
+                None => completion_time(context, fetched).await?,
+            };
+            let ending = Ending {
+                outcome: &outcome,
+                at,
+                look: look.as_ref(),
+                consent: consent.as_ref(),
+            };
+            Report::ended(fetched, &ending, server_now)
+        }
+        Happening::Sent(sent) => Report::sent(fetched, sent),
+    })
+}
+
+/// Returns when an operation ended without a look at AWS: the time of AWS in its region, because holds are measured
+/// by it, or the time of the API server if AWS has given none.
+async fn completion_time(context: &Context, fetched: &Fetched) -> Result<AwsTime, Error> {
+    let aws_now = match fetched::cached_bounds(context, fetched) {
+        Some(bound_policy) => {
+            let connections = &context.connections;
+            let connection = connections
+                .of(&bound_policy.profile, fetched.region())
+                .await;
+            connection.account.now()
+        }
+        None => None,
+    };
+    aws_now.map_or_else(|| context.time_without_look(), Ok)
 }
 
 /// Publishes a report, in the order of this table.

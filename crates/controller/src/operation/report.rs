@@ -8,43 +8,26 @@ use kube::Resource as _;
 use secret_rotation_api::operation::{
     SecretRotationOperation, SecretRotationOperationStatus, StepReport,
 };
-use secret_rotation_core::advance::{Phase, Wait};
+use secret_rotation_core::advance::Phase;
 use secret_rotation_core::consent::Consent;
-use secret_rotation_core::journal::{Intent, StepResult};
-use secret_rotation_core::names::{Arn, SecretName};
+use secret_rotation_core::names::Arn;
 use secret_rotation_core::operation::{Operation, Outcome};
 use secret_rotation_core::secret::Look;
 use secret_rotation_core::time::{AwsTime, ServerTime};
 
 use crate::error::Error;
 use crate::events::EventNote;
+use crate::operation::decide::present;
 use crate::operation::events::{self, Record};
-use crate::operation::fetch::Fetched;
-use crate::operation::step_state::present;
+use crate::operation::fetched::Fetched;
+use crate::operation::step_end::{Sent, Waiting};
 use crate::operation::write_due;
+
+/// Start the step again with fresh reads.
+const AGAIN: Duration = Duration::ZERO;
 
 /// Shorter pauses are not published, because their ends would be written again and again.
 const SHORTEST_PUBLISHED: Duration = Duration::from_mins(1);
-
-/// How a step ends.
-#[derive(Debug)]
-pub(super) enum StepEnd {
-    /// Nothing is published. The operation is evaluated again after this time, if there is one.
-    Quiet(Option<Duration>),
-    /// Something is published.
-    Reported(Box<Report>),
-    /// The object cannot be parsed, for this reason.
-    Unparsed(String),
-}
-
-/// Why a step ends before its last stage.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// It needs no further stage.
-    End(StepEnd),
-    /// A request failed, or a fact became stale.
-    Failed(Error),
-}
 
 /// Everything that a step has to say about its operation.
 #[derive(Debug)]
@@ -69,15 +52,6 @@ pub(super) struct Report {
     pub again: Result<Option<Duration>, Error>,
 }
 
-/// What a step saw besides the operation.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen<'a> {
-    /// The name of the secret.
-    pub secret: Option<&'a SecretName>,
-    /// Whether a person agrees.
-    pub consent: Option<&'a Consent>,
-}
-
 /// How an operation ended, and what the step saw then.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending<'a> {
@@ -89,31 +63,6 @@ pub(super) struct Ending<'a> {
     pub look: Option<&'a Look>,
     /// Whether a person agrees, if the step evaluated it.
     pub consent: Option<&'a Consent>,
-}
-
-impl StepEnd {
-    /// Ends a step without a report.
-    pub(super) const fn again_after(pause: Duration) -> Self {
-        Self::Quiet(Some(pause))
-    }
-}
-
-impl From<Report> for StepEnd {
-    fn from(report: Report) -> Self {
-        Self::Reported(Box::new(report))
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl<T: Into<StepEnd>> From<T> for Stop {
-    fn from(end: T) -> Self {
-        Self::End(end.into())
-    }
 }
 
 impl Report {
@@ -133,45 +82,31 @@ impl Report {
     }
 
     /// Reports what an operation waits for, with an event if the phase is new. The status is written if it is due.
-    pub(super) fn waiting(
-        fetched: &Fetched,
-        seen: Seen<'_>,
-        wait: &Wait,
-        (now, server_now): (AwsTime, ServerTime),
-    ) -> Self {
-        let status = waiting_status(fetched, seen, wait, server_now);
-        if !write_due::is_due(fetched.object.status.as_ref(), &status, now) {
-            return Self::of(fetched);
+    pub(super) fn waiting(fetched: &Fetched, waiting: &Waiting, server_now: ServerTime) -> Self {
+        let quiet = Self {
+            is_deferred: waiting.is_deferred,
+            again: Ok(Some(waiting.again)),
+            ..Self::of(fetched)
+        };
+        let status = waiting_status(fetched, waiting, server_now);
+        if !write_due::is_due(fetched.object.status.as_ref(), &status, waiting.now) {
+            return quiet;
         }
+        let event = events::deferral(fetched.phase(), &waiting.wait);
         Self {
             status: Some(status),
-            events: events::deferral(fetched.phase(), wait)
-                .into_iter()
-                .collect(),
-            ..Self::of(fetched)
-        }
-    }
-
-    /// Reports that an operation waits for its turn. This needs no event.
-    pub(super) fn delayed(
-        fetched: &Fetched,
-        message: String,
-        (now, server_now): (AwsTime, ServerTime),
-    ) -> Self {
-        let wait = Wait {
-            pause: Duration::ZERO,
-            until: now,
-            phase: Phase::Queued,
-            message,
-        };
-        Self {
-            events: Vec::new(),
-            ..Self::waiting(fetched, Seen::default(), &wait, (now, server_now))
+            events: event.filter(|_| !waiting.is_turn).into_iter().collect(),
+            ..quiet
         }
     }
 
     /// Reports why nothing can be done, if that is new. The phase stays.
-    pub(super) fn hindered(fetched: &Fetched, message: &str, server_now: ServerTime) -> Self {
+    pub(super) fn hindered(
+        fetched: &Fetched,
+        message: &str,
+        again: Duration,
+        server_now: ServerTime,
+    ) -> Self {
         let phase = fetched.phase().unwrap_or(Phase::Queued);
         let status = status_after(
             &fetched.object,
@@ -184,6 +119,7 @@ impl Report {
         );
         Self {
             status: Some(status).filter(|new| fetched.object.status.as_ref() != Some(new)),
+            again: Ok(Some(again)),
             ..Self::of(fetched)
         }
     }
@@ -208,24 +144,23 @@ impl Report {
         Self {
             status: Some(status_after(&fetched.object, &report)),
             identity: Some(arn.clone()),
+            again: Ok(Some(AGAIN)),
             ..Self::of(fetched)
         }
     }
 
-    /// Reports the result of a request, which is in the journal already if `concluded` is no error.
-    pub(super) fn sent(
-        fetched: &Fetched,
-        operation: Operation,
-        (intent, arn): (&Intent, &Arn),
-        result: &StepResult,
-        concluded: Result<(), Error>,
-    ) -> Self {
-        let event = events::request(&fetched.secret_name(), intent, result);
+    /// Reports the result of a request. If the result is not in the journal, the step fails, and the next look shows
+    /// what happened.
+    pub(super) fn sent(fetched: &Fetched, sent: Sent) -> Self {
+        let event = events::request(&fetched.secret_name(), &sent.intent, &sent.result);
         Self {
-            operation,
-            record: Some(Record::sent((intent, arn), result)),
-            events: event.filter(|_| concluded.is_ok()).into_iter().collect(),
-            again: concluded.map(|()| Some(Duration::ZERO)),
+            record: Some(Record::sent((&sent.intent, &sent.arn), &sent.result)),
+            events: event
+                .filter(|_| sent.concluded.is_ok())
+                .into_iter()
+                .collect(),
+            operation: sent.operation,
+            again: sent.concluded.map(|()| Some(AGAIN)),
             ..Self::of(fetched)
         }
     }
@@ -259,34 +194,17 @@ impl Report {
             ..Self::of(fetched)
         }
     }
-
-    /// Adds when the operation is evaluated again.
-    pub(super) fn again_after(self, pause: impl Into<Option<Duration>>) -> Self {
-        Self {
-            again: Ok(pause.into()),
-            ..self
-        }
-    }
-
-    /// Adds that the operation could not begin for a reason that lies in its own secret.
-    pub(super) fn deferred_if(self, is_deferred: bool) -> Self {
-        Self {
-            is_deferred,
-            ..self
-        }
-    }
 }
 
 fn waiting_status(
     fetched: &Fetched,
-    seen: Seen<'_>,
-    wait: &Wait,
+    waiting: &Waiting,
     server_now: ServerTime,
 ) -> SecretRotationOperationStatus {
-    let (object, operation) = (&fetched.object, &fetched.operation);
+    let (object, operation, wait) = (&fetched.object, &fetched.operation, &waiting.wait);
     let report = StepReport {
-        secret: seen.secret,
-        consent: seen.consent,
+        secret: waiting.secret.as_ref(),
+        consent: waiting.consent.as_ref(),
         next_step: (wait.pause >= SHORTEST_PUBLISHED).then_some(wait.until),
         ..step_report(object, operation, (wait.phase, &wait.message), server_now)
     };
@@ -321,25 +239,13 @@ pub(super) fn status_after(
     SecretRotationOperationStatus::after_step(object.status.as_ref(), report)
 }
 
-/// Adds to a failure that the pin could not be removed.
-pub(super) fn with_pin_left(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Failed { reason, message } => Outcome::Failed {
-            reason,
-            message: format!(
-                "{message}; its pin could not be removed, because AWS could not be read, and stays"
-            ),
-        },
-        succeeded @ Outcome::Succeeded { .. } => succeeded,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use fixtures::{arn, condition, labelled, look, now, secret, server, version};
     use secret_rotation_core::action::Step;
+    use secret_rotation_core::advance::Wait;
     use secret_rotation_core::aws_error::ErrorClass;
-    use secret_rotation_core::journal::ResultKind;
+    use secret_rotation_core::journal::{Intent, ResultKind, StepResult};
     use secret_rotation_core::operation::Failure;
     use serde_json::{Value, json};
 
@@ -361,11 +267,7 @@ mod tests {
 
     #[test]
     fn a_wait_for_a_turn_has_no_event() {
-        let report = Report::delayed(
-            &Fetched::stored(&json!({})),
-            "no tokens".to_owned(),
-            times(),
-        );
+        let report = waiting_for(&json!({}), Phase::Queued, true);
         assert_eq!(phase(&report), Some(Phase::Queued));
         assert_eq!(reasons(&report), []);
     }
@@ -375,7 +277,12 @@ mod tests {
         let complete = condition("Complete", "False", "Settling", "");
         let fetched = json!({"status": {"conditions": [complete]}});
         let hindered = |stored: &Value| {
-            Report::hindered(&Fetched::stored(stored), "AWS denied access", times().1)
+            Report::hindered(
+                &Fetched::stored(stored),
+                "AWS denied access",
+                Duration::ZERO,
+                server(now()),
+            )
         };
         let report = hindered(&fetched);
         assert_eq!(phase(&report), Some(Phase::Settling));
@@ -437,7 +344,7 @@ mod tests {
     fn the_secret_of_an_operation_comes_into_label_and_status() {
         let fetched = Fetched::stored(&json!({}));
         let (found, seen) = (arn("team/db"), look(secret("team/db"), None, now()));
-        let report = Report::identified(&fetched, (&found, &seen), times().1);
+        let report = Report::identified(&fetched, (&found, &seen), server(now()));
         let status = report.status.as_ref().expect("a status");
         assert_eq!(
             status.arn.as_ref().map(ToString::to_string),
@@ -479,24 +386,37 @@ mod tests {
             request_id: None,
             code: None,
         };
-        let request = (&intent, &arn("team/db"));
-        Report::sent(
-            &fetched,
-            fetched.operation.clone(),
-            request,
-            &result,
+        let sent = Sent {
+            operation: fetched.operation.clone(),
+            intent,
+            arn: arn("team/db"),
+            result,
             concluded,
-        )
+        };
+        Report::sent(&fetched, sent)
     }
 
     fn waiting(stored: &Value, phase: Phase) -> Report {
+        waiting_for(stored, phase, false)
+    }
+
+    fn waiting_for(stored: &Value, phase: Phase, is_turn: bool) -> Report {
         let wait = Wait {
             pause: Duration::ZERO,
             until: now(),
             phase,
             message: "for something".to_owned(),
         };
-        Report::waiting(&Fetched::stored(stored), Seen::default(), &wait, times())
+        let waiting = Waiting {
+            wait,
+            now: now(),
+            secret: None,
+            consent: None,
+            is_turn,
+            is_deferred: false,
+            again: Duration::ZERO,
+        };
+        Report::waiting(&Fetched::stored(stored), &waiting, server(now()))
     }
 
     fn ended(stored: &Value, outcome: &Outcome) -> Report {
@@ -507,11 +427,7 @@ mod tests {
             look: Some(&seen),
             consent: None,
         };
-        Report::ended(&Fetched::stored(stored), &ending, times().1)
-    }
-
-    fn times() -> (AwsTime, ServerTime) {
-        (now(), server(now()))
+        Report::ended(&Fetched::stored(stored), &ending, server(now()))
     }
 
     /// Returns the changes of an operation whose status was written.

@@ -4,15 +4,22 @@ use std::time::Duration;
 
 use secret_rotation_aws::{StepNeed, StepReservation};
 use secret_rotation_core::action::Step;
+use secret_rotation_core::advance::{Phase, Wait};
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::journal::JournalEntry;
 use secret_rotation_core::names::Region;
 use secret_rotation_core::operation::Operation;
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::profile::Profile;
+use secret_rotation_core::time::AwsTime;
 
 use crate::clock;
 use crate::context::Context;
 use crate::jitter::spread;
+use crate::operation::fetch::BUSY;
+use crate::operation::fetched::Fetched;
+use crate::operation::step_end::{Happening, StepEnd, Stop, Waiting};
+use crate::operation::write_due;
 use crate::outage::StepGuard;
 
 /// The right to take one step.
@@ -41,19 +48,71 @@ const fn is_outage(class: ErrorClass) -> bool {
 
 /// Why a step cannot start yet.
 #[derive(Debug)]
-pub(super) struct StepDelay {
+struct StepDelay {
     /// How long to wait.
-    pub wait: Duration,
+    wait: Duration,
     /// The reason, for people.
-    pub message: String,
+    message: String,
 }
 
 /// Reserves the next step.
 ///
 /// # Errors
 ///
-/// Returns how long to wait, and why, if the region does not answer or the rate limits leave no tokens.
+/// Ends the step if the region does not answer or the rate limits leave no tokens. The operation then waits for its
+/// turn.
 pub(super) async fn reserve(
+    context: &Context,
+    fetched: &Fetched,
+    profile: &Profile,
+    now: AwsTime,
+) -> Result<ReservedStep, Stop> {
+    let profile_region = (profile, fetched.region());
+    let delay = match try_reserve(context, &fetched.operation, profile_region).await {
+        Ok(reserved) => return Ok(reserved),
+        Err(delay) => delay,
+    };
+    let again = fetched.limit_to_deadline(delay.wait, context.server_time()?);
+    if !write_due::is_delay_due(fetched.object.status.as_ref(), delay.wait) {
+        return Err(StepEnd::again_after(again).into());
+    }
+    let waiting = Waiting {
+        wait: Wait {
+            pause: Duration::ZERO,
+            until: now,
+            phase: Phase::Queued,
+            message: delay.message,
+        },
+        now,
+        secret: None,
+        consent: None,
+        is_turn: true,
+        is_deferred: false,
+        again,
+    };
+    Err(StepEnd::about(fetched, Happening::Waits(waiting)).into())
+}
+
+/// Returns the reserved tokens, if they are those of the account that a step needs.
+///
+/// # Errors
+///
+/// Ends the step if the watches lag, so that they were reserved for another account, or not at all.
+pub(super) async fn of_account<'a>(
+    context: &Context,
+    fetched: &Fetched,
+    bound_policy: &BoundPolicy,
+    reserved: &'a mut Option<ReservedStep>,
+) -> Result<&'a mut ReservedStep, StepEnd> {
+    let (profile, region) = (&bound_policy.profile, fetched.region());
+    let account = context.connections.of(profile, region).await.account;
+    let same = reserved
+        .as_mut()
+        .filter(|reserved| reserved.reservation.account().is_same(&account));
+    same.ok_or(StepEnd::again_after(BUSY))
+}
+
+async fn try_reserve(
     context: &Context,
     operation: &Operation,
     (profile, region): (&Profile, &Region),

@@ -1,4 +1,4 @@
-//! What one step rests on, and what core decides from it.
+//! The decision about the next step: what it rests on, and what core decides from it.
 
 use secret_rotation_core::advance::{Gate, Next, StepInput, advance};
 use secret_rotation_core::authorise::{Refusal, authorise};
@@ -6,7 +6,7 @@ use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::consent::Consent;
 use secret_rotation_core::history::History;
 use secret_rotation_core::names::Arn;
-use secret_rotation_core::operation::Operation;
+use secret_rotation_core::operation::{Failure, Operation, Outcome};
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::PlanInput;
 use secret_rotation_core::planner;
@@ -17,7 +17,10 @@ use tokio::time::Instant;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::reads::OperationsOnSecret;
-use crate::operation::fetch::Fetched;
+use crate::operation::fetched::Fetched;
+use crate::operation::look::list_versions;
+use crate::operation::reservation::ReservedStep;
+use crate::operation::step_end::{Happening, StepEnd, Stop};
 
 /// Everything that one step rests on, read for this step.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub(super) struct StepState {
 
 impl StepState {
     /// Asks core for the next step.
-    pub(super) fn next(&self, context: &Context, server_now: ServerTime) -> Next {
+    fn next(&self, context: &Context, server_now: ServerTime) -> Next {
         let operation = &self.fetched.operation;
         let BoundPolicy {
             tenant,
@@ -98,6 +101,73 @@ impl StepState {
             Gate::Blocked(hold) => hold.reason != BlockReason::ConcurrencyLimit,
             Gate::Open | Gate::Unknown => true,
         }
+    }
+}
+
+/// Returns the secret that an operation acts on. A name that now stands for another secret than before is left to core.
+///
+/// # Errors
+///
+/// Ends the step if no secret has the name, or if other operations on the secret do not find this one by its label yet.
+pub(super) fn identity(fetched: &Fetched, look: &Look) -> Result<Arn, StepEnd> {
+    let happening = match (&fetched.operation.arn, present(look)) {
+        (Some(arn), _) if fetched.is_labelled(arn) => return Ok(arn.clone()),
+        (None, None) => Happening::Ended {
+            outcome: Outcome::Failed {
+                reason: Failure::Gone,
+                message: "no secret of this name exists".to_owned(),
+            },
+            look: Some(look.clone()),
+            consent: None,
+        },
+        (Some(arn), _) | (None, Some(Secret { arn, .. })) => Happening::Identified {
+            arn: arn.clone(),
+            look: look.clone(),
+        },
+    };
+    Err(StepEnd::about(fetched, happening))
+}
+
+/// Reads the other operations on the secret.
+///
+/// # Errors
+///
+/// Ends the step if one of them is in progress and cannot be parsed: it blocks the secret. Fails if a request fails.
+pub(super) async fn others(
+    context: &Context,
+    fetched: &Fetched,
+    arn: &Arn,
+) -> Result<Vec<Operation>, Stop> {
+    let unsupported = match other_operations(context, arn).await? {
+        Ok(others) => return Ok(others),
+        Err(unsupported) => unsupported,
+    };
+    let message = format!(
+        "operation {unsupported} is in progress on this secret, and this release cannot parse it"
+    );
+    Err(StepEnd::about(fetched, Happening::Hindered(message)).into())
+}
+
+/// Asks core for the next step. If core needs the versions of the secret, they are listed once.
+///
+/// # Errors
+///
+/// Ends the step if the versions cannot be listed. Fails if the time of the API server is not known.
+pub(super) async fn decide(
+    context: &Context,
+    state: &mut StepState,
+    reserved: &mut ReservedStep,
+) -> Result<Next, Stop> {
+    let server_now = context.server_time()?;
+    let mut next = state.next(context, server_now);
+    if next == Next::LookAtVersions {
+        list_versions(&state.fetched, (&mut state.look, &state.arn), reserved).await?;
+        next = state.next(context, server_now);
+    }
+    context.look_failures.forget(&state.fetched.operation.key);
+    match next {
+        Next::LookAtVersions => Err(Error::Stale("the versions were not listed").into()),
+        next => Ok(next),
     }
 }
 
