@@ -415,6 +415,9 @@ fn short(error: &watches::Error) -> String {
 mod tests {
     use fixtures::{condition, key, merged, operation_resource, policy_resource, resource};
     use kube::core::DeserializeGuard;
+    use secret_rotation_core::names::Arn;
+    #[cfg(debug_assertions)]
+    use secret_rotation_core::operation_index::take_visits;
     use serde_json::{Value, json};
 
     use super::*;
@@ -530,6 +533,43 @@ mod tests {
         }
     }
 
+    /// Each event looks up as many operations and policies as the same event in a cluster without the others, and
+    /// wakes no other one.
+    #[cfg(debug_assertions)]
+    #[tokio::test]
+    async fn an_event_costs_the_same_in_a_large_cluster_as_in_a_small_one() {
+        let changes: [(&str, fn(&mut Stage)); 5] = [
+            ("it begins", |s| s.operation("a", "first", &at_work())),
+            ("it ends", |s| s.operation("b", "first", &ended())),
+            ("it is deleted", |s| s.no_operation("c")),
+            ("it is new", |s| s.operation("new", "first", &json!({}))),
+            ("its policy changes", |s| {
+                s.policy("team", "first", 2, &json!({}));
+            }),
+        ];
+        let cost = |strangers: usize, change: fn(&mut Stage)| {
+            let mut stage = Stage::new();
+            for policy in 0..strangers {
+                let policy = format!("stranger-{policy}");
+                stage.policy("team", &policy, 1, &json!({}));
+                for n in 0..20 {
+                    let more = if n < 5 { json!({}) } else { ended() };
+                    stage.operation(&format!("{policy}-{n}"), &policy, &more);
+                }
+            }
+            stage.context.clear_queues();
+            take_visits();
+            change(&mut stage);
+            let queued: Vec<_> = stage.context.queues.operations.due().into_keys().collect();
+            (take_visits(), queued)
+        };
+        for (what, change) in changes {
+            let alone = cost(0, change);
+            assert!(alone.0 > 0 && !alone.1.is_empty(), "{what}");
+            assert_eq!(cost(50, change), alone, "{what}");
+        }
+    }
+
     const TIME: &str = "2026-11-23T10:00:00Z";
 
     struct Stage {
@@ -618,12 +658,15 @@ mod tests {
             }
         }
 
-        /// All secrets have the same rotation function.
+        /// All secrets but those of strangers have the same rotation function.
         fn apply_operation(
             &self,
             event: Event<DeserializeGuard<SecretRotationOperation>>,
         ) -> Vec<Change<ObjectKey>> {
-            let function = |_: &_| Some(fixtures::function("shared"));
+            let function = |arn: &Arn| {
+                let is_strange = arn.name().starts_with("app/stranger");
+                (!is_strange).then(|| fixtures::function("shared"))
+            };
             self.context.store.apply_operation(0, event, function)
         }
 
