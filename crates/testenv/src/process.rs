@@ -225,10 +225,7 @@ pub fn signal(process: u32, name: &str) -> Result<()> {
 ///
 /// Returns an error if the server does not respond in HTTP within five seconds.
 pub fn ask(port: u16, path: &str) -> Result<(u16, String)> {
-    exchange(
-        port,
-        &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"),
-    )
+    Request::new("GET", path).send(port)
 }
 
 /// Sends a POST request to a server on loopback, and returns status and body of the response.
@@ -237,20 +234,76 @@ pub fn ask(port: u16, path: &str) -> Result<(u16, String)> {
 ///
 /// Returns an error if the server does not respond in HTTP within five seconds.
 pub fn post(port: u16, path: &str, body: &str) -> Result<(u16, String)> {
-    let length = body.len();
-    let head = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}");
-    exchange(port, &format!("{head}\r\n\r\n{body}"))
+    Request::new("POST", path).body(body).send(port)
 }
 
-fn exchange(port: u16, request: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
-    let status = head.split(' ').nth(1).context("a status line")?.parse()?;
-    Ok((status, body.to_owned()))
+/// A request to a server on loopback.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    method: &'a str,
+    path: &'a str,
+    headers: String,
+    body: &'a str,
+    patience: Duration,
+}
+
+impl<'a> Request<'a> {
+    /// Creates a request without a body that waits five seconds for a response.
+    pub fn new(method: &'a str, path: &'a str) -> Self {
+        Self {
+            method,
+            path,
+            headers: String::new(),
+            body: "",
+            patience: Duration::from_secs(5),
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers += &format!("{name}: {value}\r\n");
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(self, body: &'a str) -> Self {
+        Self { body, ..self }
+    }
+
+    /// Sets the maximum time without any byte of the response.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Sends the request, and returns status and body of the response.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server does not respond in HTTP within the time.
+    pub fn send(&self, port: u16) -> Result<(u16, String)> {
+        let Self {
+            method,
+            path,
+            headers,
+            body,
+            ..
+        } = self;
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}"
+        );
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(self.patience))?;
+        stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
+        let status = head.split(' ').nth(1).context("a status line")?.parse()?;
+        Ok((status, body.to_owned()))
+    }
 }
 
 /// Returns whether a server on loopback responds with status 200.

@@ -82,6 +82,15 @@ pub fn debug_binaries() -> Result<PathBuf> {
     target().map(|target| target.join("debug"))
 }
 
+/// Returns the folder of release binaries.
+///
+/// # Errors
+///
+/// Returns an error if cargo does not report its target folder.
+pub fn release_binaries() -> Result<PathBuf> {
+    target().map(|target| target.join("release"))
+}
+
 /// Returns the target folder of cargo.
 ///
 /// # Errors
