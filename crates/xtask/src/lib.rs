@@ -2,6 +2,7 @@
 //!
 //! This crate is not part of the product: none of it runs in a cluster.
 
+pub mod bench;
 pub mod book;
 pub mod chart;
 pub mod check;

@@ -33,6 +33,8 @@ enum Task {
     },
     /// Build everything, run all tests, and print counts and times.
     Test(xtask::testing::Options),
+    /// Measure release builds on the simulator. The results are Markdown tables.
+    Bench(xtask::bench::Options),
     /// Build the previous release, and test the upgrade from it and the downgrade to it.
     Upgrade {
         /// Commit of the previous release.
@@ -89,6 +91,7 @@ fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Demo { keep, context } => xtask::demo::run(&Wishes { keep, context }),
         Task::Test(options) => xtask::testing::run(&options),
+        Task::Bench(options) => xtask::bench::run(&options),
         Task::Upgrade { from } => xtask::upgrade::run(&from),
         Task::Playground { clock_rate } => testenv::playground::run(&clock_rate),
         Task::Book => xtask::book::build(),
