@@ -200,13 +200,12 @@ fn normalized(line: &str) -> String {
         let belongs = |letter: char| letter.is_ascii_alphanumeric() || "-_.:+".contains(letter);
         let (mut text, mut part) = (String::new(), String::new());
         for letter in word.chars().map(Some).chain([None]) {
-            match letter.filter(|letter| belongs(*letter)) {
-                Some(letter) => part.push(letter),
-                None => {
-                    text.push_str(if varies(&part) { "#" } else { &part });
-                    part.clear();
-                    text.extend(letter);
-                }
+            if let Some(letter) = letter.filter(|letter| belongs(*letter)) {
+                part.push(letter);
+            } else {
+                text.push_str(if varies(&part) { "#" } else { &part });
+                part.clear();
+                text.extend(letter);
             }
         }
         text.replace("<invalid>", "#")

@@ -14,7 +14,7 @@ use secret_rotation_tests::objects::{count, is_finished, state, text, verdict};
 use secret_rotation_tests::prometheus::Prometheus;
 use secret_rotation_tests::runbooks::{self, Runbook, Step};
 use secret_rotation_tests::story::TEAM;
-use secret_rotation_tests::{Policy, Story, plugin, rules};
+use secret_rotation_tests::{Controller, Policy, Story, plugin, rules};
 use serde_json::{Value, json};
 use testenv::assets::Assets;
 use testenv::cluster::ADMIN;
@@ -137,7 +137,7 @@ secrets:
   - {id: 33333333-3333-4333-8333-333333333333, labels: [AWSCURRENT], created: -20d}
 ";
 
-/// The environment variables by which EKS gives a pod its role (IRSA). The ServiceAccount has the role in an annotation.
+/// The environment variables by which EKS gives a pod its role (IRSA). The service account has the role in an annotation.
 const IRSA: [(&str, &str); 2] = [
     (
         "AWS_ROLE_ARN",
@@ -327,10 +327,10 @@ impl Stage {
         let out = self.folder.join("out");
         let file = fs::File::create(&out).map_err(|error| error.to_string())?;
         let log = self.folder.join("log");
-        let lines = self.story.controllers.last().map(|one| one.log());
+        let lines = self.story.controllers.last().map(Controller::log);
         fs::write(&log, lines.unwrap_or_default()).map_err(|error| error.to_string())?;
         let mut shell = Command::new("bash")
-            .args(["-c", &format!("{}{script}", self.head(&log))])
+            .args(["-c", &format!("{}{script}", Self::head(&log))])
             .current_dir(&self.folder)
             .env_clear()
             .envs(self.environment())
@@ -368,7 +368,7 @@ impl Stage {
     }
 
     /// What a shell needs before it runs a command: the AWS CLI, and logs of a pod that no node runs.
-    fn head(&self, log: &Path) -> String {
+    fn head(log: &Path) -> String {
         let kubectl = Assets::locate().expect("kubectl").kubectl;
         let kubectl = kubectl.display();
         let aws = match AwsCli::locate("") {
@@ -442,11 +442,11 @@ fn watch(stage: &Stage, policy: &Policy, prefix: &str) {
 }
 
 /// Waits until so many secrets of a policy are in a state.
-fn finds(stage: &Stage, policy: &str, state: &str, number: u64) {
+fn finds(stage: &Stage, policy: &str, wanted: &str, number: u64) {
     stage
         .story
-        .eventually(&format!("{policy} has {number} {state}"), || {
-            count(&stage.story.get("srp", policy), state) == number
+        .eventually(&format!("{policy} has {number} {wanted}"), || {
+            count(&stage.story.get("srp", policy), wanted) == number
         });
 }
 

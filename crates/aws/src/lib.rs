@@ -1,4 +1,4 @@
-//! Secrets Manager as three verbs over the types of core: [`inventory`](Account::inventory), [`look`](Account::look)
+//! Secrets Manager as three verbs over the types of core: [`sweep`](Account::sweep), [`look`](Account::look)
 //! and [`apply`](StepReservation::apply). It also reads the [queue](EventQueue) of events that make the controller look
 //! sooner.
 //!
@@ -14,7 +14,6 @@ mod describe;
 mod endpoint;
 mod errors;
 mod interceptor;
-mod inventory;
 mod list_secrets;
 mod observer;
 mod probe;
@@ -23,6 +22,7 @@ mod scope;
 mod sqs;
 mod step_queue;
 mod step_reservation;
+mod sweep;
 mod token_bucket;
 mod token_source;
 #[cfg(test)]
@@ -34,10 +34,10 @@ pub use aws_config::SdkConfig;
 pub use credentials::{Renewal, ambient};
 pub use endpoint::{Endpoint, EndpointError};
 pub use errors::CallError;
-pub use inventory::MAX_VERSION_AGES;
 pub use observer::{Call, Observer, Operation};
 pub use probe::find_credentials;
 pub use scope::Scope;
 pub use sqs::{Batch, EventQueue};
 pub use step_queue::StepNeed;
 pub use step_reservation::StepReservation;
+pub use sweep::{Refreshed, SweepPlan, Swept};

@@ -1,17 +1,19 @@
 //! The pages of `ListSecrets`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use aws_sdk_secretsmanager::operation::list_secrets::ListSecretsOutput;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
-use secret_rotation_core::names::{Arn, SecretName};
+use secret_rotation_core::aws_error::AwsError;
+use secret_rotation_core::names::SecretName;
 use secret_rotation_core::secret::Secret;
+use secret_rotation_core::time::AwsTime;
 
-use crate::account::Answer;
+use crate::account::{Account, Answer};
 use crate::errors::CallError;
-use crate::inventory::{Found, Sweep};
 use crate::observer::Operation;
+use crate::sweep::Found;
 use crate::{convert, errors};
 
 /// The maximum number of pages of one list. AWS allows 500,000 secrets in a region, which are 5,000 pages.
@@ -23,42 +25,108 @@ const MAX_PAGES_OF_NAME: usize = 3;
 /// The maximum number of values in a filter.
 const MAX_VALUES: usize = 10;
 
-impl Sweep<'_> {
-    /// Returns the listed secrets by ARN. A failure is recorded as a gap.
-    pub(crate) async fn listed(
-        &mut self,
-        prefixes: Option<&BTreeSet<String>>,
-    ) -> BTreeMap<Arn, Secret> {
-        let mut found = BTreeMap::new();
-        for filter in filters(prefixes) {
-            self.pages(filter.as_ref(), &mut found).await;
+/// One page of a list.
+pub(crate) struct Page {
+    /// The time of the answer.
+    pub(crate) at: AwsTime,
+    /// The secrets, without those beyond the prefixes.
+    pub(crate) secrets: Vec<Secret>,
+    /// Entries that name their secrets and are malformed otherwise.
+    pub(crate) malformed: Vec<(SecretName, AwsError)>,
+    /// Set if an entry without a name is malformed: it could be any secret.
+    pub(crate) unnamed: Option<AwsError>,
+}
+
+/// The pages of the lists that cover some prefixes. After an error no page of the same list follows.
+pub(crate) struct Pages<'a> {
+    account: &'a Account,
+    prefixes: Option<&'a BTreeSet<String>>,
+    /// The lists that have not begun.
+    filters: std::vec::IntoIter<Option<Filter>>,
+    list: Option<OpenList>,
+}
+
+/// A list in progress.
+struct OpenList {
+    filter: Option<Filter>,
+    token: Option<String>,
+    tokens: BTreeSet<String>,
+    pages: usize,
+}
+
+impl<'a> Pages<'a> {
+    /// Creates the lists of these prefixes, or one list of everything.
+    pub(crate) fn of(account: &'a Account, prefixes: Option<&'a BTreeSet<String>>) -> Self {
+        Self {
+            account,
+            prefixes,
+            filters: filters(prefixes).into_iter(),
+            list: None,
         }
-        if let Some(prefixes) = prefixes {
-            found.retain(|_, secret| begins(secret.name.as_str(), prefixes));
-        }
-        found
     }
 
-    async fn pages(&mut self, filter: Option<&Filter>, found: &mut BTreeMap<Arn, Secret>) {
-        let mut page_tokens = BTreeSet::new();
-        let mut token = None;
-        for _ in 0..MAX_PAGES {
-            token = match self.page(filter, token).await {
-                Ok(page) => self.read(&page, found),
-                Err(CallError { error, at }) => {
-                    self.record_time(at);
-                    return self.record_gap(error);
+    /// Reads the next page. Returns `None` after the last one.
+    pub(crate) async fn next(&mut self) -> Option<Result<Page, CallError>> {
+        let mut list = match self.list.take() {
+            Some(list) => list,
+            None => OpenList {
+                filter: self.filters.next()?,
+                token: None,
+                tokens: BTreeSet::new(),
+                pages: 0,
+            },
+        };
+        let page = match self
+            .account
+            .page(list.filter.as_ref(), list.token.take())
+            .await
+        {
+            Ok(page) => page,
+            Err(rejected) => return Some(Err(rejected)),
+        };
+        list.pages += 1;
+        list.token = convert::present(page.value.next_token()).map(str::to_owned);
+        if let Some(token) = &list.token {
+            // Without this check, a list that repeats itself would never end.
+            if list.pages >= MAX_PAGES || !list.tokens.insert(token.clone()) {
+                return Some(Err(page.malformed()));
+            }
+            self.list = Some(list);
+        }
+        Some(Ok(self.read(&page)))
+    }
+
+    /// Parses one page. An empty page can have successors.
+    fn read(&self, page: &Answer<ListSecretsOutput>) -> Page {
+        let mut read = Page {
+            at: page.at,
+            secrets: Vec::new(),
+            malformed: Vec::new(),
+            unnamed: None,
+        };
+        for entry in page.value.secret_list() {
+            match convert::listed(entry) {
+                Ok(secret) if self.is_within(secret.name.as_str()) => read.secrets.push(secret),
+                Ok(_) => {}
+                Err(_) => {
+                    let error = errors::malformed(page.request_id.clone());
+                    // A malformed entry with a name hides only this secret.
+                    match entry.name().and_then(|name| SecretName::parse(name).ok()) {
+                        Some(name) => read.malformed.push((name, error)),
+                        None => read.unnamed = Some(error),
+                    }
                 }
-            };
-            match &token {
-                None => return,
-                Some(token) if !page_tokens.insert(token.clone()) => break,
-                Some(_) => {}
             }
         }
-        self.record_gap(errors::malformed(None));
+        read
     }
 
+    fn is_within(&self, name: &str) -> bool {
+        self.prefixes.is_none_or(|prefixes| begins(name, prefixes))
+    }
+}
+
+impl Account {
     /// Looks for one exact name. AWS's filter matches prefixes, so this compares whole names.
     pub(crate) async fn find(&self, name: &SecretName) -> Found {
         if !is_filterable(name.as_str()) {
@@ -92,44 +160,18 @@ impl Sweep<'_> {
         filter: Option<&Filter>,
         token: Option<String>,
     ) -> Result<Answer<ListSecretsOutput>, CallError> {
-        let turn = self.account.shared_reads();
+        let turn = self.shared_reads();
         let request = self
-            .account
             .sweep_client()
             .list_secrets()
             .max_results(100)
             .include_planned_deletion(true)
             .set_filters(filter.map(|filter| vec![filter.clone()]))
             .set_next_token(token);
-        let asked = self
-            .account
-            .ask((Operation::ListSecrets, &turn), |interceptor| {
-                request.clone().customize().interceptor(interceptor).send()
-            });
+        let asked = self.ask((Operation::ListSecrets, &turn), |interceptor| {
+            request.clone().customize().interceptor(interceptor).send()
+        });
         asked.await
-    }
-
-    /// Adds one page. Returns the token of the next page, if there is one. An empty page can have one.
-    fn read(
-        &mut self,
-        page: &Answer<ListSecretsOutput>,
-        found: &mut BTreeMap<Arn, Secret>,
-    ) -> Option<String> {
-        self.record_time(Some(page.at));
-        for entry in page.value.secret_list() {
-            if let Ok(secret) = convert::listed(entry) {
-                found.insert(secret.arn.clone(), secret);
-            } else {
-                let error = errors::malformed(page.request_id.clone());
-                // A malformed entry with a name hides only this secret. An entry without a name could be any secret, so
-                // it is a gap.
-                match entry.name().and_then(|name| SecretName::parse(name).ok()) {
-                    Some(name) => self.record_malformed(name, error),
-                    None => self.record_gap(error),
-                }
-            }
-        }
-        convert::present(page.value.next_token()).map(str::to_owned)
     }
 }
 

@@ -10,6 +10,8 @@ mod progress;
 mod secret_arg;
 mod session;
 
+#[cfg(test)]
+pub(crate) use self::collect::OwnEngine;
 pub(crate) use self::collect::{RegionSweep, collect};
 pub(crate) use self::criteria::Criteria;
 pub(crate) use self::errors::FailedCalls;

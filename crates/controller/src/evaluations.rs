@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::names::{Region, Uid};
-use secret_rotation_core::plan::{RegionGate, RegionGates};
-use secret_rotation_core::survey::PreviousFindings;
+use secret_rotation_core::plan::{Plan, RegionGate, RegionGates};
+use secret_rotation_core::survey::{PreviousFindings, Survey};
+use secret_rotation_core::time::AwsTime;
 
 /// The last evaluation by policy.
 #[derive(Debug, Default)]
@@ -21,27 +22,31 @@ pub(crate) struct Evaluations {
 struct Evaluation {
     term: u64,
     regions: BTreeMap<Region, RegionGate>,
+    /// What no row of an engine shows: names, and findings from before the controller started.
     memory: PreviousFindings,
+    wake_at: Option<AwsTime>,
 }
 
 impl Evaluations {
     /// Records an evaluation. Returns whether automatic operations may now start in a region where they could not
     /// before, or the reverse.
-    pub(crate) fn record(
-        &self,
-        policy: &Uid,
-        term: u64,
-        regions: &BTreeMap<Region, RegionGate>,
-        memory: PreviousFindings,
-    ) -> bool {
+    pub(crate) fn record(&self, policy: &Uid, term: u64, plan: &Plan, survey: &Survey) -> bool {
         let evaluation = Evaluation {
             term,
-            regions: regions.clone(),
-            memory,
+            regions: plan.regions.clone(),
+            memory: survey.memory(),
+            wake_at: plan.wake_at,
         };
         let before = self.all().insert(policy.clone(), evaluation);
-        self.gates().insert(policy.clone(), regions.clone());
-        before.is_none_or(|before| before.term != term || before.regions != *regions)
+        self.gates().insert(policy.clone(), plan.regions.clone());
+        before.is_none_or(|before| before.term != term || before.regions != plan.regions)
+    }
+
+    /// Returns whether the time of AWS has come at which the last plan must be made again.
+    pub(crate) fn is_due(&self, policy: &Uid, now: AwsTime) -> bool {
+        let all = self.all();
+        let wake_at = all.get(policy).and_then(|evaluation| evaluation.wake_at);
+        wake_at.is_some_and(|wake_at| wake_at <= now)
     }
 
     /// Returns whether automatic operations may start in the region, if the policy was evaluated in this term.
@@ -110,7 +115,7 @@ impl Evaluations {
 
 #[cfg(test)]
 mod tests {
-    use fixtures::{REGION, region, uid};
+    use fixtures::{REGION, bound_policy, region, uid};
 
     use super::*;
 
@@ -121,9 +126,17 @@ mod tests {
         let held = RegionGate::Blocked(BlockReason::CircuitBreakerOpen);
         assert_eq!(evaluations.region_gate(&policy, 1, &region(REGION)), None);
         let regions = [(region(REGION), held)].into();
-        assert!(evaluations.record(&policy, 1, &regions, PreviousFindings::default()));
+        let record = |regions| {
+            let plan = Plan {
+                regions,
+                ..Plan::default()
+            };
+            let survey = fixtures::survey(&bound_policy(fixtures::policy("payments")), Vec::new());
+            evaluations.record(&policy, 1, &plan, &survey)
+        };
+        assert!(record(regions));
         let regions = [(region(REGION), held)].into();
-        assert!(!evaluations.record(&policy, 1, &regions, PreviousFindings::default()));
+        assert!(!record(regions));
         assert_eq!(
             evaluations.region_gate(&policy, 1, &region(REGION)),
             Some(held)

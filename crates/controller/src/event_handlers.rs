@@ -182,6 +182,7 @@ fn operation_changed(context: &Context, known: &mut KnownOperations, change: Cha
             context.look_failures.forget(&key);
             if let Some(removed) = known.remove(&key) {
                 queue_after(context, removed.parsed());
+                judge_again(context, &removed);
                 queue_policy_of(context, &key, &removed);
             }
         }
@@ -208,6 +209,7 @@ fn operation_applied(context: &Context, known: &mut KnownOperations, key: &Objec
     if before.is_some_and(|before| before.stage() == entry.stage()) {
         return;
     }
+    judge_again(context, &entry);
     if has_started || is_finished {
         queue_after(context, entry.parsed());
     }
@@ -223,6 +225,20 @@ fn queue_policy_of(context: &Context, key: &ObjectKey, entry: &OperationEntry) {
         };
         let soon = clock::now() + GATHERING;
         context.queues.policies.push(policy, soon);
+    }
+}
+
+/// Judges the secret of an operation again: what the controller itself has changed counts differently. Queues the
+/// policies for which that makes a difference.
+fn judge_again(context: &Context, entry: &OperationEntry) {
+    let Some(arn) = entry.parsed().and_then(|operation| operation.arn.as_ref()) else {
+        return;
+    };
+    let snapshot = context.store.snapshot();
+    let known = (&snapshot.operations, &context.stability);
+    let changed = context.sweeps.operation_moved(arn, known);
+    for policy in changed {
+        context.queues.policies.push(policy, clock::now());
     }
 }
 

@@ -18,7 +18,6 @@ use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kubernetes::with_call_timeout;
-use crate::policy::preconditions;
 use crate::store::{Snapshot, Store};
 use crate::sweep;
 
@@ -133,14 +132,9 @@ fn attempt_window(store: &Store, policy: &ObjectKey) -> Option<Duration> {
 
 /// Returns the earliest AWS time that any policy knows, or the time of the API server if there is none.
 fn earliest_aws_time(context: &Context, snapshot: &Snapshot, server_now: ServerTime) -> AwsTime {
-    let views = snapshot.bound_policies.iter().map(|one| {
-        let selection = preconditions::selection(one);
-        context
-            .sweeps
-            .view(&one.policy.uid, &selection, &sweep::profile_regions(one))
-    });
-    views
-        .filter_map(|view| view.now)
+    let policies = snapshot.bound_policies.iter();
+    policies
+        .filter_map(|one| context.sweeps.aws_time(&sweep::profile_regions(one)))
         .min()
         .unwrap_or_else(|| AwsTime::new(server_now.timestamp()))
 }

@@ -3,7 +3,7 @@
 mod apply;
 mod events;
 pub(crate) mod preconditions;
-mod status;
+mod report;
 pub(crate) mod write_due;
 pub(crate) mod written_status;
 
@@ -11,19 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secret_rotation_api::Readiness;
-use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
 use secret_rotation_core::names::ObjectKey;
+use secret_rotation_core::operation_index::OperationIndex;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::Plan;
 use secret_rotation_core::planner::plan;
 use secret_rotation_core::policy::Policy;
-use secret_rotation_core::survey::Survey;
+use secret_rotation_core::survey::{PreviousFindings, Survey};
 use secret_rotation_core::time::AwsTime;
 
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::event_handlers;
 use crate::store::PolicyEntry;
 use crate::sweep::{self, SweepView};
 
@@ -33,8 +32,49 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(15);
 /// Minimum time before a pass that only the time triggers.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Evaluates one policy: parses it, takes the inventory, makes the survey and the plan, creates operations, and
-/// publishes the result. Returns the time until the next pass.
+/// One pass over a policy, as far as it came.
+pub(crate) enum Pass<'a> {
+    /// The secrets could not be evaluated. What is known of them stays as it was.
+    Unevaluated {
+        /// The policy, if it can be parsed.
+        policy: Option<&'a Policy>,
+        /// Why not.
+        readiness: Readiness,
+    },
+    /// The secrets were evaluated.
+    Evaluated(Box<Evaluated>),
+}
+
+/// A policy whose secrets can be evaluated.
+struct Ready<'a> {
+    bound_policy: Arc<BoundPolicy>,
+    /// The findings in its status.
+    stored: &'a PreviousFindings,
+    view: SweepView,
+    now: AwsTime,
+}
+
+/// What was found and planned for a policy.
+pub(crate) struct Evaluated {
+    bound_policy: Arc<BoundPolicy>,
+    view: SweepView,
+    operations: OperationIndex,
+    survey: Survey,
+    plan: Plan,
+    /// Whether automatic operations may now start where they could not before, or the reverse.
+    has_moved: bool,
+    now: AwsTime,
+}
+
+/// Evaluates one policy. Returns the time until the next pass.
+///
+/// | Stage | Function | Reads or writes |
+/// |---|---|---|
+/// | fetch | the store | nothing |
+/// | precondition | [`precondition`] | nothing; it requests sweeps |
+/// | plan | [`evaluate`] | nothing |
+/// | apply | [`apply::apply`] | creates and ends operations |
+/// | report | [`report::report`] | status, events, metrics and wake-ups |
 ///
 /// # Errors
 ///
@@ -46,74 +86,79 @@ pub(crate) async fn reconcile(
     let Some(entry) = context.store.policy(&key) else {
         return Ok(None);
     };
-    let (policy, remembered) = match &entry.core {
-        Ok(parsed) => parsed,
-        Err(why) => {
-            return status::publish_unevaluated(
-                &context,
-                &key,
-                &entry,
-                None,
-                Readiness::InvalidSpec(why.clone()),
-            )
-            .await;
+    let (pass, applied) = match precondition(&context, &entry) {
+        Ok(ready) => {
+            let evaluated = evaluate(&context, ready)?;
+            let Evaluated {
+                bound_policy, plan, ..
+            } = &evaluated;
+            let applied = apply::apply(&context, &entry, &bound_policy.policy, plan).await;
+            (Pass::Evaluated(Box::new(evaluated)), applied)
         }
+        Err(unevaluated) => (unevaluated, Ok(())),
     };
-    let bound_policy = match bound_policy(&context, policy) {
-        Ok(bound_policy) => bound_policy,
-        Err(readiness) => {
-            return status::publish_unevaluated(&context, &key, &entry, Some(policy), readiness)
-                .await;
-        }
+    let next = report::report(&context, &key, &entry, &pass).await?;
+    applied.map(|()| next)
+}
+
+/// Returns the policy with what the sweeps saw for it, or why its secrets cannot be evaluated.
+fn precondition<'a>(context: &Context, entry: &'a PolicyEntry) -> Result<Ready<'a>, Pass<'a>> {
+    let (policy, stored) = entry.core.as_ref().map_err(|why| Pass::Unevaluated {
+        policy: None,
+        readiness: Readiness::InvalidSpec(why.clone()),
+    })?;
+    let unevaluated = |readiness| Pass::Unevaluated {
+        policy: Some(policy),
+        readiness,
     };
-    let view = inventory(&context, &entry, &bound_policy);
-    if context
-        .sweeps
-        .foreign_account(&bound_policy.profile)
-        .is_some()
-    {
-        let readiness = Readiness::ProfileNotReady(policy.profile.clone());
-        return status::publish_unevaluated(&context, &key, &entry, Some(policy), readiness).await;
+    let bound_policy = bound_policy(context, policy).map_err(unevaluated)?;
+    let view = seen(context, entry, &bound_policy);
+    let foreign = context.sweeps.foreign_account(&bound_policy.profile);
+    match (foreign, view.now.filter(|_| !view.seen.is_empty())) {
+        (Some(_), _) => Err(unevaluated(Readiness::ProfileNotReady(
+            policy.profile.clone(),
+        ))),
+        (None, None) => Err(unevaluated(not_seen(&view))),
+        (None, Some(now)) => Ok(Ready {
+            bound_policy: Arc::new(bound_policy),
+            stored,
+            view,
+            now,
+        }),
     }
-    let (Some(now), false) = (view.now, view.inventories.is_empty()) else {
-        return status::publish_unevaluated(&context, &key, &entry, Some(policy), not_seen(&view))
-            .await;
-    };
+}
+
+/// Surveys the secrets and plans what to do about them.
+fn evaluate(context: &Context, ready: Ready<'_>) -> Result<Evaluated, Error> {
+    let Ready {
+        bound_policy,
+        stored,
+        view,
+        now,
+    } = ready;
     let term = context.claim()?.term;
-    let snapshot = context.store.snapshot();
-    let survey = survey(
+    let operations = context.store.snapshot().operations;
+    let uid = &bound_policy.policy.uid;
+    let previous = context
+        .evaluations
+        .previous_findings(uid, stored, &view.unsettled);
+    let survey = context.sweeps.survey(
         &bound_policy,
         &view,
-        ClassifyInput {
-            previous: &context.evaluations.previous_findings(
-                &policy.uid,
-                remembered,
-                &view.unsettled,
-            ),
-            operations: &snapshot.operations,
-            stability: &context.stability.lock(),
-        },
+        (stored, &previous),
+        (&operations, &context.stability),
     );
     let plan = context.with_plan_input(&bound_policy, now, |input| plan(&survey, input));
-    let moved =
-        context
-            .evaluations
-            .record(&policy.uid, term, &plan.regions, previous_findings(&survey));
-    if moved {
-        event_handlers::queue_operations_of(&context, &key);
-    }
-    let acted = apply::apply(&context, &entry, policy, &plan).await;
-    status::publish_evaluated(
-        &context,
-        &key,
-        &entry,
-        &bound_policy,
-        &view,
-        (&survey, &plan),
-        &snapshot.operations,
-    )
-    .await?;
-    acted.map(|()| Some(requeue_after(&plan, now)))
+    let has_moved = context.evaluations.record(uid, term, &plan, &survey);
+    Ok(Evaluated {
+        bound_policy,
+        view,
+        operations,
+        survey,
+        plan,
+        has_moved,
+        now,
+    })
 }
 
 /// Returns the policy with its tenant and profile, or why its secrets must not be looked at.
@@ -130,7 +175,7 @@ fn bound_policy(context: &Context, policy: &Policy) -> Result<BoundPolicy, Readi
 /// Returns what the sweeps saw last. Requests what is still needed: a selection that was never read is read
 /// immediately, and a requested check at its earliest time. If the interval has changed, the sweeper computes its
 /// next time again.
-fn inventory(context: &Context, entry: &PolicyEntry, bound_policy: &BoundPolicy) -> SweepView {
+fn seen(context: &Context, entry: &PolicyEntry, bound_policy: &BoundPolicy) -> SweepView {
     let (profile_regions, policy) = (sweep::profile_regions(bound_policy), &bound_policy.policy);
     let handled = entry
         .status
@@ -171,17 +216,6 @@ fn inventory(context: &Context, entry: &PolicyEntry, bound_policy: &BoundPolicy)
 
 fn not_seen(view: &SweepView) -> Readiness {
     Readiness::in_regions(&view.gaps).unwrap_or(Readiness::Progressing)
-}
-
-fn survey(bound_policy: &BoundPolicy, view: &SweepView, known: ClassifyInput<'_>) -> Survey {
-    let inventories: Vec<_> = view.inventories.iter().map(AsRef::as_ref).collect();
-    classify(
-        &bound_policy.tenant,
-        &bound_policy.profile,
-        &bound_policy.policy,
-        &inventories,
-        known,
-    )
 }
 
 fn requeue_after(plan: &Plan, now: AwsTime) -> Duration {

@@ -6,9 +6,7 @@ use std::time::Duration;
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt as _};
 use secret_rotation_api::Readiness;
-use secret_rotation_api::profile::{
-    AWSAccessProfile, AWSAccessProfileStatus, ProfileReport, RegionSweep,
-};
+use secret_rotation_api::profile::{AWSAccessProfile, AWSAccessProfileStatus, ProfileReport};
 use secret_rotation_core::aws_error::{AwsError, ErrorClass};
 use secret_rotation_core::names::{ProfileName, Region};
 use secret_rotation_core::policy::Suspension;
@@ -34,11 +32,7 @@ pub(crate) async fn reconcile(
     let Some(entry) = context.store.profile(&name) else {
         return Ok(None);
     };
-    let (inventories, gaps) = context.sweeps.of_profile(&name);
-    let sweeps: Vec<_> = inventories
-        .iter()
-        .map(|inventory| RegionSweep::from(inventory.as_ref()))
-        .collect();
+    let (sweeps, gaps) = context.sweeps.of_profile(&name);
     let readiness = readiness(&context, &entry, gaps, !sweeps.is_empty());
     let regions = entry
         .core
@@ -175,6 +169,8 @@ fn is_used(context: &Context, name: &ProfileName) -> bool {
 #[cfg(test)]
 mod tests {
     use secret_rotation_core::time::{AwsTime, ServerTime};
+
+    use secret_rotation_api::profile::RegionSweep;
 
     use super::*;
     use crate::published_statuses::PublishedStatuses;

@@ -253,7 +253,7 @@ async fn context(
         connections: Connections::new(Arc::clone(&metrics), read_health),
         cluster,
         store: Store::new(options.namespaces.len()),
-        sweeps: SweepStore::default(),
+        sweeps: SweepStore::of(metrics.reports().known_secrets().clone()),
         stability: SharedStability::default(),
         evaluations: Evaluations::default(),
         published_statuses: PublishedStatuses::default(),

@@ -6,7 +6,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use secret_rotation_core::inventory::Inventory;
 use secret_rotation_core::secret::{Look, Seen};
 use secret_rotation_core::stability::StabilityTracker;
 use secret_rotation_core::time::AwsTime;
@@ -16,16 +15,6 @@ use secret_rotation_core::time::AwsTime;
 pub(crate) struct SharedStability(Mutex<StabilityTracker>);
 
 impl SharedStability {
-    /// Records what a sweep saw. A secret that it could not read stays as it was known before.
-    pub(crate) fn record_sweep(&self, inventory: &Inventory) {
-        let mut watches = self.lock();
-        let readable = inventory.secrets.values();
-        for seen in readable.filter(|seen| seen.unreadable.is_none()) {
-            watches.observe(&seen.secret, seen.versions.as_ref(), inventory.time);
-        }
-        watches.forget_older_than_gap(inventory.time);
-    }
-
     /// Records a look. Returns since when labels and versions have been unchanged.
     pub(crate) fn record_look(&self, look: &Look) -> Option<AwsTime> {
         let Seen::Present(secret) = &look.secret else {
@@ -44,66 +33,26 @@ impl SharedStability {
 
 #[cfg(test)]
 mod tests {
-    use fixtures::{aws_error, bare_secret, labelled, minutes, now};
-    use secret_rotation_core::aws_error::{AwsError, ErrorClass};
-    use secret_rotation_core::inventory::Observation;
+    use fixtures::{bare_secret, labelled, minutes, now};
     use secret_rotation_core::secret::Secret;
 
     use super::*;
 
     #[test]
-    fn a_sweep_sets_since_when_a_later_look_has_seen_no_change() {
+    fn a_look_shows_since_when_nothing_has_changed() {
         let stability = SharedStability::default();
-        let pending = pending();
-        stability.record_sweep(&inventory(0, pending.clone(), None));
-        assert_eq!(
-            stability.record_look(&look(30, pending.clone())),
-            Some(at(0))
-        );
-        let other = labelled(pending, "STAGING", "one");
+        let pending = labelled(bare_secret("prod/a"), "AWSPENDING", "two");
+        let seen = |minute| stability.record_look(&look(minute, pending.clone()));
+        assert_eq!((seen(0), seen(30)), (Some(at(0)), Some(at(0))));
+        let other = labelled(pending.clone(), "STAGING", "one");
         assert_eq!(stability.record_look(&look(31, other)), Some(at(31)));
-    }
-
-    #[test]
-    fn a_secret_that_could_not_be_read_was_not_seen() {
-        let stability = SharedStability::default();
-        let denied = aws_error(ErrorClass::Denied);
-        stability.record_sweep(&inventory(0, pending(), Some(denied)));
-        assert_eq!(stability.record_look(&look(30, pending())), Some(at(30)));
-    }
-
-    /// A sweep of another account does not remove what was seen a moment ago.
-    #[test]
-    fn a_later_sweep_of_another_region_keeps_what_is_known() {
-        let stability = SharedStability::default();
-        stability.record_sweep(&inventory(0, pending(), None));
-        let mut elsewhere = inventory(50, pending(), None);
-        elsewhere.secrets.clear();
-        stability.record_sweep(&elsewhere);
-        assert_eq!(stability.record_look(&look(55, pending())), Some(at(0)));
     }
 
     fn at(minute: u64) -> AwsTime {
         now().plus(minutes(minute))
     }
 
-    fn pending() -> Secret {
-        labelled(bare_secret("prod/a"), "AWSPENDING", "two")
-    }
-
     fn look(minute: u64, secret: Secret) -> Look {
         fixtures::look(secret, None, at(minute))
-    }
-
-    fn inventory(minute: u64, secret: Secret, unreadable: Option<AwsError>) -> Inventory {
-        let seen = Observation {
-            unreadable,
-            ..Observation::listed(secret)
-        };
-        Inventory {
-            time: at(minute),
-            completed: None,
-            ..fixtures::inventory(vec![seen])
-        }
     }
 }

@@ -1,9 +1,8 @@
-//! One sweeper per profile and region lists the secrets for every policy of the profile. The results are kept here
-//! for all of them.
+//! One sweeper per profile and region lists the secrets for every policy of the profile. What it reads goes into the
+//! engine of the region, page by page, and the policies whose result differs are queued.
 
 mod interval;
 mod record;
-mod refresh;
 mod requests;
 pub(crate) mod store;
 
@@ -11,23 +10,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secret_rotation_aws::Scope;
-use secret_rotation_core::aws_error::AwsError;
-use secret_rotation_core::inventory::{Inventory, Unseen};
-use secret_rotation_core::names::{Arn, Uid};
+use secret_rotation_aws::{Account, Scope, SweepPlan};
+use secret_rotation_core::engine::{SharedEngine, Sights};
+use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::names::{Arn, ObjectKey, Uid};
 use secret_rotation_core::ownership::BoundPolicy;
-use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::Selector;
+use secret_rotation_core::survey::PreviousFindings;
 use tokio::time::Instant;
 
-use self::record::{RegionRecord, may_look};
+use self::record::{LastSweep, PolicyRead, RegionRecord};
 use self::requests::SweepTask;
-pub(crate) use self::store::{SweepStore, SweepView};
+pub(crate) use self::store::{KnownSecrets, SweepStore, SweepView};
 use crate::aws_connections::ProfileRegion;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::policy::preconditions;
+
+/// The maximum number of version ages that one sweep looks up, so that it stays short. The next sweeps look up the
+/// others.
+const MAX_VERSION_AGES: usize = 50;
 
 /// Minimum time between the beginnings of two sweeps or looks in one profile and region, whatever requests them.
 const SPACING: Duration = Duration::from_secs(2);
@@ -35,6 +38,26 @@ const SPACING: Duration = Duration::from_secs(2);
 /// Maximum number of single looks. Beyond it, or beyond one in a hundred of the known secrets, a whole sweep is
 /// cheaper.
 const MAX_LOOKS: usize = 100;
+
+/// Lends the engine of one region to the sweep that fills it.
+struct RegionEngine<'a> {
+    context: &'a Context,
+    record: &'a RegionRecord,
+}
+
+impl SharedEngine for RegionEngine<'_> {
+    fn with<T>(&self, change: impl FnOnce(&mut Sights<'_>) -> T) -> T {
+        let snapshot = self.context.store.snapshot();
+        // Order matters: whoever needs both locks the engine first.
+        let mut engine = self.record.engine();
+        let mut stability = self.context.stability.lock();
+        change(&mut Sights {
+            engine: &mut engine,
+            stability: &mut stability,
+            operations: &snapshot.operations,
+        })
+    }
+}
 
 /// Sweeps one region of a profile, or carries out the requests for it. Returns the time until the next run, or `None`
 /// if no policy needs the region any more.
@@ -46,29 +69,29 @@ pub(crate) async fn sweep(
     context: Arc<Context>,
     profile_region: ProfileRegion,
 ) -> Result<Option<Duration>, Error> {
-    let Some(served) = bound_policies(&context, &profile_region) else {
-        context.sweeps.remove(&profile_region);
-        context
-            .metrics
-            .forget_sweep(&profile_region.profile, &profile_region.region);
+    let served = bound_policies(&context, &profile_region);
+    if served.is_empty() {
+        rest(&context, &profile_region);
         return Ok(None);
-    };
+    }
     let (began, epoch) = (clock::now(), context.leadership.epoch());
     let mut record = context.sweeps.record(&profile_region);
     record.check_intervals = check_intervals(&served);
     let spaced = record.active.map_or(began, |last| last + SPACING);
-    let is_due = next_sweep_due(&record, &profile_region, &served).is_none_or(|due| due <= began);
-    if spaced <= began && is_due {
-        context.sweeps.take_covered(&profile_region, began);
-        record = sweep_all(&context, &profile_region, &served, &record).await;
-        store_result(&context, &profile_region, record, epoch, &served)?;
-    } else if spaced <= began {
-        let task = context.sweeps.take_task(&profile_region, began);
-        let (record, affected) = run_task(&context, &profile_region, &served, record, task).await;
-        store_result(&context, &profile_region, record, epoch, &affected)?;
-    } else {
+    if spaced > began {
         return Ok(Some(spaced - began));
     }
+    let is_due = next_sweep_due(&record, &profile_region, &served).is_none_or(|due| due <= began);
+    // What the sweep reads stays known even if the sweep is canceled.
+    context.sweeps.store(&profile_region, record.clone());
+    let (record, affected) = if is_due {
+        context.sweeps.take_covered(&profile_region, began);
+        sweep_all(&context, &profile_region, &served, record).await
+    } else {
+        let task = context.sweeps.take_task(&profile_region, began);
+        run_task(&context, &profile_region, &served, record, task).await
+    };
+    store_result(&context, &profile_region, record, epoch, affected)?;
     Ok(Some(time_until_next_run(
         &context,
         &profile_region,
@@ -76,14 +99,15 @@ pub(crate) async fn sweep(
     )))
 }
 
-/// Carries out the pending requests. Returns the new record, and the policies to evaluate again.
+/// Carries out the pending requests. Returns the new record, and the policies to evaluate again whether or not their
+/// result differs.
 async fn run_task(
     context: &Context,
     profile_region: &ProfileRegion,
-    served: &[BoundPolicy],
+    served: &[Arc<BoundPolicy>],
     record: RegionRecord,
     task: SweepTask,
-) -> (RegionRecord, Vec<BoundPolicy>) {
+) -> (RegionRecord, BTreeSet<ObjectKey>) {
     let is_read = |bound_policy: &BoundPolicy| {
         let selection = preconditions::selection(bound_policy);
         context
@@ -96,131 +120,269 @@ async fn run_task(
     };
     let asking = served.iter().filter(|bound_policy| is_asked(bound_policy));
     let some: Vec<_> = asking.cloned().collect();
-    let known = record
-        .inventory
-        .as_ref()
-        .map_or(0, |known| known.secrets.len());
+    let known = record.engine().len();
     let many = task.secrets.len() > MAX_LOOKS.max(known / 100);
     if many || !some.is_empty() && scope(&some) == scope(served) {
         context.sweeps.take_covered(profile_region, clock::now());
-        let record = sweep_all(context, profile_region, served, &record).await;
-        return (record, served.to_vec());
+        return sweep_all(context, profile_region, served, record).await;
     }
     let mut record = record;
     if !some.is_empty() {
         record = sweep_some(context, profile_region, &some, record).await;
     }
-    let looked = if task.secrets.is_empty() {
-        Vec::new()
-    } else {
-        look_at(context, profile_region, served, &mut record, &task.secrets).await
-    };
-    let is_affected = |bound_policy: &&BoundPolicy| {
-        let is_some = some
-            .iter()
-            .any(|one| one.policy.uid == bound_policy.policy.uid);
-        is_some || looked.iter().any(|secret| may_look(bound_policy, secret))
-    };
-    (record, served.iter().filter(is_affected).cloned().collect())
+    let mut affected: BTreeSet<_> = some.iter().map(|one| one.policy.key.clone()).collect();
+    if !task.secrets.is_empty() {
+        affected.append(
+            &mut look_at(context, profile_region, served, &mut record, &task.secrets).await,
+        );
+    }
+    (record, affected)
 }
 
-/// Sweeps everything that the policies select.
+/// Sweeps everything that the policies select. Returns the new record, and the policies for which a check was
+/// requested: they report that it is done.
 async fn sweep_all(
     context: &Context,
     profile_region: &ProfileRegion,
-    served: &[BoundPolicy],
-    last: &RegionRecord,
-) -> RegionRecord {
+    served: &[Arc<BoundPolicy>],
+    record: RegionRecord,
+) -> (RegionRecord, BTreeSet<ObjectKey>) {
     let began = clock::now();
-    let record = take_inventory(context, profile_region, served, last).await;
-    if let Some(inventory) = &record.inventory {
-        report_sweep(
-            context,
-            profile_region,
-            inventory,
-            &record,
-            clock::now() - began,
-        );
-    }
-    record
+    let (mut record, sweep) = read(context, profile_region, served, None, record).await;
+    record.failures = match &sweep.gap {
+        None => 0,
+        Some(_) => record.failures.saturating_add(1),
+    };
+    report_sweep(
+        context,
+        profile_region,
+        &record,
+        &sweep,
+        clock::now() - began,
+    );
+    record.looked.clear();
+    record.sweep = Some(sweep);
+    let asking = context.sweeps.requesting();
+    let policies = served.iter().map(|served| &served.policy);
+    let asking = policies.filter(|policy| asking.contains(&policy.uid));
+    (record, asking.map(|policy| policy.key.clone()).collect())
 }
 
 /// Reads what some policies select, and nothing else.
 async fn sweep_some(
     context: &Context,
     profile_region: &ProfileRegion,
-    some: &[BoundPolicy],
-    mut record: RegionRecord,
+    some: &[Arc<BoundPolicy>],
+    record: RegionRecord,
 ) -> RegionRecord {
-    let selections = selections(some);
-    let look = take_inventory(context, profile_region, some, &record.base_for(&selections)).await;
+    let policies: BTreeSet<_> = some.iter().map(|one| one.policy.uid.clone()).collect();
+    let (record, look) = read(context, profile_region, some, Some(&policies), record).await;
     tracing::debug!(%profile_region, policies = some.len(), gap = ?look.gap, "selections of policies read");
-    let retry = (look.failures > 0).then(|| retry_delay(profile_region, some, look.failures));
+    let reads = policies.iter().filter_map(|uid| record.reads.get(uid));
+    let failures = reads.map(|read| read.failures).max().unwrap_or(0);
+    let retry = (failures > 0).then(|| retry_delay(profile_region, some, failures));
     if let Some(pause) = retry.into_iter().chain(look.confirm_after).min() {
-        for policy in selections.keys() {
+        for policy in &policies {
             context
                 .sweeps
                 .request_read(profile_region, policy, clock::now() + pause);
         }
     }
-    record.active = look.began;
-    record.merge_read(look, some);
     record
 }
 
-/// Looks at single secrets, and returns those that were seen.
+/// Reads what the policies select into the engine. `some` = only these policies; `None` = all that are served.
+async fn read(
+    context: &Context,
+    profile_region: &ProfileRegion,
+    served: &[Arc<BoundPolicy>],
+    some: Option<&BTreeSet<Uid>>,
+    mut record: RegionRecord,
+) -> (RegionRecord, LastSweep) {
+    let began = clock::now();
+    let account = account(context, profile_region, served).await;
+    prepare(context, &record, served, some.is_none());
+    // The engine also holds policies that are not read now, so a whole sweep names its policies, too.
+    let policies: BTreeSet<_> = served.iter().map(|one| one.policy.uid.clone()).collect();
+    let plan = SweepPlan {
+        scope: scope(served),
+        policies,
+        is_whole: some.is_none(),
+        max_ages: MAX_VERSION_AGES,
+    };
+    let engine = RegionEngine {
+        context,
+        record: &record,
+    };
+    let swept = account.sweep(&plan, &engine).await;
+    for uid in plan.policies {
+        let before = record.reads.get(&uid).map_or(0, |read| read.failures);
+        let failures = swept.gap.as_ref().map_or(0, |_| before.saturating_add(1));
+        record.reads.insert(uid, PolicyRead { began, failures });
+    }
+    if !swept.accounts.is_empty() {
+        record.accounts = swept.accounts;
+    }
+    record.time = account
+        .now()
+        .map(|time| (time, clock::now()))
+        .or(record.time);
+    record.active = Some(began);
+    let sweep = LastSweep {
+        confirm_after: record.confirmation_delay(&swept.read),
+        read: swept.read,
+        began,
+        ended: clock::now(),
+        gap: swept.gap,
+        shown: swept.shown,
+    };
+    (record, sweep)
+}
+
+/// Gives the engine the policies as they are now. At a whole sweep, policies that are not served any more leave it.
+fn prepare(context: &Context, record: &RegionRecord, served: &[Arc<BoundPolicy>], is_whole: bool) {
+    let engine = RegionEngine { context, record };
+    let nothing = PreviousFindings::default();
+    for bound_policy in served {
+        let entry = context.store.policy(&bound_policy.policy.key);
+        let parsed = entry.as_ref().and_then(|entry| entry.core.as_ref().ok());
+        let stored = parsed.map_or(&nothing, |(_, stored)| stored);
+        engine.with(|sights| sights.set_policy(bound_policy, stored));
+    }
+    if is_whole {
+        leave_out(context, record, served);
+    }
+}
+
+/// Removes the policies that are not served from the engine. Suspended ones stay, because their secrets are still
+/// reported as they were seen last; when they are served again, they are read again first.
+fn leave_out(context: &Context, record: &RegionRecord, served: &[Arc<BoundPolicy>]) {
+    let served: BTreeSet<_> = served.iter().map(|one| &one.policy.uid).collect();
+    let snapshot = context.store.snapshot();
+    // Order matters: nobody may ask the store while an engine is locked, because the store asks engines.
+    let mut engine = record.engine();
+    let others: Vec<_> = engine
+        .policies()
+        .map(|bound| (bound.policy.uid.clone(), bound.policy.key.clone()))
+        .filter(|(uid, _)| !served.contains(uid))
+        .collect();
+    for (uid, key) in others {
+        let known = snapshot.bound_policies.get(&key);
+        if known.is_some_and(|known| known.policy.uid == uid && is_suspended(known)) {
+            engine.rest_policy(&uid);
+        } else {
+            engine.remove_policy(&uid);
+        }
+    }
+}
+
+fn is_suspended(bound_policy: &BoundPolicy) -> bool {
+    let profile = preconditions::ProfileState::Valid(&bound_policy.profile);
+    let tenant = bound_policy.tenant.clone();
+    preconditions::bound_policy(&bound_policy.policy, profile, tenant)
+        .is_err_and(|readiness| readiness.is_suspended())
+}
+
+/// Ends the sweeps of a region that no policy needs now. What is known stays while a suspended policy selects it.
+fn rest(context: &Context, profile_region: &ProfileRegion) {
+    let known = context.sweeps.record(profile_region);
+    leave_out(context, &known, &[]);
+    let is_needed = known.engine().policies().next().is_some();
+    context.sweeps.remove(profile_region);
+    if is_needed {
+        let rested = known.rested();
+        context.sweeps.store(profile_region, rested);
+    }
+    context
+        .metrics
+        .forget_sweep(&profile_region.profile, &profile_region.region);
+}
+
+async fn account(
+    context: &Context,
+    profile_region: &ProfileRegion,
+    served: &[Arc<BoundPolicy>],
+) -> Account {
+    // A sweeper serves at least one policy, and all its policies have the same profile.
+    let profile = &served[0].profile;
+    let connection = context.connections.of(profile, &profile_region.region);
+    connection.await.account
+}
+
+/// Looks at those of the secrets that are known. Returns the policies that select what was seen.
 async fn look_at(
     context: &Context,
     profile_region: &ProfileRegion,
-    served: &[BoundPolicy],
+    served: &[Arc<BoundPolicy>],
     record: &mut RegionRecord,
     secrets: &BTreeSet<Arn>,
-) -> Vec<Secret> {
+) -> BTreeSet<ObjectKey> {
     let began = clock::now();
-    let Some(seen) = refresh::refresh(context, profile_region, served, record, secrets).await
-    else {
-        return Vec::new();
+    let known: Vec<Observation> = {
+        let engine = record.engine();
+        let known = secrets.iter().filter(|arn| engine.knows(arn));
+        known
+            .filter_map(|arn| engine.last(&arn.secret_name()))
+            .collect()
     };
+    if known.is_empty() {
+        return BTreeSet::new();
+    }
+    let account = account(context, profile_region, served).await;
+    let engine = RegionEngine { context, record };
+    let refreshed = account.refresh(known, &engine).await;
     record.active = Some(began);
-    record.merge_seen(&seen.inventory, Some(began));
-    record.misses = if seen.unanswered.is_empty() {
+    record.misses = if refreshed.unanswered.is_empty() {
         0
     } else {
         record.misses.saturating_add(1)
     };
     let again = clock::now() + retry_delay(profile_region, served, record.misses);
-    for secret in seen.unanswered {
+    for secret in refreshed.unanswered {
         context
             .sweeps
             .request_another_look(profile_region, secret, again);
     }
-    let rows = seen.inventory.secrets.into_values();
-    rows.map(|row| row.secret).collect()
+    let mut affected = BTreeSet::new();
+    for secret in refreshed.seen {
+        affected.extend(record.engine().policies_of(&secret));
+        record.looked.insert(secret.arn, began);
+    }
+    affected
 }
 
-/// Stores what was seen, and queues the policies for evaluation.
+/// Stores what was seen, and queues the policies for evaluation whose result differs.
 fn store_result(
     context: &Context,
     profile_region: &ProfileRegion,
     record: RegionRecord,
     epoch: u64,
-    affected: &[BoundPolicy],
+    mut affected: BTreeSet<ObjectKey>,
 ) -> Result<(), Error> {
     // Check before storing: after another replica held the lease, this result may be older than its actions.
     if context.leadership.epoch() != epoch {
         return Err(Error::Stale("another replica may have acted meanwhile"));
     }
+    affected.extend(record.engine().take_changed().into_values());
+    let due = |uid: &Uid| {
+        let now = record
+            .time
+            .map(|(time, taken)| clock::advanced(time, taken, clock::now()));
+        now.is_some_and(|now| context.evaluations.is_due(uid, now))
+    };
+    let keys: Vec<_> = {
+        let engine = record.engine();
+        let policies = engine.policies().map(|bound| &bound.policy);
+        let due = policies.filter(|policy| due(&policy.uid));
+        due.map(|policy| policy.key.clone()).collect()
+    };
+    affected.extend(keys);
+    let (profile, region) = (profile_region.profile.clone(), &profile_region.region);
     context.sweeps.store(profile_region, record);
     let function = |arn: &Arn| context.sweeps.function(arn);
-    context
-        .store
-        .record_functions(&profile_region.region, function);
-    if !affected.is_empty() {
-        let profile = profile_region.profile.clone();
-        context.queues.profiles.push(profile, clock::now());
-    }
-    for bound_policy in affected {
-        let key = bound_policy.policy.key.clone();
+    context.store.record_functions(region, function);
+    context.queues.profiles.push(profile, clock::now());
+    for key in affected {
         context.queues.policies.push(key, clock::now());
     }
     Ok(())
@@ -230,7 +392,7 @@ fn store_result(
 fn time_until_next_run(
     context: &Context,
     profile_region: &ProfileRegion,
-    served: &[BoundPolicy],
+    served: &[Arc<BoundPolicy>],
 ) -> Duration {
     let record = context.sweeps.record(profile_region);
     let request = context.sweeps.next_request(profile_region);
@@ -248,19 +410,23 @@ fn time_until_next_run(
 fn next_sweep_due(
     record: &RegionRecord,
     profile_region: &ProfileRegion,
-    served: &[BoundPolicy],
+    served: &[Arc<BoundPolicy>],
 ) -> Option<Instant> {
-    let ended = record.ended?;
+    let sweep = record.sweep.as_ref()?;
     let pause = if record.failures > 0 {
         retry_delay(profile_region, served, record.failures)
     } else {
         sweep_interval(served)
     };
-    Some(ended + record.confirm_after.map_or(pause, |proof| proof.min(pause)))
+    Some(sweep.ended + sweep.confirm_after.map_or(pause, |proof| proof.min(pause)))
 }
 
 /// Returns how long to leave a region alone after this number of consecutive failures.
-fn retry_delay(profile_region: &ProfileRegion, served: &[BoundPolicy], failures: u32) -> Duration {
+fn retry_delay(
+    profile_region: &ProfileRegion,
+    served: &[Arc<BoundPolicy>],
+    failures: u32,
+) -> Duration {
     interval::next_delay(
         sweep_interval(served),
         failures,
@@ -269,7 +435,7 @@ fn retry_delay(profile_region: &ProfileRegion, served: &[BoundPolicy], failures:
 }
 
 /// Returns the time between two sweeps.
-fn sweep_interval(served: &[BoundPolicy]) -> Duration {
+fn sweep_interval(served: &[Arc<BoundPolicy>]) -> Duration {
     let shortest = served
         .iter()
         .map(|bound_policy| bound_policy.profile.min_check_interval);
@@ -280,7 +446,7 @@ fn sweep_interval(served: &[BoundPolicy]) -> Duration {
     interval::sweep_interval(intervals, shortest, seed(served)).unwrap_or(shortest)
 }
 
-fn check_intervals(served: &[BoundPolicy]) -> BTreeMap<Uid, Duration> {
+fn check_intervals(served: &[Arc<BoundPolicy>]) -> BTreeMap<Uid, Duration> {
     let intervals = served.iter();
     intervals
         .map(|bound_policy| {
@@ -292,14 +458,14 @@ fn check_intervals(served: &[BoundPolicy]) -> BTreeMap<Uid, Duration> {
         .collect()
 }
 
-fn seed(served: &[BoundPolicy]) -> &str {
+fn seed(served: &[Arc<BoundPolicy>]) -> &str {
     let uids = served
         .iter()
         .map(|bound_policy| bound_policy.policy.uid.as_str());
     uids.min().unwrap_or_default()
 }
 
-fn selections(served: &[BoundPolicy]) -> BTreeMap<Uid, Selector> {
+fn selections(served: &[Arc<BoundPolicy>]) -> BTreeMap<Uid, Selector> {
     let selections = served.iter();
     selections
         .map(|bound_policy| {
@@ -311,12 +477,12 @@ fn selections(served: &[BoundPolicy]) -> BTreeMap<Uid, Selector> {
         .collect()
 }
 
-fn scope(served: &[BoundPolicy]) -> Scope {
+fn scope(served: &[Arc<BoundPolicy>]) -> Scope {
     Scope::covering(&selections(served).values().collect::<Vec<_>>())
 }
 
-/// Returns the policies that the sweeper serves, or `None` if there are none.
-fn bound_policies(context: &Context, profile_region: &ProfileRegion) -> Option<Vec<BoundPolicy>> {
+/// Returns the policies that the sweeper serves.
+fn bound_policies(context: &Context, profile_region: &ProfileRegion) -> Vec<Arc<BoundPolicy>> {
     let snapshot = context.store.snapshot();
     let wants = |bound_policy: &&BoundPolicy| {
         let profile = preconditions::ProfileState::Valid(&bound_policy.profile);
@@ -325,121 +491,28 @@ fn bound_policies(context: &Context, profile_region: &ProfileRegion) -> Option<V
                 .is_ok();
         within && preconditions::regions(bound_policy).contains(&profile_region.region)
     };
-    let served: Vec<_> = snapshot
+    let served = snapshot
         .bound_policies
         .of_profile(&profile_region.profile)
-        .filter(wants)
-        .cloned()
-        .collect();
-    (!served.is_empty()).then_some(served)
-}
-
-async fn take_inventory(
-    context: &Context,
-    profile_region: &ProfileRegion,
-    served: &[BoundPolicy],
-    last: &RegionRecord,
-) -> RegionRecord {
-    let began = clock::now();
-    let Some(profile) = served.first().map(|bound_policy| &bound_policy.profile) else {
-        return last.clone();
-    };
-    let account = context
-        .connections
-        .of(profile, &profile_region.region)
-        .await
-        .account;
-    let selections = selections(served);
-    let scope = Scope::covering(&selections.values().collect::<Vec<_>>());
-    let nothing = BTreeMap::new();
-    let known = last
-        .inventory
-        .as_ref()
-        .map_or(&nothing, |inventory| &inventory.secrets);
-    let wanted = |secret: &Secret| {
-        served
-            .iter()
-            .any(|bound_policy| may_look(bound_policy, secret))
-    };
-    let max_age = served
-        .iter()
-        .filter_map(|bound_policy| bound_policy.policy.detection.max_age)
-        .min();
-    let inventory = account.inventory(&scope, known, &wanted, max_age).await;
-    context.stability.record_sweep(&inventory);
-    let failures = if inventory.is_complete() {
-        0
-    } else {
-        last.failures.saturating_add(1)
-    };
-    let gap = inventory.gap.clone();
-    let mut complete_for = last.complete_for.clone();
-    complete_for.retain(|policy, selection| selections.get(policy) == Some(selection));
-    if inventory.is_complete() {
-        complete_for.clone_from(&selections);
-    }
-    // Until AWS has answered once since the process started, there is no AWS time, and so no inventory.
-    let seen = account.now().is_some().then_some(inventory);
-    let before = last.inventory.as_deref();
-    let inventory = seen.map(|seen| Arc::new(seen.after(before, &wanted)));
-    let kept = || {
-        Some(Arc::new(all_unseen(
-            last.inventory.as_deref()?,
-            gap.clone(),
-        )))
-    };
-    let proof = inventory
-        .as_deref()
-        .and_then(RegionRecord::confirmation_delay);
-    RegionRecord {
-        inventory: inventory.or_else(kept),
-        gap,
-        failures,
-        began: Some(began),
-        ended: Some(clock::now()),
-        confirm_after: proof,
-        time: account.now().map(|time| (time, clock::now())),
-        served: selections,
-        complete_for,
-        max_age,
-        check_intervals: check_intervals(served),
-        active: Some(began),
-        ..RegionRecord::default()
-    }
-}
-
-/// Marks every secret as not visible, because AWS returned nothing at all: no automatic action may rest on it.
-fn all_unseen(known: &Inventory, gap: Option<AwsError>) -> Inventory {
-    let mut kept = Inventory {
-        gap,
-        ..known.clone()
-    };
-    for (arn, row) in &known.secrets {
-        let since = known.seen_at(arn, row);
-        let missed = row.unseen.and_then(|unseen| unseen.missed);
-        if let Some(row) = kept.secrets.get_mut(arn) {
-            row.unseen = Some(Unseen { since, missed });
-        }
-    }
-    kept
+        .filter(wants);
+    served.map(|served| Arc::new(served.clone())).collect()
 }
 
 fn report_sweep(
     context: &Context,
     profile_region: &ProfileRegion,
-    inventory: &Inventory,
     record: &RegionRecord,
+    sweep: &LastSweep,
     took: Duration,
 ) {
-    let (secrets, milliseconds) = (inventory.secrets.len(), took.as_millis());
-    match &record.gap {
+    let (secrets, milliseconds) = (sweep.shown, took.as_millis());
+    match &sweep.gap {
         None => {
-            context.metrics.swept(
-                &profile_region.profile,
-                &profile_region.region,
-                took,
-                inventory.time,
-            );
+            if let Some(time) = record.engine().time(&sweep.read) {
+                context
+                    .metrics
+                    .swept(&profile_region.profile, &profile_region.region, took, time);
+            }
             tracing::debug!(%profile_region, secrets, milliseconds, "sweep complete");
         }
         Some(gap) => {

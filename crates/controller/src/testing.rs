@@ -64,7 +64,7 @@ pub(crate) fn context() -> Context {
         connections: Connections::new(Arc::clone(&metrics), Arc::<ReadHealth>::default()),
         cluster: fixtures::cluster(),
         store: Store::new(0),
-        sweeps: SweepStore::default(),
+        sweeps: SweepStore::of(metrics.reports().known_secrets().clone()),
         stability: SharedStability::default(),
         evaluations: Evaluations::default(),
         published_statuses: PublishedStatuses::default(),

@@ -8,12 +8,15 @@
 pub mod action;
 pub mod advance;
 pub mod approval;
+mod assemble;
 pub mod authorise;
 pub mod aws_error;
 pub mod block;
 pub mod classify;
 pub mod consent;
+
 mod cron_schedule;
+pub mod engine;
 mod expiry;
 mod groups;
 pub mod history;

@@ -37,19 +37,19 @@ pub struct OperationIndex {
 
 impl OperationIndex {
     /// Adds an operation, in place of an earlier state of it.
-    pub fn insert(&mut self, operation: Arc<Operation>) {
+    pub fn insert(&mut self, operation: &Arc<Operation>) {
         let earlier = self.all.get(&operation.key).cloned();
         if earlier
             .as_ref()
-            .is_some_and(|earlier| Arc::ptr_eq(earlier, &operation))
+            .is_some_and(|earlier| Arc::ptr_eq(earlier, operation))
         {
             return;
         }
         if let Some(earlier) = &earlier {
             self.unfile(earlier);
         }
-        self.file(&operation);
-        for one in earlier.iter().chain([&operation]) {
+        self.file(operation);
+        for one in earlier.iter().chain([operation]) {
             self.forget_unused_function(one);
         }
     }
@@ -73,12 +73,16 @@ impl OperationIndex {
             return;
         }
         // The operations are filed by what was known before, so they are taken out before it changes.
-        unfinished.iter().for_each(|one| self.unfile(one));
+        for one in &unfinished {
+            self.unfile(one);
+        }
         match function {
             Some(function) => self.functions.insert_mut(arn.clone(), function.clone()),
             None => drop(self.functions.remove_mut(arn)),
         }
-        unfinished.iter().for_each(|one| self.file(one));
+        for one in &unfinished {
+            self.file(one);
+        }
     }
 
     /// Returns an operation.
@@ -192,7 +196,7 @@ impl FromIterator<Operation> for OperationIndex {
     fn from_iter<T: IntoIterator<Item = Operation>>(operations: T) -> Self {
         let mut index = Self::default();
         for operation in operations {
-            index.insert(Arc::new(operation));
+            index.insert(&Arc::new(operation));
         }
         index
     }

@@ -17,11 +17,11 @@ use crate::selector::Matcher;
 /// Every valid policy of the cluster. The key of a policy is unique.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyIndex {
-    by_namespace: Groups<Namespace, BoundPolicy>,
-    by_profile: Groups<ProfileName, BoundPolicy>,
-    by_name: Groups<String, BoundPolicy>,
+    namespaces: Groups<Namespace, BoundPolicy>,
+    profiles: Groups<ProfileName, BoundPolicy>,
+    names: Groups<String, BoundPolicy>,
     /// An item without names is filed under its prefix, and under the empty prefix if it has none.
-    by_prefix: Groups<String, BoundPolicy>,
+    prefixes: Groups<String, BoundPolicy>,
 }
 
 impl PolicyIndex {
@@ -29,53 +29,53 @@ impl PolicyIndex {
     pub fn insert(&mut self, bound_policy: &Arc<BoundPolicy>) {
         let key = &bound_policy.policy.key;
         self.remove(key);
-        self.by_namespace.add(&key.namespace, key, bound_policy);
+        self.namespaces.add(&key.namespace, key, bound_policy);
         let profile = &bound_policy.profile.name;
-        self.by_profile.add(profile, key, bound_policy);
+        self.profiles.add(profile, key, bound_policy);
         for item in &bound_policy.policy.selector.include {
             for name in names(item) {
-                self.by_name.add(name, key, bound_policy);
+                self.names.add(name, key, bound_policy);
             }
             if let Some(prefix) = prefix(item) {
-                self.by_prefix.add(prefix, key, bound_policy);
+                self.prefixes.add(prefix, key, bound_policy);
             }
         }
     }
 
     /// Removes a policy.
     pub fn remove(&mut self, key: &ObjectKey) {
-        let Some(removed) = self.by_namespace.get(&key.namespace, key).cloned() else {
+        let Some(removed) = self.namespaces.get(&key.namespace, key).cloned() else {
             return;
         };
-        self.by_namespace.take(&key.namespace, key);
-        self.by_profile.take(&removed.profile.name, key);
+        self.namespaces.take(&key.namespace, key);
+        self.profiles.take(&removed.profile.name, key);
         for item in &removed.policy.selector.include {
-            names(item).for_each(|name| self.by_name.take(name, key));
+            names(item).for_each(|name| self.names.take(name, key));
             if let Some(prefix) = prefix(item) {
-                self.by_prefix.take(prefix, key);
+                self.prefixes.take(prefix, key);
             }
         }
     }
 
     /// Returns a policy.
     pub fn get(&self, key: &ObjectKey) -> Option<&BoundPolicy> {
-        let found = self.by_namespace.get(&key.namespace, key);
+        let found = self.namespaces.get(&key.namespace, key);
         found.map(AsRef::as_ref)
     }
 
     /// Iterates over all policies, in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = &BoundPolicy> {
-        self.by_namespace.all().map(AsRef::as_ref)
+        self.namespaces.all().map(AsRef::as_ref)
     }
 
     /// Returns the policies of a namespace.
     pub fn in_namespace(&self, of: &Namespace) -> impl Iterator<Item = &BoundPolicy> + use<'_> {
-        self.by_namespace.members(of).map(AsRef::as_ref)
+        self.namespaces.members(of).map(AsRef::as_ref)
     }
 
     /// Returns the policies of a profile.
     pub fn of_profile(&self, of: &ProfileName) -> impl Iterator<Item = &BoundPolicy> + use<'_> {
-        self.by_profile.members(of).map(AsRef::as_ref)
+        self.profiles.members(of).map(AsRef::as_ref)
     }
 
     /// Returns the policies that may include a secret of this name, in the order of their keys. Tags and exclusions
@@ -84,8 +84,8 @@ impl PolicyIndex {
         let text = name.as_str();
         let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
         let prefixes = ends.filter_map(|end| text.get(..end));
-        let of_prefixes = prefixes.flat_map(|prefix| self.by_prefix.members(prefix));
-        let found = self.by_name.members(text).chain(of_prefixes);
+        let of_prefixes = prefixes.flat_map(|prefix| self.prefixes.members(prefix));
+        let found = self.names.members(text).chain(of_prefixes);
         let sorted: BTreeMap<_, _> = found.map(|one| (&one.policy.key, one.as_ref())).collect();
         counted(sorted.into_values())
     }

@@ -50,7 +50,7 @@ pub struct Secret {
 }
 
 /// `RotationEnabled` and the settings that belong to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Rotation {
     /// Never configured (`RotationEnabled` absent).
     NotConfigured,
@@ -66,7 +66,7 @@ pub enum Rotation {
 }
 
 /// `RotationRules`, verbatim.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RotationRules {
     /// `cron(…)` or `rate(…)`.
     pub schedule: Option<String>,

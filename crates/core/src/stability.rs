@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
+use crate::engine::compact::{CompactLabels, CompactVersions};
 use crate::names::{Arn, StageLabel, VersionId};
 use crate::pin::Pin;
 use crate::secret::PendingValue;
@@ -33,13 +35,24 @@ const MAX_NAMED_TAGS: usize = 3;
 #[derive(Clone, Debug, Default)]
 pub struct StabilityTracker(BTreeMap<Arn, TrackedSecret>);
 
-/// A watched secret, as it was last seen.
+/// A watched secret, as it was last seen. It holds only what the next look is compared with, in compact form: when
+/// everything is stuck, there are many.
 #[derive(Clone, Debug)]
 struct TrackedSecret {
-    secret: Secret,
-    versions: Option<VersionListing>,
+    seen: Seen,
+    versions: Option<CompactVersions>,
     at: AwsTime,
     stability: Stability,
+}
+
+/// What is compared of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    labels: CompactLabels,
+    last_changed: Option<AwsTime>,
+    tags: Box<[(Box<str>, Box<str>)]>,
+    /// A hash of the rotation settings.
+    rotation: u64,
 }
 
 /// For how long the labels and versions of a secret have been stable, as this process saw it.
@@ -78,12 +91,14 @@ impl StabilityTracker {
             self.0.insert(secret.arn.clone(), newer.clone());
             return;
         }
-        let rested = known.filter(|known| known.is_unchanged_in(secret, versions, at));
+        let seen = Seen::of(secret);
+        let versions = versions.map(CompactVersions::of);
+        let rested = known.filter(|known| known.is_unchanged_in(&seen, versions.as_ref(), at));
         let watch = match rested {
-            Some(known) => known.updated_with(secret, versions, at),
+            Some(known) => known.updated_with(seen, versions, at),
             None => TrackedSecret {
-                secret: secret.clone(),
-                versions: versions.cloned(),
+                seen,
+                versions,
                 at,
                 stability: Stability {
                     pending: pending.clone(),
@@ -106,18 +121,18 @@ impl StabilityTracker {
     /// secret is not watched.
     pub fn last_moved(&self, arn: &Arn) -> Option<AwsTime> {
         let TrackedSecret {
-            secret,
+            seen,
             stability: rest,
             ..
         } = self.0.get(arn)?;
-        let changed = secret.last_changed.unwrap_or(rest.since);
+        let changed = seen.last_changed.unwrap_or(rest.since);
         Some(changed.min(rest.since))
     }
 
     /// Returns the stability of the secret, if it still looks as it was last seen.
     pub fn stability(&self, secret: &Secret, now: AwsTime) -> Option<&Stability> {
         let watch = self.0.get(&secret.arn)?;
-        let same = own_labels(&watch.secret.labels) == own_labels(&secret.labels);
+        let same = own_labels(&watch.seen.labels.labels()) == own_labels(&secret.labels);
         (same && is_close(watch.at, now)).then_some(&watch.stability)
     }
 }
@@ -125,15 +140,15 @@ impl StabilityTracker {
 impl TrackedSecret {
     /// Returns whether the look shows nothing new: it was taken a little earlier, or it lags.
     fn is_newer(&self, secret: &Secret, at: AwsTime) -> bool {
-        let lags = self.at > at || self.secret.last_changed > secret.last_changed;
+        let lags = self.at > at || self.seen.last_changed > secret.last_changed;
         lags && is_close(self.at, at)
     }
 
     /// Returns whether labels and versions are unchanged between the last look and this one.
     fn is_unchanged_in(
         &self,
-        secret: &Secret,
-        versions: Option<&VersionListing>,
+        seen: &Seen,
+        versions: Option<&CompactVersions>,
         at: AwsTime,
     ) -> bool {
         let same_versions = match (&self.versions, versions) {
@@ -141,23 +156,45 @@ impl TrackedSecret {
             (Some(_), None) | (None, _) => true,
         };
         is_close(self.at, at)
-            && own_labels(&self.secret.labels) == own_labels(&secret.labels)
+            && own_labels(&self.seen.labels.labels()) == own_labels(&seen.labels.labels())
             && same_versions
     }
 
-    fn updated_with(self, secret: &Secret, versions: Option<&VersionListing>, at: AwsTime) -> Self {
+    fn updated_with(self, seen: Seen, versions: Option<CompactVersions>, at: AwsTime) -> Self {
         let mut rest = self.stability;
         // A pin that was set or removed explains the date by itself.
-        if self.secret.last_changed != secret.last_changed && self.secret.labels == secret.labels {
+        if self.seen.last_changed != seen.last_changed && self.seen.labels == seen.labels {
             rest.metadata_changes = rest.metadata_changes.saturating_add(1);
-            rest.changed_metadata.extend(changed(&self.secret, secret));
+            rest.changed_metadata.extend(changed(&self.seen, &seen));
         }
         Self {
-            secret: secret.clone(),
-            versions: versions.cloned().or(self.versions),
+            seen,
+            versions: versions.or(self.versions),
             at,
             stability: rest,
         }
+    }
+}
+
+impl Seen {
+    fn of(secret: &Secret) -> Self {
+        let mut rotation = DefaultHasher::new();
+        secret.rotation.hash(&mut rotation);
+        let tags = secret.tags.iter();
+        Self {
+            labels: CompactLabels::of(&secret.labels),
+            last_changed: secret.last_changed,
+            tags: tags
+                .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+                .collect(),
+            rotation: rotation.finish(),
+        }
+    }
+
+    fn tag(&self, key: &str) -> Option<&str> {
+        let mut tags = self.tags.iter();
+        tags.find(|(own, _)| &**own == key)
+            .map(|(_, value)| &**value)
     }
 }
 
@@ -193,11 +230,11 @@ fn own_labels(labels: &LabelMap) -> BTreeSet<(&VersionId, &StageLabel)> {
         .collect()
 }
 
-fn changed(before: &Secret, after: &Secret) -> BTreeSet<ChangedMetadata> {
-    let keys = before.tags.keys().chain(after.tags.keys());
+fn changed(before: &Seen, after: &Seen) -> BTreeSet<ChangedMetadata> {
+    let keys = before.tags.iter().chain(&after.tags).map(|(key, _)| &**key);
     let mut changed: BTreeSet<_> = keys
-        .filter(|key| before.tags.get(*key) != after.tags.get(*key))
-        .map(|key| ChangedMetadata::Tag(key.clone()))
+        .filter(|key| before.tag(key) != after.tag(key))
+        .map(|key| ChangedMetadata::Tag(key.to_owned()))
         .collect();
     if before.rotation != after.rotation {
         changed.insert(ChangedMetadata::Rotation);

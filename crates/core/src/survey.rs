@@ -25,8 +25,6 @@ pub struct Survey {
     pub regions: BTreeMap<Region, RegionSurvey>,
     /// Every secret that is not healthy, worst first.
     pub findings: Vec<Finding>,
-    /// Healthy and ineligible secrets.
-    pub unremarkable: Vec<UnremarkableSecret>,
     /// Healthy secrets that still carry pins.
     pub pinned: Vec<Finding>,
 }
@@ -68,6 +66,33 @@ impl Survey {
         unhealthy.map(|(_, count)| count).sum()
     }
 
+    /// Returns what the next survey must know and no engine does: the findings about names of which nothing else is
+    /// known, and those from before the controller started.
+    pub fn memory(&self) -> PreviousFindings {
+        let unknown = self.findings.iter().filter(|one| one.secret.is_none());
+        PreviousFindings {
+            findings: unknown.map(|one| self.remembered(one)).collect(),
+            counts: self.counts.clone(),
+            ..PreviousFindings::default()
+        }
+    }
+
+    /// Returns a finding as the next survey reads it.
+    pub(crate) fn remembered(&self, finding: &Finding) -> ((Region, SecretName), PreviousFinding) {
+        let key = (finding.region.clone(), finding.name.clone());
+        let old = PreviousFinding {
+            state: finding.state,
+            since: finding.since,
+            pending: finding.pending.clone(),
+            first_observed: finding.first_observed,
+            arn: finding.arn.clone(),
+            message: finding.message.clone(),
+            current: finding.current.clone(),
+            seen: Some(finding.unseen_since.unwrap_or(self.time)),
+        };
+        (key, old)
+    }
+
     /// Returns the worst state of any finding that makes the policy unhealthy.
     pub fn worst_state(&self) -> Option<State> {
         self.findings
@@ -78,7 +103,7 @@ impl Survey {
     }
 }
 
-/// A secret that needs no attention, with the dates that metrics show.
+/// A secret that is healthy or ineligible, with the dates that metrics show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnremarkableSecret {
     /// The name.

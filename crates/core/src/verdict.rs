@@ -416,9 +416,12 @@ impl<'a> Rules<'a> {
             .last_change()
             .min(born.unwrap_or(first_observed))
             .min(self.clamped(found));
-        let meant_by = self
-            .long_overdue()
-            .filter(|date| born.is_none() && *date < since);
+        // The finding that this rule made says so again: the message must not change with the second look.
+        let made_by_it = |date| found == Some(date);
+        let meant_by = self.long_overdue().filter(|date| {
+            let may_count = self.previous.is_none() && *date < since || made_by_it(*date);
+            born.is_none() && may_count
+        });
         Progress {
             first_observed,
             since: meant_by.unwrap_or(since),
@@ -431,14 +434,14 @@ impl<'a> Rules<'a> {
         changed.unwrap_or(self.now).min(self.now)
     }
 
-    /// Returns AWS's own date for the rotation, if it passed long ago and no previous finding exists for the secret.
-    /// Without a finding, nothing shows the age of a pending version without a value, because `LastChangedDate` moves
+    /// Returns AWS's own date for the rotation, if it passed long ago. It counts while no previous finding exists for the
+    /// secret. Without a finding, nothing shows the age of a pending version without a value, because `LastChangedDate` moves
     /// with every tag. A secret that was this late before the rotation began would have a finding `Overdue`.
     fn long_overdue(&self) -> Option<AwsTime> {
         let next = self.secret.next_rotation?;
         let grace = self.detection.stuck_after.max(self.detection.overdue_after);
         let long = self.now > next && self.now.since(next) >= grace;
-        (long && self.previous.is_none()).then_some(next)
+        long.then_some(next)
     }
 
     fn clamped(&self, time: Option<AwsTime>) -> AwsTime {

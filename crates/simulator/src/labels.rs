@@ -15,6 +15,10 @@ const OWN: [&str; 3] = [CURRENT, PENDING, PREVIOUS];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LabelSet {
     own: [bool; OWN.len()],
+    #[expect(
+        clippy::box_collection,
+        reason = "hardly any version has other labels, so the room for them counts"
+    )]
     other: Option<Box<BTreeSet<String>>>,
 }
 
@@ -30,24 +34,20 @@ impl LabelSet {
     }
 
     pub(crate) fn insert(&mut self, label: &str) {
-        match own(label) {
-            Some(index) => self.own[index] = true,
-            None => {
-                let other = self.other.get_or_insert_default();
-                other.insert(label.to_owned());
-            }
+        if let Some(index) = own(label) {
+            self.own[index] = true;
+        } else {
+            let other = self.other.get_or_insert_default();
+            other.insert(label.to_owned());
         }
     }
 
     pub(crate) fn remove(&mut self, label: &str) {
-        match own(label) {
-            Some(index) => self.own[index] = false,
-            None => {
-                if let Some(other) = &mut self.other {
-                    other.remove(label);
-                }
-                self.other.take_if(|other| other.is_empty());
-            }
+        if let Some(index) = own(label) {
+            self.own[index] = false;
+        } else if let Some(other) = &mut self.other {
+            other.remove(label);
+            self.other.take_if(|other| other.is_empty());
         }
     }
 

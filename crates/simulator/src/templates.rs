@@ -157,7 +157,8 @@ impl Numbered {
                 Part::Text(part) => text.push_str(part),
                 Part::Number { modulo, digits } => {
                     let number = modulo.map_or(number, |modulo| number % modulo);
-                    text.push_str(&format!("{number:0digits$}"));
+                    let number = format!("{number:0digits$}");
+                    text.push_str(&number);
                 }
             }
         }

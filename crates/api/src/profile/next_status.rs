@@ -2,7 +2,6 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secret_rotation_core::{
-    inventory::Inventory,
     names::Region,
     time::{AwsTime, ServerTime},
 };
@@ -40,17 +39,6 @@ pub struct RegionSweep {
     pub secrets: usize,
     /// Whether the sweep saw everything in scope.
     pub complete: bool,
-}
-
-impl From<&Inventory> for RegionSweep {
-    fn from(inventory: &Inventory) -> Self {
-        Self {
-            region: inventory.region.clone(),
-            time: inventory.time,
-            secrets: inventory.secrets.len(),
-            complete: inventory.is_complete(),
-        }
-    }
 }
 
 impl AWSAccessProfileStatus {

@@ -398,7 +398,6 @@ fn survey(findings: Vec<Finding>, time: AwsTime) -> Survey {
         checked: Some(time),
         regions: BTreeMap::new(),
         findings,
-        unremarkable: vec![],
         pinned: vec![],
     }
 }

@@ -6,6 +6,7 @@ use secret_rotation_core::names::VersionId;
 use secret_rotation_core::secret::Seen;
 use serde_json::json;
 
+use super::sweeping::Known;
 use super::{DATE, Fake, PENDING, Reply, Sent, arn, date, secret, stuck};
 use crate::{Account, Operation};
 
@@ -77,14 +78,10 @@ async fn lists_and_lists_of_versions_with_absurd_dates_are_repeated_too() {
         };
         reply.dated(if absurd { ABSURD[0] } else { Some(DATE) })
     });
-    let everything = crate::Scope::Everything;
-    let inventory = fake
-        .account
-        .inventory(&everything, &[].into(), &|_| true, None)
-        .await;
+    let inventory = Known::new().everything(&fake.account).await;
     assert_eq!(
         (inventory.gap, inventory.time, inventory.secrets.len()),
-        (None, date(), 1)
+        (None, Some(date()), 1)
     );
     assert_eq!(fake.sent().len(), 6);
 }

@@ -9,8 +9,9 @@ use secret_rotation_core::names::{Namespace, ObjectKey, ObjectName, StageLabel, 
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::sweeping::Known;
 use super::{CURRENT, DATE, Fake, PENDING, Reply, Sent, arn, secret, stuck};
-use crate::{RateLimits, Scope, StepNeed};
+use crate::{RateLimits, StepNeed};
 
 /// The number of stuck secrets.
 const STUCK: usize = 80;
@@ -241,13 +242,8 @@ async fn measured(reads: u32, writes: u32, sweep: bool) -> f64 {
     let log = Log::default();
     let fake = Arc::new(region(limits, &log));
     let account = fake.account.clone();
-    let sweeping = sweep.then(|| {
-        tokio::spawn(async move {
-            let nothing = BTreeMap::new();
-            let scope = Scope::Everything;
-            account.inventory(&scope, &nothing, &|_| true, None).await
-        })
-    });
+    let sweeping =
+        sweep.then(|| tokio::spawn(async move { Known::new().everything(&account).await }));
     let took = recover(&fake).await.as_secs_f64();
     if let Some(sweeping) = sweeping {
         assert!(!sweeping.is_finished(), "the sweep must run the whole time");

@@ -1,14 +1,17 @@
 //! The sweep of `audit` and `list`: reads all regions of the criteria at the same time.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
-use secret_rotation_aws::{Account, Call, MAX_VERSION_AGES, Scope};
-use secret_rotation_core::aws_error::ErrorClass;
-use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::names::{Arn, Region, SecretName};
-use secret_rotation_core::secret::Secret;
+use secret_rotation_aws::{Call, Scope, SweepPlan, Swept};
+use secret_rotation_core::aws_error::{AwsError, ErrorClass};
+use secret_rotation_core::engine::{Engine, SharedEngine, Sights};
+use secret_rotation_core::names::Region;
+use secret_rotation_core::operation_index::OperationIndex;
+use secret_rotation_core::stability::StabilityTracker;
+use secret_rotation_core::survey::PreviousFindings;
+use secret_rotation_core::time::AwsTime;
 
 use super::criteria::Criteria;
 use super::errors::{FailedCalls, Problem};
@@ -18,28 +21,74 @@ use super::session::{RateArgs, Session};
 /// What was read of one region, and what could not be read.
 #[derive(Clone, Debug)]
 pub(crate) struct RegionSweep {
+    /// The region.
+    pub region: Region,
     /// What was read.
-    pub inventory: Inventory,
+    pub engine: Engine,
+    /// The time of the oldest answer; `None` = AWS did not answer.
+    pub time: Option<AwsTime>,
+    /// The number of secrets that AWS showed.
+    pub shown: usize,
+    /// Whether AWS returned anything about the region.
+    pub is_answered: bool,
     /// What could not be read, with hints.
     pub problems: Vec<Problem>,
 }
 
-impl RegionSweep {
-    /// Returns whether AWS returned anything about the region.
-    pub(crate) fn answered(&self) -> bool {
-        self.inventory.is_complete() || !self.inventory.secrets.is_empty()
+/// An engine that nobody else uses meanwhile.
+pub(crate) struct OwnEngine(Mutex<(Engine, StabilityTracker)>);
+
+impl OwnEngine {
+    /// Creates an engine with the policy of the criteria.
+    pub(crate) fn of(mut engine: Engine, criteria: &Criteria) -> Self {
+        let mut stability = StabilityTracker::default();
+        let mut sights = Sights {
+            engine: &mut engine,
+            stability: &mut stability,
+            operations: &OperationIndex::default(),
+        };
+        let policy = Arc::new(criteria.bound_policy());
+        sights.set_policy(&policy, &PreviousFindings::default());
+        Self(Mutex::new((engine, stability)))
+    }
+
+    /// Returns the engine.
+    pub(crate) fn into_engine(self) -> Engine {
+        self.0
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 }
 
-/// Sweeps all regions of the criteria concurrently. Each region has its own rate limits, as in AWS.
+impl SharedEngine for OwnEngine {
+    fn with<T>(&self, change: impl FnOnce(&mut Sights<'_>) -> T) -> T {
+        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (engine, stability) = &mut *own;
+        change(&mut Sights {
+            engine,
+            stability,
+            operations: &OperationIndex::default(),
+        })
+    }
+}
+
+/// Sweeps all regions of the criteria concurrently. Each region has its own rate limits, as in AWS. `engine` makes the
+/// engine of a region, and so decides what is kept.
 pub(crate) async fn collect(
     session: &Session,
     rate: RateArgs,
     criteria: &Criteria,
     progress: &Progress,
+    engine: impl Fn(Region) -> Engine,
 ) -> Vec<RegionSweep> {
     let ceilings = criteria.profile.ceilings(&criteria.tenant.namespace);
-    let scope = Scope::covering(&[&criteria.policy.selector.within(&ceilings)]);
+    let plan = SweepPlan {
+        scope: Scope::covering(&[&criteria.policy.selector.within(&ceilings)]),
+        policies: [criteria.policy.uid.clone()].into(),
+        is_whole: true,
+        max_ages: usize::MAX,
+    };
     let regions = criteria.regions().into_iter().map(|region| {
         let failed_calls = FailedCalls::default();
         let (seen, shown) = (failed_calls.clone(), progress.of(&region));
@@ -48,62 +97,27 @@ pub(crate) async fn collect(
             shown.record(call);
         });
         let account = session.observed_account(region.clone(), rate, observer);
-        let scope = &scope;
+        let engine = OwnEngine::of(engine(region.clone()), criteria);
+        let plan = &plan;
         async move {
-            let inventory = inventory(&account, scope, criteria)
-                .await
-                .after(None, &|_| true);
+            let swept = account.sweep(plan, &engine).await;
             progress.of(&region).done();
-            let mut problems = problems(session, &inventory, &failed_calls, &region);
-            problems.extend(unknown_ages(
-                missing_ages(&inventory, criteria).len(),
-                &region,
-            ));
+            let engine = engine.into_engine();
+            let ages = engine.ages_needed(&swept.read, usize::MAX).len();
+            let explain = |error: &AwsError| session.explain(&failed_calls, error, &region);
+            let mut problems = problems(&explain, &engine, &swept);
+            problems.extend(unknown_ages(ages, &region));
             RegionSweep {
-                inventory,
+                time: engine.time(&swept.read),
+                shown: swept.shown,
+                is_answered: swept.gap.is_none() || swept.shown > 0,
+                region,
+                engine,
                 problems,
             }
         }
     });
     join_all(regions).await
-}
-
-/// Sweeps once and, if ages are needed, as many more times as it takes to know them all.
-async fn inventory(account: &Account, scope: &Scope, criteria: &Criteria) -> Inventory {
-    let wanted = |secret: &Secret| criteria.may_describe(secret);
-    let max_age = criteria.policy.detection.max_age;
-    let nothing = BTreeMap::new();
-    let mut inventory = account.inventory(scope, &nothing, &wanted, max_age).await;
-    let mut unknown = missing_ages(&inventory, criteria);
-    while !unknown.is_empty() {
-        let some = unknown.iter().take(MAX_VERSION_AGES);
-        let names = some.map(|(_, name)| name.clone()).collect();
-        let known = inventory.secrets.clone();
-        let more = account
-            .inventory(&Scope::Names(names), &known, &wanted, max_age)
-            .await;
-        inventory.gap = inventory.gap.or(more.gap);
-        inventory.secrets.extend(more.secrets);
-        let left = missing_ages(&inventory, criteria);
-        if left.len() >= unknown.len() {
-            break;
-        }
-        unknown = left;
-    }
-    inventory
-}
-
-/// Returns the selected secrets whose age only their list of versions shows, and was not read yet.
-fn missing_ages(inventory: &Inventory, criteria: &Criteria) -> Vec<(Arn, SecretName)> {
-    let Some(max_age) = criteria.policy.detection.max_age else {
-        return Vec::new();
-    };
-    let oldest = inventory.time.minus(max_age);
-    let missing =
-        |seen: &&Observation| seen.age_needed(oldest) && criteria.may_describe(&seen.secret);
-    let named = |seen: &Observation| (seen.secret.arn.clone(), seen.secret.name.clone());
-    let secrets = inventory.secrets.values();
-    secrets.filter(missing).map(named).collect()
 }
 
 /// Reports versions of unknown age: they are not known to be young.
@@ -116,29 +130,24 @@ fn unknown_ages(count: usize, region: &Region) -> Option<Problem> {
 }
 
 /// Returns the gap of the sweep first, then each class of error that made single secrets unreadable.
-fn problems(
-    session: &Session,
-    inventory: &Inventory,
-    failed_calls: &FailedCalls,
-    region: &Region,
+pub(crate) fn problems(
+    explain: &dyn Fn(&AwsError) -> Problem,
+    engine: &Engine,
+    swept: &Swept,
 ) -> Vec<Problem> {
-    let explain = |error| session.explain(failed_calls, error, region);
-    let mut all: Vec<_> = inventory.gap.iter().map(explain).collect();
-    let errors = inventory
-        .secrets
-        .values()
-        .filter_map(|seen| seen.unreadable.as_ref())
-        .chain(inventory.unread.values())
-        .filter(|error| error.class != ErrorClass::Gone);
+    let mut all: Vec<_> = swept.gap.iter().map(explain).collect();
+    let rows = engine.observations().filter_map(|seen| seen.unreadable);
+    let names = engine.unread_names().map(|(_, error)| error.clone());
+    let errors = rows.chain(names);
     let mut single = BTreeMap::new();
-    for error in errors {
+    for error in errors.filter(|error| error.class != ErrorClass::Gone) {
         single
             .entry(error.class)
             .or_insert_with(|| (0_usize, error))
             .0 += 1;
     }
     for (count, error) in single.into_values() {
-        let problem = explain(error);
+        let problem = explain(&error);
         all.push(Problem {
             message: format!(
                 "secrets that could not be read: {count}; {}",

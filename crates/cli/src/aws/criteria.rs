@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use secret_rotation_core::authorise::{Tenant, under_ceiling};
+use secret_rotation_core::authorise::Tenant;
 use secret_rotation_core::names::{Arn, Region};
+use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::policy::{Policy, Suspension};
 use secret_rotation_core::profile::{NamePattern, NamespaceRule, Profile, RateLimit};
-use secret_rotation_core::secret::Secret;
 use secret_rotation_core::selector::{Matcher, Selector};
 
 use super::policy_file::{self, PolicyFile};
@@ -98,10 +98,13 @@ impl Criteria {
             .collect()
     }
 
-    /// Returns whether the controller would describe the secret for this policy.
-    pub(crate) fn may_describe(&self, secret: &Secret) -> bool {
-        self.policy.selector.selects(secret)
-            && under_ceiling(&self.tenant.namespace, &self.profile, &secret.name).is_ok()
+    /// Returns the policy with its namespace and profile.
+    pub(crate) fn bound_policy(&self) -> BoundPolicy {
+        BoundPolicy {
+            tenant: self.tenant.clone(),
+            profile: self.profile.clone(),
+            policy: self.policy.clone(),
+        }
     }
 }
 

@@ -19,10 +19,10 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use schemars::Schema;
-use secret_rotation_core::classify::{ClassifyInput, classify};
+use secret_rotation_core::engine::{self, Engine, Facts};
 use secret_rotation_core::operation_index::OperationIndex;
 use secret_rotation_core::stability::StabilityTracker;
-use secret_rotation_core::survey::Survey;
+use secret_rotation_core::survey::{PreviousFindings, Survey};
 
 use crate::CommandError;
 use crate::app::App;
@@ -98,7 +98,7 @@ pub(crate) async fn run(_app: &App, args: &AuditArgs) -> Result<ExitCode, Comman
     })?
     .within(&args.aws.regions)?;
     let progress = Progress::new(&criteria.regions());
-    let sweeps = collect(&session, args.aws.rate, &criteria, &progress).await;
+    let sweeps = collect(&session, args.aws.rate, &criteria, &progress, Engine::new).await;
     progress.finish();
     let survey = evaluate(&criteria, &sweeps);
     let report = Report::of(&criteria, &sweeps, &survey);
@@ -112,23 +112,14 @@ pub(crate) async fn run(_app: &App, args: &AuditArgs) -> Result<ExitCode, Comman
 
 /// Evaluates the regions with core. A region that returned nothing is left out: nothing is known about it.
 pub(crate) fn evaluate(criteria: &Criteria, sweeps: &[RegionSweep]) -> Survey {
-    let answered: Vec<_> = sweeps
-        .iter()
-        .filter(|sweeps| sweeps.answered())
-        .map(|sweeps| &sweeps.inventory)
-        .collect();
-    let known = ClassifyInput {
-        previous: &secret_rotation_core::survey::PreviousFindings::default(),
+    let answered = sweeps.iter().filter(|swept| swept.is_answered);
+    let engines: Vec<_> = answered.map(|swept| &swept.engine).collect();
+    let facts = Facts {
         operations: &OperationIndex::default(),
         stability: &StabilityTracker::default(),
     };
-    classify(
-        &criteria.tenant,
-        &criteria.profile,
-        &criteria.policy,
-        &answered,
-        known,
-    )
+    let bound_policy = criteria.bound_policy();
+    engine::survey(&bound_policy, &engines, &PreviousFindings::default(), facts)
 }
 
 fn rendered(report: &Report, format: Format) -> Result<String, CommandError> {

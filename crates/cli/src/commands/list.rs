@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use secret_rotation_core::inventory::{Inventory, Observation};
+use secret_rotation_core::engine::Engine;
+use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::names::VersionId;
 use secret_rotation_core::policy::Detection;
 use secret_rotation_core::secret::Rotation;
@@ -83,7 +84,14 @@ pub(crate) async fn run(_app: &App, args: &ListArgs) -> Result<ExitCode, Command
     let session = args.aws.options.session().await?;
     let criteria = Criteria::everything(session.regions(&args.aws.regions)?)?;
     let progress = Progress::new(&criteria.regions());
-    let swept = collect(&session, args.aws.rate, &criteria, &progress).await;
+    let swept = collect(
+        &session,
+        args.aws.rate,
+        &criteria,
+        &progress,
+        Engine::of_everything,
+    )
+    .await;
     progress.finish();
     let rows = rows(&swept, &criteria.policy.detection);
     output::print(&rendered(&rows, args.output, swept.len() > 1)?)?;
@@ -98,15 +106,12 @@ pub(crate) async fn run(_app: &App, args: &ListArgs) -> Result<ExitCode, Command
 }
 
 fn rows(swept: &[RegionSweep], detection: &Detection) -> Vec<Row> {
-    let each = |inventory: &Inventory| {
-        let secrets = inventory.secrets.values();
-        let row = |seen| Row::of(seen, detection, inventory.time);
-        secrets.map(row).collect::<Vec<_>>()
-    };
-    let mut rows: Vec<_> = swept
-        .iter()
-        .flat_map(|swept| each(&swept.inventory))
-        .collect();
+    let mut rows = Vec::new();
+    for swept in swept {
+        let Some(time) = swept.time else { continue };
+        let secrets = swept.engine.observations();
+        rows.extend(secrets.map(|seen| Row::of(&seen, detection, time)));
+    }
     rows.sort_by(|a, b| (&a.name, &a.region).cmp(&(&b.name, &b.region)));
     rows
 }

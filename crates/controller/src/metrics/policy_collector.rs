@@ -18,6 +18,7 @@ use super::policy_sample::{PolicySample, SecretSample};
 use super::secret_label;
 use super::table::PolicyFamilies;
 use crate::options::SecretLabel;
+use crate::sweep::KnownSecrets;
 
 /// The last report of each policy. It has no series while another replica holds the lease.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct PolicyCollector {
     policies: Arc<Mutex<BTreeMap<ObjectKey, Arc<PolicySample>>>>,
     max_secrets: usize,
     label: SecretLabel,
+    /// Where the secrets are known that need no attention: they are read at each scrape.
+    known: KnownSecrets,
     /// Empty families, which only provide the descriptions.
     families: Arc<PolicyFamilies>,
 }
@@ -38,6 +41,7 @@ impl PolicyCollector {
             policies: Arc::default(),
             max_secrets,
             label: SecretLabel::Name,
+            known: KnownSecrets::default(),
             families: Arc::new(PolicyFamilies::new()?),
         })
     }
@@ -45,6 +49,11 @@ impl PolicyCollector {
     /// Returns the store with other values of label `secret`.
     pub(crate) fn labelled(self, label: SecretLabel) -> Self {
         Self { label, ..self }
+    }
+
+    /// Returns what is known of secrets, to be filled by the sweeps.
+    pub(crate) const fn known_secrets(&self) -> &KnownSecrets {
+        &self.known
     }
 
     /// Returns the maximum number of secrets with their own series.
@@ -88,14 +97,56 @@ impl PolicyCollector {
             BTreeMap::new()
         };
         for (key, report) in &reports {
-            families.fill_policy(key, report);
+            families.fill_policy(key, report, self.last_check(report));
         }
-        let truncated = families.fill_secrets(&reports, self.max_secrets, self.label);
+        let truncated = if self.label == SecretLabel::None {
+            0
+        } else {
+            self.fill_secrets(&families, &reports)
+        };
         families
             .truncated
             .with_label_values(&[] as &[&str])
             .set(number(truncated));
         Ok(families)
+    }
+}
+
+impl PolicyCollector {
+    /// Returns when everything that a policy selects was last seen. A check that changes nothing makes no new report.
+    fn last_check(&self, report: &PolicySample) -> Option<AwsTime> {
+        let known = report.known_in.as_ref();
+        let checked = known.and_then(|(policy, regions)| self.known.completed(policy, regions));
+        checked.max(report.last_check)
+    }
+
+    /// Adds the series of secrets of all policies, those that need attention first. Returns the number of secrets
+    /// without series because there are too many.
+    fn fill_secrets(
+        &self,
+        families: &PolicyFamilies,
+        reports: &BTreeMap<ObjectKey, Arc<PolicySample>>,
+    ) -> usize {
+        let mut room = self.max_secrets;
+        let mut total = 0;
+        for (key, report) in reports {
+            total += report.secrets.len() + report.omitted + report.unremarkable_count();
+            for sample in report.secrets.iter().take(room) {
+                families.fill_secret(key, sample, self.label);
+            }
+            room = room.saturating_sub(report.secrets.len());
+        }
+        for (key, report) in reports {
+            let Some((policy, regions)) = report.known_in.as_ref().filter(|_| room > 0) else {
+                continue;
+            };
+            let rested = self.known.unremarkable(policy, regions, room);
+            room = room.saturating_sub(rested.len());
+            for member in &rested {
+                families.fill_secret(key, &SecretSample::of_member(member), self.label);
+            }
+        }
+        total.saturating_sub(self.max_secrets)
     }
 }
 
@@ -119,7 +170,7 @@ impl Collector for PolicyCollector {
 }
 
 impl PolicyFamilies {
-    fn fill_policy(&self, key: &ObjectKey, report: &PolicySample) {
+    fn fill_policy(&self, key: &ObjectKey, report: &PolicySample, last_check: Option<AwsTime>) {
         let (namespace, policy) = (key.namespace.as_str(), key.name.as_str());
         let own = [namespace, policy];
         // A policy that cannot be parsed has no mode.
@@ -159,7 +210,7 @@ impl PolicyFamilies {
                 .with_label_values(&own)
                 .set(interval.as_secs_f64());
         }
-        set(&self.last_check, &own, report.last_check);
+        set(&self.last_check, &own, last_check);
         set_timestamp(
             &self.approval_waiting,
             &own,
@@ -177,35 +228,6 @@ impl PolicyFamilies {
                 family.with_label_values(&own).set(number(count));
             }
         }
-    }
-
-    /// Adds the series of secrets of all policies, those that need attention first. Returns the number of secrets
-    /// without series because of `max`.
-    fn fill_secrets(
-        &self,
-        reports: &BTreeMap<ObjectKey, Arc<PolicySample>>,
-        max: usize,
-        label: SecretLabel,
-    ) -> usize {
-        if label == SecretLabel::None {
-            return 0;
-        }
-        let samples = |healthy: bool| {
-            reports.iter().flat_map(move |(key, report)| {
-                report
-                    .secrets
-                    .iter()
-                    .filter(move |sample| sample.healthy == healthy)
-                    .map(move |sample| (key, sample))
-            })
-        };
-        let total: usize = reports
-            .values()
-            .map(|report| report.secrets.len() + report.omitted)
-            .sum();
-        let exported = samples(false).chain(samples(true)).take(max);
-        exported.for_each(|(key, sample)| self.fill_secret(key, sample, label));
-        total.saturating_sub(max)
     }
 
     fn fill_secret(&self, key: &ObjectKey, sample: &SecretSample, label: SecretLabel) {
@@ -265,10 +287,12 @@ mod tests {
     use std::time::Duration;
 
     use prometheus::{Registry, TextEncoder};
+    use secret_rotation_core::inventory::Observation;
     use secret_rotation_core::names::{Namespace, ObjectName};
     use secret_rotation_core::survey::State;
 
     use super::*;
+    use crate::sweep::profile_regions;
 
     #[test]
     fn series_vanish_with_their_policy_and_with_the_lease() {
@@ -287,10 +311,16 @@ mod tests {
 
     #[test]
     fn secrets_that_need_attention_keep_their_series_when_there_are_too_many() {
-        let reports =
+        let mut reports =
             PolicyCollector::new(3, LeaderOnly::default()).expect("families are well formed");
+        let bound_policy = fixtures::bound_policy(fixtures::policy("a"));
+        let names = ["prod/a", "prod/b", "prod/c", "prod/d", "prod/e"];
+        let rested = names.map(|name| Observation::listed(fixtures::secret(name)));
+        reports.known = reports.known.with_sweep(&bound_policy, &rested);
         reports.set_leader(true);
-        reports.set(&key("a"), report(0, 5));
+        let uid = &bound_policy.policy.uid;
+        let of_five = report(0, 5).with_regions(uid, profile_regions(&bound_policy));
+        reports.set(&key("a"), of_five);
         reports.set(&key("b"), report(2, 5));
         let text = text(&reports);
         let stuck = text
@@ -492,15 +522,10 @@ mod tests {
             stuck_since: since,
             ..SecretSample::default()
         });
-        let healthy = (0..healthy).map(|n| SecretSample {
-            name: format!("healthy-{n}"),
-            region: "eu-west-1".to_owned(),
-            healthy: true,
-            ..SecretSample::default()
-        });
         PolicySample {
             mode: "Observe",
-            secrets: stuck.chain(healthy).collect(),
+            secrets: stuck.collect(),
+            counts: [(State::Healthy, healthy)].into(),
             ..PolicySample::default()
         }
     }

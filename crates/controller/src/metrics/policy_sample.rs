@@ -10,6 +10,7 @@ use secret_rotation_api::time::Time;
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
 use secret_rotation_core::consent;
+use secret_rotation_core::names::Uid;
 use secret_rotation_core::operation::Operation;
 use secret_rotation_core::operation_index::OperationIndex;
 use secret_rotation_core::ownership::BoundPolicy;
@@ -21,6 +22,7 @@ use secret_rotation_core::time::{AwsTime, ServerTime};
 use secret_rotation_core::verdict;
 
 use super::recovery::Recoveries;
+use crate::aws_connections::ProfileRegion;
 
 /// The data from which the series of one policy are built.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +46,12 @@ pub(crate) struct PolicySample {
     /// The number of findings that the latest checks did not see.
     pub(super) unseen: Option<usize>,
     pub(super) recoveries: Recoveries,
+    /// The findings, worst first.
     pub(super) secrets: Vec<SecretSample>,
+    /// The number of findings that are not listed.
     pub(super) omitted: usize,
+    /// Where the other secrets of the policy are known.
+    pub(super) known_in: Option<(Uid, Vec<ProfileRegion>)>,
 }
 
 /// The dates of one secret.
@@ -53,7 +59,6 @@ pub(crate) struct PolicySample {
 pub(crate) struct SecretSample {
     pub(super) region: String,
     pub(super) name: String,
-    pub(super) healthy: bool,
     /// The state, unless the secret is healthy, and since when it has been in it.
     pub(super) state: Option<(State, AwsTime)>,
     /// Whether another service manages the secret, so that no one else can act on it.
@@ -138,14 +143,22 @@ impl PolicySample {
         &self.recoveries
     }
 
-    /// Adds what was seen and planned, with details of at most `max` secrets, those that need attention first.
+    /// Adds where the secrets of the policy are known that need no attention.
+    #[must_use]
+    pub(crate) fn with_regions(self, policy: &Uid, profile_regions: Vec<ProfileRegion>) -> Self {
+        Self {
+            known_in: Some((policy.clone(), profile_regions)),
+            ..self
+        }
+    }
+
+    /// Adds what was seen and planned, with details of at most `max` findings.
     #[must_use]
     pub(crate) fn with_survey(self, survey: &Survey, plan: &Plan, max: usize) -> Self {
         let samples = survey
             .findings
             .iter()
-            .map(|finding| SecretSample::of_finding(finding, self.detection.as_ref(), survey.time))
-            .chain(survey.unremarkable.iter().map(SecretSample::of_member));
+            .map(|finding| SecretSample::of_finding(finding, self.detection.as_ref(), survey.time));
         let mut blocked: BTreeMap<_, usize> = BlockReason::ALL
             .into_iter()
             .map(|reason| (reason, 0))
@@ -157,7 +170,7 @@ impl PolicySample {
             counts: survey.counts.clone(),
             last_check: survey.checked.or(self.last_check),
             secrets: samples.take(max).collect(),
-            omitted: (survey.findings.len() + survey.unremarkable.len()).saturating_sub(max),
+            omitted: survey.findings.len().saturating_sub(max),
             breaker: Some(plan.breaker),
             blocked,
             oldest: oldest(survey),
@@ -217,6 +230,7 @@ impl PolicySample {
             denied,
             unseen,
             recoveries,
+            known_in,
             ..
         } = earlier.clone();
         Self {
@@ -231,8 +245,18 @@ impl PolicySample {
             recoveries,
             secrets,
             omitted,
+            known_in,
             ..self
         }
+    }
+
+    /// Returns the number of secrets that need no attention.
+    pub(super) fn unremarkable_count(&self) -> usize {
+        let rested = [State::Healthy, State::Ineligible];
+        rested
+            .iter()
+            .filter_map(|state| self.counts.get(state))
+            .sum()
     }
 }
 
@@ -242,7 +266,6 @@ impl SecretSample {
         Self {
             region: finding.region.to_string(),
             name: finding.name.to_string(),
-            healthy: false,
             state: Some(state_of(finding, now)),
             is_managed: is_managed(finding),
             stuck_since: finding.since.filter(|_| finding.state == State::Stuck),
@@ -270,11 +293,10 @@ impl SecretSample {
         }
     }
 
-    fn of_member(member: &UnremarkableSecret) -> Self {
+    pub(super) fn of_member(member: &UnremarkableSecret) -> Self {
         Self {
             region: member.region.to_string(),
             name: member.name.to_string(),
-            healthy: true,
             state: None,
             is_managed: false,
             stuck_since: None,

@@ -37,7 +37,13 @@ impl Recoveries {
     }
 
     /// Returns the secrets that have not recovered by this survey, and how long each of the others took.
-    pub(crate) fn after(&self, survey: &Survey, detection: &Detection) -> (Self, Vec<Duration>) {
+    /// `is_healthy` answers for a secret of the policy, by region and name.
+    pub(crate) fn after(
+        &self,
+        survey: &Survey,
+        detection: &Detection,
+        is_healthy: impl Fn(&str, &str) -> bool,
+    ) -> (Self, Vec<Duration>) {
         let findings = survey.findings.iter().filter_map(|finding| {
             let key = (finding.region.to_string(), finding.name.to_string());
             let known = self.0.get(&key).copied();
@@ -48,24 +54,12 @@ impl Recoveries {
             };
             Some((key, known.or_else(found)?))
         });
-        (Self(findings.collect()), self.recovered(survey))
-    }
-
-    fn recovered(&self, survey: &Survey) -> Vec<Duration> {
-        if self.0.is_empty() {
-            return Vec::new();
-        }
-        // Few secrets are stuck and many are healthy, so only the few are collected.
-        let stuck: BTreeMap<_, _> = self
+        let recovered = self
             .0
             .iter()
-            .map(|((region, name), began)| ((region.as_str(), name.as_str()), *began))
-            .collect();
-        let healthy = survey.unremarkable.iter();
-        healthy
-            .filter_map(|secret| stuck.get(&(secret.region.as_str(), secret.name.as_str())))
-            .map(|began| survey.time.since(*began))
-            .collect()
+            .filter(|((region, name), _)| is_healthy(region, name));
+        let recovered = recovered.map(|(_, began)| survey.time.since(*began));
+        (Self(findings.collect()), recovered.collect())
     }
 }
 
@@ -81,7 +75,7 @@ mod tests {
     use secret_rotation_core::names::{Region, SecretName};
     use secret_rotation_core::policy::{DisabledReporting, Reporting};
     use secret_rotation_core::secret::PendingValue;
-    use secret_rotation_core::survey::{Finding, RemedyKind, UnremarkableSecret};
+    use secret_rotation_core::survey::{Finding, RemedyKind};
 
     use super::*;
 
@@ -120,21 +114,25 @@ mod tests {
         let (known, _) = after(&Recoveries::default(), &survey(200, &[(State::Overdue, 0)]));
         assert_eq!(known, Recoveries::default());
         let (known, _) = after(&known, &survey(200, &[(State::Stuck, 0)]));
-        let mut gone = survey(300, &[]);
-        gone.unremarkable.clear();
-        assert_eq!(after(&known, &gone), (Recoveries::default(), vec![]));
+        let gone = survey(300, &[]);
+        let (known, took) = known.after(&gone, &detection(), |_, _| false);
+        assert_eq!((known, took), (Recoveries::default(), vec![]));
     }
 
+    /// Returns what has not recovered. A secret without a finding is healthy.
     fn after(known: &Recoveries, survey: &Survey) -> (Recoveries, Vec<Duration>) {
-        let detection = Detection {
+        known.after(survey, &detection(), |_, _| survey.findings.is_empty())
+    }
+
+    fn detection() -> Detection {
+        Detection {
             stuck_after: STUCK_AFTER,
             overdue_after: Duration::from_hours(6),
             max_age: None,
             expiry: None,
             rotation_disabled: DisabledReporting::Report,
             scheduled_for_deletion: Reporting::Report,
-        };
-        known.after(survey, &detection)
+        }
     }
 
     fn minutes(count: u64) -> Duration {
@@ -166,13 +164,6 @@ mod tests {
             unseen_since: None,
             unreadable: None,
         };
-        let healthy = UnremarkableSecret {
-            name: name.clone(),
-            region: region.clone(),
-            last_rotated: None,
-            next_rotation: None,
-            expires: None,
-        };
         Survey {
             time: at(minute),
             checked: None,
@@ -180,7 +171,6 @@ mod tests {
             selected: 1,
             regions: BTreeMap::new(),
             findings: states.iter().map(finding).collect(),
-            unremarkable: states.is_empty().then_some(healthy).into_iter().collect(),
             pinned: Vec::new(),
         }
     }

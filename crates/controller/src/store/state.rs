@@ -83,9 +83,9 @@ impl State {
         event: Event<DeserializeGuard<SecretRotationPolicy>>,
     ) -> Vec<Change<ObjectKey>> {
         let changes = self.policies.apply(stream, event, PolicyEntry::observed);
-        changes
-            .iter()
-            .for_each(|change| self.file_policy(change.key()));
+        for change in &changes {
+            self.file_policy(change.key());
+        }
         changes
     }
 
@@ -127,7 +127,9 @@ impl State {
         let changes = self.profiles.apply(0, event, ProfileEntry::observed);
         for change in &changes {
             let policies: Vec<_> = self.policies_of(change.key()).cloned().collect();
-            policies.iter().for_each(|key| self.file_policy(key));
+            for key in &policies {
+                self.file_policy(key);
+            }
         }
         changes
     }
@@ -140,7 +142,9 @@ impl State {
         for change in &changes {
             let policies = self.policies.in_namespace(change.key());
             let policies: Vec<_> = policies.map(|(key, _)| key.clone()).collect();
-            policies.iter().for_each(|key| self.file_policy(key));
+            for key in &policies {
+                self.file_policy(key);
+            }
         }
         changes
     }
@@ -182,7 +186,7 @@ impl State {
             operations.remove(key);
             return;
         };
-        operations.insert(Arc::clone(operation));
+        operations.insert(operation);
         if let Some(arn) = operation.arn.as_ref().filter(|_| !operation.is_finished()) {
             operations.record_function(arn, function(arn).as_ref());
         }

@@ -4,12 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use secret_rotation_api::profile::RegionSweep;
 use secret_rotation_core::aws_error::AwsError;
-use secret_rotation_core::inventory::Inventory;
-use secret_rotation_core::names::{AccountId, Arn, FunctionArn, ProfileName, Region, Uid};
+use secret_rotation_core::engine::{self, Facts};
+#[cfg(test)]
+use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::names::{
+    AccountId, Arn, FunctionArn, ObjectKey, ProfileName, Region, SecretName, Uid,
+};
+use secret_rotation_core::operation_index::OperationIndex;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::selector::Selector;
+use secret_rotation_core::survey::{PreviousFindings, Survey, UnremarkableSecret};
 use secret_rotation_core::time::AwsTime;
 use tokio::time::Instant;
 
@@ -18,6 +25,7 @@ use super::record::RegionRecord;
 use super::requests::{Requests, SweepTask};
 use crate::aws_connections::ProfileRegion;
 use crate::clock;
+use crate::stability::SharedStability;
 
 /// After an operation that ended without a write, no operation is created from what was seen of the secret within
 /// this time.
@@ -29,12 +37,16 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// The last results of the sweepers, and the requests to them.
 #[derive(Debug, Default)]
 pub(crate) struct SweepStore {
-    records: Mutex<BTreeMap<ProfileRegion, RegionRecord>>,
+    known: KnownSecrets,
     requested_checks: Mutex<BTreeMap<Uid, RequestedCheck>>,
     /// Secrets whose known state is outdated until a sweep or look that begins at or after this time.
     outdated: Mutex<BTreeMap<Arn, Instant>>,
     requests: Mutex<BTreeMap<ProfileRegion, Requests>>,
 }
+
+/// What is known of every region. Clones share it, so that metrics read it when they are scraped.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownSecrets(Arc<Mutex<BTreeMap<ProfileRegion, RegionRecord>>>);
 
 /// A check that a user requested.
 #[derive(Clone, Debug)]
@@ -45,28 +57,104 @@ struct RequestedCheck {
     at: Instant,
 }
 
-/// The facts on which a policy is evaluated.
+/// How much is known about what a policy selects.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SweepView {
-    /// The inventory of the last sweep of each region.
-    pub inventories: Vec<Arc<Inventory>>,
-    /// The regions whose sweep was incomplete, and why.
+    /// The regions whose latest read covers what the policy selects.
+    pub seen: Vec<ProfileRegion>,
+    /// The regions whose latest read was incomplete, and why.
     pub gaps: Vec<(Region, AwsError)>,
-    /// Whether some region was not swept yet.
+    /// Whether some region was not read yet.
     pub is_waiting: bool,
-    /// Whether every incomplete sweep is the first in a row: the next one may be complete again.
+    /// Whether every incomplete read is the first in a row: the next one may be complete again.
     pub is_blinking: bool,
     /// Whether every region was seen completely.
     is_complete: bool,
     /// The regions that were never seen completely for the policy.
     pub unsettled: BTreeSet<Region>,
-    /// When the earliest of the sweeps began.
+    /// When the earliest of the reads began.
     began: Option<Instant>,
     /// The time of AWS now.
     pub now: Option<AwsTime>,
 }
 
+impl KnownSecrets {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ProfileRegion, RegionRecord>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the known regions of these.
+    fn of(&self, profile_regions: &[ProfileRegion]) -> Vec<RegionRecord> {
+        let records = self.lock();
+        let of = |one| records.get(one).cloned();
+        profile_regions.iter().filter_map(of).collect()
+    }
+
+    /// Returns at most `limit` secrets of a policy that need no attention.
+    pub(crate) fn unremarkable(
+        &self,
+        policy: &Uid,
+        profile_regions: &[ProfileRegion],
+        limit: usize,
+    ) -> Vec<UnremarkableSecret> {
+        let mut found = Vec::new();
+        for record in self.of(profile_regions) {
+            let rest = limit.saturating_sub(found.len());
+            found.extend(record.engine().unremarkable(policy).take(rest));
+        }
+        found
+    }
+
+    /// Returns when everything that a policy selects was last seen; `None` = some region has had no complete read.
+    pub(crate) fn completed(
+        &self,
+        policy: &Uid,
+        profile_regions: &[ProfileRegion],
+    ) -> Option<AwsTime> {
+        let records = self.of(profile_regions);
+        if records.len() < profile_regions.len() {
+            return None;
+        }
+        let completed = records
+            .iter()
+            .map(|record| record.engine().completed(policy));
+        completed.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    /// Returns whether a policy selects a secret that needs no attention.
+    pub(crate) fn is_unremarkable(
+        &self,
+        policy: &Uid,
+        profile_regions: &[ProfileRegion],
+        (region, name): (&str, &str),
+    ) -> bool {
+        let Ok(name) = SecretName::parse(name) else {
+            return false;
+        };
+        let regions = profile_regions.iter();
+        let mut found = regions.filter(|one| one.region.as_str() == region);
+        let records = self.lock();
+        found.any(|one| {
+            let record = records.get(one);
+            record.is_some_and(|record| record.engine().is_unremarkable(policy, &name))
+        })
+    }
+}
+
 impl SweepStore {
+    /// Creates a store that shares what is known.
+    pub(crate) fn of(known: KnownSecrets) -> Self {
+        Self {
+            known,
+            ..Self::default()
+        }
+    }
+
+    /// Returns what is known, for metrics.
+    pub(crate) const fn known(&self) -> &KnownSecrets {
+        &self.known
+    }
+
     /// Returns whether the last read of the region covers what the policy needs.
     pub(crate) fn covers(
         &self,
@@ -74,15 +162,12 @@ impl SweepStore {
         bound_policy: &BoundPolicy,
         selection: &Selector,
     ) -> bool {
-        let records = self.records();
         let policy = &bound_policy.policy;
-        let known = records
-            .get(profile_region)
-            .map(|record| record.for_policy(&policy.uid, selection));
-        let max_age = policy.detection.max_age;
-        known.is_some_and(|known| {
-            known.covers(&policy.uid, selection)
-                && max_age.is_none_or(|age| known.max_age.is_some_and(|known| known <= age))
+        let record = self.records().get(profile_region).cloned();
+        record.is_some_and(|record| {
+            record
+                .engine()
+                .covers(&policy.uid, selection, policy.detection.max_age)
         })
     }
 
@@ -100,61 +185,82 @@ impl SweepStore {
         })
     }
 
-    /// Returns what is known in all of these regions together.
+    /// Returns how much is known about what a policy selects in these regions.
     pub(crate) fn view(
         &self,
         policy: &Uid,
         selection: &Selector,
         profile_regions: &[ProfileRegion],
     ) -> SweepView {
-        let records = self.records();
-        let of = |profile_region: &ProfileRegion| {
-            Some(records.get(profile_region)?.for_policy(policy, selection))
+        let records = self.records().clone();
+        let mut view = SweepView {
+            is_complete: true,
+            is_blinking: true,
+            now: self.aws_time(profile_regions),
+            ..SweepView::default()
         };
-        let known: Vec<_> = profile_regions
-            .iter()
-            .filter_map(of)
-            .filter(|record| record.covers(policy, selection))
-            .collect();
-        let now = clock::now();
-        SweepView {
-            inventories: known
-                .iter()
-                .filter_map(|record| record.inventory.clone())
-                .collect(),
-            gaps: profile_regions
-                .iter()
-                .filter_map(|profile_region| {
-                    let gap = of(profile_region)?.gap.clone()?;
-                    Some((profile_region.region.clone(), gap))
-                })
-                .collect(),
-            is_blinking: known.iter().all(|record| record.failures < 2),
-            is_complete: profile_regions.iter().all(|profile_region| {
-                of(profile_region).is_some_and(|record| {
-                    record.gap.is_none() && record.is_complete_for(policy, selection)
-                })
-            }),
-            unsettled: profile_regions
-                .iter()
-                .filter(|profile_region| {
-                    of(profile_region)
-                        .is_none_or(|record| !record.is_complete_for(policy, selection))
-                })
-                .map(|profile_region| profile_region.region.clone())
-                .collect(),
-            is_waiting: known.len() < profile_regions.len(),
-            began: known.iter().filter_map(|record| record.began).min(),
-            now: profile_regions
-                .iter()
-                .filter_map(|profile_region| records.get(profile_region))
-                .filter_map(|record| {
-                    record
-                        .time
-                        .map(|(time, taken)| clock::advanced(time, taken, now))
-                })
-                .max(),
+        for profile_region in profile_regions {
+            let region = &profile_region.region;
+            let Some(record) = records.get(profile_region) else {
+                view.is_complete = false;
+                view.is_waiting = true;
+                view.unsettled.insert(region.clone());
+                continue;
+            };
+            let engine = record.engine();
+            let gap = engine.gap(policy).cloned();
+            let is_settled = engine.covers_completely(policy, selection);
+            view.is_complete &= gap.is_none() && is_settled;
+            view.gaps.extend(gap.map(|gap| (region.clone(), gap)));
+            if !is_settled {
+                view.unsettled.insert(region.clone());
+            }
+            if !engine.covers(policy, selection, None) {
+                view.is_waiting = true;
+                continue;
+            }
+            view.seen.push(profile_region.clone());
+            if let Some(read) = record.reads.get(policy) {
+                view.is_blinking &= read.failures < 2;
+                view.began = view.began.into_iter().chain([read.began]).min();
+            }
         }
+        view
+    }
+
+    /// Returns the time of AWS now, by the latest answer in these regions.
+    pub(crate) fn aws_time(&self, profile_regions: &[ProfileRegion]) -> Option<AwsTime> {
+        let (records, now) = (self.records(), clock::now());
+        let times = profile_regions
+            .iter()
+            .filter_map(|one| records.get(one)?.time);
+        times
+            .map(|(time, taken)| clock::advanced(time, taken, now))
+            .max()
+    }
+
+    /// Builds the survey of a policy from the regions that were seen for it. The engines get the policy first, as it is
+    /// now.
+    pub(crate) fn survey(
+        &self,
+        bound_policy: &Arc<BoundPolicy>,
+        view: &SweepView,
+        (stored, previous): (&PreviousFindings, &PreviousFindings),
+        (operations, stability): (&OperationIndex, &SharedStability),
+    ) -> Survey {
+        let records = self.known.of(&view.seen);
+        // Order matters: several engines are locked in the order of their regions, and the stability after them.
+        let mut engines: Vec<_> = records.iter().map(RegionRecord::engine).collect();
+        let stability = stability.lock();
+        let facts = Facts {
+            operations,
+            stability: &stability,
+        };
+        for engine in &mut engines {
+            engine.set_policy(bound_policy, stored, facts);
+        }
+        let engines: Vec<_> = engines.iter().map(|engine| &**engine).collect();
+        engine::survey(bound_policy, &engines, previous, facts)
     }
 
     /// Records a requested check once. Returns when it runs, if the request is new. The first check of a policy runs
@@ -238,14 +344,10 @@ impl SweepStore {
         secret: &Arn,
         note: impl Fn(&mut Requests),
     ) -> Vec<ProfileRegion> {
-        let knows = |record: &RegionRecord| {
-            let inventory = record.inventory.as_ref();
-            inventory.is_some_and(|inventory| inventory.secrets.contains_key(secret))
-        };
         let records = self.records();
         let profile_regions: Vec<_> = records
             .iter()
-            .filter(|(_, record)| knows(record))
+            .filter(|(one, record)| one.region == *secret.region() && record.engine().knows(secret))
             .map(|(profile_region, _)| profile_region.clone())
             .collect();
         drop(records);
@@ -254,6 +356,29 @@ impl SweepStore {
             note(requests.entry(profile_region.clone()).or_default());
         }
         profile_regions
+    }
+
+    /// Judges a secret again after one of its operations has begun or ended. Returns the policies whose survey may
+    /// differ now.
+    pub(crate) fn operation_moved(
+        &self,
+        secret: &Arn,
+        (operations, stability): (&OperationIndex, &SharedStability),
+    ) -> BTreeSet<ObjectKey> {
+        let mut changed = BTreeSet::new();
+        for (profile_region, record) in self.records().iter() {
+            if profile_region.region == *secret.region() {
+                let mut engine = record.engine();
+                let stability = stability.lock();
+                let facts = Facts {
+                    operations,
+                    stability: &stability,
+                };
+                engine.judge_again(secret, facts);
+                changed.extend(engine.take_changed().into_values());
+            }
+        }
+        changed
     }
 
     fn lock_requests(&self) -> MutexGuard<'_, BTreeMap<ProfileRegion, Requests>> {
@@ -295,35 +420,37 @@ impl SweepStore {
     /// Returns the rotation function of a secret, if a sweep saw it.
     pub(crate) fn function(&self, arn: &Arn) -> Option<FunctionArn> {
         let records = self.records();
-        let of_region = records
+        let mut own = records
             .iter()
             .filter(|(profile_region, _)| profile_region.region == *arn.region());
-        let mut inventories = of_region.filter_map(|(_, record)| record.inventory.as_ref());
-        inventories.find_map(|inventory| inventory.secrets.get(arn)?.secret.function().cloned())
+        own.find_map(|(_, record)| record.engine().function(arn))
     }
 
-    /// Returns the last inventories of a profile, and the regions whose sweep was incomplete.
+    /// Returns the last sweep of each region of a profile, and the regions whose sweep was incomplete.
     pub(crate) fn of_profile(
         &self,
         profile: &ProfileName,
-    ) -> (Vec<Arc<Inventory>>, Vec<(Region, AwsError)>) {
+    ) -> (Vec<RegionSweep>, Vec<(Region, AwsError)>) {
         let records = self.records();
-        let own: Vec<_> = records
+        let own = records
             .iter()
-            .filter(|(profile_region, _)| profile_region.profile == *profile)
-            .collect();
-        let gaps = own
-            .iter()
-            .filter_map(|(profile_region, record)| {
-                Some((profile_region.region.clone(), record.gap.clone()?))
-            })
-            .collect();
-        (
-            own.into_iter()
-                .filter_map(|(_, record)| record.inventory.clone())
-                .collect(),
-            gaps,
-        )
+            .filter(|(profile_region, _)| profile_region.profile == *profile);
+        let (mut sweeps, mut gaps) = (Vec::new(), Vec::new());
+        for (profile_region, record) in own {
+            let Some(sweep) = &record.sweep else { continue };
+            let region = &profile_region.region;
+            gaps.extend(sweep.gap.clone().map(|gap| (region.clone(), gap)));
+            // Until AWS has answered once since the process started, there is no AWS time.
+            if let Some(time) = record.engine().time(&sweep.read) {
+                sweeps.push(RegionSweep {
+                    region: region.clone(),
+                    time,
+                    secrets: sweep.shown,
+                    complete: sweep.gap.is_none(),
+                });
+            }
+        }
+        (sweeps, gaps)
     }
 
     /// Removes a deleted policy.
@@ -333,7 +460,8 @@ impl SweepStore {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(policy);
         for record in self.records().values_mut() {
-            record.own.remove(policy);
+            record.reads.remove(policy);
+            record.engine().remove_policy(policy);
         }
     }
 
@@ -381,22 +509,22 @@ impl SweepStore {
 
     /// Returns what is known of the region.
     pub(super) fn record(&self, profile_region: &ProfileRegion) -> RegionRecord {
-        self.records()
-            .get(profile_region)
-            .cloned()
-            .unwrap_or_default()
+        let known = self.records().get(profile_region).cloned();
+        known.unwrap_or_else(|| RegionRecord::new(profile_region.region.clone()))
     }
 
-    /// Stores what was seen of the region. If no secret is visible, the known accounts are kept.
-    pub(super) fn store(&self, profile_region: &ProfileRegion, mut record: RegionRecord) {
-        let seen = record.inventory.as_deref().map(Inventory::accounts);
-        let mut records = self.records();
-        let known = records
-            .get(profile_region)
-            .map(|known| known.accounts.clone());
-        let seen = seen.filter(|seen| !seen.is_empty());
-        record.accounts = seen.or(known).unwrap_or_default();
-        records.insert(profile_region.clone(), record);
+    /// Stores what was seen of the region.
+    pub(super) fn store(&self, profile_region: &ProfileRegion, record: RegionRecord) {
+        self.records().insert(profile_region.clone(), record);
+    }
+
+    /// Returns those of the policies that have requested a check since the process started.
+    pub(super) fn requesting(&self) -> BTreeSet<Uid> {
+        let requests = self
+            .requested_checks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        requests.keys().cloned().collect()
     }
 
     /// Returns an account whose secrets AWS shows to the profile although it is not the account of the profile.
@@ -431,15 +559,54 @@ impl SweepStore {
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<ProfileRegion, RegionRecord>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
+    }
+}
+
+#[cfg(test)]
+impl KnownSecrets {
+    /// Adds a complete sweep for one policy in the first region of its profile.
+    pub(crate) fn with_sweep(self, bound_policy: &BoundPolicy, seen: &[Observation]) -> Self {
+        let mut regions = bound_policy.profile.regions.iter();
+        let profile_region = ProfileRegion {
+            profile: bound_policy.profile.name.clone(),
+            region: regions.next().expect("a region").clone(),
+        };
+        let record = RegionRecord::swept(&profile_region.region, bound_policy, seen);
+        self.lock().insert(profile_region, record);
+        self
+    }
+}
+
+#[cfg(test)]
+impl RegionRecord {
+    /// Returns a region after a complete sweep for one policy.
+    fn swept(region: &Region, bound_policy: &BoundPolicy, seen: &[Observation]) -> Self {
+        let record = Self::new(region.clone());
+        let facts = Facts {
+            operations: &OperationIndex::default(),
+            stability: &secret_rotation_core::stability::StabilityTracker::default(),
+        };
+        let bound_policy = Arc::new(bound_policy.clone());
+        let mut engine = record.engine();
+        engine.set_policy(&bound_policy, &PreviousFindings::default(), facts);
+        let read = engine.begin(&[bound_policy.policy.uid.clone()].into(), true);
+        engine.note_time(&read, fixtures::now());
+        for one in seen {
+            engine.take(&read, one, facts);
+        }
+        engine.end(&read, &engine::Ended::default());
+        drop(engine);
+        record
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use fixtures::{REGION, arn, bare_secret, observation, policy, region};
+    use fixtures::{REGION, arn, bare_secret, observation, policy, region, selecting};
 
     use super::*;
+    use crate::policy::preconditions;
 
     /// A user who requests checks in a loop gets at most one in each interval.
     #[tokio::test(start_paused = true)]
@@ -479,8 +646,7 @@ mod tests {
             (0, [arn.clone()].into())
         );
         let mut record = sweeps.record(&profile_region());
-        let seen = record.inventory.clone().expect("it was swept");
-        record.merge_seen(&seen, Some(at));
+        record.looked.insert(arn.clone(), at);
         sweeps.store(&profile_region(), record);
         assert!(sweeps.is_current(&arn));
     }
@@ -496,8 +662,7 @@ mod tests {
         assert_eq!(at, clock::now() + AFTER_NOTHING);
         assert_eq!(sweeps.next_request(&profile_region()), Some(at));
         let mut record = sweeps.record(&profile_region());
-        let seen = record.inventory.clone().expect("it was swept");
-        record.merge_seen(&seen, Some(at));
+        record.looked.insert(arn.clone(), at);
         sweeps.store(&profile_region(), record);
         assert!(sweeps.is_current(&arn));
     }
@@ -510,10 +675,8 @@ mod tests {
             "it was never swept"
         );
         let uid = bound_policy.policy.uid.clone();
-        let record = RegionRecord {
-            check_intervals: [(uid, interval::check_interval(&bound_policy))].into(),
-            ..RegionRecord::default()
-        };
+        let mut record = RegionRecord::new(region(REGION));
+        record.check_intervals = [(uid, interval::check_interval(&bound_policy))].into();
         sweeps.store(&profile_region(), record);
         assert!(sweeps.has_current_interval(&profile_region(), &bound_policy));
         bound_policy.policy.check_interval = Duration::from_mins(2);
@@ -526,13 +689,12 @@ mod tests {
     #[test]
     fn a_shorter_max_age_needs_a_new_read_and_a_longer_one_does_not() {
         let (sweeps, mut bound_policy) = (SweepStore::default(), bound_policy());
-        let selection = bound_policy.policy.selector.clone();
-        let record = RegionRecord {
-            served: [(bound_policy.policy.uid.clone(), selection.clone())].into(),
-            max_age: Some(Duration::from_hours(48)),
-            ..RegionRecord::default()
-        };
-        sweeps.store(&profile_region(), record);
+        let selection = preconditions::selection(&bound_policy);
+        bound_policy.policy.detection.max_age = Some(Duration::from_hours(48));
+        sweeps.store(
+            &profile_region(),
+            RegionRecord::swept(&region(REGION), &bound_policy, &[]),
+        );
         for (hours, serves) in [
             (None, true),
             (Some(72), true),
@@ -566,11 +728,6 @@ mod tests {
             sweeps.foreign_account(&profile),
             Some(account("111122223333"))
         );
-        sweeps.store(&profile_region(), RegionRecord::default());
-        assert_eq!(
-            sweeps.foreign_account(&profile),
-            Some(account("111122223333"))
-        );
         profile.account = Some(account("111122223333"));
         assert_eq!(
             sweeps.foreign_account(&profile),
@@ -595,14 +752,14 @@ mod tests {
     }
 
     fn knowing(name: &str) -> RegionRecord {
-        let inventory = Inventory {
-            completed: None,
-            ..fixtures::inventory(vec![observation(bare_secret(name), None)])
-        };
-        RegionRecord {
-            inventory: Some(Arc::new(inventory)),
-            ..RegionRecord::default()
-        }
+        let bound_policy = bound_policy();
+        let mut record = RegionRecord::swept(
+            &region(REGION),
+            &bound_policy,
+            &[observation(bare_secret(name), None)],
+        );
+        record.accounts = [AccountId::parse("111122223333").expect("an account")].into();
+        record
     }
 
     fn profile_region() -> ProfileRegion {
@@ -613,7 +770,7 @@ mod tests {
     }
 
     fn bound_policy() -> BoundPolicy {
-        fixtures::bound_policy(policy("payments"))
+        fixtures::bound_policy(selecting(policy("payments"), "prod/"))
     }
 
     fn uid() -> Uid {

@@ -122,7 +122,7 @@ fn keys<'a>(found: impl Iterator<Item = &'a Operation>) -> BTreeSet<ObjectKey> {
 
 fn apply(index: &mut OperationIndex, change: Change) {
     match change {
-        Change::Operation(own) => index.insert((*own).into()),
+        Change::Operation(own) => index.insert(&(*own).into()),
         Change::Removed(key) => index.remove(&key),
         Change::Function(arn, seen) => index.record_function(&arn, seen.as_ref()),
     }
@@ -331,7 +331,7 @@ mod cost {
             bound_policies.insert(&policy.into());
             for own in operations {
                 let on = own.arn.clone().expect("a secret");
-                all.insert(own.into());
+                all.insert(&own.into());
                 let seen: FunctionArn = function(&name);
                 all.record_function(&on, Some(&seen));
             }
@@ -395,7 +395,7 @@ mod cost {
             ago(minutes(1)),
             ResultKind::Applied,
         );
-        cluster_of.operations.insert(begun.clone().into());
+        cluster_of.operations.insert(&begun.clone().into());
         seen.push(("a write of a status", take_visits()));
         cluster_of.operations.remove(&begun.key);
         seen.push(("a deletion", take_visits()));

@@ -3,6 +3,7 @@
 mod actors;
 mod approval;
 mod chaos;
+mod engine;
 mod exclusion;
 mod histories;
 mod indexes;

@@ -64,7 +64,7 @@ impl Call<'_> {
         let scope = scope(&self.caller.region, &self.caller.account);
         let position = self.parameters.next_token()?;
         let position = position
-            .map(|text| order.parse_position(&text))
+            .map(|text| Order::parse_position(&text))
             .transpose()?;
         let backwards = self.parameters.text("SortOrder") == Some("desc");
         let secrets = &self.state.secrets;
@@ -191,7 +191,7 @@ impl Order {
     }
 
     /// Parses a position. Refuses a text that no page has returned.
-    fn parse_position(self, text: &str) -> Result<Creation, ApiError> {
+    fn parse_position(text: &str) -> Result<Creation, ApiError> {
         let parse = || {
             let (time, arn) = text.split_once('\u{1f}')?;
             Some((time.parse().ok()?, Arn::parse(arn)?))

@@ -7,6 +7,8 @@ use secret_rotation_core::survey::Survey;
 use secret_rotation_core::time::AwsTime;
 use serde::Serialize;
 
+use crate::aws::{Criteria, RegionSweep};
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// The upper bounds of the buckets, in days.
@@ -32,13 +34,17 @@ pub(crate) struct AgeBucket {
 }
 
 /// Counts every selected secret that exists by its last rotation; the last bucket holds those that were never rotated.
-pub(super) fn count(survey: &Survey) -> Vec<AgeBucket> {
+pub(super) fn count(criteria: &Criteria, swept: &[RegionSweep], survey: &Survey) -> Vec<AgeBucket> {
     let findings = survey
         .findings
         .iter()
         .filter_map(|finding| finding.secret.as_ref())
         .map(|secret| secret.last_rotated);
-    let others = survey.unremarkable.iter().map(|member| member.last_rotated);
+    let policy = &criteria.policy.uid;
+    let others = swept
+        .iter()
+        .flat_map(|swept| swept.engine.unremarkable(policy))
+        .map(|member| member.last_rotated);
     let mut counts = [0; BUCKETS.len() + 2];
     for rotated in findings.chain(others) {
         counts[bucket(rotated, survey.time)] += 1;

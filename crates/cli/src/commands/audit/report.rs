@@ -124,7 +124,7 @@ pub(crate) enum Level {
 impl Report {
     /// Builds the report from what was read and what core found in it.
     pub(crate) fn of(criteria: &Criteria, swept: &[RegionSweep], survey: &Survey) -> Self {
-        let answered = swept.iter().any(RegionSweep::answered);
+        let answered = swept.iter().any(|swept| swept.is_answered);
         let is_read = swept.iter().all(|swept| swept.problems.is_empty());
         Self {
             schema_version: SCHEMA_VERSION,
@@ -137,7 +137,7 @@ impl Report {
             selected: survey.selected,
             outside_ceiling: 0,
             states: counts(survey),
-            ages: age_buckets::count(survey),
+            ages: age_buckets::count(criteria, swept, survey),
             findings: survey
                 .findings
                 .iter()
@@ -204,8 +204,8 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 impl RegionReport {
     fn of(swept: &RegionSweep) -> Self {
         Self {
-            name: swept.inventory.region.to_string(),
-            secrets: swept.inventory.secrets.len(),
+            name: swept.region.to_string(),
+            secrets: swept.shown,
             complete: swept.problems.is_empty(),
             problems: swept.problems.clone(),
         }

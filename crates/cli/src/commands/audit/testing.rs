@@ -8,38 +8,33 @@ use fixtures::{
     arn, aws_error, bare_secret, hours, now, observation, region, secret_name, stage_label,
 };
 use secret_rotation_core::aws_error::{AwsError, ErrorClass};
-use secret_rotation_core::inventory::{Inventory, Observation};
-use secret_rotation_core::names::Arn;
+use secret_rotation_core::engine::{Ended, Engine, SharedEngine as _};
+use secret_rotation_core::inventory::Observation;
 use secret_rotation_core::secret::{LabelMap, Rotation, RotationRules, Secret, VersionListing};
 use secret_rotation_core::time::AwsTime;
 
 use super::{Report, evaluate};
-use crate::aws::{Criteria, Problem, RegionSweep};
+use crate::aws::{Criteria, OwnEngine, Problem, RegionSweep};
 
 const CURRENT: &str = "6f1c0000-0000-4000-8000-000000000001";
 const PENDING: &str = "0a2e0000-0000-4000-8000-000000000002";
 
 /// Returns a report with most kinds of findings, and a region that could not be read.
 pub(super) fn report() -> Report {
-    let mut well = inventory("eu-west-1", estate());
-    well.secrets
-        .extend(BTreeMap::from([unreadable("payments/denied")]));
-    report_of(&[swept(well), swept(torn("us-east-1"))])
+    let mut well = observed(estate());
+    well.push(unreadable("payments/denied"));
+    report_of(&[swept("eu-west-1", now(), &well, None), torn("us-east-1")])
 }
 
 /// Returns a report without a finding.
 pub(super) fn healthy() -> Report {
-    report_of(&[swept(inventory(
-        "eu-west-1",
-        vec![secret("a"), secret("b")],
-    ))])
+    let seen = observed(vec![secret("a"), secret("b")]);
+    report_of(&[swept("eu-west-1", now(), &seen, None)])
 }
 
 /// Returns a report of an audit without credentials.
 pub(super) fn nothing_read() -> Report {
-    let mut nothing = torn("eu-west-1");
-    nothing.time = AwsTime::new(jiff::Timestamp::UNIX_EPOCH);
-    report_of(&[swept(nothing)])
+    report_of(&[torn("eu-west-1")])
 }
 
 /// Compares with `tests/golden/NAME`, or writes the file if `UPDATE_GOLDEN` is set.
@@ -58,22 +53,35 @@ pub(super) fn golden(name: &str, text: &str) {
 }
 
 fn report_of(sweeps: &[RegionSweep]) -> Report {
-    let regions = sweeps.iter().map(|one| one.inventory.region.clone());
+    let regions = sweeps.iter().map(|one| one.region.clone());
     let criteria = Criteria::everything(regions.collect()).expect("a criteria");
     let survey = evaluate(&criteria, sweeps);
     Report::of(&criteria, sweeps, &survey)
 }
 
-fn swept(inventory: Inventory) -> RegionSweep {
-    let explain = |error: &AwsError| Problem::of(error, &[], &inventory.region);
-    let gap = inventory.gap.iter().map(explain);
-    let single = inventory
-        .secrets
-        .values()
-        .filter_map(|seen| seen.unreadable.as_ref());
-    let problems: Vec<Problem> = gap.chain(single.map(explain)).collect();
+/// Returns a region as a sweep leaves it.
+fn swept(name: &str, time: AwsTime, seen: &[Observation], gap: Option<&AwsError>) -> RegionSweep {
+    let region = region(name);
+    let criteria = Criteria::everything(vec![region.clone()]).expect("a criteria");
+    let engine = OwnEngine::of(Engine::new(region.clone()), &criteria);
+    let policies = [criteria.policy.uid.clone()].into();
+    let read = engine.with(|sights| sights.engine.begin(&policies, true));
+    engine.with(|sights| {
+        sights.engine.note_time(&read, time);
+        for one in seen {
+            sights.take(&read, one);
+        }
+        sights.engine.end(&read, &Ended { gap: gap.cloned() });
+    });
+    let explain = |error: &AwsError| Problem::of(error, &[], &region);
+    let single = seen.iter().filter_map(|seen| seen.unreadable.as_ref());
+    let problems = gap.into_iter().chain(single).map(explain).collect();
     RegionSweep {
-        inventory,
+        engine: engine.into_engine(),
+        time: Some(time),
+        shown: seen.len(),
+        is_answered: gap.is_none() || !seen.is_empty(),
+        region,
         problems,
     }
 }
@@ -147,22 +155,20 @@ fn renamed(secret: &Secret, name: &str) -> Secret {
     }
 }
 
-fn unreadable(name: &str) -> (Arn, Observation) {
-    let seen = Observation {
+fn unreadable(name: &str) -> Observation {
+    Observation {
         unreadable: Some(error(ErrorClass::Denied, "AccessDeniedException")),
         ..Observation::listed(secret(name))
-    };
-    (arn(name), seen)
-}
-
-fn torn(name: &str) -> Inventory {
-    Inventory {
-        gap: Some(error(ErrorClass::Credentials, "ExpiredTokenException")),
-        ..inventory(name, Vec::new())
     }
 }
 
-fn inventory(name: &str, secrets: Vec<Secret>) -> Inventory {
+/// Returns a region that AWS did not show.
+fn torn(name: &str) -> RegionSweep {
+    let gap = error(ErrorClass::Credentials, "ExpiredTokenException");
+    swept(name, now(), &[], Some(&gap))
+}
+
+fn observed(secrets: Vec<Secret>) -> Vec<Observation> {
     let observed = secrets.into_iter().map(|secret| {
         let pending = secret.unfinished().cloned();
         let versions = pending.map(|pending| VersionListing {
@@ -170,11 +176,7 @@ fn inventory(name: &str, secrets: Vec<Secret>) -> Inventory {
         });
         observation(secret, versions)
     });
-    Inventory {
-        region: region(name),
-        completed: None,
-        ..fixtures::inventory(observed.collect())
-    }
+    observed.collect()
 }
 
 fn labels(pairs: &[(&str, &str)]) -> LabelMap {

@@ -1,0 +1,375 @@
+//! The report of a pass over a policy: everything that it says, made by pure functions, and the only place that says it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::core::DeserializeGuard;
+use kube::{Api, ResourceExt as _};
+use secret_rotation_api::Readiness;
+use secret_rotation_api::conditions::{ConditionStatus, ConditionType, find};
+use secret_rotation_api::policy::{PassReport, SecretRotationPolicy, SecretRotationPolicyStatus};
+use secret_rotation_core::names::ObjectKey;
+use secret_rotation_core::policy::Detection;
+use secret_rotation_core::time::{AwsTime, ServerTime};
+
+use super::{Evaluated, Pass, requeue_after};
+use crate::clock;
+use crate::context::Context;
+use crate::error::Error;
+use crate::event_handlers;
+use crate::events::EventNote;
+use crate::kubernetes::status::{self, WriteMethod};
+use crate::metrics::{PolicySample, Recoveries};
+use crate::policy::events::Findings;
+use crate::policy::{events, preconditions, write_due};
+use crate::store::PolicyEntry;
+use crate::sweep;
+
+/// What was said about the policy before this pass.
+pub(super) struct Before<'a> {
+    entry: &'a PolicyEntry,
+    /// The sample of the last pass of this process.
+    sample: Option<Arc<PolicySample>>,
+    /// The findings that events reported last.
+    findings: Arc<Findings>,
+}
+
+/// What this process knows besides the pass.
+pub(super) struct Surroundings<'a> {
+    /// The time of the API server.
+    now: ServerTime,
+    /// The token of the requested check that this pass answers.
+    handled: Option<String>,
+    /// The maximum number of secrets with series of their own.
+    max_secrets: usize,
+    /// Returns whether a secret, by region and name, needs no attention.
+    is_healthy: &'a dyn Fn(&str, &str) -> bool,
+}
+
+/// Everything that one pass says.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) status: SecretRotationPolicyStatus,
+    /// Whether the status must be written.
+    pub(super) is_due: bool,
+    pub(super) sample: PolicySample,
+    /// How long each secret took that has recovered.
+    pub(super) recovered: Vec<Duration>,
+    pub(super) events: Vec<EventNote>,
+    /// The findings, if the pass evaluated the secrets.
+    pub(super) findings: Option<Findings>,
+    pub(super) wake: Wake,
+}
+
+/// Who must run again because of a pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wake {
+    /// The operations of the policy: whether they may start has changed.
+    pub(super) operations: bool,
+    /// The policy: the new count of attempts may allow what was blocked before.
+    pub(super) policy: bool,
+    /// The time until the next pass if nothing happens; `None` = only when something happens.
+    pub(super) after: Option<Duration>,
+}
+
+impl Report {
+    /// Builds the report of a pass.
+    pub(super) fn of(pass: &Pass<'_>, before: &Before<'_>, around: &Surroundings<'_>) -> Self {
+        match pass {
+            Pass::Unevaluated { policy, readiness } => {
+                let status = status_after(before, pass, readiness, around);
+                let sample = policy
+                    .map(PolicySample::of)
+                    .unwrap_or_default()
+                    .suspended_by(readiness)
+                    .with_conditions(conditions(&status));
+                // The findings stay as they were. After a restart the metrics start from the status, so that an AWS
+                // outage does not resolve an alert.
+                let sample = match (&before.sample, &before.entry.status) {
+                    (Some(earlier), _) => sample.with_findings_of(earlier),
+                    (None, Some(status)) => sample.with_status(status),
+                    (None, None) => sample,
+                };
+                let known = Findings::of_status(before.entry.status.as_ref());
+                Self {
+                    events: events_between(before, &known, &known, &status),
+                    is_due: write_due::policy_is_due(before.entry.status.as_ref(), &status),
+                    status,
+                    sample,
+                    recovered: Vec::new(),
+                    findings: None,
+                    wake: Wake::default(),
+                }
+            }
+            Pass::Evaluated(evaluated) => Self::of_evaluated(pass, evaluated, before, around),
+        }
+    }
+
+    fn of_evaluated(
+        pass: &Pass<'_>,
+        evaluated: &Evaluated,
+        before: &Before<'_>,
+        around: &Surroundings<'_>,
+    ) -> Self {
+        let Evaluated {
+            bound_policy,
+            view,
+            survey,
+            plan,
+            now,
+            ..
+        } = evaluated;
+        let readiness = readiness(evaluated, survey.time);
+        let status = status_after(before, pass, &readiness, around);
+        let detection = &bound_policy.policy.detection;
+        let (recoveries, recovered) =
+            recoveries_before(before, detection).after(survey, detection, around.is_healthy);
+        let sample = PolicySample::of(&bound_policy.policy)
+            .not_more_often_than(bound_policy.profile.min_check_interval)
+            .with_conditions(conditions(&status))
+            .with_survey(survey, plan, around.max_secrets)
+            .with_regions(
+                &bound_policy.policy.uid,
+                sweep::profile_regions(bound_policy),
+            )
+            .with_operations(&evaluated.operations, bound_policy)
+            .with_recoveries(recoveries);
+        let findings = Findings::of_pass(survey, plan).with_unseen_of(&before.findings, &status);
+        let old = before.entry.status.as_ref();
+        let is_blink = view.is_blinking && write_due::is_blink(old, &status);
+        Self {
+            events: events_between(before, &before.findings, &findings, &status),
+            is_due: write_due::policy_is_due(old, &status) && !is_blink,
+            status,
+            sample,
+            recovered,
+            findings: Some(findings),
+            wake: Wake {
+                operations: evaluated.has_moved,
+                policy: before.entry.retry.is_some(),
+                after: Some(requeue_after(plan, *now)),
+            },
+        }
+    }
+}
+
+/// Builds the status after a pass.
+fn status_after(
+    before: &Before<'_>,
+    pass: &Pass<'_>,
+    readiness: &Readiness,
+    around: &Surroundings<'_>,
+) -> SecretRotationPolicyStatus {
+    let evaluated = match pass {
+        Pass::Evaluated(evaluated) => Some(evaluated),
+        Pass::Unevaluated { .. } => None,
+    };
+    let retry = before.entry.retry.as_deref();
+    let pass = PassReport {
+        generation: before.entry.generation,
+        readiness,
+        seen: evaluated.map(|evaluated| (&evaluated.survey, &evaluated.plan)),
+        handled_request: around.handled.as_deref(),
+        retry_request: retry.filter(|_| evaluated.is_some()),
+        now: around.now,
+    };
+    SecretRotationPolicyStatus::after(before.entry.status.as_ref(), &pass)
+}
+
+fn events_between(
+    before: &Before<'_>,
+    old: &Findings,
+    new: &Findings,
+    status: &SecretRotationPolicyStatus,
+) -> Vec<EventNote> {
+    events::events_between((old, before.entry.status.as_ref()), (new, status))
+}
+
+/// Returns the secrets that had not recovered at the last pass. After a restart the status shows which are stuck.
+fn recoveries_before(before: &Before<'_>, detection: &Detection) -> Recoveries {
+    if let Some(earlier) = &before.sample {
+        return earlier.recoveries().clone();
+    }
+    let status = before.entry.status.as_ref();
+    status.map_or_else(Recoveries::default, |status| {
+        Recoveries::of_status(status, detection)
+    })
+}
+
+fn readiness(evaluated: &Evaluated, now: AwsTime) -> Readiness {
+    let Evaluated {
+        bound_policy, view, ..
+    } = evaluated;
+    let waiting = view.is_waiting.then_some(Readiness::Progressing);
+    preconditions::readiness_of_gaps(&view.gaps)
+        .or(waiting)
+        .or_else(|| preconditions::shortfall(bound_policy))
+        .or_else(|| invalid_windows(evaluated, now))
+        .unwrap_or(Readiness::Succeeded)
+}
+
+/// Returns the problem with maintenance windows in which no operation can ever start.
+fn invalid_windows(evaluated: &Evaluated, now: AwsTime) -> Option<Readiness> {
+    let windows = &evaluated.bound_policy.policy.remediation.windows;
+    let problem = windows.problem(now)?;
+    Some(Readiness::InvalidSchedule(problem.to_owned()))
+}
+
+/// Says what a pass has to say. Returns the time until the next pass.
+///
+/// # Errors
+///
+/// Returns an error if the lease is not held, or if a request to the API server fails.
+pub(super) async fn report(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    entry: &PolicyEntry,
+    pass: &Pass<'_>,
+) -> Result<Option<Duration>, Error> {
+    let report = built(context, key, entry, pass)?;
+    // Order matters: wake-ups and metrics must not wait for the API server. Events follow the status: if it could not
+    // be written, the next pass would publish the same events again.
+    wake(context, key, report.wake);
+    context.metrics.recovered(key, &report.recovered);
+    record_metrics(context, key, report.sample);
+    if report.is_due {
+        write(context, key, entry, &report.status).await?;
+    }
+    publish_events(context, key, entry, &report.events).await?;
+    if let (Pass::Evaluated(evaluated), Some(findings)) = (pass, report.findings) {
+        let uid = &evaluated.bound_policy.policy.uid;
+        context.written_statuses.record(uid, findings);
+    }
+    Ok(report.wake.after)
+}
+
+/// Builds the report with what this process knows.
+fn built(
+    context: &Context,
+    key: &ObjectKey,
+    entry: &PolicyEntry,
+    pass: &Pass<'_>,
+) -> Result<Report, Error> {
+    let evaluated = match pass {
+        Pass::Evaluated(evaluated) => Some(evaluated),
+        Pass::Unevaluated { .. } => None,
+    };
+    let uid = evaluated.map(|evaluated| &evaluated.bound_policy.policy.uid);
+    let reports = context.metrics.reports();
+    let of_status = || Arc::new(Findings::of_status(entry.status.as_ref()));
+    let before = Before {
+        entry,
+        sample: reports.last(key),
+        findings: uid
+            .and_then(|uid| context.written_statuses.last(uid))
+            .unwrap_or_else(of_status),
+    };
+    let known = context.sweeps.known();
+    let is_healthy = |region: &str, name: &str| {
+        evaluated.is_some_and(|evaluated| {
+            let policy = &evaluated.bound_policy.policy.uid;
+            known.is_unremarkable(policy, &evaluated.view.seen, (region, name))
+        })
+    };
+    let around = Surroundings {
+        now: context.server_time()?,
+        handled: evaluated.and_then(|evaluated| {
+            let policy = &evaluated.bound_policy.policy.uid;
+            context.sweeps.handled_token(policy, &evaluated.view)
+        }),
+        max_secrets: reports.max_secrets(),
+        is_healthy: &is_healthy,
+    };
+    Ok(Report::of(pass, &before, &around))
+}
+
+/// Queues who must run again.
+fn wake(context: &Context, key: &ObjectKey, wake: Wake) {
+    if wake.operations {
+        event_handlers::queue_operations_of(context, key);
+    }
+    if wake.policy {
+        context.queues.policies.push(key.clone(), clock::now());
+    }
+}
+
+/// Records the metrics of a pass. A policy that was deleted during the pass must not appear in metrics again, so its
+/// existence is checked after the write.
+fn record_metrics(context: &Context, key: &ObjectKey, report: PolicySample) {
+    context.metrics.reports().set(key, report);
+    if context.store.policy(key).is_none() {
+        context.metrics.forget_policy(key);
+    }
+}
+
+/// Writes the status. The write is refused with a conflict if the object has changed since it was read.
+/// That change has already queued the policy again.
+async fn write(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    entry: &PolicyEntry,
+    new: &SecretRotationPolicyStatus,
+) -> Result<(), Error> {
+    let old = entry.status.as_ref();
+    // The status of an unreadable object is known only if this process wrote it last. Then it needs no second write.
+    if entry.way == WriteMethod::Merge
+        && context
+            .queues
+            .policies
+            .is_own_write(key, &entry.resource_version)
+    {
+        return Ok(());
+    }
+    context.claim()?;
+    let api: Api<DeserializeGuard<SecretRotationPolicy>> =
+        Api::namespaced(context.client.clone(), key.namespace.as_str());
+    let (name, version) = (key.name.as_str(), &entry.resource_version);
+    let at = (name, version.as_str());
+    let stored = status::publish(&api, at, entry.way, (old, new)).await?;
+    context
+        .queues
+        .policies
+        .record_write(key, stored.resource_version().unwrap_or_default());
+    if let Ok(stored) = stored.0 {
+        context.store.record_policy_write(stored);
+    }
+    Ok(())
+}
+
+/// Publishes events.
+async fn publish_events(
+    context: &Context,
+    key: &ObjectKey,
+    entry: &PolicyEntry,
+    notes: &[EventNote],
+) -> Result<(), Error> {
+    if notes.is_empty() {
+        return Ok(());
+    }
+    context.claim()?;
+    for one in notes {
+        tracing::info!(policy = %key, reason = ?one.reason, note = one.note, "policy condition changed");
+    }
+    context.recorder.publish(&entry.reference, notes).await;
+    Ok(())
+}
+
+fn conditions(
+    status: &SecretRotationPolicyStatus,
+) -> impl Iterator<Item = (&'static str, ConditionStatus)> {
+    let kinds = [
+        ConditionType::Ready,
+        ConditionType::Healthy,
+        ConditionType::Stalled,
+    ];
+    kinds.into_iter().map(|kind| {
+        let found = find(&status.conditions, kind);
+        let status = match found.and_then(|found| ConditionStatus::parse(&found.status)) {
+            Some(status) => status,
+            // The condition is only there while it is True.
+            None if kind == ConditionType::Stalled && found.is_none() => ConditionStatus::False,
+            None => ConditionStatus::Unknown,
+        };
+        (kind.name(), status)
+    })
+}
