@@ -7,7 +7,7 @@ use testenv::project;
 use super::results::Results;
 
 /// The benchmarks by the names of their files.
-const BENCHES: [&str; 1] = ["pages"];
+const BENCHES: [&str; 3] = ["parse", "decisions", "pages"];
 
 pub(super) const COLUMNS: [&str; 3] = ["Step", "Time", "Spread"];
 
