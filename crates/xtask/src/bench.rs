@@ -105,6 +105,11 @@ impl Name {
         value.expect("no benchmark is hidden").get_name().to_owned()
     }
 
+    /// Returns whether the page shows the results. Steps of the engine tell nothing to people who run the product.
+    fn is_on_the_page(self) -> bool {
+        self != Self::Micro
+    }
+
     /// Returns the numbers of secrets: the usual ones, and those that take long.
     const fn sizes(self) -> (&'static [usize], &'static [usize]) {
         match self {
@@ -133,6 +138,14 @@ impl Name {
             Self::Micro => micro::run(),
         }
     }
+}
+
+/// Returns the names of the benchmarks that have a region of `docs/performance.md`.
+pub fn on_the_page() -> Vec<String> {
+    let all = Name::value_variants().iter();
+    all.filter(|name| name.is_on_the_page())
+        .map(|name| name.text())
+        .collect()
 }
 
 /// Runs benchmarks, and prints their results as Markdown.
@@ -198,16 +211,17 @@ impl Options {
     }
 
     fn save(&self, machine: &Machine, done: &[(Name, Results)]) -> Result<()> {
-        let named = || done.iter().map(|(name, results)| (name.text(), results));
         if let Some(path) = &self.output_file {
-            let results = named().map(|(name, results)| (name, results.json()));
+            let results = done.iter();
+            let results = results.map(|(name, results)| (name.text(), results.json()));
             let results: serde_json::Map<String, Value> = results.collect();
             let text = json!({"machine": machine.json(), "benchmarks": results});
             fs::write(path, format!("{text:#}\n"))?;
         }
         if self.write {
-            for (name, results) in named() {
-                page::write(&name, &results.markdown(), machine)?;
+            let shown = done.iter().filter(|(name, _)| name.is_on_the_page());
+            for (name, results) in shown {
+                page::write(&name.text(), &results.markdown(), machine)?;
             }
         }
         Ok(())

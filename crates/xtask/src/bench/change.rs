@@ -12,8 +12,8 @@ use super::world::{PATIENCE, World, path};
 use crate::timing::now;
 
 pub(super) const COLUMNS: [&str; 5] = [
-    "Secrets",
     "Policy selects",
+    "Secrets",
     "Change to status",
     "CPU",
     "Requests to AWS",
@@ -46,8 +46,8 @@ pub(super) fn run(secrets: usize) -> Result<Results> {
         let cpu: Duration = process.settled(patience)? - before;
         let requests: u64 = world.aws.take_calls()?.values().sum();
         results.row(vec![
-            number(secrets),
             number(selected),
+            number(secrets),
             seconds(took),
             seconds(cpu),
             requests.to_string(),

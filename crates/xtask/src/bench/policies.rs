@@ -15,9 +15,9 @@ use crate::timing::now;
 const SWEEPS: u32 = 3;
 
 pub(super) const COLUMNS: [&str; 7] = [
-    "Secrets",
-    "Policies",
     "Policies a secret",
+    "Policies",
+    "Secrets",
     "CPU to judge all once, beyond the sweep",
     "CPU after an unchanged sweep, beyond it",
     "Resident afterwards",
@@ -42,9 +42,9 @@ pub(super) fn run(secrets: usize) -> Result<Results> {
             all.sweep.saturating_sub(alone.sweep),
         );
         results.row(vec![
-            number(secrets),
-            number(TEAMS + 1),
             teams.to_string(),
+            number(TEAMS + 1),
+            number(secrets),
             seconds(first),
             seconds(unchanged),
             mebibytes(all.memory.resident),

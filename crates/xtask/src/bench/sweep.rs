@@ -22,8 +22,7 @@ const CHANGED: u32 = 3;
 /// What a benchmark of sweeps changes before each of the last ones.
 const CHANGES: &str = r#"{"rotate": 0.01, "replace": 0.01}"#;
 
-pub(super) const COLUMNS: [&str; 9] = [
-    "Secrets",
+pub(super) const COLUMNS: [&str; 8] = [
     "Sweep",
     "CPU a secret",
     "CPU",
@@ -54,14 +53,14 @@ pub(super) fn run(secrets: usize) -> Result<Results> {
         world.check("all")?;
     }
     let unchanged = meter.read(&world, UNCHANGED)?;
-    results.add("unchanged, mean of ten", secrets, &unchanged);
+    results.add("unchanged (mean of ten)", secrets, &unchanged);
 
     for _ in 0..CHANGED {
         world.aws.control("POST", "changes", CHANGES)?;
         world.check("all")?;
     }
     let changed = meter.read(&world, CHANGED)?;
-    results.add("2 % changed, mean of three", secrets, &changed);
+    results.add("2 % changed (mean of three)", secrets, &changed);
 
     let stuck = world.policy_of("all")?["status"]["summary"]["stuck"].clone();
     anyhow::ensure!(
@@ -142,8 +141,7 @@ impl Results {
             .map(|(operation, count)| format!("{count:.0} {operation}"))
             .collect();
         self.row(vec![
-            number(secrets),
-            kind.to_owned(),
+            format!("{} secrets, {kind}", number(secrets)),
             microseconds_each(sweep.cpu, secrets),
             seconds(sweep.cpu),
             seconds(sweep.wall),
