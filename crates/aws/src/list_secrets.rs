@@ -13,7 +13,6 @@ use secret_rotation_core::time::AwsTime;
 use crate::account::{Account, Answer};
 use crate::errors::CallError;
 use crate::observer::Operation;
-use crate::sweep::Found;
 use crate::{convert, errors};
 
 /// The maximum number of pages of one list. AWS allows 500,000 secrets in a region, which are 5,000 pages.
@@ -124,6 +123,18 @@ impl<'a> Pages<'a> {
     fn is_within(&self, name: &str) -> bool {
         self.prefixes.is_none_or(|prefixes| begins(name, prefixes))
     }
+}
+
+/// The result of a list filtered by one name.
+pub(crate) enum Found {
+    /// The secret exists.
+    Listed(Box<Secret>),
+    /// The secret does not exist.
+    Absent,
+    /// The list does not show whether the secret exists.
+    Unknown,
+    /// The list was refused or ended early.
+    Refused(AwsError),
 }
 
 impl Account {

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::account::Account;
 use crate::errors::{self, CallError};
-use crate::list_secrets::{Page, Pages};
+use crate::list_secrets::{Found, Page, Pages};
 use crate::scope::Scope;
 
 /// The maximum number of concurrent closer looks.
@@ -509,18 +509,6 @@ impl<'a, E: SharedEngine> Sweep<'a, E> {
             shown: self.shown,
         }
     }
-}
-
-/// The result of a list filtered by one name.
-pub(crate) enum Found {
-    /// The secret exists.
-    Listed(Box<Secret>),
-    /// The secret does not exist.
-    Absent,
-    /// The list does not show whether the secret exists.
-    Unknown,
-    /// The list was refused or ended early.
-    Refused(AwsError),
 }
 
 /// Returns whether AWS answered the request, even if with a refusal.

@@ -12,22 +12,8 @@ use secret_rotation_core::profile::Profile;
 
 use crate::metrics::{CallCode, Metrics};
 use crate::outage::RegionOutage;
+use crate::profile_region::ProfileRegion;
 use crate::read_health::ReadHealth;
-
-/// A region of a profile, which one sweeper serves.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ProfileRegion {
-    /// The profile with whose permissions it is read.
-    pub profile: ProfileName,
-    /// The AWS region.
-    pub region: Region,
-}
-
-impl fmt::Display for ProfileRegion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.profile, self.region)
-    }
-}
 
 /// All connections to AWS.
 pub(crate) struct Connections {

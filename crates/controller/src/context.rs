@@ -12,7 +12,7 @@ use secret_rotation_core::pin::ClusterId;
 use secret_rotation_core::plan::PlanInput;
 use secret_rotation_core::time::AwsTime;
 
-use crate::aws_connections::{Connections, ProfileRegion};
+use crate::aws_connections::Connections;
 use crate::clock::ServerClock;
 use crate::error::Error;
 use crate::evaluations::Evaluations;
@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::operation::locks::SecretLocks;
 use crate::operation::look_failures::LookFailures;
 use crate::policy::written_status::WrittenStatuses;
+use crate::profile_region::ProfileRegion;
 use crate::published_statuses::PublishedStatuses;
 use crate::queue::Queue;
 use crate::shutdown::Shutdown;

@@ -22,6 +22,7 @@ mod options;
 mod outage;
 mod policy;
 mod profile;
+mod profile_region;
 mod published_statuses;
 mod queue;
 mod read_health;

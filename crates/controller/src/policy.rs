@@ -2,6 +2,7 @@
 
 mod apply;
 mod events;
+mod pass;
 pub(crate) mod preconditions;
 mod report;
 pub(crate) mod write_due;
@@ -20,30 +21,12 @@ use secret_rotation_core::policy::Policy;
 use secret_rotation_core::survey::{PreviousFindings, Survey};
 use secret_rotation_core::time::AwsTime;
 
+use self::pass::{Evaluated, Pass};
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::store::PolicyEntry;
 use crate::sweep::{self, SweepView};
-
-/// Maximum time between two passes over a policy, so that its status shows the time of its last check.
-const LONGEST_PAUSE: Duration = Duration::from_mins(15);
-
-/// Minimum time before a pass that only the time triggers.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// One pass over a policy, as far as it came.
-pub(crate) enum Pass<'a> {
-    /// The secrets could not be evaluated. What is known of them stays as it was.
-    Unevaluated {
-        /// The policy, if it can be parsed.
-        policy: Option<&'a Policy>,
-        /// Why not.
-        readiness: Readiness,
-    },
-    /// The secrets were evaluated.
-    Evaluated(Box<Evaluated>),
-}
 
 /// A policy whose secrets can be evaluated.
 struct Ready<'a> {
@@ -51,18 +34,6 @@ struct Ready<'a> {
     /// The findings in its status.
     stored: &'a PreviousFindings,
     view: SweepView,
-    now: AwsTime,
-}
-
-/// What was found and planned for a policy.
-pub(crate) struct Evaluated {
-    bound_policy: Arc<BoundPolicy>,
-    view: SweepView,
-    operations: OperationIndex,
-    survey: Survey,
-    plan: Plan,
-    /// Whether automatic operations may now start where they could not before, or the reverse.
-    has_moved: bool,
     now: AwsTime,
 }
 
@@ -216,11 +187,4 @@ fn seen(context: &Context, entry: &PolicyEntry, bound_policy: &BoundPolicy) -> S
 
 fn not_seen(view: &SweepView) -> Readiness {
     Readiness::in_regions(&view.gaps).unwrap_or(Readiness::Progressing)
-}
-
-fn requeue_after(plan: &Plan, now: AwsTime) -> Duration {
-    let until = plan
-        .wake_at
-        .map_or(LONGEST_PAUSE, |wake_at| clock::time_until(wake_at, now));
-    until.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }

@@ -22,11 +22,11 @@ use tokio::time::Instant;
 use self::record::{LastSweep, PolicyRead, RegionRecord};
 use self::requests::SweepTask;
 pub(crate) use self::store::{KnownSecrets, SweepStore, SweepView};
-use crate::aws_connections::ProfileRegion;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
 use crate::policy::preconditions;
+use crate::profile_region::ProfileRegion;
 
 /// The maximum number of version ages that one sweep looks up, so that it stays short. The next sweeps look up the
 /// others.

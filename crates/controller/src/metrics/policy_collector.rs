@@ -18,7 +18,7 @@ use super::policy_sample::{PolicySample, SecretSample};
 use super::secret_label;
 use super::table::PolicyFamilies;
 use crate::options::SecretLabel;
-use crate::sweep::KnownSecrets;
+use crate::sweep::store::KnownSecrets;
 
 /// The last report of each policy. It has no series while another replica holds the lease.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ use secret_rotation_core::time::{AwsTime, ServerTime};
 use secret_rotation_core::verdict;
 
 use super::recovery::Recoveries;
-use crate::aws_connections::ProfileRegion;
+use crate::profile_region::ProfileRegion;
 
 /// The data from which the series of one policy are built.
 #[derive(Clone, Debug, Default)]

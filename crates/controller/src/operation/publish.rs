@@ -18,7 +18,6 @@ use secret_rotation_core::time::AwsTime;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::aws_connections::ProfileRegion;
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
@@ -29,6 +28,7 @@ use crate::operation::fetched::{self, Fetched};
 use crate::operation::report::{Ending, Report};
 use crate::operation::step_end::{Happening, StepEnd, Stop};
 use crate::operation::{events, unsupported};
+use crate::profile_region::ProfileRegion;
 use crate::store::OperationEntry;
 
 /// Publishes how a step ended. Returns the time until the operation is evaluated again.

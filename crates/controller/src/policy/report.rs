@@ -12,7 +12,6 @@ use secret_rotation_core::names::ObjectKey;
 use secret_rotation_core::policy::Detection;
 use secret_rotation_core::time::{AwsTime, ServerTime};
 
-use super::{Evaluated, Pass, requeue_after};
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
@@ -21,6 +20,7 @@ use crate::events::EventNote;
 use crate::kubernetes::status::{self, WriteMethod};
 use crate::metrics::{PolicySample, Recoveries};
 use crate::policy::events::Findings;
+use crate::policy::pass::{Evaluated, Pass};
 use crate::policy::{events, preconditions, write_due};
 use crate::store::PolicyEntry;
 use crate::sweep;
@@ -116,7 +116,6 @@ impl Report {
             view,
             survey,
             plan,
-            now,
             ..
         } = evaluated;
         let readiness = readiness(evaluated, survey.time);
@@ -147,7 +146,7 @@ impl Report {
             wake: Wake {
                 operations: evaluated.has_moved,
                 policy: before.entry.retry.is_some(),
-                after: Some(requeue_after(plan, *now)),
+                after: Some(evaluated.requeue_after()),
             },
         }
     }

@@ -23,8 +23,8 @@ use tokio::time::Instant;
 use super::interval;
 use super::record::RegionRecord;
 use super::requests::{Requests, SweepTask};
-use crate::aws_connections::ProfileRegion;
 use crate::clock;
+use crate::profile_region::ProfileRegion;
 use crate::stability::SharedStability;
 
 /// After an operation that ended without a write, no operation is created from what was seen of the secret within
