@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secret_rotation_aws::{
     Account, Call, Endpoint, EventQueue, Observer, RateLimits, Renewal, SdkConfig,
 };
-use secret_rotation_core::names::{ProfileName, QueueArn, Region};
+use secret_rotation_core::names::{QueueArn, Region};
 use secret_rotation_core::profile::Profile;
 
 use crate::metrics::{CallCode, Metrics};

@@ -13,12 +13,10 @@ use std::time::Duration;
 
 use secret_rotation_api::Readiness;
 use secret_rotation_core::names::ObjectKey;
-use secret_rotation_core::operation_index::OperationIndex;
 use secret_rotation_core::ownership::BoundPolicy;
-use secret_rotation_core::plan::Plan;
 use secret_rotation_core::planner::plan;
 use secret_rotation_core::policy::Policy;
-use secret_rotation_core::survey::{PreviousFindings, Survey};
+use secret_rotation_core::survey::PreviousFindings;
 use secret_rotation_core::time::AwsTime;
 
 use self::pass::{Evaluated, Pass};

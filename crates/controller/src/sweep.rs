@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use self::record::{LastSweep, PolicyRead, RegionRecord};
 use self::requests::SweepTask;
-pub(crate) use self::store::{KnownSecrets, SweepStore, SweepView};
+pub(crate) use self::store::{SweepStore, SweepView};
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
