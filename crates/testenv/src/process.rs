@@ -262,7 +262,8 @@ impl<'a> Request<'a> {
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers += &format!("{name}: {value}\r\n");
+        let header = format!("{name}: {value}\r\n");
+        self.headers.push_str(&header);
         self
     }
 

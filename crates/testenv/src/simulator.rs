@@ -31,7 +31,7 @@ pub fn start_command(command: &mut Command, folder: &Path) -> Result<(Server, St
     let log = folder.join("simulator.log");
     command.args(["--listen", "127.0.0.1:0"]);
     let mut server = Server::start("secretsmanager-simulator", command, &log)?;
-    server.wait_until(Duration::from_secs(60), |log| url_in(log).is_some())?;
+    server.wait_until(Duration::from_mins(1), |log| url_in(log).is_some())?;
     let url = url_in(&server.log()).context("the simulator names its URL")?;
     Ok((server, url))
 }

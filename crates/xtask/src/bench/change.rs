@@ -43,7 +43,7 @@ pub(super) fn run(secrets: usize) -> Result<Results> {
             Ok(policy["status"]["observedGeneration"] == generation
                 && policy["status"]["summary"]["stuck"].as_u64().unwrap_or(0) == 0)
         })?;
-        let cpu: Duration = process.settled(patience)? - before;
+        let cpu: Duration = process.settled(patience)?.saturating_sub(before);
         let requests: u64 = world.aws.take_calls()?.values().sum();
         results.row(vec![
             number(selected),

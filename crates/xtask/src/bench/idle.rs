@@ -13,7 +13,7 @@ use super::world::{PATIENCE, World};
 use crate::timing::now;
 
 /// The length of the measurement: the default interval between two checks, so it contains one or two sweeps.
-const LENGTH: Duration = Duration::from_secs(300);
+const LENGTH: Duration = Duration::from_mins(5);
 
 pub(super) const COLUMNS: [&str; 5] = [
     "Secrets",
@@ -64,7 +64,7 @@ pub(super) fn run(secrets: usize) -> Result<Results> {
 pub(super) fn idle(process: Process, length: Duration) -> Result<(f64, Memory)> {
     let (before, began) = (process.cpu()?, now());
     thread::sleep(length);
-    let used = process.cpu()? - before;
+    let used = process.cpu()?.saturating_sub(before);
     let part = used.as_secs_f64() / began.elapsed().as_secs_f64();
     Ok((part, process.memory()?))
 }

@@ -20,7 +20,7 @@ const ENDED: usize = 20;
 const WRITERS: usize = 8;
 
 /// The length of the measurement.
-const LENGTH: Duration = Duration::from_secs(60);
+const LENGTH: Duration = Duration::from_mins(1);
 
 pub(super) const COLUMNS: [&str; 7] = [
     "Ended",
@@ -106,9 +106,10 @@ fn create_all(world: &World, ended: usize, waiting: usize) -> Result<()> {
     thread::scope(|scope| {
         let start = |first| scope.spawn(move || share(first));
         let writers: Vec<_> = (0..WRITERS).map(start).collect();
-        let ends = writers.into_iter().map(|writer| writer.join());
-        ends.map(|end| end.map_err(|_| anyhow!("a writer panicked"))?)
-            .collect()
+        for writer in writers {
+            writer.join().map_err(|_| anyhow!("a writer panicked"))??;
+        }
+        Ok(())
     })
 }
 

@@ -93,7 +93,7 @@ fn used(secrets: usize, teams: usize) -> Result<Used> {
     wait_until("the sweeps are over", began, PATIENCE, || {
         Ok(swept >= f64::from(SWEEPS))
     })?;
-    let sweep = (process.settled(PATIENCE)? - start) / SWEEPS;
+    let sweep = process.settled(PATIENCE)?.saturating_sub(start) / SWEEPS;
     Ok(Used {
         start,
         sweep,

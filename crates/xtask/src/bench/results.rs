@@ -52,12 +52,12 @@ impl Results {
         let columns: Vec<_> = self.columns.iter().map(ToString::to_string).collect();
         let rule: Vec<_> = columns.iter().map(|_| "---".to_owned()).collect();
         let rows: String = self.rows.iter().map(|row| line(row)).collect();
-        let notes: String = self
+        let notes: Vec<_> = self
             .notes
             .iter()
             .map(|note| format!("\n{note}\n"))
             .collect();
-        format!("{}{}{rows}{notes}", line(&columns), line(&rule))
+        format!("{}{}{rows}{}", line(&columns), line(&rule), notes.concat())
     }
 
     pub(super) fn json(&self) -> Value {

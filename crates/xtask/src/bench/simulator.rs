@@ -34,7 +34,7 @@ pub(super) fn run(secrets: usize) -> Result<Results> {
     let each = aws.process.memory()?.resident.saturating_sub(empty) / count;
     let (cpu, began) = (aws.process.cpu()?, now());
     let bytes = read_pages(&aws)?;
-    let (took, cpu) = (began.elapsed(), aws.process.cpu()? - cpu);
+    let (took, cpu) = (began.elapsed(), aws.process.cpu()?.saturating_sub(cpu));
     let per_secret = bytes / (u64::from(PAGES) * 100).min(count * u64::from(PAGES));
     let mut results = Results::new(&COLUMNS);
     results.row(vec![

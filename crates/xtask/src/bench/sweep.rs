@@ -99,7 +99,7 @@ impl Meter {
             process,
             cpu,
             at: now(),
-            idle: (cpu - before).as_secs_f64() / pause.as_secs_f64(),
+            idle: cpu.saturating_sub(before).as_secs_f64() / pause.as_secs_f64(),
             swept: 0.0,
         })
     }
@@ -112,7 +112,7 @@ impl Meter {
         let calls = world.aws.take_calls()?;
         let calls = calls.into_iter();
         let sweep = Sweep {
-            cpu: (cpu - self.cpu).saturating_sub(idle) / sweeps,
+            cpu: cpu.saturating_sub(self.cpu).saturating_sub(idle) / sweeps,
             wall: Duration::from_secs_f64((swept - self.swept).max(0.0)) / sweeps,
             calls: calls
                 .map(|(operation, count)| (operation, mean(count, sweeps)))

@@ -88,13 +88,16 @@ const C7N: Package = Package {
     version: "0.9.53",
 };
 
+/// Runs one tool.
+type Run = fn(&Bench) -> Result<Tool>;
+
 /// Runs every tool over so many secrets, on a simulator of its own.
 pub(super) fn run(secrets: usize) -> Result<Results> {
     let folder = tempfile::tempdir()?;
     let (_simulator, aws) = Aws::start(&estate::scenario(secrets), folder.path())?;
     let bench = Bench { aws, secrets };
     let mut results = Results::new(&COLUMNS);
-    let tools: [(&str, fn(&Bench) -> Result<Tool>); 5] = [
+    let tools: [(&str, Run); 5] = [
         ("Shell loop with the AWS CLI", Bench::shell),
         ("boto3, describes each secret", |bench| {
             bench.python(DESCRIBE_EACH)
@@ -173,13 +176,13 @@ impl Bench {
         command
             .args(["-euc", &script])
             .env("COUNT", described.to_string());
-        self.measure(&mut command, u32::try_from(self.secrets / described)?)
+        Self::measure(&mut command, u32::try_from(self.secrets / described)?)
     }
 
     fn python(&self, script: &str) -> Result<Tool> {
         let mut command = self.command(BOTO3.python()?);
         command.args(["-c", script]);
-        self.measure(&mut command, 1)
+        Self::measure(&mut command, 1)
     }
 
     fn custodian(&self) -> Result<Tool> {
@@ -201,7 +204,7 @@ impl Bench {
             .arg("--output-dir")
             .arg(folder.path())
             .arg(&policy);
-        let mut tool = self.measure(&mut command, 1)?;
+        let mut tool = Self::measure(&mut command, 1)?;
         let found = fs::read_to_string(folder.path().join("stuck/resources.json"))?;
         let found: serde_json::Value = serde_json::from_str(&found)?;
         tool.found = found.as_array().map_or(0, Vec::len);
@@ -233,7 +236,7 @@ impl Bench {
         command
     }
 
-    fn measure(&self, command: &mut Command, factor: u32) -> Result<Tool> {
+    fn measure(command: &mut Command, factor: u32) -> Result<Tool> {
         let spent = spent(command)?;
         ensure!(spent.succeeded, "it failed");
         Ok(Tool {

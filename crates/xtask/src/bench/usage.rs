@@ -63,7 +63,7 @@ impl Process {
         loop {
             thread::sleep(Duration::from_secs(1));
             let used = self.cpu()?;
-            if used - last <= 3 * TICK || began.elapsed() > patience {
+            if used.saturating_sub(last) <= 3 * TICK || began.elapsed() > patience {
                 return Ok(used);
             }
             last = used;

@@ -32,7 +32,7 @@ const SYSTEM: &str = "secret-rotation-system";
 const ACCOUNT: &str = "secret-rotation-controller";
 
 /// The maximum time for anything. A sweep of half a million secrets takes its time.
-pub(super) const PATIENCE: Duration = Duration::from_secs(900);
+pub(super) const PATIENCE: Duration = Duration::from_mins(15);
 
 static SERVERS: Pool = Pool::new(&[], install);
 
