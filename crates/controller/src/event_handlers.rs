@@ -1,8 +1,7 @@
-//! Applies the events of the watches, and queues the work that follows from them.
+//! Applies the events of the watches. [`triggers`](crate::triggers) knows the work that follows from them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
@@ -13,16 +12,12 @@ use secret_rotation_api::operation::SecretRotationOperation;
 use secret_rotation_api::policy::SecretRotationPolicy;
 use secret_rotation_api::profile::AWSAccessProfile;
 use secret_rotation_core::names::{Namespace, ObjectKey, ProfileName, Uid};
-use secret_rotation_core::operation::Operation;
 
-use crate::clock;
 use crate::context::Context;
 use crate::kubernetes::watches;
 use crate::metrics::WatchedKind;
 use crate::store::{Change, Labels, OperationEntry};
-
-/// Changes of operations arrive in bursts. This delay lets one evaluation of the policy cover several of them.
-const GATHERING: Duration = Duration::from_millis(300);
+use crate::triggers;
 
 /// The operations as their watch showed them last.
 type KnownOperations = BTreeMap<ObjectKey, Arc<OperationEntry>>;
@@ -97,26 +92,6 @@ pub(crate) async fn handle_namespaces(context: Arc<Context>) {
     }
 }
 
-/// Queues all work, after this replica has acquired the lease.
-pub(crate) fn queue_everything(context: &Context) {
-    let now = clock::now();
-    context.store.profiles().into_iter().for_each(|name| {
-        context.queues.rotation_events.push(name.clone(), now);
-        context.queues.profiles.push(name, now);
-    });
-    for key in context.store.policies() {
-        context.queues.policies.push(key, now);
-    }
-    queue_operations(context, context.store.snapshot().operations.unfinished());
-    for key in context.store.unparsed_operations() {
-        context.queues.operations.push(key, now);
-    }
-    // Regions whose sweeps are kept from the last term continue at their interval. Policies request all others.
-    for profile_region in context.sweeps.profile_regions() {
-        context.queues.sweeps.push(profile_region, now);
-    }
-}
-
 fn policy_changed(
     context: &Context,
     known: &mut BTreeMap<ObjectKey, (i64, Option<Uid>)>,
@@ -149,14 +124,9 @@ fn policy_applied(
     let before = known.insert(key.clone(), (entry.generation, uid.clone()));
     if before.as_ref() != Some(&(entry.generation, uid)) {
         context.metrics.expect_policy(&key);
-        queue_operations_of(context, &key);
-        let operations = context.store.snapshot().operations;
-        queue_after(context, operations.of_policy(&key));
+        triggers::policy_changed(context, &key);
     }
-    context
-        .queues
-        .policies
-        .push_changed(key, &entry.resource_version);
+    triggers::policy_seen(context, key, &entry);
 }
 
 fn policy_deleted(
@@ -171,7 +141,7 @@ fn policy_deleted(
     }
     context.queues.policies.forget(key);
     context.metrics.forget_policy(key);
-    queue_operations_of(context, key);
+    triggers::operations_of_policy(context, key);
 }
 
 fn operation_changed(context: &Context, known: &mut KnownOperations, change: Change<ObjectKey>) {
@@ -181,9 +151,7 @@ fn operation_changed(context: &Context, known: &mut KnownOperations, change: Cha
             context.queues.operations.forget(&key);
             context.look_failures.forget(&key);
             if let Some(removed) = known.remove(&key) {
-                queue_after(context, removed.parsed());
-                judge_again(context, &removed);
-                queue_policy_of(context, &key, &removed);
+                triggers::operation_deleted(context, &key, &removed);
             }
         }
     }
@@ -198,47 +166,10 @@ fn operation_applied(context: &Context, known: &mut KnownOperations, key: &Objec
     if let Err(why) = &entry.core {
         tracing::warn!(operation = %key, why, "operation cannot be parsed");
     }
-    let (has_started, is_finished) = entry.stage();
-    if !is_finished {
-        context
-            .queues
-            .operations
-            .push_changed(key.clone(), &entry.resource_version);
-    }
+    triggers::operation_seen(context, key, &entry);
     let before = known.insert(key.clone(), Arc::clone(&entry));
-    if before.is_some_and(|before| before.stage() == entry.stage()) {
-        return;
-    }
-    judge_again(context, &entry);
-    if has_started || is_finished {
-        queue_after(context, entry.parsed());
-    }
-    queue_policy_of(context, key, &entry);
-}
-
-/// Queues the policy that an operation names.
-fn queue_policy_of(context: &Context, key: &ObjectKey, entry: &OperationEntry) {
-    if let Some(name) = &entry.policy {
-        let policy = ObjectKey {
-            namespace: key.namespace.clone(),
-            name: name.clone(),
-        };
-        let soon = clock::now() + GATHERING;
-        context.queues.policies.push(policy, soon);
-    }
-}
-
-/// Judges the secret of an operation again: what the controller itself has changed counts differently. Queues the
-/// policies for which that makes a difference.
-fn judge_again(context: &Context, entry: &OperationEntry) {
-    let Some(arn) = entry.parsed().and_then(|operation| operation.arn.as_ref()) else {
-        return;
-    };
-    let snapshot = context.store.snapshot();
-    let known = (&snapshot.operations, &context.stability);
-    let changed = context.sweeps.operation_moved(arn, known);
-    for policy in changed {
-        context.queues.policies.push(policy, clock::now());
+    if before.is_none_or(|before| before.stage() != entry.stage()) {
+        triggers::operation_moved(context, key, &entry);
     }
 }
 
@@ -254,7 +185,7 @@ fn profile_changed(
             context.queues.profiles.forget(&name);
             context.published_statuses.forget(&name);
             context.queues.rotation_events.forget(&name);
-            queue_policies_of_profile(context, &name);
+            triggers::policies_of_profile(context, &name);
         }
     }
 }
@@ -264,21 +195,9 @@ fn profile_applied(context: &Context, known: &mut BTreeMap<ProfileName, i64>, na
         return;
     };
     if known.insert(name.clone(), entry.generation) != Some(entry.generation) {
-        queue_policies_of_profile(context, name);
-        for policy in context.store.policies_of(name) {
-            queue_operations_of(context, &policy);
-            let operations = context.store.snapshot().operations;
-            queue_after(context, operations.of_policy(&policy));
-        }
-        context
-            .queues
-            .rotation_events
-            .push(name.clone(), clock::now());
+        triggers::profile_changed(context, name);
     }
-    context
-        .queues
-        .profiles
-        .push_changed(name.clone(), &entry.resource_version);
+    triggers::profile_seen(context, name, &entry);
 }
 
 /// Labels decide whether a namespace is admitted. Operations that may no longer act there block no others. Other
@@ -297,80 +216,7 @@ fn namespace_changed(
     if before.as_ref() == Some(&labels) {
         return;
     }
-    for key in context.store.policies_in(name) {
-        let soon = clock::now() + GATHERING;
-        context.queues.policies.push(key, soon);
-    }
-    let operations = context.store.snapshot().operations;
-    queue_operations(context, operations.in_namespace(name));
-    queue_after(context, operations.in_namespace(name));
-    let unparsed = context.store.unparsed_operations().into_iter();
-    for key in unparsed.filter(|key| key.namespace == *name) {
-        context.queues.operations.push(key, clock::now());
-    }
-}
-
-fn queue_policies_of_profile(context: &Context, profile: &ProfileName) {
-    for key in context.store.policies_of(profile) {
-        context.queues.policies.push(key, clock::now());
-    }
-}
-
-fn queue_operations<'a>(context: &Context, operations: impl IntoIterator<Item = &'a Operation>) {
-    for operation in operations {
-        let key = operation.key.clone();
-        context.queues.operations.push(key, clock::now());
-    }
-}
-
-/// Queues the unfinished operations of a policy: something now lets them begin, or blocks them.
-pub(crate) fn queue_operations_of(context: &Context, policy: &ObjectKey) {
-    let operations = context.store.snapshot().operations;
-    queue_operations(context, operations.of_policy(policy));
-    for key in context.store.unparsed_operations_of(policy) {
-        context.queues.operations.push(key, clock::now());
-    }
-}
-
-/// Queues the operations that may have waited for any of these, which now act, wait, or have ended: those on the same
-/// secrets, and those that waited longest for a concurrency slot of the same policies and rotation functions.
-pub(crate) fn queue_after<'a>(context: &Context, changed: impl IntoIterator<Item = &'a Operation>) {
-    let all = context.store.snapshot().operations;
-    let (mut secrets, mut policies, mut functions) =
-        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for operation in changed {
-        secrets.extend(operation.arn.as_ref());
-        policies.insert(operation.policy_key());
-        let seen = operation.arn.as_ref();
-        let seen = seen.and_then(|arn| context.sweeps.function(arn));
-        functions.extend(seen.or_else(|| all.function(operation).cloned()));
-    }
-    for arn in secrets {
-        let unfinished = all.on_secret(arn).filter(|one| !one.is_finished());
-        queue_operations(context, unfinished);
-    }
-    for policy in &policies {
-        queue_operations(context, first_in_line(all.of_policy(policy)));
-    }
-    for function in &functions {
-        queue_operations(context, first_in_line(all.on_function(function)));
-    }
-}
-
-/// Returns the operations that have waited longest for a concurrency slot, some of each policy.
-fn first_in_line<'a>(some: impl Iterator<Item = &'a Operation>) -> Vec<&'a Operation> {
-    const FIRST: usize = 8;
-    let mut waiting: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for operation in some.filter(|one| !one.has_acted()) {
-        let line = waiting.entry(operation.policy_key()).or_default();
-        line.push(operation);
-    }
-    let turn = |one: &&Operation| (!one.has_started(), one.created, one.key.clone());
-    let each = waiting.into_values().flat_map(|mut line| {
-        line.sort_by_key(turn);
-        line.into_iter().take(FIRST)
-    });
-    each.collect()
+    triggers::namespace_changed(context, name);
 }
 
 /// Counts the errors of a watch, and logs when they begin and when they are over.
@@ -429,6 +275,8 @@ fn short(error: &watches::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use fixtures::{condition, key, merged, operation_resource, policy_resource, resource};
     use kube::core::DeserializeGuard;
     use secret_rotation_core::names::Arn;
@@ -535,7 +383,7 @@ mod tests {
             ),
             (
                 "a evaluation",
-                |s| queue_operations_of(&s.context, &key("elsewhere", "third")),
+                |s| triggers::operations_of_policy(&s.context, &key("elsewhere", "third")),
                 &["e"],
             ),
         ];

@@ -37,6 +37,7 @@ mod sweep;
 mod tasks;
 #[cfg(test)]
 mod testing;
+mod triggers;
 mod worker;
 
 pub use options::{Command, LogFormat, Options, SecretLabel, SelftestOptions};

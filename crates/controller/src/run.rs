@@ -31,6 +31,7 @@ use crate::stability::SharedStability;
 use crate::store::Store;
 use crate::sweep::{self, SweepStore};
 use crate::tasks::{Pulse, Tasks};
+use crate::triggers;
 use crate::worker::{self, Deps, LoopConfig};
 use crate::{event_handlers, operation, policy, profile, rotation_events, server};
 
@@ -368,7 +369,7 @@ async fn follow_lease(context: Arc<Context>) {
         }
         context.clear_queues();
         set_leader(&context, true);
-        event_handlers::queue_everything(&context);
+        triggers::lease_acquired(&context);
         context.leadership.term_ended(term).await;
         set_leader(&context, false);
         context.clear_queues();

@@ -18,10 +18,8 @@ use secret_rotation_core::time::AwsTime;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::event_handlers;
 use crate::jitter::spread;
 use crate::kubernetes::{status, with_call_timeout};
 use crate::operation::fetched::{self, Fetched};
@@ -30,6 +28,7 @@ use crate::operation::step_end::{Happening, StepEnd, Stop};
 use crate::operation::{events, unsupported};
 use crate::profile_region::ProfileRegion;
 use crate::store::OperationEntry;
+use crate::triggers;
 
 /// Publishes how a step ended. Returns the time until the operation is evaluated again.
 ///
@@ -159,7 +158,7 @@ async fn completion_time(context: &Context, fetched: &Fetched) -> Result<AwsTime
 async fn publish_report(context: &Arc<Context>, report: Report) -> Result<Option<Duration>, Error> {
     let operation = &report.operation;
     if report.is_deferred && context.look_failures.set_aside(&operation.key) {
-        event_handlers::queue_after(context, [operation]);
+        triggers::waiting_for(context, [operation]);
     }
     if let Some(status) = &report.status {
         context.claim()?;
@@ -178,12 +177,8 @@ async fn publish_report(context: &Arc<Context>, report: Report) -> Result<Option
         .recorder
         .publish(&report.about, &report.events)
         .await;
-    for (profile_region, at) in looks.into_iter().flatten() {
-        context.queues.sweeps.push(profile_region, at);
-    }
-    if ended.is_some() {
-        let policy = operation.policy_key();
-        context.queues.policies.push(policy, clock::now());
+    if let Some(looks) = looks {
+        triggers::operation_ended(context, operation, looks);
     }
     report.again
 }

@@ -13,7 +13,6 @@ use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::profile::Profile;
 use secret_rotation_core::time::AwsTime;
 
-use crate::clock;
 use crate::context::Context;
 use crate::jitter::spread;
 use crate::operation::fetch::BUSY;
@@ -21,6 +20,7 @@ use crate::operation::fetched::Fetched;
 use crate::operation::step_end::{Happening, StepEnd, Stop, Waiting};
 use crate::operation::write_due;
 use crate::outage::StepGuard;
+use crate::triggers;
 
 /// The right to take one step.
 #[derive(Debug)]
@@ -143,10 +143,7 @@ async fn try_reserve(
 pub(super) fn queue_next(context: &Context, ticket: StepReservation) {
     let account = ticket.account().clone();
     drop(ticket);
-    let now = clock::now();
-    for (key, wait) in account.next_in_queue() {
-        context.queues.operations.push(key, now + wait);
-    }
+    triggers::tokens_returned(context, account.next_in_queue());
 }
 
 /// Returns what the next step may need. It may use more, which is charged afterwards, and unused tokens are returned.

@@ -15,7 +15,6 @@ use secret_rotation_core::time::{AwsTime, ServerTime};
 use crate::clock;
 use crate::context::Context;
 use crate::error::Error;
-use crate::event_handlers;
 use crate::events::EventNote;
 use crate::kubernetes::status::{self, WriteMethod};
 use crate::metrics::{PolicySample, Recoveries};
@@ -24,6 +23,7 @@ use crate::policy::pass::{Evaluated, Pass};
 use crate::policy::{events, preconditions, write_due};
 use crate::store::PolicyEntry;
 use crate::sweep;
+use crate::triggers;
 
 /// What was said about the policy before this pass.
 pub(super) struct Before<'a> {
@@ -285,7 +285,7 @@ fn built(
 /// Queues who must run again.
 fn wake(context: &Context, key: &ObjectKey, wake: Wake) {
     if wake.operations {
-        event_handlers::queue_operations_of(context, key);
+        triggers::operations_of_policy(context, key);
     }
     if wake.policy {
         context.queues.policies.push(key.clone(), clock::now());
