@@ -105,11 +105,6 @@ impl Name {
         value.expect("no benchmark is hidden").get_name().to_owned()
     }
 
-    /// Returns whether the page shows the results. Steps of the engine tell nothing to people who run the product.
-    fn is_on_the_page(self) -> bool {
-        self != Self::Micro
-    }
-
     /// Returns the numbers of secrets: the usual ones, and those that take long.
     const fn sizes(self) -> (&'static [usize], &'static [usize]) {
         match self {
@@ -140,12 +135,10 @@ impl Name {
     }
 }
 
-/// Returns the names of the benchmarks that have a region of `docs/performance.md`.
-pub fn on_the_page() -> Vec<String> {
+/// Returns the names of all benchmarks, in the order in which they run.
+pub fn names() -> Vec<String> {
     let all = Name::value_variants().iter();
-    all.filter(|name| name.is_on_the_page())
-        .map(|name| name.text())
-        .collect()
+    all.map(|name| name.text()).collect()
 }
 
 /// Runs benchmarks, and prints their results as Markdown.
@@ -219,8 +212,7 @@ impl Options {
             fs::write(path, format!("{text:#}\n"))?;
         }
         if self.write {
-            let shown = done.iter().filter(|(name, _)| name.is_on_the_page());
-            for (name, results) in shown {
+            for (name, results) in done {
                 page::write(&name.text(), &results.markdown(), machine)?;
             }
         }
