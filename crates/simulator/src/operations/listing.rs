@@ -100,13 +100,15 @@ impl Call<'_> {
         let most = 10 * secrets.count(scope).isqrt();
         let mut found = Vec::new();
         for prefix in prefixes {
-            let beginning = secrets.beginning_with(scope, prefix);
-            found.extend(beginning.take(most + 1 - found.len().min(most)));
+            found.extend(secrets.beginning_with(scope, prefix).take(most + 1));
+            if found.len() > most {
+                return None;
+            }
         }
         // A name can begin with two of the prefixes.
         found.sort_by(|a, b| a.arn.cmp(&b.arn));
         found.dedup_by(|a, b| a.arn == b.arn);
-        (found.len() <= most).then_some(found)
+        Some(found)
     }
 
     pub(super) fn describe_secret(&self) -> Answer {
