@@ -402,7 +402,8 @@ mod tests {
     #[cfg(debug_assertions)]
     #[tokio::test]
     async fn an_event_costs_the_same_in_a_large_cluster_as_in_a_small_one() {
-        let changes: [(&str, fn(&mut Stage)); 5] = [
+        type Change = fn(&mut Stage);
+        let changes: [(&str, Change); 5] = [
             ("it begins", |s| s.operation("a", "first", &at_work())),
             ("it ends", |s| s.operation("b", "first", &ended())),
             ("it is deleted", |s| s.no_operation("c")),

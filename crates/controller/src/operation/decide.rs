@@ -167,7 +167,7 @@ pub(super) async fn decide(
     context.look_failures.forget(&state.fetched.operation.key);
     match next {
         Next::LookAtVersions => Err(Error::Stale("the versions were not listed").into()),
-        next => Ok(next),
+        Next::Write(_) | Next::Wait(_) | Next::Done(_) => Ok(next),
     }
 }
 

@@ -55,11 +55,12 @@ pub(super) async fn execute(
         }
         Next::Write(write) => {
             let (fetched, sent) = Box::pin(send(context, state, reserved, &write)).await?;
-            Ok(StepEnd::About(fetched, Happening::Sent(sent)))
+            let about = (*fetched, Happening::Sent(Box::new(sent)));
+            Ok(StepEnd::About(Box::new(about)))
         }
         Next::Wait(wait) => {
             let waiting = waiting(&state, wait);
-            Ok(StepEnd::About(Box::new(state.fetched), waiting))
+            Ok(StepEnd::About(Box::new((state.fetched, waiting))))
         }
         Next::Done(outcome) => {
             let ended = Happening::Ended {
@@ -67,7 +68,7 @@ pub(super) async fn execute(
                 look: Some(state.look),
                 consent: Some(state.consent),
             };
-            Ok(StepEnd::About(Box::new(state.fetched), ended))
+            Ok(StepEnd::About(Box::new((state.fetched, ended))))
         }
     }
 }

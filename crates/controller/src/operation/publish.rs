@@ -41,11 +41,11 @@ pub(super) async fn publish(
     ends: Result<StepEnd, Stop>,
 ) -> Result<Option<Duration>, Error> {
     let published = match ends {
-        Ok(end) | Err(Stop::End(end)) => publish_end(context, key, end).await,
+        Ok(end) | Err(Stop::End(end)) => Box::pin(publish_end(context, key, end)).await,
         Err(Stop::Failed(error)) => Err(error),
     };
     match published {
-        Err(Error::Forbidden(what)) => publish_forbidden(context, entry, what).await,
+        Err(Error::Forbidden(what)) => Box::pin(publish_forbidden(context, entry, what)).await,
         published => published,
     }
 }
@@ -58,7 +58,8 @@ async fn publish_end(
     match end {
         StepEnd::Quiet(again) => Ok(again),
         StepEnd::Unparsed(why) => unsupported::publish(context, key, &why).await,
-        StepEnd::About(fetched, happening) => {
+        StepEnd::About(about) => {
+            let (fetched, happening) = *about;
             let report = report(context, &fetched, happening).await?;
             publish_report(context, report).await
         }
@@ -126,7 +127,7 @@ async fn report(
             };
             Report::ended(fetched, &ending, server_now)
         }
-        Happening::Sent(sent) => Report::sent(fetched, sent),
+        Happening::Sent(sent) => Report::sent(fetched, *sent),
     })
 }
 

@@ -30,7 +30,7 @@ pub(super) enum StepEnd {
     /// The object cannot be parsed, for this reason.
     Unparsed(String),
     /// Something is published about this operation.
-    About(Box<Fetched>, Happening),
+    About(Box<(Fetched, Happening)>),
 }
 
 /// What happened in a step.
@@ -53,7 +53,7 @@ pub(super) enum Happening {
         consent: Option<Consent>,
     },
     /// A request was sent.
-    Sent(Sent),
+    Sent(Box<Sent>),
 }
 
 /// What an operation waits for.
@@ -98,7 +98,7 @@ impl StepEnd {
 
     /// Ends a step with what happened to an operation.
     pub(super) fn about(fetched: &Fetched, happening: Happening) -> Self {
-        Self::About(Box::new(fetched.clone()), happening)
+        Self::About(Box::new((fetched.clone(), happening)))
     }
 }
 

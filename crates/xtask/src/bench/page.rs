@@ -19,15 +19,11 @@ pub(super) fn write(name: &str, results: &str, machine: &Machine) -> Result<()> 
     let page =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let content = format!("{results}\n{}\n", machine.sentence());
-    match replaced(&page, name, &content) {
-        Some(page) => {
-            fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
-        }
-        None => {
-            eprintln!("{} does not show {name}", path.display());
-            Ok(())
-        }
-    }
+    let Some(page) = replaced(&page, name, &content) else {
+        eprintln!("{} does not show {name}", path.display());
+        return Ok(());
+    };
+    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn marks(name: &str) -> (String, String) {
