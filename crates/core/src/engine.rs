@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::assess::{holds_until, judge, selects};
+use self::assess::{expects, holds_until, judge, selects};
 use self::compact::Micros;
 use self::index::{Index, Names};
 use self::row::{Content, Shared, is_unrested};
@@ -165,8 +165,18 @@ pub struct Engine {
     latest: Tick,
     /// When a complete read first missed a row, or AWS first responded that it does not exist.
     missed: BTreeMap<RowId, AwsTime>,
+    /// Secrets that were proved gone and that lists may still show.
+    gone: BTreeMap<SecretName, Gone>,
     /// Names that could not be read and of which nothing else is known, with the read that failed.
     unread: BTreeMap<SecretName, (Tick, AwsError)>,
+}
+
+/// A secret that was proved gone.
+#[derive(Clone, Copy, Debug)]
+struct Gone {
+    created: Micros,
+    /// When it was proved.
+    at: AwsTime,
 }
 
 /// One policy, and what it makes of the region.
@@ -187,6 +197,13 @@ struct PolicyView {
     /// What the status contained about secrets that were not seen since the controller started.
     memory: BTreeMap<SecretName, PreviousFinding>,
     changed: bool,
+}
+
+impl PolicyView {
+    /// Returns whether the latest read saw everything that the policy selects now.
+    const fn is_complete(&self) -> bool {
+        self.gap.is_none() && self.covered.is_some()
+    }
 }
 
 /// What is known of the secret that has a name.
@@ -233,6 +250,7 @@ impl Engine {
             last: Tick::default(),
             latest: Tick::default(),
             missed: BTreeMap::new(),
+            gone: BTreeMap::new(),
             unread: BTreeMap::new(),
         }
     }
@@ -245,11 +263,13 @@ impl Engine {
         }
     }
 
-    /// Returns an engine of the same region that knows nothing yet.
+    /// Returns an engine of the same region that knows nothing yet. A read in progress covers no policy of it.
     #[must_use]
     pub fn emptied(&self) -> Self {
         Self {
             keeps_all: self.keeps_all,
+            // The numbers of reads continue, so that a row of a read in progress is not newer than all later reads.
+            last: self.last,
             ..Self::new(self.region.clone())
         }
     }
@@ -281,7 +301,7 @@ impl Engine {
         let mut selected_before = BTreeSet::new();
         let view = if let Some(known) = self.policies.remove(&uid) {
             self.index.remove(&uid, &known.bound.policy.selector);
-            selected_before = self.rows_of(&known.bound);
+            selected_before = self.rows_for(&known.bound);
             stored.clone_from(&known.memory);
             self.replaced(known, Arc::clone(bound))
         } else {
@@ -314,8 +334,8 @@ impl Engine {
     pub fn remove_policy(&mut self, uid: &Uid) {
         if let Some(view) = self.policies.remove(uid) {
             self.index.remove(uid, &view.bound.policy.selector);
-            let selected = self.rows_of(&view.bound);
-            self.remove_unselected(selected);
+            let kept = self.rows_for(&view.bound);
+            self.remove_unselected(kept);
         }
     }
 
@@ -346,10 +366,14 @@ impl Engine {
     /// Takes an entry of a list. Returns how closely the secret must be read. If that is [`Detail::Described`], the row
     /// counts as seen only when the description arrives.
     pub fn listed(&mut self, read: &Read, listed: &Secret, facts: Facts<'_>) -> Detail {
+        self.assume_time(read);
         let id = match self.named(listed) {
             Named::Known(id) => id,
             Named::Past => return Detail::Listed,
             Named::Unknown => {
+                if self.is_known_gone(read, listed) {
+                    return Detail::Listed;
+                }
                 if !is_settled(listed) && is_unrested(listed) {
                     return if self.is_wanted(listed) {
                         Detail::Described
@@ -364,16 +388,16 @@ impl Engine {
         if self.rows.get(id).is_some_and(|row| row.tick > read.tick) {
             return Detail::Listed;
         }
-        if is_settled(listed) {
-            self.take(read, &Observation::listed(listed.clone()), facts);
-            return Detail::Listed;
-        }
         let entry = self.shared.pack(&Observation::listed(listed.clone()));
         let Some(row) = self.rows.get(id) else {
             return Detail::Listed;
         };
-        let unrested = row.content.is_unrested(&row.name, &self.region) || is_unrested(listed);
         let dates = (entry.last_changed, row.content.last_changed);
+        if is_settled(listed) && dates.0 >= dates.1 {
+            self.take(read, &Observation::listed(listed.clone()), facts);
+            return Detail::Listed;
+        }
+        let unrested = row.content.is_unrested(&row.name, &self.region) || is_unrested(listed);
         if row.content.is_unreadable() || dates.0 > dates.1 || dates.0 == dates.1 && unrested {
             return self.wanted(id, listed);
         }
@@ -407,11 +431,12 @@ impl Engine {
     }
 
     fn is_wanted(&self, secret: &Secret) -> bool {
-        self.keeps_all || !self.selection(secret).is_empty()
+        self.keeps_all || !self.expecting(secret).is_empty()
     }
 
     /// Takes what a closer look saw, or an entry of a list whose closer look failed.
     pub fn take(&mut self, read: &Read, seen: &Observation, facts: Facts<'_>) {
+        self.assume_time(read);
         let known = match self.named(&seen.secret) {
             Named::Known(id) => Some(id),
             Named::Past => return,
@@ -423,7 +448,14 @@ impl Engine {
             }
             return;
         }
-        self.unread.remove(&seen.secret.name);
+        if known.is_none() && seen.unreadable.is_some() && self.is_known_gone(read, &seen.secret) {
+            return;
+        }
+        if self.unread.remove(&seen.secret.name).is_some() {
+            // Also policies that turn out not to select the secret had a finding of its name.
+            self.mark_named(&seen.secret.name);
+        }
+        self.gone.remove(&seen.secret.name);
         let content = self.shared.pack(seen);
         match known {
             Some(id) if self.rows.get(id).is_some_and(|row| row.tick > read.tick) => {}
@@ -446,7 +478,7 @@ impl Engine {
         }
         let first = *self.missed.entry(id).or_insert(at);
         if is_unlisted || at.since(first) >= MIN_CONFIRMATION_TIME {
-            self.remove(id);
+            self.remove_gone(id, at);
         } else {
             self.mark(id);
         }
@@ -478,12 +510,17 @@ impl Engine {
     /// Ends a read. Only a complete read can prove that a secret is gone. A read without any answer is as old as the
     /// one before it.
     pub fn end(&mut self, read: &Read, ended: &Ended) {
-        let latest = || self.reads.values().max().copied();
-        let time = self.time_of(read.tick).or_else(latest);
+        self.assume_time(read);
+        let time = self.time_of(read.tick);
         for (uid, coverage) in &read.policies {
             let Some(view) = self.policies.get_mut(uid) else {
                 continue;
             };
+            // A policy that selects something else since the read began was not read: rows may have been dropped
+            // meanwhile.
+            if !Arc::ptr_eq(&view.selection, &coverage.selection) {
+                continue;
+            }
             view.changed |= view.completed.is_none()
                 || view.gap.is_some()
                 || ended.gap.is_some()
@@ -500,7 +537,6 @@ impl Engine {
             }
         }
         let Some(time) = time else { return };
-        self.reads.entry(read.tick).or_insert(time);
         if ended.gap.is_none() {
             for id in self.rows_before(read) {
                 self.note_missed(id, time);
@@ -525,16 +561,18 @@ impl Engine {
 
     /// Forgets the names that an earlier read could not read and that this read covers.
     fn forget_unread(&mut self, read: &Read) {
-        let policies = &self.policies;
         let is_covered = |name: &SecretName| {
-            let mut views = read.policies.keys().filter_map(|uid| policies.get(uid));
-            read.is_whole || views.any(|view| view.bound.policy.selector.may_select(name))
+            let mut views = self.views_of(read);
+            read.is_whole || views.any(|view| reports(&view.bound.policy.selector, name))
         };
-        let past = self
+        let earlier = self
             .unread
-            .extract_if(.., |name, (tick, _)| *tick < read.tick && is_covered(name));
-        let past: Vec<_> = past.map(|(name, _)| name).collect();
+            .iter()
+            .filter(|(_, (tick, _))| *tick < read.tick);
+        let past = earlier.filter(|(name, _)| is_covered(name));
+        let past: Vec<_> = past.map(|(name, _)| name.clone()).collect();
         for name in past {
+            self.unread.remove(&name);
             self.mark_named(&name);
         }
     }
@@ -542,7 +580,7 @@ impl Engine {
     fn note_missed(&mut self, id: RowId, time: AwsTime) {
         let first = *self.missed.entry(id).or_insert(time);
         if time.since(first) >= MIN_MISSED_TIME {
-            self.remove(id);
+            self.remove_gone(id, time);
         } else {
             self.mark(id);
         }
@@ -577,6 +615,11 @@ impl Engine {
         })
     }
 
+    /// Returns whether the latest read of a policy covered what the policy selects.
+    pub fn covers_policy(&self, bound: &BoundPolicy) -> bool {
+        self.covers(&bound.policy.uid, &selection_of(bound), None)
+    }
+
     /// Returns whether a complete read of a policy covered this selection. It is then known which secrets are absent.
     pub fn covers_completely(&self, uid: &Uid, selection: &Selector) -> bool {
         let view = self.policies.get(uid);
@@ -602,6 +645,7 @@ impl Engine {
     /// Keeps a policy that is not read for now. When it is read again, nothing that was read before counts as current.
     pub fn rest_policy(&mut self, uid: &Uid) {
         if let Some(view) = self.policies.get_mut(uid) {
+            view.changed |= view.covered.is_some();
             view.covered = None;
             view.completely = None;
         }
@@ -674,7 +718,9 @@ impl Engine {
         let view = self.policies.get(uid);
         view.into_iter().flat_map(|view| {
             let rows = self.selected(&view.bound);
-            let rested = rows.filter(|(id, _, _)| !view.tally.findings.contains_key(id));
+            let rested = rows.filter(|(id, row, _)| {
+                !row.content.has_vanished() && !view.tally.findings.contains_key(id)
+            });
             rested.map(|(_, _, secret)| unremarkable(&secret, &view.bound.policy.detection))
         })
     }
@@ -695,12 +741,12 @@ impl Engine {
                 continue;
             };
             let oldest = now.minus(max_age);
-            let changed = Micros::of(Some(oldest));
             for (id, row, _) in self.selected(&view.bound) {
                 if needed.len() >= limit {
                     break;
                 }
-                if row.tick < read.tick || row.content.last_changed <= changed {
+                let changed = row.content.last_changed.time();
+                if row.tick < read.tick || changed.is_some_and(|changed| changed <= oldest) {
                     continue;
                 }
                 let seen = self.observation(id);
@@ -733,7 +779,7 @@ impl Engine {
             region: self.region.clone(),
             time: self.time_of(read)?,
             completed: view.completed,
-            is_complete: view.gap.is_none(),
+            is_complete: view.is_complete(),
             unread: self.unread_of(view),
             contains: Box::new(|name| {
                 let id = self.rows.find(name.as_str());
@@ -774,7 +820,7 @@ impl Engine {
         let selector = &view.bound.policy.selector;
         let unread = self.unread.iter();
         unread
-            .filter(|(name, _)| selector.may_select(name))
+            .filter(|(name, _)| reports(selector, name))
             .map(|(name, (_, error))| (name.clone(), error.clone()))
             .collect()
     }
@@ -805,12 +851,24 @@ impl Engine {
 
     /// Returns the UIDs of the policies that select a secret.
     fn selection(&self, secret: &Secret) -> BTreeSet<Uid> {
-        let mut policies = self
-            .index
-            .policies_of(secret.name.as_str(), Some(&secret.tags));
+        self.policies_that(secret, selects)
+    }
+
+    /// Returns the UIDs of the policies for which it counts that a secret exists.
+    fn expecting(&self, secret: &Secret) -> BTreeSet<Uid> {
+        self.policies_that(secret, expects)
+    }
+
+    fn policies_that(
+        &self,
+        secret: &Secret,
+        want: fn(&BoundPolicy, &Secret) -> bool,
+    ) -> BTreeSet<Uid> {
+        let name = secret.name.as_str();
+        let mut policies = self.index.policies_of(name, Some(&secret.tags));
         policies.retain(|uid| {
             let view = self.policies.get(uid);
-            view.is_some_and(|view| selects(&view.bound, secret))
+            view.is_some_and(|view| want(&view.bound, secret))
         });
         policies
     }
@@ -820,10 +878,25 @@ impl Engine {
         self.selected(bound).map(|(id, _, _)| id).collect()
     }
 
+    /// Returns the rows that are kept for a policy.
+    fn rows_for(&self, bound: &BoundPolicy) -> BTreeSet<RowId> {
+        self.rows_that(bound, expects)
+            .map(|(id, _, _)| id)
+            .collect()
+    }
+
     /// Visits the rows that a policy selects, each once.
     fn selected<'a>(
         &'a self,
         bound: &'a BoundPolicy,
+    ) -> impl Iterator<Item = (RowId, &'a Row, Secret)> {
+        self.rows_that(bound, selects)
+    }
+
+    fn rows_that<'a>(
+        &'a self,
+        bound: &'a BoundPolicy,
+        want: fn(&BoundPolicy, &Secret) -> bool,
     ) -> impl Iterator<Item = (RowId, &'a Row, Secret)> {
         let items = &bound.policy.selector.include;
         let rows = items.iter().enumerate().flat_map(move |(number, item)| {
@@ -834,11 +907,10 @@ impl Engine {
                 !earlier.any(|names| names.contains(&row.name))
             })
         });
-        rows.filter(|(_, row)| !row.content.has_vanished())
-            .filter_map(|(id, row)| {
-                let secret = row.content.secret(&row.name, &self.region)?;
-                selects(bound, &secret).then_some((id, row, secret))
-            })
+        rows.filter_map(move |(id, row)| {
+            let secret = row.content.secret(&row.name, &self.region)?;
+            want(bound, &secret).then_some((id, row, secret))
+        })
     }
 
     /// Returns the rows with the names that an item may select.
@@ -855,6 +927,14 @@ impl Engine {
         }
     }
 
+    /// Returns the policies that a read covers: those that select the same as when it began.
+    fn views_of<'a>(&'a self, read: &'a Read) -> impl Iterator<Item = &'a PolicyView> {
+        read.policies.iter().filter_map(|(uid, coverage)| {
+            let view = self.policies.get(uid)?;
+            Arc::ptr_eq(&view.selection, &coverage.selection).then_some(view)
+        })
+    }
+
     /// Returns the rows that a read covers and did not see.
     fn rows_before(&self, read: &Read) -> BTreeSet<RowId> {
         let is_before = |row: &Row| row.tick < read.tick;
@@ -863,25 +943,22 @@ impl Engine {
             let covered = rows.filter(|(_, row)| self.is_covered(read, row));
             return covered.map(|(id, _)| id).collect();
         }
-        let views = read
-            .policies
-            .keys()
-            .filter_map(|uid| self.policies.get(uid));
-        let rows = views.flat_map(|view| self.selected(&view.bound));
+        let views = self.views_of(read);
+        let rows = views.flat_map(|view| self.rows_that(&view.bound, expects));
         let rows = rows.filter(|(_, row, _)| is_before(row));
         rows.map(|(id, _, _)| id).collect()
     }
 
-    /// Returns whether the read covers a row: some of its policies selects it, and has not changed since the read
-    /// began.
+    /// Returns whether the read covers a row: it counts for some of its policies, which selects the same as when the
+    /// read began.
     fn is_covered(&self, read: &Read, row: &Row) -> bool {
         let secret = row.content.secret(&row.name, &self.region);
-        let selection = secret.map(|secret| self.selection(&secret));
-        selection.unwrap_or_default().iter().any(|uid| {
+        let expecting = secret.map(|secret| self.expecting(&secret));
+        expecting.unwrap_or_default().iter().any(|uid| {
             let view = self.policies.get(uid);
             let coverage = read.policies.get(uid);
             view.zip(coverage)
-                .is_some_and(|(view, coverage)| view.selection == coverage.selection)
+                .is_some_and(|(view, coverage)| Arc::ptr_eq(&view.selection, &coverage.selection))
         })
     }
 
@@ -902,10 +979,20 @@ impl Engine {
         }
     }
 
+    /// Marks the policies as changed that include a name or its prefix: whether a secret of the name exists decides
+    /// what they report about the name. A policy that selects by tags alone notices at its next evaluation.
+    fn mark_existence(&mut self, name: &str) {
+        for uid in self.index.policies_of(name, None) {
+            if let Some(view) = self.policies.get_mut(&uid) {
+                view.changed = true;
+            }
+        }
+    }
+
     /// Marks the policies that may select a name as changed.
     fn mark_named(&mut self, name: &SecretName) {
         for view in self.policies.values_mut() {
-            view.changed |= view.bound.policy.selector.may_select(name);
+            view.changed |= reports(&view.bound.policy.selector, name);
         }
     }
 
@@ -935,6 +1022,7 @@ impl Engine {
             tick,
             holds_until: 0,
         };
+        self.mark_existence(name.as_str());
         if let Some(id) = self.rows.insert(row) {
             self.enter_all(id, BTreeMap::new(), true, facts);
         }
@@ -945,9 +1033,14 @@ impl Engine {
         let Some(row) = self.rows.get_mut(id) else {
             return;
         };
+        let is_other = row.content.has_vanished() != content.has_vanished();
+        let name = is_other.then(|| Arc::clone(&row.name));
         row.content = content;
         row.tick = tick;
         self.missed.remove(&id);
+        if let Some(name) = name {
+            self.mark_existence(&name);
+        }
         self.enter_all(id, before, true, facts);
     }
 
@@ -958,7 +1051,38 @@ impl Engine {
             }
         }
         self.missed.remove(&id);
-        self.rows.remove(id);
+        if let Some(row) = self.rows.remove(id) {
+            self.mark_existence(&row.name);
+        }
+    }
+
+    /// Removes a row whose secret was proved gone.
+    fn remove_gone(&mut self, id: RowId, at: AwsTime) {
+        let row = self.rows.get(id);
+        let gone = row.and_then(|row| {
+            let created = row.content.created;
+            Some((SecretName::parse(&*row.name).ok()?, Gone { created, at }))
+        });
+        self.gone.extend(gone);
+        self.remove(id);
+    }
+
+    /// Returns whether an entry of a list shows a secret that was proved gone. Lists lag, so for a while they show it
+    /// nevertheless.
+    fn is_known_gone(&self, read: &Read, listed: &Secret) -> bool {
+        let gone = self.gone.get(&listed.name).zip(self.time_of(read.tick));
+        gone.is_some_and(|(gone, now)| {
+            Micros::of(listed.created) <= gone.created && now.since(gone.at) < LIST_LAG
+        })
+    }
+
+    /// Gives a read without a dated answer the time of the latest read, so that its rows are counted.
+    fn assume_time(&mut self, read: &Read) {
+        if !self.reads.contains_key(&read.tick)
+            && let Some(latest) = self.reads.values().max().copied()
+        {
+            self.reads.insert(read.tick, latest);
+        }
     }
 
     fn judge_all(&mut self, id: RowId, facts: Facts<'_>) {
@@ -1024,7 +1148,9 @@ impl Engine {
         is_other: bool,
         facts: Facts<'_>,
     ) {
-        let (Some(view), Some(row)) = (self.policies.get_mut(uid), self.rows.get_mut(id)) else {
+        let row = self.rows.get_mut(id);
+        let row = row.filter(|row| !row.content.has_vanished());
+        let (Some(view), Some(row)) = (self.policies.get_mut(uid), row) else {
             return;
         };
         let seen = row.content.observation(&row.name, &self.region, None);
@@ -1050,8 +1176,15 @@ impl Engine {
         });
         let mut memory = known.memory.clone();
         memory.extend(found);
+        let selection = selection_of(&bound);
+        let is_same = selection == known.selection;
         PolicyView {
-            selection: selection_of(&bound),
+            // Order matters for a read in progress: it covers the policy only while this is the value that it began
+            // with.
+            selection: if is_same { known.selection } else { selection },
+            // What was read for another selection is no longer covered, because some of its rows may be dropped.
+            covered: known.covered.filter(|_| is_same),
+            completely: known.completely.filter(|_| is_same),
             bound,
             tally: Tally::default(),
             memory,
@@ -1070,14 +1203,19 @@ impl Engine {
 
     /// Removes those of the rows that no policy selects any more: no read looks for them.
     fn remove_unselected(&mut self, rows: BTreeSet<RowId>) {
+        if self.keeps_all {
+            return;
+        }
         for id in rows {
             let secret = self
                 .rows
                 .get(id)
                 .and_then(|row| row.content.secret(&row.name, &self.region));
-            if secret.is_none_or(|secret| self.selection(&secret).is_empty()) {
+            if secret.is_none_or(|secret| self.expecting(&secret).is_empty()) {
                 self.missed.remove(&id);
-                self.rows.remove(id);
+                if let Some(row) = self.rows.remove(id) {
+                    self.mark_existence(&row.name);
+                }
             }
         }
     }
@@ -1088,8 +1226,17 @@ impl Engine {
         used.extend(self.policies.values().filter_map(|view| view.read));
         used.insert(self.last);
         self.reads.retain(|tick, _| used.contains(tick));
+        if let Some(now) = self.time_of(self.last) {
+            self.gone.retain(|_, gone| now.since(gone.at) < LIST_LAG);
+        }
         self.shared.drop_unused();
     }
+}
+
+/// Returns whether a policy reports something about a name of which nothing else is known: that it could not be read, or
+/// else that it does not exist.
+fn reports(selector: &Selector, name: &SecretName) -> bool {
+    selector.may_select(name) || selector.exact_names().any(|expected| expected == name)
 }
 
 /// Returns whether a list shows everything that counts about the secret.

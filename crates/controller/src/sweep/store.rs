@@ -240,7 +240,7 @@ impl SweepStore {
     }
 
     /// Builds the survey of a policy from the regions that were seen for it. The engines get the policy first, as it is
-    /// now.
+    /// now. A region whose engine has been given another selection since the view was made counts as not seen.
     pub(crate) fn survey(
         &self,
         bound_policy: &Arc<BoundPolicy>,
@@ -250,7 +250,11 @@ impl SweepStore {
     ) -> Survey {
         let records = self.known.of(&view.seen);
         // Order matters: several engines are locked in the order of their regions, and the stability after them.
-        let mut engines: Vec<_> = records.iter().map(RegionRecord::engine).collect();
+        let engines = records.iter().map(RegionRecord::engine);
+        // Order matters: only a sweep gives an engine another selection, and reads it next. A selection that came from
+        // here in between would count as read.
+        let engines = engines.filter(|engine| engine.covers_policy(bound_policy));
+        let mut engines: Vec<_> = engines.collect();
         let stability = stability.lock();
         let facts = Facts {
             operations,
@@ -708,6 +712,36 @@ mod tests {
                 "{hours:?}"
             );
         }
+    }
+
+    /// A sweep that begins gives the engine the policy as it was then. If the policy has changed back since the view was
+    /// made, rows may be missing, so nothing is known until the next read.
+    #[test]
+    fn a_selection_that_the_engine_has_lost_since_the_view_is_not_surveyed_as_complete() {
+        let (sweeps, bound_policy) = (SweepStore::default(), bound_policy());
+        let seen = [observation(bare_secret("prod/a"), None)];
+        let record = RegionRecord::swept(&region(REGION), &bound_policy, &seen);
+        sweeps.store(&profile_region(), record);
+        let selection = preconditions::selection(&bound_policy);
+        let view = sweeps.view(&bound_policy.policy.uid, &selection, &[profile_region()]);
+        let (nothing, operations) = (PreviousFindings::default(), OperationIndex::default());
+        let stability = SharedStability::default();
+        let survey = || {
+            let known = (&nothing, &nothing);
+            let bound_policy = Arc::new(bound_policy.clone());
+            sweeps.survey(&bound_policy, &view, known, (&operations, &stability))
+        };
+        assert_eq!((survey().selected, survey().is_complete()), (1, true));
+        let other = fixtures::bound_policy(selecting(policy("payments"), "shared/"));
+        let facts = Facts {
+            operations: &operations,
+            stability: &stability.lock().clone(),
+        };
+        let record = sweeps.record(&profile_region());
+        record
+            .engine()
+            .set_policy(&Arc::new(other), &nothing, facts);
+        assert_eq!((survey().selected, survey().is_complete()), (0, false));
     }
 
     /// Valid credentials of another account show its secrets. An outage does not make them the right ones.

@@ -25,12 +25,26 @@ pub struct Facts<'a> {
 
 /// Returns whether the policy selects the secret, under the ceiling and in the account of its profile.
 pub(super) fn selects(bound: &BoundPolicy, secret: &Secret) -> bool {
+    is_within(bound, secret) && bound.policy.selector.selects(secret)
+}
+
+/// Returns whether it counts for the policy that the secret exists: the policy selects it, or includes its name and
+/// then does not select it because of its tags.
+pub(super) fn expects(bound: &BoundPolicy, secret: &Secret) -> bool {
+    let selector = &bound.policy.selector;
+    let is_named = || {
+        let mut include = selector.include.iter();
+        include.any(|item| item.names.contains(&secret.name))
+    };
+    is_within(bound, secret) && (selector.selects(secret) || is_named())
+}
+
+fn is_within(bound: &BoundPolicy, secret: &Secret) -> bool {
     let account = bound.profile.account.as_ref();
     account.is_none_or(|account| account == secret.arn.account())
         && bound.profile.regions.contains(secret.arn.region())
         && covers(bound, secret)
         && under_ceiling(&bound.tenant.namespace, &bound.profile, &secret.name).is_ok()
-        && bound.policy.selector.selects(secret)
 }
 
 fn covers(bound: &BoundPolicy, secret: &Secret) -> bool {
