@@ -1,4 +1,8 @@
-//! Classifies an inventory for one policy: which state each selected secret is in, and why.
+//! Classifies a whole inventory for one policy from scratch: which state each selected secret is in, and why.
+//!
+//! Nothing in production does this. The [engine](crate::engine) keeps surveys up to date row by row, and tests compare
+//! its surveys with these. It shares with the engine the verdict on one secret and the assembly of a survey, which are
+//! private to this crate; so it is part of the crate.
 
 use std::collections::BTreeSet;
 

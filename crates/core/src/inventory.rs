@@ -1,20 +1,12 @@
-//! What one sweep over a profile in one region saw, when it saw it, and what it could not see.
+//! What a sweep saw of a secret, and what it could not see.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use crate::aws_error::AwsError;
-use crate::names::{AccountId, Arn, Region, SecretName};
+use crate::names::{Arn, Region, SecretName};
 use crate::secret::PendingValue;
 use crate::secret::{Secret, VersionListing};
 use crate::time::AwsTime;
-
-/// Two complete sweeps that are this far apart and both miss a secret prove that it is gone: lists lag by up to five
-/// minutes.
-const MIN_MISSED_TIME: Duration = Duration::from_mins(5);
-
-/// A second response that the secret does not exist counts only after this time: reads are eventually consistent.
-const MIN_CONFIRMATION_TIME: Duration = Duration::from_secs(10);
 
 /// The result of one sweep, together with what earlier sweeps saw and this one could not see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +17,6 @@ pub struct Inventory {
     pub region: Region,
     /// The secrets that were seen, by ARN.
     pub secrets: BTreeMap<Arn, Observation>,
-    /// Names for which AWS responded once that no such secret exists.
-    pub missing: Vec<SecretName>,
-    /// Secrets that the list lacks, and that AWS reports as nonexistent: both together prove that they are gone.
-    pub gone: BTreeSet<Arn>,
     /// Names of secrets that could not be read, and of which nothing else is known. They may not exist.
     pub unread: BTreeMap<SecretName, AwsError>,
     /// The error that made the sweep incomplete. A secret that is absent is then not known to be gone.
@@ -62,65 +50,6 @@ pub struct Unseen {
 }
 
 impl Inventory {
-    /// Returns what is known after this sweep: what it saw, and what `last` contains and nothing proves gone. A secret
-    /// that no policy selects any more is dropped, because no sweep looks for it.
-    #[must_use]
-    pub fn after(mut self, last: Option<&Self>, wanted: &dyn Fn(&Secret) -> bool) -> Self {
-        let completed = self.is_complete().then_some(self.time);
-        self.completed = completed.or_else(|| last?.completed);
-        let Some(last) = last else { return self };
-        let carried: Vec<_> = last
-            .secrets
-            .iter()
-            .filter(|(arn, row)| !self.secrets.contains_key(*arn) && wanted(&row.secret))
-            .filter_map(|(arn, row)| Some((arn.clone(), self.carried(last, arn, row)?)))
-            .collect();
-        if carried.is_empty() {
-            return self;
-        }
-        // A name belongs to one secret. If another secret has the name now, the earlier one was deleted.
-        let names: BTreeSet<_> = self
-            .secrets
-            .values()
-            .map(|seen| seen.secret.name.clone())
-            .collect();
-        let carried = carried
-            .into_iter()
-            .filter(|(_, row)| !names.contains(&row.secret.name));
-        self.secrets.extend(carried);
-        self
-    }
-
-    /// Returns a secret that this sweep did not see; `None` if it is proved gone.
-    fn carried(&self, last: &Self, arn: &Arn, row: &Observation) -> Option<Observation> {
-        let before = row.unseen;
-        let missed = before.and_then(|unseen| unseen.missed);
-        let missed_for = missed.map(|missed| self.time.since(missed));
-        let denied = self.missing.contains(&row.secret.name);
-        let proved = self.gone.contains(arn)
-            || denied && missed_for.is_some_and(|time| time >= MIN_CONFIRMATION_TIME)
-            || self.is_complete() && missed_for.is_some_and(|time| time >= MIN_MISSED_TIME);
-        let unseen = Unseen {
-            since: last.seen_at(arn, row),
-            missed: missed.or_else(|| (denied || self.is_complete()).then_some(self.time)),
-        };
-        (!proved).then(|| Observation {
-            unseen: Some(unseen),
-            ..row.clone()
-        })
-    }
-
-    /// Returns the accounts of the secrets that the sweep saw. There is more than one only while credentials change.
-    pub fn accounts(&self) -> BTreeSet<AccountId> {
-        let mut accounts = BTreeSet::new();
-        for (arn, row) in &self.secrets {
-            if row.unseen.is_none() && !accounts.contains(arn.account()) {
-                accounts.insert(arn.account().clone());
-            }
-        }
-        accounts
-    }
-
     /// Returns when a secret was last seen. Ages are measured up to that time.
     pub fn seen_at(&self, arn: &Arn, row: &Observation) -> AwsTime {
         let looked = self.looked_again.get(arn).copied();
@@ -143,25 +72,6 @@ impl Observation {
             unreadable: None,
             unseen: None,
         }
-    }
-
-    /// Returns how closely a listed secret must be read, given what the last close read of it saw.
-    ///
-    /// Lists lag by up to five minutes. So a secret that does not look healthy is described, and a secret that was
-    /// described before is described again until the list and the description agree that nothing is unfinished.
-    pub fn detail_needed(listed: &Secret, last: Option<&Self>) -> Detail {
-        let unrested =
-            |secret: &Secret| secret.unfinished().is_some() || crate::pin::has_any(secret);
-        if listed.deleted.is_some() || listed.is_replica() {
-            return Detail::Listed;
-        }
-        let changed = last.is_some_and(|last| {
-            last.secret.last_changed != listed.last_changed || last.unreadable.is_some()
-        });
-        if unrested(listed) || changed || last.is_some_and(|last| unrested(&last.secret)) {
-            return Detail::Described;
-        }
-        Detail::Listed
     }
 
     /// Returns whether the versions of a described secret must be listed too: once for each new pending version, and

@@ -592,8 +592,6 @@ impl Place {
             time: read.at,
             region: self.region.clone(),
             secrets: rows.collect(),
-            missing: Vec::new(),
-            gone: BTreeSet::new(),
             unread: unread
                 .map(|(name, (_, error))| (name.clone(), error.clone()))
                 .collect(),

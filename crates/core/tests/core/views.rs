@@ -1,22 +1,27 @@
 //! What is known after complete, partial and failed sweeps: absent does not mean gone, and unknown does not mean small.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use fixtures::{
-    REGION, ago, arn, arn_in, aws_error, bound_policy, hours, inventory, minutes, now, observation,
-    operation_index, policy, region, secret, secret_name, stuck, without_value,
+    REGION, ago, arn, arn_in, aws_error, bound_policy, hours, minutes, now, observation, policy,
+    region, secret, secret_name, stuck, without_value,
 };
 use proptest::prelude::*;
 use secret_rotation_core::aws_error::ErrorClass;
 use secret_rotation_core::block::BlockReason;
-use secret_rotation_core::classify::{ClassifyInput, classify, previous_findings};
-use secret_rotation_core::inventory::{Inventory, Observation, Unseen};
-use secret_rotation_core::names::Region;
+use secret_rotation_core::classify::previous_findings;
+use secret_rotation_core::engine::{self, Ended, Engine, Facts};
+use secret_rotation_core::inventory::Observation;
+use secret_rotation_core::names::{Arn, Region};
+use secret_rotation_core::operation_index::OperationIndex;
 use secret_rotation_core::ownership::BoundPolicy;
 use secret_rotation_core::plan::{Breaker, Plan};
-use secret_rotation_core::selector::{Matcher, Selector, TagMatcher};
+use secret_rotation_core::secret::Secret;
+use secret_rotation_core::selector::{IGNORE_TAG, Matcher, Selector, TagMatcher};
 use secret_rotation_core::stability::StabilityTracker;
-use secret_rotation_core::survey::{PreviousFindings, State, Survey};
+use secret_rotation_core::survey::{Finding, PreviousFindings, State, Survey};
 use secret_rotation_core::time::AwsTime;
 
 use crate::support::planning::{functions, plan_for};
@@ -27,23 +32,111 @@ fn payments() -> BoundPolicy {
     own
 }
 
-fn at(time: AwsTime, observations: Vec<Observation>) -> Inventory {
-    Inventory {
-        time,
-        completed: None,
-        ..inventory(observations)
-    }
+/// What is known of one region for one policy.
+struct Known {
+    own: BoundPolicy,
+    engine: Engine,
+    operations: OperationIndex,
+    stability: StabilityTracker,
 }
 
-fn torn(inventory: Inventory) -> Inventory {
-    Inventory {
-        gap: Some(aws_error(ErrorClass::Unreachable)),
-        ..inventory
-    }
+/// What one sweep met.
+#[derive(Default)]
+struct Met {
+    seen: Vec<Observation>,
+    /// AWS responded about these names that no such secret exists.
+    absent: Vec<&'static str>,
+    /// The same, and a complete list lacks them, too.
+    unlisted: Vec<&'static str>,
+    unread: Vec<(String, ErrorClass)>,
+    is_torn: bool,
 }
 
-fn after(seen: Inventory, last: &Inventory) -> Inventory {
-    seen.after(Some(last), &|_| true)
+impl Known {
+    fn of(own: &BoundPolicy, place: &str, stored: &PreviousFindings) -> Self {
+        let mut known = Self {
+            own: own.clone(),
+            engine: Engine::new(region(place)),
+            operations: OperationIndex::default(),
+            stability: StabilityTracker::default(),
+        };
+        known.set_policy(own, stored);
+        known
+    }
+
+    /// Returns what is known after a first complete sweep.
+    fn swept(own: &BoundPolicy, seen: Vec<Observation>) -> Self {
+        let mut known = Self::of(own, REGION, &PreviousFindings::default());
+        known.complete(now(), seen);
+        known
+    }
+
+    fn set_policy(&mut self, own: &BoundPolicy, stored: &PreviousFindings) {
+        let facts = Facts {
+            operations: &self.operations,
+            stability: &self.stability,
+        };
+        self.own = own.clone();
+        self.engine
+            .set_policy(&Arc::new(own.clone()), stored, facts);
+    }
+
+    fn sweep(&mut self, time: AwsTime, met: Met) {
+        let facts = Facts {
+            operations: &self.operations,
+            stability: &self.stability,
+        };
+        let policies = [self.own.policy.uid.clone()].into();
+        let read = self.engine.begin(&policies, true);
+        self.engine.note_time(&read, time);
+        for seen in &met.seen {
+            self.engine.take(&read, seen, facts);
+        }
+        for (names, is_unlisted) in [(met.absent, false), (met.unlisted, true)] {
+            for text in names {
+                let name = secret_name(text);
+                self.engine.absent(&read, &name, time, is_unlisted);
+            }
+        }
+        for (text, class) in met.unread {
+            let (name, error) = (secret_name(&text), aws_error(class));
+            self.engine.unread(&read, name, error, facts);
+        }
+        let gap = met.is_torn.then(|| aws_error(ErrorClass::Unreachable));
+        self.engine.end(&read, &Ended { gap });
+    }
+
+    fn complete(&mut self, time: AwsTime, seen: Vec<Observation>) {
+        let met = Met {
+            seen,
+            ..Met::default()
+        };
+        self.sweep(time, met);
+    }
+
+    fn torn(&mut self, time: AwsTime, seen: Vec<Observation>) {
+        let met = Met {
+            seen,
+            is_torn: true,
+            ..Met::default()
+        };
+        self.sweep(time, met);
+    }
+
+    fn look(&mut self, time: AwsTime, seen: &Observation) {
+        let facts = Facts {
+            operations: &self.operations,
+            stability: &self.stability,
+        };
+        let read = self.engine.begin(&BTreeSet::new(), false);
+        self.engine.note_time(&read, time);
+        self.engine.take(&read, seen, facts);
+        self.engine.end(&read, &Ended::default());
+    }
+
+    fn knows(&self, text: &str) -> bool {
+        self.engine.knows(&arn(text))
+    }
 }
 
 fn sick(text: &str) -> Observation {
@@ -52,163 +145,147 @@ fn sick(text: &str) -> Observation {
 
 fn surveyed_and_planned(
     own: &BoundPolicy,
-    inventories: &[&Inventory],
+    known: &[&Known],
     previous: &PreviousFindings,
 ) -> (Survey, Plan) {
-    let known = ClassifyInput {
-        previous,
-        operations: &operation_index(&[]),
+    let facts = Facts {
+        operations: &OperationIndex::default(),
         stability: &StabilityTracker::default(),
     };
-    let survey = classify(&own.tenant, &own.profile, &own.policy, inventories, known);
-    let seen = inventories.iter().flat_map(|one| one.secrets.values());
-    let functions = functions(&seen.cloned().collect::<Vec<_>>());
+    let engines: Vec<_> = known.iter().map(|one| &one.engine).collect();
+    let survey = engine::survey(own, &engines, previous, facts);
+    let seen = engines.iter().flat_map(|engine| engine.observations());
+    let functions = functions(&seen.collect::<Vec<_>>());
     let plan = plan_for(&survey, own, std::slice::from_ref(own), &functions, &[]);
     (survey, plan)
 }
 
-fn unseen(inventory: &Inventory, text: &str) -> Option<Unseen> {
-    inventory.secrets.get(&arn(text))?.unseen
+fn survey(known: &Known) -> Survey {
+    surveyed_and_planned(&known.own, &[known], &PreviousFindings::default()).0
+}
+
+fn finding(survey: &Survey, text: &str) -> Option<Finding> {
+    let mut findings = survey.findings.iter();
+    findings.find(|one| one.name.as_str() == text).cloned()
+}
+
+/// Returns until when a stuck secret was seen, if the last sweep did not see it.
+fn unseen_since(known: &Known, text: &str) -> Option<AwsTime> {
+    finding(&survey(known), text)?.unseen_since
+}
+
+fn young(text: &str) -> Observation {
+    Observation::listed(Secret {
+        last_changed: Some(ago(minutes(5))),
+        ..stuck(text)
+    })
 }
 
 #[test]
 fn a_secret_that_failing_sweeps_miss_stays_as_it_was_last_seen() {
-    let mut known = at(now(), vec![sick("prod/a"), sick("prod/b")]).after(None, &|_| true);
+    let mut known = Known::swept(&payments(), vec![sick("prod/a"), sick("prod/b")]);
     for sweep in 1..50 {
         let time = now().plus(minutes(sweep));
-        known = after(torn(at(time, vec![sick("prod/b")])), &known);
-        assert_eq!(known.time, time, "time passes");
-        assert_eq!(known.completed, Some(now()));
-        let expected = Unseen {
-            since: now(),
-            missed: None,
-        };
-        assert_eq!(unseen(&known, "prod/a"), Some(expected));
-        assert_eq!(unseen(&known, "prod/b"), None);
+        known.torn(time, vec![sick("prod/b")]);
+        let survey = survey(&known);
+        assert_eq!(survey.time, time, "time passes");
+        assert_eq!(survey.checked, Some(now()));
+        assert_eq!(unseen_since(&known, "prod/a"), Some(now()));
+        assert_eq!(unseen_since(&known, "prod/b"), None);
     }
     let (survey, plan) = surveyed_and_planned(&payments(), &[&known], &PreviousFindings::default());
     assert_eq!(survey.count(State::Stuck), 2);
-    assert_eq!(survey.checked, Some(now()));
-    assert_eq!(survey.findings[0].unseen_since, Some(now()));
     assert_eq!(plan.create, []);
-    let known = after(at(now().plus(hours(1)), vec![sick("prod/a")]), &known);
-    assert_eq!(unseen(&known, "prod/a"), None, "seen again");
+    known.complete(now().plus(hours(1)), vec![sick("prod/a")]);
+    assert_eq!(unseen_since(&known, "prod/a"), None, "seen again");
 }
 
 /// A rotation in progress does not become stuck only because it is not seen.
 #[test]
 fn an_unseen_secret_keeps_the_verdict_of_its_last_sight() {
-    let young = Observation::listed(secret_rotation_core::secret::Secret {
-        last_changed: Some(ago(minutes(5))),
-        ..stuck("prod/a")
-    });
-    let known = at(now(), vec![young]).after(None, &|_| true);
-    let later = after(torn(at(now().plus(hours(12)), Vec::new())), &known);
-    let (survey, _) = surveyed_and_planned(&payments(), &[&later], &PreviousFindings::default());
-    assert_eq!(survey.count(State::Rotating), 1);
+    let mut known = Known::swept(&payments(), vec![young("prod/a")]);
+    known.torn(now().plus(hours(12)), Vec::new());
+    assert_eq!(survey(&known).count(State::Rotating), 1);
 }
 
 /// A look at one secret makes no other one newer, and its own ages continue from that look.
 #[test]
 fn a_secret_that_was_looked_at_again_is_classified_by_the_time_of_that_look() {
-    let young = |text: &str| {
-        Observation::listed(secret_rotation_core::secret::Secret {
-            last_changed: Some(ago(minutes(5))),
-            ..stuck(text)
-        })
-    };
-    let mut known = at(now(), vec![young("prod/a"), young("prod/b")]).after(None, &|_| true);
+    let mut known = Known::swept(&payments(), vec![young("prod/a"), young("prod/b")]);
     let looked = now().plus(hours(12));
-    known.looked_again = [(arn("prod/a"), looked)].into();
-    let (survey, _) = surveyed_and_planned(&payments(), &[&known], &PreviousFindings::default());
-    let state = |text: &str| {
-        let mut findings = survey.findings.iter();
-        findings
-            .find(|finding| finding.name.as_str() == text)
-            .map(|finding| finding.state)
-    };
+    known.look(looked, &young("prod/a"));
+    let state = |text: &str| finding(&survey(&known), text).map(|finding| finding.state);
     assert_eq!(state("prod/a"), Some(State::Stuck));
     assert_eq!(state("prod/b"), Some(State::Rotating));
-    let next = after(torn(at(now().plus(hours(13)), Vec::new())), &known);
-    let since = |text: &str| unseen(&next, text).map(|unseen| unseen.since);
-    assert_eq!(
-        (since("prod/a"), since("prod/b")),
-        (Some(looked), Some(now()))
-    );
+    known.torn(now().plus(hours(13)), Vec::new());
+    assert_eq!(unseen_since(&known, "prod/a"), Some(looked));
+    assert_eq!(unseen_since(&known, "prod/b"), Some(now()));
 }
 
 #[test]
 fn a_secret_is_gone_when_two_complete_sweeps_five_minutes_apart_missed_it() {
-    let first = at(now(), vec![sick("prod/a")]).after(None, &|_| true);
-    let empty = |after_minutes| at(now().plus(minutes(after_minutes)), Vec::new());
-    let second = after(empty(1), &first);
-    assert!(
-        second.secrets.contains_key(&arn("prod/a")),
-        "once is not enough"
-    );
-    let third = after(empty(5), &second);
-    assert!(
-        third.secrets.contains_key(&arn("prod/a")),
-        "four minutes apart"
-    );
-    let failing = after(torn(empty(7)), &third);
-    assert!(
-        failing.secrets.contains_key(&arn("prod/a")),
-        "nothing was missed"
-    );
-    assert!(after(empty(6), &third).secrets.is_empty());
-    let (survey, plan) =
-        surveyed_and_planned(&payments(), &[&second], &PreviousFindings::default());
+    let mut known = Known::swept(&payments(), vec![sick("prod/a")]);
+    let after = |minute| now().plus(minutes(minute));
+    known.complete(after(1), Vec::new());
+    assert!(known.knows("prod/a"), "once is not enough");
+    let (survey, plan) = surveyed_and_planned(&payments(), &[&known], &PreviousFindings::default());
     assert_eq!(survey.count(State::Stuck), 1);
     let held: Vec<_> = plan.blocked.values().map(|block| block.reason).collect();
     assert_eq!(
         (plan.create.len(), held),
         (0, vec![BlockReason::SweepIncomplete])
     );
+    known.complete(after(5), Vec::new());
+    assert!(known.knows("prod/a"), "four minutes apart");
+    known.torn(after(7), Vec::new());
+    assert!(known.knows("prod/a"), "nothing was missed");
+    known.complete(after(8), Vec::new());
+    assert!(!known.knows("prod/a"));
 }
 
 #[test]
 fn a_response_that_a_secret_does_not_exist_needs_a_later_one_to_confirm_it() {
-    let first = at(now(), vec![sick("prod/a")]).after(None, &|_| true);
-    let gone = |seconds| Inventory {
-        missing: vec![secret_name("prod/a")],
-        ..at(
-            now().plus(std::time::Duration::from_secs(seconds)),
-            Vec::new(),
-        )
+    let first = || Known::swept(&payments(), vec![sick("prod/a")]);
+    let (mut known, text) = (first(), "prod/a");
+    for (seconds, is_known) in [(20, true), (25, true), (30, false)] {
+        let absent = Met {
+            absent: vec![text],
+            ..Met::default()
+        };
+        known.sweep(now().plus(Duration::from_secs(seconds)), absent);
+        assert_eq!(known.knows(text), is_known, "after {seconds} s");
+    }
+    let mut known = first();
+    let both = Met {
+        unlisted: vec![text],
+        ..Met::default()
     };
-    let second = after(gone(20), &first);
-    assert_eq!(second.secrets.len(), 1);
-    assert_eq!(after(gone(25), &second).secrets.len(), 1, "too soon");
-    assert_eq!(after(gone(30), &second).secrets.len(), 0);
-    let both = Inventory {
-        gone: [arn("prod/a")].into(),
-        ..at(now().plus(minutes(1)), Vec::new())
-    };
-    assert_eq!(after(both, &first).secrets.len(), 0, "list and look agree");
+    known.sweep(now().plus(minutes(1)), both);
+    assert!(!known.knows(text), "list and look agree");
 }
 
 #[test]
 fn a_secret_is_dropped_if_no_policy_selects_it_or_another_secret_has_its_name() {
-    let first = at(now(), vec![sick("prod/a")]).after(None, &|_| true);
-    let dropped = torn(at(now(), Vec::new())).after(Some(&first), &|_| false);
-    assert!(dropped.secrets.is_empty());
+    let mut known = Known::swept(&payments(), vec![sick("prod/a")]);
+    let mut other = payments();
+    other.policy.selector.include = vec![prefix("prod/b")];
+    known.set_policy(&other, &PreviousFindings::default());
+    assert_eq!(known.engine.len(), 0);
+    let mut known = Known::swept(&payments(), vec![sick("prod/a")]);
     let mut again = sick("prod/a");
-    again.secret.arn = secret_rotation_core::names::Arn::parse(
-        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/a-GhIjKl",
-    )
-    .expect("an ARN");
-    let replaced = after(torn(at(now(), vec![again])), &first);
-    assert_eq!(replaced.secrets.len(), 1);
+    again.secret.arn =
+        Arn::parse("arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/a-GhIjKl")
+            .expect("an ARN");
+    known.torn(now(), vec![again]);
+    assert_eq!((known.engine.len(), known.knows("prod/a")), (1, false));
 }
 
 #[test]
 fn the_breaker_stays_open_while_most_of_a_region_cannot_be_seen() {
     let many: Vec<_> = (0..121).map(|n| sick(&format!("prod/s{n:03}"))).collect();
-    let mut known = at(now(), many).after(None, &|_| true);
+    let mut known = Known::swept(&payments(), many);
     for sweep in 1..6 {
-        let one = vec![sick("prod/s000")];
-        known = after(torn(at(now().plus(minutes(sweep)), one)), &known);
+        known.torn(now().plus(minutes(sweep)), vec![sick("prod/s000")]);
     }
     let (_, plan) = surveyed_and_planned(&payments(), &[&known], &PreviousFindings::default());
     assert_eq!((plan.breaker, plan.create.len()), (Breaker::Open, 0));
@@ -221,8 +298,8 @@ fn a_stuck_secret_that_may_not_be_described_counts_as_stuck_and_is_never_acted_o
         unreadable: Some(aws_error(ErrorClass::Denied)),
         ..Observation::listed(stuck(&format!("prod/d{n}")))
     };
-    let one = at(now(), vec![denied(0)]);
-    let (survey, plan) = surveyed_and_planned(&payments(), &[&one], &PreviousFindings::default());
+    let known = Known::swept(&payments(), vec![denied(0)]);
+    let (survey, plan) = surveyed_and_planned(&payments(), &[&known], &PreviousFindings::default());
     assert_eq!(survey.count(State::Stuck), 1);
     let held: Vec<_> = plan.blocked.values().map(|block| block.reason).collect();
     assert_eq!(
@@ -231,22 +308,23 @@ fn a_stuck_secret_that_may_not_be_described_counts_as_stuck_and_is_never_acted_o
     );
     let mut many: Vec<_> = (0..9).map(denied).collect();
     many.push(sick("prod/a"));
-    let (_, plan) = surveyed_and_planned(
-        &payments(),
-        &[&at(now(), many)],
-        &PreviousFindings::default(),
-    );
+    let known = Known::swept(&payments(), many);
+    let (_, plan) = surveyed_and_planned(&payments(), &[&known], &PreviousFindings::default());
     assert_eq!((plan.breaker, plan.create.len()), (Breaker::Open, 0));
 }
 
-fn unread(names: &[&str], class: ErrorClass) -> Inventory {
-    let unread = names
-        .iter()
-        .map(|text| (secret_name(text), aws_error(class)));
-    Inventory {
-        unread: unread.collect(),
-        ..at(now(), vec![Observation::listed(secret("prod/a"))])
-    }
+fn unread(own: &BoundPolicy, names: &[&'static str], class: ErrorClass) -> Known {
+    let mut known = Known::of(own, REGION, &PreviousFindings::default());
+    let met = Met {
+        seen: vec![Observation::listed(secret("prod/a"))],
+        unread: names
+            .iter()
+            .map(|text| ((*text).to_owned(), class))
+            .collect(),
+        ..Met::default()
+    };
+    known.sweep(now(), met);
+    known
 }
 
 #[test]
@@ -256,10 +334,8 @@ fn a_name_that_may_not_be_read_is_a_finding_of_the_policies_that_name_it() {
         names: ["prod/a", "prod/b"].map(secret_name).into(),
         ..Matcher::default()
     }];
-    let seen = unread(
-        &["prod/b", "prod/other", "production/b"],
-        ErrorClass::Denied,
-    );
+    let names = ["prod/b", "prod/other", "production/b"];
+    let seen = unread(&own, &names, ErrorClass::Denied);
     let (survey, _) = surveyed_and_planned(&own, &[&seen], &PreviousFindings::default());
     assert!(survey.is_complete());
     let found: Vec<_> = survey
@@ -270,7 +346,7 @@ fn a_name_that_may_not_be_read_is_a_finding_of_the_policies_that_name_it() {
     assert_eq!((found, survey.selected), (vec!["prod/b"], 2));
     assert_eq!(survey.findings[0].state, State::Unknown);
     assert!(survey.findings[0].message.contains("does not exist, or"));
-    let torn = unread(&["prod/b"], ErrorClass::Malformed);
+    let torn = unread(&own, &["prod/b"], ErrorClass::Malformed);
     let (survey, _) = surveyed_and_planned(&own, &[&torn], &PreviousFindings::default());
     assert_eq!(survey.count(State::Unknown), 1);
 }
@@ -284,14 +360,36 @@ fn a_name_that_another_region_has_is_not_unknown_here() {
         names: [secret_name("prod/a")].into(),
         ..Matcher::default()
     }];
-    let here = at(now(), vec![Observation::listed(secret("prod/a"))]);
-    let there = Inventory {
-        region: region("us-east-1"),
-        secrets: BTreeMap::new(),
-        ..unread(&["prod/a"], ErrorClass::Denied)
+    let here = Known::swept(&own, vec![Observation::listed(secret("prod/a"))]);
+    let mut there = Known::of(&own, "us-east-1", &PreviousFindings::default());
+    let met = Met {
+        unread: vec![("prod/a".to_owned(), ErrorClass::Denied)],
+        ..Met::default()
     };
+    there.sweep(now(), met);
     let (survey, _) = surveyed_and_planned(&own, &[&here, &there], &PreviousFindings::default());
     assert_eq!(survey.findings, []);
+}
+
+/// The policy does not select it, but it is not missing either.
+#[test]
+fn a_named_secret_that_its_tags_exclude_is_not_reported_as_missing() {
+    let mut own = payments();
+    own.policy.selector.include = vec![Matcher {
+        names: [secret_name("prod/a")].into(),
+        ..Matcher::default()
+    }];
+    let mut ignored = secret("prod/a");
+    ignored.tags.insert(IGNORE_TAG.to_owned(), String::new());
+    let mut known = Known::swept(&own, vec![Observation::listed(ignored)]);
+    assert_eq!(
+        (survey(&known).findings, survey(&known).selected),
+        (vec![], 0)
+    );
+    for minute in [1, 7] {
+        known.complete(now().plus(minutes(minute)), Vec::new());
+    }
+    assert_eq!(survey(&known).count(State::NotFound), 1, "now it is");
 }
 
 fn restarted(survey: &Survey) -> PreviousFindings {
@@ -301,16 +399,21 @@ fn restarted(survey: &Survey) -> PreviousFindings {
     }
 }
 
+/// Returns what a process knows that has started after this survey, and whose sweeps fail.
+fn blind(own: &BoundPolicy, time: AwsTime, stored: &PreviousFindings) -> Known {
+    let mut known = Known::of(own, REGION, stored);
+    known.torn(time, Vec::new());
+    known
+}
+
 #[test]
 fn findings_from_before_a_restart_stay_until_their_region_was_seen_completely() {
     let own = payments();
-    let before = at(
-        now(),
-        vec![sick("prod/a"), Observation::listed(secret("prod/b"))],
-    );
-    let (first, _) = surveyed_and_planned(&own, &[&before], &PreviousFindings::default());
-    let failed_sweep = torn(at(now().plus(minutes(9)), Vec::new()));
-    let (mut second, plan) = surveyed_and_planned(&own, &[&failed_sweep], &restarted(&first));
+    let before = vec![sick("prod/a"), Observation::listed(secret("prod/b"))];
+    let first = survey(&Known::swept(&own, before));
+    let later = now().plus(minutes(9));
+    let mut known = blind(&own, later, &restarted(&first));
+    let (mut second, plan) = surveyed_and_planned(&own, &[&known], &restarted(&first));
     for _ in 0..3 {
         assert_eq!(
             (second.count(State::Stuck), second.count(State::Healthy)),
@@ -323,17 +426,16 @@ fn findings_from_before_a_restart_stay_until_their_region_was_seen_completely() 
             second.findings[0].first_observed,
             first.findings[0].first_observed
         );
-        second = surveyed_and_planned(&own, &[&failed_sweep], &restarted(&second)).0;
+        known = blind(&own, later, &restarted(&second));
+        second = surveyed_and_planned(&own, &[&known], &restarted(&second)).0;
     }
     let held: Vec<_> = plan.blocked.values().map(|block| block.reason).collect();
     assert_eq!(held, [BlockReason::SweepIncomplete]);
-    let healed = at(
-        now().plus(hours(1)),
-        vec![Observation::listed(secret("prod/a"))],
-    );
+    let healed = vec![Observation::listed(secret("prod/a"))];
+    known.complete(now().plus(hours(1)), healed);
     let settled = previous_findings(&second);
     assert_eq!(
-        surveyed_and_planned(&own, &[&healed], &settled).0.findings,
+        surveyed_and_planned(&own, &[&known], &settled).0.findings,
         []
     );
 }
@@ -341,15 +443,11 @@ fn findings_from_before_a_restart_stay_until_their_region_was_seen_completely() 
 #[test]
 fn a_previous_finding_of_a_secret_that_is_no_longer_selected_is_not_reported() {
     let own = payments();
-    let before = at(now(), vec![sick("prod/a"), sick("prod/b")]);
-    let (first, _) = surveyed_and_planned(&own, &[&before], &PreviousFindings::default());
+    let first = survey(&Known::swept(&own, vec![sick("prod/a"), sick("prod/b")]));
     let mut narrower = payments();
-    narrower.policy.selector.include = vec![Matcher {
-        name_prefix: Some("prod/b".to_owned()),
-        ..Matcher::default()
-    }];
-    let failed_sweep = torn(at(now(), Vec::new()));
-    let (survey, _) = surveyed_and_planned(&narrower, &[&failed_sweep], &restarted(&first));
+    narrower.policy.selector.include = vec![prefix("prod/b")];
+    let known = blind(&narrower, now(), &restarted(&first));
+    let (survey, _) = surveyed_and_planned(&narrower, &[&known], &restarted(&first));
     let found: Vec<_> = survey
         .findings
         .iter()
@@ -361,16 +459,14 @@ fn a_previous_finding_of_a_secret_that_is_no_longer_selected_is_not_reported() {
 #[test]
 fn an_open_breaker_outlives_a_restart_in_an_outage() {
     let own = payments();
-    let failed_sweep = torn(at(now(), Vec::new()));
     let previous = PreviousFindings {
         tripped: [region(REGION)].into(),
         unconfirmed: [region(REGION)].into(),
         ..PreviousFindings::default()
     };
+    let known = blind(&own, now(), &previous);
     assert_eq!(
-        surveyed_and_planned(&own, &[&failed_sweep], &previous)
-            .1
-            .breaker,
+        surveyed_and_planned(&own, &[&known], &previous).1.breaker,
         Breaker::Open
     );
 }
@@ -454,8 +550,7 @@ fn sweeps() -> impl Strategy<Value = Vec<Sweep>> {
     proptest::collection::vec(sweep, 1..12)
 }
 
-fn swept(sweep: &Sweep, at: u64) -> Inventory {
-    let place = if sweep.there { "us-east-1" } else { REGION };
+fn swept(sweep: &Sweep) -> Vec<Observation> {
     let secrets = (0..sweep.total).map(|n| {
         let text = format!("prod/s{n:02}");
         let mut one = if n < sweep.stuck {
@@ -463,7 +558,7 @@ fn swept(sweep: &Sweep, at: u64) -> Inventory {
         } else {
             Observation::listed(secret(&text))
         };
-        one.secret.arn = arn_in(place, &text);
+        one.secret.arn = arn_in(sweep.place(), &text);
         one
     });
     let reached = if sweep.complete {
@@ -471,11 +566,13 @@ fn swept(sweep: &Sweep, at: u64) -> Inventory {
     } else {
         sweep.reached
     };
-    let whole = Inventory {
-        region: region(place),
-        ..self::at(now().plus(minutes(at)), secrets.take(reached).collect())
-    };
-    if sweep.complete { whole } else { torn(whole) }
+    secrets.take(reached).collect()
+}
+
+impl Sweep {
+    const fn place(&self) -> &'static str {
+        if self.there { "us-east-1" } else { REGION }
+    }
 }
 
 proptest! {
@@ -489,29 +586,40 @@ proptest! {
         own.profile.regions.insert(region("us-east-1"));
         own.policy.selector.max_secrets = limit;
         own.profile.max_concurrent_per_function = 1000;
-        let mut known = BTreeMap::<Region, Inventory>::new();
-        let mut complete = BTreeMap::<Region, Option<Inventory>>::new();
+        let mut known = BTreeMap::<Region, Known>::new();
+        let mut complete = BTreeMap::<Region, Option<Known>>::new();
+        let nothing = PreviousFindings::default();
         let mut previous = PreviousFindings::default();
         for (sweep, at) in history.iter().zip(1..) {
-            let seen = swept(sweep, at);
-            let place = seen.region.clone();
-            complete.insert(place.clone(), sweep.complete.then(|| seen.clone()));
-            let seen = seen.after(known.get(&place), &|_| true);
-            known.insert(place, seen);
+            let (seen, place) = (swept(sweep), sweep.place());
+            let time = now().plus(minutes(at));
+            let alone = sweep.complete.then(|| {
+                let mut alone = own.clone();
+                alone.profile.regions = [region(place)].into();
+                let mut alone = Known::of(&alone, place, &nothing);
+                alone.complete(time, seen.clone());
+                alone
+            });
+            complete.insert(region(place), alone);
+            let one = known.entry(region(place)).or_insert_with(|| Known::of(&own, place, &nothing));
+            let met = Met { seen, is_torn: !sweep.complete, ..Met::default() };
+            one.sweep(time, met);
             let all: Vec<_> = known.values().collect();
             let (survey, plan) = surveyed_and_planned(&own, &all, &previous);
             previous = previous_findings(&survey);
             for proposal in &plan.create {
                 let latest = complete[&proposal.region].as_ref();
                 let latest = latest.expect("the latest sweep of the region was complete");
-                let mut alone = own.clone();
-                alone.profile.regions = [proposal.region.clone()].into();
-                let (_, alone) = surveyed_and_planned(&alone, &[latest], &PreviousFindings::default());
+                let (_, alone) = surveyed_and_planned(&latest.own, &[latest], &nothing);
                 prop_assert!(alone.create.iter().any(|one| one.arn == proposal.arn), "{proposal:?}");
             }
         }
     }
 }
+
+const NAMES: [&str; 6] = [
+    "prod/s0", "prod/s1", "prod/s2", "prod/s3", "prod/s4", "prod/s5",
+];
 
 /// What one sweep of six secrets meets.
 #[derive(Clone, Debug)]
@@ -557,16 +665,17 @@ proptest! {
     #[test]
     fn a_secret_seen_as_stuck_stays_stuck_until_it_is_seen_healthy(history in passes()) {
         let own = payments();
-        let name_of = |n: usize| format!("prod/s{n}");
+        let name_of = |n: usize| NAMES[n].to_owned();
         let (mut time, mut healed, mut lied) = (now(), BTreeSet::new(), BTreeSet::new());
-        let (mut known, mut previous) = (None::<Inventory>, PreviousFindings::default());
+        let mut previous = PreviousFindings::default();
+        let mut known = Known::of(&own, REGION, &previous);
         let mut reported = BTreeMap::new();
         for pass in history {
             time = time.plus(minutes(pass.minutes));
             healed.extend(pass.heals);
             if pass.restarts {
-                known = None;
                 previous.unconfirmed = [region(REGION)].into();
+                known = Known::of(&own, REGION, &previous);
             }
             let lie = pass.lies_about.filter(|n| lied.insert(*n));
             let seen = (0..6).filter(|n| Some(*n) != lie);
@@ -575,24 +684,24 @@ proptest! {
                 let text = name_of(*n);
                 if healed.contains(n) { Observation::listed(secret(&text)) } else { sick(&text) }
             });
-            let mut swept = at(time, rows.collect());
-            swept.missing = lie.filter(|n| n.is_multiple_of(2)).map(|n| secret_name(&name_of(n))).into_iter().collect();
-            let swept = if pass.complete { swept } else { torn(swept) };
             // If a restart lost the secret, a complete view without it is all that is known.
-            if let Some(n) = lie.filter(|_| pass.complete) {
-                let row = known.as_ref().and_then(|known| known.secrets.get(&arn(&name_of(n))));
-                if row.is_none() {
-                    reported.remove(&n);
-                }
+            if let Some(n) = lie.filter(|n| pass.complete && !known.knows(&name_of(*n))) {
+                reported.remove(&n);
             }
-            let now_known = swept.after(known.as_ref(), &|_| true);
+            let absent = lie.filter(|n| n.is_multiple_of(2)).map(|n| NAMES[n]);
+            let met = Met {
+                seen: rows.collect(),
+                absent: absent.into_iter().collect(),
+                is_torn: !pass.complete,
+                ..Met::default()
+            };
+            known.sweep(time, met);
             if pass.complete {
                 previous.unconfirmed.clear();
             }
-            let (survey, plan) = surveyed_and_planned(&own, &[&now_known], &previous);
+            let (survey, plan) = surveyed_and_planned(&own, &[&known], &previous);
             let unconfirmed = std::mem::take(&mut previous.unconfirmed);
             previous = PreviousFindings { unconfirmed, ..previous_findings(&survey) };
-            known = Some(now_known);
             for n in &seen {
                 if healed.contains(n) {
                     reported.remove(n);
@@ -628,20 +737,21 @@ proptest! {
         own.policy.selector.include = vec![Matcher { names, ..Matcher::default() }];
         let left_out = [secret_name(&text(excluded))].into();
         own.policy.selector.exclude = vec![Matcher { names: left_out, ..Matcher::default() }];
-        let mut swept = at(now(), Vec::new());
+        let mut met = Met::default();
         for (n, kind) in there.iter().enumerate() {
-            let one = match kind {
+            met.seen.push(match kind {
                 0 => Observation::listed(secret(&text(n))),
                 1 => sick(&text(n)),
                 2 => Observation { unreadable: Some(aws_error(ErrorClass::Denied)), ..sick(&text(n)) },
                 _ => {
-                    swept.unread.insert(secret_name(&text(n)), aws_error(ErrorClass::Malformed));
+                    met.unread.push((text(n), ErrorClass::Malformed));
                     continue;
                 }
-            };
-            swept.secrets.insert(one.secret.arn.clone(), one);
+            });
         }
-        let (survey, plan) = surveyed_and_planned(&own, &[&swept], &PreviousFindings::default());
+        let mut known = Known::of(&own, REGION, &PreviousFindings::default());
+        known.sweep(now(), met);
+        let (survey, plan) = surveyed_and_planned(&own, &[&known], &PreviousFindings::default());
         let ours = |n: &usize| *n < 7 && *n != excluded && n.is_multiple_of(2);
         let ours: Vec<_> = (0..8).filter(ours).collect();
         prop_assert_eq!(survey.selected, ours.len());
