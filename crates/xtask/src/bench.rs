@@ -56,9 +56,12 @@ pub struct Options {
     /// Write everything that was measured to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     output_file: Option<PathBuf>,
-    /// Measure the programs in this folder, for example of another revision, instead of building them.
-    #[arg(long, value_name = "FOLDER")]
+    /// Measure the programs in this folder instead of building them.
+    #[arg(long, value_name = "FOLDER", requires = "revision")]
     programs: Option<PathBuf>,
+    /// Name this revision in the results: the one of the programs in that folder.
+    #[arg(long, value_name = "COMMIT", requires = "programs")]
+    revision: Option<String>,
 }
 
 /// A benchmark.
@@ -153,7 +156,7 @@ pub fn run(options: &Options) -> Result<()> {
         None => build()?,
     }
     Assets::locate()?;
-    let machine = Machine::read()?;
+    let machine = Machine::read(options.revision.clone())?;
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for name in names {
         let mut all: Option<Results> = None;

@@ -22,24 +22,21 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn read() -> Result<Self> {
-        let git = |arguments: &[&str]| {
-            project::output(
-                Command::new("git")
-                    .current_dir(project::root())
-                    .args(arguments),
-            )
-        };
-        let mut revision = git(&["rev-parse", "--short", "HEAD"])?.trim().to_owned();
-        if !git(&["status", "--porcelain", "--", "crates", "Cargo.lock"])?.is_empty() {
-            revision += " with changes";
-        }
+    /// Reads the machine, and the revision of the checkout unless it is given.
+    pub(super) fn read(revision: Option<String>) -> Result<Self> {
+        let revision = revision.map_or_else(checked_out, Ok)?;
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
         Ok(Self {
             processor: field("/proc/cpuinfo", "model name")?,
             cores: thread::available_parallelism()?.get(),
             memory: memory(&field("/proc/meminfo", "MemTotal")?),
-            kernel: kernel.trim().to_owned(),
+            // What follows the version is the name of a build.
+            kernel: kernel
+                .split('-')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             revision,
             day: project::output(Command::new("date").args(["-u", "+%F"]))?
                 .trim()
@@ -72,6 +69,19 @@ impl Machine {
             "day": self.day,
         })
     }
+}
+
+/// Returns the revision of the checkout, and whether the code differs from it.
+fn checked_out() -> Result<String> {
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        project::output(git.current_dir(project::root()).args(arguments))
+    };
+    let mut revision = git(&["rev-parse", "--short", "HEAD"])?.trim().to_owned();
+    if !git(&["status", "--porcelain", "--", "crates", "Cargo.lock"])?.is_empty() {
+        revision += " with changes";
+    }
+    Ok(revision)
 }
 
 fn field(path: &str, name: &str) -> Result<String> {
