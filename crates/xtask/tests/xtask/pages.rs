@@ -209,6 +209,36 @@ fn every_page_of_the_book_is_in_its_summary_once() {
     none(&complaints);
 }
 
+/// `cargo xtask bench --write` fills the regions of the page, and nothing else does.
+#[test]
+fn the_page_about_performance_has_complete_results() {
+    let path = project::root().join("docs/performance.md");
+    let page = std::fs::read_to_string(path).expect("the page exists");
+    let known = xtask::bench::names();
+    let (mut shown, mut complaints) = (BTreeSet::new(), Vec::new());
+    for region in page.split("<!-- begin results of ").skip(1) {
+        let (name, rest) = region.split_once(" -->").expect("a comment ends");
+        let Some((results, _)) = rest.split_once(&format!("<!-- end results of {name} -->")) else {
+            complaints.push(format!("the results of {name} do not end"));
+            continue;
+        };
+        let rows = results
+            .lines()
+            .filter(|line| line.starts_with("| "))
+            .count();
+        if rows < 3 || !results.contains("\nMeasured on ") || !known.contains(&name.to_owned()) {
+            complaints.push(format!("run cargo xtask bench {name} --write"));
+        }
+        shown.insert(name);
+    }
+    for name in ["sweep", "policies"] {
+        if !shown.contains(name) {
+            complaints.push(format!("the page does not show {name}"));
+        }
+    }
+    none(&complaints);
+}
+
 /// README shows diagrams of the book. A copy that differs would contradict the page that explains it.
 #[test]
 fn the_diagrams_of_the_readme_are_those_of_the_book() {
