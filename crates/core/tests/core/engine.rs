@@ -826,8 +826,8 @@ impl World {
                 self.apply(event)?;
                 // A policy that selects something else meanwhile is not covered by the read.
                 for (uid, bound) in &bounds {
-                    let same = self.policies.get(uid);
-                    if same.is_none_or(|now| selection_of(now) != selection_of(bound)) {
+                    let policy = self.policies.get(uid);
+                    if policy.is_none_or(|now| selection_of(now) != selection_of(bound)) {
                         moved.insert(uid.clone());
                     }
                 }
