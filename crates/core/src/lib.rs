@@ -1,6 +1,6 @@
 //! The decisions of the controller, as pure functions.
 //!
-//! The [engine](engine) keeps what sweeps have seen and surveys it for each policy, a [`Survey`](survey::Survey) is
+//! The [`engine`] keeps what sweeps have seen and surveys it for each policy, a [`Survey`](survey::Survey) is
 //! planned into a [`Plan`](plan::Plan), and an [`Operation`](operation::Operation) with a fresh look is advanced to its
 //! [`Next`](advance::Next) step. This crate does no I/O, reads no clock, draws no random number and never depends on
 //! hash order: everything it needs is an argument, the time included.
